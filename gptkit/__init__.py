@@ -1,0 +1,16 @@
+"""gptkit: train, align, evaluate and serve GPTs from one declarative configuration."""
+
+from gptkit.hookspecs import hookimpl
+
+__all__ = ["compose", "hookimpl", "load", "run"]
+
+_LAZY = {"compose": "gptkit.config.compose", "run": "gptkit.config.compose", "load": "gptkit.training.load"}
+
+
+def __getattr__(name: str) -> object:
+    # `import gptkit` stays fast: torch and hydra are imported by the function that needs them
+    if name in _LAZY:
+        import importlib
+
+        return getattr(importlib.import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'gptkit' has no attribute {name!r}")

@@ -1,0 +1,99 @@
+"""Attention types: the contract, the built-in `dense`, `banded` and `alternating`, and the hook that offers them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from gptkit.hookspecs import hookimpl
+from gptkit.parts import Part
+
+if TYPE_CHECKING:
+    from gptkit.attention.built import BuiltAttention
+
+
+@dataclass
+class Attention(Part):
+    """Causal self-attention, one module per layer: (B, T, D) -> (B, T, D).
+
+    Subclass it, give `name` a default, add fields, and write `build`, which returns a `gptkit.attention.built.BuiltAttention`.
+    No key is shared by all attention types.
+    """
+
+    name: str = ""
+
+    def build(self, *, width: int, heads: int, context: int, dropout: float, layer: int, layers: int) -> BuiltAttention:
+        """Make the attention of one layer.
+
+        Args:
+            width: size D of a hidden state.
+            heads: number H of heads, each of size D / H.
+            context: longest sequence T.
+            dropout: probability of dropping an attention weight while training.
+            layer: which layer this is, from 0.
+            layers: how many layers there are.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not implement build()")
+
+
+@dataclass
+class Dense(Attention):
+    """Every position attends to itself and all positions before it.
+
+    Source: "Attention Is All You Need", section 3.2, equation 1, with a causal mask.
+    """
+
+    name: str = "dense"
+
+    def build(self, *, width: int, heads: int, context: int, dropout: float, layer: int, layers: int) -> BuiltAttention:
+        from gptkit.attention.dense import BuiltDense
+
+        return BuiltDense(width=width, heads=heads, dropout=dropout)
+
+
+@dataclass
+class Banded(Attention):
+    """Every position attends to the last `window` positions, itself included.
+
+    Source: "Generating Long Sequences with Sparse Transformers", section 4.2; exact, by mask.
+    """
+
+    name: str = "banded"
+    window: Annotated[int, "keys that a query sees, itself included"] = 256
+
+    def __post_init__(self) -> None:
+        if self.window < 1:
+            raise ValueError(f"attention.window={self.window} must be at least 1")
+
+    def build(self, *, width: int, heads: int, context: int, dropout: float, layer: int, layers: int) -> BuiltAttention:
+        from gptkit.attention.banded import BuiltBanded
+
+        return BuiltBanded(width=width, heads=heads, dropout=dropout, window=self.window)
+
+
+@dataclass
+class Alternating(Attention):
+    """Layers alternate between dense and banded attention, as in GPT-3.
+
+    Source: "Language Models are Few-Shot Learners", section 2.1. The band's width and which layers are dense were not published: ours.
+    """
+
+    name: str = "alternating"
+    window: Annotated[int, "keys that a query sees in a banded layer, itself included"] = 256
+    first: Annotated[str, "what layer 0 is: dense or banded"] = "dense"
+
+    def __post_init__(self) -> None:
+        if self.window < 1:
+            raise ValueError(f"attention.window={self.window} must be at least 1")
+        if self.first not in ("dense", "banded"):
+            raise ValueError(f"attention.first={self.first} must be dense or banded")
+
+    def build(self, *, width: int, heads: int, context: int, dropout: float, layer: int, layers: int) -> BuiltAttention:
+        dense_here = (layer % 2 == 0) == (self.first == "dense")
+        kind: Attention = Dense() if dense_here else Banded(window=self.window)
+        return kind.build(width=width, heads=heads, context=context, dropout=dropout, layer=layer, layers=layers)
+
+
+@hookimpl
+def gptkit_attention() -> list[type[Attention]]:
+    return [Dense, Banded, Alternating]

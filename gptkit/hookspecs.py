@@ -1,0 +1,92 @@
+"""Everything that can be plugged into gptkit, on one page.
+
+A plugin is a module (or object) named by an entry point of the group `gptkit`. It implements any of these hooks with
+`@gptkit.hookimpl`; each takes no argument and returns a list of part classes of its kind. The kit's own parts enter the same way.
+The contract of a kind (the keys all its parts share, the exact signature of `build`) is the docstring of its base class
+in `gptkit/<kind>/__init__.py`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    from gptkit.attention import Attention
+    from gptkit.callback import Callback
+    from gptkit.command import Command
+    from gptkit.data import Data
+    from gptkit.model import Model
+    from gptkit.objective import Objective
+    from gptkit.optimizer import Optimizer
+    from gptkit.reward import Reward
+    from gptkit.task import Task
+    from gptkit.tokenizer import Tokenizer
+
+hookspec = pluggy.HookspecMarker("gptkit")
+hookimpl = pluggy.HookimplMarker("gptkit")
+
+
+@hookspec
+def gptkit_model() -> list[type[Model]]:  # type: ignore[empty-body]
+    """Models: tokens in, hidden states and logits out."""
+
+
+@hookspec
+def gptkit_attention() -> list[type[Attention]]:  # type: ignore[empty-body]
+    """Attention types, one module per layer, chosen independently of the model."""
+
+
+@hookspec
+def gptkit_objective() -> list[type[Objective]]:  # type: ignore[empty-body]
+    """Training objectives: which records they read, what a batch is, and its loss."""
+
+
+@hookspec
+def gptkit_tokenizer() -> list[type[Tokenizer]]:  # type: ignore[empty-body]
+    """Tokenizers: text to ids and back."""
+
+
+@hookspec
+def gptkit_data() -> list[type[Data]]:  # type: ignore[empty-body]
+    """Data sources: records by split, with a fingerprint of their content."""
+
+
+@hookspec
+def gptkit_optimizer() -> list[type[Optimizer]]:  # type: ignore[empty-body]
+    """Optimizers over named parameters."""
+
+
+@hookspec
+def gptkit_reward() -> list[type[Reward]]:  # type: ignore[empty-body]
+    """Rewards: scores for prompts and responses."""
+
+
+@hookspec
+def gptkit_task() -> list[type[Task]]:  # type: ignore[empty-body]
+    """Evaluation tasks."""
+
+
+@hookspec
+def gptkit_callback() -> list[type[Callback]]:  # type: ignore[empty-body]
+    """Lightning callbacks, added with `+callback@callback.<any name>=<part>`."""
+
+
+@hookspec
+def gptkit_command() -> list[type[Command]]:  # type: ignore[empty-body]
+    """Verbs of the command line."""
+
+
+KINDS: tuple[str, ...] = (
+    "model",
+    "attention",
+    "objective",
+    "tokenizer",
+    "data",
+    "optimizer",
+    "reward",
+    "task",
+    "callback",
+    "command",
+)

@@ -1,0 +1,77 @@
+"""Models: the settings every model understands, the built-in `gpt`, and the hook that offers it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from gptkit.hookspecs import hookimpl
+from gptkit.parts import Part
+
+if TYPE_CHECKING:
+    from gptkit.attention import Attention
+    from gptkit.model.built import BuiltModel
+
+
+@dataclass
+class Model(Part):
+    """A language model: token ids (B, T) to hidden states (B, T, D) to logits (B, T, V).
+
+    Subclass it, give `name` a default, add fields, and write `build`, which returns a `gptkit.model.built.BuiltModel`.
+    The keys below are understood by every model, so that any paper can run with any model.
+    """
+
+    name: str = ""
+    layers: Annotated[int, "number of blocks"] = 6
+    heads: Annotated[int, "attention heads per block; must divide the width"] = 6
+    width: Annotated[int, "size D of a hidden state"] = 192
+    context: Annotated[int, "longest sequence T, in tokens"] = 256
+    dropout: Annotated[float, "probability of dropping an activation while training"] = 0.0
+
+    def __post_init__(self) -> None:
+        for key in ("layers", "heads", "width", "context"):
+            if getattr(self, key) < 1:
+                raise ValueError(f"model.{key}={getattr(self, key)} must be at least 1")
+        if self.width % self.heads:
+            raise ValueError(f"model.width={self.width} is not divisible by model.heads={self.heads}")
+        if not 0.0 <= self.dropout < 1.0:
+            raise ValueError(f"model.dropout={self.dropout} must be at least 0 and below 1")
+
+    def build(self, *, attention: Attention, vocabulary: int) -> BuiltModel:
+        """Make the model with random weights.
+
+        Args:
+            attention: the attention part; the model builds one module of it per layer.
+            vocabulary: number V of token ids that exist.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not implement build()")
+
+
+@dataclass
+class GPT(Model):
+    """The decoder-only Transformer of GPT-1, GPT-2 and GPT-3.
+
+    Source: "Language Models are Unsupervised Multitask Learners", section 2.3 (pre-norm, final norm, scaled initialisation of
+    residual projections); "Improving Language Understanding by Generative Pre-Training", section 4.1 (post-norm, GELU in its tanh form,
+    learned positions, output matrix tied to the input embedding).
+    """
+
+    name: str = "gpt"
+    norm: Annotated[str, "pre (GPT-2, GPT-3; with a final norm) or post (GPT-1; without one)"] = "pre"
+    residual_scaling: Annotated[bool, "initialise residual projections with deviation 0.02 / sqrt(2 layers)"] = True
+    position_deviation: Annotated[float, "standard deviation of the initial position embeddings"] = 0.01
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.norm not in ("pre", "post"):
+            raise ValueError(f"model.norm={self.norm} must be pre or post")
+
+    def build(self, *, attention: Attention, vocabulary: int) -> BuiltModel:
+        from gptkit.model.gpt import BuiltGPT
+
+        return BuiltGPT(self, attention=attention, vocabulary=vocabulary)
+
+
+@hookimpl
+def gptkit_model() -> list[type[Model]]:
+    return [GPT]

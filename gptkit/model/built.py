@@ -1,0 +1,49 @@
+"""What every model is once built: the interface that objectives, generation and export rely on."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Protocol
+
+from torch import Tensor, nn
+
+
+class Cache(Protocol):
+    """What a model remembers of the tokens it has read, one row per sequence."""
+
+    lengths: Tensor
+    """(B,) int64: tokens already read in each row."""
+
+    def receive(self, counts: Tensor) -> None:
+        """Announce that of the next call's T tokens only the first `counts` (B,) of each row are real (the rest is padding on the right).
+
+        Without an announcement all T are.
+        """
+
+    def select(self, rows: Tensor) -> None:
+        """Keep the given rows (N,), in that order, repeats allowed: drops finished sequences, reorders beams."""
+
+
+class BuiltModel(nn.Module, ABC):
+    """Shapes: B batch, T time, D width, V vocabulary."""
+
+    context: int
+    vocabulary: int
+
+    @abstractmethod
+    def forward(self, tokens: Tensor, *, cache: Cache | None = None, segments: Tensor | None = None) -> Tensor:
+        """(B, T) int64 -> (B, T, D) final hidden states, causal.
+
+        Args:
+            tokens: ids below `vocabulary`.
+            cache: continue after the tokens that it remembers, and remember these too.
+            segments: (B, T) int64 ids of documents that must not see each other; None: one document per row.
+        """
+
+    @abstractmethod
+    def logits(self, hidden: Tensor) -> Tensor:
+        """(..., D) -> (..., V) unnormalised log-probabilities of the next token, without padding entries."""
+
+    @abstractmethod
+    def cache(self, batch: int, length: int) -> Cache:
+        """An empty cache for `batch` rows of at most `length` tokens, on the model's device and in its dtype."""

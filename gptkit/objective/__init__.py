@@ -1,0 +1,59 @@
+"""Training objectives: the contract, the built-in `lm`, and the hook that offers it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from gptkit.hookspecs import hookimpl
+from gptkit.parts import Part
+from gptkit.records import Document
+
+if TYPE_CHECKING:
+    from gptkit.objective.built import BuiltObjective
+    from gptkit.tokenizer.built import BuiltTokenizer
+
+
+@dataclass
+class Objective(Part):
+    """What is minimised: which records are read, what a batch of them is, and its loss.
+
+    Subclass it, give `name` a default and `record` the class of `gptkit.records` that it consumes, add fields, and write `build`,
+    which returns a `gptkit.objective.built.BuiltObjective`. No key is shared by all objectives.
+    """
+
+    record: ClassVar[type] = Document
+
+    name: str = ""
+
+    def build(self, *, tokenizer: BuiltTokenizer, context: int, width: int) -> BuiltObjective:
+        """Make the objective.
+
+        Args:
+            tokenizer: turns the records' text into ids.
+            context: longest sequence T that the model reads.
+            width: size D of the model's hidden states, for heads that belong to the objective.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not implement build()")
+
+
+@dataclass
+class LM(Objective):
+    """Next-token prediction over packed documents.
+
+    Source: "Improving Language Understanding by Generative Pre-Training", equation 1. Sequences are always full; documents are
+    separated by end-of-text ("Language Models are Few-Shot Learners", appendix B).
+    """
+
+    name: str = "lm"
+    separate_documents: Annotated[bool, "documents packed into one sequence do not see each other (GPT-3: they do)"] = False
+
+    def build(self, *, tokenizer: BuiltTokenizer, context: int, width: int) -> BuiltObjective:
+        from gptkit.objective.lm import BuiltLM
+
+        return BuiltLM(self, tokenizer=tokenizer, context=context)
+
+
+@hookimpl
+def gptkit_objective() -> list[type[Objective]]:
+    return [LM]

@@ -1,0 +1,100 @@
+"""Optimizers: the keys all of them share, the built-in `adamw` and `muon`, and the hook that offers them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated
+
+from gptkit.hookspecs import hookimpl
+from gptkit.parts import Part
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass
+class Schedule:
+    """How the learning rate moves with the tokens that have been read (`gptkit.optimizer.schedule` is its mathematics)."""
+
+    shape: Annotated[str, "after warm-up: cosine, linear or constant"] = "cosine"
+    warmup: Annotated[float, "tokens of linear warm-up; below 1, a fraction of the run"] = 0.02
+    decay: Annotated[float, "tokens after which the floor is reached; at most 1, a fraction of the run"] = 1.0
+    floor: Annotated[float, "lowest learning rate, as a fraction of the peak"] = 0.1
+
+    def __post_init__(self) -> None:
+        if self.shape not in ("cosine", "linear", "constant"):
+            raise ValueError(f"optimizer.schedule.shape={self.shape} must be cosine, linear or constant")
+        if not 0.0 <= self.floor <= 1.0:
+            raise ValueError(f"optimizer.schedule.floor={self.floor} must be between 0 and 1")
+        if self.warmup < 0 or self.decay <= 0:
+            raise ValueError("optimizer.schedule.warmup must not be negative, and optimizer.schedule.decay must be positive")
+
+
+@dataclass
+class Optimizer(Part):
+    """A torch optimizer over named parameters.
+
+    Subclass it, give `name` a default, add fields, and write `build`. The learning rate of every parameter group is
+    multiplied by the schedule before each update: `build` stores each group's own peak in `group["peak_lr"]`.
+    """
+
+    name: str = ""
+    lr: Annotated[float, "peak learning rate"] = 1e-3
+    clip: Annotated[float, "largest global norm of the gradient; 0 for none"] = 1.0
+    schedule: Schedule = field(default_factory=Schedule)
+
+    def __post_init__(self) -> None:
+        if self.lr < 0 or self.clip < 0:
+            raise ValueError("optimizer.lr and optimizer.clip must not be negative")
+
+    def build(self, *, parameters: Iterable[tuple[str, torch.nn.Parameter]]) -> torch.optim.Optimizer:
+        """Make the optimizer.
+
+        Args:
+            parameters: names and tensors of what is trained, on their final device.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not implement build()")
+
+
+@dataclass
+class AdamW(Optimizer):
+    """Adam with decoupled weight decay on tensors of rank two and more.
+
+    Source: "Decoupled Weight Decay Regularization", algorithm 2.
+    """
+
+    name: str = "adamw"
+    betas: Annotated[list[float], "decay rates of the two running averages"] = field(default_factory=lambda: [0.9, 0.95])
+    eps: Annotated[float, "added to the denominator"] = 1e-8
+    weight_decay: Annotated[float, "decoupled decay of matrices and embeddings; biases and gains have none"] = 0.1
+
+    def build(self, *, parameters: Iterable[tuple[str, torch.nn.Parameter]]) -> torch.optim.Optimizer:
+        from gptkit.optimizer.adamw import build_adamw
+
+        return build_adamw(self, parameters)
+
+
+@dataclass
+class Muon(Optimizer):
+    """Momentum orthogonalised by Newton-Schulz for hidden matrices, AdamW for embeddings, gains and biases.
+
+    Source: Keller Jordan, "Muon: an optimizer for hidden layers in neural networks" (2024); "Muon is Scalable for LLM
+    Training", section 2.2, for matching AdamW's update size, so that one learning rate serves both.
+    """
+
+    name: str = "muon"
+    momentum: Annotated[float, "decay rate of the momentum of matrices"] = 0.95
+    betas: Annotated[list[float], "AdamW: decay rates of the two running averages"] = field(default_factory=lambda: [0.9, 0.95])
+    eps: Annotated[float, "AdamW: added to the denominator"] = 1e-8
+    weight_decay: Annotated[float, "decoupled decay of matrices and embeddings; biases and gains have none"] = 0.1
+
+    def build(self, *, parameters: Iterable[tuple[str, torch.nn.Parameter]]) -> torch.optim.Optimizer:
+        from gptkit.optimizer.muon import build_muon
+
+        return build_muon(self, parameters)
+
+
+@hookimpl
+def gptkit_optimizer() -> list[type[Optimizer]]:
+    return [AdamW, Muon]

@@ -1,0 +1,122 @@
+"""Tokenizers: the contract, the built-in `bytes`, `char`, `bpe` and `gpt2`, and the hook that offers them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from gptkit.hookspecs import hookimpl
+from gptkit.parts import Part
+
+if TYPE_CHECKING:
+    from gptkit.tokenizer.built import BuiltTokenizer
+
+
+@dataclass
+class Tokenizer(Part):
+    """Text to token ids and back.
+
+    Subclass it, give `name` a default, add fields, and write `build` and `load`, which return a `gptkit.tokenizer.built.BuiltTokenizer`.
+    No key is shared by all tokenizers.
+    """
+
+    name: str = ""
+
+    def build(self, *, texts: Iterable[str]) -> BuiltTokenizer:
+        """Make the tokenizer, learning from `texts` (the run's own training text, streamed) where it has something to learn."""
+        raise NotImplementedError(f"{type(self).__name__} does not implement build()")
+
+    def load(self, folder: Path) -> BuiltTokenizer:
+        """Read back what `BuiltTokenizer.save` wrote; a checkpoint's tokenizer needs nothing but its folder."""
+        raise NotImplementedError(f"{type(self).__name__} does not implement load()")
+
+
+@dataclass
+class Bytes(Tokenizer):
+    """One token per byte of UTF-8, and end-of-text: 257 ids, nothing to learn, any text."""
+
+    name: str = "bytes"
+
+    def build(self, *, texts: Iterable[str]) -> BuiltTokenizer:
+        from gptkit.tokenizer.bytes import BuiltBytes
+
+        return BuiltBytes()
+
+    def load(self, folder: Path) -> BuiltTokenizer:
+        from gptkit.tokenizer.bytes import BuiltBytes
+
+        return BuiltBytes()
+
+
+@dataclass
+class Char(Tokenizer):
+    """One token per character that occurs in the run's text, and end-of-text."""
+
+    name: str = "char"
+
+    def build(self, *, texts: Iterable[str]) -> BuiltTokenizer:
+        from gptkit.tokenizer.char import BuiltChar
+
+        return BuiltChar.learn(texts)
+
+    def load(self, folder: Path) -> BuiltTokenizer:
+        from gptkit.tokenizer.char import BuiltChar
+
+        return BuiltChar.load(folder)
+
+
+@dataclass
+class BPE(Tokenizer):
+    """Byte-level BPE learnt from the run's own text, with GPT-2's splitting into words.
+
+    Source: "Language Models are Unsupervised Multitask Learners", section 2.2.
+    """
+
+    name: str = "bpe"
+    size: Annotated[int, "number of ids: 256 bytes, end-of-text, and merges"] = 8192
+
+    def __post_init__(self) -> None:
+        if self.size < 257:
+            raise ValueError(f"tokenizer.size={self.size} must be at least 257 (256 bytes and end-of-text)")
+
+    def build(self, *, texts: Iterable[str]) -> BuiltTokenizer:
+        from gptkit.tokenizer.bpe import BuiltBPE
+
+        return BuiltBPE.learn(texts, size=self.size)
+
+    def load(self, folder: Path) -> BuiltTokenizer:
+        from gptkit.tokenizer.bpe import BuiltBPE
+
+        return BuiltBPE.load(folder)
+
+
+@dataclass
+class GPT2(Tokenizer):
+    """GPT-2's own byte-level BPE: 50,257 ids from the official files.
+
+    Source: "Language Models are Unsupervised Multitask Learners", section 2.2.
+    """
+
+    name: str = "gpt2"
+    path: Annotated[
+        str,
+        "folder with encoder.json and vocab.bpe (or vocab.json and merges.txt, or tokenizer.json), or a hub name; "
+        "auto: an installed package that carries the files, else the hub",
+    ] = "auto"
+
+    def build(self, *, texts: Iterable[str]) -> BuiltTokenizer:
+        from gptkit.tokenizer.gpt2 import official
+
+        return official(self.path)
+
+    def load(self, folder: Path) -> BuiltTokenizer:
+        from gptkit.tokenizer.bpe import BuiltBPE
+
+        return BuiltBPE.load(folder)
+
+
+@hookimpl
+def gptkit_tokenizer() -> list[type[Tokenizer]]:
+    return [Bytes, Char, BPE, GPT2]
