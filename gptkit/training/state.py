@@ -1,0 +1,45 @@
+"""Where a run stands: what the step writes down and what logs, bars and checkpoints read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+
+@dataclass
+class TrainState:
+    """Kept by the LightningModule as `state`. Tensors stay on the device until somebody reads them: reading waits for the step."""
+
+    step: int = 0
+    """Optimizer steps done. The kit's own count, not Lightning's `global_step`."""
+
+    tokens: int = 0
+    """Tokens read by those steps, over all devices; the learning rate follows it."""
+
+    loss: Tensor | None = None
+    """Training loss of the last step over all devices: a detached scalar, nats per token for `lm`."""
+
+    metrics: dict[str, Tensor] = field(default_factory=dict)
+    """Means of the objective's metrics over the last step's sequences on this device: detached scalars."""
+
+    grad_norm: Tensor | None = None
+    """Global norm of the last step's gradient before clipping: a detached scalar."""
+
+    lr: float = 0.0
+    """Learning rate of the last step (of the parameter group with the highest peak)."""
+
+    val_loss: float | None = None
+    """The latest validation loss, in nats per token for `lm`."""
+
+    val_metrics: dict[str, float] = field(default_factory=dict)
+    """Means of the objective's metrics over the validation set, at the latest validation."""
+
+    val_step: int = -1
+    """The step at which `val_loss` was measured; -1: not yet."""
+
+    best_val_loss: float | None = None
+    """The lowest validation loss so far."""
+
+    last_step: int = 0
+    """The step with which the run ends."""
