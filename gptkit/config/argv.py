@@ -1,0 +1,124 @@
+"""From the words that a person types to the words that Hydra's grammar accepts.
+
+`gptkit train a=1 -m` becomes `--config-name train -m a=1`: the verb is the primary configuration. Text arrives unharmed: the value of
+a text key is quoted on the way in, since Hydra's grammar would refuse an apostrophe or take a comma for a sweep. What this file
+gives is accepted again as it stands, because Lightning starts its workers with the same words.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from dataclasses import dataclass
+
+from hydra._internal.utils import get_args_parser
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, QuotedString, Quote
+from hydra.errors import OverrideParseException
+
+from gptkit.config.fields import is_text, is_whole_number
+from gptkit.config.groups import groups
+from gptkit.errors import ConfigError, did_you_mean
+from gptkit.plugins import registry
+
+
+@dataclass(frozen=True)
+class Words:
+    """A command line, taken apart."""
+
+    verb: str
+    flags: tuple[str, ...]
+    overrides: tuple[str, ...]
+    multirun: bool
+
+    def argv(self) -> list[str]:
+        """The words for Hydra, without the program's name."""
+        return ["--config-name", self.verb, *self.flags, *self.overrides]
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:  # type: ignore[override]  # argparse would print its usage and exit
+        raise ConfigError(f"{message}; see gptkit --help")
+
+
+def _hydra_parser() -> argparse.ArgumentParser:
+    parser = get_args_parser()
+    parser.__class__ = _Parser
+    return parser
+
+
+def read_words(argv: list[str]) -> Words:
+    """Take a command line (without the program's name) apart.
+
+    Raises:
+        ConfigError: no verb or an unknown one, an unknown flag, or an override that has no `=`.
+    """
+    parsed = _hydra_parser().parse_intermixed_args(argv)
+    overrides = list(parsed.overrides)
+    flags, expected = [], list(overrides)
+    for word in argv:
+        if expected and word == expected[0]:
+            expected.pop(0)
+        else:
+            flags.append(word)
+    verb = parsed.config_name
+    if verb is None:
+        if not overrides or "=" in overrides[0]:
+            raise ConfigError(f"no verb given; one of {', '.join(registry().parts['command'])}")
+        verb = overrides.pop(0)
+        known = registry().parts["command"]
+        if verb not in known:
+            raise ConfigError(f"there is no verb {verb}.{did_you_mean(verb, known)} See gptkit --help")
+    else:
+        flags = _without_option(flags, ("--config-name", "-cn"))
+    return Words(verb, tuple(flags), tuple(arranged(verb, overrides, multirun=parsed.multirun)), parsed.multirun)
+
+
+def _without_option(words: list[str], names: tuple[str, ...]) -> list[str]:
+    kept, skip = [], False
+    for word in words:
+        if skip:
+            skip = False
+        elif word in names:
+            skip = True
+        elif not word.startswith(tuple(f"{name}=" for name in names)):
+            kept.append(word)
+    return kept
+
+
+def arranged(verb: str, overrides: list[str], *, multirun: bool) -> list[str]:
+    """The overrides as Hydra's grammar accepts them, with the same meaning."""
+    parser = OverridesParser.create()
+    known_groups = groups()
+    return [_arrange(verb, word, parser, known_groups, multirun) for word in overrides]
+
+
+def _arrange(verb: str, word: str, parser: OverridesParser, known_groups: dict[str, list[str]], multirun: bool) -> str:
+    match = re.match(r"(?P<mark>\+{0,2}|~)(?P<key>[\w./@:-]+)=(?P<value>.*)$", word, re.DOTALL)
+    if match is None:
+        if not word.startswith("~"):
+            raise ConfigError(f"{word!r} is no override; write key=value, for example model.layers=12")
+        return word
+    key, value = match["key"], match["value"]
+    head = f"{match['mark']}{key}="
+    if key in known_groups:
+        return word
+    try:
+        parsed: Override | None = parser.parse_override(word)
+    except OverrideParseException:
+        parsed = None
+    if is_text(verb, key):
+        if parsed is not None and (isinstance(parsed._value, QuotedString) or value == "null"):
+            return word
+        if parsed is not None and multirun and parsed.is_sweep_override():
+            return word
+        return head + _quoted(value)
+    if parsed is None:
+        return word if value[:1] in "[{'\"" else head + _quoted(value)
+    if isinstance(parsed._value, float) and parsed._value.is_integer() and is_whole_number(verb, key):
+        return f"{head}{int(parsed._value)}"
+    return word
+
+
+def _quoted(value: str) -> str:
+    return QuotedString(text=value, quote=Quote.single).with_quotes()

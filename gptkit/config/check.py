@@ -1,0 +1,66 @@
+"""Check a composed tree against the settings classes, and turn it into them.
+
+Hydra lets `+typo=1` and `++model.typo=1` through, and a wrong merge can cut a part down to its base class; both would train the wrong
+thing without a word. So every key must be a field, and every part must be exactly the class that its name is registered for.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+
+from gptkit.command import Command
+from gptkit.config.groups import groups
+from gptkit.errors import ConfigError, did_you_mean
+from gptkit.plugins import registry
+
+
+def typed_settings(verb: str, config: DictConfig) -> Command:
+    """The settings object of a verb from its composed tree.
+
+    Raises:
+        ConfigError: see the module's docstring; also a missing value, or what a `__post_init__` complains of.
+    """
+    _check_keys(config, registry().parts["command"][verb].part, path="")
+    _check_parts(verb, config)
+    try:
+        settings: Command = OmegaConf.to_object(config)  # type: ignore[assignment]
+    except MissingMandatoryValue as error:
+        raise ConfigError(f"{error.full_key} must be given: {error.full_key}=<value>") from error
+    except OmegaConfBaseException as error:
+        raise ConfigError(str(error).partition("\n")[0]) from error
+    except (ValueError, TypeError, AssertionError) as error:  # what a __post_init__ complains of
+        raise ConfigError(str(error)) from error
+    parts: dict[str, Any] = getattr(settings, "callback", {})
+    for name, part in parts.items():
+        parts[name] = registry().resolve("callback", part)
+    return settings
+
+
+def _check_keys(node: DictConfig, expected: type[Any], path: str) -> None:
+    known = {field.name for field in dataclasses.fields(expected)}
+    for key in node:
+        full = f"{path}{key}"
+        if key not in known:
+            candidates = known | (set(groups()) if not path else set())
+            where = f"; {path.rstrip('.')} has {', '.join(sorted(known))}" if path and len(known) < 12 else ""
+            raise ConfigError(f"there is no key {full}.{did_you_mean(str(key), candidates)}{where}")
+        child = None if OmegaConf.is_missing(node, key) else node._get_node(key)
+        kind = OmegaConf.get_type(child) if isinstance(child, (DictConfig, ListConfig)) else None
+        if isinstance(child, DictConfig) and dataclasses.is_dataclass(kind) and not child._is_none():
+            _check_keys(child, kind, f"{full}.")  # type: ignore[arg-type]
+
+
+def _check_parts(verb: str, config: DictConfig) -> None:
+    for kind, parts in registry().parts.items():
+        if kind == "command" or kind not in config or OmegaConf.is_missing(config, kind):
+            continue
+        node = config[kind]
+        if not isinstance(node, DictConfig) or not dataclasses.is_dataclass(OmegaConf.get_type(node)):
+            continue  # a mapping of parts, resolved by name
+        entry = parts.get(node.name)
+        if entry is None or OmegaConf.get_type(node) is not entry.part:
+            raise ConfigError(f"{kind}.name={node.name} cannot be set by itself; choose the part with {kind}={node.name}")

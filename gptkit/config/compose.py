@@ -1,0 +1,75 @@
+"""From words to a run: compose with Hydra, check every key against the settings classes, and give the typed settings.
+
+`compose` and `run` are the Python API; the command line adds nothing to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_module
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import DictConfig, OmegaConf
+
+from gptkit.command import Command
+from gptkit.config.argv import arranged
+from gptkit.config.check import typed_settings
+from gptkit.config.explain import explained
+from gptkit.config.inherit import inherit_settings
+from gptkit.config.store import register
+from gptkit.errors import ConfigError, did_you_mean
+from gptkit.plugins import registry
+
+
+@dataclass
+class Run:
+    """One composed configuration, typed, and the folder that it writes."""
+
+    settings: Command
+    folder: Path
+    overrides: tuple[str, ...] = ()
+
+
+def compose(verb: str, overrides: Sequence[str] = ()) -> Run:
+    """Compose a run as the command line would, also inside a Hydra job.
+
+    Args:
+        verb: a verb, such as "train".
+        overrides: as typed on the command line, such as ["+gpt2=124m", "optimizer.lr=3e-4"].
+
+    Raises:
+        ConfigError: anything that the command line would refuse.
+    """
+    if verb not in registry().parts["command"]:
+        raise ConfigError(f"there is no verb {verb}.{did_you_mean(verb, registry().parts['command'])}")
+    register()
+    words = arranged(verb, list(overrides), multirun=False)
+    outer = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        with explained(verb, words), initialize_config_module("gptkit.conf", version_base="1.3", job_name="gptkit"):
+            config = hydra_compose(verb, overrides=words, return_hydra_config=True)
+            folder = Path(str(config.hydra.run.dir))
+        config = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
+    finally:
+        GlobalHydra.instance().hydra = outer
+    return run_from_config(verb, config, folder, words)
+
+
+def run_from_config(verb: str, config: DictConfig, folder: Path, overrides: Sequence[str]) -> Run:
+    """A typed run from a composed tree.
+
+    Raises:
+        ConfigError: a key that no settings class has, a part that is not the one its name says, a missing or unfit value.
+    """
+    settings = typed_settings(verb, config)
+    return Run(inherit_settings(settings, overrides), folder, tuple(overrides))
+
+
+def run(run: Run) -> Any:
+    """Do what a composed run says; gives the verb's result."""
+    return run.settings.run(run.folder)

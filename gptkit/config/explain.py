@@ -1,0 +1,105 @@
+"""Hydra's and OmegaConf's errors in one line that names the key and the fix."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+
+from gptkit.config.groups import groups
+from gptkit.errors import ConfigError, GptkitError, did_you_mean
+from gptkit.parts import fields_of
+from gptkit.plugins import registry
+
+
+@contextmanager
+def explained(verb: str, words: Sequence[str]) -> Iterator[None]:
+    """Turn what Hydra raises inside the block into a `ConfigError`."""
+    try:
+        yield
+    except GptkitError:
+        raise
+    except (HydraException, OmegaConfBaseException, AssertionError, ValueError) as error:
+        raise ConfigError(_one_line(verb, words, error)) from error
+
+
+def _one_line(verb: str, words: Sequence[str], error: Exception) -> str:
+    cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
+    if isinstance(error, MissingConfigException):
+        return _missing_option(error)
+    if isinstance(error, OverrideParseException):
+        return f"{error.override} cannot be read: {_first_line(error)}"
+    if isinstance(cause, (ConfigAttributeError, ConfigKeyError)) and cause.full_key:
+        return _unknown_key(verb, str(cause.full_key), words)
+    if isinstance(cause, OmegaConfBaseException) and cause is not error:
+        return _unfit_value(str(cause.full_key or ""), cause)
+    text = _first_line(error)
+    if text.startswith("Ambiguous value for argument"):
+        word = text.partition("'")[2].rpartition("'")[0]
+        key, _, value = word.partition("=")
+        return f"{word} has a comma: sweep over the values with -m, or give a list as '{key}=[{value}]'"
+    default_less = re.match(r"Could not override '(?P<key>[^']+)'", text)
+    if default_less:
+        return _unknown_group(default_less["key"])
+    return text
+
+
+def _first_line(error: BaseException) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def _missing_option(error: MissingConfigException) -> str:
+    wanted = str(error.missing_cfg_file or "")
+    group, _, option = wanted.removesuffix(".yaml").lstrip("/").rpartition("/")
+    if not group:
+        return f"there is no configuration {option}.{did_you_mean(option, registry().parts['command'])}"
+    options = groups().get(group)
+    if options is None:
+        return _unknown_group(group)
+    failed = "".join(f" The plugin {f.plugin} of {f.distribution} failed to load: {f.reason}." for f in registry().failures)
+    near = did_you_mean(option, options)
+    hint = near.replace("Did you mean ", f"Did you mean {group}=") if near else f" There are {', '.join(options)}."
+    return f"there is no {group}={option}.{hint}{failed}"
+
+
+def _unknown_group(name: str) -> str:
+    return f"there is no group {name}.{did_you_mean(name, groups())}"
+
+
+def _unknown_key(verb: str, key: str, words: Sequence[str]) -> str:
+    """A key that the chosen part, or the verb, does not have."""
+    owner, _, word = key.rpartition(".")
+    kinds = registry().parts
+    if owner in kinds and owner != "command":
+        having = [name for name, entry in kinds[owner].items() if word in {field.name for field in fields_of(entry.part)}]
+        if having:
+            return f"the chosen {owner} has no key {word}; it is a key of {', '.join(f'{owner}={name}' for name in having)}"
+        known = {field.name for entry in kinds[owner].values() for field in fields_of(entry.part)}
+        return f"there is no key {key}.{did_you_mean(word, known).replace('Did you mean ', f'Did you mean {owner}.')}"
+    fields = {field.name for field in fields_of(kinds["command"][verb].part)}
+    if not owner:
+        near = did_you_mean(key, fields | set(groups()))
+        guess = near.removeprefix(" Did you mean ").removesuffix("?")
+        if guess in groups() and guess not in fields:
+            near = f" Did you mean +{guess}=...?"
+        return f"there is no key {key}.{near}"
+    return f"there is no key {key}.{did_you_mean(word, _siblings(verb, owner))}"
+
+
+def _siblings(verb: str, owner: str) -> set[str]:
+    from gptkit.config.fields import types_of
+
+    return {field.name for hint in types_of(verb, owner) if isinstance(hint, type) for field in fields_of(hint)}
+
+
+def _unfit_value(key: str, cause: Any) -> str:
+    text = _first_line(cause)
+    match = re.match(r"Value '(?P<value>.*)' (of type '\w+' )?could not be converted to (?P<type>\w+)", text)
+    if match:
+        wanted = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}.get(match["type"], match["type"])
+        return f"{key}={match['value']} must be {wanted}"
+    return f"{key}: {text}" if key else text

@@ -1,0 +1,50 @@
+"""Where configurations are found, and what can be chosen: the kit's `conf/` folder, those of plugins, and every registered part.
+
+Nothing here imports Hydra: the help pages need it too.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+from pathlib import Path
+
+from gptkit.errors import ConfigError
+from gptkit.plugins import registry
+
+
+@functools.cache
+def conf_folders() -> tuple[tuple[str, Path], ...]:
+    """(distribution, folder) of every place that holds YAML, the kit's own first.
+
+    Raises:
+        ConfigError: two of them provide the same file, or a file has the name of a registered part.
+    """
+    import gptkit.conf
+
+    folders = [("gptkit", Path(next(iter(gptkit.conf.__path__))))]
+    for distribution, package in registry().conf_packages:
+        spec = importlib.util.find_spec(package)
+        places = list(spec.submodule_search_locations or []) if spec else []
+        folders += [(distribution, Path(place) / "conf") for place in places if (Path(place) / "conf").is_dir()]
+    owners: dict[str, str] = {
+        f"{kind}/{name}.yaml": entry.distribution for kind, parts in registry().parts.items() for name, entry in parts.items()
+    }
+    for distribution, folder in folders:
+        for file in sorted(folder.rglob("*.yaml")):
+            relative = file.relative_to(folder).as_posix()
+            if relative in owners:
+                raise ConfigError(f"{distribution} provides conf/{relative}, which {owners[relative]} already provides; rename it")
+            owners[relative] = distribution
+    return tuple(folders)
+
+
+def groups() -> dict[str, list[str]]:
+    """Every group that can be chosen on the command line, with its options: kinds, trainer presets, papers."""
+    found: dict[str, set[str]] = {kind: set(parts) for kind, parts in registry().parts.items() if kind != "command"}
+    for _, folder in conf_folders():
+        for file in folder.rglob("*.yaml"):
+            group = file.parent.relative_to(folder).as_posix()
+            if group not in (".", "base") and not group.startswith("hydra"):
+                found.setdefault(group, set()).add(file.stem)
+    return {group: sorted(options) for group, options in sorted(found.items()) if options}

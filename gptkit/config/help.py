@@ -1,0 +1,125 @@
+"""The help pages: written from the registry and the settings classes, without Hydra, torch or Lightning."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import textwrap
+from typing import Any
+
+from gptkit.errors import ConfigError, did_you_mean
+from gptkit.parts import FieldInfo, fields_of, summary
+from gptkit.plugins import registry
+
+_FLAGS = (
+    ("-m, --multirun", "sweep: run every combination of values separated by commas"),
+    ("--cfg job", "print the composed configuration instead of running it (also hydra, all)"),
+    ("--info defaults-tree", "print how the configuration is put together (also config, plugins, searchpath)"),
+    ("--config-dir DIR", "a folder with configurations of your own"),
+    ("-sc install=bash", 'completion: eval "$(gptkit -sc install=bash)"'),
+)
+
+
+def page(argv: list[str]) -> str:
+    """The page that `--help` asks for: the overview, or that of the verb among the words."""
+    verb = next((word for word in argv if not word.startswith("-") and "=" not in word), None)
+    if "--config-name" in argv[:-1]:
+        verb = argv[argv.index("--config-name") + 1]
+    return _overview() if verb is None else _verb(verb)
+
+
+def _overview() -> str:
+    from gptkit.config.groups import groups
+
+    commands = {name: summary(entry.part) for name, entry in registry().parts["command"].items()}
+    papers = {group: options for group, options in groups().items() if group not in registry().parts and group != "trainer"}
+    lines = [
+        "gptkit: train, align, evaluate and serve GPTs from one declarative configuration.",
+        "",
+        "usage: gptkit <verb> [key=value ...] [flags]",
+        "",
+        "verbs",
+        *_table(commands),
+        "",
+        "papers and other settings of a whole run (append with +, as in `gptkit train +gpt2=124m`)",
+        *_table({f"+{group}=": "|".join(options) for group, options in papers.items()}),
+        "",
+        "examples",
+        "  gptkit train data=text data.path=books/ hydra.run.dir=runs/books",
+        '  gptkit generate checkpoint=runs/books prompt="Once upon a time"',
+        "  gptkit train -m +gpt2=124m,355m +shrink=tiny",
+        "",
+        "gptkit <verb> --help shows a verb's keys; gptkit plugins lists every part.",
+    ]
+    return "\n".join(lines + _failures())
+
+
+def _verb(verb: str) -> str:
+    from gptkit.config.groups import groups
+
+    known = registry().parts["command"]
+    if verb not in known:
+        raise ConfigError(f"there is no verb {verb}.{did_you_mean(verb, known)} See gptkit --help")
+    command = known[verb].part
+    fields = fields_of(command)
+    kinds = [field for field in fields if field.name in registry().parts]
+    lines = [f"gptkit {verb}: {summary(command)}", "", f"usage: gptkit {verb} [key=value ...] [flags]"]
+    if kinds:
+        options = groups()
+        lines += ["", "parts (choose with kind=name; `gptkit plugins kind=... name=...` shows a part's keys)"]
+        lines += _table({f"{field.name}=": "|".join(options.get(field.name, [])) or "(by plugins)" for field in kinds})
+        papers = {group: values for group, values in options.items() if group not in registry().parts and group != "trainer"}
+        lines += ["", "papers and other settings of a whole run (append with +)"]
+        lines += _table({f"+{group}=": "|".join(values) for group, values in papers.items()})
+        if "trainer" in options:
+            lines += ["", "trainer presets", *_table({"trainer=": "|".join(options["trainer"])})]
+    lines += ["", "keys"]
+    lines += _table({_key(name, field): field.doc for name, field in _flat(fields, skip={field.name for field in kinds})})
+    lines += ["", "flags", *_table(dict(_FLAGS))]
+    return "\n".join(lines + _failures())
+
+
+def _flat(fields: list[FieldInfo], skip: set[str]) -> list[tuple[str, FieldInfo]]:
+    """Keys by their dotted names; nested settings are opened."""
+    found: list[tuple[str, FieldInfo]] = []
+    for field in fields:
+        if field.name in skip:
+            continue
+        if dataclasses.is_dataclass(field.default):
+            found += [(f"{field.name}.{inner.name}", inner) for inner in fields_of(type(field.default))]
+        else:
+            found.append((field.name, field))
+    return found
+
+
+def _key(name: str, field: FieldInfo) -> str:
+    return f"{name}={_shown(field.default)}"
+
+
+def _shown(default: Any) -> str:
+    if default == "???":
+        return "(required)"
+    if default is None:
+        return "null"
+    if isinstance(default, bool):
+        return str(default).lower()
+    return repr(default) if default == "" else str(default)
+
+
+def _table(rows: dict[str, str]) -> list[str]:
+    width = min(max((len(left) for left in rows), default=0), 28)
+    room = max(shutil.get_terminal_size((100, 24)).columns - width - 4, 40)
+    lines = []
+    for left, right in rows.items():
+        first, *more = textwrap.wrap(right, room, break_on_hyphens=False, break_long_words=False) or [""]
+        if len(left) > width:
+            lines += [f"  {left}", f"  {'':{width}}  {first}"]
+        else:
+            lines.append(f"  {left:{width}}  {first}")
+        lines += [f"  {'':{width}}  {line}" for line in more]
+    return [line.rstrip() for line in lines]
+
+
+def _failures() -> list[str]:
+    failed = registry().failures
+    return ["", "plugins that failed to load", *_table({f.plugin: f"{f.distribution}: {f.reason}" for f in failed})] if failed else []

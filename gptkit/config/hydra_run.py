@@ -1,0 +1,86 @@
+"""Run a command line through Hydra: one job, or a sweep of them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from gptkit.errors import GptkitError
+
+# of the last job in this process: its result, or the error that a person can mend
+_LAST: dict[str, Any] = {"result": None, "error": None}
+
+
+def run_words(argv: list[str]) -> int:
+    """Run the words of a command line (without the program's name); gives the exit status.
+
+    Raises:
+        GptkitError: anything that a person can mend.
+    """
+    import hydra
+
+    from gptkit.config.argv import read_words
+    from gptkit.config.explain import explained
+    from gptkit.config.main import exit_status_of
+    from gptkit.config.store import register
+
+    register()
+    words = read_words(argv)
+    sys.argv = [sys.argv[0], *words.argv()]  # Lightning and launchers start workers with these
+    _LAST.update(result=None, error=None)
+    with explained(words.verb, words.overrides), _full_error("1"):
+        hydra.main(config_path="pkg://gptkit.conf", config_name=words.verb, version_base="1.3")(execute)()
+    if _LAST["error"] is not None:
+        raise _LAST["error"]
+    return exit_status_of(_LAST["result"])
+
+
+def execute(config: DictConfig) -> Any:
+    """One job: check the tree, build the typed settings, run the verb; gives what the verb gives (a sweep minimises it)."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    from gptkit.config.compose import run, run_from_config
+
+    hydra_config = HydraConfig.get()
+    folder = Path(os.path.relpath(hydra_config.runtime.output_dir))
+    try:
+        job = run_from_config(str(hydra_config.job.config_name), config, folder, list(hydra_config.overrides.task))
+        with _full_error(_USERS):  # what the verb starts sees the user's setting, not ours
+            _LAST["result"] = run(job)
+    except GptkitError as error:
+        with contextlib.suppress(OSError):
+            folder.rmdir()  # Hydra made it; it stays if anything is in it
+        if hydra_config.mode != RunMode.MULTIRUN:
+            _LAST["error"] = error
+            return None
+        raise
+    return getattr(_LAST["result"], "optimized_metric", None)
+
+
+_FULL = "HYDRA_FULL_ERROR"
+_USERS = os.environ.get(_FULL)
+
+
+@contextlib.contextmanager
+def _full_error(value: str | None) -> Iterator[None]:
+    """Set or unset HYDRA_FULL_ERROR inside the block. With it, Hydra raises errors to us instead of printing them and exiting."""
+    before = os.environ.get(_FULL)
+    _set(value)
+    try:
+        yield
+    finally:
+        _set(before)
+
+
+def _set(value: str | None) -> None:
+    if value is None:
+        os.environ.pop(_FULL, None)
+    else:
+        os.environ[_FULL] = value

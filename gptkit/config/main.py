@@ -1,0 +1,63 @@
+"""The command `gptkit`: help pages of our own, everything else through Hydra, errors in one line.
+
+What a verb imports (torch, Lightning) is imported by the verb, so that help, completion and wrong words answer at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from typing import Any
+
+from gptkit.errors import GptkitError
+
+
+def main() -> None:
+    """Run the command line of this process and exit with its status: 0, 1 (could not be done) or 2 (configuration)."""
+    sys.exit(_run(sys.argv[1:]))
+
+
+def _run(argv: list[str]) -> int:
+    try:
+        if not argv or _asks_for_help(argv):
+            from gptkit.config.help import page
+
+            print(page(argv))
+            return 0
+        if "--version" in argv:
+            from importlib.metadata import version
+
+            print(f"gptkit {version('gptkit')}")
+            return 0
+        if "-sc" in argv or "--shell-completion" in argv:
+            from gptkit.config.completion import shell_completion
+
+            shell_completion(argv)
+            return 0
+        from gptkit.config.hydra_run import run_words
+
+        return run_words(argv)
+    except GptkitError as error:
+        return report(error)
+    except BrokenPipeError:  # `gptkit plugins | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _asks_for_help(argv: list[str]) -> bool:
+    return "--help" in argv or "-h" in argv
+
+
+def report(error: GptkitError) -> int:
+    """Print an error for people and give its exit status; with a traceback where the user set HYDRA_FULL_ERROR=1."""
+    if os.environ.get("HYDRA_FULL_ERROR") == "1":
+        traceback.print_exception(error)
+    else:
+        print(f"gptkit: {error}", file=sys.stderr)
+    return error.exit_status
+
+
+def exit_status_of(result: Any) -> int:
+    """A verb may give its own exit status by an attribute of its result."""
+    return int(getattr(result, "exit_status", 0))

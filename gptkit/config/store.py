@@ -1,0 +1,32 @@
+"""What Hydra is told: every part as an option of its group, every verb's schema, and the `conf` folders of plugins."""
+
+from __future__ import annotations
+
+import functools
+
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+
+from gptkit.config.groups import conf_folders
+from gptkit.plugins import registry
+
+
+class _PluginConfigurations(SearchPathPlugin):
+    """Adds the `conf` folders of plugins to Hydra's search path, after the kit's own."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        for distribution, folder in conf_folders()[1:]:
+            search_path.append(provider=distribution, path=f"file://{folder}")
+
+
+@functools.cache
+def register() -> None:
+    """Make every part an option of its group and every verb's settings a schema. Once per process."""
+    store = ConfigStore.instance()
+    for kind, parts in registry().parts.items():
+        for name, entry in parts.items():
+            package = "_global_" if kind == "command" else None
+            store.store(group=kind, name=name, node=entry.part, package=package, provider=entry.distribution)
+    Plugins.instance().register(_PluginConfigurations)
