@@ -35,6 +35,13 @@ class Attention(Part):
         """
         raise NotImplementedError(f"{type(self).__name__} does not implement build()")
 
+    def keys_per_query(self, *, context: int, layer: int, layers: int) -> float:
+        """Keys that a query of one layer sees, on average over a full sequence: what `gptkit plan` counts operations with.
+
+        Override it where a query sees fewer keys than in dense causal attention. Arguments as those of `build`.
+        """
+        return (context + 1) / 2
+
 
 @dataclass
 class Dense(Attention):
@@ -70,6 +77,10 @@ class Banded(Attention):
 
         return BuiltBanded(width=width, heads=heads, dropout=dropout, window=self.window)
 
+    def keys_per_query(self, *, context: int, layer: int, layers: int) -> float:
+        window = min(self.window, context)
+        return window * (context - (window - 1) / 2) / context  # the first `window` queries see 1, 2, ..., window keys
+
 
 @dataclass
 class Alternating(Attention):
@@ -89,9 +100,15 @@ class Alternating(Attention):
             raise ValueError(f"attention.first={self.first} must be dense or banded")
 
     def build(self, *, width: int, heads: int, context: int, dropout: float, layer: int, layers: int) -> BuiltAttention:
-        dense_here = (layer % 2 == 0) == (self.first == "dense")
-        kind: Attention = Dense() if dense_here else Banded(window=self.window)
+        kind = self._of_layer(layer)
         return kind.build(width=width, heads=heads, context=context, dropout=dropout, layer=layer, layers=layers)
+
+    def keys_per_query(self, *, context: int, layer: int, layers: int) -> float:
+        return self._of_layer(layer).keys_per_query(context=context, layer=layer, layers=layers)
+
+    def _of_layer(self, layer: int) -> Attention:
+        dense_here = (layer % 2 == 0) == (self.first == "dense")
+        return Dense() if dense_here else Banded(window=self.window)
 
 
 @hookimpl
