@@ -143,7 +143,9 @@ def _load_installed(
         for caller in manager.get_hookcallers(plugin) or []:
             if not caller.has_spec():
                 hooks = [f"gptkit_{kind}" for kind in KINDS]
-                raise ConfigError(f"plugin {point.name} of {distribution}: there is no hook {caller.name}.{did_you_mean(caller.name, hooks)}")
+                raise ConfigError(
+                    f"plugin {point.name} of {distribution}: there is no hook {caller.name}.{did_you_mean(caller.name, hooks)}"
+                )
         package = plugin.__name__ if isinstance(plugin, ModuleType) else point.value.partition(":")[0]
         conf_packages.append((distribution, package))
     return failures, conf_packages
@@ -157,10 +159,14 @@ def part_name(kind: str, part: type[Any]) -> str:
 def _add(known: dict[str, Entry], kind: str, entry: Entry) -> None:
     part, where = entry.part, f"plugin {entry.plugin} of {entry.distribution}"
     if not (isinstance(part, type) and dataclasses.is_dataclass(part) and issubclass(part, Part)):
-        raise ConfigError(f"{where}: gptkit_{kind} returned {part!r}, which is no dataclass derived from gptkit.{kind}'s base class")
+        raise ConfigError(
+            f"{where}: gptkit_{kind} returned {part!r}, which is no dataclass derived from gptkit.{kind}'s base class"
+        )
     name = part_name(kind, part)
     if not name:
-        raise ConfigError(f"{where}: {part.__name__} has no name; give its field `{'verb' if kind == 'command' else 'name'}` a default")
+        raise ConfigError(
+            f"{where}: {part.__name__} has no name; give its field `{'verb' if kind == 'command' else 'name'}` a default"
+        )
     if name in known:
         other = known[name]
         raise ConfigError(

@@ -1,8 +1,8 @@
 """From the words that a person types to the words that Hydra's grammar accepts.
 
-`gptkit train a=1 -m` becomes `--config-name train -m a=1`: the verb is the primary configuration. Text arrives unharmed: the value of
-a text key is quoted on the way in, since Hydra's grammar would refuse an apostrophe or take a comma for a sweep. What this file
-gives is accepted again as it stands, because Lightning starts its workers with the same words.
+`gptkit train a=1 -m` becomes `--config-name train -m a=1`: the verb is the primary configuration. Text arrives unharmed: the
+value of a text key is quoted on the way in, since Hydra's grammar would refuse an apostrophe or take a comma for a sweep. What
+this file gives is accepted again as it stands, because Lightning starts its workers with the same words.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, QuotedString, Quote
-from hydra.errors import OverrideParseException
+from hydra.core.override_parser.types import Override, Quote, QuotedString
+from hydra.errors import HydraException
 
 from gptkit.config.fields import is_text, is_whole_number
 from gptkit.config.groups import groups
@@ -105,7 +105,7 @@ def _arrange(verb: str, word: str, parser: OverridesParser, known_groups: dict[s
         return word
     try:
         parsed: Override | None = parser.parse_override(word)
-    except OverrideParseException:
+    except HydraException:
         parsed = None
     if is_text(verb, key):
         if parsed is not None and (isinstance(parsed._value, QuotedString) or value == "null"):

@@ -1,7 +1,8 @@
 """Check a composed tree against the settings classes, and turn it into them.
 
-Hydra lets `+typo=1` and `++model.typo=1` through, and a wrong merge can cut a part down to its base class; both would train the wrong
-thing without a word. So every key must be a field, and every part must be exactly the class that its name is registered for.
+Hydra lets `+typo=1` and `++model.typo=1` through, and a wrong merge can cut a part down to its base class; both would train the
+wrong thing without a word. So every key must be a field, and every part must be exactly the class that its name is registered
+for.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from gptkit.command import Command
-from gptkit.config.groups import groups
+from gptkit.config.explain import near_key
 from gptkit.errors import ConfigError, did_you_mean
 from gptkit.plugins import registry
 
@@ -24,7 +25,11 @@ def typed_settings(verb: str, config: DictConfig) -> Command:
     Raises:
         ConfigError: see the module's docstring; also a missing value, or what a `__post_init__` complains of.
     """
-    _check_keys(config, registry().parts["command"][verb].part, path="")
+    schema = registry().parts["command"][verb].part
+    for word in map(str, config):
+        if word not in {field.name for field in dataclasses.fields(schema)}:
+            raise ConfigError(f"there is no key {word}.{near_key(verb, word)}")
+    _check_keys(config, schema, path="")
     _check_parts(verb, config)
     try:
         settings: Command = OmegaConf.to_object(config)  # type: ignore[assignment]
@@ -42,16 +47,15 @@ def typed_settings(verb: str, config: DictConfig) -> Command:
 
 def _check_keys(node: DictConfig, expected: type[Any], path: str) -> None:
     known = {field.name for field in dataclasses.fields(expected)}
-    for key in node:
+    for key in map(str, node):
         full = f"{path}{key}"
         if key not in known:
-            candidates = known | (set(groups()) if not path else set())
-            where = f"; {path.rstrip('.')} has {', '.join(sorted(known))}" if path and len(known) < 12 else ""
-            raise ConfigError(f"there is no key {full}.{did_you_mean(str(key), candidates)}{where}")
+            near = did_you_mean(key, known).replace("Did you mean ", f"Did you mean {path}")
+            raise ConfigError(f"there is no key {full}.{near or ' There are ' + ', '.join(sorted(known))}")
         child = None if OmegaConf.is_missing(node, key) else node._get_node(key)
         kind = OmegaConf.get_type(child) if isinstance(child, (DictConfig, ListConfig)) else None
         if isinstance(child, DictConfig) and dataclasses.is_dataclass(kind) and not child._is_none():
-            _check_keys(child, kind, f"{full}.")  # type: ignore[arg-type]
+            _check_keys(child, kind, f"{full}.")
 
 
 def _check_parts(verb: str, config: DictConfig) -> None:

@@ -1,6 +1,7 @@
 """Completion for bash and zsh: verbs by ourselves, keys and options by Hydra.
 
-Hydra's completion knows no verbs, so the verb is taken out of the line that the shell hands over and named as the primary configuration.
+Hydra's completion knows no verbs, so the verb is taken out of the line that the shell hands over and named as the primary
+configuration.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from typing import Any
 from hydra import compose as hydra_compose
 from hydra import initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, open_dict
 
 from gptkit.command import Command
 from gptkit.config.argv import arranged
@@ -54,7 +54,8 @@ def compose(verb: str, overrides: Sequence[str] = ()) -> Run:
         with explained(verb, words), initialize_config_module("gptkit.conf", version_base="1.3", job_name="gptkit"):
             config = hydra_compose(verb, overrides=words, return_hydra_config=True)
             folder = Path(str(config.hydra.run.dir))
-        config = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
+        with open_dict(config):
+            del config["hydra"]
     finally:
         GlobalHydra.instance().hydra = outer
     return run_from_config(verb, config, folder, words)

@@ -80,14 +80,20 @@ def _unknown_key(verb: str, key: str, words: Sequence[str]) -> str:
             return f"the chosen {owner} has no key {word}; it is a key of {', '.join(f'{owner}={name}' for name in having)}"
         known = {field.name for entry in kinds[owner].values() for field in fields_of(entry.part)}
         return f"there is no key {key}.{did_you_mean(word, known).replace('Did you mean ', f'Did you mean {owner}.')}"
-    fields = {field.name for field in fields_of(kinds["command"][verb].part)}
     if not owner:
-        near = did_you_mean(key, fields | set(groups()))
-        guess = near.removeprefix(" Did you mean ").removesuffix("?")
-        if guess in groups() and guess not in fields:
-            near = f" Did you mean +{guess}=...?"
-        return f"there is no key {key}.{near}"
+        return f"there is no key {key}.{near_key(verb, key)}"
     return f"there is no key {key}.{did_you_mean(word, _siblings(verb, owner))}"
+
+
+def near_key(verb: str, word: str) -> str:
+    """' Did you mean x?' among the verb's own keys and, where it composes a run, the groups that are appended with +."""
+    fields = {field.name for field in fields_of(registry().parts["command"][verb].part)}
+    appended = set(groups()) - fields - set(registry().parts) if "model" in fields else set()
+    near = did_you_mean(word, fields | {f"+{group}" for group in appended} | appended)
+    guess = near.removeprefix(" Did you mean ").removesuffix("?")
+    if guess in appended or guess.startswith("+"):
+        return f" Did you mean +{guess.removeprefix('+')}=...?"
+    return near
 
 
 def _siblings(verb: str, owner: str) -> set[str]:
@@ -98,7 +104,7 @@ def _siblings(verb: str, owner: str) -> set[str]:
 
 def _unfit_value(key: str, cause: Any) -> str:
     text = _first_line(cause)
-    match = re.match(r"Value '(?P<value>.*)' (of type '\w+' )?could not be converted to (?P<type>\w+)", text)
+    match = re.match(r"Value '(?P<value>.*?)' (?:of type '\w+' )?could not be converted to (?P<type>\w+)", text)
     if match:
         wanted = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}.get(match["type"], match["type"])
         return f"{key}={match['value']} must be {wanted}"

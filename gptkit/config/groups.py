@@ -6,6 +6,7 @@ Nothing here imports Hydra: the help pages need it too.
 from __future__ import annotations
 
 import functools
+import importlib
 import importlib.util
 from pathlib import Path
 
@@ -20,9 +21,7 @@ def conf_folders() -> tuple[tuple[str, Path], ...]:
     Raises:
         ConfigError: two of them provide the same file, or a file has the name of a registered part.
     """
-    import gptkit.conf
-
-    folders = [("gptkit", Path(next(iter(gptkit.conf.__path__))))]
+    folders = [("gptkit", Path(str(importlib.import_module("gptkit.conf").__file__)).parent)]
     for distribution, package in registry().conf_packages:
         spec = importlib.util.find_spec(package)
         places = list(spec.submodule_search_locations or []) if spec else []

@@ -56,7 +56,7 @@ def execute(config: DictConfig) -> Any:
             _LAST["result"] = run(job)
     except GptkitError as error:
         with contextlib.suppress(OSError):
-            folder.rmdir()  # Hydra made it; it stays if anything is in it
+            os.removedirs(folder)  # Hydra made it; it stays if anything is in it
         if hydra_config.mode != RunMode.MULTIRUN:
             _LAST["error"] = error
             return None
