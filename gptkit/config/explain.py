@@ -105,7 +105,8 @@ def _siblings(verb: str, owner: str) -> set[str]:
 def _unfit_value(key: str, cause: Any) -> str:
     text = _first_line(cause)
     match = re.match(r"Value '(?P<value>.*?)' (?:of type '\w+' )?could not be converted to (?P<type>\w+)", text)
+    match = match or re.match(r"Value '(?P<value>.*?)' is not a valid (?P<type>\w+)", text)
     if match:
-        wanted = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}.get(match["type"], match["type"])
-        return f"{key}={match['value']} must be {wanted}"
+        wanted = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false", "bool": "true or false"}
+        return f"{key}={match['value']} must be {wanted.get(match['type'], match['type'])}"
     return f"{key}: {text}" if key else text

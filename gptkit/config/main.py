@@ -15,10 +15,11 @@ from gptkit.errors import GptkitError
 
 def main() -> None:
     """Run the command line of this process and exit with its status: 0, 1 (could not be done) or 2 (configuration)."""
-    sys.exit(_run(sys.argv[1:]))
+    sys.exit(status_of(sys.argv[1:]))
 
 
-def _run(argv: list[str]) -> int:
+def status_of(argv: list[str]) -> int:
+    """Run the words after `gptkit` and give the exit status."""
     try:
         if not argv or _asks_for_help(argv):
             from gptkit.config.help import page

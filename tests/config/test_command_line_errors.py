@@ -1,0 +1,63 @@
+"""Every wrong word on the command line: one line that names the fix, exit status 2, nothing left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+WRONG = [
+    (["trian"], "there is no verb trian. Did you mean train?"),
+    (["model.layers=2"], "no verb given"),
+    (["train", "--foo"], "unrecognized arguments: --foo"),
+    (["train", "foo"], "'foo' is no override"),
+    (["train", "atention=banded"], "there is no key atention. Did you mean attention?"),
+    (["train", "attention=bandd"], "there is no attention=bandd. Did you mean attention=banded?"),
+    (["train", "trainer=cpuu"], "Did you mean trainer=cpu?"),
+    (["train", "attention.window=3"], "it is a key of attention=banded, attention=alternating"),
+    (["train", "attention.name=banded"], "choose the part with attention=banded"),
+    (["train", "model.lyers=3"], "there is no key model.lyers. Did you mean model.layers?"),
+    (["train", "+typo=1"], "there is no key typo."),
+    (["train", "++model.lyers=1"], "there is no key model.lyers. Did you mean model.layers?"),
+    (["train", "+model.lyers=1"], "there is no key model.lyers. Did you mean model.layers?"),
+    (["train", "+gtp2=124m"], "there is no key gtp2. Did you mean +gpt2=...?"),
+    (["train", "+gpt2=125m"], "there is no gpt2=125m. Did you mean gpt2=124m?"),
+    (["train", "optimizer.schedule.shap=linear"], "Did you mean shape?"),
+    (["train", "model.layers=many"], "model.layers=many must be a whole number"),
+    (["train", "optimizer.lr=fast"], "optimizer.lr=fast must be a number"),
+    (["train", "compile=perhaps"], "compile=perhaps must be true or false"),
+    (["train", "model.width=10"], "model.width=10 is not divisible by model.heads=6"),
+    (["train", "batch.micro=all"], "batch.micro=all must be a number or auto"),
+    (["train", "data=text"], "data.path must be given: data.path=<value>"),
+    (["train", "model.layers=1,2"], "sweep over the values with -m"),
+    (["train", "+callback@callback.stop=early_stoping"], "Did you mean callback=early_stopping?"),
+    (["train", "+callback.stop.name=early_stoping"], "there is no callback=early_stoping. Did you mean early_stopping?"),
+    (["generate"], "checkpoint must be given: checkpoint=<value>"),
+    (["generate", "checkpoint=x", "format=xml"], "format=xml must be text or json"),
+    (["plugins", "kind=atention"], "there is no kind atention. Did you mean attention?"),
+    (["plugins", "name=bandd"], "there is no part bandd. Did you mean banded?"),
+    (["train", "--cfg", "job", "attention=bandd"], "Did you mean attention=banded?"),
+]
+
+
+@pytest.mark.parametrize(("words", "said"), WRONG, ids=[" ".join(words) for words, _ in WRONG])
+def test_a_wrong_word_gives_one_line_with_the_fix(
+    words: list[str], said: str, gptkit_command: Callable[..., object], in_folder: Path
+) -> None:
+    outcome = gptkit_command(*words)
+    assert outcome.status == 2
+    assert said in outcome.error_line
+    assert outcome.error_line.startswith("gptkit: ")
+    assert outcome.out == ""
+    assert list(in_folder.iterdir()) == []
+
+
+def test_the_user_can_ask_for_the_traceback(
+    gptkit_command: Callable[..., object], in_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    outcome = gptkit_command("train", "attention=bandd")
+    assert outcome.status == 2
+    assert "Traceback" in outcome.err
+    assert "Did you mean attention=banded?" in outcome.err

@@ -1,0 +1,60 @@
+"""The Python API composes what the command line composes, typed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+import gptkit
+from gptkit.attention import Banded
+from gptkit.callback import EarlyStopping
+from gptkit.command import Train
+from gptkit.errors import ConfigError
+from gptkit.optimizer import Muon
+from gptkit.plugins import registry
+
+
+def test_parts_come_back_as_their_own_classes() -> None:
+    run = gptkit.compose("train", ["attention=banded", "attention.window=16", "optimizer=muon", "hydra.run.dir=runs/here"])
+    assert type(run.settings) is Train
+    assert run.settings.attention == Banded(window=16)
+    assert type(run.settings.optimizer) is Muon
+    assert run.folder == Path("runs/here")
+
+
+def test_callbacks_are_parts_by_any_name() -> None:
+    chosen = gptkit.compose("train", ["+callback@callback.stop=early_stopping", "callback.stop.patience=7"])
+    written = gptkit.compose("train", ["+callback.stop.name=early_stopping", "+callback.stop.patience=7"])
+    assert chosen.settings.callback == written.settings.callback == {"stop": EarlyStopping(patience=7)}
+
+
+def test_every_part_of_every_kind_composes() -> None:
+    for kind in ("model", "attention", "objective", "tokenizer", "data", "optimizer"):
+        for name, entry in registry().parts[kind].items():
+            extra = [f"{kind}.path=x"] if name == "text" else []
+            settings = gptkit.compose("train", [f"{kind}={name}", *extra]).settings
+            assert type(getattr(settings, kind)) is entry.part
+
+
+def test_compose_works_inside_a_hydra_job() -> None:
+    from hydra import initialize_config_module
+    from hydra.core.global_hydra import GlobalHydra
+
+    with initialize_config_module("gptkit.conf", version_base="1.3"):
+        outer = GlobalHydra.instance().hydra
+        assert gptkit.compose("train", ["seed=3"]).settings.seed == 3
+        assert GlobalHydra.instance().hydra is outer
+
+
+def test_unknown_verb_names_the_nearest() -> None:
+    with pytest.raises(ConfigError, match="Did you mean train"):
+        gptkit.compose("trian")
+
+
+def test_settings_are_plain_yaml() -> None:
+    settings = gptkit.compose("train", ["tokenizer=char"]).settings
+    text = OmegaConf.to_yaml(OmegaConf.structured(settings))
+    assert "!!python" not in text
+    assert registry().resolve("tokenizer", OmegaConf.create(text).tokenizer) == settings.tokenizer

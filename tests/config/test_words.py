@@ -1,0 +1,72 @@
+"""Words on the way in: text arrives as typed, numbers as meant, and what comes out is accepted again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import yaml
+
+from gptkit.config.argv import read_words
+
+TEXTS = [
+    "Hello, world",
+    "Don't (stop), friend; 100% ~ <|endoftext|>",
+    "He said \"no\" and 'yes'",
+    "step=0001",
+    "a=b=c",
+    "[not a list",
+    "{neither, a: mapping}",
+    "[a, list, to, hydra]",
+    "élan, 你好 \U0001f600",
+    "two\nlines\tand a tab",
+    "back\\slash \\' and \\\\",
+    "1e6",
+    "true",
+    "2024",
+    "~/x",
+    "# no comment",
+    " spaces ",
+    "trailing backslash\\",
+]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_text_arrives_as_typed(text: str, gptkit_command: Callable[..., object]) -> None:
+    outcome = gptkit_command("generate", "checkpoint=runs/x", f"prompt={text}", "--cfg", "job")
+    assert outcome.status == 0, outcome.err
+    assert yaml.safe_load(outcome.out)["prompt"] == text
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_words_are_accepted_again_as_they_stand(text: str) -> None:
+    # Lightning starts its workers with the words that the first process was left with
+    once = read_words(["generate", "checkpoint=a", f"prompt={text}"]).argv()
+    assert read_words(once).argv() == once
+
+
+def test_a_path_with_an_equals_sign() -> None:
+    assert read_words(["generate", "checkpoint=runs/step=0001"]).overrides == ("checkpoint='runs/step=0001'",)
+
+
+@pytest.mark.parametrize(
+    ("word", "kept"), [("tokens=3e11", "tokens=300000000000"), ("tokens=1e6", "tokens=1000000"), ("seed=7", "seed=7")]
+)
+def test_whole_floats_become_whole_numbers_where_those_are_wanted(word: str, kept: str) -> None:
+    assert read_words(["train", word]).overrides == (kept,)
+
+
+def test_a_learning_rate_stays_as_it_is() -> None:
+    assert read_words(["train", "optimizer.lr=1e-3"]).overrides == ("optimizer.lr=1e-3",)
+
+
+def test_commas_sweep_only_with_m() -> None:
+    assert read_words(["train", "-m", "init_from=a,b"]).overrides == ("init_from=a,b",)
+    assert read_words(["train", "init_from=a,b"]).overrides == ("init_from='a,b'",)
+    assert read_words(["train", "+gpt2=124m,355m", "-m"]).multirun
+
+
+def test_flags_may_stand_anywhere() -> None:
+    words = read_words(["train", "seed=1", "--cfg", "job", "tokens=5"])
+    assert words.argv() == ["--config-name", "train", "--cfg", "job", "seed=1", "tokens=5"]
+    assert read_words(words.argv()) == words

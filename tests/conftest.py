@@ -1,0 +1,65 @@
+"""What all tests share: the command line run in this process, a cache of their own, no network, no plugins of the machine."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+os.environ["GPTKIT_PLUGINS"] = ""
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.pop("HYDRA_FULL_ERROR", None)
+
+
+@dataclass
+class Outcome:
+    """What a command line did."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def error_line(self) -> str:
+        """The only line of the error output."""
+        lines = [line for line in self.err.splitlines() if line.strip()]
+        assert len(lines) == 1, self.err
+        return lines[0]
+
+
+@pytest.fixture
+def gptkit_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
+    """`gptkit <words>` in this process; a process of its own costs seconds."""
+    from gptkit.config.main import status_of
+
+    def run(*words: str) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["gptkit", *words])
+        capsys.readouterr()
+        status = status_of(list(words))
+        captured = capsys.readouterr()
+        return Outcome(status, captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Token shards of tests go to a folder of the session."""
+    before = os.environ.get("GPTKIT_CACHE")
+    os.environ["GPTKIT_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    yield
+    if before is None:
+        del os.environ["GPTKIT_CACHE"]
+    else:
+        os.environ["GPTKIT_CACHE"] = before
+
+
+@pytest.fixture
+def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty current folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

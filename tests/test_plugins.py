@@ -1,0 +1,148 @@
+"""How parts are found: strangers' distributions beside the kit's own, and what is said when one of them is broken."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import gptkit
+from gptkit.config import groups as groups_module
+from gptkit.errors import ConfigError
+from gptkit.hookspecs import KINDS
+from gptkit.plugins import registry
+
+ATTENTION = """
+    from dataclasses import dataclass
+    from gptkit import hookimpl
+    from gptkit.attention import Attention, Dense
+
+    @dataclass
+    class Mine(Attention):
+        "Attention of a stranger."
+        name: str = "{name}"
+        reach: int = 3
+
+        def build(self, **sizes):
+            return Dense().build(**sizes)
+
+    @hookimpl
+    def gptkit_attention():
+        return [Mine]
+"""
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Put a distribution with a plugin module on the path, as pip would."""
+    monkeypatch.delenv("GPTKIT_PLUGINS")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    names: list[str] = []
+
+    def install(module: str, source: str, *, version: str = "1.0", conf: dict[str, str] | None = None) -> None:
+        package = tmp_path / module
+        package.mkdir()
+        (package / "__init__.py").write_text(textwrap.dedent(source))
+        for file, text in (conf or {}).items():
+            (package / "conf" / file).parent.mkdir(parents=True, exist_ok=True)
+            (package / "conf" / file).write_text(text)
+        info = tmp_path / f"{module}-{version}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: gptkit-{module}\nVersion: {version}\n")
+        (info / "entry_points.txt").write_text(f"[gptkit]\n{module} = {module}\n")
+        names.append(module)
+        _forget()
+
+    yield install
+    for name in names:
+        sys.modules.pop(name, None)
+    monkeypatch.undo()
+    _forget()
+
+
+def _forget() -> None:
+    registry.cache_clear()
+    groups_module.conf_folders.cache_clear()
+    from gptkit.config.store import register
+
+    register.cache_clear()
+
+
+def test_every_kind_has_a_hook_and_a_page() -> None:
+    assert set(registry().parts) == set(KINDS)
+    for kind in KINDS:
+        assert hasattr(gptkit.hookspecs, f"gptkit_{kind}")
+
+
+def test_a_strangers_part_is_chosen_like_a_built_in_one(install: Callable[..., None]) -> None:
+    install("foo", ATTENTION.format(name="foo"), version="2.5")
+    entry = registry().find("attention", "foo")
+    assert (entry.distribution, entry.version) == ("gptkit-foo", "2.5")
+    settings = gptkit.compose("plan", ["attention=foo", "attention.reach=9"]).settings
+    assert type(settings.attention) is entry.part
+    assert settings.attention.reach == 9
+    with pytest.raises(ConfigError, match="the chosen attention has no key reach; it is a key of attention=foo"):
+        gptkit.compose("plan", ["attention.reach=9"])
+
+
+def test_a_strangers_paper_joins_the_search_path(install: Callable[..., None]) -> None:
+    paper = "# @package _global_\ndefaults:\n  - override /attention: foo\n  - _self_\nmodel:\n  layers: 7\n"
+    install("foo", ATTENTION.format(name="foo"), conf={"foopaper/small.yaml": paper})
+    settings = gptkit.compose("plan", ["+foopaper=small"]).settings
+    assert (settings.attention.name, settings.model.layers) == ("foo", 7)
+
+
+def test_a_file_that_another_provides_is_a_clash(install: Callable[..., None]) -> None:
+    install("foo", ATTENTION.format(name="foo"), conf={"trainer/cpu.yaml": "accelerator: cpu\n"})
+    with pytest.raises(ConfigError, match=r"gptkit-foo provides conf/trainer/cpu.yaml, which gptkit already provides"):
+        groups_module.conf_folders()
+
+
+def test_two_plugins_that_claim_one_name_are_both_named(install: Callable[..., None]) -> None:
+    install("foo", ATTENTION.format(name="dense"))
+    with pytest.raises(ConfigError, match=r"two plugins claim attention=dense: .*gptkit.* and foo of gptkit-foo"):
+        registry()
+
+
+def test_a_broken_plugin_is_named_and_the_rest_works(install: Callable[..., None], gptkit_command: Callable[..., object]) -> None:
+    install("broken", "raise RuntimeError('no libfoo here')")
+    install("foo", ATTENTION.format(name="foo"))
+    assert gptkit.compose("plan", ["attention=foo"]).settings.attention.name == "foo"
+    outcome = gptkit_command("plan", "attention=brokn")
+    assert outcome.status == 2
+    assert "broken of gptkit-broken failed to load: RuntimeError: no libfoo here" in outcome.error_line
+    assert "no libfoo here" in gptkit_command("--help").out
+
+
+def test_a_misspelt_hook_is_named(install: Callable[..., None]) -> None:
+    install("foo", ATTENTION.format(name="foo").replace("gptkit_attention", "gptkit_atention"))
+    with pytest.raises(
+        ConfigError, match=r"plugin foo of gptkit-foo: there is no hook gptkit_atention. Did you mean gptkit_attention"
+    ):
+        registry()
+
+
+def test_a_part_without_a_name_is_named(install: Callable[..., None]) -> None:
+    install("foo", ATTENTION.format(name=""))
+    with pytest.raises(ConfigError, match="Mine has no name; give its field `name` a default"):
+        registry()
+
+
+def test_the_environment_restricts_which_plugins_load(install: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    install("foo", ATTENTION.format(name="foo"))
+    install("bar", ATTENTION.format(name="bar"))
+    monkeypatch.setenv("GPTKIT_PLUGINS", "bar")
+    _forget()
+    assert "bar" in registry().parts["attention"]
+    assert "foo" not in registry().parts["attention"]
+
+
+def test_resolve_says_what_does_not_fit() -> None:
+    assert registry().resolve("attention", {"name": "banded", "window": 3}).window == 3
+    with pytest.raises(ConfigError, match="attention=banded: "):
+        registry().resolve("attention", {"name": "banded", "windoww": 3})
+    with pytest.raises(ConfigError, match=r"attention.window=0 must be at least 1"):
+        registry().resolve("attention", {"name": "banded", "window": 0})
