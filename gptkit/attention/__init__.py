@@ -86,7 +86,8 @@ class Banded(Attention):
 class Alternating(Attention):
     """Layers alternate between dense and banded attention, as in GPT-3.
 
-    Source: "Language Models are Few-Shot Learners", section 2.1. The band's width and which layers are dense were not published: ours.
+    Source: "Language Models are Few-Shot Learners", section 2.1. The width of the band and which layers are
+    dense were not published: ours.
     """
 
     name: str = "alternating"

@@ -3,25 +3,45 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
+if TYPE_CHECKING:
+    from gptkit.attention.span import Span
 
-class BuiltAttention(nn.Module, ABC):
-    """Shapes: B batch, T time, D width."""
+
+class AttentionCache(ABC):
+    """What one layer remembers of the tokens it has read, one row per sequence. Every attention type may bring its own."""
+
+    span: Span
+    """Where the tokens of the current call stand; the model sets it before it calls the layer."""
 
     @abstractmethod
-    def forward(self, x: Tensor, *, cache: Any = None, segments: Tensor | None = None) -> Tensor:
+    def select(self, rows: Tensor) -> None:
+        """Keep the given rows (N,) int64, in that order, repeats allowed."""
+
+
+class BuiltAttention(nn.Module, ABC):
+    """Shapes: B batch, T time, D width.
+
+    The linear layer that writes to the residual stream is called `output`: models that scale residual projections at
+    initialisation find it by that name. Every `nn.Linear` and `nn.LayerNorm` is initialised by the model; a module with parameters
+    of another sort gives them values in `reset_parameters()`.
+    """
+
+    @abstractmethod
+    def forward(self, x: Tensor, *, cache: AttentionCache | None = None, segments: Tensor | None = None) -> Tensor:
         """(B, T, D) -> (B, T, D), causal.
 
         Args:
             x: hidden states of T consecutive positions.
             cache: what `cache()` of this module returned; the positions follow those that it remembers, and it remembers these too.
+                `cache.span` says where they stand and which of them are padding on the right, whose results are never used.
             segments: (B, T) int64 ids of documents that must not see each other. Never given together with a cache.
         """
 
     @abstractmethod
-    def cache(self, batch: int, length: int, *, device: torch.device, dtype: torch.dtype) -> Any:
+    def cache(self, batch: int, length: int, *, device: torch.device, dtype: torch.dtype) -> AttentionCache:
         """An empty memory for `batch` rows of at most `length` positions."""

@@ -52,14 +52,15 @@ class GPT(Model):
     """The decoder-only Transformer of GPT-1, GPT-2 and GPT-3.
 
     Source: "Language Models are Unsupervised Multitask Learners", section 2.3 (pre-norm, final norm, scaled initialisation of
-    residual projections); "Improving Language Understanding by Generative Pre-Training", section 4.1 (post-norm, GELU in its tanh form,
-    learned positions, output matrix tied to the input embedding).
+    residual projections); "Improving Language Understanding by Generative Pre-Training", section 4.1 (post-norm, GELU in its
+    tanh form, learned positions, output matrix tied to the input embedding).
     """
 
     name: str = "gpt"
     norm: Annotated[str, "pre (GPT-2, GPT-3; with a final norm) or post (GPT-1; without one)"] = "pre"
     residual_scaling: Annotated[bool, "initialise residual projections with deviation 0.02 / sqrt(2 layers)"] = True
     position_deviation: Annotated[float, "standard deviation of the initial position embeddings"] = 0.01
+    tied: Annotated[bool, "the output matrix is the token embedding; false: a matrix of its own"] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -8,6 +8,11 @@ from typing import Protocol
 from torch import Tensor, nn
 
 
+def parameter_count(model: nn.Module) -> int:
+    """Number of parameters, shared ones counted once."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
 class Cache(Protocol):
     """What a model remembers of the tokens it has read, one row per sequence."""
 
@@ -15,7 +20,7 @@ class Cache(Protocol):
     """(B,) int64: tokens already read in each row."""
 
     def receive(self, counts: Tensor) -> None:
-        """Announce that of the next call's T tokens only the first `counts` (B,) of each row are real (the rest is padding on the right).
+        """Announce that of the next call's T tokens only the first `counts` (B,) of each row are real: the rest is padding.
 
         Without an announcement all T are.
         """
@@ -37,7 +42,11 @@ class BuiltModel(nn.Module, ABC):
         Args:
             tokens: ids below `vocabulary`.
             cache: continue after the tokens that it remembers, and remember these too.
-            segments: (B, T) int64 ids of documents that must not see each other; None: one document per row.
+            segments: (B, T) int64 ids of documents that must not see each other; None: one document per row. Positions count from
+                the start of the row all the same.
+
+        Raises:
+            ValueError: a position would be beyond `context`.
         """
 
     @abstractmethod

@@ -1,0 +1,43 @@
+"""Banded causal attention: dense attention's projections and cache, and a mask that hides all but the last `window` keys."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from gptkit.attention.cache import KeyValueCache
+from gptkit.attention.dense import BuiltDense
+from gptkit.attention.masks import band, same_segment
+
+
+class BuiltBanded(BuiltDense):
+    """Shapes as in `BuiltDense`. Weights of the two fit each other, and up to `window` positions the results are equal.
+
+    Source: "Generating Long Sequences with Sparse Transformers", section 4.2.
+    """
+
+    def __init__(self, *, width: int, heads: int, dropout: float, window: int) -> None:
+        super().__init__(width=width, heads=heads, dropout=dropout)
+        self.window = window
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, segments: Tensor | None) -> Tensor:
+        t = q.shape[2]
+        if t <= self.window:  # the band covers everything, and the causal kernel needs no mask
+            return super().attend(q, k, v, segments)
+        positions = torch.arange(t, device=q.device)
+        mask = band(positions, positions, self.window)  # (T, T)
+        if segments is not None:
+            mask = (mask & same_segment(segments)).unsqueeze(1)  # (B, 1, T, T)
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=self.dropout if self.training else 0.0)
+
+    def recall(self, q: Tensor, k: Tensor, v: Tensor, cache: KeyValueCache) -> Tensor:
+        span = cache.span
+        if span.end <= self.window:
+            return super().recall(q, k, v, cache)
+        cache.append(k, v)
+        if span.start is not None and span.width == 1:
+            keys, values = cache.read(span.end - self.window)  # (B, H, window, Dh)
+            return F.scaled_dot_product_attention(q, keys, values)
+        keys, values = cache.read()  # (B, H, S, Dh)
+        return F.scaled_dot_product_attention(q, keys, values, attn_mask=span.mask(self.window))

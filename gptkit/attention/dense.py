@@ -1,0 +1,57 @@
+"""Dense causal attention through PyTorch's scaled_dot_product_attention, with a cache for decoding."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gptkit.attention.built import AttentionCache, BuiltAttention
+from gptkit.attention.cache import KeyValueCache
+from gptkit.attention.masks import causal, same_segment
+
+
+class BuiltDense(BuiltAttention):
+    """Shapes: B batch, T time, S keys, D width, H heads, Dh = D / H.
+
+    Source: "Attention Is All You Need", equation 1: softmax(q k^T / sqrt(Dh)) v, one fused projection for q, k and v.
+    """
+
+    def __init__(self, *, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.dropout = dropout
+        self.qkv = nn.Linear(width, 3 * width)
+        self.output = nn.Linear(width, width)
+
+    def forward(self, x: Tensor, *, cache: AttentionCache | None = None, segments: Tensor | None = None) -> Tensor:
+        b, t, d = x.shape
+        q, k, v = self.qkv(x).view(b, t, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4).unbind(0)  # (B, H, T, Dh) each
+        if cache is None:
+            y = self.attend(q, k, v, segments)
+        else:
+            assert isinstance(cache, KeyValueCache)
+            y = self.recall(q, k, v, cache)
+        return self.output(y.transpose(1, 2).reshape(b, t, d))  # type: ignore[no-any-return]  # (B, T, D)
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, segments: Tensor | None) -> Tensor:
+        """Attention among the T positions of a whole sequence: (B, H, T, Dh) -> (B, H, T, Dh)."""
+        p = self.dropout if self.training else 0.0
+        if segments is None:
+            return F.scaled_dot_product_attention(q, k, v, dropout_p=p, is_causal=True)
+        positions = torch.arange(q.shape[2], device=q.device)
+        mask = causal(positions, positions) & same_segment(segments)  # (B, T, T)
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask.unsqueeze(1), dropout_p=p)
+
+    def recall(self, q: Tensor, k: Tensor, v: Tensor, cache: KeyValueCache) -> Tensor:
+        """Remember the T new positions, then attend to all that is remembered: (B, H, T, Dh) -> (B, H, T, Dh)."""
+        span = cache.span
+        cache.append(k, v)
+        if span.fresh:
+            return F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        keys, values = cache.read()  # (B, H, S, Dh)
+        mask = None if span.start is not None and span.width == 1 else span.mask()
+        return F.scaled_dot_product_attention(q, keys, values, attn_mask=mask)
+
+    def cache(self, batch: int, length: int, *, device: torch.device, dtype: torch.dtype) -> KeyValueCache:
+        return KeyValueCache(batch, self.heads, length, self.output.in_features // self.heads, device=device, dtype=dtype)
