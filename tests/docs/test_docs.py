@@ -1,0 +1,65 @@
+"""The documentation cannot fall behind: links lead somewhere, commands compose, every hook and verb has its section."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from gptkit.config.argv import read_words
+from gptkit.config.compose import compose
+from gptkit.hookspecs import KINDS
+from gptkit.plugins import registry
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def commands() -> list[tuple[str, str]]:
+    """Every `gptkit ...` command in a block of code: (page, command)."""
+    found = []
+    for page in PAGES:
+        for block in re.findall(r"^(?:```(?:sh|console|bash)\n)(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
+            joined = block.replace("\\\n", " ")
+            for line in joined.splitlines():
+                text = line.strip().removeprefix("$ ")
+                if text.startswith("gptkit ") and not re.search(r"[|<>]\s*\S+\s*$", re.sub(r"'[^']*'|\"[^\"]*\"", "", text)):
+                    found.append((page.name, text.partition("  #")[0].strip()))
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)", page.read_text()):
+        assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+@pytest.mark.parametrize(("page", "command"), commands())
+def test_every_command_of_the_documentation_composes(page: str, command: str) -> None:
+    words = shlex.split(command)[1:]
+    if "--help" in words or words[:1] == ["-sc"] or words == ["--version"]:
+        return
+    taken = read_words(words)
+    if taken.multirun:
+        first = [word if "=" not in word else f"{word.partition('=')[0]}={word.partition('=')[2].partition(',')[0]}" for word in taken.overrides]
+        compose(taken.verb, first)
+    else:
+        compose(taken.verb, taken.overrides)
+
+
+def test_every_hook_has_a_section_that_names_its_parts() -> None:
+    text = (ROOT / "docs/parts.md").read_text()
+    for kind in KINDS:
+        section = re.search(rf"^## {kind}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+        assert section, f"docs/parts.md has no section for {kind}"
+        assert f"gptkit_{kind}" in section[1]
+        for name in registry().parts[kind]:
+            assert f"`{name}`" in section[1], f"docs/parts.md: {kind} does not name {name}"
+
+
+def test_every_verb_is_in_the_index() -> None:
+    text = (ROOT / "docs/index.md").read_text()
+    for verb in registry().parts["command"]:
+        assert f"gptkit {verb}" in text
