@@ -7,7 +7,9 @@ READY := $(VENV)/.ready
 .PHONY: demo test lint types tests setup clean
 
 demo: $(READY)
-	$(BIN)/python examples/demo.py
+	$(BIN)/gptkit train +demo=speeches hydra.run.dir=runs/demo
+	$(BIN)/gptkit generate checkpoint=runs/demo prompts=examples/prompts.txt max_new_tokens=60 temperature=0.8 top_k=50
+	@echo "The report of the run is runs/demo/report.html"
 
 test: lint types tests
 
