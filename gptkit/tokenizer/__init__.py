@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class Tokenizer(Part):
     """Text to token ids and back.
 
-    Subclass it, give `name` a default, add fields, and write `build` and `load`, which return a `gptkit.tokenizer.built.BuiltTokenizer`.
-    No key is shared by all tokenizers.
+    Subclass it, give `name` a default, add fields, and write `build` and `load`, which return a
+    `gptkit.tokenizer.built.BuiltTokenizer`. No key is shared by all tokenizers.
     """
 
     name: str = ""
@@ -47,7 +47,7 @@ class Bytes(Tokenizer):
     def load(self, folder: Path) -> BuiltTokenizer:
         from gptkit.tokenizer.bytes import BuiltBytes
 
-        return BuiltBytes()
+        return BuiltBytes.load(folder)
 
 
 @dataclass

@@ -1,0 +1,55 @@
+"""The tokenizer `bytes`: ids 0 to 255 are the bytes of UTF-8, id 256 is end-of-text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gptkit.tokenizer import saved
+from gptkit.tokenizer.built import END_OF_TEXT, BuiltTokenizer, fingerprint_of, utf8
+
+FILE = "bytes.json"
+
+
+class BuiltBytes(BuiltTokenizer):
+    """Every text has ids, and nothing is learnt."""
+
+    def __init__(self) -> None:
+        self.size = 257
+        self.special = {"end_of_text": 256}
+        self.fingerprint = fingerprint_of("bytes")
+
+    def encode(self, text: str) -> list[int]:
+        return list(utf8(text))
+
+    def decode(self, ids: Sequence[int]) -> str:
+        pieces, begin, ids = [], 0, list(ids)
+        for end in [at for at, token in enumerate(ids) if token == 256]:
+            pieces += [bytes(ids[begin:end]).decode("utf-8", "replace"), END_OF_TEXT]
+            begin = end + 1
+        pieces.append(bytes(ids[begin:]).decode("utf-8", "replace"))
+        return "".join(pieces)
+
+    def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.uint32]]:
+        return [np.frombuffer(utf8(text), dtype=np.uint8).astype(np.uint32) for text in texts]
+
+    def cut(self, text: str) -> int:
+        return len(text)
+
+    def save(self, folder: Path) -> None:
+        saved.write(folder / FILE, {"fingerprint": self.fingerprint})
+
+    @classmethod
+    def load(cls, folder: Path) -> BuiltBytes:
+        """Read back what `save` wrote.
+
+        Raises:
+            CheckpointError: the file is missing or altered.
+        """
+        tokenizer = cls()
+        (fingerprint,) = saved.read(folder / FILE, "fingerprint")
+        saved.agree(folder / FILE, saved=fingerprint, found=tokenizer.fingerprint)
+        return tokenizer

