@@ -1,0 +1,28 @@
+"""AdamW, fused: one pass over memory per update."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch.nn import Parameter
+
+from gptkit.optimizer import AdamW
+from gptkit.optimizer.groups import decay_groups
+
+
+def build_adamw(settings: AdamW, parameters: Iterable[tuple[str, Parameter]]) -> torch.optim.AdamW:
+    """Algorithm 2 of "Decoupled Weight Decay Regularization" over two groups, with and without decay.
+
+    Args:
+        settings: the part.
+        parameters: names and tensors of what is trained, on their final device.
+    """
+    groups = decay_groups(parameters, lr=settings.lr, weight_decay=settings.weight_decay)
+    beta1, beta2 = settings.betas
+    return torch.optim.AdamW(groups, lr=settings.lr, betas=(beta1, beta2), eps=settings.eps, fused=_can_fuse(groups))
+
+
+def _can_fuse(groups: list[dict[str, list[Parameter]]]) -> bool:
+    """The fused kernel exists for ordinary tensors of real floating types on processors and CUDA."""
+    return all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for group in groups for p in group["params"])

@@ -1,0 +1,53 @@
+"""The learning rate as a function of the tokens that have been read.
+
+Counting tokens rather than steps keeps a schedule where it was when the batch size changes. Source: "Language Models are Few-Shot
+Learners", appendix B (GPT-3): linear warm-up over 375 million tokens, cosine decay to 10% of the peak at 260 billion, and 10%
+from there to the end at 300 billion.
+"""
+
+from __future__ import annotations
+
+import math
+
+from gptkit.errors import ConfigError
+from gptkit.optimizer import Schedule
+
+
+def multiplier(tokens: int, *, schedule: Schedule, horizon: int) -> float:
+    """The learning rate after `tokens` tokens, as a fraction of its peak: 0 to 1.
+
+    Rises linearly from 0 to 1 during warm-up, follows the shape down to the floor at the end of the decay, and stays there. The
+    shape `constant` stays at 1 and knows no floor.
+
+    Args:
+        tokens: tokens read when the update has been made, so that the first update already moves.
+        schedule: its warm-up (below 1) and decay (at most 1) may be fractions of the run.
+        horizon: length of the run in tokens.
+
+    Raises:
+        ConfigError: warm-up does not end before the decay does.
+    """
+    warmup, decay = extent(schedule, horizon=horizon)
+    if tokens < warmup:
+        return tokens / warmup
+    if schedule.shape == "constant":
+        return 1.0
+    progress = min(1.0, (tokens - warmup) / (decay - warmup))
+    fall = (1.0 + math.cos(math.pi * progress)) / 2.0 if schedule.shape == "cosine" else 1.0 - progress
+    return schedule.floor + (1.0 - schedule.floor) * fall
+
+
+def extent(schedule: Schedule, *, horizon: int) -> tuple[float, float]:
+    """The tokens at which warm-up and decay end.
+
+    Raises:
+        ConfigError: warm-up does not end before the decay does.
+    """
+    warmup = schedule.warmup * horizon if schedule.warmup < 1.0 else schedule.warmup
+    decay = schedule.decay * horizon if schedule.decay <= 1.0 else schedule.decay
+    if schedule.shape != "constant" and warmup >= decay:
+        raise ConfigError(
+            f"optimizer.schedule.warmup={schedule.warmup:g} ends after {warmup:.0f} tokens, but "
+            f"optimizer.schedule.decay={schedule.decay:g} after {decay:.0f}; shorten the warm-up (below 1: a fraction of the run)"
+        )
+    return warmup, decay

@@ -1,0 +1,60 @@
+"""The schedule in tokens, at the numbers of the GPT-3 paper and at its corners."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from gptkit.errors import ConfigError
+from gptkit.optimizer import Schedule
+from gptkit.optimizer.schedule import multiplier
+
+GPT3 = Schedule(shape="cosine", warmup=375e6, decay=260e9, floor=0.1)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "expected"),
+    [
+        (0, 0.0),
+        (187_500_000, 0.5),
+        (375_000_000, 1.0),
+        (375_000_000 + (260_000_000_000 - 375_000_000) // 2, 0.55),
+        (260_000_000_000, 0.1),
+        (280_000_000_000, 0.1),
+        (300_000_000_000, 0.1),
+    ],
+)
+def test_gpt3(tokens: int, expected: float) -> None:
+    assert multiplier(tokens, schedule=GPT3, horizon=300_000_000_000) == pytest.approx(expected, abs=1e-12)
+
+
+def test_cosine_follows_the_cosine() -> None:
+    schedule = Schedule(shape="cosine", warmup=0.0, decay=1.0, floor=0.2)
+    for tokens in range(0, 1001, 50):
+        slow = 0.2 + 0.8 * 0.5 * (1 + math.cos(math.pi * tokens / 1000))
+        assert multiplier(tokens, schedule=schedule, horizon=1000) == pytest.approx(slow, abs=1e-12)
+
+
+def test_fractions_mean_the_same_as_their_tokens() -> None:
+    by_fraction = Schedule(shape="linear", warmup=0.1, decay=0.9, floor=0.0)
+    by_tokens = Schedule(shape="linear", warmup=100, decay=900, floor=0.0)
+    for tokens in range(0, 1100, 7):
+        assert multiplier(tokens, schedule=by_fraction, horizon=1000) == multiplier(tokens, schedule=by_tokens, horizon=1000)
+    assert multiplier(500, schedule=by_fraction, horizon=1000) == pytest.approx(0.5)
+    assert multiplier(1050, schedule=by_fraction, horizon=1000) == 0.0
+
+
+def test_constant_stays_at_the_peak_whatever_the_floor() -> None:
+    schedule = Schedule(shape="constant", warmup=0.5, decay=0.1, floor=0.1)
+    assert multiplier(250, schedule=schedule, horizon=1000) == pytest.approx(0.5)
+    assert multiplier(999, schedule=schedule, horizon=1000) == 1.0
+
+
+def test_no_warmup_starts_at_the_peak() -> None:
+    assert multiplier(0, schedule=Schedule(warmup=0.0), horizon=10) == 1.0
+
+
+def test_warmup_longer_than_the_decay_is_refused_with_the_way_out() -> None:
+    with pytest.raises(ConfigError, match=r"optimizer\.schedule\.warmup=375e\+06|optimizer\.schedule\.warmup=3\.75e\+08"):
+        multiplier(0, schedule=Schedule(warmup=375e6, decay=1.0), horizon=4_000_000)
