@@ -1,14 +1,53 @@
-"""What a run that starts from weights takes over from them: model, attention and tokenizer, above paper and defaults."""
+"""What a run that starts from weights takes over from them: model, attention and tokenizer, above paper and defaults.
+
+A key typed on the command line that disagrees is an error, except `model.dropout`; attention may be swapped where the weights fit.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 from gptkit.command import Command, Training
+from gptkit.errors import ConfigError
 
 
 def inherit_settings(settings: Command, overrides: Sequence[str]) -> Command:
-    """The settings with what `init_from` decides; unchanged where nothing is inherited."""
+    """The settings with what `init_from` decides; unchanged where nothing is inherited.
+
+    Args:
+        settings: as composed.
+        overrides: the words of the command line.
+
+    Raises:
+        ConfigError: a word of the command line disagrees with the weights.
+    """
     if not isinstance(settings, Training) or settings.init_from is None:
         return settings
-    return settings
+    from gptkit.training.load import initial_settings
+
+    source = initial_settings(settings.init_from)
+    typed = [word.lstrip("+").partition("=")[0] for word in overrides]
+    _check("model", settings.model, source.model, typed, settings.init_from, free=("dropout",))
+    _check("tokenizer", settings.tokenizer, source.tokenizer, typed, settings.init_from)
+    swaps_attention = any(key == "attention" or key.startswith("attention.") for key in typed)
+    return dataclasses.replace(
+        settings,
+        model=dataclasses.replace(source.model, dropout=settings.model.dropout),
+        tokenizer=source.tokenizer,
+        attention=settings.attention if swaps_attention else source.attention,
+    )
+
+
+def _check(kind: str, wanted: Any, found: Any, typed: Sequence[str], source: str, free: tuple[str, ...] = ()) -> None:
+    """Compare every key of a part that was typed with what the weights were made with."""
+    if kind in typed and wanted.name != found.name:
+        raise ConfigError(f"{kind}={wanted.name} disagrees with {source}, which has {kind}={found.name}; leave it out")
+    for key in typed:
+        owner, _, name = key.partition(".")
+        if owner != kind or not name or name in free:
+            continue
+        there = getattr(found, name, None)
+        if getattr(wanted, name) != there:
+            raise ConfigError(f"{key}={getattr(wanted, name)} disagrees with {source}, which has {key}={there}; leave it out")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
@@ -30,3 +31,5 @@ def register() -> None:
             package = "_global_" if kind == "command" else None
             store.store(group=kind, name=name, node=entry.part, package=package, provider=entry.distribution)
     Plugins.instance().register(_PluginConfigurations)
+    # found by Hydra itself in a wheel, but not behind an editable install's import hooks
+    Plugins.instance().register(importlib.import_module("hydra_plugins.gptkit_process_launcher").ProcessLauncher)

@@ -43,7 +43,10 @@ def test_every_command_of_the_documentation_composes(page: str, command: str) ->
         return
     taken = read_words(words)
     if taken.multirun:
-        first = [word if "=" not in word else f"{word.partition('=')[0]}={word.partition('=')[2].partition(',')[0]}" for word in taken.overrides]
+        first = [
+            word if "=" not in word else f"{word.partition('=')[0]}={word.partition('=')[2].partition(',')[0]}"
+            for word in taken.overrides
+        ]
         compose(taken.verb, first)
     else:
         compose(taken.verb, taken.overrides)

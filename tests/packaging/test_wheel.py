@@ -20,14 +20,14 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_every_package_is_listed() -> None:
     listed = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
     found = {".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "gptkit").rglob("__init__.py")}
-    assert listed == found | {"gptkit.conf"}
+    assert listed == found | {"gptkit.conf", "hydra_plugins.gptkit_process_launcher"}
 
 
 @pytest.mark.process
 def test_the_wheel_trains_in_an_empty_environment(tmp_path: Path) -> None:
     source = tmp_path / "source"  # a copy, so that building leaves nothing in the checkout
     source.mkdir()
-    for name in ("pyproject.toml", "README.md", "LICENSE", "gptkit", "conf"):
+    for name in ("pyproject.toml", "README.md", "LICENSE", "gptkit", "conf", "hydra_plugins"):
         subprocess.run(["cp", "-r", str(ROOT / name), str(source)], check=True)
     subprocess.run(
         [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(source)],
@@ -56,6 +56,11 @@ def test_the_wheel_trains_in_an_empty_environment(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert json.loads((place / "runs/x/summary.json").read_text())["steps"] == 2
     where = subprocess.run(
-        [python, "-c", "import gptkit; print(gptkit.__file__)"], cwd=place, env=variables, capture_output=True, text=True, check=True
+        [python, "-c", "import gptkit; print(gptkit.__file__)"],
+        cwd=place,
+        env=variables,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert where.stdout.startswith(str(environment))

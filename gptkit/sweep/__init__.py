@@ -1,0 +1,1 @@
+"""Sweeps: jobs as processes, and the page that compares them."""
