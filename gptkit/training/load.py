@@ -1,0 +1,162 @@
+"""Get a trained model back: from a run, from one checkpoint, or from a Hugging Face folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+from torch.nn import Parameter
+from torch.overrides import TorchFunctionMode
+
+from gptkit.attention import Attention
+from gptkit.errors import CheckpointError, did_you_mean
+from gptkit.model import Model
+from gptkit.model.built import BuiltModel
+from gptkit.tokenizer import Tokenizer
+from gptkit.tokenizer.built import BuiltTokenizer
+from gptkit.training import manifest
+from gptkit.training.checkpoint import FOLDER, Checkpoint, by_val_loss, checkpoints, read_checkpoint, warn_of
+from gptkit.training.manifest import DamagedCheckpoint
+from gptkit.training.tensor_files import refuse_pickle
+
+HUB = "hf:"
+_ATTEMPTS = 20
+"""How often a run that is still training may remove the checkpoint that is being read."""
+
+
+@dataclass(frozen=True)
+class InitialWeights:
+    """What `init_from` gives a run."""
+
+    model: Model
+    attention: Attention
+    tokenizer_part: Tokenizer
+    tokenizer: BuiltTokenizer
+    state: dict[str, Tensor]
+    """The model's state_dict, on the CPU."""
+
+
+def load(source: str) -> tuple[BuiltModel, BuiltTokenizer]:
+    """A trained model, in evaluation mode, on the CPU, in fp32, and its tokenizer.
+
+    Args:
+        source: a run folder (its best checkpoint by validation loss, else its latest), one checkpoint folder, or
+            hf:<folder or hub name> for GPT-2 weights in Hugging Face format.
+
+    Raises:
+        CheckpointError: there is no checkpoint, it is damaged or unsafe, or a plugin that it was made with is not installed.
+    """
+    weights = initial_weights(source)
+    with _WithoutInitialisation():
+        model = weights.model.build(attention=weights.attention, vocabulary=weights.tokenizer.size)
+    fit_weights(model, weights.state, source)
+    return model.eval(), weights.tokenizer
+
+
+def initial_weights(source: str) -> InitialWeights:
+    """Weights and the settings that they need, from the same sources as `load`."""
+    if source.startswith(HUB):
+        from gptkit.interop.huggingface import import_gpt2
+
+        found = import_gpt2(source.removeprefix(HUB))
+        return InitialWeights(found.model, found.attention, found.tokenizer_part, found.tokenizer, found.state)
+    path = Path(source).expanduser()
+    if (path / manifest.FILE).is_file():
+        return _weights_of(read_checkpoint(path))
+    return _weights_of_run(_run_folder(path))
+
+
+def fit_weights(model: BuiltModel, state: dict[str, Tensor], source: str) -> None:
+    """Copy these weights into the model, all of them, converted to its dtype and device.
+
+    Raises:
+        CheckpointError: a name or shape differs; names the first.
+    """
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise CheckpointError(f"{source}: {_misfit(model.state_dict(), state)}") from error
+
+
+def _misfit(wanted: dict[str, Tensor], state: dict[str, Tensor]) -> str:
+    for name, tensor in wanted.items():
+        if name not in state:
+            return f"the model has a weight {name} that the checkpoint lacks; was it made with other settings?"
+        if state[name].shape != tensor.shape:
+            here, there = tuple(tensor.shape), tuple(state[name].shape)
+            return f"weight {name} is {there} in the checkpoint and {here} in the model; another tokenizer, width or context?"
+    extra = next((name for name in state if name not in wanted), "")
+    return f"the checkpoint has a weight {extra} that the model lacks; was it made with other settings?"
+
+
+def _weights_of(checkpoint: Checkpoint) -> InitialWeights:
+    return InitialWeights(
+        model=checkpoint.part("model"),
+        attention=checkpoint.part("attention"),
+        tokenizer_part=checkpoint.part("tokenizer"),
+        tokenizer=checkpoint.tokenizer,
+        state=checkpoint.model_state,
+    )
+
+
+def _weights_of_run(run: Path) -> InitialWeights:
+    """From the best checkpoint of a run, else its latest.
+
+    A damaged one is named in a warning and passed over; when one vanishes, the run is looked at again.
+    """
+    damage: DamagedCheckpoint | None = None
+    for _ in range(_ATTEMPTS):
+        vanished = False
+        for folder in dict.fromkeys([*by_val_loss(run), *checkpoints(run)]):
+            try:
+                weights = _weights_of(read_checkpoint(folder))
+            except (CheckpointError, FileNotFoundError) as error:
+                if not folder.exists():  # the run is still training, and keeps only its newest
+                    vanished = True
+                    break
+                if not isinstance(error, DamagedCheckpoint):
+                    raise
+                damage = error
+                continue
+            if damage is not None:
+                warn_of(damage)
+            return weights
+        if not vanished:
+            break
+    raise CheckpointError(f"{damage}; no checkpoint beside it is whole" if damage else f"{run}: its checkpoints vanish; try again")
+
+
+def _run_folder(path: Path) -> Path:
+    """The run that a path names: the folder that has `checkpoints`, or that folder itself.
+
+    Raises:
+        CheckpointError: it is no run; says what it is, or what is near.
+    """
+    if path.is_file():
+        refuse_pickle(path)
+        raise CheckpointError(f"{path}: is a file; name a run, one of its checkpoint folders, or hf:<folder or hub name>")
+    if not path.is_dir():
+        near = did_you_mean(str(path), [str(child) for child in path.parent.glob("*/")])
+        raise CheckpointError(f"{path}: there is no such folder.{near}")
+    run = path.parent if path.name == FOLDER else path
+    if checkpoints(run):
+        return run
+    if (path / "config.json").is_file():
+        raise CheckpointError(f"{path}: is no run, but may be a Hugging Face folder. Did you mean hf:{path}?")
+    pickles = [file for file in sorted(path.iterdir()) if file.suffix in (".pt", ".pth", ".bin", ".ckpt", ".pkl")]
+    if pickles:
+        refuse_pickle(pickles[0])
+    runs = sorted(child.name for child in path.iterdir() if (child / FOLDER).is_dir())
+    hint = f" Did you mean {path / runs[0]}?" if runs else ""
+    raise CheckpointError(f"{path}: there is no checkpoint in this folder.{hint}")
+
+
+class _WithoutInitialisation(TorchFunctionMode):
+    """Leaves parameters as they were allocated: random numbers would only be overwritten, and take seconds for a large model."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(func, "__name__", "") in ("normal_", "uniform_", "trunc_normal_") and args and isinstance(args[0], Parameter):
+            return args[0]
+        return func(*args, **(kwargs or {}))

@@ -1,0 +1,178 @@
+"""manifest.json: what a checkpoint consists of, by size and SHA-256, and which distributions made it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gptkit.errors import CheckpointError, ConfigError
+from gptkit.plugins import registry
+
+FILE = "manifest.json"
+FORMAT = 1
+
+
+class DamagedCheckpoint(CheckpointError):
+    """A checkpoint is torn or altered; the one before it may be whole."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The content of manifest.json."""
+
+    step: int
+    val_loss: float | None
+    files: Mapping[str, tuple[int, str]]
+    """Of every file, by its path in the folder: bytes and SHA-256."""
+
+    parts: Mapping[str, tuple[str, str]]
+    """Of every part, by its key (`model`, `callback.spike`): its name, and distribution==version."""
+
+    tokenizer: str
+    """Fingerprint of the tokenizer that the weights were trained with."""
+
+    vocabulary: int
+    """Its number of ids."""
+
+
+def describe_files(folder: Path) -> dict[str, tuple[int, str]]:
+    """Size and SHA-256 of every file below the folder."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != FILE)
+    return {path.relative_to(folder).as_posix(): (path.stat().st_size, sha256(path)) for path in files}
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's content, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def describe_parts(content: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """Name and distribution==version of every part that plain settings name, by key."""
+    found = {}
+    for key, kind, name in named_parts(content):
+        entry = registry().find(kind, name)
+        found[key] = (name, f"{entry.distribution}=={entry.version}")
+    return found
+
+
+def named_parts(content: Mapping[str, Any]) -> Iterable[tuple[str, str, str]]:
+    """(key, kind, name) of every part in plain settings."""
+    for kind in registry().parts:
+        value = content.get(kind)
+        if not isinstance(value, Mapping):
+            continue
+        if kind == "callback":
+            yield from ((f"callback.{key}", kind, part.get("name", "")) for key, part in value.items())
+        else:
+            yield kind, kind, value.get("name", "")
+
+
+def to_json(manifest: Manifest) -> str:
+    """The text of manifest.json; it ends with a hash of itself."""
+    body: dict[str, Any] = {
+        "format": FORMAT,
+        "step": manifest.step,
+        "val_loss": manifest.val_loss,
+        "tokenizer": manifest.tokenizer,
+        "vocabulary": manifest.vocabulary,
+        "parts": {key: {"name": name, "distribution": version} for key, (name, version) in manifest.parts.items()},
+        "files": {name: {"bytes": size, "sha256": digest} for name, (size, digest) in manifest.files.items()},
+    }
+    return json.dumps({**body, "sha256": _own_hash(body)}, indent=1, ensure_ascii=False) + "\n"
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a checkpoint folder.
+
+    Raises:
+        DamagedCheckpoint: it is missing, torn or altered.
+        CheckpointError: a later version of the kit wrote it.
+    """
+    path = folder / FILE
+    try:
+        body = json.loads(path.read_text(encoding="utf-8"))
+        claimed = body.pop("sha256")
+        written_by_later = int(body["format"]) > FORMAT
+        if not written_by_later:
+            manifest = Manifest(
+                step=int(body["step"]),
+                val_loss=body["val_loss"],
+                files={name: (int(file["bytes"]), str(file["sha256"])) for name, file in body["files"].items()},
+                parts={key: (part["name"], part["distribution"]) for key, part in body["parts"].items()},
+                tokenizer=body["tokenizer"],
+                vocabulary=int(body["vocabulary"]),
+            )
+    except FileNotFoundError as error:
+        raise DamagedCheckpoint(f"{folder}: is torn: it has no {FILE}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DamagedCheckpoint(f"{path}: is torn or altered: it is not the JSON that was written") from error
+    if written_by_later:
+        raise CheckpointError(f"{folder}: was written by a later gptkit; upgrade with: pip install -U gptkit")
+    if claimed != _own_hash(body):
+        raise DamagedCheckpoint(f"{path}: was altered after it was written (its SHA-256 differs)")
+    return manifest
+
+
+def verify_file(folder: Path, manifest: Manifest, name: str) -> Path:
+    """The path of one file of a checkpoint, once its size and hash are what they were when it was written.
+
+    Raises:
+        DamagedCheckpoint: they are not.
+    """
+    path = folder / name
+    size, digest = manifest.files[name]
+    try:
+        now = path.stat().st_size
+        if now != size:
+            raise DamagedCheckpoint(f"{path}: is torn: {now:,} bytes, {size:,} were written")
+        if sha256(path) != digest:
+            raise DamagedCheckpoint(f"{path}: was altered after it was written (its SHA-256 differs)")
+    except FileNotFoundError as error:
+        raise DamagedCheckpoint(f"{folder}: is torn: {name} is missing") from error
+    return path
+
+
+def verify(folder: Path) -> Manifest:
+    """The manifest of a checkpoint of which every file is as it was written.
+
+    Raises:
+        DamagedCheckpoint: one is not.
+    """
+    manifest = read_manifest(folder)
+    for name in manifest.files:
+        verify_file(folder, manifest, name)
+    return manifest
+
+
+def check_installed(folder: Path, manifest: Manifest, keys: Iterable[str]) -> None:
+    """See that the parts under these keys are installed.
+
+    Raises:
+        CheckpointError: one is not; names the distribution and version to install.
+    """
+    for key in keys:
+        if key not in manifest.parts:
+            continue
+        name, distribution = manifest.parts[key]
+        kind = key.partition(".")[0]
+        try:
+            registry().find(kind, name)
+        except ConfigError as error:
+            raise CheckpointError(
+                f"{folder}: was made with {kind}={name} of {distribution}, which is not installed here: pip install {distribution}"
+            ) from error
+
+
+def finite(loss: float | None) -> bool:
+    """Whether a validation loss was measured and is a number that can be compared."""
+    return loss is not None and math.isfinite(loss)
+
+
+def _own_hash(body: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,133 @@
+"""config.yaml: a run's settings as plain YAML, written in full and read back into the same classes.
+
+Part classes are found by their kind and name in the registry, so the file holds no import paths and no Python objects.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml  # type: ignore[import-untyped]
+
+from gptkit.command import Command
+from gptkit.errors import CheckpointError, ConfigError
+from gptkit.hookspecs import KINDS
+from gptkit.plugins import registry
+
+FILE = "config.yaml"
+
+PART_KEYS = tuple(kind for kind in KINDS if kind != "command")
+"""A key of a verb that is named like a kind holds a part of that kind; `callback` holds several, by any name."""
+
+_INTERPOLATION = re.compile(r"(\\*)\$\{")
+
+
+def plain(settings: Command) -> dict[str, Any]:
+    """The settings as plain dicts, lists, text and numbers: what config.yaml holds, and what two runs are compared by."""
+    return dataclasses.asdict(settings)
+
+
+def write_settings(path: Path, settings: Command) -> None:
+    """Write the settings as YAML, every default spelt out, keys in the order of their classes.
+
+    Raises:
+        ConfigError: a value is no plain YAML, which a part's field of a wrong type brings about.
+    """
+    try:
+        text = yaml.safe_dump(plain(settings), sort_keys=False, allow_unicode=True, width=120)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: a setting is no plain value: {_first_line(error)}") from error
+    path.write_text(text, encoding="utf-8")
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """The plain content of a config.yaml.
+
+    Raises:
+        CheckpointError: the file is missing, is no YAML, or is no mapping.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path}: is not the YAML that the run wrote: {_first_line(error)}") from error
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path}: is not the settings of a run")
+    return content
+
+
+def read_settings(path: Path, verb: str = "train") -> Command:
+    """The settings that `write_settings` wrote, as the verb's class with every part resolved.
+
+    Raises:
+        CheckpointError: the file cannot be read.
+        ConfigError: it names a part that is not installed, or a key that this version does not know.
+    """
+    return settings_from(read_mapping(path), verb, where=str(path))
+
+
+def settings_from(content: Mapping[str, Any], verb: str = "train", *, where: str = FILE) -> Command:
+    """The settings object from the plain content of a config.yaml."""
+    schema = registry().find("command", verb).part
+    unknown = [key for key in content if key not in {field.name for field in dataclasses.fields(schema)}]
+    if unknown:
+        raise ConfigError(f"{where}: gptkit {verb} has no key {unknown[0]}; was it written by another version?")
+    values: dict[str, Any] = {}
+    for key, value in content.items():
+        if key == "callback":
+            values[key] = {name: part_from("callback", part, where=where) for name, part in value.items()}
+        elif key in PART_KEYS and isinstance(value, Mapping):
+            values[key] = part_from(key, value, where=where)
+        else:
+            values[key] = value
+    settings: Command = _fill(schema, values, where)
+    return settings
+
+
+def part_from(kind: str, content: Mapping[str, Any], *, where: str = FILE) -> Any:
+    """A part from its plain content in a config.yaml.
+
+    Raises:
+        ConfigError: no such part is installed, or a key does not fit.
+    """
+    try:
+        return registry().resolve(kind, _escaped(content))
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from error
+
+
+def _fill(schema: type[Any], values: dict[str, Any], where: str) -> Any:
+    """An instance of a dataclass; a value of a field that is a dataclass by default (`batch`, `val`) is filled in the same way."""
+    filled = {}
+    for field in dataclasses.fields(schema):
+        if field.name not in values:
+            continue
+        value = values[field.name]
+        default = field.default_factory
+        if isinstance(value, dict) and isinstance(default, type) and dataclasses.is_dataclass(default):
+            value = _fill(default, value, where)
+        filled[field.name] = value
+    try:
+        return schema(**filled)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{where}: {error}") from error
+
+
+def _escaped(value: Any) -> Any:
+    """Text as OmegaConf must be given it, so that "${...}" in a path or a prompt stays what it is."""
+    if isinstance(value, str):
+        return _INTERPOLATION.sub(r"\1\1\\${", value)  # backslashes before it are doubled, as OmegaConf's grammar asks
+    if isinstance(value, Mapping):
+        return {key: _escaped(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_escaped(item) for item in value]
+    return value
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]

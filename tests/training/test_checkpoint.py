@@ -1,0 +1,321 @@
+import json
+import logging
+import pickle
+import resource
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+
+from gptkit.attention import Banded
+from gptkit.callback import EarlyStopping
+from gptkit.command import Train
+from gptkit.data import Text
+from gptkit.errors import CheckpointError
+from gptkit.model import GPT
+from gptkit.objective import LM
+from gptkit.optimizer import AdamW
+from gptkit.tokenizer import Bytes
+from gptkit.training.checkpoint import (
+    best_checkpoint,
+    checkpoints,
+    clean,
+    latest_checkpoint,
+    read_checkpoint,
+    write_checkpoint,
+)
+from gptkit.training.settings_file import plain, read_settings
+from gptkit.training.tensor_files import read_tensors, write_tensors
+
+SETTINGS = Train(
+    model=GPT(layers=1, heads=2, width=8, context=16),
+    attention=Banded(window=4),
+    objective=LM(),
+    tokenizer=Bytes(),
+    data=Text(path=["books/${not_a_key}", "a \\${b", "1e-5", "no"]),
+    optimizer=AdamW(betas=[0.8, 0.9]),
+    callback={"stop": EarlyStopping(patience=7)},
+    trainer={"max_steps": 5, "precision": "32-true"},
+)
+
+
+class Run:
+    """A run folder with a model that has been trained for a step, so that its optimizer has a state."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        torch.manual_seed(0)
+        self.tokenizer = Bytes().build(texts=[])
+        self.model = SETTINGS.model.build(attention=SETTINGS.attention, vocabulary=self.tokenizer.size)
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-3)
+        self.model.logits(self.model(torch.arange(8)[None])).square().mean().backward()
+        self.optimizer.step()
+
+    def state(self) -> dict[str, object]:
+        return {"optimizer": self.optimizer.state_dict(), "tokens": 1 << 40, "rng": {"cpu": torch.get_rng_state()}, "note": None}
+
+    def save(self, step: int, *, keep: int = 0, val_loss: float | None = None, **changes: object) -> Path:
+        given = {"model_state": self.model.state_dict(), "objective_state": None, "state": self.state(), **changes}
+        return write_checkpoint(
+            self.folder, step=step, tokenizer=self.tokenizer, settings=SETTINGS, keep=keep, val_loss=val_loss, **given
+        )  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return Run(tmp_path / "run")
+
+
+def assert_same(a: object, b: object) -> None:
+    if isinstance(a, torch.Tensor):
+        assert isinstance(b, torch.Tensor)
+        assert a.dtype == b.dtype
+        assert torch.equal(a.view(torch.uint8) if a.dim() else a, b.view(torch.uint8) if b.dim() else b)
+    elif isinstance(a, dict):
+        assert isinstance(b, dict)
+        assert sorted(a) == sorted(b)
+        for key in a:
+            assert_same(a[key], b[key])
+    elif isinstance(a, list | tuple):
+        assert isinstance(b, list | tuple)
+        assert len(a) == len(b)
+        for one, other in zip(a, b, strict=True):
+            assert_same(one, other)
+    else:
+        assert a == b
+
+
+def test_everything_comes_back_bit_for_bit(run: Run) -> None:
+    head = {"head.weight": torch.randn(3, 8).to(torch.bfloat16)}
+    folder = run.save(1000, objective_state=head, val_loss=1.25)
+    assert folder == run.folder / "checkpoints" / "step-00001000"
+    back = read_checkpoint(folder)
+    assert back.step == 1000
+    assert back.val_loss == 1.25
+    assert_same(dict(run.model.state_dict()), back.model_state)
+    assert_same(head, back.objective_state)
+    assert_same(run.state(), back.state)
+    assert back.tokenizer.fingerprint == run.tokenizer.fingerprint
+    assert back.settings == SETTINGS
+    assert back.content == plain(SETTINGS)
+    assert read_settings(folder / "config.yaml") == SETTINGS
+
+
+def test_a_checkpoint_is_what_its_manifest_lists(run: Run) -> None:
+    folder = run.save(1)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    found = {path.relative_to(folder).as_posix(): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
+    found.pop("manifest.json")
+    assert {name: file["bytes"] for name, file in manifest["files"].items()} == found
+    assert manifest["parts"]["callback.stop"]["name"] == "early_stopping"
+    assert manifest["parts"]["model"]["distribution"].startswith("gptkit==")
+    assert sorted(path.name for path in folder.parent.iterdir()) == ["step-00000001"]
+
+
+def test_tied_weights_are_stored_once(tmp_path: Path) -> None:
+    weight = torch.randn(100, 100)
+    tensors = {"embedding": weight, "head": weight, "row": weight[3], "transposed": weight.T, "empty": torch.empty(0)}
+    write_tensors(tmp_path / "t.safetensors", tensors)
+    assert (tmp_path / "t.safetensors").stat().st_size < 2.2 * weight.nbytes
+    back = read_tensors(tmp_path / "t.safetensors")
+    for name, tensor in tensors.items():
+        assert torch.equal(back[name], tensor)
+    assert back["embedding"].data_ptr() == back["head"].data_ptr()
+
+
+PARTS = ["model.safetensors", "state.pt", "config.yaml", "manifest.json", "tokenizer/*"]
+
+
+def one_file(folder: Path, pattern: str) -> Path:
+    return sorted(folder.glob(pattern))[0]
+
+
+@pytest.mark.parametrize("pattern", PARTS)
+@pytest.mark.parametrize("damage", ["flip", "cut", "remove"])
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(
+    run: Run, pattern: str, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    good = run.save(10)
+    bad = run.save(20)
+    path = one_file(bad, pattern)
+    content = bytearray(path.read_bytes())
+    if damage == "flip":
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+    elif damage == "cut":
+        path.write_bytes(content[: len(content) // 2])
+    else:
+        path.unlink()
+    with caplog.at_level(logging.WARNING, "gptkit"):
+        assert latest_checkpoint(run.folder) == good
+    (record,) = caplog.records
+    assert "step-00000020" in record.getMessage()
+    assert path.name in record.getMessage()
+    assert "\n" not in record.getMessage()
+
+
+def test_when_no_checkpoint_is_whole_nothing_is_started_over(run: Run) -> None:
+    for step in (1, 2):
+        (run.save(step) / "model.safetensors").write_bytes(b"")
+    with pytest.raises(CheckpointError, match=r"step-00000001.*torn.*no checkpoint beside it is whole"):
+        latest_checkpoint(run.folder)
+
+
+def test_no_checkpoint_yet(tmp_path: Path) -> None:
+    assert latest_checkpoint(tmp_path) is None
+    assert best_checkpoint(tmp_path) is None
+    clean(tmp_path)
+
+
+def test_a_run_killed_while_writing_leaves_the_checkpoint_before_it(run: Run) -> None:
+    good = run.save(10)
+    torn = run.save(20)
+    aside = torn.with_name(".writing-step-00000020")
+    torn.rename(aside)
+    with (aside / "state.pt").open("r+b") as file:
+        file.truncate(100)
+    assert latest_checkpoint(run.folder) == good
+    clean(run.folder)
+    assert [path.name for path in good.parent.iterdir()] == ["step-00000010"]
+
+
+def test_a_run_killed_before_the_renaming_keeps_what_was_written(run: Run) -> None:
+    run.save(10)
+    whole = run.save(20)
+    whole.rename(whole.with_name(".writing-step-00000020"))
+    shutil.copytree(run.folder / "checkpoints" / "step-00000010", run.folder / "checkpoints" / ".old-step-00000005")
+    clean(run.folder)
+    assert latest_checkpoint(run.folder) == whole
+    assert len(list(whole.parent.iterdir())) == 2
+
+
+def test_the_newest_and_the_best_are_kept(run: Run) -> None:
+    losses = {1: 3.0, 2: 1.0, 3: 2.0, 4: float("nan"), 5: None, 6: 2.5}
+    kept = []
+    for step, loss in losses.items():
+        run.save(step, keep=2, val_loss=loss)
+        kept.append([int(path.name[5:]) for path in checkpoints(run.folder)])
+    assert kept == [[1], [2, 1], [3, 2], [4, 3, 2], [5, 4, 2], [6, 5, 2]]
+    assert best_checkpoint(run.folder) == run.folder / "checkpoints" / "step-00000002"
+
+
+def test_of_two_equally_good_the_newer_is_best_and_zero_keeps_all(run: Run) -> None:
+    for step in (1, 2, 3):
+        run.save(step, keep=0, val_loss=2.0)
+    assert len(checkpoints(run.folder)) == 3
+    best = best_checkpoint(run.folder)
+    assert best is not None
+    assert best.name == "step-00000003"
+
+
+def test_a_step_saved_again_replaces_the_torn_one(run: Run) -> None:
+    run.save(10)
+    torn = run.save(20)
+    (torn / "model.safetensors").unlink()
+    run.save(15, keep=1)
+    assert [path.name for path in checkpoints(run.folder)] == ["step-00000020", "step-00000015"]  # the torn one does not count
+    again = run.save(20, keep=1)
+    assert latest_checkpoint(run.folder) == again
+    assert [path.name for path in again.parent.iterdir()] == ["step-00000020"]
+
+
+def test_a_full_disk_is_one_line_and_the_checkpoint_before_it_stays(run: Run) -> None:
+    good = run.save(10)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for large in ("model_state", "state"):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, hard))
+        try:
+            with pytest.raises(CheckpointError, match=r"step-00000020: the disk is full.*those before it are untouched") as caught:
+                run.save(20, keep=1, **{large: {"large": torch.zeros(100_000)}})
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert "\n" not in str(caught.value)
+        assert [path.name for path in good.parent.iterdir()] == ["step-00000010"]
+        assert latest_checkpoint(run.folder) == good
+
+
+def test_state_that_is_not_plain_is_refused_before_it_is_written(run: Run) -> None:
+    with pytest.raises(CheckpointError, match=r"state.sampler\[1\] is a PosixPath"):
+        run.save(1, state={"sampler": [1, Path("x")]})
+    assert checkpoints(run.folder) == []
+
+
+class Payload:
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> object:
+        return (Path.touch, (self.mark,))
+
+
+@pytest.mark.parametrize("name", ["state.pt", "model.safetensors"])
+@pytest.mark.parametrize("zipped", [False, True])
+def test_code_in_a_checkpoint_is_never_run(run: Run, tmp_path: Path, name: str, zipped: bool) -> None:
+    mark = tmp_path / "executed"
+    folder = run.save(1)
+    if zipped:
+        torch.save(Payload(mark), folder / name)
+    else:
+        (folder / name).write_bytes(pickle.dumps(Payload(mark)))
+    forge_manifest(folder)
+    checkpoint = read_checkpoint(folder)
+    with pytest.raises(CheckpointError, match="pickle.* can run any code"):
+        _ = checkpoint.state if name == "state.pt" else checkpoint.model_state
+    assert not mark.exists()
+
+
+def forge_manifest(folder: Path) -> None:
+    """What someone who wants his file believed would do."""
+    from gptkit.training.manifest import describe_files, read_manifest, to_json
+
+    manifest = read_manifest(folder)
+    forged = type(manifest)(**{**manifest.__dict__, "files": describe_files(folder)})
+    (folder / "manifest.json").write_text(to_json(forged))
+
+
+def test_a_plugin_that_is_not_installed_is_named_with_its_version(run: Run) -> None:
+    folder = run.save(1)
+    config = folder / "config.yaml"
+    config.write_text(config.read_text().replace("name: banded", "name: rotating"))
+    text = (folder / "manifest.json").read_text()
+    body = json.loads(text)
+    forge_parts(folder, {**body["parts"], "attention": {"name": "rotating", "distribution": "gptkit-rotating==2.1"}})
+    forge_manifest(folder)
+    checkpoint = read_checkpoint(folder)
+    assert checkpoint.part("model") == SETTINGS.model  # what is installed can still be had
+    for read in (lambda: checkpoint.part("attention"), lambda: checkpoint.settings):
+        with pytest.raises(CheckpointError, match=r"attention=rotating of gptkit-rotating==2\.1.*: pip install gptkit-rotat"):
+            read()
+
+
+def forge_parts(folder: Path, parts: dict[str, dict[str, str]]) -> None:
+    from gptkit.training.manifest import read_manifest, to_json
+
+    manifest = read_manifest(folder)
+    named = {key: (part["name"], part["distribution"]) for key, part in parts.items()}
+    (folder / "manifest.json").write_text(to_json(type(manifest)(**{**manifest.__dict__, "parts": named})))
+
+
+def test_a_reader_beside_a_writer_always_gets_a_whole_checkpoint(run: Run) -> None:
+    from gptkit.training.load import load
+
+    run.save(1, keep=1)
+    problems: list[Exception] = []
+    done = threading.Event()
+
+    def read() -> None:
+        while not done.is_set():
+            try:
+                load(str(run.folder))
+            except Exception as error:
+                problems.append(error)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for step in range(2, 30):
+        run.save(step, keep=1)
+    done.set()
+    reader.join()
+    assert problems == []
