@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
@@ -43,5 +42,9 @@ class BuiltAttention(nn.Module, ABC):
         """
 
     @abstractmethod
-    def cache(self, batch: int, length: int, *, device: torch.device, dtype: torch.dtype) -> AttentionCache:
-        """An empty memory for `batch` rows of at most `length` positions."""
+    def cache(self, batch: int, length: int) -> AttentionCache:
+        """An empty memory for `batch` rows of at most `length` positions.
+
+        Make its tensors at the first call, on the device and in the dtype of what they hold: under autocast and under
+        mixed-precision strategies neither is that of the parameters.
+        """

@@ -53,5 +53,5 @@ class BuiltDense(BuiltAttention):
         mask = None if span.start is not None and span.width == 1 else span.mask()
         return F.scaled_dot_product_attention(q, keys, values, attn_mask=mask)
 
-    def cache(self, batch: int, length: int, *, device: torch.device, dtype: torch.dtype) -> KeyValueCache:
-        return KeyValueCache(batch, self.heads, length, self.output.in_features // self.heads, device=device, dtype=dtype)
+    def cache(self, batch: int, length: int) -> KeyValueCache:
+        return KeyValueCache(length)

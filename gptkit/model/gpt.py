@@ -102,7 +102,7 @@ class BuiltGPT(BuiltModel):
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Draw the initial weights: N(0, 0.02), positions N(0, `position_deviation`), residual projections scaled; biases 0, gains 1.
+        """Draw the initial weights: N(0, 0.02), positions N(0, `position_deviation`), residual projections scaled, biases 0.
 
         Also what gives values to a model that was built on the meta device, after `to_empty`.
         Source: GPT-1, section 4.1; GPT-2, section 2.3 and its released code (positions).
@@ -144,9 +144,8 @@ class BuiltGPT(BuiltModel):
         """Raises ValueError: `length` is beyond the context."""
         if length > self.context:
             raise ValueError(f"a cache of {length} tokens is longer than the model's context of {self.context}")
-        weight = self.wte.weight
-        layers = [block.attention.cache(batch, length, device=weight.device, dtype=weight.dtype) for block in self.blocks]  # type: ignore[union-attr, operator]
-        return DecodingCache(layers, batch, length, weight.device)
+        layers = [block.attention.cache(batch, length) for block in self.blocks]  # type: ignore[union-attr, operator]
+        return DecodingCache(layers, batch, length, self.wte.weight.device)
 
 
 def _cut_padding(module: BuiltGPT, state: dict[str, Any], prefix: str, *_: object) -> None:

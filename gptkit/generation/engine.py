@@ -1,0 +1,228 @@
+"""Batched decoding with a cache: prompts in, continuations out, whole or as they come.
+
+Prompts of different lengths are read together, the samples of one prompt share that reading, and a sequence that ends
+leaves the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from gptkit.errors import DataError
+from gptkit.generation.decoder import Decoder
+from gptkit.generation.sampling import sample, uniforms
+from gptkit.generation.text import TextStream
+from gptkit.model.built import BuiltModel
+from gptkit.tokenizer.built import BuiltTokenizer
+
+
+@dataclass(frozen=True)
+class Continuation:
+    """What a model wrote after a prompt."""
+
+    prompt: str
+    text: str
+    """Without end-of-text, and without the stop string that ended it."""
+    tokens: list[int]
+    """All ids drawn, without end-of-text, those of the stop string included."""
+    finish_reason: str
+    """end_of_text, stop, length (max_new_tokens) or context (prompt and text fill the model's context)."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some text of one continuation as it comes; the last of each carries the whole."""
+
+    prompt: int
+    sample: int
+    text: str
+    finished: Continuation | None = None
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How tokens are chosen and when a text ends."""
+
+    max_new_tokens: int
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    stop: Sequence[str] = ()
+    seed: int = 0
+
+
+def generate(
+    model: BuiltModel,
+    tokenizer: BuiltTokenizer,
+    prompts: Sequence[str],
+    *,
+    max_new_tokens: int,
+    temperature: float = 1.0,
+    top_k: int = 0,
+    top_p: float = 1.0,
+    stop: Sequence[str] = (),
+    samples: int = 1,
+    batch: int = 16,
+    seed: int = 0,
+) -> list[list[Continuation]]:
+    """Continue every prompt `samples` times: one list per prompt.
+
+    Args:
+        prompts: an empty one begins a text, behind end-of-text.
+        max_new_tokens: longest continuation.
+        temperature: 0 is greedy.
+        top_k: draw from the k most probable tokens; 0: from all.
+        top_p: draw from the most probable tokens that together have this probability.
+        stop: end a continuation before any of these.
+        batch: sequences decoded at once; the texts do not depend on it.
+        seed: the same seed gives the same texts; the random numbers of the program are not touched.
+
+    Raises:
+        DataError: a prompt is longer than the model's context.
+    """
+    drawing = Drawing(max_new_tokens, temperature, top_k, top_p, tuple(stop), seed)
+    found: list[list[Continuation]] = [[] for _ in prompts]
+    for piece in _decode(model, tokenizer, prompts, drawing, samples=samples, batch=batch, live=False):
+        if piece.finished is not None:
+            found[piece.prompt].append(piece.finished)
+    return found
+
+
+def stream(
+    model: BuiltModel,
+    tokenizer: BuiltTokenizer,
+    prompts: Sequence[str],
+    *,
+    max_new_tokens: int,
+    temperature: float = 1.0,
+    top_k: int = 0,
+    top_p: float = 1.0,
+    stop: Sequence[str] = (),
+    samples: int = 1,
+    batch: int = 16,
+    seed: int = 0,
+) -> Iterator[Piece]:
+    """`generate`, piece by piece: the texts are the same. Pieces of sequences that share a batch alternate."""
+    drawing = Drawing(max_new_tokens, temperature, top_k, top_p, tuple(stop), seed)
+    return _decode(model, tokenizer, prompts, drawing, samples=samples, batch=batch, live=True)
+
+
+def _decode(
+    model: BuiltModel,
+    tokenizer: BuiltTokenizer,
+    prompts: Sequence[str],
+    drawing: Drawing,
+    *,
+    samples: int,
+    batch: int,
+    live: bool,
+) -> Iterator[Piece]:
+    if not all(drawing.stop):
+        raise ValueError("a stop string must not be empty")
+    read = [encode_prompt(tokenizer, prompt, context=model.context, number=number) for number, prompt in enumerate(prompts)]
+    rows = [
+        _Row(tokenizer, prompt, read[number], (number, sample), drawing, context=model.context, live=live)
+        for number, prompt in enumerate(prompts)
+        for sample in range(samples)
+    ]
+    end_of_text = tokenizer.special["end_of_text"]
+    for first in range(0, len(rows), batch):
+        yield from _decode_together(model, end_of_text, rows[first : first + batch], drawing)
+
+
+def encode_prompt(tokenizer: BuiltTokenizer, prompt: str, *, context: int, number: int = 0) -> list[int]:
+    """Ids of a prompt; an empty one is end-of-text, behind which texts begin.
+
+    Raises:
+        DataError: it is longer than the context.
+    """
+    ids = tokenizer.encode(prompt) or [tokenizer.special["end_of_text"]]
+    if len(ids) > context:
+        raise DataError(f"prompt {number + 1} has {len(ids)} tokens, more than the model's context of {context}; shorten it")
+    return ids
+
+
+def _decode_together(model: BuiltModel, end_of_text: int, rows: list[_Row], drawing: Drawing) -> Iterator[Piece]:
+    yield from (row.finish(row.full) for row in rows if not row.limit)
+    rows = [row for row in rows if row.limit]
+    if not rows:
+        return
+    copies: dict[int, int] = {}
+    for row in rows:
+        copies[row.place[0]] = copies.get(row.place[0], 0) + 1
+    prompts = {row.place[0]: row.read for row in rows}
+    length = max(len(row.read) + row.limit for row in rows)
+    decoder = Decoder(model, list(prompts.values()), list(copies.values()), length=length)
+    numbers = torch.zeros(len(rows), max(row.limit for row in rows), dtype=torch.float64)  # (B, steps)
+    for index, row in enumerate(rows):
+        numbers[index, : row.limit] = torch.from_numpy(uniforms(drawing.seed, *row.place, row.limit))
+    numbers = numbers.to(decoder.device)
+    for step in range(numbers.shape[1]):
+        with torch.inference_mode():
+            drawn = sample(
+                decoder.logits, numbers[:, step], temperature=drawing.temperature, top_k=drawing.top_k, top_p=drawing.top_p
+            )
+        keep: list[int] = []
+        for index, (row, token) in enumerate(zip(rows, drawn.tolist(), strict=True)):
+            if token == end_of_text:
+                yield row.finish("end_of_text")
+                continue
+            piece = row.add(token)
+            if row.text.stopped:
+                yield row.finish("stop", piece)
+            elif len(row.ids) == row.limit:
+                yield row.finish(row.full, piece)
+            else:
+                keep.append(index)
+                if piece:
+                    yield row.piece(piece)
+        if not keep:
+            return
+        if len(keep) < len(rows):
+            decoder.select(keep)
+            rows = [rows[index] for index in keep]
+            index_tensor = torch.tensor(keep, device=decoder.device)
+            drawn, numbers = drawn[index_tensor], numbers[index_tensor]
+        decoder.feed(drawn)
+
+
+class _Row:
+    """One continuation in the making."""
+
+    def __init__(
+        self,
+        tokenizer: BuiltTokenizer,
+        prompt: str,
+        read: list[int],
+        place: tuple[int, int],
+        drawing: Drawing,
+        *,
+        context: int,
+        live: bool,
+    ) -> None:
+        self.prompt = prompt
+        self.read = read
+        self.place = place  # index of the prompt, index of the sample
+        room = context - len(read)
+        self.limit = min(drawing.max_new_tokens, room)
+        self.full = "length" if drawing.max_new_tokens <= room else "context"
+        self.ids: list[int] = []
+        self.text = TextStream(tokenizer, read, drawing.stop)
+        self.watched = live or bool(drawing.stop)  # otherwise the text is made once, at the end
+        self.pieces: list[str] = []
+
+    def add(self, token: int) -> str:
+        """One more token; returns the text that is certain because of it."""
+        self.ids.append(token)
+        return self.text.push([token]) if self.watched else ""
+
+    def piece(self, text: str) -> Piece:
+        self.pieces.append(text)
+        return Piece(*self.place, text)
+
+    def finish(self, reason: str, last: str = "") -> Piece:
+        last += ("" if self.watched else self.text.push(self.ids)) + self.text.finish()
+        return Piece(*self.place, last, Continuation(self.prompt, "".join(self.pieces) + last, self.ids, reason))

@@ -1,0 +1,26 @@
+"""Which number format a model decodes in."""
+
+from __future__ import annotations
+
+import torch
+
+
+def fast_dtype(device: torch.device) -> torch.dtype:
+    """bfloat16 where the hardware multiplies it natively, else float32: known from the hardware, so that a seed gives one text."""
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+    if device.type == "cpu":
+        native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        return torch.bfloat16 if native else torch.float32
+    return torch.float32
+
+
+def dtype_of(precision: str, device: torch.device) -> torch.dtype:
+    """The dtype that `precision` (auto, fp32 or bf16) means on this device."""
+    return {"auto": fast_dtype(device), "fp32": torch.float32, "bf16": torch.bfloat16}[precision]
+
+
+def best_device() -> torch.device:
+    """The accelerator of this machine, or its processor."""
+    accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    return torch.device("cpu") if accelerator is None else accelerator

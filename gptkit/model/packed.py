@@ -1,0 +1,49 @@
+"""Weights in the order in which the processor reads them, for decoding: a one-token step is bound by reading them once.
+
+oneDNN's own layout reads weights about twice as fast as the usual one where few rows share a read. The sums are the same up to the
+order of additions.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from gptkit.model.built import BuiltModel
+from gptkit.model.gpt import BuiltGPT
+
+
+class PackedLinear(nn.Module):
+    """`nn.Linear` that can only be applied: (..., D) -> (..., N), without gradients."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+        super().__init__()
+        self.weight = torch.ops.mkldnn._reorder_linear_weight(weight.detach().contiguous(), None)
+        self.bias = None if bias is None else bias.detach()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "none", [], "")  # type: ignore[no-any-return]
+
+
+def can_pack(dtype: torch.dtype) -> bool:
+    """Whether this processor has the kernels."""
+    if not torch.backends.mkldnn.is_available():
+        return False
+    return dtype == torch.float32 or (dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+@torch.no_grad()
+def pack(model: BuiltModel) -> None:
+    """Replace the linear layers of a model on the CPU, its output matrix included, in place. It can then decode, and nothing else.
+
+    Does nothing on other devices, and where the processor lacks the kernels.
+    """
+    parameter = next(model.parameters())
+    if parameter.device.type != "cpu" or not can_pack(parameter.dtype):
+        return
+    if isinstance(model, BuiltGPT) and model.head is None:
+        model.head = PackedLinear(model.wte.weight, None)
+    for module in list(model.modules()):
+        for name, child in list(module.named_children()):
+            if type(child) is nn.Linear:
+                setattr(module, name, PackedLinear(child.weight, child.bias))
