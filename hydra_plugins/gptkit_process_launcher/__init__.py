@@ -5,7 +5,7 @@ Hydra accepts launchers only from the namespace `hydra_plugins`, and runs this f
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn
