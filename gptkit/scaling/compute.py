@@ -20,9 +20,9 @@ BACKWARD = 2
 def parameters_by_part(model: Model, attention: Attention, vocabulary: int) -> dict[str, int]:
     """Trained parameters by part of the model; they sum to the model's size.
 
-    A GPT is counted by formula: embeddings V D (tied to the output), positions T D, attention L (4 D^2 + 4 D),
-    mlp L (8 D^2 + 5 D), norms 2 D each. Rows that pad the vocabulary to a round number are not counted. Any other model or
-    attention is built without storage and counted.
+    A GPT is counted by formula: embeddings V D, positions T D, attention L (4 D^2 + 4 D), mlp L (8 D^2 + 5 D), norms 2 D each,
+    and head V D where the output is not tied to the embeddings. Any other model or attention is built without storage and
+    counted.
     """
     if type(model) is not GPT:
         from gptkit.scaling.unallocated import count_parameters
@@ -30,13 +30,14 @@ def parameters_by_part(model: Model, attention: Attention, vocabulary: int) -> d
         return count_parameters(model, attention, vocabulary)
     layers, width = model.layers, model.width
     norms = 2 * layers + (1 if model.norm == "pre" else 0)
-    return {
+    parts = {
         "embeddings": vocabulary * width,
         "positions": model.context * width,
         "attention": _attention_parameters(model, attention),
         "mlp": layers * (8 * width**2 + 5 * width),
         "norms": norms * 2 * width,
     }
+    return parts if model.tied else parts | {"head": vocabulary * width}
 
 
 def _attention_parameters(model: Model, attention: Attention) -> int:

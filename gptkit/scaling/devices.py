@@ -1,7 +1,7 @@
 """What devices can do: the one table of peaks that plans and reports divide by.
 
-Peaks are dense (no structured sparsity) matrix products in bfloat16 with float32 sums, in operations per second; where a device has no
-bfloat16 (V100, T4), float16. Figures are the makers' own; marketing tables often print twice as much, with sparsity.
+Peaks are dense (no structured sparsity) matrix products in bfloat16 with float32 sums, in operations per second; where a
+device has no bfloat16 (V100, T4), float16. Figures are the makers' own; marketing tables often print twice as much, with sparsity.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _TABLE: tuple[tuple[str, float, float, float, str], ...] = (
     ("h100-pcie", 756, 80, 2000, r"H100 PCIe"),  # NVIDIA H100 datasheet, halved: its figures are with sparsity
     ("h100", 989, 80, 3350, r"H100"),  # NVIDIA H100 datasheet, SXM, halved
     ("h200", 989, 141, 4800, r"H200"),  # NVIDIA H200 datasheet, SXM, halved
-    ("b200", 2250, 180, 7700, r"B200"),  # NVIDIA HGX B200 datasheet, halved
+    ("b200", 2250, 180, 7700, r"\bB200"),  # NVIDIA HGX B200 datasheet, halved
     ("a10", 125, 24, 600, r"\bA10\b"),  # NVIDIA A10 datasheet
     ("l40s", 362, 48, 864, r"L40S"),  # NVIDIA L40S datasheet
     ("l4", 121, 24, 300, r"\bL4\b"),  # NVIDIA L4 datasheet, halved

@@ -32,6 +32,10 @@ class Tokenizer(Part):
         """Read back what `BuiltTokenizer.save` wrote; a checkpoint's tokenizer needs nothing but its folder."""
         raise NotImplementedError(f"{type(self).__name__} does not implement load()")
 
+    def vocabulary_size(self) -> int | None:
+        """Number of ids, where the settings decide it; None where the text does. `gptkit plan` counts with it."""
+        return None
+
 
 @dataclass
 class Bytes(Tokenizer):
@@ -48,6 +52,9 @@ class Bytes(Tokenizer):
         from gptkit.tokenizer.bytes import BuiltBytes
 
         return BuiltBytes.load(folder)
+
+    def vocabulary_size(self) -> int:
+        return 257
 
 
 @dataclass
@@ -91,6 +98,9 @@ class BPE(Tokenizer):
 
         return BuiltBPE.load(folder)
 
+    def vocabulary_size(self) -> int:
+        return self.size
+
 
 @dataclass
 class GPT2(Tokenizer):
@@ -115,6 +125,9 @@ class GPT2(Tokenizer):
         from gptkit.tokenizer.bpe import BuiltBPE
 
         return BuiltBPE.load(folder)
+
+    def vocabulary_size(self) -> int:
+        return 50_257
 
 
 @hookimpl
