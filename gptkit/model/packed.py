@@ -27,7 +27,7 @@ class PackedLinear(nn.Module):
 
 def can_pack(dtype: torch.dtype) -> bool:
     """Whether this processor has the kernels."""
-    if not torch.backends.mkldnn.is_available():
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
     return dtype == torch.float32 or (dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
@@ -36,14 +36,15 @@ def can_pack(dtype: torch.dtype) -> bool:
 def pack(model: BuiltModel) -> None:
     """Replace the linear layers of a model on the CPU, its output matrix included, in place. It can then decode, and nothing else.
 
-    Does nothing on other devices, and where the processor lacks the kernels.
+    Does nothing on other devices, and where the processor lacks the kernels. Layers inside modules of other distributions stay as
+    they are: such a module may read its weights itself.
     """
     parameter = next(model.parameters())
     if parameter.device.type != "cpu" or not can_pack(parameter.dtype):
         return
     if isinstance(model, BuiltGPT) and model.head is None:
         model.head = PackedLinear(model.wte.weight, None)
-    for module in list(model.modules()):
+    for module in [module for module in model.modules() if type(module).__module__.startswith("gptkit.")]:
         for name, child in list(module.named_children()):
             if type(child) is nn.Linear:
                 setattr(module, name, PackedLinear(child.weight, child.bias))
