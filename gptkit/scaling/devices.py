@@ -34,19 +34,19 @@ _TABLE: tuple[tuple[str, float, float, float, str], ...] = (
     ("t4", 65, 16, 320, r"\bT4\b"),  # NVIDIA T4 datasheet; float16
     ("a100-40gb", 312, 40, 1555, r"A100.*40GB"),  # NVIDIA A100 datasheet
     ("a100", 312, 80, 2039, r"A100"),  # NVIDIA A100 datasheet, SXM 80 GB (PCIe: 1935 GB/s)
-    ("h100-pcie", 756, 80, 2000, r"H100 PCIe"),  # NVIDIA H100 datasheet, halved: its figures are with sparsity
+    ("h100-pcie", 756, 80, 2000, r"H100[ -]PCIe"),  # NVIDIA H100 datasheet, halved: its figures are with sparsity
     ("h100", 989, 80, 3350, r"H100"),  # NVIDIA H100 datasheet, SXM, halved
     ("h200", 989, 141, 4800, r"H200"),  # NVIDIA H200 datasheet, SXM, halved
     ("b200", 2250, 180, 7700, r"\bB200"),  # NVIDIA HGX B200 datasheet, halved
     ("a10", 125, 24, 600, r"\bA10\b"),  # NVIDIA A10 datasheet
     ("l40s", 362, 48, 864, r"L40S"),  # NVIDIA L40S datasheet
     ("l4", 121, 24, 300, r"\bL4\b"),  # NVIDIA L4 datasheet, halved
-    ("rtx3090", 71, 24, 936, r"RTX 3090(?! Ti)"),  # NVIDIA GA102 white paper, appendix A
-    ("rtx4090", 165.2, 24, 1008, r"RTX 4090(?! [DL])"),  # NVIDIA Ada white paper, appendix A
-    ("rtx5090", 209.5, 32, 1792, r"RTX 5090(?! [DL])"),  # NVIDIA RTX Blackwell white paper, appendix A
-    ("tpu-v4", 275, 32, 1200, r"TPU v4$"),  # Google Cloud TPU documentation, per chip
-    ("tpu-v5e", 197, 16, 819, r"TPU v5 ?(e|lite)"),  # Google Cloud TPU documentation, per chip
-    ("tpu-v5p", 459, 95, 2765, r"TPU v5 ?p?$"),  # Google Cloud TPU documentation, per chip
+    ("rtx3090", 71, 24, 936, r"RTX ?3090(?! Ti)"),  # NVIDIA GA102 white paper, appendix A
+    ("rtx4090", 165.2, 24, 1008, r"RTX ?4090(?! [DL])"),  # NVIDIA Ada white paper, appendix A
+    ("rtx5090", 209.5, 32, 1792, r"RTX ?5090(?! [DL])"),  # NVIDIA RTX Blackwell white paper, appendix A
+    ("tpu-v4", 275, 32, 1200, r"TPU[ -]v4$"),  # Google Cloud TPU documentation, per chip
+    ("tpu-v5e", 197, 16, 819, r"TPU[ -]v5 ?(e|lite)"),  # Google Cloud TPU documentation, per chip
+    ("tpu-v5p", 459, 95, 2765, r"TPU[ -]v5 ?p?$"),  # Google Cloud TPU documentation, per chip
 )
 
 DEVICES: dict[str, Device] = {

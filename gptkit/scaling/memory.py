@@ -1,0 +1,127 @@
+"""How many bytes of a device's memory training takes, by what they hold, from settings alone.
+
+Symbols: L layers, D width, H heads, T context, V vocabulary, P parameters, n devices; m bytes of a stored weight (and of the
+residual stream), c bytes of a value in matrix products.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gptkit.attention import Attention
+from gptkit.model import Model
+from gptkit.optimizer import Muon, Optimizer
+from gptkit.scaling.compute import parameters_by_part
+
+STRATEGIES = ("single", "ddp", "fsdp2", "tp")
+
+
+@dataclass(frozen=True)
+class Precision:
+    """Bytes per value: of stored weights, gradients, optimizer state and residual stream; and in matrix products."""
+
+    stored: int
+    computed: int
+
+    @staticmethod
+    def of(name: str) -> Precision:
+        """From Lightning's name: 32-true, bf16-mixed, 16-mixed, bf16-true and so on."""
+        if name.startswith("64"):
+            return Precision(8, 8)
+        if name.startswith("32"):
+            return Precision(4, 4)
+        return Precision(2, 2) if name.endswith("-true") else Precision(4, 2)
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a model is trained."""
+
+    devices: int = 1
+    strategy: str = "single"
+    """single, ddp (whole copies), fsdp2 (everything stored is cut into n) or tp (the blocks' matrices are cut into n)."""
+
+    on_processor: bool = False
+    """PyTorch's attention on a processor stores its probabilities where it drops some of them."""
+
+
+def memory_per_device(
+    model: Model,
+    attention: Attention,
+    optimizer: Optimizer,
+    vocabulary: int,
+    *,
+    sequences: int,
+    precision: Precision,
+    placement: Placement,
+) -> dict[str, float]:
+    """Bytes of one device by part, at the moment when most is held: the start of a step's last backward pass.
+
+    - weights, gradients: m P each. ddp holds them whole, fsdp2 a 1/n of each, tp a 1/n of the blocks' matrices.
+    - optimizer: two moments, 2 m P; Muon keeps one for the blocks' matrices.
+    - copies: under mixed precision, weights in the lower precision (autocast keeps them until the backward pass, c P); ddp's
+      buckets hold every gradient once more (m P); fsdp2 gathers the embeddings and two blocks at a time, and one block's gradients.
+    - activations, logits: see `activation_bytes` and `logit_bytes`.
+
+    The allocator's own rounding and the kernels' workspaces come on top: some percent, and about 1 GB for a CUDA context. A model
+    of another kind than `gpt` is taken to hold the activations of a GPT of its layers and width: an estimate.
+    """
+    stored, computed, n = precision.stored, precision.computed, placement.devices
+    parts = parameters_by_part(model, attention, vocabulary)
+    total = sum(parts.values())
+    matrices = sum(count for part, count in parts.items() if part in ("attention", "mlp", "other"))
+    block = (matrices + parts.get("norms", 0)) / model.layers
+    tables = total - matrices - parts.get("norms", 0)
+    held = {"fsdp2": total / n, "tp": total - matrices + matrices / n}.get(placement.strategy, float(total))
+    moments = (2 * total - matrices) / total if isinstance(optimizer, Muon) else 2.0
+    low = computed * held if computed != stored else 0.0
+    copies = {"ddp": low + stored * held, "fsdp2": computed * (3 * block + tables)}.get(placement.strategy, low)
+    return {
+        "weights": stored * held,
+        "gradients": stored * held,
+        "optimizer": stored * moments * held,
+        "copies": copies,
+        "activations": activation_bytes(model, attention, sequences=sequences, precision=precision, placement=placement),
+        "logits": logit_bytes(model, vocabulary, sequences=sequences, precision=precision),
+    }
+
+
+def activation_bytes(model: Model, attention: Attention, *, sequences: int, precision: Precision, placement: Placement) -> float:
+    """What the forward pass of a micro-batch stores for the backward pass, without recomputation.
+
+    Per token and layer, in values of D:
+
+    - the inputs of the two norms, 2 at m bytes (the residual stream), and their means and deviations, 16 bytes;
+    - the input of the q, k, v projection, 1, and q, k, v themselves, 3; the attention's output, which is the input of the output
+      projection, 1; the input of the MLP, 1; before GELU, 4, and after, 4: together 14 at c bytes;
+    - one float32 per head, the attention's log-sum-exp. Fused attention stores no T x T matrix per head.
+
+    With dropout: two masks, one byte per value (on a processor, c bytes), and one of the embeddings. On a processor, attention with
+    dropout is not fused: its probabilities, their mask and their product are stored in float32, 12 H T bytes per token and layer.
+    Where a layer sees fewer keys than causal attention would, its T x T mask is stored once per micro-batch, c bytes each.
+    After the last layer: the input of the final norm, m, and the hidden state, c. Tensor parallelism cuts the MLP's 8 into n.
+    """
+    m, c, d = precision.stored, precision.computed, model.width
+    tokens = sequences * model.context
+    n = placement.devices if placement.strategy == "tp" else 1
+    per_layer = 2 * m * d + 16 + c * d * (6 + 8 / n) + 4 * model.heads
+    ends = m * d + 8 + c * d
+    if model.dropout:
+        mask = c if placement.on_processor else 1
+        per_layer += 2 * mask * d
+        ends += (m if placement.on_processor else 1) * d
+        if placement.on_processor:
+            per_layer += 12 * model.heads * model.context
+    return tokens * (model.layers * per_layer + ends) + masked_layers(model, attention) * c * model.context**2
+
+
+def masked_layers(model: Model, attention: Attention) -> int:
+    """Layers whose attention needs a mask, because it sees fewer keys than dense causal attention."""
+    every = (model.context + 1) / 2
+    layers = range(model.layers)
+    return sum(attention.keys_per_query(context=model.context, layer=i, layers=model.layers) < every for i in layers)
+
+
+def logit_bytes(model: Model, vocabulary: int, *, sequences: int, precision: Precision) -> float:
+    """The logits of a micro-batch and their gradient: 2 c V per token."""
+    return 2.0 * precision.computed * vocabulary * sequences * model.context
