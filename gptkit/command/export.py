@@ -1,0 +1,47 @@
+"""The verb `export`: a checkpoint as a Hugging Face folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gptkit.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from gptkit.command import Export
+
+
+def export(settings: Export) -> Path:
+    """Write the folder, which appears whole or not at all, and say what is in it.
+
+    Raises:
+        ConfigError: the folder is not empty, or the format cannot express the model.
+        CheckpointError: the checkpoint cannot be read.
+        DataError: the folder cannot be written.
+    """
+    folder = Path(settings.to).expanduser()
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ConfigError(f"to={settings.to}: there is something there already; name a new or empty folder")
+
+    from gptkit.interop.huggingface import export_gpt2
+    from gptkit.training.load import load
+
+    model, tokenizer = load(settings.checkpoint)
+    unfinished = folder.with_name(f"{folder.name}.{os.getpid()}.unfinished")
+    try:
+        unfinished.mkdir(parents=True)
+        lacking = export_gpt2(model, tokenizer, unfinished)
+        unfinished.replace(folder)
+    except OSError as error:
+        raise DataError(f"to={settings.to}: cannot be written ({error.strerror or error})") from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    print(folder)
+    for path in sorted(folder.iterdir()):
+        print(f"  {path.name:<24}{path.stat().st_size:>14,} bytes")
+    for sentence in lacking:
+        print(f"  {sentence}")
+    print(f'read it with transformers.AutoModelForCausalLM.from_pretrained("{folder}") or init_from=hf:{folder}')
+    return folder

@@ -1,0 +1,148 @@
+"""The verb `generate`: prompts from the command line, a file or standard input; texts on standard output."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gptkit.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gptkit.command import Generate
+    from gptkit.generation import Continuation, Piece
+
+BETWEEN = "-" * 40
+"""The line between two texts."""
+
+
+def generate(settings: Generate) -> list[list[Continuation]]:
+    """Print every continuation, and return them by prompt.
+
+    Raises:
+        ConfigError: settings that do not fit each other, or a file that is not there.
+        DataError: a line of the file of prompts cannot be used, or a prompt is longer than the context.
+        CheckpointError: the checkpoint cannot be read.
+    """
+    if not all(settings.stop):
+        raise ConfigError("stop holds an empty text, which would end every continuation before it begins")
+    prompts = _prompts(settings)
+
+    from gptkit.generation.engine import stream
+    from gptkit.generation.precision import best_device, dtype_of
+    from gptkit.model.packed import pack
+    from gptkit.training.load import load
+
+    model, tokenizer = load(settings.checkpoint)
+    device = best_device()
+    model.to(device=device, dtype=dtype_of(settings.precision, device))
+    pack(model)
+    single = len(prompts) * settings.samples == 1
+    live = settings.format == "text" and (single and sys.stdout.isatty() if settings.stream is None else settings.stream)
+    pieces = stream(
+        model,
+        tokenizer,
+        prompts,
+        max_new_tokens=settings.max_new_tokens,
+        temperature=settings.temperature,
+        top_k=settings.top_k,
+        top_p=settings.top_p,
+        stop=settings.stop,
+        samples=settings.samples,
+        batch=1 if live else settings.batch,  # texts that are read while they grow come one after the other
+        seed=settings.seed,
+    )
+    found: list[list[Continuation]] = [[] for _ in prompts]
+    for number, text in enumerate(_live(pieces, prompts) if live else _in_order(pieces, settings.samples)):
+        found[number // settings.samples].append(text)
+        if settings.format == "json":
+            _write(_as_json(text) + "\n")
+        elif not live:
+            _write((f"{BETWEEN}\n" if number else "") + text.prompt + text.text + "\n")
+    return found
+
+
+def _live(pieces: Iterator[Piece], prompts: list[str]) -> Iterator[Continuation]:
+    """Print text as it comes; the pieces of one continuation follow each other."""
+    first, begins = True, True
+    for piece in pieces:
+        if begins:
+            _write(("" if first else f"{BETWEEN}\n") + prompts[piece.prompt])
+        first, begins = False, piece.finished is not None
+        _write(piece.text)
+        if piece.finished is not None:
+            _write("\n")
+            yield piece.finished
+
+
+def _in_order(pieces: Iterator[Piece], samples: int) -> Iterator[Continuation]:
+    """Each continuation as soon as it and all before it are finished."""
+    waiting: dict[int, Continuation] = {}
+    following = 0
+    for piece in pieces:
+        if piece.finished is not None:
+            waiting[piece.prompt * samples + piece.sample] = piece.finished
+        while following in waiting:
+            yield waiting.pop(following)
+            following += 1
+
+
+def _as_json(text: Continuation) -> str:
+    content = {"prompt": text.prompt, "text": text.text, "finish_reason": text.finish_reason, "tokens": len(text.tokens)}
+    return json.dumps(content, ensure_ascii=False)
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def _prompts(settings: Generate) -> list[str]:
+    if settings.prompts is None:
+        return [_prompt(settings.prompt)]
+    if settings.prompt:
+        raise ConfigError("prompt and prompts are both given; leave one of them out")
+    path = Path(settings.prompts).expanduser()
+    lines = _read(path, f"prompts={settings.prompts}").split("\n")
+    numbered = [(number, line.removesuffix("\r")) for number, line in enumerate(lines, 1) if line.strip()]
+    if not numbered:
+        raise DataError(f"{path}: there is no prompt in this file")
+    return [_field(path, number, line) if path.suffix == ".jsonl" else line for number, line in numbered]
+
+
+def _field(path: Path, number: int, line: str) -> str:
+    try:
+        content = json.loads(line)
+    except ValueError as error:
+        raise DataError(f"{path}:{number}: not JSON: {error}") from None
+    prompt = content.get("prompt") if isinstance(content, dict) else None
+    if not isinstance(prompt, str):
+        raise DataError(f"{path}:{number}: not an object with a text in the field `prompt`")
+    return prompt
+
+
+def _prompt(text: str) -> str:
+    if text == "-":
+        return _decode(sys.stdin.buffer.read(), "standard input")
+    if text.startswith("@"):
+        return _read(Path(text[1:]).expanduser(), f"prompt={text}")
+    return text
+
+
+def _read(path: Path, asked: str) -> str:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        hint = "; a text that begins with @ can be given by prompt=- or by prompts=<file>" if asked.startswith("prompt=@") else ""
+        raise ConfigError(f"{asked}: the file cannot be read ({error.strerror}){hint}") from None
+    return _decode(content, str(path))
+
+
+def _decode(content: bytes, where: str) -> str:
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{where}: not UTF-8 text at byte {error.start}") from None
