@@ -73,10 +73,10 @@ class BuiltBPE(BuiltTokenizer):
 
     def encode(self, text: str) -> list[int]:
         utf8(text)  # refuses half of a surrogate pair with an error of its own
-        return self.library.encode_batch_fast([text], add_special_tokens=False)[0].ids  # type: ignore[no-any-return]
+        return self.library.encode_batch_fast([text], add_special_tokens=False)[0].ids
 
     def decode(self, ids: Sequence[int]) -> str:
-        return self.library.decode(list(ids), skip_special_tokens=False)  # type: ignore[no-any-return]
+        return self.library.decode(list(ids), skip_special_tokens=False)
 
     def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.uint32]]:
         encodings = self.library.encode_batch_fast(list(texts), add_special_tokens=False)

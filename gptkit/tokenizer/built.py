@@ -41,7 +41,7 @@ class BuiltTokenizer(ABC):
         """`encode` of many texts, on all cores where the tokenizer can."""
 
     def cut(self, text: str) -> int:
-        """The last position at which `text` may be cut: the ids of the two pieces, joined, are those of the whole, whatever follows.
+        """The last position where `text` may be cut: the ids of the two pieces, joined, are those of the whole, whatever follows.
 
         0: nowhere. Long documents are encoded piece by piece along these cuts; a tokenizer that does not say gets them whole.
         """

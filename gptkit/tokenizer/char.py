@@ -68,7 +68,7 @@ class BuiltChar(BuiltTokenizer):
         position, character = next((at, each) for at, each in enumerate(text) if each not in self._ids)
         return DataError(
             f"character {character!r} (U+{ord(character):04X}) at position {position} of the text is none of the "
-            f"{len(self.characters)} characters that this char tokenizer was made of; remove it, or train with tokenizer=bytes or tokenizer=bpe"
+            f"{len(self.characters)} characters that this tokenizer knows; remove it, or train with tokenizer=bytes or bpe"
         )
 
     def cut(self, text: str) -> int:

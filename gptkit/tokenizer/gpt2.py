@@ -70,10 +70,8 @@ def from_hub(name: str) -> BuiltBPE:
     try:
         return _from_library_file(Path(hf_hub_download(name, LIBRARY_FILE)))
     except (OSError, ValueError) as error:  # the hub's own errors derive from these
-        reason = str(error).strip().partition("\n")[0]
-        raise ConfigError(
-            f"tokenizer.path={name}: not to be had from the hub ({type(error).__name__}: {reason}); {way_out}"
-        ) from None
+        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+        raise ConfigError(f"tokenizer.path={name}: not to be had from the hub ({reason}); {way_out}") from None
 
 
 def _carried() -> Path | None:
@@ -84,7 +82,7 @@ def _carried() -> Path | None:
 
 
 def _from_library_file(path: Path) -> BuiltBPE:
-    content = read_json(path)
+    content = _read_json(path)
     model, before = content.get("model") or {}, content.get("pre_tokenizer") or {}
     if (
         model.get("type") != "BPE"
@@ -99,7 +97,7 @@ def _from_library_file(path: Path) -> BuiltBPE:
     return _named(path, vocabulary, pairs)
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -1,0 +1,11 @@
+"""The folder in which the kit keeps what it can make again."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def cache_folder() -> Path:
+    """$GPTKIT_CACHE, else ~/.cache/gptkit. It may not exist yet, and deleting it is always safe."""
+    return Path(os.environ.get("GPTKIT_CACHE") or "~/.cache/gptkit").expanduser()

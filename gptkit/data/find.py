@@ -1,0 +1,90 @@
+"""From what the user wrote as `data.path` to the list of files."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from gptkit.errors import ConfigError, DataError, did_you_mean
+
+FORMATS = (".txt", ".md", ".jsonl", ".parquet")
+COMPRESSIONS = (".gz", ".zst")
+KNOWN = ".txt, .md, .jsonl (each also .gz or .zst) and .parquet"
+
+
+def form_of(path: Path) -> str | None:
+    """The format that the name says, one of FORMATS; None for any other file."""
+    name = path.name.lower()
+    for compression in COMPRESSIONS:
+        if name.endswith(compression):
+            name = name.removesuffix(compression)
+            break
+    else:
+        if name.endswith(".parquet"):
+            return ".parquet"
+    return next((form for form in FORMATS[:3] if name.endswith(form)), None)
+
+
+def find_files(paths: Any) -> list[Path]:
+    """The files meant by paths, globs and folders: in the order given, folders and globs sorted, each file once.
+
+    Raises:
+        ConfigError: `paths` is no text and no list of texts.
+        DataError: something is not there, matches nothing, or is no format that can be read.
+    """
+    wanted = [paths] if isinstance(paths, str) else paths
+    if not isinstance(wanted, list | tuple) or not wanted or not all(isinstance(each, str) and each for each in wanted):
+        raise ConfigError(f"data.path={paths} must be a file, glob or folder, or a list of them")
+    found: dict[str, Path] = {}
+    for each in wanted:
+        for path in _expand(each):
+            found.setdefault(os.path.realpath(path), path)
+    return list(found.values())
+
+
+def _expand(wanted: str) -> list[Path]:
+    path = Path(wanted).expanduser()
+    if path.is_dir():
+        inside = sorted(_inside(path))
+        if not inside:
+            raise DataError(f"data.path={wanted}: the folder holds no file that can be read: {KNOWN}")
+        return inside
+    if path.is_file():
+        if form_of(path) is None:
+            raise DataError(f"data.path={wanted}: cannot read this kind of file; rename or convert it to one of {KNOWN}")
+        return [path]
+    if glob.has_magic(wanted):
+        return _matches(wanted, str(path))
+    near = did_you_mean(path.name, sorted(os.listdir(path.parent)) if path.parent.is_dir() else [])
+    raise DataError(f"data.path={wanted}: there is no such file or folder.{near}")
+
+
+def _matches(wanted: str, pattern: str) -> list[Path]:
+    matches = [Path(match) for match in sorted(glob.glob(pattern, recursive=True))]
+    if not matches:
+        raise DataError(f"data.path={wanted}: nothing matches")
+    files: list[Path] = []
+    for match in matches:
+        if match.is_dir():
+            files += sorted(_inside(match))
+        elif form_of(match):
+            files.append(match)
+    if not files:
+        raise DataError(f"data.path={wanted}: none of the {len(matches)} matches can be read: {KNOWN}")
+    return files
+
+
+def _inside(folder: Path) -> Iterator[Path]:
+    """The readable files of a folder and its folders, without those whose names begin with a dot."""
+    seen = set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        here = os.path.realpath(place)
+        if here in seen:  # a link that leads back up
+            folders.clear()
+            continue
+        seen.add(here)
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (Path(place, name) for name in names if not name.startswith(".") and form_of(Path(name)))

@@ -1,0 +1,52 @@
+"""How far a long piece of work is, on standard error: a bar on a terminal, else a line now and then. Short work shows nothing."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+QUIET = 2.0
+"""Seconds before anything is shown."""
+
+LINE_EVERY = 30.0
+"""Seconds between lines where there is no terminal."""
+
+
+class Progress:
+    """Shows what `show` is told. Used as a context manager."""
+
+    def __init__(self, title: str) -> None:
+        self._title, self._console = title, Console(stderr=True)
+        self._began = self._spoke = time.monotonic()
+        self._bar: Bar | None = None
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def show(self, share: float | None, note: str) -> None:
+        """Args: share: how much is done, between 0 and 1, where it is known; note: anything else worth saying."""
+        now = time.monotonic()
+        if now - self._began < QUIET:
+            return
+        if self._console.is_terminal:
+            self._draw(share, note)
+        elif now - self._spoke >= LINE_EVERY:
+            self._spoke = now
+            left = f"{share:.0%}, about {(now - self._began) * (1 - share) / share:.0f} s left, " if share else ""
+            self._console.print(f"{self._title}: {left}{note}", highlight=False)
+
+    def _draw(self, share: float | None, note: str) -> None:
+        if self._bar is None:
+            columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
+            self._bar = Bar(*columns, console=self._console, transient=True)
+            self._bar.add_task(self._title, total=None if share is None else 1.0, note=note)
+            self._bar.start()
+        self._bar.update(self._bar.task_ids[0], completed=share, note=note)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._bar is not None:
+            self._bar.stop()

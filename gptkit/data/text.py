@@ -1,0 +1,52 @@
+"""The source `text`: files of several formats as one stream of documents."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from gptkit.data.built import BuiltData, Chunk
+from gptkit.data.digest import digest
+from gptkit.data.find import find_files, form_of
+from gptkit.data.formats import read_file
+from gptkit.errors import DataError
+from gptkit.records import Document
+
+if TYPE_CHECKING:
+    from gptkit.data import Text
+
+
+class BuiltText(BuiltData):
+    """One document per .txt or .md file, per line of .jsonl and per row of .parquet, in the order of the files.
+
+    The fingerprint depends on the files' content, order and format, and on `field` and `errors`, not on where the files lie:
+    a corpus that is moved keeps it.
+    """
+
+    def __init__(self, settings: Text) -> None:
+        self.files = find_files(settings.path)
+        self._field, self._errors = settings.field, settings.errors
+        self._sizes = [path.stat().st_size for path in self.files]
+        if not any(self._sizes):
+            few = f"the file {self.files[0]} is" if len(self.files) == 1 else f"all {len(self.files)} files are"
+            raise DataError(f"data.path={settings.path}: there is no text, {few} empty")
+        content = [(form_of(path), digest(path)) for path in self.files]
+        described = json.dumps(["text", settings.field, settings.errors, content])
+        self.fingerprint = hashlib.sha256(described.encode()).hexdigest()
+
+    def chunks(self, split: str) -> Iterator[Chunk]:
+        total, before = sum(self._sizes), 0
+        for path, size in zip(self.files, self._sizes, strict=True):
+            for text, last, read in read_file(path, field=self._field, errors=self._errors):
+                yield Chunk(text, last, min(1.0, (before + read) / total))
+            before += size
+
+    def records(self, split: str) -> Iterator[Document]:
+        pieces: list[str] = []
+        for chunk in self.chunks(split):
+            pieces.append(chunk.text)
+            if chunk.last:
+                yield Document("".join(pieces))
+                pieces.clear()

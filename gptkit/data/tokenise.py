@@ -1,0 +1,137 @@
+"""Text to token shards, once: what has been tokenised before is found again by the fingerprints of text and tokenizer."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import uuid
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gptkit.data.built import BuiltData
+from gptkit.data.cache import cache_folder
+from gptkit.data.pieces import Batch, batches, pieces
+from gptkit.data.progress import Progress
+from gptkit.data.shards import FORMAT, SHARD_TOKENS, Shards, ShardWriter, open_shards
+from gptkit.errors import DataError
+
+if TYPE_CHECKING:
+    from gptkit.tokenizer.built import BuiltTokenizer
+
+AT_ONCE = 2
+"""Batches being encoded at a time: while the ids of one are copied out on one core, the others encode the next."""
+
+
+def tokenised(data: BuiltData, split: str, tokenizer: BuiltTokenizer, *, shard_tokens: int = SHARD_TOKENS) -> Shards:
+    """The tokens of one split, read from the cache, or made and put there.
+
+    Any number of processes may ask at once: one makes the shards, the others wait for it. A process that is killed leaves nothing
+    that would be taken for shards; shards that are torn or altered are made again.
+
+    Args:
+        data: a source of documents.
+        split: one of `data.splits`.
+        tokenizer: turns text into ids.
+        shard_tokens: tokens of a shard, where shards are made.
+
+    Raises:
+        DataError: the text cannot be read or holds nothing, the vocabulary does not fit, or the cache cannot be written.
+    """
+    key = _key(data, split, tokenizer)
+    folder = cache_folder() / "shards" / key
+    found = open_shards(folder)
+    if found is not None:
+        return found
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(folder.with_name(f"{key}.lock")) as alone:
+            found = open_shards(folder)
+            if found is not None:
+                return found
+            if alone:
+                for abandoned in folder.parent.glob(f"{key}.draft-*"):
+                    shutil.rmtree(abandoned, ignore_errors=True)
+            return _make(folder, data, split, tokenizer, shard_tokens)
+    except OSError as error:
+        reason = error.strerror or error
+        raise DataError(
+            f"cannot keep token shards in {folder.parent} ({reason}); free space, or set GPTKIT_CACHE to a folder"
+        ) from None
+
+
+def write_shards(folder: Path, data: BuiltData, split: str, tokenizer: BuiltTokenizer, *, shard_tokens: int = SHARD_TOKENS) -> None:
+    """Tokenise a split into a folder that exists and is empty. Memory does not depend on the size of the split or its documents.
+
+    Raises:
+        DataError: the text cannot be read or holds nothing, or the vocabulary does not fit.
+    """
+    end_of_text = tokenizer.special["end_of_text"]
+    writer = ShardWriter(folder, vocabulary=tokenizer.size, end_of_text=end_of_text, shard_tokens=shard_tokens)
+    batch_size = min(1 << 22, (1 << 18) * (os.cpu_count() or 1))
+    with Progress(f"tokenising {split}") as progress:
+        for batch, ids in _encoded(batches(pieces(data.chunks(split), tokenizer.cut), size=batch_size), tokenizer):
+            writer.add(ids, batch.last)
+            progress.show(batch.read, f"{writer.tokens:,} tokens")
+    if not writer.tokens:
+        raise DataError(f"the corpus is empty: the {split} split holds no text")
+    writer.finish()
+
+
+def _key(data: BuiltData, split: str, tokenizer: BuiltTokenizer) -> str:
+    from gptkit.tokenizer.built import fingerprint_of
+
+    return fingerprint_of(f"shards {FORMAT}", data.fingerprint, split, tokenizer.fingerprint)
+
+
+def _encoded(source: Iterator[Batch], tokenizer: BuiltTokenizer) -> Iterator[tuple[Batch, list[NDArray[np.uint32]]]]:
+    """Batches with their ids, in order; the next ones are read and encoded meanwhile."""
+    waiting: deque[tuple[Batch, Future[list[NDArray[np.uint32]]]]] = deque()
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for batch in source:
+            waiting.append((batch, pool.submit(tokenizer.encode_batch, batch.texts)))
+            if len(waiting) > AT_ONCE:
+                first, ids = waiting.popleft()
+                yield first, ids.result()
+        while waiting:
+            first, ids = waiting.popleft()
+            yield first, ids.result()
+
+
+def _make(folder: Path, data: BuiltData, split: str, tokenizer: BuiltTokenizer, shard_tokens: int) -> Shards:
+    draft = folder.with_name(f"{folder.name}.draft-{uuid.uuid4().hex}")
+    draft.mkdir()
+    try:
+        write_shards(draft, data, split, tokenizer, shard_tokens=shard_tokens)
+        if folder.exists():  # torn or altered
+            shutil.rmtree(folder, ignore_errors=True)
+        try:
+            draft.rename(folder)
+        except OSError:  # where there are no locks, another process may have been first; its shards are the same
+            if not folder.exists():
+                raise
+        made = open_shards(folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    if made is None:
+        raise DataError(f"the token shards in {folder} cannot be read back; check the disk, or set GPTKIT_CACHE to another folder")
+    return made
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[bool]:
+    """Wait until no other process is in here; False where the file system has no locks. A killed process frees its lock."""
+    with lock.open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError:
+            yield False
+        else:
+            yield True

@@ -1,0 +1,128 @@
+"""Language modelling's datasets: windows of consecutive tokens over packed documents."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gptkit.data.built import BuiltData
+from gptkit.data.split import split
+from gptkit.data.stream import TokenStream
+from gptkit.data.tokenise import tokenised
+from gptkit.errors import DataError
+from gptkit.objective.built import Batch, Dataset
+from gptkit.tokenizer.built import BuiltTokenizer
+
+
+class Windows(Dataset):
+    """Item i is the `context` tokens from i * context on and, as targets, those one further on. The same in every epoch.
+
+    Tokens after the last full window are left out: fewer than `context`.
+    """
+
+    def __init__(self, stream: TokenStream, *, context: int, separator: int | None = None) -> None:
+        """Args: separator: the end-of-text id, where documents in one window must not see each other; None where they may."""
+        self.stream, self.context, self._separator = stream, context, separator
+
+    def __len__(self) -> int:
+        return (len(self.stream) - 1) // self.context
+
+    def starts(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(B,) -> (B,): where in the stream the windows begin."""
+        return indices % len(self) * self.context
+
+    def batch(self, indices: Sequence[int]) -> Batch:
+        """`tokens` and `targets`, (B, T) int64; where documents are kept apart also `segments`, (B, T) int64."""
+        starts = self.starts(np.asarray(indices, dtype=np.int64)).tolist()
+        read = self.stream.read(starts, self.context + 1)
+        tokens = np.ascontiguousarray(read[:, :-1])
+        found = {"tokens": torch.from_numpy(tokens), "targets": torch.from_numpy(np.ascontiguousarray(read[:, 1:]))}
+        if self._separator is not None:
+            found["segments"] = torch.from_numpy(segments(tokens, self._separator))
+        return found
+
+
+class ShiftingWindows(Windows):
+    """Windows that lie elsewhere in every epoch, so that no token always stands at the same place of a window.
+
+    The stream is a ring. In each epoch the windows follow one another from a place that the epoch decides, and together they
+    predict every token once, but for fewer than `context` before that place.
+    """
+
+    def __init__(self, stream: TokenStream, *, context: int, separator: int | None = None, seed: int = 0) -> None:
+        super().__init__(stream, context=context, separator=separator)
+        self._seed = seed
+
+    def __len__(self) -> int:
+        return len(self.stream) // self.context
+
+    def starts(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        epochs, items = np.divmod(indices, len(self))
+        phases = np.array([phase(epoch, size=len(self.stream), seed=self._seed) for epoch in epochs.tolist()], dtype=np.int64)
+        starts: NDArray[np.int64] = (phases + items * self.context) % len(self.stream)
+        return starts
+
+
+@functools.lru_cache(maxsize=1024)
+def phase(epoch: int, *, size: int, seed: int) -> int:
+    """Where in a stream of `size` tokens an epoch's windows begin: the same on every machine."""
+    return int.from_bytes(hashlib.sha256(f"phase {seed} {epoch}".encode()).digest()[:8], "little") % size
+
+
+def segments(tokens: NDArray[np.int64], separator: int) -> NDArray[np.int64]:
+    """(B, T) -> (B, T): the number of the document in its row, from 0; a separator belongs to the document that it ends."""
+    ends = tokens == separator
+    numbers: NDArray[np.int64] = np.cumsum(ends, axis=1) - ends
+    return numbers
+
+
+def language_model_datasets(
+    data: BuiltData,
+    tokenizer: BuiltTokenizer,
+    *,
+    context: int,
+    validation_fraction: float,
+    separate_documents: bool = False,
+    seed: int = 0,
+) -> dict[str, Dataset]:
+    """The datasets "train" and, where something is held out, "validation"; the text is tokenised unless that has been done before.
+
+    Args:
+        data: a source of documents. If it has a validation split, that is taken and `validation_fraction` is not.
+        tokenizer: turns its text into ids.
+        context: tokens T of a window.
+        validation_fraction: share of the tokens to hold out (`gptkit.data.split` says which).
+        separate_documents: also give `segments`.
+        seed: decides where the training windows of each epoch lie.
+
+    Raises:
+        DataError: the text cannot be read, or is shorter than one window and its last target.
+    """
+    shards = tokenised(data, "train", tokenizer)
+    own = "validation" in data.splits
+    kept, held_out = split(shards.ends, 0.0 if own else validation_fraction)
+    separator = tokenizer.special["end_of_text"] if separate_documents else None
+    train = _long_enough(TokenStream(shards, kept), "training", context)
+    datasets: dict[str, Dataset] = {"train": ShiftingWindows(train, context=context, separator=separator, seed=seed)}
+    if own:
+        shards = tokenised(data, "validation", tokenizer)
+        held_out = [(0, len(shards))]
+    if held_out:
+        validation = _long_enough(TokenStream(shards, held_out), "validation", context)
+        datasets["validation"] = Windows(validation, context=context, separator=separator)
+    return datasets
+
+
+def _long_enough(stream: TokenStream, which: str, context: int) -> TokenStream:
+    if len(stream) <= context:
+        less = ", or set val.fraction=0" if which == "validation" else ""
+        raise DataError(
+            f"the {which} text has {len(stream)} tokens, and one sequence of model.context={context} needs {context + 1}; "
+            f"give more text, choose a smaller model.context{less}"
+        )
+    return stream
