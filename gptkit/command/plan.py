@@ -1,0 +1,127 @@
+"""The verb `plan`: parameters, operations, memory and time of a run, from its settings; nothing is allocated or read."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from gptkit.command import Plan
+from gptkit.command.plan_device import Place, place_of
+from gptkit.errors import ConfigError
+from gptkit.scaling.compute import PF_DAY, attention_flops_per_token, flops_per_token, parameters_by_part, pf_days
+from gptkit.scaling.memory import Placement, Precision, memory_per_device
+
+ESTIMATED_VOCABULARY = 256
+"""For tokenizers that know their size only when they have read the text, such as `char`."""
+
+USABLE = 0.92
+"""Of a device's memory; the rest goes to its own context, the kernels' workspaces and the allocator's rounding."""
+
+TOKENS_PER_PASS = 16_384
+"""On a processor, batch.micro=auto takes no more: larger passes are no faster there."""
+
+
+def plan(settings: Plan) -> dict[str, Any]:
+    """Print the plan to standard output, as a table or as one JSON object; gives the same as plain values.
+
+    Raises:
+        ConfigError: an unknown device, or a number of devices below one.
+    """
+    result = planned(settings)
+    if settings.format == "json":
+        print(json.dumps(result, indent=2))
+    else:
+        from gptkit.command.plan_table import print_plan
+
+        print_plan(result)
+    return result
+
+
+def planned(settings: Plan) -> dict[str, Any]:
+    """The plan as plain values: what `format=json` prints. Operations, bytes and seconds."""
+    if settings.devices < 1:
+        raise ConfigError(f"devices={settings.devices} must be at least 1")
+    model, attention = settings.model, settings.attention
+    known = settings.tokenizer.vocabulary_size()
+    vocabulary = ESTIMATED_VOCABULARY if known is None else known
+    parts = parameters_by_part(model, attention, vocabulary)
+    parameters = sum(parts.values())
+    per_token = flops_per_token(model, attention, vocabulary)
+    per_step = settings.batch.size * model.context
+    max_steps = settings.trainer.get("max_steps") or -1
+    tokens = max_steps * per_step if max_steps > 0 else settings.tokens
+    place = place_of(settings.device, str(settings.trainer.get("precision", "auto")), settings.trainer.get("accelerator", "auto"))
+    result: dict[str, Any] = {
+        "model": model.name,
+        "attention": attention.name,
+        "vocabulary": vocabulary,
+        "vocabulary_estimated": known is None,
+        "parameters": parameters,
+        "parameters_by_part": parts,
+        "tokens": tokens,
+        "tokens_per_step": per_step,
+        "steps": -(-tokens // per_step),
+        "flops_per_token": per_token,
+        "attention_share": 3 * attention_flops_per_token(model, attention) / per_token,
+        "flops_total": per_token * tokens,
+        "pf_days": pf_days(parameters, tokens),
+        "pf_days_counted": per_token * tokens / PF_DAY,
+    }
+    return result | _memory(settings, vocabulary, place) | _time(place, settings.devices, tokens, per_token)
+
+
+def _memory(settings: Plan, vocabulary: int, place: Place) -> dict[str, Any]:
+    """Memory with the micro-batch that is asked for, or the largest that fits."""
+    strategy = _strategy(str(settings.trainer.get("strategy", "auto")), settings.devices)
+    placement = Placement(settings.devices, strategy, place.on_processor)
+
+    def parts(sequences: int) -> dict[str, float]:
+        return memory_per_device(
+            settings.model,
+            settings.attention,
+            settings.optimizer,
+            vocabulary,
+            sequences=sequences,
+            precision=Precision.of(place.precision),
+            placement=placement,
+        )
+
+    def fits(sequences: int) -> bool:
+        return sum(parts(sequences).values()) <= USABLE * place.memory_bytes
+
+    share = settings.batch.size if strategy == "tp" else -(-settings.batch.size // settings.devices)
+    if isinstance(settings.batch.micro, int):
+        micro = min(settings.batch.micro, share)
+    else:
+        micro = min(share, max(1, TOKENS_PER_PASS // settings.model.context)) if place.on_processor else share
+        while micro > 1 and not fits(micro):
+            micro = -(-micro // 2)
+    by_part = {part: round(count) for part, count in parts(micro).items()}
+    return {
+        "device": place.name,
+        "devices": settings.devices,
+        "strategy": strategy,
+        "precision": place.precision,
+        "micro": micro,
+        "memory_per_device_bytes": by_part | {"total": sum(by_part.values())},
+        "device_memory_bytes": round(place.memory_bytes),
+        "fits": fits(micro),
+    }
+
+
+def _strategy(name: str, devices: int) -> str:
+    """How the devices share the work; strategies that the kit does not know are taken to hold whole copies, as ddp does."""
+    if devices == 1:
+        return "single"
+    return name if name in ("fsdp2", "tp") else "ddp"
+
+
+def _time(place: Place, devices: int, tokens: int, per_token: float) -> dict[str, Any]:
+    rate = None if place.peak_flops is None else place.mfu * place.peak_flops * devices / per_token
+    return {
+        "peak_flops_per_device": place.peak_flops,
+        "peak_source": place.peak_source,
+        "mfu_assumed": place.mfu,
+        "tokens_per_second": rate,
+        "time_seconds": None if rate is None else tokens / rate,
+    }

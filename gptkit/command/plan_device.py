@@ -1,0 +1,85 @@
+"""What a plan's time and memory are reckoned with: a device of the table, or the one of this machine."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from gptkit.scaling.devices import Device, named_device
+
+ASSUMED_MFU = 0.4
+"""Of an accelerator's peak. "PaLM: Scaling Language Modeling with Pathways", table 3: 0.21 for GPT-3 itself to 0.46 for PaLM."""
+
+ASSUMED_MFU_PROCESSOR = 0.7
+"""Of the matrix product measured on a processor, whose peak is not a data sheet's but already reached."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """One device, and how training would use it."""
+
+    name: str
+    precision: str
+    """Lightning's name."""
+
+    memory_bytes: float
+    peak_flops: float | None
+    """Operations per second in that precision; None where neither a table nor a measurement gives it."""
+
+    peak_source: str
+    mfu: float
+    on_processor: bool = False
+
+
+def place_of(device: str, precision: str, accelerator: str) -> Place:
+    """Where the run would take place.
+
+    Args:
+        device: a name of `gptkit.scaling.devices`, or auto: this machine's.
+        precision: Lightning's name, or auto.
+        accelerator: as given to Lightning's Trainer; for device=auto.
+
+    Raises:
+        ConfigError: no device has this name; names the nearest.
+    """
+    return _this_machine(precision, accelerator) if device == "auto" else _listed(named_device(device), precision)
+
+
+def _listed(device: Device, precision: str) -> Place:
+    """No torch is needed here, unless for the peak of another precision than the table's."""
+    if precision == "auto":
+        precision = "16-mixed" if device.name in ("v100", "t4") else "bf16-true" if device.name.startswith("tpu") else "bf16-mixed"
+    peak: float | None = device.peak_flops
+    source = "the maker's, dense 16-bit products"
+    if not precision.startswith(("bf16", "16")):
+        from gptkit.training.device_peaks import compute_dtype, listed_peak
+
+        found = listed_peak(device.name, compute_dtype(precision), tf32=False)
+        peak, source = (found.flops, found.source) if found else (None, "unknown in this precision")
+    return Place(device.name, precision, device.memory_bytes, peak, source, ASSUMED_MFU)
+
+
+def _this_machine(precision: str, accelerator: str) -> Place:
+    import torch
+
+    from gptkit.training.device_peaks import device_name, peak
+    from gptkit.training.precision import choose_precision
+
+    if precision == "auto":
+        precision = choose_precision(accelerator)
+    on_gpu = accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+    device = torch.device("cuda" if on_gpu else "cpu")
+    found = peak(device, precision)
+    return Place(
+        name=device_name(device),
+        precision=precision,
+        memory_bytes=float(torch.cuda.get_device_properties(device).total_memory if on_gpu else _memory_of_machine()),
+        peak_flops=found.flops if found else None,
+        peak_source=found.source if found else "unknown: not in the table of devices",
+        mfu=ASSUMED_MFU if on_gpu else ASSUMED_MFU_PROCESSOR,
+        on_processor=not on_gpu,
+    )
+
+
+def _memory_of_machine() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -1,0 +1,95 @@
+"""A plan as a table for people."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+def print_plan(plan: dict[str, Any]) -> None:
+    """Print what `gptkit.command.plan.planned` gives."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column()
+    for rows in (_parameters(plan), _work(plan), _memory(plan), _time(plan)):
+        if table.row_count:
+            table.add_row()
+        (title, *first), *rest = rows
+        table.add_row(f"[bold]{title}[/bold]", *first)
+        for label, *cells in rest:
+            table.add_row(f"  {label}", *cells)
+    Console(highlight=False).print(table)
+
+
+def _parameters(plan: dict[str, Any]) -> list[tuple[str, ...]]:
+    about = f"{plan['model']}, {plan['attention']} attention, {plan['vocabulary']:,} tokens"
+    if plan["vocabulary_estimated"]:
+        about += " (estimated: known once the tokenizer has read the text)"
+    total = plan["parameters"]
+    parts = plan["parameters_by_part"].items()
+    return [("parameters", f"{total:,}", about), *((part, f"{count:,}", f"{count / total:.1%}") for part, count in parts)]
+
+
+def _work(plan: dict[str, Any]) -> list[tuple[str, ...]]:
+    return [
+        ("operations", number(plan["flops_total"], "FLOP"), f"{plan['pf_days_counted']:,.3g} PF-days, counted"),
+        (
+            "per token",
+            number(plan["flops_per_token"], "FLOP"),
+            f"forward + backward; {plan['attention_share']:.1%} scores",
+        ),
+        ("tokens", f"{plan['tokens']:,}", f"{plan['steps']:,} steps of {plan['tokens_per_step']:,}"),
+        ("by 6 N D", f"{plan['pf_days']:,.3g} PF-days", "N: all parameters, as in table D.1"),
+    ]
+
+
+def _memory(plan: dict[str, Any]) -> list[tuple[str, ...]]:
+    parts = dict(plan["memory_per_device_bytes"])
+    total = parts.pop("total")
+    sequences = "1 sequence" if plan["micro"] == 1 else f"{plan['micro']} sequences"
+    verdict = "fits" if plan["fits"] else "DOES NOT FIT"
+    has = number(plan["device_memory_bytes"], "B")
+    shared = "" if plan["devices"] == 1 else f", {plan['strategy']}"
+    notes = {
+        "copies": "of weights and gradients",
+        "activations": f"of {sequences} at once, {plan['precision']}{shared}",
+        "logits": "and their gradient",
+    }
+    rows = [(part, number(count, "B"), notes.get(part, "")) for part, count in parts.items()]
+    return [("memory per device", number(total, "B"), f"{verdict}: {plan['device']} has {has}"), *rows]
+
+
+def _time(plan: dict[str, Any]) -> list[tuple[str, ...]]:
+    devices = f"{plan['devices']} x {plan['device']}"
+    if plan["time_seconds"] is None:
+        return [("time", "unknown", f"{devices}: peak {plan['peak_source']}")]
+    peak = number(plan["peak_flops_per_device"], "FLOP/s")
+    return [
+        ("time", duration(plan["time_seconds"]), devices),
+        ("speed", f"{plan['tokens_per_second']:,.0f} tokens/s", f"assumed: {plan['mfu_assumed']:.0%} of the peak"),
+        ("peak", peak, plan["peak_source"]),
+    ]
+
+
+def number(value: float, unit: str) -> str:
+    """Three digits and a decimal prefix: 1.56e9 bytes are "1.56 GB"; beyond exa, a power of ten."""
+    for prefix in ("", "k", "M", "G", "T", "P", "E"):
+        if value < 999.5:
+            return f"{value:.3g} {prefix}{unit}"
+        value /= 1000
+    return f"{value * 1e18 * 1000:.3g} {unit}"
+
+
+UNITS = (("y", 365 * 86400), ("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
+
+
+def duration(seconds: float) -> str:
+    """The two units that matter: "3 d 4 h", "12 min 5 s"."""
+    for (unit, size), (smaller, small) in itertools.pairwise(UNITS):
+        if seconds >= size:
+            return f"{int(seconds // size):,} {unit} {int(seconds % size // small)} {smaller}"
+    return f"{seconds:.2g} s"
