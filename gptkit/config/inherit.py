@@ -14,7 +14,7 @@ from gptkit.errors import ConfigError
 
 
 def inherit_settings(settings: Command, overrides: Sequence[str]) -> Command:
-    """The settings with what `init_from` decides; unchanged where nothing is inherited.
+    """The settings with what `init_from` decides, or what the model brings; unchanged where nothing is inherited.
 
     Args:
         settings: as composed.
@@ -23,12 +23,15 @@ def inherit_settings(settings: Command, overrides: Sequence[str]) -> Command:
     Raises:
         ConfigError: a word of the command line disagrees with the weights.
     """
-    if not isinstance(settings, Training) or settings.init_from is None:
+    if not isinstance(settings, Training):
         return settings
+    typed = [word.lstrip("+").partition("=")[0] for word in overrides]
+    if settings.init_from is None:
+        brought = {kind: part for kind, part in settings.model.companions().items() if kind not in typed}
+        return dataclasses.replace(settings, **brought)
     from gptkit.training.load import initial_settings
 
     source = initial_settings(settings.init_from)
-    typed = [word.lstrip("+").partition("=")[0] for word in overrides]
     _check("model", settings.model, source.model, typed, settings.init_from, free=("dropout",))
     _check("tokenizer", settings.tokenizer, source.tokenizer, typed, settings.init_from)
     swaps_attention = any(key == "attention" or key.startswith("attention.") for key in typed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,6 +37,10 @@ class Model(Part):
             raise ValueError(f"model.width={self.width} is not divisible by model.heads={self.heads}")
         if not 0.0 <= self.dropout < 1.0:
             raise ValueError(f"model.dropout={self.dropout} must be at least 0 and below 1")
+
+    def companions(self) -> Mapping[str, Part]:
+        """Parts that weights of this model's own came with, by kind (a tokenizer, say); taken unless the command line names others."""
+        return {}
 
     def build(self, *, attention: Attention, vocabulary: int) -> BuiltModel:
         """Make the model with random weights.
