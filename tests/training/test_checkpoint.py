@@ -261,7 +261,7 @@ def test_code_in_a_checkpoint_is_never_run(run: Run, tmp_path: Path, name: str, 
         (folder / name).write_bytes(pickle.dumps(Payload(mark)))
     forge_manifest(folder)
     checkpoint = read_checkpoint(folder)
-    with pytest.raises(CheckpointError, match="pickle.* can run any code"):
+    with pytest.raises(CheckpointError, match=r"pickle.* can run any code"):
         _ = checkpoint.state if name == "state.pt" else checkpoint.model_state
     assert not mark.exists()
 

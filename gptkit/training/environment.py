@@ -1,0 +1,84 @@
+"""environment.json: what a run ran on and how it was started, so that its numbers can be judged later and elsewhere."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import json
+import platform
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from gptkit.command import Training
+from gptkit.scaling.compute import flops_per_token
+from gptkit.training.device_peaks import device_name, peak
+from gptkit.training.durable import write_file
+
+FILE = "environment.json"
+
+
+@dataclass(frozen=True)
+class Environment:
+    """The content of environment.json."""
+
+    command: str
+    device: str
+    devices: int
+    precision: str
+    """Lightning's name of it, such as "bf16-mixed"."""
+
+    parameters: int
+    vocabulary: int
+    flops_per_token: float | None
+    """Operations of training on one token; None where the model cannot be counted."""
+
+    peak_flops: float | None
+    """Operations per second that one device could do at most; None where that is not known."""
+
+    peak_source: str
+    versions: dict[str, str]
+
+
+def describe(
+    settings: Training, *, parameters: int, vocabulary: int, device: torch.device, devices: int, precision: str
+) -> Environment:
+    """The environment of this process. On a processor it measures a matrix product, which takes a fraction of a second."""
+    limit = peak(device, precision)
+    try:
+        flops = flops_per_token(settings.model, settings.attention, vocabulary)
+    except Exception:  # a stranger's model that cannot be counted has no utilisation, and trains all the same
+        flops = None
+    return Environment(
+        command=shlex.join(["gptkit", *sys.argv[1:]]) if Path(sys.argv[0]).name in ("gptkit", "__main__.py") else "",
+        device=device_name(device),
+        devices=devices,
+        precision=precision,
+        parameters=parameters,
+        vocabulary=vocabulary,
+        flops_per_token=flops,
+        peak_flops=limit.flops if limit else None,
+        peak_source=limit.source if limit else "",
+        versions={
+            "gptkit": importlib.metadata.version("gptkit"),
+            "torch": torch.__version__,
+            "lightning": importlib.metadata.version("lightning"),
+            "python": platform.python_version(),
+        },
+    )
+
+
+def write_environment(folder: Path, environment: Environment) -> None:
+    """Write environment.json into a run folder."""
+    write_file(folder / FILE, json.dumps(dataclasses.asdict(environment), indent=1, ensure_ascii=False) + "\n")
+
+
+def read_environment(folder: Path) -> Environment | None:
+    """What `write_environment` wrote; None where there is none that can be read."""
+    try:
+        return Environment(**json.loads((folder / FILE).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None

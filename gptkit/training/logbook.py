@@ -1,0 +1,115 @@
+"""The callbacks that write down a run, in the order in which they must be called, and the one that sums it up."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.callbacks import Callback
+
+from gptkit.command import Training
+from gptkit.model.built import BuiltModel
+from gptkit.tokenizer.built import BuiltTokenizer
+from gptkit.training.environment import Environment, describe, write_environment
+from gptkit.training.metrics import Metrics, read_metrics, read_scalars
+from gptkit.training.progress import Progress
+from gptkit.training.report import write_report
+from gptkit.training.samples import SampleTexts
+from gptkit.training.speed import SpeedMeter, peak_memory_bytes, utilisation
+from gptkit.training.summary import read_summary, write_summary
+
+
+def logbook(
+    folder: Path, settings: Training, *, model: BuiltModel, tokenizer: BuiltTokenizer, parameters: int, progress: bool
+) -> tuple[SpeedMeter, list[Callback]]:
+    """The callbacks of a run, and its meter, which whoever saves checkpoints pauses: `with meter.paused():`.
+
+    They read `pl_module.state`, a `gptkit.training.state.TrainState`, and write into the folder: metrics.csv, tensorboard/,
+    samples.jsonl, environment.json, summary.json, report.html. Where a run continues, call `metrics.cut_back` before.
+
+    Args:
+        folder: the run folder.
+        settings: the run's settings.
+        model: what samples are drawn from.
+        tokenizer: its tokenizer.
+        parameters: trained parameters of model and objective.
+        progress: show a bar or lines on standard error.
+    """
+    meter = SpeedMeter(spent=seconds_spent(folder))
+    metrics = Metrics(folder, meter)
+    samples = SampleTexts(
+        folder, settings.samples, model=model, tokenizer=tokenizer, seed=settings.seed, meter=meter, metrics=metrics
+    )
+    closing = ClosingPages(folder, settings, vocabulary=tokenizer.size, parameters=parameters, meter=meter)
+    return meter, [meter, metrics, *([Progress(meter)] if progress else []), samples, closing]
+
+
+def seconds_spent(folder: Path) -> float:
+    """Seconds that the run in this folder took so far, as far as it wrote them down."""
+    logged = [second for second in read_metrics(folder).get("wall_seconds", []) if not math.isnan(second)]
+    return max([0.0, float(read_summary(folder).get("wall_seconds") or 0.0), *logged[-1:]])
+
+
+class ClosingPages(Callback):
+    """Writes summary.json at every validation, and with report.html whenever training ends, for whatever reason."""
+
+    def __init__(self, folder: Path, settings: Training, *, vocabulary: int, parameters: int, meter: SpeedMeter) -> None:
+        self.folder = folder
+        self.settings = settings
+        self.vocabulary = vocabulary
+        self.parameters = parameters
+        self.meter = meter
+        self._environment: Environment | None = None
+
+    def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
+        if trainer.is_global_zero and not trainer.sanity_checking and pl_module.state.step:
+            with self.meter.paused():
+                self.summarize(trainer, pl_module)
+
+    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
+        self._close(trainer, pl_module)
+
+    def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
+        self._close(trainer, pl_module)
+
+    def _close(self, trainer: Any, pl_module: Any) -> None:
+        if trainer.is_global_zero and pl_module.state.step:
+            self.summarize(trainer, pl_module)
+            write_report(self.folder)
+
+    def summarize(self, trainer: Any, pl_module: Any) -> None:
+        """Write summary.json as of now, and environment.json the first time."""
+        state = pl_module.state
+        if self._environment is None:
+            device: torch.device = trainer.strategy.root_device
+            self._environment = describe(
+                self.settings,
+                parameters=self.parameters,
+                vocabulary=self.vocabulary,
+                device=device,
+                devices=trainer.world_size,
+                precision=str(trainer.precision),
+            )
+            write_environment(self.folder, self._environment)
+        here, rate = self._environment, self.meter.tokens_per_second
+        mfu = None
+        if rate and here.flops_per_token and here.peak_flops:
+            mfu = utilisation(rate, here.flops_per_token, here.peak_flops, here.devices)
+        measured = read_scalars(state.metrics)
+        measured.update({f"val_{name}": value for name, value in state.val_metrics.items()})
+        write_summary(
+            self.folder,
+            parameters=self.parameters,
+            tokens=state.tokens,
+            steps=state.step,
+            train_loss=None if state.loss is None else float(state.loss),
+            val_loss=state.val_loss,
+            tokens_per_second=rate,
+            mfu=mfu,
+            wall_seconds=self.meter.wall_seconds,
+            peak_memory_bytes=peak_memory_bytes(),
+            finished=state.step >= state.last_step,
+            extra=measured,
+        )

@@ -1,0 +1,181 @@
+"""metrics.csv: one row per logged step, flushed at once, cut back when a run continues; the same numbers go to TensorBoard."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor
+
+from gptkit.training.durable import write_file
+from gptkit.training.speed import SpeedMeter
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+    from gptkit.training.state import TrainState
+
+FILE = "metrics.csv"
+TENSORBOARD = "tensorboard"
+COLUMNS = ("step", "tokens", "train/loss", "val/loss", "lr", "grad_norm", "tokens_per_second", "wall_seconds")
+"""Always there, in this order; what the objective measures (train/<name>, val/<name>) follows in the order in which it appears."""
+
+
+class MetricsFile:
+    """Rows of numbers by step. A second row of the same step completes the first."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        rows = read_rows(path)
+        self._columns = list(rows[0]) if rows else list(COLUMNS)
+        self._last: dict[str, str] = rows[-1] if rows else {}
+        write_file(path, _text(self._columns, rows))
+        self._file = path.open("r+", encoding="utf-8", newline="")
+        self._row_at = self._file.seek(0, io.SEEK_END) - (len(_line(self._last.values())) if rows else 0)
+
+    def add(self, row: Mapping[str, float]) -> None:
+        """Write a row, which has at least `step`, and flush it; new columns are added to the file."""
+        texts = {name: _number(value) for name, value in row.items()}
+        again = self._last.get("step") == texts["step"]
+        if again:
+            texts = {**self._last, **{name: text for name, text in texts.items() if text}}
+        new = [name for name in texts if name not in self._columns]
+        if new:
+            self._columns += new
+            self._file.close()
+            rows = read_rows(self.path)
+            write_file(self.path, _text(self._columns, rows[:-1] if again else rows))
+            self._file = self.path.open("r+", encoding="utf-8", newline="")
+            self._row_at = self._file.seek(0, io.SEEK_END)
+        elif again:
+            self._file.seek(self._row_at)
+            self._file.truncate()
+        else:
+            self._row_at = self._file.seek(0, io.SEEK_END)
+        self._last = {name: texts.get(name, "") for name in self._columns}
+        self._file.write(_line(self._last.values()))
+        self._file.flush()
+
+    def close(self) -> None:
+        """No more rows."""
+        self._file.close()
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a metrics.csv as text by column, a last line that was cut short left out; none where there is no file."""
+    if not path.is_file():
+        return []
+    whole, _, _ = path.read_text(encoding="utf-8").rpartition("\n")
+    return [row for row in csv.DictReader(io.StringIO(whole)) if None not in row and None not in row.values()]
+
+
+def read_metrics(folder: Path) -> dict[str, list[float]]:
+    """The columns of a run's metrics.csv, equally long; NaN where a row has no value."""
+    rows = read_rows(folder / FILE)
+    return {name: [float(row[name]) if row[name] else float("nan") for row in rows] for name in (rows[0] if rows else COLUMNS)}
+
+
+def cut_back(folder: Path, step: int) -> None:
+    """Forget what a run logged after `step`, because it continues from there: rows of metrics.csv and lines of samples.jsonl."""
+    metrics, samples = folder / FILE, folder / "samples.jsonl"
+    rows = read_rows(metrics)
+    if rows:
+        write_file(metrics, _text(list(rows[0]), [row for row in rows if int(row["step"]) <= step]))
+    if samples.is_file():
+        whole, _, _ = samples.read_text(encoding="utf-8").rpartition("\n")
+        kept = [line for line in whole.splitlines() if json.loads(line)["step"] <= step]
+        write_file(samples, "".join(f"{line}\n" for line in kept))
+
+
+class Metrics(Callback):
+    """Writes a row every `trainer.log_every_n_steps` steps and at every validation; only then is the device waited for."""
+
+    def __init__(self, folder: Path, meter: SpeedMeter) -> None:
+        self.folder = folder
+        self.meter = meter
+        self._file: MetricsFile | None = None
+        self.board: SummaryWriter | None = None
+        """TensorBoard's writer, on the first process, while training."""
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        if trainer.is_global_zero:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._file = MetricsFile(self.folder / FILE)
+            begin = pl_module.state.step + 1
+            self.board = SummaryWriter(str(self.folder / TENSORBOARD), purge_step=begin if begin > 1 else None)
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        state: TrainState = pl_module.state
+        every = trainer.log_every_n_steps
+        if state.step == state.last_step or (every and state.step % every == 0):
+            self._log(state)
+
+    def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
+        state: TrainState = pl_module.state
+        if trainer.sanity_checking or state.val_step != state.step or state.val_loss is None:
+            return
+        measured = {f"val/{name}": value for name, value in state.val_metrics.items()}
+        self._write({"step": state.step, "tokens": state.tokens, "val/loss": state.val_loss, **measured})
+        if self.board is not None:
+            self.board.flush()
+
+    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
+        if self.board is not None:
+            self.board.flush()
+
+    def teardown(self, trainer: Any, pl_module: Any, stage: str) -> None:
+        if self._file is not None:
+            self._file.close()
+        if self.board is not None:
+            self.board.close()
+        self._file = self.board = None
+
+    def _log(self, state: TrainState) -> None:
+        tensors = {f"train/{name}": value for name, value in state.metrics.items()}
+        if state.loss is not None:
+            tensors["train/loss"] = state.loss
+        if state.grad_norm is not None:
+            tensors["grad_norm"] = state.grad_norm
+        values = read_scalars(tensors)  # waits for the device, so the window that is closed next holds whole steps
+        rate = self.meter.mark(state.tokens)
+        row = {"step": state.step, "tokens": state.tokens, **values, "lr": state.lr}
+        if rate is not None:
+            row["tokens_per_second"] = round(rate, 1)
+        self._write(row)
+
+    def _write(self, row: dict[str, float]) -> None:
+        row["wall_seconds"] = round(self.meter.wall_seconds, 3)
+        if self._file is not None:
+            self._file.add(row)
+        if self.board is not None:
+            for name, value in row.items():
+                if name not in ("step", "wall_seconds"):
+                    self.board.add_scalar(name, value, global_step=int(row["step"]))
+
+
+def read_scalars(tensors: Mapping[str, Tensor]) -> dict[str, float]:
+    """The numbers of scalar tensors on one device, in one transfer."""
+    if not tensors:
+        return {}
+    return dict(zip(tensors, torch.stack([tensor.detach().float() for tensor in tensors.values()]).tolist(), strict=True))
+
+
+def _number(value: float) -> str:
+    return repr(value)  # the shortest text that reads back as the same number
+
+
+def _line(cells: Any) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerow(cells)
+    return buffer.getvalue()
+
+
+def _text(columns: list[str], rows: list[dict[str, str]]) -> str:
+    return _line(columns) + "".join(_line([row.get(name, "") for name in columns]) for row in rows)

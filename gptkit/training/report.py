@@ -1,0 +1,145 @@
+"""report.html: what a run did, on one page that can be sent to a colleague. Works for a run that is not finished, too."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gptkit.errors import CheckpointError
+from gptkit.training import report_page as html
+from gptkit.training import settings_file
+from gptkit.training.durable import write_file
+from gptkit.training.environment import Environment, read_environment
+from gptkit.training.metrics import read_metrics
+from gptkit.training.progress import duration
+from gptkit.training.report_figures import Curves, drawings, svg, write_png
+from gptkit.training.report_verdicts import count, speed_verdict, training_verdicts
+from gptkit.training.samples import read_samples
+from gptkit.training.summary import read_summary
+
+FILE = "report.html"
+
+
+def write_report(folder: Path) -> Path:
+    """Write report.html from what the run folder holds; gives its path."""
+    curves = _curves(folder)
+    summary, environment, settings = read_summary(folder), read_environment(folder), _settings(folder)
+    guessing = _guessing(settings, environment)
+    drawn = [
+        (drawing.title, svg(drawing, curves, number), drawing.wide)
+        for number, drawing in enumerate(drawings(curves, guessing))
+        if len(curves.columns.get("step", ()))
+    ]
+    sections = [
+        ("", html.tiles(_headline(curves, summary, environment))),
+        ("Curves", html.figures(drawn) if drawn else "<p>Nothing has been logged yet.</p>"),
+        ("Samples", html.samples(read_samples(folder))),
+        ("Is this speed normal?", html.verdicts([speed_verdict(summary, environment)])),
+        ("Does training look normal?", html.verdicts(training_verdicts(curves, summary, settings, guessing))),
+        ("The run", html.definitions(_facts(folder, settings, summary, environment))),
+        (
+            "",
+            html.folded("Command", environment.command if environment else "") + html.folded("Configuration", _config_text(folder)),
+        ),
+    ]
+    path = folder / FILE
+    write_file(path, html.page(f"gptkit run: {folder.resolve().name}", _lead(settings, summary, environment), sections))
+    return path
+
+
+def write_curves(folder: Path, path: Path) -> None:
+    """Write the run's curves (loss, speed, gradient norm) as one PNG, for a README or a slide."""
+    settings, environment, summary = _settings(folder), read_environment(folder), read_summary(folder)
+    write_png(_curves(folder), _guessing(settings, environment), path, _lead(settings, summary, environment))
+
+
+def _curves(folder: Path) -> Curves:
+    return Curves({name: np.asarray(values, dtype=np.float64) for name, values in read_metrics(folder).items()})
+
+
+def _settings(folder: Path) -> dict[str, Any]:
+    try:
+        return settings_file.read_mapping(folder / settings_file.FILE)
+    except CheckpointError:
+        return {}
+
+
+def _config_text(folder: Path) -> str:
+    path = folder / settings_file.FILE
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+def _guessing(settings: Mapping[str, Any], environment: Environment | None) -> float | None:
+    is_lm = _part(settings, "objective").get("name") == "lm"
+    return math.log(environment.vocabulary) if environment and is_lm else None
+
+
+def _part(settings: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
+    value = settings.get(kind)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _lead(settings: Mapping[str, Any], summary: Mapping[str, Any], environment: Environment | None) -> str:
+    model, words = _part(settings, "model"), []
+    if summary.get("parameters"):
+        words.append(f"{count(summary['parameters'])} parameters")
+    if model:
+        words.append(
+            f"{model.get('name')}, {model.get('layers')} layers, width {model.get('width')}, context {model.get('context')}"
+        )
+    if _part(settings, "data"):
+        words.append(f"on {_part(settings, 'data').get('name')}")
+    if summary.get("tokens"):
+        words.append(f"{count(summary['tokens'])} tokens")
+    if environment:
+        words.append(environment.device)
+    return " · ".join(words)
+
+
+def _headline(curves: Curves, summary: Mapping[str, Any], environment: Environment | None) -> list[tuple[str, str]]:
+    found = []
+    val, train = summary.get("val_loss"), summary.get("train_loss")
+    _, logged = curves.pair("train/loss")
+    if val is not None:
+        found.append((f"{val:.4f}", "validation loss, nats per token"))
+        if val < 20:
+            found.append((f"{math.exp(val):,.2f}", "perplexity per token"))
+    if train is None and len(logged):
+        train = float(logged[-1])
+    if train is not None:
+        found.append((f"{train:.4f}", "training loss of the last step"))
+    if summary.get("tokens_per_second"):
+        found.append((f"{summary['tokens_per_second']:,.0f}", "tokens per second"))
+    if summary.get("mfu") is not None:
+        found.append((f"{summary['mfu']:.0%}", "of the device's peak"))
+    if summary.get("wall_seconds"):
+        found.append((duration(summary["wall_seconds"]), "in all"))
+    return found
+
+
+def _facts(
+    folder: Path, settings: Mapping[str, Any], summary: Mapping[str, Any], environment: Environment | None
+) -> list[tuple[str, str]]:
+    found = [("folder", str(folder.resolve()))]
+    for kind in ("model", "attention", "objective", "tokenizer", "data", "optimizer"):
+        part = _part(settings, kind)
+        if part:
+            rest = ", ".join(
+                f"{key} {value}" for key, value in part.items() if key != "name" and not isinstance(value, (dict, list))
+            )
+            found.append((kind, f"{part.get('name')}{f' ({rest})' if rest else ''}"))
+    if environment:
+        found += [
+            ("vocabulary", f"{environment.vocabulary:,} tokens"),
+            ("device", environment.device if environment.devices == 1 else f"{environment.devices} times {environment.device}"),
+            ("precision", environment.precision),
+            ("versions", ", ".join(f"{name} {version}" for name, version in environment.versions.items())),
+        ]
+    for name, unit in (("steps", ""), ("tokens", ""), ("peak_memory_bytes", " bytes")):
+        if summary.get(name):
+            found.append((name.replace("_bytes", "").replace("_", " "), f"{summary[name]:,}{unit}"))
+    return found

@@ -1,0 +1,212 @@
+"""The curves of a run: as inline SVG in the colours of the page that holds them, and as one PNG."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Values = NDArray[np.float64]
+
+POINTS = 600
+"""A curve is drawn with at most about this many points, however long the run was."""
+
+# colours that the page's style sheet replaces, so that one drawing suits a light and a dark page
+INK, MUTED, GRID, FIRST, SECOND = "#010203", "#020304", "#030405", "#040506", "#050607"
+_VARIABLES = {INK: "--ink", MUTED: "--muted", GRID: "--grid", FIRST: "--first", SECOND: "--second"}
+_ON_WHITE = {INK: "#1c2530", MUTED: "#66717f", GRID: "#dfe4ea", FIRST: "#2563c9", SECOND: "#d9622b"}
+
+
+@dataclass(frozen=True)
+class Curves:
+    """What metrics.csv says, by column, as arrays of equal length with NaN where a row has no value."""
+
+    columns: dict[str, Values]
+
+    def pair(self, name: str) -> tuple[Values, Values]:
+        """(tokens, values) of the rows that have the column and a finite value."""
+        values = self.columns.get(name, np.empty(0))
+        tokens = self.columns.get("tokens", np.empty(0))[: len(values)]
+        known = np.isfinite(values)
+        return tokens[known], values[known]
+
+
+def smooth(values: Values) -> Values:
+    """A running mean over about a fiftieth of the points, exponentially weighted and without a bias at the start."""
+    keep = 1 - 1 / max(len(values) / 50, 1)
+    out, mean, weight = np.empty_like(values), 0.0, 0.0
+    for index, value in enumerate(values):
+        mean, weight = keep * mean + (1 - keep) * value, keep * weight + (1 - keep)
+        out[index] = mean / weight
+    return out
+
+
+def thin(tokens: Values, values: Values) -> tuple[Values, Values]:
+    """At most about POINTS points, the lowest and the highest of every stretch among them, so that spikes stay."""
+    if len(values) <= POINTS:
+        return tokens, values
+    chosen = [0, len(values) - 1]
+    for stretch in np.array_split(np.arange(len(values)), POINTS // 2):
+        chosen += [int(stretch[np.argmin(values[stretch])]), int(stretch[np.argmax(values[stretch])])]
+    order = np.unique(chosen)
+    return tokens[order], values[order]
+
+
+def loss_figure(axes: Axes, curves: Curves, guessing: float | None) -> None:
+    """Training loss, raw and smoothed, and validation loss over tokens; `guessing` is the loss of equal odds for every token."""
+    tokens, train = curves.pair("train/loss")
+    val_tokens, val = curves.pair("val/loss")
+    if len(train):
+        axes.plot(*thin(tokens, train), color=FIRST, alpha=0.3, linewidth=0.8)
+        axes.plot(*thin(tokens, smooth(train)), color=FIRST, linewidth=1.6, label="training")
+    if len(val):
+        axes.plot(val_tokens, val, color=SECOND, linewidth=1.6, marker="o", markersize=3, label="validation")
+    seen = np.concatenate([train, val])
+    if guessing is not None and len(seen) and seen.max() > 0.8 * guessing:
+        axes.axhline(guessing, color=MUTED, linewidth=0.8, linestyle=(0, (4, 3)), label="guessing, ln V")
+    if len(seen) > 1:
+        low, high = float(seen.min()), float(max(np.quantile(seen, 0.995), val.max() if len(val) else -math.inf))
+        if guessing is not None and high > 0.8 * guessing:
+            high = max(high, guessing)
+        margin = 0.06 * (high - low) or 0.1
+        axes.set_ylim(low - margin, high + margin)
+    if axes.lines:
+        axes.legend(frameon=False, labelcolor=INK, fontsize=9, loc="upper right")
+
+
+def line_figure(name: str, *, from_zero: bool = False, log: bool = False, smoothed: bool = False) -> Callable[[Axes, Curves], None]:
+    """A drawing of one column over tokens."""
+
+    def draw(axes: Axes, curves: Curves) -> None:
+        tokens, values = curves.pair(name)
+        if not len(values):
+            return
+        if smoothed:
+            axes.plot(*thin(tokens, values), color=FIRST, alpha=0.3, linewidth=0.8)
+            axes.plot(*thin(tokens, smooth(values)), color=FIRST, linewidth=1.6)
+        else:
+            axes.plot(*thin(tokens, values), color=FIRST, linewidth=1.4, marker="o" if len(values) < 12 else None, markersize=3)
+        if log and values.min() > 0 and values.max() > 20 * values.min():
+            axes.set_yscale("log")
+        elif from_zero:
+            axes.set_ylim(0, max(float(values.max()) * 1.15, 1e-12))
+
+    return draw
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """One figure of the report."""
+
+    title: str
+    draw: Callable[[Any, Curves], None]
+    wide: bool = False
+
+
+def drawings(curves: Curves, guessing: float | None) -> list[Drawing]:
+    """The figures of a run: the usual ones, and one for whatever else its objective measured."""
+    found = [
+        Drawing("Loss (nats per token)", lambda axes, given: loss_figure(axes, given, guessing), wide=True),
+        Drawing("Tokens per second", line_figure("tokens_per_second", from_zero=True, smoothed=True)),
+        Drawing("Gradient norm, before clipping", line_figure("grad_norm", log=True, smoothed=True)),
+        Drawing("Learning rate", line_figure("lr", from_zero=True)),
+    ]
+    usual = {"train/loss", "val/loss"}
+    extra = [name for name in curves.columns if name.startswith(("train/", "val/")) and name not in usual]
+    found += [Drawing(name, line_figure(name)) for name in extra[:8] if len(curves.pair(name)[1]) > 1]
+    return found
+
+
+def svg(drawing: Drawing, curves: Curves, number: int) -> str:
+    """A figure as inline SVG: as wide as its place, text as text, colours as the page's variables."""
+    size = (7.4, 3.3) if drawing.wide else (4.2, 2.5)
+    buffer = io.StringIO()
+    with _style(hashsalt=f"figure {number}"):
+        figure, (axes,) = _figure(size, 1)
+        drawing.draw(axes, curves)
+        _dress(axes)
+        figure.savefig(buffer, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r'(<svg[^>]*?) width="[\d.]+pt"', r"\1", text, count=1)
+    text = re.sub(r'(<svg[^>]*?) height="[\d.]+pt"', r"\1", text, count=1)
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font: \1 system-ui, sans-serif", text)
+    # names must be unique in a page of several drawings
+    text = re.sub(r'id="(\w+)"', rf'id="f{number}-\1"', text)
+    text = re.sub(r'(href="#|url\(#)', rf"\g<1>f{number}-", text)
+    for colour, variable in _VARIABLES.items():
+        text = text.replace(colour, f"var({variable})")
+    return text.replace("<svg", f'<svg role="img" aria-label="{drawing.title}"', 1)
+
+
+def write_png(curves: Curves, guessing: float | None, path: Path, title: str) -> None:
+    """Loss, speed and gradient norm side by side on white."""
+    chosen = drawings(curves, guessing)[:3]
+    with _style(hashsalt="curves"):
+        figure, all_axes = _figure((11.0, 3.2), len(chosen), ratios=[1.6, 1, 1])
+        for axes, drawing in zip(all_axes, chosen, strict=True):
+            drawing.draw(axes, curves)
+            _dress(axes)
+            axes.set_title(drawing.title, color=INK, fontsize=10, loc="left")
+        figure.suptitle(title, color=INK, fontsize=11, x=0.01, ha="left")
+        for artist in figure.findobj():
+            _recolour(artist)
+        figure.savefig(path, format="png", dpi=160, facecolor="white")
+
+
+def _style(*, hashsalt: str) -> Any:
+    import matplotlib
+
+    return matplotlib.rc_context(
+        {"svg.fonttype": "none", "svg.hashsalt": hashsalt, "font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
+    )
+
+
+def _figure(size: tuple[float, float], count: int, ratios: Sequence[float] | None = None) -> tuple[Any, list[Any]]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots(1, count, squeeze=False, width_ratios=ratios)
+    return figure, list(axes[0])
+
+
+def _dress(axes: Any) -> None:
+    from matplotlib.ticker import EngFormatter, MaxNLocator
+
+    axes.grid(True, color=GRID, linewidth=0.7)
+    axes.set_axisbelow(True)
+    axes.set_xlabel("tokens", color=MUTED)
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.xaxis.set_major_locator(MaxNLocator(6))
+    axes.tick_params(colors=MUTED, length=0, which="both", labelcolor=MUTED)
+    for spine in axes.spines.values():
+        spine.set_color(GRID)
+    if axes.get_yscale() == "linear" and axes.get_ylim()[1] >= 1000:
+        axes.yaxis.set_major_formatter(EngFormatter(sep=""))
+
+
+def _recolour(artist: Any) -> None:
+    from matplotlib.colors import same_color
+
+    for name in ("color", "facecolor", "edgecolor", "markerfacecolor", "markeredgecolor"):
+        get, put = getattr(artist, f"get_{name}", None), getattr(artist, f"set_{name}", None)
+        if get is None or put is None:
+            continue
+        now = get()
+        for colour, on_white in _ON_WHITE.items():
+            try:
+                if same_color(now, colour):
+                    put(on_white)
+            except (ValueError, TypeError):
+                break

@@ -1,0 +1,191 @@
+"""Whether a run's speed and its training look normal, in words, with the figures that say so."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gptkit.training.environment import Environment
+from gptkit.training.report_figures import Curves, smooth
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One judgement. `level` is good, note (worth knowing) or bad (something is wrong)."""
+
+    level: str
+    title: str
+    text: str
+
+
+PUBLISHED = "GPT-3 21%, Gopher 33%, Megatron-Turing 530B 30%, PaLM 46%"
+"""Utilisation of large published runs: "PaLM: Scaling Language Modeling with Pathways", table 3."""
+
+# what one accelerator usually reaches, by parameters: small models are bound by launching kernels and by memory. Our own ranges.
+_TYPICAL_GPU = ((20e6, 0.02, 0.15), (200e6, 0.15, 0.45), (math.inf, 0.30, 0.55))
+_TYPICAL_CPU = ((1e6, 0.15, 0.7), (20e6, 0.25, 0.9), (math.inf, 0.5, 1.0))
+
+
+def speed_verdict(summary: Mapping[str, Any], environment: Environment | None) -> Verdict:
+    """Is this speed normal?"""
+    rate, mfu = summary.get("tokens_per_second"), summary.get("mfu")
+    if not rate:
+        return Verdict("note", "Not measured yet", "The run is too short, or has not reached its first validation.")
+    if environment is None or mfu is None or environment.peak_flops is None or environment.flops_per_token is None:
+        device = environment.device if environment else "this device"
+        return Verdict(
+            "note", f"{rate:,.0f} tokens per second", f"What {device} could do at most is not known here, so it cannot be judged."
+        )
+    on_cpu = "measured" in environment.peak_source
+    low, high = next(
+        (low, high) for limit, low, high in (_TYPICAL_CPU if on_cpu else _TYPICAL_GPU) if environment.parameters < limit
+    )
+    usual = f"A model of {count(environment.parameters)} parameters usually reaches {low:.0%} to {high:.0%} on such a device"
+    usual += "." if on_cpu else f"; large published runs: {PUBLISHED}."
+    doing = rate * environment.flops_per_token
+    each = f" on each of {environment.devices} devices" if environment.devices > 1 else ""
+    facts = (
+        f"{rate:,.0f} tokens per second at {operations(environment.flops_per_token)}operations each are {operations(doing)}FLOP/s: "
+        f"{mfu:.1%} of {operations(environment.peak_flops)}FLOP/s{each} ({environment.peak_source}). {usual}"
+    )
+    if mfu > 1.1 and on_cpu:
+        return Verdict("note", "Faster than the yardstick", f"{facts} The machine was probably busy when the product was measured.")
+    if mfu >= low:
+        return Verdict("good", "Yes, this speed is normal", facts)
+    return Verdict("bad" if mfu < low / 2 else "note", "Slower than usual", f"{facts} {_advice(on_cpu, environment)}")
+
+
+def _advice(on_cpu: bool, environment: Environment) -> str:
+    if on_cpu:
+        return (
+            "Look for other programs on the machine, and for more threads than cores (OMP_NUM_THREADS); try a larger batch.micro."
+        )
+    precise = " precision is 32-bit: try trainer.precision=bf16-mixed;" if environment.precision.startswith("32") else ""
+    return f"Try compile=true and a larger batch.micro;{precise} look for other programs on the device."
+
+
+def training_verdicts(
+    curves: Curves, summary: Mapping[str, Any], settings: Mapping[str, Any], guessing: float | None
+) -> list[Verdict]:
+    """Does training look normal?
+
+    Args:
+        guessing: the loss of equal odds for every token, ln V; None where the objective's loss is no such thing.
+    """
+    found = [_numbers(curves), _fall(curves, guessing, settings), _gap(curves), _gradient(curves, settings), _end(curves, summary)]
+    return [verdict for verdict in found if verdict is not None]
+
+
+def _numbers(curves: Curves) -> Verdict | None:
+    loss, steps = curves.columns.get("train/loss", np.empty(0)), curves.columns.get("step", np.empty(0))
+    norm = curves.columns.get("grad_norm", np.empty(0))
+    logged = np.isfinite(curves.columns.get("lr", np.empty(0)))  # rows of training: validation rows have no learning rate
+    if not logged.any():
+        return None
+    wrong = logged & (~np.isfinite(loss) | (~np.isfinite(norm) if len(norm) else False))
+    if wrong.any():
+        step = int(steps[wrong][0])
+        return Verdict(
+            "bad",
+            "The loss or the gradient stopped being a number",
+            f"First at step {step:,}, in {int(wrong.sum()):,} of {int(logged.sum()):,} logged steps. "
+            "Lower optimizer.lr, lengthen the warm-up, or use bf16 instead of fp16.",
+        )
+    return Verdict("good", "Every loss and gradient is a number", f"All {int(logged.sum()):,} logged steps are finite.")
+
+
+def _fall(curves: Curves, guessing: float | None, settings: Mapping[str, Any]) -> Verdict | None:
+    _, loss = curves.pair("train/loss")
+    if len(loss) < 2:
+        return None
+    run, first = smooth(loss), float(loss[0])
+    last = float(run[-1])
+    if guessing is None:
+        fell = last < first
+        return Verdict(
+            "good" if fell else "note", "The loss fell" if fell else "The loss did not fall", f"From {first:.3f} to {last:.3f}."
+        )
+    words = f"From {first:.3f} to {last:.3f} nats per token; guessing among all tokens alike costs ln V = {guessing:.3f}."
+    if not settings.get("init_from") and first > 1.2 * guessing:
+        return Verdict(
+            "bad",
+            "The first losses are worse than guessing",
+            f"{words} The initial weights are too large, or optimizer.lr is too high.",
+        )
+    if last > guessing - 0.05:
+        return Verdict("bad", "The model has not learnt more than guessing", f"{words} Look at optimizer.lr, and at the data.")
+    late = max(len(run) // 5, 1)
+    change = float(run[-late - 1] - run[-1]) if len(run) > late else 0.0
+    more = " It was still falling at the end: more tokens would help." if change > 0.01 * last and len(run) >= 10 else ""
+    return Verdict("good", "The loss fell well below guessing", f"{words}{more}")
+
+
+def _gap(curves: Curves) -> Verdict | None:
+    val_tokens, val = curves.pair("val/loss")
+    tokens, train = curves.pair("train/loss")
+    if not len(val) or not len(train):
+        return None
+    best = int(np.argmin(val))
+    near = float(np.interp(val_tokens[-1], tokens, smooth(train)))
+    words = f"Validation {val[-1]:.3f}, training {near:.3f} nats per token."
+    if best < len(val) - 1 and val[-1] > 1.02 * val[best]:
+        return Verdict(
+            "note",
+            "The validation loss has turned upward",
+            f"{words} Its lowest was {val[best]:.3f} at {count(val_tokens[best])} tokens; the checkpoint of that time is kept and "
+            "loaded. More data, a smaller model or dropout would help.",
+        )
+    if val[-1] - near > 0.15 * near:
+        return Verdict("note", "Validation is well above training", f"{words} The model begins to learn its text by heart.")
+    return Verdict("good", "Validation follows training", words)
+
+
+def _gradient(curves: Curves, settings: Mapping[str, Any]) -> Verdict | None:
+    _, norm = curves.pair("grad_norm")
+    if len(norm) < 2:
+        return None
+    clip = float((settings.get("optimizer") or {}).get("clip") or 0)
+    spikes = spike_count(norm)
+    words = f"Median norm {float(np.median(norm)):.3g}, largest {float(norm.max()):.3g}."
+    if clip:
+        words += f" {float((norm > clip).mean()):.0%} of the logged steps were clipped at {clip:g}."
+    if spikes > max(2, 0.02 * len(norm)):
+        return Verdict(
+            "note", f"{spikes} spikes of the gradient", f"{words} A lower optimizer.lr or a longer warm-up makes training calmer."
+        )
+    return Verdict("good", "The gradient is calm", f"{words} {spikes or 'No'} spike{'' if spikes == 1 else 's'}.")
+
+
+def spike_count(norm: Any) -> int:
+    """How many gradient norms are more than five times the median of the twenty before them."""
+    return sum(float(norm[index]) > 5 * float(np.median(norm[max(0, index - 20) : index])) for index in range(5, len(norm)))
+
+
+def _end(curves: Curves, summary: Mapping[str, Any]) -> Verdict | None:
+    if not summary or summary.get("finished"):
+        return None
+    return Verdict(
+        "note",
+        "The run has not reached its end",
+        f"It stands at step {int(summary.get('steps', 0)):,}. The same command continues it from its last checkpoint.",
+    )
+
+
+def count(number: float) -> str:
+    """A large number as people say it: 124 M."""
+    for limit, unit in ((1e12, " T"), (1e9, " B"), (1e6, " M"), (1e3, " k")):
+        if abs(number) >= limit:
+            return f"{number / limit:.3g}{unit}"
+    return f"{number:.3g}"
+
+
+def operations(number: float) -> str:
+    """Operations with their SI prefix: 117 G."""
+    for limit, unit in ((1e15, " P"), (1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if number >= limit:
+            return f"{number / limit:.3g}{unit}"
+    return f"{number:.3g} "

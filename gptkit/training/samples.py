@@ -1,0 +1,102 @@
+"""Text drawn while training, on a random stream of its own: a run with samples and one without end with the same weights."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.callbacks import Callback
+from torch import nn
+
+from gptkit.command import Samples
+from gptkit.errors import ConfigError
+from gptkit.generation import generate
+from gptkit.model.built import BuiltModel
+from gptkit.tokenizer.built import BuiltTokenizer
+from gptkit.training.metrics import Metrics
+from gptkit.training.speed import SpeedMeter
+
+FILE = "samples.jsonl"
+
+
+class SampleTexts(Callback):
+    """Continues the prompts every `samples.every` steps and at the end: a line of samples.jsonl each, and a text in TensorBoard."""
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: Samples,
+        *,
+        model: BuiltModel,
+        tokenizer: BuiltTokenizer,
+        seed: int,
+        meter: SpeedMeter,
+        metrics: Metrics,
+    ) -> None:
+        self.path = folder / FILE
+        self.settings = settings
+        self.model = model
+        self.tokenizer = tokenizer
+        self.seed = seed
+        self.meter = meter
+        self.metrics = metrics
+        for prompt in settings.prompts:
+            length = len(tokenizer.encode(prompt))
+            if length >= model.context:
+                raise ConfigError(
+                    f"samples.prompts: {prompt[:40]!r} is {length} tokens, and the model's context is {model.context}; shorten it"
+                )
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        state, every = pl_module.state, self.settings.every
+        if self.settings.prompts and (state.step == state.last_step or (every and state.step % every == 0)):
+            with self.meter.paused():
+                self._draw(trainer, state.step, state.tokens)
+
+    def _draw(self, trainer: Any, step: int, tokens: int) -> None:
+        # every process draws, because the weights may be spread over them; the first one writes
+        with as_for_use(self.model):
+            drawn = generate(
+                self.model,
+                self.tokenizer,
+                self.settings.prompts,
+                max_new_tokens=self.settings.max_new_tokens,
+                temperature=self.settings.temperature,
+                top_k=self.settings.top_k,
+                seed=self.seed,
+            )
+        if not trainer.is_global_zero:
+            return
+        with self.path.open("a", encoding="utf-8") as file:
+            for number, (prompt, texts) in enumerate(zip(self.settings.prompts, drawn, strict=True)):
+                text = texts[0].text
+                file.write(json.dumps({"step": step, "tokens": tokens, "prompt": prompt, "text": text}, ensure_ascii=False) + "\n")
+                if self.metrics.board is not None:
+                    self.metrics.board.add_text(f"sample {number + 1}", f"**{prompt}**{text}", global_step=step)
+
+
+@contextlib.contextmanager
+def as_for_use(model: nn.Module) -> Iterator[None]:
+    """The model in evaluation mode, uncompiled (lengths differ at every call), and the program's random streams put back after."""
+    modes = {module: module.training for module in model.modules()}
+    devices = sorted({parameter.device.index or 0 for parameter in model.parameters() if parameter.is_cuda})
+    model.eval()
+    try:
+        with torch.random.fork_rng(devices=devices), torch.compiler.set_stance("force_eager"):
+            yield
+    finally:
+        for module, training in modes.items():
+            module.training = training
+
+
+def read_samples(folder: Path) -> list[dict[str, Any]]:
+    """The lines of a run's samples.jsonl, one that is still being written left out; none where there is no file."""
+    path = folder / FILE
+    if not path.is_file():
+        return []
+    whole, _, _ = path.read_text(encoding="utf-8").rpartition("\n")
+    return [json.loads(line) for line in whole.split("\n") if line]

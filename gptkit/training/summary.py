@@ -1,0 +1,75 @@
+"""summary.json: the figures of a run that a sweep compares and a colleague asks for first."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gptkit.training.durable import write_file
+
+FILE = "summary.json"
+
+
+def write_summary(
+    folder: Path,
+    *,
+    parameters: int,
+    tokens: int,
+    steps: int,
+    train_loss: float | None,
+    val_loss: float | None,
+    tokens_per_second: float | None,
+    mfu: float | None,
+    wall_seconds: float,
+    peak_memory_bytes: int,
+    finished: bool,
+    extra: Mapping[str, float] | None = None,
+) -> None:
+    """Write summary.json at once, whole.
+
+    Args:
+        folder: the run folder.
+        parameters: trained parameters of model and objective.
+        tokens: tokens read, over all devices.
+        steps: optimizer steps done.
+        train_loss: of the last step, in nats per token for `lm`.
+        val_loss: the latest, in nats per token for `lm`.
+        tokens_per_second: in steady state, over all devices.
+        mfu: share of the devices' peak that the model's operations use, 0 to 1.
+        wall_seconds: spent on the run in all, over all continuations.
+        peak_memory_bytes: of the device, or of the process on a processor.
+        finished: whether the run reached its end.
+        extra: what the objective measured, under names of its own.
+    """
+    body: dict[str, Any] = {
+        "parameters": parameters,
+        "tokens": tokens,
+        "steps": steps,
+        "train_loss": train_loss,
+        "val_loss": val_loss,
+        "tokens_per_second": tokens_per_second,
+        "mfu": mfu,
+        "wall_seconds": wall_seconds,
+        "peak_memory_bytes": peak_memory_bytes,
+        "finished": finished,
+    }
+    body.update({name: value for name, value in (extra or {}).items() if name not in body})
+    text = json.dumps({name: _json_number(value) for name, value in body.items()}, indent=1, allow_nan=False)
+    write_file(folder / FILE, text + "\n")
+
+
+def read_summary(folder: Path) -> dict[str, Any]:
+    """The content of a run's summary.json; empty where there is none that can be read."""
+    try:
+        body = json.loads((folder / FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _json_number(value: Any) -> Any:
+    """JSON has no NaN and no infinity: a loss that is no number is null."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
