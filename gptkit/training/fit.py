@@ -1,0 +1,235 @@
+"""From settings to a trained run: the order in which its pieces are made, and how it ends."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+
+from gptkit.command import Training
+from gptkit.model.built import BuiltModel
+from gptkit.objective.built import BuiltObjective, Dataset
+from gptkit.optimizer.schedule import extent
+from gptkit.plugins import registry
+from gptkit.tokenizer.built import BuiltTokenizer
+from gptkit.training import settings_file
+from gptkit.training.allocator import keep_freed_memory
+from gptkit.training.checkpoint import Checkpoint, clean, latest_checkpoint, read_checkpoint
+from gptkit.training.length import length_of
+from gptkit.training.load import InitialWeights, fit_weights, initial_weights
+from gptkit.training.logbook import logbook
+from gptkit.training.metrics import cut_back
+from gptkit.training.module import TrainModule
+from gptkit.training.precision import choose_precision
+from gptkit.training.resume import check_not_shorter, check_same_run
+from gptkit.training.strategies import OURS
+from gptkit.training.summary import read_summary
+from gptkit.training.trainer_arguments import check_trainer_arguments
+
+
+class Result(dict[str, Any]):
+    """The content of summary.json, and how the run ended."""
+
+    exit_status: int = 0
+    """0, or 128 + the number of the signal that stopped the run, as shells have it: 130 for Ctrl-C, 143 for SIGTERM."""
+
+    @property
+    def optimized_metric(self) -> float | None:
+        """What a sweep minimises: the latest validation loss, else the last training loss."""
+        loss = self.get("val_loss")
+        return loss if loss is not None else self.get("train_loss")
+
+
+@dataclass
+class Pieces:
+    """What a run is made of."""
+
+    model: BuiltModel
+    objective: BuiltObjective
+    tokenizer: BuiltTokenizer
+    datasets: dict[str, Dataset]
+
+
+def fit(settings: Training, folder: Path) -> Result:
+    """Train until the run's end, or until it is told to stop; continue what the folder holds.
+
+    Args:
+        settings: of the run, `init_from` already applied to them.
+        folder: the run folder; made where there is none.
+
+    Raises:
+        ConfigError: settings that do not fit each other, the machine, or the run in the folder.
+        DataError, CheckpointError: what is read or written cannot be.
+        GptkitError: the gradient is no longer finite.
+    """
+    arguments = check_trainer_arguments(settings.trainer)
+    last_step, horizon = length_of(settings)
+    extent(settings.optimizer.schedule, horizon=horizon)
+    own_callbacks = {name: registry().resolve("callback", part).build() for name, part in settings.callback.items()}
+    checkpoint = continued(settings, folder, last_step)
+    state = checkpoint.state if checkpoint is not None else None
+    if checkpoint is not None and (checkpoint.step >= last_step or (state and state["finished_early"])):
+        say(f"{folder} is finished, after {checkpoint.step:,} steps; more tokens or trainer.max_steps continue it")
+        return Result(read_summary(folder))
+    if settings_use_cpu(arguments):
+        keep_freed_memory()
+    with torch.random.fork_rng(devices=[]):
+        pieces = assemble(settings, checkpoint)
+        module = TrainModule(
+            settings=settings,
+            folder=folder,
+            model=pieces.model,
+            objective=pieces.objective,
+            tokenizer=pieces.tokenizer,
+            datasets=pieces.datasets,
+            micro=micro_of(settings, state),
+            last_step=last_step,
+            horizon=horizon,
+            restored=state,
+        )
+        return run(module, arguments, list(own_callbacks.values()))
+
+
+def continued(settings: Training, folder: Path, last_step: int) -> Checkpoint | None:
+    """The checkpoint to continue from; None where the folder holds no run.
+
+    Raises:
+        ConfigError: the run in the folder has other settings, or is longer.
+        CheckpointError: no checkpoint is whole.
+    """
+    if rank_zero_only.rank == 0:
+        clean(folder)
+    path = latest_checkpoint(folder)
+    if path is None:
+        return None
+    checkpoint = read_checkpoint(path)
+    check_same_run(folder, checkpoint.content, settings_file.plain(settings))
+    before, _ = length_of(checkpoint.settings)
+    check_not_shorter(folder, done=checkpoint.step, before=before, now=last_step)
+    return checkpoint
+
+
+def assemble(settings: Training, checkpoint: Checkpoint | None) -> Pieces:
+    """Make tokenizer, datasets, objective and model, with the checkpoint's weights, `init_from`'s, or random ones."""
+    data = settings.data.build()
+    weights: InitialWeights | None = None
+    if checkpoint is not None:
+        tokenizer = checkpoint.tokenizer
+    elif settings.init_from is not None:
+        weights = initial_weights(settings.init_from)
+        tokenizer = weights.tokenizer
+    else:
+        tokenizer = settings.tokenizer.build(texts=data.texts())
+    torch.manual_seed(settings.seed)
+    objective = settings.objective.build(tokenizer=tokenizer, context=settings.model.context, width=settings.model.width)
+    datasets = objective.datasets(data, validation_fraction=settings.val.fraction)
+    model = settings.model.build(attention=settings.attention, vocabulary=tokenizer.size)
+    if checkpoint is not None:
+        fit_weights(model, checkpoint.model_state, str(checkpoint.folder))
+        objective.load_state_dict(checkpoint.objective_state)
+    elif weights is not None and settings.init_from is not None:
+        fit_weights(model, weights.state, settings.init_from)
+    return Pieces(model, objective, tokenizer, datasets)
+
+
+def micro_of(settings: Training, state: dict[str, Any] | None) -> int:
+    """Sequences per pass, as given or as the run began; 0: to be found when the device is there."""
+    if isinstance(settings.batch.micro, int):
+        return settings.batch.micro
+    return int(state["micro"]) if state is not None else 0
+
+
+def settings_use_cpu(arguments: dict[str, Any]) -> bool:
+    """Whether training happens on the processor."""
+    accelerator = arguments.get("accelerator", "auto")
+    return accelerator == "cpu" or (
+        accelerator == "auto" and not torch.cuda.is_available() and not torch.backends.mps.is_available()
+    )
+
+
+def run(module: TrainModule, arguments: dict[str, Any], own_callbacks: list[lightning.Callback]) -> Result:
+    """Train a module to its end with Lightning, and say how it went."""
+    settings, folder, state = module.settings, module.folder, module.state
+    parameters = sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
+    first = rank_zero_only.rank == 0
+    if first:
+        folder.mkdir(parents=True, exist_ok=True)
+        settings_file.write_settings(folder / settings_file.FILE, settings)
+        cut_back(folder, state.step)
+    meter, callbacks = logbook(
+        folder,
+        settings,
+        model=module.model,
+        tokenizer=module.tokenizer,
+        parameters=parameters,
+        progress=arguments.get("enable_progress_bar", True),
+    )
+    module.paused = meter.paused
+    callbacks += own_callbacks
+    if module.restored is not None:
+        for callback in callbacks:
+            callback.load_state_dict(module.restored["callbacks"].get(callback.state_key, {}))
+    trainer = make_trainer(arguments, folder, callbacks)
+    say(describe(module, trainer, parameters))
+    trainer.fit(module)
+    result = Result(read_summary(folder) if first else {})
+    if state.step < state.last_step and not module.finished_early:
+        stopped_by = module.stop.signal or (signal.SIGTERM if module.stopping else 0)
+        result.exit_status = 128 + stopped_by if stopped_by else 0
+        say(f"stopped after {state.step:,} of {state.last_step:,} steps, saved in {folder}; the same command continues it")
+    return result
+
+
+def make_trainer(arguments: dict[str, Any], folder: Path, callbacks: list[lightning.Callback]) -> lightning.Trainer:
+    """Lightning's Trainer with the user's arguments, and everything that the kit does itself switched off."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)  # its greetings and tips
+    given = dict(arguments)
+    if given.get("precision", "auto") == "auto":
+        given["precision"] = choose_precision(str(given.get("accelerator", "auto")))
+    strategy = given.get("strategy", "auto")
+    given["strategy"] = OURS[strategy]() if strategy in OURS else strategy
+    given.setdefault("default_root_dir", str(folder))
+    return lightning.Trainer(
+        **{
+            **given,
+            "callbacks": callbacks,
+            "max_epochs": 1,  # the feed is as long as what is left of the run
+            "logger": False,
+            "enable_checkpointing": False,
+            "enable_progress_bar": False,
+            "enable_model_summary": given.get("enable_model_summary", False),
+            "use_distributed_sampler": False,
+            "num_sanity_val_steps": 0,
+            "limit_val_batches": 0,
+        }
+    )
+
+
+def describe(module: TrainModule, trainer: lightning.Trainer, parameters: int) -> str:
+    """One line of facts at the beginning of a run."""
+    settings, state = module.settings, module.state
+    device = (
+        f"{trainer.world_size} x {trainer.strategy.root_device.type}"
+        if trainer.world_size > 1
+        else trainer.strategy.root_device.type
+    )
+    verb = f"continuing at step {state.step:,}" if state.step else "training"
+    return (
+        f"{verb}: {settings.model.name} of {parameters:,} parameters, {settings.tokenizer.name} tokenizer of {module.tokenizer.size:,} ids, "
+        f"{state.last_step:,} steps of {settings.batch.size} x {settings.model.context} tokens ({module.horizon:,} in all), "
+        f"{len(module.datasets['train']):,} sequences to learn from, {device}, {trainer.precision}, in {module.folder}"
+    )
+
+
+def say(line: str) -> None:
+    """A line for people, on standard error, from the first process alone."""
+    if rank_zero_only.rank == 0:
+        print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,340 @@
+"""The one LightningModule: how a run takes a step, validates and saves, whatever the model and the objective.
+
+A step is one batch. Before any forward pass its counts are known, over all devices; every micro-batch's sums are divided by those
+counts, so neither accumulation nor the number of devices changes the gradient. Dropout is seeded by (seed, step, micro-batch, slice):
+a resumed run draws what an uninterrupted one would have drawn.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor
+
+from gptkit.command import Training
+from gptkit.errors import ConfigError, GptkitError
+from gptkit.model.built import BuiltModel
+from gptkit.objective.built import Batch, BuiltObjective, Dataset
+from gptkit.optimizer.schedule import multiplier
+from gptkit.tokenizer.built import BuiltTokenizer
+from gptkit.training.checkpoint import write_checkpoint
+from gptkit.training.evaluation import Evaluation, evaluate
+from gptkit.training.feed import Feed
+from gptkit.training.state import TrainState
+from gptkit.training.step import combine, global_norm, micro_batches, mix, scale_to_norm, seed_device
+from gptkit.training.stop import StopRequest
+from gptkit.training.strategies import Layout, gradients_held_back, layout_of, parallelize, summed
+from gptkit.training.whole import gathered, load_optimizer
+
+CHECK_EVERY = 16
+"""Steps between looks at the gradient's norm on accelerators, where looking waits for the device."""
+
+
+class TrainModule(lightning.LightningModule):
+    """Callbacks read `state`, `settings`, `folder`, `model`, `objective` and `tokenizer`.
+
+    Validation is the kit's own, at the end of a step; Lightning's hooks `on_validation_start` and `on_validation_end` of callbacks are
+    called around it. `state.val_loss` then is new.
+    """
+
+    automatic_optimization = False
+
+    def __init__(
+        self,
+        *,
+        settings: Training,
+        folder: Path,
+        model: BuiltModel,
+        objective: BuiltObjective,
+        tokenizer: BuiltTokenizer,
+        datasets: dict[str, Dataset],
+        micro: int,
+        last_step: int,
+        horizon: int,
+        restored: dict[str, Any] | None = None,
+    ) -> None:
+        """Put the pieces of a run together.
+
+        Args:
+            settings: of the run.
+            folder: where checkpoints go.
+            model: with its initial or restored weights.
+            objective: with its initial or restored weights.
+            tokenizer: saved with every checkpoint.
+            datasets: "train", and "validation" where something is held out.
+            micro: sequences per device and pass; 0: tried out when training starts.
+            last_step: the step with which the run ends.
+            horizon: length of the run in tokens, which the schedule follows.
+            restored: the `state` of the checkpoint that is continued.
+        """
+        super().__init__()
+        self.model = model
+        self.objective = objective
+        self.settings = settings
+        self.folder = folder
+        self.tokenizer = tokenizer
+        self.datasets = datasets
+        self.micro = micro
+        self.horizon = horizon
+        self.restored = restored
+        self.state = TrainState(last_step=last_step)
+        if restored is not None:
+            for name in ("step", "tokens", "val_loss", "val_metrics", "val_step", "best_val_loss"):
+                setattr(self.state, name, restored[name])
+        self.saved_step = self.state.step if restored is not None else -1
+        self.stop = StopRequest()
+        self.finished_early = False
+        self.layout = Layout()
+        self.paused: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
+        """What time that is not training is spent in; the run's speed meter puts itself here."""
+        self.stopping = 0
+        self._trained: list[torch.nn.Parameter] = []
+        self._unseen_norms: list[Tensor] = []
+
+    # -- set-up, called by Lightning ----------------------------------------------------------------------------------------------
+
+    def configure_model(self) -> None:
+        """Shard and split the model where the strategy asks for it, and compile it; called once the processes stand."""
+        mesh = getattr(self, "_device_mesh", None)
+        if mesh is not None:
+            parallelize(self.model, mesh)
+        if self.settings.compile:
+            self.model.compile(dynamic=False)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        named = [(f"model.{name}", parameter) for name, parameter in self.model.named_parameters()]
+        named += [(f"objective.{name}", parameter) for name, parameter in self.objective.named_parameters()]
+        optimizer = self.settings.optimizer.build(parameters=[(name, p) for name, p in named if p.requires_grad])
+        if self.restored is not None:
+            load_optimizer(optimizer, self.restored["optimizer"])
+        self._trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        return optimizer
+
+    def train_dataloader(self) -> Feed:
+        self.layout = layout_of(self.trainer)
+        if self.settings.batch.size % self.layout.replicas:
+            raise ConfigError(
+                f"batch.size={self.settings.batch.size} is not divisible by the {self.layout.replicas} devices that share it; "
+                f"choose a multiple of {self.layout.replicas}"
+            )
+        return Feed(
+            self.datasets["train"],
+            seed=self.settings.seed,
+            batch=self.settings.batch.size,
+            start=self.state.step,
+            stop=self.state.last_step,
+            replica=self.layout.replica,
+            replicas=self.layout.replicas,
+        )
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int = 0) -> Batch:
+        return batch if device.type == "cpu" else {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
+
+    def on_train_start(self) -> None:
+        scaler = self._scaler()
+        if scaler is not None and self.restored is not None and self.restored["scaler"]:
+            scaler.load_state_dict(self.restored["scaler"])
+        resumed, self.restored = self.restored is not None, None
+        if self.micro == 0:
+            from gptkit.training.trial import largest_micro
+
+            self.micro = largest_micro(self)
+        self.stop.listen()
+        if resumed and _due(self.state.step, self.settings.val.every) and self.state.val_step != self.state.step:
+            self.evaluate()  # the run was stopped when this was due
+
+    # -- one step -----------------------------------------------------------------------------------------------------------------
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        """One optimizer step (several where the objective's rollout gives several minibatches)."""
+        state = self.state
+        tokens, stops = summed([self.objective.tokens(batch), self.stop.signal], self.device, self.layout)
+        self.stopping = int(stops)
+        state.tokens += int(tokens)
+        state.lr = self._set_learning_rates(state.tokens)
+        for number, minibatch in enumerate(self.objective.rollout(self.model, batch, seed=self._seed(-1))):
+            self._update(minibatch, number)
+        state.step += 1
+
+    def _seed(self, *place: int) -> int:
+        return mix(self.settings.seed, self.state.step, self.layout.replica, *place)
+
+    def _set_learning_rates(self, tokens: int) -> float:
+        factor = multiplier(tokens, schedule=self.settings.optimizer.schedule, horizon=self.horizon)
+        groups = self.trainer.optimizers[0].param_groups
+        for group in groups:
+            group["lr"] = group["peak_lr"] * factor
+        return float(max(group["lr"] for group in groups))
+
+    def _update(self, minibatch: Batch, number: int) -> None:
+        """Accumulate the gradient of the minibatch over micro-batches, clip it, and move the weights."""
+        counts = self.objective.counts(minibatch)
+        if self.layout.replicas > 1:
+            sums = summed(list(counts.values()), self.device, self.layout)
+            counts = {name: int(total) for name, total in zip(counts, sums, strict=True)}
+        pieces = list(micro_batches(minibatch, self.micro))
+        metrics: dict[str, Tensor] = {}
+        total: Tensor | None = None
+        with gradients_held_back(self.trainer, self.model) if len(pieces) > 1 else contextlib.nullcontext():
+            for place, piece in enumerate(pieces[:-1]):
+                total = self._accumulate(piece, counts, metrics, total, number, place)
+        total = self._accumulate(pieces[-1], counts, metrics, total, number, len(pieces) - 1)
+        if self.layout.replicas > 1:
+            torch.distributed.all_reduce(total)
+            total = total / (self.layout.replicas * self.layout.split)  # each loss was made `replicas` times larger
+        self.state.loss = total
+        sequences = len(minibatch["tokens"])
+        self.state.metrics = {name: metric / sequences for name, metric in metrics.items()}
+        self._move()
+
+    def _accumulate(
+        self, piece: Batch, counts: dict[str, int], metrics: dict[str, Tensor], total: Tensor | None, number: int, place: int
+    ) -> Tensor:
+        seed_device(self.device, self._seed(number, place))
+        terms, measured = self.objective.loss(self.model, piece)
+        loss = combine(terms, counts)
+        if self.layout.replicas > 1:
+            loss = loss * self.layout.replicas  # DDP and FSDP average gradients over them; the counts already do
+        self.manual_backward(loss)
+        for name, metric in measured.items():
+            metrics[name] = metric + metrics[name] if name in metrics else metric
+        loss = loss.detach()
+        return loss if total is None else total + loss
+
+    def _move(self) -> None:
+        """Clip the gradient, refuse one that is not finite, update, and drop it."""
+        optimizer, scaler = self.optimizers(), self._scaler()
+        assert not isinstance(optimizer, list)
+        if scaler is not None:
+            scaler.unscale_(self.trainer.optimizers[0])
+        gradients = [parameter.grad for parameter in self._trained if parameter.grad is not None]
+        norm = self.state.grad_norm = global_norm(gradients)
+        clip = self.settings.optimizer.clip
+        if self.device.type == "cpu":
+            length = norm.item()
+            if not math.isfinite(length):
+                raise self._not_finite(self.state.step)
+            if 0.0 < clip < length:
+                scale_to_norm(gradients, norm, clip)
+        else:
+            if clip > 0.0:
+                scale_to_norm(gradients, norm, clip)
+            if scaler is None:  # a scaler skips such steps by itself, to find its scale
+                self._unseen_norms.append(norm)
+                if len(self._unseen_norms) >= CHECK_EVERY:
+                    self.check_finite(self.state.step + 1)
+        if scaler is None:
+            optimizer.step()
+        else:
+            scaler.step(self.trainer.optimizers[0])
+            scaler.update()
+        optimizer.zero_grad()
+
+    def _scaler(self) -> torch.amp.GradScaler | None:
+        return getattr(self.trainer.precision_plugin, "scaler", None)
+
+    def check_finite(self, step: int) -> None:
+        """Look at the gradient norms that nobody has looked at yet, the last of which belongs to `step` (from 1).
+
+        Raises:
+            GptkitError: one is not finite.
+        """
+        if not self._unseen_norms:
+            return
+        finite = torch.stack(self._unseen_norms).isfinite().tolist()
+        self._unseen_norms = []
+        if not all(finite):
+            raise self._not_finite(step - len(finite) + finite.index(False))
+
+    def _not_finite(self, done: int) -> GptkitError:
+        at = f"its last checkpoint is step {self.saved_step}" if self.saved_step >= 0 else "it has no checkpoint yet"
+        return GptkitError(
+            f"the gradient of step {done + 1} is not finite (learning rate {self.state.lr:.3g}); nothing was saved since, {at}: "
+            "lower optimizer.lr, lengthen optimizer.schedule.warmup, or set trainer.precision=32-true"
+        )
+
+    # -- between steps ------------------------------------------------------------------------------------------------------------
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Validate and save where it is time, after callbacks have seen the step."""
+        state, settings = self.state, self.settings
+        last = state.step >= state.last_step
+        validate = last or _due(state.step, settings.val.every)
+        stopping = bool(self.stopping) or self.trainer.should_stop
+        save = last or stopping or _due(state.step, settings.save.every)
+        if validate or save:
+            self.check_finite(state.step)
+        if validate and not stopping:
+            stopped_before = self.trainer.should_stop
+            self.evaluate()
+            self.finished_early = self.trainer.should_stop and not stopped_before
+            save = save or self.finished_early
+        if save:
+            with self.paused():
+                self.save()
+        if self.stopping:
+            self.trainer.should_stop = True
+
+    def evaluate(self) -> Evaluation | None:
+        """Measure the validation loss, write it into `state`, and tell the callbacks; None where nothing is held out."""
+        if "validation" not in self.datasets:
+            return None
+        self._tell("on_validation_start")
+        found = evaluate(self)
+        state = self.state
+        state.val_loss, state.val_metrics, state.val_step = found.loss, found.metrics, state.step
+        state.best_val_loss = found.loss if state.best_val_loss is None else min(found.loss, state.best_val_loss)
+        self._tell("on_validation_end")
+        return found
+
+    def save(self) -> Path | None:
+        """Write a checkpoint of this moment; gives its folder on the first device, None on the others."""
+        state, optimizer = self.state, self.trainer.optimizers[0]
+        scaler = self._scaler()
+        model_state, objective_state = gathered(self.model.state_dict()), gathered(self.objective.state_dict())
+        kept = {
+            "step": state.step,
+            "tokens": state.tokens,
+            "val_loss": state.val_loss,
+            "val_metrics": dict(state.val_metrics),
+            "val_step": state.val_step,
+            "best_val_loss": state.best_val_loss,
+            "micro": self.micro,
+            "finished_early": self.finished_early,
+            "scaler": scaler.state_dict() if scaler is not None else {},
+            "optimizer": gathered(optimizer.state_dict()),
+            "callbacks": {callback.state_key: callback.state_dict() for callback in self._callbacks()},
+        }
+        path = None
+        if self.trainer.is_global_zero:
+            path = write_checkpoint(
+                self.folder,
+                step=state.step,
+                model_state=model_state,
+                objective_state=objective_state,
+                state=kept,
+                tokenizer=self.tokenizer,
+                settings=self.settings,
+                keep=self.settings.save.keep,
+                val_loss=state.val_loss,
+            )
+        self.saved_step = state.step
+        self.trainer.strategy.barrier("saved")
+        return path
+
+    def _callbacks(self) -> list[lightning.Callback]:
+        return self.trainer.callbacks  # type: ignore[attr-defined, no-any-return]
+
+    def _tell(self, event: str) -> None:
+        for callback in self._callbacks():
+            getattr(callback, event)(self.trainer, self)
+
+
+def _due(step: int, every: int) -> bool:
+    return every > 0 and step % every == 0

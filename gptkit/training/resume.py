@@ -1,0 +1,74 @@
+"""May this command continue that run? Everything that decides the weights must be as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gptkit.errors import ConfigError
+
+FREE = (
+    "save",
+    "samples",
+    "trainer.max_time",
+    "trainer.log_every_n_steps",
+    "trainer.logger",
+    "trainer.enable_progress_bar",
+    "trainer.enable_model_summary",
+    "trainer.default_root_dir",
+    "trainer.profiler",
+)
+"""Keys, or everything under them, that may differ: time limits, logging, saving and sampling."""
+
+LENGTH = ("tokens", "trainer.max_steps")
+"""Keys that decide how long the run is; it may become longer."""
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """What keeps a run from being continued, as `key: old -> new`, in the order of the keys; length apart."""
+    before, after = flat(old), flat(new)
+    found = []
+    for key in dict.fromkeys([*before, *after]):
+        if key in LENGTH or any(key == free or key.startswith(f"{free}.") for free in FREE):
+            continue
+        if before.get(key) != after.get(key):
+            found.append(f"{key}: {before.get(key)} -> {after.get(key)}")
+    return found
+
+
+def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings as dotted keys; lists stay values. A key that is None counts as absent."""
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            found.update(flat(value, f"{prefix}{key}."))
+        elif value is not None:
+            found[f"{prefix}{key}"] = value
+    return found
+
+
+def check_same_run(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+    """Raise a ConfigError that lists what differs, where anything does."""
+    found = differences(old, new)
+    if found:
+        raise ConfigError(
+            f"{folder} holds a run with other settings ({'; '.join(found)}); give those to continue it, "
+            "or another hydra.run.dir to start anew"
+        )
+
+
+def check_not_shorter(folder: Path, *, done: int, before: int, now: int) -> None:
+    """Raise a ConfigError where a run would end sooner than it was meant to.
+
+    Args:
+        folder: the run.
+        done: steps that its checkpoint has.
+        before: the step with which it was to end.
+        now: the step with which it is to end by this command.
+    """
+    if now < max(before, done):
+        raise ConfigError(
+            f"{folder} holds a run of {max(before, done)} steps, and this command asks for {now}: tokens and trainer.max_steps may only "
+            "grow; give more, or another hydra.run.dir to start anew"
+        )
