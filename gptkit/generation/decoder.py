@@ -54,6 +54,12 @@ class Decoder:
             self.cache.select(index)
             self.logits = self.logits[index]
 
+    def close(self) -> None:
+        """Give back what decoding keeps: weights that a sharded model gathers for its forward pass stay gathered until then."""
+        reshard = getattr(self.model, "reshard", None)
+        if reshard is not None:
+            reshard()
+
 
 def run(model: BuiltModel, tokens: Tensor, cache: object) -> Tensor:
     """The model's forward pass, not compiled even where the model is: every length would be compiled anew."""

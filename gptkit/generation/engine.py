@@ -156,6 +156,13 @@ def _decode_together(model: BuiltModel, end_of_text: int, rows: list[_Row], draw
     prompts = {row.place[0]: row.read for row in rows}
     length = max(len(row.read) + row.limit for row in rows)
     decoder = Decoder(model, list(prompts.values()), list(copies.values()), length=length)
+    try:
+        yield from _draw(decoder, end_of_text, rows, drawing)
+    finally:
+        decoder.close()
+
+
+def _draw(decoder: Decoder, end_of_text: int, rows: list[_Row], drawing: Drawing) -> Iterator[Piece]:
     numbers = torch.zeros(len(rows), max(row.limit for row in rows), dtype=torch.float64)  # (B, steps)
     for index, row in enumerate(rows):
         numbers[index, : row.limit] = torch.from_numpy(uniforms(drawing.seed, *row.place, row.limit))

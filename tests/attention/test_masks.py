@@ -1,0 +1,24 @@
+import torch
+
+from gptkit.attention.masks import band, causal, same_segment
+
+
+def test_causal_and_band_agree_with_a_slow_loop_for_rows_at_different_places():
+    queries = torch.tensor([[0, 1, 2], [5, 6, 7], [3, 3, 4]])
+    keys = torch.arange(9)
+    for window in (1, 2, 4, 100):
+        for row in range(3):
+            for t in range(3):
+                for s in range(9):
+                    distance = int(queries[row, t]) - s
+                    assert bool(causal(queries, keys)[row, t, s]) == (distance >= 0)
+                    assert bool(band(queries, keys, window)[row, t, s]) == (0 <= distance < window)
+
+
+def test_segments_see_only_themselves():
+    segments = torch.tensor([[0, 0, 1, 1, 0], [7, 7, 7, 7, 7]])
+    mask = same_segment(segments)
+    for row in range(2):
+        for t in range(5):
+            for s in range(5):
+                assert bool(mask[row, t, s]) == (segments[row, t] == segments[row, s])

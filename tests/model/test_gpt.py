@@ -1,0 +1,263 @@
+import math
+from collections.abc import Iterator
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gptkit.attention import Alternating, Attention, Banded, Dense
+from gptkit.attention.built import AttentionCache, BuiltAttention
+from gptkit.model import GPT
+from gptkit.model.built import parameter_count
+from gptkit.model.gpt import BuiltGPT
+from gptkit.model.head import padded_head
+
+V = 37
+
+
+def build(attention: Attention | None = None, **settings: object) -> BuiltGPT:
+    """A small model in evaluation mode whose weights are all large enough to matter."""
+    torch.manual_seed(0)
+    part = GPT(**({"layers": 3, "heads": 2, "width": 16, "context": 20} | settings))  # type: ignore[arg-type]
+    model = part.build(attention=attention or Dense(), vocabulary=V)
+    assert isinstance(model, BuiltGPT)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.2 * torch.randn_like(parameter))
+    return model.eval()
+
+
+@pytest.mark.parametrize(
+    ("layers", "heads", "width", "count"),
+    [(12, 12, 768, 124_439_808), (24, 16, 1024, 354_823_168), (36, 20, 1280, 774_030_080), (48, 25, 1600, 1_557_611_200)],
+)
+def test_the_four_sizes_of_gpt2_have_their_published_parameter_counts(layers, heads, width, count):
+    with torch.device("meta"):
+        model = GPT(layers=layers, heads=heads, width=width, context=1024).build(attention=Dense(), vocabulary=50257)
+    assert parameter_count(model) == count
+
+
+def plain_gpt(w: dict[str, Tensor], tokens: Tensor, *, layers: int, heads: int, norm: str) -> Tensor:
+    """Logits by the equations of GPT-1 (post) and GPT-2 (pre), from nothing but the weights."""
+
+    def linear(name: str, x: Tensor) -> Tensor:
+        return x @ w[f"{name}.weight"].T + w[f"{name}.bias"]
+
+    def normed(name: str, x: Tensor) -> Tensor:
+        centred = x - x.mean(-1, keepdim=True)
+        return centred / (centred.pow(2).mean(-1, keepdim=True) + 1e-5).sqrt() * w[f"{name}.weight"] + w[f"{name}.bias"]
+
+    def attention(name: str, x: Tensor) -> Tensor:
+        t, d = x.shape
+        q, k, v = (part.view(t, heads, d // heads).transpose(0, 1) for part in linear(f"{name}.qkv", x).split(d, dim=-1))
+        scores = (q @ k.transpose(1, 2)) / math.sqrt(d // heads)
+        scores = scores.masked_fill(torch.ones(t, t).triu(1).bool(), -torch.inf)
+        return linear(f"{name}.output", (scores.softmax(-1) @ v).transpose(0, 1).reshape(t, d))
+
+    def mlp(name: str, x: Tensor) -> Tensor:
+        u = linear(f"{name}.input", x)
+        return linear(f"{name}.output", 0.5 * u * (1 + torch.tanh(math.sqrt(2 / math.pi) * (u + 0.044715 * u**3))))
+
+    x = w["wte.weight"][tokens] + w["wpe.weight"][: len(tokens)]
+    for layer in range(layers):
+        b = f"blocks.{layer}"
+        if norm == "pre":
+            x = x + attention(f"{b}.attention", normed(f"{b}.norm_1", x))
+            x = x + mlp(f"{b}.mlp", normed(f"{b}.norm_2", x))
+        else:
+            x = normed(f"{b}.norm_1", x + attention(f"{b}.attention", x))
+            x = normed(f"{b}.norm_2", x + mlp(f"{b}.mlp", x))
+    if norm == "pre":
+        x = normed("norm", x)
+    return x @ w.get("head.weight", w["wte.weight"]).T
+
+
+@pytest.mark.parametrize("norm", ["pre", "post"])
+@pytest.mark.parametrize("tied", [True, False])
+def test_logits_are_those_of_the_equations(norm, tied):
+    model = build(norm=norm, tied=tied).double()
+    tokens = torch.randint(0, V, (2, 20))
+    expected = torch.stack([plain_gpt(model.state_dict(), row, layers=3, heads=2, norm=norm) for row in tokens])
+    logits = model.logits(model(tokens))
+    assert logits.shape == (2, 20, V)
+    torch.testing.assert_close(logits, expected, rtol=0, atol=1e-10)
+
+
+def test_initial_weights_are_gpt2s():
+    torch.manual_seed(0)
+    model = GPT(layers=8, heads=4, width=128, context=512).build(attention=Dense(), vocabulary=1000)
+    deviations = {name: float(p.detach().std()) for name, p in model.named_parameters() if p.dim() == 2}
+    for name, deviation in deviations.items():
+        wanted = 0.01 if name == "wpe.weight" else 0.02 / math.sqrt(16) if ".output." in name else 0.02
+        assert deviation == pytest.approx(wanted, rel=0.03), name
+    assert all(not p.any() for name, p in model.named_parameters() if name.endswith("bias"))
+    assert all((p == 1).all() for name, p in model.named_parameters() if "norm" in name and name.endswith("weight"))
+    unscaled = GPT(layers=8, heads=4, width=128, residual_scaling=False).build(attention=Dense(), vocabulary=50)
+    assert float(unscaled.blocks[0].mlp.output.weight.detach().std()) == pytest.approx(0.02, rel=0.03)
+
+
+def test_a_model_built_without_memory_can_be_given_its_values_later():
+    settings = GPT(layers=2, heads=2, width=8, context=6)
+    with torch.device("meta"):
+        model = settings.build(attention=Dense(), vocabulary=V)
+    model.to_empty(device="cpu")
+    other = settings.build(attention=Dense(), vocabulary=V)
+    for each in (model, other):
+        torch.manual_seed(4)
+        each.reset_parameters()
+    assert all(torch.equal(p, q) for p, q in zip(model.parameters(), other.parameters(), strict=True))
+
+
+def test_dropout_acts_while_training_only():
+    model = build(dropout=0.5)
+    tokens = torch.randint(0, V, (1, 20))
+    assert torch.equal(model(tokens), model(tokens))
+    model.train()
+    assert not torch.equal(model(tokens), model(tokens))
+
+
+def test_the_padded_output_matrix_gives_the_same_logits_and_gradients():
+    hidden = torch.randn(3, 5, 8, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(V, 8, dtype=torch.float64, requires_grad=True)
+    assert padded_head(hidden, weight).shape == (3, 5, V)
+    found = []
+    for function in (padded_head, F.linear):
+        logits = function(hidden, weight)
+        found.append((logits, *torch.autograd.grad(logits.log_softmax(-1)[..., 3].sum(), (hidden, weight))))
+    torch.testing.assert_close(found[0], found[1], rtol=0, atol=1e-12)
+
+
+def test_weights_of_a_padded_vocabulary_load():
+    model, other = build(), build()
+    state = {name: tensor.clone() + 1 for name, tensor in model.state_dict().items()}
+    assert state["wte.weight"].shape[0] == V
+    state["wte.weight"] = torch.cat([state["wte.weight"], torch.zeros(64 - V, 16)])
+    other.load_state_dict(state)
+    assert torch.equal(other.wte.weight, model.wte.weight + 1)
+    state["wte.weight"] = torch.zeros(V + 1, 16)
+    with pytest.raises(RuntimeError, match=r"wte\.weight"):
+        other.load_state_dict(state)
+
+
+def test_positions_beyond_the_context_are_refused():
+    model = build()
+    with pytest.raises(ValueError, match="21 tokens is longer than the model's context of 20"):
+        model(torch.zeros(1, 21, dtype=torch.int64))
+    with pytest.raises(ValueError, match="longer than the model's context of 20"):
+        model.cache(1, 21)
+    cache = model.cache(1, 4)
+    with pytest.raises(ValueError, match="5 tokens does not fit into a cache of 4"):
+        model(torch.zeros(1, 5, dtype=torch.int64), cache=cache)
+
+
+def test_documents_packed_into_a_row_do_not_see_each_other():
+    model = build(Alternating(window=3))
+    tokens = torch.randint(0, V, (1, 12))
+    segments = torch.tensor([[0] * 5 + [1] * 7])
+    changed = tokens.clone()
+    changed[0, :5] = (changed[0, :5] + 1) % V
+    assert torch.equal(model(tokens, segments=segments)[0, 5:], model(changed, segments=segments)[0, 5:])
+    assert not torch.equal(model(tokens)[0, 5:], model(changed)[0, 5:])
+
+
+def ragged(model: BuiltGPT) -> Iterator[tuple[Tensor, Tensor]]:
+    """What a cache makes of rows that stand at different places, and what the whole rows give without one."""
+    rows = torch.randint(0, V, (3, 20))
+    whole = model(rows)
+    read = torch.zeros(3, dtype=torch.int64)
+    cache = model.cache(3, 20)
+    # prompts of three lengths; one token each; several, padded, and none at all; rows dropped, repeated and reordered
+    calls = [([5, 1, 9], None), ([1, 1, 1], None), ([1, 1, 1], None), ([2, 0, 4], None), ([3, 3, 3], [2, 0, 0]), ([1, 1, 1], None)]
+    for counts, keep in calls:
+        if keep is not None:
+            cache.select(torch.tensor(keep))
+            rows, whole, read = rows[keep], whole[keep], read[keep]
+        call = torch.randint(0, V, (3, max(counts) + (min(counts) != max(counts))))
+        for row, count in enumerate(counts):
+            call[row, :count] = rows[row, read[row] : read[row] + count]
+        if call.shape[1] != min(counts):
+            cache.receive(torch.tensor(counts))
+        hidden = model(call, cache=cache)
+        for row, count in enumerate(counts):
+            yield hidden[row, :count], whole[row, read[row] : read[row] + count]
+        read = read + torch.tensor(counts)
+        assert torch.equal(cache.lengths, read)
+
+
+@pytest.mark.parametrize("attention", [Dense(), Banded(window=3), Alternating(window=4)])
+@pytest.mark.parametrize("norm", ["pre", "post"])
+def test_a_cache_changes_nothing(attention, norm):
+    with torch.inference_mode():
+        for cached, whole in ragged(build(attention, norm=norm).double()):
+            torch.testing.assert_close(cached, whole, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("attention", [Dense(), Banded(window=3)])
+def test_rows_of_one_length_read_in_pieces(attention):
+    model = build(attention).double()
+    rows = torch.randint(0, V, (2, 20))
+    with torch.inference_mode():
+        cache = model.cache(2, 20)
+        pieces = [model(rows[:, first:last], cache=cache) for first, last in [(0, 1), (1, 6), (6, 7), (7, 8), (8, 20)]]
+        torch.testing.assert_close(torch.cat(pieces, 1), model(rows), rtol=0, atol=1e-12)
+        with pytest.raises(ValueError, match="21 tokens does not fit"):
+            model(rows[:, :1], cache=cache)
+
+
+class RunningMean(BuiltAttention):
+    """Every position sees the mean of all values so far: a stranger's attention, whose memory is a sum and no list of keys."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(width))
+        self.output = nn.Linear(width, width)
+
+    def reset_parameters(self) -> None:
+        nn.init.constant_(self.scale, 3.0)
+
+    def forward(self, x: Tensor, *, cache: AttentionCache | None = None, segments: Tensor | None = None) -> Tensor:
+        sums = (x * self.scale).cumsum(1)  # (B, T, D)
+        counts = torch.arange(1, x.shape[1] + 1)[None, :, None]
+        if cache is not None:
+            assert isinstance(cache, Sum)
+            sums, counts = sums + cache.total, counts + cache.count
+            last = torch.tensor(cache.span.counts)[:, None, None] - 1
+            cache.total, cache.count = sums.take_along_dim(last, 1), counts.expand(len(x), -1, -1).take_along_dim(last, 1)
+        return self.output(sums / counts)
+
+    def cache(self, batch: int, length: int) -> AttentionCache:
+        return Sum()
+
+
+class Sum(AttentionCache):
+    total: Tensor | float = 0.0
+    count: Tensor | int = 0
+
+    def select(self, rows: Tensor) -> None:
+        assert isinstance(self.total, Tensor)
+        assert isinstance(self.count, Tensor)
+        self.total, self.count = self.total[rows], self.count[rows]
+
+
+class Mean(Attention):
+    name: str = "mean"
+
+    def build(self, *, width: int, heads: int, context: int, dropout: float, layer: int, layers: int) -> BuiltAttention:
+        return RunningMean(width)
+
+
+def test_a_strangers_attention_brings_its_own_cache_and_its_own_initial_weights():
+    torch.manual_seed(0)
+    model = GPT(layers=8, heads=2, width=128, context=20).build(attention=Mean(), vocabulary=V).double().eval()
+    attention = model.blocks[0].attention
+    assert (attention.scale == 3).all()
+    assert float(attention.output.weight.detach().std()) == pytest.approx(0.02 / math.sqrt(16), rel=0.05)
+    rows = torch.randint(0, V, (2, 9))
+    with torch.inference_mode():
+        whole, cache = model(rows), model.cache(2, 9)
+        cache.receive(torch.tensor([4, 2]))
+        model(rows[:, :4], cache=cache)
+        cache.select(torch.tensor([1, 0]))
+        following = model(torch.stack([rows[1, 2], rows[0, 4]])[:, None], cache=cache)[:, 0]
+    torch.testing.assert_close(following, torch.stack([whole[1, 2], whole[0, 4]]), rtol=0, atol=1e-12)

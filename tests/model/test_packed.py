@@ -1,0 +1,39 @@
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from gptkit.attention import Banded
+from gptkit.model import GPT
+from gptkit.model.packed import PackedLinear, can_pack, pack
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_packed_weights_give_the_same_logits(tied):
+    torch.manual_seed(0)
+    model = GPT(layers=2, heads=2, width=32, context=16, tied=tied).build(attention=Banded(window=5), vocabulary=67).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(std=0.3)
+    packed = copy.deepcopy(model)
+    pack(packed)
+    linear = [module for module in packed.modules() if isinstance(module, PackedLinear)]
+    assert len(linear) == (2 * 4 + 1 if can_pack(torch.float32) else 0)
+    with torch.inference_mode():
+        for shape in [(1, 1), (3, 1), (2, 16)]:
+            tokens = torch.randint(0, 67, shape)
+            torch.testing.assert_close(packed.logits(packed(tokens)), model.logits(model(tokens)), rtol=1e-5, atol=1e-5)
+
+
+class Stranger(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Linear(32, 32)
+
+
+def test_layers_of_other_distributions_are_left_alone():
+    model = GPT(layers=1, heads=2, width=32, context=16).build(attention=Banded(), vocabulary=67)
+    model.blocks[0].attention.output = Stranger()
+    pack(model)
+    assert type(model.blocks[0].attention.output.inner) is nn.Linear

@@ -1,0 +1,73 @@
+import copy
+import os
+from collections.abc import Iterator
+
+import pytest
+import torch
+import torch.distributed as dist
+from torch.distributed.fsdp import fully_shard
+from torch.nn.parallel import DistributedDataParallel
+
+from gptkit.attention import Alternating
+from gptkit.generation.decoder import Decoder
+from gptkit.model import GPT
+from gptkit.model.gpt import BuiltGPT
+
+
+@pytest.fixture
+def alone() -> Iterator[None]:
+    """A process group of one."""
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    yield
+    dist.destroy_process_group()
+
+
+def build() -> BuiltGPT:
+    torch.manual_seed(0)
+    model = GPT(layers=2, heads=2, width=16, context=12).build(attention=Alternating(window=4), vocabulary=37)
+    assert isinstance(model, BuiltGPT)
+    return model
+
+
+TOKENS = torch.arange(24).view(2, 12) % 37
+
+
+def gradients(model: BuiltGPT, hidden: torch.Tensor) -> dict[str, torch.Tensor]:
+    model.logits(hidden).log_softmax(-1)[..., 5].sum().backward()
+    found = {name: parameter.grad for name, parameter in model.named_parameters()}
+    return {name: getattr(gradient, "full_tensor", lambda gradient=gradient: gradient)() for name, gradient in found.items()}
+
+
+@pytest.mark.usefixtures("alone")
+def test_sharded_and_replicated_models_have_the_gradients_of_the_plain_one():
+    plain, sharded, replicated = build(), build(), build()
+    expected = gradients(plain, plain(TOKENS))
+    for block in sharded.blocks:
+        fully_shard(block, mesh=dist.device_mesh.init_device_mesh("cpu", (1,)))
+    fully_shard(sharded, mesh=dist.device_mesh.init_device_mesh("cpu", (1,)))
+    assert_same(gradients(sharded, sharded(TOKENS)), expected)
+    assert_same(gradients(replicated, DistributedDataParallel(replicated)(TOKENS)), expected)
+
+    # drawing samples between two steps changes neither the weights nor the next step
+    decoder = Decoder(sharded, [[1, 2, 3], [4]], [1, 1], length=5)
+    torch.testing.assert_close(decoder.logits[0], plain.logits(plain(torch.tensor([[1, 2, 3]])))[0, -1])
+    decoder.close()
+    assert sharded.training
+    sharded.zero_grad()
+    assert_same(gradients(sharded, sharded(TOKENS)), expected)
+
+
+def assert_same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
+    assert list(found) == list(expected)
+    for name, gradient in expected.items():
+        torch.testing.assert_close(found[name], gradient, msg=name)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="torch.compile needs a compiler that Windows lacks")
+def test_a_compiled_model_is_one_graph_and_still_decodes():
+    model = build()
+    plain = copy.deepcopy(model)
+    model.compile(dynamic=False, fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(model(TOKENS), plain(TOKENS))
+    decoder = Decoder(model, [[1, 2, 3], [4]], [1, 1], length=5)
+    torch.testing.assert_close(decoder.logits[1], plain.logits(plain(torch.tensor([[4]])))[0, -1])
