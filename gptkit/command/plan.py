@@ -10,6 +10,7 @@ from gptkit.command.plan_device import Place, place_of
 from gptkit.errors import ConfigError
 from gptkit.scaling.compute import PF_DAY, attention_flops_per_token, flops_per_token, parameters_by_part, pf_days
 from gptkit.scaling.memory import Placement, Precision, memory_per_device
+from gptkit.training.length import length_of
 
 ESTIMATED_VOCABULARY = 256
 """For tokenizers that know their size only when they have read the text, such as `char`."""
@@ -25,7 +26,7 @@ def plan(settings: Plan) -> dict[str, Any]:
     """Print the plan to standard output, as a table or as one JSON object; gives the same as plain values.
 
     Raises:
-        ConfigError: an unknown device, or a number of devices below one.
+        ConfigError: an unknown device, a number of devices below one, or a run of no step.
     """
     result = planned(settings)
     if settings.format == "json":
@@ -48,8 +49,7 @@ def planned(settings: Plan) -> dict[str, Any]:
     parameters = sum(parts.values())
     per_token = flops_per_token(model, attention, vocabulary)
     per_step = settings.batch.size * model.context
-    max_steps = settings.trainer.get("max_steps") or -1
-    tokens = max_steps * per_step if max_steps > 0 else settings.tokens
+    steps, tokens = length_of(settings)
     place = place_of(settings.device, str(settings.trainer.get("precision", "auto")), settings.trainer.get("accelerator", "auto"))
     result: dict[str, Any] = {
         "model": model.name,
@@ -60,7 +60,7 @@ def planned(settings: Plan) -> dict[str, Any]:
         "parameters_by_part": parts,
         "tokens": tokens,
         "tokens_per_step": per_step,
-        "steps": -(-tokens // per_step),
+        "steps": steps,
         "flops_per_token": per_token,
         "attention_share": 3 * attention_flops_per_token(model, attention) / per_token,
         "flops_total": per_token * tokens,

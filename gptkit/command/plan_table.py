@@ -36,14 +36,14 @@ def _parameters(plan: dict[str, Any]) -> list[tuple[str, ...]]:
 
 def _work(plan: dict[str, Any]) -> list[tuple[str, ...]]:
     return [
-        ("operations", number(plan["flops_total"], "FLOP"), f"{plan['pf_days_counted']:,.3g} PF-days, counted"),
+        ("operations", number(plan["flops_total"], "FLOP"), f"counted: {pf_days(plan['pf_days_counted'])}"),
         (
             "per token",
             number(plan["flops_per_token"], "FLOP"),
             f"forward + backward; {plan['attention_share']:.1%} scores",
         ),
         ("tokens", f"{plan['tokens']:,}", f"{plan['steps']:,} steps of {plan['tokens_per_step']:,}"),
-        ("by 6 N D", f"{plan['pf_days']:,.3g} PF-days", "N: all parameters, as in table D.1"),
+        ("by 6 N D", pf_days(plan["pf_days"]), "N: all parameters, as in table D.1"),
     ]
 
 
@@ -82,6 +82,11 @@ def number(value: float, unit: str) -> str:
             return f"{value:.3g} {prefix}{unit}"
         value /= 1000
     return f"{value * 1e18 * 1000:.3g} {unit}"
+
+
+def pf_days(value: float) -> str:
+    """Three digits, never a power of ten: table D.1's own form."""
+    return f"{value:,.0f} PF-days" if value >= 1000 else f"{value:.3g} PF-days"
 
 
 UNITS = (("y", 365 * 86400), ("d", 86400), ("h", 3600), ("min", 60), ("s", 1))

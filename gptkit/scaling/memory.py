@@ -59,8 +59,9 @@ def memory_per_device(
 
     - weights, gradients: m P each. ddp holds them whole, fsdp2 a 1/n of each, tp a 1/n of the blocks' matrices.
     - optimizer: two moments, 2 m P; Muon keeps one for the blocks' matrices.
-    - copies: under mixed precision, weights in the lower precision (autocast keeps them until the backward pass, c P); ddp's
-      buckets hold every gradient once more (m P); fsdp2 gathers the embeddings and two blocks at a time, and one block's gradients.
+    - copies: under mixed precision, weights in the lower precision, c P: autocast keeps them until the backward pass, and under
+      fsdp2 they are whole on every device; ddp's buckets hold every gradient once more (m P); fsdp2 gathers the embeddings and
+      two blocks at a time, and one block's gradients.
     - activations, logits: see `activation_bytes` and `logit_bytes`.
 
     The allocator's own rounding and the kernels' workspaces come on top: some percent, and about 1 GB for a CUDA context. A model
@@ -74,13 +75,13 @@ def memory_per_device(
     tables = total - matrices - parts.get("norms", 0)
     held = {"fsdp2": total / n, "tp": total - matrices + matrices / n}.get(placement.strategy, float(total))
     moments = (2 * total - matrices) / total if isinstance(optimizer, Muon) else 2.0
-    low = computed * held if computed != stored else 0.0
-    copies = {"ddp": low + stored * held, "fsdp2": computed * (3 * block + tables)}.get(placement.strategy, low)
+    cast = computed * (total if placement.strategy == "fsdp2" else held) if computed != stored else 0.0
+    buffers = {"ddp": stored * held, "fsdp2": stored * (3 * block + tables)}.get(placement.strategy, 0.0)
     return {
         "weights": stored * held,
         "gradients": stored * held,
         "optimizer": stored * moments * held,
-        "copies": copies,
+        "copies": cast + buffers,
         "activations": activation_bytes(model, attention, sequences=sequences, precision=precision, placement=placement),
         "logits": logit_bytes(model, vocabulary, sequences=sequences, precision=precision),
     }
