@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 BLOCK = 1 << 20
+"""Bytes that are read at a time."""
+
+SIP = 1 << 14
+"""Compressed bytes that are decompressed at a time; few, because there is no telling how many they become."""
 
 
 @contextmanager
@@ -55,7 +59,7 @@ class _Zstandard(io.RawIOBase):
             raise DataError(f"{path}: reading .zst files needs the package zstandard; pip install gptkit[data]") from None
         self._path, self._file, self._library = path, file, zstandard
         self._frame: Any = None
-        self._ready = b""
+        self._ready = memoryview(b"")
 
     def readable(self) -> bool:
         return True
@@ -72,7 +76,7 @@ class _Zstandard(io.RawIOBase):
     def _advance(self) -> bool:
         """Decompress the next block into `_ready`; False at the end of the file."""
         rest = self._frame.unused_data if self._frame is not None and self._frame.eof else b""
-        data = rest or self._file.read(BLOCK >> 3)
+        data = rest or self._file.read(SIP)
         if not data:
             if self._frame is not None and not self._frame.eof:
                 raise EOFError("its last frame is cut off")
@@ -80,7 +84,7 @@ class _Zstandard(io.RawIOBase):
         if self._frame is None or self._frame.eof:
             self._frame = self._library.ZstdDecompressor().decompressobj()
         try:
-            self._ready = self._frame.decompress(data)
+            self._ready = memoryview(self._frame.decompress(data))
         except self._library.ZstdError as error:
             raise DataError(f"{self._path} cannot be decompressed ({error}); copy or download it again") from None
         return True

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
+from types import TracebackType
 from typing import IO, Any
 
 import numpy as np
@@ -126,6 +127,14 @@ class ShardWriter:
                 self._files.append(self._shard.finish())
                 self._shard = None
 
+    def __enter__(self) -> ShardWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for file in (self._shard, self._documents):
+            if file is not None:
+                file.close()
+
     def finish(self) -> None:
         """Write what is left, and the index; everything has reached the disk afterwards."""
         if self._shard is not None:
@@ -145,6 +154,9 @@ class _HashedFile:
         self._file.write(data)
         self._hash.update(data)
         self.bytes += len(data)
+
+    def close(self) -> None:
+        self._file.close()
 
     def finish(self) -> dict[str, Any]:
         with self._file:

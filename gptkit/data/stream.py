@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -18,40 +16,56 @@ class TokenStream:
     """Token `len(stream)` is token 0 again."""
 
     def __init__(self, shards: Shards, ranges: Ranges) -> None:
-        self._runs = list(_runs(shards.parts, ranges))
-        *self._begins, self._size = accumulate(map(len, self._runs), initial=0)
+        self._parts = shards.parts
+        runs = _runs(self._parts, ranges)
+        begins = list(accumulate((end - begin for _, begin, end in runs), initial=0))
+        self._size = begins.pop()
+        # a run is a stretch of one file: where it begins in the stream, which file, and where it begins and ends there
+        self._begins = np.array(begins, dtype=np.int64)
+        self._part, self._first, self._end = np.array(runs, dtype=np.int64).reshape(-1, 3).T
 
     def __len__(self) -> int:
         return self._size
 
-    def read(self, starts: Sequence[int], length: int) -> NDArray[np.int64]:
-        """(N, length) int64: `length` tokens from each of the N places `starts`, all below the length of the stream."""
+    def read(self, starts: NDArray[np.int64], length: int) -> NDArray[np.int64]:
+        """(N,) -> (N, length) int64: `length` tokens from each of the places `starts`, which are below the length of the stream."""
         tokens = np.empty((len(starts), length), dtype=np.int64)
-        # one copy a row out of the mapped file is faster than one gather of all of them through an array of indices
-        for row, start in zip(tokens, starts, strict=True):
-            run = bisect_right(self._begins, start) - 1
-            offset = start - self._begins[run]
-            piece = self._runs[run][offset : offset + length]
-            if len(piece) == length:
-                row[:] = piece
+        run = self._begins.searchsorted(starts, side="right") - 1
+        place = starts - self._begins[run] + self._first[run]
+        part = self._part[run]
+        part[place + length > self._end[run]] = -1  # the window ends in another run
+        for number in set(part.tolist()):
+            rows = (part == number).nonzero()[0]
+            if number >= 0:
+                tokens[rows] = _windows(self._parts[number], length)[place[rows]]
             else:
-                self._across(row, run, offset)
+                for row in rows:
+                    self._across(tokens[row], int(run[row]), int(place[row]))
         return tokens
 
-    def _across(self, row: NDArray[np.int64], run: int, offset: int) -> None:
+    def _across(self, row: NDArray[np.int64], run: int, place: int) -> None:
+        """Fill a row that begins at this place of a run and ends in another."""
         filled = 0
         while filled < len(row):
-            piece = self._runs[run][offset : offset + len(row) - filled]
-            row[filled : filled + len(piece)] = piece
-            filled, run, offset = filled + len(piece), (run + 1) % len(self._runs), 0
+            stop = min(place + len(row) - filled, int(self._end[run]))
+            row[filled : filled + stop - place] = self._parts[self._part[run]][place:stop]
+            filled += stop - place
+            run = (run + 1) % len(self._begins)
+            place = int(self._first[run])
 
 
-def _runs(parts: list[NDArray[Any]], ranges: Ranges) -> list[NDArray[Any]]:
-    """The stretches, those that lie in several files as several."""
-    runs, begins = [], [0, *accumulate(map(len, parts))]
+def _windows(part: NDArray[Any], length: int) -> NDArray[Any]:
+    """(tokens - length + 1, length): every window of a file, none of them copied; picking rows then copies whole windows."""
+    step = part.strides[0]
+    return np.ndarray((len(part) - length + 1, length), part.dtype, part, strides=(step, step))
+
+
+def _runs(parts: list[NDArray[Any]], ranges: Ranges) -> list[tuple[int, int, int]]:
+    """(file, begin, end) of the stretches, those that lie in several files as several."""
+    runs, firsts = [], [0, *accumulate(map(len, parts))]
     for begin, end in ranges:
-        for part, first in zip(parts, begins, strict=False):
-            run = part[max(0, begin - first) : max(0, end - first)]
-            if len(run):
-                runs.append(run)
+        for number, part in enumerate(parts):
+            here = max(0, begin - firsts[number]), min(len(part), end - firsts[number])
+            if here[0] < here[1]:
+                runs.append((number, *here))
     return runs

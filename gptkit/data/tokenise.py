@@ -74,15 +74,17 @@ def write_shards(folder: Path, data: BuiltData, split: str, tokenizer: BuiltToke
         DataError: the text cannot be read or holds nothing, or the vocabulary does not fit.
     """
     end_of_text = tokenizer.special["end_of_text"]
-    writer = ShardWriter(folder, vocabulary=tokenizer.size, end_of_text=end_of_text, shard_tokens=shard_tokens)
-    batch_size = min(1 << 22, (1 << 18) * (os.cpu_count() or 1))
-    with Progress(f"tokenising {split}") as progress:
-        for batch, ids in _encoded(batches(pieces(data.chunks(split), tokenizer.cut), size=batch_size), tokenizer):
+    source = batches(pieces(data.chunks(split), tokenizer.cut), size=min(1 << 22, (1 << 18) * (os.cpu_count() or 1)))
+    with (
+        ShardWriter(folder, vocabulary=tokenizer.size, end_of_text=end_of_text, shard_tokens=shard_tokens) as writer,
+        Progress(f"tokenising {split}") as progress,
+    ):
+        for batch, ids in _encoded(source, tokenizer):
             writer.add(ids, batch.last)
             progress.show(batch.read, f"{writer.tokens:,} tokens")
-    if not writer.tokens:
-        raise DataError(f"the corpus is empty: the {split} split holds no text")
-    writer.finish()
+        if not writer.tokens:
+            raise DataError(f"the corpus is empty: the {split} split holds no text")
+        writer.finish()
 
 
 def _key(data: BuiltData, split: str, tokenizer: BuiltTokenizer) -> str:

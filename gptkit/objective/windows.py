@@ -38,8 +38,7 @@ class Windows(Dataset):
 
     def batch(self, indices: Sequence[int]) -> Batch:
         """`tokens` and `targets`, (B, T) int64; where documents are kept apart also `segments`, (B, T) int64."""
-        starts = self.starts(np.asarray(indices, dtype=np.int64)).tolist()
-        read = self.stream.read(starts, self.context + 1)
+        read = self.stream.read(self.starts(np.asarray(indices, dtype=np.int64)), self.context + 1)
         tokens = np.ascontiguousarray(read[:, :-1])
         found = {"tokens": torch.from_numpy(tokens), "targets": torch.from_numpy(np.ascontiguousarray(read[:, 1:]))}
         if self._separator is not None:
@@ -63,8 +62,9 @@ class ShiftingWindows(Windows):
 
     def starts(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
         epochs, items = np.divmod(indices, len(self))
-        phases = np.array([phase(epoch, size=len(self.stream), seed=self._seed) for epoch in epochs.tolist()], dtype=np.int64)
-        starts: NDArray[np.int64] = (phases + items * self.context) % len(self.stream)
+        wanted = epochs.tolist()
+        phases = {epoch: phase(epoch, size=len(self.stream), seed=self._seed) for epoch in set(wanted)}
+        starts: NDArray[np.int64] = (np.array([phases[epoch] for epoch in wanted]) + items * self.context) % len(self.stream)
         return starts
 
 
