@@ -67,7 +67,7 @@ def peak(device: torch.device, precision: str) -> Peak | None:
     """
     dtype = compute_dtype(precision)
     if device.type == "cpu":
-        return Peak(measured_flops(dtype), f"a {_short(dtype)} matrix product measured on this processor")
+        return Peak(measured_flops(dtype), f"{_short(dtype)} matrix product, measured on this processor")
     return listed_peak(device_name(device), dtype, tf32=torch.get_float32_matmul_precision() != "highest")
 
 

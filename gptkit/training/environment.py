@@ -53,7 +53,7 @@ def describe(
     except Exception:  # a stranger's model that cannot be counted has no utilisation, and trains all the same
         flops = None
     return Environment(
-        command=shlex.join(["gptkit", *sys.argv[1:]]) if Path(sys.argv[0]).name in ("gptkit", "__main__.py") else "",
+        command=_command(sys.argv),
         device=device_name(device),
         devices=devices,
         precision=precision,
@@ -69,6 +69,14 @@ def describe(
             "python": platform.python_version(),
         },
     )
+
+
+def _command(argv: list[str]) -> str:
+    """How the run was started, as typed; empty where it was not from the command line."""
+    program, words = Path(argv[0]).name, argv[1:]
+    if program not in ("gptkit", "__main__.py"):
+        return ""
+    return shlex.join(["gptkit", *(words[1:] if words[:1] == ["--config-name"] else words)])
 
 
 def write_environment(folder: Path, environment: Environment) -> None:

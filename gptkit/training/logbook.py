@@ -110,6 +110,6 @@ class ClosingPages(Callback):
             mfu=mfu,
             wall_seconds=self.meter.wall_seconds,
             peak_memory_bytes=peak_memory_bytes(),
-            finished=state.step >= state.last_step,
+            finished=state.step >= state.last_step or pl_module.finished_early,
             extra=measured,
         )

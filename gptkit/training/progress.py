@@ -57,7 +57,7 @@ class Progress(Callback):
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         now = self._clock()
-        if trainer.is_global_zero and (now >= self._next or pl_module.state.step == pl_module.state.last_step):
+        if trainer.is_global_zero and now >= self._next and pl_module.state.step < pl_module.state.last_step:
             self._next = now + (LINE_SECONDS if self._bar is None else BAR_SECONDS)
             self._show(pl_module.state)
 
@@ -66,6 +66,8 @@ class Progress(Callback):
             self._show(pl_module.state)
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
+        if trainer.is_global_zero:
+            self._show(pl_module.state)
         self._close()
 
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
@@ -95,7 +97,7 @@ class Progress(Callback):
             words.append(f"{rate:,.0f} tokens/s")
             per_step = state.tokens / state.step if state.step else 0.0
             left = (state.last_step - state.step) * per_step / rate
-            words.append(f"{duration(left)} left" if left else f"took {duration(self.meter.wall_seconds)}")
+            words.append(f"{duration(left)} left" if left else f"took {duration(self.meter.wall_seconds)} in all")
         return "  ".join(words)
 
     def _rate_so_far(self, tokens: int) -> float:

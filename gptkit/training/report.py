@@ -16,8 +16,8 @@ from gptkit.training.durable import write_file
 from gptkit.training.environment import Environment, read_environment
 from gptkit.training.metrics import read_metrics
 from gptkit.training.progress import duration
-from gptkit.training.report_figures import Curves, drawings, svg, write_png
-from gptkit.training.report_verdicts import count, speed_verdict, training_verdicts
+from gptkit.training.report_figures import WIDE, Curves, count, drawings, svg, write_png
+from gptkit.training.report_verdicts import speed_verdict, training_verdicts
 from gptkit.training.samples import read_samples
 from gptkit.training.summary import read_summary
 
@@ -29,13 +29,12 @@ def write_report(folder: Path) -> Path:
     curves = _curves(folder)
     summary, environment, settings = read_summary(folder), read_environment(folder), _settings(folder)
     guessing = _guessing(settings, environment)
-    drawn = [
-        (drawing.title, svg(drawing, curves, number), drawing.wide)
-        for number, drawing in enumerate(drawings(curves, guessing))
-        if len(curves.columns.get("step", ()))
-    ]
+    drawn = []
+    for number, drawing in enumerate(drawings(curves, guessing) if len(curves.columns["step"]) else []):
+        wide = svg(drawing, curves, f"wide{number}", WIDE) if drawing.wide else ""
+        drawn.append((drawing.title, svg(drawing, curves, f"figure{number}"), wide))
     sections = [
-        ("", html.tiles(_headline(curves, summary, environment))),
+        ("", html.tiles(_headline(curves, summary, guessing))),
         ("Curves", html.figures(drawn) if drawn else "<p>Nothing has been logged yet.</p>"),
         ("Samples", html.samples(read_samples(folder))),
         ("Is this speed normal?", html.verdicts([speed_verdict(summary, environment)])),
@@ -100,13 +99,13 @@ def _lead(settings: Mapping[str, Any], summary: Mapping[str, Any], environment: 
     return " · ".join(words)
 
 
-def _headline(curves: Curves, summary: Mapping[str, Any], environment: Environment | None) -> list[tuple[str, str]]:
+def _headline(curves: Curves, summary: Mapping[str, Any], guessing: float | None) -> list[tuple[str, str]]:
     found = []
     val, train = summary.get("val_loss"), summary.get("train_loss")
     _, logged = curves.pair("train/loss")
     if val is not None:
         found.append((f"{val:.4f}", "validation loss, nats per token"))
-        if val < 20:
+        if guessing is not None and val < 20:
             found.append((f"{math.exp(val):,.2f}", "perplexity per token"))
     if train is None and len(logged):
         train = float(logged[-1])
@@ -139,7 +138,7 @@ def _facts(
             ("precision", environment.precision),
             ("versions", ", ".join(f"{name} {version}" for name, version in environment.versions.items())),
         ]
-    for name, unit in (("steps", ""), ("tokens", ""), ("peak_memory_bytes", " bytes")):
-        if summary.get(name):
-            found.append((name.replace("_bytes", "").replace("_", " "), f"{summary[name]:,}{unit}"))
+    found += [(name, f"{summary[name]:,}") for name in ("steps", "tokens") if name in summary]
+    if summary.get("peak_memory_bytes"):
+        found.append(("peak memory", f"{summary['peak_memory_bytes'] / 2**30:.2f} GiB"))
     return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,13 +17,21 @@ if TYPE_CHECKING:
 
 Values = NDArray[np.float64]
 
-POINTS = 600
+POINTS = 500
 """A curve is drawn with at most about this many points, however long the run was."""
 
 # colours that the page's style sheet replaces, so that one drawing suits a light and a dark page
 INK, MUTED, GRID, FIRST, SECOND = "#010203", "#020304", "#030405", "#040506", "#050607"
 _VARIABLES = {INK: "--ink", MUTED: "--muted", GRID: "--grid", FIRST: "--first", SECOND: "--second"}
 _ON_WHITE = {INK: "#1c2530", MUTED: "#66717f", GRID: "#dfe4ea", FIRST: "#2563c9", SECOND: "#d9622b"}
+
+
+def count(number: float) -> str:
+    """A large number as people say it: 124 M."""
+    for limit, unit in ((1e12, " T"), (1e9, " B"), (1e6, " M"), (1e3, " k")):
+        if abs(number) >= limit:
+            return f"{number / limit:.3g}{unit}"
+    return f"{number:.3g}"
 
 
 @dataclass(frozen=True)
@@ -42,13 +49,15 @@ class Curves:
 
 
 def smooth(values: Values) -> Values:
-    """A running mean over about a fiftieth of the points, exponentially weighted and without a bias at the start."""
-    keep = 1 - 1 / max(len(values) / 50, 1)
-    out, mean, weight = np.empty_like(values), 0.0, 0.0
-    for index, value in enumerate(values):
-        mean, weight = keep * mean + (1 - keep) * value, keep * weight + (1 - keep)
-        out[index] = mean / weight
-    return out
+    """A running mean over about a fiftieth of the points; windows shrink at the start, so that a steep fall is not smeared."""
+    count = len(values)
+    half = count // 100
+    place = np.arange(count)
+    low = place - np.minimum(place, half)
+    high = np.minimum(place + np.minimum(place, half), count - 1) + 1
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    mean: Values = (sums[high] - sums[low]) / (high - low)
+    return mean
 
 
 def thin(tokens: Values, values: Values) -> tuple[Values, Values]:
@@ -72,16 +81,17 @@ def loss_figure(axes: Axes, curves: Curves, guessing: float | None) -> None:
     if len(val):
         axes.plot(val_tokens, val, color=SECOND, linewidth=1.6, marker="o", markersize=3, label="validation")
     seen = np.concatenate([train, val])
-    if guessing is not None and len(seen) and seen.max() > 0.8 * guessing:
-        axes.axhline(guessing, color=MUTED, linewidth=0.8, linestyle=(0, (4, 3)), label="guessing, ln V")
     if len(seen) > 1:
-        low, high = float(seen.min()), float(max(np.quantile(seen, 0.995), val.max() if len(val) else -math.inf))
-        if guessing is not None and high > 0.8 * guessing:
+        # of a long run the first fall is cut off, or it would leave no room for what comes after
+        top = np.quantile(train, 0.97) if len(train) >= 100 else seen.max()
+        low, high = float(seen.min()), float(max([top, *val]))
+        if guessing is not None and high > 0.7 * guessing:
             high = max(high, guessing)
+            axes.axhline(guessing, color=MUTED, linewidth=0.8, linestyle=(0, (4, 3)), label="guessing, ln V")
         margin = 0.06 * (high - low) or 0.1
         axes.set_ylim(low - margin, high + margin)
     if axes.lines:
-        axes.legend(frameon=False, labelcolor=INK, fontsize=9, loc="upper right")
+        axes.legend(frameon=False, labelcolor=INK, fontsize=9, loc="upper right", bbox_to_anchor=(1, 0.93))
 
 
 def line_figure(name: str, *, from_zero: bool = False, log: bool = False, smoothed: bool = False) -> Callable[[Axes, Curves], None]:
@@ -127,11 +137,14 @@ def drawings(curves: Curves, guessing: float | None) -> list[Drawing]:
     return found
 
 
-def svg(drawing: Drawing, curves: Curves, number: int) -> str:
-    """A figure as inline SVG: as wide as its place, text as text, colours as the page's variables."""
-    size = (7.4, 3.3) if drawing.wide else (4.2, 2.5)
+WIDE, NARROW = (8.4, 3.2), (3.7, 2.4)
+"""Sizes in inches that give text its natural size on a desktop's whole width, and in a column or on a phone."""
+
+
+def svg(drawing: Drawing, curves: Curves, name: str, size: tuple[float, float] = NARROW) -> str:
+    """A figure as inline SVG: as wide as its place, text as text, colours as the page's variables. `name` is unique in the page."""
     buffer = io.StringIO()
-    with _style(hashsalt=f"figure {number}"):
+    with _style(hashsalt=name):
         figure, (axes,) = _figure(size, 1)
         drawing.draw(axes, curves)
         _dress(axes)
@@ -143,8 +156,8 @@ def svg(drawing: Drawing, curves: Curves, number: int) -> str:
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font: \1 system-ui, sans-serif", text)
     # names must be unique in a page of several drawings
-    text = re.sub(r'id="(\w+)"', rf'id="f{number}-\1"', text)
-    text = re.sub(r'(href="#|url\(#)', rf"\g<1>f{number}-", text)
+    text = re.sub(r'id="(\w+)"', rf'id="{name}-\1"', text)
+    text = re.sub(r'(href="#|url\(#)', rf"\g<1>{name}-", text)
     for colour, variable in _VARIABLES.items():
         text = text.replace(colour, f"var({variable})")
     return text.replace("<svg", f'<svg role="img" aria-label="{drawing.title}"', 1)
@@ -182,18 +195,24 @@ def _figure(size: tuple[float, float], count: int, ratios: Sequence[float] | Non
 
 
 def _dress(axes: Any) -> None:
-    from matplotlib.ticker import EngFormatter, MaxNLocator
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+    in_words = FuncFormatter(lambda value, _: count(value).replace(" ", ""))
 
     axes.grid(True, color=GRID, linewidth=0.7)
     axes.set_axisbelow(True)
     axes.set_xlabel("tokens", color=MUTED)
-    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.xaxis.set_major_formatter(in_words)
     axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.tick_params(colors=MUTED, length=0, which="both", labelcolor=MUTED)
     for spine in axes.spines.values():
         spine.set_color(GRID)
-    if axes.get_yscale() == "linear" and axes.get_ylim()[1] >= 1000:
-        axes.yaxis.set_major_formatter(EngFormatter(sep=""))
+    if axes.get_yscale() == "log":
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.yaxis.set_major_formatter(in_words)
+    elif axes.get_ylim()[1] >= 1000:
+        axes.yaxis.set_major_formatter(in_words)
 
 
 def _recolour(artist: Any) -> None:

@@ -22,13 +22,15 @@ h2 { font-size: 1.15rem; margin: 2.25rem 0 .75rem; }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(8.5rem, 1fr)); gap: .75rem; }
 .tile, figure, .verdict, .sample, details { background: var(--card); border: 1px solid var(--grid); border-radius: .6rem; }
 .tile { padding: .7rem .9rem; }
-.tile b { display: block; font-size: 1.35rem; font-weight: 600; line-height: 1.3; font-variant-numeric: tabular-nums; }
+.tile b { display: block; font-size: 1.2rem; white-space: nowrap; font-weight: 600; line-height: 1.3; font-variant-numeric: tabular-nums; }
 .tile span { color: var(--muted); font-size: .85rem; }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(18.5rem, 100%), 1fr)); gap: .75rem; }
 figure { margin: 0; padding: .8rem .8rem .4rem; min-width: 0; }
 figure.wide { grid-column: 1 / -1; }
 figcaption { font-size: .9rem; font-weight: 600; margin-bottom: .3rem; }
 svg { display: block; width: 100%; height: auto; }
+.column { display: none; }
+@media (max-width: 40rem) { .whole { display: none; } .column { display: block; } }
 .verdict { padding: .8rem 1rem; margin-bottom: .6rem; border-left: .3rem solid var(--level); }
 .verdict b { color: var(--level); } .verdict p { margin: .2rem 0 0; }
 .good { --level: var(--good); } .note { --level: var(--note); } .bad { --level: var(--bad); }
@@ -66,12 +68,13 @@ def tiles(facts: Sequence[tuple[str, str]]) -> str:
     )
 
 
-def figures(drawn: Sequence[tuple[str, str, bool]]) -> str:
-    """Captions, SVG and whether each takes the whole width."""
-    boxes = [
-        f'<figure class="{"wide" if wide else "narrow"}"><figcaption>{escape(caption)}</figcaption>{svg}</figure>'
-        for caption, svg, wide in drawn
-    ]
+def figures(drawn: Sequence[tuple[str, str, str]]) -> str:
+    """Captions, SVG for a column or a phone, and SVG for the whole width of a desktop (empty: the figure takes a column)."""
+    boxes = []
+    for caption, column, whole in drawn:
+        kind = "wide" if whole else "narrow"
+        both = f'<div class="whole">{whole}</div><div class="column">{column}</div>' if whole else column
+        boxes.append(f'<figure class="{kind}"><figcaption>{escape(caption)}</figcaption>{both}</figure>')
     return f'<div class="figures">{"".join(boxes)}</div>'
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gptkit.training.environment import Environment
-from gptkit.training.report_figures import Curves, smooth
+from gptkit.training.report_figures import Curves, count, smooth
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def speed_verdict(summary: Mapping[str, Any], environment: Environment | None) -
     doing = rate * environment.flops_per_token
     each = f" on each of {environment.devices} devices" if environment.devices > 1 else ""
     facts = (
-        f"{rate:,.0f} tokens per second at {operations(environment.flops_per_token)}operations each are {operations(doing)}FLOP/s: "
+        f"{rate:,.0f} tokens per second of {operations(environment.flops_per_token)}FLOP each are {operations(doing)}FLOP/s: "
         f"{mfu:.1%} of {operations(environment.peak_flops)}FLOP/s{each} ({environment.peak_source}). {usual}"
     )
     if mfu > 1.1 and on_cpu:
@@ -102,13 +102,12 @@ def _fall(curves: Curves, guessing: float | None, settings: Mapping[str, Any]) -
     _, loss = curves.pair("train/loss")
     if len(loss) < 2:
         return None
-    run, first = smooth(loss), float(loss[0])
-    last = float(run[-1])
+    late = loss[-max(len(loss) // 5, 1) :]
+    quarter = max(len(late) // 4, 1)
+    first, before, last = float(loss[0]), float(late[:quarter].mean()), float(late[-quarter:].mean())
     if guessing is None:
-        fell = last < first
-        return Verdict(
-            "good" if fell else "note", "The loss fell" if fell else "The loss did not fall", f"From {first:.3f} to {last:.3f}."
-        )
+        words = f"From {first:.3f} to {last:.3f}."
+        return Verdict("good", "The loss fell", words) if last < first else Verdict("note", "The loss did not fall", words)
     words = f"From {first:.3f} to {last:.3f} nats per token; guessing among all tokens alike costs ln V = {guessing:.3f}."
     if not settings.get("init_from") and first > 1.2 * guessing:
         return Verdict(
@@ -118,9 +117,7 @@ def _fall(curves: Curves, guessing: float | None, settings: Mapping[str, Any]) -
         )
     if last > guessing - 0.05:
         return Verdict("bad", "The model has not learnt more than guessing", f"{words} Look at optimizer.lr, and at the data.")
-    late = max(len(run) // 5, 1)
-    change = float(run[-late - 1] - run[-1]) if len(run) > late else 0.0
-    more = " It was still falling at the end: more tokens would help." if change > 0.01 * last and len(run) >= 10 else ""
+    more = " It was still falling at the end: more tokens would help." if before - last > 0.01 * last and quarter > 1 else ""
     return Verdict("good", "The loss fell well below guessing", f"{words}{more}")
 
 
@@ -173,14 +170,6 @@ def _end(curves: Curves, summary: Mapping[str, Any]) -> Verdict | None:
         "The run has not reached its end",
         f"It stands at step {int(summary.get('steps', 0)):,}. The same command continues it from its last checkpoint.",
     )
-
-
-def count(number: float) -> str:
-    """A large number as people say it: 124 M."""
-    for limit, unit in ((1e12, " T"), (1e9, " B"), (1e6, " M"), (1e3, " k")):
-        if abs(number) >= limit:
-            return f"{number / limit:.3g}{unit}"
-    return f"{number:.3g}"
 
 
 def operations(number: float) -> str:

@@ -93,6 +93,10 @@ class SpeedMeter(Callback):
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         self.start(pl_module.state.tokens)
 
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        if batch_idx == 0:
+            self._opened, self._idle = self._clock(), 0.0  # what was tried out before the first step is no training
+
     def on_validation_start(self, trainer: Any, pl_module: Any) -> None:
         self._pause()
 
