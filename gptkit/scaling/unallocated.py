@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from gptkit.attention.built import BuiltAttention
 
 if TYPE_CHECKING:
     from gptkit.attention import Attention
     from gptkit.model import Model
+    from gptkit.model.built import BuiltModel
 
 
-def _build(model: Model, attention: Attention, vocabulary: int) -> nn.Module:
+def _build(model: Model, attention: Attention, vocabulary: int) -> BuiltModel:
     with torch.device("meta"):
         return model.build(attention=attention, vocabulary=vocabulary)
 
@@ -48,18 +50,26 @@ def count_attention(model: Model, attention: Attention) -> int:
 def count_forward_flops(model: Model, attention: Attention, vocabulary: int) -> float:
     """Operations of a forward pass per token, by the rule that every weight that is not looked up is used once per token.
 
-    Exact for models made of linear layers and recurrences. The output V D is added where it shares the embedding's weights.
+    Exact for models made of linear layers and recurrences. The output is counted by PyTorch, since it may share the embedding.
     """
     built = _build(model, attention, vocabulary)
-    weights, has_head, attentions = 0, False, 0
-    for part, tensor in _owned(built):
-        if part != "embeddings" and tensor.dim() > 1:
-            weights += tensor.numel()
-            has_head = has_head or vocabulary <= tensor.shape[0] < vocabulary + 1024
-    attentions = sum(isinstance(module, BuiltAttention) for module in built.modules())
-    head = 0 if has_head else vocabulary * model.width
-    keys = sum(attention.keys_per_query(context=model.context, layer=i, layers=attentions) for i in range(attentions))
-    return 2.0 * (weights + head) + 4.0 * model.width * keys
+    output, used_by_output = _output(built, model.width)
+    weights = sum(
+        tensor.numel()
+        for part, tensor in _owned(built)
+        if part != "embeddings" and tensor.dim() > 1 and id(tensor) not in used_by_output
+    )
+    layers = sum(isinstance(module, BuiltAttention) for module in built.modules())
+    keys = sum(attention.keys_per_query(context=model.context, layer=i, layers=layers) for i in range(layers))
+    return 2.0 * weights + output + 4.0 * model.width * keys
+
+
+def _output(built: BuiltModel, width: int) -> tuple[int, set[int]]:
+    """Operations of the logits of one position, and which parameters they use: those that get a gradient from them."""
+    with FlopCounterMode(display=False) as counter:
+        logits = built.logits(torch.empty(1, 1, width, device="meta"))
+    logits.sum().backward()  # type: ignore[no-untyped-call]
+    return counter.get_total_flops(), {id(tensor) for tensor in built.parameters() if tensor.grad is not None}
 
 
 def _owned(built: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:

@@ -1,0 +1,127 @@
+"""The verb `plan`, as typed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+import gptkit
+from gptkit.command import Plan
+from gptkit.command.plan import planned
+from gptkit.command.plan_table import duration, number
+
+
+def planned_with(*words: str) -> dict:
+    settings = gptkit.compose("plan", list(words)).settings
+    assert isinstance(settings, Plan)
+    return planned(settings)
+
+
+def test_json_is_one_object_with_every_figure(gptkit_command) -> None:
+    outcome = gptkit_command("plan", "+gpt2=1558m", "device=a100", "devices=8", "format=json")
+    assert outcome.status == 0, outcome.err
+    found = json.loads(outcome.out)
+    assert found["parameters"] == 1_557_611_200 == sum(found["parameters_by_part"].values())
+    assert found["vocabulary"] == 50_257
+    assert found["vocabulary_estimated"] is False
+    assert found["steps"] == 250_000
+    assert found["tokens"] == 131_072_000_000
+    assert found["flops_total"] == found["flops_per_token"] * found["tokens"]
+    assert found["pf_days"] == pytest.approx(6 * found["parameters"] * found["tokens"] / 8.64e19)
+    parts = dict(found["memory_per_device_bytes"])
+    assert parts.pop("total") == sum(parts.values())
+    assert found["device"] == "a100"
+    assert found["devices"] == 8
+    assert found["mfu_assumed"] == 0.4
+    assert found["time_seconds"] == pytest.approx(found["flops_total"] / (0.4 * 8 * 312e12))
+
+
+def test_table_says_the_same(gptkit_command) -> None:
+    outcome = gptkit_command("plan", "+gpt3=175b", "device=h100", "devices=1024", "trainer=fsdp2")
+    assert outcome.status == 0, outcome.err
+    assert "174,604,259,328" in outcome.out
+    assert "3,638 PF-days" in outcome.out
+    assert "DOES NOT FIT" in outcome.out
+    assert outcome.err == ""
+
+
+@pytest.mark.process
+def test_175b_is_planned_without_torch() -> None:
+    """On a named device nothing is built or measured, so torch is not even imported."""
+    code = (
+        "import sys, gptkit; gptkit.run(gptkit.compose('plan', ['+gpt3=175b', 'device=h100', 'format=json']));"
+        "sys.exit('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["parameters"] == 174_604_259_328
+
+
+def test_this_machine_is_measured() -> None:
+    found = planned_with("+gpt2=124m", "trainer=cpu")
+    assert found["peak_flops_per_device"] > 1e9
+    assert "measured" in found["peak_source"]
+    assert found["time_seconds"] > 0
+    assert found["device_memory_bytes"] > 1e8
+
+
+def test_a_vocabulary_that_only_the_text_decides_is_called_estimated(gptkit_command) -> None:
+    assert planned_with("tokenizer=char", "device=t4")["vocabulary_estimated"] is True
+    assert planned_with("tokenizer=bytes", "device=t4")["vocabulary"] == 257
+    assert planned_with("tokenizer=bpe", "tokenizer.size=1000", "device=t4")["vocabulary"] == 1000
+    assert "estimated" in gptkit_command("plan", "tokenizer=char", "device=t4").out
+
+
+def test_steps_decide_where_they_are_given() -> None:
+    found = planned_with("+gpt2=124m", "trainer.max_steps=10", "device=a100")
+    assert found["steps"] == 10
+    assert found["tokens"] == 10 * 512 * 1024
+
+
+def test_the_largest_micro_batch_that_fits_is_chosen() -> None:
+    small, large = (planned_with("+gpt2=355m", f"device={device}") for device in ("t4", "h200"))
+    assert small["fits"]
+    assert large["fits"]
+    assert small["micro"] < large["micro"] <= 512
+    given = planned_with("+gpt2=355m", "device=t4", "batch.micro=512")
+    assert given["micro"] == 512
+    assert not given["fits"]
+    assert planned_with("+gpt2=355m", "device=h200", "devices=256")["micro"] == 2
+
+
+def test_precision_follows_the_device() -> None:
+    assert planned_with("device=v100")["precision"] == "16-mixed"
+    assert planned_with("device=h100")["precision"] == "bf16-mixed"
+    full = planned_with("device=h100", "trainer.precision=32-true")
+    assert full["peak_flops_per_device"] == 67e12
+    assert planned_with("device=tpu-v4", "trainer.precision=32-true")["time_seconds"] is None
+
+
+def test_every_part_can_be_planned() -> None:
+    for word in ("attention=banded", "attention=alternating", "optimizer=muon", "model.tied=false", "tokenizer=bytes"):
+        assert planned_with(word, "device=h100")["parameters"] > 0
+
+
+def test_errors_name_the_way_out(gptkit_command) -> None:
+    outcome = gptkit_command("plan", "device=h10")
+    assert outcome.status == 2
+    assert "Did you mean h100?" in outcome.error_line
+    outcome = gptkit_command("plan", "device=h100", "devices=0")
+    assert outcome.status == 2
+    assert "devices=0 must be at least 1" in outcome.error_line
+
+
+def test_numbers_for_people() -> None:
+    assert [number(v, "B") for v in (0, 999, 1000, 1.5e9, 2.49e13)] == ["0 B", "999 B", "1 kB", "1.5 GB", "24.9 TB"]
+    assert number(3.15e23, "FLOP") == "3.15e+23 FLOP"
+    assert [duration(s) for s in (0.5, 59, 61, 3600, 90_000, 400 * 86_400)] == [
+        "0.5 s",
+        "59 s",
+        "1 min 1 s",
+        "1 h 0 min",
+        "1 d 1 h",
+        "1 y 35 d",
+    ]

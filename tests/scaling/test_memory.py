@@ -1,0 +1,91 @@
+"""Memory by part, against what PyTorch really stores for the backward pass of a small model."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from gptkit.attention import Alternating, Attention, Banded, Dense
+from gptkit.model import GPT
+from gptkit.objective.cross_entropy import cross_entropy_sum
+from gptkit.optimizer import AdamW, Muon
+from gptkit.scaling.compute import parameters
+from gptkit.scaling.memory import Placement, Precision, activation_bytes, logit_bytes, memory_per_device
+
+VOCABULARY = 500
+ON_PROCESSOR = Placement(on_processor=True)
+
+
+def stored_bytes(model: GPT, attention: Attention, sequences: int, *, mixed: bool) -> int:
+    """Bytes of every distinct tensor, parameters apart, that autograd keeps between forward and backward pass."""
+    built = model.build(attention=attention, vocabulary=VOCABULARY)
+    own = {parameter.untyped_storage().data_ptr() for parameter in built.parameters()}
+    kept: list[torch.Tensor] = []
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        kept.append(tensor)
+        return tensor
+
+    tokens = torch.randint(VOCABULARY, (sequences, model.context))
+    with (
+        torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
+        torch.autocast("cpu", torch.bfloat16, enabled=mixed),
+    ):
+        logits = built.logits(built(tokens)).flatten(0, 1)
+        cross_entropy_sum(logits, tokens.flatten())
+    sizes = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in kept}
+    return sum(size for place, size in sizes.items() if place not in own)
+
+
+@pytest.mark.parametrize("attention", [Dense(), Banded(window=16), Alternating(window=16)], ids=lambda part: part.name)
+@pytest.mark.parametrize("mixed", [False, True], ids=["32-true", "bf16-mixed"])
+@pytest.mark.parametrize(("dropout", "bound"), [(0.0, 0.005), (0.1, 0.05)])
+def test_activations_are_what_autograd_keeps(attention: Attention, mixed: bool, dropout: float, bound: float) -> None:
+    model = GPT(layers=3, width=64, heads=4, context=128, dropout=dropout)
+    precision = Precision.of("bf16-mixed" if mixed else "32-true")
+    activations = activation_bytes(model, attention, sequences=4, precision=precision, placement=ON_PROCESSOR)
+    logits = logit_bytes(model, VOCABULARY, sequences=4, precision=precision) / 2  # their gradient comes later
+    matrices = 12 * model.layers * model.width**2 + VOCABULARY * model.width
+    low_copies = 2 * matrices if mixed else 0
+    assert activations + logits + low_copies == pytest.approx(stored_bytes(model, attention, 4, mixed=mixed), rel=bound)
+
+
+@pytest.mark.parametrize("optimizer", [AdamW(), Muon()], ids=lambda part: part.name)
+def test_weights_gradients_and_moments_are_those_of_a_real_step(optimizer: AdamW | Muon) -> None:
+    model = GPT(layers=2, width=64, heads=4, context=32)
+    built = model.build(attention=Dense(), vocabulary=VOCABULARY)
+    updater = optimizer.build(parameters=built.named_parameters())
+    built.logits(built(torch.zeros(1, 32, dtype=torch.int64))).sum().backward()
+    updater.step()
+    planned = memory_per_device(
+        model, Dense(), optimizer, VOCABULARY, sequences=1, precision=Precision(4, 4), placement=ON_PROCESSOR
+    )
+    assert planned["weights"] == sum(p.nbytes for p in built.parameters())
+    assert planned["gradients"] == sum(p.grad.nbytes for p in built.parameters() if p.grad is not None)
+    moments = sum(v.nbytes for state in updater.state.values() for v in state.values() if torch.is_tensor(v) and v.dim())
+    assert planned["optimizer"] == pytest.approx(moments, rel=0.01)
+    assert planned["copies"] == 0
+
+
+def test_sharding_divides_what_is_stored() -> None:
+    model = GPT(layers=8, width=64, heads=4, context=32)
+    count = parameters(model, Dense(), VOCABULARY)
+
+    def held(strategy: str, devices: int) -> dict[str, float]:
+        placement = Placement(devices, strategy)
+        return memory_per_device(model, Dense(), AdamW(), VOCABULARY, sequences=2, precision=Precision(4, 4), placement=placement)
+
+    single, ddp, fsdp2, tp = held("single", 1), held("ddp", 4), held("fsdp2", 4), held("tp", 4)
+    assert single["weights"] == ddp["weights"] == 4 * count
+    assert ddp["copies"] == 4 * count
+    assert fsdp2["weights"] == count
+    assert fsdp2["optimizer"] == 2 * count
+    assert count < tp["weights"] < 4 * count
+    assert tp["activations"] < single["activations"] == fsdp2["activations"]
+
+
+def test_precisions_by_lightnings_names() -> None:
+    assert Precision.of("32-true") == Precision(4, 4)
+    assert Precision.of("bf16-mixed") == Precision.of("16-mixed") == Precision(4, 2)
+    assert Precision.of("bf16-true") == Precision(2, 2)
+    assert Precision.of("64-true") == Precision(8, 8)
