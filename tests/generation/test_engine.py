@@ -1,0 +1,123 @@
+import pytest
+import torch
+
+from gptkit.attention import Alternating, Banded, Dense
+from gptkit.errors import DataError
+from gptkit.generation import generate, stream
+from gptkit.generation.precision import dtype_of, fast_dtype
+from gptkit.generation.sampling import sample, uniforms
+from gptkit.model import GPT
+from gptkit.tokenizer.bytes import BuiltBytes
+
+TOKENIZER = BuiltBytes()
+PROMPTS = ["hello there", "", "x" * 25, "é"]
+CONTEXT = 40
+
+
+def build(attention=None, *, end_of_text=0.0, **settings):
+    """A model of bytes whose logits differ enough for greedy choices to be certain."""
+    torch.manual_seed(0)
+    part = GPT(**({"layers": 2, "heads": 2, "width": 32, "context": CONTEXT, "tied": False} | settings))
+    model = part.build(attention=attention or Dense(), vocabulary=257).double().eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.normal_(std=0.5 if name.startswith(("wte", "wpe", "head")) else 0.2)
+        model.head.weight[256] *= end_of_text
+        model.norm.weight.fill_(1.0)
+    return model
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """These products are tiny: a second thread only waits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def choices_without_a_cache(model, prompt, tokens, numbers, **choice):
+    """What would be chosen at every place of this text, all of it read at once, with no cache and no batch."""
+    ids = TOKENIZER.encode(prompt) or [256]
+    logits = model.logits(model(torch.tensor([ids + tokens])))[0, len(ids) - 1 :]  # (tokens + 1, V)
+    return sample(logits, torch.from_numpy(numbers[: len(tokens) + 1]), **choice).tolist()
+
+
+@pytest.mark.parametrize("attention", [Dense(), Banded(window=6), Alternating(window=5)], ids=["dense", "banded", "alternating"])
+@pytest.mark.parametrize("choice", [{"temperature": 0.0}, {"temperature": 1.2}, {"temperature": 0.8, "top_k": 20, "top_p": 0.9}])
+def test_cached_and_batched_decoding_gives_the_tokens_of_decoding_without(attention, choice):
+    model = build(attention, end_of_text=1.5)
+    found = generate(model, TOKENIZER, PROMPTS, max_new_tokens=20, samples=2, batch=5, seed=7, **choice)
+    with torch.inference_mode():
+        for number, texts in enumerate(found):
+            for drawn, text in enumerate(texts):
+                numbers = uniforms(7, number, drawn, CONTEXT)
+                expected = choices_without_a_cache(model, PROMPTS[number], text.tokens, numbers, **choice)
+                ends = [256] if text.finish_reason == "end_of_text" else expected[-1:]
+                assert text.tokens + ends == expected
+
+
+@pytest.mark.parametrize("batch", [1, 3, 100])
+def test_a_text_does_not_depend_on_what_else_is_in_its_batch(batch):
+    model = build(Alternating(window=5), end_of_text=1.5)
+    texts = generate(model, TOKENIZER, PROMPTS, max_new_tokens=15, samples=3, batch=batch, seed=1)
+    alone = generate(model, TOKENIZER, PROMPTS[:1], max_new_tokens=15, samples=1, seed=1)
+    assert texts[0][0] == alone[0][0]
+    assert texts == generate(model, TOKENIZER, PROMPTS, max_new_tokens=15, samples=3, batch=4, seed=1)
+    assert len({text.text for text in texts[0]}) == 3
+    assert texts != generate(model, TOKENIZER, PROMPTS, max_new_tokens=15, samples=3, batch=batch, seed=2)
+
+
+def test_pieces_are_the_texts():
+    model = build(end_of_text=1.5)
+    settings = {"max_new_tokens": 15, "samples": 3, "batch": 5, "seed": 3, "stop": ["e", "\x00\x01"]}
+    whole = generate(model, TOKENIZER, PROMPTS, **settings)
+    heard: dict[tuple[int, int], list[str]] = {}
+    for piece in stream(model, TOKENIZER, PROMPTS, **settings):
+        heard.setdefault((piece.prompt, piece.sample), []).append(piece.text)
+        if piece.finished is not None:
+            assert piece.finished == whole[piece.prompt][piece.sample]
+    assert {place: "".join(pieces) for place, pieces in heard.items()} == {
+        (n, s): text.text for n, texts in enumerate(whole) for s, text in enumerate(texts)
+    }
+
+
+def test_why_a_text_ends():
+    model = build()
+    short, long = generate(model, TOKENIZER, ["a", "x" * (CONTEXT - 3)], max_new_tokens=7, temperature=0)
+    assert (short[0].finish_reason, len(short[0].tokens)) == ("length", 7)
+    assert (long[0].finish_reason, len(long[0].tokens)) == ("context", 3)
+    (full,) = generate(model, TOKENIZER, ["x" * CONTEXT], max_new_tokens=7)
+    assert (full[0].finish_reason, full[0].text) == ("context", "")
+
+    text = short[0].text
+    (stopped,) = generate(model, TOKENIZER, ["a"], max_new_tokens=7, temperature=0, stop=[text[3:5]])
+    at = text.index(text[3:5])
+    assert (stopped[0].finish_reason, stopped[0].text) == ("stop", text[:at])
+
+    with torch.no_grad():
+        model.head.weight[256] = model.head.weight[short[0].tokens[2]] * 1.01
+    (ended,) = generate(model, TOKENIZER, ["a"], max_new_tokens=7, temperature=0)
+    assert (ended[0].finish_reason, ended[0].tokens) == ("end_of_text", short[0].tokens[:2])
+    assert ended[0].text == TOKENIZER.decode(ended[0].tokens)
+
+
+def test_a_prompt_longer_than_the_context_is_named_with_both_lengths():
+    with pytest.raises(DataError, match="prompt 2 has 41 tokens, more than the model's context of 40"):
+        generate(build(), TOKENIZER, ["a", "x" * 41], max_new_tokens=1)
+
+
+def test_drawing_samples_leaves_the_model_and_the_programs_random_numbers_as_they_were():
+    model = build(dropout=0.5).train()
+    state = torch.get_rng_state()
+    first = generate(model, TOKENIZER, ["a"], max_new_tokens=5)
+    assert model.training
+    assert all(module.training for module in model.modules())
+    assert torch.equal(torch.get_rng_state(), state)
+    assert first == generate(model.eval(), TOKENIZER, ["a"], max_new_tokens=5)
+
+
+def test_precision_is_decided_by_the_hardware_and_by_words():
+    cpu = torch.device("cpu")
+    assert dtype_of("auto", cpu) == fast_dtype(cpu)
+    assert (dtype_of("fp32", cpu), dtype_of("bf16", cpu)) == (torch.float32, torch.bfloat16)

@@ -1,0 +1,59 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from gptkit.generation import sampling
+from gptkit.generation.sampling import candidates, draw, sample, uniforms
+
+
+def slow(row: list[float], temperature: float, top_k: int, top_p: float) -> list[float]:
+    """The probability of every token, step by step."""
+    weights = {token: math.exp(logit / temperature) for token, logit in enumerate(row)}
+    if top_k:
+        weights = dict(sorted(weights.items(), key=lambda item: -item[1])[:top_k])
+    total = sum(weights.values())
+    kept, reached = {}, 0.0
+    for token, weight in sorted(weights.items(), key=lambda item: -item[1]):
+        if reached >= top_p:
+            break
+        kept[token] = weight / total
+        reached += weight / total
+    return [kept.get(token, 0.0) / sum(kept.values()) for token in range(len(row))]
+
+
+@pytest.mark.parametrize("head", [4, 1024])  # the nucleus among the first few, and in the whole vocabulary
+@pytest.mark.parametrize("temperature", [0.3, 1.0, 2.5])
+@pytest.mark.parametrize("top_k", [0, 1, 5, 50])
+@pytest.mark.parametrize("top_p", [0.05, 0.7, 0.99, 1.0])
+def test_candidates_have_the_probabilities_of_the_definition(monkeypatch, head, temperature, top_k, top_p):
+    monkeypatch.setattr(sampling, "HEAD", head)
+    torch.manual_seed(0)
+    logits = 2 * torch.randn(3, 20)
+    chances, ids = candidates(logits, temperature=temperature, top_k=top_k, top_p=top_p)
+    full = chances if ids is None else torch.zeros(3, 20, dtype=torch.float64).scatter(1, ids, chances)
+    expected = torch.tensor([slow(row, temperature, top_k, top_p) for row in logits.tolist()], dtype=torch.float64)
+    torch.testing.assert_close(full, expected, rtol=0, atol=1e-12)
+
+
+def test_every_token_is_drawn_on_its_share_of_the_unit_interval():
+    chances = torch.tensor([[0.0, 0.25, 0.0, 0.5, 0.25, 0.0]], dtype=torch.float64)
+    numbers = torch.tensor([0.0, 0.2499, 0.25, 0.7499, 0.75, 1 - 2**-53], dtype=torch.float64)
+    assert draw(chances.expand(6, -1), numbers).tolist() == [1, 1, 3, 3, 4, 4]
+
+
+def test_no_temperature_overflows():
+    logits = torch.tensor([[1e4, -1e4, 9999.0, 1e4 - 1e-3]])
+    half = torch.tensor([0.5], dtype=torch.float64)
+    assert sample(logits, half, temperature=1e-30).item() == 0
+    assert sample(logits, half, temperature=0).item() == 0
+    assert sample(torch.tensor([[0.0, -torch.inf]]), half, temperature=1e30).item() == 0
+
+
+def test_random_numbers_depend_on_seed_prompt_and_sample_and_a_longer_list_begins_like_a_shorter():
+    assert np.array_equal(uniforms(1, 2, 3, 50)[:20], uniforms(1, 2, 3, 20))
+    lists = [uniforms(*place, 4).tolist() for place in [(1, 2, 3), (0, 2, 3), (1, 0, 3), (1, 2, 0), (-1, 2, 3)]]
+    assert len({tuple(numbers) for numbers in lists}) == 5
+    many = uniforms(0, 0, 0, 100_000)
+    assert abs(many.mean() - 0.5) < 5 * math.sqrt(1 / 12 / 100_000)

@@ -1,0 +1,60 @@
+import random
+
+import pytest
+
+from gptkit.generation.text import TextStream
+from gptkit.tokenizer.bpe import BuiltBPE
+from gptkit.tokenizer.bytes import BuiltBytes
+
+TEXT = "Grüße — 日本語, 👩‍🚀 and plain words; " * 3
+
+
+def pieces_of(tokenizer, ids, stop=()):
+    stream = TextStream(tokenizer, [], stop)
+    found = [stream.push([token]) for token in ids]
+    return [*found, stream.finish()], stream.stopped
+
+
+@pytest.mark.parametrize("tokenizer", [BuiltBytes(), BuiltBPE.learn([TEXT], size=270)], ids=["bytes", "bpe"])
+def test_characters_come_whole_and_pieces_make_the_text(tokenizer):
+    ids = tokenizer.encode(TEXT)
+    assert len(ids) > len(TEXT)  # characters are split over tokens
+    pieces, _ = pieces_of(tokenizer, ids)
+    assert "".join(pieces) == TEXT
+    assert not any("\N{REPLACEMENT CHARACTER}" in piece for piece in pieces)
+    assert sum(map(bool, pieces)) > len(TEXT) // 2
+
+
+def test_bytes_that_are_no_text_come_as_they_are_decoded():
+    tokenizer, draw = BuiltBytes(), random.Random(0)
+    for _ in range(200):
+        ids = [draw.choice([0xE2, 0x82, 0xAC, 0xF0, 0x9F, 0x98, 0x80, 0x41, 0xFF, 256]) for _ in range(draw.randint(0, 40))]
+        assert "".join(pieces_of(tokenizer, ids)[0]) == tokenizer.decode(ids)
+
+
+def test_text_goes_on_behind_what_stands_before():
+    tokenizer = BuiltBytes()
+    stream = TextStream(tokenizer, tokenizer.encode("before ü"))
+    assert stream.push(tokenizer.encode("after")) + stream.finish() == "after"
+
+
+@pytest.mark.parametrize(
+    ("text", "stop", "expected"),
+    [
+        ("one\n\ntwo", ["\n\n"], "one"),
+        ("one\ntwo", ["\n\n"], "one\ntwo"),
+        ("ababac tail", ["abac"], "ab"),
+        ("a stop b END", ["END", "stop"], "a "),
+        ("costs 5 €!", ["€"], "costs 5 "),
+        ("never", ["x", "neverever"], "never"),
+        ("endin", ["ending"], "endin"),
+        ("now", ["now"], ""),
+    ],
+)
+def test_stop_strings_are_found_across_tokens(text, stop, expected):
+    tokenizer = BuiltBytes()
+    pieces, stopped = pieces_of(tokenizer, tokenizer.encode(text), stop)
+    assert "".join(pieces) == expected
+    assert stopped == any(word in text for word in stop)
+    whole = TextStream(tokenizer, [], stop)
+    assert whole.push(tokenizer.encode(text)) + whole.finish() == expected
