@@ -1,0 +1,120 @@
+"""Every paper composes, alone and with every part; its numbers are the paper's; shrunken, it trains."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import gptkit
+from gptkit.command import Training
+from gptkit.config.groups import groups
+from gptkit.plugins import registry
+from gptkit.scaling.compute import parameters
+
+PAPERS = [f"{paper}={option}" for paper in ("gpt2", "gpt3") for option in groups()[paper]]
+ALIASES = {"gpt2=117m": "gpt2=124m", "gpt2=345m": "gpt2=355m", "gpt2=762m": "gpt2=774m", "gpt2=1542m": "gpt2=1558m"}
+NEEDS = {"data=text": ["data.path=a.txt"]}
+
+
+def settings_of(*words: str) -> Training:
+    settings = gptkit.compose("plan", list(words)).settings
+    assert isinstance(settings, Training)
+    return settings
+
+
+@pytest.fixture(scope="module")
+def papers() -> dict[str, Training]:
+    return {paper: settings_of(f"+{paper}") for paper in PAPERS}
+
+
+def test_the_sizes_are_all_there() -> None:
+    assert set(groups()["gpt2"]) == {"124m", "355m", "774m", "1558m", "117m", "345m", "762m", "1542m"}
+    assert set(groups()["gpt3"]) == {"125m", "350m", "760m", "1.3b", "2.7b", "6.7b", "13b", "175b"}
+
+
+def test_printed_names_are_the_same_model(papers: dict[str, Training]) -> None:
+    for alias, paper in ALIASES.items():
+        assert papers[alias] == papers[paper]
+
+
+def test_gpt2_has_the_papers_numbers(papers: dict[str, Training]) -> None:
+    shapes = {}
+    for size in ("124m", "355m", "774m", "1558m"):
+        settings = papers[f"gpt2={size}"]
+        shapes[size] = (settings.model.layers, settings.model.width)
+        assert settings.model.width // settings.model.heads == 64
+        assert settings.model.context == 1024
+        assert settings.batch.size == 512
+        assert settings.attention.name == "dense"
+        assert settings.tokenizer.name == "gpt2"
+    assert shapes == {"124m": (12, 768), "355m": (24, 1024), "774m": (36, 1280), "1558m": (48, 1600)}  # table 2
+
+
+def test_gpt3_has_the_papers_numbers(papers: dict[str, Training]) -> None:
+    table = {  # table 2.1, with the two corrected entries: layers, width, heads, batch in tokens, learning rate
+        "125m": (12, 768, 12, 0.5e6, 6.0e-4),
+        "350m": (24, 1024, 16, 0.5e6, 3.0e-4),
+        "760m": (24, 1536, 16, 0.5e6, 2.5e-4),
+        "1.3b": (24, 2048, 16, 1e6, 2.0e-4),
+        "2.7b": (32, 2560, 32, 1e6, 1.6e-4),
+        "6.7b": (32, 4096, 32, 2e6, 1.2e-4),
+        "13b": (40, 5120, 40, 2e6, 1.0e-4),
+        "175b": (96, 12288, 96, 3.2e6, 0.6e-4),
+    }
+    for size, (layers, width, heads, batch, lr) in table.items():
+        settings = papers[f"gpt3={size}"]
+        model, optimizer = settings.model, settings.optimizer
+        assert (model.layers, model.width, model.heads, model.context) == (layers, width, heads, 2048)
+        assert settings.batch.size * model.context == pytest.approx(batch, rel=0.05)
+        assert (optimizer.lr, optimizer.clip) == (lr, 1.0)
+        schedule = optimizer.schedule
+        assert (schedule.shape, schedule.warmup, schedule.decay, schedule.floor) == ("cosine", 375e6, 260e9, 0.1)
+        assert (optimizer.betas, optimizer.eps, optimizer.weight_decay) == ([0.9, 0.95], 1e-8, 0.1)  # type: ignore[attr-defined]
+        assert settings.tokens == 300e9
+        assert settings.attention.name == "alternating"
+
+
+def test_the_first_comment_of_a_paper_tells_its_size(papers: dict[str, Training]) -> None:
+    import gptkit.conf
+
+    for paper, settings in papers.items():
+        if paper not in ALIASES:
+            group, _, option = paper.partition("=")
+            text = (Path(next(iter(gptkit.conf.__path__))) / group / f"{option}.yaml").read_text(encoding="utf-8")
+            count = parameters(settings.model, settings.attention, 50_257)
+            assert f"{count:,} parameters" in text
+            assert f"gptkit train +{paper}" in text
+
+
+SWAPS = [
+    f"{kind}={name}"
+    for kind in ("model", "attention", "objective", "tokenizer", "data", "optimizer")
+    for name in registry().parts[kind]
+]
+
+
+@pytest.mark.parametrize("swap", SWAPS)
+def test_any_part_fits_any_paper(swap: str) -> None:
+    kind, _, name = swap.partition("=")
+    for paper in ("gpt2=124m", "gpt3=175b"):
+        settings = settings_of(f"+{paper}", swap, *NEEDS.get(swap, []))
+        assert getattr(settings, kind).name == name
+        assert settings.batch.size == {"gpt2=124m": 512, "gpt3=175b": 1568}[paper]
+
+
+def test_the_command_line_beats_the_paper_and_the_paper_beats_the_defaults() -> None:
+    settings = settings_of("+gpt3=6.7b", "optimizer.lr=1e-3", "optimizer=muon", "model.dropout=0.1")
+    assert (settings.optimizer.name, settings.optimizer.lr) == ("muon", 1e-3)
+    assert settings.optimizer.schedule.warmup == 375e6
+    assert (settings.model.dropout, settings.model.layers) == (0.1, 32)
+
+
+@pytest.mark.parametrize("paper", ["gpt2=1558m", "gpt3=175b"])
+def test_shrunken_papers_keep_their_parts(paper: str, papers: dict[str, Training]) -> None:
+    whole, tiny = papers[paper], settings_of(f"+{paper}", "+shrink=tiny")
+    assert (tiny.attention, tiny.tokenizer, tiny.objective) == (whole.attention, whole.tokenizer, whole.objective)
+    assert (tiny.optimizer.lr, tiny.optimizer.schedule.floor) == (whole.optimizer.lr, whole.optimizer.schedule.floor)
+    assert tiny.model.dropout == whole.model.dropout
+    assert (tiny.model.layers, tiny.model.width) == (2, 32)
+    assert tiny.tokens // (tiny.batch.size * tiny.model.context) == 4
