@@ -1,0 +1,46 @@
+"""The items of a step are a pure function of seed and step, and every epoch reads every item once."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gptkit.data.sampler import indices
+
+
+def slowly(step: int, *, batch: int, items: int, seed: int) -> list[int]:
+    """Epoch after epoch, each a list of its own, until the step's items are there."""
+    stream: list[int] = []
+    epoch = 0
+    while len(stream) < (step + 1) * batch:
+        numbers = np.random.Philox(key=np.array([seed, epoch], dtype=np.uint64)).random_raw(items).tolist()
+        stream += [epoch * items + item for item in sorted(range(items), key=numbers.__getitem__)]
+        epoch += 1
+    return stream[step * batch : (step + 1) * batch]
+
+
+@pytest.mark.parametrize(("batch", "items"), [(4, 10), (7, 7), (3, 1), (10, 4), (1, 5), (25, 6), (8, 64)])
+def test_it_agrees_with_the_slow_version(batch: int, items: int) -> None:
+    for seed in (0, 1, 2**40):
+        for step in (*range(12), 40):
+            assert indices(step, batch=batch, items=items, seed=seed).tolist() == slowly(step, batch=batch, items=items, seed=seed)
+
+
+def test_every_epoch_reads_every_item_once_in_an_order_of_its_own() -> None:
+    items, batch = 30, 12
+    stream = np.concatenate([indices(step, batch=batch, items=items, seed=5) for step in range(10)]).reshape(4, items)
+    assert np.array_equal(np.sort(stream, axis=1), np.arange(4 * items).reshape(4, items))
+    assert len({tuple(epoch % items) for epoch in stream}) == 4
+    assert not np.array_equal(indices(0, batch=batch, items=items, seed=5), indices(0, batch=batch, items=items, seed=6))
+
+
+def test_steps_do_not_depend_on_the_steps_before() -> None:
+    late = indices(1000, batch=8, items=13, seed=-3)
+    for step in (0, 999, 1001):
+        indices(step, batch=8, items=13, seed=-3)
+    assert np.array_equal(indices(1000, batch=8, items=13, seed=-3), late)
+
+
+def test_the_order_is_the_same_with_every_version_of_numpy() -> None:
+    """A run must continue bit for bit after an upgrade."""
+    assert indices(0, batch=8, items=8, seed=0).tolist() == [0, 2, 1, 5, 4, 3, 6, 7]

@@ -1,0 +1,54 @@
+"""What is held out for validation: whole documents from all over the corpus, about the fraction that was asked for."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gptkit.data.split import Ranges, by_position, split
+
+
+def covered(ranges: Ranges) -> list[int]:
+    return [place for begin, end in ranges for place in range(begin, end)]
+
+
+@pytest.mark.parametrize("fraction", [0.01, 0.05, 0.1, 0.3, 0.5, 0.9])
+@pytest.mark.parametrize("seed", range(12))
+def test_the_parts_are_disjoint_complete_and_of_the_size_asked_for(seed: int, fraction: float) -> None:
+    draw = np.random.default_rng(seed)
+    lengths = draw.geometric(0.02, size=draw.integers(2, 400))
+    if seed % 3 == 0:
+        lengths[draw.integers(len(lengths))] = 5000  # one document that is much longer than the others
+    ends = np.cumsum(lengths + 1)
+    total = int(ends[-1])
+    train, held_out = split(ends, fraction)
+    both = sorted(covered(train) + covered(held_out))
+    assert both in (list(range(total)), list(range(total - 1)))
+    assert fraction / 2 - 1 / total <= len(covered(held_out)) / total <= 2 * fraction
+    assert all(begin < end for begin, end in train + held_out)
+    edges = {0, *ends.tolist()}
+    assert len(both) == total - 1 or edges.issuperset(border for pair in held_out for border in pair)
+
+
+def test_documents_of_every_age_are_held_out() -> None:
+    ends = np.arange(1, 1001) * 50
+    _, held_out = split(ends, 0.05)
+    assert len(covered(held_out)) == 2500
+    assert [sum(begin // 10_000 == tenth for begin, _ in held_out) for tenth in range(5)] == [10] * 5
+    assert len(split(np.arange(1, 100_001) * 50, 0.05)[1]) == 64
+
+
+def test_documents_that_are_too_few_or_too_long_are_cut() -> None:
+    for ends in ([1000], [500, 1000], [10, 1000], [990, 1000], [1, 2]):
+        assert split(np.array(ends), 0.1) == by_position(ends[-1], 0.1)
+
+
+@pytest.mark.parametrize("characters", [10, 99, 1_115_394])
+def test_one_document_gives_its_last_tenth(characters: int) -> None:
+    """text[int(0.9 * n):], as is usual for small corpora; the end-of-text after it is no part of it."""
+    cut = int(0.9 * characters)
+    assert split(np.array([characters + 1]), 0.1) == ([(0, cut)], [(cut, characters)])
+
+
+def test_nothing_is_held_out_where_nothing_is_asked_for() -> None:
+    assert split(np.array([3, 9]), 0.0) == ([(0, 9)], [])

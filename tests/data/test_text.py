@@ -1,0 +1,234 @@
+"""The source `text`: which files it finds, what it reads from them, and what it says about bad ones."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+import zstandard
+
+from gptkit.data import Text
+from gptkit.errors import ConfigError, GptkitError
+from gptkit.records import Document
+
+TEXTS = ["first\r\ndocument", "naïve 🙂 e\u0301", "", "last one\n"]
+
+
+def texts(path: Any, **settings: Any) -> list[str]:
+    records = Text(path=path if isinstance(path, list) else str(path), **settings).build().records("train")
+    return [record.text for record in records if isinstance(record, Document)]
+
+
+def fails(path: Any, **settings: Any) -> str:
+    with pytest.raises(GptkitError) as caught:
+        texts(path, **settings)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def jsonl(*rows: Any) -> bytes:
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
+
+
+def parquet(path: Path, **columns: list[Any]) -> Path:
+    pyarrow.parquet.write_table(pyarrow.table(columns), path, row_group_size=2)
+    return path
+
+
+@pytest.mark.parametrize("form", ["txt", "md", "jsonl"])
+@pytest.mark.parametrize("compression", ["", ".gz", ".zst"])
+def test_plain_and_compressed_files_give_their_documents(tmp_path: Path, form: str, compression: str) -> None:
+    expected = TEXTS if form == "jsonl" else [TEXTS[1]]
+    content = jsonl(*({"text": text, "id": 1} for text in TEXTS)) if form == "jsonl" else TEXTS[1].encode()
+    pack = {"": bytes, ".gz": gzip.compress, ".zst": zstandard.ZstdCompressor().compress}[compression]
+    path = tmp_path / f"a.{form.upper()}{compression}"
+    path.write_bytes(pack(content))
+    assert texts(path) == expected
+    path.write_bytes(pack(content[:20]) + pack(content[20:]))  # compressed files may be joined
+    assert texts(path) == expected
+
+
+def test_parquet_rows_are_documents(tmp_path: Path) -> None:
+    parquet(tmp_path / "a.parquet", id=[1, 2, 3, 4], body=TEXTS)
+    assert texts(tmp_path, field="body") == TEXTS
+
+
+def test_other_fields_hold_the_text(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(b"\n" + jsonl({"body": "x"}) + b"  \n" + jsonl({"body": "🙂"}).strip())
+    assert texts(tmp_path, field="body") == ["x", "🙂"]
+
+
+def test_a_byte_order_mark_is_not_text(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfab\xef\xbb\xbf")
+    (tmp_path / "b.jsonl").write_bytes(b"\xef\xbb\xbf" + jsonl({"text": "x"}))
+    assert texts(tmp_path) == ["ab\ufeff", "x"]
+
+
+def test_long_files_are_one_document_in_pieces(tmp_path: Path) -> None:
+    """Characters across the borders of blocks stay whole, and pieces end with lines."""
+    text = "".join(f"line {number} é🙂\n" for number in range(200_000)) + "end"
+    (tmp_path / "a.txt").write_text(text, encoding="utf-8")
+    built = Text(path=str(tmp_path)).build()
+    chunks = list(built.chunks("train"))
+    assert "".join(chunk.text for chunk in chunks) == text == texts(tmp_path)[0]
+    assert max(len(chunk.text) for chunk in chunks) <= 1 << 20
+    assert all(chunk.text.endswith("\n") for chunk in chunks[:-1])
+    assert [chunk.last for chunk in chunks] == [False] * (len(chunks) - 1) + [True]
+    shares = [chunk.read for chunk in chunks]
+    assert shares == sorted(shares) and shares[-1] == 1.0  # type: ignore[type-var]
+
+
+def test_folders_globs_and_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("b.txt", "a/z.md", "a/y.txt", "c.csv", ".hidden.txt", ".git/x.txt", "d.parquet.gz"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(name)
+    (tmp_path / "a" / "up").symlink_to(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert texts(tmp_path) == ["a/y.txt", "a/z.md", "b.txt"]
+    assert texts("*.*") == ["b.txt"]
+    assert texts("**/*.txt")[0] == "a/y.txt"
+    assert texts(["b.txt", "a", "b.txt", str(tmp_path / "b.txt")]) == ["b.txt", "a/y.txt", "a/z.md"]
+    (tmp_path / "[b].txt").write_text("brackets")
+    assert texts("[b].txt") == ["brackets"]
+
+
+def test_the_fingerprint_is_that_of_the_content(tmp_path: Path) -> None:
+    def fingerprint(folder: str, names: dict[str, str], **settings: Any) -> str:
+        place = tmp_path / folder
+        place.mkdir()
+        for name, text in names.items():
+            (place / name).write_text(text)
+        return Text(path=str(place), **settings).build().fingerprint
+
+    same = {fingerprint("1", {"a.txt": "x", "b.txt": "y"}), fingerprint("2", {"k.txt": "x", "l.txt": "y"})}
+    others = {
+        fingerprint("3", {"a.txt": "y", "b.txt": "x"}),
+        fingerprint("4", {"a.txt": "xy"}),
+        fingerprint("5", {"a.txt": "x", "b.jsonl": "y"}),
+        fingerprint("6", {"a.txt": "x", "b.txt": "y"}, errors="replace"),
+        fingerprint("7", {"a.txt": "x", "b.txt": "y"}, field="body"),
+    }
+    assert len(same) == 1
+    assert len(others) == 5 and not same & others
+
+
+def test_a_large_file_that_changes_gets_a_new_fingerprint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fingerprints of large files are remembered by size and time of change."""
+    monkeypatch.setenv("GPTKIT_CACHE", str(tmp_path / "cache"))
+    path = tmp_path / "a.txt"
+    seen = set()
+    for letter in (b"a", b"b"):
+        path.write_bytes(letter * (17 << 20))
+        seen.add(Text(path=str(path)).build().fingerprint)
+    os.utime(path, ns=(0, 10**18))
+    before = Text(path=str(path)).build().fingerprint
+    assert len(list((tmp_path / "cache" / "digests").iterdir())) == 1
+    assert Text(path=str(path)).build().fingerprint == before
+    assert len(seen) == 2 and before in seen
+
+
+def test_what_is_not_there_is_named_with_its_neighbour(tmp_path: Path) -> None:
+    (tmp_path / "shakespeare.txt").write_text("x")
+    assert re.search(
+        r"shakspeare\.txt: there is no such file or folder\. Did you mean shakespeare\.txt\?", fails(tmp_path / "shakspeare.txt")
+    )
+    assert "nothing matches" in fails(tmp_path / "*.md")
+    assert "there is no such file or folder" in fails(tmp_path / "no" / "such.txt")
+
+
+def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("x")
+    assert "a.csv: cannot read this kind of file" in fails(tmp_path / "a.csv")
+    assert "holds no file that can be read" in fails(tmp_path)
+    assert "none of the 1 matches can be read" in fails(tmp_path / "*.csv")
+    for wrong in (3, [], [""], {"a": 1}):
+        with pytest.raises(ConfigError, match=r"data\.path"):
+            Text(path=wrong).build()
+
+
+def test_an_empty_corpus_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").touch()
+    assert "a.txt is empty" in fails(tmp_path)
+    (tmp_path / "b.txt").touch()
+    assert "all 2 files are empty" in fails(tmp_path)
+
+
+@pytest.mark.parametrize("before", [0, 1, 1000, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, 3_000_001])
+@pytest.mark.parametrize("wrong", [b"\xff", b"\xc3(", b"\xf0\x9f\x99"])
+def test_the_offset_of_bytes_that_are_not_utf8_is_named(tmp_path: Path, before: int, wrong: bytes) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"x" * before + wrong)
+    message = fails(path)
+    assert f"{path}: the byte 0x{wrong[0]:02x} at offset {before} is not UTF-8" in message
+    assert "data.errors=replace" in message
+    assert texts(path, errors="replace") == [("x" * before) + wrong.decode("utf-8", "replace")]
+
+
+def test_bytes_that_are_not_utf8_in_rows_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(jsonl({"text": "é"}) + b'{"text": "\xff"}\n')
+    assert f"{path}:2: the byte 0xff at offset {len(jsonl({'text': 'é'})) + 10} is not UTF-8" in fails(path)
+    assert texts(path, errors="replace") == ["é", "\N{REPLACEMENT CHARACTER}"]
+    wrong = pyarrow.StringArray.from_buffers(1, pyarrow.py_buffer(b"\0\0\0\0\1\0\0\0"), pyarrow.py_buffer(b"\xff"))
+    parquet(tmp_path / "a.parquet", text=wrong)
+    assert "a.parquet: row 1: the byte 0xff at offset 0 is not UTF-8" in fails(tmp_path / "a.parquet")
+    assert texts(tmp_path / "a.parquet", errors="replace") == ["\N{REPLACEMENT CHARACTER}"]
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        (b"{oops}", "the line is not JSON (Expecting property name enclosed in double quotes at column 2)"),
+        (b"[" * 100_000, "the line is not JSON"),
+        (b'["text"]', "the line is JSON but no object"),
+        (b'{"txet": "x", "id": 1}', "there is no field text; data.field can be txet, id. Did you mean txet?"),
+        (b'{"text": 3}', "field text holds no text but int"),
+        (b'{"text": null}', "field text holds no text but NoneType"),
+        (b'{"text": "a\\ud800b"}', "half of a surrogate pair"),
+    ],
+)
+def test_a_bad_line_of_jsonl_is_named(tmp_path: Path, line: bytes, complaint: str) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(jsonl({"text": "x"}) + b"\n" + line + b"\n")
+    assert f"{path}:3: {complaint}" in fails(path) or f"{path}:3: field text holds {complaint}" in fails(path)
+
+
+def test_half_of_a_surrogate_pair_can_be_replaced(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(b'{"text": "a\\ud800b \\ud83d\\ude42 \\u00e9"}')
+    assert texts(tmp_path, errors="replace") == ["a\N{REPLACEMENT CHARACTER}b 🙂 é"]
+
+
+def test_bad_parquet_is_named(tmp_path: Path) -> None:
+    parquet(tmp_path / "a.parquet", body=["x", None], number=[1, 2])
+    assert "a.parquet: there is no column text; data.field can be body, number." in fails(tmp_path)
+    assert "a.parquet: column number holds no text but int64" in fails(tmp_path, field="number")
+    assert "a.parquet: row 2: column body is empty (null)" in fails(tmp_path, field="body")
+    (tmp_path / "a.parquet").write_bytes(b"PAR1 no PAR1")
+    assert "a.parquet is no parquet file" in fails(tmp_path)
+
+
+def test_damaged_compression_is_named(tmp_path: Path) -> None:
+    content = os.urandom(300_000).hex().encode()
+    for name, packed in (
+        ("a.txt.gz", gzip.compress(content)),
+        ("a.txt.zst", zstandard.ZstdCompressor(write_checksum=True).compress(content)),
+    ):
+        path = tmp_path / name
+        path.write_bytes(packed[:-5])
+        assert f"{path} ends in the middle of its compressed data" in fails(path)
+        path.write_bytes(b"no compressed data")
+        assert f"{path} cannot be decompressed" in fails(path)
+        path.write_bytes(packed[:1000] + b"damage" + packed[1006:])
+        assert f"{path} cannot be decompressed" in fails(path)
+
+
+def test_errors_is_checked() -> None:
+    with pytest.raises(ValueError, match=r"data\.errors=ignore must be strict or replace"):
+        Text(path="x", errors="ignore")

@@ -1,0 +1,139 @@
+"""Every tokenizer gives back the text it was given, and pieces cut where it says give the ids of the whole."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from gptkit.data.built import Chunk
+from gptkit.data.pieces import pieces
+from gptkit.errors import CheckpointError, DataError
+from gptkit.tokenizer import BPE, GPT2, Bytes, Char, Tokenizer
+from gptkit.tokenizer.built import END_OF_TEXT, BuiltTokenizer
+
+WORDS = [
+    *(
+        "The the don't we'll I'VE x 1984 3.14 ½ naïve Straße Ελλάδα 日本語 中文 です 한국어 🙂 👩\u200d👧 e\u0301 … -- _ a_b { }} ' 's".split()
+    ),
+    *("\u0000", "\u200b", "\u180e", "\uff0c", "。", "\uff01", "<|endoftext|>", "<|", "|>"),
+]
+SPACES = [
+    *[" "] * 4,
+    "  ",
+    "   ",
+    "\n",
+    "\n\n",
+    " \n",
+    "\r\n",
+    "\t",
+    "\x0b",
+    "\x1c",
+    "\x1f",
+    "\u0085",
+    "\u00a0",
+    "\u2028",
+    "\u3000",
+    "",
+]
+
+
+def some_text(seed: int, words: int = 60) -> str:
+    draw = random.Random(seed)
+    return "".join(draw.choice(SPACES) + draw.choice(WORDS) for _ in range(words)) + draw.choice(SPACES)
+
+
+CORPUS = [some_text(seed, 200) for seed in range(20)]
+PARTS: list[Tokenizer] = [Bytes(), Char(), BPE(size=400), GPT2()]
+
+
+@pytest.fixture(scope="module", params=PARTS, ids=lambda part: part.name)
+def part_and_built(request: pytest.FixtureRequest) -> tuple[Tokenizer, BuiltTokenizer]:
+    return request.param, request.param.build(texts=[*CORPUS, "".join(WORDS) + "".join(SPACES)])
+
+
+@pytest.fixture
+def built(part_and_built: tuple[Tokenizer, BuiltTokenizer]) -> BuiltTokenizer:
+    return part_and_built[1]
+
+
+@pytest.mark.parametrize("seed", range(100, 130))
+def test_decoding_gives_the_text_back(built: BuiltTokenizer, seed: int) -> None:
+    text = some_text(seed)
+    ids = built.encode(text)
+    assert built.decode(ids) == text
+    assert all(0 <= token < built.size for token in ids)
+
+
+def test_batches_give_the_same_ids(built: BuiltTokenizer) -> None:
+    texts = [some_text(seed) for seed in range(200, 220)] + ["", "a"]
+    assert [ids.tolist() for ids in built.encode_batch(texts)] == [built.encode(text) for text in texts]
+
+
+def test_the_spelling_of_end_of_text_is_text(built: BuiltTokenizer) -> None:
+    ids = built.encode(f"a{END_OF_TEXT}b")
+    assert built.special["end_of_text"] not in ids
+    assert built.decode(ids) == f"a{END_OF_TEXT}b"
+    assert built.decode([*built.encode("a"), built.special["end_of_text"], *built.encode("b")]) == f"a{END_OF_TEXT}b"
+
+
+@pytest.mark.parametrize("seed", range(300, 340))
+def test_pieces_give_the_ids_of_the_whole(built: BuiltTokenizer, seed: int) -> None:
+    """Whatever the chunks in which the text arrives, and however short the pieces."""
+    draw = random.Random(seed)
+    text = some_text(seed, draw.choice([5, 80, 300]))
+    borders = sorted(draw.randrange(len(text) + 1) for _ in range(draw.randrange(6)))
+    chunks = [Chunk(text[begin:end], end == len(text)) for begin, end in zip([0, *borders], [*borders, len(text)], strict=True)]
+    chunks = [Chunk(chunk.text, number == len(chunks) - 1) for number, chunk in enumerate(chunks)]
+    cut = list(pieces(chunks, built.cut, size=draw.choice([1, 7, 50])))
+    assert "".join(piece.text for piece in cut) == text
+    assert [piece.last for piece in cut] == [False] * (len(cut) - 1) + [True]
+    assert [token for piece in cut for token in built.encode(piece.text)] == built.encode(text)
+
+
+def test_pieces_are_short_where_there_are_places_to_cut() -> None:
+    text = "some words. " * 5000
+    for part in (Bytes(), BPE(size=257)):
+        built = part.build(texts=[text])
+        assert max(len(piece.text) for piece in pieces([Chunk(text, True)], built.cut, size=100)) <= 100
+    japanese = "吾輩は猫である。名前はまだ無い。" * 500
+    assert max(len(piece.text) for piece in pieces([Chunk(japanese, True)], built.cut, size=100)) <= 100
+
+
+def test_saved_and_loaded_it_is_the_same(part_and_built: tuple[Tokenizer, BuiltTokenizer], tmp_path: Path) -> None:
+    part, built = part_and_built
+    built.save(tmp_path)
+    again = part.load(tmp_path)
+    text = some_text(7)
+    assert (again.fingerprint, again.size, again.special) == (built.fingerprint, built.size, built.special)
+    assert again.encode(text) == built.encode(text)
+
+
+def test_missing_torn_and_altered_files_are_named(part_and_built: tuple[Tokenizer, BuiltTokenizer], tmp_path: Path) -> None:
+    part, built = part_and_built
+    built.save(tmp_path)
+    for path in sorted(tmp_path.iterdir()):
+        content = path.read_bytes()
+        for harm in (None, content[: len(content) // 2], b"", b"[]", content.replace(b"a", b"b").replace(b"1", b"2")):
+            if harm is None:
+                path.unlink()
+            else:
+                path.write_bytes(harm)
+            with pytest.raises(CheckpointError) as caught:
+                part.load(tmp_path)
+            assert str(tmp_path) in str(caught.value) and "\n" not in str(caught.value)
+        path.write_bytes(content)
+    part.load(tmp_path)
+
+
+def test_half_of_a_surrogate_pair_is_refused(built: BuiltTokenizer) -> None:
+    with pytest.raises(DataError, match=r"U\+D800.* position 2"):
+        built.encode("ab\ud800")
+
+
+def test_equal_fingerprints_need_equal_ids() -> None:
+    texts = ["hello world, hello words", "another text"]
+    built = [part.build(texts=texts) for part in (Bytes(), Char(), BPE(size=257), BPE(size=260), GPT2())]
+    built.append(Char().build(texts=["hello"]))
+    assert len({each.fingerprint for each in built}) == len(built)
