@@ -157,6 +157,11 @@ class _WithoutInitialisation(TorchFunctionMode):
     """Leaves parameters as they were allocated: random numbers would only be overwritten, and take seconds for a large model."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if getattr(func, "__name__", "") in ("normal_", "uniform_", "trunc_normal_") and args and isinstance(args[0], Parameter):
-            return args[0]
-        return func(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        tensor = args[0] if args else kwargs.get("tensor")
+        if getattr(func, "__name__", "") in _DRAWING and isinstance(tensor, Parameter):
+            return tensor
+        return func(*args, **kwargs)
+
+
+_DRAWING = ("normal_", "uniform_", "trunc_normal_", "kaiming_uniform_", "kaiming_normal_", "xavier_uniform_", "xavier_normal_")

@@ -89,7 +89,7 @@ def cut_back(folder: Path, step: int) -> None:
         write_file(metrics, _text(list(rows[0]), [row for row in rows if int(row["step"]) <= step]))
     if samples.is_file():
         whole, _, _ = samples.read_text(encoding="utf-8").rpartition("\n")
-        kept = [line for line in whole.splitlines() if json.loads(line)["step"] <= step]
+        kept = [line for line in whole.split("\n") if line and json.loads(line)["step"] <= step]
         write_file(samples, "".join(f"{line}\n" for line in kept))
 
 

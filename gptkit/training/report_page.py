@@ -22,7 +22,8 @@ h2 { font-size: 1.15rem; margin: 2.25rem 0 .75rem; }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(8.5rem, 1fr)); gap: .75rem; }
 .tile, figure, .verdict, .sample, details { background: var(--card); border: 1px solid var(--grid); border-radius: .6rem; }
 .tile { padding: .7rem .9rem; }
-.tile b { display: block; font-size: 1.2rem; white-space: nowrap; font-weight: 600; line-height: 1.3; font-variant-numeric: tabular-nums; }
+.tile b { display: block; font-size: 1.1rem; white-space: nowrap;
+  font-weight: 600; line-height: 1.3; font-variant-numeric: tabular-nums; }
 .tile span { color: var(--muted); font-size: .85rem; }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(18.5rem, 100%), 1fr)); gap: .75rem; }
 figure { margin: 0; padding: .8rem .8rem .4rem; min-width: 0; }

@@ -1,0 +1,126 @@
+import torch
+
+from gptkit.training.device_peaks import compute_dtype, device_name, listed_peak, measured_flops, peak
+from gptkit.training.progress import duration
+from gptkit.training.speed import SpeedMeter, peak_memory_bytes, utilisation
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_the_warm_up_does_not_count() -> None:
+    clock = Clock()
+    meter = SpeedMeter(clock=clock)
+    meter.start(0)
+    clock.now += 50
+    assert meter.mark(1000) == 20
+    assert meter.tokens_per_second == 20  # there is nothing better yet
+    clock.now += 10
+    assert meter.mark(2000) == 100
+    assert meter.tokens_per_second == 100
+    assert meter.wall_seconds == 60
+
+
+def test_validation_saving_and_samples_do_not_count() -> None:
+    clock = Clock()
+    meter = SpeedMeter(spent=7.0, clock=clock)
+    meter.start(0)
+    clock.now += 1
+    meter.mark(100)
+    clock.now += 4
+    with meter.paused():
+        clock.now += 30
+        with meter.paused():
+            clock.now += 30
+    clock.now += 6
+    assert meter.mark(1100) == 100
+    assert meter.wall_seconds == 7 + 1 + 4 + 60 + 6
+
+
+def test_a_hiccup_does_not_change_the_figure() -> None:
+    clock = Clock()
+    meter = SpeedMeter(clock=clock)
+    meter.start(0)
+    tokens = 0
+    for seconds in (9, 1, 1, 50, 1, 2):
+        clock.now += seconds
+        tokens += 100
+        meter.mark(tokens)
+    assert meter.tokens_per_second == 100
+
+
+def test_nothing_is_claimed_before_something_was_measured() -> None:
+    meter = SpeedMeter()
+    assert meter.tokens_per_second is None
+    assert meter.mark(10) is None
+    assert meter.wall_seconds == 0
+
+
+def test_utilisation_is_the_papers_example() -> None:
+    """PaLM, table 3 and appendix B: 238.3K tokens per second of the 540B model on 6144 TPU v4 chips is 46.2%."""
+    parameters, layers, heads, head_size, context = 540.35e9, 118, 48, 256, 2048
+    per_token = 6 * parameters + 12 * layers * heads * head_size * context
+    assert round(utilisation(238_300, per_token, 275e12, devices=6144), 3) == 0.462
+
+
+def test_peaks_by_the_name_that_the_driver_reports() -> None:
+    bf16, fp32 = torch.bfloat16, torch.float32
+    expected = {
+        "NVIDIA A100-SXM4-80GB": 312e12,
+        "NVIDIA H100 80GB HBM3": 989e12,
+        "NVIDIA H100 PCIe": 756e12,
+        "NVIDIA H200": 989e12,
+        "Tesla V100-SXM2-32GB": 125e12,
+        "Tesla T4": 65e12,
+        "NVIDIA GeForce RTX 4090": 165.2e12,
+        "NVIDIA L4": 121e12,
+        "NVIDIA L40S": 362e12,
+    }
+    for name, flops in expected.items():
+        found = listed_peak(name, bf16, tf32=False)
+        assert found is not None
+        assert found.flops == flops, name
+    plain, rounded = listed_peak("NVIDIA A100-SXM4-80GB", fp32, tf32=False), listed_peak("NVIDIA A100-SXM4-80GB", fp32, tf32=True)
+    assert plain is not None
+    assert rounded is not None
+    assert (plain.flops, rounded.flops) == (19.5e12, 156e12)
+    v100 = listed_peak("Tesla V100-SXM2-32GB", fp32, tf32=True)
+    assert v100 is not None
+    assert v100.flops == 15.7e12  # has no tf32
+    assert listed_peak("Some new device", bf16, tf32=False) is None
+
+
+def test_a_processor_is_measured_in_the_dtype_of_the_run_once() -> None:
+    found = peak(torch.device("cpu"), "32-true")
+    assert found is not None
+    assert 1e8 < found.flops < 1e15
+    assert "fp32" in found.source
+    assert "measured" in found.source
+    assert measured_flops(torch.float32) == found.flops
+    assert device_name(torch.device("cpu"))
+
+
+def test_the_dtype_of_matrix_products() -> None:
+    expected = {"bf16-mixed": torch.bfloat16, "bf16-true": torch.bfloat16, "16-mixed": torch.float16, "32-true": torch.float32}
+    assert {name: compute_dtype(name) for name in expected} == expected
+
+
+def test_peak_memory_includes_what_the_process_holds() -> None:
+    before = peak_memory_bytes()
+    held = torch.ones(64 << 20, dtype=torch.uint8)
+    assert peak_memory_bytes() >= max(before, held.nbytes)
+
+
+def test_durations_in_words() -> None:
+    assert [duration(s) for s in (0, 59.6, 200, 7500, 90_000 + 7200)] == [
+        "0 s",
+        "1 min 00 s",
+        "3 min 20 s",
+        "2 h 05 min",
+        "1 d 03 h",
+    ]
