@@ -84,11 +84,11 @@ def generate(
         DataError: a prompt is longer than the model's context.
     """
     drawing = Drawing(max_new_tokens, temperature, top_k, top_p, tuple(stop), seed)
-    found: list[list[Continuation]] = [[] for _ in prompts]
+    found: dict[tuple[int, int], Continuation] = {}  # in the order in which they end
     for piece in _decode(model, tokenizer, prompts, drawing, samples=samples, batch=batch, live=False):
         if piece.finished is not None:
-            found[piece.prompt].append(piece.finished)
-    return found
+            found[piece.prompt, piece.sample] = piece.finished
+    return [[found[prompt, sample] for sample in range(samples)] for prompt in range(len(prompts))]
 
 
 def stream(

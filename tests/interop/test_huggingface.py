@@ -1,0 +1,196 @@
+import json
+import pickle
+import warnings
+
+import pytest
+import torch
+
+from gptkit.attention import Alternating, Banded, Dense
+from gptkit.errors import CheckpointError, ConfigError
+from gptkit.generation import generate
+from gptkit.interop.huggingface import export_gpt2, import_gpt2
+from gptkit.model import GPT
+from gptkit.tokenizer.bpe import BuiltBPE
+from gptkit.tokenizer.built import BuiltTokenizer
+from gptkit.tokenizer.bytes import BuiltBytes
+from gptkit.tokenizer.char import BuiltChar
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    transformers = pytest.importorskip("transformers")
+transformers.utils.logging.disable_progress_bar()
+transformers.utils.logging.set_verbosity_error()
+
+TEXT = "Hello wörld, it's 3.14\n\n  ok  € 😀 done\r\n\ttab, and  more.  "
+TOKENIZERS = {
+    "bytes": BuiltBytes(),
+    "char": BuiltChar("".join(sorted(set(TEXT)))),
+    "bpe": BuiltBPE.learn([TEXT * 3], size=300),
+}
+
+
+def build(tokenizer: BuiltTokenizer, attention=None, **settings):
+    torch.manual_seed(0)
+    part = GPT(**({"layers": 2, "heads": 2, "width": 16, "context": 24} | settings))
+    model = part.build(attention=attention or Dense(), vocabulary=tokenizer.size).eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.add_((0.6 if name.startswith(("wte", "wpe", "head")) else 0.2) * torch.randn_like(parameter))
+    return model
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("tokenizer", TOKENIZERS.values(), ids=TOKENIZERS)
+def test_transformers_reads_what_is_exported_and_goes_on_in_the_same_way(tmp_path, tokenizer, tied):
+    model = build(tokenizer, tied=tied)
+    assert export_gpt2(model, tokenizer, tmp_path) == []
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(tmp_path).eval()
+    assert type(theirs) is transformers.GPT2LMHeadModel
+    tokens = torch.randint(0, tokenizer.size, (3, 24))
+    with torch.inference_mode():
+        torch.testing.assert_close(theirs(tokens).logits, model.logits(model(tokens)), rtol=0, atol=1e-5)
+
+    read = transformers.AutoTokenizer.from_pretrained(tmp_path)
+    assert read(TEXT)["input_ids"] == tokenizer.encode(TEXT)
+    assert read.decode(tokenizer.encode(TEXT)) == TEXT
+    assert (len(read), read.eos_token_id) == (tokenizer.size, tokenizer.special["end_of_text"])
+
+    (ours,) = generate(model, tokenizer, ["it's"], max_new_tokens=12, temperature=0)
+    asked = read("it's", return_tensors="pt")
+    whole = theirs.generate(**asked, max_new_tokens=12, do_sample=False, pad_token_id=read.eos_token_id)[0].tolist()
+    following = [token for token in whole[asked["input_ids"].shape[1] :] if token != read.eos_token_id]
+    assert ours[0].tokens == following
+
+
+@pytest.mark.parametrize("tokenizer", TOKENIZERS.values(), ids=TOKENIZERS)
+def test_what_is_exported_comes_back_as_it_was(tmp_path, tokenizer):
+    model = build(tokenizer, Banded(window=24), dropout=0.1)  # a band as wide as the context is dense
+    export_gpt2(model, tokenizer, tmp_path)
+    found = import_gpt2(str(tmp_path))
+    assert found.model == GPT(layers=2, heads=2, width=16, context=24, dropout=0.1)
+    assert found.attention == Dense()
+    assert found.tokenizer.fingerprint == tokenizer.fingerprint
+    saved = tmp_path / "saved"
+    saved.mkdir()
+    found.tokenizer.save(saved)
+    assert found.tokenizer_part.load(saved).fingerprint == tokenizer.fingerprint
+    state = model.state_dict()
+    assert found.state.keys() == state.keys()
+    assert all(torch.equal(found.state[name], tensor) for name, tensor in state.items())
+
+
+@pytest.mark.parametrize("form", ["whole", "shards", "pickle", "bare names", "bfloat16", "padded"])
+@pytest.mark.parametrize("tied", [True, False])
+def test_models_of_transformers_are_read_and_compute_the_same(tmp_path, form, tied):
+    tokenizer = TOKENIZERS["bpe"]
+    export_gpt2(build(tokenizer), tokenizer, tmp_path)  # for its tokenizer
+    (tmp_path / "model.safetensors").unlink()
+    rows = -(-tokenizer.size // 64) * 64 if form == "padded" else tokenizer.size
+    config = transformers.GPT2Config(
+        vocab_size=rows, n_positions=32, n_embd=24, n_layer=2, n_head=3, tie_word_embeddings=tied, bos_token_id=1, eos_token_id=1
+    )
+    torch.manual_seed(3)
+    theirs = transformers.GPT2LMHeadModel(config).eval()
+    with torch.no_grad():
+        for parameter in theirs.parameters():
+            parameter.add_(0.2 * torch.randn_like(parameter))
+    if form == "bfloat16":
+        theirs = theirs.bfloat16()
+    theirs.save_pretrained(tmp_path, max_shard_size="20kB" if form == "shards" else "1GB")
+    theirs = theirs.float()
+    assert (tmp_path / "model.safetensors.index.json").exists() == (form == "shards")
+    if form == "pickle":
+        (tmp_path / "model.safetensors").unlink()
+        state = {name: tensor for name, tensor in theirs.state_dict().items() if tied is False or name != "lm_head.weight"}
+        torch.save(state, tmp_path / "pytorch_model.bin")
+    if form == "bare names":  # as the oldest files of the hub, their masks included
+        from safetensors.torch import load_file, save_file
+
+        state = load_file(tmp_path / "model.safetensors")
+        state = {name.removeprefix("transformer."): tensor for name, tensor in state.items()}
+        save_file(state | {"h.0.attn.bias": torch.ones(1, 1, 32, 32)}, tmp_path / "model.safetensors")
+
+    found = import_gpt2(str(tmp_path))
+    model = found.model.build(attention=found.attention, vocabulary=found.tokenizer.size).eval()
+    model.load_state_dict(found.state)
+    tokens = torch.randint(0, tokenizer.size, (2, 32))
+    with torch.inference_mode():
+        expected = theirs(tokens).logits[..., : tokenizer.size]
+        torch.testing.assert_close(model.logits(model(tokens)), expected, rtol=0, atol=1e-5)
+
+
+class Morse(BuiltTokenizer):
+    """A stranger's tokenizer."""
+
+    size, special, fingerprint = 257, {"end_of_text": 256}, ""
+
+    def encode(self, text):
+        return [ord(character) for character in text]
+
+    def decode(self, ids):
+        return "".join(map(chr, ids))
+
+    def encode_batch(self, texts):
+        raise NotImplementedError
+
+    def save(self, folder):
+        raise NotImplementedError
+
+
+def test_a_tokenizer_of_another_kind_is_named_as_lacking(tmp_path):
+    (sentence,) = export_gpt2(build(Morse()), Morse(), tmp_path)
+    assert "Morse" in sentence
+    assert (tmp_path / "model.safetensors").exists()
+    with pytest.raises(CheckpointError, match="has no tokenizer"):
+        import_gpt2(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"norm": "post"}, "model.norm=post"), ({"attention": Alternating(window=8)}, "layer 1 has BuiltBanded")],
+)
+def test_what_the_format_cannot_express_is_refused(tmp_path, change, message):
+    with pytest.raises(ConfigError, match=message):
+        export_gpt2(build(TOKENIZERS["bytes"], **change), TOKENIZERS["bytes"], tmp_path)
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model_type": "llama"}, "model_type=llama is not supported"),
+        ({"activation_function": "relu"}, "activation_function=relu is not supported; it must be gelu_new"),
+        ({"n_inner": 10}, "n_inner=10"),
+        ({"scale_attn_by_inverse_layer_idx": True}, "scale_attn_by_inverse_layer_idx=True"),
+        ({"vocab_size": 300}, "the model has 300 tokens, its tokenizer 257"),
+    ],
+)
+def test_models_that_gpt_does_not_compute_are_refused(tmp_path, change, message):
+    export_gpt2(build(TOKENIZERS["bytes"]), TOKENIZERS["bytes"], tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | change))
+    with pytest.raises(CheckpointError, match=message):
+        import_gpt2(str(tmp_path))
+
+
+def test_files_that_are_missing_torn_or_unsafe_are_named(tmp_path):
+    with pytest.raises(CheckpointError, match="there is no such folder"):
+        import_gpt2(str(tmp_path / "nowhere"))
+    with pytest.raises(CheckpointError, match=r"config\.json is missing"):
+        import_gpt2(str(tmp_path))
+    export_gpt2(build(TOKENIZERS["bytes"]), TOKENIZERS["bytes"], tmp_path)
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(CheckpointError, match=r"model\.safetensors cannot be read"):
+        import_gpt2(str(tmp_path))
+    weights.unlink()
+    with pytest.raises(CheckpointError, match="has no weights"):
+        import_gpt2(str(tmp_path))
+    (tmp_path / "pytorch_model.bin").write_bytes(pickle.dumps({"a": Harmful()}))
+    with pytest.raises(CheckpointError, match=r"pytorch_model\.bin is torn, or a pickle with more than tensors"):
+        import_gpt2(str(tmp_path))
+
+
+class Harmful:
+    def __reduce__(self):
+        return (pytest.fail, ("the pickle was run",))

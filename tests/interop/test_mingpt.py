@@ -1,0 +1,78 @@
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from gptkit.attention import Dense
+from gptkit.errors import CheckpointError
+from gptkit.interop.mingpt import from_mingpt
+
+LAYERS, HEADS, WIDTH, VOCABULARY, CONTEXT = 2, 3, 12, 7, 11
+
+
+def mingpt_state(*, biases: bool) -> dict[str, torch.Tensor]:
+    """Random weights under minGPT's names, in the orientation of nn.Linear."""
+    shapes: dict[str, tuple[int, ...]] = {
+        "transformer.wte.weight": (VOCABULARY, WIDTH),
+        "transformer.wpe.weight": (CONTEXT, WIDTH),
+        "lm_head.weight": (VOCABULARY, WIDTH),
+    }
+    for layer in range(LAYERS):
+        for name, rows, columns in [
+            ("attn.c_attn", 3 * WIDTH, WIDTH),
+            ("attn.c_proj", WIDTH, WIDTH),
+            ("mlp.c_fc", 4 * WIDTH, WIDTH),
+            ("mlp.c_proj", WIDTH, 4 * WIDTH),
+        ]:
+            shapes[f"transformer.h.{layer}.{name}.weight"] = (rows, columns)
+            shapes[f"transformer.h.{layer}.{name}.bias"] = (rows,)
+        for name in ("ln_1", "ln_2"):
+            shapes[f"transformer.h.{layer}.{name}.weight"] = shapes[f"transformer.h.{layer}.{name}.bias"] = (WIDTH,)
+    shapes["transformer.ln_f.weight"] = shapes["transformer.ln_f.bias"] = (WIDTH,)
+    torch.manual_seed(0)
+    state = {name: 0.5 * torch.randn(shape) for name, shape in shapes.items()}
+    return {name: tensor for name, tensor in state.items() if biases or not name.endswith(".bias")}
+
+
+def plain_mingpt(state: dict[str, torch.Tensor], tokens: torch.Tensor) -> torch.Tensor:
+    """Logits (T, V) of one sequence, as minGPT computes them."""
+
+    def get(name: str) -> tuple[torch.Tensor, torch.Tensor | None]:
+        return state[f"transformer.{name}.weight"], state.get(f"transformer.{name}.bias")
+
+    t = len(tokens)
+    x = state["transformer.wte.weight"][tokens] + state["transformer.wpe.weight"][:t]
+    for layer in range(LAYERS):
+        q, k, v = F.linear(F.layer_norm(x, (WIDTH,), *get(f"h.{layer}.ln_1")), *get(f"h.{layer}.attn.c_attn")).chunk(3, -1)
+        heads = []
+        for part in torch.arange(WIDTH).chunk(HEADS):
+            scores = q[:, part] @ k[:, part].T / math.sqrt(WIDTH // HEADS)
+            heads.append(scores.masked_fill(torch.ones(t, t).triu(1) == 1, -math.inf).softmax(-1) @ v[:, part])
+        x = x + F.linear(torch.cat(heads, -1), *get(f"h.{layer}.attn.c_proj"))
+        u = F.linear(F.layer_norm(x, (WIDTH,), *get(f"h.{layer}.ln_2")), *get(f"h.{layer}.mlp.c_fc"))
+        gelu = 0.5 * u * (1 + torch.tanh(math.sqrt(2 / math.pi) * (u + 0.044715 * u**3)))
+        x = x + F.linear(gelu, *get(f"h.{layer}.mlp.c_proj"))
+    return F.layer_norm(x, (WIDTH,), *get("ln_f")) @ state["lm_head.weight"].T
+
+
+@pytest.mark.parametrize("biases", [True, False])
+@pytest.mark.parametrize("tied", [True, False])
+def test_models_of_mingpt_and_nanogpt_compute_the_same(biases, tied):
+    state = mingpt_state(biases=biases)
+    if tied:
+        state["lm_head.weight"] = state["transformer.wte.weight"]
+    masks = {f"transformer.h.{layer}.attn.bias": torch.ones(1, 1, CONTEXT, CONTEXT).tril() for layer in range(LAYERS)}
+    saved = {f"_orig_mod.{name}": tensor for name, tensor in (state | masks).items()}
+    settings, vocabulary, weights = from_mingpt(saved, heads=HEADS)
+    assert (settings.layers, settings.width, settings.context, settings.tied) == (LAYERS, WIDTH, CONTEXT, tied)
+    model = settings.build(attention=Dense(), vocabulary=vocabulary).eval()
+    model.load_state_dict(weights)
+    tokens = torch.randint(0, VOCABULARY, (CONTEXT,))
+    with torch.inference_mode():
+        torch.testing.assert_close(model.logits(model(tokens[None]))[0], plain_mingpt(state, tokens), rtol=0, atol=1e-5)
+
+
+def test_a_weight_of_another_model_is_named():
+    with pytest.raises(CheckpointError, match=r"model\.layers\.0\.w is no weight"):
+        from_mingpt({"model.layers.0.w": torch.zeros(1)}, heads=1)
