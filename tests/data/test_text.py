@@ -136,9 +136,8 @@ def test_a_large_file_that_changes_gets_a_new_fingerprint(tmp_path: Path, monkey
 
 def test_what_is_not_there_is_named_with_its_neighbour(tmp_path: Path) -> None:
     (tmp_path / "shakespeare.txt").write_text("x")
-    assert re.search(
-        r"shakspeare\.txt: there is no such file or folder\. Did you mean shakespeare\.txt\?", fails(tmp_path / "shakspeare.txt")
-    )
+    message = fails(tmp_path / "shakspeare.txt")
+    assert "shakspeare.txt: there is no such file or folder. Did you mean shakespeare.txt?" in message
     assert "nothing matches" in fails(tmp_path / "*.md")
     assert "there is no such file or folder" in fails(tmp_path / "no" / "such.txt")
 

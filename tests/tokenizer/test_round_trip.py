@@ -14,28 +14,13 @@ from gptkit.tokenizer import BPE, GPT2, Bytes, Char, Tokenizer
 from gptkit.tokenizer.built import END_OF_TEXT, BuiltTokenizer
 
 WORDS = [
-    *(
-        "The the don't we'll I'VE x 1984 3.14 ½ naïve Straße Ελλάδα 日本語 中文 です 한국어 🙂 👩\u200d👧 e\u0301 … -- _ a_b { }} ' 's".split()
-    ),
-    *("\u0000", "\u200b", "\u180e", "\uff0c", "。", "\uff01", "<|endoftext|>", "<|", "|>"),
+    *("The", "the", "don't", "we'll", "I'VE", "x", "1984", "3.14", "½", "naïve", "Straße", "Ελλάδα", "日本語", "中文", "です"),
+    *("한국어", "🙂", "👩\u200d👧", "e\u0301", "…", "--", "_", "a_b", "{", "}}", "'", "'s", "\uff0c", "。", "\uff01"),
+    *("\u0000", "\u200b", "\u180e", "<|endoftext|>", "<|", "|>"),
 ]
 SPACES = [
-    *[" "] * 4,
-    "  ",
-    "   ",
-    "\n",
-    "\n\n",
-    " \n",
-    "\r\n",
-    "\t",
-    "\x0b",
-    "\x1c",
-    "\x1f",
-    "\u0085",
-    "\u00a0",
-    "\u2028",
-    "\u3000",
-    "",
+    *(" ", " ", " ", " ", "  ", "   ", "\n", "\n\n", " \n", "\r\n", "\t"),
+    *("\x0b", "\x1c", "\x1f", "\u0085", "\u00a0", "\u2028", "\u3000", ""),
 ]
 
 

@@ -1,0 +1,103 @@
+"""How fast text becomes token shards, against the tokenizers library alone on the same text, and how much memory that takes.
+
+    python benchmarks/tokenise.py                        the embedded speeches with GPT-2's tokenizer
+    python benchmarks/tokenise.py --text books/ --rounds 5
+
+Rates are megabytes of UTF-8 a second, medians of rounds in which both take turns: `library` is one call of `encode_batch_fast` on
+all documents, text in memory, ids left where they are; `shards` reads the files, encodes, and writes shards to a temporary folder,
+synced to the disk. Memory is the peak of a process of its own that tokenises the corpus as one file, and four times it as one file.
+Prints JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from gptkit.data import Sotu, Text
+from gptkit.data.built import BuiltData
+from gptkit.data.tokenise import write_shards
+from gptkit.tokenizer.gpt2 import official
+
+
+def source(path: str | None) -> BuiltData:
+    return Sotu().build() if path is None else Text(path=path).build()
+
+
+def seconds_of_library(documents: list[str]) -> float:
+    library = official("auto").library
+    began = time.perf_counter()
+    encodings = library.encode_batch_fast(documents, add_special_tokens=False)
+    took = time.perf_counter() - began
+    del encodings
+    return took
+
+
+def seconds_of_shards(path: str | None) -> float:
+    tokenizer = official("auto")
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        write_shards(Path(folder), source(path), "train", tokenizer)
+        return time.perf_counter() - began
+
+
+def peak_bytes(path: Path) -> int:
+    """Of a process that only tokenises this file."""
+    command = [sys.executable, __file__, "--memory-of", str(path)]
+    return int(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+
+
+def tokenise_and_print_peak(path: str) -> None:
+    seconds_of_shards(path)
+    unit = 1 if sys.platform == "darwin" else 1024
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
+
+
+def measure(path: str | None, rounds: int) -> dict[str, object]:
+    documents = [chunk for chunk in source(path).texts() if chunk]
+    text = "\n".join(documents).encode()
+    library, shards = [], []
+    for _ in range(rounds):
+        library.append(seconds_of_library(documents))
+        shards.append(seconds_of_shards(path))
+    megabytes = sum(len(document.encode()) for document in documents) / 1e6
+    with tempfile.TemporaryDirectory() as folder:
+        once, four_times = Path(folder, "once.txt"), Path(folder, "four_times.txt")
+        once.write_bytes(text)
+        four_times.write_bytes((text + b"\n") * 4)
+        peaks = peak_bytes(once), peak_bytes(four_times)
+    rates = {name: megabytes / statistics.median(taken) for name, taken in (("library", library), ("shards", shards))}
+    return {
+        "megabytes": round(megabytes, 2),
+        "cores": os.cpu_count(),
+        "rounds": rounds,
+        "library_megabytes_per_second": round(rates["library"], 3),
+        "shards_megabytes_per_second": round(rates["shards"], 3),
+        "shards_of_library": round(rates["shards"] / rates["library"], 3),
+        "peak_megabytes_once": round(peaks[0] / 1e6, 1),
+        "peak_megabytes_four_times": round(peaks[1] / 1e6, 1),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--text", help="a file, glob or folder; without it the embedded speeches")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--memory-of", help=argparse.SUPPRESS)
+    wanted = parser.parse_args()
+    if wanted.memory_of:
+        tokenise_and_print_peak(wanted.memory_of)
+    else:
+        print(json.dumps(measure(wanted.text, wanted.rounds), indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,237 @@
+"""Text to token shards: the ids of a slow encoding, found again, made again when harmed, by any number of processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from gptkit.data import Text
+from gptkit.data.built import BuiltData
+from gptkit.data.shards import Shards, shard_type
+from gptkit.data.tokenise import tokenised
+from gptkit.errors import DataError
+from gptkit.records import Document
+from gptkit.tokenizer import BPE, Bytes, Char
+from gptkit.tokenizer.built import BuiltTokenizer
+from gptkit.tokenizer.bytes import BuiltBytes
+
+
+class Documents(BuiltData):
+    """Texts from a list."""
+
+    def __init__(self, texts: Sequence[str], fingerprint: str = "documents") -> None:
+        self._texts, self.fingerprint = texts, fingerprint
+
+    def records(self, split: str) -> Iterator[Document]:
+        return map(Document, self._texts)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("GPTKIT_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "shards"
+
+
+def ids_of(shards: Shards) -> list[int]:
+    return [token for part in shards.parts for token in part.tolist()]
+
+
+def slowly(texts: Sequence[str], tokenizer: BuiltTokenizer) -> tuple[list[int], list[int]]:
+    """One document after the other, each followed by end-of-text; and where they end."""
+    ids: list[int] = []
+    ends = []
+    for text in filter(None, texts):
+        ids += [*tokenizer.encode(text), tokenizer.special["end_of_text"]]
+        ends.append(len(ids))
+    return ids, ends
+
+
+def some_documents() -> list[str]:
+    draw = random.Random(0)
+    words = ["alpha", "beta", " ", "\n\n", "  ", "don't", "é🙂", "12", "-", ". "]
+    lengths = [0, 1, 3, 10_000, 200, 0, *(draw.randrange(400) for _ in range(100)), 20_000, 0]
+    return ["".join(draw.choices(words, k=length)) for length in lengths]
+
+
+@pytest.mark.parametrize("part", [Bytes(), Char(), BPE(size=500)], ids=lambda part: part.name)
+@pytest.mark.parametrize("shard_tokens", [1000, 1 << 20])
+def test_shards_hold_the_ids_of_a_slow_encoding(part: Any, shard_tokens: int) -> None:
+    texts = some_documents()
+    tokenizer = part.build(texts=texts)
+    shards = tokenised(Documents(texts), "train", tokenizer, shard_tokens=shard_tokens)
+    ids, ends = slowly(texts, tokenizer)
+    assert ids_of(shards) == ids
+    assert shards.ends.tolist() == ends
+    assert len(shards) == len(ids)
+    assert all(len(part) == shard_tokens for part in shards.parts[:-1]) and 0 < len(shards.parts[-1]) <= shard_tokens
+    assert {part.dtype for part in shards.parts} == {np.dtype("uint16")}
+
+
+def test_large_files_hold_the_ids_of_a_slow_encoding(tmp_path: Path) -> None:
+    """A file of several blocks is one document, however it is read."""
+    text = "".join(some_documents()) * 8
+    assert len(text.encode()) > 1.2 * (1 << 20)
+    (tmp_path / "a.txt").write_text(text, encoding="utf-8", newline="")
+    tokenizer = BPE(size=300).build(texts=[text[:100_000]])
+    shards = tokenised(Text(path=str(tmp_path / "a.txt")).build(), "train", tokenizer)
+    assert (ids_of(shards), shards.ends.tolist()) == slowly([text], tokenizer)
+
+
+def test_text_is_tokenised_once(cache: Path) -> None:
+    class Counting(BuiltBytes):
+        calls = 0
+
+        def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.uint32]]:
+            Counting.calls += 1
+            return super().encode_batch(texts)
+
+    for _ in range(3):
+        tokenised(Documents(["a"]), "train", Counting())
+    assert Counting.calls == 1
+    tokenised(Documents(["b"], fingerprint="others"), "train", Counting())
+    tokenised(Documents(["b"]), "validation", Counting())
+    tokenised(Documents(["b"]), "train", Char().build(texts=["b"]))
+    assert len([path for path in cache.iterdir() if path.is_dir()]) == 4
+
+
+@pytest.mark.parametrize("file", ["tokens-00000.bin", "tokens-00002.bin", "documents.bin", "index.json"])
+@pytest.mark.parametrize("harm", ["gone", "short", "empty", "altered"])
+def test_harmed_shards_are_made_again(cache: Path, file: str, harm: str) -> None:
+    data, tokenizer = Documents(["some text", "and more"] * 50), Bytes().build(texts=[])
+    expected = ids_of(tokenised(data, "train", tokenizer, shard_tokens=300))
+    (path,) = cache.glob(f"*/{file}")
+    content = path.read_bytes()
+    if harm == "gone":
+        path.unlink()
+    else:
+        path.write_bytes({"short": content[:-1], "empty": b"", "altered": b"\x07" + content[1:]}[harm])
+    again = tokenised(data, "train", tokenizer, shard_tokens=300)
+    assert ids_of(again) == expected
+    assert len(again.ends) == 100
+    assert sorted(each.name for each in cache.iterdir() if each.is_dir()) == [path.parent.name]
+
+
+def test_copied_shards_are_taken(cache: Path) -> None:
+    """A copy has other times of change; its content is compared."""
+    data, tokenizer = Documents(["some text"]), Bytes().build(texts=[])
+    tokenised(data, "train", tokenizer)
+    (path,) = cache.glob("*/tokens-00000.bin")
+    os.utime(path, ns=(0, 0))
+    inode = path.stat().st_ino
+    tokenised(data, "train", tokenizer)
+    assert path.stat().st_ino == inode
+
+
+def test_an_error_on_the_way_leaves_nothing(cache: Path) -> None:
+    class Failing(Documents):
+        def records(self, split: str) -> Iterator[Document]:
+            yield from map(Document, ["x" * 1_000_000] * 5)
+            raise DataError("a.txt:7: bad")
+
+    with pytest.raises(DataError, match=r"a\.txt:7: bad"):
+        tokenised(Failing([]), "train", Bytes().build(texts=[]))
+    assert not [path for path in cache.iterdir() if path.is_dir()]
+
+
+def test_no_text_is_an_error() -> None:
+    for texts in ([], ["", ""]):
+        with pytest.raises(DataError, match="the corpus is empty: the train split holds no text"):
+            tokenised(Documents(texts), "train", Bytes().build(texts=[]))
+
+
+def test_a_full_disk_is_named(cache: Path) -> None:
+    """A limit on the size of files stands in for the disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))
+    try:
+        with pytest.raises(DataError, match=r"cannot keep token shards in .*shards \(File too large\).*GPTKIT_CACHE"):
+            tokenised(Documents(["x" * 1000] * 1000), "train", Bytes().build(texts=[]))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not [path for path in cache.iterdir() if path.is_dir()]
+
+
+def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("GPTKIT_CACHE", str(tmp_path / "file"))
+    with pytest.raises(DataError, match=r"cannot keep token shards in .*GPTKIT_CACHE"):
+        tokenised(Documents(["x"]), "train", Bytes().build(texts=[]))
+
+
+def test_ids_that_do_not_fit_are_errors() -> None:
+    assert (shard_type(65536), shard_type(65537), shard_type(1 << 32)) == (np.uint16, np.uint32, np.uint32)
+    with pytest.raises(DataError, match="does not fit the shards' widest type"):
+        shard_type((1 << 32) + 1)
+
+    class Lying(BuiltBytes):
+        def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.uint32]]:
+            return [np.array([65536 + 7], dtype=np.uint32) for _ in texts]
+
+    with pytest.raises(DataError, match="id 65543, which is not below its size 257"):
+        tokenised(Documents(["x"]), "train", Lying())
+
+
+def test_large_vocabularies_take_four_bytes() -> None:
+    class Large(BuiltBytes):
+        def __init__(self) -> None:
+            super().__init__()
+            self.size, self.special, self.fingerprint = 70_000, {"end_of_text": 69_999}, "large"
+
+    shards = tokenised(Documents(["ab", "c"]), "train", Large())
+    assert ids_of(shards) == [97, 98, 69_999, 99, 69_999]
+    assert shards.parts[0].dtype == np.uint32
+
+
+WRITER = """
+import sys, time
+from gptkit.data.built import BuiltData
+from gptkit.data.tokenise import tokenised
+from gptkit.records import Document
+from gptkit.tokenizer.bytes import BuiltBytes
+
+class Slow(BuiltData):
+    fingerprint = "documents"
+    def records(self, split):
+        for number in range(200):
+            yield Document(f"{number} " * 4000)
+            if number == 100:
+                print("half", flush=True)
+                time.sleep(float(sys.argv[1]))
+
+print(len(tokenised(Slow(), "train", BuiltBytes(), shard_tokens=100_000)), flush=True)
+"""
+
+
+def writer(seconds: float) -> subprocess.Popen[str]:
+    return subprocess.Popen([sys.executable, "-c", WRITER, str(seconds)], stdout=subprocess.PIPE, text=True)
+
+
+@pytest.mark.process
+def test_killed_and_competing_writers_do_no_harm(cache: Path) -> None:
+    texts = [f"{number} " * 4000 for number in range(200)]
+    tokenizer = Bytes().build(texts=[])
+    with writer(600) as killed:
+        assert killed.stdout is not None and killed.stdout.readline() == "half\n"
+        killed.send_signal(signal.SIGKILL)
+    assert [path.name for path in cache.iterdir() if ".draft-" in path.name]
+    with writer(0.3) as first, writer(0.3) as second:
+        said = [process.communicate()[0].split() for process in (first, second)]
+    ids, ends = slowly(texts, tokenizer)
+    assert sorted(said, key=len) == [[str(len(ids))], ["half", str(len(ids))]]  # one of them waited for the other
+    shards = tokenised(Documents(texts), "train", tokenizer)
+    assert ids_of(shards) == ids and shards.ends.tolist() == ends
+    assert len([path for path in cache.iterdir() if path.is_dir()]) == 1
+    (index,) = cache.glob("*/index.json")
+    assert json.loads(index.read_text())["tokens"] == len(ids)
