@@ -1,0 +1,76 @@
+import pytest
+import torch
+
+import gptkit
+from gptkit.attention import Attention, Banded, Dense
+from gptkit.command import Export, Train
+from gptkit.data import Text
+from gptkit.errors import CheckpointError, ConfigError
+from gptkit.model import GPT
+from gptkit.objective import LM
+from gptkit.optimizer import AdamW
+from gptkit.tokenizer import Bytes
+from gptkit.training.checkpoint import write_checkpoint
+
+
+def run_folder(folder, attention: Attention):
+    settings = Train(
+        model=GPT(layers=1, heads=2, width=8, context=16),
+        attention=attention,
+        objective=LM(),
+        tokenizer=Bytes(),
+        data=Text(path=["unused"]),
+        optimizer=AdamW(),
+    )
+    torch.manual_seed(0)
+    tokenizer = settings.tokenizer.build(texts=[])
+    model = settings.model.build(attention=attention, vocabulary=tokenizer.size)
+    write_checkpoint(
+        folder,
+        step=1,
+        tokenizer=tokenizer,
+        settings=settings,
+        keep=0,
+        val_loss=None,
+        model_state=model.state_dict(),
+        objective_state=None,
+        state={},
+    )
+    return folder
+
+
+@pytest.mark.parametrize("there_is", ["nothing", "an empty folder"])
+def test_what_is_exported_is_named_and_can_be_read_back(tmp_path, capsys, there_is):
+    run = run_folder(tmp_path / "run", Dense())
+    target = tmp_path / "out" / "hf"
+    if there_is == "an empty folder":
+        target.mkdir(parents=True)
+    Export(checkpoint=str(run), to=str(target)).run(tmp_path)
+    out = capsys.readouterr().out
+    assert str(target) in out
+    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+        assert name in out
+    assert [path.name for path in target.parent.iterdir()] == ["hf"]
+    ours, tokenizer = gptkit.load(str(run))
+    theirs, other = gptkit.load(f"hf:{target}")
+    assert other.fingerprint == tokenizer.fingerprint
+    assert all(torch.equal(p, q) for p, q in zip(ours.parameters(), theirs.parameters(), strict=True))
+
+
+def test_a_folder_that_holds_something_is_left_alone(tmp_path):
+    run = run_folder(tmp_path / "run", Dense())
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine.txt").write_text("mine")
+    for target in (tmp_path / "out", tmp_path / "out" / "mine.txt"):
+        with pytest.raises(ConfigError, match="there is something there already"):
+            Export(checkpoint=str(run), to=str(target)).run(tmp_path)
+    assert (tmp_path / "out" / "mine.txt").read_text() == "mine"
+
+
+def test_nothing_is_written_when_the_format_cannot_express_the_model(tmp_path):
+    run = run_folder(tmp_path / "run", Banded(window=4))
+    with pytest.raises(ConfigError, match="layer 0 has BuiltBanded; train with attention=dense"):
+        Export(checkpoint=str(run), to=str(tmp_path / "out")).run(tmp_path)
+    with pytest.raises(CheckpointError):
+        Export(checkpoint=str(tmp_path / "nowhere"), to=str(tmp_path / "out")).run(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]

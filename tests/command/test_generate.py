@@ -1,0 +1,136 @@
+import io
+import json
+import sys
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from gptkit.attention import Banded
+from gptkit.command import Generate, Train
+from gptkit.data import Text
+from gptkit.errors import ConfigError, DataError
+from gptkit.model import GPT
+from gptkit.objective import LM
+from gptkit.optimizer import AdamW
+from gptkit.tokenizer import Bytes
+from gptkit.training.checkpoint import write_checkpoint
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory):
+    """A run of an untrained model whose logits are far apart, so that rounding decides nothing."""
+    settings = Train(
+        model=GPT(layers=2, heads=2, width=16, context=32, tied=False),
+        attention=Banded(window=6),
+        objective=LM(),
+        tokenizer=Bytes(),
+        data=Text(path=["unused"]),
+        optimizer=AdamW(),
+    )
+    torch.manual_seed(0)
+    tokenizer = settings.tokenizer.build(texts=[])
+    model = settings.model.build(attention=settings.attention, vocabulary=tokenizer.size)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.add_((0.6 if name.startswith(("wte", "wpe", "head")) else 0.2) * torch.randn_like(parameter))
+        model.head.weight[128:] = 0  # plain characters, and a text that never ends by itself
+    folder = tmp_path_factory.mktemp("run")
+    write_checkpoint(
+        folder,
+        step=1,
+        tokenizer=tokenizer,
+        settings=settings,
+        keep=0,
+        val_loss=None,
+        model_state=model.state_dict(),
+        objective_state=None,
+        state={},
+    )
+    return folder
+
+
+def printed(capsys, run_folder, **settings):
+    capsys.readouterr()
+    found = Generate(checkpoint=str(run_folder), **({"max_new_tokens": 8, "precision": "fp32"} | settings)).run(run_folder)
+    return capsys.readouterr().out, found
+
+
+def test_one_text_is_the_prompt_and_what_follows(capsys, run_folder):
+    out, ((text,),) = printed(capsys, run_folder, prompt="To be", temperature=0.0)
+    assert out == "To be" + text.text + "\n"
+    assert len(text.tokens) == 8
+    assert printed(capsys, run_folder, prompt="To be", temperature=0.0, stream=True)[0] == out
+
+
+def test_several_texts_are_kept_apart_and_streaming_prints_the_same(capsys, run_folder):
+    out, (texts,) = printed(capsys, run_folder, prompt="a", samples=3, seed=4)
+    assert out == f"\n{'-' * 40}\n".join("a" + text.text for text in texts) + "\n"
+    assert printed(capsys, run_folder, prompt="a", samples=3, seed=4, stream=True)[0] == out
+    assert printed(capsys, run_folder, prompt="a", samples=3, seed=4, batch=2)[0] == out
+    assert printed(capsys, run_folder, prompt="a", samples=3, seed=5)[0] != out
+
+
+def test_json_has_one_line_per_continuation(capsys, run_folder, tmp_path):
+    file = tmp_path / "prompts.txt"
+    file.write_text("one\n\nzwei ü\r\n" + "x" * 30 + "\n", encoding="utf-8")
+    out, texts = printed(capsys, run_folder, prompts=str(file), samples=2, format="json", batch=3)
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert [line["prompt"] for line in lines] == ["one", "one", "zwei ü", "zwei ü", "x" * 30, "x" * 30]
+    assert [line["finish_reason"] for line in lines] == ["length"] * 4 + ["context"] * 2
+    assert [line["tokens"] for line in lines] == [8] * 4 + [2] * 2
+    assert [line["text"] for line in lines] == [text.text for each in texts for text in each]
+
+
+def test_prompts_come_from_a_file_or_standard_input_unharmed(capsys, run_folder, tmp_path, monkeypatch):
+    prompt = " Don't (stop), 100% ~ü\n"
+    file = tmp_path / "prompt.txt"
+    file.write_bytes(prompt.encode())
+    expected = printed(capsys, run_folder, prompt=prompt, max_new_tokens=3)[0]
+    assert printed(capsys, run_folder, prompt=f"@{file}", max_new_tokens=3)[0] == expected
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(prompt.encode())))
+    assert printed(capsys, run_folder, prompt="-", max_new_tokens=3)[0] == expected
+    lines = tmp_path / "prompts.jsonl"
+    lines.write_text(json.dumps({"prompt": prompt, "id": 7}) + "\n")
+    assert printed(capsys, run_folder, prompts=str(lines), max_new_tokens=3)[0] == expected
+
+
+def test_a_text_ends_before_a_stop_string(capsys, run_folder):
+    _, ((whole,),) = printed(capsys, run_folder, prompt="a", temperature=0.0)
+    word = whole.text[4:6]
+    _, ((text,),) = printed(capsys, run_folder, prompt="a", temperature=0.0, stop=[word])
+    assert (text.text, text.finish_reason) == (whole.text[: whole.text.index(word)], "stop")
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"prompt": "x" * 33}, DataError, "prompt 1 has 33 tokens, more than the model's context of 32"),
+        ({"prompt": "@nowhere.txt"}, ConfigError, "prompt=@nowhere.txt: the file cannot be read"),
+        ({"prompts": "nowhere.txt"}, ConfigError, "prompts=nowhere.txt: the file cannot be read"),
+        ({"prompt": "a", "prompts": "bad.jsonl"}, ConfigError, "both given"),
+        ({"prompts": "bad.jsonl"}, DataError, "bad.jsonl:2: not JSON"),
+        ({"prompts": "field.jsonl"}, DataError, "field.jsonl:3: not an object with a text in the field `prompt`"),
+        ({"prompts": "latin.txt"}, DataError, "latin.txt: not UTF-8 text at byte 2"),
+        ({"prompts": "empty.txt"}, DataError, "empty.txt: there is no prompt"),
+        ({"stop": ["a", ""]}, ConfigError, "stop holds an empty text"),
+    ],
+)
+def test_what_cannot_be_used_is_named(run_folder, in_folder, settings, error, message):
+    (in_folder / "bad.jsonl").write_text('{"prompt": "a"}\n{"prompt": \n')
+    (in_folder / "field.jsonl").write_text('{"prompt": "a"}\n\n{"text": "b"}\n')
+    (in_folder / "latin.txt").write_bytes(b"gr\xfcn")
+    (in_folder / "empty.txt").write_text("\n\n")
+    with pytest.raises(error, match=message.replace("(", r"\(")):
+        Generate(checkpoint=str(run_folder), **settings).run(in_folder)
+
+
+def test_the_command_line(gptkit_command, run_folder, in_folder):
+    outcome = gptkit_command("generate", f"checkpoint={run_folder}", "prompt=Don't (stop), friend", "max_new_tokens=4", "seed=2")
+    assert outcome.status == 0
+    assert outcome.out.startswith("Don't (stop), friend")
+    refused = gptkit_command("generate", f"checkpoint={run_folder}", f"prompt={'x' * 40}")
+    assert (refused.status, refused.out) == (1, "")
+    assert "40 tokens" in refused.error_line
+    assert "context of 32" in refused.error_line
+    assert not any(in_folder.iterdir())
