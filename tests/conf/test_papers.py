@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import pytest
@@ -118,3 +119,26 @@ def test_shrunken_papers_keep_their_parts(paper: str, papers: dict[str, Training
     assert tiny.model.dropout == whole.model.dropout
     assert (tiny.model.layers, tiny.model.width) == (2, 32)
     assert tiny.tokens // (tiny.batch.size * tiny.model.context) == 4
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("text") / "fox.txt"
+    file.write_text("The quick brown fox jumps over the lazy dog. " * 200, encoding="utf-8")
+    return file
+
+
+@pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # Lightning 2.6 on torch 2.13
+@pytest.mark.parametrize("paper", [paper for paper in PAPERS if paper not in ALIASES])
+def test_every_paper_trains_two_shrunken_steps(paper: str, text: Path, tmp_path: Path) -> None:
+    words = [f"+{paper}", "+shrink=tiny", "data=text", f"data.path={text}", "trainer=cpu"]
+    steps = ["trainer.max_steps=2", "trainer.log_every_n_steps=1", f"hydra.run.dir={tmp_path}"]
+    run = gptkit.compose("train", [*words, *steps])
+    result = gptkit.run(run)
+    assert result["finished"]
+    assert result["steps"] == 2
+    assert 10.0 < result["val_loss"] < 11.5  # ln 50,257 is 10.8
+    with (tmp_path / "metrics.csv").open(encoding="utf-8", newline="") as rows:
+        rates = [float(row["lr"]) for row in csv.DictReader(rows) if row["lr"]]
+    assert isinstance(run.settings, Training)
+    assert max(rates) > run.settings.optimizer.lr / 2  # the warm-up was shrunk with the run
