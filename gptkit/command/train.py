@@ -11,6 +11,7 @@ from gptkit.training.fit import Result, fit
 def train(settings: Train, folder: Path) -> Result:
     """Train a model, or continue the run that the folder holds; gives what summary.json says.
 
-    A run that is told to stop (SIGTERM, Ctrl-C, `trainer.max_time`) saves at the end of its step and is continued by the same command.
+    A run that is told to stop (SIGTERM, Ctrl-C, `trainer.max_time`) saves at the end of its step; the same command
+    continues it.
     """
     return fit(settings, folder)

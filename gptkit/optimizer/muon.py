@@ -16,7 +16,7 @@ from torch.nn import Parameter
 from torch.optim.adamw import adamw
 
 from gptkit.optimizer import Muon
-from gptkit.optimizer.groups import decay_groups, is_table
+from gptkit.optimizer.groups import decay_groups, is_distributed, is_table
 from gptkit.optimizer.newton_schulz import orthogonalize
 
 UPDATE_RMS = 0.2
@@ -71,10 +71,10 @@ class MuonAndAdamW(torch.optim.Optimizer):
     def _step_muon(self, group: dict[str, Any], parameters: list[Parameter]) -> None:
         """Nesterov momentum, orthogonalised and scaled to the size of an AdamW update, with decoupled weight decay."""
         lr, momentum = group["lr"], group["momentum"]
-        by_shape: dict[torch.Size, list[Tensor]] = {}
+        by_shape: dict[tuple[torch.Size, bool], list[Tensor]] = {}
         for parameter in parameters:
-            by_shape.setdefault(parameter.shape, []).append(parameter)
-        for shape, alike in by_shape.items():
+            by_shape.setdefault((parameter.shape, is_distributed(parameter)), []).append(parameter)
+        for (shape, _), alike in by_shape.items():
             averages = [self._momentum(parameter) for parameter in alike]
             gradients = [parameter.grad for parameter in alike if parameter.grad is not None]
             torch._foreach_lerp_(averages, gradients, 1.0 - momentum)
@@ -117,15 +117,14 @@ class MuonAndAdamW(torch.optim.Optimizer):
 
 def _orthogonalized(updates: list[Tensor]) -> list[Tensor]:
     """Each (R, C) update orthogonalised; sharded ones are gathered first: a shard has other singular values than the whole."""
-    from torch.distributed.tensor import DTensor
-
-    whole = [update.full_tensor() if isinstance(update, DTensor) else update for update in updates]
+    whole = [update.full_tensor() if is_distributed(update) else update for update in updates]
     dtype = torch.float32 if whole[0].device.type == "cpu" else torch.bfloat16
-    done = orthogonalize(torch.stack(whole).to(dtype)).to(whole[0].dtype).unbind()
-    return [_like(update, flat) if isinstance(update, DTensor) else flat for update, flat in zip(updates, done, strict=True)]
+    with torch.autocast(whole[0].device.type, enabled=False):
+        done = orthogonalize(torch.stack(whole).to(dtype)).to(whole[0].dtype).unbind()
+    return [_cut_like(update, flat) if is_distributed(update) else flat for update, flat in zip(updates, done, strict=True)]
 
 
-def _like(sharded: Any, whole: Tensor) -> Tensor:
+def _cut_like(sharded: Any, whole: Tensor) -> Tensor:
     """The whole tensor, which every process holds, cut as the sharded one is."""
     from torch.distributed.tensor import DTensor, Replicate
 

@@ -16,8 +16,8 @@ TOP_PAD = 64 << 20
 def keep_freed_memory() -> bool:
     """Set glibc's allocator so; gives whether it was done. Must come before the first large allocation.
 
-    Blocks come from the heap and never from mmap, the heap is never trimmed, and grows by 64 MiB. Does nothing where the C library is
-    not glibc (macOS, Windows, musl).
+    Blocks come from the heap and never from mmap, the heap is never trimmed, and grows by 64 MiB. Does nothing where the C
+    library is not glibc (macOS, Windows, musl).
     """
     if platform.libc_ver()[0] != "glibc":
         return False

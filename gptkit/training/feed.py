@@ -35,7 +35,7 @@ class Feed:
         share = self.batch // self.replicas
         first = self.replica * share
         for step in range(self.start, self.stop):
-            chosen = indices(step, batch=self.batch, items=len(self.dataset), seed=self.seed)
+            chosen = indices(step, batch=self.batch, items=len(self.dataset), seed=self.seed).tolist()
             yield self.dataset.batch(chosen[first : first + share])
 
 

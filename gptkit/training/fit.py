@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import signal
 import sys
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from gptkit.command import Training
 from gptkit.model.built import BuiltModel
@@ -29,7 +29,7 @@ from gptkit.training.metrics import cut_back
 from gptkit.training.module import TrainModule
 from gptkit.training.precision import choose_precision
 from gptkit.training.resume import check_not_shorter, check_same_run
-from gptkit.training.strategies import OURS
+from gptkit.training.strategies import OURS, is_first
 from gptkit.training.summary import read_summary
 from gptkit.training.trainer_arguments import check_trainer_arguments
 
@@ -104,7 +104,7 @@ def continued(settings: Training, folder: Path, last_step: int) -> Checkpoint | 
         ConfigError: the run in the folder has other settings, or is longer.
         CheckpointError: no checkpoint is whole.
     """
-    if rank_zero_only.rank == 0:
+    if is_first():
         clean(folder)
     path = latest_checkpoint(folder)
     if path is None:
@@ -158,7 +158,7 @@ def run(module: TrainModule, arguments: dict[str, Any], own_callbacks: list[ligh
     """Train a module to its end with Lightning, and say how it went."""
     settings, folder, state = module.settings, module.folder, module.state
     parameters = sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
-    first = rank_zero_only.rank == 0
+    first = is_first()
     if first:
         folder.mkdir(parents=True, exist_ok=True)
         settings_file.write_settings(folder / settings_file.FILE, settings)
@@ -178,7 +178,10 @@ def run(module: TrainModule, arguments: dict[str, Any], own_callbacks: list[ligh
             callback.load_state_dict(module.restored["callbacks"].get(callback.state_key, {}))
     trainer = make_trainer(arguments, folder, callbacks)
     say(describe(module, trainer, parameters))
-    trainer.fit(module)
+    with warnings.catch_warnings():
+        # lightning 2.6 uses a name that torch 2.13 will drop; nothing a user could do about it
+        warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning, module=r"lightning\.pytorch\.utilities")
+        trainer.fit(module)
     result = Result(read_summary(folder) if first else {})
     if state.step < state.last_step and not module.finished_early:
         stopped_by = module.stop.signal or (signal.SIGTERM if module.stopping else 0)
@@ -223,7 +226,8 @@ def describe(module: TrainModule, trainer: lightning.Trainer, parameters: int) -
     )
     verb = f"continuing at step {state.step:,}" if state.step else "training"
     return (
-        f"{verb}: {settings.model.name} of {parameters:,} parameters, {settings.tokenizer.name} tokenizer of {module.tokenizer.size:,} ids, "
+        f"{verb}: {settings.model.name} of {parameters:,} parameters, "
+        f"{settings.tokenizer.name} tokenizer of {module.tokenizer.size:,} ids, "
         f"{state.last_step:,} steps of {settings.batch.size} x {settings.model.context} tokens ({module.horizon:,} in all), "
         f"{len(module.datasets['train']):,} sequences to learn from, {device}, {trainer.precision}, in {module.folder}"
     )
@@ -231,5 +235,5 @@ def describe(module: TrainModule, trainer: lightning.Trainer, parameters: int) -
 
 def say(line: str) -> None:
     """A line for people, on standard error, from the first process alone."""
-    if rank_zero_only.rank == 0:
+    if is_first():
         print(line, file=sys.stderr, flush=True)

@@ -130,6 +130,9 @@ class Metrics(Callback):
         if self.board is not None:
             self.board.flush()
 
+    def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
+        self.teardown(trainer, pl_module, "fit")  # Lightning calls it after a run that ended by itself alone
+
     def teardown(self, trainer: Any, pl_module: Any, stage: str) -> None:
         if self._file is not None:
             self._file.close()

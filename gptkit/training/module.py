@@ -1,8 +1,8 @@
 """The one LightningModule: how a run takes a step, validates and saves, whatever the model and the objective.
 
 A step is one batch. Before any forward pass its counts are known, over all devices; every micro-batch's sums are divided by those
-counts, so neither accumulation nor the number of devices changes the gradient. Dropout is seeded by (seed, step, micro-batch, slice):
-a resumed run draws what an uninterrupted one would have drawn.
+counts, so neither accumulation nor the number of devices changes the gradient. Dropout is seeded by (seed, step, slice,
+micro-batch): a resumed run draws what an uninterrupted one would have drawn.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from gptkit.training.state import TrainState
 from gptkit.training.step import combine, global_norm, micro_batches, mix, scale_to_norm, seed_device
 from gptkit.training.stop import StopRequest
 from gptkit.training.strategies import Layout, gradients_held_back, layout_of, parallelize, summed
-from gptkit.training.whole import gathered, load_optimizer
+from gptkit.training.whole import gathered, load_optimizer_state, optimizer_state
 
 CHECK_EVERY = 16
 """Steps between looks at the gradient's norm on accelerators, where looking waits for the device."""
@@ -39,8 +39,8 @@ CHECK_EVERY = 16
 class TrainModule(lightning.LightningModule):
     """Callbacks read `state`, `settings`, `folder`, `model`, `objective` and `tokenizer`.
 
-    Validation is the kit's own, at the end of a step; Lightning's hooks `on_validation_start` and `on_validation_end` of callbacks are
-    called around it. `state.val_loss` then is new.
+    Validation is the kit's own, at the end of a step. Callbacks' `on_validation_start` and `on_validation_end` are called
+    around it; by the latter `state.val_loss` is new.
     """
 
     automatic_optimization = False
@@ -108,13 +108,19 @@ class TrainModule(lightning.LightningModule):
             self.model.compile(dynamic=False)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        named = [(f"model.{name}", parameter) for name, parameter in self.model.named_parameters()]
-        named += [(f"objective.{name}", parameter) for name, parameter in self.objective.named_parameters()]
-        optimizer = self.settings.optimizer.build(parameters=[(name, p) for name, p in named if p.requires_grad])
+        optimizer = self.settings.optimizer.build(parameters=self.trained_parameters())
         if self.restored is not None:
-            load_optimizer(optimizer, self.restored["optimizer"])
+            load_optimizer_state(optimizer, self.trained_parameters(), self.restored["optimizer"])
         self._trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         return optimizer
+
+    def trained_parameters(self) -> list[tuple[str, torch.nn.Parameter]]:
+        """Names and tensors of what is trained: `model.` and `objective.` and their own names."""
+        return [
+            (name, parameter)
+            for name, parameter in self.named_parameters()
+            if parameter.requires_grad and name.startswith(("model.", "objective."))
+        ]
 
     def train_dataloader(self) -> Feed:
         self.layout = layout_of(self.trainer)
@@ -308,7 +314,7 @@ class TrainModule(lightning.LightningModule):
             "micro": self.micro,
             "finished_early": self.finished_early,
             "scaler": scaler.state_dict() if scaler is not None else {},
-            "optimizer": gathered(optimizer.state_dict()),
+            "optimizer": optimizer_state(optimizer, self.trained_parameters()),
             "callbacks": {callback.state_key: callback.state_dict() for callback in self._callbacks()},
         }
         path = None

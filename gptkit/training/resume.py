@@ -69,6 +69,6 @@ def check_not_shorter(folder: Path, *, done: int, before: int, now: int) -> None
     """
     if now < max(before, done):
         raise ConfigError(
-            f"{folder} holds a run of {max(before, done)} steps, and this command asks for {now}: tokens and trainer.max_steps may only "
-            "grow; give more, or another hydra.run.dir to start anew"
+            f"{folder} holds a run of {max(before, done)} steps, and this command asks for {now}: tokens and trainer.max_steps "
+            "may only grow; give more, or another hydra.run.dir to start anew"
         )

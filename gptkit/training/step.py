@@ -1,4 +1,4 @@
-"""The arithmetic of one optimizer step, apart from any trainer: seeds, micro-batches, the loss from its sums, the gradient's norm."""
+"""The arithmetic of one optimizer step, apart from any trainer: seeds, micro-batches, the loss from its sums, clipping."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from gptkit.objective.built import Batch, Terms
+from gptkit.optimizer.groups import is_distributed
 
 MASK = (1 << 64) - 1
 
@@ -62,23 +63,14 @@ def combine(terms: Terms, counts: Mapping[str, float]) -> Tensor:
 
 
 def global_norm(gradients: Sequence[Tensor]) -> Tensor:
-    """The Euclidean norm of all gradients together, a scalar; shards of one tensor count as that tensor."""
-    from torch.distributed.tensor import DTensor
-
-    if not any(isinstance(gradient, DTensor) for gradient in gradients):
+    """The Euclidean norm of all gradients together, a scalar; parts of one tensor count as that tensor."""
+    if not any(is_distributed(gradient) for gradient in gradients):
         return torch.nn.utils.get_total_norm(gradients)
-    norms = [torch.linalg.vector_norm(gradient) for gradient in gradients]
-    return torch.linalg.vector_norm(torch.stack([norm.full_tensor() if isinstance(norm, DTensor) else norm for norm in norms]))
+    norms = [torch.nn.utils.get_total_norm([gradient]) for gradient in gradients]
+    return torch.nn.utils.get_total_norm([norm.full_tensor() if is_distributed(norm) else norm for norm in norms])
 
 
 def scale_to_norm(gradients: Sequence[Tensor], norm: Tensor, largest: float) -> None:
     """Shrink the gradients in place so that their global norm is at most `largest`, as torch.nn.utils.clip_grad_norm_ does."""
-    from torch.distributed.tensor import DTensor
-
     factor = (largest / (norm + 1e-6)).clamp(max=1.0)
-    whole = [gradient for gradient in gradients if not isinstance(gradient, DTensor)]
-    if whole:
-        torch._foreach_mul_(whole, factor)
-    for gradient in gradients:
-        if isinstance(gradient, DTensor):
-            gradient.to_local().mul_(factor)
+    torch._foreach_mul_([gradient.to_local() if is_distributed(gradient) else gradient for gradient in gradients], factor)

@@ -1,4 +1,4 @@
-"""Sharded and split training: `trainer.strategy=fsdp2` and `tp` over Lightning's ModelParallelStrategy, and who holds which sequences."""
+"""Sharded and split training: `trainer.strategy=fsdp2` and `tp` over ModelParallelStrategy, and who takes which sequences."""
 
 from __future__ import annotations
 
@@ -9,11 +9,17 @@ from typing import Any
 
 import lightning
 import torch
+from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import nn
 from torch.distributed.device_mesh import DeviceMesh
 
 from gptkit.errors import ConfigError
+
+
+def is_first() -> bool:
+    """Whether this is the first process of a run, also before Lightning has set the processes up."""
+    return int(getattr(rank_zero_only, "rank", 0) or 0) == 0
 
 
 class ShardedData(ModelParallelStrategy):
@@ -85,7 +91,7 @@ def split_layers(model: nn.Module, mesh: DeviceMesh) -> None:
     """Tensor parallelism: pairs of linear layers are split by the columns of the first and the rows of the second.
 
     Source: "Megatron-LM", section 3. Of the MLP (`mlp.input`, `mlp.output`) hidden units are split. Of attention (`attention.qkv`,
-    `attention.output`) the projections are; what lies between them runs whole on every device, so that it fits every attention type.
+    `attention.output`) the projections are; what lies between runs whole on every device, so that it fits every attention type.
 
     Raises:
         ConfigError: the model has none of these layers, or the devices do not divide their width.
@@ -108,7 +114,7 @@ def split_layers(model: nn.Module, mesh: DeviceMesh) -> None:
             raise ConfigError(
                 f"trainer.strategy=tp: {mesh.size()} devices do not divide {name}; choose trainer.devices to divide model.width"
             )
-        plan[name] = style()
+        plan[name] = style()  # type: ignore[no-untyped-call]
     if not plan:
         raise ConfigError(f"trainer.strategy=tp cannot split {type(model).__name__}; use trainer.strategy=fsdp2 or ddp")
     parallelize_module(model, mesh, plan)

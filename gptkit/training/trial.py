@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def largest_micro(module: TrainModule) -> int:
-    """Sequences per pass: tried out on CUDA, estimated elsewhere and where all devices must run together; the same on all devices."""
+    """Sequences per pass: tried out on CUDA; estimated elsewhere, and where devices must run together. The same on all."""
     share = module.settings.batch.size // module.layout.replicas
     together = isinstance(module.trainer.strategy, tuple(OURS.values()))
     if module.device.type == "cuda" and not together:

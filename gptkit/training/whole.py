@@ -1,23 +1,24 @@
-"""Weights and optimizer state as whole tensors, however the devices hold them: what checkpoints store.
+"""Weights and optimizer state as whole tensors by name, however the devices hold them: what checkpoints store.
 
 A run can so be continued, exported and read on any number of devices. Every device must call these together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn import Parameter
+
+from gptkit.optimizer.groups import is_distributed
 
 
 def gathered(value: Any) -> Any:
-    """The same nest of dicts, lists and tuples with every sharded tensor made whole; other tensors are not copied."""
-    from torch.distributed.tensor import DTensor
-
-    if isinstance(value, DTensor):
-        return value.full_tensor()
+    """The same nest of dicts, lists and tuples with every distributed tensor made whole; other tensors are not copied."""
+    if isinstance(value, Tensor):
+        return value.full_tensor() if is_distributed(value) else value
     if isinstance(value, Mapping):
         return {key: gathered(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -25,29 +26,43 @@ def gathered(value: Any) -> Any:
     return value
 
 
-def load_weights(module: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Copy whole tensors into a module that may be sharded.
-
-    Raises:
-        RuntimeError: a name or shape differs.
-    """
-    own = module.state_dict()
-    module.load_state_dict({name: _cut_like(own.get(name), tensor) for name, tensor in state.items()})
-
-
-def load_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
-    """Give an optimizer the state_dict that `gathered` made whole, cut as its parameters are."""
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    cut = {
-        index: {name: _cut_like(parameters[index], value) for name, value in entries.items()}
-        for index, entries in state["state"].items()
+def optimizer_state(optimizer: torch.optim.Optimizer, named: Iterable[tuple[str, Parameter]]) -> dict[str, Any]:
+    """The optimizer's state by parameter name, whole: {"state": {name: entries}, "groups": [{"names": [...], other entries}]}."""
+    names: dict[Tensor, str] = {parameter: name for name, parameter in named}
+    return {
+        "state": {names[parameter]: gathered(dict(entries)) for parameter, entries in optimizer.state.items()},
+        "groups": [
+            {
+                "names": [names[parameter] for parameter in group["params"]],
+                **{key: value for key, value in group.items() if key != "params"},
+            }
+            for group in optimizer.param_groups
+        ],
     }
-    optimizer.load_state_dict({"state": cut, "param_groups": state["param_groups"]})
 
 
-def _cut_like(own: Tensor | None, value: Any) -> Any:
-    from torch.distributed.tensor import DTensor, distribute_tensor
+def load_optimizer_state(
+    optimizer: torch.optim.Optimizer, named: Iterable[tuple[str, Parameter]], saved: Mapping[str, Any]
+) -> None:
+    """Give an optimizer over the same names what `optimizer_state` returned, cut as its parameters are now."""
+    names = {parameter: name for name, parameter in named}
+    group_of = {name: group for group in saved["groups"] for name in group["names"]}
+    state: dict[int, dict[str, Any]] = {}
+    groups = []
+    for group in optimizer.param_groups:
+        first = len(state)
+        for parameter in group["params"]:
+            entries = saved["state"].get(names[parameter], {})
+            state[len(state)] = {key: _cut_like(parameter, value) for key, value in entries.items()}
+        old = group_of[names[group["params"][0]]]
+        groups.append({**{key: value for key, value in old.items() if key != "names"}, "params": list(range(first, len(state)))})
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
 
-    if isinstance(own, DTensor) and isinstance(value, Tensor) and value.shape == own.shape:
-        return distribute_tensor(value.to(own.device), own.device_mesh, own.placements)
+
+def _cut_like(own: Parameter, value: Any) -> Any:
+    if is_distributed(own) and isinstance(value, Tensor) and value.shape == own.shape:
+        from torch.distributed.tensor import distribute_tensor
+
+        sharded: Any = own
+        return distribute_tensor(value.to(own.device), sharded.device_mesh, sharded.placements)
     return value
