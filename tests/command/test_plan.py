@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -125,3 +127,15 @@ def test_numbers_for_people() -> None:
         "1 d 1 h",
         "1 y 35 d",
     ]
+
+
+PAPERS_PAGE = Path(__file__).resolve().parents[2] / "docs" / "papers.md"
+
+
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    re.findall(r"^```console\n\$ gptkit (plan .*)\n((?:.*\n)*?)```", PAPERS_PAGE.read_text(encoding="utf-8"), re.MULTILINE),
+)
+def test_the_documentation_shows_real_output(command: str, shown: str, gptkit_command) -> None:
+    outcome = gptkit_command(*command.split())
+    assert [line.rstrip() for line in outcome.out.splitlines()] == shown.splitlines()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,21 @@ def test_the_first_comment_of_a_paper_tells_its_size(papers: dict[str, Training]
             count = parameters(settings.model, settings.attention, 50_257)
             assert f"{count:,} parameters" in text
             assert f"gptkit train +{paper}" in text
+
+
+def test_the_documentation_has_the_same_table(papers: dict[str, Training]) -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "papers.md").read_text(encoding="utf-8")
+    for paper, settings in papers.items():
+        if paper in ALIASES:
+            continue
+        group, _, size = paper.partition("=")
+        table = text.partition(f"| `+{group}=` |")[2].partition("\n\n")[0]
+        row = next(line for line in table.splitlines() if line.startswith(f"| `{size}` |"))
+        model = settings.model
+        assert f"| {model.layers} | {model.width} | {model.heads} |" in row
+        assert f"{parameters(model, settings.attention, 50_257):,}" in row
+        assert settings.optimizer.lr in [float(word) for word in re.findall(r"[0-9.]+e-4", row)]
+        assert group == "gpt2" or f"| {settings.batch.size} (" in row
 
 
 SWAPS = [
