@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,6 +52,8 @@ def smooth(values: Values) -> Values:
     """A running mean over about a fiftieth of the points; windows shrink at the start, so that a steep fall is not smeared."""
     count = len(values)
     half = count // 100
+    if not half:
+        return values
     place = np.arange(count)
     low = place - np.minimum(place, half)
     high = np.minimum(place + np.minimum(place, half), count - 1) + 1
@@ -145,10 +147,10 @@ def svg(drawing: Drawing, curves: Curves, name: str, size: tuple[float, float] =
     """A figure as inline SVG: as wide as its place, text as text, colours as the page's variables. `name` is unique in the page."""
     buffer = io.StringIO()
     with _style(hashsalt=name):
-        figure, (axes,) = _figure(size, 1)
+        axes = _figure_with_margins(size)
         drawing.draw(axes, curves)
         _dress(axes)
-        figure.savefig(buffer, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+        axes.figure.savefig(buffer, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r'(<svg[^>]*?) width="[\d.]+pt"', r"\1", text, count=1)
@@ -156,7 +158,7 @@ def svg(drawing: Drawing, curves: Curves, name: str, size: tuple[float, float] =
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font: \1 system-ui, sans-serif", text)
     # names must be unique in a page of several drawings
-    text = re.sub(r'id="(\w+)"', rf'id="{name}-\1"', text)
+    text = re.sub(r'id="([^"]+)"', rf'id="{name}-\1"', text)
     text = re.sub(r'(href="#|url\(#)', rf"\g<1>{name}-", text)
     for colour, variable in _VARIABLES.items():
         text = text.replace(colour, f"var({variable})")
@@ -165,9 +167,12 @@ def svg(drawing: Drawing, curves: Curves, name: str, size: tuple[float, float] =
 
 def write_png(curves: Curves, guessing: float | None, path: Path, title: str) -> None:
     """Loss, speed and gradient norm side by side on white."""
+    from matplotlib.figure import Figure
+
     chosen = drawings(curves, guessing)[:3]
     with _style(hashsalt="curves"):
-        figure, all_axes = _figure((11.0, 3.2), len(chosen), ratios=[1.6, 1, 1])
+        figure = Figure(figsize=(11.0, 3.2), layout="constrained")
+        all_axes = figure.subplots(1, len(chosen), width_ratios=[1.6, 1, 1])
         for axes, drawing in zip(all_axes, chosen, strict=True):
             drawing.draw(axes, curves)
             _dress(axes)
@@ -186,12 +191,13 @@ def _style(*, hashsalt: str) -> Any:
     )
 
 
-def _figure(size: tuple[float, float], count: int, ratios: Sequence[float] | None = None) -> tuple[Any, list[Any]]:
+def _figure_with_margins(size: tuple[float, float]) -> Any:
+    """Axes with margins of fixed inches: laying them out by what they hold draws everything twice."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=size, layout="constrained")
-    axes = figure.subplots(1, count, squeeze=False, width_ratios=ratios)
-    return figure, list(axes[0])
+    (width, height), (left, bottom, right, top) = size, (0.6, 0.46, 0.1, 0.08)
+    area = (left / width, bottom / height, 1 - (left + right) / width, 1 - (bottom + top) / height)
+    return Figure(figsize=size).add_axes(area)
 
 
 def _dress(axes: Any) -> None:

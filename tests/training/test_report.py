@@ -1,0 +1,249 @@
+import json
+import math
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gptkit.attention import Dense
+from gptkit.command import Train
+from gptkit.data import Text
+from gptkit.model import GPT
+from gptkit.objective import LM
+from gptkit.optimizer import AdamW
+from gptkit.tokenizer import Bytes
+from gptkit.training.environment import Environment, write_environment
+from gptkit.training.metrics import MetricsFile
+from gptkit.training.report import write_curves, write_report
+from gptkit.training.report_figures import POINTS, Curves, smooth, thin
+from gptkit.training.report_verdicts import speed_verdict, spike_count, training_verdicts
+from gptkit.training.settings_file import write_settings
+from gptkit.training.summary import read_summary, write_summary
+
+GUESSING = math.log(257)
+CPU = Environment("gptkit train seed=1", "A processor", 1, "32-true", 120_000, 257, 7e5, 1e11, "product, measured", {"torch": "2"})
+
+
+def curves(train: list[float], val: dict[int, float] | None = None, norm: list[float] | None = None) -> Curves:
+    """One row per training loss at tokens 0, 1, 2 ..., and validation losses by row."""
+    count = len(train)
+    held = [(val or {}).get(row, math.nan) for row in range(count)]
+    columns = {"step": range(count), "tokens": range(count), "train/loss": train, "lr": [1e-3] * count, "val/loss": held}
+    columns["grad_norm"] = norm or [1.0] * count
+    return Curves({name: np.array(list(values), dtype=float) for name, values in columns.items()})
+
+
+def judged(given: Curves, **settings: object) -> dict[str, str]:
+    """Level of every verdict by its title."""
+    return {one.title: one.level for one in training_verdicts(given, {"finished": True}, settings, GUESSING)}
+
+
+FALLING = [5.5 * math.exp(-row / 40) + 2.0 for row in range(100)]
+
+
+def test_a_normal_run_is_called_normal() -> None:
+    given = curves([min(loss, 5.6) for loss in FALLING], {50: 3.6, 99: 2.5})
+    assert set(judged(given).values()) == {"good"}
+
+
+def test_what_goes_wrong_is_called_so() -> None:
+    assert judged(curves([5.5, 4.0, math.nan, 3.0]))["The loss or the gradient stopped being a number"] == "bad"
+    assert judged(curves([5.5] * 50))["The model has not learnt more than guessing"] == "bad"
+    assert judged(curves([50.0, 5.0, 3.0, 3.0]))["The first losses are worse than guessing"] == "bad"
+    assert judged(curves(FALLING, {30: 2.5, 60: 2.2, 99: 2.6}))["The validation loss has turned upward"] == "note"
+    assert judged(curves(FALLING, {99: 4.5}))["Validation is well above training"] == "note"
+    spiky = [20.0 if row % 10 == 9 else 1.0 for row in range(100)]
+    assert judged(curves(FALLING, norm=spiky))["10 spikes of the gradient"] == "note"
+
+
+def test_a_run_from_weights_may_begin_above_guessing() -> None:
+    assert "The first losses are worse than guessing" not in judged(curves([50.0, 5.0, 3.0, 3.0]), init_from="runs/other")
+
+
+def test_an_unfinished_run_says_how_to_go_on() -> None:
+    (last,) = training_verdicts(curves([5.0]), {"finished": False, "steps": 1200}, {}, GUESSING)[-1:]
+    assert "step 1,200" in last.text
+    assert "same command" in last.text
+
+
+def test_spikes_stand_out_of_what_came_before_them() -> None:
+    assert spike_count(np.array([1.0] * 20 + [6.0] + [1.0] * 20)) == 1
+    assert spike_count(np.linspace(10, 1, 50)) == 0
+    assert spike_count(np.array([9.0, 1.0, 9.0])) == 0  # too few to say
+
+
+@pytest.mark.parametrize(("mfu", "level"), [(0.4, "good"), (0.1, "note"), (0.02, "bad"), (1.5, "note")])
+def test_speed_is_judged_by_utilisation(mfu: float, level: str) -> None:
+    verdict = speed_verdict({"tokens_per_second": 12345.6, "mfu": mfu}, CPU)
+    assert verdict.level == level
+    assert "12,346 tokens per second" in verdict.text
+    assert f"{mfu:.1%}" in verdict.text
+
+
+def test_speed_without_a_yardstick_is_not_judged() -> None:
+    unknown = Environment("", "New device", 1, "bf16-mixed", 1, 257, 7e5, None, "", {})
+    verdict = speed_verdict({"tokens_per_second": 1000.0, "mfu": None}, unknown)
+    assert verdict.level == "note"
+    assert "New device" in verdict.text
+    assert speed_verdict({}, None).level == "note"
+
+
+def test_smoothing_is_the_mean_around_each_point() -> None:
+    values = np.random.default_rng(0).normal(size=731)
+    half = 7
+    expected = []
+    for place in range(len(values)):
+        back = min(place, half)
+        expected.append(values[place - back : min(place + back, len(values) - 1) + 1].mean())
+    assert np.allclose(smooth(values), expected, rtol=0, atol=1e-12)
+    assert np.array_equal(smooth(values[:50]), values[:50])
+
+
+def test_a_thinned_curve_keeps_its_extremes() -> None:
+    values = np.random.default_rng(0).normal(size=20_000)
+    values[12_345], values[777] = 99.0, -99.0
+    tokens, kept = thin(np.arange(20_000.0), values)
+    assert len(kept) <= POINTS + 2
+    assert (kept.max(), kept.min()) == (99.0, -99.0)
+    assert np.array_equal(values[tokens.astype(int)], kept)
+    assert np.all(np.diff(tokens) > 0)
+
+
+class Page(HTMLParser):
+    """What a browser would fetch or run, the ids it would see, and the text it would show."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.fetched: list[str] = []
+        self.tags: set[str] = set()
+        self.ids: list[str] = []
+        self.text = ""
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        for name, value in attrs:
+            if name in ("src", "href", "xlink:href", "srcset", "action") and not (value or "").startswith("#"):
+                self.fetched.append(value or "")
+            if name == "id":
+                self.ids.append(value or "")
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def run_folder(folder: Path, *, finished: bool) -> Path:
+    settings = Train(
+        model=GPT(), attention=Dense(), objective=LM(), tokenizer=Bytes(), data=Text(path="a<b>.txt"), optimizer=AdamW()
+    )
+    write_settings(folder / "config.yaml", settings)
+    file = MetricsFile(folder / "metrics.csv")
+    for step in range(10, 301, 10):
+        file.add({"step": step, "tokens": 1000 * step, "train/loss": 2 + 3 * math.exp(-step / 90), "lr": 1e-3, "grad_norm": 1.0})
+        file.add({"step": step, "tokens": 1000 * step, "tokens_per_second": 5000.0 + step, "train/accuracy": 0.25})
+    file.add({"step": 300, "tokens": 300_000, "val/loss": 2.1875})
+    file.close()
+    write_environment(folder, CPU)
+    numbers = {"parameters": 120_000, "tokens": 300_000, "steps": 300, "train_loss": 2.125, "val_loss": 2.1875}
+    speed = {"tokens_per_second": 5150.0, "mfu": 0.375, "wall_seconds": 3725.0, "peak_memory_bytes": 3 << 30}
+    write_summary(folder, **numbers, **speed, finished=finished)  # type: ignore[arg-type]
+    return folder
+
+
+def test_the_page_holds_everything_and_fetches_nothing(tmp_path: Path) -> None:
+    page = Page(write_report(run_folder(tmp_path, finished=True)))
+    for words in (
+        "2.1875",
+        "5,150",
+        "38%",
+        "1 h 02 min",
+        "120 k parameters",
+        "3.00 GiB",
+        "gptkit train seed=1",
+        "weight_decay: 0.1",
+    ):
+        assert words in page.text, words
+    assert "has not reached its end" not in page.text
+    assert page.fetched == []
+    assert "script" not in page.tags
+    assert "link" not in page.tags
+    assert len(page.ids) == len(set(page.ids))
+    text = (tmp_path / "report.html").read_text()
+    assert not re.search(r"url\((?!#)", text)
+    assert "@import" not in text
+    assert "prefers-color-scheme: dark" in text
+    assert 'name="viewport"' in text
+
+
+def test_an_unfinished_run_has_a_page_with_its_numbers(tmp_path: Path) -> None:
+    run_folder(tmp_path, finished=False)
+    with (tmp_path / "metrics.csv").open("a") as file:
+        file.write("310,3100")  # a row that is being written
+    page = Page(write_report(tmp_path))
+    assert "2.1875" in page.text
+    assert "has not reached its end" in page.text
+    (tmp_path / "summary.json").unlink()
+    (tmp_path / "environment.json").unlink()
+    page = Page(write_report(tmp_path))
+    assert "Loss (nats per token)" in page.text
+    assert f"{2 + 3 * math.exp(-300 / 90):.4f}" in page.text
+
+
+def test_an_empty_folder_has_a_page_too(tmp_path: Path) -> None:
+    assert "Nothing has been logged yet" in Page(write_report(tmp_path)).text
+
+
+def test_text_of_samples_is_shown_and_never_becomes_part_of_the_page(tmp_path: Path) -> None:
+    evil = "<script>alert(1)</script><img src=x onerror=alert(1)>&amp;\u2028</p>"
+    run_folder(tmp_path, finished=True)
+    lines = [{"step": step, "tokens": step, "prompt": f"<b>{evil}", "text": f"{evil} {step}"} for step in range(1, 40)]
+    with (tmp_path / "samples.jsonl").open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+    page = Page(write_report(tmp_path))
+    assert f"<b>{evil}{evil} 39" in page.text
+    assert f"{evil} 1" in page.text  # how it came to that
+    assert "script" not in page.tags
+    assert "img" not in page.tags
+
+
+def test_the_same_run_gives_the_same_page(tmp_path: Path) -> None:
+    run_folder(tmp_path, finished=True)
+    first = write_report(tmp_path).read_bytes()
+    assert write_report(tmp_path).read_bytes() == first
+
+
+def test_curves_as_a_picture(tmp_path: Path) -> None:
+    write_curves(run_folder(tmp_path, finished=True), tmp_path / "curves.png")
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_summary_is_json_even_when_the_loss_is_none(tmp_path: Path) -> None:
+    write_summary(
+        tmp_path,
+        parameters=1,
+        tokens=2,
+        steps=3,
+        train_loss=math.nan,
+        val_loss=None,
+        tokens_per_second=1.5,
+        mfu=None,
+        wall_seconds=4.5,
+        peak_memory_bytes=5,
+        finished=False,
+        extra={"reward_mean": 0.5, "steps": 9.0},
+    )
+    assert read_summary(tmp_path) == {
+        "parameters": 1,
+        "tokens": 2,
+        "steps": 3,
+        "train_loss": None,
+        "val_loss": None,
+        "tokens_per_second": 1.5,
+        "mfu": None,
+        "wall_seconds": 4.5,
+        "peak_memory_bytes": 5,
+        "finished": False,
+        "reward_mean": 0.5,
+    }
