@@ -124,3 +124,16 @@ def test_other_models_are_counted_without_storage() -> None:
     assert count_forward_flops(model, Alternating(window=4), 97) == forward_flops_per_token(model, Alternating(window=4), 97)
     untied = GPT(layers=2, width=32, heads=4, context=16, tied=False)
     assert count_forward_flops(untied, Dense(), 97) == forward_flops_per_token(untied, Dense(), 97)
+
+
+class Strange(Banded):
+    """An attention of somebody else's, for which there is no formula."""
+
+    name = "strange"
+
+
+def test_other_attention_is_counted_without_storage() -> None:
+    model = GPT(layers=3, width=32, heads=4, context=16)
+    strange, known = Strange(window=4), Banded(window=4)
+    assert parameters_by_part(model, strange, 97) == parameters_by_part(model, known, 97)
+    assert flops_per_token(model, strange, 97) == flops_per_token(model, known, 97)
