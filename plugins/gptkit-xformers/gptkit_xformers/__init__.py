@@ -1,0 +1,59 @@
+"""`attention=xformers`: dense or banded attention, packed documents included, by the memory-efficient kernels of xformers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from gptkit import hookimpl
+from gptkit.attention import Attention, Banded
+from gptkit.errors import ConfigError
+
+if TYPE_CHECKING:
+    from gptkit.attention.built import BuiltAttention
+
+
+@dataclass
+class XFormers(Attention):
+    """Dense or banded causal attention by the CUDA kernels of xformers; packed documents cost no mask.
+
+    Source: "Self-attention Does Not Need O(n^2) Memory", section 2, and "FlashAttention-2", section 3, as xformers dispatches to
+    them. The results are those of `dense` (window=0) and `banded` up to rounding, and weights of all three fit each other.
+    """
+
+    name: str = "xformers"
+    window: Annotated[int, "keys that a query sees, itself included; 0: all (dense)"] = 0
+
+    def __post_init__(self) -> None:
+        if self.window < 0:
+            raise ValueError(f"attention.window={self.window} must be at least 1, or 0 for dense attention")
+
+    def build(self, *, width: int, heads: int, context: int, dropout: float, layer: int, layers: int) -> BuiltAttention:
+        """Raises ConfigError: this machine has no CUDA device, or the size of a head is none that the kernels take."""
+        import torch
+
+        if torch.get_default_device().type == "meta":  # shapes without numbers, which `gptkit plan` counts on any machine: the same
+            return Banded(window=self.window or context).build(
+                width=width, heads=heads, context=context, dropout=dropout, layer=layer, layers=layers
+            )
+        if not torch.cuda.is_available():
+            instead = f"attention=banded attention.window={self.window}" if self.window else "attention=dense"
+            raise ConfigError(
+                f"attention=xformers needs a CUDA device, and this machine has none; use {instead}, which fits its weights"
+            )
+        if width // heads % 8:
+            raise ConfigError(
+                f"attention=xformers needs heads of a size divisible by 8, and model.width={width} / model.heads={heads} is "
+                f"{width // heads}; change one of them, or use attention=dense"
+            )
+        from gptkit_xformers.attention import BuiltXFormers
+
+        return BuiltXFormers(width=width, heads=heads, dropout=dropout, window=self.window or context)
+
+    def keys_per_query(self, *, context: int, layer: int, layers: int) -> float:
+        return Banded(window=self.window or context).keys_per_query(context=context, layer=layer, layers=layers)
+
+
+@hookimpl
+def gptkit_attention() -> list[type[Attention]]:
+    return [XFormers]

@@ -1,0 +1,54 @@
+"""The bias objects are the kit's own masks: both are written out as T x T and compared entry by entry."""
+
+import pytest
+import torch
+from gptkit_xformers import biases
+
+from gptkit.attention.masks import band, causal, same_segment
+
+
+def seen(bias, t):
+    """(T, T) bool: the entries that a bias does not hide."""
+    written = bias.materialize((1, 1, t, t))[0, 0] if not hasattr(bias, "q_seqinfo") else bias.materialize((t, t))
+    assert set(written.unique().tolist()) <= {0.0, float("-inf")}
+    return written == 0
+
+
+@pytest.mark.parametrize("t", [1, 2, 7, 32])
+@pytest.mark.parametrize("window", [None, 1, 2, 5, 40])
+def test_whole_rows(t, window):
+    positions = torch.arange(t)
+    expected = causal(positions, positions) if window is None else band(positions, positions, window)
+    assert torch.equal(seen(biases.whole(window), t), expected)
+
+
+SEGMENTS = [
+    [[0, 0, 0, 1, 1, 2], [0, 0, 0, 0, 0, 0]],
+    [[0, 1, 2, 3, 4, 5], [0, 0, 1, 1, 1, 1]],
+    [[0, 0, 0, 0, 0, 1], [1, 1, 1, 2, 2, 2]],  # the last document of a row and the first of the next share an id
+]
+
+
+@pytest.mark.parametrize("segments", SEGMENTS)
+@pytest.mark.parametrize("window", [None, 1, 2, 3])
+def test_packed_rows(segments, window):
+    segments = torch.tensor(segments)
+    b, t = segments.shape
+    positions = torch.arange(t)
+    order = causal(positions, positions) if window is None else band(positions, positions, window)
+    expected = torch.block_diag(*(order & same_segment(segments)))  # rows never see each other
+    assert torch.equal(seen(biases.packed(segments, window), b * t), expected.bool())
+
+
+def test_lengths_of_documents():
+    assert biases.lengths(torch.tensor(SEGMENTS[0])) == [3, 2, 1, 6]
+    assert biases.lengths(torch.tensor(SEGMENTS[2])) == [5, 1, 3, 3]
+
+
+def test_layers_share_the_bias_of_a_batch():
+    segments = torch.tensor(SEGMENTS[0])
+    first = biases.packed(segments, 2)
+    assert biases.packed(segments, 2) is first
+    assert biases.packed(segments, 3) is not first
+    other = torch.tensor(SEGMENTS[1])
+    assert biases.packed(other, 2) is not first
