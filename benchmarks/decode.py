@@ -1,0 +1,144 @@
+"""How fast a GPT-2 of 124M parameters decodes, against transformers' `generate` with the same weights on the same machine.
+
+    python benchmarks/decode.py                    bf16 and fp32, one prompt and sixteen
+    python benchmarks/decode.py --rounds 5 --dtypes bf16 --layers 24 --heads 16 --width 1024
+
+Tokens a second over all prompts of 32 tokens, medians of rounds in which both take turns. Only decoding counts: the seconds of
+a call for 1 + N new tokens less those of a call for 1, which reads the prompt. Weights are random, tokens are chosen greedily, texts
+never end early, and both run with PyTorch's own number of threads. `agree` is the share of equal tokens, below 1 where rounding in
+bf16 decides between near equals. Prints JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import platform
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gptkit.attention import Dense
+from gptkit.generation import generate
+from gptkit.generation.precision import best_device
+from gptkit.interop.huggingface import to_gpt2
+from gptkit.model import GPT
+from gptkit.model.packed import pack
+from gptkit.tokenizer.built import BuiltTokenizer
+
+PROMPT, VOCABULARY, CONTEXT = 32, 50257, 1024
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+class Numbers(BuiltTokenizer):
+    """Text that is its ids, and no token that ends it."""
+
+    size, special, fingerprint = VOCABULARY, {"end_of_text": -1}, ""
+
+    def encode(self, text: str) -> list[int]:
+        return [int(word) for word in text.split()]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return " ".join(map(str, ids))
+
+    def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.uint32]]:
+        return [np.array(self.encode(text), dtype=np.uint32) for text in texts]
+
+    def save(self, folder: Path) -> None:
+        raise NotImplementedError
+
+
+Decode = Callable[[int], list[list[int]]]
+"""New tokens of each prompt, so many of them."""
+
+
+def ours(model: torch.nn.Module, prompts: list[list[int]]) -> Decode:
+    texts = [" ".join(map(str, prompt)) for prompt in prompts]
+
+    def decode(count: int) -> list[list[int]]:
+        found = generate(model, Numbers(), texts, max_new_tokens=count, temperature=0, batch=len(texts))  # type: ignore[arg-type]
+        return [continuations[0].tokens for continuations in found]
+
+    return decode
+
+
+def theirs(model: torch.nn.Module, prompts: list[list[int]]) -> Decode:
+    tokens = torch.tensor(prompts, device=next(model.parameters()).device)
+    mask = torch.ones_like(tokens)
+
+    def decode(count: int) -> list[list[int]]:
+        with torch.inference_mode():
+            found = model.generate(  # type: ignore[operator]
+                tokens, attention_mask=mask, min_new_tokens=count, max_new_tokens=count, do_sample=False, pad_token_id=0
+            )
+        return found[:, tokens.shape[1] :].tolist()  # type: ignore[no-any-return]
+
+    return decode
+
+
+def seconds(decode: Decode, count: int) -> float:
+    began = time.perf_counter()
+    decode(count)
+    return time.perf_counter() - began
+
+
+def measure(decoders: dict[str, Decode], *, batch: int, count: int, rounds: int) -> dict[str, float]:
+    """Tokens a second of each, taking turns."""
+    rates: dict[str, list[float]] = {name: [] for name in decoders}
+    for decode in decoders.values():
+        decode(4)
+    for _ in range(rounds):
+        for name, decode in decoders.items():
+            before = seconds(decode, 1)
+            rates[name].append(batch * count / (seconds(decode, 1 + count) - before))
+    return {name: round(statistics.median(each), 1) for name, each in rates.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--layers", type=int, default=12)
+    parser.add_argument("--heads", type=int, default=12)
+    parser.add_argument("--width", type=int, default=768)
+    parser.add_argument("--tokens", type=int, default=64, help="N, new tokens after the first")
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 16])
+    parser.add_argument("--dtypes", nargs="+", default=["bf16", "fp32"], choices=list(DTYPES))
+    parser.add_argument("--rounds", type=int, default=3)
+    asked = parser.parse_args()
+
+    import transformers
+
+    transformers.utils.logging.set_verbosity_error()
+    torch.manual_seed(0)
+    device = best_device()
+    settings = GPT(layers=asked.layers, heads=asked.heads, width=asked.width, context=CONTEXT)
+    plain = settings.build(attention=Dense(), vocabulary=VOCABULARY).eval()
+    config = transformers.GPT2Config(n_layer=asked.layers, n_head=asked.heads, n_embd=asked.width, eos_token_id=None)
+    other = transformers.GPT2LMHeadModel(config).eval()
+    other.load_state_dict(to_gpt2(plain.state_dict()), strict=False)
+    results = []
+    for dtype in asked.dtypes:
+        model = copy.deepcopy(plain).to(device=device, dtype=DTYPES[dtype])
+        pack(model)
+        converted = copy.deepcopy(other).to(device=device, dtype=DTYPES[dtype])
+        for batch in asked.batches:
+            prompts = torch.randint(0, VOCABULARY, (batch, PROMPT)).tolist()
+            decoders = {"gptkit": ours(model, prompts), "transformers": theirs(converted, prompts)}
+            pairs = zip(decoders["gptkit"](16), decoders["transformers"](16), strict=True)
+            agree = [a == b for x, y in pairs for a, b in zip(x, y, strict=True)]
+            rates = measure(decoders, batch=batch, count=asked.tokens, rounds=asked.rounds)
+            results.append({"dtype": dtype, "prompts": batch, "tokens_per_second": rates, "agree": sum(agree) / len(agree)})
+        del model, converted
+    machine = {"device": str(device), "processor": platform.processor() or platform.machine(), "threads": torch.get_num_threads()}
+    print(
+        json.dumps({**machine, "torch": torch.__version__, "transformers": transformers.__version__, "results": results}, indent=2)
+    )
+
+
+if __name__ == "__main__":
+    main()
