@@ -1,0 +1,106 @@
+"""Trainer arguments, the length of a run, precision and micro-batches: what is decided before a run begins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from gptkit.command import Batch, Train
+from gptkit.errors import ConfigError
+from gptkit.model import GPT
+from gptkit.training import precision
+from gptkit.training.length import length_of
+from gptkit.training.micro_batch import TOKENS_PER_PASS, bytes_per_sequence, estimate, free_memory, largest_that_fits
+from gptkit.training.trainer_arguments import TAKEN, check_trainer_arguments
+
+
+def test_arguments_pass_as_they_stand_without_those_left_out() -> None:
+    given = {"accelerator": "cpu", "devices": 1, "max_steps": 9, "max_time": None, "log_every_n_steps": 5}
+    assert check_trainer_arguments(given) == {"accelerator": "cpu", "devices": 1, "log_every_n_steps": 5}
+
+
+def test_an_unknown_argument_names_the_nearest() -> None:
+    with pytest.raises(ConfigError, match=r"trainer\.precison: .* no such argument\. Did you mean precision\?"):
+        check_trainer_arguments({"precison": "auto"})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "key"),
+    [
+        ("gradient_clip_val", 1.0, r"optimizer\.clip"),
+        ("accumulate_grad_batches", 4, r"batch\.micro"),
+        ("max_epochs", 3, "tokens"),
+        ("val_check_interval", 100, r"val\.every"),
+        ("logger", True, r"metrics\.csv"),
+        ("callbacks", [], r"\+callback@callback"),
+    ],
+)
+def test_what_the_kit_does_itself_is_refused_with_the_key_that_does_it(name: str, value: Any, key: str) -> None:
+    with pytest.raises(ConfigError, match=rf"trainer\.{name} cannot be set: .*{key}"):
+        check_trainer_arguments({name: value})
+
+
+def test_every_refused_argument_exists_in_lightning() -> None:
+    import inspect
+
+    import lightning
+
+    assert set(TAKEN) <= set(inspect.signature(lightning.Trainer).parameters)
+
+
+def settings(tokens: int = 1000, **trainer: Any) -> Train:
+    return Train(model=GPT(context=10), batch=Batch(size=3), tokens=tokens, trainer=trainer)
+
+
+@pytest.mark.parametrize(
+    ("made", "expected"),
+    [(settings(), (34, 1000)), (settings(30), (1, 30)), (settings(max_steps=7), (7, 210)), (settings(max_steps=None), (34, 1000))],
+)
+def test_length_is_tokens_rounded_up_to_steps_unless_max_steps_says_otherwise(made: Train, expected: tuple[int, int]) -> None:
+    assert length_of(made) == expected
+
+
+@pytest.mark.parametrize("wrong", [0, -5, 1e6, True, "ten"])
+def test_max_steps_that_is_no_count_is_refused(wrong: Any) -> None:
+    with pytest.raises(ConfigError, match=r"trainer\.max_steps="):
+        length_of(settings(max_steps=wrong))
+
+
+@pytest.mark.parametrize(("has_bfloat16", "expected"), [(True, "bf16-mixed"), (False, "32-true")])
+def test_a_processor_gets_bfloat16_where_it_multiplies_it(
+    has_bfloat16: bool, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: has_bfloat16)
+    assert precision.choose_precision("cpu") == expected
+
+
+@pytest.mark.parametrize(("capability", "expected"), [((7, 0), "16-mixed"), ((8, 0), "bf16-mixed"), ((9, 0), "bf16-mixed")])
+def test_cuda_gets_bfloat16_from_ampere_on(capability: tuple[int, int], expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
+    assert precision.choose_precision("gpu") == precision.choose_precision("auto") == expected
+
+
+def test_micro_batch_halves_until_it_fits() -> None:
+    tried: list[int] = []
+
+    def fits(size: int) -> bool:
+        tried.append(size)
+        return size <= 3
+
+    assert largest_that_fits(24, fits) == 3
+    assert tried == [24, 12, 6, 3]
+    assert largest_that_fits(5, lambda size: False) == 1
+
+
+def test_estimate_is_bounded_by_memory_by_the_share_and_by_what_is_useful() -> None:
+    model = GPT(layers=4, heads=4, width=128, context=64)
+    plenty = 1 << 40
+    assert estimate(model, vocabulary=65, parameters=0, free=plenty, share=12) == 12
+    assert estimate(model, vocabulary=65, parameters=0, free=plenty, share=100_000) == TOKENS_PER_PASS // 64
+    assert estimate(model, vocabulary=65, parameters=0, free=10 * bytes_per_sequence(model, 65), share=12) == 5
+    assert estimate(model, vocabulary=65, parameters=10**9, free=10**6, share=12) == 1
+    assert free_memory() > 0

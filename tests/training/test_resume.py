@@ -1,0 +1,159 @@
+"""A run that was stopped, by whatever, and continued ends as one that was not."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning
+import pytest
+import torch
+from torch import Tensor
+
+import gptkit
+from gptkit.callback import Callback
+from gptkit.errors import ConfigError
+from gptkit.plugins import Entry, registry
+from gptkit.training.resume import differences
+
+Train = Callable[..., Any]
+Weights = Callable[[Path], dict[str, Tensor]]
+
+
+@dataclass
+class Interrupt(Callback):
+    """Sends this process a signal when a step is done."""
+
+    name: str = "interrupt"
+    step: int = 3
+    number: int = int(signal.SIGTERM)
+
+    def build(self) -> lightning.Callback:
+        return Interrupting(self.step, self.number)
+
+
+class Interrupting(lightning.Callback):
+    def __init__(self, step: int, number: int) -> None:
+        self.step, self.number = step, number
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        if pl_module.state.step == self.step:
+            os.kill(os.getpid(), self.number)
+
+
+def logged(folder: Path) -> list[tuple[str, str, str]]:
+    with (folder / "metrics.csv").open(encoding="utf-8", newline="") as lines:
+        return [(row["step"], row["train/loss"], row["val/loss"]) for row in csv.DictReader(lines)]
+
+
+def equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(tensor, other[name]) for name, tensor in one.items())
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "words"),
+    [
+        (signal.SIGTERM, 143, ("optimizer=muon", "model.dropout=0.2", "batch.micro=4")),
+        (signal.SIGINT, 130, ("optimizer=adamw", "objective.separate_documents=true")),
+    ],
+)
+def test_told_to_stop_it_saves_and_continues_bit_for_bit(
+    number: int,
+    status: int,
+    words: tuple[str, ...],
+    tiny_words: list[str],
+    weights: Weights,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(registry().parts["callback"], "interrupt", Entry(Interrupt, "tests", "gptkit", "0"))
+
+    def run(folder: Path, step: int) -> Any:
+        job = gptkit.compose(
+            "train", [*tiny_words, *words, "val.every=2", "trainer.log_every_n_steps=1", f"hydra.run.dir={folder}"]
+        )
+        job.settings.callback["interrupt"] = Interrupt(step=step, number=int(number))  # type: ignore[attr-defined]
+        return gptkit.run(job)
+
+    run(tmp_path / "whole", step=99)
+    handlers = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    stopped = run(tmp_path / "stopped", step=3)
+    assert stopped.exit_status == status
+    assert "stopped after 4 of 6 steps" in capsys.readouterr().err
+    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == handlers
+    assert not equal(weights(tmp_path / "stopped"), weights(tmp_path / "whole"))
+    monkeypatch.setattr(Interrupting, "on_train_batch_start", lambda *_: None)
+    with pytest.raises(ConfigError, match=r"callback\.interrupt\.step: 3 -> 99"):
+        run(tmp_path / "stopped", step=99)
+    continued = run(tmp_path / "stopped", step=3)
+    assert continued.exit_status == 0
+    assert equal(weights(tmp_path / "stopped"), weights(tmp_path / "whole"))
+    assert logged(tmp_path / "stopped") == logged(tmp_path / "whole")
+    assert continued["steps"] == 6
+
+
+def test_a_finished_run_says_so_and_a_longer_one_continues(
+    train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = train(tmp_path, "trainer.max_steps=2")
+    capsys.readouterr()
+    again = train(tmp_path, "trainer.max_steps=2", "save.every=1", "samples.temperature=0")
+    assert "is finished, after 2 steps" in capsys.readouterr().err
+    assert (dict(again), again.exit_status, again.optimized_metric) == (dict(first), 0, first["val_loss"])
+    with pytest.raises(ConfigError, match="holds a run of 2 steps, and this command asks for 1"):
+        train(tmp_path, "trainer.max_steps=1")
+    with pytest.raises(ConfigError, match=r"holds a run with other settings \(optimizer\.lr: 0\.01 -> 0\.02; seed: 0 -> 1\)"):
+        train(tmp_path, "trainer.max_steps=2", "optimizer.lr=0.02", "seed=1")
+    assert train(tmp_path, "trainer.max_steps=3")["steps"] == 3
+
+
+@pytest.mark.process
+def test_killed_at_a_random_step_it_continues_bit_for_bit(
+    train: Train, weights: Weights, tiny_words: list[str], tmp_path: Path
+) -> None:
+    words = ("trainer.max_steps=400", "save.every=20", "model.dropout=0.1", "val.every=50")
+    folder = tmp_path / "killed"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gptkit", "train", *tiny_words, *words, f"hydra.run.dir={folder}"],
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    try:
+        deadline = time.monotonic() + 120
+        while not list(folder.glob("checkpoints/step-*/manifest.json")) and time.monotonic() < deadline and process.poll() is None:
+            time.sleep(0.002)
+    finally:
+        process.kill()
+        process.wait()
+    reached = max(int(path.name.removeprefix("step-")) for path in folder.glob("checkpoints/step-*"))
+    assert 20 <= reached < 400
+    train(folder, *words)
+    train(tmp_path / "whole", *words)
+    assert equal(weights(folder), weights(tmp_path / "whole"))
+
+
+def test_initial_weights_come_from_another_run(train: Train, weights: Weights, tmp_path: Path) -> None:
+    train(tmp_path / "first", "trainer.max_steps=2")
+    train(tmp_path / "second", f"init_from={tmp_path / 'first'}", "trainer.max_steps=1", "optimizer.lr=0", "seed=9")
+    assert equal(weights(tmp_path / "first"), weights(tmp_path / "second"))
+
+
+def test_differences_name_keys_of_both_sides_and_leave_out_what_may_differ() -> None:
+    old = {
+        "tokens": 10,
+        "save": {"every": 1},
+        "model": {"name": "gpt", "width": 8},
+        "trainer": {"max_steps": None, "max_time": "1"},
+    }
+    new = {"tokens": 99, "save": {"every": 2}, "model": {"name": "gpt", "width": 9, "extra": [1]}, "trainer": {"max_steps": 5}}
+    assert differences(old, new) == ["model.width: 8 -> 9", "model.extra: None -> [1]"]
+    assert differences(old, old) == []
