@@ -32,7 +32,10 @@ def export(settings: Export) -> Path:
     unfinished = folder.with_name(f"{folder.name}.{os.getpid()}.unfinished")
     try:
         unfinished.mkdir(parents=True)
-        lacking = export_gpt2(model, tokenizer, unfinished)
+        lacking = model.export(unfinished, tokenizer)
+        own = lacking is not None
+        if lacking is None:
+            lacking = export_gpt2(model, tokenizer, unfinished)
         unfinished.replace(folder)
     except OSError as error:
         raise DataError(f"to={settings.to}: cannot be written ({error.strerror or error})") from error
@@ -43,5 +46,6 @@ def export(settings: Export) -> Path:
         print(f"  {path.name:<24}{path.stat().st_size:>14,} bytes")
     for sentence in lacking:
         print(f"  {sentence}")
-    print(f'read it with transformers.AutoModelForCausalLM.from_pretrained("{folder}") or init_from=hf:{folder}')
+    again = f"model=hf model.path={folder}" if own else f"init_from=hf:{folder}"
+    print(f'read it with transformers.AutoModelForCausalLM.from_pretrained("{folder}") or {again}')
     return folder

@@ -10,6 +10,8 @@ from gptkit.hookspecs import hookimpl
 from gptkit.parts import Part
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from gptkit.attention import Attention
     from gptkit.model.built import BuiltModel
 
@@ -39,8 +41,18 @@ class Model(Part):
             raise ValueError(f"model.dropout={self.dropout} must be at least 0 and below 1")
 
     def companions(self) -> Mapping[str, Part]:
-        """Parts that weights of this model's own came with, by kind (a tokenizer, say); taken unless the command line names others."""
+        """Parts that weights of this model's own came with, by kind (a tokenizer, say); taken unless the command line names others.
+
+        Under "model" a model may bring itself, with the sizes that its weights have in place of those that were composed.
+        """
         return {}
+
+    def weights(self) -> Mapping[str, Tensor] | None:
+        """Weights of the model's own that a new run starts from, by their names in what `build` gives; None: those of `build`.
+
+        Continued runs and loaded checkpoints never ask.
+        """
+        return None
 
     def build(self, *, attention: Attention, vocabulary: int) -> BuiltModel:
         """Make the model with random weights.

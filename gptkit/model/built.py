@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from gptkit.tokenizer.built import BuiltTokenizer
 
 
 def parameter_count(model: nn.Module) -> int:
@@ -56,3 +60,14 @@ class BuiltModel(nn.Module, ABC):
     @abstractmethod
     def cache(self, batch: int, length: int) -> Cache:
         """An empty cache for `batch` rows of at most `length` tokens, on the model's device and in its dtype."""
+
+    def export(self, folder: Path, tokenizer: BuiltTokenizer) -> list[str] | None:
+        """Write the model and its tokenizer into an existing folder, in a Hugging Face format that is the model's own.
+
+        Returns:
+            What the folder lacks, in sentences; None, and nothing written, where the model has no format of its own.
+
+        Raises:
+            ConfigError: the format cannot express the model.
+        """
+        return None

@@ -117,7 +117,7 @@ def continued(settings: Training, folder: Path, last_step: int) -> Checkpoint | 
 
 
 def assemble(settings: Training, checkpoint: Checkpoint | None) -> Pieces:
-    """Make tokenizer, datasets, objective and model, with the checkpoint's weights, `init_from`'s, or random ones."""
+    """Make tokenizer, datasets, objective and model, with weights of the checkpoint, `init_from`, the model's own, or random ones."""
     data = settings.data.build()
     weights: InitialWeights | None = None
     if checkpoint is not None:
@@ -136,6 +136,8 @@ def assemble(settings: Training, checkpoint: Checkpoint | None) -> Pieces:
         objective.load_state_dict(checkpoint.objective_state)
     elif weights is not None and settings.init_from is not None:
         fit_weights(model, weights.state, settings.init_from)
+    elif (own := settings.model.weights()) is not None:
+        fit_weights(model, own, f"model={settings.model.name}")
     return Pieces(model, objective, tokenizer, datasets)
 
 
