@@ -1,0 +1,223 @@
+"""What a real, small run leaves in its folder."""
+
+import csv
+import io
+import json
+import math
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from gptkit.attention import Dense
+from gptkit.command import Batch, Samples, Save, Train, Validation
+from gptkit.data import Text
+from gptkit.errors import ConfigError
+from gptkit.model import GPT
+from gptkit.objective import LM
+from gptkit.optimizer import AdamW
+from gptkit.scaling.compute import flops_per_token
+from gptkit.tokenizer import Char
+from gptkit.training.checkpoint import checkpoints, read_checkpoint
+from gptkit.training.fit import fit
+from gptkit.training.progress import Progress
+from gptkit.training.samples import as_for_use
+from gptkit.training.speed import SpeedMeter
+from gptkit.training.state import TrainState
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec.*:", "ignore:.*does not have many workers.*")
+
+STEPS = 12
+
+
+def settings(text: Path, *, samples_every: int = 4, prompts: tuple[str, ...] = ("the", ""), steps: int = STEPS) -> Train:
+    return Train(
+        model=GPT(layers=1, heads=2, width=16, context=16, dropout=0.2),
+        attention=Dense(),
+        objective=LM(),
+        tokenizer=Char(),
+        data=Text(path=str(text)),
+        optimizer=AdamW(lr=1e-2),
+        batch=Batch(size=4, micro=4),
+        val=Validation(every=6, fraction=0.2, sequences=4),
+        save=Save(every=5, keep=0),
+        samples=Samples(every=samples_every, prompts=list(prompts), max_new_tokens=5),
+        trainer={"accelerator": "cpu", "devices": 1, "log_every_n_steps": 2, "precision": "32-true", "max_steps": steps},
+    )
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("text") / "fox.txt"
+    path.write_text("the quick brown fox jumps over the lazy dog. " * 60)
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(text: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "fox"
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)  # as in every test here: another number of threads rounds differently
+    fit(settings(text), folder)
+    torch.set_num_threads(before)
+    return folder
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO((folder / "metrics.csv").read_text())))
+
+
+def test_metrics_at_every_second_step_and_at_validations(run: Path) -> None:
+    found = rows(run)
+    assert [int(row["step"]) for row in found] == [2, 4, 6, 8, 10, 12]
+    assert [int(row["tokens"]) for row in found] == [step * 4 * 16 for step in (2, 4, 6, 8, 10, 12)]
+    assert [int(row["step"]) for row in found if row["val/loss"]] == [6, 12]
+    for row in found:
+        assert math.isfinite(float(row["train/loss"]))
+        assert float(row["grad_norm"]) > 0
+        assert float(row["tokens_per_second"]) > 0
+    walls = [float(row["wall_seconds"]) for row in found]
+    assert walls == sorted(walls)
+
+
+def test_the_summary_has_the_figures_of_the_last_row(run: Path) -> None:
+    summary, last = json.loads((run / "summary.json").read_text()), rows(run)[-1]
+    assert list(summary)[:10] == [
+        "parameters",
+        "tokens",
+        "steps",
+        "train_loss",
+        "val_loss",
+        "tokens_per_second",
+        "mfu",
+        "wall_seconds",
+        "peak_memory_bytes",
+        "finished",
+    ]
+    assert (summary["steps"], summary["tokens"], summary["finished"]) == (STEPS, STEPS * 4 * 16, True)
+    assert summary["train_loss"] == float(last["train/loss"])
+    assert summary["val_loss"] == float(last["val/loss"])
+    assert summary["wall_seconds"] >= float(last["wall_seconds"])
+    state = read_checkpoint(checkpoints(run)[0]).model_state
+    assert summary["parameters"] == sum(tensor.numel() for tensor in state.values())
+    here = json.loads((run / "environment.json").read_text())
+    vocabulary = state["wte.weight"].shape[0]
+    given = settings(Path("x"))
+    assert here["flops_per_token"] == flops_per_token(given.model, given.attention, vocabulary)
+    assert summary["mfu"] == pytest.approx(summary["tokens_per_second"] * here["flops_per_token"] / here["peak_flops"])
+
+
+def test_samples_of_every_prompt_as_they_evolve(run: Path) -> None:
+    lines = [json.loads(line) for line in (run / "samples.jsonl").read_text().split("\n") if line]
+    assert [(line["step"], line["prompt"]) for line in lines] == [(step, prompt) for step in (4, 8, 12) for prompt in ("the", "")]
+    assert all(isinstance(line["text"], str) for line in lines)
+
+
+def test_the_folder_is_as_documented(run: Path) -> None:
+    names = {path.name for path in run.iterdir()}
+    assert names == {
+        "config.yaml",
+        "metrics.csv",
+        "tensorboard",
+        "summary.json",
+        "report.html",
+        "checkpoints",
+        "samples.jsonl",
+        "environment.json",
+    }
+    assert list((run / "tensorboard").glob("events.out.tfevents.*"))
+    assert [path.name for path in checkpoints(run)] == ["step-00000012", "step-00000010", "step-00000005"]
+
+
+def test_drawing_samples_does_not_change_the_weights(run: Path, text: Path, tmp_path: Path) -> None:
+    fit(settings(text, samples_every=0, prompts=()), tmp_path / "silent")
+    with_samples, without = (read_checkpoint(checkpoints(folder)[0]) for folder in (run, tmp_path / "silent"))
+    for name, tensor in with_samples.model_state.items():
+        assert torch.equal(tensor, without.model_state[name]), name
+    assert not (tmp_path / "silent" / "samples.jsonl").exists()
+
+
+def test_a_run_that_grows_adds_up_its_time_and_keeps_its_log(text: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    fit(settings(text, steps=6), folder)
+    before = json.loads((folder / "summary.json").read_text())
+    with (folder / "metrics.csv").open("a") as file:
+        file.write("8,512,1.0,,,,,\n")  # logged after the checkpoint, then killed
+    fit(settings(text, steps=10), folder)
+    after = json.loads((folder / "summary.json").read_text())
+    assert after["wall_seconds"] > before["wall_seconds"]
+    assert [int(row["step"]) for row in rows(folder)] == [2, 4, 6, 8, 10]
+    assert float(rows(folder)[3]["train/loss"]) != 1.0
+
+
+def test_a_prompt_longer_than_the_context_is_said_before_training(text: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"samples\.prompts: 'the the.* is 19 tokens.*context is 16"):
+        fit(settings(text, prompts=("the the the the the",)), tmp_path / "run")
+
+
+def test_a_model_in_use_is_put_back_as_it_was() -> None:
+    model = torch.nn.Sequential(torch.nn.Dropout(), torch.nn.Sequential(torch.nn.Dropout()))
+    model[1].eval()
+    torch.manual_seed(1)
+    expected = torch.rand(2)
+    torch.manual_seed(1)
+    with as_for_use(model):
+        assert not any(module.training for module in model.modules())
+        torch.rand(5)
+    assert [module.training for module in model.modules()] == [True, True, False, False]
+    assert torch.equal(torch.rand(2), expected)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def show(stream: io.StringIO, *, seconds_per_step: float, steps: int) -> int:
+    """Run the progress of some steps; gives how often a loss was read."""
+    clock, reads = Clock(), 0
+
+    class Loss:
+        def __float__(self) -> float:
+            nonlocal reads
+            reads += 1
+            return 2.5
+
+    meter = SpeedMeter(clock=clock)
+    state = TrainState(last_step=steps, loss=Loss(), val_loss=2.75)  # type: ignore[arg-type]
+    trainer, module = SimpleNamespace(is_global_zero=True, sanity_checking=False), SimpleNamespace(state=state)
+    bar = Progress(meter, stream=stream, clock=clock)
+    meter.start(0)
+    bar.on_train_start(trainer, module)
+    for step in range(1, steps + 1):
+        clock.now += seconds_per_step
+        state.step, state.tokens = step, 100 * step
+        bar.on_train_batch_end(trainer, module, None, None, step)
+    bar.on_train_end(trainer, module)
+    return reads
+
+
+def test_progress_without_a_terminal_is_a_line_now_and_then() -> None:
+    stream = io.StringIO()
+    show(stream, seconds_per_step=0.5, steps=100)
+    lines = stream.getvalue().splitlines()
+    assert len(lines) <= 7  # 50 seconds: one soon, then every ten, and the end
+    assert lines[0].startswith("step ")
+    for words in ("/100", "loss 2.5000", "val 2.7500", "200 tokens/s", " left"):
+        assert words in lines[1]
+    assert lines[-1].startswith("step 100/100")
+
+
+def test_the_bar_is_drawn_four_times_a_second_at_most() -> None:
+    stream = Terminal()
+    assert show(stream, seconds_per_step=0.01, steps=1000) <= 4 * 10 + 2
+    assert "step 1,000/1,000" in stream.getvalue()
