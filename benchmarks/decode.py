@@ -4,9 +4,9 @@
     python benchmarks/decode.py --rounds 5 --dtypes bf16 --layers 24 --heads 16 --width 1024
 
 Tokens a second over all prompts of 32 tokens, medians of rounds in which both take turns. Only decoding counts: the seconds of
-a call for 1 + N new tokens less those of a call for 1, which reads the prompt. Weights are random, tokens are chosen greedily, texts
-never end early, and both run with PyTorch's own number of threads. `agree` is the share of equal tokens, below 1 where rounding in
-bf16 decides between near equals. Prints JSON.
+a call for 1 + N new tokens less those of a call for 1, which reads the prompt. Weights are random, tokens are chosen greedily,
+texts never end early, and both run with PyTorch's own number of threads. `agree` is the share of equal tokens, below 1 where
+rounding in bf16 decides between near equals. Prints JSON.
 """
 
 from __future__ import annotations

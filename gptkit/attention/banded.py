@@ -35,7 +35,6 @@ class BuiltBanded(BuiltDense):
         span = cache.span
         if span.end <= self.window:
             return super().recall(q, k, v, cache)
-        cache.append(k, v)
         if span.start is not None and span.width == 1:
             keys, values = cache.read(span.end - self.window)  # (B, H, window, Dh)
             return F.scaled_dot_product_attention(q, keys, values)

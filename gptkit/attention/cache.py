@@ -10,36 +10,31 @@ from gptkit.attention.built import AttentionCache
 class KeyValueCache(AttentionCache):
     """Shapes: B rows, H heads, L slots, Dh size of a head. A key's slot is its position in its row."""
 
-    keys: Tensor  # (B, H, L, Dh)
-    values: Tensor  # (B, H, L, Dh)
+    memory: Tensor  # (2, B, H, L, Dh): keys, values
 
     def __init__(self, length: int) -> None:
         self.length = length
         self.empty = True
 
-    def append(self, keys: Tensor, values: Tensor) -> None:
-        """Write the call's keys and values (B, H, T, Dh) where `span` says."""
+    def append(self, pairs: Tensor) -> None:
+        """Write the call's keys and values (2, B, H, T, Dh) where `span` says."""
         if self.empty:
-            b, h, _, size = keys.shape
+            _, b, h, _, size = pairs.shape
             # zeros, not whatever the memory holds: a hidden slot has probability 0, but 0 times an accidental NaN would be NaN
-            self.keys = keys.new_zeros(b, h, self.length, size)
-            self.values = values.new_zeros(b, h, self.length, size)
+            self.memory = pairs.new_zeros(2, b, h, self.length, size)
             self.empty = False
         span = self.span
         if span.start is not None:
-            self.keys[:, :, span.start : span.start + span.width] = keys
-            self.values[:, :, span.start : span.start + span.width] = values
+            self.memory[..., span.start : span.start + span.width, :] = pairs
             return
         rows, columns, slots = span.writes
-        self.keys[rows, :, slots] = keys[rows, :, columns]
-        self.values[rows, :, slots] = values[rows, :, columns]
+        self.memory[:, rows, :, slots] = pairs[:, rows, :, columns]
 
     def read(self, first: int = 0) -> tuple[Tensor, Tensor]:
         """Views of keys and values from slot `first` to the end of the longest row: (B, H, S, Dh) each."""
-        return self.keys[:, :, first : self.span.end], self.values[:, :, first : self.span.end]
+        keys, values = self.memory[..., first : self.span.end, :].unbind(0)
+        return keys, values
 
     def select(self, rows: Tensor) -> None:
-        if self.empty:
-            return
-        self.keys = self.keys.index_select(0, rows)
-        self.values = self.values.index_select(0, rows)
+        if not self.empty:
+            self.memory = self.memory.index_select(1, rows)

@@ -26,11 +26,13 @@ class BuiltDense(BuiltAttention):
 
     def forward(self, x: Tensor, *, cache: AttentionCache | None = None, segments: Tensor | None = None) -> Tensor:
         b, t, d = x.shape
-        q, k, v = self.qkv(x).view(b, t, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4).unbind(0)  # (B, H, T, Dh) each
+        qkv = self.qkv(x).view(b, t, 3, self.heads, d // self.heads)
+        q, k, v = (part.transpose(1, 2) for part in qkv.unbind(2))  # (B, H, T, Dh) each; taken apart first: one copy backward
         if cache is None:
             y = self.attend(q, k, v, segments)
         else:
             assert isinstance(cache, KeyValueCache)
+            cache.append(qkv[:, :, 1:].permute(2, 0, 3, 1, 4))
             y = self.recall(q, k, v, cache)
         return self.output(y.transpose(1, 2).reshape(b, t, d))  # type: ignore[no-any-return]  # (B, T, D)
 
@@ -44,9 +46,8 @@ class BuiltDense(BuiltAttention):
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask.unsqueeze(1), dropout_p=p)
 
     def recall(self, q: Tensor, k: Tensor, v: Tensor, cache: KeyValueCache) -> Tensor:
-        """Remember the T new positions, then attend to all that is remembered: (B, H, T, Dh) -> (B, H, T, Dh)."""
+        """Attend to all that is remembered, the T newest positions (q, k, v) included: (B, H, T, Dh) -> (B, H, T, Dh)."""
         span = cache.span
-        cache.append(k, v)
         if span.fresh:
             return F.scaled_dot_product_attention(q, k, v, is_causal=True)
         keys, values = cache.read()  # (B, H, S, Dh)
