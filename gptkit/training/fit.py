@@ -117,7 +117,7 @@ def continued(settings: Training, folder: Path, last_step: int) -> Checkpoint | 
 
 
 def assemble(settings: Training, checkpoint: Checkpoint | None) -> Pieces:
-    """Make tokenizer, datasets, objective and model, with weights of the checkpoint, `init_from`, the model's own, or random ones."""
+    """Make tokenizer, datasets, objective and model: weights from the checkpoint, `init_from`, the model itself, or random."""
     data = settings.data.build()
     weights: InitialWeights | None = None
     if checkpoint is not None:
