@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-HEAD = 1024
-"""Candidates among which the nucleus is looked for before the whole vocabulary is sorted."""
+HEADS = (1024, 16384)
+"""Candidates among which the nucleus is looked for before the whole vocabulary is sorted, which takes many times longer."""
 
 
 def uniforms(seed: int, prompt: int, sample: int, count: int) -> NDArray[np.float64]:
@@ -33,29 +33,37 @@ def candidates(logits: Tensor, *, temperature: float, top_k: int = 0, top_p: flo
         top_p: in (0, 1].
 
     Returns:
-        (B, C) float64 probabilities, 0 for those excluded, and their (B, C) ids, or None where candidate c is token c.
+        (B, C) probabilities, 0 for those excluded, and their (B, C) ids, or None where candidate c is token c.
     """
-    scores = logits.double()
-    scores = (scores - scores.amax(dim=-1, keepdim=True)) / temperature  # largest 0: no temperature overflows
+    scores = logits if logits.dtype == torch.float64 else logits.float()
     ids: Tensor | None = None
     if 0 < top_k < scores.shape[-1]:
         scores, ids = scores.topk(top_k, dim=-1)  # (B, k), falling
-    chances = scores.softmax(dim=-1)
+    chances = ((scores - scores.amax(dim=-1, keepdim=True)) / temperature).softmax(dim=-1)  # largest 0: no temperature overflows
     if top_p >= 1.0:
         return chances, ids
     if ids is None:
-        full = chances.shape[-1]
-        chances, ids = (head := chances.topk(min(HEAD, full), dim=-1)).values, head.indices
-        if chances.shape[-1] < full and bool((chances.sum(dim=-1) < top_p).any()):
-            chances, ids = scores.softmax(dim=-1).sort(dim=-1, descending=True, stable=True)
-    before = chances.cumsum(dim=-1) - chances  # probability of all that are more probable
+        chances, ids = _nucleus_candidates(chances, top_p)
+    before = chances.cumsum(dim=-1, dtype=torch.float64) - chances  # probability of all that are more probable
     chances = chances.masked_fill(before >= top_p, 0.0)
     return chances / chances.sum(dim=-1, keepdim=True), ids
 
 
+def _nucleus_candidates(chances: Tensor, top_p: float) -> tuple[Tensor, Tensor]:
+    """The most probable tokens, falling, so many that every row's reach `top_p`: (B, V) -> probabilities and ids (B, C)."""
+    for size in HEADS:
+        if size >= chances.shape[-1]:
+            break
+        most, ids = chances.topk(size, dim=-1)
+        if bool((most.sum(dim=-1) >= top_p).all()):
+            return most, ids
+    most, ids = chances.sort(dim=-1, descending=True, stable=True)
+    return most, ids
+
+
 def draw(chances: Tensor, numbers: Tensor) -> Tensor:
     """The candidate at which the running sum of probabilities passes the row's number: (B, C), (B,) in [0, 1) -> (B,) int64."""
-    sums = chances.cumsum(dim=-1)  # (B, C)
+    sums = chances.cumsum(dim=-1, dtype=torch.float64)  # (B, C)
     total = sums[:, -1]
     target = torch.minimum(numbers * total, total.nextafter(torch.zeros_like(total)))
     return torch.searchsorted(sums, target.unsqueeze(-1), right=True).squeeze(-1)

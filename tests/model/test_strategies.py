@@ -1,5 +1,4 @@
 import copy
-import os
 from collections.abc import Iterator
 
 import pytest
@@ -63,7 +62,6 @@ def assert_same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor
         torch.testing.assert_close(found[name], gradient, msg=name)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="torch.compile needs a compiler that Windows lacks")
 def test_a_compiled_model_is_one_graph_and_still_decodes():
     model = build()
     plain = copy.deepcopy(model)
