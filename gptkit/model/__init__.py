@@ -47,7 +47,7 @@ class Model(Part):
         """
         return {}
 
-    def weights(self) -> Mapping[str, Tensor] | None:
+    def weights(self) -> dict[str, Tensor] | None:
         """Weights of the model's own that a new run starts from, by their names in what `build` gives; None: those of `build`.
 
         Continued runs and loaded checkpoints never ask.
