@@ -1,0 +1,143 @@
+"""`model=hf`, `tokenizer=hf` and `data=hf`: models of transformers and data sets of datasets, through the kit's own doors."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from omegaconf import MISSING
+
+from gptkit import hookimpl
+from gptkit.attention import Attention
+from gptkit.data import Data
+from gptkit.errors import ConfigError
+from gptkit.model import Model
+from gptkit.parts import Part
+from gptkit.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from gptkit.data.built import BuiltData
+    from gptkit.model.built import BuiltModel
+    from gptkit.tokenizer.built import BuiltTokenizer
+
+
+@dataclass
+class HF(Model):
+    """Any causal language model of transformers, from a folder or the Hugging Face hub, with the tokenizer that lies beside it.
+
+    Layers, heads, width and attention are the folder's: `model.layers`, `model.heads` and `model.width` are replaced by its values,
+    and an attention part cannot be put in. `model.context` is the length of training sequences, at most the model's own limit;
+    `model.dropout` replaces every dropout probability of its configuration. Code that comes with a model is never run.
+    """
+
+    name: str = "hf"
+    path: Annotated[str, "a folder with config.json, or a name of the hub"] = MISSING
+    pretrained: Annotated[bool, "start from the folder's weights; false: from random ones, as its configuration draws them"] = True
+    config: Annotated[Any, "filled in from the folder: what checkpoints keep, so that they do not need it"] = None
+
+    def __post_init__(self) -> None:
+        if self.context < 1:
+            raise ValueError(f"model.context={self.context} must be at least 1")
+        if not 0.0 <= self.dropout < 1.0:
+            raise ValueError(f"model.dropout={self.dropout} must be at least 0 and below 1")
+
+    def companions(self) -> Mapping[str, Part]:
+        """The folder's tokenizer where it has one, and these settings with the sizes that its model has.
+
+        Raises:
+            ConfigError: there is no such model, or it is none that the kit can train; names `model.path`.
+        """
+        from gptkit_hf import source
+
+        config = source.read_config(self.path)
+        source.check_context(config, self)
+        found: dict[str, Any] = {"config": source.as_plain(config), **source.sizes(config)}
+        brought: dict[str, Part] = {"model": dataclasses.replace(self, **found)}
+        if source.has_tokenizer(self.path):
+            brought["tokenizer"] = HFTokenizer(path=self.path)
+        return brought
+
+    def weights(self) -> dict[str, Tensor] | None:
+        if not self.pretrained:
+            return None
+        from gptkit_hf.model import pretrained_weights
+
+        return pretrained_weights(self)
+
+    def build(self, *, attention: Attention, vocabulary: int) -> BuiltModel:
+        """Raises ConfigError: an attention other than dense, a context beyond the model's limit, or more tokens than it embeds."""
+        if attention.name != "dense":
+            raise ConfigError(
+                f"model=hf has its own attention, so attention={attention.name} cannot be put in; use attention=dense"
+            )
+        from gptkit_hf.model import BuiltHF
+
+        return BuiltHF(self, vocabulary=vocabulary)
+
+
+@dataclass
+class HFTokenizer(Tokenizer):
+    """Any tokenizer of transformers that the tokenizers library runs, from a folder or the Hugging Face hub.
+
+    Text is encoded as it stands: no token for its beginning is added, and the spelling of a special token in it is ordinary text.
+    """
+
+    name: str = "hf"
+    path: Annotated[str, "a folder with tokenizer.json or the files it is made of, or a name of the hub"] = MISSING
+    end_of_text: Annotated[str, "spelling of the token that ends a text; auto: what the tokenizer calls its eos token"] = "auto"
+
+    def build(self, *, texts: Iterable[str]) -> BuiltTokenizer:
+        from gptkit_hf.tokenizer import from_transformers
+
+        return from_transformers(self.path, self.end_of_text)
+
+    def load(self, folder: Path) -> BuiltTokenizer:
+        from gptkit_hf.tokenizer import BuiltHFTokenizer
+
+        return BuiltHFTokenizer.load(folder)
+
+    def vocabulary_size(self) -> int:
+        return self.build(texts=()).size
+
+
+@dataclass
+class HFData(Data):
+    """Any data set of the datasets library: a folder or files on this machine, or a name of the Hugging Face hub.
+
+    Files may be .parquet, .json, .jsonl, .csv, .txt or .arrow; a folder may also be one that `save_to_disk` wrote.
+    """
+
+    name: str = "hf"
+    path: Annotated[Any, "a folder, a file or glob or a list of them, or a name of the hub"] = MISSING
+    config: Annotated[str | None, "configuration of a data set that has several, such as wikitext-2-raw-v1"] = None
+    revision: Annotated[str | None, "branch, tag or commit of a data set of the hub; its newest where none is given"] = None
+    split: Annotated[dict[str, str], "what the data set calls training, validation and test; an empty one is not used"] = (
+        dataclasses.field(default_factory=lambda: {"train": "train", "validation": "validation", "test": "test"})
+    )
+    field: Annotated[str, "the column that holds the text"] = "text"
+    streaming: Annotated[bool, "read while training text is made, instead of downloading and converting it first"] = False
+
+    def build(self) -> BuiltData:
+        from gptkit_hf.data import BuiltHFData
+
+        return BuiltHFData(self)
+
+
+@hookimpl
+def gptkit_model() -> list[type[Model]]:
+    return [HF]
+
+
+@hookimpl
+def gptkit_tokenizer() -> list[type[Tokenizer]]:
+    return [HFTokenizer]
+
+
+@hookimpl
+def gptkit_data() -> list[type[Data]]:
+    return [HFData]

@@ -1,0 +1,88 @@
+"""What a model of transformers remembers while decoding.
+
+Rows of different lengths are padded on the left inside, as transformers expects it: the last token of every row then stands in the
+last column, and sliding windows, relative positions and recurrences see no gap.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache, PreTrainedConfig
+
+
+class HFCache:
+    """B rows of at most `length` tokens. Shapes: S columns that have been read, padding included."""
+
+    def __init__(self, config: PreTrainedConfig, batch: int, length: int, device: torch.device) -> None:
+        self.config = config
+        self.length = length
+        self.lengths = torch.zeros(batch, dtype=torch.int64, device=device)
+        self.tokens = torch.zeros(batch, 0, dtype=torch.int64, device=device)  # (B, S), padded on the left
+        self.memory = DynamicCache(config=config)
+        self.longest = 0
+        self.padded = False
+        self._counts: Tensor | None = None
+
+    def receive(self, counts: Tensor) -> None:
+        self._counts = counts
+
+    def advance(self, tokens: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Take note of a call's tokens (B, T).
+
+        Returns:
+            What the model is to read: (B, N) tokens; and None, or (B, T) where the call's tokens stand among its columns. Rows that
+            grow by different numbers of tokens are read again from their beginning.
+
+        Raises:
+            ValueError: the batch has another number of rows, or a row would grow beyond `length`.
+        """
+        b, t = tokens.shape
+        if b != len(self.lengths):
+            raise ValueError(f"the cache has {len(self.lengths)} rows, the tokens {b}")
+        counts, self._counts = self._counts, None
+        ragged = counts is not None and bool((counts != t).any())
+        if not ragged or counts is None:
+            self._fits(self.longest + t)
+            self.lengths = self.lengths + t
+            self.longest += t
+            self.tokens = torch.cat([self.tokens, tokens], dim=1)
+            return tokens, None
+        counts = counts.to(tokens.device)
+        self._fits(int((self.lengths + counts).max()))
+        rows = [
+            torch.cat([read[len(read) - length :], new[:count]])
+            for read, length, new, count in zip(self.tokens, self.lengths.tolist(), tokens, counts.tolist(), strict=True)
+        ]
+        self.lengths = self.lengths + counts
+        self.longest = max(map(len, rows))
+        self.tokens = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_side="left")
+        self.padded = True
+        self.memory = DynamicCache(config=self.config)
+        columns = (self.longest - counts).unsqueeze(1) + torch.arange(t, device=tokens.device)
+        return self.tokens, columns.clamp(max=self.longest - 1)
+
+    def _fits(self, longest: int) -> None:
+        if longest > self.length:
+            raise ValueError(f"a row of {longest} tokens does not fit into a cache of {self.length}")
+
+    def mask(self) -> Tensor | None:
+        """(B, S) bool: the columns that are no padding; None where all are."""
+        if not self.padded:
+            return None
+        columns = torch.arange(self.tokens.shape[1], device=self.lengths.device)
+        return columns >= (self.tokens.shape[1] - self.lengths).unsqueeze(1)
+
+    def positions(self, width: int) -> Tensor | None:
+        """(B, N) int64: where the last `width` columns stand in their rows; None where they simply follow what was read."""
+        if not self.padded:
+            return None
+        total = self.tokens.shape[1]
+        columns = torch.arange(total - width, total, device=self.lengths.device)
+        return (columns - (total - self.lengths).unsqueeze(1)).clamp(min=0)
+
+    def select(self, rows: Tensor) -> None:
+        self.lengths = self.lengths[rows]
+        self.tokens = self.tokens[rows]
+        self.longest = int(self.lengths.max()) if len(rows) else 0
+        self.memory.reorder_cache(rows)  # type: ignore[arg-type]  # an int64 tensor is one
