@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from gptkit.data.built import Chunk
 
-PIECE = 1 << 14
-"""Characters of a piece, where the tokenizer knows a place to cut: enough pieces a batch to keep every core busy."""
+PIECE = 1 << 12
+"""Characters of a piece, where the tokenizer knows a place to cut: enough pieces a batch to keep every core busy to its end."""
 
 
 @dataclass

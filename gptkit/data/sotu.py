@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
-from collections.abc import Iterator
 from pathlib import Path
 
-from gptkit.data.built import BuiltData
-from gptkit.data.digest import digest
-from gptkit.data.formats import read_file
+from gptkit.data.text import BuiltFiles
 from gptkit.errors import DataError
-from gptkit.records import Document
 
 
-class BuiltSotu(BuiltData):
+class BuiltSotu(BuiltFiles):
     """One document per message, the oldest first."""
 
     def __init__(self) -> None:
-        self.files = _files()
-        self.fingerprint = hashlib.sha256("".join(["sotu", *map(digest, self.files)]).encode()).hexdigest()
-
-    def records(self, split: str) -> Iterator[Document]:
-        for path in self.files:
-            yield Document("".join(text for text, _, _ in read_file(path, field="", errors="strict")))
+        """Raises: DataError: the package is not installed."""
+        super().__init__(_files())
 
 
 def _files() -> list[Path]:

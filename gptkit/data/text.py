@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gptkit.data.built import BuiltData, Chunk
@@ -18,27 +19,24 @@ if TYPE_CHECKING:
     from gptkit.data import Text
 
 
-class BuiltText(BuiltData):
+class BuiltFiles(BuiltData):
     """One document per .txt or .md file, per line of .jsonl and per row of .parquet, in the order of the files.
 
     The fingerprint depends on the files' content, order and format, and on `field` and `errors`, not on where the files lie:
     a corpus that is moved keeps it.
     """
 
-    def __init__(self, settings: Text) -> None:
-        self.files = find_files(settings.path)
-        self._field, self._errors = settings.field, settings.errors
-        self._sizes = [path.stat().st_size for path in self.files]
-        if not any(self._sizes):
-            few = f"the file {self.files[0]} is" if len(self.files) == 1 else f"all {len(self.files)} files are"
-            raise DataError(f"data.path={settings.path}: there is no text, {few} empty")
-        content = [(form_of(path), digest(path)) for path in self.files]
-        described = json.dumps(["text", settings.field, settings.errors, content])
+    def __init__(self, files: Sequence[Path], *, field: str = "text", errors: str = "strict") -> None:
+        """Args: field, errors: as in `gptkit.data.formats.read_file`."""
+        self.files = files
+        self.sizes = [path.stat().st_size for path in files]
+        self._field, self._errors = field, errors
+        described = json.dumps(["files", field, errors, [(form_of(path), digest(path)) for path in files]])
         self.fingerprint = hashlib.sha256(described.encode()).hexdigest()
 
     def chunks(self, split: str) -> Iterator[Chunk]:
-        total, before = sum(self._sizes), 0
-        for path, size in zip(self.files, self._sizes, strict=True):
+        total, before = sum(self.sizes), 0
+        for path, size in zip(self.files, self.sizes, strict=True):
             for text, last, read in read_file(path, field=self._field, errors=self._errors):
                 yield Chunk(text, last, min(1.0, (before + read) / total))
             before += size
@@ -50,3 +48,14 @@ class BuiltText(BuiltData):
             if chunk.last:
                 yield Document("".join(pieces))
                 pieces.clear()
+
+
+class BuiltText(BuiltFiles):
+    """The files that `data.path` means."""
+
+    def __init__(self, settings: Text) -> None:
+        """Raises: DataError: there is no such file, none that can be read, or no text in any."""
+        super().__init__(find_files(settings.path), field=settings.field, errors=settings.errors)
+        if not any(self.sizes):
+            few = f"the file {self.files[0]} is" if len(self.files) == 1 else f"all {len(self.files)} files are"
+            raise DataError(f"data.path={settings.path}: there is no text, {few} empty")

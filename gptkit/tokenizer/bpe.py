@@ -23,6 +23,9 @@ from gptkit.tokenizer.built import END_OF_TEXT, BuiltTokenizer, fingerprint_of, 
 
 VOCABULARY, MERGES, FILE = "vocab.json", "merges.txt", "bpe.json"
 
+CACHED_WORDS = 1 << 16
+"""Words whose ids the library remembers: most of those that a large corpus repeats, six times its default."""
+
 # Read backwards: places where a word is sure to begin, whatever stands around them. White space after a sign that is none, and a
 # full-width stop after kana or an ideograph. (White space after white space is no such place: how a run of it is split depends on
 # what follows it.)
@@ -44,7 +47,7 @@ class BuiltBPE(BuiltTokenizer):
         if missing:
             raise DataError(f"the vocabulary has no entry {missing[0]}: it is no byte-level BPE of GPT-2's kind")
         try:
-            self.library = Tokenizer(models.BPE(vocabulary, merges))
+            self.library = Tokenizer(models.BPE(vocabulary, merges, cache_capacity=CACHED_WORDS))
         except Exception as error:  # the library raises nothing more precise
             raise DataError(f"the merges do not fit the vocabulary: {error}") from None
         self.library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
