@@ -10,20 +10,43 @@ import errno
 import os
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+
+from gptkit.errors import GptkitError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def write_file(path: Path, text: str) -> None:
-    """Replace a file's content at once."""
+    """Replace a file's content at once.
+
+    Raises:
+        GptkitError: the disk is full; the old content is still there.
+    """
     aside = path.with_name(f".{path.name}.writing")
-    with aside.open("w", encoding="utf-8", newline="") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
+    try:
+        with named_when_full(path):
+            with aside.open("w", encoding="utf-8", newline="") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            aside.replace(path)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
     sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def named_when_full(path: Path) -> Iterator[None]:
+    """Turns the system's error of a full disk into one line that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL:
+            raise GptkitError(f"{path}: the disk is full; free some space and run the same command again") from error
+        raise
 
 
 def sync_folder(folder: Path) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor
 from torch.nn import Parameter
 from torch.overrides import TorchFunctionMode
 
-from gptkit.attention import Attention
+from gptkit.attention import Attention, Dense
 from gptkit.errors import CheckpointError, did_you_mean
 from gptkit.model import Model
 from gptkit.model.built import BuiltModel
@@ -20,6 +21,8 @@ from gptkit.training import manifest
 from gptkit.training.checkpoint import FOLDER, Checkpoint, by_val_loss, checkpoints, read_checkpoint, warn_of
 from gptkit.training.manifest import DamagedCheckpoint
 from gptkit.training.tensor_files import refuse_pickle
+
+Taken = TypeVar("Taken")
 
 HUB = "hf:"
 _ATTEMPTS = 20
@@ -36,6 +39,15 @@ class InitialWeights:
     tokenizer: BuiltTokenizer
     state: dict[str, Tensor]
     """The model's state_dict, on the CPU."""
+
+
+@dataclass(frozen=True)
+class InitialSettings:
+    """The settings that the weights of `init_from` decide."""
+
+    model: Model
+    attention: Attention
+    tokenizer: Tokenizer
 
 
 def load(source: str) -> tuple[BuiltModel, BuiltTokenizer]:
@@ -62,10 +74,21 @@ def initial_weights(source: str) -> InitialWeights:
 
         found = import_gpt2(source.removeprefix(HUB))
         return InitialWeights(found.model, found.attention, found.tokenizer_part, found.tokenizer, found.state)
-    path = Path(source).expanduser()
-    if (path / manifest.FILE).is_file():
-        return _weights_of(read_checkpoint(path))
-    return _weights_of_run(_run_folder(path))
+    return _from_folder(Path(source).expanduser(), _weights_of)
+
+
+def initial_settings(source: str) -> InitialSettings:
+    """The settings alone, from the same sources as `load`; no weight is read."""
+    if source.startswith(HUB):
+        from gptkit.interop.hub import fetch
+        from gptkit.interop.huggingface import CONFIG, read_config
+        from gptkit.interop.tokenizer_files import read_tokenizer
+
+        folder = fetch(source.removeprefix(HUB))
+        model, _ = read_config(folder / CONFIG)
+        tokenizer, _ = read_tokenizer(folder, context=model.context)
+        return InitialSettings(model, Dense(), tokenizer)
+    return _from_folder(Path(source).expanduser(), _settings_of)
 
 
 def fit_weights(model: BuiltModel, state: dict[str, Tensor], source: str) -> None:
@@ -91,27 +114,29 @@ def _misfit(wanted: dict[str, Tensor], state: dict[str, Tensor]) -> str:
     return f"the checkpoint has a weight {extra} that the model lacks; was it made with other settings?"
 
 
+def _settings_of(checkpoint: Checkpoint) -> InitialSettings:
+    return InitialSettings(checkpoint.part("model"), checkpoint.part("attention"), checkpoint.part("tokenizer"))
+
+
 def _weights_of(checkpoint: Checkpoint) -> InitialWeights:
-    return InitialWeights(
-        model=checkpoint.part("model"),
-        attention=checkpoint.part("attention"),
-        tokenizer_part=checkpoint.part("tokenizer"),
-        tokenizer=checkpoint.tokenizer,
-        state=checkpoint.model_state,
-    )
+    parts = _settings_of(checkpoint)
+    return InitialWeights(parts.model, parts.attention, parts.tokenizer, checkpoint.tokenizer, checkpoint.model_state)
 
 
-def _weights_of_run(run: Path) -> InitialWeights:
-    """From the best checkpoint of a run, else its latest.
+def _from_folder(path: Path, take: Callable[[Checkpoint], Taken]) -> Taken:
+    """What `take` gives of one checkpoint, or of the best checkpoint of a run, else of its latest.
 
-    A damaged one is named in a warning and passed over; when one vanishes, the run is looked at again.
+    A damaged one of a run is named in a warning and passed over; when one vanishes, the run is looked at again.
     """
+    if (path / manifest.FILE).is_file():
+        return take(read_checkpoint(path))
+    run = _run_folder(path)
     damage: DamagedCheckpoint | None = None
     for _ in range(_ATTEMPTS):
         vanished = False
         for folder in dict.fromkeys([*by_val_loss(run), *checkpoints(run)]):
             try:
-                weights = _weights_of(read_checkpoint(folder))
+                taken = take(read_checkpoint(folder))
             except (CheckpointError, FileNotFoundError) as error:
                 if not folder.exists():  # the run is still training, and keeps only its newest
                     vanished = True
@@ -122,7 +147,7 @@ def _weights_of_run(run: Path) -> InitialWeights:
                 continue
             if damage is not None:
                 warn_of(damage)
-            return weights
+            return taken
         if not vanished:
             break
     raise CheckpointError(f"{damage}; no checkpoint beside it is whole" if damage else f"{run}: its checkpoints vanish; try again")

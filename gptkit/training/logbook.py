@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from gptkit.command import Training
+from gptkit.errors import GptkitError
 from gptkit.model.built import BuiltModel
 from gptkit.tokenizer.built import BuiltTokenizer
 from gptkit.training.environment import Environment, describe, write_environment
@@ -72,7 +74,8 @@ class ClosingPages(Callback):
         self._close(trainer, pl_module)
 
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
-        self._close(trainer, pl_module)
+        with contextlib.suppress(GptkitError, OSError):  # what stopped the run is what must be told, not what follows from it
+            self._close(trainer, pl_module)
 
     def _close(self, trainer: Any, pl_module: Any) -> None:
         if trainer.is_global_zero and pl_module.state.step:

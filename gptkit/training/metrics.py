@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
-from gptkit.training.durable import write_file
+from gptkit.training.durable import named_when_full, write_file
 from gptkit.training.speed import SpeedMeter
 
 if TYPE_CHECKING:
@@ -36,11 +37,15 @@ class MetricsFile:
         self._columns = list(rows[0]) if rows else list(COLUMNS)
         self._last: dict[str, str] = rows[-1] if rows else {}
         write_file(path, _text(self._columns, rows))
-        self._file = path.open("r+", encoding="utf-8", newline="")
-        self._row_at = self._file.seek(0, io.SEEK_END) - (len(_line(self._last.values())) if rows else 0)
+        self._file = path.open("r+b", buffering=0)
+        self._row_at = self._file.seek(0, io.SEEK_END) - (len(_line(self._last.values()).encode()) if rows else 0)
 
     def add(self, row: Mapping[str, float]) -> None:
-        """Write a row, which has at least `step`, and flush it; new columns are added to the file."""
+        """Write a row, which has at least `step`, past every buffer of this process; new columns are added to the file.
+
+        Raises:
+            GptkitError: the disk is full.
+        """
         texts = {name: _number(value) for name, value in row.items()}
         again = self._last.get("step") == texts["step"]
         if again:
@@ -51,7 +56,7 @@ class MetricsFile:
             self._file.close()
             rows = read_rows(self.path)
             write_file(self.path, _text(self._columns, rows[:-1] if again else rows))
-            self._file = self.path.open("r+", encoding="utf-8", newline="")
+            self._file = self.path.open("r+b", buffering=0)
             self._row_at = self._file.seek(0, io.SEEK_END)
         elif again:
             self._file.seek(self._row_at)
@@ -59,8 +64,10 @@ class MetricsFile:
         else:
             self._row_at = self._file.seek(0, io.SEEK_END)
         self._last = {name: texts.get(name, "") for name in self._columns}
-        self._file.write(_line(self._last.values()))
-        self._file.flush()
+        line = _line(self._last.values()).encode()
+        with named_when_full(self.path):
+            if self._file.write(line) < len(line):
+                raise OSError(errno.ENOSPC, "the row was written in part")
 
     def close(self) -> None:
         """No more rows."""
@@ -112,6 +119,8 @@ class Metrics(Callback):
             self.board = SummaryWriter(str(self.folder / TENSORBOARD), purge_step=begin if begin > 1 else None)
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if not trainer.is_global_zero:
+            return
         state: TrainState = pl_module.state
         every = trainer.log_every_n_steps
         if state.step == state.last_step or (every and state.step % every == 0):

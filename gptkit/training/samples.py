@@ -17,6 +17,7 @@ from gptkit.errors import ConfigError
 from gptkit.generation import generate
 from gptkit.model.built import BuiltModel
 from gptkit.tokenizer.built import BuiltTokenizer
+from gptkit.training.durable import named_when_full
 from gptkit.training.metrics import Metrics
 from gptkit.training.speed import SpeedMeter
 
@@ -71,7 +72,7 @@ class SampleTexts(Callback):
             )
         if not trainer.is_global_zero:
             return
-        with self.path.open("a", encoding="utf-8") as file:
+        with named_when_full(self.path), self.path.open("a", encoding="utf-8") as file:
             for number, (prompt, texts) in enumerate(zip(self.settings.prompts, drawn, strict=True)):
                 text = texts[0].text
                 file.write(json.dumps({"step": step, "tokens": tokens, "prompt": prompt, "text": text}, ensure_ascii=False) + "\n")

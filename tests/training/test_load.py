@@ -15,7 +15,7 @@ from gptkit.objective import LM
 from gptkit.optimizer import AdamW
 from gptkit.tokenizer import Bytes, Char
 from gptkit.training.checkpoint import write_checkpoint
-from gptkit.training.load import initial_weights, load
+from gptkit.training.load import initial_settings, initial_weights, load
 
 TEXTS = ["the quick brown fox"]
 
@@ -75,6 +75,30 @@ def test_a_run_is_its_best_checkpoint_ready_for_use(run: Path) -> None:
     assert weights.model == GPT(layers=1, heads=2, width=8, context=16, dropout=0.5)
     assert weights.attention == Banded(window=4)
     assert weights.tokenizer_part == Char()
+
+
+def test_settings_alone(run: Path) -> None:
+    settings = initial_settings(str(run))
+    assert settings.model == GPT(layers=1, heads=2, width=8, context=16, dropout=0.5)
+    assert settings.attention == Banded(window=4)
+    assert settings.tokenizer == Char()
+
+
+def test_weights_in_hugging_face_format(run: Path, tmp_path: Path) -> None:
+    from gptkit.attention import Dense
+    from gptkit.interop.huggingface import export_gpt2
+
+    given = GPT(layers=1, heads=2, width=8, context=16)
+    tokenizer = Bytes().build(texts=[])
+    model = given.build(attention=Dense(), vocabulary=tokenizer.size).eval()
+    (tmp_path / "hf").mkdir()
+    export_gpt2(model, tokenizer, tmp_path / "hf")
+    back, same = load(f"hf:{tmp_path / 'hf'}")
+    tokens = torch.arange(16)[None]
+    assert torch.equal(back.logits(back(tokens)), model.logits(model(tokens)))
+    assert same.encode("fox") == tokenizer.encode("fox")
+    settings = initial_settings(f"hf:{tmp_path / 'hf'}")
+    assert (settings.model.layers, settings.model.width, settings.attention) == (1, 8, Dense())
 
 
 def test_one_checkpoint_and_the_checkpoints_folder(run: Path) -> None:

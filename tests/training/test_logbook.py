@@ -26,8 +26,6 @@ from gptkit.training.samples import as_for_use
 from gptkit.training.speed import SpeedMeter
 from gptkit.training.state import TrainState
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec.*:", "ignore:.*does not have many workers.*")
-
 STEPS = 12
 
 

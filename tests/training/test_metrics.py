@@ -2,12 +2,15 @@ import contextlib
 import csv
 import json
 import math
+import resource
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
+from gptkit.errors import GptkitError
+from gptkit.training.durable import write_file
 from gptkit.training.metrics import COLUMNS, MetricsFile, cut_back, read_metrics, read_rows, read_scalars
 from gptkit.training.samples import read_samples
 
@@ -117,6 +120,23 @@ def test_a_folder_without_logs_has_nothing_to_cut(tmp_path: Path) -> None:
     cut_back(tmp_path, 5)
     assert list(tmp_path.iterdir()) == []
     assert all(values == [] for values in read_metrics(tmp_path).values())
+
+
+def test_a_full_disk_is_one_line_and_what_was_logged_stays(path: Path, opened: Open) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    file = opened()
+    file.add({"step": 10, "tokens": 100, "train/loss": 2.5})
+    whole = path.read_text()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) + 5, hard))
+    try:
+        with pytest.raises(GptkitError, match=r"metrics\.csv: the disk is full"):
+            file.add({"step": 20, "tokens": 200, "train/loss": 2.0})
+        with pytest.raises(GptkitError, match=r"summary\.json: the disk is full"):
+            write_file(path.parent / "summary.json", "x" * 10_000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert read_metrics(path.parent)["train/loss"] == [2.5]
+    assert [child.name for child in path.parent.iterdir()] == ["metrics.csv"]
 
 
 def test_numbers_that_are_none_are_kept_apart_from_missing_ones(path: Path, opened: Open) -> None:
