@@ -3,7 +3,7 @@
     python benchmarks/speedrun.py shakespeare.txt            the text of Shakespeare's plays, 1,115,394 characters
     python benchmarks/speedrun.py shakespeare.txt --rounds 5
 
-The text's last tenth is held out; the loss to reach is 1.8857 nats per character. Medians of rounds, each with a text that has to be
+The text's last tenth is held out; the loss to reach is 1.8857 nats per character. Medians of rounds, each with a text that must be
 tokenised anew. Exits with 1 where a round misses the loss. Prints JSON.
 """
 
