@@ -31,7 +31,11 @@ class Data(Part):
 
 @dataclass
 class Text(Data):
-    """Text files, globs or folders: .txt, .md, .jsonl, .parquet, plain or compressed (.gz, .zst)."""
+    """Text files, globs or folders: .txt, .md, .jsonl, .parquet, plain or compressed (.gz, .zst).
+
+    One document per .txt or .md file, per line of .jsonl and per row of .parquet. What has been tokenised is kept in $GPTKIT_CACHE
+    (~/.cache/gptkit) and found again by its content, wherever the files lie.
+    """
 
     name: str = "text"
     path: Annotated[Any, "a file, glob or folder, or a list of them"] = MISSING
