@@ -119,9 +119,7 @@ def test_a_broken_plugin_is_named_and_the_rest_works(install: Callable[..., None
 
 def test_a_misspelt_hook_is_named(install: Callable[..., None]) -> None:
     install("foo", ATTENTION.format(name="foo").replace("gptkit_attention", "gptkit_atention"))
-    with pytest.raises(
-        ConfigError, match=r"foo of gptkit-foo: there is no hook gptkit_atention. Did you mean gptkit_attention"
-    ):
+    with pytest.raises(ConfigError, match=r"foo of gptkit-foo: there is no hook gptkit_atention. Did you mean gptkit_attention"):
         registry()
 
 

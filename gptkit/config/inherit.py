@@ -27,7 +27,9 @@ def inherit_settings(settings: Command, overrides: Sequence[str]) -> Command:
         return settings
     typed = [word.lstrip("+").partition("=")[0] for word in overrides]
     if settings.init_from is None:
-        brought = {kind: part for kind, part in settings.model.companions().items() if kind == "model" or kind not in typed}
+        brought: dict[str, Any] = {
+            kind: part for kind, part in settings.model.companions().items() if kind == "model" or kind not in typed
+        }
         return dataclasses.replace(settings, **brought)
     from gptkit.training.load import initial_settings
 

@@ -1,7 +1,8 @@
 """The plugin as its users see it: chosen by name, and exact."""
 
-import gptkit
 import torch
+
+import gptkit
 
 
 def test_the_paper_chooses_the_attention():
