@@ -32,7 +32,7 @@ class Dataset(ABC):
 
 
 class BuiltObjective(nn.Module, ABC):
-    """An objective that has parameters of its own (a head) registers them as a module; they are trained and saved with the model."""
+    """An objective that has parameters of its own (a head) registers them; they are trained and saved with the model."""
 
     @abstractmethod
     def datasets(self, data: BuiltData, *, validation_fraction: float) -> dict[str, Dataset]:
