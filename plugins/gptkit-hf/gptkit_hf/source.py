@@ -36,6 +36,11 @@ def locate(path: str, key: str) -> str:
     return path
 
 
+def asked(key: str, path: str) -> str:
+    """How an error begins that asking for `path` brings about."""
+    return f"{key}={path}" if Path(path).expanduser().is_dir() else f"{key}={path} is no folder here, and the hub did not give it"
+
+
 def has_tokenizer(path: str) -> bool:
     """Whether a folder holds a tokenizer's files. A name of the hub is taken to."""
     folder = Path(path).expanduser()
@@ -51,7 +56,7 @@ def read_config(path: str) -> PreTrainedConfig:
     from transformers import AutoConfig
 
     where = locate(path, "model.path")
-    with one_line(f"model.path={path}"):
+    with one_line(asked("model.path", path)):
         config: PreTrainedConfig = AutoConfig.from_pretrained(where, trust_remote_code=False)
     check_causal(config, path)
     return config

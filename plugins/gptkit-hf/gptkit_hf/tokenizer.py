@@ -95,7 +95,7 @@ def from_transformers(path: str, end_of_text: str) -> BuiltHFTokenizer:
     where = source.locate(path, "tokenizer.path")
     if not source.has_tokenizer(path):
         raise ConfigError(f"{key}: the folder holds no tokenizer; name another one, such as tokenizer=bpe")
-    with source.one_line(key), tempfile.TemporaryDirectory() as folder:
+    with source.one_line(source.asked("tokenizer.path", path)), tempfile.TemporaryDirectory() as folder:
         tokenizer = AutoTokenizer.from_pretrained(where, trust_remote_code=False)
         if not hasattr(tokenizer, "backend_tokenizer"):
             raise ConfigError(f"{key}: {type(tokenizer).__name__} is none that the tokenizers library runs; name another tokenizer")

@@ -1,0 +1,132 @@
+"""A model's whole life: trained, loaded without its folder, continued, exported, read by transformers."""
+
+import json
+import shutil
+
+import pytest
+import torch
+import transformers
+
+import gptkit
+from gptkit.errors import ConfigError, DataError
+from gptkit.generation import generate
+
+FEW = ["+shrink=tiny", "trainer=cpu", "trainer.max_steps=2"]
+
+
+@pytest.fixture
+def trained(model_folder, text_file, tmp_path):
+    """A run of two steps, and a copy of its model's folder, which may be thrown away."""
+    folder = tmp_path / "model"
+    shutil.copytree(model_folder, folder)
+    words = ["model=hf", f"model.path={folder}", "data=text", f"data.path={text_file}", *FEW, f"hydra.run.dir={tmp_path / 'run'}"]
+    return gptkit.compose("train", words), folder
+
+
+def test_two_steps_and_everything_after(trained, tmp_path, capsys):
+    run, folder = trained
+    settings = run.settings
+    assert (settings.tokenizer.name, settings.tokenizer.path) == ("hf", str(folder))
+    assert (settings.model.layers, settings.model.width, settings.model.context) == (2, 48, 32)  # the folder's, but for the context
+    result = gptkit.run(run)
+    assert result["step"] == 2 if "step" in result else result["tokens"] == 2 * 4 * 32
+    start = transformers.AutoModelForCausalLM.from_pretrained(folder)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    shutil.rmtree(folder)
+
+    model, own = gptkit.load(str(run.folder))  # the folder is gone
+    tokens = torch.tensor([own.encode("Ann and Bob met at the old mill")])
+    moved = {name: (value - model.state_dict()[f"net.{name}"]).abs().max() for name, value in start.state_dict().items()}
+    assert all(0 < change < 0.01 for change in moved.values())  # it began with the folder's weights, and learnt
+    assert own.encode("Ann met Di.") == tokenizer("Ann met Di.").input_ids
+
+    text = generate(model, own, ["Ann and", "Cy"], max_new_tokens=9, temperature=0.0)
+    gptkit.run(gptkit.compose("export", [f"checkpoint={run.folder}", f"to={tmp_path / 'out'}"]))
+    assert "model=hf model.path=" in capsys.readouterr().out
+    exported = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "out").eval()
+    again = transformers.AutoTokenizer.from_pretrained(tmp_path / "out")
+    with torch.no_grad():
+        torch.testing.assert_close(exported(tokens).logits[..., : own.size], model.logits(model(tokens)))
+    ids = exported.generate(**again("Ann and", return_tensors="pt"), max_new_tokens=9, do_sample=False, pad_token_id=0)
+    assert again.decode(ids[0]).removesuffix("<|endoftext|>").removeprefix("Ann and") == text[0][0].text
+
+
+def test_random_weights_on_request(model_folder, text_file, tmp_path):
+    words = ["model=hf", f"model.path={model_folder}", "model.pretrained=false", "tokenizer=bytes", "data=text"]
+    run = gptkit.compose("train", [*words, f"data.path={text_file}", *FEW, f"hydra.run.dir={tmp_path / 'run'}"])
+    gptkit.run(run)
+    model, tokenizer = gptkit.load(str(run.folder))
+    start = transformers.AutoModelForCausalLM.from_pretrained(model_folder)
+    assert (model.net.transformer.wte.weight - start.transformer.wte.weight).abs().max() > 0.05
+    gptkit.run(gptkit.compose("export", [f"checkpoint={run.folder}", f"to={tmp_path / 'out'}"]))  # with the kit's own tokenizer
+    again = transformers.AutoTokenizer.from_pretrained(tmp_path / "out")
+    assert again("Ann, Bob").input_ids == tokenizer.encode("Ann, Bob")
+    assert json.loads((tmp_path / "out" / "config.json").read_text())["eos_token_id"] == tokenizer.special["end_of_text"]
+
+
+def test_a_run_begins_from_another_runs_weights(trained, text_file, tmp_path):
+    run, folder = trained
+    gptkit.run(run)
+    shutil.rmtree(folder)
+    words = [f"init_from={run.folder}", "data=text", f"data.path={text_file}", *FEW, f"hydra.run.dir={tmp_path / 'second'}"]
+    second = gptkit.compose("train", words)
+    assert (second.settings.model.name, second.settings.tokenizer.name) == ("hf", "hf")
+    gptkit.run(second)
+    assert (second.folder / "summary.json").is_file()
+
+
+def test_planning_allocates_nothing(model_folder, capsys):
+    gptkit.run(gptkit.compose("plan", ["model=hf", f"model.path={model_folder}", "+shrink=tiny", "format=json"]))
+    parameters = json.loads(capsys.readouterr().out)["parameters"]
+    model = transformers.AutoModelForCausalLM.from_pretrained(model_folder)
+    assert sum(parameter.numel() for parameter in model.parameters()) in (parameters, *_values(parameters))
+
+
+def _values(parameters):
+    return parameters.values() if isinstance(parameters, dict) else ()
+
+
+def test_a_folder_without_a_tokenizer_takes_the_kits(model_folder, tmp_path):
+    for name in ("config.json", "model.safetensors"):
+        shutil.copy(model_folder / name, tmp_path / name)
+    run = gptkit.compose("train", ["model=hf", f"model.path={tmp_path}", "+shrink=tiny"])
+    assert run.settings.tokenizer.name == "bpe"
+
+
+@pytest.mark.parametrize("path", ["./nowhere", "nobody/nothing"])
+def test_a_model_that_is_not_there(path):
+    with pytest.raises(ConfigError, match=f"model.path={path}.* no (such )?folder") as error:
+        gptkit.compose("train", ["model=hf", f"model.path={path}", "+shrink=tiny"])
+    assert "\n" not in str(error.value)
+
+
+def test_a_context_beyond_the_limit_is_refused_before_anything_is_read(model_folder):
+    with pytest.raises(ConfigError, match=r"model.context=65 is more than the 64 positions"):
+        gptkit.compose("train", ["model=hf", f"model.path={model_folder}", "model.context=65"])
+
+
+def test_weights_that_lack_a_tensor_are_refused(model_folder, text_file, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    folder = tmp_path / "torn"
+    shutil.copytree(model_folder, folder)
+    weights = load_file(folder / "model.safetensors")
+    del weights["transformer.h.1.mlp.c_fc.weight"]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    words = ["model=hf", f"model.path={folder}", "data=text", f"data.path={text_file}", *FEW, f"hydra.run.dir={tmp_path / 'run'}"]
+    with pytest.raises(Exception, match=r"lack transformer.h.1.mlp.c_fc.weight"):
+        gptkit.run(gptkit.compose("train", words))
+
+
+def test_training_on_a_data_set_with_its_own_validation(model_folder, tmp_path):
+    for name, count in (("train", 60), ("validation", 20)):
+        lines = [json.dumps({"text": f"Row {row} of a tale about Ann, Bob, Cy and the sea."}) for row in range(count)]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    words = ["model=hf", f"model.path={model_folder}", "data=hf", f"data.path={tmp_path}", *FEW]
+    result = gptkit.run(gptkit.compose("train", [*words, f"hydra.run.dir={tmp_path / 'run'}"]))
+    assert result["val_loss"] > 0
+
+
+def test_a_data_set_that_is_not_there():
+    with pytest.raises(DataError, match="data.path=./nowhere: there is no such file or folder"):
+        gptkit.compose("train", ["data=hf", "data.path=./nowhere"]).settings.data.build()
