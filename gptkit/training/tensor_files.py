@@ -33,7 +33,8 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
         tensor = tensor.detach().contiguous()
         overlaps = tensor.untyped_storage().nbytes() != tensor.numel() * tensor.element_size()
         stored[name] = tensor.clone() if overlaps else tensor  # a view would drag along, or be refused for, its whole storage
-    save_file(stored, path, metadata={"format": "pt", "same": json.dumps(same)})
+    # one entry only: safetensors writes several in an order that changes, and equal weights must give equal files
+    save_file(stored, path, metadata={"same": json.dumps(same)} if same else {"format": "pt"})
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

@@ -125,6 +125,15 @@ def test_tied_weights_are_stored_once(tmp_path: Path) -> None:
     assert back["embedding"].data_ptr() == back["head"].data_ptr()
 
 
+def test_equal_weights_give_equal_files(tmp_path: Path) -> None:
+    weight = torch.randn(10, 10)
+    written = set()
+    for number in range(20):
+        write_tensors(tmp_path / f"{number}", {"a": weight, "b": weight.clone(), "c": weight} if number % 2 else {"a": weight})
+        written.add((tmp_path / f"{number}").read_bytes())
+    assert len(written) == 2
+
+
 PARTS = ["model.safetensors", "state.pt", "config.yaml", "manifest.json", "tokenizer/*"]
 
 
