@@ -135,11 +135,11 @@ def test_dropout_is_the_kits_key():
 
 def test_what_cannot_be_is_refused_in_a_line():
     part = HF(path="gpt2", config=source.as_plain(CONFIGS["gpt2"]), context=65)
-    with pytest.raises(ConfigError, match="model.context=65 is more than the 64 positions"):
+    with pytest.raises(ConfigError, match=r"model.context=65 is more than the 64 positions"):
         part.build(attention=Dense(), vocabulary=90)
     with pytest.raises(ConfigError, match="attention=banded cannot be put in"):
         part.build(attention=Banded(), vocabulary=90)
-    with pytest.raises(ConfigError, match="the tokenizer has 101 ids, and model.path=gpt2 embeds 100"):
+    with pytest.raises(ConfigError, match=r"the tokenizer has 101 ids, and model.path=gpt2 embeds 100"):
         built("gpt2", vocabulary=101)
     for config in (hf.BertConfig(), hf.BartConfig()):
         with pytest.raises(ConfigError, match="does not read from left to right alone"):

@@ -29,7 +29,7 @@ def test_two_steps_and_everything_after(trained, tmp_path, capsys):
     assert (settings.tokenizer.name, settings.tokenizer.path) == ("hf", str(folder))
     assert (settings.model.layers, settings.model.width, settings.model.context) == (2, 48, 32)  # the folder's, but for the context
     result = gptkit.run(run)
-    assert result["step"] == 2 if "step" in result else result["tokens"] == 2 * 4 * 32
+    assert (result["steps"], result["tokens"]) == (2, 2 * 4 * 32)
     start = transformers.AutoModelForCausalLM.from_pretrained(folder)
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     shutil.rmtree(folder)
@@ -79,11 +79,7 @@ def test_planning_allocates_nothing(model_folder, capsys):
     gptkit.run(gptkit.compose("plan", ["model=hf", f"model.path={model_folder}", "+shrink=tiny", "format=json"]))
     parameters = json.loads(capsys.readouterr().out)["parameters"]
     model = transformers.AutoModelForCausalLM.from_pretrained(model_folder)
-    assert sum(parameter.numel() for parameter in model.parameters()) in (parameters, *_values(parameters))
-
-
-def _values(parameters):
-    return parameters.values() if isinstance(parameters, dict) else ()
+    assert sum(parameter.numel() for parameter in model.parameters()) == parameters
 
 
 def test_a_folder_without_a_tokenizer_takes_the_kits(model_folder, tmp_path):
@@ -95,7 +91,7 @@ def test_a_folder_without_a_tokenizer_takes_the_kits(model_folder, tmp_path):
 
 @pytest.mark.parametrize("path", ["./nowhere", "nobody/nothing"])
 def test_a_model_that_is_not_there(path):
-    with pytest.raises(ConfigError, match=f"model.path={path}.* no (such )?folder") as error:
+    with pytest.raises(ConfigError, match=rf"model.path={path}.* no (such )?folder") as error:
         gptkit.compose("train", ["model=hf", f"model.path={path}", "+shrink=tiny"])
     assert "\n" not in str(error.value)
 
@@ -128,5 +124,5 @@ def test_training_on_a_data_set_with_its_own_validation(model_folder, tmp_path):
 
 
 def test_a_data_set_that_is_not_there():
-    with pytest.raises(DataError, match="data.path=./nowhere: there is no such file or folder"):
+    with pytest.raises(DataError, match=r"data.path=./nowhere: there is no such file or folder"):
         gptkit.compose("train", ["data=hf", "data.path=./nowhere"]).settings.data.build()
