@@ -4,9 +4,9 @@
     python benchmarks/hf_speed.py --layers 12 --heads 12 --width 768 --context 1024 --batch 1
 
 Tokens a second, medians of rounds in which both take turns, each in a process of its own. The model is a GPT-2 with random weights.
-The kit runs as `gptkit train model=hf` would, with its logs and pages. The plain loop has batches of that shape, the same precision,
-fused AdamW, clipping and allocator setting, takes transformers' own loss, and does nothing else. The first steps, which warm up, are
-left out. Prints JSON.
+The kit runs as `gptkit train model=hf` would, with its logs and pages. The plain loop has batches of that shape, the same
+precision, fused AdamW, clipping and allocator setting, takes transformers' own loss, and does nothing else. The first steps,
+which warm up, are left out. Prints JSON.
 """
 
 from __future__ import annotations

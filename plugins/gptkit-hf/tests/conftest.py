@@ -1,11 +1,14 @@
 """What the tests share: models, tokenizers and texts made on the spot, no network, caches of their own."""
 
+import atexit
 import os
+import shutil
 import tempfile
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HOME"] = os.environ["HF_DATASETS_CACHE"] = tempfile.mkdtemp(prefix="gptkit-hf-tests-")
 os.environ["GPTKIT_CACHE"] = os.path.join(os.environ["HF_HOME"], "gptkit")
+atexit.register(shutil.rmtree, os.environ["HF_HOME"], ignore_errors=True)
 
 import pytest
 import torch
