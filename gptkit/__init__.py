@@ -4,7 +4,7 @@ from gptkit.hookspecs import hookimpl
 
 __all__ = ["compose", "hookimpl", "load", "run"]
 
-_LAZY = {"compose": "gptkit.config.compose", "run": "gptkit.config.compose", "load": "gptkit.training.load"}
+_LAZY = {"compose": "gptkit.config.compose", "run": "gptkit.config.compose", "load": "gptkit.training.checkpoints.load"}
 
 
 def __getattr__(name: str) -> object:

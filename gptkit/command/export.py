@@ -26,7 +26,7 @@ def export(settings: Export) -> Path:
         raise ConfigError(f"to={settings.to}: there is something there already; name a new or empty folder")
 
     from gptkit.interop.huggingface import export_gpt2
-    from gptkit.training.load import load
+    from gptkit.training.checkpoints.load import load
 
     model, tokenizer = load(settings.checkpoint)
     unfinished = folder.with_name(f"{folder.name}.{os.getpid()}.unfinished")

@@ -34,7 +34,7 @@ def generate(settings: Generate) -> list[list[Continuation]]:
     from gptkit.generation.engine import stream
     from gptkit.generation.precision import best_device, dtype_of
     from gptkit.model.packed import pack
-    from gptkit.training.load import load
+    from gptkit.training.checkpoints.load import load
 
     model, tokenizer = load(settings.checkpoint)
     device = best_device()

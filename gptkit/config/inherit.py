@@ -31,7 +31,7 @@ def inherit_settings(settings: Command, overrides: Sequence[str]) -> Command:
             kind: part for kind, part in settings.model.companions().items() if kind == "model" or kind not in typed
         }
         return dataclasses.replace(settings, **brought)
-    from gptkit.training.load import initial_settings
+    from gptkit.training.checkpoints.load import initial_settings
 
     source = initial_settings(settings.init_from)
     _check("model", settings.model, source.model, typed, settings.init_from, free=("dropout",))

@@ -19,18 +19,18 @@ from gptkit.objective.built import BuiltObjective, Dataset
 from gptkit.optimizer.schedule import extent
 from gptkit.plugins import registry
 from gptkit.tokenizer.built import BuiltTokenizer
-from gptkit.training import settings_file
 from gptkit.training.allocator import keep_freed_memory
-from gptkit.training.checkpoint import Checkpoint, clean, latest_checkpoint, read_checkpoint
+from gptkit.training.checkpoints import settings_file
+from gptkit.training.checkpoints.checkpoint import Checkpoint, clean, latest_checkpoint, read_checkpoint
+from gptkit.training.checkpoints.load import InitialWeights, fit_weights, initial_weights
 from gptkit.training.length import length_of
-from gptkit.training.load import InitialWeights, fit_weights, initial_weights
-from gptkit.training.logbook import logbook
-from gptkit.training.metrics import cut_back
 from gptkit.training.module import TrainModule
 from gptkit.training.precision import choose_precision
+from gptkit.training.record.logbook import logbook
+from gptkit.training.record.metrics import cut_back
+from gptkit.training.record.summary import read_summary
 from gptkit.training.resume import check_not_shorter, check_same_run
 from gptkit.training.strategies import OURS, is_first
-from gptkit.training.summary import read_summary
 from gptkit.training.trainer_arguments import check_trainer_arguments
 
 

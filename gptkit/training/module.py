@@ -23,7 +23,7 @@ from gptkit.model.built import BuiltModel
 from gptkit.objective.built import Batch, BuiltObjective, Dataset
 from gptkit.optimizer.schedule import multiplier
 from gptkit.tokenizer.built import BuiltTokenizer
-from gptkit.training.checkpoint import write_checkpoint
+from gptkit.training.checkpoints.checkpoint import write_checkpoint
 from gptkit.training.evaluation import Evaluation, evaluate
 from gptkit.training.feed import Feed
 from gptkit.training.state import TrainState

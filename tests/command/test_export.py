@@ -10,7 +10,7 @@ from gptkit.model import GPT
 from gptkit.objective import LM
 from gptkit.optimizer import AdamW
 from gptkit.tokenizer import Bytes
-from gptkit.training.checkpoint import write_checkpoint
+from gptkit.training.checkpoints.checkpoint import write_checkpoint
 
 
 def run_folder(folder, attention: Attention):

@@ -14,7 +14,7 @@ from gptkit.model import GPT
 from gptkit.objective import LM
 from gptkit.optimizer import AdamW
 from gptkit.tokenizer import Bytes
-from gptkit.training.checkpoint import write_checkpoint
+from gptkit.training.checkpoints.checkpoint import write_checkpoint
 
 
 @pytest.fixture(scope="module")

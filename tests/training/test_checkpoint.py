@@ -18,7 +18,7 @@ from gptkit.model import GPT
 from gptkit.objective import LM
 from gptkit.optimizer import AdamW
 from gptkit.tokenizer import Bytes
-from gptkit.training.checkpoint import (
+from gptkit.training.checkpoints.checkpoint import (
     best_checkpoint,
     checkpoints,
     clean,
@@ -26,8 +26,8 @@ from gptkit.training.checkpoint import (
     read_checkpoint,
     write_checkpoint,
 )
-from gptkit.training.settings_file import plain, read_settings
-from gptkit.training.tensor_files import read_tensors, write_tensors
+from gptkit.training.checkpoints.settings_file import plain, read_settings
+from gptkit.training.checkpoints.tensor_files import read_tensors, write_tensors
 
 SETTINGS = Train(
     model=GPT(layers=1, heads=2, width=8, context=16),
@@ -277,7 +277,7 @@ def test_code_in_a_checkpoint_is_never_run(run: Run, tmp_path: Path, name: str, 
 
 def forge_manifest(folder: Path) -> None:
     """What someone who wants his file believed would do."""
-    from gptkit.training.manifest import describe_files, read_manifest, to_json
+    from gptkit.training.checkpoints.manifest import describe_files, read_manifest, to_json
 
     manifest = read_manifest(folder)
     forged = type(manifest)(**{**manifest.__dict__, "files": describe_files(folder)})
@@ -300,7 +300,7 @@ def test_a_plugin_that_is_not_installed_is_named_with_its_version(run: Run) -> N
 
 
 def forge_parts(folder: Path, parts: dict[str, dict[str, str]]) -> None:
-    from gptkit.training.manifest import read_manifest, to_json
+    from gptkit.training.checkpoints.manifest import read_manifest, to_json
 
     manifest = read_manifest(folder)
     named = {key: (part["name"], part["distribution"]) for key, part in parts.items()}
@@ -308,7 +308,7 @@ def forge_parts(folder: Path, parts: dict[str, dict[str, str]]) -> None:
 
 
 def test_a_reader_beside_a_writer_always_gets_a_whole_checkpoint(run: Run) -> None:
-    from gptkit.training.load import load
+    from gptkit.training.checkpoints.load import load
 
     run.save(1, keep=1)
     problems: list[Exception] = []

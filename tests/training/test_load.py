@@ -14,8 +14,8 @@ from gptkit.model import GPT
 from gptkit.objective import LM
 from gptkit.optimizer import AdamW
 from gptkit.tokenizer import Bytes, Char
-from gptkit.training.checkpoint import write_checkpoint
-from gptkit.training.load import initial_settings, initial_weights, load
+from gptkit.training.checkpoints.checkpoint import write_checkpoint
+from gptkit.training.checkpoints.load import initial_settings, initial_weights, load
 
 TEXTS = ["the quick brown fox"]
 
@@ -123,7 +123,7 @@ def test_a_damaged_checkpoint_asked_for_by_name_is_an_error(run: Path) -> None:
 
 
 def test_a_tokenizer_of_another_run_is_an_error(run: Path, tmp_path: Path) -> None:
-    from gptkit.training.manifest import describe_files, read_manifest, to_json
+    from gptkit.training.checkpoints.manifest import describe_files, read_manifest, to_json
 
     folder = run / "checkpoints" / "step-00000002"
     shutil.rmtree(folder / "tokenizer")
@@ -136,7 +136,7 @@ def test_a_tokenizer_of_another_run_is_an_error(run: Path, tmp_path: Path) -> No
 
 
 def test_weights_that_do_not_fit_are_named(run: Path) -> None:
-    from gptkit.training.load import fit_weights
+    from gptkit.training.checkpoints.load import fit_weights
 
     weights = initial_weights(str(run))
     other = GPT(layers=1, heads=2, width=8, context=16).build(attention=Banded(window=4), vocabulary=99)

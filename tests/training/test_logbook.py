@@ -19,11 +19,11 @@ from gptkit.objective import LM
 from gptkit.optimizer import AdamW
 from gptkit.scaling.compute import flops_per_token
 from gptkit.tokenizer import Char
-from gptkit.training.checkpoint import checkpoints, read_checkpoint
+from gptkit.training.checkpoints.checkpoint import checkpoints, read_checkpoint
 from gptkit.training.fit import fit
-from gptkit.training.progress import Progress
-from gptkit.training.samples import as_for_use
-from gptkit.training.speed import SpeedMeter
+from gptkit.training.record.progress import Progress
+from gptkit.training.record.samples import as_for_use
+from gptkit.training.record.speed import SpeedMeter
 from gptkit.training.state import TrainState
 
 STEPS = 12

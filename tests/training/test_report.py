@@ -14,13 +14,13 @@ from gptkit.model import GPT
 from gptkit.objective import LM
 from gptkit.optimizer import AdamW
 from gptkit.tokenizer import Bytes
-from gptkit.training.environment import Environment, write_environment
-from gptkit.training.metrics import MetricsFile
-from gptkit.training.report import write_curves, write_report
-from gptkit.training.report_figures import POINTS, Curves, smooth, thin
-from gptkit.training.report_verdicts import speed_verdict, spike_count, training_verdicts
-from gptkit.training.settings_file import write_settings
-from gptkit.training.summary import read_summary, write_summary
+from gptkit.training.checkpoints.settings_file import write_settings
+from gptkit.training.record.environment import Environment, write_environment
+from gptkit.training.record.figures import POINTS, Curves, smooth, thin
+from gptkit.training.record.metrics import MetricsFile
+from gptkit.training.record.report import write_curves, write_report
+from gptkit.training.record.summary import read_summary, write_summary
+from gptkit.training.record.verdicts import speed_verdict, spike_count, training_verdicts
 
 GUESSING = math.log(257)
 CPU = Environment("gptkit train seed=1", "A processor", 1, "32-true", 120_000, 257, 7e5, 1e11, "product, measured", {"torch": "2"})

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gptkit.training.durable import write_file
+from gptkit.training.checkpoints.durable import write_file
 
 FILE = "summary.json"
 

@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 
 from gptkit.errors import CheckpointError
-from gptkit.training import report_page as html
-from gptkit.training import settings_file
-from gptkit.training.durable import write_file
-from gptkit.training.environment import Environment, read_environment
-from gptkit.training.metrics import read_metrics
-from gptkit.training.progress import duration
-from gptkit.training.report_figures import WIDE, Curves, count, drawings, svg, write_png
-from gptkit.training.report_verdicts import speed_verdict, training_verdicts
-from gptkit.training.samples import read_samples
-from gptkit.training.summary import read_summary
+from gptkit.training.checkpoints import settings_file
+from gptkit.training.checkpoints.durable import write_file
+from gptkit.training.record import page as html
+from gptkit.training.record.environment import Environment, read_environment
+from gptkit.training.record.figures import WIDE, Curves, count, drawings, svg, write_png
+from gptkit.training.record.metrics import read_metrics
+from gptkit.training.record.progress import duration
+from gptkit.training.record.samples import read_samples
+from gptkit.training.record.summary import read_summary
+from gptkit.training.record.verdicts import speed_verdict, training_verdicts
 
 FILE = "report.html"
 

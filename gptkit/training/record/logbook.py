@@ -14,13 +14,13 @@ from gptkit.command import Training
 from gptkit.errors import GptkitError
 from gptkit.model.built import BuiltModel
 from gptkit.tokenizer.built import BuiltTokenizer
-from gptkit.training.environment import Environment, describe, write_environment
-from gptkit.training.metrics import Metrics, read_metrics, read_scalars
-from gptkit.training.progress import Progress
-from gptkit.training.report import write_report
-from gptkit.training.samples import SampleTexts
-from gptkit.training.speed import SpeedMeter, peak_memory_bytes, utilisation
-from gptkit.training.summary import read_summary, write_summary
+from gptkit.training.record.environment import Environment, describe, write_environment
+from gptkit.training.record.metrics import Metrics, read_metrics, read_scalars
+from gptkit.training.record.progress import Progress
+from gptkit.training.record.report import write_report
+from gptkit.training.record.samples import SampleTexts
+from gptkit.training.record.speed import SpeedMeter, peak_memory_bytes, utilisation
+from gptkit.training.record.summary import read_summary, write_summary
 
 
 def logbook(

@@ -17,9 +17,9 @@ from gptkit.errors import ConfigError
 from gptkit.generation import generate
 from gptkit.model.built import BuiltModel
 from gptkit.tokenizer.built import BuiltTokenizer
-from gptkit.training.durable import named_when_full
-from gptkit.training.metrics import Metrics
-from gptkit.training.speed import SpeedMeter
+from gptkit.training.checkpoints.durable import named_when_full
+from gptkit.training.record.metrics import Metrics
+from gptkit.training.record.speed import SpeedMeter
 
 FILE = "samples.jsonl"
 

@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from lightning.pytorch.callbacks import Callback
 
-from gptkit.training.speed import SpeedMeter
+from gptkit.training.record.speed import SpeedMeter
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar

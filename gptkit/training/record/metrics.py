@@ -14,8 +14,8 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
-from gptkit.training.durable import named_when_full, write_file
-from gptkit.training.speed import SpeedMeter
+from gptkit.training.checkpoints.durable import named_when_full, write_file
+from gptkit.training.record.speed import SpeedMeter
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter

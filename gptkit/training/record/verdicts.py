@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from gptkit.training.environment import Environment
-from gptkit.training.report_figures import Curves, count, smooth
+from gptkit.training.record.environment import Environment
+from gptkit.training.record.figures import Curves, count, smooth
 
 
 @dataclass(frozen=True)

@@ -22,10 +22,10 @@ from torch import Tensor
 from gptkit.command import Training
 from gptkit.errors import CheckpointError, ConfigError
 from gptkit.tokenizer.built import BuiltTokenizer
-from gptkit.training import settings_file
-from gptkit.training.durable import FULL, disk_error, remove_folder, replace_folder, sync_tree
-from gptkit.training.manifest import FILE as MANIFEST
-from gptkit.training.manifest import (
+from gptkit.training.checkpoints import settings_file
+from gptkit.training.checkpoints.durable import FULL, disk_error, remove_folder, replace_folder, sync_tree
+from gptkit.training.checkpoints.manifest import FILE as MANIFEST
+from gptkit.training.checkpoints.manifest import (
     DamagedCheckpoint,
     Manifest,
     check_installed,
@@ -37,7 +37,7 @@ from gptkit.training.manifest import (
     verify,
     verify_file,
 )
-from gptkit.training.tensor_files import read_state, read_tensors, write_state, write_tensors
+from gptkit.training.checkpoints.tensor_files import read_state, read_tensors, write_state, write_tensors
 
 FOLDER = "checkpoints"
 MODEL, OBJECTIVE, STATE, TOKENIZER = "model.safetensors", "objective.safetensors", "state.pt", "tokenizer"

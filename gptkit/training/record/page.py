@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from gptkit.training.report_verdicts import Verdict
+from gptkit.training.record.verdicts import Verdict
 
 STYLE = """
 :root { color-scheme: light dark; --page: #f6f7f9; --card: #fff; --ink: #1c2530; --muted: #66717f; --grid: #dfe4ea;

@@ -17,10 +17,10 @@ from gptkit.model import Model
 from gptkit.model.built import BuiltModel
 from gptkit.tokenizer import Tokenizer
 from gptkit.tokenizer.built import BuiltTokenizer
-from gptkit.training import manifest
-from gptkit.training.checkpoint import FOLDER, Checkpoint, by_val_loss, checkpoints, read_checkpoint, warn_of
-from gptkit.training.manifest import DamagedCheckpoint
-from gptkit.training.tensor_files import refuse_pickle
+from gptkit.training.checkpoints import manifest
+from gptkit.training.checkpoints.checkpoint import FOLDER, Checkpoint, by_val_loss, checkpoints, read_checkpoint, warn_of
+from gptkit.training.checkpoints.manifest import DamagedCheckpoint
+from gptkit.training.checkpoints.tensor_files import refuse_pickle
 
 Taken = TypeVar("Taken")
 

@@ -15,8 +15,8 @@ import torch
 
 from gptkit.command import Training
 from gptkit.scaling.compute import flops_per_token
-from gptkit.training.device_peaks import device_name, peak
-from gptkit.training.durable import write_file
+from gptkit.training.checkpoints.durable import write_file
+from gptkit.training.record.device_peaks import device_name, peak
 
 FILE = "environment.json"
 
