@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import importlib
+from typing import Any
 
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
+from omegaconf import DictConfig, OmegaConf
 
 from gptkit.config.groups import conf_folders
 from gptkit.plugins import registry
@@ -29,7 +32,17 @@ def register() -> None:
     for kind, parts in registry().parts.items():
         for name, entry in parts.items():
             package = "_global_" if kind == "command" else None
-            store.store(group=kind, name=name, node=entry.part, package=package, provider=entry.distribution)
+            store.store(group=kind, name=name, node=_schema(entry.part), package=package, provider=entry.distribution)
     Plugins.instance().register(_PluginConfigurations)
     # found by Hydra itself in a wheel, but not behind an editable install's import hooks
     Plugins.instance().register(importlib.import_module("hydra_plugins.gptkit_process_launcher").ProcessLauncher)
+
+
+def _schema(part: type[Any]) -> DictConfig:
+    """A part's fields as Hydra merges them; mappings without a class of their own, such as `trainer`, take any key."""
+    node: DictConfig = OmegaConf.structured(part)
+    for key in node:
+        child = node._get_node(key)
+        if isinstance(child, DictConfig) and not child._is_missing() and not dataclasses.is_dataclass(OmegaConf.get_type(child)):
+            OmegaConf.set_struct(child, False)
+    return node
