@@ -21,7 +21,7 @@ import tempfile
 import torch
 from plain_loop import SHAPES, seconds_per_step
 
-STEPS = {"gpt2-124m": 8, "characters": 400}
+STEPS = {"gpt2-124m": 4, "characters": 400}
 WARM_UP = {"gpt2-124m": 2, "characters": 50}
 
 
