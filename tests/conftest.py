@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 os.environ["GPTKIT_PLUGINS"] = ""
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers with two threads each wait for one another on two cores
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.pop("HYDRA_FULL_ERROR", None)
 
