@@ -129,6 +129,32 @@ def test_a_part_without_a_name_is_named(install: Callable[..., None]) -> None:
         registry()
 
 
+def test_what_goes_wrong_inside_a_verb_is_no_error_of_the_words(
+    install: Callable[..., None], gptkit_command: Callable[..., object], in_folder: Path
+) -> None:
+    verb = """
+        from dataclasses import dataclass
+        from typing import ClassVar
+        from gptkit import hookimpl
+        from gptkit.command import Command
+
+        @dataclass
+        class Boom(Command):
+            "Fails."
+            verb: ClassVar[str] = "boom"
+
+            def run(self, folder):
+                raise ValueError("a fault of the program")
+
+        @hookimpl
+        def gptkit_command():
+            return [Boom]
+    """
+    install("boom", verb, conf={"boom.yaml": "defaults:\n  - command/boom\n  - base/reads_only\n  - _self_\n"})
+    with pytest.raises(ValueError, match="a fault of the program"):
+        gptkit_command("boom")
+
+
 def test_the_environment_restricts_which_plugins_load(install: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
     install("foo", ATTENTION.format(name="foo"))
     install("bar", ATTENTION.format(name="bar"))

@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 
 from gptkit.errors import GptkitError
 
-# of the last job in this process: its result, or the error that a person can mend
+# of the last job in this process: its result, or its error
 _LAST: dict[str, Any] = {"result": None, "error": None}
 
 
@@ -47,18 +47,22 @@ def execute(config: DictConfig) -> Any:
     from hydra.types import RunMode
 
     from gptkit.config.compose import run, run_from_config
+    from gptkit.config.explain import explained
 
     hydra_config = HydraConfig.get()
     folder = Path(os.path.relpath(hydra_config.runtime.output_dir))
+    verb, overrides = str(hydra_config.job.config_name), list(hydra_config.overrides.task)
     try:
-        job = run_from_config(str(hydra_config.job.config_name), config, folder, list(hydra_config.overrides.task))
+        with explained(verb, overrides):
+            job = run_from_config(verb, config, folder, overrides)
         with _full_error(_USERS):  # what the verb starts sees the user's setting, not ours
             _LAST["result"] = run(job)
-    except GptkitError as error:
-        with contextlib.suppress(OSError):
-            os.removedirs(folder)  # Hydra made it; it stays if anything is in it
+    except Exception as error:
+        if isinstance(error, GptkitError):
+            with contextlib.suppress(OSError):
+                os.removedirs(folder)  # Hydra made it; it stays if anything is in it
         if hydra_config.mode != RunMode.MULTIRUN:
-            _LAST["error"] = error
+            _LAST["error"] = error  # raised behind Hydra, as it is: what goes wrong inside a verb is no error of the words
             return None
         raise
     return getattr(_LAST["result"], "optimized_metric", None)

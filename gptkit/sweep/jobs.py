@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+LOSS = "val_loss"
+"""What runs are compared by, and sweepers minimise, by its name in summary.json."""
+
 
 @dataclass
 class Job:

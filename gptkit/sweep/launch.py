@@ -18,11 +18,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from gptkit.config.argv import read_words
 from gptkit.errors import GptkitError
-from gptkit.sweep.jobs import Job, command, shares
+from gptkit.sweep.jobs import LOSS, Job, command, shares
 from gptkit.sweep.report import print_table, write_page
-
-LOSS = "val_loss"
-"""What sweepers minimise, by its name in summary.json."""
 
 _POLL_SECONDS = 0.1
 

@@ -11,10 +11,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from gptkit.sweep.jobs import Job
+from gptkit.sweep.jobs import LOSS, Job
 
-_LOSS = "val_loss"
-_COLUMNS = ("val_loss", "train_loss", "tokens", "tokens_per_second", "wall_seconds")
+_COLUMNS = (LOSS, "train_loss", "tokens", "tokens_per_second", "wall_seconds")
 
 
 def swept_keys(jobs: Sequence[Job]) -> list[str]:
@@ -29,7 +28,7 @@ def swept_keys(jobs: Sequence[Job]) -> list[str]:
 
 def best_first(jobs: Sequence[Job]) -> list[Job]:
     """Jobs by validation loss; those without one last."""
-    return sorted(jobs, key=lambda job: (job.summary.get(_LOSS) is None, job.summary.get(_LOSS) or 0.0, job.number))
+    return sorted(jobs, key=lambda job: (job.summary.get(LOSS) is None, job.summary.get(LOSS) or 0.0, job.number))
 
 
 def print_table(jobs: Sequence[Job]) -> None:
@@ -82,7 +81,7 @@ def _plot(key: str, jobs: Sequence[Job]) -> str:
     """The loss against one swept key, as a data URI."""
     from matplotlib.figure import Figure
 
-    points = [(_pairs(job).get(key, "-"), job.summary[_LOSS]) for job in jobs if job.summary.get(_LOSS) is not None]
+    points = [(_pairs(job).get(key, "-"), job.summary[LOSS]) for job in jobs if job.summary.get(LOSS) is not None]
     figure = Figure(figsize=(5, 3.2), layout="constrained")
     axes = figure.subplots()
     try:
