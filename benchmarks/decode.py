@@ -51,7 +51,7 @@ class Numbers(BuiltTokenizer):
         return [np.array(self.encode(text), dtype=np.uint32) for text in texts]
 
     def save(self, folder: Path) -> None:
-        raise NotImplementedError
+        raise NotImplementedError  # decoding saves nothing
 
 
 Decode = Callable[[int], list[list[int]]]
