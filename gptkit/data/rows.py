@@ -1,0 +1,156 @@
+"""Rows of named columns from .csv, .tsv, .jsonl and .parquet files, one at a time."""
+
+from __future__ import annotations
+
+import csv
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from gptkit.data.find import form_of
+from gptkit.data.lines import decoded_lines, json_object, not_utf8, whole_characters
+from gptkit.errors import DataError, did_you_mean
+
+Row = tuple[str, list[Any]]
+"""Where the row stands (`file:line`, or `file: row n`), and its cells."""
+
+TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
+
+
+def read_rows(path: Path, columns: Mapping[str, str], *, errors: str = "strict") -> Iterator[Row]:
+    """The cells of the named columns, row by row.
+
+    A .csv file follows RFC 4180 (quotes may enclose commas and line ends); in a .tsv file, as in GLUE's, a quotation mark is a
+    character like any other. The first row of both names the columns, and every cell is text. The cells of .jsonl and .parquet
+    files have the types that they have there; null is None.
+
+    Args:
+        path: a file for which `form_of(path, TABLES)` names a format.
+        columns: the wanted columns in their order, each with the configuration key that names it, for errors.
+        errors: bytes that are not UTF-8: strict (an error) or replace (with U+FFFD).
+
+    Raises:
+        DataError: the file cannot be read, is not what its name says, or lacks a column: names the file and the line or row.
+    """
+    return READERS[form_of(path, TABLES) or ".csv"](path, columns, errors)
+
+
+def _read_csv(path: Path, columns: Mapping[str, str], errors: str) -> Iterator[Row]:
+    yield from _separated(path, columns, errors, {"delimiter": ",", "strict": True})
+
+
+def _read_tsv(path: Path, columns: Mapping[str, str], errors: str) -> Iterator[Row]:
+    yield from _separated(path, columns, errors, {"delimiter": "\t", "quoting": csv.QUOTE_NONE})
+
+
+def _separated(path: Path, columns: Mapping[str, str], errors: str, dialect: dict[str, Any]) -> Iterator[Row]:
+    rows = csv.reader((line for _, line, _ in decoded_lines(path, errors=errors)), **dialect)
+    header: list[str] = []
+    places: list[int] = []
+    first = 1
+    try:
+        for row in rows:
+            where, first = f"{path}:{first}", rows.line_num + 1
+            if not row:  # an empty line
+                continue
+            if not header:
+                header = row
+                places = _places(where, header, columns)
+                continue
+            if len(row) != len(header):
+                raise DataError(f"{where}: the row has {len(row)} cells, and the first row names {len(header)} columns")
+            yield where, [row[place] for place in places]
+    except csv.Error as error:
+        raise DataError(f"{path}:{first}: no row of a table can be read here ({error}); is a quotation mark left open?") from None
+
+
+def _read_jsonl(path: Path, columns: Mapping[str, str], errors: str) -> Iterator[Row]:
+    for number, line, _ in decoded_lines(path, errors=errors):
+        if not line.strip():
+            continue
+        where = f"{path}:{number}"
+        content = json_object(where, line)
+        if not content.keys() >= columns.keys():
+            _places(where, list(content), columns)
+        cells = [content[column] for column in columns]
+        if "\\u" in line:  # only an escape can bring half of a surrogate pair
+            whole = functools.partial(whole_characters, where, errors=errors)
+            cells = [_strings(cell, functools.partial(whole, field=column)) for cell, column in zip(cells, columns, strict=True)]
+        yield where, cells
+
+
+def _read_parquet(path: Path, columns: Mapping[str, str], errors: str) -> Iterator[Row]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise DataError(f"{path}: reading .parquet files needs the package pyarrow; pip install gptkit[data]") from None
+    row = 0
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            _places(str(path), file.schema_arrow.names, columns)
+            for batch in file.iter_batches(batch_size=256, columns=list(columns)):
+                cells = [_values(batch.column(batch.schema.get_field_index(column))) for column in columns]
+                for values in zip(*cells, strict=True):
+                    row += 1
+                    yield f"{path}: row {row}", [_strings(value, _decoder(f"{path}: row {row}", errors)) for value in values]
+    except (pyarrow.ArrowException, OSError) as error:
+        raise DataError(f"{path} is no parquet file that can be read ({error})".replace("\n", " ")) from None
+
+
+def _values(column: Any) -> list[Any]:
+    """The values of a column, text as bytes: text in a parquet file may be no UTF-8, which pyarrow does not check."""
+    import pyarrow
+    from pyarrow import types
+
+    if types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    kind = column.type
+    if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
+        column = column.cast(pyarrow.large_binary())
+    elif types.is_list(kind) or types.is_large_list(kind):
+        inner = kind.value_type
+        if types.is_string(inner) or types.is_large_string(inner):
+            column = column.cast(pyarrow.large_list(pyarrow.large_binary()))
+    values: list[Any] = column.to_pylist()
+    return values
+
+
+def _decoder(where: str, errors: str) -> Callable[[Any], Any]:
+    def decode(value: Any) -> Any:
+        if not isinstance(value, bytes):
+            return value
+        try:
+            return value.decode("utf-8", errors)
+        except UnicodeDecodeError as error:
+            raise not_utf8(where, error, 0) from None
+
+    return decode
+
+
+def _strings(cell: Any, change: Callable[[Any], Any]) -> Any:
+    """The cell with its texts changed, those of a list too."""
+    if isinstance(cell, list):
+        return [_strings(each, change) for each in cell]
+    return change(cell) if isinstance(cell, str | bytes) else cell
+
+
+def _places(where: str, names: Iterable[str], columns: Mapping[str, str]) -> list[int]:
+    """Where the wanted columns stand among the names."""
+    there = list(names)
+    for column, key in columns.items():
+        if there.count(column) != 1:
+            many = "are several columns" if column in there else "is no column"
+            near = "" if column in there else did_you_mean(column, there)
+            choices = ", ".join(map(str, there)) or "nothing"
+            raise DataError(f"{where}: there {many} {column}; {key} can be one of: {choices}.{near}")
+    return [there.index(column) for column in columns]
+
+
+READERS: dict[str, Callable[[Path, Mapping[str, str], str], Iterator[Row]]] = {
+    ".csv": _read_csv,
+    ".tsv": _read_tsv,
+    ".jsonl": _read_jsonl,
+    ".parquet": _read_parquet,
+}
