@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
 from omegaconf import MISSING
@@ -126,6 +126,26 @@ class MovieReviews(Data):
         return BuiltMovieReviews(self)
 
 
+@dataclass
+class Mixture(Data):
+    """Several sources as one: all records of the first, then all of the second, and so on.
+
+    Every source is written as its settings with its `name`, under a word of your own:
+    `data.sources={speeches:{name:sotu},mine:{name:text,path:notes}}`. The mixture has a validation split where every source has one;
+    otherwise `val.fraction` is cut off the sources' training documents, spread over all of them. `data=prose` is such a mixture.
+    """
+
+    name: str = "mixture"
+    sources: Annotated[dict[str, Any], "the sources, in order: a word of your own, and the settings of a source"] = field(
+        default_factory=dict
+    )
+
+    def build(self) -> BuiltData:
+        from gptkit.data.mixture import BuiltMixture
+
+        return BuiltMixture(self)
+
+
 @hookimpl
 def gptkit_data() -> list[type[Data]]:
-    return [Text, Sotu, Labelled, MovieReviews]
+    return [Text, Sotu, Labelled, MovieReviews, Mixture]

@@ -1,0 +1,46 @@
+"""The source `mixture`: several sources as one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from gptkit.data.built import BuiltData, Chunk
+from gptkit.errors import ConfigError
+from gptkit.plugins import registry
+from gptkit.records import Record
+
+if TYPE_CHECKING:
+    from gptkit.data import Mixture
+
+
+class BuiltMixture(BuiltData):
+    """The sources' records one source after another, each record once, in the order in which the sources are written.
+
+    A split other than "train" is there where every source has it: what one source holds out is then all that is measured on.
+    """
+
+    def __init__(self, settings: Mixture) -> None:
+        """Raises: ConfigError: there is no source, or one that cannot be."""
+        if not settings.sources:
+            raise ConfigError("data=mixture needs data.sources, such as data.sources={speeches:{name:sotu},mine:{name:text,path:notes}}")
+        self.sources: dict[str, BuiltData] = {}
+        for word, source in settings.sources.items():
+            if not hasattr(source, "get"):
+                raise ConfigError(f"data.sources.{word}={source} must be the settings of a source: {{name: text, path: ...}}")
+            self.sources[word] = registry().resolve("data", source).build()
+        built = list(self.sources.values())
+        self.splits = tuple(split for split in ("train", "validation", "test") if all(split in each.splits for each in built))
+        self.fingerprint = hashlib.sha256(json.dumps(["mixture", [each.fingerprint for each in built]]).encode()).hexdigest()
+
+    def records(self, split: str) -> Iterator[Record]:
+        for source in self.sources.values():
+            yield from source.records(split)
+
+    def chunks(self, split: str) -> Iterator[Chunk]:
+        for place, source in enumerate(self.sources.values()):
+            for chunk in source.chunks(split):
+                read = None if chunk.read is None else (place + chunk.read) / len(self.sources)
+                yield Chunk(chunk.text, chunk.last, read)
