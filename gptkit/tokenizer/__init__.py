@@ -1,4 +1,4 @@
-"""Tokenizers: the contract, the built-in `bytes`, `char`, `bpe` and `gpt2`, and the hook that offers them."""
+"""Tokenizers: the contract, the built-in `bytes`, `char`, `bpe`, `gpt1` and `gpt2`, and the hook that offers them."""
 
 from __future__ import annotations
 
@@ -103,6 +103,49 @@ class BPE(Tokenizer):
 
 
 @dataclass
+class GPT1(Tokenizer):
+    """GPT-1's BPE: merges of characters within cleaned, lower-case words; its own, or learnt in the same way.
+
+    Source: "Improving Language Understanding by Generative Pre-Training", section 4.1, and its released code. The official
+    vocabulary's 40,478 ids are the unknown symbol, 238 characters, the same at the end of a word, 40,000 merges, and a line break;
+    end-of-text is added behind them.
+    """
+
+    name: str = "gpt1"
+    path: Annotated[
+        str,
+        "empty: learnt from the run's own text; official: OpenAI's, from the hub; a folder with encoder_bpe_40000.json and "
+        "vocab_40000.bpe (or vocab.json and merges.txt), or a hub name",
+    ] = ""
+    size: Annotated[int, "number of ids, where they are learnt"] = 40_479
+    cleaning: Annotated[
+        str,
+        "openai: ftfy, standardised punctuation and spaCy's words, as in the released code (needs gptkit[gpt1]); transformers: "
+        "no accents and BERT's words, as in transformers 5",
+    ] = "openai"
+
+    def __post_init__(self) -> None:
+        if self.cleaning not in ("openai", "transformers"):
+            raise ValueError(f"tokenizer.cleaning={self.cleaning} must be openai or transformers")
+        if self.size < 480:
+            raise ValueError(f"tokenizer.size={self.size} must be at least 480 (238 characters, twice, and the rest)")
+
+    def build(self, *, texts: Iterable[str]) -> BuiltTokenizer:
+        from gptkit.tokenizer.gpt1 import CLEANINGS
+        from gptkit.tokenizer.gpt1_files import official
+
+        return official(self.path, self.cleaning) if self.path else CLEANINGS[self.cleaning].learn(texts, size=self.size)
+
+    def load(self, folder: Path) -> BuiltTokenizer:
+        from gptkit.tokenizer.gpt1 import load
+
+        return load(folder)
+
+    def vocabulary_size(self) -> int:
+        return 40_479 if self.path else self.size
+
+
+@dataclass
 class GPT2(Tokenizer):
     """GPT-2's own byte-level BPE: 50,257 ids from the official files.
 
@@ -132,4 +175,4 @@ class GPT2(Tokenizer):
 
 @hookimpl
 def gptkit_tokenizer() -> list[type[Tokenizer]]:
-    return [Bytes, Char, BPE, GPT2]
+    return [Bytes, Char, BPE, GPT1, GPT2]

