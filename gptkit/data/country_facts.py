@@ -1,0 +1,74 @@
+"""The source `country_facts`: what follows from some facts on a country, what contradicts them, and what they leave open."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+from gptkit.data.countries import SPLITS, Country, chance, of_split, read_countries
+from gptkit.data.examples import BuiltExamples
+from gptkit.records import Example
+
+PREMISES = {
+    "capital": "Its capital is {}.",
+    "subregion": "It lies in {}.",
+    "demonym": "Its people are called {}.",
+    "population": "It has {} inhabitants.",
+    "area": "It covers {} square kilometres.",
+    "currency": "It pays in {}.",
+    "calling code": "One calls it with +{}.",
+    "domain": "Its domain is {}.",
+}
+HYPOTHESES = {
+    "capital": "{} is the capital of {}.",
+    "subregion": "In {} there is {}.",
+    "demonym": "{} is what one calls those who live in {}.",
+    "population": "{} people live in {}.",
+    "area": "{} square kilometres is how large {} is.",
+    "currency": "{} is the currency of {}.",
+    "calling code": "+{} is the calling code of {}.",
+    "domain": "{} is the domain of {}.",
+}
+"""The same facts in other words. Each has one value only, so that another value contradicts it."""
+
+GIVEN = 4
+"""Facts of a premise."""
+
+
+class BuiltCountryFacts(BuiltExamples):
+    """Three examples for each fact of each country: entailment, contradiction and neutral."""
+
+    splits = SPLITS
+
+    def __init__(self) -> None:
+        """Raises: DataError: the package is not installed."""
+        self._countries, content = read_countries("country_facts")
+        self.fingerprint = hashlib.sha256(f"country_facts {content}".encode()).hexdigest()
+
+    def records(self, split: str) -> Iterator[Example]:
+        for country in of_split(self._countries, split):
+            known = [fact for fact in PREMISES if fact in country.facts]
+            if len(known) <= GIVEN:
+                continue
+            for fact in known:
+                yield from self._examples(country, known, fact)
+
+    def _examples(self, country: Country, known: list[str], fact: str) -> Iterator[Example]:
+        seed = f"{country.name} {fact}"
+        others = sorted((each for each in known if each != fact), key=lambda each: chance(f"{seed} {each}", 2**64))
+        given = sorted([fact, *others[: GIVEN - 1]], key=lambda each: chance(f"{seed} place of {each}", 2**64))
+        premise = " ".join([f"This is about {country.name}.", *(PREMISES[each].format(country.facts[each]) for each in given)])
+        open_fact = others[GIVEN - 1]
+        # what is left open is as often true as false, so that knowing the world does not tell it
+        open_value = country.facts[open_fact] if chance(f"{seed} open", 2) else self._other_value(country, open_fact, seed)
+        for label, asked, value in (
+            ("entailment", fact, country.facts[fact]),
+            ("contradiction", fact, self._other_value(country, fact, seed)),
+            ("neutral", open_fact, open_value),
+        ):
+            yield Example(premise, label, pair=HYPOTHESES[asked].format(value, country.name))
+
+    def _other_value(self, country: Country, fact: str, seed: str) -> str:
+        """What another country has instead."""
+        values = sorted({each.facts[fact] for each in self._countries if fact in each.facts} - {country.facts[fact]})
+        return values[chance(f"{seed} {fact} other", len(values))]

@@ -1,0 +1,46 @@
+"""The source `country_pairs`: two descriptions of countries, and how much they say alike."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from itertools import combinations
+
+from gptkit.data.countries import SPLITS, Country, chance, of_split, read_countries
+from gptkit.data.examples import BuiltExamples
+from gptkit.records import Example
+
+SHARED = ("region", "subregion", "currency", "language")
+"""What a description says."""
+
+PER_SCORE = 500
+"""At most this many pairs of each score are taken: most pairs of countries have nothing in common."""
+
+
+class BuiltCountryPairs(BuiltExamples):
+    """Pairs of countries of one split, with how many of four statements are the same for both, 0.0 to 4.0."""
+
+    splits = SPLITS
+
+    def __init__(self) -> None:
+        """Raises: DataError: the package is not installed."""
+        countries, content = read_countries("country_pairs")
+        self._countries = [country for country in countries if all(fact in country.facts for fact in SHARED)]
+        self.fingerprint = hashlib.sha256(f"country_pairs {content}".encode()).hexdigest()
+
+    def records(self, split: str) -> Iterator[Example]:
+        taken = dict.fromkeys(range(len(SHARED) + 1), 0)
+        pairs = list(combinations(of_split(self._countries, split), 2))
+        for first, second in sorted(pairs, key=lambda pair: chance(f"{pair[0].name} {pair[1].name}", 2**64)):
+            score = sum(first.facts[fact] == second.facts[fact] for fact in SHARED)
+            if taken[score] < PER_SCORE:
+                taken[score] += 1
+                yield Example(_described(first), float(score), pair=_described(second))
+
+
+def _described(country: Country) -> str:
+    facts = country.facts
+    return (
+        f"{country.name} lies in {facts['subregion']}, a part of {facts['region']}. "
+        f"It pays in {facts['currency']}, and the code of its first language is {facts['language']}."
+    )
