@@ -6,29 +6,46 @@ configuration.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import sys
 
+from gptkit.config.completion_script import INSTALL, UNINSTALL
+from gptkit.errors import ConfigError
 from gptkit.plugins import registry
 
 
 def shell_completion(argv: list[str]) -> None:
-    """Answer `gptkit -sc install=bash`, `uninstall=bash` and the shell's own `query=bash`."""
-    if any(word.startswith("query=") for word in argv):
-        line = os.environ.get("COMP_LINE", "")
-        point = int(os.environ.get("COMP_POINT", len(line)))
-        program, _, typed = line[:point].partition(" ")
-        verb, space, rest = typed.lstrip().partition(" ")
-        if not space:
-            print("\n".join(name for name in registry().parts["command"] if name.startswith(verb)))
-            return
-        if verb not in registry().parts["command"]:
-            return
-        os.environ["COMP_LINE"] = f"{program} {rest}"
-        os.environ["COMP_POINT"] = str(len(os.environ["COMP_LINE"]))
-        argv = ["--config-name", verb, *argv]
-    elif "--config-name" not in argv:
-        argv = ["--config-name", "train", *argv]
+    """Answer `gptkit -sc install`, `uninstall` and the shell's own `query=bash`, which gives one complete word a line.
+
+    Raises:
+        ConfigError: another word, or another shell.
+    """
+    word, _, shell = argv[-1].partition("=")
+    if word not in ("install", "uninstall", "query") or shell not in ("", "bash", "zsh"):
+        raise ConfigError(f'there is no -sc {argv[-1]}; write eval "$(gptkit -sc install)", in bash and in zsh')
+    if word == "install":
+        print(INSTALL)
+    elif word == "uninstall":
+        print(UNINSTALL)
+    else:
+        _query(argv)
+
+
+def _query(argv: list[str]) -> None:
+    line = os.environ.get("COMP_LINE", "")
+    point = int(os.environ.get("COMP_POINT", len(line)))
+    program, _, typed = line[:point].partition(" ")
+    verb, space, rest = typed.lstrip().partition(" ")
+    if not space:
+        print("\n".join(name for name in registry().parts["command"] if name.startswith(verb)))
+        return
+    if verb not in registry().parts["command"]:
+        return
+    os.environ["COMP_LINE"] = f"{program} {rest}"
+    os.environ["COMP_POINT"] = str(len(os.environ["COMP_LINE"]))
+    argv = ["--config-name", verb, *argv]
 
     import hydra
 
@@ -37,4 +54,6 @@ def shell_completion(argv: list[str]) -> None:
 
     register()
     sys.argv = [sys.argv[0], *argv]
-    hydra.main(config_path="pkg://gptkit.conf", config_name="train", version_base="1.3")(execute)()
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        hydra.main(config_path="pkg://gptkit.conf", config_name="train", version_base="1.3")(execute)()
+    print("\n".join(printed.getvalue().split()))

@@ -16,7 +16,7 @@ _FLAGS = (
     ("--cfg job", "print the composed configuration instead of running it (also hydra, all)"),
     ("--info defaults-tree", "print how the configuration is put together (also config, plugins, searchpath)"),
     ("--config-dir DIR", "a folder with configurations of your own"),
-    ("-sc install=bash", 'completion: eval "$(gptkit -sc install=bash)"'),
+    ("-sc install", 'completion, in bash and zsh: eval "$(gptkit -sc install)"'),
 )
 
 

@@ -1,0 +1,175 @@
+"""Completion: what is offered, and that a real bash and a real zsh offer it after the one documented line."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+INSTALL = 'eval "$(gptkit -sc install)"'
+
+
+@pytest.fixture
+def offered(gptkit_command: Callable[..., object], monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[str]]:
+    """The words that the shell is given when TAB is pressed at the end of a line."""
+
+    def offered(line: str) -> list[str]:
+        monkeypatch.setenv("COMP_LINE", line)
+        monkeypatch.setenv("COMP_POINT", str(len(line)))
+        outcome = gptkit_command("-sc", "query=bash")
+        assert (outcome.status, outcome.err) == (0, "")
+        return outcome.out.splitlines()
+
+    return offered
+
+
+def test_verbs(offered: Callable[[str], list[str]]) -> None:
+    assert offered("gptkit tra") == ["train"]
+    assert {"train", "generate", "plan", "export", "plugins"} <= set(offered("gptkit "))
+    assert offered("gptkit trian ") == []
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("gptkit train attention=", ["attention=alternating", "attention=banded", "attention=dense"]),
+        ("gptkit train attention=b", ["attention=banded"]),
+        ("gptkit train model.la", ["model.layers="]),
+        ("gptkit train seed=3 attention=banded attention.w", ["attention.window="]),
+        ("gptkit train optimizer=mu", ["optimizer=muon"]),
+        ("gptkit train +shrink=tiny +gpt2=355", ["+gpt2=355m"]),
+        ("gptkit generate max_", ["max_new_tokens="]),
+    ],
+)
+def test_keys_and_options(line: str, expected: list[str], offered: Callable[[str], list[str]]) -> None:
+    assert offered(line) == expected
+
+
+def test_papers(offered: Callable[[str], list[str]]) -> None:
+    assert set(offered("gptkit train +gpt2=")) >= {"+gpt2=124m", "+gpt2=355m", "+gpt2=774m", "+gpt2=1558m"}
+    assert {"+gpt2=", "+gpt3="} <= set(offered("gptkit train +gp"))
+
+
+def test_the_cursor_may_stand_inside_the_line(gptkit_command: Callable[..., object], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COMP_LINE", "gptkit train attention=b seed=3")
+    monkeypatch.setenv("COMP_POINT", str(len("gptkit train attention=b")))
+    assert gptkit_command("-sc", "query=bash").out.splitlines() == ["attention=banded"]
+
+
+def test_another_shell_is_refused(gptkit_command: Callable[..., object]) -> None:
+    outcome = gptkit_command("-sc", "install=fish")
+    assert outcome.status == 2
+    assert INSTALL in outcome.error_line
+
+
+class Terminal:
+    """A shell on a terminal of its own."""
+
+    def __init__(self, words: list[str], environment: dict[str, str]) -> None:
+        self.master, slave = pty.openpty()
+        self.process = subprocess.Popen(
+            words, stdin=slave, stdout=slave, stderr=slave, env=environment, start_new_session=True, close_fds=True
+        )
+        os.close(slave)
+
+    def type(self, text: str) -> None:
+        os.write(self.master, text.encode())
+
+    def read_until(self, pattern: str, seconds: float = 60.0) -> str:
+        """What the shell has written since the last call, as soon as it fits the pattern."""
+        seen, end = "", time.monotonic() + seconds
+        while not re.search(pattern, seen, re.DOTALL):
+            assert time.monotonic() < end, f"waited for {pattern!r}, saw {seen!r}"
+            if select.select([self.master], [], [], 0.2)[0]:
+                seen += os.read(self.master, 65536).decode(errors="replace")
+        return seen
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self.master)
+
+
+SHELLS = {
+    "bash": (["bash", "--norc", "--noprofile", "-i"], "bind 'set show-all-if-ambiguous on'; bind 'set enable-bracketed-paste off'"),
+    "zsh": (["zsh", "-f", "-i"], "unsetopt ZLE_BRACKETED_PASTE; setopt NO_BEEP"),
+}
+
+
+@pytest.fixture(params=["bash", "zsh"])
+def terminal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Terminal]:
+    """An interactive shell that has read the one documented line, and knows an installed plugin."""
+    words, prepare = SHELLS[request.param]
+    if shutil.which(words[0]) is None:
+        pytest.skip(f"{words[0]} is not installed")
+    program = tmp_path / "bin" / "gptkit"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m gptkit "$@"\n')
+    program.chmod(0o755)
+    _plugin(tmp_path / "site")
+    kept = {name: value for name, value in os.environ.items() if name != "GPTKIT_PLUGINS"}
+    shell = Terminal(
+        words,
+        {
+            **kept,
+            "PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": str(tmp_path / "site"),
+            "GPTKIT_PLUGINS": "gptkit-somebody",
+            "HOME": str(tmp_path),
+            "PS1": "ready> ",
+            "TERM": "dumb",
+            "INPUTRC": "/dev/null",
+        },
+    )
+    shell.type(f"{prepare}; {INSTALL}; echo installed $?\n")
+    shell.read_until(r"installed 0\s.*ready> ")
+    yield shell
+    shell.close()
+
+
+def _plugin(site: Path) -> None:
+    info = site / "gptkit_somebody-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: gptkit-somebody\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[gptkit]\ngptkit-somebody = gptkit_somebody\n")
+    (site / "gptkit_somebody.py").write_text(
+        "from dataclasses import dataclass\n"
+        "from gptkit import hookimpl\n"
+        "from gptkit.attention import Attention\n"
+        "@dataclass\n"
+        "class Somebody(Attention):\n"
+        "    name: str = 'somebody'\n"
+        "    reach: int = 3\n"
+        "@hookimpl\n"
+        "def gptkit_attention():\n"
+        "    return [Somebody]\n"
+    )
+
+
+@pytest.mark.process
+def test_a_real_shell_completes(terminal: Terminal) -> None:
+    terminal.type("gptkit tra\t")
+    terminal.read_until(r"gptkit train ")
+    terminal.type("attention=\t")
+    listed = terminal.read_until(r"(?=.*alternating)(?=.*banded)(?=.*dense)(?=.*somebody)")
+    assert "model" not in listed.partition("\n")[2]
+    terminal.type("som\t")  # a plugin's part; a finished word is followed by a space
+    terminal.read_until("ebody ")
+    terminal.type("attention.re\t")  # its key; an unfinished word is not
+    terminal.read_until("ach=")
+    terminal.type("4 model.la\t")
+    terminal.read_until("yers=")
+    terminal.type("2 +gpt2=12\t")
+    terminal.read_until("4m ")
+    terminal.type("\x01echo \x05\n")  # to the start of the line and back: the line itself is printed
+    printed = terminal.read_until(r"\n.*somebody.*ready> ")
+    assert "gptkit train attention=somebody attention.reach=4 model.layers=2 +gpt2=124m" in printed.replace("\r", "")
