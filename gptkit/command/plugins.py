@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import json
+import sys
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from gptkit.command import Plugins
 from gptkit.errors import ConfigError, did_you_mean
+from gptkit.hookspecs import KINDS
 from gptkit.parts import fields_of, summary
 from gptkit.plugins import Entry, registry
 
@@ -21,10 +26,13 @@ def plugins(settings: Plugins) -> list[dict[str, Any]]:
     if settings.format == "json":
         print(json.dumps(rows, indent=2, default=str))
     elif settings.name is not None:
-        for row in rows:
-            _print_part(row)
+        print("\n\n".join(_part_page(row) for row in rows))
+    elif not rows:
+        print(f"no {settings.kind} is installed; docs/parts.md says how to write one")
     else:
-        _print_list(rows)
+        print(_aligned(("kind", "name", "distribution", "what it is"), (_list_row(row) for row in rows)))
+    for failure in registry().failures:
+        print(f"plugin {failure.plugin} of {failure.distribution} failed to load: {failure.reason}", file=sys.stderr)
     return rows
 
 
@@ -48,38 +56,58 @@ def _described(kind: str, name: str, entry: Entry) -> dict[str, Any]:
         "name": name,
         "distribution": entry.distribution,
         "version": entry.version,
+        "class": f"{entry.part.__module__}.{entry.part.__qualname__}",
+        "file": inspect.getsourcefile(entry.part),
         "summary": summary(entry.part),
         "doc": inspect.cleandoc(entry.part.__doc__ or ""),
-        "source": f"{entry.part.__module__}.{entry.part.__qualname__}",
-        "fields": [
-            {"name": field.name, "type": field.type, "default": field.default, "doc": field.doc}
-            for field in fields_of(entry.part)
-            if field.name != "name" or kind == "command"
-        ],
+        "fields": _fields(entry.part, prefix="", without=() if kind == "command" else ("name",)),
     }
 
 
-def _print_list(rows: list[dict[str, Any]]) -> None:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("kind", "name", "distribution", "what it is"):
-        table.add_column(column)
-    for row in rows:
-        table.add_row(row["kind"], row["name"], row["distribution"], row["summary"])
-    Console().print(table)
-    for failure in registry().failures:
-        Console(stderr=True).print(f"plugin {failure.plugin} of {failure.distribution} failed to load: {failure.reason}")
+def _fields(settings: type[Any], prefix: str, without: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """The keys of a settings class by their dotted names; nested settings are opened."""
+    found: list[dict[str, Any]] = []
+    for field in fields_of(settings):
+        if field.name in without:
+            continue
+        if dataclasses.is_dataclass(field.default):
+            found += _fields(type(field.default), prefix=f"{prefix}{field.name}.")
+        else:
+            found.append({"name": prefix + field.name, "type": field.type, "default": field.default, "doc": field.doc})
+    return found
 
 
-def _print_part(row: dict[str, Any]) -> None:
-    console = Console(highlight=False)
-    console.print(f"[bold]{row['kind']}={row['name']}[/bold]  ({row['distribution']} {row['version']}, {row['source']})")
-    console.print(row["doc"], markup=False)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("key", "type", "default", "what it is"):
-        table.add_column(column)
+def _list_row(row: dict[str, Any]) -> tuple[str, ...]:
+    return (row["kind"], row["name"], row["distribution"], row["summary"])
+
+
+def _part_page(row: dict[str, Any]) -> str:
+    """One part for people: where it comes from, its documentation, its keys as they are typed."""
+    choice = f"gptkit {row['name']}" if row["kind"] == "command" else f"{row['kind']}={row['name']}"
     prefix = "" if row["kind"] == "command" else f"{row['kind']}."
-    for field in row["fields"]:
-        table.add_row(prefix + field["name"], field["type"], str(field["default"]), field["doc"])
-    if row["fields"]:
-        console.print()
-        console.print(table, markup=False)
+    page = f"{choice}\n\n{row['doc']}\n\nfrom {row['distribution']} {row['version']}: {row['class']}\n{row['file']}"
+    if not row["fields"]:
+        return f"{page}\n\nIt has no keys."
+    keys = ((prefix + field["name"], field["type"], _as_typed(field), field["doc"]) for field in row["fields"])
+    return f"{page}\n\n{_aligned(('key', 'type', 'default', 'what it is'), keys)}"
+
+
+def _as_typed(field: dict[str, Any]) -> str:
+    """The default of a key as it would be typed on the command line."""
+    default = field["default"]
+    if default == "???":
+        return "(a part)" if field["name"] in KINDS else "(required)"
+    return default if isinstance(default, str) and default else json.dumps(default, default=str)
+
+
+def _aligned(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table for the terminal's width; behind a pipe every row is one line, so that it can be searched."""
+    table = Table(box=None, pad_edge=False, header_style="bold", highlight=False)
+    for title in titles:
+        table.add_column(title, overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    console = Console() if sys.stdout.isatty() else Console(width=1000)
+    with console.capture() as captured:
+        console.print(table)
+    return "\n".join(line.rstrip() for line in captured.get().splitlines())

@@ -1,0 +1,58 @@
+"""`gptkit plugins` says of every part where it comes from, what it is, and what can be set."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import gptkit
+from gptkit.hookspecs import KINDS
+from gptkit.plugins import registry
+
+
+def test_the_list_has_a_line_for_every_part(gptkit_command: Callable[..., object]) -> None:
+    outcome = gptkit_command("plugins")
+    assert (outcome.status, outcome.err) == (0, "")
+    lines = outcome.out.splitlines()
+    for kind in KINDS:
+        for name in registry().parts[kind]:
+            assert sum(line.split()[:3] == [kind, name, "gptkit"] for line in lines) == 1
+    assert not any(line.endswith(" ") for line in lines)
+
+
+def test_one_part_shows_its_keys_defaults_documentation_and_source(gptkit_command: Callable[..., object]) -> None:
+    page = gptkit_command("plugins", "kind=attention", "name=banded").out
+    assert page.startswith("attention=banded\n\nEvery position attends to the last `window` positions, itself included.\n")
+    assert "section 4.2" in page
+    assert "from gptkit 0.1.0: gptkit.attention.Banded\n" in page
+    assert str(Path(gptkit.__file__).parent / "attention" / "__init__.py") in page
+    assert page.splitlines()[-1].split(maxsplit=3) == ["attention.window", "int", "256", "keys that a query sees, itself included"]
+
+
+def test_nested_keys_are_opened(gptkit_command: Callable[..., object]) -> None:
+    page = gptkit_command("plugins", "name=adamw").out
+    assert ["optimizer.schedule.shape", "str", "cosine"] in [line.split()[:3] for line in page.splitlines()]
+
+
+def test_a_part_without_keys_and_a_kind_without_parts_say_so(gptkit_command: Callable[..., object]) -> None:
+    assert gptkit_command("plugins", "kind=attention", "name=dense").out.endswith("It has no keys.\n")
+    for kind in KINDS:
+        if not registry().parts[kind]:
+            assert gptkit_command("plugins", f"kind={kind}").out == f"no {kind} is installed; docs/parts.md says how to write one\n"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_json_has_every_key_of_every_part(kind: str, gptkit_command: Callable[..., object]) -> None:
+    rows = json.loads(gptkit_command("plugins", f"kind={kind}", "format=json").out)
+    assert [row["name"] for row in rows] == list(registry().parts[kind])
+    for row in rows:
+        entry = registry().parts[kind][row["name"]]
+        assert (row["distribution"], row["class"]) == ("gptkit", f"{entry.part.__module__}.{entry.part.__qualname__}")
+        assert Path(row["file"]).is_file()
+        own = {field.name for field in dataclasses.fields(entry.part)} - ({"name"} if kind != "command" else set())
+        assert {field["name"].partition(".")[0] for field in row["fields"]} == own
+        assert all(field["doc"] for field in row["fields"] if field["name"] not in KINDS)  # every key says what it is
