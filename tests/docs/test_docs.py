@@ -10,7 +10,6 @@ import pytest
 
 from gptkit.config.argv import read_words
 from gptkit.config.compose import compose
-from gptkit.hookspecs import KINDS
 from gptkit.plugins import registry
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,16 +49,6 @@ def test_every_command_of_the_documentation_composes(page: str, command: str) ->
         compose(taken.verb, first)
     else:
         compose(taken.verb, taken.overrides)
-
-
-def test_every_hook_has_a_section_that_names_its_parts() -> None:
-    text = (ROOT / "docs/parts.md").read_text()
-    for kind in KINDS:
-        section = re.search(rf"^## {kind}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
-        assert section, f"docs/parts.md has no section for {kind}"
-        assert f"gptkit_{kind}" in section[1]
-        for name in registry().parts[kind]:
-            assert f"`{name}`" in section[1], f"docs/parts.md: {kind} does not name {name}"
 
 
 def test_every_verb_is_in_the_index() -> None:

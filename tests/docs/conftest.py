@@ -1,0 +1,58 @@
+"""A place where packages are installed for one test, as pip would install them, without a process."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gptkit.config import groups as groups_module
+from gptkit.config.store import register
+from gptkit.plugins import registry
+
+
+class Site:
+    """A folder on the import path."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder = folder
+        self.installed: list[str] = []
+        self._monkeypatch = monkeypatch
+
+    def install(self, distribution: str, files: dict[str, str], *, entry_point: str, version: str = "0.1.0") -> None:
+        """Write the files and the record of the distribution; `entry_point` is the module that holds the hooks."""
+        for file, text in files.items():
+            (self.folder / file).parent.mkdir(parents=True, exist_ok=True)
+            (self.folder / file).write_text(text)
+        info = self.folder / f"{distribution.replace('-', '_')}-{version}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
+        (info / "entry_points.txt").write_text(f"[gptkit]\n{distribution} = {entry_point}\n")
+        self.installed.append(distribution)
+        self._monkeypatch.setenv("GPTKIT_PLUGINS", ",".join(self.installed))
+        self.forget()
+
+    @staticmethod
+    def forget() -> None:
+        """What is installed has changed: look again."""
+        registry.cache_clear()
+        groups_module.conf_folders.cache_clear()
+        register.cache_clear()
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    """A folder whose installed plugins, and no others of the machine, are found."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(str(folder))
+    known = set(sys.modules)
+    place = Site(folder, monkeypatch)
+    yield place
+    for name in set(sys.modules) - known:
+        if str(getattr(sys.modules[name], "__file__", None) or "").startswith(str(tmp_path)):
+            del sys.modules[name]
+    monkeypatch.undo()
+    place.forget()
