@@ -155,16 +155,11 @@ class StoryCompletion(Data):
     """
 
     name: str = "story_completion"
-    sentences: Annotated[int, "sentences of a passage, before the two that are offered"] = 4
-
-    def __post_init__(self) -> None:
-        if self.sentences < 1:
-            raise ValueError(f"data.sentences={self.sentences} must be at least 1")
 
     def build(self) -> BuiltData:
         from gptkit.data.story_completion import BuiltStoryCompletion
 
-        return BuiltStoryCompletion(self)
+        return BuiltStoryCompletion()
 
 
 @dataclass

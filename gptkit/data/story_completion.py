@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from gptkit.data.examples import BuiltExamples
 from gptkit.data.sotu import BuiltSotu
 from gptkit.records import Example
 
-if TYPE_CHECKING:
-    from gptkit.data import StoryCompletion
-
 SENTENCE_END = re.compile(r""" (?:(?<=[a-z0-9]{2}[.!?] )|(?<=[a-z0-9]{2}[.!?]["”'] ))(?=["“A-Z])""")
 """The space between a stop that follows two small letters or digits, which spares initials and Mr., and a capital letter."""
+
+SENTENCES = 4
+"""Sentences of a passage, before the two that are offered: as in ROCStories."""
 
 SHORTEST, LONGEST = 20, 400
 """Characters of a sentence. Others (headings, numbers, tables) end a passage."""
@@ -28,29 +26,27 @@ class BuiltStoryCompletion(BuiltExamples):
 
     splits = ("train", "validation", "test")
 
-    def __init__(self, settings: StoryCompletion) -> None:
+    def __init__(self) -> None:
         """Raises: DataError: the package that carries the speeches is not installed."""
         speeches = BuiltSotu()
-        self._sentences = settings.sentences
         # of every ten speeches along the years one is for testing and one for validation, so that all eras are in every split
         self._files: dict[str, list[Path]] = {split: [] for split in self.splits}
         for place, path in enumerate(speeches.files):
             self._files[{4: "test", 9: "validation"}.get(place % 10, "train")].append(path)
-        described = json.dumps(["story_completion", settings.sentences, speeches.fingerprint])
-        self.fingerprint = hashlib.sha256(described.encode()).hexdigest()
+        self.fingerprint = hashlib.sha256(f"story_completion {speeches.fingerprint}".encode()).hexdigest()
 
     def records(self, split: str) -> Iterator[Example]:
         """Two speeches are held in memory at a time."""
         files = self._files[split]
         for path, other in zip(files, _others(files), strict=True):
-            wrong_endings = [ending for _, ending in passages(_read(other), sentences=self._sentences)]
-            for place, (context, ending) in enumerate(passages(_read(path), sentences=self._sentences)):
+            wrong_endings = [ending for _, ending in passages(_read(other))]
+            for place, (context, ending) in enumerate(passages(_read(path))):
                 wrong = wrong_endings[place % len(wrong_endings)]
                 label = hashlib.sha256(context.encode()).digest()[0] % 2
                 yield Example(context, label, options=(ending, wrong) if label == 0 else (wrong, ending))
 
 
-def passages(speech: str, *, sentences: int) -> Iterator[tuple[str, str]]:
+def passages(speech: str, *, sentences: int = SENTENCES) -> Iterator[tuple[str, str]]:
     """Stretches of a speech that follow one another: so many sentences, and the one after them."""
     run: list[str] = []
     for sentence in _sentences(speech):
