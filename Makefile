@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PLUGINS := plugins/gptkit-template plugins/gptkit-hf plugins/gptkit-xformers
 
 .PHONY: demo test lint types tests setup clean
 
@@ -23,14 +24,15 @@ types: $(READY)
 
 tests: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile --durations=15
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --durations=5 $(PLUGINS)
 
 setup: $(READY)
 
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml constraints.txt $(PLUGINS:%=%/pyproject.toml)
 	@$(PYTHON) -c 'import sys; v = sys.version_info; ok = (3, 11) <= v < (3, 14); sys.exit(0 if ok else f"gptkit needs Python 3.11 to 3.13, not {v[0]}.{v[1]}: make PYTHON=python3.12 ...")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "installing gptkit and its dependencies into $(VENV): two to four minutes the first time"
-	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev]'
+	@echo "installing gptkit, its plugins and their dependencies into $(VENV): two to four minutes the first time"
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev]' $(PLUGINS:%=-e ./%)
 	@touch $(READY)
 
 clean:

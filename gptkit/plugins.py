@@ -102,12 +102,25 @@ def registry() -> Registry:
     for plugin_name, plugin in manager.list_name_plugin():
         distribution, version = owners[plugin_name]
         for kind in KINDS:
-            hook = getattr(plugin, f"gptkit_{kind}", None)
-            if hook is None:
+            if not hasattr(plugin, f"gptkit_{kind}"):
                 continue
-            for part in hook():
+            for part in _offered(plugin, kind, f"plugin {plugin_name} of {distribution}"):
                 _add(parts[kind], kind, Entry(part, plugin_name, distribution, version))
     return Registry(MappingProxyType(parts), tuple(failures), tuple(conf_packages))
+
+
+def _offered(plugin: Any, kind: str, where: str) -> list[Any]:
+    """What a plugin's hook of this kind returns."""
+    hook = f"gptkit_{kind}"
+    try:
+        return list(getattr(plugin, hook)())
+    except Exception as error:  # the stranger's, as on import
+        raise ConfigError(f"{where}: {hook}() must return a list of part classes: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """An exception on one line."""
+    return f"{type(error).__name__}: {error}".partition("\n")[0]
 
 
 def _version(distribution: str) -> str:
@@ -136,7 +149,7 @@ def _load_installed(
         try:
             plugin = point.load()
         except Exception as error:  # whatever a stranger's module raises on import is the stranger's
-            failures.append(Failure(point.name, distribution, f"{type(error).__name__}: {error}".partition("\n")[0]))
+            failures.append(Failure(point.name, distribution, _reason(error)))
             continue
         manager.register(plugin, name=point.name)
         owners[point.name] = (distribution, version)
@@ -162,6 +175,12 @@ def _add(known: dict[str, Entry], kind: str, entry: Entry) -> None:
         raise ConfigError(
             f"{where}: gptkit_{kind} returned {part!r}, which is no dataclass derived from gptkit.{kind}'s base class"
         )
+    if "__dataclass_fields__" not in vars(part):
+        raise ConfigError(
+            f"{where}: {part.__name__} lacks @dataclass, so its own fields would be no keys; write it above the class"
+        )
+    if "__slots__" in vars(part):  # they hide the class attribute `name`; a frozen one fails on import
+        raise ConfigError(f"{where}: {part.__name__} must be a plain @dataclass, without slots")
     name = part_name(kind, part)
     if not name:
         raise ConfigError(

@@ -37,8 +37,7 @@ ATTENTION = """
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
-    """Put a distribution with a plugin module on the path, as pip would."""
-    monkeypatch.delenv("GPTKIT_PLUGINS")
+    """Put a distribution with a plugin module on the path, as pip would; no plugin of the machine is loaded beside it."""
     monkeypatch.syspath_prepend(str(tmp_path))
     names: list[str] = []
 
@@ -54,6 +53,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: gptkit-{module}\nVersion: {version}\n")
         (info / "entry_points.txt").write_text(f"[gptkit]\n{module} = {module}\n")
         names.append(module)
+        monkeypatch.setenv("GPTKIT_PLUGINS", ",".join(names))
         _forget()
 
     yield install
@@ -127,6 +127,68 @@ def test_a_part_without_a_name_is_named(install: Callable[..., None]) -> None:
     install("foo", ATTENTION.format(name=""))
     with pytest.raises(ConfigError, match="Mine has no name; give its field `name` a default"):
         registry()
+
+
+def test_two_strangers_that_claim_one_name_stop_every_verb_with_one_line(
+    install: Callable[..., None], gptkit_command: Callable[..., object], in_folder: Path
+) -> None:
+    install("foo", ATTENTION.format(name="mine"))
+    install("bar", ATTENTION.format(name="mine"))
+    for words in (["--help"], ["plugins"], ["plan"]):
+        outcome = gptkit_command(*words)
+        assert (outcome.status, outcome.out) == (2, "")
+        assert "two plugins claim attention=mine: bar of gptkit-bar and foo of gptkit-foo; uninstall one" in outcome.error_line
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("@dataclass\n", "\n"), "Mine lacks @dataclass"),
+        (("@dataclass\n", "@dataclass(slots=True)\n"), "Mine must be a plain @dataclass, without slots"),
+        (("[Mine]", "Mine"), "gptkit_attention() must return a list of part classes: TypeError"),
+        (("[Mine]", "['mine']"), "gptkit_attention returned 'mine', which is no dataclass"),
+        (("reach: int", "reach: complex"), "the fields of Mine must have simple types"),
+        (("reach: int", "reach: 'Path'"), "the fields of Mine must have simple types"),
+        (("gptkit_attention()", "gptkit_attentions()"), "there is no hook gptkit_attentions. Did you mean gptkit_attention?"),
+    ],
+    ids=lambda value: value[1] if isinstance(value, tuple) else "",
+)
+def test_a_mistake_in_a_plugin_is_one_line_that_names_it(
+    install: Callable[..., None],
+    gptkit_command: Callable[..., object],
+    in_folder: Path,
+    change: tuple[str, str],
+    said: str,
+) -> None:
+    install("foo", ATTENTION.format(name="mine").replace(*change))
+    outcome = gptkit_command("plan")
+    assert (outcome.status, outcome.out) == (2, "")
+    assert "plugin foo of gptkit-foo: " in outcome.error_line
+    assert said in outcome.error_line
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["attention=mien"], "there is no attention=mien. Did you mean attention=mine?"),
+        (["attention=mine", "attention.reech=3"], "there is no key attention.reech. Did you mean attention.reach?"),
+        (["attention=mine", "+attention.reech=3"], "there is no key attention.reech. Did you mean attention.reach?"),
+        (["attention=mine", "++attention.reech=3"], "there is no key attention.reech. Did you mean attention.reach?"),
+        (["attention=mine", "attention.reach=far"], "attention.reach=far must be a whole number"),
+        (["attention=mine", "attention.window=3"], "the chosen attention has no key window; it is a key of attention=banded"),
+        (["attention=mine", "++attention.window=3"], "the chosen attention has no key window; it is a key of attention=banded"),
+        (["attention.reach=3"], "the chosen attention has no key reach; it is a key of attention=mine"),
+        (["attention.name=mine"], "choose the part with attention=mine"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_wrong_word_about_a_strangers_part(
+    install: Callable[..., None], gptkit_command: Callable[..., object], in_folder: Path, words: list[str], said: str
+) -> None:
+    install("foo", ATTENTION.format(name="mine"))
+    outcome = gptkit_command("plan", *words)
+    assert (outcome.status, outcome.out) == (2, "")
+    assert said in outcome.error_line
 
 
 def test_what_goes_wrong_inside_a_verb_is_no_error_of_the_words(

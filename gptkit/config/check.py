@@ -14,8 +14,8 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from gptkit.command import Command
-from gptkit.config.explain import near_key
-from gptkit.errors import ConfigError, did_you_mean
+from gptkit.config.explain import near_key, unknown_key
+from gptkit.errors import ConfigError
 from gptkit.plugins import registry
 
 
@@ -29,7 +29,7 @@ def typed_settings(verb: str, config: DictConfig) -> Command:
     for word in map(str, config):
         if word not in {field.name for field in dataclasses.fields(schema)}:
             raise ConfigError(f"there is no key {word}.{near_key(verb, word)}")
-    _check_keys(config, schema, path="")
+    _check_keys(verb, config, schema, path="")
     _check_parts(verb, config)
     try:
         settings: Command = OmegaConf.to_object(config)  # type: ignore[assignment]
@@ -45,17 +45,16 @@ def typed_settings(verb: str, config: DictConfig) -> Command:
     return settings
 
 
-def _check_keys(node: DictConfig, expected: type[Any], path: str) -> None:
+def _check_keys(verb: str, node: DictConfig, expected: type[Any], path: str) -> None:
     known = {field.name for field in dataclasses.fields(expected)}
     for key in map(str, node):
         full = f"{path}{key}"
         if key not in known:
-            near = did_you_mean(key, known).replace("Did you mean ", f"Did you mean {path}")
-            raise ConfigError(f"there is no key {full}.{near or ' There are ' + ', '.join(sorted(known))}")
+            raise ConfigError(unknown_key(verb, full))
         child = None if OmegaConf.is_missing(node, key) else node._get_node(key)
         kind = OmegaConf.get_type(child) if isinstance(child, (DictConfig, ListConfig)) else None
         if isinstance(child, DictConfig) and dataclasses.is_dataclass(kind) and not child._is_none():
-            _check_keys(child, kind, f"{full}.")
+            _check_keys(verb, child, kind, f"{full}.")
 
 
 def _check_parts(verb: str, config: DictConfig) -> None:

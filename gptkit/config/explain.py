@@ -34,7 +34,7 @@ def _one_line(verb: str, words: Sequence[str], error: Exception) -> str:
     if isinstance(error, OverrideParseException):
         return f"{error.override} cannot be read: {_first_line(error)}"
     if isinstance(cause, (ConfigAttributeError, ConfigKeyError)) and cause.full_key:
-        return _unknown_key(verb, str(cause.full_key), words)
+        return unknown_key(verb, str(cause.full_key))
     if isinstance(cause, OmegaConfBaseException) and cause is not error:
         return _unfit_value(str(cause.full_key or ""), cause)
     text = _first_line(error)
@@ -42,6 +42,9 @@ def _one_line(verb: str, words: Sequence[str], error: Exception) -> str:
         word = text.partition("'")[2].rpartition("'")[0]
         key, _, value = word.partition("=")
         return f"{word} has a comma: sweep over the values with -m, or give a list as '{key}=[{value}]'"
+    if text.startswith("force-add of config groups"):
+        key, _, value = text.partition("'++")[2].rstrip("'").partition("=")
+        return f"{key} is a group, which takes no ++: write {key}={value}"
     default_less = re.match(r"Could not override '(?P<key>[^']+)'", text)
     if default_less:
         return _unknown_group(default_less["key"])
@@ -70,19 +73,21 @@ def _unknown_group(name: str) -> str:
     return f"there is no group {name}.{did_you_mean(name, groups())}"
 
 
-def _unknown_key(verb: str, key: str, words: Sequence[str]) -> str:
-    """A key that the chosen part, or the verb, does not have."""
+def unknown_key(verb: str, key: str) -> str:
+    """What is wrong with a key that the chosen part, or the verb, does not have, and which part has it, or the nearest name."""
     owner, _, word = key.rpartition(".")
     kinds = registry().parts
+    if not owner:
+        return f"there is no key {key}.{near_key(verb, key)}"
     if owner in kinds and owner != "command":
         having = [name for name, entry in kinds[owner].items() if word in {field.name for field in fields_of(entry.part)}]
         if having:
             return f"the chosen {owner} has no key {word}; it is a key of {', '.join(f'{owner}={name}' for name in having)}"
         known = {field.name for entry in kinds[owner].values() for field in fields_of(entry.part)}
-        return f"there is no key {key}.{did_you_mean(word, known).replace('Did you mean ', f'Did you mean {owner}.')}"
-    if not owner:
-        return f"there is no key {key}.{near_key(verb, key)}"
-    return f"there is no key {key}.{did_you_mean(word, _siblings(verb, owner))}"
+    else:
+        known = _siblings(verb, owner)
+    near = did_you_mean(word, known).replace("Did you mean ", f"Did you mean {owner}.")
+    return f"there is no key {key}.{near or f' gptkit {verb} --help lists the keys, and gptkit plugins those of a part'}"
 
 
 def near_key(verb: str, word: str) -> str:

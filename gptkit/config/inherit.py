@@ -21,7 +21,7 @@ def inherit_settings(settings: Command, overrides: Sequence[str]) -> Command:
         overrides: the words of the command line.
 
     Raises:
-        ConfigError: a word of the command line disagrees with the weights.
+        ConfigError: a word of the command line disagrees with the weights, or sets a key of a part that the model replaces.
     """
     if not isinstance(settings, Training):
         return settings
@@ -30,6 +30,7 @@ def inherit_settings(settings: Command, overrides: Sequence[str]) -> Command:
         brought: dict[str, Any] = {
             kind: part for kind, part in settings.model.companions().items() if kind == "model" or kind not in typed
         }
+        _check_replaced(settings, brought, typed)
         return dataclasses.replace(settings, **brought)
     from gptkit.training.checkpoints.load import initial_settings
 
@@ -43,6 +44,18 @@ def inherit_settings(settings: Command, overrides: Sequence[str]) -> Command:
         tokenizer=source.tokenizer,
         attention=settings.attention if swaps_attention else source.attention,
     )
+
+
+def _check_replaced(settings: Training, brought: dict[str, Any], typed: Sequence[str]) -> None:
+    """See that no typed key belongs to a part that the model's own takes the place of."""
+    for kind in brought:
+        lost = next((key for key in typed if key.startswith(f"{kind}.")), None)
+        if kind != "model" and lost is not None:
+            model, chosen, own = settings.model.name, getattr(settings, kind).name, brought[kind].name
+            raise ConfigError(
+                f"{lost} is a key of {kind}={chosen}, and model={model} brings {kind}={own} of its own; "
+                f"add {kind}={chosen} to use it, or leave {lost} out"
+            )
 
 
 def _check(kind: str, wanted: Any, found: Any, typed: Sequence[str], source: str, free: tuple[str, ...] = ()) -> None:

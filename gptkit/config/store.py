@@ -5,16 +5,17 @@ from __future__ import annotations
 import dataclasses
 import functools
 import importlib
-from typing import Any
 
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from gptkit.config.groups import conf_folders
-from gptkit.plugins import registry
+from gptkit.errors import ConfigError
+from gptkit.plugins import Entry, registry
 
 
 class _PluginConfigurations(SearchPathPlugin):
@@ -32,15 +33,25 @@ def register() -> None:
     for kind, parts in registry().parts.items():
         for name, entry in parts.items():
             package = "_global_" if kind == "command" else None
-            store.store(group=kind, name=name, node=_schema(entry.part), package=package, provider=entry.distribution)
+            store.store(group=kind, name=name, node=_schema(entry), package=package, provider=entry.distribution)
     Plugins.instance().register(_PluginConfigurations)
     # found by Hydra itself in a wheel, but not behind an editable install's import hooks
     Plugins.instance().register(importlib.import_module("hydra_plugins.gptkit_process_launcher").ProcessLauncher)
 
 
-def _schema(part: type[Any]) -> DictConfig:
-    """A part's fields as Hydra merges them; mappings without a class of their own, such as `trainer`, take any key."""
-    node: DictConfig = OmegaConf.structured(part)
+def _schema(entry: Entry) -> DictConfig:
+    """A part's fields as Hydra merges them; mappings without a class of their own, such as `trainer`, take any key.
+
+    Raises:
+        ConfigError: a field has a type that no configuration can hold; names the plugin.
+    """
+    try:
+        node: DictConfig = OmegaConf.structured(entry.part)
+    except (OmegaConfBaseException, NameError) as error:  # NameError: a type that is imported under TYPE_CHECKING alone
+        reason = str(error).partition("\n")[0]
+        raise ConfigError(
+            f"plugin {entry.plugin} of {entry.distribution}: the fields of {entry.part.__name__} must have simple types: {reason}"
+        ) from error
     for key in node:
         child = node._get_node(key)
         if isinstance(child, DictConfig) and not child._is_missing() and not dataclasses.is_dataclass(OmegaConf.get_type(child)):

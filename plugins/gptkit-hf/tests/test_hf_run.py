@@ -89,6 +89,14 @@ def test_a_folder_without_a_tokenizer_takes_the_kits(model_folder, tmp_path):
     assert run.settings.tokenizer.name == "bpe"
 
 
+def test_a_key_of_the_tokenizer_that_the_model_replaces_is_refused(model_folder):
+    words = ["model=hf", f"model.path={model_folder}", "+shrink=tiny"]
+    with pytest.raises(ConfigError, match=r"tokenizer.size is a key of tokenizer=bpe, and model=hf brings tokenizer=hf") as error:
+        gptkit.compose("train", [*words, "tokenizer.size=300"])
+    assert "\n" not in str(error.value)
+    assert gptkit.compose("train", [*words, "tokenizer=bpe", "tokenizer.size=300"]).settings.tokenizer.size == 300
+
+
 @pytest.mark.parametrize("path", ["./nowhere", "nobody/nothing"])
 def test_a_model_that_is_not_there(path):
     with pytest.raises(ConfigError, match=rf"model.path={path}.* no (such )?folder") as error:

@@ -25,5 +25,4 @@ class BuiltXFormers(BuiltBanded):
         """Prompts by xformers; single tokens and continuations, which gain nothing by it, as the kit's own attention does them."""
         if not cache.span.fresh:
             return super().recall(q, k, v, cache)
-        cache.append(k, v)
         return self.attend(q, k, v, None)  # padding stands on the right, where causal attention never looks
