@@ -25,7 +25,7 @@ def export(settings: Export) -> Path:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError(f"to={settings.to}: there is something there already; name a new or empty folder")
 
-    from gptkit.interop.huggingface import export_gpt2
+    from gptkit.interop.huggingface import export_model
     from gptkit.training.checkpoints.load import load
 
     model, tokenizer = load(settings.checkpoint)
@@ -35,7 +35,7 @@ def export(settings: Export) -> Path:
         lacking = model.export(unfinished, tokenizer)
         own = lacking is not None
         if lacking is None:
-            lacking = export_gpt2(model, tokenizer, unfinished)
+            lacking = export_model(model, tokenizer, unfinished)
         unfinished.replace(folder)
     except OSError as error:
         raise DataError(f"to={settings.to}: cannot be written ({error.strerror or error})") from error

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from gptkit.errors import CheckpointError
-from gptkit.interop.names import from_openai
+from gptkit.interop.names import GPT2_NAMES
 from gptkit.model import GPT
 
 
@@ -32,7 +32,7 @@ def from_mingpt(state: Mapping[str, Tensor], *, heads: int) -> tuple[GPT, int, d
     found: dict[str, Tensor] = {}
     for name, tensor in state.items():
         try:
-            ours = from_openai(name.removeprefix("_orig_mod."))
+            ours = GPT2_NAMES.to_ours(name.removeprefix("_orig_mod."))
         except KeyError:
             raise CheckpointError(f"{name} is no weight of a minGPT or nanoGPT model") from None
         if ours is not None:

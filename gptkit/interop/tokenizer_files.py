@@ -1,4 +1,4 @@
-"""Tokenizers in the files that Hugging Face's `AutoTokenizer` reads: byte-level BPE, bytes and characters, out and in."""
+"""Tokenizers in the files that Hugging Face's `AutoTokenizer` reads: BPE of GPT-1's and GPT-2's kind, bytes and characters."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers
 from tokenizers import Tokenizer as Library
 
 from gptkit.errors import CheckpointError, GptkitError
-from gptkit.tokenizer import BPE, GPT2, Bytes, Char, Tokenizer
+from gptkit.tokenizer import BPE, GPT1, GPT2, Bytes, Char, Tokenizer, gpt1_files
 from gptkit.tokenizer.bpe import BuiltBPE
 from gptkit.tokenizer.built import END_OF_TEXT, BuiltTokenizer
 from gptkit.tokenizer.bytes import BuiltBytes
 from gptkit.tokenizer.char import BuiltChar
+from gptkit.tokenizer.gpt1 import SUFFIX, UNKNOWN, BuiltGPT1, SplitAsReleased, SplitAsTransformers
 from gptkit.tokenizer.gpt2 import from_folder
 
 FILE, SETTINGS = "tokenizer.json", "tokenizer_config.json"
+CLEANING = "gptkit_cleaning"
+"""The key of tokenizer_config.json that keeps how a GPT-1 tokenizer of the kit cleans text; transformers passes it over."""
 
 
 def write_tokenizer(tokenizer: BuiltTokenizer, folder: Path, *, context: int) -> list[str]:
@@ -26,13 +29,16 @@ def write_tokenizer(tokenizer: BuiltTokenizer, folder: Path, *, context: int) ->
     Returns:
         What could not be written, in sentences.
     """
+    lacking, own = [], {}
     if isinstance(tokenizer, BuiltBPE):
-        library = _byte_level(tokenizer.vocabulary, tokenizer.merges)
-        spelling = json.dumps(tokenizer.vocabulary, ensure_ascii=False)
-        (folder / "vocab.json").write_text(spelling, encoding="utf-8")
-        lines = ["#version: 0.2", *map(" ".join, tokenizer.merges), ""]
-        (folder / "merges.txt").write_text("\n".join(lines), encoding="utf-8")
-        name = "GPT2Tokenizer"
+        library, name = _byte_level(tokenizer.vocabulary, tokenizer.merges), "GPT2Tokenizer"
+        _write_merges(tokenizer.vocabulary, tokenizer.merges, folder)
+    elif isinstance(tokenizer, BuiltGPT1):
+        library, name = _end_of_word(tokenizer.vocabulary, tokenizer.merges), "OpenAIGPTTokenizer"
+        _write_merges(tokenizer.vocabulary, tokenizer.merges, folder)
+        own[CLEANING] = tokenizer.cleaning
+        if isinstance(tokenizer, SplitAsReleased):
+            lacking.append("transformers splits GPT-1's words by BERT's rules, not by spaCy's: it gives some texts other ids")
     elif isinstance(tokenizer, BuiltBytes):
         library, name = _byte_level(_byte_spellings(), []), "PreTrainedTokenizerFast"
     elif isinstance(tokenizer, BuiltChar):
@@ -46,12 +52,13 @@ def write_tokenizer(tokenizer: BuiltTokenizer, folder: Path, *, context: int) ->
         "model_max_length": context,
         "bos_token": END_OF_TEXT,
         "eos_token": END_OF_TEXT,
-        "unk_token": END_OF_TEXT if name == "GPT2Tokenizer" else None,
+        "unk_token": {"GPT2Tokenizer": END_OF_TEXT, "OpenAIGPTTokenizer": UNKNOWN}.get(name),
         "add_prefix_space": False,
         "clean_up_tokenization_spaces": False,
+        **own,
     }
     (folder / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-    return []
+    return lacking
 
 
 def read_tokenizer(folder: Path, *, context: int) -> tuple[Tokenizer, BuiltTokenizer]:
@@ -61,7 +68,7 @@ def read_tokenizer(folder: Path, *, context: int) -> tuple[Tokenizer, BuiltToken
         CheckpointError: there is none, or it is of another kind.
     """
     try:
-        content = json.loads((folder / FILE).read_text(encoding="utf-8")) if (folder / FILE).is_file() else {}
+        content = _read_json(folder / FILE)
         model = content.get("model") or {}
         if model.get("type") == "WordLevel":
             built = BuiltChar("".join(sorted((word for word in model["vocab"] if len(word) == 1), key=model["vocab"].__getitem__)))
@@ -70,12 +77,32 @@ def read_tokenizer(folder: Path, *, context: int) -> tuple[Tokenizer, BuiltToken
             return Char(), built
         if model.get("type") == "BPE" and model.get("vocab") == _byte_spellings() and not model["merges"]:
             return Bytes(), BuiltBytes()
+        if gpt1_files.is_gpt1(folder):
+            cleaning = _read_json(folder / SETTINGS).get(CLEANING, SplitAsReleased.cleaning)
+            return GPT1(path=str(folder), cleaning=cleaning), gpt1_files.from_folder(folder, cleaning)
         bpe = from_folder(folder)
     except CheckpointError:
         raise
     except (GptkitError, OSError, ValueError) as error:
         raise CheckpointError(f"{folder} has no tokenizer that can be used: {error}".partition("\n")[0]) from None
     return (GPT2(path=str(folder)) if bpe.size == 50257 else BPE(size=bpe.size)), bpe
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return content
+
+
+def _write_merges(vocabulary: dict[str, int], merges: list[tuple[str, str]], folder: Path) -> None:
+    (folder / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False), encoding="utf-8")
+    (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *map(" ".join, merges), ""]), encoding="utf-8")
+
+
+def _end_of_word(vocabulary: dict[str, int], merges: list[tuple[str, str]]) -> Library:
+    library = Library(models.BPE(vocabulary, merges, unk_token=UNKNOWN, end_of_word_suffix=SUFFIX))
+    SplitAsTransformers.split_with(library)
+    library.decoder = decoders.BPEDecoder(suffix=SUFFIX)
+    return library
 
 
 def _byte_level(vocabulary: dict[str, int], merges: list[tuple[str, str]]) -> Library:

@@ -77,7 +77,8 @@ class Words:
                 f"tokenizer=gpt1 cleans text as GPT-1's own code does, and {error.name} is missing: pip install gptkit[gpt1], "
                 "or choose transformers' way with tokenizer.cleaning=transformers"
             ) from None
-        self._split: Any = English().tokenizer
+        split: Any = English().tokenizer
+        self._split = split
         if rules is not None:
             self._split.from_bytes(rules)
 

@@ -72,7 +72,7 @@ def _carried() -> Path | None:
 
 
 def _from_library_file(path: Path) -> BuiltBPE:
-    content = _read_json(path)
+    content = read_library_file(path)
     model, before = content.get("model") or {}, content.get("pre_tokenizer") or {}
     if (
         model.get("type") != "BPE"
@@ -87,7 +87,12 @@ def _from_library_file(path: Path) -> BuiltBPE:
     return _named(path, vocabulary, pairs)
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_library_file(path: Path) -> dict[str, Any]:
+    """The content of a file that the tokenizers library saved.
+
+    Raises:
+        DataError: it cannot be read.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -1,0 +1,88 @@
+"""Foreign weights, recognised by their files: a folder or a hub name in Hugging Face's format, or OpenAI's own arrays of GPT-1."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from gptkit.attention import Attention, Dense
+from gptkit.errors import CheckpointError
+from gptkit.interop.hub import fetch
+from gptkit.interop.huggingface import CONFIG, read_config, read_weights
+from gptkit.interop.openai_arrays import is_openai, read_arrays, read_shapes
+from gptkit.interop.tokenizer_files import read_tokenizer
+from gptkit.model import GPT
+from gptkit.model.head import round_up
+from gptkit.tokenizer import Tokenizer
+from gptkit.tokenizer.built import BuiltTokenizer
+from gptkit.tokenizer.gpt1 import BuiltGPT1
+
+
+@dataclass(frozen=True)
+class ImportedSettings:
+    """What a model that was read is."""
+
+    model: GPT
+    attention: Attention
+    tokenizer_part: Tokenizer
+    tokenizer: BuiltTokenizer
+
+
+@dataclass(frozen=True)
+class Imported(ImportedSettings):
+    """The same, and its weights in the kit's names (float32)."""
+
+    state: dict[str, Tensor]
+
+
+def looks_foreign(folder: Path) -> bool:
+    """Whether a folder may be one that this module reads."""
+    return (folder / CONFIG).is_file() or is_openai(folder)
+
+
+def import_settings(source: str) -> ImportedSettings:
+    """The settings of a folder or of a model of the hub; no weight is read.
+
+    Raises:
+        CheckpointError: a file is missing, or the model is not one that `GPT` computes.
+    """
+    return _settings(fetch(source))[0]
+
+
+def import_model(source: str) -> Imported:
+    """Read a folder or a model of the hub, settings and weights.
+
+    GPT-1's official vocabulary has no end-of-text. Its row is added to the embedding as the mean of the others: its logit is then
+    the mean of theirs, so it takes no more than one part in V of the probability (Jensen's inequality).
+
+    Raises:
+        CheckpointError: a file is missing or unsafe, or the model is not one that `GPT` computes.
+    """
+    folder = fetch(source)
+    settings, vocabulary = _settings(folder)
+    if is_openai(folder):
+        state = read_arrays(folder)
+    else:
+        form, _, _ = read_config(folder / CONFIG)
+        state = read_weights(folder, form.names)
+        if settings.model.tied:
+            state.pop("head.weight", None)  # some files repeat the embedding
+    if vocabulary < settings.tokenizer.size:
+        for name in {"wte.weight", "head.weight"} & state.keys():
+            state[name] = torch.cat([state[name], state[name].mean(dim=0, keepdim=True)])
+    return Imported(settings.model, settings.attention, settings.tokenizer_part, settings.tokenizer, state)
+
+
+def _settings(folder: Path) -> tuple[ImportedSettings, int]:
+    """The settings, and the rows of the embedding that is stored."""
+    model, vocabulary = read_shapes(folder) if is_openai(folder) else read_config(folder / CONFIG)[1:]
+    part, tokenizer = read_tokenizer(folder, context=model.context)
+    lacks_end = isinstance(tokenizer, BuiltGPT1) and vocabulary == tokenizer.special["end_of_text"] == tokenizer.size - 1
+    if vocabulary not in (tokenizer.size, round_up(tokenizer.size)) and not lacks_end:
+        raise CheckpointError(
+            f"{folder}: the model has {vocabulary} tokens, its tokenizer {tokenizer.size}; they do not belong together"
+        )
+    return ImportedSettings(model, Dense(), part, tokenizer), vocabulary
