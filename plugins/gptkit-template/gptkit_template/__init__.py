@@ -1,52 +1,41 @@
-"""`attention=tapering`: a band that narrows from layer to layer, and the verb `bands` that shows it."""
+"""`attention=tapering`: a band that narrows from layer to layer. The verb `bands` and the paper `+tapered` lie beside it."""
+
+from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated
 
 from gptkit import hookimpl
 from gptkit.attention import Attention, Banded
-from gptkit.command import Command
+from gptkit_template.bands import gptkit_command as gptkit_command  # every hook that this module has is called
+
+if TYPE_CHECKING:
+    from gptkit.attention.built import BuiltAttention
 
 
 @dataclass
 class Tapering(Attention):
-    """Banded attention whose window halves from one layer to the next.
-
-    Source: none; an example to copy.
-    """
+    """Banded attention whose window halves from one layer to the next. Source: ours, an example to copy."""
 
     name: str = "tapering"
     window: Annotated[int, "keys that a query sees in layer 0, itself included"] = 256
     narrowest: Annotated[int, "no layer sees fewer"] = 8
 
-    def window_of(self, layer: int) -> int:
-        return max(self.window >> layer, self.narrowest)
+    def __post_init__(self) -> None:
+        if not 1 <= self.narrowest <= self.window:
+            raise ValueError(f"attention.narrowest={self.narrowest} must be from 1 to attention.window={self.window}")
 
-    def build(self, *, width, heads, context, dropout, layer, layers):
-        band = Banded(window=self.window_of(layer))
+    def of_layer(self, layer: int) -> Banded:
+        return Banded(window=max(self.window >> layer, self.narrowest))
+
+    def build(self, *, width: int, heads: int, context: int, dropout: float, layer: int, layers: int) -> BuiltAttention:
+        band = self.of_layer(layer)
         return band.build(width=width, heads=heads, context=context, dropout=dropout, layer=layer, layers=layers)
 
-
-@dataclass
-class Bands(Command):
-    """Print how many keys a query sees in each layer of a tapering model."""
-
-    verb: ClassVar[str] = "bands"
-    attention: Attention = "???"
-    layers: Annotated[int, "number of layers"] = 6
-
-    def run(self, folder: Path) -> list[int]:
-        windows = [self.attention.window_of(layer) for layer in range(self.layers)]
-        print("\n".join(f"layer {layer}: {window}" for layer, window in enumerate(windows)))
-        return windows
+    def keys_per_query(self, *, context: int, layer: int, layers: int) -> float:
+        return self.of_layer(layer).keys_per_query(context=context, layer=layer, layers=layers)
 
 
 @hookimpl
-def gptkit_attention():
+def gptkit_attention() -> list[type[Attention]]:
     return [Tapering]
-
-
-@hookimpl
-def gptkit_command():
-    return [Bands]

@@ -1,0 +1,36 @@
+"""The verb `bands`: this class is its schema, `conf/bands.yaml` its primary configuration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from omegaconf import MISSING
+
+from gptkit import hookimpl
+from gptkit.attention import Attention
+from gptkit.command import Command
+
+
+@dataclass
+class Bands(Command):
+    """Print how many keys a query sees in each layer, on average over a sequence."""
+
+    verb: ClassVar[str] = "bands"
+    attention: Attention = MISSING
+    layers: Annotated[int, "number of layers"] = 6
+    context: Annotated[int, "length of the sequence"] = 1024
+
+    def run(self, folder: Path) -> list[float]:
+        seen = [
+            self.attention.keys_per_query(context=self.context, layer=layer, layers=self.layers) for layer in range(self.layers)
+        ]
+        for layer, keys in enumerate(seen):
+            print(f"layer {layer}: {keys:.1f}")
+        return seen
+
+
+@hookimpl
+def gptkit_command() -> list[type[Command]]:
+    return [Bands]
