@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +20,8 @@ class Site:
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder = folder
+        self._root = folder.parent
+        self._known = set(sys.modules)
         self.installed: list[str] = []
         self._monkeypatch = monkeypatch
 
@@ -34,9 +38,29 @@ class Site:
         self._monkeypatch.setenv("GPTKIT_PLUGINS", ",".join(self.installed))
         self.forget()
 
-    @staticmethod
-    def forget() -> None:
-        """What is installed has changed: look again."""
+    def move(self, folder: Path, *, without: Path) -> None:
+        """What follows is installed in another folder, and the current one is no longer on the path."""
+        self._monkeypatch.setattr(
+            sys, "path", [str(folder)] + [p for p in sys.path if p not in (str(without), str(self.folder), "")]
+        )
+        self.folder = folder
+        self.forget()
+
+    @contextlib.contextmanager
+    def without_plugins(self) -> Iterator[None]:
+        """No plugin is found inside the block."""
+        with pytest.MonkeyPatch.context() as inside:
+            inside.setenv("GPTKIT_PLUGINS", "")
+            self.forget()
+            yield
+        self.forget()
+
+    def forget(self) -> None:
+        """What is installed or written has changed: import and look again."""
+        importlib.invalidate_caches()
+        for name in set(sys.modules) - self._known:
+            if str(getattr(sys.modules[name], "__file__", None) or "").startswith(str(self._root)):
+                del sys.modules[name]
         registry.cache_clear()
         groups_module.conf_folders.cache_clear()
         register.cache_clear()
@@ -48,11 +72,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     folder = tmp_path / "site"
     folder.mkdir()
     monkeypatch.syspath_prepend(str(folder))
-    known = set(sys.modules)
     place = Site(folder, monkeypatch)
     yield place
-    for name in set(sys.modules) - known:
-        if str(getattr(sys.modules[name], "__file__", None) or "").startswith(str(tmp_path)):
-            del sys.modules[name]
     monkeypatch.undo()
     place.forget()

@@ -20,6 +20,8 @@ def commands() -> list[tuple[str, str]]:
     """Every `gptkit ...` command in a block of code: (page, command)."""
     found = []
     for page in PAGES:
+        if page.name == "writing-a-plugin.md":  # a test of its own runs it
+            continue
         for block in re.findall(r"^(?:```(?:sh|console|bash)\n)(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
             joined = block.replace("\\\n", " ")
             for line in joined.splitlines():
