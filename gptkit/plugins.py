@@ -130,6 +130,13 @@ def _version(distribution: str) -> str:
         return "0"
 
 
+def _identity(distribution: importlib.metadata.Distribution) -> tuple[str, str]:
+    """Name and version of a distribution, from the first lines of its metadata: parsing all of it takes a millisecond."""
+    text = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
+    headers = dict(line.split(": ", 1) for line in text.partition("\n\n")[0].splitlines() if ": " in line)
+    return headers.get("Name") or distribution.name, headers.get("Version") or distribution.version
+
+
 def _load_installed(
     manager: pluggy.PluginManager, owners: dict[str, tuple[str, str]]
 ) -> tuple[list[Failure], list[tuple[str, str]]]:
@@ -141,7 +148,7 @@ def _load_installed(
     for point in sorted(importlib.metadata.entry_points(group="gptkit"), key=lambda point: point.name):
         if chosen is not None and point.name not in chosen:
             continue
-        distribution, version = (point.dist.name, point.dist.version) if point.dist else (point.name, "0")
+        distribution, version = _identity(point.dist) if point.dist else (point.name, "0")
         if point.name in owners:
             raise ConfigError(
                 f"two installed plugins are called {point.name}: {owners[point.name][0]} and {distribution}; uninstall one of them"

@@ -1,4 +1,4 @@
-"""Completion for bash and zsh: verbs by ourselves, keys and options by Hydra.
+"""Completion for bash and zsh: verbs and the options of groups by ourselves, keys by Hydra.
 
 Hydra's completion knows no verbs, so the verb is taken out of the line that the shell hands over and named as the primary
 configuration.
@@ -12,6 +12,7 @@ import os
 import sys
 
 from gptkit.config.completion_script import INSTALL, UNINSTALL
+from gptkit.config.groups import groups
 from gptkit.errors import ConfigError
 from gptkit.plugins import registry
 
@@ -33,6 +34,14 @@ def shell_completion(argv: list[str]) -> None:
         _query(argv)
 
 
+def _options(word: str) -> list[str] | None:
+    """What completes the option of a group, such as `attention=ba`, without Hydra's second; None where the word is no such thing."""
+    key, equals, typed = word.partition("=")
+    group = key.lstrip("+").partition("@")[0]
+    known = groups().get(group) if equals else None
+    return None if known is None else [f"{key}={option}" for option in known if option.startswith(typed)]
+
+
 def _query(argv: list[str]) -> None:
     line = os.environ.get("COMP_LINE", "")
     point = int(os.environ.get("COMP_POINT", len(line)))
@@ -42,6 +51,10 @@ def _query(argv: list[str]) -> None:
         print("\n".join(name for name in registry().parts["command"] if name.startswith(verb)))
         return
     if verb not in registry().parts["command"]:
+        return
+    options = _options(rest.rpartition(" ")[2])
+    if options is not None:
+        print("\n".join(options))
         return
     os.environ["COMP_LINE"] = f"{program} {rest}"
     os.environ["COMP_POINT"] = str(len(os.environ["COMP_LINE"]))

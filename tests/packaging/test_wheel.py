@@ -1,20 +1,74 @@
-"""What is published works: the wheel alone, in an empty environment outside the repository, trains."""
+"""What is published works: wheels alone, in an empty environment outside the repository."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
 import tomllib
 import venv
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+TEMPLATE = ROOT / "plugins" / "gptkit-template"
+
+
+class Environment:
+    """A virtual environment that holds what is installed into it from wheels, and a folder to work in."""
+
+    def __init__(self, folder: Path) -> None:
+        self.bin = folder / "environment" / "bin"
+        self.place = folder / "elsewhere"
+        self.place.mkdir()
+        venv.create(folder / "environment", with_pip=False)
+        # dependencies come from the environment of the tests by PYTHONPATH, where .pth files are not read: the kit is the wheel's
+        self.variables = {**os.environ, "PYTHONPATH": sysconfig.get_path("purelib"), "GPTKIT_CACHE": str(folder / "cache")}
+
+    def pip(self, *words: str) -> None:
+        """pip, for this environment, without network and dependencies."""
+        command = [sys.executable, "-m", "pip", "-q", "--no-input", "--python", str(self.bin / "python"), *words]
+        subprocess.run(command, check=True, capture_output=True, text=True)
+
+    def run(self, program: str, *words: str) -> subprocess.CompletedProcess[str]:
+        """A program of this environment, in a folder outside the repository."""
+        command = [str(self.bin / program), *words]
+        return subprocess.run(command, cwd=self.place, env=self.variables, capture_output=True, text=True, check=False)
+
+
+def build_wheel(source: Path, to: Path) -> Path:
+    """The wheel of a source folder."""
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(to), str(source)]
+    subprocess.run(command, check=True, capture_output=True, text=True)
+    return next(to.glob(f"{source.name.replace('-', '_')}-*.whl"))
+
+
+@pytest.fixture(scope="module")
+def kit_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    source = folder / "gptkit"  # a copy, so that building leaves nothing in the checkout
+    source.mkdir()
+    for name in ("pyproject.toml", "README.md", "LICENSE", "gptkit", "conf", "hydra_plugins"):
+        subprocess.run(["cp", "-r", str(ROOT / name), str(source)], check=True)
+    return build_wheel(source, folder)
+
+
+@pytest.fixture(scope="module")
+def environment(kit_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    made = Environment(tmp_path_factory.mktemp("installed"))
+    made.pip("install", "--no-deps", "--no-index", str(kit_wheel))
+    (made.place / "x.txt").write_text("To be, or not to be, that is the question.\n" * 200)
+    return made
+
+
+TRAIN = ["data=text", "data.path=x.txt", "tokenizer=char", "+shrink=tiny", "trainer.max_steps=2"]
 
 
 def test_every_package_is_listed() -> None:
@@ -24,43 +78,108 @@ def test_every_package_is_listed() -> None:
 
 
 @pytest.mark.process
-def test_the_wheel_trains_in_an_empty_environment(tmp_path: Path) -> None:
-    source = tmp_path / "source"  # a copy, so that building leaves nothing in the checkout
-    source.mkdir()
-    for name in ("pyproject.toml", "README.md", "LICENSE", "gptkit", "conf", "hydra_plugins"):
-        subprocess.run(["cp", "-r", str(ROOT / name), str(source)], check=True)
-    subprocess.run(
-        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(source)],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    wheel = next(tmp_path.glob("gptkit-*.whl"))
-    names = zipfile.ZipFile(wheel).namelist()
+def test_the_wheel_trains_in_an_empty_environment(kit_wheel: Path, environment: Environment) -> None:
+    names = zipfile.ZipFile(kit_wheel).namelist()
     for file in (ROOT / "conf").rglob("*.yaml"):
         assert f"gptkit/conf/{file.relative_to(ROOT / 'conf').as_posix()}" in names
-
-    environment = tmp_path / "environment"
-    venv.create(environment, with_pip=True)
-    python = environment / "bin" / "python"
-    # the dependencies come from this environment by PYTHONPATH, where .pth files are not read: the kit comes from the wheel alone
-    variables = {**os.environ, "PYTHONPATH": sysconfig.get_path("purelib"), "GPTKIT_CACHE": str(tmp_path / "cache")}
-    subprocess.run([python, "-m", "pip", "install", "-q", "--no-deps", "--no-index", str(wheel)], check=True, env=variables)
-    place = tmp_path / "elsewhere"
-    place.mkdir()
-    (place / "x.txt").write_text("To be, or not to be, that is the question.\n" * 200)
-    words = ["data=text", "data.path=x.txt", "tokenizer=char", "+shrink=tiny", "trainer.max_steps=2", "hydra.run.dir=runs/x"]
-    done = subprocess.run(
-        [environment / "bin" / "gptkit", "train", *words], cwd=place, env=variables, capture_output=True, text=True, check=False
-    )
+    done = environment.run("gptkit", "train", *TRAIN, "hydra.run.dir=runs/x")
     assert done.returncode == 0, done.stderr
-    assert json.loads((place / "runs/x/summary.json").read_text())["steps"] == 2
-    where = subprocess.run(
-        [python, "-c", "import gptkit; print(gptkit.__file__)"],
-        cwd=place,
-        env=variables,
-        capture_output=True,
-        text=True,
-        check=True,
+    assert json.loads((environment.place / "runs/x/summary.json").read_text())["steps"] == 2
+    where = environment.run("python", "-c", "import gptkit; print(gptkit.__file__)")
+    assert where.stdout.startswith(str(environment.bin.parent))
+
+
+def test_an_attention_type_with_its_pyproject_fits_on_one_screen() -> None:
+    files = [TEMPLATE / "pyproject.toml", TEMPLATE / "gptkit_template" / "__init__.py"]
+    count = sum(len(file.read_text(encoding="utf-8").splitlines()) for file in files)
+    assert count <= 60
+    assert f"are {count} lines together" in (TEMPLATE / "README.md").read_text(encoding="utf-8")
+
+
+# Several command lines in one process of the environment: [status, standard output, standard error] of each, as JSON
+SEVERAL = """
+import contextlib, io, json, os, sys
+from gptkit.config.main import status_of
+
+outcomes = []
+for words in json.loads(sys.argv[1]):
+    if words[0] == "-sc":
+        os.environ["COMP_LINE"], os.environ["COMP_POINT"] = words[2], str(len(words[2]))
+        words = words[:2]
+    sys.argv = ["gptkit", *words]
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+        status = status_of(words)
+    outcomes.append([status, out.getvalue(), err.getvalue()])
+print(json.dumps(outcomes))
+"""
+
+
+@pytest.fixture
+def several(environment: Environment) -> Callable[..., list[list[Any]]]:
+    def several(*lines: list[str]) -> list[list[Any]]:
+        done = environment.run("python", "-c", SEVERAL, json.dumps(lines))
+        assert done.returncode == 0, done.stderr
+        outcomes: list[list[Any]] = json.loads(done.stdout.splitlines()[-1])
+        return outcomes
+
+    return several
+
+
+@pytest.fixture
+def stranger(environment: Environment, tmp_path: Path) -> Path:
+    """The wheel of a copy of the template under another name, made as its README says."""
+    source = tmp_path / "gptkit-stranger"
+    shutil.copytree(TEMPLATE, source, ignore=shutil.ignore_patterns("*.egg-info", "build", "__pycache__", ".*"))
+    (source / "gptkit_template").rename(source / "gptkit_stranger")
+    for file in [path for path in source.rglob("*") if path.is_file()]:
+        text = file.read_text(encoding="utf-8").replace("gptkit_template", "gptkit_stranger")
+        file.write_text(text.replace("gptkit-template", "gptkit-stranger").replace('"0.1.0"', '"1.2.3"'), encoding="utf-8")
+    return build_wheel(source, tmp_path)
+
+
+@pytest.mark.process
+def test_the_life_of_a_strangers_package(
+    environment: Environment, several: Callable[..., list[list[Any]]], stranger: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment.pip("install", "--no-deps", "--no-index", str(stranger))
+    monkeypatch.setitem(environment.variables, "GPTKIT_PLUGINS", "gptkit-stranger")  # and no other of this machine
+
+    done = environment.run("gptkit", "train", "+tapered=small", *TRAIN, "attention.window=16", "hydra.run.dir=runs/life")
+    assert done.returncode == 0, done.stderr
+    manifest = json.loads(next((environment.place / "runs/life/checkpoints").glob("*/manifest.json")).read_text())
+    assert manifest["parts"]["attention"] == {"name": "tapering", "distribution": "gptkit-stranger==1.2.3"}
+
+    generate = ["generate", "checkpoint=runs/life", "prompt=To be", "max_new_tokens=5", "temperature=0"]
+    overview, page, listed, shown, verb, wrong, unknown, options, keys, found = several(
+        ["--help"],
+        ["train", "--help"],
+        ["plugins", "kind=attention", "format=json"],
+        ["plugins", "kind=attention", "name=tapering"],
+        ["bands", "layers=2", "context=64", "attention.window=32"],
+        ["train", "attention=tapering", "attention.window=wide"],
+        ["train", "attention=tapering", "++attention.windw=3"],
+        ["-sc", "query=bash", "gptkit train attention=ta"],
+        ["-sc", "query=bash", "gptkit train attention=tapering attention.na"],
+        generate,
     )
-    assert where.stdout.startswith(str(environment))
+    assert overview[0] == 0
+    assert "  bands " in overview[1]
+    assert "+tapered=" in overview[1]
+    assert "|tapering" in page[1]
+    row = next(row for row in json.loads(listed[1]) if row["name"] == "tapering")
+    assert (row["distribution"], row["version"]) == ("gptkit-stranger", "1.2.3")
+    assert "attention.narrowest" in shown[1]
+    assert verb == [0, "layer 0: 24.2\nlayer 1: 14.1\n", ""]
+    assert wrong == [2, "", "gptkit: attention.window=wide must be a whole number\n"]
+    assert unknown == [2, "", "gptkit: there is no key attention.windw. Did you mean attention.window?\n"]
+    assert options[1].splitlines() == ["attention=tapering"]
+    assert "attention.narrowest=" in keys[1]
+    assert found[0] == 0, found[2]
+
+    environment.pip("uninstall", "--yes", "gptkit-stranger")
+    lost = environment.run("gptkit", *generate)
+    assert (lost.returncode, lost.stdout) == (1, "")
+    (line,) = lost.stderr.splitlines()
+    assert line.startswith("gptkit: runs/life/checkpoints/")
+    assert "was made with attention=tapering of gptkit-stranger==1.2.3, which is not installed here" in line
+    assert line.endswith(": pip install gptkit-stranger==1.2.3")

@@ -1,0 +1,94 @@
+"""What installed plugins cost before anything runs: milliseconds of `gptkit --help`, and of completing the options of a group.
+
+    python benchmarks/plugins_startup.py [--plugins 50] [--repeats 15]
+
+Makes that many throwaway distributions (metadata, entry point, a module with one attention type) in a temporary folder, and times
+whole processes with and without that folder on PYTHONPATH, in turn. No plugin of the machine takes part.
+Aims: 50 plugins add at most 50 ms to `gptkit --help`; completing a group's options takes at most 0.5 s.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+MODULE = '''"""A plugin of one attention type."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from gptkit import hookimpl
+from gptkit.attention import Attention, Banded
+
+
+@dataclass
+class Mine(Attention):
+    """Banded attention under another name."""
+
+    name: str = "mine{number}"
+    window: Annotated[int, "keys that a query sees, itself included"] = 256
+
+    def build(self, *, width, heads, context, dropout, layer, layers):
+        band = Banded(window=self.window)
+        return band.build(width=width, heads=heads, context=context, dropout=dropout, layer=layer, layers=layers)
+
+
+@hookimpl
+def gptkit_attention():
+    return [Mine]
+'''
+
+
+def install(folder: Path, count: int) -> list[str]:
+    """Write distributions as pip would; gives their names."""
+    names = []
+    for number in range(count):
+        module, name = f"throwaway_{number}", f"throwaway-{number}"
+        (folder / module).mkdir()
+        (folder / module / "__init__.py").write_text(MODULE.format(number=number))
+        info = folder / f"{module}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.4\nName: {name}\nVersion: 1.0\nRequires-Dist: gptkit\n")
+        (info / "entry_points.txt").write_text(f"[gptkit]\n{name} = {module}\n")
+        names.append(name)
+    return names
+
+
+def milliseconds(words: list[str], variables: dict[str, str]) -> float:
+    """Wall time of one process."""
+    start = time.perf_counter()
+    subprocess.run([sys.executable, "-m", "gptkit", *words], env=variables, stdout=subprocess.PIPE, check=True)
+    return (time.perf_counter() - start) * 1000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--plugins", type=int, default=50)
+    parser.add_argument("--repeats", type=int, default=15)
+    settings = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        names = install(Path(folder), settings.plugins)
+        line = "gptkit train attention="
+        shared = {**os.environ, "COMP_LINE": line, "COMP_POINT": str(len(line))}
+        path = os.pathsep.join(filter(None, [folder, os.environ.get("PYTHONPATH")]))
+        without = {**shared, "GPTKIT_PLUGINS": ""}
+        with_plugins = {**shared, "PYTHONPATH": path, "GPTKIT_PLUGINS": ",".join(names)}
+        for what, words in (("gptkit --help", ["--help"]), (f"completing {line!r}", ["-sc", "query=bash"])):
+            times: dict[str, list[float]] = {"without": [], "with": []}
+            for repeat in range(settings.repeats + 1):
+                for label, variables in (("without", without), ("with", with_plugins)):
+                    taken = milliseconds(words, variables)
+                    if repeat:  # the first writes bytecode
+                        times[label].append(taken)
+            bare, loaded = (statistics.median(times[label]) for label in ("without", "with"))
+            print(f"{what}: {bare:.0f} ms, with {settings.plugins} plugins {loaded:.0f} ms, {loaded - bare:+.0f} ms (medians)")
+
+
+if __name__ == "__main__":
+    main()
