@@ -12,6 +12,7 @@ import os
 import sys
 
 from gptkit.config.completion_script import INSTALL, UNINSTALL
+from gptkit.config.completion_words import FLAGS, usable
 from gptkit.config.groups import groups
 from gptkit.errors import ConfigError
 from gptkit.plugins import registry
@@ -35,11 +36,12 @@ def shell_completion(argv: list[str]) -> None:
 
 
 def _options(word: str) -> list[str] | None:
-    """What completes the option of a group, such as `attention=ba`, without Hydra's second; None where the word is no such thing."""
+    """What completes the option of a group (`attention=ba`) without Hydra's second; None where the word is no such thing."""
     key, equals, typed = word.partition("=")
     group = key.lstrip("+").partition("@")[0]
     known = groups().get(group) if equals else None
-    return None if known is None else [f"{key}={option}" for option in known if option.startswith(typed)]
+    before, comma, last = typed.rpartition(",")  # of a sweep, the last of its values
+    return None if known is None else [f"{key}={before}{comma}{option}" for option in known if option.startswith(last)]
 
 
 def _query(argv: list[str]) -> None:
@@ -52,7 +54,8 @@ def _query(argv: list[str]) -> None:
         return
     if verb not in registry().parts["command"]:
         return
-    options = _options(rest.rpartition(" ")[2])
+    word = rest.rpartition(" ")[2]
+    options = [flag for flag in FLAGS if flag.startswith(word)] if word.startswith("-") else _options(word)
     if options is not None:
         print("\n".join(options))
         return
@@ -69,4 +72,4 @@ def _query(argv: list[str]) -> None:
     sys.argv = [sys.argv[0], *argv]
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         hydra.main(config_path="pkg://gptkit.conf", config_name="train", version_base="1.3")(execute)()
-    print("\n".join(printed.getvalue().split()))
+    print("\n".join(usable(verb, word, printed.getvalue().split())))

@@ -48,6 +48,10 @@ def test_verbs(offered: Callable[[str], list[str]]) -> None:
         ("gptkit train optimizer=mu", ["optimizer=muon"]),
         ("gptkit train +shrink=tiny +gpt2=355", ["+gpt2=355m"]),
         ("gptkit generate max_", ["max_new_tokens="]),
+        ("gptkit train -m attention=dense,ba", ["attention=dense,banded"]),
+        ("gptkit train +callb", ["+callback@callback."]),
+        ("gptkit train +callback@callback.stop=ear", ["+callback@callback.stop=early_stopping"]),
+        ("gptkit train --cf", ["--cfg"]),
     ],
 )
 def test_keys_and_options(line: str, expected: list[str], offered: Callable[[str], list[str]]) -> None:
@@ -57,6 +61,16 @@ def test_keys_and_options(line: str, expected: list[str], offered: Callable[[str
 def test_papers(offered: Callable[[str], list[str]]) -> None:
     assert set(offered("gptkit train +gpt2=")) >= {"+gpt2=124m", "+gpt2=355m", "+gpt2=774m", "+gpt2=1558m"}
     assert {"+gpt2=", "+gpt3="} <= set(offered("gptkit train +gp"))
+
+
+def test_what_is_offered_is_accepted(offered: Callable[[str], list[str]]) -> None:
+    words = offered("gptkit train ")
+    assert {"model=", "model.", "attention=", "data=", "seed=", "batch.", "trainer="} <= set(words)
+    assert not [word for word in words if word.startswith(("base", "command", "gpt2", "shrink"))]  # papers need a +
+    assert set(offered("gptkit train +")) >= {"+gpt2=", "+shrink="}
+    assert not {"+attention=", "+base=", "+command="} & set(offered("gptkit train +"))
+    assert offered("gptkit train attention=banded attention.") == ["attention.window="]
+    assert {word.partition("=")[0] for word in offered("gptkit plugins ")} == {"kind", "name", "format", "hydra.", "hydra/"}
 
 
 def test_the_cursor_may_stand_inside_the_line(gptkit_command: Callable[..., object], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,7 +42,7 @@ def test_every_command_of_the_documentation_composes(page: str, command: str) ->
     words = shlex.split(command)[1:]
     if "--help" in words or words[:1] == ["-sc"] or words == ["--version"]:
         return
-    taken = read_words(words)
+    taken = read_words([word for word in words if not word.startswith("init_from=")])  # weights that are not on this machine
     if taken.multirun:
         first = [
             word if "=" not in word else f"{word.partition('=')[0]}={word.partition('=')[2].partition(',')[0]}"
