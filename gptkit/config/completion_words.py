@@ -15,7 +15,7 @@ _CALLBACK = "+callback@callback."
 
 
 def usable(verb: str, word: str, choices: Iterable[str]) -> list[str]:
-    """The choices for a word that the verb would accept: its own keys, papers behind `+`; no schemas, no bases, no `name` of a part."""
+    """The choices for a word that the verb would accept: its own keys, papers behind `+`; no schema, base or part's `name`."""
     known = groups()
     keys = {field.name for field in dataclasses.fields(registry().parts["command"][verb].part)} | {"hydra"}
     kept = []
