@@ -1,0 +1,182 @@
+"""GPT-1's weights: Hugging Face's openai-gpt folders in and out, OpenAI's own arrays in; logits equal."""
+
+import json
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import gptkit
+from gptkit.attention import Dense
+from gptkit.errors import CheckpointError
+from gptkit.interop.huggingface import export_model, to_theirs
+from gptkit.interop.names import GPT1_NAMES
+from gptkit.interop.source import import_model, import_settings
+from gptkit.model import GPT
+from gptkit.tokenizer import GPT1
+from gptkit.tokenizer.built import END_OF_TEXT, BuiltTokenizer
+from gptkit.tokenizer.bytes import BuiltBytes
+from gptkit.tokenizer.gpt1 import BuiltGPT1, SplitAsReleased, SplitAsTransformers
+from gptkit.training.checkpoints.load import initial_settings
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    transformers = pytest.importorskip("transformers")
+transformers.utils.logging.disable_progress_bar()
+transformers.utils.logging.set_verbosity_error()
+
+TEXT = "The old man didn't stop: he'd seen 80 winters, and (so he said) one more."
+LEARNT = SplitAsTransformers.learn([TEXT] * 3, size=480)
+SETTINGS = {"norm": "post", "residual_scaling": False, "position_deviation": 0.02}
+
+
+def shaken(model: torch.nn.Module) -> torch.nn.Module:
+    """Random weights that are far from their start, gains and biases included."""
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return model.eval()
+
+
+def build(tokenizer: BuiltTokenizer, **settings):
+    part = GPT(**({"layers": 3, "heads": 2, "width": 128, "context": 24} | SETTINGS | settings))
+    return shaken(part.build(attention=Dense(), vocabulary=tokenizer.size))
+
+
+def published(folder: Path, tokenizer: BuiltGPT1) -> None:
+    """The vocabulary's files as OpenAI published theirs: no end-of-text."""
+    vocabulary = {entry: token for entry, token in tokenizer.vocabulary.items() if entry != END_OF_TEXT}
+    (folder / "encoder_bpe_40000.json").write_text(json.dumps(vocabulary), encoding="utf-8")
+    lines = ["#version: 0.2", *map(" ".join, tokenizer.merges), ""]
+    (folder / "vocab_40000.bpe").write_text("\n".join(lines), encoding="utf-8")
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("tokenizer", [LEARNT, BuiltBytes()], ids=["gpt1", "bytes"])
+def test_transformers_reads_what_is_exported(tmp_path, tokenizer, tied):
+    model = build(tokenizer, tied=tied)
+    assert export_model(model, tokenizer, tmp_path) == []
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(tmp_path).eval()
+    assert type(theirs) is transformers.OpenAIGPTLMHeadModel
+    tokens = torch.randint(0, tokenizer.size, (3, 24))
+    with torch.inference_mode():
+        torch.testing.assert_close(theirs(tokens).logits, model.logits(model(tokens)), rtol=0, atol=1e-5)
+    read = transformers.AutoTokenizer.from_pretrained(tmp_path)
+    assert read(TEXT)["input_ids"] == tokenizer.encode(TEXT)
+    assert (len(read), read.eos_token_id) == (tokenizer.size, tokenizer.special["end_of_text"])
+
+
+@pytest.mark.parametrize("kind", [SplitAsReleased, SplitAsTransformers])
+def test_what_is_exported_comes_back_as_it_was(tmp_path, kind):
+    tokenizer = kind(LEARNT.vocabulary, LEARNT.merges)
+    model = build(tokenizer, dropout=0.1)
+    lacking = export_model(model, tokenizer, tmp_path)
+    assert [sentence.partition(":")[0] for sentence in lacking] == [
+        "transformers splits GPT-1's words by BERT's rules, not by spaCy's"
+    ] * (kind is SplitAsReleased)
+    found = import_model(str(tmp_path))
+    assert found.model == model.settings
+    assert found.tokenizer.fingerprint == tokenizer.fingerprint
+    assert found.tokenizer_part == GPT1(path=str(tmp_path), cleaning=tokenizer.cleaning)
+    assert found.state.keys() == model.state_dict().keys()
+    assert all(torch.equal(found.state[name], tensor) for name, tensor in model.state_dict().items())
+
+
+@pytest.mark.parametrize("form", ["whole", "bare names", "head repeated"])
+def test_models_of_transformers_are_read_and_compute_the_same(tmp_path, form):
+    """As the hub holds them: no end-of-text, and transformers' own tokenizer files."""
+    published(tmp_path, LEARNT)
+    vocabulary = LEARNT.size - 1
+    config = transformers.OpenAIGPTConfig(vocab_size=vocabulary, n_positions=32, n_embd=24, n_layer=2, n_head=3)
+    theirs = shaken(transformers.OpenAIGPTLMHeadModel(config))
+    theirs.save_pretrained(tmp_path)
+    if form != "whole":
+        from safetensors.torch import load_file, save_file
+
+        state = load_file(tmp_path / "model.safetensors")
+        if form == "bare names":
+            state = {name.removeprefix("transformer."): tensor for name, tensor in state.items()}
+            state |= {"h.0.attn.bias": torch.ones(1, 1, 32, 32), "position_ids": torch.arange(32)}
+        else:
+            state["lm_head.weight"] = state["transformer.tokens_embed.weight"].clone()
+        save_file(state, tmp_path / "model.safetensors")
+    model, tokenizer = gptkit.load(f"hf:{tmp_path}")
+    tokens = torch.randint(0, vocabulary, (2, 32))
+    with torch.inference_mode():
+        logits = model.logits(model(tokens))
+        torch.testing.assert_close(logits[..., :-1], theirs(tokens).logits, rtol=0, atol=1e-5)
+        torch.testing.assert_close(logits[..., -1], logits[..., :-1].mean(dim=-1), rtol=0, atol=1e-5)
+    assert tokenizer.fingerprint == SplitAsReleased(LEARNT.vocabulary, LEARNT.merges).fingerprint
+    settings = initial_settings(f"hf:{tmp_path}")
+    assert settings.model == GPT(layers=2, heads=3, width=24, context=32, dropout=0.1, **SETTINGS)
+    assert settings.tokenizer.name == "gpt1"
+
+
+def test_transformers_own_tokenizer_file_is_enough(tmp_path):
+    export_model(build(LEARNT), LEARNT, tmp_path)
+    for name in ("vocab.json", "merges.txt"):
+        (tmp_path / name).unlink()
+    assert import_settings(str(tmp_path)).tokenizer.fingerprint == LEARNT.fingerprint
+
+
+def arrays(folder: Path, model: torch.nn.Module, files: int = 10) -> None:
+    """Weights as OpenAI published theirs, by the description: positions, tokens, then block by block, in one row of numbers."""
+    state = to_theirs(model.state_dict(), GPT1_NAMES)  # matrices are (in, out) there too
+    rows = [state["transformer.positions_embed.weight"], state["transformer.tokens_embed.weight"][:-1]]
+    for layer in range(model.settings.layers):
+        for module in ("attn.c_attn", "attn.c_proj", "ln_1", "mlp.c_fc", "mlp.c_proj", "ln_2"):
+            weight, bias = (state[f"transformer.h.{layer}.{module}.{kind}"] for kind in ("weight", "bias"))
+            rows += [weight[None] if weight.ndim == 2 else weight, bias]
+    (folder / "params_shapes.json").write_text(json.dumps([list(row.shape) for row in rows]), encoding="utf-8")
+    flat = np.concatenate([row.numpy().ravel() for row in rows])
+    for number, part in enumerate(np.array_split(flat, files)):
+        np.save(folder / f"params_{number}.npy", part)
+
+
+def test_openais_own_arrays_are_read(tmp_path):
+    published(tmp_path, LEARNT)
+    model = build(LEARNT)
+    arrays(tmp_path, model, files=12)  # more than ten: the tenth comes after the second
+    found, tokenizer = gptkit.load(f"hf:{tmp_path}")
+    assert found.settings == GPT(layers=3, heads=2, width=128, context=24, dropout=0.1, **SETTINGS)
+    assert tokenizer.size == LEARNT.size
+    for name, tensor in model.state_dict().items():
+        rows = slice(0, LEARNT.size - 1) if name == "wte.weight" else slice(None)
+        assert torch.equal(found.state_dict()[name][rows], tensor[rows])
+    torch.testing.assert_close(found.wte.weight[-1], found.wte.weight[:-1].mean(dim=0))
+    assert initial_settings(f"hf:{tmp_path}").model == found.settings
+
+
+def test_the_released_shapes_make_116_534_784_parameters():
+    with torch.device("meta"):
+        model = GPT(layers=12, heads=12, width=768, context=512, **SETTINGS).build(attention=Dense(), vocabulary=40_478)
+    assert sum(parameter.numel() for parameter in model.parameters()) == 116_534_784
+
+
+def test_arrays_that_do_not_fit_are_named(tmp_path):
+    published(tmp_path, LEARNT)
+    model = build(LEARNT)
+    arrays(tmp_path, model)
+    with pytest.raises(CheckpointError, match=f"Did you mean hf:{tmp_path}"):
+        gptkit.load(str(tmp_path))
+    (tmp_path / "params_3.npy").rename(tmp_path / "other")
+    with pytest.raises(CheckpointError, match=r"the 9 files params_\*\.npy hold [\d,]+ numbers, and params_shapes\.json asks for"):
+        gptkit.load(f"hf:{tmp_path}")
+    (tmp_path / "params_3.npy").write_bytes(b"torn")
+    with pytest.raises(CheckpointError, match=r"params_\*\.npy cannot be read"):
+        gptkit.load(f"hf:{tmp_path}")
+    for content in ("[[1, 2], [3, 4]]", "[[24, 128], [479, 128], [1, 2, 3]]", "{}", "nothing"):
+        (tmp_path / "params_shapes.json").write_text(content, encoding="utf-8")
+        with pytest.raises(CheckpointError, match=r"params_shapes\.json"):
+            gptkit.load(f"hf:{tmp_path}")
+
+
+def test_what_the_format_does_not_compute_is_refused(tmp_path):
+    export_model(build(LEARNT), LEARNT, tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
+    (tmp_path / "config.json").write_text(json.dumps(config | {"afn": "relu"}), encoding="utf-8")
+    with pytest.raises(CheckpointError, match="afn=relu is not supported; it must be gelu"):
+        import_model(str(tmp_path))
