@@ -76,6 +76,7 @@ def main() -> None:
         names = install(Path(folder), settings.plugins)
         line = "gptkit train attention="
         shared = {**os.environ, "COMP_LINE": line, "COMP_POINT": str(len(line))}
+        shared.pop("PYTHONDONTWRITEBYTECODE", None)  # pip compiles what it installs
         path = os.pathsep.join(filter(None, [folder, os.environ.get("PYTHONPATH")]))
         without = {**shared, "GPTKIT_PLUGINS": ""}
         with_plugins = {**shared, "PYTHONPATH": path, "GPTKIT_PLUGINS": ",".join(names)}

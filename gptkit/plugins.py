@@ -12,7 +12,7 @@ import importlib
 import importlib.metadata
 import os
 from dataclasses import dataclass, field
-from types import MappingProxyType, ModuleType
+from types import FunctionType, MappingProxyType, ModuleType
 from typing import Any
 
 import pluggy
@@ -84,6 +84,15 @@ class Registry:
             raise ConfigError(f"{kind}={name}: {str(error).partition(chr(10))[0]}") from error
 
 
+class _Manager(pluggy.PluginManager):
+    """pluggy's own, quicker with modules: it examines every name of a plugin, of which only functions can be hooks."""
+
+    def parse_hookimpl_opts(self, plugin: Any, name: str) -> Any:
+        if isinstance(plugin, ModuleType) and not isinstance(vars(plugin).get(name), FunctionType):
+            return None
+        return super().parse_hookimpl_opts(plugin, name)
+
+
 @functools.cache
 def registry() -> Registry:
     """All parts of this process, found once.
@@ -91,12 +100,11 @@ def registry() -> Registry:
     Raises:
         ConfigError: two plugins claim one name, a hook is misspelt, or a part is no part.
     """
-    manager = pluggy.PluginManager("gptkit")
+    manager = _Manager("gptkit")
     manager.add_hookspecs(hookspecs)
-    owners: dict[str, tuple[str, str]] = {}
     for kind in KINDS:
         manager.register(importlib.import_module(f"gptkit.{kind}"), name=f"gptkit.{kind}")
-        owners[f"gptkit.{kind}"] = ("gptkit", _version("gptkit"))
+    owners = dict.fromkeys((f"gptkit.{kind}" for kind in KINDS), ("gptkit", _version("gptkit")))
     failures, conf_packages = _load_installed(manager, owners)
     parts: dict[str, dict[str, Entry]] = {kind: {} for kind in KINDS}
     for plugin_name, plugin in manager.list_name_plugin():
