@@ -20,12 +20,12 @@ from gptkit.optimizer import AdamW
 from gptkit.tokenizer import Bytes
 from gptkit.training.checkpoints.checkpoint import (
     best_checkpoint,
-    checkpoints,
     clean,
     latest_checkpoint,
     read_checkpoint,
     write_checkpoint,
 )
+from gptkit.training.checkpoints.kept import checkpoints
 from gptkit.training.checkpoints.settings_file import plain, read_settings
 from gptkit.training.checkpoints.tensor_files import read_tensors, write_tensors
 

@@ -19,7 +19,8 @@ from gptkit.objective import LM
 from gptkit.optimizer import AdamW
 from gptkit.scaling.compute import flops_per_token
 from gptkit.tokenizer import Char
-from gptkit.training.checkpoints.checkpoint import checkpoints, read_checkpoint
+from gptkit.training.checkpoints.checkpoint import read_checkpoint
+from gptkit.training.checkpoints.kept import checkpoints
 from gptkit.training.fit import fit
 from gptkit.training.record.progress import Progress
 from gptkit.training.record.samples import as_for_use

@@ -1,4 +1,4 @@
-"""Checkpoints: one folder per kept step, written whole or not at all, and believed only after its hashes agree.
+"""One checkpoint: a folder of its own, written whole or not at all, and believed only after its hashes agree.
 
 checkpoints/step-00001000/
     model.safetensors  objective.safetensors (where the objective has weights)  tokenizer/  config.yaml
@@ -9,7 +9,6 @@ checkpoints/step-00001000/
 from __future__ import annotations
 
 import logging
-import re
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -23,7 +22,8 @@ from gptkit.command import Training
 from gptkit.errors import CheckpointError, ConfigError
 from gptkit.tokenizer.built import BuiltTokenizer
 from gptkit.training.checkpoints import settings_file
-from gptkit.training.checkpoints.durable import FULL, disk_error, remove_folder, replace_folder, sync_tree
+from gptkit.training.checkpoints.durable import FULL, disk_error, replace_folder, sync_tree
+from gptkit.training.checkpoints.kept import FOLDER, by_val_loss, checkpoints, folder_of, remove_old
 from gptkit.training.checkpoints.manifest import FILE as MANIFEST
 from gptkit.training.checkpoints.manifest import (
     DamagedCheckpoint,
@@ -39,10 +39,8 @@ from gptkit.training.checkpoints.manifest import (
 )
 from gptkit.training.checkpoints.tensor_files import read_state, read_tensors, write_state, write_tensors
 
-FOLDER = "checkpoints"
 MODEL, OBJECTIVE, STATE, TOKENIZER = "model.safetensors", "objective.safetensors", "state.pt", "tokenizer"
 
-_NAME = re.compile(r"step-(\d{8,})")
 _log = logging.getLogger("gptkit")
 
 
@@ -182,20 +180,8 @@ def write_checkpoint(
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
-    _remove_old(run, step, keep)
+    remove_old(run, step, keep)
     return target
-
-
-def folder_of(run: Path, step: int) -> Path:
-    """Where the checkpoint of a step lies, whether it exists or not."""
-    return run / FOLDER / f"step-{step:08d}"
-
-
-def checkpoints(run: Path) -> list[Path]:
-    """The checkpoint folders of a run, newest first, none of them verified."""
-    folder = run / FOLDER
-    found = [path for path in folder.iterdir() if _NAME.fullmatch(path.name)] if folder.is_dir() else []
-    return sorted(found, key=_step, reverse=True)
 
 
 def latest_checkpoint(run: Path) -> Path | None:
@@ -212,19 +198,6 @@ def latest_checkpoint(run: Path) -> Path | None:
 def best_checkpoint(run: Path) -> Path | None:
     """The whole checkpoint with the lowest validation loss, the newer of equals; None where none was validated."""
     return _first_whole(by_val_loss(run))
-
-
-def by_val_loss(run: Path) -> list[Path]:
-    """The validated checkpoints of a run, lowest validation loss first, newer first among equals; only manifests are read."""
-    losses = {}
-    for folder in checkpoints(run):
-        try:
-            loss = read_manifest(folder).val_loss
-        except CheckpointError:
-            continue
-        if loss is not None:
-            losses[folder] = loss
-    return sorted(losses, key=lambda folder: (losses[folder], -_step(folder)))
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -258,10 +231,6 @@ def warn_of(error: DamagedCheckpoint) -> None:
     _log.warning("warning: %s; using the one before it", error)
 
 
-def _step(folder: Path) -> int:
-    return int(folder.name.removeprefix("step-"))
-
-
 def _first_whole(folders: Iterable[Path]) -> Path | None:
     damage: DamagedCheckpoint | None = None
     for folder in folders:
@@ -278,17 +247,6 @@ def _first_whole(folders: Iterable[Path]) -> Path | None:
     if damage is not None:
         raise CheckpointError(f"{damage}; no checkpoint beside it is whole")
     return None
-
-
-def _remove_old(run: Path, step: int, keep: int) -> None:
-    """Keep the newest `keep` up to this step, and the best. Later steps were torn, or it would not be here: they do not count."""
-    if keep < 1:
-        return
-    past = [folder for folder in checkpoints(run) if _step(folder) <= step]
-    kept = {*past[:keep], *by_val_loss(run)[:1]}
-    for folder in past:
-        if folder not in kept:
-            remove_folder(folder)
 
 
 def _cannot_write(target: Path, error: BaseException) -> CheckpointError:

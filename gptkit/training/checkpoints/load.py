@@ -11,14 +11,15 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.overrides import TorchFunctionMode
 
-from gptkit.attention import Attention, Dense
+from gptkit.attention import Attention
 from gptkit.errors import CheckpointError, did_you_mean
 from gptkit.model import Model
 from gptkit.model.built import BuiltModel
 from gptkit.tokenizer import Tokenizer
 from gptkit.tokenizer.built import BuiltTokenizer
 from gptkit.training.checkpoints import manifest
-from gptkit.training.checkpoints.checkpoint import FOLDER, Checkpoint, by_val_loss, checkpoints, read_checkpoint, warn_of
+from gptkit.training.checkpoints.checkpoint import Checkpoint, read_checkpoint, warn_of
+from gptkit.training.checkpoints.kept import FOLDER, by_val_loss, checkpoints
 from gptkit.training.checkpoints.manifest import DamagedCheckpoint
 from gptkit.training.checkpoints.tensor_files import refuse_pickle
 
@@ -55,7 +56,7 @@ def load(source: str) -> tuple[BuiltModel, BuiltTokenizer]:
 
     Args:
         source: a run folder (its best checkpoint by validation loss, else its latest), one checkpoint folder, or
-            hf:<folder or hub name> for GPT-2 weights in Hugging Face format.
+            hf:<folder or hub name> for GPT-1 and GPT-2 weights in Hugging Face format, or GPT-1's in OpenAI's own.
 
     Raises:
         CheckpointError: there is no checkpoint, it is damaged or unsafe, or a plugin that it was made with is not installed.
@@ -70,9 +71,9 @@ def load(source: str) -> tuple[BuiltModel, BuiltTokenizer]:
 def initial_weights(source: str) -> InitialWeights:
     """Weights and the settings that they need, from the same sources as `load`."""
     if source.startswith(HUB):
-        from gptkit.interop.huggingface import import_gpt2
+        from gptkit.interop.source import import_model
 
-        found = import_gpt2(source.removeprefix(HUB))
+        found = import_model(source.removeprefix(HUB))
         return InitialWeights(found.model, found.attention, found.tokenizer_part, found.tokenizer, found.state)
     return _from_folder(Path(source).expanduser(), _weights_of)
 
@@ -80,14 +81,10 @@ def initial_weights(source: str) -> InitialWeights:
 def initial_settings(source: str) -> InitialSettings:
     """The settings alone, from the same sources as `load`; no weight is read."""
     if source.startswith(HUB):
-        from gptkit.interop.hub import fetch
-        from gptkit.interop.huggingface import CONFIG, read_config
-        from gptkit.interop.tokenizer_files import read_tokenizer
+        from gptkit.interop.source import import_settings
 
-        folder = fetch(source.removeprefix(HUB))
-        model, _ = read_config(folder / CONFIG)
-        tokenizer, _ = read_tokenizer(folder, context=model.context)
-        return InitialSettings(model, Dense(), tokenizer)
+        found = import_settings(source.removeprefix(HUB))
+        return InitialSettings(found.model, found.attention, found.tokenizer_part)
     return _from_folder(Path(source).expanduser(), _settings_of)
 
 
@@ -168,7 +165,9 @@ def _run_folder(path: Path) -> Path:
     run = path.parent if path.name == FOLDER else path
     if checkpoints(run):
         return run
-    if (path / "config.json").is_file():
+    from gptkit.interop.source import looks_foreign
+
+    if looks_foreign(path):
         raise CheckpointError(f"{path}: is no run, but may be a Hugging Face folder. Did you mean hf:{path}?")
     pickles = [file for file in sorted(path.iterdir()) if file.suffix in (".pt", ".pth", ".bin", ".ckpt", ".pkl")]
     if pickles:
