@@ -1,4 +1,4 @@
-"""Long documents as pieces that a tokenizer can take one by one, and pieces as batches."""
+"""Long documents as pieces that a tokenizer can take one by one, and pieces as bundles that it takes at once."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from gptkit.data.built import Chunk
 
 PIECE = 1 << 12
-"""Characters of a piece, where the tokenizer knows a place to cut: enough pieces a batch to keep every core busy to its end."""
+"""Characters of a piece, where the tokenizer knows a place to cut: enough pieces a bundle to keep every core busy to its end."""
 
 
 @dataclass
-class Batch:
+class Bundle:
     """Pieces that are encoded together: `last[i]` says whether a document ends with `texts[i]`."""
 
     texts: list[str] = field(default_factory=list)
@@ -51,16 +51,16 @@ def pieces(chunks: Iterable[Chunk], cut: Callable[[str], int], *, size: int = PI
             enough = max(size, 2 * held_size)
 
 
-def batches(chunks: Iterable[Chunk], *, size: int) -> Iterator[Batch]:
-    """Pieces together, until a batch has at least `size` characters."""
-    batch, characters = Batch(), 0
+def bundles(chunks: Iterable[Chunk], *, size: int) -> Iterator[Bundle]:
+    """Pieces together, until a bundle has at least `size` characters."""
+    bundle, characters = Bundle(), 0
     for chunk in chunks:
-        batch.texts.append(chunk.text)
-        batch.last.append(chunk.last)
-        batch.read = chunk.read
+        bundle.texts.append(chunk.text)
+        bundle.last.append(chunk.last)
+        bundle.read = chunk.read
         characters += len(chunk.text)
         if characters >= size:
-            yield batch
-            batch, characters = Batch(), 0
-    if batch.texts:
-        yield batch
+            yield bundle
+            bundle, characters = Bundle(), 0
+    if bundle.texts:
+        yield bundle

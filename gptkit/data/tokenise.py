@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from gptkit.data.built import BuiltData
 from gptkit.data.cache import cache_folder
-from gptkit.data.pieces import Batch, batches, pieces
+from gptkit.data.pieces import Bundle, bundles, pieces
 from gptkit.data.progress import Progress
 from gptkit.data.shards import FORMAT, SHARD_TOKENS, Shards, ShardWriter, open_shards
 from gptkit.errors import DataError
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from gptkit.tokenizer.built import BuiltTokenizer
 
 AT_ONCE = 2
-"""Batches being encoded at a time: while the ids of one are copied out on one core, the others encode the next."""
+"""Bundles being encoded at a time: while the ids of one are copied out on one core, the others encode the next."""
 
 
 def tokenised(data: BuiltData, split: str, tokenizer: BuiltTokenizer, *, shard_tokens: int = SHARD_TOKENS) -> Shards:
@@ -74,14 +74,14 @@ def write_shards(folder: Path, data: BuiltData, split: str, tokenizer: BuiltToke
         DataError: the text cannot be read or holds nothing, or the vocabulary does not fit.
     """
     end_of_text = tokenizer.special["end_of_text"]
-    source = batches(pieces(data.chunks(split), tokenizer.cut), size=min(1 << 22, (1 << 18) * (os.cpu_count() or 1)))
+    source = bundles(pieces(data.chunks(split), tokenizer.cut), size=min(1 << 22, (1 << 18) * (os.cpu_count() or 1)))
     with (
         ShardWriter(folder, vocabulary=tokenizer.size, end_of_text=end_of_text, shard_tokens=shard_tokens) as writer,
         Progress(f"tokenising {split}") as progress,
     ):
-        for batch, ids in _encoded(source, tokenizer):
-            writer.add(ids, batch.last)
-            progress.show(batch.read, f"{writer.tokens:,} tokens")
+        for bundle, ids in _encoded(source, tokenizer):
+            writer.add(ids, bundle.last)
+            progress.show(bundle.read, f"{writer.tokens:,} tokens")
         if not writer.tokens:
             raise DataError(f"the corpus is empty: the {split} split holds no text")
         writer.finish()
@@ -93,12 +93,12 @@ def _key(data: BuiltData, split: str, tokenizer: BuiltTokenizer) -> str:
     return fingerprint_of(f"shards {FORMAT}", data.fingerprint, split, tokenizer.fingerprint)
 
 
-def _encoded(source: Iterator[Batch], tokenizer: BuiltTokenizer) -> Iterator[tuple[Batch, list[NDArray[np.uint32]]]]:
-    """Batches with their ids, in order; the next ones are read and encoded meanwhile."""
-    waiting: deque[tuple[Batch, Future[list[NDArray[np.uint32]]]]] = deque()
+def _encoded(source: Iterator[Bundle], tokenizer: BuiltTokenizer) -> Iterator[tuple[Bundle, list[NDArray[np.uint32]]]]:
+    """Bundles with their ids, in order; the next ones are read and encoded meanwhile."""
+    waiting: deque[tuple[Bundle, Future[list[NDArray[np.uint32]]]]] = deque()
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        for batch in source:
-            waiting.append((batch, pool.submit(tokenizer.encode_batch, batch.texts)))
+        for bundle in source:
+            waiting.append((bundle, pool.submit(tokenizer.encode_batch, bundle.texts)))
             if len(waiting) > AT_ONCE:
                 first, ids = waiting.popleft()
                 yield first, ids.result()
