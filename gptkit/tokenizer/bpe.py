@@ -9,17 +9,15 @@ from __future__ import annotations
 import json
 import os
 import re
-from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from gptkit.errors import CheckpointError, DataError
 from gptkit.tokenizer import saved
-from gptkit.tokenizer.built import END_OF_TEXT, BuiltTokenizer, fingerprint_of, utf8
+from gptkit.tokenizer.built import END_OF_TEXT, fingerprint_of, utf8
+from gptkit.tokenizer.library import LibraryTokenizer
 
 VOCABULARY, MERGES, FILE = "vocab.json", "merges.txt", "bpe.json"
 
@@ -32,7 +30,7 @@ CACHED_WORDS = 1 << 16
 _WORD_BEGINS = re.compile(r"[ \n](?=\S)|[、。，！？；：](?=[ぁ-ゖァ-ヺ一-龥])")  # noqa: RUF001
 
 
-class BuiltBPE(BuiltTokenizer):
+class BuiltBPE(LibraryTokenizer):
     """Ids of a vocabulary of byte strings; end-of-text is one more entry of it, which no text is ever encoded to."""
 
     def __init__(self, vocabulary: dict[str, int], merges: list[tuple[str, str]]) -> None:
@@ -73,18 +71,6 @@ class BuiltBPE(BuiltTokenizer):
         vocabulary = library.get_vocab()
         vocabulary[END_OF_TEXT] = len(vocabulary)
         return cls(vocabulary, [(left, right) for left, right in json.loads(library.to_str())["model"]["merges"]])
-
-    def encode(self, text: str) -> list[int]:
-        utf8(text)  # refuses half of a surrogate pair with an error of its own
-        return self.library.encode_batch_fast([text], add_special_tokens=False)[0].ids
-
-    def decode(self, ids: Sequence[int]) -> str:
-        return self.library.decode(list(ids), skip_special_tokens=False)
-
-    def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.uint32]]:
-        encodings = self.library.encode_batch_fast(list(texts), add_special_tokens=False)
-        # an array of the list that the library gives is the fastest way from it to numpy
-        return [np.frombuffer(array("I", encoding.ids), dtype=np.uint32) for encoding in encodings]
 
     def cut(self, text: str) -> int:
         found = _WORD_BEGINS.search(text[::-1])

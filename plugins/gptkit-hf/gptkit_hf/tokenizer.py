@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import json
 import tempfile
-from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
 from tokenizers import Tokenizer as Library
 
 from gptkit.errors import CheckpointError, ConfigError
 from gptkit.tokenizer import saved
-from gptkit.tokenizer.built import BuiltTokenizer, fingerprint_of, utf8
+from gptkit.tokenizer.built import fingerprint_of
+from gptkit.tokenizer.library import LibraryTokenizer
 
 FILE, LIBRARY_FILE = "hf.json", "tokenizer.json"
 
 
-class BuiltHFTokenizer(BuiltTokenizer):
+class BuiltHFTokenizer(LibraryTokenizer):
     """Ids below `size`, which is one more than the largest: a vocabulary may have holes."""
 
     def __init__(self, files: Mapping[str, str], end_of_text: int) -> None:
@@ -37,17 +35,6 @@ class BuiltHFTokenizer(BuiltTokenizer):
         self.size = max(self.library.get_vocab(with_added_tokens=True).values()) + 1
         self.special = {"end_of_text": end_of_text}
         self.fingerprint = fingerprint_of("hf", files[LIBRARY_FILE], str(end_of_text))
-
-    def encode(self, text: str) -> list[int]:
-        utf8(text)
-        return self.library.encode_batch_fast([text], add_special_tokens=False)[0].ids
-
-    def decode(self, ids: Sequence[int]) -> str:
-        return self.library.decode(list(ids), skip_special_tokens=False)
-
-    def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.uint32]]:
-        encodings = self.library.encode_batch_fast(list(texts), add_special_tokens=False)
-        return [np.frombuffer(array("I", encoding.ids), dtype=np.uint32) for encoding in encodings]
 
     def save(self, folder: Path) -> None:
         self.write_files(folder)
