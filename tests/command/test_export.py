@@ -2,46 +2,17 @@ import pytest
 import torch
 
 import gptkit
-from gptkit.attention import Attention, Banded, Dense
-from gptkit.command import Export, Train
-from gptkit.data import Text
+from gptkit.attention import Banded, Dense
+from gptkit.command import Export
 from gptkit.errors import CheckpointError, ConfigError
 from gptkit.model import GPT
-from gptkit.objective import LM
-from gptkit.optimizer import AdamW
-from gptkit.tokenizer import Bytes
-from gptkit.training.checkpoints.checkpoint import write_checkpoint
 
-
-def run_folder(folder, attention: Attention):
-    settings = Train(
-        model=GPT(layers=1, heads=2, width=8, context=16),
-        attention=attention,
-        objective=LM(),
-        tokenizer=Bytes(),
-        data=Text(path=["unused"]),
-        optimizer=AdamW(),
-    )
-    torch.manual_seed(0)
-    tokenizer = settings.tokenizer.build(texts=[])
-    model = settings.model.build(attention=attention, vocabulary=tokenizer.size)
-    write_checkpoint(
-        folder,
-        step=1,
-        tokenizer=tokenizer,
-        settings=settings,
-        keep=0,
-        val_loss=None,
-        model_state=model.state_dict(),
-        objective_state=None,
-        state={},
-    )
-    return folder
+SMALL = GPT(layers=1, heads=2, width=8, context=16)
 
 
 @pytest.mark.parametrize("there_is", ["nothing", "an empty folder"])
-def test_what_is_exported_is_named_and_can_be_read_back(tmp_path, capsys, there_is):
-    run = run_folder(tmp_path / "run", Dense())
+def test_what_is_exported_is_named_and_can_be_read_back(tmp_path, capsys, there_is, untrained_run):
+    run = untrained_run(tmp_path / "run", model=SMALL, attention=Dense())
     target = tmp_path / "out" / "hf"
     if there_is == "an empty folder":
         target.mkdir(parents=True)
@@ -57,8 +28,8 @@ def test_what_is_exported_is_named_and_can_be_read_back(tmp_path, capsys, there_
     assert all(torch.equal(p, q) for p, q in zip(ours.parameters(), theirs.parameters(), strict=True))
 
 
-def test_a_folder_that_holds_something_is_left_alone(tmp_path):
-    run = run_folder(tmp_path / "run", Dense())
+def test_a_folder_that_holds_something_is_left_alone(tmp_path, untrained_run):
+    run = untrained_run(tmp_path / "run", model=SMALL, attention=Dense())
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("mine")
     for target in (tmp_path / "out", tmp_path / "out" / "mine.txt"):
@@ -67,8 +38,8 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path):
     assert (tmp_path / "out" / "mine.txt").read_text() == "mine"
 
 
-def test_nothing_is_written_when_the_format_cannot_express_the_model(tmp_path):
-    run = run_folder(tmp_path / "run", Banded(window=4))
+def test_nothing_is_written_when_the_format_cannot_express_the_model(tmp_path, untrained_run):
+    run = untrained_run(tmp_path / "run", model=SMALL, attention=Banded(window=4))
     with pytest.raises(ConfigError, match="layer 0 has BuiltBanded; train with attention=dense"):
         Export(checkpoint=str(run), to=str(tmp_path / "out")).run(tmp_path)
     with pytest.raises(CheckpointError):

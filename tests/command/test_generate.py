@@ -7,47 +7,23 @@ import pytest
 import torch
 
 from gptkit.attention import Banded
-from gptkit.command import Generate, Train
-from gptkit.data import Text
+from gptkit.command import Generate
 from gptkit.errors import ConfigError, DataError
 from gptkit.model import GPT
-from gptkit.objective import LM
-from gptkit.optimizer import AdamW
-from gptkit.tokenizer import Bytes
-from gptkit.training.checkpoints.checkpoint import write_checkpoint
 
 
 @pytest.fixture(scope="module")
-def run_folder(tmp_path_factory):
+def run_folder(untrained_run, tmp_path_factory):
     """A run of an untrained model whose logits are far apart, so that rounding decides nothing."""
-    settings = Train(
-        model=GPT(layers=2, heads=2, width=16, context=32, tied=False),
-        attention=Banded(window=6),
-        objective=LM(),
-        tokenizer=Bytes(),
-        data=Text(path=["unused"]),
-        optimizer=AdamW(),
-    )
-    torch.manual_seed(0)
-    tokenizer = settings.tokenizer.build(texts=[])
-    model = settings.model.build(attention=settings.attention, vocabulary=tokenizer.size)
-    with torch.no_grad():
+
+    @torch.no_grad()
+    def spread(model):
         for name, parameter in model.named_parameters():
             parameter.add_((0.6 if name.startswith(("wte", "wpe", "head")) else 0.2) * torch.randn_like(parameter))
         model.head.weight[128:] = 0  # plain characters, and a text that never ends by itself
-    folder = tmp_path_factory.mktemp("run")
-    write_checkpoint(
-        folder,
-        step=1,
-        tokenizer=tokenizer,
-        settings=settings,
-        keep=0,
-        val_loss=None,
-        model_state=model.state_dict(),
-        objective_state=None,
-        state={},
-    )
-    return folder
+
+    model = GPT(layers=2, heads=2, width=16, context=32, tied=False)
+    return untrained_run(tmp_path_factory.mktemp("run"), model=model, attention=Banded(window=6), change=spread)
 
 
 def printed(capsys, run_folder, **settings):
@@ -134,3 +110,8 @@ def test_the_command_line(gptkit_command, run_folder, in_folder):
     assert "40 tokens" in refused.error_line
     assert "context of 32" in refused.error_line
     assert not any(in_folder.iterdir())
+
+
+def test_it_says_when_the_context_ended_a_text(capsys, run_folder):
+    Generate(checkpoint=str(run_folder), prompt="abc", max_new_tokens=500, samples=2).run(None)
+    assert "context of 32 tokens ended 2 of 2 continuations" in capsys.readouterr().err

@@ -1,0 +1,48 @@
+"""A run that no training was needed for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+
+@pytest.fixture(scope="session")
+def untrained_run() -> Callable[..., Path]:
+    """`untrained_run(folder, model=..., attention=..., change=...)`: a run over bytes with one checkpoint, of random weights.
+
+    `change(model)` may move the weights before they are written.
+    """
+    from gptkit.command import Train
+    from gptkit.data import Text
+    from gptkit.objective import LM
+    from gptkit.optimizer import AdamW
+    from gptkit.tokenizer import Bytes
+    from gptkit.training.checkpoints.checkpoint import write_checkpoint
+
+    def write(folder: Path, *, model: Any, attention: Any, change: Callable[[Any], None] | None = None) -> Path:
+        settings = Train(
+            model=model, attention=attention, objective=LM(), tokenizer=Bytes(), data=Text(path=["unused"]), optimizer=AdamW()
+        )
+        torch.manual_seed(0)
+        tokenizer = settings.tokenizer.build(texts=[])
+        built = model.build(attention=attention, vocabulary=tokenizer.size)
+        if change is not None:
+            change(built)
+        write_checkpoint(
+            folder,
+            step=1,
+            tokenizer=tokenizer,
+            settings=settings,
+            keep=0,
+            val_loss=None,
+            model_state=built.state_dict(),
+            objective_state=None,
+            state={},
+        )
+        return folder
+
+    return write
