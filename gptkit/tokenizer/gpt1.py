@@ -22,8 +22,9 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from gptkit.errors import CheckpointError, DataError
 from gptkit.tokenizer import saved
 from gptkit.tokenizer.bpe import CACHED_WORDS, MERGES, VOCABULARY, read_merges, read_vocabulary
-from gptkit.tokenizer.built import END_OF_TEXT, BuiltTokenizer, fingerprint_of, utf8
+from gptkit.tokenizer.built import END_OF_TEXT, fingerprint_of, utf8
 from gptkit.tokenizer.gpt1_cleaning import NEWLINE, Words, fix, last_cut, pieces
+from gptkit.tokenizer.library import LibraryTokenizer
 
 FILE, RULES = "gpt1.json", "words.msgpack"
 UNKNOWN, SUFFIX, LINE_BREAK = "<unk>", "</w>", "\n</w>"
@@ -36,7 +37,7 @@ _OPENING = frozenset(f"{word}</w>" for word in "([{")
 _CLOSING = frozenset(f"{word}</w>" for word in [*".,!?;:)]}", "...", "n't", "'s", "'m", "'re", "'ve", "'ll", "'d"])
 
 
-class BuiltGPT1(BuiltTokenizer):
+class BuiltGPT1(LibraryTokenizer):
     """Ids of a vocabulary of symbols; a subclass says how text becomes words."""
 
     cleaning: ClassVar[str]
@@ -101,18 +102,9 @@ class BuiltGPT1(BuiltTokenizer):
         vocabulary[LINE_BREAK] = len(vocabulary)
         return cls(vocabulary, [(left, right) for left, right in json.loads(library.to_str())["model"]["merges"]])
 
-    def encode(self, text: str) -> list[int]:
-        return [int(token) for token in self.encode_batch([text])[0]]
-
     def decode(self, ids: Sequence[int]) -> str:
         """Words with a space between them, none before a full stop and its like: what was cleaned away does not come back."""
         return "".join(_spelt([self._entries[token] for token in ids]))
-
-    def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.uint32]]:
-        for text in texts:
-            utf8(text)  # refuses half of a surrogate pair with an error of its own
-        encodings = self.library.encode_batch_fast(list(texts), add_special_tokens=False)
-        return [np.frombuffer(array("I", encoding.ids), dtype=np.uint32) for encoding in encodings]
 
     def save(self, folder: Path) -> None:
         (folder / VOCABULARY).write_text(json.dumps(self.vocabulary, ensure_ascii=False), encoding="utf-8")
@@ -165,13 +157,12 @@ class SplitAsReleased(BuiltGPT1):
 
         return super().learn(split(), size=size)
 
-    def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.uint32]]:
-        return [self._encode(text) for text in texts]
-
-    def _encode(self, text: str) -> NDArray[np.uint32]:
+    def encode(self, text: str) -> list[int]:
         utf8(text)
-        ids = chain.from_iterable(map(self._ids_of.__getitem__, pieces(fix(text))))
-        return np.frombuffer(array("I", ids), dtype=np.uint32)
+        return list(chain.from_iterable(map(self._ids_of.__getitem__, pieces(fix(text)))))
+
+    def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.uint32]]:
+        return [np.frombuffer(array("I", self.encode(text)), dtype=np.uint32) for text in texts]
 
     def cut(self, text: str) -> int:
         return last_cut(text)

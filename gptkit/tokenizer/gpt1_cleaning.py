@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from gptkit.errors import ConfigError
+from gptkit.errors import ConfigError, DataError
 
 NEWLINE = "\n"
 """The piece that stands for any run of white space with a line break in it."""
@@ -68,6 +68,7 @@ class Words:
 
         Raises:
             ConfigError: spaCy or ftfy is not installed.
+            DataError: these are no rules.
         """
         try:
             import ftfy  # noqa: F401
@@ -78,16 +79,15 @@ class Words:
                 "or choose transformers' way with tokenizer.cleaning=transformers"
             ) from None
         split: Any = English().tokenizer
-        self._split = split
         if rules is not None:
-            self._split.from_bytes(rules)
-
-    @property
-    def rules(self) -> bytes:
-        """Everything that decides the splitting, the same bytes for the same rules."""
-        rules: bytes = self._split.to_bytes()
-        return rules
+            try:
+                split.from_bytes(rules)
+            except Exception as error:  # of several libraries
+                raise DataError(f"spaCy's rules cannot be read: {type(error).__name__}: {error}".partition("\n")[0]) from None
+        self._split = split
+        self.rules: bytes = rules or split.to_bytes()
+        """Everything that decides the splitting."""
 
     def of(self, piece: str) -> list[str]:
-        """The words of a piece, in lower case. A piece is split by itself, as spaCy 2.0, which the released code used, did."""
+        """The words of a piece, in lower case."""
         return [token.text.lower() for token in self._split(piece)]

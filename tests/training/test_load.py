@@ -86,13 +86,13 @@ def test_settings_alone(run: Path) -> None:
 
 def test_weights_in_hugging_face_format(run: Path, tmp_path: Path) -> None:
     from gptkit.attention import Dense
-    from gptkit.interop.huggingface import export_gpt2
+    from gptkit.interop.huggingface import export_model
 
     given = GPT(layers=1, heads=2, width=8, context=16)
     tokenizer = Bytes().build(texts=[])
     model = given.build(attention=Dense(), vocabulary=tokenizer.size).eval()
     (tmp_path / "hf").mkdir()
-    export_gpt2(model, tokenizer, tmp_path / "hf")
+    export_model(model, tokenizer, tmp_path / "hf")
     back, same = load(f"hf:{tmp_path / 'hf'}")
     tokens = torch.arange(16)[None]
     assert torch.equal(back.logits(back(tokens)), model.logits(model(tokens)))
