@@ -67,6 +67,7 @@ def seconds_of_kit(steps: int) -> float:
             micro=settings.batch.size,
             last_step=steps,
             horizon=steps * settings.batch.size * settings.model.context,
+            data=pieces.data,
         )
         clock = Clock()
         run(module, check_trainer_arguments(settings.trainer), [clock])

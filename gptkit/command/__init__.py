@@ -68,6 +68,7 @@ class Validation:
     def __post_init__(self) -> None:
         if not 0.0 <= self.fraction < 1.0:
             raise ValueError(f"val.fraction={self.fraction} must be at least 0 and below 1")
+        _not_negative("val", every=self.every, sequences=self.sequences)
 
 
 @dataclass
@@ -76,6 +77,9 @@ class Save:
 
     every: Annotated[int, "steps between checkpoints; 0: only at the end"] = 500
     keep: Annotated[int, "how many of the newest are kept, the best by validation loss besides; 0: all"] = 2
+
+    def __post_init__(self) -> None:
+        _not_negative("save", every=self.every, keep=self.keep)
 
 
 @dataclass
@@ -89,6 +93,11 @@ class Samples:
     max_new_tokens: Annotated[int, "length of a sample"] = 64
     temperature: Annotated[float, "0 is greedy"] = 0.8
     top_k: Annotated[int, "draw from the k most probable tokens; 0: from all"] = 50
+
+    def __post_init__(self) -> None:
+        _not_negative("samples", every=self.every, temperature=self.temperature, top_k=self.top_k)
+        if self.max_new_tokens < 1:
+            raise ValueError(f"samples.max_new_tokens={self.max_new_tokens} must be at least 1")
 
 
 @dataclass
@@ -172,10 +181,12 @@ class Generate(Command):
             raise ValueError(f"format={self.format} must be text or json")
         if self.precision not in ("auto", "fp32", "bf16"):
             raise ValueError(f"precision={self.precision} must be auto, fp32 or bf16")
-        if self.max_new_tokens < 1 or self.samples < 1 or self.batch < 1:
-            raise ValueError("max_new_tokens, samples and batch must be at least 1")
-        if self.temperature < 0 or self.top_k < 0 or not 0.0 < self.top_p <= 1.0:
-            raise ValueError("temperature and top_k must not be negative, and top_p must be above 0 and at most 1")
+        for key in ("max_new_tokens", "samples", "batch"):
+            if getattr(self, key) < 1:
+                raise ValueError(f"{key}={getattr(self, key)} must be at least 1")
+        _not_negative("", temperature=self.temperature, top_k=self.top_k)
+        if not 0.0 < self.top_p <= 1.0:
+            raise ValueError(f"top_p={self.top_p} must be above 0 and at most 1")
 
     def run(self, folder: Path) -> Any:
         from gptkit.command.generate import generate
@@ -216,6 +227,12 @@ class Plugins(Command):
         from gptkit.command.plugins import plugins
 
         return plugins(self)
+
+
+def _not_negative(owner: str, **values: float) -> None:
+    for key, value in values.items():
+        if value < 0:
+            raise ValueError(f"{owner}.{key}={value}".lstrip(".") + " must not be negative")
 
 
 @hookimpl

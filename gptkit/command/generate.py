@@ -62,6 +62,14 @@ def generate(settings: Generate) -> list[list[Continuation]]:
             _write(_as_json(text) + "\n")
         elif not live:
             _write((f"{BETWEEN}\n" if number else "") + text.prompt + text.text + "\n")
+    cut = [len(text.tokens) for texts in found for text in texts if text.finish_reason == "context"]
+    if cut and settings.format == "text":
+        of = f"{cut[0]}" if len(cut) == 1 else f"{min(cut)} to {max(cut)}"
+        print(
+            f"gptkit: the model's context of {model.context} tokens ended {len(cut)} of {len(prompts) * settings.samples} "
+            f"continuations after {of} of max_new_tokens={settings.max_new_tokens}",
+            file=sys.stderr,
+        )
     return found
 
 

@@ -15,10 +15,12 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException
+from omegaconf import OmegaConf
 
 from gptkit.config.fields import is_text, is_whole_number
 from gptkit.config.groups import groups
 from gptkit.errors import ConfigError, did_you_mean
+from gptkit.parts import fields_of
 from gptkit.plugins import registry
 
 
@@ -112,12 +114,24 @@ def _arrange(verb: str, word: str, parser: OverridesParser, known_groups: dict[s
             return word
         if parsed is not None and multirun and parsed.is_sweep_override():
             return word
-        return head + _quoted(value)
+        return head + _quoted(_literal(verb, value))
     if parsed is None:
         return word if value[:1] in "[{'\"" else head + _quoted(value)
     if isinstance(parsed._value, float) and parsed._value.is_integer() and is_whole_number(verb, key):
         return f"{head}{int(parsed._value)}"
     return word
+
+
+def _literal(verb: str, text: str) -> str:
+    """The text with every `${` escaped that does not stand for a key of the verb or one of OmegaConf's and Hydra's resolvers."""
+    keys = {field.name for field in fields_of(registry().parts["command"][verb].part)} | {"hydra"}
+
+    def escaped(match: re.Match[str]) -> str:
+        name = match["name"]
+        known = OmegaConf.has_resolver(name) if match["colon"] else name.partition(".")[0] in keys
+        return match[0] if known else "\\" + match[0]
+
+    return re.sub(r"(?<!\\)\$\{(?P<name>[\w.]*)(?P<colon>:?)", escaped, text)
 
 
 def _quoted(value: str) -> str:

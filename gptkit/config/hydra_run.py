@@ -7,14 +7,17 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
-from gptkit.errors import GptkitError
+from gptkit.errors import ConfigError, GptkitError
 
-# of the last job in this process: its result, or its error
-_LAST: dict[str, Any] = {"result": None, "error": None}
+# of the last job in this process: whether it began, its result, or its error
+_LAST: dict[str, Any] = {"result": None, "error": None, "begun": False}
+
+AT_END = contextlib.ExitStack()
+"""What is to be done when the command line ends, also with an error; a sweep's comparison is."""
 
 
 def run_words(argv: list[str]) -> int:
@@ -33,9 +36,14 @@ def run_words(argv: list[str]) -> int:
     register()
     words = read_words(argv)
     sys.argv = [sys.argv[0], *words.argv()]  # Lightning and launchers start workers with these
-    _LAST.update(result=None, error=None)
-    with explained(words.verb, words.overrides), _full_error("1"):
-        hydra.main(config_path="pkg://gptkit.conf", config_name=words.verb, version_base="1.3")(execute)()
+    _LAST.update(result=None, error=None, begun=False)
+    with AT_END, explained(words.verb, words.overrides), _full_error("1"):
+        try:
+            hydra.main(config_path="pkg://gptkit.conf", config_name=words.verb, version_base="1.3")(execute)()
+        except OSError as error:
+            if _LAST["begun"] or error.filename is None:  # Hydra calls a missing configuration an OSError
+                raise
+            raise ConfigError(f"hydra.run.dir: cannot make {error.filename} ({error.strerror}); give another folder") from error
     if _LAST["error"] is not None:
         raise _LAST["error"]
     return exit_status_of(_LAST["result"])
@@ -49,9 +57,11 @@ def execute(config: DictConfig) -> Any:
     from gptkit.config.compose import run, run_from_config
     from gptkit.config.explain import explained
 
+    _LAST["begun"] = True
     hydra_config = HydraConfig.get()
     folder = Path(os.path.relpath(hydra_config.runtime.output_dir))
-    verb, overrides = str(hydra_config.job.config_name), list(hydra_config.overrides.task)
+    verb = str(hydra_config.job.config_name)
+    overrides = cast("list[str]", OmegaConf.to_container(hydra_config.overrides.task, resolve=False))
     try:
         with explained(verb, overrides):
             job = run_from_config(verb, config, folder, overrides)

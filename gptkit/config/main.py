@@ -41,6 +41,9 @@ def status_of(argv: list[str]) -> int:
         return run_words(argv)
     except GptkitError as error:
         return report(error)
+    except KeyboardInterrupt:
+        print("gptkit: interrupted", file=sys.stderr)
+        return 130
     except BrokenPipeError:  # `gptkit plugins | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

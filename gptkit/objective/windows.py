@@ -50,12 +50,8 @@ class ShiftingWindows(Windows):
     """Windows that lie elsewhere in every epoch, so that no token always stands at the same place of a window.
 
     The stream is a ring. In each epoch the windows follow one another from a place that the epoch decides, and together they
-    predict every token once, but for fewer than `context` before that place.
+    predict every token once, but for fewer than `context` before that place. The seed of a run decides their order, not their places.
     """
-
-    def __init__(self, stream: TokenStream, *, context: int, separator: int | None = None, seed: int = 0) -> None:
-        super().__init__(stream, context=context, separator=separator)
-        self._seed = seed
 
     def __len__(self) -> int:
         return len(self.stream) // self.context
@@ -63,15 +59,15 @@ class ShiftingWindows(Windows):
     def starts(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
         epochs, items = np.divmod(indices, len(self))
         wanted = epochs.tolist()
-        phases = {epoch: phase(epoch, size=len(self.stream), seed=self._seed) for epoch in set(wanted)}
+        phases = {epoch: phase(epoch, size=len(self.stream)) for epoch in set(wanted)}
         starts: NDArray[np.int64] = (np.array([phases[epoch] for epoch in wanted]) + items * self.context) % len(self.stream)
         return starts
 
 
 @functools.lru_cache(maxsize=1024)
-def phase(epoch: int, *, size: int, seed: int) -> int:
+def phase(epoch: int, *, size: int) -> int:
     """Where in a stream of `size` tokens an epoch's windows begin: the same on every machine."""
-    return int.from_bytes(hashlib.sha256(f"phase {seed} {epoch}".encode()).digest()[:8], "little") % size
+    return int.from_bytes(hashlib.sha256(f"phase {epoch}".encode()).digest()[:8], "little") % size
 
 
 def segments(tokens: NDArray[np.int64], separator: int) -> NDArray[np.int64]:
@@ -88,7 +84,6 @@ def language_model_datasets(
     context: int,
     validation_fraction: float,
     separate_documents: bool = False,
-    seed: int = 0,
 ) -> dict[str, Dataset]:
     """The datasets "train" and, where something is held out, "validation"; the text is tokenised unless that has been done before.
 
@@ -98,7 +93,6 @@ def language_model_datasets(
         context: tokens T of a window.
         validation_fraction: share of the tokens to hold out (`gptkit.data.split` says which).
         separate_documents: also give `segments`.
-        seed: decides where the training windows of each epoch lie.
 
     Raises:
         DataError: the text cannot be read, or is shorter than one window and its last target.
@@ -108,7 +102,7 @@ def language_model_datasets(
     kept, held_out = split(shards.ends, 0.0 if own else validation_fraction)
     separator = tokenizer.special["end_of_text"] if separate_documents else None
     train = _long_enough(TokenStream(shards, kept), "training", context)
-    datasets: dict[str, Dataset] = {"train": ShiftingWindows(train, context=context, separator=separator, seed=seed)}
+    datasets: dict[str, Dataset] = {"train": ShiftingWindows(train, context=context, separator=separator)}
     if own:
         shards = tokenised(data, "validation", tokenizer)
         held_out = [(0, len(shards))]

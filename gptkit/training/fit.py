@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import signal
 import sys
@@ -29,7 +30,7 @@ from gptkit.training.precision import choose_precision
 from gptkit.training.record.logbook import logbook
 from gptkit.training.record.metrics import cut_back
 from gptkit.training.record.summary import read_summary
-from gptkit.training.resume import check_not_shorter, check_same_run
+from gptkit.training.resume import alone_in, check_not_shorter, check_same_data, check_same_run
 from gptkit.training.strategies import OURS, is_first
 from gptkit.training.trainer_arguments import check_trainer_arguments
 
@@ -55,6 +56,8 @@ class Pieces:
     objective: BuiltObjective
     tokenizer: BuiltTokenizer
     datasets: dict[str, Dataset]
+    data: str
+    """Fingerprint of the data's content."""
 
 
 def fit(settings: Training, folder: Path) -> Result:
@@ -73,6 +76,20 @@ def fit(settings: Training, folder: Path) -> Result:
     last_step, horizon = length_of(settings)
     extent(settings.optimizer.schedule, horizon=horizon)
     own_callbacks = {name: registry().resolve("callback", part).build() for name, part in settings.callback.items()}
+    with alone_in(folder) if is_first() else contextlib.nullcontext():
+        return fit_or_continue(settings, folder, arguments, list(own_callbacks.values()), last_step=last_step, horizon=horizon)
+
+
+def fit_or_continue(
+    settings: Training,
+    folder: Path,
+    arguments: dict[str, Any],
+    own_callbacks: list[lightning.Callback],
+    *,
+    last_step: int,
+    horizon: int,
+) -> Result:
+    """Train in a folder that is ours alone: from the start, or from the checkpoint that it holds."""
     checkpoint = continued(settings, folder, last_step)
     state = checkpoint.state if checkpoint is not None else None
     if checkpoint is not None and (checkpoint.step >= last_step or (state and state["finished_early"])):
@@ -92,9 +109,10 @@ def fit(settings: Training, folder: Path) -> Result:
             micro=micro_of(settings, state),
             last_step=last_step,
             horizon=horizon,
+            data=pieces.data,
             restored=state,
         )
-        return run(module, arguments, list(own_callbacks.values()))
+        return run(module, arguments, own_callbacks)
 
 
 def continued(settings: Training, folder: Path, last_step: int) -> Checkpoint | None:
@@ -119,6 +137,8 @@ def continued(settings: Training, folder: Path, last_step: int) -> Checkpoint | 
 def assemble(settings: Training, checkpoint: Checkpoint | None) -> Pieces:
     """Make tokenizer, datasets, objective and model: weights from the checkpoint, `init_from`, the model itself, or random."""
     data = settings.data.build()
+    if checkpoint is not None:
+        check_same_data(checkpoint.folder, settings.data.name, checkpoint.state["data"], data.fingerprint)
     weights: InitialWeights | None = None
     if checkpoint is not None:
         tokenizer = checkpoint.tokenizer
@@ -138,7 +158,7 @@ def assemble(settings: Training, checkpoint: Checkpoint | None) -> Pieces:
         fit_weights(model, weights.state, settings.init_from)
     elif (own := settings.model.weights()) is not None:
         fit_weights(model, own, f"model={settings.model.name}")
-    return Pieces(model, objective, tokenizer, datasets)
+    return Pieces(model, objective, tokenizer, datasets, data.fingerprint)
 
 
 def micro_of(settings: Training, state: dict[str, Any] | None) -> int:
@@ -165,7 +185,7 @@ def run(module: TrainModule, arguments: dict[str, Any], own_callbacks: list[ligh
         folder.mkdir(parents=True, exist_ok=True)
         settings_file.write_settings(folder / settings_file.FILE, settings)
         cut_back(folder, state.step)
-    meter, callbacks = logbook(
+    meter, book = logbook(
         folder,
         settings,
         model=module.model,
@@ -174,7 +194,7 @@ def run(module: TrainModule, arguments: dict[str, Any], own_callbacks: list[ligh
         progress=arguments.get("enable_progress_bar", True),
     )
     module.paused = meter.paused
-    callbacks += own_callbacks
+    callbacks = [book, *own_callbacks]
     if module.restored is not None:
         for callback in callbacks:
             callback.load_state_dict(module.restored["callbacks"].get(callback.state_key, {}))
@@ -230,7 +250,7 @@ def describe(module: TrainModule, trainer: lightning.Trainer, parameters: int) -
     return (
         f"{verb}: {settings.model.name} of {parameters:,} parameters, "
         f"{settings.tokenizer.name} tokenizer of {module.tokenizer.size:,} ids, "
-        f"{state.last_step:,} steps of {settings.batch.size} x {settings.model.context} tokens ({module.horizon:,} in all), "
+        f"{state.last_step:,} step{'s' if state.last_step > 1 else ''} of {settings.batch.size} x {settings.model.context} tokens, "
         f"{len(module.datasets['train']):,} sequences to learn from, {device}, {trainer.precision}, in {module.folder}"
     )
 

@@ -57,6 +57,7 @@ class TrainModule(lightning.LightningModule):
         micro: int,
         last_step: int,
         horizon: int,
+        data: str,
         restored: dict[str, Any] | None = None,
     ) -> None:
         """Put the pieces of a run together.
@@ -71,6 +72,7 @@ class TrainModule(lightning.LightningModule):
             micro: sequences per device and pass; 0: tried out when training starts.
             last_step: the step with which the run ends.
             horizon: length of the run in tokens, which the schedule follows.
+            data: fingerprint of the data, which a run that is continued must find again.
             restored: the `state` of the checkpoint that is continued.
         """
         super().__init__()
@@ -82,6 +84,7 @@ class TrainModule(lightning.LightningModule):
         self.datasets = datasets
         self.micro = micro
         self.horizon = horizon
+        self.data = data
         self.restored = restored
         self.state = TrainState(last_step=last_step)
         if restored is not None:
@@ -312,6 +315,7 @@ class TrainModule(lightning.LightningModule):
             "val_step": state.val_step,
             "best_val_loss": state.best_val_loss,
             "micro": self.micro,
+            "data": self.data,
             "finished_early": self.finished_early,
             "scaler": scaler.state_dict() if scaler is not None else {},
             "optimizer": optimizer_state(optimizer, self.trained_parameters()),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +59,37 @@ def check_same_run(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any])
             f"{folder} holds a run with other settings ({'; '.join(found)}); give those to continue it, "
             "or another hydra.run.dir to start anew"
         )
+
+
+def check_same_data(checkpoint: Path, source: str, before: str, now: str) -> None:
+    """Raise a ConfigError where the data's content, by its fingerprints, is no longer what the run has learnt from so far."""
+    if before != now:
+        raise ConfigError(
+            f"data={source}: its content has changed since {checkpoint} was written; put it back to continue the run, "
+            "or give another hydra.run.dir to start anew (init_from takes the weights along)"
+        )
+
+
+@contextlib.contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Keep every other process from training in a run folder meanwhile. A killed process frees its lock.
+
+    Raises:
+        ConfigError: another process is training there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    opened = os.open(folder, os.O_RDONLY)  # the folder itself is locked, so that no file of ours stays in it
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(opened)
+        raise ConfigError(f"{folder}: another process is training there; wait for it, or give another hydra.run.dir") from None
+    except OSError:
+        pass  # a file system without locks
+    try:
+        yield
+    finally:
+        os.close(opened)
 
 
 def check_not_shorter(folder: Path, *, done: int, before: int, now: int) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 import yaml
 
+import gptkit
 from gptkit.config.argv import read_words
 
 TEXTS = [
@@ -36,6 +37,12 @@ def test_text_arrives_as_typed(text: str, gptkit_command: Callable[..., object])
     outcome = gptkit_command("generate", "checkpoint=runs/x", f"prompt={text}", "--cfg", "job")
     assert outcome.status == 0, outcome.err
     assert yaml.safe_load(outcome.out)["prompt"] == text
+
+
+def test_a_dollar_is_text_unless_it_names_a_key_or_a_resolver(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WHO", "you")
+    words = ["checkpoint=x", "seed=7", "prompt=${a} of ${b.c}, ${d:e} and ${}, seed ${seed}, for ${oc.env:WHO}"]
+    assert gptkit.compose("generate", words).settings.prompt == "${a} of ${b.c}, ${d:e} and ${}, seed 7, for you"  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("text", TEXTS)

@@ -22,7 +22,7 @@ import gptkit
 from gptkit.callback import Callback
 from gptkit.errors import ConfigError
 from gptkit.plugins import Entry, registry
-from gptkit.training.resume import differences
+from gptkit.training.resume import alone_in, differences
 
 Train = Callable[..., Any]
 Weights = Callable[[Path], dict[str, Tensor]]
@@ -114,6 +114,21 @@ def test_a_finished_run_says_so_and_a_longer_one_continues(
     with pytest.raises(ConfigError, match=r"holds a run with other settings \(optimizer\.lr: 0\.01 -> 0\.02; seed: 0 -> 1\)"):
         train(tmp_path, "trainer.max_steps=2", "optimizer.lr=0.02", "seed=1")
     assert train(tmp_path, "trainer.max_steps=3")["steps"] == 3
+
+
+def test_other_data_is_not_taken_for_the_same(train: Train, tmp_path: Path) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("one after another, " * 99, encoding="utf-8")
+    train(tmp_path / "run", "trainer.max_steps=2", f"data.path={text}")
+    text.write_text("one after another, " * 98, encoding="utf-8")
+    with pytest.raises(ConfigError, match="data=text: its content has changed since .*step-00000002 was written"):
+        train(tmp_path / "run", "trainer.max_steps=3", f"data.path={text}")
+
+
+def test_two_processes_do_not_train_in_one_folder(train: Train, tmp_path: Path) -> None:
+    with alone_in(tmp_path), pytest.raises(ConfigError, match="another process is training there"):
+        train(tmp_path, "trainer.max_steps=1")
+    assert train(tmp_path, "trainer.max_steps=1")["steps"] == 1
 
 
 @pytest.mark.process

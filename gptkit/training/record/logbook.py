@@ -1,14 +1,17 @@
-"""The callbacks that write down a run, in the order in which they must be called, and the one that sums it up."""
+"""What writes down a run, as one callback: its keepers, in the order in which they must be called, and the one that sums it up."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities.model_helpers import is_overridden
 
 from gptkit.command import Training
 from gptkit.errors import GptkitError
@@ -25,10 +28,10 @@ from gptkit.training.record.summary import read_summary, write_summary
 
 def logbook(
     folder: Path, settings: Training, *, model: BuiltModel, tokenizer: BuiltTokenizer, parameters: int, progress: bool
-) -> tuple[SpeedMeter, list[Callback]]:
-    """The callbacks of a run, and its meter, which whoever saves checkpoints pauses: `with meter.paused():`.
+) -> tuple[SpeedMeter, Logbook]:
+    """The meter of a run, which whoever saves checkpoints pauses (`with meter.paused():`), and its logbook.
 
-    They read `pl_module.state`, a `gptkit.training.state.TrainState`, and write into the folder: metrics.csv, tensorboard/,
+    The keepers read `pl_module.state`, a `gptkit.training.state.TrainState`, and write into the folder: metrics.csv, tensorboard/,
     samples.jsonl, environment.json, summary.json, report.html. Where a run continues, call `metrics.cut_back` before.
 
     Args:
@@ -45,13 +48,40 @@ def logbook(
         folder, settings.samples, model=model, tokenizer=tokenizer, seed=settings.seed, meter=meter, metrics=metrics
     )
     closing = ClosingPages(folder, settings, vocabulary=tokenizer.size, parameters=parameters, meter=meter)
-    return meter, [meter, metrics, *([Progress(meter)] if progress else []), samples, closing]
+    return meter, Logbook([meter, metrics, *([Progress(meter)] if progress else []), samples, closing])
 
 
 def seconds_spent(folder: Path) -> float:
     """Seconds that the run in this folder took so far, as far as it wrote them down."""
     logged = [second for second in read_metrics(folder).get("wall_seconds", []) if not math.isnan(second)]
     return max([0.0, float(read_summary(folder).get("wall_seconds") or 0.0), *logged[-1:]])
+
+
+HOOKS = (
+    "on_train_start",
+    "on_train_batch_start",
+    "on_train_batch_end",
+    "on_validation_start",
+    "on_validation_end",
+    "on_train_end",
+    "on_exception",
+    "teardown",
+)
+"""What a keeper may do something at."""
+
+
+class Logbook(Callback):
+    """Several callbacks as one, which calls those that have something to do: Lightning calls every hook of every callback each step."""
+
+    def __init__(self, keepers: Sequence[Callback]) -> None:
+        for hook in HOOKS:
+            ours = [getattr(keeper, hook) for keeper in keepers if is_overridden(hook, keeper, Callback)]
+            setattr(self, hook, functools.partial(_call_all, ours))
+
+
+def _call_all(functions: Sequence[Callable[..., None]], *arguments: Any, **named: Any) -> None:
+    for function in functions:
+        function(*arguments, **named)
 
 
 class ClosingPages(Callback):
