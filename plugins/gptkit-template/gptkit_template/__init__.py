@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Tapering(Attention):
-    """Banded attention whose window halves from one layer to the next. Source: ours, an example to copy."""
+    """Banded attention whose window halves from one layer to the next: an example to copy, from no paper."""
 
     name: str = "tapering"
     window: Annotated[int, "keys that a query sees in layer 0, itself included"] = 256
