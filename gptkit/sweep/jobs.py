@@ -1,92 +1,116 @@
-"""One job of a sweep: its command, its folder, whether it is finished, and the share of the machine that it gets."""
+"""One job of a sweep: its folder, how it went, and what is known of it after any interruption."""
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
-import shutil
-import subprocess
-import sys
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 LOSS = "val_loss"
-"""What runs are compared by, and sweepers minimise, by its name in summary.json."""
+"""What runs are compared by, by its name in summary.json."""
+
+FILE = "job.json"
 
 
 @dataclass
 class Job:
-    """What is run, where it writes, and how it went."""
+    """What is run, where it writes, and how it went. `job.json` in its folder holds it, whatever launcher runs it."""
 
     number: int
     overrides: tuple[str, ...]
     folder: Path
     status: str = "waiting"
-    """waiting, running, finished, skipped (finished before), failed"""
-    summary: dict[str, Any] = field(default_factory=dict)
+    """waiting, running, finished, stopped (by a signal or with its sweep; the same sweep continues it), failed"""
     error: str = ""
+    summary: dict[str, Any] = field(default_factory=dict)
+    """What the run says of itself so far; empty where it wrote nothing."""
 
     @property
     def log(self) -> Path:
-        """Everything that the job's process prints."""
+        """Everything that the job's process prints, where it has one of its own."""
         return self.folder / "log.txt"
 
+    @property
+    def loss(self) -> float | None:
+        """What a sweeper minimises: the validation loss, or the training loss of a run that never validated."""
+        loss = self.summary.get(LOSS)
+        return loss if loss is not None else self.summary.get("train_loss")
+
     def finished_before(self) -> bool:
-        """Whether the folder holds the finished run of the same words."""
-        try:
-            words = json.loads((self.folder / "overrides.json").read_text())
-        except (OSError, ValueError):
+        """Whether the folder holds the finished run of the same words; if so, its results are taken over."""
+        earlier = read_job(self.folder)
+        if earlier is None or earlier.overrides != self.overrides or earlier.status != "finished":
             return False
-        return words == list(self.overrides) and bool(self._read_summary().get("finished"))
+        self.status, self.summary = "finished", earlier.summary
+        return True
+
+    def begin(self, status: str = "running") -> None:
+        """Take note in the folder, made where there is none, that the job waits or runs."""
+        self.status, self.error = status, ""
+        self._write()
 
     def end(self, exit_status: int) -> None:
         """Take note of how the process ended."""
-        self.summary = self._read_summary()
-        self.status = "finished" if exit_status == 0 else "failed"
-        if exit_status:
+        self.summary = _read(self.folder / "summary.json")
+        if exit_status == 0:
+            self.status = "finished"
+        elif exit_status in (-2, -15, 130, 143):  # SIGINT and SIGTERM, by Popen's convention and by the shell's
+            self.status = "stopped"
+        else:
+            self.status = "failed"
             lines = [line for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
-            self.error = lines[-1] if lines else f"exit status {exit_status}"
+            self.error = lines[-1].removeprefix("gptkit: ") if lines else f"exit status {exit_status}"
+        self._write()
 
-    def skip(self) -> None:
-        """Take over the results of an earlier start of the same sweep."""
-        self.summary, self.status = self._read_summary(), "skipped"
+    def fail(self, error: str) -> None:
+        """Take note of an error that was raised in this process."""
+        self.summary = _read(self.folder / "summary.json")
+        self.status, self.error = "failed", error
+        self._write()
 
-    def _read_summary(self) -> dict[str, Any]:
-        try:
-            read: dict[str, Any] = json.loads((self.folder / "summary.json").read_text())
-        except (OSError, ValueError):
-            return {}
-        return read
-
-
-def command(verb: str, flags: Sequence[str], job: Job) -> list[str]:
-    """The command line of a job's process. `hydra.mode=RUN`, or a configuration that asks for a sweep would start one again."""
-    where = [f"hydra.run.dir='{job.folder}'", f"hydra.job.num={job.number}", "hydra.mode=RUN"]
-    return [sys.executable, "-m", "gptkit", "--config-name", verb, *flags, *job.overrides, *where]
+    def _write(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        body = {"number": self.number, "overrides": self.overrides, "status": self.status, "error": self.error}
+        written = self.folder / f"{FILE}.new"
+        written.write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
+        written.replace(self.folder / FILE)
 
 
-def shares(n_jobs: int, environment: Mapping[str, str]) -> list[dict[str, str]]:
-    """The environment variables of each place in which a job can run: cores and GPUs divided evenly among `n_jobs` places."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    threads = str(max(cores // n_jobs, 1))
-    devices = _gpus(environment)
-    places = []
-    for place in range(n_jobs):
-        variables = {"OMP_NUM_THREADS": threads, "RAYON_NUM_THREADS": threads}
-        if devices and n_jobs > 1:
-            own = devices[place::n_jobs] if len(devices) >= n_jobs else [devices[place % len(devices)]]
-            variables["CUDA_VISIBLE_DEVICES"] = ",".join(own)
-        places.append(variables)
-    return places
+def read_job(folder: Path) -> Job | None:
+    """The job that a folder holds; None where there is none that can be read."""
+    body = _read(folder / FILE)
+    if not {"number", "overrides", "status", "error"} <= body.keys():
+        return None
+    summary = _read(folder / "summary.json")
+    return Job(body["number"], tuple(body["overrides"]), folder, body["status"], body["error"], summary)
 
 
-def _gpus(environment: Mapping[str, str]) -> list[str]:
-    visible = environment.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return [device for device in visible.split(",") if device]
-    if shutil.which("nvidia-smi") is None:
-        return []
-    listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False)
-    return [str(number) for number, line in enumerate(listed.stdout.splitlines()) if line.startswith("GPU ")]
+def jobs_in(sweep: Path) -> list[Job]:
+    """The jobs of a sweep's folder, in their order."""
+    found = [read_job(path.parent) for path in sweep.rglob(FILE)]
+    return sorted((job for job in found if job is not None), key=lambda job: job.number)
+
+
+def lock(folder: Path) -> int | None:
+    """A descriptor that holds a job's folder until every process that has it is gone; None while another job holds it.
+
+    A job inherits it, so that a sweep whose launcher was killed is recognised for as long as one of its jobs runs.
+    """
+    descriptor = os.open(folder / "job.lock", os.O_CREAT | os.O_RDWR)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        body = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return body if isinstance(body, dict) else {}

@@ -1,13 +1,15 @@
-"""Run the jobs of a sweep as processes, watch them, and write the report however they end."""
+"""Run the jobs of a sweep as processes and watch them, however they end."""
 
 from __future__ import annotations
 
-import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,39 +19,42 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from gptkit.config.argv import read_words
-from gptkit.errors import GptkitError
-from gptkit.sweep.jobs import LOSS, Job, command, shares
-from gptkit.sweep.report import print_table, write_page
+from gptkit.errors import ConfigError, GptkitError
+from gptkit.sweep.jobs import Job, lock
+from gptkit.sweep.process import command, environment, shares, start
 
 _POLL_SECONDS = 0.1
 
-_Running = tuple[Job, "subprocess.Popen[bytes]"]
+
+class SweepStopped(GptkitError):
+    """The sweep was interrupted; its jobs have saved."""
+
+    exit_status = 130
 
 
 def launch(
     config: DictConfig | None, loader: Any, job_overrides: Sequence[Sequence[str]], *, first: int, n_jobs: int
 ) -> list[JobReturn]:
-    """Run every job, at most `n_jobs` at a time; gives their results in order.
-
-    A job that fails is reported when all have ended. On Ctrl-C the running jobs are ended first, and the report is written still.
+    """Run every job, at most `n_jobs` at a time, but those that finished before; gives their results in order.
 
     Raises:
-        GptkitError: `n_jobs` is not positive.
+        ConfigError: `n_jobs` is not positive.
+        SweepStopped: Ctrl-C or SIGTERM; the running jobs have been told to save, and have ended.
     """
     if n_jobs < 1:
-        raise GptkitError(f"hydra.launcher.n_jobs={n_jobs} must be at least 1")
+        raise ConfigError(f"hydra.launcher.n_jobs={n_jobs} must be at least 1")
     assert config is not None
     setup_globals()
     words = read_words(sys.argv[1:])
     flags = [flag for flag in words.flags if flag not in ("-m", "--multirun")]
     jobs = [_job(config, loader, list(overrides), first + number) for number, overrides in enumerate(job_overrides)]
-    sweep = Path(str(config.hydra.sweep.dir))
     try:
-        _run_all(jobs, words.verb, flags, n_jobs)
-    finally:
-        print_table(jobs)
-        page = write_page(sweep, jobs)
-        Console(stderr=True, soft_wrap=True).print(f"The sweep's page is {page}", highlight=False)
+        with _sigterm_as_interrupt():
+            _run_all(jobs, words.verb, flags, n_jobs)
+    except KeyboardInterrupt:
+        done = sum(job.status == "finished" for job in jobs)
+        again = f"the same command with hydra.sweep.dir={config.hydra.sweep.dir} goes on"
+        raise SweepStopped(f"the sweep was stopped after {done} of {len(jobs)} jobs; {again}") from None
     return [_returned(job) for job in jobs]
 
 
@@ -61,55 +66,71 @@ def _job(config: DictConfig, loader: Any, overrides: list[str], number: int) -> 
     return Job(number, tuple(word for word in overrides if not word.startswith("hydra.")), folder)
 
 
+@contextmanager
+def _sigterm_as_interrupt() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():  # Python allows handlers there alone
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _run_all(jobs: list[Job], verb: str, flags: list[str], n_jobs: int) -> None:
-    waiting, places = list(jobs), shares(n_jobs, os.environ)
-    running: dict[int, _Running] = {}
+    waiting = [job for job in jobs if not job.finished_before()]
+    for job in waiting:
+        job.begin("waiting")
+    places = shares(n_jobs, os.environ)
+    running: dict[int, tuple[Job, subprocess.Popen[bytes]]] = {}
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
         bar = progress.add_task("sweep", total=len(jobs))
         try:
             while waiting or running:
                 for place in [place for place in range(n_jobs) if place not in running]:
-                    if started := _start_next(waiting, verb, flags, places[place]):
-                        running[place] = started
-                for place, (job, process) in list(running.items()):
-                    if process.poll() is not None:
-                        job.end(process.returncode)
+                    if process := _start_next(waiting, verb, flags, places[place]):
+                        running[place] = process
+                for place, (job, child) in list(running.items()):
+                    if child.poll() is not None:
                         del running[place]
-                progress.update(bar, completed=sum(job.status in ("finished", "skipped", "failed") for job in jobs))
-                if running:
+                        job.end(child.returncode)
+                progress.update(bar, completed=len(jobs) - len(waiting) - len(running))
+                if waiting or running:
                     time.sleep(_POLL_SECONDS)
         finally:
-            for job, process in running.values():  # only after an interrupt: let them save, then note how they ended
-                process.terminate()
-                job.end(process.wait())
+            for _, child in running.values():  # only after an interrupt: let them save, all at once, then note how they ended
+                child.terminate()
+            for job, child in running.values():
+                job.end(child.wait())
 
 
 def _start_next(
     waiting: list[Job], verb: str, flags: list[str], share: dict[str, str]
 ) -> tuple[Job, subprocess.Popen[bytes]] | None:
-    while waiting:
-        job = waiting.pop(0)
-        if job.finished_before():
-            job.skip()
+    """Start the first job whose folder is free; a job of a killed sweep that still runs there is waited for."""
+    for job in waiting:
+        descriptor = lock(job.folder)
+        if descriptor is None:
             continue
-        job.folder.mkdir(parents=True, exist_ok=True)
-        (job.folder / "overrides.json").write_text(json.dumps(list(job.overrides)))
-        with job.log.open("ab") as log:
-            process = subprocess.Popen(
-                command(verb, flags, job), env={**os.environ, **share}, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
-        job.status = "running"
-        return job, process
+        waiting.remove(job)
+        try:
+            job.begin()
+            return job, start(command(verb, flags, job), environment(os.environ, share), job, descriptor)
+        finally:
+            os.close(descriptor)  # the job has it now
     return None
 
 
 def _returned(job: Job) -> JobReturn:
     result = JobReturn()
     result.overrides = list(job.overrides)
-    if job.status in ("finished", "skipped"):
-        result.status, result.return_value = JobStatus.COMPLETED, job.summary.get(LOSS)
+    if job.status == "finished":
+        result.status, result.return_value = JobStatus.COMPLETED, job.loss
     else:
         result.status = JobStatus.FAILED
-        result.return_value = GptkitError(f"job {job.number} ({' '.join(job.overrides)}) failed: {job.error}; see {job.log}")
+        result.return_value = GptkitError(
+            f"job {job.number} ({' '.join(job.overrides)}) {job.status}{job.error and ': '}{job.error}; see {job.log}"
+        )
     return result

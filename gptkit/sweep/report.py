@@ -1,34 +1,52 @@
-"""The table and the page at the end of a sweep: losses against the swept keys, best first, with links to the runs."""
+"""The end of a sweep: a table, and `sweep.html`, from what the jobs left in its folder, best validation loss first."""
 
 from __future__ import annotations
 
-import base64
-import html
-import io
+import math
 from collections.abc import Sequence
+from html import escape
 from pathlib import Path
+from urllib.parse import quote
 
 from rich.console import Console
 from rich.table import Table
 
-from gptkit.sweep.jobs import LOSS, Job
+from gptkit.sweep.drawings import against, over_tokens
+from gptkit.sweep.jobs import LOSS, Job, jobs_in
+from gptkit.training.record.page import page, tiles
 
 _COLUMNS = (LOSS, "train_loss", "tokens", "tokens_per_second", "wall_seconds")
+_HEADINGS = {
+    LOSS: "validation loss",
+    "train_loss": "training loss",
+    "tokens_per_second": "tokens per second",
+    "wall_seconds": "time",
+}
+
+
+def compare(sweep: Path) -> None:
+    """Print the table and write the page of a sweep's folder; nothing where no job has begun."""
+    jobs = jobs_in(sweep)
+    if not jobs:
+        return
+    print_table(jobs)
+    Console(stderr=True, soft_wrap=True).print(f"The sweep's page is {write_page(sweep, jobs)}", highlight=False)
 
 
 def swept_keys(jobs: Sequence[Job]) -> list[str]:
     """The keys whose values differ between jobs, in the order in which they were typed."""
-    values: dict[str, set[str]] = {}
-    for job in jobs:
-        for key, value in _pairs(job).items():
-            values.setdefault(key, set()).add(value)
-    present = {key: sum(key in _pairs(job) for job in jobs) for key in values}
-    return [key for key, found in values.items() if len(found) > 1 or present[key] < len(jobs)]
+    keys = dict.fromkeys(key for job in jobs for key in pairs(job))
+    return [key for key in keys if len({pairs(job).get(key) for job in jobs}) > 1]
 
 
 def best_first(jobs: Sequence[Job]) -> list[Job]:
     """Jobs by validation loss; those without one last."""
-    return sorted(jobs, key=lambda job: (job.summary.get(LOSS) is None, job.summary.get(LOSS) or 0.0, job.number))
+    return sorted(jobs, key=lambda job: (job.summary.get(LOSS, math.inf) or math.inf, job.number))
+
+
+def pairs(job: Job) -> dict[str, str]:
+    """The job's words by their keys."""
+    return {key.lstrip("+"): value for key, _, value in (word.partition("=") for word in job.overrides)}
 
 
 def print_table(jobs: Sequence[Job]) -> None:
@@ -38,82 +56,76 @@ def print_table(jobs: Sequence[Job]) -> None:
     for column in ("job", *keys, *_COLUMNS, "status", "folder"):
         table.add_column(column, overflow="fold")
     for job in best_first(jobs):
-        table.add_row(*_row(job, keys), job.status if not job.error else f"{job.status}: {job.error}", str(job.folder))
-    Console(width=max(Console().width, 160)).print(table)
+        values = (pairs(job).get(key, "") for key in keys)
+        table.add_row(str(job.number), *values, *_cells(job), _status(job), str(job.folder))
+    Console(width=max(Console().width, 160), markup=False).print(table)
 
 
-def write_page(folder: Path, jobs: Sequence[Job]) -> Path:
-    """`sweep.html` in the sweep's folder: one self-contained page."""
-    keys = swept_keys(jobs)
-    head = "".join(f"<th>{html.escape(column)}</th>" for column in ("job", *keys, *_COLUMNS, "status"))
+def write_page(sweep: Path, jobs: Sequence[Job]) -> Path:
+    """`sweep.html` in the sweep's folder: one self-contained page with links to the runs' own."""
+    ranked, keys = best_first(jobs), swept_keys(jobs)
+    done = sum(job.status == "finished" for job in jobs)
+    best = ranked[0] if ranked[0].summary.get(LOSS) is not None else None
+    facts = [(f"{done} of {len(jobs)}", "jobs finished")]
+    lead = f"{len(jobs)} runs, best validation loss first (nats per token). A number opens the run's own report."
+    if best:
+        facts.insert(0, (_shown(LOSS, best.summary[LOSS]), f"best validation loss, job {best.number}"))
+        facts += [(pairs(best).get(key, "-"), f"{key} of the best") for key in keys]
+    common = {word for word in jobs[0].overrides if all(word in job.overrides for job in jobs)}
+    figures = [over_tokens(ranked, [", ".join(pairs(job).get(key, "-") for key in keys) for job in ranked])]
+    figures += [against(key, [(pairs(job).get(key, "-"), job.summary.get(LOSS)) for job in ranked]) for key in keys]
+    sections = [
+        ("", tiles(facts)),
+        ("Runs", _TABLE_STYLE + _table(sweep, ranked, keys)),
+        ("Losses", '<div class="figures">' + "".join(figures) + "</div>"),
+        ("What all runs share", f"<pre>{escape(' '.join(sorted(common)))}</pre>" if common else ""),
+    ]
+    sweep.mkdir(parents=True, exist_ok=True)
+    path = sweep / "sweep.html"
+    written = sweep / "sweep.html.new"
+    written.write_text(page(f"Sweep {sweep.name}", lead, sections), encoding="utf-8")
+    return written.replace(path)
+
+
+def _table(sweep: Path, ranked: Sequence[Job], keys: Sequence[str]) -> str:
+    head = "".join(f"<th>{escape(name)}</th>" for name in ("job", *keys, *(_HEADINGS.get(c, c) for c in _COLUMNS), "status"))
     rows = []
-    for job in best_first(jobs):
-        cells = "".join(f"<td>{html.escape(cell)}</td>" for cell in _row(job, keys)[1:])
-        link = html.escape(job.folder.relative_to(folder).as_posix() if job.folder.is_relative_to(folder) else str(job.folder))
-        target = f"{link}/report.html" if (job.folder / "report.html").is_file() else f"{link}/log.txt"
-        status = html.escape(job.status if not job.error else f"{job.status}: {job.error}")
-        rows.append(f'<tr class="{job.status}"><td><a href="{target}">{job.number}</a></td>{cells}<td>{status}</td></tr>')
-    picture = "".join(f'<img alt="validation loss against {html.escape(key)}" src="{_plot(key, jobs)}">' for key in keys)
-    folder.mkdir(parents=True, exist_ok=True)
-    page = folder / "sweep.html"
-    page.write_text(
-        _PAGE.format(title=html.escape(folder.name), head=head, rows="\n".join(rows), picture=picture), encoding="utf-8"
-    )
-    return page
+    for place, job in enumerate(ranked):
+        values = "".join(f"<td>{escape(cell)}</td>" for cell in (*(pairs(job).get(key, "") for key in keys), *_cells(job)))
+        kind = "best" if place == 0 and job.summary.get(LOSS) is not None else job.status
+        rows.append(f'<tr class="{kind}"><td>{_link(sweep, job)}</td>{values}<td>{escape(_status(job))}</td></tr>')
+    return f'<div class="runs"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
 
 
-def _pairs(job: Job) -> dict[str, str]:
-    return {key.lstrip("+"): value for key, _, value in (word.partition("=") for word in job.overrides)}
+def _link(sweep: Path, job: Job) -> str:
+    for name in ("report.html", job.log.name):
+        if (job.folder / name).is_file():
+            return f'<a href="{quote((job.folder / name).relative_to(sweep).as_posix())}">{job.number}</a>'
+    return str(job.number)
 
 
-def _row(job: Job, keys: Sequence[str]) -> list[str]:
-    pairs = _pairs(job)
-    return [str(job.number), *(pairs.get(key, "") for key in keys), *(_shown(job.summary.get(column)) for column in _COLUMNS)]
+def _status(job: Job) -> str:
+    status = "stopped" if job.status == "running" else job.status  # whoever would have noted its end was killed
+    return f"{status}: {job.error}" if job.error else status
 
 
-def _shown(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:.4f}" if abs(value) < 100 else f"{value:,.0f}"
-    return "" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
+def _cells(job: Job) -> list[str]:
+    return [_shown(column, job.summary.get(column)) for column in _COLUMNS]
 
 
-def _plot(key: str, jobs: Sequence[Job]) -> str:
-    """The loss against one swept key, as a data URI."""
-    from matplotlib.figure import Figure
-
-    points = [(_pairs(job).get(key, "-"), job.summary[LOSS]) for job in jobs if job.summary.get(LOSS) is not None]
-    figure = Figure(figsize=(5, 3.2), layout="constrained")
-    axes = figure.subplots()
-    try:
-        numbers = [float(value) for value, _ in points]
-    except ValueError:
-        axes.plot([value for value, _ in points], [loss for _, loss in points], "o")
-    else:
-        axes.plot(numbers, [loss for _, loss in points], "o")
-        if numbers and min(numbers) > 0 and max(numbers) / min(numbers) >= 8:
-            axes.set_xscale("log")
-    axes.set(xlabel=key, ylabel="validation loss (nats per token)")
-    axes.grid(alpha=0.3)
-    image = io.BytesIO()
-    figure.savefig(image, format="svg")
-    return "data:image/svg+xml;base64," + base64.b64encode(image.getvalue()).decode()
+def _shown(column: str, value: object) -> str:
+    if not isinstance(value, (int, float)):
+        return ""
+    if column == "wall_seconds":
+        return f"{value:,.1f} s" if value < 120 else f"{value / 60:,.1f} min"
+    return f"{value:.4f}" if column.endswith("loss") else f"{value:,.0f}"
 
 
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>sweep {title}</title>
-<style>
-body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem; }}
-table {{ border-collapse: collapse; width: 100%; display: block; overflow-x: auto; }}
-th, td {{ text-align: left; padding: .35rem .7rem; border-bottom: 1px solid #ddd; font-variant-numeric: tabular-nums; }}
-tr.failed td {{ color: #a00; }}
-img {{ max-width: 100%; margin: 1rem 1rem 0 0; }}
-</style></head>
-<body><h1>Sweep {title}</h1>
-<p>Best first, by validation loss (nats per token). A number leads to the run's own report.</p>
-<table><thead><tr>{head}</tr></thead><tbody>
-{rows}
-</tbody></table>
-{picture}
-</body></html>
-"""
+_TABLE_STYLE = """<style>
+.runs { background: var(--card); border: 1px solid var(--grid); border-radius: .6rem; overflow-x: auto; }
+.runs table { border-collapse: collapse; width: 100%; font-size: .9rem; font-variant-numeric: tabular-nums; }
+.runs th { color: var(--muted); font-weight: 600; } .runs th, .runs td { text-align: left; padding: .45rem .8rem; }
+.runs tbody tr { border-top: 1px solid var(--grid); } .runs a { color: var(--first); }
+.runs .best td { font-weight: 600; color: var(--good); } .runs .failed td { color: var(--bad); }
+.runs .stopped td, .runs .running td, .runs .waiting td { color: var(--muted); }
+</style>"""

@@ -3,40 +3,62 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
-from gptkit.sweep.jobs import Job, command, shares
+from gptkit.sweep.jobs import Job, jobs_in, lock
+from gptkit.sweep.process import command, environment, shares
 from gptkit.sweep.report import best_first, swept_keys, write_page
 
 
-def job(folder: Path, number: int, *overrides: str, **summary: object) -> Job:
+def job(folder: Path, number: int, *overrides: str, exit_status: int = 0, **summary: object) -> Job:
+    """A job whose process has ended."""
     made = Job(number, overrides, folder / str(number))
-    made.folder.mkdir()
-    (made.folder / "overrides.json").write_text(json.dumps(list(overrides)))
+    made.begin()
     (made.folder / "summary.json").write_text(json.dumps(summary))
     made.log.write_text("some lines\n\ngptkit: the reason\n")
+    made.end(exit_status)
     return made
 
 
 def test_only_the_finished_run_of_the_same_words_is_skipped(tmp_path: Path) -> None:
-    assert job(tmp_path, 0, "seed=1", finished=True).finished_before()
-    assert not job(tmp_path, 1, "seed=1", finished=False).finished_before()
-    other = job(tmp_path, 2, "seed=1", finished=True)
-    other.overrides = ("seed=2",)
-    assert not other.finished_before()
+    job(tmp_path, 0, "seed=1", val_loss=2.0)
+    again = Job(0, ("seed=1",), tmp_path / "0")
+    assert again.finished_before()
+    assert (again.status, again.loss) == ("finished", 2.0)
+    assert not Job(0, ("seed=2",), tmp_path / "0").finished_before()
     assert not Job(3, ("seed=1",), tmp_path / "absent").finished_before()
+    for number, exit_status in ((4, 1), (5, 143), (6, -15)):
+        job(tmp_path, number, "seed=1", exit_status=exit_status)
+        assert not Job(number, ("seed=1",), tmp_path / str(number)).finished_before()
 
 
-def test_a_failed_job_keeps_the_last_line_that_it_printed(tmp_path: Path) -> None:
-    failed = job(tmp_path, 0, "seed=1")
-    failed.end(2)
-    assert (failed.status, failed.error) == ("failed", "gptkit: the reason")
+def test_a_failed_job_keeps_the_last_line_that_it_printed_and_a_stopped_one_has_not_failed(tmp_path: Path) -> None:
+    failed = job(tmp_path, 0, "seed=1", exit_status=2)
+    assert (failed.status, failed.error) == ("failed", "the reason")
+    assert job(tmp_path, 1, "seed=1", exit_status=143).status == "stopped"
+    assert [one.status for one in jobs_in(tmp_path)] == ["failed", "stopped"]
+
+
+def test_a_job_that_outlived_its_sweep_is_recognised(tmp_path: Path) -> None:
+    held = lock(tmp_path)
+    assert held is not None
+    assert lock(tmp_path) is None
+    os.close(held)
+    free = lock(tmp_path)
+    assert free is not None
+    os.close(free)
 
 
 def test_a_jobs_process_runs_once_whatever_the_configuration_says(tmp_path: Path) -> None:
     words = command("train", ["--config-dir=here"], job(tmp_path, 4, "+gpt2=124m"))
     assert words[1:7] == ["-m", "gptkit", "--config-name", "train", "--config-dir=here", "+gpt2=124m"]
     assert words[-2:] == ["hydra.job.num=4", "hydra.mode=RUN"]
+
+
+def test_a_job_is_no_member_of_another_run() -> None:
+    given = {"PATH": "/bin", "LOCAL_RANK": "1", "MASTER_PORT": "1234", "TORCHELASTIC_RUN_ID": "x", "SLURM_NTASKS": "2"}
+    assert environment(given, {"OMP_NUM_THREADS": "1"}) == {"PATH": "/bin", "OMP_NUM_THREADS": "1"}
 
 
 def test_gpus_are_shared_out() -> None:
@@ -47,14 +69,14 @@ def test_gpus_are_shared_out() -> None:
 
 def test_runs_are_compared_best_first_by_what_differs(tmp_path: Path) -> None:
     jobs = [
-        job(tmp_path, 0, "optimizer.lr=1e-3", "seed=1", val_loss=2.0, finished=True),
-        job(tmp_path, 1, "optimizer.lr=3e-3", "seed=1", val_loss=1.5, finished=True),
-        job(tmp_path, 2, "optimizer.lr=1", "seed=1"),
+        job(tmp_path, 0, "optimizer.lr=1e-3", "seed=1", val_loss=2.0),
+        job(tmp_path, 1, "optimizer.lr=3e-3", "seed=1", val_loss=1.5),
+        job(tmp_path, 2, "optimizer.lr=1", "seed=1", exit_status=1),
     ]
-    for one, status in zip(jobs, (0, 0, 1), strict=True):
-        one.end(status)
     assert swept_keys(jobs) == ["optimizer.lr"]
     assert [one.number for one in best_first(jobs)] == [1, 0, 2]
     page = write_page(tmp_path, jobs).read_text()
     assert page.index("3e-3") < page.index("1e-3")
-    assert "gptkit: the reason" in page
+    assert "failed: the reason" in page
+    assert 'href="1/log.txt"' in page
+    assert "Validation loss against optimizer.lr" in page

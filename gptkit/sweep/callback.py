@@ -1,0 +1,42 @@
+"""What Hydra calls during a sweep with any launcher: every job leaves a note in its folder, and the comparison comes last."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from gptkit.config.hydra_run import AT_END
+from gptkit.sweep.jobs import Job
+from gptkit.sweep.report import compare
+
+
+class Comparison(Callback):
+    """Writes `job.json` for jobs that a launcher runs inside Python; the process launcher writes that of its own."""
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Have the table printed and `sweep.html` written when the sweep ends, also with an error."""
+        AT_END.callback(compare, Path(str(config.hydra.sweep.dir)))
+
+    def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Note that a job runs."""
+        if config.hydra.mode == RunMode.MULTIRUN:
+            _job(config).begin()
+
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
+        """Note how a job ended."""
+        if config.hydra.mode != RunMode.MULTIRUN:
+            return
+        job, given = _job(config), job_return._return_value
+        if job_return.status == JobStatus.COMPLETED:
+            job.end(0)
+        else:
+            job.fail(next(iter(str(given).splitlines()), "") or type(given).__name__)
+
+
+def _job(config: DictConfig) -> Job:
+    return Job(int(config.hydra.job.num), tuple(config.hydra.overrides.task), Path(config.hydra.runtime.output_dir))

@@ -1,0 +1,94 @@
+"""The drawings of a sweep's page, as inline SVG in the page's colours: losses against a swept key, and over tokens."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+from gptkit.sweep.jobs import Job
+
+_TEXT, _GRID, _BEST, _OTHERS = "#020304", "#030405", "#040506", "#050607"
+_VARIABLES = {_TEXT: "--muted", _GRID: "--grid", _BEST: "--first", _OTHERS: "--second"}
+_MOST = 12  # curves in one drawing: more cannot be told apart
+
+
+def against(key: str, points: Sequence[tuple[str, float | None]]) -> str:
+    """The validation loss of every run by its value of a key, the best run (the first) in the first colour."""
+    known = [(value, loss) for value, loss in points if loss is not None]
+    if not known:
+        return ""
+    losses = [loss for _, loss in known]
+    axes = _axes((3.7, 2.6))
+    try:
+        places: list[Any] = [float(value) for value, _ in known]
+    except ValueError:
+        names = list(dict.fromkeys(value for value, _ in sorted(known)))
+        places = [names.index(value) for value, _ in known]
+        axes.set_xticks(range(len(names)), names)
+        axes.margins(x=0.25)
+    else:
+        if min(places) > 0 and max(places) >= 8 * min(places):
+            axes.set_xscale("log")
+        elif len(set(places)) <= 6:
+            axes.set_xticks(sorted(set(places)))
+    axes.scatter(places[1:], losses[1:], color=_OTHERS, s=30, alpha=0.85)
+    axes.scatter(places[:1], losses[:1], color=_BEST, s=55, zorder=3)
+    return _figure(axes, f"Validation loss against {key}", key)
+
+
+def over_tokens(ranked: Sequence[Job], names: Sequence[str]) -> str:
+    """The validation loss of the best runs as they learned: the best in the first colour, the worse the fainter."""
+    curves = [(name, _curve(job)) for job, name in zip(ranked, names, strict=True)]
+    drawn = [(name, curve) for name, curve in curves if len(curve) > 1][:_MOST]
+    if not drawn:
+        return ""
+    axes = _axes((8.4, 3.2))
+    for place, (name, curve) in enumerate(drawn):
+        colour, strength = (_BEST, 1.0) if place == 0 else (_OTHERS, 1 - 0.75 * place / len(drawn))
+        axes.plot(*zip(*curve, strict=True), color=colour, alpha=strength, linewidth=1.8 if place == 0 else 1.3, label=name)
+    axes.legend(frameon=False, fontsize=8, labelcolor=_TEXT)
+    return _figure(axes, "Validation loss over tokens", "tokens", wide=True)
+
+
+def _curve(job: Job) -> list[tuple[float, float]]:
+    try:
+        with (job.folder / "metrics.csv").open(newline="", encoding="utf-8") as rows:
+            return [(float(row["tokens"]), float(row["val/loss"])) for row in csv.DictReader(rows) if row.get("val/loss")]
+    except (OSError, ValueError, KeyError):
+        return []
+
+
+def _axes(size: tuple[float, float]) -> Any:
+    from matplotlib.figure import Figure
+
+    axes = Figure(figsize=size, layout="constrained").subplots()
+    axes.grid(True, color=_GRID, linewidth=0.7)
+    axes.set_axisbelow(True)
+    axes.tick_params(colors=_TEXT, length=0, which="both", labelcolor=_TEXT, labelsize=9)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side in ("left", "bottom"))
+        spine.set_color(_GRID)
+    return axes
+
+
+def _figure(axes: Any, caption: str, label: str, *, wide: bool = False) -> str:
+    import matplotlib
+
+    axes.set_xlabel(label, color=_TEXT, fontsize=9)
+    buffer, name = io.StringIO(), re.sub(r"\W", "-", caption)
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
+        axes.figure.savefig(buffer, format="svg", transparent=True)
+    text = buffer.getvalue()
+    text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
+    text = re.sub(r'(<svg[^>]*?) height="[\d.]+pt"', r"\1", re.sub(r'(<svg[^>]*?) width="[\d.]+pt"', r"\1", text, count=1), count=1)
+    text = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font: \1 system-ui, sans-serif", text)
+    text = re.sub(r'id="([^"]+)"', rf'id="{name}-\1"', text)  # names must be unique in a page of several drawings
+    text = re.sub(r'(href="#|url\(#)', rf"\g<1>{name}-", text)
+    for colour, variable in _VARIABLES.items():
+        text = text.replace(colour, f"var({variable})")
+    text = text.replace("<svg", f'<svg role="img" aria-label="{escape(caption)}"', 1)
+    return f'<figure class="{"wide" if wide else "narrow"}"><figcaption>{escape(caption)}</figcaption>{text}</figure>'
