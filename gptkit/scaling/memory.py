@@ -59,9 +59,10 @@ def memory_per_device(
 
     - weights, gradients: m P each. ddp holds them whole, fsdp2 a 1/n of each, tp a 1/n of the blocks' matrices.
     - optimizer: two moments, 2 m P; Muon keeps one for the blocks' matrices.
-    - copies: under mixed precision, weights in the lower precision, c P: autocast keeps them until the backward pass, and under
-      fsdp2 they are whole on every device; ddp's buckets hold every gradient once more (m P); fsdp2 gathers the embeddings and
-      two blocks at a time, and one block's gradients.
+    - copies: under mixed precision, weights in the lower precision, c P: autocast keeps them until the backward pass; under fsdp2
+      those of the head alone, c V D. ddp's buckets hold every gradient once more (m P). fsdp2 gathers the embeddings (m), two
+      blocks at a time and one block's gradients (c), and under mixed precision those gradients again to add them up (m) and the
+      norms (m).
     - activations, logits: see `activation_bytes` and `logit_bytes`.
 
     The allocator's own rounding and the kernels' workspaces come on top: some percent, and about 1 GB for a CUDA context. A model
@@ -71,17 +72,23 @@ def memory_per_device(
     parts = parameters_by_part(model, attention, vocabulary)
     total = sum(parts.values())
     matrices = sum(count for part, count in parts.items() if part in ("attention", "mlp", "other"))
-    block = (matrices + parts.get("norms", 0)) / model.layers
-    tables = total - matrices - parts.get("norms", 0)
+    norms = parts.get("norms", 0)
+    tables = total - matrices - norms
+    mixed, sharded = computed != stored, placement.strategy == "fsdp2" and n > 1
     held = {"fsdp2": total / n, "tp": total - matrices + matrices / n}.get(placement.strategy, float(total))
     moments = (2 * total - matrices) / total if isinstance(optimizer, Muon) else 2.0
-    cast = computed * (total if placement.strategy == "fsdp2" else held) if computed != stored else 0.0
-    buffers = {"ddp": stored * held, "fsdp2": stored * (3 * block + tables)}.get(placement.strategy, 0.0)
+    copies = computed * (vocabulary * model.width if sharded else held) if mixed else 0.0
+    if placement.strategy == "ddp":
+        copies += stored * held
+    if sharded and mixed:
+        copies += (3 * computed + stored) * matrices / model.layers + stored * (tables + norms)
+    elif sharded:
+        copies += stored * (3 * (matrices + norms) / model.layers + tables)
     return {
         "weights": stored * held,
         "gradients": stored * held,
         "optimizer": stored * moments * held,
-        "copies": cast + buffers,
+        "copies": copies,
         "activations": activation_bytes(model, attention, sequences=sequences, precision=precision, placement=placement),
         "logits": logit_bytes(model, vocabulary, sequences=sequences, precision=precision),
     }

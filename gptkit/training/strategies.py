@@ -22,7 +22,18 @@ def is_first() -> bool:
     return int(getattr(rank_zero_only, "rank", 0) or 0) == 0
 
 
-class ShardedData(ModelParallelStrategy):
+class Parallel(ModelParallelStrategy):
+    """Shards the module's `model` over the devices that take different sequences, before its optimizer is made."""
+
+    def setup(self, trainer: lightning.Trainer) -> None:
+        data = self.device_mesh["data_parallel"]
+        if data.size() > 1:
+            module: Any = self.lightning_module
+            shard(module.model, data, trainer.precision)
+        super().setup(trainer)
+
+
+class ShardedData(Parallel):
     """Every device holds a shard of weights, gradients and optimizer state, and takes its own sequences (FSDP2)."""
 
     def setup_environment(self) -> None:
@@ -31,7 +42,7 @@ class ShardedData(ModelParallelStrategy):
         super().setup_environment()
 
 
-class SplitLayers(ModelParallelStrategy):
+class SplitLayers(Parallel):
     """The devices of one machine split each layer's matrices; machines take their own sequences (tensor parallel)."""
 
     def setup_environment(self) -> None:
@@ -39,6 +50,9 @@ class SplitLayers(ModelParallelStrategy):
         self._tensor_parallel_size = self.num_processes
         super().setup_environment()
 
+
+LOWER = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+"""The format of matrix products by Lightning's name of the precision, where it is not that of the stored weights."""
 
 OURS: dict[str, type[ModelParallelStrategy]] = {"fsdp2": ShardedData, "tp": SplitLayers}
 
@@ -64,27 +78,48 @@ def layout_of(trainer: lightning.Trainer) -> Layout:
 
 
 def parallelize(model: nn.Module, mesh: DeviceMesh) -> None:
-    """Split and shard a model in place, as the mesh says.
+    """Split a model's layers in place, as the mesh says; the strategy itself shards what is left, a moment later.
 
     Raises:
         ConfigError: the model has no layer that can be split.
     """
-    split, data = mesh["tensor_parallel"], mesh["data_parallel"]
+    split = mesh["tensor_parallel"]
     if split.size() > 1:
         split_layers(model, split)
-    if data.size() > 1:
-        shard(model, data)
 
 
-def shard(model: nn.Module, mesh: DeviceMesh) -> None:
-    """FSDP2: one unit per block of every nn.ModuleList, gathered when it runs, and one for what is left."""
-    from torch.distributed.fsdp import fully_shard
+def shard(model: nn.Module, mesh: DeviceMesh, precision: str) -> None:
+    """FSDP2: the blocks of every nn.ModuleList are gathered when they run; what is left, once per pass, in its stored format.
 
-    for modules in model.modules():
-        if isinstance(modules, nn.ModuleList):
-            for block in modules:
-                fully_shard(block, mesh=mesh)
+    Under mixed precision the shards and the sums of their gradients stay in float32, and a block's weights, norms apart, travel and
+    are held in the lower precision: autocast alone would store a copy of every weight from its product forward to its product
+    backward. It stays on for what flows between, so that norms and the residual stream are in float32 here as on one device.
+
+    Args:
+        model: with its whole weights.
+        mesh: the devices, in one dimension.
+        precision: Lightning's name.
+    """
+    from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
+
+    lower = LOWER.get(precision)
+    policy = MixedPrecisionPolicy()
+    if lower is not None:
+        policy = MixedPrecisionPolicy(param_dtype=lower, reduce_dtype=torch.float32, cast_forward_inputs=False)
+    for modules in reversed(list(model.modules())):  # what lies within another first
+        for block in modules if isinstance(modules, nn.ModuleList) else ():
+            for inner in block.modules() if lower is not None else ():
+                if is_kept_in_full(inner) and not isinstance(inner, FSDPModule):
+                    fully_shard(inner, mesh=mesh, reshard_after_forward=False)
+            if not isinstance(block, FSDPModule):
+                fully_shard(block, mesh=mesh, mp_policy=policy)
     fully_shard(model, mesh=mesh)
+
+
+def is_kept_in_full(module: nn.Module) -> bool:
+    """Whether autocast leaves the weights of this module in their stored format: an embedding, or what is called a norm."""
+    named = isinstance(module, nn.Embedding) or "norm" in type(module).__name__.lower()
+    return named and any(True for _ in module.parameters(recurse=False))
 
 
 def split_layers(model: nn.Module, mesh: DeviceMesh) -> None:
@@ -122,19 +157,14 @@ def split_layers(model: nn.Module, mesh: DeviceMesh) -> None:
 
 @contextlib.contextmanager
 def gradients_held_back(trainer: lightning.Trainer, model: nn.Module) -> Iterator[None]:
-    """Backward passes inside do not exchange gradients between devices; the first one after the block exchanges them all."""
-    from torch.distributed.fsdp import FSDPModule
+    """Backward passes inside do not exchange gradients between devices, where each holds them whole; the first one after does.
+
+    Where gradients are sharded every pass exchanges its own: until then each device would hold all of them.
+    """
     from torch.nn.parallel import DistributedDataParallel
 
     wrapped = trainer.model
-    if isinstance(wrapped, DistributedDataParallel):
-        with wrapped.no_sync():
-            yield
-    elif isinstance(model, FSDPModule):
-        model.set_requires_gradient_sync(False)
-        yield
-        model.set_requires_gradient_sync(True)
-    else:
+    with wrapped.no_sync() if isinstance(wrapped, DistributedDataParallel) else contextlib.nullcontext():
         yield
 
 

@@ -84,6 +84,17 @@ def test_sharding_divides_what_is_stored() -> None:
     assert tp["activations"] < single["activations"] == fsdp2["activations"]
 
 
+def test_sharding_keeps_no_copy_of_the_blocks_in_lower_precision() -> None:
+    def copies(layers: int, strategy: str) -> float:
+        model = GPT(layers=layers, width=64, heads=4, context=32)
+        placement, precision = Placement(4, strategy), Precision(4, 2)
+        found = memory_per_device(model, Dense(), AdamW(), VOCABULARY, sequences=2, precision=precision, placement=placement)
+        return found["copies"]
+
+    assert copies(64, "fsdp2") < 1.2 * copies(8, "fsdp2")  # norms alone
+    assert copies(64, "ddp") > 4 * copies(8, "ddp")
+
+
 def test_precisions_by_lightnings_names() -> None:
     assert Precision.of("32-true") == Precision(4, 4)
     assert Precision.of("bf16-mixed") == Precision.of("16-mixed") == Precision(4, 2)
