@@ -44,7 +44,7 @@ def planned(settings: Plan) -> dict[str, Any]:
         raise ConfigError(f"devices={settings.devices} must be at least 1")
     model, attention = settings.model, settings.attention
     known = settings.tokenizer.vocabulary_size()
-    vocabulary = ESTIMATED_VOCABULARY if known is None else known
+    vocabulary = (ESTIMATED_VOCABULARY if known is None else known) + settings.objective.added_tokens
     parts = parameters_by_part(model, attention, vocabulary)
     parameters = sum(parts.values())
     per_token = flops_per_token(model, attention, vocabulary)

@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 class Objective(Part):
     """What is minimised: which records are read, what a batch of them is, and its loss.
 
-    Subclass it, give `name` a default and `record` the class of `gptkit.records` that it consumes, add fields, and write `build`,
-    which returns a `gptkit.objective.built.BuiltObjective`. No key is shared by all objectives.
+    Subclass it, give `name` a default, `record` the class of `gptkit.records` that it consumes and `added_tokens` the number of
+    tokens of its own, add fields, and write `build`, which returns a `gptkit.objective.built.BuiltObjective`. No key is shared by all objectives.
     """
 
     record: ClassVar[type] = Document
+    added_tokens: ClassVar[int] = 0
+    """Ids beyond the tokenizer's, from its size on, that the objective's sequences use. The model's vocabulary holds them."""
 
     name: str = ""
 

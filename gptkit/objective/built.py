@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
@@ -13,7 +15,8 @@ if TYPE_CHECKING:
     from gptkit.model.built import BuiltModel
 
 Batch = dict[str, Tensor]
-"""Named tensors whose first dimension is the sequences of the batch; `tokens` (B, T) int64 is always there."""
+"""Named tensors whose first dimension is the items of the batch; `tokens` is always there: int64, (B, T), or (B, C, T) where an item
+is C sequences."""
 
 Terms = Mapping[str, tuple[float, Tensor]]
 """Each term of a loss: its weight, and its unaveraged sum (a scalar with a gradient)."""
@@ -29,6 +32,10 @@ class Dataset(ABC):
     @abstractmethod
     def batch(self, indices: Sequence[int]) -> Batch:
         """The batch of these items: a pure function of the indices."""
+
+    def lengths(self) -> NDArray[np.int64] | None:
+        """(len,) tokens of each item, where they differ: a batch then holds items of similar length. None: they do not."""
+        return None
 
 
 class BuiltObjective(nn.Module, ABC):
@@ -47,10 +54,24 @@ class BuiltObjective(nn.Module, ABC):
 
     @abstractmethod
     def loss(self, model: BuiltModel, batch: Batch) -> tuple[Terms, dict[str, Tensor]]:
-        """The terms of the loss as sums, and metrics as sums over the batch's sequences (detached scalars).
+        """The terms of the loss as sums, and what is measured besides, detached.
+
+        Of what is measured, scalars are sums over the batch's items, logged as means. Tensors with a row for each item are kept while
+        validating, and given to `judge`.
 
         The step's loss is the sum over terms of weight * sum / count, the counts taken over all micro-batches and devices.
         """
+
+    def judge(self, kept: Mapping[str, Tensor]) -> dict[str, float]:
+        """Metrics of the whole validation set that are no means over its items, from what `loss` measured of every item (on the CPU)."""
+        return {}
+
+    def prepare(self, model: BuiltModel) -> None:
+        """Called once, when model and objective have their weights: what is not to be trained stops requiring gradients here."""
+
+    def transfers(self, model: BuiltModel, name: str) -> bool:
+        """Whether the model's weight of this name is taken from `init_from`; otherwise it stays as it was drawn."""
+        return True
 
     def tokens(self, batch: Batch) -> int:
         """How many tokens the batch adds to the run's count, which schedules follow."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from gptkit.training.feed import held_out
-from gptkit.training.strategies import summed
+from gptkit.training.strategies import Layout, summed
 
 if TYPE_CHECKING:
     from gptkit.training.module import TrainModule
@@ -22,17 +23,18 @@ class Evaluation:
     loss: float
     """Over all held-out tokens, in nats per token for `lm`."""
     metrics: dict[str, float]
-    """Means of the objective's metrics over the sequences."""
-    sequences: int
+    """Means of the objective's metrics over the items, and what it judges of them all."""
+    items: int
 
 
 @torch.no_grad()
 def evaluate(module: TrainModule) -> Evaluation:
     """Run the model over the held-out sequences, without dropout and without touching its weights."""
     dataset, layout = module.datasets["validation"], module.layout
-    chosen = held_out(len(dataset), module.settings.val.sequences)
+    chosen = held_out(dataset, module.settings.val.sequences)
     mine = chosen[layout.replica :: layout.replicas]
     most = -(-len(chosen) // layout.replicas)  # sharded models must run equally often on all devices
+    kept = defaultdict[str, list[Tensor]](list)
     totals, counts, metrics = defaultdict[str, float](float), defaultdict[str, float](float), defaultdict[str, float](float)
     module.eval()
     try:
@@ -47,10 +49,25 @@ def evaluate(module: TrainModule) -> Evaluation:
                 totals[name] += real * weight * float(total)
                 counts[name] += real * count
             for name, metric in measured.items():
-                metrics[name] += real * float(metric)
+                if metric.dim() == 0:
+                    metrics[name] += real * float(metric)
+                elif part:
+                    kept[name].append(metric.cpu())
     finally:
         module.train()
     everything = summed([*totals.values(), *counts.values(), *metrics.values()], module.device, layout)
     losses = zip(everything[: len(totals)], everything[len(totals) : 2 * len(totals)], strict=True)
     means = [total / len(chosen) for total in everything[2 * len(totals) :]]
-    return Evaluation(sum(total / max(count, 1.0) for total, count in losses), dict(zip(metrics, means, strict=True)), len(chosen))
+    judged = module.objective.judge(joined(kept, layout))
+    loss = sum(total / max(count, 1.0) for total, count in losses)
+    return Evaluation(loss, dict(zip(metrics, means, strict=True)) | judged, len(chosen))
+
+
+def joined(kept: dict[str, list[Tensor]], layout: Layout) -> dict[str, Tensor]:
+    """What was kept of every item, in one tensor each: the items of all devices, in no order that means anything."""
+    if layout.replicas == 1:
+        return {name: torch.cat(pieces) for name, pieces in kept.items()}
+    everywhere: list[Any] = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(everywhere, {name: torch.cat(pieces) for name, pieces in kept.items()})
+    everywhere = everywhere[:: layout.split]  # devices that share a slice have the same
+    return {name: torch.cat([there[name] for there in everywhere if name in there]) for name in everywhere[0]}

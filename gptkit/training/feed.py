@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gptkit.data.sampler import indices
+from gptkit.data.sampler import ByLength, indices
 from gptkit.objective.built import Batch, Dataset
 
 
@@ -34,12 +34,16 @@ class Feed:
     def __iter__(self) -> Iterator[Batch]:
         share = self.batch // self.replicas
         first = self.replica * share
+        items, lengths = len(self.dataset), self.dataset.lengths()
+        order = None if lengths is None else ByLength(lengths, batch=self.batch, seed=self.seed)
         for step in range(self.start, self.stop):
-            chosen = indices(step, batch=self.batch, items=len(self.dataset), seed=self.seed).tolist()
+            chosen = indices(step, batch=self.batch, items=items, seed=self.seed, order_of=order).tolist()
             yield self.dataset.batch(chosen[first : first + share])
 
 
-def held_out(items: int, at_most: int) -> list[int]:
-    """The validation sequences: `at_most` of them, evenly spread and always the same; 0: all."""
+def held_out(dataset: Dataset, at_most: int) -> list[int]:
+    """The validation items: `at_most` of them, evenly spread and always the same, those of similar length together; 0: all."""
+    items, lengths = len(dataset), dataset.lengths()
     count = min(items, at_most) if at_most else items
-    return [place * items // count for place in range(count)]
+    chosen = [place * items // count for place in range(count)]
+    return chosen if lengths is None else sorted(chosen, key=lambda item: int(lengths[item]))

@@ -150,14 +150,16 @@ def assemble(settings: Training, checkpoint: Checkpoint | None) -> Pieces:
     torch.manual_seed(settings.seed)
     objective = settings.objective.build(tokenizer=tokenizer, context=settings.model.context, width=settings.model.width)
     datasets = objective.datasets(data, validation_fraction=settings.val.fraction)
-    model = settings.model.build(attention=settings.attention, vocabulary=tokenizer.size)
+    model = settings.model.build(attention=settings.attention, vocabulary=tokenizer.size + settings.objective.added_tokens)
     if checkpoint is not None:
         fit_weights(model, checkpoint.model_state, str(checkpoint.folder))
         objective.load_state_dict(checkpoint.objective_state)
     elif weights is not None and settings.init_from is not None:
-        fit_weights(model, weights.state, settings.init_from)
+        state = {name: tensor for name, tensor in weights.state.items() if objective.transfers(model, name)}
+        fit_weights(model, state, settings.init_from, tokens=tokenizer.size, partly=True)
     elif (own := settings.model.weights()) is not None:
-        fit_weights(model, own, f"model={settings.model.name}")
+        fit_weights(model, own, f"model={settings.model.name}", tokens=tokenizer.size)
+    objective.prepare(model)
     return Pieces(model, objective, tokenizer, datasets, data.fingerprint)
 
 

@@ -198,8 +198,8 @@ class TrainModule(lightning.LightningModule):
             torch.distributed.all_reduce(total)
             total = total / (self.layout.replicas * self.layout.split)  # each loss was made `replicas` times larger
         self.state.loss = total
-        sequences = len(minibatch["tokens"])
-        self.state.metrics = {name: metric / sequences for name, metric in metrics.items()}
+        items = len(minibatch["tokens"])
+        self.state.metrics = {name: metric / items for name, metric in metrics.items()}
         self._move()
 
     def _accumulate(
@@ -212,6 +212,8 @@ class TrainModule(lightning.LightningModule):
             loss = loss * self.layout.replicas  # DDP and FSDP average gradients over them; the counts already do
         self.manual_backward(loss)
         for name, metric in measured.items():
+            if metric.dim():
+                continue  # of each item: for validation alone
             metrics[name] = metric + metrics[name] if name in metrics else metric
         loss = loss.detach()
         return loss if total is None else total + loss

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gptkit.data.sampler import indices
+from gptkit.data.sampler import ByLength, indices
 
 
 def slowly(step: int, *, batch: int, items: int, seed: int) -> list[int]:
@@ -44,3 +44,25 @@ def test_steps_do_not_depend_on_the_steps_before() -> None:
 def test_the_order_is_the_same_with_every_version_of_numpy() -> None:
     """A run must continue bit for bit after an upgrade."""
     assert indices(0, batch=8, items=8, seed=0).tolist() == [0, 2, 1, 5, 4, 3, 6, 7]
+
+
+@pytest.mark.parametrize(("batch", "items"), [(4, 10), (7, 7), (3, 1), (10, 4), (8, 1000), (16, 4000)])
+def test_by_length_every_epoch_reads_every_item_once(batch: int, items: int) -> None:
+    lengths = np.random.default_rng(0).integers(1, 500, items)
+    order = ByLength(lengths, batch=batch, seed=3)
+    steps = [indices(step, batch=batch, items=items, seed=3, order_of=order) for step in range(3 * items)]
+    stream = np.concatenate(steps)[: 3 * items].reshape(3, items)
+    assert np.array_equal(np.sort(stream, axis=1), np.arange(3 * items).reshape(3, items))
+    again = indices(2, batch=batch, items=items, seed=3, order_of=ByLength(lengths, batch=batch, seed=3))
+    assert np.array_equal(again, steps[2])
+
+
+def test_by_length_little_is_padding_and_lengths_come_in_no_order() -> None:
+    items, batch = 4001, 16  # epochs do not end with a batch
+    lengths = np.random.default_rng(1).integers(1, 500, items)
+    order = ByLength(lengths, batch=batch, seed=0)
+    read = [lengths[indices(step, batch=batch, items=items, seed=0, order_of=order) % items] for step in range(3 * items // batch)]
+    padded = sum(batch * int(step.max()) for step in read)
+    assert sum(int(step.sum()) for step in read) / padded > 0.95
+    longest = [int(step.max()) for step in read]
+    assert abs(np.corrcoef(longest[:-1], longest[1:])[0, 1]) < 0.2

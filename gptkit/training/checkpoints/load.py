@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor
 from torch.nn import Parameter
 from torch.overrides import TorchFunctionMode
@@ -64,7 +65,7 @@ def load(source: str) -> tuple[BuiltModel, BuiltTokenizer]:
     weights = initial_weights(source)
     with _WithoutInitialisation():
         model = weights.model.build(attention=weights.attention, vocabulary=weights.tokenizer.size)
-    fit_weights(model, weights.state, source)
+    fit_weights(model, weights.state, source, tokens=weights.tokenizer.size)
     return model.eval(), weights.tokenizer
 
 
@@ -88,16 +89,40 @@ def initial_settings(source: str) -> InitialSettings:
     return _from_folder(Path(source).expanduser(), _settings_of)
 
 
-def fit_weights(model: BuiltModel, state: dict[str, Tensor], source: str) -> None:
+def fit_weights(model: BuiltModel, state: dict[str, Tensor], source: str, *, tokens: int = 0, partly: bool = False) -> None:
     """Copy these weights into the model, all of them, converted to its dtype and device.
+
+    Args:
+        model: with its initial weights.
+        state: a state_dict of such a model.
+        source: where it comes from, for errors.
+        tokens: ids that both have; rows of an objective's own tokens, behind them, may be missing on either side. 0: there are none.
+        partly: weights that `state` lacks stay as they are.
 
     Raises:
         CheckpointError: a name or shape differs; names the first.
     """
+    if tokens:
+        state = with_vocabulary_of(model, state, tokens)
+    if partly:
+        state = {**model.state_dict(), **state}
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
         raise CheckpointError(f"{source}: {_misfit(model.state_dict(), state)}") from error
+
+
+def with_vocabulary_of(model: BuiltModel, state: dict[str, Tensor], tokens: int) -> dict[str, Tensor]:
+    """The state with as many rows per token as the model has: superfluous ones left out, missing ones the model's own."""
+    found = dict(state)
+    for name, own in model.state_dict().items():
+        given = state.get(name)
+        if given is None or given.dim() == 0 or given.shape[1:] != own.shape[1:] or own.shape[0] != model.vocabulary:
+            continue
+        shared = min(len(given), len(own))
+        if len(given) != len(own) and shared >= tokens:
+            found[name] = torch.cat([given[:shared].to(own), own[shared:]])
+    return found
 
 
 def _misfit(wanted: dict[str, Tensor], state: dict[str, Tensor]) -> str:
