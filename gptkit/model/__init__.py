@@ -1,10 +1,10 @@
-"""Models: the settings every model understands, the built-in `gpt`, and the hook that offers it."""
+"""Models: the settings every model understands, the built-in `gpt` and `lstm`, and the hook that offers it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from gptkit.hookspecs import hookimpl
 from gptkit.parts import Part
@@ -31,11 +31,14 @@ class Model(Part):
     context: Annotated[int, "longest sequence T, in tokens"] = 256
     dropout: Annotated[float, "probability of dropping an activation while training"] = 0.0
 
+    attends: ClassVar[bool] = True
+    """Whether the model builds modules of the attention part it is given; if not, `heads` need not divide the width."""
+
     def __post_init__(self) -> None:
         for key in ("layers", "heads", "width", "context"):
             if getattr(self, key) < 1:
                 raise ValueError(f"model.{key}={getattr(self, key)} must be at least 1")
-        if self.width % self.heads:
+        if self.attends and self.width % self.heads:
             raise ValueError(f"model.width={self.width} is not divisible by model.heads={self.heads}")
         if not 0.0 <= self.dropout < 1.0:
             raise ValueError(f"model.dropout={self.dropout} must be at least 0 and below 1")
@@ -90,6 +93,32 @@ class GPT(Model):
         return BuiltGPT(self, attention=attention, vocabulary=vocabulary)
 
 
+@dataclass
+class LSTM(Model):
+    """The recurrent network that GPT-1 compares its Transformer with.
+
+    Source: "Improving Language Understanding by Generative Pre-Training", section 5 (ablation studies: one layer of 2048 units, so
+    `model.layers=1`; nothing else about it is published); "Long Short-Term Memory" with the forget gates of "Learning to Forget".
+    A linear layer leads from the units to the width, so that the output matrix can be the token embedding. `attention` and
+    `model.heads` change nothing.
+    """
+
+    name: str = "lstm"
+    units: Annotated[int, "size U of each layer's state"] = 2048
+
+    attends: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.units < 1:
+            raise ValueError(f"model.units={self.units} must be at least 1")
+
+    def build(self, *, attention: Attention, vocabulary: int) -> BuiltModel:
+        from gptkit.model.lstm import BuiltLSTM
+
+        return BuiltLSTM(self, vocabulary=vocabulary)
+
+
 @hookimpl
 def gptkit_model() -> list[type[Model]]:
-    return [GPT]
+    return [GPT, LSTM]

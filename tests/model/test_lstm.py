@@ -1,0 +1,200 @@
+import copy
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor
+
+from gptkit.attention import Banded, Dense
+from gptkit.generation.decoder import Decoder
+from gptkit.model import LSTM
+from gptkit.model.built import parameter_count
+from gptkit.model.lstm import BuiltLSTM, document_lengths
+from gptkit.model.packed import pack
+
+V = 37
+
+
+def build(**settings: object) -> BuiltLSTM:
+    """A small model in evaluation mode whose weights are all large enough to matter."""
+    torch.manual_seed(0)
+    part = LSTM(**({"layers": 2, "width": 16, "units": 24, "context": 20} | settings))  # type: ignore[arg-type]
+    model = part.build(attention=Dense(), vocabulary=V)
+    assert isinstance(model, BuiltLSTM)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    return model.eval()
+
+
+@pytest.mark.parametrize(("layers", "width", "units"), [(1, 768, 2048), (3, 24, 40), (2, 30, 7)])
+def test_parameters_are_those_of_the_formula(layers, width, units):
+    with torch.device("meta"):
+        model = LSTM(layers=layers, width=width, units=units).build(attention=Dense(), vocabulary=V)
+    inputs = [width] + [units] * (layers - 1)
+    recurrences = sum(4 * units * (size + units + 2) for size in inputs)  # four gates, two biases each
+    assert parameter_count(model) == V * width + recurrences + (units + 1) * width
+
+
+def plain_lstm(w: dict[str, Tensor], tokens: Tensor, *, layers: int) -> Tensor:
+    """Logits by the equations, from nothing but the weights."""
+    rows = list(w["wte.weight"][tokens])
+    for layer in range(layers):
+        of = {name: w[f"blocks.{layer}.{name}_l0"] for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")}
+        units = of["weight_hh"].shape[1]
+        h = c = torch.zeros(units, dtype=rows[0].dtype)
+        for t, x in enumerate(rows):
+            i, f, g, o = (of["weight_ih"] @ x + of["bias_ih"] + of["weight_hh"] @ h + of["bias_hh"]).split(units)
+            c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+            h = o.sigmoid() * c.tanh()
+            rows[t] = h
+    hidden = torch.stack(rows) @ w["output.weight"].T + w["output.bias"]
+    return hidden @ w["wte.weight"].T
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def test_logits_are_those_of_the_equations(layers):
+    model = build(layers=layers).double()
+    tokens = torch.randint(0, V, (2, 20))
+    expected = torch.stack([plain_lstm(model.state_dict(), row, layers=layers) for row in tokens])
+    logits = model.logits(model(tokens))
+    assert logits.shape == (2, 20, V)
+    torch.testing.assert_close(logits, expected, rtol=0, atol=1e-12)
+
+
+def test_attention_changes_nothing_and_heads_need_not_divide_the_width():
+    settings = LSTM(layers=1, width=10, heads=3, units=8)
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        one = settings.build(attention=Dense(), vocabulary=V)
+        torch.manual_seed(1)
+        other = settings.build(attention=Banded(window=2), vocabulary=V)
+    tokens = torch.randint(0, V, (1, 9))
+    assert torch.equal(one(tokens), other(tokens))
+    with pytest.raises(ValueError, match=r"model\.units=0 must be at least 1"):
+        LSTM(units=0)
+
+
+def test_a_model_built_without_memory_can_be_given_its_values_later():
+    settings = LSTM(layers=2, width=8, units=12)
+    with torch.device("meta"):
+        model = settings.build(attention=Dense(), vocabulary=V)
+    model.to_empty(device="cpu")
+    other = settings.build(attention=Dense(), vocabulary=V)
+    for each in (model, other):
+        torch.manual_seed(4)
+        each.reset_parameters()
+    assert all(torch.equal(p, q) for p, q in zip(model.parameters(), other.parameters(), strict=True))
+    tokens = torch.randint(0, V, (1, 9))
+    assert torch.equal(model(tokens), other(tokens))
+
+
+def test_dropout_acts_while_training_only():
+    model = build(dropout=0.5, layers=1)
+    tokens = torch.randint(0, V, (1, 20))
+    segments = torch.tensor([[0] * 8 + [1] * 12])
+    assert torch.equal(model(tokens), model(tokens))
+    model.train()
+    assert not torch.equal(model(tokens), model(tokens))
+    assert not torch.equal(model(tokens, segments=segments), model(tokens, segments=segments))
+
+
+def test_tokens_beyond_the_context_are_refused():
+    model = build()
+    with pytest.raises(ValueError, match="21 tokens is longer than the model's context of 20"):
+        model(torch.zeros(1, 21, dtype=torch.int64))
+    with pytest.raises(ValueError, match="longer than the model's context of 20"):
+        model.cache(1, 21)
+    with pytest.raises(ValueError, match="5 tokens does not fit into a cache of 4"):
+        model(torch.zeros(1, 5, dtype=torch.int64), cache=model.cache(1, 4))
+
+
+def test_documents_packed_into_a_row_are_read_as_if_they_were_alone():
+    model = build().double()
+    tokens = torch.randint(0, V, (3, 12))
+    segments = torch.tensor([[0] * 5 + [1] * 7, [4] * 12, [0, 1, 2, 2, 2, 2, 7, 7, 7, 7, 7, 9]])
+    assert document_lengths(segments) == [5, 7, 12, 1, 1, 4, 5, 1]
+    together = model(tokens, segments=segments)
+    assert together.shape == (3, 12, 16)
+    pieces = zip(tokens.flatten().split(document_lengths(segments)), strict=True)
+    apart = torch.cat([model(piece.unsqueeze(0))[0] for (piece,) in pieces])
+    torch.testing.assert_close(together.flatten(0, 1), apart, rtol=0, atol=1e-12)
+    found, expected = (torch.autograd.grad(each.pow(2).sum(), list(model.parameters())) for each in (together, apart))
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
+
+
+def ragged(model: BuiltLSTM) -> Iterator[tuple[Tensor, Tensor]]:
+    """What a cache makes of rows that stand at different places, and what the whole rows give without one."""
+    rows = torch.randint(0, V, (3, 20))
+    whole = model(rows)
+    read = torch.zeros(3, dtype=torch.int64)
+    cache = model.cache(3, 20)
+    # prompts of three lengths; one token each; several, padded, and none at all; rows dropped, repeated and reordered
+    calls = [
+        ([5, 1, 9], None),
+        ([1, 1, 1], None),
+        ([1, 1, 1], None),
+        ([2, 0, 4], None),
+        ([3, 3, 3], [2, 0, 0]),
+        ([1, 1, 1], None),
+        ([0, 1], [1, 2]),
+    ]
+    for counts, keep in calls:
+        if keep is not None:
+            cache.select(torch.tensor(keep))
+            rows, whole, read = rows[keep], whole[keep], read[keep]
+        call = torch.randint(0, V, (len(counts), max(counts) + (min(counts) != max(counts))))
+        for row, count in enumerate(counts):
+            call[row, :count] = rows[row, read[row] : read[row] + count]
+        if call.shape[1] != min(counts):
+            cache.receive(torch.tensor(counts))
+        hidden = model(call, cache=cache)
+        for row, count in enumerate(counts):
+            yield hidden[row, :count], whole[row, read[row] : read[row] + count]
+        read = read + torch.tensor(counts)
+        assert torch.equal(cache.lengths, read)
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def test_a_cache_changes_nothing(layers):
+    with torch.inference_mode():
+        for cached, whole in ragged(build(layers=layers).double()):
+            torch.testing.assert_close(cached, whole, rtol=0, atol=1e-12)
+
+
+def test_rows_of_one_length_read_in_pieces():
+    model = build().double()
+    rows = torch.randint(0, V, (2, 20))
+    with torch.inference_mode():
+        cache = model.cache(2, 20)
+        pieces = [model(rows[:, first:last], cache=cache) for first, last in [(0, 1), (1, 6), (6, 7), (7, 8), (8, 20)]]
+        torch.testing.assert_close(torch.cat(pieces, 1), model(rows), rtol=0, atol=1e-12)
+        with pytest.raises(ValueError, match="21 tokens does not fit"):
+            model(rows[:, :1], cache=cache)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_decoding_with_packed_weights_gives_the_logits_of_whole_rows(dtype):
+    model = build().to(dtype)
+    packed = copy.deepcopy(model)
+    pack(packed, smallest=1)
+    close = {"rtol": 1e-4, "atol": 1e-5} if dtype == torch.float32 else {"rtol": 0.05, "atol": 0.1}
+    decoder = Decoder(packed, [[1, 2, 3], [4]], [2, 1], length=6)
+    decoder.feed(torch.tensor([5, 6, 7]))
+    with torch.inference_mode():
+        for row, tokens in enumerate([[1, 2, 3, 5], [1, 2, 3, 6], [4, 7]]):
+            torch.testing.assert_close(decoder.logits[row], model.logits(model(torch.tensor([tokens])))[0, -1], **close)
+
+
+def test_under_autocast_it_learns_and_decodes():
+    model = build()
+    tokens = torch.randint(0, V, (2, 9))
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = model.logits(model(tokens, segments=torch.tensor([[0] * 9, [0] * 3 + [1] * 6])))
+        logits.float().logsumexp(-1).sum().backward()
+        assert all(parameter.grad is not None for parameter in model.parameters())
+        decoder = Decoder(model, [[1, 2, 3], [4]], [1, 1], length=5)
+        decoder.feed(torch.tensor([5, 6]))
+    with torch.inference_mode():
+        expected = model.logits(model(torch.tensor([[1, 2, 3, 5]])))[0, -1]
+    torch.testing.assert_close(decoder.logits[0].float(), expected, rtol=0.05, atol=0.1)
