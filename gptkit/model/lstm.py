@@ -113,6 +113,8 @@ class BuiltLSTM(BuiltModel):
 
     def forward(self, tokens: Tensor, *, cache: Cache | None = None, segments: Tensor | None = None) -> Tensor:
         x = self.drop(self.wte(tokens))  # (B, T, D)
+        if torch.is_autocast_enabled(x.device.type):  # on a processor it converts the weights of an LSTM, and not what goes in
+            x = x.to(torch.get_autocast_dtype(x.device.type))
         if cache is not None:
             assert isinstance(cache, DecodingCache)
             return self.output(self.recall(x, cache, cache.advance(tokens).counts))  # type: ignore[no-any-return]
