@@ -112,6 +112,9 @@ class Training(Command):
     optimizer: Optimizer = MISSING
     callback: Annotated[dict[str, Any], "callback parts by any name"] = field(default_factory=dict)
     tokens: Annotated[int, "length of the run in tokens; trainer.max_steps, where given, decides instead"] = 4_000_000
+    epochs: Annotated[
+        float | None, "length of the run in passes over the training data; where given, it decides instead of tokens"
+    ] = None
     batch: Batch = field(default_factory=Batch)
     val: Validation = field(default_factory=Validation)
     save: Save = field(default_factory=Save)
@@ -120,6 +123,10 @@ class Training(Command):
     seed: Annotated[int, "decides initial weights, order of data, dropout and samples"] = 0
     init_from: Annotated[str | None, "start from these weights: a run, a checkpoint folder, or hf:<folder or hub name>"] = None
     trainer: Annotated[dict[str, Any], "arguments of Lightning's Trainer, by their own names"] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.epochs is not None and self.epochs <= 0:
+            raise ValueError(f"epochs={self.epochs} must be above 0")
 
 
 @dataclass
@@ -146,6 +153,7 @@ class Plan(Training):
     format: Annotated[str, "table or json"] = "table"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.format not in ("table", "json"):
             raise ValueError(f"format={self.format} must be table or json")
 

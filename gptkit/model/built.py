@@ -61,6 +61,10 @@ class BuiltModel(nn.Module, ABC):
     def cache(self, batch: int, length: int) -> Cache:
         """An empty cache for `batch` rows of at most `length` tokens, on the model's device and in its dtype."""
 
+    def layer_of(self, name: str) -> int | None:
+        """The block, from 0, that a weight of this name belongs to: the first number in it; None: to none, as embeddings do."""
+        return next((int(word) for word in name.split(".") if word.isdecimal()), None)
+
     def export(self, folder: Path, tokenizer: BuiltTokenizer) -> list[str] | None:
         """Write the model and its tokenizer into an existing folder, in a Hugging Face format that is the model's own.
 

@@ -1,4 +1,4 @@
-"""Training objectives: the contract, the built-in `lm`, and the hook that offers it."""
+"""Training objectives: the contract, the built-in ones, and the hook that offers them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from gptkit.hookspecs import hookimpl
 from gptkit.parts import Part
-from gptkit.records import Document
+from gptkit.records import Document, Example
 
 if TYPE_CHECKING:
     from gptkit.objective.built import BuiltObjective
@@ -19,7 +19,8 @@ class Objective(Part):
     """What is minimised: which records are read, what a batch of them is, and its loss.
 
     Subclass it, give `name` a default, `record` the class of `gptkit.records` that it consumes and `added_tokens` the number of
-    tokens of its own, add fields, and write `build`, which returns a `gptkit.objective.built.BuiltObjective`. No key is shared by all objectives.
+    tokens of its own, add fields, and write `build`, which returns a `gptkit.objective.built.BuiltObjective`. No key is shared by
+    all objectives.
     """
 
     record: ClassVar[type] = Document
@@ -56,6 +57,71 @@ class LM(Objective):
         return BuiltLM(self, tokenizer=tokenizer, context=context)
 
 
+@dataclass
+class AuxLM(Objective):
+    """Fine-tuning on labelled examples with language modelling beside it: L3 = L2 + lambda L1.
+
+    Source: "Improving Language Understanding by Generative Pre-Training", sections 3.2, 3.3 and 4.1. Three tokens are added to the
+    vocabulary; each family of tasks has its own layout of them, and one linear layer on the last one's hidden state.
+    """
+
+    record: ClassVar[type] = Example
+    added_tokens: ClassVar[int] = 3
+
+    name: str = "aux_lm"
+    task: Annotated[
+        str, "classification, entailment, similarity, regression, multiple_choice; auto: what the examples look like"
+    ] = "auto"
+    lm_weight: Annotated[float, "lambda, the weight of the language model's loss; 0: none"] = 0.5
+    classifier_dropout: Annotated[float, "probability of dropping a feature before the head"] = 0.1
+    transfer_layers: Annotated[int | None, "how many blocks are taken from init_from, embeddings besides; null: all"] = None
+
+    def __post_init__(self) -> None:
+        if self.task not in ("auto", "classification", "entailment", "similarity", "regression", "multiple_choice"):
+            raise ValueError(
+                f"objective.task={self.task} must be auto, classification, entailment, similarity, regression or multiple_choice"
+            )
+        if self.lm_weight < 0:
+            raise ValueError(f"objective.lm_weight={self.lm_weight} must not be negative")
+        if not 0.0 <= self.classifier_dropout < 1.0:
+            raise ValueError(f"objective.classifier_dropout={self.classifier_dropout} must be at least 0 and below 1")
+        if self.transfer_layers is not None and self.transfer_layers < 0:
+            raise ValueError(f"objective.transfer_layers={self.transfer_layers} must not be negative")
+
+    def build(self, *, tokenizer: BuiltTokenizer, context: int, width: int) -> BuiltObjective:
+        from gptkit.objective.aux_lm import BuiltAuxLM
+
+        return BuiltAuxLM(self, tokenizer=tokenizer, context=context, width=width)
+
+
+@dataclass
+class Probe(AuxLM):
+    """A linear head on a frozen model, trained on a few labelled examples: what its hidden states already know.
+
+    Source: the reading of few-shot learning as training the last layer alone. Nothing is added to the vocabulary and no weight of
+    the model changes; end-of-text stands where aux_lm has tokens of its own.
+    """
+
+    added_tokens: ClassVar[int] = 0
+
+    name: str = "probe"
+    lm_weight: Annotated[float, "must stay 0: a frozen model learns no language"] = 0.0
+    classifier_dropout: Annotated[float, "probability of dropping a feature before the head"] = 0.0
+    examples: Annotated[int, "train on this many examples of each label, the first ones; 0: on all"] = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.lm_weight:
+            raise ValueError(f"objective.lm_weight={self.lm_weight}: a probe's model is frozen; leave it 0")
+        if self.examples < 0:
+            raise ValueError(f"objective.examples={self.examples} must not be negative")
+
+    def build(self, *, tokenizer: BuiltTokenizer, context: int, width: int) -> BuiltObjective:
+        from gptkit.objective.probe import BuiltProbe
+
+        return BuiltProbe(self, tokenizer=tokenizer, context=context, width=width)
+
+
 @hookimpl
 def gptkit_objective() -> list[type[Objective]]:
-    return [LM]
+    return [LM, AuxLM, Probe]

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from gptkit.model.built import BuiltModel
 
 Batch = dict[str, Tensor]
-"""Named tensors whose first dimension is the items of the batch; `tokens` is always there: int64, (B, T), or (B, C, T) where an item
-is C sequences."""
+"""Named tensors whose first dimension is the items of the batch. `tokens` is always there: int64, (B, T), or (B, C, T) where an
+item is C sequences."""
 
 Terms = Mapping[str, tuple[float, Tensor]]
 """Each term of a loss: its weight, and its unaveraged sum (a scalar with a gradient)."""
@@ -56,14 +56,14 @@ class BuiltObjective(nn.Module, ABC):
     def loss(self, model: BuiltModel, batch: Batch) -> tuple[Terms, dict[str, Tensor]]:
         """The terms of the loss as sums, and what is measured besides, detached.
 
-        Of what is measured, scalars are sums over the batch's items, logged as means. Tensors with a row for each item are kept while
-        validating, and given to `judge`.
+        Of what is measured, scalars are sums over the batch's items, logged as means. Tensors with a row for each item are kept
+        while validating, and given to `judge`.
 
         The step's loss is the sum over terms of weight * sum / count, the counts taken over all micro-batches and devices.
         """
 
     def judge(self, kept: Mapping[str, Tensor]) -> dict[str, float]:
-        """Metrics of the whole validation set that are no means over its items, from what `loss` measured of every item (on the CPU)."""
+        """Metrics of the whole validation set, from what `loss` measured of every item (on the CPU); scalars of these names give way."""
         return {}
 
     def prepare(self, model: BuiltModel) -> None:

@@ -18,42 +18,47 @@ LAUNCHED = 1 << 26
 """Logits per slice on an accelerator, where a launch costs more than a pass over memory."""
 
 
-def cross_entropy_sum(logits: Tensor, targets: Tensor) -> Tensor:  # (N, V), (N,) -> ()
+def cross_entropy_sum(logits: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:  # (N, V), (N,), (N,) -> ()
     """The sum over rows of -log softmax(logits)[target], in nats, accumulated in float32.
 
     Args:
         logits: (N, V) in any floating dtype; their gradient comes in the same one.
         targets: (N,) int64, below V.
+        weights: (N,) float32, of each row's share; by default 1.
     """
-    total: Tensor = _CrossEntropySum.apply(logits, targets)  # type: ignore[no-untyped-call]
+    total: Tensor = _CrossEntropySum.apply(logits, targets, weights)  # type: ignore[no-untyped-call]
     return total
 
 
 class _CrossEntropySum(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, targets: Tensor) -> Tensor:
-        ctx.save_for_backward(logits, targets)
+    def forward(ctx: Any, logits: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
+        ctx.save_for_backward(logits, targets, weights)
         total = torch.zeros((), dtype=torch.float32, device=logits.device)
         rows = _rows_per_slice(logits)
-        for part, wanted in zip(torch.split(logits, rows), torch.split(targets, rows), strict=True):
-            total -= torch.log_softmax(part, dim=1, dtype=torch.float32).gather(1, wanted[:, None]).sum()
+        for place, (part, wanted) in enumerate(zip(torch.split(logits, rows), torch.split(targets, rows), strict=True)):
+            likelihoods = torch.log_softmax(part, dim=1, dtype=torch.float32).gather(1, wanted[:, None])
+            if weights is not None:
+                likelihoods *= weights[place * rows : (place + 1) * rows, None]
+            total -= likelihoods.sum()
         return total
 
     @staticmethod
-    def backward(ctx: Any, *of_output: Tensor) -> tuple[Tensor, None]:
-        """softmax - 1 at the target, times the gradient of the sum."""
-        logits, targets = ctx.saved_tensors
+    def backward(ctx: Any, *of_output: Tensor) -> tuple[Tensor, None, None]:
+        """softmax - 1 at the target, times the row's weight and the gradient of the sum."""
+        logits, targets, weights = ctx.saved_tensors
         (scale,) = of_output
         gradient = torch.empty_like(logits)
         rows = _rows_per_slice(logits)
         minus_one = torch.full((min(rows, len(logits)), 1), -1.0, device=logits.device)
-        for part, wanted, into in zip(
-            torch.split(logits, rows), torch.split(targets, rows), torch.split(gradient, rows), strict=True
-        ):
+        pieces = zip(torch.split(logits, rows), torch.split(targets, rows), torch.split(gradient, rows), strict=True)
+        for place, (part, wanted, into) in enumerate(pieces):
             slope = torch.softmax(part, dim=1, dtype=torch.float32)
             slope.scatter_add_(1, wanted[:, None], minus_one[: len(part)])
+            if weights is not None:
+                slope *= weights[place * rows : (place + 1) * rows, None]
             torch.mul(slope, scale, out=into)  # rounds to the dtype of the logits
-        return gradient, None
+        return gradient, None, None
 
 
 def _rows_per_slice(logits: Tensor) -> int:

@@ -50,7 +50,7 @@ class ShiftingWindows(Windows):
     """Windows that lie elsewhere in every epoch, so that no token always stands at the same place of a window.
 
     The stream is a ring. In each epoch the windows follow one another from a place that the epoch decides, and together they
-    predict every token once, but for fewer than `context` before that place. The seed of a run decides their order, not their places.
+    predict every token once, but for fewer than `context` before that place. A run's seed decides their order, not their places.
     """
 
     def __len__(self) -> int:

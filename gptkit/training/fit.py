@@ -73,32 +73,29 @@ def fit(settings: Training, folder: Path) -> Result:
         GptkitError: the gradient is no longer finite.
     """
     arguments = check_trainer_arguments(settings.trainer)
-    last_step, horizon = length_of(settings)
-    extent(settings.optimizer.schedule, horizon=horizon)
-    own_callbacks = {name: registry().resolve("callback", part).build() for name, part in settings.callback.items()}
+    length_of(settings)
+    own_callbacks = [registry().resolve("callback", part).build() for part in settings.callback.values()]
     with alone_in(folder) if is_first() else contextlib.nullcontext():
-        return fit_or_continue(settings, folder, arguments, list(own_callbacks.values()), last_step=last_step, horizon=horizon)
+        return fit_or_continue(settings, folder, arguments, own_callbacks)
 
 
-def fit_or_continue(
-    settings: Training,
-    folder: Path,
-    arguments: dict[str, Any],
-    own_callbacks: list[lightning.Callback],
-    *,
-    last_step: int,
-    horizon: int,
-) -> Result:
+def fit_or_continue(settings: Training, folder: Path, arguments: dict[str, Any], own_callbacks: list[lightning.Callback]) -> Result:
     """Train in a folder that is ours alone: from the start, or from the checkpoint that it holds."""
-    checkpoint = continued(settings, folder, last_step)
+    checkpoint = continued(settings, folder)
     state = checkpoint.state if checkpoint is not None else None
-    if checkpoint is not None and (checkpoint.step >= last_step or (state and state["finished_early"])):
-        say(f"{folder} is finished, after {checkpoint.step:,} steps; more tokens or trainer.max_steps continue it")
-        return Result(read_summary(folder))
     if settings_use_cpu(arguments):
         keep_freed_memory()
     with torch.random.fork_rng(devices=[]):
         pieces = assemble(settings, checkpoint)
+        train = pieces.datasets["train"]
+        last_step, horizon = length_of(settings, train)
+        extent(settings.optimizer.schedule, horizon=horizon)
+        if checkpoint is not None:
+            before, _ = length_of(checkpoint.settings, train)
+            check_not_shorter(folder, done=checkpoint.step, before=before, now=last_step)
+            if checkpoint.step >= last_step or (state and state["finished_early"]):
+                say(f"{folder} is finished, after {checkpoint.step:,} steps; more tokens or trainer.max_steps continue it")
+                return Result(read_summary(folder))
         module = TrainModule(
             settings=settings,
             folder=folder,
@@ -115,11 +112,11 @@ def fit_or_continue(
         return run(module, arguments, own_callbacks)
 
 
-def continued(settings: Training, folder: Path, last_step: int) -> Checkpoint | None:
+def continued(settings: Training, folder: Path) -> Checkpoint | None:
     """The checkpoint to continue from; None where the folder holds no run.
 
     Raises:
-        ConfigError: the run in the folder has other settings, or is longer.
+        ConfigError: the run in the folder has other settings.
         CheckpointError: no checkpoint is whole.
     """
     if is_first():
@@ -129,8 +126,6 @@ def continued(settings: Training, folder: Path, last_step: int) -> Checkpoint | 
         return None
     checkpoint = read_checkpoint(path)
     check_same_run(folder, checkpoint.content, settings_file.plain(settings))
-    before, _ = length_of(checkpoint.settings)
-    check_not_shorter(folder, done=checkpoint.step, before=before, now=last_step)
     return checkpoint
 
 

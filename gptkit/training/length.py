@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+import math
+
 from gptkit.command import Training
 from gptkit.errors import ConfigError
+from gptkit.objective.built import Dataset
 
 
-def length_of(settings: Training) -> tuple[int, int]:
+def length_of(settings: Training, train: Dataset | None = None) -> tuple[int, int]:
     """The step with which a run ends, and its horizon in tokens: what the learning rate's schedule follows.
+
+    Args:
+        settings: of the run.
+        train: its training items; where their lengths differ, a step has as many tokens as a mean batch. Without them every
+            sequence counts as full, and `epochs` is left aside.
 
     Raises:
         ConfigError: it has no step.
     """
-    per_step = settings.batch.size * settings.model.context
+    lengths = None if train is None else train.lengths()
+    per_item = settings.model.context if lengths is None else float(lengths.mean())
+    per_step = settings.batch.size * per_item
     given = settings.trainer.get("max_steps")
     if given is None or given == -1:
+        if settings.epochs is not None and train is not None:
+            steps = max(1, round(settings.epochs * len(train) / settings.batch.size))
+            return steps, round(steps * per_step)
         if settings.tokens < 1:
             raise ConfigError(f"tokens={settings.tokens} must be at least 1")
-        return -(-settings.tokens // per_step), settings.tokens
+        return math.ceil(settings.tokens / per_step), settings.tokens
     if isinstance(given, bool) or not isinstance(given, int) or given < 1:
         raise ConfigError(f"trainer.max_steps={given} must be a whole number, at least 1")
-    return given, given * per_step
+    return given, round(given * per_step)

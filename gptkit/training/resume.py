@@ -24,7 +24,7 @@ FREE = (
 )
 """Keys, or everything under them, that may differ: time limits, logging, saving and sampling."""
 
-LENGTH = ("tokens", "trainer.max_steps")
+LENGTH = ("tokens", "epochs", "trainer.max_steps")
 """Keys that decide how long the run is; it may become longer."""
 
 

@@ -96,7 +96,7 @@ def fit_weights(model: BuiltModel, state: dict[str, Tensor], source: str, *, tok
         model: with its initial weights.
         state: a state_dict of such a model.
         source: where it comes from, for errors.
-        tokens: ids that both have; rows of an objective's own tokens, behind them, may be missing on either side. 0: there are none.
+        tokens: ids that both have; an objective's own tokens, behind them, may be missing on either side. 0: none may.
         partly: weights that `state` lacks stay as they are.
 
     Raises:

@@ -71,7 +71,7 @@ HOOKS = (
 
 
 class Logbook(Callback):
-    """Several callbacks as one, which calls those that have something to do: Lightning calls every hook of every callback each step."""
+    """Several callbacks as one, which calls those with something to do: Lightning calls every hook of every callback each step."""
 
     def __init__(self, keepers: Sequence[Callback]) -> None:
         for hook in HOOKS:

@@ -1,0 +1,239 @@
+"""Fine-tuning on labelled examples with an auxiliary language-modelling loss: L3 = L2 + lambda L1.
+
+Source: "Improving Language Understanding by Generative Pre-Training", section 3.2, equations 3 to 5, and section 3.3.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gptkit.data.split import split_items
+from gptkit.errors import DataError
+from gptkit.objective import AuxLM
+from gptkit.objective.built import Batch, BuiltObjective, Dataset, Terms
+from gptkit.objective.cross_entropy import cross_entropy_sum
+from gptkit.objective.examples import Item, Items, laid_out, task_of
+from gptkit.objective.layouts import Marks
+from gptkit.records import Example
+
+if TYPE_CHECKING:
+    from gptkit.data.built import BuiltData
+    from gptkit.model.built import BuiltModel
+    from gptkit.tokenizer.built import BuiltTokenizer
+
+DEVIATION = 0.02
+"""Of the head's initial weights; its bias begins at 0 (the released code)."""
+
+
+class BuiltAuxLM(BuiltObjective):
+    """Shapes: B examples of C sequences of T tokens, D width, K labels.
+
+    The head is made when the labels are known: from the training examples, or from a checkpoint.
+    """
+
+    def __init__(self, settings: AuxLM, *, tokenizer: BuiltTokenizer, context: int, width: int) -> None:
+        super().__init__()
+        self.settings = settings
+        self.tokenizer = tokenizer
+        self.context = context
+        self.width = width
+        self.marks = self.marks_of(tokenizer)
+        self.task = settings.task
+        self.labels: list[str] = []
+        """Of classification, entailment and similarity: sorted; a label's number is its place."""
+        self.register_buffer("known", torch.empty(0, dtype=torch.uint8))
+        self.head = nn.Linear(width, 1)
+
+    def marks_of(self, tokenizer: BuiltTokenizer) -> Marks:
+        """The three tokens that the paper adds to the vocabulary."""
+        return Marks(start=tokenizer.size, delimiter=tokenizer.size + 1, extract=tokenizer.size + 2)
+
+    # -- labels and head ----------------------------------------------------------------------------------------------------------
+
+    def learn(self, task: str, labels: list[str]) -> None:
+        """Take over a task and its labels, and make a head for them."""
+        self.task, self.labels = task, labels
+        self.known = torch.tensor(list(json.dumps({"task": task, "labels": labels}).encode()), dtype=torch.uint8)
+        self.head = nn.Linear(self.width, len(labels) or 1)
+        nn.init.normal_(self.head.weight, std=DEVIATION)
+        nn.init.zeros_(self.head.bias)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        known = json.loads(bytes(state_dict["known"].tolist()))
+        self.learn(known["task"], known["labels"])
+        return super().load_state_dict(state_dict, strict, assign)
+
+    # -- data ---------------------------------------------------------------------------------------------------------------------
+
+    def datasets(self, data: BuiltData, *, validation_fraction: float) -> dict[str, Dataset]:
+        """The examples of the source, laid out for the task.
+
+        Raises:
+            DataError: an example has not what the task reads, a label that training lacks, or all have the same.
+        """
+        examples = list(self.examples_of(data, "train"))
+        task = task_of(examples[0]) if self.settings.task == "auto" else self.settings.task
+        held_out: list[Example] = []
+        if "validation" in data.splits:
+            held_out = list(self.examples_of(data, "validation"))
+        else:
+            kept, ranges = split_items(len(examples), validation_fraction)
+            held_out = [example for begin, end in ranges for example in examples[begin:end]]
+            examples = [example for begin, end in kept for example in examples[begin:end]]
+        self.learn(task, labels_of(examples) if task in NAMED else [])
+        datasets: dict[str, Dataset] = {"train": Items(self.items(self.chosen(examples), "training"))}
+        if held_out:
+            datasets["validation"] = Items(self.items(held_out, "validation"))
+        return datasets
+
+    def examples_of(self, data: BuiltData, split: str) -> Iterator[Example]:
+        """The examples of a split.
+
+        Raises:
+            DataError: the source has records of another kind, or none.
+        """
+        empty = True
+        for record in data.records(split):
+            if not isinstance(record, Example):
+                raise DataError(
+                    f"objective={self.settings.name} learns from labelled examples, and the source gives {type(record).__name__}s; "
+                    "choose data=labelled, or one of the embedded sets (gptkit plugins kind=data)"
+                )
+            empty = False
+            yield record
+        if empty:
+            raise DataError(f"the {split} split has no examples")
+
+    def chosen(self, examples: list[Example]) -> list[Example]:
+        """The training examples that are used: all."""
+        return examples
+
+    def items(self, examples: list[Example], what: str, *, labelled: bool = True) -> list[Item]:
+        """Examples of this task as the model reads them; with `labelled` false their labels are left aside."""
+        return laid_out(
+            examples,
+            task=self.task,
+            tokenizer=self.tokenizer,
+            context=self.context,
+            marks=self.marks,
+            number_of=(lambda example, place: self._number(example, place, what)) if labelled else (lambda example, place: 0.0),
+            what=what,
+        )
+
+    def _number(self, example: Example, place: int, what: str) -> float:
+        where = f"example {place + 1} of the {what} split"
+        if self.task in NAMED:
+            if str(example.label) not in self.labels:
+                raise DataError(
+                    f"{where} has the label {example.label}, which no training example has; they have {shown(self.labels)}"
+                )
+            return float(self.labels.index(str(example.label)))
+        try:
+            return float(example.label)
+        except ValueError:
+            raise DataError(
+                f"{where}: its label {example.label!r} is no number, and objective.task={self.task} wants one"
+            ) from None
+
+    # -- loss ---------------------------------------------------------------------------------------------------------------------
+
+    def tokens(self, batch: Batch) -> int:
+        """Without padding."""
+        return int(batch["lengths"].sum())
+
+    def counts(self, batch: Batch) -> dict[str, int]:
+        """Examples for the task, sequences for the language model: its loss is averaged within each sequence first."""
+        counts = {"task": len(batch["tokens"])}
+        return counts | {"lm": batch["lengths"].numel()} if self.settings.lm_weight else counts
+
+    def loss(self, model: BuiltModel, batch: Batch) -> tuple[Terms, dict[str, Tensor]]:
+        hidden = self.hidden(model, batch)  # (B C, T, D)
+        outputs = self.outputs(hidden, batch["lengths"])  # (B, K or C) or (B,)
+        terms: dict[str, tuple[float, Tensor]] = {"task": (1.0, task_loss(self.task, outputs, batch["labels"]))}
+        if self.settings.lm_weight:
+            terms["lm"] = (self.settings.lm_weight, self.lm_loss(model, hidden, batch))
+        measured = {"outputs": outputs.detach().float(), "labels": batch["labels"]}
+        if self.task != "regression":
+            measured["accuracy"] = (outputs.argmax(-1) == batch["labels"].long()).sum().float()
+        return terms, measured
+
+    def hidden(self, model: BuiltModel, batch: Batch) -> Tensor:
+        """Of every sequence: (B C, T, D). Padding stands on the right, where a causal model's other places do not see it."""
+        return model(batch["tokens"].flatten(0, 1))  # type: ignore[no-any-return]
+
+    def outputs(self, hidden: Tensor, lengths: Tensor) -> Tensor:
+        """What the head makes of the hidden states at the extract tokens.
+
+        Args:
+            hidden: (B C, T, D).
+            lengths: (B, C) tokens of each sequence, the last of which is the extract token.
+
+        Returns:
+            (B, K) logits of the labels, (B, C) logits of the options, or (B,) scores.
+        """
+        rows = torch.arange(len(hidden), device=hidden.device)
+        features = hidden[rows, lengths.flatten() - 1].view(*lengths.shape, -1)  # (B, C, D)
+        if self.training and self.settings.classifier_dropout:
+            alike = features.new_ones(len(features), 1, features.size(-1))  # one mask for all sequences of an example
+            features = features * F.dropout(alike, self.settings.classifier_dropout)
+        if self.task == "multiple_choice":
+            return self.head(features).squeeze(-1)  # type: ignore[no-any-return]
+        outputs: Tensor = self.head(features.sum(1))  # one sequence, or both orders added (section 3.3)
+        return outputs.squeeze(-1) if self.task == "regression" else outputs
+
+    def lm_loss(self, model: BuiltModel, hidden: Tensor, batch: Batch) -> Tensor:
+        """Over sequences, the sum of each one's mean negative log-likelihood; padding is no target, extract is one."""
+        tokens, lengths = batch["tokens"].flatten(0, 1), batch["lengths"].flatten()
+        real = torch.arange(1, tokens.size(1), device=tokens.device) < lengths[:, None]  # (B C, T - 1)
+        weights = (1.0 / (lengths - 1).float())[:, None].expand_as(real)[real]
+        return cross_entropy_sum(model.logits(hidden[:, :-1][real]), tokens[:, 1:][real], weights)
+
+    def judge(self, kept: Mapping[str, Tensor]) -> dict[str, float]:
+        from gptkit.objective.judgement import judgement
+
+        return judgement(self.task, kept["outputs"], kept["labels"])
+
+    def transfers(self, model: BuiltModel, name: str) -> bool:
+        """Embeddings always, blocks below `transfer_layers` (section 5, "Impact of number of layers transferred")."""
+        layer = model.layer_of(name)
+        return self.settings.transfer_layers is None or layer is None or layer < self.settings.transfer_layers
+
+
+NAMED = ("classification", "entailment", "similarity")
+"""Tasks whose labels are names."""
+
+
+def task_loss(task: str, outputs: Tensor, labels: Tensor) -> Tensor:
+    """The sum over examples of equation 4's negative log-likelihood in nats; of regression, of squared errors (ours).
+
+    Args:
+        task: one of `gptkit.objective.examples.TASKS`.
+        outputs: (B, K) logits, or (B,) scores.
+        labels: (B,) numbers of the right ones, or scores.
+    """
+    if task == "regression":
+        return F.mse_loss(outputs.float(), labels, reduction="sum")
+    return F.cross_entropy(outputs.float(), labels.long(), reduction="sum")
+
+
+def labels_of(examples: list[Example]) -> list[str]:
+    """The different labels, sorted.
+
+    Raises:
+        DataError: there is only one.
+    """
+    labels = sorted({str(example.label) for example in examples})
+    if len(labels) < 2:
+        raise DataError(f"all {len(examples)} training examples have the label {labels[0]}; there is nothing to tell apart")
+    return labels
+
+
+def shown(labels: list[str]) -> str:
+    """The first few labels, for messages."""
+    return ", ".join(labels[:8]) + (f" and {len(labels) - 8} more" if len(labels) > 8 else "")

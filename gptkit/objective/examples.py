@@ -1,0 +1,155 @@
+"""Labelled examples as batches: laid out and tokenised once, padded to the longest of a batch."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gptkit.errors import DataError
+from gptkit.objective.built import Batch, Dataset
+from gptkit.objective.layouts import Marks, both_orders, choices, one_text, ordered_pair, room_of_pair, room_of_text
+from gptkit.records import Example
+from gptkit.tokenizer.built import BuiltTokenizer
+
+TASKS = ("classification", "entailment", "similarity", "regression", "multiple_choice")
+AT_ONCE = 4096
+"""Examples tokenised at a time."""
+
+_log = logging.getLogger("gptkit")
+
+
+@dataclass(frozen=True)
+class Item:
+    """An example as the model reads it."""
+
+    sequences: tuple[NDArray[np.int32], ...]
+    label: float
+    """Number of the label or of the right option, or the score."""
+
+
+class Items(Dataset):
+    """Item i of every epoch is example i.
+
+    A batch has `tokens` (B, C, T) int64, padded on the right with 0; `lengths` (B, C) int64; `labels` (B,) float32.
+    """
+
+    def __init__(self, items: Sequence[Item]) -> None:
+        self._items = items
+        self._lengths = np.array([sum(len(sequence) for sequence in item.sequences) for item in items], dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def lengths(self) -> NDArray[np.int64]:
+        return self._lengths
+
+    def batch(self, indices: Sequence[int]) -> Batch:
+        items = [self._items[index % len(self._items)] for index in indices]
+        return as_batch(items)
+
+
+def as_batch(items: Sequence[Item]) -> Batch:
+    """The items of one batch, which all have C sequences."""
+    longest = max(len(sequence) for item in items for sequence in item.sequences)
+    tokens = np.zeros((len(items), len(items[0].sequences), longest), dtype=np.int64)
+    lengths = np.zeros(tokens.shape[:2], dtype=np.int64)
+    for row, item in enumerate(items):
+        for place, sequence in enumerate(item.sequences):
+            tokens[row, place, : len(sequence)] = sequence
+            lengths[row, place] = len(sequence)
+    labels = np.array([item.label for item in items], dtype=np.float32)
+    return {"tokens": torch.from_numpy(tokens), "lengths": torch.from_numpy(lengths), "labels": torch.from_numpy(labels)}
+
+
+def task_of(example: Example) -> str:
+    """The family of tasks that an example looks like."""
+    if example.options:
+        return "multiple_choice"
+    if example.pair is None:
+        return "classification"
+    return "regression" if isinstance(example.label, float) else "entailment"
+
+
+def laid_out(
+    examples: Iterable[Example],
+    *,
+    task: str,
+    tokenizer: BuiltTokenizer,
+    context: int,
+    marks: Marks,
+    number_of: Callable[[Example, int], float],
+    what: str,
+) -> list[Item]:
+    """Tokenise and lay out examples; those that are longer than the context are cut as GPT-1 cuts them, and counted in a warning.
+
+    Args:
+        examples: of one split.
+        task: one of `TASKS`.
+        tokenizer: turns their text into ids.
+        context: longest sequence.
+        marks: ids that frame the parts.
+        number_of: the number of an example's label, given its place.
+        what: the split, for messages.
+
+    Raises:
+        DataError: there is none, one lacks what the task reads, or the context has no room for two texts.
+    """
+    found: list[Item] = []
+    cut = 0
+    source = iter(examples)
+    parts = 1 if task == "classification" else 2
+    room = room_of_text(context) if parts == 1 else room_of_pair(context)
+    if room < 1:
+        raise DataError(f"model.context={context} has no room for {parts} texts and the tokens that frame them; give more")
+    while chunk := list(itertools.islice(source, AT_ONCE)):
+        texts = [text for place, example in enumerate(chunk) for text in _texts(example, task, what, len(found) + place)]
+        encoded = iter(tokenizer.encode_batch(texts))
+        for example in chunk:
+            whole = [next(encoded) for _ in _texts(example, task, what, 0)]
+            cut += any(len(ids) > room for ids in whole)
+            ids = [part[:room].tolist() for part in whole]
+            found.append(Item(_sequences(ids, task, marks), number_of(example, len(found))))
+    if not found:
+        raise DataError(f"the {what} split has no examples")
+    if cut:
+        _log.warning(
+            "%d of %d %s examples are longer than model.context=%d has room for (%d tokens a text) and were cut there",
+            cut,
+            len(found),
+            what,
+            context,
+            room,
+        )
+    return found
+
+
+def _texts(example: Example, task: str, what: str, place: int) -> list[str]:
+    if task == "classification":
+        return [example.text] if example.pair is None else [f"{example.text}\n{example.pair}"]
+    if task == "multiple_choice":
+        if len(example.options) < 2:
+            raise DataError(f"example {place + 1} of the {what} split has {len(example.options)} options; give data.options")
+        return [example.text, *example.options]
+    if example.pair is None:
+        raise DataError(
+            f"example {place + 1} of the {what} split has one text, and objective.task={task} reads two; give data.pair"
+        )
+    return [example.text, example.pair]
+
+
+def _sequences(ids: list[list[int]], task: str, marks: Marks) -> tuple[NDArray[np.int32], ...]:
+    if task == "classification":
+        sequences = [one_text(ids[0], marks)]
+    elif task == "multiple_choice":
+        sequences = choices(ids[0], ids[1:], marks)
+    elif task == "entailment":
+        sequences = [ordered_pair(ids[0], ids[1], marks)]
+    else:
+        sequences = both_orders(ids[0], ids[1], marks)
+    return tuple(np.array(sequence, dtype=np.int32) for sequence in sequences)

@@ -1,0 +1,75 @@
+"""Metrics of a labelled task over a whole validation set, by torchmetrics, with a bootstrap interval for the first of them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torchmetrics import MeanSquaredError, Metric, PearsonCorrCoef, SpearmanCorrCoef
+from torchmetrics.classification import (
+    BinaryF1Score,
+    BinaryMatthewsCorrCoef,
+    MulticlassAccuracy,
+    MulticlassF1Score,
+    MulticlassMatthewsCorrCoef,
+)
+from torchmetrics.wrappers import BootStrapper
+
+RESAMPLES = 400
+SEED = 20180611
+"""Of the resamples: the same predictions give the same interval, and training's random stream is left alone."""
+
+
+def judgement(task: str, outputs: Tensor, labels: Tensor) -> dict[str, float]:
+    """The metrics by name; `<first>_low` and `<first>_high` bound its 95% interval by the percentile bootstrap over examples.
+
+    Args:
+        task: one of `gptkit.objective.examples.TASKS`.
+        outputs: (N, K) logits, or (N,) scores.
+        labels: (N,) numbers of the right ones, or scores.
+
+    Returns:
+        accuracy, f1 (of the second label where there are two, else the mean over labels) and matthews; accuracy for multiple
+        choice; pearson, spearman and squared_error for regression.
+    """
+    if task == "regression":
+        predicted, wanted = outputs, labels
+        metrics: dict[str, Metric] = {
+            "pearson": PearsonCorrCoef(),
+            "spearman": SpearmanCorrCoef(),
+            "squared_error": MeanSquaredError(),
+        }
+    else:
+        predicted, wanted = outputs.argmax(-1), labels.long()
+        metrics = {"accuracy": MulticlassAccuracy(outputs.size(-1), average="micro")}
+        if task != "multiple_choice":
+            metrics |= _of_labels(outputs.size(-1))
+    if len(labels) < 2:
+        return {}
+    first = next(iter(metrics))
+    found = {name: float(metric(predicted, wanted)) for name, metric in metrics.items()}
+    low, high = interval(metrics[first], predicted, wanted)
+    return {first: found.pop(first), f"{first}_low": low, f"{first}_high": high, **found}
+
+
+def interval(metric: Metric, predicted: Tensor, wanted: Tensor) -> tuple[float, float]:
+    """The 95% percentile-bootstrap interval of a metric over examples."""
+    metric.reset()
+    resampled = BootStrapper(
+        metric,
+        num_bootstraps=RESAMPLES,
+        mean=False,
+        std=False,
+        quantile=torch.tensor([0.025, 0.975]),
+        sampling_strategy="multinomial",
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(SEED)
+        resampled.update(predicted, wanted)
+    low, high = resampled.compute()["quantile"].tolist()
+    return low, high
+
+
+def _of_labels(labels: int) -> dict[str, Metric]:
+    if labels == 2:
+        return {"f1": BinaryF1Score(), "matthews": BinaryMatthewsCorrCoef()}
+    return {"f1": MulticlassF1Score(labels), "matthews": MulticlassMatthewsCorrCoef(labels)}
