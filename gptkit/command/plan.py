@@ -53,7 +53,7 @@ def planned(settings: Plan) -> dict[str, Any]:
     place = place_of(settings.device, str(settings.trainer.get("precision", "auto")), settings.trainer.get("accelerator", "auto"))
     result: dict[str, Any] = {
         "model": model.name,
-        "attention": attention.name,
+        "attention": attention.name if model.attends else None,
         "vocabulary": vocabulary,
         "vocabulary_estimated": known is None,
         "parameters": parameters,

@@ -26,7 +26,8 @@ def print_plan(plan: dict[str, Any]) -> None:
 
 
 def _parameters(plan: dict[str, Any]) -> list[tuple[str, ...]]:
-    about = f"{plan['model']}, {plan['attention']} attention, {plan['vocabulary']:,} tokens"
+    attention = "no" if plan["attention"] is None else plan["attention"]
+    about = f"{plan['model']}, {attention} attention, {plan['vocabulary']:,} tokens"
     if plan["vocabulary_estimated"]:
         about += " (estimated: known once the tokenizer has read the text)"
     total = plan["parameters"]

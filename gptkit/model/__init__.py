@@ -57,6 +57,17 @@ class Model(Part):
         """
         return None
 
+    def activation_bytes_per_token(self, *, computed: int, on_processor: bool) -> float | None:
+        """Bytes that a forward pass keeps for the backward pass, per token, logits apart; None: those of a GPT of this shape.
+
+        What `gptkit plan` and `batch.micro=auto` reckon with.
+
+        Args:
+            computed: bytes of a value in matrix products: 4, or 2 under mixed precision.
+            on_processor: whether PyTorch's kernels for processors are used, which may keep more.
+        """
+        return None
+
     def build(self, *, attention: Attention, vocabulary: int) -> BuiltModel:
         """Make the model with random weights.
 
@@ -112,6 +123,17 @@ class LSTM(Model):
         super().__post_init__()
         if self.units < 1:
             raise ValueError(f"model.units={self.units} must be at least 1")
+
+    def activation_bytes_per_token(self, *, computed: int, on_processor: bool) -> float:
+        """The input, D; and of each layer the four gates, the cell before and after, its tanh, and the output: 8 U.
+
+        On a processor, in float32, oneDNN's workspace of 15.5 U takes the place of gates and cells, and the output is copied once
+        more at the end. Dropout keeps a mask of the embeddings and one of each layer's output.
+        """
+        full = on_processor and computed == 4
+        values = self.width + (16.5 * self.layers + 1 if full else 8.0 * self.layers) * self.units
+        dropped = self.width + self.layers * self.units if self.dropout else 0
+        return computed * values + (computed if on_processor else 1) * dropped
 
     def build(self, *, attention: Attention, vocabulary: int) -> BuiltModel:
         from gptkit.model.lstm import BuiltLSTM

@@ -86,6 +86,13 @@ def document_lengths(segments: Tensor) -> list[int]:
     return starts.diff(append=starts.new_tensor([segments.numel()])).tolist()
 
 
+def as_autocast(x: Tensor) -> Tensor:
+    """x in the dtype of autocast, where that is on: for processors it converts the weights of an LSTM, and not what goes in."""
+    device = x.device.type
+    on = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+    return x.to(torch.get_autocast_dtype(device)) if on else x
+
+
 class BuiltLSTM(BuiltModel):
     """Parameters, as checkpoints name them: `wte.weight` (V, D), `blocks.<n>.` with nn.LSTM's own four of a layer, `output` (D, U).
 
@@ -112,9 +119,7 @@ class BuiltLSTM(BuiltModel):
             block.reset_parameters()  # type: ignore[operator]
 
     def forward(self, tokens: Tensor, *, cache: Cache | None = None, segments: Tensor | None = None) -> Tensor:
-        x = self.drop(self.wte(tokens))  # (B, T, D)
-        if torch.is_autocast_enabled(x.device.type):  # on a processor it converts the weights of an LSTM, and not what goes in
-            x = x.to(torch.get_autocast_dtype(x.device.type))
+        x = as_autocast(self.drop(self.wte(tokens)))  # (B, T, D)
         if cache is not None:
             assert isinstance(cache, DecodingCache)
             return self.output(self.recall(x, cache, cache.advance(tokens).counts))  # type: ignore[no-any-return]

@@ -71,6 +71,8 @@ def forward_flops_per_token(model: Model, attention: Attention, vocabulary: int)
 
 def attention_flops_per_token(model: Model, attention: Attention) -> float:
     """Operations of the scores and of the weighted sum of values of all layers, forward, per token: 4 D K per layer."""
+    if not model.attends:
+        return 0.0
     layers = range(model.layers)
     keys = sum(attention.keys_per_query(context=model.context, layer=i, layers=model.layers) for i in layers)
     return 4.0 * model.width * keys

@@ -65,8 +65,7 @@ def memory_per_device(
       norms (m).
     - activations, logits: see `activation_bytes` and `logit_bytes`.
 
-    The allocator's own rounding and the kernels' workspaces come on top: some percent, and about 1 GB for a CUDA context. A model
-    of another kind than `gpt` is taken to hold the activations of a GPT of its layers and width: an estimate.
+    The allocator's own rounding and the kernels' workspaces come on top: some percent, and about 1 GB for a CUDA context.
     """
     stored, computed, n = precision.stored, precision.computed, placement.devices
     parts = parameters_by_part(model, attention, vocabulary)
@@ -97,7 +96,8 @@ def memory_per_device(
 def activation_bytes(model: Model, attention: Attention, *, sequences: int, precision: Precision, placement: Placement) -> float:
     """What the forward pass of a micro-batch stores for the backward pass, without recomputation.
 
-    Per token and layer, in values of D:
+    A model may say it itself, by `activation_bytes_per_token`; any other is taken for a GPT of its layers and width, which stores
+    per token and layer, in values of D:
 
     - the inputs of the two norms, 2 at m bytes (the residual stream), and their means and deviations, 16 bytes;
     - the input of the q, k, v projection, 1, and q, k, v themselves, 3; the attention's output, which is the input of the output
@@ -111,6 +111,9 @@ def activation_bytes(model: Model, attention: Attention, *, sequences: int, prec
     """
     m, c, d = precision.stored, precision.computed, model.width
     tokens = sequences * model.context
+    own = model.activation_bytes_per_token(computed=c, on_processor=placement.on_processor)
+    if own is not None:
+        return tokens * own
     n = placement.devices if placement.strategy == "tp" else 1
     per_layer = 2 * m * d + 16 + c * d * (6 + 8 / n) + 4 * model.heads
     ends = m * d + 8 + c * d

@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import gptkit
 from gptkit.attention import Alternating, Attention, Banded, Dense
 from gptkit.command import Plan
-from gptkit.model import GPT
+from gptkit.model import GPT, LSTM
 from gptkit.scaling.compute import (
     attention_flops_per_token,
     flops_per_token,
@@ -124,6 +124,19 @@ def test_other_models_are_counted_without_storage() -> None:
     assert count_forward_flops(model, Alternating(window=4), 97) == forward_flops_per_token(model, Alternating(window=4), 97)
     untied = GPT(layers=2, width=32, heads=4, context=16, tied=False)
     assert count_forward_flops(untied, Dense(), 97) == forward_flops_per_token(untied, Dense(), 97)
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def test_an_lstm_is_counted_by_its_weights(layers: int) -> None:
+    model = LSTM(layers=layers, width=24, units=40, context=16)
+    matrices = 4 * 40 * (24 + 40 + (layers - 1) * 80) + 40 * 24
+    assert parameters_by_part(model, Banded(window=4), 97) == {"embeddings": 97 * 24, "other": matrices + 8 * 40 * layers + 24}
+    assert forward_flops_per_token(model, Banded(window=4), 97) == 2 * (matrices + 24 * 97)
+    assert attention_flops_per_token(model, Banded(window=4)) == 0
+    with torch.device("meta"), FlopCounterMode(display=False) as counter:
+        built = model.build(attention=Dense(), vocabulary=97)
+        built.logits(built(torch.zeros(3, 16, dtype=torch.int64)))
+    assert counter.get_total_flops() == 3 * 16 * forward_flops_per_token(model, Dense(), 97)
 
 
 class Strange(Banded):

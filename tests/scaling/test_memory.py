@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gptkit.attention import Alternating, Attention, Banded, Dense
-from gptkit.model import GPT
+from gptkit.model import GPT, LSTM, Model
 from gptkit.objective.cross_entropy import cross_entropy_sum
 from gptkit.optimizer import AdamW, Muon
 from gptkit.scaling.compute import parameters
@@ -16,7 +16,7 @@ VOCABULARY = 500
 ON_PROCESSOR = Placement(on_processor=True)
 
 
-def stored_bytes(model: GPT, attention: Attention, sequences: int, *, mixed: bool) -> int:
+def stored_bytes(model: Model, attention: Attention, sequences: int, *, mixed: bool) -> int:
     """Bytes of every distinct tensor, parameters apart, that autograd keeps between forward and backward pass."""
     built = model.build(attention=attention, vocabulary=VOCABULARY)
     own = {parameter.untyped_storage().data_ptr() for parameter in built.parameters()}
@@ -48,6 +48,20 @@ def test_activations_are_what_autograd_keeps(attention: Attention, mixed: bool, 
     matrices = 12 * model.layers * model.width**2 + VOCABULARY * model.width
     low_copies = 2 * matrices if mixed else 0
     assert activations + logits + low_copies == pytest.approx(stored_bytes(model, attention, 4, mixed=mixed), rel=bound)
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+@pytest.mark.parametrize("mixed", [False, True], ids=["32-true", "bf16-mixed"])
+@pytest.mark.parametrize("dropout", [0.0, 0.1])
+def test_an_lstm_says_itself_what_autograd_keeps(layers: int, mixed: bool, dropout: float) -> None:
+    model = LSTM(layers=layers, width=64, units=256, context=128, dropout=dropout)
+    precision = Precision.of("bf16-mixed" if mixed else "32-true")
+    activations = activation_bytes(model, Dense(), sequences=8, precision=precision, placement=ON_PROCESSOR)
+    logits = logit_bytes(model, VOCABULARY, sequences=8, precision=precision) / 2
+    recurrences = 4 * 256 * (64 + 256 + (layers - 1) * 512)
+    low_copies = 2 * (recurrences + 256 * 64 + VOCABULARY * 64) if mixed else 0
+    assert activations + logits + low_copies == pytest.approx(stored_bytes(model, Dense(), 8, mixed=mixed), rel=0.05)
+    assert activation_bytes(model, Dense(), sequences=8, precision=precision, placement=Placement()) <= activations
 
 
 @pytest.mark.parametrize("optimizer", [AdamW(), Muon()], ids=lambda part: part.name)
