@@ -13,8 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from gptkit.errors import ConfigError, GptkitError
 
-# of the last job in this process: whether it began, its result, or its error
-_LAST: dict[str, Any] = {"result": None, "error": None, "begun": False}
+# of the last job in this process: the key and folder that Hydra makes for it, whether it began, its result, or its error
+_LAST: dict[str, Any] = {"output": None, "result": None, "error": None, "begun": False}
 
 AT_END = contextlib.ExitStack()
 """What is to be done when the command line ends, also with an error; a sweep's comparison is."""
@@ -36,17 +36,31 @@ def run_words(argv: list[str]) -> int:
     register()
     words = read_words(argv)
     sys.argv = [sys.argv[0], *words.argv()]  # Lightning and launchers start workers with these
-    _LAST.update(result=None, error=None, begun=False)
+    _LAST.update(output=None, result=None, error=None, begun=False)
     with AT_END, explained(words.verb, words.overrides), _full_error("1"):
         try:
             hydra.main(config_path="pkg://gptkit.conf", config_name=words.verb, version_base="1.3")(execute)()
         except OSError as error:
-            if _LAST["begun"] or error.filename is None:  # Hydra calls a missing configuration an OSError
+            if (key := _output_of(error)) is None:
                 raise
-            raise ConfigError(f"hydra.run.dir: cannot make {error.filename} ({error.strerror}); give another folder") from error
+            raise ConfigError(f"{key}: cannot make {error.filename} ({error.strerror}); give another folder") from error
     if _LAST["error"] is not None:
         raise _LAST["error"]
     return exit_status_of(_LAST["result"])
+
+
+def note_output(key: str, folder: Path) -> None:
+    """Take note of the folder that Hydra is about to make, and of the key that names it: it may not be possible."""
+    _LAST["output"] = key, folder.absolute()
+
+
+def _output_of(error: OSError) -> str | None:
+    """The key of the folder that could not be made; None where the error has another reason."""
+    if _LAST["begun"] or _LAST["output"] is None or not isinstance(error.filename, str):
+        return None
+    key, folder = _LAST["output"]
+    place = Path(error.filename).absolute()
+    return key if place in (folder, *folder.parents) or folder in place.parents else None
 
 
 def execute(config: DictConfig) -> Any:
@@ -65,7 +79,7 @@ def execute(config: DictConfig) -> Any:
     try:
         with explained(verb, overrides):
             job = run_from_config(verb, config, folder, overrides)
-        with _full_error(_USERS):  # what the verb starts sees the user's setting, not ours
+        with users_full_error():
             _LAST["result"] = run(job)
     except Exception as error:
         if isinstance(error, GptkitError):
@@ -80,6 +94,11 @@ def execute(config: DictConfig) -> Any:
 
 _FULL = "HYDRA_FULL_ERROR"
 _USERS = os.environ.get(_FULL)
+
+
+def users_full_error() -> contextlib.AbstractContextManager[None]:
+    """What is started inside the block sees the user's HYDRA_FULL_ERROR, not ours."""
+    return _full_error(_USERS)
 
 
 @contextlib.contextmanager

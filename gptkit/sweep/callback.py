@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +11,22 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from gptkit.config.hydra_run import AT_END
-from gptkit.sweep.jobs import Job
-from gptkit.sweep.report import compare
+from gptkit.config.hydra_run import AT_END, note_output
+from gptkit.sweep.jobs import Job, notes_in
 
 
 class Comparison(Callback):
     """Writes `job.json` for jobs that a launcher runs inside Python; the process launcher writes that of its own."""
 
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Note where the run writes."""
+        note_output("hydra.run.dir", Path(str(config.hydra.run.dir)))
+
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Have the table printed and `sweep.html` written when the sweep ends, also with an error."""
-        AT_END.callback(compare, Path(str(config.hydra.sweep.dir)))
+        sweep = Path(str(config.hydra.sweep.dir))
+        note_output("hydra.sweep.dir", sweep)
+        AT_END.callback(_compare, sweep, notes_in(sweep))
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Note that a job runs."""
@@ -36,6 +42,12 @@ class Comparison(Callback):
             job.end(0)
         else:
             job.fail(next(iter(str(given).splitlines()), "") or type(given).__name__)
+
+
+def _compare(sweep: Path, earlier: Mapping[Path, int]) -> None:
+    from gptkit.sweep.report import compare  # at the end: what draws is slow to import
+
+    compare(sweep, earlier)
 
 
 def _job(config: DictConfig) -> Job:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ LOSS = "val_loss"
 """What runs are compared by, by its name in summary.json."""
 
 FILE = "job.json"
+_LOCK = "job.lock"
 
 
 @dataclass
@@ -45,6 +47,7 @@ class Job:
         if earlier is None or earlier.overrides != self.overrides or earlier.status != "finished":
             return False
         self.status, self.summary = "finished", earlier.summary
+        self._write()  # the note is now this sweep's
         return True
 
     def begin(self, status: str = "running") -> None:
@@ -84,13 +87,20 @@ def read_job(folder: Path) -> Job | None:
     body = _read(folder / FILE)
     if not {"number", "overrides", "status", "error"} <= body.keys():
         return None
-    summary = _read(folder / "summary.json")
-    return Job(body["number"], tuple(body["overrides"]), folder, body["status"], body["error"], summary)
+    status = body["status"]
+    if status in ("waiting", "running"):  # by a note that is as old as its sweep, which may have been killed
+        status = "running" if is_held(folder) else "stopped" if status == "running" else status
+    return Job(body["number"], tuple(body["overrides"]), folder, status, body["error"], _read(folder / "summary.json"))
 
 
-def jobs_in(sweep: Path) -> list[Job]:
-    """The jobs of a sweep's folder, in their order."""
-    found = [read_job(path.parent) for path in sweep.rglob(FILE)]
+def notes_in(sweep: Path) -> dict[Path, int]:
+    """The notes that the jobs of a sweep's folder have left, and when each was written."""
+    return {path: path.stat().st_mtime_ns for path in sweep.rglob(FILE)}
+
+
+def jobs_in(sweep: Path, earlier: Mapping[Path, int] | None = None) -> list[Job]:
+    """The jobs of a sweep's folder in their order, without those whose notes are as `earlier`: of another command, that is."""
+    found = [read_job(path.parent) for path, written in notes_in(sweep).items() if (earlier or {}).get(path) != written]
     return sorted((job for job in found if job is not None), key=lambda job: job.number)
 
 
@@ -99,13 +109,23 @@ def lock(folder: Path) -> int | None:
 
     A job inherits it, so that a sweep whose launcher was killed is recognised for as long as one of its jobs runs.
     """
-    descriptor = os.open(folder / "job.lock", os.O_CREAT | os.O_RDWR)
+    descriptor = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
         return None
     return descriptor
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a job's process has the folder."""
+    if not (folder / _LOCK).exists():
+        return False
+    descriptor = lock(folder)
+    if descriptor is not None:
+        os.close(descriptor)
+    return descriptor is None
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from gptkit.config.argv import read_words
+from gptkit.config.hydra_run import users_full_error
 from gptkit.errors import ConfigError, GptkitError
 from gptkit.sweep.jobs import Job, lock
 from gptkit.sweep.process import command, environment, shares, start
@@ -49,7 +50,7 @@ def launch(
     flags = [flag for flag in words.flags if flag not in ("-m", "--multirun")]
     jobs = [_job(config, loader, list(overrides), first + number) for number, overrides in enumerate(job_overrides)]
     try:
-        with _sigterm_as_interrupt():
+        with _sigterm_as_interrupt(), users_full_error():
             _run_all(jobs, words.verb, flags, n_jobs)
     except KeyboardInterrupt:
         done = sum(job.status == "finished" for job in jobs)

@@ -25,8 +25,7 @@ def command(verb: str, flags: Sequence[str], job: Job) -> list[str]:
 
 def environment(given: Mapping[str, str], share: Mapping[str, str]) -> dict[str, str]:
     """A job's environment variables: a run of its own, no member of a group of processes that the sweep may itself be in."""
-    # set while Hydra runs the sweep: a job's last line would be a traceback's
-    strangers = {*_OF_ANOTHER_RUN, *_OF_A_SLURM_TASK, "HYDRA_FULL_ERROR"}
+    strangers = {*_OF_ANOTHER_RUN, *_OF_A_SLURM_TASK}
     return {key: value for key, value in given.items() if key not in strangers and not key.startswith("TORCHELASTIC_")} | dict(
         share
     )

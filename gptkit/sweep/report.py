@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from urllib.parse import quote
@@ -24,9 +24,9 @@ _HEADINGS = {
 }
 
 
-def compare(sweep: Path) -> None:
-    """Print the table and write the page of a sweep's folder; nothing where no job has begun."""
-    jobs = jobs_in(sweep)
+def compare(sweep: Path, earlier: Mapping[Path, int]) -> None:
+    """Print the table and write the page of a sweep's jobs; nothing where none has begun. `earlier`: see `jobs_in`."""
+    jobs = jobs_in(sweep, earlier)
     if not jobs:
         return
     print_table(jobs)
@@ -105,8 +105,7 @@ def _link(sweep: Path, job: Job) -> str:
 
 
 def _status(job: Job) -> str:
-    status = "stopped" if job.status == "running" else job.status  # whoever would have noted its end was killed
-    return f"{status}: {job.error}" if job.error else status
+    return f"{job.status}: {job.error}" if job.error else job.status
 
 
 def _cells(job: Job) -> list[str]:

@@ -7,6 +7,8 @@ import shlex
 from pathlib import Path
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import IntervalSweep, Override
 
 from gptkit.config.argv import read_words
 from gptkit.config.compose import compose
@@ -44,13 +46,18 @@ def test_every_command_of_the_documentation_composes(page: str, command: str) ->
         return
     taken = read_words([word for word in words if not word.startswith("init_from=")])  # weights that are not on this machine
     if taken.multirun:
-        first = [
-            word if "=" not in word else f"{word.partition('=')[0]}={word.partition('=')[2].partition(',')[0]}"
-            for word in taken.overrides
-        ]
-        compose(taken.verb, first)
+        own = [word for word in taken.overrides if not word.startswith("hydra")]  # launchers and sweepers may not be installed
+        compose(taken.verb, [first_value(word) for word in OverridesParser.create().parse_overrides(own)])
     else:
         compose(taken.verb, taken.overrides)
+
+
+def first_value(word: Override) -> str:
+    """The word with one of the values that it sweeps over."""
+    if not word.is_sweep_override():
+        return str(word.input_line)
+    swept = word.value()
+    return f"{word.get_key_element()}={swept.start if isinstance(swept, IntervalSweep) else next(word.sweep_string_iterator())}"
 
 
 def test_every_verb_is_in_the_index() -> None:

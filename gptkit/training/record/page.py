@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gptkit.training.record.verdicts import Verdict
+if TYPE_CHECKING:
+    from gptkit.training.record.verdicts import Verdict
 
 STYLE = """
 :root { color-scheme: light dark; --page: #f6f7f9; --card: #fff; --ink: #1c2530; --muted: #66717f; --grid: #dfe4ea;
