@@ -1,0 +1,126 @@
+"""What pre-training, the auxiliary loss and the Transformer are worth on the embedded film reviews: GPT-1's Table 5, small.
+
+    python benchmarks/sentiment.py runs/sentiment
+    python benchmarks/sentiment.py runs/sentiment --seeds 0 --variants full scratch --pretrain-tokens 100000 --epochs 0.1
+
+A small GPT is pre-trained once on the embedded prose and the reviews' text without labels. Then, for every seed: fine-tuned with the
+auxiliary loss (full) and without (no_aux), from random weights (scratch), with half of its blocks transferred (half), and an LSTM
+pre-trained and fine-tuned the same way (lstm). Accuracy is that of the last step, on reviews of Rotten Tomatoes that neither
+pre-training nor fine-tuning saw, beside TF-IDF with logistic regression (scikit-learn's defaults) on the same labels. Runs that are
+there are not repeated. Prints JSON, with the seconds that each run took.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import gptkit
+from gptkit.data import MovieReviews
+from gptkit.objective.examples import Items
+from gptkit.objective.judgement import interval
+from gptkit.training.checkpoints.checkpoint import latest_checkpoint, read_checkpoint
+from gptkit.training.checkpoints.load import fit_weights
+
+SIZE = ["model.layers=4", "model.heads=6", "model.width=192", "model.context=128", "model.dropout=0.1"]
+LSTM = ["model=lstm", "model.layers=1", "model.width=192", "model.units=768", "model.context=128", "model.dropout=0.1"]
+PRETRAIN = ["data=prose", "tokenizer=bpe", "tokenizer.size=8192", "optimizer=muon", "batch.size=16", "samples.prompts=[]"]
+FINETUNE = ["objective=aux_lm", "data=movie_reviews", "batch.size=32", "val.sequences=0", "val.every=0", "samples.prompts=[]"]
+RATE = ["optimizer.lr=3e-4", "optimizer.schedule.shape=linear", "optimizer.schedule.warmup=0.1", "optimizer.schedule.floor=0"]
+VARIANTS = ("full", "no_aux", "half", "scratch", "lstm")
+
+
+def train(folder: Path, words: list[str]) -> float:
+    """Train, or continue, or find finished; gives the seconds that the run took in all."""
+    return float(gptkit.run(gptkit.compose("train", [*words, f"hydra.run.dir={folder}"]))["wall_seconds"])
+
+
+def words_of(variant: str, seed: int, runs: Path, epochs: float, rate: float) -> list[str]:
+    """What one fine-tuning run is told."""
+    start = runs / ("pretrain_lstm" if variant == "lstm" else "pretrain")
+    words = [*FINETUNE, *RATE[1:], f"optimizer.lr={rate}", f"seed={seed}", f"epochs={epochs}"]
+    if variant == "scratch":
+        return [*words, *SIZE, "tokenizer=bpe", "tokenizer.size=8192"]
+    words += [f"init_from={start}", "model.dropout=0.1"]
+    return words + {"no_aux": ["objective.lm_weight=0"], "half": ["objective.transfer_layers=2"]}.get(variant, [])
+
+
+@torch.no_grad()
+def accuracy(folder: Path) -> tuple[float, float, float]:
+    """Of the last checkpoint on the test reviews, in percent, with its 95% interval over them."""
+    path = latest_checkpoint(folder)
+    assert path is not None
+    checkpoint = read_checkpoint(path)
+    settings, tokenizer = checkpoint.settings, checkpoint.tokenizer
+    objective: Any = settings.objective.build(tokenizer=tokenizer, context=settings.model.context, width=settings.model.width)
+    objective.load_state_dict(checkpoint.objective_state)
+    model = settings.model.build(attention=settings.attention, vocabulary=tokenizer.size + settings.objective.added_tokens)
+    fit_weights(model, checkpoint.model_state, str(path))
+    model.eval(), objective.eval()
+    items = Items(objective.items(list(MovieReviews().build().records("test")), "test"))
+    order = items.lengths().argsort().tolist()
+    outputs, labels = [], []
+    for start in range(0, len(order), 64):
+        batch = items.batch(order[start : start + 64])
+        outputs.append(objective.outputs(objective.hidden(model, batch), batch["lengths"]).argmax(-1))
+        labels.append(batch["labels"].long())
+    from torchmetrics.classification import BinaryAccuracy
+
+    predicted, wanted = torch.cat(outputs), torch.cat(labels)
+    low, high = interval(BinaryAccuracy(), predicted, wanted)
+    return 100 * float((predicted == wanted).float().mean()), 100 * low, 100 * high
+
+
+def bag_of_words() -> float:
+    """Accuracy of TF-IDF with logistic regression on the same labels, in percent."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    data = MovieReviews().build()
+    train, test = list(data.records("train")), list(data.records("test"))
+    model = make_pipeline(TfidfVectorizer(), LogisticRegression(max_iter=1000))
+    model.fit([example.text for example in train], [example.label for example in train])
+    return 100 * float(model.score([example.text for example in test], [example.label for example in test]))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", type=Path)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=VARIANTS)
+    parser.add_argument("--pretrain-tokens", type=int, default=4_000_000)
+    parser.add_argument("--epochs", type=float, default=3.0)
+    parser.add_argument("--rate", type=float, default=3e-4)
+    arguments = parser.parse_args()
+    begin = time.perf_counter()
+    found: dict[str, Any] = {"bag_of_words": round(bag_of_words(), 2)}
+    tokens = [f"tokens={arguments.pretrain_tokens}"]
+    found["pretrain_seconds"] = round(train(arguments.runs / "pretrain", [*PRETRAIN, *SIZE, *tokens]))
+    if "lstm" in arguments.variants:
+        found["pretrain_lstm_seconds"] = round(train(arguments.runs / "pretrain_lstm", [*PRETRAIN, *LSTM, *tokens]))
+    for variant in arguments.variants:
+        seconds, scores = [], []
+        for seed in arguments.seeds:
+            folder = arguments.runs / f"{variant}-{seed}"
+            seconds.append(train(folder, words_of(variant, seed, arguments.runs, arguments.epochs, arguments.rate)))
+            scores.append(accuracy(folder))
+            print(variant, seed, scores[-1], flush=True)
+        found[variant] = {
+            "accuracy": [round(score, 2) for score, _, _ in scores],
+            "median": round(statistics.median(score for score, _, _ in scores), 2),
+            "intervals": [[round(low, 2), round(high, 2)] for _, low, high in scores],
+            "seconds": [round(second) for second in seconds],
+        }
+    found["seconds"] = round(time.perf_counter() - begin)
+    print(json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    main()
