@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import string
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,15 +33,21 @@ class Columns:
     options: tuple[str, ...] = ()
     first_option: int = 0
     """The number of the first option, where a label is the number of one."""
+    keys: str = "data."
+    """What stands before text, pair, options and label in the configuration keys that name the columns."""
 
     def names(self) -> dict[str, str]:
         """Every column in a fixed order, with the configuration key that names it."""
-        found = {self.text: "data.text"}
-        options = [(column, "data.options") for column in self.options]
-        for column, key in [(self.pair, "data.pair"), (self.label, "data.label"), *options]:
+        found = {self.text: f"{self.keys}text"}
+        options = [(column, f"{self.keys}options") for column in self.options]
+        for column, key in [(self.pair, f"{self.keys}pair"), (self.label, f"{self.keys}label"), *options]:
             if column is not None and found.setdefault(column, key) != key:
                 raise ConfigError(f"{found[column]} and {key} are both {column}; they must be different columns")
         return found
+
+
+class UnusableLabel(DataError):
+    """The label of a row is missing, or is none of its options."""
 
 
 def read_examples(files: Iterable[Path], columns: Columns, *, errors: str = "strict") -> Iterator[Example]:
@@ -61,7 +67,7 @@ def read_examples(files: Iterable[Path], columns: Columns, *, errors: str = "str
             row = dict(zip(names, cells, strict=True))
             text = _text(where, columns.text, row[columns.text])
             pair = None if columns.pair is None else _text(where, columns.pair, row[columns.pair])
-            options = _options(where, columns.options, row)
+            options = _options(where, columns, row)
             if choices is not None and len(options) != choices:
                 raise DataError(f"{where}: the row has {len(options)} options, those before it {choices}; all must have as many")
             choices = len(options)
@@ -79,20 +85,21 @@ def _text(where: str, column: str, cell: Any) -> str:
     raise DataError(f"{where}: column {column} holds no text but {type(cell).__name__}")
 
 
-def _options(where: str, columns: Sequence[str], row: dict[str, Any]) -> tuple[str, ...]:
-    if not columns:
+def _options(where: str, columns: Columns, row: dict[str, Any]) -> tuple[str, ...]:
+    names = columns.options
+    if not names:
         return ()
-    if len(columns) > 1:
-        return tuple(_text(where, column, row[column]) for column in columns)
-    cell = row[columns[0]]
+    if len(names) > 1:
+        return tuple(_text(where, name, row[name]) for name in names)
+    cell = row[names[0]]
     if not isinstance(cell, list):
         raise DataError(
-            f"{where}: column {columns[0]} holds no list of options but {type(cell).__name__}; "
-            "give lists (.jsonl, .parquet), or one column for each option: data.options=[first,second]"
+            f"{where}: column {names[0]} holds no list of options but {type(cell).__name__}; "
+            f"give lists (.jsonl, .parquet), or one column for each option: {columns.keys}options=[first,second]"
         )
     if len(cell) < 2:
-        raise DataError(f"{where}: column {columns[0]} holds {len(cell)} options; there must be two or more")
-    return tuple(_text(where, columns[0], each) for each in cell)
+        raise DataError(f"{where}: column {names[0]} holds {len(cell)} options; there must be two or more")
+    return tuple(_text(where, names[0], each) for each in cell)
 
 
 def _label(where: str, column: str, cell: Any) -> str | int | float:
@@ -103,8 +110,8 @@ def _label(where: str, column: str, cell: Any) -> str | int | float:
     if isinstance(cell, int | float) and math.isfinite(cell):
         return cell
     if cell is None or isinstance(cell, str | float):
-        raise DataError(f"{where}: column {column} holds no label; drop such rows, or fill them")
-    raise DataError(f"{where}: column {column} holds no label but {type(cell).__name__}; a label is a text or a number")
+        raise UnusableLabel(f"{where}: column {column} holds no label; drop such rows, or fill them")
+    raise UnusableLabel(f"{where}: column {column} holds no label but {type(cell).__name__}; a label is a text or a number")
 
 
 def _chosen(where: str, columns: Columns, label: str | int | float, options: tuple[str, ...]) -> int:
@@ -123,7 +130,7 @@ def _chosen(where: str, columns: Columns, label: str | int | float, options: tup
         place = -1
     if place not in range(len(options)):
         first, last = columns.first_option, columns.first_option + len(options) - 1
-        raise DataError(
+        raise UnusableLabel(
             f"{where}: the label {label} is none of the {len(options)} options; "
             f"it must be the text of one or its number, {first} to {last} (data.first_option={first})"
         )

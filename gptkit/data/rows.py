@@ -17,6 +17,9 @@ Row = tuple[str, list[Any]]
 
 TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
 
+CSV: dict[str, Any] = {"delimiter": ",", "strict": True}
+TSV: dict[str, Any] = {"delimiter": "\t", "quoting": csv.QUOTE_NONE}
+
 
 def read_rows(path: Path, columns: Mapping[str, str], *, errors: str = "strict") -> Iterator[Row]:
     """The cells of the named columns, row by row.
@@ -36,12 +39,32 @@ def read_rows(path: Path, columns: Mapping[str, str], *, errors: str = "strict")
     return READERS[form_of(path, TABLES) or ".csv"](path, columns, errors)
 
 
+def column_names(path: Path, *, errors: str = "strict") -> list[str]:
+    """The columns of a file: of a .jsonl file, the fields of its first object. None where the file is empty.
+
+    Raises:
+        DataError: the file cannot be read, or is not what its name says.
+    """
+    form = form_of(path, TABLES) or ".csv"
+    if form == ".parquet":
+        return _parquet_names(path)
+    if form == ".jsonl":
+        lines = ((number, line) for number, line, _ in decoded_lines(path, errors=errors) if line.strip())
+        return next((list(json_object(f"{path}:{number}", line)) for number, line in lines), [])
+    dialect = CSV if form == ".csv" else TSV
+    rows = csv.reader((line for _, line, _ in decoded_lines(path, errors=errors)), **dialect)
+    try:
+        return next((row for row in rows if row), [])
+    except csv.Error as error:
+        raise DataError(f"{path}:1: no row of a table can be read here ({error}); is a quotation mark left open?") from None
+
+
 def _read_csv(path: Path, columns: Mapping[str, str], errors: str) -> Iterator[Row]:
-    yield from _separated(path, columns, errors, {"delimiter": ",", "strict": True})
+    yield from _separated(path, columns, errors, CSV)
 
 
 def _read_tsv(path: Path, columns: Mapping[str, str], errors: str) -> Iterator[Row]:
-    yield from _separated(path, columns, errors, {"delimiter": "\t", "quoting": csv.QUOTE_NONE})
+    yield from _separated(path, columns, errors, TSV)
 
 
 def _separated(path: Path, columns: Mapping[str, str], errors: str, dialect: dict[str, Any]) -> Iterator[Row]:
@@ -81,11 +104,7 @@ def _read_jsonl(path: Path, columns: Mapping[str, str], errors: str) -> Iterator
 
 
 def _read_parquet(path: Path, columns: Mapping[str, str], errors: str) -> Iterator[Row]:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise DataError(f"{path}: reading .parquet files needs the package pyarrow; pip install gptkit[data]") from None
+    pyarrow = _pyarrow(path)
     row = 0
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
@@ -96,7 +115,28 @@ def _read_parquet(path: Path, columns: Mapping[str, str], errors: str) -> Iterat
                     row += 1
                     yield f"{path}: row {row}", [_strings(value, _decoder(f"{path}: row {row}", errors)) for value in values]
     except (pyarrow.ArrowException, OSError) as error:
-        raise DataError(f"{path} is no parquet file that can be read ({error})".replace("\n", " ")) from None
+        raise _no_parquet(path, error) from None
+
+
+def _parquet_names(path: Path) -> list[str]:
+    pyarrow = _pyarrow(path)
+    try:
+        return list(pyarrow.parquet.read_schema(path).names)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise _no_parquet(path, error) from None
+
+
+def _pyarrow(path: Path) -> Any:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise DataError(f"{path}: reading .parquet files needs the package pyarrow; pip install gptkit[data]") from None
+    return pyarrow
+
+
+def _no_parquet(path: Path, error: Exception) -> DataError:
+    return DataError(f"{path} is no parquet file that can be read ({error})".replace("\n", " "))
 
 
 def _values(column: Any) -> list[Any]:

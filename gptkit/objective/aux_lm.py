@@ -18,7 +18,7 @@ from gptkit.errors import DataError
 from gptkit.objective import AuxLM
 from gptkit.objective.built import Batch, BuiltObjective, Dataset, Terms
 from gptkit.objective.cross_entropy import cross_entropy_sum
-from gptkit.objective.examples import Item, Items, laid_out, task_of
+from gptkit.objective.examples import Item, Items, laid_out, task_of, warn_of_cut
 from gptkit.objective.layouts import Marks
 from gptkit.records import Example
 
@@ -87,10 +87,15 @@ class BuiltAuxLM(BuiltObjective):
             held_out = [example for begin, end in ranges for example in examples[begin:end]]
             examples = [example for begin, end in kept for example in examples[begin:end]]
         self.learn(task, labels_of(examples) if task in NAMED else [])
-        datasets: dict[str, Dataset] = {"train": Items(self.items(self.chosen(examples), "training"))}
+        datasets: dict[str, Dataset] = {"train": self._dataset(self.chosen(examples), "training")}
         if held_out:
-            datasets["validation"] = Items(self.items(held_out, "validation"))
+            datasets["validation"] = self._dataset(held_out, "validation")
         return datasets
+
+    def _dataset(self, examples: list[Example], what: str) -> Dataset:
+        items = self.items(examples, what)
+        warn_of_cut(sum(item.cut for item in items), len(items), what, task=self.task, context=self.context)
+        return Items(items)
 
     def examples_of(self, data: BuiltData, split: str) -> Iterator[Example]:
         """The examples of a split.

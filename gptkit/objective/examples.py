@@ -31,6 +31,8 @@ class Item:
     sequences: tuple[NDArray[np.int32], ...]
     label: float
     """Number of the label or of the right option, or the score."""
+    cut: bool = False
+    """A text of it is longer than the context has room for."""
 
 
 class Items(Dataset):
@@ -86,7 +88,7 @@ def laid_out(
     number_of: Callable[[Example, int], float],
     what: str,
 ) -> list[Item]:
-    """Tokenise and lay out examples; those that are longer than the context are cut as GPT-1 cuts them, and counted in a warning.
+    """Tokenise and lay out examples; those that are longer than the context are cut as GPT-1 cuts them, and marked.
 
     Args:
         examples: of one split.
@@ -101,32 +103,40 @@ def laid_out(
         DataError: there is none, one lacks what the task reads, or the context has no room for two texts.
     """
     found: list[Item] = []
-    cut = 0
     source = iter(examples)
-    parts = 1 if task == "classification" else 2
-    room = room_of_text(context) if parts == 1 else room_of_pair(context)
+    room = room_of(task, context)
     if room < 1:
-        raise DataError(f"model.context={context} has no room for {parts} texts and the tokens that frame them; give more")
+        parts = "one text" if task == "classification" else "two texts"
+        raise DataError(f"model.context={context} has no room for {parts} and the tokens that frame them; give more")
     while chunk := list(itertools.islice(source, AT_ONCE)):
         texts = [text for place, example in enumerate(chunk) for text in _texts(example, task, what, len(found) + place)]
         encoded = iter(tokenizer.encode_batch(texts))
         for example in chunk:
             whole = [next(encoded) for _ in _texts(example, task, what, 0)]
-            cut += any(len(ids) > room for ids in whole)
+            cut = any(len(ids) > room for ids in whole)
             ids = [part[:room].tolist() for part in whole]
-            found.append(Item(_sequences(ids, task, marks), number_of(example, len(found))))
+            found.append(Item(_sequences(ids, task, marks), number_of(example, len(found)), cut))
     if not found:
         raise DataError(f"the {what} split has no examples")
+    return found
+
+
+def room_of(task: str, context: int) -> int:
+    """The most tokens of each text of an example."""
+    return room_of_text(context) if task == "classification" else room_of_pair(context)
+
+
+def warn_of_cut(cut: int, total: int, what: str, *, task: str, context: int) -> None:
+    """Say how many of the examples of a split were cut, where any was."""
     if cut:
         _log.warning(
             "%d of %d %s examples are longer than model.context=%d has room for (%d tokens a text) and were cut there",
             cut,
-            len(found),
+            total,
             what,
             context,
-            room,
+            room_of(task, context),
         )
-    return found
 
 
 def _texts(example: Example, task: str, what: str, place: int) -> list[str]:
