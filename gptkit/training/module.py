@@ -8,7 +8,6 @@ micro-batch): a resumed run draws what an uninterrupted one would have drawn.
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ import torch
 from torch import Tensor
 
 from gptkit.command import Training
-from gptkit.errors import ConfigError, GptkitError
+from gptkit.errors import ConfigError
 from gptkit.model.built import BuiltModel
 from gptkit.objective.built import Batch, BuiltObjective, Dataset
 from gptkit.optimizer.schedule import multiplier
@@ -27,13 +26,11 @@ from gptkit.training.checkpoints.checkpoint import write_checkpoint
 from gptkit.training.evaluation import Evaluation, evaluate
 from gptkit.training.feed import Feed
 from gptkit.training.state import TrainState
-from gptkit.training.step import combine, global_norm, micro_batches, mix, scale_to_norm, seed_device
+from gptkit.training.step import combine, micro_batches, mix, seed_device
 from gptkit.training.stop import StopRequest
 from gptkit.training.strategies import Layout, gradients_held_back, layout_of, parallelize, summed
+from gptkit.training.update import Update
 from gptkit.training.whole import gathered, load_optimizer_state, optimizer_state
-
-CHECK_EVERY = 16
-"""Steps between looks at the gradient's norm on accelerators, where looking waits for the device."""
 
 
 class TrainModule(lightning.LightningModule):
@@ -97,8 +94,7 @@ class TrainModule(lightning.LightningModule):
         self.paused: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
         """What time that is not training is spent in; the run's speed meter puts itself here."""
         self.stopping = 0
-        self._trained: list[torch.nn.Parameter] = []
-        self._unseen_norms: list[Tensor] = []
+        self.update: Update
 
     # -- set-up, called by Lightning ----------------------------------------------------------------------------------------------
 
@@ -114,7 +110,7 @@ class TrainModule(lightning.LightningModule):
         optimizer = self.settings.optimizer.build(parameters=self.trained_parameters())
         if self.restored is not None:
             load_optimizer_state(optimizer, self.trained_parameters(), self.restored["optimizer"])
-        self._trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        self.update = Update(optimizer, clip=self.settings.optimizer.clip)
         return optimizer
 
     def trained_parameters(self) -> list[tuple[str, torch.nn.Parameter]]:
@@ -146,7 +142,7 @@ class TrainModule(lightning.LightningModule):
         return batch if device.type == "cpu" else {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
 
     def on_train_start(self) -> None:
-        scaler = self._scaler()
+        scaler = self.update.scaler = getattr(self.trainer.precision_plugin, "scaler", None)
         if scaler is not None and self.restored is not None and self.restored["scaler"]:
             scaler.load_state_dict(self.restored["scaler"])
         resumed, self.restored = self.restored is not None, None
@@ -200,7 +196,9 @@ class TrainModule(lightning.LightningModule):
         self.state.loss = total
         items = len(minibatch["tokens"])
         self.state.metrics = {name: metric / items for name, metric in metrics.items()}
-        self._move()
+        optimizer = self.optimizers()
+        assert not isinstance(optimizer, list)
+        self.state.grad_norm = self.update.apply(optimizer, step=self.state.step + 1, lr=self.state.lr, saved_step=self.saved_step)
 
     def _accumulate(
         self, piece: Batch, counts: dict[str, int], metrics: dict[str, Tensor], total: Tensor | None, number: int, place: int
@@ -218,58 +216,6 @@ class TrainModule(lightning.LightningModule):
         loss = loss.detach()
         return loss if total is None else total + loss
 
-    def _move(self) -> None:
-        """Clip the gradient, refuse one that is not finite, update, and drop it."""
-        optimizer, scaler = self.optimizers(), self._scaler()
-        assert not isinstance(optimizer, list)
-        if scaler is not None:
-            scaler.unscale_(self.trainer.optimizers[0])
-        gradients = [parameter.grad for parameter in self._trained if parameter.grad is not None]
-        norm = self.state.grad_norm = global_norm(gradients)
-        clip = self.settings.optimizer.clip
-        if self.device.type == "cpu":
-            length = norm.item()
-            if not math.isfinite(length):
-                raise self._not_finite(self.state.step)
-            if 0.0 < clip < length:
-                scale_to_norm(gradients, norm, clip)
-        else:
-            if clip > 0.0:
-                scale_to_norm(gradients, norm, clip)
-            if scaler is None:  # a scaler skips such steps by itself, to find its scale
-                self._unseen_norms.append(norm)
-                if len(self._unseen_norms) >= CHECK_EVERY:
-                    self.check_finite(self.state.step + 1)
-        if scaler is None:
-            optimizer.step()
-        else:
-            scaler.step(self.trainer.optimizers[0])
-            scaler.update()
-        optimizer.zero_grad()
-
-    def _scaler(self) -> torch.amp.GradScaler | None:
-        return getattr(self.trainer.precision_plugin, "scaler", None)
-
-    def check_finite(self, step: int) -> None:
-        """Look at the gradient norms that nobody has looked at yet, the last of which belongs to `step` (from 1).
-
-        Raises:
-            GptkitError: one is not finite.
-        """
-        if not self._unseen_norms:
-            return
-        finite = torch.stack(self._unseen_norms).isfinite().tolist()
-        self._unseen_norms = []
-        if not all(finite):
-            raise self._not_finite(step - len(finite) + finite.index(False))
-
-    def _not_finite(self, done: int) -> GptkitError:
-        at = f"its last checkpoint is step {self.saved_step}" if self.saved_step >= 0 else "it has no checkpoint yet"
-        return GptkitError(
-            f"the gradient of step {done + 1} is not finite (learning rate {self.state.lr:.3g}); nothing was saved since, {at}: "
-            "lower optimizer.lr, lengthen optimizer.schedule.warmup, or set trainer.precision=32-true"
-        )
-
     # -- between steps ------------------------------------------------------------------------------------------------------------
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
@@ -280,7 +226,7 @@ class TrainModule(lightning.LightningModule):
         stopping = bool(self.stopping) or self.trainer.should_stop
         save = last or stopping or _due(state.step, settings.save.every)
         if validate or save:
-            self.check_finite(state.step)
+            self.update.look(step=state.step, lr=state.lr, saved_step=self.saved_step)
         if validate and not stopping:
             stopped_before = self.trainer.should_stop
             self.evaluate()
@@ -307,7 +253,7 @@ class TrainModule(lightning.LightningModule):
     def save(self) -> Path | None:
         """Write a checkpoint of this moment; gives its folder on the first device, None on the others."""
         state, optimizer = self.state, self.trainer.optimizers[0]
-        scaler = self._scaler()
+        scaler = self.update.scaler
         model_state, objective_state = gathered(self.model.state_dict()), gathered(self.objective.state_dict())
         kept = {
             "step": state.step,
