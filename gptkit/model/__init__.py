@@ -57,13 +57,14 @@ class Model(Part):
         """
         return None
 
-    def activation_bytes_per_token(self, *, computed: int, on_processor: bool) -> float | None:
+    def activation_bytes_per_token(self, *, stored: int, computed: int, on_processor: bool) -> float | None:
         """Bytes that a forward pass keeps for the backward pass, per token, logits apart; None: those of a GPT of this shape.
 
         What `gptkit plan` and `batch.micro=auto` reckon with.
 
         Args:
-            computed: bytes of a value in matrix products: 4, or 2 under mixed precision.
+            stored: bytes of a value of the weights, and of norms.
+            computed: of a value in matrix products; under mixed precision 2.
             on_processor: whether PyTorch's kernels for processors are used, which may keep more.
         """
         return None
@@ -124,16 +125,19 @@ class LSTM(Model):
         if self.units < 1:
             raise ValueError(f"model.units={self.units} must be at least 1")
 
-    def activation_bytes_per_token(self, *, computed: int, on_processor: bool) -> float:
-        """The input, D; and of each layer the four gates, the cell before and after, its tanh, and the output: 8 U.
+    def activation_bytes_per_token(self, *, stored: int, computed: int, on_processor: bool) -> float:
+        """Of each layer the four gates, the cell before and after, its tanh, and the output: 8 U.
 
         On a processor, in float32, oneDNN's workspace of 15.5 U takes the place of gates and cells, and the output is copied once
-        more at the end. Dropout keeps a mask of the embeddings and one of each layer's output.
+        more at the end. The first norm and the last keep D twice, the others U, and under mixed precision, but on a processor,
+        what they read in the stored format as well. Dropout keeps a mask of the embeddings and one of each layer's output.
         """
-        full = on_processor and computed == 4
-        values = self.width + (16.5 * self.layers + 1 if full else 8.0 * self.layers) * self.units
-        dropped = self.width + self.layers * self.units if self.dropout else 0
-        return computed * values + (computed if on_processor else 1) * dropped
+        mixed = stored != computed
+        units = 8.0 * self.layers if mixed or not on_processor else 16.5 * self.layers + 1
+        copied = stored if mixed and not on_processor else 0
+        norms = 2 * self.width * (stored + computed) + (self.layers - 1) * self.units * (computed + copied)
+        masks = (self.width + self.layers * self.units) * (computed if on_processor else 1) if self.dropout else 0
+        return units * self.units * computed + norms + masks
 
     def build(self, *, attention: Attention, vocabulary: int) -> BuiltModel:
         from gptkit.model.lstm import BuiltLSTM

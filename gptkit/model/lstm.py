@@ -1,4 +1,4 @@
-"""An LSTM language model: what GPT-1 compares its Transformer with. Read from the bottom up: memory, packing, model.
+"""An LSTM language model: what GPT-1 compares its Transformer with. Read from the bottom up: memory, packing, layer, model.
 
 Shapes: B batch, T time, D width, U units, V vocabulary.
 """
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gptkit.model import LSTM
 
 DEVIATION = 0.02  # GPT-1, section 4.1: weights from N(0, 0.02)
+EPSILON = 1e-5  # of the norms, as in OpenAI's code
 
 
 class State(AttentionCache):
@@ -69,13 +70,13 @@ class Packing:
         self.packed = packed.to(device)
         self.unpacked = packed.argsort().to(device)
 
-    def pack(self, x: Tensor) -> PackedSequence:
-        """(S, D), one sequence behind the other."""
-        return PackedSequence(x[self.packed], self.sizes)
+    def pack(self, x: Tensor) -> Tensor:
+        """(S, D), one sequence behind the other -> (S, D), as `PackedSequence` has it."""
+        return x[self.packed]
 
-    def unpack(self, packed: PackedSequence) -> Tensor:
-        """What `pack` was given."""
-        return packed.data[self.unpacked]
+    def unpack(self, packed: Tensor) -> Tensor:
+        """(S, U), in the order in which `pack` was given the tokens."""
+        return packed[self.unpacked]
 
 
 def document_lengths(segments: Tensor) -> list[int]:
@@ -93,10 +94,32 @@ def as_autocast(x: Tensor) -> Tensor:
     return x.to(torch.get_autocast_dtype(device)) if on else x
 
 
-class BuiltLSTM(BuiltModel):
-    """Parameters, as checkpoints name them: `wte.weight` (V, D), `blocks.<n>.` with nn.LSTM's own four of a layer, `output` (D, U).
+class Block(nn.Module):
+    """One layer, which reads its input normalised: embeddings of deviation 0.02 would hardly move it otherwise.
 
-    Positions need no parameters: the state knows them.
+    Its tensors have time before batch, PyTorch's own order here: (T, B, D) -> (T, B, U), or packed, (S, D) -> (S, U).
+    """
+
+    def __init__(self, size: int, units: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(size, eps=EPSILON)
+        self.lstm = nn.LSTM(size, units)
+
+    def forward(
+        self, x: Tensor, *, sizes: Tensor | None = None, state: tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """The outputs, and the state after them. `sizes` are those of a `Packing`, where x is packed."""
+        x = as_autocast(self.norm(x))
+        if sizes is None:
+            return self.lstm(x, state)  # type: ignore[no-any-return]
+        packed, after = self.lstm(PackedSequence(x, sizes), state)
+        return packed.data, after
+
+
+class BuiltLSTM(BuiltModel):
+    """Parameters, as checkpoints name them: `wte.weight` (V, D), `blocks.<n>.` with `norm` and `lstm`, `output` (D, U), `norm` (D).
+
+    Positions need no parameters: the state knows them. The norm at the end gives hidden states the size that a GPT's have.
     """
 
     def __init__(self, settings: LSTM, *, vocabulary: int) -> None:
@@ -106,55 +129,60 @@ class BuiltLSTM(BuiltModel):
         self.context = settings.context
         self.wte = nn.Embedding(vocabulary, settings.width)
         sizes = [settings.width] + [settings.units] * (settings.layers - 1)
-        self.blocks = nn.ModuleList(nn.LSTM(size, settings.units, batch_first=True) for size in sizes)
+        self.blocks = nn.ModuleList(Block(size, settings.units) for size in sizes)
         self.output = nn.Linear(settings.units, settings.width)
+        self.norm = nn.LayerNorm(settings.width, eps=EPSILON)
         self.reset_parameters()
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
+        """Draw the initial weights: embeddings and `output` N(0, 0.02), biases 0, as in a GPT; within a layer, PyTorch's own."""
+        for module in self.modules():
+            if isinstance(module, nn.LSTM | nn.LayerNorm):
+                module.reset_parameters()
         nn.init.normal_(self.wte.weight, std=DEVIATION)
         nn.init.normal_(self.output.weight, std=DEVIATION)
         nn.init.zeros_(self.output.bias)
-        for block in self.blocks:
-            block.reset_parameters()  # type: ignore[operator]
 
     def forward(self, tokens: Tensor, *, cache: Cache | None = None, segments: Tensor | None = None) -> Tensor:
-        x = as_autocast(self.drop(self.wte(tokens)))  # (B, T, D)
+        x = self.drop(self.wte(tokens))  # (B, T, D)
         if cache is not None:
             assert isinstance(cache, DecodingCache)
-            return self.output(self.recall(x, cache, cache.advance(tokens).counts))  # type: ignore[no-any-return]
-        if tokens.shape[1] > self.context:
+            x = self.recall(x, cache, cache.advance(tokens).counts)
+        elif tokens.shape[1] > self.context:
             raise ValueError(f"a sequence of {tokens.shape[1]} tokens is longer than the model's context of {self.context}")
-        if segments is None:
-            for block in self.blocks:
-                x = self.drop(block(x)[0])  # (B, T, U)
-            return self.output(x)  # type: ignore[no-any-return]  # (B, T, D)
-        packing = Packing(document_lengths(segments), x.device)
-        packed = packing.pack(x.flatten(0, 1))
+        elif segments is None:
+            x = self.read(x.transpose(0, 1), None).transpose(0, 1)
+        else:
+            packing = Packing(document_lengths(segments), x.device)
+            read = self.read(packing.pack(x.flatten(0, 1)), packing.sizes)
+            x = packing.unpack(read).view(*tokens.shape, -1)
+        return self.norm(self.output(x))  # type: ignore[no-any-return]  # (B, T, D)
+
+    def read(self, x: Tensor, sizes: Tensor | None) -> Tensor:
+        """The layers, from empty states: (T, B, D) -> (T, B, U), or packed."""
         for block in self.blocks:
-            packed = PackedSequence(self.drop(block(packed)[0].data), packing.sizes)
-        return self.output(packing.unpack(packed)).view(*tokens.shape, -1)  # type: ignore[no-any-return]
+            x = self.drop(block(x, sizes=sizes)[0])
+        return x
 
     def recall(self, x: Tensor, cache: DecodingCache, counts: Sequence[int]) -> Tensor:
         """The layers, each going on from its state: (B, T, D) -> (B, T, U), zeros behind the `counts` real tokens of each row."""
         b, t, _ = x.shape
         if all(count == t for count in counts):
-            rows = torch.arange(b, device=x.device)
-            for block, state in zip(self.blocks, cache.layers, strict=True):
-                assert isinstance(state, State)
-                x, after = block(x, state.take(rows, x))
-                state.put(rows, after)
-            return x
+            return self.go_on(x.transpose(0, 1), None, torch.arange(b, device=x.device), cache).transpose(0, 1)
         packing = Packing([count for count in counts if count], x.device)
         rows = torch.tensor([row for row, count in enumerate(counts) if count], device=x.device)[packing.order]
         real = (torch.arange(t) < torch.tensor(counts).unsqueeze(1)).flatten().nonzero().flatten().to(x.device)  # (S,)
-        packed = packing.pack(x.flatten(0, 1)[real])
+        read = packing.unpack(self.go_on(packing.pack(x.flatten(0, 1)[real]), packing.sizes, rows, cache))  # (S, U)
+        return read.new_zeros(b * t, read.shape[1]).index_copy(0, real, read).view(b, t, -1)
+
+    def go_on(self, x: Tensor, sizes: Tensor | None, rows: Tensor, cache: DecodingCache) -> Tensor:
+        """The layers, from the states of these rows (N,), which move on: (T, N, D) -> (T, N, U), or packed."""
         for block, state in zip(self.blocks, cache.layers, strict=True):
             assert isinstance(state, State)
-            packed, after = block(packed, state.take(rows, packed.data))
+            x, after = block(x, sizes=sizes, state=state.take(rows, as_autocast(x)))
             state.put(rows, after)
-        read = packing.unpack(packed)  # (S, U)
-        return read.new_zeros(b * t, read.shape[1]).index_copy(0, real, read).view(b, t, -1)
+        return x
 
     def drop(self, x: Tensor) -> Tensor:
         return F.dropout(x, self.settings.dropout, self.training) if self.settings.dropout else x

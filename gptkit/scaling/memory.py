@@ -111,7 +111,7 @@ def activation_bytes(model: Model, attention: Attention, *, sequences: int, prec
     """
     m, c, d = precision.stored, precision.computed, model.width
     tokens = sequences * model.context
-    own = model.activation_bytes_per_token(computed=c, on_processor=placement.on_processor)
+    own = model.activation_bytes_per_token(stored=m, computed=c, on_processor=placement.on_processor)
     if own is not None:
         return tokens * own
     n = placement.devices if placement.strategy == "tp" else 1

@@ -22,7 +22,7 @@ def bytes_per_sequence(model: Model, vocabulary: int) -> int:
     and the MLP's 4 + 4 hidden units make about 18, dropout masks and gradients in flight some more: 24. Logits, and their gradient:
     2 per entry of the vocabulary and one slice of slack. A model that says itself what it keeps is given the same third more.
     """
-    own = model.activation_bytes_per_token(computed=4, on_processor=True)
+    own = model.activation_bytes_per_token(stored=4, computed=4, on_processor=True)
     kept = 4 * 24 * model.width * model.layers if own is None else math.ceil(4 / 3 * own)
     return model.context * (kept + 4 * 3 * vocabulary)
 

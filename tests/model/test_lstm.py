@@ -33,14 +33,21 @@ def test_parameters_are_those_of_the_formula(layers, width, units):
         model = LSTM(layers=layers, width=width, units=units).build(attention=Dense(), vocabulary=V)
     inputs = [width] + [units] * (layers - 1)
     recurrences = sum(4 * units * (size + units + 2) for size in inputs)  # four gates, two biases each
-    assert parameter_count(model) == V * width + recurrences + (units + 1) * width
+    norms = 2 * sum(inputs) + 2 * width
+    assert parameter_count(model) == V * width + recurrences + (units + 1) * width + norms
 
 
 def plain_lstm(w: dict[str, Tensor], tokens: Tensor, *, layers: int) -> Tensor:
     """Logits by the equations, from nothing but the weights."""
+
+    def normed(name: str, x: Tensor) -> Tensor:
+        centred = x - x.mean(-1, keepdim=True)
+        return centred / (centred.pow(2).mean(-1, keepdim=True) + 1e-5).sqrt() * w[f"{name}.weight"] + w[f"{name}.bias"]
+
     rows = list(w["wte.weight"][tokens])
     for layer in range(layers):
-        of = {name: w[f"blocks.{layer}.{name}_l0"] for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")}
+        of = {name: w[f"blocks.{layer}.lstm.{name}_l0"] for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")}
+        rows = [normed(f"blocks.{layer}.norm", x) for x in rows]
         units = of["weight_hh"].shape[1]
         h = c = torch.zeros(units, dtype=rows[0].dtype)
         for t, x in enumerate(rows):
@@ -48,7 +55,7 @@ def plain_lstm(w: dict[str, Tensor], tokens: Tensor, *, layers: int) -> Tensor:
             c = f.sigmoid() * c + i.sigmoid() * g.tanh()
             h = o.sigmoid() * c.tanh()
             rows[t] = h
-    hidden = torch.stack(rows) @ w["output.weight"].T + w["output.bias"]
+    hidden = normed("norm", torch.stack(rows) @ w["output.weight"].T + w["output.bias"])
     return hidden @ w["wte.weight"].T
 
 

@@ -130,7 +130,8 @@ def test_other_models_are_counted_without_storage() -> None:
 def test_an_lstm_is_counted_by_its_weights(layers: int) -> None:
     model = LSTM(layers=layers, width=24, units=40, context=16)
     matrices = 4 * 40 * (24 + 40 + (layers - 1) * 80) + 40 * 24
-    assert parameters_by_part(model, Banded(window=4), 97) == {"embeddings": 97 * 24, "other": matrices + 8 * 40 * layers + 24}
+    biases, norms = 8 * 40 * layers + 24, 2 * (24 + 40 * (layers - 1) + 24)
+    assert parameters_by_part(model, Banded(window=4), 97) == {"embeddings": 97 * 24, "other": matrices + biases, "norms": norms}
     assert forward_flops_per_token(model, Banded(window=4), 97) == 2 * (matrices + 24 * 97)
     assert attention_flops_per_token(model, Banded(window=4)) == 0
     with torch.device("meta"), FlopCounterMode(display=False) as counter:
