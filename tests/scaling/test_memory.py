@@ -61,7 +61,6 @@ def test_an_lstm_says_itself_what_autograd_keeps(layers: int, mixed: bool, dropo
     recurrences = 4 * 256 * (64 + 256 + (layers - 1) * 512)
     low_copies = 2 * (recurrences + 256 * 64 + VOCABULARY * 64) if mixed else 0
     assert activations + logits + low_copies == pytest.approx(stored_bytes(model, Dense(), 8, mixed=mixed), rel=0.05)
-    assert activation_bytes(model, Dense(), sequences=8, precision=precision, placement=Placement()) <= activations
 
 
 @pytest.mark.parametrize("optimizer", [AdamW(), Muon()], ids=lambda part: part.name)
