@@ -203,6 +203,41 @@ class Generate(Command):
 
 
 @dataclass
+class Predict(Command):
+    """Label a file of texts with a fine-tuned model."""
+
+    verb: ClassVar[str] = "predict"
+
+    checkpoint: Annotated[str, "a run that was trained with objective=aux_lm or probe, or one of its checkpoints"] = MISSING
+    input: Annotated[Any, "a .csv, .tsv, .jsonl or .parquet file, a glob or folder, or a list of them"] = MISSING
+    output: Annotated[str | None, "the .csv, .tsv or .jsonl file to write; none: standard output"] = None
+    text: Annotated[str | None, "the column of the text; by default that of the run's own data, else text"] = None
+    pair: Annotated[str | None, "the column of the second text; by default that of the run's own data, else pair"] = None
+    options: Annotated[
+        Any, "the column of lists of options, or a list of columns; by default those of the run's own data, else options"
+    ] = None
+    label: Annotated[
+        str | None, "the column of labels to compare with; auto: that of the run's data where the input has it; null: none"
+    ] = "auto"
+    batch: Annotated[int, "examples that the model reads at once"] = 32
+    precision: Annotated[str, "auto, fp32 or bf16"] = "auto"
+    format: Annotated[str | None, "csv, tsv or jsonl; by default what the name of the output says, else csv"] = None
+
+    def __post_init__(self) -> None:
+        if self.precision not in ("auto", "fp32", "bf16"):
+            raise ValueError(f"precision={self.precision} must be auto, fp32 or bf16")
+        if self.format not in (None, "csv", "tsv", "jsonl"):
+            raise ValueError(f"format={self.format} must be csv, tsv or jsonl")
+        if self.batch < 1:
+            raise ValueError(f"batch={self.batch} must be at least 1")
+
+    def run(self, folder: Path) -> Any:
+        from gptkit.command.predict import predict
+
+        return predict(self)
+
+
+@dataclass
 class Export(Command):
     """Write a checkpoint as a Hugging Face folder."""
 
@@ -245,4 +280,4 @@ def _not_negative(owner: str, **values: float) -> None:
 
 @hookimpl
 def gptkit_command() -> list[type[Command]]:
-    return [Train, Generate, Plan, Export, Plugins]
+    return [Train, Generate, Predict, Plan, Export, Plugins]

@@ -16,6 +16,7 @@ from gptkit.attention import Attention
 from gptkit.errors import CheckpointError, did_you_mean
 from gptkit.model import Model
 from gptkit.model.built import BuiltModel
+from gptkit.objective.built import BuiltObjective
 from gptkit.tokenizer import Tokenizer
 from gptkit.tokenizer.built import BuiltTokenizer
 from gptkit.training.checkpoints import manifest
@@ -52,6 +53,18 @@ class InitialSettings:
     tokenizer: Tokenizer
 
 
+@dataclass(frozen=True)
+class Trained:
+    """A model with the objective that it was trained for, both in evaluation mode, on the CPU, in fp32."""
+
+    model: BuiltModel
+    """Its vocabulary has the objective's own tokens."""
+    tokenizer: BuiltTokenizer
+    objective: BuiltObjective
+    data: dict[str, Any]
+    """The settings of the run's source, as plain values with `name`."""
+
+
 def load(source: str) -> tuple[BuiltModel, BuiltTokenizer]:
     """A trained model, in evaluation mode, on the CPU, in fp32, and its tokenizer.
 
@@ -67,6 +80,20 @@ def load(source: str) -> tuple[BuiltModel, BuiltTokenizer]:
         model = weights.model.build(attention=weights.attention, vocabulary=weights.tokenizer.size)
     fit_weights(model, weights.state, source, tokens=weights.tokenizer.size)
     return model.eval(), weights.tokenizer
+
+
+def load_objective(source: str) -> Trained:
+    """A trained model with the objective's own tokens and weights (a classifier's head), which `load` leaves out.
+
+    Args:
+        source: a run folder (its best checkpoint by validation loss, else its latest), or one checkpoint folder.
+
+    Raises:
+        CheckpointError: as `load`; also for hf:..., where there is no objective.
+    """
+    if source.startswith(HUB):
+        raise CheckpointError(f"{source}: has no objective; name a run of gptkit train, or one of its checkpoints")
+    return _from_folder(Path(source).expanduser(), _trained_of)
 
 
 def initial_weights(source: str) -> InitialWeights:
@@ -143,6 +170,17 @@ def _settings_of(checkpoint: Checkpoint) -> InitialSettings:
 def _weights_of(checkpoint: Checkpoint) -> InitialWeights:
     parts = _settings_of(checkpoint)
     return InitialWeights(parts.model, parts.attention, parts.tokenizer, checkpoint.tokenizer, checkpoint.model_state)
+
+
+def _trained_of(checkpoint: Checkpoint) -> Trained:
+    parts, tokenizer = _settings_of(checkpoint), checkpoint.tokenizer
+    part = checkpoint.part("objective")
+    objective = part.build(tokenizer=tokenizer, context=parts.model.context, width=parts.model.width)
+    with _WithoutInitialisation():
+        model = parts.model.build(attention=parts.attention, vocabulary=tokenizer.size + part.added_tokens)
+    fit_weights(model, checkpoint.model_state, str(checkpoint.folder))
+    objective.load_state_dict(checkpoint.objective_state)
+    return Trained(model.eval(), tokenizer, objective.eval(), checkpoint.content["data"])
 
 
 def _from_folder(path: Path, take: Callable[[Checkpoint], Taken]) -> Taken:

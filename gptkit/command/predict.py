@@ -1,0 +1,148 @@
+"""The verb `predict`: labels and probabilities for the rows of a file, and how right they are where it has labels already."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gptkit.command.prediction_table import opened, table_format
+from gptkit.data.find import find_files
+from gptkit.data.labelled import Columns, UnusableLabel, read_examples
+from gptkit.data.rows import TABLES, column_names
+from gptkit.errors import CheckpointError, ConfigError, DataError
+
+if TYPE_CHECKING:
+    from gptkit.command import Predict
+    from gptkit.objective.aux_lm import BuiltAuxLM
+    from gptkit.objective.prediction import Prediction
+    from gptkit.records import Example
+
+PAIRS = ("entailment", "similarity", "regression")
+"""Tasks that read two texts."""
+
+
+def predict(settings: Predict) -> dict[str, float]:
+    """Write a row per row of the input, and give the metrics where the input has labels, else nothing.
+
+    Raises:
+        ConfigError: settings that do not fit each other, or an output that would overwrite the input.
+        DataError: the input lacks a column, or a row cannot be used.
+        CheckpointError: the checkpoint cannot be read, or is no classifier.
+    """
+    files = find_files(settings.input, key="input", forms=TABLES)
+    output = None if settings.output is None else Path(settings.output).expanduser()
+    form = table_format(output, settings.format)
+    if output is not None and output.exists() and any(output.samefile(file) for file in files):
+        raise ConfigError(f"output={settings.output} is also the input; name another file")
+
+    from gptkit.data.progress import Progress
+    from gptkit.generation.precision import best_device, dtype_of
+    from gptkit.objective.aux_lm import BuiltAuxLM
+    from gptkit.objective.examples import warn_of_cut
+    from gptkit.objective.prediction import predict as predictions_of
+    from gptkit.training.checkpoints.load import load_objective
+
+    trained = load_objective(settings.checkpoint)
+    objective = trained.objective
+    if not isinstance(objective, BuiltAuxLM):
+        raise CheckpointError(
+            f"{settings.checkpoint}: was trained with another objective than aux_lm or probe, and has no labels to give; "
+            "gptkit train +gpt1=finetune init_from=<it> data=labelled data.path=... makes a classifier of it"
+        )
+    columns = _columns(settings, objective.task, trained.data, files)
+    device = best_device()
+    trained.model.to(device=device, dtype=dtype_of(settings.precision, device))
+    objective.to(device=device, dtype=dtype_of(settings.precision, device))
+    rows = predictions_of(trained.model, objective, _examples(settings, files, columns), batch=settings.batch)
+    comparison = Comparison(objective) if columns.label is not None else None
+    read = cut = 0
+    with opened(output, form, objective.labels, first_option=columns.first_option) as write:
+        with Progress("predicting") as progress:
+            for read, row in enumerate(rows, 1):
+                write(row)
+                cut += row.cut
+                if comparison is not None:
+                    comparison.add(row, read)
+                progress.show(None, f"{read:,} rows")
+        if not read:
+            raise DataError(f"input={settings.input}: there is no row in it")
+    warn_of_cut(cut, read, "input", task=objective.task, context=objective.context)
+    if comparison is None:
+        return {}
+    metrics, line = comparison.result()
+    print(f"gptkit: {line}", file=sys.stderr)
+    return metrics
+
+
+def _columns(settings: Predict, task: str, data: dict[str, Any], files: list[Path]) -> Columns:
+    """Which columns of the input are read: those that are given, else those that the run learnt from."""
+    own = data if data.get("name") == "labelled" else {}
+    pair = settings.pair or own.get("pair") or ("pair" if task in PAIRS else None)
+    options = settings.options or own.get("options") or "options"
+    options = (options,) if isinstance(options, str) else tuple(options)
+    label = settings.label
+    if label == "auto":
+        label = own.get("label", "label")
+        if not all(label in column_names(file) for file in files):
+            label = None
+    return Columns(
+        text=settings.text or own.get("text", "text"),
+        label=label,
+        pair=None if task == "multiple_choice" else pair,
+        options=options if task == "multiple_choice" else (),
+        first_option=own.get("first_option", 0),
+        keys="",
+    )
+
+
+def _examples(settings: Predict, files: list[Path], columns: Columns) -> Iterator[Example]:
+    try:
+        yield from read_examples(files, columns)
+    except UnusableLabel as error:
+        raise DataError(f"{error}; or predict without comparing: label=null") from None
+
+
+class Comparison:
+    """Predictions against the labels that the input has: the places of the chosen and the right ones, or the scores."""
+
+    def __init__(self, objective: BuiltAuxLM) -> None:
+        self.task, self.labels = objective.task, objective.labels
+        self.numbers = {label: number for number, label in enumerate(objective.labels)}
+        self._outputs: list[float] = []
+        self._right: list[float] = []
+        self._strange = ""
+
+    def add(self, row: Prediction, number: int) -> None:
+        """Args: row: the prediction of the row `number`, from 1."""
+        try:
+            label = row.example.label
+            right = float(self.numbers[str(label)] if self.labels else label)
+        except (KeyError, ValueError):
+            self._strange = self._strange or f"row {number} has the label {row.example.label!r}"
+            return
+        self._right.append(right)
+        self._outputs.append(row.chosen if row.score is None else row.score)
+
+    def result(self) -> tuple[dict[str, float], str]:
+        """The metrics of `gptkit.objective.judgement`, and the line that tells them; no metric where a label is unknown."""
+        if self._strange:
+            known = f"knows {', '.join(self.labels)}" if self.labels else "gives numbers"
+            return {}, f"not compared with the labels of the input: {self._strange}, and the model {known}"
+
+        import torch
+
+        from gptkit.objective.judgement import judgement
+
+        outputs, right = torch.tensor(self._outputs), torch.tensor(self._right)
+        if self.task != "regression":
+            outputs = torch.nn.functional.one_hot(
+                outputs.long(), max(len(self.labels), int(outputs.max()) + 1, int(right.max()) + 1)
+            )
+        metrics = judgement(self.task, outputs, right)
+        if not metrics:
+            return {}, "not compared with the labels of the input: one row is too few"
+        first, low, high, *others = metrics.items()
+        rest = "".join(f", {name} {value:.4f}" for name, value in others)
+        return metrics, f"{len(right):,} rows: {first[0]} {first[1]:.4f} (95% interval {low[1]:.4f} to {high[1]:.4f}){rest}"

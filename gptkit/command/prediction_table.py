@@ -1,0 +1,126 @@
+"""The table that `gptkit predict` writes, row by row: .csv, .tsv or .jsonl."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import itertools
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from gptkit.errors import ConfigError, GptkitError
+
+if TYPE_CHECKING:
+    from gptkit.objective.prediction import Prediction
+
+FORMATS = ("csv", "tsv", "jsonl")
+DIGITS = 6
+"""Significant digits of a probability or score."""
+
+
+def table_format(output: Path | None, format: str | None) -> str:
+    """The format that the name of the output says, else the one that is asked for, else csv.
+
+    Raises:
+        ConfigError: the name says none, or another than is asked for.
+    """
+    if output is None:
+        return format or "csv"
+    named = output.suffix.removeprefix(".")
+    if named not in FORMATS:
+        raise ConfigError(f"output={output} must end with .csv, .tsv or .jsonl")
+    if format not in (None, named):
+        raise ConfigError(f"output={output} and format={format} contradict each other; leave out one of them")
+    return named
+
+
+@contextlib.contextmanager
+def opened(output: Path | None, form: str, labels: list[str], *, first_option: int) -> Iterator[Callable[[Prediction], None]]:
+    """A function that writes one row. A file appears under its name when all rows are written; none does after an error.
+
+    Args:
+        output: the file; None: standard output.
+        form: one of `FORMATS`.
+        labels: of the model, in the order of their probabilities; none for options and scores.
+        first_option: the number by which the first option is called.
+
+    Raises:
+        ConfigError: a label cannot stand in a .tsv file.
+        GptkitError: the file cannot be written.
+    """
+    if form == "tsv" and any(character in label for label in labels for character in "\t\r\n"):
+        raise ConfigError("format=tsv: a label holds a tab or a line end, which a .tsv file cannot; write .csv or .jsonl")
+    if output is None:
+        yield _writer(sys.stdout, form, labels, first_option)
+        sys.stdout.flush()
+        return
+    aside = output.with_name(f".{output.name}.writing")
+    try:
+        with aside.open("w", encoding="utf-8", newline="") as file:
+            yield _writer(file, form, labels, first_option)
+        os.replace(aside, output)
+    except OSError as error:
+        raise GptkitError(f"output={output}: cannot be written ({error.strerror})") from None
+    finally:
+        with contextlib.suppress(OSError):
+            aside.unlink(missing_ok=True)
+
+
+def _writer(file: TextIO, form: str, labels: list[str], first_option: int) -> Callable[[Prediction], None]:
+    names = Names(labels, first_option)
+    if form == "jsonl":
+        numbers = itertools.count(1)
+        return lambda prediction: _write_line(file, {"row": next(numbers), **_object(prediction, names)})
+    dialect: dict[str, Any] = {"delimiter": "\t", "quoting": csv.QUOTE_NONE, "quotechar": None} if form == "tsv" else {}
+    table = csv.writer(file, lineterminator="\n", **dialect)
+    rows = 0
+
+    def write_row(prediction: Prediction) -> None:
+        nonlocal rows
+        if not rows:  # how many options there are is known by the first row
+            table.writerow(["row", *_header(prediction, names)])
+        rows += 1
+        table.writerow([rows, *_cells(prediction, names)])
+
+    return write_row
+
+
+def _write_line(file: TextIO, content: dict[str, Any]) -> None:
+    file.write(json.dumps(content, ensure_ascii=False) + "\n")
+
+
+class Names:
+    """What labels and options are called: by their names, or by their numbers."""
+
+    def __init__(self, labels: list[str], first_option: int) -> None:
+        self._labels, self._first = labels, first_option
+
+    def __getitem__(self, place: int) -> str | int:
+        return self._labels[place] if self._labels else self._first + place
+
+
+def _header(prediction: Prediction, names: Names) -> list[str]:
+    if prediction.score is not None:
+        return ["score"]
+    return ["label", *(f"p_{names[place]}" for place in range(len(prediction.probabilities)))]
+
+
+def _cells(prediction: Prediction, names: Names) -> list[Any]:
+    if prediction.score is not None:
+        return [_rounded(prediction.score)]
+    return [names[prediction.chosen], *map(_rounded, prediction.probabilities)]
+
+
+def _object(prediction: Prediction, names: Names) -> dict[str, Any]:
+    if prediction.score is not None:
+        return {"score": _rounded(prediction.score)}
+    probabilities = {str(names[place]): _rounded(p) for place, p in enumerate(prediction.probabilities)}
+    return {"label": names[prediction.chosen], "probabilities": probabilities}
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.{DIGITS}g}")
