@@ -3,14 +3,19 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from gptkit.attention import Banded, Dense
+from gptkit.errors import ConfigError
 from gptkit.generation.decoder import Decoder
+from gptkit.interop.huggingface import export_model
 from gptkit.model import LSTM
 from gptkit.model.built import parameter_count
 from gptkit.model.lstm import BuiltLSTM, document_lengths
 from gptkit.model.packed import pack
+from gptkit.tokenizer import Bytes
+from gptkit.training.strategies import shard
 
 V = 37
 
@@ -205,3 +210,35 @@ def test_under_autocast_it_learns_and_decodes():
     with torch.inference_mode():
         expected = model.logits(model(torch.tensor([[1, 2, 3, 5]])))[0, -1]
     torch.testing.assert_close(decoder.logits[0].float(), expected, rtol=0.05, atol=0.1)
+
+
+def test_it_is_not_written_in_the_format_of_another_model(tmp_path):
+    tokenizer = Bytes().build(texts=[])
+    with pytest.raises(ConfigError, match="hold models of model=gpt, not BuiltLSTM"):
+        export_model(build(), tokenizer, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def alone() -> Iterator[None]:
+    """A process group of one."""
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    yield
+    dist.destroy_process_group()
+
+
+@pytest.mark.usefixtures("alone")
+def test_sharded_it_has_the_gradients_of_the_plain_one_and_decodes():
+    plain, sharded = build(), build()
+    shard(sharded, dist.device_mesh.init_device_mesh("cpu", (1,)), "32-true")
+    tokens = torch.randint(0, V, (2, 12))
+    for segments in (None, torch.tensor([[0] * 5 + [1] * 7, [0] * 12])):
+        found = []
+        for model in (plain, sharded):
+            model.zero_grad()
+            model.logits(model(tokens, segments=segments)).log_softmax(-1)[..., 5].sum().backward()
+            found.append([getattr(p.grad, "full_tensor", lambda p=p: p.grad)() for p in model.parameters()])
+        torch.testing.assert_close(*found)
+    decoder = Decoder(sharded, [[1, 2, 3], [4]], [1, 1], length=5)
+    torch.testing.assert_close(decoder.logits[1], plain.logits(plain(torch.tensor([[4]])))[0, -1])
+    decoder.close()
