@@ -111,8 +111,8 @@ class LSTM(Model):
 
     Source: "Improving Language Understanding by Generative Pre-Training", section 5 (ablation studies: one layer of 2048 units, so
     `model.layers=1`; nothing else about it is published); "Long Short-Term Memory" with the forget gates of "Learning to Forget".
-    A linear layer leads from the units to the width, so that the output matrix can be the token embedding. `attention` and
-    `model.heads` change nothing.
+    Ours: every layer reads its input normalised, and a linear layer and a norm lead back to the width, so that the output matrix
+    can be the token embedding. `attention` and `model.heads` change nothing.
     """
 
     name: str = "lstm"
