@@ -6,6 +6,7 @@ Source: "Improving Language Understanding by Generative Pre-Training", section 3
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -140,11 +141,16 @@ class BuiltAuxLM(BuiltObjective):
                 )
             return float(self.labels.index(str(example.label)))
         try:
-            return float(example.label)
+            number = float(example.label)
         except ValueError:
+            number = math.nan
+        if not math.isfinite(number):
+            raise DataError(f"{where}: its label {example.label!r} is no number, and objective.task={self.task} wants one")
+        if self.task == "multiple_choice" and number not in range(len(example.options)):
             raise DataError(
-                f"{where}: its label {example.label!r} is no number, and objective.task={self.task} wants one"
-            ) from None
+                f"{where}: its label {example.label} is no place of one of its {len(example.options)} options, counted from 0"
+            )
+        return number
 
     # -- loss ---------------------------------------------------------------------------------------------------------------------
 
@@ -205,9 +211,23 @@ class BuiltAuxLM(BuiltObjective):
         return judgement(self.task, kept["outputs"], kept["labels"])
 
     def transfers(self, model: BuiltModel, name: str) -> bool:
-        """Embeddings always, blocks below `transfer_layers` (section 5, "Impact of number of layers transferred")."""
+        """Embeddings always, blocks below `transfer_layers` (section 5, "Impact of number of layers transferred").
+
+        What stands behind the blocks (a last norm, which GPT-1 lacks) goes with the last of them. What has a row per token is
+        always taken: an output matrix may be the embeddings themselves.
+        """
+        wanted = self.settings.transfer_layers
+        if wanted is None:
+            return True
         layer = model.layer_of(name)
-        return self.settings.transfer_layers is None or layer is None or layer < self.settings.transfer_layers
+        if layer is not None:
+            return layer < wanted
+        state = model.state_dict()
+        layers = [model.layer_of(other) for other in state]
+        first = next((place for place, found in enumerate(layers) if found is not None), len(layers))
+        if list(state).index(name) < first or state[name].shape[:1] == (model.vocabulary,):
+            return True
+        return wanted > max((found for found in layers if found is not None), default=-1)
 
 
 NAMED = ("classification", "entailment", "similarity")

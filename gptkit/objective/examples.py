@@ -13,7 +13,16 @@ from numpy.typing import NDArray
 
 from gptkit.errors import DataError
 from gptkit.objective.built import Batch, Dataset
-from gptkit.objective.layouts import Marks, both_orders, choices, one_text, ordered_pair, room_of_pair, room_of_text
+from gptkit.objective.layouts import (
+    Marks,
+    both_orders,
+    choices,
+    one_text,
+    ordered_pair,
+    room_of_pair,
+    room_of_text,
+    with_question,
+)
 from gptkit.records import Example
 from gptkit.tokenizer.built import BuiltTokenizer
 
@@ -100,7 +109,8 @@ def laid_out(
         what: the split, for messages.
 
     Raises:
-        DataError: there is none, one lacks what the task reads, or the context has no room for two texts.
+        DataError: there is none, one lacks what the task reads or has options that it does not read, their numbers of options
+            differ, or the context has no room for two texts.
     """
     found: list[Item] = []
     source = iter(examples)
@@ -112,10 +122,20 @@ def laid_out(
         texts = [text for place, example in enumerate(chunk) for text in _texts(example, task, what, len(found) + place)]
         encoded = iter(tokenizer.encode_batch(texts))
         for example in chunk:
-            whole = [next(encoded) for _ in _texts(example, task, what, 0)]
-            cut = any(len(ids) > room for ids in whole)
-            ids = [part[:room].tolist() for part in whole]
-            found.append(Item(_sequences(ids, task, marks), number_of(example, len(found)), cut))
+            whole = [next(encoded).tolist() for _ in _texts(example, task, what, 0)]
+            ids = [part[:room] for part in whole]
+            cut = any(len(part) > room for part in whole)
+            if task == "multiple_choice" and example.pair is not None:
+                text, question, *options = ids
+                ids = [with_question(text, question, room), *options]
+                cut = cut or len(text) + len(question) > room
+            item = Item(_sequences(ids, task, marks), number_of(example, len(found)), cut)
+            if found and len(item.sequences) != len(found[0].sequences):
+                raise DataError(
+                    f"example {len(found) + 1} of the {what} split has {len(item.sequences)} options, those before it "
+                    f"{len(found[0].sequences)}; all must have as many"
+                )
+            found.append(item)
     if not found:
         raise DataError(f"the {what} split has no examples")
     return found
@@ -140,12 +160,17 @@ def warn_of_cut(cut: int, total: int, what: str, *, task: str, context: int) -> 
 
 
 def _texts(example: Example, task: str, what: str, place: int) -> list[str]:
+    if example.options and task != "multiple_choice":
+        raise DataError(
+            f"example {place + 1} of the {what} split has options, and objective.task={task} reads none; "
+            "choose objective.task=multiple_choice"
+        )
     if task == "classification":
         return [example.text] if example.pair is None else [f"{example.text}\n{example.pair}"]
     if task == "multiple_choice":
         if len(example.options) < 2:
             raise DataError(f"example {place + 1} of the {what} split has {len(example.options)} options; give data.options")
-        return [example.text, *example.options]
+        return [example.text, *([] if example.pair is None else [example.pair]), *example.options]
     if example.pair is None:
         raise DataError(
             f"example {place + 1} of the {what} split has one text, and objective.task={task} reads two; give data.pair"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 from torch import Tensor
 from torchmetrics import MeanSquaredError, Metric, PearsonCorrCoef, SpearmanCorrCoef
@@ -14,6 +16,7 @@ from torchmetrics.classification import (
 )
 from torchmetrics.wrappers import BootStrapper
 
+CORRELATIONS = ("matthews", "pearson", "spearman")
 RESAMPLES = 400
 SEED = 20180611
 """Of the resamples: the same predictions give the same interval, and training's random stream is left alone."""
@@ -29,10 +32,20 @@ def judgement(task: str, outputs: Tensor, labels: Tensor) -> dict[str, float]:
 
     Returns:
         accuracy, f1 (of the second label where there are two, else the mean over labels) and matthews; accuracy for multiple
-        choice; pearson, spearman and squared_error for regression.
+        choice; pearson, spearman and squared_error for regression. Nothing where N is below 2. A correlation (matthews is one)
+        with what does not vary is 0.
     """
+    if len(labels) < 2:
+        return {}
+    with warnings.catch_warnings():
+        # that Spearman keeps all predictions, and that little variance makes Pearson inexact: so it is meant, and it is in float64
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"torchmetrics")
+        return _judgement(task, outputs, labels)
+
+
+def _judgement(task: str, outputs: Tensor, labels: Tensor) -> dict[str, float]:
     if task == "regression":
-        predicted, wanted = outputs, labels
+        predicted, wanted = outputs.double(), labels.double()
         metrics: dict[str, Metric] = {
             "pearson": PearsonCorrCoef(),
             "spearman": SpearmanCorrCoef(),
@@ -43,29 +56,26 @@ def judgement(task: str, outputs: Tensor, labels: Tensor) -> dict[str, float]:
         metrics = {"accuracy": MulticlassAccuracy(outputs.size(-1), average="micro")}
         if task != "multiple_choice":
             metrics |= _of_labels(outputs.size(-1))
-    if len(labels) < 2:
-        return {}
+    for metric in metrics.values():
+        metric.set_dtype(torch.float64)
     first = next(iter(metrics))
-    found = {name: float(metric(predicted, wanted)) for name, metric in metrics.items()}
+    varies = bool((predicted != predicted[0]).any() and (wanted != wanted[0]).any())
+    found = {
+        name: float(metric(predicted, wanted)) if varies or name not in CORRELATIONS else 0.0 for name, metric in metrics.items()
+    }
     low, high = interval(metrics[first], predicted, wanted)
     return {first: found.pop(first), f"{first}_low": low, f"{first}_high": high, **found}
 
 
 def interval(metric: Metric, predicted: Tensor, wanted: Tensor) -> tuple[float, float]:
-    """The 95% percentile-bootstrap interval of a metric over examples."""
+    """The 95% percentile-bootstrap interval of a metric over examples; what a resample leaves undefined counts as 0."""
     metric.reset()
-    resampled = BootStrapper(
-        metric,
-        num_bootstraps=RESAMPLES,
-        mean=False,
-        std=False,
-        quantile=torch.tensor([0.025, 0.975]),
-        sampling_strategy="multinomial",
-    )
+    resampled = BootStrapper(metric, num_bootstraps=RESAMPLES, mean=False, std=False, raw=True, sampling_strategy="multinomial")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
         resampled.update(predicted, wanted)
-    low, high = resampled.compute()["quantile"].tolist()
+    values = resampled.compute()["raw"].double().nan_to_num(0.0)
+    low, high = torch.quantile(values, torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
     return low, high
 
 

@@ -42,6 +42,12 @@ def choices(text: Ids, options: Sequence[Ids], marks: Marks) -> list[list[int]]:
     return [ordered_pair(text, option, marks) for option in options]
 
 
+def with_question(text: Ids, question: Ids, room: int) -> list[int]:
+    """Text and question in one, with nothing between; of what is longer than `room`, the text's end is left out first (ours)."""
+    kept = question[:room]
+    return [*text[: room - len(kept)], *kept]
+
+
 def room_of_text(context: int) -> int:
     """The most tokens of a single text."""
     return context - 2
