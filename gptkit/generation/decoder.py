@@ -56,9 +56,10 @@ class Decoder:
 
     def close(self) -> None:
         """Give back what decoding keeps: weights that a sharded model gathers for its forward pass stay gathered until then."""
-        reshard = getattr(self.model, "reshard", None)
-        if reshard is not None:
-            reshard()
+        for module in self.model.modules():
+            reshard = getattr(module, "reshard", None)  # of this module's own weights, not of those within
+            if reshard is not None:
+                reshard()
 
 
 def run(model: BuiltModel, tokens: Tensor, cache: object) -> Tensor:
