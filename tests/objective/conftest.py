@@ -1,0 +1,101 @@
+"""Labelled examples in memory, and a tiny model that reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+
+from gptkit.attention import Dense
+from gptkit.data.built import BuiltData
+from gptkit.model import GPT
+from gptkit.model.built import BuiltModel
+from gptkit.objective import AuxLM
+from gptkit.records import Example
+from gptkit.tokenizer import Bytes
+
+WIDTH = 16
+
+PLAIN = [
+    Example("a fine film", "good"),
+    Example("dull", "bad"),
+    Example("what a long and tedious affair this was", "bad"),
+    Example("oh", "good"),
+    Example("so so", "neither"),
+]
+PAIRS = [
+    Example("Paris is in France", "yes", pair="Paris is in Europe"),
+    Example("It rains", "no", pair="It is dry"),
+    Example("x", "perhaps", pair="a longer hypothesis than x"),
+]
+SCORED = [Example(example.text, score, pair=example.pair) for example, score in zip(PAIRS, (4.5, 0.25, -2.0), strict=True)]
+CHOICES = [
+    Example("She sat", 1, options=(" ate", " down", " blue and green")),
+    Example("The door of the house", 0, options=(" opened", " x", " is not")),
+    Example("", 2, options=("a", "b", "c")),
+]
+OF_TASK = {"classification": PLAIN, "entailment": PAIRS, "similarity": PAIRS, "regression": SCORED, "multiple_choice": CHOICES}
+
+
+class Given(BuiltData):
+    """A source that holds its records."""
+
+    fingerprint = "given"
+
+    def __init__(self, train: list[Any], validation: list[Any] | None = None) -> None:
+        self._records = {"train": train} | ({} if validation is None else {"validation": validation})
+        self.splits = tuple(self._records)
+
+    def records(self, split: str) -> Iterator[Any]:
+        yield from self._records[split]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def examples() -> dict[str, list[Example]]:
+    """A few of every family of tasks, of different lengths."""
+    return OF_TASK
+
+
+@pytest.fixture
+def source() -> type[Given]:
+    """`source(train, validation)`: a source of these records."""
+    return Given
+
+
+@pytest.fixture
+def build() -> Callable[..., Any]:
+    """`build(task, context=64, **settings)`: an objective on a byte tokenizer."""
+
+    def built(task: str = "auto", *, context: int = 64, kind: type[AuxLM] = AuxLM, **settings: Any) -> Any:
+        torch.manual_seed(1)
+        return kind(task=task, **settings).build(tokenizer=Bytes().build(texts=[]), context=context, width=WIDTH)
+
+    return built
+
+
+@pytest.fixture
+def model_of() -> Callable[..., BuiltModel]:
+    """`model_of(objective)`: a model whose vocabulary has the objective's tokens, without dropout, its outputs far from uniform."""
+
+    def built(objective: Any, *, dropout: float = 0.0) -> BuiltModel:
+        torch.manual_seed(2)
+        settings = GPT(layers=2, heads=2, width=WIDTH, context=objective.context, dropout=dropout, norm="post")
+        vocabulary = objective.tokenizer.size + objective.settings.added_tokens
+        model = settings.build(attention=Dense(), vocabulary=vocabulary)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                if parameter.dim() > 1:
+                    parameter.mul_(10)
+        return model
+
+    return built

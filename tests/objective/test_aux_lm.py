@@ -1,0 +1,266 @@
+"""GPT-1's fine-tuning: each loss against one example at a time, written out; heads, labels, cutting, and what is refused."""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from gptkit.errors import DataError
+from gptkit.objective.examples import as_batch
+from gptkit.records import Document, Example
+from gptkit.training.step import combine, micro_batches
+
+TASKS = ["classification", "entailment", "similarity", "regression", "multiple_choice"]
+
+
+def ready(build: Any, model_of: Any, source: Any, examples: Any, task: str, **settings: Any) -> Any:
+    """Objective with its head, model, and the training items."""
+    objective = build(task, **settings)
+    items = objective.datasets(source(examples[task]), validation_fraction=0.0)["train"]
+    torch.nn.init.normal_(objective.head.weight)  # as the paper draws it, all labels are nearly equally probable
+    torch.nn.init.normal_(objective.head.bias)
+    return objective, model_of(objective), items
+
+
+def sequences_of(example: Example, task: str, encode: Any) -> list[list[int]]:
+    """Figure 1 of the paper, for bytes: start, delimiter and extract are the three ids behind the tokenizer's 257."""
+    start, delimiter, extract = 257, 258, 259
+    if task == "classification":
+        return [[start, *encode(example.text), extract]]
+    if task == "multiple_choice":
+        return [[start, *encode(example.text), delimiter, *encode(option), extract] for option in example.options]
+    one, other = encode(example.text), encode(example.pair)
+    there = [start, *one, delimiter, *other, extract]
+    return [there] if task == "entailment" else [there, [start, *other, delimiter, *one, extract]]
+
+
+def slow_loss(objective: Any, model: Any, examples: list[Example], task: str, lm_weight: float) -> tuple[float, float, float]:
+    """Equations 3 to 5, one sequence at a time: the task's loss, the language model's, and both together."""
+    names = sorted({str(example.label) for example in examples})
+    of_task, of_language = [], []
+    for example in examples:
+        found = [torch.tensor([ids]) for ids in sequences_of(example, task, objective.tokenizer.encode)]
+        states = [model(tokens)[0] for tokens in found]
+        for tokens, state in zip(found, states, strict=True):
+            likelihoods = [
+                float(torch.log_softmax(model.logits(state[place].double()), -1)[int(tokens[0, place + 1])])
+                for place in range(tokens.size(1) - 1)
+            ]
+            of_language.append(-sum(likelihoods) / len(likelihoods))
+        if task == "multiple_choice":
+            scores = torch.cat([objective.head(state[-1]) for state in states])
+            of_task.append(-float(torch.log_softmax(scores.double(), -1)[int(example.label)]))
+            continue
+        feature = states[0][-1] + states[1][-1] if len(states) == 2 else states[0][-1]
+        outputs = objective.head(feature).double()
+        if task == "regression":
+            of_task.append((float(outputs) - float(example.label)) ** 2)
+        else:
+            of_task.append(-float(torch.log_softmax(outputs, -1)[names.index(str(example.label))]))
+    task_loss, language_loss = sum(of_task) / len(of_task), sum(of_language) / len(of_language)
+    return task_loss, language_loss, task_loss + lm_weight * language_loss
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_loss_is_that_of_every_example_by_itself(task: str, build: Any, model_of: Any, source: Any, examples: Any) -> None:
+    objective, model, items = ready(build, model_of, source, examples, task, lm_weight=0.7)
+    objective.eval()
+    model.double(), objective.double()
+    batch = items.batch(range(len(items)))
+    with torch.no_grad():
+        terms, _ = objective.loss(model, batch)
+        task_loss, language_loss, both = slow_loss(objective, model, examples[task], task, 0.7)
+    counts = objective.counts(batch)
+    assert float(terms["task"][1]) / counts["task"] == pytest.approx(task_loss, rel=1e-6)
+    assert float(terms["lm"][1]) / counts["lm"] == pytest.approx(language_loss, rel=1e-6)
+    assert float(combine(terms, counts)) == pytest.approx(both, rel=1e-6)
+
+
+def test_without_lambda_no_language_is_modelled(build: Any, model_of: Any, source: Any, examples: Any) -> None:
+    objective, model, items = ready(build, model_of, source, examples, "entailment", lm_weight=0.0)
+    batch = items.batch([0, 1])
+    assert objective.loss(model, batch)[0].keys() == objective.counts(batch).keys() == {"task"}
+
+
+def test_counts(build: Any, model_of: Any, source: Any, examples: Any) -> None:
+    objective, _, items = ready(build, model_of, source, examples, "multiple_choice")
+    batch = items.batch([0, 1])
+    assert objective.counts(batch) == {"task": 2, "lm": 6}  # wrong options are read as language too, as in the released code
+    assert objective.tokens(batch) == sum(
+        len(ids) for example in examples["multiple_choice"][:2] for ids in sequences_of(example, "multiple_choice", str.encode)
+    )
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_pieces_of_a_batch_give_the_gradient_of_the_batch(task: str, build: Any, model_of: Any, source: Any, examples: Any) -> None:
+    objective, model, items = ready(build, model_of, source, examples, task)
+    objective.eval()
+    batch = items.batch(range(8))  # some twice
+    counts = objective.counts(batch)
+    parameters = [*model.parameters(), *objective.parameters()]
+
+    def gradient(micro: int) -> list[Tensor]:
+        for parameter in parameters:
+            parameter.grad = None
+        for piece in micro_batches(batch, micro):
+            combine(objective.loss(model, piece)[0], counts).backward()
+        return [parameter.grad for parameter in parameters if parameter.grad is not None]
+
+    whole = gradient(8)
+    assert len(whole) == len(parameters)
+    for one, other in zip(whole, gradient(3), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_neither_padding_nor_company_moves_an_output(task: str, build: Any, model_of: Any, source: Any, examples: Any) -> None:
+    objective, model, items = ready(build, model_of, source, examples, task)
+    objective.eval()
+    model.double(), objective.double()
+    with torch.no_grad():
+        together = objective.loss(model, items.batch(range(len(items))))[1]["outputs"]
+        for place in range(len(items)):
+            alone = objective.loss(model, items.batch([place]))[1]["outputs"]
+            torch.testing.assert_close(alone[0], together[place], rtol=1e-6, atol=1e-6)
+
+
+def test_similarity_does_not_depend_on_the_order(build: Any, model_of: Any, source: Any, examples: Any) -> None:
+    objective, model, items = ready(build, model_of, source, examples, "similarity")
+    objective.eval()
+    turned = [Example(example.pair, example.label, pair=example.text) for example in examples["similarity"]]
+    with torch.no_grad():
+        here = objective.loss(model, items.batch([0, 1, 2]))[1]["outputs"]
+        there = objective.loss(model, as_batch(objective.items(turned, "turned")))[1]["outputs"]
+    torch.testing.assert_close(here, there, rtol=1e-5, atol=1e-5)
+
+
+def test_hidden_vectors_are_added_before_the_head(build: Any, model_of: Any, source: Any, examples: Any) -> None:
+    objective, model, items = ready(build, model_of, source, examples, "similarity")
+    objective.eval()
+    batch = items.batch([0])
+    with torch.no_grad():
+        one, other = (objective.hidden(model, batch)[row, int(batch["lengths"][0, row]) - 1] for row in (0, 1))
+        outputs = objective.loss(model, batch)[1]["outputs"][0]
+        torch.testing.assert_close(outputs, objective.head(one + other), rtol=1e-5, atol=1e-5)
+        assert not torch.allclose(outputs, objective.head(one) + objective.head(other))  # the bias would count twice
+
+
+def test_all_options_of_an_example_lose_the_same_features(build: Any, model_of: Any, source: Any) -> None:
+    same = [Example("text", 0, options=("a", "a", "a")), Example("text", 1, options=("a", "a", "a"))]
+    objective, model, items = ready(build, model_of, source, {"multiple_choice": same}, "multiple_choice")
+    objective.settings.classifier_dropout = 0.5
+    objective.train()
+    model.eval()
+    torch.manual_seed(3)
+    outputs = objective.loss(model, items.batch([0, 1]))[1]["outputs"]
+    assert outputs.std(dim=1, correction=0).max() < 1e-5
+    assert abs(float(outputs[0, 0] - outputs[1, 0])) > 1e-3
+    objective.eval()
+    outputs = objective.loss(model, items.batch([0, 1]))[1]["outputs"]
+    assert abs(float(outputs[0, 0] - outputs[1, 0])) < 1e-5
+
+
+@pytest.mark.parametrize(("task", "outputs"), [*((task, 3) for task in TASKS[:3]), ("regression", 1), ("multiple_choice", 1)])
+def test_a_head_per_family(task: str, outputs: int, build: Any, source: Any, examples: Any) -> None:
+    objective = build("auto" if task not in ("similarity",) else task)
+    objective.datasets(source(examples[task]), validation_fraction=0.0)
+    assert objective.task == task
+    assert objective.head.weight.shape == (outputs, 16)
+    assert objective.head.bias.tolist() == [0.0] * outputs
+
+
+def test_the_head_is_drawn_as_the_paper_says(build: Any) -> None:
+    objective = build()
+    objective.width = 4000
+    objective.learn("classification", ["a", "b"])
+    assert float(objective.head.weight.detach().std()) == pytest.approx(0.02, rel=0.05)
+    assert objective.head.bias.tolist() == [0.0, 0.0]
+
+
+def test_labels_survive_a_state(build: Any, source: Any) -> None:
+    words = [Example("x", "schön"), Example("y", "日本"), Example("z", "a, b")]
+    objective = build()
+    objective.datasets(source(words), validation_fraction=0.0)
+    back = build("auto")
+    back.load_state_dict(objective.state_dict())
+    assert (back.task, back.labels) == ("classification", sorted(["schön", "日本", "a, b"]))
+    assert torch.equal(back.head.weight, objective.head.weight)
+
+
+def test_a_source_keeps_its_own_validation(build: Any, source: Any, examples: Any) -> None:
+    datasets = build().datasets(source(examples["classification"], examples["classification"][:2]), validation_fraction=0.4)
+    assert (len(datasets["train"]), len(datasets["validation"])) == (5, 2)
+    datasets = build().datasets(source(examples["classification"] * 4), validation_fraction=0.25)
+    assert (len(datasets["train"]), len(datasets["validation"])) == (15, 5)
+
+
+def test_long_texts_are_cut_and_counted(build: Any, model_of: Any, source: Any, caplog: pytest.LogCaptureFixture) -> None:
+    long = [Example("a" * 50, "x", pair="b" * 3), Example("c", "y", pair="d" * 7), Example("c", "x", pair="d" * 6)]
+    objective = build("entailment", context=17)
+    with caplog.at_level(logging.WARNING, "gptkit"):
+        items = objective.datasets(source(long), validation_fraction=0.0)["train"]
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        "2 of 3 training examples are longer than model.context=17 has room for (6 tokens a text) and were cut there"
+    )
+    assert items.batch([0])["tokens"].tolist() == [[[257, *b"aaaaaa", 258, *b"bbb", 259]]]
+    assert items.batch([1])["tokens"].tolist() == [[[257, *b"c", 258, *b"dddddd", 259]]]
+    objective.loss(model_of(objective), items.batch([0, 1, 2]))
+
+
+def test_what_is_not_cut_is_not_mentioned(build: Any, source: Any, examples: Any, caplog: pytest.LogCaptureFixture) -> None:
+    build().datasets(source(examples["classification"]), validation_fraction=0.0)
+    assert not caplog.records
+
+
+def test_a_question_belongs_to_its_document(build: Any, source: Any, caplog: pytest.LogCaptureFixture) -> None:
+    asked = [Example("document", 0, pair="why?", options=("a", "b"))]
+    items = build(context=64).datasets(source(asked), validation_fraction=0.0)["train"]
+    assert items.batch([0])["tokens"].tolist() == [[[257, *b"documentwhy?", 258, *option, 259] for option in (b"a", b"b")]]
+    with caplog.at_level(logging.WARNING, "gptkit"):
+        items = build(context=20).datasets(source(asked), validation_fraction=0.0)["train"]
+    assert items.batch([0])["tokens"][0, 0].tolist() == [257, *b"docuwhy?", 258, *b"a", 259]
+    assert caplog.records[0].getMessage().startswith("1 of 1 training examples")
+
+
+@pytest.mark.parametrize(
+    ("task", "train", "validation", "message"),
+    [
+        ("auto", [Example("x", "a")], None, "all 1 training examples have the label a"),
+        ("auto", [Example("x", "a"), Example("y", "b")], [Example("z", "c")], "example 1 of the validation split .* label c"),
+        ("entailment", [Example("x", "a"), Example("y", "b")], None, r"example 1 of the training split has one text.*data\.pair"),
+        ("multiple_choice", [Example("x", 0, options=("a",))], None, r"has 1 options.*data\.options"),
+        ("multiple_choice", [Example("x", 0)], None, r"has 0 options"),
+        (
+            "auto",
+            [Example("x", 0, options=("a", "b")), Example("x", 0, options=("a", "b", "c"))],
+            None,
+            "example 2 of the training split has 3 options, those before it 2",
+        ),
+        ("auto", [Example("x", 2, options=("a", "b"))], None, "label 2 is no place of one of its 2 options"),
+        ("auto", [Example("x", "b", options=("a", "b"))], None, "'b' is no number"),
+        ("classification", [Example("x", i, options=("a", "b")) for i in (0, 1)], None, "has options.*task=multiple_choice"),
+        ("regression", [Example("x", "much", pair="y")], None, "'much' is no number"),
+        ("regression", [Example("x", math.nan, pair="y")], None, "nan is no number"),
+        ("auto", [Document("x")], None, r"gives Documents; choose data=labelled"),
+        ("auto", [], None, "the train split has no examples"),
+        ("auto", [Example("x", "a"), Example("y", "b")], [], "the validation split has no examples"),
+    ],
+)
+def test_what_cannot_be_learnt_is_one_line(
+    task: str, train: list[Any], validation: list[Any] | None, message: str, build: Any, source: Any
+) -> None:
+    with pytest.raises(DataError, match=message) as caught:
+        build(task).datasets(source(train, validation), validation_fraction=0.0)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("task", "context"), [("classification", 2), ("entailment", 5)])
+def test_a_context_without_room(task: str, context: int, build: Any, source: Any, examples: Any) -> None:
+    with pytest.raises(DataError, match=rf"model\.context={context} has no room"):
+        build(task, context=context).datasets(source(examples[task]), validation_fraction=0.0)
