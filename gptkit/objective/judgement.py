@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -14,10 +15,12 @@ from torchmetrics.classification import (
     MulticlassF1Score,
     MulticlassMatthewsCorrCoef,
 )
-from torchmetrics.wrappers import BootStrapper
+from torchmetrics.functional import pearson_corrcoef
 
 CORRELATIONS = ("matthews", "pearson", "spearman")
-RESAMPLES = 400
+RESAMPLES = 1000
+AT_ONCE = 50
+"""Resamples that are judged together."""
 SEED = 20180611
 """Of the resamples: the same predictions give the same interval, and training's random stream is left alone."""
 
@@ -63,19 +66,29 @@ def _judgement(task: str, outputs: Tensor, labels: Tensor) -> dict[str, float]:
     found = {
         name: float(metric(predicted, wanted)) if varies or name not in CORRELATIONS else 0.0 for name, metric in metrics.items()
     }
-    low, high = interval(metrics[first], predicted, wanted)
+    low, high = interval(pearson_corrcoef if task == "regression" else accuracies, predicted, wanted)
     return {first: found.pop(first), f"{first}_low": low, f"{first}_high": high, **found}
 
 
-def interval(metric: Metric, predicted: Tensor, wanted: Tensor) -> tuple[float, float]:
-    """The 95% percentile-bootstrap interval of a metric over examples; what a resample leaves undefined counts as 0."""
-    metric.reset()
-    resampled = BootStrapper(metric, num_bootstraps=RESAMPLES, mean=False, std=False, raw=True, sampling_strategy="multinomial")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(SEED)
-        resampled.update(predicted, wanted)
-    values = resampled.compute()["raw"].double().nan_to_num(0.0)
-    low, high = torch.quantile(values, torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
+def accuracies(predicted: Tensor, wanted: Tensor) -> Tensor:  # (N, R), (N, R) -> (R,)
+    """Of every column."""
+    return (predicted == wanted).double().mean(0)
+
+
+def interval(statistic: Callable[[Tensor, Tensor], Tensor], predicted: Tensor, wanted: Tensor) -> tuple[float, float]:
+    """The 95% percentile-bootstrap interval over examples; a resample for which the statistic is undefined counts as 0.
+
+    Args:
+        statistic: (N, R), (N, R) -> (R,): of R resamples, each a column.
+        predicted: (N,).
+        wanted: (N,).
+    """
+    generator = torch.Generator().manual_seed(SEED)
+    found = []
+    for _ in range(RESAMPLES // AT_ONCE):
+        places = torch.randint(len(wanted), (len(wanted), AT_ONCE), generator=generator)
+        found.append(statistic(predicted[places], wanted[places]))
+    low, high = torch.cat(found).nan_to_num(0.0).quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
     return low, high
 
 

@@ -1,0 +1,138 @@
+"""Metrics of labelled tasks against their formulas written out, and the interval of the first."""
+
+from __future__ import annotations
+
+import math
+from itertools import combinations
+
+import pytest
+import torch
+from torch import Tensor
+
+from gptkit.objective.judgement import judgement
+
+
+def drawn(task: str, items: int, labels: int, *, right: float = 0.7) -> tuple[Tensor, Tensor]:
+    """Outputs that are often right, and what they should be."""
+    generator = torch.Generator().manual_seed(labels)
+    if task == "regression":
+        wanted = torch.randint(0, 6, (items,), generator=generator).float()  # with ties
+        return wanted + torch.randn(items, generator=generator), wanted
+    wanted = torch.randint(0, labels, (items,), generator=generator)
+    outputs = torch.randn(items, labels, generator=generator)
+    outputs[torch.arange(items), wanted] += 3 * (torch.rand(items, generator=generator) < right)
+    return outputs, wanted.float()
+
+
+def f1_of(label: int, found: list[int], wanted: list[int]) -> float:
+    both = sum(f == w == label for f, w in zip(found, wanted, strict=True))
+    return 2 * both / (found.count(label) + wanted.count(label))
+
+
+def correlation(xs: list[float], ys: list[float]) -> float:
+    """Pearson's."""
+    x, y = sum(xs) / len(xs), sum(ys) / len(ys)
+    above = sum((a - x) * (b - y) for a, b in zip(xs, ys, strict=True))
+    return above / math.sqrt(sum((a - x) ** 2 for a in xs) * sum((b - y) ** 2 for b in ys))
+
+
+def ranks(values: list[float]) -> list[float]:
+    """From 1; equal values share the mean of theirs."""
+    return [sum(other < value for other in values) + (values.count(value) + 1) / 2 for value in values]
+
+
+def matthews_of_two(found: list[int], wanted: list[int]) -> float:
+    """For two labels it is Pearson's correlation of them."""
+    return correlation([float(f) for f in found], [float(w) for w in wanted])
+
+
+def matthews_of_many(found: list[int], wanted: list[int]) -> float:
+    """Gorodkin's: the correlation of indicator vectors, over pairs of items."""
+    pairs = list(combinations(range(len(found)), 2))
+
+    def covariance(one: list[int], other: list[int]) -> float:
+        total = 0
+        for i, j in pairs:  # sum over labels of the difference in their indicators
+            for label in set(found) | set(wanted):
+                total += ((one[i] == label) - (one[j] == label)) * ((other[i] == label) - (other[j] == label))
+        return float(total)
+
+    return covariance(found, wanted) / math.sqrt(covariance(found, found) * covariance(wanted, wanted))
+
+
+def test_two_labels() -> None:
+    outputs, labels = drawn("classification", 60, 2)
+    found, wanted = outputs.argmax(-1).tolist(), labels.int().tolist()
+    judged = judgement("classification", outputs, labels)
+    assert list(judged) == ["accuracy", "accuracy_low", "accuracy_high", "f1", "matthews"]
+    assert judged["accuracy"] == pytest.approx(sum(f == w for f, w in zip(found, wanted, strict=True)) / 60)
+    assert judged["f1"] == pytest.approx(f1_of(1, found, wanted))
+    assert judged["matthews"] == pytest.approx(matthews_of_two(found, wanted))
+
+
+def test_three_labels() -> None:
+    outputs, labels = drawn("entailment", 60, 3)
+    found, wanted = outputs.argmax(-1).tolist(), labels.int().tolist()
+    judged = judgement("entailment", outputs, labels)
+    assert judged["f1"] == pytest.approx(sum(f1_of(label, found, wanted) for label in range(3)) / 3)
+    assert judged["matthews"] == pytest.approx(matthews_of_many(found, wanted))
+
+
+def test_options_have_accuracy_alone() -> None:
+    outputs, labels = drawn("multiple_choice", 40, 4)
+    judged = judgement("multiple_choice", outputs, labels)
+    assert list(judged) == ["accuracy", "accuracy_low", "accuracy_high"]
+    assert judged["accuracy"] == pytest.approx(float((outputs.argmax(-1) == labels).float().mean()))
+
+
+@pytest.mark.parametrize("shift", [0.0, 2000.0])  # years, for example
+def test_scores(shift: float) -> None:
+    outputs, labels = drawn("regression", 50, 1)
+    outputs, labels = outputs + shift, labels + shift
+    found, wanted = outputs.double().tolist(), labels.double().tolist()
+    judged = judgement("regression", outputs, labels)
+    assert list(judged) == ["pearson", "pearson_low", "pearson_high", "spearman", "squared_error"]
+    assert judged["pearson"] == pytest.approx(correlation(found, wanted), abs=1e-6)
+    assert judged["spearman"] == pytest.approx(correlation(ranks(found), ranks(wanted)), abs=1e-6)
+    assert judged["squared_error"] == pytest.approx(sum((f - w) ** 2 for f, w in zip(found, wanted, strict=True)) / 50)
+
+
+@pytest.mark.parametrize(("task", "first"), [("classification", "accuracy"), ("regression", "pearson")])
+def test_the_interval_holds_the_value_and_is_always_the_same(task: str, first: str) -> None:
+    outputs, labels = drawn(task, 200, 2)
+    torch.manual_seed(7)
+    judged = judgement(task, outputs, labels)
+    torch.manual_seed(8)
+    expected = torch.rand(3)
+    torch.manual_seed(8)
+    assert judgement(task, outputs, labels) == judged
+    assert torch.equal(torch.rand(3), expected)  # training's random numbers are not used up
+    assert judged[f"{first}_low"] < judged[first] < judged[f"{first}_high"]
+
+
+def test_the_interval_of_accuracy_is_as_wide_as_the_binomial_says() -> None:
+    outputs, labels = drawn("classification", 1000, 2)
+    judged = judgement("classification", outputs, labels)
+    deviation = math.sqrt(judged["accuracy"] * (1 - judged["accuracy"]) / 1000)
+    assert judged["accuracy_high"] - judged["accuracy_low"] == pytest.approx(2 * 1.96 * deviation, rel=0.15)
+
+
+@pytest.mark.parametrize(
+    ("task", "outputs", "labels"),
+    [
+        ("classification", torch.eye(2)[[0, 0, 1]], torch.zeros(3)),
+        ("classification", torch.eye(2)[[0, 0, 0]], torch.tensor([0.0, 1.0, 1.0])),
+        ("entailment", torch.eye(3)[[1, 1, 1]], torch.tensor([0.0, 1.0, 1.0])),
+        ("regression", torch.ones(3), torch.tensor([0.0, 1.0, 1.0])),
+        ("regression", torch.tensor([0.0, 1.0, 1.5]), torch.ones(3)),
+    ],
+)
+def test_what_does_not_vary_correlates_with_nothing(task: str, outputs: Tensor, labels: Tensor) -> None:
+    judged = judgement(task, outputs, labels)
+    assert all(math.isfinite(value) for value in judged.values())
+    assert [judged[name] for name in ("matthews", "pearson", "spearman") if name in judged] in ([0.0], [0.0, 0.0])
+
+
+def test_two_examples_are_the_fewest() -> None:
+    assert judgement("regression", torch.ones(1), torch.ones(1)) == {}
+    assert judgement("regression", torch.tensor([1.0, 2.0]), torch.tensor([0.0, 5.0]))["pearson"] == pytest.approx(1.0)
