@@ -77,6 +77,24 @@ def test_slices_change_neither_loss_nor_gradient(rows: int, monkeypatch: pytest.
     )
 
 
+@pytest.mark.parametrize("rows", [1, 3, 100])
+def test_rows_may_weigh_differently(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cross_entropy, "CACHED", rows * 13)
+    generator = torch.Generator().manual_seed(3)
+    logits = torch.randn(10, 13, generator=generator).requires_grad_()
+    targets = torch.randint(0, 13, (10,), generator=generator)
+    weights = torch.rand(10, generator=generator)
+    weights[4] = 0.0
+    reference = logits.detach().double().requires_grad_()
+    slow = (nn.functional.cross_entropy(reference, targets, reduction="none") * weights.double()).sum()
+    total = cross_entropy_sum(logits, targets, weights)
+    assert total.item() == pytest.approx(slow.item(), rel=1e-6)
+    total.mul(0.25).backward()
+    slow.mul(0.25).backward()
+    assert reference.grad is not None
+    torch.testing.assert_close(logits.grad, reference.grad.float(), rtol=1e-5, atol=1e-7)
+
+
 def test_bfloat16_logits_are_summed_in_float32() -> None:
     logits = torch.randn(2000, 9, generator=torch.Generator().manual_seed(2)).bfloat16()
     targets = torch.arange(2000) % 9

@@ -1,0 +1,179 @@
+"""Fine-tuning as a run: what it takes from other runs and gives to them, that it continues exactly, and the embedded sets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+import gptkit
+from gptkit.training.checkpoints.load import load, load_objective
+
+TINY = (
+    "model.layers=3",
+    "model.heads=2",
+    "model.width=16",
+    "model.context=64",
+    "tokenizer=bytes",
+    "batch.size=6",
+    "trainer=cpu",
+    "val.every=0",
+    "val.sequences=20",
+    "samples.prompts=[]",
+    "optimizer.lr=0.01",
+)
+SHAPE = ("model.", "tokenizer")
+"""Words that init_from decides."""
+
+Run = Callable[..., dict[str, Any]]
+
+
+def newest(folder: Path, file: str = "model") -> dict[str, Tensor]:
+    return load_file(max((folder / "checkpoints").glob("step-*")) / f"{file}.safetensors")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a table of examples, and a text."""
+    folder = tmp_path_factory.mktemp("fine_tuning")
+    (folder / "text.txt").write_text("".join(f"{n} bottles and {n * n % 97} glasses\n" for n in range(90)))
+    rows = [f"{n} bottles{' of wine' * (n % 4)},{'odd' if n % 2 else 'even'}" for n in range(40)]
+    (folder / "table.csv").write_text("\n".join(["text,label", *rows]) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(place: Path) -> Run:
+    """`run(name, *words)`: a tiny run; gives its result."""
+
+    def train(name: str, *words: str) -> dict[str, Any]:
+        before = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            mine = [word for word in TINY if not (any("init_from" in each for each in words) and word.startswith(SHAPE))]
+            result: dict[str, Any] = gptkit.run(gptkit.compose("train", [*mine, *words, f"hydra.run.dir={place / name}"]))
+        finally:
+            torch.set_num_threads(before)
+        return result
+
+    return train
+
+
+@pytest.fixture(scope="module")
+def labelled(place: Path) -> list[str]:
+    return ["data=labelled", f"data.path={place / 'table.csv'}", "objective=aux_lm"]
+
+
+@pytest.fixture(scope="module")
+def pretrained(run: Run, place: Path) -> Path:
+    run("pretrained", "data=text", f"data.path={place / 'text.txt'}", "trainer.max_steps=5")
+    return place / "pretrained"
+
+
+@pytest.fixture(scope="module")
+def tuned(run: Run, labelled: list[str], pretrained: Path, place: Path) -> Path:
+    run("tuned", *labelled, f"init_from={pretrained}", "trainer.max_steps=4")
+    return place / "tuned"
+
+
+@pytest.mark.parametrize("layers", [0, 2, 3, None])
+def test_embeddings_and_the_first_blocks_are_taken(
+    layers: int | None, run: Run, labelled: list[str], pretrained: Path, place: Path
+) -> None:
+    still = ["optimizer.lr=0", "trainer.max_steps=1"]
+    run("scratch", *labelled, *still)
+    run(
+        f"taken-{layers}",
+        *labelled,
+        *still,
+        f"init_from={pretrained}",
+        f"objective.transfer_layers={'null' if layers is None else layers}",
+    )
+    given, random, found = newest(pretrained), newest(place / "scratch"), newest(place / f"taken-{layers}")
+    whole = layers in (3, None)
+    for name, tensor in found.items():
+        block = int(name.split(".")[1]) if name.startswith("blocks.") else None
+        from_run = block < layers if block is not None and layers is not None else whole or name.startswith(("wte", "wpe"))
+        expected = given[name] if from_run else random[name]
+        assert torch.equal(tensor[: len(expected)] if name == "wte.weight" else tensor, expected), name
+    assert torch.equal(found["wte.weight"][257:], random["wte.weight"][257:])  # the paper's tokens are new
+    assert len(given["wte.weight"]) == 257
+    assert len(found["wte.weight"]) == 260
+
+
+def test_a_fine_tuned_model_is_a_language_model_again(run: Run, tuned: Path, place: Path) -> None:
+    words = ["data=text", f"data.path={place / 'text.txt'}", "trainer.max_steps=1", "optimizer.lr=0"]
+    run("back", f"init_from={tuned}", *words)
+    tuned_weights, back = newest(tuned), newest(place / "back")
+    assert len(back["wte.weight"]) == 257
+    for name, tensor in back.items():
+        assert torch.equal(tensor, tuned_weights[name][: len(tensor)]), name
+
+
+def test_added_tokens_are_never_drawn(tuned: Path) -> None:
+    model, tokenizer = load(str(tuned))
+    assert model.vocabulary == tokenizer.size == 257
+    assert model.logits(model(torch.zeros(1, 3, dtype=torch.long))).shape == (1, 3, 257)
+
+
+def test_labels_and_head_are_in_the_checkpoint(tuned: Path) -> None:
+    trained = load_objective(str(tuned))
+    assert trained.objective.labels == ["even", "odd"]
+    assert trained.objective.task == "classification"
+    assert trained.model.vocabulary == 260
+    assert torch.equal(trained.objective.head.weight, newest(tuned, "objective")["head.weight"])
+
+
+def test_a_second_task_begins_with_the_tokens_of_the_first(run: Run, labelled: list[str], tuned: Path, place: Path) -> None:
+    run("second", *labelled, f"init_from={tuned}", "optimizer.lr=0", "trainer.max_steps=1")
+    assert torch.equal(newest(place / "second")["wte.weight"], newest(tuned)["wte.weight"])
+
+
+def test_it_continues_bit_for_bit(run: Run, labelled: list[str], pretrained: Path, place: Path) -> None:
+    words = [*labelled, f"init_from={pretrained}", "model.dropout=0.1", "optimizer.schedule.shape=constant"]
+    run("whole", *words, "trainer.max_steps=8")
+    run("stopped", *words, "trainer.max_steps=5")  # within the second epoch
+    run("stopped", *words, "trainer.max_steps=8")
+    for file in ("model", "objective"):
+        one, other = newest(place / "whole", file), newest(place / "stopped", file)
+        assert one.keys() == other.keys()
+        for name, tensor in one.items():
+            assert torch.equal(tensor, other[name]), name
+
+
+def test_a_probe_leaves_the_model_as_it_is(run: Run, labelled: list[str], pretrained: Path, place: Path) -> None:
+    words = ["objective=probe", "objective.examples=4", "optimizer.weight_decay=0.1", "trainer.max_steps=6"]
+    run("probe", *labelled[:2], *words, f"init_from={pretrained}")
+    before, after = newest(pretrained), newest(place / "probe")
+    assert before.keys() == after.keys()
+    for name, tensor in after.items():
+        assert torch.equal(tensor, before[name]), name
+    start = newest(place / "probe", "objective")["head.weight"]
+    assert float(start.abs().max()) > 0.03  # six steps of 0.01 from N(0, 0.02)
+
+
+@pytest.mark.parametrize(
+    ("source", "task", "metric", "outputs"),
+    [
+        ("movie_reviews", "classification", "accuracy", 2),
+        ("story_completion", "multiple_choice", "accuracy", 1),
+        ("country_facts", "entailment", "matthews", 3),
+        ("country_pairs", "regression", "pearson", 1),
+    ],
+)
+def test_every_head_is_trained_on_the_real_set_of_its_family(
+    source: str, task: str, metric: str, outputs: int, run: Run, place: Path
+) -> None:
+    result = run(source, "objective=aux_lm", f"data={source}", "trainer.max_steps=3")
+    trained = load_objective(str(place / source))
+    assert trained.objective.task == task
+    assert trained.objective.head.weight.shape == (outputs, 16)
+    assert result["val_loss"] > 0
+    header, *_, last = (place / source / "metrics.csv").read_text().splitlines()
+    assert f"val/{metric}" in header.split(",")
+    assert last

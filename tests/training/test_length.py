@@ -1,0 +1,58 @@
+"""How long a run is where it is given in passes over the data, or where sequences differ in length."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from gptkit.command import Batch, Train
+from gptkit.model import GPT
+from gptkit.objective.built import Batch as Tensors
+from gptkit.objective.built import Dataset
+from gptkit.training.length import length_of
+
+
+class Sized(Dataset):
+    """Items of these lengths, or of full ones."""
+
+    def __init__(self, items: int, lengths: list[int] | None = None) -> None:
+        self._items, self._lengths = items, lengths
+
+    def __len__(self) -> int:
+        return self._items
+
+    def batch(self, indices: Sequence[int]) -> Tensors:
+        raise NotImplementedError
+
+    def lengths(self) -> NDArray[np.int64] | None:
+        return None if self._lengths is None else np.array(self._lengths, dtype=np.int64)
+
+
+def settings(epochs: float | None = None, tokens: int = 1000, **trainer: Any) -> Train:
+    return Train(model=GPT(context=10), batch=Batch(size=3), tokens=tokens, epochs=epochs, trainer=trainer)
+
+
+@pytest.mark.parametrize(
+    ("given", "train", "expected"),
+    [
+        (settings(epochs=2), Sized(9), (6, 180)),
+        (settings(epochs=0.5), Sized(9), (2, 60)),  # 1.5 steps
+        (settings(epochs=0.01), Sized(9), (1, 30)),
+        (settings(epochs=3), Sized(4, [2, 4, 4, 10]), (4, 60)),  # a mean batch has 15 tokens
+        (settings(tokens=61), Sized(4, [2, 4, 4, 10]), (5, 61)),
+        (settings(epochs=3, max_steps=7), Sized(4, [2, 4, 4, 10]), (7, 105)),
+        (settings(epochs=3, max_steps=-1), Sized(9), (9, 270)),
+        (settings(epochs=3), None, (34, 1000)),  # before the data is read
+    ],
+)
+def test_steps_and_horizon(given: Train, train: Dataset | None, expected: tuple[int, int]) -> None:
+    assert length_of(given, train) == expected
+
+
+def test_epochs_must_be_above_zero() -> None:
+    with pytest.raises(ValueError, match="epochs=0 must be above 0"):
+        settings(epochs=0)
