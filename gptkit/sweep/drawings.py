@@ -40,7 +40,7 @@ def against(key: str, points: Sequence[tuple[str, float | None]]) -> str:
     return _figure(axes, f"Validation loss against {key}", key)
 
 
-def over_tokens(ranked: Sequence[Job], names: Sequence[str]) -> str:
+def over_tokens(ranked: Sequence[Job], names: Sequence[str], keys: Sequence[str]) -> str:
     """The validation loss of the best runs as they learned: the best in the first colour, the worse the fainter."""
     curves = [(name, _curve(job)) for job, name in zip(ranked, names, strict=True)]
     drawn = [(name, curve) for name, curve in curves if len(curve) > 1][:_MOST]
@@ -50,7 +50,11 @@ def over_tokens(ranked: Sequence[Job], names: Sequence[str]) -> str:
     for place, (name, curve) in enumerate(drawn):
         colour, strength = (_BEST, 1.0) if place == 0 else (_OTHERS, 1 - 0.75 * place / len(drawn))
         axes.plot(*zip(*curve, strict=True), color=colour, alpha=strength, linewidth=1.8 if place == 0 else 1.3, label=name)
-    axes.legend(frameon=False, fontsize=8, labelcolor=_TEXT)
+    legend = axes.legend(
+        frameon=False, fontsize=8, labelcolor=_TEXT, loc="center left", bbox_to_anchor=(1.0, 0.5), title=", ".join(keys)
+    )
+    legend.get_title().set(color=_TEXT, fontsize=8)
+    axes.xaxis.set_major_formatter("{x:,.0f}")
     return _figure(axes, "Validation loss over tokens", "tokens", wide=True)
 
 

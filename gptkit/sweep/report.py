@@ -72,12 +72,12 @@ def write_page(sweep: Path, jobs: Sequence[Job]) -> Path:
         facts.insert(0, (_shown(LOSS, best.summary[LOSS]), f"best validation loss, job {best.number}"))
         facts += [(pairs(best).get(key, "-"), f"{key} of the best") for key in keys]
     common = {word for word in jobs[0].overrides if all(word in job.overrides for job in jobs)}
-    figures = [over_tokens(ranked, [", ".join(pairs(job).get(key, "-") for key in keys) for job in ranked])]
-    figures += [against(key, [(pairs(job).get(key, "-"), job.summary.get(LOSS)) for job in ranked]) for key in keys]
+    curves = over_tokens(ranked, [", ".join(pairs(job).get(key, "-") for key in keys) for job in ranked], keys)
+    figures = [against(key, [(pairs(job).get(key, "-"), job.summary.get(LOSS)) for job in ranked]) for key in keys]
     sections = [
         ("", tiles(facts)),
         ("Runs", _TABLE_STYLE + _table(sweep, ranked, keys)),
-        ("Losses", '<div class="figures">' + "".join(figures) + "</div>"),
+        ("Losses", f'{curves}<div class="figures below">{"".join(figures)}</div>'),
         ("What all runs share", f"<pre>{escape(' '.join(sorted(common)))}</pre>" if common else ""),
     ]
     sweep.mkdir(parents=True, exist_ok=True)
@@ -125,6 +125,7 @@ _TABLE_STYLE = """<style>
 .runs table { border-collapse: collapse; width: 100%; font-size: .9rem; font-variant-numeric: tabular-nums; }
 .runs th { color: var(--muted); font-weight: 600; } .runs th, .runs td { text-align: left; padding: .45rem .8rem; }
 .runs tbody tr { border-top: 1px solid var(--grid); } .runs a { color: var(--first); }
+.runs td:not(:last-child) { white-space: nowrap; } .below { margin-top: .75rem; }
 .runs .best td { font-weight: 600; color: var(--good); } .runs .failed td { color: var(--bad); }
 .runs .stopped td, .runs .running td, .runs .waiting td { color: var(--muted); }
 </style>"""

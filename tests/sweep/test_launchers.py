@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from omegaconf import OmegaConf
 
 from gptkit.sweep.jobs import jobs_in
+from gptkit.sweep.report import pairs
 
 WORDS = ("train", "-m", "data=text", "data.path=x.txt", "tokenizer=char", "+shrink=tiny", "trainer=cpu", "trainer.max_steps=2")
 
@@ -42,6 +44,37 @@ def test_joblib(sweep: Callable[..., Any]) -> None:
     assert [job.status for job in jobs_in(Path("out"))] == ["finished", "finished"]
     assert "val_loss" in done.out
     assert Path("out/sweep.html").is_file()
+
+
+@pytest.mark.process
+def test_submitit_runs_jobs_on_this_machine(sweep: Callable[..., Any]) -> None:
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="pip install gptkit[sweeps]")
+    done = sweep("hydra/launcher=submitit_local", "seed=1", "optimizer.lr=1e-3")
+    assert done.status == 0, done.err
+    assert [job.status for job in jobs_in(Path("out"))] == ["finished"]
+    assert "val_loss" in done.out
+    assert Path("out/sweep.html").is_file()
+
+
+@pytest.mark.filterwarnings("ignore:.*declarative_base:DeprecationWarning")  # Optuna 2's use of SQLAlchemy 2
+def test_optuna_minimises_the_validation_loss(sweep: Callable[..., Any]) -> None:
+    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper", reason="pip install gptkit[sweeps]")
+    words = ("hydra/sweeper=optuna", "hydra/launcher=basic", "hydra.sweeper.n_trials=3", "hydra.sweeper.n_jobs=1")
+    done = sweep(*words, "optimizer.lr=tag(log,interval(1e-5,1e-1))")
+    assert done.status == 0, done.err
+    losses = {pairs(job)["optimizer.lr"]: job.summary["val_loss"] for job in jobs_in(Path("out"))}
+    assert len(set(losses.values())) == 3
+    results = OmegaConf.load("out/optimization_results.yaml")
+    assert results.best_value == min(losses.values())
+    assert losses[str(results.best_params["optimizer.lr"])] == results.best_value
+
+
+@pytest.mark.process
+def test_ray(sweep: Callable[..., Any]) -> None:
+    pytest.importorskip("hydra_plugins.hydra_ray_launcher", reason="docs/sweeps.md says how Ray is installed")
+    done = sweep("hydra/launcher=ray", "+hydra.launcher.ray.init.num_cpus=1", "seed=1")
+    assert done.status == 0, done.err
+    assert [job.status for job in jobs_in(Path("out"))] == ["finished"]
 
 
 def test_slurm_composes(gptkit_command: Callable[..., Any]) -> None:

@@ -1,0 +1,73 @@
+"""A sweep that is killed, then stopped by Ctrl-C, is finished by the same command; its jobs are DDP runs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gptkit.sweep.jobs import is_held, jobs_in
+
+WORDS = ("train", "-m", "data=text", "data.path=x.txt", "tokenizer=char", "+shrink=tiny", "tokens=12800", "hydra.sweep.dir=out")
+DDP = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=1,2")
+STEPS = 100
+
+
+def wait_for(seen: Callable[[], object]) -> None:
+    for _ in range(1200):
+        if seen():
+            return
+        time.sleep(0.05)
+    raise AssertionError("nothing happened for a minute")
+
+
+def saved(number: int) -> int:
+    """The step of the latest checkpoint of a job; 0 where there is none."""
+    return max((int(path.name.removeprefix("step-")) for path in Path(f"out/{number}/checkpoints").glob("step-*")), default=0)
+
+
+@pytest.mark.process
+def test_a_killed_and_a_stopped_sweep_of_ddp_jobs_are_finished_by_the_same_command(
+    gptkit_command: Callable[..., Any], in_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("x.txt").write_text("the quick brown fox jumps over 123 lazy dogs\n" * 100, encoding="utf-8")
+
+    with subprocess.Popen([sys.executable, "-m", "gptkit", *WORDS, *DDP], stderr=subprocess.DEVNULL) as killed:
+        wait_for(lambda: saved(0))
+        killed.kill()
+    wait_for(lambda: not is_held(Path("out/0")))
+    assert [one.status for one in jobs_in(Path("out"))] == ["stopped", "waiting"]
+    assert 0 < saved(0) < STEPS
+
+    def interrupt() -> None:
+        wait_for(lambda: saved(1))
+        os.kill(os.getpid(), signal.SIGINT)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    pressed = threading.Thread(target=interrupt)
+    try:
+        pressed.start()
+        stopped = gptkit_command(*WORDS, *DDP)
+        pressed.join()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert stopped.status == 130
+    assert "gptkit: the sweep was stopped after 1 of 2 jobs; the same command with hydra.sweep.dir=out goes on" in stopped.err
+    assert [one.status for one in jobs_in(Path("out"))] == ["finished", "stopped"]
+    assert "1 of 2" in Path("out/sweep.html").read_text()
+    assert 0 < saved(1) < STEPS
+
+    first = Path("out/0/log.txt").read_text()
+    assert gptkit_command(*WORDS, *DDP).status == 0
+    assert [one.status for one in jobs_in(Path("out"))] == ["finished", "finished"]
+    assert Path("out/0/log.txt").read_text() == first
+    assert [saved(0), saved(1)] == [STEPS, STEPS]
+    assert "2 x cpu" in Path("out/1/log.txt").read_text()
