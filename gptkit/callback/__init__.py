@@ -1,9 +1,9 @@
-"""Callbacks: the contract, the built-in `early_stopping`, and the hook that offers it."""
+"""Callbacks: the contract, the built-in ones, and the hook that offers them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any
 
 from gptkit.hookspecs import hookimpl
 from gptkit.parts import Part
@@ -40,6 +40,26 @@ class EarlyStopping(Callback):
         return StopWhenFlat(patience=self.patience, improvement=self.improvement)
 
 
+@dataclass
+class ZeroShot(Callback):
+    """Score tasks at every validation: what a model that nothing was fine-tuned on already knows, along its pre-training.
+
+    Source: "Improving Language Understanding by Generative Pre-Training", section 5, "Zero-shot Behaviors", and figure 2, right.
+    The main score of a task is logged as `zero_shot/<its word>`, any other as `zero_shot/<its word>_<score>`. The weights of the
+    run are the same with and without it.
+    """
+
+    name: str = "zero_shot"
+    tasks: Annotated[dict[str, Any], "task parts with their `name`, each under a word of your own; null leaves one out"] = field(
+        default_factory=lambda: {"sentiment": {"name": "next_word"}, "stories": {"name": "likely_option"}}
+    )
+
+    def build(self) -> lightning.Callback:
+        from gptkit.callback.zero_shot import MeasureZeroShot, built_tasks
+
+        return MeasureZeroShot(built_tasks(self.tasks))
+
+
 @hookimpl
 def gptkit_callback() -> list[type[Callback]]:
-    return [EarlyStopping]
+    return [EarlyStopping, ZeroShot]

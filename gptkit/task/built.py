@@ -13,4 +13,4 @@ class BuiltTask(Protocol):
     """Evaluation draws on its own random stream and never changes the model."""
 
     def __call__(self, model: BuiltModel, tokenizer: BuiltTokenizer, *, seed: int) -> dict[str, float]:
-        """Named scores of the model."""
+        """Named scores of the model, the main one first."""

@@ -37,7 +37,8 @@ class TrainModule(lightning.LightningModule):
     """Callbacks read `state`, `settings`, `folder`, `model`, `objective` and `tokenizer`.
 
     Validation is the kit's own, at the end of a step. Callbacks' `on_validation_start` and `on_validation_end` are called
-    around it; by the latter `state.val_loss` is new.
+    around it; by the latter `state.val_loss` is new. What a callback measures in the former and puts into `state.measured` is
+    logged beside it.
     """
 
     automatic_optimization = False

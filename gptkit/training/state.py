@@ -35,6 +35,9 @@ class TrainState:
     val_metrics: dict[str, float] = field(default_factory=dict)
     """Means of the objective's metrics over the validation set, at the latest validation."""
 
+    measured: dict[str, float] = field(default_factory=dict)
+    """What callbacks measure: they put it here in `on_validation_start`, by the names under which it is logged with `val_loss`."""
+
     val_step: int = -1
     """The step at which `val_loss` was measured; -1: not yet."""
 

@@ -15,6 +15,7 @@ from gptkit.command import Batch, Samples, Save, Train, Validation
 from gptkit.data import Text
 from gptkit.errors import ConfigError
 from gptkit.model import GPT
+from gptkit.model.use import as_for_use
 from gptkit.objective import LM
 from gptkit.optimizer import AdamW
 from gptkit.scaling.compute import flops_per_token

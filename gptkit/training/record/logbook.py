@@ -132,6 +132,7 @@ class ClosingPages(Callback):
             mfu = utilisation(rate, here.flops_per_token, here.peak_flops, here.devices)
         measured = read_scalars(state.metrics)
         measured.update({f"val_{name}": value for name, value in state.val_metrics.items()})
+        measured.update({name.replace("/", "_"): value for name, value in state.measured.items()})
         write_summary(
             self.folder,
             parameters=self.parameters,

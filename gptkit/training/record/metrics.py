@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 FILE = "metrics.csv"
 TENSORBOARD = "tensorboard"
 COLUMNS = ("step", "tokens", "train/loss", "val/loss", "lr", "grad_norm", "tokens_per_second", "wall_seconds")
-"""Always there, in this order; what the objective measures (train/<name>, val/<name>) follows in the order in which it appears."""
+"""Always there, in this order. What the objective measures (train/<name>, val/<name>) and callbacks do follows as it appears."""
 
 
 class MetricsFile:
@@ -131,7 +131,7 @@ class Metrics(Callback):
         if trainer.sanity_checking or state.val_step != state.step or state.val_loss is None:
             return
         measured = {f"val/{name}": value for name, value in state.val_metrics.items()}
-        self._write({"step": state.step, "tokens": state.tokens, "val/loss": state.val_loss, **measured})
+        self._write({"step": state.step, "tokens": state.tokens, "val/loss": state.val_loss, **measured, **state.measured})
         if self.board is not None:
             self.board.flush()
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.pytorch.callbacks import Callback
-from torch import nn
 
 from gptkit.command import Samples
 from gptkit.errors import ConfigError
 from gptkit.generation import generate
 from gptkit.model.built import BuiltModel
+from gptkit.model.use import as_for_use
 from gptkit.tokenizer.built import BuiltTokenizer
 from gptkit.training.checkpoints.durable import named_when_full
 from gptkit.training.record.metrics import Metrics
@@ -78,20 +75,6 @@ class SampleTexts(Callback):
                 file.write(json.dumps({"step": step, "tokens": tokens, "prompt": prompt, "text": text}, ensure_ascii=False) + "\n")
                 if self.metrics.board is not None:
                     self.metrics.board.add_text(f"sample {number + 1}", f"**{prompt}**{text}", global_step=step)
-
-
-@contextlib.contextmanager
-def as_for_use(model: nn.Module) -> Iterator[None]:
-    """The model in evaluation mode, uncompiled (lengths differ at every call), and the program's random streams put back after."""
-    modes = {module: module.training for module in model.modules()}
-    devices = sorted({parameter.device.index or 0 for parameter in model.parameters() if parameter.is_cuda})
-    model.eval()
-    try:
-        with torch.random.fork_rng(devices=devices), torch.compiler.set_stance("force_eager"):
-            yield
-    finally:
-        for module, training in modes.items():
-            module.training = training
 
 
 def read_samples(folder: Path) -> list[dict[str, Any]]:

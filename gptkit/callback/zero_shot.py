@@ -1,0 +1,70 @@
+"""Score tasks at every validation, without leaving a trace in the training."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import lightning
+import torch
+
+from gptkit.errors import ConfigError
+from gptkit.model.use import as_for_use
+from gptkit.plugins import registry
+
+if TYPE_CHECKING:
+    from gptkit.task.built import BuiltTask
+
+
+def built_tasks(tasks: dict[str, Any]) -> dict[str, BuiltTask]:
+    """The tasks of a mapping of task parts.
+
+    Raises:
+        ConfigError: there is none, or one that cannot be.
+        DataError: the examples of one cannot be read.
+    """
+    given = {word: task for word, task in tasks.items() if task is not None}
+    if not given:
+        raise ConfigError("callback=zero_shot needs tasks, such as tasks={sentiment:{name:next_word}}")
+    found: dict[str, BuiltTask] = {}
+    for word, task in given.items():
+        if not hasattr(task, "get"):
+            raise ConfigError(f"callback=zero_shot: tasks.{word}={task} must be the settings of a task: {{name: next_word}}")
+        found[word] = registry().resolve("task", task).build()
+    return found
+
+
+class MeasureZeroShot(lightning.Callback):
+    """What was measured is kept in checkpoints, for the summary of a run that goes on from one."""
+
+    def __init__(self, tasks: dict[str, BuiltTask]) -> None:
+        self.tasks = tasks
+        self.latest: dict[str, float] = {}
+
+    @property
+    def state_key(self) -> str:
+        return f"zero_shot {' '.join(sorted(self.tasks))}"
+
+    def setup(self, trainer: lightning.Trainer, pl_module: Any, stage: str) -> None:
+        """Raises: ConfigError: the run never validates."""
+        if "validation" not in pl_module.datasets:
+            raise ConfigError(
+                "callback=zero_shot measures when the run validates, and nothing is held out; set val.fraction above 0"
+            )
+        pl_module.state.measured.update(self.latest)
+
+    @torch.no_grad()
+    def on_validation_start(self, trainer: lightning.Trainer, pl_module: Any) -> None:
+        found: dict[str, float] = {}
+        for word, task in self.tasks.items():
+            with as_for_use(pl_module.model), trainer.precision_plugin.val_step_context():
+                scores = task(pl_module.model, pl_module.tokenizer, seed=pl_module.settings.seed)
+            for place, (name, score) in enumerate(scores.items()):
+                found[f"zero_shot/{word}" if place == 0 else f"zero_shot/{word}_{name}"] = score
+        self.latest = found
+        pl_module.state.measured.update(found)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"latest": dict(self.latest)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.latest = state_dict.get("latest", {})

@@ -1,0 +1,214 @@
+"""GPT-1's zero-shot heuristics as tasks: how each asks a language model, and how its answers are scored.
+
+Source: "Improving Language Understanding by Generative Pre-Training", section 5, "Zero-shot Behaviors".
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from gptkit.errors import ConfigError, DataError
+from gptkit.plugins import registry
+from gptkit.records import Example
+from gptkit.task.heuristics import best_threshold, highest_mean, matthews, means, most_probable, normalised
+from gptkit.task.log_probabilities import Text, log_probabilities
+
+if TYPE_CHECKING:
+    from gptkit.data.built import BuiltData
+    from gptkit.model.built import BuiltModel
+    from gptkit.task import Acceptability, Heuristic, LikelyOption, NextWord, Referent
+    from gptkit.tokenizer.built import BuiltTokenizer
+
+
+class BuiltHeuristic(ABC):
+    """Reads its examples when it is made. No random number is drawn, and the model is only read."""
+
+    def __init__(self, settings: Heuristic) -> None:
+        """Raises: ConfigError: no source is named; DataError: its examples cannot be read, or do not fit."""
+        self.name = settings.name
+        self.reference = settings.reference
+        if "name" not in settings.data:
+            raise ConfigError(f"task={settings.name} needs data, such as data={{name: labelled, path: examples.tsv}}")
+        data: BuiltData = registry().resolve("data", settings.data).build()
+        self.split = "validation" if "validation" in data.splits else "train"
+        self.examples = evenly(self.read(data, self.split), settings.examples)
+        for example in self.examples:
+            self.check(example)
+
+    def read(self, data: BuiltData, split: str) -> list[Example]:
+        """Raises: DataError: the source has no labelled examples."""
+        found = []
+        for record in data.records(split):
+            if not isinstance(record, Example):
+                raise DataError(f"task={self.name} reads labelled examples, and the source gives {type(record).__name__}s")
+            found.append(record)
+        if not found:
+            raise DataError(f"task={self.name}: the {split} split has no examples")
+        return found
+
+    def __call__(self, model: BuiltModel, tokenizer: BuiltTokenizer, *, seed: int) -> dict[str, float]:
+        scores = self.scores(model, tokenizer)
+        if self.reference is not None:
+            scores["normalised"] = normalised(next(iter(scores.values())), guess=self.guess, reference=self.reference)
+        return scores
+
+    @abstractmethod
+    def check(self, example: Example) -> None:
+        """Raises: DataError: the example has not what the heuristic reads."""
+
+    @abstractmethod
+    def scores(self, model: BuiltModel, tokenizer: BuiltTokenizer) -> dict[str, float]:
+        """Named scores of a model in evaluation mode, the main one first."""
+
+    @property
+    @abstractmethod
+    def guess(self) -> float:
+        """The main score of random guessing."""
+
+
+class BuiltChoice(BuiltHeuristic):
+    """Several ways to go on, each scored by its tokens; the score is accuracy."""
+
+    def scores(self, model: BuiltModel, tokenizer: BuiltTokenizer) -> dict[str, float]:
+        texts = [self.texts(example, tokenizer) for example in self.examples]
+        values = iter(log_probabilities(model, [text for each in texts for text in each]))
+        right = 0
+        for example, each in zip(self.examples, texts, strict=True):
+            right += self.choose([next(values) for _ in each]) == self.place(example)
+        return {"accuracy": right / len(self.examples)}
+
+    @abstractmethod
+    def texts(self, example: Example, tokenizer: BuiltTokenizer) -> list[Text]:
+        """One for each choice."""
+
+    def choose(self, options: Sequence[Tensor]) -> int:
+        """From the log-probabilities of the choices' scored tokens to the place of one."""
+        return highest_mean(options)
+
+    def place(self, example: Example) -> int:
+        """Of the right choice."""
+        return int(example.label)
+
+    def check(self, example: Example) -> None:
+        if not example.options:
+            raise DataError(f"task={self.name} reads texts with options, and there are none; give data.options")
+
+    @property
+    def guess(self) -> float:
+        return sum(1 / len(example.options) for example in self.examples) / len(self.examples)
+
+
+class BuiltNextWord(BuiltChoice):
+    """SST-2: the text and "very"; P(positive) against P(negative), all other words aside."""
+
+    def __init__(self, settings: NextWord) -> None:
+        self.suffix, self.words = settings.suffix, dict(settings.words)
+        super().__init__(settings)
+        if not settings.words:
+            self.words = {label: f" {label}" for label in sorted({str(example.label) for example in self.examples})}
+        self.labels = list(self.words)
+
+    def texts(self, example: Example, tokenizer: BuiltTokenizer) -> list[Text]:
+        before = beginning(tokenizer, example.text + self.suffix)
+        return [Text(before, tokenizer.encode(word)) for word in self.words.values()]
+
+    def choose(self, options: Sequence[Tensor]) -> int:
+        return most_probable(options)
+
+    def place(self, example: Example) -> int:
+        return self.labels.index(str(example.label))
+
+    def check(self, example: Example) -> None:
+        if self.words and str(example.label) not in self.words:
+            raise DataError(f"task={self.name}: an example has the label {example.label}, and words has {', '.join(self.words)}")
+
+    @property
+    def guess(self) -> float:
+        return 1 / len(self.labels)
+
+
+class BuiltLikelyOption(BuiltChoice):
+    """RACE: the text (and the question), then each option."""
+
+    def __init__(self, settings: LikelyOption) -> None:
+        super().__init__(settings)
+
+    def texts(self, example: Example, tokenizer: BuiltTokenizer) -> list[Text]:
+        before = beginning(tokenizer, example.text if example.pair is None else f"{example.text}\n{example.pair}")
+        return [Text(before, tokenizer.encode(f" {option}")) for option in example.options]
+
+
+class BuiltReferent(BuiltChoice):
+    """Winograd: each option in the place of the pronoun; the rest of the sentence is scored."""
+
+    def __init__(self, settings: Referent) -> None:
+        self.blank = settings.blank
+        super().__init__(settings)
+
+    def texts(self, example: Example, tokenizer: BuiltTokenizer) -> list[Text]:
+        start, rest = example.text.split(self.blank)
+        return [Text(beginning(tokenizer, start + option), tokenizer.encode(rest)) for option in example.options]
+
+    def check(self, example: Example) -> None:
+        super().check(example)
+        _, found, rest = example.text.partition(self.blank)
+        if not found or self.blank in rest or not rest.strip():
+            raise DataError(
+                f"task={self.name}: {example.text[:60]!r} must have {self.blank} once, where the options go, and words behind it"
+            )
+
+
+class BuiltAcceptability(BuiltHeuristic):
+    """CoLA: the mean log-probability of a sentence's tokens, and a threshold."""
+
+    def __init__(self, settings: Acceptability) -> None:
+        self.acceptable, self.threshold = settings.acceptable, settings.threshold
+        self._most = settings.examples
+        super().__init__(settings)
+
+    def read(self, data: BuiltData, split: str) -> list[Example]:
+        found = super().read(data, split)
+        self.calibration: list[Example] = []
+        if self.threshold is None:
+            if split == "validation":
+                self.calibration = evenly(super().read(data, "train"), self._most)
+            else:
+                if len(found) < 2:
+                    raise DataError(f"task={self.name}: one example is too few, the threshold is chosen on every second one")
+                self.calibration, found = evenly(found[::2], self._most), found[1::2]
+        return found
+
+    def check(self, example: Example) -> None:
+        """Any label will do: one that is not `acceptable` is not."""
+
+    def scores(self, model: BuiltModel, tokenizer: BuiltTokenizer) -> dict[str, float]:
+        everything = [*self.calibration, *self.examples]
+        texts = [Text(beginning(tokenizer, ""), tokenizer.encode(example.text)) for example in everything]
+        found = means(log_probabilities(model, texts))
+        right = torch.tensor([str(example.label) == self.acceptable for example in everything])
+        chosen = len(self.calibration)
+        threshold = best_threshold(found[:chosen], right[:chosen]) if self.threshold is None else self.threshold
+        accepted, wanted = found[chosen:] >= threshold, right[chosen:]
+        accuracy = int((accepted == wanted).sum()) / len(wanted)
+        return {"matthews": matthews(accepted, wanted), "accuracy": accuracy, "threshold": threshold}
+
+    @property
+    def guess(self) -> float:
+        return 0.0
+
+
+def beginning(tokenizer: BuiltTokenizer, text: str) -> list[int]:
+    """End-of-text, behind which texts begin, and the text."""
+    return [tokenizer.special["end_of_text"], *tokenizer.encode(text)]
+
+
+def evenly(examples: list[Example], most: int) -> list[Example]:
+    """At most so many of the examples, spread evenly over them; 0: all."""
+    if not most or len(examples) <= most:
+        return examples
+    return [examples[place * len(examples) // most] for place in range(most)]

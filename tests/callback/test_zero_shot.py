@@ -1,0 +1,73 @@
+"""Zero-shot scores along a run: logged at every validation, without a trace in the weights, and the same after a resume."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+import gptkit
+from gptkit.errors import ConfigError
+from gptkit.training.record.metrics import read_metrics
+
+TASK = "{name:likely_option,data:{name:labelled,path:%s,options:[a,b]},reference:0.9}"
+
+
+@pytest.fixture
+def train(tmp_path: Path) -> Callable[..., Any]:
+    (tmp_path / "text.txt").write_text("".join(f"{n} bottles, {n * n % 97} glasses.\n" for n in range(80)))
+    (tmp_path / "options.csv").write_text("text,a,b,label\n1 bottle,of wine,xyz,a\n5,glasses,qqq,a\n7,zzz,bottles,b\n")
+
+    def run(name: str, *words: str, callback: bool = True) -> Any:
+        tasks = f"callback.known.tasks={{sentiment:null,stories:null,bottles:{TASK % (tmp_path / 'options.csv')}}}"
+        words = ("+callback@callback.known=zero_shot", tasks, *words) if callback else words
+        settings = ("tokenizer=bytes", "model.layers=1", "model.heads=2", "model.width=16", "model.context=16", "model.dropout=0.3")
+        settings += ("batch.size=4", "trainer=cpu", "samples.prompts=[]", "val.sequences=4", "val.every=2", "save.every=2")
+        data = (f"data.path={tmp_path / 'text.txt'}", "data=text", f"hydra.run.dir={tmp_path / name}")
+        return gptkit.run(gptkit.compose("train", [*data, *settings, *words]))
+
+    return run
+
+
+def weights(folder: Path) -> dict[str, Tensor]:
+    return load_file(max((folder / "checkpoints").glob("step-*")) / "model.safetensors")
+
+
+def test_scores_are_logged_at_every_validation_and_the_weights_stay_the_same(train: Any, tmp_path: Path) -> None:
+    result = train("with", "trainer.max_steps=6")
+    train("without", "trainer.max_steps=6", callback=False)
+    metrics = read_metrics(tmp_path / "with")
+    scores = dict(zip(metrics["step"], metrics["zero_shot/bottles"], strict=True))
+    assert all(scores[step] in (0.0, 1 / 3, 2 / 3, 1.0) for step in (2, 4, 6))
+    assert metrics["zero_shot/bottles_normalised"][-1] == pytest.approx((scores[6] - 0.5) / 0.4)
+    assert result["zero_shot_bottles"] == scores[6]
+    assert "zero_shot/bottles" not in read_metrics(tmp_path / "without")
+    one, other = weights(tmp_path / "with"), weights(tmp_path / "without")
+    assert all(torch.equal(one[name], other[name]) for name in other)
+
+
+def test_a_run_that_goes_on_has_the_scores_of_one_that_never_stopped(train: Any, tmp_path: Path) -> None:
+    train("whole", "trainer.max_steps=6", "optimizer.schedule.shape=constant")
+    train("parts", "trainer.max_steps=4", "optimizer.schedule.shape=constant")
+    train("parts", "trainer.max_steps=6", "optimizer.schedule.shape=constant")
+    whole, parts = read_metrics(tmp_path / "whole"), read_metrics(tmp_path / "parts")
+    names = ("step", "zero_shot/bottles", "val/loss")
+    assert [(row[0], row[1:]) for row in zip(*(parts[n] for n in names), strict=True) if row[2] == row[2]] == [
+        (row[0], row[1:]) for row in zip(*(whole[n] for n in names), strict=True) if row[2] == row[2]
+    ]
+    one, other = weights(tmp_path / "whole"), weights(tmp_path / "parts")
+    assert all(torch.equal(one[name], other[name]) for name in other)
+
+
+def test_settings_that_measure_nothing_are_refused(train: Any, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="nothing is held out"):
+        train("none", "trainer.max_steps=2", "val.fraction=0")
+    with pytest.raises(ConfigError, match="callback=zero_shot needs tasks"):
+        train("empty", "callback.known.tasks.bottles=null", "trainer.max_steps=2")
+    with pytest.raises(ConfigError, match=r"tasks.bottles=next_word must be the settings of a task"):
+        train("word", "callback.known.tasks.bottles=next_word", "trainer.max_steps=2")

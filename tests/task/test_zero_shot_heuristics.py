@@ -1,0 +1,204 @@
+"""GPT-1's zero-shot heuristics: the mathematics against slow versions, and what is asked of the model."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from gptkit.attention import Dense
+from gptkit.errors import ConfigError, DataError
+from gptkit.model import GPT
+from gptkit.task import Acceptability, LikelyOption, NextWord, Referent
+from gptkit.task.heuristics import best_threshold, highest_mean, matthews, most_probable, normalised
+from gptkit.task.log_probabilities import Text, log_probabilities
+from gptkit.tokenizer import Bytes
+
+TOKENIZER = Bytes().build(texts=[])
+END = TOKENIZER.special["end_of_text"]
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    torch.manual_seed(0)
+    built = GPT(layers=2, heads=2, width=16, context=24).build(attention=Dense(), vocabulary=TOKENIZER.size)
+    with torch.no_grad():
+        for parameter in built.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    return built.eval()
+
+
+def slow(model: Any, before: list[int], scored: list[int]) -> list[float]:
+    """Each token's log-probability by a pass of its own over all that stands before it."""
+    found = []
+    for place, token in enumerate(scored):
+        ids = before + scored[:place]
+        with torch.no_grad():
+            logits = model.logits(model(torch.tensor([ids])))[0, -1]
+        found.append((logits[token] - logits.exp().sum().log()).item())
+    return found
+
+
+def test_log_probabilities_are_those_of_one_token_at_a_time(model: Any) -> None:
+    texts = [
+        Text([END, 5, 7], [9, 2]),
+        Text([END], [1, 2, 3, 4, 5, 6]),
+        Text([END, 8], [3]),
+        Text([END, 1, 1, 1, 1, 1, 1, 1], [0, 4]),
+    ]
+    for text, values in zip(texts, log_probabilities(model, texts), strict=True):
+        assert values.tolist() == pytest.approx(slow(model, text.before, text.scored), abs=1e-5)
+
+
+def test_passes_and_slices_change_nothing(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [Text([END, *range(n)], list(range(n % 5 + 1))) for n in range(12)]
+    whole = log_probabilities(model, texts)
+    monkeypatch.setattr("gptkit.task.log_probabilities.TOKENS_AT_ONCE", 20)
+    monkeypatch.setattr("gptkit.task.log_probabilities.LOGITS_AT_ONCE", 600)
+    torch.testing.assert_close(log_probabilities(model, texts), whole)
+
+
+def test_a_text_beyond_the_context_loses_its_beginning(model: Any) -> None:
+    before, scored = [END, *range(40)], [7, 8]
+    (values,) = log_probabilities(model, [Text(before, scored)])
+    kept = (before + scored)[-25:-2]
+    assert values.tolist() == pytest.approx(slow(model, kept, scored), abs=1e-5)
+    (values,) = log_probabilities(model, [Text([END], list(range(60)))])
+    assert len(values) == 24
+
+
+def slow_matthews(accepted: list[bool], right: list[bool]) -> float:
+    pairs = list(zip(accepted, right, strict=True))
+    tp, tn = pairs.count((True, True)), pairs.count((False, False))
+    fp, fn = pairs.count((True, False)), pairs.count((False, True))
+    below = math.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
+    return (tp * tn - fp * fn) / below if below else 0.0
+
+
+def test_matthews_is_the_formula_of_the_four_counts() -> None:
+    for seed in range(20):
+        torch.manual_seed(seed)
+        accepted, right = torch.rand(9) < 0.6, torch.rand(9) < 0.4
+        assert matthews(accepted, right) == pytest.approx(slow_matthews(accepted.tolist(), right.tolist()))
+    assert matthews(torch.tensor([True, True]), torch.tensor([True, False])) == 0.0
+
+
+def test_no_other_threshold_is_better() -> None:
+    for seed in range(20):
+        torch.manual_seed(seed)
+        scores, right = -torch.randint(1, 9, (14,)).float(), torch.rand(14) < 0.5
+        best = max(slow_matthews((scores >= t).tolist(), right.tolist()) for t in torch.arange(-9.5, 1.0, 0.5).tolist())
+        found = best_threshold(scores, right)
+        assert matthews(scores >= found, right) == pytest.approx(best)
+
+
+def test_the_choice_between_words_and_between_options() -> None:
+    options: list[Tensor] = [torch.tensor([-1.0, -1.0, -1.0]), torch.tensor([-2.0])]
+    assert most_probable(options) == 1  # -3 against -2
+    assert highest_mean(options) == 0  # -1 against -2
+
+
+def test_normalised_between_guessing_and_the_reference() -> None:
+    assert normalised(0.5, guess=0.5, reference=0.9) == 0.0
+    assert normalised(0.9, guess=0.5, reference=0.9) == 1.0
+    assert normalised(0.4, guess=0.5, reference=0.9) == pytest.approx(-0.25)
+
+
+class Reader(nn.Module):
+    """A language model that knows which byte follows which: it has read one text."""
+
+    context, vocabulary = 256, TOKENIZER.size
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        counts = torch.full((self.vocabulary, self.vocabulary), 0.1)
+        ids = [END, *TOKENIZER.encode(text)]
+        for one, other in itertools.pairwise(ids):
+            counts[one, other] += 10
+        self.logits_of = nn.Parameter(counts.log())
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return self.logits_of[tokens]
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        return hidden
+
+
+def score(task: Any, text: str) -> dict[str, float]:
+    found: dict[str, float] = task.build()(Reader(text), TOKENIZER, seed=0)
+    return found
+
+
+def written(path: Path, text: str) -> dict[str, Any]:
+    path.write_text(text, encoding="utf-8")
+    return {"name": "labelled", "path": str(path)}
+
+
+def test_next_word_puts_the_suffix_behind_the_text_and_compares_the_words_alone(tmp_path: Path) -> None:
+    data = written(tmp_path / "a.csv", "text,label\nfine,good\nfair,good\npoor,bad\n")
+    assert score(NextWord(data=data), "very good very good") == {"accuracy": pytest.approx(2 / 3)}
+    found = score(NextWord(data=data, words={"good": "!", "bad": "?"}, reference=1.0, suffix=""), "poor?fine!fair!")
+    assert found["accuracy"] == pytest.approx(2 / 3)  # after r, both were read as often: the first is taken
+    assert found["normalised"] == pytest.approx((2 / 3 - 0.5) / 0.5)
+
+
+def test_likely_option_goes_by_the_mean_so_that_length_does_not_decide(tmp_path: Path) -> None:
+    data = written(
+        tmp_path / "a.csv", "text,a,b,label\nWe saw,the sea and the sea,zq,a\nThey saw,the sea,zqzqzqzq,a\nIt,qz,the,b\n"
+    )
+    data |= {"options": ["a", "b"]}
+    assert score(LikelyOption(data=data, reference=0.9), "the sea and the sea the sea") == {"accuracy": 1.0, "normalised": 1.25}
+
+
+def test_referent_scores_what_stands_behind_the_substituted_words(tmp_path: Path) -> None:
+    data = written(tmp_path / "a.csv", "text,a,b,label\nThe _!,dog,cat,a\nThe _?,dog,cat,b\n") | {"options": ["a", "b"]}
+    assert score(Referent(data=data), "dog! cat?")["accuracy"] == 1.0
+    assert score(Referent(data=data), "dog? cat!")["accuracy"] == 0.0
+
+
+def test_acceptability_by_a_threshold_on_the_mean(tmp_path: Path) -> None:
+    rows = "text,label\n" + "the sea,1\nthe sea the sea,1\nzq zq,0\nqzqz,0\nsea the,1\nthe the,1\nzzzz,0\nqqqq,0\n"
+    data = written(tmp_path / "a.csv", rows)
+    found = score(Acceptability(data=data), "the sea the sea the the")
+    assert (found["matthews"], found["accuracy"]) == (1.0, 1.0)
+    assert score(Acceptability(data=data, threshold=1.0), "the sea")["matthews"] == 0.0  # nothing is accepted
+    split = data | {"validation": str(tmp_path / "b.csv")}
+    (tmp_path / "b.csv").write_text("text,label\nthe sea,0\nqzqz,1\n")
+    assert score(Acceptability(data=split), "the sea the sea the the")["matthews"] == -1.0  # chosen on the training split
+
+
+def test_examples_are_spread_evenly(tmp_path: Path) -> None:
+    data = written(tmp_path / "a.csv", "text,label\n" + "".join(f"t{n},{'ab'[n > 4]}\n" for n in range(10)))
+    assert [example.text for example in NextWord(data=data, examples=4).build().examples] == ["t0", "t2", "t5", "t7"]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("task", "rows", "error", "message"),
+    [
+        (Acceptability, None, ConfigError, "task=acceptability needs data, such as"),
+        (Referent, "text,label\nThe _ barks.,1\n", DataError, "there are none; give data.options"),
+        (LikelyOption, "text,label\nThe,1\n", DataError, "there are none; give data.options"),
+        (Acceptability, "text,label\nThe,1\n", DataError, "one example is too few"),
+    ],
+)
+def test_what_cannot_be_used_is_named(tmp_path: Path, task: Any, rows: str | None, error: Any, message: str) -> None:
+    data = {} if rows is None else written(tmp_path / "a.csv", rows)
+    with pytest.raises(error, match=message):
+        task(data=data).build()
+
+
+@pytest.mark.parametrize("text", ["The dog barks.", "The _ and _ bark.", "Barks the _"])
+def test_a_sentence_without_its_blank_is_named(tmp_path: Path, text: str) -> None:
+    data = written(tmp_path / "a.csv", f"text,a,b,label\n{text},dog,cat,a\n") | {"options": ["a", "b"]}
+    with pytest.raises(DataError, match="must have _ once"):
+        Referent(data=data).build()
+
+
+def test_a_label_without_a_word_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="has the label fair, and words has good, bad"):
+        NextWord(data=written(tmp_path / "a.csv", "text,label\nx,fair\n"), words={"good": " good", "bad": " bad"}).build()
