@@ -15,7 +15,7 @@ from gptkit.sweep.drawings import against, over_tokens
 from gptkit.sweep.jobs import LOSS, Job, jobs_in
 from gptkit.training.record.page import page, tiles
 
-_COLUMNS = (LOSS, "train_loss", "tokens", "tokens_per_second", "wall_seconds")
+_COLUMNS = ("train_loss", "tokens", "tokens_per_second", "wall_seconds")
 _HEADINGS = {
     LOSS: "validation loss",
     "train_loss": "training loss",
@@ -44,6 +44,12 @@ def best_first(jobs: Sequence[Job]) -> list[Job]:
     return sorted(jobs, key=lambda job: (job.summary.get(LOSS, math.inf) or math.inf, job.number))
 
 
+def columns_of(jobs: Sequence[Job]) -> list[str]:
+    """What of the summaries is shown: also what validations gave with an interval, where any run has it."""
+    bounded = dict.fromkeys(name.removesuffix("_low") for job in jobs for name in job.summary if name.endswith("_low"))
+    return [LOSS, *bounded, *_COLUMNS]
+
+
 def pairs(job: Job) -> dict[str, str]:
     """The job's words by their keys."""
     return {key.lstrip("+"): value for key, _, value in (word.partition("=") for word in job.overrides)}
@@ -51,13 +57,13 @@ def pairs(job: Job) -> dict[str, str]:
 
 def print_table(jobs: Sequence[Job]) -> None:
     """The comparison, on standard output."""
-    keys = swept_keys(jobs)
+    keys, columns = swept_keys(jobs), columns_of(jobs)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("job", *keys, *_COLUMNS, "status", "folder"):
+    for column in ("job", *keys, *columns, "status", "folder"):
         table.add_column(column, overflow="fold")
     for job in best_first(jobs):
         values = (pairs(job).get(key, "") for key in keys)
-        table.add_row(str(job.number), *values, *_cells(job), _status(job), str(job.folder))
+        table.add_row(str(job.number), *values, *_cells(job, columns), _status(job), str(job.folder))
     Console(width=max(Console().width, 160), markup=False).print(table)
 
 
@@ -88,10 +94,11 @@ def write_page(sweep: Path, jobs: Sequence[Job]) -> Path:
 
 
 def _table(sweep: Path, ranked: Sequence[Job], keys: Sequence[str]) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in ("job", *keys, *(_HEADINGS.get(c, c) for c in _COLUMNS), "status"))
+    columns = columns_of(ranked)
+    head = "".join(f"<th>{escape(name)}</th>" for name in ("job", *keys, *(_HEADINGS.get(c, c) for c in columns), "status"))
     rows = []
     for place, job in enumerate(ranked):
-        values = "".join(f"<td>{escape(cell)}</td>" for cell in (*(pairs(job).get(key, "") for key in keys), *_cells(job)))
+        values = "".join(f"<td>{escape(cell)}</td>" for cell in (*(pairs(job).get(key, "") for key in keys), *_cells(job, columns)))
         kind = "best" if place == 0 and job.summary.get(LOSS) is not None else job.status
         rows.append(f'<tr class="{kind}"><td>{_link(sweep, job)}</td>{values}<td>{escape(_status(job))}</td></tr>')
     return f'<div class="runs"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
@@ -108,8 +115,13 @@ def _status(job: Job) -> str:
     return f"{job.status}: {job.error}" if job.error else job.status
 
 
-def _cells(job: Job) -> list[str]:
-    return [_shown(column, job.summary.get(column)) for column in _COLUMNS]
+def _cells(job: Job, columns: Sequence[str]) -> list[str]:
+    return [_shown(column, job.summary.get(column)) + _interval(column, job.summary) for column in columns]
+
+
+def _interval(column: str, summary: Mapping[str, object]) -> str:
+    low, high = (summary.get(f"{column}_{end}") for end in ("low", "high"))
+    return "" if low is None or high is None else f" ({low:.3f} to {high:.3f})"
 
 
 def _shown(column: str, value: object) -> str:
@@ -117,7 +129,7 @@ def _shown(column: str, value: object) -> str:
         return ""
     if column == "wall_seconds":
         return f"{value:,.1f} s" if value < 120 else f"{value / 60:,.1f} min"
-    return f"{value:.4f}" if column.endswith("loss") else f"{value:,.0f}"
+    return f"{value:.4f}" if column.endswith("loss") or column not in _COLUMNS else f"{value:,.0f}"
 
 
 _TABLE_STYLE = """<style>

@@ -6,9 +6,11 @@ import json
 import os
 from pathlib import Path
 
+import pytest
+
 from gptkit.sweep.jobs import Job, jobs_in, lock
 from gptkit.sweep.process import command, environment, shares
-from gptkit.sweep.report import best_first, swept_keys, write_page
+from gptkit.sweep.report import best_first, print_table, swept_keys, write_page
 
 
 def job(folder: Path, number: int, *overrides: str, exit_status: int = 0, **summary: object) -> Job:
@@ -80,3 +82,17 @@ def test_runs_are_compared_best_first_by_what_differs(tmp_path: Path) -> None:
     assert "failed: the reason" in page
     assert 'href="1/log.txt"' in page
     assert "Validation loss against optimizer.lr" in page
+
+
+def test_what_has_an_interval_is_compared_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    judged = {"val_loss": 2.0, "val_accuracy": 0.75, "val_accuracy_low": 0.5, "val_accuracy_high": 1.0, "val_f1": 0.7}
+    jobs = [
+        Job(0, ("objective.lm_weight=0",), tmp_path / "0", "finished", "", judged),
+        Job(1, ("objective.lm_weight=0.5",), tmp_path / "1", "failed", "no data"),
+    ]
+    print_table(jobs)
+    heading, first, *_ = capsys.readouterr().out.splitlines()
+    assert heading.split()[:4] == ["job", "objective.lm_weight", "val_loss", "val_accuracy"]
+    assert "val_f1" not in heading
+    assert "0.7500 (0.500 to 1.000)" in first
+    assert "0.7500 (0.500 to 1.000)" in write_page(tmp_path, jobs).read_text()
