@@ -90,7 +90,7 @@ def _columns(settings: Predict, task: str, data: dict[str, Any], files: list[Pat
     return Columns(
         text=settings.text or own.get("text", "text"),
         label=label,
-        pair=None if task == "multiple_choice" else pair,
+        pair=pair,
         options=options if task == "multiple_choice" else (),
         first_option=own.get("first_option", 0),
         keys="",

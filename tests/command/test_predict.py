@@ -1,0 +1,167 @@
+"""Labels and probabilities for the rows of a file: each family of tasks, in the input's order, as the model itself says."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import gptkit
+from gptkit.command import Predict
+from gptkit.errors import CheckpointError, ConfigError, DataError
+from gptkit.objective import prediction
+from gptkit.records import Example
+from gptkit.training.checkpoints.load import load_objective
+
+TINY = ("tokenizer=bytes", "model.layers=1", "model.heads=2", "model.width=16", "model.context=32", "batch.size=4", "trainer=cpu")
+TEXTS = [f"{'good' if n % 3 else 'bad'} {'film ' * (n % 5)}{n}" for n in range(24)]
+
+
+@pytest.fixture(scope="module")
+def fine_tuned(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """`fine_tuned(task)`: a run of a few steps."""
+    folder = tmp_path_factory.mktemp("runs")
+    (folder / "classification.csv").write_text("review,stars\n" + "".join(f"{text},{text.split()[0]}\n" for text in TEXTS))
+    pairs = [{"one": text, "two": text[::-1], "score": n / 4} for n, text in enumerate(TEXTS)]
+    (folder / "regression.jsonl").write_text("".join(json.dumps(pair) + "\n" for pair in pairs))
+    options = [{"text": text, "ends": ["x", text[:3], "yy"], "right": 1 + n % 3} for n, text in enumerate(TEXTS)]
+    (folder / "multiple_choice.jsonl").write_text("".join(json.dumps(option) + "\n" for option in options))
+    words = {
+        "classification": ("classification.csv", "data.text=review", "data.label=stars"),
+        "regression": ("regression.jsonl", "data.text=one", "data.pair=two", "data.label=score"),
+        "multiple_choice": ("multiple_choice.jsonl", "data.options=ends", "data.label=right", "data.first_option=1"),
+    }
+
+    def run(task: str) -> Path:
+        name, *columns = words[task]
+        if not (folder / task).exists():
+            data = ("objective=aux_lm", "data=labelled", f"data.path={folder / name}", f"objective.task={task}", *columns)
+            end = ("trainer.max_steps=3", "samples.prompts=[]", "val.fraction=0.2", f"hydra.run.dir={folder / task}")
+            gptkit.run(gptkit.compose("train", [*data, *TINY, *end]))
+        return folder / task
+
+    return run
+
+
+@pytest.fixture
+def predict(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[str, str, dict[str, float]]]:
+    def run(checkpoint: Path, input: Path, **settings: Any) -> tuple[str, str, dict[str, float]]:
+        capsys.readouterr()
+        found = Predict(checkpoint=str(checkpoint), input=str(input), **({"precision": "fp32"} | settings)).run(checkpoint)
+        captured = capsys.readouterr()
+        return captured.out, captured.err, found
+
+    return run
+
+
+def table(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_rows_come_in_the_order_of_the_input_with_the_probabilities_of_the_model(
+    fine_tuned: Any, predict: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = fine_tuned("classification")
+    monkeypatch.setattr(prediction, "AT_ONCE", 10)
+    out, err, metrics = predict(run, run.parent / "classification.csv", batch=3)
+    rows = table(out)
+    trained = load_objective(str(run))
+    for number, (text, row) in enumerate(zip(TEXTS, rows, strict=True), 1):
+        (item,) = trained.objective.items([Example(text, "")], "x", labelled=False)
+        with torch.no_grad():
+            hidden = trained.model(torch.tensor(item.sequences[0])[None].long())
+            wanted = trained.objective.head(hidden[0, -1]).softmax(-1)
+        assert row["row"] == str(number)
+        assert [float(row["p_bad"]), float(row["p_good"])] == pytest.approx(wanted.tolist(), abs=1e-5)
+        assert row["label"] == ["bad", "good"][int(wanted.argmax())]
+    right = sum(row["label"] == text.split()[0] for row, text in zip(rows, TEXTS, strict=True))
+    assert metrics["accuracy"] == pytest.approx(right / 24)
+    assert f"24 rows: accuracy {right / 24:.4f} (95% interval " in err
+    assert predict(run, run.parent / "classification.csv", batch=3)[0] == out
+
+
+def test_regression_writes_scores_and_options_are_called_by_their_numbers(fine_tuned: Any, predict: Any) -> None:
+    run = fine_tuned("regression")
+    out, _, metrics = predict(run, run.parent / "regression.jsonl")
+    assert list(table(out)[0]) == ["row", "score"]
+    assert metrics.keys() == {"pearson", "pearson_low", "pearson_high", "spearman", "squared_error"}
+    run = fine_tuned("multiple_choice")
+    out, _, metrics = predict(run, run.parent / "multiple_choice.jsonl", format="jsonl")
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert all(row["probabilities"].keys() == {"1", "2", "3"} for row in rows)
+    assert all(row["probabilities"][str(row["label"])] == max(row["probabilities"].values()) for row in rows)
+    assert metrics["accuracy"] == pytest.approx(sum(row["label"] == 1 + n % 3 for n, row in enumerate(rows)) / 24)
+
+
+def test_the_output_file_appears_whole_or_not_at_all(fine_tuned: Any, predict: Any, tmp_path: Path) -> None:
+    run = fine_tuned("classification")
+    good, bad = tmp_path / "good.tsv", tmp_path / "bad.csv"
+    good.write_text('title\treview\n1\ta "good" film\n2\tbad\n')
+    out, err, metrics = predict(run, good, output=str(tmp_path / "out.tsv"))
+    assert (out, err, metrics) == ("", "", {})
+    assert (tmp_path / "out.tsv").read_text().startswith("row\tlabel\tp_bad\tp_good\n1\t")
+    bad.write_text("review\ngood\n  \n")
+    with pytest.raises(DataError, match=r"bad.csv:3: column review is empty"):
+        predict(run, bad, output=str(tmp_path / "new.csv"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.csv", "good.tsv", "out.tsv"]
+
+
+def test_longer_texts_are_cut_and_counted(fine_tuned: Any, predict: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "long.csv").write_text(f"review\n{'long ' * 20}\nshort\n")
+    out, _, _ = predict(fine_tuned("classification"), tmp_path / "long.csv")
+    assert len(table(out)) == 2
+    assert "1 of 2 input examples are longer than model.context=32" in caplog.text
+
+
+def test_labels_that_the_model_does_not_know_are_not_compared(fine_tuned: Any, predict: Any, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("review,stars\ngood,5\nbad,1\n")
+    out, err, metrics = predict(fine_tuned("classification"), tmp_path / "a.csv")
+    assert (len(table(out)), metrics) == (2, {})
+    assert "row 1 has the label '5', and the model knows bad, good" in err
+
+
+@pytest.mark.parametrize(
+    ("text", "settings", "error", "message"),
+    [
+        ("text\nx\n", {}, DataError, "no column review; text can be one of: text"),
+        ("review\nx\n", {"label": "stars"}, DataError, "no column stars; label can be one of: review"),
+        ("review,stars\nx,\n", {}, DataError, "holds no label; .* predict without comparing: label=null"),
+        ("review\n", {}, DataError, "there is no row in it"),
+        ("review\nx\n", {"output": "x.xlsx"}, ConfigError, "must end with .csv, .tsv or .jsonl"),
+        ("review\nx\n", {"output": "x.csv", "format": "jsonl"}, ConfigError, "contradict each other"),
+        ("review\nx\n", {"output": "a.csv"}, ConfigError, "output=a.csv is also the input"),
+    ],
+)
+def test_what_cannot_be_used_is_named(
+    fine_tuned: Any, predict: Any, in_folder: Path, text: str, settings: Any, error: Any, message: str
+) -> None:
+    (in_folder / "a.csv").write_text(text)
+    with pytest.raises(error, match=message):
+        predict(fine_tuned("classification"), Path("a.csv"), **settings)
+
+
+def test_a_language_model_is_no_classifier(tmp_path: Path, predict: Any) -> None:
+    (tmp_path / "x.txt").write_text("To be, or not to be, that is the question.\n" * 30)
+    (tmp_path / "a.csv").write_text("text\nx\n")
+    data = ("data=text", f"data.path={tmp_path / 'x.txt'}", "samples.prompts=[]", "trainer.max_steps=1")
+    gptkit.run(gptkit.compose("train", [*data, *TINY, f"hydra.run.dir={tmp_path / 'run'}"]))
+    with pytest.raises(CheckpointError, match="another objective than aux_lm or probe"):
+        predict(tmp_path / "run", tmp_path / "a.csv")
+    with pytest.raises(CheckpointError, match="hf:x: has no objective"):
+        predict("hf:x", tmp_path / "a.csv")
+
+
+def test_the_command_line(gptkit_command: Any, fine_tuned: Any, in_folder: Path) -> None:
+    (in_folder / "a.csv").write_text('review\n"good, very good"\nDon\'t (stop) ü\n')
+    outcome = gptkit_command("predict", f"checkpoint={fine_tuned('classification')}", "input=a.csv")
+    assert (outcome.status, outcome.err) == (0, "")
+    assert outcome.out.splitlines()[0] == "row,label,p_bad,p_good"
+    assert sorted(path.name for path in in_folder.iterdir()) == ["a.csv"]
+    refused = gptkit_command("predict", f"checkpoint={fine_tuned('classification')}", "input=b.csv")
+    assert (refused.status, refused.error_line) == (1, "gptkit: input=b.csv: there is no such file or folder. Did you mean a.csv?")
