@@ -63,7 +63,7 @@ class BuiltObjective(nn.Module, ABC):
         """
 
     def judge(self, kept: Mapping[str, Tensor]) -> dict[str, float]:
-        """Metrics of the whole validation set, from what `loss` measured of every item (on the CPU); scalars of these names give way."""
+        """Metrics of a whole validation set, from what `loss` measured of items, on the CPU; they replace scalars so called."""
         return {}
 
     def prepare(self, model: BuiltModel) -> None:
