@@ -3,7 +3,7 @@
     python benchmarks/sentiment.py runs/sentiment
     python benchmarks/sentiment.py runs/sentiment --seeds 0 --variants full scratch --pretrain-tokens 100000 --epochs 0.1
 
-A small GPT is pre-trained once on the embedded prose and the reviews' text without labels. Then, for every seed: fine-tuned with the
+A small GPT is pre-trained once on the embedded prose and the reviews without labels. Then, for every seed: fine-tuned with the
 auxiliary loss (full) and without (no_aux), from random weights (scratch), with half of its blocks transferred (half), and an LSTM
 pre-trained and fine-tuned the same way (lstm). Accuracy is that of the last step, on reviews of Rotten Tomatoes that neither
 pre-training nor fine-tuning saw, beside TF-IDF with logistic regression (scikit-learn's defaults) on the same labels. Runs that are

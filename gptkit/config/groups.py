@@ -8,6 +8,8 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.util
+import math
+import re
 from pathlib import Path
 
 from gptkit.errors import ConfigError
@@ -46,4 +48,10 @@ def groups() -> dict[str, list[str]]:
             group = file.parent.relative_to(folder).as_posix()
             if group not in (".", "base") and not group.startswith("hydra"):
                 found.setdefault(group, set()).add(file.stem)
-    return {group: sorted(options) for group, options in sorted(found.items()) if options}
+    return {group: sorted(options, key=_size_first) for group, options in sorted(found.items()) if options}
+
+
+def _size_first(option: str) -> tuple[float, str]:
+    """Sizes (124m, 1.3b) by what they mean, before everything else by name."""
+    size = re.fullmatch(r"(?P<number>[\d.]+)(?P<unit>[mb])", option)
+    return (float(size["number"]) * {"m": 1.0, "b": 1000.0}[size["unit"]] if size else math.inf, option)

@@ -187,7 +187,7 @@ class TrainModule(lightning.LightningModule):
         pieces = list(micro_batches(minibatch, self.micro))
         metrics: dict[str, Tensor] = {}
         total: Tensor | None = None
-        with gradients_held_back(self.trainer, self.model) if len(pieces) > 1 else contextlib.nullcontext():
+        with gradients_held_back(self.trainer) if len(pieces) > 1 else contextlib.nullcontext():
             for place, piece in enumerate(pieces[:-1]):
                 total = self._accumulate(piece, counts, metrics, total, number, place)
         total = self._accumulate(pieces[-1], counts, metrics, total, number, len(pieces) - 1)

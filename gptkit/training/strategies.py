@@ -156,7 +156,7 @@ def split_layers(model: nn.Module, mesh: DeviceMesh) -> None:
 
 
 @contextlib.contextmanager
-def gradients_held_back(trainer: lightning.Trainer, model: nn.Module) -> Iterator[None]:
+def gradients_held_back(trainer: lightning.Trainer) -> Iterator[None]:
     """Backward passes inside do not exchange gradients between devices, where each holds them whole; the first one after does.
 
     Where gradients are sharded every pass exchanges its own: until then each device would hold all of them.

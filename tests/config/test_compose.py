@@ -13,6 +13,7 @@ from gptkit.callback import EarlyStopping
 from gptkit.command import Train
 from gptkit.errors import ConfigError
 from gptkit.optimizer import Muon
+from gptkit.parts import fields_of
 from gptkit.plugins import registry
 
 
@@ -33,7 +34,8 @@ def test_callbacks_are_parts_by_any_name() -> None:
 def test_every_part_of_every_kind_composes() -> None:
     for kind in ("model", "attention", "objective", "tokenizer", "data", "optimizer"):
         for name, entry in registry().parts[kind].items():
-            extra = [f"{kind}.path=x"] if name == "text" else []
+            needed = [field.name for field in fields_of(entry.part) if field.default == "???"]
+            extra = [f"{kind}.{key}=" + ("{a:{name:sotu}}" if key == "sources" else "x") for key in needed]
             settings = gptkit.compose("train", [f"{kind}={name}", *extra]).settings
             assert type(getattr(settings, kind)) is entry.part
 

@@ -24,7 +24,6 @@ from gptkit.training.checkpoints.checkpoint import read_checkpoint
 from gptkit.training.checkpoints.kept import checkpoints
 from gptkit.training.fit import fit
 from gptkit.training.record.progress import Progress
-from gptkit.training.record.samples import as_for_use
 from gptkit.training.record.speed import SpeedMeter
 from gptkit.training.state import TrainState
 
