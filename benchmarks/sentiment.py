@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,10 @@ VARIANTS = ("full", "no_aux", "half", "scratch", "lstm")
 
 def train(folder: Path, words: list[str]) -> float:
     """Train, or continue, or find finished; gives the seconds that the run took in all."""
-    return float(gptkit.run(gptkit.compose("train", [*words, f"hydra.run.dir={folder}"]))["wall_seconds"])
+    result = gptkit.run(gptkit.compose("train", [*words, f"hydra.run.dir={folder}"]))
+    if result.exit_status:
+        sys.exit(result.exit_status)  # told to stop: the same command goes on
+    return float(result["wall_seconds"])
 
 
 def words_of(variant: str, seed: int, runs: Path, epochs: float, rate: float) -> list[str]:
