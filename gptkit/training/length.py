@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 from gptkit.command import Training
 from gptkit.errors import ConfigError
-from gptkit.objective.built import Dataset
+
+if TYPE_CHECKING:
+    from gptkit.objective.built import Dataset
 
 
 def length_of(settings: Training, train: Dataset | None = None) -> tuple[int, int]:
