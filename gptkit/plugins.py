@@ -11,6 +11,7 @@ import functools
 import importlib
 import importlib.metadata
 import os
+import re
 from dataclasses import dataclass, field
 from types import FunctionType, MappingProxyType, ModuleType
 from typing import Any
@@ -41,6 +42,11 @@ class Failure:
     distribution: str
     reason: str
 
+    @property
+    def owned(self) -> str:
+        """The plugin, and whose it is where that is not its own name."""
+        return _owned(self.plugin, self.distribution)
+
 
 @dataclass(frozen=True)
 class Registry:
@@ -61,7 +67,7 @@ class Registry:
             raise ConfigError(f"there is no kind of part called {kind}.{did_you_mean(kind, self.parts)}")
         entry = self.parts[kind].get(name)
         if entry is None:
-            failed = "".join(f" The plugin {f.plugin} of {f.distribution} failed to load: {f.reason}." for f in self.failures)
+            failed = "".join(f" The plugin {f.owned} failed to load: {f.reason}." for f in self.failures)
             raise ConfigError(f"there is no {kind}={name}.{did_you_mean(name, self.parts[kind])}{failed}")
         return entry
 
@@ -112,7 +118,7 @@ def registry() -> Registry:
         for kind in KINDS:
             if not hasattr(plugin, f"gptkit_{kind}"):
                 continue
-            for part in _offered(plugin, kind, f"plugin {plugin_name} of {distribution}"):
+            for part in _offered(plugin, kind, f"plugin {_owned(plugin_name, distribution)}"):
                 _add(parts[kind], kind, Entry(part, plugin_name, distribution, version))
     return Registry(MappingProxyType(parts), tuple(failures), tuple(conf_packages))
 
@@ -121,14 +127,22 @@ def _offered(plugin: Any, kind: str, where: str) -> list[Any]:
     """What a plugin's hook of this kind returns."""
     hook = f"gptkit_{kind}"
     try:
-        return list(getattr(plugin, hook)())
+        offered = getattr(plugin, hook)()
     except Exception as error:  # the stranger's, as on import
-        raise ConfigError(f"{where}: {hook}() must return a list of part classes: {_reason(error)}") from error
+        raise ConfigError(f"{where}: {hook}() failed: {_reason(error)}") from error
+    if not isinstance(offered, (list, tuple)):
+        raise ConfigError(f"{where}: {hook}() must return a list of part classes, not {offered!r}")
+    return list(offered)
 
 
 def _reason(error: Exception) -> str:
     """An exception on one line."""
     return f"{type(error).__name__}: {error}".partition("\n")[0]
+
+
+def _owned(plugin: str, distribution: str) -> str:
+    """A plugin, and whose it is where that is not its own name."""
+    return plugin if plugin == distribution else f"{plugin} of {distribution}"
 
 
 def _version(distribution: str) -> str:
@@ -163,16 +177,21 @@ def _load_installed(
             )
         try:
             plugin = point.load()
-        except Exception as error:  # whatever a stranger's module raises on import is the stranger's
+        except (Exception, SystemExit) as error:  # whatever a stranger's module raises on import is the stranger's
             failures.append(Failure(point.name, distribution, _reason(error)))
             continue
-        manager.register(plugin, name=point.name)
+        try:
+            manager.register(plugin, name=point.name)
+        except pluggy.PluginValidationError as error:
+            raise ConfigError(
+                f"plugin {_owned(point.name, distribution)}: a hook takes no arguments, as in def gptkit_attention(): ... ({_reason(error)})"
+            ) from error
         owners[point.name] = (distribution, version)
         for caller in manager.get_hookcallers(plugin) or []:
             if not caller.has_spec():
                 hooks = [f"gptkit_{kind}" for kind in KINDS]
                 raise ConfigError(
-                    f"plugin {point.name} of {distribution}: there is no hook {caller.name}.{did_you_mean(caller.name, hooks)}"
+                    f"plugin {_owned(point.name, distribution)}: there is no hook {caller.name}.{did_you_mean(caller.name, hooks)}"
                 )
         package = plugin.__name__ if isinstance(plugin, ModuleType) else point.value.partition(":")[0]
         conf_packages.append((distribution, package))
@@ -185,7 +204,7 @@ def part_name(kind: str, part: type[Any]) -> str:
 
 
 def _add(known: dict[str, Entry], kind: str, entry: Entry) -> None:
-    part, where = entry.part, f"plugin {entry.plugin} of {entry.distribution}"
+    part, where = entry.part, f"plugin {_owned(entry.plugin, entry.distribution)}"
     if not (isinstance(part, type) and dataclasses.is_dataclass(part) and issubclass(part, Part)):
         raise ConfigError(
             f"{where}: gptkit_{kind} returned {part!r}, which is no dataclass derived from gptkit.{kind}'s base class"
@@ -201,10 +220,13 @@ def _add(known: dict[str, Entry], kind: str, entry: Entry) -> None:
         raise ConfigError(
             f"{where}: {part.__name__} has no name; give its field `{'verb' if kind == 'command' else 'name'}` a default"
         )
+    if not re.fullmatch(r"[\w.-]+", name):
+        raise ConfigError(f"{where}: {part.__name__} is called {name!r}; a name has letters, digits, '_', '-' and '.' alone")
     if name in known:
         other = known[name]
         raise ConfigError(
-            f"two plugins claim {kind}={name}: {other.plugin} of {other.distribution} and {entry.plugin} of {entry.distribution}; "
+            f"two plugins claim {kind}={name}: {_owned(other.plugin, other.distribution)} and "
+            f"{_owned(entry.plugin, entry.distribution)}; "
             "uninstall one, or name the ones to load in GPTKIT_PLUGINS"
         )
     known[name] = entry

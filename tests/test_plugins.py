@@ -123,6 +123,11 @@ def test_a_misspelt_hook_is_named(install: Callable[..., None]) -> None:
         registry()
 
 
+def test_a_module_that_leaves_the_program_is_a_plugin_that_failed(install: Callable[..., None]) -> None:
+    install("foo", "import sys\n\nsys.exit(3)\n")
+    assert [(failure.plugin, failure.reason) for failure in registry().failures] == [("foo", "SystemExit: 3")]
+
+
 def test_a_part_without_a_name_is_named(install: Callable[..., None]) -> None:
     install("foo", ATTENTION.format(name=""))
     with pytest.raises(ConfigError, match="Mine has no name; give its field `name` a default"):
@@ -145,7 +150,10 @@ def test_two_strangers_that_claim_one_name_stop_every_verb_with_one_line(
     [
         (("@dataclass\n", "\n"), "Mine lacks @dataclass"),
         (("@dataclass\n", "@dataclass(slots=True)\n"), "Mine must be a plain @dataclass, without slots"),
-        (("[Mine]", "Mine"), "gptkit_attention() must return a list of part classes: TypeError"),
+        (("[Mine]", "Mine"), "gptkit_attention() must return a list of part classes, not <class"),
+        (("return [Mine]", "raise RuntimeError('boo')"), "gptkit_attention() failed: RuntimeError: boo"),
+        (("gptkit_attention()", "gptkit_attention(config)"), "a hook takes no arguments, as in def gptkit_attention():"),
+        (('"mine"', '"a b=c"'), "Mine is called 'a b=c'; a name has letters"),
         (("[Mine]", "['mine']"), "gptkit_attention returned 'mine', which is no dataclass"),
         (("reach: int", "reach: complex"), "the fields of Mine must have simple types"),
         (("reach: int", "reach: 'Path'"), "the fields of Mine must have simple types"),

@@ -63,7 +63,7 @@ def _missing_option(error: MissingConfigException) -> str:
     options = groups().get(group)
     if options is None:
         return _unknown_group(group)
-    failed = "".join(f" The plugin {f.plugin} of {f.distribution} failed to load: {f.reason}." for f in registry().failures)
+    failed = "".join(f" The plugin {f.owned} failed to load: {f.reason}." for f in registry().failures)
     near = did_you_mean(option, options)
     hint = near.replace("Did you mean ", f"Did you mean {group}=") if near else f" There are {', '.join(options)}."
     return f"there is no {group}={option}.{hint}{failed}"

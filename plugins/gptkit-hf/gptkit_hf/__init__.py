@@ -58,7 +58,7 @@ class HF(Model):
         source.check_context(config, self)
         found: dict[str, Any] = {"config": source.as_plain(config), **source.sizes(config)}
         brought: dict[str, Part] = {"model": dataclasses.replace(self, **found)}
-        if source.has_tokenizer(self.path):
+        if self.pretrained or source.has_tokenizer(self.path):  # trained weights know their own ids alone
             brought["tokenizer"] = HFTokenizer(path=self.path)
         return brought
 

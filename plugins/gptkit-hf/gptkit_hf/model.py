@@ -50,8 +50,8 @@ class BuiltHF(BuiltModel):
         rows = self.net.get_input_embeddings().weight.shape[0]
         if vocabulary > rows:
             raise ConfigError(
-                f"the tokenizer has {vocabulary} ids, and model.path={settings.path} embeds {rows}; leave tokenizer out to take "
-                f"the model's own, or choose one of at most {rows}"
+                f"{vocabulary} ids are wanted (the tokenizer's, and the objective's own), and model.path={settings.path} embeds {rows}; "
+                f"take the tokenizer that the model was trained with, or choose one of at most {rows}"
             )
         takes = inspect.signature(self.body.forward).parameters
         self.takes_positions, self.takes_mask = "position_ids" in takes, "attention_mask" in takes
