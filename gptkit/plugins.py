@@ -135,7 +135,7 @@ def _offered(plugin: Any, kind: str, where: str) -> list[Any]:
     return list(offered)
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     """An exception on one line."""
     return f"{type(error).__name__}: {error}".partition("\n")[0]
 
@@ -184,7 +184,8 @@ def _load_installed(
             manager.register(plugin, name=point.name)
         except pluggy.PluginValidationError as error:
             raise ConfigError(
-                f"plugin {_owned(point.name, distribution)}: a hook takes no arguments, as in def gptkit_attention(): ... ({_reason(error)})"
+                f"plugin {_owned(point.name, distribution)}: a hook takes no arguments, as in def gptkit_attention(): ... "
+                f"({_reason(error)})"
             ) from error
         owners[point.name] = (distribution, version)
         for caller in manager.get_hookcallers(plugin) or []:

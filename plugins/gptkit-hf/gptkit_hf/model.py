@@ -50,7 +50,7 @@ class BuiltHF(BuiltModel):
         rows = self.net.get_input_embeddings().weight.shape[0]
         if vocabulary > rows:
             raise ConfigError(
-                f"{vocabulary} ids are wanted (the tokenizer's, and the objective's own), and model.path={settings.path} embeds {rows}; "
+                f"the tokenizer and the objective have {vocabulary} ids, and model.path={settings.path} embeds {rows}; "
                 f"take the tokenizer that the model was trained with, or choose one of at most {rows}"
             )
         takes = inspect.signature(self.body.forward).parameters

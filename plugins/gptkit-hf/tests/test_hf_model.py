@@ -139,7 +139,7 @@ def test_what_cannot_be_is_refused_in_a_line():
         part.build(attention=Dense(), vocabulary=90)
     with pytest.raises(ConfigError, match="attention=banded cannot be put in"):
         part.build(attention=Banded(), vocabulary=90)
-    with pytest.raises(ConfigError, match=r"the tokenizer has 101 ids, and model.path=gpt2 embeds 100"):
+    with pytest.raises(ConfigError, match=r"the tokenizer and the objective have 101 ids, and model.path=gpt2 embeds 100"):
         built("gpt2", vocabulary=101)
     for config in (hf.BertConfig(), hf.BartConfig()):
         with pytest.raises(ConfigError, match="does not read from left to right alone"):

@@ -82,11 +82,14 @@ def test_planning_allocates_nothing(model_folder, capsys):
     assert sum(parameter.numel() for parameter in model.parameters()) == parameters
 
 
-def test_a_folder_without_a_tokenizer_takes_the_kits(model_folder, tmp_path):
+def test_weights_without_their_tokenizer_are_refused_and_random_ones_take_the_kits(model_folder, tmp_path):
     for name in ("config.json", "model.safetensors"):
         shutil.copy(model_folder / name, tmp_path / name)
-    run = gptkit.compose("train", ["model=hf", f"model.path={tmp_path}", "+shrink=tiny"])
-    assert run.settings.tokenizer.name == "bpe"
+    words = ["model=hf", f"model.path={tmp_path}", "+shrink=tiny"]
+    assert gptkit.compose("train", [*words, "model.pretrained=false"]).settings.tokenizer.name == "bpe"
+    assert gptkit.compose("train", [*words, "tokenizer=bytes"]).settings.tokenizer.name == "bytes"
+    with pytest.raises(ConfigError, match="the folder holds no tokenizer; name another one, such as tokenizer=bpe"):
+        gptkit.compose("train", words).settings.tokenizer.build(texts=[])
 
 
 def test_a_key_of_the_tokenizer_that_the_model_replaces_is_refused(model_folder):
