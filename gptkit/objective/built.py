@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from gptkit.errors import ConfigError
+
 if TYPE_CHECKING:
     from gptkit.data.built import BuiltData
     from gptkit.model.built import BuiltModel
+    from gptkit.reward.built import BuiltReward
+    from gptkit.tokenizer.built import BuiltTokenizer
 
 Batch = dict[str, Tensor]
 """Named tensors whose first dimension is the items of the batch. `tokens` is always there: int64, (B, T), or (B, C, T) where an
@@ -20,6 +25,13 @@ item is C sequences."""
 
 Terms = Mapping[str, tuple[float, Tensor]]
 """Each term of a loss: its weight, and its unaveraged sum (a scalar with a gradient)."""
+
+
+Minibatch = Mapping[str, Batch]
+"""The batches of one optimizer update by name, in the order in which their gradients are accumulated."""
+
+Total = Callable[[Tensor], Tensor]
+"""Adds a tensor, element by element, over the devices that share a step. All must call it equally often."""
 
 
 class Dataset(ABC):
@@ -39,7 +51,12 @@ class Dataset(ABC):
 
 
 class BuiltObjective(nn.Module, ABC):
-    """An objective that has parameters of its own (a head) registers them; they are trained and saved with the model."""
+    """An objective that has parameters of its own (a head) registers them; they are trained and saved with the model.
+
+    `settings` is its part.
+    """
+
+    settings: Any
 
     @abstractmethod
     def datasets(self, data: BuiltData, *, validation_fraction: float) -> dict[str, Dataset]:
@@ -66,8 +83,30 @@ class BuiltObjective(nn.Module, ABC):
         """Metrics of a whole validation set, from what `loss` measured of items, on the CPU; they replace scalars so called."""
         return {}
 
+    def merit(self, loss: float, metrics: Mapping[str, float]) -> float:
+        """What a run's best checkpoint has least of, given the loss and the metrics of a validation: the loss."""
+        return loss
+
+    def rewarded(self, reward: BuiltReward) -> None:
+        """Take the judge that `reward=` names; called before `datasets`.
+
+        Raises:
+            ConfigError: the objective has no use for one.
+        """
+        raise ConfigError(f"objective={self.settings.name} uses no reward; leave reward= out")
+
+    def begin(self, model: BuiltModel) -> None:
+        """Called once in a run's life, when the model has the weights with which training begins: copies of it are made here."""
+
+    def restore(self, model: BuiltModel, state: Mapping[str, Any]) -> None:
+        """Take over the `state_dict` of a checkpoint, in place of `begin`; the model has that checkpoint's weights."""
+        self.load_state_dict(state)
+
     def prepare(self, model: BuiltModel) -> None:
         """Called once, when model and objective have their weights: what is not to be trained stops requiring gradients here."""
+
+    def settle(self, model: BuiltModel) -> None:
+        """Called before a checkpoint is written, with the weights that it will hold, without gradients: what is fitted to them."""
 
     def transfers(self, model: BuiltModel, name: str) -> bool:
         """Whether the model's weight of this name is taken from `init_from`; otherwise it stays as it was drawn."""
@@ -77,6 +116,46 @@ class BuiltObjective(nn.Module, ABC):
         """How many tokens the batch adds to the run's count, which schedules follow."""
         return batch["tokens"].numel()
 
-    def rollout(self, model: BuiltModel, batch: Batch, *, seed: int) -> Iterable[Batch]:
-        """The minibatches of this step, one optimizer update each: a pure function of weights, batch and seed."""
-        return [batch]
+    def learning_rates(self) -> Mapping[str, float]:
+        """Peak learning rates of parameters of the objective's own, by how their names begin; no schedule moves these.
+
+        All others follow `optimizer.lr` and its schedule.
+        """
+        return {}
+
+    def rollout(self, model: BuiltModel, batch: Batch, *, seed: int, total: Total) -> Iterable[Minibatch]:
+        """The minibatches of this step, one optimizer update each: a pure function of weights, batch and seed.
+
+        An objective without one learns from the batch itself.
+
+        Args:
+            model: being trained; nothing that training does afterwards may depend on how it was used here.
+            batch: this device's items of the step.
+            seed: of the run and the step, the same on all devices.
+            total: for what is averaged over all items of a step.
+        """
+        return [{"train": batch}]
+
+    def validate(self, model: BuiltModel, batch: Batch, *, seed: int) -> tuple[Terms, Mapping[str, int], dict[str, Tensor]]:
+        """Terms of the validation loss, their counts, and what is measured, of some held-out items; no gradients.
+
+        By default those of `loss`. An objective that learns from what its model writes draws it here, from `seed`.
+        """
+        terms, measured = self.loss(model, batch)
+        return terms, self.counts(batch), measured
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model with the objective that it was trained for, both in evaluation mode, on the CPU, in fp32."""
+
+    model: BuiltModel
+    """Its vocabulary has the objective's own tokens."""
+    tokenizer: BuiltTokenizer
+    objective: BuiltObjective
+    data: dict[str, Any]
+    """The settings of the run's source, as plain values with `name`."""
+    source: str = ""
+    """Where it was read."""
+    fingerprint: str = ""
+    """SHA-256 of the checkpoint's manifest: other weights have another."""

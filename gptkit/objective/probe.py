@@ -30,7 +30,7 @@ class BuiltProbe(BuiltAuxLM):
 
     def chosen(self, examples: list[Example]) -> list[Example]:
         """The first `examples` of each label; all where that is 0."""
-        most = self.settings.examples  # type: ignore[attr-defined]
+        most = self.settings.examples
         if not most:
             return examples
         seen: Counter[str] = Counter()

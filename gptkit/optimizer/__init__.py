@@ -19,14 +19,16 @@ class Schedule:
 
     shape: Annotated[str, "after warm-up: cosine, linear or constant"] = "cosine"
     warmup: Annotated[float, "tokens of linear warm-up; below 1, a fraction of the run"] = 0.02
+    start: Annotated[float, "learning rate at the beginning of the warm-up, as a fraction of the peak"] = 0.0
     decay: Annotated[float, "tokens after which the floor is reached; at most 1, a fraction of the run"] = 1.0
     floor: Annotated[float, "lowest learning rate, as a fraction of the peak"] = 0.1
 
     def __post_init__(self) -> None:
         if self.shape not in ("cosine", "linear", "constant"):
             raise ValueError(f"optimizer.schedule.shape={self.shape} must be cosine, linear or constant")
-        if not 0.0 <= self.floor <= 1.0:
-            raise ValueError(f"optimizer.schedule.floor={self.floor} must be between 0 and 1")
+        for key in ("start", "floor"):
+            if not 0.0 <= getattr(self, key) <= 1.0:
+                raise ValueError(f"optimizer.schedule.{key}={getattr(self, key)} must be between 0 and 1")
         if self.warmup < 0 or self.decay <= 0:
             raise ValueError("optimizer.schedule.warmup must not be negative, and optimizer.schedule.decay must be positive")
 

@@ -16,8 +16,8 @@ from gptkit.optimizer import Schedule
 def multiplier(tokens: int, *, schedule: Schedule, horizon: int) -> float:
     """The learning rate after `tokens` tokens, as a fraction of its peak: 0 to 1.
 
-    Rises linearly from 0 to 1 during warm-up, follows the shape down to the floor at the end of the decay, and stays there. The
-    shape `constant` stays at 1 and knows no floor.
+    Rises linearly from `start` to 1 during warm-up, follows the shape down to the floor at the end of the decay, and stays there.
+    The shape `constant` stays at 1 and knows no floor.
 
     Args:
         tokens: tokens read when the update has been made, so that the first update already moves.
@@ -29,7 +29,7 @@ def multiplier(tokens: int, *, schedule: Schedule, horizon: int) -> float:
     """
     warmup, decay = extent(schedule, horizon=horizon)
     if tokens < warmup:
-        return tokens / warmup
+        return schedule.start + (1.0 - schedule.start) * tokens / warmup
     if schedule.shape == "constant":
         return 1.0
     progress = min(1.0, (tokens - warmup) / (decay - warmup))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from gptkit.hookspecs import hookimpl
 from gptkit.parts import Part
 
 if TYPE_CHECKING:
+    from gptkit.objective.built import Trained
     from gptkit.reward.built import BuiltReward
 
 
@@ -21,8 +23,12 @@ class Reward(Part):
 
     name: str = ""
 
-    def build(self) -> BuiltReward:
-        """Make the judge, loading what it needs."""
+    def build(self, *, load: Callable[[str], Trained]) -> BuiltReward:
+        """Make the judge.
+
+        Args:
+            load: reads a trained model with its objective from a run or a checkpoint folder.
+        """
         raise NotImplementedError(f"{type(self).__name__} does not implement build()")
 
 

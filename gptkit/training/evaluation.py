@@ -10,10 +10,15 @@ import torch
 from torch import Tensor
 
 from gptkit.training.feed import held_out
+from gptkit.training.step import mix
 from gptkit.training.strategies import Layout, summed
 
 if TYPE_CHECKING:
     from gptkit.training.module import TrainModule
+
+
+VALIDATION = 0x56414C
+"""Sets the random stream of validation apart from those of steps."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +48,9 @@ def evaluate(module: TrainModule) -> Evaluation:
             real = float(len(part) > 0)
             batch = module.transfer_batch_to_device(dataset.batch(part or chosen[:1]), module.device)
             with module.trainer.precision_plugin.val_step_context():
-                terms, measured = module.objective.loss(module.model, batch)
-            for name, count in module.objective.counts(batch).items():
+                seed = mix(module.settings.seed, VALIDATION, start, layout.replica)
+                terms, counted, measured = module.objective.validate(module.model, batch, seed=seed)
+            for name, count in counted.items():
                 weight, total = terms[name]
                 totals[name] += real * weight * float(total)
                 counts[name] += real * count

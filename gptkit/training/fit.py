@@ -21,9 +21,10 @@ from gptkit.optimizer.schedule import extent
 from gptkit.plugins import registry
 from gptkit.tokenizer.built import BuiltTokenizer
 from gptkit.training.allocator import keep_freed_memory
+from gptkit.training.average import Average
 from gptkit.training.checkpoints import settings_file
 from gptkit.training.checkpoints.checkpoint import Checkpoint, clean, latest_checkpoint, read_checkpoint
-from gptkit.training.checkpoints.load import InitialWeights, fit_weights, initial_weights
+from gptkit.training.checkpoints.load import InitialWeights, fit_weights, initial_weights, load_objective
 from gptkit.training.length import length_of
 from gptkit.training.module import TrainModule
 from gptkit.training.precision import choose_precision
@@ -58,6 +59,8 @@ class Pieces:
     datasets: dict[str, Dataset]
     data: str
     """Fingerprint of the data's content."""
+    average: Average | None = None
+    """Of the model's weights, where one is kept."""
 
 
 def fit(settings: Training, folder: Path) -> Result:
@@ -107,6 +110,7 @@ def fit_or_continue(settings: Training, folder: Path, arguments: dict[str, Any],
             last_step=last_step,
             horizon=horizon,
             data=pieces.data,
+            average=pieces.average,
             restored=state,
         )
         return run(module, arguments, own_callbacks)
@@ -144,18 +148,27 @@ def assemble(settings: Training, checkpoint: Checkpoint | None) -> Pieces:
         tokenizer = settings.tokenizer.build(texts=data.texts())
     torch.manual_seed(settings.seed)
     objective = settings.objective.build(tokenizer=tokenizer, context=settings.model.context, width=settings.model.width)
+    if settings.reward is not None:
+        objective.rewarded(settings.reward.build(load=load_objective))
     datasets = objective.datasets(data, validation_fraction=settings.val.fraction)
     model = settings.model.build(attention=settings.attention, vocabulary=tokenizer.size + settings.objective.added_tokens)
+    average: Average | None = None
     if checkpoint is not None:
         fit_weights(model, checkpoint.model_state, str(checkpoint.folder))
-        objective.load_state_dict(checkpoint.objective_state)
+        objective.restore(model, checkpoint.objective_state)
     elif weights is not None and settings.init_from is not None:
         state = {name: tensor for name, tensor in weights.state.items() if objective.transfers(model, name)}
         fit_weights(model, state, settings.init_from, tokens=tokenizer.size, partly=True)
     elif (own := settings.model.weights()) is not None:
         fit_weights(model, own, f"model={settings.model.name}", tokens=tokenizer.size)
+    if checkpoint is None:
+        objective.begin(model)
     objective.prepare(model)
-    return Pieces(model, objective, tokenizer, datasets, data.fingerprint)
+    if settings.ema:
+        average = Average(model, settings.ema)
+        if checkpoint is not None:
+            fit_weights(model, checkpoint.state["weights"], str(checkpoint.folder))
+    return Pieces(model, objective, tokenizer, datasets, data.fingerprint, average)
 
 
 def micro_of(settings: Training, state: dict[str, Any] | None) -> int:

@@ -8,7 +8,8 @@ micro-batch): a resumed run draws what an uninterrupted one would have drawn.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +20,20 @@ from torch import Tensor
 from gptkit.command import Training
 from gptkit.errors import ConfigError
 from gptkit.model.built import BuiltModel
-from gptkit.objective.built import Batch, BuiltObjective, Dataset
+from gptkit.objective.built import Batch, BuiltObjective, Dataset, Minibatch
 from gptkit.optimizer.schedule import multiplier
 from gptkit.tokenizer.built import BuiltTokenizer
-from gptkit.training.checkpoints.checkpoint import write_checkpoint
+from gptkit.training.average import Average
 from gptkit.training.evaluation import Evaluation, evaluate
 from gptkit.training.feed import Feed
+from gptkit.training.save import save
 from gptkit.training.state import TrainState
 from gptkit.training.step import combine, micro_batches, mix, seed_device
 from gptkit.training.stop import StopRequest
 from gptkit.training.strategies import Layout, gradients_held_back, layout_of, parallelize, summed
-from gptkit.training.update import Update
-from gptkit.training.whole import gathered, load_optimizer_state, optimizer_state
+from gptkit.training.tally import Tally
+from gptkit.training.update import STEADY, Update, build_optimizer
+from gptkit.training.whole import load_optimizer_state
 
 
 class TrainModule(lightning.LightningModule):
@@ -56,6 +59,7 @@ class TrainModule(lightning.LightningModule):
         last_step: int,
         horizon: int,
         data: str,
+        average: Average | None = None,
         restored: dict[str, Any] | None = None,
     ) -> None:
         """Put the pieces of a run together.
@@ -71,6 +75,7 @@ class TrainModule(lightning.LightningModule):
             last_step: the step with which the run ends.
             horizon: length of the run in tokens, which the schedule follows.
             data: fingerprint of the data, which a run that is continued must find again.
+            average: of the model's weights, where one is kept.
             restored: the `state` of the checkpoint that is continued.
         """
         super().__init__()
@@ -83,10 +88,11 @@ class TrainModule(lightning.LightningModule):
         self.micro = micro
         self.horizon = horizon
         self.data = data
+        self.average = average
         self.restored = restored
         self.state = TrainState(last_step=last_step)
         if restored is not None:
-            for name in ("step", "tokens", "val_loss", "val_metrics", "val_step", "best_val_loss"):
+            for name in ("step", "tokens", "val_loss", "val_metrics", "val_step", "merit", "best_val_loss"):
                 setattr(self.state, name, restored[name])
         self.saved_step = self.state.step if restored is not None else -1
         self.stop = StopRequest()
@@ -108,7 +114,7 @@ class TrainModule(lightning.LightningModule):
             self.model.compile(dynamic=False)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        optimizer = self.settings.optimizer.build(parameters=self.trained_parameters())
+        optimizer = build_optimizer(self.settings.optimizer, self.trained_parameters(), self.objective.learning_rates())
         if self.restored is not None:
             load_optimizer_state(optimizer, self.trained_parameters(), self.restored["optimizer"])
         self.update = Update(optimizer, clip=self.settings.optimizer.clip)
@@ -164,9 +170,18 @@ class TrainModule(lightning.LightningModule):
         self.stopping = int(stops)
         state.tokens += int(tokens)
         state.lr = self._set_learning_rates(state.tokens)
-        for number, minibatch in enumerate(self.objective.rollout(self.model, batch, seed=self._seed(-1))):
-            self._update(minibatch, number)
+        seed = mix(self.settings.seed, state.step)
+        tally = Tally()
+        for number, minibatch in enumerate(self.objective.rollout(self.model, batch, seed=seed, total=self._total)):
+            self._update(minibatch, number, tally)
+        state.loss, state.metrics = tally.loss(), tally.means()
         state.step += 1
+
+    def _total(self, tensor: Tensor) -> Tensor:
+        if self.layout.replicas > 1:
+            torch.distributed.all_reduce(tensor)
+            tensor = tensor / self.layout.split
+        return tensor
 
     def _seed(self, *place: int) -> int:
         return mix(self.settings.seed, self.state.step, self.layout.replica, *place)
@@ -175,47 +190,45 @@ class TrainModule(lightning.LightningModule):
         factor = multiplier(tokens, schedule=self.settings.optimizer.schedule, horizon=self.horizon)
         groups = self.trainer.optimizers[0].param_groups
         for group in groups:
-            group["lr"] = group["peak_lr"] * factor
+            group["lr"] = group["peak_lr"] * (1.0 if group.get(STEADY) else factor)
         return float(max(group["lr"] for group in groups))
 
-    def _update(self, minibatch: Batch, number: int) -> None:
+    def _update(self, minibatch: Minibatch, number: int, tally: Tally) -> None:
         """Accumulate the gradient of the minibatch over micro-batches, clip it, and move the weights."""
-        counts = self.objective.counts(minibatch)
+        counts = Counter[str]()
+        for batch in minibatch.values():
+            counts.update(self.objective.counts(batch))
         if self.layout.replicas > 1:
             sums = summed(list(counts.values()), self.device, self.layout)
-            counts = {name: int(total) for name, total in zip(counts, sums, strict=True)}
-        pieces = list(micro_batches(minibatch, self.micro))
-        metrics: dict[str, Tensor] = {}
+            counts = Counter({name: int(total) for name, total in zip(counts, sums, strict=True)})
+        pieces = [(name, piece) for name, batch in minibatch.items() for piece in micro_batches(batch, self.micro)]
         total: Tensor | None = None
-        with gradients_held_back(self.trainer) if len(pieces) > 1 else contextlib.nullcontext():
-            for place, piece in enumerate(pieces[:-1]):
-                total = self._accumulate(piece, counts, metrics, total, number, place)
-        total = self._accumulate(pieces[-1], counts, metrics, total, number, len(pieces) - 1)
+        timed = len(minibatch) > 1
+        for place, (name, piece) in enumerate(pieces):
+            last = place == len(pieces) - 1
+            with contextlib.nullcontext() if last else gradients_held_back(self.trainer), tally.time_of(name, timed):
+                loss = self._accumulate(piece, counts, tally, number, place)
+            total = loss if total is None else total + loss
+        assert total is not None
         if self.layout.replicas > 1:
             torch.distributed.all_reduce(total)
             total = total / (self.layout.replicas * self.layout.split)  # each loss was made `replicas` times larger
-        self.state.loss = total
-        items = len(minibatch["tokens"])
-        self.state.metrics = {name: metric / items for name, metric in metrics.items()}
+        tally.add_loss(total)
         optimizer = self.optimizers()
         assert not isinstance(optimizer, list)
         self.state.grad_norm = self.update.apply(optimizer, step=self.state.step + 1, lr=self.state.lr, saved_step=self.saved_step)
+        if self.average is not None:
+            self.average.update()
 
-    def _accumulate(
-        self, piece: Batch, counts: dict[str, int], metrics: dict[str, Tensor], total: Tensor | None, number: int, place: int
-    ) -> Tensor:
+    def _accumulate(self, piece: Batch, counts: Mapping[str, int], tally: Tally, number: int, place: int) -> Tensor:
         seed_device(self.device, self._seed(number, place))
         terms, measured = self.objective.loss(self.model, piece)
         loss = combine(terms, counts)
         if self.layout.replicas > 1:
             loss = loss * self.layout.replicas  # DDP and FSDP average gradients over them; the counts already do
         self.manual_backward(loss)
-        for name, metric in measured.items():
-            if metric.dim():
-                continue  # of each item: for validation alone
-            metrics[name] = metric + metrics[name] if name in metrics else metric
-        loss = loss.detach()
-        return loss if total is None else total + loss
+        tally.add(measured, len(piece["tokens"]))
+        return loss.detach()
 
     # -- between steps ------------------------------------------------------------------------------------------------------------
 
@@ -239,13 +252,19 @@ class TrainModule(lightning.LightningModule):
         if self.stopping:
             self.trainer.should_stop = True
 
+    def averaged(self) -> contextlib.AbstractContextManager[None]:
+        """Within, the model's weights are their average where one is kept: what is validated, sampled and saved."""
+        return contextlib.nullcontext() if self.average is None else self.average.in_place()
+
     def evaluate(self) -> Evaluation | None:
         """Measure the validation loss, write it into `state`, and tell the callbacks; None where nothing is held out."""
         if "validation" not in self.datasets:
             return None
-        self._tell("on_validation_start")
-        found = evaluate(self)
+        with self.averaged():
+            self._tell("on_validation_start")
+            found = evaluate(self)
         state = self.state
+        state.merit = self.objective.merit(found.loss, found.metrics)
         state.val_loss, state.val_metrics, state.val_step = found.loss, found.metrics, state.step
         state.best_val_loss = found.loss if state.best_val_loss is None else min(found.loss, state.best_val_loss)
         self._tell("on_validation_end")
@@ -253,45 +272,14 @@ class TrainModule(lightning.LightningModule):
 
     def save(self) -> Path | None:
         """Write a checkpoint of this moment; gives its folder on the first device, None on the others."""
-        state, optimizer = self.state, self.trainer.optimizers[0]
-        scaler = self.update.scaler
-        model_state, objective_state = gathered(self.model.state_dict()), gathered(self.objective.state_dict())
-        kept = {
-            "step": state.step,
-            "tokens": state.tokens,
-            "val_loss": state.val_loss,
-            "val_metrics": dict(state.val_metrics),
-            "val_step": state.val_step,
-            "best_val_loss": state.best_val_loss,
-            "micro": self.micro,
-            "data": self.data,
-            "finished_early": self.finished_early,
-            "scaler": scaler.state_dict() if scaler is not None else {},
-            "optimizer": optimizer_state(optimizer, self.trained_parameters()),
-            "callbacks": {callback.state_key: callback.state_dict() for callback in self._callbacks()},
-        }
-        path = None
-        if self.trainer.is_global_zero:
-            path = write_checkpoint(
-                self.folder,
-                step=state.step,
-                model_state=model_state,
-                objective_state=objective_state,
-                state=kept,
-                tokenizer=self.tokenizer,
-                settings=self.settings,
-                keep=self.settings.save.keep,
-                val_loss=state.val_loss,
-            )
-        self.saved_step = state.step
-        self.trainer.strategy.barrier("saved")
-        return path
+        return save(self)
 
-    def _callbacks(self) -> list[lightning.Callback]:
+    def callbacks(self) -> list[lightning.Callback]:
+        """Those of the run, as Lightning calls them."""
         return self.trainer.callbacks  # type: ignore[attr-defined, no-any-return]
 
     def _tell(self, event: str) -> None:
-        for callback in self._callbacks():
+        for callback in self.callbacks():
             getattr(callback, event)(self.trainer, self)
 
 

@@ -41,6 +41,9 @@ class TrainState:
     val_step: int = -1
     """The step at which `val_loss` was measured; -1: not yet."""
 
+    merit: float | None = None
+    """What the best checkpoint has least of, at the latest validation: `val_loss`, unless the objective says otherwise."""
+
     best_val_loss: float | None = None
     """The lowest validation loss so far."""
 

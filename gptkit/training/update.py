@@ -2,17 +2,46 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from collections.abc import Iterable, Mapping
 
 import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 
 from gptkit.errors import GptkitError
+from gptkit.optimizer import Optimizer
 from gptkit.training.step import global_norm, scale_to_norm
 
 CHECK_EVERY = 16
 """Steps between looks at the gradient's norm on accelerators, where looking waits for the device."""
+
+
+STEADY = "steady"
+"""Entry of a parameter group whose learning rate no schedule moves."""
+
+
+def build_optimizer(
+    settings: Optimizer, parameters: Iterable[tuple[str, torch.nn.Parameter]], rates: Mapping[str, float]
+) -> torch.optim.Optimizer:
+    """One optimizer over all parameters.
+
+    Args:
+        settings: the part; its `lr` is the peak of all whose name begins with none of `rates`.
+        parameters: names, which begin with `model.` or `objective.`, and tensors.
+        rates: learning rates that no schedule moves, by how names of the objective's parameters begin.
+    """
+    shared: list[tuple[str, torch.nn.Parameter]] = []
+    own: dict[str, list[tuple[str, torch.nn.Parameter]]] = {prefix: [] for prefix in rates}
+    for name, parameter in parameters:
+        prefix = next((prefix for prefix in rates if name.startswith(f"objective.{prefix}")), None)
+        (shared if prefix is None else own[prefix]).append((name, parameter))
+    optimizer = settings.build(parameters=shared)
+    for prefix, named in own.items():
+        for group in dataclasses.replace(settings, lr=rates[prefix]).build(parameters=named).param_groups:
+            optimizer.add_param_group({**group, STEADY: True})
+    return optimizer
 
 
 class Update:

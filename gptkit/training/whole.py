@@ -26,6 +26,11 @@ def gathered(value: Any) -> Any:
     return value
 
 
+def copied(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same tensors in memory of their own."""
+    return {name: tensor.detach().clone() for name, tensor in state.items()}
+
+
 def optimizer_state(optimizer: torch.optim.Optimizer, named: Iterable[tuple[str, Parameter]]) -> dict[str, Any]:
     """The optimizer's state by parameter name, whole: {"state": {name: entries}, "groups": [{"names": [...], other entries}]}."""
     names: dict[Tensor, str] = {parameter: name for name, parameter in named}

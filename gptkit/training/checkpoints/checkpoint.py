@@ -8,6 +8,7 @@ checkpoints/step-00001000/
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import shutil
 from collections.abc import Iterable, Mapping
@@ -23,7 +24,7 @@ from gptkit.errors import CheckpointError, ConfigError
 from gptkit.tokenizer.built import BuiltTokenizer
 from gptkit.training.checkpoints import settings_file
 from gptkit.training.checkpoints.durable import FULL, disk_error, replace_folder, sync_tree
-from gptkit.training.checkpoints.kept import FOLDER, by_val_loss, checkpoints, folder_of, remove_old
+from gptkit.training.checkpoints.kept import FOLDER, by_merit, checkpoints, folder_of, remove_old
 from gptkit.training.checkpoints.manifest import FILE as MANIFEST
 from gptkit.training.checkpoints.manifest import (
     DamagedCheckpoint,
@@ -62,6 +63,12 @@ class Checkpoint:
     def val_loss(self) -> float | None:
         """The latest validation loss when it was written, in nats per token for `lm`."""
         return self.manifest.val_loss
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the weights: of the model's and the objective's files' own."""
+        weights = [self.manifest.files[name][1] for name in (MODEL, OBJECTIVE) if name in self.manifest.files]
+        return hashlib.sha256(" ".join(weights).encode()).hexdigest()
 
     @property
     def model_state(self) -> dict[str, Tensor]:
@@ -135,6 +142,7 @@ def write_checkpoint(
     settings: Training,
     keep: int,
     val_loss: float | None,
+    merit: float | None,
 ) -> Path:
     """Write `run`/checkpoints/step-<step> and remove those that need not be kept; gives the folder.
 
@@ -146,8 +154,9 @@ def write_checkpoint(
         state: everything else that continuing needs: tensors and plain values, nested in dicts, lists and tuples.
         tokenizer: saved beside the weights, so that a checkpoint needs nothing but its folder.
         settings: the run's settings.
-        keep: how many of the newest stay, the best by validation loss besides; 0: all.
+        keep: how many of the newest stay, the best besides; 0: all.
         val_loss: the latest validation loss, in nats per token for `lm`.
+        merit: what the best has least of, at the latest validation.
 
     Raises:
         CheckpointError: it cannot be written, as when the disk is full. The checkpoints before it are untouched.
@@ -166,6 +175,7 @@ def write_checkpoint(
         manifest = Manifest(
             step=step,
             val_loss=val_loss if finite(val_loss) else None,
+            merit=merit if finite(merit) else None,
             files=describe_files(aside),
             parts=describe_parts(settings_file.plain(settings)),
             tokenizer=tokenizer.fingerprint,
@@ -196,8 +206,8 @@ def latest_checkpoint(run: Path) -> Path | None:
 
 
 def best_checkpoint(run: Path) -> Path | None:
-    """The whole checkpoint with the lowest validation loss, the newer of equals; None where none was validated."""
-    return _first_whole(by_val_loss(run))
+    """The whole checkpoint with the lowest merit, the newer of equals; None where none was validated."""
+    return _first_whole(by_merit(run))
 
 
 def read_checkpoint(path: Path) -> Checkpoint:

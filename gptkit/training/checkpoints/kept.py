@@ -1,4 +1,4 @@
-"""Which checkpoints a run keeps: their folders by step and by validation loss, and which of them may go. None is verified here."""
+"""Which checkpoints a run keeps: their folders by step and by merit, and which of them may go. None is verified here."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ def checkpoints(run: Path) -> list[Path]:
     return sorted(found, key=_step, reverse=True)
 
 
-def by_val_loss(run: Path) -> list[Path]:
-    """The validated checkpoints of a run, lowest validation loss first, newer first among equals; only manifests are read."""
-    losses = {}
+def by_merit(run: Path) -> list[Path]:
+    """The validated checkpoints of a run, the best first, newer first among equals; only manifests are read."""
+    merits = {}
     for folder in checkpoints(run):
         try:
-            loss = read_manifest(folder).val_loss
+            merit = read_manifest(folder).merit
         except CheckpointError:
             continue
-        if loss is not None:
-            losses[folder] = loss
-    return sorted(losses, key=lambda folder: (losses[folder], -_step(folder)))
+        if merit is not None:
+            merits[folder] = merit
+    return sorted(merits, key=lambda folder: (merits[folder], -_step(folder)))
 
 
 def remove_old(run: Path, step: int, keep: int) -> None:
@@ -44,7 +44,7 @@ def remove_old(run: Path, step: int, keep: int) -> None:
     if keep < 1:
         return
     past = [folder for folder in checkpoints(run) if _step(folder) <= step]
-    kept = {*past[:keep], *by_val_loss(run)[:1]}
+    kept = {*past[:keep], *by_merit(run)[:1]}
     for folder in past:
         if folder not in kept:
             remove_folder(folder)

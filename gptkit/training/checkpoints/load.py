@@ -16,12 +16,12 @@ from gptkit.attention import Attention
 from gptkit.errors import CheckpointError, did_you_mean
 from gptkit.model import Model
 from gptkit.model.built import BuiltModel
-from gptkit.objective.built import BuiltObjective
+from gptkit.objective.built import Trained
 from gptkit.tokenizer import Tokenizer
 from gptkit.tokenizer.built import BuiltTokenizer
 from gptkit.training.checkpoints import manifest
 from gptkit.training.checkpoints.checkpoint import Checkpoint, read_checkpoint, warn_of
-from gptkit.training.checkpoints.kept import FOLDER, by_val_loss, checkpoints
+from gptkit.training.checkpoints.kept import FOLDER, by_merit, checkpoints
 from gptkit.training.checkpoints.manifest import DamagedCheckpoint
 from gptkit.training.checkpoints.tensor_files import refuse_pickle
 
@@ -51,18 +51,6 @@ class InitialSettings:
     model: Model
     attention: Attention
     tokenizer: Tokenizer
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A model with the objective that it was trained for, both in evaluation mode, on the CPU, in fp32."""
-
-    model: BuiltModel
-    """Its vocabulary has the objective's own tokens."""
-    tokenizer: BuiltTokenizer
-    objective: BuiltObjective
-    data: dict[str, Any]
-    """The settings of the run's source, as plain values with `name`."""
 
 
 def load(source: str) -> tuple[BuiltModel, BuiltTokenizer]:
@@ -179,8 +167,15 @@ def _trained_of(checkpoint: Checkpoint) -> Trained:
     with _WithoutInitialisation():
         model = parts.model.build(attention=parts.attention, vocabulary=tokenizer.size + part.added_tokens)
     fit_weights(model, checkpoint.model_state, str(checkpoint.folder))
-    objective.load_state_dict(checkpoint.objective_state)
-    return Trained(model.eval(), tokenizer, objective.eval(), checkpoint.content["data"])
+    objective.restore(model, checkpoint.objective_state)
+    return Trained(
+        model.eval(),
+        tokenizer,
+        objective.eval(),
+        checkpoint.content["data"],
+        source=str(checkpoint.folder),
+        fingerprint=checkpoint.fingerprint,
+    )
 
 
 def _from_folder(path: Path, take: Callable[[Checkpoint], Taken]) -> Taken:
@@ -194,7 +189,7 @@ def _from_folder(path: Path, take: Callable[[Checkpoint], Taken]) -> Taken:
     damage: DamagedCheckpoint | None = None
     for _ in range(_ATTEMPTS):
         vanished = False
-        for folder in dict.fromkeys([*by_val_loss(run), *checkpoints(run)]):
+        for folder in dict.fromkeys([*by_merit(run), *checkpoints(run)]):
             try:
                 taken = take(read_checkpoint(folder))
             except (CheckpointError, FileNotFoundError) as error:

@@ -27,6 +27,9 @@ class Manifest:
 
     step: int
     val_loss: float | None
+    merit: float | None
+    """What the best checkpoint has least of: the validation loss, unless the objective says otherwise; None: not validated."""
+
     files: Mapping[str, tuple[int, str]]
     """Of every file, by its path in the folder: bytes and SHA-256."""
 
@@ -79,6 +82,7 @@ def to_json(manifest: Manifest) -> str:
         "format": FORMAT,
         "step": manifest.step,
         "val_loss": manifest.val_loss,
+        "merit": manifest.merit,
         "tokenizer": manifest.tokenizer,
         "vocabulary": manifest.vocabulary,
         "parts": {key: {"name": name, "distribution": version} for key, (name, version) in manifest.parts.items()},
@@ -103,6 +107,7 @@ def read_manifest(folder: Path) -> Manifest:
             manifest = Manifest(
                 step=int(body["step"]),
                 val_loss=body["val_loss"],
+                merit=body.get("merit", body["val_loss"]),
                 files={name: (int(file["bytes"]), str(file["sha256"])) for name, file in body["files"].items()},
                 parts={key: (part["name"], part["distribution"]) for key, part in body["parts"].items()},
                 tokenizer=body["tokenizer"],

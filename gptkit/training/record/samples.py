@@ -52,7 +52,7 @@ class SampleTexts(Callback):
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         state, every = pl_module.state, self.settings.every
         if self.settings.prompts and (state.step == state.last_step or (every and state.step % every == 0)):
-            with self.meter.paused():
+            with self.meter.paused(), pl_module.averaged():
                 self._draw(trainer, state.step, state.tokens)
 
     def _draw(self, trainer: Any, step: int, tokens: int) -> None:
