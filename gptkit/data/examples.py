@@ -1,4 +1,4 @@
-"""What all sources of labelled examples share: their text, where a tokenizer or language modelling asks for it."""
+"""Sources of labelled examples: their text, where a tokenizer or language modelling asks for it, and how they are read."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Iterator
 
 from gptkit.data.built import BuiltData, Chunk
+from gptkit.errors import DataError
 from gptkit.records import Example
 
 
@@ -24,3 +25,27 @@ class BuiltExamples(BuiltData):
 def text_of(example: Example) -> str:
     """The text, the pair and the options, each on a line of its own; never the label."""
     return "\n".join([example.text, *([] if example.pair is None else [example.pair]), *example.options])
+
+
+def examples_of(data: BuiltData, split: str, *, reader: str) -> Iterator[Example]:
+    """The examples of a split of any source.
+
+    Args:
+        data: the source.
+        split: one of its splits.
+        reader: what asks for them, for messages: `objective=aux_lm`.
+
+    Raises:
+        DataError: the source has records of another kind, or none.
+    """
+    empty = True
+    for record in data.records(split):
+        if not isinstance(record, Example):
+            raise DataError(
+                f"{reader} reads labelled examples, and the source gives {type(record).__name__}s; "
+                "choose data=labelled, or one of the embedded sets (gptkit plugins kind=data)"
+            )
+        empty = False
+        yield record
+    if empty:
+        raise DataError(f"{reader}: the {split} split has no examples")

@@ -52,6 +52,12 @@ def split_items(items: int, fraction: float) -> tuple[Ranges, Ranges]:
     return _complement(held_out, items), held_out
 
 
+def evenly(items: int, at_most: int) -> list[int]:
+    """Places of at most so many items, spread evenly over all and always the same; 0: of all."""
+    count = min(items, at_most) if at_most else items
+    return [place * items // count for place in range(count)]
+
+
 def by_position(total: int, fraction: float) -> tuple[Ranges, Ranges]:
     """The first and the last part of the text; the end-of-text that ends it all belongs to neither."""
     text = total - 1

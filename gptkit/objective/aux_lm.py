@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gptkit.data.examples import examples_of
 from gptkit.data.split import split_items
 from gptkit.errors import DataError
 from gptkit.objective import AuxLM
@@ -76,13 +77,15 @@ class BuiltAuxLM(BuiltObjective):
         """The examples of the source, laid out for the task.
 
         Raises:
-            DataError: an example has not what the task reads, a label that training lacks, or all have the same.
+            DataError: the source has no examples, one has not what the task reads, a label that training lacks, or all have
+                the same.
         """
-        examples = list(self.examples_of(data, "train"))
+        reader = f"objective={self.settings.name}"
+        examples = list(examples_of(data, "train", reader=reader))
         task = task_of(examples[0]) if self.settings.task == "auto" else self.settings.task
         held_out: list[Example] = []
         if "validation" in data.splits:
-            held_out = list(self.examples_of(data, "validation"))
+            held_out = list(examples_of(data, "validation", reader=reader))
         else:
             kept, ranges = split_items(len(examples), validation_fraction)
             held_out = [example for begin, end in ranges for example in examples[begin:end]]
@@ -97,24 +100,6 @@ class BuiltAuxLM(BuiltObjective):
         items = self.items(examples, what)
         warn_of_cut(sum(item.cut for item in items), len(items), what, task=self.task, context=self.context)
         return Items(items)
-
-    def examples_of(self, data: BuiltData, split: str) -> Iterator[Example]:
-        """The examples of a split.
-
-        Raises:
-            DataError: the source has records of another kind, or none.
-        """
-        empty = True
-        for record in data.records(split):
-            if not isinstance(record, Example):
-                raise DataError(
-                    f"objective={self.settings.name} learns from labelled examples, and the source gives {type(record).__name__}s; "
-                    "choose data=labelled, or one of the embedded sets (gptkit plugins kind=data)"
-                )
-            empty = False
-            yield record
-        if empty:
-            raise DataError(f"the {split} split has no examples")
 
     def chosen(self, examples: list[Example]) -> list[Example]:
         """The training examples that are used: all."""
@@ -216,7 +201,7 @@ class BuiltAuxLM(BuiltObjective):
         What stands behind the blocks (a last norm, which GPT-1 lacks) goes with the last of them. What has a row per token is
         always taken: an output matrix may be the embeddings themselves.
         """
-        wanted = self.settings.transfer_layers
+        wanted: int | None = self.settings.transfer_layers
         if wanted is None:
             return True
         layer = model.layer_of(name)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from gptkit.data.examples import examples_of
+from gptkit.data.split import evenly
 from gptkit.errors import ConfigError, DataError
 from gptkit.plugins import registry
 from gptkit.records import Example
@@ -36,20 +38,13 @@ class BuiltHeuristic(ABC):
             raise ConfigError(f"task={settings.name} needs data, such as data={{name: labelled, path: examples.tsv}}")
         data: BuiltData = registry().resolve("data", settings.data).build()
         self.split = "validation" if "validation" in data.splits else "train"
-        self.examples = evenly(self.read(data, self.split), settings.examples)
+        self.examples = some(self.read(data, self.split), settings.examples)
         for example in self.examples:
             self.check(example)
 
     def read(self, data: BuiltData, split: str) -> list[Example]:
         """Raises: DataError: the source has no labelled examples."""
-        found = []
-        for record in data.records(split):
-            if not isinstance(record, Example):
-                raise DataError(f"task={self.name} reads labelled examples, and the source gives {type(record).__name__}s")
-            found.append(record)
-        if not found:
-            raise DataError(f"task={self.name}: the {split} split has no examples")
-        return found
+        return list(examples_of(data, split, reader=f"task={self.name}"))
 
     def __call__(self, model: BuiltModel, tokenizer: BuiltTokenizer, *, seed: int) -> dict[str, float]:
         scores = self.scores(model, tokenizer)
@@ -176,11 +171,11 @@ class BuiltAcceptability(BuiltHeuristic):
         self.calibration: list[Example] = []
         if self.threshold is None:
             if split == "validation":
-                self.calibration = evenly(super().read(data, "train"), self._most)
+                self.calibration = some(super().read(data, "train"), self._most)
             else:
                 if len(found) < 2:
                     raise DataError(f"task={self.name}: one example is too few, the threshold is chosen on every second one")
-                self.calibration, found = evenly(found[::2], self._most), found[1::2]
+                self.calibration, found = some(found[::2], self._most), found[1::2]
         return found
 
     def check(self, example: Example) -> None:
@@ -207,8 +202,6 @@ def beginning(tokenizer: BuiltTokenizer, text: str) -> list[int]:
     return [tokenizer.special["end_of_text"], *tokenizer.encode(text)]
 
 
-def evenly(examples: list[Example], most: int) -> list[Example]:
+def some(examples: list[Example], at_most: int) -> list[Example]:
     """At most so many of the examples, spread evenly over them; 0: all."""
-    if not most or len(examples) <= most:
-        return examples
-    return [examples[place * len(examples) // most] for place in range(most)]
+    return [examples[place] for place in evenly(len(examples), at_most)]

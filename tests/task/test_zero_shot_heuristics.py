@@ -202,3 +202,9 @@ def test_a_sentence_without_its_blank_is_named(tmp_path: Path, text: str) -> Non
 def test_a_label_without_a_word_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="has the label fair, and words has good, bad"):
         NextWord(data=written(tmp_path / "a.csv", "text,label\nx,fair\n"), words={"good": " good", "bad": " bad"}).build()
+
+
+def test_records_without_labels_are_named(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("To be, or not to be.\n")
+    with pytest.raises(DataError, match="task=next_word reads labelled examples, and the source gives Documents"):
+        NextWord(data={"name": "text", "path": str(tmp_path / "a.txt")}).build()
