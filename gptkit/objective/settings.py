@@ -1,0 +1,39 @@
+"""The base class of objectives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from gptkit.parts import Part
+from gptkit.records import Document
+
+if TYPE_CHECKING:
+    from gptkit.objective.built import BuiltObjective
+    from gptkit.tokenizer.built import BuiltTokenizer
+
+
+@dataclass
+class Objective(Part):
+    """What is minimised: which records are read, what a batch of them is, and its loss.
+
+    Subclass it, give `name` a default, `record` the class of `gptkit.records` that it consumes and `added_tokens` the number of
+    tokens of its own, add fields, and write `build`, which returns a `gptkit.objective.built.BuiltObjective`. No key is shared by
+    all objectives.
+    """
+
+    record: ClassVar[type] = Document
+    added_tokens: ClassVar[int] = 0
+    """Ids beyond the tokenizer's, from its size on, that the objective's sequences use. The model's vocabulary holds them."""
+
+    name: str = ""
+
+    def build(self, *, tokenizer: BuiltTokenizer, context: int, width: int) -> BuiltObjective:
+        """Make the objective.
+
+        Args:
+            tokenizer: turns the records' text into ids.
+            context: longest sequence T that the model reads.
+            width: size D of the model's hidden states, for heads that belong to the objective.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not implement build()")
