@@ -1,7 +1,7 @@
 """GPT-1's weights: Hugging Face's openai-gpt folders in and out, OpenAI's own arrays in; logits equal."""
 
 import json
-import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,34 +16,19 @@ from gptkit.interop.names import GPT1_NAMES
 from gptkit.interop.source import import_model, import_settings
 from gptkit.model import GPT
 from gptkit.tokenizer import GPT1
-from gptkit.tokenizer.built import END_OF_TEXT, BuiltTokenizer
+from gptkit.tokenizer.built import END_OF_TEXT
 from gptkit.tokenizer.bytes import BuiltBytes
 from gptkit.tokenizer.gpt1 import BuiltGPT1, SplitAsReleased, SplitAsTransformers
 from gptkit.training.checkpoints.load import initial_settings
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    transformers = pytest.importorskip("transformers")
-transformers.utils.logging.disable_progress_bar()
-transformers.utils.logging.set_verbosity_error()
 
 TEXT = "The old man didn't stop: he'd seen 80 winters, and (so he said) one more."
 LEARNT = SplitAsTransformers.learn([TEXT] * 3, size=480)
 SETTINGS = {"norm": "post", "residual_scaling": False, "position_deviation": 0.02}
 
 
-def shaken(model: torch.nn.Module) -> torch.nn.Module:
-    """Random weights that are far from their start, gains and biases included."""
-    torch.manual_seed(1)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.1 * torch.randn_like(parameter))
-    return model.eval()
-
-
-def build(tokenizer: BuiltTokenizer, **settings):
-    part = GPT(**({"layers": 3, "heads": 2, "width": 128, "context": 24} | SETTINGS | settings))
-    return shaken(part.build(attention=Dense(), vocabulary=tokenizer.size))
+@pytest.fixture
+def build(build):
+    return partial(build, layers=3, width=128, by=0.1, embeddings=0.1, **SETTINGS)
 
 
 def published(folder: Path, tokenizer: BuiltGPT1) -> None:
@@ -56,21 +41,15 @@ def published(folder: Path, tokenizer: BuiltGPT1) -> None:
 
 @pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize("tokenizer", [LEARNT, BuiltBytes()], ids=["gpt1", "bytes"])
-def test_transformers_reads_what_is_exported(tmp_path, tokenizer, tied):
+def test_transformers_reads_what_is_exported(tmp_path, tokenizer, tied, build, read_by_transformers, transformers):
     model = build(tokenizer, tied=tied)
     assert export_model(model, tokenizer, tmp_path) == []
-    theirs = transformers.AutoModelForCausalLM.from_pretrained(tmp_path).eval()
+    theirs, _ = read_by_transformers(tmp_path, model, tokenizer, TEXT)
     assert type(theirs) is transformers.OpenAIGPTLMHeadModel
-    tokens = torch.randint(0, tokenizer.size, (3, 24))
-    with torch.inference_mode():
-        torch.testing.assert_close(theirs(tokens).logits, model.logits(model(tokens)), rtol=0, atol=1e-5)
-    read = transformers.AutoTokenizer.from_pretrained(tmp_path)
-    assert read(TEXT)["input_ids"] == tokenizer.encode(TEXT)
-    assert (len(read), read.eos_token_id) == (tokenizer.size, tokenizer.special["end_of_text"])
 
 
 @pytest.mark.parametrize("kind", [SplitAsReleased, SplitAsTransformers])
-def test_what_is_exported_comes_back_as_it_was(tmp_path, kind):
+def test_what_is_exported_comes_back_as_it_was(tmp_path, kind, build):
     tokenizer = kind(LEARNT.vocabulary, LEARNT.merges)
     model = build(tokenizer, dropout=0.1)
     lacking = export_model(model, tokenizer, tmp_path)
@@ -86,12 +65,12 @@ def test_what_is_exported_comes_back_as_it_was(tmp_path, kind):
 
 
 @pytest.mark.parametrize("form", ["whole", "bare names", "head repeated"])
-def test_models_of_transformers_are_read_and_compute_the_same(tmp_path, form):
+def test_models_of_transformers_are_read_and_compute_the_same(tmp_path, form, shaken, transformers):
     """As the hub holds them: no end-of-text, and transformers' own tokenizer files."""
     published(tmp_path, LEARNT)
     vocabulary = LEARNT.size - 1
     config = transformers.OpenAIGPTConfig(vocab_size=vocabulary, n_positions=32, n_embd=24, n_layer=2, n_head=3)
-    theirs = shaken(transformers.OpenAIGPTLMHeadModel(config))
+    theirs = shaken(transformers.OpenAIGPTLMHeadModel(config), 0.1)
     theirs.save_pretrained(tmp_path)
     if form != "whole":
         from safetensors.torch import load_file, save_file
@@ -115,7 +94,7 @@ def test_models_of_transformers_are_read_and_compute_the_same(tmp_path, form):
     assert settings.tokenizer.name == "gpt1"
 
 
-def test_transformers_own_tokenizer_file_is_enough(tmp_path):
+def test_transformers_own_tokenizer_file_is_enough(tmp_path, build):
     export_model(build(LEARNT), LEARNT, tmp_path)
     for name in ("vocab.json", "merges.txt"):
         (tmp_path / name).unlink()
@@ -136,7 +115,7 @@ def arrays(folder: Path, model: torch.nn.Module, files: int = 10) -> None:
         np.save(folder / f"params_{number}.npy", part)
 
 
-def test_openais_own_arrays_are_read(tmp_path):
+def test_openais_own_arrays_are_read(tmp_path, build):
     published(tmp_path, LEARNT)
     model = build(LEARNT)
     arrays(tmp_path, model, files=12)  # more than ten: the tenth comes after the second
@@ -156,7 +135,7 @@ def test_the_released_shapes_make_116_534_784_parameters():
     assert sum(parameter.numel() for parameter in model.parameters()) == 116_534_784
 
 
-def test_arrays_that_do_not_fit_are_named(tmp_path):
+def test_arrays_that_do_not_fit_are_named(tmp_path, build):
     published(tmp_path, LEARNT)
     model = build(LEARNT)
     arrays(tmp_path, model)
@@ -174,7 +153,7 @@ def test_arrays_that_do_not_fit_are_named(tmp_path):
             gptkit.load(f"hf:{tmp_path}")
 
 
-def test_what_the_format_does_not_compute_is_refused(tmp_path):
+def test_what_the_format_does_not_compute_is_refused(tmp_path, build):
     export_model(build(LEARNT), LEARNT, tmp_path)
     config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
     (tmp_path / "config.json").write_text(json.dumps(config | {"afn": "relu"}), encoding="utf-8")

@@ -1,6 +1,5 @@
 import json
 import pickle
-import warnings
 
 import pytest
 import torch
@@ -16,12 +15,6 @@ from gptkit.tokenizer.built import BuiltTokenizer
 from gptkit.tokenizer.bytes import BuiltBytes
 from gptkit.tokenizer.char import BuiltChar
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    transformers = pytest.importorskip("transformers")
-transformers.utils.logging.disable_progress_bar()
-transformers.utils.logging.set_verbosity_error()
-
 TEXT = "Hello wörld, it's 3.14\n\n  ok  € 😀 done\r\n\ttab, and  more.  "
 TOKENIZERS = {
     "bytes": BuiltBytes(),
@@ -30,31 +23,16 @@ TOKENIZERS = {
 }
 
 
-def build(tokenizer: BuiltTokenizer, attention=None, **settings):
-    torch.manual_seed(0)
-    part = GPT(**({"layers": 2, "heads": 2, "width": 16, "context": 24} | settings))
-    model = part.build(attention=attention or Dense(), vocabulary=tokenizer.size).eval()
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            parameter.add_((0.6 if name.startswith(("wte", "wpe", "head")) else 0.2) * torch.randn_like(parameter))
-    return model
-
-
 @pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize("tokenizer", TOKENIZERS.values(), ids=TOKENIZERS)
-def test_transformers_reads_what_is_exported_and_goes_on_in_the_same_way(tmp_path, tokenizer, tied):
+def test_transformers_reads_what_is_exported_and_goes_on_in_the_same_way(
+    tmp_path, tokenizer, tied, build, read_by_transformers, transformers
+):
     model = build(tokenizer, tied=tied)
     assert export_model(model, tokenizer, tmp_path) == []
-    theirs = transformers.AutoModelForCausalLM.from_pretrained(tmp_path).eval()
+    theirs, read = read_by_transformers(tmp_path, model, tokenizer, TEXT)
     assert type(theirs) is transformers.GPT2LMHeadModel
-    tokens = torch.randint(0, tokenizer.size, (3, 24))
-    with torch.inference_mode():
-        torch.testing.assert_close(theirs(tokens).logits, model.logits(model(tokens)), rtol=0, atol=1e-5)
-
-    read = transformers.AutoTokenizer.from_pretrained(tmp_path)
-    assert read(TEXT)["input_ids"] == tokenizer.encode(TEXT)
     assert read.decode(tokenizer.encode(TEXT)) == TEXT
-    assert (len(read), read.eos_token_id) == (tokenizer.size, tokenizer.special["end_of_text"])
 
     (ours,) = generate(model, tokenizer, ["it's"], max_new_tokens=12, temperature=0)
     asked = read("it's", return_tensors="pt")
@@ -64,7 +42,7 @@ def test_transformers_reads_what_is_exported_and_goes_on_in_the_same_way(tmp_pat
 
 
 @pytest.mark.parametrize("tokenizer", TOKENIZERS.values(), ids=TOKENIZERS)
-def test_what_is_exported_comes_back_as_it_was(tmp_path, tokenizer):
+def test_what_is_exported_comes_back_as_it_was(tmp_path, tokenizer, build):
     model = build(tokenizer, Banded(window=24), dropout=0.1)  # a band as wide as the context is dense
     export_model(model, tokenizer, tmp_path)
     found = import_model(str(tmp_path))
@@ -82,7 +60,7 @@ def test_what_is_exported_comes_back_as_it_was(tmp_path, tokenizer):
 
 @pytest.mark.parametrize("form", ["whole", "shards", "pickle", "bare names", "bfloat16", "padded"])
 @pytest.mark.parametrize("tied", [True, False])
-def test_models_of_transformers_are_read_and_compute_the_same(tmp_path, form, tied):
+def test_models_of_transformers_are_read_and_compute_the_same(tmp_path, form, tied, build, shaken, transformers):
     tokenizer = TOKENIZERS["bpe"]
     export_model(build(tokenizer), tokenizer, tmp_path)  # for its tokenizer
     (tmp_path / "model.safetensors").unlink()
@@ -90,11 +68,7 @@ def test_models_of_transformers_are_read_and_compute_the_same(tmp_path, form, ti
     config = transformers.GPT2Config(
         vocab_size=rows, n_positions=32, n_embd=24, n_layer=2, n_head=3, tie_word_embeddings=tied, bos_token_id=1, eos_token_id=1
     )
-    torch.manual_seed(3)
-    theirs = transformers.GPT2LMHeadModel(config).eval()
-    with torch.no_grad():
-        for parameter in theirs.parameters():
-            parameter.add_(0.2 * torch.randn_like(parameter))
+    theirs = shaken(transformers.GPT2LMHeadModel(config), 0.2)
     if form == "bfloat16":
         theirs = theirs.bfloat16()
     theirs.save_pretrained(tmp_path, max_shard_size="20kB" if form == "shards" else "1GB")
@@ -138,7 +112,7 @@ class Morse(BuiltTokenizer):
         raise NotImplementedError
 
 
-def test_a_tokenizer_of_another_kind_is_named_as_lacking(tmp_path):
+def test_a_tokenizer_of_another_kind_is_named_as_lacking(tmp_path, build):
     (sentence,) = export_model(build(Morse()), Morse(), tmp_path)
     assert "Morse" in sentence
     assert (tmp_path / "model.safetensors").exists()
@@ -150,7 +124,7 @@ def test_a_tokenizer_of_another_kind_is_named_as_lacking(tmp_path):
     ("change", "message"),
     [({"attention": Alternating(window=8)}, "layer 1 has BuiltBanded")],
 )
-def test_what_the_format_cannot_express_is_refused(tmp_path, change, message):
+def test_what_the_format_cannot_express_is_refused(tmp_path, change, message, build):
     with pytest.raises(ConfigError, match=message):
         export_model(build(TOKENIZERS["bytes"], **change), TOKENIZERS["bytes"], tmp_path)
     assert not any(tmp_path.iterdir())
@@ -166,7 +140,7 @@ def test_what_the_format_cannot_express_is_refused(tmp_path, change, message):
         ({"vocab_size": 300}, "the model has 300 tokens, its tokenizer 257"),
     ],
 )
-def test_models_that_gpt_does_not_compute_are_refused(tmp_path, change, message):
+def test_models_that_gpt_does_not_compute_are_refused(tmp_path, change, message, build):
     export_model(build(TOKENIZERS["bytes"]), TOKENIZERS["bytes"], tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config | change))
@@ -174,7 +148,7 @@ def test_models_that_gpt_does_not_compute_are_refused(tmp_path, change, message)
         import_model(str(tmp_path))
 
 
-def test_files_that_are_missing_torn_or_unsafe_are_named(tmp_path):
+def test_files_that_are_missing_torn_or_unsafe_are_named(tmp_path, build):
     with pytest.raises(CheckpointError, match="there is no such folder"):
         import_model(str(tmp_path / "nowhere"))
     with pytest.raises(CheckpointError, match=r"config\.json is missing"):

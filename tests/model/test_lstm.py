@@ -135,40 +135,8 @@ def test_documents_packed_into_a_row_are_read_as_if_they_were_alone():
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
 
 
-def ragged(model: BuiltLSTM) -> Iterator[tuple[Tensor, Tensor]]:
-    """What a cache makes of rows that stand at different places, and what the whole rows give without one."""
-    rows = torch.randint(0, V, (3, 20))
-    whole = model(rows)
-    read = torch.zeros(3, dtype=torch.int64)
-    cache = model.cache(3, 20)
-    # prompts of three lengths; one token each; several, padded, and none at all; rows dropped, repeated and reordered
-    calls = [
-        ([5, 1, 9], None),
-        ([1, 1, 1], None),
-        ([1, 1, 1], None),
-        ([2, 0, 4], None),
-        ([3, 3, 3], [2, 0, 0]),
-        ([1, 1, 1], None),
-        ([0, 1], [1, 2]),
-    ]
-    for counts, keep in calls:
-        if keep is not None:
-            cache.select(torch.tensor(keep))
-            rows, whole, read = rows[keep], whole[keep], read[keep]
-        call = torch.randint(0, V, (len(counts), max(counts) + (min(counts) != max(counts))))
-        for row, count in enumerate(counts):
-            call[row, :count] = rows[row, read[row] : read[row] + count]
-        if call.shape[1] != min(counts):
-            cache.receive(torch.tensor(counts))
-        hidden = model(call, cache=cache)
-        for row, count in enumerate(counts):
-            yield hidden[row, :count], whole[row, read[row] : read[row] + count]
-        read = read + torch.tensor(counts)
-        assert torch.equal(cache.lengths, read)
-
-
 @pytest.mark.parametrize("layers", [1, 3])
-def test_a_cache_changes_nothing(layers):
+def test_a_cache_changes_nothing(layers, ragged):
     with torch.inference_mode():
         for cached, whole in ragged(build(layers=layers).double()):
             torch.testing.assert_close(cached, whole, rtol=0, atol=1e-12)

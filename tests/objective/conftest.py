@@ -52,14 +52,6 @@ class Given(BuiltData):
         yield from self._records[split]
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture
 def examples() -> dict[str, list[Example]]:
     """A few of every family of tasks, of different lengths."""

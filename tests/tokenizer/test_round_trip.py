@@ -1,4 +1,4 @@
-"""Every tokenizer gives back the text it was given, and pieces cut where it says give the ids of the whole."""
+"""Every tokenizer gives back the text it was given, its pieces give the ids of the whole, and its files are what was saved."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from gptkit.data.built import Chunk
 from gptkit.data.pieces import pieces
 from gptkit.errors import CheckpointError, DataError
-from gptkit.tokenizer import BPE, GPT2, Bytes, Char, Tokenizer
+from gptkit.tokenizer import BPE, GPT1, GPT2, Bytes, Char, Tokenizer
 from gptkit.tokenizer.built import END_OF_TEXT, BuiltTokenizer
 
 WORDS = [
@@ -31,6 +31,10 @@ def some_text(seed: int, words: int = 60) -> str:
 
 CORPUS = [some_text(seed, 200) for seed in range(20)]
 PARTS: list[Tokenizer] = [Bytes(), Char(), BPE(size=400), GPT2()]
+LOSSY: list[Tokenizer] = [GPT1(size=700, cleaning=cleaning) for cleaning in ("openai", "transformers")]
+"""These change the text before they read it, and do not give it back."""
+
+all_parts = pytest.mark.parametrize("part_and_built", [*PARTS, *LOSSY], indirect=True, ids=lambda part: part.name)
 
 
 @pytest.fixture(scope="module", params=PARTS, ids=lambda part: part.name)
@@ -86,6 +90,7 @@ def test_pieces_are_short_where_there_are_places_to_cut() -> None:
     assert max(len(piece.text) for piece in pieces([Chunk(japanese, True)], built.cut, size=100)) <= 100
 
 
+@all_parts
 def test_saved_and_loaded_it_is_the_same(part_and_built: tuple[Tokenizer, BuiltTokenizer], tmp_path: Path) -> None:
     part, built = part_and_built
     built.save(tmp_path)
@@ -95,6 +100,7 @@ def test_saved_and_loaded_it_is_the_same(part_and_built: tuple[Tokenizer, BuiltT
     assert again.encode(text) == built.encode(text)
 
 
+@all_parts
 def test_missing_torn_and_altered_files_are_named(part_and_built: tuple[Tokenizer, BuiltTokenizer], tmp_path: Path) -> None:
     part, built = part_and_built
     built.save(tmp_path)

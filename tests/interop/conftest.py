@@ -1,0 +1,72 @@
+"""What other programs read and write: transformers, which is quiet, and what it must agree with."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from gptkit.attention import Attention, Dense
+from gptkit.model import GPT
+from gptkit.model.built import BuiltModel
+from gptkit.tokenizer.built import BuiltTokenizer
+
+
+@pytest.fixture(scope="session")
+def transformers() -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = pytest.importorskip("transformers")
+    found.utils.logging.disable_progress_bar()
+    found.utils.logging.set_verbosity_error()
+    return found
+
+
+@pytest.fixture
+def read_by_transformers(transformers: Any) -> Callable[..., tuple[Any, Any]]:
+    """`read_by_transformers(folder, model, tokenizer, text)`: its model and tokenizer, which give the same logits and ids."""
+
+    def read(folder: Path, model: BuiltModel, tokenizer: BuiltTokenizer, text: str) -> tuple[Any, Any]:
+        theirs = transformers.AutoModelForCausalLM.from_pretrained(folder).eval()
+        tokens = torch.randint(0, tokenizer.size, (3, model.context))
+        with torch.inference_mode():
+            torch.testing.assert_close(theirs(tokens).logits, model.logits(model(tokens)), rtol=0, atol=1e-5)
+        found = transformers.AutoTokenizer.from_pretrained(folder)
+        assert found(text)["input_ids"] == tokenizer.encode(text)
+        assert (len(found), found.eos_token_id) == (tokenizer.size, tokenizer.special["end_of_text"])
+        return theirs, found
+
+    return read
+
+
+@torch.no_grad()
+def shake(model: torch.nn.Module, by: float, embeddings: float | None = None) -> torch.nn.Module:
+    torch.manual_seed(1)
+    for name, parameter in model.named_parameters():
+        rows = embeddings is not None and name.startswith(("wte", "wpe", "head"))
+        parameter.add_((embeddings if rows else by) * torch.randn_like(parameter))
+    return model.eval()
+
+
+@pytest.fixture
+def shaken() -> Callable[..., torch.nn.Module]:
+    """`shaken(model, by, embeddings=by)`: random weights that are far from their start, gains and biases included."""
+    return shake
+
+
+@pytest.fixture
+def build() -> Callable[..., BuiltModel]:
+    """`build(tokenizer, attention, **settings)`: a small model, shaken, whose logits are far apart."""
+
+    def built(
+        tokenizer: BuiltTokenizer, attention: Attention | None = None, *, by: float = 0.2, embeddings: float = 0.6, **settings: Any
+    ) -> Any:
+        torch.manual_seed(0)
+        part = GPT(**({"layers": 2, "heads": 2, "width": 16, "context": 24} | settings))
+        return shake(part.build(attention=attention or Dense(), vocabulary=tokenizer.size), by, embeddings)
+
+    return built

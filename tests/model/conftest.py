@@ -1,0 +1,49 @@
+"""What a cache must be equal to, for every model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+from torch import Tensor
+
+from gptkit.model.built import BuiltModel
+
+CALLS = [
+    ([5, 1, 9], None),  # prompts of three lengths
+    ([1, 1, 1], None),  # one token each
+    ([1, 1, 1], None),
+    ([2, 0, 4], None),  # several, padded, and none at all
+    ([3, 3, 3], [2, 0, 0]),  # rows dropped, repeated and reordered
+    ([1, 1, 1], None),
+    ([0, 1], [1, 2]),  # fewer rows
+]
+"""Tokens that each row reads, and the rows that are kept before it does."""
+
+
+@pytest.fixture
+def ragged() -> Callable[[BuiltModel], Iterator[tuple[Tensor, Tensor]]]:
+    """`ragged(model)`: pairs of what a cache makes of rows that stand at different places, and what whole rows give without one."""
+
+    def pairs(model: BuiltModel) -> Iterator[tuple[Tensor, Tensor]]:
+        rows = torch.randint(0, model.vocabulary, (3, 20))
+        whole = model(rows)
+        read = torch.zeros(3, dtype=torch.int64)
+        cache = model.cache(3, 20)
+        for counts, keep in CALLS:
+            if keep is not None:
+                cache.select(torch.tensor(keep))
+                rows, whole, read = rows[keep], whole[keep], read[keep]
+            call = torch.randint(0, model.vocabulary, (len(counts), max(counts) + (min(counts) != max(counts))))
+            for row, count in enumerate(counts):
+                call[row, :count] = rows[row, read[row] : read[row] + count]
+            if call.shape[1] != min(counts):
+                cache.receive(torch.tensor(counts))
+            hidden = model(call, cache=cache)
+            for row, count in enumerate(counts):
+                yield hidden[row, :count], whole[row, read[row] : read[row] + count]
+            read = read + torch.tensor(counts)
+            assert torch.equal(cache.lengths, read)
+
+    return pairs
