@@ -32,6 +32,7 @@ from gptkit.training.checkpoints.load import fit_weights
 SIZE = ["model.layers=4", "model.heads=6", "model.width=192", "model.context=128", "model.dropout=0.1"]
 LSTM = ["model=lstm", "model.layers=1", "model.width=192", "model.units=768", "model.context=128", "model.dropout=0.1"]
 PRETRAIN = ["data=prose", "tokenizer=bpe", "tokenizer.size=8192", "optimizer=muon", "batch.size=16", "samples.prompts=[]"]
+PRETRAIN_RATE = 0.01
 FINETUNE = ["objective=aux_lm", "data=movie_reviews", "batch.size=32", "val.sequences=0", "val.every=0", "samples.prompts=[]"]
 RATE = ["optimizer.lr=3e-4", "optimizer.schedule.shape=linear", "optimizer.schedule.warmup=0.1", "optimizer.schedule.floor=0"]
 VARIANTS = ("full", "no_aux", "half", "scratch", "lstm")
@@ -105,7 +106,7 @@ def main() -> None:
     arguments = parser.parse_args()
     begin = time.perf_counter()
     found: dict[str, Any] = {"bag_of_words": round(bag_of_words(), 2)}
-    tokens = [f"tokens={arguments.pretrain_tokens}"]
+    tokens = [f"tokens={arguments.pretrain_tokens}", f"optimizer.lr={PRETRAIN_RATE}"]
     found["pretrain_seconds"] = round(train(arguments.runs / "pretrain", [*PRETRAIN, *SIZE, *tokens]))
     if "lstm" in arguments.variants:
         found["pretrain_lstm_seconds"] = round(train(arguments.runs / "pretrain_lstm", [*PRETRAIN, *LSTM, *tokens]))

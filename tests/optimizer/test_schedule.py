@@ -55,6 +55,13 @@ def test_no_warmup_starts_at_the_peak() -> None:
     assert multiplier(0, schedule=Schedule(warmup=0.0), horizon=10) == 1.0
 
 
+def test_warmup_may_begin_above_zero() -> None:
+    schedule = Schedule(shape="constant", warmup=10, start=0.1)
+    assert multiplier(0, schedule=schedule, horizon=100) == pytest.approx(0.1)
+    assert multiplier(5, schedule=schedule, horizon=100) == pytest.approx(0.55)
+    assert multiplier(10, schedule=schedule, horizon=100) == 1.0
+
+
 def test_warmup_longer_than_the_decay_is_refused_with_the_way_out() -> None:
     with pytest.raises(ConfigError, match=r"optimizer\.schedule\.warmup=375e\+06|optimizer\.schedule\.warmup=3\.75e\+08"):
         multiplier(0, schedule=Schedule(warmup=375e6, decay=1.0), horizon=4_000_000)

@@ -1,0 +1,76 @@
+"""The average of a run's weights: its recurrence, and that it is what is validated, saved and loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import gptkit
+from gptkit.training.average import Average
+from gptkit.training.checkpoints.checkpoint import latest_checkpoint, read_checkpoint
+
+Train = Callable[..., Any]
+Weights = Callable[[Path], dict[str, Tensor]]
+
+
+def test_each_update_moves_the_average_by_one_minus_the_decay() -> None:
+    torch.manual_seed(0)
+    model = torch.nn.Linear(3, 2)
+    average = Average(model, 0.9)
+    expected = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    for _ in range(4):
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                parameter += torch.randn_like(parameter)
+                expected[name] = 0.9 * expected[name] + 0.1 * parameter
+        average.update()
+    for name, kept in average.weights().items():
+        assert torch.allclose(kept, expected[name], atol=1e-6)
+
+
+def test_in_place_the_model_is_the_average_and_afterwards_itself_again() -> None:
+    model = torch.nn.Linear(2, 2)
+    average = Average(model, 0.5)
+    before = model.weight.detach().clone()
+    with torch.no_grad():
+        model.weight += 1.0
+    with average.in_place():
+        assert torch.equal(model.weight, before)
+    assert torch.equal(model.weight, before + 1.0)
+
+
+def test_a_run_saves_its_average_and_continues_from_its_weights(train: Train, weights: Weights, tmp_path: Path) -> None:
+    words = ("ema=0.8", "optimizer.schedule.shape=constant", "optimizer.schedule.warmup=0")
+    train(tmp_path / "whole", *words)
+    train(tmp_path / "parts", *words, "trainer.max_steps=3")
+    train(tmp_path / "parts", *words)
+    whole, parts = weights(tmp_path / "whole"), weights(tmp_path / "parts")
+    assert all(torch.equal(tensor, parts[name]) for name, tensor in whole.items())
+
+    path = latest_checkpoint(tmp_path / "whole")
+    assert path is not None
+    own = read_checkpoint(path).state["weights"]
+    assert own.keys() == whole.keys()
+    assert any(not torch.equal(own[name], whole[name]) for name in own)
+    model, _ = gptkit.load(str(tmp_path / "whole"))
+    assert all(torch.equal(tensor, whole[name]) for name, tensor in model.state_dict().items())
+
+
+def test_an_average_leaves_the_training_itself_alone(train: Train, weights: Weights, tmp_path: Path) -> None:
+    train(tmp_path / "plain")
+    train(tmp_path / "averaged", "ema=0.99")
+    path = latest_checkpoint(tmp_path / "averaged")
+    assert path is not None
+    own = read_checkpoint(path).state["weights"]
+    assert all(torch.equal(tensor, own[name]) for name, tensor in weights(tmp_path / "plain").items())
+
+
+@pytest.mark.parametrize("decay", ["1", "-0.1", "1.5"])
+def test_a_decay_that_is_none_is_refused(decay: str, train: Train, tmp_path: Path) -> None:
+    with pytest.raises(gptkit.errors.ConfigError, match=f"ema={float(decay)}"):
+        train(tmp_path, f"ema={decay}")

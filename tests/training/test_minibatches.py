@@ -1,0 +1,125 @@
+"""Steps with several updates, of several batches each: what an objective's rollout may give."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import gptkit
+from gptkit.model.built import BuiltModel
+from gptkit.objective import LM
+from gptkit.objective.built import Batch, BuiltObjective, Minibatch, Total
+from gptkit.objective.lm import BuiltLM
+from gptkit.optimizer import AdamW
+from gptkit.plugins import Entry, registry
+from gptkit.training.checkpoints.checkpoint import latest_checkpoint, read_checkpoint
+from gptkit.training.checkpoints.kept import by_merit
+from gptkit.training.tally import Tally
+from gptkit.training.update import STEADY, build_optimizer
+
+Weights = Callable[[Path], dict[str, Tensor]]
+
+
+@dataclasses.dataclass
+class Halves(LM):
+    """The language model's objective in two batches: both accumulated into one update, or an update each."""
+
+    name: str = "halves"
+    updates: int = 1
+
+    def build(self, *, tokenizer: Any, context: int, width: int) -> BuiltObjective:
+        return BuiltHalves(self, tokenizer=tokenizer, context=context)
+
+
+class BuiltHalves(BuiltLM):
+    def rollout(self, model: BuiltModel, batch: Batch, *, seed: int, total: Total) -> Iterable[Minibatch]:
+        first = {name: tensor[:2] for name, tensor in batch.items()}
+        second = {name: tensor[2:] for name, tensor in batch.items()}
+        yield from [{"first": first, "second": second}] if self.settings.updates == 1 else [{"train": first}, {"train": second}]
+
+    def loss(self, model: BuiltModel, batch: Batch) -> Any:
+        terms, _ = super().loss(model, batch)
+        return terms, {"length": torch.tensor(float(len(batch["tokens"]) * 3))}
+
+    def merit(self, loss: float, metrics: Mapping[str, float]) -> float:
+        return -loss
+
+
+@pytest.fixture
+def halves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(registry().parts["objective"], "halves", Entry(Halves, "tests", "gptkit", "0"))
+
+
+@pytest.fixture
+def learn(tiny_words: list[str], halves: None) -> Callable[..., Any]:
+    """`learn(folder, objective, *words)`: a tiny run with that objective."""
+
+    def run(folder: Path, objective: LM, *words: str) -> Any:
+        job = gptkit.compose("train", [*tiny_words, f"hydra.run.dir={folder}", *words])
+        job.settings.objective = objective  # type: ignore[attr-defined]
+        return gptkit.run(job)
+
+    return run
+
+
+def test_batches_of_one_update_are_one_batch(learn: Callable[..., Any], weights: Weights, tmp_path: Path) -> None:
+    whole = learn(tmp_path / "whole", LM())
+    halves = learn(tmp_path / "halves", Halves())
+    assert halves["train_loss"] == pytest.approx(whole["train_loss"], abs=1e-5)
+    there = weights(tmp_path / "halves")
+    assert all(torch.allclose(tensor, there[name], atol=1e-5) for name, tensor in weights(tmp_path / "whole").items())
+    assert halves["length"] == 3.0
+    assert {"seconds_first", "seconds_second"} <= halves.keys()
+    assert not {"seconds_first", "seconds_train"} & whole.keys()
+
+
+def test_every_minibatch_is_an_update_and_a_step_is_one(learn: Callable[..., Any], tmp_path: Path) -> None:
+    found = learn(tmp_path / "run", Halves(updates=2))
+    path = latest_checkpoint(tmp_path / "run")
+    assert path is not None
+    entries = read_checkpoint(path).state["optimizer"]["state"]
+    assert found["steps"] == 6
+    assert {int(entry["step"]) for entry in entries.values()} == {12}
+
+
+def test_the_best_checkpoint_is_the_one_that_the_objective_calls_so(learn: Callable[..., Any], tmp_path: Path) -> None:
+    words = ("save.every=2", "val.every=2", "save.keep=0")
+    learn(tmp_path / "loss", LM(), *words)
+    learn(tmp_path / "merit", Halves(), *words)
+    lowest, highest = by_merit(tmp_path / "loss"), by_merit(tmp_path / "merit")
+    assert [folder.name for folder in lowest] == [folder.name for folder in reversed(highest)]
+    assert len(lowest) == 3
+
+
+def test_a_tally_averages_metrics_over_the_items_that_have_them() -> None:
+    tally = Tally()
+    tally.add({"reward": torch.tensor(6.0)}, 3)
+    tally.add({"reward": torch.tensor(2.0), "kl": torch.tensor(5.0)}, 1)
+    tally.add({"rows": torch.ones(4)}, 4)
+    tally.add_loss(torch.tensor(1.0))
+    tally.add_loss(torch.tensor(2.0))
+    with tally.time_of("ptx", True):
+        pass
+    means = tally.means()
+    assert float(means["reward"]) == 2.0
+    assert float(means["kl"]) == 5.0
+    assert "rows" not in means
+    assert float(means["seconds_ptx"]) >= 0.0
+    assert float(tally.loss()) == 1.5
+
+
+def test_parameters_with_a_rate_of_their_own_are_groups_that_no_schedule_moves() -> None:
+    model, value = nn.Linear(3, 3), nn.Linear(3, 1)
+    named = [*((f"model.{name}", p) for name, p in model.named_parameters())]
+    named += [(f"objective.value.{name}", p) for name, p in value.named_parameters()]
+    optimizer = build_optimizer(AdamW(lr=1e-3), named, {"value.": 9e-6})
+    steady = [group for group in optimizer.param_groups if group.get(STEADY)]
+    assert {id(p) for group in steady for p in group["params"]} == {id(p) for p in value.parameters()}
+    assert {group["peak_lr"] for group in steady} == {9e-6}
+    assert {group["peak_lr"] for group in optimizer.param_groups if not group.get(STEADY)} == {1e-3}
