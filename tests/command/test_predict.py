@@ -25,26 +25,31 @@ TEXTS = [f"{'good' if n % 3 else 'bad'} {'film ' * (n % 5)}{n}" for n in range(2
 
 @pytest.fixture(scope="module")
 def fine_tuned(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """`fine_tuned(task)`: a run of a few steps."""
+    """`fine_tuned(task, objective="aux_lm")`: a run of a few steps."""
     folder = tmp_path_factory.mktemp("runs")
     (folder / "classification.csv").write_text("review,stars\n" + "".join(f"{text},{text.split()[0]}\n" for text in TEXTS))
     pairs = [{"one": text, "two": text[::-1], "score": n / 4} for n, text in enumerate(TEXTS)]
     (folder / "regression.jsonl").write_text("".join(json.dumps(pair) + "\n" for pair in pairs))
+    labelled = [{"one": text[:12], "two": text[-9:], "kind": f"k{n % 3}"} for n, text in enumerate(TEXTS)]
+    (folder / "pairs.jsonl").write_text("".join(json.dumps(pair) + "\n" for pair in labelled))
     options = [{"text": text, "ends": ["x", text[:3], "yy"], "right": 1 + n % 3} for n, text in enumerate(TEXTS)]
     (folder / "multiple_choice.jsonl").write_text("".join(json.dumps(option) + "\n" for option in options))
     words = {
         "classification": ("classification.csv", "data.text=review", "data.label=stars"),
+        "entailment": ("pairs.jsonl", "data.text=one", "data.pair=two", "data.label=kind"),
+        "similarity": ("pairs.jsonl", "data.text=one", "data.pair=two", "data.label=kind"),
         "regression": ("regression.jsonl", "data.text=one", "data.pair=two", "data.label=score"),
         "multiple_choice": ("multiple_choice.jsonl", "data.options=ends", "data.label=right", "data.first_option=1"),
     }
 
-    def run(task: str) -> Path:
+    def run(task: str, objective: str = "aux_lm") -> Path:
         name, *columns = words[task]
-        if not (folder / task).exists():
-            data = ("objective=aux_lm", "data=labelled", f"data.path={folder / name}", f"objective.task={task}", *columns)
-            end = ("trainer.max_steps=3", "samples.prompts=[]", "val.fraction=0.2", f"hydra.run.dir={folder / task}")
+        place = folder / f"{objective}_{task}"
+        if not place.exists():
+            data = (f"objective={objective}", "data=labelled", f"data.path={folder / name}", f"objective.task={task}", *columns)
+            end = ("trainer.max_steps=3", "samples.prompts=[]", "val.fraction=0.2", f"hydra.run.dir={place}")
             gptkit.run(gptkit.compose("train", [*data, *TINY, *end]))
-        return folder / task
+        return place
 
     return run
 
@@ -84,6 +89,62 @@ def test_rows_come_in_the_order_of_the_input_with_the_probabilities_of_the_model
     assert metrics["accuracy"] == pytest.approx(right / 24)
     assert f"24 rows: accuracy {right / 24:.4f} (95% interval " in err
     assert predict(run, run.parent / "classification.csv", batch=3)[0] == out
+
+
+def sequences(task: str, row: dict[str, Any], start: int, delimiter: int, extract: int) -> list[list[int]]:
+    """By the figure of the paper, over bytes; each of two texts has at most 14 in a context of 32."""
+
+    def pair(one: str, other: str) -> list[int]:
+        return [start, *one.encode()[:14], delimiter, *other.encode()[:14], extract]
+
+    if task == "multiple_choice":
+        return [pair(row["text"], end) for end in row["ends"]]
+    if task == "similarity":
+        return [pair(row["one"], row["two"]), pair(row["two"], row["one"])]
+    return [pair(row["one"], row["two"])]
+
+
+@pytest.mark.parametrize("objective", ["aux_lm", "probe"])
+@pytest.mark.parametrize(
+    ("task", "file", "labels"),
+    [
+        ("entailment", "pairs.jsonl", ["k0", "k1", "k2"]),
+        ("similarity", "pairs.jsonl", ["k0", "k1", "k2"]),
+        ("multiple_choice", "multiple_choice.jsonl", [1, 2, 3]),
+    ],
+)
+def test_probabilities_of_pairs_and_options_are_those_of_each_example_alone(
+    fine_tuned: Any, predict: Any, objective: str, task: str, file: str, labels: list[Any]
+) -> None:
+    run = fine_tuned(task, objective)
+    out, _, metrics = predict(run, run.parent / file, format="jsonl", batch=5)
+    rows = [json.loads(line) for line in out.splitlines()]
+    given = [json.loads(line) for line in (run.parent / file).read_text().splitlines()]
+    trained = load_objective(str(run))
+    marks = (257, 258, 259) if objective == "aux_lm" else (256, 256, 256)
+    for row, example in zip(rows, given, strict=True):
+        with torch.no_grad():
+            ends = [trained.model(torch.tensor([ids]))[0, -1] for ids in sequences(task, example, *marks)]
+            several = task == "multiple_choice"
+            outputs = torch.cat([trained.objective.head(end) for end in ends]) if several else trained.objective.head(sum(ends))
+        assert row["probabilities"] == pytest.approx(
+            dict(zip(map(str, labels), outputs.softmax(-1).tolist(), strict=True)), abs=1e-5
+        )
+        assert row["label"] == labels[int(outputs.argmax())]
+    wanted = [example["right" if task == "multiple_choice" else "kind"] for example in given]
+    assert metrics["accuracy"] == pytest.approx(sum(row["label"] == right for row, right in zip(rows, wanted, strict=True)) / 24)
+
+
+def test_a_probe_of_one_text_is_read_like_any_classifier(fine_tuned: Any, predict: Any) -> None:
+    run = fine_tuned("classification", "probe")
+    out, _, metrics = predict(run, run.parent / "classification.csv")
+    trained = load_objective(str(run))
+    for text, row in zip(TEXTS, table(out), strict=True):
+        with torch.no_grad():
+            hidden = trained.model(torch.tensor([[256, *text.encode()[:30], 256]]))
+            wanted = trained.objective.head(hidden[0, -1]).softmax(-1).tolist()
+        assert [float(row["p_bad"]), float(row["p_good"])] == pytest.approx(wanted, abs=1e-5)
+    assert 0 <= metrics["accuracy_low"] <= metrics["accuracy"] <= metrics["accuracy_high"] <= 1
 
 
 def test_regression_writes_scores_and_options_are_called_by_their_numbers(fine_tuned: Any, predict: Any) -> None:

@@ -1,4 +1,4 @@
-"""What a cache must be equal to, for every model."""
+"""What a cache must be equal to, for every model; and a process group."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from gptkit.model.built import BuiltModel
@@ -47,3 +48,11 @@ def ragged() -> Callable[[BuiltModel], Iterator[tuple[Tensor, Tensor]]]:
             assert torch.equal(cache.lengths, read)
 
     return pairs
+
+
+@pytest.fixture
+def alone() -> Iterator[None]:
+    """A process group of one."""
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    yield
+    dist.destroy_process_group()

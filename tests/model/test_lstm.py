@@ -1,5 +1,4 @@
 import copy
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -185,14 +184,6 @@ def test_it_is_not_written_in_the_format_of_another_model(tmp_path):
     with pytest.raises(ConfigError, match="hold models of model=gpt, not BuiltLSTM"):
         export_model(build(), tokenizer, tmp_path)
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.fixture
-def alone() -> Iterator[None]:
-    """A process group of one."""
-    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
-    yield
-    dist.destroy_process_group()
 
 
 @pytest.mark.usefixtures("alone")

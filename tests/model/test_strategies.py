@@ -1,5 +1,4 @@
 import copy
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -11,14 +10,6 @@ from gptkit.attention import Alternating
 from gptkit.generation.decoder import Decoder
 from gptkit.model import GPT
 from gptkit.model.gpt import BuiltGPT
-
-
-@pytest.fixture
-def alone() -> Iterator[None]:
-    """A process group of one."""
-    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
-    yield
-    dist.destroy_process_group()
 
 
 def build() -> BuiltGPT:
