@@ -124,9 +124,22 @@ def _start_next(
     return None
 
 
+class _Returned(JobReturn):
+    """A job's result; its error is raised as it is, without Hydra's line before it."""
+
+    @property
+    def return_value(self) -> Any:
+        if isinstance(self._return_value, GptkitError):
+            raise self._return_value
+        return self._return_value
+
+    @return_value.setter
+    def return_value(self, value: Any) -> None:
+        self._return_value = value
+
+
 def _returned(job: Job) -> JobReturn:
-    result = JobReturn()
-    result.overrides = list(job.overrides)
+    result = _Returned(list(job.overrides))
     if job.status == "finished":
         result.status, result.return_value = JobStatus.COMPLETED, job.loss
     else:
