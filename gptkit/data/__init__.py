@@ -7,26 +7,30 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from omegaconf import MISSING
 
+from gptkit.data.alignment import Dialogues, Prompts, Rankings, ReviewDialogues, ReviewPrompts, ReviewRankings
+from gptkit.data.contract import Data
 from gptkit.hookspecs import hookimpl
-from gptkit.parts import Part
 
 if TYPE_CHECKING:
     from gptkit.data.built import BuiltData
 
-
-@dataclass
-class Data(Part):
-    """Where records come from.
-
-    Subclass it, give `name` a default, add fields, and write `build`, which returns a `gptkit.data.built.BuiltData`.
-    No key is shared by all sources.
-    """
-
-    name: str = ""
-
-    def build(self) -> BuiltData:
-        """Open the source: finds its files and their fingerprint, reads no record yet."""
-        raise NotImplementedError(f"{type(self).__name__} does not implement build()")
+__all__ = [
+    "CountryFacts",
+    "CountryPairs",
+    "Data",
+    "Dialogues",
+    "Labelled",
+    "Mixture",
+    "MovieReviews",
+    "Prompts",
+    "Rankings",
+    "ReviewDialogues",
+    "ReviewPrompts",
+    "ReviewRankings",
+    "Sotu",
+    "StoryCompletion",
+    "Text",
+]
 
 
 @dataclass
@@ -196,4 +200,19 @@ class CountryPairs(Data):
 
 @hookimpl
 def gptkit_data() -> list[type[Data]]:
-    return [Text, Sotu, Labelled, MovieReviews, StoryCompletion, CountryFacts, CountryPairs, Mixture]
+    return [
+        Text,
+        Sotu,
+        Labelled,
+        MovieReviews,
+        StoryCompletion,
+        CountryFacts,
+        CountryPairs,
+        Dialogues,
+        Rankings,
+        Prompts,
+        ReviewDialogues,
+        ReviewRankings,
+        ReviewPrompts,
+        Mixture,
+    ]

@@ -48,6 +48,25 @@ def find_files(paths: Any, *, key: str = "data.path", forms: Sequence[str] = FOR
     return list(found.values())
 
 
+def find_splits(train: Any, validation: Any, test: Any, *, forms: Sequence[str]) -> dict[str, list[Path]]:
+    """The files of every split that is given, those for training always: what `data.path`, `data.validation` and `data.test` mean.
+
+    Raises:
+        ConfigError: as `find_files`.
+        DataError: as `find_files`, or a file is in two splits: what is learned from may not be what is measured on.
+    """
+    keys = {"train": "data.path", "validation": "data.validation", "test": "data.test"}
+    given = {"train": train, "validation": validation, "test": test}
+    found = {split: find_files(paths, key=keys[split], forms=forms) for split, paths in given.items() if split == "train" or paths}
+    owners: dict[Path, str] = {}
+    for split, files in found.items():
+        for path in files:
+            other = owners.setdefault(path.resolve(), split)
+            if other != split:
+                raise DataError(f"{path} is in both {keys[other]} and {keys[split]}; name each file in one of them")
+    return found
+
+
 def _expand(wanted: str, key: str, forms: Sequence[str]) -> list[Path]:
     path = Path(wanted).expanduser()
     if path.is_dir():

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from gptkit.data.digest import digest
 from gptkit.data.examples import BuiltExamples
-from gptkit.data.find import find_files, form_of
+from gptkit.data.find import find_splits, form_of
 from gptkit.data.rows import TABLES, read_rows
 from gptkit.errors import ConfigError, DataError
 from gptkit.records import Example
@@ -154,13 +154,8 @@ class BuiltLabelled(BuiltExamples):
             first_option=settings.first_option,
         )
         self._errors = settings.errors
-        keys = {"train": "data.path", "validation": "data.validation", "test": "data.test"}
-        given = {"train": settings.path, "validation": settings.validation, "test": settings.test}
-        self.files = {
-            split: find_files(paths, key=keys[split], forms=TABLES) for split, paths in given.items() if split == "train" or paths
-        }
+        self.files = find_splits(settings.path, settings.validation, settings.test, forms=TABLES)
         self.splits = tuple(self.files)
-        _refuse_shared(self.files, keys)
         content = {split: [(form_of(path, TABLES), digest(path)) for path in files] for split, files in self.files.items()}
         described = json.dumps(["labelled", list(self.columns.names().items()), self.columns.first_option, self._errors, content])
         self.fingerprint = hashlib.sha256(described.encode()).hexdigest()
@@ -173,13 +168,3 @@ class BuiltLabelled(BuiltExamples):
             yield example
         if empty:
             raise DataError(f"{', '.join(map(str, self.files[split]))}: there is no example for the {split} split")
-
-
-def _refuse_shared(files: dict[str, list[Path]], keys: dict[str, str]) -> None:
-    """What is learned from may not be what is measured on."""
-    owners: dict[Path, str] = {}
-    for split, paths in files.items():
-        for path in paths:
-            other = owners.setdefault(path.resolve(), split)
-            if other != split:
-                raise DataError(f"{path} is in both {keys[other]} and {keys[split]}; name each file in one of them")

@@ -16,6 +16,8 @@ Row = tuple[str, list[Any]]
 """Where the row stands (`file:line`, or `file: row n`), and its cells."""
 
 TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
+OBJECTS = (".jsonl", ".parquet")
+"""The formats whose cells may hold lists and objects."""
 
 CSV: dict[str, Any] = {"delimiter": ",", "strict": True}
 TSV: dict[str, Any] = {"delimiter": "\t", "quoting": csv.QUOTE_NONE}
@@ -59,6 +61,25 @@ def column_names(path: Path, *, errors: str = "strict") -> list[str]:
         raise DataError(f"{path}:1: no row of a table can be read here ({error}); is a quotation mark left open?") from None
 
 
+def read_objects(path: Path, *, errors: str = "strict") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Where each row of a .jsonl or .parquet file stands, and all its cells by column.
+
+    Rows of one .jsonl file may have different columns.
+
+    Raises:
+        DataError: as `read_rows`.
+    """
+    if form_of(path, OBJECTS) == ".parquet":
+        names = _parquet_names(path)
+        for where, cells in _read_parquet(path, dict.fromkeys(names, "data.columns"), errors):
+            yield where, dict(zip(names, cells, strict=True))
+        return
+    for number, line, _ in decoded_lines(path, errors=errors):
+        if line.strip():
+            where = f"{path}:{number}"
+            yield where, _whole_cells(where, line, json_object(where, line), errors)
+
+
 def _read_csv(path: Path, columns: Mapping[str, str], errors: str) -> Iterator[Row]:
     yield from _separated(path, columns, errors, CSV)
 
@@ -96,11 +117,16 @@ def _read_jsonl(path: Path, columns: Mapping[str, str], errors: str) -> Iterator
         content = json_object(where, line)
         if not content.keys() >= columns.keys():
             _places(where, list(content), columns)
-        cells = [content[column] for column in columns]
-        if "\\u" in line:  # only an escape can bring half of a surrogate pair
-            whole = functools.partial(whole_characters, where, errors=errors)
-            cells = [_strings(cell, functools.partial(whole, field=column)) for cell, column in zip(cells, columns, strict=True)]
-        yield where, cells
+        wanted = _whole_cells(where, line, {column: content[column] for column in columns}, errors)
+        yield where, list(wanted.values())
+
+
+def _whole_cells(where: str, line: str, cells: dict[str, Any], errors: str) -> dict[str, Any]:
+    """The cells of a line with every text whole."""
+    if "\\u" not in line:  # only an escape can bring half of a surrogate pair
+        return cells
+    whole = functools.partial(whole_characters, where, errors=errors)
+    return {column: _strings(cell, functools.partial(whole, field=column)) for column, cell in cells.items()}
 
 
 def _read_parquet(path: Path, columns: Mapping[str, str], errors: str) -> Iterator[Row]:
@@ -114,7 +140,7 @@ def _read_parquet(path: Path, columns: Mapping[str, str], errors: str) -> Iterat
                 for values in zip(*cells, strict=True):
                     row += 1
                     yield f"{path}: row {row}", [_strings(value, _decoder(f"{path}: row {row}", errors)) for value in values]
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:  # the last from texts inside objects
         raise _no_parquet(path, error) from None
 
 
@@ -170,9 +196,11 @@ def _decoder(where: str, errors: str) -> Callable[[Any], Any]:
 
 
 def _strings(cell: Any, change: Callable[[Any], Any]) -> Any:
-    """The cell with its texts changed, those of a list too."""
+    """The cell with its texts changed, those of a list or an object too."""
     if isinstance(cell, list):
         return [_strings(each, change) for each in cell]
+    if isinstance(cell, dict):
+        return {name: _strings(each, change) for name, each in cell.items()}
     return change(cell) if isinstance(cell, str | bytes) else cell
 
 

@@ -1,0 +1,138 @@
+"""Settings of the sources of dialogues, rankings and prompts: the user's own files, and the embedded reviews as such records."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any
+
+from omegaconf import MISSING
+
+from gptkit.data.contract import Data
+
+if TYPE_CHECKING:
+    from gptkit.data.built import BuiltData
+
+
+@dataclass
+class RecordFiles(Data):
+    """What the sources of dialogues, rankings and prompts have in common; not itself a source."""
+
+    path: Annotated[Any, "the files to learn from: a file, glob or folder, or a list of them"] = MISSING
+    validation: Annotated[Any, "the files of the validation split; none: val.fraction of the rest"] = None
+    test: Annotated[Any, "the files of the test split, which training never reads"] = None
+    columns: Annotated[dict[str, str], "your names of columns, where they are others: {prompt:question,completion:answer}"] = field(
+        default_factory=dict
+    )
+    empty: Annotated[str, "answers that say nothing: stop (and name the line) or keep"] = "stop"
+    errors: Annotated[str, "bytes that are not UTF-8: strict (stop and name the line) or replace (with U+FFFD)"] = "strict"
+
+    def __post_init__(self) -> None:
+        if self.errors not in ("strict", "replace"):
+            raise ValueError(f"data.errors={self.errors} must be strict or replace")
+        if self.empty not in ("stop", "keep"):
+            raise ValueError(f"data.empty={self.empty} must be stop or keep")
+
+    def build(self) -> BuiltData:
+        from gptkit.data.record_files import BuiltRecordFiles
+
+        return BuiltRecordFiles(self)
+
+
+@dataclass
+class Dialogues(RecordFiles):
+    """Your own dialogues, to learn the assistant's turns from: .jsonl (plain, .gz or .zst) or .parquet files.
+
+    A row is one dialogue, and its columns say how it is written: `messages` (role, content), `conversations` (from, value),
+    `prompt` with `completion` or `response`, `instruction` (with `input`) and `output`, or a `transcript` or `text` in the form
+    of HH-RLHF.
+    """
+
+    name: str = "dialogues"
+
+
+@dataclass
+class Rankings(RecordFiles):
+    """Your own rankings of completions, to learn a reward or a preference from: .jsonl (plain, .gz or .zst) or .parquet files.
+
+    A row is one prompt with two or more completions: `chosen` and `rejected` (texts with a `prompt`, lists of messages, or whole
+    transcripts of HH-RLHF), `prompt` with `completions` or `responses` and `ranks` or `ranking` (lower is better) or `scores`
+    (higher is better), equal ones being ties, or a comparison of summaries (`info`, `summaries`, `choice`). A column `labeler` or
+    `worker` says who ranked, and `demonstration` holds what a person answered.
+    """
+
+    name: str = "rankings"
+    held_out_labelers: Annotated[list[str], "labelers whose rankings are for validation, and never learned from"] = field(
+        default_factory=list
+    )
+
+    def build(self) -> BuiltData:
+        from gptkit.data.record_files import BuiltRecordFiles
+
+        return BuiltRecordFiles(self, held_out_labelers=self.held_out_labelers)
+
+
+@dataclass
+class Prompts(RecordFiles):
+    """Your own prompts, for a policy to answer: .jsonl (plain, .gz or .zst) or .parquet files.
+
+    A row is one prompt: `prompt`, or a dialogue in any of the shapes of `data=dialogues`, whose last answer is cut off. Texts and
+    numbers in further columns become the prompt's facts, for rewards that judge by them.
+    """
+
+    name: str = "prompts"
+
+
+@dataclass
+class ReviewDialogues(Data):
+    """Film reviews as dialogues: the user begins one with up to eight of its words, the assistant goes on.
+
+    Made of `movie_reviews`, with its splits. The user's turn is "Review:" and the words; their number depends on the text alone.
+    """
+
+    name: str = "review_dialogues"
+
+    def build(self) -> BuiltData:
+        from gptkit.data.reviews import BuiltReviewDialogues
+
+        return BuiltReviewDialogues()
+
+
+@dataclass
+class ReviewRankings(Data):
+    """Film reviews as rankings: favourable ones before unfavourable ones, as their authors meant them. Ties are many.
+
+    Made of `movie_reviews`, with its splits. The prompt is "Review:" and the completions are whole reviews, of both labels, each in
+    one ranking only; the demonstration is another favourable one.
+    """
+
+    name: str = "review_rankings"
+    completions: Annotated[int, "reviews of a ranking"] = 4
+
+    def __post_init__(self) -> None:
+        if self.completions < 2:
+            raise ValueError(f"data.completions={self.completions} must be at least 2")
+
+    def build(self) -> BuiltData:
+        from gptkit.data.reviews import BuiltReviewRankings
+
+        return BuiltReviewRankings(self)
+
+
+@dataclass
+class ReviewPrompts(Data):
+    """The first words of film reviews as prompts, with the label and the rest of the review as facts.
+
+    Made of `movie_reviews`, with its splits. A prompt is "Review:" and the words; at least one word of a review is left to say.
+    """
+
+    name: str = "review_prompts"
+    words: Annotated[int, "words of the review that the prompt gives"] = 4
+
+    def __post_init__(self) -> None:
+        if self.words < 0:
+            raise ValueError(f"data.words={self.words} must be at least 0")
+
+    def build(self) -> BuiltData:
+        from gptkit.data.reviews import BuiltReviewPrompts
+
+        return BuiltReviewPrompts(self)

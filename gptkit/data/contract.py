@@ -1,0 +1,26 @@
+"""What every data source's settings are: the base class of the kind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gptkit.parts import Part
+
+if TYPE_CHECKING:
+    from gptkit.data.built import BuiltData
+
+
+@dataclass
+class Data(Part):
+    """Where records come from.
+
+    Subclass it, give `name` a default, add fields, and write `build`, which returns a `gptkit.data.built.BuiltData`.
+    No key is shared by all sources.
+    """
+
+    name: str = ""
+
+    def build(self) -> BuiltData:
+        """Open the source: finds its files and their fingerprint, reads no record yet."""
+        raise NotImplementedError(f"{type(self).__name__} does not implement build()")

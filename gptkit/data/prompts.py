@@ -1,0 +1,48 @@
+"""Rows of tables as prompts, with the facts that a reward may need to judge an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gptkit.data.dialogues import SYSTEM, instruction_of, system_of
+from gptkit.data.shapes import Shape
+from gptkit.data.turns import prompt_in, turns_without_answer, with_system
+from gptkit.errors import DataError
+from gptkit.records import Prompt
+
+SHAPES = (
+    Shape((("prompt",),), (SYSTEM,)),
+    Shape((("messages",),), (SYSTEM,)),
+    Shape((("conversations",),), (SYSTEM,)),
+    Shape((("instruction",),), (("input", "context"), SYSTEM)),
+    Shape((("transcript", "text"),)),
+)
+
+
+def to_prompt(row: Mapping[str, Any], columns: Mapping[str, str]) -> Prompt:
+    """The prompt of a row. Where the assistant has the last word, that turn is cut off.
+
+    Args:
+        row: its cells by column. Texts and numbers in columns that hold no part of the prompt become facts, as text.
+        columns: which column holds what, as `gptkit.data.shapes.match` finds among `SHAPES`.
+
+    Raises:
+        DataError: a cell is of the wrong type, a role is unknown, roles do not alternate, or nobody asks anything.
+    """
+    facts = {
+        column: cell if isinstance(cell, str) else str(cell)
+        for column, cell in row.items()
+        if column not in columns.values() and isinstance(cell, str | int | float)
+    }
+    if "instruction" in columns:
+        return Prompt(instruction_of(row, columns), facts)
+    name = next(name for name in ("prompt", "messages", "conversations", "transcript") if name in columns)
+    column, cell, system = columns[name], row[columns[name]], system_of(row, columns)
+    if name == "prompt" and isinstance(cell, str):
+        return Prompt(prompt_in(column, cell, system), facts)
+    turns = turns_without_answer(column, cell)
+    turns = turns[:-1] if turns and turns[-1].role == "assistant" else turns
+    if not turns or turns[-1].role != "user":
+        raise DataError(f"column {column} has no turn of the user for the assistant to answer")
+    return Prompt(with_system(turns, system), facts)

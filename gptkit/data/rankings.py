@@ -1,0 +1,142 @@
+"""Rows of tables as rankings: two or more completions of a prompt, and which are better."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gptkit.data.dialogues import SYSTEM, system_of
+from gptkit.data.shapes import Shape
+from gptkit.data.transcript import divided, is_transcript
+from gptkit.data.turns import answer_in, listed, prompt_in, text_in, turns_in, with_system
+from gptkit.errors import DataError
+from gptkit.records import Ranking, Turn
+
+LABELER = ("labeler", "worker")
+DEMONSTRATION = ("demonstration",)
+COMPLETIONS = ("completions", "responses")
+
+SHAPES = (
+    Shape((("info",), ("summaries",), ("choice",)), (LABELER, DEMONSTRATION)),
+    Shape((("prompt",), COMPLETIONS, ("ranks", "ranking")), (SYSTEM, LABELER, DEMONSTRATION)),
+    Shape((("prompt",), COMPLETIONS, ("scores",)), (SYSTEM, LABELER, DEMONSTRATION)),
+    Shape((("chosen",), ("rejected",)), (("prompt",), SYSTEM, LABELER, DEMONSTRATION)),
+)
+
+
+def to_ranking(row: Mapping[str, Any], columns: Mapping[str, str]) -> Ranking:
+    """The ranking of a row, its ranks counted from 0, the best.
+
+    Args:
+        row: its cells by column.
+        columns: which column holds what, as `gptkit.data.shapes.match` finds among `SHAPES`.
+
+    Raises:
+        DataError: a cell is of the wrong type, there are fewer than two completions, or there is not a rank for each.
+    """
+    prompt, completions, ranks = _ranked(row, columns)
+    if len(completions) < 2:
+        raise DataError(f"there are {len(completions)} completions; a ranking has two or more")
+    labeler = row[columns["labeler"]] if "labeler" in columns else None
+    if not isinstance(labeler, str | int | None):
+        raise DataError(f"column {columns['labeler']} holds no name or number but {type(labeler).__name__}")
+    shown = row[columns["demonstration"]] if "demonstration" in columns else None
+    return Ranking(
+        prompt,
+        completions,
+        ranks,
+        labeler=None if labeler is None else str(labeler),
+        demonstration=None if shown is None else answer_in(columns["demonstration"], shown),
+    )
+
+
+def _ranked(row: Mapping[str, Any], columns: Mapping[str, str]) -> tuple[tuple[Turn, ...], tuple[str, ...], tuple[int, ...]]:
+    if "chosen" in columns:
+        prompt, better, worse = _pair(row, columns)
+        return prompt, (better, worse), (0, 1)
+    if "choice" in columns:
+        return _comparison(row, columns)
+    column = columns["completions"]
+    cells = row[column]
+    if not isinstance(cells, list):
+        raise DataError(f"column {column} holds no list of completions but {type(cells).__name__}")
+    completions = tuple(answer_in(column, cell) for cell in cells)
+    name = "ranks" if "ranks" in columns else "scores"
+    values = _numbers(columns[name], row[columns[name]], len(completions))
+    ordered = sorted(set(values), reverse=name == "scores")
+    prompt = prompt_in(columns["prompt"], row[columns["prompt"]], system_of(row, columns))
+    return prompt, completions, tuple(ordered.index(value) for value in values)
+
+
+def _numbers(column: str, cells: Any, wanted: int) -> Sequence[float]:
+    """A rank or score for each of the completions."""
+    if not isinstance(cells, list):
+        raise DataError(
+            f"column {column} holds no list of numbers but {'nothing (null)' if cells is None else type(cells).__name__}"
+        )
+    for place, cell in enumerate(cells, 1):
+        if isinstance(cell, bool) or not isinstance(cell, int | float) or not math.isfinite(cell):
+            raise DataError(
+                f"column {column}: number {place} is {cell}, which ranks nothing; leave that completion out, or rank it"
+            )
+    if len(cells) != wanted:
+        raise DataError(
+            f"column {column} holds {len(cells)} numbers, and there are {wanted} completions; there must be one for each"
+        )
+    return cells
+
+
+def _pair(row: Mapping[str, Any], columns: Mapping[str, str]) -> tuple[tuple[Turn, ...], str, str]:
+    """Prompt, better and worse completion: of completions alone, or of dialogues that go different ways."""
+    chosen, rejected = columns["chosen"], columns["rejected"]
+    cells, system = (row[chosen], row[rejected]), system_of(row, columns)
+    if all(isinstance(cell, str) and is_transcript(cell) for cell in cells):
+        found = divided(*cells)
+    elif all(isinstance(listed(cell), list) and len(listed(cell)) > 1 for cell in cells):
+        found = _shared(turns_in(chosen, cells[0]), turns_in(rejected, cells[1]))
+    elif "prompt" in columns:
+        prompt = prompt_in(columns["prompt"], row[columns["prompt"]], system)
+        return prompt, answer_in(chosen, cells[0]), answer_in(rejected, cells[1])
+    else:
+        raise DataError(
+            f"columns {chosen} and {rejected} are no transcripts (Human: ... Assistant: ...) and no lists of messages, "
+            "so a prompt is needed; data.columns={prompt:...} names its column"
+        )
+    if found is None:
+        raise DataError(f"columns {chosen} and {rejected} do not end with two answers to the same prompt")
+    prompt, better, worse = found
+    return with_system(prompt, system), better, worse
+
+
+def _shared(better: tuple[Turn, ...], worse: tuple[Turn, ...]) -> tuple[tuple[Turn, ...], str, str] | None:
+    """The turns of two dialogues but for the last, and the last turns; None where others differ, or the last are no answers."""
+    if better[:-1] != worse[:-1] or (better[-1].role, worse[-1].role) != ("assistant", "assistant"):
+        return None
+    return better[:-1], better[-1].text, worse[-1].text
+
+
+def _comparison(row: Mapping[str, Any], columns: Mapping[str, str]) -> tuple[tuple[Turn, ...], tuple[str, ...], tuple[int, ...]]:
+    """A choice among summaries (Stiennon and others 2020, "Learning to summarize from human feedback", and its appendix B.1)."""
+    summaries = listed(row[columns["summaries"]])
+    if not isinstance(summaries, list) or not all(isinstance(each, Mapping) and "text" in each for each in summaries):
+        raise DataError(f"column {columns['summaries']} must hold a list of objects with text")
+    completions = tuple(answer_in(columns["summaries"], each["text"]) for each in summaries)
+    choice = row[columns["choice"]]
+    if isinstance(choice, bool) or choice not in range(len(completions)):
+        raise DataError(
+            f"column {columns['choice']} is {choice}; it must be the number of one of {len(completions)} summaries, from 0"
+        )
+    ranks = tuple(int(place != choice) for place in range(len(completions)))
+    return (Turn("user", _asked(columns["info"], row[columns["info"]])),), completions, ranks
+
+
+def _asked(column: str, info: Any) -> str:
+    """The text to summarise, ending where the summary begins; each part of it only where it is known."""
+    if not isinstance(info, Mapping):
+        raise DataError(f"column {column} holds no object but {type(info).__name__}")
+    parts = {"subreddit": "SUBREDDIT: r/", "title": "TITLE: ", "post": "POST: ", "article": ""}
+    known = [begin + text_in(f"{column}.{part}", info[part]) for part, begin in parts.items() if info.get(part)]
+    if not info.get("post") and not info.get("article"):
+        raise DataError(f"column {column} has neither post nor article, so there is nothing to summarise")
+    return "\n\n".join([*known, "TL;DR:"])

