@@ -7,7 +7,7 @@ from typing import Any
 
 from gptkit.data.dialogues import SYSTEM, instruction_of, system_of
 from gptkit.data.shapes import Shape
-from gptkit.data.turns import prompt_in, turns_without_answer, with_system
+from gptkit.data.turns import listed, prompt_in, turns_without_answer, with_system
 from gptkit.errors import DataError
 from gptkit.records import Prompt
 
@@ -39,7 +39,7 @@ def to_prompt(row: Mapping[str, Any], columns: Mapping[str, str]) -> Prompt:
         return Prompt(instruction_of(row, columns), facts)
     name = next(name for name in ("prompt", "messages", "conversations", "transcript") if name in columns)
     column, cell, system = columns[name], row[columns[name]], system_of(row, columns)
-    if name == "prompt" and isinstance(cell, str):
+    if name == "prompt" and not isinstance(listed(cell), list):
         return Prompt(prompt_in(column, cell, system), facts)
     turns = turns_without_answer(column, cell)
     turns = turns[:-1] if turns and turns[-1].role == "assistant" else turns

@@ -48,7 +48,7 @@ class BuiltReviewDialogues(BuiltReviews):
 
     def records(self, split: str) -> Iterator[Dialogue]:
         for review in self._examples(split):
-            first, rest = divided(review.text, _number(review.text) % (MOST_WORDS + 1))
+            first, rest = divided(review.text, _number("words", review.text) % (MOST_WORDS + 1))
             yield Dialogue((Turn("user", first), Turn("assistant", rest)))
 
 
@@ -73,12 +73,12 @@ class BuiltReviewRankings(BuiltReviews):
         self._completions = settings.completions
 
     def records(self, split: str) -> Iterator[Ranking]:
-        reviews = sorted(dict.fromkeys(self._examples(split)), key=lambda review: _number(review.text))
+        reviews = sorted(dict.fromkeys(self._examples(split)), key=lambda review: _number("ranking", review.text))
         favourable = [review for review in reviews if review.label == "positive"]
         others = [review for review in reviews if review.label != "positive"]
         good, first, first_other = 1, 0, 0
         while (end := first + good) <= len(favourable) and (end_other := first_other + self._completions - good) <= len(others):
-            ranked = sorted(favourable[first:end] + others[first_other:end_other], key=lambda review: _number(review.text))
+            ranked = sorted(favourable[first:end] + others[first_other:end_other], key=lambda review: _number("place", review.text))
             yield Ranking(
                 (Turn("user", BEGIN),),
                 tuple(f" {review.text}" for review in ranked),
@@ -96,6 +96,6 @@ def divided(text: str, words: int) -> tuple[str, str]:
     return whole[:cut], whole[cut:]
 
 
-def _number(text: str) -> int:
-    """A number that looks random and depends on nothing but the text."""
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[8:16])
+def _number(purpose: str, text: str) -> int:
+    """A number that looks random, depends on nothing but the text, and has nothing to do with that for another purpose."""
+    return int.from_bytes(hashlib.sha256(f"{purpose} {text}".encode()).digest()[:8])

@@ -1,0 +1,160 @@
+"""The source `dialogues`: one dialogue in every public shape, and one line for whatever is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gptkit.data import Dialogues
+from gptkit.errors import ConfigError, DataError, GptkitError
+from gptkit.records import Dialogue, Turn
+
+Table = Callable[..., Path]
+
+SYSTEM, ASK, ANSWER = Turn("system", "Be brief."), Turn("user", "Größe?"), Turn("assistant", "Zwei 🙂")
+MESSAGES = [{"role": turn.role, "content": turn.text} for turn in (ASK, ANSWER)]
+SHAREGPT = [{"from": "human", "value": ASK.text}, {"from": "gpt", "value": ANSWER.text}]
+
+
+def dialogues(path: Any, split: str = "train", **settings: Any) -> list[Dialogue]:
+    return list(Dialogues(path=str(path), **settings).build().records(split))  # type: ignore[arg-type]
+
+
+def fails(path: Any, **settings: Any) -> str:
+    with pytest.raises(GptkitError) as caught:
+        dialogues(path, **settings)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "b.jsonl.gz", "c.jsonl.zst", "d.parquet"])
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"messages": MESSAGES},
+        {"conversations": SHAREGPT},
+        {"prompt": ASK.text, "completion": ANSWER.text},
+        {"prompt": ASK.text, "response": ANSWER.text},
+        {"prompt": MESSAGES[:1], "completion": MESSAGES[1:]},
+        {"prompt": f"\n\nHuman: {ASK.text}\n\nAssistant:", "completion": ANSWER.text},
+        {"instruction": ASK.text, "input": "", "output": ANSWER.text},
+        {"instruction": ASK.text, "output": ANSWER.text},
+        {"transcript": f"\n\nHuman: {ASK.text}\n\nAssistant: {ANSWER.text}"},
+        {"text": f"Human: {ASK.text}\n\nAssistant: {ANSWER.text}", "id": 7},
+    ],
+    ids=lambda row: "+".join(row),
+)
+def test_every_shape_in_every_format_is_the_same_dialogue(table: Table, row: dict[str, Any], name: str) -> None:
+    assert dialogues(table(row, row, name=name)) == [Dialogue((ASK, ANSWER))] * 2
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"messages": [{"role": "system", "content": SYSTEM.text}, *MESSAGES]},
+        {"messages": MESSAGES, "system": SYSTEM.text},
+        {"conversations": SHAREGPT, "system": SYSTEM.text},
+        {"prompt": ASK.text, "completion": ANSWER.text, "system": SYSTEM.text},
+        {"instruction": ASK.text, "output": ANSWER.text, "system": SYSTEM.text},
+        {
+            "text": f"{SYSTEM.text}\n\nHuman: {ASK.text}\n\nAssistant: {ANSWER.text}",
+            "conversations": SHAREGPT,
+            "system": SYSTEM.text,
+        },
+    ],
+)
+def test_a_system_message_comes_first(table: Table, row: dict[str, Any]) -> None:
+    assert dialogues(table(row)) == [Dialogue((SYSTEM, ASK, ANSWER))]
+
+
+def test_texts_are_kept_as_they_stand(table: Table) -> None:
+    (dialogue,) = dialogues(table({"prompt": "Once ", "completion": " upon\n"}))
+    assert [turn.text for turn in dialogue.turns] == ["Once ", " upon\n"]
+
+
+def test_an_instruction_may_be_about_an_input(table: Table) -> None:
+    rows = [{"instruction": "Add.", "input": text, "output": "5"} for text in ("2 and 3", None, "")]
+    assert [dialogue.turns[0].text for dialogue in dialogues(table(*rows))] == ["Add.\n\n2 and 3", "Add.", "Add."]
+
+
+def test_columns_of_other_names_and_the_choice_among_shapes(table: Table) -> None:
+    path = table({"question": "a", "answer": "b", "messages": MESSAGES, "chosen": "\n\nHuman: c\n\nAssistant: d"})
+    first = {"prompt": "question", "completion": "answer"}
+    assert dialogues(path) == [Dialogue((ASK, ANSWER))]
+    assert dialogues(path, columns=first) == [Dialogue((Turn("user", "a"), Turn("assistant", "b")))]
+    assert dialogues(path, columns={"transcript": "chosen"}) == [Dialogue((Turn("user", "c"), Turn("assistant", "d")))]
+    built = [Dialogues(path=str(path), columns=columns).build() for columns in ({}, first)]
+    assert built[0].fingerprint != built[1].fingerprint
+
+
+def test_splits_and_fingerprint(table: Table, tmp_path: Path) -> None:
+    rows = [{"prompt": "a", "completion": text} for text in ("one", "two", "three")]
+    train, validation, test = (table(row, name=f"{place}.jsonl") for place, row in enumerate(rows))
+    built = Dialogues(path=str(train), validation=str(validation), test=str(test)).build()
+    assert built.splits == ("train", "validation", "test")
+    assert [record.turns[1].text for split in built.splits for record in built.records(split)] == ["one", "two", "three"]  # type: ignore[union-attr]
+    moved = Dialogues(path=str(train.rename(tmp_path / "moved.jsonl")), validation=str(validation), test=str(test)).build()
+    assert moved.fingerprint == built.fingerprint
+    assert Dialogues(path=str(validation)).build().fingerprint != Dialogues(path=str(test)).build().fingerprint
+    assert "in both data.path and data.test" in fails(test, test=str(test))
+
+
+def test_a_tokenizer_learns_from_what_is_said(table: Table) -> None:
+    assert list(Dialogues(path=str(table({"messages": MESSAGES}))).build().texts()) == ["Größe?\nZwei 🙂"]
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"a": 1, "b": 2}, "the columns are a, b, and wanted are messages; or conversations; or prompt + completion|response; or"),
+        (
+            {"messages": [{"role": "tool", "content": "x"}]},
+            "turn 1 has the role tool; known are system, user, human, assistant, gpt",
+        ),
+        ({"messages": [*MESSAGES, MESSAGES[1]]}, "turns 2 and 3 are both the assistant's; turns must alternate"),
+        ({"messages": [*MESSAGES, {"role": "system", "content": "x"}]}, "turn 3 is the system's; a system message must come first"),
+        ({"messages": MESSAGES[:1]}, "has no turn of the assistant"),
+        ({"messages": [{"role": "user"}]}, "turn 1 must have role and content, or from and value"),
+        ({"messages": [{"role": "user", "content": None}]}, "turn 1 holds no text but NoneType"),
+        ({"messages": "x"}, "neither a list of messages nor a transcript"),
+        ({"messages": None}, "neither a list of messages nor a transcript"),
+        ({"text": "A tale."}, "column text holds neither a list of messages nor a transcript, but a text without turns"),
+        (
+            {"prompt": "x", "completion": " "},
+            "answer 1 is empty; drop such rows, fill them, or let the assistant say nothing by data.empty=keep",
+        ),
+        ({"prompt": "x", "completion": None}, "column completion holds no text but nothing (null)"),
+        ({"prompt": MESSAGES, "completion": "x"}, "column prompt ends with a turn of the assistant"),
+        ({"prompt": "x", "completion": MESSAGES}, "column completion holds 2 messages; it must hold one, the assistant's"),
+        ({"instruction": 3, "output": "x"}, "column instruction holds no text but int"),
+    ],
+)
+def test_bad_rows_are_one_line_that_names_the_place(table: Table, row: dict[str, Any], reason: str) -> None:
+    path = table({"prompt": "a", "completion": "b"}, row)
+    message = fails(path)
+    assert message.startswith(f"{path}:2: ") and reason in message, message
+
+
+def test_an_empty_answer_may_be_kept(table: Table) -> None:
+    (dialogue,) = dialogues(table({"prompt": "x", "completion": ""}), empty="keep")
+    assert dialogue.turns[1] == Turn("assistant", "")
+
+
+def test_columns_that_cannot_be(table: Table) -> None:
+    path = table({"question": "a", "completion": "b"})
+    assert "there is no column qestion; data.columns.prompt can be one of: question, completion. Did you mean question?" in fails(
+        path, columns={"prompt": "qestion"}
+    )
+    with pytest.raises(ConfigError, match=r"data\.columns has no key promt; .*Did you mean prompt\?"):
+        dialogues(path, columns={"promt": "question"})
+    with pytest.raises(ValueError, match=r"data\.empty=no must be stop or keep"):
+        Dialogues(empty="no")
+
+
+def test_a_file_without_dialogues(table: Table) -> None:
+    path = table()
+    with pytest.raises(DataError, match="there are no dialogues for the train split"):
+        dialogues(path)

@@ -1,0 +1,80 @@
+"""The source `prompts`: what a policy is asked, and the facts beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gptkit.data import Prompts
+from gptkit.errors import GptkitError
+from gptkit.records import Prompt, Turn
+
+Table = Callable[..., Path]
+
+HI, HELLO, ASK, ANSWER = Turn("user", "Hi"), Turn("assistant", "Hello."), Turn("user", "Two plus two?"), Turn("assistant", "Four.")
+TRANSCRIPT = "\n\nHuman: Hi\n\nAssistant: Hello.\n\nHuman: Two plus two?"
+
+
+def messages(*turns: Turn) -> list[dict[str, str]]:
+    return [{"role": turn.role, "content": turn.text} for turn in turns]
+
+
+def prompts(path: Any, **settings: Any) -> list[Prompt]:
+    return list(Prompts(path=str(path), **settings).build().records("train"))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "b.parquet"])
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"messages": messages(HI, HELLO, ASK)},
+        {"messages": messages(HI, HELLO, ASK, ANSWER)},
+        {"prompt": messages(HI, HELLO, ASK, ANSWER)},
+        {"prompt": TRANSCRIPT},
+        {"prompt": TRANSCRIPT + "\n\nAssistant:"},
+        {"transcript": TRANSCRIPT + "\n\nAssistant:"},
+        {"text": TRANSCRIPT + "\n\nAssistant: Four."},
+        {
+            "conversations": [
+                {"from": "human" if turn.role == "user" else "gpt", "value": turn.text} for turn in (HI, HELLO, ASK, ANSWER)
+            ]
+        },
+    ],
+)
+def test_a_dialogue_is_a_prompt_without_its_last_answer(table: Table, row: dict[str, Any], name: str) -> None:
+    assert prompts(table(row, name=name)) == [Prompt((HI, HELLO, ASK))]
+
+
+def test_one_question(table: Table) -> None:
+    path = table({"prompt": "Two plus two?"}, {"instruction": "Two plus two?", "input": ""})
+    assert prompts(path) == [Prompt((ASK,))] * 2
+
+
+def test_other_columns_are_facts(table: Table) -> None:
+    path = table({"prompt": "Two plus two?", "system": "Be brief.", "answer": "4", "level": 1, "tags": ["x"], "note": None})
+    assert prompts(path) == [Prompt((Turn("system", "Be brief."), ASK), {"answer": "4", "level": "1"})]
+    assert prompts(path, columns={"prompt": "answer"})[0].facts == {"prompt": "Two plus two?", "level": "1"}
+
+
+def test_a_tokenizer_learns_from_the_question_alone(table: Table) -> None:
+    assert list(Prompts(path=str(table({"prompt": "Two plus two?", "answer": "4"}))).build().texts()) == ["Two plus two?"]
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"prompt": None}, "column prompt holds no text but nothing (null)"),
+        ({"prompt": TRANSCRIPT + "\n\nAssistant: Four."}, "column prompt ends with a turn of the assistant"),
+        ({"messages": []}, "column messages has no turn of the user for the assistant to answer"),
+        ({"messages": messages(ANSWER)}, "column messages has no turn of the user for the assistant to answer"),
+        ({"question": "x"}, "the columns are question, and wanted are prompt; or messages; or"),
+    ],
+)
+def test_bad_rows_are_one_line_that_names_the_place(table: Table, row: dict[str, Any], reason: str) -> None:
+    path = table({"prompt": "x"}, row)
+    with pytest.raises(GptkitError) as caught:
+        prompts(path)
+    assert str(caught.value).startswith(f"{path}:2: ") and reason in str(caught.value)

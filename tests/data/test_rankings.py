@@ -1,0 +1,179 @@
+"""The source `rankings`: which completion is better, in every public shape, and who says so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gptkit.data import Rankings
+from gptkit.errors import GptkitError
+from gptkit.records import Ranking, Turn
+
+Table = Callable[..., Path]
+
+ASK = Turn("user", "Best tree?")
+TREE = Ranking((ASK,), ("Oak.", "Ash."), (0, 1))
+EARLIER = (Turn("user", "Hi"), Turn("assistant", "Hello."), ASK)
+
+
+def message(turn: Turn) -> dict[str, str]:
+    return {"role": turn.role, "content": turn.text}
+
+
+def said(text: str) -> dict[str, str]:
+    return message(Turn("assistant", text))
+
+
+def rankings(path: Any, split: str = "train", **settings: Any) -> list[Ranking]:
+    return list(Rankings(path=str(path), **settings).build().records(split))  # type: ignore[arg-type]
+
+
+def fails(path: Any, split: str = "train", **settings: Any) -> str:
+    with pytest.raises(GptkitError) as caught:
+        rankings(path, split, **settings)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "b.parquet"])
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"prompt": ASK.text, "chosen": "Oak.", "rejected": "Ash."},
+        {"prompt": [message(ASK)], "chosen": [said("Oak.")], "rejected": [said("Ash.")]},
+        {"prompt": ASK.text, "chosen": [message(ASK), said("Oak.")], "rejected": [message(ASK), said("Ash.")]},
+        {"chosen": [message(ASK), said("Oak.")], "rejected": [message(ASK), said("Ash.")], "score_chosen": 8.0},
+        {"chosen": f"\n\nHuman: {ASK.text}\n\nAssistant: Oak.", "rejected": f"\n\nHuman: {ASK.text}\n\nAssistant: Ash."},
+        {"prompt": ASK.text, "completions": ["Oak.", "Ash."], "ranks": [1, 2]},
+        {"prompt": ASK.text, "responses": ["Oak.", "Ash."], "ranking": [0, 5]},
+        {"prompt": ASK.text, "completions": ["Oak.", "Ash."], "scores": [0.5, -1.25]},
+        {"prompt": f"\n\nHuman: {ASK.text}\n\nAssistant:", "completions": ["Oak.", "Ash."], "ranks": [1.5, 2.5]},
+    ],
+    ids=lambda row: "+".join(row),
+)
+def test_every_shape_is_the_same_ranking(table: Table, row: dict[str, Any], name: str) -> None:
+    assert rankings(table(row, row, name=name)) == [TREE] * 2
+
+
+def test_whole_dialogues_share_what_stands_before_the_last_answer(table: Table) -> None:
+    begin = "\n\nHuman: Hi\n\nAssistant: Hello.\n\nHuman: Best tree?\n\nAssistant:"
+    lists = [[*map(message, EARLIER), said(text)] for text in ("Oak.", "Ash.")]
+    path = table({"chosen": f"{begin} Oak.", "rejected": f"{begin} Ash."}, {"chosen": lists[0], "rejected": lists[1]})
+    assert rankings(path) == [Ranking(EARLIER, ("Oak.", "Ash."), (0, 1))] * 2
+
+
+@pytest.mark.parametrize(
+    ("numbers", "ranks"),
+    [
+        ({"ranks": [3, 1, 3, 2]}, (2, 0, 2, 1)),
+        ({"scores": [7, 9.5, 7.0, 8]}, (2, 0, 2, 1)),
+        ({"ranks": [4, 4, 4, 4]}, (0, 0, 0, 0)),
+    ],
+)
+def test_lower_ranks_and_higher_scores_are_better_and_equal_ones_ties(
+    table: Table, numbers: dict[str, list[float]], ranks: tuple[int, ...]
+) -> None:
+    (ranking,) = rankings(table({"prompt": "x", "completions": list("abcd"), **numbers}))
+    assert ranking.ranks == ranks
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "b.parquet"])
+def test_a_comparison_of_summaries(table: Table, name: str) -> None:
+    info = {"id": "t3_1", "subreddit": "pets", "title": "My cat", "post": "It sleeps.", "article": None}
+    summaries = [{"text": " Cats.", "policy": "sup1"}, {"text": " A cat sleeps.", "policy": "ref"}]
+    (ranking,) = rankings(table({"info": info, "summaries": summaries, "choice": 1, "worker": "w7", "split": "train"}, name=name))
+    asked = "SUBREDDIT: r/pets\n\nTITLE: My cat\n\nPOST: It sleeps.\n\nTL;DR:"
+    assert ranking == Ranking((Turn("user", asked),), (" Cats.", " A cat sleeps."), (1, 0), labeler="w7")
+
+
+def test_a_demonstration_and_a_system_message(table: Table) -> None:
+    row = {"prompt": ASK.text, "chosen": "Oak.", "rejected": "Ash.", "system": "Be brief.", "labeler": 3, "demonstration": "Elm."}
+    assert rankings(table(row)) == [Ranking((Turn("system", "Be brief."), ASK), ("Oak.", "Ash."), (0, 1), "3", "Elm.")]
+
+
+def labelled(table: Table) -> Path:
+    return table(
+        *({"prompt": "x", "chosen": f"{labeler}{n}", "rejected": "z", "labeler": labeler} for n in range(3) for labeler in "abc")
+    )
+
+
+def test_labelers_that_are_held_out_are_validated_on_and_never_learned_from(table: Table) -> None:
+    path = labelled(table)
+    built = Rankings(path=str(path), held_out_labelers=["b"]).build()
+    assert built.splits == ("train", "validation")
+    found = {split: [record.labeler for record in built.records(split)] for split in built.splits}  # type: ignore[union-attr]
+    assert found == {"train": ["a", "c"] * 3, "validation": ["b"] * 3}
+    assert not any("b" in text for text in built.texts())
+    assert built.fingerprint != Rankings(path=str(path)).build().fingerprint
+
+
+def test_they_join_the_rankings_of_the_files_for_validation(table: Table) -> None:
+    more = table({"prompt": "x", "chosen": "more", "rejected": "z"}, name="validation.jsonl")
+    found = rankings(labelled(table), "validation", validation=str(more), held_out_labelers=["b"])
+    assert [ranking.completions[0] for ranking in found] == ["b0", "b1", "b2", "more"]
+
+
+def test_a_labeler_whom_nobody_knows_is_named(table: Table) -> None:
+    assert "data.held_out_labelers: no ranking is by d; they are a, b, c." in fails(labelled(table), held_out_labelers=["d"])
+    unsigned = table({"prompt": "x", "chosen": "a", "rejected": "z"}, name="unsigned.jsonl")
+    assert "no ranking is by d; no ranking says who made it" in fails(unsigned, held_out_labelers=["d"])
+
+
+def test_a_tokenizer_learns_from_every_completion(table: Table) -> None:
+    path = table({"prompt": "x", "chosen": "a", "rejected": "b", "demonstration": "c"})
+    assert list(Rankings(path=str(path)).build().texts()) == ["x\na\nb\nc"]
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"prompt": "x", "completions": ["a"], "ranks": [1]}, "there are 1 completions; a ranking has two or more"),
+        (
+            {"prompt": "x", "completions": ["a", "b"]},
+            "the columns are prompt, completions, and wanted are info + summaries + choice; or",
+        ),
+        ({"prompt": "x", "completions": ["a", "b"], "ranks": None}, "column ranks holds no list of numbers but nothing (null)"),
+        ({"prompt": "x", "completions": ["a", "b"], "ranks": [1, None]}, "column ranks: number 2 is None, which ranks nothing"),
+        ({"prompt": "x", "completions": ["a", "b"], "ranks": [1, "?"]}, "column ranks: number 2 is ?, which ranks nothing"),
+        (
+            {"prompt": "x", "completions": ["a", "b"], "scores": [float("nan"), 1]},
+            "column scores: number 1 is nan, which ranks nothing",
+        ),
+        (
+            {"prompt": "x", "completions": ["a", "b"], "ranks": [1, 2, 3]},
+            "column ranks holds 3 numbers, and there are 2 completions",
+        ),
+        ({"prompt": "x", "completions": ["a", ""], "ranks": [1, 2]}, "answer 2 is empty; drop such rows"),
+        ({"prompt": "x", "completions": "ab", "ranks": [1, 2]}, "column completions holds no list of completions but str"),
+        ({"prompt": "x", "chosen": "", "rejected": "b"}, "answer 1 is empty; drop such rows"),
+        ({"prompt": "x", "chosen": "a", "rejected": "b", "demonstration": ""}, "the demonstration is empty"),
+        ({"prompt": "x", "chosen": "a", "rejected": "b", "labeler": [1]}, "column labeler holds no name or number but list"),
+        ({"chosen": "a", "rejected": "b"}, "so a prompt is needed; data.columns={prompt:...} names its column"),
+        (
+            {"chosen": "\n\nHuman: a\n\nAssistant: x", "rejected": "\n\nHuman: b\n\nAssistant: y"},
+            "columns chosen and rejected do not end with two answers to the same prompt",
+        ),
+        (
+            {"chosen": [message(ASK), said("a")], "rejected": [message(EARLIER[0]), said("b")]},
+            "columns chosen and rejected do not end with two answers to the same prompt",
+        ),
+        ({"info": {"title": "t"}, "summaries": [{"text": "a"}] * 2, "choice": 0}, "column info has neither post nor article"),
+        (
+            {"info": {"post": "t"}, "summaries": [{"text": "a"}] * 2, "choice": 2},
+            "column choice is 2; it must be the number of one of 2",
+        ),
+        ({"info": {"post": "t"}, "summaries": ["a", "b"], "choice": 0}, "column summaries must hold a list of objects with text"),
+    ],
+)
+def test_bad_rows_are_one_line_that_names_the_place(table: Table, row: dict[str, Any], reason: str) -> None:
+    path = table({"prompt": "x", "chosen": "a", "rejected": "b"}, row)
+    found = fails(path)
+    assert found.startswith(f"{path}:2: ") and reason in found, found
+
+
+def test_an_answer_that_says_nothing_may_be_the_better_one(table: Table) -> None:
+    path = table({"chosen": "\n\nHuman: a\n\nAssistant: ", "rejected": "\n\nHuman: a\n\nAssistant: y"})
+    assert rankings(path, empty="keep") == [Ranking((Turn("user", "a"),), ("", "y"), (0, 1))]

@@ -1,0 +1,72 @@
+"""The embedded reviews as dialogues, rankings and prompts."""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from gptkit.data import MovieReviews, ReviewDialogues, ReviewPrompts, ReviewRankings
+
+SPLITS = ("train", "validation", "test")
+
+
+@functools.cache
+def reviews(split: str) -> dict[str, Any]:
+    return {f" {example.text}": example.label for example in MovieReviews().build().records(split)}  # type: ignore[union-attr]
+
+
+def records(settings: Any, split: str) -> list[Any]:
+    return list(settings.build().records(split))
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_every_review_is_one_dialogue_and_one_prompt_of_its_own_split(split: str) -> None:
+    dialogues, prompts = records(ReviewDialogues(), split), records(ReviewPrompts(), split)
+    assert {"".join(turn.text for turn in each.turns) for each in dialogues} == {f"Review:{text}" for text in reviews(split)}
+    assert {each.turns[0].text + each.facts["rest"] for each in prompts} == {f"Review:{text}" for text in reviews(split)}
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_rankings_compare_reviews_of_their_own_split_once(split: str) -> None:
+    rankings = records(ReviewRankings(), split)
+    compared = Counter(text for ranking in rankings for text in ranking.completions)
+    assert set(compared) <= set(reviews(split)) and max(compared.values()) == 1
+    assert len(compared) > 0.9 * len(reviews(split))
+    for ranking in rankings:
+        assert [turn.text for turn in ranking.prompt] == ["Review:"] and ranking.labeler is None
+        labels = [reviews(split)[text] for text in ranking.completions]
+        assert ranking.ranks == tuple({"positive": 0, "negative": 1}[label] for label in labels)
+        assert set(ranking.ranks) == {0, 1}
+        assert reviews(split)[ranking.demonstration] == "positive" and ranking.demonstration not in ranking.completions
+
+
+def test_the_place_of_a_completion_says_nothing_of_its_rank() -> None:
+    best = [sum(ranking.ranks[place] == 0 for ranking in records(ReviewRankings(), "train")) for place in range(4)]
+    assert max(best) < 1.15 * min(best)
+
+
+def test_a_dialogue_gives_zero_to_eight_words_evenly() -> None:
+    dialogues = [each for each in records(ReviewDialogues(), "train") if len("".join(turn.text for turn in each.turns).split()) > 9]
+    words = Counter(len(each.turns[0].text.split()) - 1 for each in dialogues)
+    assert sorted(words) == list(range(9)) and max(words.values()) < 1.3 * min(words.values())
+    assert all(each.turns[1].text.startswith(" ") and each.turns[1].text.strip() for each in dialogues)
+
+
+@pytest.mark.parametrize("words", [0, 4])
+def test_a_prompt_has_as_many_words_and_leaves_one(words: int) -> None:
+    for prompt in records(ReviewPrompts(words=words), "test"):
+        rest = prompt.facts["rest"].split()
+        assert rest and len(prompt.turns[0].text.split()) - 1 == min(words, len(prompt.turns[0].text.split()) - 2 + len(rest))
+
+
+def test_settings_change_the_records_and_the_fingerprint() -> None:
+    assert {len(each.completions) for each in records(ReviewRankings(completions=7), "test")} == {7}
+    assert ReviewRankings(completions=7).build().fingerprint != ReviewRankings().build().fingerprint
+    assert ReviewPrompts(words=2).build().fingerprint != ReviewPrompts().build().fingerprint
+    with pytest.raises(ValueError, match=r"data\.completions=1 must be at least 2"):
+        ReviewRankings(completions=1)
+    with pytest.raises(ValueError, match=r"data\.words=-1 must be at least 0"):
+        ReviewPrompts(words=-1)
