@@ -1,0 +1,123 @@
+"""How fast fine-tuning is, against language modelling with the same model on sequences of the same mean length; what padding costs.
+
+    python benchmarks/finetune_speed.py
+    python benchmarks/finetune_speed.py --rounds 1 --steps 6 --labelled rotten_tomatoes model.layers=1 model.heads=2 model.width=32
+
+Both sides read the embedded film reviews and run as `gptkit train` would, in turns, each in a process of its own. Words in the
+kit's own grammar, behind the options, go to both. Tokens a second are those of summary.json, where padding counts for nothing;
+medians of the rounds. Padding is the share of a batch's places that hold no token, over one epoch: in the order in which the kit
+reads, which brings reviews of similar length together, and in a random one. Prints JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+import gptkit
+from gptkit.data.sampler import order
+from gptkit.objective.built import Dataset
+from gptkit.training.feed import Feed
+
+SHAPE = ["model.layers=4", "model.heads=6", "model.width=192", "model.dropout=0.1", "tokenizer=bpe", "tokenizer.size=8192"]
+CONTEXT = 128
+"""The longest review in tokens; what is longer is cut."""
+BATCH = 32
+
+
+def words_of(side: str, context: int, steps: int, labelled: str) -> list[str]:
+    """What a run of one side is told, its folder and words from the command line left out."""
+    end = [f"trainer.max_steps={steps}", f"trainer.log_every_n_steps={max(1, steps // 6)}", "samples.prompts=[]"]
+    data = ["data=movie_reviews", f"data.labelled={labelled}", f"batch.size={BATCH}", "val.every=0", "val.sequences=1"]
+    return [f"objective={side}", *data, *SHAPE, f"model.context={context}", *end]
+
+
+def rate(side: str, words: list[str]) -> float:
+    """Tokens a second: the median over windows between log rows, the first left out."""
+    with tempfile.TemporaryDirectory() as folder:
+        return float(gptkit.run(gptkit.compose("train", [*words, f"hydra.run.dir={folder}/run"]))["tokens_per_second"])
+
+
+def training_items(words: list[str]) -> Dataset:
+    """The training examples of a fine-tuning run as the model reads them."""
+    settings: Any = gptkit.compose("train", words).settings
+    data = settings.data.build()
+    tokenizer = settings.tokenizer.build(texts=data.texts())
+    objective = settings.objective.build(tokenizer=tokenizer, context=settings.model.context, width=settings.model.width)
+    datasets: dict[str, Dataset] = objective.datasets(data, validation_fraction=0.0)
+    return datasets["train"]
+
+
+def lengths_of(dataset: Dataset) -> np.ndarray[Any, np.dtype[np.int64]]:
+    lengths = dataset.lengths()
+    assert lengths is not None
+    return lengths
+
+
+def padding(batches: Iterator[np.ndarray[Any, np.dtype[np.int64]]]) -> dict[str, float]:
+    """Of batches, each given by its lengths: the share of all places that are padding, and the median and the worst batch's."""
+    totals = [(int(lengths.max()) * len(lengths), int(lengths.sum())) for lengths in batches]
+    shares = [1 - tokens / places for places, tokens in totals]
+    whole = 1 - sum(tokens for _, tokens in totals) / sum(places for places, _ in totals)
+    return {"all": round(whole, 4), "median": round(statistics.median(shares), 4), "worst": round(max(shares), 4)}
+
+
+def padding_of(dataset: Dataset) -> dict[str, dict[str, float]]:
+    """By the kit's order and by a random one."""
+    lengths, steps = lengths_of(dataset), len(dataset) // BATCH
+    shuffled = lengths[order(0, items=len(lengths), seed=0)]
+    feed = Feed(dataset, seed=0, batch=BATCH, start=0, stop=steps)
+    return {
+        "by_length": padding(batch["lengths"].flatten().numpy() for batch in feed),
+        "random": padding(iter(np.split(shuffled[: steps * BATCH], steps))),
+    }
+
+
+def in_a_process(side: str, words: list[str]) -> float:
+    command = [sys.executable, __file__, "--side", side, *words]
+    return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split()[-1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=120)
+    parser.add_argument("--labelled", default="all", choices=["all", "imdb", "rotten_tomatoes"])
+    parser.add_argument("--side", choices=["aux_lm", "lm"], help="measure one side once, in this process, as the words say")
+    arguments, words = parser.parse_known_args()
+    if arguments.side is not None:
+        print(rate(arguments.side, words))
+        return
+    tuning = [*words_of("aux_lm", CONTEXT, arguments.steps, arguments.labelled), *words]
+    dataset = training_items(tuning)
+    mean = round(float(lengths_of(dataset).mean()))
+    modelling = [*words_of("lm", mean, arguments.steps, arguments.labelled), *words]
+    rounds = [(in_a_process("aux_lm", tuning), in_a_process("lm", modelling)) for _ in range(arguments.rounds)]
+    aux_lm, lm = (statistics.median(rates) for rates in zip(*rounds, strict=True))
+    found = {
+        "machine": platform.machine(),
+        "threads": torch.get_num_threads(),
+        "rounds": arguments.rounds,
+        "labelled": arguments.labelled,
+        "examples": len(dataset),
+        "mean_length": mean,
+        "padding": padding_of(dataset),
+        "aux_lm_tokens_per_second": round(aux_lm, 1),
+        "lm_tokens_per_second": round(lm, 1),
+        "ratio": round(aux_lm / lm, 3),
+    }
+    print(json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    main()
