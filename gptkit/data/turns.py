@@ -90,8 +90,9 @@ def with_system(turns: tuple[Turn, ...], system: str | None) -> tuple[Turn, ...]
 
 def listed(cell: Any) -> Any:
     """A list of objects, also where a data set stores it as an object of lists; anything else as it is."""
-    if isinstance(cell, Mapping) and cell and all(isinstance(values, list) for values in cell.values()):
-        return [dict(zip(cell, values, strict=True)) for values in zip(*cell.values(), strict=False)]
+    columns = list(cell.values()) if isinstance(cell, Mapping) else []
+    if columns and all(isinstance(values, list) and len(values) == len(columns[0]) for values in columns):
+        return [dict(zip(cell, values, strict=True)) for values in zip(*columns, strict=True)]
     return cell
 
 

@@ -35,6 +35,7 @@ def fails(path: Any, **settings: Any) -> str:
     "row",
     [
         {"messages": MESSAGES},
+        {"messages": {"role": ["user", "assistant"], "content": [ASK.text, ANSWER.text]}},
         {"conversations": SHAREGPT},
         {"prompt": ASK.text, "completion": ANSWER.text},
         {"prompt": ASK.text, "response": ANSWER.text},

@@ -13,7 +13,7 @@ from omegaconf import MISSING
 from gptkit import hookimpl
 from gptkit.attention import Attention
 from gptkit.data import Data
-from gptkit.errors import ConfigError
+from gptkit.errors import ConfigError, did_you_mean
 from gptkit.model import Model
 from gptkit.parts import Part
 from gptkit.tokenizer import Tokenizer
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from gptkit.data.built import BuiltData
     from gptkit.model.built import BuiltModel
     from gptkit.tokenizer.built import BuiltTokenizer
+
+RECORDS = ("documents", "dialogues", "rankings", "prompts")
+"""What the rows of a data set may be."""
 
 
 @dataclass
@@ -109,7 +112,8 @@ class HFTokenizer(Tokenizer):
 class HFData(Data):
     """Any data set of the datasets library: a folder or files on this machine, or a name of the Hugging Face hub.
 
-    Files may be .parquet, .json, .jsonl, .csv, .txt or .arrow; a folder may also be one that `save_to_disk` wrote.
+    Files may be .parquet, .json, .jsonl, .csv, .txt or .arrow; a folder may also be one that `save_to_disk` wrote. Rows are
+    documents, or dialogues, rankings or prompts in the shapes that the kit's own sources of these names read.
     """
 
     name: str = "hf"
@@ -119,13 +123,30 @@ class HFData(Data):
     split: Annotated[dict[str, str], "what the data set calls training, validation and test; an empty one is not used"] = (
         dataclasses.field(default_factory=lambda: {"train": "train", "validation": "validation", "test": "test"})
     )
-    field: Annotated[str, "the column that holds the text"] = "text"
+    records: Annotated[str, "what a row is: one of documents, dialogues, rankings, prompts"] = "documents"
+    field: Annotated[str, "the column that holds a document's text"] = "text"
+    columns: Annotated[dict[str, str], "for other records, your names of columns: {prompt:question,completion:answer}"] = (
+        dataclasses.field(default_factory=dict)
+    )
+    empty: Annotated[str, "answers that say nothing: stop (and name the row) or keep"] = "stop"
     streaming: Annotated[bool, "read while training text is made, instead of downloading and converting it first"] = False
 
-    def build(self) -> BuiltData:
-        from gptkit_hf.data import BuiltHFData
+    def __post_init__(self) -> None:
+        if self.records not in RECORDS:
+            raise ValueError(
+                f"data.records={self.records} must be one of {', '.join(RECORDS)}.{did_you_mean(self.records, RECORDS)}"
+            )
+        if self.empty not in ("stop", "keep"):
+            raise ValueError(f"data.empty={self.empty} must be stop or keep")
+        if self.columns and self.records == "documents":
+            raise ValueError(
+                "data.columns is for dialogues, rankings and prompts; data.field names the column of a document's text"
+            )
 
-        return BuiltHFData(self)
+    def build(self) -> BuiltData:
+        from gptkit_hf.data import BuiltHFDocuments, BuiltHFRecords
+
+        return BuiltHFDocuments(self) if self.records == "documents" else BuiltHFRecords(self)
 
 
 @hookimpl

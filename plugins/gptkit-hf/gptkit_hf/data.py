@@ -1,4 +1,4 @@
-"""Data sets of the datasets library as documents."""
+"""Data sets of the datasets library as documents, dialogues, rankings or prompts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from gptkit.data.built import BuiltData
+from gptkit.data.built import BuiltData, Chunk
+from gptkit.data.record_files import READINGS, Spoken, read_records, text_of
+from gptkit.data.shapes import match, refuse_unknown_names
 from gptkit.errors import ConfigError, DataError, did_you_mean
 from gptkit.records import Document
 from gptkit.tokenizer.built import fingerprint_of
@@ -20,15 +22,15 @@ AT_ONCE = 256
 """Rows that are read together."""
 
 
-class BuiltHFData(BuiltData):
-    """One document per row, in the order of the data set.
+class BuiltTables(BuiltData):
+    """The tables of a data set by the kit's own names of the splits.
 
     The fingerprint of files on this machine is that of their content; that of a data set of the hub, its commit and its files.
     """
 
-    def __init__(self, settings: HFData) -> None:
+    def __init__(self, settings: HFData, *described: str) -> None:
+        """Args: described: the settings that change the records, for the fingerprint."""
         self.where = f"data.path={settings.path}"
-        self.column = settings.field
         for role in settings.split:
             if role not in ROLES:
                 raise ConfigError(f"data.split has no key {role}.{did_you_mean(role, ROLES)}")
@@ -41,14 +43,22 @@ class BuiltHFData(BuiltData):
                 self.tables[role] = found[name]
             elif role == "train" or name not in ("", usual[role]):
                 raise ConfigError(f"data.split.{role}={name}: {settings.path} has no such split; it has {', '.join(found)}")
+        self.splits = tuple(self.tables)
+        chosen = {role: settings.split[role] for role in self.splits}
+        self.fingerprint = fingerprint_of("hf", *described, json.dumps(chosen, sort_keys=True), identity)
+
+
+class BuiltHFDocuments(BuiltTables):
+    """One document per row, in the order of the data set."""
+
+    def __init__(self, settings: HFData) -> None:
+        self.column = settings.field
+        super().__init__(settings, self.column)
         for role, table in self.tables.items():
             columns = table.column_names  # of a stream they may not be known yet
             if columns is not None and self.column not in columns:
                 choices = f"data.field can be {', '.join(columns)}.{did_you_mean(self.column, columns)}"
                 raise DataError(f"{self.where}: split {role} has no column {self.column}; {choices}")
-        self.splits = tuple(self.tables)
-        chosen = {role: settings.split[role] for role in self.splits}
-        self.fingerprint = fingerprint_of("hf", self.column, json.dumps(chosen, sort_keys=True), identity)
 
     def records(self, split: str) -> Iterator[Document]:
         table, row = self.tables[split], 0
@@ -62,4 +72,34 @@ class BuiltHFData(BuiltData):
                     held = "nothing (null)" if text is None else f"no text but {type(text).__name__}"
                     raise DataError(f"{self.where}: row {row} of split {split} holds {held} in {self.column}; see data.field")
                 yield Document(text)
+                row += 1
+
+
+class BuiltHFRecords(BuiltTables):
+    """One dialogue, ranking or prompt per row, in the order of the data set, in the shapes that the kit's own sources read."""
+
+    def __init__(self, settings: HFData) -> None:
+        self._kind, self._columns, self._empty = settings.records, dict(settings.columns), settings.empty
+        refuse_unknown_names(READINGS[self._kind].shapes, self._columns)
+        super().__init__(settings, self._kind, json.dumps(self._columns, sort_keys=True), self._empty)
+
+    def records(self, split: str) -> Iterator[Spoken]:
+        yield from read_records(self._rows(split), self._kind, self._columns, empty=self._empty)
+
+    def chunks(self, split: str) -> Iterator[Chunk]:
+        for record in self.records(split):
+            yield Chunk(text_of(record), last=True)
+
+    def _rows(self, split: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        table, row = self.tables[split], 0
+        if table.column_names is not None and self._kind != "prompts":  # all else in a row of prompts may be a fact
+            try:
+                table = table.select_columns(
+                    list(set(match(READINGS[self._kind].shapes, table.column_names, self._columns).values()))
+                )
+            except DataError as error:
+                raise DataError(f"{self.where}, split {split}: {error}") from None
+        for batch in table.iter(batch_size=AT_ONCE):
+            for cells in zip(*batch.values(), strict=True):
+                yield f"{self.where}, row {row} of split {split}", dict(zip(batch, cells, strict=True))
                 row += 1
