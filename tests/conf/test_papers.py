@@ -16,7 +16,14 @@ from gptkit.scaling.compute import parameters
 
 PAPERS = [f"{paper}={option}" for paper in ("gpt2", "gpt3") for option in groups()[paper]]
 ALIASES = {"gpt2=117m": "gpt2=124m", "gpt2=345m": "gpt2=355m", "gpt2=762m": "gpt2=774m", "gpt2=1542m": "gpt2=1558m"}
-NEEDS = {"data=text": ["data.path=a.txt"], "data=labelled": ["data.path=a.csv"], "data=mixture": ["data.sources={a:{name:sotu}}"]}
+NEEDS = {
+    "data=text": ["data.path=a.txt"],
+    "data=labelled": ["data.path=a.csv"],
+    "data=dialogues": ["data.path=a.jsonl"],
+    "data=rankings": ["data.path=a.jsonl"],
+    "data=prompts": ["data.path=a.jsonl"],
+    "data=mixture": ["data.sources={a:{name:sotu}}"],
+}
 
 
 def settings_of(*words: str) -> Training:
