@@ -37,7 +37,8 @@ def to_ranking(row: Mapping[str, Any], columns: Mapping[str, str]) -> Ranking:
     """
     prompt, completions, ranks = _ranked(row, columns)
     if len(completions) < 2:
-        raise DataError(f"there are {len(completions)} completions; a ranking has two or more")
+        few = "only one completion" if completions else "no completion"
+        raise DataError(f"there is {few}; a ranking has two or more")
     labeler = row[columns["labeler"]] if "labeler" in columns else None
     if not isinstance(labeler, str | int | None):
         raise DataError(f"column {columns['labeler']} holds no name or number but {type(labeler).__name__}")

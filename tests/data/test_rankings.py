@@ -130,7 +130,7 @@ def test_a_tokenizer_learns_from_every_completion(table: Table) -> None:
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
-        ({"prompt": "x", "completions": ["a"], "ranks": [1]}, "there are 1 completions; a ranking has two or more"),
+        ({"prompt": "x", "completions": ["a"], "ranks": [1]}, "there is only one completion; a ranking has two or more"),
         (
             {"prompt": "x", "completions": ["a", "b"]},
             "the columns are prompt, completions, and wanted are info + summaries + choice; or",
