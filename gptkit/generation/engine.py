@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import torch
-
 from gptkit.errors import DataError
-from gptkit.generation.decoder import Decoder
-from gptkit.generation.sampling import sample, uniforms
+from gptkit.generation.responses import draws
+from gptkit.generation.sequences import Sequences
 from gptkit.generation.text import TextStream
 from gptkit.model.built import BuiltModel
 from gptkit.tokenizer.built import BuiltTokenizer
@@ -166,26 +164,26 @@ def _decode_together(model: BuiltModel, end_of_text: int, rows: list[_Row], draw
     for row in rows:
         copies[row.place[0]] = copies.get(row.place[0], 0) + 1
     prompts = {row.place[0]: row.read for row in rows}
-    length = max(len(row.read) + row.limit for row in rows)
-    decoder = Decoder(model, list(prompts.values()), list(copies.values()), length=length)
+    sequences = Sequences(
+        model,
+        list(prompts.values()),
+        list(copies.values()),
+        draws(drawing.seed, [(row.number, row.place[1]) for row in rows], max(row.limit for row in rows)),
+        length=max(len(row.read) + row.limit for row in rows),
+        temperature=drawing.temperature,
+        top_k=drawing.top_k,
+        top_p=drawing.top_p,
+    )
     try:
-        yield from _draw(decoder, end_of_text, rows, drawing)
+        yield from _write(sequences, end_of_text, rows)
     finally:
-        decoder.close()
+        sequences.close()
 
 
-def _draw(decoder: Decoder, end_of_text: int, rows: list[_Row], drawing: Drawing) -> Iterator[Piece]:
-    numbers = torch.zeros(len(rows), max(row.limit for row in rows), dtype=torch.float64)  # (B, steps)
-    for index, row in enumerate(rows):
-        numbers[index, : row.limit] = torch.from_numpy(uniforms(drawing.seed, row.number, row.place[1], row.limit))
-    numbers = numbers.to(decoder.device)
-    for step in range(numbers.shape[1]):
-        with torch.inference_mode():
-            drawn = sample(
-                decoder.logits, numbers[:, step], temperature=drawing.temperature, top_k=drawing.top_k, top_p=drawing.top_p
-            )
+def _write(sequences: Sequences, end_of_text: int, rows: list[_Row]) -> Iterator[Piece]:
+    while True:
         keep: list[int] = []
-        for index, (row, token) in enumerate(zip(rows, drawn.tolist(), strict=True)):
+        for index, (row, token) in enumerate(zip(rows, sequences.draw().tolist(), strict=True)):
             if token == end_of_text:
                 yield row.finish("end_of_text")
                 continue
@@ -200,12 +198,8 @@ def _draw(decoder: Decoder, end_of_text: int, rows: list[_Row], drawing: Drawing
                     yield row.piece(piece)
         if not keep:
             return
-        if len(keep) < len(rows):
-            decoder.select(keep)
-            rows = [rows[index] for index in keep]
-            index_tensor = torch.tensor(keep, device=decoder.device)
-            drawn, numbers = drawn[index_tensor], numbers[index_tensor]
-        decoder.feed(drawn)
+        rows = [rows[index] for index in keep]
+        sequences.go_on(keep)
 
 
 class _Row:
