@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from gptkit.errors import ConfigError
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from gptkit.data.built import BuiltData
     from gptkit.model.built import BuiltModel
     from gptkit.reward.built import BuiltReward
@@ -81,6 +83,13 @@ class BuiltObjective(nn.Module, ABC):
 
     def judge(self, kept: Mapping[str, Tensor]) -> dict[str, float]:
         """Metrics of a whole validation set, from what `loss` measured of items, on the CPU; they replace scalars so called."""
+        return {}
+
+    def draw(self, kept: Mapping[str, Tensor]) -> Mapping[str, Figure]:
+        """Drawings of a whole validation set by title, from what `judge` is given: kept as figures/<title>.svg, and in the report.
+
+        Called on the first device alone.
+        """
         return {}
 
     def merit(self, loss: float, metrics: Mapping[str, float]) -> float:

@@ -89,9 +89,7 @@ def demonstrations(
         found.append(one if len(one) <= context else None)
     dropped = sum(one is None for one in found)
     if dropped == len(found):
-        raise DataError(
-            f"all {dropped:,} dialogues of the {what} split are longer than model.context={context}; give more context, or shorter ones"
-        )
+        raise DataError(f"all {dropped:,} dialogues of the {what} split are longer than model.context={context}; give a larger one")
     if dropped:
         _log.warning(
             "%s of %s dialogues of the %s split are longer than model.context=%s and are left out",

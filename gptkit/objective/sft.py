@@ -131,9 +131,7 @@ class BuiltSFT(BuiltObjective):
             scores = self._reward(prompts, [texts[0].text for texts in drawn])
         for score, place in zip(scores.tolist(), places, strict=True):
             if score - score != 0.0:  # NaN or infinite
-                raise GptkitError(
-                    f"the reward scored a response to held-out prompt {place + 1} with {score}; scores must be finite"
-                )
+                raise GptkitError(f"the reward gave {score} to a response to held-out prompt {place + 1}; scores must be finite")
         return terms, counts, {**measured, "scores": scores}
 
     def judge(self, kept: Mapping[str, Tensor]) -> dict[str, float]:

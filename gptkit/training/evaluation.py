@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from gptkit.training.feed import held_out
+from gptkit.training.record.drawn import write_drawings
 from gptkit.training.step import mix
 from gptkit.training.strategies import Layout, summed
 
@@ -64,7 +65,10 @@ def evaluate(module: TrainModule) -> Evaluation:
     everything = summed([*totals.values(), *counts.values(), *metrics.values()], module.device, layout)
     losses = zip(everything[: len(totals)], everything[len(totals) : 2 * len(totals)], strict=True)
     means = [total / len(chosen) for total in everything[2 * len(totals) :]]
-    judged = module.objective.judge(joined(kept, layout))
+    everywhere = joined(kept, layout)
+    judged = module.objective.judge(everywhere)
+    if module.trainer.is_global_zero:
+        write_drawings(module.folder, module.objective.draw(everywhere))
     loss = sum(total / max(count, 1.0) for total, count in losses)
     return Evaluation(loss, dict(zip(metrics, means, strict=True)) | judged, len(chosen))
 

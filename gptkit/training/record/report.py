@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import math
 from collections.abc import Mapping
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from gptkit.errors import CheckpointError
 from gptkit.training.checkpoints import settings_file
 from gptkit.training.checkpoints.durable import write_file
 from gptkit.training.record import page as html
+from gptkit.training.record.drawn import read_drawings
 from gptkit.training.record.environment import Environment, read_environment
 from gptkit.training.record.figures import WIDE, Curves, count, drawings, svg, write_png
 from gptkit.training.record.metrics import read_metrics
@@ -36,6 +39,7 @@ def write_report(folder: Path) -> Path:
     sections = [
         ("", html.tiles(_headline(curves, summary, guessing))),
         ("Curves", html.figures(drawn) if drawn else "<p>Nothing has been logged yet.</p>"),
+        ("What was held out", "".join(map(_embedded, read_drawings(folder)))),
         ("Samples", html.samples(read_samples(folder))),
         ("Is this speed normal?", html.verdicts([speed_verdict(summary, environment)])),
         ("Does training look normal?", html.verdicts(training_verdicts(curves, summary, settings, guessing))),
@@ -48,6 +52,16 @@ def write_report(folder: Path) -> Path:
     path = folder / FILE
     write_file(path, html.page(f"gptkit run: {folder.resolve().name}", _lead(settings, summary, environment), sections))
     return path
+
+
+def _embedded(drawing: Path) -> str:
+    """A drawing as a picture in the page itself; it keeps its own white ground."""
+    picture = base64.b64encode(drawing.read_bytes()).decode()
+    title = escape(drawing.stem)
+    return (
+        f'<figure style="max-width: 26rem"><figcaption>{title}</figcaption>'
+        f'<img alt="{title}" style="width: 100%" src="data:image/svg+xml;base64,{picture}"></figure>'
+    )
 
 
 def write_curves(folder: Path, path: Path) -> None:

@@ -1,0 +1,127 @@
+"""What the objectives on rankings have in common: their data, the loss of their ratings, and what is measured of these."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from gptkit.data.split import split_items
+from gptkit.objective.built import Batch, BuiltObjective, Dataset, Terms
+from gptkit.objective.ranked import Ranked, Rankings, ranked, rankings_of
+from gptkit.objective.ranking_loss import pairs, ranking_losses
+from gptkit.optimizer.groups import is_distributed
+from gptkit.records import Ranking
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from gptkit.data.built import BuiltData
+    from gptkit.model.built import BuiltModel
+    from gptkit.tokenizer.built import BuiltTokenizer
+
+PASSES = 8
+"""Forward passes over a batch's completions at most: sorted by length, these need less padding than one."""
+
+ROWS = 8
+"""Completions that make a pass of their own worth it."""
+
+
+class BuiltPreference(BuiltObjective):
+    """Shapes: B prompts, C completions, T tokens. The model that is trained rates completions; the loss compares the ratings."""
+
+    margin = 0.0
+    """By how much the better completion is to be rated higher."""
+
+    def __init__(self, settings: Any, *, tokenizer: BuiltTokenizer, context: int) -> None:
+        super().__init__()
+        self.settings = settings
+        self.tokenizer = tokenizer
+        self.context = context
+        self.labelers: list[str] = []
+        """Names by number: first those of the training split."""
+        self.known_labelers = 0
+        """How many are of the training split."""
+
+    @abstractmethod
+    def ratings(self, model: BuiltModel, batch: Batch) -> Tensor:
+        """(B, C) float32, 0 where there is no completion; only their differences count."""
+
+    # -- data ---------------------------------------------------------------------------------------------------------------------
+
+    def datasets(self, data: BuiltData, *, validation_fraction: float) -> dict[str, Dataset]:
+        """The rankings of the source, completions that are too long left out.
+
+        Raises:
+            DataError: the source has no rankings, one does not fit the template, or nothing is left to learn from.
+        """
+        reader = f"objective={self.settings.name}"
+        rankings = rankings_of(data, "train", reader=reader)
+        if "validation" in data.splits:
+            held_out = rankings_of(data, "validation", reader=reader)
+        else:
+            kept, ranges = split_items(len(rankings), validation_fraction)
+            held_out = [ranking for begin, end in ranges for ranking in rankings[begin:end]]
+            rankings = [ranking for begin, end in kept for ranking in rankings[begin:end]]
+        read = {"train": self._read(rankings, "training")} | (
+            {"validation": self._read(held_out, "validation")} if held_out else {}
+        )
+        names = {split: sorted({item.labeler for item in items if item.labeler is not None}) for split, items in read.items()}
+        self.known_labelers = len(names["train"])
+        self.labelers = [*names["train"], *(name for name in names.get("validation", []) if name not in names["train"])]
+        most = max(len(item.sequences) for items in read.values() for item in items)
+        self.learn_from(read["train"])
+        return {split: Rankings(items, most=most, labelers=self.labelers) for split, items in read.items()}
+
+    def _read(self, rankings: list[Ranking], what: str) -> list[Ranked]:
+        return ranked(rankings, tokenizer=self.tokenizer, template=self.settings.template, context=self.context, what=what)
+
+    def learn_from(self, items: list[Ranked]) -> None:
+        """Take note of the training rankings."""
+
+    # -- loss ---------------------------------------------------------------------------------------------------------------------
+
+    def tokens(self, batch: Batch) -> int:
+        """Without padding."""
+        return int(batch["lengths"].sum())
+
+    def counts(self, batch: Batch) -> dict[str, int]:
+        """Prompts that have completions to compare: where all are tied, there is nothing to average over."""
+        return {"ranking": int(pairs(batch["ranks"], batch["lengths"] > 0).any((1, 2)).sum())}
+
+    def loss(self, model: BuiltModel, batch: Batch) -> tuple[Terms, dict[str, Tensor]]:
+        """The sum over prompts of equation 1; measured besides is the share of a prompt's pairs that are rated as ranked."""
+        ratings, exists = self.ratings(model, batch), batch["lengths"] > 0
+        losses = ranking_losses(ratings, batch["ranks"], exists, self.margin)
+        measured = {"ratings": ratings.detach(), **{name: batch[name] for name in ("ranks", "lengths", "labelers")}}
+        better = pairs(batch["ranks"], exists)
+        right = (measured["ratings"][:, :, None] > measured["ratings"][:, None, :]) & better
+        measured["accuracy"] = (right.sum((1, 2)) / better.sum((1, 2)).clamp(min=1)).sum()
+        return {"ranking": (1.0, losses.sum())}, measured
+
+    # -- what is measured ---------------------------------------------------------------------------------------------------------
+
+    def judge(self, kept: Mapping[str, Tensor]) -> dict[str, float]:
+        from gptkit.objective.ranking_judgement import judgement
+
+        return judgement(kept, self.labelers, self.known_labelers)
+
+    def draw(self, kept: Mapping[str, Tensor]) -> Mapping[str, Figure]:
+        from gptkit.objective.calibration import calibration_figure
+
+        return {"Calibration": calibration_figure(kept["ratings"], kept["ranks"], kept["lengths"] > 0)}
+
+
+def passes(model: BuiltModel, lengths: Tensor) -> list[Tensor]:
+    """The rows (N,) of a batch's sequences, without the empty ones, in groups of similar length: one forward pass each.
+
+    A sharded model, which must run equally often on all devices, gets two; every ranking has two completions.
+    """
+    exist = lengths.nonzero().squeeze(1)
+    rows = exist[lengths[exist].argsort(stable=True)]
+    sharded = any(is_distributed(parameter) for parameter in model.parameters())
+    groups = 2 if sharded else max(1, min(PASSES, len(rows) // ROWS))
+    return list(torch.tensor_split(rows, groups))

@@ -1,0 +1,131 @@
+"""A reward model: a scalar on the last token of prompt and completion, trained to rank completions as people did.
+
+Source: "Training language models to follow instructions with human feedback", section 3.5, equation 1, and appendix C.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gptkit.data.split import evenly
+from gptkit.errors import DataError
+from gptkit.objective.alignment import RewardModel
+from gptkit.objective.built import Batch
+from gptkit.objective.dropout import without_dropout
+from gptkit.objective.preference import BuiltPreference, passes
+from gptkit.objective.ranked import Ranked
+from gptkit.objective.token_form import Ids, prompt_ids, response_ids
+from gptkit.records import Turn
+
+if TYPE_CHECKING:
+    from gptkit.model.built import BuiltModel
+    from gptkit.tokenizer.built import BuiltTokenizer
+
+DEMONSTRATIONS = 512
+"""Demonstrations at most that the bias is fitted to."""
+
+AT_ONCE = 16
+"""Demonstrations scored together."""
+
+
+class BuiltRewardModel(BuiltPreference):
+    """Shapes: N sequences, T tokens, D width. Dropout is never on.
+
+    `bias` () is what is subtracted from the head's output, so that demonstrations score 0 on average. The loss compares outputs
+    without it: it is fitted anew for every checkpoint, and must not change what is learned.
+    """
+
+    bias: Tensor
+
+    def __init__(self, settings: RewardModel, *, tokenizer: BuiltTokenizer, context: int, width: int) -> None:
+        super().__init__(settings, tokenizer=tokenizer, context=context)
+        self.margin = settings.margin
+        self.head = nn.Linear(width, 1)
+        nn.init.normal_(self.head.weight, std=(width + 1) ** -0.5)  # "Learning to summarize from human feedback", appendix B.1
+        nn.init.zeros_(self.head.bias)
+        self.register_buffer("bias", torch.zeros(()))
+        self._demonstrations: list[Ids] = []
+
+    def prepare(self, model: BuiltModel) -> None:
+        """The head's own bias cancels out of every difference: it is not trained."""
+        self.head.bias.requires_grad_(False)
+
+    # -- scores -------------------------------------------------------------------------------------------------------------------
+
+    def encode(self, prompt: Sequence[Turn], completion: str) -> list[int]:
+        """Prompt, completion and end-of-text, as `scores` reads them.
+
+        Raises:
+            DataError: they are longer than the context, or the prompt does not fit the template; names the prompt.
+        """
+        template = self.settings.template
+        ids = [*prompt_ids(self.tokenizer, prompt, template), *response_ids(self.tokenizer, completion, template)]
+        if len(ids) > self.context:
+            shown = prompt[-1].text if prompt else ""
+            raise DataError(
+                f"the prompt {shown[:40]!r} and its response have {len(ids)} tokens, "
+                f"more than the reward model's context of {self.context}; shorten them"
+            )
+        return ids
+
+    def scores(self, model: BuiltModel, tokens: Tensor, lengths: Tensor) -> Tensor:
+        """What each sequence is worth: the head's output at its last real token, minus the bias.
+
+        Args:
+            model: the reward model's.
+            tokens: (N, T) int64; what stands behind a sequence changes nothing.
+            lengths: (N,) int64, from 1.
+
+        Returns:
+            (N,) float32.
+        """
+        return self._outputs(model, tokens, lengths) - self.bias.float()
+
+    def _outputs(self, model: BuiltModel, tokens: Tensor, lengths: Tensor) -> Tensor:
+        with without_dropout(model):
+            hidden = model(tokens)  # (N, T, D)
+        last = hidden[torch.arange(len(tokens), device=tokens.device), lengths - 1]  # (N, D)
+        with torch.autocast(tokens.device.type, enabled=False):  # eight bits of a score would not tell completions apart
+            outputs: Tensor = F.linear(last.float(), self.head.weight.float(), self.head.bias.float())
+        return outputs.squeeze(1)
+
+    def ratings(self, model: BuiltModel, batch: Batch) -> Tensor:
+        """The head's outputs."""
+        tokens, lengths = batch["tokens"].flatten(0, 1), batch["lengths"].flatten()
+        groups = passes(model, lengths)
+        found = [self._outputs(model, tokens[rows, : int(lengths[rows].max())], lengths[rows]) for rows in groups]
+        ratings = torch.zeros(len(lengths), device=tokens.device).index_put((torch.cat(groups),), torch.cat(found))
+        return ratings.view(batch["lengths"].shape)
+
+    # -- the bias -----------------------------------------------------------------------------------------------------------------
+
+    def learn_from(self, items: list[Ranked]) -> None:
+        """Keep the demonstrations; where there are none, the completions that are ranked best stand for them."""
+        shown = [item.demonstration for item in items if item.demonstration is not None]
+        shown = shown or [item.sequences[item.ranks.index(min(item.ranks))] for item in items]
+        self._demonstrations = sorted((shown[place] for place in evenly(len(shown), DEMONSTRATIONS)), key=len)
+
+    @torch.no_grad()
+    def settle(self, model: BuiltModel) -> None:
+        """Set the bias so that demonstrations, at most 512 of them, score 0 on average."""
+        total = torch.zeros((), dtype=torch.float64)
+        for start in range(0, len(self._demonstrations), AT_ONCE):
+            part = self._demonstrations[start : start + AT_ONCE]
+            tokens, lengths = (tensor.to(self.bias.device) for tensor in padded(part))
+            total += self._outputs(model, tokens, lengths).double().sum().cpu()
+        if self._demonstrations:
+            self.bias.fill_(float(total) / len(self._demonstrations))
+
+
+def padded(sequences: Sequence[Sequence[int] | Ids]) -> tuple[Tensor, Tensor]:
+    """Sequences as (N, T) tokens, padded on the right with 0, and their (N,) lengths, int64 both."""
+    lengths = torch.tensor([len(sequence) for sequence in sequences])
+    tokens = torch.zeros(len(sequences), int(lengths.max()), dtype=torch.int64)
+    for row, sequence in enumerate(sequences):
+        tokens[row, : len(sequence)] = torch.as_tensor(sequence)
+    return tokens, lengths
