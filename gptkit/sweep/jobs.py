@@ -95,7 +95,13 @@ def read_job(folder: Path) -> Job | None:
 
 def notes_in(sweep: Path) -> dict[Path, int]:
     """The notes that the jobs of a sweep's folder have left, and when each was written."""
-    return {path: path.stat().st_mtime_ns for path in sweep.rglob(FILE)}
+    found = {}
+    for folder, below, files in os.walk(sweep):
+        if FILE in files:
+            path = Path(folder, FILE)
+            found[path] = path.stat().st_mtime_ns
+            below.clear()  # nothing of a run's own folder, which may change while the run goes on
+    return found
 
 
 def jobs_in(sweep: Path, earlier: Mapping[Path, int] | None = None) -> list[Job]:

@@ -1,0 +1,82 @@
+"""Jobs as processes: they may be groups of processes themselves, and they do not outlive a sweep that is killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gptkit.sweep.jobs import is_held, jobs_in
+
+WORDS = (
+    "train",
+    "-m",
+    "data=text",
+    "data.path=x.txt",
+    "tokenizer=char",
+    "+shrink=tiny",
+    "trainer=cpu",
+    "val.every=0",
+    "save.every=50",
+)
+TEXT = "the quick brown fox jumps over 123 lazy dogs\n" * 100
+STEPS = 200
+
+
+def wait_for(seen: Callable[[], object]) -> None:
+    for _ in range(1200):
+        if seen():
+            return
+        time.sleep(0.05)
+    raise AssertionError("nothing happened for a minute")
+
+
+def finished() -> set[Path]:
+    """The folders of the jobs that have finished."""
+    return {job.folder for job in jobs_in(Path("out")) if job.status == "finished"}
+
+
+@pytest.mark.process
+def test_a_job_may_train_on_several_devices(gptkit_command: Callable[..., Any], in_folder: Path) -> None:
+    Path("x.txt").write_text(TEXT, encoding="utf-8")
+    pair = ("trainer.devices=2", "trainer.strategy=ddp", "trainer.max_steps=2")
+    done = gptkit_command(*WORDS, *pair, "seed=1", "optimizer.lr=1e-3", "hydra.sweep.dir=out")
+    assert done.status == 0, done.err
+    (job,) = jobs_in(Path("out"))
+    assert job.status == "finished"
+    assert "2 x cpu" in job.log.read_text()
+    assert sorted(path.name for path in Path("out").iterdir()) == ["0", "multirun.yaml", "sweep.html"]  # no worker swept again
+
+
+@pytest.mark.process
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the jobs of a killed sweep run to their end")
+def test_a_killed_sweep_takes_its_jobs_along_and_is_finished_by_the_same_command(
+    gptkit_command: Callable[..., Any], in_folder: Path
+) -> None:
+    Path("x.txt").write_text(TEXT, encoding="utf-8")
+    words = (*WORDS, f"tokens={STEPS * 4 * 32}", "seed=0,1,2,3", "hydra.launcher.n_jobs=2", "hydra.sweep.dir=out")
+    sweep = subprocess.Popen(
+        [sys.executable, "-m", "gptkit", *words], stderr=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+    wait_for(finished)
+    sweep.send_signal(signal.SIGKILL)
+    sweep.wait()
+    wait_for(lambda: not any(is_held(Path(f"out/{number}")) for number in range(4)))
+    before = finished()
+    assert 0 < len(before) < 4
+    logs = {folder: (folder / "log.txt").read_text() for folder in before}
+
+    done = gptkit_command(*words)
+    assert done.status == 0, done.err
+    assert len(finished()) == 4
+    assert {folder: (folder / "log.txt").read_text() for folder in before} == logs
+    steps = [json.loads((folder / "summary.json").read_text())["tokens"] for folder in finished()]
+    assert steps == [STEPS * 4 * 32] * 4
