@@ -6,13 +6,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from gptkit.objective.settings import Objective
+from gptkit.objective.template import TEMPLATES
 from gptkit.records import Dialogue, Prompt, Ranking
 
 if TYPE_CHECKING:
     from gptkit.objective.built import BuiltObjective
     from gptkit.tokenizer.built import BuiltTokenizer
-
-TEMPLATES = ("plain", "transcript")
 
 
 @dataclass

@@ -195,6 +195,14 @@ class BuiltAuxLM(BuiltObjective):
 
         return judgement(self.task, kept["outputs"], kept["labels"])
 
+    def merit(self, loss: float, metrics: Mapping[str, float]) -> float:
+        """Less its main metric (accuracy, or Pearson's correlation), since the loss has the language model's in it.
+
+        The loss where there is none: a single held-out example.
+        """
+        main = metrics.get("pearson" if self.task == "regression" else "accuracy")
+        return loss if main is None else -main
+
     def transfers(self, model: BuiltModel, name: str) -> bool:
         """Embeddings always, blocks below `transfer_layers` (section 5, "Impact of number of layers transferred").
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gptkit.data.sampler import ByLength, indices
+from gptkit.data.split import evenly
 from gptkit.objective.built import Batch, Dataset
 
 
@@ -43,7 +44,5 @@ class Feed:
 
 def held_out(dataset: Dataset, at_most: int) -> list[int]:
     """The validation items: `at_most` of them, evenly spread and always the same, those of similar length together; 0: all."""
-    items, lengths = len(dataset), dataset.lengths()
-    count = min(items, at_most) if at_most else items
-    chosen = [place * items // count for place in range(count)]
+    chosen, lengths = evenly(len(dataset), at_most), dataset.lengths()
     return chosen if lengths is None else sorted(chosen, key=lambda item: int(lengths[item]))

@@ -126,7 +126,7 @@ class Drawing:
 
 
 def drawings(curves: Curves, guessing: float | None) -> list[Drawing]:
-    """The figures of a run: the usual ones, and one for whatever else its objective measured."""
+    """The figures of a run: the usual ones, and one for whatever else its objective, and its tasks along the way, measured."""
     found = [
         Drawing("Loss (nats per token)", lambda axes, given: loss_figure(axes, given, guessing), wide=True),
         Drawing("Tokens per second", line_figure("tokens_per_second", from_zero=True, smoothed=True)),
@@ -134,7 +134,7 @@ def drawings(curves: Curves, guessing: float | None) -> list[Drawing]:
         Drawing("Learning rate", line_figure("lr", from_zero=True)),
     ]
     usual = {"train/loss", "val/loss"}
-    extra = [name for name in curves.columns if name.startswith(("train/", "val/")) and name not in usual]
+    extra = [name for name in curves.columns if name.startswith(("train/", "val/", "zero_shot/")) and name not in usual]
     found += [Drawing(name, line_figure(name)) for name in extra[:8] if len(curves.pair(name)[1]) > 1]
     return found
 

@@ -73,7 +73,7 @@ class HF(Model):
         return pretrained_weights(self)
 
     def build(self, *, attention: Attention, vocabulary: int) -> BuiltModel:
-        """Raises ConfigError: an attention other than dense, a context beyond the model's limit, or more tokens than it embeds."""
+        """Raises ConfigError: an attention other than dense, or a context beyond the model's limit."""
         if attention.name != "dense":
             raise ConfigError(
                 f"model=hf has its own attention, so attention={attention.name} cannot be put in; use attention=dense"

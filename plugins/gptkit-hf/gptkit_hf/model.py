@@ -33,7 +33,7 @@ class BuiltHF(BuiltModel):
         """Draw random weights, as the model's configuration says.
 
         Raises:
-            ConfigError: `model.context` is beyond the model's limit, or it embeds fewer than `vocabulary` tokens.
+            ConfigError: `model.context` is beyond the model's limit.
         """
         super().__init__()
         config = configuration(settings)
@@ -47,12 +47,8 @@ class BuiltHF(BuiltModel):
         self.body_name = self.net.base_model_prefix
         if self.body_name not in self.net._modules:
             raise ConfigError(f"model.path={settings.path}: a model of type {config.model_type} has no body apart from its head")
-        rows = self.net.get_input_embeddings().weight.shape[0]
-        if vocabulary > rows:
-            raise ConfigError(
-                f"the tokenizer and the objective have {vocabulary} ids, and model.path={settings.path} embeds {rows}; "
-                f"take the tokenizer that the model was trained with, or choose one of at most {rows}"
-            )
+        if vocabulary > self.net.get_input_embeddings().weight.shape[0]:  # an objective's tokens: rows drawn as all others were
+            self.net.resize_token_embeddings(vocabulary, mean_resizing=False)
         takes = inspect.signature(self.body.forward).parameters
         self.takes_positions, self.takes_mask = "position_ids" in takes, "attention_mask" in takes
         self.eager = self.net.config._attn_implementation == "eager"

@@ -6,7 +6,8 @@ import transformers as hf
 from gptkit_hf import HF, source
 
 from gptkit.attention import Banded, Dense
-from gptkit.errors import ConfigError
+from gptkit.errors import CheckpointError, ConfigError
+from gptkit.training.checkpoints.load import fit_weights
 
 LIKE_LLAMA = {
     "hidden_size": 32,
@@ -125,6 +126,27 @@ def test_gradients_are_those_of_transformers():
         torch.testing.assert_close(found[name], parameter.grad)
 
 
+@pytest.mark.parametrize("kind", list(CONFIGS))
+def test_a_larger_vocabulary_adds_rows_and_changes_no_other(kind):
+    """As `objective=aux_lm` asks for: the weights of the smaller model, and rows of its own."""
+    small, large = built(kind, vocabulary=100), built(kind, vocabulary=103)
+    fit_weights(large, small.state_dict(), "x", tokens=100)
+    tokens = torch.randint(100, (2, 16))
+    with torch.no_grad():
+        found, expected = large.logits(large(tokens)), small.logits(small(tokens))
+        assert large.logits(large(tokens + 3)).shape == (2, 16, 103)
+    torch.testing.assert_close(found[..., :100], expected, **CLOSE)
+    rows = large.net.get_input_embeddings().weight
+    assert (rows.shape[0], large.net.config.vocab_size) == (103, 103)
+    assert rows[100:].abs().max() > 0
+
+
+def test_a_tokenizer_with_more_ids_than_the_weights_know_is_refused():
+    large = built("gpt2", vocabulary=101)
+    with pytest.raises(CheckpointError, match=r"wte.weight is \(100, 32\) in the checkpoint and \(101, 32\).*another tokenizer"):
+        fit_weights(large, built("gpt2", vocabulary=100).state_dict(), "x", tokens=101)
+
+
 def test_dropout_is_the_kits_key():
     config = built("gpt2", dropout=0.25).net.config
     assert (config.attn_pdrop, config.embd_pdrop, config.resid_pdrop) == (0.25, 0.25, 0.25)
@@ -139,8 +161,6 @@ def test_what_cannot_be_is_refused_in_a_line():
         part.build(attention=Dense(), vocabulary=90)
     with pytest.raises(ConfigError, match="attention=banded cannot be put in"):
         part.build(attention=Banded(), vocabulary=90)
-    with pytest.raises(ConfigError, match=r"the tokenizer and the objective have 101 ids, and model.path=gpt2 embeds 100"):
-        built("gpt2", vocabulary=101)
     for config in (hf.BertConfig(), hf.BartConfig()):
         with pytest.raises(ConfigError, match="does not read from left to right alone"):
             source.check_causal(config, "x")

@@ -10,6 +10,7 @@ import transformers
 import gptkit
 from gptkit.errors import ConfigError, DataError
 from gptkit.generation import generate
+from gptkit.training.checkpoints.load import load_objective
 
 FEW = ["+shrink=tiny", "trainer=cpu", "trainer.max_steps=2"]
 
@@ -73,6 +74,24 @@ def test_a_run_begins_from_another_runs_weights(trained, text_file, tmp_path):
     assert (second.settings.model.name, second.settings.tokenizer.name) == ("hf", "hf")
     gptkit.run(second)
     assert (second.folder / "summary.json").is_file()
+
+
+def test_fine_tuning_brings_rows_for_its_own_tokens(tokenizer_folder, tmp_path):
+    size = len(transformers.AutoTokenizer.from_pretrained(tokenizer_folder))
+    start = transformers.GPT2LMHeadModel(transformers.GPT2Config(n_layer=1, n_head=2, n_embd=16, n_positions=64, vocab_size=size))
+    start.save_pretrained(tmp_path / "model")
+    transformers.AutoTokenizer.from_pretrained(tokenizer_folder).save_pretrained(tmp_path / "model")
+    (tmp_path / "a.csv").write_text("text,label\n" + "".join(f"Ann met {name},{name}\n" for name in ("Bob", "Di") * 8))
+    words = ["objective=aux_lm", "data=labelled", f"data.path={tmp_path / 'a.csv'}", "model=hf", f"model.path={tmp_path / 'model'}"]
+    run = gptkit.compose("train", [*words, *FEW, "optimizer.lr=0", "samples.prompts=[]", f"hydra.run.dir={tmp_path / 'run'}"])
+    gptkit.run(run)
+    shutil.rmtree(tmp_path / "model")
+    trained = load_objective(str(run.folder))
+    rows = trained.model.net.transformer.wte.weight
+    assert rows.shape[0] == trained.model.vocabulary == size + 3
+    assert torch.equal(rows[:size], start.transformer.wte.weight)
+    model, _ = gptkit.load(str(run.folder))
+    assert model.net.transformer.wte.weight.shape[0] == model.vocabulary == size
 
 
 def test_planning_allocates_nothing(model_folder, capsys):

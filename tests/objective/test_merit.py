@@ -1,0 +1,38 @@
+"""Which checkpoint of a fine-tuning run is its best: the one that is best at the task."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+
+
+@pytest.mark.parametrize("task", ["classification", "entailment", "similarity", "multiple_choice"])
+def test_higher_accuracy_is_better_whatever_the_loss(task: str, build: Any) -> None:
+    objective = build(task)
+    assert objective.merit(3.0, {"accuracy": 0.9, "f1": 0.1}) < objective.merit(1.0, {"accuracy": 0.8, "f1": 0.9})
+
+
+def test_regression_goes_by_pearson(build: Any) -> None:
+    objective = build("regression")
+    assert objective.merit(3.0, {"pearson": 0.5, "squared_error": 9.0}) < objective.merit(
+        1.0, {"pearson": -0.5, "squared_error": 1.0}
+    )
+
+
+@pytest.mark.parametrize("task", ["classification", "regression", "multiple_choice"])
+def test_what_is_judged_has_the_main_metric(task: str, build: Any, source: Any, examples: Any, model_of: Any) -> None:
+    objective = build(task)
+    batch = objective.datasets(source(examples[task], examples[task]), validation_fraction=0.0)["validation"].batch([0, 1, 2])
+    model = model_of(objective).eval()
+    with torch.no_grad():
+        _, measured = objective.eval().loss(model, batch)
+    judged = objective.judge({name: value for name, value in measured.items() if value.dim()})
+    merit = objective.merit(math.inf, judged)
+    assert merit == -next(iter(judged.values()))
+
+
+def test_one_example_is_judged_by_its_loss(build: Any) -> None:
+    assert build("regression").merit(1.5, {}) == 1.5
