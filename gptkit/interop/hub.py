@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gptkit.errors import CheckpointError
+from gptkit.hub import NotGiven, snapshot
 
 PATTERNS = ["config.json", "*.safetensors", "*.safetensors.index.json", "tokenizer*.json", "vocab.json", "merges.txt"]
 PICKLES = ["pytorch_model.bin"]
@@ -25,14 +26,11 @@ def fetch(source: str) -> Path:
     if source.startswith((".", "/", "~")) or source.count("/") > 1 or not source:
         raise CheckpointError(f"hf:{source}: there is no such folder")
     try:
-        from huggingface_hub import snapshot_download
+        found = snapshot(source, PATTERNS)
+        if not any(found.glob("*.safetensors")):
+            found = snapshot(source, PATTERNS + PICKLES)
     except ImportError:
         raise CheckpointError(f"hf:{source}: there is no such folder, and asking the hub needs pip install gptkit[hub]") from None
-    try:
-        found = Path(snapshot_download(source, allow_patterns=PATTERNS))
-        if not any(found.glob("*.safetensors")):
-            found = Path(snapshot_download(source, allow_patterns=PATTERNS + PICKLES))
-    except Exception as error:  # network, permission and name errors of several libraries
-        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
-        raise CheckpointError(f"hf:{source}: there is no such folder, and the hub did not give it ({reason})") from None
+    except NotGiven as error:
+        raise CheckpointError(f"hf:{source}: there is no such folder, and the hub did not give it: {error}") from None
     return found

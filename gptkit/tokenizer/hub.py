@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gptkit.errors import ConfigError
+from gptkit.hub import NotGiven, snapshot
 
 
 def folder_of(path: str) -> Path | None:
@@ -31,11 +32,12 @@ def download(name: str, files: tuple[str, ...], *, way_out: str) -> list[Path]:
         ConfigError: the package that asks the hub is not installed, the hub cannot be reached, or has no such files.
     """
     try:
-        from huggingface_hub import hf_hub_download
+        folder = snapshot(name, files)
     except ImportError:
         raise ConfigError(f"tokenizer.path={name}: the hub needs pip install gptkit[hub]; {way_out}") from None
-    try:
-        return [Path(hf_hub_download(name, file)) for file in files]
-    except (OSError, ValueError) as error:  # the hub's own errors derive from these
-        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
-        raise ConfigError(f"tokenizer.path={name}: not to be had from the hub ({reason}); {way_out}") from None
+    except NotGiven as error:
+        raise ConfigError(f"tokenizer.path={name}: not to be had from the hub ({error}); {way_out}") from None
+    for file in files:
+        if not (folder / file).is_file():
+            raise ConfigError(f"tokenizer.path={name}: not to be had from the hub (that model has no {file}); {way_out}")
+    return [folder / file for file in files]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptkit.errors import ConfigError
+from gptkit.hub import NotGiven, snapshot
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
@@ -26,13 +27,17 @@ def locate(path: str, key: str) -> str:
     """What transformers is asked for: a folder of this machine, or a name of the hub.
 
     Raises:
-        ConfigError: it is written like a folder, and there is none; names `key`.
+        ConfigError: it is written like a folder, and there is none, or the hub does not give it; names `key`.
     """
     folder = Path(path).expanduser()
     if folder.is_dir():
         return str(folder)
     if path.startswith((".", "/", "~")) or path.count("/") > 1 or folder.exists():
         raise ConfigError(f"{key}={path}: there is no such folder; name a folder of transformers, or a model of the hub")
+    try:
+        snapshot(path, ["*config.json"])  # transformers would ask for half a minute
+    except NotGiven as error:
+        raise ConfigError(f"{asked(key, path)}: {error}") from None
     return path
 
 
