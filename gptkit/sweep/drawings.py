@@ -16,8 +16,8 @@ _VARIABLES = {_TEXT: "--muted", _GRID: "--grid", _BEST: "--first", _OTHERS: "--s
 _MOST = 12  # curves in one drawing: more cannot be told apart
 
 
-def against(key: str, points: Sequence[tuple[str, float | None]]) -> str:
-    """The validation loss of every run by its value of a key, the best run (the first) in the first colour."""
+def against(key: str, points: Sequence[tuple[str, float | None]], best: int = 1) -> str:
+    """The validation loss of every run by its value of a key, the `best` first of them in the first colour."""
     known = [(value, loss) for value, loss in points if loss is not None]
     if not known:
         return ""
@@ -35,21 +35,21 @@ def against(key: str, points: Sequence[tuple[str, float | None]]) -> str:
             axes.set_xscale("log")
         elif len(set(places)) <= 6:
             axes.set_xticks(sorted(set(places)))
-    axes.scatter(places[1:], losses[1:], color=_OTHERS, s=30, alpha=0.85)
-    axes.scatter(places[:1], losses[:1], color=_BEST, s=55, zorder=3)
+    axes.scatter(places[best:], losses[best:], color=_OTHERS, s=30, alpha=0.85)
+    axes.scatter(places[:best], losses[:best], color=_BEST, s=55, zorder=3)
     return _figure(axes, f"Validation loss against {key}", key)
 
 
-def over_tokens(ranked: Sequence[Job], names: Sequence[str], keys: Sequence[str]) -> str:
-    """The validation loss of the best runs as they learned: the best in the first colour, the worse the fainter."""
+def over_tokens(ranked: Sequence[Job], names: Sequence[str], keys: Sequence[str], best: int = 1) -> str:
+    """The validation loss of runs as they learned: the `best` first of them in the first colour, the worse the fainter."""
     curves = [(name, _curve(job)) for job, name in zip(ranked, names, strict=True)]
     drawn = [(name, curve) for name, curve in curves if len(curve) > 1][:_MOST]
     if not drawn:
         return ""
     axes = _axes((8.4, 3.2))
     for place, (name, curve) in enumerate(drawn):
-        colour, strength = (_BEST, 1.0) if place == 0 else (_OTHERS, 1 - 0.75 * place / len(drawn))
-        axes.plot(*zip(*curve, strict=True), color=colour, alpha=strength, linewidth=1.8 if place == 0 else 1.3, label=name)
+        colour, strength = (_BEST, 1.0) if place < best else (_OTHERS, 1 - 0.75 * place / len(drawn))
+        axes.plot(*zip(*curve, strict=True), color=colour, alpha=strength, linewidth=1.8 if place < best else 1.3, label=name)
     legend = axes.legend(
         frameon=False, fontsize=8, labelcolor=_TEXT, loc="center left", bbox_to_anchor=(1.0, 0.5), title=", ".join(keys)
     )

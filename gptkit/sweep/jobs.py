@@ -25,10 +25,12 @@ class Job:
     overrides: tuple[str, ...]
     folder: Path
     status: str = "waiting"
-    """waiting, running, finished, stopped (by a signal or with its sweep; the same sweep continues it), failed"""
+    """waiting, running, finished, stopped (before its end, by a signal or trainer.max_time; the same sweep continues it), failed"""
     error: str = ""
     summary: dict[str, Any] = field(default_factory=dict)
     """What the run says of itself so far; empty where it wrote nothing."""
+    out_of_time: bool = False
+    """Whether the process ended well before the run did, by trainer.max_time."""
 
     @property
     def log(self) -> Path:
@@ -59,7 +61,8 @@ class Job:
         """Take note of how the process ended."""
         self.summary = _read(self.folder / "summary.json")
         if exit_status == 0:
-            self.status = "finished"
+            self.out_of_time = self.summary.get("finished") is False  # verbs but train do not say
+            self.status = "stopped" if self.out_of_time else "finished"
         elif exit_status in (-2, -15, 130, 143):  # SIGINT and SIGTERM, by Popen's convention and by the shell's
             self.status = "stopped"
         else:

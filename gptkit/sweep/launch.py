@@ -56,7 +56,7 @@ def launch(
         done = sum(job.status == "finished" for job in jobs)
         again = f"the same command with hydra.sweep.dir={config.hydra.sweep.dir} goes on"
         raise SweepStopped(f"the sweep was stopped after {done} of {len(jobs)} jobs; {again}") from None
-    return [_returned(job) for job in jobs]
+    return [returned(job) for job in jobs]
 
 
 def _job(config: DictConfig, loader: Any, overrides: list[str], number: int) -> Job:
@@ -138,9 +138,10 @@ class _Returned(JobReturn):
         self._return_value = value
 
 
-def _returned(job: Job) -> JobReturn:
+def returned(job: Job) -> JobReturn:
+    """What Hydra's sweepers are told of a job: its loss, or the error that they raise."""
     result = _Returned(list(job.overrides))
-    if job.status == "finished":
+    if job.status == "finished" or job.out_of_time:
         result.status, result.return_value = JobStatus.COMPLETED, job.loss
     else:
         result.status = JobStatus.FAILED

@@ -41,7 +41,13 @@ def swept_keys(jobs: Sequence[Job]) -> list[str]:
 
 def best_first(jobs: Sequence[Job]) -> list[Job]:
     """Jobs by validation loss; those without one last."""
-    return sorted(jobs, key=lambda job: (job.summary.get(LOSS, math.inf) or math.inf, job.number))
+    return sorted(jobs, key=lambda job: (math.inf if (loss := job.summary.get(LOSS)) is None else loss, job.number))
+
+
+def winners(ranked: Sequence[Job]) -> list[Job]:
+    """The best job, with those whose loss is shown by the same digits: a tie. None where no job has a validation loss."""
+    best = _shown(LOSS, ranked[0].summary.get(LOSS))
+    return [job for job in ranked if best and _shown(LOSS, job.summary.get(LOSS)) == best]
 
 
 def columns_of(jobs: Sequence[Job]) -> list[str]:
@@ -71,15 +77,17 @@ def write_page(sweep: Path, jobs: Sequence[Job]) -> Path:
     """`sweep.html` in the sweep's folder: one self-contained page with links to the runs' own."""
     ranked, keys = best_first(jobs), swept_keys(jobs)
     done = sum(job.status == "finished" for job in jobs)
-    best = ranked[0] if ranked[0].summary.get(LOSS) is not None else None
+    best = winners(ranked)
     facts = [(f"{done} of {len(jobs)}", "jobs finished")]
     lead = f"{len(jobs)} runs, best validation loss first (nats per token). A number opens the run's own report."
     if best:
-        facts.insert(0, (_shown(LOSS, best.summary[LOSS]), f"best validation loss, job {best.number}"))
-        facts += [(pairs(best).get(key, "-"), f"{key} of the best") for key in keys]
+        who = f"job {best[0].number}" if len(best) == 1 else f"a tie of {len(best)} jobs"
+        facts.insert(0, (_shown(LOSS, best[0].summary[LOSS]), f"best validation loss, {who}"))
+        values = {key: {pairs(job).get(key, "-") for job in best} for key in keys}
+        facts += [(found.pop(), f"{key} of the best") for key, found in values.items() if len(found) == 1]
     common = {word for word in jobs[0].overrides if all(word in job.overrides for job in jobs)}
-    curves = over_tokens(ranked, [", ".join(pairs(job).get(key, "-") for key in keys) for job in ranked], keys)
-    figures = [against(key, [(pairs(job).get(key, "-"), job.summary.get(LOSS)) for job in ranked]) for key in keys]
+    curves = over_tokens(ranked, [", ".join(pairs(job).get(key, "-") for key in keys) for job in ranked], keys, len(best))
+    figures = [against(key, [(pairs(job).get(key, "-"), job.summary.get(LOSS)) for job in ranked], len(best)) for key in keys]
     sections = [
         ("", tiles(facts)),
         ("Runs", _TABLE_STYLE + _table(sweep, ranked, keys)),
@@ -96,10 +104,10 @@ def write_page(sweep: Path, jobs: Sequence[Job]) -> Path:
 def _table(sweep: Path, ranked: Sequence[Job], keys: Sequence[str]) -> str:
     columns = columns_of(ranked)
     head = "".join(f"<th>{escape(name)}</th>" for name in ("job", *keys, *(_HEADINGS.get(c, c) for c in columns), "status"))
-    rows = []
-    for place, job in enumerate(ranked):
+    rows, best = [], winners(ranked)
+    for job in ranked:
         values = "".join(f"<td>{escape(cell)}</td>" for cell in (*(pairs(job).get(key, "") for key in keys), *_cells(job, columns)))
-        kind = "best" if place == 0 and job.summary.get(LOSS) is not None else job.status
+        kind = "best" if job in best else job.status
         rows.append(f'<tr class="{kind}"><td>{_link(sweep, job)}</td>{values}<td>{escape(_status(job))}</td></tr>')
     return f'<div class="runs"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from gptkit.errors import GptkitError
 from gptkit.sweep.jobs import Job, jobs_in, lock
+from gptkit.sweep.launch import returned
 from gptkit.sweep.process import command, environment, shares
 from gptkit.sweep.report import best_first, print_table, swept_keys, write_page
 
@@ -33,6 +35,21 @@ def test_only_the_finished_run_of_the_same_words_is_skipped(tmp_path: Path) -> N
     for number, exit_status in ((4, 1), (5, 143), (6, -15)):
         job(tmp_path, number, "seed=1", exit_status=exit_status)
         assert not Job(number, ("seed=1",), tmp_path / str(number)).finished_before()
+
+
+def test_a_run_that_ended_by_its_time_limit_is_continued(tmp_path: Path) -> None:
+    ended = job(tmp_path, 0, "seed=1", val_loss=2.0, finished=False)
+    assert (ended.status, ended.loss) == ("stopped", 2.0)
+    assert not Job(0, ("seed=1",), tmp_path / "0").finished_before()
+    assert job(tmp_path, 0, "seed=1", val_loss=1.0, finished=True).status == "finished"
+
+
+def test_a_sweeper_gets_the_loss_of_a_run_that_ended_by_its_time_limit(tmp_path: Path) -> None:
+    assert returned(job(tmp_path, 0, "seed=1", val_loss=2.0, finished=False)).return_value == 2.0
+    with pytest.raises(GptkitError, match=r"job 1 \(seed=1\) failed: the reason; see .*log.txt"):
+        _ = returned(job(tmp_path, 1, "seed=1", exit_status=1)).return_value
+    with pytest.raises(GptkitError, match=r"job 2 \(seed=1\) stopped"):
+        _ = returned(job(tmp_path, 2, "seed=1", exit_status=143)).return_value
 
 
 def test_a_failed_job_keeps_the_last_line_that_it_printed_and_a_stopped_one_has_not_failed(tmp_path: Path) -> None:
@@ -82,6 +99,18 @@ def test_runs_are_compared_best_first_by_what_differs(tmp_path: Path) -> None:
     assert "failed: the reason" in page
     assert 'href="1/log.txt"' in page
     assert "Validation loss against optimizer.lr" in page
+
+
+def test_equal_losses_are_a_tie(tmp_path: Path) -> None:
+    jobs = [
+        job(tmp_path, number, f"optimizer.lr={rate}", f"seed={number}", val_loss=loss)
+        for number, (rate, loss) in enumerate([("1e-3", 1.50001), ("1e-3", 1.50003), ("3e-3", 1.6)])
+    ]
+    page = write_page(tmp_path, jobs).read_text()
+    assert "best validation loss, a tie of 2 jobs" in page
+    assert "optimizer.lr of the best" in page  # they share it
+    assert "seed of the best" not in page
+    assert page.count('<tr class="best">') == 2
 
 
 def test_what_has_an_interval_is_compared_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
