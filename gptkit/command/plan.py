@@ -9,7 +9,7 @@ from gptkit.command import Plan
 from gptkit.command.plan_device import Place, place_of
 from gptkit.errors import ConfigError
 from gptkit.scaling.compute import PF_DAY, attention_flops_per_token, flops_per_token, parameters_by_part, pf_days
-from gptkit.scaling.memory import Placement, Precision, memory_per_device
+from gptkit.scaling.memory import Others, Placement, Precision, memory_per_device
 from gptkit.training.length import length_of
 
 ESTIMATED_VOCABULARY = 256
@@ -75,6 +75,9 @@ def _memory(settings: Plan, vocabulary: int, place: Place) -> dict[str, Any]:
     strategy = _strategy(str(settings.trainer.get("strategy", "auto")), settings.devices)
     placement = Placement(settings.devices, strategy, place.on_processor)
 
+    objective = settings.objective
+    others = Others(len(objective.trained_models), len(objective.frozen_models), bool(settings.ema))
+
     def parts(sequences: int) -> dict[str, float]:
         return memory_per_device(
             settings.model,
@@ -84,6 +87,7 @@ def _memory(settings: Plan, vocabulary: int, place: Place) -> dict[str, Any]:
             sequences=sequences,
             precision=Precision.of(place.precision),
             placement=placement,
+            others=others,
         )
 
     def fits(sequences: int) -> bool:
@@ -103,6 +107,8 @@ def _memory(settings: Plan, vocabulary: int, place: Place) -> dict[str, Any]:
         "strategy": strategy,
         "precision": place.precision,
         "micro": micro,
+        "trained_models": list(objective.trained_models),
+        "frozen_models": list(objective.frozen_models),
         "memory_per_device_bytes": by_part | {"total": sum(by_part.values())},
         "device_memory_bytes": round(place.memory_bytes),
         "fits": fits(micro),

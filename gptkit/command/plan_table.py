@@ -55,7 +55,10 @@ def _memory(plan: dict[str, Any]) -> list[tuple[str, ...]]:
     verdict = "fits" if plan["fits"] else "DOES NOT FIT"
     has = number(plan["device_memory_bytes"], "B")
     shared = "" if plan["devices"] == 1 else f", {plan['strategy']}"
+    trained, frozen = plan["trained_models"], plan["frozen_models"]
     notes = {
+        "other models": ", ".join([*(f"{name} (trained)" for name in trained), *frozen]) + ": as large as the model at most",
+        "average": "of the weights, kept beside them",
         "copies": "of weights and gradients",
         "activations": f"of {sequences} at once, {plan['precision']}{shared}",
         "logits": "and their gradient",

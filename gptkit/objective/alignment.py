@@ -91,6 +91,7 @@ class DPO(DialogueObjective):
     """
 
     record: ClassVar[type] = Ranking
+    frozen_models: ClassVar[tuple[str, ...]] = ("reference",)
 
     name: str = "dpo"
     beta: Annotated[float, "how strongly the policy is held to the reference"] = 0.1
@@ -114,6 +115,7 @@ class ReinforcementObjective(DialogueObjective):
     """
 
     record: ClassVar[type] = Prompt
+    frozen_models: ClassVar[tuple[str, ...]] = ("reference", "reward")
 
     max_new_tokens: Annotated[int, "longest response; prompts that leave no room for it are dropped, and counted"] = 64
     temperature: Annotated[float, "of sampling and of every log-probability"] = 1.0
@@ -152,6 +154,8 @@ class PPO(ReinforcementObjective):
     it does not publish (GAE's lambda, the value's loss and clipping, whitening) follows "Fine-Tuning Language Models from Human
     Preferences" and its code. The value network is a model of its own that starts as the reward model where there is one.
     """
+
+    trained_models: ClassVar[tuple[str, ...]] = ("value",)
 
     name: str = "ppo"
     kl_target: Annotated[float | None, "nats per response to which kl_coef adapts; null: it stays"] = None

@@ -26,6 +26,11 @@ class Objective(Part):
     added_tokens: ClassVar[int] = 0
     """Ids beyond the tokenizer's, from its size on, that the objective's sequences use. The model's vocabulary holds them."""
 
+    trained_models: ClassVar[tuple[str, ...]] = ()
+    """What further models of about the policy's size are trained beside it, for `gptkit plan`."""
+    frozen_models: ClassVar[tuple[str, ...]] = ()
+    """What further models of about its size are kept, and not trained."""
+
     name: str = ""
 
     def build(self, *, tokenizer: BuiltTokenizer, context: int, width: int) -> BuiltObjective:

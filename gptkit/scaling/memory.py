@@ -45,6 +45,21 @@ class Placement:
     """PyTorch's attention on a processor stores its probabilities where it drops some of them."""
 
 
+@dataclass(frozen=True)
+class Others:
+    """What is held beside the model that is trained."""
+
+    trained: int = 0
+    """Further models of its size that are trained."""
+    frozen: int = 0
+    """And that are not."""
+    average: bool = False
+    """Whether an average of its weights is kept."""
+
+
+NO_OTHERS = Others()
+
+
 def memory_per_device(
     model: Model,
     attention: Attention,
@@ -54,11 +69,14 @@ def memory_per_device(
     sequences: int,
     precision: Precision,
     placement: Placement,
+    others: Others = NO_OTHERS,
 ) -> dict[str, float]:
     """Bytes of one device by part, at the moment when most is held: the start of a step's last backward pass.
 
     - weights, gradients: m P each. ddp holds them whole, fsdp2 a 1/n of each, tp a 1/n of the blocks' matrices.
     - optimizer: two moments, 2 m P; Muon keeps one for the blocks' matrices.
+    - other models: m P each, whole on every device; those that are trained have gradients and moments besides, in their parts. They
+      are taken to be as large as the model. Average: m of what a device holds.
     - copies: under mixed precision, weights in the lower precision, c P: autocast keeps them until the backward pass; under fsdp2
       those of the head alone, c V D. ddp's buckets hold every gradient once more (m P). fsdp2 gathers the embeddings (m), two
       blocks at a time and one block's gradients (c), and under mixed precision those gradients again to add them up (m) and the
@@ -83,10 +101,16 @@ def memory_per_device(
         copies += (3 * computed + stored) * matrices / model.layers + stored * (tables + norms)
     elif sharded:
         copies += stored * (3 * (matrices + norms) / model.layers + tables)
+    trained = held + others.trained * total
+    further = {
+        "other models": stored * (others.trained + others.frozen) * total,
+        "average": stored * held if others.average else 0.0,
+    }
     return {
         "weights": stored * held,
-        "gradients": stored * held,
-        "optimizer": stored * moments * held,
+        **{part: count for part, count in further.items() if count},
+        "gradients": stored * trained,
+        "optimizer": stored * moments * trained,
         "copies": copies,
         "activations": activation_bytes(model, attention, sequences=sequences, precision=precision, placement=placement),
         "logits": logit_bytes(model, vocabulary, sequences=sequences, precision=precision),
