@@ -36,6 +36,15 @@ Total = Callable[[Tensor], Tensor]
 """Adds a tensor, element by element, over the devices that share a step. All must call it equally often."""
 
 
+@dataclass(frozen=True)
+class Sample:
+    """What a model answered, and how it was scored."""
+
+    prompt: str
+    text: str
+    scores: Mapping[str, float]
+
+
 class Dataset(ABC):
     """The items of one split, and how any of them become a batch. Index i of epoch e is asked for as e * len + i."""
 
@@ -59,6 +68,9 @@ class BuiltObjective(nn.Module, ABC):
     """
 
     settings: Any
+
+    load: Callable[[str], Trained]
+    """Reads a trained model with its objective from a run or a checkpoint folder; set before `datasets` is called."""
 
     @abstractmethod
     def datasets(self, data: BuiltData, *, validation_fraction: float) -> dict[str, Dataset]:
@@ -84,6 +96,14 @@ class BuiltObjective(nn.Module, ABC):
     def judge(self, kept: Mapping[str, Tensor]) -> dict[str, float]:
         """Metrics of a whole validation set, from what `loss` measured of items, on the CPU; they replace scalars so called."""
         return {}
+
+    def samples(self, model: BuiltModel) -> Sequence[Sample]:
+        """Scored answers of the model to held-out prompts, shown as the run's samples. None: `samples.prompts` are continued."""
+        return []
+
+    def trial(self, batch: Batch) -> Batch:
+        """As large a batch as `loss` may be given for as many items as this one of the data set has, to find out how many fit."""
+        return batch
 
     def draw(self, kept: Mapping[str, Tensor]) -> Mapping[str, Figure]:
         """Drawings of a whole validation set by title, from what `judge` is given: kept as figures/<title>.svg, and in the report.

@@ -16,19 +16,27 @@ if TYPE_CHECKING:
 
 
 def windows_of(source: Mapping[str, Any], tokenizer: BuiltTokenizer, context: int) -> Dataset:
-    """All text of a source, in windows of `context` tokens.
+    """All text of a source, in windows of `context` tokens; see `text_windows`."""
+    return text_windows(source, tokenizer, context, validation_fraction=0.0)["train"]
+
+
+def text_windows(
+    source: Mapping[str, Any], tokenizer: BuiltTokenizer, context: int, *, validation_fraction: float
+) -> dict[str, Dataset]:
+    """The text of a source in windows: "train" and, where something is held out, "validation".
 
     Args:
         source: its settings, with its `name`.
         tokenizer: turns its text into ids.
         context: length of a window.
+        validation_fraction: share to hold out, where the source brings no validation split.
 
     Raises:
         ConfigError: there is no such source.
         DataError: its text cannot be read, or is too short.
     """
     data = registry().resolve("data", dict(source)).build()
-    return language_model_datasets(data, tokenizer, context=context, validation_fraction=0.0)["train"]
+    return language_model_datasets(data, tokenizer, context=context, validation_fraction=validation_fraction)
 
 
 class WithPretraining(Dataset):

@@ -44,6 +44,7 @@ def _fits(module: TrainModule, size: int) -> bool:
     try:
         averages = [torch.empty_like(parameter) for parameter in trained for _ in range(2)]
         with module.trainer.precision_plugin.train_step_context():
+            batch = module.objective.trial(batch)
             terms, _ = module.objective.loss(module.model, batch)
             loss = combine(terms, module.objective.counts(batch))
         gradients = torch.autograd.grad(loss, trained, allow_unused=True)  # reaches no parameter and no other device

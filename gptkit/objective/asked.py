@@ -1,0 +1,110 @@
+"""Prompts as a data set: what a policy is asked, as ids, those that leave no room for a response left out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+
+from gptkit.data.split import split_items
+from gptkit.errors import DataError
+from gptkit.objective.built import Batch, Dataset
+from gptkit.objective.token_form import prompt_ids
+from gptkit.records import Prompt
+
+if TYPE_CHECKING:
+    from gptkit.data.built import BuiltData
+    from gptkit.tokenizer.built import BuiltTokenizer
+
+_log = logging.getLogger("gptkit")
+
+
+class Asked(Dataset):
+    """Item i of every epoch is prompt i.
+
+    A batch has, padded on the right with 0, `tokens` (B, T) int64, and `items` (B,) int64: the indices that were asked for, epochs
+    told apart.
+    """
+
+    def __init__(self, prompts: Sequence[Prompt], ids: Sequence[list[int]]) -> None:
+        self.prompts = prompts
+        self.ids = ids
+
+    def __len__(self) -> int:
+        return len(self.prompts)
+
+    def batch(self, indices: Sequence[int]) -> Batch:
+        chosen = [self.ids[index % len(self)] for index in indices]
+        tokens = torch.zeros(len(chosen), max(map(len, chosen)), dtype=torch.int64)
+        for row, ids in enumerate(chosen):
+            tokens[row, : len(ids)] = torch.tensor(ids)
+        return {"tokens": tokens, "items": torch.tensor(indices, dtype=torch.int64)}
+
+
+def asked(
+    data: BuiltData, tokenizer: BuiltTokenizer, *, template: str, longest: int, validation_fraction: float, reader: str
+) -> dict[str, Asked]:
+    """The prompts of a source: "train" and, where something is held out, "validation".
+
+    Args:
+        data: a source of prompts. If it has a validation split, that is taken and `validation_fraction` is not.
+        tokenizer: turns their text into ids.
+        template: of `gptkit.objective.template`.
+        longest: tokens of a prompt; longer ones are left out, and counted in a warning.
+        validation_fraction: share of the prompts to hold out.
+        reader: the objective, for messages.
+
+    Raises:
+        DataError: the source gives other records or none, a prompt does not fit the template, or all are too long.
+    """
+    prompts = _read(data, "train", reader)
+    if "validation" in data.splits:
+        held_out = _read(data, "validation", reader)
+    else:
+        kept, ranges = split_items(len(prompts), validation_fraction)
+        held_out = [prompt for begin, end in ranges for prompt in prompts[begin:end]]
+        prompts = [prompt for begin, end in kept for prompt in prompts[begin:end]]
+    found = {"train": _short(prompts, tokenizer, template, longest, "train")}
+    if held_out:
+        found["validation"] = _short(held_out, tokenizer, template, longest, "validation")
+    return found
+
+
+def _read(data: BuiltData, split: str, reader: str) -> list[Prompt]:
+    found: list[Prompt] = []
+    for record in data.records(split):
+        if not isinstance(record, Prompt):
+            raise DataError(
+                f"{reader} reads prompts, and the source gives {type(record).__name__}s; choose data=prompts or data=review_prompts"
+            )
+        found.append(record)
+    if not found:
+        raise DataError(f"{reader}: the {split} split has no prompts")
+    return found
+
+
+def _short(prompts: Sequence[Prompt], tokenizer: BuiltTokenizer, template: str, longest: int, split: str) -> Asked:
+    ids = []
+    for place, prompt in enumerate(prompts):
+        try:
+            ids.append(prompt_ids(tokenizer, prompt.turns, template))
+        except DataError as error:
+            raise DataError(f"prompt {place + 1} of the {split} split: {error}") from None
+    kept = [place for place, own in enumerate(ids) if len(own) <= longest]
+    if not kept:
+        raise DataError(
+            f"all {len(ids):,} prompts of the {split} split are longer than {longest} tokens, which is what model.context leaves "
+            "beside objective.max_new_tokens; lower that, or give shorter prompts"
+        )
+    if len(kept) < len(ids):
+        _log.warning(
+            "%s of %s prompts of the %s split are longer than %s tokens, leave no room for objective.max_new_tokens, "
+            "and are left out",
+            f"{len(ids) - len(kept):,}",
+            f"{len(ids):,}",
+            split,
+            longest,
+        )
+    return Asked([prompts[place] for place in kept], [ids[place] for place in kept])

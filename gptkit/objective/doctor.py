@@ -1,0 +1,168 @@
+"""A look at the first rollout of a run: do sampling, scoring and training agree with one another?
+
+Each check stands for mistakes that let a run go on and learn nothing, or the wrong thing. Nothing is changed by looking.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from gptkit.errors import GptkitError
+from gptkit.generation.responses import draws
+from gptkit.generation.sampling import sample
+from gptkit.objective.dropout import without_dropout
+from gptkit.objective.episodes import log_probabilities, pieces, rows_of, spots, states
+from gptkit.objective.policy_loss import ratios
+
+if TYPE_CHECKING:
+    from gptkit.model.built import BuiltModel
+    from gptkit.objective.reinforcement import BuiltReinforcement, Written
+
+LOOKED_AT = 8
+"""Episodes that are read again, alone."""
+
+SMALLEST = 1e-6
+"""Probability of end-of-text below which it will hardly ever be drawn."""
+
+AGREEING = 0.95
+"""Share of the drawn tokens that must be drawn again from logits computed in one pass: rounding moves a few."""
+
+
+def examine(
+    objective: BuiltReinforcement,
+    model: BuiltModel,
+    written: Written,
+    scores: Tensor,
+    *,
+    seed: int,
+    places: Sequence[tuple[int, int]],
+) -> None:
+    """Check a rollout.
+
+    Args:
+        objective: whose rollout it is, before any update of this process.
+        model: the policy.
+        written: its episodes, with `old_log_probs` and `reference_log_probs`.
+        scores: (B,) theirs.
+        seed: with which they were drawn.
+        places: item and sample of each.
+
+    Raises:
+        GptkitError: what is wrong, in one line.
+    """
+    batch = written.batch
+    few = rows_of(batch, slice(0, LOOKED_AT))
+    tolerance = _tolerance(batch["tokens"].device)
+    _read_again(model, few, objective.settings.temperature, objective.settings.clip, tolerance)
+    _alone(objective, model, few, tolerance)
+    if objective.fresh:
+        _same_as_reference(batch, tolerance)
+    _drawn_again(objective, model, written, seed, places[:LOOKED_AT])
+    if objective.settings.missing_end_of_text is not None:
+        _can_end(objective, model, written)
+    _scored_alone(objective, written, scores)
+
+
+def _read_again(model: BuiltModel, few: dict[str, Tensor], temperature: float, clip: float, tolerance: float) -> None:
+    """The first minibatch's ratios must be 1: no update was made."""
+    training = model.training
+    model.train()
+    try:
+        with without_dropout(model), torch.no_grad():  # as the loss reads them
+            now, _ = log_probabilities(model, few, temperature)
+    finally:
+        model.train(training)
+    old = torch.cat([row[:length] for row, length in zip(few["old_log_probs"], few["lengths"].tolist(), strict=True)])
+    ratio = ratios(now, old)
+    worst = float((ratio - 1).abs().max())
+    if worst > tolerance:
+        clipped = float(((ratio - 1).abs() > clip).float().mean())
+        raise _ill(
+            f"before any update the ratio of new to old probabilities must be 1, and one is off by {worst:.2g} "
+            f"({clipped:.0%} are clipped): two readings of the same responses differ; look for dropout or other randomness in the model"
+        )
+
+
+def _alone(objective: BuiltReinforcement, model: BuiltModel, few: dict[str, Tensor], tolerance: float) -> None:
+    for row in range(len(few["lengths"])):
+        one = rows_of(few, slice(row, row + 1))
+        length = int(one["prompt_lengths"] + one["lengths"])
+        alone = objective.log_probs(model, {**one, "tokens": one["tokens"][:, :length]})[0]
+        worst = float((alone - few["old_log_probs"][row, : len(alone)]).abs().max())
+        if worst > tolerance:
+            raise _ill(
+                f"log-probabilities of a response change by {worst:.2g} when it is read without padding and company; "
+                "the model or its attention mixes rows, or sees what comes later"
+            )
+
+
+def _same_as_reference(batch: dict[str, Tensor], tolerance: float) -> None:
+    worst = float((batch["old_log_probs"] - batch["reference_log_probs"]).abs().max())
+    if worst > tolerance:
+        raise _ill(
+            f"the policy has not moved yet, and differs from its reference by {worst:.2g} nats at a token; it must be a copy"
+        )
+
+
+@torch.no_grad()
+def _drawn_again(
+    objective: BuiltReinforcement, model: BuiltModel, written: Written, seed: int, places: Sequence[tuple[int, int]]
+) -> None:
+    """With the same random numbers, what training's forward pass gives must draw what was drawn token by token."""
+    few = rows_of(written.batch, slice(0, len(places)))
+    rows, at = spots(few)
+    columns = at - few["prompt_lengths"][rows]
+    numbers = draws(seed, places, objective.settings.max_new_tokens).to(at.device)[rows, columns]
+    logits = model.logits(states(model, few)).float()
+    again = sample(logits, numbers, temperature=objective.settings.temperature)
+    share = float((again == few["tokens"][rows, at]).float().mean())
+    if share < AGREEING:
+        raise _ill(
+            f"only {share:.0%} of the tokens are drawn again from the distribution that is learned from; sampling and training do not "
+            "use the same logits or the same temperature"
+        )
+
+
+@torch.no_grad()
+def _can_end(objective: BuiltReinforcement, model: BuiltModel, written: Written) -> None:
+    if bool(written.ended.any()):
+        return
+    likely = 0.0
+    for piece in pieces(written.batch):
+        logits = model.logits(states(model, piece)).float() / objective.settings.temperature
+        likely = max(likely, float(logits.softmax(dim=-1)[:, objective.end_of_text].max()))
+    if likely < SMALLEST:
+        raise _ill(
+            f"none of {len(written.texts)} responses ended within objective.max_new_tokens={objective.settings.max_new_tokens}, and "
+            f"end-of-text is nowhere likelier than {likely:.1g}, so all score objective.missing_end_of_text: start from a model that "
+            "learned to end (objective=sft), or set objective.missing_end_of_text=null"
+        )
+
+
+def _scored_alone(objective: BuiltReinforcement, written: Written, scores: Tensor) -> None:
+    if objective.settings.missing_end_of_text is not None:
+        judged = written.ended.nonzero().squeeze(-1).tolist()[:LOOKED_AT]
+    else:
+        judged = list(range(min(LOOKED_AT, len(written.texts))))
+    assert objective.reward is not None
+    for row in judged:
+        alone = float(objective.opinion(objective.reward, [written.prompts[row]], [written.texts[row]]))
+        together = float(scores[row])
+        if abs(alone - together) > 1e-3 * max(1.0, abs(together)):
+            raise _ill(
+                f"the reward scores a response {together:.4g} among others and {alone:.4g} alone; a score must depend on nothing but "
+                "its prompt and its response"
+            )
+
+
+def _tolerance(device: torch.device) -> float:
+    """In nats: what rounding does, which is coarse where products are in 16 bits."""
+    return 0.25 if torch.is_autocast_enabled(device.type) else 1e-3
+
+
+def _ill(what: str) -> GptkitError:
+    return GptkitError(f"objective.doctor: {what} (objective.doctor=false goes on all the same)")

@@ -1,0 +1,214 @@
+"""Proximal policy optimisation against a reward, with the gradient of pre-training mixed in where it is asked for: PPO and PPO-ptx.
+
+Source: "Training language models to follow instructions with human feedback", equation 2 and appendix C.4; the mechanics that it
+does not publish are those of "Fine-Tuning Language Models from Human Preferences".
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from gptkit.errors import ConfigError
+from gptkit.model.use import as_for_use
+from gptkit.objective.advantages import (
+    adapted,
+    advantages,
+    explained_variance,
+    response_mask,
+    rewards,
+    whitened,
+)
+from gptkit.objective.alignment import PPO
+from gptkit.objective.built import Batch, Dataset, Minibatch, Terms, Total
+from gptkit.objective.cross_entropy import cross_entropy_sum
+from gptkit.objective.dropout import without_dropout
+from gptkit.objective.episodes import gathered, log_probabilities, measured, rows_of
+from gptkit.objective.policy_loss import approximate_kl, policy_losses, ratios, value_losses
+from gptkit.objective.reinforcement import BuiltReinforcement, everywhere, logged, means
+from gptkit.objective.value import ValueNetwork, from_policy, from_reward
+
+if TYPE_CHECKING:
+    from gptkit.data.built import BuiltData
+    from gptkit.model.built import BuiltModel
+    from gptkit.tokenizer.built import BuiltTokenizer
+
+OF_STEP = (
+    "score",
+    "kl",
+    "length",
+    "missing_end_of_text",
+    "explained_variance",
+    "kl_coef",
+    "seconds_generate",
+    "seconds_score",
+)
+"""What is measured of a whole step, the same for all its minibatches."""
+
+
+class BuiltPPO(BuiltReinforcement):
+    """Shapes: B episodes, T tokens of a row, R of the longest response, N of all responses together.
+
+    A minibatch is `ppo`, some episodes, and with `ptx_coef` before it `ptx`, windows of pre-training text, whose gradient is
+    accumulated into the same update. It comes first so that the last backward pass is one that reaches every trained weight.
+    """
+
+    settings: PPO
+    value: ValueNetwork
+    kl_coef: Tensor
+
+    def __init__(self, settings: PPO, *, tokenizer: BuiltTokenizer, context: int) -> None:
+        super().__init__(settings, tokenizer=tokenizer, context=context)
+        self.register_buffer("kl_coef", torch.tensor(settings.kl_coef, dtype=torch.float32))
+        self._text: dict[str, Dataset] = {}
+
+    # -- set-up -------------------------------------------------------------------------------------------------------------------
+
+    def datasets(self, data: BuiltData, *, validation_fraction: float) -> dict[str, Dataset]:
+        found = super().datasets(data, validation_fraction=validation_fraction)
+        if self.settings.ptx_coef:
+            from gptkit.objective.pretraining import text_windows
+
+            self._text = text_windows(
+                self.settings.ptx_data,
+                self.tokenizer,
+                self.context,
+                validation_fraction=validation_fraction or 0.05 if "validation" in found else 0.0,
+            )
+        return found
+
+    def _copy(self, model: BuiltModel) -> None:
+        super()._copy(model)
+        trained = self.reward.trained if self.reward is not None else None
+        wanted = self.settings.value_from
+        if wanted == "reward" and trained is None:
+            raise ConfigError("objective.value_from=reward needs reward=model; choose objective.value_from=policy")
+        if trained is None or wanted == "policy":
+            self.value = from_policy(model)
+        else:
+            self.value = from_reward(trained, self.tokenizer, self.context)
+
+    def prepare(self, model: BuiltModel) -> None:
+        self.value.freeze_unused()
+
+    def learning_rates(self) -> Mapping[str, float]:
+        return {} if self.settings.value_lr is None else {"value.": self.settings.value_lr}
+
+    def divergence_weight(self) -> float:
+        return float(self.kl_coef)
+
+    # -- one step -----------------------------------------------------------------------------------------------------------------
+
+    def rollout(self, model: BuiltModel, batch: Batch, *, seed: int, total: Total) -> Iterator[Minibatch]:
+        """Draw a response to every prompt, score it, and go through the episodes in minibatches, `inner_epochs` times."""
+        settings, device = self.settings, batch["items"].device
+        items: list[int] = batch["items"].tolist()
+        updates = self.updates(len(items), total, device)
+        written, scores, seconds = self.roll(model, items, seed=seed)
+        begin = time.perf_counter()
+        made, lengths = written.batch, written.batch["lengths"]
+        width = made["old_log_probs"].shape[1]
+        with as_for_use(self.value):
+            values = measured(made, self.value, width)
+        ratio = made["old_log_probs"] - made.pop("reference_log_probs")
+        kl_coef = self.divergence_weight()
+        mask = response_mask(lengths, width)
+        given = rewards(scores, ratio, lengths, kl_coef)
+        if settings.whiten_rewards:
+            given = whitened(given, mask, total, shift=False)
+        found = advantages(given, values, discount=settings.discount, gae_lambda=settings.gae_lambda)
+        returns = found + values
+        made |= {"values": values, "returns": returns, "advantages": whitened(found, mask, total)}
+        step = means(
+            {
+                "score": scores,
+                "kl": ratio.sum(dim=1),
+                "length": lengths,
+                "missing_end_of_text": ~written.ended,
+            },
+            total,
+        )
+        step["explained_variance"] = float(explained_variance(values, returns, mask, total))
+        step["kl_coef"] = kl_coef
+        step |= seconds
+        step["seconds_score"] += time.perf_counter() - begin
+        made |= everywhere({**step, "per_token": len(items) / int(lengths.sum())}, lengths)
+        if settings.kl_target is not None:
+            count = int(total(torch.tensor(float(len(items)), device=device)))
+            self.kl_coef.fill_(adapted(kl_coef, step["kl"], target=settings.kl_target, episodes=count, horizon=settings.kl_horizon))
+        for _ in range(settings.inner_epochs):
+            for number in range(updates):
+                yield self._minibatch(made, items, slice(number, None, updates))
+
+    def _minibatch(self, made: Batch, items: list[int], rows: slice) -> Minibatch:
+        own = {"ppo": rows_of(made, rows)}
+        if not self.settings.ptx_coef:
+            return own
+        text = self._text["train"].batch(self.windows(items[rows]))
+        return {"ptx": {name: tensor.to(made["tokens"].device) for name, tensor in text.items()}} | own
+
+    def windows(self, items: list[int]) -> list[int]:
+        """The windows of pre-training text that go with these prompts: `ptx_ratio` each, far apart, all in turn over the epochs."""
+        prompts, ratio = len(self.asked["train"]), self.settings.ptx_ratio
+        return [(item // prompts * ratio + number) * prompts + item % prompts for item in items for number in range(ratio)]
+
+    def counts(self, batch: Batch) -> dict[str, int]:
+        """Tokens of the responses; of pre-training text, the tokens that are predicted."""
+        if "targets" in batch:
+            return {"ptx": batch["targets"].numel()}
+        tokens = int(batch["lengths"].sum())
+        return {"policy": tokens, "value": tokens}
+
+    def loss(self, model: BuiltModel, batch: Batch) -> tuple[Terms, dict[str, Tensor]]:
+        """Sums over tokens: the policy's and the value's clipped losses, or the negative log-likelihood of pre-training text."""
+        if "targets" in batch:
+            return {"ptx": (self.settings.ptx_coef, _text_loss(model, batch))}, {}
+        settings, lengths = self.settings, batch["lengths"]
+        with without_dropout(model), without_dropout(self.value):
+            values = self.value(batch)
+            now, entropy = log_probabilities(model, batch, settings.temperature)
+        old, advantage = gathered(batch["old_log_probs"], lengths), gathered(batch["advantages"], lengths)
+        losses, clipped = policy_losses(ratios(now, old), advantage, settings.clip)
+        value = value_losses(values, gathered(batch["values"], lengths), gathered(batch["returns"], lengths), settings.value_clip)
+        per_token = batch["per_token"][0]  # of the sum over tokens, what makes its mean over items a mean over tokens
+        found = {
+            "entropy": entropy.detach().sum() * per_token,
+            "approximate_kl": approximate_kl(now.detach(), old).sum() * per_token,
+            "clip_fraction": clipped.sum() * per_token,
+        }
+        return {"policy": (1.0, losses.sum()), "value": (settings.value_coef, value.sum())}, found | logged(batch, OF_STEP)
+
+    def trial(self, batch: Batch) -> Batch:
+        """Rows that fill the context: of pre-training text where there is any, which has the most logits, else of episodes."""
+        rows = batch["tokens"].new_zeros(len(batch["tokens"]), self.context)
+        if self.settings.ptx_coef:
+            return {"tokens": rows, "targets": rows}
+        lengths = torch.full_like(rows[:, 0], self.settings.max_new_tokens)
+        nothing = torch.zeros(len(rows), self.settings.max_new_tokens, device=rows.device)
+        columns = dict.fromkeys(("old_log_probs", "values", "returns", "advantages"), nothing)
+        measures = everywhere(dict.fromkeys((*OF_STEP, "per_token"), 0.0), lengths)
+        return {"tokens": rows, "prompt_lengths": self.context - lengths, "lengths": lengths, **columns, **measures}
+
+    # -- held-out prompts ---------------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def validate(self, model: BuiltModel, batch: Batch, *, seed: int) -> tuple[Terms, Mapping[str, int], dict[str, Tensor]]:
+        """As in every reinforcement; with `ptx_coef` also the loss on held-out pre-training text, one window for each prompt."""
+        terms, counts, found = super().validate(model, batch, seed=seed)
+        if not self.settings.ptx_coef:
+            return terms, counts, found
+        device = batch["items"].device
+        text = {name: tensor.to(device) for name, tensor in self._text["validation"].batch(batch["items"].tolist()).items()}
+        loss = _text_loss(model, text)
+        found["ptx_loss"] = loss / text["targets"].shape[1]
+        return {**terms, "ptx": (self.settings.ptx_coef, loss)}, {**counts, "ptx": text["targets"].numel()}, found
+
+
+def _text_loss(model: BuiltModel, batch: Batch) -> Tensor:
+    with without_dropout(model):
+        hidden = model(batch["tokens"], segments=batch.get("segments"))
+    return cross_entropy_sum(model.logits(hidden).flatten(0, 1), batch["targets"].flatten())

@@ -1,0 +1,314 @@
+"""What PPO and GRPO share: prompts, responses that the policy draws, their scores, the reference, and held-out prompts.
+
+Source: "Training language models to follow instructions with human feedback", section 3.5 and appendix C.4. Dropout is never on,
+and one temperature divides all logits: those that are sampled from and those that are learned from are of the same distribution.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from gptkit.errors import ConfigError, GptkitError
+from gptkit.generation.responses import respond
+from gptkit.generation.text import TextStream
+from gptkit.model.use import as_for_use
+from gptkit.objective.alignment import ReinforcementObjective
+from gptkit.objective.asked import Asked, asked
+from gptkit.objective.built import Batch, BuiltObjective, Dataset, Sample, Terms, Total
+from gptkit.objective.dropout import without_dropout
+from gptkit.objective.episodes import episodes, log_probabilities, measured
+from gptkit.objective.template import prompt_text
+from gptkit.optimizer.groups import is_distributed
+from gptkit.plugins import registry
+from gptkit.records import Prompt
+
+if TYPE_CHECKING:
+    from gptkit.data.built import BuiltData
+    from gptkit.model.built import BuiltModel
+    from gptkit.reward.built import BuiltReward
+    from gptkit.tokenizer.built import BuiltTokenizer
+
+_log = logging.getLogger("gptkit")
+
+SHOWN = 4
+"""Held-out prompts whose responses are shown as samples."""
+
+
+@dataclass
+class Written:
+    """Responses of the policy to some prompts, on the model's device where they are tensors."""
+
+    prompts: list[Prompt]
+    """One for each of B episodes."""
+    texts: list[str]
+    batch: Batch
+    """The episodes as `gptkit.objective.episodes.episodes` has them."""
+    ended: Tensor
+    """(B,) bool: the response ends with end-of-text."""
+
+
+class BuiltReinforcement(BuiltObjective):
+    """`reference` is a copy of the model with which training began; it and everything else that a run needs to go on is saved."""
+
+    settings: ReinforcementObjective
+    reference: BuiltModel
+
+    def __init__(self, settings: ReinforcementObjective, *, tokenizer: BuiltTokenizer, context: int) -> None:
+        super().__init__()
+        self.settings = settings
+        self.tokenizer = tokenizer
+        self.context = context
+        self.end_of_text = tokenizer.special["end_of_text"]
+        self.reward: BuiltReward | None = None
+        self.judging: BuiltReward | None = None
+        self.asked: dict[str, Asked] = {}
+        self.unexamined = True
+        """The doctor has not looked yet."""
+        self.fresh = False
+        """No update was made since training began: policy and reference are one."""
+
+    # -- set-up -------------------------------------------------------------------------------------------------------------------
+
+    def rewarded(self, reward: BuiltReward) -> None:
+        self.reward = reward
+
+    def datasets(self, data: BuiltData, *, validation_fraction: float) -> dict[str, Dataset]:
+        """The prompts of the source, those left out that leave no room for `max_new_tokens` and end-of-text.
+
+        Raises:
+            ConfigError: no reward was given, or settings do not fit each other.
+            DataError: the source has no prompts, or all are too long.
+        """
+        settings = self.settings
+        if self.reward is None:
+            raise ConfigError(
+                f"objective={settings.name} needs a judge of its responses: give reward=, for example "
+                "reward=model reward.checkpoint=<run of objective=reward>, or reward=lexicon"
+            )
+        if settings.judge:
+            self.judging = registry().resolve("reward", dict(settings.judge)).build(load=self.load)
+        longest = self.context - settings.max_new_tokens - 1
+        if longest < 1:
+            raise ConfigError(
+                f"objective.max_new_tokens={settings.max_new_tokens} leaves no room for a prompt in model.context={self.context}"
+            )
+        self.asked = asked(
+            data,
+            self.tokenizer,
+            template=settings.template,
+            longest=longest,
+            validation_fraction=validation_fraction,
+            reader=f"objective={settings.name}",
+        )
+        return dict(self.asked)
+
+    def begin(self, model: BuiltModel) -> None:
+        self._copy(model)
+        self.fresh = True
+
+    def restore(self, model: BuiltModel, state: Mapping[str, Any]) -> None:
+        self._copy(model)
+        super().restore(model, state)
+
+    def _copy(self, model: BuiltModel) -> None:
+        self.reference = copy.deepcopy(model).requires_grad_(False)
+
+    def tokens(self, batch: Batch) -> int:
+        """Every prompt counts as a full context."""
+        return len(batch["tokens"]) * self.context
+
+    # -- episodes -----------------------------------------------------------------------------------------------------------------
+
+    def write(self, model: BuiltModel, split: str, items: Sequence[int], *, seed: int, samples: int = 1) -> Written:
+        """Draw `samples` responses to each of these prompts; those of one prompt follow one another."""
+        source = self.asked[split]
+        places = [item % len(source) for item in items]
+        drawn = respond(
+            model,
+            [source.ids[place] for place in places],
+            items=items,
+            end_of_text=self.end_of_text,
+            max_new_tokens=self.settings.max_new_tokens,
+            temperature=self.settings.temperature,
+            samples=samples,
+            seed=seed,
+        )
+        rows = [place for place in places for _ in range(samples)]
+        device = next(model.parameters()).device
+        return Written(
+            prompts=[source.prompts[place] for place in rows],
+            texts=[self.text(source.ids[place], ids) for place, ids in zip(rows, drawn, strict=True)],
+            batch=episodes([source.ids[place] for place in rows], drawn, device),
+            ended=torch.tensor([ids[-1] == self.end_of_text for ids in drawn], device=device),
+        )
+
+    def text(self, prompt: Sequence[int], response: Sequence[int]) -> str:
+        """What a response says, behind its prompt, without its end."""
+        stream = TextStream(self.tokenizer, prompt)
+        return stream.push(response[:-1] if response[-1] == self.end_of_text else response) + stream.finish()
+
+    def score(self, written: Written) -> Tensor:
+        """(B,) float32, on the episodes' device: the reward's, or what a response is given that did not end.
+
+        Raises:
+            GptkitError: the reward gives a number that is not finite.
+        """
+        fixed = self.settings.missing_end_of_text
+        judged = range(len(written.texts)) if fixed is None else written.ended.nonzero().squeeze(-1).tolist()
+        scores = torch.full((len(written.texts),), 0.0 if fixed is None else fixed)
+        if len(judged):
+            assert self.reward is not None
+            scores[list(judged)] = self.opinion(
+                self.reward, [written.prompts[row] for row in judged], [written.texts[row] for row in judged]
+            )
+        return scores.to(written.ended.device)
+
+    def opinion(self, judge: BuiltReward, prompts: Sequence[Prompt], texts: Sequence[str]) -> Tensor:
+        """(B,) float32 scores, on the CPU, in full precision whatever training computes in.
+
+        Raises:
+            GptkitError: one is not finite.
+        """
+        device = self.reference_device().type
+        with torch.no_grad(), torch.autocast(device, enabled=False), torch.autocast("cpu", enabled=False):
+            scores = judge(prompts, texts).float().cpu()
+        wrong = (~scores.isfinite()).nonzero()
+        if len(wrong):
+            row = int(wrong[0])
+            raise GptkitError(
+                f"the reward scored {texts[row][:60]!r} with {float(scores[row])}, which is no finite number; nothing was saved "
+                "since the last checkpoint: mend the reward, and the same command continues the run"
+            )
+        return scores
+
+    def reference_device(self) -> torch.device:
+        """Where the objective's models are."""
+        return next(self.reference.parameters()).device
+
+    def log_probs(self, model: BuiltModel, batch: Batch) -> Tensor:
+        """(B, R) log-probabilities of the responses' tokens, 0 behind them; no gradients."""
+        temperature = self.settings.temperature
+        with without_dropout(model):
+            return measured(batch, lambda piece: log_probabilities(model, piece, temperature)[0], int(batch["lengths"].max()))
+
+    # -- one step -----------------------------------------------------------------------------------------------------------------
+
+    def updates(self, items: int, total: Total, device: torch.device) -> int:
+        """How many minibatches this device's items are divided into: item i goes into minibatch i modulo that number.
+
+        Raises:
+            ConfigError: they cannot be of equal size on all devices.
+        """
+        everywhere = int(total(torch.tensor(float(items), device=device)))
+        wanted = self.settings.minibatch or everywhere
+        if everywhere % wanted or items % (everywhere // wanted):
+            raise ConfigError(
+                f"objective.minibatch={wanted} does not divide batch.size={everywhere} into minibatches that the devices can share "
+                "equally; choose a divisor that is a multiple of the number of devices"
+            )
+        return everywhere // wanted
+
+    def roll(
+        self, model: BuiltModel, items: Sequence[int], *, seed: int, samples: int = 1
+    ) -> tuple[Written, Tensor, dict[str, float]]:
+        """Draw and score episodes; adds `old_log_probs` and `reference_log_probs` (B, R) to their batch.
+
+        Returns:
+            The episodes, their scores (B,), and the seconds that drawing and scoring took.
+
+        Raises:
+            ConfigError: the model's weights are spread over devices.
+            GptkitError: the doctor or the reward found something wrong.
+        """
+        if any(is_distributed(parameter) for parameter in model.parameters()):
+            raise ConfigError(f"objective={self.settings.name} keeps whole models; use trainer.strategy=ddp, not fsdp2 or tp")
+        begin = time.perf_counter()
+        with as_for_use(model):
+            written = self.write(model, "train", items, seed=seed, samples=samples)
+            middle = time.perf_counter()
+            scores = self.score(written)
+            written.batch["old_log_probs"] = self.log_probs(model, written.batch)
+            written.batch["reference_log_probs"] = self.log_probs(self.reference, written.batch)
+            self._examine(model, written, scores, items, seed, samples)
+        self.fresh = False
+        return written, scores, {"seconds_generate": middle - begin, "seconds_score": time.perf_counter() - middle}
+
+    def _examine(self, model: BuiltModel, written: Written, scores: Tensor, items: Sequence[int], seed: int, samples: int) -> None:
+        if not self.unexamined:
+            return
+        self.unexamined = False
+        if not self.settings.doctor:
+            _log.warning("objective.doctor=false: nobody checks that sampling, scoring and training agree")
+            return
+        from gptkit.objective.doctor import examine
+
+        places = [(item, sample) for item in items for sample in range(samples)]
+        examine(self, model, written, scores, seed=seed, places=places)
+
+    # -- held-out prompts ---------------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def validate(self, model: BuiltModel, batch: Batch, *, seed: int) -> tuple[Terms, Mapping[str, int], dict[str, Tensor]]:
+        """Minus equation 2: what the responses to held-out prompts score, less what their divergence costs.
+
+        What is drawn depends on the prompt's place alone: all checkpoints of a run draw with the same random numbers. Measured are
+        `score`, `kl` (nats per response), `length` (tokens), `missing_end_of_text` and, with `judge`, its score.
+        """
+        with as_for_use(model):
+            written = self.write(model, "validation", batch["items"].tolist(), seed=0)
+            scores = self.score(written)
+            kl = (self.log_probs(model, written.batch) - self.log_probs(self.reference, written.batch)).sum(dim=1)
+        found = {
+            "score": scores.sum(),
+            "kl": kl.sum(),
+            "length": written.batch["lengths"].float().sum(),
+            "missing_end_of_text": (~written.ended).float().sum(),
+        }
+        if self.judging is not None:
+            found["judge"] = self.opinion(self.judging, written.prompts, written.texts).sum()
+        objective = -(scores - self.divergence_weight() * kl).sum()
+        return {"objective": (1.0, objective)}, {"objective": len(scores)}, found
+
+    def divergence_weight(self) -> float:
+        """What a nat of divergence costs now."""
+        return self.settings.kl_coef
+
+    def samples(self, model: BuiltModel) -> list[Sample]:
+        """Responses to a few held-out prompts with their scores, drawn as in a validation."""
+        split = "validation" if "validation" in self.asked else "train"
+        with torch.no_grad(), as_for_use(model):
+            count = min(SHOWN, len(self.asked[split]))
+            written = self.write(model, split, [number * len(self.asked[split]) // count for number in range(count)], seed=0)
+            scores = {"score": self.score(written).tolist()}
+        if self.judging is not None:
+            scores["judge"] = self.opinion(self.judging, written.prompts, written.texts).tolist()
+        return [
+            Sample(prompt_text(prompt.turns, self.settings.template), text, {name: found[row] for name, found in scores.items()})
+            for row, (prompt, text) in enumerate(zip(written.prompts, written.texts, strict=True))
+        ]
+
+
+def everywhere(values: Mapping[str, float], like: Tensor) -> Batch:
+    """Numbers of a whole step as a column for each item, so that they are logged with what its minibatches measure."""
+    return {name: torch.full((len(like),), value, dtype=torch.float32, device=like.device) for name, value in values.items()}
+
+
+def logged(batch: Batch, names: Sequence[str]) -> dict[str, Tensor]:
+    """The sums over items of these columns of a batch."""
+    return {name: batch[name].sum() for name in names}
+
+
+def means(columns: Mapping[str, Tensor], total: Total) -> dict[str, float]:
+    """The mean of each column (B,) over all episodes of a step, on all devices."""
+    sums = [column.double().sum() for column in columns.values()]
+    count = torch.full_like(sums[0], len(next(iter(columns.values()))))
+    *found, episodes = total(torch.stack([*sums, count])).tolist()
+    return {name: value / episodes for name, value in zip(columns, found, strict=True)}
