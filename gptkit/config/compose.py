@@ -19,7 +19,7 @@ from gptkit.command import Command
 from gptkit.config.argv import arranged
 from gptkit.config.check import typed_settings
 from gptkit.config.explain import explained
-from gptkit.config.inherit import inherit_settings
+from gptkit.config.inherit import inherit_settings, with_weights_sizes
 from gptkit.config.store import register
 from gptkit.errors import ConfigError, did_you_mean
 from gptkit.plugins import registry
@@ -67,7 +67,12 @@ def run_from_config(verb: str, config: DictConfig, folder: Path, overrides: Sequ
     Raises:
         ConfigError: a key that no settings class has, a part that is not the one its name says, a missing or unfit value.
     """
-    settings = typed_settings(verb, config)
+    try:
+        settings = typed_settings(verb, config)
+    except ConfigError:
+        if not config.get("init_from"):
+            raise
+        settings = typed_settings(verb, with_weights_sizes(config, overrides))
     return Run(inherit_settings(settings, overrides), folder, tuple(overrides))
 
 

@@ -5,9 +5,12 @@ A key typed on the command line that disagrees is an error, except `model.dropou
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Sequence
 from typing import Any
+
+from omegaconf import DictConfig
 
 from gptkit.command import Command, Training
 from gptkit.errors import ConfigError
@@ -46,6 +49,25 @@ def inherit_settings(settings: Command, overrides: Sequence[str]) -> Command:
     )
 
 
+def with_weights_sizes(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
+    """A composed tree whose model has the values of `init_from`, because a typed key may not go with those of the defaults.
+
+    Raises:
+        ConfigError: a typed key disagrees with the weights; CheckpointError: they cannot be read.
+    """
+    from gptkit.training.checkpoints.load import initial_settings
+
+    source = initial_settings(config.init_from)
+    typed = [word.lstrip("+").partition("=")[0] for word in overrides]
+    _check("model", config.model, source.model, typed, config.init_from, free=("dropout",))
+    sized = copy.deepcopy(config)
+    if config.model.name == source.model.name:
+        for field in dataclasses.fields(source.model):
+            if field.name != "dropout":
+                sized.model[field.name] = getattr(source.model, field.name)
+    return sized
+
+
 def _check_replaced(settings: Training, brought: dict[str, Any], typed: Sequence[str]) -> None:
     """See that no typed key belongs to a part that the model's own takes the place of."""
     for kind in brought:
@@ -67,5 +89,5 @@ def _check(kind: str, wanted: Any, found: Any, typed: Sequence[str], source: str
         if owner != kind or not name or name in free:
             continue
         there = getattr(found, name, None)
-        if getattr(wanted, name) != there:
+        if hasattr(found, name) and getattr(wanted, name, there) != there:
             raise ConfigError(f"{key}={getattr(wanted, name)} disagrees with {source}, which has {key}={there}; leave it out")

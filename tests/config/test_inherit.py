@@ -41,7 +41,7 @@ def test_attention_may_be_swapped(trained: Path) -> None:
     assert gptkit.compose("plan", [f"init_from={trained}", "attention=dense"]).settings.attention.name == "dense"
 
 
-@pytest.mark.parametrize("word", ["model.layers=2", "tokenizer=bytes"])
+@pytest.mark.parametrize("word", ["model.layers=2", "model.width=64", "tokenizer=bytes"])
 def test_a_word_that_disagrees_is_refused(trained: Path, word: str) -> None:
     with pytest.raises(ConfigError, match=f"{word} disagrees with .*; leave it out"):
         gptkit.compose("plan", [f"init_from={trained}", word])
@@ -49,3 +49,9 @@ def test_a_word_that_disagrees_is_refused(trained: Path, word: str) -> None:
 
 def test_a_word_that_agrees_is_accepted(trained: Path) -> None:
     assert gptkit.compose("plan", [f"init_from={trained}", "model.layers=1"]).settings.model.layers == 1
+    assert gptkit.compose("plan", [f"init_from={trained}", "model.width=8"]).settings.model.width == 8  # 6 heads by default
+
+
+def test_a_key_that_nothing_has_is_still_unknown(trained: Path) -> None:
+    with pytest.raises(ConfigError, match=r"there is no key model\.widht"):
+        gptkit.compose("plan", [f"init_from={trained}", "+model.widht=64"])
