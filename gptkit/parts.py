@@ -7,8 +7,12 @@ defaults live here and nowhere else, and `build()` turns it into the running thi
 
 from __future__ import annotations
 
+import ast
 import dataclasses
+import functools
 import inspect
+import itertools
+import textwrap
 from dataclasses import dataclass
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -35,7 +39,8 @@ def summary(part: type[Any]) -> str:
 def fields_of(part: type[Any]) -> list[FieldInfo]:
     """The keys of a part with their types, defaults and documentation.
 
-    Documentation is read from `Annotated[type, "doc"]`. A key that must be given has the default "???".
+    Documentation is read from `Annotated[type, "doc"]`, or from the first line of the string below a field. A key that must be
+    given has the default "???".
     """
     hints = get_type_hints(part, include_extras=True)
     found = []
@@ -44,6 +49,7 @@ def fields_of(part: type[Any]) -> list[FieldInfo]:
         if get_origin(hint) is Annotated:
             hint, *notes = get_args(hint)
             doc = next((note for note in notes if isinstance(note, str)), "")
+        doc = doc or _string_below(part, field.name)
         if field.default is not dataclasses.MISSING:
             default = field.default
         elif field.default_factory is not dataclasses.MISSING:
@@ -52,3 +58,28 @@ def fields_of(part: type[Any]) -> list[FieldInfo]:
             default = "???"
         found.append(FieldInfo(field.name, getattr(hint, "__name__", None) if isinstance(hint, type) else str(hint), default, doc))  # type: ignore[arg-type]
     return found
+
+
+def _string_below(part: type[Any], name: str) -> str:
+    """The documentation of a field in the class that declares it last."""
+    owner = next((owner for owner in part.__mro__ if name in vars(owner).get("__annotations__", {})), object)
+    return _strings_below(owner).get(name, "")
+
+
+@functools.cache
+def _strings_below(owner: type[Any]) -> dict[str, str]:
+    """The first line of the string that follows each annotated name in a class's source; none where there is no source."""
+    try:
+        (body,) = ast.parse(textwrap.dedent(inspect.getsource(owner))).body
+    except (OSError, TypeError, SyntaxError, ValueError):  # typed at a prompt, or made by a program
+        return {}
+    statements = body.body if isinstance(body, ast.ClassDef) else []
+    return {
+        named.target.id: inspect.cleandoc(text.value.value).partition("\n")[0]
+        for named, text in itertools.pairwise(statements)
+        if isinstance(named, ast.AnnAssign)
+        and isinstance(named.target, ast.Name)
+        and isinstance(text, ast.Expr)
+        and isinstance(text.value, ast.Constant)
+        and isinstance(text.value.value, str)
+    }

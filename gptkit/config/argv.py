@@ -8,6 +8,7 @@ this file gives is accepted again as it stands, because Lightning starts its wor
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import re
 from dataclasses import dataclass
 
@@ -20,7 +21,6 @@ from omegaconf import OmegaConf
 from gptkit.config.fields import is_text, is_whole_number
 from gptkit.config.groups import groups
 from gptkit.errors import ConfigError, did_you_mean
-from gptkit.parts import fields_of
 from gptkit.plugins import registry
 
 
@@ -124,7 +124,7 @@ def _arrange(verb: str, word: str, parser: OverridesParser, known_groups: dict[s
 
 def _literal(verb: str, text: str) -> str:
     """The text with every `${` escaped that does not stand for a key of the verb or one of OmegaConf's and Hydra's resolvers."""
-    keys = {field.name for field in fields_of(registry().parts["command"][verb].part)} | {"hydra"}
+    keys = {field.name for field in dataclasses.fields(registry().parts["command"][verb].part)} | {"hydra"}
 
     def escaped(match: re.Match[str]) -> str:
         name = match["name"]

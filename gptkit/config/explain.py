@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +13,6 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from gptkit.config.groups import groups
 from gptkit.errors import ConfigError, GptkitError, did_you_mean
-from gptkit.parts import fields_of
 from gptkit.plugins import registry
 
 
@@ -80,10 +80,10 @@ def unknown_key(verb: str, key: str) -> str:
     if not owner:
         return f"there is no key {key}.{near_key(verb, key)}"
     if owner in kinds and owner != "command":
-        having = [name for name, entry in kinds[owner].items() if word in {field.name for field in fields_of(entry.part)}]
+        having = [name for name, entry in kinds[owner].items() if word in {field.name for field in dataclasses.fields(entry.part)}]
         if having:
             return f"the chosen {owner} has no key {word}; it is a key of {', '.join(f'{owner}={name}' for name in having)}"
-        known = {field.name for entry in kinds[owner].values() for field in fields_of(entry.part)}
+        known = {field.name for entry in kinds[owner].values() for field in dataclasses.fields(entry.part)}
     else:
         known = _siblings(verb, owner)
     near = did_you_mean(word, known).replace("Did you mean ", f"Did you mean {owner}.")
@@ -92,7 +92,7 @@ def unknown_key(verb: str, key: str) -> str:
 
 def near_key(verb: str, word: str) -> str:
     """' Did you mean x?' among the verb's own keys and, where it composes a run, the groups that are appended with +."""
-    fields = {field.name for field in fields_of(registry().parts["command"][verb].part)}
+    fields = {field.name for field in dataclasses.fields(registry().parts["command"][verb].part)}
     appended = set(groups()) - fields - set(registry().parts) if "model" in fields else set()
     near = did_you_mean(word, fields | {f"+{group}" for group in appended} | appended)
     guess = near.removeprefix(" Did you mean ").removesuffix("?")
@@ -104,7 +104,7 @@ def near_key(verb: str, word: str) -> str:
 def _siblings(verb: str, owner: str) -> set[str]:
     from gptkit.config.fields import types_of
 
-    return {field.name for hint in types_of(verb, owner) if isinstance(hint, type) for field in fields_of(hint)}
+    return {field.name for hint in types_of(verb, owner) if dataclasses.is_dataclass(hint) for field in dataclasses.fields(hint)}
 
 
 def _unfit_value(key: str, cause: Any) -> str:
