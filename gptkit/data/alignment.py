@@ -101,16 +101,22 @@ class ReviewDialogues(Data):
 class ReviewRankings(Data):
     """Film reviews as rankings: favourable ones before unfavourable ones, as their authors meant them. Ties are many.
 
-    Made of `movie_reviews`, with its splits. The prompt is "Review:" and the completions are whole reviews, of both labels, each in
-    one ranking only; the demonstration is another favourable one.
+    Made of `movie_reviews`, with its splits. The prompt is "Review:" and the completions are reviews, of both labels, each in one
+    ranking only; the demonstration is another favourable one. Of a long review `words` takes the end, where it concludes.
     """
 
     name: str = "review_rankings"
     completions: Annotated[int, "reviews of a ranking"] = 4
+    labelled: Annotated[str, "the reviews whose labels are learned from: rotten_tomatoes, imdb or all"] = "rotten_tomatoes"
+    words: Annotated[int | None, "words of a review at most, its last; null: all"] = None
 
     def __post_init__(self) -> None:
         if self.completions < 2:
             raise ValueError(f"data.completions={self.completions} must be at least 2")
+        if self.labelled not in ("rotten_tomatoes", "imdb", "all"):
+            raise ValueError(f"data.labelled={self.labelled} must be rotten_tomatoes, imdb or all")
+        if self.words is not None and self.words < 1:
+            raise ValueError(f"data.words={self.words} must be at least 1")
 
     def build(self) -> BuiltData:
         from gptkit.data.reviews import BuiltReviewRankings

@@ -6,6 +6,7 @@ are favourable ones. Every text begins with the same word, so that all are answe
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import re
@@ -25,11 +26,11 @@ MOST_WORDS = 8
 
 
 class BuiltReviews(BuiltSpoken):
-    """The sentences of Rotten Tomatoes in the splits of `movie_reviews`."""
+    """Reviews in the splits of `movie_reviews`; only the sentences of Rotten Tomatoes unless `labelled` says otherwise."""
 
-    def __init__(self, name: str, *settings: int) -> None:
+    def __init__(self, name: str, *settings: int, labelled: str = "rotten_tomatoes") -> None:
         """Raises: DataError: the package is not installed."""
-        self._reviews = MovieReviews().build()
+        self._reviews = MovieReviews(labelled=labelled).build()
         self.splits = self._reviews.splits
         described = json.dumps([name, *settings, self._reviews.fingerprint])
         self.fingerprint = hashlib.sha256(described.encode()).hexdigest()
@@ -69,8 +70,13 @@ class BuiltReviewRankings(BuiltReviews):
     """Rankings of as many reviews each, in turn with one favourable review, two, and so on up to all but one."""
 
     def __init__(self, settings: ReviewRankings) -> None:
-        super().__init__("review_rankings", settings.completions)
+        super().__init__("review_rankings", settings.completions, settings.words or 0, labelled=settings.labelled)
         self._completions = settings.completions
+        self._words = settings.words
+
+    def _examples(self, split: str) -> Iterator[Example]:
+        for review in super()._examples(split):
+            yield review if self._words is None else dataclasses.replace(review, text=last_words(review.text, self._words))
 
     def records(self, split: str) -> Iterator[Ranking]:
         reviews = sorted(dict.fromkeys(self._examples(split)), key=lambda review: _number("ranking", review.text))
@@ -86,6 +92,12 @@ class BuiltReviewRankings(BuiltReviews):
                 demonstration=f" {favourable[end % len(favourable)].text}",
             )
             good, first, first_other = good % (self._completions - 1) + 1, end, end_other
+
+
+def last_words(text: str, words: int) -> str:
+    """The end of a text, as it stands there; the whole where it has no more words than that."""
+    starts = [word.start() for word in re.finditer(r"\S+", text)]
+    return text if len(starts) <= words else text[starts[-words] :]
 
 
 def divided(text: str, words: int) -> tuple[str, str]:

@@ -70,3 +70,15 @@ def test_settings_change_the_records_and_the_fingerprint() -> None:
         ReviewRankings(completions=1)
     with pytest.raises(ValueError, match=r"data\.words=-1 must be at least 0"):
         ReviewPrompts(words=-1)
+
+
+def test_long_reviews_may_be_ranked_by_their_last_words() -> None:
+    whole = {example.text: example.label for example in MovieReviews(labelled="imdb").build().records("train")}  # type: ignore[union-attr]
+    rankings = records(ReviewRankings(labelled="imdb", words=5), "train")[:20]
+    ends = {text.split()[-5:][0] + text[-12:]: label for text, label in whole.items()}
+    for ranking in rankings:
+        for text, rank in zip(ranking.completions, ranking.ranks, strict=True):
+            assert len(text.split()) == 5
+            assert ends[text.split()[0] + text[-12:]] == {0: "positive", 1: "negative"}[rank]
+    with pytest.raises(ValueError, match=r"data\.words=0 must be at least 1"):
+        ReviewRankings(words=0)
