@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import io
 import re
 from collections.abc import Sequence
 from html import escape
 from typing import Any
 
 from gptkit.sweep.jobs import Job
+from gptkit.training.record.inline_svg import inline_svg
 
 _TEXT, _GRID, _BEST, _OTHERS = "#020304", "#030405", "#040506", "#050607"
 _VARIABLES = {_TEXT: "--muted", _GRID: "--grid", _BEST: "--first", _OTHERS: "--second"}
@@ -83,16 +83,7 @@ def _figure(axes: Any, caption: str, label: str, *, wide: bool = False) -> str:
     import matplotlib
 
     axes.set_xlabel(label, color=_TEXT, fontsize=9)
-    buffer, name = io.StringIO(), re.sub(r"\W", "-", caption)
+    name = re.sub(r"\W", "-", caption)
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
-        axes.figure.savefig(buffer, format="svg", transparent=True)
-    text = buffer.getvalue()
-    text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
-    text = re.sub(r'(<svg[^>]*?) height="[\d.]+pt"', r"\1", re.sub(r'(<svg[^>]*?) width="[\d.]+pt"', r"\1", text, count=1), count=1)
-    text = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font: \1 system-ui, sans-serif", text)
-    text = re.sub(r'id="([^"]+)"', rf'id="{name}-\1"', text)  # names must be unique in a page of several drawings
-    text = re.sub(r'(href="#|url\(#)', rf"\g<1>{name}-", text)
-    for colour, variable in _VARIABLES.items():
-        text = text.replace(colour, f"var({variable})")
-    text = text.replace("<svg", f'<svg role="img" aria-label="{escape(caption)}"', 1)
+        text = inline_svg(axes.figure, name, caption, _VARIABLES)
     return f'<figure class="{"wide" if wide else "narrow"}"><figcaption>{escape(caption)}</figcaption>{text}</figure>'

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from gptkit.training.record.inline_svg import inline_svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -145,24 +145,11 @@ WIDE, NARROW = (8.4, 3.2), (3.7, 2.4)
 
 def svg(drawing: Drawing, curves: Curves, name: str, size: tuple[float, float] = NARROW) -> str:
     """A figure as inline SVG: as wide as its place, text as text, colours as the page's variables. `name` is unique in the page."""
-    buffer = io.StringIO()
     with _style(hashsalt=name):
         axes = _figure_with_margins(size)
         drawing.draw(axes, curves)
         _dress(axes)
-        axes.figure.savefig(buffer, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
-    text = buffer.getvalue()
-    text = text[text.index("<svg") :]
-    text = re.sub(r'(<svg[^>]*?) width="[\d.]+pt"', r"\1", text, count=1)
-    text = re.sub(r'(<svg[^>]*?) height="[\d.]+pt"', r"\1", text, count=1)
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font: \1 system-ui, sans-serif", text)
-    # names must be unique in a page of several drawings
-    text = re.sub(r'id="([^"]+)"', rf'id="{name}-\1"', text)
-    text = re.sub(r'(href="#|url\(#)', rf"\g<1>{name}-", text)
-    for colour, variable in _VARIABLES.items():
-        text = text.replace(colour, f"var({variable})")
-    return text.replace("<svg", f'<svg role="img" aria-label="{drawing.title}"', 1)
+        return inline_svg(axes.figure, name, drawing.title, _VARIABLES)
 
 
 def write_png(curves: Curves, guessing: float | None, path: Path, title: str) -> None:

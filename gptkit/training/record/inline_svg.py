@@ -1,0 +1,36 @@
+"""A matplotlib figure as part of a page: inline SVG, as wide as its place, text as text, colours as the page's variables."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+_NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+
+
+def inline_svg(figure: Any, name: str, label: str, variables: Mapping[str, str]) -> str:
+    """The figure's SVG element.
+
+    Args:
+        figure: a matplotlib figure, drawn with `svg.fonttype` "none" and a fixed `svg.hashsalt`.
+        name: unique in the page; every id in the drawing begins with it.
+        label: what a screen reader says.
+        variables: colour of the drawing -> name of the style sheet's variable that takes its place.
+    """
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", transparent=True, metadata=_NO_METADATA)
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r'(<svg[^>]*?) width="[\d.]+pt"', r"\1", text, count=1)
+    text = re.sub(r'(<svg[^>]*?) height="[\d.]+pt"', r"\1", text, count=1)
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font: \1 system-ui, sans-serif", text)
+    # names must be unique in a page of several drawings
+    text = re.sub(r'id="([^"]+)"', rf'id="{name}-\1"', text)
+    text = re.sub(r'(href="#|url\(#)', rf"\g<1>{name}-", text)
+    for colour, variable in variables.items():
+        text = text.replace(colour, f"var({variable})")
+    return text.replace("<svg", f'<svg role="img" aria-label="{escape(label)}"', 1)
