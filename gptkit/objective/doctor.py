@@ -83,7 +83,8 @@ def _read_again(model: BuiltModel, few: dict[str, Tensor], temperature: float, c
         clipped = float(((ratio - 1).abs() > clip).float().mean())
         raise _ill(
             f"before any update the ratio of new to old probabilities must be 1, and one is off by {worst:.2g} "
-            f"({clipped:.0%} are clipped): two readings of the same responses differ; look for dropout or other randomness in the model"
+            f"({clipped:.0%} are clipped): two readings of the same responses differ; "
+            "look for dropout or other randomness in the model"
         )
 
 
@@ -122,8 +123,8 @@ def _drawn_again(
     share = float((again == few["tokens"][rows, at]).float().mean())
     if share < AGREEING:
         raise _ill(
-            f"only {share:.0%} of the tokens are drawn again from the distribution that is learned from; sampling and training do not "
-            "use the same logits or the same temperature"
+            f"only {share:.0%} of the tokens are drawn again from the distribution that is learned from; sampling and "
+            "training do not use the same logits or the same temperature"
         )
 
 
@@ -137,9 +138,9 @@ def _can_end(objective: BuiltReinforcement, model: BuiltModel, written: Written)
         likely = max(likely, float(logits.softmax(dim=-1)[:, objective.end_of_text].max()))
     if likely < SMALLEST:
         raise _ill(
-            f"none of {len(written.texts)} responses ended within objective.max_new_tokens={objective.settings.max_new_tokens}, and "
-            f"end-of-text is nowhere likelier than {likely:.1g}, so all score objective.missing_end_of_text: start from a model that "
-            "learned to end (objective=sft), or set objective.missing_end_of_text=null"
+            f"none of {len(written.texts)} responses ended within objective.max_new_tokens={objective.settings.max_new_tokens}, "
+            f"and end-of-text is nowhere likelier than {likely:.1g}, so all score objective.missing_end_of_text: start from a "
+            "model that learned to end (objective=sft), or set objective.missing_end_of_text=null"
         )
 
 
@@ -154,8 +155,8 @@ def _scored_alone(objective: BuiltReinforcement, written: Written, scores: Tenso
         together = float(scores[row])
         if abs(alone - together) > 1e-3 * max(1.0, abs(together)):
             raise _ill(
-                f"the reward scores a response {together:.4g} among others and {alone:.4g} alone; a score must depend on nothing but "
-                "its prompt and its response"
+                f"the reward scores a response {together:.4g} among others and {alone:.4g} alone; a score must depend on nothing "
+                "but its prompt and its response"
             )
 
 

@@ -195,7 +195,7 @@ class TrainModule(lightning.LightningModule):
 
     def _update(self, minibatch: Minibatch, number: int, tally: Tally) -> None:
         """Accumulate the gradient of the minibatch over micro-batches, clip it, and move the weights."""
-        torch.clear_autocast_cache()  # it holds weights from before the last update, and those that a rollout read without gradients
+        torch.clear_autocast_cache()  # it holds weights from before the last update, or without gradients
         counts = Counter[str]()
         for batch in minibatch.values():
             counts.update(self.objective.counts(batch))

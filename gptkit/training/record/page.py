@@ -106,7 +106,10 @@ def samples(lines: Sequence[dict[str, Any]], *, earlier: int = 8) -> str:
 
 def _sample(line: dict[str, Any]) -> str:
     prompt, text = escape(str(line["prompt"])), escape(str(line["text"]))
-    return f'<div class="sample"><small>step {int(line["step"]):,}</small><p><b>{prompt}</b>{text}</p></div>'
+    scores = "".join(
+        f" · {escape(name)} {value:.3f}" for name, value in line.items() if isinstance(value, float) and name not in ("step", "tokens")
+    )
+    return f'<div class="sample"><small>step {int(line["step"]):,}{scores}</small><p><b>{prompt}</b>{text}</p></div>'
 
 
 def folded(title: str, text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from gptkit.errors import ConfigError
 from gptkit.generation import generate
 from gptkit.model.built import BuiltModel
 from gptkit.model.use import as_for_use
+from gptkit.objective.built import BuiltObjective, Sample
 from gptkit.tokenizer.built import BuiltTokenizer
 from gptkit.training.checkpoints.durable import named_when_full
 from gptkit.training.record.metrics import Metrics
@@ -22,7 +24,10 @@ FILE = "samples.jsonl"
 
 
 class SampleTexts(Callback):
-    """Continues the prompts every `samples.every` steps and at the end: a line of samples.jsonl each, and a text in TensorBoard."""
+    """Continues the prompts every `samples.every` steps and at the end: a line of samples.jsonl each, and a text in TensorBoard.
+
+    An objective that answers held-out prompts of its own shows these answers instead, with their scores.
+    """
 
     def __init__(
         self,
@@ -51,12 +56,17 @@ class SampleTexts(Callback):
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         state, every = pl_module.state, self.settings.every
-        if self.settings.prompts and (state.step == state.last_step or (every and state.step % every == 0)):
+        if state.step == state.last_step or (every and state.step % every == 0):
             with self.meter.paused(), pl_module.averaged():
-                self._draw(trainer, state.step, state.tokens)
+                # every process draws, because the weights may be spread over them; the first one writes
+                drawn = self._draw(pl_module.objective)
+                if trainer.is_global_zero:
+                    self._write(drawn, state.step, state.tokens)
 
-    def _draw(self, trainer: Any, step: int, tokens: int) -> None:
-        # every process draws, because the weights may be spread over them; the first one writes
+    def _draw(self, objective: BuiltObjective) -> Sequence[Sample]:
+        own = objective.samples(self.model)
+        if own or not self.settings.prompts:
+            return own
         with as_for_use(self.model):
             drawn = generate(
                 self.model,
@@ -67,14 +77,18 @@ class SampleTexts(Callback):
                 top_k=self.settings.top_k,
                 seed=self.seed,
             )
-        if not trainer.is_global_zero:
-            return
+        return [Sample(prompt, texts[0].text, {}) for prompt, texts in zip(self.settings.prompts, drawn, strict=True)]
+
+    def _write(self, drawn: Sequence[Sample], step: int, tokens: int) -> None:
         with named_when_full(self.path), self.path.open("a", encoding="utf-8") as file:
-            for number, (prompt, texts) in enumerate(zip(self.settings.prompts, drawn, strict=True)):
-                text = texts[0].text
-                file.write(json.dumps({"step": step, "tokens": tokens, "prompt": prompt, "text": text}, ensure_ascii=False) + "\n")
+            for number, sample in enumerate(drawn):
+                row = {"step": step, "tokens": tokens, "prompt": sample.prompt, "text": sample.text, **sample.scores}
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")
                 if self.metrics.board is not None:
-                    self.metrics.board.add_text(f"sample {number + 1}", f"**{prompt}**{text}", global_step=step)
+                    scores = "".join(f"\n\n{name} {score:.3f}" for name, score in sample.scores.items())
+                    self.metrics.board.add_text(
+                        f"sample {number + 1}", f"**{sample.prompt}**{sample.text}{scores}", global_step=step
+                    )
 
 
 def read_samples(folder: Path) -> list[dict[str, Any]]:
