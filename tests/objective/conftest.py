@@ -12,8 +12,8 @@ from gptkit.attention import Dense
 from gptkit.data.built import BuiltData
 from gptkit.model import GPT
 from gptkit.model.built import BuiltModel
-from gptkit.objective import AuxLM
-from gptkit.records import Example
+from gptkit.objective import SFT, AuxLM
+from gptkit.records import Dialogue, Example, Turn
 from gptkit.tokenizer import Bytes
 
 WIDTH = 16
@@ -73,6 +73,22 @@ def build() -> Callable[..., Any]:
         return kind(task=task, **settings).build(tokenizer=Bytes().build(texts=[]), context=context, width=WIDTH)
 
     return built
+
+
+@pytest.fixture
+def sft() -> Callable[..., Any]:
+    """`sft(context=40, **settings)`: supervised fine-tuning on a byte tokenizer."""
+
+    def built(*, context: int = 40, **settings: Any) -> Any:
+        return SFT(**settings).build(tokenizer=Bytes().build(texts=[]), context=context, width=WIDTH)
+
+    return built
+
+
+@pytest.fixture
+def dialogue() -> Callable[..., Dialogue]:
+    """`dialogue(question, answer)`: one exchange."""
+    return lambda question, answer: Dialogue((Turn("user", question), Turn("assistant", answer)))
 
 
 @pytest.fixture

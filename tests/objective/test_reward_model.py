@@ -1,0 +1,216 @@
+"""The reward model: scores that nothing but their sequence moves, bias, accuracy by what, bad rankings; DPO beside it."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from gptkit.errors import DataError
+from gptkit.objective import DPO, RewardModel
+from gptkit.objective.calibration import calibration
+from gptkit.objective.dpo import log_probabilities
+from gptkit.objective.ranking_judgement import judgement
+from gptkit.objective.reward import padded
+from gptkit.records import Ranking, Turn
+from gptkit.tokenizer import Bytes
+
+ASK = (Turn("user", "Which?"),)
+
+
+def ranking(*completions: str, ranks: tuple[int, ...], **more: Any) -> Ranking:
+    return Ranking(ASK, completions, ranks, **more)
+
+
+RANKINGS = [
+    ranking(" good", " bad", " so so, or perhaps", ranks=(0, 2, 1), labeler="Ann", demonstration=" best"),
+    ranking(" a", " much longer completion than that", ranks=(1, 0), labeler="Bob"),
+    ranking(" same", " as", " this", " one", ranks=(0, 0, 0, 0), labeler="Ann"),
+    ranking(" good", " a bad one", " good too", " x", ranks=(0, 1, 0, 2)),
+]
+
+
+@pytest.fixture
+def build() -> Callable[..., Any]:
+    def built(kind: type = RewardModel, *, context: int = 60, **settings: Any) -> Any:
+        torch.manual_seed(3)
+        return kind(**settings).build(tokenizer=Bytes().build(texts=[]), context=context, width=16)
+
+    return built
+
+
+@pytest.fixture
+def reward(build: Any, source: Any, model_of: Any) -> tuple[Any, Any, Any]:
+    """Objective, model with dropout, and the training set."""
+    built = build()
+    train = built.datasets(source(RANKINGS), validation_fraction=0)["train"]
+    model = model_of(built, dropout=0.3)
+    built.prepare(model)
+    return built, model.train(), train
+
+
+def test_a_batch_has_room_for_the_largest_ranking(reward: Any) -> None:
+    built, _, train = reward
+    batch = train.batch([0, 1])
+    assert batch["tokens"].shape == (2, 4, len("Which?") + len(" much longer completion than that") + 1)
+    assert (batch["lengths"] > 0).sum(1).tolist() == [3, 2]
+    assert built.counts(batch) == {"ranking": 2}
+    assert built.counts(train.batch([2])) == {"ranking": 0}
+    assert built.tokens(batch) == int(train.lengths()[:2].sum())
+
+
+def test_scores_do_not_move_with_padding_or_company(reward: Any) -> None:
+    built, model, train = reward
+    together = built.ratings(model, train.batch([0, 1, 2, 3]))
+    for item in range(4):
+        torch.testing.assert_close(built.ratings(model, train.batch([item]))[0], together[item], rtol=0, atol=1e-5)
+    alone = built.encode(ASK, " so so, or perhaps")
+    tokens, lengths = padded([alone, alone + [7] * 20])
+    lengths[1] = len(alone)
+    scores = built.scores(model, tokens, lengths)
+    torch.testing.assert_close(scores, together[0, 2].expand(2), rtol=0, atol=1e-5)
+    assert alone[-1] == built.tokenizer.special["end_of_text"]
+
+
+def test_the_order_of_completions_changes_nothing(build: Any, source: Any, model_of: Any) -> None:
+    losses = set()
+    for order in itertools.permutations(range(3)):
+        first = RANKINGS[0]
+        turned = ranking(*(first.completions[place] for place in order), ranks=tuple(first.ranks[place] for place in order))
+        built = build()
+        train = built.datasets(source([turned]), validation_fraction=0)["train"]
+        losses.add(round(float(built.loss(model_of(built), train.batch([0]))[0]["ranking"][1]), 5))
+    assert len(losses) == 1
+
+
+@pytest.mark.parametrize("kind", [RewardModel, DPO])
+def test_all_tied_gives_no_gradient_and_a_batch_is_the_sum_of_its_parts(build: Any, source: Any, model_of: Any, kind: type) -> None:
+    built = build(kind)
+    train = built.datasets(source(RANKINGS), validation_fraction=0)["train"]
+    model = model_of(built)
+    built.begin(model)
+    built.prepare(model)
+    tied = built.loss(model, train.batch([2]))[0]["ranking"][1]
+    tied.backward()
+    assert float(tied) == 0.0
+    assert all(parameter.grad is None or not parameter.grad.any() for parameter in model.parameters())
+    whole = float(built.loss(model, train.batch([0, 1, 2, 3]))[0]["ranking"][1])
+    assert sum(float(built.loss(model, train.batch([item]))[0]["ranking"][1]) for item in range(4)) == pytest.approx(
+        whole, abs=1e-5
+    )
+
+
+def test_the_bias_lets_demonstrations_score_zero_and_changes_no_ranking(build: Any, source: Any, model_of: Any) -> None:
+    built = build()
+    shown = [ranking(" a", " b", ranks=(0, 1), demonstration=f" demonstration {number}" * (number % 3 + 1)) for number in range(40)]
+    train = built.datasets(source([*shown, *RANKINGS[:2]]), validation_fraction=0)["train"]
+    model = model_of(built, dropout=0.2)
+    with torch.no_grad():
+        built.head.bias.fill_(2.5)
+    before = built.loss(model, train.batch([40, 41]))
+    built.settle(model)
+    demonstrations = [built.encode(ASK, text) for text in [item.demonstration for item in shown] + [" best"]]
+    scores = built.scores(model, *padded(demonstrations))
+    assert abs(float(scores.detach().mean())) < 1e-4
+    after = built.loss(model, train.batch([40, 41]))
+    assert torch.equal(before[1]["ratings"], after[1]["ratings"])  # nor any loss: saving is no part of training
+    again = build()
+    again.restore(model, built.state_dict())
+    assert torch.equal(again.scores(model, *padded(demonstrations)), scores)
+
+
+def test_without_demonstrations_the_best_completions_stand_for_them(build: Any, source: Any, model_of: Any) -> None:
+    built = build()
+    built.datasets(source([ranking(" worse", " best", ranks=(1, 0))]), validation_fraction=0)
+    model = model_of(built)
+    built.settle(model)
+    assert abs(float(built.scores(model, *padded([built.encode(ASK, " best")])).detach())) < 1e-4
+
+
+def test_accuracy_is_told_by_k_by_labeler_and_for_those_held_out() -> None:
+    kept = {
+        "ratings": torch.tensor([[2.0, 1.0, 0.0], [0.0, 1.0, 0.0], [3.0, 1.0, 1.0]]),
+        "ranks": torch.tensor([[0, 1, 2], [0, 1, 0], [0, 0, 1]]),
+        "lengths": torch.tensor([[9, 8, 7], [5, 5, 0], [7, 7, 7]]),
+        "labelers": torch.tensor([0, 1, -1]),
+    }
+    found = judgement(kept, ["Ann", "B ob"], known=1)
+    # right: 3 of 3; 0 of 1; of the third's two pairs one is right, and one is rated equally
+    assert found["accuracy"] == pytest.approx(4.5 / 6)
+    assert found["accuracy_low"] <= found["accuracy"] <= found["accuracy_high"]
+    assert (found["accuracy_k3"], found["accuracy_k2"]) == (pytest.approx(4.5 / 5), 0.0)
+    assert (found["accuracy_by_Ann"], found["accuracy_by_B_ob"]) == (1.0, 0.0)
+    assert (found["accuracy_known"], found["accuracy_held_out"]) == (1.0, 0.0)
+    assert found["margin"] == pytest.approx((1 + 2 + 1 - 1 + 2 + 0) / 6)
+    assert found["length_correlation"] > 0
+    tied = {**kept, "ranks": torch.zeros(3, 3, dtype=torch.int64)}
+    assert judgement(tied, [], known=0) == {}
+
+
+def test_calibration_compares_predicted_with_observed_preferences() -> None:
+    ratings, ranks = torch.tensor([[0.0, math.log(3)], [0.0, math.log(3)], [9.0, 0.0]]), torch.tensor([[1, 0], [0, 1], [0, 1]])
+    predicted, observed, counts = calibration(ratings, ranks, torch.ones(3, 2, dtype=torch.bool), bins=2)
+    assert counts.tolist() == [0, 3] or counts.tolist() == [2, 1]
+    assert float((predicted * counts).nansum()) == pytest.approx(0.75 * 2 + 1 / (1 + math.exp(-9)), abs=1e-6)
+    assert float((observed * counts).nansum()) == pytest.approx(2.0)
+
+
+def test_bad_rankings_are_refused_and_long_ones_left_out(build: Any, source: Any, caplog: pytest.LogCaptureFixture) -> None:
+    def read(*records: Any, context: int = 60) -> Any:
+        return build(context=context).datasets(source(list(records)), validation_fraction=0)["train"]
+
+    with pytest.raises(DataError, match="ranking 2 of the train split has 1 completion and 1 rank; it must have two completions"):
+        read(RANKINGS[0], ranking(" alone", ranks=(0,)))
+    with pytest.raises(DataError, match="ranking 1 of the train split has 2 completions and 1 rank"):
+        read(ranking(" a", " b", ranks=(0,)))
+    with pytest.raises(DataError, match="in every ranking of the training split all completions are tied"):
+        read(RANKINGS[2])
+    with pytest.raises(DataError, match=r"no ranking of the training split has two completions that fit model\.context=9"):
+        read(RANKINGS[0], context=9)
+    with pytest.raises(DataError, match="reads rankings, and the source gives strs"):
+        read("no record")
+    with caplog.at_level(logging.WARNING, "gptkit"):
+        assert len(read(*RANKINGS, context=16)) == 3
+    assert "3 completions of the training split are longer than model.context=16" in caplog.text
+    with pytest.raises(
+        DataError, match=r"the prompt 'Which\?' and its response have 77 tokens, more than the reward model's context"
+    ):
+        build().encode(ASK, "x" * 70)
+
+
+def test_dpo_begins_at_ln_2_and_its_rewards_are_log_ratios(build: Any, source: Any, model_of: Any) -> None:
+    built = build(DPO, beta=0.3)
+    train = built.datasets(source(RANKINGS), validation_fraction=0)["train"]
+    model = model_of(built, dropout=0.2).train()
+    built.begin(model)
+    batch = train.batch([0, 1, 2, 3])
+    first = built.loss(model, batch)
+    assert float(first[0]["ranking"][1].detach()) == pytest.approx(3 * math.log(2), abs=1e-6)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.05 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(5)))
+    rewards = built.ratings(model, batch).detach()
+
+    def slowly(network: Any, text: str) -> float:
+        network.eval()
+        prompt, response = b"Which?", [*text.encode(), 256]
+        ids = torch.tensor([[*prompt, *response]])
+        with torch.no_grad():
+            chances = network.logits(network(ids)).log_softmax(-1)[0]
+        return sum(float(chances[len(prompt) + place - 1, token]) for place, token in enumerate(response))
+
+    for row, item in enumerate(RANKINGS):
+        for place, text in enumerate(item.completions):
+            assert float(rewards[row, place]) == pytest.approx(
+                0.3 * (slowly(model, text) - slowly(built.reference, text)), abs=1e-3
+            )
+    assert not any(parameter.requires_grad for parameter in built.reference.parameters())
+    again = build(DPO, beta=0.3)
+    again.restore(model, built.state_dict())
+    torch.testing.assert_close(log_probabilities(again.reference, batch), log_probabilities(built.reference, batch))
+    assert float(rewards[0, 3]) == 0.0  # no completion

@@ -1,0 +1,173 @@
+"""Supervised fine-tuning: what is learned, how it is averaged, pre-training text among it, selection by a reward."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from gptkit.errors import DataError, GptkitError
+from gptkit.records import Dialogue, Prompt, Turn
+from gptkit.reward.built import BuiltReward
+
+Sft = Callable[..., Any]
+Speak = Callable[..., Dialogue]
+END = 256  # of the byte tokenizer
+
+
+def learned_of(batch: Any, row: int = 0) -> list[int]:
+    return batch["targets"][row][batch["learned"][row]].tolist()
+
+
+def test_the_response_and_its_end_are_learned(sft: Sft, dialogue: Speak, source: Any) -> None:
+    given = source([dialogue("Name?", " Ann")])
+    batch = sft().datasets(given, validation_fraction=0)["train"].batch([0])
+    assert bytes(batch["tokens"][0].tolist()) == b"Name? Ann"
+    assert learned_of(batch) == [*b" Ann", END]
+    batch = sft(learn="all").datasets(given, validation_fraction=0)["train"].batch([0])
+    assert learned_of(batch) == [*b"ame? Ann", END]
+
+
+def test_every_answer_of_a_dialogue_ends_with_end_of_text(sft: Sft, source: Any) -> None:
+    turns = (Turn("user", "a"), Turn("assistant", "b"), Turn("user", "c"), Turn("assistant", "d"))
+    batch = sft(context=100, template="transcript").datasets(source([Dialogue(turns)]), validation_fraction=0)["train"].batch([0])
+    assert learned_of(batch) == [*b" b", END, *b" d", END]
+    assert batch["tokens"][0].tolist().count(END) == 1  # the last one is a target alone
+
+
+def test_an_empty_prompt_is_end_of_text(sft: Sft, dialogue: Speak, source: Any) -> None:
+    batch = sft().datasets(source([dialogue("", "hi")]), validation_fraction=0)["train"].batch([0])
+    assert batch["tokens"][0].tolist() == [END, *b"hi"]
+    assert learned_of(batch) == [*b"hi", END]
+
+
+def test_padding_is_neither_end_of_text_nor_learned(sft: Sft, dialogue: Speak, source: Any) -> None:
+    built = sft(context=12)
+    batch = built.datasets(source([dialogue("abcdef", "ghi"), dialogue("j", "klmn")]), validation_fraction=0)["train"].batch([0, 1])
+    assert batch["tokens"].shape == (2, 9)
+    assert batch["tokens"][1, 5:].tolist() == [0] * 4
+    assert learned_of(batch, 1) == [*b"klmn", END]
+    assert built.counts(batch) == {"sft": 4 + 5}
+
+
+def test_too_long_ones_are_left_out_and_counted(sft: Sft, dialogue: Speak, source: Any, caplog: pytest.LogCaptureFixture) -> None:
+    short, long = dialogue("a", "b"), dialogue("a" * 30, "b" * 30)
+    with caplog.at_level(logging.WARNING, "gptkit"):
+        datasets = sft().datasets(source([short, long]), validation_fraction=0)
+    assert "1 of 2 dialogues of the training split are longer than model.context=40" in caplog.text
+    assert len(datasets["train"]) == 1
+    with pytest.raises(DataError, match=r"all 2 dialogues of the training split are longer than model\.context=40"):
+        sft().datasets(source([long, long]), validation_fraction=0)
+
+
+def test_other_records_are_refused(sft: Sft, source: Any, examples: Any) -> None:
+    with pytest.raises(DataError, match="objective=sft reads dialogues, and the source gives Examples"):
+        sft().datasets(source(examples["classification"]), validation_fraction=0)
+
+
+def test_the_loss_is_that_of_all_logits(sft: Sft, dialogue: Speak, source: Any, model_of: Any) -> None:
+    built = sft(context=16)
+    batch = built.datasets(source([dialogue("abc", "def"), dialogue("gh", "i"), dialogue("jklmn", "opq")]), validation_fraction=0)[
+        "train"
+    ].batch([0, 1])
+    model = model_of(built)
+    with torch.no_grad():
+        terms, _ = built.loss(model, batch)
+    chances = model.logits(model(batch["tokens"], segments=batch["segments"])).log_softmax(-1)
+    slow = -sum(
+        chances[row, place, batch["targets"][row, place]]
+        for row in range(len(batch["tokens"]))
+        for place in range(batch["tokens"].shape[1])
+        if batch["learned"][row, place]
+    )
+    assert float(terms["sft"][1]) == pytest.approx(float(slow.detach()), rel=1e-6)
+
+
+@pytest.fixture
+def story(tmp_path: Path) -> dict[str, str]:
+    path = tmp_path / "story.txt"
+    path.write_text("Once upon a time there was a fox. " * 40, encoding="utf-8")
+    return {"name": "text", "path": str(path)}
+
+
+def test_pretraining_text_has_its_share_and_goes_on(
+    sft: Sft, dialogue: Speak, source: Any, model_of: Any, story: dict[str, str]
+) -> None:
+    built = sft(context=16, pretraining=0.25, pretraining_data=story)
+    train = built.datasets(source([dialogue("question", "answer")] * 9), validation_fraction=0)["train"]
+    assert len(train) == 12
+    epoch = train.batch(range(12))
+    assert epoch["pretraining"].tolist() == [False] * 9 + [True] * 3
+    assert epoch["learned"][9:].all()
+    assert not torch.equal(epoch["tokens"][9:], train.batch(range(21, 24))["tokens"])  # the next epoch reads on
+    alone = train.batch([11])
+    assert torch.equal(alone["tokens"][0], epoch["tokens"][11])
+    assert built.counts(epoch) == {"sft": 9 * (len("answer") + 1), "pretraining": 3 * 16}
+    terms, _ = built.loss(model_of(built), epoch)
+    assert (terms["sft"][0], terms["pretraining"][0]) == (0.75, 0.25)
+    halves = [
+        built.loss(model_of(built), {name: tensor[rows] for name, tensor in epoch.items()})[0] for rows in (slice(6), slice(6, 12))
+    ]
+    for name in ("sft", "pretraining"):
+        assert float(halves[0][name][1] + halves[1][name][1]) == pytest.approx(float(terms[name][1]), rel=1e-5)
+
+
+class Likes(BuiltReward):
+    """Scores a response by how often it has a letter."""
+
+    def __init__(self, letter: str) -> None:
+        self.letter = letter
+        self.asked: list[str] = []
+
+    def __call__(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> Tensor:
+        self.asked += [prompt.turns[-1].text for prompt in prompts]
+        return torch.tensor([float(self.letter) if self.letter == "nan" else response.count(self.letter) for response in responses])
+
+
+def test_with_a_reward_the_best_checkpoint_is_the_one_whose_responses_score_highest(
+    sft: Sft, dialogue: Speak, source: Any, model_of: Any
+) -> None:
+    built, likes = sft(max_new_tokens=5), Likes("a")
+    built.rewarded(likes)
+    held_out = [dialogue("abc", " d"), dialogue("e", " fghi"), dialogue("jk", " l")]
+    validation = built.datasets(source([dialogue("x", "y")], held_out), validation_fraction=0)["validation"]
+    model = model_of(built)
+
+    def scores(*places: int) -> list[float]:
+        with torch.no_grad():
+            return built.validate(model, validation.batch(places), seed=0)[2]["scores"].tolist()  # type: ignore[no-any-return]
+
+    together = scores(0, 1, 2)
+    assert likes.asked == ["abc", "e", "jk"]
+    assert together == [*scores(0), *scores(2, 1)[::-1]]  # whatever else is in the batch
+    metrics = built.judge({"scores": torch.tensor([1.0, 2.0, 6.0])})
+    assert metrics == {"reward": 3.0}
+    assert built.merit(0.5, metrics) == -3.0
+    assert built.merit(0.5, {}) == 0.5
+    built.rewarded(Likes("nan"))
+    with pytest.raises(GptkitError, match="gave nan to a response to held-out prompt 2; scores must be finite"):
+        scores(1)
+
+
+def test_it_learns_to_answer_and_to_stop(sft: Sft, dialogue: Speak, source: Any, model_of: Any) -> None:
+    from gptkit.generation import generate
+
+    built = sft(context=16)
+    train = built.datasets(source([dialogue("a?", " yes"), dialogue("b?", " no")]), validation_fraction=0)["train"]
+    torch.manual_seed(0)
+    model = model_of(built)
+    optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
+    batch = train.batch(range(len(train)))
+    for _ in range(150):
+        optimizer.zero_grad()
+        (built.loss(model, batch)[0]["sft"][1] / built.counts(batch)["sft"]).backward()
+        optimizer.step()
+    first = train.batch([0])["tokens"][0]
+    prompt = bytes(first[:2].tolist()).decode()  # of the dialogue that stands where a prompt does: at the beginning
+    (answer,) = generate(model, built.tokenizer, [prompt], max_new_tokens=10, temperature=0)[0]
+    assert (answer.text, answer.finish_reason) == ({"a?": " yes", "b?": " no"}[prompt], "end_of_text")
