@@ -1,10 +1,12 @@
-"""Rewards: the contract. The kit brings none yet; plugins may."""
+"""Rewards: the contract, the settings of the built-in parts, and the hook that offers them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated
+
+from omegaconf import MISSING
 
 from gptkit.hookspecs import hookimpl
 from gptkit.parts import Part
@@ -32,6 +34,93 @@ class Reward(Part):
         raise NotImplementedError(f"{type(self).__name__} does not implement build()")
 
 
+@dataclass
+class ModelReward(Reward):
+    """What a reward model says of prompt and response: a run that was trained with objective=reward.
+
+    Source: "Training language models to follow instructions with human feedback", section 3.5. The text form is the run's own
+    (`objective.template`). Whoever wrote the response may have another tokenizer.
+    """
+
+    name: str = "model"
+    checkpoint: Annotated[str, "a run that was trained with objective=reward, or one of its checkpoints"] = MISSING
+
+    def build(self, *, load: Callable[[str], Trained]) -> BuiltReward:
+        from gptkit.reward.model import BuiltModelReward
+
+        return BuiltModelReward(load(self.checkpoint))
+
+
+@dataclass
+class Lexicon(Reward):
+    """How favourable the response's words are, from -1 to 1, by a lexicon of human ratings; nothing is learned.
+
+    Source: "VADER: A Parsimonious Rule-based Model for Sentiment Analysis of Social Media Text", whose authors' package scores: ten
+    people rated each of 7,520 words; negations and degrees ("not good", "very good") count. The score is the paper's compound: the
+    sum s of the valences as s / sqrt(s^2 + 15), 0 where no word is rated. It grows with the number of rated words.
+    """
+
+    name: str = "lexicon"
+
+    def build(self, *, load: Callable[[str], Trained]) -> BuiltReward:
+        from gptkit.reward.lexicon import BuiltLexicon
+
+        return BuiltLexicon()
+
+
+@dataclass
+class Rules(Reward):
+    """A sum of simple rules, each with a weight; those of weight 0 are not looked at. The prompt's facts may name an answer.
+
+    Words are runs of letters, digits and apostrophes, without regard to case. Each rule gives between 0 and 1, but for forbidden
+    words, of which each occurrence counts.
+    """
+
+    name: str = "rules"
+    length: Annotated[float, "weight of having `words` words: 1 for exactly so many, 0 for none or twice as many and more"] = 0.0
+    words: Annotated[int, "the length in words that `length` wants"] = 20
+    ended: Annotated[float, "weight of ending with one of `endings`"] = 0.0
+    endings: Annotated[list[str], "how a response may end, spaces behind it aside"] = field(
+        default_factory=lambda: [".", "!", "?", '."', '!"', '?"']
+    )
+    wanted: Annotated[float, "weight of the share of `wanted_words` that occur"] = 0.0
+    wanted_words: Annotated[list[str], "words, or words in a row, that are to occur"] = field(default_factory=list)
+    forbidden: Annotated[float, "subtracted for each occurrence of one of `forbidden_words`"] = 0.0
+    forbidden_words: Annotated[list[str], "words, or words in a row, that are not to occur"] = field(default_factory=list)
+    repetition: Annotated[float, "subtracted times the share of the runs of `run` words that occurred before"] = 0.0
+    run: Annotated[int, "how many words in a row are compared for `repetition`"] = 3
+    answer: Annotated[float, "weight of naming the text that the prompt's fact `fact` holds"] = 0.0
+    fact: Annotated[str, "the fact that `answer` reads; a prompt without it is an error"] = "answer"
+
+    def __post_init__(self) -> None:
+        for key in ("words", "run"):
+            if getattr(self, key) < 1:
+                raise ValueError(f"reward.{key}={getattr(self, key)} must be at least 1")
+        for key in ("wanted", "forbidden"):
+            if getattr(self, key) and not getattr(self, f"{key}_words"):
+                raise ValueError(f"reward.{key}={getattr(self, key)} needs reward.{key}_words, a list of words")
+
+    def build(self, *, load: Callable[[str], Trained]) -> BuiltReward:
+        from gptkit.reward.rules import BuiltRules
+
+        return BuiltRules(self)
+
+
+@dataclass
+class Classifier(Reward):
+    """The log-odds of a label by a classifier: a run that was trained with objective=aux_lm or probe to label texts."""
+
+    name: str = "classifier"
+    checkpoint: Annotated[str, "a run that was trained with objective=aux_lm or probe, or one of its checkpoints"] = MISSING
+    label: Annotated[str, "the label whose log-odds are the score"] = MISSING
+    with_prompt: Annotated[bool, "whether the text to label begins with the prompt's last turn"] = False
+
+    def build(self, *, load: Callable[[str], Trained]) -> BuiltReward:
+        from gptkit.reward.classifier import BuiltClassifier
+
+        return BuiltClassifier(self, load(self.checkpoint))
+
+
 @hookimpl
 def gptkit_reward() -> list[type[Reward]]:
-    return []
+    return [ModelReward, Lexicon, Rules, Classifier]

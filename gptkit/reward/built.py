@@ -6,8 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
+from gptkit.errors import GptkitError
 from gptkit.records import Prompt
 
 if TYPE_CHECKING:
@@ -23,3 +25,31 @@ class BuiltReward(ABC):
     @abstractmethod
     def __call__(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> Tensor:
         """(B,) float32 scores, higher is better, of B responses to B prompts, on the CPU."""
+
+    def to(self, device: torch.device) -> None:  # noqa: B027  # most judges have no weights
+        """Score on this device from now on."""
+
+
+class ComparingReward(BuiltReward):
+    """A judge that looks at two responses at once and may favour the one that it is shown first."""
+
+    @abstractmethod
+    def prefers(self, prompts: Sequence[Prompt], first: Sequence[str], second: Sequence[str]) -> Tensor:
+        """(B,) float32, on the CPU: how sure it is that the first response is the better one; 0.5: no preference."""
+
+
+def scored(reward: BuiltReward, prompts: Sequence[Prompt], responses: Sequence[str]) -> Tensor:
+    """The scores of a judge, (B,) float32, checked: a score that is no number would spoil whatever it enters.
+
+    Raises:
+        GptkitError: as many scores as responses did not come, or one is no finite number; names its prompt.
+    """
+    scores = torch.as_tensor(reward(prompts, responses)).float().cpu()
+    if scores.shape != (len(responses),):
+        raise GptkitError(f"the reward gave scores of shape {tuple(scores.shape)} for {len(responses)} responses")
+    broken = (~scores.isfinite()).nonzero().flatten().tolist()
+    if broken:
+        turns = prompts[broken[0]].turns
+        shown = turns[-1].text if turns else ""
+        raise GptkitError(f"the reward gave {scores[broken[0]]} for a response to the prompt {shown[:40]!r}; it must be a number")
+    return scores

@@ -1,0 +1,58 @@
+"""Scores by a classifier: the log-odds of one of its labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from gptkit.errors import CheckpointError, ConfigError, did_you_mean
+from gptkit.objective.aux_lm import BuiltAuxLM
+from gptkit.objective.prediction import outputs_of
+from gptkit.records import Example, Prompt
+from gptkit.reward import Classifier
+from gptkit.reward.built import BuiltReward
+
+if TYPE_CHECKING:
+    from gptkit.objective.built import Trained
+
+AT_ONCE = 32
+"""Texts read together."""
+
+
+class BuiltClassifier(BuiltReward):
+    """ln(p / (1 - p)) of the label. Spaces around the text are no part of it; one that is too long is cut as in training."""
+
+    def __init__(self, settings: Classifier, trained: Trained) -> None:
+        """Raises: CheckpointError: the run labels no single texts; ConfigError: it has no such label."""
+        objective = trained.objective
+        if not isinstance(objective, BuiltAuxLM) or objective.task != "classification":
+            raise CheckpointError(
+                f"{trained.source}: labels no texts; reward=classifier needs a run with objective=aux_lm or probe and "
+                "objective.task=classification"
+            )
+        if settings.label not in objective.labels:
+            near = did_you_mean(settings.label, objective.labels)
+            raise ConfigError(
+                f"reward.label={settings.label}: {trained.source} knows {', '.join(map(str, objective.labels))}.{near}"
+            )
+        self._model, self._objective = trained.model, objective
+        self._label = list(objective.labels).index(settings.label)
+        self._with_prompt = settings.with_prompt
+
+    def to(self, device: torch.device) -> None:
+        self._model.to(device)
+        self._objective.to(device)
+
+    def __call__(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> Tensor:
+        texts = [self._text(prompt, response) for prompt, response in zip(prompts, responses, strict=True)]
+        items = self._objective.items([Example(text, "") for text in texts], "reward=classifier", labelled=False)
+        outputs = outputs_of(self._model, self._objective, items, batch=AT_ONCE)  # (B, K) logits
+        others = torch.cat([outputs[:, : self._label], outputs[:, self._label + 1 :]], dim=1)
+        return outputs[:, self._label] - others.logsumexp(dim=1)
+
+    def _text(self, prompt: Prompt, response: str) -> str:
+        before = prompt.turns[-1].text if self._with_prompt and prompt.turns else ""
+        return (before + response).strip()

@@ -1,0 +1,27 @@
+"""Scores by a lexicon of human ratings, that of the package vaderSentiment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from gptkit.errors import GptkitError
+from gptkit.records import Prompt
+from gptkit.reward.built import BuiltReward
+
+
+class BuiltLexicon(BuiltReward):
+    """The package's own score of each response, its compound; the prompt is not read."""
+
+    def __init__(self) -> None:
+        """Raises: GptkitError: the package is not installed."""
+        try:
+            from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
+        except ImportError as error:
+            raise GptkitError("reward=lexicon needs the package vaderSentiment; install it: pip install 'gptkit[data]'") from error
+        self._score = SentimentIntensityAnalyzer().polarity_scores
+
+    def __call__(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> Tensor:
+        return torch.tensor([self._score(response)["compound"] for response in responses])
