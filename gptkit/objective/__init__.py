@@ -101,4 +101,4 @@ class Probe(AuxLM):
 
 @hookimpl
 def gptkit_objective() -> list[type[Objective]]:
-    return [LM, AuxLM, Probe, SFT, RewardModel, DPO, PPO]
+    return [LM, AuxLM, Probe, SFT, RewardModel, DPO, PPO, GRPO]

@@ -106,9 +106,7 @@ def samples(lines: Sequence[dict[str, Any]], *, earlier: int = 8) -> str:
 
 def _sample(line: dict[str, Any]) -> str:
     prompt, text = escape(str(line["prompt"])), escape(str(line["text"]))
-    scores = "".join(
-        f" · {escape(name)} {value:.3f}" for name, value in line.items() if isinstance(value, float) and name not in ("step", "tokens")
-    )
+    scores = "".join(f" · {escape(name)} {value:.3f}" for name, value in line.items() if isinstance(value, float))
     return f'<div class="sample"><small>step {int(line["step"]):,}{scores}</small><p><b>{prompt}</b>{text}</p></div>'
 
 

@@ -1,0 +1,102 @@
+"""From scores to advantages, each against a loop that says the same slowly."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from gptkit.objective.advantages import adapted, advantages, explained_variance, response_mask, rewards, whitened
+
+LENGTHS = [5, 1, 3, 5]
+WIDTH = 5
+
+
+def alone(tensor: Tensor) -> Tensor:
+    """The sum over one device."""
+    return tensor
+
+
+def random(*, seed: int) -> Tensor:
+    values = torch.randn(len(LENGTHS), WIDTH, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return values * response_mask(torch.tensor(LENGTHS), WIDTH)
+
+
+def quadratic(given: list[float], values: list[float], discount: float, lam: float) -> list[float]:
+    """Equation 16 as it stands: a sum over all later tokens for every token."""
+    after = [*values[1:], 0.0]
+    surprises = [r + discount * ahead - v for r, v, ahead in zip(given, values, after, strict=True)]
+    return [
+        sum((discount * lam) ** (later - place) * surprises[later] for later in range(place, len(given)))
+        for place in range(len(given))
+    ]
+
+
+@pytest.mark.parametrize(("discount", "lam"), [(1.0, 0.95), (0.9, 0.5), (1.0, 1.0), (0.99, 0.0)])
+def test_advantages_are_the_quadratic_sum(discount: float, lam: float) -> None:
+    given, values = random(seed=1), random(seed=2)
+    found = advantages(given, values, discount=discount, gae_lambda=lam)
+    for row, length in enumerate(LENGTHS):
+        wanted = quadratic(given[row, :length].tolist(), values[row, :length].tolist(), discount, lam)
+        assert found[row, :length].tolist() == pytest.approx(wanted, abs=1e-12)
+        assert not found[row, length:].any()
+
+
+def test_without_discount_and_with_lambda_1_returns_are_what_is_still_to_come() -> None:
+    given, values = random(seed=3), random(seed=4)
+    returns = advantages(given, values, discount=1.0, gae_lambda=1.0) + values
+    for row, length in enumerate(LENGTHS):
+        wanted = [float(given[row, place:length].sum()) for place in range(length)]
+        assert returns[row, :length].tolist() == pytest.approx(wanted, abs=1e-12)
+
+
+def test_the_score_stands_on_the_last_token_wherever_it_is() -> None:
+    """A response that ended early, one of a single token, and one that fills its room."""
+    ratios, scores = random(seed=5), torch.tensor([1.0, -2.0, 3.0, 0.5], dtype=torch.float64)
+    found = rewards(scores, ratios, torch.tensor(LENGTHS), 0.1)
+    for row, length in enumerate(LENGTHS):
+        wanted = [-0.1 * ratio for ratio in ratios[row].tolist()]
+        wanted[length - 1] += float(scores[row])
+        assert found[row].tolist() == pytest.approx(wanted, abs=1e-12)
+        assert not found[row, length:].any()
+
+
+@pytest.mark.parametrize("shift", [True, False])
+def test_whitening_is_that_of_a_loop_over_the_tokens_that_are_there(shift: bool) -> None:
+    values, mask = random(seed=6) * 3 + 2, response_mask(torch.tensor(LENGTHS), WIDTH)
+    there = [float(values[row, place]) for row, length in enumerate(LENGTHS) for place in range(length)]
+    mean = sum(there) / len(there)
+    variance = sum((value - mean) ** 2 for value in there) / len(there)
+    wanted = [(value - mean) / (variance + 1e-8) ** 0.5 + (0.0 if shift else mean) for value in there]
+    found = whitened(values, mask, alone, shift=shift)
+    assert found[mask].tolist() == pytest.approx(wanted, abs=1e-12)
+    assert not found[~mask].any()
+
+
+def test_whitening_in_parts_is_whitening_of_the_whole() -> None:
+    """Two devices that add up what they have: each is given the sums of both."""
+    values, mask = random(seed=7), response_mask(torch.tensor(LENGTHS), WIDTH)
+    whole: list[Tensor] = []
+
+    def remember(tensor: Tensor) -> Tensor:
+        whole.append(tensor)
+        return tensor
+
+    expected = whitened(values, mask, remember)
+    sums = iter(whole)
+    assert torch.allclose(whitened(values[:2], mask[:2], lambda _: next(sums)), expected[:2], atol=1e-12)
+
+
+def test_values_that_are_the_returns_explain_all_and_their_mean_explains_nothing() -> None:
+    returns, mask = random(seed=8), response_mask(torch.tensor(LENGTHS), WIDTH)
+    mean = torch.full_like(returns, float(returns[mask].mean()))
+    assert float(explained_variance(returns, returns, mask, alone)) == 1.0
+    assert float(explained_variance(mean, returns, mask, alone)) == pytest.approx(0.0, abs=1e-12)
+    assert float(explained_variance(-returns, returns, mask, alone)) < 0
+
+
+def test_the_weight_of_the_divergence_follows_its_target_within_a_fifth() -> None:
+    assert adapted(0.1, 6.0, target=6.0, episodes=512, horizon=10_000) == 0.1
+    assert adapted(0.1, 6.6, target=6.0, episodes=1000, horizon=10_000) == pytest.approx(0.1 * (1 + 0.1 * 0.1))
+    assert adapted(0.1, 60.0, target=6.0, episodes=1000, horizon=10_000) == pytest.approx(0.1 * (1 + 0.2 * 0.1))
+    assert adapted(0.1, -5.0, target=6.0, episodes=1000, horizon=10_000) == pytest.approx(0.1 * (1 - 0.2 * 0.1))

@@ -1,0 +1,144 @@
+"""The doctor of PPO finds what was planted, and lets a healthy run pass."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from gptkit.attention import Dense
+from gptkit.errors import GptkitError
+from gptkit.model import GPT
+from gptkit.model.built import BuiltModel
+from gptkit.objective import PPO
+from gptkit.objective.ppo import BuiltPPO
+from gptkit.objective.reinforcement import Written
+from gptkit.records import Prompt, Turn
+from gptkit.reward.built import BuiltReward
+from gptkit.tokenizer import Bytes
+
+PROMPTS = [Prompt((Turn("user", "ab" * (1 + number % 3)),)) for number in range(20)]
+
+
+class Length(BuiltReward):
+    def __call__(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> Tensor:
+        return torch.tensor([float(len(text)) for text in responses])
+
+
+class Ranked(Length):
+    """Scores among others: what a batch's company decides."""
+
+    def __call__(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> Tensor:
+        return super().__call__(prompts, responses) + torch.arange(len(responses))
+
+
+class Hotter(BuiltPPO):
+    """Samples at another temperature than it learns from."""
+
+    def write(self, model: BuiltModel, split: str, items: Sequence[int], *, seed: int, samples: int = 1) -> Written:
+        wanted, self.settings.temperature = self.settings.temperature, 3.0
+        try:
+            return super().write(model, split, items, seed=seed, samples=samples)
+        finally:
+            self.settings.temperature = wanted
+
+
+class Restless(nn.Dropout):
+    """Dropout that evaluation mode does not switch off."""
+
+    def forward(self, tensor: Tensor) -> Tensor:
+        return nn.functional.dropout(tensor, 0.3, training=True)
+
+
+@pytest.fixture
+def start(source: Any) -> Callable[..., Any]:
+    """`start(reward, kind, before, after, **settings)`: the first rollout of a run; what `before` and `after` do to the model is planted
+    before and after the reference is made."""
+
+    def run(
+        reward: BuiltReward | None = None,
+        *,
+        kind: type[BuiltPPO] = BuiltPPO,
+        before: Callable[[Any], None] = lambda model: None,
+        after: Callable[[Any], None] = lambda model: None,
+        **settings: Any,
+    ) -> Any:
+        part = PPO(**{"max_new_tokens": 8, "missing_end_of_text": None, **settings})
+        tokenizer = Bytes().build(texts=[])
+        objective = kind(part, tokenizer=tokenizer, context=24)
+        objective.rewarded(reward or Length())
+        objective.datasets(source(PROMPTS), validation_fraction=0.0)
+        torch.manual_seed(2)
+        model = GPT(layers=2, heads=2, width=16, context=24).build(attention=Dense(), vocabulary=tokenizer.size)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                if parameter.dim() > 1:
+                    parameter.mul_(10)
+        before(model)
+        objective.begin(model)
+        after(model)
+        objective.prepare(model)
+        return list(objective.rollout(model, objective.asked["train"].batch(range(8)), seed=1, total=lambda tensor: tensor))
+
+    return run
+
+
+def test_a_healthy_run_passes(start: Callable[..., Any]) -> None:
+    assert start()
+    assert start(temperature=0.7)
+    assert start(missing_end_of_text=-1.0)
+
+
+def make_restless(model: Any) -> None:
+    for module in list(model.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, nn.LayerNorm):
+                setattr(module, name, nn.Sequential(child, Restless()))
+
+
+def test_randomness_in_evaluation_mode_is_found(start: Callable[..., Any]) -> None:
+    with pytest.raises(GptkitError, match="the ratio of new to old probabilities must be 1"):
+        start(before=make_restless)
+
+
+def test_a_reference_that_is_no_copy_is_found(start: Callable[..., Any]) -> None:
+    def move(model: Any) -> None:
+        with torch.no_grad():
+            next(iter(model.parameters())).add_(torch.randn_like(next(iter(model.parameters()))))
+
+    with pytest.raises(GptkitError, match="differs from its reference"):
+        start(after=move)
+
+
+def test_two_temperatures_are_found(start: Callable[..., Any]) -> None:
+    with pytest.raises(GptkitError, match="the same temperature"):
+        start(kind=Hotter)
+
+
+def test_a_score_that_depends_on_company_is_found(start: Callable[..., Any]) -> None:
+    with pytest.raises(GptkitError, match="among others"):
+        start(Ranked())
+
+
+def test_a_policy_that_cannot_end_is_found(start: Callable[..., Any]) -> None:
+    def mute(model: Any) -> None:
+        own, end = model.logits, Bytes().build(texts=[]).special["end_of_text"]
+
+        def logits(hidden: Tensor) -> Tensor:
+            found = own(hidden)
+            return found.index_fill(-1, torch.tensor([end]), -1e4)
+
+        model.logits = logits
+
+    with pytest.raises(GptkitError, match="none of 8 responses ended"):
+        start(before=mute, missing_end_of_text=-1.0)
+
+
+def test_without_the_doctor_the_run_says_so(start: Callable[..., Any], caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, logger="gptkit"):
+        start(Ranked(), doctor=False)
+    assert "nobody checks" in caplog.text

@@ -1,0 +1,53 @@
+"""The losses of proximal policy optimisation, token by token, against scalars."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from gptkit.objective.policy_loss import approximate_kl, entropies, policy_losses, ratios, value_losses
+
+
+@pytest.mark.parametrize("advantage", [1.5, -2.0])
+@pytest.mark.parametrize("difference", [0.0, 0.1, 0.5, -0.1, -0.7])
+def test_the_policys_loss_is_the_worse_of_free_and_clipped(advantage: float, difference: float) -> None:
+    ratio = math.exp(difference)
+    held = min(max(ratio, 0.8), 1.2)
+    losses, clipped = policy_losses(
+        ratios(torch.tensor([difference - 1.0], dtype=torch.float64), torch.tensor([-1.0], dtype=torch.float64)),
+        torch.tensor([advantage], dtype=torch.float64),
+        0.2,
+    )
+    assert losses.item() == pytest.approx(max(-advantage * ratio, -advantage * held), abs=1e-12)
+    assert clipped.item() == (-advantage * held > -advantage * ratio)
+
+
+def test_where_the_clip_decides_nothing_is_learned() -> None:
+    now = torch.tensor([0.5, -0.5, 0.05], requires_grad=True)
+    losses, clipped = policy_losses(ratios(now, torch.zeros(3)), torch.tensor([1.0, -1.0, 1.0]), 0.2)
+    (gradient,) = torch.autograd.grad(losses.sum(), now)
+    assert clipped.tolist() == [True, True, False]
+    assert gradient[:2].tolist() == [0.0, 0.0]
+    assert gradient[2].item() == pytest.approx(-math.exp(0.05))
+
+
+def test_a_ratio_never_overflows() -> None:
+    found = ratios(torch.tensor([0.0, -1e4]), torch.tensor([-1e4, 0.0]))
+    assert found.tolist() == pytest.approx([math.exp(20), math.exp(-20)])
+
+
+@pytest.mark.parametrize("value", [1.0, 1.1, 1.5, 0.4])
+@pytest.mark.parametrize("wanted", [0.0, 2.0])
+def test_the_values_loss_is_the_worse_of_free_and_clipped(value: float, wanted: float) -> None:
+    near = min(max(value, 0.8), 1.2)
+    found = value_losses(*(torch.tensor([number], dtype=torch.float64) for number in (value, 1.0, wanted)), 0.2)
+    assert found.item() == pytest.approx(0.5 * max((value - wanted) ** 2, (near - wanted) ** 2), abs=1e-12)
+
+
+def test_entropy_and_divergence_are_their_sums() -> None:
+    chances = torch.tensor([[0.5, 0.25, 0.25], [0.98, 0.01, 0.01]], dtype=torch.float64)
+    wanted = [-sum(p * math.log(p) for p in row) for row in chances.tolist()]
+    assert entropies(chances.log()).tolist() == pytest.approx(wanted, abs=1e-12)
+    assert approximate_kl(torch.tensor([-1.0]), torch.tensor([-1.5])).item() == pytest.approx(0.125)
