@@ -117,7 +117,7 @@ class ReinforcementObjective(DialogueObjective):
     record: ClassVar[type] = Prompt
     frozen_models: ClassVar[tuple[str, ...]] = ("reference", "reward")
 
-    max_new_tokens: Annotated[int, "longest response; prompts that leave no room for it are dropped, and counted"] = 64
+    max_new_tokens: Annotated[int, "longest response, at most half the context; prompts that leave no room for it are dropped"] = 64
     temperature: Annotated[float, "of sampling and of every log-probability"] = 1.0
     minibatch: Annotated[int | None, "items per update, over all devices; must divide batch.size; null: all"] = None
     inner_epochs: Annotated[int, "how often the minibatches of a step are gone through"] = 1

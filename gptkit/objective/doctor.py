@@ -117,7 +117,7 @@ def _drawn_again(
     few = rows_of(written.batch, slice(0, len(places)))
     rows, at = spots(few)
     columns = at - few["prompt_lengths"][rows]
-    numbers = draws(seed, places, objective.settings.max_new_tokens).to(at.device)[rows, columns]
+    numbers = draws(seed, places, objective.new_tokens).to(at.device)[rows, columns]
     logits = model.logits(states(model, few)).float()
     again = sample(logits, numbers, temperature=objective.settings.temperature)
     share = float((again == few["tokens"][rows, at]).float().mean())

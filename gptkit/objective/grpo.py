@@ -90,8 +90,8 @@ class BuiltGRPO(BuiltReinforcement):
     def trial(self, batch: Batch) -> Batch:
         """Episodes that fill the context."""
         rows = batch["tokens"].new_zeros(len(batch["tokens"]), self.context)
-        lengths = torch.full_like(rows[:, 0], self.settings.max_new_tokens)
-        nothing = torch.zeros(len(rows), self.settings.max_new_tokens, device=rows.device)
+        lengths = torch.full_like(rows[:, 0], self.new_tokens)
+        nothing = torch.zeros(len(rows), self.new_tokens, device=rows.device)
         columns = {"old_log_probs": nothing, "reference_log_probs": nothing, "group_advantages": nothing[:, 0]}
         measures = everywhere(dict.fromkeys((*OF_STEP, "per_token"), 0.0), lengths)
         return {"tokens": rows, "prompt_lengths": self.context - lengths, "lengths": lengths, **columns, **measures}

@@ -187,8 +187,8 @@ class BuiltPPO(BuiltReinforcement):
         rows = batch["tokens"].new_zeros(len(batch["tokens"]), self.context)
         if self.settings.ptx_coef:
             return {"tokens": rows, "targets": rows}
-        lengths = torch.full_like(rows[:, 0], self.settings.max_new_tokens)
-        nothing = torch.zeros(len(rows), self.settings.max_new_tokens, device=rows.device)
+        lengths = torch.full_like(rows[:, 0], self.new_tokens)
+        nothing = torch.zeros(len(rows), self.new_tokens, device=rows.device)
         columns = dict.fromkeys(("old_log_probs", "values", "returns", "advantages"), nothing)
         measures = everywhere(dict.fromkeys((*OF_STEP, "per_token"), 0.0), lengths)
         return {"tokens": rows, "prompt_lengths": self.context - lengths, "lengths": lengths, **columns, **measures}

@@ -66,6 +66,8 @@ class BuiltReinforcement(BuiltObjective):
         self.settings = settings
         self.tokenizer = tokenizer
         self.context = context
+        self.new_tokens = min(settings.max_new_tokens, max(1, context // 2))
+        """Tokens of the longest response: half the context is the prompt's."""
         self.end_of_text = tokenizer.special["end_of_text"]
         self.reward: BuiltReward | None = None
         self.judging: BuiltReward | None = None
@@ -95,16 +97,18 @@ class BuiltReinforcement(BuiltObjective):
             )
         if settings.judge:
             self.judging = registry().resolve("reward", dict(settings.judge)).build(load=self.load)
-        longest = self.context - settings.max_new_tokens - 1
-        if longest < 1:
-            raise ConfigError(
-                f"objective.max_new_tokens={settings.max_new_tokens} leaves no room for a prompt in model.context={self.context}"
+        if settings.max_new_tokens > self.new_tokens:
+            _log.warning(
+                "objective.max_new_tokens=%s is more than half of model.context=%s: responses have at most %s tokens",
+                settings.max_new_tokens,
+                self.context,
+                self.new_tokens,
             )
         self.asked = asked(
             data,
             self.tokenizer,
             template=settings.template,
-            longest=longest,
+            longest=self.context - self.new_tokens - 1,
             validation_fraction=validation_fraction,
             reader=f"objective={settings.name}",
         )
@@ -136,7 +140,7 @@ class BuiltReinforcement(BuiltObjective):
             [source.ids[place] for place in places],
             items=items,
             end_of_text=self.end_of_text,
-            max_new_tokens=self.settings.max_new_tokens,
+            max_new_tokens=self.new_tokens,
             temperature=self.settings.temperature,
             samples=samples,
             seed=seed,
@@ -208,7 +212,7 @@ class BuiltReinforcement(BuiltObjective):
             ConfigError: they cannot be of equal size on all devices.
         """
         everywhere = int(total(torch.tensor(float(items), device=device)))
-        wanted = self.settings.minibatch or everywhere
+        wanted = min(self.settings.minibatch or everywhere, everywhere)
         if everywhere % wanted or items % (everywhere // wanted):
             raise ConfigError(
                 f"objective.minibatch={wanted} does not divide batch.size={everywhere} into minibatches that the devices can share "

@@ -56,8 +56,8 @@ class Restless(nn.Dropout):
 
 @pytest.fixture
 def start(source: Any) -> Callable[..., Any]:
-    """`start(reward, kind, before, after, **settings)`: the first rollout of a run; what `before` and `after` do to the model is planted
-    before and after the reference is made."""
+    """`start(reward, kind, before, after, **settings)`: the first rollout of a run; `before` and `after` plant something into
+    the model, before and after the reference is made."""
 
     def run(
         reward: BuiltReward | None = None,

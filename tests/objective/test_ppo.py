@@ -277,8 +277,6 @@ def test_what_does_not_fit_is_one_line(ppo: Callable[..., Any], source: Any) -> 
         lone.datasets(source(PROMPTS), validation_fraction=0.0)
     with pytest.raises(DataError, match=r"all 32 prompts of the train split are longer than 15 tokens"):
         ppo(prompts=[Prompt((Turn("user", "x" * 30),))] * 40)
-    with pytest.raises(ConfigError, match="no room for a prompt"):
-        ppo(max_new_tokens=23)
     with pytest.raises(ConfigError, match="value_from"):
         ppo(value_from="reward")
     with pytest.raises(ConfigError, match="tokenizer"):
@@ -347,7 +345,7 @@ def learn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]
             "ema=0.9",
         ),
         *("objective.minibatch=4", f"objective.max_new_tokens={NEW}", "objective.missing_end_of_text=null"),
-        *("objective.kl_target=1", "objective.value_lr=0.002", "objective.ptx_coef=1", "objective.ptx_ratio=1"),
+        *("val.fraction=0.2", "objective.kl_target=1", "objective.value_lr=0.002", "objective.ptx_coef=1", "objective.ptx_ratio=1"),
         *("objective.ptx_data.name=text", f"+objective.ptx_data.path={text}", "trainer.log_every_n_steps=1"),
     ]
 
@@ -393,3 +391,9 @@ def test_a_run_that_dies_inside_a_rollout_goes_on_bit_for_bit(learn: Callable[..
     assert left.keys() == right.keys()
     assert {name.split(":")[1].split(".")[0] for name in left} >= {"reference", "value", "kl_coef"}
     assert all(torch.equal(left[name], right[name]) for name in left)
+
+
+def test_responses_leave_half_of_the_context_to_the_prompt(ppo: Callable[..., Any], caplog: pytest.LogCaptureFixture) -> None:
+    objective, model = ppo(max_new_tokens=1000)
+    assert "responses have at most 12 tokens" in caplog.text
+    assert int(roll(objective, model)[0]["ppo"]["lengths"].max()) <= 12

@@ -1,0 +1,56 @@
+"""GRPO: groups against a loop, and its first update."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from gptkit.objective import GRPO
+from gptkit.objective.grpo import divergence, group_advantages
+from gptkit.records import Prompt, Turn
+from gptkit.reward.built import BuiltReward
+from gptkit.tokenizer import Bytes
+
+
+class Length(BuiltReward):
+    def __call__(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> Tensor:
+        return torch.tensor([float(len(text)) for text in responses])
+
+
+def test_advantages_are_deviations_of_the_group() -> None:
+    scores = [[1.0, 2.0, 6.0], [4.0, 4.0, 4.0]]
+    found = group_advantages(torch.tensor(scores, dtype=torch.float64))
+    for row, group in zip(found.tolist(), scores, strict=True):
+        mean = sum(group) / 3
+        deviation = math.sqrt(sum((score - mean) ** 2 for score in group) / 3)
+        assert row == pytest.approx([(score - mean) / (deviation + 1e-4) for score in group], abs=1e-12)
+
+
+def test_the_divergence_is_equation_4() -> None:
+    now, reference = torch.tensor([-1.0, -2.0]), torch.tensor([-1.5, -0.5])
+    wanted = [math.exp(ahead) - ahead - 1 for ahead in (-0.5, 1.5)]
+    assert divergence(now, reference).tolist() == pytest.approx(wanted, abs=1e-6)
+
+
+def test_groups_stay_together_and_nothing_has_moved_at_first(source: Any, model_of: Callable[..., Any]) -> None:
+    prompts = [Prompt((Turn("user", "ab" * (1 + number % 3)),)) for number in range(12)]
+    part = GRPO(max_new_tokens=8, missing_end_of_text=None, group=4, minibatch=2)
+    objective: Any = part.build(tokenizer=Bytes().build(texts=[]), context=24, width=16)
+    objective.rewarded(Length())
+    objective.datasets(source(prompts), validation_fraction=0.0)
+    model = model_of(objective, dropout=0.5)
+    objective.begin(model)
+    rolled = list(objective.rollout(model, objective.asked["train"].batch(range(6)), seed=1, total=lambda tensor: tensor))
+    assert [len(minibatch["grpo"]["tokens"]) for minibatch in rolled] == [8, 8, 8]
+    for minibatch in rolled:
+        batch = minibatch["grpo"]
+        assert torch.allclose(batch["group_advantages"].view(2, 4).mean(dim=1), torch.zeros(2), atol=1e-6)
+        terms, measured = objective.loss(model, batch)
+        assert float(measured["approximate_kl"]) < 1e-10
+        assert float(terms["divergence"][1].detach()) == pytest.approx(0.0, abs=1e-6)
+        assert float(terms["policy"][1].detach()) == pytest.approx(-float(batch["group_advantages"].sum()), abs=1e-4)
