@@ -10,6 +10,7 @@ import torch
 from gptkit.errors import ConfigError
 from gptkit.model.use import as_for_use
 from gptkit.plugins import registry
+from gptkit.task.built import Subject
 
 if TYPE_CHECKING:
     from gptkit.task.built import BuiltTask
@@ -29,7 +30,12 @@ def built_tasks(tasks: dict[str, Any]) -> dict[str, BuiltTask]:
     for word, task in given.items():
         if not hasattr(task, "get"):
             raise ConfigError(f"callback=zero_shot: tasks.{word}={task} must be the settings of a task: {{name: next_word}}")
-        found[word] = registry().resolve("task", task).build()
+        part = registry().resolve("task", task)
+        if part.compares or part.judged:
+            raise ConfigError(
+                f"callback=zero_shot: tasks.{word}: {part.name} compares or judges; gptkit eval task={part.name} does that"
+            )
+        found[word] = part.build()
     return found
 
 
@@ -57,7 +63,7 @@ class MeasureZeroShot(lightning.Callback):
         found: dict[str, float] = {}
         for word, task in self.tasks.items():
             with as_for_use(pl_module.model), trainer.precision_plugin.val_step_context():
-                scores = task(pl_module.model, pl_module.tokenizer, seed=pl_module.settings.seed)
+                scores = task(Subject(pl_module.model, pl_module.tokenizer), seed=pl_module.settings.seed)
             for place, (name, score) in enumerate(scores.items()):
                 found[f"zero_shot/{word}" if place == 0 else f"zero_shot/{word}_{name}"] = score
         self.latest = found

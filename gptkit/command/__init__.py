@@ -12,7 +12,10 @@ from typing import Annotated, Any, ClassVar
 from omegaconf import MISSING
 
 from gptkit.command.settings import Batch, Command, Samples, Save, Training, Validation, not_negative
+from gptkit.data import Data
 from gptkit.hookspecs import hookimpl
+from gptkit.reward import Reward
+from gptkit.task import Task
 
 __all__ = ["Batch", "Command", "Samples", "Save", "Training", "Validation"]
 
@@ -126,6 +129,33 @@ class Predict(Command):
 
 
 @dataclass
+class Eval(Command):
+    """Evaluate a trained model by a task, alone or against another."""
+
+    verb: ClassVar[str] = "eval"
+
+    task: Task = MISSING
+    checkpoint: Annotated[str, "a run, a checkpoint folder, or hf:<folder or hub name>"] = MISSING
+    against: Annotated[str | None, "the same, for the model that it is compared with"] = None
+    data: Annotated[Data | None, "a source in place of the one that the task, or the run, would read; null: none"] = None
+    reward: Annotated[Reward | None, "the judge of tasks that need one; null: that of the checkpoint's own run"] = None
+    seed: Annotated[int, "the same seed gives the same scores"] = 0
+    precision: Annotated[str, "fp32, bf16, or auto (bf16 where it is fast)"] = "fp32"
+    format: Annotated[str, "table or json"] = "table"
+
+    def __post_init__(self) -> None:
+        if self.precision not in ("auto", "fp32", "bf16"):
+            raise ValueError(f"precision={self.precision} must be auto, fp32 or bf16")
+        if self.format not in ("table", "json"):
+            raise ValueError(f"format={self.format} must be table or json")
+
+    def run(self, folder: Path) -> Any:
+        from gptkit.command.eval import evaluate
+
+        return evaluate(self)
+
+
+@dataclass
 class Export(Command):
     """Write a checkpoint as a Hugging Face folder."""
 
@@ -162,4 +192,4 @@ class Plugins(Command):
 
 @hookimpl
 def gptkit_command() -> list[type[Command]]:
-    return [Train, Generate, Predict, Plan, Export, Plugins]
+    return [Train, Generate, Predict, Eval, Plan, Export, Plugins]

@@ -1,14 +1,15 @@
-"""Evaluation tasks: the contract, GPT-1's zero-shot heuristics, and the hook that offers them."""
+"""Evaluation tasks: the contract, the settings of the built-in parts, and the hook that offers them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from gptkit.hookspecs import hookimpl
 from gptkit.parts import Part
 
 if TYPE_CHECKING:
+    from gptkit.data import Data
     from gptkit.task.built import BuiltTask
 
 
@@ -19,10 +20,19 @@ class Task(Part):
     Subclass it, give `name` a default, add fields, and write `build`, which returns a `gptkit.task.built.BuiltTask`.
     """
 
+    compares: ClassVar[bool] = False
+    """Two models are asked: the evaluated one, and one that it is compared with."""
+    judged: ClassVar[bool] = False
+    """A reward judges what they write."""
+
     name: str = ""
 
-    def build(self) -> BuiltTask:
-        """Open the task's examples."""
+    def build(self, *, data: Data | None = None) -> BuiltTask:
+        """Open the task's examples.
+
+        Args:
+            data: a source that takes the place of the task's own.
+        """
         raise NotImplementedError(f"{type(self).__name__} does not implement build()")
 
 
@@ -60,10 +70,10 @@ class NextWord(Heuristic):
         default_factory=dict
     )
 
-    def build(self) -> BuiltTask:
+    def build(self, *, data: Data | None = None) -> BuiltTask:
         from gptkit.task.zero_shot import BuiltNextWord
 
-        return BuiltNextWord(self)
+        return BuiltNextWord(self, data)
 
 
 @dataclass
@@ -78,10 +88,10 @@ class LikelyOption(Heuristic):
         default_factory=lambda: {"name": "story_completion"}
     )
 
-    def build(self) -> BuiltTask:
+    def build(self, *, data: Data | None = None) -> BuiltTask:
         from gptkit.task.zero_shot import BuiltLikelyOption
 
-        return BuiltLikelyOption(self)
+        return BuiltLikelyOption(self, data)
 
 
 @dataclass
@@ -96,10 +106,10 @@ class Acceptability(Heuristic):
     acceptable: Annotated[str, "the label of an acceptable sentence"] = "1"
     threshold: Annotated[float | None, "nats per token from which on a sentence is accepted; null: chosen as said above"] = None
 
-    def build(self) -> BuiltTask:
+    def build(self, *, data: Data | None = None) -> BuiltTask:
         from gptkit.task.zero_shot import BuiltAcceptability
 
-        return BuiltAcceptability(self)
+        return BuiltAcceptability(self, data)
 
 
 @dataclass
@@ -112,12 +122,76 @@ class Referent(Heuristic):
     name: str = "referent"
     blank: Annotated[str, "what stands in the text where the options go, once"] = "_"
 
-    def build(self) -> BuiltTask:
+    def build(self, *, data: Data | None = None) -> BuiltTask:
         from gptkit.task.zero_shot import BuiltReferent
 
-        return BuiltReferent(self)
+        return BuiltReferent(self, data)
+
+
+@dataclass
+class WinRate(Task):
+    """How often a judge finds a model's answers to held-out prompts better than another's; ties count half.
+
+    Source: "Training language models to follow instructions with human feedback", section 4.1 (there people judge). The prompts are
+    those of `data=`, else of the run's own data: its validation split, else its test split, else what the run held out. Both models
+    answer with the same random numbers, each in its run's `objective.template`.
+    """
+
+    compares: ClassVar[bool] = True
+    judged: ClassVar[bool] = True
+
+    name: str = "win_rate"
+    prompts: Annotated[int, "at most this many of them, evenly spread, always the same; 0: all"] = 256
+    max_new_tokens: Annotated[int | None, "longest answer; null: as in the run's objective, else 64"] = None
+    temperature: Annotated[float, "of the answers; 0 is greedy"] = 1.0
+    batch: Annotated[int, "answers written at once; they do not depend on it"] = 64
+
+    def __post_init__(self) -> None:
+        for key in ("prompts", "temperature"):
+            if getattr(self, key) < 0:
+                raise ValueError(f"task.{key}={getattr(self, key)} must not be negative")
+        for key in ("max_new_tokens", "batch"):
+            if getattr(self, key) is not None and getattr(self, key) < 1:
+                raise ValueError(f"task.{key}={getattr(self, key)} must be at least 1")
+
+    def build(self, *, data: Data | None = None) -> BuiltTask:
+        from gptkit.task.win_rate import BuiltWinRate
+
+        return BuiltWinRate(self, data)
+
+
+@dataclass
+class AlignmentTax(Task):
+    """What alignment cost: the loss on held-out text, and any zero-shot task, compared with those of the model before.
+
+    Source: "Training language models to follow instructions with human feedback", section 4.2 and appendix E. Both read the same
+    windows of text, so they must share their tokenizer.
+    """
+
+    compares: ClassVar[bool] = True
+
+    name: str = "alignment_tax"
+    data: Annotated[dict[str, Any], "the settings of a source of text, with its `name`"] = field(
+        default_factory=lambda: {"name": "sotu"}
+    )
+    fraction: Annotated[float, "share of the text that was held out, where the source brings no validation split"] = 0.05
+    windows: Annotated[int, "at most this many windows of the smaller context, evenly spread, always the same; 0: all"] = 256
+    tasks: Annotated[dict[str, Any], "tasks by any name, such as {sentiment:{name:next_word}}, each scored for both"] = field(
+        default_factory=dict
+    )
+
+    def __post_init__(self) -> None:
+        if self.windows < 0:
+            raise ValueError(f"task.windows={self.windows} must not be negative")
+        if not 0.0 < self.fraction < 1.0:
+            raise ValueError(f"task.fraction={self.fraction} must be above 0 and below 1")
+
+    def build(self, *, data: Data | None = None) -> BuiltTask:
+        from gptkit.task.alignment_tax import BuiltAlignmentTax
+
+        return BuiltAlignmentTax(self, data)
 
 
 @hookimpl
 def gptkit_task() -> list[type[Task]]:
-    return [NextWord, LikelyOption, Acceptability, Referent]
+    return [NextWord, LikelyOption, Acceptability, Referent, WinRate, AlignmentTax]

@@ -21,22 +21,25 @@ from gptkit.task.heuristics import best_threshold, highest_mean, matthews, means
 from gptkit.task.log_probabilities import Text, log_probabilities
 
 if TYPE_CHECKING:
+    from gptkit.data import Data
     from gptkit.data.built import BuiltData
     from gptkit.model.built import BuiltModel
+    from gptkit.reward.built import BuiltReward
     from gptkit.task import Acceptability, Heuristic, LikelyOption, NextWord, Referent
+    from gptkit.task.built import Subject
     from gptkit.tokenizer.built import BuiltTokenizer
 
 
 class BuiltHeuristic(ABC):
     """Reads its examples when it is made. No random number is drawn, and the model is only read."""
 
-    def __init__(self, settings: Heuristic) -> None:
+    def __init__(self, settings: Heuristic, source: Data | None = None) -> None:
         """Raises: ConfigError: no source is named; DataError: its examples cannot be read, or do not fit."""
         self.name = settings.name
         self.reference = settings.reference
-        if "name" not in settings.data:
+        if source is None and "name" not in settings.data:
             raise ConfigError(f"task={settings.name} needs data, such as data={{name: labelled, path: examples.tsv}}")
-        data: BuiltData = registry().resolve("data", settings.data).build()
+        data: BuiltData = registry().resolve("data", source or settings.data).build()
         self.split = "validation" if "validation" in data.splits else "train"
         self.examples = some(self.read(data, self.split), settings.examples)
         for example in self.examples:
@@ -46,8 +49,10 @@ class BuiltHeuristic(ABC):
         """Raises: DataError: the source has no labelled examples."""
         return list(examples_of(data, split, reader=f"task={self.name}"))
 
-    def __call__(self, model: BuiltModel, tokenizer: BuiltTokenizer, *, seed: int) -> dict[str, float]:
-        scores = self.scores(model, tokenizer)
+    def __call__(
+        self, subject: Subject, *, against: Subject | None = None, judge: BuiltReward | None = None, seed: int
+    ) -> dict[str, float]:
+        scores = self.scores(subject.model, subject.tokenizer)
         if self.reference is not None:
             scores["normalised"] = normalised(next(iter(scores.values())), guess=self.guess, reference=self.reference)
         return scores
@@ -101,9 +106,9 @@ class BuiltChoice(BuiltHeuristic):
 class BuiltNextWord(BuiltChoice):
     """SST-2: the text and "very"; P(positive) against P(negative), all other words aside."""
 
-    def __init__(self, settings: NextWord) -> None:
+    def __init__(self, settings: NextWord, source: Data | None = None) -> None:
         self.suffix, self.words = settings.suffix, dict(settings.words)
-        super().__init__(settings)
+        super().__init__(settings, source)
         if not settings.words:
             self.words = {label: f" {label}" for label in sorted({str(example.label) for example in self.examples})}
         self.labels = list(self.words)
@@ -130,8 +135,8 @@ class BuiltNextWord(BuiltChoice):
 class BuiltLikelyOption(BuiltChoice):
     """RACE: the text (and the question), then each option."""
 
-    def __init__(self, settings: LikelyOption) -> None:
-        super().__init__(settings)
+    def __init__(self, settings: LikelyOption, source: Data | None = None) -> None:
+        super().__init__(settings, source)
 
     def texts(self, example: Example, tokenizer: BuiltTokenizer) -> list[Text]:
         before = beginning(tokenizer, example.text if example.pair is None else f"{example.text}\n{example.pair}")
@@ -141,9 +146,9 @@ class BuiltLikelyOption(BuiltChoice):
 class BuiltReferent(BuiltChoice):
     """Winograd: each option in the place of the pronoun; the rest of the sentence is scored."""
 
-    def __init__(self, settings: Referent) -> None:
+    def __init__(self, settings: Referent, source: Data | None = None) -> None:
         self.blank = settings.blank
-        super().__init__(settings)
+        super().__init__(settings, source)
 
     def texts(self, example: Example, tokenizer: BuiltTokenizer) -> list[Text]:
         start, rest = example.text.split(self.blank)
@@ -161,10 +166,10 @@ class BuiltReferent(BuiltChoice):
 class BuiltAcceptability(BuiltHeuristic):
     """CoLA: the mean log-probability of a sentence's tokens, and a threshold."""
 
-    def __init__(self, settings: Acceptability) -> None:
+    def __init__(self, settings: Acceptability, source: Data | None = None) -> None:
         self.acceptable, self.threshold = settings.acceptable, settings.threshold
         self._most = settings.examples
-        super().__init__(settings)
+        super().__init__(settings, source)
 
     def read(self, data: BuiltData, split: str) -> list[Example]:
         found = super().read(data, split)

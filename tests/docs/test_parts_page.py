@@ -145,16 +145,15 @@ def check_optimizer(entry: Entry, folder: Path, capsys: Any) -> None:
 
 def check_reward(entry: Entry, folder: Path, capsys: Any) -> None:
     from gptkit.records import Prompt, Turn
+    from gptkit.training.checkpoints.load import load_objective
 
-    judge = registry().resolve("reward", {"name": "brevity", "characters": 2}).build()
+    judge = registry().resolve("reward", {"name": "brevity", "characters": 2}).build(load=load_objective)
     assert judge([Prompt((Turn("user", "Hello"),))] * 2, ["Hi", "Good"]).tolist() == [1.0, 0.5]
 
 
 def check_task(entry: Entry, folder: Path, capsys: Any) -> None:
     train(folder)
-    scores = (
-        registry().resolve("task", {"name": "surprise", "sentence": "To be"}).build()(*gptkit.load(str(folder / "run")), seed=0)
-    )
+    scores = gptkit.run(gptkit.compose("eval", ["task=surprise", "task.sentence=To be", f"checkpoint={folder / 'run'}"]))
     assert scores.keys() == {"surprise"}
     assert 0 < scores["surprise"] < 10
 

@@ -15,6 +15,7 @@ from gptkit.attention import Dense
 from gptkit.errors import ConfigError, DataError
 from gptkit.model import GPT
 from gptkit.task import Acceptability, LikelyOption, NextWord, Referent
+from gptkit.task.built import Subject
 from gptkit.task.heuristics import best_threshold, highest_mean, matthews, most_probable, normalised
 from gptkit.task.log_probabilities import Text, log_probabilities
 from gptkit.tokenizer import Bytes
@@ -130,7 +131,7 @@ class Reader(nn.Module):
 
 
 def score(task: Any, text: str) -> dict[str, float]:
-    found: dict[str, float] = task.build()(Reader(text), TOKENIZER, seed=0)
+    found: dict[str, float] = task.build()(Subject(Reader(text), TOKENIZER), seed=0)
     return found
 
 

@@ -84,6 +84,13 @@ def load_objective(source: str) -> Trained:
     return _from_folder(Path(source).expanduser(), _trained_of)
 
 
+def run_settings(source: str) -> dict[str, Any]:
+    """The settings of the run that a model comes from, as plain values with parts as mappings; nothing for hf:..."""
+    if source.startswith(HUB):
+        return {}
+    return _from_folder(Path(source).expanduser(), lambda checkpoint: checkpoint.content)
+
+
 def initial_weights(source: str) -> InitialWeights:
     """Weights and the settings that they need, from the same sources as `load`."""
     if source.startswith(HUB):

@@ -1,0 +1,85 @@
+"""The verb `eval`: scores of a trained model on one task, alone or against another."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING
+
+from gptkit.errors import ConfigError
+from gptkit.plugins import registry
+
+if TYPE_CHECKING:
+    import torch
+
+    from gptkit.command import Eval
+    from gptkit.reward.built import BuiltReward
+    from gptkit.task.built import Subject
+
+
+def evaluate(settings: Eval) -> dict[str, float]:
+    """Print the scores, and return them.
+
+    Raises:
+        ConfigError: the task needs a second model, a judge or data and has none, or has no use for what is given.
+        DataError: examples or prompts cannot be read.
+        CheckpointError: a checkpoint cannot be read.
+    """
+    task = settings.task
+    if task.compares and settings.against is None:
+        raise ConfigError(f"task={task.name} compares two models; give the second by against=<run>")
+    if not task.compares and settings.against is not None:
+        raise ConfigError(f"task={task.name} evaluates one model; leave against out")
+    if not task.judged and settings.reward is not None:
+        raise ConfigError(f"task={task.name} asks no judge; leave reward out")
+    built = task.build(data=settings.data)
+
+    from gptkit.generation.precision import best_device
+
+    device = best_device()
+    subject = _subject(settings, settings.checkpoint, device)
+    against = None if settings.against is None else _subject(settings, settings.against, device)
+    judge = _judge(settings, subject, device) if task.judged else None
+    scores = built(subject, against=against, judge=judge, seed=settings.seed)
+    print(_as_json(settings, scores) if settings.format == "json" else _as_table(scores))
+    return scores
+
+
+def _subject(settings: Eval, source: str, device: torch.device) -> Subject:
+    from gptkit.generation.precision import dtype_of
+    from gptkit.task.built import Subject
+    from gptkit.training.checkpoints.load import load, run_settings
+
+    model, tokenizer = load(source)
+    model.to(device=device, dtype=dtype_of(settings.precision, device))
+    return Subject(model, tokenizer, source, run_settings(source))
+
+
+def _judge(settings: Eval, subject: Subject, device: torch.device) -> BuiltReward:
+    """The judge that is asked for, else the one that the evaluated run learned from."""
+    from gptkit.training.checkpoints.load import load_objective
+
+    own = subject.settings.get("reward")
+    if settings.reward is None and not own:
+        raise ConfigError(
+            f"task={settings.task.name} needs a judge, and {subject.source} was trained without a reward; give reward=, "
+            "for example reward=model reward.checkpoint=<run of objective=reward>, or reward=lexicon"
+        )
+    judge: BuiltReward = registry().resolve("reward", settings.reward or own).build(load=load_objective)
+    judge.to(device)
+    return judge
+
+
+def _as_json(settings: Eval, scores: dict[str, float]) -> str:
+    head = {"task": settings.task.name, "checkpoint": settings.checkpoint, "against": settings.against, "seed": settings.seed}
+    return json.dumps({**head, "settings": dataclasses.asdict(settings.task), "scores": scores}, ensure_ascii=False)
+
+
+def _as_table(scores: dict[str, float]) -> str:
+    width = max(map(len, scores), default=0)
+    return "\n".join(f"{name:<{width}}  {_shown(value)}" for name, value in scores.items())
+
+
+def _shown(value: float) -> str:
+    """Counts as they are, everything else with four digits behind the point."""
+    return f"{value:,.0f}" if value == int(value) and abs(value) >= 2 else f"{value:.4f}"

@@ -1,0 +1,125 @@
+"""Two models answer the same held-out prompts, and a judge decides who does it better.
+
+A judge that scores single texts is shown each answer once: it knows of no order. One that compares (`ComparingReward`) sees every
+pair in both orders, and its preferences are averaged, so that favouring what stands first gains nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from gptkit.data.split import evenly
+from gptkit.errors import ConfigError, DataError
+from gptkit.generation.engine import generate
+from gptkit.objective.judgement import interval
+from gptkit.objective.template import prompt_text
+from gptkit.objective.token_form import prompt_ids
+from gptkit.plugins import registry
+from gptkit.records import Prompt
+from gptkit.reward.built import ComparingReward, scored
+from gptkit.task.held_out import held_out_prompts
+
+if TYPE_CHECKING:
+    from gptkit.data import Data
+    from gptkit.reward.built import BuiltReward
+    from gptkit.task import WinRate
+    from gptkit.task.built import Subject
+
+MAX_NEW_TOKENS = 64
+"""Where neither the task nor the run says how long an answer may be."""
+
+_log = logging.getLogger("gptkit")
+
+
+class BuiltWinRate:
+    """Prompts are read when it is called: by default they are the subject's own."""
+
+    def __init__(self, settings: WinRate, source: Data | None) -> None:
+        self.settings = settings
+        self._source = source
+
+    def __call__(
+        self, subject: Subject, *, against: Subject | None = None, judge: BuiltReward | None = None, seed: int
+    ) -> dict[str, float]:
+        """`win_rate` with its 95% interval by the bootstrap over prompts, the mean scores, and how many prompts there were.
+
+        Raises:
+            ConfigError: there is no source of prompts.
+            DataError: it has none that are held out, or all are too long.
+            GptkitError: the judge gives what is no number.
+        """
+        assert against is not None
+        assert judge is not None
+        longest: int = self.settings.max_new_tokens or _objective(subject).get("max_new_tokens") or MAX_NEW_TOKENS
+        prompts = self._prompts(subject, against, longest)
+        answers, others = (self._answers(each, prompts, longest, seed) for each in (subject, against))
+        scores, other_scores = scored(judge, prompts, answers), scored(judge, prompts, others)
+        if isinstance(judge, ComparingReward):
+            preferred = (judge.prefers(prompts, answers, others) + 1 - judge.prefers(prompts, others, answers)) / 2
+        else:
+            preferred = wins(scores, other_scores)
+        preferred = preferred.double()
+        low, high = interval(lambda found, _: found.mean(0), preferred, preferred)
+        return {
+            "win_rate": float(preferred.mean()),
+            "win_rate_low": low,
+            "win_rate_high": high,
+            "score": float(scores.double().mean()),
+            "score_against": float(other_scores.double().mean()),
+            "prompts": float(len(prompts)),
+        }
+
+    def _prompts(self, subject: Subject, against: Subject, longest: int) -> list[Prompt]:
+        """Those to be answered; one that leaves no room for an answer in either context is left out."""
+        own = subject.settings.get("data")
+        if self._source is None and not own:
+            raise ConfigError(f"{subject.source} comes from no run, so it has no prompts of its own; give some by data=")
+        data = registry().resolve("data", self._source or own).build()
+        fraction = float(subject.settings.get("val", {}).get("fraction", 0.05))
+        found = held_out_prompts(data, fraction=fraction, reader="task=win_rate")
+        chosen = [found[place] for place in evenly(len(found), self.settings.prompts)]
+        kept = [prompt for prompt in chosen if all(_fits(each, prompt, longest) for each in (subject, against))]
+        if not kept:
+            raise DataError(
+                f"task=win_rate: none of {len(chosen):,} prompts leaves room for {longest} new tokens in the models' contexts; "
+                "lower task.max_new_tokens"
+            )
+        if len(kept) < len(chosen):
+            _log.warning(
+                "%s of %s prompts leave no room for an answer, and are left out", f"{len(chosen) - len(kept):,}", f"{len(chosen):,}"
+            )
+        return kept
+
+    def _answers(self, subject: Subject, prompts: Sequence[Prompt], longest: int, seed: int) -> list[str]:
+        drawn = generate(
+            subject.model,
+            subject.tokenizer,
+            [prompt_text(prompt.turns, _template(subject)) for prompt in prompts],
+            max_new_tokens=longest,
+            temperature=self.settings.temperature,
+            batch=self.settings.batch,
+            seed=seed,
+        )
+        return [answers[0].text for answers in drawn]
+
+
+def wins(scores: Tensor, others: Tensor) -> Tensor:
+    """Two (N,) -> (N,) float64: 1 where the first is higher, 0 where the second is, one half where they are equal."""
+    return (torch.sign(scores.double() - others.double()) + 1) / 2
+
+
+def _objective(subject: Subject) -> dict[str, Any]:
+    return dict(subject.settings.get("objective") or {})
+
+
+def _template(subject: Subject) -> str:
+    return str(_objective(subject).get("template", "plain"))
+
+
+def _fits(subject: Subject, prompt: Prompt, longest: int) -> bool:
+    return len(prompt_ids(subject.tokenizer, prompt.turns, _template(subject))) + longest <= subject.model.context
