@@ -69,6 +69,8 @@ class Generate(Command):
     top_p: Annotated[float, "draw from the most probable tokens that together have this probability"] = 1.0
     stop: Annotated[list[str], "end a continuation before any of these"] = field(default_factory=list)
     samples: Annotated[int, "continuations of each prompt"] = 1
+    best_of: Annotated[int, "draw so many for each prompt and keep the `samples` that reward= scores highest; 0: keep all"] = 0
+    reward: Annotated[Reward | None, "the judge that best_of asks; null: none"] = None
     batch: Annotated[int, "sequences decoded at once"] = 16
     seed: Annotated[int, "the same seed gives the same text"] = 0
     stream: Annotated[bool | None, "print as it comes; by default where one text is printed to a terminal"] = None
@@ -86,6 +88,8 @@ class Generate(Command):
         not_negative("", temperature=self.temperature, top_k=self.top_k)
         if not 0.0 < self.top_p <= 1.0:
             raise ValueError(f"top_p={self.top_p} must be above 0 and at most 1")
+        if self.best_of and self.best_of < max(2, self.samples):
+            raise ValueError(f"best_of={self.best_of} must be at least 2, and not below samples={self.samples}")
 
     def run(self, folder: Path) -> Any:
         from gptkit.command.generate import generate

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gptkit.errors import ConfigError, DataError
 
@@ -29,6 +29,17 @@ def generate(settings: Generate) -> list[list[Continuation]]:
     """
     if not all(settings.stop):
         raise ConfigError("stop holds an empty text, which would end every continuation before it begins")
+    if settings.best_of and settings.reward is None:
+        raise ConfigError(
+            f"best_of={settings.best_of} needs a judge: give reward=, "
+            "such as reward=model reward.checkpoint=<run of objective=reward>, or reward=lexicon"
+        )
+    if settings.reward is not None and not settings.best_of:
+        raise ConfigError(f"reward={settings.reward.name} is asked by best_of alone; add best_of=4, or leave reward out")
+    if settings.best_of and settings.stream:
+        raise ConfigError(
+            "best_of and stream=true contradict each other: the best text is known when all are written; leave one out"
+        )
     prompts = _prompts(settings)
 
     from gptkit.generation.engine import stream
@@ -41,22 +52,36 @@ def generate(settings: Generate) -> list[list[Continuation]]:
     model.to(device=device, dtype=dtype_of(settings.precision, device))
     pack(model)
     single = len(prompts) * settings.samples == 1
-    live = settings.format == "text" and (single and sys.stdout.isatty() if settings.stream is None else settings.stream)
-    pieces = stream(
-        model,
-        tokenizer,
-        prompts,
-        max_new_tokens=settings.max_new_tokens,
-        temperature=settings.temperature,
-        top_k=settings.top_k,
-        top_p=settings.top_p,
-        stop=settings.stop,
-        samples=settings.samples,
-        batch=1 if live else settings.batch,  # texts that are read while they grow come one after the other
-        seed=settings.seed,
+    live = (
+        not settings.best_of
+        and settings.format == "text"
+        and (single and sys.stdout.isatty() if settings.stream is None else settings.stream)
     )
+    texts: Iterator[Continuation]
+    if settings.reward is not None:
+        from gptkit.command.best_of import best_of
+        from gptkit.training.checkpoints.load import load_objective
+
+        judge = settings.reward.build(load=load_objective)
+        judge.to(device)
+        texts = best_of(settings, model, tokenizer, prompts, judge)
+    else:
+        pieces = stream(
+            model,
+            tokenizer,
+            prompts,
+            max_new_tokens=settings.max_new_tokens,
+            temperature=settings.temperature,
+            top_k=settings.top_k,
+            top_p=settings.top_p,
+            stop=settings.stop,
+            samples=settings.samples,
+            batch=1 if live else settings.batch,  # texts that are read while they grow come one after the other
+            seed=settings.seed,
+        )
+        texts = _live(pieces, prompts) if live else _in_order(pieces, settings.samples)
     found: list[list[Continuation]] = [[] for _ in prompts]
-    for number, text in enumerate(_live(pieces, prompts) if live else _in_order(pieces, settings.samples)):
+    for number, text in enumerate(texts):
         found[number // settings.samples].append(text)
         if settings.format == "json":
             _write(_as_json(text) + "\n")
@@ -99,7 +124,16 @@ def _in_order(pieces: Iterator[Piece], samples: int) -> Iterator[Continuation]:
 
 
 def _as_json(text: Continuation) -> str:
-    content = {"prompt": text.prompt, "text": text.text, "finish_reason": text.finish_reason, "tokens": len(text.tokens)}
+    from gptkit.command.best_of import Judged
+
+    content: dict[str, Any] = {
+        "prompt": text.prompt,
+        "text": text.text,
+        "finish_reason": text.finish_reason,
+        "tokens": len(text.tokens),
+    }
+    if isinstance(text, Judged):
+        content |= {"score": text.score, "scores": text.scores}
     return json.dumps(content, ensure_ascii=False)
 
 

@@ -11,6 +11,7 @@ import argparse
 import dataclasses
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -92,7 +93,16 @@ def arranged(verb: str, overrides: list[str], *, multirun: bool) -> list[str]:
     """The overrides as Hydra's grammar accepts them, with the same meaning."""
     parser = OverridesParser.create()
     known_groups = groups()
-    return [_arrange(verb, word, parser, known_groups, multirun) for word in overrides]
+    written_out = [part for word in overrides for part in _reward_of_run(word, known_groups)]
+    return [_arrange(verb, word, parser, known_groups, multirun) for word in written_out]
+
+
+def _reward_of_run(word: str, known_groups: dict[str, list[str]]) -> list[str]:
+    """`reward=runs/rm` is short for `reward=model reward.checkpoint=runs/rm`; every other word stays."""
+    key, _, value = word.partition("=")
+    if key != "reward" or value in known_groups["reward"] or "," in value or not ("/" in value or Path(value).is_dir()):
+        return [word]
+    return ["reward=model", f"reward.checkpoint={value}"]
 
 
 def _arrange(verb: str, word: str, parser: OverridesParser, known_groups: dict[str, list[str]], multirun: bool) -> str:

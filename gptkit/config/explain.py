@@ -45,6 +45,8 @@ def _one_line(verb: str, words: Sequence[str], error: Exception) -> str:
     if text.startswith("force-add of config groups"):
         key, _, value = text.partition("'++")[2].rstrip("'").partition("=")
         return f"{key} is a group, which takes no ++: write {key}={value}"
+    if text.startswith("Unexpected type for root: NoneType"):
+        return _key_without_part(words)
     default_less = re.match(r"Could not override '(?P<key>[^']+)'", text)
     if default_less:
         return _unknown_group(default_less["key"])
@@ -67,6 +69,17 @@ def _missing_option(error: MissingConfigException) -> str:
     near = did_you_mean(option, options)
     hint = near.replace("Did you mean ", f"Did you mean {group}=") if near else f" There are {', '.join(options)}."
     return f"there is no {group}={option}.{hint}{failed}"
+
+
+def _key_without_part(words: Sequence[str]) -> str:
+    """A key of a part was set, and the part, which may be left out, is not chosen."""
+    parts = registry().parts
+    typed = [word.lstrip("+").partition("=")[0] for word in words]
+    for key in typed:
+        kind = key.partition(".")[0]
+        if kind != key and kind in parts and kind not in typed:
+            return f"{key} is set, and no {kind} is chosen; add one of {', '.join(f'{kind}={name}' for name in parts[kind])}"
+    return "a key of a part is set that is not chosen"
 
 
 def _unknown_group(name: str) -> str:

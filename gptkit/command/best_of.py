@@ -1,0 +1,55 @@
+"""Rejection sampling: of many continuations of a prompt, those that a reward scores highest."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gptkit.generation.engine import Continuation, generate
+from gptkit.records import Prompt, Turn
+from gptkit.reward.built import BuiltReward, scored
+
+if TYPE_CHECKING:
+    from gptkit.command import Generate
+    from gptkit.model.built import BuiltModel
+    from gptkit.tokenizer.built import BuiltTokenizer
+
+
+@dataclass(frozen=True)
+class Judged(Continuation):
+    """A continuation that was kept."""
+
+    score: float
+    """The reward's."""
+    scores: tuple[float, ...]
+    """Those of all continuations of the prompt, in the order in which they are drawn without `best_of`."""
+
+
+def best_of(
+    settings: Generate, model: BuiltModel, tokenizer: BuiltTokenizer, prompts: Sequence[str], judge: BuiltReward
+) -> Iterator[Judged]:
+    """For each prompt `settings.samples` of `settings.best_of` continuations, the best first; of equals the one drawn first.
+
+    The judge takes a prompt for what a user says.
+    """
+    found = generate(
+        model,
+        tokenizer,
+        prompts,
+        max_new_tokens=settings.max_new_tokens,
+        temperature=settings.temperature,
+        top_k=settings.top_k,
+        top_p=settings.top_p,
+        stop=settings.stop,
+        samples=settings.best_of,
+        batch=settings.batch,
+        seed=settings.seed,
+    )
+    for prompt, drawn in zip(prompts, found, strict=True):
+        asked = Prompt((Turn("user", prompt),) if prompt else ())
+        scores = scored(judge, [asked] * len(drawn), [text.text for text in drawn])
+        for place in scores.argsort(descending=True, stable=True)[: settings.samples].tolist():
+            fields = {field.name: getattr(drawn[place], field.name) for field in dataclasses.fields(Continuation)}
+            yield Judged(**fields, score=float(scores[place]), scores=tuple(scores.tolist()))
