@@ -1,0 +1,197 @@
+"""Rewards: what each scores, and that company and order change nothing."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from gptkit.attention import Dense
+from gptkit.errors import CheckpointError, ConfigError, DataError, GptkitError
+from gptkit.model import GPT
+from gptkit.objective import AuxLM
+from gptkit.objective.alignment import RewardModel
+from gptkit.objective.built import Trained
+from gptkit.records import Prompt, Turn
+from gptkit.reward import Classifier, Lexicon, ModelReward, Rules
+from gptkit.reward.built import BuiltReward, scored
+from gptkit.reward.rules import nearness, occurrences, repeated, words_of
+from gptkit.tokenizer import Bytes
+
+WORDS = ("a", "fine film", "so very dull, I left", "it is good! good! good!", "no", "what a wonderful day this was", "bad", "")
+PROMPTS = [Prompt((Turn("user", text),)) for text in ("Review:", "Say", "Tell me now:", "", "x", "Well", "And so", "Hm")]
+
+
+def trained(settings: Any, learn: Callable[[Any], None] = lambda objective: None) -> Trained:
+    """A model with an objective, both with large random weights."""
+    torch.manual_seed(1)
+    tokenizer = Bytes().build(texts=[])
+    objective = settings.build(tokenizer=tokenizer, context=64, width=16)
+    learn(objective)
+    vocabulary = tokenizer.size + settings.added_tokens
+    model = GPT(layers=2, heads=2, width=16, context=64).build(attention=Dense(), vocabulary=vocabulary)
+    with torch.no_grad():
+        for parameter in [*model.parameters(), *objective.parameters()]:
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    return Trained(model.eval(), tokenizer, objective.eval(), {}, source="runs/it")
+
+
+@pytest.fixture(scope="module")
+def reward_model() -> Trained:
+    return trained(RewardModel())
+
+
+@pytest.fixture(scope="module")
+def labeller() -> Trained:
+    return trained(AuxLM(task="classification"), lambda objective: objective.learn("classification", ["bad", "good", "so-so"]))
+
+
+@pytest.fixture(params=["model", "lexicon", "rules", "classifier"])
+def judge(request: pytest.FixtureRequest, reward_model: Trained, labeller: Trained) -> BuiltReward:
+    if request.param == "model":
+        return ModelReward(checkpoint="runs/it").build(load=lambda source: reward_model)
+    if request.param == "lexicon":
+        return Lexicon().build(load=no_run)
+    if request.param == "rules":
+        return Rules(length=1.0, ended=1.0, repetition=2.0, run=1).build(load=no_run)
+    return Classifier(checkpoint="runs/it", label="good").build(load=lambda source: labeller)
+
+
+def no_run(source: str) -> Trained:
+    raise AssertionError("no run is read")
+
+
+def test_scores_depend_on_neither_company_nor_order(judge: BuiltReward, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gptkit.reward.model.TOKENS_AT_ONCE", 90)
+    together = judge(PROMPTS, WORDS)
+    assert together.shape == (len(WORDS),)
+    assert together.dtype == torch.float32
+    assert len(together.unique()) > 2
+    alone = torch.cat([judge([prompt], [text]) for prompt, text in zip(PROMPTS, WORDS, strict=True)])
+    torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(judge(PROMPTS[::-1], WORDS[::-1]), together.flip(0), rtol=1e-5, atol=1e-5)
+
+
+def test_a_reward_model_scores_as_its_objective_does(reward_model: Trained) -> None:
+    judge = ModelReward(checkpoint="runs/it").build(load=lambda source: reward_model)
+    objective: Any = reward_model.objective
+    ids = torch.tensor([objective.encode(PROMPTS[0].turns, WORDS[2])])
+    with torch.no_grad():
+        hidden = reward_model.model(ids)[0, -1]
+        slow = objective.head.weight[0] @ hidden + objective.head.bias[0] - objective.bias
+    torch.testing.assert_close(judge(PROMPTS[:1], [WORDS[2]]), slow.reshape(1))
+    assert judge.trained is reward_model
+
+
+def test_a_reward_model_refuses_what_it_cannot_read_whole(reward_model: Trained) -> None:
+    judge = ModelReward(checkpoint="runs/it").build(load=lambda source: reward_model)
+    with pytest.raises(DataError, match="Review:"):
+        judge(PROMPTS[:1], ["long " * 20])
+
+
+def test_a_run_of_another_objective_is_no_reward_model(labeller: Trained, reward_model: Trained) -> None:
+    with pytest.raises(CheckpointError, match=r"runs/it: .*objective=aux_lm.*needs a run with objective=reward"):
+        ModelReward(checkpoint="runs/it").build(load=lambda source: labeller)
+    with pytest.raises(CheckpointError, match="labels no texts"):
+        Classifier(checkpoint="runs/it", label="good").build(load=lambda source: reward_model)
+
+
+def test_a_classifier_gives_the_log_odds_of_its_label(labeller: Trained) -> None:
+    from gptkit.objective.prediction import predict
+    from gptkit.records import Example
+
+    objective: Any = labeller.objective
+    (prediction,) = predict(labeller.model, objective, [Example("Review: fine film", "")])
+    chance = torch.tensor(prediction.probabilities[1], dtype=torch.float64)
+    reward = Classifier(checkpoint="runs/it", label="good", with_prompt=True).build(load=lambda source: labeller)
+    scores = reward(PROMPTS[:1], [" fine film "])
+    torch.testing.assert_close(scores.double(), (chance / (1 - chance)).log().reshape(1), rtol=1e-4, atol=1e-5)
+
+
+def test_a_classifier_names_the_labels_that_it_knows(labeller: Trained) -> None:
+    with pytest.raises(ConfigError, match=r"knows bad, good, so-so\. Did you mean good\?"):
+        Classifier(checkpoint="runs/it", label="goood").build(load=lambda source: labeller)
+
+
+def test_the_lexicon_minds_negation_and_degree() -> None:
+    judge = Lexicon().build(load=no_run)
+    very, good, nothing, not_good, awful = judge(
+        PROMPTS[:5], ["very good", "good", "the table", "not good", "awful, horrible, bad"]
+    ).tolist()
+    assert very > good > nothing == 0.0 > not_good > awful >= -1.0
+
+
+def test_a_missing_lexicon_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "vaderSentiment.vaderSentiment", None)
+    with pytest.raises(GptkitError, match=r"reward=lexicon needs the package vaderSentiment; install it: pip install"):
+        Lexicon().build(load=no_run)
+
+
+@pytest.mark.parametrize(
+    ("settings", "response", "score"),
+    [
+        ({"length": 2.0, "words": 4}, "one two three", 1.5),
+        ({"length": 2.0, "words": 4}, "one two three four five six seven eight nine", 0.0),
+        ({"ended": 0.5}, "It ends. ", 0.5),
+        ({"ended": 0.5}, "It does not", 0.0),
+        ({"wanted": 1.0, "wanted_words": ["good film", "plot"]}, "A GOOD film.", 0.5),
+        ({"forbidden": 1.0, "forbidden_words": ["an AI", "sorry"]}, "Sorry, sorry: as an ai I said", -3.0),
+        ({"forbidden": 1.0, "forbidden_words": ["art"]}, "part of it started", 0.0),
+        ({"repetition": 3.0, "run": 2}, "a b a b a", -1.5),
+        ({"answer": 1.0, "fact": "capital"}, "I think it is Paris!", 1.0),
+        ({"answer": 1.0, "fact": "capital"}, "I think it is Parisian", 0.0),
+        ({"ended": 1.0, "length": 1.0, "words": 2}, "Well done!", 2.0),
+    ],
+)
+def test_rules_add_up(settings: dict[str, Any], response: str, score: float) -> None:
+    prompt = Prompt((Turn("user", "The capital of France?"),), {"capital": "Paris"})
+    judge = Rules(**settings).build(load=no_run)
+    assert judge([prompt], [response]).tolist() == pytest.approx([score])
+
+
+def test_the_mathematics_of_rules() -> None:
+    assert words_of("It's  the \u201cbest\u201d-of 2_000\u2019s!") == ["it's", "the", "best", "of", "2", "000's"]
+    assert [nearness(count, 4) for count in (0, 2, 4, 6, 8, 80)] == [0.0, 0.5, 1.0, 0.5, 0.0, 0.0]
+    assert occurrences(["a", "a", "a"], ["a", "a"]) == 2
+    assert occurrences([], ["a"]) == 0
+    assert repeated(["a", "b"], 3) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({}, "reward=rules has no rule"),
+        ({"wanted": 1.0, "wanted_words": ["good", "?!"]}, r"reward.wanted_words has '\?!', in which there is no word"),
+    ],
+)
+def test_rules_that_cannot_be(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Rules(**settings).build(load=no_run)
+
+
+def test_a_prompt_without_the_fact_is_named() -> None:
+    judge = Rules(answer=1.0, fact="capital").build(load=no_run)
+    with pytest.raises(DataError, match=r"reward.fact=capital: the prompt 'France\?' has no such text; its facts are city"):
+        judge([Prompt((Turn("user", "France?"),), {"city": "Paris"})], ["Paris"])
+
+
+class Constant(BuiltReward):
+    """The same for all."""
+
+    def __init__(self, score: float, count: int) -> None:
+        self.score, self.count = score, count
+
+    def __call__(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> Tensor:
+        return torch.full((self.count,), self.score)
+
+
+@pytest.mark.parametrize("score", [float("nan"), float("inf")])
+def test_a_score_that_is_no_number_is_named_by_its_prompt(score: float) -> None:
+    with pytest.raises(GptkitError, match=r"for a response to the prompt 'Say'; it must be a number"):
+        scored(Constant(score, 1), PROMPTS[1:2], ["x"])
+    with pytest.raises(GptkitError, match=r"shape \(3,\) for 1 responses"):
+        scored(Constant(0.0, 3), PROMPTS[1:2], ["x"])
