@@ -14,7 +14,7 @@ import torch
 def untrained_run() -> Callable[..., Path]:
     """`untrained_run(folder, model=..., attention=..., change=...)`: a run over bytes with one checkpoint, of random weights.
 
-    `change(model)` may move the weights before they are written.
+    `change(model)` may move the weights before they are written. Other settings of the run may be given by name.
     """
     from gptkit.command import Train
     from gptkit.data import Text
@@ -23,10 +23,9 @@ def untrained_run() -> Callable[..., Path]:
     from gptkit.tokenizer import Bytes
     from gptkit.training.checkpoints.checkpoint import write_checkpoint
 
-    def write(folder: Path, *, model: Any, attention: Any, change: Callable[[Any], None] | None = None) -> Path:
-        settings = Train(
-            model=model, attention=attention, objective=LM(), tokenizer=Bytes(), data=Text(path=["unused"]), optimizer=AdamW()
-        )
+    def write(folder: Path, *, model: Any, attention: Any, change: Callable[[Any], None] | None = None, **others: Any) -> Path:
+        parts = {"objective": LM(), "tokenizer": Bytes(), "data": Text(path=["unused"]), "optimizer": AdamW()}
+        settings = Train(model=model, attention=attention, **(parts | others))
         torch.manual_seed(0)
         tokenizer = settings.tokenizer.build(texts=[])
         built = model.build(attention=attention, vocabulary=tokenizer.size)

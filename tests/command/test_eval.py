@@ -1,0 +1,232 @@
+"""`gptkit eval`: win rates, what alignment costs, tasks of one model, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from gptkit.attention import Dense
+from gptkit.data import Prompts
+from gptkit.model import GPT
+from gptkit.objective import SFT
+from gptkit.records import Document, Prompt, Turn
+from gptkit.reward import Rules
+from gptkit.reward.built import BuiltReward, ComparingReward
+from gptkit.task import WinRate
+from gptkit.task.built import Subject
+from gptkit.task.held_out import prompt_of
+from gptkit.task.win_rate import wins
+from gptkit.tokenizer import Bytes
+
+MODEL = {"layers": 1, "heads": 2, "width": 16, "context": 48}
+JUDGE = ("reward=rules", "reward.length=1", "reward.words=5", "reward.repetition=1", "reward.run=1")
+
+
+def moved(seed: int) -> Callable[[Any], None]:
+    def change(model: Any) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(0.5 * torch.randn(parameter.shape, generator=generator))
+
+    return change
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, untrained_run: Callable[..., Path]) -> Path:
+    """Runs a and b with prompts and a judge of their own, one run `plain` without, and a text."""
+    place = tmp_path_factory.mktemp("eval")
+    for split, count in (("train", 3), ("held_out", 24)):
+        rows = [json.dumps({"prompt": f"{split} {number} says"}) + "\n" for number in range(count)]
+        (place / f"{split}.jsonl").write_text("".join(rows))
+    data = Prompts(path=[str(place / "train.jsonl")], validation=[str(place / "held_out.jsonl")])
+    own = {"data": data, "reward": Rules(length=1.0, words=5), "objective": SFT()}
+    for seed, name in enumerate("ab"):
+        untrained_run(place / name, model=GPT(**MODEL), attention=Dense(), change=moved(seed), **own)
+    untrained_run(place / "plain", model=GPT(**MODEL), attention=Dense())
+    (place / "text.txt").write_text("".join(f"Number {n} is the square of {n**0.5:.3f} — said Émile.\n" for n in range(200)))
+    return place
+
+
+@pytest.fixture
+def scores_of(folder: Path, gptkit_command: Callable[..., Any]) -> Callable[..., dict[str, float]]:
+    def run(task: str, checkpoint: str, *words: str) -> dict[str, float]:
+        outcome = gptkit_command("eval", f"task={task}", f"checkpoint={folder / checkpoint}", "format=json", *words)
+        assert outcome.status == 0, outcome.err
+        found: dict[str, float] = json.loads(outcome.out)["scores"]
+        return found
+
+    return run
+
+
+def test_a_model_wins_half_against_itself(folder: Path, scores_of: Any) -> None:
+    found = scores_of("win_rate", "a", f"against={folder / 'a'}", "task.max_new_tokens=12")
+    assert found["win_rate"] == found["win_rate_low"] == found["win_rate_high"] == 0.5
+    assert found["score"] == found["score_against"]
+    assert found["prompts"] == 24
+
+
+def test_swapping_the_two_turns_the_win_rate_round(folder: Path, scores_of: Any) -> None:
+    words = ("task.max_new_tokens=24", *JUDGE)
+    one = scores_of("win_rate", "a", f"against={folder / 'b'}", *words)
+    other = scores_of("win_rate", "b", f"against={folder / 'a'}", *words)
+    assert 0 < one["win_rate"] < 1
+    assert one["win_rate_low"] < one["win_rate"] < one["win_rate_high"]
+    assert other["win_rate"] == pytest.approx(1 - one["win_rate"])
+    assert other["win_rate_low"] == pytest.approx(1 - one["win_rate_high"])
+    assert (other["score"], other["score_against"]) == (one["score_against"], one["score"])
+
+
+def test_a_seed_decides_the_answers_and_the_batch_does_not(folder: Path, scores_of: Any) -> None:
+    words = (f"against={folder / 'b'}", "task.max_new_tokens=24", *JUDGE)
+    first = scores_of("win_rate", "a", *words)
+    assert scores_of("win_rate", "a", *words, "task.batch=5") == first
+    assert scores_of("win_rate", "a", *words, "seed=1") != first
+
+
+def test_data_takes_the_place_of_the_runs_own_prompts(folder: Path, scores_of: Any) -> None:
+    words = (f"against={folder / 'a'}", "data=prompts", f"data.path={folder / 'held_out.jsonl'}")
+    assert scores_of("win_rate", "a", *words, "task.max_new_tokens=4")["prompts"] == 1  # what a run would hold out of 24
+    assert scores_of("win_rate", "a", f"against={folder / 'a'}", "task.prompts=7", "task.max_new_tokens=4")["prompts"] == 7
+
+
+def test_wins_count_ties_half() -> None:
+    assert wins(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([2.0, 2.0, 2.0])).tolist() == [0.0, 0.5, 1.0]
+
+
+class Biased(ComparingReward):
+    """Favours what it is shown first, whatever it is."""
+
+    def __call__(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> Tensor:
+        return torch.zeros(len(responses))
+
+    def prefers(self, prompts: Sequence[Prompt], first: Sequence[str], second: Sequence[str]) -> Tensor:
+        return torch.full((len(first),), 0.9)
+
+
+@pytest.fixture(scope="module")
+def subjects() -> list[Subject]:
+    tokenizer = Bytes().build(texts=[])
+    found = []
+    for seed in range(2):
+        model = GPT(**MODEL).build(attention=Dense(), vocabulary=tokenizer.size)
+        moved(seed)(model)
+        found.append(Subject(model.eval(), tokenizer, f"runs/{seed}"))
+    return found
+
+
+def test_a_judge_that_favours_the_first_gains_nothing(subjects: list[Subject], folder: Path) -> None:
+    task = WinRate(max_new_tokens=8).build(
+        data=Prompts(path=[str(folder / "train.jsonl")], validation=[str(folder / "held_out.jsonl")])
+    )
+    assert task(subjects[0], against=subjects[1], judge=Biased(), seed=0)["win_rate"] == pytest.approx(0.5)
+
+
+def test_prompts_that_leave_no_room_are_left_out_and_counted(
+    subjects: list[Subject], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [{"prompt": "short"}, {"prompt": "long " * 20}, {"prompt": "also short"}]
+    (tmp_path / "all.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "train.jsonl").write_text(json.dumps(rows[0]) + "\n")
+    data = Prompts(path=[str(tmp_path / "train.jsonl")], validation=[str(tmp_path / "all.jsonl")])
+    task = WinRate(max_new_tokens=8).build(data=data)
+    judge: BuiltReward = Biased()
+    assert task(subjects[0], against=subjects[1], judge=judge, seed=0)["prompts"] == 2
+    assert "1 of 3 prompts leave no room for an answer" in caplog.text
+
+
+def test_records_that_ask_nothing_are_refused() -> None:
+    from gptkit.errors import DataError
+    from gptkit.records import Dialogue, Ranking
+
+    question, answer = Turn("user", "Why?"), Turn("assistant", "So.")
+    assert prompt_of(Dialogue((question, answer, question, answer)), "x").turns == (question, answer, question)
+    assert prompt_of(Ranking((question,), ("a", "b"), (0, 1)), "x").turns == (question,)
+    with pytest.raises(DataError, match="the source gives Documents; give prompts by data="):
+        prompt_of(Document("text"), "task=win_rate")
+
+
+def test_aligning_nothing_costs_nothing(folder: Path, scores_of: Any) -> None:
+    text = ("data=text", f"data.path={folder / 'text.txt'}", "task.fraction=0.2")
+    found = scores_of("alignment_tax", "a", f"against={folder / 'a'}", *text)
+    assert found["loss_change"] == found["bits_per_byte_change"] == 0.0
+    one = scores_of("alignment_tax", "a", f"against={folder / 'b'}", *text, "task.windows=8")
+    other = scores_of("alignment_tax", "b", f"against={folder / 'a'}", *text, "task.windows=8")
+    assert one["loss_change"] == pytest.approx(one["loss"] - one["loss_against"]) == pytest.approx(-other["loss_change"])
+
+
+def test_the_loss_is_that_of_validation_and_bits_are_per_byte(subjects: list[Subject], folder: Path) -> None:
+    from gptkit.data import Text
+    from gptkit.objective.windows import language_model_datasets
+    from gptkit.task import AlignmentTax
+
+    source = Text(path=[str(folder / "text.txt")])
+    found = AlignmentTax(fraction=0.2, windows=0).build(data=source)(subjects[0], against=subjects[1], seed=0)
+    subject = subjects[0]
+    windows = language_model_datasets(source.build(), subject.tokenizer, context=48, validation_fraction=0.2)["validation"]
+    batch = windows.batch(range(len(windows)))
+    with torch.no_grad():
+        logits = subject.model.logits(subject.model(batch["tokens"]))
+    slow = torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch["targets"].flatten()).item()
+    assert found["loss"] == pytest.approx(slow, rel=1e-5)
+    text = subject.tokenizer.decode(batch["targets"].flatten().tolist())
+    assert found["bits_per_byte"] == pytest.approx(slow / math.log(2) * batch["targets"].numel() / len(text.encode()), rel=0.02)
+
+
+def test_a_task_of_one_model_and_its_difference(folder: Path, scores_of: Any, gptkit_command: Callable[..., Any]) -> None:
+    words = ("task.examples=8",)
+    alone = scores_of("likely_option", "a", *words)
+    tasks = "task.tasks={story:{name:likely_option,examples:8}}"
+    text = ("data=text", f"data.path={folder / 'text.txt'}", "task.fraction=0.2", "task.windows=2")
+    both = scores_of("alignment_tax", "a", f"against={folder / 'plain'}", *text, tasks)
+    assert both["story"] == alone["accuracy"]
+    assert both["story_change"] == both["story"] - both["story_against"]
+    outcome = gptkit_command("eval", "task=likely_option", f"checkpoint={folder / 'a'}", *words)
+    assert outcome.out.split() == ["accuracy", f"{alone['accuracy']:.4f}"]
+
+
+def test_nothing_is_written(in_folder: Path, folder: Path, scores_of: Any) -> None:
+    scores_of("likely_option", "a", "task.examples=2")
+    assert list(in_folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "message"),
+    [
+        (("task=win_rate", "checkpoint={a}"), 2, "task=win_rate compares two models; give the second by against=<run>"),
+        (("task=next_word", "checkpoint={a}", "against={b}"), 2, "task=next_word evaluates one model; leave against out"),
+        (("task=next_word", "checkpoint={a}", "reward=lexicon"), 2, "task=next_word asks no judge; leave reward out"),
+        (("task=win_rate", "checkpoint={plain}", "against={a}"), 2, "was trained without a reward; give reward="),
+        (("task=win_rate", "checkpoint={plain}", "against={a}", *JUDGE, "data=sotu"), 1, "gives Documents; give prompts by data="),
+        (("task=win_rate", "checkpoint={a}", "against={a}", "task.max_new_tokens=48"), 1, "lower task.max_new_tokens"),
+        (("task=win_rate", "checkpoint={a}", "against={a}/nowhere"), 1, "there is no such folder"),
+        (("task=win_rate", "checkpoint={a}", "against={b}", "reward={a}"), 1, "reward=model needs a run with objective=reward"),
+        (("task=win_rate", "checkpoint={a}", "against={b}", "task.batch=0"), 2, "task.batch=0 must be at least 1"),
+        (("task=winrate", "checkpoint={a}"), 2, "there is no task=winrate. Did you mean task=win_rate?"),
+        (
+            ("task=next_word", "checkpoint={a}", "reward.x=1"),
+            2,
+            "reward.x is set, and no reward is chosen; add one of reward=model",
+        ),
+        (
+            ("task=alignment_tax", "checkpoint={a}", "against={b}", "task.tasks={{x:{{name:win_rate}}}}"),
+            2,
+            "task.tasks.x: win_rate is no task of one model",
+        ),
+    ],
+)
+def test_what_cannot_be_is_one_line(
+    folder: Path, gptkit_command: Callable[..., Any], words: tuple[str, ...], status: int, message: str
+) -> None:
+    places = {name: str(folder / name) for name in ("a", "b", "plain")}
+    outcome = gptkit_command("eval", *(word.format(**places) for word in words))
+    assert message in outcome.error_line
+    assert outcome.status == status
+    assert outcome.out == ""

@@ -1,0 +1,84 @@
+"""`gptkit generate best_of=n`: the best of many continuations, by any reward."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from gptkit.attention import Dense
+from gptkit.model import GPT
+from gptkit.records import Prompt, Turn
+from gptkit.reward import Rules
+
+WORDS = ("max_new_tokens=16", "seed=3", "precision=fp32", "format=json")
+JUDGE = ("reward=rules", "reward.length=1", "reward.words=6")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, untrained_run: Callable[..., Path]) -> Path:
+    def change(model: Any) -> None:
+        torch.manual_seed(0)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(0.2 * torch.randn_like(parameter))
+
+    model = GPT(layers=1, heads=2, width=16, context=48)
+    return untrained_run(tmp_path_factory.mktemp("best_of") / "run", model=model, attention=Dense(), change=change)
+
+
+@pytest.fixture
+def lines(run: Path, tmp_path: Path, gptkit_command: Callable[..., Any]) -> Callable[..., list[dict[str, Any]]]:
+    (tmp_path / "prompts.txt").write_text("One says\nAnother\n")
+
+    def of(*words: str) -> list[dict[str, Any]]:
+        outcome = gptkit_command("generate", f"checkpoint={run}", f"prompts={tmp_path / 'prompts.txt'}", *WORDS, *words)
+        assert outcome.status == 0, outcome.err
+        return [json.loads(line) for line in outcome.out.splitlines()]
+
+    return of
+
+
+def test_the_best_of_the_same_texts_are_kept(lines: Any) -> None:
+    drawn, kept = lines("samples=6"), lines("best_of=6", "samples=2", *JUDGE)
+    judge = Rules(length=1.0, words=6).build(load=lambda source: pytest.fail("no run is read"))
+    for number in range(2):
+        own = drawn[6 * number : 6 * number + 6]
+        prompts = [Prompt((Turn("user", text["prompt"]),)) for text in own]
+        scores = judge(prompts, [text["text"] for text in own]).tolist()
+        best = sorted(range(6), key=lambda place: -scores[place])[:2]
+        found = kept[2 * number : 2 * number + 2]
+        assert [text["text"] for text in found] == [own[place]["text"] for place in best]
+        assert [text["score"] for text in found] == [scores[place] for place in best]
+        assert found[0]["scores"] == found[1]["scores"] == scores
+    assert len({text["score"] for text in kept}) > 1
+
+
+def test_text_alone_is_printed_without_scores(run: Path, gptkit_command: Callable[..., Any]) -> None:
+    words = ("generate", f"checkpoint={run}", "prompt=Say", "max_new_tokens=8", "best_of=3", *JUDGE)
+    outcome = gptkit_command(*words)
+    assert outcome.status == 0
+    assert outcome.out.startswith("Say")
+    assert "score" not in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("best_of=4",), "best_of=4 needs a judge: give reward="),
+        (("reward=lexicon",), "reward=lexicon is asked by best_of alone; add best_of=4"),
+        (("best_of=1", *JUDGE), "best_of=1 must be at least 2"),
+        (("best_of=3", "samples=4", *JUDGE), "best_of=3 must be at least 2, and not below samples=4"),
+        (("best_of=3", "stream=true", *JUDGE), "best_of and stream=true contradict each other"),
+        (("best_of=3", "reward=rule"), "there is no reward=rule. Did you mean reward=rules?"),
+    ],
+)
+def test_what_cannot_be_is_one_line(run: Path, gptkit_command: Callable[..., Any], words: tuple[str, ...], message: str) -> None:
+    outcome = gptkit_command("generate", f"checkpoint={run}", "prompt=x", *words)
+    assert message in outcome.error_line
+    assert outcome.status == 2
+    assert outcome.out == ""
