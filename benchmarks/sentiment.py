@@ -25,14 +25,14 @@ import torch
 import gptkit
 from gptkit.data import MovieReviews
 from gptkit.objective.examples import Items
-from gptkit.objective.judgement import interval
+from gptkit.objective.judgement import accuracies, interval
 from gptkit.training.checkpoints.checkpoint import latest_checkpoint, read_checkpoint
 from gptkit.training.checkpoints.load import fit_weights
 
-SIZE = ["model.layers=4", "model.heads=6", "model.width=192", "model.context=128", "model.dropout=0.1"]
-LSTM = ["model=lstm", "model.layers=1", "model.width=192", "model.units=768", "model.context=128", "model.dropout=0.1"]
-PRETRAIN = ["data=prose", "tokenizer=bpe", "tokenizer.size=8192", "optimizer=muon", "batch.size=16", "samples.prompts=[]"]
-PRETRAIN_RATE = 0.01
+SIZE = ["model.layers=4", "model.heads=4", "model.width=128", "model.context=128", "model.dropout=0.1"]
+LSTM = ["model=lstm", "model.layers=1", "model.width=128", "model.units=512", "model.context=128", "model.dropout=0.1"]
+PRETRAIN = ["data=prose", "tokenizer=bpe", "tokenizer.size=4096", "optimizer=muon", "batch.size=16", "samples.prompts=[]"]
+PRETRAIN_RATE = 0.02
 FINETUNE = ["objective=aux_lm", "data=movie_reviews", "batch.size=32", "val.sequences=0", "val.every=0", "samples.prompts=[]"]
 RATE = ["optimizer.lr=3e-4", "optimizer.schedule.shape=linear", "optimizer.schedule.warmup=0.1", "optimizer.schedule.floor=0"]
 VARIANTS = ("full", "no_aux", "half", "scratch", "lstm")
@@ -51,7 +51,7 @@ def words_of(variant: str, seed: int, runs: Path, epochs: float, rate: float) ->
     start = runs / ("pretrain_lstm" if variant == "lstm" else "pretrain")
     words = [*FINETUNE, *RATE[1:], f"optimizer.lr={rate}", f"seed={seed}", f"epochs={epochs}"]
     if variant == "scratch":
-        return [*words, *SIZE, "tokenizer=bpe", "tokenizer.size=8192"]
+        return [*words, *SIZE, "tokenizer=bpe", "tokenizer.size=4096"]
     words += [f"init_from={start}", "model.dropout=0.1"]
     return words + {"no_aux": ["objective.lm_weight=0"], "half": ["objective.transfer_layers=2"]}.get(variant, [])
 
@@ -75,10 +75,8 @@ def accuracy(folder: Path) -> tuple[float, float, float]:
         batch = items.batch(order[start : start + 64])
         outputs.append(objective.outputs(objective.hidden(model, batch), batch["lengths"]).argmax(-1))
         labels.append(batch["labels"].long())
-    from torchmetrics.classification import BinaryAccuracy
-
     predicted, wanted = torch.cat(outputs), torch.cat(labels)
-    low, high = interval(BinaryAccuracy(), predicted, wanted)
+    low, high = interval(accuracies, predicted, wanted)
     return 100 * float((predicted == wanted).float().mean()), 100 * low, 100 * high
 
 
@@ -100,7 +98,7 @@ def main() -> None:
     parser.add_argument("runs", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=VARIANTS)
-    parser.add_argument("--pretrain-tokens", type=int, default=4_000_000)
+    parser.add_argument("--pretrain-tokens", type=int, default=8_000_000)
     parser.add_argument("--epochs", type=float, default=3.0)
     parser.add_argument("--rate", type=float, default=3e-4)
     arguments = parser.parse_args()

@@ -46,7 +46,8 @@ class BuiltWinRate:
     def __call__(
         self, subject: Subject, *, against: Subject | None = None, judge: BuiltReward | None = None, seed: int
     ) -> dict[str, float]:
-        """`win_rate` with its 95% interval by the bootstrap over prompts, the mean scores, and how many prompts there were.
+        """`win_rate` with its 95% interval by the bootstrap over prompts, the mean scores, the other's standard deviation
+        over prompts, and how many prompts there were.
 
         Raises:
             ConfigError: there is no source of prompts.
@@ -71,6 +72,7 @@ class BuiltWinRate:
             "win_rate_high": high,
             "score": float(scores.double().mean()),
             "score_against": float(other_scores.double().mean()),
+            "deviation_against": float(other_scores.double().std(correction=0)),
             "prompts": float(len(prompts)),
         }
 

@@ -204,7 +204,7 @@ class TrainModule(lightning.LightningModule):
             counts = Counter({name: int(total) for name, total in zip(counts, sums, strict=True)})
         pieces = [(name, piece) for name, batch in minibatch.items() for piece in micro_batches(batch, self.micro)]
         total: Tensor | None = None
-        timed = len(minibatch) > 1
+        timed = list(minibatch) != ["train"]
         for place, (name, piece) in enumerate(pieces):
             last = place == len(pieces) - 1
             with contextlib.nullcontext() if last else gradients_held_back(self.trainer), tally.time_of(name, timed):
