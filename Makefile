@@ -8,9 +8,21 @@ PLUGINS := plugins/gptkit-template plugins/gptkit-hf plugins/gptkit-xformers
 .PHONY: demo test lint types tests setup clean
 
 demo: $(READY)
-	$(BIN)/gptkit train +demo=speeches hydra.run.dir=runs/demo
-	$(BIN)/gptkit generate checkpoint=runs/demo prompts=examples/prompts.txt max_new_tokens=60 temperature=0.8 top_k=50
-	@echo "The report of the run is runs/demo/report.html"
+	@echo "1. pre-training: a GPT learns to write from film reviews"
+	$(BIN)/gptkit train +demo=pretrain hydra.run.dir=runs/demo/pretrain
+	@echo "2. demonstrations: it learns to answer with a review, and to end"
+	$(BIN)/gptkit train +demo=sft init_from=runs/demo/pretrain hydra.run.dir=runs/demo/sft
+	@echo "3. a reward model: which of four reviews do people's own labels call favourable?"
+	$(BIN)/gptkit train +demo=rm init_from=runs/demo/pretrain hydra.run.dir=runs/demo/rm
+	@echo "4. PPO-ptx: toward reviews that the reward model likes, without forgetting how to write"
+	$(BIN)/gptkit train +demo=ppo_ptx init_from=runs/demo/sft reward=model reward.checkpoint=runs/demo/rm hydra.run.dir=runs/demo/ppo_ptx
+	@echo "5. before, and after:"
+	$(BIN)/gptkit generate checkpoint=runs/demo/sft prompts=examples/prompts.txt max_new_tokens=32
+	$(BIN)/gptkit generate checkpoint=runs/demo/ppo_ptx prompts=examples/prompts.txt max_new_tokens=32
+	@echo "6. a judge that no training saw, a lexicon of human ratings; and what it cost:"
+	$(BIN)/gptkit eval task=win_rate checkpoint=runs/demo/ppo_ptx against=runs/demo/sft reward=lexicon
+	$(BIN)/gptkit eval task=alignment_tax checkpoint=runs/demo/ppo_ptx against=runs/demo/sft data=movie_reviews
+	@echo "Every run has its page; that of the last is runs/demo/ppo_ptx/report.html"
 
 test: lint types tests
 
