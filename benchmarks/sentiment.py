@@ -33,8 +33,9 @@ SIZE = ["model.layers=4", "model.heads=4", "model.width=128", "model.context=128
 LSTM = ["model=lstm", "model.layers=1", "model.width=128", "model.units=512", "model.context=128", "model.dropout=0.1"]
 PRETRAIN = ["data=prose", "tokenizer=bpe", "tokenizer.size=4096", "optimizer=muon", "batch.size=16", "samples.prompts=[]"]
 PRETRAIN_RATE = 0.02
-FINETUNE = ["objective=aux_lm", "data=movie_reviews", "batch.size=32", "val.sequences=0", "val.every=0", "samples.prompts=[]"]
-RATE = ["optimizer.lr=3e-4", "optimizer.schedule.shape=linear", "optimizer.schedule.warmup=0.1", "optimizer.schedule.floor=0"]
+FINETUNE = ["objective=aux_lm", "data=movie_reviews", "optimizer=muon", "batch.size=32"]
+FINETUNE += ["val.sequences=0", "val.every=0", "samples.prompts=[]"]
+SCHEDULE = ["optimizer.schedule.shape=linear", "optimizer.schedule.warmup=0.1", "optimizer.schedule.floor=0"]
 VARIANTS = ("full", "no_aux", "half", "scratch", "lstm")
 
 
@@ -49,7 +50,7 @@ def train(folder: Path, words: list[str]) -> float:
 def words_of(variant: str, seed: int, runs: Path, epochs: float, rate: float) -> list[str]:
     """What one fine-tuning run is told."""
     start = runs / ("pretrain_lstm" if variant == "lstm" else "pretrain")
-    words = [*FINETUNE, *RATE[1:], f"optimizer.lr={rate}", f"seed={seed}", f"epochs={epochs}"]
+    words = [*FINETUNE, *SCHEDULE, f"optimizer.lr={rate}", f"seed={seed}", f"epochs={epochs}"]
     if variant == "scratch":
         return [*words, *SIZE, "tokenizer=bpe", "tokenizer.size=4096"]
     words += [f"init_from={start}", "model.dropout=0.1"]
@@ -99,8 +100,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=VARIANTS)
     parser.add_argument("--pretrain-tokens", type=int, default=8_000_000)
-    parser.add_argument("--epochs", type=float, default=3.0)
-    parser.add_argument("--rate", type=float, default=3e-4)
+    parser.add_argument("--epochs", type=float, default=2.0)
+    parser.add_argument("--rate", type=float, default=1e-2)
     arguments = parser.parse_args()
     begin = time.perf_counter()
     found: dict[str, Any] = {"bag_of_words": round(bag_of_words(), 2)}
