@@ -107,6 +107,21 @@ def test_every_part_can_be_planned() -> None:
         assert planned_with(word, "device=h100")["parameters"] > 0
 
 
+def test_what_reinforcement_keeps_is_counted(gptkit_command) -> None:
+    """Policy, value, reference and reward are four times the weights; the average is a fifth; two of them are trained."""
+    found = planned_with("+instructgpt=ppo_ptx", "device=h100")
+    parts, weights = found["memory_per_device_bytes"], 4 * found["parameters"]
+    assert (found["trained_models"], found["frozen_models"]) == (["value"], ["reference", "reward"])
+    assert (parts["weights"], parts["other models"], parts["average"]) == (weights, 3 * weights, weights)
+    assert (parts["gradients"], parts["optimizer"]) == (2 * weights, 4 * weights)
+    alone = planned_with("+instructgpt=ppo_init", "device=h100")["memory_per_device_bytes"]
+    assert not {"other models", "average"} & alone.keys()
+    assert (alone["weights"], alone["optimizer"]) == (weights, 2 * weights)
+    rows = gptkit_command("plan", "+instructgpt=ppo_ptx", "device=h100").out
+    assert "value (trained), reference, reward" in rows
+    assert "of the weights, kept beside them" in rows
+
+
 def test_errors_name_the_way_out(gptkit_command) -> None:
     outcome = gptkit_command("plan", "device=h10")
     assert outcome.status == 2
