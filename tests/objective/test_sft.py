@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,9 +13,11 @@ import pytest
 import torch
 from torch import Tensor
 
+import gptkit
 from gptkit.errors import DataError, GptkitError
 from gptkit.records import Dialogue, Prompt, Turn
 from gptkit.reward.built import BuiltReward
+from gptkit.training.checkpoints.checkpoint import best_checkpoint
 
 Sft = Callable[..., Any]
 Speak = Callable[..., Dialogue]
@@ -170,3 +174,39 @@ def test_it_learns_to_answer_and_to_stop(sft: Sft, dialogue: Speak, source: Any,
     prompt = bytes(first[:2].tolist()).decode()  # of the dialogue that stands where a prompt does: at the beginning
     (answer,) = generate(model, built.tokenizer, [prompt], max_new_tokens=10, temperature=0)[0]
     assert (answer.text, answer.finish_reason) == ({"a?": " yes", "b?": " no"}[prompt], "end_of_text")
+
+
+@pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # Lightning 2.6 on torch 2.13
+def test_a_run_with_a_reward_keeps_its_best_checkpoint_by_the_reward(tmp_path: Path) -> None:
+    """Every demonstration says what the reward forbids: the loss is best at the end, and the reward before."""
+    path = tmp_path / "dialogues.jsonl"
+    path.write_text("".join(json.dumps({"prompt": f"{n}?", "completion": " no no"}) + "\n" for n in range(40)), encoding="utf-8")
+    words = [
+        "objective=sft",
+        "objective.max_new_tokens=8",
+        "data=dialogues",
+        f"data.path={path}",
+        "val.fraction=0.1",
+        "val.every=20",
+    ]
+    words += [
+        "reward=rules",
+        "reward.forbidden=1",
+        "reward.forbidden_words=[no]",
+        "tokenizer=bytes",
+        "model.layers=1",
+        "model.heads=1",
+    ]
+    words += ["model.width=32", "model.context=16", "batch.size=8", "optimizer.lr=1e-2", "optimizer.schedule.warmup=0"]
+    words += ["save.every=20", "trainer.accelerator=cpu", "trainer.max_steps=80", "samples.prompts=[]"]
+    gptkit.run(gptkit.compose("train", [*words, f"hydra.run.dir={tmp_path / 'run'}"]))
+    with (tmp_path / "run" / "metrics.csv").open(encoding="utf-8", newline="") as file:
+        found = [
+            (int(row["step"]), float(row["val/loss"]), float(row["val/reward"])) for row in csv.DictReader(file) if row["val/loss"]
+        ]
+    best = best_checkpoint(tmp_path / "run")
+    assert best is not None
+    assert min(found, key=lambda row: row[1])[0] == 80
+    assert found[-1][2] < max(row[2] for row in found)
+    step = int(best.name.removeprefix("step-"))
+    assert {row[0]: row[2] for row in found}[step] == max(row[2] for row in found)
