@@ -35,10 +35,11 @@ def split(ends: NDArray[np.int64], fraction: float) -> tuple[Ranges, Ranges]:
 
 
 def split_items(items: int, fraction: float) -> tuple[Ranges, Ranges]:
-    """The labelled examples for training and those held out: stretches of their places, chosen as documents of equal length are.
+    """The examples for training and those held out: up to 64 stretches of their places, one in each equal part of the whole.
 
-    Examples that stand together often share a text, and a file may be sorted by label: stretches spread over it serve both. At
-    least one example is held out, and one is not, where the fraction is above 0 and there are two.
+    Examples that stand together often share a text, and a file may be sorted by label: stretches spread over it serve both. Where
+    in its part a stretch lies looks random and is always the same, for a file may also have its labels in turn. At least one
+    example is held out, and one is not, where the fraction is above 0 and there are two.
 
     Args:
         items: how many examples there are.
@@ -46,9 +47,19 @@ def split_items(items: int, fraction: float) -> tuple[Ranges, Ranges]:
     """
     if fraction <= 0.0 or items < 2:
         return [(0, items)], []
-    held_out = _by_document(np.arange(1, items + 1), fraction)
-    if held_out in ([], [(0, items)]):
-        held_out = [(items - 1, items)]
+    wanted = min(max(1, round(fraction * items)), items - 1)
+    parts = min(STRETCHES, wanted)
+    borders = [part * items // parts for part in range(parts + 1)]
+    shares = [part * wanted // parts for part in range(parts + 1)]
+    numbers = np.random.Philox(key=items).random_raw(parts).tolist()  # numpy promises that these stay the same
+    held_out: Ranges = []
+    for part, number in enumerate(numbers):
+        size = shares[part + 1] - shares[part]
+        begin = borders[part] + number % (borders[part + 1] - borders[part] - size + 1)
+        if held_out and held_out[-1][1] == begin:
+            held_out[-1] = (held_out[-1][0], begin + size)
+        else:
+            held_out.append((begin, begin + size))
     return _complement(held_out, items), held_out
 
 

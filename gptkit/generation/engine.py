@@ -65,7 +65,6 @@ def generate(
     samples: int = 1,
     batch: int = 16,
     seed: int = 0,
-    numbers: Sequence[int] | None = None,
 ) -> list[list[Continuation]]:
     """Continue every prompt `samples` times: one list per prompt.
 
@@ -78,14 +77,13 @@ def generate(
         stop: end a continuation before any of these.
         batch: sequences decoded at once; the texts do not depend on it.
         seed: the same seed gives the same texts; the random numbers of the program are not touched.
-        numbers: of each prompt, which with the seed decide what is drawn; by default its place.
 
     Raises:
         DataError: a prompt is longer than the model's context.
     """
     drawing = Drawing(max_new_tokens, temperature, top_k, top_p, tuple(stop), seed)
     found: dict[tuple[int, int], Continuation] = {}  # in the order in which they end
-    for piece in _decode(model, tokenizer, prompts, drawing, samples=samples, batch=batch, live=False, numbers=numbers):
+    for piece in _decode(model, tokenizer, prompts, drawing, samples=samples, batch=batch, live=False):
         if piece.finished is not None:
             found[piece.prompt, piece.sample] = piece.finished
     return [[found[prompt, sample] for sample in range(samples)] for prompt in range(len(prompts))]
@@ -119,22 +117,12 @@ def _decode(
     samples: int,
     batch: int,
     live: bool,
-    numbers: Sequence[int] | None = None,
 ) -> Iterator[Piece]:
     if not all(drawing.stop):
         raise ValueError("a stop string must not be empty")
     read = [encode_prompt(tokenizer, prompt, context=model.context, number=number) for number, prompt in enumerate(prompts)]
     rows = [
-        _Row(
-            tokenizer,
-            prompt,
-            read[number],
-            (number, sample),
-            drawing,
-            context=model.context,
-            live=live,
-            number=number if numbers is None else numbers[number],
-        )
+        _Row(tokenizer, prompt, read[number], (number, sample), drawing, context=model.context, live=live)
         for number, prompt in enumerate(prompts)
         for sample in range(samples)
     ]
@@ -168,7 +156,7 @@ def _decode_together(model: BuiltModel, end_of_text: int, rows: list[_Row], draw
         model,
         list(prompts.values()),
         list(copies.values()),
-        draws(drawing.seed, [(row.number, row.place[1]) for row in rows], max(row.limit for row in rows)),
+        draws(drawing.seed, [row.place for row in rows], max(row.limit for row in rows)),
         length=max(len(row.read) + row.limit for row in rows),
         temperature=drawing.temperature,
         top_k=drawing.top_k,
@@ -215,12 +203,10 @@ class _Row:
         *,
         context: int,
         live: bool,
-        number: int,
     ) -> None:
         self.prompt = prompt
         self.read = read
         self.place = place  # index of the prompt, index of the sample
-        self.number = number  # of the prompt, for its random numbers
         room = context - len(read)
         self.limit = min(drawing.max_new_tokens, room)
         self.full = "length" if drawing.max_new_tokens <= room else "context"

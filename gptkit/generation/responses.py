@@ -9,7 +9,9 @@ from torch import Tensor
 
 from gptkit.generation.sampling import uniforms
 from gptkit.generation.sequences import Sequences
+from gptkit.generation.text import TextStream
 from gptkit.model.built import BuiltModel
+from gptkit.tokenizer.built import BuiltTokenizer
 
 TOGETHER = 128
 """Rows decoded at once: more are hardly faster on any device, and their caches need memory."""
@@ -64,6 +66,13 @@ def respond(
         finally:
             sequences.close()
     return found
+
+
+def text_of(tokenizer: BuiltTokenizer, prompt: Sequence[int], response: Sequence[int]) -> str:
+    """What a response says, behind its prompt, without the end-of-text that ends it."""
+    stream = TextStream(tokenizer, prompt)
+    ended = bool(response) and response[-1] == tokenizer.special["end_of_text"]
+    return stream.push(response[:-1] if ended else response) + stream.finish()
 
 
 def draws(seed: int, numbers: Sequence[tuple[int, int]], count: int) -> Tensor:

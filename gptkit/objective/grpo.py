@@ -16,7 +16,8 @@ from gptkit.objective.built import Batch, Minibatch, Terms, Total
 from gptkit.objective.dropout import without_dropout
 from gptkit.objective.episodes import gathered, log_probabilities, rows_of
 from gptkit.objective.policy_loss import approximate_kl, policy_losses, ratios
-from gptkit.objective.reinforcement import BuiltReinforcement, everywhere, logged, means
+from gptkit.objective.reinforcement import BuiltReinforcement
+from gptkit.objective.step_measures import everywhere, logged, means
 
 if TYPE_CHECKING:
     from gptkit.model.built import BuiltModel

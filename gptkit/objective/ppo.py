@@ -29,7 +29,8 @@ from gptkit.objective.cross_entropy import cross_entropy_sum
 from gptkit.objective.dropout import without_dropout
 from gptkit.objective.episodes import gathered, log_probabilities, measured, rows_of
 from gptkit.objective.policy_loss import approximate_kl, policy_losses, ratios, value_losses
-from gptkit.objective.reinforcement import BuiltReinforcement, everywhere, logged, means
+from gptkit.objective.reinforcement import BuiltReinforcement
+from gptkit.objective.step_measures import everywhere, logged, means
 from gptkit.objective.value import ValueNetwork, from_policy, from_reward
 
 if TYPE_CHECKING:

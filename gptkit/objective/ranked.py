@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from gptkit.errors import DataError
 from gptkit.objective.built import Batch, Dataset
-from gptkit.objective.template import prompt_text, response_text
-from gptkit.objective.token_form import Ids, encoded
+from gptkit.objective.template import response_text
+from gptkit.objective.token_form import Ids, encoded, prompt_ids
 from gptkit.records import Ranking
 
 if TYPE_CHECKING:
@@ -127,10 +127,11 @@ def ranked(rankings: Sequence[Ranking], *, tokenizer: BuiltTokenizer, template: 
     Raises:
         DataError: a prompt does not fit the template, no ranking is left, or in all of them all completions are tied.
     """
+    prompts: list[Ids] = []
     texts: list[str] = []
     for place, record in enumerate(rankings):
         try:
-            texts.append(prompt_text(record.prompt, template))
+            prompts.append(np.array(prompt_ids(tokenizer, record.prompt, template), dtype=np.int64))
         except DataError as error:
             raise DataError(f"ranking {place + 1} of the {what} split: {error}") from None
         shown = [] if record.demonstration is None else [record.demonstration]
@@ -139,9 +140,7 @@ def ranked(rankings: Sequence[Ranking], *, tokenizer: BuiltTokenizer, template: 
     end = np.array([tokenizer.special["end_of_text"]], dtype=np.int64)
     found: list[Ranked] = []
     left_out = 0
-    for record in rankings:
-        prompt = next(ids)
-        prompt = prompt if len(prompt) else end
+    for prompt, record in zip(prompts, rankings, strict=True):
         sequences = [np.concatenate([prompt, next(ids), end]) for _ in record.completions]
         demonstration = None if record.demonstration is None else np.concatenate([prompt, next(ids), end])
         kept = [(sequence, rank) for sequence, rank in zip(sequences, record.ranks, strict=True) if len(sequence) <= context]

@@ -17,8 +17,7 @@ import torch
 from torch import Tensor
 
 from gptkit.errors import ConfigError, GptkitError
-from gptkit.generation.responses import respond
-from gptkit.generation.text import TextStream
+from gptkit.generation.responses import respond, text_of
 from gptkit.model.use import as_for_use
 from gptkit.objective.alignment import ReinforcementObjective
 from gptkit.objective.asked import Asked, asked
@@ -149,15 +148,10 @@ class BuiltReinforcement(BuiltObjective):
         device = next(model.parameters()).device
         return Written(
             prompts=[source.prompts[place] for place in rows],
-            texts=[self.text(source.ids[place], ids) for place, ids in zip(rows, drawn, strict=True)],
+            texts=[text_of(self.tokenizer, source.ids[place], ids) for place, ids in zip(rows, drawn, strict=True)],
             batch=episodes([source.ids[place] for place in rows], drawn, device),
             ended=torch.tensor([ids[-1] == self.end_of_text for ids in drawn], device=device),
         )
-
-    def text(self, prompt: Sequence[int], response: Sequence[int]) -> str:
-        """What a response says, behind its prompt, without its end."""
-        stream = TextStream(self.tokenizer, prompt)
-        return stream.push(response[:-1] if response[-1] == self.end_of_text else response) + stream.finish()
 
     def score(self, written: Written) -> Tensor:
         """(B,) float32, on the episodes' device: the reward's, or what a response is given that did not end.
@@ -298,21 +292,3 @@ class BuiltReinforcement(BuiltObjective):
             Sample(prompt_text(prompt.turns, self.settings.template), text, {name: found[row] for name, found in scores.items()})
             for row, (prompt, text) in enumerate(zip(written.prompts, written.texts, strict=True))
         ]
-
-
-def everywhere(values: Mapping[str, float], like: Tensor) -> Batch:
-    """Numbers of a whole step as a column for each item, so that they are logged with what its minibatches measure."""
-    return {name: torch.full((len(like),), value, dtype=torch.float32, device=like.device) for name, value in values.items()}
-
-
-def logged(batch: Batch, names: Sequence[str]) -> dict[str, Tensor]:
-    """The sums over items of these columns of a batch."""
-    return {name: batch[name].sum() for name in names}
-
-
-def means(columns: Mapping[str, Tensor], total: Total) -> dict[str, float]:
-    """The mean of each column (B,) over all episodes of a step, on all devices."""
-    sums = [column.double().sum() for column in columns.values()]
-    count = torch.full_like(sums[0], len(next(iter(columns.values()))))
-    *found, episodes = total(torch.stack([*sums, count])).tolist()
-    return {name: value / episodes for name, value in zip(columns, found, strict=True)}

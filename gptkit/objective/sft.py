@@ -13,13 +13,13 @@ from torch import Tensor
 
 from gptkit.data.split import split_items
 from gptkit.errors import GptkitError
-from gptkit.generation import generate
+from gptkit.generation.responses import respond, text_of
 from gptkit.model.use import as_for_use
 from gptkit.objective.alignment import SFT
 from gptkit.objective.built import Batch, BuiltObjective, Dataset, Terms
 from gptkit.objective.cross_entropy import cross_entropy_sum
 from gptkit.objective.demonstrations import Demonstration, Rows, demonstrations, dialogues_of, packed
-from gptkit.objective.template import prompt_text
+from gptkit.objective.token_form import prompt_ids
 from gptkit.records import Dialogue, Prompt
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class BuiltSFT(BuiltObjective):
         self.context = context
         self._reward: BuiltReward | None = None
         self._held_out: list[Prompt] = []
+        self._longest_answer = settings.max_new_tokens
 
     # -- data ---------------------------------------------------------------------------------------------------------------------
 
@@ -67,6 +68,9 @@ class BuiltSFT(BuiltObjective):
             found = self._read(held_out, "validation")
             pairs = [(one, asked(dialogue)) for one, dialogue in zip(found, held_out, strict=True) if one is not None]
             self._held_out = [prompt for _, prompt in pairs]
+            if self._reward is not None:
+                longest = max(len(prompt_ids(self.tokenizer, prompt.turns, self.settings.template)) for prompt in self._held_out)
+                self._longest_answer = min(self.settings.max_new_tokens, self.context - longest)  # of all: company decides nothing
             datasets["validation"] = Rows([[one] for one, _ in pairs], alike=False)
         return datasets
 
@@ -120,15 +124,16 @@ class BuiltSFT(BuiltObjective):
         places = batch["items"].tolist()
         prompts = [self._held_out[place] for place in places]
         with as_for_use(model), torch.autocast(batch["items"].device.type, enabled=False):
-            drawn = generate(
+            asked_ids = [prompt_ids(self.tokenizer, prompt.turns, self.settings.template) for prompt in prompts]
+            drawn = respond(
                 model,
-                self.tokenizer,
-                [prompt_text(prompt.turns, self.settings.template) for prompt in prompts],
-                max_new_tokens=self.settings.max_new_tokens,
-                batch=len(prompts),
-                numbers=places,
+                asked_ids,
+                items=places,
+                end_of_text=self.tokenizer.special["end_of_text"],
+                max_new_tokens=self._longest_answer,
             )
-            scores = self._reward(prompts, [texts[0].text for texts in drawn])
+            texts = [text_of(self.tokenizer, ids, response) for ids, response in zip(asked_ids, drawn, strict=True)]
+            scores = self._reward(prompts, texts)
         for score, place in zip(scores.tolist(), places, strict=True):
             if score - score != 0.0:  # NaN or infinite
                 raise GptkitError(f"the reward gave {score} to a response to held-out prompt {place + 1}; scores must be finite")

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from gptkit.objective.template import prompt_text, response_text
-from gptkit.records import Turn
+from gptkit.objective.template import pieces, prompt_text, response_text
+from gptkit.records import Dialogue, Turn
 
 if TYPE_CHECKING:
     from gptkit.tokenizer.built import BuiltTokenizer
@@ -27,10 +27,19 @@ AT_ONCE = 8192
 def prompt_ids(tokenizer: BuiltTokenizer, turns: Sequence[Turn], template: str) -> list[int]:
     """What stands before the response; at least one id.
 
+    Answers further up end with end-of-text, as they do where they are learned.
+
     Raises:
         DataError: the turns do not fit the template.
     """
-    return tokenizer.encode(prompt_text(turns, template)) or [tokenizer.special["end_of_text"]]
+    answered = max((place + 1 for place, turn in enumerate(turns) if turn.role == "assistant"), default=0)
+    if answered in (0, len(turns)):
+        return tokenizer.encode(prompt_text(turns, template)) or [tokenizer.special["end_of_text"]]
+    end = tokenizer.special["end_of_text"]
+    found: list[int] = []
+    for text, own in pieces(Dialogue(tuple(turns[:answered])), template):
+        found += [*tokenizer.encode(text), end] if own else tokenizer.encode(text) or ([] if found else [end])
+    return found + tokenizer.encode(prompt_text(turns[answered:], template))
 
 
 def response_ids(tokenizer: BuiltTokenizer, text: str, template: str) -> list[int]:

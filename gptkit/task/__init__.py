@@ -144,15 +144,13 @@ class WinRate(Task):
     prompts: Annotated[int, "at most this many of them, evenly spread, always the same; 0: all"] = 256
     max_new_tokens: Annotated[int | None, "longest answer; null: as in the run's objective, else 64"] = None
     temperature: Annotated[float, "of the answers; 0 is greedy"] = 1.0
-    batch: Annotated[int, "answers written at once; they do not depend on it"] = 64
 
     def __post_init__(self) -> None:
         for key in ("prompts", "temperature"):
             if getattr(self, key) < 0:
                 raise ValueError(f"task.{key}={getattr(self, key)} must not be negative")
-        for key in ("max_new_tokens", "batch"):
-            if getattr(self, key) is not None and getattr(self, key) < 1:
-                raise ValueError(f"task.{key}={getattr(self, key)} must be at least 1")
+        if self.max_new_tokens is not None and self.max_new_tokens < 1:
+            raise ValueError(f"task.max_new_tokens={self.max_new_tokens} must be at least 1")
 
     def build(self, *, data: Data | None = None) -> BuiltTask:
         from gptkit.task.win_rate import BuiltWinRate

@@ -15,9 +15,8 @@ from torch import Tensor
 
 from gptkit.data.split import evenly
 from gptkit.errors import ConfigError, DataError
-from gptkit.generation.engine import generate
+from gptkit.generation.responses import respond, text_of
 from gptkit.objective.judgement import interval
-from gptkit.objective.template import prompt_text
 from gptkit.objective.token_form import prompt_ids
 from gptkit.plugins import registry
 from gptkit.records import Prompt
@@ -98,16 +97,18 @@ class BuiltWinRate:
         return kept
 
     def _answers(self, subject: Subject, prompts: Sequence[Prompt], longest: int, seed: int) -> list[str]:
-        drawn = generate(
+        tokenizer, template = subject.tokenizer, _template(subject)
+        asked = [prompt_ids(tokenizer, prompt.turns, template) for prompt in prompts]
+        drawn = respond(
             subject.model,
-            subject.tokenizer,
-            [prompt_text(prompt.turns, _template(subject)) for prompt in prompts],
+            asked,
+            items=range(len(asked)),
+            end_of_text=tokenizer.special["end_of_text"],
             max_new_tokens=longest,
             temperature=self.settings.temperature,
-            batch=self.settings.batch,
             seed=seed,
         )
-        return [answers[0].text for answers in drawn]
+        return [text_of(tokenizer, ids, response) for ids, response in zip(asked, drawn, strict=True)]
 
 
 def wins(scores: Tensor, others: Tensor) -> Tensor:

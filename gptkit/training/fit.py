@@ -214,6 +214,7 @@ def run(module: TrainModule, arguments: dict[str, Any], own_callbacks: list[ligh
     with warnings.catch_warnings():
         # lightning 2.6 uses a name that torch 2.13 will drop; nothing a user could do about it
         warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning, module=r"lightning\.pytorch\.utilities")
+        warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")  # models that judge are never in another
         trainer.fit(module)
     result = Result(read_summary(folder) if first else {})
     if state.step < state.last_step and not module.finished_early:

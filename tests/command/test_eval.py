@@ -84,10 +84,10 @@ def test_swapping_the_two_turns_the_win_rate_round(folder: Path, scores_of: Any)
     assert (other["score"], other["score_against"]) == (one["score_against"], one["score"])
 
 
-def test_a_seed_decides_the_answers_and_the_batch_does_not(folder: Path, scores_of: Any) -> None:
+def test_a_seed_decides_the_answers(folder: Path, scores_of: Any) -> None:
     words = (f"against={folder / 'b'}", "task.max_new_tokens=24", *JUDGE)
     first = scores_of("win_rate", "a", *words)
-    assert scores_of("win_rate", "a", *words, "task.batch=5") == first
+    assert scores_of("win_rate", "a", *words) == first
     assert scores_of("win_rate", "a", *words, "seed=1") != first
 
 
@@ -208,7 +208,11 @@ def test_nothing_is_written(in_folder: Path, folder: Path, scores_of: Any) -> No
         (("task=win_rate", "checkpoint={a}", "against={a}", "task.max_new_tokens=48"), 1, "lower task.max_new_tokens"),
         (("task=win_rate", "checkpoint={a}", "against={a}/nowhere"), 1, "there is no such folder"),
         (("task=win_rate", "checkpoint={a}", "against={b}", "reward={a}"), 1, "reward=model needs a run with objective=reward"),
-        (("task=win_rate", "checkpoint={a}", "against={b}", "task.batch=0"), 2, "task.batch=0 must be at least 1"),
+        (
+            ("task=win_rate", "checkpoint={a}", "against={b}", "task.max_new_tokens=0"),
+            2,
+            "task.max_new_tokens=0 must be at least 1",
+        ),
         (("task=winrate", "checkpoint={a}"), 2, "there is no task=winrate. Did you mean task=win_rate?"),
         (
             ("task=next_word", "checkpoint={a}", "reward.x=1"),

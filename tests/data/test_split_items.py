@@ -24,3 +24,9 @@ def test_a_table_that_is_sorted_by_label_gives_every_label_to_both_parts() -> No
     _, held_out = split_items(8000, 0.05)
     places = [place for begin, end in held_out for place in range(begin, end)]
     assert abs(sum(place < 4000 for place in places) / len(places) - 0.5) < 0.05
+
+
+@pytest.mark.parametrize("period", [2, 3, 4])
+def test_labels_in_turn_are_all_held_out(period: int) -> None:
+    _, held_out = split_items(60 * period, 0.1)
+    assert {place % period for begin, end in held_out for place in range(begin, end)} == set(range(period))

@@ -84,7 +84,7 @@ def test_the_order_of_completions_changes_nothing(build: Any, source: Any, model
         turned = ranking(*(first.completions[place] for place in order), ranks=tuple(first.ranks[place] for place in order))
         built = build()
         train = built.datasets(source([turned]), validation_fraction=0)["train"]
-        losses.add(round(float(built.loss(model_of(built), train.batch([0]))[0]["ranking"][1]), 5))
+        losses.add(round(built.loss(model_of(built), train.batch([0]))[0]["ranking"][1].item(), 5))
     assert len(losses) == 1
 
 
@@ -97,10 +97,10 @@ def test_all_tied_gives_no_gradient_and_a_batch_is_the_sum_of_its_parts(build: A
     built.prepare(model)
     tied = built.loss(model, train.batch([2]))[0]["ranking"][1]
     tied.backward()
-    assert float(tied) == 0.0
+    assert tied.item() == 0.0
     assert all(parameter.grad is None or not parameter.grad.any() for parameter in model.parameters())
-    whole = float(built.loss(model, train.batch([0, 1, 2, 3]))[0]["ranking"][1])
-    assert sum(float(built.loss(model, train.batch([item]))[0]["ranking"][1]) for item in range(4)) == pytest.approx(
+    whole = built.loss(model, train.batch([0, 1, 2, 3]))[0]["ranking"][1].item()
+    assert sum(built.loss(model, train.batch([item]))[0]["ranking"][1].item() for item in range(4)) == pytest.approx(
         whole, abs=1e-5
     )
 
