@@ -90,11 +90,14 @@ class Labelled(Data):
     options: Annotated[Any, "the column that holds lists of options, or a list of columns of one option each"] = None
     label: Annotated[str, "the column of the label: a class, a score, or the right option (its text, number or letter)"] = "label"
     first_option: Annotated[int, "the number by which labels call the first option"] = 0
+    label_means: Annotated[str, "what a label of options is: text, column, number or letter; auto: whichever fits"] = "auto"
     errors: Annotated[str, "bytes that are not UTF-8: strict (stop and name the line) or replace (with U+FFFD)"] = "strict"
 
     def __post_init__(self) -> None:
         if self.errors not in ("strict", "replace"):
             raise ValueError(f"data.errors={self.errors} must be strict or replace")
+        if self.label_means not in ("auto", "text", "column", "number", "letter"):
+            raise ValueError(f"data.label_means={self.label_means} must be auto, text, column, number or letter")
         columns = self.options if isinstance(self.options, list | tuple) else [self.options] if self.options else []
         if not all(isinstance(column, str) and column for column in columns):
             raise ValueError(f"data.options={self.options} must be a column, or a list of columns")

@@ -33,6 +33,8 @@ class Columns:
     options: tuple[str, ...] = ()
     first_option: int = 0
     """The number of the first option, where a label is the number of one."""
+    label_means: str = "auto"
+    """What a label of options is: text, column, number or letter; auto: whichever fits, where all that fit agree."""
     keys: str = "data."
     """What stands before text, pair, options and label in the configuration keys that name the columns."""
 
@@ -116,25 +118,40 @@ def _label(where: str, column: str, cell: Any) -> str | int | float:
 
 def _chosen(where: str, columns: Columns, label: str | int | float, options: tuple[str, ...]) -> int:
     """The place of the right option: the label is its text, its column, its number or its letter (A for the first)."""
-    if isinstance(label, str):
-        stripped = [option.strip() for option in options]
-        if label in stripped:
-            return stripped.index(label)
-        if len(columns.options) > 1 and label in columns.options:
-            return columns.options.index(label)
-        if label in set(string.ascii_uppercase[: len(options)]):
-            return ord(label) - ord("A")
-    try:
-        place = float(label) - columns.first_option
-    except ValueError:
-        place = -1
-    if place not in range(len(options)):
+    readings = _readings(columns, label, options)
+    if columns.label_means != "auto":
+        readings = {means: place for means, place in readings.items() if means == columns.label_means}
+    if len(set(readings.values())) > 1:
+        raise UnusableLabel(
+            f"{where}: the label {label} may be the {' or the '.join(readings)} of different options; "
+            f"say which by {columns.keys}label_means={next(iter(readings))}"
+        )
+    place = next(iter(readings.values()), -1)
+    if place < 0:
         first, last = columns.first_option, columns.first_option + len(options) - 1
         raise UnusableLabel(
             f"{where}: the label {label} is none of the {len(options)} options; "
             f"it must be the text of one or its number, {first} to {last} (data.first_option={first})"
         )
-    return int(place)
+    return place
+
+
+def _readings(columns: Columns, label: str | int | float, options: tuple[str, ...]) -> dict[str, int]:
+    """What a label may mean, and the place of the option that it then is."""
+    word = str(label)
+    stripped = [option.strip() for option in options]
+    found: dict[str, int] = {}
+    if word in stripped:
+        found["text"] = stripped.index(word)
+    if len(columns.options) > 1 and word in columns.options:
+        found["column"] = columns.options.index(word)
+    if word in set(string.ascii_uppercase[: len(options)]):
+        found["letter"] = ord(word) - ord("A")
+    try:
+        place = float(label) - columns.first_option
+    except ValueError:
+        return found
+    return found | {"number": int(place)} if place in range(len(options)) else found
 
 
 class BuiltLabelled(BuiltExamples):
@@ -152,12 +169,22 @@ class BuiltLabelled(BuiltExamples):
             pair=settings.pair,
             options=(options,) if isinstance(options, str) else tuple(options),
             first_option=settings.first_option,
+            label_means=settings.label_means,
         )
         self._errors = settings.errors
         self.files = find_splits(settings.path, settings.validation, settings.test, forms=TABLES)
         self.splits = tuple(self.files)
         content = {split: [(form_of(path, TABLES), digest(path)) for path in files] for split, files in self.files.items()}
-        described = json.dumps(["labelled", list(self.columns.names().items()), self.columns.first_option, self._errors, content])
+        described = json.dumps(
+            [
+                "labelled",
+                list(self.columns.names().items()),
+                self.columns.first_option,
+                self.columns.label_means,
+                self._errors,
+                content,
+            ]
+        )
         self.fingerprint = hashlib.sha256(described.encode()).hexdigest()
 
     def records(self, split: str) -> Iterator[Example]:

@@ -120,11 +120,11 @@ class BuiltAuxLM(BuiltObjective):
     def _number(self, example: Example, place: int, what: str) -> float:
         where = f"example {place + 1} of the {what} split"
         if self.task in NAMED:
-            if str(example.label) not in self.labels:
+            if named(example.label) not in self.labels:
                 raise DataError(
                     f"{where} has the label {example.label}, which no training example has; they have {shown(self.labels)}"
                 )
-            return float(self.labels.index(str(example.label)))
+            return float(self.labels.index(named(example.label)))
         try:
             number = float(example.label)
         except ValueError:
@@ -246,10 +246,15 @@ def labels_of(examples: list[Example]) -> list[str]:
     Raises:
         DataError: there is only one.
     """
-    labels = sorted({str(example.label) for example in examples})
+    labels = sorted({named(example.label) for example in examples})
     if len(labels) < 2:
         raise DataError(f"all {len(examples)} training examples have the label {labels[0]}; there is nothing to tell apart")
     return labels
+
+
+def named(label: str | float) -> str:
+    """The name of a class; a number that tables have once as 1 and once as 1.0 is one class."""
+    return str(int(label)) if isinstance(label, float) and label.is_integer() else str(label)
 
 
 def shown(labels: list[str]) -> str:
