@@ -88,7 +88,7 @@ def test_the_right_option_by_text_column_number_or_letter(tmp_path: Path, label:
 def test_a_label_that_may_mean_two_options_is_refused_until_it_is_said_what_it_means(tmp_path: Path, label: str | int) -> None:
     path = jsonl(tmp_path / "a.jsonl", {"text": "5-5", "choices": ["1", "0"], "label": label})
     with pytest.raises(
-        DataError, match=r"a\.jsonl.*the label 0 may be the text or the number of different .*data\.label_means=text"
+        GptkitError, match=r"a\.jsonl.*the label 0 may be the text or the number of different .*data\.label_means=text"
     ):
         examples(path, options="choices")
     assert examples(path, options="choices", label_means="text")[0].label == 1
