@@ -22,6 +22,7 @@ from gptkit.training.record.metrics import read_metrics
 from gptkit.training.record.progress import duration
 from gptkit.training.record.samples import read_samples
 from gptkit.training.record.summary import read_summary
+from gptkit.training.record.collapses import collapse_verdicts
 from gptkit.training.record.verdicts import speed_verdict, training_verdicts
 
 FILE = "report.html"
@@ -42,7 +43,10 @@ def write_report(folder: Path) -> Path:
         ("What was held out", "".join(map(_embedded, read_drawings(folder)))),
         ("Samples", html.samples(read_samples(folder))),
         ("Is this speed normal?", html.verdicts([speed_verdict(summary, environment)])),
-        ("Does training look normal?", html.verdicts(training_verdicts(curves, summary, settings, guessing))),
+        (
+            "Does training look normal?",
+            html.verdicts(training_verdicts(curves, summary, settings, guessing) + collapse_verdicts(curves)),
+        ),
         ("The run", html.definitions(_facts(folder, settings, summary, environment))),
         (
             "",

@@ -124,7 +124,7 @@ def _fall(curves: Curves, guessing: float | None, settings: Mapping[str, Any]) -
 def _gap(curves: Curves) -> Verdict | None:
     val_tokens, val = curves.pair("val/loss")
     tokens, train = curves.pair("train/loss")
-    if not len(val) or not len(train):
+    if not len(val) or not len(train) or len(curves.pair("val/kl")[0]):  # reinforcement is validated by another measure
         return None
     best = int(np.argmin(val))
     near = float(np.interp(val_tokens[-1], tokens, smooth(train)))
