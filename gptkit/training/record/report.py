@@ -15,6 +15,7 @@ from gptkit.errors import CheckpointError
 from gptkit.training.checkpoints import settings_file
 from gptkit.training.checkpoints.durable import write_file
 from gptkit.training.record import page as html
+from gptkit.training.record.collapses import collapse_verdicts
 from gptkit.training.record.drawn import read_drawings
 from gptkit.training.record.environment import Environment, read_environment
 from gptkit.training.record.figures import WIDE, Curves, count, drawings, svg, write_png
@@ -22,7 +23,6 @@ from gptkit.training.record.metrics import read_metrics
 from gptkit.training.record.progress import duration
 from gptkit.training.record.samples import read_samples
 from gptkit.training.record.summary import read_summary
-from gptkit.training.record.collapses import collapse_verdicts
 from gptkit.training.record.verdicts import speed_verdict, training_verdicts
 
 FILE = "report.html"
