@@ -175,8 +175,9 @@ class BuiltReinforcement(BuiltObjective):
         Raises:
             GptkitError: one is not finite.
         """
-        device = self.reference_device().type
-        with torch.no_grad(), torch.autocast(device, enabled=False), torch.autocast("cpu", enabled=False):
+        device = self.reference_device()
+        judge.to(device)
+        with torch.no_grad(), torch.autocast(device.type, enabled=False), torch.autocast("cpu", enabled=False):
             scores = judge(prompts, texts).float().cpu()
         wrong = (~scores.isfinite()).nonzero()
         if len(wrong):

@@ -133,6 +133,7 @@ class BuiltSFT(BuiltObjective):
                 max_new_tokens=self._longest_answer,
             )
             texts = [text_of(self.tokenizer, ids, response) for ids, response in zip(asked_ids, drawn, strict=True)]
+            self._reward.to(batch["items"].device)
             scores = self._reward(prompts, texts)
         for score, place in zip(scores.tolist(), places, strict=True):
             if score - score != 0.0:  # NaN or infinite
