@@ -192,7 +192,7 @@ def show(stream: io.StringIO, *, seconds_per_step: float, steps: int) -> int:
             return 2.5
 
     meter = SpeedMeter(clock=clock)
-    state = TrainState(last_step=steps, loss=Loss(), val_loss=2.75)  # type: ignore[arg-type]
+    state = TrainState(last_step=steps, loss=Loss(), val_loss=2.75, val_metrics={"accuracy": 0.5, "f1": 0.25})  # type: ignore[arg-type]
     trainer, module = SimpleNamespace(is_global_zero=True, sanity_checking=False), SimpleNamespace(state=state)
     bar = Progress(meter, stream=stream, clock=clock)
     meter.start(0)
@@ -211,7 +211,7 @@ def test_progress_without_a_terminal_is_a_line_now_and_then() -> None:
     lines = stream.getvalue().splitlines()
     assert len(lines) <= 7  # 50 seconds: one soon, then every ten, and the end
     assert lines[0].startswith("step ")
-    for words in ("/100", "loss 2.5000", "val 2.7500", "200 tokens/s", " left"):
+    for words in ("/100", "loss 2.5000", "val 2.7500  accuracy 0.5000  200 tokens/s", " left"):
         assert words in lines[1]
     assert lines[-1].startswith("step 100/100")
 

@@ -92,6 +92,7 @@ class Progress(Callback):
             words.append(f"loss {float(state.loss):.4f}")
         if state.val_loss is not None:
             words.append(f"val {state.val_loss:.4f}")
+            words += [f"{name} {value:.4f}" for name, value in list(state.val_metrics.items())[:1]]  # the main one comes first
         rate = self.meter.tokens_per_second or self._rate_so_far(state.tokens)
         if rate:
             words.append(f"{rate:,.0f} tokens/s")
