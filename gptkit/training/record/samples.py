@@ -60,7 +60,7 @@ class SampleTexts(Callback):
             with self.meter.paused(), pl_module.averaged():
                 # every process draws, because the weights may be spread over them; the first one writes
                 drawn = self._draw(pl_module.objective)
-                if trainer.is_global_zero:
+                if drawn and trainer.is_global_zero:
                     self._write(drawn, state.step, state.tokens)
 
     def _draw(self, objective: BuiltObjective) -> Sequence[Sample]:
