@@ -59,7 +59,14 @@ class Run:
     def save(self, step: int, *, keep: int = 0, val_loss: float | None = None, **changes: object) -> Path:
         given = {"model_state": self.model.state_dict(), "objective_state": None, "state": self.state(), **changes}
         return write_checkpoint(
-            self.folder, step=step, tokenizer=self.tokenizer, settings=SETTINGS, keep=keep, val_loss=val_loss, **given
+            self.folder,
+            step=step,
+            tokenizer=self.tokenizer,
+            settings=SETTINGS,
+            keep=keep,
+            val_loss=val_loss,
+            merit=val_loss,
+            **given,
         )  # type: ignore[arg-type]
 
 

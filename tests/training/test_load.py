@@ -51,6 +51,7 @@ def run(tmp_path: Path) -> Path:
             settings=given,
             keep=0,
             val_loss=loss,
+            merit=loss,
         )
     return tmp_path / "runs" / "shake"
 
