@@ -12,6 +12,7 @@ from gptkit.data.find import find_files
 from gptkit.data.labelled import Columns, UnusableLabel, read_examples
 from gptkit.data.rows import TABLES, column_names
 from gptkit.errors import CheckpointError, ConfigError, DataError
+from gptkit.objective.labels import named
 
 if TYPE_CHECKING:
     from gptkit.command import Predict
@@ -108,7 +109,7 @@ class Comparison:
     """Predictions against the labels that the input has: the places of the chosen and the right ones, or the scores."""
 
     def __init__(self, objective: BuiltAuxLM) -> None:
-        self.task, self.labels = objective.task, objective.labels
+        self.objective, self.task, self.labels = objective, objective.task, objective.labels
         self.numbers = {label: number for number, label in enumerate(objective.labels)}
         self._outputs: list[float] = []
         self._right: list[float] = []
@@ -118,7 +119,7 @@ class Comparison:
         """Args: row: the prediction of the row `number`, from 1."""
         try:
             label = row.example.label
-            right = float(self.numbers[str(label)] if self.labels else label)
+            right = float(self.numbers[named(label)] if self.labels else label)
         except (KeyError, ValueError):
             self._strange = self._strange or f"row {number} has the label {row.example.label!r}"
             return
@@ -126,21 +127,19 @@ class Comparison:
         self._outputs.append(row.chosen if row.score is None else row.score)
 
     def result(self) -> tuple[dict[str, float], str]:
-        """The metrics of `gptkit.objective.judgement`, and the line that tells them; no metric where a label is unknown."""
+        """The metrics of a validation of the run, and the line that tells them; no metric where a label is unknown."""
         if self._strange:
             known = f"knows {', '.join(self.labels)}" if self.labels else "gives numbers"
             return {}, f"not compared with the labels of the input: {self._strange}, and the model {known}"
 
         import torch
 
-        from gptkit.objective.judgement import judgement
-
         outputs, right = torch.tensor(self._outputs), torch.tensor(self._right)
         if self.task != "regression":
             outputs = torch.nn.functional.one_hot(
                 outputs.long(), max(len(self.labels), int(outputs.max()) + 1, int(right.max()) + 1)
             )
-        metrics = judgement(self.task, outputs, right)
+        metrics = self.objective.judge({"outputs": outputs, "labels": right})
         if not metrics:
             return {}, "not compared with the labels of the input: one row is too few"
         first, low, high, *others = metrics.items()

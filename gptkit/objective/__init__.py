@@ -52,6 +52,9 @@ class AuxLM(Objective):
     lm_weight: Annotated[float, "lambda, the weight of the language model's loss; 0: none"] = 0.5
     classifier_dropout: Annotated[float, "probability of dropping a feature before the head"] = 0.1
     transfer_layers: Annotated[int | None, "how many blocks are taken from init_from, embeddings besides; null: all"] = None
+    positive: Annotated[
+        str, "the label whose F1 is reported; empty: 1, true, yes or positive beside its opposite, else the mean over all labels"
+    ] = ""
 
     def __post_init__(self) -> None:
         if self.task not in ("auto", "classification", "entailment", "similarity", "regression", "multiple_choice"):
@@ -62,6 +65,8 @@ class AuxLM(Objective):
             raise ValueError(f"objective.lm_weight={self.lm_weight} must not be negative")
         if not 0.0 <= self.classifier_dropout < 1.0:
             raise ValueError(f"objective.classifier_dropout={self.classifier_dropout} must be at least 0 and below 1")
+        if self.positive and self.task in ("regression", "multiple_choice"):
+            raise ValueError(f"objective.positive={self.positive}: labels of {self.task} have no names; leave it empty")
         if self.transfer_layers is not None and self.transfer_layers < 0:
             raise ValueError(f"objective.transfer_layers={self.transfer_layers} must not be negative")
 

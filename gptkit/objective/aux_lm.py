@@ -16,11 +16,12 @@ from torch import Tensor, nn
 
 from gptkit.data.examples import examples_of
 from gptkit.data.split import split_items
-from gptkit.errors import DataError
+from gptkit.errors import ConfigError, DataError
 from gptkit.objective import AuxLM
 from gptkit.objective.built import Batch, BuiltObjective, Dataset, Terms
 from gptkit.objective.cross_entropy import cross_entropy_sum
 from gptkit.objective.examples import Item, Items, laid_out, task_of, warn_of_cut
+from gptkit.objective.labels import NAMED, labels_of, named, positive_of, shown
 from gptkit.objective.layouts import Marks
 from gptkit.records import Example
 
@@ -66,6 +67,18 @@ class BuiltAuxLM(BuiltObjective):
         nn.init.normal_(self.head.weight, std=DEVIATION)
         nn.init.zeros_(self.head.bias)
 
+    def positive(self) -> int | None:
+        """The number of the label whose F1 is reported; None: the mean over labels is, or there are no labels.
+
+        Raises:
+            ConfigError: `objective.positive` is no label of the task.
+        """
+        if self.labels:
+            return positive_of(self.settings.positive, self.labels)
+        if self.settings.positive:
+            raise ConfigError(f"objective.positive={self.settings.positive}: labels of {self.task} have no names; leave it empty")
+        return None
+
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
         known = json.loads(bytes(state_dict["known"].tolist()))
         self.learn(known["task"], known["labels"])
@@ -79,6 +92,7 @@ class BuiltAuxLM(BuiltObjective):
         Raises:
             DataError: the source has no examples, one has not what the task reads, a label that training lacks, or all have
                 the same.
+            ConfigError: `objective.positive` is no label of the task.
         """
         reader = f"objective={self.settings.name}"
         examples = list(examples_of(data, "train", reader=reader))
@@ -91,6 +105,7 @@ class BuiltAuxLM(BuiltObjective):
             held_out = [example for begin, end in ranges for example in examples[begin:end]]
             examples = [example for begin, end in kept for example in examples[begin:end]]
         self.learn(task, labels_of(examples) if task in NAMED else [])
+        self.positive()
         datasets: dict[str, Dataset] = {"train": self._dataset(self.chosen(examples), "training")}
         if held_out:
             datasets["validation"] = self._dataset(held_out, "validation")
@@ -193,15 +208,17 @@ class BuiltAuxLM(BuiltObjective):
     def judge(self, kept: Mapping[str, Tensor]) -> dict[str, float]:
         from gptkit.objective.judgement import judgement
 
-        return judgement(self.task, kept["outputs"], kept["labels"])
+        return judgement(self.task, kept["outputs"], kept["labels"], positive=self.positive())
+
+    def compared_by(self, metrics: Mapping[str, float]) -> str | None:
+        """Accuracy, or Pearson's correlation, since the loss has the language model's in it. None for a single held-out example."""
+        main = "pearson" if self.task == "regression" else "accuracy"
+        return main if main in metrics else None
 
     def merit(self, loss: float, metrics: Mapping[str, float]) -> float:
-        """Less its main metric (accuracy, or Pearson's correlation), since the loss has the language model's in it.
-
-        The loss where there is none: a single held-out example.
-        """
-        main = metrics.get("pearson" if self.task == "regression" else "accuracy")
-        return loss if main is None else -main
+        """By what runs are compared, too."""
+        main = self.compared_by(metrics)
+        return loss if main is None else -metrics[main]
 
     def transfers(self, model: BuiltModel, name: str) -> bool:
         """Embeddings always, blocks below `transfer_layers` (section 5, "Impact of number of layers transferred").
@@ -223,10 +240,6 @@ class BuiltAuxLM(BuiltObjective):
         return wanted > max((found for found in layers if found is not None), default=-1)
 
 
-NAMED = ("classification", "entailment", "similarity")
-"""Tasks whose labels are names."""
-
-
 def task_loss(task: str, outputs: Tensor, labels: Tensor) -> Tensor:
     """The sum over examples of equation 4's negative log-likelihood in nats; of regression, of squared errors (ours).
 
@@ -238,25 +251,3 @@ def task_loss(task: str, outputs: Tensor, labels: Tensor) -> Tensor:
     if task == "regression":
         return F.mse_loss(outputs.float(), labels, reduction="sum")
     return F.cross_entropy(outputs.float(), labels.long(), reduction="sum")
-
-
-def labels_of(examples: list[Example]) -> list[str]:
-    """The different labels, sorted.
-
-    Raises:
-        DataError: there is only one.
-    """
-    labels = sorted({named(example.label) for example in examples})
-    if len(labels) < 2:
-        raise DataError(f"all {len(examples)} training examples have the label {labels[0]}; there is nothing to tell apart")
-    return labels
-
-
-def named(label: str | float) -> str:
-    """The name of a class; a number that tables have once as 1 and once as 1.0 is one class."""
-    return str(int(label)) if isinstance(label, float) and label.is_integer() else str(label)
-
-
-def shown(labels: list[str]) -> str:
-    """The first few labels, for messages."""
-    return ", ".join(labels[:8]) + (f" and {len(labels) - 8} more" if len(labels) > 8 else "")

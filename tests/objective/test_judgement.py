@@ -66,7 +66,7 @@ def test_two_labels() -> None:
     judged = judgement("classification", outputs, labels)
     assert list(judged) == ["accuracy", "accuracy_low", "accuracy_high", "f1", "matthews"]
     assert judged["accuracy"] == pytest.approx(sum(f == w for f, w in zip(found, wanted, strict=True)) / 60)
-    assert judged["f1"] == pytest.approx(f1_of(1, found, wanted))
+    assert judged["f1"] == pytest.approx((f1_of(0, found, wanted) + f1_of(1, found, wanted)) / 2)
     assert judged["matthews"] == pytest.approx(matthews_of_two(found, wanted))
 
 
@@ -76,6 +76,16 @@ def test_three_labels() -> None:
     judged = judgement("entailment", outputs, labels)
     assert judged["f1"] == pytest.approx(sum(f1_of(label, found, wanted) for label in range(3)) / 3)
     assert judged["matthews"] == pytest.approx(matthews_of_many(found, wanted))
+
+
+@pytest.mark.parametrize(("labels", "positive"), [(2, 0), (2, 1), (3, 0), (3, 2)])
+def test_f1_of_one_label(labels: int, positive: int) -> None:
+    outputs, numbers = drawn("classification", 60, labels)
+    found, wanted = outputs.argmax(-1).tolist(), numbers.int().tolist()
+    judged = judgement("classification", outputs, numbers, positive=positive)
+    assert judged["f1"] == pytest.approx(f1_of(positive, found, wanted))
+    without = judgement("classification", outputs, numbers)
+    assert {**judged, "f1": without["f1"]} == without
 
 
 def test_options_have_accuracy_alone() -> None:

@@ -1,0 +1,61 @@
+"""What the labels of a task are called, their order, and which of them is the positive one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gptkit.errors import ConfigError, DataError, did_you_mean
+from gptkit.records import Example
+
+NAMED = ("classification", "entailment", "similarity")
+"""Tasks whose labels are names."""
+
+OPPOSITES = {"1": ("0", "-1"), "true": ("false",), "yes": ("no",), "positive": ("negative",), "pos": ("neg",)}
+"""Labels that are the positive one beside one of these, in small letters; scikit-learn takes 1 and true."""
+
+
+def labels_of(examples: Sequence[Example]) -> list[str]:
+    """The different labels, sorted.
+
+    Raises:
+        DataError: there is only one.
+    """
+    labels = sorted({named(example.label) for example in examples})
+    if len(labels) < 2:
+        raise DataError(f"all {len(examples)} training examples have the label {labels[0]}; there is nothing to tell apart")
+    return labels
+
+
+def named(label: str | float) -> str:
+    """The name of a class; a number that tables have once as 1 and once as 1.0 is one class."""
+    return str(int(label)) if isinstance(label, float) and label.is_integer() else str(label)
+
+
+def shown(labels: Sequence[str]) -> str:
+    """The first few labels, for messages."""
+    return ", ".join(labels[:8]) + (f" and {len(labels) - 8} more" if len(labels) > 8 else "")
+
+
+def positive_of(wanted: str, labels: Sequence[str]) -> int | None:
+    """The number of the label whose F1 is reported; None: the mean over all labels is.
+
+    Args:
+        wanted: `objective.positive`: a label, capitals aside where nothing else tells two apart. Empty: the affirmative one of
+            two labels that are opposites, else none.
+        labels: all of them.
+
+    Raises:
+        ConfigError: no label is called so.
+    """
+    if not wanted:
+        small = [label.lower() for label in labels]
+        both = ((0, 1), (1, 0)) if len(small) == 2 else ()
+        return next((place for place, other in both if small[other] in OPPOSITES.get(small[place], ())), None)
+    if wanted in labels:
+        return labels.index(wanted)
+    alike = [place for place, label in enumerate(labels) if label.lower() == wanted.lower()]
+    if len(alike) != 1:
+        raise ConfigError(
+            f"objective.positive={wanted} is none of the {len(labels)} labels {shown(labels)}.{did_you_mean(wanted, labels)}"
+        )
+    return alike[0]

@@ -1,0 +1,87 @@
+"""What labels are called, and whose F1 is reported."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from gptkit.errors import ConfigError
+from gptkit.objective import AuxLM
+from gptkit.objective.labels import labels_of, positive_of
+from gptkit.records import Example
+
+
+@pytest.mark.parametrize(
+    ("labels", "positive"),
+    [
+        (["0", "1"], "1"),
+        (["-1", "1"], "1"),
+        (["False", "True"], "True"),
+        (["no", "yes"], "yes"),
+        (["NEGATIVE", "POSITIVE"], "POSITIVE"),
+        (["equivalent", "not_equivalent"], None),  # which comes first in the alphabet says nothing
+        (["1", "5"], None),  # stars
+        (["0", "1", "2"], None),
+        (["negative", "neutral", "positive"], None),
+    ],
+)
+def test_without_a_word_the_affirmative_of_two_opposites(labels: list[str], positive: str | None) -> None:
+    assert positive_of("", labels) == (None if positive is None else labels.index(positive))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "labels", "found"),
+    [
+        ("equivalent", ["equivalent", "not_equivalent"], 0),
+        ("0", ["0", "1"], 0),
+        ("neutral", ["contradiction", "entailment", "neutral"], 2),
+        ("True", ["false", "true"], 1),  # what the command line makes of true
+        ("true", ["TRUE", "True", "true"], 2),
+    ],
+)
+def test_the_positive_label_that_is_asked_for(wanted: str, labels: list[str], found: int) -> None:
+    assert positive_of(wanted, labels) == found
+
+
+@pytest.mark.parametrize(
+    ("wanted", "labels", "near"),
+    [
+        ("equivalnt", ["equivalent", "other"], "Did you mean equivalent?"),
+        ("TRUe", ["True", "true"], "none of the 2 labels True, true."),
+    ],
+)
+def test_a_positive_label_that_there_is_not(wanted: str, labels: list[str], near: str) -> None:
+    with pytest.raises(ConfigError, match=rf"objective\.positive={wanted} is none of the 2 labels") as caught:
+        positive_of(wanted, labels)
+    assert near in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_run_reports_the_f1_of_the_label_that_it_names(build: Any, source: Any) -> None:
+    examples = [Example("x", "duplicate"), Example("y", "other"), Example("z", "other")]
+    kept = {"outputs": torch.eye(2)[[0, 0, 1, 1]], "labels": torch.tensor([0.0, 1.0, 1.0, 1.0])}  # one false duplicate
+    found = {}
+    for positive in ("", "duplicate", "other"):
+        objective = build(positive=positive)
+        objective.datasets(source(examples), validation_fraction=0.0)
+        found[positive] = objective.judge(kept)["f1"]
+    assert found == {"duplicate": pytest.approx(2 / 3), "other": pytest.approx(4 / 5), "": pytest.approx((2 / 3 + 4 / 5) / 2)}
+
+
+@pytest.mark.parametrize("task", ["regression", "multiple_choice"])
+def test_what_has_no_named_labels_has_no_positive_one(task: str, build: Any, source: Any, examples: Any) -> None:
+    with pytest.raises(ValueError, match=rf"objective\.positive=a: labels of {task} have no names"):
+        AuxLM(task=task, positive="a")
+    with pytest.raises(ConfigError, match=rf"objective\.positive=a: labels of {task} have no names"):
+        build(positive="a").datasets(source(examples[task]), validation_fraction=0.0)
+
+
+def test_a_positive_label_that_no_example_has(build: Any, source: Any, examples: Any) -> None:
+    with pytest.raises(ConfigError, match=r"positive=god is none of the 3 labels bad, good, neither\. Did you mean good\?"):
+        build(positive="god").datasets(source(examples["classification"]), validation_fraction=0.0)
+
+
+def test_one_and_one_point_nought_are_one_label() -> None:
+    assert labels_of([Example("x", 1), Example("y", 1.0), Example("z", 0.5)]) == ["0.5", "1"]
