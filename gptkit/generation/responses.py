@@ -17,6 +17,11 @@ TOGETHER = 128
 """Rows decoded at once: more are hardly faster on any device, and their caches need memory."""
 
 
+def longest_response(wanted: int, context: int) -> int:
+    """Tokens that a response may have: as many as are wanted, but half the context is the prompt's."""
+    return min(wanted, max(1, context // 2))
+
+
 def respond(
     model: BuiltModel,
     prompts: Sequence[Sequence[int]],

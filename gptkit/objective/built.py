@@ -69,8 +69,15 @@ class BuiltObjective(nn.Module, ABC):
 
     settings: Any
 
+    sources: dict[str, str]
+    """Fingerprints of what is learned from besides `data`, by the key that names it: `datasets` and `rewarded` add to it."""
+
     load: Callable[[str], Trained]
     """Reads a trained model with its objective from a run or a checkpoint folder; set before `datasets` is called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sources = {}
 
     @abstractmethod
     def datasets(self, data: BuiltData, *, validation_fraction: float) -> dict[str, Dataset]:
@@ -78,6 +85,10 @@ class BuiltObjective(nn.Module, ABC):
 
         A source that brings a validation split keeps it; otherwise `validation_fraction` of the source is cut off.
         """
+
+    def learns(self, datasets: Mapping[str, Dataset]) -> str:
+        """What is learned, and from how much: a phrase of the line with which a run begins."""
+        return f"{len(datasets['train']):,} sequences to learn from"
 
     @abstractmethod
     def counts(self, batch: Batch) -> dict[str, int]:
@@ -111,6 +122,13 @@ class BuiltObjective(nn.Module, ABC):
         Called on the first device alone.
         """
         return {}
+
+    def compared_by(self, metrics: Mapping[str, float]) -> str | None:
+        """The metric of a validation by which runs of this objective are compared, more of it being better.
+
+        None: the validation loss, less of it being better. Something else where the loss contains what a sweep may move.
+        """
+        return None
 
     def merit(self, loss: float, metrics: Mapping[str, float]) -> float:
         """What a run's best checkpoint has least of, given the loss and the metrics of a validation: the loss."""

@@ -74,7 +74,7 @@ class BuiltPPO(BuiltReinforcement):
         if self.settings.ptx_coef:
             from gptkit.objective.pretraining import text_windows
 
-            self._text = text_windows(
+            self._text, self.sources["objective.ptx_data"] = text_windows(
                 self.settings.ptx_data,
                 self.tokenizer,
                 self.context,

@@ -99,7 +99,9 @@ class BuiltPreference(BuiltObjective):
         measured = {"ratings": ratings.detach(), **{name: batch[name] for name in ("ranks", "lengths", "labelers")}}
         better = pairs(batch["ranks"], exists)
         right = (measured["ratings"][:, :, None] > measured["ratings"][:, None, :]) & better
-        measured["accuracy"] = (right.sum((1, 2)) / better.sum((1, 2)).clamp(min=1)).sum()
+        of_prompts = (right.sum((1, 2)) / better.sum((1, 2)).clamp(min=1)).sum()
+        with_pairs = better.any(2).any(1).sum().clamp(min=1)
+        measured["accuracy"] = of_prompts / with_pairs * len(better)  # a mean over prompts that have something to compare
         return {"ranking": (1.0, losses.sum())}, measured
 
     # -- what is measured ---------------------------------------------------------------------------------------------------------
@@ -109,9 +111,15 @@ class BuiltPreference(BuiltObjective):
 
         return judgement(kept, self.labelers, self.known_labelers)
 
+    def compared_by(self, metrics: Mapping[str, float]) -> str | None:
+        """The share of pairs that are rated as ranked: the loss depends on the margin, or on beta."""
+        return "accuracy" if "accuracy" in metrics else None
+
     def draw(self, kept: Mapping[str, Tensor]) -> Mapping[str, Figure]:
         from gptkit.objective.calibration import calibration_figure
 
+        if not pairs(kept["ranks"], kept["lengths"] > 0).any():
+            return {}
         return {"Calibration": calibration_figure(kept["ratings"], kept["ranks"], kept["lengths"] > 0)}
 
 

@@ -15,15 +15,10 @@ if TYPE_CHECKING:
     from gptkit.tokenizer.built import BuiltTokenizer
 
 
-def windows_of(source: Mapping[str, Any], tokenizer: BuiltTokenizer, context: int) -> Dataset:
-    """All text of a source, in windows of `context` tokens; see `text_windows`."""
-    return text_windows(source, tokenizer, context, validation_fraction=0.0)["train"]
-
-
 def text_windows(
     source: Mapping[str, Any], tokenizer: BuiltTokenizer, context: int, *, validation_fraction: float
-) -> dict[str, Dataset]:
-    """The text of a source in windows: "train" and, where something is held out, "validation".
+) -> tuple[dict[str, Dataset], str]:
+    """The text of a source in windows, "train" and, where something is held out, "validation"; and the source's fingerprint.
 
     Args:
         source: its settings, with its `name`.
@@ -36,13 +31,13 @@ def text_windows(
         DataError: its text cannot be read, or is too short.
     """
     data = registry().resolve("data", dict(source)).build()
-    return language_model_datasets(data, tokenizer, context=context, validation_fraction=validation_fraction)
+    return language_model_datasets(data, tokenizer, context=context, validation_fraction=validation_fraction), data.fingerprint
 
 
 class WithPretraining(Dataset):
     """The items of a data set and, behind them, so many windows that these are the given share of an epoch.
 
-    Every epoch goes on in the text where the one before stopped. To what a batch of the items has is added `pretraining` (B,) bool.
+    Every epoch goes on in the text where the one before stopped. All tokens of a window are learned.
     """
 
     def __init__(self, items: Dataset, windows: Dataset, share: float) -> None:
@@ -67,7 +62,7 @@ class WithPretraining(Dataset):
             text["learned"] = torch.ones_like(text["tokens"], dtype=torch.bool)
             found.append((text, [number for number, is_window in enumerate(of_window) if is_window]))
         length = max(part["tokens"].shape[1] for part, _ in found)
-        batch = {"pretraining": torch.tensor(of_window)}
+        batch: Batch = {}
         for name in ("tokens", "targets", "learned", "segments"):
             if any(name in part for part, _ in found):
                 dtype = torch.bool if name == "learned" else torch.int64

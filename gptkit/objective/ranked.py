@@ -125,7 +125,7 @@ def ranked(rankings: Sequence[Ranking], *, tokenizer: BuiltTokenizer, template: 
         what: the split, for messages.
 
     Raises:
-        DataError: a prompt does not fit the template, no ranking is left, or in all of them all completions are tied.
+        DataError: a prompt does not fit the template, no ranking is left, or in all those of training all completions are tied.
     """
     prompts: list[Ids] = []
     texts: list[str] = []
@@ -173,5 +173,7 @@ def ranked(rankings: Sequence[Ranking], *, tokenizer: BuiltTokenizer, template: 
             f"{len(rankings):,}",
         )
     if all(len(set(item.ranks)) == 1 for item in found):
-        raise DataError(f"in every ranking of the {what} split all completions are tied; there is nothing to learn from it")
+        if what == "training":
+            raise DataError("in every ranking of the training split all completions are tied; there is nothing to learn from it")
+        _log.warning("in every ranking of the %s split all completions are tied: no accuracy can be measured on it", what)
     return found

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from gptkit.errors import ConfigError, GptkitError
-from gptkit.generation.responses import respond, text_of
+from gptkit.errors import ConfigError
+from gptkit.generation.responses import longest_response, respond, text_of
 from gptkit.model.use import as_for_use
 from gptkit.objective.alignment import ReinforcementObjective
 from gptkit.objective.asked import Asked, asked
@@ -28,6 +28,7 @@ from gptkit.objective.template import prompt_text
 from gptkit.optimizer.groups import is_distributed
 from gptkit.plugins import registry
 from gptkit.records import Prompt
+from gptkit.reward.built import scored
 
 if TYPE_CHECKING:
     from gptkit.data.built import BuiltData
@@ -65,8 +66,7 @@ class BuiltReinforcement(BuiltObjective):
         self.settings = settings
         self.tokenizer = tokenizer
         self.context = context
-        self.new_tokens = min(settings.max_new_tokens, max(1, context // 2))
-        """Tokens of the longest response: half the context is the prompt's."""
+        self.new_tokens = longest_response(settings.max_new_tokens, context)
         self.end_of_text = tokenizer.special["end_of_text"]
         self.reward: BuiltReward | None = None
         self.judging: BuiltReward | None = None
@@ -80,6 +80,7 @@ class BuiltReinforcement(BuiltObjective):
 
     def rewarded(self, reward: BuiltReward) -> None:
         self.reward = reward
+        self.sources["reward"] = reward.fingerprint
 
     def datasets(self, data: BuiltData, *, validation_fraction: float) -> dict[str, Dataset]:
         """The prompts of the source, those left out that leave no room for `max_new_tokens` and end-of-text.
@@ -96,6 +97,7 @@ class BuiltReinforcement(BuiltObjective):
             )
         if settings.judge:
             self.judging = registry().resolve("reward", dict(settings.judge)).build(load=self.load)
+            self.sources["objective.judge"] = self.judging.fingerprint
         if settings.max_new_tokens > self.new_tokens:
             _log.warning(
                 "objective.max_new_tokens=%s is more than half of model.context=%s: responses have at most %s tokens",
@@ -177,16 +179,8 @@ class BuiltReinforcement(BuiltObjective):
         """
         device = self.reference_device()
         judge.to(device)
-        with torch.no_grad(), torch.autocast(device.type, enabled=False), torch.autocast("cpu", enabled=False):
-            scores = judge(prompts, texts).float().cpu()
-        wrong = (~scores.isfinite()).nonzero()
-        if len(wrong):
-            row = int(wrong[0])
-            raise GptkitError(
-                f"the reward scored {texts[row][:60]!r} with {float(scores[row])}, which is no finite number; nothing was saved "
-                "since the last checkpoint: mend the reward, and the same command continues the run"
-            )
-        return scores
+        with torch.autocast(device.type, enabled=False), torch.autocast("cpu", enabled=False):
+            return scored(judge, prompts, texts)
 
     def reference_device(self) -> torch.device:
         """Where the objective's models are."""
@@ -275,6 +269,10 @@ class BuiltReinforcement(BuiltObjective):
             found["judge"] = self.opinion(self.judging, written.prompts, written.texts).sum()
         objective = -(scores - self.divergence_weight() * kl).sum()
         return {"objective": (1.0, objective)}, {"objective": len(scores)}, found
+
+    def compared_by(self, metrics: Mapping[str, float]) -> str | None:
+        """The independent judge's score, else the reward's: the loss depends on what divergence and pre-training text weigh."""
+        return "judge" if "judge" in metrics else "score"
 
     def divergence_weight(self) -> float:
         """What a nat of divergence costs now."""

@@ -57,21 +57,25 @@ class BuiltRewardModel(BuiltPreference):
 
     # -- scores -------------------------------------------------------------------------------------------------------------------
 
-    def encode(self, prompt: Sequence[Turn], completion: str) -> list[int]:
-        """Prompt, completion and end-of-text, as `scores` reads them.
+    def encode(self, prompt: Sequence[Turn], completion: str) -> tuple[list[int], int]:
+        """Prompt, completion and end-of-text, as `scores` reads them, and how many tokens of the completion had no room.
+
+        What a policy drew may have more tokens when its text is encoded again: it is cut, so that no response ends a run.
 
         Raises:
-            DataError: they are longer than the context, or the prompt does not fit the template; names the prompt.
+            DataError: the prompt leaves no room for any completion, or does not fit the template; names the prompt.
         """
         template = self.settings.template
-        ids = [*prompt_ids(self.tokenizer, prompt, template), *response_ids(self.tokenizer, completion, template)]
-        if len(ids) > self.context:
+        before = prompt_ids(self.tokenizer, prompt, template)
+        *told, end = response_ids(self.tokenizer, completion, template)
+        room = self.context - len(before) - 1
+        if room < 1:
             shown = prompt[-1].text if prompt else ""
             raise DataError(
-                f"the prompt {shown[:40]!r} and its response have {len(ids)} tokens, "
-                f"more than the reward model's context of {self.context}; shorten them"
+                f"the prompt {shown[:40]!r} has {len(before)} tokens, which leaves no room for a response in the reward model's "
+                f"context of {self.context}; shorten it, or leave it out"
             )
-        return ids
+        return [*before, *told[:room], end], max(0, len(told) - room)
 
     def scores(self, model: BuiltModel, tokens: Tensor, lengths: Tensor) -> Tensor:
         """What each sequence is worth: the head's output at its last real token, minus the bias.

@@ -5,6 +5,7 @@ Source: "Training language models to follow instructions with human feedback", s
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -12,8 +13,8 @@ import torch
 from torch import Tensor
 
 from gptkit.data.split import split_items
-from gptkit.errors import GptkitError
-from gptkit.generation.responses import respond, text_of
+from gptkit.errors import DataError
+from gptkit.generation.responses import longest_response, respond, text_of
 from gptkit.model.use import as_for_use
 from gptkit.objective.alignment import SFT
 from gptkit.objective.built import Batch, BuiltObjective, Dataset, Terms
@@ -21,12 +22,15 @@ from gptkit.objective.cross_entropy import cross_entropy_sum
 from gptkit.objective.demonstrations import Demonstration, Rows, demonstrations, dialogues_of, packed
 from gptkit.objective.token_form import prompt_ids
 from gptkit.records import Dialogue, Prompt
+from gptkit.reward.built import scored
 
 if TYPE_CHECKING:
     from gptkit.data.built import BuiltData
     from gptkit.model.built import BuiltModel
     from gptkit.reward.built import BuiltReward
     from gptkit.tokenizer.built import BuiltTokenizer
+
+_log = logging.getLogger("gptkit")
 
 
 class BuiltSFT(BuiltObjective):
@@ -38,8 +42,9 @@ class BuiltSFT(BuiltObjective):
         self.tokenizer = tokenizer
         self.context = context
         self._reward: BuiltReward | None = None
-        self._held_out: list[Prompt] = []
-        self._longest_answer = settings.max_new_tokens
+        self.new_tokens = longest_response(settings.max_new_tokens, context)
+        self._asked: list[tuple[Prompt, list[int]] | None] = []
+        """What is asked in every held-out dialogue, and its ids; None where that leaves no room for a response."""
 
     # -- data ---------------------------------------------------------------------------------------------------------------------
 
@@ -59,20 +64,39 @@ class BuiltSFT(BuiltObjective):
             dialogues = [dialogue for begin, end in kept for dialogue in dialogues[begin:end]]
         train: Dataset = packed(self._read(dialogues, "training"), self.context)
         if self.settings.pretraining:
-            from gptkit.objective.pretraining import WithPretraining, windows_of
+            from gptkit.objective.pretraining import WithPretraining, text_windows
 
-            windows = windows_of(self.settings.pretraining_data, self.tokenizer, self.context)
-            train = WithPretraining(train, windows, self.settings.pretraining)
+            text, self.sources["objective.pretraining_data"] = text_windows(
+                self.settings.pretraining_data, self.tokenizer, self.context, validation_fraction=0.0
+            )
+            train = WithPretraining(train, text["train"], self.settings.pretraining)
         datasets = {"train": train}
         if held_out:
             found = self._read(held_out, "validation")
-            pairs = [(one, asked(dialogue)) for one, dialogue in zip(found, held_out, strict=True) if one is not None]
-            self._held_out = [prompt for _, prompt in pairs]
+            pairs = [(one, dialogue) for one, dialogue in zip(found, held_out, strict=True) if one is not None]
             if self._reward is not None:
-                longest = max(len(prompt_ids(self.tokenizer, prompt.turns, self.settings.template)) for prompt in self._held_out)
-                self._longest_answer = min(self.settings.max_new_tokens, self.context - longest)  # of all: company decides nothing
+                self._asked = self._with_room([asked(dialogue) for _, dialogue in pairs])
             datasets["validation"] = Rows([[one] for one, _ in pairs], alike=False)
         return datasets
+
+    def _with_room(self, prompts: Sequence[Prompt]) -> list[tuple[Prompt, list[int]] | None]:
+        """Raises: DataError: no prompt leaves room for a response."""
+        found = [(prompt, prompt_ids(self.tokenizer, prompt.turns, self.settings.template)) for prompt in prompts]
+        kept = [each if len(each[1]) + self.new_tokens < self.context else None for each in found]  # and end-of-text
+        without = sum(each is None for each in kept)
+        if without == len(kept):
+            raise DataError(
+                f"none of {len(kept):,} held-out prompts leaves room for objective.max_new_tokens={self.new_tokens} in "
+                f"model.context={self.context}; lower the former"
+            )
+        if without:
+            _log.warning(
+                "%s of %s held-out prompts leave no room for objective.max_new_tokens=%s: no response to them is scored",
+                f"{without:,}",
+                f"{len(kept):,}",
+                self.new_tokens,
+            )
+        return kept
 
     def _read(self, dialogues: Sequence[Dialogue], what: str) -> list[Demonstration | None]:
         return demonstrations(
@@ -91,58 +115,55 @@ class BuiltSFT(BuiltObjective):
         return len(batch["tokens"]) * self.context
 
     def counts(self, batch: Batch) -> dict[str, int]:
-        """Tokens that are learned, of dialogues and of pre-training text."""
-        return {name: int(wanted.sum()) for name, wanted in _wanted(batch).items()}
+        """Tokens that are learned."""
+        return {"sft": int(batch["learned"].sum())}
 
     def loss(self, model: BuiltModel, batch: Batch) -> tuple[Terms, dict[str, Tensor]]:
         """Negative log-likelihoods in nats, summed over what is learned; nothing else gets logits.
 
-        The terms weigh as much as their shares of the sequences.
+        Every token counts alike, whether an assistant said it or it is pre-training text.
         """
         hidden = model(batch["tokens"], segments=batch.get("segments"))
-        share = self.settings.pretraining if "pretraining" in batch else 0.0
-        weights = {"sft": 1.0 - share, "pretraining": share}
-        sums = {
-            name: (weights[name], cross_entropy_sum(model.logits(hidden[wanted]), batch["targets"][wanted]))
-            for name, wanted in _wanted(batch).items()
-        }
-        return sums, {}
+        learned = batch["learned"]
+        return {"sft": (1.0, cross_entropy_sum(model.logits(hidden[learned]), batch["targets"][learned]))}, {}
 
     # -- selection by a reward ----------------------------------------------------------------------------------------------------
 
     def rewarded(self, reward: BuiltReward) -> None:
         self._reward = reward
+        self.sources["reward"] = reward.fingerprint
 
     def validate(self, model: BuiltModel, batch: Batch, *, seed: int) -> tuple[Terms, Mapping[str, int], dict[str, Tensor]]:
-        """The loss, and with a reward the `scores` (B,) of one response to each prompt.
+        """The loss, and with a reward the `scores` (B,) of one response to each prompt, NaN where there was no room for any.
 
         The random numbers of a response depend on its prompt's place alone: all checkpoints of a run draw the same.
         """
         terms, counts, measured = super().validate(model, batch, seed=seed)
         if self._reward is None:
             return terms, counts, measured
+        scores = torch.full((len(batch["items"]),), torch.nan)
         places = batch["items"].tolist()
-        prompts = [self._held_out[place] for place in places]
+        rows = [row for row, place in enumerate(places) if self._asked[place] is not None]
+        found = [each for place in places if (each := self._asked[place]) is not None]
         with as_for_use(model), torch.autocast(batch["items"].device.type, enabled=False):
-            asked_ids = [prompt_ids(self.tokenizer, prompt.turns, self.settings.template) for prompt in prompts]
             drawn = respond(
                 model,
-                asked_ids,
-                items=places,
+                [ids for _, ids in found],
+                items=[places[row] for row in rows],
                 end_of_text=self.tokenizer.special["end_of_text"],
-                max_new_tokens=self._longest_answer,
+                max_new_tokens=self.new_tokens,
             )
-            texts = [text_of(self.tokenizer, ids, response) for ids, response in zip(asked_ids, drawn, strict=True)]
+            texts = [text_of(self.tokenizer, ids, response) for (_, ids), response in zip(found, drawn, strict=True)]
             self._reward.to(batch["items"].device)
-            scores = self._reward(prompts, texts)
-        for score, place in zip(scores.tolist(), places, strict=True):
-            if score - score != 0.0:  # NaN or infinite
-                raise GptkitError(f"the reward gave {score} to a response to held-out prompt {place + 1}; scores must be finite")
+            scores[rows] = scored(self._reward, [prompt for prompt, _ in found], texts)
         return terms, counts, {**measured, "scores": scores}
 
     def judge(self, kept: Mapping[str, Tensor]) -> dict[str, float]:
         """`reward`: the mean score of the responses."""
-        return {"reward": float(kept["scores"].double().mean())} if "scores" in kept else {}
+        return {"reward": float(kept["scores"].double().nanmean())} if "scores" in kept else {}
+
+    def compared_by(self, metrics: Mapping[str, float]) -> str | None:
+        return "reward" if "reward" in metrics else None
 
     def merit(self, loss: float, metrics: Mapping[str, float]) -> float:
         """With a reward, as in the paper: what its mean score lacks."""
@@ -153,11 +174,3 @@ def asked(dialogue: Dialogue) -> Prompt:
     """What stands before the last answer of a dialogue."""
     last = max(place for place, turn in enumerate(dialogue.turns) if turn.role == "assistant")
     return Prompt(dialogue.turns[:last])
-
-
-def _wanted(batch: Batch) -> dict[str, Tensor]:
-    """(B, T) bool by term: which targets it learns."""
-    if "pretraining" not in batch:
-        return {"sft": batch["learned"]}
-    text = batch["pretraining"][:, None]
-    return {"sft": batch["learned"] & ~text, "pretraining": batch["learned"] & text}

@@ -33,7 +33,7 @@ def prompt_ids(tokenizer: BuiltTokenizer, turns: Sequence[Turn], template: str) 
         DataError: the turns do not fit the template.
     """
     answered = max((place + 1 for place, turn in enumerate(turns) if turn.role == "assistant"), default=0)
-    if answered in (0, len(turns)):
+    if template == "plain" or answered in (0, len(turns)):  # one exchange at most, or nothing answered further up
         return tokenizer.encode(prompt_text(turns, template)) or [tokenizer.special["end_of_text"]]
     end = tokenizer.special["end_of_text"]
     found: list[int] = []

@@ -22,6 +22,9 @@ class BuiltReward(ABC):
     trained: Trained | None = None
     """The model that scores, where it is one trained with objective=reward: a value network may start from it."""
 
+    fingerprint: str = ""
+    """Of what scores beside the settings: other weights have another. A run that is continued must find it again."""
+
     @abstractmethod
     def __call__(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> Tensor:
         """(B,) float32 scores, higher is better, of B responses to B prompts, on the CPU."""
@@ -39,17 +42,21 @@ class ComparingReward(BuiltReward):
 
 
 def scored(reward: BuiltReward, prompts: Sequence[Prompt], responses: Sequence[str]) -> Tensor:
-    """The scores of a judge, (B,) float32, checked: a score that is no number would spoil whatever it enters.
+    """The scores of a judge, (B,) float32, on the CPU, checked: a score that is no number would spoil whatever it enters.
 
     Raises:
-        GptkitError: as many scores as responses did not come, or one is no finite number; names its prompt.
+        GptkitError: as many scores as responses did not come, or one is no finite number; names its response.
     """
-    scores = torch.as_tensor(reward(prompts, responses)).float().cpu()
+    with torch.no_grad():
+        scores = torch.as_tensor(reward(prompts, responses)).float().cpu()
     if scores.shape != (len(responses),):
         raise GptkitError(f"the reward gave scores of shape {tuple(scores.shape)} for {len(responses)} responses")
     broken = (~scores.isfinite()).nonzero().flatten().tolist()
     if broken:
         turns = prompts[broken[0]].turns
         shown = turns[-1].text if turns else ""
-        raise GptkitError(f"the reward gave {scores[broken[0]]} for a response to the prompt {shown[:40]!r}; it must be a number")
+        raise GptkitError(
+            f"the reward gave {float(scores[broken[0]])} for {responses[broken[0]][:60]!r}, in answer to {shown[:40]!r}, "
+            "which is no finite number; mend the reward (a run that was training continues from its last checkpoint)"
+        )
     return scores

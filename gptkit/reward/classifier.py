@@ -39,6 +39,7 @@ class BuiltClassifier(BuiltReward):
                 f"reward.label={settings.label}: {trained.source} knows {', '.join(map(str, objective.labels))}.{near}"
             )
         self._model, self._objective = trained.model, objective
+        self.fingerprint = trained.fingerprint
         self._label = list(objective.labels).index(settings.label)
         self._with_prompt = settings.with_prompt
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ from gptkit.reward.built import BuiltReward
 
 if TYPE_CHECKING:
     from gptkit.objective.built import Trained
+
+_log = logging.getLogger("gptkit")
 
 TOKENS_AT_ONCE = 8192
 """Of a pass, padding included."""
@@ -32,6 +35,8 @@ class BuiltModelReward(BuiltReward):
             )
         self.trained: Trained = trained
         self._objective = trained.objective
+        self.fingerprint = trained.fingerprint
+        self._told = False
 
     def to(self, device: torch.device) -> None:
         self.trained.model.to(device)
@@ -39,10 +44,16 @@ class BuiltModelReward(BuiltReward):
 
     @torch.no_grad()
     def __call__(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> Tensor:
-        """Raises: DataError: a prompt and its response are longer than the model's context, or do not fit its template."""
+        """A response that is longer than the model's context with its prompt is read as far as there is room.
+
+        Raises:
+            DataError: a prompt leaves no room for a response, or does not fit the model's template.
+        """
         encode, model = self._objective.encode, self.trained.model
         device = next(model.parameters()).device
-        ids = [encode(prompt.turns, response) for prompt, response in zip(prompts, responses, strict=True)]
+        encoded = [encode(prompt.turns, response) for prompt, response in zip(prompts, responses, strict=True)]
+        ids = [own for own, _ in encoded]
+        self._tell_cut(sum(missing > 0 for _, missing in encoded), len(encoded))
         order = sorted(range(len(ids)), key=lambda place: len(ids[place]), reverse=True)
         scores = torch.empty(len(ids))
         while order:
@@ -51,3 +62,15 @@ class BuiltModelReward(BuiltReward):
             tokens, lengths = padded([ids[place] for place in places])
             scores[places] = self._objective.scores(model, tokens.to(device), lengths.to(device)).float().cpu()
         return scores
+
+    def _tell_cut(self, cut: int, count: int) -> None:
+        """Once: a run scores the same few prompts again and again."""
+        if cut and not self._told:
+            self._told = True
+            _log.warning(
+                "%s of %s responses are longer than the reward model's context of %s with their prompt, and are scored as far as "
+                "there is room; later ones are too, without a word",
+                f"{cut:,}",
+                f"{count:,}",
+                self._objective.context,
+            )

@@ -16,8 +16,8 @@ _VARIABLES = {_TEXT: "--muted", _GRID: "--grid", _BEST: "--first", _OTHERS: "--s
 _MOST = 12  # curves in one drawing: more cannot be told apart
 
 
-def against(key: str, points: Sequence[tuple[str, float | None]], best: int = 1) -> str:
-    """The validation loss of every run by its value of a key, the `best` first of them in the first colour."""
+def against(what: str, key: str, points: Sequence[tuple[str, float | None]], best: int = 1) -> str:
+    """What every run is compared by, against its value of a key, the `best` first of them in the first colour."""
     known = [(value, loss) for value, loss in points if loss is not None]
     if not known:
         return ""
@@ -37,12 +37,21 @@ def against(key: str, points: Sequence[tuple[str, float | None]], best: int = 1)
             axes.set_xticks(sorted(set(places)))
     axes.scatter(places[best:], losses[best:], color=_OTHERS, s=30, alpha=0.85)
     axes.scatter(places[:best], losses[:best], color=_BEST, s=55, zorder=3)
-    return _figure(axes, f"Validation loss against {key}", key)
+    return _figure(axes, f"{what.capitalize()} against {key}", key)
 
 
-def over_tokens(ranked: Sequence[Job], names: Sequence[str], keys: Sequence[str], best: int = 1) -> str:
-    """The validation loss of runs as they learned: the `best` first of them in the first colour, the worse the fainter."""
-    curves = [(name, _curve(job)) for job, name in zip(ranked, names, strict=True)]
+def over_tokens(what: str, measure: str, ranked: Sequence[Job], names: Sequence[str], keys: Sequence[str], best: int = 1) -> str:
+    """What runs are compared by as they learned: the `best` first of them in the first colour, the worse the fainter.
+
+    Args:
+        what: it is, in words.
+        measure: its name in summary.json.
+        ranked: the runs, best first.
+        names, keys: their values of the keys that differ, as one text each, and these keys.
+        best: runs that are first.
+    """
+    column = measure.replace("val_", "val/", 1)
+    curves = [(name, _curve(job, column)) for job, name in zip(ranked, names, strict=True)]
     drawn = [(name, curve) for name, curve in curves if len(curve) > 1][:_MOST]
     if not drawn:
         return ""
@@ -55,13 +64,13 @@ def over_tokens(ranked: Sequence[Job], names: Sequence[str], keys: Sequence[str]
     )
     legend.get_title().set(color=_TEXT, fontsize=8)
     axes.xaxis.set_major_formatter("{x:,.0f}")
-    return _figure(axes, "Validation loss over tokens", "tokens", wide=True)
+    return _figure(axes, f"{what.capitalize()} over tokens", "tokens", wide=True)
 
 
-def _curve(job: Job) -> list[tuple[float, float]]:
+def _curve(job: Job, column: str) -> list[tuple[float, float]]:
     try:
         with (job.folder / "metrics.csv").open(newline="", encoding="utf-8") as rows:
-            return [(float(row["tokens"]), float(row["val/loss"])) for row in csv.DictReader(rows) if row.get("val/loss")]
+            return [(float(row["tokens"]), float(row[column])) for row in csv.DictReader(rows) if row.get(column)]
     except (OSError, ValueError, KeyError):
         return []
 

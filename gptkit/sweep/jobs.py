@@ -10,9 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-LOSS = "val_loss"
-"""What runs are compared by, by its name in summary.json."""
-
 FILE = "job.json"
 _LOCK = "job.lock"
 
@@ -36,12 +33,6 @@ class Job:
     def log(self) -> Path:
         """Everything that the job's process prints, where it has one of its own."""
         return self.folder / "log.txt"
-
-    @property
-    def loss(self) -> float | None:
-        """What a sweeper minimises: the validation loss, or the training loss of a run that never validated."""
-        loss = self.summary.get(LOSS)
-        return loss if loss is not None else self.summary.get("train_loss")
 
     def finished_before(self) -> bool:
         """Whether the folder holds the finished run of the same words; if so, its results are taken over."""

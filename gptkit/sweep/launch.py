@@ -23,6 +23,7 @@ from gptkit.config.hydra_run import users_full_error
 from gptkit.errors import ConfigError, GptkitError
 from gptkit.sweep.jobs import Job, lock
 from gptkit.sweep.process import command, environment, shares, start
+from gptkit.training.record.summary import minimised
 
 _POLL_SECONDS = 0.1
 
@@ -142,7 +143,7 @@ def returned(job: Job) -> JobReturn:
     """What Hydra's sweepers are told of a job: its loss, or the error that they raise."""
     result = _Returned(list(job.overrides))
     if job.status == "finished" or job.out_of_time:
-        result.status, result.return_value = JobStatus.COMPLETED, job.loss
+        result.status, result.return_value = JobStatus.COMPLETED, minimised(job.summary)
     else:
         result.status = JobStatus.FAILED
         result.return_value = GptkitError(

@@ -1,4 +1,7 @@
-"""The end of a sweep: a table, and `sweep.html`, from what the jobs left in its folder, best validation loss first."""
+"""The end of a sweep: a table, and `sweep.html`, from what the jobs left in its folder, the best first.
+
+Jobs are compared by validation loss, or by the metric that their objective names where the loss itself depends on settings.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,15 @@ from rich.console import Console
 from rich.table import Table
 
 from gptkit.sweep.drawings import against, over_tokens
-from gptkit.sweep.jobs import LOSS, Job, jobs_in
+from gptkit.sweep.jobs import Job, jobs_in
 from gptkit.training.record.page import page, tiles
+from gptkit.training.record.summary import VALIDATION_LOSS, measure_of
 
 _COLUMNS = ("train_loss", "tokens", "tokens_per_second", "wall_seconds")
+_MOST = 4
+"""Validation metrics that are shown."""
 _HEADINGS = {
-    LOSS: "validation loss",
+    VALIDATION_LOSS: "validation loss",
     "train_loss": "training loss",
     "tokens_per_second": "tokens per second",
     "wall_seconds": "time",
@@ -39,21 +45,31 @@ def swept_keys(jobs: Sequence[Job]) -> list[str]:
     return [key for key in keys if len({pairs(job).get(key) for job in jobs}) > 1]
 
 
+def compared_by(jobs: Sequence[Job]) -> str:
+    """What all jobs have been measured by that were measured at all; the validation loss where that differs."""
+    found = {measure_of(job.summary) for job in jobs if job.summary.get(VALIDATION_LOSS) is not None}
+    return found.pop() if len(found) == 1 else VALIDATION_LOSS
+
+
 def best_first(jobs: Sequence[Job]) -> list[Job]:
-    """Jobs by validation loss; those without one last."""
-    return sorted(jobs, key=lambda job: (math.inf if (loss := job.summary.get(LOSS)) is None else loss, job.number))
+    """Jobs by what they are compared by; those without it last."""
+    measure = compared_by(jobs)
+    sign = 1 if measure == VALIDATION_LOSS else -1
+    return sorted(jobs, key=lambda job: (math.inf if (value := job.summary.get(measure)) is None else sign * value, job.number))
 
 
 def winners(ranked: Sequence[Job]) -> list[Job]:
-    """The best job, with those whose loss is shown by the same digits: a tie. None where no job has a validation loss."""
-    best = _shown(LOSS, ranked[0].summary.get(LOSS))
-    return [job for job in ranked if best and _shown(LOSS, job.summary.get(LOSS)) == best]
+    """The best job, with those whose measure is shown by the same digits: a tie. None where no job has been measured."""
+    measure = compared_by(ranked)
+    best = _shown(measure, ranked[0].summary.get(measure))
+    return [job for job in ranked if best and _shown(measure, job.summary.get(measure)) == best]
 
 
 def columns_of(jobs: Sequence[Job]) -> list[str]:
-    """What of the summaries is shown: also what validations gave with an interval, where any run has it."""
-    bounded = dict.fromkeys(name.removesuffix("_low") for job in jobs for name in job.summary if name.endswith("_low"))
-    return [LOSS, *bounded, *_COLUMNS]
+    """What of the summaries is shown: what jobs are compared by, and the first of what validations measured besides."""
+    names = [name for name in dict.fromkeys(name for job in jobs for name in job.summary) if name.startswith("val_")]
+    plain = [name for name in names if not name.endswith(("_low", "_high")) and "_by_" not in name]
+    return list(dict.fromkeys([compared_by(jobs), VALIDATION_LOSS, *plain[:_MOST], *_COLUMNS]))
 
 
 def pairs(job: Job) -> dict[str, str]:
@@ -75,23 +91,28 @@ def print_table(jobs: Sequence[Job]) -> None:
 
 def write_page(sweep: Path, jobs: Sequence[Job]) -> Path:
     """`sweep.html` in the sweep's folder: one self-contained page with links to the runs' own."""
-    ranked, keys = best_first(jobs), swept_keys(jobs)
+    ranked, keys, measure = best_first(jobs), swept_keys(jobs), compared_by(jobs)
+    what = _heading(measure)
     done = sum(job.status == "finished" for job in jobs)
     best = winners(ranked)
     facts = [(f"{done} of {len(jobs)}", "jobs finished")]
-    lead = f"{len(jobs)} runs, best validation loss first (nats per token). A number opens the run's own report."
+    order = "lowest validation loss first" if measure == VALIDATION_LOSS else f"highest {what} first"
+    lead = f"{len(jobs)} runs, {order}. A number opens the run's own report."
     if best:
         who = f"job {best[0].number}" if len(best) == 1 else f"a tie of {len(best)} jobs"
-        facts.insert(0, (_shown(LOSS, best[0].summary[LOSS]), f"best validation loss, {who}"))
+        facts.insert(0, (_shown(measure, best[0].summary[measure]), f"best {what}, {who}"))
         values = {key: {pairs(job).get(key, "-") for job in best} for key in keys}
         facts += [(found.pop(), f"{key} of the best") for key, found in values.items() if len(found) == 1]
     common = {word for word in jobs[0].overrides if all(word in job.overrides for job in jobs)}
-    curves = over_tokens(ranked, [", ".join(pairs(job).get(key, "-") for key in keys) for job in ranked], keys, len(best))
-    figures = [against(key, [(pairs(job).get(key, "-"), job.summary.get(LOSS)) for job in ranked], len(best)) for key in keys]
+    names = [", ".join(pairs(job).get(key, "-") for key in keys) for job in ranked]
+    curves = over_tokens(what, measure, ranked, names, keys, len(best))
+    figures = [
+        against(what, key, [(pairs(job).get(key, "-"), job.summary.get(measure)) for job in ranked], len(best)) for key in keys
+    ]
     sections = [
         ("", tiles(facts)),
         ("Runs", _TABLE_STYLE + _table(sweep, ranked, keys)),
-        ("Losses", f'{curves}<div class="figures below">{"".join(figures)}</div>'),
+        (what.capitalize(), f'{curves}<div class="figures below">{"".join(figures)}</div>'),
         ("What all runs share", f"<pre>{escape(' '.join(sorted(common)))}</pre>" if common else ""),
     ]
     sweep.mkdir(parents=True, exist_ok=True)
@@ -103,13 +124,17 @@ def write_page(sweep: Path, jobs: Sequence[Job]) -> Path:
 
 def _table(sweep: Path, ranked: Sequence[Job], keys: Sequence[str]) -> str:
     columns = columns_of(ranked)
-    head = "".join(f"<th>{escape(name)}</th>" for name in ("job", *keys, *(_HEADINGS.get(c, c) for c in columns), "status"))
+    head = "".join(f"<th>{escape(name)}</th>" for name in ("job", *keys, *map(_heading, columns), "status"))
     rows, best = [], winners(ranked)
     for job in ranked:
         values = "".join(f"<td>{escape(cell)}</td>" for cell in (*(pairs(job).get(key, "") for key in keys), *_cells(job, columns)))
         kind = "best" if job in best else job.status
         rows.append(f'<tr class="{kind}"><td>{_link(sweep, job)}</td>{values}<td>{escape(_status(job))}</td></tr>')
     return f'<div class="runs"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+
+
+def _heading(column: str) -> str:
+    return _HEADINGS.get(column, column.replace("val_", "validation ", 1).replace("_", " "))
 
 
 def _link(sweep: Path, job: Job) -> str:

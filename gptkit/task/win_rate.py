@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gptkit.data.split import evenly
 from gptkit.errors import ConfigError, DataError
-from gptkit.generation.responses import respond, text_of
+from gptkit.generation.responses import longest_response, respond, text_of
 from gptkit.objective.judgement import interval
 from gptkit.objective.token_form import prompt_ids
 from gptkit.plugins import registry
@@ -55,7 +55,7 @@ class BuiltWinRate:
         """
         assert against is not None
         assert judge is not None
-        longest: int = self.settings.max_new_tokens or _objective(subject).get("max_new_tokens") or MAX_NEW_TOKENS
+        longest = self._longest(subject, against)
         prompts = self._prompts(subject, against, longest)
         answers, others = (self._answers(each, prompts, longest, seed) for each in (subject, against))
         scores, other_scores = scored(judge, prompts, answers), scored(judge, prompts, others)
@@ -74,6 +74,13 @@ class BuiltWinRate:
             "deviation_against": float(other_scores.double().std(correction=0)),
             "prompts": float(len(prompts)),
         }
+
+    def _longest(self, subject: Subject, against: Subject) -> int:
+        """Tokens of an answer: as the task says, or as many as the subject had in training."""
+        if self.settings.max_new_tokens:
+            return self.settings.max_new_tokens
+        context = min(each.model.context for each in (subject, against))
+        return longest_response(int(_objective(subject).get("max_new_tokens") or MAX_NEW_TOKENS), context)
 
     def _prompts(self, subject: Subject, against: Subject, longest: int) -> list[Prompt]:
         """Those to be answered; one that leaves no room for an answer in either context is left out."""
@@ -125,4 +132,5 @@ def _template(subject: Subject) -> str:
 
 
 def _fits(subject: Subject, prompt: Prompt, longest: int) -> bool:
-    return len(prompt_ids(subject.tokenizer, prompt.turns, _template(subject))) + longest <= subject.model.context
+    """With end-of-text behind the longest answer, as a reward model reads it."""
+    return len(prompt_ids(subject.tokenizer, prompt.turns, _template(subject))) + longest < subject.model.context

@@ -15,7 +15,7 @@ import lightning
 import torch
 
 from gptkit.command import Training
-from gptkit.model.built import BuiltModel
+from gptkit.model.built import BuiltModel, parameter_count
 from gptkit.objective.built import BuiltObjective, Dataset
 from gptkit.optimizer.schedule import extent
 from gptkit.plugins import registry
@@ -30,8 +30,8 @@ from gptkit.training.module import TrainModule
 from gptkit.training.precision import choose_precision
 from gptkit.training.record.logbook import logbook
 from gptkit.training.record.metrics import cut_back
-from gptkit.training.record.summary import read_summary
-from gptkit.training.resume import alone_in, check_not_shorter, check_same_data, check_same_run
+from gptkit.training.record.summary import minimised, read_summary
+from gptkit.training.resume import alone_in, check_not_shorter, check_same_run, check_same_sources
 from gptkit.training.strategies import OURS, is_first
 from gptkit.training.trainer_arguments import check_trainer_arguments
 
@@ -44,9 +44,8 @@ class Result(dict[str, Any]):
 
     @property
     def optimized_metric(self) -> float | None:
-        """What a sweep minimises: the latest validation loss, else the last training loss."""
-        loss = self.get("val_loss")
-        return loss if loss is not None else self.get("train_loss")
+        """What a sweep minimises: the latest validation loss, or minus the metric by which runs of the objective are compared."""
+        return minimised(self)
 
 
 @dataclass
@@ -57,8 +56,8 @@ class Pieces:
     objective: BuiltObjective
     tokenizer: BuiltTokenizer
     datasets: dict[str, Dataset]
-    data: str
-    """Fingerprint of the data's content."""
+    sources: dict[str, str]
+    """Fingerprints of what is learned from, by the key that names it."""
     average: Average | None = None
     """Of the model's weights, where one is kept."""
 
@@ -109,7 +108,7 @@ def fit_or_continue(settings: Training, folder: Path, arguments: dict[str, Any],
             micro=micro_of(settings, state),
             last_step=last_step,
             horizon=horizon,
-            data=pieces.data,
+            sources=pieces.sources,
             average=pieces.average,
             restored=state,
         )
@@ -136,8 +135,8 @@ def continued(settings: Training, folder: Path) -> Checkpoint | None:
 def assemble(settings: Training, checkpoint: Checkpoint | None) -> Pieces:
     """Make tokenizer, datasets, objective and model: weights from the checkpoint, `init_from`, the model itself, or random."""
     data = settings.data.build()
-    if checkpoint is not None:
-        check_same_data(checkpoint.folder, settings.data.name, checkpoint.state["data"], data.fingerprint)
+    if checkpoint is not None:  # before anything is computed from it
+        check_same_sources(checkpoint.folder, checkpoint.state["sources"], {"data": data.fingerprint})
     weights: InitialWeights | None = None
     if checkpoint is not None:
         tokenizer = checkpoint.tokenizer
@@ -152,6 +151,9 @@ def assemble(settings: Training, checkpoint: Checkpoint | None) -> Pieces:
     if settings.reward is not None:
         objective.rewarded(settings.reward.build(load=load_objective))
     datasets = objective.datasets(data, validation_fraction=settings.val.fraction)
+    sources = {"data": data.fingerprint, **objective.sources}
+    if checkpoint is not None:
+        check_same_sources(checkpoint.folder, checkpoint.state["sources"], sources)
     model = settings.model.build(attention=settings.attention, vocabulary=tokenizer.size + settings.objective.added_tokens)
     average: Average | None = None
     if checkpoint is not None:
@@ -169,7 +171,7 @@ def assemble(settings: Training, checkpoint: Checkpoint | None) -> Pieces:
         average = Average(model, settings.ema)
         if checkpoint is not None:
             fit_weights(model, checkpoint.state["weights"], str(checkpoint.folder))
-    return Pieces(model, objective, tokenizer, datasets, data.fingerprint, average)
+    return Pieces(model, objective, tokenizer, datasets, sources, average)
 
 
 def micro_of(settings: Training, state: dict[str, Any] | None) -> int:
@@ -259,11 +261,15 @@ def describe(module: TrainModule, trainer: lightning.Trainer, parameters: int) -
         else trainer.strategy.root_device.type
     )
     verb = f"continuing at step {state.step:,}" if state.step else "training"
+    trained = any(parameter.requires_grad for parameter in module.model.parameters())
+    of_model = f"{parameters:,}" if trained else f"{parameter_count(module.model):,} frozen"
+    beside = "" if trained else f" and {parameters:,} to train"
+    up_to = "" if module.datasets["train"].lengths() is None else "up to "
     return (
-        f"{verb}: {settings.model.name} of {parameters:,} parameters, "
+        f"{verb}: {settings.model.name} of {of_model} parameters{beside}, "
         f"{settings.tokenizer.name} tokenizer of {module.tokenizer.size:,} ids, "
-        f"{state.last_step:,} step{'s' if state.last_step > 1 else ''} of {settings.batch.size} x {settings.model.context} tokens, "
-        f"{len(module.datasets['train']):,} sequences to learn from, {device}, {trainer.precision}, in {module.folder}"
+        f"{state.last_step:,} step{'s' if state.last_step > 1 else ''} of {settings.batch.size} x {up_to}{settings.model.context} "
+        f"tokens, {module.objective.learns(module.datasets)}, {device}, {trainer.precision}, in {module.folder}"
     )
 
 

@@ -58,7 +58,7 @@ class TrainModule(lightning.LightningModule):
         micro: int,
         last_step: int,
         horizon: int,
-        data: str,
+        sources: dict[str, str],
         average: Average | None = None,
         restored: dict[str, Any] | None = None,
     ) -> None:
@@ -74,7 +74,7 @@ class TrainModule(lightning.LightningModule):
             micro: sequences per device and pass; 0: tried out when training starts.
             last_step: the step with which the run ends.
             horizon: length of the run in tokens, which the schedule follows.
-            data: fingerprint of the data, which a run that is continued must find again.
+            sources: fingerprints of what is learned from, which a run that is continued must find again.
             average: of the model's weights, where one is kept.
             restored: the `state` of the checkpoint that is continued.
         """
@@ -87,12 +87,12 @@ class TrainModule(lightning.LightningModule):
         self.datasets = datasets
         self.micro = micro
         self.horizon = horizon
-        self.data = data
+        self.sources = sources
         self.average = average
         self.restored = restored
         self.state = TrainState(last_step=last_step)
         if restored is not None:
-            for name in ("step", "tokens", "val_loss", "val_metrics", "val_step", "merit", "best_val_loss"):
+            for name in ("step", "tokens", "val_loss", "val_metrics", "val_step", "merit", "compared_by", "best_val_loss"):
                 setattr(self.state, name, restored[name])
         self.saved_step = self.state.step if restored is not None else -1
         self.stop = StopRequest()
@@ -191,7 +191,7 @@ class TrainModule(lightning.LightningModule):
         groups = self.trainer.optimizers[0].param_groups
         for group in groups:
             group["lr"] = group["peak_lr"] * (1.0 if group.get(STEADY) else factor)
-        return float(max(group["lr"] for group in groups))
+        return float(max(group["lr"] for group in groups if not group.get(STEADY)))
 
     def _update(self, minibatch: Minibatch, number: int, tally: Tally) -> None:
         """Accumulate the gradient of the minibatch over micro-batches, clip it, and move the weights."""
@@ -266,6 +266,7 @@ class TrainModule(lightning.LightningModule):
             found = evaluate(self)
         state = self.state
         state.merit = self.objective.merit(found.loss, found.metrics)
+        state.compared_by = self.objective.compared_by(found.metrics)
         state.val_loss, state.val_metrics, state.val_step = found.loss, found.metrics, state.step
         state.best_val_loss = found.loss if state.best_val_loss is None else min(found.loss, state.best_val_loss)
         self._tell("on_validation_end")

@@ -61,12 +61,18 @@ def check_same_run(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any])
         )
 
 
-def check_same_data(checkpoint: Path, source: str, before: str, now: str) -> None:
-    """Raise a ConfigError where the data's content, by its fingerprints, is no longer what the run has learnt from so far."""
-    if before != now:
+def check_same_sources(checkpoint: Path, before: Mapping[str, str], now: Mapping[str, str]) -> None:
+    """Raise a ConfigError where content, by its fingerprints, is no longer what the run has learnt from so far.
+
+    Args:
+        checkpoint: from which the run goes on.
+        before, now: fingerprints by the key that names their source; only those in `now` are compared.
+    """
+    changed = [key for key, fingerprint in now.items() if before.get(key, fingerprint) != fingerprint]
+    if changed:
         raise ConfigError(
-            f"data={source}: its content has changed since {checkpoint} was written; put it back to continue the run, "
-            "or give another hydra.run.dir to start anew (init_from takes the weights along)"
+            f"{' and '.join(f'{key}=' for key in changed)}: the content has changed since {checkpoint} was written; put it back to "
+            "continue the run, or give another hydra.run.dir to start anew (init_from takes the weights along)"
         )
 
 

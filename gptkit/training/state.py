@@ -44,6 +44,9 @@ class TrainState:
     merit: float | None = None
     """What the best checkpoint has least of, at the latest validation: `val_loss`, unless the objective says otherwise."""
 
+    compared_by: str | None = None
+    """The metric among `val_metrics` by which runs are compared, more being better; None: `val_loss`, less being better."""
+
     best_val_loss: float | None = None
     """The lowest validation loss so far."""
 

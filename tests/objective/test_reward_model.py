@@ -69,7 +69,7 @@ def test_scores_do_not_move_with_padding_or_company(reward: Any) -> None:
     together = built.ratings(model, train.batch([0, 1, 2, 3]))
     for item in range(4):
         torch.testing.assert_close(built.ratings(model, train.batch([item]))[0], together[item], rtol=0, atol=1e-5)
-    alone = built.encode(ASK, " so so, or perhaps")
+    alone, _ = built.encode(ASK, " so so, or perhaps")
     tokens, lengths = padded([alone, alone + [7] * 20])
     lengths[1] = len(alone)
     scores = built.scores(model, tokens, lengths)
@@ -114,7 +114,7 @@ def test_the_bias_lets_demonstrations_score_zero_and_changes_no_ranking(build: A
         built.head.bias.fill_(2.5)
     before = built.loss(model, train.batch([40, 41]))
     built.settle(model)
-    demonstrations = [built.encode(ASK, text) for text in [item.demonstration for item in shown] + [" best"]]
+    demonstrations = [built.encode(ASK, text)[0] for text in [item.demonstration for item in shown] + [" best"]]
     scores = built.scores(model, *padded(demonstrations))
     assert abs(float(scores.detach().mean())) < 1e-4
     after = built.loss(model, train.batch([40, 41]))
@@ -129,7 +129,7 @@ def test_without_demonstrations_the_best_completions_stand_for_them(build: Any, 
     built.datasets(source([ranking(" worse", " best", ranks=(1, 0))]), validation_fraction=0)
     model = model_of(built)
     built.settle(model)
-    assert abs(float(built.scores(model, *padded([built.encode(ASK, " best")])).detach())) < 1e-4
+    assert abs(float(built.scores(model, *padded([built.encode(ASK, " best")[0]])).detach())) < 1e-4
 
 
 def test_accuracy_is_told_by_k_by_labeler_and_for_those_held_out() -> None:
@@ -177,10 +177,34 @@ def test_bad_rankings_are_refused_and_long_ones_left_out(build: Any, source: Any
     with caplog.at_level(logging.WARNING, "gptkit"):
         assert len(read(*RANKINGS, context=16)) == 3
     assert "3 completions of the training split are longer than model.context=16" in caplog.text
-    with pytest.raises(
-        DataError, match=r"the prompt 'Which\?' and its response have 77 tokens, more than the reward model's context"
-    ):
-        build().encode(ASK, "x" * 70)
+    with caplog.at_level(logging.WARNING, "gptkit"):
+        tied = build().datasets(source([RANKINGS[0]], [RANKINGS[2]]), validation_fraction=0)
+    assert "in every ranking of the validation split all completions are tied" in caplog.text
+    assert set(tied) == {"train", "validation"}
+
+
+def test_a_completion_without_room_is_cut_before_its_end_and_a_prompt_without_room_is_refused(build: Any) -> None:
+    built = build()
+    ids, missing = built.encode(ASK, "x" * 70)
+    whole = [*b"Which?", *b"x" * 70]
+    assert (len(ids), missing) == (built.context, len(whole) + 1 - built.context)
+    assert ids == [*whole[: built.context - 1], built.tokenizer.special["end_of_text"]]
+    assert built.encode(ASK, "x")[1] == 0
+    with pytest.raises(DataError, match=r"the prompt 'yyyy.*' has 70 tokens, which leaves no room for a response"):
+        built.encode((Turn("user", "y" * 70),), "x")
+
+
+def test_where_all_are_tied_there_is_neither_accuracy_nor_calibration(build: Any, source: Any, model_of: Any) -> None:
+    built = build()
+    train = built.datasets(source([RANKINGS[0], RANKINGS[2]]), validation_fraction=0)["train"]
+    model = model_of(built)
+    _, measured = built.loss(model, train.batch([1]))
+    kept = {name: tensor for name, tensor in measured.items() if tensor.dim()}
+    assert built.judge(kept) == {}
+    assert built.draw(kept) == {}
+    assert built.compared_by({}) is None
+    both, alone = (built.loss(model, train.batch(rows))[1]["accuracy"] for rows in ([0, 1], [0]))
+    assert float(both) / 2 == pytest.approx(float(alone))  # a prompt that is all tied says nothing of the others
 
 
 def test_dpo_begins_at_ln_2_and_its_rewards_are_log_ratios(build: Any, source: Any, model_of: Any) -> None:

@@ -106,18 +106,18 @@ def test_pretraining_text_has_its_share_and_goes_on(
     train = built.datasets(source([dialogue("question", "answer")] * 9), validation_fraction=0)["train"]
     assert len(train) == 12
     epoch = train.batch(range(12))
-    assert epoch["pretraining"].tolist() == [False] * 9 + [True] * 3
-    assert epoch["learned"][9:].all()
+    assert epoch["learned"].all(1).tolist() == [False] * 9 + [True] * 3
     assert not torch.equal(epoch["tokens"][9:], train.batch(range(21, 24))["tokens"])  # the next epoch reads on
     alone = train.batch([11])
     assert torch.equal(alone["tokens"][0], epoch["tokens"][11])
-    assert built.counts(epoch) == {"sft": 9 * (len("answer") + 1), "pretraining": 3 * 16}
+    assert built.counts(epoch) == {"sft": 9 * (len("answer") + 1) + 3 * 16}
     model = model_of(built).requires_grad_(False)
     terms, _ = built.loss(model, epoch)
-    assert (terms["sft"][0], terms["pretraining"][0]) == (0.75, 0.25)
-    halves = [built.loss(model, {name: tensor[rows] for name, tensor in epoch.items()})[0] for rows in (slice(6), slice(6, 12))]
-    for name in ("sft", "pretraining"):
-        assert float(halves[0][name][1] + halves[1][name][1]) == pytest.approx(float(terms[name][1]), rel=1e-5)
+    parts = [built.loss(model, {name: tensor[rows] for name, tensor in epoch.items()})[0] for rows in (slice(9), slice(9, 12))]
+    assert sum(float(part["sft"][1]) for part in parts) == pytest.approx(float(terms["sft"][1]), rel=1e-5)
+    windows = model.logits(model(epoch["tokens"][9:])).flatten(0, 1)  # of which every token is predicted from all before
+    slow = torch.nn.functional.cross_entropy(windows, epoch["targets"][9:].flatten(), reduction="sum")
+    assert float(parts[1]["sft"][1]) == pytest.approx(float(slow), rel=1e-5)
 
 
 class Likes(BuiltReward):
@@ -153,8 +153,28 @@ def test_with_a_reward_the_best_checkpoint_is_the_one_whose_responses_score_high
     assert built.merit(0.5, metrics) == -3.0
     assert built.merit(0.5, {}) == 0.5
     built.rewarded(Likes("nan"))
-    with pytest.raises(GptkitError, match="gave nan to a response to held-out prompt 2; scores must be finite"):
+    with pytest.raises(GptkitError, match=r"the reward gave nan for .* in answer to 'e', which is no finite number"):
         scores(1)
+
+
+def test_a_held_out_prompt_without_room_is_not_scored_and_shortens_no_other_answer(
+    sft: Sft, dialogue: Speak, source: Any, model_of: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    built = sft(context=16, max_new_tokens=8)
+    built.rewarded(Likes("a"))
+    held_out = [dialogue("abcdefghij", " d"), dialogue("e", " f"), dialogue("jk", " l")]
+    with caplog.at_level(logging.WARNING, "gptkit"):
+        validation = built.datasets(source([dialogue("x", "y")], held_out), validation_fraction=0)["validation"]
+    assert "1 of 3 held-out prompts leave no room for objective.max_new_tokens=8" in caplog.text
+    model = model_of(built)
+    with torch.no_grad():
+        scores = built.validate(model, validation.batch([0, 1, 2]), seed=0)[2]["scores"]
+        alone = built.validate(model, validation.batch([0]), seed=0)[2]["scores"]
+    assert scores.isnan().tolist() == [True, False, False]
+    assert alone.isnan().all()
+    assert built.judge({"scores": torch.tensor([torch.nan, 1.0, 2.0])}) == {"reward": 1.5}
+    with pytest.raises(DataError, match=r"none of 1 held-out prompts leaves room for objective\.max_new_tokens=8"):
+        built.datasets(source([dialogue("x", "y")], held_out[:1]), validation_fraction=0)
 
 
 def test_it_learns_to_answer_and_to_stop(sft: Sft, dialogue: Speak, source: Any, model_of: Any) -> None:

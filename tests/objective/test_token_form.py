@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from gptkit.errors import DataError
 from gptkit.objective.demonstrations import demonstrations
 from gptkit.objective.token_form import prompt_ids, response_ids
 from gptkit.records import Dialogue, Turn
@@ -38,3 +39,9 @@ def test_what_is_learned_from_begins_as_what_is_sampled_from(tokenizer: Any, tur
 
 def test_an_empty_prompt_is_end_of_text(tokenizer: Any) -> None:
     assert prompt_ids(tokenizer, (Turn("user", ""),), "plain") == [tokenizer.special["end_of_text"]]
+
+
+def test_a_plain_prompt_has_no_earlier_exchange(tokenizer: Any) -> None:
+    turns = (Turn("user", "a"), Turn("assistant", "b"), Turn("user", "c"))
+    with pytest.raises(DataError, match=r"use objective\.template=transcript"):
+        prompt_ids(tokenizer, turns, "plain")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -79,7 +80,7 @@ def test_scores_depend_on_neither_company_nor_order(judge: BuiltReward, monkeypa
 def test_a_reward_model_scores_as_its_objective_does(reward_model: Trained) -> None:
     judge = ModelReward(checkpoint="runs/it").build(load=lambda source: reward_model)
     objective: Any = reward_model.objective
-    ids = torch.tensor([objective.encode(PROMPTS[0].turns, WORDS[2])])
+    ids = torch.tensor([objective.encode(PROMPTS[0].turns, WORDS[2])[0]])
     with torch.no_grad():
         hidden = reward_model.model(ids)[0, -1]
         slow = objective.head.weight[0] @ hidden + objective.head.bias[0] - objective.bias
@@ -87,10 +88,16 @@ def test_a_reward_model_scores_as_its_objective_does(reward_model: Trained) -> N
     assert judge.trained is reward_model
 
 
-def test_a_reward_model_refuses_what_it_cannot_read_whole(reward_model: Trained) -> None:
+def test_a_reward_model_reads_what_it_has_room_for_and_says_so_once(
+    reward_model: Trained, caplog: pytest.LogCaptureFixture
+) -> None:
     judge = ModelReward(checkpoint="runs/it").build(load=lambda source: reward_model)
-    with pytest.raises(DataError, match="Review:"):
-        judge(PROMPTS[:1], ["long " * 20])
+    with caplog.at_level(logging.WARNING, "gptkit"):
+        scores = judge(PROMPTS[:2], ["long " * 20, "short"])
+        assert torch.equal(judge(PROMPTS[:1], ["long " * 20 + "and more"]), scores[:1])
+    assert caplog.text.count("1 of 2 responses are longer than the reward model's context") == 1
+    with pytest.raises(DataError, match="long prompt"):
+        judge([Prompt((Turn("user", "long prompt " * 20),))], ["short"])
 
 
 def test_a_run_of_another_objective_is_no_reward_model(labeller: Trained, reward_model: Trained) -> None:
@@ -191,7 +198,7 @@ class Constant(BuiltReward):
 
 @pytest.mark.parametrize("score", [float("nan"), float("inf")])
 def test_a_score_that_is_no_number_is_named_by_its_prompt(score: float) -> None:
-    with pytest.raises(GptkitError, match=r"for a response to the prompt 'Say'; it must be a number"):
+    with pytest.raises(GptkitError, match=r"in answer to 'Say', which is no finite number"):
         scored(Constant(score, 1), PROMPTS[1:2], ["x"])
     with pytest.raises(GptkitError, match=r"shape \(3,\) for 1 responses"):
         scored(Constant(0.0, 3), PROMPTS[1:2], ["x"])

@@ -13,6 +13,7 @@ from gptkit.sweep.jobs import Job, jobs_in, lock
 from gptkit.sweep.launch import returned
 from gptkit.sweep.process import command, environment, shares
 from gptkit.sweep.report import best_first, print_table, swept_keys, write_page
+from gptkit.training.record.summary import minimised
 
 
 def job(folder: Path, number: int, *overrides: str, exit_status: int = 0, **summary: object) -> Job:
@@ -29,7 +30,7 @@ def test_only_the_finished_run_of_the_same_words_is_skipped(tmp_path: Path) -> N
     job(tmp_path, 0, "seed=1", val_loss=2.0)
     again = Job(0, ("seed=1",), tmp_path / "0")
     assert again.finished_before()
-    assert (again.status, again.loss) == ("finished", 2.0)
+    assert (again.status, minimised(again.summary)) == ("finished", 2.0)
     assert not Job(0, ("seed=2",), tmp_path / "0").finished_before()
     assert not Job(3, ("seed=1",), tmp_path / "absent").finished_before()
     for number, exit_status in ((4, 1), (5, 143), (6, -15)):
@@ -39,7 +40,7 @@ def test_only_the_finished_run_of_the_same_words_is_skipped(tmp_path: Path) -> N
 
 def test_a_run_that_ended_by_its_time_limit_is_continued(tmp_path: Path) -> None:
     ended = job(tmp_path, 0, "seed=1", val_loss=2.0, finished=False)
-    assert (ended.status, ended.loss) == ("stopped", 2.0)
+    assert (ended.status, minimised(ended.summary)) == ("stopped", 2.0)
     assert not Job(0, ("seed=1",), tmp_path / "0").finished_before()
     assert job(tmp_path, 0, "seed=1", val_loss=1.0, finished=True).status == "finished"
 
@@ -122,6 +123,35 @@ def test_what_has_an_interval_is_compared_too(tmp_path: Path, capsys: pytest.Cap
     print_table(jobs)
     heading, first, *_ = capsys.readouterr().out.splitlines()
     assert heading.split()[:4] == ["job", "objective.lm_weight", "val_loss", "val_accuracy"]
-    assert "val_f1" not in heading
-    assert "0.7500 (0.500 to 1.000)" in first
+    assert "accuracy_low" not in heading
+    assert "0.7500 (0.500 to" in first
     assert "0.7500 (0.500 to 1.000)" in write_page(tmp_path, jobs).read_text()
+
+
+def test_jobs_are_compared_by_what_their_objective_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The loss of PPO contains what the sweep moves: less divergence counts less, and looks better."""
+    figures = [(0.02, -3.0, 1.5, 0.4), (0.1, -1.0, 1.0, 0.6)]
+    jobs = [
+        job(
+            tmp_path,
+            number,
+            f"objective.kl_coef={weight}",
+            val_loss=loss,
+            val_score=score,
+            val_kl=3.0,
+            val_judge=judge,
+            compared_by="val_judge",
+        )
+        for number, (weight, loss, score, judge) in enumerate(figures)
+    ]
+    assert [one.number for one in best_first(jobs)] == [1, 0]
+    assert returned(jobs[0]).return_value == -0.4  # what a sweeper makes small
+    print_table(jobs)
+    heading, *_ = capsys.readouterr().out.splitlines()
+    assert heading.split()[1:6] == ["objective.kl_coef", "val_judge", "val_loss", "val_score", "val_kl"]
+    page = write_page(tmp_path, jobs).read_text()
+    assert "highest validation judge first" in page
+    assert "best validation judge, job 1" in page
+    assert "Validation judge against objective.kl_coef" in page
+    mixed = [*jobs, job(tmp_path, 2, "objective=lm", val_loss=2.5)]
+    assert [one.number for one in best_first(mixed)] == [0, 1, 2]  # nothing but the loss is common to all

@@ -121,7 +121,7 @@ def test_other_data_is_not_taken_for_the_same(train: Train, tmp_path: Path) -> N
     text.write_text("one after another, " * 99, encoding="utf-8")
     train(tmp_path / "run", "trainer.max_steps=2", f"data.path={text}")
     text.write_text("one after another, " * 98, encoding="utf-8")
-    with pytest.raises(ConfigError, match=r"data=text: its content has changed since .*step-00000002 was written"):
+    with pytest.raises(ConfigError, match=r"data=: the content has changed since .*step-00000002 was written"):
         train(tmp_path / "run", "trainer.max_steps=3", f"data.path={text}")
 
 

@@ -23,7 +23,7 @@ from gptkit.training.record.progress import Progress
 from gptkit.training.record.report import write_report
 from gptkit.training.record.samples import SampleTexts
 from gptkit.training.record.speed import SpeedMeter, peak_memory_bytes, utilisation
-from gptkit.training.record.summary import read_summary, write_summary
+from gptkit.training.record.summary import VALIDATION_LOSS, read_summary, write_summary
 
 
 def logbook(
@@ -145,5 +145,6 @@ class ClosingPages(Callback):
             wall_seconds=self.meter.wall_seconds,
             peak_memory_bytes=peak_memory_bytes(),
             finished=state.step >= state.last_step or pl_module.finished_early,
+            compared_by=VALIDATION_LOSS if state.compared_by is None else f"val_{state.compared_by}",
             extra=measured,
         )

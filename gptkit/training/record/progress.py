@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import IO, TYPE_CHECKING, Any
 
 from lightning.pytorch.callbacks import Callback
@@ -67,7 +67,7 @@ class Progress(Callback):
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
         if trainer.is_global_zero:
-            self._show(pl_module.state)
+            self._show(pl_module.state, last=True)
         self._close()
 
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
@@ -78,21 +78,22 @@ class Progress(Callback):
             self._bar[0].stop()
             self._bar = None
 
-    def _show(self, state: TrainState) -> None:
-        line = self._line(state)
+    def _show(self, state: TrainState, *, last: bool = False) -> None:
+        line = self._line(state, last)
         if self._bar is None:
             print(line, file=self.stream, flush=True)
         else:
             bar, task = self._bar
             bar.update(task, completed=state.step, description=line, refresh=True)
 
-    def _line(self, state: TrainState) -> str:
+    def _line(self, state: TrainState, last: bool) -> str:
         words = [f"step {state.step:,}/{state.last_step:,}"]
         if state.loss is not None:
             words.append(f"loss {float(state.loss):.4f}")
         if state.val_loss is not None:
             words.append(f"val {state.val_loss:.4f}")
-            words += [f"{name} {value:.4f}" for name, value in list(state.val_metrics.items())[:1]]  # the main one comes first
+            main = state.compared_by or next(iter(state.val_metrics), None)
+            words += [measured(main, state.val_metrics, interval=last)] if main is not None else []
         rate = self.meter.tokens_per_second or self._rate_so_far(state.tokens)
         if rate:
             words.append(f"{rate:,.0f} tokens/s")
@@ -104,6 +105,14 @@ class Progress(Callback):
     def _rate_so_far(self, tokens: int) -> float:
         begin, had = self._begin
         return (tokens - had) / max(self._clock() - begin, 1e-9)
+
+
+def measured(name: str, metrics: Mapping[str, float], *, interval: bool) -> str:
+    """A metric in words; where wanted and there, with its 95% interval, which stands beside it as `<name>_low` and `<name>_high`."""
+    words = f"{name} {metrics[name]:.4f}"
+    if not interval or f"{name}_low" not in metrics:
+        return words
+    return f"{words} (95%: {metrics[f'{name}_low']:.4f} to {metrics[f'{name}_high']:.4f})"
 
 
 def duration(seconds: float) -> str:

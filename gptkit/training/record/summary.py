@@ -12,6 +12,8 @@ from gptkit.training.checkpoints.durable import write_file
 
 FILE = "summary.json"
 
+VALIDATION_LOSS = "val_loss"
+
 
 def write_summary(
     folder: Path,
@@ -26,6 +28,7 @@ def write_summary(
     wall_seconds: float,
     peak_memory_bytes: int,
     finished: bool,
+    compared_by: str = VALIDATION_LOSS,
     extra: Mapping[str, float] | None = None,
 ) -> None:
     """Write summary.json at once, whole.
@@ -42,6 +45,7 @@ def write_summary(
         wall_seconds: spent on the run in all, over all continuations.
         peak_memory_bytes: of the device, or of the process on a processor.
         finished: whether the run reached its end.
+        compared_by: the name in this file of what a sweep compares; more is better, but for `val_loss`.
         extra: what the objective measured, under names of its own.
     """
     body: dict[str, Any] = {
@@ -55,6 +59,7 @@ def write_summary(
         "wall_seconds": wall_seconds,
         "peak_memory_bytes": peak_memory_bytes,
         "finished": finished,
+        "compared_by": compared_by,
     }
     body.update({name: value for name, value in (extra or {}).items() if name not in body})
     text = json.dumps({name: _json_number(value) for name, value in body.items()}, indent=1, allow_nan=False)
@@ -68,6 +73,21 @@ def read_summary(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return body if isinstance(body, dict) else {}
+
+
+def measure_of(summary: Mapping[str, Any]) -> str:
+    """The name of what a sweep compares the run by."""
+    name = summary.get("compared_by")
+    return name if isinstance(name, str) and summary.get(name) is not None else VALIDATION_LOSS
+
+
+def minimised(summary: Mapping[str, Any]) -> float | None:
+    """What a sweeper makes small: the validation loss, or minus what else runs are compared by; else the training loss."""
+    name = measure_of(summary)
+    value = summary.get(name)
+    if value is None:
+        return summary.get("train_loss")
+    return float(value) if name == VALIDATION_LOSS else -float(value)
 
 
 def _json_number(value: Any) -> Any:
