@@ -111,7 +111,19 @@ class BuiltAuxLM(BuiltObjective):
             datasets["validation"] = self._dataset(held_out, "validation")
         return datasets
 
-    def _dataset(self, examples: list[Example], what: str) -> Dataset:
+    def learns(self, datasets: Mapping[str, Dataset]) -> str:
+        train, held_out = datasets["train"], datasets.get("validation")
+        assert isinstance(train, Items)
+        if self.labels:
+            positive = self.positive()
+            f1 = "mean F1" if positive is None else f"F1 of {self.labels[positive]}"
+            answers = f"with {len(self.labels)} labels ({shown(self.labels)}; {f1})"
+        else:
+            answers = f"of {train.sequences} options" if self.task == "multiple_choice" else "of scores"
+        sizes = f"{len(train):,} examples to learn from" + (f" and {len(held_out):,} held out" if held_out is not None else "")
+        return f"{self.task.replace('_', ' ')} {answers}, {sizes}"
+
+    def _dataset(self, examples: list[Example], what: str) -> Items:
         items = self.items(examples, what)
         warn_of_cut(sum(item.cut for item in items), len(items), what, task=self.task, context=self.context)
         return Items(items)

@@ -50,8 +50,15 @@ class Items(Dataset):
     A batch has `tokens` (B, C, T) int64, padded on the right with 0; `lengths` (B, C) int64; `labels` (B,) float32.
     """
 
+    sequences: int
+    """C, the same for all: options, or orders of a pair."""
+    labels: NDArray[np.float32]
+    """(items,) their labels' numbers, or scores."""
+
     def __init__(self, items: Sequence[Item]) -> None:
         self._items = items
+        self.sequences = len(items[0].sequences)
+        self.labels = np.array([item.label for item in items], dtype=np.float32)
         self._lengths = np.array([sum(len(sequence) for sequence in item.sequences) for item in items], dtype=np.int64)
 
     def __len__(self) -> int:

@@ -199,6 +199,27 @@ def test_a_source_keeps_its_own_validation(build: Any, source: Any, examples: An
     assert (len(datasets["train"]), len(datasets["validation"])) == (15, 5)
 
 
+@pytest.mark.parametrize(
+    ("task", "said"),
+    [
+        ("similarity", "similarity with 3 labels (no, perhaps, yes; mean F1), 3 examples to learn from and 2 held out"),
+        ("multiple_choice", "multiple choice of 3 options, 3 examples to learn from and 2 held out"),
+        ("regression", "regression of scores, 3 examples to learn from and 2 held out"),
+    ],
+)
+def test_what_is_learned_is_said(task: str, said: str, build: Any, source: Any, examples: Any) -> None:
+    objective = build(task)
+    assert objective.learns(objective.datasets(source(examples[task], examples[task][:2]), validation_fraction=0.0)) == said
+
+
+def test_many_labels_are_counted_and_some_are_named(build: Any, source: Any) -> None:
+    objective = build(positive="3")
+    datasets = objective.datasets(source([Example("x", n) for n in range(20)]), validation_fraction=0.0)
+    assert objective.learns(datasets) == (
+        "classification with 20 labels (0, 1, 10, 11, 12, 13, 14, 15 and 12 more; F1 of 3), 20 examples to learn from"
+    )
+
+
 def test_long_texts_are_cut_and_counted(build: Any, model_of: Any, source: Any, caplog: pytest.LogCaptureFixture) -> None:
     long = [Example("a" * 50, "x", pair="b" * 3), Example("c", "y", pair="d" * 7), Example("c", "x", pair="d" * 6)]
     objective = build("entailment", context=17)

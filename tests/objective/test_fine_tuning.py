@@ -158,16 +158,16 @@ def test_a_probe_leaves_the_model_as_it_is(run: Run, labelled: list[str], pretra
 
 
 @pytest.mark.parametrize(
-    ("source", "task", "metric", "outputs"),
+    ("source", "task", "metric", "outputs", "said"),
     [
-        ("movie_reviews", "classification", "accuracy", 2),
-        ("story_completion", "multiple_choice", "accuracy", 1),
-        ("country_facts", "entailment", "matthews", 3),
-        ("country_pairs", "regression", "pearson", 1),
+        ("movie_reviews", "classification", "accuracy", 2, "classification with 2 labels (negative, positive; F1 of positive)"),
+        ("story_completion", "multiple_choice", "accuracy", 1, "multiple choice of 2 options"),
+        ("country_facts", "entailment", "accuracy", 3, "entailment with 3 labels (contradiction, entailment, neutral; mean F1)"),
+        ("country_pairs", "regression", "pearson", 1, "regression of scores"),
     ],
 )
 def test_every_head_is_trained_on_the_real_set_of_its_family(
-    source: str, task: str, metric: str, outputs: int, run: Run, place: Path
+    source: str, task: str, metric: str, outputs: int, said: str, run: Run, place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     result = run(source, "objective=aux_lm", f"data={source}", "trainer.max_steps=3")
     trained = load_objective(str(place / source))
@@ -177,3 +177,6 @@ def test_every_head_is_trained_on_the_real_set_of_its_family(
     header, *_, last = (place / source / "metrics.csv").read_text().splitlines()
     assert f"val/{metric}" in header.split(",")
     assert last
+    begin, end = [line for line in capsys.readouterr().err.splitlines() if line.startswith(("training: ", "step 3/3 "))]
+    assert f", {said}, " in begin  # what is learned, and in the end how well
+    assert f"{metric} {result[f'val_{metric}']:.4f} (95%: {result[f'val_{metric}_low']:.4f} to " in end

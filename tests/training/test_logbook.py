@@ -181,6 +181,9 @@ class Terminal(io.StringIO):
         return True
 
 
+METRICS = {"accuracy": 0.5, "accuracy_low": 0.4375, "accuracy_high": 0.5625, "f1": 0.25}
+
+
 def show(stream: io.StringIO, *, seconds_per_step: float, steps: int) -> int:
     """Run the progress of some steps; gives how often a loss was read."""
     clock, reads = Clock(), 0
@@ -192,7 +195,7 @@ def show(stream: io.StringIO, *, seconds_per_step: float, steps: int) -> int:
             return 2.5
 
     meter = SpeedMeter(clock=clock)
-    state = TrainState(last_step=steps, loss=Loss(), val_loss=2.75, val_metrics={"accuracy": 0.5, "f1": 0.25})  # type: ignore[arg-type]
+    state = TrainState(last_step=steps, loss=Loss(), val_loss=2.75, val_metrics=METRICS)  # type: ignore[arg-type]
     trainer, module = SimpleNamespace(is_global_zero=True, sanity_checking=False), SimpleNamespace(state=state)
     bar = Progress(meter, stream=stream, clock=clock)
     meter.start(0)
@@ -213,7 +216,8 @@ def test_progress_without_a_terminal_is_a_line_now_and_then() -> None:
     assert lines[0].startswith("step ")
     for words in ("/100", "loss 2.5000", "val 2.7500  accuracy 0.5000  200 tokens/s", " left"):
         assert words in lines[1]
-    assert lines[-1].startswith("step 100/100")
+    assert all("0.4" not in line for line in lines[:-1])
+    assert lines[-1].startswith("step 100/100  loss 2.5000  val 2.7500  accuracy 0.5000 (95%: 0.4375 to 0.5625)  ")
 
 
 def test_the_bar_is_drawn_four_times_a_second_at_most() -> None:

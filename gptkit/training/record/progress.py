@@ -108,7 +108,7 @@ class Progress(Callback):
 
 
 def measured(name: str, metrics: Mapping[str, float], *, interval: bool) -> str:
-    """A metric in words; where wanted and there, with its 95% interval, which stands beside it as `<name>_low` and `<name>_high`."""
+    """A metric in words; where wanted and there, with its 95% interval, which is beside it as `<name>_low` and `<name>_high`."""
     words = f"{name} {metrics[name]:.4f}"
     if not interval or f"{name}_low" not in metrics:
         return words
