@@ -22,7 +22,7 @@ import gptkit
 from gptkit.callback import Callback
 from gptkit.errors import ConfigError
 from gptkit.plugins import Entry, registry
-from gptkit.training.resume import alone_in, differences
+from gptkit.training.resume import alone_in, check_same_sources, differences
 
 Train = Callable[..., Any]
 Weights = Callable[[Path], dict[str, Tensor]]
@@ -123,6 +123,13 @@ def test_other_data_is_not_taken_for_the_same(train: Train, tmp_path: Path) -> N
     text.write_text("one after another, " * 98, encoding="utf-8")
     with pytest.raises(ConfigError, match=r"data=: the content has changed since .*step-00000002 was written"):
         train(tmp_path / "run", "trainer.max_steps=3", f"data.path={text}")
+
+
+def test_all_that_is_learned_from_must_be_the_same(tmp_path: Path) -> None:
+    before = {"data": "a", "reward": "b", "objective.ptx_data": "c"}
+    check_same_sources(tmp_path, before, dict(before))
+    with pytest.raises(ConfigError, match=r"reward= and objective\.ptx_data=: the content has changed"):
+        check_same_sources(tmp_path, before, {"data": "a", "reward": "x", "objective.ptx_data": "y"})
 
 
 def test_two_processes_do_not_train_in_one_folder(train: Train, tmp_path: Path) -> None:
