@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 
@@ -21,18 +23,23 @@ from gptkit.model import GPT
 from gptkit.training.strategies import shard, split_layers
 
 PROGRAM = """
-import sys
+import json, sys
 import gptkit
-folder, *words = sys.argv[1:]
-words, mixed = words[:-4], words[-4:]
-def train(strategy, name, *more):
-    job = [*words, f"trainer.strategy={strategy}", "trainer.devices=2", f"hydra.run.dir={folder}/{name}", *more]
-    gptkit.run(gptkit.compose("train", job))
-for strategy in ("ddp", "fsdp2", "tp"):
-    train(strategy, strategy)
-for steps in (3, 6):  # the second continues the first
-    train("fsdp2", "mixed", *mixed, f"trainer.max_steps={steps}")
+for folder, words in json.loads(sys.argv[1]):
+    gptkit.run(gptkit.compose("train", [*words, "trainer.devices=2", f"hydra.run.dir={folder}"]))
 """
+
+# a large eps: gradients that are zero but for rounding (of key biases) would be blown up to whole steps by AdamW
+SHORT = ("batch.micro=2", "val.every=2", "trainer.max_steps=2", "model.layers=1", "optimizer.eps=1e-3")
+STEADY = ("optimizer.schedule.shape=constant", "optimizer.schedule.warmup=0")
+MIXED = ("trainer.precision=bf16-mixed", "batch.micro=1", *STEADY)
+ALIGNMENT = (*SHORT, *STEADY, "tokenizer=bytes", "model.context=24", "batch.size=8", "val.sequences=4", "ema=0.5")
+REINFORCEMENT = (
+    *("data=prompts", "reward=rules", "reward.length=1", "reward.words=2", "reward.repetition=1", "reward.run=1"),
+    *("objective.max_new_tokens=8", "objective.missing_end_of_text=null", "objective.minibatch=4", "objective.inner_epochs=2"),
+)
+PPO = ("objective=ppo", "objective.value_lr=0.002", "objective.whiten_rewards=true", "objective.kl_target=1")
+PTX = ("objective.ptx_coef=2", "objective.ptx_ratio=2", "objective.ptx_data.name=text")
 
 
 def free_port() -> int:
@@ -41,25 +48,14 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@pytest.mark.process
-def test_two_devices_train_the_weights_that_one_trains(
-    train: Callable[..., Any], weights: Callable[[Path], dict[str, Tensor]], tiny_words: list[str], tmp_path: Path
-) -> None:
-    # a large eps: gradients that are zero but for rounding (of key biases) would be blown up to whole steps by AdamW
-    words = ["batch.micro=2", "val.every=2", "trainer.max_steps=2", "model.layers=1", "optimizer=muon", "optimizer.eps=1e-3"]
-    mixed = ["trainer.precision=bf16-mixed", "batch.micro=1", "optimizer.schedule.shape=constant", "optimizer.schedule.warmup=0"]
+def on_two_devices(jobs: list[tuple[Path, list[str]]]) -> None:
+    """Train in two processes, which are started once for all jobs, as torchrun would start them."""
     shared = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+    shared |= {"GROUP_RANK": "0", "OMP_NUM_THREADS": "1", "TORCHELASTIC_RUN_ID": "test"}
     workers = [
         subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, str(tmp_path), *tiny_words, *words, *mixed],
-            env={
-                **shared,
-                "RANK": str(rank),
-                "LOCAL_RANK": str(rank),
-                "GROUP_RANK": "0",
-                "OMP_NUM_THREADS": "1",
-                "TORCHELASTIC_RUN_ID": "test",
-            },
+            [sys.executable, "-c", PROGRAM, json.dumps([[str(folder), words] for folder, words in jobs])],
+            env={**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
@@ -67,29 +63,89 @@ def test_two_devices_train_the_weights_that_one_trains(
         for rank in range(2)
     ]
     try:
-        errors = [worker.communicate(timeout=150)[1] for worker in workers]
+        errors = [worker.communicate(timeout=240)[1] for worker in workers]
     finally:
         for worker in workers:
             worker.kill()
             worker.wait()
     assert [worker.returncode for worker in workers] == [0, 0], errors
-    alone = train(tmp_path / "alone", *words)
-    expected = weights(tmp_path / "alone")
-    for strategy in ("ddp", "fsdp2", "tp"):
-        found = weights(tmp_path / strategy)
-        assert found.keys() == expected.keys()
-        for name, tensor in expected.items():
-            torch.testing.assert_close(
-                found[name], tensor, rtol=0, atol=1e-6, msg=lambda text, s=strategy, n=name: f"{s} {n}: {text}"
-            )
-    assert alone["val_loss"] is not None
-    # bf16-mixed, one sequence at once: products have the same shapes on every device, and round alike
-    longer = train(tmp_path / "alone_mixed", *words, *mixed, "trainer.max_steps=6")
-    expected, found = weights(tmp_path / "alone_mixed"), weights(tmp_path / "mixed")
+
+
+@pytest.fixture(scope="module")
+def kinds(tiny_words: list[str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """The words of runs, by what is trained."""
+    place = tmp_path_factory.mktemp("data")
+    prompts, rankings = place / "prompts.jsonl", place / "rankings.jsonl"
+    prompts.write_text("".join(json.dumps({"prompt": f"count {n}:"}) + "\n" for n in range(40)), encoding="utf-8")
+    answers = [(n, [f" {n}", " no", " x" * (n % 5 + 1)], [0, n % 2, 1]) for n in range(40)]
+    rankings.write_text(
+        "".join(json.dumps({"prompt": f"{n}?", "completions": texts, "ranks": ranks}) + "\n" for n, texts, ranks in answers),
+        encoding="utf-8",
+    )
+    text = next(word for word in tiny_words if word.startswith("data.path="))
+    asked = [*tiny_words, *ALIGNMENT, *REINFORCEMENT, f"data.path={prompts}"]
+    return {
+        "text": [*tiny_words, *SHORT, "optimizer=muon"],
+        "mixed": [*tiny_words, *SHORT, "optimizer=muon", *MIXED],
+        "ppo_ptx": [*asked, *PPO, *PTX, f"+objective.ptx_{text}"],
+        "grpo": [*asked, "objective=grpo", "objective.group=2"],
+        "reward": [*tiny_words, *ALIGNMENT, "objective=reward", "data=rankings", f"data.path={rankings}"],
+    }
+
+
+@pytest.fixture(scope="module")
+def together(kinds: dict[str, list[str]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the runs of two devices."""
+    place = tmp_path_factory.mktemp("together")
+    sharded = "trainer.strategy=fsdp2"
+    jobs = [(place / name, [*kinds["text"], f"trainer.strategy={name}"]) for name in ("ddp", "fsdp2", "tp")]
+    # the second continues the first
+    jobs += [(place / "mixed", [*kinds["mixed"], sharded, f"trainer.max_steps={steps}"]) for steps in (3, 6)]
+    jobs += [(place / name, [*kinds[name], "trainer.strategy=ddp"]) for name in ("ppo_ptx", "grpo", "reward")]
+    on_two_devices(jobs)
+    return place
+
+
+def saved(folder: Path) -> dict[str, Tensor]:
+    """All tensors of a run's newest checkpoint: the model's, and the objective's own."""
+    newest = max(folder.glob("checkpoints/step-*"))
+    found = {}
+    for path in sorted(newest.rglob("*.safetensors")):
+        found |= {f"{path.stem}.{name}": tensor for name, tensor in load_file(path).items()}
+    return found
+
+
+def assert_same(found: dict[str, Tensor], expected: dict[str, Tensor], what: str) -> None:
+    assert found.keys() == expected.keys()
     for name, tensor in expected.items():
         assert found[name].dtype == torch.float32
-        torch.testing.assert_close(found[name], tensor, rtol=0, atol=1e-6, msg=lambda text, n=name: f"bf16-mixed {n}: {text}")
+        torch.testing.assert_close(found[name], tensor, rtol=0, atol=1e-6, msg=lambda text, n=name: f"{what} {n}: {text}")
+
+
+@pytest.mark.process
+def test_two_devices_train_the_weights_that_one_trains(
+    train: Callable[..., Any], kinds: dict[str, list[str]], together: Path, tmp_path: Path
+) -> None:
+    alone = train(tmp_path / "alone", *kinds["text"])
+    for strategy in ("ddp", "fsdp2", "tp"):
+        assert_same(saved(together / strategy), saved(tmp_path / "alone"), strategy)
+    # bf16-mixed, one sequence at once: products have the same shapes on every device, and round alike
+    longer = train(tmp_path / "alone_mixed", *kinds["mixed"], "trainer.max_steps=6")
+    assert_same(saved(together / "mixed"), saved(tmp_path / "alone_mixed"), "bf16-mixed")
     assert longer["val_loss"] < alone["val_loss"]
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("kind", ["ppo_ptx", "grpo", "reward"])
+def test_two_devices_align_the_model_that_one_aligns(
+    kind: str, train: Callable[..., Any], kinds: dict[str, list[str]], together: Path, tmp_path: Path
+) -> None:
+    """Rollouts, whitening, the weight of the divergence, the value network, pre-training text and the average are all in it."""
+    alone = train(tmp_path, *kinds[kind])
+    assert_same(saved(together / kind), saved(tmp_path), kind)
+    found = json.loads((together / kind / "summary.json").read_text(encoding="utf-8"))
+    measured = [name for name in alone if name.startswith("val_") or name in ("score", "kl", "explained_variance")]
+    assert {name: found[name] for name in measured} == pytest.approx({name: alone[name] for name in measured}, abs=1e-4)
 
 
 def test_mixed_precision_gathers_matrices_in_bfloat16_and_everything_else_in_float32() -> None:
