@@ -89,7 +89,7 @@ class Probe(AuxLM):
     name: str = "probe"
     lm_weight: Annotated[float, "must stay 0: a frozen model learns no language"] = 0.0
     classifier_dropout: Annotated[float, "probability of dropping a feature before the head"] = 0.0
-    examples: Annotated[int, "train on this many examples of each label, the first ones; 0: on all"] = 0
+    examples: Annotated[int, "train on this many of each label (of all, if labels have no names), drawn by seed; 0: all"] = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()

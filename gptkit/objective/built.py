@@ -75,6 +75,9 @@ class BuiltObjective(nn.Module, ABC):
     load: Callable[[str], Trained]
     """Reads a trained model with its objective from a run or a checkpoint folder; set before `datasets` is called."""
 
+    seed: int = 0
+    """Of the run, for what is drawn of the data; set before `datasets` is called."""
+
     def __init__(self) -> None:
         super().__init__()
         self.sources = {}

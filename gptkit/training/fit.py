@@ -147,7 +147,7 @@ def assemble(settings: Training, checkpoint: Checkpoint | None) -> Pieces:
         tokenizer = settings.tokenizer.build(texts=data.texts())
     torch.manual_seed(settings.seed)
     objective = settings.objective.build(tokenizer=tokenizer, context=settings.model.context, width=settings.model.width)
-    objective.load = load_objective
+    objective.load, objective.seed = load_objective, settings.seed
     if settings.reward is not None:
         objective.rewarded(settings.reward.build(load=load_objective))
     datasets = objective.datasets(data, validation_fraction=settings.val.fraction)

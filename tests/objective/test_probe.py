@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from typing import Any
 
@@ -9,22 +10,53 @@ import pytest
 import torch
 
 from gptkit.objective import Probe
+from gptkit.objective.probe import drawn
 from gptkit.records import Example
 
+MANY = [Example(f"text {place}", "ab"[place % 3 == 0]) for place in range(12)]
 
-def test_the_first_examples_of_each_label(build: Any, source: Any) -> None:
-    many = [Example(f"text {place}", "ab"[place % 3 == 0]) for place in range(12)]
+
+def test_as_many_examples_of_each_label(build: Any, source: Any) -> None:
     objective = build(kind=Probe, examples=2)
-    datasets = objective.datasets(source(many, many), validation_fraction=0.0)
-    chosen = objective.chosen(many)
-    assert Counter(example.label for example in chosen) == {"a": 2, "b": 2}
-    assert [example.text for example in chosen] == ["text 0", "text 1", "text 2", "text 3"]
+    datasets = objective.datasets(source(MANY, MANY), validation_fraction=0.0)
+    assert Counter(example.label for example in objective.chosen(MANY)) == {"a": 2, "b": 2}
     assert (len(datasets["train"]), len(datasets["validation"])) == (4, 12)
-    assert len(build(kind=Probe).datasets(source(many), validation_fraction=0.0)["train"]) == 12
+    assert len(build(kind=Probe).datasets(source(MANY), validation_fraction=0.0)["train"]) == 12
+
+
+def test_the_seed_decides_which(build: Any, source: Any) -> None:
+    def chosen(seed: int, examples: int = 2) -> list[str]:
+        objective = build(kind=Probe, examples=examples)
+        objective.seed = seed
+        objective.datasets(source(MANY), validation_fraction=0.0)
+        torch.rand(seed)  # nothing else does
+        return [example.text for example in objective.chosen(MANY)]
+
+    assert chosen(3) == chosen(3)
+    assert len({tuple(chosen(seed)) for seed in range(20)}) > 10
+    assert {text for seed in range(20) for text in chosen(seed)} == {example.text for example in MANY}
+    assert set(chosen(5, 1)) < set(chosen(5, 2)) < set(chosen(5, 4))
+
+
+def test_every_example_is_as_likely() -> None:
+    labels = ["a"] * 3 + ["b"] * 6
+    times = Counter(place for seed in range(3000) for place in drawn(labels, 2, seed))
+    for place, label in enumerate(labels):
+        share = 2 / labels.count(label)
+        assert times[place] / 3000 == pytest.approx(share, abs=4 * (share * (1 - share) / 3000) ** 0.5)
+
+
+def test_a_label_with_fewer_examples_is_named(build: Any, source: Any, caplog: pytest.LogCaptureFixture) -> None:
+    numbers = [Example(f"text {place}", label) for place, label in enumerate([1, 1.0, 0, 0, 0])]  # one label, written twice
+    with caplog.at_level(logging.WARNING, "gptkit"):
+        datasets = build(kind=Probe, examples=3).datasets(source(numbers), validation_fraction=0.0)
+    (record,) = caplog.records
+    assert record.getMessage() == "objective.examples=3, but of training examples there are only 2 of label 1"
+    assert len(datasets["train"]) == 5
 
 
 @pytest.mark.parametrize("task", ["regression", "multiple_choice"])
-def test_where_labels_have_no_names_the_first_examples(task: str, build: Any, source: Any, examples: Any) -> None:
+def test_where_labels_have_no_names_so_many_of_all(task: str, build: Any, source: Any, examples: Any) -> None:
     objective = build(task, kind=Probe, examples=2)
     assert len(objective.datasets(source(examples[task]), validation_fraction=0.0)["train"]) == 2
 
