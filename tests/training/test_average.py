@@ -70,6 +70,25 @@ def test_an_average_leaves_the_training_itself_alone(train: Train, weights: Weig
     assert all(torch.equal(tensor, own[name]) for name, tensor in weights(tmp_path / "plain").items())
 
 
+def test_the_policy_that_ppo_saves_is_the_average_of_the_policies_of_its_steps(train: Train, tmp_path: Path) -> None:
+    """The average begins as the reference, the policy that training began with; training goes on from the weights themselves."""
+    prompts, decay = tmp_path / "prompts.jsonl", 0.8
+    prompts.write_text("".join(f'{{"prompt": "count {n}:"}}\n' for n in range(12)), encoding="utf-8")
+    words = ["objective=ppo", "data=prompts", f"data.path={prompts}", "tokenizer=bytes", "model.context=24", "batch.size=4"]
+    words += ["reward=rules", "reward.length=1", "reward.words=2", "objective.max_new_tokens=8", f"ema={decay}"]
+    train(tmp_path / "run", *words, "save.every=1", "save.keep=10")
+    checkpoints = [read_checkpoint(path) for path in sorted((tmp_path / "run" / "checkpoints").glob("step-*"))]
+    assert [checkpoint.step for checkpoint in checkpoints] == [1, 2, 3, 4, 5, 6]
+    start = checkpoints[0].objective_state
+    expected = {name: start[f"reference.{name}"].double() for name in checkpoints[0].model_state}
+    for checkpoint in checkpoints:
+        own = checkpoint.state["weights"]
+        expected = {name: decay * kept + (1 - decay) * own[name].double() for name, kept in expected.items()}
+        for name, kept in expected.items():
+            assert torch.allclose(checkpoint.model_state[name].double(), kept, rtol=0, atol=1e-6), (checkpoint.step, name)
+    assert any(not torch.allclose(own[name].double(), kept, rtol=0, atol=1e-3) for name, kept in expected.items())
+
+
 @pytest.mark.parametrize("decay", ["1", "-0.1", "1.5"])
 def test_a_decay_that_is_none_is_refused(decay: str, train: Train, tmp_path: Path) -> None:
     with pytest.raises(gptkit.errors.ConfigError, match=f"ema={float(decay)}"):
