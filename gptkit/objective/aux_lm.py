@@ -20,7 +20,7 @@ from gptkit.errors import ConfigError, DataError
 from gptkit.objective import AuxLM
 from gptkit.objective.built import Batch, BuiltObjective, Dataset, Terms
 from gptkit.objective.cross_entropy import cross_entropy_sum
-from gptkit.objective.examples import Item, Items, laid_out, task_of, warn_of_cut
+from gptkit.objective.examples import Item, Items, laid_out, task_of, warn_of_cut, warn_of_held_out
 from gptkit.objective.labels import NAMED, labels_of, named, positive_of, shown
 from gptkit.objective.layouts import Marks
 from gptkit.records import Example
@@ -106,10 +106,16 @@ class BuiltAuxLM(BuiltObjective):
             examples = [example for begin, end in kept for example in examples[begin:end]]
         self.learn(task, labels_of(examples) if task in NAMED else [])
         self.positive()
-        datasets: dict[str, Dataset] = {"train": self._dataset(self.chosen(examples), "training")}
-        if held_out:
-            datasets["validation"] = self._dataset(held_out, "validation")
-        return datasets
+        train = self._dataset(self.chosen(examples), "training")
+        if task == "regression" and len(train) > 1 and (train.labels == train.labels[0]).all():
+            raise DataError(
+                f"all {len(train)} training examples have the score {train.labels[0]:g}; there is nothing to tell apart"
+            )
+        if not held_out:
+            return {"train": train}
+        validation = self._dataset(held_out, "validation")
+        warn_of_held_out(train, validation, task=task, labels=self.labels)
+        return {"train": train, "validation": validation}
 
     def learns(self, datasets: Mapping[str, Dataset]) -> str:
         train, held_out = datasets["train"], datasets.get("validation")

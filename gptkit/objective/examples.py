@@ -166,6 +166,29 @@ def warn_of_cut(cut: int, total: int, what: str, *, task: str, context: int) -> 
         )
 
 
+def warn_of_held_out(train: Items, held_out: Items, *, task: str, labels: Sequence[str]) -> None:
+    """Say what makes the metrics of the held-out examples mean less: another number of options, or one answer for all of them.
+
+    Args:
+        train: training examples.
+        held_out: validation examples.
+        task: one of `TASKS`.
+        labels: names of the labels, where they have some.
+    """
+    if task == "multiple_choice" and train.sequences != held_out.sequences:
+        _log.warning(
+            "training examples have %d options and validation examples %d: guessing is right in 1 of %d there, and in 1 of %d here",
+            train.sequences,
+            held_out.sequences,
+            train.sequences,
+            held_out.sequences,
+        )
+    if task != "multiple_choice" and len(held_out) > 1 and (held_out.labels == held_out.labels[0]).all():
+        answer = f"score {held_out.labels[0]:g}" if task == "regression" else f"label {labels[int(held_out.labels[0])]}"
+        metrics = "correlations" if task == "regression" else "F1 and Matthews' correlation"
+        _log.warning("all %d validation examples have the %s, of which %s say nothing", len(held_out), answer, metrics)
+
+
 def _texts(example: Example, task: str, what: str, place: int) -> list[str]:
     if example.options and task != "multiple_choice":
         raise DataError(

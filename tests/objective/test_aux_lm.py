@@ -239,6 +239,50 @@ def test_what_is_not_cut_is_not_mentioned(build: Any, source: Any, examples: Any
     assert not caplog.records
 
 
+CHOICE = Example("x", 0, options=("a", "b", "c", "d"))
+
+
+@pytest.mark.parametrize(
+    ("train", "validation", "said"),
+    [
+        (
+            [CHOICE] * 2,
+            [Example("x", 2, options=("a", "b", "c"))] * 2,
+            "training examples have 4 options and validation examples 3: guessing is right in 1 of 4 there, and in 1 of 3 here",
+        ),
+        (
+            [Example("x", "a"), Example("y", "b")],
+            [Example("z", "b")] * 3,
+            "all 3 validation examples have the label b, of which F1 and Matthews' correlation say nothing",
+        ),
+        (
+            [Example("x", 1.5, pair="y"), Example("y", 2.5, pair="z")],
+            [Example("z", 1.5, pair="z")] * 3,
+            "all 3 validation examples have the score 1.5, of which correlations say nothing",
+        ),
+        ([CHOICE] * 2, [CHOICE] * 2, None),  # the first is right everywhere, and no option is told from another by its place
+        ([Example("x", "a"), Example("y", "b")], [Example("z", "b")], None),  # which is judged by its loss alone
+    ],
+)
+def test_metrics_that_mean_less_are_said(
+    train: list[Any],
+    validation: list[Any],
+    said: str | None,
+    build: Any,
+    model_of: Any,
+    source: Any,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    objective = build()
+    with caplog.at_level(logging.WARNING, "gptkit"):
+        datasets = objective.datasets(source(train, validation), validation_fraction=0.0)
+    assert [record.getMessage() for record in caplog.records] == ([] if said is None else [said])
+    model = model_of(objective)
+    for items in datasets.values():  # every option has a score of its own, however many there are
+        loss = combine(objective.loss(model, items.batch([0, 1]))[0], {"task": 2, "lm": 2})
+        assert torch.isfinite(loss)
+
+
 def test_a_question_belongs_to_its_document(build: Any, source: Any, caplog: pytest.LogCaptureFixture) -> None:
     asked = [Example("document", 0, pair="why?", options=("a", "b"))]
     items = build(context=64).datasets(source(asked), validation_fraction=0.0)["train"]
@@ -268,6 +312,7 @@ def test_a_question_belongs_to_its_document(build: Any, source: Any, caplog: pyt
         ("classification", [Example("x", i, options=("a", "b")) for i in (0, 1)], None, "has options.*task=multiple_choice"),
         ("regression", [Example("x", "much", pair="y")], None, "'much' is no number"),
         ("regression", [Example("x", math.nan, pair="y")], None, "nan is no number"),
+        ("regression", [Example("x", 3.0, pair="y")] * 2, None, "all 2 training examples have the score 3; there is nothing"),
         ("auto", [Document("x")], None, r"gives Documents; choose data=labelled"),
         ("auto", [], None, "the train split has no examples"),
         ("auto", [Example("x", "a"), Example("y", "b")], [], "the validation split has no examples"),
