@@ -29,10 +29,11 @@ from gptkit.objective.judgement import accuracies, interval
 from gptkit.training.checkpoints.checkpoint import latest_checkpoint, read_checkpoint
 from gptkit.training.checkpoints.load import fit_weights
 
-SIZE = ["model.layers=4", "model.heads=4", "model.width=128", "model.context=128", "model.dropout=0.1"]
-LSTM = ["model=lstm", "model.layers=1", "model.width=128", "model.units=512", "model.context=128", "model.dropout=0.1"]
-PRETRAIN = ["data=prose", "tokenizer=bpe", "tokenizer.size=4096", "optimizer=muon", "batch.size=16", "samples.prompts=[]"]
-PRETRAIN_RATE = 0.02
+SIZE = ["model.layers=4", "model.heads=4", "model.width=192", "model.context=128"]
+LSTM = ["model=lstm", "model.layers=1", "model.width=192", "model.units=512", "model.context=128"]
+TOKENIZER = ["tokenizer=bpe", "tokenizer.size=8192"]
+PRETRAIN = ["data=prose", *TOKENIZER, "optimizer=muon", "optimizer.lr=0.02", "batch.size=32", "samples.prompts=[]"]
+PRETRAIN += ["optimizer.schedule.shape=linear", "optimizer.schedule.floor=0", "val.every=300", "val.sequences=128"]
 FINETUNE = ["objective=aux_lm", "data=movie_reviews", "optimizer=muon", "batch.size=32"]
 FINETUNE += ["val.sequences=0", "val.every=0", "samples.prompts=[]"]
 SCHEDULE = ["optimizer.schedule.shape=linear", "optimizer.schedule.warmup=0.1", "optimizer.schedule.floor=0"]
@@ -52,7 +53,7 @@ def words_of(variant: str, seed: int, runs: Path, epochs: float, rate: float) ->
     start = runs / ("pretrain_lstm" if variant == "lstm" else "pretrain")
     words = [*FINETUNE, *SCHEDULE, f"optimizer.lr={rate}", f"seed={seed}", f"epochs={epochs}"]
     if variant == "scratch":
-        return [*words, *SIZE, "tokenizer=bpe", "tokenizer.size=4096"]
+        return [*words, *SIZE, *TOKENIZER, "model.dropout=0.1"]
     words += [f"init_from={start}", "model.dropout=0.1"]
     return words + {"no_aux": ["objective.lm_weight=0"], "half": ["objective.transfer_layers=2"]}.get(variant, [])
 
@@ -99,13 +100,13 @@ def main() -> None:
     parser.add_argument("runs", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=VARIANTS)
-    parser.add_argument("--pretrain-tokens", type=int, default=8_000_000)
+    parser.add_argument("--pretrain-tokens", type=int, default=6_000_000)
     parser.add_argument("--epochs", type=float, default=2.0)
     parser.add_argument("--rate", type=float, default=1e-2)
     arguments = parser.parse_args()
     begin = time.perf_counter()
     found: dict[str, Any] = {"bag_of_words": round(bag_of_words(), 2)}
-    tokens = [f"tokens={arguments.pretrain_tokens}", f"optimizer.lr={PRETRAIN_RATE}"]
+    tokens = [f"tokens={arguments.pretrain_tokens}"]
     found["pretrain_seconds"] = round(train(arguments.runs / "pretrain", [*PRETRAIN, *SIZE, *tokens]))
     if "lstm" in arguments.variants:
         found["pretrain_lstm_seconds"] = round(train(arguments.runs / "pretrain_lstm", [*PRETRAIN, *LSTM, *tokens]))
