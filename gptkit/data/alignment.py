@@ -56,8 +56,9 @@ class Rankings(RecordFiles):
 
     A row is one prompt with two or more completions: `chosen` and `rejected` (texts with a `prompt`, lists of messages, or whole
     transcripts of HH-RLHF), `prompt` with `completions` or `responses` and `ranks` or `ranking` (lower is better) or `scores`
-    (higher is better), equal ones being ties, or a comparison of summaries (`info`, `summaries`, `choice`). A column `labeler` or
-    `worker` says who ranked, and `demonstration` holds what a person answered.
+    (higher is better), equal ones being ties, or a comparison of summaries (`info`, `summaries`, `choice`), or as in UltraFeedback
+    (`instruction`, and `completions` that hold `response` and `overall_score`). A column `labeler` or `worker` says who ranked, and
+    `demonstration` holds what a person answered.
     """
 
     name: str = "rankings"

@@ -17,11 +17,15 @@ LABELER = ("labeler", "worker")
 DEMONSTRATION = ("demonstration",)
 COMPLETIONS = ("completions", "responses")
 
+SCORES = ("overall_score", "fine-grained_score")
+"""How UltraFeedback calls a completion's score, higher being better: the judge's of the whole, and the mean of four aspects."""
+
 SHAPES = (
     Shape((("info",), ("summaries",), ("choice",)), (LABELER, DEMONSTRATION)),
     Shape((("prompt",), COMPLETIONS, ("ranks", "ranking")), (SYSTEM, LABELER, DEMONSTRATION)),
     Shape((("prompt",), COMPLETIONS, ("scores",)), (SYSTEM, LABELER, DEMONSTRATION)),
     Shape((("chosen",), ("rejected",)), (("prompt",), SYSTEM, LABELER, DEMONSTRATION)),
+    Shape((("prompt", "instruction"), COMPLETIONS), (SYSTEM, LABELER, DEMONSTRATION)),
 )
 
 
@@ -59,15 +63,32 @@ def _ranked(row: Mapping[str, Any], columns: Mapping[str, str]) -> tuple[tuple[T
     if "choice" in columns:
         return _comparison(row, columns)
     column = columns["completions"]
-    cells = row[column]
+    cells = listed(row[column])
     if not isinstance(cells, list):
         raise DataError(f"column {column} holds no list of completions but {type(cells).__name__}")
-    completions = tuple(answer_in(column, cell) for cell in cells)
-    name = "ranks" if "ranks" in columns else "scores"
-    values = _numbers(columns[name], row[columns[name]], len(completions))
+    if "ranks" in columns or "scores" in columns:
+        completions = tuple(answer_in(column, cell) for cell in cells)
+        name = "ranks" if "ranks" in columns else "scores"
+        values = _numbers(columns[name], row[columns[name]], len(completions))
+    else:
+        name, (completions, values) = "scores", _scored(column, cells)
     ordered = sorted(set(values), reverse=name == "scores")
     prompt = prompt_in(columns["prompt"], row[columns["prompt"]], system_of(row, columns))
     return prompt, completions, tuple(ordered.index(value) for value in values)
+
+
+def _scored(column: str, cells: Sequence[Any]) -> tuple[tuple[str, ...], Sequence[float]]:
+    """Completions that bring their scores, and these ("UltraFeedback: Boosting Language Models with Scaled AI Feedback")."""
+    for place, cell in enumerate(cells, 1):
+        if not isinstance(cell, Mapping) or "response" not in cell:
+            raise DataError(
+                f"column {column}: completion {place} is no object with response and {' or '.join(SCORES)}, and no column ranks; "
+                "give ranks, ranking or scores"
+            )
+    # all by the same score: one that some completions lack is of another scale than the one that they have
+    name = next((name for name in SCORES if any(cell.get(name) is not None for cell in cells)), SCORES[0])
+    completions = tuple(text_in(f"{column}.response", cell["response"]) for cell in cells)
+    return completions, _numbers(f"{column}.{name}", [cell.get(name) for cell in cells], len(cells))
 
 
 def _numbers(column: str, cells: Any, wanted: int) -> Sequence[float]:

@@ -89,6 +89,23 @@ def test_a_comparison_of_summaries(table: Table, name: str) -> None:
     assert ranking == Ranking((Turn("user", asked),), (" Cats.", " A cat sleeps."), (1, 0), labeler="w7")
 
 
+def rated(response: Any, **scores: Any) -> dict[str, Any]:
+    """A completion as UltraFeedback has it."""
+    return {"model": "m", "principle": "truthfulness", "custom_system_prompt": "Be true.", "response": response, **scores}
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "b.parquet"])
+def test_completions_that_bring_their_scores(table: Table, name: str) -> None:
+    texts = {"Oak.": 9.0, "Ash.": 4.5, "Elm.": 9.0, "Fir.": 1.0}
+    both = [rated(text, **{"overall_score": score, "fine-grained_score": 10 - score}) for text, score in texts.items()]
+    fine = [rated(text, **{"overall_score": None, "fine-grained_score": score}) for text, score in texts.items()]
+    row = {"source": "flan", "instruction": ASK.text, "models": ["m"], "correct_answers": ["None"]}
+    wanted = Ranking((ASK,), tuple(texts), (0, 1, 0, 2))
+    assert rankings(table({**row, "completions": both}, {**row, "completions": fine}, name=name)) == [wanted] * 2
+    (other,) = rankings(table({"prompt": ASK.text, "completions": both}))
+    assert other == wanted
+
+
 def test_a_demonstration_and_a_system_message(table: Table) -> None:
     row = {"prompt": ASK.text, "chosen": "Oak.", "rejected": "Ash.", "system": "Be brief.", "labeler": 3, "demonstration": "Elm."}
     assert rankings(table(row)) == [Ranking((Turn("system", "Be brief."), ASK), ("Oak.", "Ash."), (0, 1), "3", "Elm.")]
@@ -132,9 +149,27 @@ def test_a_tokenizer_learns_from_every_completion(table: Table) -> None:
     [
         ({"prompt": "x", "completions": ["a"], "ranks": [1]}, "there is only one completion; a ranking has two or more"),
         (
-            {"prompt": "x", "completions": ["a", "b"]},
-            "the columns are prompt, completions, and wanted are info + summaries + choice; or",
+            {"prompt": "x", "completion": "a"},
+            "the columns are prompt, completion, and wanted are info + summaries + choice; or",
         ),
+        (
+            {"prompt": "x", "completions": ["a", "b"]},
+            "column completions: completion 1 is no object with response and overall_score or fine-grained_score",
+        ),
+        (
+            {"instruction": "x", "completions": [rated("a", overall_score=3.0), rated("b", **{"fine-grained_score": 3.0})]},
+            "column completions.overall_score: number 2 is None, which ranks nothing; leave that completion out, or rank it",
+        ),
+        (
+            {"instruction": "x", "completions": [rated("a"), rated("b")]},
+            "column completions.overall_score: number 1 is None, which ranks nothing",
+        ),
+        (
+            {"instruction": "x", "completions": [rated("a", overall_score=3.0), rated(None, overall_score=2.0)]},
+            "column completions.response holds no text but nothing (null)",
+        ),
+        ({"instruction": "x", "completions": [rated("a", overall_score=3.0)]}, "there is only one completion"),
+        ({"instruction": "x", "completions": []}, "there is no completion"),
         ({"prompt": "x", "completions": ["a", "b"], "ranks": None}, "column ranks holds no list of numbers but nothing (null)"),
         ({"prompt": "x", "completions": ["a", "b"], "ranks": [1, None]}, "column ranks: number 2 is None, which ranks nothing"),
         ({"prompt": "x", "completions": ["a", "b"], "ranks": [1, "?"]}, "column ranks: number 2 is ?, which ranks nothing"),
