@@ -1,9 +1,15 @@
-"""Runs on demonstrations and rankings that were stopped and continued end as those that were not."""
+"""Runs that align a model, were stopped or killed, and continued, end as those that were not."""
 
 from __future__ import annotations
 
 import json
 import math
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +18,7 @@ import torch
 from safetensors.torch import load_file
 
 import gptkit
+from gptkit.training.record.metrics import read_metrics
 
 TINY = (
     "tokenizer=bytes",
@@ -35,7 +42,8 @@ TINY = (
 @pytest.fixture
 def files(tmp_path: Path) -> dict[str, list[str]]:
     """The words of an objective and its data."""
-    dialogues, rankings = tmp_path / "dialogues.jsonl", tmp_path / "rankings.jsonl"
+    dialogues, rankings, prompts = (tmp_path / f"{name}.jsonl" for name in ("dialogues", "rankings", "prompts"))
+    prompts.write_text("".join(json.dumps({"prompt": f"count {n}:"}) + "\n" for n in range(40)), encoding="utf-8")
     dialogues.write_text(
         "".join(json.dumps({"prompt": f"{n}+1?", "completion": f" {n + 1}" * (n % 4 + 1)}) + "\n" for n in range(40)),
         encoding="utf-8",
@@ -47,15 +55,40 @@ def files(tmp_path: Path) -> dict[str, list[str]]:
         ),
         encoding="utf-8",
     )
+    text = tmp_path / "text.txt"
+    text.write_text("".join(f"{n} bottles, {n * n % 97} glasses\n" for n in range(300)), encoding="utf-8")
     return {
         "sft": ["objective=sft", "data=dialogues", f"data.path={dialogues}"],
         "reward": ["objective=reward", "data=rankings", f"data.path={rankings}"],
+        "ppo": [
+            *("objective=ppo", "data=prompts", f"data.path={prompts}", "ema=0.9", "objective.kl_target=1", "objective.minibatch=2"),
+            *("reward=rules", "reward.length=1", "reward.words=2", "objective.max_new_tokens=16"),
+            *("objective.ptx_coef=1", "objective.ptx_data.name=text", f"+objective.ptx_data.path={text}", "objective.ptx_ratio=1"),
+        ],
         "dpo": ["objective=dpo", "data=rankings", f"data.path={rankings}"],
     }
 
 
 def run(folder: Path, *words: str) -> Any:
     return gptkit.run(gptkit.compose("train", [*TINY, *words, f"hydra.run.dir={folder}"]))
+
+
+def run_and_kill(folder: Path, words: list[str], *, step: int, seconds: float) -> None:
+    """The same in a process that SIGKILL ends, so many seconds after it has written down a step, or a later one."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gptkit", "train", *TINY, *words, f"hydra.run.dir={folder}"],
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    try:
+        deadline = time.monotonic() + 120
+        while process.poll() is None and time.monotonic() < deadline and max([0, *read_metrics(folder)["step"]]) < step:
+            time.sleep(0.002)
+        time.sleep(seconds)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == -signal.SIGKILL
 
 
 def saved(folder: Path) -> dict[str, torch.Tensor]:
@@ -77,6 +110,25 @@ def test_continued_it_ends_bit_for_bit(objective: str, files: dict[str, list[str
     assert math.isfinite(continued["val_loss"])
     assert continued["val_loss"] == whole["val_loss"]
     one, other = saved(tmp_path / "whole"), saved(tmp_path / "stopped")
+    assert one.keys() == other.keys()
+    assert all(torch.equal(tensor, other[name]) for name, tensor in one.items())
+
+
+@pytest.mark.process
+@pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # Lightning 2.6 on torch 2.13
+@pytest.mark.parametrize(("objective", "steps"), [("sft", 48), ("reward", 48), ("ppo", 12)])
+def test_killed_at_any_moment_it_continues_bit_for_bit(
+    objective: str, steps: int, files: dict[str, list[str]], tmp_path: Path
+) -> None:
+    """Most of a step of PPO is its rollout, so that is where it is killed; the others may be saving."""
+    words = [*files[objective], f"trainer.max_steps={steps}", "save.every=3", "trainer.log_every_n_steps=1"]
+    drawn = random.Random(objective)
+    run_and_kill(tmp_path / "killed", words, step=drawn.randrange(4, steps // 2), seconds=drawn.uniform(0.0, 0.03))
+    reached = max(int(path.name.removeprefix("step-")) for path in (tmp_path / "killed").glob("checkpoints/step-*"))
+    assert 3 <= reached < steps
+    continued, whole = run(tmp_path / "killed", *words), run(tmp_path / "whole", *words)
+    assert continued["val_loss"] == whole["val_loss"]
+    one, other = saved(tmp_path / "whole"), saved(tmp_path / "killed")
     assert one.keys() == other.keys()
     assert all(torch.equal(tensor, other[name]) for name, tensor in one.items())
 
