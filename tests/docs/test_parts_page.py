@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ import pytest
 
 import gptkit
 from gptkit import hookspecs
+from gptkit.config.argv import read_words
+from gptkit.config.compose import compose
 from gptkit.hookspecs import KINDS
 from gptkit.parts import summary
 from gptkit.plugins import Entry, registry
@@ -96,7 +99,7 @@ def check_model(entry: Entry, folder: Path, capsys: Any) -> None:
 def check_attention(entry: Entry, folder: Path, capsys: Any) -> None:
     import torch
 
-    train(folder, "attention=tapering", "attention.window=8")
+    train(folder, "attention=narrowing", "attention.window=8")
     built = entry.part(window=8).build(width=8, heads=2, context=16, dropout=0.0, layer=1, layers=2)
     x = torch.randn(1, 16, 8)
     changed = x.clone()
@@ -197,4 +200,8 @@ def test_the_example_of_a_section_is_a_plugin_that_works(kind: str, site: Any, t
     entry = registry().find(kind, new)
     assert entry.distribution == "gptkit-example"
     assert summary(entry.part)
+    first = files["example/__init__.py"].splitlines()[0]
+    assert re.search(rf"\b{new}\b", first), f"the example of {kind} must begin with a command that uses it"
+    words = read_words(shlex.split(first.removeprefix("# gptkit ")))
+    compose(words.verb, words.overrides)
     CHECKS[kind](entry, tmp_path, capsys)
