@@ -12,6 +12,7 @@ import importlib
 import importlib.metadata
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import FunctionType, MappingProxyType, ModuleType
 from typing import Any
@@ -24,28 +25,81 @@ from gptkit.hookspecs import KINDS
 from gptkit.parts import Part
 
 
+class Origin:
+    """A plugin, and the distribution that it came with, whose metadata is read when somebody asks: most command lines do not."""
+
+    def __init__(self, plugin: str, installed: importlib.metadata.Distribution | None = None) -> None:
+        self.plugin = plugin
+        self._installed = installed
+
+    @property
+    def distribution(self) -> str:
+        """The name to install it by."""
+        return self._identity[0]
+
+    @property
+    def version(self) -> str:
+        """The version that is installed; 0 where nobody knows."""
+        return self._identity[1]
+
+    @property
+    def owned(self) -> str:
+        """The plugin, and whose it is where that is not its own name."""
+        return self.plugin if self.plugin == self.distribution else f"{self.plugin} of {self.distribution}"
+
+    @functools.cached_property
+    def _identity(self) -> tuple[str, str]:
+        # the first lines alone: parsing all of it takes a millisecond
+        installed = self._installed
+        text = (installed.read_text("METADATA") or installed.read_text("PKG-INFO") or "") if installed else ""
+        headers = dict(line.split(": ", 1) for line in text.partition("\n\n")[0].splitlines() if ": " in line)
+        return headers.get("Name", self.plugin), headers.get("Version", "0")
+
+
+class _Kit(Origin):
+    """One of the kit's own plugins: each kind is one."""
+
+    @functools.cached_property
+    def _identity(self) -> tuple[str, str]:
+        try:
+            return "gptkit", importlib.metadata.version("gptkit")
+        except importlib.metadata.PackageNotFoundError:
+            return "gptkit", "0"
+
+
+KIT: Origin = _Kit("gptkit")
+"""The kit itself."""
+
+
 @dataclass(frozen=True)
 class Entry:
     """A part and where it comes from."""
 
     part: type[Any]
-    plugin: str
-    distribution: str
-    version: str
+    origin: Origin
+
+    @property
+    def distribution(self) -> str:
+        """The name of the distribution that it came with."""
+        return self.origin.distribution
+
+    @property
+    def version(self) -> str:
+        """The version of that distribution."""
+        return self.origin.version
 
 
 @dataclass(frozen=True)
 class Failure:
     """A plugin that could not be loaded, and why, in one line."""
 
-    plugin: str
-    distribution: str
+    origin: Origin
     reason: str
 
     @property
     def owned(self) -> str:
         """The plugin, and whose it is where that is not its own name."""
-        return _owned(self.plugin, self.distribution)
+        return self.origin.owned
 
 
 @dataclass(frozen=True)
@@ -54,8 +108,8 @@ class Registry:
 
     parts: MappingProxyType[str, dict[str, Entry]]
     failures: tuple[Failure, ...]
-    conf_packages: tuple[tuple[str, str], ...] = field(default=())
-    """(distribution, importable package that holds YAML) of every plugin that has a `conf` folder."""
+    conf_packages: tuple[tuple[Origin, str], ...] = field(default=())
+    """Every plugin, and the importable package that may hold YAML in its folder `conf`."""
 
     def find(self, kind: str, name: str) -> Entry:
         """The part of this kind and name.
@@ -108,30 +162,28 @@ def registry() -> Registry:
     """
     manager = _Manager("gptkit")
     manager.add_hookspecs(hookspecs)
+    owners: dict[str, Origin] = {}
     for kind in KINDS:
+        owners[f"gptkit.{kind}"] = _Kit(f"gptkit.{kind}")
         manager.register(importlib.import_module(f"gptkit.{kind}"), name=f"gptkit.{kind}")
-    owners = dict.fromkeys((f"gptkit.{kind}" for kind in KINDS), ("gptkit", _version("gptkit")))
     failures, conf_packages = _load_installed(manager, owners)
     parts: dict[str, dict[str, Entry]] = {kind: {} for kind in KINDS}
-    for plugin_name, plugin in manager.list_name_plugin():
-        distribution, version = owners[plugin_name]
-        for kind in KINDS:
-            if not hasattr(plugin, f"gptkit_{kind}"):
-                continue
-            for part in _offered(plugin, kind, f"plugin {_owned(plugin_name, distribution)}"):
-                _add(parts[kind], kind, Entry(part, plugin_name, distribution, version))
+    for kind in KINDS:
+        for hook in getattr(manager.hook, f"gptkit_{kind}").get_hookimpls():
+            origin = owners[hook.plugin_name]
+            for part in _offered(hook.function, kind, origin):
+                _add(parts[kind], kind, Entry(part, origin))
     return Registry(MappingProxyType(parts), tuple(failures), tuple(conf_packages))
 
 
-def _offered(plugin: Any, kind: str, where: str) -> list[Any]:
+def _offered(hook: Callable[[], Any], kind: str, origin: Origin) -> list[Any]:
     """What a plugin's hook of this kind returns."""
-    hook = f"gptkit_{kind}"
     try:
-        offered = getattr(plugin, hook)()
+        offered = hook()
     except Exception as error:  # the stranger's, as on import
-        raise ConfigError(f"{where}: {hook}() failed: {_reason(error)}") from error
+        raise ConfigError(f"plugin {origin.owned}: gptkit_{kind}() failed: {_reason(error)}") from error
     if not isinstance(offered, (list, tuple)):
-        raise ConfigError(f"{where}: {hook}() must return a list of part classes, not {offered!r}")
+        raise ConfigError(f"plugin {origin.owned}: gptkit_{kind}() must return a list of part classes, not {offered!r}")
     return list(offered)
 
 
@@ -140,63 +192,54 @@ def _reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}".partition("\n")[0]
 
 
-def _owned(plugin: str, distribution: str) -> str:
-    """A plugin, and whose it is where that is not its own name."""
-    return plugin if plugin == distribution else f"{plugin} of {distribution}"
-
-
-def _version(distribution: str) -> str:
-    try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return "0"
-
-
-def _identity(distribution: importlib.metadata.Distribution) -> tuple[str, str]:
-    """Name and version of a distribution, from the first lines of its metadata: parsing all of it takes a millisecond."""
-    text = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
-    headers = dict(line.split(": ", 1) for line in text.partition("\n\n")[0].splitlines() if ": " in line)
-    return headers.get("Name") or distribution.name, headers.get("Version") or distribution.version
-
-
-def _load_installed(
-    manager: pluggy.PluginManager, owners: dict[str, tuple[str, str]]
-) -> tuple[list[Failure], list[tuple[str, str]]]:
+def _load_installed(manager: pluggy.PluginManager, owners: dict[str, Origin]) -> tuple[list[Failure], list[tuple[Origin, str]]]:
     """Register every installed plugin; those that fail to import are returned instead."""
     wanted = os.environ.get("GPTKIT_PLUGINS")
     chosen = None if wanted is None else {name.strip() for name in wanted.split(",") if name.strip()}
     failures: list[Failure] = []
-    conf_packages: list[tuple[str, str]] = []
+    conf_packages: list[tuple[Origin, str]] = []
     for point in sorted(importlib.metadata.entry_points(group="gptkit"), key=lambda point: point.name):
         if chosen is not None and point.name not in chosen:
             continue
-        distribution, version = _identity(point.dist) if point.dist else (point.name, "0")
+        origin = Origin(point.name, point.dist)
         if point.name in owners:
             raise ConfigError(
-                f"two installed plugins are called {point.name}: {owners[point.name][0]} and {distribution}; uninstall one of them"
+                f"two installed plugins are called {point.name}: {owners[point.name].distribution} and {origin.distribution}; "
+                "uninstall one of them"
             )
+        owners[point.name] = origin
         try:
             plugin = point.load()
         except (Exception, SystemExit) as error:  # whatever a stranger's module raises on import is the stranger's
-            failures.append(Failure(point.name, distribution, _reason(error)))
+            failures.append(Failure(origin, _reason(error)))
             continue
         try:
             manager.register(plugin, name=point.name)
         except pluggy.PluginValidationError as error:
             raise ConfigError(
-                f"plugin {_owned(point.name, distribution)}: a hook takes no arguments, as in def gptkit_attention(): ... "
-                f"({_reason(error)})"
+                f"plugin {origin.owned}: a hook takes no arguments, as in def gptkit_attention(): ... ({_reason(error)})"
             ) from error
-        owners[point.name] = (distribution, version)
-        for caller in manager.get_hookcallers(plugin) or []:
-            if not caller.has_spec():
-                hooks = [f"gptkit_{kind}" for kind in KINDS]
-                raise ConfigError(
-                    f"plugin {_owned(point.name, distribution)}: there is no hook {caller.name}.{did_you_mean(caller.name, hooks)}"
-                )
+        _check_hooks(plugin, origin)
         package = plugin.__name__ if isinstance(plugin, ModuleType) else point.value.partition(":")[0]
-        conf_packages.append((distribution, package))
+        conf_packages.append((origin, package))
+    for name in sorted((chosen or set()) - owners.keys()):
+        failures.append(Failure(Origin(name), "GPTKIT_PLUGINS names it, and it is not installed"))
     return failures, conf_packages
+
+
+_HOOKS = tuple(f"gptkit_{kind}" for kind in KINDS)
+
+
+def _check_hooks(plugin: Any, origin: Origin) -> None:
+    """See that every function that is called like a hook is one: the others would be passed over in silence."""
+    for name in dir(plugin):
+        function = getattr(plugin, name, None) if name.startswith("gptkit_") else None
+        if not callable(function):
+            continue
+        if name not in _HOOKS:
+            raise ConfigError(f"plugin {origin.owned}: there is no hook {name}.{did_you_mean(name, _HOOKS)}")
+        if not hasattr(function, "gptkit_impl"):
+            raise ConfigError(f"plugin {origin.owned}: {name}() lacks @gptkit.hookimpl; write it above the function")
 
 
 def part_name(kind: str, part: type[Any]) -> str:
@@ -205,29 +248,29 @@ def part_name(kind: str, part: type[Any]) -> str:
 
 
 def _add(known: dict[str, Entry], kind: str, entry: Entry) -> None:
-    part, where = entry.part, f"plugin {_owned(entry.plugin, entry.distribution)}"
-    if not (isinstance(part, type) and dataclasses.is_dataclass(part) and issubclass(part, Part)):
-        raise ConfigError(
-            f"{where}: gptkit_{kind} returned {part!r}, which is no dataclass derived from gptkit.{kind}'s base class"
-        )
-    if "__dataclass_fields__" not in vars(part):
-        raise ConfigError(
-            f"{where}: {part.__name__} lacks @dataclass, so its own fields would be no keys; write it above the class"
-        )
-    if "__slots__" in vars(part):  # they hide the class attribute `name`; a frozen one fails on import
-        raise ConfigError(f"{where}: {part.__name__} must be a plain @dataclass, without slots")
+    part, origin = entry.part, entry.origin
+    if reason := _unfit(kind, part):
+        raise ConfigError(f"plugin {origin.owned}: {reason}")
     name = part_name(kind, part)
-    if not name:
-        raise ConfigError(
-            f"{where}: {part.__name__} has no name; give its field `{'verb' if kind == 'command' else 'name'}` a default"
-        )
-    if not re.fullmatch(r"[\w.-]+", name):
-        raise ConfigError(f"{where}: {part.__name__} is called {name!r}; a name has letters, digits, '_', '-' and '.' alone")
     if name in known:
-        other = known[name]
         raise ConfigError(
-            f"two plugins claim {kind}={name}: {_owned(other.plugin, other.distribution)} and "
-            f"{_owned(entry.plugin, entry.distribution)}; "
+            f"two plugins claim {kind}={name}: {known[name].origin.owned} and {origin.owned}; "
             "uninstall one, or name the ones to load in GPTKIT_PLUGINS"
         )
     known[name] = entry
+
+
+def _unfit(kind: str, part: Any) -> str:
+    """Why what a hook returned cannot be a part of this kind; empty where it can."""
+    if not (isinstance(part, type) and dataclasses.is_dataclass(part) and issubclass(part, Part)):
+        return f"gptkit_{kind} returned {part!r}, which is no dataclass derived from gptkit.{kind}'s base class"
+    if "__dataclass_fields__" not in vars(part):
+        return f"{part.__name__} lacks @dataclass, so its own fields would be no keys; write it above the class"
+    if "__slots__" in vars(part):  # they hide the class attribute `name`; a frozen one fails on import
+        return f"{part.__name__} must be a plain @dataclass, without slots"
+    name = part_name(kind, part)
+    if not name:
+        return f"{part.__name__} has no name; give its field `{'verb' if kind == 'command' else 'name'}` a default"
+    if not re.fullmatch(r"[\w.-]+", name):
+        return f"{part.__name__} is called {name!r}; a name has letters, digits, '_', '-' and '.' alone"
+    return ""

@@ -125,7 +125,60 @@ def test_a_misspelt_hook_is_named(install: Callable[..., None]) -> None:
 
 def test_a_module_that_leaves_the_program_is_a_plugin_that_failed(install: Callable[..., None]) -> None:
     install("foo", "import sys\n\nsys.exit(3)\n")
-    assert [(failure.plugin, failure.reason) for failure in registry().failures] == [("foo", "SystemExit: 3")]
+    assert [(failure.owned, failure.reason) for failure in registry().failures] == [("foo of gptkit-foo", "SystemExit: 3")]
+
+
+def test_a_name_in_gptkit_plugins_that_is_not_installed_is_named(
+    install: Callable[..., None], gptkit_command: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install("foo", ATTENTION.format(name="foo"))
+    monkeypatch.setenv("GPTKIT_PLUGINS", "foo,fooo")
+    outcome = gptkit_command("plan", "attention=bar")
+    assert "The plugin fooo failed to load: GPTKIT_PLUGINS names it, and it is not installed." in outcome.error_line
+
+
+def test_a_mistake_in_a_strangers_paper_names_the_file(
+    install: Callable[..., None], gptkit_command: Callable[..., object], in_folder: Path
+) -> None:
+    start = "# @package _global_\ndefaults:\n  - override /{group}: foo\n  - _self_\n"
+    papers = {
+        "wrong/group.yaml": start.format(group="atention"),
+        "wrong/key.yaml": start.format(group="attention") + "model:\n  layerz: 7\n",
+        "wrong/value.yaml": start.format(group="attention") + "model:\n  layers: many\n",
+        "wrong/text.yaml": "model: {layers: 7\n",
+    }
+    install("foo", ATTENTION.format(name="foo"), conf=papers)
+    for paper, said in {
+        "group": "conf/wrong/group.yaml: there is no group atention. Did you mean attention?",
+        "key": "conf/wrong/key.yaml: there is no key model.layerz. Did you mean model.layers?",
+        "value": "conf/wrong/value.yaml: model.layers=many must be a whole number",
+        "text": "text.yaml: line 2 is no YAML: expected ',' or '}'",
+    }.items():
+        outcome = gptkit_command("plan", f"+wrong={paper}")
+        assert (outcome.status, outcome.out) == (2, "")
+        assert said in outcome.error_line
+
+
+def test_a_verb_without_a_configuration_is_named(install: Callable[..., None], gptkit_command: Callable[..., object]) -> None:
+    install(
+        "foo",
+        """
+        from dataclasses import dataclass
+        from typing import ClassVar
+        from gptkit import hookimpl
+        from gptkit.command import Command
+
+        @dataclass
+        class Wave(Command):
+            "Wave."
+            verb: ClassVar[str] = "wave"
+
+        @hookimpl
+        def gptkit_command():
+            return [Wave]
+        """,
+    )
+    assert "the verb wave of gptkit-foo lacks its configuration, conf/wave.yaml" in gptkit_command("wave").error_line
 
 
 def test_a_part_without_a_name_is_named(install: Callable[..., None]) -> None:
@@ -158,6 +211,7 @@ def test_two_strangers_that_claim_one_name_stop_every_verb_with_one_line(
         (("reach: int", "reach: complex"), "the fields of Mine must have simple types"),
         (("reach: int", "reach: 'Path'"), "the fields of Mine must have simple types"),
         (("gptkit_attention()", "gptkit_attentions()"), "there is no hook gptkit_attentions. Did you mean gptkit_attention?"),
+        (("@hookimpl\n    def gptkit_a", "def gptkit_a"), "gptkit_attention() lacks @gptkit.hookimpl"),
     ],
     ids=lambda value: value[1] if isinstance(value, tuple) else "",
 )

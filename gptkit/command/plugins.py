@@ -32,7 +32,7 @@ def plugins(settings: Plugins) -> list[dict[str, Any]]:
     else:
         print(_aligned(("kind", "name", "distribution", "what it is"), (_list_row(row) for row in rows)))
     for failure in registry().failures:
-        print(f"plugin {failure.plugin} of {failure.distribution} failed to load: {failure.reason}", file=sys.stderr)
+        print(f"plugin {failure.owned} failed to load: {failure.reason}", file=sys.stderr)
     return rows
 
 

@@ -14,9 +14,10 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from gptkit.command import Command
-from gptkit.config.explain import near_key, unknown_key
+from gptkit.config.explain_keys import missing_key, near_key, unknown_key
 from gptkit.errors import ConfigError
-from gptkit.plugins import registry
+from gptkit.parts import Part
+from gptkit.plugins import part_name, registry
 
 
 def typed_settings(verb: str, config: DictConfig) -> Command:
@@ -34,15 +35,27 @@ def typed_settings(verb: str, config: DictConfig) -> Command:
     try:
         settings: Command = OmegaConf.to_object(config)  # type: ignore[assignment]
     except MissingMandatoryValue as error:
-        raise ConfigError(f"{error.full_key} must be given: {error.full_key}=<value>") from error
+        raise ConfigError(missing_key(str(error.full_key))) from error
     except OmegaConfBaseException as error:
         raise ConfigError(str(error).partition("\n")[0]) from error
     except (ValueError, TypeError, AssertionError) as error:  # what a __post_init__ complains of
         raise ConfigError(str(error)) from error
-    parts: dict[str, Any] = getattr(settings, "callback", {})
+    parts: Any = getattr(settings, "callback", {})
+    if isinstance(parts, Part):
+        raise ConfigError(
+            f"a callback has a name of its own: write +callback@callback.<any name>={part_name('callback', type(parts))}"
+        )
     for name, part in parts.items():
-        parts[name] = registry().resolve("callback", part)
+        parts[name] = _callback(name, part)
     return settings
+
+
+def _callback(name: str, settings: Any) -> Any:
+    """A run's callback, by the name that was given to it."""
+    if isinstance(settings, dict) and "name" not in settings:
+        options = ", ".join(f"+callback@callback.{name}={option}" for option in registry().parts["callback"])
+        raise ConfigError(f"callback.{name} is set, and no such callback is chosen; add one of {options}")
+    return registry().resolve("callback", settings)
 
 
 def _check_keys(verb: str, node: DictConfig, expected: type[Any], path: str) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+from yaml import MarkedYAMLError, YAMLError  # type: ignore[import-untyped]
 
+from gptkit.config.explain_keys import keys_beside, unfit_value, unknown_key
 from gptkit.config.groups import groups
 from gptkit.errors import ConfigError, GptkitError, did_you_mean
 from gptkit.plugins import registry
@@ -23,6 +23,8 @@ def explained(verb: str, words: Sequence[str]) -> Iterator[None]:
         yield
     except GptkitError:
         raise
+    except YAMLError as error:
+        raise ConfigError(_unreadable(error)) from error
     except (HydraException, OmegaConfBaseException, AssertionError, ValueError) as error:
         raise ConfigError(_one_line(verb, words, error)) from error
 
@@ -30,41 +32,77 @@ def explained(verb: str, words: Sequence[str]) -> Iterator[None]:
 def _one_line(verb: str, words: Sequence[str], error: Exception) -> str:
     cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
     if isinstance(error, MissingConfigException):
-        return _missing_option(error)
+        return _missing_option(error, words)
     if isinstance(error, OverrideParseException):
         return f"{error.override} cannot be read: {_first_line(error)}"
     if isinstance(cause, (ConfigAttributeError, ConfigKeyError)) and cause.full_key:
-        return unknown_key(verb, str(cause.full_key))
+        return unknown_key(verb, str(cause.full_key), keys_beside(cause))
     if isinstance(cause, OmegaConfBaseException) and cause is not error:
-        return _unfit_value(str(cause.full_key or ""), cause)
-    text = _first_line(error)
+        return unfit_value(verb, str(cause.full_key or ""), _first_line(cause))
+    in_file = re.match(r"In '(?P<file>[^']+)': (?P<rest>.*)", str(error), re.DOTALL)
+    if in_file:
+        return f"conf/{in_file['file']}.yaml: {_of_file(verb, words, in_file['rest'])}"
+    return _of_text(words, str(error)) or _first_line(error)
+
+
+def _of_file(verb: str, words: Sequence[str], text: str) -> str:
+    """What is wrong in a file of `conf/`, of which Hydra passes on the text of the error alone."""
+    first, *more = (line.strip() for line in text.splitlines() if line.strip())
+    key = next((line.partition(": ")[2] for line in more if line.startswith("full_key: ")), "")
+    if first.endswith("raised while composing config:") and more:
+        return unknown_key(verb, key) if first.startswith(("ConfigKey", "ConfigAttribute")) else unfit_value(verb, key, more[0])
+    return _of_text(words, text) or first
+
+
+def _of_text(words: Sequence[str], text: str) -> str:
+    """What Hydra says in words of its own; empty where its first line is clear enough."""
     if text.startswith("Ambiguous value for argument"):
-        word = text.partition("'")[2].rpartition("'")[0]
+        word = text.partition("'")[2].partition("\n")[0].rpartition("'")[0]
         key, _, value = word.partition("=")
         return f"{word} has a comma: sweep over the values with -m, or give a list as '{key}=[{value}]'"
     if text.startswith("force-add of config groups"):
-        key, _, value = text.partition("'++")[2].rstrip("'").partition("=")
+        key, _, value = text.partition("'++")[2].partition("\n")[0].rstrip("'").partition("=")
         return f"{key} is a group, which takes no ++: write {key}={value}"
     if text.startswith("Unexpected type for root: NoneType"):
         return _key_without_part(words)
-    default_less = re.match(r"Could not override '(?P<key>[^']+)'", text)
-    if default_less:
-        return _unknown_group(default_less["key"])
-    return text
+    if text.startswith("Config group override must be a string or a list"):
+        word = next((word for word in words if re.match(r"[\w/@.]+=(null)?$", word)), "")
+        return f"{word} chooses nothing; to leave a part out, write ~{word.partition('=')[0]}"
+    if named := re.match(r"Could not override '(?P<key>[^']+)'", text):
+        return _unknown_group(named["key"])
+    if named := re.match(r"(?P<key>\S+) appears more than once in the final defaults list", text):
+        return f"{named['key']} has an option already: to choose another, write {named['key']}=<option> once, without +"
+    if named := re.match(r"Could not append to config. An item is already at '(?P<key>[^']+)'", text):
+        return f"{named['key']} is there already: write {named['key']}=<value>, without +"
+    if named := re.match(r"Could not delete from config. '(?P<key>[^']+)' does not exist", text):
+        return f"~{named['key']}: there is no key {named['key']}"
+    return ""
 
 
 def _first_line(error: BaseException) -> str:
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
-def _missing_option(error: MissingConfigException) -> str:
+def _unreadable(error: YAMLError) -> str:
+    mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
+    if mark is None:
+        return f"a file of conf/ is no YAML: {_first_line(error)}"
+    return f"{mark.name}: line {mark.line + 1} is no YAML: {getattr(error, 'problem', None) or _first_line(error)}"
+
+
+def _missing_option(error: MissingConfigException, words: Sequence[str]) -> str:
     wanted = str(error.missing_cfg_file or "")
     group, _, option = wanted.removesuffix(".yaml").lstrip("/").rpartition("/")
     if not group:
-        return f"there is no configuration {option}.{did_you_mean(option, registry().parts['command'])}"
-    options = groups().get(group)
-    if options is None:
+        verbs = registry().parts["command"]
+        if option in verbs:
+            return f"the verb {option} of {verbs[option].distribution} lacks its configuration, conf/{option}.yaml (docs/parts.md)"
+        return f"there is no configuration {option}.{did_you_mean(option, verbs)}"
+    options = groups().get(group) or list(error.options or ())
+    if not options:
         return _unknown_group(group)
+    if not option:  # a key below a group that nothing was chosen of
+        return _key_without_part(words)
     failed = "".join(f" The plugin {f.owned} failed to load: {f.reason}." for f in registry().failures)
     near = did_you_mean(option, options)
     hint = near.replace("Did you mean ", f"Did you mean {group}=") if near else f" There are {', '.join(options)}."
@@ -83,48 +121,6 @@ def _key_without_part(words: Sequence[str]) -> str:
 
 
 def _unknown_group(name: str) -> str:
+    if name in groups():  # a paper, say: no configuration chooses one by itself
+        return f"{name} is not chosen yet, so it takes a +: write +{name}=<option>"
     return f"there is no group {name}.{did_you_mean(name, groups())}"
-
-
-def unknown_key(verb: str, key: str) -> str:
-    """What is wrong with a key that the chosen part, or the verb, does not have, and which part has it, or the nearest name."""
-    owner, _, word = key.rpartition(".")
-    kinds = registry().parts
-    if not owner:
-        return f"there is no key {key}.{near_key(verb, key)}"
-    if owner in kinds and owner != "command":
-        having = [name for name, entry in kinds[owner].items() if word in {field.name for field in dataclasses.fields(entry.part)}]
-        if having:
-            return f"the chosen {owner} has no key {word}; it is a key of {', '.join(f'{owner}={name}' for name in having)}"
-        known = {field.name for entry in kinds[owner].values() for field in dataclasses.fields(entry.part)}
-    else:
-        known = _siblings(verb, owner)
-    near = did_you_mean(word, known).replace("Did you mean ", f"Did you mean {owner}.")
-    return f"there is no key {key}.{near or f' gptkit {verb} --help lists the keys, and gptkit plugins those of a part'}"
-
-
-def near_key(verb: str, word: str) -> str:
-    """' Did you mean x?' among the verb's own keys and, where it composes a run, the groups that are appended with +."""
-    fields = {field.name for field in dataclasses.fields(registry().parts["command"][verb].part)}
-    appended = set(groups()) - fields - set(registry().parts) if "model" in fields else set()
-    near = did_you_mean(word, fields | {f"+{group}" for group in appended} | appended)
-    guess = near.removeprefix(" Did you mean ").removesuffix("?")
-    if guess in appended or guess.startswith("+"):
-        return f" Did you mean +{guess.removeprefix('+')}=...?"
-    return near
-
-
-def _siblings(verb: str, owner: str) -> set[str]:
-    from gptkit.config.fields import types_of
-
-    return {field.name for hint in types_of(verb, owner) if dataclasses.is_dataclass(hint) for field in dataclasses.fields(hint)}
-
-
-def _unfit_value(key: str, cause: Any) -> str:
-    text = _first_line(cause)
-    match = re.match(r"Value '(?P<value>.*?)' (?:of type '\w+' )?could not be converted to (?P<type>\w+)", text)
-    match = match or re.match(r"Value '(?P<value>.*?)' is not a valid (?P<type>\w+)", text)
-    if match:
-        wanted = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false", "bool": "true or false"}
-        return f"{key}={match['value']} must be {wanted.get(match['type'], match['type'])}"
-    return f"{key}: {text}" if key else text

@@ -13,30 +13,29 @@ import re
 from pathlib import Path
 
 from gptkit.errors import ConfigError
-from gptkit.plugins import registry
+from gptkit.plugins import KIT, Origin, registry
 
 
 @functools.cache
-def conf_folders() -> tuple[tuple[str, Path], ...]:
-    """(distribution, folder) of every place that holds YAML, the kit's own first.
+def conf_folders() -> tuple[tuple[Origin, Path], ...]:
+    """(whose it is, folder) of every place that holds YAML, the kit's own first.
 
     Raises:
         ConfigError: two of them provide the same file, or a file has the name of a registered part.
     """
-    folders = [("gptkit", Path(str(importlib.import_module("gptkit.conf").__file__)).parent)]
-    for distribution, package in registry().conf_packages:
+    folders = [(KIT, Path(str(importlib.import_module("gptkit.conf").__file__)).parent)]
+    for origin, package in registry().conf_packages:
         spec = importlib.util.find_spec(package)
         places = list(spec.submodule_search_locations or []) if spec else []
-        folders += [(distribution, Path(place) / "conf") for place in places if (Path(place) / "conf").is_dir()]
-    owners: dict[str, str] = {
-        f"{kind}/{name}.yaml": entry.distribution for kind, parts in registry().parts.items() for name, entry in parts.items()
-    }
-    for distribution, folder in folders:
+        folders += [(origin, Path(place) / "conf") for place in places if (Path(place) / "conf").is_dir()]
+    owners = {f"{kind}/{name}.yaml": entry.origin for kind, parts in registry().parts.items() for name, entry in parts.items()}
+    for origin, folder in folders:
         for file in sorted(folder.rglob("*.yaml")):
             relative = file.relative_to(folder).as_posix()
             if relative in owners:
-                raise ConfigError(f"{distribution} provides conf/{relative}, which {owners[relative]} already provides; rename it")
-            owners[relative] = distribution
+                first = owners[relative].distribution
+                raise ConfigError(f"{origin.distribution} provides conf/{relative}, which {first} already provides; rename it")
+            owners[relative] = origin
     return tuple(folders)
 
 

@@ -122,6 +122,4 @@ def _table(rows: dict[str, str]) -> list[str]:
 
 def _failures() -> list[str]:
     failed = registry().failures
-    return (
-        ["", "plugins that failed to load", *_table({f.plugin: f"{f.distribution}: {f.reason}" for f in failed})] if failed else []
-    )
+    return ["", "plugins that failed to load", *_table({f.owned: f.reason for f in failed})] if failed else []

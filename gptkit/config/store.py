@@ -22,8 +22,8 @@ class _PluginConfigurations(SearchPathPlugin):
     """Adds the `conf` folders of plugins to Hydra's search path, after the kit's own."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        for distribution, folder in conf_folders()[1:]:
-            search_path.append(provider=distribution, path=f"file://{folder}")
+        for origin, folder in conf_folders()[1:]:
+            search_path.append(provider=origin.distribution, path=f"file://{folder}")
 
 
 @functools.cache
@@ -50,7 +50,7 @@ def _schema(entry: Entry) -> DictConfig:
     except (OmegaConfBaseException, NameError) as error:  # NameError: a type that is imported under TYPE_CHECKING alone
         reason = str(error).partition("\n")[0]
         raise ConfigError(
-            f"plugin {entry.plugin} of {entry.distribution}: the fields of {entry.part.__name__} must have simple types: {reason}"
+            f"plugin {entry.origin.owned}: the fields of {entry.part.__name__} must have simple types: {reason}"
         ) from error
     for key in node:
         child = node._get_node(key)

@@ -22,7 +22,7 @@ from gptkit.errors import ConfigError, DataError, GptkitError
 from gptkit.model import GPT
 from gptkit.objective import PPO, RewardModel
 from gptkit.objective.built import Trained
-from gptkit.plugins import Entry, registry
+from gptkit.plugins import KIT, Entry, registry
 from gptkit.records import Prompt, Turn
 from gptkit.reward import Reward
 from gptkit.reward.built import BuiltReward
@@ -337,7 +337,7 @@ class CountedVowels(Vowels):
 @pytest.fixture
 def learn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """`learn(folder, *words, until=n)`: a tiny run of PPO-ptx."""
-    monkeypatch.setitem(registry().parts["reward"], "counted", Entry(Counted, "tests", "gptkit", "0"))
+    monkeypatch.setitem(registry().parts["reward"], "counted", Entry(Counted, KIT))
     prompts, text = tmp_path / "prompts.jsonl", tmp_path / "text.txt"
     prompts.write_text("".join(json.dumps({"prompt": f"count {number}:"}) + "\n" for number in range(40)), encoding="utf-8")
     text.write_text("".join(f"{n} bottles, {n * n % 97} glasses\n" for n in range(300)), encoding="utf-8")

@@ -17,7 +17,7 @@ from gptkit.objective import LM
 from gptkit.objective.built import Batch, BuiltObjective, Minibatch, Total
 from gptkit.objective.lm import BuiltLM
 from gptkit.optimizer import AdamW
-from gptkit.plugins import Entry, registry
+from gptkit.plugins import KIT, Entry, registry
 from gptkit.training.checkpoints.checkpoint import latest_checkpoint, read_checkpoint
 from gptkit.training.checkpoints.kept import by_merit
 from gptkit.training.tally import Tally
@@ -53,7 +53,7 @@ class BuiltHalves(BuiltLM):
 
 @pytest.fixture
 def halves(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(registry().parts["objective"], "halves", Entry(Halves, "tests", "gptkit", "0"))
+    monkeypatch.setitem(registry().parts["objective"], "halves", Entry(Halves, KIT))
 
 
 @pytest.fixture

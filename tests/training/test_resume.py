@@ -21,7 +21,7 @@ from torch import Tensor
 import gptkit
 from gptkit.callback import Callback
 from gptkit.errors import ConfigError
-from gptkit.plugins import Entry, registry
+from gptkit.plugins import KIT, Entry, registry
 from gptkit.training.resume import alone_in, check_same_sources, differences
 
 Train = Callable[..., Any]
@@ -75,7 +75,7 @@ def test_told_to_stop_it_saves_and_continues_bit_for_bit(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setitem(registry().parts["callback"], "interrupt", Entry(Interrupt, "tests", "gptkit", "0"))
+    monkeypatch.setitem(registry().parts["callback"], "interrupt", Entry(Interrupt, KIT))
 
     def run(folder: Path, step: int) -> Any:
         job = gptkit.compose(
