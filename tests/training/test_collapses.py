@@ -1,12 +1,19 @@
-"""What the report says of reinforcement that goes wrong."""
+"""What the report, and a run while it trains, say of reinforcement that goes wrong."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from gptkit.training.record.collapses import collapse_verdicts
 from gptkit.training.record.figures import Curves
+from gptkit.training.record.metrics import MetricsFile
+from gptkit.training.record.watch import CollapseWatch
 
 
 def said(**columns: list[float]) -> dict[str, str]:
@@ -42,3 +49,65 @@ def test_a_judge_that_falls_with_the_reward_is_no_such_thing() -> None:
 def test_runs_without_reinforcement_and_first_validations_get_none() -> None:
     assert said(score=[1.0], kl=[0.0]) == {}
     assert collapse_verdicts(Curves({"tokens": np.array([1.0]), "val/loss": np.array([2.0])})) == []
+
+
+# -- while it trains --------------------------------------------------------------------------------------------------------------
+
+ROWS: list[dict[str, float]] = [
+    {"score": 0.0, "kl": 1.0, "length": 20.0, "judge": 0.1},
+    {"score": 1.0, "kl": 9.0, "length": 25.0, "judge": 0.5},
+    {"score": 2.0, "kl": 30.0, "length": 41.0, "judge": 0.6},
+    {"score": 3.0, "kl": 60.0, "length": 30.0, "judge": 0.2},
+    {"score": 4.0, "kl": 80.0, "length": 50.0, "judge": 0.1},
+]
+WARNINGS = [
+    "step 30: The length of responses has drifted. From 20.0 to 41.0 tokens.",
+    "step 40: The reward rises while the judge falls. Score 2 to 3, independent judge 0.6 to 0.2:",
+    "step 40: The policy has left its reference. 60 nats per response.",
+]
+
+
+def told(folder: Path, rows: list[dict[str, float]], caplog: pytest.LogCaptureFixture, *, first: int = 0) -> list[str]:
+    """What a process warns of that trains from the validation `first` on; those before it are in metrics.csv."""
+    caplog.clear()
+    watch, trainer = CollapseWatch(folder), SimpleNamespace(is_global_zero=True)
+    watch.on_train_start(trainer, None)
+    for number, row in enumerate(rows[first:], first + 1):
+        state = SimpleNamespace(step=10 * number, val_step=10 * number, tokens=640 * number, val_loss=1.0, val_metrics=row)
+        watch.on_validation_end(trainer, SimpleNamespace(state=state))
+    assert all((record.name, record.levelname) == ("gptkit", "WARNING") for record in caplog.records)
+    return [record.getMessage() for record in caplog.records]
+
+
+def test_each_collapse_is_told_once_when_it_begins(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    found = told(tmp_path, ROWS, caplog)
+    assert len(found) == len(WARNINGS)
+    assert all(line.startswith(wanted) for line, wanted in zip(found, WARNINGS, strict=True))
+    assert not told(tmp_path, [{"score": 0.1 * n, "kl": 1.0 * n, "length": 20.0} for n in range(5)], caplog)
+    assert not told(tmp_path, [{}] * 3, caplog)  # an objective that measures none of these
+
+
+@pytest.mark.parametrize("first", range(6))
+def test_a_run_that_is_continued_tells_what_is_new(tmp_path: Path, caplog: pytest.LogCaptureFixture, first: int) -> None:
+    file = MetricsFile(tmp_path / "metrics.csv")
+    for number, row in enumerate(ROWS[:first], 1):
+        file.add({"step": 10 * number - 5, "tokens": 640 * number - 320, "train/loss": 1.0})
+        validation = {f"val/{name}": value for name, value in row.items()}
+        file.add({"step": 10 * number, "tokens": 640 * number, "val/loss": 1.0, **validation})
+    file.close()
+    found = told(tmp_path, ROWS, caplog, first=first)
+    assert [line.split(".")[0] for line in found] == [wanted.split(".")[0] for wanted in WARNINGS if int(wanted[5:7]) > 10 * first]
+
+
+def test_a_run_that_leaves_its_reference_says_so(
+    train: Callable[..., Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    prompts = tmp_path / "prompts.jsonl"
+    prompts.write_text("".join(f'{{"prompt": "count {n}:"}}\n' for n in range(12)), encoding="utf-8")
+    words = ["objective=ppo", "data=prompts", f"data.path={prompts}", "tokenizer=bytes", "model.context=128", "batch.size=4"]
+    words += ["reward=rules", "reward.length=1", "objective.kl_coef=0", "objective.max_new_tokens=64", "optimizer.lr=0.3"]
+    words += ["optimizer.schedule.shape=constant", "optimizer.schedule.warmup=0", "val.every=1", "model.layers=1"]
+    train(tmp_path / "run", *words, "trainer.max_steps=3")
+    train(tmp_path / "run", *words, "trainer.max_steps=4")
+    assert caplog.text.count("The policy has left its reference") == 1
+    assert "nats per response. Raise objective.kl_coef" in caplog.text

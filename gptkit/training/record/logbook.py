@@ -24,6 +24,7 @@ from gptkit.training.record.report import write_report
 from gptkit.training.record.samples import SampleTexts
 from gptkit.training.record.speed import SpeedMeter, peak_memory_bytes, utilisation
 from gptkit.training.record.summary import VALIDATION_LOSS, read_summary, write_summary
+from gptkit.training.record.watch import CollapseWatch
 
 
 def logbook(
@@ -48,7 +49,7 @@ def logbook(
         folder, settings.samples, model=model, tokenizer=tokenizer, seed=settings.seed, meter=meter, metrics=metrics
     )
     closing = ClosingPages(folder, settings, vocabulary=tokenizer.size, parameters=parameters, meter=meter)
-    return meter, Logbook([meter, metrics, *([Progress(meter)] if progress else []), samples, closing])
+    return meter, Logbook([meter, metrics, *([Progress(meter)] if progress else []), samples, CollapseWatch(folder), closing])
 
 
 def seconds_spent(folder: Path) -> float:
