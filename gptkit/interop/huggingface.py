@@ -98,24 +98,33 @@ def read_config(path: Path) -> tuple[Format, GPT, int]:
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}".partition("\n")[0]) from None
     known = " or ".join(FORMATS)
-    if "model_type" not in config:
+    if not isinstance(config, dict) or "model_type" not in config:
         raise CheckpointError(f"{path} names no model_type; it must be {known}")
-    form = FORMATS.get(config["model_type"])
+    form = FORMATS.get(str(config["model_type"]))
     if form is None:
         raise CheckpointError(f"{path}: model_type={config['model_type']} is not supported; it must be {known}")
+    for key in ("n_layer", "n_head", "n_embd", "n_positions", "vocab_size"):
+        if type(config.get(key, 1)) is not int:
+            raise CheckpointError(f"{path}: {key}={config[key]} must be a whole number")
+    for key, kinds in (("resid_pdrop", (int, float)), ("tie_word_embeddings", bool)):
+        if not isinstance(config.get(key, False), kinds):
+            raise CheckpointError(f"{path}: {key}={config[key]} is no {'number' if kinds is not bool else 'true or false'}")
     width = config.get("n_embd", 768)
     for key, allowed in (form.fixed | {"n_inner": (None, 4 * width)}).items():
         if config.get(key, allowed[0]) not in allowed:
             raise CheckpointError(f"{path}: {key}={config[key]} is not supported; it must be {allowed[0]}")
-    settings = GPT(
-        layers=config.get("n_layer", 12),
-        heads=config.get("n_head", 12),
-        width=width,
-        context=config.get("n_positions", form.context),
-        dropout=config.get("resid_pdrop", 0.1),
-        tied=config.get("tie_word_embeddings", True),
-        **form.settings,
-    )
+    try:
+        settings = GPT(
+            layers=config.get("n_layer", 12),
+            heads=config.get("n_head", 12),
+            width=width,
+            context=config.get("n_positions", form.context),
+            dropout=config.get("resid_pdrop", 0.1),
+            tied=config.get("tie_word_embeddings", True),
+            **form.settings,
+        )
+    except ValueError as error:  # sizes that do not fit each other
+        raise CheckpointError(f"{path} describes no model: {error}") from None
     return form, settings, config.get("vocab_size", form.vocabulary)
 
 

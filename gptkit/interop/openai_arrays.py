@@ -56,7 +56,7 @@ def read_arrays(folder: Path) -> dict[str, Tensor]:
     parts = sorted(folder.glob("params_*.npy"), key=lambda path: (len(path.name), path.name))
     try:
         row = np.concatenate([np.load(path, allow_pickle=False).reshape(-1) for path in parts] or [np.empty(0)])
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError, AttributeError) as error:  # the last of a file that holds several arrays
         raise CheckpointError(f"{folder}: params_*.npy cannot be read: {error}".partition("\n")[0]) from None
     if len(row) != sum(sizes):
         raise CheckpointError(
@@ -77,6 +77,8 @@ def _shapes(path: Path) -> list[list[int]]:
         (_, width), (_, same) = shapes[0], shapes[1]
     except (OSError, ValueError, TypeError, IndexError, KeyError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}".partition("\n")[0]) from None
+    if not all(type(size) is int and size > 0 for shape in shapes[:2] for size in shape):
+        raise CheckpointError(f"{path} cannot be read: the sizes of positions and tokens must be whole numbers above 0")
     block = [[1, width, 3 * width], [3 * width], [1, width, width], [width], [width], [width]]
     block += [[1, width, 4 * width], [4 * width], [1, 4 * width, width], [width], [width], [width]]
     if same != width or len(shapes) < 14 or shapes[2:] != block * ((len(shapes) - 2) // 12):

@@ -9,7 +9,7 @@ from typing import Any
 from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers
 from tokenizers import Tokenizer as Library
 
-from gptkit.errors import CheckpointError, GptkitError
+from gptkit.errors import CheckpointError, DataError, GptkitError
 from gptkit.tokenizer import BPE, GPT1, GPT2, Bytes, Char, Tokenizer, gpt1_files
 from gptkit.tokenizer.bpe import BuiltBPE
 from gptkit.tokenizer.built import END_OF_TEXT, BuiltTokenizer
@@ -69,13 +69,13 @@ def read_tokenizer(folder: Path, *, context: int) -> tuple[Tokenizer, BuiltToken
     """
     try:
         content = _read_json(folder / FILE)
-        model = content.get("model") or {}
-        if model.get("type") == "WordLevel":
+        model = content["model"] if isinstance(content.get("model"), dict) else {}
+        if model.get("type") == "WordLevel" and isinstance(model.get("vocab"), dict):
             built = BuiltChar("".join(sorted((word for word in model["vocab"] if len(word) == 1), key=model["vocab"].__getitem__)))
             if {**dict(zip(built.characters, range(built.size), strict=False)), END_OF_TEXT: built.size - 1} != model["vocab"]:
                 raise CheckpointError(f"{folder / FILE}: its words are not single characters")
             return Char(), built
-        if model.get("type") == "BPE" and model.get("vocab") == _byte_spellings() and not model["merges"]:
+        if model.get("type") == "BPE" and model.get("vocab") == _byte_spellings() and not model.get("merges"):
             return Bytes(), BuiltBytes()
         if gpt1_files.is_gpt1(folder):
             cleaning = _read_json(folder / SETTINGS).get(CLEANING, SplitAsReleased.cleaning)
@@ -89,7 +89,13 @@ def read_tokenizer(folder: Path, *, context: int) -> tuple[Tokenizer, BuiltToken
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    """The object that the file holds; an empty one where there is no file."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read: {error}".partition("\n")[0]) from None
+    if not isinstance(content, dict):
+        raise DataError(f"{path} holds no JSON object")
     return content
 
 

@@ -45,9 +45,7 @@ def from_folder(folder: Path, cleaning: str) -> BuiltGPT1:
         if (folder / vocabulary).is_file() and (folder / merges).is_file():
             return _read(folder / vocabulary, folder / merges, cleaning)
     if (folder / LIBRARY_FILE).is_file():
-        model = read_library_file(folder / LIBRARY_FILE).get("model") or {}
-        pairs = [tuple(merge.split(" ")) if isinstance(merge, str) else tuple(merge) for merge in model.get("merges") or []]
-        return _named(folder / LIBRARY_FILE, model.get("vocab") or {}, pairs, cleaning)
+        return _named(folder / LIBRARY_FILE, *_from_library_file(folder / LIBRARY_FILE), cleaning)
     wanted = " nor ".join([" with ".join(OPENAI), " with ".join(HUGGING_FACE), LIBRARY_FILE])
     raise ConfigError(f"tokenizer.path={folder}: the folder has neither {wanted}")
 
@@ -61,17 +59,48 @@ def is_gpt1(folder: Path) -> bool:
     if (folder / OPENAI[0]).is_file():
         return True
     if (folder / LIBRARY_FILE).is_file():
-        return (read_library_file(folder / LIBRARY_FILE).get("model") or {}).get("end_of_word_suffix") == SUFFIX
+        return _model_of(folder / LIBRARY_FILE).get("end_of_word_suffix") == SUFFIX
     return (folder / HUGGING_FACE[0]).is_file() and LINE_BREAK in read_vocabulary(folder / HUGGING_FACE[0])
+
+
+def _model_of(path: Path) -> dict[str, Any]:
+    model = read_library_file(path).get("model")
+    return model if isinstance(model, dict) else {}
+
+
+def _from_library_file(path: Path) -> tuple[dict[str, int], list[tuple[str, str]]]:
+    """Entries and merges, which the library writes as pairs, or with a space between both."""
+    model = _model_of(path)
+    vocabulary, merges = model.get("vocab"), model.get("merges")
+    if not isinstance(vocabulary, dict) or not all(isinstance(token, int) for token in vocabulary.values()):
+        raise DataError(f"{path} has no vocabulary that maps entries to ids")
+    pairs: list[tuple[str, str]] = []
+    for merge in merges if isinstance(merges, list) else [None]:
+        pair = merge.split(" ") if isinstance(merge, str) else merge
+        if not (isinstance(pair, list) and len(pair) == 2 and all(isinstance(entry, str) for entry in pair)):
+            raise DataError(f"{path} has merges that are no pairs of entries: {merge!r}")
+        pairs.append((pair[0], pair[1]))
+    return vocabulary, pairs
 
 
 def _read(vocabulary: Path, merges: Path, cleaning: str) -> BuiltGPT1:
     return _named(vocabulary, read_vocabulary(vocabulary), read_merges(merges), cleaning)
 
 
-def _named(path: Path, vocabulary: dict[str, int], merges: list[Any], cleaning: str) -> BuiltGPT1:
-    """The tokenizer; its complaints name the file."""
+def _named(path: Path, vocabulary: dict[str, int], merges: list[tuple[str, str]], cleaning: str) -> BuiltGPT1:
+    """The tokenizer; its complaints name the file.
+
+    Raises:
+        DataError: the entries are no BPE of GPT-1's kind, or some come from no merge: others than the model's ids would come out.
+    """
     try:
-        return CLEANINGS[cleaning](vocabulary, merges)
+        built = CLEANINGS[cleaning](vocabulary, merges)
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
+    made = {left + right for left, right in merges}
+    lost = [entry for entry in vocabulary if entry.endswith(SUFFIX) and len(entry) > len(SUFFIX) + 1 and entry not in made]
+    if lost:
+        raise DataError(
+            f"{path}: {len(lost):,} entries, such as {lost[0]!r}, come from none of the {len(merges):,} merges; is the file whole?"
+        )
+    return built

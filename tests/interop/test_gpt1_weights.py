@@ -144,13 +144,45 @@ def test_arrays_that_do_not_fit_are_named(tmp_path, build):
     (tmp_path / "params_3.npy").rename(tmp_path / "other")
     with pytest.raises(CheckpointError, match=r"the 9 files params_\*\.npy hold [\d,]+ numbers, and params_shapes\.json asks for"):
         gptkit.load(f"hf:{tmp_path}")
-    (tmp_path / "params_3.npy").write_bytes(b"torn")
-    with pytest.raises(CheckpointError, match=r"params_\*\.npy cannot be read"):
-        gptkit.load(f"hf:{tmp_path}")
-    for content in ("[[1, 2], [3, 4]]", "[[24, 128], [479, 128], [1, 2, 3]]", "{}", "nothing"):
+    for content in (b"torn", b""):
+        (tmp_path / "params_3.npy").write_bytes(content)
+        with pytest.raises(CheckpointError, match=r"params_\*\.npy cannot be read"):
+            gptkit.load(f"hf:{tmp_path}")
+    for content in ("[[1, 2], [3, 4]]", "[[24, 128], [479, 128], [1, 2, 3]]", '[["24", 128], [479, 128]]', "{}", "nothing", "3"):
         (tmp_path / "params_shapes.json").write_text(content, encoding="utf-8")
         with pytest.raises(CheckpointError, match=r"params_shapes\.json"):
             gptkit.load(f"hf:{tmp_path}")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"n_head": 5}, r"describes no model: model\.width=128 is not divisible by model\.heads=5"),
+        ({"n_layer": 0}, r"describes no model: model\.layers=0"),
+        ({"n_layer": "12"}, "n_layer=12 must be a whole number"),
+        ({"n_positions": None}, "n_positions=None must be a whole number"),
+        ({"resid_pdrop": "a"}, "resid_pdrop=a is no number"),
+        ({"tie_word_embeddings": "no"}, "tie_word_embeddings=no is no true or false"),
+        ({"model_type": ["gpt2"]}, r"model_type=\['gpt2'\] is not supported"),
+    ],
+)
+def test_a_config_that_describes_no_model_is_named(tmp_path, changes, message, build):
+    export_model(build(LEARNT), LEARNT, tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
+    (tmp_path / "config.json").write_text(json.dumps(config | changes), encoding="utf-8")
+    with pytest.raises(CheckpointError, match=rf"config\.json:? {message}") as caught:
+        import_settings(str(tmp_path))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("file", ["config.json", "tokenizer.json", "tokenizer_config.json"])
+@pytest.mark.parametrize("content", ["3", "null", "[]", "", "{"])
+def test_files_that_hold_something_else_are_named(tmp_path, file, content, build):
+    export_model(build(LEARNT), LEARNT, tmp_path)
+    (tmp_path / file).write_text(content, encoding="utf-8")
+    with pytest.raises(CheckpointError, match=file) as caught:
+        import_settings(str(tmp_path))
+    assert "\n" not in str(caught.value)
 
 
 def test_what_the_format_does_not_compute_is_refused(tmp_path, build):

@@ -235,6 +235,34 @@ def test_files_that_are_none_are_named(folder: Path, tmp_path: Path) -> None:
         from_folder(folder, "openai")
 
 
+def test_merges_that_are_cut_off_are_named(folder: Path, released: BuiltGPT1) -> None:
+    lines = (folder / "vocab_40000.bpe").read_text(encoding="utf-8").splitlines()
+    (folder / "vocab_40000.bpe").write_text("\n".join(lines[:-30]) + "\n", encoding="utf-8")
+    kept = len(released.merges) - 30
+    with pytest.raises(
+        DataError, match=rf"encoder_bpe_40000\.json: \d+ entries, such as .*</w>', come from none of the {kept:,} merges"
+    ):
+        from_folder(folder, "openai")
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ({"vocab": ["a"], "merges": []}, "no vocabulary that maps entries to ids"),
+        ({"vocab": {"a": "0"}, "merges": []}, "no vocabulary that maps entries to ids"),
+        ({"vocab": {"a": 0}}, "merges that are no pairs"),
+        ({"vocab": {"a": 0}, "merges": ["a"]}, "merges that are no pairs"),
+        ({"vocab": {"a": 0}, "merges": [["a", 1]]}, "merges that are no pairs"),
+        ({"vocab": {"a": 0}, "merges": []}, "no entry '<unk>'"),
+        (["a"], "no vocabulary that maps entries to ids"),
+    ],
+)
+def test_a_file_of_the_library_that_is_no_bpe(tmp_path: Path, model: object, message: str) -> None:
+    (tmp_path / "tokenizer.json").write_text(json.dumps({"model": model}), encoding="utf-8")
+    with pytest.raises(DataError, match=rf"tokenizer\.json.*{message}"):
+        from_folder(tmp_path, "transformers")
+
+
 def test_what_is_missing_is_named_with_the_command_that_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ftfy", None)
     with pytest.raises(ConfigError, match=r"ftfy is missing: pip install gptkit\[gpt1\], or .* tokenizer.cleaning=transformers"):
