@@ -6,6 +6,7 @@ Source: "Improving Language Understanding by Generative Pre-Training", section 3
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from gptkit.objective import AuxLM
 from gptkit.objective.built import Batch, BuiltObjective, Dataset, Terms
 from gptkit.objective.cross_entropy import cross_entropy_sum
 from gptkit.objective.examples import Item, Items, laid_out, task_of, warn_of_cut, warn_of_held_out
-from gptkit.objective.labels import NAMED, labels_of, named, positive_of, shown
+from gptkit.objective.labels import NAMED, labels_of, named, numeric, positive_of, shown
 from gptkit.objective.layouts import Marks
 from gptkit.records import Example
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from gptkit.data.built import BuiltData
     from gptkit.model.built import BuiltModel
     from gptkit.tokenizer.built import BuiltTokenizer
+
+_log = logging.getLogger("gptkit")
 
 DEVIATION = 0.02
 """Of the head's initial weights; its bias begins at 0 (the released code)."""
@@ -56,6 +59,16 @@ class BuiltAuxLM(BuiltObjective):
     def marks_of(self, tokenizer: BuiltTokenizer) -> Marks:
         """The three tokens that the paper adds to the vocabulary."""
         return Marks(start=tokenizer.size, delimiter=tokenizer.size + 1, extract=tokenizer.size + 2)
+
+    def begin(self, model: BuiltModel) -> None:
+        """Say so where more blocks are to be transferred than the model has: runs that should differ would be the same."""
+        layers = {layer for name in model.state_dict() if (layer := model.layer_of(name)) is not None}
+        if (self.settings.transfer_layers or 0) > len(layers):
+            _log.warning(
+                "objective.transfer_layers=%d, but the model has %d blocks",
+                self.settings.transfer_layers,
+                len(layers),
+            )
 
     # -- labels and head ----------------------------------------------------------------------------------------------------------
 
@@ -154,8 +167,12 @@ class BuiltAuxLM(BuiltObjective):
         where = f"example {place + 1} of the {what} split"
         if self.task in NAMED:
             if named(example.label) not in self.labels:
+                way_out = "label more like it, or leave it out"
+                if numeric(self.labels) and len(self.labels) > 2 and example.pair is not None:
+                    way_out = "if labels are scores, choose objective.task=regression"
+                known = shown(self.labels)
                 raise DataError(
-                    f"{where} has the label {example.label}, which no training example has; they have {shown(self.labels)}"
+                    f"{where} has the label {example.label}, which no training example has (they have {known}); {way_out}"
                 )
             return float(self.labels.index(named(example.label)))
         try:

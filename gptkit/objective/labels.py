@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from gptkit.errors import ConfigError, DataError, did_you_mean
@@ -29,6 +30,14 @@ def labels_of(examples: Sequence[Example]) -> list[str]:
 def named(label: str | float) -> str:
     """The name of a class; a number that tables have once as 1 and once as 1.0 is one class."""
     return str(int(label)) if isinstance(label, float) and label.is_integer() else str(label)
+
+
+def numeric(labels: Sequence[str]) -> bool:
+    """Whether all labels are numbers."""
+    try:
+        return all(math.isfinite(float(label)) for label in labels)
+    except ValueError:
+        return False
 
 
 def shown(labels: Sequence[str]) -> str:

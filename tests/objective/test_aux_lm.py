@@ -297,7 +297,18 @@ def test_a_question_belongs_to_its_document(build: Any, source: Any, caplog: pyt
     ("task", "train", "validation", "message"),
     [
         ("auto", [Example("x", "a")], None, "all 1 training examples have the label a"),
-        ("auto", [Example("x", "a"), Example("y", "b")], [Example("z", "c")], "example 1 of the validation split .* label c"),
+        (
+            "auto",
+            [Example("x", "a"), Example("y", "b")],
+            [Example("z", "c")],
+            r"example 1 of the validation split has the label c, .* \(they have a, b\); label more like it, or leave it out",
+        ),
+        (  # a table of text: nothing says that these are scores
+            "auto",
+            [Example("x", score, pair="y") for score in ("1.5", "2.25", "3")],
+            [Example("x", "2.75", pair="y")],
+            r"label 2\.75, .*; if labels are scores, choose objective\.task=regression",
+        ),
         ("entailment", [Example("x", "a"), Example("y", "b")], None, r"example 1 of the training split has one text.*data\.pair"),
         ("multiple_choice", [Example("x", 0, options=("a",))], None, r"has 1 options.*data\.options"),
         ("multiple_choice", [Example("x", 0)], None, r"has 0 options"),
@@ -324,6 +335,17 @@ def test_what_cannot_be_learnt_is_one_line(
     with pytest.raises(DataError, match=message) as caught:
         build(task).datasets(source(train, validation), validation_fraction=0.0)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("layers", "said"), [(None, False), (2, False), (3, True)])
+def test_more_layers_than_there_are(
+    layers: int | None, said: bool, build: Any, model_of: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    objective = build(transfer_layers=layers)
+    with caplog.at_level(logging.WARNING, "gptkit"):
+        objective.begin(model_of(objective))
+    expected = ["objective.transfer_layers=3, but the model has 2 blocks"]
+    assert [record.getMessage() for record in caplog.records] == expected * said
 
 
 @pytest.mark.parametrize(("task", "context"), [("classification", 2), ("entailment", 5)])
