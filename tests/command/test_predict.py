@@ -14,9 +14,11 @@ import torch
 
 import gptkit
 from gptkit.command import Predict
+from gptkit.command.predict import Comparison
 from gptkit.errors import CheckpointError, ConfigError, DataError
-from gptkit.objective import prediction
+from gptkit.objective import AuxLM, prediction
 from gptkit.records import Example
+from gptkit.tokenizer import Bytes
 from gptkit.training.checkpoints.load import load_objective
 
 TINY = ("tokenizer=bytes", "model.layers=1", "model.heads=2", "model.width=16", "model.context=32", "batch.size=4", "trainer=cpu")
@@ -226,3 +228,16 @@ def test_the_command_line(gptkit_command: Any, fine_tuned: Any, in_folder: Path)
     assert sorted(path.name for path in in_folder.iterdir()) == ["a.csv"]
     refused = gptkit_command("predict", f"checkpoint={fine_tuned('classification')}", "input=b.csv")
     assert (refused.status, refused.error_line) == (1, "gptkit: input=b.csv: there is no such file or folder. Did you mean a.csv?")
+
+
+def test_the_comparison_is_that_of_the_run() -> None:
+    objective = AuxLM(positive="0").build(tokenizer=Bytes().build(texts=[]), context=32, width=16)
+    objective.learn("classification", ["0", "1"])
+    comparison = Comparison(objective)
+    for number, (label, chosen) in enumerate([(1.0, 1), (0, 0), (1, 0), (0, 1), (1, 0)], 1):  # a number in two spellings
+        probabilities = (0.25, 0.75) if chosen else (0.75, 0.25)
+        comparison.add(prediction.Prediction(Example("x", label), probabilities, None, False), number)
+    metrics, line = comparison.result()
+    assert metrics["accuracy"] == pytest.approx(2 / 5)
+    assert metrics["f1"] == pytest.approx(2 * 1 / (3 + 2))  # of 0: three predicted, two wanted, one of them right
+    assert line.startswith("5 rows: accuracy 0.4000 ")
