@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus, setup_globals
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -60,12 +61,21 @@ def launch(
     return [returned(job) for job in jobs]
 
 
+def _numbered(sweep: Any) -> bool:
+    """Whether jobs' folders are their numbers, by Hydra's settings of sweeps, as they are unless somebody says otherwise."""
+    raw: Any = OmegaConf.to_container(sweep, resolve=False)
+    return raw["subdir"] == "${hydra.job.num}" and "${" not in re.sub(r"\$\{now:[^}]*\}", "", str(raw["dir"]))
+
+
 def _job(config: DictConfig, loader: Any, overrides: list[str], number: int) -> Job:
+    words = tuple(word for word in overrides if not word.startswith("hydra."))
+    if _numbered(config.hydra.sweep) and words == tuple(overrides):
+        # composing takes a third of a second, in which no job runs
+        return Job(number, words, Path(str(config.hydra.sweep.dir)) / str(number))
     composed = loader.load_sweep_config(config, overrides)
     with open_dict(composed):
         composed.hydra.job.id = composed.hydra.job.num = number
-    folder = Path(str(composed.hydra.sweep.dir)) / str(composed.hydra.sweep.subdir)
-    return Job(number, tuple(word for word in overrides if not word.startswith("hydra.")), folder)
+    return Job(number, words, Path(str(composed.hydra.sweep.dir)) / str(composed.hydra.sweep.subdir))
 
 
 @contextmanager

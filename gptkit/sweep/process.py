@@ -14,6 +14,8 @@ from gptkit.sweep.jobs import Job
 
 _OF_ANOTHER_RUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT")
 _OF_A_SLURM_TASK = ("SLURM_NTASKS", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_NODEID")
+# what torch, numpy's BLAS and Arrow go by, and what tokenizers goes by
+_THREADS = ("OMP_NUM_THREADS", "RAYON_NUM_THREADS")
 _SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of linux/prctl.h
 
 
@@ -61,13 +63,17 @@ def _end_with_parent() -> Callable[[], None] | None:
 
 
 def shares(n_jobs: int, given: Mapping[str, str]) -> list[dict[str, str]]:
-    """The environment variables of each place in which a job can run: cores and GPUs divided evenly among `n_jobs` places."""
+    """The environment variables of each place in which a job can run: cores and GPUs divided evenly among `n_jobs` places.
+
+    A number of threads that the user has set already is kept where it is smaller.
+    """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    threads = str(max(cores // n_jobs, 1))
+    share = max(cores // n_jobs, 1)
+    threads = {name: str(min(share, int(own)) if (own := given.get(name, "")).isdecimal() else share) for name in _THREADS}
     devices = _gpus(given)
     places = []
     for place in range(n_jobs):
-        variables = {"OMP_NUM_THREADS": threads, "RAYON_NUM_THREADS": threads}
+        variables = dict(threads)
         if devices and n_jobs > 1:
             own = devices[place::n_jobs] if len(devices) >= n_jobs else [devices[place % len(devices)]]
             variables["CUDA_VISIBLE_DEVICES"] = ",".join(own)

@@ -7,10 +7,11 @@ import os
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
 from gptkit.errors import GptkitError
 from gptkit.sweep.jobs import Job, jobs_in, lock
-from gptkit.sweep.launch import returned
+from gptkit.sweep.launch import _job, returned
 from gptkit.sweep.process import command, environment, shares
 from gptkit.sweep.report import best_first, print_table, swept_keys, write_page
 from gptkit.training.record.summary import minimised
@@ -85,6 +86,21 @@ def test_gpus_are_shared_out() -> None:
     places = shares(2, {"CUDA_VISIBLE_DEVICES": "0,1,2,3"})
     assert [place["CUDA_VISIBLE_DEVICES"] for place in places] == ["0,2", "1,3"]
     assert "CUDA_VISIBLE_DEVICES" not in shares(1, {"CUDA_VISIBLE_DEVICES": "0,1"})[0]
+
+
+def test_cores_are_shared_out_and_a_smaller_number_of_the_users_is_kept() -> None:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    share = str(max(cores // 2, 1))
+    assert shares(2, {}) == [{"OMP_NUM_THREADS": share, "RAYON_NUM_THREADS": share}] * 2
+    assert shares(1, {"OMP_NUM_THREADS": "1", "RAYON_NUM_THREADS": "9999"}) == [
+        {"OMP_NUM_THREADS": "1", "RAYON_NUM_THREADS": str(cores)}
+    ]
+
+
+def test_a_folder_that_is_the_jobs_number_needs_no_composing() -> None:
+    config = OmegaConf.create({"hydra": {"sweep": {"dir": "out", "subdir": "${hydra.job.num}"}, "job": {"num": "???"}}})
+    made = _job(config, None, ["model.layers=2"], 3)  # there is nothing that could compose
+    assert (made.number, made.overrides, made.folder) == (3, ("model.layers=2",), Path("out/3"))
 
 
 def test_runs_are_compared_best_first_by_what_differs(tmp_path: Path) -> None:
