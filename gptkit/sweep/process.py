@@ -75,8 +75,8 @@ def shares(n_jobs: int, given: Mapping[str, str]) -> list[dict[str, str]]:
     for place in range(n_jobs):
         variables = dict(threads)
         if devices and n_jobs > 1:
-            own = devices[place::n_jobs] if len(devices) >= n_jobs else [devices[place % len(devices)]]
-            variables["CUDA_VISIBLE_DEVICES"] = ",".join(own)
+            share_of_gpus = devices[place::n_jobs] if len(devices) >= n_jobs else [devices[place % len(devices)]]
+            variables["CUDA_VISIBLE_DEVICES"] = ",".join(share_of_gpus)
         places.append(variables)
     return places
 
