@@ -67,5 +67,5 @@ def not_utf8(where: str, error: UnicodeDecodeError, offset: int) -> DataError:
     """Args: offset: of the first of the bytes that were decoded."""
     return DataError(
         f"{where}: the byte 0x{error.object[error.start]:02x} at offset {offset + error.start} is not UTF-8; "
-        "convert the file, or go on with data.errors=replace"
+        "convert the file to UTF-8 (where it is training text, data.errors=replace goes on with U+FFFD)"
     )

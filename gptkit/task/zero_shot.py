@@ -52,6 +52,8 @@ class BuiltHeuristic(ABC):
     def __call__(
         self, subject: Subject, *, against: Subject | None = None, judge: BuiltReward | None = None, seed: int
     ) -> dict[str, float]:
+        if self.reference is not None and self.reference == self.guess:
+            raise ConfigError(f"task={self.name}: reference={self.reference} is what guessing gives; give a better score, or null")
         scores = self.scores(subject.model, subject.tokenizer)
         if self.reference is not None:
             scores["normalised"] = normalised(next(iter(scores.values())), guess=self.guess, reference=self.reference)
@@ -181,6 +183,11 @@ class BuiltAcceptability(BuiltHeuristic):
                 if len(found) < 2:
                     raise DataError(f"task={self.name}: one example is too few, the threshold is chosen on every second one")
                 self.calibration, found = some(found[::2], self._most), found[1::2]
+        labels = {str(example.label) for example in (*found, *self.calibration)}
+        if self.acceptable not in labels:
+            raise DataError(
+                f"task={self.name}: no example has the label acceptable={self.acceptable}; the labels are {', '.join(sorted(labels))}"
+            )
         return found
 
     def check(self, example: Example) -> None:

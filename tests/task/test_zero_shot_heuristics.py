@@ -185,6 +185,7 @@ def test_examples_are_spread_evenly(tmp_path: Path) -> None:
         (Referent, "text,label\nThe _ barks.,1\n", DataError, "there are none; give data.options"),
         (LikelyOption, "text,label\nThe,1\n", DataError, "there are none; give data.options"),
         (Acceptability, "text,label\nThe,1\n", DataError, "one example is too few"),
+        (Acceptability, "text,label\nThe,yes\nA,no\n", DataError, "no example has the label acceptable=1; the labels are no, yes"),
     ],
 )
 def test_what_cannot_be_used_is_named(tmp_path: Path, task: Any, rows: str | None, error: Any, message: str) -> None:
