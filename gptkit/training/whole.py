@@ -64,10 +64,17 @@ def load_optimizer_state(
     optimizer.load_state_dict({"state": state, "param_groups": groups})
 
 
-def _cut_like(own: Parameter, value: Any) -> Any:
-    if is_distributed(own) and isinstance(value, Tensor) and value.shape == own.shape:
-        from torch.distributed.tensor import distribute_tensor
+def cut_like(own: Parameter, whole: Tensor) -> Tensor:
+    """A whole tensor where a parameter of its shape is, and as that is: shared out over the devices, or on its device."""
+    whole = whole.to(own.device)
+    if not is_distributed(own):
+        return whole
+    from torch.distributed.tensor import distribute_tensor
 
-        sharded: Any = own
-        return distribute_tensor(value.to(own.device), sharded.device_mesh, sharded.placements)
-    return value
+    sharded: Any = own
+    return distribute_tensor(whole, sharded.device_mesh, sharded.placements)
+
+
+def _cut_like(own: Parameter, value: Any) -> Any:
+    shared_out = is_distributed(own) and isinstance(value, Tensor) and value.shape == own.shape
+    return cut_like(own, value) if shared_out else value

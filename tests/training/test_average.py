@@ -44,6 +44,14 @@ def test_in_place_the_model_is_the_average_and_afterwards_itself_again() -> None
     assert torch.equal(model.weight, before + 1.0)
 
 
+def test_it_is_where_the_weights_are_when_training_begins() -> None:
+    model = torch.nn.Linear(2, 2)
+    average = Average(model, 0.5)
+    model.to("meta")  # as a trainer moves a model to its device, which may give it other parameters
+    average.update()
+    assert {name: kept.device.type for name, kept in average.weights().items()} == {"weight": "meta", "bias": "meta"}
+
+
 def test_a_run_saves_its_average_and_continues_from_its_weights(train: Train, weights: Weights, tmp_path: Path) -> None:
     words = ("ema=0.8", "optimizer.schedule.shape=constant", "optimizer.schedule.warmup=0")
     train(tmp_path / "whole", *words)

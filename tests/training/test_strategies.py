@@ -63,7 +63,7 @@ def on_two_devices(jobs: list[tuple[Path, list[str]]]) -> None:
         for rank in range(2)
     ]
     try:
-        errors = [worker.communicate(timeout=240)[1] for worker in workers]
+        errors = [worker.communicate(timeout=400)[1] for worker in workers]
     finally:
         for worker in workers:
             worker.kill()
@@ -85,8 +85,8 @@ def kinds(tiny_words: list[str], tmp_path_factory: pytest.TempPathFactory) -> di
     text = next(word for word in tiny_words if word.startswith("data.path="))
     asked = [*tiny_words, *ALIGNMENT, *REINFORCEMENT, f"data.path={prompts}"]
     return {
-        "text": [*tiny_words, *SHORT, "optimizer=muon"],
-        "mixed": [*tiny_words, *SHORT, "optimizer=muon", *MIXED],
+        "text": [*tiny_words, *SHORT, "optimizer=muon", "ema=0.5"],
+        "mixed": [*tiny_words, *SHORT, "optimizer=muon", *MIXED, "ema=0.5"],
         "ppo_ptx": [*asked, *PPO, *PTX, f"+objective.ptx_{text}"],
         "grpo": [*asked, "objective=grpo", "objective.group=2"],
         "reward": [*tiny_words, *ALIGNMENT, "objective=reward", "data=rankings", f"data.path={rankings}"],
