@@ -185,9 +185,8 @@ class BuiltAcceptability(BuiltHeuristic):
                 self.calibration, found = some(found[::2], self._most), found[1::2]
         labels = {str(example.label) for example in (*found, *self.calibration)}
         if self.acceptable not in labels:
-            raise DataError(
-                f"task={self.name}: no example has the label acceptable={self.acceptable}; the labels are {', '.join(sorted(labels))}"
-            )
+            known = ", ".join(sorted(labels))
+            raise DataError(f"task={self.name}: no example has the label acceptable={self.acceptable}; the labels are {known}")
         return found
 
     def check(self, example: Example) -> None:
