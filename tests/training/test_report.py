@@ -245,5 +245,6 @@ def test_a_summary_is_json_even_when_the_loss_is_none(tmp_path: Path) -> None:
         "wall_seconds": 4.5,
         "peak_memory_bytes": 5,
         "finished": False,
+        "compared_by": "val_loss",
         "reward_mean": 0.5,
     }
