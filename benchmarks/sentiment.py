@@ -101,8 +101,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=VARIANTS)
     parser.add_argument("--pretrain-tokens", type=int, default=6_000_000)
-    parser.add_argument("--epochs", type=float, default=2.0)
-    parser.add_argument("--rate", type=float, default=1e-2)
+    parser.add_argument("--epochs", type=float, default=4.0)
+    parser.add_argument("--rate", type=float, default=3e-3)
     arguments = parser.parse_args()
     begin = time.perf_counter()
     found: dict[str, Any] = {"bag_of_words": round(bag_of_words(), 2)}

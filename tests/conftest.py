@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -33,9 +34,16 @@ class Outcome:
 
 
 @pytest.fixture
-def gptkit_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
-    """`gptkit <words>` in this process; a process of its own costs seconds."""
+def gptkit_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Outcome]]:
+    """`gptkit <words>` in this process; a process of its own costs seconds.
+
+    Some words (`--info`, hydra.verbose) give a process a log on its standard output, which the next test would write to after it
+    is closed: what logs was before is put back.
+    """
     from gptkit.config.main import status_of
+
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
 
     def run(*words: str) -> Outcome:
         monkeypatch.setattr(sys, "argv", ["gptkit", *words])
@@ -44,7 +52,9 @@ def gptkit_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monke
         captured = capsys.readouterr()
         return Outcome(status, captured.out, captured.err)
 
-    return run
+    yield run
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="session", autouse=True)

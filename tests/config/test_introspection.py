@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
 
 from gptkit.plugins import registry
-
-
-@pytest.fixture(autouse=True)
-def _own_logging() -> Iterator[None]:
-    """`--info` gives the process a log on standard output, which the next test would write to after it is closed."""
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
 
 
 @pytest.mark.parametrize(
