@@ -53,6 +53,9 @@ def gptkit_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monke
         return Outcome(status, captured.out, captured.err)
 
     yield run
+    for handler in root.handlers:
+        if handler not in handlers:
+            handler.close()
     root.handlers[:] = handlers
     root.setLevel(level)
 
