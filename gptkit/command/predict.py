@@ -94,6 +94,7 @@ def _columns(settings: Predict, task: str, data: dict[str, Any], files: list[Pat
         pair=pair,
         options=options if task == "multiple_choice" else (),
         first_option=own.get("first_option", 0),
+        label_means=own.get("label_means", "auto"),
         keys="",
     )
 

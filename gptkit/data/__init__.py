@@ -33,6 +33,10 @@ __all__ = [
 ]
 
 
+LABEL_MEANS = ("auto", "text", "column", "number", "letter")
+"""What the label of an example with options may be."""
+
+
 @dataclass
 class Text(Data):
     """Text files, globs or folders: .txt, .md, .jsonl, .parquet, plain or compressed (.gz, .zst).
@@ -96,8 +100,8 @@ class Labelled(Data):
     def __post_init__(self) -> None:
         if self.errors not in ("strict", "replace"):
             raise ValueError(f"data.errors={self.errors} must be strict or replace")
-        if self.label_means not in ("auto", "text", "column", "number", "letter"):
-            raise ValueError(f"data.label_means={self.label_means} must be auto, text, column, number or letter")
+        if self.label_means not in LABEL_MEANS:
+            raise ValueError(f"data.label_means={self.label_means} must be one of {', '.join(LABEL_MEANS)}")
         columns = self.options if isinstance(self.options, list | tuple) else [self.options] if self.options else []
         if not all(isinstance(column, str) and column for column in columns):
             raise ValueError(f"data.options={self.options} must be a column, or a list of columns")

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import string
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,20 +63,34 @@ def read_examples(files: Iterable[Path], columns: Columns, *, errors: str = "str
             them: names the file and the line or row.
     """
     names = columns.names()
+    rows = (
+        (where, dict(zip(names, cells, strict=True))) for path in files for where, cells in read_rows(path, names, errors=errors)
+    )
+    yield from to_examples(rows, columns)
+
+
+def to_examples(rows: Iterable[tuple[str, Mapping[str, Any]]], columns: Columns) -> Iterator[Example]:
+    """The examples of rows, in order.
+
+    Args:
+        rows: where each stands, for errors, and its cells by column.
+        columns: which columns hold what; every row has them.
+
+    Raises:
+        DataError: as `read_examples`, without missing columns.
+    """
     choices: int | None = None
-    for path in files:
-        for where, cells in read_rows(path, names, errors=errors):
-            row = dict(zip(names, cells, strict=True))
-            text = _text(where, columns.text, row[columns.text])
-            pair = None if columns.pair is None else _text(where, columns.pair, row[columns.pair])
-            options = _options(where, columns, row)
-            if choices is not None and len(options) != choices:
-                raise DataError(f"{where}: the row has {len(options)} options, those before it {choices}; all must have as many")
-            choices = len(options)
-            label = "" if columns.label is None else _label(where, columns.label, row[columns.label])
-            if options and columns.label is not None:
-                label = _chosen(where, columns, label, options)
-            yield Example(text, label, pair=pair, options=options)
+    for where, row in rows:
+        text = _text(where, columns.text, row[columns.text])
+        pair = None if columns.pair is None else _text(where, columns.pair, row[columns.pair])
+        options = _options(where, columns, row)
+        if choices is not None and len(options) != choices:
+            raise DataError(f"{where}: the row has {len(options)} options, those before it {choices}; all must have as many")
+        choices = len(options)
+        label = "" if columns.label is None else _label(where, columns.label, row[columns.label])
+        if options and columns.label is not None:
+            label = _chosen(where, columns, label, options)
+        yield Example(text, label, pair=pair, options=options)
 
 
 def _text(where: str, column: str, cell: Any) -> str:
@@ -87,7 +101,7 @@ def _text(where: str, column: str, cell: Any) -> str:
     raise DataError(f"{where}: column {column} holds no text but {type(cell).__name__}")
 
 
-def _options(where: str, columns: Columns, row: dict[str, Any]) -> tuple[str, ...]:
+def _options(where: str, columns: Columns, row: Mapping[str, Any]) -> tuple[str, ...]:
     names = columns.options
     if not names:
         return ()
@@ -124,7 +138,7 @@ def _chosen(where: str, columns: Columns, label: str | int | float, options: tup
     if len(set(readings.values())) > 1:
         raise UnusableLabel(
             f"{where}: the label {label} may be the {' or the '.join(readings)} of different options; "
-            f"say which by {columns.keys}label_means={next(iter(readings))}"
+            f"say which by data.label_means={next(iter(readings))}"
         )
     place = next(iter(readings.values()), -1)
     if place < 0:

@@ -12,7 +12,7 @@ from omegaconf import MISSING
 
 from gptkit import hookimpl
 from gptkit.attention import Attention
-from gptkit.data import Data
+from gptkit.data import LABEL_MEANS, Data
 from gptkit.errors import ConfigError, did_you_mean
 from gptkit.model import Model
 from gptkit.parts import Part
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gptkit.model.built import BuiltModel
     from gptkit.tokenizer.built import BuiltTokenizer
 
-RECORDS = ("documents", "dialogues", "rankings", "prompts")
+RECORDS = ("documents", "examples", "dialogues", "rankings", "prompts")
 """What the rows of a data set may be."""
 
 
@@ -113,7 +113,8 @@ class HFData(Data):
     """Any data set of the datasets library: a folder or files on this machine, or a name of the Hugging Face hub.
 
     Files may be .parquet, .json, .jsonl, .csv, .txt or .arrow; a folder may also be one that `save_to_disk` wrote. Rows are
-    documents, or dialogues, rankings or prompts in the shapes that the kit's own sources of these names read.
+    documents; or labelled examples, with their columns named as for data=labelled; or dialogues, rankings or prompts in the shapes
+    that the kit's own sources of these names read.
     """
 
     name: str = "hf"
@@ -123,10 +124,14 @@ class HFData(Data):
     split: Annotated[dict[str, str], "what the data set calls training, validation and test; an empty one is not used"] = (
         dataclasses.field(default_factory=lambda: {"train": "train", "validation": "validation", "test": "test"})
     )
-    records: Annotated[str, "what a row is: one of documents, dialogues, rankings, prompts"] = "documents"
+    records: Annotated[str, "what a row is: one of documents, examples, dialogues, rankings, prompts"] = "documents"
     field: Annotated[str, "the column that holds a document's text"] = "text"
-    columns: Annotated[dict[str, str], "for other records, your names of columns: {prompt:question,completion:answer}"] = (
+    columns: Annotated[dict[str, Any], "for other records, your names of columns: {text:premise,pair:hypothesis}"] = (
         dataclasses.field(default_factory=dict)
+    )
+    first_option: Annotated[int, "of examples with options, the number by which labels call the first"] = 0
+    label_means: Annotated[str, "of examples with options, what a label is: text, column, number or letter; auto: what fits"] = (
+        "auto"
     )
     empty: Annotated[str, "answers that say nothing: stop (and name the row) or keep"] = "stop"
     streaming: Annotated[bool, "read while training text is made, instead of downloading and converting it first"] = False
@@ -139,14 +144,16 @@ class HFData(Data):
         if self.empty not in ("stop", "keep"):
             raise ValueError(f"data.empty={self.empty} must be stop or keep")
         if self.columns and self.records == "documents":
-            raise ValueError(
-                "data.columns is for dialogues, rankings and prompts; data.field names the column of a document's text"
-            )
+            raise ValueError("data.columns is for other data.records; data.field names the column of a document's text")
+        if self.label_means not in LABEL_MEANS:
+            raise ValueError(f"data.label_means={self.label_means} must be one of {', '.join(LABEL_MEANS)}")
 
     def build(self) -> BuiltData:
-        from gptkit_hf.data import BuiltHFDocuments, BuiltHFRecords
+        from gptkit_hf.data import BuiltHFDocuments, BuiltHFExamples, BuiltHFRecords
 
-        return BuiltHFDocuments(self) if self.records == "documents" else BuiltHFRecords(self)
+        if self.records == "documents":
+            return BuiltHFDocuments(self)
+        return BuiltHFExamples(self) if self.records == "examples" else BuiltHFRecords(self)
 
 
 @hookimpl

@@ -1,16 +1,18 @@
-"""Data sets of the datasets library as documents, dialogues, rankings or prompts."""
+"""Data sets of the datasets library as documents, labelled examples, dialogues, rankings or prompts."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from gptkit.data.built import BuiltData, Chunk
+from gptkit.data.examples import BuiltExamples
+from gptkit.data.labelled import Columns, to_examples
 from gptkit.data.record_files import READINGS, Spoken, read_records, text_of
 from gptkit.data.shapes import match, refuse_unknown_names
 from gptkit.errors import ConfigError, DataError, did_you_mean
-from gptkit.records import Document
+from gptkit.records import Document, Example
 from gptkit.tokenizer.built import fingerprint_of
 from gptkit_hf.tables import opened
 
@@ -73,6 +75,68 @@ class BuiltHFDocuments(BuiltTables):
                     raise DataError(f"{self.where}: row {row} of split {split} holds {held} in {self.column}; see data.field")
                 yield Document(text)
                 row += 1
+
+
+class BuiltHFExamples(BuiltTables, BuiltExamples):
+    """One labelled example per row, in the order of the data set. A class that the set numbers is known by its name."""
+
+    def __init__(self, settings: HFData) -> None:
+        self._named = columns_of(settings)
+        names = list(self._named.names().items())
+        super().__init__(
+            settings, "examples", json.dumps([names, self._named.first_option, self._named.label_means], sort_keys=True)
+        )
+
+    def records(self, split: str) -> Iterator[Example]:
+        yield from to_examples(self._rows(split), self._named)
+
+    def _rows(self, split: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        table, row, wanted = self.tables[split], 0, self._named.names()
+        if table.column_names is not None:
+            self._refuse_missing(split, table.column_names)
+            table = table.select_columns(list(wanted))
+        classes = getattr((table.features or {}).get(self._named.label), "names", None)
+        for batch in table.iter(batch_size=AT_ONCE):
+            self._refuse_missing(split, batch)
+            for cells in zip(*(batch[name] for name in wanted), strict=True):
+                found = dict(zip(wanted, cells, strict=True))
+                if classes is not None:
+                    place = found[self._named.label]
+                    found[self._named.label] = None if place is None or place < 0 else classes[place]  # -1: no label
+                yield f"{self.where}, row {row} of split {split}", found
+                row += 1
+
+    def _refuse_missing(self, split: str, there: Collection[str]) -> None:
+        for name, key in self._named.names().items():
+            if name not in there:
+                raise DataError(
+                    f"{self.where}: split {split} has no column {name}; {key} can be {', '.join(there)}."
+                    f"{did_you_mean(name, list(there))}"
+                )
+
+
+def columns_of(settings: HFData) -> Columns:
+    """Raises: ConfigError: `data.columns` names something that an example does not have, or no column."""
+    known = ("text", "pair", "options", "label")
+    for name, column in settings.columns.items():
+        if name not in known:
+            raise ConfigError(f"data.columns has no key {name}; it can be {', '.join(known)}.{did_you_mean(name, known)}")
+        several = isinstance(column, list) and name == "options" and len(set(column)) == len(column) >= 2
+        if not all(isinstance(each, str) and each for each in (column if several else [column])):
+            raise ConfigError(
+                f"data.columns.{name}={column} must be a column"
+                + (" of lists, or a list of two or more columns" if name == "options" else "")
+            )
+    options = settings.columns.get("options", ())
+    return Columns(
+        text=settings.columns.get("text", "text"),
+        label=settings.columns.get("label", "label"),
+        pair=settings.columns.get("pair"),
+        options=(options,) if isinstance(options, str) else tuple(options),
+        first_option=settings.first_option,
+        label_means=settings.label_means,
+        keys="data.columns.",
+    )
 
 
 class BuiltHFRecords(BuiltTables):

@@ -1,0 +1,89 @@
+"""`data=hf`: rows as labelled examples, whole and streamed, as the kit's own source reads them."""
+
+import datasets
+import pytest
+from gptkit_hf import HFData
+
+from gptkit.data import Labelled
+from gptkit.errors import ConfigError, DataError
+from gptkit.records import Example
+
+PAIRS = [{"premise": f"Größe {n}", "hypothesis": "klein", "gold": ["nein", "ja"][n % 2], "id": n} for n in range(5)]
+COLUMNS = {"text": "premise", "pair": "hypothesis", "label": "gold"}
+OPTIONS = {"text": "premise", "options": ["choice1", "choice2"]}
+
+
+def written(tmp_path, rows, features=None):
+    path = tmp_path / "rows.parquet"
+    datasets.Dataset.from_list(rows, features=features).to_parquet(str(path))
+    return str(path)
+
+
+def examples(path, **settings):
+    return list(HFData(path=path, records="examples", **settings).build().records("train"))
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_rows_are_what_the_kits_own_source_reads(tmp_path, streaming):
+    path = written(tmp_path, PAIRS)
+    data = HFData(path=path, records="examples", columns=COLUMNS, streaming=streaming).build()
+    own = Labelled(path=path, **COLUMNS).build()
+    assert list(data.records("train")) == list(data.records("train")) == list(own.records("train"))
+    assert len(list(data.records("train"))) == len(PAIRS)
+    assert list(data.texts()) == list(own.texts())
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_class_is_known_by_its_name_and_a_row_without_one_is_refused(tmp_path, streaming):
+    features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["bad", "good"])})
+    path = written(tmp_path, [{"text": "a", "label": 1}, {"text": "b", "label": 0}], features)
+    assert examples(path, streaming=streaming) == [Example("a", "good"), Example("b", "bad")]
+    hidden = written(tmp_path, [{"text": "a", "label": 1}, {"text": "b", "label": -1}], features)
+    with pytest.raises(DataError, match=r"row 1 of split train: column label holds no label"):
+        examples(hidden, streaming=streaming)
+
+
+def test_options_are_columns_or_lists(tmp_path):
+    rows = [{"premise": "p", "choice1": "x", "choice2": "y", "both": ["x", "y"], "label": 1, "counted": 2}]
+    path = written(tmp_path, rows)
+    chosen = [Example("p", 1, options=("x", "y"))]
+    assert examples(path, columns=OPTIONS) == chosen
+    assert examples(path, columns={"text": "premise", "options": "both"}) == chosen
+    assert examples(path, columns={**OPTIONS, "label": "counted"}, first_option=1) == chosen
+
+
+def test_what_a_label_means_can_be_said(tmp_path):
+    path = written(tmp_path, [{"premise": "p", "choice1": "1", "choice2": "2", "label": "1"}])
+    with pytest.raises(DataError, match=r"may be the text or the number of different options; say which by data.label_means=text"):
+        examples(path, columns=OPTIONS)
+    found = [examples(path, columns=OPTIONS, label_means=means)[0].label for means in ("text", "number")]
+    assert found == [0, 1]
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_missing_column_names_its_key_and_the_nearest(tmp_path, streaming):
+    path = written(tmp_path, PAIRS)
+    with pytest.raises(DataError, match=r"no column premis; data.columns.text can be .*Did you mean premise\?"):
+        examples(path, columns={**COLUMNS, "text": "premis"}, streaming=streaming)
+
+
+@pytest.mark.parametrize(
+    ("columns", "reason"),
+    [
+        ({"txt": "premise"}, r"data.columns has no key txt; .*Did you mean text\?"),
+        ({"options": ["choice1"]}, r"data.columns.options=\['choice1'\] must be a column of lists, or a list of two or more"),
+        ({"pair": 3}, r"data.columns.pair=3 must be a column"),
+        ({"pair": "text"}, r"data.columns.text and data.columns.pair are both text"),
+    ],
+)
+def test_columns_that_cannot_be(tmp_path, columns, reason):
+    with pytest.raises(ConfigError, match=reason):
+        examples(written(tmp_path, PAIRS), columns=columns)
+
+
+def test_fingerprints_differ_where_examples_do(tmp_path):
+    path = written(tmp_path, PAIRS)
+    kinds = [COLUMNS, {**COLUMNS, "pair": "gold", "label": "hypothesis"}, {"text": "premise", "label": "gold"}]
+    assert len({HFData(path=path, records="examples", columns=columns).build().fingerprint for columns in kinds}) == len(kinds)
+    with pytest.raises(ValueError, match=r"data.label_means=place must be one of auto, text, column, number, letter"):
+        HFData(records="examples", label_means="place")
