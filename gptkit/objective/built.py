@@ -69,6 +69,9 @@ class BuiltObjective(nn.Module, ABC):
 
     settings: Any
 
+    items_are = "sequences"
+    """What the training data is counted in."""
+
     sources: dict[str, str]
     """Fingerprints of what is learned from besides `data`, by the key that names it: `datasets` and `rewarded` add to it."""
 
@@ -91,7 +94,7 @@ class BuiltObjective(nn.Module, ABC):
 
     def learns(self, datasets: Mapping[str, Dataset]) -> str:
         """What is learned, and from how much: a phrase of the line with which a run begins."""
-        return f"{len(datasets['train']):,} sequences to learn from"
+        return f"{len(datasets['train']):,} {self.items_are} to learn from"
 
     @abstractmethod
     def counts(self, batch: Batch) -> dict[str, int]:

@@ -33,6 +33,8 @@ ROWS = 8
 class BuiltPreference(BuiltObjective):
     """Shapes: B prompts, C completions, T tokens. The model that is trained rates completions; the loss compares the ratings."""
 
+    items_are = "rankings"
+
     margin = 0.0
     """By how much the better completion is to be rated higher."""
 

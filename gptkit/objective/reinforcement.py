@@ -58,6 +58,8 @@ class Written:
 class BuiltReinforcement(BuiltObjective):
     """`reference` is a copy of the model with which training began; it and everything else that a run needs to go on is saved."""
 
+    items_are = "prompts"
+
     settings: ReinforcementObjective
     reference: BuiltModel
 

@@ -54,6 +54,12 @@ def reward(build: Any, source: Any, model_of: Any) -> tuple[Any, Any, Any]:
     return built, model.train(), train
 
 
+def test_a_run_begins_by_saying_how_many_rankings_there_are(build: Any, source: Any) -> None:
+    built = build()
+    datasets = built.datasets(source(RANKINGS), validation_fraction=0)
+    assert built.learns(datasets) == f"{len(RANKINGS)} rankings to learn from"
+
+
 def test_a_batch_has_room_for_the_largest_ranking(reward: Any) -> None:
     built, _, train = reward
     batch = train.batch([0, 1])
