@@ -34,7 +34,10 @@ def _one_line(verb: str, words: Sequence[str], error: Exception) -> str:
     if isinstance(error, MissingConfigException):
         return _missing_option(error, words)
     if isinstance(error, OverrideParseException):
-        return f"{error.override} cannot be read: {_first_line(error)}"
+        reason = _first_line(error)
+        return f"{error.override} cannot be read" + (
+            ", it is no key=value" if reason.startswith("LexerNoViableAlt") else f": {reason}"
+        )
     if isinstance(cause, (ConfigAttributeError, ConfigKeyError)) and cause.full_key:
         return unknown_key(verb, str(cause.full_key), keys_beside(cause))
     if isinstance(cause, OmegaConfBaseException) and cause is not error:

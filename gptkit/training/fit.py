@@ -159,12 +159,11 @@ def assemble(settings: Training, checkpoint: Checkpoint | None) -> Pieces:
     if checkpoint is not None:
         fit_weights(model, checkpoint.model_state, str(checkpoint.folder))
         objective.restore(model, checkpoint.objective_state)
-    elif weights is not None and settings.init_from is not None:
-        state = {name: tensor for name, tensor in weights.state.items() if objective.transfers(model, name)}
-        fit_weights(model, state, settings.init_from, tokens=tokenizer.size, partly=True)
-    elif (own := settings.model.weights()) is not None:
-        fit_weights(model, own, f"model={settings.model.name}", tokens=tokenizer.size)
-    if checkpoint is None:
+    else:
+        given = settings.model.weights() if weights is None else weights.state
+        if given is not None:
+            drawn = {name: tensor for name, tensor in model.state_dict().items() if not objective.transfers(model, name)}
+            fit_weights(model, {**given, **drawn}, settings.init_from or f"model={settings.model.name}", tokens=tokenizer.size)
         objective.begin(model)
     objective.prepare(model)
     if settings.ema:

@@ -12,6 +12,7 @@ WRONG = [
     (["model.layers=2"], "no verb given"),
     (["train", "--foo"], "unrecognized arguments: --foo"),
     (["train", "foo"], "'foo' is no override"),
+    (["train", "model..layers=3"], "model..layers='3' cannot be read, it is no key=value"),
     (["train", "atention=banded"], "there is no key atention. Did you mean attention?"),
     (["train", "attention=bandd"], "there is no attention=bandd. Did you mean attention=banded?"),
     (["train", "trainer=cpuu"], "Did you mean trainer=cpu?"),

@@ -111,7 +111,7 @@ def initial_settings(source: str) -> InitialSettings:
     return _from_folder(Path(source).expanduser(), _settings_of)
 
 
-def fit_weights(model: BuiltModel, state: dict[str, Tensor], source: str, *, tokens: int = 0, partly: bool = False) -> None:
+def fit_weights(model: BuiltModel, state: dict[str, Tensor], source: str, *, tokens: int = 0) -> None:
     """Copy these weights into the model, all of them, converted to its dtype and device.
 
     Args:
@@ -119,15 +119,12 @@ def fit_weights(model: BuiltModel, state: dict[str, Tensor], source: str, *, tok
         state: a state_dict of such a model.
         source: where it comes from, for errors.
         tokens: ids that both have; an objective's own tokens, behind them, may be missing on either side. 0: none may.
-        partly: weights that `state` lacks stay as they are.
 
     Raises:
         CheckpointError: a name or shape differs; names the first.
     """
     if tokens:
         state = with_vocabulary_of(model, state, tokens)
-    if partly:
-        state = {**model.state_dict(), **state}
     try:
         model.load_state_dict(state)
     except RuntimeError as error:

@@ -156,3 +156,18 @@ def test_training_on_a_data_set_with_its_own_validation(model_folder, tmp_path):
 def test_a_data_set_that_is_not_there():
     with pytest.raises(DataError, match=r"data.path=./nowhere: there is no such file or folder"):
         gptkit.compose("train", ["data=hf", "data.path=./nowhere"]).settings.data.build()
+
+
+@pytest.mark.parametrize("layers", [1, None])
+def test_fine_tuning_takes_as_many_blocks_as_it_is_told(layers, model_folder, tmp_path):
+    rows = [json.dumps({"text": f"Ann met Bob {n} times", "label": ["no", "yes"][n % 2]}) for n in range(20)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(rows), encoding="utf-8")
+    words = ["+gpt1=finetune", "model=hf", f"model.path={model_folder}", "data=labelled", f"data.path={tmp_path / 'rows.jsonl'}"]
+    words += [*FEW, "optimizer.lr=0", f"objective.transfer_layers={layers or 'null'}", f"hydra.run.dir={tmp_path / 'run'}"]
+    gptkit.run(gptkit.compose("train", words))
+    found = gptkit.load(str(tmp_path / "run"))[0].state_dict()
+    own = transformers.AutoModelForCausalLM.from_pretrained(model_folder).state_dict()
+    names = {f"transformer.h.{block}.attn.c_attn.weight": block for block in (0, 1)}
+    for name, block in names.items():
+        (mine,) = (tensor for other, tensor in found.items() if other.endswith(name))
+        assert torch.equal(mine, own[name]) == (layers is None or block < layers)
