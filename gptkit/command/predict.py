@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,9 +14,11 @@ from gptkit.data.labelled import Columns, UnusableLabel, read_examples
 from gptkit.data.rows import TABLES, column_names
 from gptkit.errors import CheckpointError, ConfigError, DataError
 from gptkit.objective.labels import named
+from gptkit.plugins import registry
 
 if TYPE_CHECKING:
     from gptkit.command import Predict
+    from gptkit.data import Data
     from gptkit.objective.aux_lm import BuiltAuxLM
     from gptkit.objective.prediction import Prediction
     from gptkit.records import Example
@@ -79,24 +82,29 @@ def predict(settings: Predict) -> dict[str, float]:
 
 def _columns(settings: Predict, task: str, data: dict[str, Any], files: list[Path]) -> Columns:
     """Which columns of the input are read: those that are given, else those that the run learnt from."""
-    own = data if data.get("name") == "labelled" else {}
-    pair = settings.pair or own.get("pair") or ("pair" if task in PAIRS else None)
-    options = settings.options or own.get("options") or "options"
+    own = _learnt_from(data) or Columns(text="text", label="label")
+    options = settings.options or own.options or "options"
     options = (options,) if isinstance(options, str) else tuple(options)
     label = settings.label
     if label == "auto":
-        label = own.get("label", "label")
-        if not all(label in column_names(file) for file in files):
-            label = None
-    return Columns(
-        text=settings.text or own.get("text", "text"),
+        label = own.label if all(own.label in column_names(file) for file in files) else None
+    return dataclasses.replace(
+        own,
+        text=settings.text or own.text,
         label=label,
-        pair=pair,
+        pair=settings.pair or own.pair or ("pair" if task in PAIRS else None),
         options=options if task == "multiple_choice" else (),
-        first_option=own.get("first_option", 0),
-        label_means=own.get("label_means", "auto"),
         keys="",
     )
+
+
+def _learnt_from(data: dict[str, Any]) -> Columns | None:
+    """The columns of the run's own source; None: it has none, or comes with a plugin that is not installed here."""
+    try:
+        source: Data = registry().resolve("data", data)
+    except ConfigError:
+        return None
+    return source.example_columns()
 
 
 def _examples(settings: Predict, files: list[Path], columns: Columns) -> Iterator[Example]:

@@ -13,6 +13,7 @@ from gptkit.hookspecs import hookimpl
 
 if TYPE_CHECKING:
     from gptkit.data.built import BuiltData
+    from gptkit.data.labelled import Columns
 
 __all__ = [
     "CountryFacts",
@@ -112,6 +113,19 @@ class Labelled(Data):
         from gptkit.data.labelled import BuiltLabelled
 
         return BuiltLabelled(self)
+
+    def example_columns(self) -> Columns:
+        from gptkit.data.labelled import Columns
+
+        options = self.options or ()
+        return Columns(
+            text=self.text,
+            label=self.label,
+            pair=self.pair,
+            options=(options,) if isinstance(options, str) else tuple(options),
+            first_option=self.first_option,
+            label_means=self.label_means,
+        )
 
 
 @dataclass

@@ -9,6 +9,7 @@ from gptkit.parts import Part
 
 if TYPE_CHECKING:
     from gptkit.data.built import BuiltData
+    from gptkit.data.labelled import Columns
 
 
 @dataclass
@@ -24,3 +25,7 @@ class Data(Part):
     def build(self) -> BuiltData:
         """Open the source: finds its files and their fingerprint, reads no record yet."""
         raise NotImplementedError(f"{type(self).__name__} does not implement build()")
+
+    def example_columns(self) -> Columns | None:
+        """The columns that labelled examples are read from: what `gptkit predict` looks for in a file, too. None: no columns."""
+        return None

@@ -176,15 +176,7 @@ class BuiltLabelled(BuiltExamples):
 
     def __init__(self, settings: Labelled) -> None:
         """Raises: DataError: there is no such file, none that can be read, or one is in two splits."""
-        options = settings.options or ()
-        self.columns = Columns(
-            text=settings.text,
-            label=settings.label,
-            pair=settings.pair,
-            options=(options,) if isinstance(options, str) else tuple(options),
-            first_option=settings.first_option,
-            label_means=settings.label_means,
-        )
+        self.columns = settings.example_columns()
         self._errors = settings.errors
         self.files = find_splits(settings.path, settings.validation, settings.test, forms=TABLES)
         self.splits = tuple(self.files)

@@ -22,11 +22,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from gptkit.data.built import BuiltData
+    from gptkit.data.labelled import Columns
     from gptkit.model.built import BuiltModel
     from gptkit.tokenizer.built import BuiltTokenizer
 
 RECORDS = ("documents", "examples", "dialogues", "rankings", "prompts")
 """What the rows of a data set may be."""
+PLACES = ("text", "pair", "options", "label")
+"""What columns may hold of labelled examples."""
 
 
 @dataclass
@@ -153,7 +156,34 @@ class HFData(Data):
 
         if self.records == "documents":
             return BuiltHFDocuments(self)
-        return BuiltHFExamples(self) if self.records == "examples" else BuiltHFRecords(self)
+        columns = self.example_columns()
+        return BuiltHFRecords(self) if columns is None else BuiltHFExamples(self, columns)
+
+    def example_columns(self) -> Columns | None:
+        """Raises: ConfigError: `data.columns` names something that an example does not have, or no column."""
+        from gptkit.data.labelled import Columns
+
+        if self.records != "examples":
+            return None
+        for name, column in self.columns.items():
+            if name not in PLACES:
+                raise ConfigError(f"data.columns has no key {name}; it can be {', '.join(PLACES)}.{did_you_mean(name, PLACES)}")
+            several = isinstance(column, list) and name == "options" and len(set(column)) == len(column) >= 2
+            if not all(isinstance(each, str) and each for each in (column if several else [column])):
+                raise ConfigError(
+                    f"data.columns.{name}={column} must be a column"
+                    + (" of lists, or a list of two or more columns" if name == "options" else "")
+                )
+        options = self.columns.get("options", ())
+        return Columns(
+            text=self.columns.get("text", "text"),
+            label=self.columns.get("label", "label"),
+            pair=self.columns.get("pair"),
+            options=(options,) if isinstance(options, str) else tuple(options),
+            first_option=self.first_option,
+            label_means=self.label_means,
+            keys="data.columns.",
+        )
 
 
 @hookimpl

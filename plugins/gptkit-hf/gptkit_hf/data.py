@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gptkit.data.built import BuiltData, Chunk
 from gptkit.data.examples import BuiltExamples
-from gptkit.data.labelled import Columns, to_examples
+from gptkit.data.labelled import to_examples
 from gptkit.data.record_files import READINGS, Spoken, read_records, text_of
 from gptkit.data.shapes import match, refuse_unknown_names
 from gptkit.errors import ConfigError, DataError, did_you_mean
@@ -17,6 +17,7 @@ from gptkit.tokenizer.built import fingerprint_of
 from gptkit_hf.tables import opened
 
 if TYPE_CHECKING:
+    from gptkit.data.labelled import Columns
     from gptkit_hf import HFData
 
 ROLES = ("train", "validation", "test")
@@ -80,8 +81,8 @@ class BuiltHFDocuments(BuiltTables):
 class BuiltHFExamples(BuiltTables, BuiltExamples):
     """One labelled example per row, in the order of the data set. A class that the set numbers is known by its name."""
 
-    def __init__(self, settings: HFData) -> None:
-        self._named = columns_of(settings)
+    def __init__(self, settings: HFData, columns: Columns) -> None:
+        self._named = columns
         names = list(self._named.names().items())
         super().__init__(
             settings, "examples", json.dumps([names, self._named.first_option, self._named.label_means], sort_keys=True)
@@ -113,30 +114,6 @@ class BuiltHFExamples(BuiltTables, BuiltExamples):
                     f"{self.where}: split {split} has no column {name}; {key} can be {', '.join(there)}."
                     f"{did_you_mean(name, list(there))}"
                 )
-
-
-def columns_of(settings: HFData) -> Columns:
-    """Raises: ConfigError: `data.columns` names something that an example does not have, or no column."""
-    known = ("text", "pair", "options", "label")
-    for name, column in settings.columns.items():
-        if name not in known:
-            raise ConfigError(f"data.columns has no key {name}; it can be {', '.join(known)}.{did_you_mean(name, known)}")
-        several = isinstance(column, list) and name == "options" and len(set(column)) == len(column) >= 2
-        if not all(isinstance(each, str) and each for each in (column if several else [column])):
-            raise ConfigError(
-                f"data.columns.{name}={column} must be a column"
-                + (" of lists, or a list of two or more columns" if name == "options" else "")
-            )
-    options = settings.columns.get("options", ())
-    return Columns(
-        text=settings.columns.get("text", "text"),
-        label=settings.columns.get("label", "label"),
-        pair=settings.columns.get("pair"),
-        options=(options,) if isinstance(options, str) else tuple(options),
-        first_option=settings.first_option,
-        label_means=settings.label_means,
-        keys="data.columns.",
-    )
 
 
 class BuiltHFRecords(BuiltTables):

@@ -171,3 +171,14 @@ def test_fine_tuning_takes_as_many_blocks_as_it_is_told(layers, model_folder, tm
     for name, block in names.items():
         (mine,) = (tensor for other, tensor in found.items() if other.endswith(name))
         assert torch.equal(mine, own[name]) == (layers is None or block < layers)
+
+
+def test_prediction_reads_the_columns_that_training_read(tmp_path):
+    rows = [json.dumps({"sentence": f"Ann met Bob {n} times", "gold": ["no", "yes"][n % 2]}) for n in range(20)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(rows), encoding="utf-8")
+    words = ["+gpt1=finetune", "data=hf", f"data.path={tmp_path / 'rows.jsonl'}", "data.records=examples"]
+    words += ["data.columns={text:sentence,label:gold}", "tokenizer=bytes", *FEW, f"hydra.run.dir={tmp_path / 'run'}"]
+    gptkit.run(gptkit.compose("train", words))
+    table = [f"checkpoint={tmp_path / 'run'}", f"input={tmp_path / 'rows.jsonl'}", f"output={tmp_path / 'out.csv'}"]
+    assert 0 <= gptkit.run(gptkit.compose("predict", table))["accuracy"] <= 1
+    assert len((tmp_path / "out.csv").read_text().splitlines()) == 21
