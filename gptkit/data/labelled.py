@@ -143,6 +143,11 @@ def _chosen(where: str, columns: Columns, label: str | int | float, options: tup
     place = next(iter(readings.values()), -1)
     if place < 0:
         first, last = columns.first_option, columns.first_option + len(options) - 1
+        if columns.label_means != "auto":
+            raise UnusableLabel(
+                f"{where}: the label {label} is not the {columns.label_means} of one of the {len(options)} options, which is what "
+                f"data.label_means={columns.label_means} says it is"
+            )
         raise UnusableLabel(
             f"{where}: the label {label} is none of the {len(options)} options; "
             f"it must be the text of one or its number, {first} to {last} (data.first_option={first})"

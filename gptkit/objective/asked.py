@@ -16,6 +16,7 @@ from gptkit.records import Prompt
 
 if TYPE_CHECKING:
     from gptkit.data.built import BuiltData
+    from gptkit.reward.built import BuiltReward
     from gptkit.tokenizer.built import BuiltTokenizer
 
 _log = logging.getLogger("gptkit")
@@ -44,7 +45,14 @@ class Asked(Dataset):
 
 
 def asked(
-    data: BuiltData, tokenizer: BuiltTokenizer, *, template: str, longest: int, validation_fraction: float, reader: str
+    data: BuiltData,
+    tokenizer: BuiltTokenizer,
+    *,
+    template: str,
+    longest: int,
+    judges: Sequence[BuiltReward],
+    validation_fraction: float,
+    reader: str,
 ) -> dict[str, Asked]:
     """The prompts of a source: "train" and, where something is held out, "validation".
 
@@ -53,11 +61,12 @@ def asked(
         tokenizer: turns their text into ids.
         template: of `gptkit.objective.template`.
         longest: tokens of a prompt; longer ones are left out, and counted in a warning.
+        judges: a prompt that one of them does not take is left out, too.
         validation_fraction: share of the prompts to hold out.
         reader: the objective, for messages.
 
     Raises:
-        DataError: the source gives other records or none, a prompt does not fit the template, or all are too long.
+        DataError: the source gives other records or none, a prompt does not fit a template, or all are too long.
     """
     prompts = _read(data, "train", reader)
     if "validation" in data.splits:
@@ -66,9 +75,9 @@ def asked(
         kept, ranges = split_items(len(prompts), validation_fraction)
         held_out = [prompt for begin, end in ranges for prompt in prompts[begin:end]]
         prompts = [prompt for begin, end in kept for prompt in prompts[begin:end]]
-    found = {"train": _short(prompts, tokenizer, template, longest, "train")}
+    found = {"train": _short(prompts, tokenizer, template, longest, judges, "train")}
     if held_out:
-        found["validation"] = _short(held_out, tokenizer, template, longest, "validation")
+        found["validation"] = _short(held_out, tokenizer, template, longest, judges, "validation")
     return found
 
 
@@ -85,7 +94,9 @@ def _read(data: BuiltData, split: str, reader: str) -> list[Prompt]:
     return found
 
 
-def _short(prompts: Sequence[Prompt], tokenizer: BuiltTokenizer, template: str, longest: int, split: str) -> Asked:
+def _short(
+    prompts: Sequence[Prompt], tokenizer: BuiltTokenizer, template: str, longest: int, judges: Sequence[BuiltReward], split: str
+) -> Asked:
     ids = []
     for place, prompt in enumerate(prompts):
         try:
@@ -107,4 +118,17 @@ def _short(prompts: Sequence[Prompt], tokenizer: BuiltTokenizer, template: str, 
             split,
             longest,
         )
-    return Asked([prompts[place] for place in kept], [ids[place] for place in kept])
+    judged = [place for place in kept if all(judge.takes(prompts[place]) for judge in judges)]
+    if not judged:
+        raise DataError(
+            f"no response to any of {len(kept):,} prompts of the {split} split can be scored: they are too long for the reward "
+            "model's context; take a reward model with a longer one, or give shorter prompts"
+        )
+    if len(judged) < len(kept):
+        _log.warning(
+            "%s of %s prompts of the %s split are too long for the reward model's context, and are left out",
+            f"{len(kept) - len(judged):,}",
+            f"{len(kept):,}",
+            split,
+        )
+    return Asked([prompts[place] for place in judged], [ids[place] for place in judged])

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from gptkit.errors import ConfigError
-from gptkit.generation.responses import longest_response, respond, text_of
+from gptkit.generation.responses import longest_response, respond, text_of, warn_of_length
 from gptkit.model.use import as_for_use
 from gptkit.objective.alignment import ReinforcementObjective
 from gptkit.objective.asked import Asked, asked
@@ -85,7 +85,7 @@ class BuiltReinforcement(BuiltObjective):
         self.sources["reward"] = reward.fingerprint
 
     def datasets(self, data: BuiltData, *, validation_fraction: float) -> dict[str, Dataset]:
-        """The prompts of the source, those left out that leave no room for `max_new_tokens` and end-of-text.
+        """The prompts of the source, those left out that leave no room for `max_new_tokens` and end-of-text, or for a judge.
 
         Raises:
             ConfigError: no reward was given, or settings do not fit each other.
@@ -100,18 +100,13 @@ class BuiltReinforcement(BuiltObjective):
         if settings.judge:
             self.judging = registry().resolve("reward", dict(settings.judge)).build(load=self.load)
             self.sources["objective.judge"] = self.judging.fingerprint
-        if settings.max_new_tokens > self.new_tokens:
-            _log.warning(
-                "objective.max_new_tokens=%s is more than half of model.context=%s: responses have at most %s tokens",
-                settings.max_new_tokens,
-                self.context,
-                self.new_tokens,
-            )
+        warn_of_length(settings.max_new_tokens, self.context)
         self.asked = asked(
             data,
             self.tokenizer,
             template=settings.template,
             longest=self.context - self.new_tokens - 1,
+            judges=[judge for judge in (self.reward, self.judging) if judge is not None],
             validation_fraction=validation_fraction,
             reader=f"objective={settings.name}",
         )

@@ -65,10 +65,9 @@ class BuiltRewardModel(BuiltPreference):
         Raises:
             DataError: the prompt leaves no room for any completion, or does not fit the template; names the prompt.
         """
-        template = self.settings.template
-        before = prompt_ids(self.tokenizer, prompt, template)
-        *told, end = response_ids(self.tokenizer, completion, template)
-        room = self.context - len(before) - 1
+        before = self.asked(prompt)
+        *told, end = response_ids(self.tokenizer, completion, self.settings.template)
+        room = self.room(before)
         if room < 1:
             shown = prompt[-1].text if prompt else ""
             raise DataError(
@@ -76,6 +75,14 @@ class BuiltRewardModel(BuiltPreference):
                 f"context of {self.context}; shorten it, or leave it out"
             )
         return [*before, *told[:room], end], max(0, len(told) - room)
+
+    def asked(self, prompt: Sequence[Turn]) -> list[int]:
+        """Raises: DataError: the prompt does not fit the template."""
+        return prompt_ids(self.tokenizer, prompt, self.settings.template)
+
+    def room(self, asked: Sequence[int]) -> int:
+        """Tokens that a response to these ids may have, before its end-of-text; less than 1: none can be read."""
+        return self.context - len(asked) - 1
 
     def scores(self, model: BuiltModel, tokens: Tensor, lengths: Tensor) -> Tensor:
         """What each sequence is worth: the head's output at its last real token, minus the bias.

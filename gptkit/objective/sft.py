@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gptkit.data.split import split_items
 from gptkit.errors import DataError
-from gptkit.generation.responses import longest_response, respond, text_of
+from gptkit.generation.responses import longest_response, respond, text_of, warn_of_length
 from gptkit.model.use import as_for_use
 from gptkit.objective.alignment import SFT
 from gptkit.objective.built import Batch, BuiltObjective, Dataset, Terms
@@ -80,18 +80,21 @@ class BuiltSFT(BuiltObjective):
         return datasets
 
     def _with_room(self, prompts: Sequence[Prompt]) -> list[tuple[Prompt, list[int]] | None]:
-        """Raises: DataError: no prompt leaves room for a response."""
+        """Raises: DataError: no prompt leaves room for a response, or for the reward to score one."""
+        assert self._reward is not None
+        warn_of_length(self.settings.max_new_tokens, self.context)
         found = [(prompt, prompt_ids(self.tokenizer, prompt.turns, self.settings.template)) for prompt in prompts]
-        kept = [each if len(each[1]) + self.new_tokens < self.context else None for each in found]  # and end-of-text
+        longest = self.context - self.new_tokens - 1  # the 1 is end-of-text
+        kept = [each if len(each[1]) <= longest and self._reward.takes(each[0]) else None for each in found]
         without = sum(each is None for each in kept)
         if without == len(kept):
             raise DataError(
-                f"none of {len(kept):,} held-out prompts leaves room for objective.max_new_tokens={self.new_tokens} in "
-                f"model.context={self.context}; lower the former"
+                f"none of {len(kept):,} held-out prompts leaves room for a response of {self.new_tokens} tokens in "
+                f"model.context={self.context} and in the reward's; lower objective.max_new_tokens, or give shorter prompts"
             )
         if without:
             _log.warning(
-                "%s of %s held-out prompts leave no room for objective.max_new_tokens=%s: no response to them is scored",
+                "%s of %s held-out prompts leave no room for a response of %s tokens: none to them is scored",
                 f"{without:,}",
                 f"{len(kept):,}",
                 self.new_tokens,

@@ -29,6 +29,13 @@ class BuiltReward(ABC):
     def __call__(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> Tensor:
         """(B,) float32 scores, higher is better, of B responses to B prompts, on the CPU."""
 
+    def takes(self, prompt: Prompt) -> bool:
+        """Whether responses to the prompt can be scored; those who ask leave it out otherwise.
+
+        Raises: DataError: nothing of the prompt's kind ever can.
+        """
+        return True
+
     def to(self, device: torch.device) -> None:  # noqa: B027  # most judges have no weights
         """Score on this device from now on."""
 

@@ -38,6 +38,10 @@ class BuiltModelReward(BuiltReward):
         self.fingerprint = trained.fingerprint
         self._told = False
 
+    def takes(self, prompt: Prompt) -> bool:
+        """Whether the model's context leaves room for a response."""
+        return self._objective.room(self._objective.asked(prompt.turns)) > 0
+
     def to(self, device: torch.device) -> None:
         self.trained.model.to(device)
         self._objective.to(device)

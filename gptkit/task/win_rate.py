@@ -56,7 +56,7 @@ class BuiltWinRate:
         assert against is not None
         assert judge is not None
         longest = self._longest(subject, against)
-        prompts = self._prompts(subject, against, longest)
+        prompts = self._prompts(subject, against, judge, longest)
         answers, others = (self._answers(each, prompts, longest, seed) for each in (subject, against))
         scores, other_scores = scored(judge, prompts, answers), scored(judge, prompts, others)
         if isinstance(judge, ComparingReward):
@@ -82,8 +82,8 @@ class BuiltWinRate:
         context = min(each.model.context for each in (subject, against))
         return longest_response(int(_objective(subject).get("max_new_tokens") or MAX_NEW_TOKENS), context)
 
-    def _prompts(self, subject: Subject, against: Subject, longest: int) -> list[Prompt]:
-        """Those to be answered; one that leaves no room for an answer in either context is left out."""
+    def _prompts(self, subject: Subject, against: Subject, judge: BuiltReward, longest: int) -> list[Prompt]:
+        """Those to be answered; one that leaves no room for an answer in either context, or for the judge, is left out."""
         own = subject.settings.get("data")
         if self._source is None and not own:
             raise ConfigError(f"{subject.source} comes from no run, so it has no prompts of its own; give some by data=")
@@ -91,11 +91,12 @@ class BuiltWinRate:
         fraction = float(subject.settings.get("val", {}).get("fraction", 0.05))
         found = held_out_prompts(data, fraction=fraction, reader="task=win_rate")
         chosen = [found[place] for place in evenly(len(found), self.settings.prompts)]
-        kept = [prompt for prompt in chosen if all(_fits(each, prompt, longest) for each in (subject, against))]
+        both = (subject, against)
+        kept = [prompt for prompt in chosen if judge.takes(prompt) and all(_fits(each, prompt, longest) for each in both)]
         if not kept:
             raise DataError(
-                f"task=win_rate: none of {len(chosen):,} prompts leaves room for {longest} new tokens in the models' contexts; "
-                "lower task.max_new_tokens"
+                f"task=win_rate: none of {len(chosen):,} prompts leaves room for {longest} new tokens in the contexts of "
+                "models and judge; lower task.max_new_tokens"
             )
         if len(kept) < len(chosen):
             _log.warning(

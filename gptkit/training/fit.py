@@ -15,6 +15,7 @@ import lightning
 import torch
 
 from gptkit.command import Training
+from gptkit.errors import ConfigError
 from gptkit.model.built import BuiltModel, parameter_count
 from gptkit.objective.built import BuiltObjective, Dataset
 from gptkit.optimizer.schedule import extent
@@ -167,6 +168,11 @@ def assemble(settings: Training, checkpoint: Checkpoint | None) -> Pieces:
         objective.begin(model)
     objective.prepare(model)
     if settings.ema:
+        if not any(parameter.requires_grad for parameter in model.parameters()):
+            raise ConfigError(
+                f"ema={settings.ema:g} averages the model's weights, and objective={settings.objective.name} trains none; "
+                "leave it out"
+            )
         average = Average(model, settings.ema)
         if checkpoint is not None:
             fit_weights(model, checkpoint.state["weights"], str(checkpoint.folder))

@@ -93,6 +93,8 @@ def test_a_label_that_may_mean_two_options_is_refused_until_it_is_said_what_it_m
         examples(path, options="choices")
     assert examples(path, options="choices", label_means="text")[0].label == 1
     assert examples(path, options="choices", label_means="number")[0].label == 0
+    with pytest.raises(GptkitError, match=r"the label 0 is not the letter of one of the 2 options, .*data\.label_means=letter"):
+        examples(path, options="choices", label_means="letter")
 
 
 def test_lists_of_options(tmp_path: Path) -> None:

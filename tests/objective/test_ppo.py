@@ -33,6 +33,17 @@ CONTEXT, NEW = 24, 8
 PROMPTS = [Prompt((Turn("user", "ab" * (1 + number % 3)),)) for number in range(40)]
 
 
+class Terse(BuiltReward):
+    """Takes prompts of at most three letters."""
+
+    def takes(self, prompt: Prompt) -> bool:
+        return len(prompt.turns[-1].text) <= 3
+
+    def __call__(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> Tensor:
+        assert all(map(self.takes, prompts))
+        return torch.zeros(len(responses))
+
+
 class Vowels(BuiltReward):
     """How many vowels a response has."""
 
@@ -406,3 +417,15 @@ def test_responses_leave_half_of_the_context_to_the_prompt(ppo: Callable[..., An
     objective, model = ppo(max_new_tokens=1000)
     assert "responses have at most 12 tokens" in caplog.text
     assert int(roll(objective, model)[0]["ppo"]["lengths"].max()) <= 12
+
+
+def test_prompts_that_the_reward_cannot_take_are_left_out_and_counted(
+    ppo: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    prompts = [Prompt((Turn("user", "x" * (5 if number % 4 == 0 else 3)),)) for number in range(40)]
+    objective, model = ppo(Terse(), prompts=prompts)
+    assert "of the train split are too long for the reward model's context, and are left out" in caplog.text
+    assert {len(ids) for asked in objective.asked.values() for ids in asked.ids} == {3}
+    roll(objective, model)
+    with pytest.raises(DataError, match=r"no response to any of 32 prompts of the train split can be scored"):
+        ppo(Terse(), prompts=[Prompt((Turn("user", "xxxx"),))] * 40)

@@ -165,7 +165,7 @@ def test_a_held_out_prompt_without_room_is_not_scored_and_shortens_no_other_answ
     held_out = [dialogue("abcdefghij", " d"), dialogue("e", " f"), dialogue("jk", " l")]
     with caplog.at_level(logging.WARNING, "gptkit"):
         validation = built.datasets(source([dialogue("x", "y")], held_out), validation_fraction=0)["validation"]
-    assert "1 of 3 held-out prompts leave no room for objective.max_new_tokens=8" in caplog.text
+    assert "1 of 3 held-out prompts leave no room for a response of 8 tokens" in caplog.text
     model = model_of(built)
     with torch.no_grad():
         scores = built.validate(model, validation.batch([0, 1, 2]), seed=0)[2]["scores"]
@@ -173,8 +173,17 @@ def test_a_held_out_prompt_without_room_is_not_scored_and_shortens_no_other_answ
     assert scores.isnan().tolist() == [True, False, False]
     assert alone.isnan().all()
     assert built.judge({"scores": torch.tensor([torch.nan, 1.0, 2.0])}) == {"reward": 1.5}
-    with pytest.raises(DataError, match=r"none of 1 held-out prompts leaves room for objective\.max_new_tokens=8"):
+    with pytest.raises(DataError, match=r"none of 1 held-out prompts leaves room for a response of 8 tokens"):
         built.datasets(source([dialogue("x", "y")], held_out[:1]), validation_fraction=0)
+
+
+def test_responses_that_cannot_be_as_long_as_wanted_are_told(
+    sft: Sft, dialogue: Speak, source: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    built = sft(context=16, max_new_tokens=500)
+    built.rewarded(Likes("a"))
+    built.datasets(source([dialogue("x", "y")], [dialogue("e", " f")]), validation_fraction=0)
+    assert "objective.max_new_tokens=500 is more than half of model.context=16: responses have at most 8 tokens" in caplog.text
 
 
 def test_it_learns_to_answer_and_to_stop(sft: Sft, dialogue: Speak, source: Any, model_of: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from pathlib import Path
 
@@ -48,6 +49,9 @@ def test_a_run_that_ended_by_its_time_limit_is_continued(tmp_path: Path) -> None
 
 def test_a_sweeper_gets_the_loss_of_a_run_that_ended_by_its_time_limit(tmp_path: Path) -> None:
     assert returned(job(tmp_path, 0, "seed=1", val_loss=2.0, finished=False)).return_value == 2.0
+    unmeasured = job(tmp_path, 1, "seed=2", train_loss=0.02, compared_by="val_score", finished=False)
+    assert returned(unmeasured).return_value == math.inf  # training's loss would win against every validation
+    assert returned(job(tmp_path, 2, "seed=3", train_loss=3.0, finished=True)).return_value == 3.0
     with pytest.raises(GptkitError, match=r"job 1 \(seed=1\) failed: the reason; see .*log.txt"):
         _ = returned(job(tmp_path, 1, "seed=1", exit_status=1)).return_value
     with pytest.raises(GptkitError, match=r"job 2 \(seed=1\) stopped"):

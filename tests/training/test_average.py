@@ -101,3 +101,11 @@ def test_the_policy_that_ppo_saves_is_the_average_of_the_policies_of_its_steps(t
 def test_a_decay_that_is_none_is_refused(decay: str, train: Train, tmp_path: Path) -> None:
     with pytest.raises(gptkit.errors.ConfigError, match=f"ema={float(decay)}"):
         train(tmp_path, f"ema={decay}")
+
+
+def test_a_model_that_is_not_trained_has_no_average(train: Train, tmp_path: Path) -> None:
+    rows = [f'{{"text": "count {n}", "label": "{"even" if n % 2 == 0 else "odd"}"}}\n' for n in range(20)]
+    (tmp_path / "rows.jsonl").write_text("".join(rows), encoding="utf-8")
+    words = ["objective=probe", "data=labelled", f"data.path={tmp_path / 'rows.jsonl'}", "tokenizer=bytes", "ema=0.9"]
+    with pytest.raises(gptkit.errors.ConfigError, match=r"ema=0.9 averages .*, and objective=probe trains none; leave it out"):
+        train(tmp_path / "run", *words)

@@ -82,11 +82,14 @@ def measure_of(summary: Mapping[str, Any]) -> str:
 
 
 def minimised(summary: Mapping[str, Any]) -> float | None:
-    """What a sweeper makes small: the validation loss, or minus what else runs are compared by; else the training loss."""
+    """What a sweeper makes small: the validation loss, or minus what else runs are compared by.
+
+    That of a run that ended before it was measured is infinite; that of one that holds nothing out is the training loss.
+    """
     name = measure_of(summary)
     value = summary.get(name)
     if value is None:
-        return summary.get("train_loss")
+        return summary.get("train_loss") if summary.get("finished") else math.inf
     return float(value) if name == VALIDATION_LOSS else -float(value)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,8 @@ from gptkit_hf.tables import opened
 if TYPE_CHECKING:
     from gptkit.data.labelled import Columns
     from gptkit_hf import HFData
+
+_log = logging.getLogger("gptkit")
 
 ROLES = ("train", "validation", "test")
 AT_ONCE = 256
@@ -79,10 +82,14 @@ class BuiltHFDocuments(BuiltTables):
 
 
 class BuiltHFExamples(BuiltTables, BuiltExamples):
-    """One labelled example per row, in the order of the data set. A class that the set numbers is known by its name."""
+    """One labelled example per row, in the order of the data set. A class that the set numbers is known by its name.
+
+    Rows of class -1, which is how sets of the hub say that a row has no label, are left out and counted.
+    """
 
     def __init__(self, settings: HFData, columns: Columns) -> None:
         self._named = columns
+        self._told: set[str] = set()
         names = list(self._named.names().items())
         super().__init__(
             settings, "examples", json.dumps([names, self._named.first_option, self._named.label_means], sort_keys=True)
@@ -96,16 +103,24 @@ class BuiltHFExamples(BuiltTables, BuiltExamples):
         if table.column_names is not None:
             self._refuse_missing(split, table.column_names)
             table = table.select_columns(list(wanted))
-        classes = getattr((table.features or {}).get(self._named.label), "names", None)
+        classes, without = getattr((table.features or {}).get(self._named.label), "names", None), 0
         for batch in table.iter(batch_size=AT_ONCE):
             self._refuse_missing(split, batch)
             for cells in zip(*(batch[name] for name in wanted), strict=True):
                 found = dict(zip(wanted, cells, strict=True))
-                if classes is not None:
-                    place = found[self._named.label]
-                    found[self._named.label] = None if place is None or place < 0 else classes[place]  # -1: no label
-                yield f"{self.where}, row {row} of split {split}", found
+                place = found[self._named.label]
                 row += 1
+                if classes is not None and place == -1:
+                    without += 1
+                    continue
+                if classes is not None and place is not None:
+                    found[self._named.label] = classes[place]
+                yield f"{self.where}, row {row - 1} of split {split}", found
+        if without and split not in self._told:
+            self._told.add(split)
+            _log.warning(
+                "%s of %s rows of the %s split have no label (class -1) and are left out", f"{without:,}", f"{row:,}", split
+            )
 
     def _refuse_missing(self, split: str, there: Collection[str]) -> None:
         for name, key in self._named.names().items():

@@ -34,13 +34,16 @@ def test_rows_are_what_the_kits_own_source_reads(tmp_path, streaming):
 
 
 @pytest.mark.parametrize("streaming", [False, True])
-def test_a_class_is_known_by_its_name_and_a_row_without_one_is_refused(tmp_path, streaming):
+def test_a_class_is_known_by_its_name_and_rows_without_one_are_left_out_and_counted(tmp_path, streaming, caplog):
     features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["bad", "good"])})
     path = written(tmp_path, [{"text": "a", "label": 1}, {"text": "b", "label": 0}], features)
     assert examples(path, streaming=streaming) == [Example("a", "good"), Example("b", "bad")]
-    hidden = written(tmp_path, [{"text": "a", "label": 1}, {"text": "b", "label": -1}], features)
+    hidden = written(tmp_path, [{"text": "a", "label": -1}, {"text": "b", "label": 1}], features)
+    assert examples(hidden, streaming=streaming) == [Example("b", "good")]
+    assert "1 of 2 rows of the train split have no label (class -1) and are left out" in caplog.text
+    empty = written(tmp_path, [{"text": "a", "label": 0}, {"text": "b", "label": None}], features)
     with pytest.raises(DataError, match=r"row 1 of split train: column label holds no label"):
-        examples(hidden, streaming=streaming)
+        examples(empty, streaming=streaming)
 
 
 def test_options_are_columns_or_lists(tmp_path):
