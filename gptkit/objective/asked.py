@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -103,32 +103,32 @@ def _short(
             ids.append(prompt_ids(tokenizer, prompt.turns, template))
         except DataError as error:
             raise DataError(f"prompt {place + 1} of the {split} split: {error}") from None
-    kept = [place for place, own in enumerate(ids) if len(own) <= longest]
+    places = _kept(
+        range(len(ids)),
+        lambda place: len(ids[place]) <= longest,
+        split,
+        f"are longer than {longest} tokens, which is what model.context leaves beside objective.max_new_tokens",
+        "lower that, or give shorter prompts",
+    )
+    places = _kept(
+        places,
+        lambda place: all(judge.takes(prompts[place]) for judge in judges),
+        split,
+        "are too long for the reward model's context",
+        "take one with a longer context, or give shorter prompts",
+    )
+    return Asked([prompts[place] for place in places], [ids[place] for place in places])
+
+
+def _kept(places: Sequence[int], fits: Callable[[int], bool], split: str, what: str, mend: str) -> list[int]:
+    """Those that fit; how many do not, and what they are, is told.
+
+    Raises: DataError: none does.
+    """
+    kept = [place for place in places if fits(place)]
     if not kept:
-        raise DataError(
-            f"all {len(ids):,} prompts of the {split} split are longer than {longest} tokens, which is what model.context leaves "
-            "beside objective.max_new_tokens; lower that, or give shorter prompts"
-        )
-    if len(kept) < len(ids):
-        _log.warning(
-            "%s of %s prompts of the %s split are longer than %s tokens, leave no room for objective.max_new_tokens, "
-            "and are left out",
-            f"{len(ids) - len(kept):,}",
-            f"{len(ids):,}",
-            split,
-            longest,
-        )
-    judged = [place for place in kept if all(judge.takes(prompts[place]) for judge in judges)]
-    if not judged:
-        raise DataError(
-            f"no response to any of {len(kept):,} prompts of the {split} split can be scored: they are too long for the reward "
-            "model's context; take a reward model with a longer one, or give shorter prompts"
-        )
-    if len(judged) < len(kept):
-        _log.warning(
-            "%s of %s prompts of the %s split are too long for the reward model's context, and are left out",
-            f"{len(kept) - len(judged):,}",
-            f"{len(kept):,}",
-            split,
-        )
-    return Asked([prompts[place] for place in judged], [ids[place] for place in judged])
+        raise DataError(f"all {len(places):,} prompts of the {split} split {what}; {mend}")
+    if len(kept) < len(places):
+        lost = len(places) - len(kept)
+        _log.warning("%s of %s prompts of the %s split %s, and are left out", f"{lost:,}", f"{len(places):,}", split, what)
+    return kept

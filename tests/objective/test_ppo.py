@@ -427,5 +427,5 @@ def test_prompts_that_the_reward_cannot_take_are_left_out_and_counted(
     assert "of the train split are too long for the reward model's context, and are left out" in caplog.text
     assert {len(ids) for asked in objective.asked.values() for ids in asked.ids} == {3}
     roll(objective, model)
-    with pytest.raises(DataError, match=r"no response to any of 32 prompts of the train split can be scored"):
+    with pytest.raises(DataError, match=r"all 32 prompts of the train split are too long for the reward model"):
         ppo(Terse(), prompts=[Prompt((Turn("user", "xxxx"),))] * 40)
