@@ -99,22 +99,24 @@ class BuiltHFExamples(BuiltTables, BuiltExamples):
         yield from to_examples(self._rows(split), self._named)
 
     def _rows(self, split: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        table, row, wanted = self.tables[split], 0, self._named.names()
+        table, row, without = self.tables[split], 0, 0
+        wanted, label = self._named.names(), self._named.label
+        assert label is not None
         if table.column_names is not None:
             self._refuse_missing(split, table.column_names)
             table = table.select_columns(list(wanted))
-        classes, without = getattr((table.features or {}).get(self._named.label), "names", None), 0
+        classes = getattr((table.features or {}).get(label), "names", None)
         for batch in table.iter(batch_size=AT_ONCE):
             self._refuse_missing(split, batch)
             for cells in zip(*(batch[name] for name in wanted), strict=True):
                 found = dict(zip(wanted, cells, strict=True))
-                place = found[self._named.label]
+                place = found[label]
                 row += 1
                 if classes is not None and place == -1:
                     without += 1
                     continue
                 if classes is not None and place is not None:
-                    found[self._named.label] = classes[place]
+                    found[label] = classes[place]
                 yield f"{self.where}, row {row - 1} of split {split}", found
         if without and split not in self._told:
             self._told.add(split)
