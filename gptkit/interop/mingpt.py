@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from gptkit.errors import CheckpointError
-from gptkit.interop.names import GPT2_NAMES
+from gptkit.interop.names import GPT2_NAMES, in_blocks
 from gptkit.model import GPT
 
 
@@ -27,7 +27,7 @@ def from_mingpt(state: Mapping[str, Tensor], *, heads: int) -> tuple[GPT, int, d
         The model's settings, the number V of rows of its embedding, and a state_dict for `settings.build(...)`.
 
     Raises:
-        CheckpointError: a name is none of such a model's.
+        CheckpointError: a name is none of such a model's, or one of its weights is missing.
     """
     found: dict[str, Tensor] = {}
     for name, tensor in state.items():
@@ -39,11 +39,15 @@ def from_mingpt(state: Mapping[str, Tensor], *, heads: int) -> tuple[GPT, int, d
             found[ours] = tensor
     for name in [name for name in found if name.startswith(("blocks.", "norm.")) and name.endswith(".weight")]:
         found.setdefault(name.removesuffix("weight") + "bias", torch.zeros(found[name].shape[0], dtype=found[name].dtype))
+    layers = 1 + max((int(name.split(".")[1]) for name in found if name.startswith("blocks.")), default=0)
+    for name in ("wte.weight", "wpe.weight", *in_blocks(layers), "norm.weight", "norm.bias"):
+        if name not in found:
+            raise CheckpointError(f"{GPT2_NAMES.to_theirs(name)} is missing: give the whole state_dict of such a model")
     tied = "head.weight" not in found or torch.equal(found["head.weight"], found["wte.weight"])
     if tied:
         found.pop("head.weight", None)
     settings = GPT(
-        layers=1 + max(int(name.split(".")[1]) for name in found if name.startswith("blocks.")),
+        layers=layers,
         heads=heads,
         width=found["wte.weight"].shape[1],
         context=found["wpe.weight"].shape[0],

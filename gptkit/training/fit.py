@@ -162,8 +162,13 @@ def assemble(settings: Training, checkpoint: Checkpoint | None) -> Pieces:
         objective.restore(model, checkpoint.objective_state)
     else:
         given = settings.model.weights() if weights is None else weights.state
+        drawn = {name: tensor for name, tensor in model.state_dict().items() if not objective.transfers(model, name)}
+        if given is None and drawn:
+            raise ConfigError(
+                f"objective={settings.objective.name} is told to take over a part of the weights only (transfer_layers), and there "
+                "are none to take it from: give init_from=<a run>, or leave it out"
+            )
         if given is not None:
-            drawn = {name: tensor for name, tensor in model.state_dict().items() if not objective.transfers(model, name)}
             fit_weights(model, {**given, **drawn}, settings.init_from or f"model={settings.model.name}", tokens=tokenizer.size)
         objective.begin(model)
     objective.prepare(model)

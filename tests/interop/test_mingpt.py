@@ -76,3 +76,11 @@ def test_models_of_mingpt_and_nanogpt_compute_the_same(biases, tied):
 def test_a_weight_of_another_model_is_named():
     with pytest.raises(CheckpointError, match=r"model\.layers\.0\.w is no weight"):
         from_mingpt({"model.layers.0.w": torch.zeros(1)}, heads=1)
+
+
+@pytest.mark.parametrize("name", ["wte.weight", "wpe.weight", "h.0.attn.c_attn.weight", "h.1.mlp.c_proj.weight", "ln_f.weight"])
+def test_a_weight_that_is_missing_is_named(name):
+    state = mingpt_state(biases=True)
+    del state[f"transformer.{name}"]
+    with pytest.raises(CheckpointError, match=rf"transformer\.{name} is missing"):
+        from_mingpt(state, heads=HEADS)

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 import gptkit
+from gptkit.errors import ConfigError
 from gptkit.training.checkpoints.load import load, load_objective
 
 TINY = (
@@ -104,6 +105,11 @@ def test_embeddings_and_the_first_blocks_are_taken(
     assert torch.equal(found["wte.weight"][257:], random["wte.weight"][257:])  # the paper's tokens are new
     assert len(given["wte.weight"]) == 257
     assert len(found["wte.weight"]) == 260
+
+
+def test_a_part_of_no_weights_cannot_be_taken(run: Run, labelled: list[str]) -> None:
+    with pytest.raises(ConfigError, match=r"transfer_layers.*give init_from="):
+        run("nothing", *labelled, "objective.transfer_layers=1", "trainer.max_steps=1")
 
 
 def test_a_fine_tuned_model_is_a_language_model_again(run: Run, tuned: Path, place: Path) -> None:
