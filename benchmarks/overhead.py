@@ -56,7 +56,7 @@ def settings_of(steps: int, folder: str) -> Any:
 def seconds_of_kit(steps: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         settings = settings_of(steps, folder)
-        pieces = assemble(settings, None)
+        pieces = assemble(settings)
         module = TrainModule(
             settings=settings,
             folder=Path(folder),
@@ -76,7 +76,7 @@ def seconds_of_kit(steps: int) -> float:
 
 def seconds_of_plain(steps: int) -> float:
     settings = settings_of(steps, "unused")
-    pieces = assemble(settings, None)
+    pieces = assemble(settings)
     model, objective = pieces.model, pieces.objective
     optimizer = settings.optimizer.build(parameters=model.named_parameters())
     horizon = steps * settings.batch.size * settings.model.context

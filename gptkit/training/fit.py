@@ -33,6 +33,7 @@ from gptkit.training.record.logbook import logbook
 from gptkit.training.record.metrics import cut_back
 from gptkit.training.record.summary import minimised, read_summary
 from gptkit.training.resume import alone_in, check_not_shorter, check_same_run, check_same_sources
+from gptkit.training.save import kept_state
 from gptkit.training.strategies import OURS, is_first
 from gptkit.training.trainer_arguments import check_trainer_arguments
 
@@ -85,11 +86,11 @@ def fit(settings: Training, folder: Path) -> Result:
 def fit_or_continue(settings: Training, folder: Path, arguments: dict[str, Any], own_callbacks: list[lightning.Callback]) -> Result:
     """Train in a folder that is ours alone: from the start, or from the checkpoint that it holds."""
     checkpoint = continued(settings, folder)
-    state = checkpoint.state if checkpoint is not None else None
+    state = kept_state(checkpoint) if checkpoint is not None else None
     if settings_use_cpu(arguments):
         keep_freed_memory()
     with torch.random.fork_rng(devices=[]):
-        pieces = assemble(settings, checkpoint)
+        pieces = assemble(settings, checkpoint, state)
         train = pieces.datasets["train"]
         last_step, horizon = length_of(settings, train)
         extent(settings.optimizer.schedule, horizon=horizon)
@@ -133,11 +134,17 @@ def continued(settings: Training, folder: Path) -> Checkpoint | None:
     return checkpoint
 
 
-def assemble(settings: Training, checkpoint: Checkpoint | None) -> Pieces:
-    """Make tokenizer, datasets, objective and model: weights from the checkpoint, `init_from`, the model itself, or random."""
+def assemble(settings: Training, checkpoint: Checkpoint | None = None, state: dict[str, Any] | None = None) -> Pieces:
+    """Make tokenizer, datasets, objective and model: weights from the checkpoint, `init_from`, the model itself, or random.
+
+    Args:
+        settings: of the run.
+        checkpoint: to continue from, with
+        state: what it kept beside the weights.
+    """
     data = settings.data.build()
-    if checkpoint is not None:  # before anything is computed from it
-        check_same_sources(checkpoint.folder, checkpoint.state["sources"], {"data": data.fingerprint})
+    if checkpoint is not None and state is not None:  # before anything is computed from it
+        check_same_sources(checkpoint.folder, state["sources"], {"data": data.fingerprint})
     weights: InitialWeights | None = None
     if checkpoint is not None:
         tokenizer = checkpoint.tokenizer
@@ -153,8 +160,8 @@ def assemble(settings: Training, checkpoint: Checkpoint | None) -> Pieces:
         objective.rewarded(settings.reward.build(load=load_objective))
     datasets = objective.datasets(data, validation_fraction=settings.val.fraction)
     sources = {"data": data.fingerprint, **objective.sources}
-    if checkpoint is not None:
-        check_same_sources(checkpoint.folder, checkpoint.state["sources"], sources)
+    if checkpoint is not None and state is not None:
+        check_same_sources(checkpoint.folder, state["sources"], sources)
     model = settings.model.build(attention=settings.attention, vocabulary=tokenizer.size + settings.objective.added_tokens)
     average: Average | None = None
     if checkpoint is not None:
@@ -179,8 +186,8 @@ def assemble(settings: Training, checkpoint: Checkpoint | None) -> Pieces:
                 "leave it out"
             )
         average = Average(model, settings.ema)
-        if checkpoint is not None:
-            fit_weights(model, checkpoint.state["weights"], str(checkpoint.folder))
+        if checkpoint is not None and state is not None:
+            fit_weights(model, state["weights"], str(checkpoint.folder))
     return Pieces(model, objective, tokenizer, datasets, sources, average)
 
 

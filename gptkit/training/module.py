@@ -26,7 +26,7 @@ from gptkit.tokenizer.built import BuiltTokenizer
 from gptkit.training.average import Average
 from gptkit.training.evaluation import Evaluation, evaluate
 from gptkit.training.feed import Feed
-from gptkit.training.save import save
+from gptkit.training.save import PROGRESS, save
 from gptkit.training.state import TrainState
 from gptkit.training.step import combine, micro_batches, mix, seed_device
 from gptkit.training.stop import StopRequest
@@ -92,7 +92,7 @@ class TrainModule(lightning.LightningModule):
         self.restored = restored
         self.state = TrainState(last_step=last_step)
         if restored is not None:
-            for name in ("step", "tokens", "val_loss", "val_metrics", "val_step", "merit", "compared_by", "best_val_loss"):
+            for name in PROGRESS:
                 setattr(self.state, name, restored[name])
         self.saved_step = self.state.step if restored is not None else -1
         self.stop = StopRequest()

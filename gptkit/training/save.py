@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from gptkit.training.checkpoints.checkpoint import write_checkpoint
+from gptkit.errors import CheckpointError
+from gptkit.training.checkpoints.checkpoint import Checkpoint, write_checkpoint
 from gptkit.training.whole import copied, gathered, optimizer_state
 
 if TYPE_CHECKING:
     from gptkit.training.module import TrainModule
+
+PROGRESS = ("step", "tokens", "val_loss", "val_metrics", "val_step", "merit", "compared_by", "best_val_loss")
+"""What is kept of `TrainState`."""
+
+KEPT = (*PROGRESS, "weights", "micro", "sources", "finished_early", "scaler", "optimizer", "callbacks")
+"""All that a checkpoint's state holds."""
 
 
 @torch.no_grad()
@@ -30,14 +37,7 @@ def save(module: TrainModule) -> Path | None:
             model_state = copied(model_state)
     objective_state = gathered(module.objective.state_dict())
     kept = {
-        "step": state.step,
-        "tokens": state.tokens,
-        "val_loss": state.val_loss,
-        "val_metrics": dict(state.val_metrics),
-        "val_step": state.val_step,
-        "merit": state.merit,
-        "compared_by": state.compared_by,
-        "best_val_loss": state.best_val_loss,
+        **{name: getattr(state, name) for name in PROGRESS},
         "weights": own,
         "micro": module.micro,
         "sources": module.sources,
@@ -63,3 +63,19 @@ def save(module: TrainModule) -> Path | None:
     module.saved_step = state.step
     module.trainer.strategy.barrier("saved")
     return path
+
+
+def kept_state(checkpoint: Checkpoint) -> dict[str, Any]:
+    """What `save` kept beside the weights, tensors on the CPU; read anew at every call.
+
+    Raises:
+        CheckpointError: something is not there, because another version of the kit wrote it.
+    """
+    state = checkpoint.state
+    missing = [name for name in KEPT if name not in state]
+    if missing:
+        raise CheckpointError(
+            f"{checkpoint.folder}: another version of gptkit wrote it and did not keep {', '.join(missing)}, so the run cannot be "
+            "continued; start anew from its weights: init_from=<this folder> and another hydra.run.dir"
+        )
+    return state

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,12 @@ from torch import Tensor
 
 import gptkit
 from gptkit.callback import Callback
-from gptkit.errors import ConfigError
+from gptkit.errors import CheckpointError, ConfigError
 from gptkit.plugins import KIT, Entry, registry
+from gptkit.training.checkpoints.checkpoint import read_checkpoint
+from gptkit.training.checkpoints.manifest import describe_files, read_manifest, to_json
 from gptkit.training.resume import alone_in, check_same_sources, differences
+from gptkit.training.save import KEPT
 
 Train = Callable[..., Any]
 Weights = Callable[[Path], dict[str, Tensor]]
@@ -123,6 +126,19 @@ def test_other_data_is_not_taken_for_the_same(train: Train, tmp_path: Path) -> N
     text.write_text("one after another, " * 98, encoding="utf-8")
     with pytest.raises(ConfigError, match=r"data=: the content has changed since .*step-00000002 was written"):
         train(tmp_path / "run", "trainer.max_steps=3", f"data.path={text}")
+
+
+def test_a_run_of_another_version_that_kept_less_says_what_to_do(train: Train, tmp_path: Path) -> None:
+    train(tmp_path, "trainer.max_steps=2")
+    folder = tmp_path / "checkpoints" / "step-00000002"
+    state = read_checkpoint(folder).state
+    assert set(state) == set(KEPT)
+    del state["sources"], state["compared_by"]
+    torch.save(state, folder / "state.pt")
+    manifest = read_manifest(folder)
+    (folder / "manifest.json").write_text(to_json(replace(manifest, files=describe_files(folder))), encoding="utf-8")
+    with pytest.raises(CheckpointError, match=r"step-00000002: another version .* did not keep compared_by, sources.*init_from="):
+        train(tmp_path, "trainer.max_steps=3")
 
 
 def test_all_that_is_learned_from_must_be_the_same(tmp_path: Path) -> None:
