@@ -128,12 +128,17 @@ class LSTM(Model):
     def activation_bytes_per_token(self, *, stored: int, computed: int, on_processor: bool) -> float:
         """Of each layer the four gates, the cell before and after, its tanh, and the output: 8 U.
 
-        On a processor, in float32, oneDNN's workspace of 15.5 U takes the place of gates and cells, and the output is copied once
-        more at the end. The first norm and the last keep D twice, the others U, and under mixed precision, but on a processor,
-        what they read in the stored format as well. Dropout keeps a mask of the embeddings and one of each layer's output.
+        On a processor, oneDNN's workspace takes the place of gates and cells: of 15.5 U numbers in float32 and of 22 U in bfloat16,
+        where the processor has that, some of them float32 all the same; the output is copied once more at the end. The first norm
+        and the last keep D twice, the others U, and under mixed precision, but on a processor, what they read in the stored format
+        as well. Dropout keeps a mask of the embeddings and one of each layer's output.
         """
+        import torch
+
         mixed = stored != computed
-        units = 8.0 * self.layers if mixed or not on_processor else 16.5 * self.layers + 1
+        fused = on_processor and (computed == 4 or torch.ops.mkldnn._is_mkldnn_bf16_supported())
+        workspace = 15.5 if computed == 4 else 22.0
+        units = (workspace + 1) * self.layers + 1 if fused else 8.0 * self.layers
         copied = stored if mixed and not on_processor else 0
         norms = 2 * self.width * (stored + computed) + (self.layers - 1) * self.units * (computed + copied)
         masks = (self.width + self.layers * self.units) * (computed if on_processor else 1) if self.dropout else 0

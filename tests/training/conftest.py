@@ -19,6 +19,7 @@ TINY = (
     "model.context=8",
     "batch.size=6",
     "trainer.accelerator=cpu",
+    "trainer.precision=32-true",  # whatever the processor is fast at: what is compared is to be exact
     "trainer.max_steps=6",
     "val.every=0",
     "val.sequences=9",

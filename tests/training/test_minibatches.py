@@ -69,11 +69,13 @@ def learn(tiny_words: list[str], halves: None) -> Callable[..., Any]:
 
 
 def test_batches_of_one_update_are_one_batch(learn: Callable[..., Any], weights: Weights, tmp_path: Path) -> None:
-    whole = learn(tmp_path / "whole", LM())
-    halves = learn(tmp_path / "halves", Halves())
+    eps = "optimizer.eps=1e-3"  # gradients that are zero but for rounding (of key biases) would be blown up to whole steps
+    whole = learn(tmp_path / "whole", LM(), eps)
+    halves = learn(tmp_path / "halves", Halves(), eps)
     assert halves["train_loss"] == pytest.approx(whole["train_loss"], abs=1e-5)
     there = weights(tmp_path / "halves")
-    assert all(torch.allclose(tensor, there[name], atol=1e-5) for name, tensor in weights(tmp_path / "whole").items())
+    for name, tensor in weights(tmp_path / "whole").items():
+        torch.testing.assert_close(there[name], tensor, rtol=0, atol=1e-6, msg=lambda text, n=name: f"{n}: {text}")
     assert halves["length"] == 3.0
     assert {"seconds_first", "seconds_second"} <= halves.keys()
     assert not {"seconds_first", "seconds_train"} & whole.keys()
