@@ -31,10 +31,10 @@ from gptkit.training.checkpoints.load import fit_weights
 
 SIZE = ["model.layers=4", "model.heads=4", "model.width=192", "model.context=128"]
 LSTM = ["model=lstm", "model.layers=1", "model.width=192", "model.units=512", "model.context=128"]
-TOKENIZER = ["tokenizer=bpe", "tokenizer.size=8192"]
+TOKENIZER = ["tokenizer=gpt1", "tokenizer.cleaning=transformers", "tokenizer.size=8192"]
 PRETRAIN = ["data=prose", *TOKENIZER, "optimizer=muon", "optimizer.lr=0.02", "batch.size=32", "samples.prompts=[]"]
 PRETRAIN += ["optimizer.schedule.shape=linear", "optimizer.schedule.floor=0", "val.every=300", "val.sequences=128"]
-FINETUNE = ["objective=aux_lm", "data=movie_reviews", "optimizer=muon", "batch.size=32"]
+FINETUNE = ["objective=aux_lm", "data=movie_reviews", "optimizer=adamw", "batch.size=32"]
 FINETUNE += ["val.sequences=0", "val.every=0", "samples.prompts=[]"]
 SCHEDULE = ["optimizer.schedule.shape=linear", "optimizer.schedule.warmup=0.1", "optimizer.schedule.floor=0"]
 VARIANTS = ("full", "no_aux", "half", "scratch", "lstm")
@@ -100,9 +100,9 @@ def main() -> None:
     parser.add_argument("runs", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=VARIANTS)
-    parser.add_argument("--pretrain-tokens", type=int, default=6_000_000)
+    parser.add_argument("--pretrain-tokens", type=int, default=8_000_000)
     parser.add_argument("--epochs", type=float, default=4.0)
-    parser.add_argument("--rate", type=float, default=3e-3)
+    parser.add_argument("--rate", type=float, default=1e-3)
     arguments = parser.parse_args()
     begin = time.perf_counter()
     found: dict[str, Any] = {"bag_of_words": round(bag_of_words(), 2)}

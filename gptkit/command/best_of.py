@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gptkit.data.transcript import is_transcript
+from gptkit.data.turns import turns_without_answer
 from gptkit.generation.engine import Continuation, generate
 from gptkit.records import Prompt, Turn
 from gptkit.reward.built import BuiltReward, scored
@@ -32,7 +34,7 @@ def best_of(
 ) -> Iterator[Judged]:
     """For each prompt `settings.samples` of `settings.best_of` continuations, the best first; of equals the one drawn first.
 
-    The judge takes a prompt for what a user says.
+    The judge takes a prompt for what a user says, or for the turns of a transcript ("Human: ...", "Assistant:").
     """
     found = generate(
         model,
@@ -48,8 +50,14 @@ def best_of(
         seed=settings.seed,
     )
     for prompt, drawn in zip(prompts, found, strict=True):
-        asked = Prompt((Turn("user", prompt),) if prompt else ())
+        asked = Prompt(_turns(prompt))
         scores = scored(judge, [asked] * len(drawn), [text.text for text in drawn])
         for place in scores.argsort(descending=True, stable=True)[: settings.samples].tolist():
             fields = {field.name: getattr(drawn[place], field.name) for field in dataclasses.fields(Continuation)}
             yield Judged(**fields, score=float(scores[place]), scores=tuple(scores.tolist()))
+
+
+def _turns(prompt: str) -> tuple[Turn, ...]:
+    if is_transcript(prompt):
+        return turns_without_answer("prompt", prompt)
+    return (Turn("user", prompt),) if prompt else ()

@@ -50,6 +50,8 @@ class SFT(DialogueObjective):
             raise ValueError(f"objective.learn={self.learn} must be response or all")
         if not 0.0 <= self.pretraining < 1.0:
             raise ValueError(f"objective.pretraining={self.pretraining} must be at least 0 and below 1")
+        if self.max_new_tokens < 1:
+            raise ValueError(f"objective.max_new_tokens={self.max_new_tokens} must be at least 1")
 
     def build(self, *, tokenizer: BuiltTokenizer, context: int, width: int) -> BuiltObjective:
         from gptkit.objective.sft import BuiltSFT
@@ -178,9 +180,12 @@ class PPO(ReinforcementObjective):
         for key in ("discount", "gae_lambda"):
             if not 0.0 <= getattr(self, key) <= 1.0:
                 raise ValueError(f"objective.{key}={getattr(self, key)} must be between 0 and 1")
-        for key in ("ptx_coef", "value_coef"):
+        for key in ("ptx_coef", "value_coef", "value_clip"):
             if getattr(self, key) < 0:
                 raise ValueError(f"objective.{key}={getattr(self, key)} must not be negative")
+        for key in ("kl_target", "value_lr"):
+            if getattr(self, key) is not None and getattr(self, key) <= 0:
+                raise ValueError(f"objective.{key}={getattr(self, key)} must be above 0, or null")
         for key in ("kl_horizon", "ptx_ratio"):
             if getattr(self, key) < 1:
                 raise ValueError(f"objective.{key}={getattr(self, key)} must be at least 1")

@@ -118,9 +118,9 @@ class BuiltObjective(nn.Module, ABC):
         """Scored answers of the model to held-out prompts, shown as the run's samples. None: `samples.prompts` are continued."""
         return []
 
-    def trial(self, batch: Batch) -> Batch:
-        """As large a batch as `loss` may be given for as many items as this one of the data set has, to find out how many fit."""
-        return batch
+    def trial(self, batch: Batch) -> Minibatch:
+        """As large batches as `loss` may be given for as many items as this one of the data set has, to find out how many fit."""
+        return {"train": batch}
 
     def draw(self, kept: Mapping[str, Tensor]) -> Mapping[str, Figure]:
         """Drawings of a whole validation set by title, from what `judge` is given: kept as figures/<title>.svg, and in the report.

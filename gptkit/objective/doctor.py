@@ -56,13 +56,13 @@ def examine(
     """
     batch = written.batch
     few = rows_of(batch, slice(0, LOOKED_AT))
-    tolerance = _tolerance(batch["tokens"].device)
+    tolerance = _tolerance(batch["tokens"].device, objective.settings.clip)
     _read_again(model, few, objective.settings.temperature, objective.settings.clip, tolerance)
     _alone(objective, model, few, tolerance)
     if objective.fresh:
         _same_as_reference(batch, tolerance)
     _drawn_again(objective, model, written, seed, places[:LOOKED_AT])
-    if objective.settings.missing_end_of_text is not None:
+    if objective.fresh and objective.settings.missing_end_of_text is not None:
         _can_end(objective, model, written)
     _scored_alone(objective, written, scores)
 
@@ -160,9 +160,9 @@ def _scored_alone(objective: BuiltReinforcement, written: Written, scores: Tenso
             )
 
 
-def _tolerance(device: torch.device) -> float:
-    """In nats: what rounding does, which is coarse where products are in 16 bits."""
-    return 0.25 if torch.is_autocast_enabled(device.type) else 1e-3
+def _tolerance(device: torch.device, clip: float) -> float:
+    """In nats: what rounding does, which is coarse where products are in 16 bits; never so much that a ratio is clipped."""
+    return min(0.25, clip) if torch.is_autocast_enabled(device.type) else 1e-3
 
 
 def _ill(what: str) -> GptkitError:

@@ -88,11 +88,12 @@ class BuiltGRPO(BuiltReinforcement):
         }
         return terms, found | logged(batch, OF_STEP)
 
-    def trial(self, batch: Batch) -> Batch:
+    def trial(self, batch: Batch) -> Minibatch:
         """Episodes that fill the context."""
         rows = batch["tokens"].new_zeros(len(batch["tokens"]), self.context)
         lengths = torch.full_like(rows[:, 0], self.new_tokens)
         nothing = torch.zeros(len(rows), self.new_tokens, device=rows.device)
         columns = {"old_log_probs": nothing, "reference_log_probs": nothing, "group_advantages": nothing[:, 0]}
         measures = everywhere(dict.fromkeys((*OF_STEP, "per_token"), 0.0), lengths)
-        return {"tokens": rows, "prompt_lengths": self.context - lengths, "lengths": lengths, **columns, **measures}
+        episodes = {"tokens": rows, "prompt_lengths": self.context - lengths, "lengths": lengths, **columns, **measures}
+        return {"train": episodes}

@@ -99,9 +99,6 @@ class BuiltPPO(BuiltReinforcement):
     def learning_rates(self) -> Mapping[str, float]:
         return {} if self.settings.value_lr is None else {"value.": self.settings.value_lr}
 
-    def divergence_weight(self) -> float:
-        return float(self.kl_coef)
-
     # -- one step -----------------------------------------------------------------------------------------------------------------
 
     def rollout(self, model: BuiltModel, batch: Batch, *, seed: int, total: Total) -> Iterator[Minibatch]:
@@ -116,7 +113,7 @@ class BuiltPPO(BuiltReinforcement):
         with as_for_use(self.value):
             values = measured(made, self.value, width)
         ratio = made["old_log_probs"] - made.pop("reference_log_probs")
-        kl_coef = self.divergence_weight()
+        kl_coef = float(self.kl_coef)
         mask = response_mask(lengths, width)
         given = rewards(scores, ratio, lengths, kl_coef)
         if settings.whiten_rewards:
@@ -183,16 +180,15 @@ class BuiltPPO(BuiltReinforcement):
         }
         return {"policy": (1.0, losses.sum()), "value": (settings.value_coef, value.sum())}, found | logged(batch, OF_STEP)
 
-    def trial(self, batch: Batch) -> Batch:
-        """Rows that fill the context: of pre-training text where there is any, which has the most logits, else of episodes."""
+    def trial(self, batch: Batch) -> Minibatch:
+        """Episodes that fill the context, which policy and value network read at once, and pre-training text where there is any."""
         rows = batch["tokens"].new_zeros(len(batch["tokens"]), self.context)
-        if self.settings.ptx_coef:
-            return {"tokens": rows, "targets": rows}
         lengths = torch.full_like(rows[:, 0], self.new_tokens)
         nothing = torch.zeros(len(rows), self.new_tokens, device=rows.device)
         columns = dict.fromkeys(("old_log_probs", "values", "returns", "advantages"), nothing)
         measures = everywhere(dict.fromkeys((*OF_STEP, "per_token"), 0.0), lengths)
-        return {"tokens": rows, "prompt_lengths": self.context - lengths, "lengths": lengths, **columns, **measures}
+        episodes = {"tokens": rows, "prompt_lengths": self.context - lengths, "lengths": lengths, **columns, **measures}
+        return {"ppo": episodes, "ptx": {"tokens": rows, "targets": rows}} if self.settings.ptx_coef else {"ppo": episodes}
 
     # -- held-out prompts ---------------------------------------------------------------------------------------------------------
 

@@ -247,7 +247,8 @@ class BuiltReinforcement(BuiltObjective):
 
     @torch.no_grad()
     def validate(self, model: BuiltModel, batch: Batch, *, seed: int) -> tuple[Terms, Mapping[str, int], dict[str, Tensor]]:
-        """Minus equation 2: what the responses to held-out prompts score, less what their divergence costs.
+        """Minus equation 2: what the responses to held-out prompts score, less what their divergence costs, at the weight with
+        which the run begins: losses are compared along a run whose weight adapts.
 
         What is drawn depends on the prompt's place alone: all checkpoints of a run draw with the same random numbers. Measured are
         `score`, `kl` (nats per response), `length` (tokens), `missing_end_of_text` and, with `judge`, its score.
@@ -264,16 +265,12 @@ class BuiltReinforcement(BuiltObjective):
         }
         if self.judging is not None:
             found["judge"] = self.opinion(self.judging, written.prompts, written.texts).sum()
-        objective = -(scores - self.divergence_weight() * kl).sum()
+        objective = -(scores - self.settings.kl_coef * kl).sum()
         return {"objective": (1.0, objective)}, {"objective": len(scores)}, found
 
     def compared_by(self, metrics: Mapping[str, float]) -> str | None:
         """The independent judge's score, else the reward's: the loss depends on what divergence and pre-training text weigh."""
         return "judge" if "judge" in metrics else "score"
-
-    def divergence_weight(self) -> float:
-        """What a nat of divergence costs now."""
-        return self.settings.kl_coef
 
     def samples(self, model: BuiltModel) -> list[Sample]:
         """Responses to a few held-out prompts with their scores, drawn as in a validation."""

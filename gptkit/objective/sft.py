@@ -144,10 +144,15 @@ class BuiltSFT(BuiltObjective):
         terms, counts, measured = super().validate(model, batch, seed=seed)
         if self._reward is None:
             return terms, counts, measured
+        return terms, counts, {**measured, "scores": self._scores(self._reward, model, batch)}
+
+    def _scores(self, reward: BuiltReward, model: BuiltModel, batch: Batch) -> Tensor:
         scores = torch.full((len(batch["items"]),), torch.nan)
         places = batch["items"].tolist()
         rows = [row for row, place in enumerate(places) if self._asked[place] is not None]
         found = [each for place in places if (each := self._asked[place]) is not None]
+        if not found:
+            return scores
         with as_for_use(model), torch.autocast(batch["items"].device.type, enabled=False):
             drawn = respond(
                 model,
@@ -157,9 +162,9 @@ class BuiltSFT(BuiltObjective):
                 max_new_tokens=self.new_tokens,
             )
             texts = [text_of(self.tokenizer, ids, response) for (_, ids), response in zip(found, drawn, strict=True)]
-            self._reward.to(batch["items"].device)
-            scores[rows] = scored(self._reward, [prompt for prompt, _ in found], texts)
-        return terms, counts, {**measured, "scores": scores}
+            reward.to(batch["items"].device)
+            scores[rows] = scored(reward, [prompt for prompt, _ in found], texts)
+        return scores
 
     def judge(self, kept: Mapping[str, Tensor]) -> dict[str, float]:
         """`reward`: the mean score of the responses."""

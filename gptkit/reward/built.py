@@ -48,6 +48,25 @@ class ComparingReward(BuiltReward):
         """(B,) float32, on the CPU: how sure it is that the first response is the better one; 0.5: no preference."""
 
 
+def preferences(judge: ComparingReward, prompts: Sequence[Prompt], first: Sequence[str], second: Sequence[str]) -> Tensor:
+    """How sure a judge is that the first responses are the better ones, (B,) float32, on the CPU, checked.
+
+    Raises:
+        GptkitError: as many preferences as prompts did not come, or one is no number from 0 to 1.
+    """
+    with torch.no_grad():
+        found = torch.as_tensor(judge.prefers(prompts, first, second)).float().cpu()
+    if found.shape != (len(prompts),):
+        raise GptkitError(f"the judge gave preferences of shape {tuple(found.shape)} for {len(prompts)} pairs of responses")
+    broken = (~((found >= 0) & (found <= 1))).nonzero().flatten().tolist()
+    if broken:
+        raise GptkitError(
+            f"the judge gave {float(found[broken[0]])} for {first[broken[0]][:60]!r} against {second[broken[0]][:60]!r}, "
+            "and a preference is a number from 0 to 1; mend the judge"
+        )
+    return found
+
+
 def scored(reward: BuiltReward, prompts: Sequence[Prompt], responses: Sequence[str]) -> Tensor:
     """The scores of a judge, (B,) float32, on the CPU, checked: a score that is no number would spoil whatever it enters.
 

@@ -81,7 +81,7 @@ def memory_per_device(
       those of the head alone, c V D. ddp's buckets hold every gradient once more (m P). fsdp2 gathers the embeddings (m), two
       blocks at a time and one block's gradients (c), and under mixed precision those gradients again to add them up (m) and the
       norms (m).
-    - activations, logits: see `activation_bytes` and `logit_bytes`.
+    - activations, logits: see `activation_bytes` and `logit_bytes`; one pass holds those of every model that is trained.
 
     The allocator's own rounding and the kernels' workspaces come on top: some percent, and about 1 GB for a CUDA context.
     """
@@ -102,6 +102,7 @@ def memory_per_device(
     elif sharded:
         copies += stored * (3 * (matrices + norms) / model.layers + tables)
     trained = held + others.trained * total
+    activations = activation_bytes(model, attention, sequences=sequences, precision=precision, placement=placement)
     further = {
         "other models": stored * (others.trained + others.frozen) * total,
         "average": stored * held if others.average else 0.0,
@@ -112,7 +113,7 @@ def memory_per_device(
         "gradients": stored * trained,
         "optimizer": stored * moments * trained,
         "copies": copies,
-        "activations": activation_bytes(model, attention, sequences=sequences, precision=precision, placement=placement),
+        "activations": (1 + others.trained) * activations,
         "logits": logit_bytes(model, vocabulary, sequences=sequences, precision=precision),
     }
 

@@ -12,12 +12,13 @@ if TYPE_CHECKING:
     from gptkit.data.built import BuiltData
 
 
-def held_out_prompts(data: BuiltData, *, fraction: float, reader: str) -> list[Prompt]:
+def held_out_prompts(data: BuiltData, *, fraction: float | None, reader: str) -> list[Prompt]:
     """The prompts of the validation split, else of the test split, else of what a run holds out of training; each once.
 
     Args:
         data: a source of prompts, or of rankings or dialogues, of which the part before the (last) answer is taken.
-        fraction: share of the training records that a run holds out where the source has no split of its own for it.
+        fraction: share of the training records that a run holds out where the source has no split of its own for it; None: no run
+            reads this source, and all of its records are held out.
         reader: who asks, for messages.
 
     Raises:
@@ -25,7 +26,7 @@ def held_out_prompts(data: BuiltData, *, fraction: float, reader: str) -> list[P
     """
     split = next((split for split in ("validation", "test") if split in data.splits), "train")
     found = [prompt_of(record, reader) for record in data.records(split)]
-    if split == "train":
+    if split == "train" and fraction is not None:
         _, ranges = split_items(len(found), fraction)
         found = [prompt for begin, end in ranges for prompt in found[begin:end]]
     once = list({prompt.turns: prompt for prompt in found}.values())

@@ -20,7 +20,7 @@ from gptkit.objective.judgement import interval
 from gptkit.objective.token_form import prompt_ids
 from gptkit.plugins import registry
 from gptkit.records import Prompt
-from gptkit.reward.built import ComparingReward, scored
+from gptkit.reward.built import ComparingReward, preferences, scored
 from gptkit.task.held_out import held_out_prompts
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class BuiltWinRate:
         answers, others = (self._answers(each, prompts, longest, seed) for each in (subject, against))
         scores, other_scores = scored(judge, prompts, answers), scored(judge, prompts, others)
         if isinstance(judge, ComparingReward):
-            preferred = (judge.prefers(prompts, answers, others) + 1 - judge.prefers(prompts, others, answers)) / 2
+            preferred = (preferences(judge, prompts, answers, others) + 1 - preferences(judge, prompts, others, answers)) / 2
         else:
             preferred = wins(scores, other_scores)
         preferred = preferred.double()
@@ -88,7 +88,7 @@ class BuiltWinRate:
         if self._source is None and not own:
             raise ConfigError(f"{subject.source} comes from no run, so it has no prompts of its own; give some by data=")
         data = registry().resolve("data", self._source or own).build()
-        fraction = float(subject.settings.get("val", {}).get("fraction", 0.05))
+        fraction = None if self._source else float(subject.settings.get("val", {}).get("fraction", 0.05))
         found = held_out_prompts(data, fraction=fraction, reader="task=win_rate")
         chosen = [found[place] for place in evenly(len(found), self.settings.prompts)]
         both = (subject, against)

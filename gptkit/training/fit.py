@@ -7,6 +7,7 @@ import logging
 import signal
 import sys
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,8 @@ from gptkit.training.resume import alone_in, check_not_shorter, check_same_run, 
 from gptkit.training.save import kept_state
 from gptkit.training.strategies import OURS, is_first
 from gptkit.training.trainer_arguments import check_trainer_arguments
+
+_log = logging.getLogger("gptkit")
 
 
 class Result(dict[str, Any]):
@@ -151,6 +154,7 @@ def assemble(settings: Training, checkpoint: Checkpoint | None = None, state: di
     elif settings.init_from is not None:
         weights = initial_weights(settings.init_from)
         tokenizer = weights.tokenizer
+        _warn_of_template(settings, weights.run)
     else:
         tokenizer = settings.tokenizer.build(texts=data.texts())
     torch.manual_seed(settings.seed)
@@ -189,6 +193,20 @@ def assemble(settings: Training, checkpoint: Checkpoint | None = None, state: di
         if checkpoint is not None and state is not None:
             fit_weights(model, state["weights"], str(checkpoint.folder))
     return Pieces(model, objective, tokenizer, datasets, sources, average)
+
+
+def _warn_of_template(settings: Training, before: Mapping[str, Any]) -> None:
+    """Where a model is asked in another form than the one in which it learned to answer."""
+    taught, asks = (before.get("objective") or {}).get("template"), getattr(settings.objective, "template", None)
+    if taught is not None and asks is not None and taught != asks:
+        _log.warning(
+            "init_from=%s learned with objective.template=%s, and this run reads with objective.template=%s; "
+            "give objective.template=%s to go on in the same form",
+            settings.init_from,
+            taught,
+            asks,
+            taught,
+        )
 
 
 def micro_of(settings: Training, state: dict[str, Any] | None) -> int:

@@ -14,6 +14,7 @@ from gptkit.errors import ConfigError
 FREE = (
     "save",
     "samples",
+    "objective.doctor",
     "trainer.max_time",
     "trainer.log_every_n_steps",
     "trainer.logger",
@@ -22,7 +23,7 @@ FREE = (
     "trainer.default_root_dir",
     "trainer.profiler",
 )
-"""Keys, or everything under them, that may differ: time limits, logging, saving and sampling."""
+"""Keys, or everything under them, that may differ: time limits, logging, saving, sampling, and whether a doctor looks."""
 
 LENGTH = ("tokens", "epochs", "trainer.max_steps")
 """Keys that decide how long the run is; it may become longer."""

@@ -47,6 +47,7 @@ def save(module: TrainModule) -> Path | None:
         "callbacks": {callback.state_key: callback.state_dict() for callback in module.callbacks()},
     }
     path = None
+    validated = state.val_step == state.step  # what an earlier step was worth says nothing of these weights
     if module.trainer.is_global_zero:
         path = write_checkpoint(
             module.folder,
@@ -57,8 +58,8 @@ def save(module: TrainModule) -> Path | None:
             tokenizer=module.tokenizer,
             settings=module.settings,
             keep=module.settings.save.keep,
-            val_loss=state.val_loss,
-            merit=state.merit,
+            val_loss=state.val_loss if validated else None,
+            merit=state.merit if validated else None,
         )
     module.saved_step = state.step
     module.trainer.strategy.barrier("saved")

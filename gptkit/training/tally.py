@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 class Tally:
-    """Tensors stay on the device: nothing here waits for it."""
+    """Tensors stay on the device; nothing here waits for it but what measures times."""
 
     def __init__(self) -> None:
         self._losses: list[Tensor] = []
@@ -33,10 +33,12 @@ class Tally:
 
     @contextlib.contextmanager
     def time_of(self, name: str, wanted: bool) -> Iterator[None]:
-        """Count what happens within towards `seconds_<name>`."""
+        """Count what happens within towards `seconds_<name>`, and what the device still has to do of it."""
         begin = time.perf_counter()
         yield
         if wanted:
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
             self._seconds[name] = self._seconds.get(name, 0.0) + time.perf_counter() - begin
 
     def loss(self) -> Tensor:

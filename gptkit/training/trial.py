@@ -28,6 +28,7 @@ def largest_micro(module: TrainModule) -> int:
             parameters=sum(parameter.numel() for parameter in module.parameters()),
             free=free,
             share=share,
+            models=1 + len(module.settings.objective.trained_models),
         )
     if module.trainer.world_size > 1:
         smallest = torch.tensor(micro, device=module.device)
@@ -44,11 +45,11 @@ def _fits(module: TrainModule, size: int) -> bool:
     try:
         averages = [torch.empty_like(parameter) for parameter in trained for _ in range(2)]
         with module.trainer.precision_plugin.train_step_context():
-            batch = module.objective.trial(batch)
-            terms, _ = module.objective.loss(module.model, batch)
-            loss = combine(terms, module.objective.counts(batch))
-        gradients = torch.autograd.grad(loss, trained, allow_unused=True)  # reaches no parameter and no other device
-        del gradients, loss, terms
+            for piece in module.objective.trial(batch).values():
+                terms, _ = module.objective.loss(module.model, piece)
+                loss = combine(terms, module.objective.counts(piece))
+                gradients = torch.autograd.grad(loss, trained, allow_unused=True)  # reaches no parameter and no other device
+                del gradients, loss, terms
     except torch.cuda.OutOfMemoryError:
         return False
     finally:

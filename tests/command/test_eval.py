@@ -14,6 +14,7 @@ from torch import Tensor
 
 from gptkit.attention import Dense
 from gptkit.data import Prompts
+from gptkit.errors import DataError, GptkitError
 from gptkit.model import GPT
 from gptkit.objective import SFT
 from gptkit.records import Document, Prompt, Turn
@@ -93,7 +94,7 @@ def test_a_seed_decides_the_answers(folder: Path, scores_of: Any) -> None:
 
 def test_data_takes_the_place_of_the_runs_own_prompts(folder: Path, scores_of: Any) -> None:
     words = (f"against={folder / 'a'}", "data=prompts", f"data.path={folder / 'held_out.jsonl'}")
-    assert scores_of("win_rate", "a", *words, "task.max_new_tokens=4")["prompts"] == 1  # what a run would hold out of 24
+    assert scores_of("win_rate", "a", *words, "task.max_new_tokens=4")["prompts"] == 24  # all of the file
     assert scores_of("win_rate", "a", f"against={folder / 'a'}", "task.prompts=7", "task.max_new_tokens=4")["prompts"] == 7
 
 
@@ -129,6 +130,16 @@ def test_a_judge_that_favours_the_first_gains_nothing(subjects: list[Subject], f
     assert task(subjects[0], against=subjects[1], judge=Biased(), seed=0)["win_rate"] == pytest.approx(0.5)
 
 
+def test_a_preference_that_is_no_number_is_told(subjects: list[Subject], folder: Path) -> None:
+    class Broken(Biased):
+        def prefers(self, prompts: Sequence[Prompt], first: Sequence[str], second: Sequence[str]) -> Tensor:
+            return torch.full((len(first),), torch.nan)
+
+    task = WinRate(max_new_tokens=8).build(data=Prompts(path=[str(folder / "held_out.jsonl")]))
+    with pytest.raises(GptkitError, match=r"the judge gave nan for .* a preference is a number from 0 to 1"):
+        task(subjects[0], against=subjects[1], judge=Broken(), seed=0)
+
+
 def test_prompts_that_leave_no_room_are_left_out_and_counted(
     subjects: list[Subject], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -143,7 +154,6 @@ def test_prompts_that_leave_no_room_are_left_out_and_counted(
 
 
 def test_records_that_ask_nothing_are_refused() -> None:
-    from gptkit.errors import DataError
     from gptkit.records import Dialogue, Ranking
 
     question, answer = Turn("user", "Why?"), Turn("assistant", "So.")

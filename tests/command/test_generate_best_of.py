@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
+from torch import Tensor
 
 from gptkit.attention import Dense
 from gptkit.model import GPT
@@ -56,6 +57,26 @@ def test_the_best_of_the_same_texts_are_kept(lines: Any) -> None:
         assert [text["score"] for text in found] == [scores[place] for place in best]
         assert found[0]["scores"] == found[1]["scores"] == scores
     assert len({text["score"] for text in kept}) > 1
+
+
+def test_the_judge_reads_the_turns_of_a_transcript() -> None:
+    from gptkit.command import Generate
+    from gptkit.command.best_of import best_of
+    from gptkit.reward.built import BuiltReward
+    from gptkit.tokenizer import Bytes
+
+    class Listener(BuiltReward):
+        asked: ClassVar[set[tuple[Turn, ...]]] = set()
+
+        def __call__(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> Tensor:
+            self.asked.update(prompt.turns for prompt in prompts)
+            return torch.zeros(len(responses))
+
+    tokenizer = Bytes().build(texts=[])
+    model = GPT(layers=1, heads=2, width=16, context=48).build(attention=Dense(), vocabulary=tokenizer.size)
+    settings = Generate(checkpoint="runs/x", max_new_tokens=2, best_of=2, reward=Rules())
+    list(best_of(settings, model, tokenizer, ["\n\nHuman: Hi.\n\nAssistant:", "Hi."], Listener()))
+    assert Listener.asked == {(Turn("user", "Hi."),)}
 
 
 def test_text_alone_is_printed_without_scores(run: Path, gptkit_command: Callable[..., Any]) -> None:

@@ -12,6 +12,7 @@ import gptkit
 from gptkit.command import Training
 from gptkit.config.groups import groups
 from gptkit.plugins import registry
+from gptkit.training.length import length_of
 
 STAGES = {"sft": "sft", "rm": "reward", "ppo_init": "sft", "ppo": "ppo", "ppo_ptx": "ppo"}
 """The objective of each."""
@@ -75,11 +76,12 @@ def test_reinforcement_has_the_papers_numbers(stages: dict[str, Training]) -> No
         paper = {"temperature": 1.0, "minibatch": 64, "inner_epochs": 1, "clip": 0.2, "kl_coef": 0.02, "discount": 1.0}
         paper |= {"value_lr": 9e-6, "ptx_coef": ptx_coef, "ptx_ratio": 8}
         assert {key: objective[key] for key in paper} == paper  # appendix C.4
-        episodes = settings.tokens // settings.model.context
-        assert (episodes, episodes // settings.batch.size) == (256_000, 500)
+        assert (settings.trainer["max_steps"], settings.batch.size) == (500, 512)  # 256k episodes
+        assert settings.optimizer.lr <= 8.05e-6  # appendix E.9: above that, PPO alone diverged
         schedule = settings.optimizer.schedule
         assert (schedule.shape, schedule.start, schedule.warmup * 500) == ("constant", 0.1, 10)
         assert settings.ema == 0.992
+    assert length_of(settings_of("+instructgpt=ppo", "model.context=128"))[0] == 500
     ptx, alone = stages["ppo_ptx"], stages["ppo"]
     ptx.objective.ptx_coef = 0.0  # type: ignore[attr-defined]
     assert ptx == alone
@@ -89,7 +91,7 @@ def test_the_documentation_has_the_same_numbers() -> None:
     text = (Path(__file__).resolve().parents[2] / "docs" / "papers.md").read_text(encoding="utf-8")
     section = text.partition("\n## InstructGPT\n")[2].partition("\n## ")[0]
     assert all(f"`{stage}`" in section for stage in STAGES)
-    for number in ("9.65e-6", "5.03e-6", "9e-6", "5e-6", "1.04e-5", "2.45e-6", "27.8", "0.992", "256k", "524,288,000"):
+    for number in ("9.65e-6", "5.03e-6", "9e-6", "5e-6", "1.04e-5", "2.45e-6", "27.8", "0.992", "256k", "8.05e-6"):
         assert number in section, number
 
 

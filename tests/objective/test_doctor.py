@@ -124,18 +124,30 @@ def test_a_score_that_depends_on_company_is_found(start: Callable[..., Any]) -> 
         start(Ranked())
 
 
+def mute(model: Any) -> None:
+    own, end = model.logits, Bytes().build(texts=[]).special["end_of_text"]
+
+    def logits(hidden: Tensor) -> Tensor:
+        found = own(hidden)
+        return found.index_fill(-1, torch.tensor([end]), -1e4)
+
+    model.logits = logits
+
+
 def test_a_policy_that_cannot_end_is_found(start: Callable[..., Any]) -> None:
-    def mute(model: Any) -> None:
-        own, end = model.logits, Bytes().build(texts=[]).special["end_of_text"]
-
-        def logits(hidden: Tensor) -> Tensor:
-            found = own(hidden)
-            return found.index_fill(-1, torch.tensor([end]), -1e4)
-
-        model.logits = logits
-
     with pytest.raises(GptkitError, match="none of 8 responses ended"):
         start(before=mute, missing_end_of_text=-1.0)
+
+
+def test_a_continued_run_may_have_stopped_to_end(start: Callable[..., Any]) -> None:
+    """It went that far without being stopped: uninterrupted, it would go on."""
+
+    class Continued(BuiltPPO):
+        def begin(self, model: BuiltModel) -> None:
+            super().begin(model)
+            self.fresh = False
+
+    assert start(before=mute, kind=Continued, missing_end_of_text=-1.0)
 
 
 def test_without_the_doctor_the_run_says_so(start: Callable[..., Any], caplog: pytest.LogCaptureFixture) -> None:

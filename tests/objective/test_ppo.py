@@ -103,6 +103,34 @@ def nearly(left: dict[str, Tensor], right: dict[str, Tensor]) -> bool:
     return left.keys() == right.keys() and all(torch.allclose(left[name], right[name], atol=1e-6, rtol=0) for name in left)
 
 
+@pytest.mark.parametrize(("key", "value"), [("kl_target", 0.0), ("kl_target", -5.0), ("value_lr", -1.0), ("value_clip", -0.2)])
+def test_settings_that_would_learn_nonsense_are_refused(key: str, value: float) -> None:
+    with pytest.raises(ValueError, match=rf"objective\.{key}=.* must"):
+        PPO(**{key: value})  # type: ignore[arg-type]
+
+
+def test_what_fits_is_tried_with_episodes_and_with_text(ppo: Callable[..., Any]) -> None:
+    """Both passes of an update, as large as they get: episodes are read by two models, text has the most logits."""
+    objective, model = ppo(ptx_coef=1.0)
+    tried = objective.trial(objective.asked["train"].batch(range(4)))
+    assert set(tried) == {"ppo", "ptx"}
+    for batch in tried.values():
+        assert batch["tokens"].shape == (4, CONTEXT)
+        assert combine(objective.loss(model, batch)[0], objective.counts(batch)).isfinite()
+    assert set(ppo(ptx_coef=0.0)[0].trial(objective.asked["train"].batch(range(4)))) == {"ppo"}
+
+
+def test_a_weight_that_adapts_does_not_move_what_checkpoints_are_compared_by(ppo: Callable[..., Any]) -> None:
+    objective, model = ppo(kl_target=1.0)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    batch = objective.asked["validation"].batch(range(4))
+    before = objective.validate(model, batch, seed=0)[0]["objective"][1]
+    objective.kl_coef.fill_(5.0)
+    assert torch.equal(objective.validate(model, batch, seed=0)[0]["objective"][1], before)
+
+
 # -- a rollout --------------------------------------------------------------------------------------------------------------------
 
 

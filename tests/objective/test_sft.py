@@ -128,6 +128,7 @@ class Likes(BuiltReward):
         self.asked: list[str] = []
 
     def __call__(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> Tensor:
+        assert prompts  # nobody is asked about nothing
         self.asked += [prompt.turns[-1].text for prompt in prompts]
         return torch.tensor([float(self.letter) if self.letter == "nan" else response.count(self.letter) for response in responses])
 

@@ -10,7 +10,7 @@ from gptkit.model import GPT, LSTM, Model
 from gptkit.objective.cross_entropy import cross_entropy_sum
 from gptkit.optimizer import AdamW, Muon
 from gptkit.scaling.compute import parameters
-from gptkit.scaling.memory import Placement, Precision, activation_bytes, logit_bytes, memory_per_device
+from gptkit.scaling.memory import Others, Placement, Precision, activation_bytes, logit_bytes, memory_per_device
 
 VOCABULARY = 500
 ON_PROCESSOR = Placement(on_processor=True)
@@ -106,6 +106,20 @@ def test_sharding_keeps_no_copy_of_the_blocks_in_lower_precision() -> None:
 
     assert copies(64, "fsdp2") < 1.2 * copies(8, "fsdp2")  # norms alone
     assert copies(64, "ddp") > 4 * copies(8, "ddp")
+
+
+def test_models_that_are_trained_together_hold_their_activations_together() -> None:
+    def held(trained: int) -> dict[str, float]:
+        model, others = GPT(layers=2, width=64, heads=4, context=32), Others(trained=trained)
+        precision = Precision(4, 4)
+        return memory_per_device(
+            model, Dense(), AdamW(), VOCABULARY, sequences=2, precision=precision, placement=Placement(), others=others
+        )
+
+    alone, with_value = held(0), held(1)
+    for part in ("activations", "gradients", "optimizer"):
+        assert with_value[part] == pytest.approx(2 * alone[part])
+    assert with_value["logits"] == alone["logits"]
 
 
 def test_precisions_by_lightnings_names() -> None:

@@ -6,6 +6,7 @@ import json
 import math
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -184,7 +185,7 @@ class Terminal(io.StringIO):
 METRICS = {"accuracy": 0.5, "accuracy_low": 0.4375, "accuracy_high": 0.5625, "f1": 0.25}
 
 
-def show(stream: io.StringIO, *, seconds_per_step: float, steps: int) -> int:
+def show(stream: io.StringIO, *, seconds_per_step: float, steps: int, metrics: dict[str, Any] | None = None) -> int:
     """Run the progress of some steps; gives how often a loss was read."""
     clock, reads = Clock(), 0
 
@@ -196,6 +197,7 @@ def show(stream: io.StringIO, *, seconds_per_step: float, steps: int) -> int:
 
     meter = SpeedMeter(clock=clock)
     state = TrainState(last_step=steps, loss=Loss(), val_loss=2.75, val_metrics=METRICS)  # type: ignore[arg-type]
+    state.metrics = metrics or {}
     trainer, module = SimpleNamespace(is_global_zero=True, sanity_checking=False), SimpleNamespace(state=state)
     bar = Progress(meter, stream=stream, clock=clock)
     meter.start(0)
@@ -218,6 +220,13 @@ def test_progress_without_a_terminal_is_a_line_now_and_then() -> None:
         assert words in lines[1]
     assert all("0.4" not in line for line in lines[:-1])
     assert lines[-1].startswith("step 100/100  loss 2.5000  val 2.7500  accuracy 0.5000 (95%: 0.4375 to 0.5625)  ")
+
+
+def test_progress_says_where_the_time_of_a_step_went() -> None:
+    stream = io.StringIO()
+    times = {"seconds_generate": torch.tensor(2.51), "kl": torch.tensor(1.0), "seconds_ptx": torch.tensor(0.5)}
+    show(stream, seconds_per_step=0.5, steps=10, metrics=times)
+    assert "accuracy 0.5000  generate 2.5 s, ptx 0.5 s  200 tokens/s" in stream.getvalue()
 
 
 def test_the_bar_is_drawn_four_times_a_second_at_most() -> None:

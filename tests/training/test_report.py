@@ -187,7 +187,7 @@ def test_an_unfinished_run_has_a_page_with_its_numbers(tmp_path: Path) -> None:
     (tmp_path / "summary.json").unlink()
     (tmp_path / "environment.json").unlink()
     page = Page(write_report(tmp_path))
-    assert "Loss (nats per token)" in page.text
+    assert "Gradient norm, before clipping" in page.text
     assert f"{2 + 3 * math.exp(-300 / 90):.4f}" in page.text
 
 

@@ -23,6 +23,7 @@ from gptkit.callback import Callback
 from gptkit.errors import CheckpointError, ConfigError
 from gptkit.plugins import KIT, Entry, registry
 from gptkit.training.checkpoints.checkpoint import read_checkpoint
+from gptkit.training.checkpoints.kept import checkpoints
 from gptkit.training.checkpoints.manifest import describe_files, read_manifest, to_json
 from gptkit.training.resume import alone_in, check_same_sources, differences
 from gptkit.training.save import KEPT
@@ -179,6 +180,27 @@ def test_killed_at_a_random_step_it_continues_bit_for_bit(
     assert equal(weights(folder), weights(tmp_path / "whole"))
 
 
+def test_a_checkpoint_has_the_merit_of_its_own_step(train: Train, tmp_path: Path) -> None:
+    train(tmp_path, "val.every=2", "save.every=1", "save.keep=9", "trainer.max_steps=5")
+    found = {int(folder.name.removeprefix("step-")): read_manifest(folder).merit for folder in checkpoints(tmp_path)}
+    assert {step: merit is not None for step, merit in found.items()} == {1: False, 2: True, 3: False, 4: True, 5: True}
+
+
+def test_another_form_of_dialogues_than_that_of_the_weights_is_told(
+    train: Train, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "dialogues.jsonl"
+    path.write_text('{"prompt": "1?", "completion": " 2"}\n' * 20, encoding="utf-8")
+    words = ("objective=sft", "data=dialogues", f"data.path={path}", "tokenizer=bytes", "model.context=48", "trainer.max_steps=1")
+    train(tmp_path / "first", *words, "objective.template=transcript")
+    caplog.clear()
+    train(tmp_path / "second", *words, f"init_from={tmp_path / 'first'}")
+    assert "learned with objective.template=transcript, and this run reads with objective.template=plain" in caplog.text
+    caplog.clear()
+    train(tmp_path / "third", *words, f"init_from={tmp_path / 'first'}", "objective.template=transcript")
+    assert "objective.template" not in caplog.text
+
+
 def test_initial_weights_come_from_another_run(train: Train, weights: Weights, tmp_path: Path) -> None:
     train(tmp_path / "first", "trainer.max_steps=2")
     train(tmp_path / "second", f"init_from={tmp_path / 'first'}", "trainer.max_steps=1", "optimizer.lr=0", "seed=9")
@@ -190,8 +212,15 @@ def test_differences_name_keys_of_both_sides_and_leave_out_what_may_differ() -> 
         "tokens": 10,
         "save": {"every": 1},
         "model": {"name": "gpt", "width": 8},
+        "objective": {"doctor": True},
         "trainer": {"max_steps": None, "max_time": "1"},
     }
-    new = {"tokens": 99, "save": {"every": 2}, "model": {"name": "gpt", "width": 9, "extra": [1]}, "trainer": {"max_steps": 5}}
+    new = {
+        "tokens": 99,
+        "save": {"every": 2},
+        "model": {"name": "gpt", "width": 9, "extra": [1]},
+        "objective": {"doctor": False},
+        "trainer": {"max_steps": 5},
+    }
     assert differences(old, new) == ["model.width: 8 -> 9", "model.extra: None -> [1]"]
     assert differences(old, old) == []

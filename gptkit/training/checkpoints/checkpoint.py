@@ -61,7 +61,7 @@ class Checkpoint:
 
     @property
     def val_loss(self) -> float | None:
-        """The latest validation loss when it was written, in nats per token for `lm`."""
+        """The validation loss of these weights, in nats per token for `lm`; None: this step was not validated."""
         return self.manifest.val_loss
 
     @property
@@ -155,7 +155,7 @@ def write_checkpoint(
         tokenizer: saved beside the weights, so that a checkpoint needs nothing but its folder.
         settings: the run's settings.
         keep: how many of the newest stay, the best besides; 0: all.
-        val_loss: the latest validation loss, in nats per token for `lm`.
+        val_loss: of these weights, in nats per token for `lm`; None: not validated.
         merit: what the best has least of, at the latest validation.
 
     Raises:

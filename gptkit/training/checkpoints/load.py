@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -42,6 +42,8 @@ class InitialWeights:
     tokenizer: BuiltTokenizer
     state: dict[str, Tensor]
     """The model's state_dict, on the CPU."""
+    run: dict[str, Any] = field(default_factory=dict)
+    """The settings of the run that trained them, as plain values; nothing for hf:..."""
 
 
 @dataclass(frozen=True)
@@ -161,7 +163,8 @@ def _settings_of(checkpoint: Checkpoint) -> InitialSettings:
 
 def _weights_of(checkpoint: Checkpoint) -> InitialWeights:
     parts = _settings_of(checkpoint)
-    return InitialWeights(parts.model, parts.attention, parts.tokenizer, checkpoint.tokenizer, checkpoint.model_state)
+    state, run = checkpoint.model_state, checkpoint.content
+    return InitialWeights(parts.model, parts.attention, parts.tokenizer, checkpoint.tokenizer, state, run)
 
 
 def _trained_of(checkpoint: Checkpoint) -> Trained:

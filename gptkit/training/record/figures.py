@@ -128,7 +128,7 @@ class Drawing:
 def drawings(curves: Curves, guessing: float | None) -> list[Drawing]:
     """The figures of a run: the usual ones, and one for whatever else its objective, and its tasks along the way, measured."""
     found = [
-        Drawing("Loss (nats per token)", lambda axes, given: loss_figure(axes, given, guessing), wide=True),
+        Drawing("Loss", lambda axes, given: loss_figure(axes, given, guessing), wide=True),
         Drawing("Tokens per second", line_figure("tokens_per_second", from_zero=True, smoothed=True)),
         Drawing("Gradient norm, before clipping", line_figure("grad_norm", log=True, smoothed=True)),
         Drawing("Learning rate", line_figure("lr", from_zero=True)),

@@ -22,7 +22,7 @@ LINE_SECONDS = 10.0
 
 
 class Progress(Callback):
-    """Shows step, loss, validation loss, tokens per second and time left.
+    """Shows step, loss, validation loss, tokens per second and time left, and where a step's time went where the objective says so.
 
     The loss is read, which waits for the device, only when it is shown: at most four times a second.
     """
@@ -94,6 +94,10 @@ class Progress(Callback):
             words.append(f"val {state.val_loss:.4f}")
             main = state.compared_by or next(iter(state.val_metrics), None)
             words += [measured(main, state.val_metrics, interval=last)] if main is not None else []
+        spent = {
+            name.removeprefix("seconds_"): float(value) for name, value in state.metrics.items() if name.startswith("seconds_")
+        }
+        words += [", ".join(f"{name} {seconds:.2g} s" for name, seconds in spent.items())] if spent else []
         rate = self.meter.tokens_per_second or self._rate_so_far(state.tokens)
         if rate:
             words.append(f"{rate:,.0f} tokens/s")

@@ -122,7 +122,7 @@ def _headline(curves: Curves, summary: Mapping[str, Any], guessing: float | None
     val, train = summary.get("val_loss"), summary.get("train_loss")
     _, logged = curves.pair("train/loss")
     if val is not None:
-        found.append((f"{val:.4f}", "validation loss, nats per token"))
+        found.append((f"{val:.4f}", "validation loss" if guessing is None else "validation loss, nats per token"))
         if guessing is not None and val < 20:
             found.append((f"{math.exp(val):,.2f}", "perplexity per token"))
     if train is None and len(logged):

@@ -128,7 +128,7 @@ def _gap(curves: Curves) -> Verdict | None:
         return None
     best = int(np.argmin(val))
     near = float(np.interp(val_tokens[-1], tokens, smooth(train)))
-    words = f"Validation {val[-1]:.3f}, training {near:.3f} nats per token."
+    words = f"Validation {val[-1]:.3f}, training {near:.3f}."
     if best < len(val) - 1 and val[-1] > 1.02 * val[best]:
         return Verdict(
             "note",
