@@ -57,8 +57,13 @@ def files(tmp_path: Path) -> dict[str, list[str]]:
     )
     text = tmp_path / "text.txt"
     text.write_text("".join(f"{n} bottles, {n * n % 97} glasses\n" for n in range(300)), encoding="utf-8")
+    sft = ["objective=sft", "data=dialogues", f"data.path={dialogues}"]
     return {
-        "sft": ["objective=sft", "data=dialogues", f"data.path={dialogues}"],
+        "sft": sft,
+        "judged_sft": [
+            *(*sft, "val.every=2", "reward=rules", "reward.length=1", "reward.words=2", "objective.max_new_tokens=8"),
+            *("objective.pretraining=0.25", "objective.pretraining_data.name=text", f"+objective.pretraining_data.path={text}"),
+        ],
         "reward": ["objective=reward", "data=rankings", f"data.path={rankings}"],
         "ppo": [
             *("objective=ppo", "data=prompts", f"data.path={prompts}", "ema=0.9", "objective.kl_target=1", "objective.minibatch=2"),
@@ -100,7 +105,7 @@ def saved(folder: Path) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # Lightning 2.6 on torch 2.13
-@pytest.mark.parametrize("objective", ["sft", "reward", "dpo"])
+@pytest.mark.parametrize("objective", ["sft", "judged_sft", "reward", "dpo"])
 def test_continued_it_ends_bit_for_bit(objective: str, files: dict[str, list[str]], tmp_path: Path) -> None:
     words = files[objective]
     whole = run(tmp_path / "whole", *words)
@@ -116,7 +121,7 @@ def test_continued_it_ends_bit_for_bit(objective: str, files: dict[str, list[str
 
 @pytest.mark.process
 @pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # Lightning 2.6 on torch 2.13
-@pytest.mark.parametrize(("objective", "steps"), [("sft", 48), ("reward", 48), ("ppo", 12)])
+@pytest.mark.parametrize(("objective", "steps"), [("judged_sft", 48), ("reward", 48), ("ppo", 12)])
 def test_killed_at_any_moment_it_continues_bit_for_bit(
     objective: str, steps: int, files: dict[str, list[str]], tmp_path: Path
 ) -> None:
