@@ -121,9 +121,12 @@ class Registry:
             raise ConfigError(f"there is no kind of part called {kind}.{did_you_mean(kind, self.parts)}")
         entry = self.parts[kind].get(name)
         if entry is None:
-            failed = "".join(f" The plugin {f.owned} failed to load: {f.reason}." for f in self.failures)
-            raise ConfigError(f"there is no {kind}={name}.{did_you_mean(name, self.parts[kind])}{failed}")
+            raise ConfigError(f"there is no {kind}={name}.{did_you_mean(name, self.parts[kind])}{self.failed()}")
         return entry
+
+    def failed(self) -> str:
+        """A sentence for each plugin that failed to load, for the error of a choice that cannot be found; empty where none did."""
+        return "".join(f" The plugin {failure.owned} failed to load: {failure.reason}." for failure in self.failures)
 
     def resolve(self, kind: str, settings: Any) -> Any:
         """A part from a plain mapping with `name`, as lists and dicts of parts and saved configurations hold it.

@@ -11,9 +11,10 @@ import pytest
 
 import gptkit
 from gptkit.config import groups as groups_module
-from gptkit.errors import ConfigError
+from gptkit.errors import CheckpointError, ConfigError
 from gptkit.hookspecs import KINDS
 from gptkit.plugins import registry
+from gptkit.training.checkpoints.manifest import Manifest, check_installed
 
 ATTENTION = """
     from dataclasses import dataclass
@@ -41,23 +42,27 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
     monkeypatch.syspath_prepend(str(tmp_path))
     names: list[str] = []
 
-    def install(module: str, source: str, *, version: str = "1.0", conf: dict[str, str] | None = None) -> None:
+    def install(
+        module: str, source: str, *, version: str = "1.0", conf: dict[str, str] | None = None, module_inside: str = "__init__"
+    ) -> None:
         package = tmp_path / module
         package.mkdir()
-        (package / "__init__.py").write_text(textwrap.dedent(source))
+        (package / "__init__.py").touch()
+        (package / f"{module_inside}.py").write_text(textwrap.dedent(source))
         for file, text in (conf or {}).items():
             (package / "conf" / file).parent.mkdir(parents=True, exist_ok=True)
             (package / "conf" / file).write_text(text)
+        point = module if module_inside == "__init__" else f"{module}.{module_inside}"
         info = tmp_path / f"{module}-{version}.dist-info"
         info.mkdir()
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: gptkit-{module}\nVersion: {version}\n")
-        (info / "entry_points.txt").write_text(f"[gptkit]\n{module} = {module}\n")
+        (info / "entry_points.txt").write_text(f"[gptkit]\n{module} = {point}\n")
         names.append(module)
         monkeypatch.setenv("GPTKIT_PLUGINS", ",".join(names))
         _forget()
 
     yield install
-    for name in names:
+    for name in [loaded for loaded in sys.modules if loaded.partition(".")[0] in names]:
         sys.modules.pop(name, None)
     monkeypatch.undo()
     _forget()
@@ -95,6 +100,26 @@ def test_a_strangers_paper_joins_the_search_path(install: Callable[..., None]) -
     assert (settings.attention.name, settings.model.layers) == ("foo", 7)
 
 
+def test_a_plugin_may_be_a_module_inside_the_package_with_its_papers(install: Callable[..., None]) -> None:
+    paper = "# @package _global_\nmodel:\n  layers: 7\n"
+    install("foo", ATTENTION.format(name="foo"), conf={"foopaper/small.yaml": paper}, module_inside="hooks")
+    assert gptkit.compose("plan", ["+foopaper=small", "attention=foo"]).settings.model.layers == 7
+
+
+def test_a_part_of_that_name_from_elsewhere_is_told(install: Callable[..., None], caplog: pytest.LogCaptureFixture) -> None:
+    install("foo", ATTENTION.format(name="foo"))
+    made = Manifest(1, None, None, {}, {"attention": ("foo", "gptkit-bar==2.0")}, "", 1)
+    check_installed(Path("runs/x"), made, ["attention"])
+    assert "attention=foo of gptkit-bar==2.0, and here that name is gptkit-foo's" in caplog.text
+
+
+def test_a_checkpoint_of_a_plugin_that_fails_to_load_says_why(install: Callable[..., None]) -> None:
+    install("broken", "raise RuntimeError('no libfoo here')")
+    made = Manifest(1, None, None, {}, {"attention": ("foo", "gptkit-broken==1.0")}, "", 1)
+    with pytest.raises(CheckpointError, match=r"which is installed here and failed to load: RuntimeError: no libfoo here"):
+        check_installed(Path("runs/x"), made, ["attention"])
+
+
 def test_a_file_that_another_provides_is_a_clash(install: Callable[..., None]) -> None:
     install("foo", ATTENTION.format(name="foo"), conf={"trainer/cpu.yaml": "accelerator: cpu\n"})
     with pytest.raises(ConfigError, match=r"gptkit-foo provides conf/trainer/cpu.yaml, which gptkit already provides"):
@@ -114,6 +139,8 @@ def test_a_broken_plugin_is_named_and_the_rest_works(install: Callable[..., None
     outcome = gptkit_command("plan", "attention=brokn")
     assert outcome.status == 2
     assert "broken of gptkit-broken failed to load: RuntimeError: no libfoo here" in outcome.error_line
+    for words in (("bands",), ("train", "+brokenpaper=small")):  # its verb, its paper
+        assert "broken of gptkit-broken failed to load: RuntimeError: no libfoo here" in gptkit_command(*words).error_line
     assert "no libfoo here" in gptkit_command("--help").out
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, Quote, QuotedString
+from hydra.core.override_parser.types import ChoiceSweep, Override, Quote, QuotedString, RangeSweep
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
@@ -71,7 +71,7 @@ def read_words(argv: list[str]) -> Words:
         verb = overrides.pop(0)
         known = registry().parts["command"]
         if verb not in known:
-            raise ConfigError(f"there is no verb {verb}.{did_you_mean(verb, known)} See gptkit --help")
+            raise ConfigError(f"there is no verb {verb}.{did_you_mean(verb, known)}{registry().failed()} See gptkit --help")
     else:
         flags = _without_option(flags, ("--config-name", "-cn"))
     return Words(verb, tuple(flags), tuple(arranged(verb, overrides, multirun=parsed.multirun)), parsed.multirun)
@@ -127,9 +127,22 @@ def _arrange(verb: str, word: str, parser: OverridesParser, known_groups: dict[s
         return head + _quoted(_literal(verb, value))
     if parsed is None:
         return word if value[:1] in "[{'\"" else head + _quoted(value)
-    if isinstance(parsed._value, float) and parsed._value.is_integer() and is_whole_number(verb, key):
-        return f"{head}{int(parsed._value)}"
+    if is_whole_number(verb, key) and (whole := _whole(parsed._value)) is not None:
+        return head + whole
     return word
+
+
+def _whole(value: object) -> str | None:
+    """A number such as 1e5, or a sweep over such numbers, written without a point; None: it is something else."""
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() else None
+    if isinstance(value, ChoiceSweep) and value.simple_form:
+        each = [_whole(float(one)) if isinstance(one, int | float) else None for one in value.list]
+        return ",".join(one for one in each if one is not None) if None not in each else None
+    if isinstance(value, RangeSweep) and not value.shuffle:
+        bounds = [None if bound is None else _whole(float(bound)) for bound in (value.start, value.stop, value.step)]
+        return f"range({','.join(bound for bound in bounds if bound is not None)})" if None not in bounds else None
+    return None
 
 
 def _literal(verb: str, text: str) -> str:

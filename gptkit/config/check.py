@@ -29,7 +29,7 @@ def typed_settings(verb: str, config: DictConfig) -> Command:
     schema = registry().parts["command"][verb].part
     for word in map(str, config):
         if word not in {field.name for field in dataclasses.fields(schema)}:
-            raise ConfigError(f"there is no key {word}.{near_key(verb, word)}")
+            raise ConfigError(f"there is no key {word}.{near_key(verb, word)}{registry().failed()}")
     _check_keys(verb, config, schema, path="")
     _check_parts(verb, config)
     try:

@@ -106,10 +106,9 @@ def _missing_option(error: MissingConfigException, words: Sequence[str]) -> str:
         return _unknown_group(group)
     if not option:  # a key below a group that nothing was chosen of
         return _key_without_part(words)
-    failed = "".join(f" The plugin {f.owned} failed to load: {f.reason}." for f in registry().failures)
     near = did_you_mean(option, options)
     hint = near.replace("Did you mean ", f"Did you mean {group}=") if near else f" There are {', '.join(options)}."
-    return f"there is no {group}={option}.{hint}{failed}"
+    return f"there is no {group}={option}.{hint}{registry().failed()}"
 
 
 def _key_without_part(words: Sequence[str]) -> str:

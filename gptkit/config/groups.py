@@ -26,6 +26,8 @@ def conf_folders() -> tuple[tuple[Origin, Path], ...]:
     folders = [(KIT, Path(str(importlib.import_module("gptkit.conf").__file__)).parent)]
     for origin, package in registry().conf_packages:
         spec = importlib.util.find_spec(package)
+        if spec is not None and spec.submodule_search_locations is None and spec.parent:
+            spec = importlib.util.find_spec(spec.parent)  # the plugin is a module: the folder is its package's
         places = list(spec.submodule_search_locations or []) if spec else []
         folders += [(origin, Path(place) / "conf") for place in places if (Path(place) / "conf").is_dir()]
     owners = {f"{kind}/{name}.yaml": entry.origin for kind, parts in registry().parts.items() for name, entry in parts.items()}

@@ -88,6 +88,9 @@ def _read_tsv(path: Path, columns: Mapping[str, str], errors: str) -> Iterator[R
     yield from _separated(path, columns, errors, TSV)
 
 
+csv.field_size_limit(2**31 - 1)  # a cell may hold a book; what is too long for a model is cut and counted later
+
+
 def _separated(path: Path, columns: Mapping[str, str], errors: str, dialect: dict[str, Any]) -> Iterator[Row]:
     rows = csv.reader((line for _, line, _ in decoded_lines(path, errors=errors)), **dialect)
     header: list[str] = []

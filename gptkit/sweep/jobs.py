@@ -26,6 +26,8 @@ class Job:
     error: str = ""
     summary: dict[str, Any] = field(default_factory=dict)
     """What the run says of itself so far; empty where it wrote nothing."""
+    foreign: bool = False
+    """Whether the folder holds the run of other words, of an earlier sweep: what it says is not this job's."""
     out_of_time: bool = False
     """Whether the process ended well before the run did, by trainer.max_time."""
 
@@ -45,17 +47,22 @@ class Job:
 
     def begin(self, status: str = "running") -> None:
         """Take note in the folder, made where there is none, that the job waits or runs."""
+        earlier = read_job(self.folder)
+        self.foreign = earlier is not None and (earlier.foreign or earlier.overrides != self.overrides)
         self.status, self.error = status, ""
         self._write()
 
     def end(self, exit_status: int) -> None:
         """Take note of how the process ended."""
-        self.summary = _read(self.folder / "summary.json")
+        self.foreign = self.foreign and exit_status != 0  # the run is continued under these words
+        self.summary = _summary(self.folder, self.foreign)
         if exit_status == 0:
             self.out_of_time = self.summary.get("finished") is False  # verbs but train do not say
             self.status = "stopped" if self.out_of_time else "finished"
         elif exit_status in (-2, -15, 130, 143):  # SIGINT and SIGTERM, by Popen's convention and by the shell's
             self.status = "stopped"
+        elif exit_status < 0:
+            self.status, self.error = "failed", f"killed by signal {-exit_status}"
         else:
             self.status = "failed"
             lines = [line for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
@@ -64,13 +71,14 @@ class Job:
 
     def fail(self, error: str) -> None:
         """Take note of an error that was raised in this process."""
-        self.summary = _read(self.folder / "summary.json")
+        self.summary = _summary(self.folder, self.foreign)
         self.status, self.error = "failed", error
         self._write()
 
     def _write(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         body = {"number": self.number, "overrides": self.overrides, "status": self.status, "error": self.error}
+        body |= {"foreign": self.foreign}
         written = self.folder / f"{FILE}.new"
         written.write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
         written.replace(self.folder / FILE)
@@ -84,7 +92,8 @@ def read_job(folder: Path) -> Job | None:
     status = body["status"]
     if status in ("waiting", "running"):  # by a note that is as old as its sweep, which may have been killed
         status = "running" if is_held(folder) else "stopped" if status == "running" else status
-    return Job(body["number"], tuple(body["overrides"]), folder, status, body["error"], _read(folder / "summary.json"))
+    foreign = bool(body.get("foreign"))
+    return Job(body["number"], tuple(body["overrides"]), folder, status, body["error"], _summary(folder, foreign), foreign)
 
 
 def notes_in(sweep: Path) -> dict[Path, int]:
@@ -115,6 +124,8 @@ def lock(folder: Path) -> int | None:
     except BlockingIOError:
         os.close(descriptor)
         return None
+    except OSError:  # a file system that knows no locks: nobody can be told apart there
+        pass
     return descriptor
 
 
@@ -126,6 +137,10 @@ def is_held(folder: Path) -> bool:
     if descriptor is not None:
         os.close(descriptor)
     return descriptor is None
+
+
+def _summary(folder: Path, foreign: bool) -> dict[str, Any]:
+    return {} if foreign else _read(folder / "summary.json")
 
 
 def _read(path: Path) -> dict[str, Any]:

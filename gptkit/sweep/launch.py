@@ -28,6 +28,12 @@ from gptkit.training.record.summary import minimised
 
 _POLL_SECONDS = 0.1
 
+_OF_THE_SWEEP = (
+    *("hydra/launcher", "hydra/sweeper", "hydra.launcher", "hydra.sweeper", "hydra.sweep."),
+    *("hydra.mode", "hydra.run.dir"),
+)
+"""What of Hydra's own settings says how a sweep is run, or is each job's own."""
+
 
 class SweepStopped(GptkitError):
     """The sweep was interrupted; its jobs have saved."""
@@ -50,6 +56,7 @@ def launch(
     setup_globals()
     words = read_words(sys.argv[1:])
     flags = [flag for flag in words.flags if flag not in ("-m", "--multirun")]
+    flags += [word for word in config.hydra.overrides.hydra if not word.lstrip("+~").startswith(_OF_THE_SWEEP)]
     jobs = [_job(config, loader, list(overrides), first + number) for number, overrides in enumerate(job_overrides)]
     try:
         with _sigterm_as_interrupt(), users_full_error():
@@ -94,6 +101,7 @@ def _run_all(jobs: list[Job], verb: str, flags: list[str], n_jobs: int) -> None:
     waiting = [job for job in jobs if not job.finished_before()]
     for job in waiting:
         job.begin("waiting")
+    n_jobs = max(1, min(n_jobs, len(waiting)))
     places = shares(n_jobs, os.environ)
     running: dict[int, tuple[Job, subprocess.Popen[bytes]]] = {}
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())

@@ -10,6 +10,8 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
+from hydra.core.override_parser.types import Quote, QuotedString
+
 from gptkit.sweep.jobs import Job
 
 _OF_ANOTHER_RUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT")
@@ -21,7 +23,8 @@ _SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of linux/prctl.h
 
 def command(verb: str, flags: Sequence[str], job: Job) -> list[str]:
     """The command line of a job's process. `hydra.mode=RUN`, or a configuration that asks for a sweep would start one again."""
-    where = [f"hydra.run.dir='{job.folder}'", f"hydra.job.num={job.number}", "hydra.mode=RUN"]
+    folder = QuotedString(text=str(job.folder), quote=Quote.single).with_quotes()
+    where = [f"hydra.run.dir={folder}", f"hydra.job.num={job.number}", "hydra.mode=RUN"]
     return [sys.executable, "-m", "gptkit", "--config-name", verb, *flags, *job.overrides, *where]
 
 

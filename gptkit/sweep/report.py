@@ -52,17 +52,23 @@ def compared_by(jobs: Sequence[Job]) -> str:
 
 
 def best_first(jobs: Sequence[Job]) -> list[Job]:
-    """Jobs by what they are compared by; those without it last."""
+    """Jobs by what they are compared by; those without it last, and those that failed, whatever they had measured before."""
     measure = compared_by(jobs)
     sign = 1 if measure == VALIDATION_LOSS else -1
-    return sorted(jobs, key=lambda job: (math.inf if (value := job.summary.get(measure)) is None else sign * value, job.number))
+
+    def place(job: Job) -> tuple[float, int]:
+        value = job.summary.get(measure)
+        return (math.inf if value is None or job.status == "failed" else sign * value, job.number)
+
+    return sorted(jobs, key=place)
 
 
 def winners(ranked: Sequence[Job]) -> list[Job]:
     """The best job, with those whose measure is shown by the same digits: a tie. None where no job has been measured."""
     measure = compared_by(ranked)
-    best = _shown(measure, ranked[0].summary.get(measure))
-    return [job for job in ranked if best and _shown(measure, job.summary.get(measure)) == best]
+    able = [job for job in ranked if job.status != "failed"]
+    best = _shown(measure, able[0].summary.get(measure)) if able else ""
+    return [job for job in able if best and _shown(measure, job.summary.get(measure)) == best]
 
 
 def columns_of(jobs: Sequence[Job]) -> list[str]:

@@ -27,7 +27,7 @@ def bytes_per_sequence(model: Model, vocabulary: int) -> int:
     return model.context * (kept + 4 * 3 * vocabulary)
 
 
-def estimate(model: Model, *, vocabulary: int, parameters: int, free: int, share: int, models: int = 1) -> int:
+def estimate(model: Model, *, vocabulary: int, parameters: int, free: int, share: int, sequences: int = 1) -> int:
     """Sequences per pass on a device whose memory cannot be tried out.
 
     Args:
@@ -36,11 +36,11 @@ def estimate(model: Model, *, vocabulary: int, parameters: int, free: int, share
         parameters: of the model; gradients and two averages of the optimizer come in the first step, when this is already decided.
         free: bytes that are available.
         share: sequences of a step that fall to the device.
-        models: of that size which one pass reads for its gradient.
+        sequences: of the context's length that one item has at most, times the models of that size whose gradient a pass takes.
     """
     room = SHARE_OF_MEMORY * free - 12 * parameters
-    fits = int(room / (models * bytes_per_sequence(model, vocabulary)))
-    return max(1, min(share, fits, max(1, TOKENS_PER_PASS // model.context)))
+    fits = int(room / (sequences * bytes_per_sequence(model, vocabulary)))
+    return max(1, min(share, fits, max(1, TOKENS_PER_PASS // (model.context * sequences))))
 
 
 def largest_that_fits(share: int, fits: Callable[[int], bool]) -> int:

@@ -28,7 +28,7 @@ def largest_micro(module: TrainModule) -> int:
             parameters=sum(parameter.numel() for parameter in module.parameters()),
             free=free,
             share=share,
-            models=1 + len(module.settings.objective.trained_models),
+            sequences=_sequences(module),
         )
     if module.trainer.world_size > 1:
         smallest = torch.tensor(micro, device=module.device)
@@ -39,7 +39,7 @@ def largest_micro(module: TrainModule) -> int:
 
 def _fits(module: TrainModule, size: int) -> bool:
     """Whether a pass over `size` sequences fits beside what the optimizer will hold: two averages of every parameter."""
-    batch = module.transfer_batch_to_device(module.datasets["train"].batch([0] * size), module.device)
+    batch = module.transfer_batch_to_device(module.datasets["train"].batch([_longest(module)] * size), module.device)
     trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
     averages: list[torch.Tensor] = []
     try:
@@ -56,3 +56,16 @@ def _fits(module: TrainModule, size: int) -> bool:
         averages.clear()
         torch.cuda.empty_cache()
     return True
+
+
+def _longest(module: TrainModule) -> int:
+    """The item that has most to be computed; any, where all are alike."""
+    lengths = module.datasets["train"].lengths()
+    return 0 if lengths is None else int(lengths.argmax())
+
+
+def _sequences(module: TrainModule) -> int:
+    """Full contexts that the longest item amounts to, in all models that are trained: options of a choice are read one by one."""
+    tokens = module.datasets["train"].batch([_longest(module)])["tokens"].numel()
+    own = max(1, round(tokens / module.settings.model.context))
+    return own * (1 + len(module.settings.objective.trained_models))

@@ -63,6 +63,20 @@ def test_whole_floats_become_whole_numbers_where_those_are_wanted(word: str, kep
     assert read_words(["train", word]).overrides == (kept,)
 
 
+@pytest.mark.parametrize(
+    ("word", "kept"),
+    [
+        ("tokens=1e5,200000,3e5", "tokens=100000,200000,300000"),
+        ("tokens=range(1e5,3e5,1e5)", "tokens=range(100000,300000,100000)"),
+        ("tokens=1e5,1.5", "tokens=1e5,1.5"),
+        ("tokens=choice(1e5,2e5)", "tokens=choice(1e5,2e5)"),
+        ("optimizer.lr=1e0,2e0", "optimizer.lr=1e0,2e0"),
+    ],
+)
+def test_whole_floats_of_a_sweep_become_whole_numbers(word: str, kept: str) -> None:
+    assert read_words(["train", "-m", word]).overrides == (kept,)
+
+
 def test_a_learning_rate_stays_as_it_is() -> None:
     assert read_words(["train", "optimizer.lr=1e-3"]).overrides == ("optimizer.lr=1e-3",)
 

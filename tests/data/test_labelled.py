@@ -206,6 +206,11 @@ def test_bad_input_is_one_line_that_names_file_and_line(tmp_path: Path, case: st
     assert str(path) in message or expected.startswith("data.")
 
 
+def test_a_cell_may_be_as_long_as_a_book(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", f"text,label\n{'word ' * 40_000},x\nb,y\n")
+    assert [len(example.text) for example in Labelled(path=[str(path)]).build().records("train")] == [200_000, 1]
+
+
 def test_bad_parquet_files_name_the_row(tmp_path: Path) -> None:
     rows: list[dict[str, Any]] = [{"text": "a", "label": 1}, {"text": "b", "label": 2}, {"text": None, "label": 3}]
     path = parquet(tmp_path / "a.parquet", rows)

@@ -169,18 +169,20 @@ def test_a_probe_leaves_the_model_as_it_is(run: Run, labelled: list[str], pretra
         ("movie_reviews", "classification", "accuracy", 2, "classification with 2 labels (negative, positive; F1 of positive)"),
         ("story_completion", "multiple_choice", "accuracy", 1, "multiple choice of 2 options"),
         ("country_facts", "entailment", "accuracy", 3, "entailment with 3 labels (contradiction, entailment, neutral; mean F1)"),
+        ("country_facts", "similarity", "accuracy", 3, "similarity with 3 labels (contradiction, entailment, neutral; mean F1)"),
         ("country_pairs", "regression", "pearson", 1, "regression of scores"),
     ],
 )
 def test_every_head_is_trained_on_the_real_set_of_its_family(
     source: str, task: str, metric: str, outputs: int, said: str, run: Run, place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    result = run(source, "objective=aux_lm", f"data={source}", "trainer.max_steps=3")
-    trained = load_objective(str(place / source))
+    folder = f"{source}_{task}"
+    result = run(folder, "objective=aux_lm", f"objective.task={task}", f"data={source}", "trainer.max_steps=3")
+    trained = load_objective(str(place / folder))
     assert trained.objective.task == task
     assert trained.objective.head.weight.shape == (outputs, 16)
     assert result["val_loss"] > 0
-    header, *_, last = (place / source / "metrics.csv").read_text().splitlines()
+    header, *_, last = (place / folder / "metrics.csv").read_text().splitlines()
     assert f"val/{metric}" in header.split(",")
     assert last
     begin, end = [line for line in capsys.readouterr().err.splitlines() if line.startswith(("training: ", "step 3/3 "))]

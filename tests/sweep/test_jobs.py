@@ -8,13 +8,14 @@ import os
 from pathlib import Path
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from gptkit.errors import GptkitError
 from gptkit.sweep.jobs import Job, jobs_in, lock
 from gptkit.sweep.launch import _job, returned
 from gptkit.sweep.process import command, environment, shares
-from gptkit.sweep.report import best_first, print_table, swept_keys, write_page
+from gptkit.sweep.report import best_first, print_table, swept_keys, winners, write_page
 from gptkit.training.record.summary import minimised
 
 
@@ -79,6 +80,38 @@ def test_a_jobs_process_runs_once_whatever_the_configuration_says(tmp_path: Path
     words = command("train", ["--config-dir=here"], job(tmp_path, 4, "+gpt2=124m"))
     assert words[1:7] == ["-m", "gptkit", "--config-name", "train", "--config-dir=here", "+gpt2=124m"]
     assert words[-2:] == ["hydra.job.num=4", "hydra.mode=RUN"]
+
+
+def test_a_folder_with_quotation_marks_is_a_word(tmp_path: Path) -> None:
+    words = command("train", [], Job(0, (), Path("out/data.path='x.txt',seed=1")))
+    parsed = OverridesParser.create().parse_override(next(word for word in words if word.startswith("hydra.run.dir=")))
+    assert parsed.value() == "out/data.path='x.txt',seed=1"
+
+
+def test_what_another_run_left_in_a_folder_is_not_the_jobs(tmp_path: Path) -> None:
+    """A sweep into the folder of another: the job is refused there, and the old run's loss is none of its own."""
+    job(tmp_path, 0, "optimizer.lr=1e-3", val_loss=2.0)
+    refused = Job(0, ("optimizer.lr=3e-3",), tmp_path / "0")
+    for status in ("waiting", "running"):
+        refused.begin(status)
+        assert jobs_in(tmp_path)[0].summary == {}
+    refused.end(2)
+    assert (refused.status, refused.summary, jobs_in(tmp_path)[0].summary) == ("failed", {}, {})
+    longer = Job(0, ("optimizer.lr=1e-3", "tokens=200"), tmp_path / "0")
+    longer.begin()
+    longer.end(0)  # the run went on under these words
+    assert jobs_in(tmp_path)[0].summary["val_loss"] == 2.0
+
+
+def test_a_job_that_failed_is_not_the_best(tmp_path: Path) -> None:
+    jobs = [job(tmp_path, 0, "seed=0", exit_status=1, val_loss=1.0), job(tmp_path, 1, "seed=1", val_loss=2.0)]
+    assert [one.number for one in best_first(jobs)] == [1, 0]
+    assert [one.number for one in winners(best_first(jobs))] == [1]
+    assert winners([jobs[0]]) == []
+
+
+def test_a_job_that_was_killed_says_so(tmp_path: Path) -> None:
+    assert job(tmp_path, 0, "seed=0", exit_status=-9).error == "killed by signal 9"
 
 
 def test_a_job_is_no_member_of_another_run() -> None:

@@ -37,6 +37,17 @@ def test_processes_report_every_job_and_skip_what_is_finished(sweep: Callable[..
     assert Path("out/0/log.txt").read_text() == log
 
 
+@pytest.mark.process
+def test_hydras_own_settings_reach_the_jobs(sweep: Callable[..., Any]) -> None:
+    Path("mine/mypaper").mkdir(parents=True)
+    Path("mine/mypaper/small.yaml").write_text("# @package _global_\nmodel:\n  layers: 1\n")
+    words = (f"hydra.searchpath=[file://{Path('mine').absolute()}]", "+hydra.job.env_set.OMP_NUM_THREADS=1")
+    found = sweep("data.path=x.txt", "+mypaper=small", "seed=1", "hydra.launcher.n_jobs=1", *words)
+    assert found.status == 0, found.err
+    (settings,) = Path("out/0/checkpoints").glob("step-*/config.yaml")
+    assert OmegaConf.load(settings)["model"]["layers"] == 1
+
+
 def test_joblib(sweep: Callable[..., Any]) -> None:
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="pip install gptkit[sweeps]")
     done = sweep("hydra/launcher=joblib", "hydra.launcher.n_jobs=1", "seed=1,2")

@@ -102,5 +102,6 @@ def test_estimate_is_bounded_by_memory_by_the_share_and_by_what_is_useful() -> N
     assert estimate(model, vocabulary=65, parameters=0, free=plenty, share=12) == 12
     assert estimate(model, vocabulary=65, parameters=0, free=plenty, share=100_000) == TOKENS_PER_PASS // 64
     assert estimate(model, vocabulary=65, parameters=0, free=10 * bytes_per_sequence(model, 65), share=12) == 5
+    assert estimate(model, vocabulary=65, parameters=0, free=10 * bytes_per_sequence(model, 65), share=12, sequences=2) == 2
     assert estimate(model, vocabulary=65, parameters=10**9, free=10**6, share=12) == 1
     assert free_memory() > 0

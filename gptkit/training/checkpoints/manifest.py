@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from typing import Any
 
 from gptkit.errors import CheckpointError, ConfigError
 from gptkit.plugins import registry
+
+_log = logging.getLogger("gptkit")
 
 FILE = "manifest.json"
 FORMAT = 1
@@ -156,7 +159,7 @@ def verify(folder: Path) -> Manifest:
 
 
 def check_installed(folder: Path, manifest: Manifest, keys: Iterable[str]) -> None:
-    """See that the parts under these keys are installed.
+    """See that the parts under these keys are installed; a part of that name from elsewhere is taken with a warning.
 
     Raises:
         CheckpointError: one is not; names the distribution and version to install.
@@ -166,12 +169,25 @@ def check_installed(folder: Path, manifest: Manifest, keys: Iterable[str]) -> No
             continue
         name, distribution = manifest.parts[key]
         kind = key.partition(".")[0]
+        project = distribution.partition("==")[0]
         try:
-            registry().find(kind, name)
+            entry = registry().find(kind, name)
         except ConfigError as error:
-            raise CheckpointError(
-                f"{folder}: was made with {kind}={name} of {distribution}, which is not installed here: pip install {distribution}"
-            ) from error
+            broken = [failure.reason for failure in registry().failures if failure.origin.distribution == project]
+            made = f"{folder}: was made with {kind}={name} of {distribution}, which"
+            if broken:
+                raise CheckpointError(f"{made} is installed here and failed to load: {broken[0]}") from error
+            raise CheckpointError(f"{made} is not installed here: pip install {distribution}") from error
+        if entry.distribution != project:
+            _log.warning(
+                "%s: was made with %s=%s of %s, and here that name is %s's: what it computes may differ (pip install %s)",
+                folder,
+                kind,
+                name,
+                distribution,
+                entry.distribution,
+                distribution,
+            )
 
 
 def finite(loss: float | None) -> bool:
