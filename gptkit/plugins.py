@@ -43,6 +43,11 @@ class Origin:
         return self._identity[1]
 
     @property
+    def installed(self) -> bool:
+        """Whether a distribution that is installed here brings it."""
+        return self._installed is not None
+
+    @property
     def owned(self) -> str:
         """The plugin, and whose it is where that is not its own name."""
         return self.plugin if self.plugin == self.distribution else f"{self.plugin} of {self.distribution}"

@@ -173,7 +173,8 @@ def check_installed(folder: Path, manifest: Manifest, keys: Iterable[str]) -> No
         try:
             entry = registry().find(kind, name)
         except ConfigError as error:
-            broken = [failure.reason for failure in registry().failures if failure.origin.distribution == project]
+            failures = [failure for failure in registry().failures if failure.origin.installed]
+            broken = [failure.reason for failure in failures if failure.origin.distribution == project]
             made = f"{folder}: was made with {kind}={name} of {distribution}, which"
             if broken:
                 raise CheckpointError(f"{made} is installed here and failed to load: {broken[0]}") from error
