@@ -31,7 +31,7 @@ from gptkit.training.module import TrainModule
 from gptkit.training.trainer_arguments import check_trainer_arguments
 
 WORDS = ["tokenizer=char", "model.layers=2", "model.heads=2", "model.width=32", "model.context=32", "batch.size=4"]
-QUIET = ["val.fraction=0", "samples.prompts=[]", "trainer=cpu", "optimizer=adamw"]
+QUIET = ["trainer.precision=32-true", "val.fraction=0", "samples.prompts=[]", "trainer=cpu", "optimizer=adamw"]
 
 
 class Clock(lightning.Callback):
@@ -67,7 +67,7 @@ def seconds_of_kit(steps: int) -> float:
             micro=settings.batch.size,
             last_step=steps,
             horizon=steps * settings.batch.size * settings.model.context,
-            data=pieces.data,
+            sources=pieces.sources,
         )
         clock = Clock()
         run(module, check_trainer_arguments(settings.trainer), [clock])

@@ -48,7 +48,7 @@ class Result(dict[str, Any]):
     """0, or 128 + the number of the signal that stopped the run, as shells have it: 130 for Ctrl-C, 143 for SIGTERM."""
 
     @property
-    def optimized_metric(self) -> float | None:
+    def optimized_metric(self) -> float:
         """What a sweep minimises: the latest validation loss, or minus the metric by which runs of the objective are compared."""
         return minimised(self)
 

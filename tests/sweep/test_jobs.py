@@ -16,7 +16,7 @@ from gptkit.sweep.jobs import Job, jobs_in, lock
 from gptkit.sweep.launch import _job, returned
 from gptkit.sweep.process import command, environment, shares
 from gptkit.sweep.report import best_first, print_table, swept_keys, winners, write_page
-from gptkit.training.record.summary import minimised
+from gptkit.training.record.summary import minimised, read_summary, write_summary
 
 
 def job(folder: Path, number: int, *overrides: str, exit_status: int = 0, **summary: object) -> Job:
@@ -39,6 +39,15 @@ def test_only_the_finished_run_of_the_same_words_is_skipped(tmp_path: Path) -> N
     for number, exit_status in ((4, 1), (5, 143), (6, -15)):
         job(tmp_path, number, "seed=1", exit_status=exit_status)
         assert not Job(number, ("seed=1",), tmp_path / str(number)).finished_before()
+
+
+def test_a_loss_that_is_no_number_is_never_the_least(tmp_path: Path) -> None:
+    figures = dict(
+        parameters=1, tokens=1, steps=1, tokens_per_second=None, mfu=None, wall_seconds=1.0, peak_memory_bytes=1, finished=True
+    )
+    for train_loss, val_loss, least in ((0.5, math.nan, math.inf), (math.nan, None, math.inf), (0.5, None, 0.5), (0.5, 2.0, 2.0)):
+        write_summary(tmp_path, train_loss=train_loss, val_loss=val_loss, **figures)
+        assert minimised(read_summary(tmp_path)) == least
 
 
 def test_a_run_that_ended_by_its_time_limit_is_continued(tmp_path: Path) -> None:

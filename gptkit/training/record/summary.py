@@ -39,7 +39,7 @@ def write_summary(
         tokens: tokens read, over all devices.
         steps: optimizer steps done.
         train_loss: of the last step, in nats per token for `lm`.
-        val_loss: the latest, in nats per token for `lm`.
+        val_loss: the latest, in nats per token for `lm`; no number is written as null, and `validated` tells it from none.
         tokens_per_second: in steady state, over all devices.
         mfu: share of the devices' peak that the model's operations use, 0 to 1.
         wall_seconds: spent on the run in all, over all continuations.
@@ -54,6 +54,7 @@ def write_summary(
         "steps": steps,
         "train_loss": train_loss,
         "val_loss": val_loss,
+        "validated": val_loss is not None,
         "tokens_per_second": tokens_per_second,
         "mfu": mfu,
         "wall_seconds": wall_seconds,
@@ -81,15 +82,17 @@ def measure_of(summary: Mapping[str, Any]) -> str:
     return name if isinstance(name, str) and summary.get(name) is not None else VALIDATION_LOSS
 
 
-def minimised(summary: Mapping[str, Any]) -> float | None:
+def minimised(summary: Mapping[str, Any]) -> float:
     """What a sweeper makes small: the validation loss, or minus what else runs are compared by.
 
-    That of a run that ended before it was measured is infinite; that of one that holds nothing out is the training loss.
+    That of a run that ended before it was measured, or is no number, is infinite; that of one that holds nothing out is the training
+    loss.
     """
     name = measure_of(summary)
     value = summary.get(name)
     if value is None:
-        return summary.get("train_loss") if summary.get("finished") else math.inf
+        loss = summary.get("train_loss") if summary.get("finished") and not summary.get("validated") else None
+        return math.inf if loss is None else float(loss)
     return float(value) if name == VALIDATION_LOSS else -float(value)
 
 
