@@ -12,9 +12,11 @@ from torch import Tensor, nn
 
 from gptkit.attention import Dense
 from gptkit.errors import GptkitError
+from gptkit.generation.sampling import sample
 from gptkit.model import GPT
 from gptkit.model.built import BuiltModel
 from gptkit.objective import PPO
+from gptkit.objective.doctor import AGREEING, drawn_alike
 from gptkit.objective.ppo import BuiltPPO
 from gptkit.objective.reinforcement import Written
 from gptkit.records import Prompt, Turn
@@ -117,6 +119,18 @@ def test_a_reference_that_is_no_copy_is_found(start: Callable[..., Any]) -> None
 def test_two_temperatures_are_found(start: Callable[..., Any]) -> None:
     with pytest.raises(GptkitError, match="the same temperature"):
         start(kind=Hotter)
+
+
+def test_rounding_to_sixteen_bits_is_no_other_temperature() -> None:
+    random = torch.Generator().manual_seed(0)
+    logits = 2 * torch.randn(500, 4096, generator=random)
+    numbers = torch.rand(500, generator=random, dtype=torch.float64)
+    drawn = sample(logits, numbers, temperature=1.0)
+    rounded = logits.bfloat16().float()
+    assert float((sample(rounded, numbers, temperature=1.0) == drawn).float().mean()) < AGREEING  # other tokens, next to them
+    assert drawn_alike(rounded, drawn, numbers, temperature=1.0) == 1.0
+    assert drawn_alike(rounded, drawn, numbers, temperature=0.8) < AGREEING
+    assert drawn_alike(rounded.roll(1, 0), drawn, numbers, temperature=1.0) < AGREEING  # logits of another place
 
 
 def test_a_score_that_depends_on_company_is_found(start: Callable[..., Any]) -> None:

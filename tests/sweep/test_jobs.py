@@ -42,9 +42,8 @@ def test_only_the_finished_run_of_the_same_words_is_skipped(tmp_path: Path) -> N
 
 
 def test_a_loss_that_is_no_number_is_never_the_least(tmp_path: Path) -> None:
-    figures = dict(
-        parameters=1, tokens=1, steps=1, tokens_per_second=None, mfu=None, wall_seconds=1.0, peak_memory_bytes=1, finished=True
-    )
+    figures = {"parameters": 1, "tokens": 1, "steps": 1, "tokens_per_second": None, "mfu": None, "wall_seconds": 1.0}
+    figures |= {"peak_memory_bytes": 1, "finished": True}
     for train_loss, val_loss, least in ((0.5, math.nan, math.inf), (math.nan, None, math.inf), (0.5, None, 0.5), (0.5, 2.0, 2.0)):
         write_summary(tmp_path, train_loss=train_loss, val_loss=val_loss, **figures)
         assert minimised(read_summary(tmp_path)) == least

@@ -85,8 +85,8 @@ def measure_of(summary: Mapping[str, Any]) -> str:
 def minimised(summary: Mapping[str, Any]) -> float:
     """What a sweeper makes small: the validation loss, or minus what else runs are compared by.
 
-    That of a run that ended before it was measured, or is no number, is infinite; that of one that holds nothing out is the training
-    loss.
+    A loss that is no number, or was not measured before the run ended, is infinite; that of a run that holds nothing out is the
+    training loss.
     """
     name = measure_of(summary)
     value = summary.get(name)
