@@ -48,7 +48,7 @@ def counted(files: dict[str, Path], init: str) -> dict[str, dict[str, int]]:
     found = {}
     for split, path in files.items():
         rankings = rankings_of(Rankings(path=str(path), empty="keep").build(), "train", reader="this benchmark")
-        kept = ranked(rankings, tokenizer=tokenizer, template=TEMPLATE, context=model.settings.context, what=split)
+        kept = ranked(rankings, tokenizer=tokenizer, template=TEMPLATE, context=model.context, what=split)
         found[split] = {"comparisons": len(rankings), "used": len(kept), "dropped": len(rankings) - len(kept)}
     return found
 

@@ -41,7 +41,7 @@ def main() -> None:
 
         return run
 
-    model._call_impl = timed(model._call_impl)  # what decoding calls
+    model._call_impl = timed(model._call_impl)  # type: ignore[method-assign]  # what decoding calls
     model.logits = timed(model.logits)  # type: ignore[method-assign]
     prompts = torch.randint(8192, (arguments.prompts, 8)).tolist()
     seconds, shares = [], []

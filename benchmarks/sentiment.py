@@ -26,6 +26,7 @@ import gptkit
 from gptkit.data import MovieReviews
 from gptkit.objective.examples import Items
 from gptkit.objective.judgement import accuracies, interval
+from gptkit.records import Example
 from gptkit.training.checkpoints.checkpoint import latest_checkpoint, read_checkpoint
 from gptkit.training.checkpoints.load import fit_weights
 
@@ -89,10 +90,14 @@ def bag_of_words() -> float:
     from sklearn.pipeline import make_pipeline
 
     data = MovieReviews().build()
-    train, test = list(data.records("train")), list(data.records("test"))
+    texts: dict[str, list[str]] = {}
+    labels: dict[str, list[str]] = {}
+    for split in ("train", "test"):
+        examples = [record for record in data.records(split) if isinstance(record, Example)]
+        texts[split], labels[split] = [example.text for example in examples], [str(example.label) for example in examples]
     model = make_pipeline(TfidfVectorizer(), LogisticRegression(max_iter=1000))
-    model.fit([example.text for example in train], [example.label for example in train])
-    return 100 * float(model.score([example.text for example in test], [example.label for example in test]))
+    model.fit(texts["train"], labels["train"])
+    return 100 * float(model.score(texts["test"], labels["test"]))
 
 
 def main() -> None:

@@ -1,6 +1,12 @@
 """gptkit: train, align, evaluate and serve GPTs from one declarative configuration."""
 
+from typing import TYPE_CHECKING
+
 from gptkit.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from gptkit.config.compose import compose, run
+    from gptkit.training.checkpoints.load import load
 
 __all__ = ["compose", "hookimpl", "load", "run"]
 
