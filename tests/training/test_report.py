@@ -90,6 +90,13 @@ def test_speed_without_a_yardstick_is_not_judged() -> None:
     assert speed_verdict({}, None).level == "note"
 
 
+def test_steps_of_reinforcement_are_told_by_their_parts() -> None:
+    summary = {"tokens_per_second": 100.0, "mfu": 0.01, "seconds_generate": 0.1, "seconds_score": 0.1, "seconds_ppo": 0.3}
+    verdict = speed_verdict(summary, CPU)
+    assert (verdict.level, verdict.title) == ("note", "A step takes 0.5 s")
+    assert "generate 20%, score 20%, ppo 60%" in verdict.text
+
+
 def test_smoothing_is_the_mean_around_each_point() -> None:
     values = np.random.default_rng(0).normal(size=731)
     half = 7
@@ -240,6 +247,7 @@ def test_a_summary_is_json_even_when_the_loss_is_none(tmp_path: Path) -> None:
         "steps": 3,
         "train_loss": None,
         "val_loss": None,
+        "validated": False,
         "tokens_per_second": 1.5,
         "mfu": None,
         "wall_seconds": 4.5,

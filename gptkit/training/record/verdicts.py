@@ -25,6 +25,9 @@ class Verdict:
 PUBLISHED = "GPT-3 21%, Gopher 33%, Megatron-Turing 530B 30%, PaLM 46%"
 """Utilisation of large published runs: "PaLM: Scaling Language Modeling with Pathways", table 3."""
 
+PART = "seconds_"
+"""The names in summary.json of what a step of reinforcement spends its time on begin so."""
+
 # what one accelerator usually reaches, by parameters: small models are bound by launching kernels and by memory. Our own ranges.
 _TYPICAL_GPU = ((20e6, 0.02, 0.15), (200e6, 0.15, 0.45), (math.inf, 0.30, 0.55))
 _TYPICAL_CPU = ((1e6, 0.15, 0.7), (20e6, 0.25, 0.9), (math.inf, 0.5, 1.0))
@@ -32,6 +35,9 @@ _TYPICAL_CPU = ((1e6, 0.15, 0.7), (20e6, 0.25, 0.9), (math.inf, 0.5, 1.0))
 
 def speed_verdict(summary: Mapping[str, Any], environment: Environment | None) -> Verdict:
     """Is this speed normal?"""
+    parts = {name.removeprefix(PART): float(value) for name, value in summary.items() if name.startswith(PART) and value}
+    if parts:
+        return _parts_verdict(parts)
     rate, mfu = summary.get("tokens_per_second"), summary.get("mfu")
     if not rate:
         return Verdict("note", "Not measured yet", "The run is too short, or has not reached its first validation.")
@@ -57,6 +63,13 @@ def speed_verdict(summary: Mapping[str, Any], environment: Environment | None) -
     if mfu >= low:
         return Verdict("good", "Yes, this speed is normal", facts)
     return Verdict("bad" if mfu < low / 2 else "note", "Slower than usual", f"{facts} {_advice(on_cpu, environment)}")
+
+
+def _parts_verdict(seconds: Mapping[str, float]) -> Verdict:
+    """Of steps that also draw and score, whose speed no table of utilisation can judge: where their time goes."""
+    total = sum(seconds.values())
+    shares = ", ".join(f"{name} {value / total:.0%}" for name, value in seconds.items())
+    return Verdict("note", f"A step takes {total:.2g} s", f"Of the last step's time: {shares}.")
 
 
 def _advice(on_cpu: bool, environment: Environment) -> str:
@@ -100,7 +113,7 @@ def _numbers(curves: Curves) -> Verdict | None:
 
 def _fall(curves: Curves, guessing: float | None, settings: Mapping[str, Any]) -> Verdict | None:
     _, loss = curves.pair("train/loss")
-    if len(loss) < 2:
+    if len(loss) < 2 or len(curves.pair("val/kl")[0]):  # reinforcement's loss says nothing: it begins anew with every rollout
         return None
     late = loss[-max(len(loss) // 5, 1) :]
     quarter = max(len(late) // 4, 1)
