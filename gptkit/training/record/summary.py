@@ -54,12 +54,12 @@ def write_summary(
         "steps": steps,
         "train_loss": train_loss,
         "val_loss": val_loss,
-        "validated": val_loss is not None,
         "tokens_per_second": tokens_per_second,
         "mfu": mfu,
         "wall_seconds": wall_seconds,
         "peak_memory_bytes": peak_memory_bytes,
         "finished": finished,
+        "validated": val_loss is not None,
         "compared_by": compared_by,
     }
     body.update({name: value for name, value in (extra or {}).items() if name not in body})
