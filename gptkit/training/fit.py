@@ -1,4 +1,4 @@
-"""From settings to a trained run: the order in which its pieces are made, and how it ends."""
+"""From settings to a trained run: whether one is continued, Lightning's Trainer, and how it ends."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ import logging
 import signal
 import sys
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,29 +14,23 @@ import lightning
 import torch
 
 from gptkit.command import Training
-from gptkit.errors import ConfigError
-from gptkit.model.built import BuiltModel, parameter_count
-from gptkit.objective.built import BuiltObjective, Dataset
+from gptkit.model.built import parameter_count
 from gptkit.optimizer.schedule import extent
 from gptkit.plugins import registry
-from gptkit.tokenizer.built import BuiltTokenizer
 from gptkit.training.allocator import keep_freed_memory
-from gptkit.training.average import Average
+from gptkit.training.assemble import assemble
 from gptkit.training.checkpoints import settings_file
 from gptkit.training.checkpoints.checkpoint import Checkpoint, clean, latest_checkpoint, read_checkpoint
-from gptkit.training.checkpoints.load import InitialWeights, fit_weights, initial_weights, load_objective
 from gptkit.training.length import length_of
 from gptkit.training.module import TrainModule
 from gptkit.training.precision import choose_precision
 from gptkit.training.record.logbook import logbook
 from gptkit.training.record.metrics import cut_back
 from gptkit.training.record.summary import minimised, read_summary
-from gptkit.training.resume import alone_in, check_not_shorter, check_same_run, check_same_sources
+from gptkit.training.resume import alone_in, check_not_shorter, check_same_run
 from gptkit.training.save import kept_state
 from gptkit.training.strategies import OURS, is_first
 from gptkit.training.trainer_arguments import check_trainer_arguments
-
-_log = logging.getLogger("gptkit")
 
 
 class Result(dict[str, Any]):
@@ -51,20 +43,6 @@ class Result(dict[str, Any]):
     def optimized_metric(self) -> float:
         """What a sweep minimises: the latest validation loss, or minus the metric by which runs of the objective are compared."""
         return minimised(self)
-
-
-@dataclass
-class Pieces:
-    """What a run is made of."""
-
-    model: BuiltModel
-    objective: BuiltObjective
-    tokenizer: BuiltTokenizer
-    datasets: dict[str, Dataset]
-    sources: dict[str, str]
-    """Fingerprints of what is learned from, by the key that names it."""
-    average: Average | None = None
-    """Of the model's weights, where one is kept."""
 
 
 def fit(settings: Training, folder: Path) -> Result:
@@ -135,78 +113,6 @@ def continued(settings: Training, folder: Path) -> Checkpoint | None:
     checkpoint = read_checkpoint(path)
     check_same_run(folder, checkpoint.content, settings_file.plain(settings))
     return checkpoint
-
-
-def assemble(settings: Training, checkpoint: Checkpoint | None = None, state: dict[str, Any] | None = None) -> Pieces:
-    """Make tokenizer, datasets, objective and model: weights from the checkpoint, `init_from`, the model itself, or random.
-
-    Args:
-        settings: of the run.
-        checkpoint: to continue from, with
-        state: what it kept beside the weights.
-    """
-    data = settings.data.build()
-    if checkpoint is not None and state is not None:  # before anything is computed from it
-        check_same_sources(checkpoint.folder, state["sources"], {"data": data.fingerprint})
-    weights: InitialWeights | None = None
-    if checkpoint is not None:
-        tokenizer = checkpoint.tokenizer
-    elif settings.init_from is not None:
-        weights = initial_weights(settings.init_from)
-        tokenizer = weights.tokenizer
-        _warn_of_template(settings, weights.run)
-    else:
-        tokenizer = settings.tokenizer.build(texts=data.texts())
-    torch.manual_seed(settings.seed)
-    objective = settings.objective.build(tokenizer=tokenizer, context=settings.model.context, width=settings.model.width)
-    objective.load, objective.seed = load_objective, settings.seed
-    if settings.reward is not None:
-        objective.rewarded(settings.reward.build(load=load_objective))
-    datasets = objective.datasets(data, validation_fraction=settings.val.fraction)
-    sources = {"data": data.fingerprint, **objective.sources}
-    if checkpoint is not None and state is not None:
-        check_same_sources(checkpoint.folder, state["sources"], sources)
-    model = settings.model.build(attention=settings.attention, vocabulary=tokenizer.size + settings.objective.added_tokens)
-    average: Average | None = None
-    if checkpoint is not None:
-        fit_weights(model, checkpoint.model_state, str(checkpoint.folder))
-        objective.restore(model, checkpoint.objective_state)
-    else:
-        given = settings.model.weights() if weights is None else weights.state
-        drawn = {name: tensor for name, tensor in model.state_dict().items() if not objective.transfers(model, name)}
-        if given is None and drawn:
-            raise ConfigError(
-                f"objective={settings.objective.name} is told to take over a part of the weights only (transfer_layers), and there "
-                "are none to take it from: give init_from=<a run>, or leave it out"
-            )
-        if given is not None:
-            fit_weights(model, {**given, **drawn}, settings.init_from or f"model={settings.model.name}", tokens=tokenizer.size)
-        objective.begin(model)
-    objective.prepare(model)
-    if settings.ema:
-        if not any(parameter.requires_grad for parameter in model.parameters()):
-            raise ConfigError(
-                f"ema={settings.ema:g} averages the model's weights, and objective={settings.objective.name} trains none; "
-                "leave it out"
-            )
-        average = Average(model, settings.ema)
-        if checkpoint is not None and state is not None:
-            fit_weights(model, state["weights"], str(checkpoint.folder))
-    return Pieces(model, objective, tokenizer, datasets, sources, average)
-
-
-def _warn_of_template(settings: Training, before: Mapping[str, Any]) -> None:
-    """Where a model is asked in another form than the one in which it learned to answer."""
-    taught, asks = (before.get("objective") or {}).get("template"), getattr(settings.objective, "template", None)
-    if taught is not None and asks is not None and taught != asks:
-        _log.warning(
-            "init_from=%s learned with objective.template=%s, and this run reads with objective.template=%s; "
-            "give objective.template=%s to go on in the same form",
-            settings.init_from,
-            taught,
-            asks,
-            taught,
-        )
 
 
 def micro_of(settings: Training, state: dict[str, Any] | None) -> int:
