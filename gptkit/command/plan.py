@@ -8,7 +8,7 @@ from typing import Any
 from gptkit.command import Plan
 from gptkit.command.plan_device import Place, place_of
 from gptkit.errors import ConfigError
-from gptkit.scaling.compute import PF_DAY, attention_flops_per_token, flops_per_token, parameters_by_part, pf_days
+from gptkit.scaling.compute import PF_DAY, attention_flops_per_token, forward_flops_per_token, parameters_by_part, pf_days
 from gptkit.scaling.memory import Others, Placement, Precision, memory_per_device
 from gptkit.training.length import length_of
 
@@ -47,7 +47,9 @@ def planned(settings: Plan) -> dict[str, Any]:
     vocabulary = (ESTIMATED_VOCABULARY if known is None else known) + settings.objective.added_tokens
     parts = parameters_by_part(model, attention, vocabulary)
     parameters = sum(parts.values())
-    per_token = flops_per_token(model, attention, vocabulary)
+    forward = forward_flops_per_token(model, attention, vocabulary)
+    by_stage = {stage: times * forward for stage, times in settings.objective.passes().items()}
+    per_token = sum(by_stage.values())
     per_step = settings.batch.size * model.context
     steps, tokens = length_of(settings)
     place = place_of(settings.device, str(settings.trainer.get("precision", "auto")), settings.trainer.get("accelerator", "auto"))
@@ -62,7 +64,8 @@ def planned(settings: Plan) -> dict[str, Any]:
         "tokens_per_step": per_step,
         "steps": steps,
         "flops_per_token": per_token,
-        "attention_share": 3 * attention_flops_per_token(model, attention) / per_token,
+        "flops_per_token_by_stage": by_stage,
+        "attention_share": attention_flops_per_token(model, attention) / forward,
         "flops_total": per_token * tokens,
         "pf_days": pf_days(parameters, tokens),
         "pf_days_counted": per_token * tokens / PF_DAY,

@@ -36,16 +36,20 @@ def _parameters(plan: dict[str, Any]) -> list[tuple[str, ...]]:
 
 
 def _work(plan: dict[str, Any]) -> list[tuple[str, ...]]:
-    return [
+    by_stage = plan["flops_per_token_by_stage"]
+    alone = list(by_stage) == ["train"]
+    of = "forward + backward" if alone else "all stages"
+    rows: list[tuple[str, ...]] = [
         ("operations", number(plan["flops_total"], "FLOP"), f"counted: {pf_days(plan['pf_days_counted'])}"),
-        (
-            "per token",
-            number(plan["flops_per_token"], "FLOP"),
-            f"forward + backward; {plan['attention_share']:.1%} scores",
-        ),
-        ("tokens", f"{plan['tokens']:,}", f"{plan['steps']:,} steps of {plan['tokens_per_step']:,}"),
-        ("by 6 N D", pf_days(plan["pf_days"]), "N: all parameters, as in table D.1"),
+        ("per token", number(plan["flops_per_token"], "FLOP"), f"{of}; {plan['attention_share']:.1%} scores"),
     ]
+    if not alone:
+        total = plan["flops_per_token"]
+        rows += [(f"  {stage}", number(count, "FLOP"), f"{count / total:.1%}") for stage, count in by_stage.items()]
+    rows.append(("tokens", f"{plan['tokens']:,}", f"{plan['steps']:,} steps of {plan['tokens_per_step']:,}"))
+    if alone:
+        rows.append(("by 6 N D", pf_days(plan["pf_days"]), "N: all parameters, as in table D.1"))
+    return rows
 
 
 def _memory(plan: dict[str, Any]) -> list[tuple[str, ...]]:
@@ -72,8 +76,13 @@ def _time(plan: dict[str, Any]) -> list[tuple[str, ...]]:
     if plan["time_seconds"] is None:
         return [("time", "unknown", f"{devices}: peak {plan['peak_source']}")]
     peak = number(plan["peak_flops_per_device"], "FLOP/s")
+    slower = (
+        "; drawing responses token by token takes longer than its operations"
+        if "generate" in plan["flops_per_token_by_stage"]
+        else ""
+    )
     return [
-        ("time", duration(plan["time_seconds"]), devices),
+        ("time", duration(plan["time_seconds"]), f"{devices}{slower}"),
         ("speed", f"{plan['tokens_per_second']:,.0f} tokens/s", f"assumed: {plan['mfu_assumed']:.0%} of the peak"),
         ("peak", peak, plan["peak_source"]),
     ]

@@ -58,7 +58,7 @@ def predict(settings: Predict) -> dict[str, float]:
     columns = _columns(settings, objective.task, trained.data, files)
     device = best_device()
     trained.model.to(device=device, dtype=dtype_of(settings.precision, device))
-    objective.to(device=device, dtype=dtype_of(settings.precision, device))
+    objective.to(device=device)  # its head in full precision: probabilities of eight bits would tie
     rows = predictions_of(trained.model, objective, _examples(settings, files, columns), batch=settings.batch)
     comparison = Comparison(objective) if columns.label is not None else None
     read = cut = 0

@@ -56,7 +56,8 @@ def import_model(source: str) -> Imported:
     """Read a folder or a model of the hub, settings and weights.
 
     GPT-1's official vocabulary has no end-of-text. Its row is added to the embedding as the mean of the others: its logit is then
-    the mean of theirs, so it takes no more than one part in V of the probability (Jensen's inequality).
+    the mean of theirs, so it takes no more than one part in V of the probability (Jensen's inequality). Rows behind those of the
+    vocabulary, by which some files are padded, are left out.
 
     Raises:
         CheckpointError: a file is missing or unsafe, or the model is not one that `GPT` computes.
@@ -70,9 +71,10 @@ def import_model(source: str) -> Imported:
         state = read_weights(folder, form.names)
         if settings.model.tied:
             state.pop("head.weight", None)  # some files repeat the embedding
-    if vocabulary < settings.tokenizer.size:
-        for name in {"wte.weight", "head.weight"} & state.keys():
+    for name in {"wte.weight", "head.weight"} & state.keys():
+        if vocabulary < settings.tokenizer.size:
             state[name] = torch.cat([state[name], state[name].mean(dim=0, keepdim=True)])
+        state[name] = state[name][: settings.tokenizer.size]
     return Imported(settings.model, settings.attention, settings.tokenizer_part, settings.tokenizer, state)
 
 

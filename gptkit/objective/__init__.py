@@ -51,7 +51,9 @@ class AuxLM(Objective):
     ] = "auto"
     lm_weight: Annotated[float, "lambda, the weight of the language model's loss; 0: none"] = 0.5
     classifier_dropout: Annotated[float, "probability of dropping a feature before the head"] = 0.1
-    transfer_layers: Annotated[int | None, "how many blocks are taken from init_from, embeddings besides; null: all"] = None
+    transfer_layers: Annotated[
+        int | None, "how many blocks are taken from init_from, embeddings besides; null: all; -1: not even embeddings"
+    ] = None
     positive: Annotated[
         str, "the label whose F1 is reported; empty: 1, true, yes or positive beside its opposite, else the mean over all labels"
     ] = ""
@@ -67,8 +69,8 @@ class AuxLM(Objective):
             raise ValueError(f"objective.classifier_dropout={self.classifier_dropout} must be at least 0 and below 1")
         if self.positive and self.task in ("regression", "multiple_choice"):
             raise ValueError(f"objective.positive={self.positive}: labels of {self.task} have no names; leave it empty")
-        if self.transfer_layers is not None and self.transfer_layers < 0:
-            raise ValueError(f"objective.transfer_layers={self.transfer_layers} must not be negative")
+        if self.transfer_layers is not None and self.transfer_layers < -1:
+            raise ValueError(f"objective.transfer_layers={self.transfer_layers} must be at least -1, which transfers nothing")
 
     def build(self, *, tokenizer: BuiltTokenizer, context: int, width: int) -> BuiltObjective:
         from gptkit.objective.aux_lm import BuiltAuxLM
@@ -97,6 +99,9 @@ class Probe(AuxLM):
             raise ValueError(f"objective.lm_weight={self.lm_weight}: a probe's model is frozen; leave it 0")
         if self.examples < 0:
             raise ValueError(f"objective.examples={self.examples} must not be negative")
+
+    def passes(self) -> dict[str, float]:
+        return {"read": 1.0}
 
     def build(self, *, tokenizer: BuiltTokenizer, context: int, width: int) -> BuiltObjective:
         from gptkit.objective.probe import BuiltProbe

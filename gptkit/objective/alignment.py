@@ -39,9 +39,9 @@ class SFT(DialogueObjective):
     name: str = "sft"
     learn: Annotated[str, "response: what the assistant says; all: the questions too"] = "response"
     pretraining: Annotated[float, "share of the sequences that are pre-training text (the paper's start of PPO: 0.1)"] = 0.0
-    pretraining_data: Annotated[dict[str, Any], "the settings of its source, with its `name`"] = field(
-        default_factory=lambda: {"name": "sotu"}
-    )
+    pretraining_data: Annotated[
+        dict[str, Any], "the settings of its source, with its `name`; auto: what init_from was pre-trained on"
+    ] = field(default_factory=lambda: {"name": "auto"})
     max_new_tokens: Annotated[int, "with reward=: longest response to a held-out prompt"] = 64
 
     def __post_init__(self) -> None:
@@ -52,6 +52,9 @@ class SFT(DialogueObjective):
             raise ValueError(f"objective.pretraining={self.pretraining} must be at least 0 and below 1")
         if self.max_new_tokens < 1:
             raise ValueError(f"objective.max_new_tokens={self.max_new_tokens} must be at least 1")
+
+    def mixes_in(self) -> str:
+        return "pretraining_data" if self.pretraining else ""
 
     def build(self, *, tokenizer: BuiltTokenizer, context: int, width: int) -> BuiltObjective:
         from gptkit.objective.sft import BuiltSFT
@@ -103,6 +106,9 @@ class DPO(DialogueObjective):
         if self.beta <= 0:
             raise ValueError(f"objective.beta={self.beta} must be above 0")
 
+    def passes(self) -> dict[str, float]:
+        return {"reference": 1.0, "train": 3.0}
+
     def build(self, *, tokenizer: BuiltTokenizer, context: int, width: int) -> BuiltObjective:
         from gptkit.objective.dpo import BuiltDPO
 
@@ -147,6 +153,10 @@ class ReinforcementObjective(DialogueObjective):
         if self.kl_coef < 0:
             raise ValueError(f"objective.kl_coef={self.kl_coef} must not be negative")
 
+    def passes(self) -> dict[str, float]:
+        """Every episode as long as the context; read by policy, reference and reward after it was drawn."""
+        return {"generate": 1.0, "score": 3.0, self.name: 3.0 * self.inner_epochs}
+
 
 @dataclass
 class PPO(ReinforcementObjective):
@@ -171,9 +181,10 @@ class PPO(ReinforcementObjective):
     value_from: Annotated[str, "what the value network starts as: reward, policy, auto (the reward where it is a model)"] = "auto"
     ptx_coef: Annotated[float, "gamma of the pre-training loss; 0: no pre-training text is read"] = 0.0
     ptx_ratio: Annotated[int, "pre-training sequences per episode"] = 8
-    ptx_data: Annotated[dict[str, Any], "the settings of the source of pre-training text, with its `name`"] = field(
-        default_factory=lambda: {"name": "sotu"}
-    )
+    ptx_data: Annotated[
+        dict[str, Any],
+        "the settings of the source of pre-training text, with its `name`; auto: what init_from was pre-trained on",
+    ] = field(default_factory=lambda: {"name": "auto"})
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -191,6 +202,16 @@ class PPO(ReinforcementObjective):
                 raise ValueError(f"objective.{key}={getattr(self, key)} must be at least 1")
         if self.value_from not in ("auto", "reward", "policy"):
             raise ValueError(f"objective.value_from={self.value_from} must be auto, reward or policy")
+
+    def mixes_in(self) -> str:
+        return "ptx_data" if self.ptx_coef else ""
+
+    def passes(self) -> dict[str, float]:
+        """The value network reads every episode, too, and learns from it."""
+        found = super().passes()
+        found["score"] += 1.0
+        found["ppo"] *= 2.0
+        return found | ({"ptx": 3.0 * self.inner_epochs * self.ptx_ratio} if self.ptx_coef else {})
 
     def build(self, *, tokenizer: BuiltTokenizer, context: int, width: int) -> BuiltObjective:
         from gptkit.objective.ppo import BuiltPPO
@@ -213,6 +234,9 @@ class GRPO(ReinforcementObjective):
         super().__post_init__()
         if self.group < 2:
             raise ValueError(f"objective.group={self.group} must be at least 2")
+
+    def passes(self) -> dict[str, float]:
+        return {stage: self.group * times for stage, times in super().passes().items()}
 
     def build(self, *, tokenizer: BuiltTokenizer, context: int, width: int) -> BuiltObjective:
         from gptkit.objective.grpo import BuiltGRPO

@@ -22,6 +22,7 @@ from gptkit.objective import AuxLM
 from gptkit.objective.built import Batch, BuiltObjective, Dataset, Terms
 from gptkit.objective.cross_entropy import cross_entropy_sum
 from gptkit.objective.examples import Item, Items, laid_out, task_of, warn_of_cut, warn_of_held_out
+from gptkit.objective.head import read
 from gptkit.objective.labels import NAMED, labels_of, named, numeric, positive_of, shown
 from gptkit.objective.layouts import Marks
 from gptkit.records import Example
@@ -204,7 +205,7 @@ class BuiltAuxLM(BuiltObjective):
         terms: dict[str, tuple[float, Tensor]] = {"task": (1.0, task_loss(self.task, outputs, batch["labels"]))}
         if self.settings.lm_weight:
             terms["lm"] = (self.settings.lm_weight, self.lm_loss(model, hidden, batch))
-        measured = {"outputs": outputs.detach().float(), "labels": batch["labels"]}
+        measured = {"outputs": outputs.detach(), "labels": batch["labels"]}
         if self.task != "regression":
             measured["accuracy"] = (outputs.argmax(-1) == batch["labels"].long()).sum().float()
         return terms, measured
@@ -221,7 +222,7 @@ class BuiltAuxLM(BuiltObjective):
             lengths: (B, C) tokens of each sequence, the last of which is the extract token.
 
         Returns:
-            (B, K) logits of the labels, (B, C) logits of the options, or (B,) scores.
+            (B, K) logits of the labels, (B, C) logits of the options, or (B,) scores; float32.
         """
         rows = torch.arange(len(hidden), device=hidden.device)
         features = hidden[rows, lengths.flatten() - 1].view(*lengths.shape, -1)  # (B, C, D)
@@ -229,8 +230,8 @@ class BuiltAuxLM(BuiltObjective):
             alike = features.new_ones(len(features), 1, features.size(-1))  # one mask for all sequences of an example
             features = features * F.dropout(alike, self.settings.classifier_dropout)
         if self.task == "multiple_choice":
-            return self.head(features).squeeze(-1)  # type: ignore[no-any-return]
-        outputs: Tensor = self.head(features.sum(1))  # one sequence, or both orders added (section 3.3)
+            return read(self.head, features).squeeze(-1)
+        outputs = read(self.head, features.sum(1))  # one sequence, or both orders added (section 3.3)
         return outputs.squeeze(-1) if self.task == "regression" else outputs
 
     def lm_loss(self, model: BuiltModel, hidden: Tensor, batch: Batch) -> Tensor:
@@ -256,14 +257,14 @@ class BuiltAuxLM(BuiltObjective):
         return loss if main is None else -metrics[main]
 
     def transfers(self, model: BuiltModel, name: str) -> bool:
-        """Embeddings always, blocks below `transfer_layers` (section 5, "Impact of number of layers transferred").
+        """Embeddings and the blocks below `transfer_layers` (section 5, "Impact of number of layers transferred"); below 0 nothing.
 
         What stands behind the blocks (a last norm, which GPT-1 lacks) goes with the last of them. What has a row per token is
-        always taken: an output matrix may be the embeddings themselves.
+        taken with the embeddings: an output matrix may be them.
         """
         wanted: int | None = self.settings.transfer_layers
-        if wanted is None:
-            return True
+        if wanted is None or wanted < 0:
+            return wanted is None
         layer = model.layer_of(name)
         if layer is not None:
             return layer < wanted
@@ -284,5 +285,5 @@ def task_loss(task: str, outputs: Tensor, labels: Tensor) -> Tensor:
         labels: (B,) numbers of the right ones, or scores.
     """
     if task == "regression":
-        return F.mse_loss(outputs.float(), labels, reduction="sum")
-    return F.cross_entropy(outputs.float(), labels.long(), reduction="sum")
+        return F.mse_loss(outputs, labels, reduction="sum")
+    return F.cross_entropy(outputs, labels.long(), reduction="sum")

@@ -78,9 +78,16 @@ class BuiltPPO(BuiltReinforcement):
                 self.settings.ptx_data,
                 self.tokenizer,
                 self.context,
+                key="objective.ptx_data",
                 validation_fraction=validation_fraction or 0.05 if "validation" in found else 0.0,
             )
         return found
+
+    def learns(self, datasets: Mapping[str, Dataset]) -> str:
+        from gptkit.objective.pretraining import mixed_in
+
+        text = f", {mixed_in(self.settings.ptx_data)}" if self.settings.ptx_coef else ""
+        return super().learns(datasets) + text
 
     def _copy(self, model: BuiltModel) -> None:
         super()._copy(model)

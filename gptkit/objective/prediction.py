@@ -41,7 +41,7 @@ def predict(model: BuiltModel, objective: BuiltAuxLM, examples: Iterable[Example
 
     Args:
         model: with the objective's own tokens in its vocabulary, in evaluation mode (`load_objective` gives both).
-        objective: with its labels and head, on the model's device and in its dtype.
+        objective: with its labels and head, on the model's device.
         examples: their labels are not looked at.
         batch: examples that are read at once.
 
@@ -67,7 +67,7 @@ def outputs_of(model: BuiltModel, objective: BuiltAuxLM, items: list[Item], *, b
     for first in range(0, len(order), batch):
         read = as_batch([items[place] for place in order[first : first + batch]])
         read = {name: tensor.to(device) for name, tensor in read.items()}
-        found.append(objective.outputs(objective.hidden(model, read), read["lengths"]).float().cpu())
+        found.append(objective.outputs(objective.hidden(model, read), read["lengths"]).cpu())
     sorted_outputs = torch.cat(found)
     outputs = torch.empty_like(sorted_outputs)
     outputs[torch.tensor(order)] = sorted_outputs

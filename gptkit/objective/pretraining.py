@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from gptkit.errors import GptkitError
 from gptkit.objective.built import Batch, Dataset
 from gptkit.objective.windows import language_model_datasets
 from gptkit.plugins import registry
@@ -16,12 +17,13 @@ if TYPE_CHECKING:
 
 
 def text_windows(
-    source: Mapping[str, Any], tokenizer: BuiltTokenizer, context: int, *, validation_fraction: float
+    source: Mapping[str, Any], tokenizer: BuiltTokenizer, context: int, *, key: str, validation_fraction: float
 ) -> tuple[dict[str, Dataset], str]:
     """The text of a source in windows, "train" and, where something is held out, "validation"; and the source's fingerprint.
 
     Args:
         source: its settings, with its `name`.
+        key: that holds them, for errors.
         tokenizer: turns its text into ids.
         context: length of a window.
         validation_fraction: share to hold out, where the source brings no validation split.
@@ -30,8 +32,17 @@ def text_windows(
         ConfigError: there is no such source.
         DataError: its text cannot be read, or is too short.
     """
-    data = registry().resolve("data", dict(source)).build()
-    return language_model_datasets(data, tokenizer, context=context, validation_fraction=validation_fraction), data.fingerprint
+    try:
+        data = registry().resolve("data", dict(source)).build()
+        return language_model_datasets(data, tokenizer, context=context, validation_fraction=validation_fraction), data.fingerprint
+    except GptkitError as error:  # of a source, whose own key is `data`
+        raise type(error)(f"{key}: {error}") from error
+
+
+def mixed_in(source: Mapping[str, Any]) -> str:
+    """What text is mixed in: a phrase of the line with which a run begins."""
+    where = f" ({source['path']})" if "path" in source else ""
+    return f"mixed with the text of {source['name']}{where}"
 
 
 class WithPretraining(Dataset):

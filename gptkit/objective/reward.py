@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gptkit.data.split import evenly
@@ -17,6 +16,7 @@ from gptkit.errors import DataError
 from gptkit.objective.alignment import RewardModel
 from gptkit.objective.built import Batch
 from gptkit.objective.dropout import without_dropout
+from gptkit.objective.head import read
 from gptkit.objective.preference import BuiltPreference, passes
 from gptkit.objective.ranked import Ranked
 from gptkit.objective.token_form import Ids, prompt_ids, response_ids
@@ -101,9 +101,7 @@ class BuiltRewardModel(BuiltPreference):
         with without_dropout(model):
             hidden = model(tokens)  # (N, T, D)
         last = hidden[torch.arange(len(tokens), device=tokens.device), lengths - 1]  # (N, D)
-        with torch.autocast(tokens.device.type, enabled=False):  # eight bits of a score would not tell completions apart
-            outputs: Tensor = F.linear(last.float(), self.head.weight.float(), self.head.bias.float())
-        return outputs.squeeze(1)
+        return read(self.head, last).squeeze(1)
 
     def ratings(self, model: BuiltModel, batch: Batch) -> Tensor:
         """The head's outputs."""

@@ -33,6 +33,20 @@ class Objective(Part):
 
     name: str = ""
 
+    def mixes_in(self) -> str:
+        """The key of the objective that holds the source of pre-training text which is read beside the data; empty: none is read.
+
+        Where its `name` is `auto`, the run puts in the source that `init_from` was pre-trained on.
+        """
+        return ""
+
+    def passes(self) -> dict[str, float]:
+        """What a step computes, for `gptkit plan`: by stage, how many forward passes of a model like the run's over its sequences.
+
+        Learning from a sequence is three, since the backward pass costs two. A stage called `generate` reads token by token.
+        """
+        return {"train": 3.0}
+
     def build(self, *, tokenizer: BuiltTokenizer, context: int, width: int) -> BuiltObjective:
         """Make the objective.
 

@@ -67,7 +67,11 @@ class BuiltSFT(BuiltObjective):
             from gptkit.objective.pretraining import WithPretraining, text_windows
 
             text, self.sources["objective.pretraining_data"] = text_windows(
-                self.settings.pretraining_data, self.tokenizer, self.context, validation_fraction=0.0
+                self.settings.pretraining_data,
+                self.tokenizer,
+                self.context,
+                key="objective.pretraining_data",
+                validation_fraction=0.0,
             )
             train = WithPretraining(train, text["train"], self.settings.pretraining)
         datasets = {"train": train}
@@ -78,6 +82,12 @@ class BuiltSFT(BuiltObjective):
                 self._asked = self._with_room([asked(dialogue) for _, dialogue in pairs])
             datasets["validation"] = Rows([[one] for one, _ in pairs], alike=False)
         return datasets
+
+    def learns(self, datasets: Mapping[str, Dataset]) -> str:
+        from gptkit.objective.pretraining import mixed_in
+
+        text = f", {mixed_in(self.settings.pretraining_data)}" if self.settings.pretraining else ""
+        return super().learns(datasets) + text
 
     def _with_room(self, prompts: Sequence[Prompt]) -> list[tuple[Prompt, list[int]] | None]:
         """Raises: DataError: no prompt leaves room for a response, or for the reward to score one."""

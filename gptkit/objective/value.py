@@ -6,12 +6,12 @@ import copy
 from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gptkit.errors import ConfigError
 from gptkit.objective.built import Batch
 from gptkit.objective.episodes import states
+from gptkit.objective.head import read
 
 if TYPE_CHECKING:
     from gptkit.model.built import BuiltModel
@@ -29,10 +29,7 @@ class ValueNetwork(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """(N,) float32: the value of the state in which each token of the responses is chosen."""
-        hidden = states(self.model, batch)
-        with torch.autocast(hidden.device.type, enabled=False):
-            values: Tensor = F.linear(hidden.float(), self.head.weight, self.head.bias)
-        return values.squeeze(-1)
+        return read(self.head, states(self.model, batch)).squeeze(-1)
 
     def freeze_unused(self) -> None:
         """What no value depends on, such as an output layer, is not trained: devices wait for the gradients of all that is."""

@@ -122,6 +122,22 @@ def test_what_reinforcement_keeps_is_counted(gptkit_command) -> None:
     assert "of the weights, kept beside them" in rows
 
 
+def test_all_that_reinforcement_computes_is_counted(gptkit_command) -> None:
+    """In forward passes over the step's episodes: one draws, four score, policy and value learn, and the policy from 8 texts each."""
+    found, plain = planned_with("+instructgpt=ppo_ptx", "device=h100"), planned_with("+instructgpt=ppo_init", "device=h100")
+    forward = plain["flops_per_token"] / 3
+    stages = {stage: round(count / forward, 6) for stage, count in found["flops_per_token_by_stage"].items()}
+    assert stages == {"generate": 1, "score": 4, "ppo": 6, "ptx": 24}
+    assert found["time_seconds"] == pytest.approx(found["flops_total"] / (0.4 * found["peak_flops_per_device"]))
+    rows = gptkit_command("plan", "+instructgpt=ppo_ptx", "device=h100").out
+    assert "ptx" in rows
+    assert "token by token" in rows
+    assert "ptx" not in planned_with("+instructgpt=ppo", "device=h100")["flops_per_token_by_stage"]
+    group = planned_with("objective=grpo", "objective.group=5", "reward=lexicon", "device=h100")["flops_per_token_by_stage"]
+    assert group["grpo"] == pytest.approx(5 * planned_with("device=h100")["flops_per_token"])
+    assert planned_with("objective=probe", "device=h100")["flops_per_token"] == planned_with("device=h100")["flops_per_token"] / 3
+
+
 def test_errors_name_the_way_out(gptkit_command) -> None:
     outcome = gptkit_command("plan", "device=h10")
     assert outcome.status == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,45 @@ def test_a_word_that_agrees_is_accepted(trained: Path) -> None:
 def test_a_key_that_nothing_has_is_still_unknown(trained: Path) -> None:
     with pytest.raises(ConfigError, match=r"there is no key model\.widht"):
         gptkit.compose("plan", [f"init_from={trained}", "+model.widht=64"])
+
+
+@pytest.fixture(scope="module")
+def tuned(trained: Path) -> Path:
+    """Demonstrations learned by `trained`."""
+    folder = trained.parent
+    (folder / "asked.jsonl").write_text('{"prompt": "the", "completion": " fox"}\n' * 8)
+    words = ["objective=sft", "data=dialogues", f"data.path={folder / 'asked.jsonl'}", f"init_from={trained}", "batch.size=2"]
+    gptkit.run(gptkit.compose("train", [*words, "trainer.max_steps=1", "val.every=0", f"hydra.run.dir={folder / 'tuned'}"]))
+    return folder / "tuned"
+
+
+PPO_PTX = ["objective=ppo", "objective.ptx_coef=1", "reward=lexicon", "data=review_prompts"]
+
+
+@pytest.mark.parametrize(
+    ("words", "key"),
+    [(PPO_PTX, "ptx_data"), (["objective=sft", "objective.pretraining=0.1", "data=review_dialogues"], "pretraining_data")],
+)
+def test_text_that_is_mixed_in_is_that_of_the_pretraining(words: list[str], key: str, trained: Path, tuned: Path) -> None:
+    """However many stages lie between, unless another is named; a model that never read any is shown the embedded speeches."""
+    for source in (trained, tuned):
+        given = getattr(gptkit.compose("train", [*words, f"init_from={source}"]).settings.objective, key)
+        assert (given["name"], given["path"]) == ("text", str(trained.parent / "x.txt"))
+    named = gptkit.compose("train", [*words, f"init_from={tuned}", f"objective.{key}={{name:movie_reviews}}"])
+    assert getattr(named.settings.objective, key) == {"name": "movie_reviews"}
+    assert getattr(gptkit.compose("train", words).settings.objective, key) == {"name": "sotu"}
+
+
+def test_nothing_is_asked_of_a_source_that_nobody_reads(tuned: Path, trained: Path) -> None:
+    words = [*PPO_PTX, f"init_from={tuned}", "objective.ptx_coef=0"]
+    assert gptkit.compose("train", words).settings.objective.ptx_data == {"name": "auto"}
+
+
+def test_a_pretraining_that_is_gone_asks_for_its_text(trained: Path, tuned: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(tuned, tmp_path / "tuned")
+    away = trained.rename(trained.parent / "away")
+    try:
+        with pytest.raises(ConfigError, match=r"was pre-trained on cannot be read .*; give objective\.ptx_data=\{name:text,path:"):
+            gptkit.compose("train", [*PPO_PTX, f"init_from={copy}"])
+    finally:
+        away.rename(trained)

@@ -88,6 +88,7 @@ def test_models_of_transformers_are_read_and_compute_the_same(tmp_path, form, ti
     found = import_model(str(tmp_path))
     model = found.model.build(attention=found.attention, vocabulary=found.tokenizer.size).eval()
     model.load_state_dict(found.state)
+    assert len(found.state["wte.weight"]) == tokenizer.size  # an objective's own tokens come behind them
     tokens = torch.randint(0, tokenizer.size, (2, 32))
     with torch.inference_mode():
         expected = theirs(tokens).logits[..., : tokenizer.size]

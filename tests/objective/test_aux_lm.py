@@ -352,3 +352,16 @@ def test_more_layers_than_there_are(
 def test_a_context_without_room(task: str, context: int, build: Any, source: Any, examples: Any) -> None:
     with pytest.raises(DataError, match=rf"model\.context={context} has no room"):
         build(task, context=context).datasets(source(examples[task]), validation_fraction=0.0)
+
+
+@pytest.mark.parametrize("task", ["classification", "similarity", "regression", "multiple_choice"])
+def test_labels_and_scores_have_full_precision_whatever_training_computes_in(
+    task: str, build: Any, source: Any, examples: Any, model_of: Any
+) -> None:
+    objective = build(task).eval()
+    items = objective.datasets(source(examples[task]), validation_fraction=0.0)["train"]
+    batch = items.batch(range(len(items)))
+    hidden = objective.hidden(model_of(objective).eval(), batch)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = objective.outputs(hidden, batch["lengths"])
+    assert torch.equal(found, objective.outputs(hidden, batch["lengths"]))

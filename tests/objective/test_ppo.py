@@ -103,6 +103,13 @@ def nearly(left: dict[str, Tensor], right: dict[str, Tensor]) -> bool:
     return left.keys() == right.keys() and all(torch.allclose(left[name], right[name], atol=1e-6, rtol=0) for name in left)
 
 
+def test_an_error_of_the_text_that_is_mixed_in_names_its_key(ppo: Callable[..., Any]) -> None:
+    with pytest.raises(GptkitError, match=r"^objective\.ptx_data: data\.path=nowhere\.txt: there is no such file"):
+        ppo(ptx_coef=1.0, ptx_data={"name": "text", "path": "nowhere.txt"})
+    with pytest.raises(GptkitError, match=r"^objective\.ptx_data: there is no data=sotuu\. Did you mean"):
+        ppo(ptx_coef=1.0, ptx_data={"name": "sotuu"})
+
+
 @pytest.mark.parametrize(("key", "value"), [("kl_target", 0.0), ("kl_target", -5.0), ("value_lr", -1.0), ("value_clip", -0.2)])
 def test_settings_that_would_learn_nonsense_are_refused(key: str, value: float) -> None:
     with pytest.raises(ValueError, match=rf"objective\.{key}=.* must"):
