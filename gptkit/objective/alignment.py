@@ -72,6 +72,7 @@ class RewardModel(DialogueObjective):
     """
 
     record: ClassVar[type] = Ranking
+    writes: ClassVar[bool] = False
 
     name: str = "reward"
     margin: Annotated[float, "by how much the better completion is to score higher (0: the paper)"] = 0.0
@@ -96,6 +97,7 @@ class DPO(DialogueObjective):
     """
 
     record: ClassVar[type] = Ranking
+    begins_trained: ClassVar[bool] = True
     frozen_models: ClassVar[tuple[str, ...]] = ("reference",)
 
     name: str = "dpo"
@@ -123,6 +125,7 @@ class ReinforcementObjective(DialogueObjective):
     """
 
     record: ClassVar[type] = Prompt
+    begins_trained: ClassVar[bool] = True
     frozen_models: ClassVar[tuple[str, ...]] = ("reference", "reward")
 
     max_new_tokens: Annotated[int, "longest response, at most half the context; prompts that leave no room for it are dropped"] = 64

@@ -26,6 +26,11 @@ class Objective(Part):
     added_tokens: ClassVar[int] = 0
     """Ids beyond the tokenizer's, from its size on, that the objective's sequences use. The model's vocabulary holds them."""
 
+    begins_trained: ClassVar[bool] = False
+    """Whether it goes on from what a model has learned: beginning with random weights is then warned of."""
+    writes: ClassVar[bool] = True
+    """Whether a model that was trained for it still writes text, and may become a policy."""
+
     trained_models: ClassVar[tuple[str, ...]] = ()
     """What further models of about the policy's size are trained beside it, for `gptkit plan`."""
     frozen_models: ClassVar[tuple[str, ...]] = ()

@@ -13,6 +13,7 @@ from gptkit.command import Training
 from gptkit.errors import ConfigError
 from gptkit.model.built import BuiltModel
 from gptkit.objective.built import BuiltObjective, Dataset
+from gptkit.plugins import registry
 from gptkit.tokenizer.built import BuiltTokenizer
 from gptkit.training.average import Average
 from gptkit.training.checkpoints.checkpoint import Checkpoint
@@ -53,7 +54,7 @@ def assemble(settings: Training, checkpoint: Checkpoint | None = None, state: di
     elif settings.init_from is not None:
         weights = initial_weights(settings.init_from)
         tokenizer = weights.tokenizer
-        _warn_of_template(settings, weights.run)
+        _warn_of_start(settings, weights.run)
     else:
         tokenizer = settings.tokenizer.build(texts=data.texts())
     torch.manual_seed(settings.seed)
@@ -72,6 +73,8 @@ def assemble(settings: Training, checkpoint: Checkpoint | None = None, state: di
         objective.restore(model, checkpoint.objective_state)
     else:
         given = settings.model.weights() if weights is None else weights.state
+        if given is None and settings.objective.begins_trained:
+            _log.warning("objective=%s begins with random weights; init_from=<a run> gives it a model", settings.objective.name)
         drawn = {name: tensor for name, tensor in model.state_dict().items() if not objective.transfers(model, name)}
         if given is None and drawn:
             raise ConfigError(
@@ -94,9 +97,17 @@ def assemble(settings: Training, checkpoint: Checkpoint | None = None, state: di
     return Pieces(model, objective, tokenizer, datasets, sources, average)
 
 
-def _warn_of_template(settings: Training, before: Mapping[str, Any]) -> None:
-    """Where a model is asked in another form than the one in which it learned to answer."""
-    taught, asks = (before.get("objective") or {}).get("template"), getattr(settings.objective, "template", None)
+def _warn_of_start(settings: Training, before: Mapping[str, Any]) -> None:
+    """Where a reward model is to be a policy, or a model is asked in another form than the one in which it learned to answer."""
+    learned: Mapping[str, Any] = before.get("objective") or {}
+    known = registry().parts["objective"].get(learned.get("name", ""))
+    if settings.objective.begins_trained and known is not None and not known.part.writes:
+        _log.warning(
+            "init_from=%s was trained with objective=%s and no longer writes text; a policy begins as the model of demonstrations",
+            settings.init_from,
+            known.part.name,
+        )
+    taught, asks = learned.get("template"), getattr(settings.objective, "template", None)
     if taught is not None and asks is not None and taught != asks:
         _log.warning(
             "init_from=%s learned with objective.template=%s, and this run reads with objective.template=%s; "

@@ -123,7 +123,7 @@ def test_what_reinforcement_keeps_is_counted(gptkit_command) -> None:
 
 
 def test_all_that_reinforcement_computes_is_counted(gptkit_command) -> None:
-    """In forward passes over the step's episodes: one draws, four score, policy and value learn, and the policy from 8 texts each."""
+    """In forward passes over the step's episodes: one draws, four score, two models learn, one also from 8 texts each."""
     found, plain = planned_with("+instructgpt=ppo_ptx", "device=h100"), planned_with("+instructgpt=ppo_init", "device=h100")
     forward = plain["flops_per_token"] / 3
     stages = {stage: round(count / forward, 6) for stage, count in found["flops_per_token_by_stage"].items()}

@@ -201,6 +201,24 @@ def test_another_form_of_dialogues_than_that_of_the_weights_is_told(
     assert "objective.template" not in caplog.text
 
 
+def test_a_policy_that_begins_as_nothing_or_as_a_reward_model_is_told(
+    train: Train, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "rankings.jsonl"
+    path.write_text('{"prompt": "1?", "completions": [" 2", " 3"], "ranks": [0, 1]}\n' * 20, encoding="utf-8")
+    words = ("data=rankings", f"data.path={path}", "tokenizer=bytes", "model.context=48", "trainer.max_steps=1")
+    train(tmp_path / "rm", *words, "objective=reward")
+    assert "random weights" not in caplog.text
+    train(tmp_path / "dpo", *words, "objective=dpo")
+    assert "objective=dpo begins with random weights; init_from=<a run> gives it a model" in caplog.text
+    caplog.clear()
+    train(tmp_path / "of_rm", *words, "objective=dpo", f"init_from={tmp_path / 'rm'}")
+    assert "was trained with objective=reward and no longer writes text" in caplog.text
+    caplog.clear()
+    train(tmp_path / "of_dpo", *words, "objective=dpo", f"init_from={tmp_path / 'dpo'}")
+    assert caplog.text == ""
+
+
 def test_initial_weights_come_from_another_run(train: Train, weights: Weights, tmp_path: Path) -> None:
     train(tmp_path / "first", "trainer.max_steps=2")
     train(tmp_path / "second", f"init_from={tmp_path / 'first'}", "trainer.max_steps=1", "optimizer.lr=0", "seed=9")
