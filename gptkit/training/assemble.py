@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from gptkit.command import Training
+from gptkit.data.progress import Progress
 from gptkit.errors import ConfigError
 from gptkit.model.built import BuiltModel
 from gptkit.objective.built import BuiltObjective, Dataset
@@ -56,7 +57,8 @@ def assemble(settings: Training, checkpoint: Checkpoint | None = None, state: di
         tokenizer = weights.tokenizer
         _warn_of_start(settings, weights.run)
     else:
-        tokenizer = settings.tokenizer.build(texts=data.texts())
+        with Progress("learning a tokenizer") as progress:
+            tokenizer = settings.tokenizer.build(texts=_told(data.texts(), progress))
     torch.manual_seed(settings.seed)
     objective = settings.objective.build(tokenizer=tokenizer, context=settings.model.context, width=settings.model.width)
     objective.load, objective.seed = load_objective, settings.seed
@@ -95,6 +97,15 @@ def assemble(settings: Training, checkpoint: Checkpoint | None = None, state: di
         if checkpoint is not None and state is not None:
             fit_weights(model, state["weights"], str(checkpoint.folder))
     return Pieces(model, objective, tokenizer, datasets, sources, average)
+
+
+def _told(texts: Iterable[str], progress: Progress) -> Iterator[str]:
+    """The texts, while it is said how many were read; a tokenizer that learns nothing reads none."""
+    characters = 0
+    for number, text in enumerate(texts, 1):
+        characters += len(text)
+        progress.show(None, f"from {number:,} texts, {characters:,} characters")
+        yield text
 
 
 def _warn_of_start(settings: Training, before: Mapping[str, Any]) -> None:
