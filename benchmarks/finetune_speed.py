@@ -6,7 +6,8 @@
 Both sides read the embedded film reviews and run as `gptkit train` would, in turns, each in a process of its own. Words in the
 kit's own grammar, behind the options, go to both. Tokens a second are those of summary.json, where padding counts for nothing;
 medians of the rounds. Padding is the share of a batch's places that hold no token, over one epoch: in the order in which the kit
-reads, which brings reviews of similar length together, and in a random one. Prints JSON.
+reads, which brings reviews of similar length together, and in a random one; also of a multiple choice, `story_completion`. Prints
+JSON.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ from gptkit.training.feed import Feed
 SHAPE = ["model.layers=4", "model.heads=6", "model.width=192", "model.dropout=0.1", "tokenizer=bpe", "tokenizer.size=8192"]
 CONTEXT = 128
 """The longest review in tokens; what is longer is cut."""
+CHOICES = ["data=story_completion", "model.context=512"]
+"""What is multiple choice: passages are longer."""
 BATCH = 32
 
 
@@ -74,13 +77,13 @@ def padding(batches: Iterator[np.ndarray[Any, np.dtype[np.int64]]]) -> dict[str,
 
 def padding_of(dataset: Dataset) -> dict[str, dict[str, float]]:
     """By the kit's order and by a random one."""
-    lengths, steps = lengths_of(dataset), len(dataset) // BATCH
-    shuffled = lengths[order(0, items=len(lengths), seed=0)]
-    feed = Feed(dataset, seed=0, batch=BATCH, start=0, stop=steps)
-    return {
-        "by_length": padding(batch["lengths"].flatten().numpy() for batch in feed),
-        "random": padding(iter(np.split(shuffled[: steps * BATCH], steps))),
+    steps = len(dataset) // BATCH
+    shuffled = order(0, items=len(dataset), seed=0)[: steps * BATCH]
+    batches = {
+        "by_length": iter(Feed(dataset, seed=0, batch=BATCH, start=0, stop=steps)),
+        "random": (dataset.batch(items.tolist()) for items in np.split(shuffled, steps)),
     }
+    return {name: padding(batch["lengths"].flatten().numpy() for batch in found) for name, found in batches.items()}
 
 
 def in_a_process(side: str, words: list[str]) -> float:
@@ -112,6 +115,7 @@ def main() -> None:
         "examples": len(dataset),
         "mean_length": mean,
         "padding": padding_of(dataset),
+        "padding_of_choices": padding_of(training_items([*(word for word in tuning if not word.startswith("data")), *CHOICES])),
         "aux_lm_tokens_per_second": round(aux_lm, 1),
         "lm_tokens_per_second": round(lm, 1),
         "ratio": round(aux_lm / lm, 3),

@@ -60,6 +60,13 @@ class Dataset(ABC):
         """(len,) tokens of each item, where they differ: a batch then holds items of similar length. None: they do not."""
         return None
 
+    def longest(self) -> NDArray[np.int64] | None:
+        """(len,) the lengths by which items are brought together: by default all tokens of each.
+
+        Those of an item's longest sequence, where a batch has several of an item and pads all to the longest of them.
+        """
+        return self.lengths()
+
 
 class BuiltObjective(nn.Module, ABC):
     """An objective that has parameters of its own (a head) registers them; they are trained and saved with the model.

@@ -59,13 +59,18 @@ class Items(Dataset):
         self._items = items
         self.sequences = len(items[0].sequences)
         self.labels = np.array([item.label for item in items], dtype=np.float32)
-        self._lengths = np.array([sum(len(sequence) for sequence in item.sequences) for item in items], dtype=np.int64)
+        lengths = [[len(sequence) for sequence in item.sequences] for item in items]
+        self._lengths = np.array([sum(of_item) for of_item in lengths], dtype=np.int64)
+        self._longest = np.array([max(of_item) for of_item in lengths], dtype=np.int64)
 
     def __len__(self) -> int:
         return len(self._items)
 
     def lengths(self) -> NDArray[np.int64]:
         return self._lengths
+
+    def longest(self) -> NDArray[np.int64]:
+        return self._longest
 
     def batch(self, indices: Sequence[int]) -> Batch:
         items = [self._items[index % len(self._items)] for index in indices]

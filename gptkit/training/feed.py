@@ -35,8 +35,8 @@ class Feed:
     def __iter__(self) -> Iterator[Batch]:
         share = self.batch // self.replicas
         first = self.replica * share
-        items, lengths = len(self.dataset), self.dataset.lengths()
-        order = None if lengths is None else ByLength(lengths, batch=self.batch, seed=self.seed)
+        items, longest = len(self.dataset), self.dataset.longest()
+        order = None if longest is None else ByLength(longest, batch=self.batch, seed=self.seed)
         for step in range(self.start, self.stop):
             chosen = indices(step, batch=self.batch, items=items, seed=self.seed, order_of=order).tolist()
             yield self.dataset.batch(chosen[first : first + share])
@@ -44,5 +44,5 @@ class Feed:
 
 def held_out(dataset: Dataset, at_most: int) -> list[int]:
     """The validation items: `at_most` of them, evenly spread and always the same, those of similar length together; 0: all."""
-    chosen, lengths = evenly(len(dataset), at_most), dataset.lengths()
-    return chosen if lengths is None else sorted(chosen, key=lambda item: int(lengths[item]))
+    chosen, longest = evenly(len(dataset), at_most), dataset.longest()
+    return chosen if longest is None else sorted(chosen, key=lambda item: int(longest[item]))

@@ -60,8 +60,8 @@ def _fits(module: TrainModule, size: int) -> bool:
 
 def _longest(module: TrainModule) -> int:
     """The item that has most to be computed; any, where all are alike."""
-    lengths = module.datasets["train"].lengths()
-    return 0 if lengths is None else int(lengths.argmax())
+    longest = module.datasets["train"].longest()
+    return 0 if longest is None else int(longest.argmax())
 
 
 def _sequences(module: TrainModule) -> int:

@@ -13,6 +13,7 @@ from torch import Tensor
 from gptkit.errors import DataError
 from gptkit.objective.examples import as_batch
 from gptkit.records import Document, Example
+from gptkit.training.feed import Feed, held_out
 from gptkit.training.step import combine, micro_batches
 
 TASKS = ["classification", "entailment", "similarity", "regression", "multiple_choice"]
@@ -232,6 +233,16 @@ def test_long_texts_are_cut_and_counted(build: Any, model_of: Any, source: Any, 
     assert items.batch([0])["tokens"].tolist() == [[[257, *b"aaaaaa", 258, *b"bbb", 259]]]
     assert items.batch([1])["tokens"].tolist() == [[[257, *b"c", 258, *b"dddddd", 259]]]
     objective.loss(model_of(objective), items.batch([0, 1, 2]))
+
+
+def test_choices_are_read_together_whose_longest_options_are_alike(build: Any, source: Any) -> None:
+    even, uneven = ("a" * 20, "b" * 20), ("a" * 39, "b")
+    given = [Example("x", 0, options=even if place % 2 else uneven) for place in range(64)]
+    items = build(context=100).datasets(source(given), validation_fraction=0.0)["train"]
+    assert set(items.lengths()) == {2 * 4 + 40}  # what the horizon of a run is made of
+    longest = [batch["lengths"].amax(1).tolist() for batch in Feed(items, seed=0, batch=8, start=0, stop=8)]
+    assert sorted(longest) == [[24] * 8] * 4 + [[43] * 8] * 4
+    assert held_out(items, 0) == [*range(1, 64, 2), *range(0, 64, 2)]
 
 
 def test_what_is_not_cut_is_not_mentioned(build: Any, source: Any, examples: Any, caplog: pytest.LogCaptureFixture) -> None:
