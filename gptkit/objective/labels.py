@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 
 from gptkit.errors import ConfigError, DataError, did_you_mean
@@ -10,6 +11,9 @@ from gptkit.records import Example
 
 NAMED = ("classification", "entailment", "similarity")
 """Tasks whose labels are names."""
+
+WHOLE = re.compile(r"^(-?[0-9]+)\.0+$")
+"""A whole number as text from a table that writes fractions."""
 
 OPPOSITES = {"1": ("0", "-1"), "true": ("false",), "yes": ("no",), "positive": ("negative",), "pos": ("neg",)}
 """Labels that are the positive one beside one of these, in small letters; scikit-learn takes 1 and true."""
@@ -28,11 +32,13 @@ def labels_of(examples: Sequence[Example]) -> list[str]:
 
 
 def named(label: str | float) -> str:
-    """The name of a class; a number that tables have once as 1 and once as 1.0 is one class."""
-    return str(int(label)) if isinstance(label, float) and label.is_integer() else str(label)
+    """The name of a class; a number that tables have once as 1 and once as 1.0 is one class, be it a number or text there."""
+    if isinstance(label, float) and label.is_integer():
+        return str(int(label))
+    return WHOLE.sub(r"\1", str(label))
 
 
-def numeric(labels: Sequence[str]) -> bool:
+def numeric(labels: Sequence[str | float]) -> bool:
     """Whether all labels are numbers."""
     try:
         return all(math.isfinite(float(label)) for label in labels)
@@ -60,6 +66,7 @@ def positive_of(wanted: str, labels: Sequence[str]) -> int | None:
         small = [label.lower() for label in labels]
         both = ((0, 1), (1, 0)) if len(small) == 2 else ()
         return next((place for place, other in both if small[other] in OPPOSITES.get(small[place], ())), None)
+    wanted = named(wanted)
     if wanted in labels:
         return labels.index(wanted)
     alike = [place for place, label in enumerate(labels) if label.lower() == wanted.lower()]

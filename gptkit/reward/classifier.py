@@ -10,6 +10,7 @@ from torch import Tensor
 
 from gptkit.errors import CheckpointError, ConfigError, did_you_mean
 from gptkit.objective.aux_lm import BuiltAuxLM
+from gptkit.objective.labels import named
 from gptkit.objective.prediction import outputs_of
 from gptkit.records import Example, Prompt
 from gptkit.reward import Classifier
@@ -33,14 +34,15 @@ class BuiltClassifier(BuiltReward):
                 f"{trained.source}: labels no texts; reward=classifier needs a run with objective=aux_lm or probe and "
                 "objective.task=classification"
             )
-        if settings.label not in objective.labels:
+        label = named(settings.label)
+        if label not in objective.labels:
             near = did_you_mean(settings.label, objective.labels)
             raise ConfigError(
                 f"reward.label={settings.label}: {trained.source} knows {', '.join(map(str, objective.labels))}.{near}"
             )
         self._model, self._objective = trained.model, objective
         self.fingerprint = trained.fingerprint
-        self._label = list(objective.labels).index(settings.label)
+        self._label = list(objective.labels).index(label)
         self._with_prompt = settings.with_prompt
 
     def to(self, device: torch.device) -> None:

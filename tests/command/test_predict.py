@@ -234,7 +234,7 @@ def test_the_comparison_is_that_of_the_run() -> None:
     objective = AuxLM(positive="0").build(tokenizer=Bytes().build(texts=[]), context=32, width=16)
     objective.learn("classification", ["0", "1"])
     comparison = Comparison(objective)
-    for number, (label, chosen) in enumerate([(1.0, 1), (0, 0), (1, 0), (0, 1), (1, 0)], 1):  # a number in two spellings
+    for number, (label, chosen) in enumerate([(1.0, 1), ("0.0", 0), (1, 0), ("0", 1), (1, 0)], 1):  # a number in several spellings
         probabilities = (0.25, 0.75) if chosen else (0.75, 0.25)
         comparison.add(prediction.Prediction(Example("x", label), probabilities, None, False), number)
     metrics, line = comparison.result()

@@ -85,3 +85,6 @@ def test_a_positive_label_that_no_example_has(build: Any, source: Any, examples:
 
 def test_one_and_one_point_nought_are_one_label() -> None:
     assert labels_of([Example("x", 1), Example("y", 1.0), Example("z", 0.5)]) == ["0.5", "1"]
+    text = ["0", "0.0", "1.00", "1", "-1.0", "0.50", "1.0.0", ".0", "v1.0"]  # as all labels of a .csv file are
+    assert labels_of([Example("x", label) for label in text]) == ["-1", ".0", "0", "0.50", "1", "1.0.0", "v1.0"]
+    assert positive_of("1.0", ["0", "1"]) == 1
