@@ -110,7 +110,7 @@ class BuiltAuxLM(BuiltObjective):
         """
         reader = f"objective={self.settings.name}"
         examples = list(examples_of(data, "train", reader=reader))
-        task = task_of(examples[0]) if self.settings.task == "auto" else self.settings.task
+        task = task_of(examples) if self.settings.task == "auto" else self.settings.task
         held_out: list[Example] = []
         if "validation" in data.splits:
             held_out = list(examples_of(data, "validation", reader=reader))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from gptkit.errors import DataError
 from gptkit.objective.built import Batch, Dataset
+from gptkit.objective.labels import named, scores, shown
 from gptkit.objective.layouts import (
     Marks,
     both_orders,
@@ -90,13 +91,22 @@ def as_batch(items: Sequence[Item]) -> Batch:
     return {"tokens": torch.from_numpy(tokens), "lengths": torch.from_numpy(lengths), "labels": torch.from_numpy(labels)}
 
 
-def task_of(example: Example) -> str:
-    """The family of tasks that an example looks like."""
-    if example.options:
+def task_of(examples: Sequence[Example]) -> str:
+    """The family of tasks that examples look like: their texts by the first, their labels by all; scores are of pairs."""
+    first, labels = examples[0], [example.label for example in examples]
+    if first.options:
         return "multiple_choice"
-    if example.pair is None:
-        return "classification"
-    return "regression" if isinstance(example.label, float) else "entailment"
+    if first.pair is not None:
+        return "regression" if scores(labels) else "entailment"
+    classes = sorted({named(label) for label in labels})
+    if scores(classes):
+        _log.warning(
+            "the %d labels (%s) look like scores, and are learnt as classes; objective.task=regression learns scores, of pairs of "
+            "texts: give data.pair, or objective.task=classification where these are classes",
+            len(classes),
+            shown(classes),
+        )
+    return "classification"
 
 
 def laid_out(

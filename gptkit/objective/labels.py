@@ -38,6 +38,11 @@ def named(label: str | float) -> str:
     return WHOLE.sub(r"\1", str(label))
 
 
+def scores(labels: Sequence[str | float]) -> bool:
+    """Whether labels look like scores: all are numbers, and some are fractions or of a type that has fractions (1.0)."""
+    return numeric(labels) and any(isinstance(label, float) or not float(label).is_integer() for label in labels)
+
+
 def numeric(labels: Sequence[str | float]) -> bool:
     """Whether all labels are numbers."""
     try:

@@ -201,6 +201,32 @@ def test_a_source_keeps_its_own_validation(build: Any, source: Any, examples: An
 
 
 @pytest.mark.parametrize(
+    ("labels", "pair", "task", "outputs", "warned"),
+    [
+        (["0.0", "0.5", "1.0"], "y", "regression", 1, False),  # a table of text
+        ([4, 4.5, 1], "y", "regression", 1, False),  # a score that the file has as 4
+        ([4.0, 2.0, 1.0], "y", "regression", 1, False),  # numbers of a type that has fractions
+        (["0.0", "2.0", "1.0"], "y", "entailment", 3, False),
+        ([0, 1, 2], "y", "entailment", 3, False),
+        (["0.5", "1.0", "many"], "y", "entailment", 3, False),
+        (["0.0", "0.5", "1.0"], None, "classification", 3, True),
+        ([4.0, 2.0, 1.0], None, "classification", 3, False),
+        (["a", "0.5", "b"], None, "classification", 3, False),
+    ],
+)
+def test_labels_that_are_scores_are_learnt_as_scores_or_said_to_be_classes(
+    labels: list[Any], pair: str | None, task: str, outputs: int, warned: bool, build: Any, source: Any, caplog: Any
+) -> None:
+    objective = build()
+    with caplog.at_level(logging.WARNING, "gptkit"):
+        objective.datasets(source([Example("x", label, pair=pair) for label in labels]), validation_fraction=0.0)
+    assert (objective.task, objective.head.out_features) == (task, outputs)
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == warned
+    assert all("the 3 labels (0, 0.5, 1) look like scores" in line and "objective.task=regression" in line for line in said)
+
+
+@pytest.mark.parametrize(
     ("task", "said"),
     [
         ("similarity", "similarity with 3 labels (no, perhaps, yes; mean F1), 3 examples to learn from and 2 held out"),
@@ -316,7 +342,7 @@ def test_a_question_belongs_to_its_document(build: Any, source: Any, caplog: pyt
         ),
         (  # a table of text: nothing says that these are scores
             "auto",
-            [Example("x", score, pair="y") for score in ("1.5", "2.25", "3")],
+            [Example("x", score, pair="y") for score in ("1.0", "2.0", "3.0")],
             [Example("x", "2.75", pair="y")],
             r"label 2\.75, .*; if labels are scores, choose objective\.task=regression",
         ),
