@@ -20,6 +20,8 @@ class Example:
     label: str | float | int
     pair: str | None = None
     options: tuple[str, ...] = ()
+    where: str = field(default="", compare=False, repr=False)
+    """The place that errors name: `file:line`. Where the source leaves it empty, the example's number within the source."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from abc import abstractmethod
 from collections.abc import Iterator
 
@@ -28,7 +29,7 @@ def text_of(example: Example) -> str:
 
 
 def examples_of(data: BuiltData, split: str, *, reader: str) -> Iterator[Example]:
-    """The examples of a split of any source.
+    """The examples of a split of any source; each knows where it stands.
 
     Args:
         data: the source.
@@ -38,14 +39,14 @@ def examples_of(data: BuiltData, split: str, *, reader: str) -> Iterator[Example
     Raises:
         DataError: the source has records of another kind, or none.
     """
-    empty = True
-    for record in data.records(split):
+    named = "training" if split == "train" else split
+    number = 0
+    for number, record in enumerate(data.records(split), 1):
         if not isinstance(record, Example):
             raise DataError(
                 f"{reader} reads labelled examples, and the source gives {type(record).__name__}s; "
                 "choose data=labelled, or one of the embedded sets (gptkit plugins kind=data)"
             )
-        empty = False
-        yield record
-    if empty:
+        yield record if record.where else dataclasses.replace(record, where=f"example {number} of the {named} split")
+    if not number:
         raise DataError(f"{reader}: the {split} split has no examples")

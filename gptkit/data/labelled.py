@@ -90,7 +90,7 @@ def to_examples(rows: Iterable[tuple[str, Mapping[str, Any]]], columns: Columns)
         label = "" if columns.label is None else _label(where, columns.label, row[columns.label])
         if options and columns.label is not None:
             label = _chosen(where, columns, label, options)
-        yield Example(text, label, pair=pair, options=options)
+        yield Example(text, label, pair=pair, options=options, where=where)
 
 
 def _text(where: str, column: str, cell: Any) -> str:

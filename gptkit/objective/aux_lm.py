@@ -160,12 +160,11 @@ class BuiltAuxLM(BuiltObjective):
             tokenizer=self.tokenizer,
             context=self.context,
             marks=self.marks,
-            number_of=(lambda example, place: self._number(example, place, what)) if labelled else (lambda example, place: 0.0),
+            number_of=self._number if labelled else (lambda example, where: 0.0),
             what=what,
         )
 
-    def _number(self, example: Example, place: int, what: str) -> float:
-        where = f"example {place + 1} of the {what} split"
+    def _number(self, example: Example, where: str) -> float:
         if self.task in NAMED:
             if named(example.label) not in self.labels:
                 way_out = "label more like it, or leave it out"

@@ -116,7 +116,7 @@ def laid_out(
     tokenizer: BuiltTokenizer,
     context: int,
     marks: Marks,
-    number_of: Callable[[Example, int], float],
+    number_of: Callable[[Example, str], float],
     what: str,
 ) -> list[Item]:
     """Tokenise and lay out examples; those that are longer than the context are cut as GPT-1 cuts them, and marked.
@@ -127,8 +127,8 @@ def laid_out(
         tokenizer: turns their text into ids.
         context: longest sequence.
         marks: ids that frame the parts.
-        number_of: the number of an example's label, given its place.
-        what: the split, for messages.
+        number_of: the number of an example's label, given where the example stands.
+        what: the split, for messages about examples that do not say where they stand.
 
     Raises:
         DataError: there is none, one lacks what the task reads or has options that it does not read, their numbers of options
@@ -141,21 +141,21 @@ def laid_out(
         parts = "one text" if task == "classification" else "two texts"
         raise DataError(f"model.context={context} has no room for {parts} and the tokens that frame them; give more")
     while chunk := list(itertools.islice(source, AT_ONCE)):
-        texts = [text for place, example in enumerate(chunk) for text in _texts(example, task, what, len(found) + place)]
-        encoded = iter(tokenizer.encode_batch(texts))
-        for example in chunk:
-            whole = [next(encoded).tolist() for _ in _texts(example, task, what, 0)]
+        places = [each.where or f"example {number} of the {what} split" for number, each in enumerate(chunk, len(found) + 1)]
+        texts = [_texts(example, task, where) for example, where in zip(chunk, places, strict=True)]
+        encoded = iter(tokenizer.encode_batch([text for of_example in texts for text in of_example]))
+        for example, where, of_example in zip(chunk, places, texts, strict=True):
+            whole = [next(encoded).tolist() for _ in of_example]
             ids = [part[:room] for part in whole]
             cut = any(len(part) > room for part in whole)
             if task == "multiple_choice" and example.pair is not None:
                 text, question, *options = ids
                 ids = [with_question(text, question, room), *options]
                 cut = cut or len(text) + len(question) > room
-            item = Item(_sequences(ids, task, marks), number_of(example, len(found)), cut)
+            item = Item(_sequences(ids, task, marks), number_of(example, where), cut)
             if found and len(item.sequences) != len(found[0].sequences):
                 raise DataError(
-                    f"example {len(found) + 1} of the {what} split has {len(item.sequences)} options, those before it "
-                    f"{len(found[0].sequences)}; all must have as many"
+                    f"{where} has {len(item.sequences)} options, those before it {len(found[0].sequences)}; all must have as many"
                 )
             found.append(item)
     if not found:
@@ -204,22 +204,17 @@ def warn_of_held_out(train: Items, held_out: Items, *, task: str, labels: Sequen
         _log.warning("all %d validation examples have the %s, of which %s say nothing", len(held_out), answer, metrics)
 
 
-def _texts(example: Example, task: str, what: str, place: int) -> list[str]:
+def _texts(example: Example, task: str, where: str) -> list[str]:
     if example.options and task != "multiple_choice":
-        raise DataError(
-            f"example {place + 1} of the {what} split has options, and objective.task={task} reads none; "
-            "choose objective.task=multiple_choice"
-        )
+        raise DataError(f"{where} has options, and objective.task={task} reads none; choose objective.task=multiple_choice")
     if task == "classification":
         return [example.text] if example.pair is None else [f"{example.text}\n{example.pair}"]
     if task == "multiple_choice":
         if len(example.options) < 2:
-            raise DataError(f"example {place + 1} of the {what} split has {len(example.options)} options; give data.options")
+            raise DataError(f"{where} has {len(example.options)} options; give data.options")
         return [example.text, *([] if example.pair is None else [example.pair]), *example.options]
     if example.pair is None:
-        raise DataError(
-            f"example {place + 1} of the {what} split has one text, and objective.task={task} reads two; give data.pair"
-        )
+        raise DataError(f"{where} has one text, and objective.task={task} reads two; give data.pair")
     return [example.text, example.pair]
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
+from gptkit.data import Labelled
+from gptkit.data.split import split_items
 from gptkit.errors import DataError
 from gptkit.objective.examples import as_batch
 from gptkit.records import Document, Example
@@ -372,6 +375,24 @@ def test_what_cannot_be_learnt_is_one_line(
     with pytest.raises(DataError, match=message) as caught:
         build(task).datasets(source(train, validation), validation_fraction=0.0)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("task", "learnt"), [("regression", True), ("entailment", False)])
+def test_what_cannot_be_learnt_is_found_in_its_source_whatever_is_held_out(
+    task: str, learnt: bool, build: Any, source: Any, tmp_path: Path
+) -> None:
+    ranges = split_items(24, 0.25)[0 if learnt else 1]
+    place = ranges[-1][0]
+    assert place > 20
+    labels = ["1", "2"] * 12
+    labels[place] = "x"  # no score; and a label that none has that is learnt from
+    given = [Example(f"text {number}", label, pair="y") for number, label in enumerate(labels)]
+    with pytest.raises(DataError, match=rf"^example {place + 1} of the training split.* label '?x"):
+        build(task).datasets(source(given), validation_fraction=0.25)
+    table = "".join(f'"two\nlines of {each.text}",{each.label},y\n' for each in given)
+    (tmp_path / "table.csv").write_text(f"text,label,pair\n{table}")
+    with pytest.raises(DataError, match=rf"table\.csv:{2 + 2 * place}\b.* label '?x"):
+        build(task).datasets(Labelled(path=str(tmp_path / "table.csv"), pair="pair").build(), validation_fraction=0.25)
 
 
 @pytest.mark.parametrize(("layers", "said"), [(None, False), (2, False), (3, True)])
