@@ -21,7 +21,7 @@ from gptkit.errors import ConfigError, DataError
 from gptkit.objective import AuxLM
 from gptkit.objective.built import Batch, BuiltObjective, Dataset, Terms
 from gptkit.objective.cross_entropy import cross_entropy_sum
-from gptkit.objective.examples import Item, Items, laid_out, task_of, warn_of_cut, warn_of_held_out
+from gptkit.objective.examples import Item, Items, laid_out, task_of, warn_of_copies, warn_of_cut, warn_of_held_out
 from gptkit.objective.head import read
 from gptkit.objective.labels import NAMED, labels_of, named, numeric, positive_of, shown
 from gptkit.objective.layouts import Marks
@@ -127,6 +127,7 @@ class BuiltAuxLM(BuiltObjective):
             )
         if not held_out:
             return {"train": train}
+        warn_of_copies(examples, held_out)
         validation = self._dataset(held_out, "validation")
         warn_of_held_out(train, validation, task=task, labels=self.labels)
         return {"train": train, "validation": validation}

@@ -204,6 +204,20 @@ def warn_of_held_out(train: Items, held_out: Items, *, task: str, labels: Sequen
         _log.warning("all %d validation examples have the %s, of which %s say nothing", len(held_out), answer, metrics)
 
 
+def warn_of_copies(train: Sequence[Example], held_out: Sequence[Example]) -> None:
+    """Say how many held-out examples have the texts of a training example, whatever their labels: metrics flatter what is known."""
+    known = {(example.text, example.pair, example.options) for example in train}
+    copies = [example for example in held_out if (example.text, example.pair, example.options) in known]
+    if copies:
+        _log.warning(
+            "%d of %d validation examples have the same texts as training examples, which flatters the metrics; drop them from "
+            "either (the first: %s)",
+            len(copies),
+            len(held_out),
+            copies[0].where,
+        )
+
+
 def _texts(example: Example, task: str, where: str) -> list[str]:
     if example.options and task != "multiple_choice":
         raise DataError(f"{where} has options, and objective.task={task} reads none; choose objective.task=multiple_choice")

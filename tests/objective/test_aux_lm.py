@@ -300,7 +300,14 @@ CHOICE = Example("x", 0, options=("a", "b", "c", "d"))
             [Example("z", 1.5, pair="z")] * 3,
             "all 3 validation examples have the score 1.5, of which correlations say nothing",
         ),
-        ([CHOICE] * 2, [CHOICE] * 2, None),  # the first is right everywhere, and no option is told from another by its place
+        (
+            [Example("x", "a"), Example("x", "b"), Example("y", "b"), Example("z", "b", pair="x")],
+            [Example("x", "b"), Example("z", "a"), Example("y", "a"), Example("x\nz", "b")],
+            "2 of 4 validation examples have the same texts as training examples, which flatters the metrics; drop them from "
+            "either (the first: example 1 of the validation split)",
+        ),
+        # the first is right everywhere, and no option is told from another by its place
+        ([CHOICE] * 2, [Example("y", 0, options=CHOICE.options)] * 2, None),
         ([Example("x", "a"), Example("y", "b")], [Example("z", "b")], None),  # which is judged by its loss alone
     ],
 )
