@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gptkit.command.prediction_table import opened, table_format
+from gptkit.command.prediction_table import Names, opened, table_format
 from gptkit.data.find import find_files
 from gptkit.data.labelled import Columns, UnusableLabel, read_examples
 from gptkit.data.rows import TABLES, column_names
@@ -62,7 +62,7 @@ def predict(settings: Predict) -> dict[str, float]:
     rows = predictions_of(trained.model, objective, _examples(settings, files, columns), batch=settings.batch)
     comparison = Comparison(objective) if columns.label is not None else None
     read = cut = 0
-    with opened(output, form, objective.labels, first_option=columns.first_option) as write:
+    with opened(output, form, Names(objective.labels, columns)) as write:
         with Progress("predicting") as progress:
             for read, row in enumerate(rows, 1):
                 write(row)

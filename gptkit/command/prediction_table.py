@@ -7,6 +7,7 @@ import csv
 import itertools
 import json
 import os
+import string
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from gptkit.errors import ConfigError, GptkitError
 
 if TYPE_CHECKING:
+    from gptkit.data.labelled import Columns
     from gptkit.objective.prediction import Prediction
 
 FORMATS = ("csv", "tsv", "jsonl")
@@ -39,29 +41,30 @@ def table_format(output: Path | None, format: str | None) -> str:
 
 
 @contextlib.contextmanager
-def opened(output: Path | None, form: str, labels: list[str], *, first_option: int) -> Iterator[Callable[[Prediction], None]]:
+def opened(output: Path | None, form: str, names: Names) -> Iterator[Callable[[Prediction], None]]:
     """A function that writes one row. A file appears under its name when all rows are written; none does after an error.
 
     Args:
         output: the file; None: standard output.
         form: one of `FORMATS`.
-        labels: of the model, in the order of their probabilities; none for options and scores.
-        first_option: the number by which the first option is called.
+        names: of labels or options.
 
     Raises:
         ConfigError: a label cannot stand in a .tsv file.
         GptkitError: the file cannot be written.
     """
-    if form == "tsv" and any(character in label for label in labels for character in "\t\r\n"):
-        raise ConfigError("format=tsv: a label holds a tab or a line end, which a .tsv file cannot; write .csv or .jsonl")
+    if form == "tsv" and any(character in label for label in names.texts for character in "\t\r\n"):
+        raise ConfigError(
+            "format=tsv: a label or a column holds a tab or a line end, which a .tsv file cannot; write .csv or .jsonl"
+        )
     if output is None:
-        yield _writer(sys.stdout, form, labels, first_option)
+        yield _writer(sys.stdout, form, names)
         sys.stdout.flush()
         return
     aside = output.with_name(f".{output.name}.writing")
     try:
         with aside.open("w", encoding="utf-8", newline="") as file:
-            yield _writer(file, form, labels, first_option)
+            yield _writer(file, form, names)
         os.replace(aside, output)
     except OSError as error:
         raise GptkitError(f"output={output}: cannot be written ({error.strerror})") from None
@@ -70,8 +73,7 @@ def opened(output: Path | None, form: str, labels: list[str], *, first_option: i
             aside.unlink(missing_ok=True)
 
 
-def _writer(file: TextIO, form: str, labels: list[str], first_option: int) -> Callable[[Prediction], None]:
-    names = Names(labels, first_option)
+def _writer(file: TextIO, form: str, names: Names) -> Callable[[Prediction], None]:
     if form == "jsonl":
         numbers = itertools.count(1)
         return lambda prediction: _write_line(file, {"row": next(numbers), **_object(prediction, names)})
@@ -94,13 +96,24 @@ def _write_line(file: TextIO, content: dict[str, Any]) -> None:
 
 
 class Names:
-    """What labels and options are called: by their names, or by their numbers."""
+    """What labels and options are called: labels as they are; options by their columns, or by numbers where one column has all."""
 
-    def __init__(self, labels: list[str], first_option: int) -> None:
-        self._labels, self._first = labels, first_option
+    def __init__(self, labels: list[str], columns: Columns) -> None:
+        """Args:
+        labels: of the model, in the order of their probabilities; none for options and scores.
+        columns: those that are read.
+        """
+        self.texts = labels or (list(columns.options) if len(columns.options) > 1 else [])
+        self._first, self._means = columns.first_option, "" if labels else columns.label_means
 
     def __getitem__(self, place: int) -> str | int:
-        return self._labels[place] if self._labels else self._first + place
+        return self.texts[place] if self.texts else self._first + place
+
+    def answer(self, place: int) -> str | int:
+        """What is written as the label: as `data.label_means` says that the run's own labels are written, if it says so."""
+        if self._means == "letter" and place < len(string.ascii_uppercase):
+            return string.ascii_uppercase[place]
+        return self._first + place if self._means == "number" else self[place]
 
 
 def _header(prediction: Prediction, names: Names) -> list[str]:
@@ -112,14 +125,14 @@ def _header(prediction: Prediction, names: Names) -> list[str]:
 def _cells(prediction: Prediction, names: Names) -> list[Any]:
     if prediction.score is not None:
         return [_rounded(prediction.score)]
-    return [names[prediction.chosen], *map(_rounded, prediction.probabilities)]
+    return [names.answer(prediction.chosen), *map(_rounded, prediction.probabilities)]
 
 
 def _object(prediction: Prediction, names: Names) -> dict[str, Any]:
     if prediction.score is not None:
         return {"score": _rounded(prediction.score)}
     probabilities = {str(names[place]): _rounded(p) for place, p in enumerate(prediction.probabilities)}
-    return {"label": names[prediction.chosen], "probabilities": probabilities}
+    return {"label": names.answer(prediction.chosen), "probabilities": probabilities}
 
 
 def _rounded(value: float) -> float:

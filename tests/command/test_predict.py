@@ -162,6 +162,28 @@ def test_regression_writes_scores_and_options_are_called_by_their_numbers(fine_t
     assert metrics["accuracy"] == pytest.approx(sum(row["label"] == 1 + n % 3 for n, row in enumerate(rows)) / 24)
 
 
+@pytest.mark.parametrize(
+    ("means", "answers"), [("auto", ["first", "other", "last"]), ("letter", ["A", "B", "C"]), ("number", ["1", "2", "3"])]
+)
+def test_options_are_called_by_their_columns_and_labels_as_the_run_has_them(
+    means: str, answers: list[str], predict: Any, tmp_path: Path
+) -> None:
+    table_of = tmp_path / "options.csv"
+    rows = [f"{text},x,{text[:3]},yy,{'123'[n % 3] if means == 'number' else 'ABC'[n % 3]}" for n, text in enumerate(TEXTS)]
+    table_of.write_text("\n".join(["text,first,other,last,label", *rows]) + "\n")
+    columns = ("data.options=[first,other,last]", f"data.label_means={means}", "data.first_option=1")
+    words = ("objective=aux_lm", "data=labelled", f"data.path={table_of}", *columns, "trainer.max_steps=1", "samples.prompts=[]")
+    gptkit.run(gptkit.compose("train", [*words, *TINY, f"hydra.run.dir={tmp_path / 'run'}"]))
+    out, _, metrics = predict(tmp_path / "run", table_of)
+    found = table(out)
+    names = ["p_first", "p_other", "p_last"]
+    assert list(found[0]) == ["row", "label", *names]
+    for row in found:
+        assert row["label"] == answers[max(range(3), key=lambda place: float(row[names[place]]))]
+    right = sum(row["label"] == answers[n % 3] for n, row in enumerate(found))
+    assert metrics["accuracy"] == pytest.approx(right / 24)
+
+
 def test_the_output_file_appears_whole_or_not_at_all(fine_tuned: Any, predict: Any, tmp_path: Path) -> None:
     run = fine_tuned("classification")
     good, bad = tmp_path / "good.tsv", tmp_path / "bad.csv"
