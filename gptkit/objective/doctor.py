@@ -15,11 +15,12 @@ from gptkit.errors import GptkitError
 from gptkit.generation.responses import draws
 from gptkit.generation.sampling import candidates
 from gptkit.objective.dropout import without_dropout
-from gptkit.objective.episodes import log_probabilities, pieces, rows_of, spots, states
+from gptkit.objective.episodes import gathered, log_probabilities, pieces, rows_of, spots, states
 from gptkit.objective.policy_loss import ratios
 
 if TYPE_CHECKING:
     from gptkit.model.built import BuiltModel
+    from gptkit.objective.built import Minibatch
     from gptkit.objective.reinforcement import BuiltReinforcement, Written
 
 LOOKED_AT = 8
@@ -65,10 +66,33 @@ def examine(
     _alone(objective, model, few, tolerance)
     if objective.fresh:
         _same_as_reference(batch, tolerance)
-    _drawn_again(objective, model, written, seed, places[:LOOKED_AT])
+    _drawn_again(objective, model, written, seed, places[:LOOKED_AT], tolerance)
     if objective.fresh and objective.settings.missing_end_of_text is not None:
         _can_end(objective, model, written)
     _scored_alone(objective, written, scores)
+
+
+@torch.no_grad()
+def examine_loss(objective: BuiltReinforcement, model: BuiltModel, minibatch: Minibatch) -> None:
+    """Check the first minibatch before any update: the loss that is learned from must find that nothing has moved.
+
+    Raises:
+        GptkitError: what is wrong, in one line.
+    """
+    episodes = [batch for batch in minibatch.values() if "old_log_probs" in batch]
+    if not episodes:
+        raise _ill("the first minibatch has no episodes with `old_log_probs`, so nothing can be said of its ratios")
+    few = rows_of(episodes[0], slice(0, LOOKED_AT))
+    _, measured = objective.loss(model, few)
+    missing = [name for name in ("approximate_kl", "clip_fraction") if name not in measured]
+    if missing:
+        raise _ill(f"the loss does not measure {' and '.join(missing)}, which must be 0 before any update")
+    kl, clipped = (float(measured[name]) / len(few["lengths"]) for name in ("approximate_kl", "clip_fraction"))
+    if kl > _tolerance(few["tokens"].device, objective.settings.clip) ** 2 / 2 or clipped > 0:
+        raise _ill(
+            f"before any update the loss finds that the policy has moved: approximate_kl is {kl:.2g} and clip_fraction "
+            f"{clipped:.2g}, and both must be 0; the loss reads other places or another temperature than the rollout did"
+        )
 
 
 def _read_again(model: BuiltModel, few: dict[str, Tensor], temperature: float, clip: float, tolerance: float) -> None:
@@ -115,9 +139,15 @@ def _same_as_reference(batch: dict[str, Tensor], tolerance: float) -> None:
 
 @torch.no_grad()
 def _drawn_again(
-    objective: BuiltReinforcement, model: BuiltModel, written: Written, seed: int, places: Sequence[tuple[int, int]]
+    objective: BuiltReinforcement,
+    model: BuiltModel,
+    written: Written,
+    seed: int,
+    places: Sequence[tuple[int, int]],
+    tolerance: float,
 ) -> None:
-    """With the same random numbers, training's forward pass must draw what was drawn token by token, but for rounding."""
+    """With the same random numbers, training's forward pass must draw what was drawn token by token, but for rounding, and the
+    log-probabilities that are learned from must be those of that distribution."""
     few = rows_of(written.batch, slice(0, len(places)))
     rows, at = spots(few)
     columns = at - few["prompt_lengths"][rows]
@@ -128,6 +158,15 @@ def _drawn_again(
         raise _ill(
             f"only {share:.0%} of the tokens are drawn again from the distribution that is learned from; sampling and "
             "training do not use the same logits or the same temperature"
+        )
+    drawn_with = (
+        (logits / objective.settings.temperature).log_softmax(dim=-1).gather(-1, few["tokens"][rows, at][:, None]).squeeze(-1)
+    )
+    worst = float((drawn_with - gathered(few["old_log_probs"], few["lengths"])).abs().max())
+    if worst > tolerance:
+        raise _ill(
+            f"the log-probabilities that are learned from differ by {worst:.2g} nats at a token from those of the distribution "
+            "that was drawn from; they are of another place or another temperature"
         )
 
 

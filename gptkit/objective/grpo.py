@@ -47,7 +47,7 @@ class BuiltGRPO(BuiltReinforcement):
 
     settings: GRPO
 
-    def rollout(self, model: BuiltModel, batch: Batch, *, seed: int, total: Total) -> Iterator[Minibatch]:
+    def minibatches(self, model: BuiltModel, batch: Batch, *, seed: int, total: Total) -> Iterator[Minibatch]:
         """Draw a group of responses to every prompt, score them, and go through the groups in minibatches, `inner_epochs` times."""
         settings, device, group = self.settings, batch["items"].device, self.settings.group
         items: list[int] = batch["items"].tolist()

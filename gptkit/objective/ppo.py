@@ -108,7 +108,7 @@ class BuiltPPO(BuiltReinforcement):
 
     # -- one step -----------------------------------------------------------------------------------------------------------------
 
-    def rollout(self, model: BuiltModel, batch: Batch, *, seed: int, total: Total) -> Iterator[Minibatch]:
+    def minibatches(self, model: BuiltModel, batch: Batch, *, seed: int, total: Total) -> Iterator[Minibatch]:
         """Draw a response to every prompt, score it, and go through the episodes in minibatches, `inner_epochs` times."""
         settings, device = self.settings, batch["items"].device
         items: list[int] = batch["items"].tolist()

@@ -9,7 +9,8 @@ from __future__ import annotations
 import copy
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,8 @@ from gptkit.generation.responses import longest_response, respond, text_of, warn
 from gptkit.model.use import as_for_use
 from gptkit.objective.alignment import ReinforcementObjective
 from gptkit.objective.asked import Asked, asked
-from gptkit.objective.built import Batch, BuiltObjective, Dataset, Sample, Terms, Total
+from gptkit.objective.built import Batch, BuiltObjective, Dataset, Minibatch, Sample, Terms, Total
+from gptkit.objective.doctor import examine, examine_loss
 from gptkit.objective.dropout import without_dropout
 from gptkit.objective.episodes import episodes, log_probabilities, measured
 from gptkit.objective.template import prompt_text
@@ -191,6 +193,19 @@ class BuiltReinforcement(BuiltObjective):
 
     # -- one step -----------------------------------------------------------------------------------------------------------------
 
+    def rollout(self, model: BuiltModel, batch: Batch, *, seed: int, total: Total) -> Iterator[Minibatch]:
+        """The minibatches of `minibatches`, of which the doctor looks at a run's first."""
+        unexamined = self.unexamined and self.settings.doctor
+        for minibatch in self.minibatches(model, batch, seed=seed, total=total):
+            if unexamined:
+                examine_loss(self, model, minibatch)
+                unexamined = False
+            yield minibatch
+
+    @abstractmethod
+    def minibatches(self, model: BuiltModel, batch: Batch, *, seed: int, total: Total) -> Iterator[Minibatch]:
+        """What `rollout` gives: episodes have `old_log_probs`, and `loss` measures `approximate_kl` and `clip_fraction` of them."""
+
     def updates(self, items: int, total: Total, device: torch.device) -> int:
         """How many minibatches this device's items are divided into: item i goes into minibatch i modulo that number.
 
@@ -238,8 +253,6 @@ class BuiltReinforcement(BuiltObjective):
         if not self.settings.doctor:
             _log.warning("objective.doctor=false: nobody checks that sampling, scoring and training agree")
             return
-        from gptkit.objective.doctor import examine
-
         places = [(item, sample) for item in items for sample in range(samples)]
         examine(self, model, written, scores, seed=seed, places=places)
 

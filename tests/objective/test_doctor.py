@@ -15,14 +15,15 @@ from gptkit.errors import GptkitError
 from gptkit.generation.sampling import sample
 from gptkit.model import GPT
 from gptkit.model.built import BuiltModel
-from gptkit.objective import PPO
+from gptkit.objective import GRPO, PPO, doctor, episodes, grpo, ppo, reinforcement
 from gptkit.objective.doctor import AGREEING, drawn_alike
 from gptkit.objective.ppo import BuiltPPO
-from gptkit.objective.reinforcement import Written
+from gptkit.objective.reinforcement import BuiltReinforcement, Written
 from gptkit.records import Prompt, Turn
 from gptkit.reward.built import BuiltReward
 from gptkit.tokenizer import Bytes
 
+REAL = episodes.log_probabilities
 PROMPTS = [Prompt((Turn("user", "ab" * (1 + number % 3)),)) for number in range(20)]
 
 
@@ -64,14 +65,17 @@ def start(source: Any) -> Callable[..., Any]:
     def run(
         reward: BuiltReward | None = None,
         *,
-        kind: type[BuiltPPO] = BuiltPPO,
+        part: Callable[..., Any] = PPO,
+        kind: type[BuiltReinforcement] | None = None,
         before: Callable[[Any], None] = lambda model: None,
         after: Callable[[Any], None] = lambda model: None,
         **settings: Any,
     ) -> Any:
-        part = PPO(**{"max_new_tokens": 8, "missing_end_of_text": None, **settings})
+        chosen = part(**{"max_new_tokens": 8, "missing_end_of_text": None, **settings})
         tokenizer = Bytes().build(texts=[])
-        objective = kind(part, tokenizer=tokenizer, context=24)
+        objective: Any = (
+            kind(chosen, tokenizer=tokenizer, context=24) if kind else chosen.build(tokenizer=tokenizer, context=24, width=16)
+        )
         objective.rewarded(reward or Length())
         objective.datasets(source(PROMPTS), validation_fraction=0.0)
         torch.manual_seed(2)
@@ -89,10 +93,66 @@ def start(source: Any) -> Callable[..., Any]:
     return run
 
 
-def test_a_healthy_run_passes(start: Callable[..., Any]) -> None:
-    assert start()
-    assert start(temperature=0.7)
-    assert start(missing_end_of_text=-1.0)
+@pytest.mark.parametrize("part", [PPO, GRPO])
+def test_a_healthy_run_passes(start: Callable[..., Any], part: Any) -> None:
+    assert start(part=part)
+    assert start(part=part, temperature=0.7)
+    assert start(part=part, missing_end_of_text=-1.0)
+    assert start(part=part, minibatch=2, inner_epochs=2)
+
+
+def half(model: Any, batch: Any, temperature: float) -> Any:
+    return REAL(model, batch, temperature / 2)
+
+
+def one_place_late(model: Any, batch: Any) -> Tensor:
+    rows, places = episodes.spots(batch)
+    hidden: Tensor = model(batch["tokens"])[rows, places]
+    return hidden
+
+
+@pytest.mark.parametrize("part", [PPO, GRPO])
+def test_another_temperature_in_all_that_is_learned_from_is_found(
+    start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, part: Any
+) -> None:
+    for reader in (episodes, ppo, grpo, reinforcement, doctor):
+        monkeypatch.setattr(reader, "log_probabilities", half)
+    with pytest.raises(GptkitError, match="the log-probabilities that are learned from differ"):
+        start(part=part)
+
+
+@pytest.mark.parametrize(("part", "reader"), [(PPO, ppo), (GRPO, grpo)])
+def test_another_temperature_in_the_loss_alone_is_found(
+    start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, part: Any, reader: Any
+) -> None:
+    monkeypatch.setattr(reader, "log_probabilities", half)
+    with pytest.raises(GptkitError, match="the loss finds that the policy has moved"):
+        start(part=part)
+
+
+@pytest.mark.parametrize("part", [PPO, GRPO])
+def test_log_probabilities_of_another_place_are_found(
+    start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, part: Any
+) -> None:
+    monkeypatch.setattr(episodes, "states", one_place_late)
+    with pytest.raises(GptkitError, match="the log-probabilities that are learned from differ"):
+        start(part=part)
+
+
+def test_the_loss_is_looked_at_once_and_leaves_no_trace(start: Callable[..., Any]) -> None:
+    seen: list[bool] = []
+
+    class Watched(BuiltPPO):
+        def loss(self, model: BuiltModel, batch: Any) -> Any:
+            seen.append(torch.is_grad_enabled())
+            return super().loss(model, batch)
+
+    def state_after(**settings: Any) -> Tensor:
+        start(kind=Watched, minibatch=2, **settings)
+        return torch.get_rng_state()
+
+    assert torch.equal(state_after(), state_after(doctor=False))
+    assert seen == [False]
 
 
 def make_restless(model: Any) -> None:
