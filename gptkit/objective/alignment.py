@@ -203,6 +203,11 @@ class PPO(ReinforcementObjective):
         for key in ("kl_horizon", "ptx_ratio"):
             if getattr(self, key) < 1:
                 raise ValueError(f"objective.{key}={getattr(self, key)} must be at least 1")
+        if self.kl_target is not None and not self.kl_coef:
+            raise ValueError(
+                f"objective.kl_target={self.kl_target} has nothing to adapt: objective.kl_coef=0 stays 0; set it above 0, or "
+                "objective.kl_target=null"
+            )
         if self.value_from not in ("auto", "reward", "policy"):
             raise ValueError(f"objective.value_from={self.value_from} must be auto, reward or policy")
 

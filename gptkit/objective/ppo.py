@@ -113,6 +113,12 @@ class BuiltPPO(BuiltReinforcement):
         settings, device = self.settings, batch["items"].device
         items: list[int] = batch["items"].tolist()
         updates = self.updates(len(items), total, device)
+        count = int(total(torch.tensor(float(len(items)), device=device)))
+        if settings.kl_target is not None and settings.kl_horizon < count:
+            raise ConfigError(
+                f"objective.kl_horizon={settings.kl_horizon} is less than the episodes of a step, batch.size={count}, with which "
+                "objective.kl_coef would leap, or turn negative; set it to at least that, better ten times as many"
+            )
         written, scores, seconds = self.roll(model, items, seed=seed)
         begin = time.perf_counter()
         made, lengths = written.batch, written.batch["lengths"]
@@ -143,7 +149,6 @@ class BuiltPPO(BuiltReinforcement):
         step["seconds_score"] += time.perf_counter() - begin
         made |= everywhere({**step, "per_token": len(items) / int(lengths.sum())}, lengths)
         if settings.kl_target is not None:
-            count = int(total(torch.tensor(float(len(items)), device=device)))
             self.kl_coef.fill_(adapted(kl_coef, step["kl"], target=settings.kl_target, episodes=count, horizon=settings.kl_horizon))
         for _ in range(settings.inner_epochs):
             for number in range(updates):

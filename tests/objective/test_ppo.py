@@ -116,6 +116,14 @@ def test_settings_that_would_learn_nonsense_are_refused(key: str, value: float) 
         PPO(**{key: value})  # type: ignore[arg-type]
 
 
+def test_a_weight_of_the_divergence_that_would_stay_or_turn_negative_is_refused(ppo: Callable[..., Any]) -> None:
+    with pytest.raises(ValueError, match=r"objective\.kl_target=5\.0 has nothing to adapt: objective\.kl_coef=0"):
+        PPO(kl_target=5.0, kl_coef=0.0)
+    objective, model = ppo(kl_target=5.0, kl_horizon=15)
+    with pytest.raises(ConfigError, match=r"objective\.kl_horizon=15 is less than .* batch\.size=16"):
+        roll(objective, model, 16)
+
+
 def test_what_fits_is_tried_with_episodes_and_with_text(ppo: Callable[..., Any]) -> None:
     """Both passes of an update, as large as they get: episodes are read by two models, text has the most logits."""
     objective, model = ppo(ptx_coef=1.0)
