@@ -110,13 +110,8 @@ def _short(
         f"are longer than {longest} tokens, which is what model.context leaves beside objective.max_new_tokens",
         "lower that, or give shorter prompts",
     )
-    places = _kept(
-        places,
-        lambda place: all(judge.takes(prompts[place]) for judge in judges),
-        split,
-        "are too long for the reward model's context",
-        "take one with a longer context, or give shorter prompts",
-    )
+    for judge in judges:
+        places = _kept(places, lambda place, judge=judge: judge.takes(prompts[place]), split, *judge.untaken)  # type: ignore[misc]
     return Asked([prompts[place] for place in places], [ids[place] for place in places])
 
 

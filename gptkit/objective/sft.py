@@ -100,11 +100,12 @@ class BuiltSFT(BuiltObjective):
         if without == len(kept):
             raise DataError(
                 f"none of {len(kept):,} held-out prompts leaves room for a response of {self.new_tokens} tokens in "
-                f"model.context={self.context} and in the reward's; lower objective.max_new_tokens, or give shorter prompts"
+                f"model.context={self.context} that the reward can score; lower objective.max_new_tokens, or give other prompts"
             )
         if without:
             _log.warning(
-                "%s of %s held-out prompts leave no room for a response of %s tokens: none to them is scored",
+                "%s of %s held-out prompts leave no room for a response of %s tokens, or are none that the reward takes: none to "
+                "them is scored",
                 f"{without:,}",
                 f"{len(kept):,}",
                 self.new_tokens,

@@ -25,6 +25,9 @@ class BuiltReward(ABC):
     fingerprint: str = ""
     """Of what scores beside the settings: other weights have another. A run that is continued must find it again."""
 
+    untaken: tuple[str, str] = ("are none to which the reward can score a response", "give other prompts, or another reward")
+    """What is said of prompts that it does not take, and what mends it: "12 of 40 prompts of the train split ..."."""
+
     @abstractmethod
     def __call__(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> Tensor:
         """(B,) float32 scores, higher is better, of B responses to B prompts, on the CPU."""

@@ -26,6 +26,8 @@ TOKENS_AT_ONCE = 8192
 class BuiltModelReward(BuiltReward):
     """Reads sequences of similar length together."""
 
+    untaken = ("are too long for the reward model's context", "take one with a longer context, or give shorter prompts")
+
     def __init__(self, trained: Trained) -> None:
         """Raises: CheckpointError: the run is no reward model."""
         if not isinstance(trained.objective, BuiltRewardModel):

@@ -25,6 +25,7 @@ class BuiltRules(BuiltReward):
         if not any(getattr(settings, key) for key in weights):
             raise ConfigError(f"reward=rules has no rule; give one of {', '.join(f'reward.{key}' for key in weights)} a weight")
         self.settings = settings
+        self.untaken = (f"have no text in their fact {settings.fact!r}, which reward.answer reads", "name another by reward.fact")
         self._wanted = [words_of(text) for text in settings.wanted_words]
         self._forbidden = [words_of(text) for text in settings.forbidden_words]
         for key, given, read in (
@@ -33,6 +34,10 @@ class BuiltRules(BuiltReward):
         ):
             if not all(read):
                 raise ConfigError(f"reward.{key} has {given[read.index([])]!r}, in which there is no word")
+
+    def takes(self, prompt: Prompt) -> bool:
+        """Whether it has the fact that `answer` reads."""
+        return not self.settings.answer or bool(self._fact(prompt))
 
     def __call__(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> Tensor:
         """Raises: DataError: a prompt has not the fact that `answer` reads."""
@@ -56,11 +61,14 @@ class BuiltRules(BuiltReward):
         return score
 
     def _answer(self, prompt: Prompt) -> list[str]:
-        if words := words_of(prompt.facts.get(self.settings.fact, "")):
+        if words := self._fact(prompt):
             return words
         known = f"its facts are {', '.join(prompt.facts)}" if prompt.facts else "it has no facts"
         shown = prompt.turns[-1].text if prompt.turns else ""
         raise DataError(f"reward.fact={self.settings.fact}: the prompt {shown[:40]!r} has no such text; {known}")
+
+    def _fact(self, prompt: Prompt) -> list[str]:
+        return words_of(prompt.facts.get(self.settings.fact, ""))
 
 
 def words_of(text: str) -> list[str]:

@@ -96,11 +96,13 @@ class BuiltWinRate:
         if not kept:
             raise DataError(
                 f"task=win_rate: none of {len(chosen):,} prompts leaves room for {longest} new tokens in the contexts of "
-                "models and judge; lower task.max_new_tokens"
+                "models and judge, or is one that the judge takes; lower task.max_new_tokens, or give other prompts"
             )
         if len(kept) < len(chosen):
             _log.warning(
-                "%s of %s prompts leave no room for an answer, and are left out", f"{len(chosen) - len(kept):,}", f"{len(chosen):,}"
+                "%s of %s prompts leave no room for an answer, or are none that the judge takes, and are left out",
+                f"{len(chosen) - len(kept):,}",
+                f"{len(chosen):,}",
             )
         return kept
 

@@ -24,7 +24,7 @@ from gptkit.objective import PPO, RewardModel
 from gptkit.objective.built import Trained
 from gptkit.plugins import KIT, Entry, registry
 from gptkit.records import Prompt, Turn
-from gptkit.reward import Reward
+from gptkit.reward import Reward, Rules
 from gptkit.reward.built import BuiltReward
 from gptkit.tokenizer import Bytes, Char
 from gptkit.training.step import combine, micro_batches
@@ -35,6 +35,8 @@ PROMPTS = [Prompt((Turn("user", "ab" * (1 + number % 3)),)) for number in range(
 
 class Terse(BuiltReward):
     """Takes prompts of at most three letters."""
+
+    untaken = ("have more than three letters", "write fewer")
 
     def takes(self, prompt: Prompt) -> bool:
         return len(prompt.turns[-1].text) <= 3
@@ -467,8 +469,20 @@ def test_prompts_that_the_reward_cannot_take_are_left_out_and_counted(
 ) -> None:
     prompts = [Prompt((Turn("user", "x" * (5 if number % 4 == 0 else 3)),)) for number in range(40)]
     objective, model = ppo(Terse(), prompts=prompts)
-    assert "of the train split are too long for the reward model's context, and are left out" in caplog.text
+    assert "of the train split have more than three letters, and are left out" in caplog.text
     assert {len(ids) for asked in objective.asked.values() for ids in asked.ids} == {3}
     roll(objective, model)
-    with pytest.raises(DataError, match=r"all 32 prompts of the train split are too long for the reward model"):
+    with pytest.raises(DataError, match=r"all 32 prompts of the train split have more than three letters; write fewer"):
         ppo(Terse(), prompts=[Prompt((Turn("user", "xxxx"),))] * 40)
+
+
+def test_prompts_without_the_fact_that_is_read_are_left_out_and_counted(
+    ppo: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    judge = Rules(answer=1.0, fact="capital").build(load=lambda source: pytest.fail("nothing is loaded"))
+    prompts = [Prompt((Turn("user", "ab"),), {"capital": " " if number % 4 == 0 else "Paris"}) for number in range(40)]
+    objective, model = ppo(judge, prompts=prompts)
+    assert "9 of 32 prompts of the train split have no text in their fact 'capital'" in caplog.text
+    roll(objective, model, 24)
+    with pytest.raises(DataError, match=r"all 32 prompts of the train split have no text in their fact 'capital'.* reward\.fact"):
+        ppo(judge)
