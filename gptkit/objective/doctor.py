@@ -5,6 +5,7 @@ Each check stands for mistakes that let a run go on and learn nothing, or the wr
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from gptkit.errors import GptkitError
 from gptkit.generation.responses import draws
 from gptkit.generation.sampling import candidates
 from gptkit.objective.dropout import without_dropout
-from gptkit.objective.episodes import gathered, log_probabilities, pieces, rows_of, spots, states
+from gptkit.objective.episodes import gathered, log_probabilities, pieces, rows_of, spots, spread, states
 from gptkit.objective.policy_loss import ratios
 
 if TYPE_CHECKING:
@@ -23,11 +24,13 @@ if TYPE_CHECKING:
     from gptkit.objective.built import Minibatch
     from gptkit.objective.reinforcement import BuiltReinforcement, Written
 
+_log = logging.getLogger("gptkit")
+
 LOOKED_AT = 8
 """Episodes that are read again, alone."""
 
-SMALLEST = 1e-6
-"""Probability of end-of-text below which it will hardly ever be drawn."""
+REACHABLE = 1e-3
+"""Endings to be expected of a step, below which it takes a thousand steps, as many as most runs have, and more to see one."""
 
 ROUNDING = 0.02
 """Probability by which logits computed in one pass may move a token's place in the running sum that is drawn from: bfloat16 moves
@@ -190,16 +193,26 @@ def drawn_alike(logits: Tensor, tokens: Tensor, numbers: Tensor, *, temperature:
 def _can_end(objective: BuiltReinforcement, model: BuiltModel, written: Written) -> None:
     if bool(written.ended.any()):
         return
-    likely = 0.0
+    expected = 0.0
     for piece in pieces(written.batch):
         logits = model.logits(states(model, piece)).float() / objective.settings.temperature
-        likely = max(likely, float(logits.softmax(dim=-1)[:, objective.end_of_text].max()))
-    if likely < SMALLEST:
-        raise _ill(
-            f"none of {len(written.texts)} responses ended within objective.max_new_tokens={objective.settings.max_new_tokens}, "
-            f"and end-of-text is nowhere likelier than {likely:.1g}, so all score objective.missing_end_of_text: start from a "
-            "model that learned to end (objective=sft), or set objective.missing_end_of_text=null"
-        )
+        ends = logits.softmax(dim=-1)[:, objective.end_of_text].double()
+        expected += endings(spread(ends, piece["lengths"], int(piece["lengths"].max())))
+    if expected >= 1:
+        return
+    what = (
+        f"none of {len(written.texts)} responses ended within objective.max_new_tokens={objective.settings.max_new_tokens}, and "
+        f"{expected:.1g} endings are to be expected of such a step"
+    )
+    mend = "start from a model that learned to end (objective=sft), or set objective.missing_end_of_text=null"
+    if expected < REACHABLE:
+        raise _ill(f"{what}, so all score objective.missing_end_of_text and nothing can be learned: {mend}")
+    _log.warning("%s: steps in which all score objective.missing_end_of_text teach nothing; take more prompts, or %s", what, mend)
+
+
+def endings(chances: Tensor) -> float:
+    """How many of B responses are to be expected to end, with these probabilities of end-of-text at their places (B, R)."""
+    return float((1 - (1 - chances).prod(dim=1)).sum())
 
 
 def _scored_alone(objective: BuiltReinforcement, written: Written, scores: Tensor) -> None:

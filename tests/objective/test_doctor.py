@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ from gptkit.generation.sampling import sample
 from gptkit.model import GPT
 from gptkit.model.built import BuiltModel
 from gptkit.objective import GRPO, PPO, doctor, episodes, grpo, ppo, reinforcement
-from gptkit.objective.doctor import AGREEING, drawn_alike
+from gptkit.objective.doctor import AGREEING, drawn_alike, endings
 from gptkit.objective.ppo import BuiltPPO
 from gptkit.objective.reinforcement import BuiltReinforcement, Written
 from gptkit.records import Prompt, Turn
@@ -198,19 +199,41 @@ def test_a_score_that_depends_on_company_is_found(start: Callable[..., Any]) -> 
         start(Ranked())
 
 
-def mute(model: Any) -> None:
-    own, end = model.logits, Bytes().build(texts=[]).special["end_of_text"]
+def ending(chance: float) -> Callable[[Any], None]:
+    """Makes end-of-text that likely everywhere."""
 
-    def logits(hidden: Tensor) -> Tensor:
-        found = own(hidden)
-        return found.index_fill(-1, torch.tensor([end]), -1e4)
+    def plant(model: Any) -> None:
+        own, end = model.logits, Bytes().build(texts=[]).special["end_of_text"]
 
-    model.logits = logits
+        def logits(hidden: Tensor) -> Tensor:
+            found = own(hidden).index_fill(-1, torch.tensor([end]), -torch.inf)
+            logit = found.logsumexp(dim=-1) + math.log(chance / (1 - chance))
+            return found.index_copy(-1, torch.tensor([end]), logit[..., None])
+
+        model.logits = logits
+
+    return plant
+
+
+mute = ending(1e-30)
 
 
 def test_a_policy_that_cannot_end_is_found(start: Callable[..., Any]) -> None:
     with pytest.raises(GptkitError, match="none of 8 responses ended"):
         start(before=mute, missing_end_of_text=-1.0)
+
+
+def test_a_policy_that_almost_never_ends_is_refused_or_warned_of(
+    start: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of 8 responses of 8 tokens."""
+    with pytest.raises(GptkitError, match=r"0\.0006 endings are to be expected of such a step, so all score"):
+        start(before=ending(1e-5), missing_end_of_text=-1.0)
+    assert start(before=ending(1e-5))  # judged as they stand
+    with caplog.at_level(logging.WARNING, logger="gptkit"):
+        start(before=ending(1e-3), missing_end_of_text=-1.0)
+    assert "0.06 endings are to be expected of such a step" in caplog.text
+    assert endings(torch.tensor([[0.5, 0.5], [0.1, 0.0]])) == pytest.approx(0.75 + 0.1)
 
 
 def test_a_continued_run_may_have_stopped_to_end(start: Callable[..., Any]) -> None:

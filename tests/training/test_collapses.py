@@ -16,10 +16,11 @@ from gptkit.training.record.metrics import MetricsFile
 from gptkit.training.record.watch import CollapseWatch
 
 
-def said(**columns: list[float]) -> dict[str, str]:
+def said(unended: float | None = -1.0, **columns: list[float]) -> dict[str, str]:
     """Level of every verdict by its title, of validations with these columns."""
     rows = {"tokens": list(range(len(columns["score"]))), **{f"val/{name}": values for name, values in columns.items()}}
-    return {one.title: one.level for one in collapse_verdicts(Curves({name: np.array(each, float) for name, each in rows.items()}))}
+    curves = Curves({name: np.array(each, float) for name, each in rows.items()})
+    return {one.title: one.level for one in collapse_verdicts(curves, unended)}
 
 
 HEALTHY = {"score": [-1.0, 0.0, 1.0], "kl": [1.0, 4.0, 9.0], "length": [20.0, 18.0, 22.0], "judge": [0.1, 0.3, 0.5]}
@@ -33,6 +34,7 @@ def test_a_healthy_run_shows_none() -> None:
     ("wrong", "title", "level"),
     [
         ({"judge": [0.1, 0.5, 0.2]}, "The reward rises while the judge falls", "bad"),
+        ({"missing_end_of_text": [0.2, 0.9, 0.99]}, "Responses do not end", "bad"),
         ({"length": [20.0, 30.0, 41.0]}, "The length of responses has drifted", "note"),
         ({"length": [20.0, 10.0, 5.0]}, "The length of responses has drifted", "note"),
         ({"kl": [1.0, 20.0, 80.0]}, "The policy has left its reference", "bad"),
@@ -40,6 +42,10 @@ def test_a_healthy_run_shows_none() -> None:
 )
 def test_a_collapse_is_named(wrong: dict[str, list[float]], title: str, level: str) -> None:
     assert said(**{**HEALTHY, **wrong}) == {title: level}
+
+
+def test_responses_that_are_judged_without_an_end_need_none() -> None:
+    assert said(**HEALTHY, unended=None, missing_end_of_text=[1.0, 1.0, 1.0]) == {"No sign of a collapse": "good"}
 
 
 def test_a_judge_that_falls_with_the_reward_is_no_such_thing() -> None:

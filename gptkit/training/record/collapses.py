@@ -1,7 +1,7 @@
 """How reinforcement goes wrong while its reward rises: what held-out prompts show of the known collapses.
 
 What is looked for: the reward is found out ("Scaling Laws for Reward Model Overoptimization"), responses become ever longer or
-shorter, or the policy leaves its reference altogether.
+shorter or do not end, or the policy leaves its reference altogether.
 """
 
 from __future__ import annotations
@@ -16,17 +16,24 @@ LONGER, SHORTER = 2.0, 1 / 3
 """Mean length, relative to the first validation's, at which it has drifted: our own marks."""
 
 
-def collapse_verdicts(curves: Curves) -> list[Verdict]:
+ENDLESS = 0.98
+"""Share of responses without an end from which on hardly anything but one and the same score is given: our own mark."""
+
+
+def collapse_verdicts(curves: Curves, unended: float | None = None) -> list[Verdict]:
     """A verdict for each collapse that the validations show, one that says so where they show none, and none before there are two.
 
     Args:
-        curves: with `val/score` and `val/kl`; `val/judge` where the run has an independent judge.
+        curves: with `val/score`, `val/kl`, `val/length` and `val/missing_end_of_text`; `val/judge` where the run has an independent
+            judge.
+        unended: the score of every response that does not end; None: the reward judges it.
     """
     _, score = curves.pair("val/score")
     _, kl = curves.pair("val/kl")
     if len(score) < 2 or not len(kl):
         return []
-    found = [verdict for verdict in (_found_out(curves), _length(curves), _far(float(kl[-1]))) if verdict is not None]
+    looked = (_found_out(curves), _endless(curves, unended), _length(curves), _far(float(kl[-1])))
+    found = [verdict for verdict in looked if verdict is not None]
     words = f"On held-out prompts the score went from {score[0]:.3g} to {score[-1]:.3g}, {kl[-1]:.3g} nats per response away."
     return found or [Verdict("good", "No sign of a collapse", words)]
 
@@ -44,6 +51,19 @@ def _found_out(curves: Curves) -> Verdict | None:
         "The reward rises while the judge falls",
         f"Score {score[best]:.3g} to {score[-1]:.3g}, independent judge {judge[best]:.3g} to {judge[-1]:.3g}: the policy has found "
         "what the reward is blind to. Stop earlier, raise objective.kl_coef, or train the reward on such responses.",
+    )
+
+
+def _endless(curves: Curves, unended: float | None) -> Verdict | None:
+    _, missing = curves.pair("val/missing_end_of_text")
+    if unended is None or not len(missing) or missing[-1] < ENDLESS:
+        return None
+    return Verdict(
+        "bad",
+        "Responses do not end",
+        f"{missing[-1]:.0%} of those to held-out prompts, which all score objective.missing_end_of_text={unended:g} whatever they "
+        "say: nothing can be learned. Start from a model that learned to end (objective=sft), raise objective.max_new_tokens, or "
+        "set objective.missing_end_of_text=null.",
     )
 
 

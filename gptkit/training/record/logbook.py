@@ -49,7 +49,8 @@ def logbook(
         folder, settings.samples, model=model, tokenizer=tokenizer, seed=settings.seed, meter=meter, metrics=metrics
     )
     closing = ClosingPages(folder, settings, vocabulary=tokenizer.size, parameters=parameters, meter=meter)
-    return meter, Logbook([meter, metrics, *([Progress(meter)] if progress else []), samples, CollapseWatch(folder), closing])
+    watch = CollapseWatch(folder, getattr(settings.objective, "missing_end_of_text", None))
+    return meter, Logbook([meter, metrics, *([Progress(meter)] if progress else []), samples, watch, closing])
 
 
 def seconds_spent(folder: Path) -> float:

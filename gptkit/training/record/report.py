@@ -33,6 +33,7 @@ def write_report(folder: Path) -> Path:
     curves = _curves(folder)
     summary, environment, settings = read_summary(folder), read_environment(folder), _settings(folder)
     guessing = _guessing(settings, environment)
+    unended = (settings.get("objective") or {}).get("missing_end_of_text")
     drawn = []
     for number, drawing in enumerate(drawings(curves, guessing) if len(curves.columns["step"]) else []):
         wide = svg(drawing, curves, f"wide{number}", WIDE) if drawing.wide else ""
@@ -45,7 +46,7 @@ def write_report(folder: Path) -> Path:
         ("Is this speed normal?", html.verdicts([speed_verdict(summary, environment)])),
         (
             "Does training look normal?",
-            html.verdicts(training_verdicts(curves, summary, settings, guessing) + collapse_verdicts(curves)),
+            html.verdicts(training_verdicts(curves, summary, settings, guessing) + collapse_verdicts(curves, unended)),
         ),
         ("The run", html.definitions(_facts(folder, settings, summary, environment))),
         (

@@ -21,8 +21,13 @@ _log = logging.getLogger("gptkit")
 class CollapseWatch(Callback):
     """Warns of each known collapse once in the life of a run, at the first validation that shows it. See `collapse_verdicts`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, unended: float | None = None) -> None:
+        """Args:
+        folder: of the run.
+        unended: the score of every response that does not end, if there is one.
+        """
         self.folder = folder
+        self.unended = unended
         self._validations: list[dict[str, float]] = []
         self._told: set[str] = set()
 
@@ -46,6 +51,6 @@ class CollapseWatch(Callback):
         self._validations.append(validation)
         names = dict.fromkeys(name for each in self._validations for name in each)
         curves = Curves({name: np.array([each.get(name, math.nan) for each in self._validations]) for name in names})
-        found = [each for each in collapse_verdicts(curves) if each.level != "good" and each.title not in self._told]
+        found = [each for each in collapse_verdicts(curves, self.unended) if each.level != "good" and each.title not in self._told]
         self._told.update(each.title for each in found)
         return found
