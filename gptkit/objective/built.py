@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -27,6 +28,25 @@ item is C sequences."""
 
 Terms = Mapping[str, tuple[float, Tensor]]
 """Each term of a loss: its weight, and its unaveraged sum (a scalar with a gradient)."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """A metric that is no mean over items: a sum, and how much it is averaged over, such as tokens. Over 0 it is 0."""
+
+    total: Tensor
+    count: Tensor
+
+
+Measured = Mapping[str, Tensor | Share]
+"""Metrics by name, detached: a scalar is a sum over the items that it was measured of."""
+
+
+def of_items(metric: Tensor | Share, items: int) -> Share | None:
+    """A metric with what it is averaged over; None: it has a row for each item, so is no metric yet."""
+    if isinstance(metric, Share):
+        return metric
+    return None if metric.dim() else Share(metric, torch.tensor(float(items)))
 
 
 Minibatch = Mapping[str, Batch]
@@ -108,11 +128,12 @@ class BuiltObjective(nn.Module, ABC):
         """For each term of the loss, how many things (tokens, sequences, pairs) it averages over. No forward pass."""
 
     @abstractmethod
-    def loss(self, model: BuiltModel, batch: Batch) -> tuple[Terms, dict[str, Tensor]]:
+    def loss(self, model: BuiltModel, batch: Batch) -> tuple[Terms, Measured]:
         """The terms of the loss as sums, and what is measured besides, detached.
 
-        Of what is measured, scalars are sums over the batch's items, logged as means. Tensors with a row for each item are kept
-        while validating, and given to `judge`.
+        Of what is measured, scalars are sums over the batch's items, logged as means over them; a `Share` is a mean over its own
+        count. Both are of the same names on all devices. Tensors with a row for each item are kept while validating, and given to
+        `judge`.
 
         The step's loss is the sum over terms of weight * sum / count, the counts taken over all micro-batches and devices.
         """
@@ -196,7 +217,7 @@ class BuiltObjective(nn.Module, ABC):
         """
         return [{"train": batch}]
 
-    def validate(self, model: BuiltModel, batch: Batch, *, seed: int) -> tuple[Terms, Mapping[str, int], dict[str, Tensor]]:
+    def validate(self, model: BuiltModel, batch: Batch, *, seed: int) -> tuple[Terms, Mapping[str, int], Measured]:
         """Terms of the validation loss, their counts, and what is measured, of some held-out items; no gradients.
 
         By default those of `loss`. An objective that learns from what its model writes draws it here, from `seed`.

@@ -15,6 +15,7 @@ from torch import Tensor
 from gptkit.errors import GptkitError
 from gptkit.generation.responses import draws
 from gptkit.generation.sampling import candidates
+from gptkit.objective.built import of_items
 from gptkit.objective.dropout import without_dropout
 from gptkit.objective.episodes import gathered, log_probabilities, pieces, rows_of, spots, spread, states
 from gptkit.objective.policy_loss import ratios
@@ -90,7 +91,8 @@ def examine_loss(objective: BuiltReinforcement, model: BuiltModel, minibatch: Mi
     missing = [name for name in ("approximate_kl", "clip_fraction") if name not in measured]
     if missing:
         raise _ill(f"the loss does not measure {' and '.join(missing)}, which must be 0 before any update")
-    kl, clipped = (float(measured[name]) / len(few["lengths"]) for name in ("approximate_kl", "clip_fraction"))
+    shares = [of_items(measured[name], len(few["lengths"])) for name in ("approximate_kl", "clip_fraction")]
+    kl, clipped = (float(share.total / share.count) for share in shares if share is not None)
     if kl > _tolerance(few["tokens"].device, objective.settings.clip) ** 2 / 2 or clipped > 0:
         raise _ill(
             f"before any update the loss finds that the policy has moved: approximate_kl is {kl:.2g} and clip_fraction "

@@ -56,7 +56,7 @@ class BuiltDPO(BuiltPreference):
             reference = log_probabilities(self.reference, batch)
         return implicit_rewards(log_probabilities(model, batch), reference, self.settings.beta)
 
-    def loss(self, model: BuiltModel, batch: Batch) -> tuple[Terms, dict[str, Tensor]]:
+    def loss(self, model: BuiltModel, batch: Batch) -> tuple[Terms, dict[str, Any]]:
         """Equation 7 over a prompt's pairs; the implicit rewards of completions that are best and worst, by rank, are measured."""
         terms, measured = super().loss(model, batch)
         exists, rewards, ranks = batch["lengths"] > 0, measured["ratings"], batch["ranks"]

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from gptkit.objective.alignment import GRPO
-from gptkit.objective.built import Batch, Minibatch, Terms, Total
+from gptkit.objective.built import Batch, Measured, Minibatch, Share, Terms, Total
 from gptkit.objective.dropout import without_dropout
 from gptkit.objective.episodes import gathered, log_probabilities, rows_of
 from gptkit.objective.policy_loss import approximate_kl, policy_losses, ratios
@@ -58,7 +58,7 @@ class BuiltGRPO(BuiltReinforcement):
         kl = (made["old_log_probs"] - made["reference_log_probs"]).sum(dim=1)
         columns = {"score": scores, "kl": kl, "length": lengths, "missing_end_of_text": ~written.ended}
         step = means(columns, total)
-        made |= everywhere({**step, **seconds, "per_token": len(lengths) / int(lengths.sum())}, lengths)
+        made |= everywhere({**step, **seconds}, lengths)
         prompts = torch.arange(len(lengths), device=device) // group
         for _ in range(settings.inner_epochs):
             for number in range(updates):
@@ -68,7 +68,7 @@ class BuiltGRPO(BuiltReinforcement):
         """Responses."""
         return {"policy": len(batch["lengths"]), "divergence": len(batch["lengths"])}
 
-    def loss(self, model: BuiltModel, batch: Batch) -> tuple[Terms, dict[str, Tensor]]:
+    def loss(self, model: BuiltModel, batch: Batch) -> tuple[Terms, Measured]:
         """Sums over responses of the means over their tokens: the clipped loss, and the divergence."""
         settings, lengths = self.settings, batch["lengths"]
         with without_dropout(model):
@@ -76,11 +76,11 @@ class BuiltGRPO(BuiltReinforcement):
         old, reference = gathered(batch["old_log_probs"], lengths), gathered(batch["reference_log_probs"], lengths)
         share = (1.0 / lengths).repeat_interleave(lengths)  # (N,)
         losses, clipped = policy_losses(ratios(now, old), batch["group_advantages"].repeat_interleave(lengths), settings.clip)
-        per_token = batch["per_token"][0]  # of the sum over tokens, what makes its mean over items a mean over tokens
+        tokens = lengths.sum()
         found = {
-            "entropy": entropy.detach().sum() * per_token,
-            "approximate_kl": approximate_kl(now.detach(), old).sum() * per_token,
-            "clip_fraction": clipped.sum() * per_token,
+            "entropy": Share(entropy.detach().sum(), tokens),
+            "approximate_kl": Share(approximate_kl(now.detach(), old).sum(), tokens),
+            "clip_fraction": Share(clipped.sum(), tokens),
         }
         terms = {
             "policy": (1.0, (losses * share).sum()),
@@ -94,6 +94,6 @@ class BuiltGRPO(BuiltReinforcement):
         lengths = torch.full_like(rows[:, 0], self.new_tokens)
         nothing = torch.zeros(len(rows), self.new_tokens, device=rows.device)
         columns = {"old_log_probs": nothing, "reference_log_probs": nothing, "group_advantages": nothing[:, 0]}
-        measures = everywhere(dict.fromkeys((*OF_STEP, "per_token"), 0.0), lengths)
+        measures = everywhere(dict.fromkeys(OF_STEP, 0.0), lengths)
         episodes = {"tokens": rows, "prompt_lengths": self.context - lengths, "lengths": lengths, **columns, **measures}
         return {"train": episodes}

@@ -24,7 +24,7 @@ from gptkit.objective.advantages import (
     whitened,
 )
 from gptkit.objective.alignment import PPO
-from gptkit.objective.built import Batch, Dataset, Minibatch, Terms, Total
+from gptkit.objective.built import Batch, Dataset, Measured, Minibatch, Share, Terms, Total
 from gptkit.objective.cross_entropy import cross_entropy_sum
 from gptkit.objective.dropout import without_dropout
 from gptkit.objective.episodes import gathered, log_probabilities, measured, rows_of
@@ -147,7 +147,7 @@ class BuiltPPO(BuiltReinforcement):
         step["kl_coef"] = kl_coef
         step |= seconds
         step["seconds_score"] += time.perf_counter() - begin
-        made |= everywhere({**step, "per_token": len(items) / int(lengths.sum())}, lengths)
+        made |= everywhere(step, lengths)
         if settings.kl_target is not None:
             self.kl_coef.fill_(adapted(kl_coef, step["kl"], target=settings.kl_target, episodes=count, horizon=settings.kl_horizon))
         for _ in range(settings.inner_epochs):
@@ -173,7 +173,7 @@ class BuiltPPO(BuiltReinforcement):
         tokens = int(batch["lengths"].sum())
         return {"policy": tokens, "value": tokens}
 
-    def loss(self, model: BuiltModel, batch: Batch) -> tuple[Terms, dict[str, Tensor]]:
+    def loss(self, model: BuiltModel, batch: Batch) -> tuple[Terms, Measured]:
         """Sums over tokens: the policy's and the value's clipped losses, or the negative log-likelihood of pre-training text."""
         if "targets" in batch:
             return {"ptx": (self.settings.ptx_coef, _text_loss(model, batch))}, {}
@@ -184,11 +184,11 @@ class BuiltPPO(BuiltReinforcement):
         old, advantage = gathered(batch["old_log_probs"], lengths), gathered(batch["advantages"], lengths)
         losses, clipped = policy_losses(ratios(now, old), advantage, settings.clip)
         value = value_losses(values, gathered(batch["values"], lengths), gathered(batch["returns"], lengths), settings.value_clip)
-        per_token = batch["per_token"][0]  # of the sum over tokens, what makes its mean over items a mean over tokens
+        tokens = lengths.sum()
         found = {
-            "entropy": entropy.detach().sum() * per_token,
-            "approximate_kl": approximate_kl(now.detach(), old).sum() * per_token,
-            "clip_fraction": clipped.sum() * per_token,
+            "entropy": Share(entropy.detach().sum(), tokens),
+            "approximate_kl": Share(approximate_kl(now.detach(), old).sum(), tokens),
+            "clip_fraction": Share(clipped.sum(), tokens),
         }
         return {"policy": (1.0, losses.sum()), "value": (settings.value_coef, value.sum())}, found | logged(batch, OF_STEP)
 
@@ -198,7 +198,7 @@ class BuiltPPO(BuiltReinforcement):
         lengths = torch.full_like(rows[:, 0], self.new_tokens)
         nothing = torch.zeros(len(rows), self.new_tokens, device=rows.device)
         columns = dict.fromkeys(("old_log_probs", "values", "returns", "advantages"), nothing)
-        measures = everywhere(dict.fromkeys((*OF_STEP, "per_token"), 0.0), lengths)
+        measures = everywhere(dict.fromkeys(OF_STEP, 0.0), lengths)
         episodes = {"tokens": rows, "prompt_lengths": self.context - lengths, "lengths": lengths, **columns, **measures}
         return {"ppo": episodes, "ptx": {"tokens": rows, "targets": rows}} if self.settings.ptx_coef else {"ppo": episodes}
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from gptkit.data.split import split_items
-from gptkit.objective.built import Batch, BuiltObjective, Dataset, Terms
+from gptkit.objective.built import Batch, BuiltObjective, Dataset, Share, Terms
 from gptkit.objective.ranked import Ranked, Rankings, ranked, rankings_of
 from gptkit.objective.ranking_loss import pairs, ranking_losses
 from gptkit.optimizer.groups import is_distributed
@@ -94,16 +94,16 @@ class BuiltPreference(BuiltObjective):
         """Prompts that have completions to compare: where all are tied, there is nothing to average over."""
         return {"ranking": int(pairs(batch["ranks"], batch["lengths"] > 0).any((1, 2)).sum())}
 
-    def loss(self, model: BuiltModel, batch: Batch) -> tuple[Terms, dict[str, Tensor]]:
+    def loss(self, model: BuiltModel, batch: Batch) -> tuple[Terms, dict[str, Any]]:
         """The sum over prompts of equation 1; measured besides is the share of a prompt's pairs that are rated as ranked."""
         ratings, exists = self.ratings(model, batch), batch["lengths"] > 0
         losses = ranking_losses(ratings, batch["ranks"], exists, self.margin)
-        measured = {"ratings": ratings.detach(), **{name: batch[name] for name in ("ranks", "lengths", "labelers")}}
+        measured: dict[str, Any] = {name: batch[name] for name in ("ranks", "lengths", "labelers")}
+        measured["ratings"] = ratings.detach()
         better = pairs(batch["ranks"], exists)
         right = (measured["ratings"][:, :, None] > measured["ratings"][:, None, :]) & better
         of_prompts = (right.sum((1, 2)) / better.sum((1, 2)).clamp(min=1)).sum()
-        with_pairs = better.any(2).any(1).sum().clamp(min=1)
-        measured["accuracy"] = of_prompts / with_pairs * len(better)  # a mean over prompts that have something to compare
+        measured["accuracy"] = Share(of_prompts, better.any(2).any(1).sum())  # over prompts that have something to compare
         return {"ranking": (1.0, losses.sum())}, measured
 
     # -- what is measured ---------------------------------------------------------------------------------------------------------

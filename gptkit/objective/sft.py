@@ -17,7 +17,7 @@ from gptkit.errors import DataError
 from gptkit.generation.responses import longest_response, respond, text_of, warn_of_length
 from gptkit.model.use import as_for_use
 from gptkit.objective.alignment import SFT
-from gptkit.objective.built import Batch, BuiltObjective, Dataset, Terms
+from gptkit.objective.built import Batch, BuiltObjective, Dataset, Measured, Terms
 from gptkit.objective.cross_entropy import cross_entropy_sum
 from gptkit.objective.demonstrations import Demonstration, Rows, demonstrations, dialogues_of, packed
 from gptkit.objective.token_form import prompt_ids
@@ -147,7 +147,7 @@ class BuiltSFT(BuiltObjective):
         self._reward = reward
         self.sources["reward"] = reward.fingerprint
 
-    def validate(self, model: BuiltModel, batch: Batch, *, seed: int) -> tuple[Terms, Mapping[str, int], dict[str, Tensor]]:
+    def validate(self, model: BuiltModel, batch: Batch, *, seed: int) -> tuple[Terms, Mapping[str, int], Measured]:
         """The loss, and with a reward the `scores` (B,) of one response to each prompt, NaN where there was no room for any.
 
         The random numbers of a response depend on its prompt's place alone: all checkpoints of a run draw the same.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from gptkit.objective.built import of_items
 from gptkit.training.feed import held_out
 from gptkit.training.record.drawn import write_drawings
 from gptkit.training.step import mix
@@ -41,7 +42,8 @@ def evaluate(module: TrainModule) -> Evaluation:
     mine = chosen[layout.replica :: layout.replicas]
     most = -(-len(chosen) // layout.replicas)  # sharded models must run equally often on all devices
     kept = defaultdict[str, list[Tensor]](list)
-    totals, counts, metrics = defaultdict[str, float](float), defaultdict[str, float](float), defaultdict[str, float](float)
+    totals, counts = defaultdict[str, float](float), defaultdict[str, float](float)
+    metrics, over = defaultdict[str, float](float), defaultdict[str, float](float)
     module.eval()
     try:
         for start in range(0, most, module.micro):
@@ -56,15 +58,17 @@ def evaluate(module: TrainModule) -> Evaluation:
                 totals[name] += real * weight * float(total)
                 counts[name] += real * count
             for name, metric in measured.items():
-                if metric.dim() == 0:
-                    metrics[name] += real * float(metric)
-                elif part:
-                    kept[name].append(metric.cpu())
+                if isinstance(metric, Tensor) and metric.dim():
+                    kept[name] += [metric.cpu()] if part else []
+                elif (share := of_items(metric, len(batch["tokens"]))) is not None:
+                    metrics[name] += real * float(share.total)
+                    over[name] += real * float(share.count)
     finally:
         module.train()
-    everything = summed([*totals.values(), *counts.values(), *metrics.values()], module.device, layout)
+    everything = summed([*totals.values(), *counts.values(), *metrics.values(), *over.values()], module.device, layout)
     losses = zip(everything[: len(totals)], everything[len(totals) : 2 * len(totals)], strict=True)
-    means = [total / len(chosen) for total in everything[2 * len(totals) :]]
+    found = everything[2 * len(totals) :]
+    means = [total / max(count, 1.0) for total, count in zip(found[: len(metrics)], found[len(metrics) :], strict=True)]
     everywhere = joined(kept, layout)
     judged = module.objective.judge(everywhere)
     if module.trainer.is_global_zero:

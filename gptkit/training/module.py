@@ -174,7 +174,7 @@ class TrainModule(lightning.LightningModule):
         tally = Tally()
         for number, minibatch in enumerate(self.objective.rollout(self.model, batch, seed=seed, total=self._total)):
             self._update(minibatch, number, tally)
-        state.loss, state.metrics = tally.loss(), tally.means()
+        state.loss, state.metrics = tally.loss(), tally.means(self._total if self.layout.replicas > 1 else None)
         state.step += 1
 
     def _total(self, tensor: Tensor) -> Tensor:

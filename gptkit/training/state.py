@@ -21,7 +21,7 @@ class TrainState:
     """Training loss of the last step over all devices: a detached scalar, nats per token for `lm`."""
 
     metrics: dict[str, Tensor] = field(default_factory=dict)
-    """Means of the objective's metrics over the last step's sequences on this device: detached scalars."""
+    """Means of the objective's metrics over the last step's sequences, on all devices: detached scalars."""
 
     grad_norm: Tensor | None = None
     """Global norm of the last step's gradient before clipping: a detached scalar."""

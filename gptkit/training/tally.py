@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
+
+from gptkit.objective.built import Measured, Total, of_items
 
 
 class Tally:
@@ -16,20 +18,21 @@ class Tally:
     def __init__(self) -> None:
         self._losses: list[Tensor] = []
         self._sums: dict[str, Tensor] = {}
-        self._items: dict[str, int] = {}
+        self._counts: dict[str, Tensor] = {}
         self._seconds: dict[str, float] = {}
 
     def add_loss(self, loss: Tensor) -> None:
         """The loss of one minibatch, a detached scalar."""
         self._losses.append(loss)
 
-    def add(self, measured: Mapping[str, Tensor], items: int) -> None:
-        """What the objective measured of some items: the scalars, which are sums over them."""
+    def add(self, measured: Measured, items: int) -> None:
+        """What the objective measured of some items, but for what it has a row of for each: that is for validation alone."""
         for name, metric in measured.items():
-            if metric.dim():
-                continue  # of each item: for validation alone
-            self._sums[name] = self._sums[name] + metric if name in self._sums else metric
-            self._items[name] = self._items.get(name, 0) + items
+            share = of_items(metric, items)
+            if share is None:
+                continue
+            self._sums[name] = self._sums[name] + share.total if name in self._sums else share.total
+            self._counts[name] = self._counts[name] + share.count if name in self._counts else share.count
 
     @contextlib.contextmanager
     def time_of(self, name: str, wanted: bool) -> Iterator[None]:
@@ -45,9 +48,14 @@ class Tally:
         """The mean over the minibatches."""
         return self._losses[0] if len(self._losses) == 1 else torch.stack(self._losses).mean()
 
-    def means(self) -> dict[str, Tensor]:
-        """Every metric over the items that it was measured of, and the seconds."""
-        means = {name: total / self._items[name] for name, total in self._sums.items()}
+    def means(self, total: Total | None = None) -> dict[str, Tensor]:
+        """Every metric over what it is averaged over, on all devices where `total` adds over them, and this device's seconds."""
+        sums, counts = self._sums, self._counts
+        if total is not None and sums:
+            device = self._losses[0].device
+            both = total(torch.stack([each.to(device, torch.float64) for each in (*sums.values(), *counts.values())])).float()
+            sums, counts = (dict(zip(sums, half, strict=True)) for half in (both[: len(sums)], both[len(sums) :]))
+        means = {name: each / counts[name].clamp(min=1) for name, each in sums.items()}
         return means | {
             f"seconds_{name}": torch.tensor(seconds, device=self._losses[0].device) for name, seconds in self._seconds.items()
         }

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 import gptkit
 from gptkit.model.built import BuiltModel
 from gptkit.objective import LM
-from gptkit.objective.built import Batch, BuiltObjective, Minibatch, Total
+from gptkit.objective.built import Batch, BuiltObjective, Minibatch, Share, Total
 from gptkit.objective.lm import BuiltLM
 from gptkit.optimizer import AdamW
 from gptkit.plugins import KIT, Entry, registry
@@ -114,6 +114,19 @@ def test_a_tally_averages_metrics_over_the_items_that_have_them() -> None:
     assert "rows" not in means
     assert float(means["seconds_ptx"]) >= 0.0
     assert float(tally.loss()) == 1.5
+
+
+def test_a_metric_may_have_a_count_of_its_own_and_devices_are_added_up() -> None:
+    """Whatever the micro-batches: 3 of 4 prompts with something to compare, none in the second of them."""
+    tally = Tally()
+    tally.add({"accuracy": Share(torch.tensor(3.0), torch.tensor(4)), "score": torch.tensor(6.0)}, 4)
+    tally.add({"accuracy": Share(torch.tensor(0.0), torch.tensor(0)), "score": torch.tensor(0.0)}, 2)
+    tally.add({"nothing": Share(torch.tensor(0.0), torch.tensor(0))}, 2)
+    tally.add_loss(torch.tensor(1.0))
+    assert {name: float(mean) for name, mean in tally.means().items()} == {"accuracy": 0.75, "score": 1.0, "nothing": 0.0}
+    other = torch.tensor([1.0, 2.0, 0.0, 4.0, 2.0, 0.0])  # another device's sums and counts
+    both = tally.means(lambda tensor: tensor + other)
+    assert {name: float(mean) for name, mean in both.items()} == {"accuracy": 0.5, "score": 1.0, "nothing": 0.0}
 
 
 def test_parameters_with_a_rate_of_their_own_are_groups_that_no_schedule_moves() -> None:

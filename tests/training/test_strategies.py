@@ -144,7 +144,8 @@ def test_two_devices_align_the_model_that_one_aligns(
     alone = train(tmp_path, *kinds[kind])
     assert_same(saved(together / kind), saved(tmp_path), kind)
     found = json.loads((together / kind / "summary.json").read_text(encoding="utf-8"))
-    measured = [name for name in alone if name.startswith("val_") or name in ("score", "kl", "explained_variance")]
+    names = ("score", "kl", "explained_variance", "accuracy", "clip_fraction", "approximate_kl", "entropy", "length")
+    measured = [name for name in alone if name.startswith("val_") or name in names]
     assert {name: found[name] for name in measured} == pytest.approx({name: alone[name] for name in measured}, abs=1e-4)
 
 
