@@ -46,7 +46,8 @@ def judgement(kept: Mapping[str, Tensor], labelers: Sequence[str], known: int) -
     if named.any():
         numbers = sorted(set(who[named].tolist()))
         if len(numbers) <= MOST_LABELERS:
-            groups |= {f"accuracy_by_{_word(labelers[number])}": who == number for number in numbers}
+            words = _words(labelers)
+            groups |= {f"accuracy_by_{words[number]}": who == number for number in numbers}
         groups |= {"accuracy_held_out": who >= known, "accuracy_known": named & (who < known)}
     for name, chosen in groups.items():
         if count[chosen].sum():
@@ -70,6 +71,14 @@ def _correlation(one: Tensor, other: Tensor) -> float:
     return float((one * other).sum() / (one.norm() * other.norm()).clamp(min=torch.finfo(torch.float64).tiny))
 
 
-def _word(name: str) -> str:
-    """A labeler's name as part of a metric's."""
-    return "".join(letter if letter.isalnum() else "_" for letter in name)
+def _words(names: Sequence[str]) -> list[str]:
+    """Labelers' names as parts of a metric's; those that would be alike are numbered in their order."""
+    words: list[str] = []
+    for name in names:
+        word = plain = "".join(letter if letter.isalnum() else "_" for letter in name)
+        number = 1
+        while word in words:
+            number += 1
+            word = f"{plain}_{number}"
+        words.append(word)
+    return words

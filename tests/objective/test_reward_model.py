@@ -154,6 +154,8 @@ def test_accuracy_is_told_by_k_by_labeler_and_for_those_held_out() -> None:
     assert (found["accuracy_by_Ann"], found["accuracy_by_B_ob"]) == (1.0, 0.0)
     assert (found["accuracy_known"], found["accuracy_held_out"]) == (1.0, 0.0)
     assert found["margin"] == pytest.approx((1 + 2 + 1 - 1 + 2 + 0) / 6)
+    alike = judgement(kept, ["w.1", "w_1"], known=1)
+    assert (alike["accuracy_by_w_1"], alike["accuracy_by_w_1_2"]) == (1.0, 0.0)
     assert found["length_correlation"] > 0
     tied = {**kept, "ranks": torch.zeros(3, 3, dtype=torch.int64)}
     assert judgement(tied, [], known=0) == {}
