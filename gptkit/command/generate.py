@@ -36,6 +36,11 @@ def generate(settings: Generate) -> list[list[Continuation]]:
         )
     if settings.reward is not None and not settings.best_of:
         raise ConfigError(f"reward={settings.reward.name} is asked by best_of alone; add best_of=4, or leave reward out")
+    if settings.best_of > 1 and settings.temperature == 0:
+        raise ConfigError(
+            f"best_of={settings.best_of} chooses among texts that are all the same at temperature=0; set it above 0, or leave "
+            "best_of out"
+        )
     if settings.best_of and settings.stream:
         raise ConfigError(
             "best_of and stream=true contradict each other: the best text is known when all are written; leave one out"

@@ -78,7 +78,22 @@ def asked(
     found = {"train": _short(prompts, tokenizer, template, longest, judges, "train")}
     if held_out:
         found["validation"] = _short(held_out, tokenizer, template, longest, judges, "validation")
+    _tell_repeated(found)
     return found
+
+
+def _tell_repeated(found: dict[str, Asked]) -> None:
+    """What reads the same in the form that the policy is asked is the same prompt."""
+    train = [tuple(ids) for ids in found["train"].ids]
+    held_out = [tuple(ids) for ids in found["validation"].ids] if "validation" in found else []
+    known = set(train)
+    repeated, seen = len(train) - len(known), sum(ids in known for ids in held_out)
+    if repeated or seen:
+        _log.warning(
+            "%s of %s training prompts repeat another, and %s of %s held-out ones also stand in training: of the latter a "
+            "validation says nothing about new prompts; leave repetitions out of the source",
+            *(f"{number:,}" for number in (repeated, len(train), seen, len(held_out))),
+        )
 
 
 def _read(data: BuiltData, split: str, reader: str) -> list[Prompt]:

@@ -91,6 +91,7 @@ def test_text_alone_is_printed_without_scores(run: Path, gptkit_command: Callabl
     ("words", "message"),
     [
         (("best_of=4",), "best_of=4 needs a judge: give reward="),
+        (("best_of=4", "temperature=0", *JUDGE), "best_of=4 chooses among texts that are all the same at temperature=0"),
         (("reward=lexicon",), "reward=lexicon is asked by best_of alone; add best_of=4"),
         (("best_of=1", *JUDGE), "best_of=1 must be at least 2"),
         (("best_of=3", "samples=4", *JUDGE), "best_of=3 must be at least 2, and not below samples=4"),
