@@ -99,6 +99,9 @@ class BuiltObjective(nn.Module, ABC):
     items_are = "sequences"
     """What the training data is counted in."""
 
+    reads_what_it_counts = True
+    """Whether `tokens` is what is read: otherwise no speed in tokens per second is told."""
+
     sources: dict[str, str]
     """Fingerprints of what is learned from besides `data`, by the key that names it: `datasets` and `rewarded` add to it."""
 

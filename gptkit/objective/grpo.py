@@ -22,7 +22,7 @@ from gptkit.objective.step_measures import everywhere, logged, means
 if TYPE_CHECKING:
     from gptkit.model.built import BuiltModel
 
-OF_STEP = ("score", "kl", "length", "missing_end_of_text", "seconds_generate", "seconds_score")
+OF_STEP = ("score", "kl", "length", "missing_end_of_text", "seconds_generate", "seconds_score", "generated_per_second")
 TINY = 1e-4
 """Added to a group's deviation: where all scores are equal nothing is learned."""
 

@@ -47,6 +47,7 @@ OF_STEP = (
     "kl_coef",
     "seconds_generate",
     "seconds_score",
+    "generated_per_second",
 )
 """What is measured of a whole step, the same for all its minibatches."""
 

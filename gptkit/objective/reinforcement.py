@@ -61,6 +61,7 @@ class BuiltReinforcement(BuiltObjective):
     """`reference` is a copy of the model with which training began; it and everything else that a run needs to go on is saved."""
 
     items_are = "prompts"
+    reads_what_it_counts = False
 
     settings: ReinforcementObjective
     reference: BuiltModel
@@ -93,12 +94,12 @@ class BuiltReinforcement(BuiltObjective):
             ConfigError: no reward was given, or settings do not fit each other.
             DataError: the source has no prompts, or all are too long.
         """
-        settings = self.settings
         if self.reward is None:
             raise ConfigError(
-                f"objective={settings.name} needs a judge of its responses: give reward=, for example "
+                f"objective={self.settings.name} needs a judge of its responses: give reward=, for example "
                 "reward=model reward.checkpoint=<run of objective=reward>, or reward=lexicon"
             )
+        settings = self.settings
         if settings.judge:
             self.judging = registry().resolve("reward", dict(settings.judge)).build(load=self.load)
             self.sources["objective.judge"] = self.judging.fingerprint
@@ -165,9 +166,8 @@ class BuiltReinforcement(BuiltObjective):
         scores = torch.full((len(written.texts),), 0.0 if fixed is None else fixed)
         if len(judged):
             assert self.reward is not None
-            scores[list(judged)] = self.opinion(
-                self.reward, [written.prompts[row] for row in judged], [written.texts[row] for row in judged]
-            )
+            prompts, texts = zip(*((written.prompts[row], written.texts[row]) for row in judged), strict=True)
+            scores[list(judged)] = self.opinion(self.reward, prompts, texts)
         return scores.to(written.ended.device)
 
     def opinion(self, judge: BuiltReward, prompts: Sequence[Prompt], texts: Sequence[str]) -> Tensor:
@@ -199,7 +199,7 @@ class BuiltReinforcement(BuiltObjective):
         for minibatch in self.minibatches(model, batch, seed=seed, total=total):
             if unexamined:
                 examine_loss(self, model, minibatch)
-                unexamined = False
+            unexamined = False
             yield minibatch
 
     @abstractmethod
@@ -227,7 +227,7 @@ class BuiltReinforcement(BuiltObjective):
         """Draw and score episodes; adds `old_log_probs` and `reference_log_probs` (B, R) to their batch.
 
         Returns:
-            The episodes, their scores (B,), and the seconds that drawing and scoring took.
+            The episodes, their scores (B,), the seconds that drawing and scoring took, and the tokens drawn in a second.
 
         Raises:
             ConfigError: the model's weights are spread over devices.
@@ -244,7 +244,8 @@ class BuiltReinforcement(BuiltObjective):
             written.batch["reference_log_probs"] = self.log_probs(self.reference, written.batch)
             self._examine(model, written, scores, items, seed, samples)
         self.fresh = False
-        return written, scores, {"seconds_generate": middle - begin, "seconds_score": time.perf_counter() - middle}
+        spent = {"seconds_generate": middle - begin, "seconds_score": time.perf_counter() - middle}
+        return written, scores, spent | {"generated_per_second": int(written.batch["lengths"].sum()) / (middle - begin)}
 
     def _examine(self, model: BuiltModel, written: Written, scores: Tensor, items: Sequence[int], seed: int, samples: int) -> None:
         if not self.unexamined:
@@ -253,8 +254,7 @@ class BuiltReinforcement(BuiltObjective):
         if not self.settings.doctor:
             _log.warning("objective.doctor=false: nobody checks that sampling, scoring and training agree")
             return
-        places = [(item, sample) for item in items for sample in range(samples)]
-        examine(self, model, written, scores, seed=seed, places=places)
+        examine(self, model, written, scores, seed=seed, places=[(item, sample) for item in items for sample in range(samples)])
 
     # -- held-out prompts ---------------------------------------------------------------------------------------------------------
 

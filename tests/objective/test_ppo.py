@@ -228,7 +228,7 @@ def test_the_gradient_with_pretraining_is_the_sum_of_both(ppo: Callable[..., Any
 def test_without_pretraining_it_is_ppo_bit_for_bit(ppo: Callable[..., Any]) -> None:
     mixed, plain = roll(*ppo(ptx_coef=27.8))[0], roll(*ppo(ptx_coef=0.0))[0]
     assert list(plain) == ["ppo"]
-    measured = {"seconds_generate", "seconds_score"}
+    measured = {"seconds_generate", "seconds_score", "generated_per_second"}
     assert all(torch.equal(plain["ppo"][name], mixed["ppo"][name]) for name in plain["ppo"] if name not in measured)
     objective, model = ppo(ptx_coef=0.0)
     other, twin = ppo(ptx_coef=27.8)
@@ -436,6 +436,8 @@ def test_a_run_reports_all_that_one_wants_to_see(learn: Callable[..., Any], tmp_
     names |= {"kl_coef", "seconds_generate", "seconds_score", "seconds_ppo", "seconds_ptx"}
     names |= {"val_score", "val_kl", "val_length", "val_missing_end_of_text", "val_ptx_loss", "val_judge"}
     assert names <= found.keys()
+    assert found["generated_per_second"] > 0
+    assert found["tokens_per_second"] is None  # prompts are counted as full contexts, for the schedule: that is no speed
     assert found["val_judge"] == found["val_score"]
     lines = [json.loads(line) for line in (tmp_path / "run" / "samples.jsonl").read_text(encoding="utf-8").splitlines()]
     assert len(lines) == 4

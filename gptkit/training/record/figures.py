@@ -133,6 +133,8 @@ def drawings(curves: Curves, guessing: float | None) -> list[Drawing]:
         Drawing("Gradient norm, before clipping", line_figure("grad_norm", log=True, smoothed=True)),
         Drawing("Learning rate", line_figure("lr", from_zero=True)),
     ]
+    if not len(curves.pair("tokens_per_second")[1]):
+        del found[1]  # reinforcement's tokens are no measure of speed
     usual = {"train/loss", "val/loss"}
     extra = [name for name in curves.columns if name.startswith(("train/", "val/", "zero_shot/")) and name not in usual]
     found += [Drawing(name, line_figure(name)) for name in extra[:8] if len(curves.pair(name)[1]) > 1]

@@ -100,7 +100,7 @@ class Progress(Callback):
         words += [", ".join(f"{name} {seconds:.2g} s" for name, seconds in spent.items())] if spent else []
         rate = self.meter.tokens_per_second or self._rate_so_far(state.tokens)
         if rate:
-            words.append(f"{rate:,.0f} tokens/s")
+            words += [f"{rate:,.0f} tokens/s"] if self.meter.told else []
             per_step = state.tokens / state.step if state.step else 0.0
             left = (state.last_step - state.step) * per_step / rate
             words.append(f"{duration(left)} left" if left else f"took {duration(self.meter.wall_seconds)} in all")

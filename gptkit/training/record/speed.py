@@ -25,6 +25,8 @@ class SpeedMeter(Callback):
         clock: seconds from any origin.
         """
         self._clock = clock
+        self.told = True
+        """Whether the tokens that are counted are tokens that are read, so that their speed says something."""
         self._spent = spent
         self._begin: float | None = None
         self._idle = 0.0  # seconds of the open window that were not training
@@ -46,6 +48,8 @@ class SpeedMeter(Callback):
         read, seconds = tokens - self._tokens, now - self._opened - self._idle
         self._opened, self._tokens, self._idle = now, tokens, 0.0
         if read <= 0 or seconds <= 0:
+            return None
+        if not self.told:
             return None
         self._windows.append((read, seconds))
         return read / seconds
@@ -91,6 +95,7 @@ class SpeedMeter(Callback):
         return self._spent + (0.0 if self._begin is None else self._clock() - self._begin)
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        self.told = pl_module.objective.reads_what_it_counts
         self.start(pl_module.state.tokens)
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
