@@ -1,4 +1,4 @@
-"""The verb `plugins`: every part that is installed, or the keys of one."""
+"""The verb `plugins`: every part that is installed, or the keys of one, or what a preset of a part sets."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import dataclasses
 import inspect
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -17,7 +18,7 @@ from gptkit.command import Plugins
 from gptkit.errors import ConfigError, did_you_mean
 from gptkit.hookspecs import KINDS
 from gptkit.parts import fields_of, summary
-from gptkit.plugins import Entry, registry
+from gptkit.plugins import Entry, Origin, registry
 
 
 def plugins(settings: Plugins) -> list[dict[str, Any]]:
@@ -44,10 +45,38 @@ def _chosen(settings: Plugins) -> list[dict[str, Any]]:
     if settings.name is None:
         return [_described(kind, name, entry) for kind in kinds for name, entry in parts[kind].items()]
     found = [_described(kind, settings.name, parts[kind][settings.name]) for kind in kinds if settings.name in parts[kind]]
+    presets = [_preset(kind, path, origin) for kind, path, origin in _presets(kinds)]
+    found += [preset for preset in presets if preset["name"] == settings.name]
     if not found:
-        known = {name for kind in kinds for name in parts[kind]}
+        known = {name for kind in kinds for name in parts[kind]} | {preset["name"] for preset in presets}
         raise ConfigError(f"there is no part {settings.name}.{did_you_mean(settings.name, known)}")
     return found
+
+
+def _presets(kinds: Sequence[str]) -> Iterator[tuple[str, Path, Origin]]:
+    """(kind, file, whose it is) of every YAML that extends a part under a name of its own."""
+    from gptkit.config.groups import conf_folders
+
+    for origin, folder in conf_folders():
+        for kind in kinds:
+            for file in sorted((folder / kind).glob("*.yaml")):
+                yield kind, file, origin
+
+
+def _preset(kind: str, file: Path, origin: Origin) -> dict[str, Any]:
+    from omegaconf import OmegaConf
+
+    content: Any = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
+    return {
+        "kind": kind,
+        "name": file.stem,
+        "distribution": origin.distribution,
+        "version": origin.version,
+        "file": str(file),
+        "extends": next((each for each in content.get("defaults", []) if isinstance(each, str) and each != "_self_"), None),
+        "sets": {key: value for key, value in content.items() if key != "defaults"},
+        "text": file.read_text(encoding="utf-8"),
+    }
 
 
 def _described(kind: str, name: str, entry: Entry) -> dict[str, Any]:
@@ -82,8 +111,11 @@ def _list_row(row: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _part_page(row: dict[str, Any]) -> str:
-    """One part for people: where it comes from, its documentation, its keys as they are typed."""
+    """One part for people: where it comes from, its documentation, its keys as they are typed; of a preset, the file."""
     choice = f"gptkit {row['name']}" if row["kind"] == "command" else f"{row['kind']}={row['name']}"
+    if "extends" in row:
+        of = f"a preset of {row['kind']}={row['extends']}, from {row['distribution']} {row['version']}:"
+        return f"{choice}\n\n{of}\n{row['file']}\n\n{row['text'].rstrip()}"
     prefix = "" if row["kind"] == "command" else f"{row['kind']}."
     page = f"{choice}\n\n{row['doc']}\n\nfrom {row['distribution']} {row['version']}: {row['class']}\n{row['file']}"
     if not row["fields"]:

@@ -30,6 +30,8 @@ class Job:
     """Whether the folder holds the run of other words, of an earlier sweep: what it says is not this job's."""
     out_of_time: bool = False
     """Whether the process ended well before the run did, by trainer.max_time."""
+    exit_status: int = 0
+    """Of its process, where that has ended."""
 
     @property
     def log(self) -> Path:
@@ -54,6 +56,7 @@ class Job:
 
     def end(self, exit_status: int) -> None:
         """Take note of how the process ended."""
+        self.exit_status = exit_status
         self.foreign = self.foreign and exit_status != 0  # the run is continued under these words
         self.summary = _summary(self.folder, self.foreign)
         if exit_status == 0:
@@ -67,6 +70,7 @@ class Job:
             self.status = "failed"
             lines = [line for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
             self.error = lines[-1].removeprefix("gptkit: ") if lines else f"exit status {exit_status}"
+            self.error = self.error.replace("another hydra.run.dir", "another hydra.sweep.dir")  # which a job's own lies in
         self._write()
 
     def fail(self, error: str) -> None:

@@ -108,6 +108,7 @@ def _run_all(jobs: list[Job], verb: str, flags: list[str], n_jobs: int) -> None:
     with Progress(*columns, console=Console(stderr=True)) as progress:
         bar = progress.add_task("sweep", total=len(jobs))
         try:
+            progress.update(bar, completed=len(jobs) - len(waiting))
             while waiting or running:
                 for place in [place for place in range(n_jobs) if place not in running]:
                     if process := _start_next(waiting, verb, flags, places[place]):
@@ -164,7 +165,8 @@ def returned(job: Job) -> JobReturn:
         result.status, result.return_value = JobStatus.COMPLETED, minimised(job.summary)
     else:
         result.status = JobStatus.FAILED
-        result.return_value = GptkitError(
+        kind = ConfigError if job.exit_status == ConfigError.exit_status else GptkitError
+        result.return_value = kind(
             f"job {job.number} ({' '.join(job.overrides)}) {job.status}{job.error and ': '}{job.error}; see {job.log}"
         )
     return result

@@ -56,3 +56,14 @@ def test_json_has_every_key_of_every_part(kind: str, gptkit_command: Callable[..
         own = {field.name for field in dataclasses.fields(entry.part)} - ({"name"} if kind != "command" else set())
         assert {field["name"].partition(".")[0] for field in row["fields"]} == own
         assert all(field["doc"] for field in row["fields"] if field["name"] not in KINDS)  # every key says what it is
+
+
+def test_a_preset_shows_what_it_extends_and_sets(gptkit_command: Callable[..., object]) -> None:
+    page = gptkit_command("plugins", "kind=optimizer", "name=gpt3_adam").out
+    assert page.startswith("optimizer=gpt3_adam\n\na preset of optimizer=adamw, from gptkit 0.1.0:\n/")
+    assert "appendix B" in page
+    assert "betas: [0.9, 0.95]" in page
+    (row,) = json.loads(gptkit_command("plugins", "name=gpt3_adam", "format=json").out)
+    assert (row["extends"], row["sets"]["weight_decay"]) == ("adamw", 0.1)
+    wrong = gptkit_command("plugins", "kind=optimizer", "name=gpt3_adm")
+    assert (wrong.status, "Did you mean gpt3_adam?" in wrong.error_line) == (2, True)

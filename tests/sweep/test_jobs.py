@@ -11,7 +11,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from gptkit.errors import GptkitError
+from gptkit.errors import ConfigError, GptkitError
 from gptkit.sweep.jobs import Job, jobs_in, lock
 from gptkit.sweep.launch import _job, returned
 from gptkit.sweep.process import command, environment, shares
@@ -109,6 +109,17 @@ def test_what_another_run_left_in_a_folder_is_not_the_jobs(tmp_path: Path) -> No
     longer.begin()
     longer.end(0)  # the run went on under these words
     assert jobs_in(tmp_path)[0].summary["val_loss"] == 2.0
+
+
+def test_a_job_that_is_refused_a_folder_names_the_sweeps(tmp_path: Path) -> None:
+    job(tmp_path, 0, "seed=1")
+    refused = Job(0, ("seed=2",), tmp_path / "0")
+    refused.begin()
+    refused.log.write_text("gptkit: 0 holds a run with other settings (seed: 1 -> 2); give those, or another hydra.run.dir\n")
+    refused.end(2)
+    assert refused.error.endswith("or another hydra.sweep.dir")
+    with pytest.raises(ConfigError, match=r"job 0 \(seed=2\) failed: 0 holds a run"):  # a wrong configuration, as without a sweep
+        _ = returned(refused).return_value
 
 
 def test_a_job_that_failed_is_not_the_best(tmp_path: Path) -> None:
