@@ -54,7 +54,9 @@ class BuiltHF(BuiltModel):
         self.eager = self.net.config._attn_implementation == "eager"
         self.remembers = "past_key_values" in takes and self.takes_mask
         # a model that knows its padding looks for it in every batch, which waits for the device, and warns; here is none
-        self.padding, self.net.config.pad_token_id = self.net.config.pad_token_id, None
+        self.padding: int | None = getattr(self.net.config, "pad_token_id", None)  # some configurations have no such key
+        if self.padding is not None:
+            self.net.config.pad_token_id = None
         self._head = (Head(self.net),)  # in a tuple, so that it is no module of this one: its weights are those of `net`
 
     @property
@@ -115,17 +117,18 @@ class BuiltHF(BuiltModel):
         from gptkit_hf.tokenizer import BuiltHFTokenizer
 
         config = self.net.config
-        config.pad_token_id = self.padding
         own = isinstance(tokenizer, BuiltHFTokenizer)
+        if own and self.padding is not None:
+            config.pad_token_id = self.padding
         if not own:
             config.bos_token_id = config.eos_token_id = tokenizer.special["end_of_text"]
-            config.pad_token_id = None
             self.net.generation_config = type(self.net.generation_config).from_model_config(config)
         try:
             with source.one_line(str(folder)):
                 self.net.save_pretrained(folder)
         finally:
-            config.pad_token_id = None
+            if self.padding is not None:
+                config.pad_token_id = None
         if isinstance(tokenizer, BuiltHFTokenizer):
             tokenizer.write_files(folder)
             return []

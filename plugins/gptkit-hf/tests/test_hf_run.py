@@ -52,6 +52,31 @@ def test_two_steps_and_everything_after(trained, tmp_path, capsys):
     assert again.decode(ids[0]).removesuffix("<|endoftext|>").removeprefix("Ann and") == text[0][0].text
 
 
+@pytest.mark.parametrize(
+    "config",
+    [
+        transformers.CodeGenConfig(n_layer=1, n_head=4, n_embd=16, n_positions=64, rotary_dim=2, vocab_size=320),
+        transformers.RwkvConfig(context_length=64, hidden_size=16, num_hidden_layers=2, vocab_size=320),
+    ],
+    ids=lambda config: config.model_type,
+)
+def test_a_configuration_without_a_padding_token_goes_out_as_it_came(config, tokenizer_folder, text_file, tmp_path):
+    assert not hasattr(config, "pad_token_id")
+    config.bos_token_id = config.eos_token_id = 0
+    transformers.AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path / "model")
+    transformers.AutoTokenizer.from_pretrained(tokenizer_folder).save_pretrained(tmp_path / "model")
+    words = ["model=hf", f"model.path={tmp_path / 'model'}", "data=text", f"data.path={text_file}", *FEW]
+    gptkit.run(gptkit.compose("train", [*words, f"hydra.run.dir={tmp_path / 'run'}"]))
+    gptkit.run(gptkit.compose("export", [f"checkpoint={tmp_path / 'run'}", f"to={tmp_path / 'out'}"]))
+    came, went = (json.loads((tmp_path / name / "config.json").read_text()) for name in ("model", "out"))
+    assert {key for key in came if "token_id" in key} == {key for key in went if "token_id" in key}
+    model, _ = gptkit.load(str(tmp_path / "run"))
+    tokens = torch.tensor([[5, 6, 7]])
+    with torch.no_grad():
+        exported = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "out").eval()
+        torch.testing.assert_close(exported(tokens).logits[..., : model.vocabulary], model.logits(model(tokens)))
+
+
 def test_random_weights_on_request(model_folder, text_file, tmp_path):
     words = ["model=hf", f"model.path={model_folder}", "model.pretrained=false", "tokenizer=bytes", "data=text"]
     run = gptkit.compose("train", [*words, f"data.path={text_file}", *FEW, f"hydra.run.dir={tmp_path / 'run'}"])
