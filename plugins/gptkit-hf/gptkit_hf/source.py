@@ -82,8 +82,8 @@ def check_causal(config: PreTrainedConfig, path: str) -> None:
 
 
 def as_plain(config: PreTrainedConfig) -> dict[str, Any]:
-    """A configuration as what a YAML or JSON file can hold."""
-    content: dict[str, Any] = json.loads(config.to_json_string(use_diff=True))
+    """A configuration as what a YAML file can hold, infinite numbers included, for which transformers' own JSON has a spelling."""
+    content: dict[str, Any] = json.loads(json.dumps(config.to_diff_dict(), sort_keys=True))
     return {key: value for key, value in content.items() if key not in OWN_KEYS}
 
 

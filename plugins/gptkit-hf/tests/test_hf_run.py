@@ -77,6 +77,22 @@ def test_a_configuration_without_a_padding_token_goes_out_as_it_came(config, tok
         torch.testing.assert_close(exported(tokens).logits[..., : model.vocabulary], model.logits(model(tokens)))
 
 
+def test_an_infinite_number_of_a_configuration_is_kept(tokenizer_folder, text_file, tmp_path):
+    config = transformers.Mamba2Config(
+        hidden_size=16, num_hidden_layers=1, vocab_size=320, state_size=4, num_heads=4, head_dim=8, n_groups=1, chunk_size=8
+    )
+    assert config.time_step_limit[1] == float("inf")
+    transformers.Mamba2ForCausalLM(config).save_pretrained(tmp_path / "model")
+    transformers.AutoTokenizer.from_pretrained(tokenizer_folder).save_pretrained(tmp_path / "model")
+    words = ["model=hf", f"model.path={tmp_path / 'model'}", "data=text", f"data.path={text_file}", *FEW]
+    words.append(f"hydra.run.dir={tmp_path / 'run'}")
+    gptkit.run(gptkit.compose("train", words))
+    assert gptkit.run(gptkit.compose("train", [*words, "trainer.max_steps=3"]))["steps"] == 3  # continued
+    shutil.rmtree(tmp_path / "model")
+    model, _ = gptkit.load(str(tmp_path / "run"))
+    assert list(model.net.config.time_step_limit) == [0.0, float("inf")]
+
+
 def test_random_weights_on_request(model_folder, text_file, tmp_path):
     words = ["model=hf", f"model.path={model_folder}", "model.pretrained=false", "tokenizer=bytes", "data=text"]
     run = gptkit.compose("train", [*words, f"data.path={text_file}", *FEW, f"hydra.run.dir={tmp_path / 'run'}"])
