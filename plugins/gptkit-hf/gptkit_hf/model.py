@@ -52,7 +52,8 @@ class BuiltHF(BuiltModel):
         takes = inspect.signature(self.body.forward).parameters
         self.takes_positions, self.takes_mask = "position_ids" in takes, "attention_mask" in takes
         self.eager = self.net.config._attn_implementation == "eager"
-        self.remembers = "past_key_values" in takes and self.takes_mask
+        self.remembers = "past_key_values" in takes and self.takes_mask and self.net._supports_default_dynamic_cache()
+        self.uncached: dict[str, Any] = {"use_cache": False} if self.remembers or "use_cache" in takes else {}
         # a model that knows its padding looks for it in every batch, which waits for the device, and warns; here is none
         self.padding: int | None = getattr(self.net.config, "pad_token_id", None)  # some configurations have no such key
         if self.padding is not None:
@@ -72,7 +73,7 @@ class BuiltHF(BuiltModel):
             return self._continue(tokens, cache)
         if tokens.shape[1] > self.context:
             raise ValueError(f"a sequence of {tokens.shape[1]} tokens is longer than the model's context of {self.context}")
-        known: dict[str, Any] = {"use_cache": False} if self.remembers else {}
+        known = dict(self.uncached)
         if segments is not None:
             check_separable(self.body, self.net.config, tokens.shape[1])
             known["attention_mask"] = separating(segments, additive=self.net.dtype if self.eager else None)
@@ -96,7 +97,7 @@ class BuiltHF(BuiltModel):
         steps = torch.arange(total, device=cache.tokens.device)
         padding = (total - cache.lengths).unsqueeze(1)  # (B, 1)
         aligned = cache.tokens.gather(1, (steps + padding) % total)
-        hidden: Tensor = self.body(input_ids=aligned)[0]
+        hidden: Tensor = self.body(input_ids=aligned, **self.uncached)[0]
         if columns is None:
             columns = torch.arange(total - width, total, device=steps.device).expand(len(aligned), -1)
         return take(hidden, (columns - padding).clamp(min=0))

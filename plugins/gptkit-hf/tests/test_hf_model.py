@@ -36,6 +36,9 @@ CONFIGS = {
     ),
     "mixtral": hf.MixtralConfig(**LIKE_LLAMA, num_local_experts=4),  # experts
     "mamba": hf.MambaConfig(hidden_size=32, num_hidden_layers=2, vocab_size=100, state_size=4),  # no attention
+    "minimax": hf.MiniMaxConfig(  # a kind of cache of its own
+        **LIKE_LLAMA, num_local_experts=2, head_dim=16, layer_types=["linear_attention", "full_attention"], block_size=8
+    ),
     "codegen": hf.CodeGenConfig(  # a configuration without a padding token
         n_layer=2, n_head=4, n_embd=32, n_positions=64, rotary_dim=4, vocab_size=100, bos_token_id=1, eos_token_id=1
     ),
