@@ -13,6 +13,14 @@ from transformers.modeling_outputs import BaseModelOutputWithPast
 class Given(nn.Module):
     """Stands where a language model has its body, and gives back the hidden states that it is given."""
 
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__()
+        self._body = (body,)  # in a tuple, so that it is no module of this one
+
+    def __getattr__(self, name: str) -> Any:
+        """What else a model's last lines read of its body, such as a scale of its logits."""
+        return getattr(self.__dict__["_body"][0], name)
+
     def forward(self, *args: Any, inputs_embeds: Tensor, **kwargs: Any) -> BaseModelOutputWithPast:
         return _Output(last_hidden_state=inputs_embeds)
 
@@ -35,7 +43,8 @@ class Head:
 
     def __init__(self, model: PreTrainedModel) -> None:
         self.model = copy.copy(model)
-        self.model.__dict__["_modules"] = {**model._modules, model.base_model_prefix: Given()}
+        body = getattr(model, model.base_model_prefix)
+        self.model.__dict__["_modules"] = {**model._modules, model.base_model_prefix: Given(body)}
 
     def __call__(self, hidden: Tensor) -> Tensor:
         """(..., D) -> (..., rows of the output matrix)."""

@@ -39,6 +39,10 @@ CONFIGS = {
     "minimax": hf.MiniMaxConfig(  # a kind of cache of its own
         **LIKE_LLAMA, num_local_experts=2, head_dim=16, layer_types=["linear_attention", "full_attention"], block_size=8
     ),
+    "falcon_h1": hf.FalconH1Config(  # logits scaled by a number of the body; a memory of two kinds; an infinite number
+        **LIKE_LLAMA, mamba_d_ssm=32, mamba_n_heads=4, mamba_d_head=8, mamba_d_state=4, mamba_n_groups=1, mamba_chunk_size=8,
+        lm_head_multiplier=0.5,
+    ),
     "codegen": hf.CodeGenConfig(  # a configuration without a padding token
         n_layer=2, n_head=4, n_embd=32, n_positions=64, rotary_dim=4, vocab_size=100, bos_token_id=1, eos_token_id=1
     ),
