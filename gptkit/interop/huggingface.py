@@ -102,7 +102,10 @@ def read_config(path: Path) -> tuple[Format, GPT, int]:
         raise CheckpointError(f"{path} names no model_type; it must be {known}")
     form = FORMATS.get(str(config["model_type"]))
     if form is None:
-        raise CheckpointError(f"{path}: model_type={config['model_type']} is not supported; it must be {known}")
+        raise CheckpointError(
+            f"{path}: model_type={config['model_type']} is not supported; it must be {known}. "
+            f"Other kinds are for the package gptkit-hf to train: model=hf model.path={path.parent}"
+        )
     for key in ("n_layer", "n_head", "n_embd", "n_positions", "vocab_size"):
         if type(config.get(key, 1)) is not int:
             raise CheckpointError(f"{path}: {key}={config[key]} must be a whole number")

@@ -134,7 +134,7 @@ def test_what_the_format_cannot_express_is_refused(tmp_path, change, message, bu
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"model_type": "llama"}, "model_type=llama is not supported"),
+        ({"model_type": "llama"}, "model_type=llama is not supported; it must be gpt2 or .* gptkit-hf .*: model=hf model.path=/"),
         ({"activation_function": "relu"}, "activation_function=relu is not supported; it must be gelu_new"),
         ({"n_inner": 10}, "n_inner=10"),
         ({"scale_attn_by_inverse_layer_idx": True}, "scale_attn_by_inverse_layer_idx=True"),
