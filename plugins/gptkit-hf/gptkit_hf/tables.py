@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import glob
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import datasets
 
 from gptkit.data.digest import digest
-from gptkit.errors import ConfigError, DataError, GptkitError
+from gptkit.errors import ConfigError, DataError, GptkitError, did_you_mean
 
 if TYPE_CHECKING:
     from gptkit_hf import HFData
@@ -60,7 +61,13 @@ def _folder(folder: Path, settings: HFData) -> tuple[dict[str, Any], str]:
 
 
 def _hub(name: str, settings: HFData) -> tuple[dict[str, Any], str]:
-    builder = datasets.load_dataset_builder(name, settings.config, revision=settings.revision)
+    try:
+        builder = datasets.load_dataset_builder(name, settings.config, revision=settings.revision)
+    except (ConnectionError, FileNotFoundError) as error:  # there is none, or it is out of reach: the name may be misspelt
+        near = did_you_mean(name, sorted(os.listdir()))
+        raise DataError(
+            f"data.path={name} is no file or folder here, and the hub did not give it: {_reason(error).rstrip('.')}.{near}"
+        ) from None
     files = {str(split): list(map(str, some)) for split, some in (builder.config.data_files or {}).items()}  # with their commit
     return _tables(builder, settings), json.dumps([name, builder.config.name, str(builder.hash), files], sort_keys=True)
 
@@ -101,6 +108,11 @@ def _content(files: list[Path]) -> str:
     return json.dumps([(file.name, digest(file)) for file in files])
 
 
+def _reason(error: Exception) -> str:
+    """What an error of the library says, in one line."""
+    return " ".join(str(error.__cause__ or error).split())[:300] or type(error).__name__
+
+
 @contextlib.contextmanager
 def _quietly(what: str) -> Iterator[None]:
     """Errors of the library as one line, without its progress bars."""
@@ -111,8 +123,7 @@ def _quietly(what: str) -> Iterator[None]:
     except GptkitError:
         raise
     except Exception as error:  # of dozens of kinds, often of many lines
-        reason = " ".join(str(error.__cause__ or error).split())
-        raise DataError(f"{what}: {reason[:300] or type(error).__name__}") from error
+        raise DataError(f"{what}: {_reason(error)}") from error
     finally:
         if shown:
             datasets.enable_progress_bars()

@@ -82,13 +82,21 @@ def test_rows_that_hold_no_text(tmp_path):
         texts(HFData(path=str(path), field="n").build())
 
 
+def test_a_misspelt_folder_is_not_only_looked_for_on_the_hub(tmp_path, monkeypatch):
+    (tmp_path / "tales").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match=r"data.path=talse is no file or folder here.* Did you mean tales\?") as error:
+        HFData(path="talse").build()
+    assert "\n" not in str(error.value)
+
+
 def test_bad_paths(tmp_path):
     (tmp_path / "a.pdf").write_bytes(b"x")
     (tmp_path / "b.jsonl").write_text("{", encoding="utf-8")
     for path, reason in {
         str(tmp_path / "none.parquet"): "no such file or folder",
         "none.parquet": "no such file or folder",
-        "nobody/nothing": "data.path=nobody/nothing: ",
+        "nobody/nothing": "data.path=nobody/nothing is no file or folder here, and the hub did not give it: ",
         str(tmp_path / "a.pdf"): "files must be of one kind",
         str(tmp_path / "*"): "files must be of one kind",
         str(tmp_path / "b.jsonl"): "b.jsonl: ",
