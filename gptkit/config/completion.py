@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
+import shlex
 import sys
 
 from gptkit.config.completion_script import INSTALL, UNINSTALL
@@ -44,6 +46,29 @@ def _options(word: str) -> list[str] | None:
     return None if known is None else [f"{key}={before}{comma}{option}" for option in known if option.startswith(last)]
 
 
+def _words(line: str) -> list[str] | None:
+    """The words of a line as the shell reads them, the last of them the one that is typed; None inside a quote or escape."""
+    try:
+        words = shlex.split(line)
+    except ValueError:
+        return None
+    return [*words, ""] if not words or line[-1].isspace() else words
+
+
+def _composes(word: str) -> bool:
+    """Whether Hydra can read an earlier word as it stands; others are text, which changes no key that could be offered."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    if "=" not in word:
+        return not re.search(r"\s", word)
+    try:
+        OverridesParser.create().parse_override(word)
+    except HydraException:
+        return False
+    return not re.search(r"\s", word)  # Hydra's completion cuts the line at them
+
+
 def _query(argv: list[str]) -> None:
     line = os.environ.get("COMP_LINE", "")
     point = int(os.environ.get("COMP_POINT", len(line)))
@@ -54,12 +79,16 @@ def _query(argv: list[str]) -> None:
         return
     if verb not in registry().parts["command"]:
         return
+    words = _words(rest)
     word = rest.rpartition(" ")[2]
+    if words is None or words[-1] != word:  # part of a quoted text
+        return
     options = [flag for flag in FLAGS if flag.startswith(word)] if word.startswith("-") else _options(word)
     if options is not None:
-        print("\n".join(options))
+        _offer(word, options)
         return
-    os.environ["COMP_LINE"] = f"{program} {rest}"
+    earlier = " ".join(one for one in words[:-1] if _composes(one))
+    os.environ["COMP_LINE"] = f"{program} {earlier} {word}" if earlier else f"{program} {word}"
     os.environ["COMP_POINT"] = str(len(os.environ["COMP_LINE"]))
     argv = ["--config-name", verb, *argv]
 
@@ -72,4 +101,11 @@ def _query(argv: list[str]) -> None:
     sys.argv = [sys.argv[0], *argv]
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         hydra.main(config_path="pkg://gptkit.conf", config_name="train", version_base="1.3")(execute)()
-    print("\n".join(usable(verb, word, printed.getvalue().split())))
+    _offer(word, usable(verb, word, printed.getvalue().split()))
+
+
+def _offer(word: str, choices: list[str]) -> None:
+    """Print the choices; a key as it is typed is none, so that the shell offers files for its value."""
+    for choice in choices:
+        if choice != word or not word.endswith("="):
+            print(choice)

@@ -52,6 +52,11 @@ def test_verbs(offered: Callable[[str], list[str]]) -> None:
         ("gptkit train +callb", ["+callback@callback."]),
         ("gptkit train +callback@callback.stop=ear", ["+callback@callback.stop=early_stopping"]),
         ("gptkit train --cf", ["--cfg"]),
+        ("gptkit train data.path=", []),  # the shell's turn: it lists files
+        ("gptkit generate checkpoint=", []),
+        ("gptkit generate prompt='hello world' tempe", ["temperature="]),
+        ('gptkit generate prompt="Don\'t, friend" tempe', ["temperature="]),
+        ("gptkit generate prompt='hello tempe", []),
     ],
 )
 def test_keys_and_options(line: str, expected: list[str], offered: Callable[[str], list[str]]) -> None:
@@ -120,7 +125,7 @@ SHELLS = {
 
 
 @pytest.fixture(params=["bash", "zsh"])
-def terminal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Terminal]:
+def terminal(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
     """An interactive shell that has read the one documented line, and knows an installed plugin."""
     words, prepare = SHELLS[request.param]
     if shutil.which(words[0]) is None:
@@ -131,6 +136,7 @@ def terminal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Termina
     program.chmod(0o755)
     _plugin(tmp_path / "site")
     kept = {name: value for name, value in os.environ.items() if name != "GPTKIT_PLUGINS"}
+    monkeypatch.chdir(tmp_path)
     shell = Terminal(
         words,
         {
@@ -184,6 +190,12 @@ def test_a_real_shell_completes(terminal: Terminal) -> None:
     terminal.read_until("yers=")
     terminal.type("2 +gpt2=12\t")
     terminal.read_until("4m ")
+    terminal.type("init_from=\t")  # a key that is complete: files
+    terminal.read_until(r"(?=.*bin)(?=.*site)")
+    terminal.type("si\t")
+    terminal.read_until("te/")
     terminal.type("\x01echo \x05\n")  # to the start of the line and back: the line itself is printed
     printed = terminal.read_until(r"\n.*somebody.*ready> ")
-    assert "gptkit train attention=somebody attention.reach=4 model.layers=2 +gpt2=124m" in printed.replace("\r", "")
+    assert "gptkit train attention=somebody attention.reach=4 model.layers=2 +gpt2=124m init_from=site/" in printed.replace(
+        "\r", ""
+    )
