@@ -64,15 +64,17 @@ def _verb(verb: str) -> str:
     fields = fields_of(command)
     kinds = [field for field in fields if field.name in registry().parts]
     lines = [f"gptkit {verb}: {summary(command)}", "", f"usage: gptkit {verb} [key=value ...] [flags]"]
+    options = groups()
     if kinds:
-        options = groups()
         lines += ["", "parts (choose with kind=name; `gptkit plugins kind=... name=...` shows a part's keys)"]
         lines += _table({f"{field.name}=": "|".join(options.get(field.name, [])) or "(by plugins)" for field in kinds})
+    names = {field.name for field in fields}
+    if "model" in names:
         papers = {group: values for group, values in options.items() if group not in registry().parts and group != "trainer"}
         lines += ["", "papers and other settings of a whole run (append with +)"]
         lines += _table({f"+{group}=": "|".join(values) for group, values in papers.items()})
-        if "trainer" in options:
-            lines += ["", "trainer presets", *_table({"trainer=": "|".join(options["trainer"])})]
+    if "trainer" in names:
+        lines += ["", "trainer presets", *_table({"trainer=": "|".join(options["trainer"])})]
     lines += ["", "keys"]
     lines += _table({_key(name, field): field.doc for name, field in _flat(fields, skip={field.name for field in kinds})})
     lines += ["", "flags", *_table(dict(_FLAGS))]

@@ -25,6 +25,14 @@ def test_a_verbs_page_names_its_parts_and_keys(gptkit_command: Callable[..., obj
         assert word in page
 
 
+def test_a_page_offers_papers_and_trainers_only_where_the_verb_takes_them(gptkit_command: Callable[..., object]) -> None:
+    for verb in ("eval", "generate", "plugins"):
+        page = gptkit_command(verb, "--help").out
+        assert "+gpt2=" not in page
+        assert "trainer=" not in page
+    assert "+gpt2=" in gptkit_command("plan", "--help").out
+
+
 def test_help_of_an_unknown_verb(gptkit_command: Callable[..., object]) -> None:
     outcome = gptkit_command("trian", "--help")
     assert outcome.status == 2
