@@ -172,6 +172,7 @@ def test_a_mistake_in_a_strangers_paper_names_the_file(
         "wrong/group.yaml": start.format(group="atention"),
         "wrong/key.yaml": start.format(group="attention") + "model:\n  layerz: 7\n",
         "wrong/value.yaml": start.format(group="attention") + "model:\n  layers: many\n",
+        "wrong/package.yaml": "model: {layers: 3}\n",
         "wrong/text.yaml": "model: {layers: 7\n",
     }
     install("foo", ATTENTION.format(name="foo"), conf=papers)
@@ -179,6 +180,7 @@ def test_a_mistake_in_a_strangers_paper_names_the_file(
         "group": "conf/wrong/group.yaml: there is no group atention. Did you mean attention?",
         "key": "conf/wrong/key.yaml: there is no key model.layerz. Did you mean model.layers?",
         "value": "conf/wrong/value.yaml: model.layers=many must be a whole number",
+        "package": "conf/wrong/package.yaml: its first line must be # @package _global_",
         "text": "text.yaml: line 2 is no YAML: expected ',' or '}'",
     }.items():
         outcome = gptkit_command("plan", f"+wrong={paper}")

@@ -52,6 +52,9 @@ def typed_settings(verb: str, config: DictConfig) -> Command:
 
 def _callback(name: str, settings: Any) -> Any:
     """A run's callback, by the name that was given to it."""
+    if not isinstance(settings, (dict, Part)):
+        shown = "null" if settings is None else settings
+        raise ConfigError(f"callback.{name}={shown} is no callback; ~callback.{name} leaves it out")
     if isinstance(settings, dict) and "name" not in settings:
         options = ", ".join(f"+callback@callback.{name}={option}" for option in registry().parts["callback"])
         raise ConfigError(f"callback.{name} is set, and no such callback is chosen; add one of {options}")

@@ -10,7 +10,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 from yaml import MarkedYAMLError, YAMLError  # type: ignore[import-untyped]
 
-from gptkit.config.explain_keys import keys_beside, unfit_value, unknown_key
+from gptkit.config.explain_keys import foreign_group, keys_beside, settings_of, unfit_value, unknown_key
 from gptkit.config.groups import groups
 from gptkit.errors import ConfigError, GptkitError, did_you_mean
 from gptkit.plugins import registry
@@ -32,7 +32,7 @@ def explained(verb: str, words: Sequence[str]) -> Iterator[None]:
 def _one_line(verb: str, words: Sequence[str], error: Exception) -> str:
     cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
     if isinstance(error, MissingConfigException):
-        return _missing_option(error, words)
+        return _missing_option(verb, error, words)
     if isinstance(error, OverrideParseException):
         reason = _first_line(error)
         return f"{error.override} cannot be read" + (
@@ -42,22 +42,28 @@ def _one_line(verb: str, words: Sequence[str], error: Exception) -> str:
         return unknown_key(verb, str(cause.full_key), keys_beside(cause))
     if isinstance(cause, OmegaConfBaseException) and cause is not error:
         return unfit_value(verb, str(cause.full_key or ""), _first_line(cause))
+    for word in words:  # before a file is blamed for what it sets
+        group = re.split(r"[=@]", word.lstrip("+~"))[0]
+        if group in groups() and (reason := foreign_group(verb, group)):
+            return reason
     in_file = re.match(r"In '(?P<file>[^']+)': (?P<rest>.*)", str(error), re.DOTALL)
     if in_file:
-        return f"conf/{in_file['file']}.yaml: {_of_file(verb, words, in_file['rest'])}"
-    return _of_text(words, str(error)) or _first_line(error)
+        return f"conf/{in_file['file']}.yaml: {_of_file(verb, words, in_file['file'], in_file['rest'])}"
+    return _of_text(verb, words, str(error)) or _first_line(error)
 
 
-def _of_file(verb: str, words: Sequence[str], text: str) -> str:
+def _of_file(verb: str, words: Sequence[str], file: str, text: str) -> str:
     """What is wrong in a file of `conf/`, of which Hydra passes on the text of the error alone."""
     first, *more = (line.strip() for line in text.splitlines() if line.strip())
     key = next((line.partition(": ")[2] for line in more if line.startswith("full_key: ")), "")
     if first.endswith("raised while composing config:") and more:
+        if key and key.partition(".")[0] == file.partition("/")[0] and key.partition(".")[0] not in settings_of(verb):
+            return "its first line must be # @package _global_, so that its keys are those of the whole run"
         return unknown_key(verb, key) if first.startswith(("ConfigKey", "ConfigAttribute")) else unfit_value(verb, key, more[0])
-    return _of_text(words, text) or first
+    return _of_text(verb, words, text) or first
 
 
-def _of_text(words: Sequence[str], text: str) -> str:
+def _of_text(verb: str, words: Sequence[str], text: str) -> str:
     """What Hydra says in words of its own; empty where its first line is clear enough."""
     if text.startswith("Ambiguous value for argument"):
         word = text.partition("'")[2].partition("\n")[0].rpartition("'")[0]
@@ -72,9 +78,11 @@ def _of_text(words: Sequence[str], text: str) -> str:
         word = next((word for word in words if re.match(r"[\w/@.]+=(null)?$", word)), "")
         return f"{word} chooses nothing; to leave a part out, write ~{word.partition('=')[0]}"
     if named := re.match(r"Could not override '(?P<key>[^']+)'", text):
-        return _unknown_group(named["key"])
+        return _unknown_group(verb, named["key"])
     if named := re.match(r"(?P<key>\S+) appears more than once in the final defaults list", text):
         return f"{named['key']} has an option already: to choose another, write {named['key']}=<option> once, without +"
+    if named := re.match(r"Multiple values for (?P<key>\S+)\. To override a value use 'override \S+: (?P<option>[^']+)'", text):
+        return f"{named['key']} is chosen already: write {named['key']}={named['option']}, without +"
     if named := re.match(r"Could not append to config. An item is already at '(?P<key>[^']+)'", text):
         return f"{named['key']} is there already: write {named['key']}=<value>, without +"
     if named := re.match(r"Could not delete from config. '(?P<key>[^']+)' does not exist", text):
@@ -93,7 +101,7 @@ def _unreadable(error: YAMLError) -> str:
     return f"{mark.name}: line {mark.line + 1} is no YAML: {getattr(error, 'problem', None) or _first_line(error)}"
 
 
-def _missing_option(error: MissingConfigException, words: Sequence[str]) -> str:
+def _missing_option(verb: str, error: MissingConfigException, words: Sequence[str]) -> str:
     wanted = str(error.missing_cfg_file or "")
     group, _, option = wanted.removesuffix(".yaml").lstrip("/").rpartition("/")
     if not group:
@@ -103,7 +111,7 @@ def _missing_option(error: MissingConfigException, words: Sequence[str]) -> str:
         return f"there is no configuration {option}.{did_you_mean(option, verbs)}"
     options = groups().get(group) or list(error.options or ())
     if not options:
-        return _unknown_group(group)
+        return _unknown_group(verb, group)
     if not option:  # a key below a group that nothing was chosen of
         return _key_without_part(words)
     near = did_you_mean(option, options)
@@ -122,7 +130,7 @@ def _key_without_part(words: Sequence[str]) -> str:
     return "a key of a part is set that is not chosen"
 
 
-def _unknown_group(name: str) -> str:
-    if name in groups():  # a paper, say: no configuration chooses one by itself
-        return f"{name} is not chosen yet, so it takes a +: write +{name}=<option>"
-    return f"there is no group {name}.{did_you_mean(name, groups())}"
+def _unknown_group(verb: str, name: str) -> str:
+    if name not in groups():
+        return f"there is no group {name}.{did_you_mean(name, groups())}"
+    return foreign_group(verb, name) or f"{name} is not chosen yet, so it takes a +: write +{name}=<option>"

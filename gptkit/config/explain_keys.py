@@ -39,10 +39,31 @@ def unknown_key(verb: str, key: str, siblings: Iterable[str] = ()) -> str:
     return f"there is no key {key}.{near or f' gptkit {verb} --help lists the keys, and gptkit plugins those of a part'}"
 
 
+def settings_of(verb: str) -> set[str]:
+    """The verb's own keys."""
+    return {field.name for field in dataclasses.fields(registry().parts["command"][verb].part)}
+
+
+def composes_run(verb: str) -> bool:
+    """Whether the verb takes papers, which settle a whole run."""
+    return "model" in settings_of(verb)
+
+
+def foreign_group(verb: str, group: str) -> str:
+    """Why a group cannot be chosen for this verb; empty where it can."""
+    known = settings_of(verb)
+    if group in registry().parts or group == "trainer":
+        return "" if group in known else f"gptkit {verb} has no key {group}; gptkit {verb} --help lists its keys"
+    if composes_run(verb) or group.startswith("hydra"):
+        return ""
+    takers = [name for name in registry().parts["command"] if composes_run(name)]
+    return f"gptkit {verb} takes no {group}=, which settles a whole run; {' and '.join(takers)} do"
+
+
 def near_key(verb: str, word: str) -> str:
     """' Did you mean x?' among the verb's own keys and, where it composes a run, the groups that are appended with +."""
-    fields = {field.name for field in dataclasses.fields(registry().parts["command"][verb].part)}
-    appended = set(groups()) - fields - set(registry().parts) if "model" in fields else set()
+    fields = settings_of(verb)
+    appended = set(groups()) - fields - set(registry().parts) if composes_run(verb) else set()
     near = did_you_mean(word, fields | {f"+{group}" for group in appended} | appended)
     guess = near.removeprefix(" Did you mean ").removesuffix("?")
     if guess in appended or guess.startswith("+"):
@@ -63,6 +84,8 @@ def unfit_value(verb: str, key: str, text: str) -> str:
     match = re.match(r"Value '(?P<value>.*?)' (?:of type '\w+' )?could not be converted to (?P<type>\w+)", text)
     match = match or re.match(r"Value '(?P<value>.*?)' is not a valid (?P<type>\w+)", text)
     if match:
+        if match["value"].startswith("{"):
+            return f"{key} is a value, with no keys below it: write {key}=<value>"
         wanted = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false", "bool": "true or false"}
         return f"{key}={match['value']} must be {wanted.get(match['type'], match['type'])}"
     if text.startswith("Missing mandatory value"):
