@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -30,3 +31,15 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """' Did you mean x?' for the nearest known name, or an empty string."""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
     return f" Did you mean {near[0]}?" if near else ""
+
+
+def unfit_type(key: str, text: str) -> str:
+    """Why a value has not its key's type, from OmegaConf's words for it; empty where they say something else."""
+    match = re.match(r"Value '(?P<value>.*?)' (?:of type '\w+' )?could not be converted to (?P<type>\w+)", text)
+    match = match or re.match(r"Value '(?P<value>.*?)' is not a valid (?P<type>\w+)", text)
+    if not match:
+        return ""
+    if match["value"].startswith("{"):
+        return f"{key} is a value, with no keys below it: write {key}=<value>"
+    wanted = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false", "bool": "true or false"}
+    return f"{key}={match['value']} must be {wanted.get(match['type'], match['type'])}"

@@ -20,7 +20,7 @@ from typing import Any
 import pluggy
 
 from gptkit import hookspecs
-from gptkit.errors import ConfigError, did_you_mean
+from gptkit.errors import ConfigError, did_you_mean, unfit_type
 from gptkit.hookspecs import KINDS
 from gptkit.parts import Part
 
@@ -133,14 +133,19 @@ class Registry:
         """A sentence for each plugin that failed to load, for the error of a choice that cannot be found; empty where none did."""
         return "".join(f" The plugin {failure.owned} failed to load: {failure.reason}." for failure in self.failures)
 
-    def resolve(self, kind: str, settings: Any) -> Any:
+    def resolve(self, kind: str, settings: Any, *, path: str = "") -> Any:
         """A part from a plain mapping with `name`, as lists and dicts of parts and saved configurations hold it.
+
+        Args:
+            kind: of the part.
+            settings: its keys.
+            path: the key that holds them, for errors; empty: the kind's own.
 
         Raises:
             ConfigError: no such part, an unknown key, or a value that does not fit.
         """
         from omegaconf import OmegaConf
-        from omegaconf.errors import OmegaConfBaseException
+        from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException, ValidationError
 
         if isinstance(settings, Part):
             return settings
@@ -148,8 +153,22 @@ class Registry:
         part = self.find(kind, name).part
         try:
             return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(part), settings))
+        except ConfigKeyError as error:
+            raise ConfigError(_no_key(name, f"{path or kind}.{error.full_key}", error.parent_node or ())) from error
+        except MissingMandatoryValue as error:
+            raise ConfigError(f"{path or kind}.{str(error).partition(chr(10))[0].rpartition(': ')[2]} must be given") from error
+        except ValidationError as error:
+            key, text = f"{path or kind}.{error.full_key}", str(error).partition("\n")[0]
+            raise ConfigError(unfit_type(key, text) or f"{key}: {text}") from error
         except (OmegaConfBaseException, ValueError) as error:
-            raise ConfigError(f"{kind}={name}: {str(error).partition(chr(10))[0]}") from error
+            raise ConfigError(f"{path or f'{kind}={name}'}: {str(error).partition(chr(10))[0]}") from error
+
+
+def _no_key(name: str, key: str, known: Any) -> str:
+    """That a part has no such key, and the nearest of those beside it."""
+    owner, _, word = key.rpartition(".")
+    near = did_you_mean(word, map(str, known)).replace("mean ", f"mean {owner}.")
+    return f"there is no key {key}.{near or f' gptkit plugins name={name} lists the keys'}"
 
 
 class _Manager(pluggy.PluginManager):

@@ -319,7 +319,7 @@ def test_the_environment_restricts_which_plugins_load(install: Callable[..., Non
 
 def test_resolve_says_what_does_not_fit() -> None:
     assert registry().resolve("attention", {"name": "banded", "window": 3}).window == 3
-    with pytest.raises(ConfigError, match="attention=banded: "):
+    with pytest.raises(ConfigError, match=r"there is no key attention\.windoww\. Did you mean attention\.window\?"):
         registry().resolve("attention", {"name": "banded", "windoww": 3})
     with pytest.raises(ConfigError, match=r"attention.window=0 must be at least 1"):
         registry().resolve("attention", {"name": "banded", "window": 0})

@@ -30,7 +30,7 @@ def built_tasks(tasks: dict[str, Any]) -> dict[str, BuiltTask]:
     for word, task in given.items():
         if not hasattr(task, "get"):
             raise ConfigError(f"callback=zero_shot: tasks.{word}={task} must be the settings of a task: {{name: next_word}}")
-        part = registry().resolve("task", task)
+        part = registry().resolve("task", task, path=f"tasks.{word}")
         if part.compares or part.judged:
             raise ConfigError(
                 f"callback=zero_shot: tasks.{word}: {part.name} compares or judges; gptkit eval task={part.name} does that"

@@ -58,7 +58,7 @@ def _callback(name: str, settings: Any) -> Any:
     if isinstance(settings, dict) and "name" not in settings:
         options = ", ".join(f"+callback@callback.{name}={option}" for option in registry().parts["callback"])
         raise ConfigError(f"callback.{name} is set, and no such callback is chosen; add one of {options}")
-    return registry().resolve("callback", settings)
+    return registry().resolve("callback", settings, path=f"callback.{name}")
 
 
 def _check_keys(verb: str, node: DictConfig, expected: type[Any], path: str) -> None:

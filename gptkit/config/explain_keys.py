@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,7 +10,7 @@ from omegaconf import DictConfig
 
 from gptkit.config.fields import types_of
 from gptkit.config.groups import groups
-from gptkit.errors import did_you_mean
+from gptkit.errors import did_you_mean, unfit_type
 from gptkit.plugins import registry
 
 
@@ -81,13 +80,8 @@ def missing_key(key: str) -> str:
 
 def unfit_value(verb: str, key: str, text: str) -> str:
     """Why a value does not fit its key, from OmegaConf's words for it."""
-    match = re.match(r"Value '(?P<value>.*?)' (?:of type '\w+' )?could not be converted to (?P<type>\w+)", text)
-    match = match or re.match(r"Value '(?P<value>.*?)' is not a valid (?P<type>\w+)", text)
-    if match:
-        if match["value"].startswith("{"):
-            return f"{key} is a value, with no keys below it: write {key}=<value>"
-        wanted = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false", "bool": "true or false"}
-        return f"{key}={match['value']} must be {wanted.get(match['type'], match['type'])}"
+    if reason := unfit_type(key, text):
+        return reason
     if text.startswith("Missing mandatory value"):
         return missing_key(key)
     if "is not Optional" in text:

@@ -32,7 +32,7 @@ class BuiltMixture(BuiltData):
         for word, source in settings.sources.items():
             if not hasattr(source, "get"):
                 raise ConfigError(f"data.sources.{word}={source} must be the settings of a source: {{name: text, path: ...}}")
-            self.sources[word] = registry().resolve("data", source).build()
+            self.sources[word] = registry().resolve("data", source, path=f"data.sources.{word}").build()
         built = list(self.sources.values())
         self.splits = tuple(split for split in ("train", "validation", "test") if all(split in each.splits for each in built))
         self.fingerprint = hashlib.sha256(json.dumps(["mixture", [each.fingerprint for each in built]]).encode()).hexdigest()

@@ -101,7 +101,7 @@ class BuiltReinforcement(BuiltObjective):
             )
         settings = self.settings
         if settings.judge:
-            self.judging = registry().resolve("reward", dict(settings.judge)).build(load=self.load)
+            self.judging = registry().resolve("reward", dict(settings.judge), path="objective.judge").build(load=self.load)
             self.sources["objective.judge"] = self.judging.fingerprint
         warn_of_length(settings.max_new_tokens, self.context)
         self.asked = asked(

@@ -79,7 +79,7 @@ def _bytes(tokenizer: BuiltTokenizer, ids: list[int]) -> int:
 def _task(word: str, part: Any) -> BuiltTask:
     if not hasattr(part, "get"):
         raise ConfigError(f"task.tasks.{word}={part} must be the settings of a task: {{name: next_word}}")
-    settings = registry().resolve("task", part)
+    settings = registry().resolve("task", part, path=f"task.tasks.{word}")
     if settings.compares or settings.judged:
         raise ConfigError(f"task.tasks.{word}: {settings.name} is no task of one model; name another")
     built: BuiltTask = settings.build()

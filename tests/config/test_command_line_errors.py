@@ -85,6 +85,11 @@ WRONG = [
     (["train", "++callback.e=null"], "callback.e=null is no callback; ~callback.e leaves it out"),
     (["train", "++callback={a:b}"], "callback.a=b is no callback; ~callback.a leaves it out"),
     (["train", "model.layers.x=3"], "model.layers is a value, with no keys below it"),
+    (
+        ["train", "+callback={e:{name:early_stopping,patince:3}}"],
+        "there is no key callback.e.patince. Did you mean callback.e.patience?",
+    ),
+    (["train", "++callback.e={name:early_stopping,patience:x}"], "callback.e.patience=x must be a whole number"),
     (["plugins", "kind=atention"], "there is no kind atention. Did you mean attention?"),
     (["plugins", "name=bandd"], "there is no part bandd. Did you mean banded?"),
     (["train", "--cfg", "job", "attention=bandd"], "Did you mean attention=banded?"),

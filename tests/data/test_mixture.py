@@ -55,8 +55,8 @@ def test_a_split_is_there_where_every_source_has_it(tmp_path: Path) -> None:
         ({}, "data=mixture needs data.sources"),
         ({"a": "sotu"}, "data.sources.a=sotu must be the settings of a source"),
         ({"a": {"name": "sotuu"}}, "there is no data=sotuu. Did you mean sotu?"),
-        ({"a": {"name": "text", "pahts": "x"}}, "data=text"),
-        ({"a": {"name": "text"}}, "data=text"),
+        ({"a": {"name": "text", "pahts": "x"}}, "there is no key data.sources.a.pahts. Did you mean data.sources.a.path?"),
+        ({"a": {"name": "text"}}, "data.sources.a.path must be given"),
     ],
 )
 def test_bad_sources_are_one_line(sources: dict[str, Any], message: str) -> None:
