@@ -22,58 +22,8 @@ import pluggy
 from gptkit import hookspecs
 from gptkit.errors import ConfigError, did_you_mean, unfit_type
 from gptkit.hookspecs import KINDS
+from gptkit.origins import Kit, Origin
 from gptkit.parts import Part
-
-
-class Origin:
-    """A plugin, and the distribution that it came with, whose metadata is read when somebody asks: most command lines do not."""
-
-    def __init__(self, plugin: str, installed: importlib.metadata.Distribution | None = None) -> None:
-        self.plugin = plugin
-        self._installed = installed
-
-    @property
-    def distribution(self) -> str:
-        """The name to install it by."""
-        return self._identity[0]
-
-    @property
-    def version(self) -> str:
-        """The version that is installed; 0 where nobody knows."""
-        return self._identity[1]
-
-    @property
-    def installed(self) -> bool:
-        """Whether a distribution that is installed here brings it."""
-        return self._installed is not None
-
-    @property
-    def owned(self) -> str:
-        """The plugin, and whose it is where that is not its own name."""
-        return self.plugin if self.plugin == self.distribution else f"{self.plugin} of {self.distribution}"
-
-    @functools.cached_property
-    def _identity(self) -> tuple[str, str]:
-        # the first lines alone: parsing all of it takes a millisecond
-        installed = self._installed
-        text = (installed.read_text("METADATA") or installed.read_text("PKG-INFO") or "") if installed else ""
-        headers = dict(line.split(": ", 1) for line in text.partition("\n\n")[0].splitlines() if ": " in line)
-        return headers.get("Name", self.plugin), headers.get("Version", "0")
-
-
-class _Kit(Origin):
-    """One of the kit's own plugins: each kind is one."""
-
-    @functools.cached_property
-    def _identity(self) -> tuple[str, str]:
-        try:
-            return "gptkit", importlib.metadata.version("gptkit")
-        except importlib.metadata.PackageNotFoundError:
-            return "gptkit", "0"
-
-
-KIT: Origin = _Kit("gptkit")
-"""The kit itself."""
 
 
 @dataclass(frozen=True)
@@ -191,7 +141,7 @@ def registry() -> Registry:
     manager.add_hookspecs(hookspecs)
     owners: dict[str, Origin] = {}
     for kind in KINDS:
-        owners[f"gptkit.{kind}"] = _Kit(f"gptkit.{kind}")
+        owners[f"gptkit.{kind}"] = Kit(f"gptkit.{kind}")
         manager.register(importlib.import_module(f"gptkit.{kind}"), name=f"gptkit.{kind}")
     failures, conf_packages = _load_installed(manager, owners)
     parts: dict[str, dict[str, Entry]] = {kind: {} for kind in KINDS}
@@ -291,6 +241,8 @@ def _unfit(kind: str, part: Any) -> str:
     """Why what a hook returned cannot be a part of this kind; empty where it can."""
     if not (isinstance(part, type) and dataclasses.is_dataclass(part) and issubclass(part, Part)):
         return f"gptkit_{kind} returned {part!r}, which is no dataclass derived from gptkit.{kind}'s base class"
+    if not any(base.__name__ == kind.capitalize() and base.__module__.startswith(f"gptkit.{kind}") for base in part.__mro__):
+        return f"gptkit_{kind} returned {part.__name__}, which is no gptkit.{kind}.{kind.capitalize()}; use its kind's own hook"
     if "__dataclass_fields__" not in vars(part):
         return f"{part.__name__} lacks @dataclass, so its own fields would be no keys; write it above the class"
     if "__slots__" in vars(part):  # they hide the class attribute `name`; a frozen one fails on import

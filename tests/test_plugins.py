@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import gptkit
-from gptkit.config import groups as groups_module
+from gptkit import groups as groups_module
 from gptkit.errors import CheckpointError, ConfigError
 from gptkit.hookspecs import KINDS
 from gptkit.plugins import registry
@@ -237,6 +237,7 @@ def test_two_strangers_that_claim_one_name_stop_every_verb_with_one_line(
         (("gptkit_attention()", "gptkit_attention(config)"), "a hook takes no arguments, as in def gptkit_attention():"),
         (('"mine"', '"a b=c"'), "Mine is called 'a b=c'; a name has letters"),
         (("[Mine]", "['mine']"), "gptkit_attention returned 'mine', which is no dataclass"),
+        (("gptkit_attention()", "gptkit_reward()"), "gptkit_reward returned Mine, which is no gptkit.reward.Reward"),
         (("reach: int", "reach: complex"), "the fields of Mine must have simple types"),
         (("reach: int", "reach: 'Path'"), "the fields of Mine must have simple types"),
         (("gptkit_attention()", "gptkit_attentions()"), "there is no hook gptkit_attentions. Did you mean gptkit_attention?"),

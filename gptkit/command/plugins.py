@@ -17,8 +17,9 @@ from rich.text import Text
 from gptkit.command import Plugins
 from gptkit.errors import ConfigError, did_you_mean
 from gptkit.hookspecs import KINDS
+from gptkit.origins import Origin
 from gptkit.parts import fields_of, summary
-from gptkit.plugins import Entry, Origin, registry
+from gptkit.plugins import Entry, registry
 
 
 def plugins(settings: Plugins) -> list[dict[str, Any]]:
@@ -55,7 +56,7 @@ def _chosen(settings: Plugins) -> list[dict[str, Any]]:
 
 def _presets(kinds: Sequence[str]) -> Iterator[tuple[str, Path, Origin]]:
     """(kind, file, whose it is) of every YAML that extends a part under a name of its own."""
-    from gptkit.config.groups import conf_folders
+    from gptkit.groups import conf_folders
 
     for origin, folder in conf_folders():
         for kind in kinds:

@@ -20,8 +20,8 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
 from gptkit.config.fields import is_text, is_whole_number
-from gptkit.config.groups import groups
 from gptkit.errors import ConfigError, did_you_mean
+from gptkit.groups import groups
 from gptkit.plugins import registry
 
 

@@ -15,8 +15,8 @@ import sys
 
 from gptkit.config.completion_script import INSTALL, UNINSTALL
 from gptkit.config.completion_words import FLAGS, usable
-from gptkit.config.groups import groups
 from gptkit.errors import ConfigError
+from gptkit.groups import groups
 from gptkit.plugins import registry
 
 

@@ -11,8 +11,8 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 from yaml import MarkedYAMLError, YAMLError  # type: ignore[import-untyped]
 
 from gptkit.config.explain_keys import foreign_group, keys_beside, settings_of, unfit_value, unknown_key
-from gptkit.config.groups import groups
 from gptkit.errors import ConfigError, GptkitError, did_you_mean
+from gptkit.groups import groups
 from gptkit.plugins import registry
 
 

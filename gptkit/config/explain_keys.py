@@ -9,8 +9,8 @@ from typing import Any
 from omegaconf import DictConfig
 
 from gptkit.config.fields import types_of
-from gptkit.config.groups import groups
 from gptkit.errors import did_you_mean, unfit_type
+from gptkit.groups import groups
 from gptkit.plugins import registry
 
 

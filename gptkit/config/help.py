@@ -29,7 +29,7 @@ def page(argv: list[str]) -> str:
 
 
 def _overview() -> str:
-    from gptkit.config.groups import groups
+    from gptkit.groups import groups
 
     commands = {name: summary(entry.part) for name, entry in registry().parts["command"].items()}
     papers = {group: options for group, options in groups().items() if group not in registry().parts and group != "trainer"}
@@ -55,7 +55,7 @@ def _overview() -> str:
 
 
 def _verb(verb: str) -> str:
-    from gptkit.config.groups import groups
+    from gptkit.groups import groups
 
     known = registry().parts["command"]
     if verb not in known:

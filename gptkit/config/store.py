@@ -13,8 +13,8 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from gptkit.config.groups import conf_folders
 from gptkit.errors import ConfigError
+from gptkit.groups import conf_folders
 from gptkit.plugins import Entry, registry
 
 

@@ -8,7 +8,7 @@ import pytest
 
 import gptkit
 from gptkit.command import Training
-from gptkit.config.groups import groups
+from gptkit.groups import groups
 from gptkit.plugins import registry
 from gptkit.scaling.compute import parameters
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gptkit.config import groups as groups_module
+from gptkit import groups as groups_module
 from gptkit.config.store import register
 from gptkit.plugins import registry
 

@@ -22,7 +22,8 @@ from gptkit.errors import ConfigError, DataError, GptkitError
 from gptkit.model import GPT
 from gptkit.objective import PPO, RewardModel
 from gptkit.objective.built import Trained
-from gptkit.plugins import KIT, Entry, registry
+from gptkit.origins import KIT
+from gptkit.plugins import Entry, registry
 from gptkit.records import Prompt, Turn
 from gptkit.reward import Reward, Rules
 from gptkit.reward.built import BuiltReward

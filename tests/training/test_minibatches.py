@@ -17,7 +17,8 @@ from gptkit.objective import LM
 from gptkit.objective.built import Batch, BuiltObjective, Minibatch, Share, Total
 from gptkit.objective.lm import BuiltLM
 from gptkit.optimizer import AdamW
-from gptkit.plugins import KIT, Entry, registry
+from gptkit.origins import KIT
+from gptkit.plugins import Entry, registry
 from gptkit.training.checkpoints.checkpoint import latest_checkpoint, read_checkpoint
 from gptkit.training.checkpoints.kept import by_merit
 from gptkit.training.tally import Tally

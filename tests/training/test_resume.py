@@ -21,7 +21,8 @@ from torch import Tensor
 import gptkit
 from gptkit.callback import Callback
 from gptkit.errors import CheckpointError, ConfigError
-from gptkit.plugins import KIT, Entry, registry
+from gptkit.origins import KIT
+from gptkit.plugins import Entry, registry
 from gptkit.training.checkpoints.checkpoint import read_checkpoint
 from gptkit.training.checkpoints.kept import checkpoints
 from gptkit.training.checkpoints.manifest import describe_files, read_manifest, to_json

@@ -13,7 +13,8 @@ import re
 from pathlib import Path
 
 from gptkit.errors import ConfigError
-from gptkit.plugins import KIT, Origin, registry
+from gptkit.origins import KIT, Origin
+from gptkit.plugins import registry
 
 
 @functools.cache
