@@ -9,6 +9,7 @@ import select
 import shutil
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -91,10 +92,11 @@ def test_another_shell_is_refused(gptkit_command: Callable[..., object]) -> None
 
 
 class Terminal:
-    """A shell on a terminal of its own."""
+    """A shell on a terminal of its own, wide enough for a whole line."""
 
     def __init__(self, words: list[str], environment: dict[str, str]) -> None:
         self.master, slave = pty.openpty()
+        termios.tcsetwinsize(slave, (24, 200))
         self.process = subprocess.Popen(
             words, stdin=slave, stdout=slave, stderr=slave, env=environment, start_new_session=True, close_fds=True
         )
