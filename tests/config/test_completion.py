@@ -198,6 +198,4 @@ def test_a_real_shell_completes(terminal: Terminal) -> None:
     terminal.read_until("te/")
     terminal.type("\x01echo \x05\n")  # to the start of the line and back: the line itself is printed
     printed = terminal.read_until(r"\n.*somebody.*ready> ")
-    assert "gptkit train attention=somebody attention.reach=4 model.layers=2 +gpt2=124m init_from=site/" in printed.replace(
-        "\r", ""
-    )
+    assert "gptkit train attention=somebody attention.reach=4 model.layers=2 +gpt2=124m init_from=site" in printed.replace("\r", "")
