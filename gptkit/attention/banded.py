@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from gptkit.attention.cache import KeyValueCache
 from gptkit.attention.dense import BuiltDense
-from gptkit.attention.kernel import attention
 from gptkit.attention.masks import band, same_segment
 
 
@@ -29,7 +29,7 @@ class BuiltBanded(BuiltDense):
         mask = band(positions, positions, self.window)  # (T, T)
         if segments is not None:
             mask = (mask & same_segment(segments)).unsqueeze(1)  # (B, 1, T, T)
-        return attention(q, k, v, mask=mask, dropout=self.dropout if self.training else 0.0)
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=self.dropout if self.training else 0.0)
 
     def recall(self, q: Tensor, k: Tensor, v: Tensor, cache: KeyValueCache) -> Tensor:
         span = cache.span
@@ -37,6 +37,6 @@ class BuiltBanded(BuiltDense):
             return super().recall(q, k, v, cache)
         if span.start is not None and span.width == 1:
             keys, values = cache.read(span.end - self.window)  # (B, H, window, Dh)
-            return attention(q, keys, values)
+            return F.scaled_dot_product_attention(q, keys, values)
         keys, values = cache.read()  # (B, H, S, Dh)
-        return attention(q, keys, values, mask=span.mask(self.window))
+        return F.scaled_dot_product_attention(q, keys, values, attn_mask=span.mask(self.window))

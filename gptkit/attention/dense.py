@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gptkit.attention.built import AttentionCache, BuiltAttention
 from gptkit.attention.cache import KeyValueCache
-from gptkit.attention.kernel import attention
 from gptkit.attention.masks import causal, same_segment
 
 
@@ -40,19 +40,19 @@ class BuiltDense(BuiltAttention):
         """Attention among the T positions of a whole sequence: (B, H, T, Dh) -> (B, H, T, Dh)."""
         p = self.dropout if self.training else 0.0
         if segments is None:
-            return attention(q, k, v, dropout=p, is_causal=True)
+            return F.scaled_dot_product_attention(q, k, v, dropout_p=p, is_causal=True)
         positions = torch.arange(q.shape[2], device=q.device)
         mask = causal(positions, positions) & same_segment(segments)  # (B, T, T)
-        return attention(q, k, v, mask=mask.unsqueeze(1), dropout=p)
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask.unsqueeze(1), dropout_p=p)
 
     def recall(self, q: Tensor, k: Tensor, v: Tensor, cache: KeyValueCache) -> Tensor:
         """Attend to all that is remembered, the T newest positions (q, k, v) included: (B, H, T, Dh) -> (B, H, T, Dh)."""
         span = cache.span
         if span.fresh:
-            return attention(q, k, v, is_causal=True)
+            return F.scaled_dot_product_attention(q, k, v, is_causal=True)
         keys, values = cache.read()  # (B, H, S, Dh)
         mask = None if span.start is not None and span.width == 1 else span.mask()
-        return attention(q, keys, values, mask=mask)
+        return F.scaled_dot_product_attention(q, keys, values, attn_mask=mask)
 
     def cache(self, batch: int, length: int) -> KeyValueCache:
         return KeyValueCache(length)
