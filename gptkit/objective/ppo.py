@@ -84,12 +84,6 @@ class BuiltPPO(BuiltReinforcement):
             )
         return found
 
-    def learns(self, datasets: Mapping[str, Dataset]) -> str:
-        from gptkit.objective.pretraining import mixed_in
-
-        text = f", {mixed_in(self.settings.ptx_data)}" if self.settings.ptx_coef else ""
-        return super().learns(datasets) + text
-
     def _copy(self, model: BuiltModel) -> None:
         super()._copy(model)
         trained = self.reward.trained if self.reward is not None else None

@@ -94,12 +94,12 @@ class BuiltReinforcement(BuiltObjective):
             ConfigError: no reward was given, or settings do not fit each other.
             DataError: the source has no prompts, or all are too long.
         """
+        settings = self.settings
         if self.reward is None:
             raise ConfigError(
-                f"objective={self.settings.name} needs a judge of its responses: give reward=, for example "
+                f"objective={settings.name} needs a judge of its responses: give reward=, for example "
                 "reward=model reward.checkpoint=<run of objective=reward>, or reward=lexicon"
             )
-        settings = self.settings
         if settings.judge:
             self.judging = registry().resolve("reward", dict(settings.judge), path="objective.judge").build(load=self.load)
             self.sources["objective.judge"] = self.judging.fingerprint

@@ -83,12 +83,6 @@ class BuiltSFT(BuiltObjective):
             datasets["validation"] = Rows([[one] for one, _ in pairs], alike=False)
         return datasets
 
-    def learns(self, datasets: Mapping[str, Dataset]) -> str:
-        from gptkit.objective.pretraining import mixed_in
-
-        text = f", {mixed_in(self.settings.pretraining_data)}" if self.settings.pretraining else ""
-        return super().learns(datasets) + text
-
     def _with_room(self, prompts: Sequence[Prompt]) -> list[tuple[Prompt, list[int]] | None]:
         """Raises: DataError: no prompt leaves room for a response, or for the reward to score one."""
         assert self._reward is not None

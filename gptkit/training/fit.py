@@ -15,6 +15,7 @@ import torch
 
 from gptkit.command import Training
 from gptkit.model.built import parameter_count
+from gptkit.objective.pretraining import mixed_in
 from gptkit.optimizer.schedule import extent
 from gptkit.plugins import registry
 from gptkit.training.allocator import keep_freed_memory
@@ -205,12 +206,14 @@ def describe(module: TrainModule, trainer: lightning.Trainer, parameters: int) -
     trained = any(parameter.requires_grad for parameter in module.model.parameters())
     of_model = f"{parameters:,}" if trained else f"{parameter_count(module.model):,} frozen"
     beside = "" if trained else f" and {parameters:,} to train"
+    key = settings.objective.mixes_in()
+    beside_data = f", {mixed_in(getattr(settings.objective, key))}" if key else ""
     up_to = "" if module.datasets["train"].lengths() is None else "up to "
     return (
         f"{verb}: {settings.model.name} of {of_model} parameters{beside}, "
         f"{settings.tokenizer.name} tokenizer of {module.tokenizer.size:,} ids, "
         f"{state.last_step:,} step{'s' if state.last_step > 1 else ''} of {settings.batch.size} x {up_to}{settings.model.context} "
-        f"tokens, {module.objective.learns(module.datasets)}, {device}, {trainer.precision}, in {module.folder}"
+        f"tokens, {module.objective.learns(module.datasets)}{beside_data}, {device}, {trainer.precision}, in {module.folder}"
     )
 
 

@@ -117,7 +117,7 @@ ROWS = {
 
 @pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # Lightning 2.6 on torch 2.13
 @pytest.mark.parametrize("stage", STAGES)
-def test_every_stage_trains_two_shrunken_steps(stage: str, tmp_path: Path) -> None:
+def test_every_stage_trains_two_shrunken_steps(stage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     objective = STAGES[stage]
     source, path, text = (
         {"sft": "dialogues", "reward": "rankings", "ppo": "prompts"}[objective],
@@ -133,6 +133,7 @@ def test_every_stage_trains_two_shrunken_steps(stage: str, tmp_path: Path) -> No
     ]
     result = gptkit.run(gptkit.compose("train", [*words, "trainer.max_steps=2", f"hydra.run.dir={tmp_path / 'run'}"]))
     assert result["finished"]
+    assert (f", mixed with the text of text ({text})" in capsys.readouterr().err) == (stage in ("ppo_init", "ppo_ptx"))
     assert result["steps"] == 2
     assert math.isfinite(result["val_loss"])
     if stage == "ppo_ptx":
