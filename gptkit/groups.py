@@ -5,6 +5,7 @@ Nothing here imports Hydra: the help pages need it too.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import importlib
 import importlib.util
@@ -51,6 +52,21 @@ def groups() -> dict[str, list[str]]:
             if group not in (".", "base") and not group.startswith("hydra"):
                 found.setdefault(group, set()).add(file.stem)
     return {group: sorted(options, key=_size_first) for group, options in sorted(found.items()) if options}
+
+
+def papers() -> dict[str, list[str]]:
+    """Those of the groups that settle a whole run, with their options."""
+    return {group: options for group, options in groups().items() if group not in registry().parts and group != "trainer"}
+
+
+def settings_of(verb: str) -> set[str]:
+    """The verb's own keys."""
+    return {field.name for field in dataclasses.fields(registry().parts["command"][verb].part)}
+
+
+def composes_run(verb: str) -> bool:
+    """Whether the verb takes papers, which settle a whole run."""
+    return "model" in settings_of(verb)
 
 
 def _size_first(option: str) -> tuple[float, str]:

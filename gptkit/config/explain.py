@@ -10,9 +10,9 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 from yaml import MarkedYAMLError, YAMLError  # type: ignore[import-untyped]
 
-from gptkit.config.explain_keys import foreign_group, keys_beside, settings_of, unfit_value, unknown_key
+from gptkit.config.explain_keys import foreign_group, keys_beside, unfit_value, unknown_key
 from gptkit.errors import ConfigError, GptkitError, did_you_mean
-from gptkit.groups import groups
+from gptkit.groups import groups, settings_of
 from gptkit.plugins import registry
 
 

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from gptkit.config.fields import types_of
 from gptkit.errors import did_you_mean, unfit_type
-from gptkit.groups import groups
+from gptkit.groups import composes_run, groups, settings_of
 from gptkit.plugins import registry
 
 
@@ -36,16 +36,6 @@ def unknown_key(verb: str, key: str, siblings: Iterable[str] = ()) -> str:
         known = _keys_of(verb, owner) or set(siblings)
     near = did_you_mean(word, known).replace("Did you mean ", f"Did you mean {owner}.")
     return f"there is no key {key}.{near or f' gptkit {verb} --help lists the keys, and gptkit plugins those of a part'}"
-
-
-def settings_of(verb: str) -> set[str]:
-    """The verb's own keys."""
-    return {field.name for field in dataclasses.fields(registry().parts["command"][verb].part)}
-
-
-def composes_run(verb: str) -> bool:
-    """Whether the verb takes papers, which settle a whole run."""
-    return "model" in settings_of(verb)
 
 
 def foreign_group(verb: str, group: str) -> str:

@@ -29,10 +29,9 @@ def page(argv: list[str]) -> str:
 
 
 def _overview() -> str:
-    from gptkit.groups import groups
+    from gptkit.groups import papers
 
     commands = {name: summary(entry.part) for name, entry in registry().parts["command"].items()}
-    papers = {group: options for group, options in groups().items() if group not in registry().parts and group != "trainer"}
     lines = [
         "gptkit: train, align, evaluate and serve GPTs from one declarative configuration.",
         "",
@@ -42,7 +41,7 @@ def _overview() -> str:
         *_table(commands),
         "",
         "papers and other settings of a whole run (append with +, as in `gptkit train +gpt2=124m`)",
-        *_table({f"+{group}=": "|".join(options) for group, options in papers.items()}),
+        *_table({f"+{group}=": "|".join(options) for group, options in papers().items()}),
         "",
         "examples",
         "  gptkit train data=text data.path=books/ hydra.run.dir=runs/books",
@@ -55,7 +54,7 @@ def _overview() -> str:
 
 
 def _verb(verb: str) -> str:
-    from gptkit.groups import groups
+    from gptkit.groups import composes_run, groups, papers
 
     known = registry().parts["command"]
     if verb not in known:
@@ -68,12 +67,10 @@ def _verb(verb: str) -> str:
     if kinds:
         lines += ["", "parts (choose with kind=name; `gptkit plugins kind=... name=...` shows a part's keys)"]
         lines += _table({f"{field.name}=": "|".join(options.get(field.name, [])) or "(by plugins)" for field in kinds})
-    names = {field.name for field in fields}
-    if "model" in names:
-        papers = {group: values for group, values in options.items() if group not in registry().parts and group != "trainer"}
+    if composes_run(verb):
         lines += ["", "papers and other settings of a whole run (append with +)"]
-        lines += _table({f"+{group}=": "|".join(values) for group, values in papers.items()})
-    if "trainer" in names:
+        lines += _table({f"+{group}=": "|".join(values) for group, values in papers().items()})
+    if any(field.name == "trainer" for field in fields):
         lines += ["", "trainer presets", *_table({"trainer=": "|".join(options["trainer"])})]
     lines += ["", "keys"]
     lines += _table({_key(name, field): field.doc for name, field in _flat(fields, skip={field.name for field in kinds})})
