@@ -46,10 +46,10 @@ def _chosen(settings: Plugins) -> list[dict[str, Any]]:
     if settings.name is None:
         return [_described(kind, name, entry) for kind in kinds for name, entry in parts[kind].items()]
     found = [_described(kind, settings.name, parts[kind][settings.name]) for kind in kinds if settings.name in parts[kind]]
-    presets = [_preset(kind, path, origin) for kind, path, origin in _presets(kinds)]
-    found += [preset for preset in presets if preset["name"] == settings.name]
+    presets = list(_presets(kinds))
+    found += [_preset(kind, file, origin) for kind, file, origin in presets if file.stem == settings.name]
     if not found:
-        known = {name for kind in kinds for name in parts[kind]} | {preset["name"] for preset in presets}
+        known = {name for kind in kinds for name in parts[kind]} | {file.stem for _, file, _ in presets}
         raise ConfigError(f"there is no part {settings.name}.{did_you_mean(settings.name, known)}")
     return found
 

@@ -60,13 +60,15 @@ def _composes(word: str) -> bool:
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
+    if re.search(r"\s", word):  # Hydra's completion cuts the line at them
+        return False
     if "=" not in word:
-        return not re.search(r"\s", word)
+        return True
     try:
         OverridesParser.create().parse_override(word)
     except HydraException:
         return False
-    return not re.search(r"\s", word)  # Hydra's completion cuts the line at them
+    return True
 
 
 def _query(argv: list[str]) -> None:
@@ -87,8 +89,7 @@ def _query(argv: list[str]) -> None:
     if options is not None:
         _offer(word, options)
         return
-    earlier = " ".join(one for one in words[:-1] if _composes(one))
-    os.environ["COMP_LINE"] = f"{program} {earlier} {word}" if earlier else f"{program} {word}"
+    os.environ["COMP_LINE"] = " ".join([program, *filter(_composes, words[:-1]), word])
     os.environ["COMP_POINT"] = str(len(os.environ["COMP_LINE"]))
     argv = ["--config-name", verb, *argv]
 

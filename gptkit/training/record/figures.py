@@ -127,14 +127,13 @@ class Drawing:
 
 def drawings(curves: Curves, guessing: float | None) -> list[Drawing]:
     """The figures of a run: the usual ones, and one for whatever else its objective, and its tasks along the way, measured."""
-    found = [
-        Drawing("Loss", lambda axes, given: loss_figure(axes, given, guessing), wide=True),
-        Drawing("Tokens per second", line_figure("tokens_per_second", from_zero=True, smoothed=True)),
+    found = [Drawing("Loss", lambda axes, given: loss_figure(axes, given, guessing), wide=True)]
+    if len(curves.pair("tokens_per_second")[1]):  # reinforcement's tokens are no measure of speed
+        found.append(Drawing("Tokens per second", line_figure("tokens_per_second", from_zero=True, smoothed=True)))
+    found += [
         Drawing("Gradient norm, before clipping", line_figure("grad_norm", log=True, smoothed=True)),
         Drawing("Learning rate", line_figure("lr", from_zero=True)),
     ]
-    if not len(curves.pair("tokens_per_second")[1]):
-        del found[1]  # reinforcement's tokens are no measure of speed
     usual = {"train/loss", "val/loss"}
     extra = [name for name in curves.columns if name.startswith(("train/", "val/", "zero_shot/")) and name not in usual]
     found += [Drawing(name, line_figure(name)) for name in extra[:8] if len(curves.pair(name)[1]) > 1]

@@ -47,9 +47,7 @@ class SpeedMeter(Callback):
         now = self._clock()
         read, seconds = tokens - self._tokens, now - self._opened - self._idle
         self._opened, self._tokens, self._idle = now, tokens, 0.0
-        if read <= 0 or seconds <= 0:
-            return None
-        if not self.told:
+        if read <= 0 or seconds <= 0 or not self.told:
             return None
         self._windows.append((read, seconds))
         return read / seconds
