@@ -20,6 +20,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
 from gptkit.config.fields import is_text, is_whole_number
+from gptkit.config.key_names import keys_of, meant
 from gptkit.errors import ConfigError, did_you_mean
 from gptkit.groups import groups
 from gptkit.plugins import registry
@@ -47,7 +48,35 @@ class _Parser(argparse.ArgumentParser):
 def _hydra_parser() -> argparse.ArgumentParser:
     parser = get_args_parser()
     parser.__class__ = _Parser
+    parser.allow_abbrev = False  # --res is no --resolve
     return parser
+
+
+def _check_flags(argv: list[str], parser: argparse.ArgumentParser) -> None:
+    """Refuse a flag that is none: whoever writes `--lr 1e-3` is told `optimizer.lr=1e-3`.
+
+    Raises:
+        ConfigError: names the key that the flag stands for, where there is one.
+    """
+    known = parser._option_string_actions
+    for number, word in enumerate(argv):
+        flag, equals, value = word.partition("=")
+        if not re.match(r"--?[A-Za-z]", word) or flag in known or any(word.startswith(short) for short in known if len(short) == 2):
+            continue
+        following = argv[number + 1] if number + 1 < len(argv) else ""
+        if not equals and following and "=" not in following and not following.startswith("--"):
+            value = following
+        verb = next((each for each in argv if each in registry().parts["command"]), "train")
+        name = flag.lstrip("-").replace("-", "_")
+        keys = [name] if name in keys_of(verb) else meant(verb, name, near=True)
+        hint = f"a key is written without dashes: {keys[0]}={value or '<value>'}" if keys else "see gptkit --help"
+        raise ConfigError(f"there is no flag {flag}; {hint}")
+
+
+def _meant_word(verb: str, word: str) -> str:
+    """What is to be written for a word without `=`."""
+    keys = [word] if word in keys_of(verb) else meant(verb, word)
+    return f"{keys[0]}=<value>" if keys else "key=value, for example model.layers=12"
 
 
 def read_words(argv: list[str]) -> Words:
@@ -56,7 +85,9 @@ def read_words(argv: list[str]) -> Words:
     Raises:
         ConfigError: no verb or an unknown one, an unknown flag, or an override that has no `=`.
     """
-    parsed = _hydra_parser().parse_intermixed_args(argv)
+    parser = _hydra_parser()
+    _check_flags(argv, parser)
+    parsed = parser.parse_intermixed_args(argv)
     overrides = list(parsed.overrides)
     flags, expected = [], list(overrides)
     for word in argv:
@@ -109,7 +140,7 @@ def _arrange(verb: str, word: str, parser: OverridesParser, known_groups: dict[s
     match = re.match(r"(?P<mark>\+{0,2}|~)(?P<key>[\w./@:-]+)=(?P<value>.*)$", word, re.DOTALL)
     if match is None:
         if not word.startswith("~"):
-            raise ConfigError(f"{word!r} is no override; write key=value, for example model.layers=12")
+            raise ConfigError(f"{word!r} is no override; write {_meant_word(verb, word)}")
         return word
     key, value = match["key"], match["value"]
     head = f"{match['mark']}{key}="

@@ -8,6 +8,7 @@ for.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -29,7 +30,8 @@ def typed_settings(verb: str, config: DictConfig) -> Command:
     schema = registry().parts["command"][verb].part
     for word in map(str, config):
         if word not in {field.name for field in dataclasses.fields(schema)}:
-            raise ConfigError(f"there is no key {word}.{near_key(verb, word)}{registry().failed()}")
+            key = ".".join([word, *_first_keys(config._get_node(word))])
+            raise ConfigError(f"there is no key {key}.{near_key(verb, key)}{registry().failed()}")
     _check_keys(verb, config, schema, path="")
     _check_parts(verb, config)
     try:
@@ -48,6 +50,14 @@ def typed_settings(verb: str, config: DictConfig) -> Command:
     for name, part in parts.items():
         parts[name] = _callback(name, part)
     return settings
+
+
+def _first_keys(node: Any) -> Iterator[str]:
+    """The way down to the first value below a node."""
+    while isinstance(node, DictConfig) and not node._is_none() and not node._is_missing() and len(node):
+        key = next(iter(node))
+        yield str(key)
+        node = node._get_node(key)
 
 
 def _callback(name: str, settings: Any) -> Any:

@@ -10,7 +10,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 from yaml import MarkedYAMLError, YAMLError  # type: ignore[import-untyped]
 
-from gptkit.config.explain_keys import foreign_group, keys_beside, unfit_value, unknown_key
+from gptkit.config.explain_keys import foreign_group, keys_beside, near_key, unfit_value, unknown_key
 from gptkit.errors import ConfigError, GptkitError, did_you_mean
 from gptkit.groups import groups, settings_of
 from gptkit.plugins import registry
@@ -39,7 +39,7 @@ def _one_line(verb: str, words: Sequence[str], error: Exception) -> str:
             ", it is no key=value" if reason.startswith("LexerNoViableAlt") else f": {reason}"
         )
     if isinstance(cause, (ConfigAttributeError, ConfigKeyError)) and cause.full_key:
-        return unknown_key(verb, str(cause.full_key), keys_beside(cause))
+        return unknown_key(verb, _as_typed(str(cause.full_key), words), keys_beside(cause))
     if isinstance(cause, OmegaConfBaseException) and cause is not error:
         return unfit_value(verb, str(cause.full_key or ""), _first_line(cause))
     for word in words:  # before a file is blamed for what it sets
@@ -50,6 +50,12 @@ def _one_line(verb: str, words: Sequence[str], error: Exception) -> str:
     if in_file:
         return f"conf/{in_file['file']}.yaml: {_of_file(verb, words, in_file['file'], in_file['rest'])}"
     return _of_text(verb, words, str(error)) or _first_line(error)
+
+
+def _as_typed(key: str, words: Sequence[str]) -> str:
+    """The whole key that was typed: OmegaConf names the first component that is not there."""
+    typed = (word.lstrip("+~").partition("=")[0] for word in words)
+    return next((whole for whole in typed if whole.startswith(f"{key}.")), key)
 
 
 def _of_file(verb: str, words: Sequence[str], file: str, text: str) -> str:
@@ -86,7 +92,7 @@ def _of_text(verb: str, words: Sequence[str], text: str) -> str:
     if named := re.match(r"Could not append to config. An item is already at '(?P<key>[^']+)'", text):
         return f"{named['key']} is there already: write {named['key']}=<value>, without +"
     if named := re.match(r"Could not delete from config. '(?P<key>[^']+)' does not exist", text):
-        return f"~{named['key']}: there is no key {named['key']}"
+        return f"~{named['key']}: there is no key {named['key']}.{near_key(verb, named['key'])}"
     return ""
 
 

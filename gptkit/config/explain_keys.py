@@ -9,6 +9,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from gptkit.config.fields import types_of
+from gptkit.config.key_names import did_you_mean_key
 from gptkit.errors import did_you_mean, unfit_type
 from gptkit.groups import composes_run, groups, settings_of
 from gptkit.plugins import registry
@@ -24,7 +25,7 @@ def unknown_key(verb: str, key: str, siblings: Iterable[str] = ()) -> str:
     """
     owner, _, word = key.rpartition(".")
     kinds = registry().parts
-    if not owner:
+    if not owner or owner.partition(".")[0] not in {*settings_of(verb), "hydra"}:
         return f"there is no key {key}.{near_key(verb, key)}"
     kind = "callback" if owner.startswith("callback.") else owner
     if kind in kinds and kind != "command":
@@ -34,7 +35,9 @@ def unknown_key(verb: str, key: str, siblings: Iterable[str] = ()) -> str:
         known = {field.name for entry in kinds[kind].values() for field in dataclasses.fields(entry.part)}
     else:
         known = _keys_of(verb, owner) or set(siblings)
-    near = did_you_mean(word, known).replace("Did you mean ", f"Did you mean {owner}.")
+    near = "" if owner.startswith("hydra") else did_you_mean_key(verb, word)
+    near = near or did_you_mean(word, known).replace("Did you mean ", f"Did you mean {owner}.")
+    near = near or did_you_mean_key(verb, word, near=True)
     return f"there is no key {key}.{near or f' gptkit {verb} --help lists the keys, and gptkit plugins those of a part'}"
 
 
@@ -50,14 +53,20 @@ def foreign_group(verb: str, group: str) -> str:
 
 
 def near_key(verb: str, word: str) -> str:
-    """' Did you mean x?' among the verb's own keys and, where it composes a run, the groups that are appended with +."""
+    """' Did you mean x?' for a word that is no key of the verb.
+
+    Among the keys that it ends like, the verb's own and, where it composes a run, the groups that are appended with +.
+    """
+    if found := did_you_mean_key(verb, word):
+        return found
+    word = word.partition(".")[0]
     fields = settings_of(verb)
     appended = set(groups()) - fields - set(registry().parts) if composes_run(verb) else set()
     near = did_you_mean(word, fields | {f"+{group}" for group in appended} | appended)
     guess = near.removeprefix(" Did you mean ").removesuffix("?")
     if guess in appended or guess.startswith("+"):
         return f" Did you mean +{guess.removeprefix('+')}=...?"
-    return near
+    return near or did_you_mean_key(verb, word, near=True) or f" gptkit {verb} --help lists the keys"
 
 
 def missing_key(key: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import textwrap
+from collections.abc import Sequence
 from typing import Any
 
 from gptkit.errors import ConfigError, did_you_mean
@@ -25,7 +26,7 @@ def page(argv: list[str]) -> str:
     verb = next((word for word in argv if not word.startswith("-") and "=" not in word), None)
     if "--config-name" in argv[:-1]:
         verb = argv[argv.index("--config-name") + 1]
-    return _overview() if verb is None else _verb(verb)
+    return _overview() if verb is None else _verb(verb, [word for word in argv if "=" in word and not word.startswith("-")])
 
 
 def _overview() -> str:
@@ -53,7 +54,8 @@ def _overview() -> str:
     return "\n".join(lines + _failures())
 
 
-def _verb(verb: str) -> str:
+def _verb(verb: str, words: Sequence[str]) -> str:
+    from gptkit.config.chosen import chosen
     from gptkit.groups import composes_run, groups, papers
 
     known = registry().parts["command"]
@@ -72,27 +74,42 @@ def _verb(verb: str) -> str:
         lines += _table({f"+{group}=": "|".join(values) for group, values in papers().items()})
     if any(field.name == "trainer" for field in fields):
         lines += ["", "trainer presets", *_table({"trainer=": "|".join(options["trainer"])})]
-    lines += ["", "keys"]
-    lines += _table({_key(name, field): field.doc for name, field in _flat(fields, skip={field.name for field in kinds})})
+    choice = chosen(verb, words)
+    lines += ["", "keys (key=default; type: what it is)"]
+    lines += _table(_rows(_flat(fields, skip={field.name for field in kinds}), choice.values))
+    parts = [(field.name, part) for field in kinds if (part := choice.part(field.name)) is not None]
+    if parts:
+        lines += ["", f"keys of the parts that are chosen (`gptkit {verb} {_another(verb)} --help` shows those of another)"]
+    for kind, part in parts:
+        rows = _rows(_flat(fields_of(part), skip={"name"}, owner=f"{kind}."), choice.values)
+        lines += [f"  {kind}={choice.options[kind]}{'' if rows else ' has no keys'}", *(f"  {line}" for line in _table(rows))]
     lines += ["", "flags", *_table(dict(_FLAGS))]
     return "\n".join(lines + _failures())
 
 
-def _flat(fields: list[FieldInfo], skip: set[str]) -> list[tuple[str, FieldInfo]]:
+def _another(verb: str) -> str:
+    return "model=lstm" if "model" in {field.name for field in fields_of(registry().parts["command"][verb].part)} else "kind=name"
+
+
+def _flat(fields: list[FieldInfo], skip: set[str], owner: str = "") -> list[tuple[str, FieldInfo]]:
     """Keys by their dotted names; nested settings are opened."""
     found: list[tuple[str, FieldInfo]] = []
     for field in fields:
         if field.name in skip:
             continue
         if dataclasses.is_dataclass(field.default):
-            found += [(f"{field.name}.{inner.name}", inner) for inner in fields_of(type(field.default))]
+            found += _flat(fields_of(type(field.default)), set(), f"{owner}{field.name}.")
         else:
-            found.append((field.name, field))
+            found.append((f"{owner}{field.name}", field))
     return found
 
 
-def _key(name: str, field: FieldInfo) -> str:
-    return f"{name}={_shown(field.default)}"
+def _rows(keys: list[tuple[str, FieldInfo]], values: dict[str, Any]) -> dict[str, str]:
+    """`key=default` -> type and documentation, with the value that a preset or paper sets in the place of the default."""
+    return {
+        f"{name}={_shown(values.get(name, field.default))}": ": ".join(filter(None, (field.type.replace("typing.", ""), field.doc)))
+        for name, field in keys
+    }
 
 
 def _shown(default: Any) -> str:

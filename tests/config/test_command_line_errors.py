@@ -10,7 +10,7 @@ import pytest
 WRONG = [
     (["trian"], "there is no verb trian. Did you mean train?"),
     (["model.layers=2"], "no verb given"),
-    (["train", "--foo"], "unrecognized arguments: --foo"),
+    (["train", "--foo"], "there is no flag --foo"),
     (["train", "foo"], "'foo' is no override"),
     (["train", "model..layers=3"], "model..layers='3' cannot be read, it is no key=value"),
     (["train", "atention=banded"], "there is no key atention. Did you mean attention?"),

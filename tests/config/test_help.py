@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+import re
 import subprocess
 import sys
 from collections.abc import Callable
 
 import pytest
 
+import gptkit
+from gptkit.config.chosen import chosen
+from gptkit.config.key_names import keys_of
 from gptkit.plugins import registry
 
 
@@ -47,3 +52,45 @@ def test_help_imports_neither_torch_nor_lightning_nor_hydra() -> None:
     )
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert printed.splitlines()[-1] == "set()"
+
+
+def test_a_page_shows_the_keys_of_the_parts_that_are_chosen(gptkit_command: Callable[..., object]) -> None:
+    page = gptkit_command("train", "--help").out
+    assert "model=gpt\n" in page
+    assert re.search(r"model\.layers=6 +int: number of blocks", page)
+    assert "attention=dense has no keys" in page
+    assert "optimizer.schedule.shape=cosine" in page
+    page = gptkit_command("train", "model=lstm", "+speedrun=shakespeare_char", "--help").out
+    assert "model.units=" in page
+    assert "model.norm" not in page
+    assert "data.path=(required)" in page
+    assert re.search(r"tokens=737280 +int: ", page)
+    assert "task.prompts=256" in gptkit_command("eval", "task=win_rate", "-h").out
+
+
+def test_a_page_of_a_part_that_does_not_exist(gptkit_command: Callable[..., object]) -> None:
+    assert "there is no model=lstn. Did you mean model=lstm?" in gptkit_command("train", "model=lstn", "--help").error_line
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["+gpt1=pretrain"],
+        ["+gpt2=124m", "optimizer=muon"],
+        ["+gpt3=6.7b", "model=lstm"],
+        ["+instructgpt=ppo_ptx", "reward=lexicon"],
+        ["data=prose"],
+        ["+demo=ppo", "+shrink=tiny", "reward=lexicon"],
+    ],
+)
+def test_a_page_shows_what_is_composed(words: list[str]) -> None:
+    settings = gptkit.compose("train", words).settings
+    shown = chosen("train", words)
+    for kind in shown.options.keys() & {"model", "attention", "objective", "tokenizer", "data", "optimizer", "reward"}:
+        part = getattr(settings, kind)
+        assert shown.part(kind) is (None if part is None else type(part)), kind
+    for key, value in shown.values.items():
+        owner, _, name = key.rpartition(".")
+        if key in keys_of("train"):
+            composed = functools.reduce(getattr, owner.split("."), settings) if owner else settings
+            assert getattr(composed, name) == value or isinstance(value, dict), key

@@ -1,0 +1,122 @@
+"""Which parts a command line chooses, and what the files of `conf/` set in them, read from the defaults lists alone.
+
+This is for the help pages, which answer before Hydra could be imported. A run is always composed by Hydra; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gptkit.errors import ConfigError, did_you_mean
+from gptkit.groups import conf_folders, groups, papers
+from gptkit.plugins import registry
+
+
+@dataclass
+class Chosen:
+    """The options of a command line, and the values of its files."""
+
+    options: dict[str, str] = field(default_factory=dict)
+    """Kind -> the part or preset that is chosen."""
+    values: dict[str, Any] = field(default_factory=dict)
+    """Dotted key -> the value that a preset or paper sets."""
+
+    def part(self, kind: str) -> type[Any] | None:
+        """The settings class of a kind's option, or of the part that the preset extends; None: none is chosen."""
+        option, seen = self.options.get(kind, "null"), set()
+        while option not in registry().parts[kind]:
+            if option == "null" or option in seen:
+                return None
+            seen.add(option)
+            option = next((option for group, option, _ in _defaults(_read(f"{kind}/{option}"), kind) if group == kind), "null")
+        return registry().parts[kind][option].part
+
+
+def chosen(verb: str, words: Sequence[str]) -> Chosen:
+    """What a verb's own configuration, papers (`+gpt2=124m`) and words (`model=lstm`) choose and set, in that order.
+
+    Raises:
+        ConfigError: a word chooses an option that does not exist.
+    """
+    typed = [(key.lstrip("+"), value) for key, _, value in (word.partition("=") for word in words) if value]
+    known, whole_run = groups(), papers()
+    for group, option in typed:
+        if group in known and option != "null" and option not in known[group]:
+            near = did_you_mean(option, known[group]).replace("mean ", f"mean {group}=")
+            raise ConfigError(f"there is no {group}={option}.{near or ' There are ' + ', '.join(known[group]) + '.'}")
+    files = [verb, *(f"{group}/{option}" for group, option in typed if group in whole_run)]
+    found = Chosen()
+    for override in (False, True):  # an override replaces what any file chooses
+        for file in files:
+            found.options.update(_options(file, override, set()))
+    found.options.update({group: option for group, option in typed if group in registry().parts})
+    for kind, option in found.options.items():
+        if kind in registry().parts:
+            found.values.update(_values(f"{kind}/{option}", kind, set()))
+    for file in files[1:]:
+        found.values.update(_values(file, "", set()))
+    return found
+
+
+def _options(file: str, override: bool, seen: set[str]) -> dict[str, str]:
+    """The options of kinds in a file's defaults list and in those of the files that it includes; each file is read once."""
+    if file in seen:
+        return {}
+    found: dict[str, str] = {}
+    for group, option, overrides in _defaults(_read(file), file.rpartition("/")[0]):
+        if group in registry().parts:
+            if overrides == override:
+                found[group] = option
+        elif not overrides:
+            found.update(_options(f"{group}/{option}" if group else option, override, seen | {file}))
+    return found
+
+
+def _values(file: str, package: str, seen: set[str]) -> dict[str, Any]:
+    """The values of a file and of the files that it includes, by dotted keys; its own come last."""
+    content = _read(file)
+    if file in seen or content is None:
+        return {}
+    found: dict[str, Any] = {}
+    own_group = file.rpartition("/")[0]
+    for group, option, overrides in _defaults(content, own_group):
+        if not overrides and (group == package if package else group not in registry().parts):
+            found.update(_values(f"{group}/{option}" if group else option, package, seen | {file}))
+    return found | dict(_flat({key: value for key, value in content.items() if key != "defaults"}, package))
+
+
+def _flat(content: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, value in content.items():
+        full = f"{prefix}.{key}".lstrip(".")
+        yield full, value
+        if isinstance(value, dict):
+            yield from _flat(value, full)
+
+
+def _defaults(content: dict[str, Any] | None, own_group: str) -> Iterator[tuple[str, str, bool]]:
+    """(group, option, whether it overrides) of a defaults list."""
+    for entry in (content or {}).get("defaults") or []:
+        if isinstance(entry, str) and entry != "_self_":
+            path = entry.removeprefix("/") if entry.startswith("/") else f"{own_group}/{entry}".lstrip("/")
+            group, _, option = path.rpartition("/")
+            yield group, option, False
+        elif isinstance(entry, dict):
+            for key, option in entry.items():
+                words = str(key).split()
+                yield words[-1].removeprefix("/").partition("@")[0], "null" if option is None else str(option), "override" in words
+
+
+def _read(name: str) -> dict[str, Any] | None:
+    """A file of `conf/`, without its suffix; None where there is none: a part or a schema."""
+    from omegaconf import OmegaConf
+    from yaml import YAMLError  # type: ignore[import-untyped]
+
+    path = next((path for _, folder in conf_folders() if (path := Path(folder) / f"{name}.yaml").is_file()), None)
+    try:
+        content = OmegaConf.to_container(OmegaConf.load(path), resolve=False) if path is not None else None
+    except (YAMLError, OSError, ValueError) as error:
+        raise ConfigError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
+    return content if isinstance(content, dict) else None  # type: ignore[return-value]
