@@ -67,8 +67,7 @@ def fit(settings: Training, folder: Path) -> Result:
 
 def fit_or_continue(settings: Training, folder: Path, arguments: dict[str, Any], own_callbacks: list[lightning.Callback]) -> Result:
     """Train in a folder that is ours alone: from the start, or from the checkpoint that it holds."""
-    checkpoint = continued(settings, folder)
-    state = kept_state(checkpoint) if checkpoint is not None else None
+    checkpoint, state = continued(settings, folder)
     if settings_use_cpu(arguments):
         keep_freed_memory()
     with torch.random.fork_rng(devices=[]):
@@ -99,8 +98,8 @@ def fit_or_continue(settings: Training, folder: Path, arguments: dict[str, Any],
         return run(module, arguments, own_callbacks)
 
 
-def continued(settings: Training, folder: Path) -> Checkpoint | None:
-    """The checkpoint to continue from; None where the folder holds no run.
+def continued(settings: Training, folder: Path) -> tuple[Checkpoint | None, dict[str, Any] | None]:
+    """The checkpoint to continue from, and what it kept beside the weights; None where the folder holds no run.
 
     Raises:
         ConfigError: the run in the folder has other settings.
@@ -110,10 +109,12 @@ def continued(settings: Training, folder: Path) -> Checkpoint | None:
         clean(folder)
     path = latest_checkpoint(folder)
     if path is None:
-        return None
+        return None, None
     checkpoint = read_checkpoint(path)
-    check_same_run(folder, checkpoint.content, settings_file.plain(settings))
-    return checkpoint
+    before, now = settings_file.plain(checkpoint.settings), settings_file.plain(settings)
+    state = kept_state(checkpoint)
+    check_same_run(folder, before, now, fingerprinted=state["sources"])
+    return checkpoint, state
 
 
 def micro_of(settings: Training, state: dict[str, Any] | None) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from gptkit.errors import ConfigError
 FREE = (
     "save",
     "samples",
+    "val.every",
+    "val.sequences",
     "objective.doctor",
     "trainer.max_time",
     "trainer.log_every_n_steps",
@@ -23,22 +25,66 @@ FREE = (
     "trainer.default_root_dir",
     "trainer.profiler",
 )
-"""Keys, or everything under them, that may differ: time limits, logging, saving, sampling, and whether a doctor looks."""
+"""Keys, or everything under them, that may differ: time limits, logging, saving, sampling, how often and on how much of what is
+held out a run is validated, and whether a doctor looks."""
 
 LENGTH = ("tokens", "epochs", "trainer.max_steps")
 """Keys that decide how long the run is; it may become longer."""
 
+PATHS = ("path", "validation", "test", "checkpoint", "init_from")
+"""Last words of keys that name files and folders, wherever in the settings they are."""
 
-def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """What keeps a run from being continued, as `key: old -> new`, in the order of the keys; length apart."""
+FROM_WEIGHTS = ("model", "tokenizer", "attention")
+"""What `init_from` decides: a run with another of these cannot begin with the weights."""
+
+SHOWN = 8
+"""So many differences are spelt out."""
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], *, fingerprinted: Iterable[str] = ()) -> list[tuple[str, str]]:
+    """What keeps a run from being continued: each key that differs, with `old -> new`, in the order of the keys; length apart.
+
+    Paths are the same where they lead to the same place.
+
+    Args:
+        old, new: settings as plain values, every default spelt out.
+        fingerprinted: keys of which what they read is compared by its content (`check_same_sources`), so that it may have moved.
+    """
     before, after = flat(old), flat(new)
+    moved = tuple(f"{key}." for key in fingerprinted)
     found = []
     for key in dict.fromkeys([*before, *after]):
         if key in LENGTH or any(key == free or key.startswith(f"{free}.") for free in FREE):
             continue
-        if before.get(key) != after.get(key):
-            found.append(f"{key}: {before.get(key)} -> {after.get(key)}")
+        was, now = before.get(key), after.get(key)
+        if not same(key, was, now) and not (names_path(key) and key.startswith(moved)):
+            found.append((key, f"{was} -> {now}"))
     return found
+
+
+def same(key: str, one: Any, other: Any) -> bool:
+    """Whether two values of a key mean the same."""
+    if one == other:
+        return True
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(same(key, *pair) for pair in zip(one, other, strict=True))
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(same(name, one[name], other[name]) for name in one)
+    return names_path(key) and isinstance(one, str) and isinstance(other, str) and resolved(one) == resolved(other)
+
+
+def names_path(key: str) -> bool:
+    """Whether a dotted key names a file or folder."""
+    return key.rpartition(".")[2] in PATHS
+
+
+def resolved(path: str) -> str:
+    """A path from the root, without `~` and symbolic links; a prefix such as `hf:` stays."""
+    scheme, colon, rest = path.rpartition("hf:")
+    try:
+        return f"{scheme}{colon}{Path(rest).expanduser().resolve()}"
+    except (OSError, RuntimeError, ValueError):  # a loop of links, no such user, a null character
+        return path
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -52,14 +98,25 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def check_same_run(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
-    """Raise a ConfigError that lists what differs, where anything does."""
-    found = differences(old, new)
-    if found:
-        raise ConfigError(
-            f"{folder} holds a run with other settings ({'; '.join(found)}); give those to continue it, "
-            "or another hydra.run.dir to start anew"
-        )
+def check_same_run(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any], *, fingerprinted: Iterable[str] = ()) -> None:
+    """Raise a ConfigError that lists what differs, where anything does.
+
+    Args:
+        folder: the run.
+        old, new, fingerprinted: as in `differences`.
+    """
+    found = differences(old, new, fingerprinted=fingerprinted)
+    if not found:
+        return
+    listed = "; ".join(f"{key}: {change}" for key, change in found[:SHOWN])
+    more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    keeps_model = not any(key.partition(".")[0] in FROM_WEIGHTS for key, _ in found)
+    anew = (
+        f"or init_from={folder} and another hydra.run.dir to train on from its weights with these"
+        if keeps_model
+        else "or another hydra.run.dir to start anew"
+    )
+    raise ConfigError(f"{folder} holds a run with other settings ({listed}{more}); give those to continue it, {anew}")
 
 
 def check_same_sources(checkpoint: Path, before: Mapping[str, str], now: Mapping[str, str]) -> None:

@@ -9,6 +9,7 @@ import torch
 
 from gptkit.errors import CheckpointError
 from gptkit.training.checkpoints.checkpoint import Checkpoint, write_checkpoint
+from gptkit.training.checkpoints.migrations import current_state
 from gptkit.training.whole import copied, gathered, optimizer_state
 
 if TYPE_CHECKING:
@@ -67,12 +68,12 @@ def save(module: TrainModule) -> Path | None:
 
 
 def kept_state(checkpoint: Checkpoint) -> dict[str, Any]:
-    """What `save` kept beside the weights, tensors on the CPU; read anew at every call.
+    """What `save` kept beside the weights, under today's names, tensors on the CPU; read anew at every call.
 
     Raises:
-        CheckpointError: something is not there, because another version of the kit wrote it.
+        CheckpointError: something is not there, and nothing takes its place.
     """
-    state = checkpoint.state
+    state = current_state(checkpoint.state)
     missing = [name for name in KEPT if name not in state]
     if missing:
         raise CheckpointError(

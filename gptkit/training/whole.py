@@ -60,7 +60,8 @@ def load_optimizer_state(
             entries = saved["state"].get(names[parameter], {})
             state[len(state)] = {key: _cut_like(parameter, value) for key, value in entries.items()}
         old = group_of[names[group["params"][0]]]
-        groups.append({**{key: value for key, value in old.items() if key != "names"}, "params": list(range(first, len(state)))})
+        kept = {key: value for key, value in old.items() if key != "names"}
+        groups.append({**group, **kept, "params": list(range(first, len(state)))})  # a setting that is newer has its default
     optimizer.load_state_dict({"state": state, "param_groups": groups})
 
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,12 @@ from torch import Tensor
 
 import gptkit
 from gptkit.callback import Callback
-from gptkit.errors import CheckpointError, ConfigError
+from gptkit.errors import ConfigError
 from gptkit.origins import KIT
 from gptkit.plugins import Entry, registry
-from gptkit.training.checkpoints.checkpoint import read_checkpoint
 from gptkit.training.checkpoints.kept import checkpoints
-from gptkit.training.checkpoints.manifest import describe_files, read_manifest, to_json
+from gptkit.training.checkpoints.manifest import read_manifest
 from gptkit.training.resume import alone_in, check_same_sources, differences
-from gptkit.training.save import KEPT
 
 Train = Callable[..., Any]
 Weights = Callable[[Path], dict[str, Tensor]]
@@ -116,7 +114,7 @@ def test_a_finished_run_says_so_and_a_longer_one_continues(
     assert (dict(again), again.exit_status, again.optimized_metric) == (dict(first), 0, first["val_loss"])
     with pytest.raises(ConfigError, match="holds a run of 2 steps, and this command asks for 1"):
         train(tmp_path, "trainer.max_steps=1")
-    with pytest.raises(ConfigError, match=r"holds a run with other settings \(optimizer\.lr: 0\.01 -> 0\.02; seed: 0 -> 1\)"):
+    with pytest.raises(ConfigError, match=r"with other settings \(optimizer\.lr: 0\.01 -> 0\.02; seed: 0 -> 1\).*init_from="):
         train(tmp_path, "trainer.max_steps=2", "optimizer.lr=0.02", "seed=1")
     assert train(tmp_path, "trainer.max_steps=3")["steps"] == 3
 
@@ -130,17 +128,50 @@ def test_other_data_is_not_taken_for_the_same(train: Train, tmp_path: Path) -> N
         train(tmp_path / "run", "trainer.max_steps=3", f"data.path={text}")
 
 
-def test_a_run_of_another_version_that_kept_less_says_what_to_do(train: Train, tmp_path: Path) -> None:
-    train(tmp_path, "trainer.max_steps=2")
-    folder = tmp_path / "checkpoints" / "step-00000002"
-    state = read_checkpoint(folder).state
-    assert set(state) == set(KEPT)
-    del state["sources"], state["compared_by"]
-    torch.save(state, folder / "state.pt")
-    manifest = read_manifest(folder)
-    (folder / "manifest.json").write_text(to_json(replace(manifest, files=describe_files(folder))), encoding="utf-8")
-    with pytest.raises(CheckpointError, match=r"step-00000002: another version .* did not keep compared_by, sources.*init_from="):
-        train(tmp_path, "trainer.max_steps=3")
+def test_text_that_was_moved_is_the_same_text(
+    train: Train, weights: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text, moved = tmp_path / "text.txt", tmp_path / "moved.txt"
+    text.write_text("one after another, " * 99, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    train(tmp_path / "run", "trainer.max_steps=2", f"data.path={text}")
+    train(tmp_path / "run", "trainer.max_steps=3", "data.path=text.txt")
+    text.rename(moved)
+    train(tmp_path / "run", "trainer.max_steps=4", "data.path=moved.txt")
+    train(tmp_path / "whole", "trainer.max_steps=4", f"data.path={moved}")
+    assert weights(tmp_path / "run").keys() == weights(tmp_path / "whole").keys()
+
+
+def test_paths_are_compared_by_where_they_lead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    old = {
+        "init_from": "hf:real",
+        "reward": {"checkpoint": "~/real/a"},
+        "data": {"sources": {"a": {"name": "text", "path": ["link/*.txt", "b"]}}, "text": "a/b"},
+    }
+    new = {
+        "init_from": f"hf:{tmp_path}/link",
+        "reward": {"checkpoint": "real/./a"},
+        "data": {"sources": {"a": {"name": "text", "path": [f"{tmp_path}/real/*.txt", "./b"]}}, "text": "a/./b"},
+    }
+    assert differences(old, new) == [("data.text", "a/b -> a/./b")]
+    assert differences({"init_from": "real"}, {"init_from": "hf:real"}) == [("init_from", "real -> hf:real")]
+
+
+def test_how_often_it_is_validated_may_differ_and_the_best_stays_right(train: Train, weights: Weights, tmp_path: Path) -> None:
+    words = ("save.every=1", "save.keep=0", "optimizer.schedule.shape=constant", "optimizer.schedule.warmup=0")
+    train(tmp_path / "whole", *words, "trainer.max_steps=6")
+    train(tmp_path / "run", *words, "val.every=2", "trainer.max_steps=3")
+    found = train(tmp_path / "run", *words, "val.every=3", "val.sequences=5", "trainer.max_steps=6")
+    assert equal(weights(tmp_path / "run"), weights(tmp_path / "whole"))
+    merits = {int(folder.name.removeprefix("step-")): read_manifest(folder).merit for folder in checkpoints(tmp_path / "run")}
+    assert [step for step, merit in sorted(merits.items()) if merit is not None] == [2, 3, 6]
+    assert found["val_loss"] == merits[6]
+    with pytest.raises(ConfigError, match=r"val\.fraction: 0\.05 -> 0\.1"):
+        train(tmp_path / "run", "val.fraction=0.1")
 
 
 def test_all_that_is_learned_from_must_be_the_same(tmp_path: Path) -> None:
@@ -241,5 +272,5 @@ def test_differences_name_keys_of_both_sides_and_leave_out_what_may_differ() -> 
         "objective": {"doctor": False},
         "trainer": {"max_steps": 5},
     }
-    assert differences(old, new) == ["model.width: 8 -> 9", "model.extra: None -> [1]"]
+    assert differences(old, new) == [("model.width", "8 -> 9"), ("model.extra", "None -> [1]")]
     assert differences(old, old) == []

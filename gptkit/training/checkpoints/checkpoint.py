@@ -38,6 +38,7 @@ from gptkit.training.checkpoints.manifest import (
     verify,
     verify_file,
 )
+from gptkit.training.checkpoints.migrations import current_tensors
 from gptkit.training.checkpoints.tensor_files import read_state, read_tensors, write_state, write_tensors
 
 MODEL, OBJECTIVE, STATE, TOKENIZER = "model.safetensors", "objective.safetensors", "state.pt", "tokenizer"
@@ -73,14 +74,14 @@ class Checkpoint:
     @property
     def model_state(self) -> dict[str, Tensor]:
         """The model's state_dict, on the CPU; read anew at every call."""
-        return read_tensors(verify_file(self.folder, self.manifest, MODEL))
+        return current_tensors(read_tensors(verify_file(self.folder, self.manifest, MODEL)))
 
     @property
     def objective_state(self) -> dict[str, Tensor]:
         """The objective's state_dict, on the CPU; empty where it has no weights."""
         if OBJECTIVE not in self.manifest.files:
             return {}
-        return read_tensors(verify_file(self.folder, self.manifest, OBJECTIVE))
+        return current_tensors(read_tensors(verify_file(self.folder, self.manifest, OBJECTIVE)))
 
     @property
     def state(self) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from gptkit.errors import CheckpointError, ConfigError
 from gptkit.plugins import registry
+from gptkit.training.checkpoints.migrations import current_manifest
 
 _log = logging.getLogger("gptkit")
 
@@ -107,14 +108,15 @@ def read_manifest(folder: Path) -> Manifest:
         claimed = body.pop("sha256")
         written_by_later = int(body["format"]) > FORMAT
         if not written_by_later:
+            entries = current_manifest(body)
             manifest = Manifest(
-                step=int(body["step"]),
-                val_loss=body["val_loss"],
-                merit=body.get("merit", body["val_loss"]),
-                files={name: (int(file["bytes"]), str(file["sha256"])) for name, file in body["files"].items()},
-                parts={key: (part["name"], part["distribution"]) for key, part in body["parts"].items()},
-                tokenizer=body["tokenizer"],
-                vocabulary=int(body["vocabulary"]),
+                step=int(entries["step"]),
+                val_loss=entries["val_loss"],
+                merit=entries.get("merit", entries["val_loss"]),
+                files={name: (int(file["bytes"]), str(file["sha256"])) for name, file in entries["files"].items()},
+                parts={key: (part["name"], part["distribution"]) for key, part in entries["parts"].items()},
+                tokenizer=entries["tokenizer"],
+                vocabulary=int(entries["vocabulary"]),
             )
     except FileNotFoundError as error:
         raise DamagedCheckpoint(f"{folder}: is torn: it has no {FILE}") from error

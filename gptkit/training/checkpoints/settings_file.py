@@ -17,6 +17,7 @@ from gptkit.command import Command
 from gptkit.errors import CheckpointError, ConfigError
 from gptkit.hookspecs import KINDS
 from gptkit.plugins import registry
+from gptkit.training.checkpoints.migrations import current_config
 
 FILE = "config.yaml"
 
@@ -45,7 +46,7 @@ def write_settings(path: Path, settings: Command) -> None:
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
-    """The plain content of a config.yaml.
+    """The plain content of a config.yaml, under today's names; keys that are newer than the file are absent.
 
     Raises:
         CheckpointError: the file is missing, is no YAML, or is no mapping.
@@ -58,7 +59,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{path}: is not the settings of a run")
-    return content
+    return current_config(content)
 
 
 def read_settings(path: Path, verb: str = "train") -> Command:

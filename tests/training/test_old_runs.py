@@ -1,0 +1,223 @@
+"""A run that an earlier version wrote loads and continues, whatever was added, renamed or dropped since.
+
+`data/old_run` holds a run that version 0.1.0 stopped half way, and the weights that it reached from there. They are demanded bit
+for bit where the processor's kernels give the very numbers that they gave there (`kernels` is a probe of those that the run uses);
+on others, which may round the last bit of a sum in another order, they are demanded closely. What a key, an entry or a name has to
+do with it is tested exactly on every machine: the run is compared with itself, as it is and as older code would have left it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.nn import functional as F
+
+import gptkit
+from gptkit.errors import CheckpointError, ConfigError
+from gptkit.training.checkpoints import migrations
+from gptkit.training.checkpoints.checkpoint import read_checkpoint
+from gptkit.training.checkpoints.manifest import describe_files, read_manifest, sha256, to_json
+from gptkit.training.save import KEPT
+
+DATA = Path(__file__).parent / "data" / "old_run"
+WORDS = [
+    *(
+        "data=text",
+        "data.path=text.txt",
+        "tokenizer=bytes",
+        "model.layers=1",
+        "model.heads=1",
+        "model.width=4",
+        "model.context=8",
+        "model.dropout=0.1",
+    ),
+    *("batch.size=4", "trainer.accelerator=cpu", "trainer.precision=32-true", "trainer.max_steps=8", "val.every=2", "ema=0.9"),
+    *("val.sequences=4", "samples.prompts=[]", "optimizer.lr=0.01", "save.keep=1", "trainer.log_every_n_steps=1"),
+]
+KERNELS = "66c0976b47833b07070eed6f3ff76f5b0be36326bbf7d8d786df464943bb5a64"
+"""What the probe gave where `final.safetensors` was computed."""
+
+Weights = Callable[[Path], dict[str, Tensor]]
+
+
+def kernels() -> str:
+    """A digest of what this machine's kernels make of sums, exponentials and an optimizer's step, at the sizes of the run."""
+    weight = torch.nn.Parameter(torch.linspace(-1, 1, 257 * 4).reshape(257, 4).sin())
+    optimizer = torch.optim.AdamW([weight], lr=0.01, fused=True)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        for _ in range(3):
+            hidden = F.dropout(F.gelu(F.layer_norm(weight[:32].reshape(4, 1, 8, 4), (4,)), approximate="tanh"), 0.1)
+            seen = F.scaled_dot_product_attention(hidden, hidden, hidden, is_causal=True)
+            F.cross_entropy((seen.reshape(32, 4) @ weight.T), torch.arange(32)).backward()
+            torch.nn.utils.clip_grad_norm_([weight], 1.0)
+            optimizer.step()
+            optimizer.zero_grad()
+    return hashlib.sha256(weight.detach().numpy().tobytes()).hexdigest()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _beside_the_text() -> Iterator[None]:
+    """The run was started where its text lies."""
+    with contextlib.chdir(DATA):
+        yield
+
+
+@pytest.fixture
+def old_run(tmp_path: Path) -> Path:
+    """A copy of the old run, to go on with."""
+    return Path(shutil.copytree(DATA, tmp_path / "run"))
+
+
+def continued(run: Path, *words: str) -> Any:
+    return gptkit.run(gptkit.compose("train", [*WORDS, *words, f"hydra.run.dir={run}"]))
+
+
+def rewritten(run: Path, **files: Callable[[Any], Any]) -> None:
+    """Change config.yaml (`config`), the state (`state`), the weights (`model`) or the manifest's body of a run's checkpoint."""
+    (folder,) = (run / "checkpoints").iterdir()
+    if "config" in files:
+        text = yaml.safe_dump(files["config"](yaml.safe_load((folder / "config.yaml").read_text())), sort_keys=False)
+        (folder / "config.yaml").write_text(text)
+        (run / "config.yaml").write_text(text)
+    if "state" in files:
+        torch.save(files["state"](torch.load(folder / "state.pt", weights_only=True)), folder / "state.pt")
+    if "model" in files:
+        save_file(files["model"](load_file(folder / "model.safetensors")), folder / "model.safetensors", {"format": "pt"})
+    manifest = read_manifest(folder)
+    (folder / "manifest.json").write_text(to_json(replace(manifest, files=describe_files(folder))), encoding="utf-8")
+
+
+def without(*keys: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """The content without these dotted keys."""
+    return lambda content: migrations.renamed(content, dict.fromkeys(keys))
+
+
+def under(table: Mapping[str, str | None]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """The content with keys renamed."""
+    return lambda content: migrations.renamed(content, table)
+
+
+@pytest.fixture(scope="module")
+def reached(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """SHA-256 of the weights that this version reaches from the old run, on this machine."""
+    run = Path(shutil.copytree(DATA, tmp_path_factory.mktemp("reached") / "run"))
+    assert continued(run)["steps"] == 8
+    return sha256(run / "checkpoints" / "step-00000008" / "model.safetensors")
+
+
+def final(run: Path) -> str:
+    return sha256(run / "checkpoints" / "step-00000008" / "model.safetensors")
+
+
+def test_it_ends_with_the_weights_that_its_own_version_reached(old_run: Path, weights: Weights, reached: str) -> None:
+    expected = load_file(DATA / "final.safetensors")
+    assert weights(old_run).keys() == expected.keys()
+    assert continued(old_run)["steps"] == 8
+    for name, tensor in weights(old_run).items():
+        torch.testing.assert_close(tensor, expected[name], rtol=1e-4, atol=1e-6)
+    if kernels() == KERNELS:
+        assert final(old_run) == reached == sha256(DATA / "final.safetensors")
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        ["data.errors"],
+        ["optimizer.schedule.decay", "model.tied", "val.sequences"],
+        ["reward", "callback", "epochs", "compile", "init_from", "batch.micro", "objective.separate_documents"],
+    ],
+    ids=", ".join,
+)
+def test_keys_that_it_lacks_take_their_defaults(keys: list[str], old_run: Path, reached: str) -> None:
+    rewritten(old_run, config=without(*keys))
+    assert continued(old_run)["steps"] == 8
+    assert final(old_run) == reached
+
+
+def test_a_key_that_it_lacks_and_that_is_given_another_value_than_the_default_is_a_difference(old_run: Path) -> None:
+    rewritten(old_run, config=without("data.errors"))
+    with pytest.raises(ConfigError, match=r"\(data\.errors: strict -> replace\)"):
+        continued(old_run, "data.errors=replace")
+
+
+def test_entries_of_the_state_that_it_lacks_are_what_they_were_in_effect(old_run: Path, reached: str) -> None:
+    rewritten(old_run, state=without("sources", "compared_by", "merit", "callbacks", "finished_early", "scaler", "val_metrics"))
+    assert continued(old_run)["steps"] == 8
+    assert final(old_run) == reached
+
+
+def test_a_newer_setting_of_the_optimizer_takes_its_default(old_run: Path, reached: str) -> None:
+    def older(state: dict[str, Any]) -> dict[str, Any]:
+        for group in state["optimizer"]["groups"]:
+            del group["peak_lr"], group["capturable"]
+        return state
+
+    rewritten(old_run, state=older)
+    assert continued(old_run)["steps"] == 8
+    assert final(old_run) == reached
+
+
+def test_every_entry_of_the_state_is_kept_or_has_a_value_for_those_who_did_not() -> None:
+    assert set(KEPT) - set(migrations.STATE_DEFAULTS) == {"step", "tokens", "optimizer"}
+    assert set(migrations.STATE_DEFAULTS) < set(KEPT)
+
+
+def test_what_cannot_be_done_without_is_named(old_run: Path) -> None:
+    rewritten(old_run, state=without("optimizer"))
+    with pytest.raises(CheckpointError, match=r"did not keep optimizer, .*init_from="):
+        continued(old_run)
+
+
+def test_renamed_and_dropped_keys_entries_and_weights_are_migrated(
+    old_run: Path, reached: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def older(state: dict[str, Any]) -> dict[str, Any]:
+        state["best"] = state.pop("best_val_loss")
+        state["weights"] = older_names(state["weights"])
+        state["optimizer"]["state"] = older_names(state["optimizer"]["state"])
+        for group in state["optimizer"]["groups"]:
+            group["names"] = list(older_names(dict.fromkeys(group["names"])))
+        return state
+
+    def older_names(tensors: dict[str, Any]) -> dict[str, Any]:
+        return {name.replace("blocks.0.", "layer_0."): tensor for name, tensor in tensors.items()}
+
+    config = {"optimizer.clip": "optimizer.max_norm", "val.sequences": "eval_sequences"}
+    rewritten(
+        old_run,
+        config=lambda content: {**under(config)(content), "gone": 1},
+        state=older,
+        model=older_names,
+    )
+    with pytest.raises(ConfigError, match="has no key"):
+        continued(old_run)
+    monkeypatch.setattr(
+        migrations, "CONFIG_KEYS", {"optimizer.max_norm": "optimizer.clip", "eval_sequences": "val.sequences", "gone": None}
+    )
+    monkeypatch.setattr(migrations, "STATE_NAMES", {"best": "best_val_loss"})
+    monkeypatch.setattr(migrations, "TENSOR_NAMES", {r"\blayer_(\d+)\.": r"blocks.\1."})
+    model, _ = gptkit.load(str(old_run))
+    assert model.vocabulary == 257
+    assert continued(old_run)["steps"] == 8
+    assert final(old_run) == reached
+
+
+def test_renaming_keeps_what_has_the_new_name_and_matches_any_key_by_a_star() -> None:
+    content = {"callback": {"a": {"name": "x", "limit": 1}, "b": {"name": "y"}}, "old": 2, "new": 3, "gone": 4}
+    table = {"callback.*.limit": "callback.*.stop.after", "old": "new", "gone": None, "nowhere.at.all": "x"}
+    expected = {"callback": {"a": {"name": "x", "stop": {"after": 1}}, "b": {"name": "y"}}, "new": 3}
+    assert migrations.renamed(content, table) == expected
+    assert content["old"] == 2
+    assert read_checkpoint(next((DATA / "checkpoints").iterdir())).content["optimizer"]["clip"] == 1.0
