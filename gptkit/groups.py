@@ -11,6 +11,9 @@ import importlib
 import importlib.util
 import math
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 from gptkit.errors import ConfigError
@@ -43,11 +46,55 @@ def conf_folders() -> tuple[tuple[Origin, Path], ...]:
     return tuple(folders)
 
 
+_OWN: ContextVar[tuple[Path, ...]] = ContextVar("folders of --config-dir", default=())
+
+
+@contextmanager
+def own_folder(folder: Path | None) -> Iterator[None]:
+    """Inside the block, the groups of a user's folder can be chosen, too (`--config-dir`).
+
+    Raises:
+        ConfigError: there is no such folder, or it has a file that the kit or a plugin provides, which would win without a word.
+    """
+    if folder is None:
+        yield
+        return
+    if not folder.is_dir():
+        raise ConfigError(f"--config-dir {folder}: there is no such folder")
+    for file in _own_files(folder):
+        relative = file.relative_to(folder).as_posix()
+        owner = next((origin for origin, known in conf_folders() if (known / relative).is_file()), None)
+        if owner is not None:
+            raise ConfigError(f"{file}: {owner.distribution} provides {relative}, too; rename yours")
+    token = _OWN.set((folder,))
+    try:
+        yield
+    finally:
+        _OWN.reset(token)
+
+
+def _own_files(folder: Path) -> list[Path]:
+    """A user's primary configurations and options: not every YAML below a folder that may hold runs and data as well."""
+    return sorted([*folder.glob("*.yaml"), *folder.glob("*/*.yaml")])
+
+
+def own_folders() -> tuple[Path, ...]:
+    """The folder of `--config-dir`, where one is given."""
+    return _OWN.get()
+
+
+def configuration_folders() -> tuple[Path, ...]:
+    """Every folder in which a configuration may lie, a user's own first."""
+    return (*own_folders(), *(folder for _, folder in conf_folders()))
+
+
 def groups() -> dict[str, list[str]]:
     """Every group that can be chosen on the command line, with its options: kinds, trainer presets, papers."""
     found: dict[str, set[str]] = {kind: set(parts) for kind, parts in registry().parts.items() if kind != "command"}
-    for _, folder in conf_folders():
-        for file in folder.rglob("*.yaml"):
+    places = [(folder, list(folder.rglob("*.yaml"))) for _, folder in conf_folders()]
+    places += [(folder, _own_files(folder)) for folder in own_folders()]
+    for folder, files in places:
+        for file in files:
             group = file.parent.relative_to(folder).as_posix()
             if group not in (".", "base") and not group.startswith("hydra"):
                 found.setdefault(group, set()).add(file.stem)

@@ -21,6 +21,7 @@ from omegaconf import OmegaConf
 
 from gptkit.config.fields import is_text, is_whole_number
 from gptkit.config.key_names import keys_of, meant
+from gptkit.config.own_files import verb_of
 from gptkit.errors import ConfigError, did_you_mean
 from gptkit.groups import groups
 from gptkit.plugins import registry
@@ -34,10 +35,12 @@ class Words:
     flags: tuple[str, ...]
     overrides: tuple[str, ...]
     multirun: bool
+    primary: str
+    """The primary configuration: the verb's own, or one of the user's (`--config-name mine --config-dir .`)."""
 
     def argv(self) -> list[str]:
         """The words for Hydra, without the program's name."""
-        return ["--config-name", self.verb, *self.flags, *self.overrides]
+        return ["--config-name", self.primary, *self.flags, *self.overrides]
 
 
 class _Parser(argparse.ArgumentParser):
@@ -88,6 +91,8 @@ def read_words(argv: list[str]) -> Words:
     parser = _hydra_parser()
     _check_flags(argv, parser)
     parsed = parser.parse_intermixed_args(argv)
+    if parsed.config_path is not None:
+        raise ConfigError("--config-path would hide the kit's own configurations; --config-dir adds a folder to them")
     overrides = list(parsed.overrides)
     flags, expected = [], list(overrides)
     for word in argv:
@@ -95,17 +100,29 @@ def read_words(argv: list[str]) -> Words:
             expected.pop(0)
         else:
             flags.append(word)
-    verb = parsed.config_name
-    if verb is None:
-        if not overrides or "=" in overrides[0]:
-            raise ConfigError(f"no verb given; one of {', '.join(registry().parts['command'])}")
-        verb = overrides.pop(0)
-        known = registry().parts["command"]
-        if verb not in known:
-            raise ConfigError(f"there is no verb {verb}.{did_you_mean(verb, known)}{registry().failed()} See gptkit --help")
-    else:
+    verb = _leading_verb(overrides, needed=parsed.config_name is None)
+    if parsed.config_name is not None:
         flags = _without_option(flags, ("--config-name", "-cn"))
-    return Words(verb, tuple(flags), tuple(arranged(verb, overrides, multirun=parsed.multirun)), parsed.multirun)
+        of_file = verb_of(parsed.config_name)
+        if verb is not None and verb != of_file:
+            raise ConfigError(f"--config-name {parsed.config_name} is a configuration of {of_file}, not of {verb}")
+        verb = of_file
+    assert verb is not None
+    overrides = arranged(verb, overrides, multirun=parsed.multirun)
+    return Words(verb, tuple(flags), tuple(overrides), parsed.multirun, parsed.config_name or verb)
+
+
+def _leading_verb(overrides: list[str], *, needed: bool) -> str | None:
+    """Take the verb off the words that are no flags; None where the first is none and none is needed."""
+    known = registry().parts["command"]
+    first = overrides[0] if overrides and "=" not in overrides[0] else None
+    if first is None and needed:
+        raise ConfigError(f"no verb given; one of {', '.join(known)}")
+    if first is None or (first not in known and not needed):
+        return None
+    if first not in known:
+        raise ConfigError(f"there is no verb {first}.{did_you_mean(first, known)}{registry().failed()} See gptkit --help")
+    return overrides.pop(0)
 
 
 def _without_option(words: list[str], names: tuple[str, ...]) -> list[str]:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from gptkit.command import Command
-from gptkit.config.explain_keys import missing_key, near_key, unknown_key
+from gptkit.config.explain_keys import missing_key, near_key, unfit_value, unknown_key
 from gptkit.errors import ConfigError
 from gptkit.parts import Part
 from gptkit.plugins import part_name, registry
@@ -31,7 +32,9 @@ def typed_settings(verb: str, config: DictConfig) -> Command:
     for word in map(str, config):
         if word not in {field.name for field in dataclasses.fields(schema)}:
             key = ".".join([word, *_first_keys(config._get_node(word))])
-            raise ConfigError(f"there is no key {key}.{near_key(verb, key)}{registry().failed()}")
+            option = Path(word, f"{config._get_node(word)}.yaml")
+            hint = f" {option} is found with --config-dir ." if option.is_file() else near_key(verb, key)
+            raise ConfigError(f"there is no key {key}.{hint}{registry().failed()}")
     _check_keys(verb, config, schema, path="")
     _check_parts(verb, config)
     try:
@@ -39,7 +42,7 @@ def typed_settings(verb: str, config: DictConfig) -> Command:
     except MissingMandatoryValue as error:
         raise ConfigError(missing_key(str(error.full_key))) from error
     except OmegaConfBaseException as error:
-        raise ConfigError(str(error).partition("\n")[0]) from error
+        raise ConfigError(unfit_value(verb, str(error.full_key or ""), str(error).partition("\n")[0])) from error
     except (ValueError, TypeError, AssertionError) as error:  # what a __post_init__ complains of
         raise ConfigError(str(error)) from error
     parts: Any = getattr(settings, "callback", {})

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
+from gptkit.config.own_files import defaults_of, read_configuration
 from gptkit.errors import ConfigError, did_you_mean
-from gptkit.groups import conf_folders, groups, papers
+from gptkit.groups import groups, papers
 from gptkit.plugins import registry
 
 
@@ -31,7 +31,9 @@ class Chosen:
             if option == "null" or option in seen:
                 return None
             seen.add(option)
-            option = next((option for group, option, _ in _defaults(_read(f"{kind}/{option}"), kind) if group == kind), "null")
+            option = next(
+                (option for group, option, _ in defaults_of(read_configuration(f"{kind}/{option}"), kind) if group == kind), "null"
+            )
         return registry().parts[kind][option].part
 
 
@@ -66,7 +68,7 @@ def _options(file: str, override: bool, seen: set[str]) -> dict[str, str]:
     if file in seen:
         return {}
     found: dict[str, str] = {}
-    for group, option, overrides in _defaults(_read(file), file.rpartition("/")[0]):
+    for group, option, overrides in defaults_of(read_configuration(file), file.rpartition("/")[0]):
         if group in registry().parts:
             if overrides == override:
                 found[group] = option
@@ -77,12 +79,12 @@ def _options(file: str, override: bool, seen: set[str]) -> dict[str, str]:
 
 def _values(file: str, package: str, seen: set[str]) -> dict[str, Any]:
     """The values of a file and of the files that it includes, by dotted keys; its own come last."""
-    content = _read(file)
+    content = read_configuration(file)
     if file in seen or content is None:
         return {}
     found: dict[str, Any] = {}
     own_group = file.rpartition("/")[0]
-    for group, option, overrides in _defaults(content, own_group):
+    for group, option, overrides in defaults_of(content, own_group):
         if not overrides and (group == package if package else group not in registry().parts):
             found.update(_values(f"{group}/{option}" if group else option, package, seen | {file}))
     return found | dict(_flat({key: value for key, value in content.items() if key != "defaults"}, package))
@@ -94,29 +96,3 @@ def _flat(content: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
         yield full, value
         if isinstance(value, dict):
             yield from _flat(value, full)
-
-
-def _defaults(content: dict[str, Any] | None, own_group: str) -> Iterator[tuple[str, str, bool]]:
-    """(group, option, whether it overrides) of a defaults list."""
-    for entry in (content or {}).get("defaults") or []:
-        if isinstance(entry, str) and entry != "_self_":
-            path = entry.removeprefix("/") if entry.startswith("/") else f"{own_group}/{entry}".lstrip("/")
-            group, _, option = path.rpartition("/")
-            yield group, option, False
-        elif isinstance(entry, dict):
-            for key, option in entry.items():
-                words = str(key).split()
-                yield words[-1].removeprefix("/").partition("@")[0], "null" if option is None else str(option), "override" in words
-
-
-def _read(name: str) -> dict[str, Any] | None:
-    """A file of `conf/`, without its suffix; None where there is none: a part or a schema."""
-    from omegaconf import OmegaConf
-    from yaml import YAMLError  # type: ignore[import-untyped]
-
-    path = next((path for _, folder in conf_folders() if (path := Path(folder) / f"{name}.yaml").is_file()), None)
-    try:
-        content = OmegaConf.to_container(OmegaConf.load(path), resolve=False) if path is not None else None
-    except (YAMLError, OSError, ValueError) as error:
-        raise ConfigError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
-    return content if isinstance(content, dict) else None  # type: ignore[return-value]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -11,8 +12,9 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 from yaml import MarkedYAMLError, YAMLError  # type: ignore[import-untyped]
 
 from gptkit.config.explain_keys import foreign_group, keys_beside, near_key, unfit_value, unknown_key
+from gptkit.config.own_files import file_of
 from gptkit.errors import ConfigError, GptkitError, did_you_mean
-from gptkit.groups import groups, settings_of
+from gptkit.groups import conf_folders, groups, settings_of
 from gptkit.plugins import registry
 
 
@@ -25,8 +27,37 @@ def explained(verb: str, words: Sequence[str]) -> Iterator[None]:
         raise
     except YAMLError as error:
         raise ConfigError(_unreadable(error)) from error
+    except UnicodeDecodeError as error:
+        if not _raised_by_hydra(error):
+            raise
+        raise ConfigError(f"{_chosen_files(words)}: not UTF-8 text at byte {error.start}") from error
     except (HydraException, OmegaConfBaseException, AssertionError, ValueError) as error:
         raise ConfigError(_one_line(verb, words, error)) from error
+    except RecursionError as error:
+        if not _raised_by_hydra(error):
+            raise
+        raise ConfigError(f"{_chosen_files(words)}: the defaults of a configuration include it again, without an end") from error
+    except Exception as error:  # what Hydra did not foresee in a file
+        if not _raised_by_hydra(error):
+            raise
+        reason = f"{type(error).__name__}: {_first_line(error)}"
+        raise ConfigError(f"{_chosen_files(words)}: cannot be composed ({reason})") from error
+
+
+def _raised_by_hydra(error: BaseException) -> bool:
+    """Whether an exception comes from inside Hydra or OmegaConf, so that a file or a word is at fault, and no code of a verb."""
+    modules = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
+    ours = [number for number, module in enumerate(modules) if module.partition(".")[0] in ("hydra", "omegaconf")]
+    ends = [number for number, module in enumerate(modules) if module == "gptkit.config.hydra_run"]
+    return bool(ours) and ours[-1] > ends[-1] if ends else bool(ours)
+
+
+def _chosen_files(words: Sequence[str]) -> str:
+    """The files that the words choose: a user's own first, since the kit's have been tried."""
+    names = ["/".join(word.lstrip("+").partition("@")[0].split("=", 1)) for word in words if "=" in word]
+    files = [path for name in names if (path := file_of(name))]
+    own = [path for path in files if not any(path.is_relative_to(folder) for _, folder in conf_folders())]
+    return ", ".join(map(str, own or files)) or "the configuration"
 
 
 def _one_line(verb: str, words: Sequence[str], error: Exception) -> str:
@@ -48,7 +79,7 @@ def _one_line(verb: str, words: Sequence[str], error: Exception) -> str:
             return reason
     in_file = re.match(r"In '(?P<file>[^']+)': (?P<rest>.*)", str(error), re.DOTALL)
     if in_file:
-        return f"conf/{in_file['file']}.yaml: {_of_file(verb, words, in_file['file'], in_file['rest'])}"
+        return f"{_path(in_file['file'])}: {_of_file(verb, words, in_file['file'], in_file['rest'])}"
     return _of_text(verb, words, str(error)) or _first_line(error)
 
 
@@ -56,6 +87,13 @@ def _as_typed(key: str, words: Sequence[str]) -> str:
     """The whole key that was typed: OmegaConf names the first component that is not there."""
     typed = (word.lstrip("+~").partition("=")[0] for word in words)
     return next((whole for whole in typed if whole.startswith(f"{key}.")), key)
+
+
+def _path(name: str) -> str:
+    """A configuration's file as a person looks for it: in `conf/`, or in a folder of their own."""
+    file = file_of(name)
+    kits = file is None or any(file.is_relative_to(folder) for _, folder in conf_folders())
+    return f"conf/{name}.yaml" if kits else str(file)
 
 
 def _of_file(verb: str, words: Sequence[str], file: str, text: str) -> str:

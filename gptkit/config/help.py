@@ -16,7 +16,8 @@ _FLAGS = (
     ("-m, --multirun", "sweep: run every combination of values separated by commas"),
     ("--cfg job", "print the composed configuration instead of running it (also hydra, all)"),
     ("--info defaults-tree", "print how the configuration is put together (also config, plugins, searchpath)"),
-    ("--config-dir DIR", "a folder with configurations of your own"),
+    ("--config-dir DIR", "a folder of your own: its experiment/mine.yaml is added with +experiment=mine"),
+    ("--config-name NAME", "a file NAME.yaml of that folder in place of the verb's own configuration"),
     ("-sc install", 'completion, in bash and zsh: eval "$(gptkit -sc install)"'),
 )
 

@@ -26,20 +26,30 @@ def run_words(argv: list[str]) -> int:
     Raises:
         GptkitError: anything that a person can mend.
     """
+    from gptkit.config.own_files import config_dir
+    from gptkit.config.store import register
+    from gptkit.groups import own_folder
+
+    register()
+    with own_folder(config_dir(argv)):
+        return _run(argv)
+
+
+def _run(argv: list[str]) -> int:
     import hydra
 
     from gptkit.config.argv import read_words
     from gptkit.config.explain import explained
     from gptkit.config.main import exit_status_of
-    from gptkit.config.store import register
+    from gptkit.config.own_files import check_own_files
 
-    register()
     words = read_words(argv)
+    check_own_files(words.primary, words.overrides)
     sys.argv = [sys.argv[0], *words.argv()]  # Lightning and launchers start workers with these
     _LAST.update(output=None, result=None, error=None, begun=False)
     with AT_END, explained(words.verb, words.overrides), _full_error("1"):
         try:
-            hydra.main(config_path="pkg://gptkit.conf", config_name=words.verb, version_base="1.3")(execute)()
+            hydra.main(config_path="pkg://gptkit.conf", config_name=words.primary, version_base="1.3")(execute)()
         except OSError as error:
             if (key := _output_of(error)) is None:
                 raise
@@ -70,11 +80,12 @@ def execute(config: DictConfig) -> Any:
 
     from gptkit.config.compose import run, run_from_config
     from gptkit.config.explain import explained
+    from gptkit.config.own_files import verb_of
 
     _LAST["begun"] = True
     hydra_config = HydraConfig.get()
     folder = Path(os.path.relpath(hydra_config.runtime.output_dir))
-    verb = str(hydra_config.job.config_name)
+    verb = verb_of(str(hydra_config.job.config_name))
     overrides = cast("list[str]", OmegaConf.to_container(hydra_config.overrides.task, resolve=False))
     try:
         with explained(verb, overrides):

@@ -23,8 +23,11 @@ def status_of(argv: list[str]) -> int:
     try:
         if not argv or _asks_for_help(argv):
             from gptkit.config.help import page
+            from gptkit.config.own_files import config_dir
+            from gptkit.groups import own_folder
 
-            print(page(argv))
+            with own_folder(config_dir(argv)):
+                print(page(argv))
             return 0
         if "--version" in argv:
             from importlib.metadata import version

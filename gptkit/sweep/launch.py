@@ -60,7 +60,7 @@ def launch(
     jobs = [_job(config, loader, list(overrides), first + number) for number, overrides in enumerate(job_overrides)]
     try:
         with _sigterm_as_interrupt(), users_full_error():
-            _run_all(jobs, words.verb, flags, n_jobs)
+            _run_all(jobs, words.primary, flags, n_jobs)
     except KeyboardInterrupt:
         done = sum(job.status == "finished" for job in jobs)
         again = f"the same command with hydra.sweep.dir={config.hydra.sweep.dir} goes on"

@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 
 from gptkit.command import Training
+from gptkit.plugins import registry
 from gptkit.scaling.compute import flops_per_token
 from gptkit.training.checkpoints.durable import write_file
 from gptkit.training.record.device_peaks import device_name, peak
@@ -76,7 +77,8 @@ def _command(argv: list[str]) -> str:
     program, words = Path(argv[0]).name, argv[1:]
     if program not in ("gptkit", "__main__.py"):
         return ""
-    return shlex.join(["gptkit", *(words[1:] if words[:1] == ["--config-name"] else words)])
+    is_verb = words[:1] == ["--config-name"] and words[1] in registry().parts["command"]  # else a configuration of the user's own
+    return shlex.join(["gptkit", *(words[1:] if is_verb else words)])
 
 
 def write_environment(folder: Path, environment: Environment) -> None:
