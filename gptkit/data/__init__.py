@@ -156,8 +156,8 @@ class Mixture(Data):
     """Several sources as one: all records of the first, then all of the second, and so on.
 
     Every source is written as its settings with its `name`, under a word of your own:
-    `data.sources={speeches:{name:sotu},mine:{name:text,path:notes}}`. The mixture has a validation split where every source has
-    one; otherwise `val.fraction` is cut off the sources' training documents, spread over all of them. `data=prose` is a mixture.
+    `data.sources={speeches:{name:sotu},mine:{name:text,path:notes}}`. What is held out is decided source by
+    source: its own validation split where it has one, else `val.fraction` of its training records. `data=prose` is a mixture.
     """
 
     name: str = "mixture"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from gptkit.records import Record
@@ -37,6 +37,10 @@ class BuiltData(ABC):
         """The text of a split's documents in pieces, for sources whose documents may be larger than memory; else one each."""
         for record in self.records(split):
             yield Chunk(record.text, last=True)  # type: ignore[union-attr]  # only sources of documents are asked
+
+    def components(self) -> Mapping[str, BuiltData]:
+        """The sources of which each holds out its own part for validation, by their keys: this one alone, whose key is empty."""
+        return {"": self}
 
     def texts(self) -> Iterator[str]:
         """The text that a tokenizer may learn from: that of every training record."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from gptkit.data.built import BuiltData, Chunk
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 class BuiltMixture(BuiltData):
     """The sources' records one source after another, each record once, in the order in which the sources are written.
 
-    A split other than "train" is there where every source has it: what one source holds out is then all that is measured on.
+    A split other than "train" is there where every source has it. What is held out for validation is decided for every source by
+    itself (`components`): its own validation split, else its share of its training records.
     """
 
     def __init__(self, settings: Mixture) -> None:
@@ -36,6 +37,14 @@ class BuiltMixture(BuiltData):
         built = list(self.sources.values())
         self.splits = tuple(split for split in ("train", "validation", "test") if all(split in each.splits for each in built))
         self.fingerprint = hashlib.sha256(json.dumps(["mixture", [each.fingerprint for each in built]]).encode()).hexdigest()
+
+    def components(self) -> Mapping[str, BuiltData]:
+        """Those of the sources, mixtures among them taken apart."""
+        return {
+            f"data.sources.{word}" + (f": {key}" if key else ""): component
+            for word, source in self.sources.items()
+            for key, component in source.components().items()
+        }
 
     def records(self, split: str) -> Iterator[Record]:
         for source in self.sources.values():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import accumulate
 from typing import Any
 
@@ -15,9 +16,13 @@ from gptkit.data.split import Ranges
 class TokenStream:
     """Token `len(stream)` is token 0 again."""
 
-    def __init__(self, shards: Shards, ranges: Ranges) -> None:
-        self._parts = shards.parts
-        runs = _runs(self._parts, ranges)
+    def __init__(self, stretches: Iterable[tuple[Shards, Ranges]]) -> None:
+        """Args: stretches: of the tokens of one source or of several, in the order in which they follow one another."""
+        self._parts: list[NDArray[Any]] = []
+        runs: list[tuple[int, int, int]] = []
+        for shards, ranges in stretches:
+            runs += [(len(self._parts) + part, begin, end) for part, begin, end in _runs(shards.parts, ranges)]
+            self._parts += shards.parts
         begins = list(accumulate((end - begin for _, begin, end in runs), initial=0))
         self._size = begins.pop()
         # a run is a stretch of one file: where it begins in the stream, which file, and where it begins and ends there

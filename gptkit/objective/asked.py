@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
 
-from gptkit.data.split import split_items
+from gptkit.data.hold_out import hold_out
 from gptkit.errors import DataError
 from gptkit.objective.built import Batch, Dataset
 from gptkit.objective.token_form import prompt_ids
@@ -68,13 +69,7 @@ def asked(
     Raises:
         DataError: the source gives other records or none, a prompt does not fit a template, or all are too long.
     """
-    prompts = _read(data, "train", reader)
-    if "validation" in data.splits:
-        held_out = _read(data, "validation", reader)
-    else:
-        kept, ranges = split_items(len(prompts), validation_fraction)
-        held_out = [prompt for begin, end in ranges for prompt in prompts[begin:end]]
-        prompts = [prompt for begin, end in kept for prompt in prompts[begin:end]]
+    prompts, held_out = hold_out(data, validation_fraction, functools.partial(_read, reader=reader))
     found = {"train": _short(prompts, tokenizer, template, longest, judges, "train")}
     if held_out:
         found["validation"] = _short(held_out, tokenizer, template, longest, judges, "validation")

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gptkit.data.examples import examples_of
-from gptkit.data.split import split_items
+from gptkit.data.hold_out import hold_out
 from gptkit.errors import ConfigError, DataError
 from gptkit.objective import AuxLM
 from gptkit.objective.built import Batch, BuiltObjective, Dataset, Terms
@@ -109,15 +109,16 @@ class BuiltAuxLM(BuiltObjective):
             ConfigError: `objective.positive` is no label of the task.
         """
         reader = f"objective={self.settings.name}"
-        examples = list(examples_of(data, "train", reader=reader))
-        task = task_of(examples) if self.settings.task == "auto" else self.settings.task
-        held_out: list[Example] = []
-        if "validation" in data.splits:
-            held_out = list(examples_of(data, "validation", reader=reader))
-        else:
-            kept, ranges = split_items(len(examples), validation_fraction)
-            held_out = [example for begin, end in ranges for example in examples[begin:end]]
-            examples = [example for begin, end in kept for example in examples[begin:end]]
+        training_split: list[Example] = []
+
+        def read(source: BuiltData, split: str) -> list[Example]:
+            found = list(examples_of(source, split, reader=reader))
+            if split == "train":
+                training_split.extend(found)
+            return found
+
+        examples, held_out = hold_out(data, validation_fraction, read)
+        task = task_of(training_split) if self.settings.task == "auto" else self.settings.task
         self.learn(task, labels_of(examples) if task in NAMED else [])
         self.positive()
         train = self._dataset(self.chosen(examples), "training")

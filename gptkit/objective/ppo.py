@@ -1,7 +1,7 @@
 """Proximal policy optimisation against a reward, with the gradient of pre-training mixed in where it is asked for: PPO and PPO-ptx.
 
 Source: "Training language models to follow instructions with human feedback", equation 2 and appendix C.4; the mechanics that it
-does not publish are those of "Fine-Tuning Language Models from Human Preferences".
+does not publish are those of "Fine-Tuning Language Models from Human Preferences", but for whitening (see PPO's settings).
 """
 
 from __future__ import annotations
@@ -80,7 +80,8 @@ class BuiltPPO(BuiltReinforcement):
                 self.tokenizer,
                 self.context,
                 key="objective.ptx_data",
-                validation_fraction=validation_fraction or 0.05 if "validation" in found else 0.0,
+                validation_fraction=(validation_fraction or 0.05) if "validation" in found else 0.0,
+                measured="validation" in found,
             )
         return found
 
@@ -157,9 +158,13 @@ class BuiltPPO(BuiltReinforcement):
         return {"ptx": {name: tensor.to(made["tokens"].device) for name, tensor in text.items()}} | own
 
     def windows(self, items: list[int]) -> list[int]:
-        """The windows of pre-training text that go with these prompts: `ptx_ratio` each, far apart, all in turn over the epochs."""
+        """The windows of pre-training text that go with these prompts: `ptx_ratio` each, all in turn over the epochs."""
         prompts, ratio = len(self.asked["train"]), self.settings.ptx_ratio
         return [(item // prompts * ratio + number) * prompts + item % prompts for item in items for number in range(ratio)]
+
+    def held_out_windows(self, items: list[int]) -> list[int]:
+        """The windows of held-out text that go with these held-out prompts: as far on in the text as these in theirs."""
+        return [item * len(self._text["validation"]) // len(self.asked["validation"]) for item in items]
 
     def counts(self, batch: Batch) -> dict[str, int]:
         """Tokens of the responses; of pre-training text, the tokens that are predicted."""
@@ -205,8 +210,8 @@ class BuiltPPO(BuiltReinforcement):
         terms, counts, found = super().validate(model, batch, seed=seed)
         if not self.settings.ptx_coef:
             return terms, counts, found
-        device = batch["items"].device
-        text = {name: tensor.to(device) for name, tensor in self._text["validation"].batch(batch["items"].tolist()).items()}
+        device, places = batch["items"].device, self.held_out_windows(batch["items"].tolist())
+        text = {name: tensor.to(device) for name, tensor in self._text["validation"].batch(places).items()}
         loss = _text_loss(model, text)
         found["ptx_loss"] = loss / text["targets"].shape[1]
         return {**terms, "ptx": (self.settings.ptx_coef, loss)}, {**counts, "ptx": text["targets"].numel()}, found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from abc import abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from gptkit.data.split import split_items
+from gptkit.data.hold_out import hold_out
 from gptkit.objective.built import Batch, BuiltObjective, Dataset, Share, Terms
 from gptkit.objective.ranked import Ranked, Rankings, ranked, rankings_of
 from gptkit.objective.ranking_loss import pairs, ranking_losses
@@ -61,13 +62,7 @@ class BuiltPreference(BuiltObjective):
             DataError: the source has no rankings, one does not fit the template, or nothing is left to learn from.
         """
         reader = f"objective={self.settings.name}"
-        rankings = rankings_of(data, "train", reader=reader)
-        if "validation" in data.splits:
-            held_out = rankings_of(data, "validation", reader=reader)
-        else:
-            kept, ranges = split_items(len(rankings), validation_fraction)
-            held_out = [ranking for begin, end in ranges for ranking in rankings[begin:end]]
-            rankings = [ranking for begin, end in kept for ranking in rankings[begin:end]]
+        rankings, held_out = hold_out(data, validation_fraction, functools.partial(rankings_of, reader=reader))
         read = {"train": self._read(rankings, "training")} | (
             {"validation": self._read(held_out, "validation")} if held_out else {}
         )

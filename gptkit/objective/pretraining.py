@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,24 +10,34 @@ import torch
 
 from gptkit.errors import GptkitError
 from gptkit.objective.built import Batch, Dataset
-from gptkit.objective.windows import language_model_datasets
+from gptkit.objective.windows import streams, training_windows, validation_windows
 from gptkit.plugins import registry
 
 if TYPE_CHECKING:
     from gptkit.tokenizer.built import BuiltTokenizer
 
+NEAR = 32
+"""How far from the golden ratio's a stride may be: far enough to find one that spreads well for every number of items."""
+
 
 def text_windows(
-    source: Mapping[str, Any], tokenizer: BuiltTokenizer, context: int, *, key: str, validation_fraction: float
+    source: Mapping[str, Any],
+    tokenizer: BuiltTokenizer,
+    context: int,
+    *,
+    key: str,
+    validation_fraction: float,
+    measured: bool = False,
 ) -> tuple[dict[str, Dataset], str]:
-    """The text of a source in windows, "train" and, where something is held out, "validation"; and the source's fingerprint.
+    """The text of a source in windows, those of training in the order of `SpreadWindows`, and the source's fingerprint.
 
     Args:
         source: its settings, with its `name`.
-        key: that holds them, for errors.
         tokenizer: turns its text into ids.
         context: length of a window.
+        key: that holds the settings, for errors.
         validation_fraction: share to hold out, where the source brings no validation split.
+        measured: besides "train" also give "validation", where something is held out.
 
     Raises:
         ConfigError: there is no such source.
@@ -34,9 +45,54 @@ def text_windows(
     """
     try:
         data = registry().resolve("data", dict(source)).build()
-        return language_model_datasets(data, tokenizer, context=context, validation_fraction=validation_fraction), data.fingerprint
+        train, held_out = streams(data, tokenizer, validation_fraction=validation_fraction)
+        windows: dict[str, Dataset] = {"train": SpreadWindows(training_windows(train, context=context))}
+        if measured and len(held_out):
+            windows["validation"] = validation_windows(held_out, context=context)
+        return windows, data.fingerprint
     except GptkitError as error:  # of a source, whose own key is `data`
         raise type(error)(f"{key}: {error}") from error
+
+
+class SpreadWindows(Dataset):
+    """The windows of a text in an order in which those of any stretch of indices lie evenly over the whole text.
+
+    A run mixes in far fewer windows than a corpus has. Taken as they stand, these would all be of one source, or of one year.
+    Language modelling reads whole epochs and does not need this.
+    """
+
+    def __init__(self, windows: Dataset) -> None:
+        self._windows, self._stride = windows, golden_stride(len(windows))
+
+    def __len__(self) -> int:
+        return len(self._windows)
+
+    def batch(self, indices: Sequence[int]) -> Batch:
+        count = len(self)
+        return self._windows.batch([index - index % count + index % count * self._stride % count for index in indices])
+
+
+def golden_stride(items: int) -> int:
+    """A number s near 0.618 `items`, the share of the golden ratio, that has no divisor in common with it.
+
+    0, s, 2s, 3s ... modulo `items` is then every item once. Any of these that follow one another are spread evenly over all where
+    the continued fraction of s / `items` has small terms: the golden ratio's are all 1. The best of those within `NEAR` is taken.
+    """
+    golden = round((math.sqrt(5.0) - 1.0) / 2.0 * items)
+    candidates = range(max(1, golden - NEAR), min(items, golden + NEAR) + 1)
+    return min(
+        (stride for stride in candidates if math.gcd(stride, items) == 1),
+        key=lambda stride: (max(_terms(stride, items)), abs(stride - golden)),
+    )
+
+
+def _terms(numerator: int, denominator: int) -> list[int]:
+    """The terms of the continued fraction of a number above 0 and at most 1, but for the leading 0."""
+    found = []
+    while numerator:
+        found.append(denominator // numerator)
+        numerator, denominator = denominator % numerator, numerator
+    return found
 
 
 def mixed_in(source: Mapping[str, Any]) -> str:
@@ -48,7 +104,7 @@ def mixed_in(source: Mapping[str, Any]) -> str:
 class WithPretraining(Dataset):
     """The items of a data set and, behind them, so many windows that these are the given share of an epoch.
 
-    Every epoch goes on in the text where the one before stopped. All tokens of a window are learned.
+    Every epoch goes on with the windows where the one before stopped. All tokens of a window are learned.
     """
 
     def __init__(self, items: Dataset, windows: Dataset, share: float) -> None:

@@ -5,6 +5,7 @@ Source: "Training language models to follow instructions with human feedback", s
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from gptkit.data.split import split_items
+from gptkit.data.hold_out import hold_out
 from gptkit.errors import DataError
 from gptkit.generation.responses import longest_response, respond, text_of, warn_of_length
 from gptkit.model.use import as_for_use
@@ -22,7 +23,7 @@ from gptkit.objective.cross_entropy import cross_entropy_sum
 from gptkit.objective.demonstrations import Demonstration, Rows, demonstrations, dialogues_of, packed
 from gptkit.objective.token_form import prompt_ids
 from gptkit.records import Dialogue, Prompt
-from gptkit.reward.built import scored
+from gptkit.reward.built import scored, scored_where_ended
 
 if TYPE_CHECKING:
     from gptkit.data.built import BuiltData
@@ -55,13 +56,7 @@ class BuiltSFT(BuiltObjective):
             DataError: the source has no dialogues, one does not fit the template, or all are too long.
         """
         reader = f"objective={self.settings.name}"
-        dialogues = dialogues_of(data, "train", reader=reader)
-        if "validation" in data.splits:
-            held_out = dialogues_of(data, "validation", reader=reader)
-        else:
-            kept, ranges = split_items(len(dialogues), validation_fraction)
-            held_out = [dialogue for begin, end in ranges for dialogue in dialogues[begin:end]]
-            dialogues = [dialogue for begin, end in kept for dialogue in dialogues[begin:end]]
+        dialogues, held_out = hold_out(data, validation_fraction, functools.partial(dialogues_of, reader=reader))
         train: Dataset = packed(self._read(dialogues, "training"), self.context)
         if self.settings.pretraining:
             from gptkit.objective.pretraining import WithPretraining, text_windows
@@ -71,7 +66,7 @@ class BuiltSFT(BuiltObjective):
                 self.tokenizer,
                 self.context,
                 key="objective.pretraining_data",
-                validation_fraction=0.0,
+                validation_fraction=validation_fraction,
             )
             train = WithPretraining(train, text["train"], self.settings.pretraining)
         datasets = {"train": train}
@@ -168,7 +163,13 @@ class BuiltSFT(BuiltObjective):
             )
             texts = [text_of(self.tokenizer, ids, response) for (_, ids), response in zip(found, drawn, strict=True)]
             reward.to(batch["items"].device)
-            scores[rows] = scored(reward, [prompt for prompt, _ in found], texts)
+            scores[rows] = scored_where_ended(
+                functools.partial(scored, reward),
+                [prompt for prompt, _ in found],
+                texts,
+                ended=[response[-1] == self.tokenizer.special["end_of_text"] for response in drawn],
+                missing=self.settings.missing_end_of_text,
+            )
         return scores
 
     def judge(self, kept: Mapping[str, Tensor]) -> dict[str, float]:

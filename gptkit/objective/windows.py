@@ -11,10 +11,12 @@ import torch
 from numpy.typing import NDArray
 
 from gptkit.data.built import BuiltData
-from gptkit.data.split import split
+from gptkit.data.hold_out import in_component
+from gptkit.data.shards import Shards
+from gptkit.data.split import Ranges, split
 from gptkit.data.stream import TokenStream
 from gptkit.data.tokenise import tokenised
-from gptkit.errors import DataError
+from gptkit.errors import DataError, GptkitError
 from gptkit.objective.built import Batch, Dataset
 from gptkit.tokenizer.built import BuiltTokenizer
 
@@ -88,28 +90,57 @@ def language_model_datasets(
     """The datasets "train" and, where something is held out, "validation"; the text is tokenised unless that has been done before.
 
     Args:
-        data: a source of documents. If it has a validation split, that is taken and `validation_fraction` is not.
+        data: a source of documents, of which `streams` says what is held out.
         tokenizer: turns its text into ids.
         context: tokens T of a window.
-        validation_fraction: share of the tokens to hold out (`gptkit.data.split` says which).
+        validation_fraction: share of the tokens to hold out.
         separate_documents: also give `segments`.
 
     Raises:
         DataError: the text cannot be read, or is shorter than one window and its last target.
     """
-    shards = tokenised(data, "train", tokenizer)
-    own = "validation" in data.splits
-    kept, held_out = split(shards.ends, 0.0 if own else validation_fraction)
+    train, held_out = streams(data, tokenizer, validation_fraction=validation_fraction)
     separator = tokenizer.special["end_of_text"] if separate_documents else None
-    train = _long_enough(TokenStream(shards, kept), "training", context)
-    datasets: dict[str, Dataset] = {"train": ShiftingWindows(train, context=context, separator=separator)}
-    if own:
-        shards = tokenised(data, "validation", tokenizer)
-        held_out = [(0, len(shards))]
-    if held_out:
-        validation = _long_enough(TokenStream(shards, held_out), "validation", context)
-        datasets["validation"] = Windows(validation, context=context, separator=separator)
+    datasets: dict[str, Dataset] = {"train": training_windows(train, context=context, separator=separator)}
+    if len(held_out):
+        datasets["validation"] = validation_windows(held_out, context=context, separator=separator)
     return datasets
+
+
+def streams(data: BuiltData, tokenizer: BuiltTokenizer, *, validation_fraction: float) -> tuple[TokenStream, TokenStream]:
+    """The tokens for training and those held out, which may be none. The sources of a mixture are split one by one.
+
+    Of every source its own validation split is held out, or where it has none, a share of its tokens (see `gptkit.data.split`).
+
+    Raises:
+        DataError: the text cannot be read; of a mixture with the source's key before it.
+    """
+    train: list[tuple[Shards, Ranges]] = []
+    held_out: list[tuple[Shards, Ranges]] = []
+    for key, source in data.components().items():
+        try:
+            shards = tokenised(source, "train", tokenizer)
+            if "validation" in source.splits:
+                train.append((shards, [(0, len(shards))]))
+                own = tokenised(source, "validation", tokenizer)
+                held_out.append((own, [(0, len(own))]))
+                continue
+        except GptkitError as error:
+            raise in_component(key, error) from error
+        kept, left_out = split(shards.ends, validation_fraction)
+        train.append((shards, kept))
+        held_out.append((shards, left_out))
+    return TokenStream(train), TokenStream(held_out)
+
+
+def training_windows(stream: TokenStream, *, context: int, separator: int | None = None) -> ShiftingWindows:
+    """Raises: DataError: the text is shorter than one window and its last target."""
+    return ShiftingWindows(_long_enough(stream, "training", context), context=context, separator=separator)
+
+
+def validation_windows(stream: TokenStream, *, context: int, separator: int | None = None) -> Windows:
+    """Raises: DataError: the text is shorter than one window and its last target."""
+    return Windows(_long_enough(stream, "validation", context), context=context, separator=separator)
 
 
 def _long_enough(stream: TokenStream, which: str, context: int) -> TokenStream:

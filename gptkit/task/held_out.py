@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gptkit.data.split import split_items
+from gptkit.data.hold_out import hold_out
 from gptkit.errors import DataError
 from gptkit.records import Dialogue, Prompt, Ranking, Record
 
@@ -25,10 +25,11 @@ def held_out_prompts(data: BuiltData, *, fraction: float | None, reader: str) ->
         DataError: the source has other records, or nothing is held out.
     """
     split = next((split for split in ("validation", "test") if split in data.splits), "train")
-    found = [prompt_of(record, reader) for record in data.records(split)]
     if split == "train" and fraction is not None:
-        _, ranges = split_items(len(found), fraction)
-        found = [prompt for begin, end in ranges for prompt in found[begin:end]]
+        _, held_out = hold_out(data, fraction, lambda source, split: source.records(split))
+    else:
+        held_out = list(data.records(split))
+    found = [prompt_of(record, reader) for record in held_out]
     once = list({prompt.turns: prompt for prompt in found}.values())
     if not once:
         raise DataError(f"{reader}: the source has no held-out prompts; give another by data=")

@@ -5,13 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from gptkit.config.compose import compose
 from gptkit.data import Mixture
+from gptkit.data.built import BuiltData
+from gptkit.data.hold_out import hold_out
 from gptkit.data.mixture import BuiltMixture
-from gptkit.errors import ConfigError
-from gptkit.records import Document
+from gptkit.errors import ConfigError, DataError
+from gptkit.objective.windows import streams
+from gptkit.records import Document, Record
+from gptkit.tokenizer.bytes import BuiltBytes
 
 
 def source(folder: Path, word: str, **more: Any) -> dict[str, Any]:
@@ -47,6 +52,45 @@ def test_a_split_is_there_where_every_source_has_it(tmp_path: Path) -> None:
     assert both.splits == ("train",)
     same = Mixture(sources={"a": labelled}).build()
     assert same.splits == ("train", "validation") and [chunk.text for chunk in same.chunks("validation")] == ["b"]
+
+
+def test_every_source_holds_out_its_own(tmp_path: Path) -> None:
+    """Rows are split source by source: a small source, and one with a split of its own, too."""
+    files = {"big": 400, "small": 5, "split": 30, "own": 7}
+    for word, rows in files.items():
+        (tmp_path / f"{word}.csv").write_text("text,label\n" + "".join(f"{word}{row},x\n" for row in range(rows)))
+    labelled = {word: {"name": "labelled", "path": str(tmp_path / f"{word}.csv")} for word in files}
+    labelled["split"]["validation"] = labelled.pop("own")["path"]
+    inner = {"name": "mixture", "sources": {word: labelled[word] for word in ("small", "split")}}
+    data = Mixture(sources={"big": labelled["big"], "inner": inner}).build()
+    assert list(data.components()) == [
+        "data.sources.big",
+        *(f"data.sources.inner: data.sources.{word}" for word in inner["sources"]),
+    ]
+    train, held_out = hold_out(data, 0.1, lambda source, split: source.records(split))
+    counts = [{word: sum(record.text.startswith(word) for record in part) for word in files} for part in (train, held_out)]
+    assert counts == [{"big": 360, "small": 4, "split": 30, "own": 0}, {"big": 40, "small": 1, "split": 0, "own": 7}]
+    with pytest.raises(DataError, match=r"^data\.sources\.inner: data\.sources\.small: no dialogues here"):
+        hold_out(data, 0.1, refuse_small)
+
+
+def refuse_small(source: BuiltData, split: str) -> list[Record]:
+    records = list(source.records(split))
+    if len(records) == 5:
+        raise DataError("no dialogues here")
+    return records
+
+
+def test_the_text_of_every_source_is_held_out_in_its_own_share(tmp_path: Path) -> None:
+    """As the language model reads it: the last part of each source's one text, not of the last source alone."""
+    sizes = {"a": 9000, "b": 500, "c": 2000}
+    for letter, size in sizes.items():
+        (tmp_path / f"{letter}.txt").write_text(letter * size)
+    data = Mixture(sources={letter: {"name": "text", "path": str(tmp_path / f"{letter}.txt")} for letter in sizes}).build()
+    train, held_out = streams(data, BuiltBytes(), validation_fraction=0.1)
+    for stream, share in ((train, 0.9), (held_out, 0.1)):
+        tokens = stream.read(np.array([0]), len(stream))
+        assert [int((tokens == ord(letter)).sum()) for letter in sizes] == [round(share * size) for size in sizes.values()]
 
 
 @pytest.mark.parametrize(

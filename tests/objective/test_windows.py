@@ -35,7 +35,7 @@ def stream_of(tokens: int, *, part: int = 1 << 20, ranges: list[tuple[int, int]]
     """Tokens 0, 1, 2 ... in files of `part` tokens."""
     ids = np.arange(tokens, dtype=np.uint16)
     shards = Shards([ids[begin : begin + part] for begin in range(0, tokens, part)], np.array([tokens]))
-    return TokenStream(shards, [(0, tokens)] if ranges is None else ranges)
+    return TokenStream([(shards, [(0, tokens)] if ranges is None else ranges)])
 
 
 @pytest.mark.parametrize("part", [7, 64, 100, 1000])
