@@ -15,7 +15,7 @@ from gptkit.tokenizer.bpe import BuiltBPE
 from gptkit.tokenizer.built import END_OF_TEXT, BuiltTokenizer
 from gptkit.tokenizer.bytes import BuiltBytes
 from gptkit.tokenizer.char import BuiltChar
-from gptkit.tokenizer.gpt1 import SUFFIX, UNKNOWN, BuiltGPT1, SplitAsReleased, SplitAsTransformers
+from gptkit.tokenizer.gpt1 import FORMS, SUFFIX, UNKNOWN, BuiltGPT1, SplitAsReleased, SplitAsTransformers
 from gptkit.tokenizer.gpt2 import from_folder
 
 FILE, SETTINGS = "tokenizer.json", "tokenizer_config.json"
@@ -36,7 +36,7 @@ def write_tokenizer(tokenizer: BuiltTokenizer, folder: Path, *, context: int) ->
     elif isinstance(tokenizer, BuiltGPT1):
         library, name = _end_of_word(tokenizer.vocabulary, tokenizer.merges), "OpenAIGPTTokenizer"
         _write_merges(tokenizer.vocabulary, tokenizer.merges, folder)
-        own[CLEANING] = tokenizer.cleaning
+        own[CLEANING] = tokenizer.form
         if isinstance(tokenizer, SplitAsReleased):
             lacking.append("transformers splits GPT-1's words by BERT's rules, not by spaCy's: it gives some texts other ids")
     elif isinstance(tokenizer, BuiltBytes):
@@ -78,8 +78,11 @@ def read_tokenizer(folder: Path, *, context: int) -> tuple[Tokenizer, BuiltToken
         if model.get("type") == "BPE" and model.get("vocab") == _byte_spellings() and not model.get("merges"):
             return Bytes(), BuiltBytes()
         if gpt1_files.is_gpt1(folder):
-            cleaning = _read_json(folder / SETTINGS).get(CLEANING, SplitAsReleased.cleaning)
-            return GPT1(path=str(folder), cleaning=cleaning), gpt1_files.from_folder(folder, cleaning)
+            form = _read_json(folder / SETTINGS).get(CLEANING, SplitAsReleased.form)
+            kind = FORMS.get(form) if isinstance(form, str) else None
+            if kind is None:
+                raise DataError(f"{folder / SETTINGS}: {CLEANING} is {form!r}, and must be one of {', '.join(FORMS)}")
+            return GPT1(path=str(folder), cleaning=kind.cleaning), gpt1_files.from_folder(folder, kind)
         bpe = from_folder(folder)
     except CheckpointError:
         raise

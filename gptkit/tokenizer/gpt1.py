@@ -8,6 +8,7 @@ behind it.
 from __future__ import annotations
 
 import json
+import re
 from abc import abstractmethod
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,7 +24,7 @@ from gptkit.errors import CheckpointError, DataError
 from gptkit.tokenizer import saved
 from gptkit.tokenizer.bpe import CACHED_WORDS, MERGES, VOCABULARY, read_merges, read_vocabulary
 from gptkit.tokenizer.built import END_OF_TEXT, fingerprint_of, utf8
-from gptkit.tokenizer.gpt1_cleaning import NEWLINE, Words, fix, last_cut, pieces
+from gptkit.tokenizer.gpt1_cleaning import NEWLINE, SIGNS, SIGNS_AND_BACKSLASH, Words, fix, last_cut, pieces
 from gptkit.tokenizer.library import LibraryTokenizer
 
 FILE, RULES = "gpt1.json", "words.msgpack"
@@ -41,6 +42,10 @@ class BuiltGPT1(LibraryTokenizer):
     """Ids of a vocabulary of symbols; a subclass says how text becomes words."""
 
     cleaning: ClassVar[str]
+    """The value of `tokenizer.cleaning` that means it."""
+
+    form: ClassVar[str]
+    """The name under which it is saved: what was saved stays what it was."""
 
     def __init__(self, vocabulary: dict[str, int], merges: list[tuple[str, str]], *rules: str) -> None:
         """The tokenizer of these entries and merges, the first learnt first; end-of-text is added where it is missing.
@@ -69,7 +74,7 @@ class BuiltGPT1(LibraryTokenizer):
         self.special = {"end_of_text": vocabulary[END_OF_TEXT]}
         self._entries = sorted(vocabulary, key=vocabulary.__getitem__)
         lines = "\n".join(map(" ".join, merges))
-        self.fingerprint = fingerprint_of("gpt1", self.cleaning, "\n".join(self._entries), lines, *rules)
+        self.fingerprint = fingerprint_of("gpt1", self.form, "\n".join(self._entries), lines, *rules)
 
     @classmethod
     @abstractmethod
@@ -110,13 +115,13 @@ class BuiltGPT1(LibraryTokenizer):
         (folder / VOCABULARY).write_text(json.dumps(self.vocabulary, ensure_ascii=False), encoding="utf-8")
         lines = ["#version: 0.2", *map(" ".join, self.merges), ""]
         (folder / MERGES).write_text("\n".join(lines), encoding="utf-8")
-        saved.write(folder / FILE, {"cleaning": self.cleaning, "fingerprint": self.fingerprint})
+        saved.write(folder / FILE, {"cleaning": self.form, "fingerprint": self.fingerprint})
 
 
 class SplitAsTransformers(BuiltGPT1):
     """Lower case, no accents, and BERT's words: what transformers from version 5 on does, and older ones without ftfy and spaCy."""
 
-    cleaning = "transformers"
+    cleaning = form = "transformers"
 
     @classmethod
     def split_with(cls, library: Tokenizer) -> None:
@@ -130,7 +135,8 @@ class SplitAsTransformers(BuiltGPT1):
 class SplitAsReleased(BuiltGPT1):
     """The cleaning of the released code, with line breaks. Ids are looked up by piece; the library encodes new pieces alone."""
 
-    cleaning = "openai"
+    cleaning, form = "openai", "released"
+    signs: ClassVar[re.Pattern[str]] = SIGNS
 
     def __init__(self, vocabulary: dict[str, int], merges: list[tuple[str, str]], words: Words | None = None) -> None:
         """See BuiltGPT1; `words` are the rules that a checkpoint kept, else those of the installed spaCy.
@@ -153,23 +159,30 @@ class SplitAsReleased(BuiltGPT1):
         def split() -> Iterator[str]:
             for text in texts:
                 utf8(text)
-                yield " ".join(word for piece in pieces(fix(text)) for word in words.of(piece))
+                yield " ".join(word for piece in pieces(fix(text), cls.signs) for word in words.of(piece))
 
         return super().learn(split(), size=size)
 
     def encode(self, text: str) -> list[int]:
         utf8(text)
-        return list(chain.from_iterable(map(self._ids_of.__getitem__, pieces(fix(text)))))
+        return list(chain.from_iterable(map(self._ids_of.__getitem__, pieces(fix(text), self.signs))))
 
     def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.uint32]]:
         return [np.frombuffer(array("I", self.encode(text)), dtype=np.uint32) for text in texts]
 
     def cut(self, text: str) -> int:
-        return last_cut(text)
+        return last_cut(text, self.signs)
 
     def save(self, folder: Path) -> None:
         super().save(folder)
         (folder / RULES).write_bytes(self.words.rules)
+
+
+class SplitAtBackslashes(SplitAsReleased):
+    """As released, but that a backslash stands apart as other signs do: what tokenizers did that the kit saved as `openai`."""
+
+    form = "openai"
+    signs = SIGNS_AND_BACKSLASH
 
 
 class _IdsOfPieces(dict[str, list[int]]):
@@ -190,6 +203,10 @@ class _IdsOfPieces(dict[str, list[int]]):
 
 
 CLEANINGS: dict[str, type[BuiltGPT1]] = {each.cleaning: each for each in (SplitAsReleased, SplitAsTransformers)}
+"""By the values of `tokenizer.cleaning`."""
+
+FORMS: dict[str, type[BuiltGPT1]] = {each.form: each for each in (SplitAsReleased, SplitAtBackslashes, SplitAsTransformers)}
+"""By the names under which they are saved."""
 
 
 def load(folder: Path) -> BuiltGPT1:
@@ -199,14 +216,15 @@ def load(folder: Path) -> BuiltGPT1:
         CheckpointError: a file is missing, torn or altered.
         ConfigError: spaCy or ftfy is not installed.
     """
-    cleaning, fingerprint = saved.read(folder / FILE, "cleaning", "fingerprint")
+    form, fingerprint = saved.read(folder / FILE, "cleaning", "fingerprint")
     try:
         entries = read_vocabulary(folder / VOCABULARY), read_merges(folder / MERGES)
-        if cleaning == SplitAsReleased.cleaning:
-            tokenizer: BuiltGPT1 = SplitAsReleased(*entries, Words((folder / RULES).read_bytes()))
+        kind = FORMS[form]
+        if issubclass(kind, SplitAsReleased):
+            tokenizer: BuiltGPT1 = kind(*entries, Words((folder / RULES).read_bytes()))
         else:
-            tokenizer = CLEANINGS[cleaning](*entries)
-    except (DataError, OSError, ValueError, KeyError) as error:
+            tokenizer = kind(*entries)
+    except (DataError, OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{folder} holds no tokenizer that can be used ({error}); use another checkpoint") from None
     saved.agree(folder, saved=fingerprint, found=tokenizer.fingerprint)
     return tokenizer

@@ -15,7 +15,13 @@ NEWLINE = "\n"
 """The piece that stands for any run of white space with a line break in it."""
 
 _PLAIN = re.compile(r"[\t\n -%'-~]*").fullmatch  # nothing in it that ftfy would change: printable ASCII without entities
-_RUN = re.compile(r"([-~!\";?+,)(\\/*\[\]}{|_])\1*")
+SIGNS = re.compile(r"([-~!\";?+,)(/*\[\]}{|_])\1*")
+"""Runs of signs that stand apart. No backslash is among them: the released expression is written to have one, but in a string that
+turns it into a second plus sign."""
+
+SIGNS_AND_BACKSLASH = re.compile(r"([-~!\";?+,)(\\/*\[\]}{|_])\1*")
+"""The same and the backslash, for tokenizers that were saved so."""
+
 _SIGNS = str.maketrans({"—": "-", "–": "-", "―": "-", "…": "...", "´": "'"})  # noqa: RUF001
 
 
@@ -28,13 +34,13 @@ def fix(text: str) -> str:
     return "".join(line if _PLAIN(line) else fix_text(line) for line in re.findall(r"[^\n]*\n|[^\n]+", text))
 
 
-def pieces(text: str) -> list[str]:
+def pieces(text: str, signs: re.Pattern[str] = SIGNS) -> list[str]:
     """The standardised text of `fix(text)`, cut at white space: dashes of one kind, runs of a sign apart, `NEWLINE` between lines.
 
     White space at both ends gives no piece.
     """
     found: list[str] = []
-    for line in _RUN.sub(r" \g<0> ", text.translate(_SIGNS)).split("\n"):
+    for line in signs.sub(r" \g<0> ", text.translate(_SIGNS)).split("\n"):
         words = line.split()
         if words and found:
             found.append(NEWLINE)
@@ -42,7 +48,7 @@ def pieces(text: str) -> list[str]:
     return found
 
 
-def last_cut(text: str) -> int:
+def last_cut(text: str, signs: re.Pattern[str] = SIGNS) -> int:
     """The last place where the pieces of both sides, joined, are those of the whole text, whatever follows; 0: none.
 
     ftfy judges whole lines, and a line break at an end gives no piece, so this is a space within a line that is complete.
@@ -53,8 +59,8 @@ def last_cut(text: str) -> int:
         line = text[begin : end + 1]
         at = line.rstrip().rfind(" ")
         if at > 0:
-            left, right = pieces(fix(line[:at])), pieces(fix(line[at:]))
-            if left and right and left + right == pieces(fix(line)):
+            left, right = pieces(fix(line[:at]), signs), pieces(fix(line[at:]), signs)
+            if left and right and left + right == pieces(fix(line), signs):
                 return begin + at
         end = begin - 1
     return 0

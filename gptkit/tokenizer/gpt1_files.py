@@ -28,13 +28,14 @@ def official(path: str, cleaning: str) -> BuiltGPT1:
     """
     name = HUB_NAME if path == "official" else path
     folder = folder_of(name)
+    kind = CLEANINGS[cleaning]
     if folder is not None:
-        return from_folder(folder, cleaning)
+        return from_folder(folder, kind)
     vocabulary, merges = download(name, HUGGING_FACE, way_out="tokenizer.path=<folder> names your own files")
-    return _read(vocabulary, merges, cleaning)
+    return _read(vocabulary, merges, kind)
 
 
-def from_folder(folder: Path, cleaning: str) -> BuiltGPT1:
+def from_folder(folder: Path, kind: type[BuiltGPT1]) -> BuiltGPT1:
     """The tokenizer of encoder_bpe_40000.json and vocab_40000.bpe, of vocab.json and merges.txt, or of tokenizer.json.
 
     Raises:
@@ -43,9 +44,9 @@ def from_folder(folder: Path, cleaning: str) -> BuiltGPT1:
     """
     for vocabulary, merges in (OPENAI, HUGGING_FACE):
         if (folder / vocabulary).is_file() and (folder / merges).is_file():
-            return _read(folder / vocabulary, folder / merges, cleaning)
+            return _read(folder / vocabulary, folder / merges, kind)
     if (folder / LIBRARY_FILE).is_file():
-        return _named(folder / LIBRARY_FILE, *_from_library_file(folder / LIBRARY_FILE), cleaning)
+        return _named(folder / LIBRARY_FILE, *_from_library_file(folder / LIBRARY_FILE), kind)
     wanted = " nor ".join([" with ".join(OPENAI), " with ".join(HUGGING_FACE), LIBRARY_FILE])
     raise ConfigError(f"tokenizer.path={folder}: the folder has neither {wanted}")
 
@@ -83,18 +84,18 @@ def _from_library_file(path: Path) -> tuple[dict[str, int], list[tuple[str, str]
     return vocabulary, pairs
 
 
-def _read(vocabulary: Path, merges: Path, cleaning: str) -> BuiltGPT1:
-    return _named(vocabulary, read_vocabulary(vocabulary), read_merges(merges), cleaning)
+def _read(vocabulary: Path, merges: Path, kind: type[BuiltGPT1]) -> BuiltGPT1:
+    return _named(vocabulary, read_vocabulary(vocabulary), read_merges(merges), kind)
 
 
-def _named(path: Path, vocabulary: dict[str, int], merges: list[tuple[str, str]], cleaning: str) -> BuiltGPT1:
+def _named(path: Path, vocabulary: dict[str, int], merges: list[tuple[str, str]], kind: type[BuiltGPT1]) -> BuiltGPT1:
     """The tokenizer; its complaints name the file.
 
     Raises:
         DataError: the entries are no BPE of GPT-1's kind, or some come from no merge: others than the model's ids would come out.
     """
     try:
-        built = CLEANINGS[cleaning](vocabulary, merges)
+        built = kind(vocabulary, merges)
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
     made = {left + right for left, right in merges}
