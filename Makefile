@@ -14,6 +14,7 @@ demo: $(READY)
 	$(BIN)/gptkit train +demo=sft init_from=runs/demo/pretrain hydra.run.dir=runs/demo/sft
 	@echo "3. a reward model: which of four reviews do people's own labels call favourable?"
 	$(BIN)/gptkit train +demo=rm init_from=runs/demo/pretrain hydra.run.dir=runs/demo/rm
+# InstructGPT starts from a model of its own (+instructgpt=ppo_init): the demo from its demonstrations, which saves a stage
 	@echo "4. PPO-ptx: toward reviews that the reward model likes, without forgetting how to write"
 	$(BIN)/gptkit train +demo=ppo_ptx init_from=runs/demo/sft reward=model reward.checkpoint=runs/demo/rm hydra.run.dir=runs/demo/ppo_ptx
 	@echo "5. before, and after:"

@@ -62,7 +62,7 @@ class Dense(Attention):
 class Banded(Attention):
     """Every position attends to the last `window` positions, itself included.
 
-    Source: "Generating Long Sequences with Sparse Transformers", section 4.2; exact, by mask.
+    Source: "Generating Long Sequences with Sparse Transformers", section 4.3; exact, by mask.
     """
 
     name: str = "banded"

@@ -14,7 +14,7 @@ from gptkit.attention.masks import band, same_segment
 class BuiltBanded(BuiltDense):
     """Shapes as in `BuiltDense`. Weights of the two fit each other, and up to `window` positions the results are equal.
 
-    Source: "Generating Long Sequences with Sparse Transformers", section 4.2.
+    Source: "Generating Long Sequences with Sparse Transformers", section 4.3.
     """
 
     def __init__(self, *, width: int, heads: int, dropout: float, window: int) -> None:

@@ -17,7 +17,7 @@ def causal(queries: Tensor, keys: Tensor) -> Tensor:
 def band(queries: Tensor, keys: Tensor, window: int) -> Tensor:
     """The last `window` keys, the query's own included: (..., T), (S,) -> (..., T, S) bool.
 
-    Source: "Generating Long Sequences with Sparse Transformers", section 4.2.
+    Source: "Generating Long Sequences with Sparse Transformers", section 4.3.
     """
     distance = queries.unsqueeze(-1) - keys  # (..., T, S)
     return (distance >= 0) & (distance < window)

@@ -1,7 +1,8 @@
 """From scores to advantages. Shapes: B episodes, R tokens of the longest response; (B, R) tensors are 0 behind each response.
 
 Source: "Fine-Tuning Language Models from Human Preferences", section 2 and its code; "High-Dimensional Continuous Control Using
-Generalized Advantage Estimation", equation 16. What is averaged is averaged over all episodes of a step, on all devices.
+Generalized Advantage Estimation", equation 16. What is averaged is averaged over all episodes of a step, on all devices; the
+former's code whitens advantages within each minibatch.
 """
 
 from __future__ import annotations

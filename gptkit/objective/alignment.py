@@ -43,6 +43,9 @@ class SFT(DialogueObjective):
         dict[str, Any], "the settings of its source, with its `name`; auto: what init_from was pre-trained on"
     ] = field(default_factory=lambda: {"name": "auto"})
     max_new_tokens: Annotated[int, "with reward=: longest response to a held-out prompt"] = 64
+    missing_end_of_text: Annotated[
+        float | None, "with reward=: score of a response that does not end, in place of the reward's; null: the reward's"
+    ] = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -166,8 +169,9 @@ class PPO(ReinforcementObjective):
     """Proximal policy optimisation against a reward, held to its start by a divergence, with pre-training mixed in (PPO-ptx).
 
     Source: "Training language models to follow instructions with human feedback", section 3.5, equation 2, and appendix C.4; what
-    it does not publish (GAE's lambda, the value's loss and clipping, whitening) follows "Fine-Tuning Language Models from Human
-    Preferences" and its code. The value network is a model of its own that starts as the reward model where there is one.
+    it does not publish (GAE's lambda, the value's loss and clipping) follows "Fine-Tuning Language Models from Human Preferences"
+    and its code, but for whitening: advantages are whitened over a whole step, not a minibatch, and rewards only with
+    `whiten_rewards`, which is on there. The value network is a model of its own that starts as the reward model where there is one.
     """
 
     trained_models: ClassVar[tuple[str, ...]] = ("value",)

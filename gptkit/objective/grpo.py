@@ -28,7 +28,10 @@ TINY = 1e-4
 
 
 def group_advantages(scores: Tensor) -> Tensor:
-    """(P, G) scores of the G responses to each prompt -> (P, G): how many deviations of its group each is above the mean."""
+    """(P, G) scores of the G responses to each prompt -> (P, G): how many deviations of its group each is above the mean.
+
+    The deviation is the population's: the mean square's root over G, not G - 1. The paper does not say which.
+    """
     centred = scores - scores.mean(dim=1, keepdim=True)
     return centred / (scores.std(dim=1, correction=0, keepdim=True) + TINY)
 

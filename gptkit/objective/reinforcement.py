@@ -7,6 +7,7 @@ and one temperature divides all logits: those that are sampled from and those th
 from __future__ import annotations
 
 import copy
+import functools
 import logging
 import time
 from abc import abstractmethod
@@ -30,7 +31,7 @@ from gptkit.objective.template import prompt_text
 from gptkit.optimizer.groups import is_distributed
 from gptkit.plugins import registry
 from gptkit.records import Prompt
-from gptkit.reward.built import scored
+from gptkit.reward.built import scored, scored_where_ended
 
 if TYPE_CHECKING:
     from gptkit.data.built import BuiltData
@@ -161,13 +162,10 @@ class BuiltReinforcement(BuiltObjective):
         Raises:
             GptkitError: the reward gives a number that is not finite.
         """
-        fixed = self.settings.missing_end_of_text
-        judged = range(len(written.texts)) if fixed is None else written.ended.nonzero().squeeze(-1).tolist()
-        scores = torch.full((len(written.texts),), 0.0 if fixed is None else fixed)
-        if len(judged):
-            assert self.reward is not None
-            prompts, texts = zip(*((written.prompts[row], written.texts[row]) for row in judged), strict=True)
-            scores[list(judged)] = self.opinion(self.reward, prompts, texts)
+        assert self.reward is not None
+        judge = functools.partial(self.opinion, self.reward)
+        missing = self.settings.missing_end_of_text
+        scores = scored_where_ended(judge, written.prompts, written.texts, ended=written.ended.tolist(), missing=missing)
         return scores.to(written.ended.device)
 
     def opinion(self, judge: BuiltReward, prompts: Sequence[Prompt], texts: Sequence[str]) -> Tensor:

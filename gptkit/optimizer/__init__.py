@@ -19,7 +19,7 @@ class Schedule:
 
     shape: Annotated[str, "after warm-up: cosine, linear or constant"] = "cosine"
     warmup: Annotated[float, "tokens of linear warm-up; below 1, a fraction of the run"] = 0.02
-    start: Annotated[float, "learning rate at the beginning of the warm-up, as a fraction of the peak"] = 0.0
+    start: Annotated[float, "learning rate of the first update of the warm-up, as a fraction of the peak"] = 0.0
     decay: Annotated[float, "tokens after which the floor is reached; at most 1, a fraction of the run"] = 1.0
     floor: Annotated[float, "lowest learning rate, as a fraction of the peak"] = 0.1
 

@@ -13,14 +13,16 @@ from gptkit.errors import ConfigError
 from gptkit.optimizer import Schedule
 
 
-def multiplier(tokens: int, *, schedule: Schedule, horizon: int) -> float:
+def multiplier(tokens: int, *, schedule: Schedule, horizon: int, step: int = 0) -> float:
     """The learning rate after `tokens` tokens, as a fraction of its peak: 0 to 1.
 
     Rises linearly from `start` to 1 during warm-up, follows the shape down to the floor at the end of the decay, and stays there.
-    The shape `constant` stays at 1 and knows no floor.
+    The shape `constant` stays at 1 and knows no floor. A `start` above zero is what the first update has; where it is zero, the
+    first update has what the warm-up has risen to when it is made, so that it moves.
 
     Args:
-        tokens: tokens read when the update has been made, so that the first update already moves.
+        tokens: tokens read when the update has been made.
+        step: those of them that this update reads.
         schedule: its warm-up (below 1) and decay (at most 1) may be fractions of the run.
         horizon: length of the run in tokens.
 
@@ -28,8 +30,9 @@ def multiplier(tokens: int, *, schedule: Schedule, horizon: int) -> float:
         ConfigError: warm-up does not end before the decay does.
     """
     warmup, decay = extent(schedule, horizon=horizon)
-    if tokens < warmup:
-        return schedule.start + (1.0 - schedule.start) * tokens / warmup
+    risen = tokens - step if schedule.start else tokens
+    if risen < warmup:
+        return schedule.start + (1.0 - schedule.start) * risen / warmup
     if schedule.shape == "constant":
         return 1.0
     progress = min(1.0, (tokens - warmup) / (decay - warmup))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -88,4 +88,26 @@ def scored(reward: BuiltReward, prompts: Sequence[Prompt], responses: Sequence[s
             f"the reward gave {float(scores[broken[0]])} for {responses[broken[0]][:60]!r}, in answer to {shown[:40]!r}, "
             "which is no finite number; mend the reward (a run that was training continues from its last checkpoint)"
         )
+    return scores
+
+
+def scored_where_ended(
+    judge: Callable[[Sequence[Prompt], Sequence[str]], Tensor],
+    prompts: Sequence[Prompt],
+    responses: Sequence[str],
+    *,
+    ended: Sequence[bool],
+    missing: float | None,
+) -> Tensor:
+    """(B,) float32 scores, on the CPU: the judge's of responses that end with end-of-text, and `missing` of those that do not.
+
+    Args:
+        judge: scores responses to prompts, and is not asked about none.
+        ended: which of the responses do.
+        missing: None: the judge scores them all.
+    """
+    scores = torch.full((len(responses),), 0.0 if missing is None else missing)
+    judged = [row for row, has_ended in enumerate(ended) if has_ended or missing is None]
+    if judged:
+        scores[judged] = judge([prompts[row] for row in judged], [responses[row] for row in judged])
     return scores

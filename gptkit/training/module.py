@@ -169,7 +169,7 @@ class TrainModule(lightning.LightningModule):
         tokens, stops = summed([self.objective.tokens(batch), self.stop.signal], self.device, self.layout)
         self.stopping = int(stops)
         state.tokens += int(tokens)
-        state.lr = self._set_learning_rates(state.tokens)
+        state.lr = self._set_learning_rates(state.tokens, step=int(tokens))
         seed = mix(self.settings.seed, state.step)
         tally = Tally()
         for number, minibatch in enumerate(self.objective.rollout(self.model, batch, seed=seed, total=self._total)):
@@ -186,8 +186,8 @@ class TrainModule(lightning.LightningModule):
     def _seed(self, *place: int) -> int:
         return mix(self.settings.seed, self.state.step, self.layout.replica, *place)
 
-    def _set_learning_rates(self, tokens: int) -> float:
-        factor = multiplier(tokens, schedule=self.settings.optimizer.schedule, horizon=self.horizon)
+    def _set_learning_rates(self, tokens: int, *, step: int) -> float:
+        factor = multiplier(tokens, schedule=self.settings.optimizer.schedule, horizon=self.horizon, step=step)
         groups = self.trainer.optimizers[0].param_groups
         for group in groups:
             group["lr"] = group["peak_lr"] * (1.0 if group.get(STEADY) else factor)

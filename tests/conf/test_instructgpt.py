@@ -52,6 +52,7 @@ def test_what_the_stages_share(stages: dict[str, Training]) -> None:
         assert model.dropout == (0.2 if stage == "sft" else 0.0)
         assert (settings.attention.name, settings.tokenizer.name) == ("alternating", "gpt2")
         assert (optimizer.betas, optimizer.clip) == ([0.9, 0.95], 1.0)  # type: ignore[attr-defined]
+        assert (optimizer.eps, optimizer.weight_decay) == (1e-8, 0.0)  # type: ignore[attr-defined]  # published: neither
         assert settings.objective.name == STAGES[stage]
 
 
@@ -66,6 +67,8 @@ def test_the_supervised_stages_have_the_papers_numbers(stages: dict[str, Trainin
         assert (settings.epochs, settings.batch.size, settings.optimizer.lr) == (epochs, batch, lr)
         schedule = settings.optimizer.schedule
         assert (schedule.shape, schedule.warmup, schedule.floor) == ("cosine", 0.0, 0.1)
+    responses = [(stages[stage].objective.max_new_tokens, stages[stage].objective.missing_end_of_text) for stage in ("sft", "ppo")]  # type: ignore[attr-defined]
+    assert responses == [(1000, -1.0)] * 2  # the checkpoint is chosen by responses as reinforcement draws them
     assert [stages[stage].objective.pretraining for stage in ("sft", "ppo_init")] == [0.0, 0.1]  # type: ignore[attr-defined]
 
 

@@ -158,6 +158,22 @@ def test_with_a_reward_the_best_checkpoint_is_the_one_whose_responses_score_high
         scores(1)
 
 
+def test_a_response_that_does_not_end_has_the_score_of_one_as_in_reinforcement(
+    sft: Sft, dialogue: Speak, source: Any, model_of: Any
+) -> None:
+    """A model that knows nothing ends none of its responses within five tokens."""
+    built, likes = sft(max_new_tokens=5, missing_end_of_text=-3.0), Likes("a")
+    built.rewarded(likes)
+    validation = built.datasets(source([dialogue("x", "y")], [dialogue("abc", " d"), dialogue("e", " f")]), validation_fraction=0)
+    batch, model = validation["validation"].batch([0, 1]), model_of(built)
+    with torch.no_grad():
+        assert built.validate(model, batch, seed=0)[2]["scores"].tolist() == [-3.0, -3.0]
+        assert likes.asked == []
+        built.settings.missing_end_of_text = None
+        assert built.validate(model, batch, seed=0)[2]["scores"].min() >= 0.0
+    assert likes.asked == ["abc", "e"]
+
+
 def test_a_held_out_prompt_without_room_is_not_scored_and_shortens_no_other_answer(
     sft: Sft, dialogue: Speak, source: Any, model_of: Any, caplog: pytest.LogCaptureFixture
 ) -> None:

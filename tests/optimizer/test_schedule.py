@@ -62,6 +62,15 @@ def test_warmup_may_begin_above_zero() -> None:
     assert multiplier(10, schedule=schedule, horizon=100) == 1.0
 
 
+def test_the_first_update_of_a_warmup_that_begins_above_zero_is_at_its_beginning() -> None:
+    """Ten updates of 64 tokens, as in the appendix C.4 of InstructGPT: the first at a tenth, the eleventh at the peak."""
+    schedule = Schedule(shape="constant", warmup=0.02, start=0.1)
+    found = [multiplier(64 * update, schedule=schedule, horizon=500 * 64, step=64) for update in range(1, 13)]
+    assert found == pytest.approx([0.1, 0.19, 0.28, 0.37, 0.46, 0.55, 0.64, 0.73, 0.82, 0.91, 1.0, 1.0])
+    from_zero = Schedule(shape="constant", warmup=0.02)
+    assert multiplier(64, schedule=from_zero, horizon=500 * 64, step=64) == pytest.approx(0.1)  # it moves
+
+
 def test_warmup_longer_than_the_decay_is_refused_with_the_way_out() -> None:
     with pytest.raises(ConfigError, match=r"optimizer\.schedule\.warmup=375e\+06|optimizer\.schedule\.warmup=3\.75e\+08"):
         multiplier(0, schedule=Schedule(warmup=375e6, decay=1.0), horizon=4_000_000)
