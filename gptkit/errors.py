@@ -35,6 +35,10 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 def unfit_type(key: str, text: str) -> str:
     """Why a value has not its key's type, from OmegaConf's words for it; empty where they say something else."""
+    if union := re.match(r"Value '(?P<value>.*?)' of type '\w+' is incompatible with type hint '(?P<types>.*?)'", text):
+        words = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a text"}
+        known = [words[name] for name in re.findall(r"\w+", union["types"]) if name in words]
+        return f"{key}={union['value']} must be {' or '.join(known)}"
     match = re.match(r"Value '(?P<value>.*?)' (?:of type '\w+' )?could not be converted to (?P<type>\w+)", text)
     match = match or re.match(r"Value '(?P<value>.*?)' is not a valid (?P<type>\w+)", text)
     if not match:

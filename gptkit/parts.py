@@ -1,8 +1,8 @@
 """A part: a dataclass that holds the settings of one thing and can build it.
 
-Parts sit at the bottom of the house: this file imports nothing of the kit. A part's fields are its configuration keys, its
-defaults live here and nowhere else, and `build()` turns it into the running thing. What is known only when running
-(vocabulary size, width, other models) is an argument of `build`, never a field.
+Parts sit at the bottom of the house: this file imports constraints alone. A part's fields are its configuration keys, its defaults
+live here and nowhere else, and `build()` turns it into the running thing. What is known only when running (vocabulary size, width,
+other models) is an argument of `build`, never a field.
 """
 
 from __future__ import annotations
@@ -12,13 +12,19 @@ import dataclasses
 import functools
 import inspect
 import itertools
+import re
 import textwrap
 from dataclasses import dataclass
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
+from gptkit.constraints import Choice, Constraint
+
 
 class Part:
     """The base of every kind's base class. Subclasses are plain dataclasses: not frozen, no slots, simple field types."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError where fields do not go together; what one may hold is declared with it (`gptkit.constraints`)."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,14 @@ class FieldInfo:
     type: str
     default: Any
     doc: str
+    constraints: tuple[Constraint, ...] = ()
+
+    @property
+    def explained(self) -> str:
+        """The documentation, and in brackets what the value may be, where it does not say so itself."""
+        said = set(re.findall(r"\w+", self.doc))
+        limits = [str(each) for each in self.constraints if not (isinstance(each, Choice) and said.issuperset(each.options))]
+        return f"{self.doc} ({', '.join(limits)})".lstrip() if limits else self.doc
 
 
 def summary(part: type[Any]) -> str:
@@ -46,6 +60,7 @@ def fields_of(part: type[Any]) -> list[FieldInfo]:
     found = []
     for field in dataclasses.fields(part):
         hint, doc = hints[field.name], ""
+        notes: list[Any] = []
         if get_origin(hint) is Annotated:
             hint, *notes = get_args(hint)
             doc = next((note for note in notes if isinstance(note, str)), "")
@@ -56,7 +71,9 @@ def fields_of(part: type[Any]) -> list[FieldInfo]:
             default = field.default_factory()
         else:
             default = "???"
-        found.append(FieldInfo(field.name, getattr(hint, "__name__", None) if isinstance(hint, type) else str(hint), default, doc))  # type: ignore[arg-type]
+        kind = hint.__name__ if isinstance(hint, type) else str(hint)
+        constraints = tuple(note for note in notes if isinstance(note, Constraint))
+        found.append(FieldInfo(field.name, kind, default, doc, constraints))
     return found
 
 

@@ -20,6 +20,7 @@ from typing import Any
 import pluggy
 
 from gptkit import hookspecs
+from gptkit.check_settings import check
 from gptkit.errors import ConfigError, did_you_mean, unfit_type
 from gptkit.hookspecs import KINDS
 from gptkit.origins import Kit, Origin
@@ -102,7 +103,9 @@ class Registry:
         name = settings.get("name", "") if hasattr(settings, "get") else ""
         part = self.find(kind, name).part
         try:
-            return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(part), settings))
+            filled = OmegaConf.merge(OmegaConf.structured(part), settings)
+            check(filled, path or kind)
+            return OmegaConf.to_object(filled)
         except ConfigKeyError as error:
             raise ConfigError(_no_key(name, f"{path or kind}.{error.full_key}", error.parent_node or ())) from error
         except MissingMandatoryValue as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
+from gptkit.constraints import CONTEXT, at_least, at_most, one_of
 from gptkit.hookspecs import hookimpl
 from gptkit.parts import Part
 
@@ -66,11 +67,7 @@ class Banded(Attention):
     """
 
     name: str = "banded"
-    window: Annotated[int, "keys that a query sees, itself included"] = 256
-
-    def __post_init__(self) -> None:
-        if self.window < 1:
-            raise ValueError(f"attention.window={self.window} must be at least 1")
+    window: Annotated[int, "keys that a query sees, itself included", at_least(1), at_most(CONTEXT)] = 256
 
     def build(self, *, width: int, heads: int, context: int, dropout: float, layer: int, layers: int) -> BuiltAttention:
         from gptkit.attention.banded import BuiltBanded
@@ -91,14 +88,8 @@ class Alternating(Attention):
     """
 
     name: str = "alternating"
-    window: Annotated[int, "keys that a query sees in a banded layer, itself included"] = 256
-    first: Annotated[str, "what layer 0 is: dense or banded"] = "dense"
-
-    def __post_init__(self) -> None:
-        if self.window < 1:
-            raise ValueError(f"attention.window={self.window} must be at least 1")
-        if self.first not in ("dense", "banded"):
-            raise ValueError(f"attention.first={self.first} must be dense or banded")
+    window: Annotated[int, "keys that a query sees in a banded layer, itself included", at_least(1), at_most(CONTEXT)] = 256
+    first: Annotated[str, "what layer 0 is: dense or banded", one_of("dense", "banded")] = "dense"
 
     def build(self, *, width: int, heads: int, context: int, dropout: float, layer: int, layers: int) -> BuiltAttention:
         kind = self._of_layer(layer)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
+from gptkit.constraints import SCORE, at_least, at_most
 from gptkit.hookspecs import hookimpl
 from gptkit.parts import Part
 
@@ -31,8 +32,8 @@ class EarlyStopping(Callback):
     """Stop when the validation loss has not improved for `patience` validations."""
 
     name: str = "early_stopping"
-    patience: Annotated[int, "validations without improvement before the run stops"] = 3
-    improvement: Annotated[float, "smallest fall of the validation loss that counts, in nats"] = 0.0
+    patience: Annotated[int, "validations without improvement before the run stops", at_least(1)] = 3
+    improvement: Annotated[float, "smallest fall of the validation loss that counts, in nats", at_least(0), at_most(SCORE)] = 0.0
 
     def build(self) -> lightning.Callback:
         from gptkit.callback.early_stopping import StopWhenFlat

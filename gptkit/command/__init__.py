@@ -11,7 +11,8 @@ from typing import Annotated, Any, ClassVar
 
 from omegaconf import MISSING
 
-from gptkit.command.settings import Batch, Command, Samples, Save, Training, Validation, not_negative
+from gptkit.command.settings import Batch, Command, Samples, Save, Training, Validation
+from gptkit.constraints import CONTEXT, DEVICES, SCORE, SEQUENCES, above, at_least, at_most, not_empty, one_of, texts
 from gptkit.data import Data
 from gptkit.hookspecs import hookimpl
 from gptkit.reward import Reward
@@ -39,14 +40,9 @@ class Plan(Training):
 
     verb: ClassVar[str] = "plan"
 
-    device: Annotated[str, "what it would run on: auto (this machine) or a name such as h100, a100, v100"] = "auto"
-    devices: Annotated[int, "how many of them"] = 1
-    format: Annotated[str, "table or json"] = "table"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.format not in ("table", "json"):
-            raise ValueError(f"format={self.format} must be table or json")
+    device: Annotated[str, "what it would run on: auto (this machine) or a name such as h100, a100, v100", not_empty] = "auto"
+    devices: Annotated[int, "how many of them", at_least(1), at_most(DEVICES)] = 1
+    format: Annotated[str, "table or json", one_of("table", "json")] = "table"
 
     def run(self, folder: Path) -> Any:
         from gptkit.command.plan import plan
@@ -60,34 +56,29 @@ class Generate(Command):
 
     verb: ClassVar[str] = "generate"
 
-    checkpoint: Annotated[str, "a run, a checkpoint folder, or hf:<folder or hub name>"] = MISSING
+    checkpoint: Annotated[str, "a run, a checkpoint folder, or hf:<folder or hub name>", not_empty] = MISSING
     prompt: Annotated[str, "the text to continue; @file: the file's text; -: standard input; empty: start of a text"] = ""
-    prompts: Annotated[str | None, "a file of prompts: one per line, or .jsonl with the field `prompt`"] = None
-    max_new_tokens: Annotated[int, "longest continuation"] = 100
-    temperature: Annotated[float, "0 is greedy"] = 1.0
-    top_k: Annotated[int, "draw from the k most probable tokens; 0: from all"] = 0
-    top_p: Annotated[float, "draw from the most probable tokens that together have this probability"] = 1.0
+    prompts: Annotated[str | None, "a file of prompts: one per line, or .jsonl with the field `prompt`", not_empty] = None
+    max_new_tokens: Annotated[int, "longest continuation", at_least(1), at_most(CONTEXT)] = 100
+    temperature: Annotated[float, "0 is greedy", at_least(0), at_most(SCORE)] = 1.0
+    top_k: Annotated[int, "draw from the k most probable tokens; 0: from all", at_least(0)] = 0
+    top_p: Annotated[float, "draw from the most probable tokens that together have this probability", above(0), at_most(1)] = 1.0
     stop: Annotated[list[str], "end a continuation before any of these"] = field(default_factory=list)
-    samples: Annotated[int, "continuations of each prompt"] = 1
-    best_of: Annotated[int, "draw so many for each prompt and keep the `samples` that reward= scores highest; 0: keep all"] = 0
+    samples: Annotated[int, "continuations of each prompt", at_least(1), at_most(SEQUENCES)] = 1
+    best_of: Annotated[
+        int,
+        "draw so many for each prompt and keep the `samples` that reward= scores highest; 0: keep all",
+        at_least(0),
+        at_most(SEQUENCES),
+    ] = 0
     reward: Annotated[Reward | None, "the judge that best_of asks; null: none"] = None
-    batch: Annotated[int, "sequences decoded at once"] = 16
-    seed: Annotated[int, "the same seed gives the same text"] = 0
+    batch: Annotated[int, "sequences decoded at once", at_least(1), at_most(SEQUENCES)] = 16
+    seed: Annotated[int, "the same seed gives the same text", at_least(0)] = 0
     stream: Annotated[bool | None, "print as it comes; by default where one text is printed to a terminal"] = None
-    precision: Annotated[str, "auto, fp32 or bf16"] = "auto"
-    format: Annotated[str, "text or json (one line per continuation)"] = "text"
+    precision: Annotated[str, "auto, fp32 or bf16", one_of("auto", "fp32", "bf16")] = "auto"
+    format: Annotated[str, "text or json (one line per continuation)", one_of("text", "json")] = "text"
 
     def __post_init__(self) -> None:
-        if self.format not in ("text", "json"):
-            raise ValueError(f"format={self.format} must be text or json")
-        if self.precision not in ("auto", "fp32", "bf16"):
-            raise ValueError(f"precision={self.precision} must be auto, fp32 or bf16")
-        for key in ("max_new_tokens", "samples", "batch"):
-            if getattr(self, key) < 1:
-                raise ValueError(f"{key}={getattr(self, key)} must be at least 1")
-        not_negative("", temperature=self.temperature, top_k=self.top_k)
-        if not 0.0 < self.top_p <= 1.0:
-            raise ValueError(f"top_p={self.top_p} must be above 0 and at most 1")
         if self.best_of and self.best_of < max(2, self.samples):
             raise ValueError(f"best_of={self.best_of} must be at least 2, and not below samples={self.samples}")
 
@@ -103,28 +94,29 @@ class Predict(Command):
 
     verb: ClassVar[str] = "predict"
 
-    checkpoint: Annotated[str, "a run that was trained with objective=aux_lm or probe, or one of its checkpoints"] = MISSING
-    input: Annotated[Any, "a .csv, .tsv, .jsonl or .parquet file, a glob or folder, or a list of them"] = MISSING
-    output: Annotated[str | None, "the .csv, .tsv or .jsonl file to write; none: standard output"] = None
-    text: Annotated[str | None, "the column of the text; by default that of the run's own data, else text"] = None
-    pair: Annotated[str | None, "the column of the second text; by default that of the run's own data, else pair"] = None
+    checkpoint: Annotated[str, "a run that was trained with objective=aux_lm or probe, or one of its checkpoints", not_empty] = (
+        MISSING
+    )
+    input: Annotated[Any, "a .csv, .tsv, .jsonl or .parquet file, a glob or folder, or a list of them", texts, not_empty] = MISSING
+    output: Annotated[str | None, "the .csv, .tsv or .jsonl file to write; none: standard output", not_empty] = None
+    text: Annotated[str | None, "the column of the text; by default that of the run's own data, else text", not_empty] = None
+    pair: Annotated[str | None, "the column of the second text; by default that of the run's own data, else pair", not_empty] = None
     options: Annotated[
-        Any, "the column of lists of options, or a list of columns; by default those of the run's own data, else options"
+        Any,
+        "the column of lists of options, or a list of columns; by default those of the run's own data, else options",
+        texts,
+        not_empty,
     ] = None
     label: Annotated[
-        str | None, "the column of labels to compare with; auto: that of the run's data where the input has it; null: none"
+        str | None,
+        "the column of labels to compare with; auto: that of the run's data where the input has it; null: none",
+        not_empty,
     ] = "auto"
-    batch: Annotated[int, "examples that the model reads at once"] = 32
-    precision: Annotated[str, "auto, fp32 or bf16"] = "auto"
-    format: Annotated[str | None, "csv, tsv or jsonl; by default what the name of the output says, else csv"] = None
-
-    def __post_init__(self) -> None:
-        if self.precision not in ("auto", "fp32", "bf16"):
-            raise ValueError(f"precision={self.precision} must be auto, fp32 or bf16")
-        if self.format not in (None, "csv", "tsv", "jsonl"):
-            raise ValueError(f"format={self.format} must be csv, tsv or jsonl")
-        if self.batch < 1:
-            raise ValueError(f"batch={self.batch} must be at least 1")
+    batch: Annotated[int, "examples that the model reads at once", at_least(1), at_most(SEQUENCES)] = 32
+    precision: Annotated[str, "auto, fp32 or bf16", one_of("auto", "fp32", "bf16")] = "auto"
+    format: Annotated[
+        str | None, "csv, tsv or jsonl; by default what the name of the output says, else csv", one_of("csv", "tsv", "jsonl")
+    ] = None
 
     def run(self, folder: Path) -> Any:
         from gptkit.command.predict import predict
@@ -139,19 +131,13 @@ class Eval(Command):
     verb: ClassVar[str] = "eval"
 
     task: Task = MISSING
-    checkpoint: Annotated[str, "a run, a checkpoint folder, or hf:<folder or hub name>"] = MISSING
-    against: Annotated[str | None, "the same, for the model that it is compared with"] = None
+    checkpoint: Annotated[str, "a run, a checkpoint folder, or hf:<folder or hub name>", not_empty] = MISSING
+    against: Annotated[str | None, "the same, for the model that it is compared with", not_empty] = None
     data: Annotated[Data | None, "a source in place of the one that the task, or the run, would read; null: none"] = None
     reward: Annotated[Reward | None, "the judge of tasks that need one; null: that of the checkpoint's own run"] = None
-    seed: Annotated[int, "the same seed gives the same scores"] = 0
-    precision: Annotated[str, "fp32, bf16, or auto (bf16 where it is fast)"] = "fp32"
-    format: Annotated[str, "table or json"] = "table"
-
-    def __post_init__(self) -> None:
-        if self.precision not in ("auto", "fp32", "bf16"):
-            raise ValueError(f"precision={self.precision} must be auto, fp32 or bf16")
-        if self.format not in ("table", "json"):
-            raise ValueError(f"format={self.format} must be table or json")
+    seed: Annotated[int, "the same seed gives the same scores", at_least(0)] = 0
+    precision: Annotated[str, "fp32, bf16, or auto (bf16 where it is fast)", one_of("auto", "fp32", "bf16")] = "fp32"
+    format: Annotated[str, "table or json", one_of("table", "json")] = "table"
 
     def run(self, folder: Path) -> Any:
         from gptkit.command.eval import evaluate
@@ -165,8 +151,8 @@ class Export(Command):
 
     verb: ClassVar[str] = "export"
 
-    checkpoint: Annotated[str, "a run or a checkpoint folder"] = MISSING
-    to: Annotated[str, "the folder to write; must not exist or be empty"] = MISSING
+    checkpoint: Annotated[str, "a run or a checkpoint folder", not_empty] = MISSING
+    to: Annotated[str, "the folder to write; must not exist or be empty", not_empty] = MISSING
 
     def run(self, folder: Path) -> Any:
         from gptkit.command.export import export
@@ -182,11 +168,7 @@ class Plugins(Command):
 
     kind: Annotated[str | None, "only this kind"] = None
     name: Annotated[str | None, "the part whose keys are shown; needs `kind` where two kinds have the name"] = None
-    format: Annotated[str, "table or json"] = "table"
-
-    def __post_init__(self) -> None:
-        if self.format not in ("table", "json"):
-            raise ValueError(f"format={self.format} must be table or json")
+    format: Annotated[str, "table or json", one_of("table", "json")] = "table"
 
     def run(self, folder: Path) -> Any:
         from gptkit.command.plugins import plugins

@@ -7,7 +7,6 @@ from typing import Any
 
 from gptkit.command import Plan
 from gptkit.command.plan_device import Place, place_of
-from gptkit.errors import ConfigError
 from gptkit.scaling.compute import PF_DAY, attention_flops_per_token, forward_flops_per_token, parameters_by_part, pf_days
 from gptkit.scaling.memory import Others, Placement, Precision, memory_per_device
 from gptkit.training.length import length_of
@@ -26,7 +25,7 @@ def plan(settings: Plan) -> dict[str, Any]:
     """Print the plan to standard output, as a table or as one JSON object; gives the same as plain values.
 
     Raises:
-        ConfigError: an unknown device, a number of devices below one, or a run of no step.
+        ConfigError: an unknown device, or a run of no step.
     """
     result = planned(settings)
     if settings.format == "json":
@@ -40,8 +39,6 @@ def plan(settings: Plan) -> dict[str, Any]:
 
 def planned(settings: Plan) -> dict[str, Any]:
     """The plan as plain values: what `format=json` prints. Operations, bytes and seconds."""
-    if settings.devices < 1:
-        raise ConfigError(f"devices={settings.devices} must be at least 1")
     model, attention = settings.model, settings.attention
     known = settings.tokenizer.vocabulary_size()
     vocabulary = (ESTIMATED_VOCABULARY if known is None else known) + settings.objective.added_tokens

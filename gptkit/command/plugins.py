@@ -103,7 +103,16 @@ def _fields(settings: type[Any], prefix: str, without: Sequence[str] = ()) -> li
         if dataclasses.is_dataclass(field.default):
             found += _fields(type(field.default), prefix=f"{prefix}{field.name}.")
         else:
-            found.append({"name": prefix + field.name, "type": field.type, "default": field.default, "doc": field.doc})
+            found.append(
+                {
+                    "name": prefix + field.name,
+                    "type": field.type,
+                    "default": field.default,
+                    "doc": field.doc,
+                    "explained": field.explained,
+                    "constraints": {key: value for each in field.constraints for key, value in each.as_json().items()},
+                }
+            )
     return found
 
 
@@ -121,7 +130,7 @@ def _part_page(row: dict[str, Any]) -> str:
     page = f"{choice}\n\n{row['doc']}\n\nfrom {row['distribution']} {row['version']}: {row['class']}\n{row['file']}"
     if not row["fields"]:
         return f"{page}\n\nIt has no keys."
-    keys = ((prefix + field["name"], field["type"], _as_typed(field), field["doc"]) for field in row["fields"])
+    keys = ((prefix + field["name"], field["type"], _as_typed(field), field["explained"]) for field in row["fields"])
     return f"{page}\n\n{_aligned(('key', 'type', 'default', 'what it is'), keys)}"
 
 

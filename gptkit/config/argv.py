@@ -167,6 +167,10 @@ def _arrange(verb: str, word: str, parser: OverridesParser, known_groups: dict[s
         parsed: Override | None = parser.parse_override(word)
     except HydraException:
         parsed = None
+    except ValueError as error:  # Python reads no whole number of thousands of digits
+        if not is_text(verb, key):
+            raise ConfigError(f"{key}={value[:20]}... must fit in 64 bits") from error
+        parsed = None
     if is_text(verb, key):
         if parsed is not None and (isinstance(parsed._value, QuotedString) or value == "null"):
             return word

@@ -15,6 +15,7 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
+from gptkit.check_settings import check
 from gptkit.command import Command
 from gptkit.config.explain_keys import missing_key, near_key, unfit_value, unknown_key
 from gptkit.errors import ConfigError
@@ -26,7 +27,8 @@ def typed_settings(verb: str, config: DictConfig) -> Command:
     """The settings object of a verb from its composed tree.
 
     Raises:
-        ConfigError: see the module's docstring; also a missing value, or what a `__post_init__` complains of.
+        ConfigError: see the module's docstring; also a missing value, one that its field does not allow, or what a `__post_init__`
+            complains of.
     """
     schema = registry().parts["command"][verb].part
     for word in map(str, config):
@@ -38,6 +40,7 @@ def typed_settings(verb: str, config: DictConfig) -> Command:
     _check_keys(verb, config, schema, path="")
     _check_parts(verb, config)
     try:
+        check(config)
         settings: Command = OmegaConf.to_object(config)  # type: ignore[assignment]
     except MissingMandatoryValue as error:
         raise ConfigError(missing_key(str(error.full_key))) from error

@@ -15,6 +15,7 @@ import sys
 
 from gptkit.config.completion_script import INSTALL, UNINSTALL
 from gptkit.config.completion_words import FLAGS, usable
+from gptkit.config.fields import choices
 from gptkit.errors import ConfigError
 from gptkit.groups import groups
 from gptkit.plugins import registry
@@ -37,13 +38,14 @@ def shell_completion(argv: list[str]) -> None:
         _query(argv)
 
 
-def _options(word: str) -> list[str] | None:
-    """What completes the option of a group (`attention=ba`) without Hydra's second; None where the word is no such thing."""
+def _options(verb: str, word: str) -> list[str] | None:
+    """What completes the option of a group (`attention=ba`), or one of the texts that a key may have, without Hydra's second; None
+    where the word is no such thing."""
     key, equals, typed = word.partition("=")
     group = key.lstrip("+").partition("@")[0]
-    known = groups().get(group) if equals else None
+    known = (groups().get(group) or choices(verb, key.lstrip("+"))) if equals else None
     before, comma, last = typed.rpartition(",")  # of a sweep, the last of its values
-    return None if known is None else [f"{key}={before}{comma}{option}" for option in known if option.startswith(last)]
+    return None if not known else [f"{key}={before}{comma}{option}" for option in known if option.startswith(last)]
 
 
 def _words(line: str) -> list[str] | None:
@@ -85,7 +87,7 @@ def _query(argv: list[str]) -> None:
     word = rest.rpartition(" ")[2]
     if words is None or words[-1] != word:  # part of a quoted text
         return
-    options = [flag for flag in FLAGS if flag.startswith(word)] if word.startswith("-") else _options(word)
+    options = [flag for flag in FLAGS if flag.startswith(word)] if word.startswith("-") else _options(verb, word)
     if options is not None:
         _offer(word, options)
         return

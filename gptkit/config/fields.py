@@ -6,6 +6,8 @@ import dataclasses
 import types
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
+from gptkit.check_settings import declared
+from gptkit.constraints import Choice
 from gptkit.plugins import registry
 
 
@@ -45,6 +47,30 @@ def _field(owner: Any, word: str) -> Any:
     if not dataclasses.is_dataclass(owner):
         return None
     return get_type_hints(owner, include_extras=True).get(word)
+
+
+def choices(verb: str, key: str) -> list[str]:
+    """The texts that a key may have, of every part that knows it; none where it may have any."""
+    found: dict[str, None] = {}
+    for owner in owners_of(verb, key):
+        for constraint in declared(owner)[key.rpartition(".")[2]].constraints:
+            if isinstance(constraint, Choice):
+                found |= dict.fromkeys(constraint.options)
+    return list(found)
+
+
+def owners_of(verb: str, key: str) -> list[Any]:
+    """The settings classes that have a dotted key; several where parts of a kind have it."""
+    owner, _, word = key.rpartition(".")
+    if owner in registry().parts and owner != "command":
+        found: list[Any] = [entry.part for entry in registry().parts[owner].values()]
+    elif not owner:
+        found = [entry.part for name, entry in registry().parts["command"].items() if name == verb]
+    elif owner.startswith("callback."):
+        found = [entry.part for entry in registry().parts["callback"].values()]
+    else:
+        found = types_of(verb, owner)
+    return [each for each in found if dataclasses.is_dataclass(each) and word in {field.name for field in dataclasses.fields(each)}]
 
 
 def is_text(verb: str, key: str) -> bool:

@@ -108,7 +108,9 @@ def _flat(fields: list[FieldInfo], skip: set[str], owner: str = "") -> list[tupl
 def _rows(keys: list[tuple[str, FieldInfo]], values: dict[str, Any]) -> dict[str, str]:
     """`key=default` -> type and documentation, with the value that a preset or paper sets in the place of the default."""
     return {
-        f"{name}={_shown(values.get(name, field.default))}": ": ".join(filter(None, (field.type.replace("typing.", ""), field.doc)))
+        f"{name}={_shown(values.get(name, field.default))}": ": ".join(
+            filter(None, (field.type.replace("typing.", ""), field.explained))
+        )
         for name, field in keys
     }
 

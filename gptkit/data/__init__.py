@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from omegaconf import MISSING
 
+from gptkit.constraints import at_least, not_empty, one_of, texts
 from gptkit.data.alignment import Dialogues, Prompts, Rankings, ReviewDialogues, ReviewPrompts, ReviewRankings
 from gptkit.data.contract import Data
 from gptkit.hookspecs import hookimpl
@@ -47,13 +48,11 @@ class Text(Data):
     """
 
     name: str = "text"
-    path: Annotated[Any, "a file, glob or folder, or a list of them"] = MISSING
-    field: Annotated[str, "the field or column of .jsonl and .parquet files that holds the text"] = "text"
-    errors: Annotated[str, "bytes that are not UTF-8: strict (stop and name the offset) or replace (with U+FFFD)"] = "strict"
-
-    def __post_init__(self) -> None:
-        if self.errors not in ("strict", "replace"):
-            raise ValueError(f"data.errors={self.errors} must be strict or replace")
+    path: Annotated[Any, "a file, glob or folder, or a list of them", texts, not_empty] = MISSING
+    field: Annotated[str, "the field or column of .jsonl and .parquet files that holds the text", not_empty] = "text"
+    errors: Annotated[
+        str, "bytes that are not UTF-8: strict (stop and name the offset) or replace (with U+FFFD)", one_of("strict", "replace")
+    ] = "strict"
 
     def build(self) -> BuiltData:
         from gptkit.data.text import BuiltText
@@ -87,26 +86,30 @@ class Labelled(Data):
     """
 
     name: str = "labelled"
-    path: Annotated[Any, "the files to learn from: a file, glob or folder, or a list of them"] = MISSING
-    validation: Annotated[Any, "the files of the validation split; none: val.fraction of the rest"] = None
-    test: Annotated[Any, "the files of the test split, which training never reads"] = None
-    text: Annotated[str, "the column of the text: what is classified, the premise, the first of a pair, the context"] = "text"
-    pair: Annotated[str | None, "the column of the second text: the hypothesis, the text to compare"] = None
-    options: Annotated[Any, "the column that holds lists of options, or a list of columns of one option each"] = None
-    label: Annotated[str, "the column of the label: a class, a score, or the right option (its text, number or letter)"] = "label"
-    first_option: Annotated[int, "the number by which labels call the first option"] = 0
-    label_means: Annotated[str, "what a label of options is: text, column, number or letter; auto: whichever fits"] = "auto"
-    errors: Annotated[str, "bytes that are not UTF-8: strict (stop and name the line) or replace (with U+FFFD)"] = "strict"
+    path: Annotated[Any, "the files to learn from: a file, glob or folder, or a list of them", texts, not_empty] = MISSING
+    validation: Annotated[Any, "the files of the validation split; none: val.fraction of the rest", texts, not_empty] = None
+    test: Annotated[Any, "the files of the test split, which training never reads", texts, not_empty] = None
+    text: Annotated[str, "the column of the text: what is classified, the premise, the first of a pair, the context", not_empty] = (
+        "text"
+    )
+    pair: Annotated[str | None, "the column of the second text: the hypothesis, the text to compare", not_empty] = None
+    options: Annotated[Any, "the column that holds lists of options, or a list of columns of one option each", texts, not_empty] = (
+        None
+    )
+    label: Annotated[
+        str, "the column of the label: a class, a score, or the right option (its text, number or letter)", not_empty
+    ] = "label"
+    first_option: Annotated[int, "the number by which labels call the first option", at_least(0)] = 0
+    label_means: Annotated[
+        str, "what a label of options is: text, column, number or letter; auto: whichever fits", one_of(*LABEL_MEANS)
+    ] = "auto"
+    errors: Annotated[
+        str, "bytes that are not UTF-8: strict (stop and name the line) or replace (with U+FFFD)", one_of("strict", "replace")
+    ] = "strict"
 
     def __post_init__(self) -> None:
-        if self.errors not in ("strict", "replace"):
-            raise ValueError(f"data.errors={self.errors} must be strict or replace")
-        if self.label_means not in LABEL_MEANS:
-            raise ValueError(f"data.label_means={self.label_means} must be one of {', '.join(LABEL_MEANS)}")
-        columns = self.options if isinstance(self.options, list | tuple) else [self.options] if self.options else []
-        if not all(isinstance(column, str) and column for column in columns):
-            raise ValueError(f"data.options={self.options} must be a column, or a list of columns")
-        if isinstance(self.options, list | tuple) and (len(columns) < 2 or len(set(columns)) < len(columns)):
+        columns = self.options
+        if isinstance(columns, list | tuple) and (len(columns) < 2 or len(set(columns)) < len(columns)):
             raise ValueError(f"data.options={list(columns)} must name two or more different columns, or one column of lists")
 
     def build(self) -> BuiltData:
@@ -139,11 +142,9 @@ class MovieReviews(Data):
     """
 
     name: str = "movie_reviews"
-    labelled: Annotated[str, "the reviews whose labels are learned from: rotten_tomatoes, imdb or all"] = "rotten_tomatoes"
-
-    def __post_init__(self) -> None:
-        if self.labelled not in ("rotten_tomatoes", "imdb", "all"):
-            raise ValueError(f"data.labelled={self.labelled} must be rotten_tomatoes, imdb or all")
+    labelled: Annotated[
+        str, "the reviews whose labels are learned from: rotten_tomatoes, imdb or all", one_of("rotten_tomatoes", "imdb", "all")
+    ] = "rotten_tomatoes"
 
     def build(self) -> BuiltData:
         from gptkit.data.movie_reviews import BuiltMovieReviews

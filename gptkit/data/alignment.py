@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from omegaconf import MISSING
 
+from gptkit.constraints import SEQUENCES, at_least, at_most, not_empty, one_of, texts
 from gptkit.data.contract import Data
 
 if TYPE_CHECKING:
@@ -17,20 +18,16 @@ if TYPE_CHECKING:
 class RecordFiles(Data):
     """What the sources of dialogues, rankings and prompts have in common; not itself a source."""
 
-    path: Annotated[Any, "the files to learn from: a file, glob or folder, or a list of them"] = MISSING
-    validation: Annotated[Any, "the files of the validation split; none: val.fraction of the rest"] = None
-    test: Annotated[Any, "the files of the test split, which training never reads"] = None
+    path: Annotated[Any, "the files to learn from: a file, glob or folder, or a list of them", texts, not_empty] = MISSING
+    validation: Annotated[Any, "the files of the validation split; none: val.fraction of the rest", texts, not_empty] = None
+    test: Annotated[Any, "the files of the test split, which training never reads", texts, not_empty] = None
     columns: Annotated[dict[str, str], "your names of columns, where they are others: {prompt:question,completion:answer}"] = field(
         default_factory=dict
     )
-    empty: Annotated[str, "answers that say nothing: stop (and name the line) or keep"] = "stop"
-    errors: Annotated[str, "bytes that are not UTF-8: strict (stop and name the line) or replace (with U+FFFD)"] = "strict"
-
-    def __post_init__(self) -> None:
-        if self.errors not in ("strict", "replace"):
-            raise ValueError(f"data.errors={self.errors} must be strict or replace")
-        if self.empty not in ("stop", "keep"):
-            raise ValueError(f"data.empty={self.empty} must be stop or keep")
+    empty: Annotated[str, "answers that say nothing: stop (and name the line) or keep", one_of("stop", "keep")] = "stop"
+    errors: Annotated[
+        str, "bytes that are not UTF-8: strict (stop and name the line) or replace (with U+FFFD)", one_of("strict", "replace")
+    ] = "strict"
 
     def build(self) -> BuiltData:
         from gptkit.data.record_files import BuiltRecordFiles
@@ -107,17 +104,11 @@ class ReviewRankings(Data):
     """
 
     name: str = "review_rankings"
-    completions: Annotated[int, "reviews of a ranking"] = 4
-    labelled: Annotated[str, "the reviews whose labels are learned from: rotten_tomatoes, imdb or all"] = "rotten_tomatoes"
-    words: Annotated[int | None, "words of a review at most, its last; null: all"] = None
-
-    def __post_init__(self) -> None:
-        if self.completions < 2:
-            raise ValueError(f"data.completions={self.completions} must be at least 2")
-        if self.labelled not in ("rotten_tomatoes", "imdb", "all"):
-            raise ValueError(f"data.labelled={self.labelled} must be rotten_tomatoes, imdb or all")
-        if self.words is not None and self.words < 1:
-            raise ValueError(f"data.words={self.words} must be at least 1")
+    completions: Annotated[int, "reviews of a ranking", at_least(2), at_most(SEQUENCES)] = 4
+    labelled: Annotated[
+        str, "the reviews whose labels are learned from: rotten_tomatoes, imdb or all", one_of("rotten_tomatoes", "imdb", "all")
+    ] = "rotten_tomatoes"
+    words: Annotated[int | None, "words of a review at most, its last; null: all", at_least(1)] = None
 
     def build(self) -> BuiltData:
         from gptkit.data.reviews import BuiltReviewRankings
@@ -133,11 +124,7 @@ class ReviewPrompts(Data):
     """
 
     name: str = "review_prompts"
-    words: Annotated[int, "words of the review that the prompt gives"] = 4
-
-    def __post_init__(self) -> None:
-        if self.words < 0:
-            raise ValueError(f"data.words={self.words} must be at least 0")
+    words: Annotated[int, "words of the review that the prompt gives", at_least(0)] = 4
 
     def build(self) -> BuiltData:
         from gptkit.data.reviews import BuiltReviewPrompts

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
+from gptkit.constraints import CONTEXT, LAYERS, WIDTH, at_least, at_most, below, one_of
 from gptkit.hookspecs import hookimpl
 from gptkit.parts import Part
 
@@ -25,23 +26,18 @@ class Model(Part):
     """
 
     name: str = ""
-    layers: Annotated[int, "number of blocks"] = 6
-    heads: Annotated[int, "attention heads per block; must divide the width"] = 6
-    width: Annotated[int, "size D of a hidden state"] = 192
-    context: Annotated[int, "longest sequence T, in tokens"] = 256
-    dropout: Annotated[float, "probability of dropping an activation while training"] = 0.0
+    layers: Annotated[int, "number of blocks", at_least(1), at_most(LAYERS)] = 6
+    heads: Annotated[int, "attention heads per block; must divide the width", at_least(1), at_most(WIDTH)] = 6
+    width: Annotated[int, "size D of a hidden state", at_least(1), at_most(WIDTH)] = 192
+    context: Annotated[int, "longest sequence T, in tokens", at_least(1), at_most(CONTEXT)] = 256
+    dropout: Annotated[float, "probability of dropping an activation while training", at_least(0), below(1)] = 0.0
 
     attends: ClassVar[bool] = True
     """Whether the model builds modules of the attention part it is given; if not, `heads` need not divide the width."""
 
     def __post_init__(self) -> None:
-        for key in ("layers", "heads", "width", "context"):
-            if getattr(self, key) < 1:
-                raise ValueError(f"model.{key}={getattr(self, key)} must be at least 1")
         if self.attends and self.width % self.heads:
             raise ValueError(f"model.width={self.width} is not divisible by model.heads={self.heads}")
-        if not 0.0 <= self.dropout < 1.0:
-            raise ValueError(f"model.dropout={self.dropout} must be at least 0 and below 1")
 
     def companions(self) -> Mapping[str, Part]:
         """Parts that weights of this model's own came with, by kind (a tokenizer, say); taken unless the command line names others.
@@ -89,15 +85,10 @@ class GPT(Model):
     """
 
     name: str = "gpt"
-    norm: Annotated[str, "pre (GPT-2, GPT-3; with a final norm) or post (GPT-1; without one)"] = "pre"
+    norm: Annotated[str, "pre (GPT-2, GPT-3; with a final norm) or post (GPT-1; without one)", one_of("pre", "post")] = "pre"
     residual_scaling: Annotated[bool, "initialise residual projections with deviation 0.02 / sqrt(2 layers)"] = True
-    position_deviation: Annotated[float, "standard deviation of the initial position embeddings"] = 0.01
+    position_deviation: Annotated[float, "standard deviation of the initial position embeddings", at_least(0), at_most(10)] = 0.01
     tied: Annotated[bool, "the output matrix is the token embedding; false: a matrix of its own"] = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.norm not in ("pre", "post"):
-            raise ValueError(f"model.norm={self.norm} must be pre or post")
 
     def build(self, *, attention: Attention, vocabulary: int) -> BuiltModel:
         from gptkit.model.gpt import BuiltGPT
@@ -116,14 +107,9 @@ class LSTM(Model):
     """
 
     name: str = "lstm"
-    units: Annotated[int, "size U of each layer's state"] = 2048
+    units: Annotated[int, "size U of each layer's state", at_least(1), at_most(WIDTH)] = 2048
 
     attends: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.units < 1:
-            raise ValueError(f"model.units={self.units} must be at least 1")
 
     def activation_bytes_per_token(self, *, stored: int, computed: int, on_processor: bool) -> float:
         """Of each layer the four gates, the cell before and after, its tanh, and the output: 8 U.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
+from gptkit.constraints import LAYERS, SCORE, at_least, at_most, below, one_of
 from gptkit.hookspecs import hookimpl
 from gptkit.objective.alignment import DPO, GRPO, PPO, SFT, RewardModel
 from gptkit.objective.settings import Objective
@@ -47,30 +48,25 @@ class AuxLM(Objective):
 
     name: str = "aux_lm"
     task: Annotated[
-        str, "classification, entailment, similarity, regression, multiple_choice; auto: what the examples look like"
+        str,
+        "classification, entailment, similarity, regression, multiple_choice; auto: what the examples look like",
+        one_of("auto", "classification", "entailment", "similarity", "regression", "multiple_choice"),
     ] = "auto"
-    lm_weight: Annotated[float, "lambda, the weight of the language model's loss; 0: none"] = 0.5
-    classifier_dropout: Annotated[float, "probability of dropping a feature before the head"] = 0.1
+    lm_weight: Annotated[float, "lambda, the weight of the language model's loss; 0: none", at_least(0), at_most(SCORE)] = 0.5
+    classifier_dropout: Annotated[float, "probability of dropping a feature before the head", at_least(0), below(1)] = 0.1
     transfer_layers: Annotated[
-        int | None, "how many blocks are taken from init_from, embeddings besides; null: all; -1: not even embeddings"
+        int | None,
+        "how many blocks are taken from init_from, embeddings besides; null: all; -1: not even embeddings",
+        at_least(-1),
+        at_most(LAYERS),
     ] = None
     positive: Annotated[
         str, "the label whose F1 is reported; empty: 1, true, yes or positive beside its opposite, else the mean over all labels"
     ] = ""
 
     def __post_init__(self) -> None:
-        if self.task not in ("auto", "classification", "entailment", "similarity", "regression", "multiple_choice"):
-            raise ValueError(
-                f"objective.task={self.task} must be auto, classification, entailment, similarity, regression or multiple_choice"
-            )
-        if self.lm_weight < 0:
-            raise ValueError(f"objective.lm_weight={self.lm_weight} must not be negative")
-        if not 0.0 <= self.classifier_dropout < 1.0:
-            raise ValueError(f"objective.classifier_dropout={self.classifier_dropout} must be at least 0 and below 1")
         if self.positive and self.task in ("regression", "multiple_choice"):
             raise ValueError(f"objective.positive={self.positive}: labels of {self.task} have no names; leave it empty")
-        if self.transfer_layers is not None and self.transfer_layers < -1:
-            raise ValueError(f"objective.transfer_layers={self.transfer_layers} must be at least -1, which transfers nothing")
 
     def build(self, *, tokenizer: BuiltTokenizer, context: int, width: int) -> BuiltObjective:
         from gptkit.objective.aux_lm import BuiltAuxLM
@@ -89,16 +85,16 @@ class Probe(AuxLM):
     added_tokens: ClassVar[int] = 0
 
     name: str = "probe"
-    lm_weight: Annotated[float, "must stay 0: a frozen model learns no language"] = 0.0
-    classifier_dropout: Annotated[float, "probability of dropping a feature before the head"] = 0.0
-    examples: Annotated[int, "train on this many of each label (of all, if labels have no names), drawn by seed; 0: all"] = 0
+    lm_weight: Annotated[float, "must stay 0: a frozen model learns no language", at_least(0), at_most(SCORE)] = 0.0
+    classifier_dropout: Annotated[float, "probability of dropping a feature before the head", at_least(0), below(1)] = 0.0
+    examples: Annotated[
+        int, "train on this many of each label (of all, if labels have no names), drawn by seed; 0: all", at_least(0)
+    ] = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.lm_weight:
             raise ValueError(f"objective.lm_weight={self.lm_weight}: a probe's model is frozen; leave it 0")
-        if self.examples < 0:
-            raise ValueError(f"objective.examples={self.examples} must not be negative")
 
     def passes(self) -> dict[str, float]:
         return {"read": 1.0}

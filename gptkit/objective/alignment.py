@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
+from gptkit.constraints import CONTEXT, LEARNING_RATE, SCORE, SEQUENCES, above, at_least, at_most, below, one_of
 from gptkit.objective.settings import Objective
 from gptkit.objective.template import TEMPLATES
 from gptkit.records import Dialogue, Prompt, Ranking
@@ -18,11 +19,9 @@ if TYPE_CHECKING:
 class DialogueObjective(Objective):
     """What the objectives on dialogues share: how turns become text. No part itself."""
 
-    template: Annotated[str, "plain: one question and its answer behind it; transcript: turns named Human and Assistant"] = "plain"
-
-    def __post_init__(self) -> None:
-        if self.template not in TEMPLATES:
-            raise ValueError(f"objective.template={self.template} must be {' or '.join(TEMPLATES)}")
+    template: Annotated[
+        str, "plain: one question and its answer behind it; transcript: turns named Human and Assistant", one_of(*TEMPLATES)
+    ] = "plain"
 
 
 @dataclass
@@ -37,24 +36,20 @@ class SFT(DialogueObjective):
     record: ClassVar[type] = Dialogue
 
     name: str = "sft"
-    learn: Annotated[str, "response: what the assistant says; all: the questions too"] = "response"
-    pretraining: Annotated[float, "share of the sequences that are pre-training text (the paper's start of PPO: 0.1)"] = 0.0
+    learn: Annotated[str, "response: what the assistant says; all: the questions too", one_of("response", "all")] = "response"
+    pretraining: Annotated[
+        float, "share of the sequences that are pre-training text (the paper's start of PPO: 0.1)", at_least(0), below(1)
+    ] = 0.0
     pretraining_data: Annotated[
         dict[str, Any], "the settings of its source, with its `name`; auto: what init_from was pre-trained on"
     ] = field(default_factory=lambda: {"name": "auto"})
-    max_new_tokens: Annotated[int, "with reward=: longest response to a held-out prompt"] = 64
+    max_new_tokens: Annotated[int, "with reward=: longest response to a held-out prompt", at_least(1), at_most(CONTEXT)] = 64
     missing_end_of_text: Annotated[
-        float | None, "with reward=: score of a response that does not end, in place of the reward's; null: the reward's"
+        float | None,
+        "with reward=: score of a response that does not end, in place of the reward's; null: the reward's",
+        at_least(-SCORE),
+        at_most(SCORE),
     ] = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.learn not in ("response", "all"):
-            raise ValueError(f"objective.learn={self.learn} must be response or all")
-        if not 0.0 <= self.pretraining < 1.0:
-            raise ValueError(f"objective.pretraining={self.pretraining} must be at least 0 and below 1")
-        if self.max_new_tokens < 1:
-            raise ValueError(f"objective.max_new_tokens={self.max_new_tokens} must be at least 1")
 
     def mixes_in(self) -> str:
         return "pretraining_data" if self.pretraining else ""
@@ -78,12 +73,9 @@ class RewardModel(DialogueObjective):
     writes: ClassVar[bool] = False
 
     name: str = "reward"
-    margin: Annotated[float, "by how much the better completion is to score higher (0: the paper)"] = 0.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.margin < 0:
-            raise ValueError(f"objective.margin={self.margin} must not be negative")
+    margin: Annotated[float, "by how much the better completion is to score higher (0: the paper)", at_least(0), at_most(SCORE)] = (
+        0.0
+    )
 
     def build(self, *, tokenizer: BuiltTokenizer, context: int, width: int) -> BuiltObjective:
         from gptkit.objective.reward import BuiltRewardModel
@@ -104,12 +96,7 @@ class DPO(DialogueObjective):
     frozen_models: ClassVar[tuple[str, ...]] = ("reference",)
 
     name: str = "dpo"
-    beta: Annotated[float, "how strongly the policy is held to the reference"] = 0.1
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.beta <= 0:
-            raise ValueError(f"objective.beta={self.beta} must be above 0")
+    beta: Annotated[float, "how strongly the policy is held to the reference", above(0), at_most(SCORE)] = 0.1
 
     def passes(self) -> dict[str, float]:
         return {"reference": 1.0, "train": 3.0}
@@ -131,33 +118,32 @@ class ReinforcementObjective(DialogueObjective):
     begins_trained: ClassVar[bool] = True
     frozen_models: ClassVar[tuple[str, ...]] = ("reference", "reward")
 
-    max_new_tokens: Annotated[int, "longest response, at most half the context; prompts that leave no room for it are dropped"] = 64
-    temperature: Annotated[float, "of sampling and of every log-probability"] = 1.0
-    minibatch: Annotated[int | None, "items per update, over all devices; must divide batch.size; null: all"] = None
-    inner_epochs: Annotated[int, "how often the minibatches of a step are gone through"] = 1
-    clip: Annotated[float, "how far the ratio of new to old probability counts beyond 1"] = 0.2
-    kl_coef: Annotated[float, "weight of the divergence from the model with which training began"] = 0.02
+    max_new_tokens: Annotated[
+        int,
+        "longest response, at most half the context; prompts that leave no room for it are dropped",
+        at_least(1),
+        at_most(CONTEXT),
+    ] = 64
+    temperature: Annotated[float, "of sampling and of every log-probability", above(0), at_most(SCORE)] = 1.0
+    minibatch: Annotated[
+        int | None, "items per update, over all devices; must divide batch.size; null: all", at_least(1), at_most(SEQUENCES)
+    ] = None
+    inner_epochs: Annotated[int, "how often the minibatches of a step are gone through", at_least(1), at_most(1000)] = 1
+    clip: Annotated[float, "how far the ratio of new to old probability counts beyond 1", above(0), at_most(SCORE)] = 0.2
+    kl_coef: Annotated[float, "weight of the divergence from the model with which training began", at_least(0), at_most(SCORE)] = (
+        0.02
+    )
     missing_end_of_text: Annotated[
-        float | None, "score of a response that does not end, in place of the judge's; null: the judge's"
+        float | None,
+        "score of a response that does not end, in place of the judge's; null: the judge's",
+        at_least(-SCORE),
+        at_most(SCORE),
     ] = -1.0
     judge: Annotated[
         dict[str, Any],
         "an independent judge: the settings of a reward, with its `name`; measured at validations, never learned from",
     ] = field(default_factory=dict)
     doctor: Annotated[bool, "check at the start that sampling, scoring and training agree"] = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for key in ("max_new_tokens", "inner_epochs"):
-            if getattr(self, key) < 1:
-                raise ValueError(f"objective.{key}={getattr(self, key)} must be at least 1")
-        for key in ("temperature", "clip"):
-            if getattr(self, key) <= 0:
-                raise ValueError(f"objective.{key}={getattr(self, key)} must be above 0")
-        if self.minibatch is not None and self.minibatch < 1:
-            raise ValueError(f"objective.minibatch={self.minibatch} must be at least 1")
-        if self.kl_coef < 0:
-            raise ValueError(f"objective.kl_coef={self.kl_coef} must not be negative")
 
     def passes(self) -> dict[str, float]:
         """Every episode as long as the context; read by policy, reference and reward after it was drawn."""
@@ -177,43 +163,37 @@ class PPO(ReinforcementObjective):
     trained_models: ClassVar[tuple[str, ...]] = ("value",)
 
     name: str = "ppo"
-    kl_target: Annotated[float | None, "nats per response to which kl_coef adapts; null: it stays"] = None
-    kl_horizon: Annotated[int, "episodes in which it adapts"] = 10_000
-    discount: Annotated[float, "gamma of the returns"] = 1.0
-    gae_lambda: Annotated[float, "of generalised advantage estimation"] = 0.95
+    kl_target: Annotated[float | None, "nats per response to which kl_coef adapts; null: it stays", above(0), at_most(SCORE)] = None
+    kl_horizon: Annotated[int, "episodes in which it adapts", at_least(1)] = 10_000
+    discount: Annotated[float, "gamma of the returns", at_least(0), at_most(1)] = 1.0
+    gae_lambda: Annotated[float, "of generalised advantage estimation", at_least(0), at_most(1)] = 0.95
     whiten_rewards: Annotated[bool, "divide rewards by their deviation, mean kept"] = False
-    value_coef: Annotated[float, "weight of the value's loss"] = 0.1
-    value_clip: Annotated[float, "how far a value counts beyond the one before the update"] = 0.2
-    value_lr: Annotated[float | None, "learning rate of the value network, which no schedule moves; null: as the policy's"] = None
-    value_from: Annotated[str, "what the value network starts as: reward, policy, auto (the reward where it is a model)"] = "auto"
-    ptx_coef: Annotated[float, "gamma of the pre-training loss; 0: no pre-training text is read"] = 0.0
-    ptx_ratio: Annotated[int, "pre-training sequences per episode"] = 8
+    value_coef: Annotated[float, "weight of the value's loss", at_least(0), at_most(SCORE)] = 0.1
+    value_clip: Annotated[float, "how far a value counts beyond the one before the update", at_least(0), at_most(SCORE)] = 0.2
+    value_lr: Annotated[
+        float | None,
+        "learning rate of the value network, which no schedule moves; null: as the policy's",
+        above(0),
+        at_most(LEARNING_RATE),
+    ] = None
+    value_from: Annotated[
+        str,
+        "what the value network starts as: reward, policy, auto (the reward where it is a model)",
+        one_of("auto", "reward", "policy"),
+    ] = "auto"
+    ptx_coef: Annotated[float, "gamma of the pre-training loss; 0: no pre-training text is read", at_least(0), at_most(SCORE)] = 0.0
+    ptx_ratio: Annotated[int, "pre-training sequences per episode", at_least(1), at_most(SEQUENCES)] = 8
     ptx_data: Annotated[
         dict[str, Any],
         "the settings of the source of pre-training text, with its `name`; auto: what init_from was pre-trained on",
     ] = field(default_factory=lambda: {"name": "auto"})
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        for key in ("discount", "gae_lambda"):
-            if not 0.0 <= getattr(self, key) <= 1.0:
-                raise ValueError(f"objective.{key}={getattr(self, key)} must be between 0 and 1")
-        for key in ("ptx_coef", "value_coef", "value_clip"):
-            if getattr(self, key) < 0:
-                raise ValueError(f"objective.{key}={getattr(self, key)} must not be negative")
-        for key in ("kl_target", "value_lr"):
-            if getattr(self, key) is not None and getattr(self, key) <= 0:
-                raise ValueError(f"objective.{key}={getattr(self, key)} must be above 0, or null")
-        for key in ("kl_horizon", "ptx_ratio"):
-            if getattr(self, key) < 1:
-                raise ValueError(f"objective.{key}={getattr(self, key)} must be at least 1")
         if self.kl_target is not None and not self.kl_coef:
             raise ValueError(
                 f"objective.kl_target={self.kl_target} has nothing to adapt: objective.kl_coef=0 stays 0; set it above 0, or "
                 "objective.kl_target=null"
             )
-        if self.value_from not in ("auto", "reward", "policy"):
-            raise ValueError(f"objective.value_from={self.value_from} must be auto, reward or policy")
 
     def mixes_in(self) -> str:
         return "ptx_data" if self.ptx_coef else ""
@@ -239,13 +219,10 @@ class GRPO(ReinforcementObjective):
     """
 
     name: str = "grpo"
-    kl_coef: Annotated[float, "weight of the divergence from the model with which training began, in the loss"] = 0.04
-    group: Annotated[int, "responses to each prompt"] = 8
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.group < 2:
-            raise ValueError(f"objective.group={self.group} must be at least 2")
+    kl_coef: Annotated[
+        float, "weight of the divergence from the model with which training began, in the loss", at_least(0), at_most(SCORE)
+    ] = 0.04
+    group: Annotated[int, "responses to each prompt", at_least(2), at_most(SEQUENCES)] = 8
 
     def passes(self) -> dict[str, float]:
         return {stage: self.group * times for stage, times in super().passes().items()}

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated
 
+from gptkit.constraints import LEARNING_RATE, TOKENS, above, at_least, at_most, below, items, one_of
 from gptkit.hookspecs import hookimpl
 from gptkit.parts import Part
 
@@ -17,20 +18,15 @@ if TYPE_CHECKING:
 class Schedule:
     """How the learning rate moves with the tokens that have been read (`gptkit.optimizer.schedule` is its mathematics)."""
 
-    shape: Annotated[str, "after warm-up: cosine, linear or constant"] = "cosine"
-    warmup: Annotated[float, "tokens of linear warm-up; below 1, a fraction of the run"] = 0.02
-    start: Annotated[float, "learning rate of the first update of the warm-up, as a fraction of the peak"] = 0.0
-    decay: Annotated[float, "tokens after which the floor is reached; at most 1, a fraction of the run"] = 1.0
-    floor: Annotated[float, "lowest learning rate, as a fraction of the peak"] = 0.1
-
-    def __post_init__(self) -> None:
-        if self.shape not in ("cosine", "linear", "constant"):
-            raise ValueError(f"optimizer.schedule.shape={self.shape} must be cosine, linear or constant")
-        for key in ("start", "floor"):
-            if not 0.0 <= getattr(self, key) <= 1.0:
-                raise ValueError(f"optimizer.schedule.{key}={getattr(self, key)} must be between 0 and 1")
-        if self.warmup < 0 or self.decay <= 0:
-            raise ValueError("optimizer.schedule.warmup must not be negative, and optimizer.schedule.decay must be positive")
+    shape: Annotated[str, "after warm-up: cosine, linear or constant", one_of("cosine", "linear", "constant")] = "cosine"
+    warmup: Annotated[float, "tokens of linear warm-up; below 1, a fraction of the run", at_least(0), at_most(TOKENS)] = 0.02
+    start: Annotated[
+        float, "learning rate of the first update of the warm-up, as a fraction of the peak", at_least(0), at_most(1)
+    ] = 0.0
+    decay: Annotated[
+        float, "tokens after which the floor is reached; at most 1, a fraction of the run", above(0), at_most(TOKENS)
+    ] = 1.0
+    floor: Annotated[float, "lowest learning rate, as a fraction of the peak", at_least(0), at_most(1)] = 0.1
 
 
 @dataclass
@@ -42,13 +38,9 @@ class Optimizer(Part):
     """
 
     name: str = ""
-    lr: Annotated[float, "peak learning rate"] = 1e-3
-    clip: Annotated[float, "largest global norm of the gradient; 0 for none"] = 1.0
+    lr: Annotated[float, "peak learning rate", at_least(0), at_most(LEARNING_RATE)] = 1e-3
+    clip: Annotated[float, "largest global norm of the gradient; 0 for none", at_least(0)] = 1.0
     schedule: Schedule = field(default_factory=Schedule)
-
-    def __post_init__(self) -> None:
-        if self.lr < 0 or self.clip < 0:
-            raise ValueError("optimizer.lr and optimizer.clip must not be negative")
 
     def build(self, *, parameters: Iterable[tuple[str, torch.nn.Parameter]]) -> torch.optim.Optimizer:
         """Make the optimizer.
@@ -67,9 +59,13 @@ class AdamW(Optimizer):
     """
 
     name: str = "adamw"
-    betas: Annotated[list[float], "decay rates of the two running averages"] = field(default_factory=lambda: [0.9, 0.95])
-    eps: Annotated[float, "added to the denominator"] = 1e-8
-    weight_decay: Annotated[float, "decoupled decay of matrices and embeddings; biases and gains have none"] = 0.1
+    betas: Annotated[list[float], "decay rates of the two running averages", items(2), at_least(0), below(1)] = field(
+        default_factory=lambda: [0.9, 0.95]
+    )
+    eps: Annotated[float, "added to the denominator", at_least(0), at_most(1)] = 1e-8
+    weight_decay: Annotated[
+        float, "decoupled decay of matrices and embeddings; biases and gains have none", at_least(0), at_most(LEARNING_RATE)
+    ] = 0.1
 
     def build(self, *, parameters: Iterable[tuple[str, torch.nn.Parameter]]) -> torch.optim.Optimizer:
         from gptkit.optimizer.adamw import build_adamw
@@ -86,10 +82,14 @@ class Muon(Optimizer):
     """
 
     name: str = "muon"
-    momentum: Annotated[float, "decay rate of the momentum of matrices"] = 0.95
-    betas: Annotated[list[float], "AdamW: decay rates of the two running averages"] = field(default_factory=lambda: [0.9, 0.95])
-    eps: Annotated[float, "AdamW: added to the denominator"] = 1e-8
-    weight_decay: Annotated[float, "decoupled decay of matrices and embeddings; biases and gains have none"] = 0.1
+    momentum: Annotated[float, "decay rate of the momentum of matrices", at_least(0), below(1)] = 0.95
+    betas: Annotated[list[float], "AdamW: decay rates of the two running averages", items(2), at_least(0), below(1)] = field(
+        default_factory=lambda: [0.9, 0.95]
+    )
+    eps: Annotated[float, "AdamW: added to the denominator", at_least(0), at_most(1)] = 1e-8
+    weight_decay: Annotated[
+        float, "decoupled decay of matrices and embeddings; biases and gains have none", at_least(0), at_most(LEARNING_RATE)
+    ] = 0.1
 
     def build(self, *, parameters: Iterable[tuple[str, torch.nn.Parameter]]) -> torch.optim.Optimizer:
         from gptkit.optimizer.muon import build_muon

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from omegaconf import MISSING
 
+from gptkit.constraints import SCORE, at_least, at_most, not_empty
 from gptkit.hookspecs import hookimpl
 from gptkit.parts import Part
 
@@ -43,7 +44,7 @@ class ModelReward(Reward):
     """
 
     name: str = "model"
-    checkpoint: Annotated[str, "a run that was trained with objective=reward, or one of its checkpoints"] = MISSING
+    checkpoint: Annotated[str, "a run that was trained with objective=reward, or one of its checkpoints", not_empty] = MISSING
 
     def build(self, *, load: Callable[[str], Trained]) -> BuiltReward:
         from gptkit.reward.model import BuiltModelReward
@@ -77,25 +78,33 @@ class Rules(Reward):
     """
 
     name: str = "rules"
-    length: Annotated[float, "weight of having `words` words: 1 for exactly so many, 0 for none or twice as many and more"] = 0.0
-    words: Annotated[int, "the length in words that `length` wants"] = 20
-    ended: Annotated[float, "weight of ending with one of `endings`"] = 0.0
+    length: Annotated[
+        float,
+        "weight of having `words` words: 1 for exactly so many, 0 for none or twice as many and more",
+        at_least(-SCORE),
+        at_most(SCORE),
+    ] = 0.0
+    words: Annotated[int, "the length in words that `length` wants", at_least(1)] = 20
+    ended: Annotated[float, "weight of ending with one of `endings`", at_least(-SCORE), at_most(SCORE)] = 0.0
     endings: Annotated[list[str], "how a response may end, spaces behind it aside"] = field(
         default_factory=lambda: [".", "!", "?", '."', '!"', '?"']
     )
-    wanted: Annotated[float, "weight of the share of `wanted_words` that occur"] = 0.0
+    wanted: Annotated[float, "weight of the share of `wanted_words` that occur", at_least(-SCORE), at_most(SCORE)] = 0.0
     wanted_words: Annotated[list[str], "words, or words in a row, that are to occur"] = field(default_factory=list)
-    forbidden: Annotated[float, "subtracted for each occurrence of one of `forbidden_words`"] = 0.0
+    forbidden: Annotated[float, "subtracted for each occurrence of one of `forbidden_words`", at_least(-SCORE), at_most(SCORE)] = (
+        0.0
+    )
     forbidden_words: Annotated[list[str], "words, or words in a row, that are not to occur"] = field(default_factory=list)
-    repetition: Annotated[float, "subtracted times the share of the runs of `run` words that occurred before"] = 0.0
-    run: Annotated[int, "how many words in a row are compared for `repetition`"] = 3
-    answer: Annotated[float, "weight of naming the text that the prompt's fact `fact` holds"] = 0.0
-    fact: Annotated[str, "the fact that `answer` reads; a prompt without it is an error"] = "answer"
+    repetition: Annotated[
+        float, "subtracted times the share of the runs of `run` words that occurred before", at_least(-SCORE), at_most(SCORE)
+    ] = 0.0
+    run: Annotated[int, "how many words in a row are compared for `repetition`", at_least(1)] = 3
+    answer: Annotated[float, "weight of naming the text that the prompt's fact `fact` holds", at_least(-SCORE), at_most(SCORE)] = (
+        0.0
+    )
+    fact: Annotated[str, "the fact that `answer` reads; a prompt without it is an error", not_empty] = "answer"
 
     def __post_init__(self) -> None:
-        for key in ("words", "run"):
-            if getattr(self, key) < 1:
-                raise ValueError(f"reward.{key}={getattr(self, key)} must be at least 1")
         for key in ("wanted", "forbidden"):
             if getattr(self, key) and not getattr(self, f"{key}_words"):
                 raise ValueError(f"reward.{key}={getattr(self, key)} needs reward.{key}_words, a list of words")
@@ -111,8 +120,10 @@ class Classifier(Reward):
     """The log-odds of a label by a classifier: a run that was trained with objective=aux_lm or probe to label texts."""
 
     name: str = "classifier"
-    checkpoint: Annotated[str, "a run that was trained with objective=aux_lm or probe, or one of its checkpoints"] = MISSING
-    label: Annotated[str, "the label whose log-odds are the score"] = MISSING
+    checkpoint: Annotated[str, "a run that was trained with objective=aux_lm or probe, or one of its checkpoints", not_empty] = (
+        MISSING
+    )
+    label: Annotated[str, "the label whose log-odds are the score", not_empty] = MISSING
     with_prompt: Annotated[bool, "whether the text to label begins with the prompt's last turn"] = False
 
     def build(self, *, load: Callable[[str], Trained]) -> BuiltReward:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
+from gptkit.constraints import CONTEXT, SCORE, above, at_least, at_most, below, not_empty
 from gptkit.hookspecs import hookimpl
 from gptkit.parts import Part
 
@@ -46,12 +47,13 @@ class Heuristic(Task):
     """
 
     data: Annotated[dict[str, Any], "the settings of a source of labelled examples, with its `name`"] = field(default_factory=dict)
-    examples: Annotated[int, "at most this many of them, evenly spread, always the same; 0: all"] = 256
-    reference: Annotated[float | None, "a score to normalise by: random guessing becomes 0, this becomes 1; null: do not"] = None
-
-    def __post_init__(self) -> None:
-        if self.examples < 0:
-            raise ValueError(f"examples={self.examples} must not be negative")
+    examples: Annotated[int, "at most this many of them, evenly spread, always the same; 0: all", at_least(0)] = 256
+    reference: Annotated[
+        float | None,
+        "a score to normalise by: random guessing becomes 0, this becomes 1; null: do not",
+        at_least(-SCORE),
+        at_most(SCORE),
+    ] = None
 
 
 @dataclass
@@ -104,7 +106,12 @@ class Acceptability(Heuristic):
 
     name: str = "acceptability"
     acceptable: Annotated[str, "the label of an acceptable sentence"] = "1"
-    threshold: Annotated[float | None, "nats per token from which on a sentence is accepted; null: chosen as said above"] = None
+    threshold: Annotated[
+        float | None,
+        "nats per token from which on a sentence is accepted; null: chosen as said above",
+        at_least(-SCORE),
+        at_most(SCORE),
+    ] = None
 
     def build(self, *, data: Data | None = None) -> BuiltTask:
         from gptkit.task.zero_shot import BuiltAcceptability
@@ -120,7 +127,7 @@ class Referent(Heuristic):
     """
 
     name: str = "referent"
-    blank: Annotated[str, "what stands in the text where the options go, once"] = "_"
+    blank: Annotated[str, "what stands in the text where the options go, once", not_empty] = "_"
 
     def build(self, *, data: Data | None = None) -> BuiltTask:
         from gptkit.task.zero_shot import BuiltReferent
@@ -141,16 +148,11 @@ class WinRate(Task):
     judged: ClassVar[bool] = True
 
     name: str = "win_rate"
-    prompts: Annotated[int, "at most this many of them, evenly spread, always the same; 0: all"] = 256
-    max_new_tokens: Annotated[int | None, "longest answer; null: as in the run's objective, else 64"] = None
-    temperature: Annotated[float, "of the answers; 0 is greedy"] = 1.0
-
-    def __post_init__(self) -> None:
-        for key in ("prompts", "temperature"):
-            if getattr(self, key) < 0:
-                raise ValueError(f"task.{key}={getattr(self, key)} must not be negative")
-        if self.max_new_tokens is not None and self.max_new_tokens < 1:
-            raise ValueError(f"task.max_new_tokens={self.max_new_tokens} must be at least 1")
+    prompts: Annotated[int, "at most this many of them, evenly spread, always the same; 0: all", at_least(0)] = 256
+    max_new_tokens: Annotated[
+        int | None, "longest answer; null: as in the run's objective, else 64", at_least(1), at_most(CONTEXT)
+    ] = None
+    temperature: Annotated[float, "of the answers; 0 is greedy", at_least(0), at_most(SCORE)] = 1.0
 
     def build(self, *, data: Data | None = None) -> BuiltTask:
         from gptkit.task.win_rate import BuiltWinRate
@@ -172,17 +174,15 @@ class AlignmentTax(Task):
     data: Annotated[dict[str, Any], "the settings of a source of text, with its `name`"] = field(
         default_factory=lambda: {"name": "sotu"}
     )
-    fraction: Annotated[float, "share of the text that was held out, where the source brings no validation split"] = 0.05
-    windows: Annotated[int, "at most this many windows of the smaller context, evenly spread, always the same; 0: all"] = 256
+    fraction: Annotated[
+        float, "share of the text that was held out, where the source brings no validation split", above(0), below(1)
+    ] = 0.05
+    windows: Annotated[
+        int, "at most this many windows of the smaller context, evenly spread, always the same; 0: all", at_least(0)
+    ] = 256
     tasks: Annotated[dict[str, Any], "tasks by any name, such as {sentiment:{name:next_word}}, each scored for both"] = field(
         default_factory=dict
     )
-
-    def __post_init__(self) -> None:
-        if self.windows < 0:
-            raise ValueError(f"task.windows={self.windows} must not be negative")
-        if not 0.0 < self.fraction < 1.0:
-            raise ValueError(f"task.fraction={self.fraction} must be above 0 and below 1")
 
     def build(self, *, data: Data | None = None) -> BuiltTask:
         from gptkit.task.alignment_tax import BuiltAlignmentTax

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+from gptkit.constraints import VOCABULARY, at_least, at_most, not_empty, one_of
 from gptkit.hookspecs import hookimpl
 from gptkit.parts import Part
 
@@ -82,11 +83,7 @@ class BPE(Tokenizer):
     """
 
     name: str = "bpe"
-    size: Annotated[int, "number of ids: 256 bytes, end-of-text, and merges"] = 8192
-
-    def __post_init__(self) -> None:
-        if self.size < 257:
-            raise ValueError(f"tokenizer.size={self.size} must be at least 257 (256 bytes and end-of-text)")
+    size: Annotated[int, "number of ids: 256 bytes, end-of-text, and merges", at_least(257), at_most(VOCABULARY)] = 8192
 
     def build(self, *, texts: Iterable[str]) -> BuiltTokenizer:
         from gptkit.tokenizer.bpe import BuiltBPE
@@ -117,18 +114,18 @@ class GPT1(Tokenizer):
         "empty: learnt from the run's own text; official: OpenAI's, from the hub; a folder with encoder_bpe_40000.json and "
         "vocab_40000.bpe (or vocab.json and merges.txt), or a hub name",
     ] = ""
-    size: Annotated[int, "number of ids, where they are learnt"] = 40_479
+    size: Annotated[
+        int,
+        "number of ids, where they are learnt: the unknown symbol, 238 characters twice, merges, line break, end-of-text",
+        at_least(480),
+        at_most(VOCABULARY),
+    ] = 40_479
     cleaning: Annotated[
         str,
         "openai: ftfy, standardised punctuation and spaCy's words, as in the released code (needs gptkit[gpt1]); transformers: "
         "no accents and BERT's words, as in transformers 5",
+        one_of("openai", "transformers"),
     ] = "openai"
-
-    def __post_init__(self) -> None:
-        if self.cleaning not in ("openai", "transformers"):
-            raise ValueError(f"tokenizer.cleaning={self.cleaning} must be openai or transformers")
-        if self.size < 480:
-            raise ValueError(f"tokenizer.size={self.size} must be at least 480 (238 characters, twice, and the rest)")
 
     def build(self, *, texts: Iterable[str]) -> BuiltTokenizer:
         from gptkit.tokenizer.gpt1 import CLEANINGS
@@ -157,6 +154,7 @@ class GPT2(Tokenizer):
         str,
         "folder with encoder.json and vocab.bpe (or vocab.json and merges.txt, or tokenizer.json), or a hub name; "
         "auto: an installed package that carries the files, else the hub",
+        not_empty,
     ] = "auto"
 
     def build(self, *, texts: Iterable[str]) -> BuiltTokenizer:

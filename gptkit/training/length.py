@@ -31,8 +31,6 @@ def length_of(settings: Training, train: Dataset | None = None) -> tuple[int, in
         if settings.epochs is not None and train is not None:
             steps = max(1, round(settings.epochs * len(train) / settings.batch.size))
             return steps, round(steps * per_step)
-        if settings.tokens < 1:
-            raise ConfigError(f"tokens={settings.tokens} must be at least 1")
         return math.ceil(settings.tokens / per_step), settings.tokens
     if isinstance(given, bool) or not isinstance(given, int) or given < 1:
         raise ConfigError(f"trainer.max_steps={given} must be a whole number, at least 1")

@@ -30,12 +30,25 @@ def test_one_part_shows_its_keys_defaults_documentation_and_source(gptkit_comman
     assert "section 4.2" in page
     assert "from gptkit 0.1.0: gptkit.attention.Banded\n" in page
     assert str(Path(gptkit.__file__).parent / "attention" / "__init__.py") in page
-    assert page.splitlines()[-1].split(maxsplit=3) == ["attention.window", "int", "256", "keys that a query sees, itself included"]
+    assert page.splitlines()[-1].split(maxsplit=3) == [
+        "attention.window",
+        "int",
+        "256",
+        "keys that a query sees, itself included (at least 1, at most 100,000,000)",
+    ]
 
 
 def test_nested_keys_are_opened(gptkit_command: Callable[..., object]) -> None:
     page = gptkit_command("plugins", "name=adamw").out
     assert ["optimizer.schedule.shape", "str", "cosine"] in [line.split()[:3] for line in page.splitlines()]
+
+
+def test_what_a_key_may_be_is_shown_and_listed_for_programs(gptkit_command: Callable[..., object]) -> None:
+    (row,) = json.loads(gptkit_command("plugins", "name=adamw", "format=json").out)
+    found = {field["name"]: field["constraints"] for field in row["fields"]}
+    assert found["lr"] == {"at_least": 0, "at_most": 1000}
+    assert found["betas"] == {"items": 2, "at_least": 0, "below": 1}
+    assert found["schedule.shape"] == {"one_of": ["cosine", "linear", "constant"]}
 
 
 def test_a_part_without_keys_and_a_kind_without_parts_say_so(gptkit_command: Callable[..., object]) -> None:

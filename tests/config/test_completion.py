@@ -53,6 +53,13 @@ def test_verbs(offered: Callable[[str], list[str]]) -> None:
         ("gptkit train +callb", ["+callback@callback."]),
         ("gptkit train +callback@callback.stop=ear", ["+callback@callback.stop=early_stopping"]),
         ("gptkit train --cf", ["--cfg"]),
+        (
+            "gptkit train optimizer.schedule.shape=",
+            [f"optimizer.schedule.shape={shape}" for shape in ("cosine", "linear", "constant")],
+        ),
+        ("gptkit train batch.micro=a", ["batch.micro=auto"]),
+        ("gptkit train objective.value_from=p", ["objective.value_from=policy"]),
+        ("gptkit generate format=", ["format=text", "format=json"]),
         ("gptkit train data.path=", []),  # the shell's turn: it lists files
         ("gptkit generate checkpoint=", []),
         ("gptkit generate prompt='hello world' tempe", ["temperature="]),

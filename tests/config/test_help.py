@@ -30,6 +30,14 @@ def test_a_verbs_page_names_its_parts_and_keys(gptkit_command: Callable[..., obj
         assert word in page
 
 
+def test_a_verbs_page_says_what_values_may_be(gptkit_command: Callable[..., object]) -> None:
+    page = " ".join(gptkit_command("train", "--help").out.split())
+    assert "no validation split (at least 0, below 1)" in page
+    page = " ".join(gptkit_command("eval", "--help").out.split())
+    assert "table or json" in page
+    assert "(table or json)" not in page  # said already
+
+
 def test_a_page_offers_papers_and_trainers_only_where_the_verb_takes_them(gptkit_command: Callable[..., object]) -> None:
     for verb in ("eval", "generate", "plugins"):
         page = gptkit_command(verb, "--help").out

@@ -151,8 +151,6 @@ def test_columns_that_cannot_be(table: Table) -> None:
     )
     with pytest.raises(ConfigError, match=r"data\.columns has no key promt; .*Did you mean prompt\?"):
         dialogues(path, columns={"promt": "question"})
-    with pytest.raises(ValueError, match=r"data\.empty=no must be stop or keep"):
-        Dialogues(empty="no")
 
 
 def test_a_file_without_dialogues(table: Table) -> None:

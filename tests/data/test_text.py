@@ -229,11 +229,6 @@ def test_damaged_compression_is_named(tmp_path: Path) -> None:
         assert f"{path} cannot be decompressed" in fails(path)
 
 
-def test_errors_is_checked() -> None:
-    with pytest.raises(ValueError, match=r"data\.errors=ignore must be strict or replace"):
-        Text(path="x", errors="ignore")
-
-
 def test_missing_packages_are_named_with_the_command_that_brings_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A module that is None in sys.modules cannot be imported, as if it were not installed."""
     (tmp_path / "a.txt.zst").write_bytes(zstandard.ZstdCompressor().compress(b"x"))

@@ -82,8 +82,6 @@ def test_attention_changes_nothing_and_heads_need_not_divide_the_width():
         other = settings.build(attention=Banded(window=2), vocabulary=V)
     tokens = torch.randint(0, V, (1, 9))
     assert torch.equal(one(tokens), other(tokens))
-    with pytest.raises(ValueError, match=r"model\.units=0 must be at least 1"):
-        LSTM(units=0)
 
 
 def test_a_model_built_without_memory_can_be_given_its_values_later():

@@ -302,10 +302,3 @@ def test_no_text_and_half_a_character_are_errors(part: GPT1, built: BuiltGPT1) -
     for refuse in (built.encode, lambda text: part.build(texts=[text])):
         with pytest.raises(DataError, match=r"U\+D800.* position 2"):
             refuse("ab\ud800")
-
-
-def test_settings_that_cannot_be_are_refused() -> None:
-    with pytest.raises(ValueError, match="must be openai or transformers"):
-        GPT1(cleaning="bert")
-    with pytest.raises(ValueError, match="at least 480"):
-        GPT1(size=100)

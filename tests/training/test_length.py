@@ -51,8 +51,3 @@ def settings(epochs: float | None = None, tokens: int = 1000, **trainer: Any) ->
 )
 def test_steps_and_horizon(given: Train, train: Dataset | None, expected: tuple[int, int]) -> None:
     assert length_of(given, train) == expected
-
-
-def test_epochs_must_be_above_zero() -> None:
-    with pytest.raises(ValueError, match="epochs=0 must be above 0"):
-        settings(epochs=0)

@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
+from gptkit.check_settings import check
 from gptkit.command import Command
 from gptkit.errors import CheckpointError, ConfigError
 from gptkit.hookspecs import KINDS
@@ -86,6 +87,10 @@ def settings_from(content: Mapping[str, Any], verb: str = "train", *, where: str
             values[key] = part_from(key, value, where=where)
         else:
             values[key] = value
+    try:
+        check(values, of=schema)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from error
     settings: Command = _fill(schema, values, where)
     return settings
 

@@ -12,6 +12,7 @@ from omegaconf import MISSING
 
 from gptkit import hookimpl
 from gptkit.attention import Attention
+from gptkit.constraints import at_least, not_empty, one_of, texts
 from gptkit.data import LABEL_MEANS, Data
 from gptkit.errors import ConfigError, did_you_mean
 from gptkit.model import Model
@@ -42,15 +43,12 @@ class HF(Model):
     """
 
     name: str = "hf"
-    path: Annotated[str, "a folder with config.json, or a name of the hub"] = MISSING
+    path: Annotated[str, "a folder with config.json, or a name of the hub", not_empty] = MISSING
     pretrained: Annotated[bool, "start from the folder's weights; false: from random ones, as its configuration draws them"] = True
     config: Annotated[Any, "filled in from the folder: what checkpoints keep, so that they do not need it"] = None
 
     def __post_init__(self) -> None:
-        if self.context < 1:
-            raise ValueError(f"model.context={self.context} must be at least 1")
-        if not 0.0 <= self.dropout < 1.0:
-            raise ValueError(f"model.dropout={self.dropout} must be at least 0 and below 1")
+        """Heads and width are the folder's, whatever was composed."""
 
     def companions(self) -> Mapping[str, Part]:
         """The folder's tokenizer where it has one, and these settings with the sizes that its model has.
@@ -94,8 +92,10 @@ class HFTokenizer(Tokenizer):
     """
 
     name: str = "hf"
-    path: Annotated[str, "a folder with tokenizer.json or the files it is made of, or a name of the hub"] = MISSING
-    end_of_text: Annotated[str, "spelling of the token that ends a text; auto: what the tokenizer calls its eos token"] = "auto"
+    path: Annotated[str, "a folder with tokenizer.json or the files it is made of, or a name of the hub", not_empty] = MISSING
+    end_of_text: Annotated[
+        str, "spelling of the token that ends a text; auto: what the tokenizer calls its eos token", not_empty
+    ] = "auto"
 
     def build(self, *, texts: Iterable[str]) -> BuiltTokenizer:
         from gptkit_hf.tokenizer import from_transformers
@@ -121,35 +121,31 @@ class HFData(Data):
     """
 
     name: str = "hf"
-    path: Annotated[Any, "a folder, a file or glob or a list of them, or a name of the hub"] = MISSING
-    config: Annotated[str | None, "configuration of a data set that has several, such as wikitext-2-raw-v1"] = None
-    revision: Annotated[str | None, "branch, tag or commit of a data set of the hub; its newest where none is given"] = None
+    path: Annotated[Any, "a folder, a file or glob or a list of them, or a name of the hub", texts, not_empty] = MISSING
+    config: Annotated[str | None, "configuration of a data set that has several, such as wikitext-2-raw-v1", not_empty] = None
+    revision: Annotated[str | None, "branch, tag or commit of a data set of the hub; its newest where none is given", not_empty] = (
+        None
+    )
     split: Annotated[dict[str, str], "what the data set calls training, validation and test; an empty one is not used"] = (
         dataclasses.field(default_factory=lambda: {"train": "train", "validation": "validation", "test": "test"})
     )
-    records: Annotated[str, "what a row is: one of documents, examples, dialogues, rankings, prompts"] = "documents"
-    field: Annotated[str, "the column that holds a document's text"] = "text"
+    records: Annotated[str, "what a row is: one of documents, examples, dialogues, rankings, prompts", one_of(*RECORDS)] = (
+        "documents"
+    )
+    field: Annotated[str, "the column that holds a document's text", not_empty] = "text"
     columns: Annotated[dict[str, Any], "for other records, your names of columns: {text:premise,pair:hypothesis}"] = (
         dataclasses.field(default_factory=dict)
     )
-    first_option: Annotated[int, "of examples with options, the number by which labels call the first"] = 0
-    label_means: Annotated[str, "of examples with options, what a label is: text, column, number or letter; auto: what fits"] = (
-        "auto"
-    )
-    empty: Annotated[str, "answers that say nothing: stop (and name the row) or keep"] = "stop"
+    first_option: Annotated[int, "of examples with options, the number by which labels call the first", at_least(0)] = 0
+    label_means: Annotated[
+        str, "of examples with options, what a label is: text, column, number or letter; auto: what fits", one_of(*LABEL_MEANS)
+    ] = "auto"
+    empty: Annotated[str, "answers that say nothing: stop (and name the row) or keep", one_of("stop", "keep")] = "stop"
     streaming: Annotated[bool, "read while training text is made, instead of downloading and converting it first"] = False
 
     def __post_init__(self) -> None:
-        if self.records not in RECORDS:
-            raise ValueError(
-                f"data.records={self.records} must be one of {', '.join(RECORDS)}.{did_you_mean(self.records, RECORDS)}"
-            )
-        if self.empty not in ("stop", "keep"):
-            raise ValueError(f"data.empty={self.empty} must be stop or keep")
         if self.columns and self.records == "documents":
             raise ValueError("data.columns is for other data.records; data.field names the column of a document's text")
-        if self.label_means not in LABEL_MEANS:
-            raise ValueError(f"data.label_means={self.label_means} must be one of {', '.join(LABEL_MEANS)}")
 
     def build(self) -> BuiltData:
         from gptkit_hf.data import BuiltHFDocuments, BuiltHFExamples, BuiltHFRecords

@@ -88,5 +88,3 @@ def test_fingerprints_differ_where_examples_do(tmp_path):
     path = written(tmp_path, PAIRS)
     kinds = [COLUMNS, {**COLUMNS, "pair": "gold", "label": "hypothesis"}, {"text": "premise", "label": "gold"}]
     assert len({HFData(path=path, records="examples", columns=columns).build().fingerprint for columns in kinds}) == len(kinds)
-    with pytest.raises(ValueError, match=r"data.label_means=place must be one of auto, text, column, number, letter"):
-        HFData(records="examples", label_means="place")

@@ -66,9 +66,5 @@ def test_what_is_wrong_names_the_row(tmp_path, streaming):
 
 
 def test_settings_that_cannot_be():
-    with pytest.raises(ValueError, match=r"data.records=ranking must be one of .*Did you mean rankings\?"):
-        HFData(records="ranking")
-    with pytest.raises(ValueError, match=r"data.empty=drop must be stop or keep"):
-        HFData(records="rankings", empty="drop")
     with pytest.raises(ValueError, match=r"data.field names the column"):
         HFData(columns={"prompt": "x"})

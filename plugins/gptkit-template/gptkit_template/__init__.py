@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from gptkit import hookimpl
 from gptkit.attention import Attention, Banded
+from gptkit.constraints import CONTEXT, at_least, at_most
 from gptkit_template.bands import gptkit_command as gptkit_command  # every hook that this module has is called
 
 if TYPE_CHECKING:
@@ -18,12 +19,13 @@ class Tapering(Attention):
     """Banded attention whose window halves from one layer to the next: an example to copy, from no paper."""
 
     name: str = "tapering"
-    window: Annotated[int, "keys that a query sees in layer 0, itself included"] = 256
-    narrowest: Annotated[int, "no layer sees fewer"] = 8
+    window: Annotated[int, "keys that a query sees in layer 0, itself included", at_least(1), at_most(CONTEXT)] = 256
+    narrowest: Annotated[int, "no layer sees fewer", at_least(1)] = 8
 
     def __post_init__(self) -> None:
-        if not 1 <= self.narrowest <= self.window:
-            raise ValueError(f"attention.narrowest={self.narrowest} must be from 1 to attention.window={self.window}")
+        """Conditions on several settings; those on one are declared with its field."""
+        if self.narrowest > self.window:
+            raise ValueError(f"attention.narrowest={self.narrowest} must be at most attention.window={self.window}")
 
     def of_layer(self, layer: int) -> Banded:
         return Banded(window=max(self.window >> layer, self.narrowest))

@@ -11,6 +11,7 @@ from omegaconf import MISSING
 from gptkit import hookimpl
 from gptkit.attention import Attention
 from gptkit.command import Command
+from gptkit.constraints import CONTEXT, LAYERS, at_least, at_most
 
 
 @dataclass
@@ -19,8 +20,8 @@ class Bands(Command):
 
     verb: ClassVar[str] = "bands"
     attention: Attention = MISSING
-    layers: Annotated[int, "number of layers"] = 6
-    context: Annotated[int, "length of the sequence"] = 1024
+    layers: Annotated[int, "number of layers", at_least(1), at_most(LAYERS)] = 6
+    context: Annotated[int, "length of the sequence", at_least(1), at_most(CONTEXT)] = 1024
 
     def run(self, folder: Path) -> list[float]:
         seen = [

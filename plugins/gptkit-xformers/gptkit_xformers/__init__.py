@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from gptkit import hookimpl
 from gptkit.attention import Attention, Banded
+from gptkit.constraints import CONTEXT, at_least, at_most
 from gptkit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -22,11 +23,7 @@ class XFormers(Attention):
     """
 
     name: str = "xformers"
-    window: Annotated[int, "keys that a query sees, itself included; 0: all (dense)"] = 0
-
-    def __post_init__(self) -> None:
-        if self.window < 0:
-            raise ValueError(f"attention.window={self.window} must be at least 1, or 0 for dense attention")
+    window: Annotated[int, "keys that a query sees, itself included; 0: all (dense)", at_least(0), at_most(CONTEXT)] = 0
 
     def build(self, *, width: int, heads: int, context: int, dropout: float, layer: int, layers: int) -> BuiltAttention:
         """Raises ConfigError: this machine has no CUDA device, or the size of a head is none that the kernels take."""

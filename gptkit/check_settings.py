@@ -1,0 +1,176 @@
+"""See that settings are as their classes declare them: types, `gptkit.constraints`, and what no setting may be.
+
+Every way to settings leads through `check`: the command line and `gptkit.compose`, parts in lists and mappings, and config.yaml.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+import types
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+
+from omegaconf import DictConfig, OmegaConf
+
+from gptkit.constraints import Bound, Choice, Constraint, Items, as_typed, is_group, may_be_infinite
+from gptkit.errors import ConfigError
+
+_TYPES: dict[Any, tuple[Any, str]] = {
+    bool: (bool, "true or false"),
+    int: (int, "a whole number"),
+    float: (int | float, "a number"),
+    str: (str, "a text"),
+    list: (Sequence, "a list"),
+    dict: (Mapping, "a mapping"),
+}
+"""Of a field's type, what its values are, and how that is said."""
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What a settings class says of one field."""
+
+    hint: Any
+    constraints: tuple[Constraint, ...]
+    required: bool
+    """Whether null is no value."""
+
+
+@functools.cache
+def declared(settings: type[Any]) -> Mapping[str, Declared]:
+    """What a settings class says of each field, by its name."""
+    hints = get_type_hints(settings, include_extras=True)
+    found = {}
+    for field in dataclasses.fields(settings):
+        hint, *notes = get_args(hints[field.name]) if get_origin(hints[field.name]) is Annotated else (hints[field.name],)
+        required = field.default is not None if hint is Any else type(None) not in get_args(hint)
+        found[field.name] = Declared(hint, tuple(note for note in notes if isinstance(note, Constraint)), required)
+    return found
+
+
+def check(settings: Any, path: str = "", *, of: type[Any] | None = None) -> None:
+    """See that every value is as its field declares it, in nested settings and parts as well.
+
+    Args:
+        settings: an instance of a settings class; a composed tree of one; or, with `of`, its values as plain data. Keys that are
+            no fields are left aside.
+        path: the key that holds them, for errors.
+        of: their class.
+
+    Raises:
+        ConfigError: a value is not; names its whole key.
+    """
+    owner = of or _settings_class(settings)
+    if owner is None:
+        raise TypeError(f"{settings!r} are no settings")
+    fields: Mapping[str, Declared] = declared(owner)  # type: ignore[arg-type]  # classes are hashable
+    for name, value in _values(settings):
+        field, key = fields.get(name), f"{path}.{name}" if path else name
+        if field is None:
+            continue
+        inner = _settings_class(value) or _settings_class_of(field.hint, value)
+        if inner is not None:
+            check(value, key, of=inner)
+        elif value is not None:
+            _refuse(key, value, _unfit_type(field.hint, value))
+            _check_value(key, value, field.constraints)
+        elif field.required:
+            raise ConfigError(f"{key}=null: {key} must have a value")
+
+
+def _check_value(key: str, value: Any, constraints: Sequence[Constraint]) -> None:
+    """Judge a value, and each value within it."""
+    if (part := _settings_class(value)) is not None:  # of a list or mapping of parts
+        check(value, key, of=part)
+        return
+    numeric = "a number or " if any(isinstance(constraint, Bound) for constraint in constraints) else ""
+    unfit = _unfit(value, infinite=may_be_infinite in constraints)
+    if not isinstance(value, int):  # whose own limits say more
+        _refuse(key, value, unfit)
+    for constraint in constraints:
+        if not (is_group(value) and isinstance(constraint, Bound | Choice)):
+            reason = constraint.problem(value)
+            _refuse(key, value, reason.replace("must be ", f"must be {numeric}") if isinstance(constraint, Choice) else reason)
+    _refuse(key, value, unfit)
+    inner = [constraint for constraint in constraints if not isinstance(constraint, Items)]
+    if isinstance(value, Mapping):
+        for name, each in _values(value):
+            if reason := _unfit(name, infinite=False):
+                raise ConfigError(f"{key} has the key {_shown(name)}, which {reason}")
+            if each is not None:
+                _check_value(f"{key}.{name}", each, inner)
+    elif is_group(value):
+        for place, each in enumerate(value):
+            _check_value(f"{key}[{place}]", each, inner)
+
+
+def _refuse(key: str, value: Any, reason: str) -> None:
+    if reason:
+        raise ConfigError(f"{key}={_shown(value)} {reason}")
+
+
+def _unfit_type(hint: Any, value: Any) -> str:
+    """Why a value has not the type of its field; empty where it has, or where the field may hold anything."""
+    arms = [arm for arm in get_args(hint) if arm is not type(None)] if get_origin(hint) in (Union, types.UnionType) else [hint]
+    plain = [get_origin(arm) or arm for arm in arms]
+    if Any in plain:
+        return ""
+    if any(dataclasses.is_dataclass(arm) for arm in plain):
+        return "must have keys of its own"
+    if any(_has_type(value, arm) for arm in plain):
+        return ""
+    return "must be " + " or ".join(_TYPES[arm][1] for arm in plain)
+
+
+def _has_type(value: Any, plain: Any) -> bool:
+    if plain not in _TYPES:
+        return True
+    if isinstance(value, bool) or (plain is list and isinstance(value, str)):  # a bool is an int to Python, and a text a sequence
+        return plain is bool
+    return isinstance(value, _TYPES[plain][0])
+
+
+def _unfit(value: Any, *, infinite: bool) -> str:
+    """What no setting may be, whatever its field declares."""
+    if isinstance(value, float) and (math.isnan(value) or (math.isinf(value) and not infinite)):
+        return "must be a finite number"
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return "must fit in 64 bits"
+    if isinstance(value, str) and "\0" in value:
+        return "must not have a NUL character"
+    if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
+        return "must be valid Unicode"
+    return ""
+
+
+def _settings_class(value: Any) -> type[Any] | None:
+    """The class whose settings a value is; None for any other value."""
+    kind: Any = OmegaConf.get_type(value) if isinstance(value, DictConfig) else type(value)
+    return kind if isinstance(kind, type) and dataclasses.is_dataclass(kind) else None
+
+
+def _settings_class_of(hint: Any, value: Any) -> type[Any] | None:
+    """The class that a field's type names, where the value is a mapping of its keys."""
+    return hint if isinstance(value, Mapping) and isinstance(hint, type) and dataclasses.is_dataclass(hint) else None
+
+
+def _values(settings: Any) -> Iterator[tuple[str, Any]]:
+    """Names and values, without those that must still be given."""
+    if isinstance(settings, DictConfig):
+        yield from ((str(key), settings[key]) for key in settings if not OmegaConf.is_missing(settings, key))
+    else:
+        yield from ((str(key), value) for key, value in (settings if isinstance(settings, Mapping) else vars(settings)).items())
+
+
+def _shown(value: Any) -> str:
+    """A value as it would be typed, on one line, cut where it is long."""
+    if isinstance(value, bool) or value is None:
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, int | float):
+        return as_typed(value)
+    text = str(value).encode(errors="backslashreplace").decode()
+    text = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+    return text if len(text) <= 60 else f"{text[:57]}..."
