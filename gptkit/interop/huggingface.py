@@ -22,6 +22,7 @@ from gptkit.interop.tokenizer_files import write_tokenizer
 from gptkit.model import GPT
 from gptkit.model.built import BuiltModel
 from gptkit.model.gpt import BuiltGPT
+from gptkit.plugins import registry
 from gptkit.tokenizer.built import BuiltTokenizer
 
 CONFIG, WEIGHTS, INDEX, PICKLE = "config.json", "model.safetensors", "model.safetensors.index.json", "pytorch_model.bin"
@@ -116,17 +117,18 @@ def read_config(path: Path) -> tuple[Format, GPT, int]:
     for key, allowed in (form.fixed | {"n_inner": (None, 4 * width)}).items():
         if config.get(key, allowed[0]) not in allowed:
             raise CheckpointError(f"{path}: {key}={config[key]} is not supported; it must be {allowed[0]}")
+    values = {
+        "layers": config.get("n_layer", 12),
+        "heads": config.get("n_head", 12),
+        "width": width,
+        "context": config.get("n_positions", form.context),
+        "dropout": config.get("resid_pdrop", 0.1),
+        "tied": config.get("tie_word_embeddings", True),
+        **form.settings,
+    }
     try:
-        settings = GPT(
-            layers=config.get("n_layer", 12),
-            heads=config.get("n_head", 12),
-            width=width,
-            context=config.get("n_positions", form.context),
-            dropout=config.get("resid_pdrop", 0.1),
-            tied=config.get("tie_word_embeddings", True),
-            **form.settings,
-        )
-    except ValueError as error:  # sizes that do not fit each other
+        settings: GPT = registry().resolve("model", {"name": "gpt", **values})
+    except ConfigError as error:  # sizes that cannot be, or do not fit each other
         raise CheckpointError(f"{path} describes no model: {error}") from None
     return form, settings, config.get("vocab_size", form.vocabulary)
 

@@ -157,7 +157,7 @@ def test_arrays_that_do_not_fit_are_named(tmp_path, build):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"n_head": 5}, r"describes no model: model\.width=128 is not divisible by model\.heads=5"),
+        ({"n_head": 5}, r"describes no model: model=gpt: model\.width=128 is not divisible by model\.heads=5"),
         ({"n_layer": 0}, r"describes no model: model\.layers=0"),
         ({"n_layer": "12"}, "n_layer=12 must be a whole number"),
         ({"n_positions": None}, "n_positions=None must be a whole number"),

@@ -12,7 +12,7 @@ from omegaconf import MISSING
 
 from gptkit import hookimpl
 from gptkit.attention import Attention
-from gptkit.constraints import at_least, not_empty, one_of, texts
+from gptkit.constraints import at_least, may_be_infinite, not_empty, one_of, texts
 from gptkit.data import LABEL_MEANS, Data
 from gptkit.errors import ConfigError, did_you_mean
 from gptkit.model import Model
@@ -45,7 +45,7 @@ class HF(Model):
     name: str = "hf"
     path: Annotated[str, "a folder with config.json, or a name of the hub", not_empty] = MISSING
     pretrained: Annotated[bool, "start from the folder's weights; false: from random ones, as its configuration draws them"] = True
-    config: Annotated[Any, "filled in from the folder: what checkpoints keep, so that they do not need it"] = None
+    config: Annotated[Any, "filled in from the folder: what checkpoints keep, so that they do not need it", may_be_infinite] = None
 
     def __post_init__(self) -> None:
         """Heads and width are the folder's, whatever was composed."""
