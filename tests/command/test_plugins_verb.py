@@ -27,7 +27,7 @@ def test_the_list_has_a_line_for_every_part(gptkit_command: Callable[..., object
 def test_one_part_shows_its_keys_defaults_documentation_and_source(gptkit_command: Callable[..., object]) -> None:
     page = gptkit_command("plugins", "kind=attention", "name=banded").out
     assert page.startswith("attention=banded\n\nEvery position attends to the last `window` positions, itself included.\n")
-    assert "section 4.2" in page
+    assert "section 4.3" in page
     assert "from gptkit 0.1.0: gptkit.attention.Banded\n" in page
     assert str(Path(gptkit.__file__).parent / "attention" / "__init__.py") in page
     assert page.splitlines()[-1].split(maxsplit=3) == [
