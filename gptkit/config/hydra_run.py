@@ -42,7 +42,9 @@ def _run(argv: list[str]) -> int:
     from gptkit.config.explain import explained
     from gptkit.config.main import exit_status_of
     from gptkit.config.own_files import check_own_files
+    from gptkit.training.checkpoints import notices
 
+    notices.forget()
     words = read_words(argv)
     check_own_files(words.primary, words.overrides)
     sys.argv = [sys.argv[0], *words.argv()]  # Lightning and launchers start workers with these

@@ -18,7 +18,7 @@ from gptkit.plugins import registry
 from gptkit.tokenizer.built import BuiltTokenizer
 from gptkit.training.average import Average
 from gptkit.training.checkpoints.checkpoint import Checkpoint
-from gptkit.training.checkpoints.load import InitialWeights, fit_weights, initial_weights, load_objective
+from gptkit.training.checkpoints.load import InitialWeights, fit_weights, initial_weights, load_objective, restore_objective
 from gptkit.training.resume import check_same_sources
 
 _log = logging.getLogger("gptkit")
@@ -72,7 +72,7 @@ def assemble(settings: Training, checkpoint: Checkpoint | None = None, state: di
     average: Average | None = None
     if checkpoint is not None:
         fit_weights(model, checkpoint.model_state, str(checkpoint.folder))
-        objective.restore(model, checkpoint.objective_state)
+        restore_objective(objective, model, checkpoint)
     else:
         given = settings.model.weights() if weights is None else weights.state
         if given is None and settings.objective.begins_trained:

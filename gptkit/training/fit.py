@@ -25,7 +25,8 @@ from gptkit.training.checkpoints.checkpoint import Checkpoint, clean, latest_che
 from gptkit.training.length import length_of
 from gptkit.training.module import TrainModule
 from gptkit.training.precision import choose_precision
-from gptkit.training.record.logbook import logbook
+from gptkit.training.record.damage import make_way
+from gptkit.training.record.logbook import FILES, FOLDERS, logbook
 from gptkit.training.record.metrics import cut_back
 from gptkit.training.record.summary import minimised, read_summary
 from gptkit.training.resume import alone_in, check_not_shorter, check_same_run
@@ -139,6 +140,7 @@ def run(module: TrainModule, arguments: dict[str, Any], own_callbacks: list[ligh
     first = is_first()
     if first:
         folder.mkdir(parents=True, exist_ok=True)
+        make_way(folder, files=FILES, folders=FOLDERS)
         settings_file.write_settings(folder / settings_file.FILE, settings)
         cut_back(folder, state.step)
     meter, book = logbook(

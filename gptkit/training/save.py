@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from gptkit.errors import CheckpointError
-from gptkit.training.checkpoints.checkpoint import Checkpoint, write_checkpoint
+from gptkit.training.checkpoints.checkpoint import STATE, Checkpoint, write_checkpoint
 from gptkit.training.checkpoints.migrations import current_state
+from gptkit.training.checkpoints.state_schema import check_state
 from gptkit.training.whole import copied, gathered, optimizer_state
 
 if TYPE_CHECKING:
@@ -71,13 +72,16 @@ def kept_state(checkpoint: Checkpoint) -> dict[str, Any]:
     """What `save` kept beside the weights, under today's names, tensors on the CPU; read anew at every call.
 
     Raises:
-        CheckpointError: something is not there, and nothing takes its place.
+        CheckpointError: something is not there, and nothing takes its place, or it is of another type than a run keeps.
     """
-    state = current_state(checkpoint.state)
+    where, written = str(checkpoint.folder / STATE), checkpoint.state
+    check_state(written, step=checkpoint.step, where=where)
+    state = current_state(written)
     missing = [name for name in KEPT if name not in state]
     if missing:
         raise CheckpointError(
             f"{checkpoint.folder}: another version of gptkit wrote it and did not keep {', '.join(missing)}, so the run cannot be "
             "continued; start anew from its weights: init_from=<this folder> and another hydra.run.dir"
         )
+    check_state(state, step=checkpoint.step, where=where)
     return state

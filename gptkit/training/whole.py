@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from gptkit.optimizer.groups import is_distributed
+from gptkit.training.checkpoints.state_schema import check_optimizer_state
 
 
 def gathered(value: Any) -> Any:
@@ -49,8 +50,13 @@ def optimizer_state(optimizer: torch.optim.Optimizer, named: Iterable[tuple[str,
 def load_optimizer_state(
     optimizer: torch.optim.Optimizer, named: Iterable[tuple[str, Parameter]], saved: Mapping[str, Any]
 ) -> None:
-    """Give an optimizer over the same names what `optimizer_state` returned, cut as its parameters are now."""
-    names = {parameter: name for name, parameter in named}
+    """Give an optimizer over the same names what `optimizer_state` returned, cut as its parameters are now.
+
+    Raises:
+        CheckpointError: it is the state of another optimizer.
+    """
+    names: dict[Tensor, str] = {parameter: name for name, parameter in named}
+    check_optimizer_state(optimizer, names, saved)
     group_of = {name: group for group in saved["groups"] for name in group["names"]}
     state: dict[int, dict[str, Any]] = {}
     groups = []

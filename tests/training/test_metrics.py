@@ -12,7 +12,7 @@ import torch
 from gptkit.errors import GptkitError
 from gptkit.training.checkpoints.durable import write_file
 from gptkit.training.record.metrics import COLUMNS, MetricsFile, cut_back, read_metrics, read_rows, read_scalars
-from gptkit.training.record.samples import read_samples
+from gptkit.training.record.sample_lines import read_samples
 
 Open = Callable[[], MetricsFile]
 

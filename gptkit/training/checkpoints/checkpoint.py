@@ -8,10 +8,10 @@ checkpoints/step-00001000/
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import logging
-import shutil
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,8 @@ from gptkit.command import Training
 from gptkit.errors import CheckpointError, ConfigError
 from gptkit.tokenizer.built import BuiltTokenizer
 from gptkit.training.checkpoints import settings_file
-from gptkit.training.checkpoints.durable import FULL, disk_error, replace_folder, sync_tree
-from gptkit.training.checkpoints.kept import FOLDER, by_merit, checkpoints, folder_of, remove_old
+from gptkit.training.checkpoints.durable import FULL, discard, disk_error, named_errors, replace_folder, sync_tree
+from gptkit.training.checkpoints.kept import by_merit, checkpoints, remove_old, unfinished
 from gptkit.training.checkpoints.manifest import FILE as MANIFEST
 from gptkit.training.checkpoints.manifest import (
     DamagedCheckpoint,
@@ -39,11 +39,14 @@ from gptkit.training.checkpoints.manifest import (
     verify_file,
 )
 from gptkit.training.checkpoints.migrations import current_tensors
+from gptkit.training.checkpoints.naming import OLD, WRITING, folder_of
+from gptkit.training.checkpoints.notices import warn_once
 from gptkit.training.checkpoints.tensor_files import read_state, read_tensors, write_state, write_tensors
 
 MODEL, OBJECTIVE, STATE, TOKENIZER = "model.safetensors", "objective.safetensors", "state.pt", "tokenizer"
 
-_log = logging.getLogger("gptkit")
+PARTS = ("model", "attention", "objective", "tokenizer", "data", "optimizer")
+"""The parts without which there is no run."""
 
 
 @dataclass(frozen=True)
@@ -93,12 +96,21 @@ class Checkpoint:
         """The tokenizer that the weights were trained with.
 
         Raises:
-            CheckpointError: the files give another one.
+            CheckpointError: the files give another one, or none.
         """
         for name in self.manifest.files:
             if name.startswith(f"{TOKENIZER}/"):
                 verify_file(self.folder, self.manifest, name)
-        built: BuiltTokenizer = self.part("tokenizer").load(self.folder / TOKENIZER)
+        for path in sorted((self.folder / TOKENIZER).rglob("*")):
+            name = path.relative_to(self.folder).as_posix()
+            if name not in self.manifest.files and not path.name.startswith(".") and not path.is_dir():
+                raise DamagedCheckpoint(f"{path}: was not written with this checkpoint")
+        part = self.part("tokenizer")
+        try:
+            built: BuiltTokenizer = part.load(self.folder / TOKENIZER)
+        except Exception as error:  # anybody's tokenizer reads these files, and what it raises at altered ones is its own
+            reason = str(error).partition("\n")[0] or type(error).__name__
+            raise CheckpointError(f"{self.folder / TOKENIZER}: cannot be read as tokenizer={part.name} ({reason})") from error
         if built.fingerprint != self.manifest.tokenizer or built.size != self.manifest.vocabulary:
             raise CheckpointError(
                 f"{self.folder / TOKENIZER}: is another tokenizer ({built.size} ids) than the weights were trained with "
@@ -128,7 +140,7 @@ class Checkpoint:
         try:
             return settings_file.part_from(kind, self.content[kind], where=str(self.folder / settings_file.FILE))
         except ConfigError as error:
-            made_with = self.manifest.parts[kind][1]
+            _, made_with = self.manifest.parts.get(kind, ("", "another version"))
             raise CheckpointError(f"{error} (it was written with {made_with})") from error
 
 
@@ -163,9 +175,9 @@ def write_checkpoint(
         CheckpointError: it cannot be written, as when the disk is full. The checkpoints before it are untouched.
     """
     target = folder_of(run, step)
-    aside = target.with_name(f".writing-{target.name}")
+    aside = target.with_name(f"{WRITING}{target.name}")
     try:
-        shutil.rmtree(aside, ignore_errors=True)
+        discard(aside)
         (aside / TOKENIZER).mkdir(parents=True)
         write_tensors(aside / MODEL, model_state)
         if objective_state:
@@ -185,11 +197,12 @@ def write_checkpoint(
         (aside / MANIFEST).write_text(to_json(manifest), encoding="utf-8")
         sync_tree(aside)
         replace_folder(aside, target)
-    except (OSError, RuntimeError, SafetensorError) as error:
-        shutil.rmtree(aside, ignore_errors=True)
-        raise _cannot_write(target, error) from error
-    except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            discard(aside)
+        by_the_system = isinstance(error, OSError | RuntimeError | SafetensorError) or isinstance(error.__cause__, OSError)
+        if by_the_system:
+            raise _cannot_write(target, error) from error
         raise
     remove_old(run, step, keep)
     return target
@@ -203,12 +216,14 @@ def latest_checkpoint(run: Path) -> Path | None:
     Raises:
         CheckpointError: there are checkpoints, and none is whole.
     """
-    return _first_whole(checkpoints(run))
+    newest = first_whole(checkpoints(run), _whole)
+    return None if newest is None else newest.folder
 
 
 def best_checkpoint(run: Path) -> Path | None:
     """The whole checkpoint with the lowest merit, the newer of equals; None where none was validated."""
-    return _first_whole(by_merit(run))
+    best = first_whole(by_merit(run), _whole)
+    return None if best is None else best.folder
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -218,46 +233,83 @@ def read_checkpoint(path: Path) -> Checkpoint:
         DamagedCheckpoint: its manifest or settings are torn or altered; other files are verified when they are asked for.
     """
     manifest = read_manifest(path)
-    content = settings_file.read_mapping(verify_file(path, manifest, settings_file.FILE))
+    config = verify_file(path, manifest, settings_file.FILE)
+    try:
+        content = settings_file.read_mapping(config)
+    except CheckpointError as error:
+        raise DamagedCheckpoint(str(error)) from error
+    missing = [kind for kind in PARTS if content.get(kind) is None]
+    if missing:
+        raise DamagedCheckpoint(f"{config}: has no {missing[0]}")
     return Checkpoint(path, manifest, content)
+
+
+def verified_checkpoint(path: Path) -> Checkpoint:
+    """Open one checkpoint folder whose weights, settings and tokenizer are as they were written, whatever is read of them later.
+
+    What only continuing needs (the optimizer's state) is verified when it is asked for.
+
+    Raises:
+        DamagedCheckpoint: one is not.
+    """
+    checkpoint = read_checkpoint(path)
+    for name in checkpoint.manifest.files:
+        if name not in (STATE, settings_file.FILE):
+            verify_file(path, checkpoint.manifest, name)
+    return checkpoint
 
 
 def clean(run: Path) -> None:
     """Remove what a killed run left of a checkpoint that it was writing or removing; one that lacked only its name gets it."""
-    folder = run / FOLDER
-    for aside in folder.glob(".writing-step-*") if folder.is_dir() else []:
-        target = folder / aside.name.removeprefix(".writing-")
-        try:
-            verify(aside)
-        except CheckpointError:
-            shutil.rmtree(aside, ignore_errors=True)
-        else:
-            replace_folder(aside, target)
-    for old in folder.glob(".old-step-*") if folder.is_dir() else []:
-        shutil.rmtree(old, ignore_errors=True)
+    for aside in unfinished(run, WRITING):
+        target = aside.with_name(aside.name.removeprefix(WRITING))
+        with named_errors(aside):
+            try:
+                if aside.is_symlink():
+                    raise DamagedCheckpoint(f"{aside}: is a link, which no run writes")
+                verify(aside)
+            except CheckpointError:
+                discard(aside)
+            else:
+                replace_folder(aside, target)
+    for old in unfinished(run, OLD):
+        with named_errors(old):
+            discard(old)
 
 
-def warn_of(error: DamagedCheckpoint) -> None:
-    """Say that a damaged checkpoint was passed over."""
-    _log.warning("warning: %s; using the one before it", error)
+def first_whole(folders: Iterable[Path], open_: Callable[[Path], Checkpoint]) -> Checkpoint | None:
+    """The first of these checkpoints that can be opened; None where there are none.
 
+    Every one before it is named in a warning, with what is wrong.
 
-def _first_whole(folders: Iterable[Path]) -> Path | None:
-    damage: DamagedCheckpoint | None = None
+    Args:
+        folders: in the order in which they are wanted.
+        open_: raises DamagedCheckpoint.
+
+    Raises:
+        CheckpointError: none is whole.
+        FileNotFoundError: one is no longer there.
+    """
+    damaged: list[DamagedCheckpoint] = []
     for folder in folders:
         try:
-            verify(folder)
+            checkpoint = open_(folder)
         except DamagedCheckpoint as error:
-            if damage is not None:
-                warn_of(damage)
-            damage = error
+            if not os.path.lexists(folder):
+                raise FileNotFoundError(folder) from error
+            damaged.append(error)
             continue
-        if damage is not None:
-            warn_of(damage)
-        return folder
-    if damage is not None:
-        raise CheckpointError(f"{damage}; no checkpoint beside it is whole")
+        for damage in damaged:
+            warn_once(f"{damage}; using {folder.name} instead")
+        return checkpoint
+    if damaged:
+        raise CheckpointError(f"{damaged[-1]}; no checkpoint beside it is whole")
     return None
+
+
+def _whole(folder: Path) -> Checkpoint:
+    verify(folder)
+    return read_checkpoint(folder)
 
 
 def _cannot_write(target: Path, error: BaseException) -> CheckpointError:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gptkit.errors import GptkitError
+from gptkit.training.checkpoints.naming import OLD
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -22,31 +23,42 @@ def write_file(path: Path, text: str) -> None:
     """Replace a file's content at once.
 
     Raises:
-        GptkitError: the disk is full; the old content is still there.
+        GptkitError: it cannot be written, as when the disk is full; the old content is still there.
     """
     aside = path.with_name(f".{path.name}.writing")
-    try:
-        with named_when_full(path):
-            with aside.open("w", encoding="utf-8", newline="") as file:
+    with named_errors(path):
+        discard(aside)
+        try:
+            with aside.open("x", encoding="utf-8", newline="") as file:
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
             aside.replace(path)
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                discard(aside)
+            raise
+        sync_folder(path.parent)
 
 
 @contextlib.contextmanager
-def named_when_full(path: Path) -> Iterator[None]:
-    """Turns the system's error of a full disk into one line that says what to do."""
+def named_errors(path: Path) -> Iterator[None]:
+    """Turns the system's error while `path` is written (a full disk, a missing permission) into one line that says what to do.
+
+    Raises:
+        GptkitError: instead of OSError.
+    """
     try:
         yield
     except OSError as error:
-        if error.errno in FULL:
-            raise GptkitError(f"{path}: the disk is full; free some space and run the same command again") from error
-        raise
+        raise GptkitError(f"{path}: {why_not_written(error)}") from error
+
+
+def why_not_written(error: OSError) -> str:
+    """What keeps a file from being written, and what to do about it."""
+    if error.errno in FULL:
+        return "the disk is full; free some space and run the same command again"
+    return f"cannot be written ({error.strerror or error})"
 
 
 def sync_folder(folder: Path) -> None:
@@ -71,14 +83,14 @@ def sync_tree(folder: Path) -> None:
 
 
 def replace_folder(written: Path, target: Path) -> None:
-    """Give a synced folder its final name; a folder that has the name already is moved aside first, then removed."""
-    if target.exists():
-        old = target.with_name(f".old-{target.name}")
-        shutil.rmtree(old, ignore_errors=True)
+    """Give a synced folder its final name; what has the name already is moved aside first, then removed."""
+    if os.path.lexists(target):
+        old = target.with_name(f"{OLD}{target.name}")
+        discard(old)
         target.rename(old)
         written.rename(target)
         sync_folder(target.parent)
-        shutil.rmtree(old, ignore_errors=True)
+        discard(old)
         return
     written.rename(target)
     sync_folder(target.parent)
@@ -86,11 +98,22 @@ def replace_folder(written: Path, target: Path) -> None:
 
 def remove_folder(folder: Path) -> None:
     """Remove a folder so that no reader takes a half-removed one for a whole one: it loses its name first."""
-    hidden = folder.with_name(f".old-{folder.name}")
-    shutil.rmtree(hidden, ignore_errors=True)
+    hidden = folder.with_name(f"{OLD}{folder.name}")
+    discard(hidden)
     with contextlib.suppress(FileNotFoundError):
         folder.rename(hidden)
-    shutil.rmtree(hidden, ignore_errors=True)
+    discard(hidden)
+
+
+def discard(path: Path) -> None:
+    """Remove what has this name, if anything: a folder with all in it, of a link the link alone, never what it points to.
+
+    What is left of a folder that cannot be removed whole is of no account: it has no name that is read.
+    """
+    if path.is_symlink() or not path.is_dir():
+        path.unlink(missing_ok=True)
+    else:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def disk_error(error: BaseException) -> OSError | None:

@@ -2,52 +2,90 @@
 
 from __future__ import annotations
 
-import re
+import os
 from pathlib import Path
 
 from gptkit.errors import CheckpointError
-from gptkit.training.checkpoints.durable import remove_folder
-from gptkit.training.checkpoints.manifest import read_manifest
-
-FOLDER = "checkpoints"
-
-_NAME = re.compile(r"step-(\d{8,})")
-
-
-def folder_of(run: Path, step: int) -> Path:
-    """Where the checkpoint of a step lies, whether it exists or not."""
-    return run / FOLDER / f"step-{step:08d}"
+from gptkit.training.checkpoints.durable import named_errors, remove_folder
+from gptkit.training.checkpoints.manifest import Manifest, read_manifest
+from gptkit.training.checkpoints.naming import FOLDER, NAME
 
 
 def checkpoints(run: Path) -> list[Path]:
-    """The checkpoint folders of a run, newest first, none of them verified."""
+    """The checkpoint folders of a run, newest first, none of them verified.
+
+    Raises:
+        CheckpointError: the folder of checkpoints cannot be read, or is none.
+    """
+    return sorted((path for path in _names(run) if NAME.fullmatch(path.name)), key=_step, reverse=True)
+
+
+def unfinished(run: Path, prefix: str) -> list[Path]:
+    """What a killed run left under a name that begins so (WRITING or OLD)."""
+    return [path for path in _names(run) if path.name.startswith(prefix) and NAME.fullmatch(path.name.removeprefix(prefix))]
+
+
+def _names(run: Path) -> list[Path]:
     folder = run / FOLDER
-    found = [path for path in folder.iterdir() if _NAME.fullmatch(path.name)] if folder.is_dir() else []
-    return sorted(found, key=_step, reverse=True)
+    try:
+        return list(folder.iterdir())
+    except FileNotFoundError:
+        if not folder.is_symlink():
+            return []
+        why = "is a link to nothing"
+    except NotADirectoryError:
+        if not os.path.lexists(folder):
+            return []  # what is said to be the run is a file
+        why = "is a file, and a run has its checkpoints in a folder of that name"
+    except OSError as error:
+        why = f"cannot be read ({error.strerror})"
+    raise CheckpointError(f"{folder}: {why}; move it away, or give another run folder")
 
 
 def by_merit(run: Path) -> list[Path]:
     """The validated checkpoints of a run, the best first, newer first among equals; only manifests are read."""
-    merits = {}
+    return _ranked(_manifests(run))
+
+
+def best_first(run: Path) -> list[Path]:
+    """All checkpoints of a run in the order in which they are tried: by merit, and behind those the others, newest first.
+
+    Before all of them come those whose manifest is damaged: any may have been the best, so it is said that it is not used.
+    """
+    manifests = _manifests(run)
+    damaged = [folder for folder, manifest in manifests.items() if manifest is None]
+    return list(dict.fromkeys([*damaged, *_ranked(manifests), *manifests]))
+
+
+def _manifests(run: Path) -> dict[Path, Manifest | None]:
+    found: dict[Path, Manifest | None] = {}
     for folder in checkpoints(run):
         try:
-            merit = read_manifest(folder).merit
+            found[folder] = read_manifest(folder)
         except CheckpointError:
-            continue
-        if merit is not None:
-            merits[folder] = merit
+            found[folder] = None
+    return found
+
+
+def _ranked(manifests: dict[Path, Manifest | None]) -> list[Path]:
+    merits = {folder: one.merit for folder, one in manifests.items() if one is not None and one.merit is not None}
     return sorted(merits, key=lambda folder: (merits[folder], -_step(folder)))
 
 
 def remove_old(run: Path, step: int, keep: int) -> None:
-    """Keep the newest `keep` up to this step, and the best. Later steps were torn, or it would not be here: they do not count."""
+    """Keep the newest `keep` up to this step, and the best. Later steps were torn, or it would not be here: they do not count.
+
+    Raises:
+        GptkitError: one that is to go cannot be removed.
+    """
     if keep < 1:
         return
     past = [folder for folder in checkpoints(run) if _step(folder) <= step]
     kept = {*past[:keep], *by_merit(run)[:1]}
     for folder in past:
         if folder not in kept:
-            remove_folder(folder)
+            with named_errors(folder):
+                remove_folder(folder)
 
 
 def _step(folder: Path) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,13 +17,13 @@ from gptkit.attention import Attention
 from gptkit.errors import CheckpointError, did_you_mean
 from gptkit.model import Model
 from gptkit.model.built import BuiltModel
-from gptkit.objective.built import Trained
+from gptkit.objective.built import BuiltObjective, Trained
 from gptkit.tokenizer import Tokenizer
 from gptkit.tokenizer.built import BuiltTokenizer
 from gptkit.training.checkpoints import manifest
-from gptkit.training.checkpoints.checkpoint import Checkpoint, read_checkpoint, warn_of
-from gptkit.training.checkpoints.kept import FOLDER, by_merit, checkpoints
-from gptkit.training.checkpoints.manifest import DamagedCheckpoint
+from gptkit.training.checkpoints.checkpoint import OBJECTIVE, Checkpoint, first_whole, read_checkpoint, verified_checkpoint
+from gptkit.training.checkpoints.kept import best_first, checkpoints
+from gptkit.training.checkpoints.naming import FOLDER
 from gptkit.training.checkpoints.tensor_files import refuse_pickle
 
 Taken = TypeVar("Taken")
@@ -123,14 +124,39 @@ def fit_weights(model: BuiltModel, state: dict[str, Tensor], source: str, *, tok
         tokens: ids that both have; an objective's own tokens, behind them, may be missing on either side. 0: none may.
 
     Raises:
-        CheckpointError: a name or shape differs; names the first.
+        CheckpointError: a name, a shape or the kind of number differs; names the first.
     """
     if tokens:
         state = with_vocabulary_of(model, state, tokens)
+    own = model.state_dict()
+    for name, tensor in state.items():
+        if name in own and _number_kind(tensor) != _number_kind(own[name]):
+            raise CheckpointError(
+                f"{source}: weight {name} is of {tensor.dtype} in the checkpoint and {own[name].dtype} in the model"
+            )
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
-        raise CheckpointError(f"{source}: {_misfit(model.state_dict(), state)}") from error
+        raise CheckpointError(f"{source}: {_misfit(own, state)}") from error
+
+
+def restore_objective(objective: BuiltObjective, model: BuiltModel, checkpoint: Checkpoint) -> None:
+    """Give an objective the weights that it has in a checkpoint, of which the model has its own already.
+
+    Raises:
+        CheckpointError: they do not fit.
+    """
+    state = checkpoint.objective_state
+    try:
+        objective.restore(model, state)
+    except (RuntimeError, KeyError) as error:  # what torch raises where names or shapes differ
+        path = checkpoint.folder / OBJECTIVE
+        raise CheckpointError(f"{path}: {_misfit(dict(objective.state_dict()), state)}") from error
+
+
+def _number_kind(tensor: Tensor) -> str:
+    """Real, complex or whole: between those, a conversion would lose what a number is."""
+    return "real" if tensor.is_floating_point() else "complex" if tensor.is_complex() else "whole"
 
 
 def with_vocabulary_of(model: BuiltModel, state: dict[str, Tensor], tokens: int) -> dict[str, Tensor]:
@@ -174,7 +200,7 @@ def _trained_of(checkpoint: Checkpoint) -> Trained:
     with _WithoutInitialisation():
         model = parts.model.build(attention=parts.attention, vocabulary=tokenizer.size + part.added_tokens)
     fit_weights(model, checkpoint.model_state, str(checkpoint.folder))
-    objective.restore(model, checkpoint.objective_state)
+    restore_objective(objective, model, checkpoint)
     return Trained(
         model.eval(),
         tokenizer,
@@ -188,31 +214,23 @@ def _trained_of(checkpoint: Checkpoint) -> Trained:
 def _from_folder(path: Path, take: Callable[[Checkpoint], Taken]) -> Taken:
     """What `take` gives of one checkpoint, or of the best checkpoint of a run, else of its latest.
 
-    A damaged one of a run is named in a warning and passed over; when one vanishes, the run is looked at again.
+    A damaged one of a run is named in a warning and passed over; when one vanishes, because the run is still training and keeps
+    only its newest, the run is looked at again.
     """
-    if (path / manifest.FILE).is_file():
+    if os.path.lexists(path / manifest.FILE):
         return take(read_checkpoint(path))
     run = _run_folder(path)
-    damage: DamagedCheckpoint | None = None
     for _ in range(_ATTEMPTS):
-        vanished = False
-        for folder in dict.fromkeys([*by_merit(run), *checkpoints(run)]):
-            try:
-                taken = take(read_checkpoint(folder))
-            except (CheckpointError, FileNotFoundError) as error:
-                if not folder.exists():  # the run is still training, and keeps only its newest
-                    vanished = True
-                    break
-                if not isinstance(error, DamagedCheckpoint):
-                    raise
-                damage = error
-                continue
-            if damage is not None:
-                warn_of(damage)
-            return taken
-        if not vanished:
-            break
-    raise CheckpointError(f"{damage}; no checkpoint beside it is whole" if damage else f"{run}: its checkpoints vanish; try again")
+        checkpoint = None
+        try:
+            checkpoint = first_whole(best_first(run), verified_checkpoint)
+            if checkpoint is not None:
+                return take(checkpoint)
+        except (CheckpointError, FileNotFoundError) as error:
+            removed = isinstance(error, FileNotFoundError) or (checkpoint is not None and not checkpoint.folder.exists())
+            if not removed:
+                raise
+    raise CheckpointError(f"{run}: its checkpoints vanish; try again")
 
 
 def _run_folder(path: Path) -> Path:

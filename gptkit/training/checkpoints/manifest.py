@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import math
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +14,18 @@ from typing import Any
 
 from gptkit.errors import CheckpointError, ConfigError
 from gptkit.plugins import registry
+from gptkit.regular_file import MIB, DamagedFile, open_regular, read_json
+from gptkit.training.checkpoints.manifest_schema import check_manifest
 from gptkit.training.checkpoints.migrations import current_manifest
+from gptkit.training.checkpoints.naming import step_of
 
 _log = logging.getLogger("gptkit")
 
 FILE = "manifest.json"
 FORMAT = 1
+
+LARGEST = 16 * MIB
+"""Bytes of the largest manifest.json that is read."""
 
 
 class DamagedCheckpoint(CheckpointError):
@@ -104,29 +111,34 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / FILE
     try:
-        body = json.loads(path.read_text(encoding="utf-8"))
-        claimed = body.pop("sha256")
-        written_by_later = int(body["format"]) > FORMAT
-        if not written_by_later:
-            entries = current_manifest(body)
-            manifest = Manifest(
-                step=int(entries["step"]),
-                val_loss=entries["val_loss"],
-                merit=entries.get("merit", entries["val_loss"]),
-                files={name: (int(file["bytes"]), str(file["sha256"])) for name, file in entries["files"].items()},
-                parts={key: (part["name"], part["distribution"]) for key, part in entries["parts"].items()},
-                tokenizer=entries["tokenizer"],
-                vocabulary=int(entries["vocabulary"]),
-            )
+        body = read_json(path, limit=LARGEST)
+        if not isinstance(body, dict):
+            raise DamagedFile("is no JSON object")
+        claimed = body.pop("sha256", None)
+        if isinstance(body.get("format"), int) and body["format"] > FORMAT and claimed == _own_hash(body):
+            raise CheckpointError(f"{folder}: was written by a later gptkit; upgrade with: pip install -U gptkit")
+        if claimed != _own_hash(body):
+            raise DamagedFile("was altered after it was written (its SHA-256 differs)")
+        body = current_manifest(body)
+        body.setdefault("merit", body.get("val_loss"))
+        check_manifest(body)
+        if step_of(folder) not in (None, body["step"]):
+            raise DamagedFile(f"is that of step {body['step']:,}; was the folder renamed?")
     except FileNotFoundError as error:
         raise DamagedCheckpoint(f"{folder}: is torn: it has no {FILE}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DamagedCheckpoint(f"{path}: is torn or altered: it is not the JSON that was written") from error
-    if written_by_later:
-        raise CheckpointError(f"{folder}: was written by a later gptkit; upgrade with: pip install -U gptkit")
-    if claimed != _own_hash(body):
-        raise DamagedCheckpoint(f"{path}: was altered after it was written (its SHA-256 differs)")
-    return manifest
+    except DamagedFile as error:
+        if not folder.is_dir():
+            raise DamagedCheckpoint(f"{folder}: is no folder that can be read, and so no checkpoint") from error
+        raise DamagedCheckpoint(f"{path}: {error}") from error
+    return Manifest(
+        step=body["step"],
+        val_loss=body["val_loss"],
+        merit=body["merit"],
+        files={name: (file["bytes"], file["sha256"]) for name, file in body["files"].items()},
+        parts={key: (part["name"], part["distribution"]) for key, part in body["parts"].items()},
+        tokenizer=body["tokenizer"],
+        vocabulary=body["vocabulary"],
+    )
 
 
 def verify_file(folder: Path, manifest: Manifest, name: str) -> Path:
@@ -138,13 +150,18 @@ def verify_file(folder: Path, manifest: Manifest, name: str) -> Path:
     path = folder / name
     size, digest = manifest.files[name]
     try:
-        now = path.stat().st_size
-        if now != size:
-            raise DamagedCheckpoint(f"{path}: is torn: {now:,} bytes, {size:,} were written")
-        if sha256(path) != digest:
-            raise DamagedCheckpoint(f"{path}: was altered after it was written (its SHA-256 differs)")
+        with open_regular(path) as file:
+            now = os.fstat(file.fileno()).st_size
+            if now != size:
+                raise DamagedFile(f"is torn: {now:,} bytes, {size:,} were written")
+            if hashlib.file_digest(file, "sha256").hexdigest() != digest:
+                raise DamagedFile("was altered after it was written (its SHA-256 differs)")
     except FileNotFoundError as error:
         raise DamagedCheckpoint(f"{folder}: is torn: {name} is missing") from error
+    except DamagedFile as error:
+        raise DamagedCheckpoint(f"{path}: {error}") from error
+    except OSError as error:
+        raise DamagedCheckpoint(f"{path}: cannot be read ({error.strerror})") from error
     return path
 
 

@@ -15,10 +15,13 @@ import yaml  # type: ignore[import-untyped]
 
 from gptkit.check_settings import check
 from gptkit.command import Command
-from gptkit.errors import CheckpointError, ConfigError
+from gptkit.errors import CheckpointError, ConfigError, unfit_type
 from gptkit.hookspecs import KINDS
 from gptkit.plugins import registry
+from gptkit.regular_file import DamagedFile
+from gptkit.training.checkpoints.durable import write_file
 from gptkit.training.checkpoints.migrations import current_config
+from gptkit.training.checkpoints.plain_yaml import read_yaml
 
 FILE = "config.yaml"
 
@@ -38,12 +41,13 @@ def write_settings(path: Path, settings: Command) -> None:
 
     Raises:
         ConfigError: a value is no plain YAML, which a part's field of a wrong type brings about.
+        GptkitError: the file cannot be written, as when the disk is full.
     """
     try:
         text = yaml.safe_dump(plain(settings), sort_keys=False, allow_unicode=True, width=120)
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: a setting is no plain value: {_first_line(error)}") from error
-    path.write_text(text, encoding="utf-8")
+    write_file(path, text)
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
@@ -53,14 +57,29 @@ def read_mapping(path: Path) -> dict[str, Any]:
         CheckpointError: the file is missing, is no YAML, or is no mapping.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{path}: is not the YAML that the run wrote: {_first_line(error)}") from error
-    except OSError as error:
+        content = current_config(read_yaml(path))
+        check_parts(content)
+    except FileNotFoundError as error:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from error
-    if not isinstance(content, dict):
-        raise CheckpointError(f"{path}: is not the settings of a run")
-    return current_config(content)
+    except DamagedFile as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    return content
+
+
+def check_parts(content: Mapping[str, Any]) -> None:
+    """See that what is named like a kind is a part, so that whoever looks at settings before they are resolved can rely on it.
+
+    Raises:
+        DamagedFile: it is not.
+    """
+    for key in PART_KEYS:
+        value = content.get(key)
+        parts = value if key == "callback" and isinstance(value, Mapping) else {key: value}
+        for name, part in parts.items():
+            if part is not None and not (isinstance(part, Mapping) and isinstance(part.get("name"), str)):
+                raise DamagedFile(f"has something else than a part under {f'callback.{name}' if key == 'callback' else key}")
+    if not isinstance(content.get("init_from"), str | None):
+        raise DamagedFile("has something else than a text under init_from")
 
 
 def read_settings(path: Path, verb: str = "train") -> Command:
@@ -111,9 +130,14 @@ def _fill(schema: type[Any], values: dict[str, Any], where: str) -> Any:
     """An instance of a dataclass; a value of a field that is a dataclass by default (`batch`, `val`) is filled in the same way."""
     filled = {}
     for field in dataclasses.fields(schema):
+        has_keys = isinstance(field.default_factory, type) and dataclasses.is_dataclass(field.default_factory)
+        if has_keys and not isinstance(values.get(field.name, {}), Mapping):
+            raise ConfigError(f"{where}: {field.name} has keys below it, and no value of its own")
+    plain_values = _typed(schema, {key: value for key, value in values.items() if not _holds_parts(key, value)}, where)
+    for field in dataclasses.fields(schema):
         if field.name not in values:
             continue
-        value = values[field.name]
+        value = plain_values.get(field.name, values[field.name])
         default = field.default_factory
         if isinstance(value, dict) and isinstance(default, type) and dataclasses.is_dataclass(default):
             value = _fill(default, value, where)
@@ -122,6 +146,26 @@ def _fill(schema: type[Any], values: dict[str, Any], where: str) -> Any:
         return schema(**filled)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{where}: {error}") from error
+
+
+def _holds_parts(key: str, value: Any) -> bool:
+    return key == "callback" or dataclasses.is_dataclass(value)
+
+
+def _typed(schema: type[Any], values: dict[str, Any], where: str) -> dict[str, Any]:
+    """The values, each of its field's type."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(schema), _escaped(values))
+        typed = OmegaConf.to_container(OmegaConf.masked_copy(merged, list(values)), resolve=True)  # type: ignore[arg-type]
+    except (OmegaConfBaseException, ValueError, TypeError, OverflowError) as error:
+        key = str(getattr(error, "full_key", None) or "")
+        reason = unfit_type(key, _first_line(error)) or f"{key}: {_first_line(error)}".removeprefix(": ")
+        raise ConfigError(f"{where}: {reason}") from error
+    assert isinstance(typed, dict)
+    return {str(key): value for key, value in typed.items()}
 
 
 def _escaped(value: Any) -> Any:

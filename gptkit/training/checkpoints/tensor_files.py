@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from gptkit.errors import CheckpointError
+from gptkit.regular_file import DamagedFile, parse_json
 
 _PICKLE = b"\x80"
 _ZIP = b"PK\x03\x04"
@@ -33,8 +36,11 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
         tensor = tensor.detach().contiguous()
         overlaps = tensor.untyped_storage().nbytes() != tensor.numel() * tensor.element_size()
         stored[name] = tensor.clone() if overlaps else tensor  # a view would drag along, or be refused for, its whole storage
+    with path.open("wb") as file:
+        mode = os.fstat(file.fileno()).st_mode
     # one entry only: safetensors writes several in an order that changes, and equal weights must give equal files
     save_file(stored, path, metadata={"same": json.dumps(same)} if same else {"format": "pt"})
+    path.chmod(stat.S_IMODE(mode))  # safetensors makes a file that its owner alone can read, whatever the umask says
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -47,12 +53,14 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (the file is no dict)
-            same = json.loads((file.metadata() or {}).get("same", "{}"))
+            same = parse_json((file.metadata() or {}).get("same", "{}"))
     except SafetensorError as error:
         raise CheckpointError(f"{path}: is no safetensors file: {str(error).partition(chr(10))[0]}") from error
-    for name, other in same.items():
-        tensors[name] = tensors[other]
-    return tensors
+    except DamagedFile as error:
+        raise CheckpointError(f"{path}: which tensors are shared {error}") from error
+    if not isinstance(same, dict) or not all(isinstance(other, str) and other in tensors for other in same.values()):
+        raise CheckpointError(f"{path}: says that tensors are shared with some that it does not hold")
+    return {**tensors, **{name: tensors[other] for name, other in same.items()}}
 
 
 def refuse_pickle(path: Path) -> None:

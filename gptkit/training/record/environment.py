@@ -10,6 +10,7 @@ import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -17,6 +18,7 @@ from gptkit.command import Training
 from gptkit.plugins import registry
 from gptkit.scaling.compute import flops_per_token
 from gptkit.training.checkpoints.durable import write_file
+from gptkit.training.record.damage import is_count, is_number, read_object, warn_of
 from gptkit.training.record.device_peaks import device_name, peak
 
 FILE = "environment.json"
@@ -87,8 +89,24 @@ def write_environment(folder: Path, environment: Environment) -> None:
 
 
 def read_environment(folder: Path) -> Environment | None:
-    """What `write_environment` wrote; None where there is none that can be read."""
-    try:
-        return Environment(**json.loads((folder / FILE).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+    """What `write_environment` wrote; None where there is none that can be read, with a warning where it is damaged."""
+    body = read_object(folder / FILE)
+    if not body:
         return None
+    names = {field.name for field in dataclasses.fields(Environment)}
+    if not names <= body.keys() or not all(_fits(name, body[name]) for name in names):
+        warn_of(folder / FILE, "is not what a run writes")
+        return None
+    return Environment(**{name: body[name] for name in names})
+
+
+def _fits(name: str, value: Any) -> bool:
+    if name in ("devices", "vocabulary"):
+        return is_count(value) and value > 0
+    if name == "parameters":
+        return is_count(value)
+    if name in ("flops_per_token", "peak_flops"):
+        return value is None or (is_number(value) and value > 0)
+    if name == "versions":
+        return isinstance(value, dict) and all(isinstance(version, str) for version in value.values())
+    return isinstance(value, str)

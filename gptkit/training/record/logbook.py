@@ -17,12 +17,20 @@ from gptkit.command import Training
 from gptkit.errors import GptkitError
 from gptkit.model.built import BuiltModel
 from gptkit.tokenizer.built import BuiltTokenizer
+from gptkit.training.checkpoints.settings_file import FILE as CONFIG
+from gptkit.training.record.board import FOLDER as TENSORBOARD
+from gptkit.training.record.drawn import FOLDER as FIGURES
+from gptkit.training.record.environment import FILE as ENVIRONMENT
 from gptkit.training.record.environment import Environment, describe, write_environment
+from gptkit.training.record.metrics import FILE as METRICS
 from gptkit.training.record.metrics import Metrics, read_metrics, read_scalars
 from gptkit.training.record.progress import Progress
+from gptkit.training.record.report import FILE as REPORT
 from gptkit.training.record.report import write_report
+from gptkit.training.record.sample_lines import FILE as SAMPLES
 from gptkit.training.record.samples import SampleTexts
 from gptkit.training.record.speed import SpeedMeter, peak_memory_bytes, utilisation
+from gptkit.training.record.summary import FILE as SUMMARY
 from gptkit.training.record.summary import VALIDATION_LOSS, read_summary, write_summary
 from gptkit.training.record.watch import CollapseWatch
 
@@ -55,9 +63,13 @@ def logbook(
 
 def seconds_spent(folder: Path) -> float:
     """Seconds that the run in this folder took so far, as far as it wrote them down."""
-    logged = [second for second in read_metrics(folder).get("wall_seconds", []) if not math.isnan(second)]
+    logged = [second for second in read_metrics(folder).get("wall_seconds", []) if math.isfinite(second)]
     return max([0.0, float(read_summary(folder).get("wall_seconds") or 0.0), *logged[-1:]])
 
+
+FILES = (CONFIG, METRICS, SAMPLES, ENVIRONMENT, SUMMARY, REPORT)
+FOLDERS = (TENSORBOARD, FIGURES)
+"""What a run writes into its folder, checkpoints apart."""
 
 HOOKS = (
     "on_train_start",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import errno
 import io
-import json
+import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,16 +16,19 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
-from gptkit.training.checkpoints.durable import named_when_full, write_file
+from gptkit.errors import GptkitError
+from gptkit.regular_file import DamagedFile
+from gptkit.training.checkpoints.durable import named_errors, write_file
+from gptkit.training.record.board import Board
+from gptkit.training.record.damage import HUGE, read_lines, set_aside
+from gptkit.training.record.sample_lines import FILE as SAMPLES
+from gptkit.training.record.sample_lines import read_sample_lines
 from gptkit.training.record.speed import SpeedMeter
 
 if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
-
     from gptkit.training.state import TrainState
 
 FILE = "metrics.csv"
-TENSORBOARD = "tensorboard"
 COLUMNS = ("step", "tokens", "train/loss", "val/loss", "lr", "grad_norm", "tokens_per_second", "wall_seconds")
 """Always there, in this order. What the objective measures (train/<name>, val/<name>) and callbacks do follows as it appears."""
 
@@ -65,7 +70,7 @@ class MetricsFile:
             self._row_at = self._file.seek(0, io.SEEK_END)
         self._last = {name: texts.get(name, "") for name in self._columns}
         line = _line(self._last.values()).encode()
-        with named_when_full(self.path):
+        with named_errors(self.path):
             if self._file.write(line) < len(line):
                 raise OSError(errno.ENOSPC, "the row was written in part")
 
@@ -75,11 +80,57 @@ class MetricsFile:
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a metrics.csv as text by column, a last line that was cut short left out; none where there is no file."""
-    if not path.is_file():
-        return []
-    whole, _, _ = path.read_text(encoding="utf-8").rpartition("\n")
-    return [row for row in csv.DictReader(io.StringIO(whole)) if None not in row and None not in row.values()]
+    """The rows of a metrics.csv as text by column, a last line that was cut short left out; none where there is no file.
+
+    A row that is not as it was written is left out and named in a warning.
+    """
+    return _read(path)[0]
+
+
+def _read(path: Path) -> tuple[list[dict[str, str]], int]:
+    """The rows, and how many were damaged."""
+    columns: list[str] = []
+
+    def parse(line: str) -> dict[str, str]:
+        cells = _cells(line)
+        if columns:
+            return _row(columns, cells)
+        _check_header(cells)
+        columns.extend(cells)
+        return {}
+
+    rows, damaged = read_lines(path, parse)
+    return [row for row in rows if row], damaged
+
+
+def _cells(line: str) -> list[str]:
+    try:
+        return next(csv.reader([line], strict=True), [])
+    except csv.Error as error:
+        raise DamagedFile(f"is no row of a table ({error})") from error
+
+
+def _check_header(cells: list[str]) -> None:
+    if len(set(cells)) < len(cells) or not {"step", "tokens"} <= set(cells):
+        raise DamagedFile("does not name the columns")
+
+
+def _row(columns: list[str], cells: list[str]) -> dict[str, str]:
+    if len(cells) != len(columns):
+        raise DamagedFile(f"has {len(cells)} column{'s' if len(cells) != 1 else ''} instead of {len(columns)}")
+    row = dict(zip(columns, cells, strict=True))
+    for name, text in row.items():
+        if name in ("step", "tokens"):
+            fits = _COUNT.fullmatch(text) is not None
+        else:
+            fits = not text or (_NUMBER.fullmatch(text) is not None and not HUGE < abs(float(text)) < math.inf)
+        if not fits:
+            raise DamagedFile(f"{name} is {text[:40]!r}, which is no number that a run writes")
+    return row
+
+
+_COUNT = re.compile(r"[0-9]{1,18}")
+_NUMBER = re.compile(r"-?(?:[0-9]{1,400}(?:\.[0-9]{1,400})?(?:e[-+]?[0-9]{1,3})?|inf)|nan")
 
 
 def read_metrics(folder: Path) -> dict[str, list[float]]:
@@ -89,15 +140,28 @@ def read_metrics(folder: Path) -> dict[str, list[float]]:
 
 
 def cut_back(folder: Path, step: int) -> None:
-    """Forget what a run logged after `step`, because it continues from there: rows of metrics.csv and lines of samples.jsonl."""
-    metrics, samples = folder / FILE, folder / "samples.jsonl"
-    rows = read_rows(metrics)
-    if rows:
-        write_file(metrics, _text(list(rows[0]), [row for row in rows if int(row["step"]) <= step]))
-    if samples.is_file():
-        whole, _, _ = samples.read_text(encoding="utf-8").rpartition("\n")
-        kept = [line for line in whole.split("\n") if line and json.loads(line)["step"] <= step]
-        write_file(samples, "".join(f"{line}\n" for line in kept))
+    """Forget what a run logged after `step`, because it continues from there: rows of metrics.csv and lines of samples.jsonl.
+
+    Damaged rows and lines go, too; a file of which nothing else is left is set aside instead.
+    """
+    rows, damaged = _read(folder / FILE)
+    table = _text(list(rows[0]) if rows else list(COLUMNS), [row for row in rows if int(row["step"]) <= step])
+    _rewrite(folder / FILE, table, lost=bool(damaged) and not rows)
+    samples, damaged = read_sample_lines(folder)
+    lines = "".join(f"{line}\n" for line, sample in samples if sample["step"] <= step)
+    _rewrite(folder / SAMPLES, lines, lost=bool(damaged) and not samples)
+
+
+def _rewrite(path: Path, text: str, *, lost: bool) -> None:
+    """Args:
+    path: of a file, which need not exist.
+    text: what is left of it.
+    lost: whether nothing could be read.
+    """
+    if lost:
+        set_aside(path, "nothing in it can be read")
+    elif path.is_file():
+        write_file(path, text)
 
 
 class Metrics(Callback):
@@ -107,16 +171,14 @@ class Metrics(Callback):
         self.folder = folder
         self.meter = meter
         self._file: MetricsFile | None = None
-        self.board: SummaryWriter | None = None
+        self.board: Board | None = None
         """TensorBoard's writer, on the first process, while training."""
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         if trainer.is_global_zero:
-            from torch.utils.tensorboard import SummaryWriter
-
             self._file = MetricsFile(self.folder / FILE)
             begin = pl_module.state.step + 1
-            self.board = SummaryWriter(str(self.folder / TENSORBOARD), purge_step=begin if begin > 1 else None)
+            self.board = Board(self.folder, purge_step=begin if begin > 1 else None)
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         if not trainer.is_global_zero:
@@ -140,14 +202,16 @@ class Metrics(Callback):
             self.board.flush()
 
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
-        self.teardown(trainer, pl_module, "fit")  # Lightning calls it after a run that ended by itself alone
+        with contextlib.suppress(GptkitError):  # what stopped the run is what must be told
+            self.teardown(trainer, pl_module, "fit")  # Lightning calls it after a run that ended by itself alone
 
     def teardown(self, trainer: Any, pl_module: Any, stage: str) -> None:
-        if self._file is not None:
-            self._file.close()
-        if self.board is not None:
-            self.board.close()
+        file, board = self._file, self.board
         self._file = self.board = None
+        if file is not None:
+            file.close()
+        if board is not None:
+            board.close()
 
     def _log(self, state: TrainState) -> None:
         tensors = {f"train/{name}": value for name, value in state.metrics.items()}
@@ -169,7 +233,7 @@ class Metrics(Callback):
         if self.board is not None:
             for name, value in row.items():
                 if name not in ("step", "wall_seconds"):
-                    self.board.add_scalar(name, value, global_step=int(row["step"]))
+                    self.board.add_scalar(name, value, int(row["step"]))
 
 
 def read_scalars(tensors: Mapping[str, Tensor]) -> dict[str, float]:

@@ -21,7 +21,7 @@ from gptkit.training.record.environment import Environment, read_environment
 from gptkit.training.record.figures import WIDE, Curves, count, drawings, svg, write_png
 from gptkit.training.record.metrics import read_metrics
 from gptkit.training.record.progress import duration
-from gptkit.training.record.samples import read_samples
+from gptkit.training.record.sample_lines import read_samples
 from gptkit.training.record.summary import read_summary
 from gptkit.training.record.verdicts import speed_verdict, training_verdicts
 

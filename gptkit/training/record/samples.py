@@ -16,11 +16,10 @@ from gptkit.model.built import BuiltModel
 from gptkit.model.use import as_for_use
 from gptkit.objective.built import BuiltObjective, Sample
 from gptkit.tokenizer.built import BuiltTokenizer
-from gptkit.training.checkpoints.durable import named_when_full
+from gptkit.training.checkpoints.durable import named_errors
 from gptkit.training.record.metrics import Metrics
+from gptkit.training.record.sample_lines import FILE
 from gptkit.training.record.speed import SpeedMeter
-
-FILE = "samples.jsonl"
 
 
 class SampleTexts(Callback):
@@ -80,21 +79,10 @@ class SampleTexts(Callback):
         return [Sample(prompt, texts[0].text, {}) for prompt, texts in zip(self.settings.prompts, drawn, strict=True)]
 
     def _write(self, drawn: Sequence[Sample], step: int, tokens: int) -> None:
-        with named_when_full(self.path), self.path.open("a", encoding="utf-8") as file:
+        with named_errors(self.path), self.path.open("a", encoding="utf-8") as file:
             for number, sample in enumerate(drawn):
                 row = {"step": step, "tokens": tokens, "prompt": sample.prompt, "text": sample.text, **sample.scores}
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
                 if self.metrics.board is not None:
                     scores = "".join(f"\n\n{name} {score:.3f}" for name, score in sample.scores.items())
-                    self.metrics.board.add_text(
-                        f"sample {number + 1}", f"**{sample.prompt}**{sample.text}{scores}", global_step=step
-                    )
-
-
-def read_samples(folder: Path) -> list[dict[str, Any]]:
-    """The lines of a run's samples.jsonl, one that is still being written left out; none where there is no file."""
-    path = folder / FILE
-    if not path.is_file():
-        return []
-    whole, _, _ = path.read_text(encoding="utf-8").rpartition("\n")
-    return [json.loads(line) for line in whole.split("\n") if line]
+                    self.metrics.board.add_text(f"sample {number + 1}", f"**{sample.prompt}**{sample.text}{scores}", step)

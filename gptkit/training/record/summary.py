@@ -9,10 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from gptkit.training.checkpoints.durable import write_file
+from gptkit.training.record.damage import fitting, is_count, is_number, read_object
 
 FILE = "summary.json"
 
 VALIDATION_LOSS = "val_loss"
+
+SECONDS = "seconds_"
+"""The names of what a step of reinforcement spends its time on begin so."""
 
 
 def write_summary(
@@ -68,12 +72,25 @@ def write_summary(
 
 
 def read_summary(folder: Path) -> dict[str, Any]:
-    """The content of a run's summary.json; empty where there is none that can be read."""
-    try:
-        body = json.loads((folder / FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return body if isinstance(body, dict) else {}
+    """The content of a run's summary.json; empty where there is none that can be read.
+
+    A damaged file, or an entry that is not of its kind, is left out with a warning.
+    """
+    return fitting(folder / FILE, read_object(folder / FILE), _fits)
+
+
+def _fits(name: str, value: Any) -> bool:
+    if name == "compared_by":
+        return isinstance(value, str)
+    if name in ("finished", "validated"):
+        return isinstance(value, bool)
+    if name in ("parameters", "tokens", "steps", "peak_memory_bytes"):
+        return is_count(value)
+    if name == "wall_seconds" or (name.startswith(SECONDS) and value is not None):
+        return is_number(value) and value >= 0
+    if isinstance(value, str):  # of another verb, in words of its own
+        return not name.startswith(("val_", SECONDS)) and name not in ("train_loss", "tokens_per_second", "mfu")
+    return value is None or is_number(value)
 
 
 def measure_of(summary: Mapping[str, Any]) -> str:
