@@ -372,3 +372,55 @@ def test_a_file_in_the_place_of_the_folder_of_checkpoints(tmp_path: Path) -> Non
 def test_all_files_of_a_checkpoint_follow_the_umask(intact: Path, tmp_path: Path) -> None:
     modes = {stat.S_IMODE(path.stat().st_mode) for path in folder_of(intact, 1).rglob("*") if path.is_file()}
     assert len(modes) == 1
+
+
+def altered(*keys: str, value: Any) -> Callable[[dict[str, Any]], None]:
+    return put(*keys, value=value)
+
+
+def of_the_optimizer(change: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, Any]], None]:
+    """Change every parameter's entries."""
+    return lambda state: [change(entries) for entries in state["optimizer"]["state"].values()] and None  # type: ignore[func-returns-value]
+
+
+WRONG_STATES: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "step of another": altered("step", value=1),
+    "tokens a text": altered("tokens", value="many"),
+    "val_metrics a list": altered("val_metrics", value=[1]),
+    "callbacks a text": altered("callbacks", value="x"),
+    "sources a list": altered("sources", value=["data"]),
+    "weights a list": altered("weights", value=[1]),
+    "optimizer a tensor": altered("optimizer", value=torch.zeros(2)),
+    "optimizer without groups": altered("optimizer", "groups", value=None),
+    "groups of numbers": altered("optimizer", "groups", value=[1]),
+    "parameters of another": altered("optimizer", "groups", value=[{"names": ["model.other"]}]),
+    "moments of another shape": of_the_optimizer(lambda entries: entries.update(exp_avg=torch.zeros(1, 3))),
+    "moments of a number": of_the_optimizer(lambda entries: entries.update(exp_avg_sq=1.0)),
+    "betas a text": lambda state: [group.update(betas="x") for group in state["optimizer"]["groups"]] and None,
+    "micro negative": altered("micro", value=-1),
+}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, tiny_words: list[str]) -> Path:
+    """A run of two steps, each with its checkpoint."""
+    import gptkit
+
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    words = ["trainer.max_steps=2", "save.every=1", "save.keep=0", f"hydra.run.dir={folder}"]
+    gptkit.run(gptkit.compose("train", [*tiny_words, *words]))
+    return folder
+
+
+@pytest.mark.parametrize("case", WRONG_STATES)
+def test_a_forged_state_is_no_state_to_continue_from(trained: Path, tmp_path: Path, train: Callable[..., Any], case: str) -> None:
+    run = Path(shutil.copytree(trained, tmp_path / "run"))
+    path = folder_of(run, 2) / "state.pt"
+    state = torch.load(path, weights_only=True)
+    WRONG_STATES[case](state)
+    torch.save(state, path)
+    forge(path.parent)
+    with pytest.raises(CheckpointError) as caught:
+        train(run, "trainer.max_steps=3", "save.every=1", "save.keep=0")
+    assert "state.pt: " in str(caught.value)
+    assert "\n" not in str(caught.value)
