@@ -10,6 +10,7 @@ from gptkit.command.plan_device import Place, place_of
 from gptkit.scaling.compute import PF_DAY, attention_flops_per_token, forward_flops_per_token, parameters_by_part, pf_days
 from gptkit.scaling.memory import Others, Placement, Precision, memory_per_device
 from gptkit.training.length import length_of
+from gptkit.training.trainer_arguments import precision_name
 
 ESTIMATED_VOCABULARY = 256
 """For tokenizers that know their size only when they have read the text, such as `char`."""
@@ -49,7 +50,8 @@ def planned(settings: Plan) -> dict[str, Any]:
     per_token = sum(by_stage.values())
     per_step = settings.batch.size * model.context
     steps, tokens = length_of(settings)
-    place = place_of(settings.device, str(settings.trainer.get("precision", "auto")), settings.trainer.get("accelerator", "auto"))
+    precision = precision_name(settings.trainer.get("precision") or "auto")
+    place = place_of(settings.device, precision, settings.trainer.get("accelerator", "auto"))
     result: dict[str, Any] = {
         "model": model.name,
         "attention": attention.name if model.attends else None,

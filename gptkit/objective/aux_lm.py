@@ -223,7 +223,7 @@ class BuiltAuxLM(BuiltObjective):
             lengths: (B, C) tokens of each sequence, the last of which is the extract token.
 
         Returns:
-            (B, K) logits of the labels, (B, C) logits of the options, or (B,) scores; float32.
+            (B, K) logits of the labels, (B, C) logits of the options, or (B,) scores; in at least float32.
         """
         rows = torch.arange(len(hidden), device=hidden.device)
         features = hidden[rows, lengths.flatten() - 1].view(*lengths.shape, -1)  # (B, C, D)
@@ -286,5 +286,5 @@ def task_loss(task: str, outputs: Tensor, labels: Tensor) -> Tensor:
         labels: (B,) numbers of the right ones, or scores.
     """
     if task == "regression":
-        return F.mse_loss(outputs, labels, reduction="sum")
+        return F.mse_loss(outputs, labels.to(outputs), reduction="sum")
     return F.cross_entropy(outputs, labels.long(), reduction="sum")

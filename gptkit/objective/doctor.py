@@ -18,6 +18,7 @@ from gptkit.generation.sampling import candidates
 from gptkit.objective.built import of_items
 from gptkit.objective.dropout import without_dropout
 from gptkit.objective.episodes import gathered, log_probabilities, pieces, rows_of, spots, spread, states
+from gptkit.objective.full_precision import in_full
 from gptkit.objective.policy_loss import ratios
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def examine(
     """
     batch = written.batch
     few = rows_of(batch, slice(0, LOOKED_AT))
-    tolerance = _tolerance(batch["tokens"].device, objective.settings.clip)
+    tolerance = _tolerance(model, objective.settings.clip)
     _read_again(model, few, objective.settings.temperature, objective.settings.clip, tolerance)
     _alone(objective, model, few, tolerance)
     if objective.fresh:
@@ -93,7 +94,7 @@ def examine_loss(objective: BuiltReinforcement, model: BuiltModel, minibatch: Mi
         raise _ill(f"the loss does not measure {' and '.join(missing)}, which must be 0 before any update")
     shares = [of_items(measured[name], len(few["lengths"])) for name in ("approximate_kl", "clip_fraction")]
     kl, clipped = (float(share.total / share.count) for share in shares if share is not None)
-    if kl > _tolerance(few["tokens"].device, objective.settings.clip) ** 2 / 2 or clipped > 0:
+    if kl > _tolerance(model, objective.settings.clip) ** 2 / 2 or clipped > 0:
         raise _ill(
             f"before any update the loss finds that the policy has moved: approximate_kl is {kl:.2g} and clip_fraction "
             f"{clipped:.2g}, and both must be 0; the loss reads other places or another temperature than the rollout did"
@@ -157,7 +158,7 @@ def _drawn_again(
     rows, at = spots(few)
     columns = at - few["prompt_lengths"][rows]
     numbers = draws(seed, places, objective.new_tokens).to(at.device)[rows, columns]
-    logits = model.logits(states(model, few)).float()
+    logits = in_full(model.logits(states(model, few)))
     share = drawn_alike(logits, few["tokens"][rows, at], numbers, temperature=objective.settings.temperature)
     if share < AGREEING:
         raise _ill(
@@ -197,7 +198,7 @@ def _can_end(objective: BuiltReinforcement, model: BuiltModel, written: Written)
         return
     expected = 0.0
     for piece in pieces(written.batch):
-        logits = model.logits(states(model, piece)).float() / objective.settings.temperature
+        logits = in_full(model.logits(states(model, piece))) / objective.settings.temperature
         ends = logits.softmax(dim=-1)[:, objective.end_of_text].double()
         expected += endings(spread(ends, piece["lengths"], int(piece["lengths"].max())))
     if expected >= 1:
@@ -233,9 +234,11 @@ def _scored_alone(objective: BuiltReinforcement, written: Written, scores: Tenso
             )
 
 
-def _tolerance(device: torch.device, clip: float) -> float:
+def _tolerance(model: BuiltModel, clip: float) -> float:
     """In nats: what rounding does, which is coarse where products are in 16 bits; never so much that a ratio is clipped."""
-    return min(0.25, clip) if torch.is_autocast_enabled(device.type) else 1e-3
+    weight = next(model.parameters())
+    coarse = torch.is_autocast_enabled(weight.device.type) or weight.dtype.itemsize < 4
+    return min(0.25, clip) if coarse else 1e-3
 
 
 def _ill(what: str) -> GptkitError:

@@ -16,6 +16,7 @@ from torch import Tensor
 from gptkit.objective.alignment import DPO
 from gptkit.objective.built import Batch, Terms
 from gptkit.objective.dropout import without_dropout
+from gptkit.objective.full_precision import in_full
 from gptkit.objective.preference import BuiltPreference, passes
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class BuiltDPO(BuiltPreference):
 
 
 def log_probabilities(model: BuiltModel, batch: Batch) -> Tensor:
-    """(B, C) float32: log pi(completion and end-of-text | prompt) in nats; 0 where there is no completion.
+    """(B, C) in at least float32: log pi(completion and end-of-text | prompt) in nats; 0 where there is no completion.
 
     Args:
         model: a language model.
@@ -86,8 +87,9 @@ def log_probabilities(model: BuiltModel, batch: Batch) -> Tensor:
             hidden = model(read[:, :-1])  # (N, T - 1, D)
         places = torch.arange(1, read.shape[1], device=read.device)
         wanted = (places >= begins[rows, None]) & (places < lengths[rows, None])  # (N, T - 1): targets of the completion
-        losses = F.cross_entropy(model.logits(hidden[wanted]).float(), read[:, 1:][wanted], reduction="none")
-        sums = torch.zeros(len(rows), device=read.device)
+        losses = F.cross_entropy(in_full(model.logits(hidden[wanted])), read[:, 1:][wanted], reduction="none")
+        sums = losses.new_zeros(len(rows))
         found.append(-sums.index_add(0, wanted.nonzero()[:, 0], losses))
-    values = torch.zeros(len(lengths), device=tokens.device).index_put((torch.cat(groups),), torch.cat(found))
+    of_rows = torch.cat(found)
+    values = of_rows.new_zeros(len(lengths)).index_put((torch.cat(groups),), of_rows)
     return values.view(batch["lengths"].shape)

@@ -14,6 +14,7 @@ from torch import Tensor
 from gptkit.model.built import BuiltModel
 from gptkit.objective.advantages import response_mask
 from gptkit.objective.built import Batch
+from gptkit.objective.full_precision import in_full
 from gptkit.objective.policy_loss import entropies
 
 READ_TOGETHER = 16_384
@@ -50,10 +51,10 @@ def states(model: BuiltModel, batch: Batch) -> Tensor:
 def log_probabilities(model: BuiltModel, batch: Batch, temperature: float) -> tuple[Tensor, Tensor]:
     """(N,) log-probabilities of the tokens of the responses, and (N,) entropies of the distributions they were drawn from.
 
-    Both in float32, with logits divided by the temperature; no other place gets logits.
+    Both in at least float32, with logits divided by the temperature; no other place gets logits.
     """
     rows, places = spots(batch)
-    everything = (model.logits(states(model, batch)).float() / temperature).log_softmax(dim=-1)  # (N, V)
+    everything = (in_full(model.logits(states(model, batch))) / temperature).log_softmax(dim=-1)  # (N, V)
     chosen = batch["tokens"][rows, places]
     return everything.gather(-1, chosen[:, None]).squeeze(-1), entropies(everything)
 

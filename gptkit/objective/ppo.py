@@ -95,6 +95,7 @@ class BuiltPPO(BuiltReinforcement):
             self.value = from_policy(model)
         else:
             self.value = from_reward(trained, self.tokenizer, self.context)
+        self.value.to(next(model.parameters()).dtype)
 
     def prepare(self, model: BuiltModel) -> None:
         self.value.freeze_unused()

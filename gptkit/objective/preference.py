@@ -51,7 +51,7 @@ class BuiltPreference(BuiltObjective):
 
     @abstractmethod
     def ratings(self, model: BuiltModel, batch: Batch) -> Tensor:
-        """(B, C) float32, 0 where there is no completion; only their differences count."""
+        """(B, C) in at least float32, 0 where there is no completion; only their differences count."""
 
     # -- data ---------------------------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+from gptkit.objective.full_precision import in_full
+
 
 def pairs(ranks: Tensor, exists: Tensor) -> Tensor:
     """Which completion is better than which: pair (i, j) where i ranks below j, both are there, and they are no tie.
@@ -35,9 +37,9 @@ def ranking_losses(scores: Tensor, ranks: Tensor, exists: Tensor, margin: float 
         margin: by how much the better one is to score higher.
 
     Returns:
-        (B,) float32, in nats.
+        (B,) in at least float32, in nats.
     """
     better = pairs(ranks, exists)  # (B, K, K)
-    values = scores.float()
+    values = in_full(scores)
     losses = -F.logsigmoid(values[:, :, None] - values[:, None, :] - margin)
     return losses.where(better, 0.0).sum((1, 2)) / better.sum((1, 2)).clamp(min=1)

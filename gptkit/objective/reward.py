@@ -93,9 +93,9 @@ class BuiltRewardModel(BuiltPreference):
             lengths: (N,) int64, from 1.
 
         Returns:
-            (N,) float32.
+            (N,) in at least float32.
         """
-        return self._outputs(model, tokens, lengths) - self.bias.float()
+        return self._outputs(model, tokens, lengths) - self.bias
 
     def _outputs(self, model: BuiltModel, tokens: Tensor, lengths: Tensor) -> Tensor:
         with without_dropout(model):
@@ -108,7 +108,8 @@ class BuiltRewardModel(BuiltPreference):
         tokens, lengths = batch["tokens"].flatten(0, 1), batch["lengths"].flatten()
         groups = passes(model, lengths)
         found = [self._outputs(model, tokens[rows, : int(lengths[rows].max())], lengths[rows]) for rows in groups]
-        ratings = torch.zeros(len(lengths), device=tokens.device).index_put((torch.cat(groups),), torch.cat(found))
+        of_rows = torch.cat(found)
+        ratings = of_rows.new_zeros(len(lengths)).index_put((torch.cat(groups),), of_rows)
         return ratings.view(batch["lengths"].shape)
 
     # -- the bias -----------------------------------------------------------------------------------------------------------------

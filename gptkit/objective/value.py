@@ -28,7 +28,7 @@ class ValueNetwork(nn.Module):
         self.head = head
 
     def forward(self, batch: Batch) -> Tensor:
-        """(N,) float32: the value of the state in which each token of the responses is chosen."""
+        """(N,) in at least float32: the value of the state in which each token of the responses is chosen."""
         return read(self.head, states(self.model, batch)).squeeze(-1)
 
     def freeze_unused(self) -> None:

@@ -20,6 +20,7 @@ from gptkit.training.average import Average
 from gptkit.training.checkpoints.checkpoint import Checkpoint
 from gptkit.training.checkpoints.load import InitialWeights, fit_weights, initial_weights, load_objective, restore_objective
 from gptkit.training.resume import check_same_sources
+from gptkit.training.stored import convert_weights, made_in
 
 _log = logging.getLogger("gptkit")
 
@@ -38,13 +39,20 @@ class Pieces:
     """Of the model's weights, where one is kept."""
 
 
-def assemble(settings: Training, checkpoint: Checkpoint | None = None, state: dict[str, Any] | None = None) -> Pieces:
+def assemble(
+    settings: Training,
+    checkpoint: Checkpoint | None = None,
+    state: dict[str, Any] | None = None,
+    *,
+    dtype: torch.dtype = torch.float32,
+) -> Pieces:
     """Make tokenizer, datasets, objective and model: weights from the checkpoint, `init_from`, the model itself, or random.
 
     Args:
         settings: of the run.
         checkpoint: to continue from, with
         state: what it kept beside the weights.
+        dtype: the format in which weights are kept.
     """
     data = settings.data.build()
     if checkpoint is not None and state is not None:  # before anything is computed from it
@@ -69,10 +77,13 @@ def assemble(settings: Training, checkpoint: Checkpoint | None = None, state: di
     if checkpoint is not None and state is not None:
         check_same_sources(checkpoint.folder, state["sources"], sources)
     model = settings.model.build(attention=settings.attention, vocabulary=tokenizer.size + settings.objective.added_tokens)
+    model.to(dtype)
+    convert_weights(objective, dtype)
     average: Average | None = None
     if checkpoint is not None:
         fit_weights(model, checkpoint.model_state, str(checkpoint.folder))
-        restore_objective(objective, model, checkpoint)
+        with made_in(dtype):
+            restore_objective(objective, model, checkpoint)
     else:
         given = settings.model.weights() if weights is None else weights.state
         if given is None and settings.objective.begins_trained:
@@ -86,6 +97,7 @@ def assemble(settings: Training, checkpoint: Checkpoint | None = None, state: di
         if given is not None:
             fit_weights(model, {**given, **drawn}, settings.init_from or f"model={settings.model.name}", tokens=tokenizer.size)
         objective.begin(model)
+    convert_weights(objective, dtype)  # copies of other models, too
     objective.prepare(model)
     if settings.ema:
         if not any(parameter.requires_grad for parameter in model.parameters()):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import signal
 import sys
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +24,16 @@ from gptkit.training.checkpoints import settings_file
 from gptkit.training.checkpoints.checkpoint import Checkpoint, clean, latest_checkpoint, read_checkpoint
 from gptkit.training.length import length_of
 from gptkit.training.module import TrainModule
-from gptkit.training.precision import choose_precision
 from gptkit.training.record.damage import make_way
 from gptkit.training.record.logbook import FILES, FOLDERS, logbook
 from gptkit.training.record.metrics import cut_back
 from gptkit.training.record.summary import minimised, read_summary
 from gptkit.training.resume import alone_in, check_not_shorter, check_same_run
 from gptkit.training.save import kept_state
-from gptkit.training.strategies import OURS, is_first
-from gptkit.training.trainer_arguments import check_trainer_arguments
+from gptkit.training.stored import stored_dtype
+from gptkit.training.strategies import is_first
+from gptkit.training.trainer import make_trainer
+from gptkit.training.trainer_arguments import check_trainer_arguments, precision_name
 
 
 class Result(dict[str, Any]):
@@ -60,19 +61,21 @@ def fit(settings: Training, folder: Path) -> Result:
         GptkitError: the gradient is no longer finite.
     """
     arguments = check_trainer_arguments(settings.trainer)
+    settings.trainer.update({name: value for name, value in arguments.items() if name == "precision"})  # by its full name
     length_of(settings)
     own_callbacks = [registry().resolve("callback", part).build() for part in settings.callback.values()]
+    trainer = make_trainer(arguments, folder, own_callbacks)
     with alone_in(folder) if is_first() else contextlib.nullcontext():
-        return fit_or_continue(settings, folder, arguments, own_callbacks)
+        return fit_or_continue(settings, folder, trainer)
 
 
-def fit_or_continue(settings: Training, folder: Path, arguments: dict[str, Any], own_callbacks: list[lightning.Callback]) -> Result:
+def fit_or_continue(settings: Training, folder: Path, trainer: lightning.Trainer) -> Result:
     """Train in a folder that is ours alone: from the start, or from the checkpoint that it holds."""
     checkpoint, state = continued(settings, folder)
-    if settings_use_cpu(arguments):
+    if trainer.strategy.root_device.type == "cpu":
         keep_freed_memory()
     with torch.random.fork_rng(devices=[]):
-        pieces = assemble(settings, checkpoint, state)
+        pieces = assemble(settings, checkpoint, state, dtype=stored_dtype(str(trainer.precision)))
         train = pieces.datasets["train"]
         last_step, horizon = length_of(settings, train)
         extent(settings.optimizer.schedule, horizon=horizon)
@@ -96,7 +99,7 @@ def fit_or_continue(settings: Training, folder: Path, arguments: dict[str, Any],
             average=pieces.average,
             restored=state,
         )
-        return run(module, arguments, own_callbacks)
+        return run(module, trainer)
 
 
 def continued(settings: Training, folder: Path) -> tuple[Checkpoint | None, dict[str, Any] | None]:
@@ -112,10 +115,18 @@ def continued(settings: Training, folder: Path) -> tuple[Checkpoint | None, dict
     if path is None:
         return None, None
     checkpoint = read_checkpoint(path)
-    before, now = settings_file.plain(checkpoint.settings), settings_file.plain(settings)
+    before, now = with_full_name(settings_file.plain(checkpoint.settings)), settings_file.plain(settings)
     state = kept_state(checkpoint)
     check_same_run(folder, before, now, fingerprinted=state["sources"])
     return checkpoint, state
+
+
+def with_full_name(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a run, its precision by its full name: older runs were written down as they were typed."""
+    trainer = dict(content.get("trainer") or {})
+    if trainer.get("precision") is not None:
+        trainer["precision"] = precision_name(trainer["precision"])
+    return {**content, "trainer": trainer}
 
 
 def micro_of(settings: Training, state: dict[str, Any] | None) -> int:
@@ -125,15 +136,7 @@ def micro_of(settings: Training, state: dict[str, Any] | None) -> int:
     return int(state["micro"]) if state is not None else 0
 
 
-def settings_use_cpu(arguments: dict[str, Any]) -> bool:
-    """Whether training happens on the processor."""
-    accelerator = arguments.get("accelerator", "auto")
-    return accelerator == "cpu" or (
-        accelerator == "auto" and not torch.cuda.is_available() and not torch.backends.mps.is_available()
-    )
-
-
-def run(module: TrainModule, arguments: dict[str, Any], own_callbacks: list[lightning.Callback]) -> Result:
+def run(module: TrainModule, trainer: lightning.Trainer) -> Result:
     """Train a module to its end with Lightning, and say how it went."""
     settings, folder, state = module.settings, module.folder, module.state
     parameters = sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
@@ -149,14 +152,14 @@ def run(module: TrainModule, arguments: dict[str, Any], own_callbacks: list[ligh
         model=module.model,
         tokenizer=module.tokenizer,
         parameters=parameters,
-        progress=arguments.get("enable_progress_bar", True),
+        progress=bool(settings.trainer.get("enable_progress_bar", True)),
     )
     module.paused = meter.paused
-    callbacks = [book, *own_callbacks]
+    callbacks: list[lightning.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    callbacks.insert(0, book)
     if module.restored is not None:
         for callback in callbacks:
             callback.load_state_dict(module.restored["callbacks"].get(callback.state_key, {}))
-    trainer = make_trainer(arguments, folder, callbacks)
     say(describe(module, trainer, parameters))
     with warnings.catch_warnings():
         # lightning 2.6 uses a name that torch 2.13 will drop; nothing a user could do about it
@@ -169,32 +172,6 @@ def run(module: TrainModule, arguments: dict[str, Any], own_callbacks: list[ligh
         result.exit_status = 128 + stopped_by if stopped_by else 0
         say(f"stopped after {state.step:,} of {state.last_step:,} steps, saved in {folder}; the same command continues it")
     return result
-
-
-def make_trainer(arguments: dict[str, Any], folder: Path, callbacks: list[lightning.Callback]) -> lightning.Trainer:
-    """Lightning's Trainer with the user's arguments, and everything that the kit does itself switched off."""
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)  # its greetings and tips
-    given = dict(arguments)
-    if given.get("precision", "auto") == "auto":
-        given["precision"] = choose_precision(str(given.get("accelerator", "auto")))
-    strategy = given.get("strategy", "auto")
-    given["strategy"] = OURS[strategy]() if strategy in OURS else strategy
-    given.setdefault("default_root_dir", str(folder))
-    return lightning.Trainer(
-        **{
-            **given,
-            "callbacks": callbacks,
-            "max_epochs": 1,  # the feed is as long as what is left of the run
-            "logger": False,
-            "enable_checkpointing": False,
-            "enable_progress_bar": False,
-            "enable_model_summary": given.get("enable_model_summary", False),
-            "use_distributed_sampler": False,
-            "num_sanity_val_steps": 0,
-            "limit_val_batches": 0,
-        }
-    )
 
 
 def describe(module: TrainModule, trainer: lightning.Trainer, parameters: int) -> str:

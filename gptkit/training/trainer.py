@@ -1,0 +1,112 @@
+"""Lightning's Trainer: the user's arguments, what the kit does in its place switched off, and its refusals in one line."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.fabric.plugins.environments import LightningEnvironment
+
+from gptkit.errors import ConfigError, GptkitError
+from gptkit.training.precision import choose_precision
+from gptkit.training.stored import keep_formats
+from gptkit.training.strategies import OURS
+from gptkit.training.trainer_arguments import meant, shown
+
+PER_CORE = 2
+"""Processes on a processor for each of its cores at most: each of them holds a whole model, and more only wait for one another."""
+
+
+def make_trainer(arguments: Mapping[str, Any], folder: Path, callbacks: list[lightning.Callback]) -> lightning.Trainer:
+    """The Trainer of a run. It is made before any data is read, so that what it refuses costs nobody time.
+
+    Args:
+        arguments: of `check_trainer_arguments`.
+        folder: the run folder, where profilers write.
+        callbacks: the user's.
+
+    Raises:
+        ConfigError: what Lightning or torch refuses, as `trainer.<key>=<value>: <the reason>`.
+    """
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)  # its greetings and tips
+    _check_processes(arguments)
+    try:
+        trainer = _made(arguments, folder, callbacks)
+    except GptkitError:
+        raise
+    except Exception as error:
+        key = _refused(arguments, folder, str(error))
+        where = f"trainer.{key}={shown(arguments[key])}" if key else "trainer"
+        raise ConfigError(f"{where}: {_first_line(error)}{meant(key)}") from error
+    _check_nodes(trainer)
+    keep_formats(trainer)
+    return trainer
+
+
+def _made(arguments: Mapping[str, Any], folder: Path, callbacks: list[lightning.Callback]) -> lightning.Trainer:
+    given = dict(arguments)
+    if given.get("precision", "auto") == "auto":
+        given["precision"] = choose_precision(str(given.get("accelerator", "auto")))
+    strategy = given.get("strategy", "auto")
+    given["strategy"] = OURS[strategy]() if strategy in OURS else strategy
+    given.setdefault("default_root_dir", str(folder))
+    return lightning.Trainer(
+        **{
+            **given,
+            "callbacks": callbacks,
+            "max_epochs": 1,  # the feed is as long as what is left of the run
+            "logger": False,
+            "enable_checkpointing": False,
+            "enable_progress_bar": False,
+            "enable_model_summary": given.get("enable_model_summary", False),
+            "use_distributed_sampler": False,
+            "num_sanity_val_steps": 0,
+            "limit_val_batches": 0,
+        }
+    )
+
+
+def _refused(arguments: Mapping[str, Any], folder: Path, reason: str) -> str:
+    """The argument without which Lightning takes all the others, one that its reason names before one that it does not."""
+    named = sorted(arguments, key=lambda name: not (name in reason or str(arguments[name]) in reason))
+    for name in named:
+        try:
+            with warnings.catch_warnings(action="ignore"):
+                _made({other: value for other, value in arguments.items() if other != name}, folder, [])
+        except Exception:  # not this one alone
+            continue
+        return name
+    return ""
+
+
+def _first_line(error: Exception) -> str:
+    return next((line.strip().rstrip(".") for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def _check_processes(arguments: Mapping[str, Any]) -> None:
+    """Raises: ConfigError: more processes on the processor than its cores can serve; Lightning would start any number."""
+    wanted, cores = str(arguments.get("devices", "auto")), os.cpu_count() or 1
+    accelerator = arguments.get("accelerator", "auto")
+    on_processor = accelerator == "cpu" or (accelerator == "auto" and not torch.accelerator.is_available())
+    if on_processor and wanted.isdecimal() and int(wanted) > PER_CORE * cores:
+        raise ConfigError(
+            f"trainer.devices={wanted}: each is a process with a whole model of its own, and this machine has {cores} "
+            f"core{'s' if cores > 1 else ''}; give at most {PER_CORE * cores}"
+        )
+
+
+def _check_nodes(trainer: lightning.Trainer) -> None:
+    """Raises: ConfigError: several machines, and nothing that says where the first one is: it would wait for the others in vain."""
+    alone = isinstance(getattr(trainer.strategy, "cluster_environment", None), LightningEnvironment)
+    if trainer.num_nodes > 1 and alone and "MASTER_ADDR" not in os.environ:
+        raise ConfigError(
+            f"trainer.num_nodes={trainer.num_nodes}: nothing says where the other machines are; start the run on each by "
+            "torchrun or Slurm, or with MASTER_ADDR, MASTER_PORT and NODE_RANK set"
+        )
