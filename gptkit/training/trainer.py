@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
+import traceback
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import Any
 import lightning
 import torch
 from lightning.fabric.plugins.environments import LightningEnvironment
+from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
 
 from gptkit.errors import ConfigError, GptkitError
 from gptkit.training.precision import choose_precision
@@ -42,10 +45,12 @@ def make_trainer(arguments: Mapping[str, Any], folder: Path, callbacks: list[lig
     except GptkitError:
         raise
     except Exception as error:
+        _let_go(error)
         key = _refused(arguments, folder, str(error))
         where = f"trainer.{key}={shown(arguments[key])}" if key else "trainer"
         raise ConfigError(f"{where}: {_first_line(error)}{meant(key)}") from error
     _check_nodes(trainer)
+    _check_launcher(trainer)
     keep_formats(trainer)
     return trainer
 
@@ -86,6 +91,16 @@ def _refused(arguments: Mapping[str, Any], folder: Path, reason: str) -> str:
     return ""
 
 
+def _let_go(error: Exception) -> None:
+    """Drop what was half made when the error came: some of it complains at length when it is collected."""
+    before = sys.unraisablehook
+    sys.unraisablehook = lambda _: None
+    try:
+        traceback.clear_frames(error.__traceback__)
+    finally:
+        sys.unraisablehook = before
+
+
 def _first_line(error: Exception) -> str:
     return next((line.strip().rstrip(".") for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
@@ -110,3 +125,9 @@ def _check_nodes(trainer: lightning.Trainer) -> None:
             f"trainer.num_nodes={trainer.num_nodes}: nothing says where the other machines are; start the run on each by "
             "torchrun or Slurm, or with MASTER_ADDR, MASTER_PORT and NODE_RANK set"
         )
+
+
+def _check_launcher(trainer: lightning.Trainer) -> None:
+    """Raises: ConfigError: processes would be copies of this one, which then knows nothing of the run that they made."""
+    if type(trainer.strategy.launcher) is _MultiProcessingLauncher:
+        raise ConfigError(f"trainer.strategy={trainer.strategy.strategy_name} cannot train a run that is saved; use ddp")

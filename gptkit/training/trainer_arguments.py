@@ -103,7 +103,7 @@ def precision_name(given: Any) -> str:
     Raises:
         ConfigError: there is none of this name.
     """
-    name = ALIASES.get(str(given), str(given))
+    name = ALIASES.get(shown(given), shown(given))
     if name != "auto" and name not in PRECISIONS:
         near = did_you_mean(name, [*PRECISIONS, *ALIASES]) or f" There are auto, {', '.join(PRECISIONS)}."
         raise ConfigError(f"there is no trainer.precision={name}.{near}")

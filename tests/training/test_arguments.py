@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,6 +41,46 @@ def test_an_unknown_argument_names_the_nearest() -> None:
 def test_what_the_kit_does_itself_is_refused_with_the_key_that_does_it(name: str, value: Any, key: str) -> None:
     with pytest.raises(ConfigError, match=rf"trainer\.{name} cannot be set: .*{key}"):
         check_trainer_arguments({name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("log_every_n_steps", "banana", "must be a whole number"),
+        ("log_every_n_steps", 0, "must be at least 1"),
+        ("num_nodes", 0, "must be at least 1"),
+        ("devices", 1.5, "must be a list of whole numbers or text or a whole number"),
+        ("devices", True, "must be"),
+        ("detect_anomaly", "banana", "must be true or false"),
+        ("deterministic", "banana", "must be true or false or warn"),
+        ("max_time", 5, "write days:hours:minutes:seconds"),
+        ("default_root_dir", 5, "must be text"),
+        ("precision", "fp61", "Did you mean fp16?"),
+    ],
+)
+def test_a_value_of_another_type_is_refused(name: str, value: Any, reason: str) -> None:
+    with pytest.raises(ConfigError, match=rf"trainer\.{name}={value}.*{reason}".replace("?", r"\?")):
+        check_trainer_arguments({name: value})
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        *("trainer.accelerator=banana", "trainer.accelerator=tpu", "trainer.strategy=banana", "trainer.strategy=fsdp"),
+        *("trainer.strategy=ddp_spawn", "trainer.devices=0", "trainer.devices=-5", "trainer.devices=banana"),
+        *("trainer.devices=100000", "trainer.max_time=banana", "trainer.profiler=banana", "trainer.profiler=xla"),
+        *("trainer.num_nodes=2", "trainer.enable_progress_bar=banana", "trainer.precision=banana"),
+    ],
+)
+def test_what_lightning_refuses_is_one_line_before_anything_is_read(
+    word: str, gptkit_command: Any, in_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    ended = gptkit_command("train", "data=text", "data.path=no_such_file", "trainer.accelerator=cpu", "hydra.run.dir=run", word)
+    assert ended.status == 2
+    assert word in ended.error_line
+    assert "no_such_file" not in ended.error_line
+    assert not Path("run").exists()
 
 
 def test_every_refused_argument_exists_in_lightning() -> None:
