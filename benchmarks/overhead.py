@@ -29,6 +29,7 @@ from gptkit.training.assemble import assemble
 from gptkit.training.feed import Feed
 from gptkit.training.fit import run
 from gptkit.training.module import TrainModule
+from gptkit.training.trainer import make_trainer
 from gptkit.training.trainer_arguments import check_trainer_arguments
 
 WORDS = ["tokenizer=char", "model.layers=2", "model.heads=2", "model.width=32", "model.context=32", "batch.size=4"]
@@ -71,7 +72,7 @@ def seconds_of_kit(steps: int) -> float:
             sources=pieces.sources,
         )
         clock = Clock()
-        run(module, check_trainer_arguments(settings.trainer), [clock])
+        run(module, make_trainer(check_trainer_arguments(settings.trainer), Path(folder), [clock]))
         return median_gap(clock.times)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import lightning
 import torch
-from lightning.fabric.plugins.environments import LightningEnvironment
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
 
 from gptkit.errors import ConfigError, GptkitError
@@ -50,7 +50,7 @@ def make_trainer(arguments: Mapping[str, Any], folder: Path, callbacks: list[lig
         where = f"trainer.{key}={shown(arguments[key])}" if key else "trainer"
         raise ConfigError(f"{where}: {_first_line(error)}{meant(key)}") from error
     _check_nodes(trainer)
-    _check_launcher(trainer)
+    _check_launcher(trainer, arguments.get("strategy"))
     keep_formats(trainer)
     return trainer
 
@@ -127,7 +127,7 @@ def _check_nodes(trainer: lightning.Trainer) -> None:
         )
 
 
-def _check_launcher(trainer: lightning.Trainer) -> None:
+def _check_launcher(trainer: lightning.Trainer, strategy: Any) -> None:
     """Raises: ConfigError: processes would be copies of this one, which then knows nothing of the run that they made."""
     if type(trainer.strategy.launcher) is _MultiProcessingLauncher:
-        raise ConfigError(f"trainer.strategy={trainer.strategy.strategy_name} cannot train a run that is saved; use ddp")
+        raise ConfigError(f"trainer.strategy={strategy} cannot train a run that is saved; use ddp")
