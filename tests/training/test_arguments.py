@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def test_what_the_kit_does_itself_is_refused_with_the_key_that_does_it(name: str
         ("log_every_n_steps", 0, "must be at least 1"),
         ("num_nodes", 0, "must be at least 1"),
         ("devices", 1.5, "must be a list of whole numbers or text or a whole number"),
-        ("devices", True, "must be"),
+        ("devices", [True], "must be a list of whole numbers"),
         ("detect_anomaly", "banana", "must be true or false"),
         ("deterministic", "banana", "must be true or false or warn"),
         ("max_time", 5, "write days:hours:minutes:seconds"),
@@ -59,7 +60,7 @@ def test_what_the_kit_does_itself_is_refused_with_the_key_that_does_it(name: str
     ],
 )
 def test_a_value_of_another_type_is_refused(name: str, value: Any, reason: str) -> None:
-    with pytest.raises(ConfigError, match=rf"trainer\.{name}={value}.*{reason}".replace("?", r"\?")):
+    with pytest.raises(ConfigError, match=rf"trainer\.{name}={re.escape(str(value))}.*{re.escape(reason)}"):
         check_trainer_arguments({name: value})
 
 
