@@ -56,7 +56,7 @@ def test_what_the_kit_does_itself_is_refused_with_the_key_that_does_it(name: str
         ("deterministic", "banana", "must be true or false or warn"),
         ("max_time", 5, "write days:hours:minutes:seconds"),
         ("default_root_dir", 5, "must be text"),
-        ("precision", "fp61", "Did you mean fp16?"),
+        ("precision", "b16-mixed", "Did you mean bf16-mixed?"),
     ],
 )
 def test_a_value_of_another_type_is_refused(name: str, value: Any, reason: str) -> None:
