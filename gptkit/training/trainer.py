@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
-import sys
-import traceback
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -40,12 +39,13 @@ def make_trainer(arguments: Mapping[str, Any], folder: Path, callbacks: list[lig
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)  # its greetings and tips
     _check_processes(arguments)
+    if arguments.get("profiler") == "xla" and importlib.util.find_spec("torch_xla") is None:  # Lightning's own is half made then
+        raise ConfigError("trainer.profiler=xla: needs torch_xla, which is not installed")
     try:
         trainer = _made(arguments, folder, callbacks)
     except GptkitError:
         raise
     except Exception as error:
-        _let_go(error)
         key = _refused(arguments, folder, str(error))
         where = f"trainer.{key}={shown(arguments[key])}" if key else "trainer"
         raise ConfigError(f"{where}: {_first_line(error)}{meant(key)}") from error
@@ -89,16 +89,6 @@ def _refused(arguments: Mapping[str, Any], folder: Path, reason: str) -> str:
             continue
         return name
     return ""
-
-
-def _let_go(error: Exception) -> None:
-    """Drop what was half made when the error came: some of it complains at length when it is collected."""
-    before = sys.unraisablehook
-    sys.unraisablehook = lambda _: None
-    try:
-        traceback.clear_frames(error.__traceback__)
-    finally:
-        sys.unraisablehook = before
 
 
 def _first_line(error: Exception) -> str:
