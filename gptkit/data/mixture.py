@@ -36,7 +36,9 @@ class BuiltMixture(BuiltData):
             self.sources[word] = registry().resolve("data", source, path=f"data.sources.{word}").build()
         built = list(self.sources.values())
         self.splits = tuple(split for split in ("train", "validation", "test") if all(split in each.splits for each in built))
-        self.fingerprint = hashlib.sha256(json.dumps(["mixture", [each.fingerprint for each in built]]).encode()).hexdigest()
+        # how a mixture is split is a part of it: runs of the time when it was split as one text would train on what they held out
+        content = ["mixture", "held out by source", [each.fingerprint for each in built]]
+        self.fingerprint = hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
     def components(self) -> Mapping[str, BuiltData]:
         """Those of the sources, mixtures among them taken apart."""

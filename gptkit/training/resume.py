@@ -128,9 +128,10 @@ def check_same_sources(checkpoint: Path, before: Mapping[str, str], now: Mapping
     """
     changed = [key for key, fingerprint in now.items() if before.get(key, fingerprint) != fingerprint]
     if changed:
+        keys = " and ".join(f"{key}=" for key in changed)
         raise ConfigError(
-            f"{' and '.join(f'{key}=' for key in changed)}: the content has changed since {checkpoint} was written; put it back to "
-            "continue the run, or give another hydra.run.dir to start anew (init_from takes the weights along)"
+            f"{keys}: the content has changed since {checkpoint} was written (or, of a mixture, what is held out of it); put it "
+            "back to continue the run, or give another hydra.run.dir to start anew (init_from takes the weights along)"
         )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from gptkit.errors import ConfigError, DataError
 from gptkit.objective.windows import streams
 from gptkit.records import Document, Record
 from gptkit.tokenizer.bytes import BuiltBytes
+from gptkit.training.resume import check_same_sources
 
 
 def source(folder: Path, word: str, **more: Any) -> dict[str, Any]:
@@ -40,6 +43,15 @@ def test_the_fingerprint_is_that_of_the_sources_in_their_order(tmp_path: Path) -
 
     assert fingerprint(first, second) == Mixture(sources={"x": first, "y": second}).build().fingerprint
     assert len({fingerprint(first, second), fingerprint(second, first), fingerprint(first), fingerprint(first, first)}) == 4
+
+
+def test_a_run_whose_mixture_was_split_as_one_text_is_not_continued_on_another_split(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("some text")
+    mixture = Mixture(sources={"a": {"name": "text", "path": str(tmp_path / "a.txt")}}).build()
+    parts = [each.fingerprint for each in mixture.components().values()]
+    as_one_text = hashlib.sha256(json.dumps(["mixture", parts]).encode()).hexdigest()
+    with pytest.raises(ConfigError, match=r"data=: the content has changed since .* \(or, of a mixture, what is held out of it\)"):
+        check_same_sources(tmp_path, {"data": as_one_text}, {"data": mixture.fingerprint})
 
 
 def test_a_split_is_there_where_every_source_has_it(tmp_path: Path) -> None:
