@@ -11,7 +11,7 @@ from gptkit.training.fit import Result, fit
 def train(settings: Train, folder: Path) -> Result:
     """Train a model, or continue the run that the folder holds; gives what summary.json says.
 
-    A run that is told to stop (SIGTERM, Ctrl-C, `trainer.max_time`) saves at the end of its step; the same command
-    continues it.
+    A run that is told to stop (SIGTERM, Ctrl-C, `trainer.max_time`) saves at the end of its step; `gptkit train
+    hydra.run.dir=<run>` continues it.
     """
     return fit(settings, folder)

@@ -18,6 +18,7 @@ from omegaconf import DictConfig, open_dict
 from gptkit.command import Command
 from gptkit.config.argv import arranged
 from gptkit.config.check import typed_settings
+from gptkit.config.continuing import BegunRun, begun_run
 from gptkit.config.explain import explained
 from gptkit.config.inherit import inherit_settings, with_weights_sizes
 from gptkit.config.store import register
@@ -47,7 +48,9 @@ def compose(verb: str, overrides: Sequence[str] = ()) -> Run:
     if verb not in registry().parts["command"]:
         raise ConfigError(f"there is no verb {verb}.{did_you_mean(verb, registry().parts['command'])}")
     register()
-    words = arranged(verb, list(overrides), multirun=False)
+    typed = arranged(verb, list(overrides), multirun=False)
+    begun = begun_run(verb, typed)
+    words = typed if begun is None else begun.words()
     outer = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
     try:
@@ -58,15 +61,25 @@ def compose(verb: str, overrides: Sequence[str] = ()) -> Run:
             del config["hydra"]
     finally:
         GlobalHydra.instance().hydra = outer
-    return run_from_config(verb, config, folder, words)
+    return run_from_config(verb, config, folder, typed, begun)
 
 
-def run_from_config(verb: str, config: DictConfig, folder: Path, overrides: Sequence[str]) -> Run:
+def run_from_config(verb: str, config: DictConfig, folder: Path, overrides: Sequence[str], begun: BegunRun | None = None) -> Run:
     """A typed run from a composed tree.
+
+    Args:
+        verb: of the run.
+        config: the tree.
+        folder: that it writes.
+        overrides: as typed.
+        begun: the run whose settings are taken where nothing was typed.
 
     Raises:
         ConfigError: a key that no settings class has, a part that is not the one its name says, a missing or unfit value.
     """
+    if begun is not None:
+        begun.applied(config)
+        return Run(typed_settings(verb, config), folder, tuple(overrides))
     try:
         settings = typed_settings(verb, config)
     except ConfigError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import sys
 from collections.abc import Iterator
@@ -13,8 +14,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from gptkit.errors import ConfigError, GptkitError
 
-# of the last job in this process: the key and folder that Hydra makes for it, whether it began, its result, or its error
-_LAST: dict[str, Any] = {"output": None, "result": None, "error": None, "begun": False}
+# of the last job in this process: the run that it continues by its config.yaml, the key and folder that Hydra makes for it, whether
+# it began, its result, or its error
+_LAST: dict[str, Any] = {"run": None, "output": None, "result": None, "error": None, "begun": False}
 
 AT_END = contextlib.ExitStack()
 """What is to be done when the command line ends, also with an error; a sweep's comparison is."""
@@ -39,16 +41,21 @@ def _run(argv: list[str]) -> int:
     import hydra
 
     from gptkit.config.argv import read_words
+    from gptkit.config.continuing import begun_run
     from gptkit.config.explain import explained
     from gptkit.config.main import exit_status_of
     from gptkit.config.own_files import check_own_files
     from gptkit.training.checkpoints import notices
 
     notices.forget()
-    words = read_words(argv)
+    typed = words = read_words(argv)
     check_own_files(words.primary, words.overrides)
-    sys.argv = [sys.argv[0], *words.argv()]  # Lightning and launchers start workers with these
-    _LAST.update(output=None, result=None, error=None, begun=False)
+    chooses = words.multirun or words.primary != words.verb  # a file of the user's own is as good as a paper
+    run = None if chooses else begun_run(words.verb, words.overrides)
+    if run is not None:
+        words = dataclasses.replace(words, overrides=tuple(run.words()))
+    sys.argv = [sys.argv[0], *words.argv()]
+    _LAST.update(run=run and (run, typed.argv()), output=None, result=None, error=None, begun=False)
     with AT_END, explained(words.verb, words.overrides), _full_error("1"):
         try:
             hydra.main(config_path="pkg://gptkit.conf", config_name=words.primary, version_base="1.3")(execute)()
@@ -89,9 +96,13 @@ def execute(config: DictConfig) -> Any:
     folder = Path(os.path.relpath(hydra_config.runtime.output_dir))
     verb = verb_of(str(hydra_config.job.config_name))
     overrides = cast("list[str]", OmegaConf.to_container(hydra_config.overrides.task, resolve=False))
+    begun = None
+    if _LAST["run"] is not None:
+        begun, argv = _LAST["run"]
+        overrides, sys.argv = list(begun.typed), [sys.argv[0], *argv]  # Lightning starts workers with these
     try:
         with explained(verb, overrides):
-            job = run_from_config(verb, config, folder, overrides)
+            job = run_from_config(verb, config, folder, overrides, begun)
         with users_full_error():
             _LAST["result"] = run(job)
     except Exception as error:

@@ -126,9 +126,8 @@ def _decode(
         for number, prompt in enumerate(prompts)
         for sample in range(samples)
     ]
-    end_of_text = tokenizer.special["end_of_text"]
     for first in range(0, len(rows), batch):
-        yield from _decode_together(model, end_of_text, rows[first : first + batch], drawing)
+        yield from _decode_together(model, tokenizer, rows[first : first + batch], drawing)
 
 
 def encode_prompt(tokenizer: BuiltTokenizer, prompt: str, *, context: int, number: int = 0) -> list[int]:
@@ -143,7 +142,7 @@ def encode_prompt(tokenizer: BuiltTokenizer, prompt: str, *, context: int, numbe
     return ids
 
 
-def _decode_together(model: BuiltModel, end_of_text: int, rows: list[_Row], drawing: Drawing) -> Iterator[Piece]:
+def _decode_together(model: BuiltModel, tokenizer: BuiltTokenizer, rows: list[_Row], drawing: Drawing) -> Iterator[Piece]:
     yield from (row.finish(row.full) for row in rows if not row.limit)
     rows = [row for row in rows if row.limit]
     if not rows:
@@ -157,13 +156,14 @@ def _decode_together(model: BuiltModel, end_of_text: int, rows: list[_Row], draw
         list(prompts.values()),
         list(copies.values()),
         draws(drawing.seed, [row.place for row in rows], max(row.limit for row in rows)),
+        vocabulary=tokenizer.size,
         length=max(len(row.read) + row.limit for row in rows),
         temperature=drawing.temperature,
         top_k=drawing.top_k,
         top_p=drawing.top_p,
     )
     try:
-        yield from _write(sequences, end_of_text, rows)
+        yield from _write(sequences, tokenizer.special["end_of_text"], rows)
     finally:
         sequences.close()
 

@@ -39,10 +39,10 @@ def warn_of_length(wanted: int, context: int) -> None:
 
 def respond(
     model: BuiltModel,
+    tokenizer: BuiltTokenizer,
     prompts: Sequence[Sequence[int]],
     *,
     items: Sequence[int],
-    end_of_text: int,
     max_new_tokens: int,
     temperature: float = 1.0,
     samples: int = 1,
@@ -51,9 +51,9 @@ def respond(
     """Draw `samples` responses to every prompt, those of one prompt next to each other, from the model's whole distribution.
 
     Args:
+        tokenizer: whose ids are drawn. Its end-of-text ends a response, and where it came it is the last id of the response.
         prompts: token ids, at least one each.
         items: of every prompt, the number that decides with `seed` and the sample what is drawn: nothing else does.
-        end_of_text: the id that ends a response. Where it came it is the last id of the response.
         max_new_tokens: longest response.
         temperature: divides the logits; 0 is greedy.
         samples: responses to each prompt.
@@ -78,11 +78,12 @@ def respond(
             [prompts[place] for place in places],
             list(counts.values()),
             draws(seed, [(items[place], sample) for place, sample in part], max_new_tokens),
+            vocabulary=tokenizer.size,
             length=longest + max_new_tokens,
             temperature=temperature,
         )
         try:
-            found += _until_all_end(sequences, len(part), end_of_text, max_new_tokens)
+            found += _until_all_end(sequences, len(part), tokenizer.special["end_of_text"], max_new_tokens)
         finally:
             sequences.close()
     return found

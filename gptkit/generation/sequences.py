@@ -25,6 +25,7 @@ class Sequences:
         copies: Sequence[int],
         numbers: Tensor,
         *,
+        vocabulary: int,
         length: int,
         temperature: float,
         top_k: int = 0,
@@ -37,11 +38,13 @@ class Sequences:
             prompts: token ids, at least one each.
             copies: how many rows continue each prompt; together B.
             numbers: (B, steps) float64 in [0, 1): what decides the token that each row draws at each step.
+            vocabulary: ids that may be drawn, from 0 on: those of the tokenizer. An objective's own, behind them, have no text.
             length: tokens of the longest row at its end.
             temperature, top_k, top_p: of `gptkit.generation.sampling.sample`.
         """
         self._decoder = Decoder(model, prompts, copies, length=length)
         self._numbers = numbers.to(self._decoder.device)
+        self._vocabulary = vocabulary
         self._how = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
         self._step = 0
         self._drawn: Tensor
@@ -49,7 +52,8 @@ class Sequences:
     def draw(self) -> Tensor:
         """(B,) int64: the next token of every row that is left."""
         with torch.inference_mode():
-            self._drawn = sample(self._decoder.logits, self._numbers[:, self._step], **self._how)  # type: ignore[arg-type]
+            logits = self._decoder.logits[:, : self._vocabulary]
+            self._drawn = sample(logits, self._numbers[:, self._step], **self._how)  # type: ignore[arg-type]
         self._step += 1
         return self._drawn
 

@@ -139,9 +139,9 @@ class BuiltReinforcement(BuiltObjective):
         places = [item % len(source) for item in items]
         drawn = respond(
             model,
+            self.tokenizer,
             [source.ids[place] for place in places],
             items=items,
-            end_of_text=self.end_of_text,
             max_new_tokens=self.new_tokens,
             temperature=self.settings.temperature,
             samples=samples,

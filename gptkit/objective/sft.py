@@ -156,9 +156,9 @@ class BuiltSFT(BuiltObjective):
         with as_for_use(model), torch.autocast(batch["items"].device.type, enabled=False):
             drawn = respond(
                 model,
+                self.tokenizer,
                 [ids for _, ids in found],
                 items=[places[row] for row in rows],
-                end_of_text=self.tokenizer.special["end_of_text"],
                 max_new_tokens=self.new_tokens,
             )
             texts = [text_of(self.tokenizer, ids, response) for (_, ids), response in zip(found, drawn, strict=True)]

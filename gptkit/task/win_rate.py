@@ -111,9 +111,9 @@ class BuiltWinRate:
         asked = [prompt_ids(tokenizer, prompt.turns, template) for prompt in prompts]
         drawn = respond(
             subject.model,
+            tokenizer,
             asked,
             items=range(len(asked)),
-            end_of_text=tokenizer.special["end_of_text"],
             max_new_tokens=longest,
             temperature=self.settings.temperature,
             seed=seed,

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gptkit.objective.built import of_items
 from gptkit.training.feed import held_out
+from gptkit.training.record.best_effort import best_effort
 from gptkit.training.record.drawn import write_drawings
 from gptkit.training.step import mix
 from gptkit.training.strategies import Layout, summed
@@ -72,7 +73,8 @@ def evaluate(module: TrainModule) -> Evaluation:
     everywhere = joined(kept, layout)
     judged = module.objective.judge(everywhere)
     if module.trainer.is_global_zero:
-        write_drawings(module.folder, module.objective.draw(everywhere))
+        with best_effort("figures"):
+            write_drawings(module.folder, module.objective.draw(everywhere))
     loss = sum(total / max(count, 1.0) for total, count in losses)
     return Evaluation(loss, dict(zip(metrics, means, strict=True)) | judged, len(chosen))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import signal
 import sys
 import warnings
@@ -22,10 +23,13 @@ from gptkit.training.allocator import keep_freed_memory
 from gptkit.training.assemble import assemble
 from gptkit.training.checkpoints import settings_file
 from gptkit.training.checkpoints.checkpoint import Checkpoint, clean, latest_checkpoint, read_checkpoint
+from gptkit.training.checkpoints.durable import how_to_continue
+from gptkit.training.checkpoints.manifest import FILE as MANIFEST
 from gptkit.training.length import length_of
 from gptkit.training.module import TrainModule
+from gptkit.training.record.best_effort import best_effort
 from gptkit.training.record.damage import make_way
-from gptkit.training.record.logbook import FILES, FOLDERS, logbook
+from gptkit.training.record.logbook import FILES, FOLDERS, Logbook, logbook
 from gptkit.training.record.metrics import cut_back
 from gptkit.training.record.summary import minimised, read_summary
 from gptkit.training.resume import alone_in, check_not_shorter, check_same_run
@@ -82,9 +86,6 @@ def fit_or_continue(settings: Training, folder: Path, trainer: lightning.Trainer
         if checkpoint is not None:
             before, _ = length_of(checkpoint.settings, train)
             check_not_shorter(folder, done=checkpoint.step, before=before, now=last_step)
-            if checkpoint.step >= last_step or (state and state["finished_early"]):
-                say(f"{folder} is finished, after {checkpoint.step:,} steps; more tokens or trainer.max_steps continue it")
-                return Result(read_summary(folder))
         module = TrainModule(
             settings=settings,
             folder=folder,
@@ -99,6 +100,11 @@ def fit_or_continue(settings: Training, folder: Path, trainer: lightning.Trainer
             average=pieces.average,
             restored=state,
         )
+        if checkpoint is not None and (checkpoint.step >= last_step or module.finished_early):
+            say(f"{folder} is finished, after {checkpoint.step:,} steps; more tokens or trainer.max_steps continue it")
+            if is_first():
+                make_up(module, trainer, saved=(checkpoint.folder / MANIFEST).stat().st_mtime)
+            return Result(read_summary(folder))
         return run(module, trainer)
 
 
@@ -139,28 +145,20 @@ def micro_of(settings: Training, state: dict[str, Any] | None) -> int:
 def run(module: TrainModule, trainer: lightning.Trainer) -> Result:
     """Train a module to its end with Lightning, and say how it went."""
     settings, folder, state = module.settings, module.folder, module.state
-    parameters = sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
     first = is_first()
     if first:
         folder.mkdir(parents=True, exist_ok=True)
         make_way(folder, files=FILES, folders=FOLDERS)
         settings_file.write_settings(folder / settings_file.FILE, settings)
         cut_back(folder, state.step)
-    meter, book = logbook(
-        folder,
-        settings,
-        model=module.model,
-        tokenizer=module.tokenizer,
-        parameters=parameters,
-        progress=bool(settings.trainer.get("enable_progress_bar", True)),
-    )
-    module.paused = meter.paused
+    book = logbook_of(module, progress=bool(settings.trainer.get("enable_progress_bar", True)))
+    module.paused, module.after_step = book.meter.paused, functools.partial(book.after_step, trainer, module)
     callbacks: list[lightning.Callback] = trainer.callbacks  # type: ignore[attr-defined]
     callbacks.insert(0, book)
     if module.restored is not None:
         for callback in callbacks:
             callback.load_state_dict(module.restored["callbacks"].get(callback.state_key, {}))
-    say(describe(module, trainer, parameters))
+    say(describe(module, trainer))
     with warnings.catch_warnings():
         # lightning 2.6 uses a name that torch 2.13 will drop; nothing a user could do about it
         warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning, module=r"lightning\.pytorch\.utilities")
@@ -170,13 +168,38 @@ def run(module: TrainModule, trainer: lightning.Trainer) -> Result:
     if state.step < state.last_step and not module.finished_early:
         stopped_by = module.stop.signal or (signal.SIGTERM if module.stopping else 0)
         result.exit_status = 128 + stopped_by if stopped_by else 0
-        say(f"stopped after {state.step:,} of {state.last_step:,} steps, saved in {folder}; the same command continues it")
+        say(f"stopped after {state.step:,} of {state.last_step:,} steps, saved in {folder}; {how_to_continue(folder)} continues it")
     return result
 
 
-def describe(module: TrainModule, trainer: lightning.Trainer, parameters: int) -> str:
+def make_up(module: TrainModule, trainer: lightning.Trainer, *, saved: float) -> None:
+    """Write what a finished run still owes beside its last checkpoint, which was written at `saved`: samples, summary, report."""
+    with best_effort("what is missing in the folder"):
+        book = logbook_of(module, progress=False)
+        if book.owes(module, saved):
+            book.make_up(trainer, module)
+
+
+def logbook_of(module: TrainModule, *, progress: bool) -> Logbook:
+    """What writes down this run."""
+    return logbook(
+        module.folder,
+        module.settings,
+        model=module.model,
+        tokenizer=module.tokenizer,
+        parameters=trained_count(module),
+        progress=progress,
+    )
+
+
+def trained_count(module: TrainModule) -> int:
+    """How many parameters are trained."""
+    return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
+
+
+def describe(module: TrainModule, trainer: lightning.Trainer) -> str:
     """One line of facts at the beginning of a run."""
-    settings, state = module.settings, module.state
+    settings, state, parameters = module.settings, module.state, trained_count(module)
     device = (
         f"{trainer.world_size} x {trainer.strategy.root_device.type}"
         if trainer.world_size > 1

@@ -96,10 +96,12 @@ class TrainModule(lightning.LightningModule):
                 setattr(self.state, name, restored[name])
         self.saved_step = self.state.step if restored is not None else -1
         self.stop = StopRequest()
-        self.finished_early = False
+        self.finished_early = restored is not None and bool(restored["finished_early"])
         self.layout = Layout()
         self.paused: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
         """What time that is not training is spent in; the run's speed meter puts itself here."""
+        self.after_step: Callable[[], None] = lambda: None
+        """Called when a step is done, validated and saved; the run's samples put themselves here."""
         self.stopping = 0
         self.update: Update
 
@@ -250,6 +252,7 @@ class TrainModule(lightning.LightningModule):
         if save:
             with self.paused():
                 self.save()
+        self.after_step()
         if self.stopping:
             self.trainer.should_stop = True
 

@@ -23,7 +23,7 @@ from gptkit.command import Training
 from gptkit.errors import CheckpointError, ConfigError
 from gptkit.tokenizer.built import BuiltTokenizer
 from gptkit.training.checkpoints import settings_file
-from gptkit.training.checkpoints.durable import FULL, discard, disk_error, named_errors, replace_folder, sync_tree
+from gptkit.training.checkpoints.durable import FULL, discard, disk_error, how_to_continue, named_errors, replace_folder, sync_tree
 from gptkit.training.checkpoints.kept import by_merit, checkpoints, remove_old, unfinished
 from gptkit.training.checkpoints.manifest import FILE as MANIFEST
 from gptkit.training.checkpoints.manifest import (
@@ -317,7 +317,7 @@ def _cannot_write(target: Path, error: BaseException) -> CheckpointError:
     if cause is not None and cause.errno in FULL:
         return CheckpointError(
             f"{target}: the disk is full, so this checkpoint was not saved; those before it are untouched. "
-            "Free some space and run the same command again"
+            f"Free some space, then {how_to_continue(target.parent.parent)} continues the run"
         )
     reason = (cause.strerror if cause is not None else None) or str(error).partition("\n")[0]
     return CheckpointError(f"{target}: could not be saved ({reason}); the checkpoints before it are untouched")

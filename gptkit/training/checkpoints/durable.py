@@ -9,6 +9,7 @@ import contextlib
 import errno
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,11 @@ from gptkit.errors import GptkitError
 from gptkit.training.checkpoints.naming import OLD
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def how_to_continue(run: Path) -> str:
+    """The command that continues a run, as a shell takes it."""
+    return f"gptkit train {shlex.quote(f'hydra.run.dir={run}')}"
 
 
 def write_file(path: Path, text: str) -> None:
@@ -57,7 +63,7 @@ def named_errors(path: Path) -> Iterator[None]:
 def why_not_written(error: OSError) -> str:
     """What keeps a file from being written, and what to do about it."""
     if error.errno in FULL:
-        return "the disk is full; free some space and run the same command again"
+        return "the disk is full; free some space, then go on with gptkit train hydra.run.dir=<the run>"
     return f"cannot be written ({error.strerror or error})"
 
 

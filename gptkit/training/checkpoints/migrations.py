@@ -11,9 +11,10 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 CONFIG_KEYS: dict[str, str | None] = {}
 """Keys of config.yaml, dotted: old -> new, or None where the key is gone and meant nothing any more. `*` stands for any one key,

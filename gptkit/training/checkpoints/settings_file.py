@@ -121,7 +121,7 @@ def part_from(kind: str, content: Mapping[str, Any], *, where: str = FILE) -> An
         ConfigError: no such part is installed, or a key does not fit.
     """
     try:
-        return registry().resolve(kind, _escaped(content))
+        return registry().resolve(kind, escaped(content))
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from error
 
@@ -158,7 +158,7 @@ def _typed(schema: type[Any], values: dict[str, Any], where: str) -> dict[str, A
     from omegaconf.errors import OmegaConfBaseException
 
     try:
-        merged = OmegaConf.merge(OmegaConf.structured(schema), _escaped(values))
+        merged = OmegaConf.merge(OmegaConf.structured(schema), escaped(values))
         typed = OmegaConf.to_container(OmegaConf.masked_copy(merged, list(values)), resolve=True)  # type: ignore[arg-type]
     except (OmegaConfBaseException, ValueError, TypeError, OverflowError) as error:
         key = str(getattr(error, "full_key", None) or "")
@@ -168,14 +168,14 @@ def _typed(schema: type[Any], values: dict[str, Any], where: str) -> dict[str, A
     return {str(key): value for key, value in typed.items()}
 
 
-def _escaped(value: Any) -> Any:
+def escaped(value: Any) -> Any:
     """Text as OmegaConf must be given it, so that "${...}" in a path or a prompt stays what it is."""
     if isinstance(value, str):
         return _INTERPOLATION.sub(r"\1\1\\${", value)  # backslashes before it are doubled, as OmegaConf's grammar asks
     if isinstance(value, Mapping):
-        return {key: _escaped(item) for key, item in value.items()}
+        return {key: escaped(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_escaped(item) for item in value]
+        return [escaped(item) for item in value]
     return value
 
 

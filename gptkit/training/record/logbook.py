@@ -14,16 +14,16 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
 from gptkit.command import Training
-from gptkit.errors import GptkitError
 from gptkit.model.built import BuiltModel
 from gptkit.tokenizer.built import BuiltTokenizer
 from gptkit.training.checkpoints.settings_file import FILE as CONFIG
+from gptkit.training.record.best_effort import best_effort
 from gptkit.training.record.board import FOLDER as TENSORBOARD
 from gptkit.training.record.drawn import FOLDER as FIGURES
 from gptkit.training.record.environment import FILE as ENVIRONMENT
 from gptkit.training.record.environment import Environment, describe, write_environment
 from gptkit.training.record.metrics import FILE as METRICS
-from gptkit.training.record.metrics import Metrics, read_metrics, read_scalars
+from gptkit.training.record.metrics import Metrics, last_logged, read_metrics, read_scalars
 from gptkit.training.record.progress import Progress
 from gptkit.training.record.report import FILE as REPORT
 from gptkit.training.record.report import write_report
@@ -37,8 +37,8 @@ from gptkit.training.record.watch import CollapseWatch
 
 def logbook(
     folder: Path, settings: Training, *, model: BuiltModel, tokenizer: BuiltTokenizer, parameters: int, progress: bool
-) -> tuple[SpeedMeter, Logbook]:
-    """The meter of a run, which whoever saves checkpoints pauses (`with meter.paused():`), and its logbook.
+) -> Logbook:
+    """The logbook of a run. Whoever saves checkpoints pauses its meter (`with book.meter.paused():`), then calls `after_step`.
 
     The keepers read `pl_module.state`, a `gptkit.training.state.TrainState`, and write into the folder: metrics.csv, tensorboard/,
     samples.jsonl, environment.json, summary.json, report.html. Where a run continues, call `metrics.cut_back` before.
@@ -58,7 +58,7 @@ def logbook(
     )
     closing = ClosingPages(folder, settings, vocabulary=tokenizer.size, parameters=parameters, meter=meter)
     watch = CollapseWatch(folder, getattr(settings.objective, "missing_end_of_text", None))
-    return meter, Logbook([meter, metrics, *([Progress(meter)] if progress else []), samples, watch, closing])
+    return Logbook(meter, [meter, metrics], [*([Progress(meter)] if progress else []), samples, watch, closing], samples, closing)
 
 
 def seconds_spent(folder: Path) -> float:
@@ -87,10 +87,66 @@ HOOKS = (
 class Logbook(Callback):
     """Several callbacks as one, which calls those with something to do: Lightning calls every hook of every callback each step."""
 
-    def __init__(self, keepers: Sequence[Callback]) -> None:
+    def __init__(
+        self,
+        meter: SpeedMeter,
+        essential: Sequence[Callback],
+        others: Sequence[Callback],
+        samples: SampleTexts,
+        closing: ClosingPages,
+    ) -> None:
+        """Args:
+        meter: of the run's speed.
+        essential: keepers that must not fail.
+        others: those called behind them, which may: that is told, and the run goes on.
+        samples, closing: among the others.
+        """
+        self.meter = meter
+        self._samples = samples
+        self._closing = closing
         for hook in HOOKS:
-            ours = [getattr(keeper, hook) for keeper in keepers if is_overridden(hook, keeper, Callback)]
-            setattr(self, hook, functools.partial(_call_all, ours))
+            ours = [getattr(keeper, hook) for keeper in essential if is_overridden(hook, keeper, Callback)]
+            theirs = [_forgiven(keeper, hook) for keeper in others if is_overridden(hook, keeper, Callback)]
+            setattr(self, hook, functools.partial(_call_all, [*ours, *theirs]))
+
+    def after_step(self, trainer: Any, pl_module: Any) -> None:
+        """A step is done, validated and saved."""
+        self._samples.after_step(trainer, pl_module)
+
+    def owes(self, pl_module: Any, saved: float) -> bool:
+        """Whether a run that is finished lacks what comes behind its last checkpoint, because it was killed there.
+
+        Args:
+            pl_module: as it was at the end of the run.
+            saved: when that checkpoint was written, in seconds since the epoch.
+        """
+        return self._samples.owed(pl_module) or self._closing.owed(pl_module, saved)
+
+    def make_up(self, trainer: Any, pl_module: Any) -> None:
+        """Write what a finished run owes, with a trainer that did not run."""
+        if self._samples.owed(pl_module):
+            pl_module.to(trainer.strategy.root_device)
+            self._samples.draw(pl_module, first=True)
+        self._closing.make_up(trainer, pl_module)
+
+
+def _forgiven(keeper: Callback, hook: str) -> Callable[..., None]:
+    function, what = getattr(keeper, hook), type(keeper).__name__
+
+    def call(*arguments: Any, **named: Any) -> None:
+        with best_effort(WRITES.get(what, what)):
+            function(*arguments, **named)
+
+    return call
+
+
+WRITES = {
+    "Progress": "progress",
+    "SampleTexts": "samples",
+    "CollapseWatch": "the look for collapses",
+    "ClosingPages": "summary.json",
+}
+"""What is missing where a keeper fails."""
 
 
 def _call_all(functions: Sequence[Callable[..., None]], *arguments: Any, **named: Any) -> None:
@@ -118,16 +174,53 @@ class ClosingPages(Callback):
         self._close(trainer, pl_module)
 
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
-        with contextlib.suppress(GptkitError, OSError):  # what stopped the run is what must be told, not what follows from it
-            self._close(trainer, pl_module)
+        if trainer.is_global_zero and pl_module.state.step:
+            with contextlib.suppress(Exception):  # what stopped the run is what must be told, not what follows from it
+                self.summarize(trainer, pl_module)
+                write_report(self.folder)
 
     def _close(self, trainer: Any, pl_module: Any) -> None:
         if trainer.is_global_zero and pl_module.state.step:
-            self.summarize(trainer, pl_module)
+            with best_effort("summary.json"):
+                self.summarize(trainer, pl_module)
+            with best_effort("report.html"):
+                write_report(self.folder)
+
+    def owed(self, pl_module: Any, saved: float) -> bool:
+        """Whether summary.json tells of no end of the run, or report.html is older than the last checkpoint."""
+        report = self.folder / REPORT
+        return not self._told(pl_module) or not report.is_file() or report.stat().st_mtime < saved
+
+    def _told(self, pl_module: Any) -> bool:
+        summary = read_summary(self.folder)
+        return summary.get("steps") == pl_module.state.step and bool(summary.get("finished"))
+
+    def make_up(self, trainer: Any, pl_module: Any) -> None:
+        """Write report.html, and before it summary.json where it does not tell of the end of the run."""
+        state = pl_module.state
+        if not self._told(pl_module):
+            with best_effort("summary.json"):
+                last = last_logged(self.folder, state.step)
+                state.loss = torch.tensor(last["train/loss"]) if "train/loss" in last else None
+                state.metrics = {
+                    name.removeprefix("train/"): torch.tensor(value)
+                    for name, value in last.items()
+                    if name.startswith("train/") and name != "train/loss"
+                }
+                state.measured = {
+                    name: value for name, value in last.items() if "/" in name and not name.startswith(("train/", "val/"))
+                }
+                self.summarize(trainer, pl_module, rate=last.get("tokens_per_second"))
+        with best_effort("report.html"):
             write_report(self.folder)
 
-    def summarize(self, trainer: Any, pl_module: Any) -> None:
-        """Write summary.json as of now, and environment.json the first time."""
+    def summarize(self, trainer: Any, pl_module: Any, *, rate: float | None = None) -> None:
+        """Write summary.json as of now, and environment.json the first time.
+
+        Args:
+            trainer, pl_module: of the run.
+            rate: tokens per second, where they were not measured by this process.
+        """
         state = pl_module.state
         if self._environment is None:
             device: torch.device = trainer.strategy.root_device
@@ -140,7 +233,7 @@ class ClosingPages(Callback):
                 precision=str(trainer.precision),
             )
             write_environment(self.folder, self._environment)
-        here, rate = self._environment, self.meter.tokens_per_second
+        here, rate = self._environment, self.meter.tokens_per_second or rate
         mfu = None
         if rate and here.flops_per_token and here.peak_flops:
             mfu = utilisation(rate, here.flops_per_token, here.peak_flops, here.devices)

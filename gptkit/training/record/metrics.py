@@ -139,6 +139,12 @@ def read_metrics(folder: Path) -> dict[str, list[float]]:
     return {name: [float(row[name]) if row[name] else float("nan") for row in rows] for name in (rows[0] if rows else COLUMNS)}
 
 
+def last_logged(folder: Path, step: int) -> dict[str, float]:
+    """What a run's metrics.csv holds of this step; nothing where the step was not logged."""
+    row = next((row for row in reversed(read_rows(folder / FILE)) if row["step"] == str(step)), {})
+    return {name: float(value) for name, value in row.items() if value}
+
+
 def cut_back(folder: Path, step: int) -> None:
     """Forget what a run logged after `step`, because it continues from there: rows of metrics.csv and lines of samples.jsonl.
 

@@ -17,15 +17,18 @@ from gptkit.model.use import as_for_use
 from gptkit.objective.built import BuiltObjective, Sample
 from gptkit.tokenizer.built import BuiltTokenizer
 from gptkit.training.checkpoints.durable import named_errors
+from gptkit.training.record.best_effort import best_effort
 from gptkit.training.record.metrics import Metrics
-from gptkit.training.record.sample_lines import FILE
+from gptkit.training.record.sample_lines import FILE, read_samples
 from gptkit.training.record.speed import SpeedMeter
 
 
 class SampleTexts(Callback):
     """Continues the prompts every `samples.every` steps and at the end: a line of samples.jsonl each, and a text in TensorBoard.
 
-    An objective that answers held-out prompts of its own shows these answers instead, with their scores.
+    An objective that answers held-out prompts of its own shows these answers instead, with their scores. A step's samples are drawn
+    when its checkpoint, where one is due, is written: `after_step` is called then. What a run that was killed in between still owes
+    is made up when it continues.
     """
 
     def __init__(
@@ -39,6 +42,7 @@ class SampleTexts(Callback):
         meter: SpeedMeter,
         metrics: Metrics,
     ) -> None:
+        self.folder = folder
         self.path = folder / FILE
         self.settings = settings
         self.model = model
@@ -53,14 +57,34 @@ class SampleTexts(Callback):
                     f"samples.prompts: {prompt[:40]!r} is {length} tokens, and the model's context is {model.context}; shorten it"
                 )
 
-    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        if pl_module.state.step and self.owed(pl_module):
+            self.draw(pl_module, first=trainer.is_global_zero)
+
+    def after_step(self, trainer: Any, pl_module: Any) -> None:
+        """The step is done, validated and saved."""
+        if self.due(pl_module):
+            self.draw(pl_module, first=trainer.is_global_zero)
+
+    def due(self, pl_module: Any) -> bool:
+        """Whether samples belong to the step at which the run is."""
         state, every = pl_module.state, self.settings.every
-        if state.step == state.last_step or (every and state.step % every == 0):
-            with self.meter.paused(), pl_module.averaged():
-                # every process draws, because the weights may be spread over them; the first one writes
-                drawn = self._draw(pl_module.objective)
-                if drawn and trainer.is_global_zero:
-                    self._write(drawn, state.step, state.tokens)
+        return state.step == state.last_step or pl_module.finished_early or bool(every and state.step % every == 0)
+
+    def owed(self, pl_module: Any) -> bool:
+        """Whether they are due and not there."""
+        draws = self.settings.prompts or type(pl_module.objective).samples is not BuiltObjective.samples
+        return bool(draws) and self.due(pl_module) and all(row["step"] != pl_module.state.step for row in read_samples(self.folder))
+
+    def draw(self, pl_module: Any, *, first: bool) -> None:
+        """Draw this step's samples, and write them down on the first process.
+
+        Every process must call it, because the weights may be spread over them.
+        """
+        with best_effort("samples"), self.meter.paused(), pl_module.averaged():
+            drawn = self._draw(pl_module.objective)
+            if drawn and first:
+                self._write(drawn, pl_module.state.step, pl_module.state.tokens)
 
     def _draw(self, objective: BuiltObjective) -> Sequence[Sample]:
         own = objective.samples(self.model)
@@ -79,10 +103,12 @@ class SampleTexts(Callback):
         return [Sample(prompt, texts[0].text, {}) for prompt, texts in zip(self.settings.prompts, drawn, strict=True)]
 
     def _write(self, drawn: Sequence[Sample], step: int, tokens: int) -> None:
+        rows = [{"step": step, "tokens": tokens, "prompt": each.prompt, "text": each.text, **each.scores} for each in drawn]
         with named_errors(self.path), self.path.open("a", encoding="utf-8") as file:
-            for number, sample in enumerate(drawn):
-                row = {"step": step, "tokens": tokens, "prompt": sample.prompt, "text": sample.text, **sample.scores}
-                file.write(json.dumps(row, ensure_ascii=False) + "\n")
-                if self.metrics.board is not None:
-                    scores = "".join(f"\n\n{name} {score:.3f}" for name, score in sample.scores.items())
-                    self.metrics.board.add_text(f"sample {number + 1}", f"**{sample.prompt}**{sample.text}{scores}", step)
+            file.write("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))  # at once: all of a step, or none
+        board = self.metrics.board
+        if board is None:
+            return
+        for number, sample in enumerate(drawn):
+            scores = "".join(f"\n\n{name} {score:.3f}" for name, score in sample.scores.items())
+            board.add_text(f"sample {number + 1}", f"**{sample.prompt}**{sample.text}{scores}", step)

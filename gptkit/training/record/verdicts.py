@@ -181,7 +181,8 @@ def _end(curves: Curves, summary: Mapping[str, Any]) -> Verdict | None:
     return Verdict(
         "note",
         "The run has not reached its end",
-        f"It stands at step {int(summary.get('steps', 0)):,}. The same command continues it from its last checkpoint.",
+        f"It stands at step {int(summary.get('steps', 0)):,}. gptkit train hydra.run.dir=<this folder> continues it from its last "
+        "checkpoint.",
     )
 
 

@@ -1,0 +1,114 @@
+"""Weights are saved first; samples and pages follow, may fail, and are made up by the next command where they are missing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from torch import Tensor
+
+from gptkit.generation import generate
+from gptkit.training.checkpoints.load import load_objective
+from gptkit.training.record import logbook, samples
+from gptkit.training.record.sample_lines import read_samples
+from gptkit.training.record.samples import SampleTexts
+
+Train = Callable[..., Any]
+Weights = Callable[[Path], dict[str, Tensor]]
+
+PROMPTS = ("samples.prompts=['1',n]", "samples.max_new_tokens=4", "trainer.max_steps=4")
+
+
+@pytest.fixture
+def labelled(tmp_path: Path) -> tuple[str, ...]:
+    """The words of a run of examples, two of each label."""
+    path = tmp_path / "examples.csv"
+    path.write_text("text,label\n" + "a good one,yes\na bad one,no\n" * 20, encoding="utf-8")
+    return ("objective=aux_lm", "data=labelled", f"data.path={path}", "tokenizer=bytes", "model.context=24")
+
+
+def steps_of(folder: Path) -> list[int]:
+    return [row["step"] for row in read_samples(folder)]
+
+
+@pytest.mark.parametrize("tokenizer", ["bytes", "char"])
+def test_ids_of_an_objective_are_never_drawn(tokenizer: str, train: Train, labelled: tuple[str, ...], tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    hot = ("samples.prompts=[a,a]", "samples.temperature=50", "samples.top_k=0", "samples.max_new_tokens=20", "samples.every=1")
+    train(folder, *labelled, f"tokenizer={tokenizer}", *hot, "trainer.max_steps=3")
+    assert steps_of(folder) == [1, 1, 2, 2, 3, 3]
+    trained = load_objective(str(folder))
+    assert trained.model.vocabulary == trained.tokenizer.size + 3
+    found = generate(trained.model, trained.tokenizer, ["a"], max_new_tokens=20, temperature=1000.0, samples=40)
+    assert max(token for each in found[0] for token in each.tokens) < trained.tokenizer.size
+
+
+@pytest.mark.parametrize("broken", ["generate", "write_summary", "write_report"])
+def test_what_people_read_may_fail_and_the_run_does_not(
+    broken: str, train: Train, weights: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise IndexError("no such thing\nbehind it")
+
+    with monkeypatch.context() as broken_here:
+        broken_here.setattr(samples if broken == "generate" else logbook, broken, fails)
+        assert train(tmp_path, *PROMPTS).exit_status == 0
+    assert weights(tmp_path)
+    assert "could not be written (IndexError: no such thing); the run itself is unaffected" in caplog.text
+    assert "behind it" not in caplog.text
+    caplog.clear()
+    assert train(tmp_path, *PROMPTS)["steps"] == 4
+    assert caplog.text == ""
+    assert steps_of(tmp_path) == [4, 4]
+    assert json.loads((tmp_path / "summary.json").read_text())["finished"]
+    assert (tmp_path / "report.html").is_file()
+
+
+class Killed(BaseException):
+    """In place of a signal that cannot be caught."""
+
+
+def killed(*_: Any, **__: Any) -> None:
+    raise Killed
+
+
+@pytest.mark.parametrize("ema", ["0", "0.9"])
+def test_a_run_killed_behind_its_last_checkpoint_gets_what_it_lacks(
+    ema: str, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = (*PROMPTS, f"ema={ema}", "val.fraction=0", "trainer.log_every_n_steps=1")
+    expected = train(tmp_path / "whole", *words)
+    with monkeypatch.context() as here, pytest.raises(Killed):
+        here.setattr(SampleTexts, "draw", killed)
+        here.setattr(logbook.ClosingPages, "on_exception", lambda *_: None)
+        train(tmp_path / "run", *words)
+    run = tmp_path / "run"
+    assert (run / "checkpoints" / "step-00000004" / "manifest.json").is_file()
+    assert not [name for name in ("samples.jsonl", "summary.json", "report.html") if (run / name).exists()]
+    found = train(run, *words)
+    same = ("steps", "tokens", "train_loss", "val_loss", "parameters", "finished")
+    assert {name: found[name] for name in same} == {name: expected[name] for name in same}
+    assert found["tokens_per_second"] > 0
+    assert read_samples(run) == read_samples(tmp_path / "whole")
+    assert "report" in (run / "report.html").read_text() or (run / "report.html").stat().st_size > 1000
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()}
+    train(run, *words)
+    assert {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()} == before
+
+
+def test_a_run_killed_between_a_checkpoint_and_its_samples_draws_them_when_it_continues(
+    train: Train, weights: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = (*PROMPTS, "save.every=2", "samples.every=2")
+    train(tmp_path / "whole", *words)
+    with monkeypatch.context() as here, pytest.raises(Killed):
+        here.setattr(SampleTexts, "draw", killed)
+        train(tmp_path / "run", *words)
+    assert steps_of(tmp_path / "run") == []
+    train(tmp_path / "run", *words)
+    assert read_samples(tmp_path / "run") == read_samples(tmp_path / "whole")
+    assert steps_of(tmp_path / "run") == [2, 2, 4, 4]
+    assert all(bool((tensor == weights(tmp_path / "whole")[name]).all()) for name, tensor in weights(tmp_path / "run").items())
