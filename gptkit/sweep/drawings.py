@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import csv
+import math
 import re
+import warnings
 from collections.abc import Sequence
 from html import escape
 from typing import Any
 
 from gptkit.sweep.jobs import Job
-from gptkit.training.record.inline_svg import inline_svg
+from gptkit.training.record.damage import HUGE
+from gptkit.training.record.inline_svg import inline_svg, verbatim
+from gptkit.training.record.metrics import read_metrics
 
 _TEXT, _GRID, _BEST, _OTHERS = "#020304", "#030405", "#040506", "#050607"
 _VARIABLES = {_TEXT: "--muted", _GRID: "--grid", _BEST: "--first", _OTHERS: "--second"}
@@ -23,12 +26,11 @@ def against(what: str, key: str, points: Sequence[tuple[str, float | None]], bes
         return ""
     losses = [loss for _, loss in known]
     axes = _axes((3.7, 2.6))
-    try:
-        places: list[Any] = [float(value) for value, _ in known]
-    except ValueError:
+    places = _numbers([value for value, _ in known])
+    if places is None:
         names = list(dict.fromkeys(value for value, _ in sorted(known)))
         places = [names.index(value) for value, _ in known]
-        axes.set_xticks(range(len(names)), names)
+        axes.set_xticks(range(len(names)), list(map(verbatim, names)))
         axes.margins(x=0.25)
     else:
         if min(places) > 0 and max(places) >= 8 * min(places):
@@ -58,9 +60,10 @@ def over_tokens(what: str, measure: str, ranked: Sequence[Job], names: Sequence[
     axes = _axes((8.4, 3.2))
     for place, (name, curve) in enumerate(drawn):
         colour, strength = (_BEST, 1.0) if place < best else (_OTHERS, 1 - 0.75 * place / len(drawn))
-        axes.plot(*zip(*curve, strict=True), color=colour, alpha=strength, linewidth=1.8 if place < best else 1.3, label=name)
+        width = 1.8 if place < best else 1.3
+        axes.plot(*zip(*curve, strict=True), color=colour, alpha=strength, linewidth=width, label=verbatim(name))
     legend = axes.legend(
-        frameon=False, fontsize=8, labelcolor=_TEXT, loc="center left", bbox_to_anchor=(1.0, 0.5), title=", ".join(keys)
+        frameon=False, fontsize=8, labelcolor=_TEXT, loc="center left", bbox_to_anchor=(1.0, 0.5), title=verbatim(", ".join(keys))
     )
     legend.get_title().set(color=_TEXT, fontsize=8)
     axes.xaxis.set_major_formatter("{x:,.0f}")
@@ -68,11 +71,18 @@ def over_tokens(what: str, measure: str, ranked: Sequence[Job], names: Sequence[
 
 
 def _curve(job: Job, column: str) -> list[tuple[float, float]]:
+    columns = read_metrics(job.folder)
+    pairs = zip(columns["tokens"], columns.get(column, []), strict=False)
+    return [(tokens, value) for tokens, value in pairs if math.isfinite(value)]
+
+
+def _numbers(values: Sequence[str]) -> list[float] | None:
+    """Values as numbers that can be drawn; None where one is none."""
     try:
-        with (job.folder / "metrics.csv").open(newline="", encoding="utf-8") as rows:
-            return [(float(row["tokens"]), float(row[column])) for row in csv.DictReader(rows) if row.get(column)]
-    except (OSError, ValueError, KeyError):
-        return []
+        numbers = [float(value) for value in values]
+    except ValueError:
+        return None
+    return numbers if all(abs(number) <= HUGE for number in numbers) else None
 
 
 def _axes(size: tuple[float, float]) -> Any:
@@ -91,8 +101,9 @@ def _axes(size: tuple[float, float]) -> Any:
 def _figure(axes: Any, caption: str, label: str, *, wide: bool = False) -> str:
     import matplotlib
 
-    axes.set_xlabel(label, color=_TEXT, fontsize=9)
+    axes.set_xlabel(verbatim(label), color=_TEXT, fontsize=9)
     name = re.sub(r"\W", "-", caption)
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # the reader's own font draws the text
         text = inline_svg(axes.figure, name, caption, _VARIABLES)
     return f'<figure class="{"wide" if wide else "narrow"}"><figcaption>{escape(caption)}</figcaption>{text}</figure>'

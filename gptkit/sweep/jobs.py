@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -10,7 +11,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gptkit.regular_file import DamagedFile, open_regular
+from gptkit.training.checkpoints.durable import named_errors, write_file
+from gptkit.training.record.damage import is_count, read_object, warn_of
+from gptkit.training.record.summary import read_summary
+
 FILE = "job.json"
+STATUSES = ("waiting", "running", "finished", "stopped", "failed")
+_END_OF_LOG = 1 << 16
+"""Bytes in which the last line of a log is looked for."""
 _LOCK = "job.lock"
 
 
@@ -68,8 +77,7 @@ class Job:
             self.status, self.error = "failed", f"killed by signal {-exit_status}"
         else:
             self.status = "failed"
-            lines = [line for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
-            self.error = lines[-1].removeprefix("gptkit: ") if lines else f"exit status {exit_status}"
+            self.error = _last_line(self.log).removeprefix("gptkit: ") or f"exit status {exit_status}"
             self.error = self.error.replace("another hydra.run.dir", "another hydra.sweep.dir")  # which a job's own lies in
         self._write()
 
@@ -80,18 +88,21 @@ class Job:
         self._write()
 
     def _write(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        with named_errors(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
         body = {"number": self.number, "overrides": self.overrides, "status": self.status, "error": self.error}
         body |= {"foreign": self.foreign}
-        written = self.folder / f"{FILE}.new"
-        written.write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
-        written.replace(self.folder / FILE)
+        write_file(self.folder / FILE, json.dumps(body, indent=1) + "\n")
 
 
 def read_job(folder: Path) -> Job | None:
-    """The job that a folder holds; None where there is none that can be read."""
-    body = _read(folder / FILE)
-    if not {"number", "overrides", "status", "error"} <= body.keys():
+    """The job that a folder holds; None where there is none that can be read, with a warning where its note is damaged."""
+    path = folder / FILE
+    body = read_object(path)
+    if not body:
+        return None
+    if not _is_note(body):
+        warn_of(path, "is not the note of a job")
         return None
     status = body["status"]
     if status in ("waiting", "running"):  # by a note that is as old as its sweep, which may have been killed
@@ -100,13 +111,25 @@ def read_job(folder: Path) -> Job | None:
     return Job(body["number"], tuple(body["overrides"]), folder, status, body["error"], _summary(folder, foreign), foreign)
 
 
+def _is_note(body: Mapping[str, Any]) -> bool:
+    overrides = body.get("overrides")
+    return (
+        is_count(body.get("number"))
+        and isinstance(overrides, list)
+        and all(isinstance(word, str) for word in overrides)
+        and body.get("status") in STATUSES
+        and isinstance(body.get("error"), str)
+    )
+
+
 def notes_in(sweep: Path) -> dict[Path, int]:
     """The notes that the jobs of a sweep's folder have left, and when each was written."""
     found = {}
     for folder, below, files in os.walk(sweep):
         if FILE in files:
             path = Path(folder, FILE)
-            found[path] = path.stat().st_mtime_ns
+            with contextlib.suppress(OSError):  # a link to nothing
+                found[path] = path.stat().st_mtime_ns
             below.clear()  # nothing of a run's own folder, which may change while the run goes on
     return found
 
@@ -122,7 +145,8 @@ def lock(folder: Path) -> int | None:
 
     A job inherits it, so that a sweep whose launcher was killed is recognised for as long as one of its jobs runs.
     """
-    descriptor = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR)
+    with named_errors(folder / _LOCK):
+        descriptor = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR | os.O_NONBLOCK)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -135,7 +159,7 @@ def lock(folder: Path) -> int | None:
 
 def is_held(folder: Path) -> bool:
     """Whether a job's process has the folder."""
-    if not (folder / _LOCK).exists():
+    if not (folder / _LOCK).is_file():
         return False
     descriptor = lock(folder)
     if descriptor is not None:
@@ -144,12 +168,15 @@ def is_held(folder: Path) -> bool:
 
 
 def _summary(folder: Path, foreign: bool) -> dict[str, Any]:
-    return {} if foreign else _read(folder / "summary.json")
+    return {} if foreign else read_summary(folder)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _last_line(log: Path) -> str:
+    """The last line with anything in it; empty where there is none, or no log."""
     try:
-        body = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return body if isinstance(body, dict) else {}
+        with open_regular(log) as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _END_OF_LOG))
+            lines = file.read(_END_OF_LOG).decode("utf-8", "replace").splitlines()
+    except (OSError, DamagedFile):
+        return ""
+    return next((line for line in reversed(lines) if line.strip()), "")

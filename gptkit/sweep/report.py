@@ -6,6 +6,7 @@ Jobs are compared by validation loss, or by the metric that their objective name
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -13,9 +14,11 @@ from urllib.parse import quote
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from gptkit.sweep.drawings import against, over_tokens
 from gptkit.sweep.jobs import Job, jobs_in
+from gptkit.training.checkpoints.durable import named_errors, write_file
 from gptkit.training.record.page import page, tiles
 from gptkit.training.record.summary import VALIDATION_LOSS, measure_of
 
@@ -36,7 +39,9 @@ def compare(sweep: Path, earlier: Mapping[Path, int]) -> None:
     if not jobs:
         return
     print_table(jobs)
-    Console(stderr=True, soft_wrap=True).print(f"The sweep's page is {write_page(sweep, jobs)}", highlight=False)
+    Console(stderr=True, soft_wrap=True, markup=False).print(
+        _readable(f"The sweep's page is {write_page(sweep, jobs)}"), highlight=False
+    )
 
 
 def swept_keys(jobs: Sequence[Job]) -> list[str]:
@@ -88,11 +93,16 @@ def print_table(jobs: Sequence[Job]) -> None:
     keys, columns = swept_keys(jobs), columns_of(jobs)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("job", *keys, *columns, "status", "folder"):
-        table.add_column(column, overflow="fold")
+        table.add_column(_readable(column), overflow="fold")
     for job in best_first(jobs):
         values = (pairs(job).get(key, "") for key in keys)
-        table.add_row(str(job.number), *values, *_cells(job, columns), _status(job), str(job.folder))
+        table.add_row(*map(_readable, (str(job.number), *values, *_cells(job, columns), _status(job), str(job.folder))))
     Console(width=max(Console().width, 160), markup=False).print(table)
+
+
+def _readable(text: str) -> Text:
+    """A text of the user's as a terminal is to show it: without markup, and with control characters spelt out."""
+    return Text("".join(character if character.isprintable() else ascii(character)[1:-1] for character in text))
 
 
 def write_page(sweep: Path, jobs: Sequence[Job]) -> Path:
@@ -121,11 +131,11 @@ def write_page(sweep: Path, jobs: Sequence[Job]) -> Path:
         (what.capitalize(), f'{curves}<div class="figures below">{"".join(figures)}</div>'),
         ("What all runs share", f"<pre>{escape(' '.join(sorted(common)))}</pre>" if common else ""),
     ]
-    sweep.mkdir(parents=True, exist_ok=True)
     path = sweep / "sweep.html"
-    written = sweep / "sweep.html.new"
-    written.write_text(page(f"Sweep {sweep.name}", lead, sections), encoding="utf-8")
-    return written.replace(path)
+    with named_errors(path):
+        sweep.mkdir(parents=True, exist_ok=True)
+    write_file(path, page(f"Sweep {sweep.name}", lead, sections))
+    return path
 
 
 def _table(sweep: Path, ranked: Sequence[Job], keys: Sequence[str]) -> str:
@@ -146,7 +156,7 @@ def _heading(column: str) -> str:
 def _link(sweep: Path, job: Job) -> str:
     for name in ("report.html", job.log.name):
         if (job.folder / name).is_file():
-            return f'<a href="{quote((job.folder / name).relative_to(sweep).as_posix())}">{job.number}</a>'
+            return f'<a href="{quote(os.fsencode((job.folder / name).relative_to(sweep).as_posix()))}">{job.number}</a>'
     return str(job.number)
 
 
@@ -160,7 +170,8 @@ def _cells(job: Job, columns: Sequence[str]) -> list[str]:
 
 def _interval(column: str, summary: Mapping[str, object]) -> str:
     low, high = (summary.get(f"{column}_{end}") for end in ("low", "high"))
-    return "" if low is None or high is None else f" ({low:.3f} to {high:.3f})"
+    both = isinstance(low, int | float) and isinstance(high, int | float)
+    return f" ({low:.3f} to {high:.3f})" if both else ""
 
 
 def _shown(column: str, value: object) -> str:

@@ -101,7 +101,7 @@ def settings_from(content: Mapping[str, Any], verb: str = "train", *, where: str
     values: dict[str, Any] = {}
     for key, value in content.items():
         if key == "callback":
-            values[key] = {name: part_from("callback", part, where=where) for name, part in value.items()}
+            values[key] = {name: part_from("callback", part, where=where) for name, part in (value or {}).items()}
         elif key in PART_KEYS and isinstance(value, Mapping):
             values[key] = part_from(key, value, where=where)
         else:

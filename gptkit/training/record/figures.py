@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gptkit.training.record.inline_svg import inline_svg
+from gptkit.training.record.inline_svg import inline_svg, verbatim
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -164,8 +164,8 @@ def write_png(curves: Curves, guessing: float | None, path: Path, title: str) ->
         for axes, drawing in zip(all_axes, chosen, strict=True):
             drawing.draw(axes, curves)
             _dress(axes)
-            axes.set_title(drawing.title, color=INK, fontsize=10, loc="left")
-        figure.suptitle(title, color=INK, fontsize=11, x=0.01, ha="left")
+            axes.set_title(verbatim(drawing.title), color=INK, fontsize=10, loc="left")
+        figure.suptitle(verbatim(title, 150), color=INK, fontsize=11, x=0.01, ha="left")
         for artist in figure.findobj():
             _recolour(artist)
         figure.savefig(path, format="png", dpi=160, facecolor="white")

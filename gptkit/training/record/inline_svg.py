@@ -34,3 +34,10 @@ def inline_svg(figure: Any, name: str, label: str, variables: Mapping[str, str])
     for colour, variable in variables.items():
         text = text.replace(colour, f"var({variable})")
     return text.replace("<svg", f'<svg role="img" aria-label="{escape(label)}"', 1)
+
+
+def verbatim(text: str, longest: int = 40) -> str:
+    """A text of the user's as matplotlib is to draw it: no formula, no control characters, cut, not hidden by an underscore."""
+    shown = "".join(character if character.isprintable() else " " for character in text)
+    shown = shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
+    return ("\u200b" if shown.startswith("_") else "") + shown.replace("$", r"\$")

@@ -53,12 +53,13 @@ MARKS = {"good": "✓", "note": "•", "bad": "✗"}
 def page(title: str, lead: str, sections: Sequence[tuple[str, str]]) -> str:
     """The whole page from the HTML of its sections, each with its heading (empty for none)."""
     body = "".join(f"{f'<h2>{escape(heading)}</h2>' if heading else ''}{content}\n" for heading, content in sections if content)
-    return (
+    text = (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title><style>{STYLE}</style></head>\n"
         f'<body><main><h1>{escape(title)}</h1><p class="lead">{escape(lead)}</p>\n{body}</main></body></html>\n'
     )
+    return text.encode("utf-8", "replace").decode("utf-8")  # half of a surrogate pair, as a file's name may hold, is no text
 
 
 def tiles(facts: Sequence[tuple[str, str]]) -> str:

@@ -96,7 +96,7 @@ def _fits(name: str, value: Any) -> bool:
 def measure_of(summary: Mapping[str, Any]) -> str:
     """The name of what a sweep compares the run by."""
     name = summary.get("compared_by")
-    return name if isinstance(name, str) and summary.get(name) is not None else VALIDATION_LOSS
+    return name if isinstance(name, str) and is_number(summary.get(name)) else VALIDATION_LOSS
 
 
 def minimised(summary: Mapping[str, Any]) -> float:
