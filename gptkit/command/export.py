@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gptkit.errors import ConfigError, DataError
+from gptkit.errors import ConfigError, DataError, GptkitError
 
 if TYPE_CHECKING:
     from gptkit.command import Export
@@ -26,6 +27,7 @@ def export(settings: Export) -> Path:
         raise ConfigError(f"to={settings.to}: there is something there already; name a new or empty folder")
 
     from gptkit.interop.huggingface import export_model
+    from gptkit.training.checkpoints.durable import disk_error
     from gptkit.training.checkpoints.load import load
 
     model, tokenizer = load(settings.checkpoint)
@@ -36,9 +38,14 @@ def export(settings: Export) -> Path:
         own = lacking is not None
         if lacking is None:
             lacking = export_model(model, tokenizer, unfinished)
+        _readable_alike(unfinished)
         unfinished.replace(folder)
-    except OSError as error:
-        raise DataError(f"to={settings.to}: cannot be written ({error.strerror or error})") from error
+    except GptkitError:
+        raise
+    except Exception as error:  # libraries of other languages have exceptions of their own for what the system says
+        if (cause := disk_error(error)) is None:
+            raise
+        raise DataError(f"to={settings.to}: cannot be written ({cause.strerror or cause})") from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     print(folder)
@@ -49,3 +56,14 @@ def export(settings: Export) -> Path:
     again = f"model=hf model.path={folder}" if own else f"init_from=hf:{folder}"
     print(f'read it with transformers.AutoModelForCausalLM.from_pretrained("{folder}") or {again}')
     return folder
+
+
+def _readable_alike(folder: Path) -> None:
+    """Give all files the permissions that a new file has here: safetensors makes some that their owner alone can read."""
+    probe = folder / ".new"
+    probe.touch()
+    mode = stat.S_IMODE(probe.stat().st_mode)
+    probe.unlink()
+    for path in folder.rglob("*"):
+        if path.is_file():
+            path.chmod(mode)

@@ -15,7 +15,7 @@ from gptkit.errors import GptkitError
 
 def main() -> None:
     """Run the command line of this process and exit with its status: 0, 1 (could not be done) or 2 (configuration)."""
-    sys.exit(status_of(sys.argv[1:]))
+    sys.exit(_flushed(status_of(sys.argv[1:])))
 
 
 def status_of(argv: list[str]) -> int:
@@ -50,6 +50,28 @@ def status_of(argv: list[str]) -> int:
     except BrokenPipeError:  # `gptkit plugins | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:  # a full disk or a missing permission, at a place that nobody has a better word for
+        return _flushed(report(GptkitError(_in_words(error))))
+
+
+def _flushed(status: int) -> int:
+    """The exit status, once all that was printed has been written; what cannot be (`> /dev/full`) is an error of its own."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        status = 1
+    except OSError as error:
+        status = report(GptkitError(f"standard output: cannot be written ({error.strerror})")) if status == 0 else status
+    else:
+        return status
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would try again as it ends, and say so
+    return status
+
+
+def _in_words(error: OSError) -> str:
+    place = error.filename if isinstance(error.filename, str) else None
+    reason = error.strerror or str(error).partition("\n")[0] or type(error).__name__
+    return f"{place}: {reason}" if place else f"{reason}, where something was read or written"
 
 
 def _asks_for_help(argv: list[str]) -> bool:

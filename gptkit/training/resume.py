@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gptkit.errors import ConfigError
+from gptkit.training.checkpoints.durable import named_errors
 
 FREE = (
     "save",
@@ -141,9 +142,11 @@ def alone_in(folder: Path) -> Iterator[None]:
 
     Raises:
         ConfigError: another process is training there.
+        GptkitError: the folder cannot be made or opened.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    opened = os.open(folder, os.O_RDONLY)  # the folder itself is locked, so that no file of ours stays in it
+    with named_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        opened = os.open(folder, os.O_RDONLY)  # the folder itself is locked, so that no file of ours stays in it
     try:
         fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,0 +1,106 @@
+"""A full disk and a missing permission, wherever they are met, are one line and exit status 1."""
+
+import os
+import resource
+import signal
+import stat
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gptkit.config.main import main
+
+WORDS = ["data=text", "tokenizer=char", "model.layers=1", "model.heads=2", "model.width=16", "model.context=8", "batch.size=4"]
+WORDS += ["trainer.max_steps=2", "trainer.accelerator=cpu", "val.every=0", "samples.prompts=[]"]
+
+
+@pytest.fixture
+def words(in_folder: Path) -> list[str]:
+    (in_folder / "text.txt").write_text("the quick brown fox jumps over the lazy dog\n" * 20)
+    return [*WORDS, "data.path=text.txt"]
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """As on a full disk: no file of this process grows beyond a size."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGXFSZ, ignored)
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("size", [0, 700, 3000])
+def test_a_full_disk_while_a_run_is_started(gptkit_command: Callable[..., Any], words: list[str], size: int) -> None:
+    """What of the run's files does not fit depends on the size: the configuration, TensorBoard's, the metrics, the checkpoint."""
+    gptkit_command("train", *words, "hydra.run.dir=other")  # token shards are there, and are not what is looked at
+    with files_of_at_most(size):
+        outcome = gptkit_command("train", *words, "hydra.run.dir=run")
+    assert outcome.status == 1
+    lines = [line for line in outcome.err.splitlines() if line.startswith("gptkit: ")]
+    assert len(lines) == 1
+    assert "disk is full" in lines[0]
+    assert "Traceback" not in outcome.err
+    again = gptkit_command("train", *words, "hydra.run.dir=run")
+    assert again.status == 0
+
+
+def test_a_full_disk_while_a_model_is_exported(gptkit_command: Callable[..., Any], words: list[str], in_folder: Path) -> None:
+    gptkit_command("train", *words, "hydra.run.dir=run")
+    words_of_export = ("export", "checkpoint=run", "to=hf")
+    with files_of_at_most(700):
+        outcome = gptkit_command(*words_of_export)
+    assert (outcome.status, len(outcome.err.splitlines())) == (1, 1)
+    assert "to=hf: " in outcome.error_line
+    assert sorted(path.name for path in in_folder.iterdir()) == ["run", "text.txt"]
+    outcome = gptkit_command(*words_of_export)
+    assert len({stat.S_IMODE(path.stat().st_mode) for path in (in_folder / "hf").iterdir()}) == 1
+
+
+@pytest.mark.parametrize("words", [["plugins"], ["--help"], ["--version"]], ids=lambda words: words[0])
+def test_an_output_that_takes_nothing(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["gptkit", *words])
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        with pytest.raises(SystemExit) as ended:
+            main()
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == "gptkit: standard output: cannot be written (No space left on device)\n"
+
+
+@pytest.mark.parametrize("place", ["text.txt", "text.txt/below"])
+def test_a_file_where_a_folder_is_to_be(gptkit_command: Callable[..., Any], words: list[str], place: str) -> None:
+    for outcome in (
+        gptkit_command("train", *words, f"hydra.run.dir={place}"),
+        gptkit_command("generate", f"checkpoint={place}"),
+        gptkit_command("train", *words, f"init_from={place}", "hydra.run.dir=run"),
+    ):
+        assert outcome.status in (1, 2)
+        assert place.partition("/")[0] in outcome.error_line
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="permissions do not bind root")
+@pytest.mark.parametrize("name", ["run", "run/checkpoints", "run/checkpoints/step-00000002", "run/metrics.csv"])
+@pytest.mark.parametrize("mode", [0o000, 0o500])
+def test_what_may_not_be_read_or_written(gptkit_command: Callable[..., Any], words: list[str], name: str, mode: int) -> None:
+    gptkit_command("train", *words, "hydra.run.dir=run")
+    path = Path(name)
+    before = path.stat().st_mode
+    path.chmod(mode)
+    try:
+        for outcome in (
+            gptkit_command("train", *words, "trainer.max_steps=3", "hydra.run.dir=run"),
+            gptkit_command("generate", "checkpoint=run", "max_new_tokens=2"),
+        ):
+            assert "Traceback" not in outcome.err
+    finally:
+        path.chmod(before)
