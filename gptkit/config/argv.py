@@ -23,8 +23,11 @@ from gptkit.config.fields import is_text, is_whole_number
 from gptkit.config.key_names import keys_of, meant
 from gptkit.config.own_files import verb_of
 from gptkit.errors import ConfigError, did_you_mean
-from gptkit.groups import groups
+from gptkit.groups import conf_folders, groups, papers
 from gptkit.plugins import registry
+
+SHRINK = "shrink"
+"""The group whose settings are to have the last word among those that settle a whole run."""
 
 
 @dataclass(frozen=True)
@@ -141,8 +144,25 @@ def arranged(verb: str, overrides: list[str], *, multirun: bool) -> list[str]:
     """The overrides as Hydra's grammar accepts them, with the same meaning."""
     parser = OverridesParser.create()
     known_groups = groups()
+    check_order(overrides)
     written_out = [part for word in overrides for part in _reward_of_run(word, known_groups)]
     return [_arrange(verb, word, parser, known_groups, multirun) for word in written_out]
+
+
+def check_order(overrides: list[str]) -> None:
+    """Papers come before `+shrink=`; what a user's own folder adds to a run may stand behind it.
+
+    Raises:
+        ConfigError: a paper of the kit or of a plugin has the last word.
+    """
+    provided = {group for group in papers() if any((folder / group).is_dir() for _, folder in conf_folders())}
+    shrink = ""
+    for word in overrides:
+        group = word.removeprefix("+").partition("=")[0] if word.startswith("+") else ""
+        if group == SHRINK:
+            shrink = word
+        elif shrink and group in provided:
+            raise ConfigError(f"{shrink} makes smaller what stands before it, and {word} comes after: write {word} {shrink}")
 
 
 def _reward_of_run(word: str, known_groups: dict[str, list[str]]) -> list[str]:

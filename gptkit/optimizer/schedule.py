@@ -33,7 +33,7 @@ def multiplier(tokens: int, *, schedule: Schedule, horizon: int, step: int = 0) 
     risen = tokens - step if schedule.start else tokens
     if risen < warmup:
         return schedule.start + (1.0 - schedule.start) * risen / warmup
-    if schedule.shape == "constant":
+    if schedule.shape == "constant" or warmup >= decay:
         return 1.0
     progress = min(1.0, (tokens - warmup) / (decay - warmup))
     fall = (1.0 + math.cos(math.pi * progress)) / 2.0 if schedule.shape == "cosine" else 1.0 - progress
@@ -43,14 +43,28 @@ def multiplier(tokens: int, *, schedule: Schedule, horizon: int, step: int = 0) 
 def extent(schedule: Schedule, *, horizon: int) -> tuple[float, float]:
     """The tokens at which warm-up and decay end.
 
+    A warm-up that is given in tokens may be longer than the run: a few steps of a large run are tried so, and stay within it.
+
     Raises:
-        ConfigError: warm-up does not end before the decay does.
+        ConfigError: warm-up ends within the run, and not before the decay does.
     """
     warmup = schedule.warmup * horizon if schedule.warmup < 1.0 else schedule.warmup
     decay = schedule.decay * horizon if schedule.decay <= 1.0 else schedule.decay
-    if schedule.shape != "constant" and warmup >= decay:
+    if schedule.shape != "constant" and horizon > warmup >= decay:
         raise ConfigError(
             f"optimizer.schedule.warmup={schedule.warmup:g} ends after {warmup:.0f} tokens, but "
             f"optimizer.schedule.decay={schedule.decay:g} after {decay:.0f}; shorten the warm-up (below 1: a fraction of the run)"
         )
     return warmup, decay
+
+
+def warmup_beyond(schedule: Schedule, *, horizon: int) -> str:
+    """What is to be said of a run that ends within its warm-up, with the words that shorten it; empty for any other run."""
+    warmup, _ = extent(schedule, horizon=horizon)
+    if warmup <= horizon:
+        return ""
+    reached = schedule.start + (1.0 - schedule.start) * horizon / warmup
+    return (
+        f"the warm-up of {warmup:,.0f} tokens is longer than this run of {horizon:,}: the learning rate only rises, to "
+        f"{reached:.2g} of its peak; append optimizer.schedule.warmup=0.02 to warm up over a fiftieth of the run"
+    )

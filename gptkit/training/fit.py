@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import signal
-import sys
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,9 +14,7 @@ import lightning
 import torch
 
 from gptkit.command import Training
-from gptkit.model.built import parameter_count
-from gptkit.objective.pretraining import mixed_in
-from gptkit.optimizer.schedule import extent
+from gptkit.optimizer.schedule import extent, warmup_beyond
 from gptkit.plugins import registry
 from gptkit.training.allocator import keep_freed_memory
 from gptkit.training.assemble import assemble
@@ -26,6 +23,7 @@ from gptkit.training.checkpoints.checkpoint import Checkpoint, clean, latest_che
 from gptkit.training.checkpoints.durable import how_to_continue
 from gptkit.training.checkpoints.manifest import FILE as MANIFEST
 from gptkit.training.length import length_of
+from gptkit.training.lines import first_line, last_line, say
 from gptkit.training.module import TrainModule
 from gptkit.training.record.best_effort import best_effort
 from gptkit.training.record.damage import make_way
@@ -83,6 +81,8 @@ def fit_or_continue(settings: Training, folder: Path, trainer: lightning.Trainer
         train = pieces.datasets["train"]
         last_step, horizon = length_of(settings, train)
         extent(settings.optimizer.schedule, horizon=horizon)
+        if line := warmup_beyond(settings.optimizer.schedule, horizon=horizon):
+            say(line)
         if checkpoint is not None:
             before, _ = length_of(checkpoint.settings, train)
             check_not_shorter(folder, done=checkpoint.step, before=before, now=last_step)
@@ -158,7 +158,7 @@ def run(module: TrainModule, trainer: lightning.Trainer) -> Result:
     if module.restored is not None:
         for callback in callbacks:
             callback.load_state_dict(module.restored["callbacks"].get(callback.state_key, {}))
-    say(describe(module, trainer))
+    say(first_line(module, trainer))
     with warnings.catch_warnings():
         # lightning 2.6 uses a name that torch 2.13 will drop; nothing a user could do about it
         warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning, module=r"lightning\.pytorch\.utilities")
@@ -169,6 +169,8 @@ def run(module: TrainModule, trainer: lightning.Trainer) -> Result:
         stopped_by = module.stop.signal or (signal.SIGTERM if module.stopping else 0)
         result.exit_status = 128 + stopped_by if stopped_by else 0
         say(f"stopped after {state.step:,} of {state.last_step:,} steps, saved in {folder}; {how_to_continue(folder)} continues it")
+    elif first:
+        say(last_line(settings, folder))
     return result
 
 
@@ -195,32 +197,3 @@ def logbook_of(module: TrainModule, *, progress: bool) -> Logbook:
 def trained_count(module: TrainModule) -> int:
     """How many parameters are trained."""
     return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
-
-
-def describe(module: TrainModule, trainer: lightning.Trainer) -> str:
-    """One line of facts at the beginning of a run."""
-    settings, state, parameters = module.settings, module.state, trained_count(module)
-    device = (
-        f"{trainer.world_size} x {trainer.strategy.root_device.type}"
-        if trainer.world_size > 1
-        else trainer.strategy.root_device.type
-    )
-    verb = f"continuing at step {state.step:,}" if state.step else "training"
-    trained = any(parameter.requires_grad for parameter in module.model.parameters())
-    of_model = f"{parameters:,}" if trained else f"{parameter_count(module.model):,} frozen"
-    beside = "" if trained else f" and {parameters:,} to train"
-    key = settings.objective.mixes_in()
-    beside_data = f", {mixed_in(getattr(settings.objective, key))}" if key else ""
-    up_to = "" if module.datasets["train"].lengths() is None else "up to "
-    return (
-        f"{verb}: {settings.model.name} of {of_model} parameters{beside}, "
-        f"{settings.tokenizer.name} tokenizer of {module.tokenizer.size:,} ids, "
-        f"{state.last_step:,} step{'s' if state.last_step > 1 else ''} of {settings.batch.size} x {up_to}{settings.model.context} "
-        f"tokens, {module.objective.learns(module.datasets)}{beside_data}, {device}, {trainer.precision}, in {module.folder}"
-    )
-
-
-def say(line: str) -> None:
-    """A line for people, on standard error, from the first process alone."""
-    if is_first():
-        print(line, file=sys.stderr, flush=True)

@@ -35,3 +35,13 @@ def length_of(settings: Training, train: Dataset | None = None) -> tuple[int, in
     if isinstance(given, bool) or not isinstance(given, int) or given < 1:
         raise ConfigError(f"trainer.max_steps={given} must be a whole number, at least 1")
     return given, round(given * per_step)
+
+
+def decided_by(settings: Training) -> str:
+    """Which key decides how long the run is, where another one is given as well: a phrase of the line with which a run begins."""
+    steps = settings.trainer.get("max_steps")
+    given = [] if steps in (None, -1) else ["trainer.max_steps"]
+    given += [] if settings.epochs is None else [f"epochs={settings.epochs:g}"]
+    given += [] if settings.tokens == Training.tokens else [f"tokens={settings.tokens}"]
+    decides, *aside = given or [""]
+    return f" ({decides} decides, not {' or '.join(aside)})" if aside else ""

@@ -91,3 +91,11 @@ def test_flags_may_stand_anywhere() -> None:
     words = read_words(["train", "seed=1", "--cfg", "job", "tokens=5"])
     assert words.argv() == ["--config-name", "train", "--cfg", "job", "seed=1", "tokens=5"]
     assert read_words(words.argv()) == words
+
+
+@pytest.mark.parametrize("verb", ["train", "plan"])
+def test_what_makes_a_paper_smaller_comes_after_it(verb: str, gptkit_command: Callable[..., object]) -> None:
+    outcome = gptkit_command(verb, "+shrink=tiny", "seed=1", "+gpt2=124m")
+    assert outcome.status == 2
+    assert outcome.error_line.endswith("write +gpt2=124m +shrink=tiny")
+    assert gptkit_command(verb, "+gpt2=124m", "+shrink=tiny", "--cfg", "job").status == 0

@@ -8,7 +8,7 @@ import pytest
 
 from gptkit.errors import ConfigError
 from gptkit.optimizer import Schedule
-from gptkit.optimizer.schedule import multiplier
+from gptkit.optimizer.schedule import multiplier, warmup_beyond
 
 GPT3 = Schedule(shape="cosine", warmup=375e6, decay=260e9, floor=0.1)
 
@@ -72,5 +72,16 @@ def test_the_first_update_of_a_warmup_that_begins_above_zero_is_at_its_beginning
 
 
 def test_warmup_longer_than_the_decay_is_refused_with_the_way_out() -> None:
-    with pytest.raises(ConfigError, match=r"optimizer\.schedule\.warmup=375e\+06|optimizer\.schedule\.warmup=3\.75e\+08"):
-        multiplier(0, schedule=Schedule(warmup=375e6, decay=1.0), horizon=4_000_000)
+    with pytest.raises(ConfigError, match=r"optimizer\.schedule\.warmup=3e\+06 .*shorten the warm-up"):
+        multiplier(0, schedule=Schedule(warmup=3e6, decay=0.5), horizon=4_000_000)
+
+
+@pytest.mark.parametrize("decay", [1.0, 260e9])
+def test_a_run_that_is_shorter_than_its_warmup_stays_within_it_and_is_told_the_words_that_shorten_it(decay: float) -> None:
+    schedule = Schedule(shape="cosine", warmup=375e6, decay=decay, floor=0.1)
+    assert multiplier(3_000_000, schedule=schedule, horizon=4_000_000) == pytest.approx(3 / 375)
+    line = warmup_beyond(schedule, horizon=4_000_000)
+    assert "375,000,000 tokens is longer than this run of 4,000,000" in line
+    assert "append optimizer.schedule.warmup=0.02" in line
+    assert not warmup_beyond(Schedule(shape="cosine", warmup=0.02, decay=decay), horizon=4_000_000)
+    assert not warmup_beyond(schedule, horizon=500_000_000)

@@ -13,7 +13,7 @@ from gptkit.command import Batch, Train
 from gptkit.model import GPT
 from gptkit.objective.built import Batch as Tensors
 from gptkit.objective.built import Dataset
-from gptkit.training.length import length_of
+from gptkit.training.length import decided_by, length_of
 
 
 class Sized(Dataset):
@@ -51,3 +51,18 @@ def settings(epochs: float | None = None, tokens: int = 1000, **trainer: Any) ->
 )
 def test_steps_and_horizon(given: Train, train: Dataset | None, expected: tuple[int, int]) -> None:
     assert length_of(given, train) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (settings(tokens=1000), ""),
+        (settings(epochs=3, tokens=4_000_000), ""),  # the default of tokens
+        (settings(epochs=3, tokens=1000), " (epochs=3 decides, not tokens=1000)"),
+        (settings(epochs=3, tokens=4_000_000, max_steps=7), " (trainer.max_steps decides, not epochs=3)"),
+        (settings(epochs=0.5, tokens=1000, max_steps=7), " (trainer.max_steps decides, not epochs=0.5 or tokens=1000)"),
+        (settings(epochs=3, tokens=4_000_000, max_steps=-1), ""),
+    ],
+)
+def test_it_is_said_which_of_several_keys_decides(given: Train, said: str) -> None:
+    assert decided_by(given) == said
