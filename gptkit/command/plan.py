@@ -69,10 +69,10 @@ def planned(settings: Plan) -> dict[str, Any]:
         "pf_days": pf_days(parameters, tokens),
         "pf_days_counted": per_token * tokens / PF_DAY,
     }
-    return result | _memory(settings, vocabulary, place) | _time(place, settings.devices, tokens, per_token)
+    return result | _memory(settings, vocabulary, place, parts) | _time(place, settings.devices, tokens, per_token)
 
 
-def _memory(settings: Plan, vocabulary: int, place: Place) -> dict[str, Any]:
+def _memory(settings: Plan, vocabulary: int, place: Place, parameters: dict[str, int]) -> dict[str, Any]:
     """Memory with the micro-batch that is asked for, or the largest that fits."""
     strategy = _strategy(str(settings.trainer.get("strategy", "auto")), settings.devices)
     placement = Placement(settings.devices, strategy, place.on_processor)
@@ -80,7 +80,7 @@ def _memory(settings: Plan, vocabulary: int, place: Place) -> dict[str, Any]:
     objective = settings.objective
     others = Others(len(objective.trained_models), len(objective.frozen_models), bool(settings.ema))
 
-    def parts(sequences: int) -> dict[str, float]:
+    def held(sequences: int) -> dict[str, float]:
         return memory_per_device(
             settings.model,
             settings.attention,
@@ -90,10 +90,11 @@ def _memory(settings: Plan, vocabulary: int, place: Place) -> dict[str, Any]:
             precision=Precision.of(place.precision),
             placement=placement,
             others=others,
+            parts=parameters,
         )
 
     def fits(sequences: int) -> bool:
-        return sum(parts(sequences).values()) <= USABLE * place.memory_bytes
+        return sum(held(sequences).values()) <= USABLE * place.memory_bytes
 
     share = settings.batch.size if strategy == "tp" else -(-settings.batch.size // settings.devices)
     if isinstance(settings.batch.micro, int):
@@ -102,7 +103,7 @@ def _memory(settings: Plan, vocabulary: int, place: Place) -> dict[str, Any]:
         micro = min(share, max(1, TOKENS_PER_PASS // settings.model.context)) if place.on_processor else share
         while micro > 1 and not fits(micro):
             micro = -(-micro // 2)
-    by_part = {part: round(count) for part, count in parts(micro).items()}
+    by_part = {part: round(count) for part, count in held(micro).items()}
     return {
         "device": place.name,
         "devices": settings.devices,

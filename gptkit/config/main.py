@@ -52,6 +52,11 @@ def status_of(argv: list[str]) -> int:
         return 1
     except OSError as error:  # a full disk or a missing permission, at a place that nobody has a better word for
         return _flushed(report(GptkitError(_in_words(error))))
+    except Exception as error:
+        if not _is_out_of_memory(error) or os.environ.get("HYDRA_FULL_ERROR") == "1":
+            raise
+        reason = " ".join(str(error).split())[:200] or "too large a list"
+        return _flushed(report(GptkitError(f"out of memory ({reason}); lower batch.micro, batch, samples, or the model's sizes")))
 
 
 def _flushed(status: int) -> int:
@@ -85,6 +90,11 @@ def report(error: GptkitError) -> int:
     else:
         print(f"gptkit: {error}", file=sys.stderr)
     return error.exit_status
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether Python, PyTorch or a device could not give memory that was asked for; told without importing torch."""
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
 
 
 def exit_status_of(result: Any) -> int:

@@ -70,6 +70,7 @@ def memory_per_device(
     precision: Precision,
     placement: Placement,
     others: Others = NO_OTHERS,
+    parts: dict[str, int] | None = None,
 ) -> dict[str, float]:
     """Bytes of one device by part, at the moment when most is held: the start of a step's last backward pass.
 
@@ -84,9 +85,10 @@ def memory_per_device(
     - activations, logits: see `activation_bytes` and `logit_bytes`; one pass holds those of every model that is trained.
 
     The allocator's own rounding and the kernels' workspaces come on top: some percent, and about 1 GB for a CUDA context.
+    `parts` are those of `parameters_by_part`, where they have been counted already.
     """
     stored, computed, n = precision.stored, precision.computed, placement.devices
-    parts = parameters_by_part(model, attention, vocabulary)
+    parts = parameters_by_part(model, attention, vocabulary) if parts is None else parts
     total = sum(parts.values())
     matrices = sum(count for part, count in parts.items() if part in ("attention", "mlp", "other"))
     norms = parts.get("norms", 0)

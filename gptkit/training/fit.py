@@ -24,6 +24,7 @@ from gptkit.training.checkpoints.durable import how_to_continue
 from gptkit.training.checkpoints.manifest import FILE as MANIFEST
 from gptkit.training.length import length_of
 from gptkit.training.lines import first_line, last_line, say
+from gptkit.training.memory import check_training_fits
 from gptkit.training.module import TrainModule
 from gptkit.training.record.best_effort import best_effort
 from gptkit.training.record.damage import make_way
@@ -65,6 +66,7 @@ def fit(settings: Training, folder: Path) -> Result:
     arguments = check_trainer_arguments(settings.trainer)
     settings.trainer.update({name: value for name, value in arguments.items() if name == "precision"})  # by its full name
     length_of(settings)
+    check_training_fits(settings, arguments)
     own_callbacks = [registry().resolve("callback", part).build() for part in settings.callback.values()]
     trainer = make_trainer(arguments, folder, own_callbacks)
     with alone_in(folder) if is_first() else contextlib.nullcontext():

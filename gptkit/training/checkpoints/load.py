@@ -25,6 +25,7 @@ from gptkit.training.checkpoints.checkpoint import OBJECTIVE, Checkpoint, first_
 from gptkit.training.checkpoints.kept import best_first, checkpoints
 from gptkit.training.checkpoints.naming import FOLDER
 from gptkit.training.checkpoints.tensor_files import refuse_pickle
+from gptkit.training.memory import check_model_fits
 
 Taken = TypeVar("Taken")
 
@@ -67,6 +68,7 @@ def load(source: str) -> tuple[BuiltModel, BuiltTokenizer]:
         CheckpointError: there is no checkpoint, it is damaged or unsafe, or a plugin that it was made with is not installed.
     """
     weights = initial_weights(source)
+    check_model_fits(weights.model, weights.attention, weights.tokenizer.size)
     with _WithoutInitialisation():
         model = weights.model.build(attention=weights.attention, vocabulary=weights.tokenizer.size)
     fit_weights(model, weights.state, source, tokens=weights.tokenizer.size)
@@ -197,6 +199,7 @@ def _trained_of(checkpoint: Checkpoint) -> Trained:
     parts, tokenizer = _settings_of(checkpoint), checkpoint.tokenizer
     part = checkpoint.part("objective")
     objective = part.build(tokenizer=tokenizer, context=parts.model.context, width=parts.model.width)
+    check_model_fits(parts.model, parts.attention, tokenizer.size)
     with _WithoutInitialisation():
         model = parts.model.build(attention=parts.attention, vocabulary=tokenizer.size + part.added_tokens)
     fit_weights(model, checkpoint.model_state, str(checkpoint.folder))

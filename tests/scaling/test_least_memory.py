@@ -1,0 +1,132 @@
+"""What cannot fit is refused before anything is built; what would run never is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import gptkit
+from gptkit.attention import Alternating, Dense
+from gptkit.command import Training
+from gptkit.errors import ConfigError
+from gptkit.groups import papers
+from gptkit.model import GPT, LSTM, Model
+from gptkit.objective import LM, Probe
+from gptkit.optimizer import AdamW, Muon
+from gptkit.scaling.compute import parameters
+from gptkit.scaling.least_memory import least_parameters, least_vocabulary, training_copies
+from gptkit.tokenizer import BPE, GPT2
+from gptkit.training import memory
+from gptkit.training.memory import check_training_fits
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        GPT(),
+        GPT(layers=1, heads=1, width=1, context=1),
+        GPT(tied=False, norm="post"),
+        LSTM(units=5),
+        LSTM(layers=1, width=4, units=9),
+    ],
+    ids=repr,
+)
+def test_the_least_is_below_what_a_model_has_and_near_it(model: Model) -> None:
+    for attention in (Dense(), Alternating()):
+        least, real = sum(least_parameters(model, attention, 500).values()), parameters(model, attention, 500)
+        assert 0.4 * real < least <= real
+
+
+def test_only_what_is_kept_for_certain_is_counted() -> None:
+    assert training_copies(LM(), AdamW(), average=False) == 4
+    assert training_copies(LM(), Muon(), average=True) == 4
+    assert training_copies(Probe(), AdamW(), average=False) == 1  # a frozen model
+    assert least_vocabulary(GPT2()) == 50_257
+    assert least_vocabulary(BPE(size=10_000_000)) == 1  # a short text teaches fewer
+
+
+@pytest.mark.parametrize(
+    "paper", [f"+{group}={option}" for group, options in papers().items() for option in options if group != "shrink"]
+)
+def test_every_shrunken_paper_fits_anywhere(paper: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "machine_memory", lambda: 3e8)
+    words = [paper, "+shrink=tiny"] if paper != "+speedrun=shakespeare_char" else [paper, "data=sotu"]
+    run = gptkit.compose("train", [*words, "init_from=null", "trainer.accelerator=cpu"])
+    assert isinstance(run.settings, Training)
+    check_training_fits(run.settings, run.settings.trainer)
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (
+            ("model.width=999936", "model.layers=10000"),
+            "model.layers=10000 model.width=999936: a model of 1.2e+17 parameters or more",
+        ),
+        (("model.context=100000000", "model.width=100032", "batch.size=1"), "model.context=100000000 model.width=100032"),
+        (("model=lstm", "model.units=1000000"), "lower model.layers or model.units"),
+        (
+            ("batch.size=1000000", "model.context=1000000"),
+            "batch.size=1000000: batches of so many sequences of model.context=1000000",
+        ),
+        (("+gpt3=175b",), "(weights, gradients and the optimizer's state)"),
+    ],
+)
+def test_training_refuses_sizes_before_it_reads_anything(
+    words: tuple[str, ...], reason: str, gptkit_command: Callable[..., Any], in_folder: Path
+) -> None:
+    outcome = gptkit_command("train", *words, "data=text", "data.path=nowhere.txt", "trainer.accelerator=cpu", "hydra.run.dir=run")
+    assert outcome.status == 2
+    assert reason in outcome.error_line
+    assert not (in_folder / "run").exists()
+
+
+def test_more_devices_hold_more_only_where_the_model_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "machine_memory", lambda: 1e9)
+    run = gptkit.compose("train", ["model.layers=40", "model.width=768", "trainer.accelerator=cpu"])
+    settings: Any = run.settings
+    with pytest.raises(ConfigError, match="this machine has 1 GB"):
+        check_training_fits(settings, {"accelerator": "cpu", "strategy": "ddp", "num_nodes": 8})
+    check_training_fits(settings, {"accelerator": "cpu", "strategy": "fsdp2", "num_nodes": 8})
+    check_training_fits(settings, {"accelerator": "cpu", "strategy": "deepspeed"})  # which may keep it elsewhere
+    check_training_fits(settings, {"accelerator": "tpu"})
+
+
+def test_a_checkpoint_that_cannot_fit_is_refused_before_its_model_is_built(
+    gptkit_command: Callable[..., Any], in_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (in_folder / "x.txt").write_text("To be, or not to be, that is the question.\n" * 30)
+    words = ("data=text", "data.path=x.txt", "tokenizer=bytes", "+shrink=tiny", "trainer=cpu", "trainer.max_steps=1")
+    assert gptkit_command("train", *words, "hydra.run.dir=run").status == 0
+    monkeypatch.setattr(memory, "machine_memory", lambda: 1e4)
+    outcome = gptkit_command("generate", "checkpoint=run")
+    assert outcome.status == 2
+    assert "(weights), and this machine has 0 GB; lower model." in outcome.error_line
+
+
+def test_memory_that_runs_out_later_is_one_line(gptkit_command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    from gptkit.config import hydra_run
+
+    def fail(words: list[str]) -> int:
+        raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.")
+
+    monkeypatch.setattr(hydra_run, "run_words", fail)
+    outcome = gptkit_command("generate", "checkpoint=x")
+    assert (outcome.status, "out of memory" in outcome.error_line) == (1, True)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("+gpt3=175b",),
+        ("model.width=1048576", "model.heads=1", "model.layers=10000", "model.context=100000000", "batch.size=1048576"),
+        (f"tokens={10**18}", "devices=1048576", "tokenizer.size=10000000", "trainer.strategy=fsdp2"),
+    ],
+)
+def test_a_plan_shows_any_size(words: tuple[str, ...], gptkit_command: Callable[..., Any]) -> None:
+    outcome = gptkit_command("plan", *words, "device=h100", "data=sotu")
+    assert (outcome.status, outcome.err) == (0, "")
+    assert "parameters" in outcome.out
