@@ -1,5 +1,6 @@
 """gptkit: train, align, evaluate and serve GPTs from one declarative configuration."""
 
+import os
 from typing import TYPE_CHECKING
 
 from gptkit.hookspecs import hookimpl
@@ -7,6 +8,9 @@ from gptkit.hookspecs import hookimpl
 if TYPE_CHECKING:
     from gptkit.config.compose import compose, run
     from gptkit.training.checkpoints.load import load
+
+# MKL reads it at its first product: sums then do not depend on where in memory numbers lie, nor on how many rows share a product
+os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
 
 __all__ = ["compose", "hookimpl", "load", "run"]
 

@@ -10,6 +10,10 @@ from gptkit.attention.cache import KeyValueCache
 from gptkit.attention.dense import BuiltDense
 from gptkit.attention.masks import band, same_segment
 
+BLOCK = 512
+"""Keys that PyTorch's kernel for processors takes at once. Keys out of sight are left out block by block, so that what a block adds
+up does not depend on where the other rows of the batch stand."""
+
 
 class BuiltBanded(BuiltDense):
     """Shapes as in `BuiltDense`. Weights of the two fit each other, and up to `window` positions the results are equal.
@@ -35,8 +39,9 @@ class BuiltBanded(BuiltDense):
         span = cache.span
         if span.end <= self.window:
             return super().recall(q, k, v, cache)
-        if span.start is not None and span.width == 1:
+        if not span.needs_mask:
             keys, values = cache.read(span.end - self.window)  # (B, H, window, Dh)
             return F.scaled_dot_product_attention(q, keys, values)
-        keys, values = cache.read()  # (B, H, S, Dh)
-        return F.scaled_dot_product_attention(q, keys, values, attn_mask=span.mask(self.window))
+        first = max(0, span.first - self.window + 1) // BLOCK * BLOCK
+        keys, values = cache.read(first)  # (B, H, S, Dh)
+        return F.scaled_dot_product_attention(q, keys, values, attn_mask=span.mask(self.window, first))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Self
 
 from torch import Tensor, nn
 
@@ -20,6 +21,14 @@ class AttentionCache(ABC):
     @abstractmethod
     def select(self, rows: Tensor) -> None:
         """Keep the given rows (N,) int64, in that order, repeats allowed."""
+
+    def join(self, parts: Sequence[Self], rows: Tensor) -> None:
+        """Begin, empty so far, with what others have read: those of their rows (N,) that are named, counted through all parts.
+
+        Optional. A model whose caches all have it reads every prompt at its own length, so that a text does not depend on the other
+        prompts of its batch; without it they are read together, padded, and rounding depends on the padding.
+        """
+        raise NotImplementedError
 
 
 class BuiltAttention(nn.Module, ABC):

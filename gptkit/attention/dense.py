@@ -51,8 +51,7 @@ class BuiltDense(BuiltAttention):
         if span.fresh:
             return F.scaled_dot_product_attention(q, k, v, is_causal=True)
         keys, values = cache.read()  # (B, H, S, Dh)
-        mask = None if span.start is not None and span.width == 1 else span.mask()
-        return F.scaled_dot_product_attention(q, keys, values, attn_mask=mask)
+        return F.scaled_dot_product_attention(q, keys, values, attn_mask=span.mask() if span.needs_mask else None)
 
     def cache(self, batch: int, length: int) -> KeyValueCache:
         return KeyValueCache(length)

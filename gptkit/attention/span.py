@@ -9,6 +9,15 @@ from torch import Tensor
 
 from gptkit.attention.masks import band, causal
 
+LANES = 16
+"""Keys that a processor's kernels add up side by side. A rest would be added in another order, and a multiple leaves none: hidden
+keys at the end then change nothing, and a row's result does not depend on longer rows beside it."""
+
+
+def round_up(length: int) -> int:
+    """The next multiple of `LANES`."""
+    return -(-length // LANES) * LANES
+
 
 class Span:
     """T consecutive tokens of each of B rows, behind those that the rows have already read.
@@ -18,7 +27,7 @@ class Span:
     """
 
     end: int
-    """Slots that queries of this call may look at: those before it."""
+    """Slots that queries of this call look at: those before it. On the CPU a multiple of `LANES`; the mask hides the empty ones."""
 
     def __init__(self, lengths: Sequence[int], counts: Sequence[int], width: int, lengths_tensor: Tensor) -> None:
         """Place the tokens of one call.
@@ -31,6 +40,8 @@ class Span:
         """
         self.width = width
         self.counts = counts
+        self.first = min(lengths, default=0)
+        """Position of the first query of the shortest row."""
         self.fresh = not any(lengths)
         """Nothing was read before: plain causal attention among the call's own tokens is enough."""
         padded = any(count != width for count in counts)
@@ -55,6 +66,11 @@ class Span:
                 columns = steps.repeat(len(lengths))
             self.writes = rows, columns, self.positions[rows, columns]
             """Rows, columns of the call and positions (N,) of its real tokens, where `start` is None."""
+        on_cpu = device.type == "cpu"
+        if on_cpu:
+            self.end = round_up(self.end)
+        self.needs_mask = on_cpu or width > 1 or self.start is None
+        """Not every query sees every slot before `end`. On the CPU it is always so: kernels with and without a mask differ."""
         self._masks: dict[tuple[int, int | None], Tensor] = {}
 
     def mask(self, window: int | None = None, first: int = 0) -> Tensor:

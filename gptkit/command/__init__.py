@@ -73,7 +73,7 @@ class Generate(Command):
     ] = 0
     reward: Annotated[Reward | None, "the judge that best_of asks; null: none"] = None
     batch: Annotated[int, "sequences decoded at once", at_least(1), at_most(SEQUENCES)] = 16
-    seed: Annotated[int, "the same seed gives the same text", at_least(0)] = 0
+    seed: Annotated[int, "the same seed gives the same text on the same machine", at_least(0)] = 0
     stream: Annotated[bool | None, "print as it comes; by default where one text is printed to a terminal"] = None
     precision: Annotated[str, "auto, fp32 or bf16", one_of("auto", "fp32", "bf16")] = "auto"
     format: Annotated[str, "text or json (one line per continuation)", one_of("text", "json")] = "text"

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from gptkit.model.built import BuiltModel
+from gptkit.model.built import BuiltModel, Cache
+from gptkit.model.packed import least_rows
 
 
 class Decoder:
@@ -27,32 +28,63 @@ class Decoder:
         """
         self.model = model
         self.device = next(model.parameters()).device
+        self.rows = sum(copies)
+        self._least = least_rows(model)
+        rows = self._at_least([row for row, count in enumerate(copies) for _ in range(count)])
+        with evaluating(model):
+            self.cache = model.cache(len(prompts), length)
+            if self.device.type == "cpu" and getattr(self.cache, "can_join", False):
+                last = self._read_apart(prompts, rows, length)
+            else:
+                last = self._read_together(prompts, rows)
+            self.logits = model.logits(last)[: self.rows]
+            """(B, V) for the token that comes next in each row."""
+
+    def _read_apart(self, prompts: Sequence[Sequence[int]], rows: Sequence[int], length: int) -> Tensor:
+        """Read every prompt at its own length, so that its hidden states do not depend on the others: (B, D) of the last tokens."""
+        parts, last = [], []
+        for prompt in prompts:
+            cache = self.model.cache(1, len(prompt))
+            last.append(run(self.model, torch.tensor([prompt], device=self.device), cache)[:, -1])
+            parts.append(cache)
+        index = torch.tensor(rows, device=self.device)
+        self.cache = self.model.cache(len(rows), length)
+        self.cache.join(parts, index)  # type: ignore[attr-defined]
+        return torch.cat(last)[index]
+
+    def _read_together(self, prompts: Sequence[Sequence[int]], rows: Sequence[int]) -> Tensor:
+        """Read the prompts in one call, padded on the right: (B, D) of the last tokens."""
         longest = max(len(prompt) for prompt in prompts)
-        tokens = torch.zeros(len(prompts), longest, dtype=torch.int64)  # (B, T), padded on the right
+        tokens = torch.zeros(len(prompts), longest, dtype=torch.int64)  # (B, T)
         for row, prompt in enumerate(prompts):
             tokens[row, : len(prompt)] = torch.tensor(prompt)
         counts = torch.tensor([len(prompt) for prompt in prompts])
-        with evaluating(model):
-            self.cache = model.cache(len(prompts), length)
-            self.cache.receive(counts)
-            hidden = run(model, tokens.to(self.device), self.cache)  # (B, T, D)
-            last = hidden[torch.arange(len(prompts), device=self.device), counts.to(self.device) - 1]  # (B, D)
-            self.logits = model.logits(last)
-            """(B, V) for the token that comes next in each row."""
-            if any(count != 1 for count in copies):
-                self.select([row for row, count in enumerate(copies) for _ in range(count)])
+        self.cache.receive(counts)
+        hidden = run(self.model, tokens.to(self.device), self.cache)  # (B, T, D)
+        last = hidden[torch.arange(len(prompts), device=self.device), counts.to(self.device) - 1]  # (B, D)
+        index = torch.tensor(rows, device=self.device)
+        if list(rows) != list(range(len(prompts))):
+            self.cache.select(index)
+        return last[index]
 
     def feed(self, tokens: Tensor) -> None:
         """Read one more token in each row: (B,) int64 on the model's device."""
         with evaluating(self.model):
-            self.logits = self.model.logits(run(self.model, tokens.unsqueeze(1), self.cache)[:, 0])
+            missing = self._least - self.rows
+            if missing > 0:
+                tokens = torch.cat([tokens, tokens[:1].expand(missing)])
+            self.logits = self.model.logits(run(self.model, tokens.unsqueeze(1), self.cache)[:, 0])[: self.rows]
 
     def select(self, rows: Sequence[int]) -> None:
         """Keep these rows, in this order, repeats allowed."""
         with evaluating(self.model):
-            index = torch.tensor(rows, device=self.device)
-            self.cache.select(index)
-            self.logits = self.logits[index]
+            self.rows = len(rows)
+            self.cache.select(torch.tensor(self._at_least(rows), device=self.device))
+            self.logits = self.logits[torch.tensor(rows, device=self.device)]
+
+    def _at_least(self, rows: Sequence[int]) -> list[int]:
+        """The rows, and the first again until they are as many as the processor's kernels want; what these give is never used."""
+        return [*rows, *[rows[0]] * (self._least - len(rows))]
 
     def close(self) -> None:
         """Give back what decoding keeps: weights that a sharded model gathers for its forward pass stay gathered until then."""
@@ -62,7 +94,7 @@ class Decoder:
                 reshard()
 
 
-def run(model: BuiltModel, tokens: Tensor, cache: object) -> Tensor:
+def run(model: BuiltModel, tokens: Tensor, cache: Cache) -> Tensor:
     """The model's forward pass, not compiled even where the model is: every length would be compiled anew."""
     return model._call_impl(tokens, cache=cache)  # type: ignore[no-untyped-call, no-any-return]
 

@@ -75,8 +75,9 @@ def generate(
         top_k: draw from the k most probable tokens; 0: from all.
         top_p: draw from the most probable tokens that together have this probability.
         stop: end a continuation before any of these.
-        batch: sequences decoded at once; the texts do not depend on it.
-        seed: the same seed gives the same texts; the random numbers of the program are not touched.
+        batch: sequences decoded at once; on the CPU the texts do not depend on it (on a GPU rounding may).
+        seed: with the same weights, machine and number of threads the same seed gives the same texts; the random numbers of the
+            program are not touched.
 
     Raises:
         DataError: a prompt is longer than the model's context.

@@ -45,6 +45,19 @@ class DecodingCache:
             layer.span = span
         return span
 
+    @property
+    def can_join(self) -> bool:
+        """Every layer's cache can; see `AttentionCache.join`."""
+        return all(type(layer).join is not AttentionCache.join for layer in self.layers)
+
+    def join(self, parts: Sequence[DecodingCache], rows: Tensor) -> None:
+        """Begin with what others have read: as many of their rows as this cache has, counted through all parts, repeats allowed."""
+        lengths = [length for part in parts for length in part._lengths]
+        self._lengths = [lengths[row] for row in rows.tolist()]
+        self.lengths = torch.tensor(self._lengths, device=self.lengths.device)
+        for number, layer in enumerate(self.layers):
+            layer.join([part.layers[number] for part in parts], rows)
+
     def select(self, rows: Tensor) -> None:
         self.lengths = self.lengths[rows]
         self._lengths = [self._lengths[row] for row in rows.tolist()]

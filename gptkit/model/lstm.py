@@ -6,7 +6,7 @@ Shapes: B batch, T time, D width, U units, V vocabulary.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import torch
 import torch.nn.functional as F
@@ -42,6 +42,9 @@ class State(AttentionCache):
     def put(self, rows: Tensor, state: tuple[Tensor, Tensor]) -> None:
         """Remember (1, N, U) as the state of these rows; the others keep theirs."""
         self.tensors = tuple(old.index_copy(0, rows, new[0].to(old.dtype)) for old, new in zip(self.tensors, state, strict=True))
+
+    def join(self, parts: Sequence[Self], rows: Tensor) -> None:
+        self.tensors = tuple(torch.cat(tensors)[rows] for tensors in zip(*(part.tensors for part in parts), strict=True))
 
     def select(self, rows: Tensor) -> None:
         self.shape = len(rows), self.shape[1]

@@ -35,6 +35,19 @@ def can_pack(dtype: torch.dtype) -> bool:
     return dtype == torch.float32 or (dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
+def least_rows(model: BuiltModel) -> int:
+    """Rows from which on a row's result does not depend on how many others share a matrix product, on a processor.
+
+    Products with a single row are computed by other kernels. MKL, which multiplies what is float32 and not packed, has such
+    kernels for up to three.
+    """
+    parameter = next(model.parameters())
+    if parameter.device.type != "cpu":
+        return 1
+    packed = isinstance(getattr(model, "head", None), PackedLinear) and not any(type(m) is nn.Linear for m in model.modules())
+    return 2 if packed or parameter.dtype == torch.bfloat16 else 4
+
+
 @torch.no_grad()
 def pack(model: BuiltModel, *, smallest: int = SMALLEST) -> None:
     """Replace the linear layers of a model on the CPU, its output matrix included, in place. It can then decode, and nothing else.

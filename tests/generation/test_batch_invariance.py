@@ -1,0 +1,112 @@
+"""A text is decided by its prompt, its number and the seed, not by what else is in its batch, whatever the number format."""
+
+import random
+
+import pytest
+import torch
+
+from gptkit.attention import Banded, Dense
+from gptkit.generation import generate
+from gptkit.generation.responses import respond
+from gptkit.model import GPT, LSTM
+from gptkit.model.packed import pack
+from gptkit.tokenizer.bytes import BuiltBytes
+
+TOKENIZER = BuiltBytes()
+LETTERS = random.Random(0)
+PROMPTS = ["".join(LETTERS.choices("abcdefg hijk", k=LETTERS.choice([1, 2, 3, 8, 20, 33, 47, 60]))) for _ in range(24)]
+MODELS = {
+    "dense": (GPT(layers=2, heads=4, width=64, context=128, dropout=0.0), Dense()),
+    "banded": (GPT(layers=2, heads=4, width=64, context=128, dropout=0.0), Banded(window=24)),
+    "lstm": (LSTM(layers=2, width=64, units=64, context=128, dropout=0.0), Dense()),
+}
+
+
+def build(name, dtype):
+    settings, attention = MODELS[name]
+    torch.manual_seed(3)
+    model = settings.build(attention=attention, vocabulary=TOKENIZER.size)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(4 if parameter.dim() > 1 else 1)  # near equals among the logits are then as usual as in a trained model
+    return model.to(dtype).eval()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32], ids=["bf16", "fp32"])
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_text_is_the_same_in_every_batch(name, dtype, packed):
+    model = build(name, dtype)
+    if packed:
+        pack(model, smallest=1)
+
+    def texts(batch):
+        return generate(model, TOKENIZER, PROMPTS, max_new_tokens=32, batch=batch, seed=1)
+
+    together = texts(len(PROMPTS))
+    assert all(texts(batch) == together for batch in (1, 2, 7))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32], ids=["bf16", "fp32"])
+def test_a_response_is_the_same_in_every_part_of_a_rollout(dtype):
+    model, ids = build("dense", dtype), [TOKENIZER.encode(prompt) for prompt in PROMPTS]
+
+    def responses(size):
+        starts = range(0, len(ids), size)
+        return [
+            response
+            for first in starts
+            for response in respond(
+                model,
+                TOKENIZER,
+                ids[first : first + size],
+                items=range(first, min(first + size, len(ids))),
+                max_new_tokens=30,
+                samples=2,
+                seed=5,
+            )
+        ]
+
+    assert responses(1) == responses(4) == responses(len(ids))
+
+
+def test_keys_out_of_sight_are_left_out_block_by_block():
+    """A long row alone and beside a short one: kernels take keys in blocks, and a band begins in a later block where it can."""
+    attention = Banded(window=24).build(width=32, heads=2, context=1100, dropout=0.0, layer=0, layers=1).eval()
+    torch.manual_seed(0)
+    x, short = torch.randn(1, 1040, 32), torch.randn(1, 5, 32)
+    following = torch.randn(1, 1, 32)
+
+    def last(*rows):
+        from gptkit.model.cache import DecodingCache
+
+        with torch.inference_mode():
+            parts = []
+            for row in rows:
+                part = DecodingCache([attention.cache(1, row.shape[1])], 1, row.shape[1], torch.device("cpu"))
+                part.advance(row[..., 0])
+                attention(row, cache=part.layers[0])
+                parts.append(part)
+            cache = DecodingCache([attention.cache(4, 1100)], 4, 1100, torch.device("cpu"))
+            cache.join(parts, torch.tensor([0, *[len(parts) - 1] * 3]))
+            cache.advance(following[..., 0].expand(4, -1))
+            return attention(following.expand(4, -1, -1), cache=cache.layers[0])[0]
+
+    alone, beside = last(x), last(x, short)
+    assert torch.equal(alone, beside)
+    whole = attention(torch.cat([x, following], dim=1))[0, -1:]
+    torch.testing.assert_close(alone, whole, rtol=0, atol=1e-5)
+
+
+def test_a_user_s_own_setting_of_mkl_is_left_alone(monkeypatch):
+    import importlib
+    import os
+
+    import gptkit
+
+    monkeypatch.setenv("MKL_CBWR", "COMPATIBLE")
+    importlib.reload(gptkit)
+    assert os.environ["MKL_CBWR"] == "COMPATIBLE"
+    monkeypatch.delenv("MKL_CBWR")
+    importlib.reload(gptkit)
+    assert os.environ["MKL_CBWR"] == "AUTO,STRICT"
