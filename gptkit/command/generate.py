@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gptkit.data.lines import json_object, whole_characters
 from gptkit.errors import ConfigError, DataError
+from gptkit.regular_files import opened, path_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -152,7 +154,7 @@ def _prompts(settings: Generate) -> list[str]:
         return [_prompt(settings.prompt)]
     if settings.prompt:
         raise ConfigError("prompt and prompts are both given; leave one of them out")
-    path = Path(settings.prompts).expanduser()
+    path = path_of(settings.prompts)
     lines = _read(path, f"prompts={settings.prompts}").split("\n")
     numbered = [(number, line.removesuffix("\r")) for number, line in enumerate(lines, 1) if line.strip()]
     if not numbered:
@@ -161,30 +163,28 @@ def _prompts(settings: Generate) -> list[str]:
 
 
 def _field(path: Path, number: int, line: str) -> str:
-    try:
-        content = json.loads(line)
-    except ValueError as error:
-        raise DataError(f"{path}:{number}: not JSON: {error}") from None
-    prompt = content.get("prompt") if isinstance(content, dict) else None
+    where = f"{path}:{number}"
+    prompt = json_object(where, line).get("prompt")
     if not isinstance(prompt, str):
-        raise DataError(f"{path}:{number}: not an object with a text in the field `prompt`")
-    return prompt
+        raise DataError(f"{where}: there is no text in the field prompt")
+    return whole_characters(where, prompt, field="prompt", errors="strict")
 
 
 def _prompt(text: str) -> str:
     if text == "-":
         return _decode(sys.stdin.buffer.read(), "standard input")
     if text.startswith("@"):
-        return _read(Path(text[1:]).expanduser(), f"prompt={text}")
+        return _read(path_of(text[1:]), f"prompt={text}")
     return text
 
 
 def _read(path: Path, asked: str) -> str:
     try:
-        content = path.read_bytes()
-    except OSError as error:
+        with opened(path) as file:
+            content = file.read()
+    except DataError as error:
         hint = "; a text that begins with @ can be given by prompt=- or by prompts=<file>" if asked.startswith("prompt=@") else ""
-        raise ConfigError(f"{asked}: the file cannot be read ({error.strerror}){hint}") from None
+        raise ConfigError(f"{asked}: {error}{hint}") from None
     return _decode(content, str(path))
 
 

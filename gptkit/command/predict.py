@@ -15,6 +15,7 @@ from gptkit.data.rows import TABLES, column_names
 from gptkit.errors import CheckpointError, ConfigError, DataError
 from gptkit.objective.labels import named
 from gptkit.plugins import registry
+from gptkit.regular_files import path_of
 
 if TYPE_CHECKING:
     from gptkit.command import Predict
@@ -36,7 +37,7 @@ def predict(settings: Predict) -> dict[str, float]:
         CheckpointError: the checkpoint cannot be read, or is no classifier.
     """
     files = find_files(settings.input, key="input", forms=TABLES)
-    output = None if settings.output is None else Path(settings.output).expanduser()
+    output = None if settings.output is None else path_of(settings.output)
     form = table_format(output, settings.format)
     if output is not None and output.exists() and any(output.samefile(file) for file in files):
         raise ConfigError(f"output={settings.output} is also the input; name another file")

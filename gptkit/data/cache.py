@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from gptkit.regular_files import path_of
+
 
 def cache_folder() -> Path:
     """$GPTKIT_CACHE, else ~/.cache/gptkit. It may not exist yet, and deleting it is always safe."""
-    return Path(os.environ.get("GPTKIT_CACHE") or "~/.cache/gptkit").expanduser()
+    return path_of(os.environ.get("GPTKIT_CACHE") or "~/.cache/gptkit")

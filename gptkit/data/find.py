@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import glob
 import os
+import re
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from gptkit.errors import ConfigError, DataError, did_you_mean
+from gptkit.regular_files import path_of, refuse_irregular, unreadable
 
 FORMATS = (".txt", ".md", ".jsonl", ".parquet")
 """The formats that hold documents. All but .parquet may be compressed."""
@@ -68,24 +71,40 @@ def find_splits(train: Any, validation: Any, test: Any, *, forms: Sequence[str])
 
 
 def _expand(wanted: str, key: str, forms: Sequence[str]) -> list[Path]:
-    path = Path(wanted).expanduser()
-    if path.is_dir():
+    if "\0" in wanted:
+        raise ConfigError(f"{key}={wanted!r} is no name of a file: it has a NUL character")
+    path = path_of(wanted)
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if glob.has_magic(wanted):
+            return _matches(wanted, str(path), key, forms)
+        if path.is_symlink() or isinstance(error, NotADirectoryError):
+            raise DataError(f"{key}={wanted}: {unreadable(path, error)}") from None
+        near = did_you_mean(path.name, _names_beside(path))
+        raise DataError(f"{key}={wanted}: there is no such file or folder.{near}") from None
+    except OSError as error:
+        raise DataError(f"{key}={wanted}: {unreadable(path, error)}") from None
+    if stat.S_ISDIR(status.st_mode):
         inside = sorted(_inside(path, forms))
         if not inside:
             raise DataError(f"{key}={wanted}: the folder holds no file that can be read: {_listed(forms)}")
         return inside
-    if path.is_file():
-        if form_of(path, forms) is None:
-            raise DataError(f"{key}={wanted}: cannot read this kind of file; rename or convert it to one of {_listed(forms)}")
-        return [path]
-    if glob.has_magic(wanted):
-        return _matches(wanted, str(path), key, forms)
-    near = did_you_mean(path.name, sorted(os.listdir(path.parent)) if path.parent.is_dir() else [])
-    raise DataError(f"{key}={wanted}: there is no such file or folder.{near}")
+    refuse_irregular(Path(f"{key}={wanted}"), status)
+    if form_of(path, forms) is None:
+        raise DataError(f"{key}={wanted}: cannot read this kind of file; rename or convert it to one of {_listed(forms)}")
+    return [path]
+
+
+def _names_beside(path: Path) -> list[str]:
+    try:
+        return sorted(os.listdir(path.parent))
+    except OSError:
+        return []
 
 
 def _matches(wanted: str, pattern: str, key: str, forms: Sequence[str]) -> list[Path]:
-    matches = [Path(match) for match in sorted(glob.glob(pattern, recursive=True))]
+    matches = [Path(match) for match in sorted(set(_globbed(pattern)))]
     if not matches:
         raise DataError(f"{key}={wanted}: nothing matches")
     files: list[Path] = []
@@ -99,17 +118,46 @@ def _matches(wanted: str, pattern: str, key: str, forms: Sequence[str]) -> list[
     return files
 
 
+def _globbed(pattern: str) -> Iterator[str]:
+    """What a pattern matches; its `**` enter every folder once: in circles of links there would be no end of paths."""
+    above, found, below = re.match(r"(.*?)((?:^|/)\*\*(?:/|$)|$)(.*)", pattern, re.DOTALL).groups()  # type: ignore[union-attr]
+    if not found:
+        yield from glob.iglob(pattern)
+        return
+    for begin in filter(os.path.isdir, glob.iglob(above or ("/" if found.startswith("/") else "."))):
+        for place, folders, names in _walk(Path(begin)):
+            here = "" if place == "." else place
+            if below:
+                yield from _globbed(os.path.join(glob.escape(here), below))
+            else:
+                yield from (os.path.join(here, name) for name in [*folders, *names] if not name.startswith("."))
+
+
 def _inside(folder: Path, forms: Sequence[str]) -> Iterator[Path]:
     """The readable files of a folder and its folders, without those whose names begin with a dot."""
+    for place, _, names in _walk(folder):
+        yield from (Path(place, name) for name in names if not name.startswith(".") and form_of(Path(name), forms))
+
+
+def _walk(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+    """As `os.walk`, with links followed, every folder once, and none whose name begins with a dot.
+
+    Raises:
+        DataError: a folder cannot be listed.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise unreadable(Path(str(error.filename)), error)
+
     seen = set()
-    for place, folders, names in os.walk(folder, followlinks=True):
+    for place, folders, names in os.walk(folder, followlinks=True, onerror=refuse):
         here = os.path.realpath(place)
-        if here in seen:  # a link that leads back up
+        if here in seen:  # a link that leads back up, or to a folder that was entered already
             folders.clear()
             continue
         seen.add(here)
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        yield from (Path(place, name) for name in names if not name.startswith(".") and form_of(Path(name), forms))
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield place, folders, names
 
 
 def _listed(forms: Sequence[str]) -> str:

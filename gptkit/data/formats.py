@@ -12,7 +12,8 @@ from typing import Any
 
 from gptkit.data.decompress import BLOCK, open_bytes
 from gptkit.data.find import form_of
-from gptkit.data.lines import BYTE_ORDER_MARK, decoded_lines, json_object, not_utf8, whole_characters
+from gptkit.data.lines import BYTE_ORDER_MARK, decoded_lines, json_object, not_utf8, whole_characters, without_nul
+from gptkit.data.parquet import open_parquet
 from gptkit.errors import DataError, did_you_mean
 
 Piece = tuple[str, bool, int]
@@ -44,6 +45,8 @@ def _read_plain(path: Path, field: str, errors: str) -> Iterator[Piece]:
                 text = decoder.decode(block, final=not block)
             except UnicodeDecodeError as error:
                 raise not_utf8(str(path), error, offset - waiting) from None
+            if "\0" in text:
+                text = without_nul(f"{path}: behind byte {offset}", text, errors)
             offset += len(block)
             if first and text:
                 text, first = text.removeprefix(BYTE_ORDER_MARK), False
@@ -75,26 +78,21 @@ def _field(where: str, line: str, field: str, errors: str) -> str:
 
 def _read_parquet(path: Path, field: str, errors: str) -> Iterator[Piece]:
     """One document a row."""
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise DataError(f"{path}: reading .parquet files needs the package pyarrow; pip install gptkit[data]") from None
     size, row = path.stat().st_size, 0
-    try:
-        with pyarrow.parquet.ParquetFile(path) as file:
-            columns = file.schema_arrow
-            if field not in columns.names:
-                raise DataError(f"{path}: there is no column {field}; {_choices(field, columns.names)}")
-            kind = columns.field(field).type
-            if str(kind) not in ("string", "large_string", "string_view"):
-                raise DataError(f"{path}: column {field} holds no text but {kind}; {_choices('', columns.names)}")
-            for batch in file.iter_batches(batch_size=256, columns=[field]):
-                for value in batch.column(0).cast(pyarrow.large_binary()).to_pylist():
-                    row += 1
-                    yield _cell(f"{path}: row {row}", value, field, errors), True, size * row // file.metadata.num_rows
-    except (pyarrow.ArrowException, OSError) as error:
-        raise DataError(f"{path} is no parquet file that can be read ({error})".replace("\n", " ")) from None
+    with open_parquet(path) as file:
+        import pyarrow
+
+        columns = file.schema_arrow
+        if columns.names.count(field) != 1:
+            many = "are several columns" if field in columns.names else "is no column"
+            raise DataError(f"{path}: there {many} {field}; {_choices(field, columns.names)}")
+        kind = columns.field(field).type
+        if str(kind) not in ("string", "large_string", "string_view"):
+            raise DataError(f"{path}: column {field} holds no text but {kind}; {_choices('', columns.names)}")
+        for batch in file.iter_batches(batch_size=256, columns=[field]):
+            for value in batch.column(0).cast(pyarrow.large_binary()).to_pylist():
+                row += 1
+                yield _cell(f"{path}: row {row}", value, field, errors), True, size * row // file.metadata.num_rows
 
 
 def _cell(where: str, value: bytes | None, field: str, errors: str) -> str:

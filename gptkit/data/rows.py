@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from gptkit.data.find import form_of
-from gptkit.data.lines import decoded_lines, json_object, not_utf8, whole_characters
+from gptkit.data.lines import LONGEST_LINE, decoded_lines, json_object, not_utf8, whole_characters
+from gptkit.data.parquet import open_parquet
 from gptkit.errors import DataError, did_you_mean
 
 Row = tuple[str, list[Any]]
@@ -88,7 +89,7 @@ def _read_tsv(path: Path, columns: Mapping[str, str], errors: str) -> Iterator[R
     yield from _separated(path, columns, errors, TSV)
 
 
-csv.field_size_limit(2**31 - 1)  # a cell may hold a book; what is too long for a model is cut and counted later
+csv.field_size_limit(LONGEST_LINE)  # a cell may hold a book; what is too long for a model is cut and counted later
 
 
 def _separated(path: Path, columns: Mapping[str, str], errors: str, dialect: dict[str, Any]) -> Iterator[Row]:
@@ -133,39 +134,19 @@ def _whole_cells(where: str, line: str, cells: dict[str, Any], errors: str) -> d
 
 
 def _read_parquet(path: Path, columns: Mapping[str, str], errors: str) -> Iterator[Row]:
-    pyarrow = _pyarrow(path)
     row = 0
-    try:
-        with pyarrow.parquet.ParquetFile(path) as file:
-            _places(str(path), file.schema_arrow.names, columns)
-            for batch in file.iter_batches(batch_size=256, columns=list(columns)):
-                cells = [_values(batch.column(batch.schema.get_field_index(column))) for column in columns]
-                for values in zip(*cells, strict=True):
-                    row += 1
-                    yield f"{path}: row {row}", [_strings(value, _decoder(f"{path}: row {row}", errors)) for value in values]
-    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:  # the last from texts inside objects
-        raise _no_parquet(path, error) from None
+    with open_parquet(path) as file:
+        _places(str(path), file.schema_arrow.names, columns)
+        for batch in file.iter_batches(batch_size=256, columns=list(columns)):
+            cells = [_values(batch.column(batch.schema.get_field_index(column))) for column in columns]
+            for values in zip(*cells, strict=True):
+                row += 1
+                yield f"{path}: row {row}", [_strings(value, _decoder(f"{path}: row {row}", errors)) for value in values]
 
 
 def _parquet_names(path: Path) -> list[str]:
-    pyarrow = _pyarrow(path)
-    try:
-        return list(pyarrow.parquet.read_schema(path).names)
-    except (pyarrow.ArrowException, OSError) as error:
-        raise _no_parquet(path, error) from None
-
-
-def _pyarrow(path: Path) -> Any:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise DataError(f"{path}: reading .parquet files needs the package pyarrow; pip install gptkit[data]") from None
-    return pyarrow
-
-
-def _no_parquet(path: Path, error: Exception) -> DataError:
-    return DataError(f"{path} is no parquet file that can be read ({error})".replace("\n", " "))
+    with open_parquet(path) as file:
+        return list(file.schema_arrow.names)
 
 
 def _values(column: Any) -> list[Any]:

@@ -29,17 +29,20 @@ class BuiltFiles(BuiltData):
     def __init__(self, files: Sequence[Path], *, field: str = "text", errors: str = "strict") -> None:
         """Args: field, errors: as in `gptkit.data.formats.read_file`."""
         self.files = files
+        described = json.dumps(["files", field, errors, [(form_of(path), digest(path)) for path in files]])
         self.sizes = [path.stat().st_size for path in files]
         self._field, self._errors = field, errors
-        described = json.dumps(["files", field, errors, [(form_of(path), digest(path)) for path in files]])
         self.fingerprint = hashlib.sha256(described.encode()).hexdigest()
 
     def chunks(self, split: str) -> Iterator[Chunk]:
-        total, before = sum(self.sizes), 0
+        total, before, blank = sum(self.sizes), 0, True
         for path, size in zip(self.files, self.sizes, strict=True):
             for text, last, read in read_file(path, field=self._field, errors=self._errors):
+                blank = blank and (not text or text.isspace())
                 yield Chunk(text, last, min(1.0, (before + read) / total))
             before += size
+        if blank:
+            raise DataError(f"{', '.join(map(str, self.files[:3]))}: there is no text, nothing but white space")
 
     def records(self, split: str) -> Iterator[Document]:
         pieces: list[str] = []

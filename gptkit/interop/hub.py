@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gptkit.errors import CheckpointError
 from gptkit.hub import NotGiven, snapshot
+from gptkit.regular_files import path_of
 
 PATTERNS = ["config.json", "*.safetensors", "*.safetensors.index.json", "tokenizer*.json", "vocab.json", "merges.txt"]
 PICKLES = ["pytorch_model.bin"]
@@ -20,7 +21,7 @@ def fetch(source: str) -> Path:
     Raises:
         CheckpointError: there is neither.
     """
-    folder = Path(source).expanduser()
+    folder = path_of(source)
     if folder.is_dir():
         return folder
     if source.startswith((".", "/", "~")) or source.count("/") > 1 or not source:

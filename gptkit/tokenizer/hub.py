@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gptkit.errors import ConfigError
 from gptkit.hub import NotGiven, snapshot
+from gptkit.regular_files import path_of
 
 
 def folder_of(path: str) -> Path | None:
@@ -14,7 +15,7 @@ def folder_of(path: str) -> Path | None:
     Raises:
         ConfigError: it looks like a folder, and there is none.
     """
-    folder = Path(path).expanduser()
+    folder = path_of(path)
     if folder.is_dir():
         return folder
     if path.startswith((".", "/", "~")) or path.count("/") > 1:

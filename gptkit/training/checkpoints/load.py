@@ -18,6 +18,7 @@ from gptkit.errors import CheckpointError, did_you_mean
 from gptkit.model import Model
 from gptkit.model.built import BuiltModel
 from gptkit.objective.built import BuiltObjective, Trained
+from gptkit.regular_files import path_of
 from gptkit.tokenizer import Tokenizer
 from gptkit.tokenizer.built import BuiltTokenizer
 from gptkit.training.checkpoints import manifest
@@ -86,14 +87,14 @@ def load_objective(source: str) -> Trained:
     """
     if source.startswith(HUB):
         raise CheckpointError(f"{source}: has no objective; name a run of gptkit train, or one of its checkpoints")
-    return _from_folder(Path(source).expanduser(), _trained_of)
+    return _from_folder(path_of(source), _trained_of)
 
 
 def run_settings(source: str) -> dict[str, Any]:
     """The settings of the run that a model comes from, as plain values with parts as mappings; nothing for hf:..."""
     if source.startswith(HUB):
         return {}
-    return _from_folder(Path(source).expanduser(), lambda checkpoint: checkpoint.content)
+    return _from_folder(path_of(source), lambda checkpoint: checkpoint.content)
 
 
 def initial_weights(source: str) -> InitialWeights:
@@ -103,7 +104,7 @@ def initial_weights(source: str) -> InitialWeights:
 
         found = import_model(source.removeprefix(HUB))
         return InitialWeights(found.model, found.attention, found.tokenizer_part, found.tokenizer, found.state)
-    return _from_folder(Path(source).expanduser(), _weights_of)
+    return _from_folder(path_of(source), _weights_of)
 
 
 def initial_settings(source: str) -> InitialSettings:
@@ -113,7 +114,7 @@ def initial_settings(source: str) -> InitialSettings:
 
         found = import_settings(source.removeprefix(HUB))
         return InitialSettings(found.model, found.attention, found.tokenizer_part)
-    return _from_folder(Path(source).expanduser(), _settings_of)
+    return _from_folder(path_of(source), _settings_of)
 
 
 def fit_weights(model: BuiltModel, state: dict[str, Tensor], source: str, *, tokens: int = 0) -> None:
