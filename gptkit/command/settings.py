@@ -114,6 +114,7 @@ class Training(Command):
         float, "decay per update of an average of the weights, which is what is validated and saved; 0: none", at_least(0), below(1)
     ] = 0.0
     compile: Annotated[bool, "compile the model with torch.compile"] = False
+    verify: Annotated[bool, "compare all token shards that were kept with what was written; false: a sample of them"] = False
     seed: Annotated[int, "decides initial weights, order of data, dropout and samples", at_least(0)] = 0
     init_from: Annotated[
         str | None, "start from these weights: a run, a checkpoint folder, or hf:<folder or hub name>", not_empty

@@ -24,7 +24,9 @@ class RecordFiles(Data):
     columns: Annotated[dict[str, str], "your names of columns, where they are others: {prompt:question,completion:answer}"] = field(
         default_factory=dict
     )
-    empty: Annotated[str, "answers that say nothing: stop (and name the line) or keep", one_of("stop", "keep")] = "stop"
+    empty: Annotated[
+        str, "turns of the user or the assistant that say nothing: stop (and name the line) or keep", one_of("stop", "keep")
+    ] = "stop"
     errors: Annotated[
         str, "bytes that are not UTF-8: strict (stop and name the line) or replace (with U+FFFD)", one_of("strict", "replace")
     ] = "strict"

@@ -73,6 +73,8 @@ def find_splits(train: Any, validation: Any, test: Any, *, forms: Sequence[str])
 def _expand(wanted: str, key: str, forms: Sequence[str]) -> list[Path]:
     if "\0" in wanted:
         raise ConfigError(f"{key}={wanted!r} is no name of a file: it has a NUL character")
+    if not wanted.isprintable() and any("\ud800" <= character <= "\udfff" for character in wanted):
+        raise ConfigError(f"{key}={wanted!r} is no name in UTF-8, and a run's files are; rename it, or name its folder")
     path = path_of(wanted)
     try:
         status = path.stat()

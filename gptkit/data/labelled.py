@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from gptkit.data.digest import digest
 from gptkit.data.examples import BuiltExamples
 from gptkit.data.find import find_splits, form_of
+from gptkit.data.lines import is_number
 from gptkit.data.rows import TABLES, read_rows
 from gptkit.errors import ConfigError, DataError
 from gptkit.records import Example
@@ -123,8 +124,10 @@ def _label(where: str, column: str, cell: Any) -> str | int | float:
         return "true" if cell else "false"
     if isinstance(cell, str) and cell.strip():
         return cell.strip()
-    if isinstance(cell, int | float) and math.isfinite(cell):
+    if is_number(cell):
         return cell
+    if isinstance(cell, int) or (isinstance(cell, float) and math.isfinite(cell)):
+        raise UnusableLabel(f"{where}: column {column} holds a number that is too large to reckon with: {str(cell)[:12]}...")
     if cell is None or isinstance(cell, str | float):
         raise UnusableLabel(f"{where}: column {column} holds no label; drop such rows, or fill them")
     raise UnusableLabel(f"{where}: column {column} holds no label but {type(cell).__name__}; a label is a text or a number")
@@ -168,7 +171,7 @@ def _readings(columns: Columns, label: str | int | float, options: tuple[str, ..
         found["letter"] = ord(word) - ord("A")
     try:
         place = float(label) - columns.first_option
-    except ValueError:
+    except (ValueError, OverflowError):
         return found
     return found | {"number": int(place)} if place in range(len(options)) else found
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gptkit.data.dialogues import SYSTEM, instruction_of, system_of
+from gptkit.data.lines import is_number
 from gptkit.data.shapes import Shape
 from gptkit.data.turns import listed, prompt_in, turns_without_answer, with_system
 from gptkit.errors import DataError
@@ -33,7 +34,7 @@ def to_prompt(row: Mapping[str, Any], columns: Mapping[str, str]) -> Prompt:
     facts = {
         column: cell if isinstance(cell, str) else str(cell)
         for column, cell in row.items()
-        if column not in columns.values() and isinstance(cell, str | int | float)
+        if column not in columns.values() and (isinstance(cell, str | bool) or is_number(cell))
     }
     if "instruction" in columns:
         return Prompt(instruction_of(row, columns), facts)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gptkit.data.dialogues import SYSTEM, system_of
+from gptkit.data.lines import is_number
 from gptkit.data.shapes import Shape
 from gptkit.data.transcript import divided, is_transcript
 from gptkit.data.turns import answer_in, listed, prompt_in, text_in, turns_in, with_system
@@ -98,9 +98,9 @@ def _numbers(column: str, cells: Any, wanted: int) -> Sequence[float]:
             f"column {column} holds no list of numbers but {'nothing (null)' if cells is None else type(cells).__name__}"
         )
     for place, cell in enumerate(cells, 1):
-        if isinstance(cell, bool) or not isinstance(cell, int | float) or not math.isfinite(cell):
+        if not is_number(cell):
             raise DataError(
-                f"column {column}: number {place} is {cell}, which ranks nothing; leave that completion out, or rank it"
+                f"column {column}: number {place} is {str(cell)[:40]}, which ranks nothing; leave that completion out, or rank it"
             )
     if len(cells) != wanted:
         raise DataError(
@@ -145,9 +145,9 @@ def _comparison(row: Mapping[str, Any], columns: Mapping[str, str]) -> tuple[tup
         raise DataError(f"column {columns['summaries']} must hold a list of objects with text")
     completions = tuple(answer_in(columns["summaries"], each["text"]) for each in summaries)
     choice = row[columns["choice"]]
-    if isinstance(choice, bool) or choice not in range(len(completions)):
+    if not is_number(choice) or choice not in range(len(completions)):
         raise DataError(
-            f"column {columns['choice']} is {choice}; it must be the number of one of {len(completions)} summaries, from 0"
+            f"column {columns['choice']} is {str(choice)[:40]}; it must be the number of one of {len(completions)} summaries, from 0"
         )
     ranks = tuple(int(place != choice) for place in range(len(completions)))
     return (Turn("user", _asked(columns["info"], row[columns["info"]])),), completions, ranks

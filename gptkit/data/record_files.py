@@ -49,7 +49,7 @@ def read_records(
         rows: where each stands, for errors, and its cells by column.
         kind: one of `READINGS`.
         columns: which columns hold what, as far as the user says; see `gptkit.data.shapes.match`.
-        empty: answers that say nothing: stop (an error) or keep.
+        empty: turns of the user or the assistant that say nothing: stop (an error) or keep.
 
     Raises:
         DataError: a row is not of this kind, or something is wrong with it: names where it stands.
@@ -70,6 +70,11 @@ def read_records(
 
 
 def _refuse_empty(record: Spoken) -> None:
+    for number, turn in enumerate(record.prompt if isinstance(record, Ranking) else record.turns, 1):
+        if turn.role == "user" and not turn.text.strip():
+            raise DataError(
+                f"turn {number}, the user's, is empty; drop such rows, fill them, or let it say nothing by data.empty=keep"
+            )
     if isinstance(record, Ranking):
         answers = [*record.completions, *([] if record.demonstration is None else [record.demonstration])]
     else:

@@ -59,7 +59,7 @@ def column_names(path: Path, *, errors: str = "strict") -> list[str]:
     try:
         return next((row for row in rows if row), [])
     except csv.Error as error:
-        raise DataError(f"{path}:1: no row of a table can be read here ({error}); is a quotation mark left open?") from None
+        raise _no_row(f"{path}:1", error) from None
 
 
 def read_objects(path: Path, *, errors: str = "strict") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -110,7 +110,13 @@ def _separated(path: Path, columns: Mapping[str, str], errors: str, dialect: dic
                 raise DataError(f"{where}: the row has {len(row)} cells, and the first row names {len(header)} columns")
             yield where, [row[place] for place in places]
     except csv.Error as error:
-        raise DataError(f"{path}:{first}: no row of a table can be read here ({error}); is a quotation mark left open?") from None
+        raise _no_row(f"{path}:{first}", error) from None
+
+
+def _no_row(where: str, error: csv.Error) -> DataError:
+    if "new-line character" in str(error):
+        return DataError(f"{where}: there is a carriage return that ends no line; let lines end in line feeds (tr '\\r' '\\n')")
+    return DataError(f"{where}: no row of a table can be read here ({error}); is a quotation mark left open?")
 
 
 def _read_jsonl(path: Path, columns: Mapping[str, str], errors: str) -> Iterator[Row]:
@@ -126,11 +132,11 @@ def _read_jsonl(path: Path, columns: Mapping[str, str], errors: str) -> Iterator
 
 
 def _whole_cells(where: str, line: str, cells: dict[str, Any], errors: str) -> dict[str, Any]:
-    """The cells of a line with every text whole."""
+    """The cells of a line with every text whole, and their names."""
     if "\\u" not in line:  # only an escape can bring half of a surrogate pair
         return cells
     whole = functools.partial(whole_characters, where, errors=errors)
-    return {column: _strings(cell, functools.partial(whole, field=column)) for column, cell in cells.items()}
+    return {whole(column, field=column): _strings(cell, functools.partial(whole, field=column)) for column, cell in cells.items()}
 
 
 def _read_parquet(path: Path, columns: Mapping[str, str], errors: str) -> Iterator[Row]:

@@ -1,6 +1,6 @@
 """Token shards: the ids of a split on disk, in files of one size that are mapped into memory.
 
-index.json          what is here: sizes and SHA-256 of every file
+index.json          what is here: sizes, SHA-256 and CRC-32 by block of every file, and the SHA-256 of the index itself
 tokens-00000.bin    uint16 or uint32, little-endian; every document is followed by end-of-text
 documents.bin       int64: where in the sequence of all tokens each document ends, its end-of-text included
 """
@@ -10,6 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import random
+import zlib
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -24,6 +26,12 @@ SHARD_TOKENS = 1 << 26
 """Tokens in every shard but the last."""
 
 INDEX, DOCUMENTS = "index.json", "documents.bin"
+
+BLOCK = 1 << 20
+"""Bytes that have a checksum of their own."""
+
+SAMPLED = 64
+"""Blocks that are compared whenever shards are opened, drawn anew each time; a corpus that has no more is compared whole."""
 
 
 def shard_type(vocabulary: int) -> np.dtype[Any]:
@@ -50,30 +58,86 @@ class Shards:
         return sum(map(len, self.parts))
 
 
-def open_shards(folder: Path) -> Shards | None:
-    """The shards of a folder; None where there are none, or they are not what was written.
+class HarmedShards(Exception):
+    """Shards are there, and are not what was written: says which file, and how that is known."""
 
-    A file whose size and time of change are those of the index is trusted, any other is read and compared by SHA-256.
+
+def open_shards(folder: Path, *, key: str = "", verify: bool = False) -> Shards | None:
+    """The shards of a folder; None where there are none.
+
+    The index, the ends of the documents, and every file that was touched after it was written are compared by SHA-256, the other
+    tokens by a sample of their blocks.
+
+    Args:
+        key: what the shards must be of, as it was given to `ShardWriter.finish`; empty: anything.
+        verify: compare every file by SHA-256.
+
+    Raises:
+        HarmedShards: they are torn, altered, or of something else.
     """
     try:
-        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-        if index["format"] != FORMAT or not all(_unharmed(folder / file["name"], file) for file in index["files"]):
-            return None
-        *tokens, documents = (folder / file["name"] for file in index["files"])
-        parts = [_mapped(path, np.dtype(index["type"])) for path in tokens]
-        return Shards(parts, _mapped(documents, np.dtype("<i8")))
-    except (OSError, ValueError, KeyError, TypeError):
+        text = (folder / INDEX).read_text(encoding="utf-8")
+    except FileNotFoundError:
         return None
+    except (OSError, ValueError) as error:
+        raise HarmedShards(f"{INDEX} cannot be read: {error}") from None
+    try:
+        index = _checked(json.loads(text), key)
+        files: list[dict[str, Any]] = index["files"]
+        for file in files:
+            _compare(folder / file["name"], file, whole=verify or file["name"] == DOCUMENTS)
+        if not verify:
+            _compare_sample(folder, files)
+        *tokens, documents = (folder / file["name"] for file in files)
+        parts = [_mapped(path, np.dtype(index["type"])) for path in tokens]
+        shards = Shards(parts, _mapped(documents, np.dtype("<i8")))
+    except OSError as error:
+        raise HarmedShards(f"{Path(error.filename or folder).name} cannot be read: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
+        raise HarmedShards(f"{INDEX} is torn or altered") from None
+    if (len(shards), len(shards.ends), int(shards.ends[-1])) != (index["tokens"], index["documents"], index["tokens"]):
+        raise HarmedShards(f"{INDEX} and the files differ in the number of tokens or documents")
+    return shards
 
 
-def _unharmed(path: Path, file: dict[str, Any]) -> bool:
+def _checked(index: dict[str, Any], key: str) -> dict[str, Any]:
+    """The index, whole and of what is wanted; one that an older version wrote says neither."""
+    known = index.pop("sha256", None)
+    if index["format"] != FORMAT or (known is not None and known != _sha256(index)):
+        raise HarmedShards(f"{INDEX} is torn or altered")
+    if key and index.get("key", key) != key:
+        raise HarmedShards(f"{INDEX} is that of another text or tokenizer")
+    return index
+
+
+def _sha256(index: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(index, sort_keys=True).encode()).hexdigest()
+
+
+def _compare(path: Path, file: dict[str, Any], *, whole: bool) -> None:
     status = path.stat()
     if status.st_size != file["bytes"]:
-        return False
-    if status.st_mtime_ns == file["changed_ns"]:
-        return True
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest() == str(file["sha256"])
+        raise HarmedShards(f"{path.name} has {status.st_size:,} bytes, and {file['bytes']:,} were written")
+    if whole or status.st_mtime_ns != file["changed_ns"]:
+        with path.open("rb") as stream:
+            if hashlib.file_digest(stream, "sha256").hexdigest() != file["sha256"]:
+                raise HarmedShards(f"{path.name} is not what was written: its SHA-256 is another")
+
+
+def _compare_sample(folder: Path, files: list[dict[str, Any]]) -> None:
+    """Compare some blocks of the tokens; shards of an older version have no checksums by block, and are compared where few."""
+    tokens = [file for file in files if file["name"] != DOCUMENTS]
+    if sum(file["bytes"] for file in tokens) <= SAMPLED * BLOCK:
+        for file in tokens:
+            _compare(folder / file["name"], file, whole=True)
+        return
+    blocks = [(file["name"], number, check) for file in tokens for number, check in enumerate(file.get("blocks", []))]
+    # chance decides what is compared and nothing else: it is not the run's
+    for name, number, check in random.SystemRandom().sample(blocks, min(SAMPLED, len(blocks))):
+        with (folder / name).open("rb") as stream:
+            stream.seek(number * BLOCK)
+            if zlib.crc32(stream.read(BLOCK)) != check:
+                raise HarmedShards(f"{name} is not what was written: the checksum of its block {number} is another")
 
 
 def _mapped(path: Path, kind: np.dtype[Any]) -> NDArray[Any]:
@@ -135,12 +199,24 @@ class ShardWriter:
             if file is not None:
                 file.close()
 
-    def finish(self) -> None:
-        """Write what is left, and the index; everything has reached the disk afterwards."""
+    def finish(self, key: str = "") -> None:
+        """Write what is left, and the index; everything has reached the disk afterwards.
+
+        Args:
+            key: what the shards are of, for `open_shards`.
+        """
         if self._shard is not None:
             self._files.append(self._shard.finish())
         self._files.append(self._documents.finish())
-        index = {"format": FORMAT, "type": self._type.str, "tokens": self.tokens, "documents": self.documents, "files": self._files}
+        index: dict[str, Any] = {
+            "format": FORMAT,
+            "key": key,
+            "type": self._type.str,
+            "tokens": self.tokens,
+            "documents": self.documents,
+            "files": self._files,
+        }
+        index["sha256"] = _sha256(index)
         with (self._folder / INDEX).open("w", encoding="utf-8") as file:
             json.dump(index, file, indent=1)
             _to_disk(file)
@@ -149,11 +225,18 @@ class ShardWriter:
 class _HashedFile:
     def __init__(self, path: Path) -> None:
         self._path, self._file, self._hash, self.bytes = path, path.open("wb"), hashlib.sha256(), 0
+        self._blocks: list[int] = []
 
     def write(self, data: bytes) -> None:
         self._file.write(data)
         self._hash.update(data)
-        self.bytes += len(data)
+        while data:
+            room = BLOCK - self.bytes % BLOCK
+            if room == BLOCK:
+                self._blocks.append(0)
+            self._blocks[-1] = zlib.crc32(data[:room], self._blocks[-1])
+            self.bytes += len(data[:room])
+            data = data[room:]
 
     def close(self) -> None:
         self._file.close()
@@ -162,7 +245,13 @@ class _HashedFile:
         with self._file:
             _to_disk(self._file)
         changed = self._path.stat().st_mtime_ns
-        return {"name": self._path.name, "bytes": self.bytes, "sha256": self._hash.hexdigest(), "changed_ns": changed}
+        return {
+            "name": self._path.name,
+            "bytes": self.bytes,
+            "sha256": self._hash.hexdigest(),
+            "changed_ns": changed,
+            "blocks": self._blocks,
+        }
 
 
 def _to_disk(file: IO[Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import shutil
 import uuid
@@ -20,11 +21,13 @@ from gptkit.data.built import BuiltData
 from gptkit.data.cache import cache_folder
 from gptkit.data.pieces import Bundle, bundles, pieces
 from gptkit.data.progress import Progress
-from gptkit.data.shards import FORMAT, SHARD_TOKENS, Shards, ShardWriter, open_shards
+from gptkit.data.shards import FORMAT, SHARD_TOKENS, HarmedShards, Shards, ShardWriter, open_shards
 from gptkit.errors import DataError
 
 if TYPE_CHECKING:
     from gptkit.tokenizer.built import BuiltTokenizer
+
+_log = logging.getLogger("gptkit")
 
 AT_ONCE = 2
 """Bundles being encoded at a time: while the ids of one are copied out on one core, the others encode the next."""
@@ -34,10 +37,10 @@ def tokenised(data: BuiltData, split: str, tokenizer: BuiltTokenizer, *, shard_t
     """The tokens of one split, read from the cache, or made and put there.
 
     Any number of processes may ask at once: one makes the shards, the others wait for it. A process that is killed leaves nothing
-    that would be taken for shards; shards that are torn or altered are made again.
+    that would be taken for shards; shards that are torn or altered are named in a warning and made again.
 
     Args:
-        data: a source of documents.
+        data: a source of documents; where it says `verify`, all that the cache has of it is compared by SHA-256.
         split: one of `data.splits`.
         tokenizer: turns text into ids.
         shard_tokens: tokens of a shard, where shards are made.
@@ -47,13 +50,17 @@ def tokenised(data: BuiltData, split: str, tokenizer: BuiltTokenizer, *, shard_t
     """
     key = _key(data, split, tokenizer)
     folder = cache_folder() / "shards" / key
-    found = open_shards(folder)
-    if found is not None:
-        return found
+    doubt = data.verify
+    try:
+        found = open_shards(folder, key=key, verify=doubt)
+        if found is not None:
+            return found
+    except HarmedShards:
+        doubt = True  # another process may be making them again; what is there then is looked at once more, and wholly
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _alone(folder.with_name(f"{key}.lock")) as alone:
-            found = open_shards(folder)
+            found = _kept(folder, verify=doubt)
             if found is not None:
                 return found
             if alone:
@@ -67,8 +74,13 @@ def tokenised(data: BuiltData, split: str, tokenizer: BuiltTokenizer, *, shard_t
         ) from None
 
 
-def write_shards(folder: Path, data: BuiltData, split: str, tokenizer: BuiltTokenizer, *, shard_tokens: int = SHARD_TOKENS) -> None:
+def write_shards(
+    folder: Path, data: BuiltData, split: str, tokenizer: BuiltTokenizer, *, key: str = "", shard_tokens: int = SHARD_TOKENS
+) -> None:
     """Tokenise a split into a folder that exists and is empty. Memory does not depend on the size of the split or its documents.
+
+    Args:
+        key: of what the shards are, for `open_shards`.
 
     Raises:
         DataError: the text cannot be read or holds nothing, or the vocabulary does not fit.
@@ -84,7 +96,16 @@ def write_shards(folder: Path, data: BuiltData, split: str, tokenizer: BuiltToke
             progress.show(bundle.read, f"{writer.tokens:,} tokens")
         if not writer.tokens:
             raise DataError(f"the corpus is empty: the {split} split holds no text")
-        writer.finish()
+        writer.finish(key)
+
+
+def _kept(folder: Path, *, verify: bool = False) -> Shards | None:
+    """The shards of a folder of the cache; None where they have to be made, with a warning where they were harmed."""
+    try:
+        return open_shards(folder, key=folder.name, verify=verify)
+    except HarmedShards as error:
+        _log.warning("the token shards in %s are made again: %s", folder, error)
+        return None
 
 
 def _key(data: BuiltData, split: str, tokenizer: BuiltTokenizer) -> str:
@@ -111,7 +132,7 @@ def _make(folder: Path, data: BuiltData, split: str, tokenizer: BuiltTokenizer, 
     draft = folder.with_name(f"{folder.name}.draft-{uuid.uuid4().hex}")
     draft.mkdir()
     try:
-        write_shards(draft, data, split, tokenizer, shard_tokens=shard_tokens)
+        write_shards(draft, data, split, tokenizer, key=folder.name, shard_tokens=shard_tokens)
         if folder.exists():  # torn or altered
             shutil.rmtree(folder, ignore_errors=True)
         try:
@@ -119,7 +140,7 @@ def _make(folder: Path, data: BuiltData, split: str, tokenizer: BuiltTokenizer, 
         except OSError:  # where there are no locks, another process may have been first; its shards are the same
             if not folder.exists():
                 raise
-        made = open_shards(folder)
+        made = _kept(folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     if made is None:

@@ -49,6 +49,8 @@ def turns_in(column: str, cell: Any) -> tuple[Turn, ...]:
     """
     messages = listed(cell)
     if isinstance(messages, list):
+        if not messages:
+            raise DataError(f"column {column} holds an empty list; there must be a message or more")
         turns = tuple(_turn(column, place, message) for place, message in enumerate(messages, 1))
         _refuse_disorder(column, turns)
         return turns
@@ -109,7 +111,7 @@ def _turn(column: str, place: int, message: Any) -> Turn:
     for role, content in FIELDS:
         if isinstance(message, Mapping) and role in message and content in message:
             name = message[role]
-            if name not in ROLES:
+            if not isinstance(name, str) or name not in ROLES:
                 raise DataError(f"column {column}: turn {place} has the role {name}; known are {', '.join(ROLES)}")
             if not isinstance(message[content], str):
                 raise DataError(f"column {column}: turn {place} holds no text but {type(message[content]).__name__}")

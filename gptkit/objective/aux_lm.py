@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from gptkit.data.examples import examples_of
 from gptkit.data.hold_out import hold_out
+from gptkit.data.lines import is_number
 from gptkit.errors import ConfigError, DataError
 from gptkit.objective import AuxLM
 from gptkit.objective.built import Batch, BuiltObjective, Dataset, Terms
@@ -179,10 +180,12 @@ class BuiltAuxLM(BuiltObjective):
             return float(self.labels.index(named(example.label)))
         try:
             number = float(example.label)
-        except ValueError:
+        except (ValueError, OverflowError):
             number = math.nan
-        if not math.isfinite(number):
-            raise DataError(f"{where}: its label {example.label!r} is no number, and objective.task={self.task} wants one")
+        if not is_number(number):
+            raise DataError(
+                f"{where}: its label {str(example.label)[:40]!r} is no number, and objective.task={self.task} wants one"
+            )
         if self.task == "multiple_choice" and number not in range(len(example.options)):
             raise DataError(
                 f"{where}: its label {example.label} is no place of one of its {len(example.options)} options, counted from 0"

@@ -12,6 +12,12 @@ from gptkit.records import Example
 NAMED = ("classification", "entailment", "similarity")
 """Tasks whose labels are names."""
 
+MOST_SINGLE = 1000
+"""More labels than this are no classes where most have one example only."""
+
+MISSING = ("nan", "null", "none", "na", "n/a", "inf", "-inf", "<na>")
+"""What stands in tables for a number that is missing."""
+
 WHOLE = re.compile(r"^(-?[0-9]+)\.0+$")
 """A whole number as text from a table that writes fractions."""
 
@@ -23,11 +29,20 @@ def labels_of(examples: Sequence[Example]) -> list[str]:
     """The different labels, sorted.
 
     Raises:
-        DataError: there is only one.
+        DataError: there is only one, one stands for a missing number, or there are so many that they are no classes.
     """
     labels = sorted({named(example.label) for example in examples})
     if len(labels) < 2:
         raise DataError(f"all {len(examples)} training examples have the label {labels[0]}; there is nothing to tell apart")
+    if len(labels) > MOST_SINGLE and len(labels) > len(examples) / 2:
+        raise DataError(
+            f"the {len(examples):,} training examples have {len(labels):,} different labels ({shown(labels)}), which leaves nothing to "
+            "learn of each; are they labels? data.label=<column> names those"
+        )
+    missing = [label for label in labels if label.lower() in MISSING]
+    if missing and numeric([label for label in labels if label not in missing]):
+        where = next(example.where for example in examples if named(example.label) in missing)
+        raise DataError(f"{where}: the label {missing[0]} stands for a number that is missing; drop such rows, or fill them")
     return labels
 
 

@@ -17,6 +17,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from gptkit.errors import CheckpointError, DataError
 from gptkit.tokenizer import saved
 from gptkit.tokenizer.built import END_OF_TEXT, fingerprint_of, utf8
+from gptkit.tokenizer.learning import learn
 from gptkit.tokenizer.library import LibraryTokenizer
 
 VOCABULARY, MERGES, FILE = "vocab.json", "merges.txt", "bpe.json"
@@ -67,7 +68,7 @@ class BuiltBPE(LibraryTokenizer):
         library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
         alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
         trainer = trainers.BpeTrainer(vocab_size=size - 1, min_frequency=2, initial_alphabet=alphabet, show_progress=False)
-        library.train_from_iterator(_some_text(texts), trainer=trainer)
+        learn(library, _some_text(texts), trainer)
         vocabulary = library.get_vocab()
         vocabulary[END_OF_TEXT] = len(vocabulary)
         return cls(vocabulary, [(left, right) for left, right in json.loads(library.to_str())["model"]["merges"]])

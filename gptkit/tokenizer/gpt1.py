@@ -25,6 +25,7 @@ from gptkit.tokenizer import saved
 from gptkit.tokenizer.bpe import CACHED_WORDS, MERGES, VOCABULARY, read_merges, read_vocabulary
 from gptkit.tokenizer.built import END_OF_TEXT, fingerprint_of, utf8
 from gptkit.tokenizer.gpt1_cleaning import NEWLINE, SIGNS, SIGNS_AND_BACKSLASH, Words, fix, last_cut, pieces
+from gptkit.tokenizer.learning import learn
 from gptkit.tokenizer.library import LibraryTokenizer
 
 FILE, RULES = "gpt1.json", "words.msgpack"
@@ -100,7 +101,7 @@ class BuiltGPT1(LibraryTokenizer):
             end_of_word_suffix=SUFFIX,
             show_progress=False,
         )
-        library.train_from_iterator((text for text in texts if utf8(text)), trainer=trainer)
+        learn(library, (text for text in texts if utf8(text)), trainer)
         vocabulary = library.get_vocab(with_added_tokens=False)
         if len(vocabulary) < 2:
             raise DataError("tokenizer=gpt1 found no words to learn from; check data.path")

@@ -55,6 +55,7 @@ def assemble(
         dtype: the format in which weights are kept.
     """
     data = settings.data.build()
+    data.verify = settings.verify
     if checkpoint is not None and state is not None:  # before anything is computed from it
         check_same_sources(checkpoint.folder, state["sources"], {"data": data.fingerprint})
     weights: InitialWeights | None = None

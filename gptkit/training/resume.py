@@ -17,6 +17,7 @@ FREE = (
     "samples",
     "val.every",
     "val.sequences",
+    "verify",
     "objective.doctor",
     "trainer.max_time",
     "trainer.log_every_n_steps",

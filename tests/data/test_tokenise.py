@@ -6,6 +6,7 @@ import json
 import os
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -121,6 +122,77 @@ def test_harmed_shards_are_made_again(cache: Path, file: str, harm: str) -> None
     assert ids_of(again) == expected
     assert len(again.ends) == 100
     assert sorted(each.name for each in cache.iterdir() if each.is_dir()) == [path.parent.name]
+
+
+def harmed(path: Path, place: int) -> None:
+    """One byte is another, and the time of change is what it was: as a bad disk does it."""
+    status = path.stat()
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+@pytest.mark.parametrize("file", ["tokens-00000.bin", "tokens-00001.bin", "documents.bin", "index.json"])
+def test_a_bit_that_flips_unseen_is_found(cache: Path, file: str, caplog: pytest.LogCaptureFixture) -> None:
+    data, tokenizer = Documents(["some text", "and more"] * 50), Bytes().build(texts=[])
+    expected = ids_of(tokenised(data, "train", tokenizer, shard_tokens=500))
+    (path,) = cache.glob(f"*/{file}")
+    harmed(path, 40)
+    assert ids_of(tokenised(data, "train", tokenizer, shard_tokens=500)) == expected
+    (warning,) = caplog.messages
+    assert f"token shards in {path.parent} are made again: {file} is" in warning
+
+
+def test_exchanged_shards_are_found(cache: Path) -> None:
+    """Two files of a folder, and two folders."""
+    tokenizer = Bytes().build(texts=[])
+    data, other = Documents(["a text", "b more"] * 50), Documents(["c text", "d more"] * 50, fingerprint="other")
+    expected = ids_of(tokenised(data, "train", tokenizer, shard_tokens=350))
+    (folder,) = (path for path in cache.iterdir() if path.is_dir())
+    first, second = folder / "tokens-00000.bin", folder / "tokens-00001.bin"
+    assert first.stat().st_size == second.stat().st_size
+    first.rename(folder / "x"), second.rename(first), (folder / "x").rename(second)
+    assert ids_of(tokenised(data, "train", tokenizer, shard_tokens=350)) == expected
+    tokenised(other, "train", tokenizer, shard_tokens=350)
+    (others,) = (path for path in cache.iterdir() if path.is_dir() and path != folder)
+    shutil.rmtree(folder)
+    others.rename(folder)
+    assert ids_of(tokenised(data, "train", tokenizer, shard_tokens=350)) == expected
+
+
+def test_of_large_shards_a_sample_is_compared_and_all_on_demand(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gptkit.data.shards.BLOCK", 100)
+    monkeypatch.setattr("gptkit.data.shards.SAMPLED", 3)
+    data, tokenizer = Documents(["some text", "and more"] * 500), Bytes().build(texts=[])
+    expected = ids_of(tokenised(data, "train", tokenizer, shard_tokens=3000))
+    (path,) = cache.glob("*/tokens-00001.bin")
+    index = json.loads((path.parent / "index.json").read_text())
+    assert [len(file["blocks"]) for file in index["files"]] == [60, 60, 60, 10, 80]
+    for place in range(0, 6000, 100):
+        harmed(path, place)  # every block of this file: a third of all
+    while ids_of(tokenised(data, "train", tokenizer, shard_tokens=3000)) != expected:
+        pass  # a sample finds it sooner or later
+    (path,) = cache.glob("*/tokens-00001.bin")
+    harmed(path, 1234)
+    data.verify = True
+    assert ids_of(tokenised(data, "train", tokenizer, shard_tokens=3000)) == expected
+
+
+def test_shards_of_an_older_version_are_taken(cache: Path) -> None:
+    data, tokenizer = Documents(["some text"] * 9), Bytes().build(texts=[])
+    tokenised(data, "train", tokenizer)
+    (path,) = cache.glob("*/index.json")
+    index = json.loads(path.read_text())
+    for file in index["files"]:
+        del file["blocks"]
+    path.write_text(json.dumps({name: index[name] for name in ("format", "type", "tokens", "documents", "files")}))
+    inode = path.stat().st_ino
+    tokenised(data, "train", tokenizer)
+    assert path.stat().st_ino == inode
+    index["type"] = "<u4"
+    path.write_text(json.dumps({name: index[name] for name in ("format", "type", "tokens", "documents", "files")}))
+    assert len(tokenised(data, "train", tokenizer)) == 90
 
 
 def test_copied_shards_are_taken(cache: Path) -> None:

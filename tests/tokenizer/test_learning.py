@@ -1,0 +1,74 @@
+"""Learning merges: long words, errors on the way, and Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import threading
+from collections.abc import Iterator
+
+import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+
+from gptkit.errors import DataError
+from gptkit.tokenizer import BPE, GPT1
+from gptkit.tokenizer.bpe import BuiltBPE
+from gptkit.tokenizer.learning import LONGEST_WORD
+
+
+def library_merges(texts: list[str], size: int) -> list[tuple[str, str]]:
+    """What the library learns from whole words."""
+    library = Tokenizer(models.BPE())
+    library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    trainer = trainers.BpeTrainer(vocab_size=size - 1, min_frequency=2, initial_alphabet=alphabet, show_progress=False)
+    library.train_from_iterator(texts, trainer=trainer)
+    return [(left, right) for left, right in json.loads(library.to_str())["model"]["merges"]]
+
+
+def test_ordinary_text_is_learnt_from_as_ever() -> None:
+    draw = random.Random(0)
+    words = ["naïve", "words", "don't", "\n\n", "1984", "---" * 20, "漢字かな交じり文" * 20, "x" * (LONGEST_WORD - 1)]
+    texts = [" ".join(draw.choices(words, k=200)) for _ in range(5)]
+    assert BuiltBPE.learn(texts, size=400).merges == library_merges(texts, 400)
+
+
+@pytest.mark.parametrize("part", [BPE(size=500), GPT1(size=500), GPT1(size=500, cleaning="transformers")])
+def test_text_without_spaces_is_learnt_from(part: BPE | GPT1) -> None:
+    """The square of its length would be an hour's work."""
+    draw = random.Random(0)
+    text = "".join(draw.choices("abcd", k=400_000))
+    built = part.build(texts=[text])
+    assert len(built.encode(text)) < 300_000
+
+
+def test_what_reading_raises_arrives() -> None:
+    def texts() -> Iterator[str]:
+        yield "some text"
+        raise DataError("a.jsonl:3: bad")
+
+    with pytest.raises(DataError, match=r"a\.jsonl:3: bad"):
+        BPE().build(texts=texts())
+
+
+def test_an_interrupt_is_heard_at_once() -> None:
+    """Ctrl-C while the library is busy: it asks for no more text, and nobody waits for it."""
+    going_on, asked = threading.Event(), []
+
+    def texts() -> Iterator[str]:
+        yield "some text"
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        going_on.wait(20)
+        for _ in range(1000):
+            asked.append(1)
+            yield "more text"
+
+    with pytest.raises(KeyboardInterrupt):
+        BPE().build(texts=texts())
+    assert not going_on.is_set()
+    going_on.set()
+    for thread in threading.enumerate():
+        if thread.name == "learning a tokenizer":
+            thread.join(20)
+    assert len(asked) < 1000
