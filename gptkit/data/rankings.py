@@ -147,7 +147,7 @@ def _comparison(row: Mapping[str, Any], columns: Mapping[str, str]) -> tuple[tup
     choice = row[columns["choice"]]
     if not is_number(choice) or choice not in range(len(completions)):
         raise DataError(
-            f"column {columns['choice']} is {str(choice)[:40]}; it must be the number of one of {len(completions)} summaries, from 0"
+            f"column {columns['choice']} is {str(choice)[:40]}; it must be the number of a summary, 0 to {len(completions) - 1}"
         )
     ranks = tuple(int(place != choice) for place in range(len(completions)))
     return (Turn("user", _asked(columns["info"], row[columns["info"]])),), completions, ranks

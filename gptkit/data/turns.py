@@ -49,8 +49,6 @@ def turns_in(column: str, cell: Any) -> tuple[Turn, ...]:
     """
     messages = listed(cell)
     if isinstance(messages, list):
-        if not messages:
-            raise DataError(f"column {column} holds an empty list; there must be a message or more")
         turns = tuple(_turn(column, place, message) for place, message in enumerate(messages, 1))
         _refuse_disorder(column, turns)
         return turns
@@ -70,7 +68,9 @@ def prompt_in(column: str, cell: Any, system: str | None = None) -> tuple[Turn, 
         DataError: as `turns_in`, or the assistant has already answered.
     """
     turns = turns_without_answer(column, cell) if _speaks(cell) else (Turn("user", text_in(column, cell)),)
-    if turns and turns[-1].role == "assistant":
+    if not turns:
+        raise DataError(f"column {column} holds no turn; a prompt must end with the user's")
+    if turns[-1].role == "assistant":
         raise DataError(f"column {column} ends with a turn of the assistant; a prompt must end with the user's")
     return with_system(turns, system)
 

@@ -183,9 +183,7 @@ class BuiltAuxLM(BuiltObjective):
         except (ValueError, OverflowError):
             number = math.nan
         if not is_number(number):
-            raise DataError(
-                f"{where}: its label {str(example.label)[:40]!r} is no number, and objective.task={self.task} wants one"
-            )
+            raise DataError(f"{where}: its label {repr(example.label)[:40]} is no number, and objective.task={self.task} wants one")
         if self.task == "multiple_choice" and number not in range(len(example.options)):
             raise DataError(
                 f"{where}: its label {example.label} is no place of one of its {len(example.options)} options, counted from 0"

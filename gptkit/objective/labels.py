@@ -36,8 +36,8 @@ def labels_of(examples: Sequence[Example]) -> list[str]:
         raise DataError(f"all {len(examples)} training examples have the label {labels[0]}; there is nothing to tell apart")
     if len(labels) > MOST_SINGLE and len(labels) > len(examples) / 2:
         raise DataError(
-            f"the {len(examples):,} training examples have {len(labels):,} different labels ({shown(labels)}), which leaves nothing to "
-            "learn of each; are they labels? data.label=<column> names those"
+            f"the {len(examples):,} training examples have {len(labels):,} different labels ({shown(labels)}), which leaves "
+            "nothing to learn of each; are they labels? data.label=<column> names those"
         )
     missing = [label for label in labels if label.lower() in MISSING]
     if missing and numeric([label for label in labels if label not in missing]):
