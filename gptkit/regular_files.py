@@ -30,7 +30,8 @@ def opened(path: Path) -> Iterator[BufferedReader]:
         DataError: it is none, or cannot be opened or read (also later, while it is read in the `with` block); names the file.
     """
     try:
-        # a pipe that nobody writes to would not even open; the flag changes nothing for a regular file
+        refuse_irregular(path, path.stat())
+        # what has taken its place since: a pipe that nobody writes to would not open; the flag changes nothing for a regular file
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             refuse_irregular(path, os.fstat(file.fileno()))
             yield file

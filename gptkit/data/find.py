@@ -61,10 +61,10 @@ def find_splits(train: Any, validation: Any, test: Any, *, forms: Sequence[str])
     keys = {"train": "data.path", "validation": "data.validation", "test": "data.test"}
     given = {"train": train, "validation": validation, "test": test}
     found = {split: find_files(paths, key=keys[split], forms=forms) for split, paths in given.items() if split == "train" or paths}
-    owners: dict[Path, str] = {}
+    owners: dict[str, str] = {}
     for split, files in found.items():
         for path in files:
-            other = owners.setdefault(path.resolve(), split)
+            other = owners.setdefault(os.path.realpath(path), split)
             if other != split:
                 raise DataError(f"{path} is in both {keys[other]} and {keys[split]}; name each file in one of them")
     return found

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from tokenizers import Tokenizer, pre_tokenizers, trainers
 
-LONGEST_WORD = 2048
+LONGEST_WORD = 1024
 """Characters of a word that is learnt from; a longer run without a border is learnt from in pieces.
 
 The library's work grows with the square of a word's length: a megabyte without a space took minutes. No text that people write has

@@ -198,7 +198,7 @@ def test_a_tokenizer_learns_from_every_completion(table: Table) -> None:
         ({"info": {"title": "t"}, "summaries": [{"text": "a"}] * 2, "choice": 0}, "column info has neither post nor article"),
         (
             {"info": {"post": "t"}, "summaries": [{"text": "a"}] * 2, "choice": 2},
-            "column choice is 2; it must be the number of one of 2",
+            "column choice is 2; it must be the number of a summary, 0 to 1",
         ),
         ({"info": {"post": "t"}, "summaries": ["a", "b"], "choice": 0}, "column summaries must hold a list of objects with text"),
     ],

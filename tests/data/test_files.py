@@ -1,0 +1,229 @@
+"""Which files a source reads at all: regular ones, whole, that hold what their names say; everything else is named in one line."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import socket
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+import zstandard
+
+from gptkit.data import Dialogues, Labelled, Prompts, Rankings, Text
+from gptkit.data.contract import Data
+from gptkit.errors import ConfigError, DataError, GptkitError
+
+SOURCES: dict[str, Callable[..., Data]] = {
+    "text": Text,
+    "labelled": Labelled,
+    "dialogues": Dialogues,
+    "rankings": Rankings,
+    "prompts": Prompts,
+}
+TEXT = "some text to learn from\n" * 3
+
+
+def read(part: Data) -> None:
+    for _ in part.build().records("train"):
+        pass
+
+
+def fails(path: Path | str, *, source: str = "text", **settings: str) -> str:
+    with pytest.raises(GptkitError) as caught:
+        read(SOURCES[source](path=str(path), **settings))
+    message = str(caught.value)
+    assert "\n" not in message and len(message) < 800
+    return message
+
+
+@pytest.fixture
+def special(in_folder: Path) -> Path:
+    """Entries of a folder that are no files to read from: reading the pipe would wait, reading the device never end."""
+    os.mkfifo("pipe.jsonl")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind("socket.jsonl")
+    Path("zero.jsonl").symlink_to("/dev/zero")
+    Path("nothing.jsonl").symlink_to("nowhere")
+    Path("self.jsonl").symlink_to("self.jsonl")
+    return in_folder
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [
+        ("pipe.jsonl", "is a pipe, and only regular files are read"),
+        ("socket.jsonl", "is a socket"),
+        ("zero.jsonl", "is a device"),
+        ("nothing.jsonl", "is a link to nowhere, which is not there"),
+        ("self.jsonl", "Too many levels of symbolic links"),
+    ],
+)
+@pytest.mark.parametrize("inside", [False, True], ids=["named", "in a folder"])
+def test_what_is_no_regular_file_is_named(special: Path, source: str, name: str, complaint: str, inside: bool) -> None:
+    if inside:
+        for other in list(special.iterdir()):
+            if other.name != name:
+                other.unlink()
+        assert complaint in fails(special, source=source) and name in fails(special, source=source)
+    else:
+        assert complaint in fails(name, source=source) and f"data.path={name}" in fails(name, source=source)
+
+
+def test_standard_input_and_devices_are_no_files() -> None:
+    for path in ("/dev/zero", "/dev/null"):
+        assert f"data.path={path} is a device" in fails(path)
+
+
+def test_paths_that_lead_nowhere_are_named(in_folder: Path) -> None:
+    Path("a.txt").write_text(TEXT)
+    assert "a.txt is a file, not a folder" in fails("a.txt/b.txt")
+    assert "File name too long" in fails("x" * 300 + ".txt")
+    assert "there is no such file" in fails("~nobody-is-called-so/a.txt")
+    for wrong, complaint in (("a\0b.txt", "a NUL character"), ("\udcff.txt", "no name in UTF-8")):
+        with pytest.raises(ConfigError, match=complaint):
+            Text(path=wrong).build()
+
+
+def test_circles_of_links_are_entered_once(in_folder: Path) -> None:
+    """Two links that lead up give two to the power of the depth paths."""
+    (in_folder / "a" / "b").mkdir(parents=True)
+    (in_folder / "a" / "b" / "t.txt").write_text(TEXT)
+    for link in ("up", "again", "and"):
+        (in_folder / "a" / link).symlink_to("..")
+    for path in (".", "**", "**/*.txt", "a/**/t.txt", "*/**/*.txt", f"{in_folder}/**/b/*"):
+        built = Text(path=path).build()
+        assert [each.name for each in built.files] == ["t.txt"]  # type: ignore[attr-defined]
+
+
+def packed_tar() -> bytes:
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w:gz") as tar:
+        tar.addfile(tarfile.TarInfo("a.txt"), None)
+    return content.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "complaint"),
+    [
+        ("a.txt", gzip.compress(TEXT.encode()), "compressed by gzip; let its name end in .gz"),
+        ("a.txt", zstandard.compress(TEXT.encode()), "compressed by zstandard"),
+        ("a.txt.gz", gzip.compress(gzip.compress(TEXT.encode())), "compressed by gzip"),
+        ("a.jsonl", b"PK\x03\x04rest", "a zip archive; unpack it"),
+        ("a.txt", b"\xfd7zXZ\x00", "compressed by xz"),
+        ("a.txt", TEXT.encode("utf-16"), "in UTF-16 or UTF-32; convert it"),
+        ("a.jsonl", TEXT.encode("utf-32"), "in UTF-16 or UTF-32"),
+        ("a.txt", TEXT.encode("utf-16-le"), "a NUL character, as in UTF-16"),
+        ("a.jsonl", b'{"text": "a\0"}', "a.jsonl:1: there is a NUL character"),
+        ("a.txt.gz", packed_tar(), "there is no text|a NUL character"),
+        ("a.txt.gz", b"", "there is no text"),
+        ("a.txt.gz", gzip.compress(b" \n\t"), "there is no text, nothing but white space"),
+        ("a.jsonl", b'{"text": ""}\n{"text": " "}\n', "there is no text, nothing but white space"),
+    ],
+)
+def test_contents_that_are_no_text_are_named(in_folder: Path, name: str, content: bytes, complaint: str) -> None:
+    Path(name).write_bytes(content)
+    message = fails(name)
+    assert any(each in message for each in complaint.split("|")) and name in message
+
+
+def test_nul_characters_can_be_replaced(in_folder: Path) -> None:
+    Path("a.txt").write_bytes(b"a\0b")
+    (record,) = Text(path="a.txt", errors="replace").build().records("train")
+    assert record.text == "a\N{REPLACEMENT CHARACTER}b"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("name", ["bomb.txt.gz", "bomb.txt.zst", "bomb.jsonl.gz", "bomb.jsonl.zst"])
+def test_little_that_becomes_too_much_is_refused(in_folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gptkit.data.decompress.SUSPECT", 1 << 20)
+    content = b"a" * (8 << 20)
+    Path(name).write_bytes(gzip.compress(content) if name.endswith(".gz") else zstandard.compress(content))
+    assert f"{name} becomes more than 200 times larger" in fails(name, source="text" if "txt" in name else "dialogues")
+
+
+def test_a_line_without_an_end_is_refused(in_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gptkit.data.lines.LONGEST_LINE", 1000)
+    Path("a.jsonl").write_text('{"text": "x"}\n' + "x" * 1001)
+    assert "a.jsonl:2: the line is longer than 1,000 bytes" in fails("a.jsonl")
+
+
+@pytest.mark.parametrize("source", ["text", "prompts"])
+@pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz", "a.parquet"])
+def test_a_file_that_changes_under_the_reader_is_named(in_folder: Path, source: str, name: str) -> None:
+    column = "text" if source == "text" else "prompt"
+
+    def write(text: str) -> None:
+        if name.endswith(".parquet"):
+            pyarrow.parquet.write_table(pyarrow.table({column: [text]}), name)
+        else:
+            content = f'{{"{column}": "{text}"}}\n'.encode()
+            Path(name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+
+    write("one")
+    built = SOURCES[source](path=name).build()
+    write("another")
+    with pytest.raises(DataError, match=f"{name} changed while it was read"):
+        list(built.records("train"))
+    built = SOURCES[source](path=name).build()
+    records = iter(built.records("train"))
+    next(records)
+    write("a third")
+    with pytest.raises(DataError, match=f"{name} changed while it was read"):
+        list(records)
+    built = SOURCES[source](path=name).build()
+    os.utime(name)  # the content is what it was
+    assert len(list(built.records("train"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("columns", "complaint"),
+    [
+        ({"text": [[TEXT]]}, "column text holds no text but list"),
+        ({"text": [{"a": TEXT}]}, "column text holds no text but struct"),
+        ({"text": [b"x"]}, "column text holds no text but binary"),
+        ({"text": pyarrow.array([], pyarrow.string())}, "there is no text"),
+        ({"text": pyarrow.array([None])}, "column text holds no text but null"),
+    ],
+)
+def test_columns_of_parquet_files_that_are_no_text(in_folder: Path, columns: dict[str, object], complaint: str) -> None:
+    pyarrow.parquet.write_table(pyarrow.table(columns), "a.parquet")
+    assert complaint in fails("a.parquet")
+
+
+def test_a_column_that_stands_twice_is_named(in_folder: Path) -> None:
+    columns = [pyarrow.array(["x"]), pyarrow.array(["y"])]
+    pyarrow.parquet.write_table(pyarrow.Table.from_arrays(columns, ["text", "text"]), "a.parquet")
+    for source in ("text", "dialogues"):
+        assert "there are several columns text" in fails("a.parquet", source=source)
+
+
+@pytest.mark.parametrize("size", [0, 10, 60, -30])
+def test_damaged_parquet_is_one_line(in_folder: Path, size: int) -> None:
+    pyarrow.parquet.write_table(pyarrow.table({"text": [TEXT] * 100, "label": ["x"] * 100}), "a.parquet")
+    content = Path("a.parquet").read_bytes()
+    Path("a.parquet").write_bytes(content[:size])
+    for source in SOURCES:
+        message = fails("a.parquet", source=source)
+        assert "a.parquet is no parquet file that can be read" in message or "there is no text" in message
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ('{"text": "x", "text": "y"}', "the key text stands twice in one object"),
+        ('{"text": "x", "more": {"a": 1, "a": 2}}', "the key a stands twice in one object"),
+        ('{"text": ' + "[" * 200 + "]" * 200 + "}", "more than 64 lists and objects lie in one another"),
+        ('{"text": ' * 20_000, "the line is not JSON"),
+        ('{"text": "x", "more": ' + "1" * 5000 + "}", "the line is not JSON (Exceeds the limit"),
+    ],
+)
+@pytest.mark.parametrize("source", SOURCES)
+def test_lines_that_are_no_rows_are_named(in_folder: Path, line: str, complaint: str, source: str) -> None:
+    Path("a.jsonl").write_text("\n" + line + "\n")
+    assert f"a.jsonl:2: {complaint}" in fails("a.jsonl", source=source)
