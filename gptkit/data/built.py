@@ -29,9 +29,6 @@ class BuiltData(ABC):
     fingerprint: str
     """SHA-256 (hexadecimal) of the content and of every setting that changes the records."""
 
-    verify: bool = False
-    """Whether all that was kept of the source before, its token shards, is compared with what was written before it is read."""
-
     @abstractmethod
     def records(self, split: str) -> Iterator[Record]:
         """The records of one split, always in the same order."""

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("gptkit")
 
+_verify: ContextVar[bool] = ContextVar("verify", default=False)
+
 AT_ONCE = 2
 """Bundles being encoded at a time: while the ids of one are copied out on one core, the others encode the next."""
 
@@ -40,7 +43,7 @@ def tokenised(data: BuiltData, split: str, tokenizer: BuiltTokenizer, *, shard_t
     that would be taken for shards; shards that are torn or altered are named in a warning and made again.
 
     Args:
-        data: a source of documents; where it says `verify`, all that the cache has of it is compared by SHA-256.
+        data: a source of documents.
         split: one of `data.splits`.
         tokenizer: turns text into ids.
         shard_tokens: tokens of a shard, where shards are made.
@@ -50,7 +53,7 @@ def tokenised(data: BuiltData, split: str, tokenizer: BuiltTokenizer, *, shard_t
     """
     key = _key(data, split, tokenizer)
     folder = cache_folder() / "shards" / key
-    doubt = data.verify
+    doubt = _verify.get()
     try:
         found = open_shards(folder, key=key, verify=doubt)
         if found is not None:
@@ -72,6 +75,16 @@ def tokenised(data: BuiltData, split: str, tokenizer: BuiltTokenizer, *, shard_t
         raise DataError(
             f"cannot keep token shards in {folder.parent} ({reason}); free space, or set GPTKIT_CACHE to a folder"
         ) from None
+
+
+@contextmanager
+def verifying(everything: bool) -> Iterator[None]:
+    """Whether shards that are found in the `with` block are compared wholly with what was written, or a sample of them."""
+    token = _verify.set(everything)
+    try:
+        yield
+    finally:
+        _verify.reset(token)
 
 
 def write_shards(

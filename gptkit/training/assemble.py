@@ -11,6 +11,7 @@ import torch
 
 from gptkit.command import Training
 from gptkit.data.progress import Progress
+from gptkit.data.tokenise import verifying
 from gptkit.errors import ConfigError
 from gptkit.model.built import BuiltModel
 from gptkit.objective.built import BuiltObjective, Dataset
@@ -55,7 +56,6 @@ def assemble(
         dtype: the format in which weights are kept.
     """
     data = settings.data.build()
-    data.verify = settings.verify
     if checkpoint is not None and state is not None:  # before anything is computed from it
         check_same_sources(checkpoint.folder, state["sources"], {"data": data.fingerprint})
     weights: InitialWeights | None = None
@@ -73,7 +73,8 @@ def assemble(
     objective.load, objective.seed = load_objective, settings.seed
     if settings.reward is not None:
         objective.rewarded(settings.reward.build(load=load_objective))
-    datasets = objective.datasets(data, validation_fraction=settings.val.fraction)
+    with verifying(settings.verify):
+        datasets = objective.datasets(data, validation_fraction=settings.val.fraction)
     sources = {"data": data.fingerprint, **objective.sources}
     if checkpoint is not None and state is not None:
         check_same_sources(checkpoint.folder, state["sources"], sources)

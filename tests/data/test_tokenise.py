@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from gptkit.data import Text
 from gptkit.data.built import BuiltData
 from gptkit.data.shards import Shards, shard_type
-from gptkit.data.tokenise import tokenised
+from gptkit.data.tokenise import tokenised, verifying
 from gptkit.errors import DataError
 from gptkit.records import Document
 from gptkit.tokenizer import BPE, Bytes, Char
@@ -175,8 +175,8 @@ def test_of_large_shards_a_sample_is_compared_and_all_on_demand(cache: Path, mon
         pass  # a sample finds it sooner or later
     (path,) = cache.glob("*/tokens-00001.bin")
     harmed(path, 1234)
-    data.verify = True
-    assert ids_of(tokenised(data, "train", tokenizer, shard_tokens=3000)) == expected
+    with verifying(True):
+        assert ids_of(tokenised(data, "train", tokenizer, shard_tokens=3000)) == expected
 
 
 def test_shards_of_an_older_version_are_taken(cache: Path) -> None:
@@ -269,7 +269,7 @@ def test_large_vocabularies_take_four_bytes() -> None:
 WRITER = """
 import sys, time
 from gptkit.data.built import BuiltData
-from gptkit.data.tokenise import tokenised
+from gptkit.data.tokenise import tokenised, verifying
 from gptkit.records import Document
 from gptkit.tokenizer.bytes import BuiltBytes
 
