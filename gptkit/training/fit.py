@@ -26,6 +26,7 @@ from gptkit.training.length import length_of
 from gptkit.training.lines import first_line, last_line, say
 from gptkit.training.memory import check_training_fits
 from gptkit.training.module import TrainModule
+from gptkit.training.ranks import failures_told
 from gptkit.training.record.best_effort import best_effort
 from gptkit.training.record.damage import make_way
 from gptkit.training.record.logbook import FILES, FOLDERS, Logbook, logbook
@@ -69,7 +70,7 @@ def fit(settings: Training, folder: Path) -> Result:
     check_training_fits(settings, arguments)
     own_callbacks = [registry().resolve("callback", part).build() for part in settings.callback.values()]
     trainer = make_trainer(arguments, folder, own_callbacks)
-    with alone_in(folder) if is_first() else contextlib.nullcontext():
+    with failures_told(trainer), alone_in(folder) if is_first() else contextlib.nullcontext():
         return fit_or_continue(settings, folder, trainer)
 
 
@@ -83,8 +84,6 @@ def fit_or_continue(settings: Training, folder: Path, trainer: lightning.Trainer
         train = pieces.datasets["train"]
         last_step, horizon = length_of(settings, train)
         extent(settings.optimizer.schedule, horizon=horizon)
-        if line := warmup_beyond(settings.optimizer.schedule, horizon=horizon):
-            say(line)
         if checkpoint is not None:
             before, _ = length_of(checkpoint.settings, train)
             check_not_shorter(folder, done=checkpoint.step, before=before, now=last_step)
@@ -107,6 +106,8 @@ def fit_or_continue(settings: Training, folder: Path, trainer: lightning.Trainer
             if is_first():
                 make_up(module, trainer, saved=(checkpoint.folder / MANIFEST).stat().st_mtime)
             return Result(read_summary(folder))
+        if line := warmup_beyond(settings.optimizer.schedule, horizon=horizon):
+            say(line)
         return run(module, trainer)
 
 

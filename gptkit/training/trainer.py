@@ -17,6 +17,7 @@ from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
 
 from gptkit.errors import ConfigError, GptkitError
 from gptkit.training.precision import choose_precision
+from gptkit.training.ranks import watch_ranks
 from gptkit.training.stored import keep_formats
 from gptkit.training.strategies import OURS
 from gptkit.training.trainer_arguments import meant, shown
@@ -52,6 +53,7 @@ def make_trainer(arguments: Mapping[str, Any], folder: Path, callbacks: list[lig
     _check_nodes(trainer)
     _check_launcher(trainer, arguments.get("strategy"))
     keep_formats(trainer)
+    watch_ranks(trainer)
     return trainer
 
 

@@ -1,0 +1,155 @@
+"""When one of the processes of a run fails: one line names its rank and its reason, and the others end.
+
+Lightning starts a process for every device but the first. A process that fails writes its reason into a folder that all know; the
+first one tells it, since whatever it sees itself, a connection that broke, only follows from it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.fabric.utilities.distributed import _set_num_threads_if_needed
+from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
+
+from gptkit.errors import GptkitError
+from gptkit.training.strategies import is_first
+
+REASONS = "GPTKIT_RANK_REASONS"
+"""Environment variable with the folder in which processes that Lightning started leave their reasons."""
+
+LOOK_EVERY = 0.2
+"""Seconds between looks at the other processes."""
+
+PATIENCE = 10.0
+"""Seconds that the others, and what the first process waits for, are given to end by themselves when one has failed."""
+
+BROKEN = ("gloo", "nccl", "connection", "socket", "store", "process group", "timed out", "timeout")
+"""Words of the errors that follow from another process's end."""
+
+
+class Launcher(_SubprocessScriptLauncher):
+    """Lightning's, whose own watch over the processes kills them all without a word."""
+
+    def launch(self, function: Callable[..., Any], *args: Any, trainer: lightning.Trainer | None = None, **kwargs: Any) -> Any:
+        self.cluster_environment.validate_settings(num_devices=self.num_processes, num_nodes=self.num_nodes)
+        if self.cluster_environment.creates_processes_externally:
+            _set_num_threads_if_needed(num_processes=self.num_processes)
+            return function(*args, **kwargs)
+        with tempfile.TemporaryDirectory() as folder:
+            os.environ[REASONS] = folder
+            self._call_children_scripts()
+            ended = threading.Event()
+            watch = threading.Thread(target=self._watch, args=(Path(folder), ended), daemon=True)
+            watch.start()
+            try:
+                _set_num_threads_if_needed(num_processes=self.num_processes)
+                return function(*args, **kwargs)
+            except Exception as error:
+                if not follows(error):
+                    raise
+                raise GptkitError(self._reason(Path(folder), wait=PATIENCE) or _own(error)) from error
+            finally:
+                ended.set()
+                watch.join()
+                os.environ.pop(REASONS, None)
+                if sys.exc_info()[0] is not None:
+                    self._end_others()
+
+    def _watch(self, folder: Path, ended: threading.Event) -> None:
+        """End this process where it waits in vain for one that has failed."""
+        while not ended.wait(LOOK_EVERY):
+            if any(process.poll() for process in self.procs):
+                if ended.wait(PATIENCE):
+                    return
+                print(f"gptkit: {self._reason(folder, wait=0.0)}", file=sys.stderr, flush=True)
+                self._end_others()
+                os._exit(1)
+
+    def _reason(self, folder: Path, *, wait: float) -> str:
+        """What the process that failed first says, or how it ended; empty where none has failed."""
+        until = time.monotonic() + wait
+        while time.monotonic() < until and not any(process.poll() for process in self.procs):
+            time.sleep(LOOK_EVERY)
+        killed = [(rank, -process.returncode) for rank, process in self._failed() if process.returncode < 0]
+        if killed:
+            rank, number = killed[0]
+            memory = "; the system does so where memory runs out" if number == signal.SIGKILL else ""
+            return f"rank {rank} was killed ({signal.Signals(number).name}{memory})"
+        told = sorted(folder.glob("*"), key=lambda path: path.stat().st_mtime_ns)
+        if told:
+            return told[0].read_text(encoding="utf-8")
+        return "".join(f"rank {rank} ended with status {process.returncode}" for rank, process in self._failed()[:1])
+
+    def _failed(self) -> list[tuple[int, subprocess.Popen[bytes]]]:
+        return [(rank, process) for rank, process in enumerate(self.procs, 1) if process.poll()]
+
+    def _end_others(self) -> None:
+        for process in self.procs:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+
+
+def watch_ranks(trainer: lightning.Trainer) -> None:
+    """Have the processes of a run that Lightning starts watched by us."""
+    given = trainer.strategy.launcher
+    if type(given) is _SubprocessScriptLauncher:
+        trainer.strategy._launcher = Launcher(given.cluster_environment, given.num_processes, given.num_nodes)
+
+
+@contextlib.contextmanager
+def failures_told(trainer: lightning.Trainer) -> Iterator[None]:
+    """Within, an error in one of several processes is told in one line, by its rank.
+
+    Raises:
+        GptkitError: of the first process, or of any that Lightning has not started.
+    """
+    try:
+        yield
+    except Exception as error:
+        if trainer.world_size == 1 or os.environ.get("HYDRA_FULL_ERROR") == "1":
+            raise
+        place = os.environ.get(REASONS)
+        if place is not None and not is_first():
+            if not follows(error):
+                with contextlib.suppress(OSError):  # the first process has ended, and its folder with it
+                    Path(place, str(trainer.global_rank)).write_text(_named(trainer.global_rank, error), encoding="utf-8")
+            raise SystemExit(getattr(error, "exit_status", 1)) from error
+        if isinstance(error, GptkitError) and (is_first() or follows(error)):
+            raise
+        named = GptkitError(_named(trainer.global_rank, error))
+        named.exit_status = getattr(error, "exit_status", 1)
+        raise named from error
+
+
+def follows(error: Exception) -> bool:
+    """Whether an error follows from the end of another process: a connection to it broke."""
+    if isinstance(error, torch.distributed.DistError):
+        return True
+    return type(error) is RuntimeError and any(word in str(error).lower() for word in BROKEN)
+
+
+def _named(rank: int, error: Exception) -> str:
+    return (
+        f"rank {rank}: {error}" if isinstance(error, GptkitError) else f"rank {rank}: {type(error).__name__}: {_first_line(error)}"
+    )
+
+
+def _own(error: Exception) -> str:
+    return f"the processes of this run cannot reach one another: {_first_line(error)}"
+
+
+def _first_line(error: Exception) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), "no reason given")

@@ -1,0 +1,75 @@
+"""What is told when one of several processes fails, and that the others end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from gptkit.training.ranks import follows
+
+PROGRAM = """
+import os, signal
+from gptkit.config.main import main
+from gptkit.training.module import TrainModule
+
+step = TrainModule.training_step
+
+def failing(self, batch, batch_idx):
+    if self.global_rank == 1 and batch_idx == 2:
+        exec(os.environ["IN_RANK_1"])
+    return step(self, batch, batch_idx)
+
+TrainModule.training_step = failing
+main()
+"""
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("in_rank_1", "told"),
+    [
+        ("raise KeyError('some bug')", "gptkit: rank 1: KeyError: 'some bug'"),
+        ("os.kill(os.getpid(), signal.SIGKILL)", "gptkit: rank 1 was killed (SIGKILL; the system does so where memory runs out)"),
+    ],
+)
+def test_a_process_that_fails_is_named_in_one_line(in_rank_1: str, told: str, tiny_words: list[str], tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM, encoding="utf-8")
+    words = [*tiny_words, "trainer.strategy=ddp", "trainer.devices=2", "trainer.enable_progress_bar=false", "hydra.run.dir=run"]
+    environment = {name: value for name, value in os.environ.items() if name not in ("MASTER_ADDR", "MASTER_PORT", "LOCAL_RANK")}
+    process = subprocess.Popen(
+        [sys.executable, str(program), "train", *words],
+        env={**environment, "IN_RANK_1": in_rank_1, "OMP_NUM_THREADS": "1"},
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        _, printed = process.communicate(timeout=100)
+        assert process.returncode == 1
+        _, *after = printed.splitlines()  # the line with which a run begins
+        assert after == [told]
+        with pytest.raises(ProcessLookupError):
+            os.killpg(process.pid, 0)  # nobody is left
+    finally:
+        end_group(process.pid)
+
+
+def end_group(group: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)
+
+
+def test_what_follows_from_the_end_of_another_process_is_told_apart() -> None:
+    assert follows(RuntimeError("[../gloo/transport/tcp/pair.cc] Connection closed by peer [127.0.0.1]:1234"))
+    assert follows(torch.distributed.DistNetworkError("the server socket has failed to listen"))
+    assert not follows(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+    assert not follows(ValueError("connection"))
