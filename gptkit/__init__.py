@@ -1,4 +1,4 @@
-"""gptkit: train, align, evaluate and serve GPTs from one declarative configuration."""
+"""gptkit: train, align, evaluate and export GPTs from one declarative configuration."""
 
 import os
 from typing import TYPE_CHECKING

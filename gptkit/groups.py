@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
+from gptkit.discovery import UNINSTALL, Failure
 from gptkit.errors import ConfigError
 from gptkit.origins import KIT, Origin
 from gptkit.plugins import registry
@@ -23,11 +24,7 @@ from gptkit.plugins import registry
 
 @functools.cache
 def conf_folders() -> tuple[tuple[Origin, Path], ...]:
-    """(whose it is, folder) of every place that holds YAML, the kit's own first.
-
-    Raises:
-        ConfigError: two of them provide the same file, or a file has the name of a registered part.
-    """
+    """(whose it is, folder) of every place that holds YAML, the kit's own first."""
     folders = [(KIT, Path(str(importlib.import_module("gptkit.conf").__file__)).parent)]
     for origin, package in registry().conf_packages:
         spec = importlib.util.find_spec(package)
@@ -35,15 +32,29 @@ def conf_folders() -> tuple[tuple[Origin, Path], ...]:
             spec = importlib.util.find_spec(spec.parent)  # the plugin is a module: the folder is its package's
         places = list(spec.submodule_search_locations or []) if spec else []
         folders += [(origin, Path(place) / "conf") for place in places if (Path(place) / "conf").is_dir()]
+    return tuple(folders)
+
+
+@functools.cache
+def contested_files() -> dict[str, tuple[Origin, str]]:
+    """Configurations, without their suffix, that two folders provide, or that are called like a part: whose they are, and why they
+    cannot be chosen. Hydra would take the first without a word."""
+    found = {}
     owners = {f"{kind}/{name}.yaml": entry.origin for kind, parts in registry().parts.items() for name, entry in parts.items()}
-    for origin, folder in folders:
+    for origin, folder in conf_folders():
         for file in sorted(folder.rglob("*.yaml")):
             relative = file.relative_to(folder).as_posix()
             if relative in owners:
                 first = owners[relative].distribution
-                raise ConfigError(f"{origin.distribution} provides conf/{relative}, which {first} already provides; rename it")
-            owners[relative] = origin
-    return tuple(folders)
+                reason = f"{origin.distribution} provides conf/{relative}, which {first} already provides; {UNINSTALL}"
+                found[relative.removesuffix(".yaml")] = origin, reason
+            owners.setdefault(relative, origin)
+    return found
+
+
+def failures() -> tuple[Failure, ...]:
+    """The plugins of which something cannot be used, and why: also the files that another provides."""
+    return (*registry().failures, *(Failure(origin, reason) for origin, reason in contested_files().values()))
 
 
 _OWN: ContextVar[tuple[Path, ...]] = ContextVar("folders of --config-dir", default=())

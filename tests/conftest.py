@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,3 +91,50 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def install_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Put a distribution with a plugin module on the path, as pip would; no plugin of the machine is loaded beside it."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    names: list[str] = []
+
+    def install(
+        module: str, source: str, *, version: str = "1.0", conf: dict[str, str] | None = None, module_inside: str = "__init__"
+    ) -> None:
+        package = tmp_path / module
+        package.mkdir()
+        (package / "__init__.py").touch()
+        (package / f"{module_inside}.py").write_text(textwrap.dedent(source))
+        for file, text in (conf or {}).items():
+            (package / "conf" / file).parent.mkdir(parents=True, exist_ok=True)
+            (package / "conf" / file).write_text(text)
+        point = module if module_inside == "__init__" else f"{module}.{module_inside}"
+        info = tmp_path / f"{module}-{version}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: gptkit-{module}\nVersion: {version}\n")
+        (info / "entry_points.txt").write_text(f"[gptkit]\n{module} = {point}\n")
+        names.append(module)
+        monkeypatch.setenv("GPTKIT_PLUGINS", ",".join(names))
+        forget_plugins()
+
+    yield install
+    for name in [loaded for loaded in sys.modules if loaded.partition(".")[0] in names]:
+        sys.modules.pop(name, None)
+    monkeypatch.undo()
+    forget_plugins()
+
+
+def forget_plugins() -> None:
+    """Look for plugins again."""
+    from hydra.core.config_store import ConfigStore
+
+    from gptkit import groups
+    from gptkit.config.store import register
+    from gptkit.hookspecs import KINDS
+    from gptkit.plugins import registry
+
+    for kind in KINDS:
+        ConfigStore.instance().repo.pop(kind, None)
+    for found in (registry, groups.conf_folders, groups.contested_files, register):
+        found.cache_clear()

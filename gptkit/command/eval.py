@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from gptkit.errors import ConfigError
 from gptkit.plugins import registry
+from gptkit.terminal import show, write_exactly
 
 if TYPE_CHECKING:
     import torch
@@ -41,7 +42,10 @@ def evaluate(settings: Eval) -> dict[str, float]:
     against = None if settings.against is None else _subject(settings, settings.against, device)
     judge = _judge(settings, subject, device) if task.judged else None
     scores = built(subject, against=against, judge=judge, seed=settings.seed)
-    print(_as_json(settings, scores) if settings.format == "json" else _as_table(scores))
+    if settings.format == "json":
+        write_exactly(_as_json(settings, scores) + "\n")
+    else:
+        show(_as_table(scores))
     return scores
 
 

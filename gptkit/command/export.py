@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gptkit.errors import ConfigError, DataError, GptkitError
+from gptkit.terminal import show
 
 if TYPE_CHECKING:
     from gptkit.command import Export
@@ -48,13 +49,13 @@ def export(settings: Export) -> Path:
         raise DataError(f"to={settings.to}: cannot be written ({cause.strerror or cause})") from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-    print(folder)
+    show(str(folder))
     for path in sorted(folder.iterdir()):
-        print(f"  {path.name:<24}{path.stat().st_size:>14,} bytes")
+        show(f"  {path.name:<24}{path.stat().st_size:>14,} bytes")
     for sentence in lacking:
-        print(f"  {sentence}")
+        show(f"  {sentence}")
     again = f"model=hf model.path={folder}" if own else f"init_from=hf:{folder}"
-    print(f'read it with transformers.AutoModelForCausalLM.from_pretrained("{folder}") or {again}')
+    show(f'read it with transformers.AutoModelForCausalLM.from_pretrained("{folder}") or {again}')
     return folder
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gptkit.data.lines import json_object, whole_characters
 from gptkit.errors import ConfigError, DataError
 from gptkit.regular_files import opened, path_of
+from gptkit.terminal import write_exactly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,9 +92,9 @@ def generate(settings: Generate) -> list[list[Continuation]]:
     for number, text in enumerate(texts):
         found[number // settings.samples].append(text)
         if settings.format == "json":
-            _write(_as_json(text) + "\n")
+            write_exactly(_as_json(text) + "\n")
         elif not live:
-            _write((f"{BETWEEN}\n" if number else "") + text.prompt + text.text + "\n")
+            write_exactly((f"{BETWEEN}\n" if number else "") + text.prompt + text.text + "\n")
     cut = [len(text.tokens) for texts in found for text in texts if text.finish_reason == "context"]
     if cut and settings.format == "text":
         of = f"{cut[0]}" if len(cut) == 1 else f"{min(cut)} to {max(cut)}"
@@ -110,11 +111,11 @@ def _live(pieces: Iterator[Piece], prompts: list[str]) -> Iterator[Continuation]
     first, begins = True, True
     for piece in pieces:
         if begins:
-            _write(("" if first else f"{BETWEEN}\n") + prompts[piece.prompt])
+            write_exactly(("" if first else f"{BETWEEN}\n") + prompts[piece.prompt])
         first, begins = False, piece.finished is not None
-        _write(piece.text)
+        write_exactly(piece.text)
         if piece.finished is not None:
-            _write("\n")
+            write_exactly("\n")
             yield piece.finished
 
 
@@ -142,11 +143,6 @@ def _as_json(text: Continuation) -> str:
     if isinstance(text, Judged):
         content |= {"score": text.score, "scores": text.scores}
     return json.dumps(content, ensure_ascii=False)
-
-
-def _write(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()
 
 
 def _prompts(settings: Generate) -> list[str]:

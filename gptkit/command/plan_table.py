@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
+
+from gptkit.console import Console
 
 
 def print_plan(plan: dict[str, Any]) -> None:

@@ -10,16 +10,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from gptkit.command import Plugins
+from gptkit.console import Console
 from gptkit.errors import ConfigError, did_you_mean
+from gptkit.groups import failures
 from gptkit.hookspecs import KINDS
 from gptkit.origins import Origin
 from gptkit.parts import fields_of, summary
 from gptkit.plugins import Entry, registry
+from gptkit.terminal import printable, show
 
 
 def plugins(settings: Plugins) -> list[dict[str, Any]]:
@@ -33,8 +35,8 @@ def plugins(settings: Plugins) -> list[dict[str, Any]]:
         print(f"no {settings.kind} is installed; docs/parts.md says how to write one")
     else:
         print(_aligned(("kind", "name", "distribution", "what it is"), (_list_row(row) for row in rows)))
-    for failure in registry().failures:
-        print(f"plugin {failure.owned} failed to load: {failure.reason}", file=sys.stderr)
+    for failure in failures():
+        show(f"plugin {failure.owned}: {failure.reason}", sys.stderr)
     return rows
 
 
@@ -43,6 +45,8 @@ def _chosen(settings: Plugins) -> list[dict[str, Any]]:
     if settings.kind is not None and settings.kind not in parts:
         raise ConfigError(f"there is no kind {settings.kind}.{did_you_mean(settings.kind, parts)}")
     kinds = [settings.kind] if settings.kind is not None else list(parts)
+    for kind in kinds:
+        registry().check_choice(kind, settings.name or "")
     if settings.name is None:
         return [_described(kind, name, entry) for kind in kinds for name, entry in parts[kind].items()]
     found = [_described(kind, settings.name, parts[kind][settings.name]) for kind in kinds if settings.name in parts[kind]]
@@ -125,9 +129,10 @@ def _part_page(row: dict[str, Any]) -> str:
     choice = f"gptkit {row['name']}" if row["kind"] == "command" else f"{row['kind']}={row['name']}"
     if "extends" in row:
         of = f"a preset of {row['kind']}={row['extends']}, from {row['distribution']} {row['version']}:"
-        return f"{choice}\n\n{of}\n{row['file']}\n\n{row['text'].rstrip()}"
+        return printable(f"{choice}\n\n{of}\n{row['file']}\n\n{row['text'].rstrip()}")
     prefix = "" if row["kind"] == "command" else f"{row['kind']}."
     page = f"{choice}\n\n{row['doc']}\n\nfrom {row['distribution']} {row['version']}: {row['class']}\n{row['file']}"
+    page = printable(page)
     if not row["fields"]:
         return f"{page}\n\nIt has no keys."
     keys = ((prefix + field["name"], field["type"], _as_typed(field), field["explained"]) for field in row["fields"])

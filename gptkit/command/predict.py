@@ -16,6 +16,7 @@ from gptkit.errors import CheckpointError, ConfigError, DataError
 from gptkit.objective.labels import named
 from gptkit.plugins import registry
 from gptkit.regular_files import path_of
+from gptkit.terminal import show
 
 if TYPE_CHECKING:
     from gptkit.command import Predict
@@ -77,7 +78,7 @@ def predict(settings: Predict) -> dict[str, float]:
     if comparison is None:
         return {}
     metrics, line = comparison.result()
-    print(f"gptkit: {line}", file=sys.stderr)
+    show(f"gptkit: {line}", sys.stderr)
     return metrics
 
 

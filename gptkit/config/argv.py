@@ -124,6 +124,7 @@ def _leading_verb(overrides: list[str], *, needed: bool) -> str | None:
     if first is None or (first not in known and not needed):
         return None
     if first not in known:
+        registry().check_choice("command", first)
         raise ConfigError(f"there is no verb {first}.{did_you_mean(first, known)}{registry().failed()} See gptkit --help")
     return overrides.pop(0)
 

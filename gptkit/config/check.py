@@ -96,6 +96,7 @@ def _check_parts(verb: str, config: DictConfig) -> None:
         node = config[kind]
         if not isinstance(node, DictConfig) or not dataclasses.is_dataclass(OmegaConf.get_type(node)):
             continue  # a mapping of parts, resolved by name
+        registry().check_choice(kind, str(node.name))
         entry = parts.get(node.name)
         if entry is None or OmegaConf.get_type(node) is not entry.part:
             raise ConfigError(f"{kind}.name={node.name} cannot be set by itself; choose the part with {kind}={node.name}")

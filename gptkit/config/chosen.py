@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gptkit.config.own_files import defaults_of, read_configuration
+from gptkit.config.own_files import check_own_files, defaults_of, read_configuration
 from gptkit.errors import ConfigError, did_you_mean
-from gptkit.groups import groups, papers
+from gptkit.groups import contested_files, groups, papers
 from gptkit.plugins import registry
 
 
@@ -43,10 +43,12 @@ def chosen(verb: str, words: Sequence[str]) -> Chosen:
     Raises:
         ConfigError: a word chooses an option that does not exist.
     """
-    typed = [(key.lstrip("+"), value) for key, _, value in (word.partition("=") for word in words) if value]
     known, whole_run = groups(), papers()
+    pairs = [(key.lstrip("+"), values) for key, _, values in (word.partition("=") for word in words)]
+    typed = [(key, value) for key, values in pairs if key in known for value in values.split(",") if value]
     for group, option in typed:
-        if group in known and option != "null" and option not in known[group]:
+        registry().check_choice(group, option)
+        if option != "null" and option not in known[group]:
             near = did_you_mean(option, known[group]).replace("mean ", f"mean {group}=")
             raise ConfigError(f"there is no {group}={option}.{near or ' There are ' + ', '.join(known[group]) + '.'}")
     files = [verb, *(f"{group}/{option}" for group, option in typed if group in whole_run)]
@@ -55,12 +57,26 @@ def chosen(verb: str, words: Sequence[str]) -> Chosen:
         for file in files:
             found.options.update(_options(file, override, set()))
     found.options.update({group: option for group, option in typed if group in registry().parts})
+    for group, option in typed:
+        if group not in registry().parts and group not in whole_run:
+            read_configuration(f"{group}/{option}")
     for kind, option in found.options.items():
         if kind in registry().parts:
             found.values.update(_values(f"{kind}/{option}", kind, set()))
     for file in files[1:]:
         found.values.update(_values(file, "", set()))
     return found
+
+
+def check_files(verb: str, primary: str, words: Sequence[str]) -> None:
+    """See that the files of a command line can be read, and that no other folder claims to provide one of them.
+
+    Raises:
+        ConfigError: names the file, and the line or the two that provide it.
+    """
+    check_own_files(primary, words)
+    if contested_files():
+        chosen(verb, words)  # reads all of them
 
 
 def _options(file: str, override: bool, seen: set[str]) -> dict[str, str]:
@@ -72,6 +88,8 @@ def _options(file: str, override: bool, seen: set[str]) -> dict[str, str]:
         if group in registry().parts:
             if overrides == override:
                 found[group] = option
+        elif overrides:
+            read_configuration(f"{group}/{option}")
         elif not overrides:
             found.update(_options(f"{group}/{option}" if group else option, override, seen | {file}))
     return found

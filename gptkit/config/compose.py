@@ -18,6 +18,7 @@ from omegaconf import DictConfig, open_dict
 from gptkit.command import Command
 from gptkit.config.argv import arranged
 from gptkit.config.check import typed_settings
+from gptkit.config.chosen import check_files
 from gptkit.config.continuing import BegunRun, begun_run
 from gptkit.config.explain import explained
 from gptkit.config.inherit import inherit_settings, with_weights_sizes
@@ -46,9 +47,11 @@ def compose(verb: str, overrides: Sequence[str] = ()) -> Run:
         ConfigError: anything that the command line would refuse.
     """
     if verb not in registry().parts["command"]:
+        registry().check_choice("command", verb)
         raise ConfigError(f"there is no verb {verb}.{did_you_mean(verb, registry().parts['command'])}")
     register()
     typed = arranged(verb, list(overrides), multirun=False)
+    check_files(verb, verb, typed)
     begun = begun_run(verb, typed)
     words = typed if begun is None else begun.words()
     outer = GlobalHydra.instance().hydra

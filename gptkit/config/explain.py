@@ -15,7 +15,7 @@ from gptkit.config.explain_keys import foreign_group, keys_beside, near_key, unf
 from gptkit.config.own_files import file_of
 from gptkit.errors import ConfigError, GptkitError, did_you_mean
 from gptkit.groups import conf_folders, groups, settings_of
-from gptkit.plugins import registry
+from gptkit.plugins import plugin_packages, registry
 
 
 @contextmanager
@@ -46,10 +46,10 @@ def explained(verb: str, words: Sequence[str]) -> Iterator[None]:
 
 def _raised_by_hydra(error: BaseException) -> bool:
     """Whether an exception comes from inside Hydra or OmegaConf, so that a file or a word is at fault, and no code of a verb."""
-    modules = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
-    ours = [number for number, module in enumerate(modules) if module.partition(".")[0] in ("hydra", "omegaconf")]
-    ends = [number for number, module in enumerate(modules) if module == "gptkit.config.hydra_run"]
-    return bool(ours) and ours[-1] > ends[-1] if ends else bool(ours)
+    packages = [str(frame.f_globals.get("__name__")).partition(".")[0] for frame, _ in traceback.walk_tb(error.__traceback__)]
+    deepest = max((depth for depth, package in enumerate(packages) if package in ("hydra", "omegaconf")), default=-1)
+    strangers = plugin_packages().keys() | {"gptkit"}
+    return deepest >= 0 and strangers.isdisjoint(packages[deepest:])
 
 
 def _chosen_files(words: Sequence[str]) -> str:
@@ -148,6 +148,7 @@ def _unreadable(error: YAMLError) -> str:
 def _missing_option(verb: str, error: MissingConfigException, words: Sequence[str]) -> str:
     wanted = str(error.missing_cfg_file or "")
     group, _, option = wanted.removesuffix(".yaml").lstrip("/").rpartition("/")
+    registry().check_choice(group, option)
     if not group:
         verbs = registry().parts["command"]
         if option in verbs:

@@ -35,7 +35,7 @@ def _overview() -> str:
 
     commands = {name: summary(entry.part) for name, entry in registry().parts["command"].items()}
     lines = [
-        "gptkit: train, align, evaluate and serve GPTs from one declarative configuration.",
+        "gptkit: train, align, evaluate and export GPTs from one declarative configuration.",
         "",
         "usage: gptkit <verb> [key=value ...] [flags]",
         "",
@@ -61,6 +61,7 @@ def _verb(verb: str, words: Sequence[str]) -> str:
 
     known = registry().parts["command"]
     if verb not in known:
+        registry().check_choice("command", verb)
         raise ConfigError(f"there is no verb {verb}.{did_you_mean(verb, known)} See gptkit --help")
     command = known[verb].part
     fields = fields_of(command)
@@ -140,5 +141,10 @@ def _table(rows: dict[str, str]) -> list[str]:
 
 
 def _failures() -> list[str]:
-    failed = registry().failures
-    return ["", "plugins that failed to load", *_table({f.owned: f.reason for f in failed})] if failed else []
+    from gptkit.groups import failures
+
+    reasons: dict[str, list[str]] = {}
+    for failure in failures():
+        reasons.setdefault(failure.owned, []).append(failure.reason)
+    rows = {owned: "; ".join(said) for owned, said in reasons.items()}
+    return ["", "plugins with something that cannot be used", *_table(rows)] if rows else []

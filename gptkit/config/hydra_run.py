@@ -15,8 +15,8 @@ from omegaconf import DictConfig, OmegaConf
 from gptkit.errors import ConfigError, GptkitError
 
 # of the last job in this process: the run that it continues by its config.yaml, the key and folder that Hydra makes for it, whether
-# it began, its result, or its error
-_LAST: dict[str, Any] = {"run": None, "output": None, "result": None, "error": None, "begun": False}
+# it began, its result, its error, or its own folder
+_LAST: dict[str, Any] = {"run": None, "output": None, "result": None, "error": None, "begun": False, "folder": None}
 
 AT_END = contextlib.ExitStack()
 """What is to be done when the command line ends, also with an error; a sweep's comparison is."""
@@ -41,21 +41,21 @@ def _run(argv: list[str]) -> int:
     import hydra
 
     from gptkit.config.argv import read_words
+    from gptkit.config.chosen import check_files
     from gptkit.config.continuing import begun_run
     from gptkit.config.explain import explained
     from gptkit.config.main import exit_status_of
-    from gptkit.config.own_files import check_own_files
     from gptkit.training.checkpoints import notices
 
     notices.forget()
     typed = words = read_words(argv)
-    check_own_files(words.primary, words.overrides)
+    check_files(words.verb, words.primary, words.overrides)
     chooses = words.multirun or words.primary != words.verb  # a file of the user's own is as good as a paper
     run = None if chooses else begun_run(words.verb, words.overrides)
     if run is not None:
         words = dataclasses.replace(words, overrides=tuple(run.words()))
     sys.argv = [sys.argv[0], *words.argv()]
-    _LAST.update(run=run and (run, typed.argv()), output=None, result=None, error=None, begun=False)
+    _LAST.update(run=run and (run, typed.argv()), output=None, result=None, error=None, begun=False, folder=None)
     with AT_END, explained(words.verb, words.overrides), _full_error("1"):
         try:
             hydra.main(config_path="pkg://gptkit.conf", config_name=words.primary, version_base="1.3")(execute)()
@@ -63,9 +63,18 @@ def _run(argv: list[str]) -> int:
             if (key := _output_of(error)) is None:
                 raise
             raise ConfigError(f"{key}: cannot make {error.filename} ({error.strerror}); give another folder") from error
+        except Exception as error:
+            if error is not _LAST["error"]:
+                raise  # else it is a verb's own, and no error of the words
     if _LAST["error"] is not None:
         raise _LAST["error"]
     return exit_status_of(_LAST["result"])
+
+
+def run_folder() -> Path | None:
+    """The folder that the run of this process writes; None: it writes none, or has not begun."""
+    folder: Path | None = _LAST["folder"]
+    return folder
 
 
 def note_output(key: str, folder: Path) -> None:
@@ -90,11 +99,14 @@ def execute(config: DictConfig) -> Any:
     from gptkit.config.compose import run, run_from_config
     from gptkit.config.explain import explained
     from gptkit.config.own_files import verb_of
+    from gptkit.plugins import registry
 
     _LAST["begun"] = True
     hydra_config = HydraConfig.get()
     folder = Path(os.path.relpath(hydra_config.runtime.output_dir))
     verb = verb_of(str(hydra_config.job.config_name))
+    if registry().parts["command"][verb].part.writes_folder:
+        _LAST["folder"] = folder
     overrides = cast("list[str]", OmegaConf.to_container(hydra_config.overrides.task, resolve=False))
     begun = None
     if _LAST["run"] is not None:
@@ -109,8 +121,8 @@ def execute(config: DictConfig) -> Any:
         if isinstance(error, GptkitError):
             with contextlib.suppress(OSError):
                 os.removedirs(folder)  # Hydra made it; it stays if anything is in it
+        _LAST["error"] = error  # raised behind Hydra, as it is: what goes wrong inside a verb is no error of the words
         if hydra_config.mode != RunMode.MULTIRUN:
-            _LAST["error"] = error  # raised behind Hydra, as it is: what goes wrong inside a verb is no error of the words
             return None
         raise
     return getattr(_LAST["result"], "optimized_metric", None)

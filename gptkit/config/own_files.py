@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gptkit.errors import ConfigError, did_you_mean
-from gptkit.groups import configuration_folders, own_folders
+from gptkit.groups import configuration_folders, contested_files, own_folders
 from gptkit.plugins import registry
 
 
@@ -50,6 +50,8 @@ def read_configuration(name: str) -> dict[str, Any] | None:
     from omegaconf.errors import OmegaConfBaseException
     from yaml import MarkedYAMLError, YAMLError  # type: ignore[import-untyped]
 
+    if name in contested_files():
+        raise ConfigError(contested_files()[name][1])
     path = file_of(name)
     if path is None:
         return None

@@ -33,7 +33,12 @@ def register() -> None:
     for kind, parts in registry().parts.items():
         for name, entry in parts.items():
             package = "_global_" if kind == "command" else None
-            store.store(group=kind, name=name, node=_schema(entry), package=package, provider=entry.distribution)
+            try:
+                node = _schema(entry)
+            except ConfigError as error:  # of the plugin, and for whoever chooses the part
+                registry().refused[kind, name] = str(error)
+                continue
+            store.store(group=kind, name=name, node=node, package=package, provider=entry.distribution)
     Plugins.instance().register(_PluginConfigurations)
     # found by Hydra itself in a wheel, but not behind an editable install's import hooks
     Plugins.instance().register(importlib.import_module("hydra_plugins.gptkit_process_launcher").ProcessLauncher)

@@ -12,10 +12,10 @@ from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from gptkit.console import Console
 from gptkit.sweep.drawings import against, over_tokens
 from gptkit.sweep.jobs import Job, jobs_in
 from gptkit.training.checkpoints.durable import named_errors, write_file

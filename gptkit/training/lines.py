@@ -14,6 +14,7 @@ from gptkit.data import Data
 from gptkit.model.built import parameter_count
 from gptkit.objective import AuxLM
 from gptkit.objective.pretraining import mixed_in
+from gptkit.terminal import show
 from gptkit.training.length import decided_by
 from gptkit.training.record.report import FILE as REPORT
 from gptkit.training.strategies import is_first
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 def say(line: str) -> None:
     """A line for people, on standard error, from the first process alone."""
     if is_first():
-        print(line, file=sys.stderr, flush=True)
+        show(line, sys.stderr)
 
 
 def first_line(module: TrainModule, trainer: lightning.Trainer) -> str:

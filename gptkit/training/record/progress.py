@@ -9,6 +9,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from lightning.pytorch.callbacks import Callback
 
+from gptkit.terminal import show
 from gptkit.training.record.speed import SpeedMeter
 
 if TYPE_CHECKING:
@@ -42,9 +43,10 @@ class Progress(Callback):
         self._begin = (self._clock(), state.tokens)
         self._next = self._clock() + (BAR_SECONDS if self.stream.isatty() else 1.0)
         if self.stream.isatty():
-            from rich.console import Console
             from rich.progress import BarColumn, TextColumn
             from rich.progress import Progress as Bar
+
+            from gptkit.console import Console
 
             bar = Bar(
                 BarColumn(bar_width=24),
@@ -81,7 +83,7 @@ class Progress(Callback):
     def _show(self, state: TrainState, *, last: bool = False) -> None:
         line = self._line(state, last)
         if self._bar is None:
-            print(line, file=self.stream, flush=True)
+            show(line, self.stream)
         else:
             bar, task = self._bar
             bar.update(task, completed=state.step, description=line, refresh=True)

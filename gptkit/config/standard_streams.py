@@ -1,0 +1,104 @@
+"""Standard output and standard error that are closed, full or read by a program that has left: no traceback, no lost words.
+
+Python says "Exception ignored" when it cannot flush them at its end, and has no stream at all where the shell closed one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from typing import IO, Any
+
+from gptkit.terminal import PrintableFormatter, printable
+
+_NAMES = {"stdout": "standard output", "stderr": "standard error"}
+
+
+def prepare_process() -> None:
+    """Once in a process: open what the shell closed (`>&-`), and make log lines and warnings printable."""
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(descriptor)
+        except OSError:  # or the next file that is opened would be standard output
+            os.open(os.devnull, os.O_RDWR)  # the lowest that is free: this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(descriptor, "r" if descriptor == 0 else "w", encoding="utf-8", closefd=False))  # noqa: SIM115
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(PrintableFormatter())
+    of_python = warnings.formatwarning
+    warnings.formatwarning = lambda *args, **kwargs: printable(of_python(*args, **kwargs))
+
+
+def accept_any_text() -> None:
+    """Half of a pair of characters, as of a file name that is no text, is written out instead of raising."""
+    for stream in (sys.stdout, sys.stderr):
+        if getattr(stream, "errors", "") == "strict" and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+@contextlib.contextmanager
+def silent_logging() -> Iterator[None]:
+    """A log line that cannot be written is not worth a traceback."""
+    before, logging.raiseExceptions = logging.raiseExceptions, False
+    try:
+        yield
+    finally:
+        logging.raiseExceptions = before
+
+
+def flush(status: int, *, told: bool) -> int:
+    """Write what is left, and give the exit status: 1 where it could not be written.
+
+    Args:
+        status: the exit status so far.
+        told: whether a line has said already that standard output cannot be written.
+    """
+    for name in _NAMES:
+        stream = getattr(sys, name)
+        try:
+            stream.flush()
+        except BrokenPipeError:  # `gptkit plugins | head`
+            status = status or 1
+            _discard(stream)
+        except (OSError, ValueError) as error:
+            status = status or 1
+            _discard(stream)
+            if name == "stdout" and not told:
+                reason = error.strerror if isinstance(error, OSError) else "it is closed"
+                tell(f"gptkit: standard output: cannot be written ({reason})")
+    return status
+
+
+def is_of_a_stream(error: BaseException) -> bool:
+    """Whether standard output or standard error could not be written, so that nobody is there to be told more."""
+    if isinstance(error, BrokenPipeError):
+        return True
+    if not isinstance(error, OSError) or error.filename is not None or error.errno not in (errno.ENOSPC, errno.EIO, errno.EBADF):
+        return False
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()  # it fails again: what could not be written is still there
+        except (OSError, ValueError):
+            return True
+    return False
+
+
+def tell(line: str) -> None:
+    """A line on standard error, where that can be written."""
+    with contextlib.suppress(OSError, ValueError):
+        print(line, file=sys.stderr, flush=True)
+
+
+def _discard(stream: IO[Any]) -> None:
+    """Let what the stream still holds, and all that follows, go nowhere."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+    with contextlib.suppress(OSError, ValueError):
+        stream.flush()

@@ -1,0 +1,67 @@
+"""Text on its way to people: nothing that a terminal would obey instead of showing.
+
+File names, data, answers of a model and texts of plugins may hold escape sequences, which move the cursor, rename the window or
+turn the direction of writing around. They are shown as `\\u001b`, as JSON writes them.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from typing import IO
+
+from gptkit.errors import GptkitError
+
+_UNSAFE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters of C0 and C1, but for the tab and the end of a line
+    "\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069"  # directions of writing, and ends of lines that are none
+    "\ud800-\udfff\U000e0000-\U000e007f]"  # halves of pairs, of bytes that are no text; invisible tags
+)
+
+
+def printable(text: str) -> str:
+    """The text with what a terminal would obey written out; ends of lines and tabs stay."""
+    return _UNSAFE.sub(lambda match: _written_out(match[0]), text.replace("\r\n", "\n"))
+
+
+def one_line(text: str) -> str:
+    """The same, with the ends of its lines written out, too."""
+    return printable(text).replace("\n", "\\n")
+
+
+def _written_out(character: str) -> str:
+    number = ord(character)
+    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
+
+
+def show(text: str, stream: IO[str] | None = None) -> None:
+    """Print a text for people, on standard output unless told otherwise."""
+    _write(printable(text) + "\n", stream or sys.stdout)
+
+
+def write_exactly(text: str) -> None:
+    """Write a result to standard output as it is; where that is a terminal, as it can be shown."""
+    _write(printable(text) if sys.stdout.isatty() else text, sys.stdout)
+
+
+def _write(text: str, stream: IO[str]) -> None:
+    try:
+        stream.write(text)
+        stream.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        name = "standard output" if stream is sys.stdout else "standard error"
+        raise OutputError(f"{name}: cannot be written ({error.strerror})") from error
+
+
+class OutputError(GptkitError):
+    """Standard output, or standard error, cannot be written: a full disk."""
+
+
+class PrintableFormatter(logging.Formatter):
+    """Log lines for people."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))

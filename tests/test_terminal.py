@@ -1,0 +1,111 @@
+"""What a terminal would obey is shown instead, wherever the text comes from; a pipe gets what was written."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import os
+import pty
+import sys
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from gptkit.console import Console
+from gptkit.terminal import PrintableFormatter, one_line, printable, show, write_exactly
+
+UNSAFE = "\x1b[2J\x1b]8;;http://x\x07here\x1b]8;;\x07\x9b31m\rover\x00\x7f\u202eright\u2066\u2028\udcff\U000e0041"
+WRITTEN = (
+    "\\u001b[2J\\u001b]8;;http://x\\u0007here\\u001b]8;;\\u0007\\u009b31m\\u000dover\\u0000\\u007f\\u202eright\\u2066\\u2028\\udcff"
+    "\\U000e0041"
+)
+
+
+def test_what_a_terminal_would_obey_is_written_out() -> None:
+    assert printable(UNSAFE) == WRITTEN
+    assert printable("a\tb\r\nc\nélan 你好 \U0001f600") == "a\tb\nc\nélan 你好 \U0001f600"
+    assert one_line("a\nb\x1b") == "a\\nb\\u001b"
+
+
+class Terminal:
+    """Standard output on a terminal of its own."""
+
+    def __init__(self) -> None:
+        self._read, written = pty.openpty()
+        self.stream = os.fdopen(written, "w", encoding="utf-8")
+
+    def text(self) -> str:
+        self.stream.flush()
+        return os.read(self._read, 100_000).decode()
+
+    def close(self) -> None:
+        self.stream.close()
+        os.close(self._read)
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
+    made = Terminal()
+    monkeypatch.setattr(sys, "stdout", made.stream)
+    yield made
+    made.close()
+
+
+def test_results_on_a_terminal(terminal: Terminal) -> None:
+    write_exactly(UNSAFE + "\n")
+    show(UNSAFE)
+    assert terminal.text() == f"{WRITTEN}\r\n{WRITTEN}\r\n"
+
+
+def test_json_on_a_terminal_is_the_same_json(terminal: Terminal) -> None:
+    text = UNSAFE.replace("\U000e0041", "")
+    write_exactly(json.dumps({"text": text}, ensure_ascii=False) + "\n")
+    assert json.loads(terminal.text()) == {"text": text}
+
+
+def test_a_table_keeps_its_own_colours(terminal: Terminal) -> None:
+    Console(width=400, force_terminal=True, color_system="standard").print("[bold]title[/bold] " + UNSAFE, highlight=False)
+    printed = terminal.text()
+    assert "\x1b[1mtitle\x1b[0m" in printed
+    assert "\x1b[2J" not in printed
+    assert "\x1b]8" not in printed
+    assert "\u202e" not in printed
+
+
+def test_results_in_a_pipe_are_exact(capsys: pytest.CaptureFixture[str]) -> None:
+    text = UNSAFE.replace("\udcff", "")
+    write_exactly(text)
+    assert capsys.readouterr().out == text
+
+
+def test_log_lines() -> None:
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(PrintableFormatter())
+    log = logging.getLogger("gptkit.of_this_test")
+    log.propagate = False
+    log.addHandler(handler)
+    log.warning("%s", UNSAFE)
+    assert stream.getvalue() == WRITTEN + "\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["generate", f"checkpoint={UNSAFE}"],
+        ["train", f"{UNSAFE}=1"],
+        [UNSAFE],
+        ["train", f"attention={UNSAFE}"],
+        ["train", "data=text", f"data.path={UNSAFE}", "tokenizer=bytes"],
+        ["generate", "checkpoint=x", "prompts=\udcff"],
+        ["train", "--help", f"model={UNSAFE}"],
+    ],
+)
+def test_errors(words: list[str], gptkit_command: Callable[..., object], in_folder: object) -> None:
+    if "\x00" in "".join(words):  # which no command line can hold
+        words = [word.replace("\x00", "") for word in words]
+    outcome = gptkit_command(*words)
+    assert outcome.status in (1, 2)
+    assert printable(outcome.error_line) == outcome.error_line
+    assert "unexpected" not in outcome.error_line
