@@ -33,6 +33,7 @@ def run_words(argv: list[str]) -> int:
     from gptkit.groups import own_folder
 
     register()
+    _LAST["folder"] = None
     with own_folder(config_dir(argv)):
         return _run(argv)
 
