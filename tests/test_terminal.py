@@ -33,6 +33,7 @@ class Terminal:
 
     def __init__(self) -> None:
         self._read, written = pty.openpty()
+        os.set_blocking(self._read, False)  # a test that wrote elsewhere fails instead of waiting
         self.stream = os.fdopen(written, "w", encoding="utf-8")
 
     def text(self) -> str:
@@ -45,26 +46,28 @@ class Terminal:
 
 
 @pytest.fixture
-def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
+def terminal() -> Iterator[Terminal]:
     made = Terminal()
-    monkeypatch.setattr(sys, "stdout", made.stream)
     yield made
     made.close()
 
 
-def test_results_on_a_terminal(terminal: Terminal) -> None:
+def test_results_on_a_terminal(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", terminal.stream)  # which pytest sets anew for each phase of a test
     write_exactly(UNSAFE + "\n")
     show(UNSAFE)
     assert terminal.text() == f"{WRITTEN}\r\n{WRITTEN}\r\n"
 
 
-def test_json_on_a_terminal_is_the_same_json(terminal: Terminal) -> None:
+def test_json_on_a_terminal_is_the_same_json(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", terminal.stream)  # which pytest sets anew for each phase of a test
     text = UNSAFE.replace("\U000e0041", "")
     write_exactly(json.dumps({"text": text}, ensure_ascii=False) + "\n")
     assert json.loads(terminal.text()) == {"text": text}
 
 
-def test_a_table_keeps_its_own_colours(terminal: Terminal) -> None:
+def test_a_table_keeps_its_own_colours(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", terminal.stream)  # which pytest sets anew for each phase of a test
     Console(width=400, force_terminal=True, color_system="standard").print("[bold]title[/bold] " + UNSAFE, highlight=False)
     printed = terminal.text()
     assert "\x1b[1mtitle\x1b[0m" in printed
