@@ -33,12 +33,16 @@ class Terminal:
 
     def __init__(self) -> None:
         self._read, written = pty.openpty()
-        os.set_blocking(self._read, False)  # a test that wrote elsewhere fails instead of waiting
         self.stream = os.fdopen(written, "w", encoding="utf-8")
 
     def text(self) -> str:
+        end = "<end>"
+        self.stream.write(end)
         self.stream.flush()
-        return os.read(self._read, 100_000).decode()
+        text = ""
+        while not text.endswith(end):  # it comes in pieces
+            text += os.read(self._read, 100_000).decode()
+        return text.removesuffix(end)
 
     def close(self) -> None:
         self.stream.close()
