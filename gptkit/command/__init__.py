@@ -64,6 +64,11 @@ class Generate(Command):
     top_k: Annotated[int, "draw from the k most probable tokens; 0: from all", at_least(0)] = 0
     top_p: Annotated[float, "draw from the most probable tokens that together have this probability", above(0), at_most(1)] = 1.0
     stop: Annotated[list[str], "end a continuation before any of these"] = field(default_factory=list)
+    overflow: Annotated[
+        str,
+        "where prompt and text fill the context: stop, or slide (go on behind the last half of a context, read again)",
+        one_of("stop", "slide"),
+    ] = "stop"
     samples: Annotated[int, "continuations of each prompt", at_least(1), at_most(SEQUENCES)] = 1
     best_of: Annotated[
         int,

@@ -45,6 +45,7 @@ def best_of(
         top_k=settings.top_k,
         top_p=settings.top_p,
         stop=settings.stop,
+        overflow=settings.overflow,
         samples=settings.best_of,
         batch=settings.batch,
         seed=settings.seed,

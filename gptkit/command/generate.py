@@ -83,6 +83,7 @@ def generate(settings: Generate) -> list[list[Continuation]]:
             top_k=settings.top_k,
             top_p=settings.top_p,
             stop=settings.stop,
+            overflow=settings.overflow,
             samples=settings.samples,
             batch=1 if live else settings.batch,  # texts that are read while they grow come one after the other
             seed=settings.seed,
@@ -100,7 +101,7 @@ def generate(settings: Generate) -> list[list[Continuation]]:
         of = f"{cut[0]}" if len(cut) == 1 else f"{min(cut)} to {max(cut)}"
         print(
             f"gptkit: the model's context of {model.context} tokens ended {len(cut)} of {len(prompts) * settings.samples} "
-            f"continuations after {of} of max_new_tokens={settings.max_new_tokens}",
+            f"continuations after {of} of max_new_tokens={settings.max_new_tokens}; overflow=slide goes on",
             file=sys.stderr,
         )
     return found

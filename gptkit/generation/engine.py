@@ -6,8 +6,13 @@ leaves the batch.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 from gptkit.errors import DataError
 from gptkit.generation.responses import draws
@@ -50,6 +55,8 @@ class Drawing:
     top_p: float = 1.0
     stop: Sequence[str] = ()
     seed: int = 0
+    slides: bool = False
+    """Go on past the context, reading the last part of the text again."""
 
 
 def generate(
@@ -62,6 +69,7 @@ def generate(
     top_k: int = 0,
     top_p: float = 1.0,
     stop: Sequence[str] = (),
+    overflow: str = "stop",
     samples: int = 1,
     batch: int = 16,
     seed: int = 0,
@@ -75,14 +83,16 @@ def generate(
         top_k: draw from the k most probable tokens; 0: from all.
         top_p: draw from the most probable tokens that together have this probability.
         stop: end a continuation before any of these.
+        overflow: where prompt and text fill the context: `stop`, or `slide`: the last half of a context is read again as if the
+            text began there, and so on each time it is full (nanoGPT crops at every token, and reads all again each time).
         batch: sequences decoded at once; on the CPU the texts do not depend on it (on a GPU rounding may).
         seed: with the same weights, machine and number of threads the same seed gives the same texts; the random numbers of the
             program are not touched.
 
     Raises:
-        DataError: a prompt is longer than the model's context.
+        DataError: a prompt is longer than the model's context, and `overflow` is `stop`.
     """
-    drawing = Drawing(max_new_tokens, temperature, top_k, top_p, tuple(stop), seed)
+    drawing = Drawing(max_new_tokens, temperature, top_k, top_p, tuple(stop), seed, slides=overflow == "slide")
     found: dict[tuple[int, int], Continuation] = {}  # in the order in which they end
     for piece in _decode(model, tokenizer, prompts, drawing, samples=samples, batch=batch, live=False):
         if piece.finished is not None:
@@ -100,12 +110,13 @@ def stream(
     top_k: int = 0,
     top_p: float = 1.0,
     stop: Sequence[str] = (),
+    overflow: str = "stop",
     samples: int = 1,
     batch: int = 16,
     seed: int = 0,
 ) -> Iterator[Piece]:
     """`generate`, piece by piece: the texts are the same. Pieces of sequences that share a batch alternate."""
-    drawing = Drawing(max_new_tokens, temperature, top_k, top_p, tuple(stop), seed)
+    drawing = Drawing(max_new_tokens, temperature, top_k, top_p, tuple(stop), seed, slides=overflow == "slide")
     return _decode(model, tokenizer, prompts, drawing, samples=samples, batch=batch, live=True)
 
 
@@ -121,44 +132,44 @@ def _decode(
 ) -> Iterator[Piece]:
     if not all(drawing.stop):
         raise ValueError("a stop string must not be empty")
-    read = [encode_prompt(tokenizer, prompt, context=model.context, number=number) for number, prompt in enumerate(prompts)]
+    longest = None if drawing.slides else model.context
+    read = [encode_prompt(tokenizer, prompt, context=longest, number=number) for number, prompt in enumerate(prompts)]
     rows = [
         _Row(tokenizer, prompt, read[number], (number, sample), drawing, context=model.context, live=live)
         for number, prompt in enumerate(prompts)
         for sample in range(samples)
     ]
     for first in range(0, len(rows), batch):
-        yield from _decode_together(model, tokenizer, rows[first : first + batch], drawing)
+        part = rows[first : first + batch]
+        yield from (row.finish(row.full) for row in part if not row.limit)
+        going = [row for row in part if row.limit]
+        while going:
+            yield from _decode_together(model, tokenizer, going, drawing)
+            going = [row for row in going if row.is_overflowing]
 
 
-def encode_prompt(tokenizer: BuiltTokenizer, prompt: str, *, context: int, number: int = 0) -> list[int]:
+def encode_prompt(tokenizer: BuiltTokenizer, prompt: str, *, context: int | None, number: int = 0) -> list[int]:
     """Ids of a prompt; an empty one is end-of-text, behind which texts begin.
 
     Raises:
-        DataError: it is longer than the context.
+        DataError: it is longer than the context; None: it may have any length.
     """
     ids = tokenizer.encode(prompt) or [tokenizer.special["end_of_text"]]
-    if len(ids) > context:
+    if context is not None and len(ids) > context:
         raise DataError(f"prompt {number + 1} has {len(ids)} tokens, more than the model's context of {context}; shorten it")
     return ids
 
 
 def _decode_together(model: BuiltModel, tokenizer: BuiltTokenizer, rows: list[_Row], drawing: Drawing) -> Iterator[Piece]:
-    yield from (row.finish(row.full) for row in rows if not row.limit)
-    rows = [row for row in rows if row.limit]
-    if not rows:
-        return
-    copies: dict[int, int] = {}
-    for row in rows:
-        copies[row.place[0]] = copies.get(row.place[0], 0) + 1
-    prompts = {row.place[0]: row.read for row in rows}
+    """Continue rows until each has ended, or has filled its context."""
+    groups = [list(group) for _, group in itertools.groupby(rows, key=lambda row: (row.place[0], row.window()))]
     sequences = Sequences(
         model,
-        list(prompts.values()),
-        list(copies.values()),
-        draws(drawing.seed, [row.place for row in rows], max(row.limit for row in rows)),
+        [group[0].window() for group in groups],
+        [len(group) for group in groups],
+        _numbers(drawing.seed, rows),
         vocabulary=tokenizer.size,
-        length=max(len(row.read) + row.limit for row in rows),
+        length=max(len(row.window()) + row.steps() for row in rows),
         temperature=drawing.temperature,
         top_k=drawing.top_k,
         top_p=drawing.top_p,
@@ -169,7 +180,19 @@ def _decode_together(model: BuiltModel, tokenizer: BuiltTokenizer, rows: list[_R
         sequences.close()
 
 
+def _numbers(seed: int, rows: list[_Row]) -> Tensor:
+    """(B, steps): what decides the tokens of every row from where it stands."""
+    drawn = draws(seed, [row.place for row in rows], max(len(row.ids) + row.steps() for row in rows))
+    steps = max(row.steps() for row in rows)
+    return torch.stack(
+        [F.pad(numbers[len(row.ids) :][:steps], (0, steps))[:steps] for row, numbers in zip(rows, drawn, strict=True)]
+    )
+
+
 def _write(sequences: Sequences, end_of_text: int, rows: list[_Row]) -> Iterator[Piece]:
+    until = [len(row.ids) + row.steps() for row in rows]
+    for row in rows:
+        row.is_overflowing = False
     while True:
         keep: list[int] = []
         for index, (row, token) in enumerate(zip(rows, sequences.draw().tolist(), strict=True)):
@@ -182,12 +205,14 @@ def _write(sequences: Sequences, end_of_text: int, rows: list[_Row]) -> Iterator
             elif len(row.ids) == row.limit:
                 yield row.finish(row.full, piece)
             else:
-                keep.append(index)
+                row.is_overflowing = len(row.ids) == until[index]
+                if not row.is_overflowing:
+                    keep.append(index)
                 if piece:
                     yield row.piece(piece)
         if not keep:
             return
-        rows = [rows[index] for index in keep]
+        rows, until = [rows[index] for index in keep], [until[index] for index in keep]
         sequences.go_on(keep)
 
 
@@ -208,13 +233,25 @@ class _Row:
         self.prompt = prompt
         self.read = read
         self.place = place  # index of the prompt, index of the sample
-        room = context - len(read)
+        self.context = context
+        room = drawing.max_new_tokens if drawing.slides else context - len(read)
         self.limit = min(drawing.max_new_tokens, room)
         self.full = "length" if drawing.max_new_tokens <= room else "context"
         self.ids: list[int] = []
+        self.is_overflowing = False
+        """Its context is full, and it wants more."""
         self.text = TextStream(tokenizer, read, drawing.stop)
         self.watched = live or bool(drawing.stop)  # otherwise the text is made once, at the end
         self.pieces: list[str] = []
+
+    def window(self) -> list[int]:
+        """What is read before the next token is drawn: prompt and text, or their last part where they fill the context."""
+        read = self.read + self.ids
+        return read if len(read) < self.context else read[-max(1, self.context // 2) :]
+
+    def steps(self) -> int:
+        """Tokens that can be drawn behind the window before it is full: as many as are wanted, where these are fewer."""
+        return min(self.limit - len(self.ids), self.context - len(self.window()))
 
     def add(self, token: int) -> str:
         """One more token; returns the text that is certain because of it."""

@@ -115,3 +115,11 @@ def test_the_command_line(gptkit_command, run_folder, in_folder):
 def test_it_says_when_the_context_ended_a_text(capsys, run_folder):
     Generate(checkpoint=str(run_folder), prompt="abc", max_new_tokens=500, samples=2).run(None)
     assert "context of 32 tokens ended 2 of 2 continuations" in capsys.readouterr().err
+
+
+def test_a_text_slides_past_the_context_where_it_is_told_to(gptkit_command, run_folder):
+    words = ("generate", f"checkpoint={run_folder}", f"prompt={'x' * 40}", "max_new_tokens=60", "format=json")
+    outcome = gptkit_command(*words, "overflow=slide")
+    assert (outcome.status, outcome.err) == (0, "")
+    assert json.loads(outcome.out)["tokens"] == 60
+    assert gptkit_command(*words, "overflow=crop").status == 2

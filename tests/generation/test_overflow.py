@@ -1,0 +1,68 @@
+"""Texts that go on past the model's context."""
+
+import pytest
+import torch
+
+from gptkit.attention import Banded, Dense
+from gptkit.generation import generate, stream
+from gptkit.generation.sampling import sample, uniforms
+from gptkit.model import GPT
+from gptkit.tokenizer.bytes import BuiltBytes
+
+TOKENIZER = BuiltBytes()
+CONTEXT = 17
+PROMPTS = ["hello there", "", "x" * CONTEXT, "y" * 50, "z"]
+
+
+@pytest.fixture(scope="module", params=[Dense(), Banded(window=5)], ids=["dense", "banded"])
+def model(request):
+    torch.manual_seed(0)
+    part = GPT(layers=2, heads=2, width=32, context=CONTEXT, tied=False, dropout=0.0)
+    model = part.build(attention=request.param, vocabulary=257).double().eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(std=0.3)
+        model.head.weight[256] = 0
+        model.norm.weight.fill_(1.0)
+    return model
+
+
+def reference(model, prompt, number, count):
+    """The same without cache and batch: a context that is full loses all but its last half."""
+    window, found = TOKENIZER.encode(prompt) or [256], []
+    for step in range(count):
+        if len(window) >= CONTEXT:
+            window = window[-(CONTEXT // 2) :]
+        with torch.inference_mode():
+            logits = model.logits(model(torch.tensor([window])))[:, -1]
+        token = int(sample(logits, torch.from_numpy(uniforms(3, number, 0, count)[step : step + 1]), temperature=1.0))
+        if token == 256:
+            break
+        found.append(token)
+        window = [*window, token]
+    return found
+
+
+def test_a_text_goes_on_behind_the_last_half_of_its_context(model):
+    texts = generate(model, TOKENIZER, PROMPTS, max_new_tokens=45, overflow="slide", seed=3)
+    for number, (prompt, (text,)) in enumerate(zip(PROMPTS, texts, strict=True)):
+        assert text.tokens == reference(model, prompt, number, 45)
+        assert text.finish_reason in ("length", "end_of_text")
+    assert any(len(text.tokens) == 45 for (text,) in texts)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 100])
+def test_it_does_not_depend_on_the_batch_and_comes_piece_by_piece(model, batch):
+    settings = {"max_new_tokens": 45, "overflow": "slide", "seed": 3, "samples": 2, "stop": ["\x07"]}
+    texts = generate(model, TOKENIZER, PROMPTS, batch=4, **settings)
+    assert texts == generate(model, TOKENIZER, PROMPTS, batch=batch, **settings)
+    heard: dict[tuple[int, int], str] = {}
+    for piece in stream(model, TOKENIZER, PROMPTS, batch=batch, **settings):
+        heard[piece.prompt, piece.sample] = heard.get((piece.prompt, piece.sample), "") + piece.text
+    assert heard == {(number, drawn): text.text for number, each in enumerate(texts) for drawn, text in enumerate(each)}
+
+
+def test_what_fits_the_context_is_the_same_either_way(model):
+    short = {"max_new_tokens": 5, "seed": 3}
+    prompts = ["hello", "", "z"]
+    assert generate(model, TOKENIZER, prompts, **short) == generate(model, TOKENIZER, prompts, overflow="slide", **short)
