@@ -1,4 +1,4 @@
-"""The verb `export`: a checkpoint as a Hugging Face folder."""
+"""The verb `export`: a checkpoint as a Hugging Face folder; a classifier or reward model with its head."""
 
 from __future__ import annotations
 
@@ -28,14 +28,22 @@ def export(settings: Export) -> Path:
         raise ConfigError(f"to={settings.to}: there is something there already; name a new or empty folder")
 
     from gptkit.interop.huggingface import export_model
+    from gptkit.interop.sequence_classification import export_scores
+    from gptkit.objective import AuxLM, RewardModel
     from gptkit.training.checkpoints.durable import disk_error
-    from gptkit.training.checkpoints.load import load
+    from gptkit.training.checkpoints.load import built_model, initial_weights, load_objective, objective_class
 
-    model, tokenizer = load(settings.checkpoint)
+    weights = initial_weights(settings.checkpoint)
+    has_scores = issubclass(objective_class(weights.run) or type(None), AuxLM | RewardModel)
+    if has_scores:
+        trained = load_objective(settings.checkpoint)
+        model, tokenizer = trained.model, trained.tokenizer
+    else:
+        model, tokenizer = built_model(weights, settings.checkpoint)
     unfinished = folder.with_name(f"{folder.name}.{os.getpid()}.unfinished")
     try:
         unfinished.mkdir(parents=True)
-        lacking = model.export(unfinished, tokenizer)
+        lacking = export_scores(trained, unfinished) if has_scores else model.export(unfinished, tokenizer)
         own = lacking is not None
         if lacking is None:
             lacking = export_model(model, tokenizer, unfinished)
@@ -54,6 +62,9 @@ def export(settings: Export) -> Path:
         show(f"  {path.name:<24}{path.stat().st_size:>14,} bytes")
     for sentence in lacking:
         show(f"  {sentence}")
+    if has_scores:
+        show(f'read it with transformers.AutoModelForSequenceClassification.from_pretrained("{folder}")')
+        return folder
     again = f"model=hf model.path={folder}" if own else f"init_from=hf:{folder}"
     show(f'read it with transformers.AutoModelForCausalLM.from_pretrained("{folder}") or {again}')
     return folder

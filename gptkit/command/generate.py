@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from gptkit.command import Generate
     from gptkit.generation import Continuation, Piece
+    from gptkit.objective import Objective
 
 BETWEEN = "-" * 40
 """The line between two texts."""
@@ -53,9 +54,11 @@ def generate(settings: Generate) -> list[list[Continuation]]:
     from gptkit.generation.engine import stream
     from gptkit.generation.precision import best_device, dtype_of
     from gptkit.model.packed import pack
-    from gptkit.training.checkpoints.load import load
+    from gptkit.training.checkpoints.load import built_model, initial_weights, objective_class
 
-    model, tokenizer = load(settings.checkpoint)
+    weights = initial_weights(settings.checkpoint)
+    _warn_of_scores(settings.checkpoint, objective_class(weights.run))
+    model, tokenizer = built_model(weights, settings.checkpoint)
     device = best_device()
     model.to(device=device, dtype=dtype_of(settings.precision, device))
     pack(model)
@@ -105,6 +108,19 @@ def generate(settings: Generate) -> list[list[Continuation]]:
             file=sys.stderr,
         )
     return found
+
+
+def _warn_of_scores(checkpoint: str, objective: type[Objective] | None) -> None:
+    """Say so where a model has learned to label or score texts: what it writes is not what it was trained for."""
+    from gptkit.objective import AuxLM
+
+    if objective is None or (objective.writes and not issubclass(objective, AuxLM)):
+        return
+    better = (
+        "gptkit predict labels texts with it" if issubclass(objective, AuxLM) else "reward=model reward.checkpoint= scores with it"
+    )
+    name = objective.name
+    print(f"gptkit: {checkpoint} was trained with objective={name} to judge texts, not to write them; {better}", file=sys.stderr)
 
 
 def _live(pieces: Iterator[Piece], prompts: list[str]) -> Iterator[Continuation]:

@@ -37,10 +37,19 @@ def export_model(model: BuiltModel, tokenizer: BuiltTokenizer, folder: Path) -> 
     Raises:
         ConfigError: neither format can express the model.
     """
-    gpt = _expressible(model)
+    gpt = as_expressible(model)
+    form = format_of(gpt.settings)
+    (folder / CONFIG).write_text(json.dumps(config_of(gpt, form, tokenizer), indent=2) + "\n", encoding="utf-8")
+    from safetensors.torch import save_file
+
+    save_file(to_theirs(model.state_dict(), form.names), folder / WEIGHTS, metadata={"format": "pt"})
+    return write_tokenizer(tokenizer, folder, context=gpt.settings.context)
+
+
+def config_of(gpt: BuiltGPT, form: Format, tokenizer: BuiltTokenizer) -> dict[str, Any]:
+    """What `config.json` says of a language model."""
     settings, end = gpt.settings, tokenizer.special["end_of_text"]
-    form = format_of(settings)
-    config = {
+    return {
         "architectures": [form.architecture],
         "model_type": form.model_type,
         "vocab_size": gpt.vocabulary,
@@ -57,11 +66,6 @@ def export_model(model: BuiltModel, tokenizer: BuiltTokenizer, folder: Path) -> 
         "eos_token_id": end,
         "torch_dtype": "float32",
     }
-    (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    from safetensors.torch import save_file
-
-    save_file(to_theirs(model.state_dict(), form.names), folder / WEIGHTS, metadata={"format": "pt"})
-    return write_tokenizer(tokenizer, folder, context=settings.context)
 
 
 def to_theirs(state: Mapping[str, Tensor], names: Names) -> dict[str, Tensor]:
@@ -107,6 +111,8 @@ def read_config(path: Path) -> tuple[Format, GPT, int]:
             f"{path}: model_type={config['model_type']} is not supported; it must be {known}. "
             f"Other kinds are for the package gptkit-hf to train: model=hf model.path={path.parent}"
         )
+    if "ForSequenceClassification" in str(config.get("architectures")):
+        raise CheckpointError(f"{path} describes a classifier, whose folder lacks the output matrix of a language model")
     for key in ("n_layer", "n_head", "n_embd", "n_positions", "vocab_size"):
         if type(config.get(key, 1)) is not int:
             raise CheckpointError(f"{path}: {key}={config[key]} must be a whole number")
@@ -167,7 +173,12 @@ def read_weights(folder: Path, names: Names) -> dict[str, Tensor]:
         raise CheckpointError(f"{path}: {error.args[0]} is no weight of a {'GPT-2' if names is GPT2.names else 'GPT-1'}") from None
 
 
-def _expressible(model: BuiltModel) -> BuiltGPT:
+def as_expressible(model: BuiltModel) -> BuiltGPT:
+    """The model, where the formats can express it.
+
+    Raises:
+        ConfigError: they cannot.
+    """
     if not isinstance(model, BuiltGPT):
         raise ConfigError(f"Hugging Face's GPT formats hold models of model=gpt, not {type(model).__name__}")
     for layer, block in enumerate(model.blocks):

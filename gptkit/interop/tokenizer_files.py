@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,12 @@ CLEANING = "gptkit_cleaning"
 """The key of tokenizer_config.json that keeps how a GPT-1 tokenizer of the kit cleans text; transformers passes it over."""
 
 
-def write_tokenizer(tokenizer: BuiltTokenizer, folder: Path, *, context: int) -> list[str]:
+def write_tokenizer(tokenizer: BuiltTokenizer, folder: Path, *, context: int, added: Sequence[str] = ()) -> list[str]:
     """Write `tokenizer.json` and `tokenizer_config.json`, and `vocab.json` and `merges.txt` for a BPE.
+
+    Args:
+        context: longest sequence of the model.
+        added: what the ids behind the tokenizer's own are called.
 
     Returns:
         What could not be written, in sentences.
@@ -45,7 +50,7 @@ def write_tokenizer(tokenizer: BuiltTokenizer, folder: Path, *, context: int) ->
         library, name = _characters(tokenizer.characters), "PreTrainedTokenizerFast"
     else:
         return [f"{type(tokenizer).__name__} has no form that transformers reads: the folder has weights and no tokenizer"]
-    library.add_special_tokens([AddedToken(END_OF_TEXT, normalized=False, special=True)])
+    library.add_special_tokens([AddedToken(word, normalized=False, special=True) for word in (END_OF_TEXT, *added)])
     library.save(str(folder / FILE))
     settings: dict[str, Any] = {
         "tokenizer_class": name,

@@ -263,3 +263,21 @@ def test_the_comparison_is_that_of_the_run() -> None:
     assert metrics["accuracy"] == pytest.approx(2 / 5)
     assert metrics["f1"] == pytest.approx(2 * 1 / (3 + 2))  # of 0: three predicted, two wanted, one of them right
     assert line.startswith("5 rows: accuracy 0.4000 ")
+
+
+def test_a_classifier_is_exported_with_its_head_and_says_so_where_it_is_to_write(
+    fine_tuned: Any, gptkit_command: Any, tmp_path: Path
+) -> None:
+    run = fine_tuned("classification")
+    exported = gptkit_command("export", f"checkpoint={run}", f"to={tmp_path / 'hf'}")
+    assert exported.status == 0
+    assert "AutoModelForSequenceClassification" in exported.out
+    config = json.loads((tmp_path / "hf" / "config.json").read_text())
+    assert config["id2label"] == {"0": "bad", "1": "good"}
+    written = gptkit_command("generate", f"checkpoint={run}", "max_new_tokens=2")
+    assert written.status == 0
+    assert "was trained with objective=aux_lm to judge texts, not to write them; gptkit predict" in written.error_line
+    refused = gptkit_command("export", f"checkpoint={fine_tuned('similarity')}", f"to={tmp_path / 'no'}")
+    assert refused.status == 2
+    assert "objective.task=similarity" in refused.error_line
+    assert not (tmp_path / "no").exists()

@@ -17,7 +17,9 @@ from gptkit.attention import Attention
 from gptkit.errors import CheckpointError, did_you_mean
 from gptkit.model import Model
 from gptkit.model.built import BuiltModel
+from gptkit.objective import Objective
 from gptkit.objective.built import BuiltObjective, Trained
+from gptkit.plugins import registry
 from gptkit.regular_files import path_of
 from gptkit.tokenizer import Tokenizer
 from gptkit.tokenizer.built import BuiltTokenizer
@@ -68,7 +70,11 @@ def load(source: str) -> tuple[BuiltModel, BuiltTokenizer]:
     Raises:
         CheckpointError: there is no checkpoint, it is damaged or unsafe, or a plugin that it was made with is not installed.
     """
-    weights = initial_weights(source)
+    return built_model(initial_weights(source), source)
+
+
+def built_model(weights: InitialWeights, source: str) -> tuple[BuiltModel, BuiltTokenizer]:
+    """The model that weights were read for, as `load` gives it. `source` says where they come from, for errors."""
     check_model_fits(weights.model, weights.attention, weights.tokenizer.size)
     with _WithoutInitialisation():
         model = weights.model.build(attention=weights.attention, vocabulary=weights.tokenizer.size)
@@ -88,6 +94,12 @@ def load_objective(source: str) -> Trained:
     if source.startswith(HUB):
         raise CheckpointError(f"{source}: has no objective; name a run of gptkit train, or one of its checkpoints")
     return _from_folder(path_of(source), _trained_of)
+
+
+def objective_class(run: dict[str, Any]) -> type[Objective] | None:
+    """What the run of these settings was trained for; None: nothing, or the objective of a plugin that is not installed here."""
+    found = registry().parts["objective"].get(str(run.get("objective", {}).get("name", "")))
+    return None if found is None else found.part
 
 
 def run_settings(source: str) -> dict[str, Any]:
