@@ -35,7 +35,7 @@ from gptkit.training.record.summary import minimised, read_summary
 from gptkit.training.resume import alone_in, check_not_shorter, check_same_run
 from gptkit.training.save import kept_state
 from gptkit.training.stored import stored_dtype
-from gptkit.training.strategies import is_first
+from gptkit.training.strategies import check_shares, is_first
 from gptkit.training.trainer import make_trainer
 from gptkit.training.trainer_arguments import check_trainer_arguments, precision_name
 
@@ -70,6 +70,7 @@ def fit(settings: Training, folder: Path) -> Result:
     check_training_fits(settings, arguments)
     own_callbacks = [registry().resolve("callback", part).build() for part in settings.callback.values()]
     trainer = make_trainer(arguments, folder, own_callbacks)
+    check_shares(trainer, settings.batch.size)
     with failures_told(trainer), alone_in(folder) if is_first() else contextlib.nullcontext():
         return fit_or_continue(settings, folder, trainer)
 

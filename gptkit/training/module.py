@@ -18,7 +18,6 @@ import torch
 from torch import Tensor
 
 from gptkit.command import Training
-from gptkit.errors import ConfigError
 from gptkit.model.built import BuiltModel
 from gptkit.objective.built import Batch, BuiltObjective, Dataset, Minibatch
 from gptkit.optimizer.schedule import multiplier
@@ -132,11 +131,6 @@ class TrainModule(lightning.LightningModule):
 
     def train_dataloader(self) -> Feed:
         self.layout = layout_of(self.trainer)
-        if self.settings.batch.size % self.layout.replicas:
-            raise ConfigError(
-                f"batch.size={self.settings.batch.size} is not divisible by the {self.layout.replicas} devices that share it; "
-                f"choose a multiple of {self.layout.replicas}"
-            )
         return Feed(
             self.datasets["train"],
             seed=self.settings.seed,

@@ -77,6 +77,15 @@ def layout_of(trainer: lightning.Trainer) -> Layout:
     return Layout(trainer.global_rank, trainer.world_size)
 
 
+def check_shares(trainer: lightning.Trainer, size: int) -> None:
+    """Raise a ConfigError where the sequences of a step cannot be shared out evenly; the processes need not have been set up."""
+    replicas = trainer.num_nodes if isinstance(trainer.strategy, SplitLayers) else trainer.world_size
+    if size % replicas:
+        raise ConfigError(
+            f"batch.size={size} is not divisible by the {replicas} devices that share it; choose a multiple of {replicas}"
+        )
+
+
 def parallelize(model: nn.Module, mesh: DeviceMesh) -> None:
     """Split a model's layers in place, as the mesh says; the strategy itself shards what is left, a moment later.
 

@@ -42,6 +42,8 @@ def make_trainer(arguments: Mapping[str, Any], folder: Path, callbacks: list[lig
     _check_processes(arguments)
     if arguments.get("profiler") == "xla" and importlib.util.find_spec("torch_xla") is None:  # Lightning's own is half made then
         raise ConfigError("trainer.profiler=xla: needs torch_xla, which is not installed")
+    if "profiler" in arguments and "default_root_dir" in arguments:
+        _make_folder(Path(arguments["default_root_dir"]))
     try:
         trainer = _made(arguments, folder, callbacks)
     except GptkitError:
@@ -90,7 +92,7 @@ def _refused(arguments: Mapping[str, Any], folder: Path, reason: str) -> str:
         except Exception:  # not this one alone
             continue
         return name
-    return ""
+    return next((name for name in named if name in reason), "")  # several are wrong
 
 
 def _first_line(error: Exception) -> str:
@@ -107,6 +109,14 @@ def _check_processes(arguments: Mapping[str, Any]) -> None:
             f"trainer.devices={wanted}: each is a process with a whole model of its own, and this machine has {cores} "
             f"core{'s' if cores > 1 else ''}; give at most {PER_CORE * cores}"
         )
+
+
+def _make_folder(place: Path) -> None:
+    """Raises: ConfigError: profilers cannot write there, which they would do at the end of the run."""
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"trainer.default_root_dir={place}: cannot be made ({error.strerror}); give another folder") from error
 
 
 def _check_nodes(trainer: lightning.Trainer) -> None:

@@ -84,6 +84,24 @@ def test_what_lightning_refuses_is_one_line_before_anything_is_read(
     assert not Path("run").exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["trainer.devices=2", "batch.size=3"], "batch.size=3 is not divisible by the 2 devices"),
+        (["trainer.accelerator=banana", "trainer.devices=0"], "trainer.accelerator=banana: "),
+        (["trainer.profiler=pytorch", "trainer.default_root_dir=a_file.txt/x"], "trainer.default_root_dir=a_file.txt/x: "),
+    ],
+)
+def test_what_does_not_fit_together_is_one_line_before_anything_is_read(
+    words: list[str], said: str, gptkit_command: Any, in_folder: Path
+) -> None:
+    Path("a_file.txt").touch()
+    ended = gptkit_command("train", "data=text", "data.path=absent", "trainer.accelerator=cpu", "hydra.run.dir=run", *words)
+    assert ended.status == 2
+    assert said in ended.error_line
+    assert not Path("run").exists()
+
+
 def test_every_refused_argument_exists_in_lightning() -> None:
     import inspect
 
