@@ -15,6 +15,10 @@ HEADS = (1024, 16384)
 """Candidates among which the nucleus is looked for before the whole vocabulary is sorted, which takes many times longer."""
 
 
+GREEDY = 1e-30
+"""Below this temperature nothing but the most probable token is ever drawn, and float32, in which it divides, takes it for 0."""
+
+
 def uniforms(seed: int, prompt: int, sample: int, count: int) -> NDArray[np.float64]:
     """`count` numbers in [0, 1) for one sequence; a longer list begins like a shorter one."""
     return np.random.Generator(np.random.Philox(np.random.SeedSequence((seed % 2**64, prompt, sample)))).random(count)
@@ -70,8 +74,8 @@ def draw(chances: Tensor, numbers: Tensor) -> Tensor:
 
 
 def sample(logits: Tensor, numbers: Tensor, *, temperature: float, top_k: int = 0, top_p: float = 1.0) -> Tensor:
-    """The next token of each row: (B, V), (B,) float64 in [0, 1) -> (B,) int64. Temperature 0 takes the most probable."""
-    if temperature == 0:
+    """The next token of each row: (B, V), (B,) float64 in [0, 1) -> (B,) int64. Temperature 0, or next to it, is greedy."""
+    if temperature < GREEDY:
         return logits.argmax(dim=-1)
     chances, ids = candidates(logits, temperature=temperature, top_k=top_k, top_p=top_p)
     chosen = draw(chances, numbers)

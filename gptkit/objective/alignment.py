@@ -124,7 +124,7 @@ class ReinforcementObjective(DialogueObjective):
         at_least(1),
         at_most(CONTEXT),
     ] = 64
-    temperature: Annotated[float, "of sampling and of every log-probability", above(0), at_most(SCORE)] = 1.0
+    temperature: Annotated[float, "of sampling and of every log-probability", at_least(0.001), at_most(SCORE)] = 1.0
     minibatch: Annotated[
         int | None, "items per update, over all devices; must divide batch.size; null: all", at_least(1), at_most(SEQUENCES)
     ] = None

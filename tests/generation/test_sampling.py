@@ -57,3 +57,10 @@ def test_random_numbers_depend_on_seed_prompt_and_sample_and_a_longer_list_begin
     assert len({tuple(numbers) for numbers in lists}) == 5
     many = uniforms(0, 0, 0, 100_000)
     assert abs(many.mean() - 0.5) < 5 * math.sqrt(1 / 12 / 100_000)
+
+
+@pytest.mark.parametrize("temperature", [1e-20, 1e-31, 1e-300])
+def test_a_temperature_next_to_0_is_greedy(temperature: float) -> None:
+    logits = torch.randn(4, 50, generator=torch.Generator().manual_seed(0))
+    drawn = sample(logits, torch.tensor([0.0, 0.3, 0.7, 0.999], dtype=torch.float64), temperature=temperature, top_k=7, top_p=0.9)
+    assert drawn.tolist() == logits.argmax(dim=-1).tolist()
