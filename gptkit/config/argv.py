@@ -22,6 +22,7 @@ from omegaconf import OmegaConf
 from gptkit.config.fields import is_text, is_whole_number
 from gptkit.config.key_names import keys_of, meant
 from gptkit.config.own_files import verb_of
+from gptkit.config.sweep_size import check_sweep
 from gptkit.errors import ConfigError, did_you_mean
 from gptkit.groups import conf_folders, groups, papers
 from gptkit.plugins import registry
@@ -147,7 +148,10 @@ def arranged(verb: str, overrides: list[str], *, multirun: bool) -> list[str]:
     known_groups = groups()
     check_order(overrides)
     written_out = [part for word in overrides for part in _reward_of_run(word, known_groups)]
-    return [_arrange(verb, word, parser, known_groups, multirun) for word in written_out]
+    found = [_arrange(verb, word, parser, known_groups, multirun) for word in written_out]
+    if multirun:
+        check_sweep(found)
+    return found
 
 
 def check_order(overrides: list[str]) -> None:

@@ -1,0 +1,49 @@
+"""Sweeps without a job, and with more than anyone means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from gptkit.config.sweep_size import check_sweep
+from gptkit.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["seed=range(0,0)"], "has no value to sweep over"),
+        (["seed=range(5,1)"], "has no value to sweep over"),
+        (["optimizer.lr=range(0.5,0.1)"], "has no value to sweep over"),
+        (["attention=glob(nothing*)"], "has no value to sweep over"),
+        (["seed=glob(*)"], "seed is no group"),
+        (["seed=range(0,1000000000000)"], r"1,000,000,000,000 jobs .* at most 10,000"),
+        (["seed=range(0,200)", "optimizer.lr=range(0,1,0.01)"], r"20,000 jobs .*seed=range\(0,200\) has 200 values"),
+        (["optimizer.lr=range(0,1,0)"], "its step must lead"),
+    ],
+)
+def test_a_sweep_has_jobs_and_not_too_many(words: list[str], reason: str) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        check_sweep(words)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["seed=1,2,3"],
+        ["seed=range(3,0,-1)"],
+        ["attention=glob(*)"],
+        ["+gpt2=124m,355m", "optimizer.lr=choice(1e-3,1e-4)"],
+        ["hydra/sweeper=optuna", "seed=range(0,1000000000000)", "optimizer.lr=interval(1e-4,1e-2)"],
+    ],
+)
+def test_other_sweeps_pass(words: list[str]) -> None:
+    check_sweep(words)
+
+
+def test_a_command_line_is_told_in_one_line(gptkit_command: Callable[..., Any]) -> None:
+    outcome = gptkit_command("train", "-m", "seed=range(0,0,1)")
+    assert outcome.status == 2
+    assert outcome.error_line == "gptkit: seed=range(0,0,1) has no value to sweep over, so there would be no job"
