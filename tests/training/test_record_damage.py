@@ -125,3 +125,13 @@ def test_nothing_damaged_says_nothing(run: Path, go_on: Callable[[Path], Any], c
     go_on(run)
     assert caplog.text == ""
     assert [int(step) for step in read_metrics(run)["step"]] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_page_waits_for_no_pipe(run: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (run / "figures").mkdir(exist_ok=True)
+    os.mkfifo(run / "figures" / "pipe.svg")
+    (run / "figures" / "folder.svg").mkdir()
+    (run / "config.yaml").write_bytes(b"\xff")
+    write_report(run)
+    assert "pipe.svg: is no regular file" in caplog.text
+    assert "folder.svg: is a folder" in caplog.text

@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 
 from gptkit.errors import CheckpointError
+from gptkit.regular_file import MIB, DamagedFile, read_bytes, read_text
 from gptkit.training.checkpoints import settings_file
 from gptkit.training.checkpoints.durable import write_file
 from gptkit.training.record import page as html
 from gptkit.training.record.collapses import collapse_verdicts
+from gptkit.training.record.damage import warn_of
 from gptkit.training.record.drawn import read_drawings
 from gptkit.training.record.environment import Environment, read_environment
 from gptkit.training.record.figures import WIDE, Curves, count, drawings, svg, write_png
@@ -60,8 +62,12 @@ def write_report(folder: Path) -> Path:
 
 
 def _embedded(drawing: Path) -> str:
-    """A drawing as a picture in the page itself; it keeps its own white ground."""
-    picture = base64.b64encode(drawing.read_bytes()).decode()
+    """A drawing as a picture in the page itself; it keeps its own white ground. Nothing, with a warning, where it is damaged."""
+    try:
+        picture = base64.b64encode(read_bytes(drawing, limit=16 * MIB)).decode()
+    except (DamagedFile, FileNotFoundError) as error:
+        warn_of(drawing, error)
+        return ""
     title = escape(drawing.stem)
     return (
         f'<figure style="max-width: 26rem"><figcaption>{title}</figcaption>'
@@ -88,7 +94,10 @@ def _settings(folder: Path) -> dict[str, Any]:
 
 def _config_text(folder: Path) -> str:
     path = folder / settings_file.FILE
-    return path.read_text(encoding="utf-8") if path.is_file() else ""
+    try:
+        return read_text(path, limit=MIB)
+    except (DamagedFile, FileNotFoundError):
+        return ""
 
 
 def _guessing(settings: Mapping[str, Any], environment: Environment | None) -> float | None:
