@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import math
 import re
@@ -58,6 +59,31 @@ def test_what_goes_wrong_is_called_so() -> None:
     assert judged(curves(FALLING, norm=spiky))["10 spikes of the gradient"] == "note"
 
 
+@pytest.mark.parametrize("guessing", [GUESSING, None])
+@pytest.mark.parametrize(
+    ("train", "validation"),
+    [
+        ([4e8], 4e8),
+        ([4e8, 3e8], 3e8),
+        ([9e9 / (row + 1) for row in range(20)], 4e8),
+        ([5.5, 5.4, 4e8], 4e8),
+        ([3.0, *[3.6] * 20], 3.6),
+        ([3.0 + row / 20 for row in range(20)], 3.9),
+    ],
+)
+def test_nothing_is_good_about_a_loss_that_is_absurd_or_rose(train: list[float], validation: float, guessing: float | None) -> None:
+    found = training_verdicts(curves(train, {len(train) - 1: validation}), {"finished": True}, {"init_from": "x"}, guessing)
+    losses = [one for one in found if "loss" in one.title and not one.title.startswith("Every")]
+    assert "bad" in {one.level for one in losses} and "good" not in {one.level for one in losses}
+    if validation > 100:
+        assert "Validation follows training" not in {one.title for one in found}
+
+
+def test_the_loss_of_reinforcement_is_not_judged() -> None:
+    found = training_verdicts(curves([0.1, 5.0, 9.0]), {"finished": True, "seconds_generate": 1.0}, {}, None)
+    assert "bad" not in {one.level for one in found}
+
+
 def test_a_run_from_weights_may_begin_above_guessing() -> None:
     assert "The first losses are worse than guessing" not in judged(curves([50.0, 5.0, 3.0, 3.0]), init_from="runs/other")
 
@@ -74,12 +100,33 @@ def test_spikes_stand_out_of_what_came_before_them() -> None:
     assert spike_count(np.array([9.0, 1.0, 9.0])) == 0  # too few to say
 
 
-@pytest.mark.parametrize(("mfu", "level"), [(0.4, "good"), (0.1, "note"), (0.02, "bad"), (1.5, "note")])
+@pytest.mark.parametrize(("mfu", "level"), [(0.4, "good"), (0.07, "good"), (0.03, "note"), (0.01, "bad"), (1.5, "note")])
 def test_speed_is_judged_by_utilisation(mfu: float, level: str) -> None:
     verdict = speed_verdict({"tokens_per_second": 12345.6, "mfu": mfu}, CPU)
     assert verdict.level == level
     assert "12,346 tokens per second" in verdict.text
     assert f"{mfu:.1%}" in verdict.text
+
+
+@pytest.mark.parametrize(
+    ("parameters", "mfu"), [(34_720, 0.1), (834_432, 0.08), (834_432, 0.26), (10_844_544, 0.25), (124e6, 0.38)]
+)
+def test_what_was_measured_of_small_models_is_normal(parameters: float, mfu: float) -> None:
+    environment = dataclasses.replace(CPU, parameters=int(parameters))
+    summary = {"tokens_per_second": 1000.0, "mfu": mfu, "tokens": 10_000_000, "steps": 100}
+    assert speed_verdict(summary, environment).level == "good"
+
+
+def test_steps_too_small_to_fill_a_processor_are_judged_by_their_size() -> None:
+    summary = {"tokens_per_second": 17_000.0, "mfu": 0.006, "tokens": 12_800, "steps": 100}
+    verdict = speed_verdict(summary, CPU)
+    assert verdict.level == "good"
+    assert "A step of 89.6 MFLOP usually reaches 0.3%" in verdict.text
+
+
+def test_a_size_that_was_never_measured_is_not_judged() -> None:
+    verdict = speed_verdict({"tokens_per_second": 1.0, "mfu": 0.01}, dataclasses.replace(CPU, parameters=7_000_000_000))
+    assert (verdict.level, verdict.title) == ("note", "1 tokens per second")
 
 
 def test_speed_without_a_yardstick_is_not_judged() -> None:

@@ -25,12 +25,23 @@ class Verdict:
 PUBLISHED = "GPT-3 21%, Gopher 33%, Megatron-Turing 530B 30%, PaLM 46%"
 """Utilisation of large published runs: "PaLM: Scaling Language Modeling with Pathways", table 3."""
 
+ABSURD = 1e3
+"""A loss above this is no loss of any objective of the kit that learns: scores, ranks and classes cost a few units."""
+
+ROSE = 0.1
+"""By this share of the first logged loss the mean of the last ones has to be above it, before it is said that it rose."""
+
 PART = "seconds_"
 """The names in summary.json of what a step of reinforcement spends its time on begin so."""
 
 # what one accelerator usually reaches, by parameters: small models are bound by launching kernels and by memory. Our own ranges.
 _TYPICAL_GPU = ((20e6, 0.02, 0.15), (200e6, 0.15, 0.45), (math.inf, 0.30, 0.55))
-_TYPICAL_CPU = ((1e6, 0.15, 0.7), (20e6, 0.25, 0.9), (math.inf, 0.5, 1.0))
+
+# What processors reach, by parameters, and where a step is so small that starting its operations costs more than they do, by the
+# operations of a step. From the lowest to the highest of docs/benchmarks.md ("What processors reach"), bf16 and fp32, the lowest
+# halved: cores wait for one another in small products. Larger models and other devices were not measured, and are not judged.
+_TYPICAL_CPU = ((200e3, 0.035, 0.35), (2e6, 0.06, 0.7), (20e6, 0.12, 0.8), (200e6, 0.3, 0.8))
+_SMALL_STEPS_CPU = ((1e8, 0.003, 0.35), (1e9, 0.02, 0.35))
 
 
 def speed_verdict(summary: Mapping[str, Any], environment: Environment | None) -> Verdict:
@@ -47,22 +58,37 @@ def speed_verdict(summary: Mapping[str, Any], environment: Environment | None) -
             "note", f"{rate:,.0f} tokens per second", f"What {device} could do at most is not known here, so it cannot be judged."
         )
     on_cpu = "measured" in environment.peak_source
-    low, high = next(
-        (low, high) for limit, low, high in (_TYPICAL_CPU if on_cpu else _TYPICAL_GPU) if environment.parameters < limit
-    )
-    usual = f"A model of {count(environment.parameters)} parameters usually reaches {low:.0%} to {high:.0%} on such a device"
-    usual += "." if on_cpu else f"; large published runs: {PUBLISHED}."
+    usually = _usually(summary, environment, on_cpu)
     doing = rate * environment.flops_per_token
     each = f" on each of {environment.devices} devices" if environment.devices > 1 else ""
     facts = (
         f"{rate:,.0f} tokens per second of {operations(environment.flops_per_token)}FLOP each are {operations(doing)}FLOP/s: "
-        f"{mfu:.1%} of {operations(environment.peak_flops)}FLOP/s{each} ({environment.peak_source}). {usual}"
+        f"{mfu:.1%} of {operations(environment.peak_flops)}FLOP/s{each} ({environment.peak_source})."
+    )
+    if usually is None:
+        return Verdict("note", f"{rate:,.0f} tokens per second", f"{facts} What is usual for such a model here was never measured.")
+    what, low, high = usually
+    facts += f" {what} usually reaches {low:.1%} to {high:.0%} on such a device" + (
+        "." if on_cpu else f"; large published runs: {PUBLISHED}."
     )
     if mfu > 1.1 and on_cpu:
         return Verdict("note", "Faster than the yardstick", f"{facts} The machine was probably busy when the product was measured.")
     if mfu >= low:
         return Verdict("good", "Yes, this speed is normal", facts)
     return Verdict("bad" if mfu < low / 2 else "note", "Slower than usual", f"{facts} {_advice(on_cpu, environment)}")
+
+
+def _usually(summary: Mapping[str, Any], environment: Environment, on_cpu: bool) -> tuple[str, float, float] | None:
+    """What is like this run, and the lowest and the highest utilisation that is usual for it; None where nothing was measured."""
+    steps, tokens = summary.get("steps") or 0, summary.get("tokens") or 0
+    step = (environment.flops_per_token or 0) * tokens / steps if steps else 0
+    for limit, low, high in _SMALL_STEPS_CPU if on_cpu and step else ():
+        if step < limit:
+            return f"A step of {operations(step)}FLOP", low, high
+    for limit, low, high in _TYPICAL_CPU if on_cpu else _TYPICAL_GPU:
+        if environment.parameters < limit:
+            return f"A model of {count(environment.parameters)} parameters", low, high
+    return None
 
 
 def _parts_verdict(seconds: Mapping[str, float]) -> Verdict:
@@ -89,7 +115,13 @@ def training_verdicts(
     Args:
         guessing: the loss of equal odds for every token, ln V; None where the objective's loss is no such thing.
     """
-    found = [_numbers(curves), _fall(curves, guessing, settings), _gap(curves), _gradient(curves, settings), _end(curves, summary)]
+    found = [
+        _numbers(curves),
+        None if _reinforced(curves, summary) else _fall(curves, guessing, settings),
+        None if _reinforced(curves, summary) else _gap(curves, guessing),
+        _gradient(curves, settings),
+        _end(curves, summary),
+    ]
     return [verdict for verdict in found if verdict is not None]
 
 
@@ -111,37 +143,57 @@ def _numbers(curves: Curves) -> Verdict | None:
     return Verdict("good", "Every loss and gradient is a number", f"All {int(logged.sum()):,} logged steps are finite.")
 
 
+def _reinforced(curves: Curves, summary: Mapping[str, Any]) -> bool:
+    """Whether the loss says nothing: reinforcement's begins anew with every rollout, and is validated by other measures."""
+    return bool(len(curves.pair("val/kl")[0])) or any(name.startswith(PART) and value for name, value in summary.items())
+
+
 def _fall(curves: Curves, guessing: float | None, settings: Mapping[str, Any]) -> Verdict | None:
     _, loss = curves.pair("train/loss")
-    if len(loss) < 2 or len(curves.pair("val/kl")[0]):  # reinforcement's loss says nothing: it begins anew with every rollout
+    if not len(loss):
         return None
     late = loss[-max(len(loss) // 5, 1) :]
     quarter = max(len(late) // 4, 1)
     first, before, last = float(loss[0]), float(late[:quarter].mean()), float(late[-quarter:].mean())
-    if guessing is None:
-        words = f"From {first:.3f} to {last:.3f}."
-        return Verdict("good", "The loss fell", words) if last < first else Verdict("note", "The loss did not fall", words)
-    words = f"From {first:.3f} to {last:.3f} nats per token; guessing among all tokens alike costs ln V = {guessing:.3f}."
-    if not settings.get("init_from") and first > 1.2 * guessing:
+    words = f"From {first:.3f} to {last:.3f}" if len(loss) > 1 else f"It is {last:.3f}"
+    words += f" nats per token; guessing among all tokens alike costs ln V = {guessing:.3f}." if guessing is not None else "."
+    cure = "Lower optimizer.lr, lengthen the warm-up, and look at the data."
+    if last > (ABSURD if guessing is None else 1.2 * guessing):
+        worse = "The loss is worse than guessing" if guessing is not None else "The loss is far too large"
+        if guessing is not None and first > 1.2 * guessing and not settings.get("init_from"):
+            worse = "The first losses are worse than guessing, and so are the last"
+        return Verdict("bad", worse, f"{words} {cure}")
+    if guessing is not None and first > 1.2 * guessing and not settings.get("init_from"):
         return Verdict(
             "bad",
             "The first losses are worse than guessing",
             f"{words} The initial weights are too large, or optimizer.lr is too high.",
         )
+    if len(loss) < 2:
+        return None
+    if last - first > ROSE * max(abs(first), 0.1):
+        return Verdict("bad", "The loss rose", f"{words} {cure}")
+    if guessing is None:
+        return Verdict("good", "The loss fell", words) if last < first else Verdict("note", "The loss did not fall", words)
     if last > guessing - 0.05:
         return Verdict("bad", "The model has not learnt more than guessing", f"{words} Look at optimizer.lr, and at the data.")
+    if last >= first:
+        return Verdict("note", "The loss did not fall", words)
     more = " It was still falling at the end: more tokens would help." if before - last > 0.01 * last and quarter > 1 else ""
     return Verdict("good", "The loss fell well below guessing", f"{words}{more}")
 
 
-def _gap(curves: Curves) -> Verdict | None:
+def _gap(curves: Curves, guessing: float | None) -> Verdict | None:
     val_tokens, val = curves.pair("val/loss")
     tokens, train = curves.pair("train/loss")
-    if not len(val) or not len(train) or len(curves.pair("val/kl")[0]):  # reinforcement is validated by another measure
+    if not len(val) or not len(train):
         return None
     best = int(np.argmin(val))
     near = float(np.interp(val_tokens[-1], tokens, smooth(train)))
     words = f"Validation {val[-1]:.3f}, training {near:.3f}."
+    if val[-1] > (ABSURD if guessing is None else 1.2 * guessing):
+        worse = "far too large" if guessing is None else f"worse than guessing, which costs {guessing:.3f}"
+        return Verdict("bad", "The validation loss is no use", f"{words} It is {worse}. Lower optimizer.lr, and look at the data.")
     if best < len(val) - 1 and val[-1] > 1.02 * val[best]:
         return Verdict(
             "note",
@@ -149,7 +201,7 @@ def _gap(curves: Curves) -> Verdict | None:
             f"{words} Its lowest was {val[best]:.3f} at {count(val_tokens[best])} tokens; the checkpoint of that time is kept and "
             "loaded. More data, a smaller model or dropout would help.",
         )
-    if val[-1] - near > 0.15 * near:
+    if val[-1] - near > 0.15 * abs(near):
         return Verdict("note", "Validation is well above training", f"{words} The model begins to learn its text by heart.")
     return Verdict("good", "Validation follows training", words)
 
