@@ -6,6 +6,7 @@ letters, digits, other signs and white space, except for one space before a word
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -15,6 +16,7 @@ from pathlib import Path
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from gptkit.errors import CheckpointError, DataError
+from gptkit.regular_files import json_file, opened
 from gptkit.tokenizer import saved
 from gptkit.tokenizer.built import END_OF_TEXT, fingerprint_of, utf8
 from gptkit.tokenizer.learning import learn
@@ -105,10 +107,7 @@ def read_vocabulary(path: Path) -> dict[str, int]:
     Raises:
         DataError: it cannot be read, or is no such file.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read: {error}".partition("\n")[0]) from None
+    content = json_file(path)
     if not isinstance(content, dict) or not all(isinstance(token, int) for token in content.values()):
         raise DataError(f"{path} is no vocabulary: it should map entries to ids")
     return content
@@ -120,9 +119,11 @@ def read_merges(path: Path) -> list[tuple[str, str]]:
     Raises:
         DataError: it cannot be read, or a line is no pair.
     """
+    with opened(path) as file:
+        content = file.read()
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, ValueError) as error:
+        lines = io.StringIO(content.decode("utf-8"), newline=None).read().split("\n")
+    except UnicodeDecodeError as error:
         raise DataError(f"{path} cannot be read: {error}") from None
     merges = []
     for number, line in enumerate(lines, 1):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 from pathlib import Path
 from typing import Any
 
 from gptkit.errors import ConfigError, DataError
+from gptkit.regular_files import json_file
 from gptkit.tokenizer.bpe import BuiltBPE, read_merges, read_vocabulary
 from gptkit.tokenizer.hub import download, folder_of
 
@@ -75,15 +75,22 @@ def _from_library_file(path: Path) -> BuiltBPE:
     content = read_library_file(path)
     model, before = content.get("model") or {}, content.get("pre_tokenizer") or {}
     if (
-        model.get("type") != "BPE"
+        not isinstance(model, dict)
+        or not isinstance(before, dict)
+        or model.get("type") != "BPE"
         or before.get("type") != "ByteLevel"
         or content.get("normalizer")
         or before.get("add_prefix_space")
     ):
         raise DataError(f"{path} is not GPT-2's kind of tokenizer: a BPE over bytes, no normalizer, no space before the text")
-    vocabulary = dict(model["vocab"])
-    vocabulary.update({token["content"]: token["id"] for token in content.get("added_tokens") or []})
-    pairs = [tuple(merge.split(" ")) if isinstance(merge, str) else tuple(merge) for merge in model["merges"]]
+    try:
+        vocabulary = dict(model["vocab"])
+        vocabulary.update({token["content"]: token["id"] for token in content.get("added_tokens") or []})
+        pairs = [tuple(merge.split(" ")) if isinstance(merge, str) else tuple(merge) for merge in model["merges"]]
+        if not all(type(number) is int for number in vocabulary.values()) or not all(len(pair) == 2 for pair in pairs):
+            raise ValueError
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise DataError(f"{path}: vocab maps no entries to ids, or merges are no pairs of entries") from None
     return _named(path, vocabulary, pairs)
 
 
@@ -93,10 +100,7 @@ def read_library_file(path: Path) -> dict[str, Any]:
     Raises:
         DataError: it cannot be read.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read: {error}".partition("\n")[0]) from None
+    content = json_file(path)
     return content if isinstance(content, dict) else {}
 
 

