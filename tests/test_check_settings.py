@@ -138,6 +138,7 @@ REFUSED = [
     (["tokens=1e400"], "tokens=inf must be a whole number"),
     ([f"seed={10**30}"], "seed=1.00e+30 must fit in 64 bits"),
     ([f"seed={'9' * 5000}"], "seed=99999999999999999999... must fit in 64 bits"),
+    (["data=text", f"data.path={'[' * 3000}{']' * 3000}"], "data.path=[[[[[[[[[[[[[[[[[[[[... is nested too deeply"),
     (["epochs=1e400"], "epochs=inf must be a finite number"),
     (["model.heads=0"], "model.heads=0 must be at least 1"),
     (["data=text", "data.path="], "data.path= must not be empty"),

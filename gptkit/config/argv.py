@@ -188,6 +188,10 @@ def _arrange(verb: str, word: str, parser: OverridesParser, known_groups: dict[s
     head = f"{match['mark']}{key}="
     if key in known_groups:
         return word
+    if _is_deep(value):  # Hydra and OmegaConf walk it by recursion
+        if not is_text(verb, key):
+            raise ConfigError(f"{key}={value[:20]}... is nested too deeply")
+        return head + _quoted(_literal(verb, value))
     try:
         parsed: Override | None = parser.parse_override(word)
     except HydraException:
@@ -207,6 +211,15 @@ def _arrange(verb: str, word: str, parser: OverridesParser, known_groups: dict[s
     if is_whole_number(verb, key) and (whole := _whole(parsed._value)) is not None:
         return head + whole
     return word
+
+
+def _is_deep(value: str) -> bool:
+    """Whether more lists and mappings stand within one another than any setting has."""
+    depth = deepest = 0
+    for letter in value:
+        depth += (letter in "[{(") - (letter in ")}]")
+        deepest = max(deepest, depth)
+    return deepest > 30
 
 
 def _whole(value: object) -> str | None:
