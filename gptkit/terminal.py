@@ -30,6 +30,13 @@ def one_line(text: str) -> str:
     return printable(text).replace("\n", "\\n")
 
 
+def shortened(text: str, longest: int) -> str:
+    """The text without its middle, where it is longer than that; the end often says what to do."""
+    if len(text) <= longest:
+        return text
+    return f"{text[: longest * 3 // 4]} ... {text[-longest // 4 :]}"
+
+
 def _written_out(character: str) -> str:
     number = ord(character)
     return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"

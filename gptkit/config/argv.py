@@ -31,6 +31,10 @@ SHRINK = "shrink"
 """The group whose settings are to have the last word among those that settle a whole run."""
 
 
+_LONGEST_KEY = 200
+"""Characters of a key: groups are looked for as folders, whose names have an end."""
+
+
 @dataclass(frozen=True)
 class Words:
     """A command line, taken apart."""
@@ -95,25 +99,33 @@ def read_words(argv: list[str]) -> Words:
     parser = _hydra_parser()
     _check_flags(argv, parser)
     parsed = parser.parse_intermixed_args(argv)
+    if parsed.experimental_rerun is not None:
+        raise ConfigError("--experimental-rerun would load a pickle; give hydra.run.dir=<run> to continue a run")
+    if parsed.package is not None and parsed.cfg is None:
+        raise ConfigError("--package says which part --cfg job prints; add --cfg job")
     if parsed.config_path is not None:
         raise ConfigError("--config-path would hide the kit's own configurations; --config-dir adds a folder to them")
     overrides = list(parsed.overrides)
-    flags, expected = [], list(overrides)
-    for word in argv:
-        if expected and word == expected[0]:
-            expected.pop(0)
-        else:
-            flags.append(word)
     verb = _leading_verb(overrides, needed=parsed.config_name is None)
     if parsed.config_name is not None:
-        flags = _without_option(flags, ("--config-name", "-cn"))
         of_file = verb_of(parsed.config_name)
         if verb is not None and verb != of_file:
             raise ConfigError(f"--config-name {parsed.config_name} is a configuration of {of_file}, not of {verb}")
         verb = of_file
     assert verb is not None
     overrides = arranged(verb, overrides, multirun=parsed.multirun)
-    return Words(verb, tuple(flags), tuple(overrides), parsed.multirun, parsed.config_name or verb)
+    return Words(verb, tuple(_flags(parser, parsed)), tuple(overrides), parsed.multirun, parsed.config_name or verb)
+
+
+def _flags(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> list[str]:
+    """The flags in one form, whatever they were typed like (`-mm`, `-cjob`): a sweep takes its own from those of its jobs."""
+    found = []
+    for action in parser._actions:
+        value = getattr(parsed, action.dest, None)
+        if action.dest in ("overrides", "config_name") or value in (None, False):
+            continue
+        found.append(action.option_strings[0] if value is True else f"{action.option_strings[0]}={value}")
+    return found
 
 
 def _leading_verb(overrides: list[str], *, needed: bool) -> str | None:
@@ -128,18 +140,6 @@ def _leading_verb(overrides: list[str], *, needed: bool) -> str | None:
         registry().check_choice("command", first)
         raise ConfigError(f"there is no verb {first}.{did_you_mean(first, known)}{registry().failed()} See gptkit --help")
     return overrides.pop(0)
-
-
-def _without_option(words: list[str], names: tuple[str, ...]) -> list[str]:
-    kept, skip = [], False
-    for word in words:
-        if skip:
-            skip = False
-        elif word in names:
-            skip = True
-        elif not word.startswith(tuple(f"{name}=" for name in names)):
-            kept.append(word)
-    return kept
 
 
 def arranged(verb: str, overrides: list[str], *, multirun: bool) -> list[str]:
@@ -185,6 +185,8 @@ def _arrange(verb: str, word: str, parser: OverridesParser, known_groups: dict[s
             raise ConfigError(f"{word!r} is no override; write {_meant_word(verb, word)}")
         return word
     key, value = match["key"], match["value"]
+    if len(key) > _LONGEST_KEY:
+        raise ConfigError(f"there is no key of {len(key):,} characters, {key[:40]}...")
     head = f"{match['mark']}{key}="
     if key in known_groups:
         return word

@@ -37,6 +37,8 @@ def explained(verb: str, words: Sequence[str]) -> Iterator[None]:
         if not _raised_by_hydra(error):
             raise
         raise ConfigError(f"{_chosen_files(words)}: the defaults of a configuration include it again, without an end") from error
+    except OSError:  # a place that is not there, or may not be read, which has a word of its own
+        raise
     except Exception as error:  # what Hydra did not foresee in a file
         if not _raised_by_hydra(error):
             raise
@@ -80,7 +82,8 @@ def _one_line(verb: str, words: Sequence[str], error: Exception) -> str:
     in_file = re.match(r"In '(?P<file>[^']+)': (?P<rest>.*)", str(error), re.DOTALL)
     if in_file:
         return f"{_path(in_file['file'])}: {_of_file(verb, words, in_file['file'], in_file['rest'])}"
-    return _of_text(verb, words, str(error)) or _first_line(error)
+    key = str(error.full_key or "") if isinstance(error, OmegaConfBaseException) else ""
+    return _of_text(verb, words, str(error)) or (f"{key}: " if key else "") + _first_line(error)
 
 
 def _as_typed(key: str, words: Sequence[str]) -> str:

@@ -12,7 +12,10 @@ from typing import Any
 
 from gptkit.config.standard_streams import accept_any_text, flush, is_of_a_stream, prepare_process, silent_logging, tell
 from gptkit.errors import GptkitError
-from gptkit.terminal import OutputError, one_line, show
+from gptkit.terminal import OutputError, one_line, shortened, show
+
+_LONGEST = 2000
+"""Characters of an error: a word of a hundred thousand is not repeated in full."""
 
 
 def main() -> None:
@@ -103,7 +106,7 @@ def report(error: GptkitError) -> int:
     if os.environ.get("HYDRA_FULL_ERROR") == "1":
         traceback.print_exception(error)
     else:
-        tell(f"gptkit: {one_line(str(error))}")
+        tell(f"gptkit: {one_line(shortened(str(error), _LONGEST))}")
     return error.exit_status
 
 

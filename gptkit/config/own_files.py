@@ -24,7 +24,10 @@ def config_dir(argv: Sequence[str]) -> Path | None:
 
 def file_of(name: str) -> Path | None:
     """The file of a configuration that is named without its suffix; None where there is none: a part, a schema, a wrong name."""
-    return next((path for folder in configuration_folders() if (path := folder / f"{name}.yaml").is_file()), None)
+    try:
+        return next((path for folder in configuration_folders() if (path := folder / f"{name}.yaml").is_file()), None)
+    except (OSError, ValueError):  # a name that no file system takes
+        return None
 
 
 def check_own_files(primary: str, words: Sequence[str]) -> None:

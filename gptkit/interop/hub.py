@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gptkit.errors import CheckpointError
-from gptkit.hub import NotGiven, snapshot
+from gptkit.hub import NotGiven, snapshot, split_revision
 from gptkit.regular_files import path_of
 
 PATTERNS = ["config.json", "*.safetensors", "*.safetensors.index.json", "tokenizer*.json", "vocab.json", "merges.txt"]
@@ -16,7 +16,7 @@ def fetch(source: str) -> Path:
     """The folder that holds the model's files.
 
     Args:
-        source: a folder, or a name of the hub such as `openai-community/gpt2`.
+        source: a folder, or a name of the hub such as `openai-community/gpt2`, with `@` and a revision where one is meant.
 
     Raises:
         CheckpointError: there is neither.
@@ -24,7 +24,7 @@ def fetch(source: str) -> Path:
     folder = path_of(source)
     if folder.is_dir():
         return folder
-    if source.startswith((".", "/", "~")) or source.count("/") > 1 or not source:
+    if source.startswith((".", "/", "~")) or split_revision(source)[0].count("/") > 1 or not source:
         raise CheckpointError(f"hf:{source}: there is no such folder")
     try:
         found = snapshot(source, PATTERNS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
 from gptkit.config.hydra_run import AT_END, note_output
 from gptkit.sweep.jobs import Job, notes_in
@@ -20,13 +22,15 @@ class Comparison(Callback):
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Note where the run writes."""
-        note_output("hydra.run.dir", Path(str(config.hydra.run.dir)))
+        with contextlib.suppress(OmegaConfBaseException):  # a folder that cannot be told is Hydra's own error, right after this
+            note_output("hydra.run.dir", Path(str(config.hydra.run.dir)))
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Have the table printed and `sweep.html` written when the sweep ends, also with an error."""
-        sweep = Path(str(config.hydra.sweep.dir))
-        note_output("hydra.sweep.dir", sweep)
-        AT_END.callback(_compare, sweep, notes_in(sweep))
+        with contextlib.suppress(OmegaConfBaseException):
+            sweep = Path(str(config.hydra.sweep.dir))
+            note_output("hydra.sweep.dir", sweep)
+            AT_END.callback(_compare, sweep, notes_in(sweep))
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Note that a job runs."""

@@ -55,7 +55,7 @@ def launch(
     assert config is not None
     setup_globals()
     words = read_words(sys.argv[1:])
-    flags = [flag for flag in words.flags if flag not in ("-m", "--multirun")]
+    flags = [flag for flag in words.flags if flag != "--multirun"]
     flags += [word for word in config.hydra.overrides.hydra if not word.lstrip("+~").startswith(_OF_THE_SWEEP)]
     jobs = [_job(config, loader, list(overrides), first + number) for number, overrides in enumerate(job_overrides)]
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gptkit.errors import ConfigError
-from gptkit.hub import NotGiven, snapshot
+from gptkit.hub import NotGiven, snapshot, split_revision
 from gptkit.regular_files import path_of
 
 
@@ -18,7 +18,7 @@ def folder_of(path: str) -> Path | None:
     folder = path_of(path)
     if folder.is_dir():
         return folder
-    if path.startswith((".", "/", "~")) or path.count("/") > 1:
+    if path.startswith((".", "/", "~")) or split_revision(path)[0].count("/") > 1:
         raise ConfigError(f"tokenizer.path={path}: there is no such folder")
     return None
 

@@ -89,7 +89,7 @@ def test_commas_sweep_only_with_m() -> None:
 
 def test_flags_may_stand_anywhere() -> None:
     words = read_words(["train", "seed=1", "--cfg", "job", "tokens=5"])
-    assert words.argv() == ["--config-name", "train", "--cfg", "job", "seed=1", "tokens=5"]
+    assert words.argv() == ["--config-name", "train", "--cfg=job", "seed=1", "tokens=5"]
     assert read_words(words.argv()) == words
 
 
@@ -99,3 +99,39 @@ def test_what_makes_a_paper_smaller_comes_after_it(verb: str, gptkit_command: Ca
     assert outcome.status == 2
     assert outcome.error_line.endswith("write +gpt2=124m +shrink=tiny")
     assert gptkit_command(verb, "+gpt2=124m", "+shrink=tiny", "--cfg", "job").status == 0
+
+
+@pytest.mark.parametrize(
+    ("typed", "flags"),
+    [
+        (["-mm"], ("--multirun",)),
+        (["-m", "--multirun"], ("--multirun",)),
+        (["-cjob"], ("--cfg=job",)),
+        (["--info"], ("--info=all",)),
+        (["-i", "config"], ("--info=config",)),
+        (["-cd", "."], ("--config-dir=.",)),
+    ],
+)
+def test_flags_have_one_form(typed: list[str], flags: tuple[str, ...]) -> None:
+    # a flag that asks for a sweep, handed on to the sweep's jobs, would start sweeps without an end
+    assert read_words(["train", *typed]).flags == flags
+    assert read_words([*typed, "train"]).flags == flags if typed[-1] != "--info" else True
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--experimental-rerun=job.pickle"], "would load a pickle"),
+        (["--package", "model"], "add --cfg job"),
+        (["x" * 100_000 + "=1"], "there is no key of 100,000 characters"),
+        (["+" + "a." * 3000 + "a=1"], "there is no key of 6,001 characters"),
+        (["seed=" + "[" * 2000], "seed="),
+        (["x" * 100_000], "is no override"),
+    ],
+    ids=lambda value: value[:20] if isinstance(value, str) else value[0][:20],
+)
+def test_words_that_are_refused(words: list[str], said: str, gptkit_command: Callable[..., object], in_folder: object) -> None:
+    outcome = gptkit_command("train", *words)
+    assert outcome.status == 2
+    assert said in outcome.error_line
+    assert len(outcome.error_line) < 2100

@@ -31,6 +31,7 @@ from gptkit.training.checkpoints.manifest import (
     Manifest,
     check_installed,
     describe_files,
+    describe_hub,
     describe_parts,
     finite,
     read_manifest,
@@ -193,6 +194,7 @@ def write_checkpoint(
             parts=describe_parts(settings_file.plain(settings)),
             tokenizer=tokenizer.fingerprint,
             vocabulary=tokenizer.size,
+            hub=describe_hub(settings_file.plain(settings), _hub_before(run)),
         )
         (aside / MANIFEST).write_text(to_json(manifest), encoding="utf-8")
         sync_tree(aside)
@@ -206,6 +208,14 @@ def write_checkpoint(
         raise
     remove_old(run, step, keep)
     return target
+
+
+def _hub_before(run: Path) -> Mapping[str, str]:
+    """The commits of the hub that the run's newest checkpoint holds."""
+    for folder in checkpoints(run):
+        with contextlib.suppress(CheckpointError):
+            return read_manifest(folder).hub
+    return {}
 
 
 def latest_checkpoint(run: Path) -> Path | None:

@@ -8,11 +8,12 @@ import logging
 import math
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from gptkit.errors import CheckpointError, ConfigError
+from gptkit.hub import commits
 from gptkit.plugins import registry
 from gptkit.regular_file import MIB, DamagedFile, open_regular, read_json
 from gptkit.training.checkpoints.manifest_schema import check_manifest
@@ -53,6 +54,9 @@ class Manifest:
     vocabulary: int
     """Its number of ids."""
 
+    hub: Mapping[str, str] = field(default_factory=dict)
+    """Of every name of the hub that the settings hold: the commit that was read, where it is known."""
+
 
 def describe_files(folder: Path) -> dict[str, tuple[int, str]]:
     """Size and SHA-256 of every file below the folder."""
@@ -87,6 +91,26 @@ def named_parts(content: Mapping[str, Any]) -> Iterable[tuple[str, str, str]]:
             yield kind, kind, value.get("name", "")
 
 
+def describe_hub(content: Any, before: Mapping[str, str]) -> dict[str, str]:
+    """The commits of the names of the hub in plain settings.
+
+    Args:
+        content: the settings.
+        before: those that an earlier checkpoint of the run holds, which this process may not have asked for again.
+    """
+    named = {text.removeprefix("hf:") for text in _texts(content)}
+    return {name: commit for name, commit in sorted({**before, **commits}.items()) if name in named}
+
+
+def _texts(content: Any) -> Iterable[str]:
+    if isinstance(content, str):
+        yield content
+    elif isinstance(content, Mapping):
+        yield from (text for value in content.values() for text in _texts(value))
+    elif isinstance(content, list):
+        yield from (text for value in content for text in _texts(value))
+
+
 def to_json(manifest: Manifest) -> str:
     """The text of manifest.json; it ends with a hash of itself."""
     body: dict[str, Any] = {
@@ -96,6 +120,7 @@ def to_json(manifest: Manifest) -> str:
         "merit": manifest.merit,
         "tokenizer": manifest.tokenizer,
         "vocabulary": manifest.vocabulary,
+        **({"hub": dict(manifest.hub)} if manifest.hub else {}),
         "parts": {key: {"name": name, "distribution": version} for key, (name, version) in manifest.parts.items()},
         "files": {name: {"bytes": size, "sha256": digest} for name, (size, digest) in manifest.files.items()},
     }
@@ -138,6 +163,7 @@ def read_manifest(folder: Path) -> Manifest:
         parts={key: (part["name"], part["distribution"]) for key, part in body["parts"].items()},
         tokenizer=body["tokenizer"],
         vocabulary=body["vocabulary"],
+        hub=body.get("hub", {}),
     )
 
 

@@ -36,6 +36,8 @@ def check_manifest(body: Mapping[str, Any]) -> None:
     for key, part in parts.items():
         named = isinstance(part, dict) and all(isinstance(part.get(name), str) for name in ("name", "distribution"))
         _check(named, f"parts.{key}", "an object with name and distribution")
+    hub = body.get("hub", {})
+    _check(isinstance(hub, dict) and all(isinstance(commit, str) for commit in hub.values()), "hub", "an object of texts")
     _check_files(body.get("files"))
 
 

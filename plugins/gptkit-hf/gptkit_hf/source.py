@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptkit.errors import ConfigError
-from gptkit.hub import NotGiven, snapshot
+from gptkit.hub import NotGiven, snapshot, split_revision
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "vocab.txt", "tokenizer.model", "spiece.model", "tekken.json")
 """Any of them makes a folder one that has a tokenizer."""
+
+EVERYTHING = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")
+"""Files of a model on the hub that transformers may read: no pickle."""
 
 OWN_KEYS = ("transformers_version", "dtype", "torch_dtype", "_name_or_path")
 """Keys of a config.json that say how it was written, not what the model is."""
@@ -32,9 +35,11 @@ def locate(path: str, key: str) -> str:
     folder = Path(path).expanduser()
     if folder.is_dir():
         return str(folder)
-    if path.startswith((".", "/", "~")) or path.count("/") > 1 or folder.exists():
+    if path.startswith((".", "/", "~")) or split_revision(path)[0].count("/") > 1 or folder.exists():
         raise ConfigError(f"{key}={path}: there is no such folder; name a folder of transformers, or a model of the hub")
     try:
+        if split_revision(path)[1] is not None:  # transformers is given the files of that revision
+            return str(snapshot(path, EVERYTHING))
         snapshot(path, ["*config.json"])  # transformers would ask for half a minute
     except NotGiven as error:
         raise ConfigError(f"{asked(key, path)}: {error}") from None

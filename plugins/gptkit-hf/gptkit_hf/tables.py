@@ -14,6 +14,7 @@ import datasets
 
 from gptkit.data.digest import digest
 from gptkit.errors import ConfigError, DataError, GptkitError, did_you_mean
+from gptkit.hub import split_revision
 
 if TYPE_CHECKING:
     from gptkit_hf import HFData
@@ -61,8 +62,11 @@ def _folder(folder: Path, settings: HFData) -> tuple[dict[str, Any], str]:
 
 
 def _hub(name: str, settings: HFData) -> tuple[dict[str, Any], str]:
+    name, revision = split_revision(name)
+    if revision is not None and settings.revision not in (None, revision):
+        raise ConfigError(f"data.path={name}@{revision} and data.revision={settings.revision} disagree; leave one of them out")
     try:
-        builder = datasets.load_dataset_builder(name, settings.config, revision=settings.revision)
+        builder = datasets.load_dataset_builder(name, settings.config, revision=revision or settings.revision)
     except (ConnectionError, FileNotFoundError) as error:  # there is none, or it is out of reach: the name may be misspelt
         near = did_you_mean(name, sorted(os.listdir()))
         raise DataError(
@@ -83,7 +87,7 @@ def _may_be_on_the_hub(path: str) -> bool:
     return not (
         Path(path).expanduser().exists()
         or path.startswith((".", "/", "~"))
-        or path.count("/") > 1
+        or split_revision(path)[0].count("/") > 1
         or glob.has_magic(path)
         or _form(Path(path)) in READERS
     )
