@@ -26,7 +26,7 @@ def cache(
     constants = pytest.importorskip("huggingface_hub.constants")
     folder = tmp_path_factory.mktemp("hub")
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder))
-    monkeypatch.setattr(hub, "commits", {})
+    hub.commits.clear()
     (in_folder / "x.txt").write_text("To be, or not to be, that is the question. " * 60)
     model = folder / "models--me--tiny"
     (model / "refs").mkdir(parents=True)
