@@ -1,0 +1,69 @@
+"""Rows with absurd numbers, roles and turns: one line that names the file, the line and what is wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gptkit.data import Dialogues, Labelled, Prompts, Rankings
+from gptkit.errors import DataError
+from gptkit.objective.labels import labels_of
+from gptkit.records import Example, Prompt
+
+HUGE = 10**400
+RANKED = {"prompt": "x", "completions": ["a", "b"]}
+SUMMARIES = {"info": {"post": "x"}, "summaries": [{"text": "a"}, {"text": "b"}]}
+
+
+def turns(*said: tuple[Any, str]) -> dict[str, Any]:
+    return {"messages": [{"role": role, "content": text} for role, text in said]}
+
+
+@pytest.mark.parametrize(
+    ("part", "row", "complaint"),
+    [
+        (Dialogues, turns((["user"], "x"), ("assistant", "y")), "turn 1 has the role ['user']"),
+        (Dialogues, turns(({}, "x"), ("assistant", "y")), "turn 1 has the role {}"),
+        (Dialogues, turns(("user", " "), ("assistant", "y")), "turn 1, the user's, is empty"),
+        (Dialogues, {"prompt": [], "completion": "y"}, "column prompt holds no turn"),
+        (Dialogues, {"prompt": "x", "completion": "y", "\ud800": 1}, "half of a surrogate pair"),
+        (Prompts, {"prompt": ""}, "turn 1, the user's, is empty"),
+        (Prompts, {"prompt": []}, "column prompt has no turn"),
+        (Rankings, RANKED | {"ranks": [HUGE, 1]}, "number 1 is 1000"),
+        (Rankings, RANKED | {"scores": [float("inf"), 1]}, "number 1 is inf"),
+        (Rankings, {"prompt": [], "chosen": "a", "rejected": "b"}, "column prompt holds no turn"),
+        (Rankings, SUMMARIES | {"choice": [0]}, "column choice is [0]"),
+        (Rankings, SUMMARIES | {"choice": HUGE}, "column choice is 1000"),
+        (Labelled, {"text": "x", "label": HUGE}, "a number that is too large to reckon with"),
+        (Labelled, {"text": "x", "label": 1e39}, "a number that is too large to reckon with"),
+        (Labelled, {"text": "x", "label": float("inf")}, "holds no label"),
+    ],
+)
+def test_absurd_rows_are_named(in_folder: Path, part: Any, row: dict[str, Any], complaint: str) -> None:
+    Path("a.jsonl").write_text("\n" + json.dumps(row) + "\n")
+    with pytest.raises(DataError) as caught:
+        list(part(path="a.jsonl").build().records("train"))
+    assert str(caught.value).startswith("a.jsonl:2: ") and complaint in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+def test_empty_turns_may_be_kept(in_folder: Path) -> None:
+    Path("a.jsonl").write_text(json.dumps({"prompt": ""}))
+    assert len(list(Prompts(path="a.jsonl", empty="keep").build().records("train"))) == 1
+
+
+def test_numbers_that_are_none_are_no_facts(in_folder: Path) -> None:
+    Path("a.jsonl").write_text(json.dumps({"prompt": "x", "a": 3, "b": float("inf"), "c": HUGE, "d": None, "e": [1], "f": True}))
+    (prompt,) = Prompts(path="a.jsonl").build().records("train")
+    assert isinstance(prompt, Prompt) and prompt.facts == {"a": "3", "f": "True"}
+
+
+def test_labels_that_are_none_are_refused() -> None:
+    with pytest.raises(DataError, match=r"2,000 training examples have 2,000 different labels .*data\.label"):
+        labels_of([Example("x", f"id {number}") for number in range(2000)])
+    with pytest.raises(DataError, match=r"a\.csv:3: the label nan stands for a number that is missing"):
+        labels_of([Example("x", "1"), Example("x", "nan", where="a.csv:3"), Example("x", "0")])
+    assert labels_of([Example("x", "none"), Example("x", "some")]) == ["none", "some"]
