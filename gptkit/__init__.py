@@ -7,14 +7,20 @@ from gptkit.hookspecs import hookimpl
 
 if TYPE_CHECKING:
     from gptkit.config.compose import compose, run
+    from gptkit.generation import generate
     from gptkit.training.checkpoints.load import load
 
 # MKL reads it at its first product: sums then do not depend on where in memory numbers lie, nor on how many rows share a product
 os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
 
-__all__ = ["compose", "hookimpl", "load", "run"]
+__all__ = ["compose", "generate", "hookimpl", "load", "run"]
 
-_LAZY = {"compose": "gptkit.config.compose", "run": "gptkit.config.compose", "load": "gptkit.training.checkpoints.load"}
+_LAZY = {
+    "compose": "gptkit.config.compose",
+    "run": "gptkit.config.compose",
+    "load": "gptkit.training.checkpoints.load",
+    "generate": "gptkit.generation",
+}
 
 
 def __getattr__(name: str) -> object:
@@ -24,3 +30,7 @@ def __getattr__(name: str) -> object:
 
         return getattr(importlib.import_module(_LAZY[name]), name)
     raise AttributeError(f"module 'gptkit' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

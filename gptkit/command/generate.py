@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gptkit.data.lines import json_object, whole_characters
 from gptkit.errors import ConfigError, DataError
 from gptkit.regular_files import opened, path_of
-from gptkit.terminal import write_exactly
+from gptkit.terminal import show, write_exactly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,7 +120,7 @@ def _warn_of_scores(checkpoint: str, objective: type[Objective] | None) -> None:
         "gptkit predict labels texts with it" if issubclass(objective, AuxLM) else "reward=model reward.checkpoint= scores with it"
     )
     name = objective.name
-    print(f"gptkit: {checkpoint} was trained with objective={name} to judge texts, not to write them; {better}", file=sys.stderr)
+    show(f"gptkit: {checkpoint} was trained with objective={name} to judge texts, not to write them; {better}", sys.stderr)
 
 
 def _live(pieces: Iterator[Piece], prompts: list[str]) -> Iterator[Continuation]:

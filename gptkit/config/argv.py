@@ -207,9 +207,9 @@ def _arrange(verb: str, word: str, parser: OverridesParser, known_groups: dict[s
             return word
         if parsed is not None and multirun and parsed.is_sweep_override():
             return word
-        return head + _quoted(_literal(verb, value))
+        return head + quoted(literal(verb, value))
     if parsed is None:
-        return word if value[:1] in "[{'\"" else head + _quoted(value)
+        return word if value[:1] in "[{'\"" else head + quoted(value)
     if is_whole_number(verb, key) and (whole := _whole(parsed._value)) is not None:
         return head + whole
     return word
@@ -237,7 +237,7 @@ def _whole(value: object) -> str | None:
     return None
 
 
-def _literal(verb: str, text: str) -> str:
+def literal(verb: str, text: str) -> str:
     """The text with every `${` escaped that does not stand for a key of the verb or one of OmegaConf's and Hydra's resolvers."""
     keys = {field.name for field in dataclasses.fields(registry().parts["command"][verb].part)} | {"hydra"}
 
@@ -249,5 +249,6 @@ def _literal(verb: str, text: str) -> str:
     return re.sub(r"(?<!\\)\$\{(?P<name>[\w.]*)(?P<colon>:?)", escaped, text)
 
 
-def _quoted(value: str) -> str:
+def quoted(value: str) -> str:
+    """The text as Hydra's grammar takes it, whatever is in it."""
     return QuotedString(text=value, quote=Quote.single).with_quotes()

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from gptkit.config.chosen import check_files
 from gptkit.config.continuing import BegunRun, begun_run
 from gptkit.config.explain import explained
 from gptkit.config.inherit import inherit_settings, with_weights_sizes
+from gptkit.config.override_words import words_of
 from gptkit.config.store import register
 from gptkit.errors import ConfigError, did_you_mean
 from gptkit.plugins import registry
@@ -36,12 +37,13 @@ class Run:
     overrides: tuple[str, ...] = ()
 
 
-def compose(verb: str, overrides: Sequence[str] = ()) -> Run:
+def compose(verb: str, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Run:
     """Compose a run as the command line would, also inside a Hydra job.
 
     Args:
         verb: a verb, such as "train".
-        overrides: as typed on the command line, such as ["+gpt2=124m", "optimizer.lr=3e-4"].
+        overrides: as typed on the command line, such as ["+gpt2=124m", "optimizer.lr=3e-4"], or as keys and values, such as
+            {"+gpt2": "124m", "optimizer": {"lr": 3e-4}}, of which text arrives as it is.
 
     Raises:
         ConfigError: anything that the command line would refuse.
@@ -50,7 +52,8 @@ def compose(verb: str, overrides: Sequence[str] = ()) -> Run:
         registry().check_choice("command", verb)
         raise ConfigError(f"there is no verb {verb}.{did_you_mean(verb, registry().parts['command'])}")
     register()
-    typed = arranged(verb, list(overrides), multirun=False)
+    words = words_of(verb, overrides) if isinstance(overrides, Mapping) else list(overrides)
+    typed = arranged(verb, words, multirun=False)
     check_files(verb, verb, typed)
     begun = begun_run(verb, typed)
     words = typed if begun is None else begun.words()

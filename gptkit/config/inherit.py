@@ -11,12 +11,13 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from gptkit.command import Command, Training
 from gptkit.errors import CheckpointError, ConfigError
 from gptkit.plugins import registry
 from gptkit.records import Document
+from gptkit.tokenizer import Tokenizer
 
 EMBEDDED = {"name": "sotu"}
 """The pre-training text of a run whose model was never pre-trained: of an experiment."""
@@ -44,15 +45,14 @@ def inherit_settings(settings: Command, overrides: Sequence[str]) -> Command:
         return dataclasses.replace(settings, **brought)
     from gptkit.training.checkpoints.load import initial_settings
 
-    source = initial_settings(settings.init_from)
+    source = initial_settings(settings.init_from, settings.tokenizer if _is_typed("tokenizer", typed) else None)
     _check("model", settings.model, source.model, typed, settings.init_from, free=("dropout",))
     _check("tokenizer", settings.tokenizer, source.tokenizer, typed, settings.init_from)
-    swaps_attention = any(key == "attention" or key.startswith("attention.") for key in typed)
     return dataclasses.replace(
         settings,
         model=dataclasses.replace(source.model, dropout=settings.model.dropout),
         tokenizer=source.tokenizer,
-        attention=settings.attention if swaps_attention else source.attention,
+        attention=settings.attention if _is_typed("attention", typed) else source.attention,
     )
 
 
@@ -96,8 +96,9 @@ def with_weights_sizes(config: DictConfig, overrides: Sequence[str]) -> DictConf
     """
     from gptkit.training.checkpoints.load import initial_settings
 
-    source = initial_settings(config.init_from)
     typed = [word.lstrip("+").partition("=")[0] for word in overrides]
+    own = OmegaConf.to_object(config.tokenizer) if _is_typed("tokenizer", typed) else None
+    source = initial_settings(config.init_from, own if isinstance(own, Tokenizer) else None)
     _check("model", config.model, source.model, typed, config.init_from, free=("dropout",))
     sized = copy.deepcopy(config)
     if config.model.name == source.model.name:
@@ -105,6 +106,11 @@ def with_weights_sizes(config: DictConfig, overrides: Sequence[str]) -> DictConf
             if field.name != "dropout":
                 sized.model[field.name] = getattr(source.model, field.name)
     return sized
+
+
+def _is_typed(kind: str, typed: Sequence[str]) -> bool:
+    """Whether a word of the command line chooses this part, or sets a key of it."""
+    return any(key == kind or key.startswith(f"{kind}.") for key in typed)
 
 
 def _check_replaced(settings: Training, brought: dict[str, Any], typed: Sequence[str]) -> None:

@@ -7,6 +7,7 @@ leaves the batch.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gptkit.errors import DataError
+from gptkit.errors import ConfigError, DataError
 from gptkit.generation.responses import draws
 from gptkit.generation.sequences import Sequences
 from gptkit.generation.text import TextStream
@@ -58,13 +59,27 @@ class Drawing:
     slides: bool = False
     """Go on past the context, reading the last part of the text again."""
 
+    def __post_init__(self) -> None:
+        """Raises: ConfigError: a value out of its range; the command line refuses the same."""
+        checks = {
+            "max_new_tokens": self.max_new_tokens >= 1,
+            "temperature": 0 <= self.temperature < math.inf,
+            "top_k": self.top_k >= 0,
+            "top_p": 0 < self.top_p <= 1,
+            "stop": not isinstance(self.stop, str) and all(self.stop),
+        }
+        for key, holds in checks.items():
+            if not holds:
+                value = getattr(self, key)
+                raise ConfigError(f"{key}={value!r} cannot be used; see gptkit generate --help for what can")
+
 
 def generate(
     model: BuiltModel,
     tokenizer: BuiltTokenizer,
     prompts: Sequence[str],
     *,
-    max_new_tokens: int,
+    max_new_tokens: int = 100,
     temperature: float = 1.0,
     top_k: int = 0,
     top_p: float = 1.0,
@@ -74,9 +89,11 @@ def generate(
     batch: int = 16,
     seed: int = 0,
 ) -> list[list[Continuation]]:
-    """Continue every prompt `samples` times: one list per prompt.
+    """Continue every prompt `samples` times: one list per prompt. `gptkit.generate` in Python, with `gptkit.load` for the model.
 
     Args:
+        model: as `gptkit.load` gives it, or moved to another device or number format.
+        tokenizer: that belongs to it.
         prompts: an empty one begins a text, behind end-of-text.
         max_new_tokens: longest continuation.
         temperature: 0 is greedy.
@@ -90,9 +107,12 @@ def generate(
             program are not touched.
 
     Raises:
+        ConfigError: an argument cannot be used.
         DataError: a prompt is longer than the model's context, and `overflow` is `stop`.
     """
-    drawing = Drawing(max_new_tokens, temperature, top_k, top_p, tuple(stop), seed, slides=overflow == "slide")
+    drawing = Drawing(
+        max_new_tokens, temperature, top_k, top_p, stop if isinstance(stop, str) else tuple(stop), seed, _slides(overflow)
+    )
     found: dict[tuple[int, int], Continuation] = {}  # in the order in which they end
     for piece in _decode(model, tokenizer, prompts, drawing, samples=samples, batch=batch, live=False):
         if piece.finished is not None:
@@ -105,7 +125,7 @@ def stream(
     tokenizer: BuiltTokenizer,
     prompts: Sequence[str],
     *,
-    max_new_tokens: int,
+    max_new_tokens: int = 100,
     temperature: float = 1.0,
     top_k: int = 0,
     top_p: float = 1.0,
@@ -116,8 +136,17 @@ def stream(
     seed: int = 0,
 ) -> Iterator[Piece]:
     """`generate`, piece by piece: the texts are the same. Pieces of sequences that share a batch alternate."""
-    drawing = Drawing(max_new_tokens, temperature, top_k, top_p, tuple(stop), seed, slides=overflow == "slide")
+    drawing = Drawing(
+        max_new_tokens, temperature, top_k, top_p, stop if isinstance(stop, str) else tuple(stop), seed, _slides(overflow)
+    )
     return _decode(model, tokenizer, prompts, drawing, samples=samples, batch=batch, live=True)
+
+
+def _slides(overflow: str) -> bool:
+    """Raises: ConfigError: it is neither word."""
+    if overflow not in ("stop", "slide"):
+        raise ConfigError(f"overflow={overflow!r} must be stop or slide")
+    return overflow == "slide"
 
 
 def _decode(
@@ -130,8 +159,10 @@ def _decode(
     batch: int,
     live: bool,
 ) -> Iterator[Piece]:
-    if not all(drawing.stop):
-        raise ValueError("a stop string must not be empty")
+    if isinstance(prompts, str):
+        raise ConfigError("prompts must be a list of texts; for a single one write [prompt]")
+    if samples < 1 or batch < 1:
+        raise ConfigError(f"samples={samples} and batch={batch} must be at least 1")
     longest = None if drawing.slides else model.context
     read = [encode_prompt(tokenizer, prompt, context=longest, number=number) for number, prompt in enumerate(prompts)]
     rows = [

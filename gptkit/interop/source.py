@@ -13,10 +13,10 @@ from gptkit.errors import CheckpointError
 from gptkit.interop.hub import fetch
 from gptkit.interop.huggingface import CONFIG, read_config, read_weights
 from gptkit.interop.openai_arrays import is_openai, read_arrays, read_shapes
-from gptkit.interop.tokenizer_files import read_tokenizer
+from gptkit.interop.tokenizer_files import has_tokenizer, read_tokenizer
 from gptkit.model import GPT
 from gptkit.model.head import round_up
-from gptkit.tokenizer import Tokenizer
+from gptkit.tokenizer import BPE, Char, Tokenizer
 from gptkit.tokenizer.built import BuiltTokenizer
 from gptkit.tokenizer.gpt1 import BuiltGPT1
 
@@ -43,27 +43,35 @@ def looks_foreign(folder: Path) -> bool:
     return (folder / CONFIG).is_file() or is_openai(folder)
 
 
-def import_settings(source: str) -> ImportedSettings:
+def import_settings(source: str, tokenizer: Tokenizer | None = None) -> ImportedSettings:
     """The settings of a folder or of a model of the hub; no weight is read.
+
+    Args:
+        source: a folder, or a name of the hub.
+        tokenizer: of a folder that has none.
 
     Raises:
         CheckpointError: a file is missing, or the model is not one that `GPT` computes.
     """
-    return _settings(fetch(source))[0]
+    return _settings(fetch(source), tokenizer)[0]
 
 
-def import_model(source: str) -> Imported:
+def import_model(source: str, tokenizer: Tokenizer | None = None) -> Imported:
     """Read a folder or a model of the hub, settings and weights.
 
     GPT-1's official vocabulary has no end-of-text. Its row is added to the embedding as the mean of the others: its logit is then
     the mean of theirs, so it takes no more than one part in V of the probability (Jensen's inequality). Rows behind those of the
     vocabulary, by which some files are padded, are left out.
 
+    Args:
+        source: a folder, or a name of the hub.
+        tokenizer: of a folder that has none.
+
     Raises:
         CheckpointError: a file is missing or unsafe, or the model is not one that `GPT` computes.
     """
     folder = fetch(source)
-    settings, vocabulary = _settings(folder)
+    settings, vocabulary = _settings(folder, tokenizer)
     if is_openai(folder):
         state = read_arrays(folder)
     else:
@@ -78,10 +86,28 @@ def import_model(source: str) -> Imported:
     return Imported(settings.model, settings.attention, settings.tokenizer_part, settings.tokenizer, state)
 
 
-def _settings(folder: Path) -> tuple[ImportedSettings, int]:
+def _built(part: Tokenizer, folder: Path) -> BuiltTokenizer:
+    """Raises: CheckpointError: it would have to be learned from texts: which ids the model's rows stand for is not known then."""
+    if isinstance(part, BPE | Char):
+        raise CheckpointError(
+            f"{folder} has no tokenizer, and tokenizer={part.name} is learned from texts; name the one that the model was "
+            "trained with, such as tokenizer=gpt2"
+        )
+    return part.build(texts=[])
+
+
+def _settings(folder: Path, other: Tokenizer | None) -> tuple[ImportedSettings, int]:
     """The settings, and the rows of the embedding that is stored."""
     model, vocabulary = read_shapes(folder) if is_openai(folder) else read_config(folder / CONFIG)[1:]
-    part, tokenizer = read_tokenizer(folder, context=model.context)
+    if has_tokenizer(folder):
+        part, tokenizer = read_tokenizer(folder, context=model.context)
+    elif other is not None:
+        part, tokenizer = other, _built(other, folder)
+    else:
+        raise CheckpointError(
+            f"{folder} has no tokenizer: put its tokenizer.json, or vocab.json and merges.txt, there; gptkit train "
+            "init_from=hf:<folder> takes the one that is typed, such as tokenizer=gpt2"
+        )
     lacks_end = isinstance(tokenizer, BuiltGPT1) and vocabulary == tokenizer.special["end_of_text"] == tokenizer.size - 1
     if vocabulary not in (tokenizer.size, round_up(tokenizer.size)) and not lacks_end:
         raise CheckpointError(

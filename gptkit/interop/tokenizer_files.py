@@ -17,7 +17,7 @@ from gptkit.tokenizer.built import END_OF_TEXT, BuiltTokenizer
 from gptkit.tokenizer.bytes import BuiltBytes
 from gptkit.tokenizer.char import BuiltChar
 from gptkit.tokenizer.gpt1 import FORMS, SUFFIX, UNKNOWN, BuiltGPT1, SplitAsReleased, SplitAsTransformers
-from gptkit.tokenizer.gpt2 import from_folder
+from gptkit.tokenizer.gpt2 import PAIRS, from_folder
 
 FILE, SETTINGS = "tokenizer.json", "tokenizer_config.json"
 CLEANING = "gptkit_cleaning"
@@ -64,6 +64,13 @@ def write_tokenizer(tokenizer: BuiltTokenizer, folder: Path, *, context: int, ad
     }
     (folder / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
     return lacking
+
+
+def has_tokenizer(folder: Path) -> bool:
+    """Whether the folder has files that a tokenizer could be read from."""
+    return any((folder / name).is_file() for name in (FILE, *(name for pair in PAIRS for name in pair))) or gpt1_files.is_gpt1(
+        folder
+    )
 
 
 def read_tokenizer(folder: Path, *, context: int) -> tuple[Tokenizer, BuiltTokenizer]:

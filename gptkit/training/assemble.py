@@ -62,7 +62,7 @@ def assemble(
     if checkpoint is not None:
         tokenizer = checkpoint.tokenizer
     elif settings.init_from is not None:
-        weights = initial_weights(settings.init_from)
+        weights = initial_weights(settings.init_from, settings.tokenizer)
         tokenizer = weights.tokenizer
         _warn_of_start(settings, weights.run)
     else:

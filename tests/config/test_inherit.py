@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import gptkit
-from gptkit.errors import ConfigError
+from gptkit.errors import CheckpointError, ConfigError
 
 TINY = [
     "model.layers=1",
@@ -98,3 +98,38 @@ def test_a_pretraining_that_is_gone_asks_for_its_text(trained: Path, tuned: Path
             gptkit.compose("train", [*PPO_PTX, f"init_from={copy}"])
     finally:
         away.rename(trained)
+
+
+@pytest.fixture(scope="module")
+def without_tokenizer(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of bytes in Hugging Face's format, as many folders are: weights and no tokenizer."""
+    folder = tmp_path_factory.mktemp("hf")
+    words = ["data=text", f"data.path={trained.parent / 'x.txt'}", "tokenizer=bytes", *TINY, "trainer.max_steps=1"]
+    gptkit.run(gptkit.compose("train", [*words, f"hydra.run.dir={folder / 'run'}"]))
+    gptkit.run(gptkit.compose("export", {"checkpoint": folder / "run", "to": folder / "bare"}))
+    for file in (folder / "bare").glob("tokenizer*"):
+        file.unlink()
+    return folder / "bare"
+
+
+def test_a_folder_without_a_tokenizer_takes_the_typed_one(without_tokenizer: Path, trained: Path, tmp_path: Path) -> None:
+    words = ["data=text", f"data.path={trained.parent / 'x.txt'}", "batch.size=2", "samples.every=0", "trainer.max_steps=1"]
+    start = [*words, f"init_from=hf:{without_tokenizer}", f"hydra.run.dir={tmp_path / 'run'}"]
+    with pytest.raises(CheckpointError, match=r"has no tokenizer.*such as tokenizer=gpt2"):
+        gptkit.compose("train", start)
+    with pytest.raises(CheckpointError, match="tokenizer=char is learned from texts; name the one"):
+        gptkit.compose("train", [*start, "tokenizer=char"])
+    with pytest.raises(CheckpointError, match="has no tokenizer: put its tokenizer"):
+        gptkit.load(f"hf:{without_tokenizer}")
+    run = gptkit.compose("train", [*start, "tokenizer=bytes"])
+    assert run.settings.model.layers == 1
+    gptkit.run(run)
+    assert gptkit.load(str(tmp_path / "run"))[1].size == 257
+
+
+@pytest.mark.parametrize("name", ["gpt2", "no-such-organisation/gpt2-large"])
+def test_a_name_of_the_hub_is_told_its_prefix(name: str) -> None:
+    with pytest.raises(CheckpointError, match=f"there is no such folder.*A model of the Hugging Face hub is named hf:{name}"):
+        gptkit.compose("train", [f"init_from={name}"])
+    with pytest.raises(CheckpointError, match=f"hf:{name}"):
+        gptkit.load(name)

@@ -1,8 +1,9 @@
 import pytest
 import torch
 
+import gptkit
 from gptkit.attention import Alternating, Banded, Dense
-from gptkit.errors import DataError
+from gptkit.errors import ConfigError, DataError
 from gptkit.generation import generate, stream
 from gptkit.generation.precision import dtype_of, fast_dtype
 from gptkit.generation.sampling import sample, uniforms
@@ -122,3 +123,21 @@ def test_precision_is_decided_by_the_hardware_and_by_words():
     cpu = torch.device("cpu")
     assert dtype_of("auto", cpu) == fast_dtype(cpu)
     assert (dtype_of("fp32", cpu), dtype_of("bf16", cpu)) == (torch.float32, torch.bfloat16)
+
+
+@pytest.mark.parametrize(
+    ("prompts", "settings", "message"),
+    [
+        ("one text", {}, r"prompts must be a list of texts; for a single one write \[prompt\]"),
+        (["a"], {"max_new_tokens": 0}, "max_new_tokens=0 cannot be used"),
+        (["a"], {"temperature": float("nan")}, "temperature=nan cannot be used"),
+        (["a"], {"top_p": 0}, "top_p=0 cannot be used"),
+        (["a"], {"stop": "end"}, "stop='end' cannot be used"),
+        (["a"], {"stop": ["end", ""]}, "stop=.* cannot be used"),
+        (["a"], {"overflow": "crop"}, "overflow='crop' must be stop or slide"),
+        (["a"], {"batch": 0}, "samples=1 and batch=0 must be at least 1"),
+    ],
+)
+def test_arguments_that_cannot_be_used_are_named(prompts, settings, message):
+    with pytest.raises(ConfigError, match=message):
+        gptkit.generate(build(), TOKENIZER, prompts, **({"max_new_tokens": 2} | settings))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -109,22 +110,22 @@ def run_settings(source: str) -> dict[str, Any]:
     return _from_folder(path_of(source), lambda checkpoint: checkpoint.content)
 
 
-def initial_weights(source: str) -> InitialWeights:
-    """Weights and the settings that they need, from the same sources as `load`."""
+def initial_weights(source: str, tokenizer: Tokenizer | None = None) -> InitialWeights:
+    """Weights and the settings that they need, from the same sources as `load`; `tokenizer` for an hf: folder that has none."""
     if source.startswith(HUB):
         from gptkit.interop.source import import_model
 
-        found = import_model(source.removeprefix(HUB))
+        found = import_model(source.removeprefix(HUB), tokenizer)
         return InitialWeights(found.model, found.attention, found.tokenizer_part, found.tokenizer, found.state)
     return _from_folder(path_of(source), _weights_of)
 
 
-def initial_settings(source: str) -> InitialSettings:
-    """The settings alone, from the same sources as `load`; no weight is read."""
+def initial_settings(source: str, tokenizer: Tokenizer | None = None) -> InitialSettings:
+    """The settings alone, from the same sources as `load`, with no weight read; `tokenizer` as for `initial_weights`."""
     if source.startswith(HUB):
         from gptkit.interop.source import import_settings
 
-        found = import_settings(source.removeprefix(HUB))
+        found = import_settings(source.removeprefix(HUB), tokenizer)
         return InitialSettings(found.model, found.attention, found.tokenizer_part)
     return _from_folder(path_of(source), _settings_of)
 
@@ -260,6 +261,8 @@ def _run_folder(path: Path) -> Path:
         raise CheckpointError(f"{path}: is a file; name a run, one of its checkpoint folders, or hf:<folder or hub name>")
     if not path.is_dir():
         near = did_you_mean(str(path), [str(child) for child in path.parent.glob("*/")])
+        if re.fullmatch(r"[\w.-]+(/[\w.-]+)?", str(path)) and (path.parent == Path() or not path.parent.exists()):
+            near += f" A model of the Hugging Face hub is named hf:{path}"
         raise CheckpointError(f"{path}: there is no such folder.{near}")
     run = path.parent if path.name == FOLDER else path
     if checkpoints(run):
