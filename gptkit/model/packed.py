@@ -16,6 +16,10 @@ SMALLEST = 1 << 18
 """Entries of a weight that is worth it: a call costs some 20 microseconds more, and small weights stay in the processor's cache."""
 
 
+LONGEST_SUM = 1024
+"""Terms of a sum up to which oneDNN adds up a single row as it adds up each of several; longer ones it splits in another way."""
+
+
 class PackedLinear(nn.Module):
     """`nn.Linear` that can only be applied: (..., D) -> (..., N), without gradients."""
 
@@ -23,8 +27,14 @@ class PackedLinear(nn.Module):
         super().__init__()
         self.weight = torch.ops.mkldnn._reorder_linear_weight(weight.detach().contiguous(), None)
         self.bias = None if bias is None else bias.detach()
+        self.splits = weight.shape[1] > LONGEST_SUM
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.splits and x.numel() == x.shape[-1]:  # a second row costs next to nothing: reading the weights is what takes time
+            return self._product(x.reshape(1, -1).repeat(2, 1))[0].view(*x.shape[:-1], -1)
+        return self._product(x)
+
+    def _product(self, x: Tensor) -> Tensor:
         return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "none", [], "")  # type: ignore[no-any-return]
 
 
@@ -38,14 +48,16 @@ def can_pack(dtype: torch.dtype) -> bool:
 def least_rows(model: BuiltModel) -> int:
     """Rows from which on a row's result does not depend on how many others share a matrix product, on a processor.
 
-    Products with a single row are computed by other kernels. MKL, which multiplies what is float32 and not packed, has such
-    kernels for up to three.
+    Where all weights are packed that is one. A single row is multiplied by other kernels otherwise, and MKL, which multiplies what
+    is float32 and not packed, has such kernels for up to three.
     """
     parameter = next(model.parameters())
     if parameter.device.type != "cpu":
         return 1
-    packed = isinstance(getattr(model, "head", None), PackedLinear) and not any(type(m) is nn.Linear for m in model.modules())
-    return 2 if packed or parameter.dtype == torch.bfloat16 else 4
+    others = any(isinstance(module, nn.Linear | nn.RNNBase) for module in model.modules())
+    if isinstance(getattr(model, "head", None), PackedLinear) and not others:
+        return 1
+    return 2 if parameter.dtype == torch.bfloat16 else 4
 
 
 @torch.no_grad()

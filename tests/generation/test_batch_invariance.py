@@ -9,7 +9,7 @@ from gptkit.attention import Banded, Dense
 from gptkit.generation import generate
 from gptkit.generation.responses import respond
 from gptkit.model import GPT, LSTM
-from gptkit.model.packed import pack
+from gptkit.model.packed import PackedLinear, can_pack, pack
 from gptkit.tokenizer.bytes import BuiltBytes
 
 TOKENIZER = BuiltBytes()
@@ -68,6 +68,19 @@ def test_a_response_is_the_same_in_every_part_of_a_rollout(dtype):
         ]
 
     assert responses(1) == responses(4) == responses(len(ids))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32], ids=["bf16", "fp32"])
+@pytest.mark.parametrize("width", [64, 1024, 1280, 3072])
+def test_a_packed_product_gives_a_row_the_same_alone_and_among_others(width, dtype):
+    if not can_pack(dtype):
+        pytest.skip("this processor lacks the kernels")
+    torch.manual_seed(0)
+    layer = PackedLinear(0.05 * torch.randn(512, width).to(dtype), torch.randn(512).to(dtype))
+    with torch.inference_mode():
+        rows = torch.randn(16, 1, width).to(dtype)
+        together = layer(rows)
+        assert all(torch.equal(layer(rows[:count]), together[:count]) for count in (1, 2, 3, 5, 8))
 
 
 def test_keys_out_of_sight_are_left_out_block_by_block():
