@@ -102,7 +102,13 @@ class Predict(Command):
     checkpoint: Annotated[str, "a run that was trained with objective=aux_lm or probe, or one of its checkpoints", not_empty] = (
         MISSING
     )
-    input: Annotated[Any, "a .csv, .tsv, .jsonl or .parquet file, a glob or folder, or a list of them", texts, not_empty] = MISSING
+    input: Annotated[
+        Any,
+        "a .csv, .tsv, .jsonl or .parquet file, a glob or folder, or a list of them; -: standard input, a table or one text a line",
+        texts,
+        not_empty,
+    ] = None
+    example: Annotated[str | None, "one text to label, in place of input", not_empty] = None
     output: Annotated[str | None, "the .csv, .tsv or .jsonl file to write; none: standard output", not_empty] = None
     text: Annotated[str | None, "the column of the text; by default that of the run's own data, else text", not_empty] = None
     pair: Annotated[str | None, "the column of the second text; by default that of the run's own data, else pair", not_empty] = None
@@ -122,6 +128,10 @@ class Predict(Command):
     format: Annotated[
         str | None, "csv, tsv or jsonl; by default what the name of the output says, else csv", one_of("csv", "tsv", "jsonl")
     ] = None
+
+    def __post_init__(self) -> None:
+        if (self.input is None) == (self.example is None):
+            raise ValueError("give either input=<file> (or input=- for standard input), or example=<one text>")
 
     def run(self, folder: Path) -> Any:
         from gptkit.command.predict import predict

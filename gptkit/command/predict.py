@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gptkit.command.predict_input import Files, Input, from_stream, one_text
 from gptkit.command.prediction_table import Names, opened, table_format
 from gptkit.data.find import find_files
-from gptkit.data.labelled import Columns, UnusableLabel, read_examples
-from gptkit.data.rows import TABLES, column_names
+from gptkit.data.labelled import Columns, UnusableLabel
+from gptkit.data.rows import TABLES
 from gptkit.errors import CheckpointError, ConfigError, DataError
 from gptkit.objective.labels import named
 from gptkit.plugins import registry
@@ -37,7 +38,7 @@ def predict(settings: Predict) -> dict[str, float]:
         DataError: the input lacks a column, or a row cannot be used.
         CheckpointError: the checkpoint cannot be read, or is no classifier.
     """
-    files = find_files(settings.input, key="input", forms=TABLES)
+    files = [] if settings.input in (None, "-") else find_files(settings.input, key="input", forms=TABLES)
     output = None if settings.output is None else path_of(settings.output)
     form = table_format(output, settings.format)
     if output is not None and output.exists() and any(output.samefile(file) for file in files):
@@ -57,11 +58,11 @@ def predict(settings: Predict) -> dict[str, float]:
             f"{settings.checkpoint}: was trained with another objective than aux_lm or probe, and has no labels to give; "
             "gptkit train +gpt1=finetune init_from=<it> data=labelled data.path=... makes a classifier of it"
         )
-    columns = _columns(settings, objective.task, trained.data, files)
+    rows_in, columns = _read(settings, objective.task, trained.data, files)
     device = best_device()
     trained.model.to(device=device, dtype=dtype_of(settings.precision, device))
     objective.to(device=device)  # its head in full precision: probabilities of eight bits would tie
-    rows = predictions_of(trained.model, objective, _examples(settings, files, columns), batch=settings.batch)
+    rows = predictions_of(trained.model, objective, _examples(rows_in, columns), batch=settings.batch)
     comparison = Comparison(objective) if columns.label is not None else None
     read = cut = 0
     with opened(output, form, Names(objective.labels, columns)) as write:
@@ -82,14 +83,34 @@ def predict(settings: Predict) -> dict[str, float]:
     return metrics
 
 
-def _columns(settings: Predict, task: str, data: dict[str, Any], files: list[Path]) -> Columns:
-    """Which columns of the input are read: those that are given, else those that the run learnt from."""
+def _read(settings: Predict, task: str, data: dict[str, Any], files: list[Path]) -> tuple[Input, Columns]:
+    """The input, and which of its columns are read: those that are given, else those that the run learnt from.
+
+    Raises:
+        ConfigError: one text is given, and the task reads more.
+        DataError: standard input cannot be read.
+    """
     own = _learnt_from(data) or Columns(text="text", label="label")
+    text = settings.text or own.text
+    rows: Input = Files(files)
+    if settings.example is not None:
+        if task != "classification":
+            raise ConfigError(
+                f"example= is one text, and this model was trained for task={task}, which reads more; "
+                "give a file by input=, or objects of JSON by input=-"
+            )
+        rows = one_text(settings.example, text)
+    elif settings.input == "-":
+        rows = from_stream(sys.stdin.buffer.read(), text)
+    return rows, _columns(settings, task, own, rows)
+
+
+def _columns(settings: Predict, task: str, own: Columns, rows: Input) -> Columns:
     options = settings.options or own.options or "options"
     options = (options,) if isinstance(options, str) else tuple(options)
     label = settings.label
     if label == "auto":
-        label = own.label if all(own.label in column_names(file) for file in files) else None
+        label = own.label if own.label is not None and rows.has(own.label) else None
     return dataclasses.replace(
         own,
         text=settings.text or own.text,
@@ -109,9 +130,9 @@ def _learnt_from(data: dict[str, Any]) -> Columns | None:
     return source.example_columns()
 
 
-def _examples(settings: Predict, files: list[Path], columns: Columns) -> Iterator[Example]:
+def _examples(rows: Input, columns: Columns) -> Iterator[Example]:
     try:
-        yield from read_examples(files, columns)
+        yield from rows.examples(columns)
     except UnusableLabel as error:
         raise DataError(f"{error}; or predict without comparing: label=null") from None
 

@@ -193,7 +193,7 @@ def _arrange(verb: str, word: str, parser: OverridesParser, known_groups: dict[s
     if _is_deep(value):  # Hydra and OmegaConf walk it by recursion
         if not is_text(verb, key):
             raise ConfigError(f"{key}={value[:20]}... is nested too deeply")
-        return head + _quoted(_literal(verb, value))
+        return head + quoted(literal(verb, value))
     try:
         parsed: Override | None = parser.parse_override(word)
     except HydraException:

@@ -187,7 +187,10 @@ def encode_prompt(tokenizer: BuiltTokenizer, prompt: str, *, context: int | None
     """
     ids = tokenizer.encode(prompt) or [tokenizer.special["end_of_text"]]
     if context is not None and len(ids) > context:
-        raise DataError(f"prompt {number + 1} has {len(ids)} tokens, more than the model's context of {context}; shorten it")
+        raise DataError(
+            f"prompt {number + 1} has {len(ids)} tokens, more than the model's context of {context}; "
+            "shorten it, or let overflow=slide read its end"
+        )
     return ids
 
 

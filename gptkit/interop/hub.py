@@ -22,8 +22,10 @@ def fetch(source: str) -> Path:
         CheckpointError: there is neither.
     """
     folder = path_of(source)
-    if folder.is_dir():
+    if source and folder.is_dir():
         return folder
+    if folder.exists() and source:
+        raise CheckpointError(f"hf:{source}: is no folder; name the folder that holds config.json, or a model of the hub")
     if source.startswith((".", "/", "~")) or split_revision(source)[0].count("/") > 1 or not source:
         raise CheckpointError(f"hf:{source}: there is no such folder")
     try:

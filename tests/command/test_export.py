@@ -4,7 +4,7 @@ import torch
 import gptkit
 from gptkit.attention import Banded, Dense
 from gptkit.command import Export
-from gptkit.errors import CheckpointError, ConfigError
+from gptkit.errors import CheckpointError, ConfigError, DataError
 from gptkit.model import GPT
 
 SMALL = GPT(layers=1, heads=2, width=8, context=16)
@@ -36,6 +36,15 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path, untrained_run):
         with pytest.raises(ConfigError, match="there is something there already"):
             Export(checkpoint=str(run), to=str(target)).run(tmp_path)
     assert (tmp_path / "out" / "mine.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("target", ["file/x", "/proc/nowhere/x"])
+def test_a_place_that_cannot_be_written_is_named(tmp_path, untrained_run, target):
+    run = untrained_run(tmp_path / "run", model=SMALL, attention=Dense())
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(DataError, match=f"to=.*{target}: cannot be written"):
+        Export(checkpoint=str(run), to=str(tmp_path / target)).run(tmp_path)
+    assert (tmp_path / "file").read_text() == "mine"
 
 
 def test_nothing_is_written_when_the_format_cannot_express_the_model(tmp_path, untrained_run):

@@ -8,7 +8,7 @@ import torch
 
 from gptkit.attention import Banded
 from gptkit.command import Generate
-from gptkit.errors import ConfigError, DataError
+from gptkit.errors import CheckpointError, ConfigError, DataError
 from gptkit.model import GPT
 
 
@@ -90,6 +90,13 @@ def test_a_text_ends_before_a_stop_string(capsys, run_folder):
         ({"prompts": "latin.txt"}, DataError, "latin.txt: not UTF-8 text at byte 2"),
         ({"prompts": "empty.txt"}, DataError, "empty.txt: there is no prompt"),
         ({"stop": ["a", ""]}, ConfigError, "stop holds an empty text"),
+        ({"prompt": "x" * 33}, DataError, "shorten it, or let overflow=slide read its end"),
+        ({"prompts": "."}, ConfigError, "prompts=.: . is a folder"),
+        ({"prompts": "/dev/null"}, ConfigError, "prompts=/dev/null: /dev/null is a device"),
+        ({"prompts": "half.jsonl"}, DataError, "half.jsonl:1: field prompt holds half of a surrogate pair"),
+        ({"checkpoint": "hf:"}, CheckpointError, "hf:: there is no such folder"),
+        ({"checkpoint": "hf:empty.txt"}, CheckpointError, "hf:empty.txt: is no folder"),
+        ({"checkpoint": "/dev/null"}, CheckpointError, "/dev/null: is no folder"),
     ],
 )
 def test_what_cannot_be_used_is_named(run_folder, in_folder, settings, error, message):
@@ -97,8 +104,9 @@ def test_what_cannot_be_used_is_named(run_folder, in_folder, settings, error, me
     (in_folder / "field.jsonl").write_text('{"prompt": "a"}\n\n{"text": "b"}\n')
     (in_folder / "latin.txt").write_bytes(b"gr\xfcn")
     (in_folder / "empty.txt").write_text("\n\n")
+    (in_folder / "half.jsonl").write_text('{"prompt": "\\ud800"}\n')
     with pytest.raises(error, match=message.replace("(", r"\(")):
-        Generate(checkpoint=str(run_folder), **settings).run(in_folder)
+        Generate(**({"checkpoint": str(run_folder)} | settings)).run(in_folder)
 
 
 def test_the_command_line(gptkit_command, run_folder, in_folder):

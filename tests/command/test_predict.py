@@ -281,3 +281,67 @@ def test_a_classifier_is_exported_with_its_head_and_says_so_where_it_is_to_write
     assert refused.status == 2
     assert "objective.task=similarity" in refused.error_line
     assert not (tmp_path / "no").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "labels"),
+    [
+        ("good film\n\nbad film\r\n", False),
+        ('{"review": "good film", "stars": "good"}\n{"review": "bad film", "stars": "bad"}\n', True),
+        ('review,stars\n"good film",good\nbad film,bad\n', True),
+        ("stars\treview\ngood\tgood film\nbad\tbad film\n", True),
+        ("\ufeffreview\ngood film\nbad film\n", False),
+    ],
+    ids=["lines", "jsonl", "csv", "tsv", "one column"],
+)
+def test_standard_input_is_a_table_or_one_text_a_line(
+    fine_tuned: Any, gptkit_command: Any, monkeypatch: pytest.MonkeyPatch, content: str, labels: bool
+) -> None:
+    words = ("predict", f"checkpoint={fine_tuned('classification')}", "precision=fp32")
+    single = [table(gptkit_command(*words, f"example={text}").out)[0] for text in ("good film", "bad film")]
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content.encode())))
+    outcome = gptkit_command(*words, "input=-")
+    assert outcome.status == 0
+    rows = table(outcome.out)
+    assert [row["label"] for row in rows] == [row["label"] for row in single]
+    assert [float(row["p_good"]) for row in rows] == pytest.approx([float(row["p_good"]) for row in single], abs=1e-4)
+    assert ("accuracy" in outcome.err) == labels
+
+
+@pytest.mark.parametrize(
+    ("words", "content", "status", "message"),
+    [
+        ((), "", 2, "give either input=<file>"),
+        (("example=a", "input=-"), "", 2, "give either input=<file>"),
+        (("example=  ",), "", 1, "example: "),
+        (("input=-",), "\n \n", 1, "standard input: there is no text in it"),
+        (("input=-",), '{"review": 3}', 1, "standard input:1"),
+        (("input=-",), '{"text": "a"}', 1, "standard input:1: there is no column review; there is text"),
+        (("input=-",), '{"review": "a"}\nno object', 1, "standard input:2: the line is not JSON"),
+        (("input=-",), "review,stars\na,b,c", 1, "standard input:2: the row has 3 cells, the first line 2"),
+        (("input=-",), 'review,stars\n"a,b', 1, "standard input:2: no row of a table can be read here"),
+        (("input=-",), b"\xff\xfe", 1, "standard input: not UTF-8 text at byte 0"),
+        (("input=-",), "a\0b", 1, "standard input: there is a NUL character"),
+        (("input=-", "output=x.txt"), "a", 2, "output=x.txt must end with .csv, .tsv or .jsonl"),
+    ],
+)
+def test_input_that_cannot_be_used_is_one_line(
+    fine_tuned: Any,
+    gptkit_command: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+    content: Any,
+    status: int,
+    message: str,
+) -> None:
+    content = content if isinstance(content, bytes) else content.encode()
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+    outcome = gptkit_command("predict", f"checkpoint={fine_tuned('classification')}", *words)
+    assert (outcome.status, outcome.out) == (status, "")
+    assert message in outcome.error_line
+
+
+def test_one_text_is_not_enough_for_tasks_that_read_two(fine_tuned: Any, gptkit_command: Any) -> None:
+    outcome = gptkit_command("predict", f"checkpoint={fine_tuned('entailment')}", "example=a")
+    assert outcome.status == 2
+    assert "task=entailment, which reads more" in outcome.error_line

@@ -259,6 +259,8 @@ def _run_folder(path: Path) -> Path:
     if path.is_file():
         refuse_pickle(path)
         raise CheckpointError(f"{path}: is a file; name a run, one of its checkpoint folders, or hf:<folder or hub name>")
+    if path.exists() and not path.is_dir():  # a pipe, a device
+        raise CheckpointError(f"{path}: is no folder; name a run, one of its checkpoint folders, or hf:<folder or hub name>")
     if not path.is_dir():
         near = did_you_mean(str(path), [str(child) for child in path.parent.glob("*/")])
         if re.fullmatch(r"[\w.-]+(/[\w.-]+)?", str(path)) and (path.parent == Path() or not path.parent.exists()):
