@@ -39,6 +39,13 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_page_speaks_of_a_verb_that_there_is_not(page: Path) -> None:
+    verbs = {*registry().parts["command"], "halves", "bands"}  # those of the plugins that a page makes
+    for verb in re.findall(r"`gptkit ([a-z]+)[ `]", page.read_text()):
+        assert verb in verbs, f"{page.name} speaks of gptkit {verb}"
+
+
 @pytest.mark.parametrize(("page", "command"), commands())
 def test_every_command_of_the_documentation_composes(page: str, command: str) -> None:
     words = shlex.split(command)[1:]
