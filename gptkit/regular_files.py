@@ -31,9 +31,8 @@ def opened(path: Path) -> Iterator[BufferedReader]:
     """
     try:
         refuse_irregular(path, path.stat())
-        # what has taken its place since: a pipe that nobody writes to would not open; the flag changes nothing for a regular file
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            refuse_irregular(path, os.fstat(file.fileno()))
+        with open(open_at_once(path), "rb") as file:
+            refuse_irregular(path, os.fstat(file.fileno()))  # what has taken its place since
             yield file
     except OSError as error:
         raise unreadable(path, error) from None
@@ -45,9 +44,18 @@ def opened(path: Path) -> Iterator[BufferedReader]:
 
 def refuse_irregular(path: Path, status: os.stat_result) -> None:
     """Raises: DataError: what has this status is no regular file; says what it is."""
-    if not stat.S_ISREG(status.st_mode):
-        kind = _KINDS.get(stat.S_IFMT(status.st_mode), "something else")
+    if kind := irregular(status):
         raise DataError(f"{path} is {kind}, and only regular files are read; write what it gives to a file, and name that")
+
+
+def irregular(status: os.stat_result) -> str:
+    """What it is that has this status; empty where it is a regular file."""
+    return "" if stat.S_ISREG(status.st_mode) else _KINDS.get(stat.S_IFMT(status.st_mode), "something else")
+
+
+def open_at_once(path: Path) -> int:
+    """A descriptor for reading whatever is there, without waiting for the other end of a pipe. Regular files are as with `open`."""
+    return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def unreadable(path: Path, error: OSError) -> DataError:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gptkit.regular_file import DamagedFile, open_regular
+from gptkit.kit_files import DamagedFile, open_regular
 from gptkit.training.checkpoints.durable import named_errors, write_file
 from gptkit.training.record.damage import is_count, read_object, warn_of
 from gptkit.training.record.summary import read_summary

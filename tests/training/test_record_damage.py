@@ -133,5 +133,5 @@ def test_a_page_waits_for_no_pipe(run: Path, caplog: pytest.LogCaptureFixture) -
     (run / "figures" / "folder.svg").mkdir()
     (run / "config.yaml").write_bytes(b"\xff")
     write_report(run)
-    assert "pipe.svg: is no regular file" in caplog.text
+    assert "pipe.svg: is a pipe, not a file" in caplog.text
     assert "folder.svg: is a folder" in caplog.text

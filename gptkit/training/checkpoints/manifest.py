@@ -14,8 +14,8 @@ from typing import Any
 
 from gptkit.errors import CheckpointError, ConfigError
 from gptkit.hub import commits
+from gptkit.kit_files import MIB, DamagedFile, open_regular, read_json
 from gptkit.plugins import registry
-from gptkit.regular_file import MIB, DamagedFile, open_regular, read_json
 from gptkit.training.checkpoints.manifest_schema import check_manifest
 from gptkit.training.checkpoints.migrations import current_manifest
 from gptkit.training.checkpoints.naming import step_of

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
-from gptkit.regular_file import DamagedFile
+from gptkit.kit_files import DamagedFile
 
 LARGEST = 1 << 63
 """Above every step and size."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
-from gptkit.regular_file import MIB, DamagedFile, read_text
+from gptkit.kit_files import MIB, DamagedFile, read_text
 
 LARGEST = 2 * MIB
 """Bytes of the largest config.yaml that is read: some ten thousand paths."""

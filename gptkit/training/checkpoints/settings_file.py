@@ -17,8 +17,8 @@ from gptkit.check_settings import check
 from gptkit.command import Command
 from gptkit.errors import CheckpointError, ConfigError, unfit_type
 from gptkit.hookspecs import KINDS
+from gptkit.kit_files import DamagedFile
 from gptkit.plugins import registry
-from gptkit.regular_file import DamagedFile
 from gptkit.training.checkpoints.durable import write_file
 from gptkit.training.checkpoints.migrations import current_config
 from gptkit.training.checkpoints.plain_yaml import read_yaml

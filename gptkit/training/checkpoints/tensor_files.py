@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from gptkit.errors import CheckpointError
-from gptkit.regular_file import DamagedFile, parse_json
+from gptkit.kit_files import DamagedFile, parse_json
 
 _PICKLE = b"\x80"
 _ZIP = b"PK\x03\x04"

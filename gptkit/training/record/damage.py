@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from gptkit.regular_file import MIB, DamagedFile, decode, read_bytes, read_json
+from gptkit.kit_files import MIB, DamagedFile, decode, read_bytes, read_json
 
 Record = TypeVar("Record")
 

@@ -17,7 +17,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
 from gptkit.errors import GptkitError
-from gptkit.regular_file import DamagedFile
+from gptkit.kit_files import DamagedFile
 from gptkit.training.checkpoints.durable import named_errors, write_file
 from gptkit.training.record.board import Board
 from gptkit.training.record.damage import HUGE, read_lines, set_aside

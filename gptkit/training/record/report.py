@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from gptkit.errors import CheckpointError
-from gptkit.regular_file import MIB, DamagedFile, read_bytes, read_text
+from gptkit.kit_files import MIB, DamagedFile, read_bytes, read_text
 from gptkit.training.checkpoints import settings_file
 from gptkit.training.checkpoints.durable import write_file
 from gptkit.training.record import page as html

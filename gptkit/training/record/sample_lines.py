@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from gptkit.regular_file import DamagedFile, parse_json
+from gptkit.kit_files import DamagedFile, parse_json
 from gptkit.training.record.damage import is_count, read_lines
 
 FILE = "samples.jsonl"

@@ -1,4 +1,4 @@
-"""Read a file that may be damaged: only a regular file, only up to a size, as text or as JSON.
+"""Read a file that the kit wrote and that may be damaged since: only a regular file, only up to a size, as text or as JSON.
 
 Whatever stands in a file's place (a folder, a pipe, a device, gigabytes, a thousand brackets), a reader gets an answer at once.
 """
@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 from io import BufferedReader
 from pathlib import Path
 from typing import Any
+
+from gptkit.regular_files import irregular, open_at_once
 
 MIB = 1 << 20
 
@@ -27,15 +28,14 @@ def open_regular(path: Path) -> BufferedReader:
         DamagedFile: it cannot be opened, or is no regular file. A pipe without a writer is not waited for.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = open_at_once(path)
     except FileNotFoundError:
         raise
     except (OSError, ValueError) as error:  # ValueError: a path that holds a NUL byte
         raise DamagedFile(f"cannot be read ({getattr(error, 'strerror', None) or error})") from error
-    mode = os.fstat(descriptor).st_mode
-    if not stat.S_ISREG(mode):
+    if kind := irregular(os.fstat(descriptor)):
         os.close(descriptor)
-        raise DamagedFile("is a folder, not a file" if stat.S_ISDIR(mode) else "is no regular file")
+        raise DamagedFile(f"is {kind}, not a file")
     return os.fdopen(descriptor, "rb")
 
 
