@@ -41,8 +41,8 @@ def learn(library: Tokenizer, texts: Iterable[str], trainer: trainers.Trainer) -
             failed.append(error)
 
     worker = threading.Thread(target=work, name="learning a tokenizer", daemon=True)
-    worker.start()
     try:
+        worker.start()  # a signal may come before it returns
         while worker.is_alive():
             worker.join(HEARD)  # a signal that comes just before a wait does not end it
     except BaseException:

@@ -64,8 +64,12 @@ def test_an_interrupt_is_heard_at_once() -> None:
             asked.append(1)
             yield "more text"
 
-    with pytest.raises(KeyboardInterrupt):
-        BPE().build(texts=texts())
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            BPE().build(texts=texts())
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert not going_on.is_set()
     going_on.set()
     for thread in threading.enumerate():

@@ -96,7 +96,7 @@ def test_batch_micro_changes_the_weights_of_a_run_by_rounding_only(
 def test_a_gradient_that_is_not_finite_names_the_step_and_leaves_the_checkpoint(
     train: Callable[..., Any], weights: Callable[[Path], dict[str, Tensor]], tmp_path: Path
 ) -> None:
-    wild = ("optimizer.lr=1e30", "optimizer.schedule.shape=constant", "optimizer.schedule.warmup=0")
+    wild = ("optimizer.lr=1000", "optimizer.weight_decay=1000", "optimizer.schedule.shape=constant", "optimizer.schedule.warmup=0")
     with pytest.raises(GptkitError, match=r"the gradient of step 2 is not finite .*last checkpoint is step 1: lower optimizer\.lr"):
         train(tmp_path, "save.every=1", *wild)
     assert all(tensor.isfinite().all() for tensor in weights(tmp_path).values())

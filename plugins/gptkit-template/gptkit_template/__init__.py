@@ -23,7 +23,6 @@ class Tapering(Attention):
     narrowest: Annotated[int, "no layer sees fewer", at_least(1)] = 8
 
     def __post_init__(self) -> None:
-        """Conditions on several settings; those on one are declared with its field."""
         if self.narrowest > self.window:
             raise ValueError(f"attention.narrowest={self.narrowest} must be at most attention.window={self.window}")
 
