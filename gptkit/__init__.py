@@ -1,17 +1,16 @@
 """gptkit: train, align, evaluate and export GPTs from one declarative configuration."""
 
-import os
 from typing import TYPE_CHECKING
 
 from gptkit.hookspecs import hookimpl
+from gptkit.matrix_products import choose_mode
 
 if TYPE_CHECKING:
     from gptkit.config.compose import compose, run
     from gptkit.generation import generate
     from gptkit.training.checkpoints.load import load
 
-# MKL reads it at its first product: sums then do not depend on where in memory numbers lie, nor on how many rows share a product
-os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
+choose_mode()
 
 __all__ = ["compose", "generate", "hookimpl", "load", "run"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -49,7 +50,8 @@ def text_windows(
         windows: dict[str, Dataset] = {"train": SpreadWindows(training_windows(train, context=context))}
         if measured and len(held_out):
             windows["validation"] = validation_windows(held_out, context=context)
-        return windows, data.fingerprint
+        # the order is a part of it: a run that mixed in one stretch is not continued with a sample
+        return windows, hashlib.sha256(f"spread: {data.fingerprint}".encode()).hexdigest()
     except GptkitError as error:  # of a source, whose own key is `data`
         raise type(error)(f"{key}: {error}") from error
 

@@ -14,6 +14,7 @@ import lightning
 import torch
 
 from gptkit.command import Training
+from gptkit.matrix_products import keep_mode
 from gptkit.optimizer.schedule import extent, warmup_beyond
 from gptkit.plugins import registry
 from gptkit.training.allocator import keep_freed_memory
@@ -128,6 +129,7 @@ def continued(settings: Training, folder: Path) -> tuple[Checkpoint | None, dict
     before, now = with_full_name(settings_file.plain(checkpoint.settings)), settings_file.plain(settings)
     state = kept_state(checkpoint)
     check_same_run(folder, before, now, fingerprinted=state["sources"])
+    keep_mode(state["matrix_products"])
     return checkpoint, state
 
 

@@ -132,8 +132,8 @@ def check_same_sources(checkpoint: Path, before: Mapping[str, str], now: Mapping
     if changed:
         keys = " and ".join(f"{key}=" for key in changed)
         raise ConfigError(
-            f"{keys}: the content has changed since {checkpoint} was written (or, of a mixture, what is held out of it); put it "
-            "back to continue the run, or give another hydra.run.dir to start anew (init_from takes the weights along)"
+            f"{keys}: the content has changed since {checkpoint} was written, or gptkit now mixes or splits it otherwise; put it "
+            "back to continue the run, or give another hydra.run.dir to start anew (init_from=<this run> takes the weights along)"
         )
 
 

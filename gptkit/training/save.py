@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from gptkit.errors import CheckpointError
+from gptkit.matrix_products import mode
 from gptkit.training.checkpoints.checkpoint import STATE, Checkpoint, write_checkpoint
 from gptkit.training.checkpoints.migrations import current_state
 from gptkit.training.checkpoints.state_schema import check_state
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 PROGRESS = ("step", "tokens", "val_loss", "val_metrics", "val_step", "merit", "compared_by", "best_val_loss")
 """What is kept of `TrainState`."""
 
-KEPT = (*PROGRESS, "weights", "micro", "sources", "finished_early", "scaler", "optimizer", "callbacks")
+KEPT = (*PROGRESS, "weights", "micro", "sources", "matrix_products", "finished_early", "scaler", "optimizer", "callbacks")
 """All that a checkpoint's state holds."""
 
 
@@ -43,6 +44,7 @@ def save(module: TrainModule) -> Path | None:
         "weights": own,
         "micro": module.micro,
         "sources": module.sources,
+        "matrix_products": mode(),
         "finished_early": module.finished_early,
         "scaler": scaler.state_dict() if scaler is not None else {},
         "optimizer": optimizer_state(optimizer, module.trained_parameters()),

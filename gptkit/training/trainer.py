@@ -52,6 +52,7 @@ def make_trainer(arguments: Mapping[str, Any], folder: Path, callbacks: list[lig
         key = _refused(arguments, folder, str(error))
         where = f"trainer.{key}={shown(arguments[key])}" if key else "trainer"
         raise ConfigError(f"{where}: {_first_line(error)}{meant(key)}") from error
+    _check_precision(trainer, arguments.get("precision"))
     _check_nodes(trainer)
     _check_launcher(trainer, arguments.get("strategy"))
     keep_formats(trainer)
@@ -108,6 +109,14 @@ def _check_processes(arguments: Mapping[str, Any]) -> None:
         raise ConfigError(
             f"trainer.devices={wanted}: each is a process with a whole model of its own, and this machine has {cores} "
             f"core{'s' if cores > 1 else ''}; give at most {PER_CORE * cores}"
+        )
+
+
+def _check_precision(trainer: lightning.Trainer, wanted: Any) -> None:
+    """Raises: ConfigError: Lightning would take another precision, which config.yaml does not name."""
+    if wanted == "16-mixed" and str(trainer.precision) != wanted:
+        raise ConfigError(
+            f"trainer.precision={wanted} is not for this device, which has {trainer.precision}; write that, or 32-true"
         )
 
 

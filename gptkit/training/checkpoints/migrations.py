@@ -40,6 +40,7 @@ STATE_DEFAULTS: dict[str, Any] = {
     "weights": {},
     "micro": 0,
     "sources": {},
+    "matrix_products": "",
     "finished_early": False,
     "scaler": {},
     "callbacks": {},

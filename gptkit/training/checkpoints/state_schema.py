@@ -113,6 +113,7 @@ _TYPES: dict[str, Callable[[Any], bool]] = {
     "best_val_loss": _or_none(_is_number),
     "weights": _mapping_of(lambda value: isinstance(value, Tensor)),
     "micro": _is_count,
+    "matrix_products": lambda value: isinstance(value, str) and "\0" not in value,
     "sources": _mapping_of(lambda value: isinstance(value, str)),
     "finished_early": lambda value: isinstance(value, bool),
     "scaler": lambda value: isinstance(value, Mapping),

@@ -1,0 +1,30 @@
+"""Which bits a product of matrices in float32 has on a processor: MKL's mode, which a run keeps from its first step to its last.
+
+MKL reads it at its first product. In that of new runs sums do not depend on where numbers lie in memory, nor on how many rows share a
+product.
+"""
+
+from __future__ import annotations
+
+import os
+
+VARIABLE = "MKL_CBWR"
+
+MODE = "AUTO,STRICT"
+"""That of new runs, where the environment names none."""
+
+
+def choose_mode() -> None:
+    """Take ours, unless the environment has its own. Must come before torch multiplies."""
+    os.environ.setdefault(VARIABLE, MODE)
+
+
+def mode() -> str:
+    """The mode of this process; empty: MKL's own choice."""
+    return os.environ.get(VARIABLE, "")
+
+
+def keep_mode(begun_with: str) -> None:
+    """Multiply as a run did when it began, unless the environment has a mode of its own. Must come before torch multiplies."""
+    if mode() == MODE:
+        os.environ[VARIABLE] = begun_with

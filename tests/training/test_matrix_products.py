@@ -1,0 +1,25 @@
+"""A run multiplies as it did when it began, whatever version of the kit began it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from gptkit.matrix_products import MODE, VARIABLE, mode
+
+
+@pytest.mark.parametrize(("environment", "kept"), [(MODE, ""), ("COMPATIBLE", "COMPATIBLE")])
+def test_a_run_without_a_mode_of_its_own_is_continued_without(
+    environment: str, kept: str, train: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, "")
+    train(tmp_path, "trainer.max_steps=1")
+    (saved,) = (tmp_path / "checkpoints").glob("*/state.pt")
+    assert torch.load(saved, weights_only=True)["matrix_products"] == ""
+    monkeypatch.setenv(VARIABLE, environment)
+    train(tmp_path, "trainer.max_steps=2")
+    assert mode() == kept
