@@ -1,7 +1,7 @@
 """Which bits a product of matrices in float32 has on a processor: MKL's mode, which a run keeps from its first step to its last.
 
-MKL reads it at its first product. In that of new runs sums do not depend on where numbers lie in memory, nor on how many rows share a
-product.
+MKL reads it at its first product. In that of new runs sums do not depend on where numbers lie in memory, nor on how many rows
+share a product.
 """
 
 from __future__ import annotations

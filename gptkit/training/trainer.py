@@ -115,9 +115,7 @@ def _check_processes(arguments: Mapping[str, Any]) -> None:
 def _check_precision(trainer: lightning.Trainer, wanted: Any) -> None:
     """Raises: ConfigError: Lightning would take another precision, which config.yaml does not name."""
     if wanted == "16-mixed" and str(trainer.precision) != wanted:
-        raise ConfigError(
-            f"trainer.precision={wanted} is not for this device, which has {trainer.precision}; write that, or 32-true"
-        )
+        raise ConfigError(f"trainer.precision={wanted} is not for this device; write {trainer.precision}, or 32-true")
 
 
 def _make_folder(place: Path) -> None:

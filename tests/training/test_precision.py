@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 import gptkit
+from gptkit.errors import ConfigError
 from gptkit.objective.cross_entropy import cross_entropy_sum
 from gptkit.objective.full_precision import in_full
 from gptkit.plugins import registry
@@ -146,3 +147,8 @@ def test_a_run_continues_under_another_name_of_its_precision(run: Callable[..., 
     run(tmp_path, "lm", "trainer.precision=fp32", "trainer.max_steps=1")
     assert "precision: 32-true" in (tmp_path / "config.yaml").read_text(encoding="utf-8")
     assert run(tmp_path, "lm", "trainer.precision=32")["steps"] == 2
+
+
+def test_a_precision_that_the_device_has_not_is_refused(run: Callable[..., Any], tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="trainer.precision=16-mixed is not for this device; write bf16-mixed, or 32-true"):
+        run(tmp_path, "lm", "trainer.precision=fp16", "trainer.accelerator=cpu")
