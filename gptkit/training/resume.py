@@ -118,7 +118,9 @@ def check_same_run(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any],
         if keeps_model
         else "or another hydra.run.dir to start anew"
     )
-    raise ConfigError(f"{folder} holds a run with other settings ({listed}{more}); give those to continue it, {anew}")
+    raise ConfigError(
+        f"{folder} holds a run with other settings ({listed}{more}); hydra.run.dir={folder} alone continues it with its own, {anew}"
+    )
 
 
 def check_same_sources(checkpoint: Path, before: Mapping[str, str], now: Mapping[str, str]) -> None:
