@@ -18,6 +18,9 @@ class AttentionCache(ABC):
     span: Span
     """Where the tokens of the current call stand; the model sets it before it calls the layer."""
 
+    reads_several: bool = False
+    """Prompts of one length may be read in one call: no row's result depends on how many there are."""
+
     @abstractmethod
     def select(self, rows: Tensor) -> None:
         """Keep the given rows (N,) int64, in that order, repeats allowed."""

@@ -16,6 +16,7 @@ from gptkit.attention.span import round_up
 class KeyValueCache(AttentionCache):
     """Shapes: B rows, H heads, L slots, Dh size of a head. A key's slot is its position in its row."""
 
+    reads_several = True
     memory: Tensor  # (2, B, H, L, Dh): keys, values
 
     def __init__(self, length: int) -> None:

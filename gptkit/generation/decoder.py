@@ -11,6 +11,9 @@ from torch import Tensor
 from gptkit.model.built import BuiltModel, Cache
 from gptkit.model.packed import least_rows
 
+FEWEST = 4
+"""Tokens from which on prompts are read several at once: with fewer rows, a processor's products have kernels of their own."""
+
 
 class Decoder:
     """Logits of the next token, one call after the other. Shapes: B rows, T time, D width, V vocabulary.
@@ -42,11 +45,18 @@ class Decoder:
 
     def _read_apart(self, prompts: Sequence[Sequence[int]], rows: Sequence[int], length: int) -> Tensor:
         """Read every prompt at its own length, so that its hidden states do not depend on the others: (B, D) of the last tokens."""
+        alike: dict[int, list[int]] = {}
+        several = getattr(self.cache, "reads_several", False)
+        for number, prompt in enumerate(prompts):  # those of one length share a call where more rows change no row
+            alike.setdefault(len(prompt) if several and len(prompt) >= FEWEST else -number, []).append(number)
         parts, last = [], []
-        for prompt in prompts:
-            cache = self.model.cache(1, len(prompt))
-            last.append(run(self.model, torch.tensor([prompt], device=self.device), cache)[:, -1])
+        for numbers in alike.values():
+            cache = self.model.cache(len(numbers), len(prompts[numbers[0]]))
+            tokens = torch.tensor([prompts[number] for number in numbers], device=self.device)
+            last.append(run(self.model, tokens, cache)[:, -1])
             parts.append(cache)
+        place = {number: place for place, number in enumerate(number for numbers in alike.values() for number in numbers)}
+        rows = [place[row] for row in rows]
         index = torch.tensor(rows, device=self.device)
         self.cache = self.model.cache(len(rows), length)
         self.cache.join(parts, index)  # type: ignore[attr-defined]

@@ -46,6 +46,11 @@ class DecodingCache:
         return span
 
     @property
+    def reads_several(self) -> bool:
+        """Every layer does; see `AttentionCache.reads_several`."""
+        return all(layer.reads_several for layer in self.layers)
+
+    @property
     def can_join(self) -> bool:
         """Every layer's cache can; see `AttentionCache.join`."""
         return all(type(layer).join is not AttentionCache.join for layer in self.layers)
