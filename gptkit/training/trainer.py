@@ -40,6 +40,7 @@ def make_trainer(arguments: Mapping[str, Any], folder: Path, callbacks: list[lig
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)  # its greetings and tips
     _check_processes(arguments)
+    _check_precision(arguments)
     if arguments.get("profiler") == "xla" and importlib.util.find_spec("torch_xla") is None:  # Lightning's own is half made then
         raise ConfigError("trainer.profiler=xla: needs torch_xla, which is not installed")
     if "profiler" in arguments and "default_root_dir" in arguments:
@@ -52,7 +53,6 @@ def make_trainer(arguments: Mapping[str, Any], folder: Path, callbacks: list[lig
         key = _refused(arguments, folder, str(error))
         where = f"trainer.{key}={shown(arguments[key])}" if key else "trainer"
         raise ConfigError(f"{where}: {_first_line(error)}{meant(key)}") from error
-    _check_precision(trainer, arguments.get("precision"))
     _check_nodes(trainer)
     _check_launcher(trainer, arguments.get("strategy"))
     keep_formats(trainer)
@@ -103,19 +103,22 @@ def _first_line(error: Exception) -> str:
 def _check_processes(arguments: Mapping[str, Any]) -> None:
     """Raises: ConfigError: more processes on the processor than its cores can serve; Lightning would start any number."""
     wanted, cores = str(arguments.get("devices", "auto")), os.cpu_count() or 1
-    accelerator = arguments.get("accelerator", "auto")
-    on_processor = accelerator == "cpu" or (accelerator == "auto" and not torch.accelerator.is_available())
-    if on_processor and wanted.isdecimal() and int(wanted) > PER_CORE * cores:
+    if _on_processor(arguments) and wanted.isdecimal() and int(wanted) > PER_CORE * cores:
         raise ConfigError(
             f"trainer.devices={wanted}: each is a process with a whole model of its own, and this machine has {cores} "
             f"core{'s' if cores > 1 else ''}; give at most {PER_CORE * cores}"
         )
 
 
-def _check_precision(trainer: lightning.Trainer, wanted: Any) -> None:
-    """Raises: ConfigError: Lightning would take another precision, which config.yaml does not name."""
-    if wanted == "16-mixed" and str(trainer.precision) != wanted:
-        raise ConfigError(f"trainer.precision={wanted} is not for this device; write {trainer.precision}, or 32-true")
+def _check_precision(arguments: Mapping[str, Any]) -> None:
+    """Raises: ConfigError: Lightning would take another precision on a processor, which config.yaml does not name."""
+    if arguments.get("precision") == "16-mixed" and _on_processor(arguments):
+        raise ConfigError("trainer.precision=16-mixed needs a GPU; write bf16-mixed or 32-true")
+
+
+def _on_processor(arguments: Mapping[str, Any]) -> bool:
+    accelerator = arguments.get("accelerator", "auto")
+    return accelerator == "cpu" or (accelerator == "auto" and not torch.accelerator.is_available())
 
 
 def _make_folder(place: Path) -> None:

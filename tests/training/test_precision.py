@@ -150,5 +150,5 @@ def test_a_run_continues_under_another_name_of_its_precision(run: Callable[..., 
 
 
 def test_a_precision_that_the_device_has_not_is_refused(run: Callable[..., Any], tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"trainer\.precision=16-mixed is not for this device; write bf16-mixed, or 32-true"):
+    with pytest.raises(ConfigError, match=r"trainer\.precision=16-mixed needs a GPU; write bf16-mixed or 32-true"):
         run(tmp_path, "lm", "trainer.precision=fp16", "trainer.accelerator=cpu")
