@@ -11,6 +11,7 @@ from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers
 from tokenizers import Tokenizer as Library
 
 from gptkit.errors import CheckpointError, DataError, GptkitError
+from gptkit.regular_files import json_file
 from gptkit.tokenizer import BPE, GPT1, GPT2, Bytes, Char, Tokenizer, gpt1_files
 from gptkit.tokenizer.bpe import BuiltBPE
 from gptkit.tokenizer.built import END_OF_TEXT, BuiltTokenizer
@@ -105,10 +106,7 @@ def read_tokenizer(folder: Path, *, context: int) -> tuple[Tokenizer, BuiltToken
 
 def _read_json(path: Path) -> dict[str, Any]:
     """The object that the file holds; an empty one where there is no file."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read: {error}".partition("\n")[0]) from None
+    content = json_file(path) if path.is_file() else {}
     if not isinstance(content, dict):
         raise DataError(f"{path} holds no JSON object")
     return content
