@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gptkit.attention.banded import BuiltBanded
 from gptkit.attention.dense import BuiltDense
-from gptkit.errors import CheckpointError, ConfigError
+from gptkit.errors import CheckpointError, ConfigError, DataError
 from gptkit.interop.formats import FORMATS, GPT2, Format, format_of
 from gptkit.interop.names import Names, stored_transposed
 from gptkit.interop.tokenizer_files import write_tokenizer
@@ -23,6 +23,7 @@ from gptkit.model import GPT
 from gptkit.model.built import BuiltModel
 from gptkit.model.gpt import BuiltGPT
 from gptkit.plugins import registry
+from gptkit.regular_files import json_file
 from gptkit.tokenizer.built import BuiltTokenizer
 
 CONFIG, WEIGHTS, INDEX, PICKLE = "config.json", "model.safetensors", "model.safetensors.index.json", "pytorch_model.bin"
@@ -96,12 +97,12 @@ def read_config(path: Path) -> tuple[Format, GPT, int]:
     Raises:
         CheckpointError: it is not there, or asks for something that `GPT` does not compute.
     """
+    if not path.exists():
+        raise CheckpointError(f"{path} is missing: this is no model in Hugging Face format")
     try:
-        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CheckpointError(f"{path} is missing: this is no model in Hugging Face format") from None
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} cannot be read: {error}".partition("\n")[0]) from None
+        config: dict[str, Any] = json_file(path)
+    except DataError as error:
+        raise CheckpointError(str(error)) from None
     known = " or ".join(FORMATS)
     if not isinstance(config, dict) or "model_type" not in config:
         raise CheckpointError(f"{path} names no model_type; it must be {known}")

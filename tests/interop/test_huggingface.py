@@ -1,4 +1,5 @@
 import json
+import os
 import pickle
 
 import pytest
@@ -170,3 +171,13 @@ def test_files_that_are_missing_torn_or_unsafe_are_named(tmp_path, build):
 class Harmful:
     def __reduce__(self):
         return (pytest.fail, ("the pickle was run",))
+
+
+@pytest.mark.parametrize(("kind", "reason"), [("pipe", "is a pipe"), ("deep", "cannot be read")])
+def test_a_configuration_that_cannot_be_read_is_named_at_once(kind, reason, tmp_path):
+    if kind == "pipe":
+        os.mkfifo(tmp_path / "config.json")
+    else:
+        (tmp_path / "config.json").write_text("[" * 100_000, encoding="utf-8")
+    with pytest.raises(CheckpointError, match=rf"config\.json {reason}"):
+        import_model(str(tmp_path))
