@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import gptkit
-from gptkit.data.alignment import Rankings
 from gptkit.data.decompress import open_bytes
-from gptkit.objective.ranked import ranked, rankings_of
+from gptkit.data.dialogue_config import RankingsConfig
+from gptkit.objective.preference.preference_dataset import ranked, rankings_of
 
 TEMPLATE = "transcript"
 WORDS = ["objective=reward", f"objective.template={TEMPLATE}", "data=rankings", "data.empty=keep", "samples.prompts=[]"]
@@ -47,7 +47,7 @@ def counted(files: dict[str, Path], init: str) -> dict[str, dict[str, int]]:
     model, tokenizer = gptkit.load(init)
     found = {}
     for split, path in files.items():
-        rankings = rankings_of(Rankings(path=str(path), empty="keep").build(), "train", reader="this benchmark")
+        rankings = rankings_of(RankingsConfig(path=str(path), empty="keep").build(), "train", reader="this benchmark")
         kept = ranked(rankings, tokenizer=tokenizer, template=TEMPLATE, context=model.context, what=split)
         found[split] = {"comparisons": len(rankings), "used": len(kept), "dropped": len(rankings) - len(kept)}
     return found

@@ -24,20 +24,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gptkit.attention import Dense
+from gptkit.attention import DenseAttentionConfig
 from gptkit.generation import generate
 from gptkit.generation.precision import best_device
 from gptkit.interop.huggingface import to_theirs
-from gptkit.interop.names import GPT2_NAMES
-from gptkit.model import GPT
-from gptkit.model.packed import pack
-from gptkit.tokenizer.built import BuiltTokenizer
+from gptkit.interop.weight_names import GPT2_NAMES
+from gptkit.model import GPTConfig
+from gptkit.model.packed_weights import pack
+from gptkit.tokenizer.base import Tokenizer
 
 PROMPT, VOCABULARY, CONTEXT = 32, 50257, 1024
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
-class Numbers(BuiltTokenizer):
+class Numbers(Tokenizer):
     """Text that is its ids, and no token that ends it."""
 
     size, special, fingerprint = VOCABULARY, {"end_of_text": -1}, ""
@@ -117,8 +117,8 @@ def main() -> None:
     transformers.utils.logging.set_verbosity_error()
     torch.manual_seed(0)
     device = best_device()
-    settings = GPT(layers=asked.layers, heads=asked.heads, width=asked.width, context=CONTEXT)
-    plain = settings.build(attention=Dense(), vocabulary=VOCABULARY).eval()
+    settings = GPTConfig(layers=asked.layers, heads=asked.heads, width=asked.width, context=CONTEXT)
+    plain = settings.build(attention=DenseAttentionConfig(), vocabulary=VOCABULARY).eval()
     config = transformers.GPT2Config(n_layer=asked.layers, n_head=asked.heads, n_embd=asked.width, eos_token_id=None)
     other = transformers.GPT2LMHeadModel(config).eval()
     other.load_state_dict(to_theirs(plain.state_dict(), GPT2_NAMES), strict=False)

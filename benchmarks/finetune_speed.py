@@ -26,9 +26,9 @@ import numpy as np
 import torch
 
 import gptkit
+from gptkit.data.dataset import Dataset
 from gptkit.data.sampler import order
-from gptkit.objective.built import Dataset
-from gptkit.training.feed import Feed
+from gptkit.training.dataloader import Feed
 
 SHAPE = ["model.layers=4", "model.heads=6", "model.width=192", "model.dropout=0.1", "tokenizer=bpe", "tokenizer.size=8192"]
 CONTEXT = 128

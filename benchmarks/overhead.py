@@ -25,10 +25,10 @@ import torch
 
 import gptkit
 from gptkit.optimizer.schedule import multiplier
-from gptkit.training.assemble import assemble
-from gptkit.training.feed import Feed
+from gptkit.training.dataloader import Feed
 from gptkit.training.fit import run
 from gptkit.training.module import TrainModule
+from gptkit.training.setup import assemble
 from gptkit.training.trainer import make_trainer
 from gptkit.training.trainer_arguments import check_trainer_arguments
 

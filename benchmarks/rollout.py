@@ -17,9 +17,9 @@ from typing import Any
 
 import torch
 
-from gptkit.attention import Dense
+from gptkit.attention import DenseAttentionConfig
 from gptkit.generation.responses import respond
-from gptkit.model import GPT
+from gptkit.model import GPTConfig
 
 
 def main() -> None:
@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     torch.manual_seed(0)
-    model = GPT(layers=6, heads=5, width=320, context=128).build(attention=Dense(), vocabulary=8192).eval()
+    model = GPTConfig(layers=6, heads=5, width=320, context=128).build(attention=DenseAttentionConfig(), vocabulary=8192).eval()
     inside = 0.0
 
     def timed(call: Any) -> Any:

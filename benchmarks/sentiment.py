@@ -23,9 +23,9 @@ from typing import Any
 import torch
 
 import gptkit
-from gptkit.data import MovieReviews
-from gptkit.objective.examples import Items
-from gptkit.objective.judgement import accuracies, interval
+from gptkit.data import MovieReviewsConfig
+from gptkit.objective.classify.classification_dataset import ClassificationDataset
+from gptkit.objective.classify.metrics import accuracies, interval
 from gptkit.records import Example
 from gptkit.training.checkpoints.checkpoint import latest_checkpoint, read_checkpoint
 from gptkit.training.checkpoints.load import fit_weights
@@ -71,7 +71,7 @@ def accuracy(folder: Path) -> tuple[float, float, float]:
     model = settings.model.build(attention=settings.attention, vocabulary=tokenizer.size + settings.objective.added_tokens)
     fit_weights(model, checkpoint.model_state, str(path))
     model.eval(), objective.eval()
-    items = Items(objective.items(list(MovieReviews().build().records("test")), "test"))
+    items = ClassificationDataset(objective.items(list(MovieReviewsConfig().build().records("test")), "test"))
     order = items.lengths().argsort().tolist()
     outputs, labels = [], []
     for start in range(0, len(order), 64):
@@ -89,7 +89,7 @@ def bag_of_words() -> float:
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
-    data = MovieReviews().build()
+    data = MovieReviewsConfig().build()
     texts: dict[str, list[str]] = {}
     labels: dict[str, list[str]] = {}
     for split in ("train", "test"):

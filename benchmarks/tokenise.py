@@ -24,14 +24,14 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from gptkit.data import Sotu, Text
-from gptkit.data.built import BuiltData
+from gptkit.data import SotuConfig, TextConfig
+from gptkit.data.base import Data
 from gptkit.data.tokenise import write_shards
 from gptkit.tokenizer.gpt2 import official
 
 
-def source(path: str | None) -> BuiltData:
-    return Sotu().build() if path is None else Text(path=path).build()
+def source(path: str | None) -> Data:
+    return SotuConfig().build() if path is None else TextConfig(path=path).build()
 
 
 def seconds_of_library(documents: list[str]) -> float:

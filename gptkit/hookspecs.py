@@ -13,63 +13,63 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
-    from gptkit.attention import Attention
-    from gptkit.callback import Callback
+    from gptkit.attention import AttentionConfig
+    from gptkit.callback import CallbackConfig
     from gptkit.command import Command
-    from gptkit.data import Data
-    from gptkit.model import Model
-    from gptkit.objective import Objective
-    from gptkit.optimizer import Optimizer
-    from gptkit.reward import Reward
-    from gptkit.task import Task
-    from gptkit.tokenizer import Tokenizer
+    from gptkit.data import DataConfig
+    from gptkit.model import ModelConfig
+    from gptkit.objective import ObjectiveConfig
+    from gptkit.optimizer import OptimizerConfig
+    from gptkit.reward import RewardConfig
+    from gptkit.task import TaskConfig
+    from gptkit.tokenizer import TokenizerConfig
 
 hookspec = pluggy.HookspecMarker("gptkit")
 hookimpl = pluggy.HookimplMarker("gptkit")
 
 
 @hookspec
-def gptkit_model() -> list[type[Model]]:  # type: ignore[empty-body]
+def gptkit_model() -> list[type[ModelConfig]]:  # type: ignore[empty-body]
     """Models: tokens in, hidden states and logits out."""
 
 
 @hookspec
-def gptkit_attention() -> list[type[Attention]]:  # type: ignore[empty-body]
+def gptkit_attention() -> list[type[AttentionConfig]]:  # type: ignore[empty-body]
     """Attention types, one module per layer, chosen independently of the model."""
 
 
 @hookspec
-def gptkit_objective() -> list[type[Objective]]:  # type: ignore[empty-body]
+def gptkit_objective() -> list[type[ObjectiveConfig]]:  # type: ignore[empty-body]
     """Training objectives: which records they read, what a batch is, and its loss."""
 
 
 @hookspec
-def gptkit_tokenizer() -> list[type[Tokenizer]]:  # type: ignore[empty-body]
+def gptkit_tokenizer() -> list[type[TokenizerConfig]]:  # type: ignore[empty-body]
     """Tokenizers: text to ids and back."""
 
 
 @hookspec
-def gptkit_data() -> list[type[Data]]:  # type: ignore[empty-body]
+def gptkit_data() -> list[type[DataConfig]]:  # type: ignore[empty-body]
     """Data sources: records by split, with a fingerprint of their content."""
 
 
 @hookspec
-def gptkit_optimizer() -> list[type[Optimizer]]:  # type: ignore[empty-body]
+def gptkit_optimizer() -> list[type[OptimizerConfig]]:  # type: ignore[empty-body]
     """Optimizers over named parameters."""
 
 
 @hookspec
-def gptkit_reward() -> list[type[Reward]]:  # type: ignore[empty-body]
+def gptkit_reward() -> list[type[RewardConfig]]:  # type: ignore[empty-body]
     """Rewards: scores for prompts and responses."""
 
 
 @hookspec
-def gptkit_task() -> list[type[Task]]:  # type: ignore[empty-body]
+def gptkit_task() -> list[type[TaskConfig]]:  # type: ignore[empty-body]
     """Evaluation tasks."""
 
 
 @hookspec
-def gptkit_callback() -> list[type[Callback]]:  # type: ignore[empty-body]
+def gptkit_callback() -> list[type[CallbackConfig]]:  # type: ignore[empty-body]
     """Lightning callbacks, added with `+callback@callback.<any name>=<part>`."""
 
 

@@ -11,7 +11,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
-from gptkit.regular_files import irregular, open_at_once
+from gptkit.user_files import irregular, open_at_once
 
 MIB = 1 << 20
 

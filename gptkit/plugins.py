@@ -1,4 +1,4 @@
-"""How parts are found: the kit's own and those of installed distributions (see `gptkit.discovery`), by kind and name.
+"""How parts are found: the kit's own and those of installed distributions (see `gptkit.plugin_discovery`), by kind and name.
 
 `GPTKIT_PLUGINS` (names separated by commas; empty: none) restricts which plugins are loaded.
 """
@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from gptkit.check_settings import check
-from gptkit.discovery import Entry, Failure, discover, part_name
+from gptkit.config_checks import check
+from gptkit.distributions import Origin
 from gptkit.errors import ConfigError, did_you_mean, unfit_type
-from gptkit.origins import Origin
 from gptkit.parts import Part
+from gptkit.plugin_discovery import Entry, Failure, discover, part_name
 
 __all__ = ["Entry", "Failure", "Registry", "part_name", "plugin_packages", "registry"]
 

@@ -129,12 +129,12 @@ def forget_plugins() -> None:
     """Look for plugins again."""
     from hydra.core.config_store import ConfigStore
 
-    from gptkit import groups
-    from gptkit.config.store import register
+    from gptkit import config_groups
+    from gptkit.config.config_store import register
     from gptkit.hookspecs import KINDS
     from gptkit.plugins import registry
 
     for kind in KINDS:
         ConfigStore.instance().repo.pop(kind, None)
-    for found in (registry, groups.conf_folders, groups.contested_files, register):
+    for found in (registry, config_groups.conf_folders, config_groups.contested_files, register):
         found.cache_clear()

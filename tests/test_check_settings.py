@@ -10,11 +10,11 @@ from typing import Annotated, Any, get_args
 import pytest
 
 import gptkit
-from gptkit.check_settings import check, declared
+from gptkit.config_checks import check, declared
 from gptkit.constraints import Bound, above, at_least, below, items, may_be_infinite, not_empty, one_of, texts
 from gptkit.errors import ConfigError
 from gptkit.plugins import registry
-from gptkit.training.checkpoints.settings_file import plain, settings_from
+from gptkit.training.checkpoints.config_file import plain, settings_from
 
 
 def numbers() -> Iterator[tuple[type[Any], str, str]]:
@@ -25,7 +25,7 @@ def numbers() -> Iterator[tuple[type[Any], str, str]]:
             kinds = {found.hint, *get_args(found.hint)}
             if (
                 dataclasses.is_dataclass(found.hint)
-                and found.hint.__module__.endswith(("settings", "optimizer"))
+                and found.hint.__module__.endswith(("run_config", "optimizer"))
                 and name != "optimizer"
             ):
                 yield from within(found.hint, f"{path}.{name}".lstrip("."))

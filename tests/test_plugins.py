@@ -17,16 +17,16 @@ from gptkit.training.checkpoints.manifest import Manifest, check_installed
 ATTENTION = """
     from dataclasses import dataclass
     from gptkit import hookimpl
-    from gptkit.attention import Attention, Dense
+    from gptkit.attention import AttentionConfig, DenseAttentionConfig
 
     @dataclass
-    class Mine(Attention):
+    class Mine(AttentionConfig):
         "Attention of a stranger."
         name: str = "{name}"
         reach: int = 3
 
         def build(self, **sizes):
-            return Dense().build(**sizes)
+            return DenseAttentionConfig().build(**sizes)
 
     @hookimpl
     def gptkit_attention():
@@ -276,7 +276,7 @@ def test_a_part_without_a_name_is_named(install: Callable[..., None]) -> None:
         (("gptkit_attention()", "gptkit_attention(config)"), "a hook takes no arguments, as in def gptkit_attention():"),
         (('"mine"', '"a b=c"'), "Mine is called 'a b=c'; a name has letters"),
         (("[Mine]", "['mine']"), "gptkit_attention returned 'mine', which is no dataclass"),
-        (("gptkit_attention()", "gptkit_reward()"), "gptkit_reward returned Mine, which is no gptkit.reward.Reward"),
+        (("gptkit_attention()", "gptkit_reward()"), "gptkit_reward returned Mine, which is no gptkit.reward.RewardConfig"),
         (("reach: int", "reach: complex"), "the fields of Mine must have simple types"),
         (("reach: int", "reach: 'Path'"), "the fields of Mine must have simple types"),
         (("gptkit_attention()", "gptkit_attentions()"), "there is no hook gptkit_attentions. Did you mean gptkit_attention?"),

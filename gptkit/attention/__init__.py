@@ -10,20 +10,20 @@ from gptkit.hookspecs import hookimpl
 from gptkit.parts import Part
 
 if TYPE_CHECKING:
-    from gptkit.attention.built import BuiltAttention
+    from gptkit.attention.base import Attention
 
 
 @dataclass
-class Attention(Part):
+class AttentionConfig(Part):
     """Causal self-attention, one module per layer: (B, T, D) -> (B, T, D).
 
-    Subclass it, give `name` a default, add fields, and write `build`, which returns a `gptkit.attention.built.BuiltAttention`.
+    Subclass it, give `name` a default, add fields, and write `build`, which returns a `gptkit.attention.base.Attention`.
     No key is shared by all attention types.
     """
 
     name: str = ""
 
-    def build(self, *, width: int, heads: int, context: int, dropout: float, layer: int, layers: int) -> BuiltAttention:
+    def build(self, *, width: int, heads: int, context: int, dropout: float, layer: int, layers: int) -> Attention:
         """Make the attention of one layer.
 
         Args:
@@ -45,7 +45,7 @@ class Attention(Part):
 
 
 @dataclass
-class Dense(Attention):
+class DenseAttentionConfig(AttentionConfig):
     """Every position attends to itself and all positions before it.
 
     Source: "Attention Is All You Need", section 3.2, equation 1, with a causal mask.
@@ -53,14 +53,14 @@ class Dense(Attention):
 
     name: str = "dense"
 
-    def build(self, *, width: int, heads: int, context: int, dropout: float, layer: int, layers: int) -> BuiltAttention:
-        from gptkit.attention.dense import BuiltDense
+    def build(self, *, width: int, heads: int, context: int, dropout: float, layer: int, layers: int) -> Attention:
+        from gptkit.attention.dense import DenseAttention
 
-        return BuiltDense(width=width, heads=heads, dropout=dropout)
+        return DenseAttention(width=width, heads=heads, dropout=dropout)
 
 
 @dataclass
-class Banded(Attention):
+class BandedAttentionConfig(AttentionConfig):
     """Every position attends to the last `window` positions, itself included.
 
     Source: "Generating Long Sequences with Sparse Transformers", section 4.3; exact, by mask.
@@ -69,10 +69,10 @@ class Banded(Attention):
     name: str = "banded"
     window: Annotated[int, "keys that a query sees, itself included", at_least(1), at_most(CONTEXT)] = 256
 
-    def build(self, *, width: int, heads: int, context: int, dropout: float, layer: int, layers: int) -> BuiltAttention:
-        from gptkit.attention.banded import BuiltBanded
+    def build(self, *, width: int, heads: int, context: int, dropout: float, layer: int, layers: int) -> Attention:
+        from gptkit.attention.banded import BandedAttention
 
-        return BuiltBanded(width=width, heads=heads, dropout=dropout, window=self.window)
+        return BandedAttention(width=width, heads=heads, dropout=dropout, window=self.window)
 
     def keys_per_query(self, *, context: int, layer: int, layers: int) -> float:
         window = min(self.window, context)
@@ -80,7 +80,7 @@ class Banded(Attention):
 
 
 @dataclass
-class Alternating(Attention):
+class AlternatingAttentionConfig(AttentionConfig):
     """Layers alternate between dense and banded attention, as in GPT-3.
 
     Source: "Language Models are Few-Shot Learners", section 2.1. The width of the band and which layers are
@@ -91,18 +91,18 @@ class Alternating(Attention):
     window: Annotated[int, "keys that a query sees in a banded layer, itself included", at_least(1), at_most(CONTEXT)] = 256
     first: Annotated[str, "what layer 0 is: dense or banded", one_of("dense", "banded")] = "dense"
 
-    def build(self, *, width: int, heads: int, context: int, dropout: float, layer: int, layers: int) -> BuiltAttention:
+    def build(self, *, width: int, heads: int, context: int, dropout: float, layer: int, layers: int) -> Attention:
         kind = self._of_layer(layer)
         return kind.build(width=width, heads=heads, context=context, dropout=dropout, layer=layer, layers=layers)
 
     def keys_per_query(self, *, context: int, layer: int, layers: int) -> float:
         return self._of_layer(layer).keys_per_query(context=context, layer=layer, layers=layers)
 
-    def _of_layer(self, layer: int) -> Attention:
+    def _of_layer(self, layer: int) -> AttentionConfig:
         dense_here = (layer % 2 == 0) == (self.first == "dense")
-        return Dense() if dense_here else Banded(window=self.window)
+        return DenseAttentionConfig() if dense_here else BandedAttentionConfig(window=self.window)
 
 
 @hookimpl
-def gptkit_attention() -> list[type[Attention]]:
-    return [Dense, Banded, Alternating]
+def gptkit_attention() -> list[type[AttentionConfig]]:
+    return [DenseAttentionConfig, BandedAttentionConfig, AlternatingAttentionConfig]

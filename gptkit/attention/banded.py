@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gptkit.attention.cache import KeyValueCache
-from gptkit.attention.dense import BuiltDense
+from gptkit.attention.dense import DenseAttention
+from gptkit.attention.key_value_cache import KeyValueCache
 from gptkit.attention.masks import band, same_segment
 
 BLOCK = 512
@@ -15,8 +15,8 @@ BLOCK = 512
 up does not depend on where the other rows of the batch stand."""
 
 
-class BuiltBanded(BuiltDense):
-    """Shapes as in `BuiltDense`. Weights of the two fit each other, and up to `window` positions the results are equal.
+class BandedAttention(DenseAttention):
+    """Shapes as in `DenseAttention`. Weights of the two fit each other, and up to `window` positions the results are equal.
 
     Source: "Generating Long Sequences with Sparse Transformers", section 4.3.
     """

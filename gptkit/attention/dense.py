@@ -6,12 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gptkit.attention.built import AttentionCache, BuiltAttention
-from gptkit.attention.cache import KeyValueCache
+from gptkit.attention.base import Attention, AttentionCache
+from gptkit.attention.key_value_cache import KeyValueCache
 from gptkit.attention.masks import causal, same_segment
 
 
-class BuiltDense(BuiltAttention):
+class DenseAttention(Attention):
     """Shapes: B batch, T time, S keys, D width, H heads, Dh = D / H.
 
     Source: "Attention Is All You Need", equation 1: softmax(q k^T / sqrt(Dh)) v, one fused projection for q, k and v.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Callback(Part):
+class CallbackConfig(Part):
     """A Lightning callback, added to a run with `+callback@callback.<any name>=<part>`.
 
     Subclass it, give `name` a default, add fields, and write `build`.
@@ -28,7 +28,7 @@ class Callback(Part):
 
 
 @dataclass
-class EarlyStopping(Callback):
+class EarlyStoppingConfig(CallbackConfig):
     """Stop when the validation loss has not improved for `patience` validations."""
 
     name: str = "early_stopping"
@@ -36,13 +36,13 @@ class EarlyStopping(Callback):
     improvement: Annotated[float, "smallest fall of the validation loss that counts, in nats", at_least(0), at_most(SCORE)] = 0.0
 
     def build(self) -> lightning.Callback:
-        from gptkit.callback.early_stopping import StopWhenFlat
+        from gptkit.callback.early_stopping import EarlyStopping
 
-        return StopWhenFlat(patience=self.patience, improvement=self.improvement)
+        return EarlyStopping(patience=self.patience, improvement=self.improvement)
 
 
 @dataclass
-class ZeroShot(Callback):
+class ZeroShotConfig(CallbackConfig):
     """Score tasks at every validation: what a model that nothing was fine-tuned on already knows, along its pre-training.
 
     Source: "Improving Language Understanding by Generative Pre-Training", section 5, "Zero-shot Behaviors", and figure 2, right.
@@ -56,11 +56,11 @@ class ZeroShot(Callback):
     )
 
     def build(self) -> lightning.Callback:
-        from gptkit.callback.zero_shot import MeasureZeroShot, built_tasks
+        from gptkit.callback.zero_shot import ZeroShot, built_tasks
 
-        return MeasureZeroShot(built_tasks(self.tasks))
+        return ZeroShot(built_tasks(self.tasks))
 
 
 @hookimpl
-def gptkit_callback() -> list[type[Callback]]:
-    return [EarlyStopping, ZeroShot]
+def gptkit_callback() -> list[type[CallbackConfig]]:
+    return [EarlyStoppingConfig, ZeroShotConfig]

@@ -8,7 +8,7 @@ from typing import Any
 import lightning
 
 
-class StopWhenFlat(lightning.Callback):
+class EarlyStopping(lightning.Callback):
     """Counts validations without improvement; the count is part of a checkpoint, so a continued run stops where it would have."""
 
     def __init__(self, *, patience: int, improvement: float) -> None:

@@ -8,15 +8,15 @@ import lightning
 import torch
 
 from gptkit.errors import ConfigError
-from gptkit.model.use import as_for_use
+from gptkit.model.evaluation_mode import evaluation_mode
 from gptkit.plugins import registry
-from gptkit.task.built import Subject
+from gptkit.task.base import Subject
 
 if TYPE_CHECKING:
-    from gptkit.task.built import BuiltTask
+    from gptkit.task.base import Task
 
 
-def built_tasks(tasks: dict[str, Any]) -> dict[str, BuiltTask]:
+def built_tasks(tasks: dict[str, Any]) -> dict[str, Task]:
     """The tasks of a mapping of task parts.
 
     Raises:
@@ -26,7 +26,7 @@ def built_tasks(tasks: dict[str, Any]) -> dict[str, BuiltTask]:
     given = {word: task for word, task in tasks.items() if task is not None}
     if not given:
         raise ConfigError("callback=zero_shot needs tasks, such as tasks={sentiment:{name:next_word}}")
-    found: dict[str, BuiltTask] = {}
+    found: dict[str, Task] = {}
     for word, task in given.items():
         if not hasattr(task, "get"):
             raise ConfigError(f"callback=zero_shot: tasks.{word}={task} must be the settings of a task: {{name: next_word}}")
@@ -39,10 +39,10 @@ def built_tasks(tasks: dict[str, Any]) -> dict[str, BuiltTask]:
     return found
 
 
-class MeasureZeroShot(lightning.Callback):
+class ZeroShot(lightning.Callback):
     """What was measured is kept in checkpoints, for the summary of a run that goes on from one."""
 
-    def __init__(self, tasks: dict[str, BuiltTask]) -> None:
+    def __init__(self, tasks: dict[str, Task]) -> None:
         self.tasks = tasks
         self.latest: dict[str, float] = {}
 
@@ -62,7 +62,7 @@ class MeasureZeroShot(lightning.Callback):
     def on_validation_start(self, trainer: lightning.Trainer, pl_module: Any) -> None:
         found: dict[str, float] = {}
         for word, task in self.tasks.items():
-            with as_for_use(pl_module.model), trainer.precision_plugin.val_step_context():
+            with evaluation_mode(pl_module.model), trainer.precision_plugin.val_step_context():
                 scores = task(Subject(pl_module.model, pl_module.tokenizer), seed=pl_module.settings.seed)
             for place, (name, score) in enumerate(scores.items()):
                 found[f"zero_shot/{word}" if place == 0 else f"zero_shot/{word}_{name}"] = score

@@ -11,18 +11,19 @@ from typing import Annotated, Any, ClassVar
 
 from omegaconf import MISSING
 
-from gptkit.command.settings import Batch, Command, Samples, Save, Training, Validation
+from gptkit.command.base import Command
 from gptkit.constraints import CONTEXT, DEVICES, SCORE, SEQUENCES, above, at_least, at_most, not_empty, one_of, texts
-from gptkit.data import Data
+from gptkit.data import DataConfig
 from gptkit.hookspecs import hookimpl
-from gptkit.reward import Reward
-from gptkit.task import Task
+from gptkit.reward import RewardConfig
+from gptkit.run_config import BatchConfig, RunConfig, SamplesConfig, SaveConfig, ValidationConfig
+from gptkit.task import TaskConfig
 
-__all__ = ["Batch", "Command", "Samples", "Save", "Training", "Validation"]
+__all__ = ["BatchConfig", "Command", "RunConfig", "SamplesConfig", "SaveConfig", "ValidationConfig"]
 
 
 @dataclass
-class Train(Training):
+class TrainCommand(RunConfig, Command):
     """Train a model, or continue the run that the folder holds."""
 
     verb: ClassVar[str] = "train"
@@ -35,7 +36,7 @@ class Train(Training):
 
 
 @dataclass
-class Plan(Training):
+class PlanCommand(RunConfig, Command):
     """Count parameters, operations, memory and time of a run without starting it."""
 
     verb: ClassVar[str] = "plan"
@@ -51,7 +52,7 @@ class Plan(Training):
 
 
 @dataclass
-class Generate(Command):
+class GenerateCommand(Command):
     """Continue prompts with a trained model."""
 
     verb: ClassVar[str] = "generate"
@@ -76,7 +77,7 @@ class Generate(Command):
         at_least(0),
         at_most(SEQUENCES),
     ] = 0
-    reward: Annotated[Reward | None, "the judge that best_of asks; null: none"] = None
+    reward: Annotated[RewardConfig | None, "the judge that best_of asks; null: none"] = None
     batch: Annotated[int, "sequences decoded at once", at_least(1), at_most(SEQUENCES)] = 16
     seed: Annotated[int, "the same seed gives the same text on the same machine", at_least(0)] = 0
     stream: Annotated[bool | None, "print as it comes; by default where one text is printed to a terminal"] = None
@@ -94,7 +95,7 @@ class Generate(Command):
 
 
 @dataclass
-class Predict(Command):
+class PredictCommand(Command):
     """Label a file of texts with a fine-tuned model."""
 
     verb: ClassVar[str] = "predict"
@@ -140,16 +141,16 @@ class Predict(Command):
 
 
 @dataclass
-class Eval(Command):
+class EvalCommand(Command):
     """Evaluate a trained model by a task, alone or against another."""
 
     verb: ClassVar[str] = "eval"
 
-    task: Task = MISSING
+    task: TaskConfig = MISSING
     checkpoint: Annotated[str, "a run, a checkpoint folder, or hf:<folder or hub name>", not_empty] = MISSING
     against: Annotated[str | None, "the same, for the model that it is compared with", not_empty] = None
-    data: Annotated[Data | None, "a source in place of the one that the task, or the run, would read; null: none"] = None
-    reward: Annotated[Reward | None, "the judge of tasks that need one; null: that of the checkpoint's own run"] = None
+    data: Annotated[DataConfig | None, "a source in place of the one that the task, or the run, would read; null: none"] = None
+    reward: Annotated[RewardConfig | None, "the judge of tasks that need one; null: that of the checkpoint's own run"] = None
     seed: Annotated[int, "the same seed gives the same scores", at_least(0)] = 0
     precision: Annotated[str, "fp32, bf16, or auto (bf16 where it is fast)", one_of("auto", "fp32", "bf16")] = "fp32"
     format: Annotated[str, "table or json", one_of("table", "json")] = "table"
@@ -161,7 +162,7 @@ class Eval(Command):
 
 
 @dataclass
-class Export(Command):
+class ExportCommand(Command):
     """Write a checkpoint as a Hugging Face folder."""
 
     verb: ClassVar[str] = "export"
@@ -176,7 +177,7 @@ class Export(Command):
 
 
 @dataclass
-class Plugins(Command):
+class PluginsCommand(Command):
     """List every part with its kind, distribution and first line of documentation, or show the keys of one part."""
 
     verb: ClassVar[str] = "plugins"
@@ -193,4 +194,4 @@ class Plugins(Command):
 
 @hookimpl
 def gptkit_command() -> list[type[Command]]:
-    return [Train, Generate, Predict, Eval, Plan, Export, Plugins]
+    return [TrainCommand, GenerateCommand, PredictCommand, EvalCommand, PlanCommand, ExportCommand, PluginsCommand]

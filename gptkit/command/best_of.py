@@ -11,12 +11,12 @@ from gptkit.data.transcript import is_transcript
 from gptkit.data.turns import turns_without_answer
 from gptkit.generation.engine import Continuation, generate
 from gptkit.records import Prompt, Turn
-from gptkit.reward.built import BuiltReward, scored
+from gptkit.reward.base import Reward, scored
 
 if TYPE_CHECKING:
-    from gptkit.command import Generate
-    from gptkit.model.built import BuiltModel
-    from gptkit.tokenizer.built import BuiltTokenizer
+    from gptkit.command import GenerateCommand
+    from gptkit.model.base import Model
+    from gptkit.tokenizer.base import Tokenizer
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Judged(Continuation):
 
 
 def best_of(
-    settings: Generate, model: BuiltModel, tokenizer: BuiltTokenizer, prompts: Sequence[str], judge: BuiltReward
+    settings: GenerateCommand, model: Model, tokenizer: Tokenizer, prompts: Sequence[str], judge: Reward
 ) -> Iterator[Judged]:
     """For each prompt `settings.samples` of `settings.best_of` continuations, the best first; of equals the one drawn first.
 

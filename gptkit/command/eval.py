@@ -13,12 +13,12 @@ from gptkit.terminal import show, write_exactly
 if TYPE_CHECKING:
     import torch
 
-    from gptkit.command import Eval
-    from gptkit.reward.built import BuiltReward
-    from gptkit.task.built import Subject
+    from gptkit.command import EvalCommand
+    from gptkit.reward.base import Reward
+    from gptkit.task.base import Subject
 
 
-def evaluate(settings: Eval) -> dict[str, float]:
+def evaluate(settings: EvalCommand) -> dict[str, float]:
     """Print the scores, and return them.
 
     Raises:
@@ -49,9 +49,9 @@ def evaluate(settings: Eval) -> dict[str, float]:
     return scores
 
 
-def _subject(settings: Eval, source: str, device: torch.device) -> Subject:
+def _subject(settings: EvalCommand, source: str, device: torch.device) -> Subject:
     from gptkit.generation.precision import dtype_of
-    from gptkit.task.built import Subject
+    from gptkit.task.base import Subject
     from gptkit.training.checkpoints.load import load, run_settings
 
     model, tokenizer = load(source)
@@ -59,7 +59,7 @@ def _subject(settings: Eval, source: str, device: torch.device) -> Subject:
     return Subject(model, tokenizer, source, run_settings(source))
 
 
-def _judge(settings: Eval, subject: Subject, device: torch.device) -> BuiltReward:
+def _judge(settings: EvalCommand, subject: Subject, device: torch.device) -> Reward:
     """The judge that is asked for, else the one that the evaluated run learned from."""
     from gptkit.training.checkpoints.load import load_objective
 
@@ -69,12 +69,12 @@ def _judge(settings: Eval, subject: Subject, device: torch.device) -> BuiltRewar
             f"task={settings.task.name} needs a judge, and {subject.source} was trained without a reward; give reward=, "
             "for example reward=model reward.checkpoint=<run of objective=reward>, or reward=lexicon"
         )
-    judge: BuiltReward = registry().resolve("reward", settings.reward or own).build(load=load_objective)
+    judge: Reward = registry().resolve("reward", settings.reward or own).build(load=load_objective)
     judge.to(device)
     return judge
 
 
-def _as_json(settings: Eval, scores: dict[str, float]) -> str:
+def _as_json(settings: EvalCommand, scores: dict[str, float]) -> str:
     head = {"task": settings.task.name, "checkpoint": settings.checkpoint, "against": settings.against, "seed": settings.seed}
     return json.dumps({**head, "settings": dataclasses.asdict(settings.task), "scores": scores}, ensure_ascii=False)
 

@@ -12,10 +12,10 @@ from gptkit.errors import ConfigError, DataError, GptkitError
 from gptkit.terminal import show
 
 if TYPE_CHECKING:
-    from gptkit.command import Export
+    from gptkit.command import ExportCommand
 
 
-def export(settings: Export) -> Path:
+def export(settings: ExportCommand) -> Path:
     """Write the folder, which appears whole or not at all, and say what is in it.
 
     Raises:
@@ -27,14 +27,14 @@ def export(settings: Export) -> Path:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError(f"to={settings.to}: there is something there already; name a new or empty folder")
 
+    from gptkit.atomic_io import disk_error
     from gptkit.interop.huggingface import export_model
     from gptkit.interop.sequence_classification import export_scores
-    from gptkit.objective import AuxLM, RewardModel
-    from gptkit.training.checkpoints.durable import disk_error
+    from gptkit.objective import AuxLMConfig, RewardModelConfig
     from gptkit.training.checkpoints.load import built_model, initial_weights, load_objective, objective_class
 
     weights = initial_weights(settings.checkpoint)
-    has_scores = issubclass(objective_class(weights.run) or type(None), AuxLM | RewardModel)
+    has_scores = issubclass(objective_class(weights.run) or type(None), AuxLMConfig | RewardModelConfig)
     if has_scores:
         trained = load_objective(settings.checkpoint)
         model, tokenizer = trained.model, trained.tokenizer

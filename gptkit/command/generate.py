@@ -7,23 +7,23 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gptkit.data.lines import json_object, whole_characters
+from gptkit.data.text_lines import json_object, whole_characters
 from gptkit.errors import ConfigError, DataError
-from gptkit.regular_files import opened, path_of
 from gptkit.terminal import show, write_exactly
+from gptkit.user_files import opened, path_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gptkit.command import Generate
+    from gptkit.command import GenerateCommand
     from gptkit.generation import Continuation, Piece
-    from gptkit.objective import Objective
+    from gptkit.objective import ObjectiveConfig
 
 BETWEEN = "-" * 40
 """The line between two texts."""
 
 
-def generate(settings: Generate) -> list[list[Continuation]]:
+def generate(settings: GenerateCommand) -> list[list[Continuation]]:
     """Print every continuation, and return them by prompt.
 
     Raises:
@@ -53,7 +53,7 @@ def generate(settings: Generate) -> list[list[Continuation]]:
 
     from gptkit.generation.engine import stream
     from gptkit.generation.precision import best_device, dtype_of
-    from gptkit.model.packed import pack
+    from gptkit.model.packed_weights import pack
     from gptkit.training.checkpoints.load import built_model, initial_weights, objective_class
 
     weights = initial_weights(settings.checkpoint)
@@ -110,14 +110,16 @@ def generate(settings: Generate) -> list[list[Continuation]]:
     return found
 
 
-def _warn_of_scores(checkpoint: str, objective: type[Objective] | None) -> None:
+def _warn_of_scores(checkpoint: str, objective: type[ObjectiveConfig] | None) -> None:
     """Say so where a model has learned to label or score texts: what it writes is not what it was trained for."""
-    from gptkit.objective import AuxLM
+    from gptkit.objective import AuxLMConfig
 
-    if objective is None or (objective.writes and not issubclass(objective, AuxLM)):
+    if objective is None or (objective.writes and not issubclass(objective, AuxLMConfig)):
         return
     better = (
-        "gptkit predict labels texts with it" if issubclass(objective, AuxLM) else "reward=model reward.checkpoint= scores with it"
+        "gptkit predict labels texts with it"
+        if issubclass(objective, AuxLMConfig)
+        else "reward=model reward.checkpoint= scores with it"
     )
     name = objective.name
     show(f"gptkit: {checkpoint} was trained with objective={name} to judge texts, not to write them; {better}", sys.stderr)
@@ -162,7 +164,7 @@ def _as_json(text: Continuation) -> str:
     return json.dumps(content, ensure_ascii=False)
 
 
-def _prompts(settings: Generate) -> list[str]:
+def _prompts(settings: GenerateCommand) -> list[str]:
     if settings.prompts is None:
         return [_prompt(settings.prompt)]
     if settings.prompt:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from gptkit.command import Plan
+from gptkit.command import PlanCommand
 from gptkit.command.plan_device import Place, place_of
 from gptkit.scaling.compute import PF_DAY, attention_flops_per_token, forward_flops_per_token, parameters_by_part, pf_days
 from gptkit.scaling.memory import Others, Placement, Precision, memory_per_device
-from gptkit.training.length import length_of
+from gptkit.training.duration import length_of
 from gptkit.training.trainer_arguments import precision_name
 
 ESTIMATED_VOCABULARY = 256
@@ -22,7 +22,7 @@ TOKENS_PER_PASS = 16_384
 """On a processor, batch.micro=auto takes no more: larger passes are no faster there."""
 
 
-def plan(settings: Plan) -> dict[str, Any]:
+def plan(settings: PlanCommand) -> dict[str, Any]:
     """Print the plan to standard output, as a table or as one JSON object; gives the same as plain values.
 
     Raises:
@@ -38,7 +38,7 @@ def plan(settings: Plan) -> dict[str, Any]:
     return result
 
 
-def planned(settings: Plan) -> dict[str, Any]:
+def planned(settings: PlanCommand) -> dict[str, Any]:
     """The plan as plain values: what `format=json` prints. Operations, bytes and seconds."""
     model, attention = settings.model, settings.attention
     known = settings.tokenizer.vocabulary_size()
@@ -72,7 +72,7 @@ def planned(settings: Plan) -> dict[str, Any]:
     return result | _memory(settings, vocabulary, place, parts) | _time(place, settings.devices, tokens, per_token)
 
 
-def _memory(settings: Plan, vocabulary: int, place: Place, parameters: dict[str, int]) -> dict[str, Any]:
+def _memory(settings: PlanCommand, vocabulary: int, place: Place, parameters: dict[str, int]) -> dict[str, Any]:
     """Memory with the micro-batch that is asked for, or the largest that fits."""
     strategy = _strategy(str(settings.trainer.get("strategy", "auto")), settings.devices)
     placement = Placement(settings.devices, strategy, place.on_processor)

@@ -52,7 +52,7 @@ def _listed(device: Device, precision: str) -> Place:
     peak: float | None = device.peak_flops
     source = "the maker's, dense 16-bit products"
     if not precision.startswith(("bf16", "16")):
-        from gptkit.training.record.device_peaks import compute_dtype, listed_peak
+        from gptkit.training.reporting.device_peaks import compute_dtype, listed_peak
 
         found = listed_peak(device.name, compute_dtype(precision), tf32=False)
         peak, source = (found.flops, found.source) if found else (None, "unknown in this precision")
@@ -63,7 +63,7 @@ def _this_machine(precision: str, accelerator: str) -> Place:
     import torch
 
     from gptkit.training.precision import choose_precision
-    from gptkit.training.record.device_peaks import device_name, peak
+    from gptkit.training.reporting.device_peaks import device_name, peak
 
     if precision == "auto":
         precision = choose_precision(accelerator)

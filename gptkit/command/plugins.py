@@ -13,18 +13,18 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from gptkit.command import Plugins
+from gptkit.command import PluginsCommand
+from gptkit.config_groups import failures
 from gptkit.console import Console
+from gptkit.distributions import Origin
 from gptkit.errors import ConfigError, did_you_mean
-from gptkit.groups import failures
 from gptkit.hookspecs import KINDS
-from gptkit.origins import Origin
 from gptkit.parts import fields_of, summary
 from gptkit.plugins import Entry, registry
 from gptkit.terminal import printable, show
 
 
-def plugins(settings: Plugins) -> list[dict[str, Any]]:
+def plugins(settings: PluginsCommand) -> list[dict[str, Any]]:
     """Print the parts that fit `kind` and `name` to standard output; gives what was printed, as plain values."""
     rows = _chosen(settings)
     if settings.format == "json":
@@ -40,7 +40,7 @@ def plugins(settings: Plugins) -> list[dict[str, Any]]:
     return rows
 
 
-def _chosen(settings: Plugins) -> list[dict[str, Any]]:
+def _chosen(settings: PluginsCommand) -> list[dict[str, Any]]:
     parts = registry().parts
     if settings.kind is not None and settings.kind not in parts:
         raise ConfigError(f"there is no kind {settings.kind}.{did_you_mean(settings.kind, parts)}")
@@ -60,7 +60,7 @@ def _chosen(settings: Plugins) -> list[dict[str, Any]]:
 
 def _presets(kinds: Sequence[str]) -> Iterator[tuple[str, Path, Origin]]:
     """(kind, file, whose it is) of every YAML that extends a part under a name of its own."""
-    from gptkit.groups import conf_folders
+    from gptkit.config_groups import conf_folders
 
     for origin, folder in conf_folders():
         for kind in kinds:

@@ -10,27 +10,27 @@ from typing import TYPE_CHECKING, Any
 
 from gptkit.command.predict_input import Files, Input, from_stream, one_text
 from gptkit.command.prediction_table import Names, opened, table_format
-from gptkit.data.find import find_files
+from gptkit.data.file_discovery import find_files
 from gptkit.data.labelled import Columns, UnusableLabel
 from gptkit.data.rows import TABLES
 from gptkit.errors import CheckpointError, ConfigError, DataError
-from gptkit.objective.labels import named
+from gptkit.objective.classify.labels import named
 from gptkit.plugins import registry
-from gptkit.regular_files import path_of
 from gptkit.terminal import show
+from gptkit.user_files import path_of
 
 if TYPE_CHECKING:
-    from gptkit.command import Predict
-    from gptkit.data import Data
-    from gptkit.objective.aux_lm import BuiltAuxLM
-    from gptkit.objective.prediction import Prediction
+    from gptkit.command import PredictCommand
+    from gptkit.data import DataConfig
+    from gptkit.objective.classify.aux_lm import AuxLM
+    from gptkit.objective.classify.prediction import Prediction
     from gptkit.records import Example
 
 PAIRS = ("entailment", "similarity", "regression")
 """Tasks that read two texts."""
 
 
-def predict(settings: Predict) -> dict[str, float]:
+def predict(settings: PredictCommand) -> dict[str, float]:
     """Write a row per row of the input, and give the metrics where the input has labels, else nothing.
 
     Raises:
@@ -46,14 +46,14 @@ def predict(settings: Predict) -> dict[str, float]:
 
     from gptkit.data.progress import Progress
     from gptkit.generation.precision import best_device, dtype_of
-    from gptkit.objective.aux_lm import BuiltAuxLM
-    from gptkit.objective.examples import warn_of_cut
-    from gptkit.objective.prediction import predict as predictions_of
+    from gptkit.objective.classify.aux_lm import AuxLM
+    from gptkit.objective.classify.classification_dataset import warn_of_cut
+    from gptkit.objective.classify.prediction import predict as predictions_of
     from gptkit.training.checkpoints.load import load_objective
 
     trained = load_objective(settings.checkpoint)
     objective = trained.objective
-    if not isinstance(objective, BuiltAuxLM):
+    if not isinstance(objective, AuxLM):
         raise CheckpointError(
             f"{settings.checkpoint}: was trained with another objective than aux_lm or probe, and has no labels to give; "
             "gptkit train +gpt1=finetune init_from=<it> data=labelled data.path=... makes a classifier of it"
@@ -83,7 +83,7 @@ def predict(settings: Predict) -> dict[str, float]:
     return metrics
 
 
-def _read(settings: Predict, task: str, data: dict[str, Any], files: list[Path]) -> tuple[Input, Columns]:
+def _read(settings: PredictCommand, task: str, data: dict[str, Any], files: list[Path]) -> tuple[Input, Columns]:
     """The input, and which of its columns are read: those that are given, else those that the run learnt from.
 
     Raises:
@@ -105,7 +105,7 @@ def _read(settings: Predict, task: str, data: dict[str, Any], files: list[Path])
     return rows, _columns(settings, task, own, rows)
 
 
-def _columns(settings: Predict, task: str, own: Columns, rows: Input) -> Columns:
+def _columns(settings: PredictCommand, task: str, own: Columns, rows: Input) -> Columns:
     options = settings.options or own.options or "options"
     options = (options,) if isinstance(options, str) else tuple(options)
     label = settings.label
@@ -124,7 +124,7 @@ def _columns(settings: Predict, task: str, own: Columns, rows: Input) -> Columns
 def _learnt_from(data: dict[str, Any]) -> Columns | None:
     """The columns of the run's own source; None: it has none, or comes with a plugin that is not installed here."""
     try:
-        source: Data = registry().resolve("data", data)
+        source: DataConfig = registry().resolve("data", data)
     except ConfigError:
         return None
     return source.example_columns()
@@ -140,7 +140,7 @@ def _examples(rows: Input, columns: Columns) -> Iterator[Example]:
 class Comparison:
     """Predictions against the labels that the input has: the places of the chosen and the right ones, or the scores."""
 
-    def __init__(self, objective: BuiltAuxLM) -> None:
+    def __init__(self, objective: AuxLM) -> None:
         self.objective, self.task, self.labels = objective, objective.task, objective.labels
         self.numbers = {label: number for number, label in enumerate(objective.labels)}
         self._outputs: list[float] = []

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from gptkit.data.labelled import Columns, read_examples, to_examples
-from gptkit.data.lines import json_object
 from gptkit.data.rows import column_names
+from gptkit.data.text_lines import json_object
 from gptkit.errors import DataError
 from gptkit.records import Example
 

@@ -17,7 +17,7 @@ from gptkit.errors import ConfigError, GptkitError
 
 if TYPE_CHECKING:
     from gptkit.data.labelled import Columns
-    from gptkit.objective.prediction import Prediction
+    from gptkit.objective.classify.prediction import Prediction
 
 FORMATS = ("csv", "tsv", "jsonl")
 DIGITS = 6

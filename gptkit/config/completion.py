@@ -15,9 +15,9 @@ import sys
 
 from gptkit.config.completion_script import INSTALL, UNINSTALL
 from gptkit.config.completion_words import FLAGS, usable
-from gptkit.config.fields import choices
+from gptkit.config.key_types import choices
+from gptkit.config_groups import groups
 from gptkit.errors import ConfigError
-from gptkit.groups import groups
 from gptkit.plugins import registry
 
 
@@ -97,8 +97,8 @@ def _query(argv: list[str]) -> None:
 
     import hydra
 
+    from gptkit.config.config_store import register
     from gptkit.config.hydra_run import execute
-    from gptkit.config.store import register
 
     register()
     sys.argv = [sys.argv[0], *argv]

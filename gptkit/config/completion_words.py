@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 
-from gptkit.groups import groups
+from gptkit.config_groups import groups
 from gptkit.plugins import registry
 
 FLAGS = ("--cfg", "--config-dir", "--help", "--info", "--multirun", "--package", "--resolve", "--version")

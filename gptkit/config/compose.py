@@ -16,14 +16,14 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, open_dict
 
 from gptkit.command import Command
-from gptkit.config.argv import arranged
-from gptkit.config.check import typed_settings
-from gptkit.config.chosen import check_files
-from gptkit.config.continuing import BegunRun, begun_run
-from gptkit.config.explain import explained
-from gptkit.config.inherit import inherit_settings, with_weights_sizes
-from gptkit.config.override_words import words_of
-from gptkit.config.store import register
+from gptkit.config.command_line import arranged
+from gptkit.config.config_store import register
+from gptkit.config.continue_run import BegunRun, begun_run
+from gptkit.config.defaults_list import check_files
+from gptkit.config.hydra_errors import explained
+from gptkit.config.inherit_from_weights import inherit_settings, with_weights_sizes
+from gptkit.config.python_overrides import words_of
+from gptkit.config.typed_config import typed_settings
 from gptkit.errors import ConfigError, did_you_mean
 from gptkit.plugins import registry
 

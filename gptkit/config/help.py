@@ -31,7 +31,7 @@ def page(argv: list[str]) -> str:
 
 
 def _overview() -> str:
-    from gptkit.groups import papers
+    from gptkit.config_groups import papers
 
     commands = {name: summary(entry.part) for name, entry in registry().parts["command"].items()}
     lines = [
@@ -56,8 +56,8 @@ def _overview() -> str:
 
 
 def _verb(verb: str, words: Sequence[str]) -> str:
-    from gptkit.config.chosen import chosen
-    from gptkit.groups import composes_run, groups, papers
+    from gptkit.config.defaults_list import chosen
+    from gptkit.config_groups import composes_run, groups, papers
 
     known = registry().parts["command"]
     if verb not in known:
@@ -141,7 +141,7 @@ def _table(rows: dict[str, str]) -> list[str]:
 
 
 def _failures() -> list[str]:
-    from gptkit.groups import failures
+    from gptkit.config_groups import failures
 
     reasons: dict[str, list[str]] = {}
     for failure in failures():

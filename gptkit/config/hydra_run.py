@@ -28,9 +28,9 @@ def run_words(argv: list[str]) -> int:
     Raises:
         GptkitError: anything that a person can mend.
     """
-    from gptkit.config.own_files import config_dir
-    from gptkit.config.store import register
-    from gptkit.groups import own_folder
+    from gptkit.config.config_store import register
+    from gptkit.config.yaml_files import config_dir
+    from gptkit.config_groups import own_folder
 
     register()
     _LAST["folder"] = None
@@ -41,10 +41,10 @@ def run_words(argv: list[str]) -> int:
 def _run(argv: list[str]) -> int:
     import hydra
 
-    from gptkit.config.argv import read_words
-    from gptkit.config.chosen import check_files
-    from gptkit.config.continuing import begun_run
-    from gptkit.config.explain import explained
+    from gptkit.config.command_line import read_words
+    from gptkit.config.continue_run import begun_run
+    from gptkit.config.defaults_list import check_files
+    from gptkit.config.hydra_errors import explained
     from gptkit.config.main import exit_status_of
     from gptkit.training.checkpoints import notices
 
@@ -98,8 +98,8 @@ def execute(config: DictConfig) -> Any:
     from hydra.types import RunMode
 
     from gptkit.config.compose import run, run_from_config
-    from gptkit.config.explain import explained
-    from gptkit.config.own_files import verb_of
+    from gptkit.config.hydra_errors import explained
+    from gptkit.config.yaml_files import verb_of
     from gptkit.plugins import registry
 
     _LAST["begun"] = True

@@ -44,8 +44,8 @@ def status_of(argv: list[str]) -> int:
 def _run(argv: list[str]) -> int:
     if not argv or _asks_for_help(argv):
         from gptkit.config.help import page
-        from gptkit.config.own_files import config_dir
-        from gptkit.groups import own_folder
+        from gptkit.config.yaml_files import config_dir
+        from gptkit.config_groups import own_folder
 
         with own_folder(config_dir(argv)):
             show(page(argv))
@@ -69,7 +69,7 @@ def _of_unexpected(error: BaseException) -> int:
     """The exit status after an exception that is no error of the user's."""
     if is_of_a_stream(error):
         return 1
-    from gptkit.config.last_resort import plugin_of, report_unexpected
+    from gptkit.config.unexpected_errors import plugin_of, report_unexpected
 
     plugin = plugin_of(error)
     if isinstance(error, SystemExit) and plugin is None:  # of a library that said what it had to say

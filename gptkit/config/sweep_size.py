@@ -11,8 +11,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Glob, RangeSweep
 from hydra.errors import HydraException
 
+from gptkit.config_groups import groups
 from gptkit.errors import ConfigError
-from gptkit.groups import groups
 
 MOST = 10_000
 """Jobs of one sweep; every one is a process and a folder of its own."""

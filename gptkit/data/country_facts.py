@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator
 
 from gptkit.data.countries import SPLITS, Country, chance, of_split, read_countries
-from gptkit.data.examples import BuiltExamples
+from gptkit.data.labelled_base import LabelledData
 from gptkit.records import Example
 
 PREMISES = {
@@ -35,7 +35,7 @@ GIVEN = 4
 """Facts of a premise."""
 
 
-class BuiltCountryFacts(BuiltExamples):
+class CountryFacts(LabelledData):
     """Three examples for each fact of each country: entailment, contradiction and neutral."""
 
     splits = SPLITS

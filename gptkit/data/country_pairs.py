@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import combinations
 
 from gptkit.data.countries import SPLITS, Country, chance, of_split, read_countries
-from gptkit.data.examples import BuiltExamples
+from gptkit.data.labelled_base import LabelledData
 from gptkit.records import Example
 
 SHARED = ("region", "subregion", "currency", "language")
@@ -17,7 +17,7 @@ PER_SCORE = 500
 """At most this many pairs of each score are taken: most pairs of countries have nothing in common."""
 
 
-class BuiltCountryPairs(BuiltExamples):
+class CountryPairs(LabelledData):
     """Pairs of countries of one split, with how many of four statements are the same for both, 0.0 to 4.0."""
 
     splits = SPLITS

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
-from gptkit.data.digest import unchanged
+from gptkit.data.file_hashes import unchanged
 from gptkit.errors import DataError
-from gptkit.regular_files import opened
+from gptkit.user_files import opened
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from gptkit.data.decompress import BLOCK, open_bytes
-from gptkit.data.find import form_of
-from gptkit.data.lines import BYTE_ORDER_MARK, decoded_lines, json_object, not_utf8, whole_characters, without_nul
+from gptkit.data.file_discovery import form_of
 from gptkit.data.parquet import open_parquet
+from gptkit.data.text_lines import BYTE_ORDER_MARK, decoded_lines, json_object, not_utf8, whole_characters, without_nul
 from gptkit.errors import DataError, did_you_mean
 
 Piece = tuple[str, bool, int]

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from gptkit.data.built import BuiltData
-from gptkit.data.split import split_items
+from gptkit.data.base import Data
+from gptkit.data.splits import split_items
 from gptkit.errors import GptkitError
 
 T = TypeVar("T")
 
 
-def hold_out(data: BuiltData, fraction: float, read: Callable[[BuiltData, str], Iterable[T]]) -> tuple[list[T], list[T]]:
+def hold_out(data: Data, fraction: float, read: Callable[[Data, str], Iterable[T]]) -> tuple[list[T], list[T]]:
     """The records for training and those held out. The sources of a mixture are split one by one.
 
     Args:

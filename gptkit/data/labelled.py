@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gptkit.data.digest import digest
-from gptkit.data.examples import BuiltExamples
-from gptkit.data.find import find_splits, form_of
-from gptkit.data.lines import is_number
+from gptkit.data.file_discovery import find_splits, form_of
+from gptkit.data.file_hashes import digest
+from gptkit.data.labelled_base import LabelledData
 from gptkit.data.rows import TABLES, read_rows
+from gptkit.data.text_lines import is_number
 from gptkit.errors import ConfigError, DataError
 from gptkit.records import Example
 
 if TYPE_CHECKING:
-    from gptkit.data import Labelled
+    from gptkit.data import LabelledConfig
 
 
 @dataclass(frozen=True)
@@ -176,13 +176,13 @@ def _readings(columns: Columns, label: str | int | float, options: tuple[str, ..
     return found | {"number": int(place)} if place in range(len(options)) else found
 
 
-class BuiltLabelled(BuiltExamples):
+class Labelled(LabelledData):
     """The examples of the files that `data.path`, `data.validation` and `data.test` mean.
 
     The fingerprint depends on the files' content, order and format and on the columns, not on where the files lie.
     """
 
-    def __init__(self, settings: Labelled) -> None:
+    def __init__(self, settings: LabelledConfig) -> None:
         """Raises: DataError: there is no such file, none that can be read, or one is in two splits."""
         self.columns = settings.example_columns()
         self._errors = settings.errors

@@ -7,29 +7,29 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from gptkit.data.built import BuiltData, Chunk
+from gptkit.data.base import Chunk, Data
 from gptkit.errors import ConfigError
 from gptkit.plugins import registry
 from gptkit.records import Record
 
 if TYPE_CHECKING:
-    from gptkit.data import Mixture
+    from gptkit.data import MixtureConfig
 
 
-class BuiltMixture(BuiltData):
+class Mixture(Data):
     """The sources' records one source after another, each record once, in the order in which the sources are written.
 
     A split other than "train" is there where every source has it. What is held out for validation is decided for every source by
     itself (`components`): its own validation split, else its share of its training records.
     """
 
-    def __init__(self, settings: Mixture) -> None:
+    def __init__(self, settings: MixtureConfig) -> None:
         """Raises: ConfigError: there is no source, or one that cannot be."""
         if not settings.sources:
             raise ConfigError(
                 "data=mixture needs data.sources, such as data.sources={speeches:{name:sotu},mine:{name:text,path:...}}"
             )
-        self.sources: dict[str, BuiltData] = {}
+        self.sources: dict[str, Data] = {}
         for word, source in settings.sources.items():
             if not hasattr(source, "get"):
                 raise ConfigError(f"data.sources.{word}={source} must be the settings of a source: {{name: text, path: ...}}")
@@ -40,7 +40,7 @@ class BuiltMixture(BuiltData):
         content = ["mixture", "held out by source", [each.fingerprint for each in built]]
         self.fingerprint = hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
-    def components(self) -> Mapping[str, BuiltData]:
+    def components(self) -> Mapping[str, Data]:
         """Those of the sources, mixtures among them taken apart."""
         return {
             f"data.sources.{word}" + (f": {key}" if key else ""): component

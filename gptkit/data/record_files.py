@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gptkit.data import dialogues, prompts, rankings
-from gptkit.data.built import BuiltData, Chunk
-from gptkit.data.digest import digest
-from gptkit.data.find import find_splits, form_of
+from gptkit.data.base import Chunk, Data
+from gptkit.data.column_layouts import Shape, match, refuse_unknown_names
+from gptkit.data.file_discovery import find_splits, form_of
+from gptkit.data.file_hashes import digest
 from gptkit.data.rows import OBJECTS, read_objects
-from gptkit.data.shapes import Shape, match, refuse_unknown_names
 from gptkit.data.turns import joined
 from gptkit.errors import DataError, did_you_mean
 from gptkit.records import Dialogue, Prompt, Ranking
 
 if TYPE_CHECKING:
-    from gptkit.data.alignment import RecordFiles
+    from gptkit.data.dialogue_config import RecordFilesConfig
 
 Spoken = Dialogue | Ranking | Prompt
 """The records of which somebody speaks in turns."""
@@ -48,7 +48,7 @@ def read_records(
     Args:
         rows: where each stands, for errors, and its cells by column.
         kind: one of `READINGS`.
-        columns: which columns hold what, as far as the user says; see `gptkit.data.shapes.match`.
+        columns: which columns hold what, as far as the user says; see `gptkit.data.column_layouts.match`.
         empty: turns of the user or the assistant that say nothing: stop (an error) or keep.
 
     Raises:
@@ -92,7 +92,7 @@ def text_of(record: Spoken) -> str:
     return joined(record.turns)
 
 
-class BuiltSpoken(BuiltData):
+class ConversationalData(Data):
     """A source of dialogues, rankings or prompts. As text, a record is one document."""
 
     def chunks(self, split: str) -> Iterator[Chunk]:
@@ -100,13 +100,13 @@ class BuiltSpoken(BuiltData):
             yield Chunk(text_of(record), last=True)  # type: ignore[arg-type]  # subclasses give no others
 
 
-class BuiltRecordFiles(BuiltSpoken):
+class RecordFiles(ConversationalData):
     """The records of the files that `data.path`, `data.validation` and `data.test` mean.
 
     The fingerprint depends on the files' content, order and format and on the settings, not on where the files lie.
     """
 
-    def __init__(self, settings: RecordFiles, *, held_out_labelers: Sequence[str] = ()) -> None:
+    def __init__(self, settings: RecordFilesConfig, *, held_out_labelers: Sequence[str] = ()) -> None:
         """Args: held_out_labelers: whose rankings among the files for training are for validation.
 
         Raises:

@@ -13,24 +13,24 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from gptkit.data import MovieReviews
-from gptkit.data.record_files import BuiltSpoken
+from gptkit.data import MovieReviewsConfig
+from gptkit.data.record_files import ConversationalData
 from gptkit.records import Dialogue, Example, Prompt, Ranking, Turn
 
 if TYPE_CHECKING:
-    from gptkit.data.alignment import ReviewPrompts, ReviewRankings
+    from gptkit.data.dialogue_config import ReviewPromptsConfig, ReviewRankingsConfig
 
 BEGIN = "Review:"
 MOST_WORDS = 8
 """Words of the review that the user of a dialogue gives at most."""
 
 
-class BuiltReviews(BuiltSpoken):
+class Reviews(ConversationalData):
     """Reviews in the splits of `movie_reviews`; only the sentences of Rotten Tomatoes unless `labelled` says otherwise."""
 
     def __init__(self, name: str, *settings: int, labelled: str = "rotten_tomatoes") -> None:
         """Raises: DataError: the package is not installed."""
-        self._reviews = MovieReviews(labelled=labelled).build()
+        self._reviews = MovieReviewsConfig(labelled=labelled).build()
         self.splits = self._reviews.splits
         described = json.dumps([name, *settings, self._reviews.fingerprint])
         self.fingerprint = hashlib.sha256(described.encode()).hexdigest()
@@ -41,7 +41,7 @@ class BuiltReviews(BuiltSpoken):
             yield review
 
 
-class BuiltReviewDialogues(BuiltReviews):
+class ReviewDialogues(Reviews):
     """One dialogue per review."""
 
     def __init__(self) -> None:
@@ -53,10 +53,10 @@ class BuiltReviewDialogues(BuiltReviews):
             yield Dialogue((Turn("user", first), Turn("assistant", rest)))
 
 
-class BuiltReviewPrompts(BuiltReviews):
+class ReviewPrompts(Reviews):
     """One prompt per review."""
 
-    def __init__(self, settings: ReviewPrompts) -> None:
+    def __init__(self, settings: ReviewPromptsConfig) -> None:
         super().__init__("review_prompts", settings.words)
         self._words = settings.words
 
@@ -66,10 +66,10 @@ class BuiltReviewPrompts(BuiltReviews):
             yield Prompt((Turn("user", first),), {"label": str(review.label), "rest": rest})
 
 
-class BuiltReviewRankings(BuiltReviews):
+class ReviewRankings(Reviews):
     """Rankings of as many reviews each, in turn with one favourable review, two, and so on up to all but one."""
 
-    def __init__(self, settings: ReviewRankings) -> None:
+    def __init__(self, settings: ReviewRankingsConfig) -> None:
         super().__init__("review_rankings", settings.completions, settings.words or 0, labelled=settings.labelled)
         self._completions = settings.completions
         self._words = settings.words

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from gptkit.data.find import form_of
-from gptkit.data.lines import LONGEST_LINE, decoded_lines, json_object, not_utf8, whole_characters
+from gptkit.data.file_discovery import form_of
 from gptkit.data.parquet import open_parquet
+from gptkit.data.text_lines import LONGEST_LINE, decoded_lines, json_object, not_utf8, whole_characters
 from gptkit.errors import DataError, did_you_mean
 
 Row = tuple[str, list[Any]]

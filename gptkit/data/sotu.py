@@ -5,11 +5,11 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
-from gptkit.data.text import BuiltFiles
+from gptkit.data.text import TextFiles
 from gptkit.errors import DataError
 
 
-class BuiltSotu(BuiltFiles):
+class Sotu(TextFiles):
     """One document per message, the oldest first."""
 
     def __init__(self) -> None:

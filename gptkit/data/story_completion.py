@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from gptkit.data.examples import BuiltExamples
-from gptkit.data.sotu import BuiltSotu
+from gptkit.data.labelled_base import LabelledData
+from gptkit.data.sotu import Sotu
 from gptkit.records import Example
 
 SENTENCE_END = re.compile(r""" (?:(?<=[a-z0-9]{2}[.!?] )|(?<=[a-z0-9]{2}[.!?]["”'] ))(?=["“A-Z])""")
@@ -21,14 +21,14 @@ SHORTEST, LONGEST = 20, 400
 """Characters of a sentence. Others (headings, numbers, tables) end a passage."""
 
 
-class BuiltStoryCompletion(BuiltExamples):
+class StoryCompletion(LabelledData):
     """Passages of the speeches in order, each with its next sentence and one from another speech of the same split."""
 
     splits = ("train", "validation", "test")
 
     def __init__(self) -> None:
         """Raises: DataError: the package that carries the speeches is not installed."""
-        speeches = BuiltSotu()
+        speeches = Sotu()
         # of every ten speeches along the years one is for testing and one for validation, so that all eras are in every split
         self._files: dict[str, list[Path]] = {split: [] for split in self.splits}
         for place, path in enumerate(speeches.files):

@@ -8,18 +8,18 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gptkit.data.built import BuiltData, Chunk
-from gptkit.data.digest import digest
-from gptkit.data.find import find_files, form_of
+from gptkit.data.base import Chunk, Data
+from gptkit.data.file_discovery import find_files, form_of
+from gptkit.data.file_hashes import digest
 from gptkit.data.formats import read_file
 from gptkit.errors import DataError
 from gptkit.records import Document
 
 if TYPE_CHECKING:
-    from gptkit.data import Text
+    from gptkit.data import TextConfig
 
 
-class BuiltFiles(BuiltData):
+class TextFiles(Data):
     """One document per .txt or .md file, per line of .jsonl and per row of .parquet, in the order of the files.
 
     The fingerprint depends on the files' content, order and format, and on `field` and `errors`, not on where the files lie:
@@ -53,10 +53,10 @@ class BuiltFiles(BuiltData):
                 pieces.clear()
 
 
-class BuiltText(BuiltFiles):
+class Text(TextFiles):
     """The files that `data.path` means."""
 
-    def __init__(self, settings: Text) -> None:
+    def __init__(self, settings: TextConfig) -> None:
         """Raises: DataError: there is no such file, none that can be read, or no text in any."""
         super().__init__(find_files(settings.path), field=settings.field, errors=settings.errors)
         if not any(self.sizes):

@@ -18,15 +18,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from gptkit.data.built import BuiltData
+from gptkit.data.base import Data
 from gptkit.data.cache import cache_folder
-from gptkit.data.pieces import Bundle, bundles, pieces
+from gptkit.data.document_chunks import Bundle, bundles, pieces
 from gptkit.data.progress import Progress
 from gptkit.data.shards import FORMAT, SHARD_TOKENS, HarmedShards, Shards, ShardWriter, open_shards
 from gptkit.errors import DataError
 
 if TYPE_CHECKING:
-    from gptkit.tokenizer.built import BuiltTokenizer
+    from gptkit.tokenizer.base import Tokenizer
 
 _log = logging.getLogger("gptkit")
 
@@ -36,7 +36,7 @@ AT_ONCE = 2
 """Bundles being encoded at a time: while the ids of one are copied out on one core, the others encode the next."""
 
 
-def tokenised(data: BuiltData, split: str, tokenizer: BuiltTokenizer, *, shard_tokens: int = SHARD_TOKENS) -> Shards:
+def tokenised(data: Data, split: str, tokenizer: Tokenizer, *, shard_tokens: int = SHARD_TOKENS) -> Shards:
     """The tokens of one split, read from the cache, or made and put there.
 
     Any number of processes may ask at once: one makes the shards, the others wait for it. A process that is killed leaves nothing
@@ -88,7 +88,7 @@ def verifying(everything: bool) -> Iterator[None]:
 
 
 def write_shards(
-    folder: Path, data: BuiltData, split: str, tokenizer: BuiltTokenizer, *, key: str = "", shard_tokens: int = SHARD_TOKENS
+    folder: Path, data: Data, split: str, tokenizer: Tokenizer, *, key: str = "", shard_tokens: int = SHARD_TOKENS
 ) -> None:
     """Tokenise a split into a folder that exists and is empty. Memory does not depend on the size of the split or its documents.
 
@@ -121,13 +121,13 @@ def _kept(folder: Path, *, verify: bool = False) -> Shards | None:
         return None
 
 
-def _key(data: BuiltData, split: str, tokenizer: BuiltTokenizer) -> str:
-    from gptkit.tokenizer.built import fingerprint_of
+def _key(data: Data, split: str, tokenizer: Tokenizer) -> str:
+    from gptkit.tokenizer.base import fingerprint_of
 
     return fingerprint_of(f"shards {FORMAT}", data.fingerprint, split, tokenizer.fingerprint)
 
 
-def _encoded(source: Iterator[Bundle], tokenizer: BuiltTokenizer) -> Iterator[tuple[Bundle, list[NDArray[np.uint32]]]]:
+def _encoded(source: Iterator[Bundle], tokenizer: Tokenizer) -> Iterator[tuple[Bundle, list[NDArray[np.uint32]]]]:
     """Bundles with their ids, in order; the next ones are read and encoded meanwhile."""
     waiting: deque[tuple[Bundle, Future[list[NDArray[np.uint32]]]]] = deque()
     with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -141,7 +141,7 @@ def _encoded(source: Iterator[Bundle], tokenizer: BuiltTokenizer) -> Iterator[tu
             yield first, ids.result()
 
 
-def _make(folder: Path, data: BuiltData, split: str, tokenizer: BuiltTokenizer, shard_tokens: int) -> Shards:
+def _make(folder: Path, data: Data, split: str, tokenizer: Tokenizer, shard_tokens: int) -> Shards:
     draft = folder.with_name(f"{folder.name}.draft-{uuid.uuid4().hex}")
     draft.mkdir()
     try:

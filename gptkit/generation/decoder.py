@@ -8,8 +8,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from gptkit.model.built import BuiltModel, Cache
-from gptkit.model.packed import least_rows
+from gptkit.model.base import Cache, Model
+from gptkit.model.packed_weights import least_rows
 
 FEWEST = 4
 """Tokens from which on prompts are read several at once: with fewer rows, a processor's products have kernels of their own."""
@@ -21,7 +21,7 @@ class Decoder:
     The model runs without dropout and without gradients, and is left in the mode in which it was found.
     """
 
-    def __init__(self, model: BuiltModel, prompts: Sequence[Sequence[int]], copies: Sequence[int], *, length: int) -> None:
+    def __init__(self, model: Model, prompts: Sequence[Sequence[int]], copies: Sequence[int], *, length: int) -> None:
         """Read the prompts, each once.
 
         Args:
@@ -104,13 +104,13 @@ class Decoder:
                 reshard()
 
 
-def run(model: BuiltModel, tokens: Tensor, cache: Cache) -> Tensor:
+def run(model: Model, tokens: Tensor, cache: Cache) -> Tensor:
     """The model's forward pass, not compiled even where the model is: every length would be compiled anew."""
     return model._call_impl(tokens, cache=cache)  # type: ignore[no-untyped-call, no-any-return]
 
 
 @contextmanager
-def evaluating(model: BuiltModel) -> Iterator[None]:
+def evaluating(model: Model) -> Iterator[None]:
     """No dropout, no gradients. Sharded weights do not survive inference mode (the gathered copies are used by training again)."""
     training = model.training
     sharded = training and any(hasattr(parameter, "placements") for parameter in model.parameters())  # DTensor

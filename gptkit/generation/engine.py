@@ -16,11 +16,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gptkit.errors import ConfigError, DataError
+from gptkit.generation.decoding_loop import Sequences
 from gptkit.generation.responses import draws
-from gptkit.generation.sequences import Sequences
-from gptkit.generation.text import TextStream
-from gptkit.model.built import BuiltModel
-from gptkit.tokenizer.built import BuiltTokenizer
+from gptkit.generation.text_stream import TextStream
+from gptkit.model.base import Model
+from gptkit.tokenizer.base import Tokenizer
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class Drawing:
+class SamplingParams:
     """How tokens are chosen and when a text ends."""
 
     max_new_tokens: int
@@ -75,8 +75,8 @@ class Drawing:
 
 
 def generate(
-    model: BuiltModel,
-    tokenizer: BuiltTokenizer,
+    model: Model,
+    tokenizer: Tokenizer,
     prompts: Sequence[str],
     *,
     max_new_tokens: int = 100,
@@ -110,7 +110,7 @@ def generate(
         ConfigError: an argument cannot be used.
         DataError: a prompt is longer than the model's context, and `overflow` is `stop`.
     """
-    drawing = Drawing(
+    drawing = SamplingParams(
         max_new_tokens, temperature, top_k, top_p, stop if isinstance(stop, str) else tuple(stop), seed, _slides(overflow)
     )
     found: dict[tuple[int, int], Continuation] = {}  # in the order in which they end
@@ -121,8 +121,8 @@ def generate(
 
 
 def stream(
-    model: BuiltModel,
-    tokenizer: BuiltTokenizer,
+    model: Model,
+    tokenizer: Tokenizer,
     prompts: Sequence[str],
     *,
     max_new_tokens: int = 100,
@@ -136,7 +136,7 @@ def stream(
     seed: int = 0,
 ) -> Iterator[Piece]:
     """`generate`, piece by piece: the texts are the same. Pieces of sequences that share a batch alternate."""
-    drawing = Drawing(
+    drawing = SamplingParams(
         max_new_tokens, temperature, top_k, top_p, stop if isinstance(stop, str) else tuple(stop), seed, _slides(overflow)
     )
     return _decode(model, tokenizer, prompts, drawing, samples=samples, batch=batch, live=True)
@@ -150,10 +150,10 @@ def _slides(overflow: str) -> bool:
 
 
 def _decode(
-    model: BuiltModel,
-    tokenizer: BuiltTokenizer,
+    model: Model,
+    tokenizer: Tokenizer,
     prompts: Sequence[str],
-    drawing: Drawing,
+    drawing: SamplingParams,
     *,
     samples: int,
     batch: int,
@@ -179,7 +179,7 @@ def _decode(
             going = [row for row in going if row.is_overflowing]
 
 
-def encode_prompt(tokenizer: BuiltTokenizer, prompt: str, *, context: int | None, number: int = 0) -> list[int]:
+def encode_prompt(tokenizer: Tokenizer, prompt: str, *, context: int | None, number: int = 0) -> list[int]:
     """Ids of a prompt; an empty one is end-of-text, behind which texts begin.
 
     Raises:
@@ -194,7 +194,7 @@ def encode_prompt(tokenizer: BuiltTokenizer, prompt: str, *, context: int | None
     return ids
 
 
-def _decode_together(model: BuiltModel, tokenizer: BuiltTokenizer, rows: list[_Row], drawing: Drawing) -> Iterator[Piece]:
+def _decode_together(model: Model, tokenizer: Tokenizer, rows: list[_Row], drawing: SamplingParams) -> Iterator[Piece]:
     """Continue rows until each has ended, or has filled its context."""
     groups = [list(group) for _, group in itertools.groupby(rows, key=lambda row: (row.place[0], row.window()))]
     sequences = Sequences(
@@ -255,11 +255,11 @@ class _Row:
 
     def __init__(
         self,
-        tokenizer: BuiltTokenizer,
+        tokenizer: Tokenizer,
         prompt: str,
         read: list[int],
         place: tuple[int, int],
-        drawing: Drawing,
+        drawing: SamplingParams,
         *,
         context: int,
         live: bool,

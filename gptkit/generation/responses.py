@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from gptkit.generation.decoding_loop import Sequences
 from gptkit.generation.sampling import uniforms
-from gptkit.generation.sequences import Sequences
-from gptkit.generation.text import TextStream
-from gptkit.model.built import BuiltModel
-from gptkit.tokenizer.built import BuiltTokenizer
+from gptkit.generation.text_stream import TextStream
+from gptkit.model.base import Model
+from gptkit.tokenizer.base import Tokenizer
 
 _log = logging.getLogger("gptkit")
 
@@ -38,8 +38,8 @@ def warn_of_length(wanted: int, context: int) -> None:
 
 
 def respond(
-    model: BuiltModel,
-    tokenizer: BuiltTokenizer,
+    model: Model,
+    tokenizer: Tokenizer,
     prompts: Sequence[Sequence[int]],
     *,
     items: Sequence[int],
@@ -89,7 +89,7 @@ def respond(
     return found
 
 
-def text_of(tokenizer: BuiltTokenizer, prompt: Sequence[int], response: Sequence[int]) -> str:
+def text_of(tokenizer: Tokenizer, prompt: Sequence[int], response: Sequence[int]) -> str:
     """What a response says, behind its prompt, without the end-of-text that ends it."""
     stream = TextStream(tokenizer, prompt)
     ended = bool(response) and response[-1] == tokenizer.special["end_of_text"]

@@ -13,23 +13,23 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gptkit.attention.banded import BuiltBanded
-from gptkit.attention.dense import BuiltDense
+from gptkit.attention.banded import BandedAttention
+from gptkit.attention.dense import DenseAttention
 from gptkit.errors import CheckpointError, ConfigError, DataError
-from gptkit.interop.formats import FORMATS, GPT2, Format, format_of
-from gptkit.interop.names import Names, stored_transposed
+from gptkit.interop.huggingface_formats import FORMATS, GPT2, Format, format_of
 from gptkit.interop.tokenizer_files import write_tokenizer
-from gptkit.model import GPT
-from gptkit.model.built import BuiltModel
-from gptkit.model.gpt import BuiltGPT
+from gptkit.interop.weight_names import Names, stored_transposed
+from gptkit.model import GPTConfig
+from gptkit.model.base import Model
+from gptkit.model.gpt import GPT
 from gptkit.plugins import registry
-from gptkit.regular_files import json_file
-from gptkit.tokenizer.built import BuiltTokenizer
+from gptkit.tokenizer.base import Tokenizer
+from gptkit.user_files import json_file
 
 CONFIG, WEIGHTS, INDEX, PICKLE = "config.json", "model.safetensors", "model.safetensors.index.json", "pytorch_model.bin"
 
 
-def export_model(model: BuiltModel, tokenizer: BuiltTokenizer, folder: Path) -> list[str]:
+def export_model(model: Model, tokenizer: Tokenizer, folder: Path) -> list[str]:
     """Write `config.json`, `model.safetensors` (float32) and the tokenizer's files into an existing folder.
 
     Returns:
@@ -47,7 +47,7 @@ def export_model(model: BuiltModel, tokenizer: BuiltTokenizer, folder: Path) -> 
     return write_tokenizer(tokenizer, folder, context=gpt.settings.context)
 
 
-def config_of(gpt: BuiltGPT, form: Format, tokenizer: BuiltTokenizer) -> dict[str, Any]:
+def config_of(gpt: GPT, form: Format, tokenizer: Tokenizer) -> dict[str, Any]:
     """What `config.json` says of a language model."""
     settings, end = gpt.settings, tokenizer.special["end_of_text"]
     return {
@@ -91,7 +91,7 @@ def to_ours(state: Mapping[str, Tensor], names: Names) -> dict[str, Tensor]:
     return found
 
 
-def read_config(path: Path) -> tuple[Format, GPT, int]:
+def read_config(path: Path) -> tuple[Format, GPTConfig, int]:
     """Format, settings and vocabulary of a `config.json`.
 
     Raises:
@@ -134,7 +134,7 @@ def read_config(path: Path) -> tuple[Format, GPT, int]:
         **form.settings,
     }
     try:
-        settings: GPT = registry().resolve("model", {"name": "gpt", **values})
+        settings: GPTConfig = registry().resolve("model", {"name": "gpt", **values})
     except ConfigError as error:  # sizes that cannot be, or do not fit each other
         raise CheckpointError(f"{path} describes no model: {error}") from None
     return form, settings, config.get("vocab_size", form.vocabulary)
@@ -174,18 +174,18 @@ def read_weights(folder: Path, names: Names) -> dict[str, Tensor]:
         raise CheckpointError(f"{path}: {error.args[0]} is no weight of a {'GPT-2' if names is GPT2.names else 'GPT-1'}") from None
 
 
-def as_expressible(model: BuiltModel) -> BuiltGPT:
+def as_expressible(model: Model) -> GPT:
     """The model, where the formats can express it.
 
     Raises:
         ConfigError: they cannot.
     """
-    if not isinstance(model, BuiltGPT):
+    if not isinstance(model, GPT):
         raise ConfigError(f"Hugging Face's GPT formats hold models of model=gpt, not {type(model).__name__}")
     for layer, block in enumerate(model.blocks):
         attention = block.attention
-        covers_all = isinstance(attention, BuiltBanded) and attention.window >= model.context
-        if type(attention) is not BuiltDense and not covers_all:
+        covers_all = isinstance(attention, BandedAttention) and attention.window >= model.context
+        if type(attention) is not DenseAttention and not covers_all:
             raise ConfigError(
                 f"Hugging Face's GPT formats have dense attention alone, and layer {layer} has {type(attention).__name__}; "
                 "train with attention=dense to export"

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from gptkit.errors import CheckpointError
-from gptkit.interop.names import GPT2_NAMES, in_blocks
-from gptkit.model import GPT
+from gptkit.interop.weight_names import GPT2_NAMES, in_blocks
+from gptkit.model import GPTConfig
 
 
-def from_mingpt(state: Mapping[str, Tensor], *, heads: int) -> tuple[GPT, int, dict[str, Tensor]]:
+def from_mingpt(state: Mapping[str, Tensor], *, heads: int) -> tuple[GPTConfig, int, dict[str, Tensor]]:
     """Settings, vocabulary and weights of a `GPT` from a state_dict of minGPT or nanoGPT.
 
     Args:
@@ -46,7 +46,7 @@ def from_mingpt(state: Mapping[str, Tensor], *, heads: int) -> tuple[GPT, int, d
     tied = "head.weight" not in found or torch.equal(found["head.weight"], found["wte.weight"])
     if tied:
         found.pop("head.weight", None)
-    settings = GPT(
+    settings = GPTConfig(
         layers=layers,
         heads=heads,
         width=found["wte.weight"].shape[1],

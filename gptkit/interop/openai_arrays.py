@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from gptkit.errors import CheckpointError
-from gptkit.interop.formats import GPT1
-from gptkit.interop.names import in_blocks, stored_transposed
-from gptkit.model import GPT
+from gptkit.interop.huggingface_formats import GPT1
+from gptkit.interop.weight_names import in_blocks, stored_transposed
+from gptkit.model import GPTConfig
 
 SHAPES = "params_shapes.json"
 HEAD_WIDTH = 64
@@ -29,7 +29,7 @@ def is_openai(folder: Path) -> bool:
     return (folder / SHAPES).is_file()
 
 
-def read_shapes(folder: Path) -> tuple[GPT, int]:
+def read_shapes(folder: Path) -> tuple[GPTConfig, int]:
     """Settings and vocabulary, from `params_shapes.json` alone.
 
     Raises:
@@ -41,7 +41,7 @@ def read_shapes(folder: Path) -> tuple[GPT, int]:
     (context, width), (vocabulary, _) = shapes[0], shapes[1]
     if width % HEAD_WIDTH:
         raise CheckpointError(f"{path}: a width of {width} is no multiple of {HEAD_WIDTH}, the width of GPT-1's heads")
-    settings = GPT(layers=layers, heads=width // HEAD_WIDTH, width=width, context=context, dropout=0.1, **GPT1.settings)
+    settings = GPTConfig(layers=layers, heads=width // HEAD_WIDTH, width=width, context=context, dropout=0.1, **GPT1.settings)
     return settings, vocabulary
 
 

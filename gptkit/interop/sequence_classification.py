@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 from gptkit.errors import ConfigError
-from gptkit.interop.formats import format_of
 from gptkit.interop.huggingface import CONFIG, WEIGHTS, as_expressible, config_of, to_theirs
+from gptkit.interop.huggingface_formats import format_of
 from gptkit.interop.tokenizer_files import write_tokenizer
-from gptkit.model.gpt import BuiltGPT
-from gptkit.objective.aux_lm import BuiltAuxLM
-from gptkit.objective.built import Trained
-from gptkit.objective.reward import BuiltRewardModel
+from gptkit.model.gpt import GPT
+from gptkit.objective.base import TrainedModel
+from gptkit.objective.classify.aux_lm import AuxLM
+from gptkit.objective.preference.reward_model import RewardModel
 
 PADDING = 0
 """The id that fills shorter sequences, here and in the kit: every sequence ends with another."""
@@ -28,7 +28,7 @@ MARKS = ("<|start|>", "<|delimiter|>", "<|extract|>")
 """What the exported tokenizer calls the ids that an objective adds."""
 
 
-def export_scores(trained: Trained, folder: Path) -> list[str]:
+def export_scores(trained: TrainedModel, folder: Path) -> list[str]:
     """Write a model that was trained with objective=aux_lm, probe or reward, with its head, into an existing folder.
 
     Returns:
@@ -38,10 +38,10 @@ def export_scores(trained: Trained, folder: Path) -> list[str]:
         ConfigError: the format cannot express the model, or what its head reads.
     """
     objective = trained.objective
-    assert isinstance(objective, BuiltAuxLM | BuiltRewardModel)
+    assert isinstance(objective, AuxLM | RewardModel)
     gpt = as_expressible(trained.model)
     form = format_of(gpt.settings)
-    if isinstance(objective, BuiltRewardModel):
+    if isinstance(objective, RewardModel):
         weight, bias = objective.head.weight, objective.head.bias - objective.bias
         labels, layout = ["reward"], ["a sequence is prompt, response and end-of-text, tokenised apart"]
         own: tuple[str, ...] = ()
@@ -72,14 +72,14 @@ def export_scores(trained: Trained, folder: Path) -> list[str]:
     return layout + write_tokenizer(trained.tokenizer, folder, context=gpt.settings.context, added=own)
 
 
-def _layout(objective: BuiltAuxLM, marks: tuple[str, ...]) -> str:
+def _layout(objective: AuxLM, marks: tuple[str, ...]) -> str:
     start, delimiter, extract = marks or ("end-of-text",) * 3
     parts = {"classification": f"{start}, text, {extract}", "entailment": f"{start}, text, {delimiter}, pair, {extract}"}
     options = f"{start}, text, {delimiter}, option, {extract}; the options of an example compete by their scores"
     return f"a sequence is {parts.get(objective.task, options)}; tokens behind it are id {PADDING}"
 
 
-def _last_norm(gpt: BuiltGPT) -> str:
+def _last_norm(gpt: GPT) -> str:
     """The bias that is added to hidden states last."""
     return "norm.bias" if gpt.norm is not None else f"blocks.{gpt.settings.layers - 1}.norm_2.bias"
 

@@ -11,21 +11,29 @@ from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers
 from tokenizers import Tokenizer as Library
 
 from gptkit.errors import CheckpointError, DataError, GptkitError
-from gptkit.regular_files import json_file
-from gptkit.tokenizer import BPE, GPT1, GPT2, Bytes, Char, Tokenizer, gpt1_files
-from gptkit.tokenizer.bpe import BuiltBPE
-from gptkit.tokenizer.built import END_OF_TEXT, BuiltTokenizer
-from gptkit.tokenizer.bytes import BuiltBytes
-from gptkit.tokenizer.char import BuiltChar
-from gptkit.tokenizer.gpt1 import FORMS, SUFFIX, UNKNOWN, BuiltGPT1, SplitAsReleased, SplitAsTransformers
+from gptkit.tokenizer import (
+    BPETokenizerConfig,
+    BytesTokenizerConfig,
+    CharTokenizerConfig,
+    GPT1TokenizerConfig,
+    GPT2TokenizerConfig,
+    TokenizerConfig,
+    gpt1_files,
+)
+from gptkit.tokenizer.base import END_OF_TEXT, Tokenizer
+from gptkit.tokenizer.bpe import BPETokenizer
+from gptkit.tokenizer.bytes import BytesTokenizer
+from gptkit.tokenizer.char import CharTokenizer
+from gptkit.tokenizer.gpt1 import FORMS, SUFFIX, UNKNOWN, GPT1Tokenizer, ReleasedGPT1Tokenizer, TransformersGPT1Tokenizer
 from gptkit.tokenizer.gpt2 import PAIRS, from_folder
+from gptkit.user_files import json_file
 
 FILE, SETTINGS = "tokenizer.json", "tokenizer_config.json"
 CLEANING = "gptkit_cleaning"
 """The key of tokenizer_config.json that keeps how a GPT-1 tokenizer of the kit cleans text; transformers passes it over."""
 
 
-def write_tokenizer(tokenizer: BuiltTokenizer, folder: Path, *, context: int, added: Sequence[str] = ()) -> list[str]:
+def write_tokenizer(tokenizer: Tokenizer, folder: Path, *, context: int, added: Sequence[str] = ()) -> list[str]:
     """Write `tokenizer.json` and `tokenizer_config.json`, and `vocab.json` and `merges.txt` for a BPE.
 
     Args:
@@ -36,18 +44,18 @@ def write_tokenizer(tokenizer: BuiltTokenizer, folder: Path, *, context: int, ad
         What could not be written, in sentences.
     """
     lacking, own = [], {}
-    if isinstance(tokenizer, BuiltBPE):
+    if isinstance(tokenizer, BPETokenizer):
         library, name = _byte_level(tokenizer.vocabulary, tokenizer.merges), "GPT2Tokenizer"
         _write_merges(tokenizer.vocabulary, tokenizer.merges, folder)
-    elif isinstance(tokenizer, BuiltGPT1):
+    elif isinstance(tokenizer, GPT1Tokenizer):
         library, name = _end_of_word(tokenizer.vocabulary, tokenizer.merges), "OpenAIGPTTokenizer"
         _write_merges(tokenizer.vocabulary, tokenizer.merges, folder)
         own[CLEANING] = tokenizer.form
-        if isinstance(tokenizer, SplitAsReleased):
+        if isinstance(tokenizer, ReleasedGPT1Tokenizer):
             lacking.append("transformers splits GPT-1's words by BERT's rules, not by spaCy's: it gives some texts other ids")
-    elif isinstance(tokenizer, BuiltBytes):
+    elif isinstance(tokenizer, BytesTokenizer):
         library, name = _byte_level(_byte_spellings(), []), "PreTrainedTokenizerFast"
-    elif isinstance(tokenizer, BuiltChar):
+    elif isinstance(tokenizer, CharTokenizer):
         library, name = _characters(tokenizer.characters), "PreTrainedTokenizerFast"
     else:
         return [f"{type(tokenizer).__name__} has no form that transformers reads: the folder has weights and no tokenizer"]
@@ -74,7 +82,7 @@ def has_tokenizer(folder: Path) -> bool:
     )
 
 
-def read_tokenizer(folder: Path, *, context: int) -> tuple[Tokenizer, BuiltTokenizer]:
+def read_tokenizer(folder: Path, *, context: int) -> tuple[TokenizerConfig, Tokenizer]:
     """The tokenizer of a Hugging Face folder, with the part that loads what it saves.
 
     Raises:
@@ -84,24 +92,26 @@ def read_tokenizer(folder: Path, *, context: int) -> tuple[Tokenizer, BuiltToken
         content = _read_json(folder / FILE)
         model = content["model"] if isinstance(content.get("model"), dict) else {}
         if model.get("type") == "WordLevel" and isinstance(model.get("vocab"), dict):
-            built = BuiltChar("".join(sorted((word for word in model["vocab"] if len(word) == 1), key=model["vocab"].__getitem__)))
+            built = CharTokenizer(
+                "".join(sorted((word for word in model["vocab"] if len(word) == 1), key=model["vocab"].__getitem__))
+            )
             if {**dict(zip(built.characters, range(built.size), strict=False)), END_OF_TEXT: built.size - 1} != model["vocab"]:
                 raise CheckpointError(f"{folder / FILE}: its words are not single characters")
-            return Char(), built
+            return CharTokenizerConfig(), built
         if model.get("type") == "BPE" and model.get("vocab") == _byte_spellings() and not model.get("merges"):
-            return Bytes(), BuiltBytes()
+            return BytesTokenizerConfig(), BytesTokenizer()
         if gpt1_files.is_gpt1(folder):
-            form = _read_json(folder / SETTINGS).get(CLEANING, SplitAsReleased.form)
+            form = _read_json(folder / SETTINGS).get(CLEANING, ReleasedGPT1Tokenizer.form)
             kind = FORMS.get(form) if isinstance(form, str) else None
             if kind is None:
                 raise DataError(f"{folder / SETTINGS}: {CLEANING} is {form!r}, and must be one of {', '.join(FORMS)}")
-            return GPT1(path=str(folder), cleaning=kind.cleaning), gpt1_files.from_folder(folder, kind)
+            return GPT1TokenizerConfig(path=str(folder), cleaning=kind.cleaning), gpt1_files.from_folder(folder, kind)
         bpe = from_folder(folder)
     except CheckpointError:
         raise
     except (GptkitError, OSError, ValueError) as error:
         raise CheckpointError(f"{folder} has no tokenizer that can be used: {error}".partition("\n")[0]) from None
-    return (GPT2(path=str(folder)) if bpe.size == 50257 else BPE(size=bpe.size)), bpe
+    return (GPT2TokenizerConfig(path=str(folder)) if bpe.size == 50257 else BPETokenizerConfig(size=bpe.size)), bpe
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -119,7 +129,7 @@ def _write_merges(vocabulary: dict[str, int], merges: list[tuple[str, str]], fol
 
 def _end_of_word(vocabulary: dict[str, int], merges: list[tuple[str, str]]) -> Library:
     library = Library(models.BPE(vocabulary, merges, unk_token=UNKNOWN, end_of_word_suffix=SUFFIX))
-    SplitAsTransformers.split_with(library)
+    TransformersGPT1Tokenizer.split_with(library)
     library.decoder = decoders.BPEDecoder(suffix=SUFFIX)
     return library
 

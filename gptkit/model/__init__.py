@@ -13,15 +13,15 @@ from gptkit.parts import Part
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from gptkit.attention import Attention
-    from gptkit.model.built import BuiltModel
+    from gptkit.attention import AttentionConfig
+    from gptkit.model.base import Model
 
 
 @dataclass
-class Model(Part):
+class ModelConfig(Part):
     """A language model: token ids (B, T) to hidden states (B, T, D) to logits (B, T, V).
 
-    Subclass it, give `name` a default, add fields, and write `build`, which returns a `gptkit.model.built.BuiltModel`.
+    Subclass it, give `name` a default, add fields, and write `build`, which returns a `gptkit.model.base.Model`.
     The keys below are understood by every model, so that any paper can run with any model.
     """
 
@@ -65,7 +65,7 @@ class Model(Part):
         """
         return None
 
-    def build(self, *, attention: Attention, vocabulary: int) -> BuiltModel:
+    def build(self, *, attention: AttentionConfig, vocabulary: int) -> Model:
         """Make the model with random weights.
 
         Args:
@@ -76,7 +76,7 @@ class Model(Part):
 
 
 @dataclass
-class GPT(Model):
+class GPTConfig(ModelConfig):
     """The decoder-only Transformer of GPT-1, GPT-2 and GPT-3.
 
     Source: "Language Models are Unsupervised Multitask Learners", section 2.3 (pre-norm, final norm, scaled initialisation of
@@ -90,14 +90,14 @@ class GPT(Model):
     position_deviation: Annotated[float, "standard deviation of the initial position embeddings", at_least(0), at_most(10)] = 0.01
     tied: Annotated[bool, "the output matrix is the token embedding; false: a matrix of its own"] = True
 
-    def build(self, *, attention: Attention, vocabulary: int) -> BuiltModel:
-        from gptkit.model.gpt import BuiltGPT
+    def build(self, *, attention: AttentionConfig, vocabulary: int) -> Model:
+        from gptkit.model.gpt import GPT
 
-        return BuiltGPT(self, attention=attention, vocabulary=vocabulary)
+        return GPT(self, attention=attention, vocabulary=vocabulary)
 
 
 @dataclass
-class LSTM(Model):
+class LSTMConfig(ModelConfig):
     """The recurrent network that GPT-1 compares its Transformer with.
 
     Source: "Improving Language Understanding by Generative Pre-Training", section 5 (ablation studies: one layer of 2048 units, so
@@ -130,12 +130,12 @@ class LSTM(Model):
         masks = (self.width + self.layers * self.units) * (computed if on_processor else 1) if self.dropout else 0
         return units * self.units * computed + norms + masks
 
-    def build(self, *, attention: Attention, vocabulary: int) -> BuiltModel:
-        from gptkit.model.lstm import BuiltLSTM
+    def build(self, *, attention: AttentionConfig, vocabulary: int) -> Model:
+        from gptkit.model.lstm import LSTM
 
-        return BuiltLSTM(self, vocabulary=vocabulary)
+        return LSTM(self, vocabulary=vocabulary)
 
 
 @hookimpl
-def gptkit_model() -> list[type[Model]]:
-    return [GPT, LSTM]
+def gptkit_model() -> list[type[ModelConfig]]:
+    return [GPTConfig, LSTMConfig]

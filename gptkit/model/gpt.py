@@ -12,14 +12,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gptkit.model.built import BuiltModel, Cache
-from gptkit.model.cache import DecodingCache
-from gptkit.model.head import linear_head, round_up
+from gptkit.model.base import Cache, Model
+from gptkit.model.decoding_cache import DecodingCache
+from gptkit.model.lm_head import linear_head, round_up
 
 if TYPE_CHECKING:
-    from gptkit.attention import Attention
-    from gptkit.attention.built import AttentionCache, BuiltAttention
-    from gptkit.model import GPT
+    from gptkit.attention import AttentionConfig
+    from gptkit.attention.base import Attention, AttentionCache
+    from gptkit.model import GPTConfig
 
 DEVIATION = 0.02  # GPT-1, section 4.1: weights from N(0, 0.02)
 EPSILON = 1e-5  # of the norms, as in OpenAI's code
@@ -46,7 +46,7 @@ class Block(nn.Module):
     Source: norm at the input of each branch, GPT-2, section 2.3; norm after each addition, GPT-1, figure 1.
     """
 
-    def __init__(self, *, width: int, dropout: float, norm: str, attention: BuiltAttention) -> None:
+    def __init__(self, *, width: int, dropout: float, norm: str, attention: Attention) -> None:
         super().__init__()
         self.pre_norm = norm == "pre"
         self.dropout = dropout
@@ -66,13 +66,13 @@ class Block(nn.Module):
         return F.dropout(x, self.dropout, self.training) if self.dropout else x
 
 
-class BuiltGPT(BuiltModel):
+class GPT(Model):
     """Parameters, as checkpoints name them: `wte.weight` (V, D), `wpe.weight` (context, D), `blocks.<n>.` with `norm_1`,
     `attention.qkv`, `attention.output`, `norm_2`, `mlp.input`, `mlp.output`, then `norm` (norm=pre alone) and `head.weight` (V, D)
     (tied=false alone).
     """
 
-    def __init__(self, settings: GPT, *, attention: Attention, vocabulary: int) -> None:
+    def __init__(self, settings: GPTConfig, *, attention: AttentionConfig, vocabulary: int) -> None:
         super().__init__()
         self.settings = settings
         self.vocabulary = vocabulary
@@ -148,7 +148,7 @@ class BuiltGPT(BuiltModel):
         return DecodingCache(layers, batch, length, self.wte.weight.device)
 
 
-def _cut_padding(module: BuiltGPT, state: dict[str, Any], prefix: str, *_: object) -> None:
+def _cut_padding(module: GPT, state: dict[str, Any], prefix: str, *_: object) -> None:
     """Checkpoints of programs that store their vocabulary padded fit too: rows that stand for no token are left out."""
     for name in ("wte.weight", "head.weight"):
         weight = state.get(prefix + name)

@@ -13,13 +13,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from gptkit.attention.built import AttentionCache
-from gptkit.model.built import BuiltModel, Cache
-from gptkit.model.cache import DecodingCache
-from gptkit.model.head import linear_head
+from gptkit.attention.base import AttentionCache
+from gptkit.model.base import Cache, Model
+from gptkit.model.decoding_cache import DecodingCache
+from gptkit.model.lm_head import linear_head
 
 if TYPE_CHECKING:
-    from gptkit.model import LSTM
+    from gptkit.model import LSTMConfig
 
 DEVIATION = 0.02  # GPT-1, section 4.1: weights from N(0, 0.02)
 EPSILON = 1e-5  # of the norms, as in OpenAI's code
@@ -119,13 +119,13 @@ class Block(nn.Module):
         return packed.data, after
 
 
-class BuiltLSTM(BuiltModel):
+class LSTM(Model):
     """Parameters, as checkpoints name them: `wte.weight` (V, D), `blocks.<n>.` with `norm` and `lstm`, `output` (D, U), `norm` (D).
 
     Positions need no parameters: the state knows them. The norm at the end gives hidden states the size that a GPT's have.
     """
 
-    def __init__(self, settings: LSTM, *, vocabulary: int) -> None:
+    def __init__(self, settings: LSTMConfig, *, vocabulary: int) -> None:
         super().__init__()
         self.settings = settings
         self.vocabulary = vocabulary

@@ -7,19 +7,29 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from gptkit.constraints import LAYERS, SCORE, at_least, at_most, below, one_of
 from gptkit.hookspecs import hookimpl
-from gptkit.objective.alignment import DPO, GRPO, PPO, SFT, RewardModel
-from gptkit.objective.settings import Objective
+from gptkit.objective.alignment import DPOConfig, GRPOConfig, PPOConfig, RewardModelConfig, SFTConfig
+from gptkit.objective.config import ObjectiveConfig
 from gptkit.records import Example
 
 if TYPE_CHECKING:
-    from gptkit.objective.built import BuiltObjective
-    from gptkit.tokenizer.built import BuiltTokenizer
+    from gptkit.objective.base import Objective
+    from gptkit.tokenizer.base import Tokenizer
 
-__all__ = ["DPO", "GRPO", "LM", "PPO", "SFT", "AuxLM", "Objective", "Probe", "RewardModel"]
+__all__ = [
+    "AuxLMConfig",
+    "DPOConfig",
+    "GRPOConfig",
+    "LMConfig",
+    "ObjectiveConfig",
+    "PPOConfig",
+    "ProbeConfig",
+    "RewardModelConfig",
+    "SFTConfig",
+]
 
 
 @dataclass
-class LM(Objective):
+class LMConfig(ObjectiveConfig):
     """Next-token prediction over packed documents.
 
     Source: "Improving Language Understanding by Generative Pre-Training", equation 1. Sequences are always full; documents are
@@ -29,14 +39,14 @@ class LM(Objective):
     name: str = "lm"
     separate_documents: Annotated[bool, "documents packed into one sequence do not see each other (GPT-3: they do)"] = False
 
-    def build(self, *, tokenizer: BuiltTokenizer, context: int, width: int) -> BuiltObjective:
-        from gptkit.objective.lm import BuiltLM
+    def build(self, *, tokenizer: Tokenizer, context: int, width: int) -> Objective:
+        from gptkit.objective.lm.next_token_prediction import LM
 
-        return BuiltLM(self, tokenizer=tokenizer, context=context)
+        return LM(self, tokenizer=tokenizer, context=context)
 
 
 @dataclass
-class AuxLM(Objective):
+class AuxLMConfig(ObjectiveConfig):
     """Fine-tuning on labelled examples with language modelling beside it: L3 = L2 + lambda L1.
 
     Source: "Improving Language Understanding by Generative Pre-Training", sections 3.2, 3.3 and 4.1. Three tokens are added to the
@@ -68,14 +78,14 @@ class AuxLM(Objective):
         if self.positive and self.task in ("regression", "multiple_choice"):
             raise ValueError(f"objective.positive={self.positive}: labels of {self.task} have no names; leave it empty")
 
-    def build(self, *, tokenizer: BuiltTokenizer, context: int, width: int) -> BuiltObjective:
-        from gptkit.objective.aux_lm import BuiltAuxLM
+    def build(self, *, tokenizer: Tokenizer, context: int, width: int) -> Objective:
+        from gptkit.objective.classify.aux_lm import AuxLM
 
-        return BuiltAuxLM(self, tokenizer=tokenizer, context=context, width=width)
+        return AuxLM(self, tokenizer=tokenizer, context=context, width=width)
 
 
 @dataclass
-class Probe(AuxLM):
+class ProbeConfig(AuxLMConfig):
     """A linear head on a frozen model, trained on a few labelled examples: what its hidden states already know.
 
     Source: the reading of few-shot learning as training the last layer alone. Nothing is added to the vocabulary and no weight of
@@ -99,12 +109,12 @@ class Probe(AuxLM):
     def passes(self) -> dict[str, float]:
         return {"read": 1.0}
 
-    def build(self, *, tokenizer: BuiltTokenizer, context: int, width: int) -> BuiltObjective:
-        from gptkit.objective.probe import BuiltProbe
+    def build(self, *, tokenizer: Tokenizer, context: int, width: int) -> Objective:
+        from gptkit.objective.classify.probe import Probe
 
-        return BuiltProbe(self, tokenizer=tokenizer, context=context, width=width)
+        return Probe(self, tokenizer=tokenizer, context=context, width=width)
 
 
 @hookimpl
-def gptkit_objective() -> list[type[Objective]]:
-    return [LM, AuxLM, Probe, SFT, RewardModel, DPO, PPO, GRPO]
+def gptkit_objective() -> list[type[ObjectiveConfig]]:
+    return [LMConfig, AuxLMConfig, ProbeConfig, SFTConfig, RewardModelConfig, DPOConfig, PPOConfig, GRPOConfig]

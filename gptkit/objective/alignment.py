@@ -6,17 +6,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from gptkit.constraints import CONTEXT, LEARNING_RATE, SCORE, SEQUENCES, above, at_least, at_most, below, one_of
-from gptkit.objective.settings import Objective
-from gptkit.objective.template import TEMPLATES
+from gptkit.objective.chat_template import TEMPLATES
+from gptkit.objective.config import ObjectiveConfig
 from gptkit.records import Dialogue, Prompt, Ranking
 
 if TYPE_CHECKING:
-    from gptkit.objective.built import BuiltObjective
-    from gptkit.tokenizer.built import BuiltTokenizer
+    from gptkit.objective.base import Objective
+    from gptkit.tokenizer.base import Tokenizer
 
 
 @dataclass
-class DialogueObjective(Objective):
+class DialogueObjectiveConfig(ObjectiveConfig):
     """What the objectives on dialogues share: how turns become text. No part itself."""
 
     template: Annotated[
@@ -25,7 +25,7 @@ class DialogueObjective(Objective):
 
 
 @dataclass
-class SFT(DialogueObjective):
+class SFTConfig(DialogueObjectiveConfig):
     """Supervised fine-tuning on demonstrations: next-token prediction of what the assistant says, and of its end.
 
     Source: "Training language models to follow instructions with human feedback", section 3.5 and appendix C.1. Examples are packed
@@ -54,14 +54,14 @@ class SFT(DialogueObjective):
     def mixes_in(self) -> str:
         return "pretraining_data" if self.pretraining else ""
 
-    def build(self, *, tokenizer: BuiltTokenizer, context: int, width: int) -> BuiltObjective:
-        from gptkit.objective.sft import BuiltSFT
+    def build(self, *, tokenizer: Tokenizer, context: int, width: int) -> Objective:
+        from gptkit.objective.sft.supervised_fine_tuning import SFT
 
-        return BuiltSFT(self, tokenizer=tokenizer, context=context)
+        return SFT(self, tokenizer=tokenizer, context=context)
 
 
 @dataclass
-class RewardModel(DialogueObjective):
+class RewardModelConfig(DialogueObjectiveConfig):
     """A reward model from rankings: a scalar on the last token of each completion, compared in pairs.
 
     Source: "Training language models to follow instructions with human feedback", section 3.5, equation 1. One item is a prompt
@@ -77,14 +77,14 @@ class RewardModel(DialogueObjective):
         0.0
     )
 
-    def build(self, *, tokenizer: BuiltTokenizer, context: int, width: int) -> BuiltObjective:
-        from gptkit.objective.reward import BuiltRewardModel
+    def build(self, *, tokenizer: Tokenizer, context: int, width: int) -> Objective:
+        from gptkit.objective.preference.reward_model import RewardModel
 
-        return BuiltRewardModel(self, tokenizer=tokenizer, context=context, width=width)
+        return RewardModel(self, tokenizer=tokenizer, context=context, width=width)
 
 
 @dataclass
-class DPO(DialogueObjective):
+class DPOConfig(DialogueObjectiveConfig):
     """Direct preference optimisation: the policy itself is the reward model.
 
     Source: "Direct Preference Optimization: Your Language Model is Secretly a Reward Model", equation 7. Every pair of a ranking
@@ -101,14 +101,14 @@ class DPO(DialogueObjective):
     def passes(self) -> dict[str, float]:
         return {"reference": 1.0, "train": 3.0}
 
-    def build(self, *, tokenizer: BuiltTokenizer, context: int, width: int) -> BuiltObjective:
-        from gptkit.objective.dpo import BuiltDPO
+    def build(self, *, tokenizer: Tokenizer, context: int, width: int) -> Objective:
+        from gptkit.objective.preference.dpo import DPO
 
-        return BuiltDPO(self, tokenizer=tokenizer, context=context)
+        return DPO(self, tokenizer=tokenizer, context=context)
 
 
 @dataclass
-class ReinforcementObjective(DialogueObjective):
+class ReinforcementConfig(DialogueObjectiveConfig):
     """What the objectives share that learn from rewarded responses to prompts. No part itself.
 
     An item of a batch is one prompt; an episode is one response to it.
@@ -151,7 +151,7 @@ class ReinforcementObjective(DialogueObjective):
 
 
 @dataclass
-class PPO(ReinforcementObjective):
+class PPOConfig(ReinforcementConfig):
     """Proximal policy optimisation against a reward, held to its start by a divergence, with pre-training mixed in (PPO-ptx).
 
     Source: "Training language models to follow instructions with human feedback", section 3.5, equation 2, and appendix C.4; what
@@ -205,14 +205,14 @@ class PPO(ReinforcementObjective):
         found["ppo"] *= 2.0
         return found | ({"ptx": 3.0 * self.inner_epochs * self.ptx_ratio} if self.ptx_coef else {})
 
-    def build(self, *, tokenizer: BuiltTokenizer, context: int, width: int) -> BuiltObjective:
-        from gptkit.objective.ppo import BuiltPPO
+    def build(self, *, tokenizer: Tokenizer, context: int, width: int) -> Objective:
+        from gptkit.objective.rl.ppo import PPO
 
-        return BuiltPPO(self, tokenizer=tokenizer, context=context)
+        return PPO(self, tokenizer=tokenizer, context=context)
 
 
 @dataclass
-class GRPO(ReinforcementObjective):
+class GRPOConfig(ReinforcementConfig):
     """Group-relative policy optimisation: several responses to each prompt, judged against one another; no value network.
 
     Source: "DeepSeekMath: Pushing the Limits of Mathematical Reasoning in Open Language Models", section 4.1, equations 3 and 4.
@@ -227,7 +227,7 @@ class GRPO(ReinforcementObjective):
     def passes(self) -> dict[str, float]:
         return {stage: self.group * times for stage, times in super().passes().items()}
 
-    def build(self, *, tokenizer: BuiltTokenizer, context: int, width: int) -> BuiltObjective:
-        from gptkit.objective.grpo import BuiltGRPO
+    def build(self, *, tokenizer: Tokenizer, context: int, width: int) -> Objective:
+        from gptkit.objective.rl.grpo import GRPO
 
-        return BuiltGRPO(self, tokenizer=tokenizer, context=context)
+        return GRPO(self, tokenizer=tokenizer, context=context)

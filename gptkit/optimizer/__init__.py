@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Schedule:
+class ScheduleConfig:
     """How the learning rate moves with the tokens that have been read (`gptkit.optimizer.schedule` is its mathematics)."""
 
     shape: Annotated[str, "after warm-up: cosine, linear or constant", one_of("cosine", "linear", "constant")] = "cosine"
@@ -30,7 +30,7 @@ class Schedule:
 
 
 @dataclass
-class Optimizer(Part):
+class OptimizerConfig(Part):
     """A torch optimizer over named parameters.
 
     Subclass it, give `name` a default, add fields, and write `build`. The learning rate of every parameter group is
@@ -40,7 +40,7 @@ class Optimizer(Part):
     name: str = ""
     lr: Annotated[float, "peak learning rate", at_least(0), at_most(LEARNING_RATE)] = 1e-3
     clip: Annotated[float, "largest global norm of the gradient; 0 for none", at_least(0)] = 1.0
-    schedule: Schedule = field(default_factory=Schedule)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
 
     def build(self, *, parameters: Iterable[tuple[str, torch.nn.Parameter]]) -> torch.optim.Optimizer:
         """Make the optimizer.
@@ -52,7 +52,7 @@ class Optimizer(Part):
 
 
 @dataclass
-class AdamW(Optimizer):
+class AdamWConfig(OptimizerConfig):
     """Adam with decoupled weight decay on tensors of rank two and more.
 
     Source: "Decoupled Weight Decay Regularization", algorithm 2.
@@ -74,7 +74,7 @@ class AdamW(Optimizer):
 
 
 @dataclass
-class Muon(Optimizer):
+class MuonConfig(OptimizerConfig):
     """Momentum orthogonalised by Newton-Schulz for hidden matrices, AdamW for embeddings, gains and biases.
 
     Source: Keller Jordan, "Muon: an optimizer for hidden layers in neural networks" (2024); "Muon is Scalable for LLM
@@ -98,5 +98,5 @@ class Muon(Optimizer):
 
 
 @hookimpl
-def gptkit_optimizer() -> list[type[Optimizer]]:
-    return [AdamW, Muon]
+def gptkit_optimizer() -> list[type[OptimizerConfig]]:
+    return [AdamWConfig, MuonConfig]

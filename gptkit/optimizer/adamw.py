@@ -7,11 +7,11 @@ from collections.abc import Iterable
 import torch
 from torch.nn import Parameter
 
-from gptkit.optimizer import AdamW
+from gptkit.optimizer import AdamWConfig
 from gptkit.optimizer.groups import decay_groups
 
 
-def build_adamw(settings: AdamW, parameters: Iterable[tuple[str, Parameter]]) -> torch.optim.AdamW:
+def build_adamw(settings: AdamWConfig, parameters: Iterable[tuple[str, Parameter]]) -> torch.optim.AdamW:
     """Algorithm 2 of "Decoupled Weight Decay Regularization" over two groups, with and without decay.
 
     Args:

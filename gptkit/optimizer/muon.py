@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.optim.adamw import adamw
 
-from gptkit.optimizer import Muon
+from gptkit.optimizer import MuonConfig
 from gptkit.optimizer.groups import decay_groups, is_distributed, is_table
 from gptkit.optimizer.newton_schulz import orthogonalize
 
@@ -23,7 +23,7 @@ UPDATE_RMS = 0.2
 """Root mean square of an AdamW update in practice ("Muon is Scalable for LLM Training", section 2.2)."""
 
 
-def build_muon(settings: Muon, parameters: Iterable[tuple[str, Parameter]]) -> MuonAndAdamW:
+def build_muon(settings: MuonConfig, parameters: Iterable[tuple[str, Parameter]]) -> MuonAndAdamW:
     """Matrices of the blocks go to Muon; embeddings, head, gains and biases to AdamW.
 
     Args:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import math
 
 from gptkit.errors import ConfigError
-from gptkit.optimizer import Schedule
+from gptkit.optimizer import ScheduleConfig
 
 
-def multiplier(tokens: int, *, schedule: Schedule, horizon: int, step: int = 0) -> float:
+def multiplier(tokens: int, *, schedule: ScheduleConfig, horizon: int, step: int = 0) -> float:
     """The learning rate after `tokens` tokens, as a fraction of its peak: 0 to 1.
 
     Rises linearly from `start` to 1 during warm-up, follows the shape down to the floor at the end of the decay, and stays there.
@@ -40,7 +40,7 @@ def multiplier(tokens: int, *, schedule: Schedule, horizon: int, step: int = 0) 
     return schedule.floor + (1.0 - schedule.floor) * fall
 
 
-def extent(schedule: Schedule, *, horizon: int) -> tuple[float, float]:
+def extent(schedule: ScheduleConfig, *, horizon: int) -> tuple[float, float]:
     """The tokens at which warm-up and decay end.
 
     A warm-up that is given in tokens may be longer than the run: a few steps of a large run are tried so, and stay within it.
@@ -58,7 +58,7 @@ def extent(schedule: Schedule, *, horizon: int) -> tuple[float, float]:
     return warmup, decay
 
 
-def warmup_beyond(schedule: Schedule, *, horizon: int) -> str:
+def warmup_beyond(schedule: ScheduleConfig, *, horizon: int) -> str:
     """What is to be said of a run that ends within its warm-up, with the words that shorten it; empty for any other run."""
     warmup, _ = extent(schedule, horizon=horizon)
     if warmup <= horizon:

@@ -13,20 +13,20 @@ from gptkit.hookspecs import hookimpl
 from gptkit.parts import Part
 
 if TYPE_CHECKING:
-    from gptkit.objective.built import Trained
-    from gptkit.reward.built import BuiltReward
+    from gptkit.objective.base import TrainedModel
+    from gptkit.reward.base import Reward
 
 
 @dataclass
-class Reward(Part):
+class RewardConfig(Part):
     """A judge of responses: prompts and responses in, one score each out.
 
-    Subclass it, give `name` a default, add fields, and write `build`, which returns a `gptkit.reward.built.BuiltReward`.
+    Subclass it, give `name` a default, add fields, and write `build`, which returns a `gptkit.reward.base.Reward`.
     """
 
     name: str = ""
 
-    def build(self, *, load: Callable[[str], Trained]) -> BuiltReward:
+    def build(self, *, load: Callable[[str], TrainedModel]) -> Reward:
         """Make the judge.
 
         Args:
@@ -36,7 +36,7 @@ class Reward(Part):
 
 
 @dataclass
-class ModelReward(Reward):
+class ModelRewardConfig(RewardConfig):
     """What a reward model says of prompt and response: a run that was trained with objective=reward.
 
     Source: "Training language models to follow instructions with human feedback", section 3.5. The text form is the run's own
@@ -46,14 +46,14 @@ class ModelReward(Reward):
     name: str = "model"
     checkpoint: Annotated[str, "a run that was trained with objective=reward, or one of its checkpoints", not_empty] = MISSING
 
-    def build(self, *, load: Callable[[str], Trained]) -> BuiltReward:
-        from gptkit.reward.model import BuiltModelReward
+    def build(self, *, load: Callable[[str], TrainedModel]) -> Reward:
+        from gptkit.reward.reward_model import ModelReward
 
-        return BuiltModelReward(load(self.checkpoint))
+        return ModelReward(load(self.checkpoint))
 
 
 @dataclass
-class Lexicon(Reward):
+class LexiconRewardConfig(RewardConfig):
     """How favourable the response's words are, from -1 to 1, by a lexicon of human ratings; nothing is learned.
 
     Source: "VADER: A Parsimonious Rule-based Model for Sentiment Analysis of Social Media Text", whose authors' package scores: ten
@@ -63,14 +63,14 @@ class Lexicon(Reward):
 
     name: str = "lexicon"
 
-    def build(self, *, load: Callable[[str], Trained]) -> BuiltReward:
-        from gptkit.reward.lexicon import BuiltLexicon
+    def build(self, *, load: Callable[[str], TrainedModel]) -> Reward:
+        from gptkit.reward.lexicon import LexiconReward
 
-        return BuiltLexicon()
+        return LexiconReward()
 
 
 @dataclass
-class Rules(Reward):
+class RulesRewardConfig(RewardConfig):
     """A sum of simple rules, each with a weight; those of weight 0 are not looked at. The prompt's facts may name an answer.
 
     Words are runs of letters, digits and apostrophes, without regard to case. Each rule gives between 0 and 1, but for forbidden
@@ -109,14 +109,14 @@ class Rules(Reward):
             if getattr(self, key) and not getattr(self, f"{key}_words"):
                 raise ValueError(f"reward.{key}={getattr(self, key)} needs reward.{key}_words, a list of words")
 
-    def build(self, *, load: Callable[[str], Trained]) -> BuiltReward:
-        from gptkit.reward.rules import BuiltRules
+    def build(self, *, load: Callable[[str], TrainedModel]) -> Reward:
+        from gptkit.reward.rules import RulesReward
 
-        return BuiltRules(self)
+        return RulesReward(self)
 
 
 @dataclass
-class Classifier(Reward):
+class ClassifierRewardConfig(RewardConfig):
     """The log-odds of a label by a classifier: a run that was trained with objective=aux_lm or probe to label texts."""
 
     name: str = "classifier"
@@ -126,12 +126,12 @@ class Classifier(Reward):
     label: Annotated[str, "the label whose log-odds are the score", not_empty] = MISSING
     with_prompt: Annotated[bool, "whether the text to label begins with the prompt's last turn"] = False
 
-    def build(self, *, load: Callable[[str], Trained]) -> BuiltReward:
-        from gptkit.reward.classifier import BuiltClassifier
+    def build(self, *, load: Callable[[str], TrainedModel]) -> Reward:
+        from gptkit.reward.classifier import ClassifierReward
 
-        return BuiltClassifier(self, load(self.checkpoint))
+        return ClassifierReward(self, load(self.checkpoint))
 
 
 @hookimpl
-def gptkit_reward() -> list[type[Reward]]:
-    return [ModelReward, Lexicon, Rules, Classifier]
+def gptkit_reward() -> list[type[RewardConfig]]:
+    return [ModelRewardConfig, LexiconRewardConfig, RulesRewardConfig, ClassifierRewardConfig]

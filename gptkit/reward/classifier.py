@@ -9,27 +9,27 @@ import torch
 from torch import Tensor
 
 from gptkit.errors import CheckpointError, ConfigError, did_you_mean
-from gptkit.objective.aux_lm import BuiltAuxLM
-from gptkit.objective.labels import named
-from gptkit.objective.prediction import outputs_of
+from gptkit.objective.classify.aux_lm import AuxLM
+from gptkit.objective.classify.labels import named
+from gptkit.objective.classify.prediction import outputs_of
 from gptkit.records import Example, Prompt
-from gptkit.reward import Classifier
-from gptkit.reward.built import BuiltReward
+from gptkit.reward import ClassifierRewardConfig
+from gptkit.reward.base import Reward
 
 if TYPE_CHECKING:
-    from gptkit.objective.built import Trained
+    from gptkit.objective.base import TrainedModel
 
 AT_ONCE = 32
 """Texts read together."""
 
 
-class BuiltClassifier(BuiltReward):
+class ClassifierReward(Reward):
     """ln(p / (1 - p)) of the label. Spaces around the text are no part of it; one that is too long is cut as in training."""
 
-    def __init__(self, settings: Classifier, trained: Trained) -> None:
+    def __init__(self, settings: ClassifierRewardConfig, trained: TrainedModel) -> None:
         """Raises: CheckpointError: the run labels no single texts; ConfigError: it has no such label."""
         objective = trained.objective
-        if not isinstance(objective, BuiltAuxLM) or objective.task != "classification":
+        if not isinstance(objective, AuxLM) or objective.task != "classification":
             raise CheckpointError(
                 f"{trained.source}: labels no texts; reward=classifier needs a run with objective=aux_lm or probe and "
                 "objective.task=classification"

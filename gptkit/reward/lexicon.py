@@ -9,10 +9,10 @@ from torch import Tensor
 
 from gptkit.errors import GptkitError
 from gptkit.records import Prompt
-from gptkit.reward.built import BuiltReward
+from gptkit.reward.base import Reward
 
 
-class BuiltLexicon(BuiltReward):
+class LexiconReward(Reward):
     """The package's own score of each response, its compound; the prompt is not read."""
 
     def __init__(self) -> None:

@@ -10,16 +10,16 @@ from torch import Tensor
 
 from gptkit.errors import ConfigError, DataError
 from gptkit.records import Prompt
-from gptkit.reward import Rules
-from gptkit.reward.built import BuiltReward
+from gptkit.reward import RulesRewardConfig
+from gptkit.reward.base import Reward
 
 _WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
 
 
-class BuiltRules(BuiltReward):
+class RulesReward(Reward):
     """One response at a time."""
 
-    def __init__(self, settings: Rules) -> None:
+    def __init__(self, settings: RulesRewardConfig) -> None:
         """Raises: ConfigError: no rule has a weight."""
         weights = ("length", "ended", "wanted", "forbidden", "repetition", "answer")
         if not any(getattr(settings, key) for key in weights):

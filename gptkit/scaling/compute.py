@@ -7,8 +7,8 @@ V vocabulary, K the keys that a query sees on average.
 
 from __future__ import annotations
 
-from gptkit.attention import Alternating, Attention, Banded, Dense
-from gptkit.model import GPT, Model
+from gptkit.attention import AlternatingAttentionConfig, AttentionConfig, BandedAttentionConfig, DenseAttentionConfig
+from gptkit.model import GPTConfig, ModelConfig
 
 PF_DAY = 1e15 * 24 * 60 * 60
 """Operations of one petaflop/s-day, the unit of "Language Models are Few-Shot Learners", table D.1."""
@@ -17,15 +17,15 @@ BACKWARD = 2
 """The backward pass makes two products (gradients of the input and of the weight) for each one of the forward pass."""
 
 
-def parameters_by_part(model: Model, attention: Attention, vocabulary: int) -> dict[str, int]:
+def parameters_by_part(model: ModelConfig, attention: AttentionConfig, vocabulary: int) -> dict[str, int]:
     """Trained parameters by part of the model; they sum to the model's size.
 
     A GPT is counted by formula: embeddings V D, positions T D, attention L (4 D^2 + 4 D), mlp L (8 D^2 + 5 D), norms 2 D each,
     and head V D where the output is not tied to the embeddings. Any other model or attention is built without storage and
     counted.
     """
-    if type(model) is not GPT:
-        from gptkit.scaling.unallocated import count_parameters
+    if type(model) is not GPTConfig:
+        from gptkit.scaling.meta_device_counts import count_parameters
 
         return count_parameters(model, attention, vocabulary)
     layers, width = model.layers, model.width
@@ -40,27 +40,27 @@ def parameters_by_part(model: Model, attention: Attention, vocabulary: int) -> d
     return parts if model.tied else parts | {"head": vocabulary * width}
 
 
-def _attention_parameters(model: Model, attention: Attention) -> int:
-    if type(attention) in (Dense, Banded, Alternating):
+def _attention_parameters(model: ModelConfig, attention: AttentionConfig) -> int:
+    if type(attention) in (DenseAttentionConfig, BandedAttentionConfig, AlternatingAttentionConfig):
         return model.layers * (4 * model.width**2 + 4 * model.width)
-    from gptkit.scaling.unallocated import count_attention
+    from gptkit.scaling.meta_device_counts import count_attention
 
     return count_attention(model, attention)
 
 
-def parameters(model: Model, attention: Attention, vocabulary: int) -> int:
+def parameters(model: ModelConfig, attention: AttentionConfig, vocabulary: int) -> int:
     """Trained parameters, embeddings included (once where they are tied to the output)."""
     return sum(parameters_by_part(model, attention, vocabulary).values())
 
 
-def forward_flops_per_token(model: Model, attention: Attention, vocabulary: int) -> float:
+def forward_flops_per_token(model: ModelConfig, attention: AttentionConfig, vocabulary: int) -> float:
     """Operations of one forward pass over a full sequence, per token.
 
     Weights cost two operations each: 2 L (attention 4 D^2 + mlp 8 D^2), and 2 D V for the output. Scores and weighted values cost
     2 D K each per layer; dense causal attention has K = (T + 1) / 2, and the attention part tells its own.
     """
-    if type(model) is not GPT:
-        from gptkit.scaling.unallocated import count_forward_flops
+    if type(model) is not GPTConfig:
+        from gptkit.scaling.meta_device_counts import count_forward_flops
 
         return count_forward_flops(model, attention, vocabulary)
     width = model.width
@@ -69,7 +69,7 @@ def forward_flops_per_token(model: Model, attention: Attention, vocabulary: int)
     return 2.0 * (projections + mlp + width * vocabulary) + attention_flops_per_token(model, attention)
 
 
-def attention_flops_per_token(model: Model, attention: Attention) -> float:
+def attention_flops_per_token(model: ModelConfig, attention: AttentionConfig) -> float:
     """Operations of the scores and of the weighted sum of values of all layers, forward, per token: 4 D K per layer."""
     if not model.attends:
         return 0.0
@@ -78,7 +78,7 @@ def attention_flops_per_token(model: Model, attention: Attention) -> float:
     return 4.0 * model.width * keys
 
 
-def flops_per_token(model: Model, attention: Attention, vocabulary: int) -> float:
+def flops_per_token(model: ModelConfig, attention: AttentionConfig, vocabulary: int) -> float:
     """Operations of training on one token: the forward pass, and twice as much for the backward pass.
 
     Work that an implementation adds (recomputed activations, masked scores, padded vocabulary) is not counted, so dividing by

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gptkit.attention import Attention
-from gptkit.model import Model
-from gptkit.optimizer import Muon, Optimizer
+from gptkit.attention import AttentionConfig
+from gptkit.model import ModelConfig
+from gptkit.optimizer import MuonConfig, OptimizerConfig
 from gptkit.scaling.compute import parameters_by_part
 
 STRATEGIES = ("single", "ddp", "fsdp2", "tp")
@@ -61,9 +61,9 @@ NO_OTHERS = Others()
 
 
 def memory_per_device(
-    model: Model,
-    attention: Attention,
-    optimizer: Optimizer,
+    model: ModelConfig,
+    attention: AttentionConfig,
+    optimizer: OptimizerConfig,
     vocabulary: int,
     *,
     sequences: int,
@@ -95,7 +95,7 @@ def memory_per_device(
     tables = total - matrices - norms
     mixed, sharded = computed != stored, placement.strategy == "fsdp2" and n > 1
     held = {"fsdp2": total / n, "tp": total - matrices + matrices / n}.get(placement.strategy, float(total))
-    moments = (2 * total - matrices) / total if isinstance(optimizer, Muon) else 2.0
+    moments = (2 * total - matrices) / total if isinstance(optimizer, MuonConfig) else 2.0
     copies = computed * (vocabulary * model.width if sharded else held) if mixed else 0.0
     if placement.strategy == "ddp":
         copies += stored * held
@@ -120,7 +120,9 @@ def memory_per_device(
     }
 
 
-def activation_bytes(model: Model, attention: Attention, *, sequences: int, precision: Precision, placement: Placement) -> float:
+def activation_bytes(
+    model: ModelConfig, attention: AttentionConfig, *, sequences: int, precision: Precision, placement: Placement
+) -> float:
     """What the forward pass of a micro-batch stores for the backward pass, without recomputation.
 
     A model may say it itself, by `activation_bytes_per_token`; any other is taken for a GPT of its layers and width, which stores
@@ -153,13 +155,13 @@ def activation_bytes(model: Model, attention: Attention, *, sequences: int, prec
     return tokens * (model.layers * per_layer + ends) + masked_layers(model, attention) * c * model.context**2
 
 
-def masked_layers(model: Model, attention: Attention) -> int:
+def masked_layers(model: ModelConfig, attention: AttentionConfig) -> int:
     """Layers whose attention needs a mask, because it sees fewer keys than dense causal attention."""
     every = (model.context + 1) / 2
     layers = range(model.layers)
     return sum(attention.keys_per_query(context=model.context, layer=i, layers=model.layers) < every for i in layers)
 
 
-def logit_bytes(model: Model, vocabulary: int, *, sequences: int, precision: Precision) -> float:
+def logit_bytes(model: ModelConfig, vocabulary: int, *, sequences: int, precision: Precision) -> float:
     """The logits of a micro-batch and their gradient: 2 c V per token."""
     return 2.0 * precision.computed * vocabulary * sequences * model.context

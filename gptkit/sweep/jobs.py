@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gptkit.atomic_io import named_errors, write_file
 from gptkit.kit_files import DamagedFile, open_regular
-from gptkit.training.checkpoints.durable import named_errors, write_file
-from gptkit.training.record.damage import is_count, read_object, warn_of
-from gptkit.training.record.summary import read_summary
+from gptkit.training.reporting.damaged_files import is_count, read_object, warn_of
+from gptkit.training.reporting.summary import read_summary
 
 FILE = "job.json"
 STATUSES = ("waiting", "running", "finished", "stopped", "failed")

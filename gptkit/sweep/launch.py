@@ -18,13 +18,13 @@ from hydra.core.utils import JobReturn, JobStatus, setup_globals
 from omegaconf import DictConfig, OmegaConf, open_dict
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from gptkit.config.argv import read_words
+from gptkit.config.command_line import read_words
 from gptkit.config.hydra_run import users_full_error
 from gptkit.console import Console
 from gptkit.errors import ConfigError, GptkitError
 from gptkit.sweep.jobs import Job, lock
 from gptkit.sweep.process import command, environment, shares, start
-from gptkit.training.record.summary import minimised
+from gptkit.training.reporting.summary import minimised
 
 _POLL_SECONDS = 0.1
 

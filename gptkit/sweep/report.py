@@ -15,12 +15,12 @@ from urllib.parse import quote
 from rich.table import Table
 from rich.text import Text
 
+from gptkit.atomic_io import named_errors, write_file
 from gptkit.console import Console
-from gptkit.sweep.drawings import against, over_tokens
+from gptkit.sweep.charts import against, over_tokens
 from gptkit.sweep.jobs import Job, jobs_in
-from gptkit.training.checkpoints.durable import named_errors, write_file
-from gptkit.training.record.page import page, tiles
-from gptkit.training.record.summary import VALIDATION_LOSS, measure_of
+from gptkit.training.reporting.html_page import page, tiles
+from gptkit.training.reporting.summary import VALIDATION_LOSS, measure_of
 
 _COLUMNS = ("train_loss", "tokens", "tokens_per_second", "wall_seconds")
 _MOST = 4

@@ -10,15 +10,15 @@ from gptkit.hookspecs import hookimpl
 from gptkit.parts import Part
 
 if TYPE_CHECKING:
-    from gptkit.data import Data
-    from gptkit.task.built import BuiltTask
+    from gptkit.data import DataConfig
+    from gptkit.task.base import Task
 
 
 @dataclass
-class Task(Part):
+class TaskConfig(Part):
     """An evaluation: examples, how a model answers them, how answers are scored.
 
-    Subclass it, give `name` a default, add fields, and write `build`, which returns a `gptkit.task.built.BuiltTask`.
+    Subclass it, give `name` a default, add fields, and write `build`, which returns a `gptkit.task.base.Task`.
     """
 
     compares: ClassVar[bool] = False
@@ -28,7 +28,7 @@ class Task(Part):
 
     name: str = ""
 
-    def build(self, *, data: Data | None = None) -> BuiltTask:
+    def build(self, *, data: DataConfig | None = None) -> Task:
         """Open the task's examples.
 
         Args:
@@ -38,7 +38,7 @@ class Task(Part):
 
 
 @dataclass
-class Heuristic(Task):
+class HeuristicConfig(TaskConfig):
     """What GPT-1's zero-shot heuristics share: examples, and what a score is compared with. No part itself.
 
     Source: "Improving Language Understanding by Generative Pre-Training", section 5, "Zero-shot Behaviors". A text begins behind
@@ -57,7 +57,7 @@ class Heuristic(Task):
 
 
 @dataclass
-class NextWord(Heuristic):
+class NextWordConfig(HeuristicConfig):
     """Which of a few words goes on a text (GPT-1's heuristic for SST-2: "very", then "positive" or "negative").
 
     Source: section 5 of the GPT-1 paper. The words alone are compared, by the log-probability of all their tokens.
@@ -72,14 +72,14 @@ class NextWord(Heuristic):
         default_factory=dict
     )
 
-    def build(self, *, data: Data | None = None) -> BuiltTask:
-        from gptkit.task.zero_shot import BuiltNextWord
+    def build(self, *, data: DataConfig | None = None) -> Task:
+        from gptkit.task.zero_shot_tasks import NextWord
 
-        return BuiltNextWord(self, data)
+        return NextWord(self, data)
 
 
 @dataclass
-class LikelyOption(Heuristic):
+class LikelyOptionConfig(HeuristicConfig):
     """Which option goes on a text, by the highest mean log-probability of its tokens (GPT-1's heuristic for RACE).
 
     Source: section 5 of the GPT-1 paper.
@@ -90,14 +90,14 @@ class LikelyOption(Heuristic):
         default_factory=lambda: {"name": "story_completion"}
     )
 
-    def build(self, *, data: Data | None = None) -> BuiltTask:
-        from gptkit.task.zero_shot import BuiltLikelyOption
+    def build(self, *, data: DataConfig | None = None) -> Task:
+        from gptkit.task.zero_shot_tasks import LikelyOption
 
-        return BuiltLikelyOption(self, data)
+        return LikelyOption(self, data)
 
 
 @dataclass
-class Acceptability(Heuristic):
+class AcceptabilityConfig(HeuristicConfig):
     """Is a sentence acceptable? By a threshold on the mean log-probability of its tokens (GPT-1's heuristic for CoLA).
 
     Source: section 5 of the GPT-1 paper, which does not say how it thresholds. The score is Matthews' correlation; by default the
@@ -113,14 +113,14 @@ class Acceptability(Heuristic):
         at_most(SCORE),
     ] = None
 
-    def build(self, *, data: Data | None = None) -> BuiltTask:
-        from gptkit.task.zero_shot import BuiltAcceptability
+    def build(self, *, data: DataConfig | None = None) -> Task:
+        from gptkit.task.zero_shot_tasks import Acceptability
 
-        return BuiltAcceptability(self, data)
+        return Acceptability(self, data)
 
 
 @dataclass
-class Referent(Heuristic):
+class ReferentConfig(HeuristicConfig):
     """What does a pronoun mean? Each option is put in its place; the likelier rest of the sentence wins (GPT-1's for Winograd).
 
     Source: section 5 of the GPT-1 paper: the mean log-probability of the tokens behind the substituted words is compared.
@@ -129,14 +129,14 @@ class Referent(Heuristic):
     name: str = "referent"
     blank: Annotated[str, "what stands in the text where the options go, once", not_empty] = "_"
 
-    def build(self, *, data: Data | None = None) -> BuiltTask:
-        from gptkit.task.zero_shot import BuiltReferent
+    def build(self, *, data: DataConfig | None = None) -> Task:
+        from gptkit.task.zero_shot_tasks import Referent
 
-        return BuiltReferent(self, data)
+        return Referent(self, data)
 
 
 @dataclass
-class WinRate(Task):
+class WinRateConfig(TaskConfig):
     """How often a judge finds a model's answers to held-out prompts better than another's; ties count half.
 
     Source: "Training language models to follow instructions with human feedback", section 4.1 (there people judge). The prompts are
@@ -154,14 +154,14 @@ class WinRate(Task):
     ] = None
     temperature: Annotated[float, "of the answers; 0 is greedy", at_least(0), at_most(SCORE)] = 1.0
 
-    def build(self, *, data: Data | None = None) -> BuiltTask:
-        from gptkit.task.win_rate import BuiltWinRate
+    def build(self, *, data: DataConfig | None = None) -> Task:
+        from gptkit.task.win_rate import WinRate
 
-        return BuiltWinRate(self, data)
+        return WinRate(self, data)
 
 
 @dataclass
-class AlignmentTax(Task):
+class AlignmentTaxConfig(TaskConfig):
     """What alignment cost: the loss on held-out text, and any zero-shot task, compared with those of the model before.
 
     Source: "Training language models to follow instructions with human feedback", section 4.2 and appendix E. Both read the same
@@ -184,12 +184,12 @@ class AlignmentTax(Task):
         default_factory=dict
     )
 
-    def build(self, *, data: Data | None = None) -> BuiltTask:
-        from gptkit.task.alignment_tax import BuiltAlignmentTax
+    def build(self, *, data: DataConfig | None = None) -> Task:
+        from gptkit.task.alignment_tax import AlignmentTax
 
-        return BuiltAlignmentTax(self, data)
+        return AlignmentTax(self, data)
 
 
 @hookimpl
-def gptkit_task() -> list[type[Task]]:
-    return [NextWord, LikelyOption, Acceptability, Referent, WinRate, AlignmentTax]
+def gptkit_task() -> list[type[TaskConfig]]:
+    return [NextWordConfig, LikelyOptionConfig, AcceptabilityConfig, ReferentConfig, WinRateConfig, AlignmentTaxConfig]

@@ -7,24 +7,24 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from gptkit.data.split import evenly
+from gptkit.data.splits import evenly
+from gptkit.data.windows import language_model_datasets
 from gptkit.errors import ConfigError, DataError
-from gptkit.objective.windows import language_model_datasets
 from gptkit.plugins import registry
 from gptkit.task.log_probabilities import Text, log_probabilities
 
 if TYPE_CHECKING:
-    from gptkit.data import Data
-    from gptkit.reward.built import BuiltReward
-    from gptkit.task import AlignmentTax
-    from gptkit.task.built import BuiltTask, Subject
-    from gptkit.tokenizer.built import BuiltTokenizer
+    from gptkit.data import DataConfig
+    from gptkit.reward.base import Reward
+    from gptkit.task import AlignmentTaxConfig
+    from gptkit.task.base import Subject, Task
+    from gptkit.tokenizer.base import Tokenizer
 
 
-class BuiltAlignmentTax:
+class AlignmentTax:
     """The text is read when it is called: its windows depend on the models' context."""
 
-    def __init__(self, settings: AlignmentTax, source: Data | None) -> None:
+    def __init__(self, settings: AlignmentTaxConfig, source: DataConfig | None) -> None:
         """Raises: ConfigError: no source is named, or `tasks` holds what is no task of one model."""
         if source is None and "name" not in settings.data:
             raise ConfigError("task=alignment_tax needs text, such as data=text data.path=held_out.txt")
@@ -33,7 +33,7 @@ class BuiltAlignmentTax:
         self._tasks = {word: _task(word, part) for word, part in settings.tasks.items() if part is not None}
 
     def __call__(
-        self, subject: Subject, *, against: Subject | None = None, judge: BuiltReward | None = None, seed: int
+        self, subject: Subject, *, against: Subject | None = None, judge: Reward | None = None, seed: int
     ) -> dict[str, float]:
         """For the loss in nats per token, in bits per byte and for each task: the difference, the subject's, and the other's.
 
@@ -57,7 +57,7 @@ class BuiltAlignmentTax:
                 _compare(found, word if place == 0 else f"{word}_{name}", scores[name], others[name])
         return found
 
-    def _windows(self, tokenizer: BuiltTokenizer, context: int) -> list[Text]:
+    def _windows(self, tokenizer: Tokenizer, context: int) -> list[Text]:
         """Windows of held-out text, as validation reads them: in each, every token but the first is scored."""
         data, settings = self._data, self.settings
         dataset = language_model_datasets(data, tokenizer, context=context, validation_fraction=settings.fraction)["validation"]
@@ -70,17 +70,17 @@ def _compare(found: dict[str, float], name: str, own: float, other: float) -> No
     found |= {f"{name}_change": own - other, name: own, f"{name}_against": other}
 
 
-def _bytes(tokenizer: BuiltTokenizer, ids: list[int]) -> int:
+def _bytes(tokenizer: Tokenizer, ids: list[int]) -> int:
     """Bytes of UTF-8 that these ids stand for; a character that a window's edge cuts counts as a replacement character."""
     end_of_text = tokenizer.special["end_of_text"]
     return len(tokenizer.decode([token for token in ids if token != end_of_text]).encode("utf-8", "replace"))
 
 
-def _task(word: str, part: Any) -> BuiltTask:
+def _task(word: str, part: Any) -> Task:
     if not hasattr(part, "get"):
         raise ConfigError(f"task.tasks.{word}={part} must be the settings of a task: {{name: next_word}}")
     settings = registry().resolve("task", part, path=f"task.tasks.{word}")
     if settings.compares or settings.judged:
         raise ConfigError(f"task.tasks.{word}: {settings.name} is no task of one model; name another")
-    built: BuiltTask = settings.build()
+    built: Task = settings.build()
     return built

@@ -9,10 +9,10 @@ from gptkit.errors import DataError
 from gptkit.records import Dialogue, Prompt, Ranking, Record
 
 if TYPE_CHECKING:
-    from gptkit.data.built import BuiltData
+    from gptkit.data.base import Data
 
 
-def held_out_prompts(data: BuiltData, *, fraction: float | None, reader: str) -> list[Prompt]:
+def held_out_prompts(data: Data, *, fraction: float | None, reader: str) -> list[Prompt]:
     """The prompts of the validation split, else of the test split, else of what a run holds out of training; each once.
 
     Args:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gptkit.model.built import BuiltModel
+from gptkit.model.base import Model
 
 TOKENS_AT_ONCE = 4096
 """Of a pass, padding included."""
@@ -25,7 +25,7 @@ class Text:
 
 
 @torch.no_grad()
-def log_probabilities(model: BuiltModel, texts: Sequence[Text]) -> list[Tensor]:
+def log_probabilities(model: Model, texts: Sequence[Text]) -> list[Tensor]:
     """For each of N texts a tensor (T,) fp32 on the CPU, in nats: that of its scored tokens.
 
     A text that is longer than the context loses tokens at its beginning; scored ones that go with them, or that are left without
@@ -58,7 +58,7 @@ def _batches(lengths: Sequence[int]) -> list[list[int]]:
     return batches
 
 
-def _scored(model: BuiltModel, rows: list[list[int]], counts: list[int]) -> list[Tensor]:
+def _scored(model: Model, rows: list[list[int]], counts: list[int]) -> list[Tensor]:
     """The last `counts` tokens of each row."""
     device = next(model.parameters()).device
     longest = max(len(row) for row in rows) - 1

@@ -13,21 +13,21 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from gptkit.data.split import evenly
+from gptkit.data.splits import evenly
 from gptkit.errors import ConfigError, DataError
 from gptkit.generation.responses import longest_response, respond, text_of
-from gptkit.objective.judgement import interval
-from gptkit.objective.token_form import prompt_ids
+from gptkit.objective.chat_tokens import prompt_ids
+from gptkit.objective.classify.metrics import interval
 from gptkit.plugins import registry
 from gptkit.records import Prompt
-from gptkit.reward.built import ComparingReward, preferences, scored
+from gptkit.reward.base import ComparingReward, preferences, scored
 from gptkit.task.held_out import held_out_prompts
 
 if TYPE_CHECKING:
-    from gptkit.data import Data
-    from gptkit.reward.built import BuiltReward
-    from gptkit.task import WinRate
-    from gptkit.task.built import Subject
+    from gptkit.data import DataConfig
+    from gptkit.reward.base import Reward
+    from gptkit.task import WinRateConfig
+    from gptkit.task.base import Subject
 
 MAX_NEW_TOKENS = 64
 """Where neither the task nor the run says how long an answer may be."""
@@ -35,15 +35,15 @@ MAX_NEW_TOKENS = 64
 _log = logging.getLogger("gptkit")
 
 
-class BuiltWinRate:
+class WinRate:
     """Prompts are read when it is called: by default they are the subject's own."""
 
-    def __init__(self, settings: WinRate, source: Data | None) -> None:
+    def __init__(self, settings: WinRateConfig, source: DataConfig | None) -> None:
         self.settings = settings
         self._source = source
 
     def __call__(
-        self, subject: Subject, *, against: Subject | None = None, judge: BuiltReward | None = None, seed: int
+        self, subject: Subject, *, against: Subject | None = None, judge: Reward | None = None, seed: int
     ) -> dict[str, float]:
         """`win_rate` with its 95% interval by the bootstrap over prompts, the mean scores, the other's standard deviation
         over prompts, and how many prompts there were.
@@ -82,7 +82,7 @@ class BuiltWinRate:
         context = min(each.model.context for each in (subject, against))
         return longest_response(int(_objective(subject).get("max_new_tokens") or MAX_NEW_TOKENS), context)
 
-    def _prompts(self, subject: Subject, against: Subject, judge: BuiltReward, longest: int) -> list[Prompt]:
+    def _prompts(self, subject: Subject, against: Subject, judge: Reward, longest: int) -> list[Prompt]:
         """Those to be answered; one that leaves no room for an answer in either context, or for the judge, is left out."""
         own = subject.settings.get("data")
         if self._source is None and not own:

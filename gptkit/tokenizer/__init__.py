@@ -12,25 +12,25 @@ from gptkit.hookspecs import hookimpl
 from gptkit.parts import Part
 
 if TYPE_CHECKING:
-    from gptkit.tokenizer.built import BuiltTokenizer
+    from gptkit.tokenizer.base import Tokenizer
 
 
 @dataclass
-class Tokenizer(Part):
+class TokenizerConfig(Part):
     """Text to token ids and back.
 
     Subclass it, give `name` a default, add fields, and write `build` and `load`, which return a
-    `gptkit.tokenizer.built.BuiltTokenizer`. No key is shared by all tokenizers.
+    `gptkit.tokenizer.base.Tokenizer`. No key is shared by all tokenizers.
     """
 
     name: str = ""
 
-    def build(self, *, texts: Iterable[str]) -> BuiltTokenizer:
+    def build(self, *, texts: Iterable[str]) -> Tokenizer:
         """Make the tokenizer, learning from `texts` (the run's own training text, streamed) where it has something to learn."""
         raise NotImplementedError(f"{type(self).__name__} does not implement build()")
 
-    def load(self, folder: Path) -> BuiltTokenizer:
-        """Read back what `BuiltTokenizer.save` wrote; a checkpoint's tokenizer needs nothing but its folder."""
+    def load(self, folder: Path) -> Tokenizer:
+        """Read back what `Tokenizer.save` wrote; a checkpoint's tokenizer needs nothing but its folder."""
         raise NotImplementedError(f"{type(self).__name__} does not implement load()")
 
     def vocabulary_size(self) -> int | None:
@@ -39,44 +39,44 @@ class Tokenizer(Part):
 
 
 @dataclass
-class Bytes(Tokenizer):
+class BytesTokenizerConfig(TokenizerConfig):
     """One token per byte of UTF-8, and end-of-text: 257 ids, nothing to learn, any text."""
 
     name: str = "bytes"
 
-    def build(self, *, texts: Iterable[str]) -> BuiltTokenizer:
-        from gptkit.tokenizer.bytes import BuiltBytes
+    def build(self, *, texts: Iterable[str]) -> Tokenizer:
+        from gptkit.tokenizer.bytes import BytesTokenizer
 
-        return BuiltBytes()
+        return BytesTokenizer()
 
-    def load(self, folder: Path) -> BuiltTokenizer:
-        from gptkit.tokenizer.bytes import BuiltBytes
+    def load(self, folder: Path) -> Tokenizer:
+        from gptkit.tokenizer.bytes import BytesTokenizer
 
-        return BuiltBytes.load(folder)
+        return BytesTokenizer.load(folder)
 
     def vocabulary_size(self) -> int:
         return 257
 
 
 @dataclass
-class Char(Tokenizer):
+class CharTokenizerConfig(TokenizerConfig):
     """One token per character that occurs in the run's text, and end-of-text."""
 
     name: str = "char"
 
-    def build(self, *, texts: Iterable[str]) -> BuiltTokenizer:
-        from gptkit.tokenizer.char import BuiltChar
+    def build(self, *, texts: Iterable[str]) -> Tokenizer:
+        from gptkit.tokenizer.char import CharTokenizer
 
-        return BuiltChar.learn(texts)
+        return CharTokenizer.learn(texts)
 
-    def load(self, folder: Path) -> BuiltTokenizer:
-        from gptkit.tokenizer.char import BuiltChar
+    def load(self, folder: Path) -> Tokenizer:
+        from gptkit.tokenizer.char import CharTokenizer
 
-        return BuiltChar.load(folder)
+        return CharTokenizer.load(folder)
 
 
 @dataclass
-class BPE(Tokenizer):
+class BPETokenizerConfig(TokenizerConfig):
     """Byte-level BPE learnt from the run's own text, with GPT-2's splitting into words.
 
     Source: "Language Models are Unsupervised Multitask Learners", section 2.2.
@@ -85,22 +85,22 @@ class BPE(Tokenizer):
     name: str = "bpe"
     size: Annotated[int, "number of ids: 256 bytes, end-of-text, and merges", at_least(257), at_most(VOCABULARY)] = 8192
 
-    def build(self, *, texts: Iterable[str]) -> BuiltTokenizer:
-        from gptkit.tokenizer.bpe import BuiltBPE
+    def build(self, *, texts: Iterable[str]) -> Tokenizer:
+        from gptkit.tokenizer.bpe import BPETokenizer
 
-        return BuiltBPE.learn(texts, size=self.size)
+        return BPETokenizer.learn(texts, size=self.size)
 
-    def load(self, folder: Path) -> BuiltTokenizer:
-        from gptkit.tokenizer.bpe import BuiltBPE
+    def load(self, folder: Path) -> Tokenizer:
+        from gptkit.tokenizer.bpe import BPETokenizer
 
-        return BuiltBPE.load(folder)
+        return BPETokenizer.load(folder)
 
     def vocabulary_size(self) -> int:
         return self.size
 
 
 @dataclass
-class GPT1(Tokenizer):
+class GPT1TokenizerConfig(TokenizerConfig):
     """GPT-1's BPE: merges of characters within cleaned, lower-case words; its own, or learnt in the same way.
 
     Source: "Improving Language Understanding by Generative Pre-Training", section 4.1, and its released code. The official
@@ -127,13 +127,13 @@ class GPT1(Tokenizer):
         one_of("openai", "transformers"),
     ] = "openai"
 
-    def build(self, *, texts: Iterable[str]) -> BuiltTokenizer:
+    def build(self, *, texts: Iterable[str]) -> Tokenizer:
         from gptkit.tokenizer.gpt1 import CLEANINGS
         from gptkit.tokenizer.gpt1_files import official
 
         return official(self.path, self.cleaning) if self.path else CLEANINGS[self.cleaning].learn(texts, size=self.size)
 
-    def load(self, folder: Path) -> BuiltTokenizer:
+    def load(self, folder: Path) -> Tokenizer:
         from gptkit.tokenizer.gpt1 import load
 
         return load(folder)
@@ -143,7 +143,7 @@ class GPT1(Tokenizer):
 
 
 @dataclass
-class GPT2(Tokenizer):
+class GPT2TokenizerConfig(TokenizerConfig):
     """GPT-2's own byte-level BPE: 50,257 ids from the official files.
 
     Source: "Language Models are Unsupervised Multitask Learners", section 2.2.
@@ -157,20 +157,20 @@ class GPT2(Tokenizer):
         not_empty,
     ] = "auto"
 
-    def build(self, *, texts: Iterable[str]) -> BuiltTokenizer:
+    def build(self, *, texts: Iterable[str]) -> Tokenizer:
         from gptkit.tokenizer.gpt2 import official
 
         return official(self.path)
 
-    def load(self, folder: Path) -> BuiltTokenizer:
-        from gptkit.tokenizer.bpe import BuiltBPE
+    def load(self, folder: Path) -> Tokenizer:
+        from gptkit.tokenizer.bpe import BPETokenizer
 
-        return BuiltBPE.load(folder)
+        return BPETokenizer.load(folder)
 
     def vocabulary_size(self) -> int:
         return 50_257
 
 
 @hookimpl
-def gptkit_tokenizer() -> list[type[Tokenizer]]:
-    return [Bytes, Char, BPE, GPT1, GPT2]
+def gptkit_tokenizer() -> list[type[TokenizerConfig]]:
+    return [BytesTokenizerConfig, CharTokenizerConfig, BPETokenizerConfig, GPT1TokenizerConfig, GPT2TokenizerConfig]

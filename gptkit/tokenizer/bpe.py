@@ -16,11 +16,11 @@ from pathlib import Path
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from gptkit.errors import CheckpointError, DataError
-from gptkit.regular_files import json_file, opened
-from gptkit.tokenizer import saved
-from gptkit.tokenizer.built import END_OF_TEXT, fingerprint_of, utf8
-from gptkit.tokenizer.learning import learn
-from gptkit.tokenizer.library import LibraryTokenizer
+from gptkit.tokenizer import tokenizer_file
+from gptkit.tokenizer.base import END_OF_TEXT, fingerprint_of, utf8
+from gptkit.tokenizer.bpe_training import learn
+from gptkit.tokenizer.tokenizers_library import LibraryTokenizer
+from gptkit.user_files import json_file, opened
 
 VOCABULARY, MERGES, FILE = "vocab.json", "merges.txt", "bpe.json"
 
@@ -33,7 +33,7 @@ CACHED_WORDS = 1 << 16
 _WORD_BEGINS = re.compile(r"[ \n](?=\S)|[、。，！？；：](?=[ぁ-ゖァ-ヺ一-龥])")  # noqa: RUF001
 
 
-class BuiltBPE(LibraryTokenizer):
+class BPETokenizer(LibraryTokenizer):
     """Ids of a vocabulary of byte strings; end-of-text is one more entry of it, which no text is ever encoded to."""
 
     def __init__(self, vocabulary: dict[str, int], merges: list[tuple[str, str]]) -> None:
@@ -60,7 +60,7 @@ class BuiltBPE(LibraryTokenizer):
         self.fingerprint = fingerprint_of("byte-level bpe", "\n".join(entries), "\n".join(map(" ".join, merges)))
 
     @classmethod
-    def learn(cls, texts: Iterable[str], *, size: int) -> BuiltBPE:
+    def learn(cls, texts: Iterable[str], *, size: int) -> BPETokenizer:
         """Learn merges from `texts` until there are `size` ids, or none is left to learn. Ids: bytes, merges, end-of-text.
 
         Raises:
@@ -83,21 +83,21 @@ class BuiltBPE(LibraryTokenizer):
         (folder / VOCABULARY).write_text(json.dumps(self.vocabulary, ensure_ascii=False), encoding="utf-8")
         lines = ["#version: 0.2", *map(" ".join, self.merges), ""]
         (folder / MERGES).write_text("\n".join(lines), encoding="utf-8")
-        saved.write(folder / FILE, {"end_of_text": self.special["end_of_text"], "fingerprint": self.fingerprint})
+        tokenizer_file.write(folder / FILE, {"end_of_text": self.special["end_of_text"], "fingerprint": self.fingerprint})
 
     @classmethod
-    def load(cls, folder: Path) -> BuiltBPE:
+    def load(cls, folder: Path) -> BPETokenizer:
         """Read back what `save` wrote.
 
         Raises:
             CheckpointError: a file is missing, torn or altered.
         """
-        (fingerprint,) = saved.read(folder / FILE, "fingerprint")
+        (fingerprint,) = tokenizer_file.read(folder / FILE, "fingerprint")
         try:
             tokenizer = cls(read_vocabulary(folder / VOCABULARY), read_merges(folder / MERGES))
         except DataError as error:
             raise CheckpointError(f"{folder} holds no tokenizer that can be used ({error}); use another checkpoint") from None
-        saved.agree(folder, saved=fingerprint, found=tokenizer.fingerprint)
+        tokenizer_file.agree(folder, saved=fingerprint, found=tokenizer.fingerprint)
         return tokenizer
 
 

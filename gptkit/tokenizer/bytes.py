@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gptkit.tokenizer import saved
-from gptkit.tokenizer.built import END_OF_TEXT, BuiltTokenizer, fingerprint_of, utf8
+from gptkit.tokenizer import tokenizer_file
+from gptkit.tokenizer.base import END_OF_TEXT, Tokenizer, fingerprint_of, utf8
 
 FILE = "bytes.json"
 
 
-class BuiltBytes(BuiltTokenizer):
+class BytesTokenizer(Tokenizer):
     """Every text has ids, and nothing is learnt."""
 
     def __init__(self) -> None:
@@ -40,16 +40,16 @@ class BuiltBytes(BuiltTokenizer):
         return len(text)
 
     def save(self, folder: Path) -> None:
-        saved.write(folder / FILE, {"fingerprint": self.fingerprint})
+        tokenizer_file.write(folder / FILE, {"fingerprint": self.fingerprint})
 
     @classmethod
-    def load(cls, folder: Path) -> BuiltBytes:
+    def load(cls, folder: Path) -> BytesTokenizer:
         """Read back what `save` wrote.
 
         Raises:
             CheckpointError: the file is missing or altered.
         """
         tokenizer = cls()
-        (fingerprint,) = saved.read(folder / FILE, "fingerprint")
-        saved.agree(folder / FILE, saved=fingerprint, found=tokenizer.fingerprint)
+        (fingerprint,) = tokenizer_file.read(folder / FILE, "fingerprint")
+        tokenizer_file.agree(folder / FILE, saved=fingerprint, found=tokenizer.fingerprint)
         return tokenizer

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gptkit.errors import DataError
-from gptkit.tokenizer import saved
-from gptkit.tokenizer.built import END_OF_TEXT, BuiltTokenizer, fingerprint_of, utf8
+from gptkit.tokenizer import tokenizer_file
+from gptkit.tokenizer.base import END_OF_TEXT, Tokenizer, fingerprint_of, utf8
 
 FILE = "characters.json"
 
 
-class BuiltChar(BuiltTokenizer):
+class CharTokenizer(Tokenizer):
     """Knows the characters that it was made of and no other."""
 
     def __init__(self, characters: str) -> None:
@@ -30,7 +30,7 @@ class BuiltChar(BuiltTokenizer):
         self._table[points] = np.arange(len(points), dtype=np.uint32)
 
     @classmethod
-    def learn(cls, texts: Iterable[str]) -> BuiltChar:
+    def learn(cls, texts: Iterable[str]) -> CharTokenizer:
         """The tokenizer of all characters that occur in `texts`.
 
         Raises:
@@ -75,15 +75,15 @@ class BuiltChar(BuiltTokenizer):
         return len(text)
 
     def save(self, folder: Path) -> None:
-        saved.write(folder / FILE, {"characters": self.characters, "fingerprint": self.fingerprint})
+        tokenizer_file.write(folder / FILE, {"characters": self.characters, "fingerprint": self.fingerprint})
 
     @classmethod
-    def load(cls, folder: Path) -> BuiltChar:
+    def load(cls, folder: Path) -> CharTokenizer:
         """Read back what `save` wrote.
 
         Raises:
             CheckpointError: the file is missing, torn or altered.
         """
-        characters, fingerprint = saved.read(folder / FILE, "characters", "fingerprint")
-        saved.agree(folder / FILE, saved=fingerprint, found=fingerprint_of("char", str(characters)))
+        characters, fingerprint = tokenizer_file.read(folder / FILE, "characters", "fingerprint")
+        tokenizer_file.agree(folder / FILE, saved=fingerprint, found=fingerprint_of("char", str(characters)))
         return cls(characters)

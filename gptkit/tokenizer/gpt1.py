@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from gptkit.errors import CheckpointError, DataError
-from gptkit.tokenizer import saved
+from gptkit.tokenizer import tokenizer_file
+from gptkit.tokenizer.base import END_OF_TEXT, fingerprint_of, utf8
 from gptkit.tokenizer.bpe import CACHED_WORDS, MERGES, VOCABULARY, read_merges, read_vocabulary
-from gptkit.tokenizer.built import END_OF_TEXT, fingerprint_of, utf8
+from gptkit.tokenizer.bpe_training import learn
 from gptkit.tokenizer.gpt1_cleaning import NEWLINE, SIGNS, SIGNS_AND_BACKSLASH, Words, fix, last_cut, pieces
-from gptkit.tokenizer.learning import learn
-from gptkit.tokenizer.library import LibraryTokenizer
+from gptkit.tokenizer.tokenizers_library import LibraryTokenizer
 
 FILE, RULES = "gpt1.json", "words.msgpack"
 UNKNOWN, SUFFIX, LINE_BREAK = "<unk>", "</w>", "\n</w>"
@@ -39,7 +39,7 @@ _OPENING = frozenset(f"{word}</w>" for word in "([{")
 _CLOSING = frozenset(f"{word}</w>" for word in [*".,!?;:)]}", "...", "n't", "'s", "'m", "'re", "'ve", "'ll", "'d"])
 
 
-class BuiltGPT1(LibraryTokenizer):
+class GPT1Tokenizer(LibraryTokenizer):
     """Ids of a vocabulary of symbols; a subclass says how text becomes words."""
 
     cleaning: ClassVar[str]
@@ -83,7 +83,7 @@ class BuiltGPT1(LibraryTokenizer):
         """Set how the library splits what it is given into words."""
 
     @classmethod
-    def learn(cls, texts: Iterable[str], *, size: int) -> BuiltGPT1:
+    def learn(cls, texts: Iterable[str], *, size: int) -> GPT1Tokenizer:
         """Learn merges from `texts` until there are `size` ids, or none is left to learn.
 
         Ids: unknown symbol, characters, characters that end a word, merges, line break, end-of-text.
@@ -116,10 +116,10 @@ class BuiltGPT1(LibraryTokenizer):
         (folder / VOCABULARY).write_text(json.dumps(self.vocabulary, ensure_ascii=False), encoding="utf-8")
         lines = ["#version: 0.2", *map(" ".join, self.merges), ""]
         (folder / MERGES).write_text("\n".join(lines), encoding="utf-8")
-        saved.write(folder / FILE, {"cleaning": self.form, "fingerprint": self.fingerprint})
+        tokenizer_file.write(folder / FILE, {"cleaning": self.form, "fingerprint": self.fingerprint})
 
 
-class SplitAsTransformers(BuiltGPT1):
+class TransformersGPT1Tokenizer(GPT1Tokenizer):
     """Lower case, no accents, and BERT's words: what transformers from version 5 on does, and older ones without ftfy and spaCy."""
 
     cleaning = form = "transformers"
@@ -133,14 +133,14 @@ class SplitAsTransformers(BuiltGPT1):
         return max(text.rfind(" "), text.rfind("\n")) + 1
 
 
-class SplitAsReleased(BuiltGPT1):
+class ReleasedGPT1Tokenizer(GPT1Tokenizer):
     """The cleaning of the released code, with line breaks. Ids are looked up by piece; the library encodes new pieces alone."""
 
     cleaning, form = "openai", "released"
     signs: ClassVar[re.Pattern[str]] = SIGNS
 
     def __init__(self, vocabulary: dict[str, int], merges: list[tuple[str, str]], words: Words | None = None) -> None:
-        """See BuiltGPT1; `words` are the rules that a checkpoint kept, else those of the installed spaCy.
+        """See GPT1Tokenizer; `words` are the rules that a checkpoint kept, else those of the installed spaCy.
 
         Raises:
             ConfigError: spaCy or ftfy is not installed.
@@ -154,7 +154,7 @@ class SplitAsReleased(BuiltGPT1):
         library.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
 
     @classmethod
-    def learn(cls, texts: Iterable[str], *, size: int) -> BuiltGPT1:
+    def learn(cls, texts: Iterable[str], *, size: int) -> GPT1Tokenizer:
         words = Words()
 
         def split() -> Iterator[str]:
@@ -179,7 +179,7 @@ class SplitAsReleased(BuiltGPT1):
         (folder / RULES).write_bytes(self.words.rules)
 
 
-class SplitAtBackslashes(SplitAsReleased):
+class BackslashGPT1Tokenizer(ReleasedGPT1Tokenizer):
     """As released, but that a backslash stands apart as other signs do: what tokenizers did that the kit saved as `openai`."""
 
     form = "openai"
@@ -191,7 +191,7 @@ class _IdsOfPieces(dict[str, list[int]]):
 
     MOST, LONGEST = 1 << 20, 64  # pieces, and characters of one, that are remembered: some 300 MB at the very most
 
-    def __init__(self, tokenizer: SplitAsReleased) -> None:
+    def __init__(self, tokenizer: ReleasedGPT1Tokenizer) -> None:
         super().__init__({NEWLINE: [tokenizer.vocabulary[LINE_BREAK]]})
         self._tokenizer = tokenizer
 
@@ -203,31 +203,33 @@ class _IdsOfPieces(dict[str, list[int]]):
         return ids
 
 
-CLEANINGS: dict[str, type[BuiltGPT1]] = {each.cleaning: each for each in (SplitAsReleased, SplitAsTransformers)}
+CLEANINGS: dict[str, type[GPT1Tokenizer]] = {each.cleaning: each for each in (ReleasedGPT1Tokenizer, TransformersGPT1Tokenizer)}
 """By the values of `tokenizer.cleaning`."""
 
-FORMS: dict[str, type[BuiltGPT1]] = {each.form: each for each in (SplitAsReleased, SplitAtBackslashes, SplitAsTransformers)}
+FORMS: dict[str, type[GPT1Tokenizer]] = {
+    each.form: each for each in (ReleasedGPT1Tokenizer, BackslashGPT1Tokenizer, TransformersGPT1Tokenizer)
+}
 """By the names under which they are saved."""
 
 
-def load(folder: Path) -> BuiltGPT1:
-    """Read back what `BuiltGPT1.save` wrote.
+def load(folder: Path) -> GPT1Tokenizer:
+    """Read back what `GPT1Tokenizer.save` wrote.
 
     Raises:
         CheckpointError: a file is missing, torn or altered.
         ConfigError: spaCy or ftfy is not installed.
     """
-    form, fingerprint = saved.read(folder / FILE, "cleaning", "fingerprint")
+    form, fingerprint = tokenizer_file.read(folder / FILE, "cleaning", "fingerprint")
     try:
         entries = read_vocabulary(folder / VOCABULARY), read_merges(folder / MERGES)
         kind = FORMS[form]
-        if issubclass(kind, SplitAsReleased):
-            tokenizer: BuiltGPT1 = kind(*entries, Words((folder / RULES).read_bytes()))
+        if issubclass(kind, ReleasedGPT1Tokenizer):
+            tokenizer: GPT1Tokenizer = kind(*entries, Words((folder / RULES).read_bytes()))
         else:
             tokenizer = kind(*entries)
     except (DataError, OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{folder} holds no tokenizer that can be used ({error}); use another checkpoint") from None
-    saved.agree(folder, saved=fingerprint, found=tokenizer.fingerprint)
+    tokenizer_file.agree(folder, saved=fingerprint, found=tokenizer.fingerprint)
     return tokenizer
 
 

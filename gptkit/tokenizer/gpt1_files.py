@@ -7,15 +7,15 @@ from typing import Any
 
 from gptkit.errors import ConfigError, DataError
 from gptkit.tokenizer.bpe import read_merges, read_vocabulary
-from gptkit.tokenizer.gpt1 import CLEANINGS, LINE_BREAK, SUFFIX, BuiltGPT1
+from gptkit.tokenizer.gpt1 import CLEANINGS, LINE_BREAK, SUFFIX, GPT1Tokenizer
 from gptkit.tokenizer.gpt2 import LIBRARY_FILE, read_library_file
-from gptkit.tokenizer.hub import download, folder_of
+from gptkit.tokenizer.published_files import download, folder_of
 
 HUB_NAME = "openai-community/openai-gpt"
 OPENAI, HUGGING_FACE = ("encoder_bpe_40000.json", "vocab_40000.bpe"), ("vocab.json", "merges.txt")
 
 
-def official(path: str, cleaning: str) -> BuiltGPT1:
+def official(path: str, cleaning: str) -> GPT1Tokenizer:
     """The tokenizer of these files.
 
     Args:
@@ -35,7 +35,7 @@ def official(path: str, cleaning: str) -> BuiltGPT1:
     return _read(vocabulary, merges, kind)
 
 
-def from_folder(folder: Path, kind: type[BuiltGPT1]) -> BuiltGPT1:
+def from_folder(folder: Path, kind: type[GPT1Tokenizer]) -> GPT1Tokenizer:
     """The tokenizer of encoder_bpe_40000.json and vocab_40000.bpe, of vocab.json and merges.txt, or of tokenizer.json.
 
     Raises:
@@ -84,11 +84,11 @@ def _from_library_file(path: Path) -> tuple[dict[str, int], list[tuple[str, str]
     return vocabulary, pairs
 
 
-def _read(vocabulary: Path, merges: Path, kind: type[BuiltGPT1]) -> BuiltGPT1:
+def _read(vocabulary: Path, merges: Path, kind: type[GPT1Tokenizer]) -> GPT1Tokenizer:
     return _named(vocabulary, read_vocabulary(vocabulary), read_merges(merges), kind)
 
 
-def _named(path: Path, vocabulary: dict[str, int], merges: list[tuple[str, str]], kind: type[BuiltGPT1]) -> BuiltGPT1:
+def _named(path: Path, vocabulary: dict[str, int], merges: list[tuple[str, str]], kind: type[GPT1Tokenizer]) -> GPT1Tokenizer:
     """The tokenizer; its complaints name the file.
 
     Raises:

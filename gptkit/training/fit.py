@@ -13,32 +13,32 @@ from typing import Any
 import lightning
 import torch
 
-from gptkit.command import Training
+from gptkit.atomic_io import how_to_continue
+from gptkit.command import RunConfig
 from gptkit.matrix_products import keep_mode
 from gptkit.optimizer.schedule import extent, warmup_beyond
 from gptkit.plugins import registry
 from gptkit.training.allocator import keep_freed_memory
-from gptkit.training.assemble import assemble
-from gptkit.training.checkpoints import settings_file
+from gptkit.training.checkpoints import config_file
 from gptkit.training.checkpoints.checkpoint import Checkpoint, clean, latest_checkpoint, read_checkpoint
-from gptkit.training.checkpoints.durable import how_to_continue
 from gptkit.training.checkpoints.manifest import FILE as MANIFEST
-from gptkit.training.length import length_of
-from gptkit.training.lines import first_line, last_line, say
+from gptkit.training.console_lines import first_line, last_line, say
+from gptkit.training.duration import length_of
 from gptkit.training.memory import check_training_fits
 from gptkit.training.module import TrainModule
 from gptkit.training.ranks import failures_told
-from gptkit.training.record.best_effort import best_effort
-from gptkit.training.record.damage import make_way
-from gptkit.training.record.logbook import FILES, FOLDERS, Logbook, logbook
-from gptkit.training.record.metrics import cut_back
-from gptkit.training.record.summary import minimised, read_summary
+from gptkit.training.reporting.best_effort import best_effort
+from gptkit.training.reporting.callbacks import FILES, FOLDERS, ReportingCallback, logbook
+from gptkit.training.reporting.damaged_files import make_way
+from gptkit.training.reporting.metrics import cut_back
+from gptkit.training.reporting.summary import minimised, read_summary
 from gptkit.training.resume import alone_in, check_not_shorter, check_same_run
 from gptkit.training.save import kept_state
-from gptkit.training.stored import stored_dtype
+from gptkit.training.setup import assemble
 from gptkit.training.strategies import check_shares, is_first
 from gptkit.training.trainer import make_trainer
 from gptkit.training.trainer_arguments import check_trainer_arguments, precision_name
+from gptkit.training.weight_precision import stored_dtype
 
 
 class Result(dict[str, Any]):
@@ -53,7 +53,7 @@ class Result(dict[str, Any]):
         return minimised(self)
 
 
-def fit(settings: Training, folder: Path) -> Result:
+def fit(settings: RunConfig, folder: Path) -> Result:
     """Train until the run's end, or until it is told to stop; continue what the folder holds.
 
     Args:
@@ -76,7 +76,7 @@ def fit(settings: Training, folder: Path) -> Result:
         return fit_or_continue(settings, folder, trainer)
 
 
-def fit_or_continue(settings: Training, folder: Path, trainer: lightning.Trainer) -> Result:
+def fit_or_continue(settings: RunConfig, folder: Path, trainer: lightning.Trainer) -> Result:
     """Train in a folder that is ours alone: from the start, or from the checkpoint that it holds."""
     checkpoint, state = continued(settings, folder)
     if trainer.strategy.root_device.type == "cpu":
@@ -113,7 +113,7 @@ def fit_or_continue(settings: Training, folder: Path, trainer: lightning.Trainer
         return run(module, trainer)
 
 
-def continued(settings: Training, folder: Path) -> tuple[Checkpoint | None, dict[str, Any] | None]:
+def continued(settings: RunConfig, folder: Path) -> tuple[Checkpoint | None, dict[str, Any] | None]:
     """The checkpoint to continue from, and what it kept beside the weights; None where the folder holds no run.
 
     Raises:
@@ -126,7 +126,7 @@ def continued(settings: Training, folder: Path) -> tuple[Checkpoint | None, dict
     if path is None:
         return None, None
     checkpoint = read_checkpoint(path)
-    before, now = with_full_name(settings_file.plain(checkpoint.settings)), settings_file.plain(settings)
+    before, now = with_full_name(config_file.plain(checkpoint.settings)), config_file.plain(settings)
     state = kept_state(checkpoint)
     check_same_run(folder, before, now, fingerprinted=state["sources"])
     keep_mode(state["matrix_products"])
@@ -141,7 +141,7 @@ def with_full_name(content: Mapping[str, Any]) -> dict[str, Any]:
     return {**content, "trainer": trainer}
 
 
-def micro_of(settings: Training, state: dict[str, Any] | None) -> int:
+def micro_of(settings: RunConfig, state: dict[str, Any] | None) -> int:
     """Sequences per pass, as given or as the run began; 0: to be found when the device is there."""
     if isinstance(settings.batch.micro, int):
         return settings.batch.micro
@@ -155,7 +155,7 @@ def run(module: TrainModule, trainer: lightning.Trainer) -> Result:
     if first:
         folder.mkdir(parents=True, exist_ok=True)
         make_way(folder, files=FILES, folders=FOLDERS)
-        settings_file.write_settings(folder / settings_file.FILE, settings)
+        config_file.write_settings(folder / config_file.FILE, settings)
         cut_back(folder, state.step)
     book = logbook_of(module, progress=bool(settings.trainer.get("enable_progress_bar", True)))
     module.paused, module.after_step = book.meter.paused, functools.partial(book.after_step, trainer, module)
@@ -188,7 +188,7 @@ def make_up(module: TrainModule, trainer: lightning.Trainer, *, saved: float) ->
             book.make_up(trainer, module)
 
 
-def logbook_of(module: TrainModule, *, progress: bool) -> Logbook:
+def logbook_of(module: TrainModule, *, progress: bool) -> ReportingCallback:
     """What writes down this run."""
     return logbook(
         module.folder,

@@ -7,12 +7,12 @@ from typing import Any
 
 import torch
 
-from gptkit.attention import Attention
-from gptkit.command import Training
+from gptkit.attention import AttentionConfig
+from gptkit.command import RunConfig
 from gptkit.errors import ConfigError
-from gptkit.model import Model
-from gptkit.objective import LM
-from gptkit.scaling.least_memory import least_parameters, least_vocabulary, refuse_beyond, training_copies
+from gptkit.model import ModelConfig
+from gptkit.objective import LMConfig
+from gptkit.scaling.minimum_memory import least_parameters, least_vocabulary, refuse_beyond, training_copies
 from gptkit.training.precision import choose_precision
 
 SHARDED = ("fsdp2", "tp")
@@ -20,7 +20,7 @@ WHOLE = ("auto", "ddp", "ddp_spawn", "ddp_find_unused_parameters_true", "single_
 """Strategies under which every device holds the whole model. Others may keep parts of it elsewhere, and are not judged."""
 
 
-def check_training_fits(settings: Training, arguments: dict[str, Any]) -> None:
+def check_training_fits(settings: RunConfig, arguments: dict[str, Any]) -> None:
     """See that weights, gradients, the optimizer's state and a batch can fit.
 
     Args:
@@ -31,7 +31,7 @@ def check_training_fits(settings: Training, arguments: dict[str, Any]) -> None:
         ConfigError: they cannot; names the keys to lower.
     """
     held = 16 * settings.batch.size * settings.model.context / _whole(arguments.get("num_nodes"), 1)  # tokens and targets, int64
-    if type(settings.objective) is LM and held > machine_memory():
+    if type(settings.objective) is LMConfig and held > machine_memory():
         raise ConfigError(
             f"batch.size={settings.batch.size}: batches of so many sequences of model.context={settings.model.context} tokens take "
             f"{held / 1e9:,.0f} GB, and this machine has {machine_memory() / 1e9:,.0f} GB; lower batch.size or model.context"
@@ -54,7 +54,7 @@ def check_training_fits(settings: Training, arguments: dict[str, Any]) -> None:
     )
 
 
-def check_model_fits(model: Model, attention: Attention, vocabulary: int) -> None:
+def check_model_fits(model: ModelConfig, attention: AttentionConfig, vocabulary: int) -> None:
     """See that a model's weights can fit into this machine's memory in float32, as they are loaded.
 
     Raises:

@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Callable
 
-from gptkit.model import Model
+from gptkit.model import ModelConfig
 
 TOKENS_PER_PASS = 16_384
 """On a processor more tokens in one pass are no faster: its caches are long full and its products long at full speed."""
@@ -15,7 +15,7 @@ SHARE_OF_MEMORY = 0.5
 """Of the memory that is free on a processor: others use it too."""
 
 
-def bytes_per_sequence(model: Model, vocabulary: int) -> int:
+def bytes_per_sequence(model: ModelConfig, vocabulary: int) -> int:
     """An upper estimate of what one sequence keeps in memory from the forward pass to the backward pass, in bytes.
 
     Per token and layer, in units of the width in float32: two norms, the attention's input, q, k, v, its result, two residual sums
@@ -27,7 +27,7 @@ def bytes_per_sequence(model: Model, vocabulary: int) -> int:
     return model.context * (kept + 4 * 3 * vocabulary)
 
 
-def estimate(model: Model, *, vocabulary: int, parameters: int, free: int, share: int, sequences: int = 1) -> int:
+def estimate(model: ModelConfig, *, vocabulary: int, parameters: int, free: int, share: int, sequences: int = 1) -> int:
     """Sequences per pass on a device whose memory cannot be tried out.
 
     Args:

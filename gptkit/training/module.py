@@ -17,22 +17,23 @@ import lightning
 import torch
 from torch import Tensor
 
-from gptkit.command import Training
-from gptkit.model.built import BuiltModel
-from gptkit.objective.built import Batch, BuiltObjective, Dataset, Minibatch
+from gptkit.command import RunConfig
+from gptkit.data.dataset import Batch, Dataset
+from gptkit.model.base import Model
+from gptkit.objective.base import Minibatch, Objective
 from gptkit.optimizer.schedule import multiplier
-from gptkit.tokenizer.built import BuiltTokenizer
-from gptkit.training.average import Average
+from gptkit.tokenizer.base import Tokenizer
+from gptkit.training.dataloader import Feed
+from gptkit.training.ema import Average
 from gptkit.training.evaluation import Evaluation, evaluate
-from gptkit.training.feed import Feed
+from gptkit.training.full_state_dict import load_optimizer_state
+from gptkit.training.metric_accumulator import MetricAccumulator
 from gptkit.training.save import PROGRESS, save
+from gptkit.training.signals import StopRequest
 from gptkit.training.state import TrainState
 from gptkit.training.step import combine, micro_batches, mix, seed_device
-from gptkit.training.stop import StopRequest
 from gptkit.training.strategies import Layout, gradients_held_back, layout_of, parallelize, summed
-from gptkit.training.tally import Tally
 from gptkit.training.update import STEADY, Update, build_optimizer
-from gptkit.training.whole import load_optimizer_state
 
 
 class TrainModule(lightning.LightningModule):
@@ -48,11 +49,11 @@ class TrainModule(lightning.LightningModule):
     def __init__(
         self,
         *,
-        settings: Training,
+        settings: RunConfig,
         folder: Path,
-        model: BuiltModel,
-        objective: BuiltObjective,
-        tokenizer: BuiltTokenizer,
+        model: Model,
+        objective: Objective,
+        tokenizer: Tokenizer,
         datasets: dict[str, Dataset],
         micro: int,
         last_step: int,
@@ -150,7 +151,7 @@ class TrainModule(lightning.LightningModule):
             scaler.load_state_dict(self.restored["scaler"])
         resumed, self.restored = self.restored is not None, None
         if self.micro == 0:
-            from gptkit.training.trial import largest_micro
+            from gptkit.training.auto_micro_batch import largest_micro
 
             self.micro = largest_micro(self)
         self.stop.listen()
@@ -167,7 +168,7 @@ class TrainModule(lightning.LightningModule):
         state.tokens += int(tokens)
         state.lr = self._set_learning_rates(state.tokens, step=int(tokens))
         seed = mix(self.settings.seed, state.step)
-        tally = Tally()
+        tally = MetricAccumulator()
         for number, minibatch in enumerate(self.objective.rollout(self.model, batch, seed=seed, total=self._total)):
             self._update(minibatch, number, tally)
         state.loss, state.metrics = tally.loss(), tally.means(self._total if self.layout.replicas > 1 else None)
@@ -189,7 +190,7 @@ class TrainModule(lightning.LightningModule):
             group["lr"] = group["peak_lr"] * (1.0 if group.get(STEADY) else factor)
         return float(max(group["lr"] for group in groups if not group.get(STEADY)))
 
-    def _update(self, minibatch: Minibatch, number: int, tally: Tally) -> None:
+    def _update(self, minibatch: Minibatch, number: int, tally: MetricAccumulator) -> None:
         """Accumulate the gradient of the minibatch over micro-batches, clip it, and move the weights."""
         torch.clear_autocast_cache()  # it holds weights from before the last update, or without gradients
         counts = Counter[str]()
@@ -217,7 +218,7 @@ class TrainModule(lightning.LightningModule):
         if self.average is not None:
             self.average.update()
 
-    def _accumulate(self, piece: Batch, counts: Mapping[str, int], tally: Tally, number: int, place: int) -> Tensor:
+    def _accumulate(self, piece: Batch, counts: Mapping[str, int], tally: MetricAccumulator, number: int, place: int) -> Tensor:
         seed_device(self.device, self._seed(number, place))
         terms, measured = self.objective.loss(self.model, piece)
         loss = combine(terms, counts)

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from gptkit.atomic_io import named_errors
 from gptkit.errors import ConfigError
-from gptkit.training.checkpoints.durable import named_errors
 
 FREE = (
     "save",

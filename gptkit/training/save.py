@@ -12,7 +12,7 @@ from gptkit.matrix_products import mode
 from gptkit.training.checkpoints.checkpoint import STATE, Checkpoint, write_checkpoint
 from gptkit.training.checkpoints.migrations import current_state
 from gptkit.training.checkpoints.state_schema import check_state
-from gptkit.training.whole import copied, gathered, optimizer_state
+from gptkit.training.full_state_dict import copied, gathered, optimizer_state
 
 if TYPE_CHECKING:
     from gptkit.training.module import TrainModule

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from gptkit.objective.built import Batch, Terms
+from gptkit.data.dataset import Batch
+from gptkit.objective.base import Terms
 from gptkit.optimizer.groups import is_distributed
 
 MASK = (1 << 64) - 1

@@ -18,9 +18,9 @@ from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
 from gptkit.errors import ConfigError, GptkitError
 from gptkit.training.precision import choose_precision
 from gptkit.training.ranks import watch_ranks
-from gptkit.training.stored import keep_formats
 from gptkit.training.strategies import OURS
 from gptkit.training.trainer_arguments import meant, shown
+from gptkit.training.weight_precision import keep_formats
 
 PER_CORE = 2
 """Processes on a processor for each of its cores at most: each of them holds a whole model, and more only wait for one another."""

@@ -11,7 +11,7 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 
 from gptkit.errors import GptkitError
-from gptkit.optimizer import Optimizer
+from gptkit.optimizer import OptimizerConfig
 from gptkit.training.step import global_norm, scale_to_norm
 
 CHECK_EVERY = 16
@@ -23,7 +23,7 @@ STEADY = "steady"
 
 
 def build_optimizer(
-    settings: Optimizer, parameters: Iterable[tuple[str, torch.nn.Parameter]], rates: Mapping[str, float]
+    settings: OptimizerConfig, parameters: Iterable[tuple[str, torch.nn.Parameter]], rates: Mapping[str, float]
 ) -> torch.optim.Optimizer:
     """One optimizer over all parameters.
 

@@ -16,16 +16,21 @@ def untrained_run() -> Callable[..., Path]:
 
     `change(model)` may move the weights before they are written. Other settings of the run may be given by name.
     """
-    from gptkit.command import Train
-    from gptkit.data import Text
-    from gptkit.objective import LM
-    from gptkit.optimizer import AdamW
-    from gptkit.tokenizer import Bytes
+    from gptkit.command import TrainCommand
+    from gptkit.data import TextConfig
+    from gptkit.objective import LMConfig
+    from gptkit.optimizer import AdamWConfig
+    from gptkit.tokenizer import BytesTokenizerConfig
     from gptkit.training.checkpoints.checkpoint import write_checkpoint
 
     def write(folder: Path, *, model: Any, attention: Any, change: Callable[[Any], None] | None = None, **others: Any) -> Path:
-        parts = {"objective": LM(), "tokenizer": Bytes(), "data": Text(path=["unused"]), "optimizer": AdamW()}
-        settings = Train(model=model, attention=attention, **(parts | others))
+        parts = {
+            "objective": LMConfig(),
+            "tokenizer": BytesTokenizerConfig(),
+            "data": TextConfig(path=["unused"]),
+            "optimizer": AdamWConfig(),
+        }
+        settings = TrainCommand(model=model, attention=attention, **(parts | others))
         torch.manual_seed(0)
         tokenizer = settings.tokenizer.build(texts=[])
         built = model.build(attention=attention, vocabulary=tokenizer.size)

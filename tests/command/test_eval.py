@@ -12,19 +12,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from gptkit.attention import Dense
-from gptkit.data import Prompts
+from gptkit.attention import DenseAttentionConfig
+from gptkit.data import PromptsConfig
 from gptkit.errors import DataError, GptkitError
-from gptkit.model import GPT
-from gptkit.objective import SFT
+from gptkit.model import GPTConfig
+from gptkit.objective import SFTConfig
 from gptkit.records import Document, Prompt, Turn
-from gptkit.reward import Rules
-from gptkit.reward.built import BuiltReward, ComparingReward
-from gptkit.task import WinRate
-from gptkit.task.built import Subject
+from gptkit.reward import RulesRewardConfig
+from gptkit.reward.base import ComparingReward, Reward
+from gptkit.task import WinRateConfig
+from gptkit.task.base import Subject
 from gptkit.task.held_out import prompt_of
 from gptkit.task.win_rate import wins
-from gptkit.tokenizer import Bytes
+from gptkit.tokenizer import BytesTokenizerConfig
 
 MODEL = {"layers": 1, "heads": 2, "width": 16, "context": 48}
 JUDGE = ("reward=rules", "reward.length=1", "reward.words=5", "reward.repetition=1", "reward.run=1")
@@ -47,11 +47,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory, untrained_run: Callable[...
     for split, count in (("train", 3), ("held_out", 24)):
         rows = [json.dumps({"prompt": f"{split} {number} says"}) + "\n" for number in range(count)]
         (place / f"{split}.jsonl").write_text("".join(rows))
-    data = Prompts(path=[str(place / "train.jsonl")], validation=[str(place / "held_out.jsonl")])
-    own = {"data": data, "reward": Rules(length=1.0, words=5), "objective": SFT()}
+    data = PromptsConfig(path=[str(place / "train.jsonl")], validation=[str(place / "held_out.jsonl")])
+    own = {"data": data, "reward": RulesRewardConfig(length=1.0, words=5), "objective": SFTConfig()}
     for seed, name in enumerate("ab"):
-        untrained_run(place / name, model=GPT(**MODEL), attention=Dense(), change=moved(seed), **own)
-    untrained_run(place / "plain", model=GPT(**MODEL), attention=Dense())
+        untrained_run(place / name, model=GPTConfig(**MODEL), attention=DenseAttentionConfig(), change=moved(seed), **own)
+    untrained_run(place / "plain", model=GPTConfig(**MODEL), attention=DenseAttentionConfig())
     (place / "text.txt").write_text("".join(f"Number {n} is the square of {n**0.5:.3f} — said Émile.\n" for n in range(200)))
     return place
 
@@ -114,18 +114,18 @@ class Biased(ComparingReward):
 
 @pytest.fixture(scope="module")
 def subjects() -> list[Subject]:
-    tokenizer = Bytes().build(texts=[])
+    tokenizer = BytesTokenizerConfig().build(texts=[])
     found = []
     for seed in range(2):
-        model = GPT(**MODEL).build(attention=Dense(), vocabulary=tokenizer.size)
+        model = GPTConfig(**MODEL).build(attention=DenseAttentionConfig(), vocabulary=tokenizer.size)
         moved(seed)(model)
         found.append(Subject(model.eval(), tokenizer, f"runs/{seed}"))
     return found
 
 
 def test_a_judge_that_favours_the_first_gains_nothing(subjects: list[Subject], folder: Path) -> None:
-    task = WinRate(max_new_tokens=8).build(
-        data=Prompts(path=[str(folder / "train.jsonl")], validation=[str(folder / "held_out.jsonl")])
+    task = WinRateConfig(max_new_tokens=8).build(
+        data=PromptsConfig(path=[str(folder / "train.jsonl")], validation=[str(folder / "held_out.jsonl")])
     )
     assert task(subjects[0], against=subjects[1], judge=Biased(), seed=0)["win_rate"] == pytest.approx(0.5)
 
@@ -135,7 +135,7 @@ def test_a_preference_that_is_no_number_is_told(subjects: list[Subject], folder:
         def prefers(self, prompts: Sequence[Prompt], first: Sequence[str], second: Sequence[str]) -> Tensor:
             return torch.full((len(first),), torch.nan)
 
-    task = WinRate(max_new_tokens=8).build(data=Prompts(path=[str(folder / "held_out.jsonl")]))
+    task = WinRateConfig(max_new_tokens=8).build(data=PromptsConfig(path=[str(folder / "held_out.jsonl")]))
     with pytest.raises(GptkitError, match=r"the judge gave nan for .* a preference is a number from 0 to 1"):
         task(subjects[0], against=subjects[1], judge=Broken(), seed=0)
 
@@ -146,9 +146,9 @@ def test_prompts_that_leave_no_room_are_left_out_and_counted(
     rows = [{"prompt": "short"}, {"prompt": "long " * 20}, {"prompt": "also short"}]
     (tmp_path / "all.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (tmp_path / "train.jsonl").write_text(json.dumps(rows[0]) + "\n")
-    data = Prompts(path=[str(tmp_path / "train.jsonl")], validation=[str(tmp_path / "all.jsonl")])
-    task = WinRate(max_new_tokens=8).build(data=data)
-    judge: BuiltReward = Biased()
+    data = PromptsConfig(path=[str(tmp_path / "train.jsonl")], validation=[str(tmp_path / "all.jsonl")])
+    task = WinRateConfig(max_new_tokens=8).build(data=data)
+    judge: Reward = Biased()
     assert task(subjects[0], against=subjects[1], judge=judge, seed=0)["prompts"] == 2
     assert "1 of 3 prompts leave no room for an answer" in caplog.text
 
@@ -173,12 +173,12 @@ def test_aligning_nothing_costs_nothing(folder: Path, scores_of: Any) -> None:
 
 
 def test_the_loss_is_that_of_validation_and_bits_are_per_byte(subjects: list[Subject], folder: Path) -> None:
-    from gptkit.data import Text
-    from gptkit.objective.windows import language_model_datasets
-    from gptkit.task import AlignmentTax
+    from gptkit.data import TextConfig
+    from gptkit.data.windows import language_model_datasets
+    from gptkit.task import AlignmentTaxConfig
 
-    source = Text(path=[str(folder / "text.txt")])
-    found = AlignmentTax(fraction=0.2, windows=0).build(data=source)(subjects[0], against=subjects[1], seed=0)
+    source = TextConfig(path=[str(folder / "text.txt")])
+    found = AlignmentTaxConfig(fraction=0.2, windows=0).build(data=source)(subjects[0], against=subjects[1], seed=0)
     subject = subjects[0]
     windows = language_model_datasets(source.build(), subject.tokenizer, context=48, validation_fraction=0.2)["validation"]
     batch = windows.batch(range(len(windows)))

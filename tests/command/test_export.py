@@ -2,21 +2,21 @@ import pytest
 import torch
 
 import gptkit
-from gptkit.attention import Banded, Dense
-from gptkit.command import Export
+from gptkit.attention import BandedAttentionConfig, DenseAttentionConfig
+from gptkit.command import ExportCommand
 from gptkit.errors import CheckpointError, ConfigError, DataError
-from gptkit.model import GPT
+from gptkit.model import GPTConfig
 
-SMALL = GPT(layers=1, heads=2, width=8, context=16)
+SMALL = GPTConfig(layers=1, heads=2, width=8, context=16)
 
 
 @pytest.mark.parametrize("there_is", ["nothing", "an empty folder"])
 def test_what_is_exported_is_named_and_can_be_read_back(tmp_path, capsys, there_is, untrained_run):
-    run = untrained_run(tmp_path / "run", model=SMALL, attention=Dense())
+    run = untrained_run(tmp_path / "run", model=SMALL, attention=DenseAttentionConfig())
     target = tmp_path / "out" / "hf"
     if there_is == "an empty folder":
         target.mkdir(parents=True)
-    Export(checkpoint=str(run), to=str(target)).run(tmp_path)
+    ExportCommand(checkpoint=str(run), to=str(target)).run(tmp_path)
     out = capsys.readouterr().out
     assert str(target) in out
     for name in ("config.json", "model.safetensors", "tokenizer.json"):
@@ -29,28 +29,28 @@ def test_what_is_exported_is_named_and_can_be_read_back(tmp_path, capsys, there_
 
 
 def test_a_folder_that_holds_something_is_left_alone(tmp_path, untrained_run):
-    run = untrained_run(tmp_path / "run", model=SMALL, attention=Dense())
+    run = untrained_run(tmp_path / "run", model=SMALL, attention=DenseAttentionConfig())
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("mine")
     for target in (tmp_path / "out", tmp_path / "out" / "mine.txt"):
         with pytest.raises(ConfigError, match="there is something there already"):
-            Export(checkpoint=str(run), to=str(target)).run(tmp_path)
+            ExportCommand(checkpoint=str(run), to=str(target)).run(tmp_path)
     assert (tmp_path / "out" / "mine.txt").read_text() == "mine"
 
 
 @pytest.mark.parametrize("target", ["file/x", "/proc/nowhere/x"])
 def test_a_place_that_cannot_be_written_is_named(tmp_path, untrained_run, target):
-    run = untrained_run(tmp_path / "run", model=SMALL, attention=Dense())
+    run = untrained_run(tmp_path / "run", model=SMALL, attention=DenseAttentionConfig())
     (tmp_path / "file").write_text("mine")
     with pytest.raises(DataError, match=f"to=.*{target}: cannot be written"):
-        Export(checkpoint=str(run), to=str(tmp_path / target)).run(tmp_path)
+        ExportCommand(checkpoint=str(run), to=str(tmp_path / target)).run(tmp_path)
     assert (tmp_path / "file").read_text() == "mine"
 
 
 def test_nothing_is_written_when_the_format_cannot_express_the_model(tmp_path, untrained_run):
-    run = untrained_run(tmp_path / "run", model=SMALL, attention=Banded(window=4))
-    with pytest.raises(ConfigError, match="layer 0 has BuiltBanded; train with attention=dense"):
-        Export(checkpoint=str(run), to=str(tmp_path / "out")).run(tmp_path)
+    run = untrained_run(tmp_path / "run", model=SMALL, attention=BandedAttentionConfig(window=4))
+    with pytest.raises(ConfigError, match="layer 0 has BandedAttention; train with attention=dense"):
+        ExportCommand(checkpoint=str(run), to=str(tmp_path / "out")).run(tmp_path)
     with pytest.raises(CheckpointError):
-        Export(checkpoint=str(tmp_path / "nowhere"), to=str(tmp_path / "out")).run(tmp_path)
+        ExportCommand(checkpoint=str(tmp_path / "nowhere"), to=str(tmp_path / "out")).run(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["run"]

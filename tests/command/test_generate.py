@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from gptkit.attention import Banded
-from gptkit.command import Generate
+from gptkit.attention import BandedAttentionConfig
+from gptkit.command import GenerateCommand
 from gptkit.errors import CheckpointError, ConfigError, DataError
-from gptkit.model import GPT
+from gptkit.model import GPTConfig
 
 
 @pytest.fixture(scope="module")
@@ -22,13 +22,13 @@ def run_folder(untrained_run, tmp_path_factory):
             parameter.add_((0.6 if name.startswith(("wte", "wpe", "head")) else 0.2) * torch.randn_like(parameter))
         model.head.weight[128:] = 0  # plain characters, and a text that never ends by itself
 
-    model = GPT(layers=2, heads=2, width=16, context=32, tied=False)
-    return untrained_run(tmp_path_factory.mktemp("run"), model=model, attention=Banded(window=6), change=spread)
+    model = GPTConfig(layers=2, heads=2, width=16, context=32, tied=False)
+    return untrained_run(tmp_path_factory.mktemp("run"), model=model, attention=BandedAttentionConfig(window=6), change=spread)
 
 
 def printed(capsys, run_folder, **settings):
     capsys.readouterr()
-    found = Generate(checkpoint=str(run_folder), **({"max_new_tokens": 8, "precision": "fp32"} | settings)).run(run_folder)
+    found = GenerateCommand(checkpoint=str(run_folder), **({"max_new_tokens": 8, "precision": "fp32"} | settings)).run(run_folder)
     return capsys.readouterr().out, found
 
 
@@ -106,7 +106,7 @@ def test_what_cannot_be_used_is_named(run_folder, in_folder, settings, error, me
     (in_folder / "empty.txt").write_text("\n\n")
     (in_folder / "half.jsonl").write_text('{"prompt": "\\ud800"}\n')
     with pytest.raises(error, match=message.replace("(", r"\(")):
-        Generate(**({"checkpoint": str(run_folder)} | settings)).run(in_folder)
+        GenerateCommand(**({"checkpoint": str(run_folder)} | settings)).run(in_folder)
 
 
 def test_the_command_line(gptkit_command, run_folder, in_folder):
@@ -121,7 +121,7 @@ def test_the_command_line(gptkit_command, run_folder, in_folder):
 
 
 def test_it_says_when_the_context_ended_a_text(capsys, run_folder):
-    Generate(checkpoint=str(run_folder), prompt="abc", max_new_tokens=500, samples=2).run(None)
+    GenerateCommand(checkpoint=str(run_folder), prompt="abc", max_new_tokens=500, samples=2).run(None)
     assert "context of 32 tokens ended 2 of 2 continuations" in capsys.readouterr().err
 
 

@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from gptkit.attention import Dense
-from gptkit.model import GPT
+from gptkit.attention import DenseAttentionConfig
+from gptkit.model import GPTConfig
 from gptkit.records import Prompt, Turn
-from gptkit.reward import Rules
+from gptkit.reward import RulesRewardConfig
 
 WORDS = ("max_new_tokens=16", "seed=3", "precision=fp32", "format=json")
 JUDGE = ("reward=rules", "reward.length=1", "reward.words=6")
@@ -28,8 +28,8 @@ def run(tmp_path_factory: pytest.TempPathFactory, untrained_run: Callable[..., P
             for parameter in model.parameters():
                 parameter.add_(0.2 * torch.randn_like(parameter))
 
-    model = GPT(layers=1, heads=2, width=16, context=48)
-    return untrained_run(tmp_path_factory.mktemp("best_of") / "run", model=model, attention=Dense(), change=change)
+    model = GPTConfig(layers=1, heads=2, width=16, context=48)
+    return untrained_run(tmp_path_factory.mktemp("best_of") / "run", model=model, attention=DenseAttentionConfig(), change=change)
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def lines(run: Path, tmp_path: Path, gptkit_command: Callable[..., Any]) -> Call
 
 def test_the_best_of_the_same_texts_are_kept(lines: Any) -> None:
     drawn, kept = lines("samples=6"), lines("best_of=6", "samples=2", *JUDGE)
-    judge = Rules(length=1.0, words=6).build(load=lambda source: pytest.fail("no run is read"))
+    judge = RulesRewardConfig(length=1.0, words=6).build(load=lambda source: pytest.fail("no run is read"))
     for number in range(2):
         own = drawn[6 * number : 6 * number + 6]
         prompts = [Prompt((Turn("user", text["prompt"]),)) for text in own]
@@ -60,21 +60,21 @@ def test_the_best_of_the_same_texts_are_kept(lines: Any) -> None:
 
 
 def test_the_judge_reads_the_turns_of_a_transcript() -> None:
-    from gptkit.command import Generate
+    from gptkit.command import GenerateCommand
     from gptkit.command.best_of import best_of
-    from gptkit.reward.built import BuiltReward
-    from gptkit.tokenizer import Bytes
+    from gptkit.reward.base import Reward
+    from gptkit.tokenizer import BytesTokenizerConfig
 
-    class Listener(BuiltReward):
+    class Listener(Reward):
         asked: ClassVar[set[tuple[Turn, ...]]] = set()
 
         def __call__(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> Tensor:
             self.asked.update(prompt.turns for prompt in prompts)
             return torch.zeros(len(responses))
 
-    tokenizer = Bytes().build(texts=[])
-    model = GPT(layers=1, heads=2, width=16, context=48).build(attention=Dense(), vocabulary=tokenizer.size)
-    settings = Generate(checkpoint="runs/x", max_new_tokens=2, best_of=2, reward=Rules())
+    tokenizer = BytesTokenizerConfig().build(texts=[])
+    model = GPTConfig(layers=1, heads=2, width=16, context=48).build(attention=DenseAttentionConfig(), vocabulary=tokenizer.size)
+    settings = GenerateCommand(checkpoint="runs/x", max_new_tokens=2, best_of=2, reward=RulesRewardConfig())
     list(best_of(settings, model, tokenizer, ["\n\nHuman: Hi.\n\nAssistant:", "Hi."], Listener()))
     assert Listener.asked == {(Turn("user", "Hi."),)}
 

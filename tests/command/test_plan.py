@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 import gptkit
-from gptkit.command import Plan
+from gptkit.command import PlanCommand
 from gptkit.command.plan import planned
 from gptkit.command.plan_table import duration, number
 
 
 def planned_with(*words: str) -> dict:
     settings = gptkit.compose("plan", list(words)).settings
-    assert isinstance(settings, Plan)
+    assert isinstance(settings, PlanCommand)
     return planned(settings)
 
 

@@ -28,7 +28,7 @@ def test_one_part_shows_its_keys_defaults_documentation_and_source(gptkit_comman
     page = gptkit_command("plugins", "kind=attention", "name=banded").out
     assert page.startswith("attention=banded\n\nEvery position attends to the last `window` positions, itself included.\n")
     assert "section 4.3" in page
-    assert "from gptkit 0.1.0: gptkit.attention.Banded\n" in page
+    assert "from gptkit 0.1.0: gptkit.attention.BandedAttentionConfig\n" in page
     assert str(Path(gptkit.__file__).parent / "attention" / "__init__.py") in page
     assert page.splitlines()[-1].split(maxsplit=3) == [
         "attention.window",

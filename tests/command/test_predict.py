@@ -13,12 +13,13 @@ import pytest
 import torch
 
 import gptkit
-from gptkit.command import Predict
+from gptkit.command import PredictCommand
 from gptkit.command.predict import Comparison
 from gptkit.errors import CheckpointError, ConfigError, DataError
-from gptkit.objective import AuxLM, prediction
+from gptkit.objective import AuxLMConfig
+from gptkit.objective.classify import prediction
 from gptkit.records import Example
-from gptkit.tokenizer import Bytes
+from gptkit.tokenizer import BytesTokenizerConfig
 from gptkit.training.checkpoints.load import load_objective
 
 TINY = ("tokenizer=bytes", "model.layers=1", "model.heads=2", "model.width=16", "model.context=32", "batch.size=4", "trainer=cpu")
@@ -60,7 +61,7 @@ def fine_tuned(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 def predict(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[str, str, dict[str, float]]]:
     def run(checkpoint: Path, input: Path, **settings: Any) -> tuple[str, str, dict[str, float]]:
         capsys.readouterr()
-        found = Predict(checkpoint=str(checkpoint), input=str(input), **({"precision": "fp32"} | settings)).run(checkpoint)
+        found = PredictCommand(checkpoint=str(checkpoint), input=str(input), **({"precision": "fp32"} | settings)).run(checkpoint)
         captured = capsys.readouterr()
         return captured.out, captured.err, found
 
@@ -253,7 +254,7 @@ def test_the_command_line(gptkit_command: Any, fine_tuned: Any, in_folder: Path)
 
 
 def test_the_comparison_is_that_of_the_run() -> None:
-    objective = AuxLM(positive="0").build(tokenizer=Bytes().build(texts=[]), context=32, width=16)
+    objective = AuxLMConfig(positive="0").build(tokenizer=BytesTokenizerConfig().build(texts=[]), context=32, width=16)
     objective.learn("classification", ["0", "1"])
     comparison = Comparison(objective)
     for number, (label, chosen) in enumerate([(1.0, 1), ("0.0", 0), (1, 0), ("0", 1), (1, 0)], 1):  # a number in several spellings

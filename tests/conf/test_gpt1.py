@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 
 import gptkit
-from gptkit.command import Training
-from gptkit.groups import groups
+from gptkit.command import RunConfig
+from gptkit.config_groups import groups
 from gptkit.plugins import registry
 from gptkit.scaling.compute import parameters
 
 
-def settings_of(*words: str) -> Training:
+def settings_of(*words: str) -> RunConfig:
     settings = gptkit.compose("plan", list(words)).settings
-    assert isinstance(settings, Training)
+    assert isinstance(settings, RunConfig)
     return settings
 
 

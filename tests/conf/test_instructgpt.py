@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 import gptkit
-from gptkit.command import Training
-from gptkit.groups import groups
+from gptkit.command import RunConfig
+from gptkit.config_groups import groups
 from gptkit.plugins import registry
-from gptkit.training.length import length_of
+from gptkit.training.duration import length_of
 
 STAGES = {"sft": "sft", "rm": "reward", "ppo_init": "sft", "ppo": "ppo", "ppo_ptx": "ppo"}
 """The objective of each."""
@@ -29,14 +29,14 @@ NEEDS = {
 }
 
 
-def settings_of(*words: str) -> Training:
+def settings_of(*words: str) -> RunConfig:
     settings = gptkit.compose("plan", list(words)).settings
-    assert isinstance(settings, Training)
+    assert isinstance(settings, RunConfig)
     return settings
 
 
 @pytest.fixture(scope="module")
-def stages() -> dict[str, Training]:
+def stages() -> dict[str, RunConfig]:
     return {stage: settings_of(f"+instructgpt={stage}") for stage in STAGES}
 
 
@@ -44,7 +44,7 @@ def test_the_stages_are_all_there() -> None:
     assert set(groups()["instructgpt"]) == set(STAGES)
 
 
-def test_what_the_stages_share(stages: dict[str, Training]) -> None:
+def test_what_the_stages_share(stages: dict[str, RunConfig]) -> None:
     for stage, settings in stages.items():
         model, optimizer = settings.model, settings.optimizer
         shape = (32, 4096, 32) if stage == "rm" else (24, 2048, 16)  # 6B; 1.3B
@@ -56,7 +56,7 @@ def test_what_the_stages_share(stages: dict[str, Training]) -> None:
         assert settings.objective.name == STAGES[stage]
 
 
-def test_the_supervised_stages_have_the_papers_numbers(stages: dict[str, Training]) -> None:
+def test_the_supervised_stages_have_the_papers_numbers(stages: dict[str, RunConfig]) -> None:
     table = {  # appendices C.1, C.2 and C.3: epochs, batch, learning rate
         "sft": (16, 32, 9.65e-6),
         "rm": (1, 64, 9e-6),
@@ -72,7 +72,7 @@ def test_the_supervised_stages_have_the_papers_numbers(stages: dict[str, Trainin
     assert [stages[stage].objective.pretraining for stage in ("sft", "ppo_init")] == [0.0, 0.1]  # type: ignore[attr-defined]
 
 
-def test_reinforcement_has_the_papers_numbers(stages: dict[str, Training]) -> None:
+def test_reinforcement_has_the_papers_numbers(stages: dict[str, RunConfig]) -> None:
     for stage, ptx_coef in (("ppo", 0.0), ("ppo_ptx", 27.8)):
         settings = stages[stage]
         objective: dict[str, object] = vars(settings.objective)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import gptkit
-from gptkit.command import Training
-from gptkit.groups import groups
+from gptkit.command import RunConfig
+from gptkit.config_groups import groups
 from gptkit.plugins import registry
 from gptkit.scaling.compute import parameters
 
@@ -26,14 +26,14 @@ NEEDS = {
 }
 
 
-def settings_of(*words: str) -> Training:
+def settings_of(*words: str) -> RunConfig:
     settings = gptkit.compose("plan", list(words)).settings
-    assert isinstance(settings, Training)
+    assert isinstance(settings, RunConfig)
     return settings
 
 
 @pytest.fixture(scope="module")
-def papers() -> dict[str, Training]:
+def papers() -> dict[str, RunConfig]:
     return {paper: settings_of(f"+{paper}") for paper in PAPERS}
 
 
@@ -42,12 +42,12 @@ def test_the_sizes_are_all_there() -> None:
     assert set(groups()["gpt3"]) == {"125m", "350m", "760m", "1.3b", "2.7b", "6.7b", "13b", "175b"}
 
 
-def test_printed_names_are_the_same_model(papers: dict[str, Training]) -> None:
+def test_printed_names_are_the_same_model(papers: dict[str, RunConfig]) -> None:
     for alias, paper in ALIASES.items():
         assert papers[alias] == papers[paper]
 
 
-def test_gpt2_has_the_papers_numbers(papers: dict[str, Training]) -> None:
+def test_gpt2_has_the_papers_numbers(papers: dict[str, RunConfig]) -> None:
     shapes = {}
     for size in ("124m", "355m", "774m", "1558m"):
         settings = papers[f"gpt2={size}"]
@@ -60,7 +60,7 @@ def test_gpt2_has_the_papers_numbers(papers: dict[str, Training]) -> None:
     assert shapes == {"124m": (12, 768), "355m": (24, 1024), "774m": (36, 1280), "1558m": (48, 1600)}  # table 2
 
 
-def test_gpt3_has_the_papers_numbers(papers: dict[str, Training]) -> None:
+def test_gpt3_has_the_papers_numbers(papers: dict[str, RunConfig]) -> None:
     table = {  # table 2.1, with the two corrected entries: layers, width, heads, batch in tokens, learning rate
         "125m": (12, 768, 12, 0.5e6, 6.0e-4),
         "350m": (24, 1024, 16, 0.5e6, 3.0e-4),
@@ -84,7 +84,7 @@ def test_gpt3_has_the_papers_numbers(papers: dict[str, Training]) -> None:
         assert settings.attention.name == "alternating"
 
 
-def test_the_first_comment_of_a_paper_tells_its_size(papers: dict[str, Training]) -> None:
+def test_the_first_comment_of_a_paper_tells_its_size(papers: dict[str, RunConfig]) -> None:
     import gptkit.conf
 
     for paper, settings in papers.items():
@@ -96,7 +96,7 @@ def test_the_first_comment_of_a_paper_tells_its_size(papers: dict[str, Training]
             assert f"gptkit train +{paper}" in text
 
 
-def test_the_documentation_has_the_same_table(papers: dict[str, Training]) -> None:
+def test_the_documentation_has_the_same_table(papers: dict[str, RunConfig]) -> None:
     text = (Path(__file__).resolve().parents[2] / "docs" / "papers.md").read_text(encoding="utf-8")
     for paper, settings in papers.items():
         if paper in ALIASES:
@@ -135,7 +135,7 @@ def test_the_command_line_beats_the_paper_and_the_paper_beats_the_defaults() -> 
 
 
 @pytest.mark.parametrize("paper", ["gpt2=1558m", "gpt3=175b"])
-def test_shrunken_papers_keep_their_parts(paper: str, papers: dict[str, Training]) -> None:
+def test_shrunken_papers_keep_their_parts(paper: str, papers: dict[str, RunConfig]) -> None:
     whole, tiny = papers[paper], settings_of(f"+{paper}", "+shrink=tiny")
     assert (tiny.attention, tiny.tokenizer, tiny.objective) == (whole.attention, whole.tokenizer, whole.objective)
     assert (tiny.optimizer.lr, tiny.optimizer.schedule.floor) == (whole.optimizer.lr, whole.optimizer.schedule.floor)
@@ -163,5 +163,5 @@ def test_every_paper_trains_two_shrunken_steps(paper: str, text: Path, tmp_path:
     assert 10.0 < result["val_loss"] < 11.5  # ln 50,257 is 10.8
     with (tmp_path / "metrics.csv").open(encoding="utf-8", newline="") as rows:
         rates = [float(row["lr"]) for row in csv.DictReader(rows) if row["lr"]]
-    assert isinstance(run.settings, Training)
+    assert isinstance(run.settings, RunConfig)
     assert max(rates) > run.settings.optimizer.lr / 2  # the warm-up was shrunk with the run

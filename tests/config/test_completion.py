@@ -173,9 +173,9 @@ def _plugin(site: Path) -> None:
     (site / "gptkit_somebody.py").write_text(
         "from dataclasses import dataclass\n"
         "from gptkit import hookimpl\n"
-        "from gptkit.attention import Attention\n"
+        "from gptkit.attention import AttentionConfig\n"
         "@dataclass\n"
-        "class Somebody(Attention):\n"
+        "class Somebody(AttentionConfig):\n"
         "    name: str = 'somebody'\n"
         "    reach: int = 3\n"
         "@hookimpl\n"

@@ -8,27 +8,27 @@ import pytest
 from omegaconf import OmegaConf
 
 import gptkit
-from gptkit.attention import Banded
-from gptkit.callback import EarlyStopping
-from gptkit.command import Train
+from gptkit.attention import BandedAttentionConfig
+from gptkit.callback import EarlyStoppingConfig
+from gptkit.command import TrainCommand
 from gptkit.errors import ConfigError
-from gptkit.optimizer import Muon
+from gptkit.optimizer import MuonConfig
 from gptkit.parts import fields_of
 from gptkit.plugins import registry
 
 
 def test_parts_come_back_as_their_own_classes() -> None:
     run = gptkit.compose("train", ["attention=banded", "attention.window=16", "optimizer=muon", "hydra.run.dir=runs/here"])
-    assert type(run.settings) is Train
-    assert run.settings.attention == Banded(window=16)
-    assert type(run.settings.optimizer) is Muon
+    assert type(run.settings) is TrainCommand
+    assert run.settings.attention == BandedAttentionConfig(window=16)
+    assert type(run.settings.optimizer) is MuonConfig
     assert run.folder == Path("runs/here")
 
 
 def test_callbacks_are_parts_by_any_name() -> None:
     chosen = gptkit.compose("train", ["+callback@callback.stop=early_stopping", "callback.stop.patience=7"])
     written = gptkit.compose("train", ["+callback.stop.name=early_stopping", "+callback.stop.patience=7"])
-    assert chosen.settings.callback == written.settings.callback == {"stop": EarlyStopping(patience=7)}
+    assert chosen.settings.callback == written.settings.callback == {"stop": EarlyStoppingConfig(patience=7)}
 
 
 def test_every_part_of_every_kind_composes() -> None:

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 import gptkit
-from gptkit.config.continuing import begun_run
+from gptkit.config.continue_run import begun_run
 from gptkit.errors import CheckpointError, ConfigError
 
 WORDS = (

@@ -11,8 +11,8 @@ from collections.abc import Callable
 import pytest
 
 import gptkit
-from gptkit.config.chosen import chosen
-from gptkit.config.key_names import keys_of
+from gptkit.config.defaults_list import chosen
+from gptkit.config.key_suggestions import keys_of
 from gptkit.plugins import registry
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from gptkit.config.key_names import OTHER_NAMES, keys_of
+from gptkit.config.key_suggestions import OTHER_NAMES, keys_of
 from gptkit.plugins import registry
 
 MEANT = [

@@ -11,14 +11,14 @@ PLUGIN = """
     import sys
     from dataclasses import dataclass
     from gptkit import hookimpl
-    from gptkit.attention import Attention, Dense
+    from gptkit.attention import AttentionConfig, DenseAttentionConfig
 
     class Odd(Exception):
         def __str__(self):
             raise ValueError("no text")
 
     @dataclass
-    class Mine(Attention):
+    class Mine(AttentionConfig):
         "Attention of a third party."
         name: str = "mine"
 
@@ -71,7 +71,7 @@ def test_a_run_whose_plugin_was_fixed_goes_on_in_its_folder(
     install_plugin: Callable[..., None], gptkit_command: Callable[..., object], in_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fixed = PLUGIN.format(
-        built="from pathlib import Path; return Dense().build(**sizes) if Path('fixed').exists() else 1 / 0",
+        built="from pathlib import Path; return DenseAttentionConfig().build(**sizes) if Path('fixed').exists() else 1 / 0",
         checked="pass",
         offered="pass",
     )

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 import gptkit
-from gptkit.config.argv import read_words
+from gptkit.config.command_line import read_words
 
 TEXTS = [
     "Hello, world",

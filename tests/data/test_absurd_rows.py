@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from gptkit.data import Dialogues, Labelled, Prompts, Rankings
+from gptkit.data import DialoguesConfig, LabelledConfig, PromptsConfig, RankingsConfig
 from gptkit.errors import DataError
-from gptkit.objective.labels import labels_of
+from gptkit.objective.classify.labels import labels_of
 from gptkit.records import Example, Prompt
 
 HUGE = 10**400
@@ -25,21 +25,21 @@ def turns(*said: tuple[Any, str]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("part", "row", "complaint"),
     [
-        (Dialogues, turns((["user"], "x"), ("assistant", "y")), "turn 1 has the role ['user']"),
-        (Dialogues, turns(({}, "x"), ("assistant", "y")), "turn 1 has the role {}"),
-        (Dialogues, turns(("user", " "), ("assistant", "y")), "turn 1, the user's, is empty"),
-        (Dialogues, {"prompt": [], "completion": "y"}, "column prompt holds no turn"),
-        (Dialogues, {"prompt": "x", "completion": "y", "\ud800": 1}, "half of a surrogate pair"),
-        (Prompts, {"prompt": ""}, "turn 1, the user's, is empty"),
-        (Prompts, {"prompt": []}, "column prompt has no turn"),
-        (Rankings, RANKED | {"ranks": [HUGE, 1]}, "number 1 is 1000"),
-        (Rankings, RANKED | {"scores": [float("inf"), 1]}, "number 1 is inf"),
-        (Rankings, {"prompt": [], "chosen": "a", "rejected": "b"}, "column prompt holds no turn"),
-        (Rankings, SUMMARIES | {"choice": [0]}, "column choice is [0]"),
-        (Rankings, SUMMARIES | {"choice": HUGE}, "column choice is 1000"),
-        (Labelled, {"text": "x", "label": HUGE}, "a number that is too large to reckon with"),
-        (Labelled, {"text": "x", "label": 1e39}, "a number that is too large to reckon with"),
-        (Labelled, {"text": "x", "label": float("inf")}, "holds no label"),
+        (DialoguesConfig, turns((["user"], "x"), ("assistant", "y")), "turn 1 has the role ['user']"),
+        (DialoguesConfig, turns(({}, "x"), ("assistant", "y")), "turn 1 has the role {}"),
+        (DialoguesConfig, turns(("user", " "), ("assistant", "y")), "turn 1, the user's, is empty"),
+        (DialoguesConfig, {"prompt": [], "completion": "y"}, "column prompt holds no turn"),
+        (DialoguesConfig, {"prompt": "x", "completion": "y", "\ud800": 1}, "half of a surrogate pair"),
+        (PromptsConfig, {"prompt": ""}, "turn 1, the user's, is empty"),
+        (PromptsConfig, {"prompt": []}, "column prompt has no turn"),
+        (RankingsConfig, RANKED | {"ranks": [HUGE, 1]}, "number 1 is 1000"),
+        (RankingsConfig, RANKED | {"scores": [float("inf"), 1]}, "number 1 is inf"),
+        (RankingsConfig, {"prompt": [], "chosen": "a", "rejected": "b"}, "column prompt holds no turn"),
+        (RankingsConfig, SUMMARIES | {"choice": [0]}, "column choice is [0]"),
+        (RankingsConfig, SUMMARIES | {"choice": HUGE}, "column choice is 1000"),
+        (LabelledConfig, {"text": "x", "label": HUGE}, "a number that is too large to reckon with"),
+        (LabelledConfig, {"text": "x", "label": 1e39}, "a number that is too large to reckon with"),
+        (LabelledConfig, {"text": "x", "label": float("inf")}, "holds no label"),
     ],
 )
 def test_absurd_rows_are_named(in_folder: Path, part: Any, row: dict[str, Any], complaint: str) -> None:
@@ -52,12 +52,12 @@ def test_absurd_rows_are_named(in_folder: Path, part: Any, row: dict[str, Any], 
 
 def test_empty_turns_may_be_kept(in_folder: Path) -> None:
     Path("a.jsonl").write_text(json.dumps({"prompt": ""}))
-    assert len(list(Prompts(path="a.jsonl", empty="keep").build().records("train"))) == 1
+    assert len(list(PromptsConfig(path="a.jsonl", empty="keep").build().records("train"))) == 1
 
 
 def test_numbers_that_are_none_are_no_facts(in_folder: Path) -> None:
     Path("a.jsonl").write_text(json.dumps({"prompt": "x", "a": 3, "b": float("inf"), "c": HUGE, "d": None, "e": [1], "f": True}))
-    (prompt,) = Prompts(path="a.jsonl").build().records("train")
+    (prompt,) = PromptsConfig(path="a.jsonl").build().records("train")
     assert isinstance(prompt, Prompt) and prompt.facts == {"a": "3", "f": "True"}
 
 

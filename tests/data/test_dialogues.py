@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gptkit.data import Dialogues
+from gptkit.data import DialoguesConfig
 from gptkit.errors import ConfigError, DataError, GptkitError
 from gptkit.records import Dialogue, Turn
 
@@ -20,7 +20,7 @@ SHAREGPT = [{"from": "human", "value": ASK.text}, {"from": "gpt", "value": ANSWE
 
 
 def dialogues(path: Any, split: str = "train", **settings: Any) -> list[Dialogue]:
-    return list(Dialogues(path=str(path), **settings).build().records(split))  # type: ignore[arg-type]
+    return list(DialoguesConfig(path=str(path), **settings).build().records(split))  # type: ignore[arg-type]
 
 
 def fails(path: Any, **settings: Any) -> str:
@@ -87,24 +87,24 @@ def test_columns_of_other_names_and_the_choice_among_shapes(table: Table) -> Non
     assert dialogues(path) == [Dialogue((ASK, ANSWER))]
     assert dialogues(path, columns=first) == [Dialogue((Turn("user", "a"), Turn("assistant", "b")))]
     assert dialogues(path, columns={"transcript": "chosen"}) == [Dialogue((Turn("user", "c"), Turn("assistant", "d")))]
-    built = [Dialogues(path=str(path), columns=columns).build() for columns in ({}, first)]
+    built = [DialoguesConfig(path=str(path), columns=columns).build() for columns in ({}, first)]
     assert built[0].fingerprint != built[1].fingerprint
 
 
 def test_splits_and_fingerprint(table: Table, tmp_path: Path) -> None:
     rows = [{"prompt": "a", "completion": text} for text in ("one", "two", "three")]
     train, validation, test = (table(row, name=f"{place}.jsonl") for place, row in enumerate(rows))
-    built = Dialogues(path=str(train), validation=str(validation), test=str(test)).build()
+    built = DialoguesConfig(path=str(train), validation=str(validation), test=str(test)).build()
     assert built.splits == ("train", "validation", "test")
     assert [record.turns[1].text for split in built.splits for record in built.records(split)] == ["one", "two", "three"]  # type: ignore[union-attr]
-    moved = Dialogues(path=str(train.rename(tmp_path / "moved.jsonl")), validation=str(validation), test=str(test)).build()
+    moved = DialoguesConfig(path=str(train.rename(tmp_path / "moved.jsonl")), validation=str(validation), test=str(test)).build()
     assert moved.fingerprint == built.fingerprint
-    assert Dialogues(path=str(validation)).build().fingerprint != Dialogues(path=str(test)).build().fingerprint
+    assert DialoguesConfig(path=str(validation)).build().fingerprint != DialoguesConfig(path=str(test)).build().fingerprint
     assert "in both data.path and data.test" in fails(test, test=str(test))
 
 
 def test_a_tokenizer_learns_from_what_is_said(table: Table) -> None:
-    assert list(Dialogues(path=str(table({"messages": MESSAGES}))).build().texts()) == ["Größe?\nZwei 🙂"]
+    assert list(DialoguesConfig(path=str(table({"messages": MESSAGES}))).build().texts()) == ["Größe?\nZwei 🙂"]
 
 
 @pytest.mark.parametrize(

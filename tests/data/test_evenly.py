@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gptkit.data.split import evenly
+from gptkit.data.splits import evenly
 
 
 @pytest.mark.parametrize(

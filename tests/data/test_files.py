@@ -15,21 +15,21 @@ import pyarrow.parquet
 import pytest
 import zstandard
 
-from gptkit.data import Dialogues, Labelled, Prompts, Rankings, Text
-from gptkit.data.contract import Data
+from gptkit.data import DialoguesConfig, LabelledConfig, PromptsConfig, RankingsConfig, TextConfig
+from gptkit.data.config import DataConfig
 from gptkit.errors import ConfigError, DataError, GptkitError
 
-SOURCES: dict[str, Callable[..., Data]] = {
-    "text": Text,
-    "labelled": Labelled,
-    "dialogues": Dialogues,
-    "rankings": Rankings,
-    "prompts": Prompts,
+SOURCES: dict[str, Callable[..., DataConfig]] = {
+    "text": TextConfig,
+    "labelled": LabelledConfig,
+    "dialogues": DialoguesConfig,
+    "rankings": RankingsConfig,
+    "prompts": PromptsConfig,
 }
 TEXT = "some text to learn from\n" * 3
 
 
-def read(part: Data) -> None:
+def read(part: DataConfig) -> None:
     for _ in part.build().records("train"):
         pass
 
@@ -88,7 +88,7 @@ def test_paths_that_lead_nowhere_are_named(in_folder: Path) -> None:
     assert "there is no such file" in fails("~nobody-is-called-so/a.txt")
     for wrong, complaint in (("a\0b.txt", "a NUL character"), ("\udcff.txt", "no name in UTF-8")):
         with pytest.raises(ConfigError, match=complaint):
-            Text(path=wrong).build()
+            TextConfig(path=wrong).build()
 
 
 def test_circles_of_links_are_entered_once(in_folder: Path) -> None:
@@ -98,7 +98,7 @@ def test_circles_of_links_are_entered_once(in_folder: Path) -> None:
     for link in ("up", "again", "and"):
         (in_folder / "a" / link).symlink_to("..")
     for path in (".", "**", "**/*.txt", "a/**/t.txt", "*/**/*.txt", f"{in_folder}/**/b/*"):
-        built = Text(path=path).build()
+        built = TextConfig(path=path).build()
         assert [each.name for each in built.files] == ["t.txt"]  # type: ignore[attr-defined]
 
 
@@ -135,7 +135,7 @@ def test_contents_that_are_no_text_are_named(in_folder: Path, name: str, content
 
 def test_nul_characters_can_be_replaced(in_folder: Path) -> None:
     Path("a.txt").write_bytes(b"a\0b")
-    (record,) = Text(path="a.txt", errors="replace").build().records("train")
+    (record,) = TextConfig(path="a.txt", errors="replace").build().records("train")
     assert record.text == "a\N{REPLACEMENT CHARACTER}b"  # type: ignore[union-attr]
 
 
@@ -148,7 +148,7 @@ def test_little_that_becomes_too_much_is_refused(in_folder: Path, name: str, mon
 
 
 def test_a_line_without_an_end_is_refused(in_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gptkit.data.lines.LONGEST_LINE", 1000)
+    monkeypatch.setattr("gptkit.data.text_lines.LONGEST_LINE", 1000)
     Path("a.jsonl").write_text('{"text": "x"}\n' + "x" * 1001)
     assert "a.jsonl:2: the line is longer than 1,000 bytes" in fails("a.jsonl")
 

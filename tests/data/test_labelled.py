@@ -11,7 +11,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from gptkit.data import Labelled
+from gptkit.data import LabelledConfig
 from gptkit.data.labelled import Columns, read_examples
 from gptkit.errors import GptkitError
 from gptkit.records import Example
@@ -23,7 +23,7 @@ PAIRS = [
 
 
 def examples(path: Any, split: str = "train", **settings: Any) -> list[Example]:
-    return list(Labelled(path=str(path), **settings).build().records(split))  # type: ignore[arg-type]
+    return list(LabelledConfig(path=str(path), **settings).build().records(split))  # type: ignore[arg-type]
 
 
 def fails(path: Any, split: str = "train", **settings: Any) -> str:
@@ -107,18 +107,18 @@ def test_lists_of_options(tmp_path: Path) -> None:
 def test_splits_are_the_files_that_are_named(tmp_path: Path) -> None:
     for name in "abc":
         write(tmp_path / f"{name}.csv", f"text,label\n{name},x\n")
-    built = Labelled(path=str(tmp_path / "a.csv"), validation=str(tmp_path / "b.csv"), test=[str(tmp_path / "c.csv")]).build()
+    built = LabelledConfig(path=str(tmp_path / "a.csv"), validation=str(tmp_path / "b.csv"), test=[str(tmp_path / "c.csv")]).build()
     assert built.splits == ("train", "validation", "test")
     assert [[each.text for each in built.records(split)] for split in built.splits] == [["a"], ["b"], ["c"]]  # type: ignore[union-attr]
     assert list(built.texts()) == ["a"]
-    assert Labelled(path=str(tmp_path / "a.csv")).build().splits == ("train",)
+    assert LabelledConfig(path=str(tmp_path / "a.csv")).build().splits == ("train",)
     assert "is in both data.path and data.validation" in fails(tmp_path, validation=str(tmp_path / "b.csv"))
     assert fails(tmp_path / "a.csv", test=str(tmp_path / "d.csv")).startswith("data.test=")
 
 
 def test_as_text_an_example_has_no_label(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", "text,pair,one,two,label\na,b,c,d,two\n")
-    built = Labelled(path=str(path), pair="pair", options=["one", "two"]).build()
+    built = LabelledConfig(path=str(path), pair="pair", options=["one", "two"]).build()
     assert [(chunk.text, chunk.last) for chunk in built.chunks("train")] == [("a\nb\nc\nd", True)]
 
 
@@ -129,7 +129,7 @@ def test_texts_without_labels_can_be_read(tmp_path: Path) -> None:
 
 def test_rows_are_read_one_at_a_time(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", "text,label\na,x\nb\n")
-    rows = Labelled(path=str(path)).build().records("train")
+    rows = LabelledConfig(path=str(path)).build().records("train")
     assert next(iter(rows)) == Example("a", "x")
 
 
@@ -139,7 +139,7 @@ def test_the_fingerprint_is_that_of_the_content_and_columns(tmp_path: Path) -> N
     other = write(tmp_path / "c.csv", "text,label,other\na,x,z\n")
 
     def fingerprint(path: Path, **settings: Any) -> str:
-        return Labelled(path=str(path), **settings).build().fingerprint
+        return LabelledConfig(path=str(path), **settings).build().fingerprint
 
     assert fingerprint(first) == fingerprint(second)
     assert (
@@ -208,7 +208,7 @@ def test_bad_input_is_one_line_that_names_file_and_line(tmp_path: Path, case: st
 
 def test_a_cell_may_be_as_long_as_a_book(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", f"text,label\n{'word ' * 40_000},x\nb,y\n")
-    assert [len(example.text) for example in Labelled(path=[str(path)]).build().records("train")] == [200_000, 1]
+    assert [len(example.text) for example in LabelledConfig(path=[str(path)]).build().records("train")] == [200_000, 1]
 
 
 def test_bad_parquet_files_name_the_row(tmp_path: Path) -> None:
@@ -226,4 +226,4 @@ def test_bad_parquet_files_name_the_row(tmp_path: Path) -> None:
 @pytest.mark.parametrize("settings", [{"options": ["a"]}, {"options": ["a", "a"]}])
 def test_settings_that_cannot_be(settings: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=f"data.{next(iter(settings))}="):
-        Labelled(path="a.csv", **settings)
+        LabelledConfig(path="a.csv", **settings)

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 from gptkit.config.compose import compose
-from gptkit.data import Mixture
-from gptkit.data.built import BuiltData
+from gptkit.data import MixtureConfig
+from gptkit.data.base import Data
 from gptkit.data.hold_out import hold_out
-from gptkit.data.mixture import BuiltMixture
+from gptkit.data.mixture import Mixture
+from gptkit.data.windows import streams
 from gptkit.errors import ConfigError, DataError
-from gptkit.objective.windows import streams
 from gptkit.records import Document, Record
-from gptkit.tokenizer.bytes import BuiltBytes
+from gptkit.tokenizer.bytes import BytesTokenizer
 from gptkit.training.resume import check_same_sources
 
 
@@ -28,7 +28,7 @@ def source(folder: Path, word: str, **more: Any) -> dict[str, Any]:
 
 
 def test_sources_follow_one_another(tmp_path: Path) -> None:
-    built = Mixture(sources={"b": source(tmp_path, "second"), "a": source(tmp_path, "first")}).build()
+    built = MixtureConfig(sources={"b": source(tmp_path, "second"), "a": source(tmp_path, "first")}).build()
     assert list(built.records("train")) == [Document("second"), Document("first")]
     chunks = list(built.chunks("train"))
     assert "".join(chunk.text for chunk in chunks) == "secondfirst" and sum(chunk.last for chunk in chunks) == 2
@@ -39,15 +39,15 @@ def test_the_fingerprint_is_that_of_the_sources_in_their_order(tmp_path: Path) -
     first, second = source(tmp_path, "first"), source(tmp_path, "second")
 
     def fingerprint(*sources: dict[str, Any]) -> str:
-        return Mixture(sources={f"word {place}": each for place, each in enumerate(sources)}).build().fingerprint
+        return MixtureConfig(sources={f"word {place}": each for place, each in enumerate(sources)}).build().fingerprint
 
-    assert fingerprint(first, second) == Mixture(sources={"x": first, "y": second}).build().fingerprint
+    assert fingerprint(first, second) == MixtureConfig(sources={"x": first, "y": second}).build().fingerprint
     assert len({fingerprint(first, second), fingerprint(second, first), fingerprint(first), fingerprint(first, first)}) == 4
 
 
 def test_a_run_whose_mixture_was_split_as_one_text_is_not_continued_on_another_split(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("some text")
-    mixture = Mixture(sources={"a": {"name": "text", "path": str(tmp_path / "a.txt")}}).build()
+    mixture = MixtureConfig(sources={"a": {"name": "text", "path": str(tmp_path / "a.txt")}}).build()
     parts = [each.fingerprint for each in mixture.components().values()]
     as_one_text = hashlib.sha256(json.dumps(["mixture", parts]).encode()).hexdigest()
     with pytest.raises(ConfigError, match=r"data=: the content has changed since .*, or gptkit now mixes or splits it otherwise"):
@@ -60,9 +60,9 @@ def test_a_split_is_there_where_every_source_has_it(tmp_path: Path) -> None:
     held_out = tmp_path / "b.csv"
     held_out.write_text("text,label\nb,y\n")
     labelled = {"name": "labelled", "path": str(table), "validation": str(held_out)}
-    both = Mixture(sources={"a": labelled, "b": {**labelled, "test": str(tmp_path / "b.csv"), "validation": None}}).build()
+    both = MixtureConfig(sources={"a": labelled, "b": {**labelled, "test": str(tmp_path / "b.csv"), "validation": None}}).build()
     assert both.splits == ("train",)
-    same = Mixture(sources={"a": labelled}).build()
+    same = MixtureConfig(sources={"a": labelled}).build()
     assert same.splits == ("train", "validation") and [chunk.text for chunk in same.chunks("validation")] == ["b"]
 
 
@@ -74,7 +74,7 @@ def test_every_source_holds_out_its_own(tmp_path: Path) -> None:
     labelled = {word: {"name": "labelled", "path": str(tmp_path / f"{word}.csv")} for word in files}
     labelled["split"]["validation"] = labelled.pop("own")["path"]
     inner = {"name": "mixture", "sources": {word: labelled[word] for word in ("small", "split")}}
-    data = Mixture(sources={"big": labelled["big"], "inner": inner}).build()
+    data = MixtureConfig(sources={"big": labelled["big"], "inner": inner}).build()
     assert list(data.components()) == [
         "data.sources.big",
         *(f"data.sources.inner: data.sources.{word}" for word in inner["sources"]),
@@ -86,7 +86,7 @@ def test_every_source_holds_out_its_own(tmp_path: Path) -> None:
         hold_out(data, 0.1, refuse_small)
 
 
-def refuse_small(source: BuiltData, split: str) -> list[Record]:
+def refuse_small(source: Data, split: str) -> list[Record]:
     records = list(source.records(split))
     if len(records) == 5:
         raise DataError("no dialogues here")
@@ -98,8 +98,8 @@ def test_the_text_of_every_source_is_held_out_in_its_own_share(tmp_path: Path) -
     sizes = {"a": 9000, "b": 500, "c": 2000}
     for letter, size in sizes.items():
         (tmp_path / f"{letter}.txt").write_text(letter * size)
-    data = Mixture(sources={letter: {"name": "text", "path": str(tmp_path / f"{letter}.txt")} for letter in sizes}).build()
-    train, held_out = streams(data, BuiltBytes(), validation_fraction=0.1)
+    data = MixtureConfig(sources={letter: {"name": "text", "path": str(tmp_path / f"{letter}.txt")} for letter in sizes}).build()
+    train, held_out = streams(data, BytesTokenizer(), validation_fraction=0.1)
     for stream, share in ((train, 0.9), (held_out, 0.1)):
         tokens = stream.read(np.array([0]), len(stream))
         assert [int((tokens == ord(letter)).sum()) for letter in sizes] == [round(share * size) for size in sizes.values()]
@@ -117,12 +117,12 @@ def test_the_text_of_every_source_is_held_out_in_its_own_share(tmp_path: Path) -
 )
 def test_bad_sources_are_one_line(sources: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message.replace(".", r"\.").replace("?", r"\?")):
-        Mixture(sources=sources).build()
+        MixtureConfig(sources=sources).build()
 
 
 def test_prose_is_every_embedded_text() -> None:
     settings = compose("train", ["data=prose"]).settings.data  # type: ignore[attr-defined]
-    assert isinstance(settings, Mixture)
+    assert isinstance(settings, MixtureConfig)
     built = settings.build()
-    assert isinstance(built, BuiltMixture) and list(built.sources) == ["speeches", "reviews"]
+    assert isinstance(built, Mixture) and list(built.sources) == ["speeches", "reviews"]
     assert built.splits == ("train",)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 from collections import Counter
 
-from gptkit.data import MovieReviews
+from gptkit.data import MovieReviewsConfig
 from gptkit.records import Example
 
 
 @functools.cache
 def records(split: str, labelled: str = "rotten_tomatoes") -> list[Example]:
-    return list(MovieReviews(labelled=labelled).build().records(split))  # type: ignore[arg-type]
+    return list(MovieReviewsConfig(labelled=labelled).build().records(split))  # type: ignore[arg-type]
 
 
 def test_reviews_are_labelled_and_split() -> None:
@@ -27,7 +27,7 @@ def test_reviews_are_labelled_and_split() -> None:
 
 
 def test_reviews_that_are_held_out_are_in_no_text_that_is_learned_from() -> None:
-    built = MovieReviews().build()
+    built = MovieReviewsConfig().build()
     learned = {chunk.text for chunk in built.chunks("train")}
     held_out = {each.text for split in ("validation", "test") for each in records(split)}
     assert len(learned) > 30_000 and len(held_out) > 2_000
@@ -39,4 +39,4 @@ def test_the_labels_of_either_source_can_be_learned_from() -> None:
     sizes = {labelled: len(records("train", labelled)) for labelled in ("rotten_tomatoes", "imdb", "all")}
     assert sizes["imdb"] == 25_000 and sizes["all"] == sizes["rotten_tomatoes"] + 25_000
     assert records("test", "imdb") == records("test")
-    assert len({MovieReviews(labelled=labelled).build().fingerprint for labelled in sizes}) == 3
+    assert len({MovieReviewsConfig(labelled=labelled).build().fingerprint for labelled in sizes}) == 3

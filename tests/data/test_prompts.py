@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gptkit.data import Prompts
+from gptkit.data import PromptsConfig
 from gptkit.errors import GptkitError
 from gptkit.records import Prompt, Turn
 
@@ -23,7 +23,7 @@ def messages(*turns: Turn) -> list[dict[str, str]]:
 
 
 def prompts(path: Any, **settings: Any) -> list[Prompt]:
-    return list(Prompts(path=str(path), **settings).build().records("train"))  # type: ignore[arg-type]
+    return list(PromptsConfig(path=str(path), **settings).build().records("train"))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "b.parquet"])
@@ -60,7 +60,7 @@ def test_other_columns_are_facts(table: Table) -> None:
 
 
 def test_a_tokenizer_learns_from_the_question_alone(table: Table) -> None:
-    assert list(Prompts(path=str(table({"prompt": "Two plus two?", "answer": "4"}))).build().texts()) == ["Two plus two?"]
+    assert list(PromptsConfig(path=str(table({"prompt": "Two plus two?", "answer": "4"}))).build().texts()) == ["Two plus two?"]
 
 
 @pytest.mark.parametrize(

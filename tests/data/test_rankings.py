@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gptkit.data import Rankings
+from gptkit.data import RankingsConfig
 from gptkit.errors import GptkitError
 from gptkit.records import Ranking, Turn
 
@@ -28,7 +28,7 @@ def said(text: str) -> dict[str, str]:
 
 
 def rankings(path: Any, split: str = "train", **settings: Any) -> list[Ranking]:
-    return list(Rankings(path=str(path), **settings).build().records(split))  # type: ignore[arg-type]
+    return list(RankingsConfig(path=str(path), **settings).build().records(split))  # type: ignore[arg-type]
 
 
 def fails(path: Any, split: str = "train", **settings: Any) -> str:
@@ -119,12 +119,12 @@ def labelled(table: Table) -> Path:
 
 def test_labelers_that_are_held_out_are_validated_on_and_never_learned_from(table: Table) -> None:
     path = labelled(table)
-    built = Rankings(path=str(path), held_out_labelers=["b"]).build()
+    built = RankingsConfig(path=str(path), held_out_labelers=["b"]).build()
     assert built.splits == ("train", "validation")
     found = {split: [record.labeler for record in built.records(split)] for split in built.splits}  # type: ignore[union-attr]
     assert found == {"train": ["a", "c"] * 3, "validation": ["b"] * 3}
     assert not any("b" in text for text in built.texts())
-    assert built.fingerprint != Rankings(path=str(path)).build().fingerprint
+    assert built.fingerprint != RankingsConfig(path=str(path)).build().fingerprint
 
 
 def test_they_join_the_rankings_of_the_files_for_validation(table: Table) -> None:
@@ -141,7 +141,7 @@ def test_a_labeler_whom_nobody_knows_is_named(table: Table) -> None:
 
 def test_a_tokenizer_learns_from_every_completion(table: Table) -> None:
     path = table({"prompt": "x", "chosen": "a", "rejected": "b", "demonstration": "c"})
-    assert list(Rankings(path=str(path)).build().texts()) == ["x\na\nb\nc"]
+    assert list(RankingsConfig(path=str(path)).build().texts()) == ["x\na\nb\nc"]
 
 
 @pytest.mark.parametrize(

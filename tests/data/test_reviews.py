@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from gptkit.data import MovieReviews, ReviewDialogues, ReviewPrompts, ReviewRankings
+from gptkit.data import MovieReviewsConfig, ReviewDialoguesConfig, ReviewPromptsConfig, ReviewRankingsConfig
 
 SPLITS = ("train", "validation", "test")
 
 
 @functools.cache
 def reviews(split: str) -> dict[str, Any]:
-    return {f" {example.text}": example.label for example in MovieReviews().build().records(split)}  # type: ignore[union-attr]
+    return {f" {example.text}": example.label for example in MovieReviewsConfig().build().records(split)}  # type: ignore[union-attr]
 
 
 def records(settings: Any, split: str) -> list[Any]:
@@ -24,14 +24,14 @@ def records(settings: Any, split: str) -> list[Any]:
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_every_review_is_one_dialogue_and_one_prompt_of_its_own_split(split: str) -> None:
-    dialogues, prompts = records(ReviewDialogues(), split), records(ReviewPrompts(), split)
+    dialogues, prompts = records(ReviewDialoguesConfig(), split), records(ReviewPromptsConfig(), split)
     assert {"".join(turn.text for turn in each.turns) for each in dialogues} == {f"Review:{text}" for text in reviews(split)}
     assert {each.turns[0].text + each.facts["rest"] for each in prompts} == {f"Review:{text}" for text in reviews(split)}
 
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_rankings_compare_reviews_of_their_own_split_once(split: str) -> None:
-    rankings = records(ReviewRankings(), split)
+    rankings = records(ReviewRankingsConfig(), split)
     compared = Counter(text for ranking in rankings for text in ranking.completions)
     assert set(compared) <= set(reviews(split)) and max(compared.values()) == 1
     assert len(compared) > 0.9 * len(reviews(split))
@@ -44,12 +44,14 @@ def test_rankings_compare_reviews_of_their_own_split_once(split: str) -> None:
 
 
 def test_the_place_of_a_completion_says_nothing_of_its_rank() -> None:
-    best = [sum(ranking.ranks[place] == 0 for ranking in records(ReviewRankings(), "train")) for place in range(4)]
+    best = [sum(ranking.ranks[place] == 0 for ranking in records(ReviewRankingsConfig(), "train")) for place in range(4)]
     assert max(best) < 1.15 * min(best)
 
 
 def test_a_dialogue_gives_zero_to_eight_words_evenly() -> None:
-    dialogues = [each for each in records(ReviewDialogues(), "train") if len("".join(turn.text for turn in each.turns).split()) > 9]
+    dialogues = [
+        each for each in records(ReviewDialoguesConfig(), "train") if len("".join(turn.text for turn in each.turns).split()) > 9
+    ]
     words = Counter(len(each.turns[0].text.split()) - 1 for each in dialogues)
     assert sorted(words) == list(range(9)) and max(words.values()) < 1.3 * min(words.values())
     assert all(each.turns[1].text.startswith(" ") and each.turns[1].text.strip() for each in dialogues)
@@ -57,20 +59,20 @@ def test_a_dialogue_gives_zero_to_eight_words_evenly() -> None:
 
 @pytest.mark.parametrize("words", [0, 4])
 def test_a_prompt_has_as_many_words_and_leaves_one(words: int) -> None:
-    for prompt in records(ReviewPrompts(words=words), "test"):
+    for prompt in records(ReviewPromptsConfig(words=words), "test"):
         rest = prompt.facts["rest"].split()
         assert rest and len(prompt.turns[0].text.split()) - 1 == min(words, len(prompt.turns[0].text.split()) - 2 + len(rest))
 
 
 def test_settings_change_the_records_and_the_fingerprint() -> None:
-    assert {len(each.completions) for each in records(ReviewRankings(completions=7), "test")} == {7}
-    assert ReviewRankings(completions=7).build().fingerprint != ReviewRankings().build().fingerprint
-    assert ReviewPrompts(words=2).build().fingerprint != ReviewPrompts().build().fingerprint
+    assert {len(each.completions) for each in records(ReviewRankingsConfig(completions=7), "test")} == {7}
+    assert ReviewRankingsConfig(completions=7).build().fingerprint != ReviewRankingsConfig().build().fingerprint
+    assert ReviewPromptsConfig(words=2).build().fingerprint != ReviewPromptsConfig().build().fingerprint
 
 
 def test_long_reviews_may_be_ranked_by_their_last_words() -> None:
-    whole = {example.text: example.label for example in MovieReviews(labelled="imdb").build().records("train")}  # type: ignore[union-attr]
-    rankings = records(ReviewRankings(labelled="imdb", words=5), "train")[:20]
+    whole = {example.text: example.label for example in MovieReviewsConfig(labelled="imdb").build().records("train")}  # type: ignore[union-attr]
+    rankings = records(ReviewRankingsConfig(labelled="imdb", words=5), "train")[:20]
     ends = {text.split()[-5:][0] + text[-12:]: label for text, label in whole.items()}
     for ranking in rankings:
         for text, rank in zip(ranking.completions, ranking.ranks, strict=True):

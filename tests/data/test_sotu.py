@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 
-from gptkit.data import Sotu
-from gptkit.data.sotu import BuiltSotu
+from gptkit.data import SotuConfig
+from gptkit.data.sotu import Sotu
 
 
 def test_speeches_come_in_the_order_of_their_years_without_importing_their_package() -> None:
-    built = BuiltSotu()
+    built = Sotu()
     years = [int(path.name[:4]) for path in built.files]
     assert len(years) > 200 and years == sorted(years)
     assert next(built.texts()).startswith("Fellow-Citizens of the Senate")
     assert "sotu" not in sys.modules
-    assert Sotu().build().fingerprint == built.fingerprint
+    assert SotuConfig().build().fingerprint == built.fingerprint

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gptkit.data.split import Ranges, by_position, split
+from gptkit.data.splits import Ranges, by_position, split
 
 
 def covered(ranges: Ranges) -> list[int]:

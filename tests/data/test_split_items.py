@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gptkit.data.split import split_items
+from gptkit.data.splits import split_items
 
 
 @pytest.mark.parametrize("items", [0, 1, 2, 3, 10, 57, 1000, 99_999])

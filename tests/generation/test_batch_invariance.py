@@ -5,20 +5,20 @@ import random
 import pytest
 import torch
 
-from gptkit.attention import Banded, Dense
+from gptkit.attention import BandedAttentionConfig, DenseAttentionConfig
 from gptkit.generation import generate
 from gptkit.generation.responses import respond
-from gptkit.model import GPT, LSTM
-from gptkit.model.packed import PackedLinear, can_pack, pack
-from gptkit.tokenizer.bytes import BuiltBytes
+from gptkit.model import GPTConfig, LSTMConfig
+from gptkit.model.packed_weights import PackedLinear, can_pack, pack
+from gptkit.tokenizer.bytes import BytesTokenizer
 
-TOKENIZER = BuiltBytes()
+TOKENIZER = BytesTokenizer()
 LETTERS = random.Random(0)
 PROMPTS = ["".join(LETTERS.choices("abcdefg hijk", k=LETTERS.choice([1, 2, 3, 8, 20, 33, 47, 60]))) for _ in range(24)]
 MODELS = {
-    "dense": (GPT(layers=2, heads=4, width=64, context=128, dropout=0.0), Dense()),
-    "banded": (GPT(layers=2, heads=4, width=64, context=128, dropout=0.0), Banded(window=24)),
-    "lstm": (LSTM(layers=2, width=64, units=64, context=128, dropout=0.0), Dense()),
+    "dense": (GPTConfig(layers=2, heads=4, width=64, context=128, dropout=0.0), DenseAttentionConfig()),
+    "banded": (GPTConfig(layers=2, heads=4, width=64, context=128, dropout=0.0), BandedAttentionConfig(window=24)),
+    "lstm": (LSTMConfig(layers=2, width=64, units=64, context=128, dropout=0.0), DenseAttentionConfig()),
 }
 
 
@@ -85,13 +85,13 @@ def test_a_packed_product_gives_a_row_the_same_alone_and_among_others(width, dty
 
 def test_keys_out_of_sight_are_left_out_block_by_block():
     """A long row alone and beside a short one: kernels take keys in blocks, and a band begins in a later block where it can."""
-    attention = Banded(window=24).build(width=32, heads=2, context=1100, dropout=0.0, layer=0, layers=1).eval()
+    attention = BandedAttentionConfig(window=24).build(width=32, heads=2, context=1100, dropout=0.0, layer=0, layers=1).eval()
     torch.manual_seed(0)
     x, short = torch.randn(1, 1040, 32), torch.randn(1, 5, 32)
     following = torch.randn(1, 1, 32)
 
     def last(*rows):
-        from gptkit.model.cache import DecodingCache
+        from gptkit.model.decoding_cache import DecodingCache
 
         with torch.inference_mode():
             parts = []

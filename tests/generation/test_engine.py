@@ -2,15 +2,15 @@ import pytest
 import torch
 
 import gptkit
-from gptkit.attention import Alternating, Banded, Dense
+from gptkit.attention import AlternatingAttentionConfig, BandedAttentionConfig, DenseAttentionConfig
 from gptkit.errors import ConfigError, DataError
 from gptkit.generation import generate, stream
 from gptkit.generation.precision import dtype_of, fast_dtype
 from gptkit.generation.sampling import sample, uniforms
-from gptkit.model import GPT
-from gptkit.tokenizer.bytes import BuiltBytes
+from gptkit.model import GPTConfig
+from gptkit.tokenizer.bytes import BytesTokenizer
 
-TOKENIZER = BuiltBytes()
+TOKENIZER = BytesTokenizer()
 PROMPTS = ["hello there", "", "x" * 25, "é"]
 CONTEXT = 40
 
@@ -18,8 +18,8 @@ CONTEXT = 40
 def build(attention=None, *, end_of_text=0.0, **settings):
     """A model of bytes whose logits differ enough for greedy choices to be certain."""
     torch.manual_seed(0)
-    part = GPT(**({"layers": 2, "heads": 2, "width": 32, "context": CONTEXT, "tied": False} | settings))
-    model = part.build(attention=attention or Dense(), vocabulary=257).double().eval()
+    part = GPTConfig(**({"layers": 2, "heads": 2, "width": 32, "context": CONTEXT, "tied": False} | settings))
+    model = part.build(attention=attention or DenseAttentionConfig(), vocabulary=257).double().eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter.normal_(std=0.5 if name.startswith(("wte", "wpe", "head")) else 0.2)
@@ -44,7 +44,11 @@ def choices_without_a_cache(model, prompt, tokens, numbers, **choice):
     return sample(logits, torch.from_numpy(numbers[: len(tokens) + 1]), **choice).tolist()
 
 
-@pytest.mark.parametrize("attention", [Dense(), Banded(window=6), Alternating(window=5)], ids=["dense", "banded", "alternating"])
+@pytest.mark.parametrize(
+    "attention",
+    [DenseAttentionConfig(), BandedAttentionConfig(window=6), AlternatingAttentionConfig(window=5)],
+    ids=["dense", "banded", "alternating"],
+)
 @pytest.mark.parametrize("choice", [{"temperature": 0.0}, {"temperature": 1.2}, {"temperature": 0.8, "top_k": 20, "top_p": 0.9}])
 def test_cached_and_batched_decoding_gives_the_tokens_of_decoding_without(attention, choice):
     model = build(attention, end_of_text=3.0)
@@ -61,7 +65,7 @@ def test_cached_and_batched_decoding_gives_the_tokens_of_decoding_without(attent
 
 @pytest.mark.parametrize("batch", [1, 3, 100])
 def test_a_text_does_not_depend_on_what_else_is_in_its_batch(batch):
-    model = build(Alternating(window=5), end_of_text=3.0)
+    model = build(AlternatingAttentionConfig(window=5), end_of_text=3.0)
     texts = generate(model, TOKENIZER, PROMPTS, max_new_tokens=15, samples=3, batch=batch, seed=1)
     alone = generate(model, TOKENIZER, PROMPTS[:1], max_new_tokens=15, samples=1, seed=1)
     assert texts[0][0] == alone[0][0]

@@ -3,21 +3,21 @@
 import pytest
 import torch
 
-from gptkit.attention import Banded, Dense
+from gptkit.attention import BandedAttentionConfig, DenseAttentionConfig
 from gptkit.generation import generate, stream
 from gptkit.generation.sampling import sample, uniforms
-from gptkit.model import GPT
-from gptkit.tokenizer.bytes import BuiltBytes
+from gptkit.model import GPTConfig
+from gptkit.tokenizer.bytes import BytesTokenizer
 
-TOKENIZER = BuiltBytes()
+TOKENIZER = BytesTokenizer()
 CONTEXT = 17
 PROMPTS = ["hello there", "", "x" * CONTEXT, "y" * 50, "z"]
 
 
-@pytest.fixture(scope="module", params=[Dense(), Banded(window=5)], ids=["dense", "banded"])
+@pytest.fixture(scope="module", params=[DenseAttentionConfig(), BandedAttentionConfig(window=5)], ids=["dense", "banded"])
 def model(request):
     torch.manual_seed(0)
-    part = GPT(layers=2, heads=2, width=32, context=CONTEXT, tied=False, dropout=0.0)
+    part = GPTConfig(layers=2, heads=2, width=32, context=CONTEXT, tied=False, dropout=0.0)
     model = part.build(attention=request.param, vocabulary=257).double().eval()
     with torch.no_grad():
         for parameter in model.parameters():

@@ -2,9 +2,9 @@ import random
 
 import pytest
 
-from gptkit.generation.text import TextStream
-from gptkit.tokenizer.bpe import BuiltBPE
-from gptkit.tokenizer.bytes import BuiltBytes
+from gptkit.generation.text_stream import TextStream
+from gptkit.tokenizer.bpe import BPETokenizer
+from gptkit.tokenizer.bytes import BytesTokenizer
 
 TEXT = "Grüße — 日本語, 👩‍🚀 and plain words; " * 3
 
@@ -15,7 +15,7 @@ def pieces_of(tokenizer, ids, stop=()):
     return [*found, stream.finish()], stream.stopped
 
 
-@pytest.mark.parametrize("tokenizer", [BuiltBytes(), BuiltBPE.learn([TEXT], size=270)], ids=["bytes", "bpe"])
+@pytest.mark.parametrize("tokenizer", [BytesTokenizer(), BPETokenizer.learn([TEXT], size=270)], ids=["bytes", "bpe"])
 def test_characters_come_whole_and_pieces_make_the_text(tokenizer):
     ids = tokenizer.encode(TEXT)
     assert len(ids) > len(TEXT)  # characters are split over tokens
@@ -26,14 +26,14 @@ def test_characters_come_whole_and_pieces_make_the_text(tokenizer):
 
 
 def test_bytes_that_are_no_text_come_as_they_are_decoded():
-    tokenizer, draw = BuiltBytes(), random.Random(0)
+    tokenizer, draw = BytesTokenizer(), random.Random(0)
     for _ in range(200):
         ids = [draw.choice([0xE2, 0x82, 0xAC, 0xF0, 0x9F, 0x98, 0x80, 0x41, 0xFF, 256]) for _ in range(draw.randint(0, 40))]
         assert "".join(pieces_of(tokenizer, ids)[0]) == tokenizer.decode(ids)
 
 
 def test_text_goes_on_behind_what_stands_before():
-    tokenizer = BuiltBytes()
+    tokenizer = BytesTokenizer()
     stream = TextStream(tokenizer, tokenizer.encode("before ü"))
     assert stream.push(tokenizer.encode("after")) + stream.finish() == "after"
 
@@ -52,7 +52,7 @@ def test_text_goes_on_behind_what_stands_before():
     ],
 )
 def test_stop_strings_are_found_across_tokens(text, stop, expected):
-    tokenizer = BuiltBytes()
+    tokenizer = BytesTokenizer()
     pieces, stopped = pieces_of(tokenizer, tokenizer.encode(text), stop)
     assert "".join(pieces) == expected
     assert stopped == any(word in text for word in stop)

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import torch
 
-from gptkit.attention import Attention, Dense
-from gptkit.model import GPT
-from gptkit.model.built import BuiltModel
-from gptkit.tokenizer.built import BuiltTokenizer
+from gptkit.attention import AttentionConfig, DenseAttentionConfig
+from gptkit.model import GPTConfig
+from gptkit.model.base import Model
+from gptkit.tokenizer.base import Tokenizer
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +30,7 @@ def transformers() -> Any:
 def read_by_transformers(transformers: Any) -> Callable[..., tuple[Any, Any]]:
     """`read_by_transformers(folder, model, tokenizer, text)`: its model and tokenizer, which give the same logits and ids."""
 
-    def read(folder: Path, model: BuiltModel, tokenizer: BuiltTokenizer, text: str) -> tuple[Any, Any]:
+    def read(folder: Path, model: Model, tokenizer: Tokenizer, text: str) -> tuple[Any, Any]:
         theirs = transformers.AutoModelForCausalLM.from_pretrained(folder).eval()
         tokens = torch.randint(0, tokenizer.size, (3, model.context))
         with torch.inference_mode():
@@ -59,14 +59,14 @@ def shaken() -> Callable[..., torch.nn.Module]:
 
 
 @pytest.fixture
-def build() -> Callable[..., BuiltModel]:
+def build() -> Callable[..., Model]:
     """`build(tokenizer, attention, **settings)`: a small model, shaken, whose logits are far apart."""
 
     def built(
-        tokenizer: BuiltTokenizer, attention: Attention | None = None, *, by: float = 0.2, embeddings: float = 0.6, **settings: Any
+        tokenizer: Tokenizer, attention: AttentionConfig | None = None, *, by: float = 0.2, embeddings: float = 0.6, **settings: Any
     ) -> Any:
         torch.manual_seed(0)
-        part = GPT(**({"layers": 2, "heads": 2, "width": 16, "context": 24} | settings))
-        return shake(part.build(attention=attention or Dense(), vocabulary=tokenizer.size), by, embeddings)
+        part = GPTConfig(**({"layers": 2, "heads": 2, "width": 16, "context": 24} | settings))
+        return shake(part.build(attention=attention or DenseAttentionConfig(), vocabulary=tokenizer.size), by, embeddings)
 
     return built

@@ -9,20 +9,20 @@ import pytest
 import torch
 
 import gptkit
-from gptkit.attention import Dense
+from gptkit.attention import DenseAttentionConfig
 from gptkit.errors import CheckpointError
 from gptkit.interop.huggingface import export_model, to_theirs
-from gptkit.interop.names import GPT1_NAMES
-from gptkit.interop.source import import_model, import_settings
-from gptkit.model import GPT
-from gptkit.tokenizer import GPT1
-from gptkit.tokenizer.built import END_OF_TEXT
-from gptkit.tokenizer.bytes import BuiltBytes
-from gptkit.tokenizer.gpt1 import BuiltGPT1, SplitAsReleased, SplitAsTransformers, SplitAtBackslashes
+from gptkit.interop.import_model import import_model, import_settings
+from gptkit.interop.weight_names import GPT1_NAMES
+from gptkit.model import GPTConfig
+from gptkit.tokenizer import GPT1TokenizerConfig
+from gptkit.tokenizer.base import END_OF_TEXT
+from gptkit.tokenizer.bytes import BytesTokenizer
+from gptkit.tokenizer.gpt1 import BackslashGPT1Tokenizer, GPT1Tokenizer, ReleasedGPT1Tokenizer, TransformersGPT1Tokenizer
 from gptkit.training.checkpoints.load import initial_settings
 
 TEXT = "The old man didn't stop: he'd seen 80 winters, and (so he said) one more."
-LEARNT = SplitAsTransformers.learn([TEXT] * 3, size=480)
+LEARNT = TransformersGPT1Tokenizer.learn([TEXT] * 3, size=480)
 SETTINGS = {"norm": "post", "residual_scaling": False, "position_deviation": 0.02}
 
 
@@ -31,7 +31,7 @@ def build(build):
     return partial(build, layers=3, width=128, by=0.1, embeddings=0.1, **SETTINGS)
 
 
-def published(folder: Path, tokenizer: BuiltGPT1) -> None:
+def published(folder: Path, tokenizer: GPT1Tokenizer) -> None:
     """The vocabulary's files as OpenAI published theirs: no end-of-text."""
     vocabulary = {entry: token for entry, token in tokenizer.vocabulary.items() if entry != END_OF_TEXT}
     (folder / "encoder_bpe_40000.json").write_text(json.dumps(vocabulary), encoding="utf-8")
@@ -40,7 +40,7 @@ def published(folder: Path, tokenizer: BuiltGPT1) -> None:
 
 
 @pytest.mark.parametrize("tied", [True, False])
-@pytest.mark.parametrize("tokenizer", [LEARNT, BuiltBytes()], ids=["gpt1", "bytes"])
+@pytest.mark.parametrize("tokenizer", [LEARNT, BytesTokenizer()], ids=["gpt1", "bytes"])
 def test_transformers_reads_what_is_exported(tmp_path, tokenizer, tied, build, read_by_transformers, transformers):
     model = build(tokenizer, tied=tied)
     assert export_model(model, tokenizer, tmp_path) == []
@@ -48,18 +48,18 @@ def test_transformers_reads_what_is_exported(tmp_path, tokenizer, tied, build, r
     assert type(theirs) is transformers.OpenAIGPTLMHeadModel
 
 
-@pytest.mark.parametrize("kind", [SplitAsReleased, SplitAtBackslashes, SplitAsTransformers])
+@pytest.mark.parametrize("kind", [ReleasedGPT1Tokenizer, BackslashGPT1Tokenizer, TransformersGPT1Tokenizer])
 def test_what_is_exported_comes_back_as_it_was(tmp_path, kind, build):
     tokenizer = kind(LEARNT.vocabulary, LEARNT.merges)
     model = build(tokenizer, dropout=0.1)
     lacking = export_model(model, tokenizer, tmp_path)
     assert [sentence.partition(":")[0] for sentence in lacking] == [
         "transformers splits GPT-1's words by BERT's rules, not by spaCy's"
-    ] * (kind is not SplitAsTransformers)
+    ] * (kind is not TransformersGPT1Tokenizer)
     found = import_model(str(tmp_path))
     assert found.model == model.settings
     assert found.tokenizer.fingerprint == tokenizer.fingerprint
-    assert found.tokenizer_part == GPT1(path=str(tmp_path), cleaning=tokenizer.cleaning)
+    assert found.tokenizer_part == GPT1TokenizerConfig(path=str(tmp_path), cleaning=tokenizer.cleaning)
     assert found.state.keys() == model.state_dict().keys()
     assert all(torch.equal(found.state[name], tensor) for name, tensor in model.state_dict().items())
 
@@ -88,9 +88,9 @@ def test_models_of_transformers_are_read_and_compute_the_same(tmp_path, form, sh
         logits = model.logits(model(tokens))
         torch.testing.assert_close(logits[..., :-1], theirs(tokens).logits, rtol=0, atol=1e-5)
         torch.testing.assert_close(logits[..., -1], logits[..., :-1].mean(dim=-1), rtol=0, atol=1e-5)
-    assert tokenizer.fingerprint == SplitAsReleased(LEARNT.vocabulary, LEARNT.merges).fingerprint
+    assert tokenizer.fingerprint == ReleasedGPT1Tokenizer(LEARNT.vocabulary, LEARNT.merges).fingerprint
     settings = initial_settings(f"hf:{tmp_path}")
-    assert settings.model == GPT(layers=2, heads=3, width=24, context=32, dropout=0.1, **SETTINGS)
+    assert settings.model == GPTConfig(layers=2, heads=3, width=24, context=32, dropout=0.1, **SETTINGS)
     assert settings.tokenizer.name == "gpt1"
 
 
@@ -120,7 +120,7 @@ def test_openais_own_arrays_are_read(tmp_path, build):
     model = build(LEARNT)
     arrays(tmp_path, model, files=12)  # more than ten: the tenth comes after the second
     found, tokenizer = gptkit.load(f"hf:{tmp_path}")
-    assert found.settings == GPT(layers=3, heads=2, width=128, context=24, dropout=0.1, **SETTINGS)
+    assert found.settings == GPTConfig(layers=3, heads=2, width=128, context=24, dropout=0.1, **SETTINGS)
     assert tokenizer.size == LEARNT.size
     for name, tensor in model.state_dict().items():
         rows = slice(0, LEARNT.size - 1) if name == "wte.weight" else slice(None)
@@ -131,7 +131,9 @@ def test_openais_own_arrays_are_read(tmp_path, build):
 
 def test_the_released_shapes_make_116_534_784_parameters():
     with torch.device("meta"):
-        model = GPT(layers=12, heads=12, width=768, context=512, **SETTINGS).build(attention=Dense(), vocabulary=40_478)
+        model = GPTConfig(layers=12, heads=12, width=768, context=512, **SETTINGS).build(
+            attention=DenseAttentionConfig(), vocabulary=40_478
+        )
     assert sum(parameter.numel() for parameter in model.parameters()) == 116_534_784
 
 

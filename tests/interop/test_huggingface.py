@@ -5,22 +5,22 @@ import pickle
 import pytest
 import torch
 
-from gptkit.attention import Alternating, Banded, Dense
+from gptkit.attention import AlternatingAttentionConfig, BandedAttentionConfig, DenseAttentionConfig
 from gptkit.errors import CheckpointError, ConfigError
 from gptkit.generation import generate
 from gptkit.interop.huggingface import export_model
-from gptkit.interop.source import import_model
-from gptkit.model import GPT
-from gptkit.tokenizer.bpe import BuiltBPE
-from gptkit.tokenizer.built import BuiltTokenizer
-from gptkit.tokenizer.bytes import BuiltBytes
-from gptkit.tokenizer.char import BuiltChar
+from gptkit.interop.import_model import import_model
+from gptkit.model import GPTConfig
+from gptkit.tokenizer.base import Tokenizer
+from gptkit.tokenizer.bpe import BPETokenizer
+from gptkit.tokenizer.bytes import BytesTokenizer
+from gptkit.tokenizer.char import CharTokenizer
 
 TEXT = "Hello wörld, it's 3.14\n\n  ok  € 😀 done\r\n\ttab, and  more.  "
 TOKENIZERS = {
-    "bytes": BuiltBytes(),
-    "char": BuiltChar("".join(sorted(set(TEXT)))),
-    "bpe": BuiltBPE.learn([TEXT * 3], size=300),
+    "bytes": BytesTokenizer(),
+    "char": CharTokenizer("".join(sorted(set(TEXT)))),
+    "bpe": BPETokenizer.learn([TEXT * 3], size=300),
 }
 
 
@@ -44,11 +44,11 @@ def test_transformers_reads_what_is_exported_and_goes_on_in_the_same_way(
 
 @pytest.mark.parametrize("tokenizer", TOKENIZERS.values(), ids=TOKENIZERS)
 def test_what_is_exported_comes_back_as_it_was(tmp_path, tokenizer, build):
-    model = build(tokenizer, Banded(window=24), dropout=0.1)  # a band as wide as the context is dense
+    model = build(tokenizer, BandedAttentionConfig(window=24), dropout=0.1)  # a band as wide as the context is dense
     export_model(model, tokenizer, tmp_path)
     found = import_model(str(tmp_path))
-    assert found.model == GPT(layers=2, heads=2, width=16, context=24, dropout=0.1)
-    assert found.attention == Dense()
+    assert found.model == GPTConfig(layers=2, heads=2, width=16, context=24, dropout=0.1)
+    assert found.attention == DenseAttentionConfig()
     assert found.tokenizer.fingerprint == tokenizer.fingerprint
     saved = tmp_path / "saved"
     saved.mkdir()
@@ -96,7 +96,7 @@ def test_models_of_transformers_are_read_and_compute_the_same(tmp_path, form, ti
         torch.testing.assert_close(model.logits(model(tokens)), expected, rtol=0, atol=1e-5)
 
 
-class Morse(BuiltTokenizer):
+class Morse(Tokenizer):
     """A stranger's tokenizer."""
 
     size, special, fingerprint = 257, {"end_of_text": 256}, ""
@@ -124,7 +124,7 @@ def test_a_tokenizer_of_another_kind_is_named_as_lacking(tmp_path, build):
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"attention": Alternating(window=8)}, "layer 1 has BuiltBanded")],
+    [({"attention": AlternatingAttentionConfig(window=8)}, "layer 1 has BandedAttention")],
 )
 def test_what_the_format_cannot_express_is_refused(tmp_path, change, message, build):
     with pytest.raises(ConfigError, match=message):

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from gptkit.attention import Dense
+from gptkit.attention import DenseAttentionConfig
 from gptkit.errors import CheckpointError
 from gptkit.interop.mingpt import from_mingpt
 
@@ -66,7 +66,7 @@ def test_models_of_mingpt_and_nanogpt_compute_the_same(biases, tied):
     saved = {f"_orig_mod.{name}": tensor for name, tensor in (state | masks).items()}
     settings, vocabulary, weights = from_mingpt(saved, heads=HEADS)
     assert (settings.layers, settings.width, settings.context, settings.tied) == (LAYERS, WIDTH, CONTEXT, tied)
-    model = settings.build(attention=Dense(), vocabulary=vocabulary).eval()
+    model = settings.build(attention=DenseAttentionConfig(), vocabulary=vocabulary).eval()
     model.load_state_dict(weights)
     tokens = torch.randint(0, VOCABULARY, (CONTEXT,))
     with torch.inference_mode():

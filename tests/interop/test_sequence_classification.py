@@ -6,17 +6,17 @@ import pytest
 import torch
 
 import gptkit
-from gptkit.attention import Dense
+from gptkit.attention import DenseAttentionConfig
 from gptkit.errors import ConfigError
 from gptkit.interop.sequence_classification import export_scores
-from gptkit.model import GPT
-from gptkit.objective import AuxLM, Probe, RewardModel
-from gptkit.objective.built import Trained
-from gptkit.objective.examples import as_batch
+from gptkit.model import GPTConfig
+from gptkit.objective import AuxLMConfig, ProbeConfig, RewardModelConfig
+from gptkit.objective.base import TrainedModel
+from gptkit.objective.classify.classification_dataset import as_batch
 from gptkit.records import Example, Turn
-from gptkit.tokenizer.bytes import BuiltBytes
+from gptkit.tokenizer.bytes import BytesTokenizer
 
-TOKENIZER = BuiltBytes()
+TOKENIZER = BytesTokenizer()
 EXAMPLES = {
     "classification": [Example(text, "a") for text in ("good", "a bad film", "so so")],
     "entailment": [Example("one", "a", pair="two"), Example("a longer one", "b", pair="2")],
@@ -27,14 +27,14 @@ EXAMPLES = {
 def trained(part, task="classification", **settings):
     torch.manual_seed(0)
     objective = part.build(tokenizer=TOKENIZER, context=32, width=16)
-    if isinstance(part, AuxLM):
+    if isinstance(part, AuxLMConfig):
         objective.learn(task, [] if task == "multiple_choice" else ["a", "b", "c"])
-    gpt = GPT(**({"layers": 2, "heads": 2, "width": 16, "context": 32} | settings))
-    model = gpt.build(attention=Dense(), vocabulary=TOKENIZER.size + part.added_tokens)
+    gpt = GPTConfig(**({"layers": 2, "heads": 2, "width": 16, "context": 32} | settings))
+    model = gpt.build(attention=DenseAttentionConfig(), vocabulary=TOKENIZER.size + part.added_tokens)
     with torch.no_grad():
         for parameter in (*model.parameters(), *objective.parameters()):
             parameter.add_(0.3 * torch.randn_like(parameter))
-    return Trained(model.eval(), TOKENIZER, objective.eval(), {}, source="", fingerprint="")
+    return TrainedModel(model.eval(), TOKENIZER, objective.eval(), {}, source="", fingerprint="")
 
 
 def read_back(transformers, folder):
@@ -42,7 +42,7 @@ def read_back(transformers, folder):
 
 
 @pytest.mark.parametrize("form", [{}, {"tied": False}, {"norm": "post"}], ids=["gpt2", "untied", "gpt1"])
-@pytest.mark.parametrize("part", [AuxLM(), Probe()], ids=["aux_lm", "probe"])
+@pytest.mark.parametrize("part", [AuxLMConfig(), ProbeConfig()], ids=["aux_lm", "probe"])
 @pytest.mark.parametrize("task", EXAMPLES)
 def test_a_classifier_gives_the_same_logits(tmp_path, transformers, task, part, form):
     own = trained(part, task, **form)
@@ -59,7 +59,7 @@ def test_a_classifier_gives_the_same_logits(tmp_path, transformers, task, part, 
 
 
 def test_the_tokenizer_knows_the_tokens_that_the_objective_adds(tmp_path, transformers):
-    own = trained(AuxLM())
+    own = trained(AuxLMConfig())
     export_scores(own, tmp_path)
     tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path)
     (item,) = own.objective.items(EXAMPLES["classification"][:1], "x", labelled=False)
@@ -68,7 +68,7 @@ def test_the_tokenizer_knows_the_tokens_that_the_objective_adds(tmp_path, transf
 
 @pytest.mark.parametrize("form", [{}, {"norm": "post"}], ids=["gpt2", "gpt1"])
 def test_a_reward_model_gives_the_same_scores(tmp_path, transformers, form):
-    own = trained(RewardModel(), **form)
+    own = trained(RewardModelConfig(), **form)
     own.objective.bias.fill_(0.7)
     export_scores(own, tmp_path)
     sequences = [own.objective.encode([Turn("user", prompt)], text)[0] for prompt, text in (("Hi", "there"), ("Why?", "no"))]
@@ -82,12 +82,12 @@ def test_a_reward_model_gives_the_same_scores(tmp_path, transformers, form):
 @pytest.mark.parametrize("task", ["similarity", "regression"])
 def test_a_head_that_reads_both_orders_is_refused(tmp_path, task):
     with pytest.raises(ConfigError, match=f"task={task} adds the hidden states of both orders .* gptkit predict"):
-        export_scores(trained(AuxLM(), task), tmp_path)
+        export_scores(trained(AuxLMConfig(), task), tmp_path)
     assert not any(tmp_path.iterdir())
 
 
 def test_what_is_exported_is_no_language_model_to_start_from(tmp_path):
-    export_scores(trained(AuxLM()), tmp_path)
+    export_scores(trained(AuxLMConfig()), tmp_path)
     assert json.loads((tmp_path / "config.json").read_text())["architectures"] == ["GPT2ForSequenceClassification"]
     with pytest.raises(gptkit.errors.CheckpointError, match="a classifier"):
         gptkit.load(f"hf:{tmp_path}")

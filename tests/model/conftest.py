@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from gptkit.model.built import BuiltModel
+from gptkit.model.base import Model
 
 CALLS = [
     ([5, 1, 9], None),  # prompts of three lengths
@@ -24,10 +24,10 @@ CALLS = [
 
 
 @pytest.fixture
-def ragged() -> Callable[[BuiltModel], Iterator[tuple[Tensor, Tensor]]]:
+def ragged() -> Callable[[Model], Iterator[tuple[Tensor, Tensor]]]:
     """`ragged(model)`: pairs of what a cache makes of rows that stand at different places, and what whole rows give without one."""
 
-    def pairs(model: BuiltModel) -> Iterator[tuple[Tensor, Tensor]]:
+    def pairs(model: Model) -> Iterator[tuple[Tensor, Tensor]]:
         rows = torch.randint(0, model.vocabulary, (3, 20))
         whole = model(rows)
         read = torch.zeros(3, dtype=torch.int64)

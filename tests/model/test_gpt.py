@@ -5,22 +5,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gptkit.attention import Alternating, Attention, Banded, Dense
-from gptkit.attention.built import AttentionCache, BuiltAttention
-from gptkit.model import GPT
-from gptkit.model.built import parameter_count
-from gptkit.model.gpt import BuiltGPT
-from gptkit.model.head import padded_head
+from gptkit.attention import AlternatingAttentionConfig, AttentionConfig, BandedAttentionConfig, DenseAttentionConfig
+from gptkit.attention.base import Attention, AttentionCache
+from gptkit.model import GPTConfig
+from gptkit.model.base import parameter_count
+from gptkit.model.gpt import GPT
+from gptkit.model.lm_head import padded_head
 
 V = 37
 
 
-def build(attention: Attention | None = None, **settings: object) -> BuiltGPT:
+def build(attention: AttentionConfig | None = None, **settings: object) -> GPT:
     """A small model in evaluation mode whose weights are all large enough to matter."""
     torch.manual_seed(0)
-    part = GPT(**({"layers": 3, "heads": 2, "width": 16, "context": 20} | settings))  # type: ignore[arg-type]
-    model = part.build(attention=attention or Dense(), vocabulary=V)
-    assert isinstance(model, BuiltGPT)
+    part = GPTConfig(**({"layers": 3, "heads": 2, "width": 16, "context": 20} | settings))  # type: ignore[arg-type]
+    model = part.build(attention=attention or DenseAttentionConfig(), vocabulary=V)
+    assert isinstance(model, GPT)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.2 * torch.randn_like(parameter))
@@ -33,7 +33,9 @@ def build(attention: Attention | None = None, **settings: object) -> BuiltGPT:
 )
 def test_the_four_sizes_of_gpt2_have_their_published_parameter_counts(layers, heads, width, count):
     with torch.device("meta"):
-        model = GPT(layers=layers, heads=heads, width=width, context=1024).build(attention=Dense(), vocabulary=50257)
+        model = GPTConfig(layers=layers, heads=heads, width=width, context=1024).build(
+            attention=DenseAttentionConfig(), vocabulary=50257
+        )
     assert parameter_count(model) == count
 
 
@@ -85,23 +87,25 @@ def test_logits_are_those_of_the_equations(norm, tied):
 
 def test_initial_weights_are_gpt2s():
     torch.manual_seed(0)
-    model = GPT(layers=8, heads=4, width=128, context=512).build(attention=Dense(), vocabulary=1000)
+    model = GPTConfig(layers=8, heads=4, width=128, context=512).build(attention=DenseAttentionConfig(), vocabulary=1000)
     deviations = {name: float(p.detach().std()) for name, p in model.named_parameters() if p.dim() == 2}
     for name, deviation in deviations.items():
         wanted = 0.01 if name == "wpe.weight" else 0.02 / math.sqrt(16) if ".output." in name else 0.02
         assert deviation == pytest.approx(wanted, rel=0.03), name
     assert all(not p.any() for name, p in model.named_parameters() if name.endswith("bias"))
     assert all((p == 1).all() for name, p in model.named_parameters() if "norm" in name and name.endswith("weight"))
-    unscaled = GPT(layers=8, heads=4, width=128, residual_scaling=False).build(attention=Dense(), vocabulary=50)
+    unscaled = GPTConfig(layers=8, heads=4, width=128, residual_scaling=False).build(
+        attention=DenseAttentionConfig(), vocabulary=50
+    )
     assert float(unscaled.blocks[0].mlp.output.weight.detach().std()) == pytest.approx(0.02, rel=0.03)
 
 
 def test_a_model_built_without_memory_can_be_given_its_values_later():
-    settings = GPT(layers=2, heads=2, width=8, context=6)
+    settings = GPTConfig(layers=2, heads=2, width=8, context=6)
     with torch.device("meta"):
-        model = settings.build(attention=Dense(), vocabulary=V)
+        model = settings.build(attention=DenseAttentionConfig(), vocabulary=V)
     model.to_empty(device="cpu")
-    other = settings.build(attention=Dense(), vocabulary=V)
+    other = settings.build(attention=DenseAttentionConfig(), vocabulary=V)
     for each in (model, other):
         torch.manual_seed(4)
         each.reset_parameters()
@@ -151,7 +155,7 @@ def test_positions_beyond_the_context_are_refused():
 
 
 def test_documents_packed_into_a_row_do_not_see_each_other():
-    model = build(Alternating(window=3))
+    model = build(AlternatingAttentionConfig(window=3))
     tokens = torch.randint(0, V, (1, 12))
     segments = torch.tensor([[0] * 5 + [1] * 7])
     changed = tokens.clone()
@@ -160,7 +164,9 @@ def test_documents_packed_into_a_row_do_not_see_each_other():
     assert not torch.equal(model(tokens)[0, 5:], model(changed)[0, 5:])
 
 
-@pytest.mark.parametrize("attention", [Dense(), Banded(window=3), Alternating(window=4)])
+@pytest.mark.parametrize(
+    "attention", [DenseAttentionConfig(), BandedAttentionConfig(window=3), AlternatingAttentionConfig(window=4)]
+)
 @pytest.mark.parametrize("norm", ["pre", "post"])
 def test_a_cache_changes_nothing(attention, norm, ragged):
     with torch.inference_mode():
@@ -168,7 +174,7 @@ def test_a_cache_changes_nothing(attention, norm, ragged):
             torch.testing.assert_close(cached, whole, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("attention", [Dense(), Banded(window=3)])
+@pytest.mark.parametrize("attention", [DenseAttentionConfig(), BandedAttentionConfig(window=3)])
 def test_rows_of_one_length_read_in_pieces(attention):
     model = build(attention).double()
     rows = torch.randint(0, V, (2, 20))
@@ -180,7 +186,7 @@ def test_rows_of_one_length_read_in_pieces(attention):
             model(rows[:, :1], cache=cache)
 
 
-class RunningMean(BuiltAttention):
+class RunningMean(Attention):
     """Every position sees the mean of all values so far: a stranger's attention, whose memory is a sum and no list of keys."""
 
     def __init__(self, width: int) -> None:
@@ -215,16 +221,16 @@ class Sum(AttentionCache):
         self.total, self.count = self.total[rows], self.count[rows]
 
 
-class Mean(Attention):
+class Mean(AttentionConfig):
     name: str = "mean"
 
-    def build(self, *, width: int, heads: int, context: int, dropout: float, layer: int, layers: int) -> BuiltAttention:
+    def build(self, *, width: int, heads: int, context: int, dropout: float, layer: int, layers: int) -> Attention:
         return RunningMean(width)
 
 
 def test_a_strangers_attention_brings_its_own_cache_and_its_own_initial_weights():
     torch.manual_seed(0)
-    model = GPT(layers=8, heads=2, width=128, context=20).build(attention=Mean(), vocabulary=V).double().eval()
+    model = GPTConfig(layers=8, heads=2, width=128, context=20).build(attention=Mean(), vocabulary=V).double().eval()
     attention = model.blocks[0].attention
     assert (attention.scale == 3).all()
     assert float(attention.output.weight.detach().std()) == pytest.approx(0.02 / math.sqrt(16), rel=0.05)

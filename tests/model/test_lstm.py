@@ -5,26 +5,26 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from gptkit.attention import Banded, Dense
+from gptkit.attention import BandedAttentionConfig, DenseAttentionConfig
 from gptkit.errors import ConfigError
 from gptkit.generation.decoder import Decoder
 from gptkit.interop.huggingface import export_model
-from gptkit.model import LSTM
-from gptkit.model.built import parameter_count
-from gptkit.model.lstm import BuiltLSTM, document_lengths
-from gptkit.model.packed import pack
-from gptkit.tokenizer import Bytes
+from gptkit.model import LSTMConfig
+from gptkit.model.base import parameter_count
+from gptkit.model.lstm import LSTM, document_lengths
+from gptkit.model.packed_weights import pack
+from gptkit.tokenizer import BytesTokenizerConfig
 from gptkit.training.strategies import shard
 
 V = 37
 
 
-def build(**settings: object) -> BuiltLSTM:
+def build(**settings: object) -> LSTM:
     """A small model in evaluation mode whose weights are all large enough to matter."""
     torch.manual_seed(0)
-    part = LSTM(**({"layers": 2, "width": 16, "units": 24, "context": 20} | settings))  # type: ignore[arg-type]
-    model = part.build(attention=Dense(), vocabulary=V)
-    assert isinstance(model, BuiltLSTM)
+    part = LSTMConfig(**({"layers": 2, "width": 16, "units": 24, "context": 20} | settings))  # type: ignore[arg-type]
+    model = part.build(attention=DenseAttentionConfig(), vocabulary=V)
+    assert isinstance(model, LSTM)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
@@ -34,7 +34,7 @@ def build(**settings: object) -> BuiltLSTM:
 @pytest.mark.parametrize(("layers", "width", "units"), [(1, 768, 2048), (3, 24, 40), (2, 30, 7)])
 def test_parameters_are_those_of_the_formula(layers, width, units):
     with torch.device("meta"):
-        model = LSTM(layers=layers, width=width, units=units).build(attention=Dense(), vocabulary=V)
+        model = LSTMConfig(layers=layers, width=width, units=units).build(attention=DenseAttentionConfig(), vocabulary=V)
     inputs = [width] + [units] * (layers - 1)
     recurrences = sum(4 * units * (size + units + 2) for size in inputs)  # four gates, two biases each
     norms = 2 * sum(inputs) + 2 * width
@@ -74,22 +74,22 @@ def test_logits_are_those_of_the_equations(layers):
 
 
 def test_attention_changes_nothing_and_heads_need_not_divide_the_width():
-    settings = LSTM(layers=1, width=10, heads=3, units=8)
+    settings = LSTMConfig(layers=1, width=10, heads=3, units=8)
     with torch.random.fork_rng():
         torch.manual_seed(1)
-        one = settings.build(attention=Dense(), vocabulary=V)
+        one = settings.build(attention=DenseAttentionConfig(), vocabulary=V)
         torch.manual_seed(1)
-        other = settings.build(attention=Banded(window=2), vocabulary=V)
+        other = settings.build(attention=BandedAttentionConfig(window=2), vocabulary=V)
     tokens = torch.randint(0, V, (1, 9))
     assert torch.equal(one(tokens), other(tokens))
 
 
 def test_a_model_built_without_memory_can_be_given_its_values_later():
-    settings = LSTM(layers=2, width=8, units=12)
+    settings = LSTMConfig(layers=2, width=8, units=12)
     with torch.device("meta"):
-        model = settings.build(attention=Dense(), vocabulary=V)
+        model = settings.build(attention=DenseAttentionConfig(), vocabulary=V)
     model.to_empty(device="cpu")
-    other = settings.build(attention=Dense(), vocabulary=V)
+    other = settings.build(attention=DenseAttentionConfig(), vocabulary=V)
     for each in (model, other):
         torch.manual_seed(4)
         each.reset_parameters()
@@ -178,8 +178,8 @@ def test_under_autocast_it_learns_and_decodes():
 
 
 def test_it_is_not_written_in_the_format_of_another_model(tmp_path):
-    tokenizer = Bytes().build(texts=[])
-    with pytest.raises(ConfigError, match="hold models of model=gpt, not BuiltLSTM"):
+    tokenizer = BytesTokenizerConfig().build(texts=[])
+    with pytest.raises(ConfigError, match="hold models of model=gpt, not LSTM"):
         export_model(build(), tokenizer, tmp_path)
     assert list(tmp_path.iterdir()) == []
 

@@ -4,15 +4,19 @@ import pytest
 import torch
 from torch import nn
 
-from gptkit.attention import Banded
-from gptkit.model import GPT
-from gptkit.model.packed import PackedLinear, can_pack, pack
+from gptkit.attention import BandedAttentionConfig
+from gptkit.model import GPTConfig
+from gptkit.model.packed_weights import PackedLinear, can_pack, pack
 
 
 @pytest.mark.parametrize("tied", [True, False])
 def test_packed_weights_give_the_same_logits(tied):
     torch.manual_seed(0)
-    model = GPT(layers=2, heads=2, width=32, context=16, tied=tied).build(attention=Banded(window=5), vocabulary=67).eval()
+    model = (
+        GPTConfig(layers=2, heads=2, width=32, context=16, tied=tied)
+        .build(attention=BandedAttentionConfig(window=5), vocabulary=67)
+        .eval()
+    )
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.normal_(std=0.3)
@@ -33,7 +37,7 @@ class Stranger(nn.Module):
 
 
 def test_layers_of_other_distributions_are_left_alone():
-    model = GPT(layers=1, heads=2, width=32, context=16).build(attention=Banded(), vocabulary=67)
+    model = GPTConfig(layers=1, heads=2, width=32, context=16).build(attention=BandedAttentionConfig(), vocabulary=67)
     model.blocks[0].attention.output = Stranger()
     pack(model, smallest=1)
     assert type(model.blocks[0].attention.output.inner) is nn.Linear

@@ -6,23 +6,23 @@ import torch.distributed as dist
 from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
-from gptkit.attention import Alternating
+from gptkit.attention import AlternatingAttentionConfig
 from gptkit.generation.decoder import Decoder
-from gptkit.model import GPT
-from gptkit.model.gpt import BuiltGPT
+from gptkit.model import GPTConfig
+from gptkit.model.gpt import GPT
 
 
-def build() -> BuiltGPT:
+def build() -> GPT:
     torch.manual_seed(0)
-    model = GPT(layers=2, heads=2, width=16, context=12).build(attention=Alternating(window=4), vocabulary=37)
-    assert isinstance(model, BuiltGPT)
+    model = GPTConfig(layers=2, heads=2, width=16, context=12).build(attention=AlternatingAttentionConfig(window=4), vocabulary=37)
+    assert isinstance(model, GPT)
     return model
 
 
 TOKENS = torch.arange(24).view(2, 12) % 37
 
 
-def gradients(model: BuiltGPT, hidden: torch.Tensor) -> dict[str, torch.Tensor]:
+def gradients(model: GPT, hidden: torch.Tensor) -> dict[str, torch.Tensor]:
     model.logits(hidden).log_softmax(-1)[..., 5].sum().backward()
     found = {name: parameter.grad for name, parameter in model.named_parameters()}
     return {name: getattr(gradient, "full_tensor", lambda gradient=gradient: gradient)() for name, gradient in found.items()}

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 import torch
 
-from gptkit.attention import Dense
-from gptkit.data.built import BuiltData
-from gptkit.model import GPT
-from gptkit.model.built import BuiltModel
-from gptkit.objective import SFT, AuxLM
+from gptkit.attention import DenseAttentionConfig
+from gptkit.data.base import Data
+from gptkit.model import GPTConfig
+from gptkit.model.base import Model
+from gptkit.objective import AuxLMConfig, SFTConfig
 from gptkit.records import Dialogue, Example, Turn
-from gptkit.tokenizer import Bytes
+from gptkit.tokenizer import BytesTokenizerConfig
 
 WIDTH = 16
 
@@ -39,7 +39,7 @@ CHOICES = [
 OF_TASK = {"classification": PLAIN, "entailment": PAIRS, "similarity": PAIRS, "regression": SCORED, "multiple_choice": CHOICES}
 
 
-class Given(BuiltData):
+class Given(Data):
     """A source that holds its records."""
 
     fingerprint = "given"
@@ -68,9 +68,9 @@ def source() -> type[Given]:
 def build() -> Callable[..., Any]:
     """`build(task, context=64, **settings)`: an objective on a byte tokenizer."""
 
-    def built(task: str = "auto", *, context: int = 64, kind: type[AuxLM] = AuxLM, **settings: Any) -> Any:
+    def built(task: str = "auto", *, context: int = 64, kind: type[AuxLMConfig] = AuxLMConfig, **settings: Any) -> Any:
         torch.manual_seed(1)
-        return kind(task=task, **settings).build(tokenizer=Bytes().build(texts=[]), context=context, width=WIDTH)
+        return kind(task=task, **settings).build(tokenizer=BytesTokenizerConfig().build(texts=[]), context=context, width=WIDTH)
 
     return built
 
@@ -80,7 +80,7 @@ def sft() -> Callable[..., Any]:
     """`sft(context=40, **settings)`: supervised fine-tuning on a byte tokenizer."""
 
     def built(*, context: int = 40, **settings: Any) -> Any:
-        return SFT(**settings).build(tokenizer=Bytes().build(texts=[]), context=context, width=WIDTH)
+        return SFTConfig(**settings).build(tokenizer=BytesTokenizerConfig().build(texts=[]), context=context, width=WIDTH)
 
     return built
 
@@ -92,14 +92,14 @@ def dialogue() -> Callable[..., Dialogue]:
 
 
 @pytest.fixture
-def model_of() -> Callable[..., BuiltModel]:
+def model_of() -> Callable[..., Model]:
     """`model_of(objective)`: a model whose vocabulary has the objective's tokens, without dropout, its outputs far from uniform."""
 
-    def built(objective: Any, *, dropout: float = 0.0) -> BuiltModel:
+    def built(objective: Any, *, dropout: float = 0.0) -> Model:
         torch.manual_seed(2)
-        settings = GPT(layers=2, heads=2, width=WIDTH, context=objective.context, dropout=dropout, norm="post")
+        settings = GPTConfig(layers=2, heads=2, width=WIDTH, context=objective.context, dropout=dropout, norm="post")
         vocabulary = objective.tokenizer.size + objective.settings.added_tokens
-        model = settings.build(attention=Dense(), vocabulary=vocabulary)
+        model = settings.build(attention=DenseAttentionConfig(), vocabulary=vocabulary)
         with torch.no_grad():
             for parameter in model.parameters():
                 if parameter.dim() > 1:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gptkit.objective.advantages import adapted, advantages, explained_variance, response_mask, rewards, whitened
+from gptkit.objective.rl.advantages import adapted, advantages, explained_variance, response_mask, rewards, whitened
 
 LENGTHS = [5, 1, 3, 5]
 WIDTH = 5

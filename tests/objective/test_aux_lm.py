@@ -11,12 +11,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from gptkit.data import Labelled
-from gptkit.data.split import split_items
+from gptkit.data import LabelledConfig
+from gptkit.data.splits import split_items
 from gptkit.errors import DataError
-from gptkit.objective.examples import as_batch
+from gptkit.objective.classify.classification_dataset import as_batch
 from gptkit.records import Document, Example
-from gptkit.training.feed import Feed, held_out
+from gptkit.training.dataloader import Feed, held_out
 from gptkit.training.step import combine, micro_batches
 
 TASKS = ["classification", "entailment", "similarity", "regression", "multiple_choice"]
@@ -399,7 +399,7 @@ def test_what_cannot_be_learnt_is_found_in_its_source_whatever_is_held_out(
     table = "".join(f'"two\nlines of {each.text}",{each.label},y\n' for each in given)
     (tmp_path / "table.csv").write_text(f"text,label,pair\n{table}")
     with pytest.raises(DataError, match=rf"table\.csv:{2 + 2 * place}\b.* label '?x"):
-        build(task).datasets(Labelled(path=str(tmp_path / "table.csv"), pair="pair").build(), validation_fraction=0.25)
+        build(task).datasets(LabelledConfig(path=str(tmp_path / "table.csv"), pair="pair").build(), validation_fraction=0.25)
 
 
 @pytest.mark.parametrize(("layers", "said"), [(None, False), (2, False), (3, True)])

@@ -11,24 +11,25 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gptkit.attention import Dense
+from gptkit.attention import DenseAttentionConfig
 from gptkit.errors import GptkitError
 from gptkit.generation.sampling import sample
-from gptkit.model import GPT
-from gptkit.model.built import BuiltModel
-from gptkit.objective import GRPO, PPO, doctor, episodes, grpo, ppo, reinforcement
-from gptkit.objective.doctor import AGREEING, drawn_alike, endings
-from gptkit.objective.ppo import BuiltPPO
-from gptkit.objective.reinforcement import BuiltReinforcement, Written
+from gptkit.model import GPTConfig
+from gptkit.model.base import Model
+from gptkit.objective import GRPOConfig, PPOConfig
+from gptkit.objective.rl import base, grpo, ppo, rollout, sanity_checks
+from gptkit.objective.rl.base import Reinforcement, Rollout
+from gptkit.objective.rl.ppo import PPO
+from gptkit.objective.rl.sanity_checks import AGREEING, drawn_alike, endings
 from gptkit.records import Prompt, Turn
-from gptkit.reward.built import BuiltReward
-from gptkit.tokenizer import Bytes
+from gptkit.reward.base import Reward
+from gptkit.tokenizer import BytesTokenizerConfig
 
-REAL = episodes.log_probabilities
+REAL = rollout.log_probabilities
 PROMPTS = [Prompt((Turn("user", "ab" * (1 + number % 3)),)) for number in range(20)]
 
 
-class Length(BuiltReward):
+class Length(Reward):
     def __call__(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> Tensor:
         return torch.tensor([float(len(text)) for text in responses])
 
@@ -40,10 +41,10 @@ class Ranked(Length):
         return super().__call__(prompts, responses) + torch.arange(len(responses))
 
 
-class Hotter(BuiltPPO):
+class Hotter(PPO):
     """Samples at another temperature than it learns from."""
 
-    def write(self, model: BuiltModel, split: str, items: Sequence[int], *, seed: int, samples: int = 1) -> Written:
+    def write(self, model: Model, split: str, items: Sequence[int], *, seed: int, samples: int = 1) -> Rollout:
         wanted, self.settings.temperature = self.settings.temperature, 3.0
         try:
             return super().write(model, split, items, seed=seed, samples=samples)
@@ -64,23 +65,25 @@ def start(source: Any) -> Callable[..., Any]:
     the model, before and after the reference is made."""
 
     def run(
-        reward: BuiltReward | None = None,
+        reward: Reward | None = None,
         *,
-        part: Callable[..., Any] = PPO,
-        kind: type[BuiltReinforcement] | None = None,
+        part: Callable[..., Any] = PPOConfig,
+        kind: type[Reinforcement] | None = None,
         before: Callable[[Any], None] = lambda model: None,
         after: Callable[[Any], None] = lambda model: None,
         **settings: Any,
     ) -> Any:
         chosen = part(**{"max_new_tokens": 8, "missing_end_of_text": None, **settings})
-        tokenizer = Bytes().build(texts=[])
+        tokenizer = BytesTokenizerConfig().build(texts=[])
         objective: Any = (
             kind(chosen, tokenizer=tokenizer, context=24) if kind else chosen.build(tokenizer=tokenizer, context=24, width=16)
         )
         objective.rewarded(reward or Length())
         objective.datasets(source(PROMPTS), validation_fraction=0.0)
         torch.manual_seed(2)
-        model = GPT(layers=2, heads=2, width=16, context=24).build(attention=Dense(), vocabulary=tokenizer.size)
+        model = GPTConfig(layers=2, heads=2, width=16, context=24).build(
+            attention=DenseAttentionConfig(), vocabulary=tokenizer.size
+        )
         with torch.no_grad():
             for parameter in model.parameters():
                 if parameter.dim() > 1:
@@ -94,7 +97,7 @@ def start(source: Any) -> Callable[..., Any]:
     return run
 
 
-@pytest.mark.parametrize("part", [PPO, GRPO])
+@pytest.mark.parametrize("part", [PPOConfig, GRPOConfig])
 def test_a_healthy_run_passes(start: Callable[..., Any], part: Any) -> None:
     assert start(part=part)
     assert start(part=part, temperature=0.7)
@@ -107,22 +110,22 @@ def half(model: Any, batch: Any, temperature: float) -> Any:
 
 
 def one_place_late(model: Any, batch: Any) -> Tensor:
-    rows, places = episodes.spots(batch)
+    rows, places = rollout.spots(batch)
     hidden: Tensor = model(batch["tokens"])[rows, places]
     return hidden
 
 
-@pytest.mark.parametrize("part", [PPO, GRPO])
+@pytest.mark.parametrize("part", [PPOConfig, GRPOConfig])
 def test_another_temperature_in_all_that_is_learned_from_is_found(
     start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, part: Any
 ) -> None:
-    for reader in (episodes, ppo, grpo, reinforcement, doctor):
+    for reader in (rollout, ppo, grpo, base, sanity_checks):
         monkeypatch.setattr(reader, "log_probabilities", half)
     with pytest.raises(GptkitError, match="the log-probabilities that are learned from differ"):
         start(part=part)
 
 
-@pytest.mark.parametrize(("part", "reader"), [(PPO, ppo), (GRPO, grpo)])
+@pytest.mark.parametrize(("part", "reader"), [(PPOConfig, ppo), (GRPOConfig, grpo)])
 def test_another_temperature_in_the_loss_alone_is_found(
     start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, part: Any, reader: Any
 ) -> None:
@@ -131,11 +134,11 @@ def test_another_temperature_in_the_loss_alone_is_found(
         start(part=part)
 
 
-@pytest.mark.parametrize("part", [PPO, GRPO])
+@pytest.mark.parametrize("part", [PPOConfig, GRPOConfig])
 def test_log_probabilities_of_another_place_are_found(
     start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, part: Any
 ) -> None:
-    monkeypatch.setattr(episodes, "states", one_place_late)
+    monkeypatch.setattr(rollout, "states", one_place_late)
     with pytest.raises(GptkitError, match="the log-probabilities that are learned from differ"):
         start(part=part)
 
@@ -143,8 +146,8 @@ def test_log_probabilities_of_another_place_are_found(
 def test_the_loss_is_looked_at_once_and_leaves_no_trace(start: Callable[..., Any]) -> None:
     seen: list[bool] = []
 
-    class Watched(BuiltPPO):
-        def loss(self, model: BuiltModel, batch: Any) -> Any:
+    class Watched(PPO):
+        def loss(self, model: Model, batch: Any) -> Any:
             seen.append(torch.is_grad_enabled())
             return super().loss(model, batch)
 
@@ -203,7 +206,7 @@ def ending(chance: float) -> Callable[[Any], None]:
     """Makes end-of-text that likely everywhere."""
 
     def plant(model: Any) -> None:
-        own, end = model.logits, Bytes().build(texts=[]).special["end_of_text"]
+        own, end = model.logits, BytesTokenizerConfig().build(texts=[]).special["end_of_text"]
 
         def logits(hidden: Tensor) -> Tensor:
             found = own(hidden).index_fill(-1, torch.tensor([end]), -torch.inf)
@@ -239,8 +242,8 @@ def test_a_policy_that_almost_never_ends_is_refused_or_warned_of(
 def test_a_continued_run_may_have_stopped_to_end(start: Callable[..., Any]) -> None:
     """It went that far without being stopped: uninterrupted, it would go on."""
 
-    class Continued(BuiltPPO):
-        def begin(self, model: BuiltModel) -> None:
+    class Continued(PPO):
+        def begin(self, model: Model) -> None:
             super().begin(model)
             self.fresh = False
 

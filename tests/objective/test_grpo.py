@@ -10,14 +10,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from gptkit.objective import GRPO
-from gptkit.objective.grpo import divergence, group_advantages
+from gptkit.objective import GRPOConfig
+from gptkit.objective.rl.grpo import divergence, group_advantages
 from gptkit.records import Prompt, Turn
-from gptkit.reward.built import BuiltReward
-from gptkit.tokenizer import Bytes
+from gptkit.reward.base import Reward
+from gptkit.tokenizer import BytesTokenizerConfig
 
 
-class Length(BuiltReward):
+class Length(Reward):
     def __call__(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> Tensor:
         return torch.tensor([float(len(text)) for text in responses])
 
@@ -39,8 +39,8 @@ def test_the_divergence_is_equation_4() -> None:
 
 def test_groups_stay_together_and_nothing_has_moved_at_first(source: Any, model_of: Callable[..., Any]) -> None:
     prompts = [Prompt((Turn("user", "ab" * (1 + number % 3)),)) for number in range(12)]
-    part = GRPO(max_new_tokens=8, missing_end_of_text=None, group=4, minibatch=2)
-    objective: Any = part.build(tokenizer=Bytes().build(texts=[]), context=24, width=16)
+    part = GRPOConfig(max_new_tokens=8, missing_end_of_text=None, group=4, minibatch=2)
+    objective: Any = part.build(tokenizer=BytesTokenizerConfig().build(texts=[]), context=24, width=16)
     objective.rewarded(Length())
     objective.datasets(source(prompts), validation_fraction=0.0)
     model = model_of(objective, dropout=0.5)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gptkit.objective.judgement import judgement
+from gptkit.objective.classify.metrics import judgement
 
 
 def drawn(task: str, items: int, labels: int, *, right: float = 0.7) -> tuple[Tensor, Tensor]:

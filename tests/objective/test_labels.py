@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from gptkit.errors import ConfigError
-from gptkit.objective import AuxLM
-from gptkit.objective.labels import labels_of, positive_of
+from gptkit.objective import AuxLMConfig
+from gptkit.objective.classify.labels import labels_of, positive_of
 from gptkit.records import Example
 
 
@@ -73,7 +73,7 @@ def test_a_run_reports_the_f1_of_the_label_that_it_names(build: Any, source: Any
 @pytest.mark.parametrize("task", ["regression", "multiple_choice"])
 def test_what_has_no_named_labels_has_no_positive_one(task: str, build: Any, source: Any, examples: Any) -> None:
     with pytest.raises(ValueError, match=rf"objective\.positive=a: labels of {task} have no names"):
-        AuxLM(task=task, positive="a")
+        AuxLMConfig(task=task, positive="a")
     with pytest.raises(ConfigError, match=rf"objective\.positive=a: labels of {task} have no names"):
         build(positive="a").datasets(source(examples[task]), validation_fraction=0.0)
 

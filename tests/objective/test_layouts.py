@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gptkit.objective.layouts import (
-    Marks,
+from gptkit.objective.classify.input_formats import (
+    SpecialTokens,
     both_orders,
     choices,
     one_text,
@@ -16,7 +16,7 @@ from gptkit.objective.layouts import (
 )
 
 START, DELIMITER, EXTRACT = 100, 101, 102
-MARKS = Marks(START, DELIMITER, EXTRACT)
+MARKS = SpecialTokens(START, DELIMITER, EXTRACT)
 
 
 def test_classification_is_start_text_extract() -> None:

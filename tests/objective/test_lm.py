@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gptkit.objective import LM, cross_entropy
-from gptkit.objective.cross_entropy import cross_entropy_sum
-from gptkit.objective.lm import BuiltLM
+from gptkit.objective import LMConfig, losses
+from gptkit.objective.lm.next_token_prediction import LM
+from gptkit.objective.losses import cross_entropy_sum
 
 
 class Bigram(nn.Module):
@@ -32,8 +32,8 @@ class Bigram(nn.Module):
         return self.head(hidden)
 
 
-def objective() -> BuiltLM:
-    return BuiltLM(LM(), tokenizer=None, context=4)  # type: ignore[arg-type]
+def objective() -> LM:
+    return LM(LMConfig(), tokenizer=None, context=4)  # type: ignore[arg-type]
 
 
 BATCH = {"tokens": torch.tensor([[1, 2, 3, 4], [0, 6, 5, 1]]), "targets": torch.tensor([[2, 3, 4, 5], [6, 5, 1, 0]])}
@@ -64,7 +64,7 @@ def test_documents_kept_apart_reach_the_model() -> None:
 
 @pytest.mark.parametrize("rows", [1, 3, 100])
 def test_slices_change_neither_loss_nor_gradient(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cross_entropy, "CACHED", rows * 13)
+    monkeypatch.setattr(losses, "CACHED", rows * 13)
     generator = torch.Generator().manual_seed(1)
     logits = torch.randn(10, 16, generator=generator)[:, :13].requires_grad_()  # cut from padded logits: not contiguous
     targets = torch.randint(0, 13, (10,), generator=generator)
@@ -79,7 +79,7 @@ def test_slices_change_neither_loss_nor_gradient(rows: int, monkeypatch: pytest.
 
 @pytest.mark.parametrize("rows", [1, 3, 100])
 def test_rows_may_weigh_differently(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cross_entropy, "CACHED", rows * 13)
+    monkeypatch.setattr(losses, "CACHED", rows * 13)
     generator = torch.Generator().manual_seed(3)
     logits = torch.randn(10, 13, generator=generator).requires_grad_()
     targets = torch.randint(0, 13, (10,), generator=generator)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from gptkit.objective.packing import best_fit
+from gptkit.data.packing import best_fit
 
 
 @pytest.mark.parametrize("seed", range(5))

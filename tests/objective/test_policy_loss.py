@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from gptkit.objective.policy_loss import approximate_kl, entropies, policy_losses, ratios, value_losses
+from gptkit.objective.rl.policy_loss import approximate_kl, entropies, policy_losses, ratios, value_losses
 
 
 @pytest.mark.parametrize("advantage", [1.5, -2.0])

@@ -17,24 +17,24 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 import gptkit
-from gptkit.attention import Dense
+from gptkit.attention import DenseAttentionConfig
+from gptkit.distributions import KIT
 from gptkit.errors import ConfigError, DataError, GptkitError
-from gptkit.model import GPT
-from gptkit.objective import PPO, RewardModel
-from gptkit.objective.built import Trained
-from gptkit.origins import KIT
+from gptkit.model import GPTConfig
+from gptkit.objective import PPOConfig, RewardModelConfig
+from gptkit.objective.base import TrainedModel
 from gptkit.plugins import Entry, registry
 from gptkit.records import Prompt, Turn
-from gptkit.reward import Reward, Rules
-from gptkit.reward.built import BuiltReward
-from gptkit.tokenizer import Bytes, Char
+from gptkit.reward import RewardConfig, RulesRewardConfig
+from gptkit.reward.base import Reward
+from gptkit.tokenizer import BytesTokenizerConfig, CharTokenizerConfig
 from gptkit.training.step import combine, micro_batches
 
 CONTEXT, NEW = 24, 8
 PROMPTS = [Prompt((Turn("user", "ab" * (1 + number % 3)),)) for number in range(40)]
 
 
-class Terse(BuiltReward):
+class Terse(Reward):
     """Takes prompts of at most three letters."""
 
     untaken = ("have more than three letters", "write fewer")
@@ -47,7 +47,7 @@ class Terse(BuiltReward):
         return torch.zeros(len(responses))
 
 
-class Vowels(BuiltReward):
+class Vowels(Reward):
     """How many vowels a response has."""
 
     def __call__(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> Tensor:
@@ -64,14 +64,14 @@ def ppo(source: Any, model_of: Callable[..., Any], tmp_path: Path) -> Callable[.
     text = tmp_path / "text.txt"
     text.write_text("the quick brown fox jumps over the lazy dog\n" * 200, encoding="utf-8")
 
-    def built(reward: BuiltReward | None = None, *, prompts: list[Prompt] = PROMPTS, dropout: float = 0.0, **settings: Any) -> Any:
+    def built(reward: Reward | None = None, *, prompts: list[Prompt] = PROMPTS, dropout: float = 0.0, **settings: Any) -> Any:
         settings = {
             "max_new_tokens": NEW,
             "missing_end_of_text": None,
             "ptx_data": {"name": "text", "path": str(text)},
             **settings,
         }
-        objective = PPO(**settings).build(tokenizer=Bytes().build(texts=[]), context=CONTEXT, width=16)
+        objective = PPOConfig(**settings).build(tokenizer=BytesTokenizerConfig().build(texts=[]), context=CONTEXT, width=16)
         objective.rewarded(reward or Vowels())
         objective.datasets(source(prompts), validation_fraction=0.2)
         model = model_of(objective, dropout=dropout)
@@ -115,7 +115,7 @@ def test_an_error_of_the_text_that_is_mixed_in_names_its_key(ppo: Callable[..., 
 
 def test_a_weight_of_the_divergence_that_would_stay_or_turn_negative_is_refused(ppo: Callable[..., Any]) -> None:
     with pytest.raises(ValueError, match=r"objective\.kl_target=5\.0 has nothing to adapt: objective\.kl_coef=0"):
-        PPO(kl_target=5.0, kl_coef=0.0)
+        PPOConfig(kl_target=5.0, kl_coef=0.0)
     objective, model = ppo(kl_target=5.0, kl_horizon=15)
     with pytest.raises(ConfigError, match=r"objective\.kl_horizon=15 is less than .* batch\.size=16"):
         roll(objective, model, 16)
@@ -181,7 +181,7 @@ def test_minibatches_are_strided_and_gone_through_again(ppo: Callable[..., Any])
 
 
 def test_a_response_that_does_not_end_gets_a_score_of_its_own_and_is_not_judged(ppo: Callable[..., Any]) -> None:
-    class Refuses(BuiltReward):
+    class Refuses(Reward):
         def __call__(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> Tensor:
             raise AssertionError
 
@@ -294,14 +294,16 @@ def test_log_probabilities_do_not_move_with_padding_or_company(ppo: Callable[...
 # -- the value network ------------------------------------------------------------------------------------------------------------
 
 
-def reward_model(context: int = CONTEXT, *, tokenizer: Any = None, width: int = 8) -> BuiltReward:
-    tokenizer = tokenizer or Bytes().build(texts=[])
-    objective = RewardModel().build(tokenizer=tokenizer, context=context, width=width)
+def reward_model(context: int = CONTEXT, *, tokenizer: Any = None, width: int = 8) -> Reward:
+    tokenizer = tokenizer or BytesTokenizerConfig().build(texts=[])
+    objective = RewardModelConfig().build(tokenizer=tokenizer, context=context, width=width)
     objective.bias.fill_(0.5)
-    model = GPT(layers=1, heads=1, width=width, context=context).build(attention=Dense(), vocabulary=tokenizer.size)
+    model = GPTConfig(layers=1, heads=1, width=width, context=context).build(
+        attention=DenseAttentionConfig(), vocabulary=tokenizer.size
+    )
 
     class Scores(Vowels):
-        trained = Trained(model.eval(), tokenizer, objective.eval(), {}, source="runs/rm")
+        trained = TrainedModel(model.eval(), tokenizer, objective.eval(), {}, source="runs/rm")
 
     return Scores()
 
@@ -332,7 +334,7 @@ def test_a_value_network_from_the_policy_values_everything_at_nothing(ppo: Calla
 
 
 def test_what_does_not_fit_is_one_line(ppo: Callable[..., Any], source: Any) -> None:
-    lone = PPO(max_new_tokens=NEW).build(tokenizer=Bytes().build(texts=[]), context=CONTEXT, width=16)
+    lone = PPOConfig(max_new_tokens=NEW).build(tokenizer=BytesTokenizerConfig().build(texts=[]), context=CONTEXT, width=16)
     with pytest.raises(ConfigError, match="reward="):
         lone.datasets(source(PROMPTS), validation_fraction=0.0)
     with pytest.raises(DataError, match=r"all 32 prompts of the train split are longer than 15 tokens"):
@@ -340,7 +342,7 @@ def test_what_does_not_fit_is_one_line(ppo: Callable[..., Any], source: Any) -> 
     with pytest.raises(ConfigError, match="value_from"):
         ppo(value_from="reward")
     with pytest.raises(ConfigError, match="tokenizer"):
-        ppo(reward_model(tokenizer=Char().build(texts=iter(["abc"]))))
+        ppo(reward_model(tokenizer=CharTokenizerConfig().build(texts=iter(["abc"]))))
     with pytest.raises(ConfigError, match="context of 12"):
         ppo(reward_model(12))
     with pytest.raises(ConfigError, match="minibatch=5"):
@@ -355,7 +357,7 @@ def test_prompts_without_room_are_left_out_and_counted(ppo: Callable[..., Any], 
 
 
 def test_a_score_that_is_no_number_ends_the_run_in_one_line(ppo: Callable[..., Any]) -> None:
-    class Broken(BuiltReward):
+    class Broken(Reward):
         def __call__(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> Tensor:
             return torch.tensor([float("nan") if row == 2 else 0.0 for row in range(len(responses))])
 
@@ -367,13 +369,13 @@ def test_a_score_that_is_no_number_ends_the_run_in_one_line(ppo: Callable[..., A
 
 
 @dataclasses.dataclass
-class Counted(Reward):
+class Counted(RewardConfig):
     """Vowels, until it was asked so often."""
 
     name: str = "counted"
     left: ClassVar[int] = 0
 
-    def build(self, *, load: Any) -> BuiltReward:
+    def build(self, *, load: Any) -> Reward:
         return CountedVowels()
 
 
@@ -483,7 +485,7 @@ def test_prompts_that_occur_more_than_once_are_counted(ppo: Callable[..., Any], 
 def test_prompts_without_the_fact_that_is_read_are_left_out_and_counted(
     ppo: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    judge = Rules(answer=1.0, fact="capital").build(load=lambda source: pytest.fail("nothing is loaded"))
+    judge = RulesRewardConfig(answer=1.0, fact="capital").build(load=lambda source: pytest.fail("nothing is loaded"))
     prompts = [Prompt((Turn("user", "ab"),), {"capital": " " if number % 4 == 0 else "Paris"}) for number in range(40)]
     objective, model = ppo(judge, prompts=prompts)
     assert "9 of 32 prompts of the train split have no text in their fact 'capital'" in caplog.text

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import torch
 
-from gptkit.objective.alignment import PPO
-from gptkit.objective.built import Batch, Dataset
-from gptkit.objective.pretraining import NEAR, SpreadWindows, WithPretraining, golden_stride, text_windows
+from gptkit.data.dataset import Batch, Dataset
+from gptkit.objective.alignment import PPOConfig
+from gptkit.objective.pretraining_mix import NEAR, PretrainingMixDataset, SpreadWindowDataset, golden_stride, text_windows
 from gptkit.records import Prompt, Turn
-from gptkit.reward.built import BuiltReward
-from gptkit.tokenizer.bytes import BuiltBytes
+from gptkit.reward.base import Reward
+from gptkit.tokenizer.bytes import BytesTokenizer
 
 SIZES = {"a": 40_000, "b": 12_000, "c": 6_000, "d": 2_000}
 CONTEXT = 16
@@ -36,8 +36,8 @@ def ppo_ptx(source: Any) -> Callable[..., Any]:
     """`ppo_ptx(text, prompts=n)`: the objective with its data."""
 
     def built(text: dict[str, Any], *, prompts: int) -> Any:
-        settings = PPO(ptx_coef=1.0, ptx_ratio=2, ptx_data=text, max_new_tokens=4)
-        objective = settings.build(tokenizer=BuiltBytes(), context=CONTEXT, width=8)
+        settings = PPOConfig(ptx_coef=1.0, ptx_ratio=2, ptx_data=text, max_new_tokens=4)
+        objective = settings.build(tokenizer=BytesTokenizer(), context=CONTEXT, width=8)
         objective.rewarded(Indifferent())
         asked = [Prompt((Turn("user", str(number)),)) for number in range(prompts)]
         objective.datasets(source(asked), validation_fraction=0.25)
@@ -46,7 +46,7 @@ def ppo_ptx(source: Any) -> Callable[..., Any]:
     return built
 
 
-class Indifferent(BuiltReward):
+class Indifferent(Reward):
     def __call__(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> torch.Tensor:
         return torch.zeros(len(responses))
 
@@ -86,7 +86,7 @@ def test_every_epoch_has_its_own_windows_in_another_order() -> None:
         def batch(self, indices: Sequence[int]) -> Batch:
             return {"tokens": torch.tensor(list(indices))}
 
-    spread = SpreadWindows(Numbers())
+    spread = SpreadWindowDataset(Numbers())
     for epoch in range(3):
         found = spread.batch(range(epoch * 21, epoch * 21 + 21))["tokens"].tolist()
         assert sorted(found) == list(range(epoch * 21, epoch * 21 + 21)) != found
@@ -94,9 +94,9 @@ def test_every_epoch_has_its_own_windows_in_another_order() -> None:
 
 
 def test_what_is_mixed_into_demonstrations_follows_the_sizes_of_the_sources(mixture: dict[str, Any]) -> None:
-    windows, _ = text_windows(mixture, BuiltBytes(), CONTEXT, key="objective.pretraining_data", validation_fraction=0.05)
+    windows, _ = text_windows(mixture, BytesTokenizer(), CONTEXT, key="objective.pretraining_data", validation_fraction=0.05)
     assert set(windows) == {"train"}
-    mixed = WithPretraining(windows["train"], windows["train"], 0.02)  # 2% of an epoch: some 70 windows
+    mixed = PretrainingMixDataset(windows["train"], windows["train"], 0.02)  # 2% of an epoch: some 70 windows
     for epoch in range(3):
         first = epoch * len(mixed)
         batch = mixed.batch(range(first + len(windows["train"]), first + len(mixed)))
@@ -123,6 +123,6 @@ def test_no_window_that_is_mixed_in_has_held_out_text(tmp_path: Path) -> None:
         (tmp_path / f"{letter}.txt").write_text(letter * 900 + letter.upper() * 100)
     sources = {letter: {"name": "text", "path": str(tmp_path / f"{letter}.txt")} for letter in "abcd"}
     source = {"name": "mixture", "sources": sources}
-    windows, _ = text_windows(source, BuiltBytes(), CONTEXT, key="objective.ptx_data", validation_fraction=0.1, measured=True)
+    windows, _ = text_windows(source, BytesTokenizer(), CONTEXT, key="objective.ptx_data", validation_fraction=0.1, measured=True)
     read = {split: dataset.batch(range(3 * len(dataset)))["tokens"].unique().tolist() for split, dataset in windows.items()}
     assert {split: "".join(map(chr, tokens)) for split, tokens in read.items()} == {"train": "abcd", "validation": "ABCD"}

@@ -9,24 +9,24 @@ from typing import Any
 import pytest
 import torch
 
-from gptkit.objective import Probe
-from gptkit.objective.probe import drawn
+from gptkit.objective import ProbeConfig
+from gptkit.objective.classify.probe import drawn
 from gptkit.records import Example
 
 MANY = [Example(f"text {place}", "ab"[place % 3 == 0]) for place in range(12)]
 
 
 def test_as_many_examples_of_each_label(build: Any, source: Any) -> None:
-    objective = build(kind=Probe, examples=2)
+    objective = build(kind=ProbeConfig, examples=2)
     datasets = objective.datasets(source(MANY, MANY), validation_fraction=0.0)
     assert Counter(example.label for example in objective.chosen(MANY)) == {"a": 2, "b": 2}
     assert (len(datasets["train"]), len(datasets["validation"])) == (4, 12)
-    assert len(build(kind=Probe).datasets(source(MANY), validation_fraction=0.0)["train"]) == 12
+    assert len(build(kind=ProbeConfig).datasets(source(MANY), validation_fraction=0.0)["train"]) == 12
 
 
 def test_the_seed_decides_which(build: Any, source: Any) -> None:
     def chosen(seed: int, examples: int = 2) -> list[str]:
-        objective = build(kind=Probe, examples=examples)
+        objective = build(kind=ProbeConfig, examples=examples)
         objective.seed = seed
         objective.datasets(source(MANY), validation_fraction=0.0)
         torch.rand(seed)  # nothing else does
@@ -49,7 +49,7 @@ def test_every_example_is_as_likely() -> None:
 def test_a_label_with_fewer_examples_is_named(build: Any, source: Any, caplog: pytest.LogCaptureFixture) -> None:
     numbers = [Example(f"text {place}", label) for place, label in enumerate([1, 1.0, 0, 0, 0])]  # one label, written twice
     with caplog.at_level(logging.WARNING, "gptkit"):
-        datasets = build(kind=Probe, examples=3).datasets(source(numbers), validation_fraction=0.0)
+        datasets = build(kind=ProbeConfig, examples=3).datasets(source(numbers), validation_fraction=0.0)
     (record,) = caplog.records
     assert record.getMessage() == "objective.examples=3, but of training examples there are only 2 of label 1"
     assert len(datasets["train"]) == 5
@@ -57,12 +57,12 @@ def test_a_label_with_fewer_examples_is_named(build: Any, source: Any, caplog: p
 
 @pytest.mark.parametrize("task", ["regression", "multiple_choice"])
 def test_where_labels_have_no_names_so_many_of_all(task: str, build: Any, source: Any, examples: Any) -> None:
-    objective = build(task, kind=Probe, examples=2)
+    objective = build(task, kind=ProbeConfig, examples=2)
     assert len(objective.datasets(source(examples[task]), validation_fraction=0.0)["train"]) == 2
 
 
 def test_no_token_is_added(build: Any, model_of: Any, source: Any, examples: Any) -> None:
-    objective = build(kind=Probe)
+    objective = build(kind=ProbeConfig)
     end = objective.tokenizer.special["end_of_text"]
     batch = objective.datasets(source(examples["classification"]), validation_fraction=0.0)["train"].batch([1])
     assert batch["tokens"].tolist() == [[[end, *b"dull", end]]]
@@ -71,7 +71,7 @@ def test_no_token_is_added(build: Any, model_of: Any, source: Any, examples: Any
 
 @pytest.mark.parametrize("task", ["classification", "similarity", "multiple_choice"])
 def test_only_the_head_learns_and_without_dropout(task: str, build: Any, model_of: Any, source: Any, examples: Any) -> None:
-    objective = build(task, kind=Probe)
+    objective = build(task, kind=ProbeConfig)
     batch = objective.datasets(source(examples[task]), validation_fraction=0.0)["train"].batch([0, 1, 2])
     model = model_of(objective, dropout=0.5)
     objective.prepare(model)
@@ -88,4 +88,4 @@ def test_only_the_head_learns_and_without_dropout(task: str, build: Any, model_o
 
 def test_a_frozen_model_learns_no_language() -> None:
     with pytest.raises(ValueError, match=r"objective\.lm_weight=0\.5: a probe's model is frozen; leave it 0"):
-        Probe(lm_weight=0.5)
+        ProbeConfig(lm_weight=0.5)

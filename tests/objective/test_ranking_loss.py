@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gptkit.objective.ranking_loss import pairs, ranking_losses
+from gptkit.objective.preference.ranking_loss import pairs, ranking_losses
 
 SCORES = torch.tensor([[0.5, -1.0, 2.0, 0.25], [1.0, 2.0, 3.0, 0.0], [0.3, 0.1, 0.0, 0.0]])
 RANKS = torch.tensor([[1, 2, 0, 1], [1, 1, 1, 1], [0, 1, 0, 0]])

@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 from gptkit.errors import DataError
-from gptkit.objective import DPO, RewardModel
-from gptkit.objective.calibration import calibration
-from gptkit.objective.dpo import log_probabilities
-from gptkit.objective.ranking_judgement import judgement
-from gptkit.objective.reward import padded
+from gptkit.objective import DPOConfig, RewardModelConfig
+from gptkit.objective.preference.calibration import calibration
+from gptkit.objective.preference.dpo import log_probabilities
+from gptkit.objective.preference.metrics import judgement
+from gptkit.objective.preference.reward_model import padded
 from gptkit.records import Ranking, Turn
-from gptkit.tokenizer import Bytes
+from gptkit.tokenizer import BytesTokenizerConfig
 
 ASK = (Turn("user", "Which?"),)
 
@@ -38,9 +38,9 @@ RANKINGS = [
 
 @pytest.fixture
 def build() -> Callable[..., Any]:
-    def built(kind: type = RewardModel, *, context: int = 60, **settings: Any) -> Any:
+    def built(kind: type = RewardModelConfig, *, context: int = 60, **settings: Any) -> Any:
         torch.manual_seed(3)
-        return kind(**settings).build(tokenizer=Bytes().build(texts=[]), context=context, width=16)
+        return kind(**settings).build(tokenizer=BytesTokenizerConfig().build(texts=[]), context=context, width=16)
 
     return built
 
@@ -95,7 +95,7 @@ def test_the_order_of_completions_changes_nothing(build: Any, source: Any, model
     assert len(losses) == 1
 
 
-@pytest.mark.parametrize("kind", [RewardModel, DPO])
+@pytest.mark.parametrize("kind", [RewardModelConfig, DPOConfig])
 def test_all_tied_gives_no_gradient_and_a_batch_is_the_sum_of_its_parts(build: Any, source: Any, model_of: Any, kind: type) -> None:
     built = build(kind)
     train = built.datasets(source(RANKINGS), validation_fraction=0)["train"]
@@ -220,7 +220,7 @@ def test_where_all_are_tied_there_is_neither_accuracy_nor_calibration(build: Any
 
 
 def test_dpo_begins_at_ln_2_and_its_rewards_are_log_ratios(build: Any, source: Any, model_of: Any) -> None:
-    built = build(DPO, beta=0.3)
+    built = build(DPOConfig, beta=0.3)
     train = built.datasets(source(RANKINGS), validation_fraction=0)["train"]
     model = model_of(built, dropout=0.2).train()
     built.begin(model)
@@ -246,7 +246,7 @@ def test_dpo_begins_at_ln_2_and_its_rewards_are_log_ratios(build: Any, source: A
                 0.3 * (slowly(model, text) - slowly(built.reference, text)), abs=1e-3
             )
     assert not any(parameter.requires_grad for parameter in built.reference.parameters())
-    again = build(DPO, beta=0.3)
+    again = build(DPOConfig, beta=0.3)
     again.restore(model, built.state_dict())
     torch.testing.assert_close(log_probabilities(again.reference, batch), log_probabilities(built.reference, batch))
     assert float(rewards[0, 3]) == 0.0  # no completion

@@ -16,7 +16,7 @@ from torch import Tensor
 import gptkit
 from gptkit.errors import DataError, GptkitError
 from gptkit.records import Dialogue, Prompt, Turn
-from gptkit.reward.built import BuiltReward
+from gptkit.reward.base import Reward
 from gptkit.training.checkpoints.checkpoint import best_checkpoint
 
 Sft = Callable[..., Any]
@@ -120,7 +120,7 @@ def test_pretraining_text_has_its_share_and_goes_on(
     assert float(parts[1]["sft"][1]) == pytest.approx(float(slow), rel=1e-5)
 
 
-class Likes(BuiltReward):
+class Likes(Reward):
     """Scores a response by how often it has a letter."""
 
     def __init__(self, letter: str) -> None:

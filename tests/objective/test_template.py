@@ -6,7 +6,7 @@ import pytest
 
 from gptkit.data.transcript import turns_of
 from gptkit.errors import DataError
-from gptkit.objective.template import TEMPLATES, pieces, prompt_text, response_text
+from gptkit.objective.chat_template import TEMPLATES, pieces, prompt_text, response_text
 from gptkit.records import Dialogue, Turn
 
 SYSTEM, ASK, ANSWER = Turn("system", "Be kind."), Turn("user", "Two plus two?"), Turn("assistant", "Four.")

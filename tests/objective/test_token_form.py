@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from gptkit.errors import DataError
-from gptkit.objective.demonstrations import demonstrations
-from gptkit.objective.token_form import prompt_ids, response_ids
+from gptkit.objective.chat_tokens import prompt_ids, response_ids
+from gptkit.objective.sft.sft_dataset import demonstrations
 from gptkit.records import Dialogue, Turn
-from gptkit.tokenizer import Bytes
+from gptkit.tokenizer import BytesTokenizerConfig
 
 HISTORY = (
     Turn("system", "Be kind."),
@@ -24,7 +24,7 @@ HISTORY = (
 
 @pytest.fixture
 def tokenizer() -> Any:
-    return Bytes().build(texts=[])
+    return BytesTokenizerConfig().build(texts=[])
 
 
 @pytest.mark.parametrize("turns", [HISTORY, HISTORY[:4], HISTORY[:2], HISTORY[2:4]])

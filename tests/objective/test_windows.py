@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 import torch
 
-from gptkit.data import Text
-from gptkit.data.built import BuiltData
+from gptkit.data import TextConfig
+from gptkit.data.base import Data
 from gptkit.data.shards import Shards
-from gptkit.data.stream import TokenStream
+from gptkit.data.token_stream import TokenStream
+from gptkit.data.windows import ShiftingWindowDataset, WindowDataset, language_model_datasets, segments
 from gptkit.errors import DataError
-from gptkit.objective.windows import ShiftingWindows, Windows, language_model_datasets, segments
 from gptkit.records import Document
-from gptkit.tokenizer.bytes import BuiltBytes
-from gptkit.tokenizer.char import BuiltChar
+from gptkit.tokenizer.bytes import BytesTokenizer
+from gptkit.tokenizer.char import CharTokenizer
 
 
-class Documents(BuiltData):
+class Documents(Data):
     """Texts from lists, one a split."""
 
     def __init__(self, **texts: list[str]) -> None:
@@ -54,7 +54,7 @@ def test_streams_read_across_files_ranges_and_their_own_end(part: int, ranges: l
 
 @pytest.mark.parametrize(("tokens", "context"), [(101, 10), (100, 10), (11, 10), (1000, 64), (65, 64)])
 def test_validation_windows_lie_end_to_end_from_the_start(tokens: int, context: int) -> None:
-    windows = Windows(stream_of(tokens), context=context)
+    windows = WindowDataset(stream_of(tokens), context=context)
     batch = windows.batch(range(len(windows)))
     predicted = batch["targets"].flatten().tolist()
     assert predicted == list(range(1, len(windows) * context + 1))
@@ -65,7 +65,7 @@ def test_validation_windows_lie_end_to_end_from_the_start(tokens: int, context: 
 
 @pytest.mark.parametrize(("tokens", "context"), [(101, 10), (100, 10), (11, 10), (1000, 64), (65, 64)])
 def test_training_windows_predict_every_token_once_an_epoch(tokens: int, context: int) -> None:
-    windows = ShiftingWindows(stream_of(tokens, part=37), context=context)
+    windows = ShiftingWindowDataset(stream_of(tokens, part=37), context=context)
     begins = set()
     for epoch in range(8):
         batch = windows.batch([epoch * len(windows) + item for item in range(len(windows))])
@@ -79,7 +79,7 @@ def test_training_windows_predict_every_token_once_an_epoch(tokens: int, context
 
 
 def test_where_windows_lie_is_decided_by_the_epoch() -> None:
-    one, same = (ShiftingWindows(stream_of(5000), context=64) for _ in range(2))
+    one, same = (ShiftingWindowDataset(stream_of(5000), context=64) for _ in range(2))
     items = list(range(0, 10 * len(one), 13))
     assert torch.equal(one.batch(items)["tokens"], same.batch(items)["tokens"])
     assert not torch.equal(one.batch([0])["tokens"], one.batch([len(one)])["tokens"])
@@ -93,7 +93,7 @@ def test_segments_number_the_documents_of_a_row() -> None:
 def test_segments_are_given_where_documents_are_kept_apart() -> None:
     data = Documents(train=["abc", "de"] * 50)
     for apart in (False, True):
-        datasets = language_model_datasets(data, BuiltBytes(), context=12, validation_fraction=0.1, separate_documents=apart)
+        datasets = language_model_datasets(data, BytesTokenizer(), context=12, validation_fraction=0.1, separate_documents=apart)
         for dataset in datasets.values():
             batch = dataset.batch([0, 1])
             assert set(batch) == {"tokens", "targets", *(["segments"] if apart else [])}
@@ -105,8 +105,8 @@ def test_segments_are_given_where_documents_are_kept_apart() -> None:
 def test_one_text_keeps_its_last_tenth_for_validation(tmp_path: Path) -> None:
     text = "".join(chr(97 + number * number % 26) for number in range(12_345))
     (tmp_path / "a.txt").write_text(text)
-    data = Text(path=str(tmp_path / "a.txt")).build()
-    tokenizer = BuiltChar.learn(data.texts())
+    data = TextConfig(path=str(tmp_path / "a.txt")).build()
+    tokenizer = CharTokenizer.learn(data.texts())
     validation = language_model_datasets(data, tokenizer, context=64, validation_fraction=0.1)["validation"]
     batch = validation.batch(range(len(validation)))
     expected = text[int(0.9 * len(text)) :]
@@ -116,7 +116,7 @@ def test_one_text_keeps_its_last_tenth_for_validation(tmp_path: Path) -> None:
 
 def test_held_out_documents_are_not_trained_on() -> None:
     data = Documents(train=[chr(33 + number) * 20 for number in range(80)])
-    datasets = language_model_datasets(data, BuiltBytes(), context=16, validation_fraction=0.1)
+    datasets = language_model_datasets(data, BytesTokenizer(), context=16, validation_fraction=0.1)
     seen = {split: set(dataset.batch(range(3 * len(dataset)))["tokens"].flatten().tolist()) for split, dataset in datasets.items()}
     assert seen["train"] & seen["validation"] <= {256}
     assert len(seen["train"] | seen["validation"]) == 81
@@ -125,19 +125,21 @@ def test_held_out_documents_are_not_trained_on() -> None:
 def test_a_source_keeps_its_own_validation_split() -> None:
     data = Documents(train=["a" * 100], validation=["b" * 50])
     for fraction in (0.0, 0.5):
-        datasets = language_model_datasets(data, BuiltBytes(), context=7, validation_fraction=fraction)
+        datasets = language_model_datasets(data, BytesTokenizer(), context=7, validation_fraction=fraction)
         assert datasets["train"].batch(range(14))["tokens"].unique().tolist() == [97, 256]
         assert datasets["validation"].batch(range(7))["tokens"].unique().tolist() == [98]
 
 
 def test_nothing_is_held_out_where_nothing_is_asked_for() -> None:
-    assert set(language_model_datasets(Documents(train=["a" * 100]), BuiltBytes(), context=7, validation_fraction=0.0)) == {"train"}
+    assert set(language_model_datasets(Documents(train=["a" * 100]), BytesTokenizer(), context=7, validation_fraction=0.0)) == {
+        "train"
+    }
 
 
 def test_a_text_shorter_than_one_context_is_an_error() -> None:
     data = Documents(train=["a" * 99])
-    language_model_datasets(data, BuiltBytes(), context=99, validation_fraction=0.0)
+    language_model_datasets(data, BytesTokenizer(), context=99, validation_fraction=0.0)
     with pytest.raises(DataError, match=r"the training text has 100 tokens, and one sequence of model\.context=100 needs 101"):
-        language_model_datasets(data, BuiltBytes(), context=100, validation_fraction=0.0)
+        language_model_datasets(data, BytesTokenizer(), context=100, validation_fraction=0.0)
     with pytest.raises(DataError, match=r"the validation text has 10 tokens, .*model\.context=10 needs 11; .*val\.fraction=0"):
-        language_model_datasets(data, BuiltBytes(), context=10, validation_fraction=0.1)
+        language_model_datasets(data, BytesTokenizer(), context=10, validation_fraction=0.1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from gptkit.optimizer import AdamW
+from gptkit.optimizer import AdamWConfig
 
 
 def network() -> nn.Sequential:
@@ -14,7 +14,7 @@ def network() -> nn.Sequential:
 
 
 def test_matrices_and_embeddings_decay_and_gains_and_biases_do_not() -> None:
-    built = AdamW(lr=3e-4, weight_decay=0.1).build(parameters=network().named_parameters())
+    built = AdamWConfig(lr=3e-4, weight_decay=0.1).build(parameters=network().named_parameters())
     decayed, plain = built.param_groups
     assert [tuple(p.shape) for p in decayed["params"]] == [(7, 6), (5, 6)]
     assert {p.ndim for p in plain["params"]} == {1}
@@ -24,7 +24,7 @@ def test_matrices_and_embeddings_decay_and_gains_and_biases_do_not() -> None:
 
 def test_updates_equal_the_algorithm_written_out() -> None:
     net = network().double()
-    settings = AdamW(lr=1e-2, betas=[0.9, 0.95], eps=1e-8, weight_decay=0.1)
+    settings = AdamWConfig(lr=1e-2, betas=[0.9, 0.95], eps=1e-8, weight_decay=0.1)
     optimizer = settings.build(parameters=net.named_parameters())
     slow = {name: p.detach().clone() for name, p in net.named_parameters()}
     first = {name: torch.zeros_like(p) for name, p in slow.items()}

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from gptkit.optimizer import AdamW, Muon
+from gptkit.optimizer import AdamWConfig, MuonConfig
 from gptkit.optimizer.newton_schulz import COEFFICIENTS, ROUNDS, orthogonalize
 
 
@@ -53,9 +53,9 @@ def test_a_matrix_of_zeros_stays_zero() -> None:
 
 def test_hidden_matrices_move_by_muon_and_the_rest_by_adamw() -> None:
     net, other = tiny().double(), tiny().double()
-    settings = Muon(lr=1e-2, momentum=0.9, weight_decay=0.1)
+    settings = MuonConfig(lr=1e-2, momentum=0.9, weight_decay=0.1)
     muon = settings.build(parameters=net.named_parameters())
-    adamw = AdamW(lr=1e-2, weight_decay=0.1).build(parameters=other.named_parameters())
+    adamw = AdamWConfig(lr=1e-2, weight_decay=0.1).build(parameters=other.named_parameters())
     slow = {
         name: (p.detach().clone(), torch.zeros_like(p))
         for name, p in net.named_parameters()
@@ -83,13 +83,13 @@ def test_hidden_matrices_move_by_muon_and_the_rest_by_adamw() -> None:
 
 
 def test_learning_rate_is_stored_as_each_groups_peak() -> None:
-    built = Muon(lr=0.02).build(parameters=tiny().named_parameters())
+    built = MuonConfig(lr=0.02).build(parameters=tiny().named_parameters())
     assert [group["peak_lr"] for group in built.param_groups] == [0.02] * 3
 
 
 def test_state_survives_saving_bit_for_bit() -> None:
     net = tiny()
-    optimizer = Muon().build(parameters=net.named_parameters())
+    optimizer = MuonConfig().build(parameters=net.named_parameters())
     for seed in range(3):
         with_gradients(net, seed)
         optimizer.step()
@@ -99,7 +99,7 @@ def test_state_survives_saving_bit_for_bit() -> None:
     saved = torch.load(stored, weights_only=True)
     twin = copy.deepcopy(net)
     twin.load_state_dict(saved["net"])
-    resumed = Muon().build(parameters=twin.named_parameters())
+    resumed = MuonConfig().build(parameters=twin.named_parameters())
     resumed.load_state_dict(saved["optimizer"])
     for seed in range(3, 6):
         with_gradients(net, seed)

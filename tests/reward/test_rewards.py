@@ -11,63 +11,65 @@ import pytest
 import torch
 from torch import Tensor
 
-from gptkit.attention import Dense
+from gptkit.attention import DenseAttentionConfig
 from gptkit.errors import CheckpointError, ConfigError, DataError, GptkitError
-from gptkit.model import GPT
-from gptkit.objective import AuxLM
-from gptkit.objective.alignment import RewardModel
-from gptkit.objective.built import Trained
+from gptkit.model import GPTConfig
+from gptkit.objective import AuxLMConfig
+from gptkit.objective.alignment import RewardModelConfig
+from gptkit.objective.base import TrainedModel
 from gptkit.records import Prompt, Turn
-from gptkit.reward import Classifier, Lexicon, ModelReward, Rules
-from gptkit.reward.built import BuiltReward, scored
+from gptkit.reward import ClassifierRewardConfig, LexiconRewardConfig, ModelRewardConfig, RulesRewardConfig
+from gptkit.reward.base import Reward, scored
 from gptkit.reward.rules import nearness, occurrences, repeated, words_of
-from gptkit.tokenizer import Bytes
+from gptkit.tokenizer import BytesTokenizerConfig
 
 WORDS = ("a", "fine film", "so very dull, I left", "it is good! good! good!", "no", "what a wonderful day this was", "bad", "")
 PROMPTS = [Prompt((Turn("user", text),)) for text in ("Review:", "Say", "Tell me now:", "", "x", "Well", "And so", "Hm")]
 
 
-def trained(settings: Any, learn: Callable[[Any], None] = lambda objective: None) -> Trained:
+def trained(settings: Any, learn: Callable[[Any], None] = lambda objective: None) -> TrainedModel:
     """A model with an objective, both with large random weights."""
     torch.manual_seed(1)
-    tokenizer = Bytes().build(texts=[])
+    tokenizer = BytesTokenizerConfig().build(texts=[])
     objective = settings.build(tokenizer=tokenizer, context=64, width=16)
     learn(objective)
     vocabulary = tokenizer.size + settings.added_tokens
-    model = GPT(layers=2, heads=2, width=16, context=64).build(attention=Dense(), vocabulary=vocabulary)
+    model = GPTConfig(layers=2, heads=2, width=16, context=64).build(attention=DenseAttentionConfig(), vocabulary=vocabulary)
     with torch.no_grad():
         for parameter in [*model.parameters(), *objective.parameters()]:
             parameter.add_(0.3 * torch.randn_like(parameter))
-    return Trained(model.eval(), tokenizer, objective.eval(), {}, source="runs/it")
+    return TrainedModel(model.eval(), tokenizer, objective.eval(), {}, source="runs/it")
 
 
 @pytest.fixture(scope="module")
-def reward_model() -> Trained:
-    return trained(RewardModel())
+def reward_model() -> TrainedModel:
+    return trained(RewardModelConfig())
 
 
 @pytest.fixture(scope="module")
-def labeller() -> Trained:
-    return trained(AuxLM(task="classification"), lambda objective: objective.learn("classification", ["bad", "good", "so-so"]))
+def labeller() -> TrainedModel:
+    return trained(
+        AuxLMConfig(task="classification"), lambda objective: objective.learn("classification", ["bad", "good", "so-so"])
+    )
 
 
 @pytest.fixture(params=["model", "lexicon", "rules", "classifier"])
-def judge(request: pytest.FixtureRequest, reward_model: Trained, labeller: Trained) -> BuiltReward:
+def judge(request: pytest.FixtureRequest, reward_model: TrainedModel, labeller: TrainedModel) -> Reward:
     if request.param == "model":
-        return ModelReward(checkpoint="runs/it").build(load=lambda source: reward_model)
+        return ModelRewardConfig(checkpoint="runs/it").build(load=lambda source: reward_model)
     if request.param == "lexicon":
-        return Lexicon().build(load=no_run)
+        return LexiconRewardConfig().build(load=no_run)
     if request.param == "rules":
-        return Rules(length=1.0, ended=1.0, repetition=2.0, run=1).build(load=no_run)
-    return Classifier(checkpoint="runs/it", label="good").build(load=lambda source: labeller)
+        return RulesRewardConfig(length=1.0, ended=1.0, repetition=2.0, run=1).build(load=no_run)
+    return ClassifierRewardConfig(checkpoint="runs/it", label="good").build(load=lambda source: labeller)
 
 
-def no_run(source: str) -> Trained:
+def no_run(source: str) -> TrainedModel:
     raise AssertionError("no run is read")
 
 
-def test_scores_depend_on_neither_company_nor_order(judge: BuiltReward, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gptkit.reward.model.TOKENS_AT_ONCE", 90)
+def test_scores_depend_on_neither_company_nor_order(judge: Reward, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gptkit.reward.reward_model.TOKENS_AT_ONCE", 90)
     together = judge(PROMPTS, WORDS)
     assert together.shape == (len(WORDS),)
     assert together.dtype == torch.float32
@@ -77,8 +79,8 @@ def test_scores_depend_on_neither_company_nor_order(judge: BuiltReward, monkeypa
     torch.testing.assert_close(judge(PROMPTS[::-1], WORDS[::-1]), together.flip(0), rtol=1e-5, atol=1e-5)
 
 
-def test_a_reward_model_scores_as_its_objective_does(reward_model: Trained) -> None:
-    judge = ModelReward(checkpoint="runs/it").build(load=lambda source: reward_model)
+def test_a_reward_model_scores_as_its_objective_does(reward_model: TrainedModel) -> None:
+    judge = ModelRewardConfig(checkpoint="runs/it").build(load=lambda source: reward_model)
     objective: Any = reward_model.objective
     ids = torch.tensor([objective.encode(PROMPTS[0].turns, WORDS[2])[0]])
     with torch.no_grad():
@@ -89,9 +91,9 @@ def test_a_reward_model_scores_as_its_objective_does(reward_model: Trained) -> N
 
 
 def test_a_reward_model_reads_what_it_has_room_for_and_says_so_once(
-    reward_model: Trained, caplog: pytest.LogCaptureFixture
+    reward_model: TrainedModel, caplog: pytest.LogCaptureFixture
 ) -> None:
-    judge = ModelReward(checkpoint="runs/it").build(load=lambda source: reward_model)
+    judge = ModelRewardConfig(checkpoint="runs/it").build(load=lambda source: reward_model)
     with caplog.at_level(logging.WARNING, "gptkit"):
         scores = judge(PROMPTS[:2], ["long " * 20, "short"])
         assert torch.equal(judge(PROMPTS[:1], ["long " * 20 + "and more"]), scores[:1])
@@ -100,32 +102,32 @@ def test_a_reward_model_reads_what_it_has_room_for_and_says_so_once(
         judge([Prompt((Turn("user", "long prompt " * 20),))], ["short"])
 
 
-def test_a_run_of_another_objective_is_no_reward_model(labeller: Trained, reward_model: Trained) -> None:
+def test_a_run_of_another_objective_is_no_reward_model(labeller: TrainedModel, reward_model: TrainedModel) -> None:
     with pytest.raises(CheckpointError, match=r"runs/it: .*objective=aux_lm.*needs a run with objective=reward"):
-        ModelReward(checkpoint="runs/it").build(load=lambda source: labeller)
+        ModelRewardConfig(checkpoint="runs/it").build(load=lambda source: labeller)
     with pytest.raises(CheckpointError, match="labels no texts"):
-        Classifier(checkpoint="runs/it", label="good").build(load=lambda source: reward_model)
+        ClassifierRewardConfig(checkpoint="runs/it", label="good").build(load=lambda source: reward_model)
 
 
-def test_a_classifier_gives_the_log_odds_of_its_label(labeller: Trained) -> None:
-    from gptkit.objective.prediction import predict
+def test_a_classifier_gives_the_log_odds_of_its_label(labeller: TrainedModel) -> None:
+    from gptkit.objective.classify.prediction import predict
     from gptkit.records import Example
 
     objective: Any = labeller.objective
     (prediction,) = predict(labeller.model, objective, [Example("Review: fine film", "")])
     chance = torch.tensor(prediction.probabilities[1], dtype=torch.float64)
-    reward = Classifier(checkpoint="runs/it", label="good", with_prompt=True).build(load=lambda source: labeller)
+    reward = ClassifierRewardConfig(checkpoint="runs/it", label="good", with_prompt=True).build(load=lambda source: labeller)
     scores = reward(PROMPTS[:1], [" fine film "])
     torch.testing.assert_close(scores.double(), (chance / (1 - chance)).log().reshape(1), rtol=1e-4, atol=1e-5)
 
 
-def test_a_classifier_names_the_labels_that_it_knows(labeller: Trained) -> None:
+def test_a_classifier_names_the_labels_that_it_knows(labeller: TrainedModel) -> None:
     with pytest.raises(ConfigError, match=r"knows bad, good, so-so\. Did you mean good\?"):
-        Classifier(checkpoint="runs/it", label="goood").build(load=lambda source: labeller)
+        ClassifierRewardConfig(checkpoint="runs/it", label="goood").build(load=lambda source: labeller)
 
 
 def test_the_lexicon_minds_negation_and_degree() -> None:
-    judge = Lexicon().build(load=no_run)
+    judge = LexiconRewardConfig().build(load=no_run)
     very, good, nothing, not_good, awful = judge(
         PROMPTS[:5], ["very good", "good", "the table", "not good", "awful, horrible, bad"]
     ).tolist()
@@ -135,7 +137,7 @@ def test_the_lexicon_minds_negation_and_degree() -> None:
 def test_a_missing_lexicon_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "vaderSentiment.vaderSentiment", None)
     with pytest.raises(GptkitError, match=r"reward=lexicon needs the package vaderSentiment; install it: pip install"):
-        Lexicon().build(load=no_run)
+        LexiconRewardConfig().build(load=no_run)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +158,7 @@ def test_a_missing_lexicon_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_rules_add_up(settings: dict[str, Any], response: str, score: float) -> None:
     prompt = Prompt((Turn("user", "The capital of France?"),), {"capital": "Paris"})
-    judge = Rules(**settings).build(load=no_run)
+    judge = RulesRewardConfig(**settings).build(load=no_run)
     assert judge([prompt], [response]).tolist() == pytest.approx([score])
 
 
@@ -177,16 +179,16 @@ def test_the_mathematics_of_rules() -> None:
 )
 def test_rules_that_cannot_be(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        Rules(**settings).build(load=no_run)
+        RulesRewardConfig(**settings).build(load=no_run)
 
 
 def test_a_prompt_without_the_fact_is_named() -> None:
-    judge = Rules(answer=1.0, fact="capital").build(load=no_run)
+    judge = RulesRewardConfig(answer=1.0, fact="capital").build(load=no_run)
     with pytest.raises(DataError, match=r"reward.fact=capital: the prompt 'France\?' has no such text; its facts are city"):
         judge([Prompt((Turn("user", "France?"),), {"city": "Paris"})], ["Paris"])
 
 
-class Constant(BuiltReward):
+class Constant(Reward):
     """The same for all."""
 
     def __init__(self, score: float, count: int) -> None:

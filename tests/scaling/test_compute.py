@@ -8,9 +8,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 import gptkit
-from gptkit.attention import Alternating, Attention, Banded, Dense
-from gptkit.command import Plan
-from gptkit.model import GPT, LSTM
+from gptkit.attention import AlternatingAttentionConfig, AttentionConfig, BandedAttentionConfig, DenseAttentionConfig
+from gptkit.command import PlanCommand
+from gptkit.model import GPTConfig, LSTMConfig
 from gptkit.scaling.compute import (
     attention_flops_per_token,
     flops_per_token,
@@ -19,7 +19,7 @@ from gptkit.scaling.compute import (
     parameters_by_part,
     pf_days,
 )
-from gptkit.scaling.unallocated import count_forward_flops, count_parameters
+from gptkit.scaling.meta_device_counts import count_forward_flops, count_parameters
 
 # "Language Models are Few-Shot Learners", table D.1: training compute in PF-days and parameters in millions
 TABLE_D1 = {
@@ -33,12 +33,17 @@ TABLE_D1 = {
     "175b": (3_640, 174_600),
 }
 GPT2_SIZES = {"124m": 124_439_808, "355m": 354_823_168, "774m": 774_030_080, "1558m": 1_557_611_200}
-ATTENTIONS = [Dense(), Banded(window=5), Alternating(window=5), Alternating(window=5, first="banded")]
+ATTENTIONS = [
+    DenseAttentionConfig(),
+    BandedAttentionConfig(window=5),
+    AlternatingAttentionConfig(window=5),
+    AlternatingAttentionConfig(window=5, first="banded"),
+]
 
 
-def settings_of(paper: str) -> Plan:
+def settings_of(paper: str) -> PlanCommand:
     settings = gptkit.compose("plan", [f"+{paper}"]).settings
-    assert isinstance(settings, Plan)
+    assert isinstance(settings, PlanCommand)
     return settings
 
 
@@ -49,8 +54,8 @@ def test_gpt2_has_exactly_the_released_parameters(size: str, count: int) -> None
 
 
 def test_gpt1_has_exactly_the_released_parameters() -> None:
-    model = GPT(layers=12, width=768, heads=12, context=512, norm="post")
-    assert parameters(model, Dense(), 40_478) == 116_534_784
+    model = GPTConfig(layers=12, width=768, heads=12, context=512, norm="post")
+    assert parameters(model, DenseAttentionConfig(), 40_478) == 116_534_784
 
 
 @pytest.mark.parametrize("size", TABLE_D1)
@@ -65,8 +70,8 @@ def test_gpt3_agrees_with_table_d1(size: str) -> None:
 @pytest.mark.parametrize("attention", ATTENTIONS, ids=repr)
 @pytest.mark.parametrize("norm", ["pre", "post"])
 @pytest.mark.parametrize("tied", [True, False])
-def test_formula_counts_what_a_built_model_has(attention: Attention, norm: str, tied: bool) -> None:
-    model = GPT(layers=3, width=24, heads=2, context=16, norm=norm, tied=tied)
+def test_formula_counts_what_a_built_model_has(attention: AttentionConfig, norm: str, tied: bool) -> None:
+    model = GPTConfig(layers=3, width=24, heads=2, context=16, norm=norm, tied=tied)
     built = model.build(attention=attention, vocabulary=101)
     by_module = {
         "embeddings": built.wte,
@@ -81,21 +86,21 @@ def test_formula_counts_what_a_built_model_has(attention: Attention, norm: str, 
 
 
 @pytest.mark.parametrize("attention", ATTENTIONS, ids=repr)
-def test_keys_per_query_is_the_mean_row_of_the_mask(attention: Attention) -> None:
+def test_keys_per_query_is_the_mean_row_of_the_mask(attention: AttentionConfig) -> None:
     for context in (3, 5, 12):
         for layer in range(3):
             window = context
-            if isinstance(attention, Banded):
+            if isinstance(attention, BandedAttentionConfig):
                 window = attention.window
-            if isinstance(attention, Alternating) and (layer % 2 == 0) == (attention.first == "banded"):
+            if isinstance(attention, AlternatingAttentionConfig) and (layer % 2 == 0) == (attention.first == "banded"):
                 window = attention.window
             slow = sum(sum(0 <= query - key < window for key in range(context)) for query in range(context)) / context
             assert attention.keys_per_query(context=context, layer=layer, layers=3) == pytest.approx(slow)
 
 
 def test_operations_are_those_that_pytorch_counts() -> None:
-    model = GPT(layers=2, width=32, heads=4, context=16)
-    built = model.build(attention=Dense(), vocabulary=97)
+    model = GPTConfig(layers=2, width=32, heads=4, context=16)
+    built = model.build(attention=DenseAttentionConfig(), vocabulary=97)
     tokens = torch.zeros(3, 16, dtype=torch.int64)
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:  # whose products the counter knows
         built.logits(built(tokens))
@@ -105,49 +110,58 @@ def test_operations_are_those_that_pytorch_counts() -> None:
     both = counter.get_total_flops()
     n, d, t, layers = tokens.numel(), 32, 16, 2
     hidden_half = 4 * d * (t - (t + 1) / 2) * layers * n  # this kernel makes the scores that the causal mask hides too
-    assert forward == forward_flops_per_token(model, Dense(), 97) * n + hidden_half
-    assert both == flops_per_token(model, Dense(), 97) * n + 3 * hidden_half
+    assert forward == forward_flops_per_token(model, DenseAttentionConfig(), 97) * n + hidden_half
+    assert both == flops_per_token(model, DenseAttentionConfig(), 97) * n + 3 * hidden_half
 
 
 def test_banded_layers_cost_less() -> None:
-    model = GPT(layers=4, width=32, heads=4, context=64)
-    dense, banded, mixed = (attention_flops_per_token(model, a) for a in (Dense(), Banded(window=8), Alternating(window=8)))
+    model = GPTConfig(layers=4, width=32, heads=4, context=64)
+    dense, banded, mixed = (
+        attention_flops_per_token(model, a)
+        for a in (DenseAttentionConfig(), BandedAttentionConfig(window=8), AlternatingAttentionConfig(window=8))
+    )
     assert banded < mixed < dense
     assert mixed == pytest.approx((dense + banded) / 2)
 
 
 def test_other_models_are_counted_without_storage() -> None:
     """The count for strangers' models agrees with the formulas where both apply."""
-    model = GPT(layers=2, width=32, heads=4, context=16)
-    counted = count_parameters(model, Alternating(window=4), 97)
-    assert sum(counted.values()) == parameters(model, Alternating(window=4), 97)
-    assert count_forward_flops(model, Alternating(window=4), 97) == forward_flops_per_token(model, Alternating(window=4), 97)
-    untied = GPT(layers=2, width=32, heads=4, context=16, tied=False)
-    assert count_forward_flops(untied, Dense(), 97) == forward_flops_per_token(untied, Dense(), 97)
+    model = GPTConfig(layers=2, width=32, heads=4, context=16)
+    counted = count_parameters(model, AlternatingAttentionConfig(window=4), 97)
+    assert sum(counted.values()) == parameters(model, AlternatingAttentionConfig(window=4), 97)
+    assert count_forward_flops(model, AlternatingAttentionConfig(window=4), 97) == forward_flops_per_token(
+        model, AlternatingAttentionConfig(window=4), 97
+    )
+    untied = GPTConfig(layers=2, width=32, heads=4, context=16, tied=False)
+    assert count_forward_flops(untied, DenseAttentionConfig(), 97) == forward_flops_per_token(untied, DenseAttentionConfig(), 97)
 
 
 @pytest.mark.parametrize("layers", [1, 3])
 def test_an_lstm_is_counted_by_its_weights(layers: int) -> None:
-    model = LSTM(layers=layers, width=24, units=40, context=16)
+    model = LSTMConfig(layers=layers, width=24, units=40, context=16)
     matrices = 4 * 40 * (24 + 40 + (layers - 1) * 80) + 40 * 24
     biases, norms = 8 * 40 * layers + 24, 2 * (24 + 40 * (layers - 1) + 24)
-    assert parameters_by_part(model, Banded(window=4), 97) == {"embeddings": 97 * 24, "other": matrices + biases, "norms": norms}
-    assert forward_flops_per_token(model, Banded(window=4), 97) == 2 * (matrices + 24 * 97)
-    assert attention_flops_per_token(model, Banded(window=4)) == 0
+    assert parameters_by_part(model, BandedAttentionConfig(window=4), 97) == {
+        "embeddings": 97 * 24,
+        "other": matrices + biases,
+        "norms": norms,
+    }
+    assert forward_flops_per_token(model, BandedAttentionConfig(window=4), 97) == 2 * (matrices + 24 * 97)
+    assert attention_flops_per_token(model, BandedAttentionConfig(window=4)) == 0
     with torch.device("meta"), FlopCounterMode(display=False) as counter:
-        built = model.build(attention=Dense(), vocabulary=97)
+        built = model.build(attention=DenseAttentionConfig(), vocabulary=97)
         built.logits(built(torch.zeros(3, 16, dtype=torch.int64)))
-    assert counter.get_total_flops() == 3 * 16 * forward_flops_per_token(model, Dense(), 97)
+    assert counter.get_total_flops() == 3 * 16 * forward_flops_per_token(model, DenseAttentionConfig(), 97)
 
 
-class Strange(Banded):
+class Strange(BandedAttentionConfig):
     """An attention of somebody else's, for which there is no formula."""
 
     name = "strange"
 
 
 def test_other_attention_is_counted_without_storage() -> None:
-    model = GPT(layers=3, width=32, heads=4, context=16)
-    strange, known = Strange(window=4), Banded(window=4)
+    model = GPTConfig(layers=3, width=32, heads=4, context=16)
+    strange, known = Strange(window=4), BandedAttentionConfig(window=4)
     assert parameters_by_part(model, strange, 97) == parameters_by_part(model, known, 97)
     assert flops_per_token(model, strange, 97) == flops_per_token(model, known, 97)

@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 
 import gptkit
-from gptkit.attention import Alternating, Dense
-from gptkit.command import Training
+from gptkit.attention import AlternatingAttentionConfig, DenseAttentionConfig
+from gptkit.command import RunConfig
+from gptkit.config_groups import papers
 from gptkit.errors import ConfigError
-from gptkit.groups import papers
-from gptkit.model import GPT, LSTM, Model
-from gptkit.objective import LM, Probe
-from gptkit.optimizer import AdamW, Muon
+from gptkit.model import GPTConfig, LSTMConfig, ModelConfig
+from gptkit.objective import LMConfig, ProbeConfig
+from gptkit.optimizer import AdamWConfig, MuonConfig
 from gptkit.scaling.compute import parameters
-from gptkit.scaling.least_memory import least_parameters, least_vocabulary, training_copies
-from gptkit.tokenizer import BPE, GPT2
+from gptkit.scaling.minimum_memory import least_parameters, least_vocabulary, training_copies
+from gptkit.tokenizer import BPETokenizerConfig, GPT2TokenizerConfig
 from gptkit.training import memory
 from gptkit.training.memory import check_training_fits
 
@@ -26,26 +26,26 @@ from gptkit.training.memory import check_training_fits
 @pytest.mark.parametrize(
     "model",
     [
-        GPT(),
-        GPT(layers=1, heads=1, width=1, context=1),
-        GPT(tied=False, norm="post"),
-        LSTM(units=5),
-        LSTM(layers=1, width=4, units=9),
+        GPTConfig(),
+        GPTConfig(layers=1, heads=1, width=1, context=1),
+        GPTConfig(tied=False, norm="post"),
+        LSTMConfig(units=5),
+        LSTMConfig(layers=1, width=4, units=9),
     ],
     ids=repr,
 )
-def test_the_least_is_below_what_a_model_has_and_near_it(model: Model) -> None:
-    for attention in (Dense(), Alternating()):
+def test_the_least_is_below_what_a_model_has_and_near_it(model: ModelConfig) -> None:
+    for attention in (DenseAttentionConfig(), AlternatingAttentionConfig()):
         least, real = sum(least_parameters(model, attention, 500).values()), parameters(model, attention, 500)
         assert 0.4 * real < least <= real
 
 
 def test_only_what_is_kept_for_certain_is_counted() -> None:
-    assert training_copies(LM(), AdamW(), average=False) == 4
-    assert training_copies(LM(), Muon(), average=True) == 4
-    assert training_copies(Probe(), AdamW(), average=False) == 1  # a frozen model
-    assert least_vocabulary(GPT2()) == 50_257
-    assert least_vocabulary(BPE(size=10_000_000)) == 1  # a short text teaches fewer
+    assert training_copies(LMConfig(), AdamWConfig(), average=False) == 4
+    assert training_copies(LMConfig(), MuonConfig(), average=True) == 4
+    assert training_copies(ProbeConfig(), AdamWConfig(), average=False) == 1  # a frozen model
+    assert least_vocabulary(GPT2TokenizerConfig()) == 50_257
+    assert least_vocabulary(BPETokenizerConfig(size=10_000_000)) == 1  # a short text teaches fewer
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_every_shrunken_paper_fits_anywhere(paper: str, monkeypatch: pytest.Monk
     monkeypatch.setattr(memory, "machine_memory", lambda: 3e8)
     words = [paper, "+shrink=tiny"] if paper != "+speedrun=shakespeare_char" else [paper, "data=sotu"]
     run = gptkit.compose("train", [*words, "init_from=null", "trainer.accelerator=cpu"])
-    assert isinstance(run.settings, Training)
+    assert isinstance(run.settings, RunConfig)
     check_training_fits(run.settings, run.settings.trainer)
 
 

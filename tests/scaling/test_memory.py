@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from gptkit.attention import Alternating, Attention, Banded, Dense
-from gptkit.model import GPT, LSTM, Model
-from gptkit.objective.cross_entropy import cross_entropy_sum
-from gptkit.optimizer import AdamW, Muon
+from gptkit.attention import AlternatingAttentionConfig, AttentionConfig, BandedAttentionConfig, DenseAttentionConfig
+from gptkit.model import GPTConfig, LSTMConfig, ModelConfig
+from gptkit.objective.losses import cross_entropy_sum
+from gptkit.optimizer import AdamWConfig, MuonConfig
 from gptkit.scaling.compute import parameters
 from gptkit.scaling.memory import Others, Placement, Precision, activation_bytes, logit_bytes, memory_per_device
 
@@ -16,7 +16,7 @@ VOCABULARY = 500
 ON_PROCESSOR = Placement(on_processor=True)
 
 
-def stored_bytes(model: Model, attention: Attention, sequences: int, *, mixed: bool) -> int:
+def stored_bytes(model: ModelConfig, attention: AttentionConfig, sequences: int, *, mixed: bool) -> int:
     """Bytes of every distinct tensor, parameters apart, that autograd keeps between forward and backward pass."""
     built = model.build(attention=attention, vocabulary=VOCABULARY)
     own = {parameter.untyped_storage().data_ptr() for parameter in built.parameters()}
@@ -37,11 +37,15 @@ def stored_bytes(model: Model, attention: Attention, sequences: int, *, mixed: b
     return sum(size for place, size in sizes.items() if place not in own)
 
 
-@pytest.mark.parametrize("attention", [Dense(), Banded(window=16), Alternating(window=16)], ids=lambda part: part.name)
+@pytest.mark.parametrize(
+    "attention",
+    [DenseAttentionConfig(), BandedAttentionConfig(window=16), AlternatingAttentionConfig(window=16)],
+    ids=lambda part: part.name,
+)
 @pytest.mark.parametrize("mixed", [False, True], ids=["32-true", "bf16-mixed"])
 @pytest.mark.parametrize(("dropout", "bound"), [(0.0, 0.005), (0.1, 0.05)])
-def test_activations_are_what_autograd_keeps(attention: Attention, mixed: bool, dropout: float, bound: float) -> None:
-    model = GPT(layers=3, width=64, heads=4, context=128, dropout=dropout)
+def test_activations_are_what_autograd_keeps(attention: AttentionConfig, mixed: bool, dropout: float, bound: float) -> None:
+    model = GPTConfig(layers=3, width=64, heads=4, context=128, dropout=dropout)
     precision = Precision.of("bf16-mixed" if mixed else "32-true")
     activations = activation_bytes(model, attention, sequences=4, precision=precision, placement=ON_PROCESSOR)
     logits = logit_bytes(model, VOCABULARY, sequences=4, precision=precision) / 2  # their gradient comes later
@@ -54,24 +58,24 @@ def test_activations_are_what_autograd_keeps(attention: Attention, mixed: bool, 
 @pytest.mark.parametrize("mixed", [False, True], ids=["32-true", "bf16-mixed"])
 @pytest.mark.parametrize("dropout", [0.0, 0.1])
 def test_an_lstm_says_itself_what_autograd_keeps(layers: int, mixed: bool, dropout: float) -> None:
-    model = LSTM(layers=layers, width=64, units=256, context=128, dropout=dropout)
+    model = LSTMConfig(layers=layers, width=64, units=256, context=128, dropout=dropout)
     precision = Precision.of("bf16-mixed" if mixed else "32-true")
-    activations = activation_bytes(model, Dense(), sequences=8, precision=precision, placement=ON_PROCESSOR)
+    activations = activation_bytes(model, DenseAttentionConfig(), sequences=8, precision=precision, placement=ON_PROCESSOR)
     logits = logit_bytes(model, VOCABULARY, sequences=8, precision=precision) / 2
     recurrences = 4 * 256 * (64 + 256 + (layers - 1) * 512)
     low_copies = 2 * (recurrences + 256 * 64 + VOCABULARY * 64) if mixed else 0
-    assert activations + logits + low_copies == pytest.approx(stored_bytes(model, Dense(), 8, mixed=mixed), rel=0.05)
+    assert activations + logits + low_copies == pytest.approx(stored_bytes(model, DenseAttentionConfig(), 8, mixed=mixed), rel=0.05)
 
 
-@pytest.mark.parametrize("optimizer", [AdamW(), Muon()], ids=lambda part: part.name)
-def test_weights_gradients_and_moments_are_those_of_a_real_step(optimizer: AdamW | Muon) -> None:
-    model = GPT(layers=2, width=64, heads=4, context=32)
-    built = model.build(attention=Dense(), vocabulary=VOCABULARY)
+@pytest.mark.parametrize("optimizer", [AdamWConfig(), MuonConfig()], ids=lambda part: part.name)
+def test_weights_gradients_and_moments_are_those_of_a_real_step(optimizer: AdamWConfig | MuonConfig) -> None:
+    model = GPTConfig(layers=2, width=64, heads=4, context=32)
+    built = model.build(attention=DenseAttentionConfig(), vocabulary=VOCABULARY)
     updater = optimizer.build(parameters=built.named_parameters())
     built.logits(built(torch.zeros(1, 32, dtype=torch.int64))).sum().backward()
     updater.step()
     planned = memory_per_device(
-        model, Dense(), optimizer, VOCABULARY, sequences=1, precision=Precision(4, 4), placement=ON_PROCESSOR
+        model, DenseAttentionConfig(), optimizer, VOCABULARY, sequences=1, precision=Precision(4, 4), placement=ON_PROCESSOR
     )
     assert planned["weights"] == sum(p.nbytes for p in built.parameters())
     assert planned["gradients"] == sum(p.grad.nbytes for p in built.parameters() if p.grad is not None)
@@ -81,12 +85,14 @@ def test_weights_gradients_and_moments_are_those_of_a_real_step(optimizer: AdamW
 
 
 def test_sharding_divides_what_is_stored() -> None:
-    model = GPT(layers=8, width=64, heads=4, context=32)
-    count = parameters(model, Dense(), VOCABULARY)
+    model = GPTConfig(layers=8, width=64, heads=4, context=32)
+    count = parameters(model, DenseAttentionConfig(), VOCABULARY)
 
     def held(strategy: str, devices: int) -> dict[str, float]:
         placement = Placement(devices, strategy)
-        return memory_per_device(model, Dense(), AdamW(), VOCABULARY, sequences=2, precision=Precision(4, 4), placement=placement)
+        return memory_per_device(
+            model, DenseAttentionConfig(), AdamWConfig(), VOCABULARY, sequences=2, precision=Precision(4, 4), placement=placement
+        )
 
     single, ddp, fsdp2, tp = held("single", 1), held("ddp", 4), held("fsdp2", 4), held("tp", 4)
     assert single["weights"] == ddp["weights"] == 4 * count
@@ -99,9 +105,11 @@ def test_sharding_divides_what_is_stored() -> None:
 
 def test_sharding_keeps_no_copy_of_the_blocks_in_lower_precision() -> None:
     def copies(layers: int, strategy: str) -> float:
-        model = GPT(layers=layers, width=64, heads=4, context=32)
+        model = GPTConfig(layers=layers, width=64, heads=4, context=32)
         placement, precision = Placement(4, strategy), Precision(4, 2)
-        found = memory_per_device(model, Dense(), AdamW(), VOCABULARY, sequences=2, precision=precision, placement=placement)
+        found = memory_per_device(
+            model, DenseAttentionConfig(), AdamWConfig(), VOCABULARY, sequences=2, precision=precision, placement=placement
+        )
         return found["copies"]
 
     assert copies(64, "fsdp2") < 1.2 * copies(8, "fsdp2")  # norms alone
@@ -110,10 +118,17 @@ def test_sharding_keeps_no_copy_of_the_blocks_in_lower_precision() -> None:
 
 def test_models_that_are_trained_together_hold_their_activations_together() -> None:
     def held(trained: int) -> dict[str, float]:
-        model, others = GPT(layers=2, width=64, heads=4, context=32), Others(trained=trained)
+        model, others = GPTConfig(layers=2, width=64, heads=4, context=32), Others(trained=trained)
         precision = Precision(4, 4)
         return memory_per_device(
-            model, Dense(), AdamW(), VOCABULARY, sequences=2, precision=precision, placement=Placement(), others=others
+            model,
+            DenseAttentionConfig(),
+            AdamWConfig(),
+            VOCABULARY,
+            sequences=2,
+            precision=precision,
+            placement=Placement(),
+            others=others,
         )
 
     alone, with_value = held(0), held(1)

@@ -16,7 +16,7 @@ from gptkit.sweep.jobs import Job, jobs_in, lock
 from gptkit.sweep.launch import _job, returned
 from gptkit.sweep.process import command, environment, shares
 from gptkit.sweep.report import best_first, print_table, swept_keys, winners, write_page
-from gptkit.training.record.summary import minimised, read_summary, write_summary
+from gptkit.training.reporting.summary import minimised, read_summary, write_summary
 
 
 def job(folder: Path, number: int, *overrides: str, exit_status: int = 0, **summary: object) -> Job:

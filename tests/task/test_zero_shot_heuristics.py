@@ -11,23 +11,23 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gptkit.attention import Dense
+from gptkit.attention import DenseAttentionConfig
 from gptkit.errors import ConfigError, DataError
-from gptkit.model import GPT
-from gptkit.task import Acceptability, LikelyOption, NextWord, Referent
-from gptkit.task.built import Subject
-from gptkit.task.heuristics import best_threshold, highest_mean, matthews, most_probable, normalised
+from gptkit.model import GPTConfig
+from gptkit.task import AcceptabilityConfig, LikelyOptionConfig, NextWordConfig, ReferentConfig
+from gptkit.task.base import Subject
 from gptkit.task.log_probabilities import Text, log_probabilities
-from gptkit.tokenizer import Bytes
+from gptkit.task.zero_shot_scoring import best_threshold, highest_mean, matthews, most_probable, normalised
+from gptkit.tokenizer import BytesTokenizerConfig
 
-TOKENIZER = Bytes().build(texts=[])
+TOKENIZER = BytesTokenizerConfig().build(texts=[])
 END = TOKENIZER.special["end_of_text"]
 
 
 @pytest.fixture(scope="module")
 def model() -> Any:
     torch.manual_seed(0)
-    built = GPT(layers=2, heads=2, width=16, context=24).build(attention=Dense(), vocabulary=TOKENIZER.size)
+    built = GPTConfig(layers=2, heads=2, width=16, context=24).build(attention=DenseAttentionConfig(), vocabulary=TOKENIZER.size)
     with torch.no_grad():
         for parameter in built.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
@@ -142,8 +142,8 @@ def written(path: Path, text: str) -> dict[str, Any]:
 
 def test_next_word_puts_the_suffix_behind_the_text_and_compares_the_words_alone(tmp_path: Path) -> None:
     data = written(tmp_path / "a.csv", "text,label\nfine,good\nfair,good\npoor,bad\n")
-    assert score(NextWord(data=data), "very good very good") == {"accuracy": pytest.approx(2 / 3)}
-    found = score(NextWord(data=data, words={"good": "!", "bad": "?"}, reference=1.0, suffix=""), "poor?fine!fair!")
+    assert score(NextWordConfig(data=data), "very good very good") == {"accuracy": pytest.approx(2 / 3)}
+    found = score(NextWordConfig(data=data, words={"good": "!", "bad": "?"}, reference=1.0, suffix=""), "poor?fine!fair!")
     assert found["accuracy"] == pytest.approx(2 / 3)  # after r, both were read as often: the first is taken
     assert found["normalised"] == pytest.approx((2 / 3 - 0.5) / 0.5)
 
@@ -153,39 +153,47 @@ def test_likely_option_goes_by_the_mean_so_that_length_does_not_decide(tmp_path:
         tmp_path / "a.csv", "text,a,b,label\nWe saw,the sea and the sea,zq,a\nThey saw,the sea,zqzqzqzq,a\nIt,qz,the,b\n"
     )
     data |= {"options": ["a", "b"]}
-    assert score(LikelyOption(data=data, reference=0.9), "the sea and the sea the sea") == {"accuracy": 1.0, "normalised": 1.25}
+    assert score(LikelyOptionConfig(data=data, reference=0.9), "the sea and the sea the sea") == {
+        "accuracy": 1.0,
+        "normalised": 1.25,
+    }
 
 
 def test_referent_scores_what_stands_behind_the_substituted_words(tmp_path: Path) -> None:
     data = written(tmp_path / "a.csv", "text,a,b,label\nThe _!,dog,cat,a\nThe _?,dog,cat,b\n") | {"options": ["a", "b"]}
-    assert score(Referent(data=data), "dog! cat?")["accuracy"] == 1.0
-    assert score(Referent(data=data), "dog? cat!")["accuracy"] == 0.0
+    assert score(ReferentConfig(data=data), "dog! cat?")["accuracy"] == 1.0
+    assert score(ReferentConfig(data=data), "dog? cat!")["accuracy"] == 0.0
 
 
 def test_acceptability_by_a_threshold_on_the_mean(tmp_path: Path) -> None:
     rows = "text,label\n" + "the sea,1\nthe sea the sea,1\nzq zq,0\nqzqz,0\nsea the,1\nthe the,1\nzzzz,0\nqqqq,0\n"
     data = written(tmp_path / "a.csv", rows)
-    found = score(Acceptability(data=data), "the sea the sea the the")
+    found = score(AcceptabilityConfig(data=data), "the sea the sea the the")
     assert (found["matthews"], found["accuracy"]) == (1.0, 1.0)
-    assert score(Acceptability(data=data, threshold=1.0), "the sea")["matthews"] == 0.0  # nothing is accepted
+    assert score(AcceptabilityConfig(data=data, threshold=1.0), "the sea")["matthews"] == 0.0  # nothing is accepted
     split = data | {"validation": str(tmp_path / "b.csv")}
     (tmp_path / "b.csv").write_text("text,label\nthe sea,0\nqzqz,1\n")
-    assert score(Acceptability(data=split), "the sea the sea the the")["matthews"] == -1.0  # chosen on the training split
+    assert score(AcceptabilityConfig(data=split), "the sea the sea the the")["matthews"] == -1.0  # chosen on the training split
 
 
 def test_examples_are_spread_evenly(tmp_path: Path) -> None:
     data = written(tmp_path / "a.csv", "text,label\n" + "".join(f"t{n},{'ab'[n > 4]}\n" for n in range(10)))
-    assert [example.text for example in NextWord(data=data, examples=4).build().examples] == ["t0", "t2", "t5", "t7"]  # type: ignore[attr-defined]
+    assert [example.text for example in NextWordConfig(data=data, examples=4).build().examples] == ["t0", "t2", "t5", "t7"]  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
     ("task", "rows", "error", "message"),
     [
-        (Acceptability, None, ConfigError, "task=acceptability needs data, such as"),
-        (Referent, "text,label\nThe _ barks.,1\n", DataError, "there are none; give data.options"),
-        (LikelyOption, "text,label\nThe,1\n", DataError, "there are none; give data.options"),
-        (Acceptability, "text,label\nThe,1\n", DataError, "one example is too few"),
-        (Acceptability, "text,label\nThe,yes\nA,no\n", DataError, "no example has the label acceptable=1; the labels are no, yes"),
+        (AcceptabilityConfig, None, ConfigError, "task=acceptability needs data, such as"),
+        (ReferentConfig, "text,label\nThe _ barks.,1\n", DataError, "there are none; give data.options"),
+        (LikelyOptionConfig, "text,label\nThe,1\n", DataError, "there are none; give data.options"),
+        (AcceptabilityConfig, "text,label\nThe,1\n", DataError, "one example is too few"),
+        (
+            AcceptabilityConfig,
+            "text,label\nThe,yes\nA,no\n",
+            DataError,
+            "no example has the label acceptable=1; the labels are no, yes",
+        ),
     ],
 )
 def test_what_cannot_be_used_is_named(tmp_path: Path, task: Any, rows: str | None, error: Any, message: str) -> None:
@@ -198,15 +206,15 @@ def test_what_cannot_be_used_is_named(tmp_path: Path, task: Any, rows: str | Non
 def test_a_sentence_without_its_blank_is_named(tmp_path: Path, text: str) -> None:
     data = written(tmp_path / "a.csv", f"text,a,b,label\n{text},dog,cat,a\n") | {"options": ["a", "b"]}
     with pytest.raises(DataError, match="must have _ once"):
-        Referent(data=data).build()
+        ReferentConfig(data=data).build()
 
 
 def test_a_label_without_a_word_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="has the label fair, and words has good, bad"):
-        NextWord(data=written(tmp_path / "a.csv", "text,label\nx,fair\n"), words={"good": " good", "bad": " bad"}).build()
+        NextWordConfig(data=written(tmp_path / "a.csv", "text,label\nx,fair\n"), words={"good": " good", "bad": " bad"}).build()
 
 
 def test_records_without_labels_are_named(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("To be, or not to be.\n")
     with pytest.raises(DataError, match="task=next_word reads labelled examples, and the source gives Documents"):
-        NextWord(data={"name": "text", "path": str(tmp_path / "a.txt")}).build()
+        NextWordConfig(data={"name": "text", "path": str(tmp_path / "a.txt")}).build()

@@ -10,15 +10,15 @@ from itertools import pairwise
 import pytest
 
 from gptkit.errors import DataError
-from gptkit.tokenizer import BPE
-from gptkit.tokenizer.bpe import BuiltBPE
+from gptkit.tokenizer import BPETokenizerConfig
+from gptkit.tokenizer.bpe import BPETokenizer
 
 TEXT = "low low low low low lower lower newest newest newest newest newest newest widest widest widest"
 
 
 def test_merges_are_the_most_frequent_pairs() -> None:
     """The definition, step by step: join the most frequent pair of neighbours within words, count again."""
-    built = BuiltBPE.learn([TEXT], size=257 + 12)
+    built = BPETokenizer.learn([TEXT], size=257 + 12)
     words = [list(word) for word in TEXT.replace(" ", " Ġ").split(" ")]  # a word keeps the space before it, which is spelt Ġ
     for left, right in built.merges:
         counts = Counter(pair for word in words for pair in pairwise(word))
@@ -33,7 +33,7 @@ def test_merges_are_the_most_frequent_pairs() -> None:
 
 
 def test_ids_are_bytes_then_merges_then_end_of_text() -> None:
-    built = BuiltBPE.learn([TEXT], size=270)
+    built = BPETokenizer.learn([TEXT], size=270)
     assert built.size == 270
     assert built.special == {"end_of_text": 269}
     assert sorted(built.encode("".join(map(chr, range(128))))) != []
@@ -42,34 +42,37 @@ def test_ids_are_bytes_then_merges_then_end_of_text() -> None:
 
 
 def test_little_text_gives_fewer_ids_than_asked_for() -> None:
-    built = BPE(size=5000).build(texts=["aaaa bbbb"])
+    built = BPETokenizerConfig(size=5000).build(texts=["aaaa bbbb"])
     assert built.size < 300
     assert built.special["end_of_text"] == built.size - 1
 
 
 def test_learning_twice_gives_the_same() -> None:
     texts = [f"{number} bottles hanging on the wall, take {number % 7} down; " * 3 for number in range(500)]
-    assert BPE(size=600).build(texts=iter(texts)).fingerprint == BPE(size=600).build(texts=iter(texts)).fingerprint
+    assert (
+        BPETokenizerConfig(size=600).build(texts=iter(texts)).fingerprint
+        == BPETokenizerConfig(size=600).build(texts=iter(texts)).fingerprint
+    )
 
 
 def test_no_text_is_an_error() -> None:
     with pytest.raises(DataError, match="no text"):
-        BPE().build(texts=iter(["", ""]))
+        BPETokenizerConfig().build(texts=iter(["", ""]))
 
 
 def test_vocabularies_that_are_none_are_refused() -> None:
-    built = BuiltBPE.learn([TEXT], size=260)
+    built = BPETokenizer.learn([TEXT], size=260)
     with pytest.raises(DataError, match="ids are not the numbers"):
-        BuiltBPE({**built.vocabulary, "more": 999}, built.merges)
+        BPETokenizer({**built.vocabulary, "more": 999}, built.merges)
     with pytest.raises(DataError, match="no entry <"):
-        BuiltBPE({entry: token for entry, token in built.vocabulary.items() if token != 259}, built.merges)
+        BPETokenizer({entry: token for entry, token in built.vocabulary.items() if token != 259}, built.merges)
     with pytest.raises(DataError, match="merges do not fit"):
-        BuiltBPE(built.vocabulary, [*built.merges, ("q", "q")])
+        BPETokenizer(built.vocabulary, [*built.merges, ("q", "q")])
 
 
 def test_a_forked_process_can_encode_and_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     """As data loaders do it; the library's threads do not survive the fork."""
-    built = BuiltBPE.learn([TEXT], size=260)
+    built = BPETokenizer.learn([TEXT], size=260)
     texts = [TEXT] * 50
     expected = [ids.tolist() for ids in built.encode_batch(texts)]
     with warnings.catch_warnings():

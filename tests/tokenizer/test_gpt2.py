@@ -8,48 +8,48 @@ from pathlib import Path
 
 import pytest
 
-from gptkit.data import Sotu
+from gptkit.data import SotuConfig
 from gptkit.errors import ConfigError, DataError
-from gptkit.tokenizer import GPT2
-from gptkit.tokenizer.bpe import BuiltBPE
+from gptkit.tokenizer import GPT2TokenizerConfig
+from gptkit.tokenizer.bpe import BPETokenizer
 from gptkit.tokenizer.gpt2 import official
 
 
 @pytest.fixture(scope="module")
-def gpt2() -> BuiltBPE:
+def gpt2() -> BPETokenizer:
     return official("auto")
 
 
-def test_sizes_and_ids_are_those_of_the_paper(gpt2: BuiltBPE) -> None:
+def test_sizes_and_ids_are_those_of_the_paper(gpt2: BPETokenizer) -> None:
     assert (gpt2.size, gpt2.special) == (50257, {"end_of_text": 50256})
     assert gpt2.encode("Hello world") == [15496, 995]
-    assert GPT2().vocabulary_size() == gpt2.size
+    assert GPT2TokenizerConfig().vocabulary_size() == gpt2.size
 
 
-def test_transformers_gives_the_same_ids(gpt2: BuiltBPE, tmp_path: Path) -> None:
+def test_transformers_gives_the_same_ids(gpt2: BPETokenizer, tmp_path: Path) -> None:
     from transformers import GPT2Tokenizer
 
     gpt2.save(tmp_path)
     theirs = GPT2Tokenizer(str(tmp_path / "vocab.json"), str(tmp_path / "merges.txt"))
-    speeches = [text for number, text in enumerate(Sotu().build().texts()) if number % 25 == 0]
+    speeches = [text for number, text in enumerate(SotuConfig().build().texts()) if number % 25 == 0]
     odd = ["", " ", "\n\n  x", "don't DON'T we'll\r\n", "日本語のテキスト。", "naïve 🙂 e\u0301\u200b", "a\t b \u00a0 c", "x" * 300]
     for text in [*speeches, *odd]:
         assert gpt2.encode(text) == theirs(text)["input_ids"]
 
 
-def test_bytes_that_are_no_text_decode_to_the_replacement_character(gpt2: BuiltBPE) -> None:
+def test_bytes_that_are_no_text_decode_to_the_replacement_character(gpt2: BPETokenizer) -> None:
     half = gpt2.encode("🙂")[:-1]
     assert gpt2.decode(half) == "\N{REPLACEMENT CHARACTER}"
 
 
-def library_file(gpt2: BuiltBPE) -> dict[str, object]:
+def library_file(gpt2: BPETokenizer) -> dict[str, object]:
     content = json.loads(gpt2.library.to_str())
     vocabulary = content["model"]["vocab"]
     content["added_tokens"] = [{"content": "<|endoftext|>", "id": vocabulary.pop("<|endoftext|>")}]
     return content
 
 
-def test_any_form_of_the_files_gives_the_same_tokenizer(gpt2: BuiltBPE, tmp_path: Path) -> None:
+def test_any_form_of_the_files_gives_the_same_tokenizer(gpt2: BPETokenizer, tmp_path: Path) -> None:
     openai, transformers, library = (tmp_path / name for name in ("openai", "transformers", "library"))
     for folder in (openai, transformers, library):
         folder.mkdir()
@@ -60,14 +60,14 @@ def test_any_form_of_the_files_gives_the_same_tokenizer(gpt2: BuiltBPE, tmp_path
     assert {official(str(folder)).fingerprint for folder in (openai, transformers, library)} == {gpt2.fingerprint}
 
 
-def test_other_tokenizers_are_refused(gpt2: BuiltBPE, tmp_path: Path) -> None:
+def test_other_tokenizers_are_refused(gpt2: BPETokenizer, tmp_path: Path) -> None:
     for change in ({"normalizer": {"type": "NFC"}}, {"pre_tokenizer": {"type": "Whitespace"}}, {"model": {"type": "WordPiece"}}):
         (tmp_path / "tokenizer.json").write_text(json.dumps(library_file(gpt2) | change))
         with pytest.raises(DataError, match=r"tokenizer\.json is not GPT-2's kind"):
             official(str(tmp_path))
 
 
-def test_a_line_that_is_no_merge_is_named(gpt2: BuiltBPE, tmp_path: Path) -> None:
+def test_a_line_that_is_no_merge_is_named(gpt2: BPETokenizer, tmp_path: Path) -> None:
     gpt2.save(tmp_path)
     lines = (tmp_path / "merges.txt").read_text(encoding="utf-8").split("\n")
     (tmp_path / "merges.txt").write_text("\n".join([*lines[:9], "oneword", *lines[10:]]), encoding="utf-8")
@@ -118,5 +118,5 @@ def test_files_that_hold_something_else_are_named(tmp_path: Path, name: str, con
             (tmp_path / other).write_text(valid)
     (tmp_path / name).write_bytes(content.encode("utf-8", "surrogatepass"))
     with pytest.raises(DataError, match=name) as caught:
-        GPT2(path=str(tmp_path)).build(texts=[])
+        GPT2TokenizerConfig(path=str(tmp_path)).build(texts=[])
     assert "\n" not in str(caught.value)

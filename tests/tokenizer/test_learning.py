@@ -12,9 +12,9 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from gptkit.errors import DataError
-from gptkit.tokenizer import BPE, GPT1
-from gptkit.tokenizer.bpe import BuiltBPE
-from gptkit.tokenizer.learning import LONGEST_WORD
+from gptkit.tokenizer import BPETokenizerConfig, GPT1TokenizerConfig
+from gptkit.tokenizer.bpe import BPETokenizer
+from gptkit.tokenizer.bpe_training import LONGEST_WORD
 
 
 def library_merges(texts: list[str], size: int) -> list[tuple[str, str]]:
@@ -31,11 +31,13 @@ def test_ordinary_text_is_learnt_from_as_ever() -> None:
     draw = random.Random(0)
     words = ["naïve", "words", "don't", "\n\n", "1984", "---" * 20, "漢字かな交じり文" * 20, "x" * (LONGEST_WORD - 1)]
     texts = [" ".join(draw.choices(words, k=200)) for _ in range(5)]
-    assert BuiltBPE.learn(texts, size=400).merges == library_merges(texts, 400)
+    assert BPETokenizer.learn(texts, size=400).merges == library_merges(texts, 400)
 
 
-@pytest.mark.parametrize("part", [BPE(size=500), GPT1(size=500), GPT1(size=500, cleaning="transformers")])
-def test_text_without_spaces_is_learnt_from(part: BPE | GPT1) -> None:
+@pytest.mark.parametrize(
+    "part", [BPETokenizerConfig(size=500), GPT1TokenizerConfig(size=500), GPT1TokenizerConfig(size=500, cleaning="transformers")]
+)
+def test_text_without_spaces_is_learnt_from(part: BPETokenizerConfig | GPT1TokenizerConfig) -> None:
     """The square of its length would be an hour's work."""
     draw = random.Random(0)
     text = "".join(draw.choices("abcd", k=400_000))
@@ -49,7 +51,7 @@ def test_what_reading_raises_arrives() -> None:
         raise DataError("a.jsonl:3: bad")
 
     with pytest.raises(DataError, match=r"a\.jsonl:3: bad"):
-        BPE().build(texts=texts())
+        BPETokenizerConfig().build(texts=texts())
 
 
 def test_an_interrupt_is_heard_at_once() -> None:
@@ -67,7 +69,7 @@ def test_an_interrupt_is_heard_at_once() -> None:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt):
-            BPE().build(texts=texts())
+            BPETokenizerConfig().build(texts=texts())
     finally:
         signal.signal(signal.SIGINT, before)
     assert not going_on.is_set()

@@ -7,11 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from gptkit.data.built import Chunk
-from gptkit.data.pieces import pieces
+from gptkit.data.base import Chunk
+from gptkit.data.document_chunks import pieces
 from gptkit.errors import CheckpointError, DataError
-from gptkit.tokenizer import BPE, GPT1, GPT2, Bytes, Char, Tokenizer
-from gptkit.tokenizer.built import END_OF_TEXT, BuiltTokenizer
+from gptkit.tokenizer import (
+    BPETokenizerConfig,
+    BytesTokenizerConfig,
+    CharTokenizerConfig,
+    GPT1TokenizerConfig,
+    GPT2TokenizerConfig,
+    TokenizerConfig,
+)
+from gptkit.tokenizer.base import END_OF_TEXT, Tokenizer
 
 WORDS = [
     *("The", "the", "don't", "we'll", "I'VE", "x", "1984", "3.14", "½", "naïve", "Straße", "Ελλάδα", "日本語", "中文", "です"),
@@ -30,37 +37,37 @@ def some_text(seed: int, words: int = 60) -> str:
 
 
 CORPUS = [some_text(seed, 200) for seed in range(20)]
-PARTS: list[Tokenizer] = [Bytes(), Char(), BPE(size=400), GPT2()]
-LOSSY: list[Tokenizer] = [GPT1(size=700, cleaning=cleaning) for cleaning in ("openai", "transformers")]
+PARTS: list[TokenizerConfig] = [BytesTokenizerConfig(), CharTokenizerConfig(), BPETokenizerConfig(size=400), GPT2TokenizerConfig()]
+LOSSY: list[TokenizerConfig] = [GPT1TokenizerConfig(size=700, cleaning=cleaning) for cleaning in ("openai", "transformers")]
 """These change the text before they read it, and do not give it back."""
 
 all_parts = pytest.mark.parametrize("part_and_built", [*PARTS, *LOSSY], indirect=True, ids=lambda part: part.name)
 
 
 @pytest.fixture(scope="module", params=PARTS, ids=lambda part: part.name)
-def part_and_built(request: pytest.FixtureRequest) -> tuple[Tokenizer, BuiltTokenizer]:
+def part_and_built(request: pytest.FixtureRequest) -> tuple[TokenizerConfig, Tokenizer]:
     return request.param, request.param.build(texts=[*CORPUS, "".join(WORDS) + "".join(SPACES)])
 
 
 @pytest.fixture
-def built(part_and_built: tuple[Tokenizer, BuiltTokenizer]) -> BuiltTokenizer:
+def built(part_and_built: tuple[TokenizerConfig, Tokenizer]) -> Tokenizer:
     return part_and_built[1]
 
 
 @pytest.mark.parametrize("seed", range(100, 130))
-def test_decoding_gives_the_text_back(built: BuiltTokenizer, seed: int) -> None:
+def test_decoding_gives_the_text_back(built: Tokenizer, seed: int) -> None:
     text = some_text(seed)
     ids = built.encode(text)
     assert built.decode(ids) == text
     assert all(0 <= token < built.size for token in ids)
 
 
-def test_batches_give_the_same_ids(built: BuiltTokenizer) -> None:
+def test_batches_give_the_same_ids(built: Tokenizer) -> None:
     texts = [some_text(seed) for seed in range(200, 220)] + ["", "a"]
     assert [ids.tolist() for ids in built.encode_batch(texts)] == [built.encode(text) for text in texts]
 
 
-def test_the_spelling_of_end_of_text_is_text(built: BuiltTokenizer) -> None:
+def test_the_spelling_of_end_of_text_is_text(built: Tokenizer) -> None:
     ids = built.encode(f"a{END_OF_TEXT}b")
     assert built.special["end_of_text"] not in ids
     assert built.decode(ids) == f"a{END_OF_TEXT}b"
@@ -68,7 +75,7 @@ def test_the_spelling_of_end_of_text_is_text(built: BuiltTokenizer) -> None:
 
 
 @pytest.mark.parametrize("seed", range(300, 340))
-def test_pieces_give_the_ids_of_the_whole(built: BuiltTokenizer, seed: int) -> None:
+def test_pieces_give_the_ids_of_the_whole(built: Tokenizer, seed: int) -> None:
     """Whatever the chunks in which the text arrives, and however short the pieces."""
     draw = random.Random(seed)
     text = some_text(seed, draw.choice([5, 80, 300]))
@@ -83,7 +90,7 @@ def test_pieces_give_the_ids_of_the_whole(built: BuiltTokenizer, seed: int) -> N
 
 def test_pieces_are_short_where_there_are_places_to_cut() -> None:
     text = "some words. " * 5000
-    for part in (Bytes(), BPE(size=257)):
+    for part in (BytesTokenizerConfig(), BPETokenizerConfig(size=257)):
         built = part.build(texts=[text])
         assert max(len(piece.text) for piece in pieces([Chunk(text, True)], built.cut, size=100)) <= 100
     japanese = "吾輩は猫である。名前はまだ無い。" * 500
@@ -91,7 +98,7 @@ def test_pieces_are_short_where_there_are_places_to_cut() -> None:
 
 
 @all_parts
-def test_saved_and_loaded_it_is_the_same(part_and_built: tuple[Tokenizer, BuiltTokenizer], tmp_path: Path) -> None:
+def test_saved_and_loaded_it_is_the_same(part_and_built: tuple[TokenizerConfig, Tokenizer], tmp_path: Path) -> None:
     part, built = part_and_built
     built.save(tmp_path)
     again = part.load(tmp_path)
@@ -101,7 +108,7 @@ def test_saved_and_loaded_it_is_the_same(part_and_built: tuple[Tokenizer, BuiltT
 
 
 @all_parts
-def test_missing_torn_and_altered_files_are_named(part_and_built: tuple[Tokenizer, BuiltTokenizer], tmp_path: Path) -> None:
+def test_missing_torn_and_altered_files_are_named(part_and_built: tuple[TokenizerConfig, Tokenizer], tmp_path: Path) -> None:
     part, built = part_and_built
     built.save(tmp_path)
     for path in sorted(tmp_path.iterdir()):
@@ -118,13 +125,22 @@ def test_missing_torn_and_altered_files_are_named(part_and_built: tuple[Tokenize
     part.load(tmp_path)
 
 
-def test_half_of_a_surrogate_pair_is_refused(built: BuiltTokenizer) -> None:
+def test_half_of_a_surrogate_pair_is_refused(built: Tokenizer) -> None:
     with pytest.raises(DataError, match=r"U\+D800.* position 2"):
         built.encode("ab\ud800")
 
 
 def test_equal_fingerprints_need_equal_ids() -> None:
     texts = ["hello world, hello words", "another text"]
-    built = [part.build(texts=texts) for part in (Bytes(), Char(), BPE(size=257), BPE(size=260), GPT2())]
-    built.append(Char().build(texts=["hello"]))
+    built = [
+        part.build(texts=texts)
+        for part in (
+            BytesTokenizerConfig(),
+            CharTokenizerConfig(),
+            BPETokenizerConfig(size=257),
+            BPETokenizerConfig(size=260),
+            GPT2TokenizerConfig(),
+        )
+    ]
+    built.append(CharTokenizerConfig().build(texts=["hello"]))
     assert len({each.fingerprint for each in built}) == len(built)

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import torch
 
-from gptkit.command import Batch, Train
+from gptkit.command import BatchConfig, TrainCommand
 from gptkit.errors import ConfigError
-from gptkit.model import GPT
+from gptkit.model import GPTConfig
 from gptkit.training import precision
-from gptkit.training.length import length_of
+from gptkit.training.duration import length_of
 from gptkit.training.micro_batch import TOKENS_PER_PASS, bytes_per_sequence, estimate, free_memory, largest_that_fits
 from gptkit.training.trainer_arguments import TAKEN, check_trainer_arguments
 
@@ -110,15 +110,17 @@ def test_every_refused_argument_exists_in_lightning() -> None:
     assert set(TAKEN) <= set(inspect.signature(lightning.Trainer).parameters)
 
 
-def settings(tokens: int = 1000, **trainer: Any) -> Train:
-    return Train(model=GPT(context=10), batch=Batch(size=3), tokens=tokens, trainer=trainer)
+def settings(tokens: int = 1000, **trainer: Any) -> TrainCommand:
+    return TrainCommand(model=GPTConfig(context=10), batch=BatchConfig(size=3), tokens=tokens, trainer=trainer)
 
 
 @pytest.mark.parametrize(
     ("made", "expected"),
     [(settings(), (34, 1000)), (settings(30), (1, 30)), (settings(max_steps=7), (7, 210)), (settings(max_steps=None), (34, 1000))],
 )
-def test_length_is_tokens_rounded_up_to_steps_unless_max_steps_says_otherwise(made: Train, expected: tuple[int, int]) -> None:
+def test_length_is_tokens_rounded_up_to_steps_unless_max_steps_says_otherwise(
+    made: TrainCommand, expected: tuple[int, int]
+) -> None:
     assert length_of(made) == expected
 
 
@@ -157,7 +159,7 @@ def test_micro_batch_halves_until_it_fits() -> None:
 
 
 def test_estimate_is_bounded_by_memory_by_the_share_and_by_what_is_useful() -> None:
-    model = GPT(layers=4, heads=4, width=128, context=64)
+    model = GPTConfig(layers=4, heads=4, width=128, context=64)
     plenty = 1 << 40
     assert estimate(model, vocabulary=65, parameters=0, free=plenty, share=12) == 12
     assert estimate(model, vocabulary=65, parameters=0, free=plenty, share=100_000) == TOKENS_PER_PASS // 64

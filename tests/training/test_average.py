@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 import gptkit
-from gptkit.training.average import Average
 from gptkit.training.checkpoints.checkpoint import latest_checkpoint, read_checkpoint
+from gptkit.training.ema import Average
 
 Train = Callable[..., Any]
 Weights = Callable[[Path], dict[str, Tensor]]

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from gptkit.attention import Banded
-from gptkit.callback import EarlyStopping
-from gptkit.command import Train
-from gptkit.data import Text
+from gptkit.attention import BandedAttentionConfig
+from gptkit.callback import EarlyStoppingConfig
+from gptkit.command import TrainCommand
+from gptkit.data import TextConfig
 from gptkit.errors import CheckpointError
-from gptkit.model import GPT
-from gptkit.objective import LM
-from gptkit.optimizer import AdamW
-from gptkit.tokenizer import Bytes
+from gptkit.model import GPTConfig
+from gptkit.objective import LMConfig
+from gptkit.optimizer import AdamWConfig
+from gptkit.tokenizer import BytesTokenizerConfig
 from gptkit.training.checkpoints.checkpoint import (
     best_checkpoint,
     clean,
@@ -25,18 +25,18 @@ from gptkit.training.checkpoints.checkpoint import (
     read_checkpoint,
     write_checkpoint,
 )
-from gptkit.training.checkpoints.kept import checkpoints
-from gptkit.training.checkpoints.settings_file import plain, read_settings
-from gptkit.training.checkpoints.tensor_files import read_tensors, write_tensors
+from gptkit.training.checkpoints.config_file import plain, read_settings
+from gptkit.training.checkpoints.retention import checkpoints
+from gptkit.training.checkpoints.serialization import read_tensors, write_tensors
 
-SETTINGS = Train(
-    model=GPT(layers=1, heads=2, width=8, context=16),
-    attention=Banded(window=4),
-    objective=LM(),
-    tokenizer=Bytes(),
-    data=Text(path=["books/${not_a_key}", "a \\${b", "1e-5", "no"]),
-    optimizer=AdamW(betas=[0.8, 0.9]),
-    callback={"stop": EarlyStopping(patience=7)},
+SETTINGS = TrainCommand(
+    model=GPTConfig(layers=1, heads=2, width=8, context=16),
+    attention=BandedAttentionConfig(window=4),
+    objective=LMConfig(),
+    tokenizer=BytesTokenizerConfig(),
+    data=TextConfig(path=["books/${not_a_key}", "a \\${b", "1e-5", "no"]),
+    optimizer=AdamWConfig(betas=[0.8, 0.9]),
+    callback={"stop": EarlyStoppingConfig(patience=7)},
     trainer={"max_steps": 5, "precision": "32-true"},
 )
 
@@ -47,7 +47,7 @@ class Run:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         torch.manual_seed(0)
-        self.tokenizer = Bytes().build(texts=[])
+        self.tokenizer = BytesTokenizerConfig().build(texts=[])
         self.model = SETTINGS.model.build(attention=SETTINGS.attention, vocabulary=self.tokenizer.size)
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-3)
         self.model.logits(self.model(torch.arange(8)[None])).square().mean().backward()

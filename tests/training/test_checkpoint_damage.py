@@ -14,27 +14,27 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from gptkit.attention import Dense
-from gptkit.command import Train
-from gptkit.data import Text
+from gptkit.attention import DenseAttentionConfig
+from gptkit.command import TrainCommand
+from gptkit.data import TextConfig
 from gptkit.errors import CheckpointError, ConfigError
-from gptkit.model import GPT
-from gptkit.objective import LM
-from gptkit.optimizer import AdamW
-from gptkit.tokenizer import Char
+from gptkit.model import GPTConfig
+from gptkit.objective import LMConfig
+from gptkit.optimizer import AdamWConfig
+from gptkit.tokenizer import CharTokenizerConfig
 from gptkit.training.checkpoints.checkpoint import clean, latest_checkpoint, read_checkpoint, write_checkpoint
-from gptkit.training.checkpoints.kept import checkpoints
+from gptkit.training.checkpoints.config_file import read_mapping
 from gptkit.training.checkpoints.load import initial_settings, load, load_objective, run_settings
 from gptkit.training.checkpoints.manifest import describe_files
-from gptkit.training.checkpoints.settings_file import read_mapping
+from gptkit.training.checkpoints.retention import checkpoints
 
-SETTINGS = Train(
-    model=GPT(layers=1, heads=2, width=8, context=16),
-    attention=Dense(),
-    objective=LM(),
-    tokenizer=Char(),
-    data=Text(path="x"),
-    optimizer=AdamW(),
+SETTINGS = TrainCommand(
+    model=GPTConfig(layers=1, heads=2, width=8, context=16),
+    attention=DenseAttentionConfig(),
+    objective=LMConfig(),
+    tokenizer=CharTokenizerConfig(),
+    data=TextConfig(path="x"),
+    optimizer=AdamWConfig(),
 )
 
 

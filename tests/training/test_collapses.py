@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gptkit.training.record.collapses import collapse_verdicts
-from gptkit.training.record.figures import Curves
-from gptkit.training.record.metrics import MetricsFile
-from gptkit.training.record.watch import CollapseWatch
+from gptkit.training.reporting.curves import Curves
+from gptkit.training.reporting.diagnostics_callback import RewardHackingWarning
+from gptkit.training.reporting.metrics import MetricsFile
+from gptkit.training.reporting.reward_hacking import collapse_verdicts
 
 
 def said(unended: float | None = -1.0, **columns: list[float]) -> dict[str, str]:
@@ -76,7 +76,7 @@ WARNINGS = [
 def told(folder: Path, rows: list[dict[str, float]], caplog: pytest.LogCaptureFixture, *, first: int = 0) -> list[str]:
     """What a process warns of that trains from the validation `first` on; those before it are in metrics.csv."""
     caplog.clear()
-    watch, trainer = CollapseWatch(folder), SimpleNamespace(is_global_zero=True)
+    watch, trainer = RewardHackingWarning(folder), SimpleNamespace(is_global_zero=True)
     watch.on_train_start(trainer, None)
     for number, row in enumerate(rows[first:], first + 1):
         state = SimpleNamespace(step=10 * number, val_step=10 * number, tokens=640 * number, val_loss=1.0, val_metrics=row)

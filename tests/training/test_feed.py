@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import pytest
 import torch
 
-from gptkit.objective.built import Batch, Dataset
-from gptkit.training.feed import Feed, held_out
+from gptkit.data.dataset import Batch, Dataset
+from gptkit.training.dataloader import Feed, held_out
 
 
 class Numbers(Dataset):

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gptkit.command import Batch, Train
-from gptkit.model import GPT
-from gptkit.objective.built import Batch as Tensors
-from gptkit.objective.built import Dataset
-from gptkit.training.length import decided_by, length_of
+from gptkit.command import BatchConfig, TrainCommand
+from gptkit.data.dataset import Batch as Tensors
+from gptkit.data.dataset import Dataset
+from gptkit.model import GPTConfig
+from gptkit.training.duration import decided_by, length_of
 
 
 class Sized(Dataset):
@@ -32,8 +32,8 @@ class Sized(Dataset):
         return None if self._lengths is None else np.array(self._lengths, dtype=np.int64)
 
 
-def settings(epochs: float | None = None, tokens: int = 1000, **trainer: Any) -> Train:
-    return Train(model=GPT(context=10), batch=Batch(size=3), tokens=tokens, epochs=epochs, trainer=trainer)
+def settings(epochs: float | None = None, tokens: int = 1000, **trainer: Any) -> TrainCommand:
+    return TrainCommand(model=GPTConfig(context=10), batch=BatchConfig(size=3), tokens=tokens, epochs=epochs, trainer=trainer)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def settings(epochs: float | None = None, tokens: int = 1000, **trainer: Any) ->
         (settings(epochs=3), None, (34, 1000)),  # before the data is read
     ],
 )
-def test_steps_and_horizon(given: Train, train: Dataset | None, expected: tuple[int, int]) -> None:
+def test_steps_and_horizon(given: TrainCommand, train: Dataset | None, expected: tuple[int, int]) -> None:
     assert length_of(given, train) == expected
 
 
@@ -64,5 +64,5 @@ def test_steps_and_horizon(given: Train, train: Dataset | None, expected: tuple[
         (settings(epochs=3, tokens=4_000_000, max_steps=-1), ""),
     ],
 )
-def test_it_is_said_which_of_several_keys_decides(given: Train, said: str) -> None:
+def test_it_is_said_which_of_several_keys_decides(given: TrainCommand, said: str) -> None:
     assert decided_by(given) == said

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 import gptkit
-from gptkit.config.argv import read_words
-from gptkit.training.lines import command
+from gptkit.config.command_line import read_words
+from gptkit.training.console_lines import command
 
 RULES = ("data=prompts", "reward=rules", "reward.length=1", "objective.max_new_tokens=4")
 

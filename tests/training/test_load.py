@@ -6,35 +6,35 @@ from pathlib import Path
 import pytest
 import torch
 
-from gptkit.attention import Banded
-from gptkit.command import Train
-from gptkit.data import Text
+from gptkit.attention import BandedAttentionConfig
+from gptkit.command import TrainCommand
+from gptkit.data import TextConfig
 from gptkit.errors import CheckpointError
-from gptkit.model import GPT
-from gptkit.objective import LM
-from gptkit.optimizer import AdamW
-from gptkit.tokenizer import Bytes, Char
+from gptkit.model import GPTConfig
+from gptkit.objective import LMConfig
+from gptkit.optimizer import AdamWConfig
+from gptkit.tokenizer import BytesTokenizerConfig, CharTokenizerConfig
 from gptkit.training.checkpoints.checkpoint import write_checkpoint
 from gptkit.training.checkpoints.load import initial_settings, initial_weights, load
 
 TEXTS = ["the quick brown fox"]
 
 
-def settings(tokenizer: Bytes | Char) -> Train:
-    return Train(
-        model=GPT(layers=1, heads=2, width=8, context=16, dropout=0.5),
-        attention=Banded(window=4),
-        objective=LM(),
+def settings(tokenizer: BytesTokenizerConfig | CharTokenizerConfig) -> TrainCommand:
+    return TrainCommand(
+        model=GPTConfig(layers=1, heads=2, width=8, context=16, dropout=0.5),
+        attention=BandedAttentionConfig(window=4),
+        objective=LMConfig(),
         tokenizer=tokenizer,
-        data=Text(path="x"),
-        optimizer=AdamW(),
+        data=TextConfig(path="x"),
+        optimizer=AdamWConfig(),
     )
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     """Steps 1, 2, 3 whose weights are all 1, 2, 3; the second has the lowest validation loss."""
-    given = settings(Char())
+    given = settings(CharTokenizerConfig())
     tokenizer = given.tokenizer.build(texts=TEXTS)
     model = given.model.build(attention=given.attention, vocabulary=tokenizer.size)
     for step, loss in ((1, 3.0), (2, 1.0), (3, 2.0)):
@@ -73,25 +73,25 @@ def test_a_run_is_its_best_checkpoint_ready_for_use(run: Path) -> None:
     assert tokenizer.decode(tokenizer.encode("quick")) == "quick"
     assert model.vocabulary == tokenizer.size
     weights = initial_weights(str(run))
-    assert weights.model == GPT(layers=1, heads=2, width=8, context=16, dropout=0.5)
-    assert weights.attention == Banded(window=4)
-    assert weights.tokenizer_part == Char()
+    assert weights.model == GPTConfig(layers=1, heads=2, width=8, context=16, dropout=0.5)
+    assert weights.attention == BandedAttentionConfig(window=4)
+    assert weights.tokenizer_part == CharTokenizerConfig()
 
 
 def test_settings_alone(run: Path) -> None:
     settings = initial_settings(str(run))
-    assert settings.model == GPT(layers=1, heads=2, width=8, context=16, dropout=0.5)
-    assert settings.attention == Banded(window=4)
-    assert settings.tokenizer == Char()
+    assert settings.model == GPTConfig(layers=1, heads=2, width=8, context=16, dropout=0.5)
+    assert settings.attention == BandedAttentionConfig(window=4)
+    assert settings.tokenizer == CharTokenizerConfig()
 
 
 def test_weights_in_hugging_face_format(run: Path, tmp_path: Path) -> None:
-    from gptkit.attention import Dense
+    from gptkit.attention import DenseAttentionConfig
     from gptkit.interop.huggingface import export_model
 
-    given = GPT(layers=1, heads=2, width=8, context=16)
-    tokenizer = Bytes().build(texts=[])
-    model = given.build(attention=Dense(), vocabulary=tokenizer.size).eval()
+    given = GPTConfig(layers=1, heads=2, width=8, context=16)
+    tokenizer = BytesTokenizerConfig().build(texts=[])
+    model = given.build(attention=DenseAttentionConfig(), vocabulary=tokenizer.size).eval()
     (tmp_path / "hf").mkdir()
     export_model(model, tokenizer, tmp_path / "hf")
     back, same = load(f"hf:{tmp_path / 'hf'}")
@@ -99,7 +99,7 @@ def test_weights_in_hugging_face_format(run: Path, tmp_path: Path) -> None:
     assert torch.equal(back.logits(back(tokens)), model.logits(model(tokens)))
     assert same.encode("fox") == tokenizer.encode("fox")
     settings = initial_settings(f"hf:{tmp_path / 'hf'}")
-    assert (settings.model.layers, settings.model.width, settings.attention) == (1, 8, Dense())
+    assert (settings.model.layers, settings.model.width, settings.attention) == (1, 8, DenseAttentionConfig())
 
 
 def test_one_checkpoint_and_the_checkpoints_folder(run: Path) -> None:
@@ -129,7 +129,7 @@ def test_a_tokenizer_of_another_run_is_an_error(run: Path, tmp_path: Path) -> No
     folder = run / "checkpoints" / "step-00000002"
     shutil.rmtree(folder / "tokenizer")
     (folder / "tokenizer").mkdir()
-    Char().build(texts=["an other alphabet"]).save(folder / "tokenizer")
+    CharTokenizerConfig().build(texts=["an other alphabet"]).save(folder / "tokenizer")
     manifest = read_manifest(folder)
     (folder / "manifest.json").write_text(to_json(type(manifest)(**{**manifest.__dict__, "files": describe_files(folder)})))
     with pytest.raises(CheckpointError, match=r"is another tokenizer .* than the weights were trained with"):
@@ -140,10 +140,12 @@ def test_weights_that_do_not_fit_are_named(run: Path) -> None:
     from gptkit.training.checkpoints.load import fit_weights
 
     weights = initial_weights(str(run))
-    other = GPT(layers=1, heads=2, width=8, context=16).build(attention=Banded(window=4), vocabulary=99)
+    other = GPTConfig(layers=1, heads=2, width=8, context=16).build(attention=BandedAttentionConfig(window=4), vocabulary=99)
     with pytest.raises(CheckpointError, match=r"wte\.weight is \(\d+, 8\) in the checkpoint and \(99, 8\) in the model"):
         fit_weights(other, weights.state, "runs/shake")
-    deeper = GPT(layers=2, heads=2, width=8, context=16).build(attention=Banded(window=4), vocabulary=weights.tokenizer.size)
+    deeper = GPTConfig(layers=2, heads=2, width=8, context=16).build(
+        attention=BandedAttentionConfig(window=4), vocabulary=weights.tokenizer.size
+    )
     with pytest.raises(CheckpointError, match=r"the model has a weight blocks\.1"):
         fit_weights(deeper, weights.state, "runs/shake")
     with pytest.raises(CheckpointError, match="the checkpoint has a weight extra"):

@@ -11,38 +11,38 @@ from typing import Any
 import pytest
 import torch
 
-from gptkit.attention import Dense
-from gptkit.command import Batch, Samples, Save, Train, Validation
-from gptkit.data import Text
+from gptkit.attention import DenseAttentionConfig
+from gptkit.command import BatchConfig, SamplesConfig, SaveConfig, TrainCommand, ValidationConfig
+from gptkit.data import TextConfig
 from gptkit.errors import ConfigError
-from gptkit.model import GPT
-from gptkit.model.use import as_for_use
-from gptkit.objective import LM
-from gptkit.optimizer import AdamW
+from gptkit.model import GPTConfig
+from gptkit.model.evaluation_mode import evaluation_mode
+from gptkit.objective import LMConfig
+from gptkit.optimizer import AdamWConfig
 from gptkit.scaling.compute import flops_per_token
-from gptkit.tokenizer import Char
+from gptkit.tokenizer import CharTokenizerConfig
 from gptkit.training.checkpoints.checkpoint import read_checkpoint
-from gptkit.training.checkpoints.kept import checkpoints
+from gptkit.training.checkpoints.retention import checkpoints
 from gptkit.training.fit import fit
-from gptkit.training.record.progress import Progress
-from gptkit.training.record.speed import SpeedMeter
+from gptkit.training.reporting.progress import Progress
+from gptkit.training.reporting.speed import SpeedMeter
 from gptkit.training.state import TrainState
 
 STEPS = 12
 
 
-def settings(text: Path, *, samples_every: int = 4, prompts: tuple[str, ...] = ("the", ""), steps: int = STEPS) -> Train:
-    return Train(
-        model=GPT(layers=1, heads=2, width=16, context=16, dropout=0.2),
-        attention=Dense(),
-        objective=LM(),
-        tokenizer=Char(),
-        data=Text(path=str(text)),
-        optimizer=AdamW(lr=1e-2),
-        batch=Batch(size=4, micro=4),
-        val=Validation(every=6, fraction=0.2, sequences=4),
-        save=Save(every=5, keep=0),
-        samples=Samples(every=samples_every, prompts=list(prompts), max_new_tokens=5),
+def settings(text: Path, *, samples_every: int = 4, prompts: tuple[str, ...] = ("the", ""), steps: int = STEPS) -> TrainCommand:
+    return TrainCommand(
+        model=GPTConfig(layers=1, heads=2, width=16, context=16, dropout=0.2),
+        attention=DenseAttentionConfig(),
+        objective=LMConfig(),
+        tokenizer=CharTokenizerConfig(),
+        data=TextConfig(path=str(text)),
+        optimizer=AdamWConfig(lr=1e-2),
+        batch=BatchConfig(size=4, micro=4),
+        val=ValidationConfig(every=6, fraction=0.2, sequences=4),
+        save=SaveConfig(every=5, keep=0),
+        samples=SamplesConfig(every=samples_every, prompts=list(prompts), max_new_tokens=5),
         trainer={"accelerator": "cpu", "devices": 1, "log_every_n_steps": 2, "precision": "32-true", "max_steps": steps},
     )
 
@@ -162,7 +162,7 @@ def test_a_model_in_use_is_put_back_as_it_was() -> None:
     torch.manual_seed(1)
     expected = torch.rand(2)
     torch.manual_seed(1)
-    with as_for_use(model):
+    with evaluation_mode(model):
         assert not any(module.training for module in model.modules())
         torch.rand(5)
     assert [module.training for module in model.modules()] == [True, True, False, False]

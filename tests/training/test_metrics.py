@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from gptkit.atomic_io import write_file
 from gptkit.errors import GptkitError
-from gptkit.training.checkpoints.durable import write_file
-from gptkit.training.record.metrics import COLUMNS, MetricsFile, cut_back, read_metrics, read_rows, read_scalars
-from gptkit.training.record.sample_lines import read_samples
+from gptkit.training.reporting.metrics import COLUMNS, MetricsFile, cut_back, read_metrics, read_rows, read_scalars
+from gptkit.training.reporting.sample_lines import read_samples
 
 Open = Callable[[], MetricsFile]
 

@@ -12,39 +12,40 @@ import torch
 from torch import Tensor, nn
 
 import gptkit
-from gptkit.model.built import BuiltModel
-from gptkit.objective import LM
-from gptkit.objective.built import Batch, BuiltObjective, Minibatch, Share, Total
-from gptkit.objective.lm import BuiltLM
-from gptkit.optimizer import AdamW
-from gptkit.origins import KIT
+from gptkit.data.dataset import Batch
+from gptkit.distributions import KIT
+from gptkit.model.base import Model
+from gptkit.objective import LMConfig
+from gptkit.objective.base import Minibatch, Objective, Share, Total
+from gptkit.objective.lm.next_token_prediction import LM
+from gptkit.optimizer import AdamWConfig
 from gptkit.plugins import Entry, registry
 from gptkit.training.checkpoints.checkpoint import latest_checkpoint, read_checkpoint
-from gptkit.training.checkpoints.kept import by_merit
-from gptkit.training.tally import Tally
+from gptkit.training.checkpoints.retention import by_merit
+from gptkit.training.metric_accumulator import MetricAccumulator
 from gptkit.training.update import STEADY, build_optimizer
 
 Weights = Callable[[Path], dict[str, Tensor]]
 
 
 @dataclasses.dataclass
-class Halves(LM):
+class HalvesConfig(LMConfig):
     """The language model's objective in two batches: both accumulated into one update, or an update each."""
 
     name: str = "halves"
     updates: int = 1
 
-    def build(self, *, tokenizer: Any, context: int, width: int) -> BuiltObjective:
-        return BuiltHalves(self, tokenizer=tokenizer, context=context)
+    def build(self, *, tokenizer: Any, context: int, width: int) -> Objective:
+        return Halves(self, tokenizer=tokenizer, context=context)
 
 
-class BuiltHalves(BuiltLM):
-    def rollout(self, model: BuiltModel, batch: Batch, *, seed: int, total: Total) -> Iterable[Minibatch]:
+class Halves(LM):
+    def rollout(self, model: Model, batch: Batch, *, seed: int, total: Total) -> Iterable[Minibatch]:
         first = {name: tensor[:2] for name, tensor in batch.items()}
         second = {name: tensor[2:] for name, tensor in batch.items()}
         yield from [{"first": first, "second": second}] if self.settings.updates == 1 else [{"train": first}, {"train": second}]
 
-    def loss(self, model: BuiltModel, batch: Batch) -> Any:
+    def loss(self, model: Model, batch: Batch) -> Any:
         terms, _ = super().loss(model, batch)
         return terms, {"length": torch.tensor(float(len(batch["tokens"]) * 3))}
 
@@ -54,14 +55,14 @@ class BuiltHalves(BuiltLM):
 
 @pytest.fixture
 def halves(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(registry().parts["objective"], "halves", Entry(Halves, KIT))
+    monkeypatch.setitem(registry().parts["objective"], "halves", Entry(HalvesConfig, KIT))
 
 
 @pytest.fixture
 def learn(tiny_words: list[str], halves: None) -> Callable[..., Any]:
     """`learn(folder, objective, *words)`: a tiny run with that objective."""
 
-    def run(folder: Path, objective: LM, *words: str) -> Any:
+    def run(folder: Path, objective: LMConfig, *words: str) -> Any:
         job = gptkit.compose("train", [*tiny_words, f"hydra.run.dir={folder}", *words])
         job.settings.objective = objective  # type: ignore[attr-defined]
         return gptkit.run(job)
@@ -71,8 +72,8 @@ def learn(tiny_words: list[str], halves: None) -> Callable[..., Any]:
 
 def test_batches_of_one_update_are_one_batch(learn: Callable[..., Any], weights: Weights, tmp_path: Path) -> None:
     eps = "optimizer.eps=1e-3"  # gradients that are zero but for rounding (of key biases) would be blown up to whole steps
-    whole = learn(tmp_path / "whole", LM(), eps)
-    halves = learn(tmp_path / "halves", Halves(), eps)
+    whole = learn(tmp_path / "whole", LMConfig(), eps)
+    halves = learn(tmp_path / "halves", HalvesConfig(), eps)
     assert halves["train_loss"] == pytest.approx(whole["train_loss"], abs=1e-5)
     there = weights(tmp_path / "halves")
     for name, tensor in weights(tmp_path / "whole").items():
@@ -83,7 +84,7 @@ def test_batches_of_one_update_are_one_batch(learn: Callable[..., Any], weights:
 
 
 def test_every_minibatch_is_an_update_and_a_step_is_one(learn: Callable[..., Any], tmp_path: Path) -> None:
-    found = learn(tmp_path / "run", Halves(updates=2))
+    found = learn(tmp_path / "run", HalvesConfig(updates=2))
     path = latest_checkpoint(tmp_path / "run")
     assert path is not None
     entries = read_checkpoint(path).state["optimizer"]["state"]
@@ -93,15 +94,15 @@ def test_every_minibatch_is_an_update_and_a_step_is_one(learn: Callable[..., Any
 
 def test_the_best_checkpoint_is_the_one_that_the_objective_calls_so(learn: Callable[..., Any], tmp_path: Path) -> None:
     words = ("save.every=2", "val.every=2", "save.keep=0")
-    learn(tmp_path / "loss", LM(), *words)
-    learn(tmp_path / "merit", Halves(), *words)
+    learn(tmp_path / "loss", LMConfig(), *words)
+    learn(tmp_path / "merit", HalvesConfig(), *words)
     lowest, highest = by_merit(tmp_path / "loss"), by_merit(tmp_path / "merit")
     assert [folder.name for folder in lowest] == [folder.name for folder in reversed(highest)]
     assert len(lowest) == 3
 
 
 def test_a_tally_averages_metrics_over_the_items_that_have_them() -> None:
-    tally = Tally()
+    tally = MetricAccumulator()
     tally.add({"reward": torch.tensor(6.0)}, 3)
     tally.add({"reward": torch.tensor(2.0), "kl": torch.tensor(5.0)}, 1)
     tally.add({"rows": torch.ones(4)}, 4)
@@ -119,7 +120,7 @@ def test_a_tally_averages_metrics_over_the_items_that_have_them() -> None:
 
 def test_a_metric_may_have_a_count_of_its_own_and_devices_are_added_up() -> None:
     """Whatever the micro-batches: 3 of 4 prompts with something to compare, none in the second of them."""
-    tally = Tally()
+    tally = MetricAccumulator()
     tally.add({"accuracy": Share(torch.tensor(3.0), torch.tensor(4)), "score": torch.tensor(6.0)}, 4)
     tally.add({"accuracy": Share(torch.tensor(0.0), torch.tensor(0)), "score": torch.tensor(0.0)}, 2)
     tally.add({"nothing": Share(torch.tensor(0.0), torch.tensor(0))}, 2)
@@ -134,7 +135,7 @@ def test_parameters_with_a_rate_of_their_own_are_groups_that_no_schedule_moves()
     model, value = nn.Linear(3, 3), nn.Linear(3, 1)
     named = [*((f"model.{name}", p) for name, p in model.named_parameters())]
     named += [(f"objective.value.{name}", p) for name, p in value.named_parameters()]
-    optimizer = build_optimizer(AdamW(lr=1e-3), named, {"value.": 9e-6})
+    optimizer = build_optimizer(AdamWConfig(lr=1e-3), named, {"value.": 9e-6})
     steady = [group for group in optimizer.param_groups if group.get(STEADY)]
     assert {id(p) for group in steady for p in group["params"]} == {id(p) for p in value.parameters()}
     assert {group["peak_lr"] for group in steady} == {9e-6}

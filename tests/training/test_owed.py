@@ -12,9 +12,9 @@ from torch import Tensor
 
 from gptkit.generation import generate
 from gptkit.training.checkpoints.load import load_objective
-from gptkit.training.record import logbook, samples
-from gptkit.training.record.sample_lines import read_samples
-from gptkit.training.record.samples import SampleTexts
+from gptkit.training.reporting import callbacks, samples
+from gptkit.training.reporting.sample_lines import read_samples
+from gptkit.training.reporting.samples import SampleTexts
 
 Train = Callable[..., Any]
 Weights = Callable[[Path], dict[str, Tensor]]
@@ -54,7 +54,7 @@ def test_what_people_read_may_fail_and_the_run_does_not(
         raise IndexError("no such thing\nbehind it")
 
     with monkeypatch.context() as broken_here:
-        broken_here.setattr(samples if broken == "generate" else logbook, broken, fails)
+        broken_here.setattr(samples if broken == "generate" else callbacks, broken, fails)
         assert train(tmp_path, *PROMPTS).exit_status == 0
     assert weights(tmp_path)
     assert "could not be written (IndexError: no such thing); the run itself is unaffected" in caplog.text
@@ -83,7 +83,7 @@ def test_a_run_killed_behind_its_last_checkpoint_gets_what_it_lacks(
     expected = train(tmp_path / "whole", *words)
     with monkeypatch.context() as here, pytest.raises(Killed):
         here.setattr(SampleTexts, "draw", killed)
-        here.setattr(logbook.ClosingPages, "on_exception", lambda *_: None)
+        here.setattr(callbacks.ClosingPages, "on_exception", lambda *_: None)
         train(tmp_path / "run", *words)
     run = tmp_path / "run"
     assert (run / "checkpoints" / "step-00000004" / "manifest.json").is_file()

@@ -15,8 +15,8 @@ from torch import Tensor
 
 import gptkit
 from gptkit.errors import ConfigError
-from gptkit.objective.cross_entropy import cross_entropy_sum
-from gptkit.objective.full_precision import in_full
+from gptkit.objective.losses import cross_entropy_sum
+from gptkit.objective.precision import in_full
 from gptkit.plugins import registry
 from gptkit.training.trainer_arguments import check_trainer_arguments
 

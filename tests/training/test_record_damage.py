@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from gptkit.training.record.metrics import read_metrics, read_rows
-from gptkit.training.record.report import write_report
-from gptkit.training.record.sample_lines import read_samples
-from gptkit.training.record.summary import read_summary
+from gptkit.training.reporting.metrics import read_metrics, read_rows
+from gptkit.training.reporting.report import write_report
+from gptkit.training.reporting.sample_lines import read_samples
+from gptkit.training.reporting.summary import read_summary
 
 DAMAGE: dict[str, Callable[[bytes], bytes]] = {
     "cut short": lambda line: line[: len(line) // 3],

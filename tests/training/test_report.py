@@ -8,20 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gptkit.attention import Dense
-from gptkit.command import Train
-from gptkit.data import Text
-from gptkit.model import GPT
-from gptkit.objective import LM
-from gptkit.optimizer import AdamW
-from gptkit.tokenizer import Bytes
-from gptkit.training.checkpoints.settings_file import write_settings
-from gptkit.training.record.environment import Environment, write_environment
-from gptkit.training.record.figures import POINTS, Curves, smooth, thin
-from gptkit.training.record.metrics import MetricsFile
-from gptkit.training.record.report import write_curves, write_report
-from gptkit.training.record.summary import read_summary, write_summary
-from gptkit.training.record.verdicts import speed_verdict, spike_count, training_verdicts
+from gptkit.attention import DenseAttentionConfig
+from gptkit.command import TrainCommand
+from gptkit.data import TextConfig
+from gptkit.model import GPTConfig
+from gptkit.objective import LMConfig
+from gptkit.optimizer import AdamWConfig
+from gptkit.tokenizer import BytesTokenizerConfig
+from gptkit.training.checkpoints.config_file import write_settings
+from gptkit.training.reporting.curves import POINTS, Curves, smooth, thin
+from gptkit.training.reporting.diagnostics import speed_verdict, spike_count, training_verdicts
+from gptkit.training.reporting.environment import Environment, write_environment
+from gptkit.training.reporting.metrics import MetricsFile
+from gptkit.training.reporting.report import write_curves, write_report
+from gptkit.training.reporting.summary import read_summary, write_summary
 
 GUESSING = math.log(257)
 CPU = Environment("gptkit train seed=1", "A processor", 1, "32-true", 120_000, 257, 7e5, 1e11, "product, measured", {"torch": "2"})
@@ -189,8 +189,13 @@ class Page(HTMLParser):
 
 
 def run_folder(folder: Path, *, finished: bool) -> Path:
-    settings = Train(
-        model=GPT(), attention=Dense(), objective=LM(), tokenizer=Bytes(), data=Text(path="a<b>.txt"), optimizer=AdamW()
+    settings = TrainCommand(
+        model=GPTConfig(),
+        attention=DenseAttentionConfig(),
+        objective=LMConfig(),
+        tokenizer=BytesTokenizerConfig(),
+        data=TextConfig(path="a<b>.txt"),
+        optimizer=AdamWConfig(),
     )
     write_settings(folder / "config.yaml", settings)
     file = MetricsFile(folder / "metrics.csv")

@@ -19,12 +19,12 @@ import torch
 from torch import Tensor
 
 import gptkit
-from gptkit.callback import Callback
+from gptkit.callback import CallbackConfig
+from gptkit.distributions import KIT
 from gptkit.errors import ConfigError
-from gptkit.origins import KIT
 from gptkit.plugins import Entry, registry
-from gptkit.training.checkpoints.kept import checkpoints
 from gptkit.training.checkpoints.manifest import read_manifest
+from gptkit.training.checkpoints.retention import checkpoints
 from gptkit.training.resume import alone_in, check_same_sources, differences
 
 Train = Callable[..., Any]
@@ -32,7 +32,7 @@ Weights = Callable[[Path], dict[str, Tensor]]
 
 
 @dataclass
-class Interrupt(Callback):
+class Interrupt(CallbackConfig):
     """Sends this process a signal when a step is done."""
 
     name: str = "interrupt"

@@ -1,8 +1,8 @@
 import torch
 
-from gptkit.training.record.device_peaks import compute_dtype, device_name, listed_peak, measured_flops, peak
-from gptkit.training.record.progress import duration
-from gptkit.training.record.speed import SpeedMeter, peak_memory_bytes, utilisation
+from gptkit.training.reporting.device_peaks import compute_dtype, device_name, listed_peak, measured_flops, peak
+from gptkit.training.reporting.progress import duration
+from gptkit.training.reporting.speed import SpeedMeter, peak_memory_bytes, utilisation
 
 
 class Clock:

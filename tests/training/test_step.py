@@ -11,24 +11,24 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gptkit.attention import Dense
+from gptkit.attention import DenseAttentionConfig
 from gptkit.errors import GptkitError
-from gptkit.model import GPT
-from gptkit.objective import LM
-from gptkit.objective.lm import BuiltLM
+from gptkit.model import GPTConfig
+from gptkit.objective import LMConfig
+from gptkit.objective.lm.next_token_prediction import LM
 from gptkit.training.step import combine, global_norm, micro_batches, mix, scale_to_norm
 
 
 def model_and_batch() -> tuple[Any, dict[str, Tensor]]:
     torch.manual_seed(5)
-    model = GPT(layers=2, heads=2, width=16, context=8).build(attention=Dense(), vocabulary=23)
+    model = GPTConfig(layers=2, heads=2, width=16, context=8).build(attention=DenseAttentionConfig(), vocabulary=23)
     tokens = torch.randint(0, 23, (7, 9), generator=torch.Generator().manual_seed(1))
     return model, {"tokens": tokens[:, :-1], "targets": tokens[:, 1:]}
 
 
 def gradients(model: nn.Module, batch: dict[str, Tensor], micro: int) -> list[Tensor]:
     model.zero_grad()
-    objective = BuiltLM(LM(), tokenizer=None, context=8)  # type: ignore[arg-type]
+    objective = LM(LMConfig(), tokenizer=None, context=8)  # type: ignore[arg-type]
     counts = objective.counts(batch)
     for piece in micro_batches(batch, micro):
         terms, _ = objective.loss(model, piece)  # type: ignore[arg-type]

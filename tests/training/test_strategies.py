@@ -17,9 +17,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 
-from gptkit.attention import Dense
+from gptkit.attention import DenseAttentionConfig
 from gptkit.errors import ConfigError
-from gptkit.model import GPT
+from gptkit.model import GPTConfig
 from gptkit.training.strategies import shard, split_layers
 
 PROGRAM = """
@@ -151,7 +151,7 @@ def test_two_devices_align_the_model_that_one_aligns(
 
 def test_mixed_precision_gathers_matrices_in_bfloat16_and_everything_else_in_float32() -> None:
     """Autocast then has nothing to copy, but for the head."""
-    model = GPT(layers=1, heads=2, width=8, context=4).build(attention=Dense(), vocabulary=10)
+    model = GPTConfig(layers=1, heads=2, width=8, context=4).build(attention=DenseAttentionConfig(), vocabulary=10)
     seen: dict[str, torch.dtype] = {}
 
     def look(name: str) -> Callable[..., None]:

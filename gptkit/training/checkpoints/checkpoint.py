@@ -19,12 +19,11 @@ from typing import Any
 from safetensors import SafetensorError
 from torch import Tensor
 
-from gptkit.command import Training
+from gptkit.atomic_io import FULL, discard, disk_error, how_to_continue, named_errors, replace_folder, sync_tree
+from gptkit.command import RunConfig
 from gptkit.errors import CheckpointError, ConfigError
-from gptkit.tokenizer.built import BuiltTokenizer
-from gptkit.training.checkpoints import settings_file
-from gptkit.training.checkpoints.durable import FULL, discard, disk_error, how_to_continue, named_errors, replace_folder, sync_tree
-from gptkit.training.checkpoints.kept import by_merit, checkpoints, remove_old, unfinished
+from gptkit.tokenizer.base import Tokenizer
+from gptkit.training.checkpoints import config_file
 from gptkit.training.checkpoints.manifest import FILE as MANIFEST
 from gptkit.training.checkpoints.manifest import (
     DamagedCheckpoint,
@@ -42,7 +41,8 @@ from gptkit.training.checkpoints.manifest import (
 from gptkit.training.checkpoints.migrations import current_tensors
 from gptkit.training.checkpoints.naming import OLD, WRITING, folder_of
 from gptkit.training.checkpoints.notices import warn_once
-from gptkit.training.checkpoints.tensor_files import read_state, read_tensors, write_state, write_tensors
+from gptkit.training.checkpoints.retention import by_merit, checkpoints, remove_old, unfinished
+from gptkit.training.checkpoints.serialization import read_state, read_tensors, write_state, write_tensors
 
 MODEL, OBJECTIVE, STATE, TOKENIZER = "model.safetensors", "objective.safetensors", "state.pt", "tokenizer"
 
@@ -93,7 +93,7 @@ class Checkpoint:
         return read_state(verify_file(self.folder, self.manifest, STATE))
 
     @property
-    def tokenizer(self) -> BuiltTokenizer:
+    def tokenizer(self) -> Tokenizer:
         """The tokenizer that the weights were trained with.
 
         Raises:
@@ -108,7 +108,7 @@ class Checkpoint:
                 raise DamagedCheckpoint(f"{path}: was not written with this checkpoint")
         part = self.part("tokenizer")
         try:
-            built: BuiltTokenizer = part.load(self.folder / TOKENIZER)
+            built: Tokenizer = part.load(self.folder / TOKENIZER)
         except Exception as error:  # anybody's tokenizer reads these files, and what it raises at altered ones is its own
             reason = str(error).partition("\n")[0] or type(error).__name__
             raise CheckpointError(f"{self.folder / TOKENIZER}: cannot be read as tokenizer={part.name} ({reason})") from error
@@ -120,15 +120,15 @@ class Checkpoint:
         return built
 
     @property
-    def settings(self) -> Training:
+    def settings(self) -> RunConfig:
         """The run's settings, every part resolved.
 
         Raises:
             CheckpointError: a part's plugin is not installed.
         """
         check_installed(self.folder, self.manifest, self.manifest.parts)
-        settings = settings_file.settings_from(self.content, where=str(self.folder / settings_file.FILE))
-        assert isinstance(settings, Training)
+        settings = config_file.settings_from(self.content, where=str(self.folder / config_file.FILE))
+        assert isinstance(settings, RunConfig)
         return settings
 
     def part(self, kind: str) -> Any:
@@ -139,7 +139,7 @@ class Checkpoint:
         """
         check_installed(self.folder, self.manifest, [kind])
         try:
-            return settings_file.part_from(kind, self.content[kind], where=str(self.folder / settings_file.FILE))
+            return config_file.part_from(kind, self.content[kind], where=str(self.folder / config_file.FILE))
         except ConfigError as error:
             _, made_with = self.manifest.parts.get(kind, ("", "another version"))
             raise CheckpointError(f"{error} (it was written with {made_with})") from error
@@ -152,8 +152,8 @@ def write_checkpoint(
     model_state: Mapping[str, Tensor],
     objective_state: Mapping[str, Tensor] | None,
     state: Mapping[str, Any],
-    tokenizer: BuiltTokenizer,
-    settings: Training,
+    tokenizer: Tokenizer,
+    settings: RunConfig,
     keep: int,
     val_loss: float | None,
     merit: float | None,
@@ -185,16 +185,16 @@ def write_checkpoint(
             write_tensors(aside / OBJECTIVE, objective_state)
         write_state(aside / STATE, state)
         tokenizer.save(aside / TOKENIZER)
-        settings_file.write_settings(aside / settings_file.FILE, settings)
+        config_file.write_settings(aside / config_file.FILE, settings)
         manifest = Manifest(
             step=step,
             val_loss=val_loss if finite(val_loss) else None,
             merit=merit if finite(merit) else None,
             files=describe_files(aside),
-            parts=describe_parts(settings_file.plain(settings)),
+            parts=describe_parts(config_file.plain(settings)),
             tokenizer=tokenizer.fingerprint,
             vocabulary=tokenizer.size,
-            hub=describe_hub(settings_file.plain(settings), _hub_before(run)),
+            hub=describe_hub(config_file.plain(settings), _hub_before(run)),
         )
         (aside / MANIFEST).write_text(to_json(manifest), encoding="utf-8")
         sync_tree(aside)
@@ -243,9 +243,9 @@ def read_checkpoint(path: Path) -> Checkpoint:
         DamagedCheckpoint: its manifest or settings are torn or altered; other files are verified when they are asked for.
     """
     manifest = read_manifest(path)
-    config = verify_file(path, manifest, settings_file.FILE)
+    config = verify_file(path, manifest, config_file.FILE)
     try:
-        content = settings_file.read_mapping(config)
+        content = config_file.read_mapping(config)
     except CheckpointError as error:
         raise DamagedCheckpoint(str(error)) from error
     missing = [kind for kind in PARTS if content.get(kind) is None]
@@ -264,7 +264,7 @@ def verified_checkpoint(path: Path) -> Checkpoint:
     """
     checkpoint = read_checkpoint(path)
     for name in checkpoint.manifest.files:
-        if name not in (STATE, settings_file.FILE):
+        if name not in (STATE, config_file.FILE):
             verify_file(path, checkpoint.manifest, name)
     return checkpoint
 

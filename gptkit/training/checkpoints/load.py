@@ -14,22 +14,22 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.overrides import TorchFunctionMode
 
-from gptkit.attention import Attention
+from gptkit.attention import AttentionConfig
 from gptkit.errors import CheckpointError, did_you_mean
-from gptkit.model import Model
-from gptkit.model.built import BuiltModel
-from gptkit.objective import Objective
-from gptkit.objective.built import BuiltObjective, Trained
+from gptkit.model import ModelConfig
+from gptkit.model.base import Model
+from gptkit.objective import ObjectiveConfig
+from gptkit.objective.base import Objective, TrainedModel
 from gptkit.plugins import registry
-from gptkit.regular_files import path_of
-from gptkit.tokenizer import Tokenizer
-from gptkit.tokenizer.built import BuiltTokenizer
+from gptkit.tokenizer import TokenizerConfig
+from gptkit.tokenizer.base import Tokenizer
 from gptkit.training.checkpoints import manifest
 from gptkit.training.checkpoints.checkpoint import OBJECTIVE, Checkpoint, first_whole, read_checkpoint, verified_checkpoint
-from gptkit.training.checkpoints.kept import best_first, checkpoints
 from gptkit.training.checkpoints.naming import FOLDER
-from gptkit.training.checkpoints.tensor_files import refuse_pickle
+from gptkit.training.checkpoints.retention import best_first, checkpoints
+from gptkit.training.checkpoints.serialization import refuse_pickle
 from gptkit.training.memory import check_model_fits
+from gptkit.user_files import path_of
 
 Taken = TypeVar("Taken")
 
@@ -42,10 +42,10 @@ _ATTEMPTS = 20
 class InitialWeights:
     """What `init_from` gives a run."""
 
-    model: Model
-    attention: Attention
-    tokenizer_part: Tokenizer
-    tokenizer: BuiltTokenizer
+    model: ModelConfig
+    attention: AttentionConfig
+    tokenizer_part: TokenizerConfig
+    tokenizer: Tokenizer
     state: dict[str, Tensor]
     """The model's state_dict, on the CPU."""
     run: dict[str, Any] = field(default_factory=dict)
@@ -56,12 +56,12 @@ class InitialWeights:
 class InitialSettings:
     """The settings that the weights of `init_from` decide."""
 
-    model: Model
-    attention: Attention
-    tokenizer: Tokenizer
+    model: ModelConfig
+    attention: AttentionConfig
+    tokenizer: TokenizerConfig
 
 
-def load(source: str) -> tuple[BuiltModel, BuiltTokenizer]:
+def load(source: str) -> tuple[Model, Tokenizer]:
     """A trained model, in evaluation mode, on the CPU, in fp32, and its tokenizer.
 
     Args:
@@ -74,7 +74,7 @@ def load(source: str) -> tuple[BuiltModel, BuiltTokenizer]:
     return built_model(initial_weights(source), source)
 
 
-def built_model(weights: InitialWeights, source: str) -> tuple[BuiltModel, BuiltTokenizer]:
+def built_model(weights: InitialWeights, source: str) -> tuple[Model, Tokenizer]:
     """The model that weights were read for, as `load` gives it. `source` says where they come from, for errors."""
     check_model_fits(weights.model, weights.attention, weights.tokenizer.size)
     with _WithoutInitialisation():
@@ -83,7 +83,7 @@ def built_model(weights: InitialWeights, source: str) -> tuple[BuiltModel, Built
     return model.eval(), weights.tokenizer
 
 
-def load_objective(source: str) -> Trained:
+def load_objective(source: str) -> TrainedModel:
     """A trained model with the objective's own tokens and weights (a classifier's head), which `load` leaves out.
 
     Args:
@@ -97,7 +97,7 @@ def load_objective(source: str) -> Trained:
     return _from_folder(path_of(source), _trained_of)
 
 
-def objective_class(run: dict[str, Any]) -> type[Objective] | None:
+def objective_class(run: dict[str, Any]) -> type[ObjectiveConfig] | None:
     """What the run of these settings was trained for; None: nothing, or the objective of a plugin that is not installed here."""
     found = registry().parts["objective"].get(str(run.get("objective", {}).get("name", "")))
     return None if found is None else found.part
@@ -110,27 +110,27 @@ def run_settings(source: str) -> dict[str, Any]:
     return _from_folder(path_of(source), lambda checkpoint: checkpoint.content)
 
 
-def initial_weights(source: str, tokenizer: Tokenizer | None = None) -> InitialWeights:
+def initial_weights(source: str, tokenizer: TokenizerConfig | None = None) -> InitialWeights:
     """Weights and the settings that they need, from the same sources as `load`; `tokenizer` for an hf: folder that has none."""
     if source.startswith(HUB):
-        from gptkit.interop.source import import_model
+        from gptkit.interop.import_model import import_model
 
         found = import_model(source.removeprefix(HUB), tokenizer)
         return InitialWeights(found.model, found.attention, found.tokenizer_part, found.tokenizer, found.state)
     return _from_folder(path_of(source), _weights_of)
 
 
-def initial_settings(source: str, tokenizer: Tokenizer | None = None) -> InitialSettings:
+def initial_settings(source: str, tokenizer: TokenizerConfig | None = None) -> InitialSettings:
     """The settings alone, from the same sources as `load`, with no weight read; `tokenizer` as for `initial_weights`."""
     if source.startswith(HUB):
-        from gptkit.interop.source import import_settings
+        from gptkit.interop.import_model import import_settings
 
         found = import_settings(source.removeprefix(HUB), tokenizer)
         return InitialSettings(found.model, found.attention, found.tokenizer_part)
     return _from_folder(path_of(source), _settings_of)
 
 
-def fit_weights(model: BuiltModel, state: dict[str, Tensor], source: str, *, tokens: int = 0) -> None:
+def fit_weights(model: Model, state: dict[str, Tensor], source: str, *, tokens: int = 0) -> None:
     """Copy these weights into the model, all of them, converted to its dtype and device.
 
     Args:
@@ -156,7 +156,7 @@ def fit_weights(model: BuiltModel, state: dict[str, Tensor], source: str, *, tok
         raise CheckpointError(f"{source}: {_misfit(own, state)}") from error
 
 
-def restore_objective(objective: BuiltObjective, model: BuiltModel, checkpoint: Checkpoint) -> None:
+def restore_objective(objective: Objective, model: Model, checkpoint: Checkpoint) -> None:
     """Give an objective the weights that it has in a checkpoint, of which the model has its own already.
 
     Raises:
@@ -175,7 +175,7 @@ def _number_kind(tensor: Tensor) -> str:
     return "real" if tensor.is_floating_point() else "complex" if tensor.is_complex() else "whole"
 
 
-def with_vocabulary_of(model: BuiltModel, state: dict[str, Tensor], tokens: int) -> dict[str, Tensor]:
+def with_vocabulary_of(model: Model, state: dict[str, Tensor], tokens: int) -> dict[str, Tensor]:
     """The state with as many rows per token as the model has: superfluous ones left out, missing ones the model's own."""
     found = dict(state)
     for name, own in model.state_dict().items():
@@ -209,7 +209,7 @@ def _weights_of(checkpoint: Checkpoint) -> InitialWeights:
     return InitialWeights(parts.model, parts.attention, parts.tokenizer, checkpoint.tokenizer, state, run)
 
 
-def _trained_of(checkpoint: Checkpoint) -> Trained:
+def _trained_of(checkpoint: Checkpoint) -> TrainedModel:
     parts, tokenizer = _settings_of(checkpoint), checkpoint.tokenizer
     part = checkpoint.part("objective")
     objective = part.build(tokenizer=tokenizer, context=parts.model.context, width=parts.model.width)
@@ -218,7 +218,7 @@ def _trained_of(checkpoint: Checkpoint) -> Trained:
         model = parts.model.build(attention=parts.attention, vocabulary=tokenizer.size + part.added_tokens)
     fit_weights(model, checkpoint.model_state, str(checkpoint.folder))
     restore_objective(objective, model, checkpoint)
-    return Trained(
+    return TrainedModel(
         model.eval(),
         tokenizer,
         objective.eval(),
@@ -269,7 +269,7 @@ def _run_folder(path: Path) -> Path:
     run = path.parent if path.name == FOLDER else path
     if checkpoints(run):
         return run
-    from gptkit.interop.source import looks_foreign
+    from gptkit.interop.import_model import looks_foreign
 
     if looks_foreign(path):
         raise CheckpointError(f"{path}: is no run, but may be a Hugging Face folder. Did you mean hf:{path}?")

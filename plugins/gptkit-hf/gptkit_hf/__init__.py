@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 from omegaconf import MISSING
 
 from gptkit import hookimpl
-from gptkit.attention import Attention
+from gptkit.attention import AttentionConfig
 from gptkit.constraints import at_least, may_be_infinite, not_empty, one_of, texts
-from gptkit.data import LABEL_MEANS, Data
+from gptkit.data import LABEL_MEANS, DataConfig
 from gptkit.errors import ConfigError, did_you_mean
-from gptkit.model import Model
+from gptkit.model import ModelConfig
 from gptkit.parts import Part
-from gptkit.tokenizer import Tokenizer
+from gptkit.tokenizer import TokenizerConfig
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from gptkit.data.built import BuiltData
+    from gptkit.data.base import Data
     from gptkit.data.labelled import Columns
-    from gptkit.model.built import BuiltModel
-    from gptkit.tokenizer.built import BuiltTokenizer
+    from gptkit.model.base import Model
+    from gptkit.tokenizer.base import Tokenizer
 
 RECORDS = ("documents", "examples", "dialogues", "rankings", "prompts")
 """What the rows of a data set may be."""
@@ -34,7 +34,7 @@ PLACES = ("text", "pair", "options", "label")
 
 
 @dataclass
-class HF(Model):
+class HFModelConfig(ModelConfig):
     """Any causal language model of transformers, from a folder or the Hugging Face hub, with the tokenizer that lies beside it.
 
     Layers, heads, width and attention are the folder's: `model.layers`, `model.heads` and `model.width` are replaced by its values,
@@ -63,7 +63,7 @@ class HF(Model):
         found: dict[str, Any] = {"config": source.as_plain(config), **source.sizes(config)}
         brought: dict[str, Part] = {"model": dataclasses.replace(self, **found)}
         if self.pretrained or source.has_tokenizer(self.path):  # trained weights know their own ids alone
-            brought["tokenizer"] = HFTokenizer(path=self.path)
+            brought["tokenizer"] = HFTokenizerConfig(path=self.path)
         return brought
 
     def weights(self) -> dict[str, Tensor] | None:
@@ -73,19 +73,19 @@ class HF(Model):
 
         return pretrained_weights(self)
 
-    def build(self, *, attention: Attention, vocabulary: int) -> BuiltModel:
+    def build(self, *, attention: AttentionConfig, vocabulary: int) -> Model:
         """Raises ConfigError: an attention other than dense, or a context beyond the model's limit."""
         if attention.name != "dense":
             raise ConfigError(
                 f"model=hf has its own attention, so attention={attention.name} cannot be put in; use attention=dense"
             )
-        from gptkit_hf.model import BuiltHF
+        from gptkit_hf.model import HFModel
 
-        return BuiltHF(self, vocabulary=vocabulary)
+        return HFModel(self, vocabulary=vocabulary)
 
 
 @dataclass
-class HFTokenizer(Tokenizer):
+class HFTokenizerConfig(TokenizerConfig):
     """Any tokenizer of transformers that the tokenizers library runs, from a folder or the Hugging Face hub.
 
     Text is encoded as it stands: no token for its beginning is added, and the spelling of a special token in it is ordinary text.
@@ -97,22 +97,22 @@ class HFTokenizer(Tokenizer):
         str, "spelling of the token that ends a text; auto: what the tokenizer calls its eos token", not_empty
     ] = "auto"
 
-    def build(self, *, texts: Iterable[str]) -> BuiltTokenizer:
+    def build(self, *, texts: Iterable[str]) -> Tokenizer:
         from gptkit_hf.tokenizer import from_transformers
 
         return from_transformers(self.path, self.end_of_text)
 
-    def load(self, folder: Path) -> BuiltTokenizer:
-        from gptkit_hf.tokenizer import BuiltHFTokenizer
+    def load(self, folder: Path) -> Tokenizer:
+        from gptkit_hf.tokenizer import HFTokenizer
 
-        return BuiltHFTokenizer.load(folder)
+        return HFTokenizer.load(folder)
 
     def vocabulary_size(self) -> int:
         return self.build(texts=()).size
 
 
 @dataclass
-class HFData(Data):
+class HFDataConfig(DataConfig):
     """Any data set of the datasets library: a folder or files on this machine, or a name of the Hugging Face hub.
 
     Files may be .parquet, .json, .jsonl, .csv, .txt or .arrow; a folder may also be one that `save_to_disk` wrote. Rows are
@@ -147,13 +147,13 @@ class HFData(Data):
         if self.columns and self.records == "documents":
             raise ValueError("data.columns is for other data.records; data.field names the column of a document's text")
 
-    def build(self) -> BuiltData:
-        from gptkit_hf.data import BuiltHFDocuments, BuiltHFExamples, BuiltHFRecords
+    def build(self) -> Data:
+        from gptkit_hf.data import HFDocuments, HFExamples, HFRecords
 
         if self.records == "documents":
-            return BuiltHFDocuments(self)
+            return HFDocuments(self)
         columns = self.example_columns()
-        return BuiltHFRecords(self) if columns is None else BuiltHFExamples(self, columns)
+        return HFRecords(self) if columns is None else HFExamples(self, columns)
 
     def example_columns(self) -> Columns | None:
         """Raises: ConfigError: `data.columns` names something that an example does not have, or no column."""
@@ -183,15 +183,15 @@ class HFData(Data):
 
 
 @hookimpl
-def gptkit_model() -> list[type[Model]]:
-    return [HF]
+def gptkit_model() -> list[type[ModelConfig]]:
+    return [HFModelConfig]
 
 
 @hookimpl
-def gptkit_tokenizer() -> list[type[Tokenizer]]:
-    return [HFTokenizer]
+def gptkit_tokenizer() -> list[type[TokenizerConfig]]:
+    return [HFTokenizerConfig]
 
 
 @hookimpl
-def gptkit_data() -> list[type[Data]]:
-    return [HFData]
+def gptkit_data() -> list[type[DataConfig]]:
+    return [HFDataConfig]

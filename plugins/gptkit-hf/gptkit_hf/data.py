@@ -7,19 +7,19 @@ import logging
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from gptkit.data.built import BuiltData, Chunk
-from gptkit.data.examples import BuiltExamples
+from gptkit.data.base import Chunk, Data
+from gptkit.data.column_layouts import match, refuse_unknown_names
 from gptkit.data.labelled import to_examples
+from gptkit.data.labelled_base import LabelledData
 from gptkit.data.record_files import READINGS, Spoken, read_records, text_of
-from gptkit.data.shapes import match, refuse_unknown_names
 from gptkit.errors import ConfigError, DataError, did_you_mean
 from gptkit.records import Document, Example
-from gptkit.tokenizer.built import fingerprint_of
+from gptkit.tokenizer.base import fingerprint_of
 from gptkit_hf.tables import opened
 
 if TYPE_CHECKING:
     from gptkit.data.labelled import Columns
-    from gptkit_hf import HFData
+    from gptkit_hf import HFDataConfig
 
 _log = logging.getLogger("gptkit")
 
@@ -28,13 +28,13 @@ AT_ONCE = 256
 """Rows that are read together."""
 
 
-class BuiltTables(BuiltData):
+class HFData(Data):
     """The tables of a data set by the kit's own names of the splits.
 
     The fingerprint of files on this machine is that of their content; that of a data set of the hub, its commit and its files.
     """
 
-    def __init__(self, settings: HFData, *described: str) -> None:
+    def __init__(self, settings: HFDataConfig, *described: str) -> None:
         """Args: described: the settings that change the records, for the fingerprint."""
         self.where = f"data.path={settings.path}"
         for role in settings.split:
@@ -54,10 +54,10 @@ class BuiltTables(BuiltData):
         self.fingerprint = fingerprint_of("hf", *described, json.dumps(chosen, sort_keys=True), identity)
 
 
-class BuiltHFDocuments(BuiltTables):
+class HFDocuments(HFData):
     """One document per row, in the order of the data set."""
 
-    def __init__(self, settings: HFData) -> None:
+    def __init__(self, settings: HFDataConfig) -> None:
         self.column = settings.field
         super().__init__(settings, self.column)
         for role, table in self.tables.items():
@@ -81,13 +81,13 @@ class BuiltHFDocuments(BuiltTables):
                 row += 1
 
 
-class BuiltHFExamples(BuiltTables, BuiltExamples):
+class HFExamples(HFData, LabelledData):
     """One labelled example per row, in the order of the data set. A class that the set numbers is known by its name.
 
     Rows of class -1, which is how sets of the hub say that a row has no label, are left out and counted.
     """
 
-    def __init__(self, settings: HFData, columns: Columns) -> None:
+    def __init__(self, settings: HFDataConfig, columns: Columns) -> None:
         self._named = columns
         self._told: set[str] = set()
         names = list(self._named.names().items())
@@ -133,10 +133,10 @@ class BuiltHFExamples(BuiltTables, BuiltExamples):
                 )
 
 
-class BuiltHFRecords(BuiltTables):
+class HFRecords(HFData):
     """One dialogue, ranking or prompt per row, in the order of the data set, in the shapes that the kit's own sources read."""
 
-    def __init__(self, settings: HFData) -> None:
+    def __init__(self, settings: HFDataConfig) -> None:
         self._kind, self._columns, self._empty = settings.records, dict(settings.columns), settings.empty
         refuse_unknown_names(READINGS[self._kind].shapes, self._columns)
         super().__init__(settings, self._kind, json.dumps(self._columns, sort_keys=True), self._empty)

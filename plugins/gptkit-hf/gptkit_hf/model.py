@@ -12,24 +12,24 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 
 from gptkit.errors import CheckpointError, ConfigError
-from gptkit.model.built import BuiltModel, Cache
+from gptkit.model.base import Cache, Model
 from gptkit_hf import source
 from gptkit_hf.cache import HFCache
 from gptkit_hf.head import Head
 from gptkit_hf.masks import check_separable, separating
 
 if TYPE_CHECKING:
-    from gptkit.tokenizer.built import BuiltTokenizer
-    from gptkit_hf import HF
+    from gptkit.tokenizer.base import Tokenizer
+    from gptkit_hf import HFModelConfig
 
 NET = "net"
 """Weights are named as transformers names them, behind this word."""
 
 
-class BuiltHF(BuiltModel):
+class HFModel(Model):
     """Shapes: B batch, T time, D width, V vocabulary. `net` is the model of transformers, which may be used as one at any time."""
 
-    def __init__(self, settings: HF, *, vocabulary: int) -> None:
+    def __init__(self, settings: HFModelConfig, *, vocabulary: int) -> None:
         """Draw random weights, as the model's configuration says.
 
         Raises:
@@ -67,7 +67,7 @@ class BuiltHF(BuiltModel):
         return body
 
     def forward(self, tokens: Tensor, *, cache: Cache | None = None, segments: Tensor | None = None) -> Tensor:
-        """As `BuiltModel.forward`; raises a ConfigError for segments that this kind of model cannot keep apart."""
+        """As `Model.forward`; raises a ConfigError for segments that this kind of model cannot keep apart."""
         if cache is not None:
             assert isinstance(cache, HFCache)
             return self._continue(tokens, cache)
@@ -112,13 +112,13 @@ class BuiltHF(BuiltModel):
             raise ValueError(f"a cache of {length} tokens is longer than the model's context of {self.context}")
         return HFCache(self.net.config, batch, length, next(self.parameters()).device)
 
-    def export(self, folder: Path, tokenizer: BuiltTokenizer) -> list[str]:
+    def export(self, folder: Path, tokenizer: Tokenizer) -> list[str]:
         """Write what `from_pretrained` reads: configuration, weights and tokenizer."""
         from gptkit.interop.tokenizer_files import write_tokenizer
-        from gptkit_hf.tokenizer import BuiltHFTokenizer
+        from gptkit_hf.tokenizer import HFTokenizer
 
         config = self.net.config
-        own = isinstance(tokenizer, BuiltHFTokenizer)
+        own = isinstance(tokenizer, HFTokenizer)
         if own and self.padding is not None:
             config.pad_token_id = self.padding
         if not own:
@@ -130,7 +130,7 @@ class BuiltHF(BuiltModel):
         finally:
             if self.padding is not None:
                 config.pad_token_id = None
-        if isinstance(tokenizer, BuiltHFTokenizer):
+        if isinstance(tokenizer, HFTokenizer):
             tokenizer.write_files(folder)
             return []
         return write_tokenizer(tokenizer, folder, context=self.context)
@@ -141,7 +141,7 @@ def take(hidden: Tensor, columns: Tensor) -> Tensor:
     return hidden.gather(1, columns.unsqueeze(-1).expand(-1, -1, hidden.shape[-1]))
 
 
-def configuration(settings: HF) -> PreTrainedConfig:
+def configuration(settings: HFModelConfig) -> PreTrainedConfig:
     """The model's configuration, from the settings where a checkpoint kept it, else from the folder, with `model.dropout` in it.
 
     Raises:
@@ -163,8 +163,8 @@ def is_dropout(name: str) -> bool:
     return name.endswith(("dropout", "pdrop")) and not name.startswith(("classifier", "summary"))
 
 
-def pretrained_weights(settings: HF) -> dict[str, Tensor]:
-    """The folder's weights in float32, by their names in a `BuiltHF`.
+def pretrained_weights(settings: HFModelConfig) -> dict[str, Tensor]:
+    """The folder's weights in float32, by their names in a `HFModel`.
 
     Raises:
         ConfigError: they cannot be read.

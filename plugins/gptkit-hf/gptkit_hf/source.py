@@ -14,7 +14,7 @@ from gptkit.hub import NotGiven, snapshot, split_revision
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
 
-    from gptkit.model import Model
+    from gptkit.model import ModelConfig
 
 TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "vocab.txt", "tokenizer.model", "spiece.model", "tekken.json")
 """Any of them makes a folder one that has a tokenizer."""
@@ -117,7 +117,7 @@ def limit(config: PreTrainedConfig) -> int | None:
     return found if isinstance(found, int) and found > 0 else None
 
 
-def check_context(config: PreTrainedConfig, settings: Model) -> None:
+def check_context(config: PreTrainedConfig, settings: ModelConfig) -> None:
     """Raise a ConfigError where training sequences would be longer than the model's limit."""
     longest = limit(config)
     if longest is not None and settings.context > longest:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import datasets
 
-from gptkit.data.digest import digest
+from gptkit.data.file_hashes import digest
 from gptkit.errors import ConfigError, DataError, GptkitError, did_you_mean
 from gptkit.hub import split_revision
 
 if TYPE_CHECKING:
-    from gptkit_hf import HFData
+    from gptkit_hf import HFDataConfig
 
 READERS = {".parquet": "parquet", ".json": "json", ".jsonl": "json", ".csv": "csv", ".txt": "text", ".arrow": "arrow"}
 COMPRESSIONS = (".gz", ".zst", ".bz2", ".xz")
@@ -25,7 +25,7 @@ SAVED, SAVED_SPLITS = "dataset_info.json", "dataset_dict.json"
 """What `save_to_disk` writes for one table, and for several."""
 
 
-def opened(settings: HFData) -> tuple[dict[str, Any], str]:
+def opened(settings: HFDataConfig) -> tuple[dict[str, Any], str]:
     """Every split of the data set by its own name, and a text that differs where its content does.
 
     Raises:
@@ -51,7 +51,7 @@ def opened(settings: HFData) -> tuple[dict[str, Any], str]:
         return _tables(builder, settings), _content(files)
 
 
-def _folder(folder: Path, settings: HFData) -> tuple[dict[str, Any], str]:
+def _folder(folder: Path, settings: HFDataConfig) -> tuple[dict[str, Any], str]:
     files = sorted(file for file in folder.rglob("*") if file.is_file() and not file.name.startswith("."))
     if (folder / SAVED_SPLITS).is_file():
         return dict(datasets.load_from_disk(str(folder))), _content(files)
@@ -61,7 +61,7 @@ def _folder(folder: Path, settings: HFData) -> tuple[dict[str, Any], str]:
     return _tables(builder, settings), _content(files) + str(builder.config.name)
 
 
-def _hub(name: str, settings: HFData) -> tuple[dict[str, Any], str]:
+def _hub(name: str, settings: HFDataConfig) -> tuple[dict[str, Any], str]:
     name, revision = split_revision(name)
     if revision is not None and settings.revision not in (None, revision):
         raise ConfigError(f"data.path={name}@{revision} and data.revision={settings.revision} disagree; leave one of them out")
@@ -76,7 +76,7 @@ def _hub(name: str, settings: HFData) -> tuple[dict[str, Any], str]:
     return _tables(builder, settings), json.dumps([name, builder.config.name, str(builder.hash), files], sort_keys=True)
 
 
-def _tables(builder: Any, settings: HFData) -> dict[str, Any]:
+def _tables(builder: Any, settings: HFDataConfig) -> dict[str, Any]:
     if settings.streaming:
         return dict(builder.as_streaming_dataset())
     builder.download_and_prepare()

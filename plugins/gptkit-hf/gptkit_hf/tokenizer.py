@@ -10,14 +10,14 @@ from pathlib import Path
 from tokenizers import Tokenizer as Library
 
 from gptkit.errors import CheckpointError, ConfigError
-from gptkit.tokenizer import saved
-from gptkit.tokenizer.built import fingerprint_of
-from gptkit.tokenizer.library import LibraryTokenizer
+from gptkit.tokenizer import tokenizer_file
+from gptkit.tokenizer.base import fingerprint_of
+from gptkit.tokenizer.tokenizers_library import LibraryTokenizer
 
 FILE, LIBRARY_FILE = "hf.json", "tokenizer.json"
 
 
-class BuiltHFTokenizer(LibraryTokenizer):
+class HFTokenizer(LibraryTokenizer):
     """Ids below `size`, which is one more than the largest: a vocabulary may have holes."""
 
     def __init__(self, files: Mapping[str, str], end_of_text: int) -> None:
@@ -39,7 +39,7 @@ class BuiltHFTokenizer(LibraryTokenizer):
     def save(self, folder: Path) -> None:
         self.write_files(folder)
         content = {"files": sorted(self.files), "end_of_text": self.special["end_of_text"], "fingerprint": self.fingerprint}
-        saved.write(folder / FILE, content)
+        tokenizer_file.write(folder / FILE, content)
 
     def write_files(self, folder: Path) -> None:
         """The files from which transformers' `AutoTokenizer` makes it again."""
@@ -47,24 +47,24 @@ class BuiltHFTokenizer(LibraryTokenizer):
             (folder / name).write_text(content, encoding="utf-8")
 
     @classmethod
-    def load(cls, folder: Path) -> BuiltHFTokenizer:
+    def load(cls, folder: Path) -> HFTokenizer:
         """Read back what `save` wrote; needs neither transformers nor what it was made from.
 
         Raises:
             CheckpointError: a file is missing, torn or altered.
         """
-        names, end_of_text, fingerprint = saved.read(folder / FILE, "files", "end_of_text", "fingerprint")
+        names, end_of_text, fingerprint = tokenizer_file.read(folder / FILE, "files", "end_of_text", "fingerprint")
         try:
             files = {name: (folder / Path(name).name).read_text(encoding="utf-8") for name in names}
             built = cls(files, end_of_text)
         except Exception as error:  # the library raises nothing more precise
             reason = " ".join(str(error).split())
             raise CheckpointError(f"{folder} holds no tokenizer that can be used ({reason}); use another checkpoint") from None
-        saved.agree(folder, saved=fingerprint, found=built.fingerprint)
+        tokenizer_file.agree(folder, saved=fingerprint, found=built.fingerprint)
         return built
 
 
-def from_transformers(path: str, end_of_text: str) -> BuiltHFTokenizer:
+def from_transformers(path: str, end_of_text: str) -> HFTokenizer:
     """The tokenizer of a folder or of a name on the hub.
 
     Args:
@@ -88,7 +88,7 @@ def from_transformers(path: str, end_of_text: str) -> BuiltHFTokenizer:
             raise ConfigError(f"{key}: {type(tokenizer).__name__} is none that the tokenizers library runs; name another tokenizer")
         tokenizer.save_pretrained(folder)
         files = {file.name: file.read_text(encoding="utf-8") for file in sorted(Path(folder).iterdir()) if file.is_file()}
-    return BuiltHFTokenizer(files, _end_of_text(files[LIBRARY_FILE], end_of_text, tokenizer.eos_token, key))
+    return HFTokenizer(files, _end_of_text(files[LIBRARY_FILE], end_of_text, tokenizer.eos_token, key))
 
 
 def _end_of_text(library: str, wanted: str, eos: str | None, key: str) -> int:

@@ -2,9 +2,9 @@
 
 import datasets
 import pytest
-from gptkit_hf import HFData
+from gptkit_hf import HFDataConfig
 
-from gptkit.data import Labelled
+from gptkit.data import LabelledConfig
 from gptkit.errors import ConfigError, DataError
 from gptkit.records import Example
 
@@ -20,14 +20,14 @@ def written(tmp_path, rows, features=None):
 
 
 def examples(path, **settings):
-    return list(HFData(path=path, records="examples", **settings).build().records("train"))
+    return list(HFDataConfig(path=path, records="examples", **settings).build().records("train"))
 
 
 @pytest.mark.parametrize("streaming", [False, True])
 def test_rows_are_what_the_kits_own_source_reads(tmp_path, streaming):
     path = written(tmp_path, PAIRS)
-    data = HFData(path=path, records="examples", columns=COLUMNS, streaming=streaming).build()
-    own = Labelled(path=path, **COLUMNS).build()
+    data = HFDataConfig(path=path, records="examples", columns=COLUMNS, streaming=streaming).build()
+    own = LabelledConfig(path=path, **COLUMNS).build()
     assert list(data.records("train")) == list(data.records("train")) == list(own.records("train"))
     assert len(list(data.records("train"))) == len(PAIRS)
     assert list(data.texts()) == list(own.texts())
@@ -87,4 +87,6 @@ def test_columns_that_cannot_be(tmp_path, columns, reason):
 def test_fingerprints_differ_where_examples_do(tmp_path):
     path = written(tmp_path, PAIRS)
     kinds = [COLUMNS, {**COLUMNS, "pair": "gold", "label": "hypothesis"}, {"text": "premise", "label": "gold"}]
-    assert len({HFData(path=path, records="examples", columns=columns).build().fingerprint for columns in kinds}) == len(kinds)
+    assert len({HFDataConfig(path=path, records="examples", columns=columns).build().fingerprint for columns in kinds}) == len(
+        kinds
+    )

@@ -3,9 +3,9 @@
 import pytest
 import torch
 import transformers as hf
-from gptkit_hf import HF, source
+from gptkit_hf import HFModelConfig, source
 
-from gptkit.attention import Banded, Dense
+from gptkit.attention import BandedAttentionConfig, DenseAttentionConfig
 from gptkit.errors import CheckpointError, ConfigError
 from gptkit.training.checkpoints.load import fit_weights
 
@@ -53,8 +53,8 @@ CLOSE = {"atol": 2e-5, "rtol": 0.0}
 def built(kind, vocabulary=90, **settings):
     """The model with weights that are far from zero, so that mistakes show."""
     torch.manual_seed(0)
-    part = HF(path=kind, config=source.as_plain(CONFIGS[kind]), **{"context": 32, **settings})
-    model = part.build(attention=Dense(), vocabulary=vocabulary).eval()
+    part = HFModelConfig(path=kind, config=source.as_plain(CONFIGS[kind]), **{"context": 32, **settings})
+    model = part.build(attention=DenseAttentionConfig(), vocabulary=vocabulary).eval()
     for parameter in model.parameters():
         if parameter.dim() > 1:
             torch.nn.init.normal_(parameter, std=0.3)
@@ -166,11 +166,11 @@ def test_dropout_is_the_kits_key():
 
 
 def test_what_cannot_be_is_refused_in_a_line():
-    part = HF(path="gpt2", config=source.as_plain(CONFIGS["gpt2"]), context=65)
+    part = HFModelConfig(path="gpt2", config=source.as_plain(CONFIGS["gpt2"]), context=65)
     with pytest.raises(ConfigError, match=r"model.context=65 is more than the 64 positions"):
-        part.build(attention=Dense(), vocabulary=90)
+        part.build(attention=DenseAttentionConfig(), vocabulary=90)
     with pytest.raises(ConfigError, match="attention=banded cannot be put in"):
-        part.build(attention=Banded(), vocabulary=90)
+        part.build(attention=BandedAttentionConfig(), vocabulary=90)
     for config in (hf.BertConfig(), hf.BartConfig()):
         with pytest.raises(ConfigError, match="does not read from left to right alone"):
             source.check_causal(config, "x")

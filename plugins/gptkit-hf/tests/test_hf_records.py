@@ -2,9 +2,9 @@
 
 import datasets
 import pytest
-from gptkit_hf import HFData
+from gptkit_hf import HFDataConfig
 
-from gptkit.data import Dialogues, Prompts, Rankings
+from gptkit.data import DialoguesConfig, PromptsConfig, RankingsConfig
 from gptkit.errors import ConfigError, DataError
 
 MESSAGES = [{"role": "user", "content": "Größe?"}, {"role": "assistant", "content": "Zwei"}]
@@ -14,7 +14,7 @@ ROWS = {
     "rankings": [{"chosen": f"{BEGIN} {n}", "rejected": f"{BEGIN} minus {n}", "worker": f"w{n}"} for n in range(3)],
     "prompts": [{"prompt": "Größe?", "answer": "2", "level": 3}, {"prompt": "Farbe?", "answer": "rot", "level": 1}],
 }
-OWN = {"dialogues": Dialogues, "rankings": Rankings, "prompts": Prompts}
+OWN = {"dialogues": DialoguesConfig, "rankings": RankingsConfig, "prompts": PromptsConfig}
 
 
 def written(tmp_path, rows, form="parquet"):
@@ -29,7 +29,7 @@ def written(tmp_path, rows, form="parquet"):
 @pytest.mark.parametrize("kind", OWN)
 def test_rows_are_what_the_kits_own_source_reads(tmp_path, kind, form, streaming):
     path = written(tmp_path, ROWS[kind], form)
-    data = HFData(path=path, records=kind, streaming=streaming).build()
+    data = HFDataConfig(path=path, records=kind, streaming=streaming).build()
     own = OWN[kind](path=path).build()
     assert list(data.records("train")) == list(data.records("train")) == list(own.records("train"))
     assert len(list(data.records("train"))) == len(ROWS[kind])
@@ -40,14 +40,14 @@ def test_rows_are_what_the_kits_own_source_reads(tmp_path, kind, form, streaming
 def test_columns_of_other_names(tmp_path, streaming):
     path = written(tmp_path, [{"question": "a", "answer": "b", "messages": MESSAGES}])
     columns = {"prompt": "question", "completion": "answer"}
-    first, second = (HFData(path=path, records="dialogues", columns=c, streaming=streaming).build() for c in ({}, columns))
+    first, second = (HFDataConfig(path=path, records="dialogues", columns=c, streaming=streaming).build() for c in ({}, columns))
     assert [[turn.text for turn in next(data.records("train")).turns] for data in (first, second)] == [
         ["Größe?", "Zwei"],
         ["a", "b"],
     ]
     assert first.fingerprint != second.fingerprint
     with pytest.raises(ConfigError, match=r"data.columns has no key promt.*Did you mean prompt\?"):
-        HFData(path=path, records="dialogues", columns={"promt": "question"}).build()
+        HFDataConfig(path=path, records="dialogues", columns={"promt": "question"}).build()
 
 
 @pytest.mark.parametrize("streaming", [False, True])
@@ -59,12 +59,12 @@ def test_what_is_wrong_names_the_row(tmp_path, streaming):
         ({"records": "dialogues", "columns": {"prompt": "promt"}}, r"there is no column promt; .*Did you mean prompt\?"),
     ):
         with pytest.raises(DataError, match=reason) as error:
-            list(HFData(path=path, streaming=streaming, **settings).build().records("train"))
+            list(HFDataConfig(path=path, streaming=streaming, **settings).build().records("train"))
         assert "\n" not in str(error.value)
-    kept = HFData(path=path, streaming=streaming, records="dialogues", empty="keep").build()
+    kept = HFDataConfig(path=path, streaming=streaming, records="dialogues", empty="keep").build()
     assert [record.turns[1].text for record in kept.records("train")] == ["b", ""]
 
 
 def test_settings_that_cannot_be():
     with pytest.raises(ValueError, match=r"data.field names the column"):
-        HFData(columns={"prompt": "x"})
+        HFDataConfig(columns={"prompt": "x"})

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 from gptkit import hookimpl
-from gptkit.attention import Attention, Banded
+from gptkit.attention import AttentionConfig, BandedAttentionConfig
 from gptkit.constraints import CONTEXT, at_least, at_most
 from gptkit_template.bands import gptkit_command as gptkit_command  # every hook that this module has is called
 
 if TYPE_CHECKING:
-    from gptkit.attention.built import BuiltAttention
+    from gptkit.attention.base import Attention
 
 
 @dataclass
-class Tapering(Attention):
+class TaperingAttentionConfig(AttentionConfig):
     """Banded attention whose window halves from one layer to the next: an example to copy, from no paper."""
 
     name: str = "tapering"
@@ -26,10 +26,10 @@ class Tapering(Attention):
         if self.narrowest > self.window:
             raise ValueError(f"attention.narrowest={self.narrowest} must be at most attention.window={self.window}")
 
-    def of_layer(self, layer: int) -> Banded:
-        return Banded(window=max(self.window >> layer, self.narrowest))
+    def of_layer(self, layer: int) -> BandedAttentionConfig:
+        return BandedAttentionConfig(window=max(self.window >> layer, self.narrowest))
 
-    def build(self, *, width: int, heads: int, context: int, dropout: float, layer: int, layers: int) -> BuiltAttention:
+    def build(self, *, width: int, heads: int, context: int, dropout: float, layer: int, layers: int) -> Attention:
         band = self.of_layer(layer)
         return band.build(width=width, heads=heads, context=context, dropout=dropout, layer=layer, layers=layers)
 
@@ -38,5 +38,5 @@ class Tapering(Attention):
 
 
 @hookimpl
-def gptkit_attention() -> list[type[Attention]]:
-    return [Tapering]
+def gptkit_attention() -> list[type[AttentionConfig]]:
+    return [TaperingAttentionConfig]

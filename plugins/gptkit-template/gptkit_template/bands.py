@@ -9,17 +9,17 @@ from typing import Annotated, ClassVar
 from omegaconf import MISSING
 
 from gptkit import hookimpl
-from gptkit.attention import Attention
+from gptkit.attention import AttentionConfig
 from gptkit.command import Command
 from gptkit.constraints import CONTEXT, LAYERS, at_least, at_most
 
 
 @dataclass
-class Bands(Command):
+class BandsCommand(Command):
     """Print how many keys a query sees in each layer, on average over a sequence."""
 
     verb: ClassVar[str] = "bands"
-    attention: Attention = MISSING
+    attention: AttentionConfig = MISSING
     layers: Annotated[int, "number of layers", at_least(1), at_most(LAYERS)] = 6
     context: Annotated[int, "length of the sequence", at_least(1), at_most(CONTEXT)] = 1024
 
@@ -34,4 +34,4 @@ class Bands(Command):
 
 @hookimpl
 def gptkit_command() -> list[type[Command]]:
-    return [Bands]
+    return [BandsCommand]

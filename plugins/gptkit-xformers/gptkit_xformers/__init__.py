@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 from gptkit import hookimpl
-from gptkit.attention import Attention, Banded
+from gptkit.attention import AttentionConfig, BandedAttentionConfig
 from gptkit.constraints import CONTEXT, at_least, at_most
 from gptkit.errors import ConfigError
 
 if TYPE_CHECKING:
-    from gptkit.attention.built import BuiltAttention
+    from gptkit.attention.base import Attention
 
 
 @dataclass
-class XFormers(Attention):
+class XFormersAttentionConfig(AttentionConfig):
     """Dense or banded causal attention by the CUDA kernels of xformers; packed documents cost no mask.
 
     Source: "Self-attention Does Not Need O(n^2) Memory", section 2, and "FlashAttention-2", section 3, as xformers dispatches to
@@ -25,12 +25,12 @@ class XFormers(Attention):
     name: str = "xformers"
     window: Annotated[int, "keys that a query sees, itself included; 0: all (dense)", at_least(0), at_most(CONTEXT)] = 0
 
-    def build(self, *, width: int, heads: int, context: int, dropout: float, layer: int, layers: int) -> BuiltAttention:
+    def build(self, *, width: int, heads: int, context: int, dropout: float, layer: int, layers: int) -> Attention:
         """Raises ConfigError: this machine has no CUDA device, or the size of a head is none that the kernels take."""
         import torch
 
         if torch.get_default_device().type == "meta":  # shapes without numbers, which `gptkit plan` counts on any machine: the same
-            return Banded(window=self.window or context).build(
+            return BandedAttentionConfig(window=self.window or context).build(
                 width=width, heads=heads, context=context, dropout=dropout, layer=layer, layers=layers
             )
         if not torch.cuda.is_available():
@@ -43,14 +43,14 @@ class XFormers(Attention):
                 f"attention=xformers needs heads of a size divisible by 8, and model.width={width} / model.heads={heads} is "
                 f"{width // heads}; change one of them, or use attention=dense"
             )
-        from gptkit_xformers.attention import BuiltXFormers
+        from gptkit_xformers.attention import XFormersAttention
 
-        return BuiltXFormers(width=width, heads=heads, dropout=dropout, window=self.window or context)
+        return XFormersAttention(width=width, heads=heads, dropout=dropout, window=self.window or context)
 
     def keys_per_query(self, *, context: int, layer: int, layers: int) -> float:
-        return Banded(window=self.window or context).keys_per_query(context=context, layer=layer, layers=layers)
+        return BandedAttentionConfig(window=self.window or context).keys_per_query(context=context, layer=layer, layers=layers)
 
 
 @hookimpl
-def gptkit_attention() -> list[type[Attention]]:
-    return [XFormers]
+def gptkit_attention() -> list[type[AttentionConfig]]:
+    return [XFormersAttentionConfig]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from gptkit.attention.banded import BuiltBanded
-from gptkit.attention.cache import KeyValueCache
+from gptkit.attention.banded import BandedAttention
+from gptkit.attention.key_value_cache import KeyValueCache
 from gptkit_xformers import biases, kernel
 
 
-class BuiltXFormers(BuiltBanded):
-    """Shapes: B batch, T time, D width, H heads, Dh = D / H. Parameters as in `BuiltDense`; dense where `window` is the context."""
+class XFormersAttention(BandedAttention):
+    """Shapes: B batch, T time, D width, H heads, Dh = D / H. Parameters as in `DenseAttention`.
+
+    Dense where `window` is the context."""
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, segments: Tensor | None) -> Tensor:
         b, h, t, size = q.shape

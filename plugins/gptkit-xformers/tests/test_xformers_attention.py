@@ -5,13 +5,13 @@ Without a CUDA device its kernel is stood in for by its definition: softmax over
 
 import pytest
 import torch
-from gptkit_xformers import XFormers, kernel
-from gptkit_xformers.attention import BuiltXFormers
+from gptkit_xformers import XFormersAttentionConfig, kernel
+from gptkit_xformers.attention import XFormersAttention
 
 import gptkit
-from gptkit.attention import Attention, Banded, Dense
+from gptkit.attention import AttentionConfig, BandedAttentionConfig, DenseAttentionConfig
 from gptkit.errors import ConfigError
-from gptkit.model import GPT
+from gptkit.model import GPTConfig
 
 SIZES = {"width": 32, "heads": 4, "context": 24, "dropout": 0.0, "layer": 0, "layers": 2}
 SEGMENTS = torch.tensor([[0] * 10 + [1] * 14, [0] * 3 + [1] * 20 + [2]])
@@ -30,19 +30,19 @@ def defined(monkeypatch):
     monkeypatch.setattr(kernel, "attention", by_definition)
 
 
-class Here(Attention):
+class Here(AttentionConfig):
     """The part on a machine without CUDA."""
 
     def __init__(self, window):
         self.window = window
 
     def build(self, *, width, heads, context, dropout, layer, layers):
-        return BuiltXFormers(width=width, heads=heads, dropout=dropout, window=self.window or context)
+        return XFormersAttention(width=width, heads=heads, dropout=dropout, window=self.window or context)
 
 
 def pair(window, seed=0):
     torch.manual_seed(seed)
-    own = (Banded(window=window) if window else Dense()).build(**SIZES)
+    own = (BandedAttentionConfig(window=window) if window else DenseAttentionConfig()).build(**SIZES)
     other = Here(window).build(**SIZES)
     other.load_state_dict(own.state_dict())
     return own, other
@@ -63,7 +63,7 @@ def test_results_and_gradients_are_the_kits(defined, window, segments):
 
 @pytest.mark.parametrize("window", [0, 5])
 def test_cached_decoding_is_the_whole_pass(defined, window):
-    model = GPT(layers=2, heads=4, width=32, context=24).build(attention=Here(window), vocabulary=11).eval()
+    model = GPTConfig(layers=2, heads=4, width=32, context=24).build(attention=Here(window), vocabulary=11).eval()
     rows = [torch.randint(11, (n,)) for n in (3, 9)]
     with torch.no_grad():
         cache = model.cache(2, 24)
@@ -99,18 +99,20 @@ def test_a_model_on_the_cpu_of_a_machine_with_cuda_is_refused_by_the_kernel():
 
 def test_it_is_counted_without_a_device():
     with torch.device("meta"):
-        built = XFormers(window=4).build(**SIZES)
+        built = XFormersAttentionConfig(window=4).build(**SIZES)
     assert sum(parameter.numel() for parameter in built.parameters()) == 4 * 32 * 32 + 4 * 32
-    assert XFormers(window=4).keys_per_query(context=24, layer=0, layers=2) == Banded(window=4).keys_per_query(
+    assert XFormersAttentionConfig(window=4).keys_per_query(context=24, layer=0, layers=2) == BandedAttentionConfig(
+        window=4
+    ).keys_per_query(context=24, layer=0, layers=2)
+    assert XFormersAttentionConfig().keys_per_query(context=24, layer=0, layers=2) == DenseAttentionConfig().keys_per_query(
         context=24, layer=0, layers=2
     )
-    assert XFormers().keys_per_query(context=24, layer=0, layers=2) == Dense().keys_per_query(context=24, layer=0, layers=2)
 
 
 def test_sizes_that_the_kernels_do_not_take_are_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     with pytest.raises(ConfigError, match="divisible by 8"):
-        XFormers().build(**{**SIZES, "heads": 8})
+        XFormersAttentionConfig().build(**{**SIZES, "heads": 8})
     with pytest.raises(ConfigError, match=r"attention.window=-1"):
         gptkit.compose("train", ["attention=xformers", "attention.window=-1"])
 
@@ -120,7 +122,7 @@ def test_sizes_that_the_kernels_do_not_take_are_refused(monkeypatch):
 @pytest.mark.parametrize("segments", [None, SEGMENTS])
 def test_on_cuda_results_and_gradients_are_the_kits(window, segments):
     own, _ = pair(window)
-    other = XFormers(window=window).build(**SIZES)
+    other = XFormersAttentionConfig(window=window).build(**SIZES)
     other.load_state_dict(own.state_dict())
     own, other = own.cuda(), other.cuda()
     x = torch.randn(2, 24, 32, device="cuda")
@@ -137,7 +139,7 @@ def test_on_cuda_results_and_gradients_are_the_kits(window, segments):
 
 @pytest.mark.cuda
 def test_on_cuda_banded_fp32_has_no_gradient_and_says_so():
-    built = XFormers(window=5).build(**SIZES).cuda()
+    built = XFormersAttentionConfig(window=5).build(**SIZES).cuda()
     x = torch.randn(2, 24, 32, device="cuda")
     with torch.no_grad():
         built(x)

@@ -1,0 +1,64 @@
+"""What Hydra is told: every part as an option of its group, every verb's schema, and the `conf` folders of plugins."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib
+
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from gptkit.config_groups import conf_folders
+from gptkit.errors import ConfigError
+from gptkit.plugins import Entry, registry
+
+
+class _PluginConfigurations(SearchPathPlugin):
+    """Adds the `conf` folders of plugins to Hydra's search path, after the kit's own."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        for origin, folder in conf_folders()[1:]:
+            search_path.append(provider=origin.distribution, path=f"file://{folder}")
+
+
+@functools.cache
+def register() -> None:
+    """Make every part an option of its group and every verb's settings a schema. Once per process."""
+    store = ConfigStore.instance()
+    for kind, parts in registry().parts.items():
+        for name, entry in parts.items():
+            package = "_global_" if kind == "command" else None
+            try:
+                node = _schema(entry)
+            except ConfigError as error:  # of the plugin, and for whoever chooses the part
+                registry().refused[kind, name] = str(error)
+                continue
+            store.store(group=kind, name=name, node=node, package=package, provider=entry.distribution)
+    Plugins.instance().register(_PluginConfigurations)
+    # found by Hydra itself in a wheel, but not behind an editable install's import hooks
+    Plugins.instance().register(importlib.import_module("hydra_plugins.gptkit_process_launcher").ProcessLauncher)
+
+
+def _schema(entry: Entry) -> DictConfig:
+    """A part's fields as Hydra merges them; mappings without a class of their own, such as `trainer`, take any key.
+
+    Raises:
+        ConfigError: a field has a type that no configuration can hold; names the plugin.
+    """
+    try:
+        node: DictConfig = OmegaConf.structured(entry.part)
+    except (OmegaConfBaseException, NameError) as error:  # NameError: a type that is imported under TYPE_CHECKING alone
+        reason = str(error).partition("\n")[0]
+        raise ConfigError(
+            f"plugin {entry.origin.owned}: the fields of {entry.part.__name__} must have simple types: {reason}"
+        ) from error
+    for key in node:
+        child = node._get_node(key)
+        if isinstance(child, DictConfig) and not child._is_missing() and not dataclasses.is_dataclass(OmegaConf.get_type(child)):
+            OmegaConf.set_struct(child, False)
+    return node

@@ -1,0 +1,116 @@
+"""Which parts a command line chooses, and what the files of `conf/` set in them, read from the defaults lists alone.
+
+This is for the help pages, which answer before Hydra could be imported. A run is always composed by Hydra; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from gptkit.config.yaml_files import check_own_files, defaults_of, read_configuration
+from gptkit.config_groups import contested_files, groups, papers
+from gptkit.errors import ConfigError, did_you_mean
+from gptkit.plugins import registry
+
+
+@dataclass
+class Chosen:
+    """The options of a command line, and the values of its files."""
+
+    options: dict[str, str] = field(default_factory=dict)
+    """Kind -> the part or preset that is chosen."""
+    values: dict[str, Any] = field(default_factory=dict)
+    """Dotted key -> the value that a preset or paper sets."""
+
+    def part(self, kind: str) -> type[Any] | None:
+        """The settings class of a kind's option, or of the part that the preset extends; None: none is chosen."""
+        option, seen = self.options.get(kind, "null"), set()
+        while option not in registry().parts[kind]:
+            if option == "null" or option in seen:
+                return None
+            seen.add(option)
+            option = next(
+                (option for group, option, _ in defaults_of(read_configuration(f"{kind}/{option}"), kind) if group == kind), "null"
+            )
+        return registry().parts[kind][option].part
+
+
+def chosen(verb: str, words: Sequence[str]) -> Chosen:
+    """What a verb's own configuration, papers (`+gpt2=124m`) and words (`model=lstm`) choose and set, in that order.
+
+    Raises:
+        ConfigError: a word chooses an option that does not exist.
+    """
+    known, whole_run = groups(), papers()
+    pairs = [(key.lstrip("+"), values) for key, _, values in (word.partition("=") for word in words)]
+    typed = [(key, value) for key, values in pairs if key in known for value in values.split(",") if value]
+    for group, option in typed:
+        registry().check_choice(group, option)
+        if option != "null" and option not in known[group]:
+            near = did_you_mean(option, known[group]).replace("mean ", f"mean {group}=")
+            raise ConfigError(f"there is no {group}={option}.{near or ' There are ' + ', '.join(known[group]) + '.'}")
+    files = [verb, *(f"{group}/{option}" for group, option in typed if group in whole_run)]
+    found = Chosen()
+    for override in (False, True):  # an override replaces what any file chooses
+        for file in files:
+            found.options.update(_options(file, override, set()))
+    found.options.update({group: option for group, option in typed if group in registry().parts})
+    for group, option in typed:
+        if group not in registry().parts and group not in whole_run:
+            read_configuration(f"{group}/{option}")
+    for kind, option in found.options.items():
+        if kind in registry().parts:
+            found.values.update(_values(f"{kind}/{option}", kind, set()))
+    for file in files[1:]:
+        found.values.update(_values(file, "", set()))
+    return found
+
+
+def check_files(verb: str, primary: str, words: Sequence[str]) -> None:
+    """See that the files of a command line can be read, and that no other folder claims to provide one of them.
+
+    Raises:
+        ConfigError: names the file, and the line or the two that provide it.
+    """
+    check_own_files(primary, words)
+    if contested_files():
+        chosen(verb, words)  # reads all of them
+
+
+def _options(file: str, override: bool, seen: set[str]) -> dict[str, str]:
+    """The options of kinds in a file's defaults list and in those of the files that it includes; each file is read once."""
+    if file in seen:
+        return {}
+    found: dict[str, str] = {}
+    for group, option, overrides in defaults_of(read_configuration(file), file.rpartition("/")[0]):
+        if group in registry().parts:
+            if overrides == override:
+                found[group] = option
+        elif overrides:
+            read_configuration(f"{group}/{option}")
+        elif not overrides:
+            found.update(_options(f"{group}/{option}" if group else option, override, seen | {file}))
+    return found
+
+
+def _values(file: str, package: str, seen: set[str]) -> dict[str, Any]:
+    """The values of a file and of the files that it includes, by dotted keys; its own come last."""
+    content = read_configuration(file)
+    if file in seen or content is None:
+        return {}
+    found: dict[str, Any] = {}
+    own_group = file.rpartition("/")[0]
+    for group, option, overrides in defaults_of(content, own_group):
+        if not overrides and (group == package if package else group not in registry().parts):
+            found.update(_values(f"{group}/{option}" if group else option, package, seen | {file}))
+    return found | dict(_flat({key: value for key, value in content.items() if key != "defaults"}, package))
+
+
+def _flat(content: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, value in content.items():
+        full = f"{prefix}.{key}".lstrip(".")
+        yield full, value
+        if isinstance(value, dict):
+            yield from _flat(value, full)

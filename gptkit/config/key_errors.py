@@ -1,0 +1,106 @@
+"""What is wrong with a key or its value, in one line that names the nearest key, or the part that has it, and the fix."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any
+
+from omegaconf import DictConfig
+
+from gptkit.config.key_suggestions import did_you_mean_key
+from gptkit.config.key_types import types_of
+from gptkit.config_groups import composes_run, groups, settings_of
+from gptkit.errors import did_you_mean, unfit_type
+from gptkit.plugins import registry
+
+
+def unknown_key(verb: str, key: str, siblings: Iterable[str] = ()) -> str:
+    """What is wrong with a key that the chosen part, or the verb, does not have, and which part has it, or the nearest name.
+
+    Args:
+        verb: of the command line.
+        key: with its dots.
+        siblings: the keys beside it, where the settings classes do not know them, as with Hydra's own.
+    """
+    owner, _, word = key.rpartition(".")
+    kinds = registry().parts
+    if not owner or owner.partition(".")[0] not in {*settings_of(verb), "hydra"}:
+        return f"there is no key {key}.{near_key(verb, key)}"
+    kind = "callback" if owner.startswith("callback.") else owner
+    if kind in kinds and kind != "command":
+        having = [name for name, entry in kinds[kind].items() if word in {field.name for field in dataclasses.fields(entry.part)}]
+        if having:
+            return f"the chosen {kind} has no key {word}; it is a key of {', '.join(f'{kind}={name}' for name in having)}"
+        known = {field.name for entry in kinds[kind].values() for field in dataclasses.fields(entry.part)}
+    else:
+        known = _keys_of(verb, owner) or set(siblings)
+    near = "" if owner.startswith("hydra") else did_you_mean_key(verb, word)
+    near = near or did_you_mean(word, known).replace("Did you mean ", f"Did you mean {owner}.")
+    near = near or did_you_mean_key(verb, word, near=True)
+    return f"there is no key {key}.{near or f' gptkit {verb} --help lists the keys, and gptkit plugins those of a part'}"
+
+
+def foreign_group(verb: str, group: str) -> str:
+    """Why a group cannot be chosen for this verb; empty where it can."""
+    known = settings_of(verb)
+    if group in registry().parts or group == "trainer":
+        return "" if group in known else f"gptkit {verb} has no key {group}; gptkit {verb} --help lists its keys"
+    if composes_run(verb) or group.startswith("hydra"):
+        return ""
+    takers = [name for name in registry().parts["command"] if composes_run(name)]
+    return f"gptkit {verb} takes no {group}=, which settles a whole run; {' and '.join(takers)} do"
+
+
+def near_key(verb: str, word: str) -> str:
+    """' Did you mean x?' for a word that is no key of the verb.
+
+    Among the keys that it ends like, the verb's own and, where it composes a run, the groups that are appended with +.
+    """
+    if found := did_you_mean_key(verb, word):
+        return found
+    word = word.partition(".")[0]
+    fields = settings_of(verb)
+    appended = set(groups()) - fields - set(registry().parts) if composes_run(verb) else set()
+    near = did_you_mean(word, fields | {f"+{group}" for group in appended} | appended)
+    guess = near.removeprefix(" Did you mean ").removesuffix("?")
+    if guess in appended or guess.startswith("+"):
+        return f" Did you mean +{guess.removeprefix('+')}=...?"
+    return near or did_you_mean_key(verb, word, near=True) or f" gptkit {verb} --help lists the keys"
+
+
+def missing_key(key: str) -> str:
+    """What is to be written for a key that must be given: a value, or one of the parts."""
+    options = groups().get(key)
+    if options is None:
+        return f"{key} must be given: {key}=<value>"
+    return f"{key} must be given: add one of {', '.join(f'{key}={option}' for option in options)}"
+
+
+def unfit_value(verb: str, key: str, text: str) -> str:
+    """Why a value does not fit its key, from OmegaConf's words for it."""
+    if reason := unfit_type(key, text):
+        return reason
+    if text.startswith("Missing mandatory value"):
+        return missing_key(key)
+    if "is not Optional" in text:
+        return f"{key}=null: {key} must have a value"
+    if "does not support deletion" in text:
+        return f"~{key}: a key of a part cannot be left out"
+    if "is not a ListConfig, list or tuple" in text:
+        return f"{key} must be a list, as in {key}=[a,b]"
+    if "Cannot merge DictConfig with ListConfig" in text:
+        return f"{key} must be a mapping, as in {key}={{a:...}}"
+    if "is not a subclass of" in text and (inner := sorted(_keys_of(verb, key))):
+        return f"{key} has keys of its own: {', '.join(f'{key}.{name}' for name in inner)}"
+    return f"{key}: {text}" if key else text
+
+
+def keys_beside(error: Any) -> list[str]:
+    """The keys that stand where OmegaConf looked for one in vain."""
+    parent = getattr(error, "parent_node", None)
+    return [str(key) for key in parent] if isinstance(parent, DictConfig) and not parent._is_missing() else []
+
+
+def _keys_of(verb: str, owner: str) -> set[str]:
+    return {field.name for hint in types_of(verb, owner) if dataclasses.is_dataclass(hint) for field in dataclasses.fields(hint)}

@@ -1,0 +1,94 @@
+"""Which type a key of the command line has, asked of the settings classes before anything is composed."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+
+from gptkit.config_checks import declared
+from gptkit.constraints import Choice
+from gptkit.plugins import registry
+
+
+def plain(hint: Any) -> Any:
+    """A type hint without its `Annotated` wrapping."""
+    return get_args(hint)[0] if get_origin(hint) is Annotated else hint
+
+
+def types_of(verb: str, key: str) -> list[Any]:
+    """The types that a dotted key may have; several where the parts of a kind disagree, none where nobody knows the key."""
+    command = registry().parts["command"].get(verb)
+    if command is None:
+        return []
+    first, *rest = key.split(".")
+    kinds = registry().parts
+    roots: list[Any]
+    if rest and first in kinds and first != "command":
+        roots = [entry.part for entry in kinds[first].values()]
+    elif rest and first == "callback":
+        roots = [entry.part for entry in kinds["callback"].values()]
+        rest = rest[1:]
+    else:
+        roots, rest = [command.part], [first, *rest]
+    found = []
+    for root in roots:
+        hint: Any = root
+        for word in rest:
+            hint = plain(_field(hint, word))
+            if hint is None:
+                break
+        if hint is not None and hint is not root:
+            found.append(hint)
+    return found
+
+
+def _field(owner: Any, word: str) -> Any:
+    if not dataclasses.is_dataclass(owner):
+        return None
+    return get_type_hints(owner, include_extras=True).get(word)
+
+
+def choices(verb: str, key: str) -> list[str]:
+    """The texts that a key may have, of every part that knows it; none where it may have any."""
+    found: dict[str, None] = {}
+    for owner in owners_of(verb, key):
+        for constraint in declared(owner)[key.rpartition(".")[2]].constraints:
+            if isinstance(constraint, Choice):
+                found |= dict.fromkeys(constraint.options)
+    return list(found)
+
+
+def owners_of(verb: str, key: str) -> list[Any]:
+    """The settings classes that have a dotted key; several where parts of a kind have it."""
+    owner, _, word = key.rpartition(".")
+    if owner in registry().parts and owner != "command":
+        found: list[Any] = [entry.part for entry in registry().parts[owner].values()]
+    elif not owner:
+        found = [entry.part for name, entry in registry().parts["command"].items() if name == verb]
+    elif owner.startswith("callback."):
+        found = [entry.part for entry in registry().parts["callback"].values()]
+    else:
+        found = types_of(verb, owner)
+    return [each for each in found if dataclasses.is_dataclass(each) and word in {field.name for field in dataclasses.fields(each)}]
+
+
+def is_text(verb: str, key: str) -> bool:
+    """Whether the key holds text (`str` or `str | None`) for every part that knows it."""
+    hints = types_of(verb, key)
+    return bool(hints) and all(_admits(hint, str) for hint in hints)
+
+
+def is_whole_number(verb: str, key: str) -> bool:
+    """Whether the key holds an `int`, so that `1e6` must be written out."""
+    hints = types_of(verb, key)
+    return bool(hints) and all(_admits(hint, int) for hint in hints)
+
+
+def _admits(hint: Any, wanted: type) -> bool:
+    if hint is wanted:
+        return True
+    if get_origin(hint) in (Union, types.UnionType):
+        others = [arm for arm in get_args(hint) if arm is not type(None)]
+        return others == [wanted]
+    return False

@@ -1,0 +1,59 @@
+"""Overrides of Python's own values, as the words that a person would type for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from os import PathLike, fspath
+from typing import Any
+
+from gptkit.config.command_line import literal, quoted
+from gptkit.config_groups import groups
+from gptkit.errors import ConfigError
+
+
+def words_of(verb: str, overrides: Mapping[str, Any]) -> list[str]:
+    """One word per value, in order; mappings within are flattened: {"model": {"layers": 2}} is `model.layers=2`.
+
+    Args:
+        verb: whose keys they are.
+        overrides: values by key, as it is typed: `model.layers`, `+gpt2`, `~callback.spike` (with None).
+
+    Raises:
+        ConfigError: a key is no text, or a value has no form on the command line.
+    """
+    known = groups()
+    found = []
+    for key, value in _flat(overrides, ""):
+        if key.startswith("~") and value is None:
+            found.append(key)
+        elif isinstance(value, str) and key.lstrip("+") in known:
+            found.append(f"{key}={value}")
+        else:
+            found.append(f"{key}={_written(verb, key, value)}")
+    return found
+
+
+def _flat(overrides: Mapping[str, Any], before: str) -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
+    for key, value in overrides.items():
+        if not isinstance(key, str) or not key:
+            raise ConfigError(f"the key {key!r} of overrides must be a text such as model.layers")
+        whole = f"{before}{key}"
+        found += _flat(value, f"{whole}.") if isinstance(value, Mapping) and value else [(whole, value)]
+    return found
+
+
+def _written(verb: str, key: str, value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, str | PathLike):
+        return quoted(literal(verb, str(fspath(value))))
+    if isinstance(value, list | tuple):
+        return f"[{','.join(_written(verb, key, each) for each in value)}]"
+    if isinstance(value, Mapping):
+        return f"{{{','.join(f'{name}:{_written(verb, key, each)}' for name, each in value.items())}}}"
+    raise ConfigError(f"{key}: a value of type {type(value).__name__} cannot be given; give numbers, texts, lists or mappings")

@@ -1,0 +1,102 @@
+"""Check a composed tree against the settings classes, and turn it into them.
+
+Hydra lets `+typo=1` and `++model.typo=1` through, and a wrong merge can cut a part down to its base class; both would train the
+wrong thing without a word. So every key must be a field, and every part must be exactly the class that its name is registered
+for.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+
+from gptkit.command import Command
+from gptkit.config.key_errors import missing_key, near_key, unfit_value, unknown_key
+from gptkit.config_checks import check
+from gptkit.errors import ConfigError
+from gptkit.parts import Part
+from gptkit.plugins import part_name, registry
+
+
+def typed_settings(verb: str, config: DictConfig) -> Command:
+    """The settings object of a verb from its composed tree.
+
+    Raises:
+        ConfigError: see the module's docstring; also a missing value, one that its field does not allow, or what a `__post_init__`
+            complains of.
+    """
+    schema = registry().parts["command"][verb].part
+    for word in map(str, config):
+        if word not in {field.name for field in dataclasses.fields(schema)}:
+            key = ".".join([word, *_first_keys(config._get_node(word))])
+            option = Path(word, f"{config._get_node(word)}.yaml")
+            hint = f" {option} is found with --config-dir ." if option.is_file() else near_key(verb, key)
+            raise ConfigError(f"there is no key {key}.{hint}{registry().failed()}")
+    _check_keys(verb, config, schema, path="")
+    _check_parts(verb, config)
+    try:
+        check(config)
+        settings: Command = OmegaConf.to_object(config)  # type: ignore[assignment]
+    except MissingMandatoryValue as error:
+        raise ConfigError(missing_key(str(error.full_key))) from error
+    except OmegaConfBaseException as error:
+        raise ConfigError(unfit_value(verb, str(error.full_key or ""), str(error).partition("\n")[0])) from error
+    except (ValueError, TypeError, AssertionError) as error:  # what a __post_init__ complains of
+        raise ConfigError(str(error)) from error
+    parts: Any = getattr(settings, "callback", {})
+    if isinstance(parts, Part):
+        raise ConfigError(
+            f"a callback has a name of its own: write +callback@callback.<any name>={part_name('callback', type(parts))}"
+        )
+    for name, part in parts.items():
+        parts[name] = _callback(name, part)
+    return settings
+
+
+def _first_keys(node: Any) -> Iterator[str]:
+    """The way down to the first value below a node."""
+    while isinstance(node, DictConfig) and not node._is_none() and not node._is_missing() and len(node):
+        key = next(iter(node))
+        yield str(key)
+        node = node._get_node(key)
+
+
+def _callback(name: str, settings: Any) -> Any:
+    """A run's callback, by the name that was given to it."""
+    if not isinstance(settings, (dict, Part)):
+        shown = "null" if settings is None else settings
+        raise ConfigError(f"callback.{name}={shown} is no callback; ~callback.{name} leaves it out")
+    if isinstance(settings, dict) and "name" not in settings:
+        options = ", ".join(f"+callback@callback.{name}={option}" for option in registry().parts["callback"])
+        raise ConfigError(f"callback.{name} is set, and no such callback is chosen; add one of {options}")
+    return registry().resolve("callback", settings, path=f"callback.{name}")
+
+
+def _check_keys(verb: str, node: DictConfig, expected: type[Any], path: str) -> None:
+    known = {field.name for field in dataclasses.fields(expected)}
+    for key in map(str, node):
+        full = f"{path}{key}"
+        if key not in known:
+            raise ConfigError(unknown_key(verb, full))
+        child = None if OmegaConf.is_missing(node, key) else node._get_node(key)
+        kind = OmegaConf.get_type(child) if isinstance(child, (DictConfig, ListConfig)) else None
+        if isinstance(child, DictConfig) and dataclasses.is_dataclass(kind) and not child._is_none():
+            _check_keys(verb, child, kind, f"{full}.")
+
+
+def _check_parts(verb: str, config: DictConfig) -> None:
+    for kind, parts in registry().parts.items():
+        if kind == "command" or kind not in config or OmegaConf.is_missing(config, kind):
+            continue
+        node = config[kind]
+        if not isinstance(node, DictConfig) or not dataclasses.is_dataclass(OmegaConf.get_type(node)):
+            continue  # a mapping of parts, resolved by name
+        registry().check_choice(kind, str(node.name))
+        entry = parts.get(node.name)
+        if entry is None or OmegaConf.get_type(node) is not entry.part:
+            raise ConfigError(f"{kind}.name={node.name} cannot be set by itself; choose the part with {kind}={node.name}")

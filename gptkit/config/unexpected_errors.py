@@ -1,0 +1,72 @@
+"""An exception that nobody foresaw: still one line, with the plugin that it came from, and the traceback in the run's folder."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+from gptkit.config.standard_streams import tell
+from gptkit.distributions import Origin
+from gptkit.terminal import one_line
+
+FILE = "traceback.txt"
+"""Where a run's folder holds what a report of a defect needs."""
+
+_LONGEST = 300
+
+
+def report_unexpected(error: BaseException) -> int:
+    """Print one line and write the traceback into the run's folder, where there is one; gives the exit status."""
+    said = next((line.strip() for line in _text(error).splitlines() if line.strip()), "")
+    said = said if len(said) <= _LONGEST else f"{said[:_LONGEST]}..."
+    origin = plugin_of(error)
+    where = "" if origin is None else f" in the plugin {origin.owned}"
+    file = _written(error)
+    shows = f"{file} shows where" if file is not None else "HYDRA_FULL_ERROR=1 shows where"
+    tell(one_line(f"gptkit: unexpected {type(error).__name__}{where}{': ' if said else ''}{said}; {shows}"))
+    return 1
+
+
+def plugin_of(error: BaseException) -> Origin | None:
+    """The installed plugin whose code raised the exception, or called what did; None: no plugin had a part in it."""
+    from gptkit.plugins import plugin_packages
+
+    owners = plugin_packages()
+    modules = [str(frame.f_globals.get("__name__", "")) for frame, _ in traceback.walk_tb(error.__traceback__)]
+    found = (owners[top] for module in reversed(modules) if (top := module.partition(".")[0]) in owners)
+    return next(found, None)
+
+
+def _text(error: BaseException) -> str:
+    if isinstance(error, SystemExit):
+        return f"it ended the process with {error.code!r}"
+    try:
+        return str(error)
+    except Exception:  # a plugin's own exception may fail at that, too
+        return ""
+
+
+def _written(error: BaseException) -> Path | None:
+    """The file with the traceback; None where the run has no folder, or it cannot be written."""
+    hydra_run = sys.modules.get("gptkit.config.hydra_run")
+    folder: Path | None = hydra_run.run_folder() if hydra_run is not None else None
+    if folder is None or not folder.is_dir():
+        return None
+    rank = os.environ.get("LOCAL_RANK", "0")
+    path = folder / (FILE if rank == "0" else f"traceback-{rank}.txt")
+    try:
+        path.write_text("".join(_lines(error)), encoding="utf-8", errors="backslashreplace")
+    except OSError:
+        return None
+    return path
+
+
+def _lines(error: BaseException) -> Iterator[str]:
+    try:
+        yield from traceback.format_exception(error)
+    except Exception:  # of an exception that cannot even be shown
+        yield from traceback.format_tb(error.__traceback__)
+        yield f"{type(error).__name__}\n"

@@ -1,0 +1,115 @@
+"""The YAML of `conf/` folders and of a user's own (`--config-dir`), read without Hydra."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from gptkit.config_groups import configuration_folders, contested_files, own_folders
+from gptkit.errors import ConfigError, did_you_mean
+from gptkit.plugins import registry
+
+
+def config_dir(argv: Sequence[str]) -> Path | None:
+    """The folder that `--config-dir` names, where it is given."""
+    for word, following in itertools.pairwise([*argv, ""]):
+        flag, equals, value = word.partition("=")
+        if flag in ("--config-dir", "-cd") and (value or following):
+            return Path(value if equals else following)
+    return None
+
+
+def file_of(name: str) -> Path | None:
+    """The file of a configuration that is named without its suffix; None where there is none: a part, a schema, a wrong name."""
+    try:
+        return next((path for folder in configuration_folders() if (path := folder / f"{name}.yaml").is_file()), None)
+    except (OSError, ValueError):  # a name that no file system takes
+        return None
+
+
+def check_own_files(primary: str, words: Sequence[str]) -> None:
+    """See that the files of a user's own folder that the words choose can be read, before Hydra speaks of them without their names.
+
+    Raises:
+        ConfigError: names the file, and the line.
+    """
+    chosen = ["/".join(word.lstrip("+").split("=", 1)) for word in words if re.fullmatch(r"\+?[\w/-]+=[\w.-]+", word)]
+    for name in [primary, *chosen]:
+        path = file_of(name)
+        if path is not None and any(path.is_relative_to(folder) for folder in own_folders()):
+            read_configuration(name)
+
+
+def read_configuration(name: str) -> dict[str, Any] | None:
+    """The content of a configuration; None where it has no file.
+
+    Raises:
+        ConfigError: the file cannot be read, or holds no mapping.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import MarkedYAMLError, YAMLError  # type: ignore[import-untyped]
+
+    if name in contested_files():
+        raise ConfigError(contested_files()[name][1])
+    path = file_of(name)
+    if path is None:
+        return None
+    try:
+        content = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 text at byte {error.start}") from error
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ConfigError(f"{path}: line {line} is no YAML: {error.problem}") from error
+    except (YAMLError, OmegaConfBaseException, ValueError, RecursionError) as error:
+        raise ConfigError(f"{path} is no YAML of keys and values: {str(error).partition(chr(10))[0]}") from error
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+    if not isinstance(content, dict) or not content:
+        raise ConfigError(f"{path} must hold keys with values; it {'is empty' if not content else 'holds a list'}")
+    return content  # type: ignore[return-value]
+
+
+def defaults_of(content: dict[str, Any] | None, own_group: str) -> Iterator[tuple[str, str, bool]]:
+    """(group, option, whether it overrides) of a defaults list."""
+    for entry in (content or {}).get("defaults") or []:
+        if isinstance(entry, str) and entry != "_self_":
+            path = entry.removeprefix("/") if entry.startswith("/") else f"{own_group}/{entry}".lstrip("/")
+            group, _, option = path.rpartition("/")
+            yield group, option, False
+        elif isinstance(entry, dict):
+            for key, option in entry.items():
+                words = str(key).split()
+                yield words[-1].removeprefix("/").partition("@")[0], "null" if option is None else str(option), "override" in words
+
+
+def verb_of(primary: str) -> str:
+    """The verb of a primary configuration: its own name, or what the first entry of its defaults names (`- command/train`).
+
+    Raises:
+        ConfigError: there is no such configuration, or it does not name its verb.
+    """
+    verbs = registry().parts["command"]
+    primary = primary.removesuffix(".yaml")
+    if primary in verbs:
+        return primary
+    content = read_configuration(primary)
+    if content is None:
+        known = {path.stem for folder in configuration_folders() for path in folder.glob("*.yaml")}
+        raise ConfigError(
+            f"--config-name {primary}: there is no {primary}.yaml in {', '.join(map(str, configuration_folders()[:1]))}."
+            f"{did_you_mean(primary, known)} --config-dir says where it lies"
+        )
+    entries = list(defaults_of(content, ""))
+    for group, option, _ in entries:
+        if group == "command" and option in verbs:
+            return option
+    path, start = file_of(primary), next((option for group, option, _ in entries if not group and option in verbs), "train")
+    raise ConfigError(
+        f"{path}: a configuration of its own begins as conf/{start}.yaml does, with the defaults command/{start} and so on; "
+        f"to change some keys of {start}, write a file experiment/{path.name if path else primary} and add +experiment={primary}"
+    )

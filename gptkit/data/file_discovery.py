@@ -1,0 +1,166 @@
+"""From what the user wrote as `data.path` to the list of files."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import stat
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from gptkit.errors import ConfigError, DataError, did_you_mean
+from gptkit.user_files import path_of, refuse_irregular, unreadable
+
+FORMATS = (".txt", ".md", ".jsonl", ".parquet")
+"""The formats that hold documents. All but .parquet may be compressed."""
+COMPRESSIONS = (".gz", ".zst")
+
+
+def form_of(path: Path, forms: Sequence[str] = FORMATS) -> str | None:
+    """The format that the name says, one of `forms`; None for any other file."""
+    name = path.name.lower()
+    for compression in COMPRESSIONS:
+        if name.endswith(compression):
+            name = name.removesuffix(compression)
+            break
+    else:
+        return next((form for form in forms if name.endswith(form)), None)
+    return next((form for form in forms if form != ".parquet" and name.endswith(form)), None)
+
+
+def find_files(paths: Any, *, key: str = "data.path", forms: Sequence[str] = FORMATS) -> list[Path]:
+    """The files meant by paths, globs and folders: in the order given, folders and globs sorted, each file once.
+
+    Args:
+        key: where the user wrote them, for errors.
+        forms: the formats that count.
+
+    Raises:
+        ConfigError: `paths` is no text and no list of texts.
+        DataError: something is not there, matches nothing, or is no format that can be read.
+    """
+    wanted = [paths] if isinstance(paths, str) else paths
+    if not isinstance(wanted, list | tuple) or not wanted or not all(isinstance(each, str) and each for each in wanted):
+        raise ConfigError(f"{key}={paths} must be a file, glob or folder, or a list of them")
+    found: dict[str, Path] = {}
+    for each in wanted:
+        for path in _expand(each, key, forms):
+            found.setdefault(os.path.realpath(path), path)
+    return list(found.values())
+
+
+def find_splits(train: Any, validation: Any, test: Any, *, forms: Sequence[str]) -> dict[str, list[Path]]:
+    """The files of every split that is given, those for training always: what `data.path`, `data.validation` and `data.test` mean.
+
+    Raises:
+        ConfigError: as `find_files`.
+        DataError: as `find_files`, or a file is in two splits: what is learned from may not be what is measured on.
+    """
+    keys = {"train": "data.path", "validation": "data.validation", "test": "data.test"}
+    given = {"train": train, "validation": validation, "test": test}
+    found = {split: find_files(paths, key=keys[split], forms=forms) for split, paths in given.items() if split == "train" or paths}
+    owners: dict[str, str] = {}
+    for split, files in found.items():
+        for path in files:
+            other = owners.setdefault(os.path.realpath(path), split)
+            if other != split:
+                raise DataError(f"{path} is in both {keys[other]} and {keys[split]}; name each file in one of them")
+    return found
+
+
+def _expand(wanted: str, key: str, forms: Sequence[str]) -> list[Path]:
+    if "\0" in wanted:
+        raise ConfigError(f"{key}={wanted!r} is no name of a file: it has a NUL character")
+    if not wanted.isprintable() and any("\ud800" <= character <= "\udfff" for character in wanted):
+        raise ConfigError(f"{key}={wanted!r} is no name in UTF-8, and a run's files are; rename it, or name its folder")
+    path = path_of(wanted)
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if glob.has_magic(wanted):
+            return _matches(wanted, str(path), key, forms)
+        if path.is_symlink() or isinstance(error, NotADirectoryError):
+            raise DataError(f"{key}={wanted}: {unreadable(path, error)}") from None
+        near = did_you_mean(path.name, _names_beside(path))
+        raise DataError(f"{key}={wanted}: there is no such file or folder.{near}") from None
+    except OSError as error:
+        raise DataError(f"{key}={wanted}: {unreadable(path, error)}") from None
+    if stat.S_ISDIR(status.st_mode):
+        inside = sorted(_inside(path, forms))
+        if not inside:
+            raise DataError(f"{key}={wanted}: the folder holds no file that can be read: {_listed(forms)}")
+        return inside
+    refuse_irregular(Path(f"{key}={wanted}"), status)
+    if form_of(path, forms) is None:
+        raise DataError(f"{key}={wanted}: cannot read this kind of file; rename or convert it to one of {_listed(forms)}")
+    return [path]
+
+
+def _names_beside(path: Path) -> list[str]:
+    try:
+        return sorted(os.listdir(path.parent))
+    except OSError:
+        return []
+
+
+def _matches(wanted: str, pattern: str, key: str, forms: Sequence[str]) -> list[Path]:
+    matches = [Path(match) for match in sorted(set(_globbed(pattern)))]
+    if not matches:
+        raise DataError(f"{key}={wanted}: nothing matches")
+    files: list[Path] = []
+    for match in matches:
+        if match.is_dir():
+            files += sorted(_inside(match, forms))
+        elif form_of(match, forms):
+            files.append(match)
+    if not files:
+        raise DataError(f"{key}={wanted}: none of the {len(matches)} matches can be read: {_listed(forms)}")
+    return files
+
+
+def _globbed(pattern: str) -> Iterator[str]:
+    """What a pattern matches; its `**` enter every folder once: in circles of links there would be no end of paths."""
+    above, found, below = re.match(r"(.*?)((?:^|/)\*\*(?:/|$)|$)(.*)", pattern, re.DOTALL).groups()  # type: ignore[union-attr]
+    if not found:
+        yield from glob.iglob(pattern)
+        return
+    for begin in filter(os.path.isdir, glob.iglob(above or ("/" if found.startswith("/") else "."))):
+        for place, folders, names in _walk(Path(begin)):
+            here = "" if place == "." else place
+            if below:
+                yield from _globbed(os.path.join(glob.escape(here), below))
+            else:
+                yield from (os.path.join(here, name) for name in [*folders, *names] if not name.startswith("."))
+
+
+def _inside(folder: Path, forms: Sequence[str]) -> Iterator[Path]:
+    """The readable files of a folder and its folders, without those whose names begin with a dot."""
+    for place, _, names in _walk(folder):
+        yield from (Path(place, name) for name in names if not name.startswith(".") and form_of(Path(name), forms))
+
+
+def _walk(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+    """As `os.walk`, with links followed, every folder once, and none whose name begins with a dot.
+
+    Raises:
+        DataError: a folder cannot be listed.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise unreadable(Path(str(error.filename)), error)
+
+    seen = set()
+    for place, folders, names in os.walk(folder, followlinks=True, onerror=refuse):
+        here = os.path.realpath(place)
+        if here in seen:  # a link that leads back up, or to a folder that was entered already
+            folders.clear()
+            continue
+        seen.add(here)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield place, folders, names
+
+
+def _listed(forms: Sequence[str]) -> str:
+    return f"{', '.join(form for form in forms if form != '.parquet')} (each also .gz or .zst) and .parquet"

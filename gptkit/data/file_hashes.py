@@ -1,0 +1,101 @@
+"""SHA-256 of files, remembered while a file's size and time of change stay the same; and that what is read is what was hashed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from gptkit.data.cache import cache_folder
+from gptkit.errors import DataError
+from gptkit.user_files import opened, unreadable
+
+SMALL = 16 << 20
+"""Files below this many bytes are read every time: that is as fast as looking them up."""
+
+SETTLED = 2.0
+"""A file changed less than this many seconds ago might change again without a new time, and is not remembered."""
+
+Identity = tuple[int, int, int, int]
+
+_hashed: dict[str, tuple[Identity, str]] = {}
+"""By path: what the file was when this process took its SHA-256, and that."""
+
+
+def digest(path: Path) -> str:
+    """SHA-256 (hexadecimal) of the file's bytes.
+
+    Raises:
+        DataError: it is no regular file, or cannot be read.
+    """
+    identity = _identity(path)
+    found = _remembered(path, identity)
+    _hashed[os.path.abspath(path)] = identity, found
+    return found
+
+
+@contextmanager
+def unchanged(path: Path) -> Iterator[None]:
+    """What the `with` block reads of a file is one content, and that of which `digest` gave the SHA-256.
+
+    Raises:
+        DataError: the file changed after it was hashed, or while it was read.
+    """
+    before = _identity(path)
+    known, content = _hashed.get(os.path.abspath(path), (before, ""))
+    if before != known:
+        _refuse_change(path, content)
+    yield
+    if _identity(path) != before:
+        _refuse_change(path, content)
+
+
+def _refuse_change(path: Path, content: str) -> None:
+    """A file may have another time and the content that it had, as after it was copied anew."""
+    if _read(path) != content:
+        raise DataError(f"{path} changed while it was read; wait until nothing writes to it, and give the same command again")
+
+
+def _identity(path: Path) -> Identity:
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise unreadable(path, error) from None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _remembered(path: Path, identity: Identity) -> str:
+    _, inode, size, changed = identity
+    if size < SMALL:
+        return _read(path)
+    described = f"{os.path.realpath(path)}\0{size}\0{changed}\0{inode}"
+    memory = cache_folder() / "digests" / hashlib.sha256(os.fsencode(described)).hexdigest()
+    try:
+        known = memory.read_text(encoding="ascii")
+        if re.fullmatch("[0-9a-f]{64}", known):
+            return known
+    except (OSError, ValueError):  # not remembered yet, or torn
+        pass
+    found = _read(path)
+    if time.time() - changed / 1e9 > SETTLED:
+        _remember(memory, found)
+    return found
+
+
+def _read(path: Path) -> str:
+    with opened(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _remember(memory: Path, found: str) -> None:
+    draft = memory.with_name(f"{memory.name}.{os.getpid()}")
+    try:
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_text(found, encoding="ascii")
+        draft.replace(memory)
+    except OSError:  # a cache that cannot be written costs time, nothing else
+        draft.unlink(missing_ok=True)

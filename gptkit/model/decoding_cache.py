@@ -1,0 +1,70 @@
+"""What a model remembers while decoding: one cache per layer, and how far each row has read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from gptkit.attention.base import AttentionCache
+from gptkit.attention.positions import Positions
+
+
+class DecodingCache:
+    """B rows of at most `length` tokens. Lengths are kept on the host as well, so that decoding never waits for the device."""
+
+    def __init__(self, layers: Sequence[AttentionCache], batch: int, length: int, device: torch.device) -> None:
+        self.layers = layers
+        self.length = length
+        self.lengths = torch.zeros(batch, dtype=torch.int64, device=device)
+        self._lengths = [0] * batch
+        self._counts: list[int] | None = None
+
+    def receive(self, counts: Tensor) -> None:
+        self._counts = counts.tolist()
+
+    def advance(self, tokens: Tensor) -> Positions:
+        """Take note of a call's tokens (B, T) before the layers see them.
+
+        Raises:
+            ValueError: the batch has another number of rows, or a row would grow beyond `length`.
+        """
+        b, t = tokens.shape
+        if b != len(self._lengths):
+            raise ValueError(f"the cache has {len(self._lengths)} rows, the tokens {b}")
+        counts = self._counts or [t] * b
+        longest = max((length + count for length, count in zip(self._lengths, counts, strict=True)), default=0)
+        if longest > self.length or (t > self.length):
+            raise ValueError(f"a row of {max(longest, t)} tokens does not fit into a cache of {self.length}")
+        span = Positions(self._lengths, counts, t, self.lengths)
+        self.lengths = self.lengths + (t if self._counts is None else torch.tensor(counts, device=self.lengths.device))
+        self._lengths = [length + count for length, count in zip(self._lengths, counts, strict=True)]
+        self._counts = None
+        for layer in self.layers:
+            layer.span = span
+        return span
+
+    @property
+    def reads_several(self) -> bool:
+        """Every layer does; see `AttentionCache.reads_several`."""
+        return all(layer.reads_several for layer in self.layers)
+
+    @property
+    def can_join(self) -> bool:
+        """Every layer's cache can; see `AttentionCache.join`."""
+        return all(type(layer).join is not AttentionCache.join for layer in self.layers)
+
+    def join(self, parts: Sequence[DecodingCache], rows: Tensor) -> None:
+        """Begin with what others have read: as many of their rows as this cache has, counted through all parts, repeats allowed."""
+        lengths = [length for part in parts for length in part._lengths]
+        self._lengths = [lengths[row] for row in rows.tolist()]
+        self.lengths = torch.tensor(self._lengths, device=self.lengths.device)
+        for number, layer in enumerate(self.layers):
+            layer.join([part.layers[number] for part in parts], rows)
+
+    def select(self, rows: Tensor) -> None:
+        self.lengths = self.lengths[rows]
+        self._lengths = [self._lengths[row] for row in rows.tolist()]
+        for layer in self.layers:
+            layer.select(rows)

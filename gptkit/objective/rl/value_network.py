@@ -1,0 +1,79 @@
+"""The value network: what a response will have earned at its end, foreseen at each of its tokens."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from gptkit.data.dataset import Batch
+from gptkit.errors import ConfigError
+from gptkit.objective.heads import read
+from gptkit.objective.rl.rollout import states
+
+if TYPE_CHECKING:
+    from gptkit.model.base import Model
+    from gptkit.objective.base import TrainedModel
+    from gptkit.tokenizer.base import Tokenizer
+
+
+class ValueNetwork(nn.Module):
+    """A model of its own and a linear layer on its hidden states. Nothing is shared with the policy."""
+
+    def __init__(self, model: Model, head: nn.Linear) -> None:
+        super().__init__()
+        self.model = model
+        self.head = head
+
+    def forward(self, batch: Batch) -> Tensor:
+        """(N,) in at least float32: the value of the state in which each token of the responses is chosen."""
+        return read(self.head, states(self.model, batch)).squeeze(-1)
+
+    def freeze_unused(self) -> None:
+        """What no value depends on, such as an output layer, is not trained: devices wait for the gradients of all that is."""
+        device = self.head.weight.device
+        one = torch.ones(1, dtype=torch.int64, device=device)
+        batch = {"tokens": torch.zeros(1, 2, dtype=torch.int64, device=device), "prompt_lengths": one, "lengths": one}
+        parameters = list(self.parameters())
+        found = torch.autograd.grad(self(batch).sum(), parameters, allow_unused=True)
+        for parameter, gradient in zip(parameters, found, strict=True):
+            parameter.requires_grad_(gradient is not None)
+
+
+def from_policy(model: Model) -> ValueNetwork:
+    """A copy of the policy that values everything at 0."""
+    own = copy.deepcopy(model).requires_grad_(True)
+    width = next(iter(_hidden(own))).shape[-1]
+    head = nn.Linear(width, 1)
+    nn.init.zeros_(head.weight)
+    nn.init.zeros_(head.bias)
+    return ValueNetwork(own, head)
+
+
+def from_reward(trained: TrainedModel, tokenizer: Tokenizer, context: int) -> ValueNetwork:
+    """A copy of a reward model, which values as it scores.
+
+    Raises:
+        ConfigError: it reads other ids, or shorter sequences, than the policy.
+    """
+    where, other = f"reward.checkpoint={trained.source}", "choose objective.value_from=policy, or another reward model"
+    if trained.tokenizer.fingerprint != tokenizer.fingerprint:
+        raise ConfigError(f"{where}: its tokenizer is not the policy's, so no value network can start from it; {other}")
+    if trained.model.context < context:
+        raise ConfigError(f"{where}: its context of {trained.model.context} is shorter than model.context={context}; {other}")
+    head, bias = trained.objective.head, trained.objective.bias
+    assert isinstance(head, nn.Linear)
+    assert isinstance(bias, Tensor)
+    head = copy.deepcopy(head).requires_grad_(True)
+    with torch.no_grad():
+        head.bias.sub_(bias)
+    return ValueNetwork(copy.deepcopy(trained.model).requires_grad_(True), head)
+
+
+@torch.no_grad()
+def _hidden(model: Model) -> Tensor:
+    device = next(model.parameters()).device
+    hidden: Tensor = model(torch.zeros(1, 1, dtype=torch.int64, device=device))
+    return hidden

@@ -1,0 +1,152 @@
+"""Dialogues as sequences of which the assistant's part is learned, and their batches."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gptkit.data.dataset import Batch, Dataset
+from gptkit.data.packing import best_fit
+from gptkit.errors import DataError
+from gptkit.objective.chat_template import pieces
+from gptkit.objective.chat_tokens import Ids, encoded
+from gptkit.records import Dialogue
+
+if TYPE_CHECKING:
+    from gptkit.data.base import Data
+    from gptkit.tokenizer.base import Tokenizer
+
+_log = logging.getLogger("gptkit")
+
+
+@dataclass(frozen=True)
+class Demonstration:
+    """A dialogue as the model reads it."""
+
+    ids: Ids
+    """(T + 1,): the tokens and, one further on, their targets."""
+    learned: NDArray[np.bool_]
+    """(T + 1,): which ids are learned, as targets."""
+
+    def __len__(self) -> int:
+        return len(self.ids) - 1
+
+
+def dialogues_of(data: Data, split: str, *, reader: str) -> list[Dialogue]:
+    """The dialogues of a split of any source.
+
+    Raises:
+        DataError: the source has records of another kind, or none.
+    """
+    found: list[Dialogue] = []
+    for record in data.records(split):
+        if not isinstance(record, Dialogue):
+            raise DataError(
+                f"{reader} reads dialogues, and the source gives {type(record).__name__}s; "
+                "choose data=dialogues, or one of the embedded sets (gptkit plugins kind=data)"
+            )
+        found.append(record)
+    if not found:
+        raise DataError(f"{reader}: the {split} split has no dialogues")
+    return found
+
+
+def demonstrations(
+    dialogues: Sequence[Dialogue], *, tokenizer: Tokenizer, template: str, context: int, learn_all: bool, what: str
+) -> list[Demonstration | None]:
+    """Dialogues as ids. None stands for one that is longer than the context; these are counted in a warning.
+
+    Args:
+        dialogues: of one split.
+        tokenizer: turns their text into ids.
+        template: of `gptkit.objective.chat_template`.
+        context: longest sequence.
+        learn_all: what stands before the answers is learned, too.
+        what: the split, for messages.
+
+    Raises:
+        DataError: a dialogue does not fit the template, or all are too long.
+    """
+    texts = [_pieces(dialogue, template, place, what) for place, dialogue in enumerate(dialogues)]
+    ids = encoded(tokenizer, (text for parts in texts for text, _ in parts))
+    end = np.array([tokenizer.special["end_of_text"]], dtype=np.int64)
+    found: list[Demonstration | None] = []
+    for parts in texts:
+        whole: list[Ids] = []
+        flags: list[NDArray[np.bool_]] = []
+        for _, answered in parts:
+            piece = next(ids)
+            piece = np.concatenate([piece, end]) if answered else piece if len(piece) or whole else end
+            whole.append(piece)
+            flags.append(np.full(len(piece), answered or learn_all))
+        one = Demonstration(np.concatenate(whole), np.concatenate(flags))
+        found.append(one if len(one) <= context else None)
+    dropped = sum(one is None for one in found)
+    if dropped == len(found):
+        raise DataError(f"all {dropped:,} dialogues of the {what} split are longer than model.context={context}; give a larger one")
+    if dropped:
+        _log.warning(
+            "%s of %s dialogues of the %s split are longer than model.context=%s and are left out",
+            f"{dropped:,}",
+            f"{len(found):,}",
+            what,
+            context,
+        )
+    return found
+
+
+def _pieces(dialogue: Dialogue, template: str, place: int, what: str) -> list[tuple[str, bool]]:
+    try:
+        return pieces(dialogue, template)
+    except DataError as error:
+        raise DataError(f"dialogue {place + 1} of the {what} split: {error}") from None
+
+
+class SFTDataset(Dataset):
+    """Item i of every epoch is row i: one demonstration, or several one after the other that do not see each other.
+
+    A batch has, padded on the right with 0 to its longest row, `tokens` and `targets` (B, T) int64, `learned` (B, T) bool and
+    `items` (B,) int64; where a row has several, also `segments` (B, T) int64: the number of the demonstration in its row.
+    """
+
+    def __init__(self, rows: Sequence[Sequence[Demonstration]], *, alike: bool) -> None:
+        """Args: alike: rows are about equally long, as packed ones are."""
+        self._rows = rows
+        self._alike = alike
+        self._lengths = np.array([sum(map(len, row)) for row in rows], dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def lengths(self) -> NDArray[np.int64] | None:
+        return None if self._alike else self._lengths
+
+    def batch(self, indices: Sequence[int]) -> Batch:
+        chosen = [index % len(self._rows) for index in indices]
+        shape = len(chosen), int(self._lengths[chosen].max())
+        tokens, targets, segments = (np.zeros(shape, dtype=np.int64) for _ in range(3))
+        learned = np.zeros(shape, dtype=np.bool_)
+        for row, index in enumerate(chosen):
+            begin = 0
+            for number, one in enumerate(self._rows[index]):
+                end = begin + len(one)
+                tokens[row, begin:end], targets[row, begin:end] = one.ids[:-1], one.ids[1:]
+                learned[row, begin:end], segments[row, begin:end] = one.learned[1:], number
+                begin = end
+            segments[row, begin:] = len(self._rows[index])
+        found = {"tokens": tokens, "targets": targets, "learned": learned, "items": np.array(chosen, dtype=np.int64)}
+        if any(len(self._rows[index]) > 1 for index in chosen):  # padding alone is behind all that could see it
+            found["segments"] = segments
+        return {name: torch.from_numpy(array) for name, array in found.items()}
+
+
+def packed(found: Iterable[Demonstration | None], context: int) -> SFTDataset:
+    """As many demonstrations in a row as fit into the context, always the same ones."""
+    kept = [one for one in found if one is not None]
+    return SFTDataset([[kept[place] for place in row] for row in best_fit([len(one) for one in kept], context)], alike=True)

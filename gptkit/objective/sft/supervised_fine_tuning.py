@@ -1,0 +1,191 @@
+"""Supervised fine-tuning: next-token prediction of what the assistant says, and of its end.
+
+Source: "Training language models to follow instructions with human feedback", section 3.5 and appendix C.1.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from gptkit.data.dataset import Batch, Dataset
+from gptkit.data.hold_out import hold_out
+from gptkit.errors import DataError
+from gptkit.generation.responses import longest_response, respond, text_of, warn_of_length
+from gptkit.model.evaluation_mode import evaluation_mode
+from gptkit.objective.alignment import SFTConfig
+from gptkit.objective.base import Measured, Objective, Terms
+from gptkit.objective.chat_tokens import prompt_ids
+from gptkit.objective.losses import cross_entropy_sum
+from gptkit.objective.sft.sft_dataset import Demonstration, SFTDataset, demonstrations, dialogues_of, packed
+from gptkit.records import Dialogue, Prompt
+from gptkit.reward.base import scored, scored_where_ended
+
+if TYPE_CHECKING:
+    from gptkit.data.base import Data
+    from gptkit.model.base import Model
+    from gptkit.reward.base import Reward
+    from gptkit.tokenizer.base import Tokenizer
+
+_log = logging.getLogger("gptkit")
+
+
+class SFT(Objective):
+    """Training sequences are packed; held-out dialogues stand alone, as they do where the model is used."""
+
+    def __init__(self, settings: SFTConfig, *, tokenizer: Tokenizer, context: int) -> None:
+        super().__init__()
+        self.settings = settings
+        self.tokenizer = tokenizer
+        self.context = context
+        self._reward: Reward | None = None
+        self.new_tokens = longest_response(settings.max_new_tokens, context)
+        self._asked: list[tuple[Prompt, list[int]] | None] = []
+        """What is asked in every held-out dialogue, and its ids; None where that leaves no room for a response."""
+
+    # -- data ---------------------------------------------------------------------------------------------------------------------
+
+    def datasets(self, data: Data, *, validation_fraction: float) -> dict[str, Dataset]:
+        """The dialogues of the source, those longer than the context left out.
+
+        Raises:
+            DataError: the source has no dialogues, one does not fit the template, or all are too long.
+        """
+        reader = f"objective={self.settings.name}"
+        dialogues, held_out = hold_out(data, validation_fraction, functools.partial(dialogues_of, reader=reader))
+        train: Dataset = packed(self._read(dialogues, "training"), self.context)
+        if self.settings.pretraining:
+            from gptkit.objective.pretraining_mix import PretrainingMixDataset, text_windows
+
+            text, self.sources["objective.pretraining_data"] = text_windows(
+                self.settings.pretraining_data,
+                self.tokenizer,
+                self.context,
+                key="objective.pretraining_data",
+                validation_fraction=validation_fraction,
+            )
+            train = PretrainingMixDataset(train, text["train"], self.settings.pretraining)
+        datasets = {"train": train}
+        if held_out:
+            found = self._read(held_out, "validation")
+            pairs = [(one, dialogue) for one, dialogue in zip(found, held_out, strict=True) if one is not None]
+            if self._reward is not None:
+                self._asked = self._with_room([asked(dialogue) for _, dialogue in pairs])
+            datasets["validation"] = SFTDataset([[one] for one, _ in pairs], alike=False)
+        return datasets
+
+    def _with_room(self, prompts: Sequence[Prompt]) -> list[tuple[Prompt, list[int]] | None]:
+        """Raises: DataError: no prompt leaves room for a response, or for the reward to score one."""
+        assert self._reward is not None
+        warn_of_length(self.settings.max_new_tokens, self.context)
+        found = [(prompt, prompt_ids(self.tokenizer, prompt.turns, self.settings.template)) for prompt in prompts]
+        longest = self.context - self.new_tokens - 1  # the 1 is end-of-text
+        kept = [each if len(each[1]) <= longest and self._reward.takes(each[0]) else None for each in found]
+        without = sum(each is None for each in kept)
+        if without == len(kept):
+            raise DataError(
+                f"none of {len(kept):,} held-out prompts leaves room for a response of {self.new_tokens} tokens in "
+                f"model.context={self.context} that the reward can score; lower objective.max_new_tokens, or give other prompts"
+            )
+        if without:
+            _log.warning(
+                "%s of %s held-out prompts leave no room for a response of %s tokens, or are none that the reward takes: none to "
+                "them is scored",
+                f"{without:,}",
+                f"{len(kept):,}",
+                self.new_tokens,
+            )
+        return kept
+
+    def _read(self, dialogues: Sequence[Dialogue], what: str) -> list[Demonstration | None]:
+        return demonstrations(
+            dialogues,
+            tokenizer=self.tokenizer,
+            template=self.settings.template,
+            context=self.context,
+            learn_all=self.settings.learn == "all",
+            what=what,
+        )
+
+    # -- loss ---------------------------------------------------------------------------------------------------------------------
+
+    def tokens(self, batch: Batch) -> int:
+        """Every row counts as a full context: packed rows nearly are."""
+        return len(batch["tokens"]) * self.context
+
+    def counts(self, batch: Batch) -> dict[str, int]:
+        """Tokens that are learned."""
+        return {"sft": int(batch["learned"].sum())}
+
+    def loss(self, model: Model, batch: Batch) -> tuple[Terms, dict[str, Tensor]]:
+        """Negative log-likelihoods in nats, summed over what is learned; nothing else gets logits.
+
+        Every token counts alike, whether an assistant said it or it is pre-training text.
+        """
+        hidden = model(batch["tokens"], segments=batch.get("segments"))
+        learned = batch["learned"]
+        return {"sft": (1.0, cross_entropy_sum(model.logits(hidden[learned]), batch["targets"][learned]))}, {}
+
+    # -- selection by a reward ----------------------------------------------------------------------------------------------------
+
+    def rewarded(self, reward: Reward) -> None:
+        self._reward = reward
+        self.sources["reward"] = reward.fingerprint
+
+    def validate(self, model: Model, batch: Batch, *, seed: int) -> tuple[Terms, Mapping[str, int], Measured]:
+        """The loss, and with a reward the `scores` (B,) of one response to each prompt, NaN where there was no room for any.
+
+        The random numbers of a response depend on its prompt's place alone: all checkpoints of a run draw the same.
+        """
+        terms, counts, measured = super().validate(model, batch, seed=seed)
+        if self._reward is None:
+            return terms, counts, measured
+        return terms, counts, {**measured, "scores": self._scores(self._reward, model, batch)}
+
+    def _scores(self, reward: Reward, model: Model, batch: Batch) -> Tensor:
+        scores = torch.full((len(batch["items"]),), torch.nan)
+        places = batch["items"].tolist()
+        rows = [row for row, place in enumerate(places) if self._asked[place] is not None]
+        found = [each for place in places if (each := self._asked[place]) is not None]
+        if not found:
+            return scores
+        with evaluation_mode(model), torch.autocast(batch["items"].device.type, enabled=False):
+            drawn = respond(
+                model,
+                self.tokenizer,
+                [ids for _, ids in found],
+                items=[places[row] for row in rows],
+                max_new_tokens=self.new_tokens,
+            )
+            texts = [text_of(self.tokenizer, ids, response) for (_, ids), response in zip(found, drawn, strict=True)]
+            reward.to(batch["items"].device)
+            scores[rows] = scored_where_ended(
+                functools.partial(scored, reward),
+                [prompt for prompt, _ in found],
+                texts,
+                ended=[response[-1] == self.tokenizer.special["end_of_text"] for response in drawn],
+                missing=self.settings.missing_end_of_text,
+            )
+        return scores
+
+    def judge(self, kept: Mapping[str, Tensor]) -> dict[str, float]:
+        """`reward`: the mean score of the responses."""
+        return {"reward": float(kept["scores"].double().nanmean())} if "scores" in kept else {}
+
+    def compared_by(self, metrics: Mapping[str, float]) -> str | None:
+        return "reward" if "reward" in metrics else None
+
+    def merit(self, loss: float, metrics: Mapping[str, float]) -> float:
+        """With a reward, as in the paper: what its mean score lacks."""
+        return -metrics["reward"] if "reward" in metrics else loss
+
+
+def asked(dialogue: Dialogue) -> Prompt:
+    """What stands before the last answer of a dialogue."""
+    last = max(place for place, turn in enumerate(dialogue.turns) if turn.role == "assistant")
+    return Prompt(dialogue.turns[:last])

@@ -1,0 +1,183 @@
+"""config.yaml: a run's settings as plain YAML, written in full and read back into the same classes.
+
+Part classes are found by their kind and name in the registry, so the file holds no import paths and no Python objects.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml  # type: ignore[import-untyped]
+
+from gptkit.atomic_io import write_file
+from gptkit.config_checks import check
+from gptkit.errors import CheckpointError, ConfigError, unfit_type
+from gptkit.hookspecs import KINDS
+from gptkit.kit_files import DamagedFile
+from gptkit.plugins import registry
+from gptkit.run_config import RunConfig
+from gptkit.training.checkpoints.migrations import current_config
+from gptkit.training.checkpoints.plain_yaml import read_yaml
+
+FILE = "config.yaml"
+
+PART_KEYS = tuple(kind for kind in KINDS if kind != "command")
+"""A key of a verb that is named like a kind holds a part of that kind; `callback` holds several, by any name."""
+
+_INTERPOLATION = re.compile(r"(\\*)\$\{")
+
+
+def plain(settings: RunConfig) -> dict[str, Any]:
+    """The settings as plain dicts, lists, text and numbers: what config.yaml holds, and what two runs are compared by."""
+    return dataclasses.asdict(settings)
+
+
+def write_settings(path: Path, settings: RunConfig) -> None:
+    """Write the settings as YAML, every default spelt out, keys in the order of their classes.
+
+    Raises:
+        ConfigError: a value is no plain YAML, which a part's field of a wrong type brings about.
+        GptkitError: the file cannot be written, as when the disk is full.
+    """
+    try:
+        text = yaml.safe_dump(plain(settings), sort_keys=False, allow_unicode=True, width=120)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: a setting is no plain value: {_first_line(error)}") from error
+    write_file(path, text)
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """The plain content of a config.yaml, under today's names; keys that are newer than the file are absent.
+
+    Raises:
+        CheckpointError: the file is missing, is no YAML, or is no mapping.
+    """
+    try:
+        content = current_config(read_yaml(path))
+        check_parts(content)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from error
+    except DamagedFile as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    return content
+
+
+def check_parts(content: Mapping[str, Any]) -> None:
+    """See that what is named like a kind is a part, so that whoever looks at settings before they are resolved can rely on it.
+
+    Raises:
+        DamagedFile: it is not.
+    """
+    for key in PART_KEYS:
+        value = content.get(key)
+        parts = value if key == "callback" and isinstance(value, Mapping) else {key: value}
+        for name, part in parts.items():
+            if part is not None and not (isinstance(part, Mapping) and isinstance(part.get("name"), str)):
+                raise DamagedFile(f"has something else than a part under {f'callback.{name}' if key == 'callback' else key}")
+    if not isinstance(content.get("init_from"), str | None):
+        raise DamagedFile("has something else than a text under init_from")
+
+
+def read_settings(path: Path, verb: str = "train") -> RunConfig:
+    """The settings that `write_settings` wrote, as the verb's class with every part resolved.
+
+    Raises:
+        CheckpointError: the file cannot be read.
+        ConfigError: it names a part that is not installed, or a key that this version does not know.
+    """
+    return settings_from(read_mapping(path), verb, where=str(path))
+
+
+def settings_from(content: Mapping[str, Any], verb: str = "train", *, where: str = FILE) -> RunConfig:
+    """The settings object from the plain content of a config.yaml."""
+    schema = registry().find("command", verb).part
+    unknown = [key for key in content if key not in {field.name for field in dataclasses.fields(schema)}]
+    if unknown:
+        raise ConfigError(f"{where}: gptkit {verb} has no key {unknown[0]}; was it written by another version?")
+    values: dict[str, Any] = {}
+    for key, value in content.items():
+        if key == "callback":
+            values[key] = {name: part_from("callback", part, where=where) for name, part in (value or {}).items()}
+        elif key in PART_KEYS and isinstance(value, Mapping):
+            values[key] = part_from(key, value, where=where)
+        else:
+            values[key] = value
+    try:
+        check(values, of=schema)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from error
+    settings: RunConfig = _fill(schema, values, where)
+    return settings
+
+
+def part_from(kind: str, content: Mapping[str, Any], *, where: str = FILE) -> Any:
+    """A part from its plain content in a config.yaml.
+
+    Raises:
+        ConfigError: no such part is installed, or a key does not fit.
+    """
+    try:
+        return registry().resolve(kind, escaped(content))
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from error
+
+
+def _fill(schema: type[Any], values: dict[str, Any], where: str) -> Any:
+    """An instance of a dataclass; a value of a field that is a dataclass by default (`batch`, `val`) is filled in the same way."""
+    filled = {}
+    for field in dataclasses.fields(schema):
+        has_keys = isinstance(field.default_factory, type) and dataclasses.is_dataclass(field.default_factory)
+        if has_keys and not isinstance(values.get(field.name, {}), Mapping):
+            raise ConfigError(f"{where}: {field.name} has keys below it, and no value of its own")
+    plain_values = _typed(schema, {key: value for key, value in values.items() if not _holds_parts(key, value)}, where)
+    for field in dataclasses.fields(schema):
+        if field.name not in values:
+            continue
+        value = plain_values.get(field.name, values[field.name])
+        default = field.default_factory
+        if isinstance(value, dict) and isinstance(default, type) and dataclasses.is_dataclass(default):
+            value = _fill(default, value, where)
+        filled[field.name] = value
+    try:
+        return schema(**filled)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{where}: {error}") from error
+
+
+def _holds_parts(key: str, value: Any) -> bool:
+    return key == "callback" or dataclasses.is_dataclass(value)
+
+
+def _typed(schema: type[Any], values: dict[str, Any], where: str) -> dict[str, Any]:
+    """The values, each of its field's type."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(schema), escaped(values))
+        typed = OmegaConf.to_container(OmegaConf.masked_copy(merged, list(values)), resolve=True)  # type: ignore[arg-type]
+    except (OmegaConfBaseException, ValueError, TypeError, OverflowError) as error:
+        key = str(getattr(error, "full_key", None) or "")
+        reason = unfit_type(key, _first_line(error)) or f"{key}: {_first_line(error)}".removeprefix(": ")
+        raise ConfigError(f"{where}: {reason}") from error
+    assert isinstance(typed, dict)
+    return {str(key): value for key, value in typed.items()}
+
+
+def escaped(value: Any) -> Any:
+    """Text as OmegaConf must be given it, so that "${...}" in a path or a prompt stays what it is."""
+    if isinstance(value, str):
+        return _INTERPOLATION.sub(r"\1\1\\${", value)  # backslashes before it are doubled, as OmegaConf's grammar asks
+    if isinstance(value, Mapping):
+        return {key: escaped(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [escaped(item) for item in value]
+    return value
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]

@@ -1,0 +1,48 @@
+"""The batches of a run, from any step on: step i's sequences are a pure function of the seed and i."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from gptkit.data.dataset import Batch, Dataset
+from gptkit.data.sampler import ByLength, indices
+from gptkit.data.splits import evenly
+
+
+@dataclass(frozen=True)
+class Feed:
+    """What Lightning iterates over: this device's slice of each step's batch.
+
+    The slices of all devices together are the batch that one device would have got, so their number changes nothing.
+    """
+
+    dataset: Dataset
+    seed: int
+    batch: int
+    """Sequences per step over all devices; divisible by `replicas`."""
+    start: int
+    """Steps already done."""
+    stop: int
+    """The step with which the run ends."""
+    replica: int = 0
+    """Which slice this device takes."""
+    replicas: int = 1
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def __iter__(self) -> Iterator[Batch]:
+        share = self.batch // self.replicas
+        first = self.replica * share
+        items, longest = len(self.dataset), self.dataset.longest()
+        order = None if longest is None else ByLength(longest, batch=self.batch, seed=self.seed)
+        for step in range(self.start, self.stop):
+            chosen = indices(step, batch=self.batch, items=items, seed=self.seed, order_of=order).tolist()
+            yield self.dataset.batch(chosen[first : first + share])
+
+
+def held_out(dataset: Dataset, at_most: int) -> list[int]:
+    """The validation items: `at_most` of them, evenly spread and always the same, those of similar length together; 0: all."""
+    chosen, longest = evenly(len(dataset), at_most), dataset.longest()
+    return chosen if longest is None else sorted(chosen, key=lambda item: int(longest[item]))

@@ -1,0 +1,259 @@
+"""What writes down a run, as one callback: its keepers, in the order in which they must be called, and the one that sums it up."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities.model_helpers import is_overridden
+
+from gptkit.command import RunConfig
+from gptkit.model.base import Model
+from gptkit.tokenizer.base import Tokenizer
+from gptkit.training.checkpoints.config_file import FILE as CONFIG
+from gptkit.training.reporting.best_effort import best_effort
+from gptkit.training.reporting.diagnostics_callback import RewardHackingWarning
+from gptkit.training.reporting.environment import FILE as ENVIRONMENT
+from gptkit.training.reporting.environment import Environment, describe, write_environment
+from gptkit.training.reporting.metrics import FILE as METRICS
+from gptkit.training.reporting.metrics import Metrics, last_logged, read_metrics, read_scalars
+from gptkit.training.reporting.objective_figures import FOLDER as FIGURES
+from gptkit.training.reporting.progress import Progress
+from gptkit.training.reporting.report import FILE as REPORT
+from gptkit.training.reporting.report import write_report
+from gptkit.training.reporting.sample_lines import FILE as SAMPLES
+from gptkit.training.reporting.samples import SampleTexts
+from gptkit.training.reporting.speed import SpeedMeter, peak_memory_bytes, utilisation
+from gptkit.training.reporting.summary import FILE as SUMMARY
+from gptkit.training.reporting.summary import VALIDATION_LOSS, read_summary, write_summary
+from gptkit.training.reporting.tensorboard import FOLDER as TENSORBOARD
+
+
+def logbook(
+    folder: Path, settings: RunConfig, *, model: Model, tokenizer: Tokenizer, parameters: int, progress: bool
+) -> ReportingCallback:
+    """The logbook of a run. Whoever saves checkpoints pauses its meter (`with book.meter.paused():`), then calls `after_step`.
+
+    The keepers read `pl_module.state`, a `gptkit.training.state.TrainState`, and write into the folder: metrics.csv, tensorboard/,
+    samples.jsonl, environment.json, summary.json, report.html. Where a run continues, call `metrics.cut_back` before.
+
+    Args:
+        folder: the run folder.
+        settings: the run's settings.
+        model: what samples are drawn from.
+        tokenizer: its tokenizer.
+        parameters: trained parameters of model and objective.
+        progress: show a bar or lines on standard error.
+    """
+    meter = SpeedMeter(spent=seconds_spent(folder))
+    metrics = Metrics(folder, meter)
+    samples = SampleTexts(
+        folder, settings.samples, model=model, tokenizer=tokenizer, seed=settings.seed, meter=meter, metrics=metrics
+    )
+    closing = ClosingPages(folder, settings, vocabulary=tokenizer.size, parameters=parameters, meter=meter)
+    watch = RewardHackingWarning(folder, getattr(settings.objective, "missing_end_of_text", None))
+    return ReportingCallback(
+        meter, [meter, metrics], [*([Progress(meter)] if progress else []), samples, watch, closing], samples, closing
+    )
+
+
+def seconds_spent(folder: Path) -> float:
+    """Seconds that the run in this folder took so far, as far as it wrote them down."""
+    logged = [second for second in read_metrics(folder).get("wall_seconds", []) if math.isfinite(second)]
+    return max([0.0, float(read_summary(folder).get("wall_seconds") or 0.0), *logged[-1:]])
+
+
+FILES = (CONFIG, METRICS, SAMPLES, ENVIRONMENT, SUMMARY, REPORT)
+FOLDERS = (TENSORBOARD, FIGURES)
+"""What a run writes into its folder, checkpoints apart."""
+
+HOOKS = (
+    "on_train_start",
+    "on_train_batch_start",
+    "on_train_batch_end",
+    "on_validation_start",
+    "on_validation_end",
+    "on_train_end",
+    "on_exception",
+    "teardown",
+)
+"""What a keeper may do something at."""
+
+
+class ReportingCallback(Callback):
+    """Several callbacks as one, which calls those with something to do: Lightning calls every hook of every callback each step."""
+
+    def __init__(
+        self,
+        meter: SpeedMeter,
+        essential: Sequence[Callback],
+        others: Sequence[Callback],
+        samples: SampleTexts,
+        closing: ClosingPages,
+    ) -> None:
+        """Args:
+        meter: of the run's speed.
+        essential: keepers that must not fail.
+        others: those called behind them, which may: that is told, and the run goes on.
+        samples, closing: among the others.
+        """
+        self.meter = meter
+        self._samples = samples
+        self._closing = closing
+        for hook in HOOKS:
+            ours = [getattr(keeper, hook) for keeper in essential if is_overridden(hook, keeper, Callback)]
+            theirs = [_forgiven(keeper, hook) for keeper in others if is_overridden(hook, keeper, Callback)]
+            setattr(self, hook, functools.partial(_call_all, [*ours, *theirs]))
+
+    def after_step(self, trainer: Any, pl_module: Any) -> None:
+        """A step is done, validated and saved."""
+        self._samples.after_step(trainer, pl_module)
+
+    def owes(self, pl_module: Any, saved: float) -> bool:
+        """Whether a run that is finished lacks what comes behind its last checkpoint, because it was killed there.
+
+        Args:
+            pl_module: as it was at the end of the run.
+            saved: when that checkpoint was written, in seconds since the epoch.
+        """
+        return self._samples.owed(pl_module) or self._closing.owed(pl_module, saved)
+
+    def make_up(self, trainer: Any, pl_module: Any) -> None:
+        """Write what a finished run owes, with a trainer that did not run."""
+        if self._samples.owed(pl_module):
+            pl_module.to(trainer.strategy.root_device)
+            self._samples.draw(pl_module, first=True)
+        self._closing.make_up(trainer, pl_module)
+
+
+def _forgiven(keeper: Callback, hook: str) -> Callable[..., None]:
+    function, what = getattr(keeper, hook), type(keeper).__name__
+
+    def call(*arguments: Any, **named: Any) -> None:
+        with best_effort(WRITES.get(what, what)):
+            function(*arguments, **named)
+
+    return call
+
+
+WRITES = {
+    "Progress": "progress",
+    "SampleTexts": "samples",
+    "RewardHackingWarning": "the look for collapses",
+    "ClosingPages": "summary.json",
+}
+"""What is missing where a keeper fails."""
+
+
+def _call_all(functions: Sequence[Callable[..., None]], *arguments: Any, **named: Any) -> None:
+    for function in functions:
+        function(*arguments, **named)
+
+
+class ClosingPages(Callback):
+    """Writes summary.json at every validation, and with report.html whenever training ends, for whatever reason."""
+
+    def __init__(self, folder: Path, settings: RunConfig, *, vocabulary: int, parameters: int, meter: SpeedMeter) -> None:
+        self.folder = folder
+        self.settings = settings
+        self.vocabulary = vocabulary
+        self.parameters = parameters
+        self.meter = meter
+        self._environment: Environment | None = None
+
+    def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
+        if trainer.is_global_zero and not trainer.sanity_checking and pl_module.state.step:
+            with self.meter.paused():
+                self.summarize(trainer, pl_module)
+
+    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
+        self._close(trainer, pl_module)
+
+    def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
+        if trainer.is_global_zero and pl_module.state.step:
+            with contextlib.suppress(Exception):  # what stopped the run is what must be told, not what follows from it
+                self.summarize(trainer, pl_module)
+                write_report(self.folder)
+
+    def _close(self, trainer: Any, pl_module: Any) -> None:
+        if trainer.is_global_zero and pl_module.state.step:
+            with best_effort("summary.json"):
+                self.summarize(trainer, pl_module)
+            with best_effort("report.html"):
+                write_report(self.folder)
+
+    def owed(self, pl_module: Any, saved: float) -> bool:
+        """Whether summary.json tells of no end of the run, or report.html is older than the last checkpoint."""
+        report = self.folder / REPORT
+        return not self._told(pl_module) or not report.is_file() or report.stat().st_mtime < saved
+
+    def _told(self, pl_module: Any) -> bool:
+        summary = read_summary(self.folder)
+        return summary.get("steps") == pl_module.state.step and bool(summary.get("finished"))
+
+    def make_up(self, trainer: Any, pl_module: Any) -> None:
+        """Write report.html, and before it summary.json where it does not tell of the end of the run."""
+        state = pl_module.state
+        if not self._told(pl_module):
+            with best_effort("summary.json"):
+                last = last_logged(self.folder, state.step)
+                state.loss = torch.tensor(last["train/loss"]) if "train/loss" in last else None
+                state.metrics = {
+                    name.removeprefix("train/"): torch.tensor(value)
+                    for name, value in last.items()
+                    if name.startswith("train/") and name != "train/loss"
+                }
+                state.measured = {
+                    name: value for name, value in last.items() if "/" in name and not name.startswith(("train/", "val/"))
+                }
+                self.summarize(trainer, pl_module, rate=last.get("tokens_per_second"))
+        with best_effort("report.html"):
+            write_report(self.folder)
+
+    def summarize(self, trainer: Any, pl_module: Any, *, rate: float | None = None) -> None:
+        """Write summary.json as of now, and environment.json the first time.
+
+        Args:
+            trainer, pl_module: of the run.
+            rate: tokens per second, where they were not measured by this process.
+        """
+        state = pl_module.state
+        if self._environment is None:
+            device: torch.device = trainer.strategy.root_device
+            self._environment = describe(
+                self.settings,
+                parameters=self.parameters,
+                vocabulary=self.vocabulary,
+                device=device,
+                devices=trainer.world_size,
+                precision=str(trainer.precision),
+            )
+            write_environment(self.folder, self._environment)
+        here, rate = self._environment, self.meter.tokens_per_second or rate
+        mfu = None
+        if rate and here.flops_per_token and here.peak_flops:
+            mfu = utilisation(rate, here.flops_per_token, here.peak_flops, here.devices)
+        measured = read_scalars(state.metrics)
+        measured.update({f"val_{name}": value for name, value in state.val_metrics.items()})
+        measured.update({name.replace("/", "_"): value for name, value in state.measured.items()})
+        write_summary(
+            self.folder,
+            parameters=self.parameters,
+            tokens=state.tokens,
+            steps=state.step,
+            train_loss=None if state.loss is None else float(state.loss),
+            val_loss=state.val_loss,
+            tokens_per_second=rate,
+            mfu=mfu,
+            wall_seconds=self.meter.wall_seconds,
+            peak_memory_bytes=peak_memory_bytes(),
+            finished=state.step >= state.last_step or pl_module.finished_early,
+            compared_by=VALIDATION_LOSS if state.compared_by is None else f"val_{state.compared_by}",
+            extra=measured,
+        )

@@ -1,0 +1,252 @@
+"""Whether a run's speed and its training look normal, in words, with the figures that say so."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gptkit.training.reporting.curves import Curves, count, smooth
+from gptkit.training.reporting.environment import Environment
+
+
+@dataclass(frozen=True)
+class Diagnostic:
+    """One judgement. `level` is good, note (worth knowing) or bad (something is wrong)."""
+
+    level: str
+    title: str
+    text: str
+
+
+PUBLISHED = "GPT-3 21%, Gopher 33%, Megatron-Turing 530B 30%, PaLM 46%"
+"""Utilisation of large published runs: "PaLM: Scaling Language Modeling with Pathways", table 3."""
+
+ABSURD = 1e3
+"""A loss above this is no loss of any objective of the kit that learns: scores, ranks and classes cost a few units."""
+
+ROSE = 0.1
+"""By this share of the first logged loss the mean of the last ones has to be above it, before it is said that it rose."""
+
+PART = "seconds_"
+"""The names in summary.json of what a step of reinforcement spends its time on begin so."""
+
+# what one accelerator usually reaches, by parameters: small models are bound by launching kernels and by memory. Our own ranges.
+_TYPICAL_GPU = ((20e6, 0.02, 0.15), (200e6, 0.15, 0.45), (math.inf, 0.30, 0.55))
+
+# What processors reach, by parameters, and where a step is so small that starting its operations costs more than they do, by the
+# operations of a step. From the lowest to the highest of docs/benchmarks.md ("What processors reach"), bf16 and fp32, the lowest
+# halved: cores wait for one another in small products. Larger models and other devices were not measured, and are not judged.
+_TYPICAL_CPU = ((200e3, 0.035, 0.35), (2e6, 0.06, 0.7), (20e6, 0.12, 0.8), (200e6, 0.3, 0.8))
+_SMALL_STEPS_CPU = ((1e8, 0.003, 0.35), (1e9, 0.02, 0.35))
+
+
+def speed_verdict(summary: Mapping[str, Any], environment: Environment | None) -> Diagnostic:
+    """Is this speed normal?"""
+    parts = {name.removeprefix(PART): float(value) for name, value in summary.items() if name.startswith(PART) and value}
+    if parts:
+        return _parts_verdict(parts)
+    rate, mfu = summary.get("tokens_per_second"), summary.get("mfu")
+    if not rate:
+        return Diagnostic("note", "Not measured yet", "The run is too short, or has not reached its first validation.")
+    if environment is None or mfu is None or environment.peak_flops is None or environment.flops_per_token is None:
+        device = environment.device if environment else "this device"
+        return Diagnostic(
+            "note", f"{rate:,.0f} tokens per second", f"What {device} could do at most is not known here, so it cannot be judged."
+        )
+    on_cpu = "measured" in environment.peak_source
+    usually = _usually(summary, environment, on_cpu)
+    doing = rate * environment.flops_per_token
+    each = f" on each of {environment.devices} devices" if environment.devices > 1 else ""
+    facts = (
+        f"{rate:,.0f} tokens per second of {operations(environment.flops_per_token)}FLOP each are {operations(doing)}FLOP/s: "
+        f"{mfu:.1%} of {operations(environment.peak_flops)}FLOP/s{each} ({environment.peak_source})."
+    )
+    if usually is None:
+        return Diagnostic(
+            "note", f"{rate:,.0f} tokens per second", f"{facts} What is usual for such a model here was never measured."
+        )
+    what, low, high = usually
+    facts += f" {what} usually reaches {low:.1%} to {high:.0%} on such a device" + (
+        "." if on_cpu else f"; large published runs: {PUBLISHED}."
+    )
+    if mfu > 1.1 and on_cpu:
+        return Diagnostic(
+            "note", "Faster than the yardstick", f"{facts} The machine was probably busy when the product was measured."
+        )
+    if mfu >= low:
+        return Diagnostic("good", "Yes, this speed is normal", facts)
+    return Diagnostic("bad" if mfu < low / 2 else "note", "Slower than usual", f"{facts} {_advice(on_cpu, environment)}")
+
+
+def _usually(summary: Mapping[str, Any], environment: Environment, on_cpu: bool) -> tuple[str, float, float] | None:
+    """What is like this run, and the lowest and the highest utilisation that is usual for it; None where nothing was measured."""
+    steps, tokens = summary.get("steps") or 0, summary.get("tokens") or 0
+    step = (environment.flops_per_token or 0) * tokens / steps if steps else 0
+    for limit, low, high in _SMALL_STEPS_CPU if on_cpu and step else ():
+        if step < limit:
+            return f"A step of {operations(step)}FLOP", low, high
+    for limit, low, high in _TYPICAL_CPU if on_cpu else _TYPICAL_GPU:
+        if environment.parameters < limit:
+            return f"A model of {count(environment.parameters)} parameters", low, high
+    return None
+
+
+def _parts_verdict(seconds: Mapping[str, float]) -> Diagnostic:
+    """Of steps that also draw and score, whose speed no table of utilisation can judge: where their time goes."""
+    total = sum(seconds.values())
+    shares = ", ".join(f"{name} {value / total:.0%}" for name, value in seconds.items())
+    return Diagnostic("note", f"A step takes {total:.2g} s", f"Of the last step's time: {shares}.")
+
+
+def _advice(on_cpu: bool, environment: Environment) -> str:
+    if on_cpu:
+        return (
+            "Look for other programs on the machine, and for more threads than cores (OMP_NUM_THREADS); try a larger batch.micro."
+        )
+    precise = " precision is 32-bit: try trainer.precision=bf16-mixed;" if environment.precision.startswith("32") else ""
+    return f"Try compile=true and a larger batch.micro;{precise} look for other programs on the device."
+
+
+def training_verdicts(
+    curves: Curves, summary: Mapping[str, Any], settings: Mapping[str, Any], guessing: float | None
+) -> list[Diagnostic]:
+    """Does training look normal?
+
+    Args:
+        guessing: the loss of equal odds for every token, ln V; None where the objective's loss is no such thing.
+    """
+    found = [
+        _numbers(curves),
+        None if _reinforced(curves, summary) else _fall(curves, guessing, settings),
+        None if _reinforced(curves, summary) else _gap(curves, guessing),
+        _gradient(curves, settings),
+        _end(curves, summary),
+    ]
+    return [verdict for verdict in found if verdict is not None]
+
+
+def _numbers(curves: Curves) -> Diagnostic | None:
+    loss, steps = curves.columns.get("train/loss", np.empty(0)), curves.columns.get("step", np.empty(0))
+    norm = curves.columns.get("grad_norm", np.empty(0))
+    logged = np.isfinite(curves.columns.get("lr", np.empty(0)))  # rows of training: validation rows have no learning rate
+    if not logged.any():
+        return None
+    wrong = logged & (~np.isfinite(loss) | (~np.isfinite(norm) if len(norm) else False))
+    if wrong.any():
+        step = int(steps[wrong][0])
+        return Diagnostic(
+            "bad",
+            "The loss or the gradient stopped being a number",
+            f"First at step {step:,}, in {int(wrong.sum()):,} of {int(logged.sum()):,} logged steps. "
+            "Lower optimizer.lr, lengthen the warm-up, or use bf16 instead of fp16.",
+        )
+    return Diagnostic("good", "Every loss and gradient is a number", f"All {int(logged.sum()):,} logged steps are finite.")
+
+
+def _reinforced(curves: Curves, summary: Mapping[str, Any]) -> bool:
+    """Whether the loss says nothing: reinforcement's begins anew with every rollout, and is validated by other measures."""
+    return bool(len(curves.pair("val/kl")[0])) or any(name.startswith(PART) and value for name, value in summary.items())
+
+
+def _fall(curves: Curves, guessing: float | None, settings: Mapping[str, Any]) -> Diagnostic | None:
+    _, loss = curves.pair("train/loss")
+    if not len(loss):
+        return None
+    late = loss[-max(len(loss) // 5, 1) :]
+    quarter = max(len(late) // 4, 1)
+    first, before, last = float(loss[0]), float(late[:quarter].mean()), float(late[-quarter:].mean())
+    words = f"From {first:.3f} to {last:.3f}" if len(loss) > 1 else f"It is {last:.3f}"
+    words += f" nats per token; guessing among all tokens alike costs ln V = {guessing:.3f}." if guessing is not None else "."
+    cure = "Lower optimizer.lr, lengthen the warm-up, and look at the data."
+    if last > (ABSURD if guessing is None else 1.2 * guessing):
+        worse = "The loss is worse than guessing" if guessing is not None else "The loss is far too large"
+        if guessing is not None and first > 1.2 * guessing and not settings.get("init_from"):
+            worse = "The first losses are worse than guessing, and so are the last"
+        return Diagnostic("bad", worse, f"{words} {cure}")
+    if guessing is not None and first > 1.2 * guessing and not settings.get("init_from"):
+        return Diagnostic(
+            "bad",
+            "The first losses are worse than guessing",
+            f"{words} The initial weights are too large, or optimizer.lr is too high.",
+        )
+    if len(loss) < 2:
+        return None
+    if last - first > ROSE * max(abs(first), 0.1):
+        return Diagnostic("bad", "The loss rose", f"{words} {cure}")
+    if guessing is None:
+        return Diagnostic("good", "The loss fell", words) if last < first else Diagnostic("note", "The loss did not fall", words)
+    if last > guessing - 0.05:
+        return Diagnostic("bad", "The model has not learnt more than guessing", f"{words} Look at optimizer.lr, and at the data.")
+    if last >= first:
+        return Diagnostic("note", "The loss did not fall", words)
+    more = " It was still falling at the end: more tokens would help." if before - last > 0.01 * last and quarter > 1 else ""
+    return Diagnostic("good", "The loss fell well below guessing", f"{words}{more}")
+
+
+def _gap(curves: Curves, guessing: float | None) -> Diagnostic | None:
+    val_tokens, val = curves.pair("val/loss")
+    tokens, train = curves.pair("train/loss")
+    if not len(val) or not len(train):
+        return None
+    best = int(np.argmin(val))
+    near = float(np.interp(val_tokens[-1], tokens, smooth(train)))
+    words = f"Validation {val[-1]:.3f}, training {near:.3f}."
+    if val[-1] > (ABSURD if guessing is None else 1.2 * guessing):
+        worse = "far too large" if guessing is None else f"worse than guessing, which costs {guessing:.3f}"
+        return Diagnostic(
+            "bad", "The validation loss is no use", f"{words} It is {worse}. Lower optimizer.lr, and look at the data."
+        )
+    if best < len(val) - 1 and val[-1] > 1.02 * val[best]:
+        return Diagnostic(
+            "note",
+            "The validation loss has turned upward",
+            f"{words} Its lowest was {val[best]:.3f} at {count(val_tokens[best])} tokens; the checkpoint of that time is kept and "
+            "loaded. More data, a smaller model or dropout would help.",
+        )
+    if val[-1] - near > 0.15 * abs(near):
+        return Diagnostic("note", "Validation is well above training", f"{words} The model begins to learn its text by heart.")
+    return Diagnostic("good", "Validation follows training", words)
+
+
+def _gradient(curves: Curves, settings: Mapping[str, Any]) -> Diagnostic | None:
+    _, norm = curves.pair("grad_norm")
+    if len(norm) < 2:
+        return None
+    clip = float((settings.get("optimizer") or {}).get("clip") or 0)
+    spikes = spike_count(norm)
+    words = f"Median norm {float(np.median(norm)):.3g}, largest {float(norm.max()):.3g}."
+    if clip:
+        words += f" {float((norm > clip).mean()):.0%} of the logged steps were clipped at {clip:g}."
+    if spikes > max(2, 0.02 * len(norm)):
+        return Diagnostic(
+            "note", f"{spikes} spikes of the gradient", f"{words} A lower optimizer.lr or a longer warm-up makes training calmer."
+        )
+    return Diagnostic("good", "The gradient is calm", f"{words} {spikes or 'No'} spike{'' if spikes == 1 else 's'}.")
+
+
+def spike_count(norm: Any) -> int:
+    """How many gradient norms are more than five times the median of the twenty before them."""
+    return sum(float(norm[index]) > 5 * float(np.median(norm[max(0, index - 20) : index])) for index in range(5, len(norm)))
+
+
+def _end(curves: Curves, summary: Mapping[str, Any]) -> Diagnostic | None:
+    if not summary or summary.get("finished"):
+        return None
+    return Diagnostic(
+        "note",
+        "The run has not reached its end",
+        f"It stands at step {int(summary.get('steps', 0)):,}. gptkit train hydra.run.dir=<this folder> continues it from its last "
+        "checkpoint.",
+    )
+
+
+def operations(number: float) -> str:
+    """Operations with their SI prefix: 117 G."""
+    for limit, unit in ((1e15, " P"), (1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if number >= limit:
+            return f"{number / limit:.3g}{unit}"
+    return f"{number:.3g} "

@@ -1,0 +1,263 @@
+"""metrics.csv: one row per logged step, flushed at once, cut back when a run continues; the same numbers go to TensorBoard."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import errno
+import io
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor
+
+from gptkit.atomic_io import named_errors, write_file
+from gptkit.errors import GptkitError
+from gptkit.kit_files import DamagedFile
+from gptkit.training.reporting.damaged_files import HUGE, read_lines, set_aside
+from gptkit.training.reporting.sample_lines import FILE as SAMPLES
+from gptkit.training.reporting.sample_lines import read_sample_lines
+from gptkit.training.reporting.speed import SpeedMeter
+from gptkit.training.reporting.tensorboard import TensorBoard
+
+if TYPE_CHECKING:
+    from gptkit.training.state import TrainState
+
+FILE = "metrics.csv"
+COLUMNS = ("step", "tokens", "train/loss", "val/loss", "lr", "grad_norm", "tokens_per_second", "wall_seconds")
+"""Always there, in this order. What the objective measures (train/<name>, val/<name>) and callbacks do follows as it appears."""
+
+
+class MetricsFile:
+    """Rows of numbers by step. A second row of the same step completes the first."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        rows = read_rows(path)
+        self._columns = list(rows[0]) if rows else list(COLUMNS)
+        self._last: dict[str, str] = rows[-1] if rows else {}
+        write_file(path, _text(self._columns, rows))
+        self._file = path.open("r+b", buffering=0)
+        self._row_at = self._file.seek(0, io.SEEK_END) - (len(_line(self._last.values()).encode()) if rows else 0)
+
+    def add(self, row: Mapping[str, float]) -> None:
+        """Write a row, which has at least `step`, past every buffer of this process; new columns are added to the file.
+
+        Raises:
+            GptkitError: the disk is full.
+        """
+        texts = {name: _number(value) for name, value in row.items()}
+        again = self._last.get("step") == texts["step"]
+        if again:
+            texts = {**self._last, **{name: text for name, text in texts.items() if text}}
+        new = [name for name in texts if name not in self._columns]
+        if new:
+            self._columns += new
+            self._file.close()
+            rows = read_rows(self.path)
+            write_file(self.path, _text(self._columns, rows[:-1] if again else rows))
+            self._file = self.path.open("r+b", buffering=0)
+            self._row_at = self._file.seek(0, io.SEEK_END)
+        elif again:
+            self._file.seek(self._row_at)
+            self._file.truncate()
+        else:
+            self._row_at = self._file.seek(0, io.SEEK_END)
+        self._last = {name: texts.get(name, "") for name in self._columns}
+        line = _line(self._last.values()).encode()
+        with named_errors(self.path):
+            if self._file.write(line) < len(line):
+                raise OSError(errno.ENOSPC, "the row was written in part")
+
+    def close(self) -> None:
+        """No more rows."""
+        self._file.close()
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a metrics.csv as text by column, a last line that was cut short left out; none where there is no file.
+
+    A row that is not as it was written is left out and named in a warning.
+    """
+    return _read(path)[0]
+
+
+def _read(path: Path) -> tuple[list[dict[str, str]], int]:
+    """The rows, and how many were damaged."""
+    columns: list[str] = []
+
+    def parse(line: str) -> dict[str, str]:
+        cells = _cells(line)
+        if columns:
+            return _row(columns, cells)
+        _check_header(cells)
+        columns.extend(cells)
+        return {}
+
+    rows, damaged = read_lines(path, parse)
+    return [row for row in rows if row], damaged
+
+
+def _cells(line: str) -> list[str]:
+    try:
+        return next(csv.reader([line], strict=True), [])
+    except csv.Error as error:
+        raise DamagedFile(f"is no row of a table ({error})") from error
+
+
+def _check_header(cells: list[str]) -> None:
+    if len(set(cells)) < len(cells) or not {"step", "tokens"} <= set(cells):
+        raise DamagedFile("does not name the columns")
+
+
+def _row(columns: list[str], cells: list[str]) -> dict[str, str]:
+    if len(cells) != len(columns):
+        raise DamagedFile(f"has {len(cells)} column{'s' if len(cells) != 1 else ''} instead of {len(columns)}")
+    row = dict(zip(columns, cells, strict=True))
+    for name, text in row.items():
+        if name in ("step", "tokens"):
+            fits = _COUNT.fullmatch(text) is not None
+        else:
+            fits = not text or (_NUMBER.fullmatch(text) is not None and not HUGE < abs(float(text)) < math.inf)
+        if not fits:
+            raise DamagedFile(f"{name} is {text[:40]!r}, which is no number that a run writes")
+    return row
+
+
+_COUNT = re.compile(r"[0-9]{1,18}")
+_NUMBER = re.compile(r"-?(?:[0-9]{1,400}(?:\.[0-9]{1,400})?(?:e[-+]?[0-9]{1,3})?|inf)|nan")
+
+
+def read_metrics(folder: Path) -> dict[str, list[float]]:
+    """The columns of a run's metrics.csv, equally long; NaN where a row has no value."""
+    rows = read_rows(folder / FILE)
+    return {name: [float(row[name]) if row[name] else float("nan") for row in rows] for name in (rows[0] if rows else COLUMNS)}
+
+
+def last_logged(folder: Path, step: int) -> dict[str, float]:
+    """What a run's metrics.csv holds of this step; nothing where the step was not logged."""
+    row = next((row for row in reversed(read_rows(folder / FILE)) if row["step"] == str(step)), {})
+    return {name: float(value) for name, value in row.items() if value}
+
+
+def cut_back(folder: Path, step: int) -> None:
+    """Forget what a run logged after `step`, because it continues from there: rows of metrics.csv and lines of samples.jsonl.
+
+    Damaged rows and lines go, too; a file of which nothing else is left is set aside instead.
+    """
+    rows, damaged = _read(folder / FILE)
+    table = _text(list(rows[0]) if rows else list(COLUMNS), [row for row in rows if int(row["step"]) <= step])
+    _rewrite(folder / FILE, table, lost=bool(damaged) and not rows)
+    samples, damaged = read_sample_lines(folder)
+    lines = "".join(f"{line}\n" for line, sample in samples if sample["step"] <= step)
+    _rewrite(folder / SAMPLES, lines, lost=bool(damaged) and not samples)
+
+
+def _rewrite(path: Path, text: str, *, lost: bool) -> None:
+    """Args:
+    path: of a file, which need not exist.
+    text: what is left of it.
+    lost: whether nothing could be read.
+    """
+    if lost:
+        set_aside(path, "nothing in it can be read")
+    elif path.is_file():
+        write_file(path, text)
+
+
+class Metrics(Callback):
+    """Writes a row every `trainer.log_every_n_steps` steps and at every validation; only then is the device waited for."""
+
+    def __init__(self, folder: Path, meter: SpeedMeter) -> None:
+        self.folder = folder
+        self.meter = meter
+        self._file: MetricsFile | None = None
+        self.board: TensorBoard | None = None
+        """TensorBoard's writer, on the first process, while training."""
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        if trainer.is_global_zero:
+            self._file = MetricsFile(self.folder / FILE)
+            begin = pl_module.state.step + 1
+            self.board = TensorBoard(self.folder, purge_step=begin if begin > 1 else None)
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if not trainer.is_global_zero:
+            return
+        state: TrainState = pl_module.state
+        every = trainer.log_every_n_steps
+        if state.step == state.last_step or (every and state.step % every == 0):
+            self._log(state)
+
+    def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
+        state: TrainState = pl_module.state
+        if trainer.sanity_checking or state.val_step != state.step or state.val_loss is None:
+            return
+        measured = {f"val/{name}": value for name, value in state.val_metrics.items()}
+        self._write({"step": state.step, "tokens": state.tokens, "val/loss": state.val_loss, **measured, **state.measured})
+        if self.board is not None:
+            self.board.flush()
+
+    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
+        if self.board is not None:
+            self.board.flush()
+
+    def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
+        with contextlib.suppress(GptkitError):  # what stopped the run is what must be told
+            self.teardown(trainer, pl_module, "fit")  # Lightning calls it after a run that ended by itself alone
+
+    def teardown(self, trainer: Any, pl_module: Any, stage: str) -> None:
+        file, board = self._file, self.board
+        self._file = self.board = None
+        if file is not None:
+            file.close()
+        if board is not None:
+            board.close()
+
+    def _log(self, state: TrainState) -> None:
+        tensors = {f"train/{name}": value for name, value in state.metrics.items()}
+        if state.loss is not None:
+            tensors["train/loss"] = state.loss
+        if state.grad_norm is not None:
+            tensors["grad_norm"] = state.grad_norm
+        values = read_scalars(tensors)  # waits for the device, so the window that is closed next holds whole steps
+        rate = self.meter.mark(state.tokens)
+        row = {"step": state.step, "tokens": state.tokens, **values, "lr": state.lr}
+        if rate is not None:
+            row["tokens_per_second"] = round(rate, 1)
+        self._write(row)
+
+    def _write(self, row: dict[str, float]) -> None:
+        row["wall_seconds"] = round(self.meter.wall_seconds, 3)
+        if self._file is not None:
+            self._file.add(row)
+        if self.board is not None:
+            for name, value in row.items():
+                if name not in ("step", "wall_seconds"):
+                    self.board.add_scalar(name, value, int(row["step"]))
+
+
+def read_scalars(tensors: Mapping[str, Tensor]) -> dict[str, float]:
+    """The numbers of scalar tensors on one device, in one transfer."""
+    if not tensors:
+        return {}
+    return dict(zip(tensors, torch.stack([tensor.detach().float() for tensor in tensors.values()]).tolist(), strict=True))
+
+
+def _number(value: float) -> str:
+    return repr(value)  # the shortest text that reads back as the same number
+
+
+def _line(cells: Any) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerow(cells)
+    return buffer.getvalue()
+
+
+def _text(columns: list[str], rows: list[dict[str, str]]) -> str:
+    return _line(columns) + "".join(_line([row.get(name, "") for name in columns]) for row in rows)

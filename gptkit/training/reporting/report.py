@@ -1,0 +1,172 @@
+"""report.html: what a run did, on one page that can be sent to a colleague. Works for a run that is not finished, too."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Mapping
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gptkit.atomic_io import write_file
+from gptkit.errors import CheckpointError
+from gptkit.kit_files import MIB, DamagedFile, read_bytes, read_text
+from gptkit.training.checkpoints import config_file
+from gptkit.training.reporting import html_page as html
+from gptkit.training.reporting.curves import WIDE, Curves, count, drawings, svg, write_png
+from gptkit.training.reporting.damaged_files import warn_of
+from gptkit.training.reporting.diagnostics import speed_verdict, training_verdicts
+from gptkit.training.reporting.environment import Environment, read_environment
+from gptkit.training.reporting.metrics import read_metrics
+from gptkit.training.reporting.objective_figures import read_drawings
+from gptkit.training.reporting.progress import duration
+from gptkit.training.reporting.reward_hacking import collapse_verdicts
+from gptkit.training.reporting.sample_lines import read_samples
+from gptkit.training.reporting.summary import read_summary
+
+FILE = "report.html"
+
+
+def write_report(folder: Path) -> Path:
+    """Write report.html from what the run folder holds; gives its path."""
+    curves = _curves(folder)
+    summary, environment, settings = read_summary(folder), read_environment(folder), _settings(folder)
+    guessing = _guessing(settings, environment)
+    unended = (settings.get("objective") or {}).get("missing_end_of_text")
+    drawn = []
+    for number, drawing in enumerate(drawings(curves, guessing) if len(curves.columns["step"]) else []):
+        wide = svg(drawing, curves, f"wide{number}", WIDE) if drawing.wide else ""
+        drawn.append((drawing.title, svg(drawing, curves, f"figure{number}"), wide))
+    sections = [
+        ("", html.tiles(_headline(curves, summary, guessing))),
+        ("Curves", html.figures(drawn) if drawn else "<p>Nothing has been logged yet.</p>"),
+        ("What was held out", "".join(map(_embedded, read_drawings(folder)))),
+        ("Samples", html.samples(read_samples(folder))),
+        ("Is this speed normal?", html.verdicts([speed_verdict(summary, environment)])),
+        (
+            "Does training look normal?",
+            html.verdicts(training_verdicts(curves, summary, settings, guessing) + collapse_verdicts(curves, unended)),
+        ),
+        ("The run", html.definitions(_facts(folder, settings, summary, environment))),
+        (
+            "",
+            html.folded("Command", environment.command if environment else "") + html.folded("Configuration", _config_text(folder)),
+        ),
+    ]
+    path = folder / FILE
+    write_file(path, html.page(f"gptkit run: {folder.resolve().name}", _lead(settings, summary, environment), sections))
+    return path
+
+
+def _embedded(drawing: Path) -> str:
+    """A drawing as a picture in the page itself; it keeps its own white ground. Nothing, with a warning, where it is damaged."""
+    try:
+        picture = base64.b64encode(read_bytes(drawing, limit=16 * MIB)).decode()
+    except (DamagedFile, FileNotFoundError) as error:
+        warn_of(drawing, error)
+        return ""
+    title = escape(drawing.stem)
+    return (
+        f'<figure style="max-width: 26rem"><figcaption>{title}</figcaption>'
+        f'<img alt="{title}" style="width: 100%" src="data:image/svg+xml;base64,{picture}"></figure>'
+    )
+
+
+def write_curves(folder: Path, path: Path) -> None:
+    """Write the run's curves (loss, speed, gradient norm) as one PNG, for a README or a slide."""
+    settings, environment, summary = _settings(folder), read_environment(folder), read_summary(folder)
+    write_png(_curves(folder), _guessing(settings, environment), path, _lead(settings, summary, environment))
+
+
+def _curves(folder: Path) -> Curves:
+    return Curves({name: np.asarray(values, dtype=np.float64) for name, values in read_metrics(folder).items()})
+
+
+def _settings(folder: Path) -> dict[str, Any]:
+    try:
+        return config_file.read_mapping(folder / config_file.FILE)
+    except CheckpointError:
+        return {}
+
+
+def _config_text(folder: Path) -> str:
+    path = folder / config_file.FILE
+    try:
+        return read_text(path, limit=MIB)
+    except (DamagedFile, FileNotFoundError):
+        return ""
+
+
+def _guessing(settings: Mapping[str, Any], environment: Environment | None) -> float | None:
+    is_lm = _part(settings, "objective").get("name") == "lm"
+    return math.log(environment.vocabulary) if environment and is_lm else None
+
+
+def _part(settings: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
+    value = settings.get(kind)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _lead(settings: Mapping[str, Any], summary: Mapping[str, Any], environment: Environment | None) -> str:
+    model, words = _part(settings, "model"), []
+    if summary.get("parameters"):
+        words.append(f"{count(summary['parameters'])} parameters")
+    if model:
+        words.append(
+            f"{model.get('name')}, {model.get('layers')} layers, width {model.get('width')}, context {model.get('context')}"
+        )
+    if _part(settings, "data"):
+        words.append(f"on {_part(settings, 'data').get('name')}")
+    if summary.get("tokens"):
+        words.append(f"{count(summary['tokens'])} tokens")
+    if environment:
+        words.append(environment.device)
+    return " · ".join(words)
+
+
+def _headline(curves: Curves, summary: Mapping[str, Any], guessing: float | None) -> list[tuple[str, str]]:
+    found = []
+    val, train = summary.get("val_loss"), summary.get("train_loss")
+    _, logged = curves.pair("train/loss")
+    if val is not None:
+        found.append((f"{val:.4f}", "validation loss" if guessing is None else "validation loss, nats per token"))
+        if guessing is not None and val < 20:
+            found.append((f"{math.exp(val):,.2f}", "perplexity per token"))
+    if train is None and len(logged):
+        train = float(logged[-1])
+    if train is not None:
+        found.append((f"{train:.4f}", "training loss of the last step"))
+    if summary.get("tokens_per_second"):
+        found.append((f"{summary['tokens_per_second']:,.0f}", "tokens per second"))
+    if summary.get("mfu") is not None:
+        found.append((f"{summary['mfu']:.0%}", "of the device's peak"))
+    if summary.get("wall_seconds"):
+        found.append((duration(summary["wall_seconds"]), "in all"))
+    return found
+
+
+def _facts(
+    folder: Path, settings: Mapping[str, Any], summary: Mapping[str, Any], environment: Environment | None
+) -> list[tuple[str, str]]:
+    found = [("folder", str(folder.resolve()))]
+    for kind in ("model", "attention", "objective", "tokenizer", "data", "optimizer"):
+        part = _part(settings, kind)
+        if part:
+            rest = ", ".join(
+                f"{key} {value}" for key, value in part.items() if key != "name" and not isinstance(value, (dict, list))
+            )
+            found.append((kind, f"{part.get('name')}{f' ({rest})' if rest else ''}"))
+    if environment:
+        found += [
+            ("vocabulary", f"{environment.vocabulary:,} tokens"),
+            ("device", environment.device if environment.devices == 1 else f"{environment.devices} times {environment.device}"),
+            ("precision", environment.precision),
+            ("versions", ", ".join(f"{name} {version}" for name, version in environment.versions.items())),
+        ]
+    found += [(name, f"{summary[name]:,}") for name in ("steps", "tokens") if name in summary]
+    if summary.get("peak_memory_bytes"):
+        found.append(("peak memory", f"{summary['peak_memory_bytes'] / 2**30:.2f} GiB"))
+    return found

@@ -1,0 +1,114 @@
+"""Text drawn while training, on a random stream of its own: a run with samples and one without end with the same weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.callbacks import Callback
+
+from gptkit.atomic_io import named_errors
+from gptkit.command import SamplesConfig
+from gptkit.errors import ConfigError
+from gptkit.generation import generate
+from gptkit.model.base import Model
+from gptkit.model.evaluation_mode import evaluation_mode
+from gptkit.objective.base import Objective, ScoredSample
+from gptkit.tokenizer.base import Tokenizer
+from gptkit.training.reporting.best_effort import best_effort
+from gptkit.training.reporting.metrics import Metrics
+from gptkit.training.reporting.sample_lines import FILE, read_samples
+from gptkit.training.reporting.speed import SpeedMeter
+
+
+class SampleTexts(Callback):
+    """Continues the prompts every `samples.every` steps and at the end: a line of samples.jsonl each, and a text in TensorBoard.
+
+    An objective that answers held-out prompts of its own shows these answers instead, with their scores. A step's samples are drawn
+    when its checkpoint, where one is due, is written: `after_step` is called then. What a run that was killed in between still owes
+    is made up when it continues.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: SamplesConfig,
+        *,
+        model: Model,
+        tokenizer: Tokenizer,
+        seed: int,
+        meter: SpeedMeter,
+        metrics: Metrics,
+    ) -> None:
+        self.folder = folder
+        self.path = folder / FILE
+        self.settings = settings
+        self.model = model
+        self.tokenizer = tokenizer
+        self.seed = seed
+        self.meter = meter
+        self.metrics = metrics
+        for prompt in settings.prompts:
+            length = len(tokenizer.encode(prompt))
+            if length >= model.context:
+                raise ConfigError(
+                    f"samples.prompts: {prompt[:40]!r} is {length} tokens, and the model's context is {model.context}; shorten it"
+                )
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        if pl_module.state.step and self.owed(pl_module):
+            self.draw(pl_module, first=trainer.is_global_zero)
+
+    def after_step(self, trainer: Any, pl_module: Any) -> None:
+        """The step is done, validated and saved."""
+        if self.due(pl_module):
+            self.draw(pl_module, first=trainer.is_global_zero)
+
+    def due(self, pl_module: Any) -> bool:
+        """Whether samples belong to the step at which the run is."""
+        state, every = pl_module.state, self.settings.every
+        return state.step == state.last_step or pl_module.finished_early or bool(every and state.step % every == 0)
+
+    def owed(self, pl_module: Any) -> bool:
+        """Whether they are due and not there."""
+        draws = self.settings.prompts or type(pl_module.objective).samples is not Objective.samples
+        return bool(draws) and self.due(pl_module) and all(row["step"] != pl_module.state.step for row in read_samples(self.folder))
+
+    def draw(self, pl_module: Any, *, first: bool) -> None:
+        """Draw this step's samples, and write them down on the first process.
+
+        Every process must call it, because the weights may be spread over them.
+        """
+        with best_effort("samples"), self.meter.paused(), pl_module.averaged():
+            drawn = self._draw(pl_module.objective)
+            if drawn and first:
+                self._write(drawn, pl_module.state.step, pl_module.state.tokens)
+
+    def _draw(self, objective: Objective) -> Sequence[ScoredSample]:
+        own = objective.samples(self.model)
+        if own or not self.settings.prompts:
+            return own
+        with evaluation_mode(self.model):
+            drawn = generate(
+                self.model,
+                self.tokenizer,
+                self.settings.prompts,
+                max_new_tokens=self.settings.max_new_tokens,
+                temperature=self.settings.temperature,
+                top_k=self.settings.top_k,
+                seed=self.seed,
+            )
+        return [ScoredSample(prompt, texts[0].text, {}) for prompt, texts in zip(self.settings.prompts, drawn, strict=True)]
+
+    def _write(self, drawn: Sequence[ScoredSample], step: int, tokens: int) -> None:
+        rows = [{"step": step, "tokens": tokens, "prompt": each.prompt, "text": each.text, **each.scores} for each in drawn]
+        with named_errors(self.path), self.path.open("a", encoding="utf-8") as file:
+            file.write("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))  # at once: all of a step, or none
+        board = self.metrics.board
+        if board is None:
+            return
+        for number, sample in enumerate(drawn):
+            scores = "".join(f"\n\n{name} {score:.3f}" for name, score in sample.scores.items())
+            board.add_text(f"sample {number + 1}", f"**{sample.prompt}**{sample.text}{scores}", step)

@@ -1,0 +1,145 @@
+"""The pieces that a run is made of, in the order in which they need one another, and where the weights come from."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from gptkit.command import RunConfig
+from gptkit.data.dataset import Dataset
+from gptkit.data.progress import Progress
+from gptkit.data.tokenise import verifying
+from gptkit.errors import ConfigError
+from gptkit.model.base import Model
+from gptkit.objective.base import Objective
+from gptkit.plugins import registry
+from gptkit.tokenizer.base import Tokenizer
+from gptkit.training.checkpoints.checkpoint import Checkpoint
+from gptkit.training.checkpoints.load import InitialWeights, fit_weights, initial_weights, load_objective, restore_objective
+from gptkit.training.ema import Average
+from gptkit.training.resume import check_same_sources
+from gptkit.training.weight_precision import convert_weights, made_in
+
+_log = logging.getLogger("gptkit")
+
+
+@dataclass
+class Pieces:
+    """What a run is made of."""
+
+    model: Model
+    objective: Objective
+    tokenizer: Tokenizer
+    datasets: dict[str, Dataset]
+    sources: dict[str, str]
+    """Fingerprints of what is learned from, by the key that names it."""
+    average: Average | None = None
+    """Of the model's weights, where one is kept."""
+
+
+def assemble(
+    settings: RunConfig,
+    checkpoint: Checkpoint | None = None,
+    state: dict[str, Any] | None = None,
+    *,
+    dtype: torch.dtype = torch.float32,
+) -> Pieces:
+    """Make tokenizer, datasets, objective and model: weights from the checkpoint, `init_from`, the model itself, or random.
+
+    Args:
+        settings: of the run.
+        checkpoint: to continue from, with
+        state: what it kept beside the weights.
+        dtype: the format in which weights are kept.
+    """
+    data = settings.data.build()
+    if checkpoint is not None and state is not None:  # before anything is computed from it
+        check_same_sources(checkpoint.folder, state["sources"], {"data": data.fingerprint})
+    weights: InitialWeights | None = None
+    if checkpoint is not None:
+        tokenizer = checkpoint.tokenizer
+    elif settings.init_from is not None:
+        weights = initial_weights(settings.init_from, settings.tokenizer)
+        tokenizer = weights.tokenizer
+        _warn_of_start(settings, weights.run)
+    else:
+        with Progress("learning a tokenizer") as progress:
+            tokenizer = settings.tokenizer.build(texts=_told(data.texts(), progress))
+    torch.manual_seed(settings.seed)
+    objective = settings.objective.build(tokenizer=tokenizer, context=settings.model.context, width=settings.model.width)
+    objective.load, objective.seed = load_objective, settings.seed
+    if settings.reward is not None:
+        objective.rewarded(settings.reward.build(load=load_objective))
+    with verifying(settings.verify):
+        datasets = objective.datasets(data, validation_fraction=settings.val.fraction)
+    sources = {"data": data.fingerprint, **objective.sources}
+    if checkpoint is not None and state is not None:
+        check_same_sources(checkpoint.folder, state["sources"], sources)
+    model = settings.model.build(attention=settings.attention, vocabulary=tokenizer.size + settings.objective.added_tokens)
+    model.to(dtype)
+    convert_weights(objective, dtype)
+    average: Average | None = None
+    if checkpoint is not None:
+        fit_weights(model, checkpoint.model_state, str(checkpoint.folder))
+        with made_in(dtype):
+            restore_objective(objective, model, checkpoint)
+    else:
+        given = settings.model.weights() if weights is None else weights.state
+        if given is None and settings.objective.begins_trained:
+            _log.warning("objective=%s begins with random weights; init_from=<a run> gives it a model", settings.objective.name)
+        drawn = {name: tensor for name, tensor in model.state_dict().items() if not objective.transfers(model, name)}
+        if given is None and drawn:
+            raise ConfigError(
+                f"objective={settings.objective.name} is told to take over a part of the weights only (transfer_layers), and there "
+                "are none to take it from: give init_from=<a run>, or leave it out"
+            )
+        if given is not None:
+            fit_weights(model, {**given, **drawn}, settings.init_from or f"model={settings.model.name}", tokens=tokenizer.size)
+        objective.begin(model)
+    convert_weights(objective, dtype)  # copies of other models, too
+    objective.prepare(model)
+    if settings.ema:
+        if not any(parameter.requires_grad for parameter in model.parameters()):
+            raise ConfigError(
+                f"ema={settings.ema:g} averages the model's weights, and objective={settings.objective.name} trains none; "
+                "leave it out"
+            )
+        average = Average(model, settings.ema)
+        if checkpoint is not None and state is not None:
+            fit_weights(model, state["weights"], str(checkpoint.folder))
+    return Pieces(model, objective, tokenizer, datasets, sources, average)
+
+
+def _told(texts: Iterable[str], progress: Progress) -> Iterator[str]:
+    """The texts, while it is said how many were read; a tokenizer that learns nothing reads none."""
+    characters = 0
+    for number, text in enumerate(texts, 1):
+        characters += len(text)
+        progress.show(None, f"from {number:,} texts, {characters:,} characters")
+        yield text
+
+
+def _warn_of_start(settings: RunConfig, before: Mapping[str, Any]) -> None:
+    """Where a reward model is to be a policy, or a model is asked in another form than the one in which it learned to answer."""
+    learned: Mapping[str, Any] = before.get("objective") or {}
+    known = registry().parts["objective"].get(learned.get("name", ""))
+    if settings.objective.begins_trained and known is not None and not known.part.writes:
+        _log.warning(
+            "init_from=%s was trained with objective=%s and no longer writes text; a policy begins as the model of demonstrations",
+            settings.init_from,
+            known.part.name,
+        )
+    taught, asks = learned.get("template"), getattr(settings.objective, "template", None)
+    if taught is not None and asks is not None and taught != asks:
+        _log.warning(
+            "init_from=%s learned with objective.template=%s, and this run reads with objective.template=%s; "
+            "give objective.template=%s to go on in the same form",
+            settings.init_from,
+            taught,
+            asks,
+            taught,
+        )
