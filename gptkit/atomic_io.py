@@ -15,7 +15,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gptkit.errors import GptkitError
-from gptkit.training.checkpoints.naming import OLD
+
+WRITING, OLD = ".writing-", ".old-"
+"""Prefixes of the name of a folder that is being written, and of one that is being removed."""
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 

@@ -1,80 +1,68 @@
 """Everything that can be plugged into gptkit, on one page.
 
 A plugin is a module (or object) named by an entry point of the group `gptkit`. It implements any of these hooks with
-`@gptkit.hookimpl`; each takes no argument and returns a list of part classes of its kind. The kit's own parts enter the same way.
-The contract of a kind (the keys all its parts share, the exact signature of `build`) is the docstring of its base class
-in `gptkit/<kind>/__init__.py`.
+`@gptkit.hookimpl`; each takes no argument and returns a list of part classes of its kind. The built-in parts enter through the
+same hooks. The contract of a kind (the keys all its parts share, the exact signature of `build`) is the docstring of its base
+class in `gptkit/<kind>/__init__.py`; this page imports no kind, and discovery checks that each class belongs to the hook's kind.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pluggy
 
-if TYPE_CHECKING:
-    from gptkit.attention import AttentionConfig
-    from gptkit.callback import CallbackConfig
-    from gptkit.command import Command
-    from gptkit.data import DataConfig
-    from gptkit.model import ModelConfig
-    from gptkit.objective import ObjectiveConfig
-    from gptkit.optimizer import OptimizerConfig
-    from gptkit.reward import RewardConfig
-    from gptkit.task import TaskConfig
-    from gptkit.tokenizer import TokenizerConfig
+from gptkit.parts import Part
 
 hookspec = pluggy.HookspecMarker("gptkit")
 hookimpl = pluggy.HookimplMarker("gptkit")
 
 
 @hookspec
-def gptkit_model() -> list[type[ModelConfig]]:  # type: ignore[empty-body]
+def gptkit_model() -> list[type[Part]]:  # type: ignore[empty-body]
     """Models: tokens in, hidden states and logits out."""
 
 
 @hookspec
-def gptkit_attention() -> list[type[AttentionConfig]]:  # type: ignore[empty-body]
+def gptkit_attention() -> list[type[Part]]:  # type: ignore[empty-body]
     """Attention types, one module per layer, chosen independently of the model."""
 
 
 @hookspec
-def gptkit_objective() -> list[type[ObjectiveConfig]]:  # type: ignore[empty-body]
+def gptkit_objective() -> list[type[Part]]:  # type: ignore[empty-body]
     """Training objectives: which records they read, what a batch is, and its loss."""
 
 
 @hookspec
-def gptkit_tokenizer() -> list[type[TokenizerConfig]]:  # type: ignore[empty-body]
+def gptkit_tokenizer() -> list[type[Part]]:  # type: ignore[empty-body]
     """Tokenizers: text to ids and back."""
 
 
 @hookspec
-def gptkit_data() -> list[type[DataConfig]]:  # type: ignore[empty-body]
+def gptkit_data() -> list[type[Part]]:  # type: ignore[empty-body]
     """Data sources: records by split, with a fingerprint of their content."""
 
 
 @hookspec
-def gptkit_optimizer() -> list[type[OptimizerConfig]]:  # type: ignore[empty-body]
+def gptkit_optimizer() -> list[type[Part]]:  # type: ignore[empty-body]
     """Optimizers over named parameters."""
 
 
 @hookspec
-def gptkit_reward() -> list[type[RewardConfig]]:  # type: ignore[empty-body]
+def gptkit_reward() -> list[type[Part]]:  # type: ignore[empty-body]
     """Rewards: scores for prompts and responses."""
 
 
 @hookspec
-def gptkit_task() -> list[type[TaskConfig]]:  # type: ignore[empty-body]
+def gptkit_task() -> list[type[Part]]:  # type: ignore[empty-body]
     """Evaluation tasks."""
 
 
 @hookspec
-def gptkit_callback() -> list[type[CallbackConfig]]:  # type: ignore[empty-body]
+def gptkit_callback() -> list[type[Part]]:  # type: ignore[empty-body]
     """Lightning callbacks, added with `+callback@callback.<any name>=<part>`."""
 
 
 @hookspec
-def gptkit_command() -> list[type[Command]]:  # type: ignore[empty-body]
+def gptkit_command() -> list[type[Part]]:  # type: ignore[empty-body]
     """Verbs of the command line."""
 
 

@@ -16,10 +16,19 @@ from gptkit.constraints import CONTEXT, DEVICES, SCORE, SEQUENCES, above, at_lea
 from gptkit.data import DataConfig
 from gptkit.hookspecs import hookimpl
 from gptkit.reward import RewardConfig
-from gptkit.run_config import BatchConfig, RunConfig, SamplesConfig, SaveConfig, ValidationConfig
+from gptkit.run_config import RunConfig
 from gptkit.task import TaskConfig
 
-__all__ = ["BatchConfig", "Command", "RunConfig", "SamplesConfig", "SaveConfig", "ValidationConfig"]
+__all__ = [
+    "Command",
+    "EvalCommand",
+    "ExportCommand",
+    "GenerateCommand",
+    "PlanCommand",
+    "PluginsCommand",
+    "PredictCommand",
+    "TrainCommand",
+]
 
 
 @dataclass

@@ -17,10 +17,11 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from gptkit.command import Command, RunConfig
+from gptkit.command import Command
 from gptkit.config_groups import groups
 from gptkit.errors import GptkitError
 from gptkit.plugins import registry
+from gptkit.run_config import RunConfig
 from gptkit.training.checkpoints import config_file
 from gptkit.training.checkpoints.retention import checkpoints
 

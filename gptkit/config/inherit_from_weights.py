@@ -13,10 +13,11 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from gptkit.command import Command, RunConfig
+from gptkit.command import Command
 from gptkit.errors import CheckpointError, ConfigError
 from gptkit.plugins import registry
 from gptkit.records import Document
+from gptkit.run_config import RunConfig
 from gptkit.tokenizer import TokenizerConfig
 
 EMBEDDED = {"name": "sotu"}

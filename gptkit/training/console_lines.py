@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import lightning
 
-from gptkit.command import RunConfig
 from gptkit.data import DataConfig
 from gptkit.model.base import parameter_count
 from gptkit.objective import AuxLMConfig
 from gptkit.objective.pretraining_mix import mixed_in
+from gptkit.run_config import RunConfig
 from gptkit.terminal import show
 from gptkit.training.duration import decided_by
 from gptkit.training.reporting.report import FILE as REPORT

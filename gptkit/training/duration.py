@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from gptkit.command import RunConfig
 from gptkit.errors import ConfigError
+from gptkit.run_config import RunConfig
 
 if TYPE_CHECKING:
     from gptkit.data.dataset import Dataset

@@ -14,10 +14,10 @@ import lightning
 import torch
 
 from gptkit.atomic_io import how_to_continue
-from gptkit.command import RunConfig
 from gptkit.matrix_products import keep_mode
 from gptkit.optimizer.schedule import extent, warmup_beyond
 from gptkit.plugins import registry
+from gptkit.run_config import RunConfig
 from gptkit.training.allocator import keep_freed_memory
 from gptkit.training.checkpoints import config_file
 from gptkit.training.checkpoints.checkpoint import Checkpoint, clean, latest_checkpoint, read_checkpoint

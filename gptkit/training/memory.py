@@ -8,10 +8,10 @@ from typing import Any
 import torch
 
 from gptkit.attention import AttentionConfig
-from gptkit.command import RunConfig
 from gptkit.errors import ConfigError
 from gptkit.model import ModelConfig
 from gptkit.objective import LMConfig
+from gptkit.run_config import RunConfig
 from gptkit.scaling.minimum_memory import least_parameters, least_vocabulary, refuse_beyond, training_copies
 from gptkit.training.precision import choose_precision
 

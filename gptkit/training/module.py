@@ -17,11 +17,11 @@ import lightning
 import torch
 from torch import Tensor
 
-from gptkit.command import RunConfig
 from gptkit.data.dataset import Batch, Dataset
 from gptkit.model.base import Model
 from gptkit.objective.base import Minibatch, Objective
 from gptkit.optimizer.schedule import multiplier
+from gptkit.run_config import RunConfig
 from gptkit.tokenizer.base import Tokenizer
 from gptkit.training.dataloader import Feed
 from gptkit.training.ema import Average

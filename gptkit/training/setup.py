@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 
-from gptkit.command import RunConfig
 from gptkit.data.dataset import Dataset
 from gptkit.data.progress import Progress
 from gptkit.data.tokenise import verifying
@@ -17,6 +16,7 @@ from gptkit.errors import ConfigError
 from gptkit.model.base import Model
 from gptkit.objective.base import Objective
 from gptkit.plugins import registry
+from gptkit.run_config import RunConfig
 from gptkit.tokenizer.base import Tokenizer
 from gptkit.training.checkpoints.checkpoint import Checkpoint
 from gptkit.training.checkpoints.load import InitialWeights, fit_weights, initial_weights, load_objective, restore_objective

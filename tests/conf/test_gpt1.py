@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 import gptkit
-from gptkit.command import RunConfig
 from gptkit.config_groups import groups
 from gptkit.plugins import registry
+from gptkit.run_config import RunConfig
 from gptkit.scaling.compute import parameters
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 import gptkit
-from gptkit.command import RunConfig
 from gptkit.config_groups import groups
 from gptkit.plugins import registry
+from gptkit.run_config import RunConfig
 from gptkit.training.duration import length_of
 
 STAGES = {"sft": "sft", "rm": "reward", "ppo_init": "sft", "ppo": "ppo", "ppo_ptx": "ppo"}

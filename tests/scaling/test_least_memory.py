@@ -10,12 +10,12 @@ import pytest
 
 import gptkit
 from gptkit.attention import AlternatingAttentionConfig, DenseAttentionConfig
-from gptkit.command import RunConfig
 from gptkit.config_groups import papers
 from gptkit.errors import ConfigError
 from gptkit.model import GPTConfig, LSTMConfig, ModelConfig
 from gptkit.objective import LMConfig, ProbeConfig
 from gptkit.optimizer import AdamWConfig, MuonConfig
+from gptkit.run_config import RunConfig
 from gptkit.scaling.compute import parameters
 from gptkit.scaling.minimum_memory import least_parameters, least_vocabulary, training_copies
 from gptkit.tokenizer import BPETokenizerConfig, GPT2TokenizerConfig

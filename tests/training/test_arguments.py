@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 import torch
 
-from gptkit.command import BatchConfig, TrainCommand
+from gptkit.command import TrainCommand
 from gptkit.errors import ConfigError
 from gptkit.model import GPTConfig
+from gptkit.run_config import BatchConfig
 from gptkit.training import precision
 from gptkit.training.duration import length_of
 from gptkit.training.micro_batch import TOKENS_PER_PASS, bytes_per_sequence, estimate, free_memory, largest_that_fits

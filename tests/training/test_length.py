@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gptkit.command import BatchConfig, TrainCommand
+from gptkit.command import TrainCommand
 from gptkit.data.dataset import Batch as Tensors
 from gptkit.data.dataset import Dataset
 from gptkit.model import GPTConfig
+from gptkit.run_config import BatchConfig
 from gptkit.training.duration import decided_by, length_of
 
 

@@ -12,13 +12,14 @@ import pytest
 import torch
 
 from gptkit.attention import DenseAttentionConfig
-from gptkit.command import BatchConfig, SamplesConfig, SaveConfig, TrainCommand, ValidationConfig
+from gptkit.command import TrainCommand
 from gptkit.data import TextConfig
 from gptkit.errors import ConfigError
 from gptkit.model import GPTConfig
 from gptkit.model.evaluation_mode import evaluation_mode
 from gptkit.objective import LMConfig
 from gptkit.optimizer import AdamWConfig
+from gptkit.run_config import BatchConfig, SamplesConfig, SaveConfig, ValidationConfig
 from gptkit.scaling.compute import flops_per_token
 from gptkit.tokenizer import CharTokenizerConfig
 from gptkit.training.checkpoints.checkpoint import read_checkpoint

@@ -19,9 +19,9 @@ from typing import Any
 from safetensors import SafetensorError
 from torch import Tensor
 
-from gptkit.atomic_io import FULL, discard, disk_error, how_to_continue, named_errors, replace_folder, sync_tree
-from gptkit.command import RunConfig
+from gptkit.atomic_io import FULL, OLD, WRITING, discard, disk_error, how_to_continue, named_errors, replace_folder, sync_tree
 from gptkit.errors import CheckpointError, ConfigError
+from gptkit.run_config import RunConfig
 from gptkit.tokenizer.base import Tokenizer
 from gptkit.training.checkpoints import config_file
 from gptkit.training.checkpoints.manifest import FILE as MANIFEST
@@ -39,7 +39,7 @@ from gptkit.training.checkpoints.manifest import (
     verify_file,
 )
 from gptkit.training.checkpoints.migrations import current_tensors
-from gptkit.training.checkpoints.naming import OLD, WRITING, folder_of
+from gptkit.training.checkpoints.naming import folder_of
 from gptkit.training.checkpoints.notices import warn_once
 from gptkit.training.checkpoints.retention import by_merit, checkpoints, remove_old, unfinished
 from gptkit.training.checkpoints.serialization import read_state, read_tensors, write_state, write_tensors

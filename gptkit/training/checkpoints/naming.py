@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-FOLDER = "checkpoints"
+from gptkit.atomic_io import WRITING
 
-WRITING, OLD = ".writing-", ".old-"
-"""What the name of a folder begins with that is being written, or removed."""
+FOLDER = "checkpoints"
 
 NAME = re.compile(r"step-([0-9]{8}|[1-9][0-9]{8,17})")
 """The name of a checkpoint's folder, with its step; no other text names the same step."""

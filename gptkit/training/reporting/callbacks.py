@@ -13,8 +13,8 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
-from gptkit.command import RunConfig
 from gptkit.model.base import Model
+from gptkit.run_config import RunConfig
 from gptkit.tokenizer.base import Tokenizer
 from gptkit.training.checkpoints.config_file import FILE as CONFIG
 from gptkit.training.reporting.best_effort import best_effort

@@ -15,8 +15,8 @@ from typing import Any
 import torch
 
 from gptkit.atomic_io import write_file
-from gptkit.command import RunConfig
 from gptkit.plugins import registry
+from gptkit.run_config import RunConfig
 from gptkit.scaling.compute import flops_per_token
 from gptkit.training.reporting.damaged_files import is_count, is_number, read_object, warn_of
 from gptkit.training.reporting.device_peaks import device_name, peak

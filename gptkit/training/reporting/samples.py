@@ -10,12 +10,12 @@ from typing import Any
 from lightning.pytorch.callbacks import Callback
 
 from gptkit.atomic_io import named_errors
-from gptkit.command import SamplesConfig
 from gptkit.errors import ConfigError
 from gptkit.generation import generate
 from gptkit.model.base import Model
 from gptkit.model.evaluation_mode import evaluation_mode
 from gptkit.objective.base import Objective, ScoredSample
+from gptkit.run_config import SamplesConfig
 from gptkit.tokenizer.base import Tokenizer
 from gptkit.training.reporting.best_effort import best_effort
 from gptkit.training.reporting.metrics import Metrics
