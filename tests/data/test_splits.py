@@ -1,11 +1,11 @@
-"""What is held out for validation: whole documents from all over the corpus, about the fraction that was asked for."""
+"""What is held out for validation: whole documents and examples from all over the corpus, about the requested fraction."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from gptkit.data.splits import Ranges, by_position, split
+from gptkit.data.splits import Ranges, by_position, evenly, split, split_items
 
 
 def covered(ranges: Ranges) -> list[int]:
@@ -52,3 +52,40 @@ def test_one_document_gives_its_last_tenth(characters: int) -> None:
 
 def test_nothing_is_held_out_where_nothing_is_asked_for() -> None:
     assert split(np.array([3, 9]), 0.0) == ([(0, 9)], [])
+
+
+@pytest.mark.parametrize("items", [0, 1, 2, 3, 10, 57, 1000, 99_999])
+@pytest.mark.parametrize("fraction", [0.0, 0.001, 0.1, 0.5, 0.9])
+def test_every_example_is_in_one_part(items: int, fraction: float) -> None:
+    kept, held_out = ([place for begin, end in ranges for place in range(begin, end)] for ranges in split_items(items, fraction))
+    assert sorted(kept + held_out) == list(range(items))
+    if fraction == 0.0 or items < 2:
+        assert not held_out
+    else:
+        assert kept and held_out
+        if items >= 1000:
+            assert abs(len(held_out) / items - fraction) < 0.01
+
+
+def test_a_table_that_is_sorted_by_label_gives_every_label_to_both_parts() -> None:
+    _, held_out = split_items(8000, 0.05)
+    places = [place for begin, end in held_out for place in range(begin, end)]
+    assert abs(sum(place < 4000 for place in places) / len(places) - 0.5) < 0.05
+
+
+@pytest.mark.parametrize("period", [2, 3, 4])
+def test_labels_in_turn_are_all_held_out(period: int) -> None:
+    _, held_out = split_items(60 * period, 0.1)
+    assert {place % period for begin, end in held_out for place in range(begin, end)} == set(range(period))
+
+
+@pytest.mark.parametrize(
+    ("items", "at_most", "places"),
+    [(0, 0, []), (0, 3, []), (4, 0, [0, 1, 2, 3]), (4, 9, [0, 1, 2, 3]), (10, 3, [0, 3, 6])],
+)
+def test_items_are_spread_evenly(items: int, at_most: int, places: list[int]) -> None:
+    assert evenly(items, at_most) == places
+
+
+def test_no_item_is_taken_twice() -> None:
+    assert len(set(evenly(1000, 256))) == 256
