@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from gptkit.model.base import Cache, Model
+from gptkit.model.evaluation_mode import decoding_mode
 from gptkit.model.packed_weights import least_rows
 
 FEWEST = 4
@@ -34,7 +34,7 @@ class Decoder:
         self.rows = sum(copies)
         self._least = least_rows(model)
         rows = self._at_least([row for row, count in enumerate(copies) for _ in range(count)])
-        with evaluating(model):
+        with decoding_mode(model):
             self.cache = model.cache(len(prompts), length)
             if self.device.type == "cpu" and getattr(self.cache, "can_join", False):
                 last = self._read_apart(prompts, rows, length)
@@ -79,7 +79,7 @@ class Decoder:
 
     def feed(self, tokens: Tensor) -> None:
         """Read one more token in each row: (B,) int64 on the model's device."""
-        with evaluating(self.model):
+        with decoding_mode(self.model):
             missing = self._least - self.rows
             if missing > 0:
                 tokens = torch.cat([tokens, tokens[:1].expand(missing)])
@@ -87,7 +87,7 @@ class Decoder:
 
     def select(self, rows: Sequence[int]) -> None:
         """Keep these rows, in this order, repeats allowed."""
-        with evaluating(self.model):
+        with decoding_mode(self.model):
             self.rows = len(rows)
             self.cache.select(torch.tensor(self._at_least(rows), device=self.device))
             self.logits = self.logits[torch.tensor(rows, device=self.device)]
@@ -107,18 +107,3 @@ class Decoder:
 def run(model: Model, tokens: Tensor, cache: Cache) -> Tensor:
     """The model's forward pass, not compiled even where the model is: every length would be compiled anew."""
     return model._call_impl(tokens, cache=cache)  # type: ignore[no-untyped-call, no-any-return]
-
-
-@contextmanager
-def evaluating(model: Model) -> Iterator[None]:
-    """No dropout, no gradients. Sharded weights do not survive inference mode (the gathered copies are used by training again)."""
-    training = model.training
-    sharded = training and any(hasattr(parameter, "placements") for parameter in model.parameters())  # DTensor
-    if training:
-        model.eval()
-    try:
-        with torch.no_grad() if sharded else torch.inference_mode():
-            yield
-    finally:
-        if training:
-            model.train()

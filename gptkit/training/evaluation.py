@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from gptkit.model.evaluation_mode import without_dropout
 from gptkit.objective.base import of_items
 from gptkit.training.dataloader import held_out
 from gptkit.training.reporting.best_effort import best_effort
@@ -45,8 +46,7 @@ def evaluate(module: TrainModule) -> Evaluation:
     kept = defaultdict[str, list[Tensor]](list)
     totals, counts = defaultdict[str, float](float), defaultdict[str, float](float)
     metrics, over = defaultdict[str, float](float), defaultdict[str, float](float)
-    module.eval()
-    try:
+    with without_dropout(module):
         for start in range(0, most, module.micro):
             part = mine[start : start + module.micro]
             real = float(len(part) > 0)
@@ -64,8 +64,6 @@ def evaluate(module: TrainModule) -> Evaluation:
                 elif (share := of_items(metric, len(batch["tokens"]))) is not None:
                     metrics[name] += real * float(share.total)
                     over[name] += real * float(share.count)
-    finally:
-        module.train()
     everything = summed([*totals.values(), *counts.values(), *metrics.values(), *over.values()], module.device, layout)
     losses = zip(everything[: len(totals)], everything[len(totals) : 2 * len(totals)], strict=True)
     found = everything[2 * len(totals) :]

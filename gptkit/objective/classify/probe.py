@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from gptkit.data.dataset import Batch
+from gptkit.model.evaluation_mode import without_dropout
 from gptkit.objective.classify.aux_lm import AuxLM
 from gptkit.objective.classify.input_formats import SpecialTokens
 from gptkit.objective.classify.labels import named, shown
@@ -59,13 +60,8 @@ class Probe(AuxLM):
 
     def hidden(self, model: Model, batch: Batch) -> Tensor:
         """Without dropout: a frozen model gives the same features every time."""
-        training = model.training
-        model.eval()
-        try:
-            with torch.no_grad():
-                return super().hidden(model, batch)
-        finally:
-            model.train(training)
+        with without_dropout(model), torch.no_grad():
+            return super().hidden(model, batch)
 
 
 def drawn(labels: list[str], most: int, seed: int) -> list[int]:

@@ -15,10 +15,9 @@ from torch import Tensor
 
 from gptkit.data.dataset import Batch, Dataset
 from gptkit.errors import ConfigError
-from gptkit.model.evaluation_mode import evaluation_mode
+from gptkit.model.evaluation_mode import evaluation_mode, without_dropout
 from gptkit.objective.alignment import PPOConfig
 from gptkit.objective.base import Measured, Minibatch, Share, Terms, Total
-from gptkit.objective.dropout import without_dropout
 from gptkit.objective.losses import cross_entropy_sum
 from gptkit.objective.rl.advantages import (
     adapted,

@@ -15,8 +15,8 @@ from torch import Tensor
 from gptkit.errors import GptkitError
 from gptkit.generation.responses import draws
 from gptkit.generation.sampling import candidates
+from gptkit.model.evaluation_mode import without_dropout
 from gptkit.objective.base import of_items
-from gptkit.objective.dropout import without_dropout
 from gptkit.objective.precision import in_full
 from gptkit.objective.rl.policy_loss import ratios
 from gptkit.objective.rl.rollout import gathered, log_probabilities, pieces, rows_of, spots, spread, states
@@ -103,13 +103,8 @@ def examine_loss(objective: Reinforcement, model: Model, minibatch: Minibatch) -
 
 def _read_again(model: Model, few: dict[str, Tensor], temperature: float, clip: float, tolerance: float) -> None:
     """The first minibatch's ratios must be 1: no update was made."""
-    training = model.training
-    model.train()
-    try:
-        with without_dropout(model), torch.no_grad():  # as the loss reads them
-            now, _ = log_probabilities(model, few, temperature)
-    finally:
-        model.train(training)
+    with without_dropout(model), torch.no_grad():  # as the loss reads them
+        now, _ = log_probabilities(model, few, temperature)
     old = torch.cat([row[:length] for row, length in zip(few["old_log_probs"], few["lengths"].tolist(), strict=True)])
     ratio = ratios(now, old)
     worst = float((ratio - 1).abs().max())
