@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from gptkit.attention import DenseAttentionConfig
 from gptkit.generation import generate
 from gptkit.generation.precision import best_device
-from gptkit.interop.huggingface import to_theirs
+from gptkit.interop.huggingface import to_huggingface
 from gptkit.interop.weight_names import GPT2_NAMES
 from gptkit.model import GPTConfig
 from gptkit.model.packed_weights import pack
@@ -121,7 +121,7 @@ def main() -> None:
     plain = settings.build(attention=DenseAttentionConfig(), vocabulary=VOCABULARY).eval()
     config = transformers.GPT2Config(n_layer=asked.layers, n_head=asked.heads, n_embd=asked.width, eos_token_id=None)
     other = transformers.GPT2LMHeadModel(config).eval()
-    other.load_state_dict(to_theirs(plain.state_dict(), GPT2_NAMES), strict=False)
+    other.load_state_dict(to_huggingface(plain.state_dict(), GPT2_NAMES), strict=False)
     results = []
     for dtype in asked.dtypes:
         model = copy.deepcopy(plain).to(device=device, dtype=DTYPES[dtype])

@@ -11,7 +11,7 @@ from gptkit.data.transcript import is_transcript
 from gptkit.data.turns import turns_without_answer
 from gptkit.generation.engine import Continuation, generate
 from gptkit.records import Prompt, Turn
-from gptkit.reward.base import Reward, scored
+from gptkit.reward.base import Reward, compute_scores
 
 if TYPE_CHECKING:
     from gptkit.command import GenerateCommand
@@ -52,7 +52,7 @@ def best_of(
     )
     for prompt, drawn in zip(prompts, found, strict=True):
         asked = Prompt(_turns(prompt))
-        scores = scored(judge, [asked] * len(drawn), [text.text for text in drawn])
+        scores = compute_scores(judge, [asked] * len(drawn), [text.text for text in drawn])
         for place in scores.argsort(descending=True, stable=True)[: settings.samples].tolist():
             fields = {field.name: getattr(drawn[place], field.name) for field in dataclasses.fields(Continuation)}
             yield Judged(**fields, score=float(scores[place]), scores=tuple(scores.tolist()))

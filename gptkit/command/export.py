@@ -29,7 +29,7 @@ def export(settings: ExportCommand) -> Path:
 
     from gptkit.atomic_io import disk_error
     from gptkit.interop.huggingface import export_model
-    from gptkit.interop.sequence_classification import export_scores
+    from gptkit.interop.sequence_classification import export_sequence_classifier
     from gptkit.objective import AuxLMConfig, RewardModelConfig
     from gptkit.training.checkpoints.load import built_model, initial_weights, load_objective, objective_class
 
@@ -43,7 +43,7 @@ def export(settings: ExportCommand) -> Path:
     unfinished = folder.with_name(f"{folder.name}.{os.getpid()}.unfinished")
     try:
         unfinished.mkdir(parents=True)
-        lacking = export_scores(trained, unfinished) if has_scores else model.export(unfinished, tokenizer)
+        lacking = export_sequence_classifier(trained, unfinished) if has_scores else model.export(unfinished, tokenizer)
         own = lacking is not None
         if lacking is None:
             lacking = export_model(model, tokenizer, unfinished)

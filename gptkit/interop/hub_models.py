@@ -1,4 +1,4 @@
-"""Where a model in Hugging Face format lies: a folder, or a name of the hub, which is downloaded once."""
+"""Locate a model in Hugging Face format: a folder, or a hub name, which is downloaded once and cached."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ from gptkit.errors import CheckpointError
 from gptkit.hub import NotGiven, snapshot, split_revision
 from gptkit.user_files import path_of
 
-PATTERNS = ["config.json", "*.safetensors", "*.safetensors.index.json", "tokenizer*.json", "vocab.json", "merges.txt"]
-PICKLES = ["pytorch_model.bin"]
+FILE_PATTERNS = ["config.json", "*.safetensors", "*.safetensors.index.json", "tokenizer*.json", "vocab.json", "merges.txt"]
+PICKLE_PATTERNS = ["pytorch_model.bin"]
 
 
-def fetch(source: str) -> Path:
-    """The folder that holds the model's files.
+def resolve_folder(source: str) -> Path:
+    """Return the folder that holds the model's files.
 
     Args:
-        source: a folder, or a name of the hub such as `openai-community/gpt2`, with `@` and a revision where one is meant.
+        source: a folder, or a name of the hub such as `openai-community/gpt2`, optionally with `@<revision>`.
 
     Raises:
-        CheckpointError: there is neither.
+        CheckpointError: there is no such folder and no such model.
     """
     folder = path_of(source)
     if source and folder.is_dir():
         return folder
     if folder.exists() and source:
-        raise CheckpointError(f"hf:{source}: is no folder; name the folder that holds config.json, or a model of the hub")
+        raise CheckpointError(f"hf:{source}: is not a folder; give the folder that holds config.json, or a hub name")
     if source.startswith((".", "/", "~")) or split_revision(source)[0].count("/") > 1 or not source:
         raise CheckpointError(f"hf:{source}: there is no such folder")
     try:
-        found = snapshot(source, PATTERNS)
-        if not any(found.glob("*.safetensors")):
-            found = snapshot(source, PATTERNS + PICKLES)
+        folder = snapshot(source, FILE_PATTERNS)
+        if not any(folder.glob("*.safetensors")):
+            folder = snapshot(source, FILE_PATTERNS + PICKLE_PATTERNS)
     except ImportError:
-        raise CheckpointError(f"hf:{source}: there is no such folder, and asking the hub needs pip install gptkit[hub]") from None
+        raise CheckpointError(f"hf:{source}: there is no such folder, and the hub needs pip install gptkit[hub]") from None
     except NotGiven as error:
-        raise CheckpointError(f"hf:{source}: there is no such folder, and the hub did not give it: {error}") from None
-    return found
+        raise CheckpointError(f"hf:{source}: there is no such folder, and the hub did not provide it: {error}") from None
+    return folder

@@ -1,6 +1,6 @@
-"""GPT-1 and GPT-2 in Hugging Face's format: weights and settings out and in, logits equal.
+"""Export and import GPT-1 and GPT-2 in Hugging Face's format, with equal logits.
 
-The formats hold models with dense attention and the tanh form of GELU, and no others: `openai-gpt` is post-norm, `gpt2` pre-norm.
+The formats can express dense attention and the tanh form of GELU only: `openai-gpt` is post-norm, `gpt2` pre-norm.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from torch import Tensor
 from gptkit.attention.banded import BandedAttention
 from gptkit.attention.dense import DenseAttention
 from gptkit.errors import CheckpointError, ConfigError, DataError
-from gptkit.interop.huggingface_formats import FORMATS, GPT2, Format, format_of
+from gptkit.interop.huggingface_formats import FORMATS, GPT2, HuggingFaceFormat, format_for
 from gptkit.interop.tokenizer_files import write_tokenizer
-from gptkit.interop.weight_names import Names, stored_transposed
+from gptkit.interop.weight_names import WeightNames, is_stored_transposed
 from gptkit.model import GPTConfig
 from gptkit.model.base import Model
 from gptkit.model.gpt import GPT
@@ -33,22 +33,22 @@ def export_model(model: Model, tokenizer: Tokenizer, folder: Path) -> list[str]:
     """Write `config.json`, `model.safetensors` (float32) and the tokenizer's files into an existing folder.
 
     Returns:
-        What the folder lacks, in sentences; empty when transformers can read everything.
+        What the folder lacks, in sentences; empty if transformers can read everything.
 
     Raises:
         ConfigError: neither format can express the model.
     """
-    gpt = as_expressible(model)
-    form = format_of(gpt.settings)
-    (folder / CONFIG).write_text(json.dumps(config_of(gpt, form, tokenizer), indent=2) + "\n", encoding="utf-8")
+    gpt = require_exportable(model)
+    form = format_for(gpt.settings)
+    (folder / CONFIG).write_text(json.dumps(build_config(gpt, form, tokenizer), indent=2) + "\n", encoding="utf-8")
     from safetensors.torch import save_file
 
-    save_file(to_theirs(model.state_dict(), form.names), folder / WEIGHTS, metadata={"format": "pt"})
+    save_file(to_huggingface(model.state_dict(), form.names), folder / WEIGHTS, metadata={"format": "pt"})
     return write_tokenizer(tokenizer, folder, context=gpt.settings.context)
 
 
-def config_of(gpt: GPT, form: Format, tokenizer: Tokenizer) -> dict[str, Any]:
-    """What `config.json` says of a language model."""
+def build_config(gpt: GPT, form: HuggingFaceFormat, tokenizer: Tokenizer) -> dict[str, Any]:
+    """Build the content of `config.json` for a language model."""
     settings, end = gpt.settings, tokenizer.special["end_of_text"]
     return {
         "architectures": [form.architecture],
@@ -69,36 +69,36 @@ def config_of(gpt: GPT, form: Format, tokenizer: Tokenizer) -> dict[str, Any]:
     }
 
 
-def to_theirs(state: Mapping[str, Tensor], names: Names) -> dict[str, Tensor]:
-    """A `GPT`'s state_dict in the names and orientation of Hugging Face, in float32."""
+def to_huggingface(state: Mapping[str, Tensor], names: WeightNames) -> dict[str, Tensor]:
+    """Convert the state_dict of a `GPT` to the names and orientation of Hugging Face, in float32."""
     return {
-        names.to_theirs(name): (tensor.t() if stored_transposed(name) else tensor).detach().float().contiguous().cpu()
+        names.to_external(name): (tensor.t() if is_stored_transposed(name) else tensor).detach().float().contiguous().cpu()
         for name, tensor in state.items()
     }
 
 
-def to_ours(state: Mapping[str, Tensor], names: Names) -> dict[str, Tensor]:
-    """The other way; masks that old files hold are left out.
+def from_huggingface(state: Mapping[str, Tensor], names: WeightNames) -> dict[str, Tensor]:
+    """The inverse of `to_huggingface`; causal masks, which old files store as buffers, are dropped.
 
     Raises:
-        KeyError: a name is no weight of such a model.
+        KeyError: a name is not a weight of such a model.
     """
-    found = {}
+    weights = {}
     for name, tensor in state.items():
-        ours = names.to_ours(name)
+        ours = names.from_external(name)
         if ours is not None:
-            found[ours] = (tensor.t() if stored_transposed(ours) else tensor).float().contiguous()
-    return found
+            weights[ours] = (tensor.t() if is_stored_transposed(ours) else tensor).float().contiguous()
+    return weights
 
 
-def read_config(path: Path) -> tuple[Format, GPTConfig, int]:
-    """Format, settings and vocabulary of a `config.json`.
+def read_config(path: Path) -> tuple[HuggingFaceFormat, GPTConfig, int]:
+    """Read the format, the model settings and the vocabulary size from a `config.json`.
 
     Raises:
-        CheckpointError: it is not there, or asks for something that `GPT` does not compute.
+        CheckpointError: the file is missing, or describes something that `GPT` cannot compute.
     """
     if not path.exists():
-        raise CheckpointError(f"{path} is missing: this is no model in Hugging Face format")
+        raise CheckpointError(f"{path} is missing: this is not a model in Hugging Face format")
     try:
         config: dict[str, Any] = json_file(path)
     except DataError as error:
@@ -110,16 +110,16 @@ def read_config(path: Path) -> tuple[Format, GPTConfig, int]:
     if form is None:
         raise CheckpointError(
             f"{path}: model_type={config['model_type']} is not supported; it must be {known}. "
-            f"Other kinds are for the package gptkit-hf to train: model=hf model.path={path.parent}"
+            f"The package gptkit-hf trains other architectures: model=hf model.path={path.parent}"
         )
     if "ForSequenceClassification" in str(config.get("architectures")):
-        raise CheckpointError(f"{path} describes a classifier, whose folder lacks the output matrix of a language model")
+        raise CheckpointError(f"{path} describes a classifier, which has no language-model head")
     for key in ("n_layer", "n_head", "n_embd", "n_positions", "vocab_size"):
         if type(config.get(key, 1)) is not int:
             raise CheckpointError(f"{path}: {key}={config[key]} must be a whole number")
     for key, kinds in (("resid_pdrop", (int, float)), ("tie_word_embeddings", bool)):
         if not isinstance(config.get(key, False), kinds):
-            raise CheckpointError(f"{path}: {key}={config[key]} is no {'number' if kinds is not bool else 'true or false'}")
+            raise CheckpointError(f"{path}: {key}={config[key]} must be {'a number' if kinds is not bool else 'true or false'}")
     width = config.get("n_embd", 768)
     for key, allowed in (form.fixed | {"n_inner": (None, 4 * width)}).items():
         if config.get(key, allowed[0]) not in allowed:
@@ -135,16 +135,16 @@ def read_config(path: Path) -> tuple[Format, GPTConfig, int]:
     }
     try:
         settings: GPTConfig = registry().resolve("model", {"name": "gpt", **values})
-    except ConfigError as error:  # sizes that cannot be, or do not fit each other
-        raise CheckpointError(f"{path} describes no model: {error}") from None
+    except ConfigError as error:  # impossible or inconsistent sizes
+        raise CheckpointError(f"{path} does not describe a valid model: {error}") from None
     return form, settings, config.get("vocab_size", form.vocabulary)
 
 
-def read_weights(folder: Path, names: Names) -> dict[str, Tensor]:
-    """All weights of a folder in the kit's names: safetensors, whole or in shards, else a pickle that holds tensors alone.
+def read_weights(folder: Path, names: WeightNames) -> dict[str, Tensor]:
+    """Read all weights of a folder under gptkit's names: safetensors, whole or sharded, else a pickle of tensors only.
 
     Raises:
-        CheckpointError: there are none, a file is torn or unsafe, or a name is no weight of such a model.
+        CheckpointError: there are none, a file is damaged or unsafe, or a name is not a weight of such a model.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -155,7 +155,7 @@ def read_weights(folder: Path, names: Names) -> dict[str, Tensor]:
         if path.is_file():
             state = load_file(path)
         elif (path := folder / INDEX).is_file():
-            for shard in sorted(set(json.loads(path.read_text(encoding="utf-8"))["weight_map"].values())):
+            for shard in sorted(set(json_file(path)["weight_map"].values())):
                 path = folder / Path(shard).name
                 state |= load_file(path)
         elif (path := folder / PICKLE).is_file():
@@ -164,30 +164,32 @@ def read_weights(folder: Path, names: Names) -> dict[str, Tensor]:
             raise CheckpointError(f"{folder} has no weights: neither {WEIGHTS} nor {PICKLE}")
     except CheckpointError:
         raise
-    except (OSError, SafetensorError, ValueError, KeyError) as error:
+    except (OSError, SafetensorError, DataError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}".partition("\n")[0]) from None
     except Exception as error:  # torch.load raises UnpicklingError, RuntimeError and others
-        raise CheckpointError(f"{path} is torn, or a pickle with more than tensors, which is never loaded") from error
+        raise CheckpointError(f"{path} is damaged, or a pickle that holds more than tensors, which is never loaded") from error
     try:
-        return to_ours(state, names)
+        return from_huggingface(state, names)
     except KeyError as error:
-        raise CheckpointError(f"{path}: {error.args[0]} is no weight of a {'GPT-2' if names is GPT2.names else 'GPT-1'}") from None
+        raise CheckpointError(
+            f"{path}: {error.args[0]} is not a weight of a {'GPT-2' if names is GPT2.names else 'GPT-1'}"
+        ) from None
 
 
-def as_expressible(model: Model) -> GPT:
-    """The model, where the formats can express it.
+def require_exportable(model: Model) -> GPT:
+    """Return the model if one of the formats can express it.
 
     Raises:
-        ConfigError: they cannot.
+        ConfigError: none can.
     """
     if not isinstance(model, GPT):
-        raise ConfigError(f"Hugging Face's GPT formats hold models of model=gpt, not {type(model).__name__}")
+        raise ConfigError(f"Hugging Face's GPT formats can hold model=gpt only, not {type(model).__name__}")
     for layer, block in enumerate(model.blocks):
         attention = block.attention
         covers_all = isinstance(attention, BandedAttention) and attention.window >= model.context
         if type(attention) is not DenseAttention and not covers_all:
             raise ConfigError(
-                f"Hugging Face's GPT formats have dense attention alone, and layer {layer} has {type(attention).__name__}; "
+                f"Hugging Face's GPT formats have dense attention only, but layer {layer} has {type(attention).__name__}; "
                 "train with attention=dense to export"
             )
     return model

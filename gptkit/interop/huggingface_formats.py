@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from gptkit.interop.weight_names import GPT1_NAMES, GPT2_NAMES, Names
+from gptkit.interop.weight_names import GPT1_NAMES, GPT2_NAMES, WeightNames
 from gptkit.model import GPTConfig
 from gptkit.model.gpt import EPSILON
 
 
 @dataclass(frozen=True)
-class Format:
+class HuggingFaceFormat:
     """One `model_type`. Sizes have the same keys in both."""
 
     model_type: str
     architecture: str
-    names: Names
+    names: WeightNames
     fixed: dict[str, tuple[Any, ...]]
     """Keys of config.json that the kit computes in one way alone: the value that is written, then others that mean the same."""
     settings: dict[str, Any]
@@ -26,7 +26,7 @@ class Format:
     """What a config.json that does not say means."""
 
 
-GPT1 = Format(
+GPT1 = HuggingFaceFormat(
     model_type="openai-gpt",
     architecture="OpenAIGPTLMHeadModel",
     names=GPT1_NAMES,
@@ -35,7 +35,7 @@ GPT1 = Format(
     context=512,
     vocabulary=40_478,
 )
-GPT2 = Format(
+GPT2 = HuggingFaceFormat(
     model_type="gpt2",
     architecture="GPT2LMHeadModel",
     names=GPT2_NAMES,
@@ -53,6 +53,6 @@ GPT2 = Format(
 FORMATS = {each.model_type: each for each in (GPT2, GPT1)}
 
 
-def format_of(settings: GPTConfig) -> Format:
+def format_for(settings: GPTConfig) -> HuggingFaceFormat:
     """The format that holds models of these settings."""
     return next(each for each in FORMATS.values() if each.settings["norm"] == settings.norm)

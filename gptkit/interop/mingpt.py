@@ -1,7 +1,7 @@
-"""Weights of minGPT and nanoGPT: OpenAI's names, `nn.Linear`'s orientation.
+"""Import weights of minGPT and nanoGPT: OpenAI's names in the orientation of `nn.Linear`.
 
-nanoGPT's own runs use the exact GELU, minGPT and OpenAI's weights its tanh form, which the kit computes too: logits of a model that
-was trained with the exact form differ a little.
+nanoGPT trains with the exact GELU; minGPT, OpenAI's weights and gptkit use the tanh form. Logits of a model that was trained with
+the exact form differ slightly.
 """
 
 from __future__ import annotations
@@ -12,45 +12,45 @@ import torch
 from torch import Tensor
 
 from gptkit.errors import CheckpointError
-from gptkit.interop.weight_names import GPT2_NAMES, in_blocks
+from gptkit.interop.weight_names import GPT2_NAMES, block_weight_names
 from gptkit.model import GPTConfig
 
 
 def from_mingpt(state: Mapping[str, Tensor], *, heads: int) -> tuple[GPTConfig, int, dict[str, Tensor]]:
-    """Settings, vocabulary and weights of a `GPT` from a state_dict of minGPT or nanoGPT.
+    """Convert a state_dict of minGPT or nanoGPT to the settings, vocabulary size and weights of a `GPT`.
 
     Args:
-        state: as saved, also from a compiled model; biases that a nanoGPT with bias=False lacks become zero.
-        heads: attention heads, which no weight tells.
+        state: as saved, compiled models included; biases that nanoGPT omits with bias=False become zero.
+        heads: attention heads, which cannot be derived from the weights.
 
     Returns:
         The model's settings, the number V of rows of its embedding, and a state_dict for `settings.build(...)`.
 
     Raises:
-        CheckpointError: a name is none of such a model's, or one of its weights is missing.
+        CheckpointError: a name is not a weight of such a model, or a weight is missing.
     """
-    found: dict[str, Tensor] = {}
+    weights: dict[str, Tensor] = {}
     for name, tensor in state.items():
         try:
-            ours = GPT2_NAMES.to_ours(name.removeprefix("_orig_mod."))
+            ours = GPT2_NAMES.from_external(name.removeprefix("_orig_mod."))
         except KeyError:
-            raise CheckpointError(f"{name} is no weight of a minGPT or nanoGPT model") from None
+            raise CheckpointError(f"{name} is not a weight of a minGPT or nanoGPT model") from None
         if ours is not None:
-            found[ours] = tensor
-    for name in [name for name in found if name.startswith(("blocks.", "norm.")) and name.endswith(".weight")]:
-        found.setdefault(name.removesuffix("weight") + "bias", torch.zeros(found[name].shape[0], dtype=found[name].dtype))
-    layers = 1 + max((int(name.split(".")[1]) for name in found if name.startswith("blocks.")), default=0)
-    for name in ("wte.weight", "wpe.weight", *in_blocks(layers), "norm.weight", "norm.bias"):
-        if name not in found:
-            raise CheckpointError(f"{GPT2_NAMES.to_theirs(name)} is missing: give the whole state_dict of such a model")
-    tied = "head.weight" not in found or torch.equal(found["head.weight"], found["wte.weight"])
+            weights[ours] = tensor
+    for name in [name for name in weights if name.startswith(("blocks.", "norm.")) and name.endswith(".weight")]:
+        weights.setdefault(name.removesuffix("weight") + "bias", torch.zeros(weights[name].shape[0], dtype=weights[name].dtype))
+    layers = 1 + max((int(name.split(".")[1]) for name in weights if name.startswith("blocks.")), default=0)
+    for name in ("wte.weight", "wpe.weight", *block_weight_names(layers), "norm.weight", "norm.bias"):
+        if name not in weights:
+            raise CheckpointError(f"{GPT2_NAMES.to_theirs(name)} is missing: pass the full state_dict")
+    tied = "head.weight" not in weights or torch.equal(weights["head.weight"], weights["wte.weight"])
     if tied:
-        found.pop("head.weight", None)
+        weights.pop("head.weight", None)
     settings = GPTConfig(
         layers=layers,
         heads=heads,
-        width=found["wte.weight"].shape[1],
-        context=found["wpe.weight"].shape[0],
+        width=weights["wte.weight"].shape[1],
+        context=weights["wpe.weight"].shape[0],
         tied=tied,
     )
-    return settings, found["wte.weight"].shape[0], found
+    return settings, weights["wte.weight"].shape[0], weights

@@ -1,7 +1,7 @@
-"""Classifiers and reward models in Hugging Face's format: GPT2ForSequenceClassification and GPT-1's, the same scores.
+"""Export classifiers and reward models as GPT2ForSequenceClassification or OpenAIGPTForSequenceClassification, with equal scores.
 
-There the scores are one linear layer without a bias, `score`, on the last hidden state whose token is no padding. The kit's heads
-read the last token of a sequence, too; their bias goes into the bias of the last norm, which nothing else reads.
+These classes apply one linear layer without a bias, `score`, to the hidden state of the last token that is not padding. gptkit's
+heads read the last token, too; their bias is folded into the bias of the final norm, which nothing else reads.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from gptkit.errors import ConfigError
-from gptkit.interop.huggingface import CONFIG, WEIGHTS, as_expressible, config_of, to_theirs
-from gptkit.interop.huggingface_formats import format_of
+from gptkit.interop.huggingface import CONFIG, WEIGHTS, build_config, require_exportable, to_huggingface
+from gptkit.interop.huggingface_formats import format_for
 from gptkit.interop.tokenizer_files import write_tokenizer
 from gptkit.model.gpt import GPT
 from gptkit.objective.base import TrainedModel
@@ -22,28 +22,28 @@ from gptkit.objective.classify.aux_lm import AuxLM
 from gptkit.objective.preference.reward_model import RewardModel
 
 PADDING = 0
-"""The id that fills shorter sequences, here and in the kit: every sequence ends with another."""
+"""The padding id, as in gptkit: no sequence ends with it."""
 
-MARKS = ("<|start|>", "<|delimiter|>", "<|extract|>")
-"""What the exported tokenizer calls the ids that an objective adds."""
+SPECIAL_TOKEN_NAMES = ("<|start|>", "<|delimiter|>", "<|extract|>")
+"""Names, in the exported tokenizer, of the ids that the objective adds."""
 
 
-def export_scores(trained: TrainedModel, folder: Path) -> list[str]:
+def export_sequence_classifier(trained: TrainedModel, folder: Path) -> list[str]:
     """Write a model that was trained with objective=aux_lm, probe or reward, with its head, into an existing folder.
 
     Returns:
-        How a sequence is laid out, and what the folder lacks, in sentences.
+        The input format of a sequence, and what the folder lacks, in sentences.
 
     Raises:
-        ConfigError: the format cannot express the model, or what its head reads.
+        ConfigError: the format cannot express the model or its head.
     """
     objective = trained.objective
     assert isinstance(objective, AuxLM | RewardModel)
-    gpt = as_expressible(trained.model)
-    form = format_of(gpt.settings)
+    gpt = require_exportable(trained.model)
+    form = format_for(gpt.settings)
     if isinstance(objective, RewardModel):
         weight, bias = objective.head.weight, objective.head.bias - objective.bias
-        labels, layout = ["reward"], ["a sequence is prompt, response and end-of-text, tokenised apart"]
+        labels, layout = ["reward"], ["a sequence is prompt, response and end-of-text, tokenized separately"]
         own: tuple[str, ...] = ()
     else:
         if objective.task in ("similarity", "regression"):
@@ -52,12 +52,12 @@ def export_scores(trained: TrainedModel, folder: Path) -> list[str]:
                 "Face's classifiers cannot express; gptkit predict reads the checkpoint"
             )
         weight, bias = objective.head.weight, objective.head.bias
-        labels, own = objective.labels or ["score"], MARKS if gpt.vocabulary > trained.tokenizer.size else ()
-        layout = [_layout(objective, own)]
+        labels, own = objective.labels or ["score"], SPECIAL_TOKEN_NAMES if gpt.vocabulary > trained.tokenizer.size else ()
+        layout = [_describe_input(objective, own)]
     state = {name: tensor for name, tensor in gpt.state_dict().items() if name != "head.weight"}
-    last = _last_norm(gpt)
-    state[last] = state[last] + _in_norm(weight.detach(), bias.detach()).to(state[last])
-    config = config_of(gpt, form, trained.tokenizer) | {
+    last = _final_norm_bias_name(gpt)
+    state[last] = state[last] + _bias_through_norm(weight.detach(), bias.detach()).to(state[last])
+    config = build_config(gpt, form, trained.tokenizer) | {
         "architectures": [form.architecture.replace("LMHeadModel", "ForSequenceClassification")],
         "pad_token_id": PADDING,
         "id2label": dict(enumerate(labels)),
@@ -67,31 +67,31 @@ def export_scores(trained: TrainedModel, folder: Path) -> list[str]:
     (folder / CONFIG).write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     from safetensors.torch import save_file
 
-    tensors = to_theirs(state, form.names) | {"score.weight": weight.detach().float().contiguous().cpu()}
+    tensors = to_huggingface(state, form.names) | {"score.weight": weight.detach().float().contiguous().cpu()}
     save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
     return layout + write_tokenizer(trained.tokenizer, folder, context=gpt.settings.context, added=own)
 
 
-def _layout(objective: AuxLM, marks: tuple[str, ...]) -> str:
-    start, delimiter, extract = marks or ("end-of-text",) * 3
+def _describe_input(objective: AuxLM, names: tuple[str, ...]) -> str:
+    start, delimiter, extract = names or ("end-of-text",) * 3
     parts = {"classification": f"{start}, text, {extract}", "entailment": f"{start}, text, {delimiter}, pair, {extract}"}
     options = f"{start}, text, {delimiter}, option, {extract}; the options of an example compete by their scores"
-    return f"a sequence is {parts.get(objective.task, options)}; tokens behind it are id {PADDING}"
+    return f"a sequence is {parts.get(objective.task, options)}; padding behind it has id {PADDING}"
 
 
-def _last_norm(gpt: GPT) -> str:
-    """The bias that is added to hidden states last."""
+def _final_norm_bias_name(gpt: GPT) -> str:
+    """The name of the bias that is added to the hidden states last."""
     return "norm.bias" if gpt.norm is not None else f"blocks.{gpt.settings.layers - 1}.norm_2.bias"
 
 
-def _in_norm(weight: Tensor, bias: Tensor) -> Tensor:
-    """The shortest x (D,) with W x = b: added to every hidden state it adds b to every score. (K, D), (K,) -> (D,) float64.
+def _bias_through_norm(weight: Tensor, bias: Tensor) -> Tensor:
+    """Solve W x = b for the shortest x (D,): added to every hidden state, it adds b to the scores. (K, D), (K,) -> (D,) float64.
 
     Raises:
-        ConfigError: there is none: two labels have proportional weights and other biases.
+        ConfigError: there is no solution: two labels have proportional weights and different biases.
     """
     w, b = weight.double().cpu(), bias.double().cpu()
-    found: Tensor = torch.linalg.pinv(w) @ b
-    if not torch.allclose(w @ found, b, atol=1e-4):
+    shift: Tensor = torch.linalg.pinv(w) @ b
+    if not torch.allclose(w @ shift, b, atol=1e-4):
         raise ConfigError("the head's bias cannot be expressed in Hugging Face's classifiers, whose heads have none")
-    return found
+    return shift

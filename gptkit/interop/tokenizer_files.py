@@ -45,18 +45,18 @@ def write_tokenizer(tokenizer: Tokenizer, folder: Path, *, context: int, added: 
     """
     lacking, own = [], {}
     if isinstance(tokenizer, BPETokenizer):
-        library, name = _byte_level(tokenizer.vocabulary, tokenizer.merges), "GPT2Tokenizer"
+        library, name = _byte_level_bpe(tokenizer.vocabulary, tokenizer.merges), "GPT2Tokenizer"
         _write_merges(tokenizer.vocabulary, tokenizer.merges, folder)
     elif isinstance(tokenizer, GPT1Tokenizer):
-        library, name = _end_of_word(tokenizer.vocabulary, tokenizer.merges), "OpenAIGPTTokenizer"
+        library, name = _gpt1_bpe(tokenizer.vocabulary, tokenizer.merges), "OpenAIGPTTokenizer"
         _write_merges(tokenizer.vocabulary, tokenizer.merges, folder)
         own[CLEANING] = tokenizer.form
         if isinstance(tokenizer, ReleasedGPT1Tokenizer):
             lacking.append("transformers splits GPT-1's words by BERT's rules, not by spaCy's: it gives some texts other ids")
     elif isinstance(tokenizer, BytesTokenizer):
-        library, name = _byte_level(_byte_spellings(), []), "PreTrainedTokenizerFast"
+        library, name = _byte_level_bpe(_byte_vocabulary(), []), "PreTrainedTokenizerFast"
     elif isinstance(tokenizer, CharTokenizer):
-        library, name = _characters(tokenizer.characters), "PreTrainedTokenizerFast"
+        library, name = _character_tokenizer(tokenizer.characters), "PreTrainedTokenizerFast"
     else:
         return [f"{type(tokenizer).__name__} has no form that transformers reads: the folder has weights and no tokenizer"]
     library.add_special_tokens([AddedToken(word, normalized=False, special=True) for word in (END_OF_TEXT, *added)])
@@ -98,7 +98,7 @@ def read_tokenizer(folder: Path, *, context: int) -> tuple[TokenizerConfig, Toke
             if {**dict(zip(built.characters, range(built.size), strict=False)), END_OF_TEXT: built.size - 1} != model["vocab"]:
                 raise CheckpointError(f"{folder / FILE}: its words are not single characters")
             return CharTokenizerConfig(), built
-        if model.get("type") == "BPE" and model.get("vocab") == _byte_spellings() and not model.get("merges"):
+        if model.get("type") == "BPE" and model.get("vocab") == _byte_vocabulary() and not model.get("merges"):
             return BytesTokenizerConfig(), BytesTokenizer()
         if gpt1_files.is_gpt1(folder):
             form = _read_json(folder / SETTINGS).get(CLEANING, ReleasedGPT1Tokenizer.form)
@@ -127,21 +127,21 @@ def _write_merges(vocabulary: dict[str, int], merges: list[tuple[str, str]], fol
     (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *map(" ".join, merges), ""]), encoding="utf-8")
 
 
-def _end_of_word(vocabulary: dict[str, int], merges: list[tuple[str, str]]) -> Library:
+def _gpt1_bpe(vocabulary: dict[str, int], merges: list[tuple[str, str]]) -> Library:
     library = Library(models.BPE(vocabulary, merges, unk_token=UNKNOWN, end_of_word_suffix=SUFFIX))
     TransformersGPT1Tokenizer.split_with(library)
     library.decoder = decoders.BPEDecoder(suffix=SUFFIX)
     return library
 
 
-def _byte_level(vocabulary: dict[str, int], merges: list[tuple[str, str]]) -> Library:
+def _byte_level_bpe(vocabulary: dict[str, int], merges: list[tuple[str, str]]) -> Library:
     library = Library(models.BPE(vocabulary, merges))
     library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
     library.decoder = decoders.ByteLevel()
     return library
 
 
-def _byte_spellings() -> dict[str, int]:
+def _byte_vocabulary() -> dict[str, int]:
     """GPT-2's printable spelling of each byte ("Language Models are Unsupervised Multitask Learners", released code) to the byte,
     then end-of-text."""
     plain = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
@@ -150,7 +150,7 @@ def _byte_spellings() -> dict[str, int]:
     return dict(sorted(spelt.items(), key=lambda item: item[1])) | {END_OF_TEXT: 256}
 
 
-def _characters(characters: str) -> Library:
+def _character_tokenizer(characters: str) -> Library:
     vocabulary = {character: index for index, character in enumerate(characters)} | {END_OF_TEXT: len(characters)}
     library = Library(models.WordLevel(vocabulary))
     library.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), behavior="isolated")

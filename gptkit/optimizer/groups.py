@@ -11,13 +11,13 @@ from torch.nn import Parameter
 if TYPE_CHECKING:
     from torch.distributed.tensor import DTensor
 
-TABLES = ("wte", "wpe", "head", "lm_head")
+EMBEDDING_AND_HEAD_NAMES = ("wte", "wpe", "head", "lm_head")
 """What models call embeddings and heads; so is everything with `embed` in its name."""
 
 
-def is_table(name: str) -> bool:
+def is_embedding_or_head(name: str) -> bool:
     """Whether a matrix of this dotted name is an embedding or a head: one vector per token or position."""
-    return any(word in TABLES or "embed" in word for word in name.lower().split("."))
+    return any(word in EMBEDDING_AND_HEAD_NAMES or "embed" in word for word in name.lower().split("."))
 
 
 def is_distributed(tensor: Tensor) -> TypeGuard[DTensor]:

@@ -16,7 +16,7 @@ from torch.nn import Parameter
 from torch.optim.adamw import adamw
 
 from gptkit.optimizer import MuonConfig
-from gptkit.optimizer.groups import decay_groups, is_distributed, is_table
+from gptkit.optimizer.groups import decay_groups, is_distributed, is_embedding_or_head
 from gptkit.optimizer.newton_schulz import orthogonalize
 
 UPDATE_RMS = 0.2
@@ -31,8 +31,8 @@ def build_muon(settings: MuonConfig, parameters: Iterable[tuple[str, Parameter]]
         parameters: names and tensors of what is trained, on their final device.
     """
     named = list(parameters)
-    hidden = [parameter for name, parameter in named if parameter.ndim == 2 and not is_table(name)]
-    rest = [(name, parameter) for name, parameter in named if parameter.ndim != 2 or is_table(name)]
+    hidden = [parameter for name, parameter in named if parameter.ndim == 2 and not is_embedding_or_head(name)]
+    rest = [(name, parameter) for name, parameter in named if parameter.ndim != 2 or is_embedding_or_head(name)]
     adam = {"betas": tuple(settings.betas), "eps": settings.eps, "muon": False}
     groups = decay_groups(rest, lr=settings.lr, weight_decay=settings.weight_decay, **adam)
     if hidden:
@@ -121,10 +121,10 @@ def _orthogonalized(updates: list[Tensor]) -> list[Tensor]:
     dtype = torch.float32 if whole[0].device.type == "cpu" else torch.bfloat16
     with torch.autocast(whole[0].device.type, enabled=False):
         done = orthogonalize(torch.stack(whole).to(dtype)).to(whole[0].dtype).unbind()
-    return [_cut_like(update, flat) if is_distributed(update) else flat for update, flat in zip(updates, done, strict=True)]
+    return [_shard_like(update, flat) if is_distributed(update) else flat for update, flat in zip(updates, done, strict=True)]
 
 
-def _cut_like(sharded: Any, whole: Tensor) -> Tensor:
+def _shard_like(sharded: Any, whole: Tensor) -> Tensor:
     """The whole tensor, which every process holds, cut as the sharded one is."""
     from torch.distributed.tensor import DTensor, Replicate
 

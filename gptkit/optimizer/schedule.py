@@ -29,10 +29,10 @@ def multiplier(tokens: int, *, schedule: ScheduleConfig, horizon: int, step: int
     Raises:
         ConfigError: warm-up does not end before the decay does.
     """
-    warmup, decay = extent(schedule, horizon=horizon)
-    risen = tokens - step if schedule.start else tokens
-    if risen < warmup:
-        return schedule.start + (1.0 - schedule.start) * risen / warmup
+    warmup, decay = warmup_and_decay_end(schedule, horizon=horizon)
+    warmed = tokens - step if schedule.start else tokens
+    if warmed < warmup:
+        return schedule.start + (1.0 - schedule.start) * warmed / warmup
     if schedule.shape == "constant" or warmup >= decay:
         return 1.0
     progress = min(1.0, (tokens - warmup) / (decay - warmup))
@@ -40,7 +40,7 @@ def multiplier(tokens: int, *, schedule: ScheduleConfig, horizon: int, step: int
     return schedule.floor + (1.0 - schedule.floor) * fall
 
 
-def extent(schedule: ScheduleConfig, *, horizon: int) -> tuple[float, float]:
+def warmup_and_decay_end(schedule: ScheduleConfig, *, horizon: int) -> tuple[float, float]:
     """The tokens at which warm-up and decay end.
 
     A warm-up that is given in tokens may be longer than the run: a few steps of a large run are tried so, and stay within it.
@@ -58,9 +58,9 @@ def extent(schedule: ScheduleConfig, *, horizon: int) -> tuple[float, float]:
     return warmup, decay
 
 
-def warmup_beyond(schedule: ScheduleConfig, *, horizon: int) -> str:
-    """What is to be said of a run that ends within its warm-up, with the words that shorten it; empty for any other run."""
-    warmup, _ = extent(schedule, horizon=horizon)
+def warmup_warning(schedule: ScheduleConfig, *, horizon: int) -> str:
+    """The warning for a run that ends within its warm-up, with the override that shortens it; empty for any other run."""
+    warmup, _ = warmup_and_decay_end(schedule, horizon=horizon)
     if warmup <= horizon:
         return ""
     reached = schedule.start + (1.0 - schedule.start) * horizon / warmup

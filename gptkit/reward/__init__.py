@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class RewardConfig(Part):
-    """A judge of responses: prompts and responses in, one score each out.
+    """Scores responses to prompts: one number per response, higher is better.
 
     Subclass it, give `name` a default, add fields, and write `build`, which returns a `gptkit.reward.base.Reward`.
     """
@@ -27,7 +27,7 @@ class RewardConfig(Part):
     name: str = ""
 
     def build(self, *, load: Callable[[str], TrainedModel]) -> Reward:
-        """Make the judge.
+        """Make the reward.
 
         Args:
             load: reads a trained model with its objective from a run or a checkpoint folder.
@@ -37,10 +37,10 @@ class RewardConfig(Part):
 
 @dataclass
 class ModelRewardConfig(RewardConfig):
-    """What a reward model says of prompt and response: a run that was trained with objective=reward.
+    """The score of a reward model, that is, of a run that was trained with objective=reward.
 
-    Source: "Training language models to follow instructions with human feedback", section 3.5. The text form is the run's own
-    (`objective.template`). Whoever wrote the response may have another tokenizer.
+    Source: "Training language models to follow instructions with human feedback", section 3.5. Prompts are formatted by the
+    reward model's own chat template (`objective.template`). The policy may use another tokenizer.
     """
 
     name: str = "model"
@@ -54,11 +54,11 @@ class ModelRewardConfig(RewardConfig):
 
 @dataclass
 class LexiconRewardConfig(RewardConfig):
-    """How favourable the response's words are, from -1 to 1, by a lexicon of human ratings; nothing is learned.
+    """How positive the words of a response are, from -1 to 1, by a lexicon of human ratings; nothing is trained.
 
-    Source: "VADER: A Parsimonious Rule-based Model for Sentiment Analysis of Social Media Text", whose authors' package scores: ten
-    people rated each of 7,520 words; negations and degrees ("not good", "very good") count. The score is the paper's compound: the
-    sum s of the valences as s / sqrt(s^2 + 15), 0 where no word is rated. It grows with the number of rated words.
+    Source: "VADER: A Parsimonious Rule-based Model for Sentiment Analysis of Social Media Text", computed by the authors' package.
+    Ten people rated each of 7,520 words; negations and degrees ("not good", "very good") count. The score is the paper's compound:
+    the sum s of the valences as s / sqrt(s^2 + 15), 0 where no word is rated. It grows with the number of rated words.
     """
 
     name: str = "lexicon"
@@ -71,37 +71,35 @@ class LexiconRewardConfig(RewardConfig):
 
 @dataclass
 class RulesRewardConfig(RewardConfig):
-    """A sum of simple rules, each with a weight; those of weight 0 are not looked at. The prompt's facts may name an answer.
+    """A weighted sum of simple rules; rules of weight 0 are skipped. The prompt's facts may name an answer.
 
-    Words are runs of letters, digits and apostrophes, without regard to case. Each rule gives between 0 and 1, but for forbidden
-    words, of which each occurrence counts.
+    Words are runs of letters, digits and apostrophes, case-insensitive. Each rule yields a value between 0 and 1, except for
+    forbidden words, where every occurrence counts.
     """
 
     name: str = "rules"
     length: Annotated[
         float,
-        "weight of having `words` words: 1 for exactly so many, 0 for none or twice as many and more",
+        "weight of being `words` words long: 1 for exactly that many, 0 for none or at least twice as many",
         at_least(-SCORE),
         at_most(SCORE),
     ] = 0.0
-    words: Annotated[int, "the length in words that `length` wants", at_least(1)] = 20
+    words: Annotated[int, "the target length of `length`, in words", at_least(1)] = 20
     ended: Annotated[float, "weight of ending with one of `endings`", at_least(-SCORE), at_most(SCORE)] = 0.0
-    endings: Annotated[list[str], "how a response may end, spaces behind it aside"] = field(
+    endings: Annotated[list[str], "how a response may end; trailing spaces are ignored"] = field(
         default_factory=lambda: [".", "!", "?", '."', '!"', '?"']
     )
     wanted: Annotated[float, "weight of the share of `wanted_words` that occur", at_least(-SCORE), at_most(SCORE)] = 0.0
-    wanted_words: Annotated[list[str], "words, or words in a row, that are to occur"] = field(default_factory=list)
+    wanted_words: Annotated[list[str], "words or phrases that should occur"] = field(default_factory=list)
     forbidden: Annotated[float, "subtracted for each occurrence of one of `forbidden_words`", at_least(-SCORE), at_most(SCORE)] = (
         0.0
     )
-    forbidden_words: Annotated[list[str], "words, or words in a row, that are not to occur"] = field(default_factory=list)
+    forbidden_words: Annotated[list[str], "words or phrases that should not occur"] = field(default_factory=list)
     repetition: Annotated[
-        float, "subtracted times the share of the runs of `run` words that occurred before", at_least(-SCORE), at_most(SCORE)
+        float, "subtracted times the share of `run`-word phrases that occurred before", at_least(-SCORE), at_most(SCORE)
     ] = 0.0
-    run: Annotated[int, "how many words in a row are compared for `repetition`", at_least(1)] = 3
-    answer: Annotated[float, "weight of naming the text that the prompt's fact `fact` holds", at_least(-SCORE), at_most(SCORE)] = (
-        0.0
-    )
+    run: Annotated[int, "length in words of the phrases that `repetition` compares", at_least(1)] = 3
+    answer: Annotated[float, "weight of containing the text of the prompt's fact `fact`", at_least(-SCORE), at_most(SCORE)] = 0.0
     fact: Annotated[str, "the fact that `answer` reads; a prompt without it is an error", not_empty] = "answer"
 
     def __post_init__(self) -> None:
@@ -117,14 +115,14 @@ class RulesRewardConfig(RewardConfig):
 
 @dataclass
 class ClassifierRewardConfig(RewardConfig):
-    """The log-odds of a label by a classifier: a run that was trained with objective=aux_lm or probe to label texts."""
+    """The log-odds of a label under a text classifier, that is, a run that was trained with objective=aux_lm or probe."""
 
     name: str = "classifier"
     checkpoint: Annotated[str, "a run that was trained with objective=aux_lm or probe, or one of its checkpoints", not_empty] = (
         MISSING
     )
     label: Annotated[str, "the label whose log-odds are the score", not_empty] = MISSING
-    with_prompt: Annotated[bool, "whether the text to label begins with the prompt's last turn"] = False
+    with_prompt: Annotated[bool, "prepend the prompt's last turn to the text that is classified"] = False
 
     def build(self, *, load: Callable[[str], TrainedModel]) -> Reward:
         from gptkit.reward.classifier import ClassifierReward

@@ -1,4 +1,4 @@
-"""What every reward is once built."""
+"""The base class of rewards, and the checked ways to call one."""
 
 from __future__ import annotations
 
@@ -17,97 +17,101 @@ if TYPE_CHECKING:
 
 
 class Reward(ABC):
-    """A judge of responses. Scores do not depend on what else is in the batch."""
+    """Scores responses to prompts. The score of a response does not depend on the rest of the batch."""
 
-    trained: TrainedModel | None = None
-    """The model that scores, where it is one trained with objective=reward: a value network may start from it."""
+    trained_model: TrainedModel | None = None
+    """The reward model behind the scores, if there is one: a value network may start from its weights."""
 
     fingerprint: str = ""
-    """Of what scores beside the settings: other weights have another. A run that is continued must find it again."""
+    """Identifies everything beyond the settings that decides the scores, such as weights. A resumed run checks it."""
 
-    untaken: tuple[str, str] = ("are none to which the reward can score a response", "give other prompts, or another reward")
-    """What is said of prompts that it does not take, and what mends it: "12 of 40 prompts of the train split ..."."""
+    rejection_message: tuple[str, str] = ("cannot be scored by the reward", "give other prompts, or choose another reward")
+    """Why prompts are not accepted, and the fix, as messages say it: "12 of 40 prompts of the train split ..."."""
 
     @abstractmethod
     def __call__(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> Tensor:
-        """(B,) float32 scores, higher is better, of B responses to B prompts, on the CPU."""
+        """Score B responses to B prompts: (B,) float32 on the CPU, higher is better."""
 
-    def takes(self, prompt: Prompt) -> bool:
-        """Whether responses to the prompt can be scored; those who ask leave it out otherwise.
+    def accepts(self, prompt: Prompt) -> bool:
+        """Return whether responses to the prompt can be scored. Callers skip prompts that are not accepted.
 
-        Raises: DataError: nothing of the prompt's kind ever can.
+        Raises:
+            DataError: no prompt of this kind can ever be scored.
         """
         return True
 
-    def to(self, device: torch.device) -> None:  # noqa: B027  # most judges have no weights
-        """Score on this device from now on."""
+    def to(self, device: torch.device) -> None:  # noqa: B027  # most rewards have no weights
+        """Move the reward's weights, if any, to a device."""
 
 
-class ComparingReward(Reward):
-    """A judge that looks at two responses at once and may favour the one that it is shown first."""
+class PairwiseReward(Reward):
+    """Compares two responses at a time. It may favour whichever is shown first, so callers ask in both orders."""
 
     @abstractmethod
     def prefers(self, prompts: Sequence[Prompt], first: Sequence[str], second: Sequence[str]) -> Tensor:
-        """(B,) float32, on the CPU: how sure it is that the first response is the better one; 0.5: no preference."""
+        """Return the probability that each first response is better than the second: (B,) float32 on the CPU, 0.5 for a tie."""
 
 
-def preferences(judge: ComparingReward, prompts: Sequence[Prompt], first: Sequence[str], second: Sequence[str]) -> Tensor:
-    """How sure a judge is that the first responses are the better ones, (B,) float32, on the CPU, checked.
+def compute_preferences(reward: PairwiseReward, prompts: Sequence[Prompt], first: Sequence[str], second: Sequence[str]) -> Tensor:
+    """Ask a pairwise reward for its preferences, (B,) float32 on the CPU, and check them.
 
     Raises:
-        GptkitError: as many preferences as prompts did not come, or one is no number from 0 to 1.
+        GptkitError: the shape is wrong, or a preference is not a number from 0 to 1.
     """
     with torch.no_grad():
-        found = torch.as_tensor(judge.prefers(prompts, first, second)).float().cpu()
-    if found.shape != (len(prompts),):
-        raise GptkitError(f"the judge gave preferences of shape {tuple(found.shape)} for {len(prompts)} pairs of responses")
-    broken = (~((found >= 0) & (found <= 1))).nonzero().flatten().tolist()
-    if broken:
+        result = torch.as_tensor(reward.prefers(prompts, first, second)).float().cpu()
+    if result.shape != (len(prompts),):
+        raise GptkitError(f"the reward returned preferences of shape {tuple(result.shape)} for {len(prompts)} pairs of responses")
+    invalid = (~((result >= 0) & (result <= 1))).nonzero().flatten().tolist()
+    if invalid:
         raise GptkitError(
-            f"the judge gave {float(found[broken[0]])} for {first[broken[0]][:60]!r} against {second[broken[0]][:60]!r}, "
-            "and a preference is a number from 0 to 1; mend the judge"
+            f"the reward returned {float(result[invalid[0]])} for {first[invalid[0]][:60]!r} against {second[invalid[0]][:60]!r}, "
+            "but a preference must be a number from 0 to 1; fix the reward"
         )
-    return found
+    return result
 
 
-def scored(reward: Reward, prompts: Sequence[Prompt], responses: Sequence[str]) -> Tensor:
-    """The scores of a judge, (B,) float32, on the CPU, checked: a score that is no number would spoil whatever it enters.
+def compute_scores(reward: Reward, prompts: Sequence[Prompt], responses: Sequence[str]) -> Tensor:
+    """Call a reward and check its scores, (B,) float32 on the CPU: a NaN would spoil every average that it enters.
 
     Raises:
-        GptkitError: as many scores as responses did not come, or one is no finite number; names its response.
+        GptkitError: the shape is wrong, or a score is not finite; names the response.
     """
     with torch.no_grad():
         scores = torch.as_tensor(reward(prompts, responses)).float().cpu()
     if scores.shape != (len(responses),):
-        raise GptkitError(f"the reward gave scores of shape {tuple(scores.shape)} for {len(responses)} responses")
-    broken = (~scores.isfinite()).nonzero().flatten().tolist()
-    if broken:
-        turns = prompts[broken[0]].turns
+        raise GptkitError(f"the reward returned scores of shape {tuple(scores.shape)} for {len(responses)} responses")
+    invalid = (~scores.isfinite()).nonzero().flatten().tolist()
+    if invalid:
+        turns = prompts[invalid[0]].turns
         shown = turns[-1].text if turns else ""
         raise GptkitError(
-            f"the reward gave {float(scores[broken[0]])} for {responses[broken[0]][:60]!r}, in answer to {shown[:40]!r}, "
-            "which is no finite number; mend the reward (a run that was training continues from its last checkpoint)"
+            f"the reward returned {float(scores[invalid[0]])} for {responses[invalid[0]][:60]!r}, in answer to {shown[:40]!r}, "
+            "which is not a finite number; fix the reward (a training run resumes from its last checkpoint)"
         )
     return scores
 
 
-def scored_where_ended(
-    judge: Callable[[Sequence[Prompt], Sequence[str]], Tensor],
+def score_finished_responses(
+    score: Callable[[Sequence[Prompt], Sequence[str]], Tensor],
     prompts: Sequence[Prompt],
     responses: Sequence[str],
     *,
     ended: Sequence[bool],
     missing: float | None,
 ) -> Tensor:
-    """(B,) float32 scores, on the CPU: the judge's of responses that end with end-of-text, and `missing` of those that do not.
+    """Score the responses that end with end-of-text; the others get the constant `missing`.
 
     Args:
-        judge: scores responses to prompts, and is not asked about none.
-        ended: which of the responses do.
-        missing: None: the judge scores them all.
+        score: scores responses to prompts; never called with an empty batch.
+        ended: whether each response ends with end-of-text.
+        missing: the score of responses that do not end. None: score all of them.
+
+    Returns:
+        (B,) float32 on the CPU.
     """
     scores = torch.full((len(responses),), 0.0 if missing is None else missing)
-    judged = [row for row, has_ended in enumerate(ended) if has_ended or missing is None]
-    if judged:
-        scores[judged] = judge([prompts[row] for row in judged], [responses[row] for row in judged])
+    rows = [row for row, has_ended in enumerate(ended) if has_ended or missing is None]
+    if rows:
+        scores[rows] = score([prompts[row] for row in rows], [responses[row] for row in rows])
     return scores

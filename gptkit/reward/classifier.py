@@ -1,4 +1,4 @@
-"""Scores by a classifier: the log-odds of one of its labels."""
+"""The reward `classifier`: the log-odds of one label."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from gptkit.reward.base import Reward
 if TYPE_CHECKING:
     from gptkit.objective.base import TrainedModel
 
-AT_ONCE = 32
-"""Texts read together."""
+BATCH_SIZE = 32
+"""Texts per forward pass."""
 
 
 class ClassifierReward(Reward):
-    """ln(p / (1 - p)) of the label. Spaces around the text are no part of it; one that is too long is cut as in training."""
+    """ln(p / (1 - p)) of the label. Text is stripped of surrounding spaces, and truncated as in training where it is too long."""
 
     def __init__(self, settings: ClassifierRewardConfig, trained: TrainedModel) -> None:
-        """Raises: CheckpointError: the run labels no single texts; ConfigError: it has no such label."""
+        """Raises: CheckpointError: the run is no text classifier; ConfigError: it has no such label."""
         objective = trained.objective
         if not isinstance(objective, AuxLM) or objective.task != "classification":
             raise CheckpointError(
-                f"{trained.source}: labels no texts; reward=classifier needs a run with objective=aux_lm or probe and "
+                f"{trained.source} is no text classifier; reward=classifier needs a run with objective=aux_lm or probe and "
                 "objective.task=classification"
             )
         label = named(settings.label)
         if label not in objective.labels:
             near = did_you_mean(settings.label, objective.labels)
             raise ConfigError(
-                f"reward.label={settings.label}: {trained.source} knows {', '.join(map(str, objective.labels))}.{near}"
+                f"reward.label={settings.label}: the labels of {trained.source} are {', '.join(map(str, objective.labels))}.{near}"
             )
         self._model, self._objective = trained.model, objective
         self.fingerprint = trained.fingerprint
@@ -52,10 +52,10 @@ class ClassifierReward(Reward):
     def __call__(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> Tensor:
         texts = [self._text(prompt, response) for prompt, response in zip(prompts, responses, strict=True)]
         items = self._objective.items([Example(text, "") for text in texts], "reward=classifier", labelled=False)
-        outputs = outputs_of(self._model, self._objective, items, batch=AT_ONCE)  # (B, K) logits
+        outputs = outputs_of(self._model, self._objective, items, batch=BATCH_SIZE)  # (B, K) logits
         others = torch.cat([outputs[:, : self._label], outputs[:, self._label + 1 :]], dim=1)
         return outputs[:, self._label] - others.logsumexp(dim=1)
 
     def _text(self, prompt: Prompt, response: str) -> str:
-        before = prompt.turns[-1].text if self._with_prompt and prompt.turns else ""
-        return (before + response).strip()
+        prefix = prompt.turns[-1].text if self._with_prompt and prompt.turns else ""
+        return (prefix + response).strip()

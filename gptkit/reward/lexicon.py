@@ -1,4 +1,4 @@
-"""Scores by a lexicon of human ratings, that of the package vaderSentiment."""
+"""The reward `lexicon`: sentiment by the lexicon of the package vaderSentiment."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gptkit.reward.base import Reward
 
 
 class LexiconReward(Reward):
-    """The package's own score of each response, its compound; the prompt is not read."""
+    """The package's compound score of each response; the prompt is ignored."""
 
     def __init__(self) -> None:
         """Raises: GptkitError: the package is not installed."""

@@ -1,4 +1,4 @@
-"""Scores by a reward model."""
+"""The reward `model`: scores of a trained reward model."""
 
 from __future__ import annotations
 
@@ -19,64 +19,64 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("gptkit")
 
-TOKENS_AT_ONCE = 8192
-"""Of a pass, padding included."""
+TOKENS_PER_FORWARD_PASS = 8192
+"""Padding included."""
 
 
 class ModelReward(Reward):
-    """Reads sequences of similar length together."""
+    """Batches sequences of similar length."""
 
-    untaken = ("are too long for the reward model's context", "take one with a longer context, or give shorter prompts")
+    rejection_message = ("are too long for the reward model's context", "take one with a longer context, or give shorter prompts")
 
     def __init__(self, trained: TrainedModel) -> None:
-        """Raises: CheckpointError: the run is no reward model."""
+        """Raises: CheckpointError: the run is not a reward model."""
         if not isinstance(trained.objective, RewardModel):
             raise CheckpointError(
-                f"{trained.source}: was trained with objective={trained.objective.settings.name}, "
-                "and reward=model needs a run with objective=reward"
+                f"{trained.source} was trained with objective={trained.objective.settings.name}, "
+                "but reward=model needs a run with objective=reward"
             )
-        self.trained: TrainedModel = trained
+        self.trained_model: TrainedModel = trained
         self._objective = trained.objective
         self.fingerprint = trained.fingerprint
-        self._told = False
+        self._has_warned = False
 
-    def takes(self, prompt: Prompt) -> bool:
-        """Whether the model's context leaves room for a response."""
+    def accepts(self, prompt: Prompt) -> bool:
+        """Return whether the model's context leaves room for a response."""
         return self._objective.room(self._objective.asked(prompt.turns)) > 0
 
     def to(self, device: torch.device) -> None:
-        self.trained.model.to(device)
+        self.trained_model.model.to(device)
         self._objective.to(device)
 
     @torch.no_grad()
     def __call__(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> Tensor:
-        """A response that is longer than the model's context with its prompt is read as far as there is room.
+        """Score responses; a response that does not fit into the context behind its prompt is truncated.
 
         Raises:
             DataError: a prompt leaves no room for a response, or does not fit the model's template.
         """
-        encode, model = self._objective.encode, self.trained.model
+        encode, model = self._objective.encode, self.trained_model.model
         device = next(model.parameters()).device
         encoded = [encode(prompt.turns, response) for prompt, response in zip(prompts, responses, strict=True)]
-        ids = [own for own, _ in encoded]
-        self._tell_cut(sum(missing > 0 for _, missing in encoded), len(encoded))
-        order = sorted(range(len(ids)), key=lambda place: len(ids[place]), reverse=True)
+        ids = [sequence for sequence, _ in encoded]
+        self._warn_of_truncation(sum(missing > 0 for _, missing in encoded), len(encoded))
+        order = sorted(range(len(ids)), key=lambda row: len(ids[row]), reverse=True)
         scores = torch.empty(len(ids))
         while order:
-            count = max(1, TOKENS_AT_ONCE // len(ids[order[0]]))
-            places, order = order[:count], order[count:]
-            tokens, lengths = padded([ids[place] for place in places])
-            scores[places] = self._objective.scores(model, tokens.to(device), lengths.to(device)).float().cpu()
+            count = max(1, TOKENS_PER_FORWARD_PASS // len(ids[order[0]]))
+            rows, order = order[:count], order[count:]
+            tokens, lengths = padded([ids[row] for row in rows])
+            scores[rows] = self._objective.scores(model, tokens.to(device), lengths.to(device)).float().cpu()
         return scores
 
-    def _tell_cut(self, cut: int, count: int) -> None:
-        """Once: a run scores the same few prompts again and again."""
-        if cut and not self._told:
-            self._told = True
+    def _warn_of_truncation(self, truncated: int, count: int) -> None:
+        """Warn once per run: the same prompts are scored again and again."""
+        if truncated and not self._has_warned:
+            self._has_warned = True
             _log.warning(
-                "%s of %s responses are longer than the reward model's context of %s with their prompt, and are scored as far as "
-                "there is room; later ones are too, without a word",
-                f"{cut:,}",
+                "%s of %s responses do not fit into the reward model's context of %s tokens behind their prompt and are truncated; "
+                "later ones are truncated without a warning",
+                f"{truncated:,}",
                 f"{count:,}",
                 self._objective.context,
             )

@@ -20,7 +20,7 @@ from gptkit.objective.chat_tokens import prompt_ids
 from gptkit.objective.classify.metrics import interval
 from gptkit.plugins import registry
 from gptkit.records import Prompt
-from gptkit.reward.base import ComparingReward, preferences, scored
+from gptkit.reward.base import PairwiseReward, compute_preferences, compute_scores
 from gptkit.task.held_out import held_out_prompts
 
 if TYPE_CHECKING:
@@ -58,9 +58,11 @@ class WinRate:
         longest = self._longest(subject, against)
         prompts = self._prompts(subject, against, judge, longest)
         answers, others = (self._answers(each, prompts, longest, seed) for each in (subject, against))
-        scores, other_scores = scored(judge, prompts, answers), scored(judge, prompts, others)
-        if isinstance(judge, ComparingReward):
-            preferred = (preferences(judge, prompts, answers, others) + 1 - preferences(judge, prompts, others, answers)) / 2
+        scores, other_scores = compute_scores(judge, prompts, answers), compute_scores(judge, prompts, others)
+        if isinstance(judge, PairwiseReward):
+            preferred = (
+                compute_preferences(judge, prompts, answers, others) + 1 - compute_preferences(judge, prompts, others, answers)
+            ) / 2
         else:
             preferred = wins(scores, other_scores)
         preferred = preferred.double()
@@ -92,7 +94,7 @@ class WinRate:
         found = held_out_prompts(data, fraction=fraction, reader="task=win_rate")
         chosen = [found[place] for place in evenly(len(found), self.settings.prompts)]
         both = (subject, against)
-        kept = [prompt for prompt in chosen if judge.takes(prompt) and all(_fits(each, prompt, longest) for each in both)]
+        kept = [prompt for prompt in chosen if judge.accepts(prompt) and all(_fits(each, prompt, longest) for each in both)]
         if not kept:
             raise DataError(
                 f"task=win_rate: none of {len(chosen):,} prompts leaves room for {longest} new tokens in the contexts of "

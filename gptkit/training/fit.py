@@ -15,7 +15,7 @@ import torch
 
 from gptkit.atomic_io import how_to_continue
 from gptkit.matrix_products import keep_mode
-from gptkit.optimizer.schedule import extent, warmup_beyond
+from gptkit.optimizer.schedule import warmup_and_decay_end, warmup_warning
 from gptkit.plugins import registry
 from gptkit.run_config import RunConfig
 from gptkit.training.allocator import keep_freed_memory
@@ -85,7 +85,7 @@ def fit_or_continue(settings: RunConfig, folder: Path, trainer: lightning.Traine
         pieces = assemble(settings, checkpoint, state, dtype=stored_dtype(str(trainer.precision)))
         train = pieces.datasets["train"]
         last_step, horizon = length_of(settings, train)
-        extent(settings.optimizer.schedule, horizon=horizon)
+        warmup_and_decay_end(settings.optimizer.schedule, horizon=horizon)
         if checkpoint is not None:
             before, _ = length_of(checkpoint.settings, train)
             check_not_shorter(folder, done=checkpoint.step, before=before, now=last_step)
@@ -108,7 +108,7 @@ def fit_or_continue(settings: RunConfig, folder: Path, trainer: lightning.Traine
             if is_first():
                 make_up(module, trainer, saved=(checkpoint.folder / MANIFEST).stat().st_mtime)
             return Result(read_summary(folder))
-        if line := warmup_beyond(settings.optimizer.schedule, horizon=horizon):
+        if line := warmup_warning(settings.optimizer.schedule, horizon=horizon):
             say(line)
         return run(module, trainer)
 

@@ -19,7 +19,7 @@ from gptkit.model import GPTConfig
 from gptkit.objective import SFTConfig
 from gptkit.records import Document, Prompt, Turn
 from gptkit.reward import RulesRewardConfig
-from gptkit.reward.base import ComparingReward, Reward
+from gptkit.reward.base import PairwiseReward, Reward
 from gptkit.task import WinRateConfig
 from gptkit.task.base import Subject
 from gptkit.task.held_out import prompt_of
@@ -102,7 +102,7 @@ def test_wins_count_ties_half() -> None:
     assert wins(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([2.0, 2.0, 2.0])).tolist() == [0.0, 0.5, 1.0]
 
 
-class Biased(ComparingReward):
+class Biased(PairwiseReward):
     """Favours what it is shown first, whatever it is."""
 
     def __call__(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> Tensor:

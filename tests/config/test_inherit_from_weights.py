@@ -117,7 +117,7 @@ def test_a_folder_without_a_tokenizer_takes_the_typed_one(without_tokenizer: Pat
     start = [*words, f"init_from=hf:{without_tokenizer}", f"hydra.run.dir={tmp_path / 'run'}"]
     with pytest.raises(CheckpointError, match=r"has no tokenizer.*such as tokenizer=gpt2"):
         gptkit.compose("train", start)
-    with pytest.raises(CheckpointError, match="tokenizer=char is learned from texts; name the one"):
+    with pytest.raises(CheckpointError, match="tokenizer=char is trained on texts; choose the tokenizer"):
         gptkit.compose("train", [*start, "tokenizer=char"])
     with pytest.raises(CheckpointError, match="has no tokenizer: put its tokenizer"):
         gptkit.load(f"hf:{without_tokenizer}")

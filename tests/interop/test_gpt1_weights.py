@@ -11,7 +11,7 @@ import torch
 import gptkit
 from gptkit.attention import DenseAttentionConfig
 from gptkit.errors import CheckpointError
-from gptkit.interop.huggingface import export_model, to_theirs
+from gptkit.interop.huggingface import export_model, to_huggingface
 from gptkit.interop.import_model import import_model, import_settings
 from gptkit.interop.weight_names import GPT1_NAMES
 from gptkit.model import GPTConfig
@@ -103,7 +103,7 @@ def test_transformers_own_tokenizer_file_is_enough(tmp_path, build):
 
 def arrays(folder: Path, model: torch.nn.Module, files: int = 10) -> None:
     """Weights as OpenAI published theirs, by the description: positions, tokens, then block by block, in one row of numbers."""
-    state = to_theirs(model.state_dict(), GPT1_NAMES)  # matrices are (in, out) there too
+    state = to_huggingface(model.state_dict(), GPT1_NAMES)  # matrices are (in, out) there too
     rows = [state["transformer.positions_embed.weight"], state["transformer.tokens_embed.weight"][:-1]]
     for layer in range(model.settings.layers):
         for module in ("attn.c_attn", "attn.c_proj", "ln_1", "mlp.c_fc", "mlp.c_proj", "ln_2"):
@@ -144,7 +144,7 @@ def test_arrays_that_do_not_fit_are_named(tmp_path, build):
     with pytest.raises(CheckpointError, match=f"Did you mean hf:{tmp_path}"):
         gptkit.load(str(tmp_path))
     (tmp_path / "params_3.npy").rename(tmp_path / "other")
-    with pytest.raises(CheckpointError, match=r"the 9 files params_\*\.npy hold [\d,]+ numbers, and params_shapes\.json asks for"):
+    with pytest.raises(CheckpointError, match=r"the 9 files params_\*\.npy hold [\d,]+ numbers, but params_shapes\.json describes"):
         gptkit.load(f"hf:{tmp_path}")
     for content in (b"torn", b""):
         (tmp_path / "params_3.npy").write_bytes(content)
@@ -159,8 +159,8 @@ def test_arrays_that_do_not_fit_are_named(tmp_path, build):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"n_head": 5}, r"describes no model: model=gpt: model\.width=128 is not divisible by model\.heads=5"),
-        ({"n_layer": 0}, r"describes no model: model\.layers=0"),
+        ({"n_head": 5}, r"does not describe a valid model: model=gpt: model\.width=128 is not divisible by model\.heads=5"),
+        ({"n_layer": 0}, r"does not describe a valid model: model\.layers=0"),
         ({"n_layer": "12"}, "n_layer=12 must be a whole number"),
         ({"n_positions": None}, "n_positions=None must be a whole number"),
         ({"resid_pdrop": "a"}, "resid_pdrop=a is no number"),

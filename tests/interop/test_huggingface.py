@@ -164,7 +164,7 @@ def test_files_that_are_missing_torn_or_unsafe_are_named(tmp_path, build):
     with pytest.raises(CheckpointError, match="has no weights"):
         import_model(str(tmp_path))
     (tmp_path / "pytorch_model.bin").write_bytes(pickle.dumps({"a": Harmful()}))
-    with pytest.raises(CheckpointError, match=r"pytorch_model\.bin is torn, or a pickle with more than tensors"):
+    with pytest.raises(CheckpointError, match=r"pytorch_model\.bin is damaged, or a pickle that holds more than tensors"):
         import_model(str(tmp_path))
 
 

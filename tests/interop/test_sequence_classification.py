@@ -8,7 +8,7 @@ import torch
 import gptkit
 from gptkit.attention import DenseAttentionConfig
 from gptkit.errors import ConfigError
-from gptkit.interop.sequence_classification import export_scores
+from gptkit.interop.sequence_classification import export_sequence_classifier
 from gptkit.model import GPTConfig
 from gptkit.objective import AuxLMConfig, ProbeConfig, RewardModelConfig
 from gptkit.objective.base import TrainedModel
@@ -46,7 +46,7 @@ def read_back(transformers, folder):
 @pytest.mark.parametrize("task", EXAMPLES)
 def test_a_classifier_gives_the_same_logits(tmp_path, transformers, task, part, form):
     own = trained(part, task, **form)
-    sentence, *_ = export_scores(own, tmp_path)
+    sentence, *_ = export_sequence_classifier(own, tmp_path)
     theirs = read_back(transformers, tmp_path)
     batch = as_batch(own.objective.items(EXAMPLES[task], "x", labelled=False))
     with torch.no_grad():
@@ -60,7 +60,7 @@ def test_a_classifier_gives_the_same_logits(tmp_path, transformers, task, part, 
 
 def test_the_tokenizer_knows_the_tokens_that_the_objective_adds(tmp_path, transformers):
     own = trained(AuxLMConfig())
-    export_scores(own, tmp_path)
+    export_sequence_classifier(own, tmp_path)
     tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path)
     (item,) = own.objective.items(EXAMPLES["classification"][:1], "x", labelled=False)
     assert tokenizer("<|start|>good<|extract|>")["input_ids"] == item.sequences[0].tolist()
@@ -70,7 +70,7 @@ def test_the_tokenizer_knows_the_tokens_that_the_objective_adds(tmp_path, transf
 def test_a_reward_model_gives_the_same_scores(tmp_path, transformers, form):
     own = trained(RewardModelConfig(), **form)
     own.objective.bias.fill_(0.7)
-    export_scores(own, tmp_path)
+    export_sequence_classifier(own, tmp_path)
     sequences = [own.objective.encode([Turn("user", prompt)], text)[0] for prompt, text in (("Hi", "there"), ("Why?", "no"))]
     lengths = torch.tensor([len(sequence) for sequence in sequences])
     tokens = torch.nn.utils.rnn.pad_sequence([torch.tensor(sequence) for sequence in sequences], batch_first=True)
@@ -82,12 +82,12 @@ def test_a_reward_model_gives_the_same_scores(tmp_path, transformers, form):
 @pytest.mark.parametrize("task", ["similarity", "regression"])
 def test_a_head_that_reads_both_orders_is_refused(tmp_path, task):
     with pytest.raises(ConfigError, match=f"task={task} adds the hidden states of both orders .* gptkit predict"):
-        export_scores(trained(AuxLMConfig(), task), tmp_path)
+        export_sequence_classifier(trained(AuxLMConfig(), task), tmp_path)
     assert not any(tmp_path.iterdir())
 
 
 def test_what_is_exported_is_no_language_model_to_start_from(tmp_path):
-    export_scores(trained(AuxLMConfig()), tmp_path)
+    export_sequence_classifier(trained(AuxLMConfig()), tmp_path)
     assert json.loads((tmp_path / "config.json").read_text())["architectures"] == ["GPT2ForSequenceClassification"]
     with pytest.raises(gptkit.errors.CheckpointError, match="a classifier"):
         gptkit.load(f"hf:{tmp_path}")

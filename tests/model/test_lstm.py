@@ -179,7 +179,7 @@ def test_under_autocast_it_learns_and_decodes():
 
 def test_it_is_not_written_in_the_format_of_another_model(tmp_path):
     tokenizer = BytesTokenizerConfig().build(texts=[])
-    with pytest.raises(ConfigError, match="hold models of model=gpt, not LSTM"):
+    with pytest.raises(ConfigError, match="can hold model=gpt only, not LSTM"):
         export_model(build(), tokenizer, tmp_path)
     assert list(tmp_path.iterdir()) == []
 

@@ -8,7 +8,7 @@ import pytest
 
 from gptkit.errors import ConfigError
 from gptkit.optimizer import ScheduleConfig
-from gptkit.optimizer.schedule import multiplier, warmup_beyond
+from gptkit.optimizer.schedule import multiplier, warmup_warning
 
 GPT3 = ScheduleConfig(shape="cosine", warmup=375e6, decay=260e9, floor=0.1)
 
@@ -80,8 +80,8 @@ def test_warmup_longer_than_the_decay_is_refused_with_the_way_out() -> None:
 def test_a_run_that_is_shorter_than_its_warmup_stays_within_it_and_is_told_the_words_that_shorten_it(decay: float) -> None:
     schedule = ScheduleConfig(shape="cosine", warmup=375e6, decay=decay, floor=0.1)
     assert multiplier(3_000_000, schedule=schedule, horizon=4_000_000) == pytest.approx(3 / 375)
-    line = warmup_beyond(schedule, horizon=4_000_000)
+    line = warmup_warning(schedule, horizon=4_000_000)
     assert "375,000,000 tokens is longer than this run of 4,000,000" in line
     assert "append optimizer.schedule.warmup=0.02" in line
-    assert not warmup_beyond(ScheduleConfig(shape="cosine", warmup=0.02, decay=decay), horizon=4_000_000)
-    assert not warmup_beyond(schedule, horizon=500_000_000)
+    assert not warmup_warning(ScheduleConfig(shape="cosine", warmup=0.02, decay=decay), horizon=4_000_000)
+    assert not warmup_warning(schedule, horizon=500_000_000)

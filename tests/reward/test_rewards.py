@@ -19,15 +19,15 @@ from gptkit.objective.alignment import RewardModelConfig
 from gptkit.objective.base import TrainedModel
 from gptkit.records import Prompt, Turn
 from gptkit.reward import ClassifierRewardConfig, LexiconRewardConfig, ModelRewardConfig, RulesRewardConfig
-from gptkit.reward.base import Reward, scored
-from gptkit.reward.rules import nearness, occurrences, repeated, words_of
+from gptkit.reward.base import Reward, compute_scores
+from gptkit.reward.rules import count_occurrences, length_score, repetition_rate, split_words
 from gptkit.tokenizer import BytesTokenizerConfig
 
 WORDS = ("a", "fine film", "so very dull, I left", "it is good! good! good!", "no", "what a wonderful day this was", "bad", "")
 PROMPTS = [Prompt((Turn("user", text),)) for text in ("Review:", "Say", "Tell me now:", "", "x", "Well", "And so", "Hm")]
 
 
-def trained(settings: Any, learn: Callable[[Any], None] = lambda objective: None) -> TrainedModel:
+def trained_model(settings: Any, learn: Callable[[Any], None] = lambda objective: None) -> TrainedModel:
     """A model with an objective, both with large random weights."""
     torch.manual_seed(1)
     tokenizer = BytesTokenizerConfig().build(texts=[])
@@ -43,12 +43,12 @@ def trained(settings: Any, learn: Callable[[Any], None] = lambda objective: None
 
 @pytest.fixture(scope="module")
 def reward_model() -> TrainedModel:
-    return trained(RewardModelConfig())
+    return trained_model(RewardModelConfig())
 
 
 @pytest.fixture(scope="module")
 def labeller() -> TrainedModel:
-    return trained(
+    return trained_model(
         AuxLMConfig(task="classification"), lambda objective: objective.learn("classification", ["bad", "good", "so-so"])
     )
 
@@ -69,7 +69,7 @@ def no_run(source: str) -> TrainedModel:
 
 
 def test_scores_depend_on_neither_company_nor_order(judge: Reward, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gptkit.reward.reward_model.TOKENS_AT_ONCE", 90)
+    monkeypatch.setattr("gptkit.reward.reward_model.TOKENS_PER_FORWARD_PASS", 90)
     together = judge(PROMPTS, WORDS)
     assert together.shape == (len(WORDS),)
     assert together.dtype == torch.float32
@@ -87,7 +87,7 @@ def test_a_reward_model_scores_as_its_objective_does(reward_model: TrainedModel)
         hidden = reward_model.model(ids)[0, -1]
         slow = objective.head.weight[0] @ hidden + objective.head.bias[0] - objective.bias
     torch.testing.assert_close(judge(PROMPTS[:1], [WORDS[2]]), slow.reshape(1))
-    assert judge.trained is reward_model
+    assert judge.trained_model is reward_model
 
 
 def test_a_reward_model_reads_what_it_has_room_for_and_says_so_once(
@@ -163,11 +163,11 @@ def test_rules_add_up(settings: dict[str, Any], response: str, score: float) -> 
 
 
 def test_the_mathematics_of_rules() -> None:
-    assert words_of("It's  the \u201cbest\u201d-of 2_000\u2019s!") == ["it's", "the", "best", "of", "2", "000's"]
-    assert [nearness(count, 4) for count in (0, 2, 4, 6, 8, 80)] == [0.0, 0.5, 1.0, 0.5, 0.0, 0.0]
-    assert occurrences(["a", "a", "a"], ["a", "a"]) == 2
-    assert occurrences([], ["a"]) == 0
-    assert repeated(["a", "b"], 3) == 0.0
+    assert split_words("It's  the \u201cbest\u201d-of 2_000\u2019s!") == ["it's", "the", "best", "of", "2", "000's"]
+    assert [length_score(count, 4) for count in (0, 2, 4, 6, 8, 80)] == [0.0, 0.5, 1.0, 0.5, 0.0, 0.0]
+    assert count_occurrences(["a", "a", "a"], ["a", "a"]) == 2
+    assert count_occurrences([], ["a"]) == 0
+    assert repetition_rate(["a", "b"], 3) == 0.0
 
 
 @pytest.mark.parametrize(
@@ -201,6 +201,6 @@ class Constant(Reward):
 @pytest.mark.parametrize("score", [float("nan"), float("inf")])
 def test_a_score_that_is_no_number_is_named_by_its_prompt(score: float) -> None:
     with pytest.raises(GptkitError, match=r"in answer to 'Say', which is no finite number"):
-        scored(Constant(score, 1), PROMPTS[1:2], ["x"])
+        compute_scores(Constant(score, 1), PROMPTS[1:2], ["x"])
     with pytest.raises(GptkitError, match=r"shape \(3,\) for 1 responses"):
-        scored(Constant(0.0, 3), PROMPTS[1:2], ["x"])
+        compute_scores(Constant(0.0, 3), PROMPTS[1:2], ["x"])

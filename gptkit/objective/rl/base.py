@@ -31,7 +31,7 @@ from gptkit.objective.rl.sanity_checks import examine, examine_loss
 from gptkit.optimizer.groups import is_distributed
 from gptkit.plugins import registry
 from gptkit.records import Prompt
-from gptkit.reward.base import scored, scored_where_ended
+from gptkit.reward.base import compute_scores, score_finished_responses
 
 if TYPE_CHECKING:
     from gptkit.data.base import Data
@@ -165,7 +165,7 @@ class Reinforcement(Objective):
         assert self.reward is not None
         judge = functools.partial(self.opinion, self.reward)
         missing = self.settings.missing_end_of_text
-        scores = scored_where_ended(judge, written.prompts, written.texts, ended=written.ended.tolist(), missing=missing)
+        scores = score_finished_responses(judge, written.prompts, written.texts, ended=written.ended.tolist(), missing=missing)
         return scores.to(written.ended.device)
 
     def opinion(self, judge: Reward, prompts: Sequence[Prompt], texts: Sequence[str]) -> Tensor:
@@ -177,7 +177,7 @@ class Reinforcement(Objective):
         device = self.reference_device()
         judge.to(device)
         with torch.autocast(device.type, enabled=False), torch.autocast("cpu", enabled=False):
-            return scored(judge, prompts, texts)
+            return compute_scores(judge, prompts, texts)
 
     def reference_device(self) -> torch.device:
         """Where the objective's models are."""

@@ -87,7 +87,7 @@ class PPO(Reinforcement):
 
     def _copy(self, model: Model) -> None:
         super()._copy(model)
-        trained = self.reward.trained if self.reward is not None else None
+        trained = self.reward.trained_model if self.reward is not None else None
         wanted = self.settings.value_from
         if wanted == "reward" and trained is None:
             raise ConfigError("objective.value_from=reward needs reward=model; choose objective.value_from=policy")

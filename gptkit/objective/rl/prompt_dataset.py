@@ -121,7 +121,7 @@ def _short(
         "lower that, or give shorter prompts",
     )
     for judge in judges:
-        places = _kept(places, lambda place, judge=judge: judge.takes(prompts[place]), split, *judge.untaken)  # type: ignore[misc]
+        places = _kept(places, lambda place, judge=judge: judge.accepts(prompts[place]), split, *judge.rejection_message)  # type: ignore[misc]
     return PromptDataset([prompts[place] for place in places], [ids[place] for place in places])
 
 

@@ -24,7 +24,7 @@ from gptkit.objective.chat_tokens import prompt_ids
 from gptkit.objective.losses import cross_entropy_sum
 from gptkit.objective.sft.sft_dataset import Demonstration, SFTDataset, demonstrations, dialogues_of, packed
 from gptkit.records import Dialogue, Prompt
-from gptkit.reward.base import scored, scored_where_ended
+from gptkit.reward.base import compute_scores, score_finished_responses
 
 if TYPE_CHECKING:
     from gptkit.data.base import Data
@@ -85,7 +85,7 @@ class SFT(Objective):
         warn_of_length(self.settings.max_new_tokens, self.context)
         found = [(prompt, prompt_ids(self.tokenizer, prompt.turns, self.settings.template)) for prompt in prompts]
         longest = self.context - self.new_tokens - 1  # the 1 is end-of-text
-        kept = [each if len(each[1]) <= longest and self._reward.takes(each[0]) else None for each in found]
+        kept = [each if len(each[1]) <= longest and self._reward.accepts(each[0]) else None for each in found]
         without = sum(each is None for each in kept)
         if without == len(kept):
             raise DataError(
@@ -164,8 +164,8 @@ class SFT(Objective):
             )
             texts = [text_of(self.tokenizer, ids, response) for (_, ids), response in zip(found, drawn, strict=True)]
             reward.to(batch["items"].device)
-            scores[rows] = scored_where_ended(
-                functools.partial(scored, reward),
+            scores[rows] = score_finished_responses(
+                functools.partial(compute_scores, reward),
                 [prompt for prompt, _ in found],
                 texts,
                 ended=[response[-1] == self.tokenizer.special["end_of_text"] for response in drawn],

@@ -269,9 +269,9 @@ def _run_folder(path: Path) -> Path:
     run = path.parent if path.name == FOLDER else path
     if checkpoints(run):
         return run
-    from gptkit.interop.import_model import looks_foreign
+    from gptkit.interop.import_model import is_external_checkpoint
 
-    if looks_foreign(path):
+    if is_external_checkpoint(path):
         raise CheckpointError(f"{path}: is no run, but may be a Hugging Face folder. Did you mean hf:{path}?")
     pickles = [file for file in sorted(path.iterdir()) if file.suffix in (".pt", ".pth", ".bin", ".ckpt", ".pkl")]
     if pickles:

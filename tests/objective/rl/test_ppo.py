@@ -37,13 +37,13 @@ PROMPTS = [Prompt((Turn("user", "ab" * (1 + number % 3)),)) for number in range(
 class Terse(Reward):
     """Takes prompts of at most three letters."""
 
-    untaken = ("have more than three letters", "write fewer")
+    rejection_message = ("have more than three letters", "write fewer")
 
-    def takes(self, prompt: Prompt) -> bool:
+    def accepts(self, prompt: Prompt) -> bool:
         return len(prompt.turns[-1].text) <= 3
 
     def __call__(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> Tensor:
-        assert all(map(self.takes, prompts))
+        assert all(map(self.accepts, prompts))
         return torch.zeros(len(responses))
 
 
@@ -312,7 +312,7 @@ def test_the_value_network_starts_as_the_reward_model_whatever_its_width(ppo: Ca
     reward = reward_model(width=8)
     objective, model = ppo(reward)
     batch = roll(objective, model, 4)[0]["ppo"]
-    trained = reward.trained
+    trained = reward.trained_model
     assert trained is not None
     lengths = batch["prompt_lengths"] + batch["lengths"] - 1  # the state in which the last token is chosen
     wanted = trained.objective.scores(trained.model, batch["tokens"], lengths)
@@ -361,7 +361,7 @@ def test_a_score_that_is_no_number_ends_the_run_in_one_line(ppo: Callable[..., A
         def __call__(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> Tensor:
             return torch.tensor([float("nan") if row == 2 else 0.0 for row in range(len(responses))])
 
-    with pytest.raises(GptkitError, match="no finite number"):
+    with pytest.raises(GptkitError, match="not a finite number"):
         roll(*ppo(Broken()))
 
 

@@ -154,7 +154,7 @@ def test_with_a_reward_the_best_checkpoint_is_the_one_whose_responses_score_high
     assert built.merit(0.5, metrics) == -3.0
     assert built.merit(0.5, {}) == 0.5
     built.rewarded(Likes("nan"))
-    with pytest.raises(GptkitError, match=r"the reward gave nan for .* in answer to 'e', which is no finite number"):
+    with pytest.raises(GptkitError, match=r"the reward returned nan for .* in answer to 'e', which is not a finite number"):
         scores(1)
 
 
