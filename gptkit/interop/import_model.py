@@ -1,4 +1,4 @@
-"""Import weights in another format, recognised by its files: Hugging Face's (a folder or a hub name) or OpenAI's arrays of GPT-1."""
+"""Import weights in another format: Hugging Face's (a folder or a hub name) or OpenAI's arrays of GPT-1."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Import GPT-1's weights as OpenAI published them: `params_shapes.json`, and one row of numbers in `params_0.npy` to `params_9.npy`.
+"""Import GPT-1's weights as OpenAI published them: `params_shapes.json`, and one row in `params_0.npy` to `params_9.npy`.
 
 Source: the code released with "Improving Language Understanding by Generative Pre-Training", `train.py`: positions, tokens, then
 block by block; matrices are (1, in, out). The released model has 116,534,784 parameters.

@@ -97,7 +97,7 @@ def test_a_reward_model_reads_what_it_has_room_for_and_says_so_once(
     with caplog.at_level(logging.WARNING, "gptkit"):
         scores = judge(PROMPTS[:2], ["long " * 20, "short"])
         assert torch.equal(judge(PROMPTS[:1], ["long " * 20 + "and more"]), scores[:1])
-    assert caplog.text.count("1 of 2 responses are longer than the reward model's context") == 1
+    assert caplog.text.count("1 of 2 responses do not fit into the reward model's context") == 1
     with pytest.raises(DataError, match="long prompt"):
         judge([Prompt((Turn("user", "long prompt " * 20),))], ["short"])
 
