@@ -42,7 +42,7 @@ def from_mingpt(state: Mapping[str, Tensor], *, heads: int) -> tuple[GPTConfig, 
     layers = 1 + max((int(name.split(".")[1]) for name in weights if name.startswith("blocks.")), default=0)
     for name in ("wte.weight", "wpe.weight", *block_weight_names(layers), "norm.weight", "norm.bias"):
         if name not in weights:
-            raise CheckpointError(f"{GPT2_NAMES.to_theirs(name)} is missing: pass the full state_dict")
+            raise CheckpointError(f"{GPT2_NAMES.to_external(name)} is missing: pass the full state_dict")
     tied = "head.weight" not in weights or torch.equal(weights["head.weight"], weights["wte.weight"])
     if tied:
         weights.pop("head.weight", None)

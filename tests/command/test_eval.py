@@ -136,7 +136,7 @@ def test_a_preference_that_is_no_number_is_told(subjects: list[Subject], folder:
             return torch.full((len(first),), torch.nan)
 
     task = WinRateConfig(max_new_tokens=8).build(data=PromptsConfig(path=[str(folder / "held_out.jsonl")]))
-    with pytest.raises(GptkitError, match=r"the judge gave nan for .* a preference is a number from 0 to 1"):
+    with pytest.raises(GptkitError, match=r"the reward returned nan for .* a preference must be a number from 0 to 1"):
         task(subjects[0], against=subjects[1], judge=Broken(), seed=0)
 
 

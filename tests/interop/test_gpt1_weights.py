@@ -163,8 +163,8 @@ def test_arrays_that_do_not_fit_are_named(tmp_path, build):
         ({"n_layer": 0}, r"does not describe a valid model: model\.layers=0"),
         ({"n_layer": "12"}, "n_layer=12 must be a whole number"),
         ({"n_positions": None}, "n_positions=None must be a whole number"),
-        ({"resid_pdrop": "a"}, "resid_pdrop=a is no number"),
-        ({"tie_word_embeddings": "no"}, "tie_word_embeddings=no is no true or false"),
+        ({"resid_pdrop": "a"}, "resid_pdrop=a must be a number"),
+        ({"tie_word_embeddings": "no"}, "tie_word_embeddings=no must be true or false"),
         ({"model_type": ["gpt2"]}, r"model_type=\['gpt2'\] is not supported"),
     ],
 )

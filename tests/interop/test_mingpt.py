@@ -74,7 +74,7 @@ def test_models_of_mingpt_and_nanogpt_compute_the_same(biases, tied):
 
 
 def test_a_weight_of_another_model_is_named():
-    with pytest.raises(CheckpointError, match=r"model\.layers\.0\.w is no weight"):
+    with pytest.raises(CheckpointError, match=r"model\.layers\.0\.w is not a weight"):
         from_mingpt({"model.layers.0.w": torch.zeros(1)}, heads=1)
 
 

@@ -103,7 +103,7 @@ def test_a_reward_model_reads_what_it_has_room_for_and_says_so_once(
 
 
 def test_a_run_of_another_objective_is_no_reward_model(labeller: TrainedModel, reward_model: TrainedModel) -> None:
-    with pytest.raises(CheckpointError, match=r"runs/it: .*objective=aux_lm.*needs a run with objective=reward"):
+    with pytest.raises(CheckpointError, match=r"runs/it .*objective=aux_lm.*needs a run with objective=reward"):
         ModelRewardConfig(checkpoint="runs/it").build(load=lambda source: labeller)
     with pytest.raises(CheckpointError, match="labels no texts"):
         ClassifierRewardConfig(checkpoint="runs/it", label="good").build(load=lambda source: reward_model)
@@ -122,7 +122,7 @@ def test_a_classifier_gives_the_log_odds_of_its_label(labeller: TrainedModel) ->
 
 
 def test_a_classifier_names_the_labels_that_it_knows(labeller: TrainedModel) -> None:
-    with pytest.raises(ConfigError, match=r"knows bad, good, so-so\. Did you mean good\?"):
+    with pytest.raises(ConfigError, match=r"are bad, good, so-so\. Did you mean good\?"):
         ClassifierRewardConfig(checkpoint="runs/it", label="goood").build(load=lambda source: labeller)
 
 
@@ -174,7 +174,7 @@ def test_the_mathematics_of_rules() -> None:
     ("settings", "message"),
     [
         ({}, "reward=rules has no rule"),
-        ({"wanted": 1.0, "wanted_words": ["good", "?!"]}, r"reward.wanted_words has '\?!', in which there is no word"),
+        ({"wanted": 1.0, "wanted_words": ["good", "?!"]}, r"reward.wanted_words has '\?!', which contains no word"),
     ],
 )
 def test_rules_that_cannot_be(settings: dict[str, Any], message: str) -> None:
@@ -200,7 +200,7 @@ class Constant(Reward):
 
 @pytest.mark.parametrize("score", [float("nan"), float("inf")])
 def test_a_score_that_is_no_number_is_named_by_its_prompt(score: float) -> None:
-    with pytest.raises(GptkitError, match=r"in answer to 'Say', which is no finite number"):
+    with pytest.raises(GptkitError, match=r"in answer to 'Say', which is not a finite number"):
         compute_scores(Constant(score, 1), PROMPTS[1:2], ["x"])
     with pytest.raises(GptkitError, match=r"shape \(3,\) for 1 responses"):
         compute_scores(Constant(0.0, 3), PROMPTS[1:2], ["x"])

@@ -303,7 +303,7 @@ def reward_model(context: int = CONTEXT, *, tokenizer: Any = None, width: int = 
     )
 
     class Scores(Vowels):
-        trained = TrainedModel(model.eval(), tokenizer, objective.eval(), {}, source="runs/rm")
+        trained_model = TrainedModel(model.eval(), tokenizer, objective.eval(), {}, source="runs/rm")
 
     return Scores()
 
