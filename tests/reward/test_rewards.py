@@ -105,7 +105,7 @@ def test_a_reward_model_reads_what_it_has_room_for_and_says_so_once(
 def test_a_run_of_another_objective_is_no_reward_model(labeller: TrainedModel, reward_model: TrainedModel) -> None:
     with pytest.raises(CheckpointError, match=r"runs/it .*objective=aux_lm.*needs a run with objective=reward"):
         ModelRewardConfig(checkpoint="runs/it").build(load=lambda source: labeller)
-    with pytest.raises(CheckpointError, match="labels no texts"):
+    with pytest.raises(CheckpointError, match="is no text classifier"):
         ClassifierRewardConfig(checkpoint="runs/it", label="good").build(load=lambda source: reward_model)
 
 
