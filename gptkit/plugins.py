@@ -58,24 +58,32 @@ class Registry:
         """A sentence for each plugin that failed to load, for the error of a choice that cannot be found; empty where none did."""
         return "".join(f" The plugin {failure.owned} failed to load: {failure.reason}." for failure in self.failures)
 
-    def resolve(self, kind: str, settings: Any, *, path: str = "") -> Any:
-        """A part from a plain mapping with `name`, as lists and dicts of parts and saved configurations hold it.
+    def resolve(self, kind: str, settings: Any, *, path: str = "", example: str = "") -> Any:
+        """A part from a plain mapping with `name`: how dicts of parts, the parts of a part and saved configurations hold it.
+
+        A part that holds other parts resolves them in its `build`; what it builds never sees the registry.
 
         Args:
             kind: of the part.
-            settings: its keys.
+            settings: its keys; a part is returned as it is.
             path: the key that holds them, for errors; empty: the kind's own.
+            example: what a user could write there, for the error of a value that is no mapping.
 
         Raises:
-            ConfigError: no such part, an unknown key, or a value that does not fit.
+            ConfigError: no mapping, no such part, an unknown key, or a value that does not fit.
         """
         from omegaconf import OmegaConf
         from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException, ValidationError
 
         if isinstance(settings, Part):
             return settings
-        name = settings.get("name", "") if hasattr(settings, "get") else ""
-        part = self.find(kind, name).part
+        if not hasattr(settings, "get"):
+            raise ConfigError(f"{path or kind}={settings} must hold the settings of a part, such as {example or '{name: ...}'}")
+        name = settings.get("name", "")
+        try:
+            part = self.find(kind, name).part
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}" if path else str(error)) from error
         try:
             filled = OmegaConf.merge(OmegaConf.structured(part), settings)
             check(filled, path or kind)

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
 from gptkit.constraints import SCORE, at_least, at_most
+from gptkit.errors import ConfigError
 from gptkit.hookspecs import hookimpl
 from gptkit.parts import Part
+from gptkit.task import build_tasks
 
 if TYPE_CHECKING:
     import lightning
@@ -56,9 +58,16 @@ class ZeroShotConfig(CallbackConfig):
     )
 
     def build(self) -> lightning.Callback:
-        from gptkit.callback.zero_shot import ZeroShot, built_tasks
+        """Raises: ConfigError: there is no task, or one that cannot be built; DataError: its examples cannot be read."""
+        from gptkit.callback.zero_shot import ZeroShot
 
-        return ZeroShot(built_tasks(self.tasks))
+        try:
+            tasks = build_tasks(self.tasks, path="tasks")
+        except ConfigError as error:
+            raise ConfigError(f"callback=zero_shot: {error}") from error
+        if not tasks:
+            raise ConfigError("callback=zero_shot needs tasks, such as tasks={sentiment:{name:next_word}}")
+        return ZeroShot(tasks)
 
 
 @hookimpl

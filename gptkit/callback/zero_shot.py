@@ -9,34 +9,10 @@ import torch
 
 from gptkit.errors import ConfigError
 from gptkit.model.evaluation_mode import evaluation_mode
-from gptkit.plugins import registry
 from gptkit.task.base import Subject
 
 if TYPE_CHECKING:
     from gptkit.task.base import Task
-
-
-def built_tasks(tasks: dict[str, Any]) -> dict[str, Task]:
-    """The tasks of a mapping of task parts.
-
-    Raises:
-        ConfigError: there is none, or one that cannot be.
-        DataError: the examples of one cannot be read.
-    """
-    given = {word: task for word, task in tasks.items() if task is not None}
-    if not given:
-        raise ConfigError("callback=zero_shot needs tasks, such as tasks={sentiment:{name:next_word}}")
-    found: dict[str, Task] = {}
-    for word, task in given.items():
-        if not hasattr(task, "get"):
-            raise ConfigError(f"callback=zero_shot: tasks.{word}={task} must be the settings of a task: {{name: next_word}}")
-        part = registry().resolve("task", task, path=f"tasks.{word}")
-        if part.compares or part.judged:
-            raise ConfigError(
-                f"callback=zero_shot: tasks.{word}: {part.name} compares or judges; gptkit eval task={part.name} does that"
-            )
-        found[word] = part.build()
-    return found
 
 
 class ZeroShot(lightning.Callback):

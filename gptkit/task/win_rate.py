@@ -7,7 +7,7 @@ pair in both orders, and its preferences are averaged, so that favouring what st
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,13 +18,12 @@ from gptkit.errors import ConfigError, DataError
 from gptkit.generation.responses import longest_response, respond, text_of
 from gptkit.objective.chat_tokens import prompt_ids
 from gptkit.objective.classify.metrics import interval
-from gptkit.plugins import registry
 from gptkit.records import Prompt
 from gptkit.reward.base import PairwiseReward, compute_preferences, compute_scores
 from gptkit.task.held_out import held_out_prompts
 
 if TYPE_CHECKING:
-    from gptkit.data import DataConfig
+    from gptkit.data.base import Data
     from gptkit.reward.base import Reward
     from gptkit.task import WinRateConfig
     from gptkit.task.base import Subject
@@ -38,9 +37,15 @@ _log = logging.getLogger("gptkit")
 class WinRate:
     """Prompts are read when it is called: by default they are the subject's own."""
 
-    def __init__(self, settings: WinRateConfig, source: DataConfig | None) -> None:
+    def __init__(self, settings: WinRateConfig, data: Data | None, *, build_data: Callable[[Mapping[str, Any]], Data]) -> None:
+        """
+        Args:
+            settings: of the task.
+            data: the source of the prompts; None: the subject's own.
+            build_data: opens the subject's own source from its settings.
+        """
         self.settings = settings
-        self._source = source
+        self._data, self._build_data = data, build_data
 
     def __call__(
         self, subject: Subject, *, against: Subject | None = None, judge: Reward | None = None, seed: int
@@ -87,10 +92,10 @@ class WinRate:
     def _prompts(self, subject: Subject, against: Subject, judge: Reward, longest: int) -> list[Prompt]:
         """Those to be answered; one that leaves no room for an answer in either context, or for the judge, is left out."""
         own = subject.settings.get("data")
-        if self._source is None and not own:
+        if self._data is None and not own:
             raise ConfigError(f"{subject.source} comes from no run, so it has no prompts of its own; give some by data=")
-        data = registry().resolve("data", self._source or own).build()
-        fraction = None if self._source else float(subject.settings.get("val", {}).get("fraction", 0.05))
+        data = self._data or self._build_data(own or {})
+        fraction = None if self._data else float(subject.settings.get("val", {}).get("fraction", 0.05))
         found = held_out_prompts(data, fraction=fraction, reader="task=win_rate")
         chosen = [found[place] for place in evenly(len(found), self.settings.prompts)]
         both = (subject, against)

@@ -15,13 +15,11 @@ from torch import Tensor
 from gptkit.data.labelled_base import examples_of
 from gptkit.data.splits import evenly
 from gptkit.errors import ConfigError, DataError
-from gptkit.plugins import registry
 from gptkit.records import Example
 from gptkit.task.log_probabilities import Text, log_probabilities
 from gptkit.task.zero_shot_scoring import best_threshold, highest_mean, matthews, means, most_probable, normalised
 
 if TYPE_CHECKING:
-    from gptkit.data import DataConfig
     from gptkit.data.base import Data
     from gptkit.model.base import Model
     from gptkit.reward.base import Reward
@@ -33,13 +31,10 @@ if TYPE_CHECKING:
 class Heuristic(ABC):
     """Reads its examples when it is made. No random number is drawn, and the model is only read."""
 
-    def __init__(self, settings: HeuristicConfig, source: DataConfig | None = None) -> None:
-        """Raises: ConfigError: no source is named; DataError: its examples cannot be read, or do not fit."""
+    def __init__(self, settings: HeuristicConfig, data: Data) -> None:
+        """Raises: DataError: the examples cannot be read, or do not fit."""
         self.name = settings.name
         self.reference = settings.reference
-        if source is None and "name" not in settings.data:
-            raise ConfigError(f"task={settings.name} needs data, such as data={{name: labelled, path: examples.tsv}}")
-        data: Data = registry().resolve("data", source or settings.data).build()
         self.split = "validation" if "validation" in data.splits else "train"
         self.examples = some(self.read(data, self.split), settings.examples)
         for example in self.examples:
@@ -108,9 +103,9 @@ class Choice(Heuristic):
 class NextWord(Choice):
     """SST-2: the text and "very"; P(positive) against P(negative), all other words aside."""
 
-    def __init__(self, settings: NextWordConfig, source: DataConfig | None = None) -> None:
+    def __init__(self, settings: NextWordConfig, data: Data) -> None:
         self.suffix, self.words = settings.suffix, dict(settings.words)
-        super().__init__(settings, source)
+        super().__init__(settings, data)
         if not settings.words:
             self.words = {label: f" {label}" for label in sorted({str(example.label) for example in self.examples})}
         self.labels = list(self.words)
@@ -137,8 +132,8 @@ class NextWord(Choice):
 class LikelyOption(Choice):
     """RACE: the text (and the question), then each option."""
 
-    def __init__(self, settings: LikelyOptionConfig, source: DataConfig | None = None) -> None:
-        super().__init__(settings, source)
+    def __init__(self, settings: LikelyOptionConfig, data: Data) -> None:
+        super().__init__(settings, data)
 
     def texts(self, example: Example, tokenizer: Tokenizer) -> list[Text]:
         before = beginning(tokenizer, example.text if example.pair is None else f"{example.text}\n{example.pair}")
@@ -148,9 +143,9 @@ class LikelyOption(Choice):
 class Referent(Choice):
     """Winograd: each option in the place of the pronoun; the rest of the sentence is scored."""
 
-    def __init__(self, settings: ReferentConfig, source: DataConfig | None = None) -> None:
+    def __init__(self, settings: ReferentConfig, data: Data) -> None:
         self.blank = settings.blank
-        super().__init__(settings, source)
+        super().__init__(settings, data)
 
     def texts(self, example: Example, tokenizer: Tokenizer) -> list[Text]:
         start, rest = example.text.split(self.blank)
@@ -168,10 +163,10 @@ class Referent(Choice):
 class Acceptability(Heuristic):
     """CoLA: the mean log-probability of a sentence's tokens, and a threshold."""
 
-    def __init__(self, settings: AcceptabilityConfig, source: DataConfig | None = None) -> None:
+    def __init__(self, settings: AcceptabilityConfig, data: Data) -> None:
         self.acceptable, self.threshold = settings.acceptable, settings.threshold
         self._most = settings.examples
-        super().__init__(settings, source)
+        super().__init__(settings, data)
 
     def read(self, data: Data, split: str) -> list[Example]:
         found = super().read(data, split)

@@ -232,7 +232,7 @@ def test_nothing_is_written(in_folder: Path, folder: Path, scores_of: Any) -> No
         (
             ("task=alignment_tax", "checkpoint={a}", "against={b}", "task.tasks={{x:{{name:win_rate}}}}"),
             2,
-            "task.tasks.x: win_rate is no task of one model",
+            "task.tasks.x: task=win_rate compares two models or needs a judge",
         ),
     ],
 )
