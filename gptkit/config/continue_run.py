@@ -66,7 +66,7 @@ def begun_run(verb: str, words: Sequence[str]) -> BegunRun | None:
     writes_run = issubclass(command, RunConfig) and issubclass(command, Command) and command.writes_folder
     if folder is None or not writes_run or any(map(_chooses, words)):
         return None
-    content = _settings_in(folder, verb)
+    content = _settings_in(folder, command)
     return None if content is None else BegunRun(folder, content, tuple(words))
 
 
@@ -81,13 +81,13 @@ def _chooses(word: str) -> bool:
     return re.split(r"[=@]", word.lstrip("+~"))[0] in groups()
 
 
-def _settings_in(folder: Path, verb: str) -> dict[str, Any] | None:
+def _settings_in(folder: Path, command: type[RunConfig]) -> dict[str, Any] | None:
     """The settings of the run in a folder: those with which it was last begun, or of its newest checkpoint that can be read."""
     first: GptkitError | None = None
     own = folder / config_file.FILE
     for path in [*([own] if own.is_file() else []), *(saved / config_file.FILE for saved in checkpoints(folder))]:
         try:
-            return config_file.plain(config_file.read_settings(path, verb))
+            return config_file.plain(config_file.read_settings(path, command))
         except GptkitError as error:
             first = first or error
     if first is not None:

@@ -1,7 +1,6 @@
-"""What a run that starts from weights takes over from them: model, attention and tokenizer, above paper and defaults.
+"""What a run with `init_from` inherits from the weights: model, attention and tokenizer, which win over paper and defaults.
 
 A key typed on the command line that disagrees is an error, except `model.dropout`; attention may be swapped where the weights fit.
-An objective that mixes pre-training text in reads, unless it is told otherwise, what the weights were pre-trained on.
 """
 
 from __future__ import annotations
@@ -14,14 +13,10 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from gptkit.command import Command
-from gptkit.errors import CheckpointError, ConfigError
-from gptkit.plugins import registry
-from gptkit.records import Document
+from gptkit.errors import ConfigError
 from gptkit.run_config import RunConfig
 from gptkit.tokenizer import TokenizerConfig
-
-EMBEDDED = {"name": "sotu"}
-"""The pre-training text of a run whose model was never pre-trained: of an experiment."""
+from gptkit.training.pretraining_source import resolve_pretraining_source
 
 
 def inherit_settings(settings: Command, overrides: Sequence[str]) -> Command:
@@ -38,7 +33,7 @@ def inherit_settings(settings: Command, overrides: Sequence[str]) -> Command:
 
 
 def _inherited(settings: RunConfig, overrides: Sequence[str]) -> Any:
-    settings = with_pretraining_text(settings)
+    settings = resolve_pretraining_source(settings)
     typed = [word.lstrip("+").partition("=")[0] for word in overrides]
     if settings.init_from is None:
         brought: dict[str, Any] = {
@@ -57,38 +52,6 @@ def _inherited(settings: RunConfig, overrides: Sequence[str]) -> Any:
         tokenizer=source.tokenizer,
         attention=settings.attention if _is_typed("attention", typed) else source.attention,
     )
-
-
-def with_pretraining_text(settings: RunConfig) -> RunConfig:
-    """The settings with the source of pre-training text in the place of `auto`, where the objective mixes such text in.
-
-    Raises:
-        ConfigError: nothing tells what the weights of `init_from` were pre-trained on.
-    """
-    key = settings.objective.mixes_in()
-    if not key or getattr(settings.objective, key).get("name") != "auto":
-        return settings
-    found: dict[str, Any] = {
-        key: EMBEDDED if settings.init_from is None else _pretrained_on(settings.init_from, f"objective.{key}")
-    }
-    return dataclasses.replace(settings, objective=dataclasses.replace(settings.objective, **found))
-
-
-def _pretrained_on(init_from: str, key: str) -> dict[str, Any]:
-    """The source of the run with which the weights began: the first one back that learned from documents."""
-    from gptkit.training.checkpoints.load import HUB, run_settings
-
-    source: str | None = init_from
-    try:
-        while source is not None and not source.startswith(HUB):
-            run = run_settings(source)
-            if registry().find("objective", run["objective"]["name"]).part.record is Document:
-                return dict(run["data"])
-            source = run["init_from"]
-        why = f"init_from={init_from} does not tell which text it was pre-trained on"
-    except CheckpointError as error:
-        why = f"which text init_from={init_from} was pre-trained on cannot be read ({error})"
-    raise ConfigError(f"{why}; give {key}={{name:text,path:<files>}}, or another source")
 
 
 def with_weights_sizes(config: DictConfig, overrides: Sequence[str]) -> DictConfig:

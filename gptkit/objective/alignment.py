@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from gptkit.constraints import CONTEXT, LEARNING_RATE, SCORE, SEQUENCES, above, at_least, at_most, below, one_of
 from gptkit.objective.chat_template import TEMPLATES
 from gptkit.objective.config import ObjectiveConfig
+from gptkit.plugins import registry
 from gptkit.records import Dialogue, Prompt, Ranking
 
 if TYPE_CHECKING:
     from gptkit.objective.base import Objective
+    from gptkit.reward import RewardConfig
     from gptkit.tokenizer.base import Tokenizer
 
 
@@ -57,7 +59,7 @@ class SFTConfig(DialogueObjectiveConfig):
     def build(self, *, tokenizer: Tokenizer, context: int, width: int) -> Objective:
         from gptkit.objective.sft.supervised_fine_tuning import SFT
 
-        return SFT(self, tokenizer=tokenizer, context=context)
+        return SFT(self, tokenizer=tokenizer, context=context, pretraining_source=self.pretraining_source())
 
 
 @dataclass
@@ -145,6 +147,15 @@ class ReinforcementConfig(DialogueObjectiveConfig):
     ] = field(default_factory=dict)
     doctor: Annotated[bool, "check at the start that sampling, scoring and training agree"] = True
 
+    def judge_config(self) -> RewardConfig | None:
+        """The settings of the independent judge; None: there is none.
+
+        Raises:
+            ConfigError: `judge` holds no reward.
+        """
+        judge: RewardConfig | None = registry().resolve("reward", self.judge, path="objective.judge") if self.judge else None
+        return judge
+
     def passes(self) -> dict[str, float]:
         """Every episode as long as the context; read by policy, reference and reward after it was drawn."""
         return {"generate": 1.0, "score": 3.0, self.name: 3.0 * self.inner_epochs}
@@ -208,7 +219,9 @@ class PPOConfig(ReinforcementConfig):
     def build(self, *, tokenizer: Tokenizer, context: int, width: int) -> Objective:
         from gptkit.objective.rl.ppo import PPO
 
-        return PPO(self, tokenizer=tokenizer, context=context)
+        return PPO(
+            self, tokenizer=tokenizer, context=context, judge=self.judge_config(), pretraining_source=self.pretraining_source()
+        )
 
 
 @dataclass
@@ -230,4 +243,4 @@ class GRPOConfig(ReinforcementConfig):
     def build(self, *, tokenizer: Tokenizer, context: int, width: int) -> Objective:
         from gptkit.objective.rl.grpo import GRPO
 
-        return GRPO(self, tokenizer=tokenizer, context=context)
+        return GRPO(self, tokenizer=tokenizer, context=context, judge=self.judge_config())

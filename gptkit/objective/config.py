@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from gptkit.parts import Part
+from gptkit.plugins import registry
 from gptkit.records import Document
 
 if TYPE_CHECKING:
+    from gptkit.data import DataConfig
     from gptkit.objective.base import Objective
     from gptkit.tokenizer.base import Tokenizer
 
@@ -44,6 +46,16 @@ class ObjectiveConfig(Part):
         Where its `name` is `auto`, the run puts in the source that `init_from` was pre-trained on.
         """
         return ""
+
+    def pretraining_source(self) -> DataConfig | None:
+        """The source of pre-training text that `mixes_in` names; None: none is read.
+
+        Raises:
+            ConfigError: the key holds no data source.
+        """
+        key = self.mixes_in()
+        source: DataConfig | None = registry().resolve("data", getattr(self, key), path=f"objective.{key}") if key else None
+        return source
 
     def passes(self) -> dict[str, float]:
         """What a step computes, for `gptkit plan`: by stage, how many forward passes of a model like the run's over its sequences.

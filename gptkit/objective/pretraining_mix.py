@@ -12,9 +12,9 @@ import torch
 from gptkit.data.dataset import Batch, Dataset
 from gptkit.data.windows import streams, training_windows, validation_windows
 from gptkit.errors import GptkitError
-from gptkit.plugins import registry
 
 if TYPE_CHECKING:
+    from gptkit.data import DataConfig
     from gptkit.tokenizer.base import Tokenizer
 
 NEAR = 32
@@ -22,7 +22,7 @@ NEAR = 32
 
 
 def text_windows(
-    source: Mapping[str, Any],
+    source: DataConfig,
     tokenizer: Tokenizer,
     context: int,
     *,
@@ -33,7 +33,7 @@ def text_windows(
     """The text of a source in windows, those of training in the order of `SpreadWindows`, and the source's fingerprint.
 
     Args:
-        source: its settings, with its `name`.
+        source: the settings of the source.
         tokenizer: turns its text into ids.
         context: length of a window.
         key: that holds the settings, for errors.
@@ -41,11 +41,11 @@ def text_windows(
         measured: besides "train" also give "validation", where something is held out.
 
     Raises:
-        ConfigError: there is no such source.
+        ConfigError: the source cannot be built.
         DataError: its text cannot be read, or is too short.
     """
     try:
-        data = registry().resolve("data", dict(source)).build()
+        data = source.build()
         train, held_out = streams(data, tokenizer, validation_fraction=validation_fraction)
         windows: dict[str, Dataset] = {"train": SpreadWindowDataset(training_windows(train, context=context))}
         if measured and len(held_out):

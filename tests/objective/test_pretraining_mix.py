@@ -15,6 +15,7 @@ import torch
 from gptkit.data.dataset import Batch, Dataset
 from gptkit.objective.alignment import PPOConfig
 from gptkit.objective.pretraining_mix import NEAR, PretrainingMixDataset, SpreadWindowDataset, golden_stride, text_windows
+from gptkit.plugins import registry
 from gptkit.records import Prompt, Turn
 from gptkit.reward.base import Reward
 from gptkit.tokenizer.bytes import BytesTokenizer
@@ -94,7 +95,9 @@ def test_every_epoch_has_its_own_windows_in_another_order() -> None:
 
 
 def test_what_is_mixed_into_demonstrations_follows_the_sizes_of_the_sources(mixture: dict[str, Any]) -> None:
-    windows, _ = text_windows(mixture, BytesTokenizer(), CONTEXT, key="objective.pretraining_data", validation_fraction=0.05)
+    windows, _ = text_windows(
+        registry().resolve("data", mixture), BytesTokenizer(), CONTEXT, key="objective.pretraining_data", validation_fraction=0.05
+    )
     assert set(windows) == {"train"}
     mixed = PretrainingMixDataset(windows["train"], windows["train"], 0.02)  # 2% of an epoch: some 70 windows
     for epoch in range(3):
@@ -123,6 +126,13 @@ def test_no_window_that_is_mixed_in_has_held_out_text(tmp_path: Path) -> None:
         (tmp_path / f"{letter}.txt").write_text(letter * 900 + letter.upper() * 100)
     sources = {letter: {"name": "text", "path": str(tmp_path / f"{letter}.txt")} for letter in "abcd"}
     source = {"name": "mixture", "sources": sources}
-    windows, _ = text_windows(source, BytesTokenizer(), CONTEXT, key="objective.ptx_data", validation_fraction=0.1, measured=True)
+    windows, _ = text_windows(
+        registry().resolve("data", source),
+        BytesTokenizer(),
+        CONTEXT,
+        key="objective.ptx_data",
+        validation_fraction=0.1,
+        measured=True,
+    )
     read = {split: dataset.batch(range(3 * len(dataset)))["tokens"].unique().tolist() for split, dataset in windows.items()}
     assert {split: "".join(map(chr, tokens)) for split, tokens in read.items()} == {"train": "abcd", "validation": "ABCD"}

@@ -29,13 +29,13 @@ from gptkit.objective.rl.prompt_dataset import PromptDataset, asked
 from gptkit.objective.rl.rollout import episodes, log_probabilities, measured
 from gptkit.objective.rl.sanity_checks import examine, examine_loss
 from gptkit.optimizer.groups import is_distributed
-from gptkit.plugins import registry
 from gptkit.records import Prompt
 from gptkit.reward.base import compute_scores, score_finished_responses
 
 if TYPE_CHECKING:
     from gptkit.data.base import Data
     from gptkit.model.base import Model
+    from gptkit.reward import RewardConfig
     from gptkit.reward.base import Reward
     from gptkit.tokenizer.base import Tokenizer
 
@@ -67,7 +67,9 @@ class Reinforcement(Objective):
     settings: ReinforcementConfig
     reference: Model
 
-    def __init__(self, settings: ReinforcementConfig, *, tokenizer: Tokenizer, context: int) -> None:
+    def __init__(
+        self, settings: ReinforcementConfig, *, tokenizer: Tokenizer, context: int, judge: RewardConfig | None = None
+    ) -> None:
         super().__init__()
         self.settings = settings
         self.tokenizer = tokenizer
@@ -75,6 +77,7 @@ class Reinforcement(Objective):
         self.new_tokens = longest_response(settings.max_new_tokens, context)
         self.end_of_text = tokenizer.special["end_of_text"]
         self.reward: Reward | None = None
+        self._judge_config = judge
         self.judging: Reward | None = None
         self.asked: dict[str, PromptDataset] = {}
         self.unexamined = True
@@ -101,8 +104,8 @@ class Reinforcement(Objective):
                 f"objective={settings.name} needs a judge of its responses: give reward=, for example "
                 "reward=model reward.checkpoint=<run of objective=reward>, or reward=lexicon"
             )
-        if settings.judge:
-            self.judging = registry().resolve("reward", dict(settings.judge), path="objective.judge").build(load=self.load)
+        if self._judge_config is not None:
+            self.judging = self._judge_config.build(load=self.load)
             self.sources["objective.judge"] = self.judging.fingerprint
         warn_of_length(settings.max_new_tokens, self.context)
         self.asked = asked(

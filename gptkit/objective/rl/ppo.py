@@ -34,8 +34,10 @@ from gptkit.objective.rl.step_metrics import everywhere, logged, means
 from gptkit.objective.rl.value_network import ValueNetwork, from_policy, from_reward
 
 if TYPE_CHECKING:
+    from gptkit.data import DataConfig
     from gptkit.data.base import Data
     from gptkit.model.base import Model
+    from gptkit.reward import RewardConfig
     from gptkit.tokenizer.base import Tokenizer
 
 OF_STEP = (
@@ -63,8 +65,17 @@ class PPO(Reinforcement):
     value: ValueNetwork
     kl_coef: Tensor
 
-    def __init__(self, settings: PPOConfig, *, tokenizer: Tokenizer, context: int) -> None:
-        super().__init__(settings, tokenizer=tokenizer, context=context)
+    def __init__(
+        self,
+        settings: PPOConfig,
+        *,
+        tokenizer: Tokenizer,
+        context: int,
+        judge: RewardConfig | None = None,
+        pretraining_source: DataConfig | None = None,
+    ) -> None:
+        super().__init__(settings, tokenizer=tokenizer, context=context, judge=judge)
+        self._pretraining_source = pretraining_source
         self.register_buffer("kl_coef", torch.tensor(settings.kl_coef, dtype=torch.float32))
         self._text: dict[str, Dataset] = {}
 
@@ -72,11 +83,11 @@ class PPO(Reinforcement):
 
     def datasets(self, data: Data, *, validation_fraction: float) -> dict[str, Dataset]:
         found = super().datasets(data, validation_fraction=validation_fraction)
-        if self.settings.ptx_coef:
+        if self._pretraining_source is not None:
             from gptkit.objective.pretraining_mix import text_windows
 
             self._text, self.sources["objective.ptx_data"] = text_windows(
-                self.settings.ptx_data,
+                self._pretraining_source,
                 self.tokenizer,
                 self.context,
                 key="objective.ptx_data",

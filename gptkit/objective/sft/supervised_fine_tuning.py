@@ -27,6 +27,7 @@ from gptkit.records import Dialogue, Prompt
 from gptkit.reward.base import compute_scores, score_finished_responses
 
 if TYPE_CHECKING:
+    from gptkit.data import DataConfig
     from gptkit.data.base import Data
     from gptkit.model.base import Model
     from gptkit.reward.base import Reward
@@ -38,8 +39,11 @@ _log = logging.getLogger("gptkit")
 class SFT(Objective):
     """Training sequences are packed; held-out dialogues stand alone, as they do where the model is used."""
 
-    def __init__(self, settings: SFTConfig, *, tokenizer: Tokenizer, context: int) -> None:
+    def __init__(
+        self, settings: SFTConfig, *, tokenizer: Tokenizer, context: int, pretraining_source: DataConfig | None = None
+    ) -> None:
         super().__init__()
+        self._pretraining_source = pretraining_source
         self.settings = settings
         self.tokenizer = tokenizer
         self.context = context
@@ -59,11 +63,11 @@ class SFT(Objective):
         reader = f"objective={self.settings.name}"
         dialogues, held_out = hold_out(data, validation_fraction, functools.partial(dialogues_of, reader=reader))
         train: Dataset = packed(self._read(dialogues, "training"), self.context)
-        if self.settings.pretraining:
+        if self._pretraining_source is not None:
             from gptkit.objective.pretraining_mix import PretrainingMixDataset, text_windows
 
             text, self.sources["objective.pretraining_data"] = text_windows(
-                self.settings.pretraining_data,
+                self._pretraining_source,
                 self.tokenizer,
                 self.context,
                 key="objective.pretraining_data",

@@ -127,9 +127,7 @@ class Checkpoint:
             CheckpointError: a part's plugin is not installed.
         """
         check_installed(self.folder, self.manifest, self.manifest.parts)
-        settings = config_file.settings_from(self.content, where=str(self.folder / config_file.FILE))
-        assert isinstance(settings, RunConfig)
-        return settings
+        return config_file.settings_from(self.content, where=str(self.folder / config_file.FILE))
 
     def part(self, kind: str) -> Any:
         """The settings of one part, without resolving the others.

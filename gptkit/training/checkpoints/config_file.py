@@ -82,22 +82,21 @@ def check_parts(content: Mapping[str, Any]) -> None:
         raise DamagedFile("has something else than a text under init_from")
 
 
-def read_settings(path: Path, verb: str = "train") -> RunConfig:
-    """The settings that `write_settings` wrote, as the verb's class with every part resolved.
+def read_settings(path: Path, schema: type[RunConfig] = RunConfig) -> RunConfig:
+    """The settings that `write_settings` wrote, as an instance of `schema` with every part resolved.
 
     Raises:
         CheckpointError: the file cannot be read.
         ConfigError: it names a part that is not installed, or a key that this version does not know.
     """
-    return settings_from(read_mapping(path), verb, where=str(path))
+    return settings_from(read_mapping(path), schema, where=str(path))
 
 
-def settings_from(content: Mapping[str, Any], verb: str = "train", *, where: str = FILE) -> RunConfig:
+def settings_from(content: Mapping[str, Any], schema: type[RunConfig] = RunConfig, *, where: str = FILE) -> RunConfig:
     """The settings object from the plain content of a config.yaml."""
-    schema = registry().find("command", verb).part
     unknown = [key for key in content if key not in {field.name for field in dataclasses.fields(schema)}]
     if unknown:
-        raise ConfigError(f"{where}: gptkit {verb} has no key {unknown[0]}; was it written by another version?")
+        raise ConfigError(f"{where}: a run has no key {unknown[0]}; was it written by another version?")
     values: dict[str, Any] = {}
     for key, value in content.items():
         if key == "callback":

@@ -11,12 +11,12 @@ import torch
 
 from gptkit.attention import BandedAttentionConfig
 from gptkit.callback import EarlyStoppingConfig
-from gptkit.command import TrainCommand
 from gptkit.data import TextConfig
 from gptkit.errors import CheckpointError
 from gptkit.model import GPTConfig
 from gptkit.objective import LMConfig
 from gptkit.optimizer import AdamWConfig
+from gptkit.run_config import RunConfig
 from gptkit.tokenizer import BytesTokenizerConfig
 from gptkit.training.checkpoints.checkpoint import (
     best_checkpoint,
@@ -29,7 +29,7 @@ from gptkit.training.checkpoints.config_file import plain, read_settings
 from gptkit.training.checkpoints.retention import checkpoints
 from gptkit.training.checkpoints.serialization import read_tensors, write_tensors
 
-SETTINGS = TrainCommand(
+SETTINGS = RunConfig(
     model=GPTConfig(layers=1, heads=2, width=8, context=16),
     attention=BandedAttentionConfig(window=4),
     objective=LMConfig(),
