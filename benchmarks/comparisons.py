@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import gptkit
-from gptkit.data.decompress import open_bytes
-from gptkit.data.dialogue_config import RankingsConfig
+from gptkit.data.conversation_config import RankingsConfig
+from gptkit.data.readers.decompression import open_bytes
 from gptkit.objective.preference.preference_dataset import ranked, rankings_of
 
 TEMPLATE = "transcript"

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gptkit.data.transcript import is_transcript
-from gptkit.data.turns import turns_without_answer
+from gptkit.data.parsing.messages import turns_without_answer
+from gptkit.data.parsing.transcripts import is_transcript
 from gptkit.generation.engine import Continuation, generate
 from gptkit.records import Prompt, Turn
 from gptkit.reward.base import Reward, compute_scores

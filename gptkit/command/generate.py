@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gptkit.data.text_lines import json_object, whole_characters
+from gptkit.data.readers.jsonl import json_object, replace_surrogates
 from gptkit.errors import ConfigError, DataError
 from gptkit.terminal import show, write_exactly
 from gptkit.user_files import opened, path_of
@@ -182,7 +182,7 @@ def _field(path: Path, number: int, line: str) -> str:
     prompt = json_object(where, line).get("prompt")
     if not isinstance(prompt, str):
         raise DataError(f"{where}: there is no text in the field prompt")
-    return whole_characters(where, prompt, field="prompt", errors="strict")
+    return replace_surrogates(where, prompt, field="prompt", errors="strict")
 
 
 def _prompt(text: str) -> str:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from gptkit.command.predict_input import Files, Input, from_stream, one_text
 from gptkit.command.prediction_table import Names, opened, table_format
-from gptkit.data.file_discovery import find_files
-from gptkit.data.labelled import Columns, UnusableLabel
-from gptkit.data.rows import TABLES
+from gptkit.data.parsing.examples import Columns, UnusableLabel
+from gptkit.data.readers.file_discovery import find_files
+from gptkit.data.readers.tables import TABLES
 from gptkit.errors import CheckpointError, ConfigError, DataError
 from gptkit.objective.classify.labels import named
 from gptkit.plugins import registry

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from gptkit.data.labelled import Columns, read_examples, to_examples
-from gptkit.data.rows import column_names
-from gptkit.data.text_lines import json_object
+from gptkit.data.parsing.examples import Columns, read_examples, to_examples
+from gptkit.data.readers.jsonl import json_object
+from gptkit.data.readers.tables import column_names
 from gptkit.errors import DataError
 from gptkit.records import Example
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from gptkit.errors import ConfigError, GptkitError
 
 if TYPE_CHECKING:
-    from gptkit.data.labelled import Columns
+    from gptkit.data.parsing.examples import Columns
     from gptkit.objective.classify.prediction import Prediction
 
 FORMATS = ("csv", "tsv", "jsonl")

@@ -9,7 +9,7 @@ from omegaconf import MISSING
 
 from gptkit.constraints import at_least, not_empty, one_of, texts
 from gptkit.data.config import DataConfig
-from gptkit.data.dialogue_config import (
+from gptkit.data.conversation_config import (
     DialoguesConfig,
     PromptsConfig,
     RankingsConfig,
@@ -23,7 +23,7 @@ from gptkit.plugins import registry
 
 if TYPE_CHECKING:
     from gptkit.data.base import Data
-    from gptkit.data.labelled import Columns
+    from gptkit.data.parsing.examples import Columns
 
 __all__ = [
     "CountryFactsConfig",
@@ -64,7 +64,7 @@ class TextConfig(DataConfig):
     ] = "strict"
 
     def build(self) -> Data:
-        from gptkit.data.text import Text
+        from gptkit.data.sources.text_files import Text
 
         return Text(self)
 
@@ -79,7 +79,7 @@ class SotuConfig(DataConfig):
     name: str = "sotu"
 
     def build(self) -> Data:
-        from gptkit.data.sotu import Sotu
+        from gptkit.data.sources.sotu import Sotu
 
         return Sotu()
 
@@ -122,12 +122,12 @@ class LabelledConfig(DataConfig):
             raise ValueError(f"data.options={list(columns)} must name two or more different columns, or one column of lists")
 
     def build(self) -> Data:
-        from gptkit.data.labelled import Labelled
+        from gptkit.data.sources.labelled_files import Labelled
 
         return Labelled(self)
 
     def example_columns(self) -> Columns:
-        from gptkit.data.labelled import Columns
+        from gptkit.data.parsing.examples import Columns
 
         options = self.options or ()
         return Columns(
@@ -156,7 +156,7 @@ class MovieReviewsConfig(DataConfig):
     ] = "rotten_tomatoes"
 
     def build(self) -> Data:
-        from gptkit.data.movie_reviews import MovieReviews
+        from gptkit.data.sources.movie_reviews import MovieReviews
 
         return MovieReviews(self)
 
@@ -177,7 +177,7 @@ class MixtureConfig(DataConfig):
 
     def build(self) -> Data:
         """Raises: ConfigError: there is no source, or one that cannot be built."""
-        from gptkit.data.mixture import Mixture
+        from gptkit.data.sources.mixture import Mixture
 
         if not self.sources:
             raise ConfigError(
@@ -202,7 +202,7 @@ class StoryCompletionConfig(DataConfig):
     name: str = "story_completion"
 
     def build(self) -> Data:
-        from gptkit.data.story_completion import StoryCompletion
+        from gptkit.data.sources.story_completion import StoryCompletion
 
         return StoryCompletion()
 
@@ -218,7 +218,7 @@ class CountryFactsConfig(DataConfig):
     name: str = "country_facts"
 
     def build(self) -> Data:
-        from gptkit.data.country_facts import CountryFacts
+        from gptkit.data.sources.country_facts import CountryFacts
 
         return CountryFacts()
 
@@ -234,7 +234,7 @@ class CountryPairsConfig(DataConfig):
     name: str = "country_pairs"
 
     def build(self) -> Data:
-        from gptkit.data.country_pairs import CountryPairs
+        from gptkit.data.sources.country_pairs import CountryPairs
 
         return CountryPairs()
 

@@ -1,12 +1,13 @@
-"""What every data source is once built."""
+"""The base classes of data sources, and how their records are read as text."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from gptkit.records import Record
+from gptkit.errors import DataError
+from gptkit.records import Dialogue, Example, Prompt, Ranking, Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +47,60 @@ class Data(ABC):
         """The text that a tokenizer may learn from: that of every training record."""
         for chunk in self.chunks("train"):
             yield chunk.text  # sources of other records override this
+
+
+class ConversationalData(Data):
+    """A source of dialogues, rankings or prompts. As text, a record is one document."""
+
+    def chunks(self, split: str) -> Iterator[Chunk]:
+        for record in self.records(split):
+            yield Chunk(conversation_text(record), last=True)  # type: ignore[arg-type]  # subclasses yield no others
+
+
+class LabelledData(Data):
+    """A source of `gptkit.records.Example`. As text, an example is one document without its label."""
+
+    @abstractmethod
+    def records(self, split: str) -> Iterator[Example]:
+        """The examples of one split, always in the same order."""
+
+    def chunks(self, split: str) -> Iterator[Chunk]:
+        for example in self.records(split):
+            yield Chunk(text_of(example), last=True)
+
+
+def text_of(example: Example) -> str:
+    """The text, the pair and the options, each on a line of its own; never the label."""
+    return "\n".join([example.text, *([] if example.pair is None else [example.pair]), *example.options])
+
+
+def examples_of(data: Data, split: str, *, reader: str) -> Iterator[Example]:
+    """The examples of a split of any source; each knows where it stands.
+
+    Args:
+        data: the source.
+        split: one of its splits.
+        reader: what asks for them, for messages: `objective=aux_lm`.
+
+    Raises:
+        DataError: the source has records of another kind, or none.
+    """
+    named = "training" if split == "train" else split
+    number = 0
+    for number, record in enumerate(data.records(split), 1):
+        if not isinstance(record, Example):
+            raise DataError(
+                f"{reader} reads labelled examples, and the source gives {type(record).__name__}s; "
+                "choose data=labelled, or one of the embedded sets (gptkit plugins kind=data)"
+            )
+        yield record if record.where else replace(record, where=f"example {number} of the {named} split")
+    if not number:
+        raise DataError(f"{reader}: the {split} split has no examples")
+
+
+def conversation_text(record: Dialogue | Ranking | Prompt) -> str:
+    """The turns as one document, each on lines of its own; of a ranking every completion and the demonstration too, never facts."""
+    if isinstance(record, Ranking):
+        demonstration = [record.demonstration] if record.demonstration else []
+        return "\n".join([*(turn.text for turn in record.prompt), *record.completions, *demonstration])
+    return "\n".join(turn.text for turn in record.turns)

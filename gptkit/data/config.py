@@ -9,7 +9,7 @@ from gptkit.parts import Part
 
 if TYPE_CHECKING:
     from gptkit.data.base import Data
-    from gptkit.data.labelled import Columns
+    from gptkit.data.parsing.examples import Columns
 
 
 @dataclass

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from gptkit.data.base import Data
 from gptkit.data.dataset import Batch, Dataset
 from gptkit.data.hold_out import in_component
-from gptkit.data.shards import Shards
 from gptkit.data.splits import Ranges, split
-from gptkit.data.token_stream import TokenStream
-from gptkit.data.tokenise import tokenised
+from gptkit.data.tokens.shards import Shards
+from gptkit.data.tokens.token_stream import TokenStream
+from gptkit.data.tokens.tokenization import tokenised
 from gptkit.errors import DataError, GptkitError
 from gptkit.tokenizer.base import Tokenizer
 

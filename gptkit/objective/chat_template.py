@@ -1,7 +1,7 @@
 """How dialogues and prompts become text: the key `objective.template` of every objective that reads them.
 
 `plain` joins one exchange as a document would go on: the prompt, and the response directly behind it. `transcript` names the
-speakers before every turn as `gptkit.data.transcript` says. In both a system message and a blank line come first.
+speakers before every turn as `gptkit.data.parsing.transcripts` says. In both a system message and a blank line come first.
 
 What stands before a response and the response are different texts, to be encoded apart: their tokens are then the same in
 training, where the response is known, and in sampling, where it is not.
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gptkit.data.transcript import ASSISTANT, HUMAN
+from gptkit.data.parsing.transcripts import ASSISTANT, HUMAN
 from gptkit.errors import DataError
 from gptkit.records import Dialogue, Turn
 

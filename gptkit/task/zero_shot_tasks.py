@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from gptkit.data.labelled_base import examples_of
+from gptkit.data.base import examples_of
 from gptkit.data.splits import evenly
 from gptkit.errors import ConfigError, DataError
 from gptkit.records import Example

@@ -11,7 +11,7 @@ import torch
 
 from gptkit.data.dataset import Dataset
 from gptkit.data.progress import Progress
-from gptkit.data.tokenise import verifying
+from gptkit.data.tokens.tokenization import verifying
 from gptkit.errors import ConfigError
 from gptkit.model.base import Model
 from gptkit.objective.base import Objective

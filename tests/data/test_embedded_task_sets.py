@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from gptkit.data import CountryFactsConfig, CountryPairsConfig, DataConfig, SotuConfig, StoryCompletionConfig
-from gptkit.data.story_completion import passages
+from gptkit.data.sources.story_completion import passages
 from gptkit.records import Document, Example
 
 SETS: list[type[DataConfig]] = [StoryCompletionConfig, CountryFactsConfig, CountryPairsConfig]

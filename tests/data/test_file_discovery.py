@@ -141,14 +141,14 @@ def test_nul_characters_can_be_replaced(in_folder: Path) -> None:
 
 @pytest.mark.parametrize("name", ["bomb.txt.gz", "bomb.txt.zst", "bomb.jsonl.gz", "bomb.jsonl.zst"])
 def test_little_that_becomes_too_much_is_refused(in_folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gptkit.data.decompress.SUSPECT", 1 << 20)
+    monkeypatch.setattr("gptkit.data.readers.decompression.SUSPECT", 1 << 20)
     content = b"a" * (8 << 20)
     Path(name).write_bytes(gzip.compress(content) if name.endswith(".gz") else zstandard.compress(content))
     assert f"{name} becomes more than 200 times larger" in fails(name, source="text" if "txt" in name else "dialogues")
 
 
 def test_a_line_without_an_end_is_refused(in_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gptkit.data.text_lines.LONGEST_LINE", 1000)
+    monkeypatch.setattr("gptkit.data.readers.text_lines.MAX_LINE_BYTES", 1000)
     Path("a.jsonl").write_text('{"text": "x"}\n' + "x" * 1001)
     assert "a.jsonl:2: the line is longer than 1,000 bytes" in fails("a.jsonl")
 
@@ -216,9 +216,9 @@ def test_damaged_parquet_is_one_line(in_folder: Path, size: int) -> None:
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
-        ('{"text": "x", "text": "y"}', "the key text stands twice in one object"),
-        ('{"text": "x", "more": {"a": 1, "a": 2}}', "the key a stands twice in one object"),
-        ('{"text": ' + "[" * 200 + "]" * 200 + "}", "more than 64 lists and objects lie in one another"),
+        ('{"text": "x", "text": "y"}', "the key text occurs twice in one object"),
+        ('{"text": "x", "more": {"a": 1, "a": 2}}', "the key a occurs twice in one object"),
+        ('{"text": ' + "[" * 200 + "]" * 200 + "}", "lists and objects are nested more than 64 deep"),
         ('{"text": ' * 20_000, "the line is not JSON"),
         ('{"text": "x", "more": ' + "1" * 5000 + "}", "the line is not JSON (Exceeds the limit"),
     ],

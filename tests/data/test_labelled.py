@@ -12,7 +12,7 @@ import pyarrow.parquet
 import pytest
 
 from gptkit.data import LabelledConfig
-from gptkit.data.labelled import Columns, read_examples
+from gptkit.data.parsing.examples import Columns, read_examples
 from gptkit.errors import GptkitError
 from gptkit.records import Example
 

@@ -15,7 +15,7 @@ from gptkit.config.compose import compose
 from gptkit.data import MixtureConfig
 from gptkit.data.base import Data
 from gptkit.data.hold_out import hold_out
-from gptkit.data.mixture import Mixture
+from gptkit.data.sources.mixture import Mixture
 from gptkit.data.windows import streams
 from gptkit.errors import ConfigError, DataError
 from gptkit.records import Document, Record

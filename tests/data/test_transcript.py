@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gptkit.data.transcript import divided, is_transcript, turns_of
+from gptkit.data.parsing.transcripts import divided, is_transcript, turns_of
 from gptkit.records import Turn
 
 ASK, ANSWER, AGAIN = Turn("user", "Hi"), Turn("assistant", "Hello.\n\nHow are you?"), Turn("user", "Fine")

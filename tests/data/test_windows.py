@@ -11,8 +11,8 @@ import torch
 
 from gptkit.data import TextConfig
 from gptkit.data.base import Data
-from gptkit.data.shards import Shards
-from gptkit.data.token_stream import TokenStream
+from gptkit.data.tokens.shards import Shards
+from gptkit.data.tokens.token_stream import TokenStream
 from gptkit.data.windows import ShiftingWindowDataset, WindowDataset, language_model_datasets, segments
 from gptkit.errors import DataError
 from gptkit.records import Document

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gptkit.data.transcript import turns_of
+from gptkit.data.parsing.transcripts import turns_of
 from gptkit.errors import DataError
 from gptkit.objective.chat_template import TEMPLATES, pieces, prompt_text, response_text
 from gptkit.records import Dialogue, Turn

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from gptkit.data.base import Chunk
-from gptkit.data.document_chunks import pieces
+from gptkit.data.tokens.document_chunks import pieces
 from gptkit.errors import ConfigError, DataError
 from gptkit.tokenizer import GPT1TokenizerConfig
 from gptkit.tokenizer.base import END_OF_TEXT

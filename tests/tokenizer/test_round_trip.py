@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gptkit.data.base import Chunk
-from gptkit.data.document_chunks import pieces
+from gptkit.data.tokens.document_chunks import pieces
 from gptkit.errors import CheckpointError, DataError
 from gptkit.tokenizer import (
     BPETokenizerConfig,

@@ -15,10 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gptkit.data.base import examples_of
 from gptkit.data.dataset import Batch, Dataset
 from gptkit.data.hold_out import hold_out
-from gptkit.data.labelled_base import examples_of
-from gptkit.data.text_lines import is_number
+from gptkit.data.readers.text_lines import is_number
 from gptkit.errors import ConfigError, DataError
 from gptkit.objective import AuxLMConfig
 from gptkit.objective.base import Objective, Terms

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from gptkit.data.base import Data
-    from gptkit.data.labelled import Columns
+    from gptkit.data.parsing.examples import Columns
     from gptkit.model.base import Model
     from gptkit.tokenizer.base import Tokenizer
 
@@ -157,7 +157,7 @@ class HFDataConfig(DataConfig):
 
     def example_columns(self) -> Columns | None:
         """Raises: ConfigError: `data.columns` names something that an example does not have, or no column."""
-        from gptkit.data.labelled import Columns
+        from gptkit.data.parsing.examples import Columns
 
         if self.records != "examples":
             return None

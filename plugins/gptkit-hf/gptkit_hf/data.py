@@ -7,18 +7,17 @@ import logging
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from gptkit.data.base import Chunk, Data
-from gptkit.data.column_layouts import match, refuse_unknown_names
-from gptkit.data.labelled import to_examples
-from gptkit.data.labelled_base import LabelledData
-from gptkit.data.record_files import READINGS, Spoken, read_records, text_of
+from gptkit.data.base import Chunk, Data, LabelledData, conversation_text
+from gptkit.data.parsing.column_layouts import match, refuse_unknown_names
+from gptkit.data.parsing.conversations import READINGS, Spoken, read_records
+from gptkit.data.parsing.examples import to_examples
 from gptkit.errors import ConfigError, DataError, did_you_mean
 from gptkit.records import Document, Example
 from gptkit.tokenizer.base import fingerprint_of
 from gptkit_hf.tables import opened
 
 if TYPE_CHECKING:
-    from gptkit.data.labelled import Columns
+    from gptkit.data.parsing.examples import Columns
     from gptkit_hf import HFDataConfig
 
 _log = logging.getLogger("gptkit")
@@ -146,7 +145,7 @@ class HFRecords(HFData):
 
     def chunks(self, split: str) -> Iterator[Chunk]:
         for record in self.records(split):
-            yield Chunk(text_of(record), last=True)
+            yield Chunk(conversation_text(record), last=True)
 
     def _rows(self, split: str) -> Iterator[tuple[str, dict[str, Any]]]:
         table, row = self.tables[split], 0

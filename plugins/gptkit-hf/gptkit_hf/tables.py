@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import datasets
 
-from gptkit.data.file_hashes import digest
+from gptkit.data.readers.file_hashes import digest
 from gptkit.errors import ConfigError, DataError, GptkitError, did_you_mean
 from gptkit.hub import split_revision
 

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from gptkit.data.labelled_base import LabelledData
-from gptkit.data.sotu import Sotu
+from gptkit.data.base import LabelledData
+from gptkit.data.sources.sotu import Sotu
 from gptkit.records import Example
 
 SENTENCE_END = re.compile(r""" (?:(?<=[a-z0-9]{2}[.!?] )|(?<=[a-z0-9]{2}[.!?]["”'] ))(?=["“A-Z])""")

@@ -14,11 +14,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from gptkit.data import MovieReviewsConfig
-from gptkit.data.record_files import ConversationalData
+from gptkit.data.base import ConversationalData
 from gptkit.records import Dialogue, Example, Prompt, Ranking, Turn
 
 if TYPE_CHECKING:
-    from gptkit.data.dialogue_config import ReviewPromptsConfig, ReviewRankingsConfig
+    from gptkit.data.conversation_config import ReviewPromptsConfig, ReviewRankingsConfig
 
 BEGIN = "Review:"
 MOST_WORDS = 8

@@ -1,26 +1,18 @@
-"""The source `labelled`: the user's own examples, from tables with named columns."""
+"""Rows of tables as labelled examples: a text, a pair of texts, or a text with options."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import string
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from gptkit.data.file_discovery import find_splits, form_of
-from gptkit.data.file_hashes import digest
-from gptkit.data.labelled_base import LabelledData
-from gptkit.data.rows import TABLES, read_rows
-from gptkit.data.text_lines import is_number
+from gptkit.data.readers.tables import read_rows
+from gptkit.data.readers.text_lines import is_number
 from gptkit.errors import ConfigError, DataError
 from gptkit.records import Example
-
-if TYPE_CHECKING:
-    from gptkit.data import LabelledConfig
 
 
 @dataclass(frozen=True)
@@ -174,38 +166,3 @@ def _readings(columns: Columns, label: str | int | float, options: tuple[str, ..
     except (ValueError, OverflowError):
         return found
     return found | {"number": int(place)} if place in range(len(options)) else found
-
-
-class Labelled(LabelledData):
-    """The examples of the files that `data.path`, `data.validation` and `data.test` mean.
-
-    The fingerprint depends on the files' content, order and format and on the columns, not on where the files lie.
-    """
-
-    def __init__(self, settings: LabelledConfig) -> None:
-        """Raises: DataError: there is no such file, none that can be read, or one is in two splits."""
-        self.columns = settings.example_columns()
-        self._errors = settings.errors
-        self.files = find_splits(settings.path, settings.validation, settings.test, forms=TABLES)
-        self.splits = tuple(self.files)
-        content = {split: [(form_of(path, TABLES), digest(path)) for path in files] for split, files in self.files.items()}
-        described = json.dumps(
-            [
-                "labelled",
-                list(self.columns.names().items()),
-                self.columns.first_option,
-                self.columns.label_means,
-                self._errors,
-                content,
-            ]
-        )
-        self.fingerprint = hashlib.sha256(described.encode()).hexdigest()
-
-    def records(self, split: str) -> Iterator[Example]:
-        """Raises: DataError: see `read_examples`; also where the split has no example."""
-        empty = True
-        for example in read_examples(self.files[split], self.columns, errors=self._errors):
-            empty = False
-            yield example
-        if empty:
-            raise DataError(f"{', '.join(map(str, self.files[split]))}: there is no example for the {split} split")

@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Iterator
 from itertools import combinations
 
-from gptkit.data.countries import SPLITS, Country, chance, of_split, read_countries
-from gptkit.data.labelled_base import LabelledData
+from gptkit.data.base import LabelledData
+from gptkit.data.sources.countries import SPLITS, Country, chance, of_split, read_countries
 from gptkit.records import Example
 
 SHARED = ("region", "subregion", "currency", "language")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gptkit.data.column_layouts import Shape
-from gptkit.data.dialogues import SYSTEM, system_of
-from gptkit.data.text_lines import is_number
-from gptkit.data.transcript import divided, is_transcript
-from gptkit.data.turns import answer_in, listed, prompt_in, text_in, turns_in, with_system
+from gptkit.data.parsing.column_layouts import Shape
+from gptkit.data.parsing.dialogues import SYSTEM, system_of
+from gptkit.data.parsing.messages import answer_in, listed, prompt_in, text_in, turns_in, with_system
+from gptkit.data.parsing.transcripts import divided, is_transcript
+from gptkit.data.readers.text_lines import is_number
 from gptkit.errors import DataError
 from gptkit.records import Ranking, Turn
 
@@ -34,7 +34,7 @@ def to_ranking(row: Mapping[str, Any], columns: Mapping[str, str]) -> Ranking:
 
     Args:
         row: its cells by column.
-        columns: which column holds what, as `gptkit.data.column_layouts.match` finds among `SHAPES`.
+        columns: which column holds what, as `gptkit.data.parsing.column_layouts.match` finds among `SHAPES`.
 
     Raises:
         DataError: a cell is of the wrong type, there are fewer than two completions, or there is not a rank for each.

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gptkit.data.base import Chunk, Data
-from gptkit.data.file_discovery import find_files, form_of
-from gptkit.data.file_hashes import digest
-from gptkit.data.formats import read_file
+from gptkit.data.readers.documents import read_file
+from gptkit.data.readers.file_discovery import find_files, form_of
+from gptkit.data.readers.file_hashes import digest
 from gptkit.errors import DataError
 from gptkit.records import Document
 
@@ -27,7 +27,7 @@ class TextFiles(Data):
     """
 
     def __init__(self, files: Sequence[Path], *, field: str = "text", errors: str = "strict") -> None:
-        """Args: field, errors: as in `gptkit.data.formats.read_file`."""
+        """Args: field, errors: as in `gptkit.data.readers.documents.read_file`."""
         self.files = files
         described = json.dumps(["files", field, errors, [(form_of(path), digest(path)) for path in files]])
         self.sizes = [path.stat().st_size for path in files]

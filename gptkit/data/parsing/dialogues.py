@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gptkit.data.column_layouts import Shape
-from gptkit.data.turns import answer_in, prompt_in, text_in, turns_in, with_system
+from gptkit.data.parsing.column_layouts import Shape
+from gptkit.data.parsing.messages import answer_in, prompt_in, text_in, turns_in, with_system
 from gptkit.errors import DataError
 from gptkit.records import Dialogue, Turn
 
@@ -26,7 +26,7 @@ def to_dialogue(row: Mapping[str, Any], columns: Mapping[str, str]) -> Dialogue:
 
     Args:
         row: its cells by column.
-        columns: which column holds what, as `gptkit.data.column_layouts.match` finds among `SHAPES`.
+        columns: which column holds what, as `gptkit.data.parsing.column_layouts.match` finds among `SHAPES`.
 
     Raises:
         DataError: a cell is of the wrong type, a role is unknown, roles do not alternate, or there is no answer.

@@ -1,7 +1,7 @@
 """How fast text becomes token shards, against the tokenizers library alone on the same text, and how much memory that takes.
 
-    python benchmarks/tokenise.py                        the embedded speeches with GPT-2's tokenizer
-    python benchmarks/tokenise.py --text books/ --rounds 5
+    python benchmarks/tokenization.py                        the embedded speeches with GPT-2's tokenizer
+    python benchmarks/tokenization.py --text books/ --rounds 5
 
 Rates are megabytes of UTF-8 a second, medians of rounds in which both take turns: `library` is one call of `encode_batch_fast` on
 all documents, text in memory, ids left where they are; `shards` reads the files, encodes, and writes shards to a temporary folder,
@@ -26,7 +26,7 @@ from tokenizers import Tokenizer
 
 from gptkit.data import SotuConfig, TextConfig
 from gptkit.data.base import Data
-from gptkit.data.tokenise import write_shards
+from gptkit.data.tokens.tokenization import write_shards
 from gptkit.tokenizer.gpt2 import official
 
 

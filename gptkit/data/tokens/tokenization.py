@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gptkit.data.base import Data
-from gptkit.data.cache import cache_folder
-from gptkit.data.document_chunks import Bundle, bundles, pieces
 from gptkit.data.progress import Progress
-from gptkit.data.shards import FORMAT, SHARD_TOKENS, HarmedShards, Shards, ShardWriter, open_shards
+from gptkit.data.readers.file_hashes import cache_folder
+from gptkit.data.tokens.document_chunks import Bundle, bundles, pieces
+from gptkit.data.tokens.shards import FORMAT, SHARD_TOKENS, HarmedShards, Shards, ShardWriter, open_shards
 from gptkit.errors import DataError
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
-from gptkit.data.text import TextFiles
+from gptkit.data.sources.text_files import TextFiles
 from gptkit.errors import DataError
 
 

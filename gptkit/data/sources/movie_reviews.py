@@ -8,11 +8,10 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from gptkit.data.base import Chunk
-from gptkit.data.file_hashes import digest
-from gptkit.data.labelled_base import LabelledData
-from gptkit.data.package_files import embedded_file
-from gptkit.data.rows import read_rows
+from gptkit.data.base import Chunk, LabelledData
+from gptkit.data.readers.file_hashes import digest
+from gptkit.data.readers.tables import read_rows
+from gptkit.data.sources.package_files import embedded_file
 from gptkit.records import Example
 
 if TYPE_CHECKING:

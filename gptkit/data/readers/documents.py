@@ -1,7 +1,4 @@
-"""One reader per file format.
-
-Each yields pieces of documents: (text, whether the document ends here, bytes of the file that have been read).
-"""
+"""Documents from .txt, .md, .jsonl and .parquet files, in chunks."""
 
 from __future__ import annotations
 
@@ -10,16 +7,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from gptkit.data.decompress import BLOCK, open_bytes
-from gptkit.data.file_discovery import form_of
-from gptkit.data.parquet import open_parquet
-from gptkit.data.text_lines import BYTE_ORDER_MARK, decoded_lines, json_object, not_utf8, whole_characters, without_nul
+from gptkit.data.readers.decompression import BLOCK, open_bytes
+from gptkit.data.readers.file_discovery import form_of
+from gptkit.data.readers.jsonl import read_jsonl
+from gptkit.data.readers.parquet import open_parquet, parquet_rows
+from gptkit.data.readers.text_lines import BYTE_ORDER_MARK, not_utf8, without_nul
 from gptkit.errors import DataError, did_you_mean
 
-Piece = tuple[str, bool, int]
+TextChunk = tuple[str, bool, int]
+"""A part of a document: its text, whether the document ends here, and how many bytes of the file have been read."""
 
 
-def read_file(path: Path, *, field: str, errors: str) -> Iterator[Piece]:
+def read_file(path: Path, *, field: str, errors: str) -> Iterator[TextChunk]:
     """The documents of a file, by the reader of its format.
 
     Args:
@@ -33,8 +32,8 @@ def read_file(path: Path, *, field: str, errors: str) -> Iterator[Piece]:
     return READERS[form_of(path) or ".txt"](path, field, errors)
 
 
-def _read_plain(path: Path, field: str, errors: str) -> Iterator[Piece]:
-    """The whole file is one document; pieces end with a line where lines are not longer than a block."""
+def _read_plain(path: Path, field: str, errors: str) -> Iterator[TextChunk]:
+    """The whole file is one document; chunks end at line ends where lines are not longer than a block."""
     decoder = codecs.getincrementaldecoder("utf-8")(errors)
     offset, held, first = 0, "", True
     with open_bytes(path) as (stream, file):
@@ -59,29 +58,23 @@ def _read_plain(path: Path, field: str, errors: str) -> Iterator[Piece]:
             yield text[:end], False, file.tell()
 
 
-def _read_jsonl(path: Path, field: str, errors: str) -> Iterator[Piece]:
-    """One document a line; empty lines are passed over."""
-    for number, line, read in decoded_lines(path, errors=errors):
-        if line.strip():
-            yield _field(f"{path}:{number}", line, field, errors), True, read
+def _read_jsonl(path: Path, field: str, errors: str) -> Iterator[TextChunk]:
+    """One document per line."""
+    for line in read_jsonl(path, errors=errors):
+        if field not in line.values:
+            raise DataError(f"{line.where}: there is no field {field}; {_choices(field, list(line.values))}")
+        text = line.values[field]
+        if not isinstance(text, str):
+            raise DataError(
+                f"{line.where}: field {field} holds no text but {type(text).__name__}; {_choices('', list(line.values))}"
+            )
+        yield line.select([field], errors=errors)[field] if line.has_escapes else text, True, line.bytes_read
 
 
-def _field(where: str, line: str, field: str, errors: str) -> str:
-    content = json_object(where, line)
-    if field not in content:
-        raise DataError(f"{where}: there is no field {field}; {_choices(field, list(content))}")
-    text = content[field]
-    if not isinstance(text, str):
-        raise DataError(f"{where}: field {field} holds no text but {type(text).__name__}; {_choices('', list(content))}")
-    return whole_characters(where, text, field=field, errors=errors) if "\\u" in line else text
-
-
-def _read_parquet(path: Path, field: str, errors: str) -> Iterator[Piece]:
-    """One document a row."""
-    size, row = path.stat().st_size, 0
+def _read_parquet(path: Path, field: str, errors: str) -> Iterator[TextChunk]:
+    """One document per row."""
+    size = path.stat().st_size
     with open_parquet(path) as file:
-        import pyarrow
-
         columns = file.schema_arrow
         if columns.names.count(field) != 1:
             many = "are several columns" if field in columns.names else "is no column"
@@ -89,26 +82,17 @@ def _read_parquet(path: Path, field: str, errors: str) -> Iterator[Piece]:
         kind = columns.field(field).type
         if str(kind) not in ("string", "large_string", "string_view"):
             raise DataError(f"{path}: column {field} holds no text but {kind}; {_choices('', columns.names)}")
-        for batch in file.iter_batches(batch_size=256, columns=[field]):
-            for value in batch.column(0).cast(pyarrow.large_binary()).to_pylist():
-                row += 1
-                yield _cell(f"{path}: row {row}", value, field, errors), True, size * row // file.metadata.num_rows
-
-
-def _cell(where: str, value: bytes | None, field: str, errors: str) -> str:
-    if value is None:
-        raise DataError(f"{where}: column {field} is empty (null); drop such rows")
-    try:
-        return value.decode("utf-8", errors)
-    except UnicodeDecodeError as error:
-        raise not_utf8(where, error, 0) from None
+        for number, (text,) in parquet_rows(path, file, [field], errors=errors):
+            if text is None:
+                raise DataError(f"{path}: row {number}: column {field} is empty (null); drop such rows")
+            yield text, True, size * number // file.metadata.num_rows
 
 
 def _choices(field: str, names: list[Any]) -> str:
     return f"data.field can be {', '.join(map(str, names)) or 'nothing here'}.{did_you_mean(field, map(str, names))}"
 
 
-READERS: dict[str, Callable[[Path, str, str], Iterator[Piece]]] = {
+READERS: dict[str, Callable[[Path, str, str], Iterator[TextChunk]]] = {
     ".txt": _read_plain,
     ".md": _read_plain,
     ".jsonl": _read_jsonl,

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
-from gptkit.data.file_hashes import unchanged
+from gptkit.data.readers.file_hashes import unchanged
 from gptkit.errors import DataError
 from gptkit.user_files import opened
 

@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gptkit.data.cache import cache_folder
 from gptkit.errors import DataError
-from gptkit.user_files import opened, unreadable
+from gptkit.user_files import opened, path_of, unreadable
 
 SMALL = 16 << 20
 """Files below this many bytes are read every time: that is as fast as looking them up."""
@@ -99,3 +98,8 @@ def _remember(memory: Path, found: str) -> None:
         draft.replace(memory)
     except OSError:  # a cache that cannot be written costs time, nothing else
         draft.unlink(missing_ok=True)
+
+
+def cache_folder() -> Path:
+    """$GPTKIT_CACHE, else ~/.cache/gptkit. It may not exist yet, and deleting it is always safe."""
+    return path_of(os.environ.get("GPTKIT_CACHE") or "~/.cache/gptkit")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from gptkit.data.transcript import is_transcript, turns_of
+from gptkit.data.parsing.transcripts import is_transcript, turns_of
 from gptkit.errors import DataError
 from gptkit.records import Turn
 
@@ -96,11 +96,6 @@ def listed(cell: Any) -> Any:
     if columns and all(isinstance(values, list) and len(values) == len(columns[0]) for values in columns):
         return [dict(zip(cell, values, strict=True)) for values in zip(*columns, strict=True)]
     return cell
-
-
-def joined(turns: Sequence[Turn], *more: str) -> str:
-    """Turns and further texts as one document that a tokenizer may learn from, each on lines of its own."""
-    return "\n".join([*(turn.text for turn in turns), *more])
 
 
 def _speaks(cell: Any) -> bool:

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from gptkit.data import TextConfig
 from gptkit.data.base import Data
-from gptkit.data.shards import Shards, shard_type
-from gptkit.data.tokenise import tokenised, verifying
+from gptkit.data.tokens.shards import Shards, shard_type
+from gptkit.data.tokens.tokenization import tokenised, verifying
 from gptkit.errors import DataError
 from gptkit.records import Document
 from gptkit.tokenizer import BPETokenizerConfig, BytesTokenizerConfig, CharTokenizerConfig
@@ -164,8 +164,8 @@ def test_exchanged_shards_are_found(cache: Path) -> None:
 
 
 def test_of_large_shards_a_sample_is_compared_and_all_on_demand(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gptkit.data.shards.BLOCK", 100)
-    monkeypatch.setattr("gptkit.data.shards.SAMPLED", 3)
+    monkeypatch.setattr("gptkit.data.tokens.shards.BLOCK", 100)
+    monkeypatch.setattr("gptkit.data.tokens.shards.SAMPLED", 3)
     data, tokenizer = Documents(["some text", "and more"] * 500), BytesTokenizerConfig().build(texts=[])
     expected = ids_of(tokenised(data, "train", tokenizer, shard_tokens=3000))
     (path,) = cache.glob("*/tokens-00001.bin")
@@ -271,7 +271,7 @@ def test_large_vocabularies_take_four_bytes() -> None:
 WRITER = """
 import sys, time
 from gptkit.data.base import Data
-from gptkit.data.tokenise import tokenised, verifying
+from gptkit.data.tokens.tokenization import tokenised, verifying
 from gptkit.records import Document
 from gptkit.tokenizer.bytes import BytesTokenizer
 

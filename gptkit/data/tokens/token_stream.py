@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gptkit.data.shards import Shards
 from gptkit.data.splits import Ranges
+from gptkit.data.tokens.shards import Shards
 
 
 class TokenStream:

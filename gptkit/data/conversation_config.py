@@ -32,7 +32,7 @@ class RecordFilesConfig(DataConfig):
     ] = "strict"
 
     def build(self) -> Data:
-        from gptkit.data.record_files import RecordFiles
+        from gptkit.data.sources.conversation_files import RecordFiles
 
         return RecordFiles(self)
 
@@ -66,7 +66,7 @@ class RankingsConfig(RecordFilesConfig):
     )
 
     def build(self) -> Data:
-        from gptkit.data.record_files import RecordFiles
+        from gptkit.data.sources.conversation_files import RecordFiles
 
         return RecordFiles(self, held_out_labelers=self.held_out_labelers)
 
@@ -92,7 +92,7 @@ class ReviewDialoguesConfig(DataConfig):
     name: str = "review_dialogues"
 
     def build(self) -> Data:
-        from gptkit.data.reviews import ReviewDialogues
+        from gptkit.data.sources.review_conversations import ReviewDialogues
 
         return ReviewDialogues()
 
@@ -113,7 +113,7 @@ class ReviewRankingsConfig(DataConfig):
     words: Annotated[int | None, "words of a review at most, its last; null: all", at_least(1)] = None
 
     def build(self) -> Data:
-        from gptkit.data.reviews import ReviewRankings
+        from gptkit.data.sources.review_conversations import ReviewRankings
 
         return ReviewRankings(self)
 
@@ -129,6 +129,6 @@ class ReviewPromptsConfig(DataConfig):
     words: Annotated[int, "words of the review that the prompt gives", at_least(0)] = 4
 
     def build(self) -> Data:
-        from gptkit.data.reviews import ReviewPrompts
+        from gptkit.data.sources.review_conversations import ReviewPrompts
 
         return ReviewPrompts(self)

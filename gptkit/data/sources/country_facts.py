@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 
-from gptkit.data.countries import SPLITS, Country, chance, of_split, read_countries
-from gptkit.data.labelled_base import LabelledData
+from gptkit.data.base import LabelledData
+from gptkit.data.sources.countries import SPLITS, Country, chance, of_split, read_countries
 from gptkit.records import Example
 
 PREMISES = {

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gptkit.data.column_layouts import Shape
-from gptkit.data.dialogues import SYSTEM, instruction_of, system_of
-from gptkit.data.text_lines import is_number
-from gptkit.data.turns import listed, prompt_in, turns_without_answer, with_system
+from gptkit.data.parsing.column_layouts import Shape
+from gptkit.data.parsing.dialogues import SYSTEM, instruction_of, system_of
+from gptkit.data.parsing.messages import listed, prompt_in, turns_without_answer, with_system
+from gptkit.data.readers.text_lines import is_number
 from gptkit.errors import DataError
 from gptkit.records import Prompt
 
@@ -26,7 +26,7 @@ def to_prompt(row: Mapping[str, Any], columns: Mapping[str, str]) -> Prompt:
 
     Args:
         row: its cells by column. Texts and numbers in columns that hold no part of the prompt become facts, as text.
-        columns: which column holds what, as `gptkit.data.column_layouts.match` finds among `SHAPES`.
+        columns: which column holds what, as `gptkit.data.parsing.column_layouts.match` finds among `SHAPES`.
 
     Raises:
         DataError: a cell is of the wrong type, a role is unknown, roles do not alternate, or nobody asks anything.

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from gptkit.data.package_files import embedded_file
+from gptkit.data.sources.package_files import embedded_file
 
 SPLITS = ("train", "validation", "test")
 

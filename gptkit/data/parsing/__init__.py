@@ -1,0 +1,1 @@
+"""From the rows of a table to records: labelled examples, dialogues, rankings and prompts."""

@@ -1,0 +1,75 @@
+"""Rows of tables as dialogues, rankings or prompts: the records in which somebody speaks in turns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gptkit.data.parsing import dialogues, prompts, rankings
+from gptkit.data.parsing.column_layouts import Shape, match
+from gptkit.errors import DataError
+from gptkit.records import Dialogue, Prompt, Ranking
+
+Spoken = Dialogue | Ranking | Prompt
+"""The records of which somebody speaks in turns."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How records are read: the shapes that a row may have, and the function from row and columns to record."""
+
+    shapes: tuple[Shape, ...]
+    read: Callable[[Mapping[str, Any], Mapping[str, str]], Spoken]
+
+
+READINGS = {
+    "dialogues": Reading(dialogues.SHAPES, dialogues.to_dialogue),
+    "rankings": Reading(rankings.SHAPES, rankings.to_ranking),
+    "prompts": Reading(prompts.SHAPES, prompts.to_prompt),
+}
+
+
+def read_records(
+    rows: Iterable[tuple[str, Mapping[str, Any]]], kind: str, columns: Mapping[str, str], *, empty: str = "stop"
+) -> Iterator[Spoken]:
+    """The records of rows, in order.
+
+    Args:
+        rows: where each stands, for errors, and its cells by column.
+        kind: one of `READINGS`.
+        columns: which columns hold what, as far as the user says; see `gptkit.data.parsing.column_layouts.match`.
+        empty: turns of the user or the assistant that say nothing: stop (an error) or keep.
+
+    Raises:
+        DataError: a row is not of this kind, or something is wrong with it: names where it stands.
+    """
+    reading = READINGS[kind]
+    shapes: dict[tuple[str, ...], dict[str, str]] = {}
+    for where, row in rows:
+        names = tuple(row)
+        try:
+            if names not in shapes:
+                shapes[names] = match(reading.shapes, names, columns)
+            record = reading.read(row, shapes[names])
+            if empty == "stop":
+                _refuse_empty(record)
+            yield record
+        except DataError as error:
+            raise DataError(f"{where}: {error}") from None
+
+
+def _refuse_empty(record: Spoken) -> None:
+    for number, turn in enumerate(record.prompt if isinstance(record, Ranking) else record.turns, 1):
+        if turn.role == "user" and not turn.text.strip():
+            raise DataError(
+                f"turn {number}, the user's, is empty; drop such rows, fill them, or let it say nothing by data.empty=keep"
+            )
+    if isinstance(record, Ranking):
+        answers = [*record.completions, *([] if record.demonstration is None else [record.demonstration])]
+    else:
+        answers = [turn.text for turn in record.turns if turn.role == "assistant"]
+    for place, text in enumerate(answers, 1):
+        if not text.strip():
+            what = "the demonstration" if isinstance(record, Ranking) and place > len(record.completions) else f"answer {place}"
+            raise DataError(f"{what} is empty; drop such rows, fill them, or let the assistant say nothing by data.empty=keep")

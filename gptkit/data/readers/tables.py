@@ -1,0 +1,107 @@
+"""Rows of named columns from .csv, .tsv, .jsonl and .parquet files, one at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from gptkit.data.readers.csv_files import read_csv
+from gptkit.data.readers.file_discovery import form_of
+from gptkit.data.readers.jsonl import read_jsonl
+from gptkit.data.readers.parquet import open_parquet, parquet_columns, parquet_rows
+from gptkit.errors import DataError, did_you_mean
+
+Row = tuple[str, list[Any]]
+"""Where the row stands (`file:line`, or `file: row n`), and its cells."""
+
+TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
+OBJECTS = (".jsonl", ".parquet")
+"""The formats whose cells may hold lists and objects."""
+
+
+def read_rows(path: Path, columns: Mapping[str, str], *, errors: str = "strict") -> Iterator[Row]:
+    """The cells of the named columns, row by row.
+
+    A .csv file follows RFC 4180 (quotes may enclose commas and line ends); in a .tsv file, as in GLUE's, a quotation mark is a
+    character like any other. The first row of both names the columns, and every cell is text. The cells of .jsonl and .parquet
+    files have the types that they have there; null is None.
+
+    Args:
+        path: a file for which `form_of(path, TABLES)` names a format.
+        columns: the wanted columns in their order, each with the configuration key that names it, for errors.
+        errors: bytes that are not UTF-8: strict (an error) or replace (with U+FFFD).
+
+    Raises:
+        DataError: the file cannot be read, is not what its name says, or lacks a column: names the file and the line or row.
+    """
+    form = form_of(path, TABLES) or ".csv"
+    if form == ".parquet":
+        return _parquet_rows(path, columns, errors)
+    return _jsonl_rows(path, columns, errors) if form == ".jsonl" else _csv_rows(path, form, columns, errors)
+
+
+def column_names(path: Path, *, errors: str = "strict") -> list[str]:
+    """The columns of a file; of a .jsonl file, the fields of its first object. Empty where the file is empty.
+
+    Raises:
+        DataError: the file cannot be read, or is not what its name says.
+    """
+    form = form_of(path, TABLES) or ".csv"
+    if form == ".parquet":
+        return parquet_columns(path)
+    if form == ".jsonl":
+        return next((list(line.values) for line in read_jsonl(path, errors=errors)), [])
+    return next((row for _, row in read_csv(path, form, errors=errors)), [])
+
+
+def read_objects(path: Path, *, errors: str = "strict") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Where each row of a .jsonl or .parquet file stands, and all its cells by column.
+
+    Rows of one .jsonl file may have different columns.
+
+    Raises:
+        DataError: as `read_rows`.
+    """
+    if form_of(path, OBJECTS) == ".parquet":
+        names = parquet_columns(path)
+        for where, cells in _parquet_rows(path, dict.fromkeys(names, "data.columns"), errors):
+            yield where, dict(zip(names, cells, strict=True))
+        return
+    for line in read_jsonl(path, errors=errors):
+        yield line.where, line.select(line.values, errors=errors)
+
+
+def _csv_rows(path: Path, form: str, columns: Mapping[str, str], errors: str) -> Iterator[Row]:
+    indices: list[int] | None = None
+    for where, row in read_csv(path, form, errors=errors):
+        if indices is None:
+            indices = _column_indices(where, row, columns)
+        else:
+            yield where, [row[index] for index in indices]
+
+
+def _jsonl_rows(path: Path, columns: Mapping[str, str], errors: str) -> Iterator[Row]:
+    for line in read_jsonl(path, errors=errors):
+        if not line.values.keys() >= columns.keys():
+            _column_indices(line.where, list(line.values), columns)
+        yield line.where, list(line.select(columns, errors=errors).values())
+
+
+def _parquet_rows(path: Path, columns: Mapping[str, str], errors: str) -> Iterator[Row]:
+    with open_parquet(path) as file:
+        _column_indices(str(path), file.schema_arrow.names, columns)
+        for number, cells in parquet_rows(path, file, list(columns), errors=errors):
+            yield f"{path}: row {number}", cells
+
+
+def _column_indices(where: str, names: Iterable[str], columns: Mapping[str, str]) -> list[int]:
+    """The index of each wanted column among the names. Raises: DataError: one does not occur exactly once."""
+    available = list(names)
+    for column, key in columns.items():
+        if available.count(column) != 1:
+            many = "are several columns" if column in available else "is no column"
+            near = "" if column in available else did_you_mean(column, available)
+            choices = ", ".join(map(str, available)) or "nothing"
+            raise DataError(f"{where}: there {many} {column}; {key} can be one of: {choices}.{near}")
+    return [available.index(column) for column in columns]
