@@ -320,7 +320,7 @@ def test_standard_input_is_a_table_or_one_text_a_line(
         (("input=-",), '{"text": "a"}', 1, "standard input:1: there is no column review; there is text"),
         (("input=-",), '{"review": "a"}\nno object', 1, "standard input:2: the line is not JSON"),
         (("input=-",), "review,stars\na,b,c", 1, "standard input:2: the row has 3 cells, the first line 2"),
-        (("input=-",), 'review,stars\n"a,b', 1, "standard input:2: no row of a table can be read here"),
+        (("input=-",), 'review,stars\n"a,b', 1, "standard input:2: cannot read a row of a table here"),
         (("input=-",), b"\xff\xfe", 1, "standard input: not UTF-8 text at byte 0"),
         (("input=-",), "a\0b", 1, "standard input: there is a NUL character"),
         (("input=-", "output=x.txt"), "a", 2, "output=x.txt must end with .csv, .tsv or .jsonl"),

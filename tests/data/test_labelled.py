@@ -169,7 +169,7 @@ BAD: dict[str, tuple[str, str | bytes, dict[str, Any], str]] = {
     "label of another type": ("a.jsonl", '{"text": "a", "label": [1]}\n', {}, ":1: column label holds no label but list"),
     "ragged row": ("a.csv", "text,label\na,x\nb\n", {}, ":3: the row has 1 cells, and the first row names 2 columns"),
     "ragged tsv": ("a.tsv", "text\tlabel\na\tx\ty\n", {}, ":2: the row has 3 cells"),
-    "open quotation mark": ("a.csv", 'text,label\n"a,x\nb,y\n', {}, ":2: no row of a table can be read here"),
+    "open quotation mark": ("a.csv", 'text,label\n"a,x\nb,y\n', {}, ":2: cannot read a row of a table here"),
     "not UTF-8": ("a.csv", b"text,label\na,x\n\xff,y\n", {}, ":3: the byte 0xff at offset 15 is not UTF-8"),
     "not JSON": ("a.jsonl", '{"text": "a", "label": 1}\n{"text"\n', {}, ":2: the line is not JSON"),
     "no object": ("a.jsonl", "[1]\n", {}, ":1: the line is JSON but no object"),
