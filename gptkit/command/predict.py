@@ -171,7 +171,7 @@ class Comparison:
             outputs = torch.nn.functional.one_hot(
                 outputs.long(), max(len(self.labels), int(outputs.max()) + 1, int(right.max()) + 1)
             )
-        metrics = self.objective.judge({"outputs": outputs, "labels": right})
+        metrics = self.objective.compute_metrics({"outputs": outputs, "labels": right})
         if not metrics:
             return {}, "not compared with the labels of the input: one row is too few"
         first, low, high, *others = metrics.items()

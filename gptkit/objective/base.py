@@ -1,218 +1,194 @@
-"""What every objective is once built: datasets, counts before the forward pass, and the loss as sums."""
+"""What every objective is once it is built: datasets, counts before the forward pass, the loss as sums, and metrics."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from gptkit.data.dataset import Batch, Dataset
-from gptkit.errors import ConfigError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from gptkit.data.base import Data
     from gptkit.model.base import Model
-    from gptkit.reward.base import Reward
     from gptkit.tokenizer.base import Tokenizer
 
 
 Terms = Mapping[str, tuple[float, Tensor]]
-"""Each term of a loss: its weight, and its unaveraged sum (a scalar with a gradient)."""
+"""Each term of a loss: its weight, and its sum, not averaged (a scalar with a gradient)."""
 
 
 @dataclass(frozen=True)
-class Share:
-    """A metric that is no mean over items: a sum, and how much it is averaged over, such as tokens. Over 0 it is 0."""
+class Mean:
+    """A metric that is not averaged over the batch's items but over tokens, say: a sum and a count. 0 if the count is 0."""
 
     total: Tensor
     count: Tensor
 
 
-Measured = Mapping[str, Tensor | Share]
-"""Metrics by name, detached: a scalar is a sum over the items that it was measured of."""
+Metrics = Mapping[str, Tensor | Mean]
+"""Metrics by name, detached. A scalar is a sum over the batch's items."""
 
 
-def of_items(metric: Tensor | Share, items: int) -> Share | None:
-    """A metric with what it is averaged over; None: it has a row for each item, so is no metric yet."""
-    if isinstance(metric, Share):
+def mean_over_items(metric: Tensor | Mean, items: int) -> Mean | None:
+    """The metric with its count, or None for a tensor that has a row per item."""
+    if isinstance(metric, Mean):
         return metric
-    return None if metric.dim() else Share(metric, torch.tensor(float(items)))
-
-
-Minibatch = Mapping[str, Batch]
-"""The batches of one optimizer update by name, in the order in which their gradients are accumulated."""
-
-Total = Callable[[Tensor], Tensor]
-"""Adds a tensor, element by element, over the devices that share a step. All must call it equally often."""
+    return None if metric.dim() else Mean(metric, torch.tensor(float(items)))
 
 
 @dataclass(frozen=True)
-class ScoredSample:
-    """What a model answered, and how it was scored."""
+class Monitor:
+    """What runs and checkpoints are compared by."""
 
-    prompt: str
-    text: str
-    scores: Mapping[str, float]
+    metric: str | None
+    """The name of a validation metric. None: the validation loss."""
+
+    mode: Literal["min", "max"]
+    """Whether a lower or a higher value is better."""
+
+    def rank(self, loss: float, metrics: Mapping[str, float]) -> float:
+        """The monitored value of a validation with its sign set so that lower is better."""
+        value = loss if self.metric is None else metrics[self.metric]
+        return value if self.mode == "min" else -value
+
+
+LOWEST_LOSS = Monitor(None, "min")
 
 
 class Objective(nn.Module, ABC):
-    """An objective that has parameters of its own (a head) registers them; they are trained and saved with the model.
+    """The contract of objectives.
 
-    `settings` is its part.
+    An objective that has parameters of its own (a head) registers them; they are trained and saved with the model. An objective
+    whose model generates text in training or validation is a `gptkit.objective.rollout_objective.RolloutObjective`.
     """
 
     settings: Any
+    """The objective's config."""
 
     items_are = "sequences"
-    """What the training data is counted in."""
+    """What the items of the training data are called."""
 
     reads_what_it_counts = True
-    """Whether `tokens` is what is read: otherwise no speed in tokens per second is told."""
+    """Whether `tokens` counts the tokens that the model reads. If not, no speed in tokens per second is reported."""
+
+    best_checkpoint_by_loss = False
+    """Whether the best checkpoint of a run is the one with the lowest validation loss, whatever `monitor` names. For a loss that
+    can be compared within a run, but not between runs with other settings."""
 
     sources: dict[str, str]
-    """Fingerprints of what is learned from besides `data`, by the key that names it: `datasets` and `rewarded` add to it."""
+    """Fingerprints of what the run learns from besides `data`, by config key. `datasets` and `use_reward` add to it."""
 
     load: Callable[[str], TrainedModel]
-    """Reads a trained model with its objective from a run or a checkpoint folder; set before `datasets` is called."""
+    """Reads a trained model with its objective from a run or a checkpoint folder. Set before `datasets` is called."""
 
     seed: int = 0
-    """Of the run, for what is drawn of the data; set before `datasets` is called."""
+    """The run's seed, for random choices of data. Set before `datasets` is called."""
 
     def __init__(self) -> None:
         super().__init__()
         self.sources = {}
 
+    # -- data and loss ------------------------------------------------------------------------------------------------------------
+
     @abstractmethod
     def datasets(self, data: Data, *, validation_fraction: float) -> dict[str, Dataset]:
-        """The datasets "train" and "validation" (the latter absent when nothing is held out).
+        """Returns the datasets "train" and "validation"; the latter is absent if nothing is held out.
 
-        A source that brings a validation split keeps it; otherwise `validation_fraction` of the source is cut off.
+        If the source brings a validation split, that is used; otherwise `validation_fraction` of the source is split off.
         """
-
-    def learns(self, datasets: Mapping[str, Dataset]) -> str:
-        """What is learned, and from how much: a phrase of the line with which a run begins."""
-        return f"{len(datasets['train']):,} {self.items_are} to learn from"
 
     @abstractmethod
     def counts(self, batch: Batch) -> dict[str, int]:
-        """For each term of the loss, how many things (tokens, sequences, pairs) it averages over. No forward pass."""
+        """For each term of the loss, the number of things (tokens, sequences, pairs) it averages over. No forward pass."""
 
     @abstractmethod
-    def loss(self, model: Model, batch: Batch) -> tuple[Terms, Measured]:
-        """The terms of the loss as sums, and what is measured besides, detached.
+    def loss(self, model: Model, batch: Batch) -> tuple[Terms, Metrics]:
+        """Returns the terms of the loss as sums, and metrics, detached.
 
-        Of what is measured, scalars are sums over the batch's items, logged as means over them; a `Share` is a mean over its own
-        count. Both are of the same names on all devices. Tensors with a row for each item are kept while validating, and given to
-        `judge`.
+        The step's loss is the sum over terms of weight * sum / count, with the counts of all micro-batches and devices.
 
-        The step's loss is the sum over terms of weight * sum / count, the counts taken over all micro-batches and devices.
+        A scalar metric is a sum over the batch's items and is logged as the mean over them; a `Mean` has its own count. All devices
+        must return the same names. Tensors with a row per item are collected in validation and passed to `compute_metrics`.
         """
-
-    def judge(self, kept: Mapping[str, Tensor]) -> dict[str, float]:
-        """Metrics of a whole validation set, from what `loss` measured of items, on the CPU; they replace scalars so called."""
-        return {}
-
-    def samples(self, model: Model) -> Sequence[ScoredSample]:
-        """Scored answers of the model to held-out prompts, shown as the run's samples. None: `samples.prompts` are continued."""
-        return []
-
-    def trial(self, batch: Batch) -> Minibatch:
-        """As large batches as `loss` may be given for as many items as this one of the data set has, to find out how many fit."""
-        return {"train": batch}
-
-    def draw(self, kept: Mapping[str, Tensor]) -> Mapping[str, Figure]:
-        """Drawings of a whole validation set by title, from what `judge` is given: kept as figures/<title>.svg, and in the report.
-
-        Called on the first device alone.
-        """
-        return {}
-
-    def compared_by(self, metrics: Mapping[str, float]) -> str | None:
-        """The metric of a validation by which runs of this objective are compared, more of it being better.
-
-        None: the validation loss, less of it being better. Something else where the loss contains what a sweep may move.
-        """
-        return None
-
-    def merit(self, loss: float, metrics: Mapping[str, float]) -> float:
-        """What a run's best checkpoint has least of, given the loss and the metrics of a validation: the loss."""
-        return loss
-
-    def rewarded(self, reward: Reward) -> None:
-        """Take the judge that `reward=` names; called before `datasets`.
-
-        Raises:
-            ConfigError: the objective has no use for one.
-        """
-        raise ConfigError(f"objective={self.settings.name} uses no reward; leave reward= out")
-
-    def begin(self, model: Model) -> None:
-        """Called once in a run's life, when the model has the weights with which training begins: copies of it are made here."""
-
-    def restore(self, model: Model, state: Mapping[str, Any]) -> None:
-        """Take over the `state_dict` of a checkpoint, in place of `begin`; the model has that checkpoint's weights."""
-        self.load_state_dict(state)
-
-    def prepare(self, model: Model) -> None:
-        """Called once, when model and objective have their weights: what is not to be trained stops requiring gradients here."""
-
-    def settle(self, model: Model) -> None:
-        """Called before a checkpoint is written, with the weights that it will hold, without gradients: what is fitted to them."""
-
-    def transfers(self, model: Model, name: str) -> bool:
-        """Whether the model's weight of this name is taken from `init_from`; otherwise it stays as it was drawn."""
-        return True
 
     def tokens(self, batch: Batch) -> int:
-        """How many tokens the batch adds to the run's count, which schedules follow."""
+        """The number of tokens that the batch adds to the run's count, which schedules follow."""
         return batch["tokens"].numel()
 
-    def learning_rates(self) -> Mapping[str, float]:
-        """Peak learning rates of parameters of the objective's own, by how their names begin; no schedule moves these.
+    def describe(self, datasets: Mapping[str, Dataset]) -> str:
+        """A phrase for the first line of a run: what is learned, and from how much data."""
+        return f"{len(datasets['train']):,} {self.items_are} to learn from"
 
-        All others follow `optimizer.lr` and its schedule.
+    # -- validation ---------------------------------------------------------------------------------------------------------------
+
+    def compute_metrics(self, outputs: Mapping[str, Tensor]) -> dict[str, float]:
+        """Metrics of a whole validation set. They replace scalar metrics of the same name.
+
+        Args:
+            outputs: the tensors with a row per item that `loss` returned, concatenated, on the CPU.
         """
         return {}
 
-    def rollout(self, model: Model, batch: Batch, *, seed: int, total: Total) -> Iterable[Minibatch]:
-        """The minibatches of this step, one optimizer update each: a pure function of weights, batch and seed.
+    def figures(self, outputs: Mapping[str, Tensor]) -> Mapping[str, Figure]:
+        """Figures of a whole validation set by title, from the arguments of `compute_metrics`. Called on the first device only.
 
-        An objective without one learns from the batch itself.
+        They are written to figures/<title>.svg and shown in the report.
+        """
+        return {}
+
+    def monitor(self, metrics: Mapping[str, float]) -> Monitor:
+        """What runs of this objective, and the checkpoints of one run, are compared by. Default: the lowest validation loss.
+
+        Choose a metric if the loss contains something that a sweep may change.
 
         Args:
-            model: being trained; nothing that training does afterwards may depend on how it was used here.
-            batch: this device's items of the step.
-            seed: of the run and the step, the same on all devices.
-            total: for what is averaged over all items of a step.
+            metrics: of the validation; a metric that is not among them cannot be chosen.
         """
-        return [{"train": batch}]
+        return LOWEST_LOSS
 
-    def validate(self, model: Model, batch: Batch, *, seed: int) -> tuple[Terms, Mapping[str, int], Measured]:
-        """Terms of the validation loss, their counts, and what is measured, of some held-out items; no gradients.
+    def checkpoint_rank(self, loss: float, metrics: Mapping[str, float]) -> float:
+        """The value by which the checkpoints of a run are sorted: the best has the lowest."""
+        monitor = LOWEST_LOSS if self.best_checkpoint_by_loss else self.monitor(metrics)
+        return monitor.rank(loss, metrics)
 
-        By default those of `loss`. An objective that learns from what its model writes draws it here, from `seed`.
-        """
-        terms, measured = self.loss(model, batch)
-        return terms, self.counts(batch), measured
+    # -- hooks of a run, in order -------------------------------------------------------------------------------------------------
+
+    def is_transferred(self, model: Model, name: str) -> bool:
+        """Whether the model's weight of this name is loaded from `init_from`. If not, it keeps its random initial value."""
+        return True
+
+    def start(self, model: Model) -> None:
+        """Called once in a run's life, when the model has its initial weights: make copies of the model here."""
+
+    def restore(self, model: Model, state: Mapping[str, Any]) -> None:
+        """Load the `state_dict` of a checkpoint. Called instead of `start`; the model already has the checkpoint's weights."""
+        self.load_state_dict(state)
+
+    def freeze(self, model: Model) -> None:
+        """Called once after `start` or `restore`: turn off gradients of whatever is not trained here."""
+
+    def on_save_checkpoint(self, model: Model) -> None:
+        """Called before a checkpoint is written, with the weights it will hold, without gradients: fit what depends on them."""
 
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A model with the objective that it was trained for, both in evaluation mode, on the CPU, in fp32."""
+    """A model with the objective it was trained for, both in evaluation mode, on the CPU, in fp32."""
 
     model: Model
-    """Its vocabulary has the objective's own tokens."""
+    """Its vocabulary includes the objective's own tokens."""
     tokenizer: Tokenizer
     objective: Objective
     data: dict[str, Any]
-    """The settings of the run's source, as plain values with `name`."""
+    """The config of the run's data source, as plain values with `name`."""
     source: str = ""
-    """Where it was read."""
+    """The path it was read from."""
     fingerprint: str = ""
-    """SHA-256 of the checkpoint's manifest: other weights have another."""
+    """SHA-256 of the checkpoint's manifest, which identifies the weights."""

@@ -20,7 +20,7 @@ from gptkit.console import Console
 from gptkit.sweep.charts import against, over_tokens
 from gptkit.sweep.jobs import Job, jobs_in
 from gptkit.training.reporting.html_page import page, tiles
-from gptkit.training.reporting.summary import VALIDATION_LOSS, measure_of
+from gptkit.training.reporting.summary import VALIDATION_LOSS, monitor_of
 
 _COLUMNS = ("train_loss", "tokens", "tokens_per_second", "wall_seconds")
 _MOST = 4
@@ -50,16 +50,16 @@ def swept_keys(jobs: Sequence[Job]) -> list[str]:
     return [key for key in keys if len({pairs(job).get(key) for job in jobs}) > 1]
 
 
-def compared_by(jobs: Sequence[Job]) -> str:
-    """What all jobs have been measured by that were measured at all; the validation loss where that differs."""
-    found = {measure_of(job.summary) for job in jobs if job.summary.get(VALIDATION_LOSS) is not None}
-    return found.pop() if len(found) == 1 else VALIDATION_LOSS
+def monitor_of_jobs(jobs: Sequence[Job]) -> tuple[str, str]:
+    """The metric that all validated jobs are compared by, and its mode; the validation loss if they name different ones."""
+    monitors = {monitor_of(job.summary) for job in jobs if job.summary.get(VALIDATION_LOSS) is not None}
+    return monitors.pop() if len(monitors) == 1 else (VALIDATION_LOSS, "min")
 
 
 def best_first(jobs: Sequence[Job]) -> list[Job]:
     """Jobs by what they are compared by; those without it last, and those that failed, whatever they had measured before."""
-    measure = compared_by(jobs)
-    sign = 1 if measure == VALIDATION_LOSS else -1
+    measure, mode = monitor_of_jobs(jobs)
+    sign = 1 if mode == "min" else -1
 
     def place(job: Job) -> tuple[float, int]:
         value = job.summary.get(measure)
@@ -70,7 +70,7 @@ def best_first(jobs: Sequence[Job]) -> list[Job]:
 
 def winners(ranked: Sequence[Job]) -> list[Job]:
     """The best job, with those whose measure is shown by the same digits: a tie. None where no job has been measured."""
-    measure = compared_by(ranked)
+    measure, _ = monitor_of_jobs(ranked)
     able = [job for job in ranked if job.status != "failed"]
     best = _shown(measure, able[0].summary.get(measure)) if able else ""
     return [job for job in able if best and _shown(measure, job.summary.get(measure)) == best]
@@ -80,7 +80,7 @@ def columns_of(jobs: Sequence[Job]) -> list[str]:
     """What of the summaries is shown: what jobs are compared by, and the first of what validations measured besides."""
     names = [name for name in dict.fromkeys(name for job in jobs for name in job.summary) if name.startswith("val_")]
     plain = [name for name in names if not name.endswith(("_low", "_high")) and "_by_" not in name]
-    return list(dict.fromkeys([compared_by(jobs), VALIDATION_LOSS, *plain[:_MOST], *_COLUMNS]))
+    return list(dict.fromkeys([monitor_of_jobs(jobs)[0], VALIDATION_LOSS, *plain[:_MOST], *_COLUMNS]))
 
 
 def pairs(job: Job) -> dict[str, str]:
@@ -107,7 +107,7 @@ def _readable(text: str) -> Text:
 
 def write_page(sweep: Path, jobs: Sequence[Job]) -> Path:
     """`sweep.html` in the sweep's folder: one self-contained page with links to the runs' own."""
-    ranked, keys, measure = best_first(jobs), swept_keys(jobs), compared_by(jobs)
+    ranked, keys, measure = best_first(jobs), swept_keys(jobs), monitor_of_jobs(jobs)[0]
     what = _heading(measure)
     done = sum(job.status == "finished" for job in jobs)
     best = winners(ranked)

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from gptkit.data.dataset import Batch
+from gptkit.objective.base import Objective
+from gptkit.objective.rollout_objective import Minibatch, RolloutObjective
 from gptkit.training.micro_batch import estimate, free_memory, largest_that_fits
 from gptkit.training.step import combine
 from gptkit.training.strategies import OURS
@@ -45,7 +48,7 @@ def _fits(module: TrainModule, size: int) -> bool:
     try:
         averages = [torch.empty_like(parameter) for parameter in trained for _ in range(2)]
         with module.trainer.precision_plugin.train_step_context():
-            for piece in module.objective.trial(batch).values():
+            for piece in _largest_minibatch(module.objective, batch).values():
                 terms, _ = module.objective.loss(module.model, piece)
                 loss = combine(terms, module.objective.counts(piece))
                 gradients = torch.autograd.grad(loss, trained, allow_unused=True)  # reaches no parameter and no other device
@@ -69,3 +72,7 @@ def _sequences(module: TrainModule) -> int:
     tokens = module.datasets["train"].batch([_longest(module)])["tokens"].numel()
     own = max(1, round(tokens / module.settings.model.context))
     return own * (1 + len(module.settings.objective.trained_models))
+
+
+def _largest_minibatch(objective: Objective, batch: Batch) -> Minibatch:
+    return objective.largest_minibatch(batch) if isinstance(objective, RolloutObjective) else {"train": batch}

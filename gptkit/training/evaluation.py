@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from gptkit.model.evaluation_mode import without_dropout
-from gptkit.objective.base import of_items
+from gptkit.objective.base import mean_over_items
+from gptkit.objective.rollout_objective import RolloutObjective
 from gptkit.training.dataloader import held_out
 from gptkit.training.reporting.best_effort import best_effort
 from gptkit.training.reporting.objective_figures import write_drawings
@@ -39,7 +40,7 @@ class Evaluation:
 @torch.no_grad()
 def evaluate(module: TrainModule) -> Evaluation:
     """Run the model over the held-out sequences, without dropout and without touching its weights."""
-    dataset, layout = module.datasets["validation"], module.layout
+    dataset, layout, objective = module.datasets["validation"], module.layout, module.objective
     chosen = held_out(dataset, module.settings.val.sequences)
     mine = chosen[layout.replica :: layout.replicas]
     most = -(-len(chosen) // layout.replicas)  # sharded models must run equally often on all devices
@@ -53,7 +54,11 @@ def evaluate(module: TrainModule) -> Evaluation:
             batch = module.transfer_batch_to_device(dataset.batch(part or chosen[:1]), module.device)
             with module.trainer.precision_plugin.val_step_context():
                 seed = mix(module.settings.seed, VALIDATION, start, layout.replica)
-                terms, counted, measured = module.objective.validate(module.model, batch, seed=seed)
+                if isinstance(objective, RolloutObjective):
+                    terms, counted, measured = objective.validate(module.model, batch, seed=seed)
+                else:
+                    terms, measured = objective.loss(module.model, batch)
+                    counted = objective.counts(batch)
             for name, count in counted.items():
                 weight, total = terms[name]
                 totals[name] += real * weight * float(total)
@@ -61,7 +66,7 @@ def evaluate(module: TrainModule) -> Evaluation:
             for name, metric in measured.items():
                 if isinstance(metric, Tensor) and metric.dim():
                     kept[name] += [metric.cpu()] if part else []
-                elif (share := of_items(metric, len(batch["tokens"]))) is not None:
+                elif (share := mean_over_items(metric, len(batch["tokens"]))) is not None:
                     metrics[name] += real * float(share.total)
                     over[name] += real * float(share.count)
     everything = summed([*totals.values(), *counts.values(), *metrics.values(), *over.values()], module.device, layout)
@@ -69,10 +74,10 @@ def evaluate(module: TrainModule) -> Evaluation:
     found = everything[2 * len(totals) :]
     means = [total / max(count, 1.0) for total, count in zip(found[: len(metrics)], found[len(metrics) :], strict=True)]
     everywhere = joined(kept, layout)
-    judged = module.objective.judge(everywhere)
+    judged = objective.compute_metrics(everywhere)
     if module.trainer.is_global_zero:
         with best_effort("figures"):
-            write_drawings(module.folder, module.objective.draw(everywhere))
+            write_drawings(module.folder, objective.figures(everywhere))
     loss = sum(total / max(count, 1.0) for total, count in losses)
     return Evaluation(loss, dict(zip(metrics, means, strict=True)) | judged, len(chosen))
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from gptkit.objective.base import Measured, Total, of_items
+from gptkit.objective.base import Metrics, Total, mean_over_items
 
 
 class MetricAccumulator:
@@ -25,10 +25,10 @@ class MetricAccumulator:
         """The loss of one minibatch, a detached scalar."""
         self._losses.append(loss)
 
-    def add(self, measured: Measured, items: int) -> None:
+    def add(self, measured: Metrics, items: int) -> None:
         """What the objective measured of some items, but for what it has a row of for each: that is for validation alone."""
         for name, metric in measured.items():
-            share = of_items(metric, items)
+            share = mean_over_items(metric, items)
             if share is None:
                 continue
             self._sums[name] = self._sums[name] + share.total if name in self._sums else share.total

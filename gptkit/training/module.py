@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ from torch import Tensor
 
 from gptkit.data.dataset import Batch, Dataset
 from gptkit.model.base import Model
-from gptkit.objective.base import Minibatch, Objective
+from gptkit.objective.base import Objective
+from gptkit.objective.rollout_objective import Minibatch, RolloutObjective
 from gptkit.optimizer.schedule import multiplier
 from gptkit.run_config import RunConfig
 from gptkit.tokenizer.base import Tokenizer
@@ -116,7 +117,8 @@ class TrainModule(lightning.LightningModule):
             self.model.compile(dynamic=False)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        optimizer = build_optimizer(self.settings.optimizer, self.trained_parameters(), self.objective.learning_rates())
+        rates = self.objective.learning_rates() if isinstance(self.objective, RolloutObjective) else {}
+        optimizer = build_optimizer(self.settings.optimizer, self.trained_parameters(), rates)
         if self.restored is not None:
             load_optimizer_state(optimizer, self.trained_parameters(), self.restored["optimizer"])
         self.update = Update(optimizer, clip=self.settings.optimizer.clip)
@@ -169,10 +171,15 @@ class TrainModule(lightning.LightningModule):
         state.lr = self._set_learning_rates(state.tokens, step=int(tokens))
         seed = mix(self.settings.seed, state.step)
         tally = MetricAccumulator()
-        for number, minibatch in enumerate(self.objective.rollout(self.model, batch, seed=seed, total=self._total)):
+        for number, minibatch in enumerate(self._minibatches(batch, seed)):
             self._update(minibatch, number, tally)
         state.loss, state.metrics = tally.loss(), tally.means(self._total if self.layout.replicas > 1 else None)
         state.step += 1
+
+    def _minibatches(self, batch: Batch, seed: int) -> Iterable[Minibatch]:
+        if isinstance(self.objective, RolloutObjective):
+            return self.objective.rollout(self.model, batch, seed=seed, total=self._total)
+        return [{"train": batch}]
 
     def _total(self, tensor: Tensor) -> Tensor:
         if self.layout.replicas > 1:
@@ -263,8 +270,9 @@ class TrainModule(lightning.LightningModule):
             self._tell("on_validation_start")
             found = evaluate(self)
         state = self.state
-        state.merit = self.objective.merit(found.loss, found.metrics)
-        state.compared_by = self.objective.compared_by(found.metrics)
+        monitor = self.objective.monitor(found.metrics)
+        state.monitor, state.monitor_mode = monitor.metric, monitor.mode
+        state.rank = self.objective.checkpoint_rank(found.loss, found.metrics)
         state.val_loss, state.val_metrics, state.val_step = found.loss, found.metrics, state.step
         state.best_val_loss = found.loss if state.best_val_loss is None else min(found.loss, state.best_val_loss)
         self._tell("on_validation_end")

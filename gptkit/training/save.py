@@ -17,7 +17,7 @@ from gptkit.training.full_state_dict import copied, gathered, optimizer_state
 if TYPE_CHECKING:
     from gptkit.training.module import TrainModule
 
-PROGRESS = ("step", "tokens", "val_loss", "val_metrics", "val_step", "merit", "compared_by", "best_val_loss")
+PROGRESS = ("step", "tokens", "val_loss", "val_metrics", "val_step", "rank", "monitor", "monitor_mode", "best_val_loss")
 """What is kept of `TrainState`."""
 
 KEPT = (*PROGRESS, "weights", "micro", "sources", "matrix_products", "finished_early", "scaler", "optimizer", "callbacks")
@@ -34,7 +34,7 @@ def save(module: TrainModule) -> Path | None:
     scaler = module.update.scaler
     own = {} if module.average is None else copied(gathered(module.model.state_dict()))
     with module.averaged():
-        module.objective.settle(module.model)
+        module.objective.on_save_checkpoint(module.model)
         model_state = gathered(module.model.state_dict())
         if module.average is not None:
             model_state = copied(model_state)
@@ -63,7 +63,7 @@ def save(module: TrainModule) -> Path | None:
             settings=module.settings,
             keep=module.settings.save.keep,
             val_loss=state.val_loss if validated else None,
-            merit=state.merit if validated else None,
+            merit=state.rank if validated else None,
         )
     module.saved_step = state.step
     module.trainer.strategy.barrier("saved")

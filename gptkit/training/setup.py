@@ -15,6 +15,7 @@ from gptkit.data.tokens.tokenization import verifying
 from gptkit.errors import ConfigError
 from gptkit.model.base import Model
 from gptkit.objective.base import Objective
+from gptkit.objective.rollout_objective import RolloutObjective, reward_unused
 from gptkit.plugins import registry
 from gptkit.run_config import RunConfig
 from gptkit.tokenizer.base import Tokenizer
@@ -73,7 +74,9 @@ def assemble(
     objective = settings.objective.build(tokenizer=tokenizer, context=settings.model.context, width=settings.model.width)
     objective.load, objective.seed = load_objective, settings.seed
     if settings.reward is not None:
-        objective.rewarded(settings.reward.build(load=load_objective))
+        if not isinstance(objective, RolloutObjective):
+            raise reward_unused(settings.objective.name)
+        objective.use_reward(settings.reward.build(load=load_objective))
     with verifying(settings.verify):
         datasets = objective.datasets(data, validation_fraction=settings.val.fraction)
     sources = {"data": data.fingerprint, **objective.sources}
@@ -91,7 +94,7 @@ def assemble(
         given = settings.model.weights() if weights is None else weights.state
         if given is None and settings.objective.begins_trained:
             _log.warning("objective=%s begins with random weights; init_from=<a run> gives it a model", settings.objective.name)
-        drawn = {name: tensor for name, tensor in model.state_dict().items() if not objective.transfers(model, name)}
+        drawn = {name: tensor for name, tensor in model.state_dict().items() if not objective.is_transferred(model, name)}
         if given is None and drawn:
             raise ConfigError(
                 f"objective={settings.objective.name} is told to take over a part of the weights only (transfer_layers), and there "
@@ -99,9 +102,9 @@ def assemble(
             )
         if given is not None:
             fit_weights(model, {**given, **drawn}, settings.init_from or f"model={settings.model.name}", tokens=tokenizer.size)
-        objective.begin(model)
+        objective.start(model)
     convert_weights(objective, dtype)  # copies of other models, too
-    objective.prepare(model)
+    objective.freeze(model)
     if settings.ema:
         if not any(parameter.requires_grad for parameter in model.parameters()):
             raise ConfigError(

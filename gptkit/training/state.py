@@ -41,11 +41,14 @@ class TrainState:
     val_step: int = -1
     """The step at which `val_loss` was measured; -1: not yet."""
 
-    merit: float | None = None
-    """What the best checkpoint has least of, at the latest validation: `val_loss`, unless the objective says otherwise."""
+    monitor: str | None = None
+    """The metric among `val_metrics` by which runs are compared; None: `val_loss`."""
 
-    compared_by: str | None = None
-    """The metric among `val_metrics` by which runs are compared, more being better; None: `val_loss`, less being better."""
+    monitor_mode: str = "min"
+    """Whether a lower ("min") or a higher ("max") value of it is better."""
+
+    rank: float | None = None
+    """The value of the latest validation by which checkpoints are sorted: the best checkpoint has the lowest."""
 
     best_val_loss: float | None = None
     """The lowest validation loss so far."""

@@ -16,8 +16,9 @@ from gptkit.data.dataset import Batch
 from gptkit.distributions import KIT
 from gptkit.model.base import Model
 from gptkit.objective import LMConfig
-from gptkit.objective.base import Minibatch, Objective, Share, Total
+from gptkit.objective.base import Mean, Monitor, Objective
 from gptkit.objective.lm.next_token_prediction import LM
+from gptkit.objective.rollout_objective import Minibatch, RolloutObjective, Total
 from gptkit.optimizer import AdamWConfig
 from gptkit.plugins import Entry, registry
 from gptkit.training.checkpoints.checkpoint import latest_checkpoint, read_checkpoint
@@ -39,7 +40,7 @@ class HalvesConfig(LMConfig):
         return Halves(self, tokenizer=tokenizer, context=context)
 
 
-class Halves(LM):
+class Halves(LM, RolloutObjective):
     def rollout(self, model: Model, batch: Batch, *, seed: int, total: Total) -> Iterable[Minibatch]:
         first = {name: tensor[:2] for name, tensor in batch.items()}
         second = {name: tensor[2:] for name, tensor in batch.items()}
@@ -49,8 +50,8 @@ class Halves(LM):
         terms, _ = super().loss(model, batch)
         return terms, {"length": torch.tensor(float(len(batch["tokens"]) * 3))}
 
-    def merit(self, loss: float, metrics: Mapping[str, float]) -> float:
-        return -loss
+    def monitor(self, metrics: Mapping[str, float]) -> Monitor:
+        return Monitor(None, "max")
 
 
 @pytest.fixture
@@ -95,8 +96,8 @@ def test_every_minibatch_is_an_update_and_a_step_is_one(learn: Callable[..., Any
 def test_the_best_checkpoint_is_the_one_that_the_objective_calls_so(learn: Callable[..., Any], tmp_path: Path) -> None:
     words = ("save.every=2", "val.every=2", "save.keep=0")
     learn(tmp_path / "loss", LMConfig(), *words)
-    learn(tmp_path / "merit", HalvesConfig(), *words)
-    lowest, highest = by_merit(tmp_path / "loss"), by_merit(tmp_path / "merit")
+    learn(tmp_path / "highest", HalvesConfig(), *words)
+    lowest, highest = by_merit(tmp_path / "loss"), by_merit(tmp_path / "highest")
     assert [folder.name for folder in lowest] == [folder.name for folder in reversed(highest)]
     assert len(lowest) == 3
 
@@ -121,9 +122,9 @@ def test_a_tally_averages_metrics_over_the_items_that_have_them() -> None:
 def test_a_metric_may_have_a_count_of_its_own_and_devices_are_added_up() -> None:
     """Whatever the micro-batches: 3 of 4 prompts with something to compare, none in the second of them."""
     tally = MetricAccumulator()
-    tally.add({"accuracy": Share(torch.tensor(3.0), torch.tensor(4)), "score": torch.tensor(6.0)}, 4)
-    tally.add({"accuracy": Share(torch.tensor(0.0), torch.tensor(0)), "score": torch.tensor(0.0)}, 2)
-    tally.add({"nothing": Share(torch.tensor(0.0), torch.tensor(0))}, 2)
+    tally.add({"accuracy": Mean(torch.tensor(3.0), torch.tensor(4)), "score": torch.tensor(6.0)}, 4)
+    tally.add({"accuracy": Mean(torch.tensor(0.0), torch.tensor(0)), "score": torch.tensor(0.0)}, 2)
+    tally.add({"nothing": Mean(torch.tensor(0.0), torch.tensor(0))}, 2)
     tally.add_loss(torch.tensor(1.0))
     assert {name: float(mean) for name, mean in tally.means().items()} == {"accuracy": 0.75, "score": 1.0, "nothing": 0.0}
     other = torch.tensor([1.0, 2.0, 0.0, 4.0, 2.0, 0.0])  # another device's sums and counts

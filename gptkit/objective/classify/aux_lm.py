@@ -21,7 +21,7 @@ from gptkit.data.hold_out import hold_out
 from gptkit.data.readers.text_lines import is_number
 from gptkit.errors import ConfigError, DataError
 from gptkit.objective import AuxLMConfig
-from gptkit.objective.base import Objective, Terms
+from gptkit.objective.base import LOWEST_LOSS, Monitor, Objective, Terms
 from gptkit.objective.classify.classification_dataset import (
     ClassificationDataset,
     TokenizedExample,
@@ -71,7 +71,7 @@ class AuxLM(Objective):
         """The three tokens that the paper adds to the vocabulary."""
         return SpecialTokens(start=tokenizer.size, delimiter=tokenizer.size + 1, extract=tokenizer.size + 2)
 
-    def begin(self, model: Model) -> None:
+    def start(self, model: Model) -> None:
         """Say so where more blocks are to be transferred than the model has: runs that should differ would be the same."""
         layers = {layer for name in model.state_dict() if (layer := model.layer_of(name)) is not None}
         if (self.settings.transfer_layers or 0) > len(layers):
@@ -143,7 +143,7 @@ class AuxLM(Objective):
         warn_of_held_out(train, validation, task=task, labels=self.labels)
         return {"train": train, "validation": validation}
 
-    def learns(self, datasets: Mapping[str, Dataset]) -> str:
+    def describe(self, datasets: Mapping[str, Dataset]) -> str:
         train, held_out = datasets["train"], datasets.get("validation")
         assert isinstance(train, ClassificationDataset)
         if self.labels:
@@ -252,22 +252,17 @@ class AuxLM(Objective):
         weights = (1.0 / (lengths - 1).float())[:, None].expand_as(real)[real]
         return cross_entropy_sum(model.logits(hidden[:, :-1][real]), tokens[:, 1:][real], weights)
 
-    def judge(self, kept: Mapping[str, Tensor]) -> dict[str, float]:
+    def compute_metrics(self, kept: Mapping[str, Tensor]) -> dict[str, float]:
         from gptkit.objective.classify.metrics import judgement
 
         return judgement(self.task, kept["outputs"], kept["labels"], positive=self.positive())
 
-    def compared_by(self, metrics: Mapping[str, float]) -> str | None:
-        """Accuracy, or Pearson's correlation, since the loss has the language model's in it. None for a single held-out example."""
+    def monitor(self, metrics: Mapping[str, float]) -> Monitor:
+        """Accuracy, or Pearson's correlation: the loss includes the language model's. The loss for a single held-out example."""
         main = "pearson" if self.task == "regression" else "accuracy"
-        return main if main in metrics else None
+        return Monitor(main, "max") if main in metrics else LOWEST_LOSS
 
-    def merit(self, loss: float, metrics: Mapping[str, float]) -> float:
-        """By what runs are compared, too."""
-        main = self.compared_by(metrics)
-        return loss if main is None else -metrics[main]
-
-    def transfers(self, model: Model, name: str) -> bool:
+    def is_transferred(self, model: Model, name: str) -> bool:
         """Embeddings and the blocks below `transfer_layers` (section 5, "Impact of number of layers transferred"); below 0 nothing.
 
         What stands behind the blocks (a last norm, which GPT-1 lacks) goes with the last of them. What has a row per token is

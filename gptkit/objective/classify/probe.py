@@ -38,7 +38,7 @@ class Probe(AuxLM):
         end = tokenizer.special["end_of_text"]
         return SpecialTokens(end, end, end)
 
-    def prepare(self, model: Model) -> None:
+    def freeze(self, model: Model) -> None:
         model.requires_grad_(False)
 
     def chosen(self, examples: list[Example]) -> list[Example]:

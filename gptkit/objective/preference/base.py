@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gptkit.data.dataset import Batch, Dataset
 from gptkit.data.hold_out import hold_out
-from gptkit.objective.base import Objective, Share, Terms
+from gptkit.objective.base import LOWEST_LOSS, Mean, Monitor, Objective, Terms
 from gptkit.objective.preference.preference_dataset import PreferenceDataset, TokenizedRanking, ranked, rankings_of
 from gptkit.objective.preference.ranking_loss import pairs, ranking_losses
 from gptkit.optimizer.groups import is_distributed
@@ -36,6 +36,7 @@ class Preference(Objective):
     """Shapes: B prompts, C completions, T tokens. The model that is trained rates completions; the loss compares the ratings."""
 
     items_are = "rankings"
+    best_checkpoint_by_loss = True
 
     margin = 0.0
     """By how much the better completion is to be rated higher."""
@@ -99,21 +100,21 @@ class Preference(Objective):
         better = pairs(batch["ranks"], exists)
         right = (measured["ratings"][:, :, None] > measured["ratings"][:, None, :]) & better
         of_prompts = (right.sum((1, 2)) / better.sum((1, 2)).clamp(min=1)).sum()
-        measured["accuracy"] = Share(of_prompts, better.any(2).any(1).sum())  # over prompts that have something to compare
+        measured["accuracy"] = Mean(of_prompts, better.any(2).any(1).sum())  # over prompts that have something to compare
         return {"ranking": (1.0, losses.sum())}, measured
 
     # -- what is measured ---------------------------------------------------------------------------------------------------------
 
-    def judge(self, kept: Mapping[str, Tensor]) -> dict[str, float]:
+    def compute_metrics(self, kept: Mapping[str, Tensor]) -> dict[str, float]:
         from gptkit.objective.preference.metrics import judgement
 
         return judgement(kept, self.labelers, self.known_labelers)
 
-    def compared_by(self, metrics: Mapping[str, float]) -> str | None:
+    def monitor(self, metrics: Mapping[str, float]) -> Monitor:
         """The share of pairs that are rated as ranked: the loss depends on the margin, or on beta."""
-        return "accuracy" if "accuracy" in metrics else None
+        return Monitor("accuracy", "max") if "accuracy" in metrics else LOWEST_LOSS
 
-    def draw(self, kept: Mapping[str, Tensor]) -> Mapping[str, Figure]:
+    def figures(self, kept: Mapping[str, Tensor]) -> Mapping[str, Figure]:
         from gptkit.objective.preference.calibration import calibration_figure
 
         if not pairs(kept["ranks"], kept["lengths"] > 0).any():

@@ -45,11 +45,11 @@ class DPO(Preference):
     def __init__(self, settings: DPOConfig, *, tokenizer: Tokenizer, context: int) -> None:
         super().__init__(settings, tokenizer=tokenizer, context=context)
 
-    def begin(self, model: Model) -> None:
+    def start(self, model: Model) -> None:
         self.reference = copy.deepcopy(model).requires_grad_(False)
 
     def restore(self, model: Model, state: Mapping[str, Any]) -> None:
-        self.begin(model)
+        self.start(model)
         super().restore(model, state)
 
     def ratings(self, model: Model, batch: Batch) -> Tensor:

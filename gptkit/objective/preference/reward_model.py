@@ -51,7 +51,7 @@ class RewardModel(Preference):
         self.register_buffer("bias", torch.zeros(()))
         self._demonstrations: list[Ids] = []
 
-    def prepare(self, model: Model) -> None:
+    def freeze(self, model: Model) -> None:
         """The head's own bias cancels out of every difference: it is not trained."""
         self.head.bias.requires_grad_(False)
 
@@ -121,7 +121,7 @@ class RewardModel(Preference):
         self._demonstrations = sorted((shown[place] for place in evenly(len(shown), DEMONSTRATIONS)), key=len)
 
     @torch.no_grad()
-    def settle(self, model: Model) -> None:
+    def on_save_checkpoint(self, model: Model) -> None:
         """Set the bias so that demonstrations, at most 512 of them, score 0 on average."""
         total = torch.zeros((), dtype=torch.float64)
         for start in range(0, len(self._demonstrations), AT_ONCE):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gptkit.objective.base import Total
+from gptkit.objective.rollout_objective import Total
 
 TINY = 1e-8
 """Added to a variance before its root is divided by."""

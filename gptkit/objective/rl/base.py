@@ -23,11 +23,12 @@ from gptkit.errors import ConfigError
 from gptkit.generation.responses import longest_response, respond, text_of, warn_of_length
 from gptkit.model.evaluation_mode import evaluation_mode, without_dropout
 from gptkit.objective.alignment import ReinforcementConfig
-from gptkit.objective.base import Minibatch, Objective, ScoredSample, Terms, Total
+from gptkit.objective.base import Monitor, Terms
 from gptkit.objective.chat_template import prompt_text
 from gptkit.objective.rl.prompt_dataset import PromptDataset, asked
 from gptkit.objective.rl.rollout import episodes, log_probabilities, measured
 from gptkit.objective.rl.sanity_checks import examine, examine_loss
+from gptkit.objective.rollout_objective import Minibatch, RolloutObjective, ScoredSample, Total
 from gptkit.optimizer.groups import is_distributed
 from gptkit.records import Prompt
 from gptkit.reward.base import compute_scores, score_finished_responses
@@ -58,11 +59,12 @@ class Rollout:
     """(B,) bool: the response ends with end-of-text."""
 
 
-class Reinforcement(Objective):
+class Reinforcement(RolloutObjective):
     """`reference` is a copy of the model with which training began; it and everything else that a run needs to go on is saved."""
 
     items_are = "prompts"
     reads_what_it_counts = False
+    best_checkpoint_by_loss = True  # the reward alone would choose the checkpoint that exploits it most
 
     settings: ReinforcementConfig
     reference: Model
@@ -87,7 +89,7 @@ class Reinforcement(Objective):
 
     # -- set-up -------------------------------------------------------------------------------------------------------------------
 
-    def rewarded(self, reward: Reward) -> None:
+    def use_reward(self, reward: Reward) -> None:
         self.reward = reward
         self.sources["reward"] = reward.fingerprint
 
@@ -119,7 +121,7 @@ class Reinforcement(Objective):
         )
         return dict(self.asked)
 
-    def begin(self, model: Model) -> None:
+    def start(self, model: Model) -> None:
         self._copy(model)
         self.fresh = True
 
@@ -280,9 +282,9 @@ class Reinforcement(Objective):
         objective = -(scores - self.settings.kl_coef * kl).sum()
         return {"objective": (1.0, objective)}, {"objective": len(scores)}, found
 
-    def compared_by(self, metrics: Mapping[str, float]) -> str | None:
-        """The independent judge's score, else the reward's: the loss depends on what divergence and pre-training text weigh."""
-        return "judge" if "judge" in metrics else "score"
+    def monitor(self, metrics: Mapping[str, float]) -> Monitor:
+        """The independent judge's score, else the reward's: the loss depends on the weights of divergence and pre-training text."""
+        return Monitor("judge" if "judge" in metrics else "score", "max")
 
     def samples(self, model: Model) -> list[ScoredSample]:
         """Responses to a few held-out prompts with their scores, drawn as in a validation."""

@@ -14,11 +14,12 @@ from torch import Tensor
 from gptkit.data.dataset import Batch
 from gptkit.model.evaluation_mode import without_dropout
 from gptkit.objective.alignment import GRPOConfig
-from gptkit.objective.base import Measured, Minibatch, Share, Terms, Total
+from gptkit.objective.base import Mean, Metrics, Terms
 from gptkit.objective.rl.base import Reinforcement
 from gptkit.objective.rl.policy_loss import approximate_kl, policy_losses, ratios
 from gptkit.objective.rl.rollout import gathered, log_probabilities, rows_of
 from gptkit.objective.rl.step_metrics import everywhere, logged, means
+from gptkit.objective.rollout_objective import Minibatch, Total
 
 if TYPE_CHECKING:
     from gptkit.model.base import Model
@@ -72,7 +73,7 @@ class GRPO(Reinforcement):
         """Responses."""
         return {"policy": len(batch["lengths"]), "divergence": len(batch["lengths"])}
 
-    def loss(self, model: Model, batch: Batch) -> tuple[Terms, Measured]:
+    def loss(self, model: Model, batch: Batch) -> tuple[Terms, Metrics]:
         """Sums over responses of the means over their tokens: the clipped loss, and the divergence."""
         settings, lengths = self.settings, batch["lengths"]
         with without_dropout(model):
@@ -82,9 +83,9 @@ class GRPO(Reinforcement):
         losses, clipped = policy_losses(ratios(now, old), batch["group_advantages"].repeat_interleave(lengths), settings.clip)
         tokens = lengths.sum()
         found = {
-            "entropy": Share(entropy.detach().sum(), tokens),
-            "approximate_kl": Share(approximate_kl(now.detach(), old).sum(), tokens),
-            "clip_fraction": Share(clipped.sum(), tokens),
+            "entropy": Mean(entropy.detach().sum(), tokens),
+            "approximate_kl": Mean(approximate_kl(now.detach(), old).sum(), tokens),
+            "clip_fraction": Mean(clipped.sum(), tokens),
         }
         terms = {
             "policy": (1.0, (losses * share).sum()),
@@ -92,7 +93,7 @@ class GRPO(Reinforcement):
         }
         return terms, found | logged(batch, OF_STEP)
 
-    def trial(self, batch: Batch) -> Minibatch:
+    def largest_minibatch(self, batch: Batch) -> Minibatch:
         """Episodes that fill the context."""
         rows = batch["tokens"].new_zeros(len(batch["tokens"]), self.context)
         lengths = torch.full_like(rows[:, 0], self.new_tokens)

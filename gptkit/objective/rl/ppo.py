@@ -17,7 +17,7 @@ from gptkit.data.dataset import Batch, Dataset
 from gptkit.errors import ConfigError
 from gptkit.model.evaluation_mode import evaluation_mode, without_dropout
 from gptkit.objective.alignment import PPOConfig
-from gptkit.objective.base import Measured, Minibatch, Share, Terms, Total
+from gptkit.objective.base import Mean, Metrics, Terms
 from gptkit.objective.losses import cross_entropy_sum
 from gptkit.objective.rl.advantages import (
     adapted,
@@ -32,6 +32,7 @@ from gptkit.objective.rl.policy_loss import approximate_kl, policy_losses, ratio
 from gptkit.objective.rl.rollout import gathered, log_probabilities, measured, rows_of
 from gptkit.objective.rl.step_metrics import everywhere, logged, means
 from gptkit.objective.rl.value_network import ValueNetwork, from_policy, from_reward
+from gptkit.objective.rollout_objective import Minibatch, Total
 
 if TYPE_CHECKING:
     from gptkit.data import DataConfig
@@ -108,7 +109,7 @@ class PPO(Reinforcement):
             self.value = from_reward(trained, self.tokenizer, self.context)
         self.value.to(next(model.parameters()).dtype)
 
-    def prepare(self, model: Model) -> None:
+    def freeze(self, model: Model) -> None:
         self.value.freeze_unused()
 
     def learning_rates(self) -> Mapping[str, float]:
@@ -185,7 +186,7 @@ class PPO(Reinforcement):
         tokens = int(batch["lengths"].sum())
         return {"policy": tokens, "value": tokens}
 
-    def loss(self, model: Model, batch: Batch) -> tuple[Terms, Measured]:
+    def loss(self, model: Model, batch: Batch) -> tuple[Terms, Metrics]:
         """Sums over tokens: the policy's and the value's clipped losses, or the negative log-likelihood of pre-training text."""
         if "targets" in batch:
             return {"ptx": (self.settings.ptx_coef, _text_loss(model, batch))}, {}
@@ -198,13 +199,13 @@ class PPO(Reinforcement):
         value = value_losses(values, gathered(batch["values"], lengths), gathered(batch["returns"], lengths), settings.value_clip)
         tokens = lengths.sum()
         found = {
-            "entropy": Share(entropy.detach().sum(), tokens),
-            "approximate_kl": Share(approximate_kl(now.detach(), old).sum(), tokens),
-            "clip_fraction": Share(clipped.sum(), tokens),
+            "entropy": Mean(entropy.detach().sum(), tokens),
+            "approximate_kl": Mean(approximate_kl(now.detach(), old).sum(), tokens),
+            "clip_fraction": Mean(clipped.sum(), tokens),
         }
         return {"policy": (1.0, losses.sum()), "value": (settings.value_coef, value.sum())}, found | logged(batch, OF_STEP)
 
-    def trial(self, batch: Batch) -> Minibatch:
+    def largest_minibatch(self, batch: Batch) -> Minibatch:
         """Episodes that fill the context, which policy and value network read at once, and pre-training text where there is any."""
         rows = batch["tokens"].new_zeros(len(batch["tokens"]), self.context)
         lengths = torch.full_like(rows[:, 0], self.new_tokens)

@@ -16,15 +16,15 @@ from gptkit.errors import GptkitError
 from gptkit.generation.responses import draws
 from gptkit.generation.sampling import candidates
 from gptkit.model.evaluation_mode import without_dropout
-from gptkit.objective.base import of_items
+from gptkit.objective.base import mean_over_items
 from gptkit.objective.precision import in_full
 from gptkit.objective.rl.policy_loss import ratios
 from gptkit.objective.rl.rollout import gathered, log_probabilities, pieces, rows_of, spots, spread, states
 
 if TYPE_CHECKING:
     from gptkit.model.base import Model
-    from gptkit.objective.base import Minibatch
     from gptkit.objective.rl.base import Reinforcement, Rollout
+    from gptkit.objective.rollout_objective import Minibatch
 
 _log = logging.getLogger("gptkit")
 
@@ -92,7 +92,7 @@ def examine_loss(objective: Reinforcement, model: Model, minibatch: Minibatch) -
     missing = [name for name in ("approximate_kl", "clip_fraction") if name not in measured]
     if missing:
         raise _ill(f"the loss does not measure {' and '.join(missing)}, which must be 0 before any update")
-    shares = [of_items(measured[name], len(few["lengths"])) for name in ("approximate_kl", "clip_fraction")]
+    shares = [mean_over_items(measured[name], len(few["lengths"])) for name in ("approximate_kl", "clip_fraction")]
     kl, clipped = (float(share.total / share.count) for share in shares if share is not None)
     if kl > _tolerance(model, objective.settings.clip) ** 2 / 2 or clipped > 0:
         raise _ill(

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gptkit.data.dataset import Batch
-from gptkit.objective.base import Total
+from gptkit.objective.rollout_objective import Total
 
 
 def means(columns: Mapping[str, Tensor], total: Total) -> dict[str, float]:

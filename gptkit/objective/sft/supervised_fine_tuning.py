@@ -19,9 +19,10 @@ from gptkit.errors import DataError
 from gptkit.generation.responses import longest_response, respond, text_of, warn_of_length
 from gptkit.model.evaluation_mode import evaluation_mode
 from gptkit.objective.alignment import SFTConfig
-from gptkit.objective.base import Measured, Objective, Terms
+from gptkit.objective.base import LOWEST_LOSS, Metrics, Monitor, Terms
 from gptkit.objective.chat_tokens import prompt_ids
 from gptkit.objective.losses import cross_entropy_sum
+from gptkit.objective.rollout_objective import RolloutObjective
 from gptkit.objective.sft.sft_dataset import Demonstration, SFTDataset, demonstrations, dialogues_of, packed
 from gptkit.records import Dialogue, Prompt
 from gptkit.reward.base import compute_scores, score_finished_responses
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("gptkit")
 
 
-class SFT(Objective):
+class SFT(RolloutObjective):
     """Training sequences are packed; held-out dialogues stand alone, as they do where the model is used."""
 
     def __init__(
@@ -137,11 +138,11 @@ class SFT(Objective):
 
     # -- selection by a reward ----------------------------------------------------------------------------------------------------
 
-    def rewarded(self, reward: Reward) -> None:
+    def use_reward(self, reward: Reward) -> None:
         self._reward = reward
         self.sources["reward"] = reward.fingerprint
 
-    def validate(self, model: Model, batch: Batch, *, seed: int) -> tuple[Terms, Mapping[str, int], Measured]:
+    def validate(self, model: Model, batch: Batch, *, seed: int) -> tuple[Terms, Mapping[str, int], Metrics]:
         """The loss, and with a reward the `scores` (B,) of one response to each prompt, NaN where there was no room for any.
 
         The random numbers of a response depend on its prompt's place alone: all checkpoints of a run draw the same.
@@ -177,16 +178,13 @@ class SFT(Objective):
             )
         return scores
 
-    def judge(self, kept: Mapping[str, Tensor]) -> dict[str, float]:
+    def compute_metrics(self, kept: Mapping[str, Tensor]) -> dict[str, float]:
         """`reward`: the mean score of the responses."""
         return {"reward": float(kept["scores"].double().nanmean())} if "scores" in kept else {}
 
-    def compared_by(self, metrics: Mapping[str, float]) -> str | None:
-        return "reward" if "reward" in metrics else None
-
-    def merit(self, loss: float, metrics: Mapping[str, float]) -> float:
-        """With a reward, as in the paper: what its mean score lacks."""
-        return -metrics["reward"] if "reward" in metrics else loss
+    def monitor(self, metrics: Mapping[str, float]) -> Monitor:
+        """The mean score of the responses if there is a reward, as in the paper."""
+        return Monitor("reward", "max") if "reward" in metrics else LOWEST_LOSS
 
 
 def asked(dialogue: Dialogue) -> Prompt:

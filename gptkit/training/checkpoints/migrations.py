@@ -20,7 +20,7 @@ CONFIG_KEYS: dict[str, str | None] = {}
 """Keys of config.yaml, dotted: old -> new, or None where the key is gone and meant nothing any more. `*` stands for any one key,
 and in the new name for the same: "callback.*.limit": "callback.*.threshold"."""
 
-STATE_NAMES: dict[str, str | None] = {}
+STATE_NAMES: dict[str, str | None] = {"merit": "rank", "compared_by": "monitor"}
 """Entries of state.pt, as CONFIG_KEYS: "best": "best_val_loss"."""
 
 MANIFEST_NAMES: dict[str, str | None] = {}
@@ -34,8 +34,9 @@ STATE_DEFAULTS: dict[str, Any] = {
     "val_loss": None,
     "val_metrics": {},
     "val_step": -1,
-    "merit": None,
-    "compared_by": None,
+    "rank": None,
+    "monitor": None,
+    "monitor_mode": "min",
     "best_val_loss": None,
     "weights": {},
     "micro": 0,
@@ -61,6 +62,8 @@ def current_manifest(body: Mapping[str, Any]) -> dict[str, Any]:
 def current_state(state: Mapping[str, Any]) -> dict[str, Any]:
     """The content of a state.pt, entries and weights named as they are today, those that it lacks as they were in effect."""
     found = copy.deepcopy(STATE_DEFAULTS) | renamed(state, STATE_NAMES)
+    if "monitor_mode" not in state and found["monitor"] is not None:
+        found["monitor_mode"] = "max"  # of every metric but the loss
     found["weights"] = current_tensors(found["weights"])
     optimizer = found.get("optimizer")
     if TENSOR_NAMES and isinstance(optimizer, Mapping):

@@ -254,6 +254,7 @@ class ClosingPages(Callback):
             wall_seconds=self.meter.wall_seconds,
             peak_memory_bytes=peak_memory_bytes(),
             finished=state.step >= state.last_step or pl_module.finished_early,
-            compared_by=VALIDATION_LOSS if state.compared_by is None else f"val_{state.compared_by}",
+            monitor=VALIDATION_LOSS if state.monitor is None else f"val_{state.monitor}",
+            monitor_mode=state.monitor_mode,
             extra=measured,
         )

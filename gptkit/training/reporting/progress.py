@@ -94,7 +94,7 @@ class Progress(Callback):
             words.append(f"loss {float(state.loss):.4f}")
         if state.val_loss is not None:
             words.append(f"val {state.val_loss:.4f}")
-            main = state.compared_by or next(iter(state.val_metrics), None)
+            main = state.monitor or next(iter(state.val_metrics), None)
             words += [measured(main, state.val_metrics, interval=last)] if main is not None else []
         spent = {
             name.removeprefix("seconds_"): float(value) for name, value in state.metrics.items() if name.startswith("seconds_")

@@ -14,7 +14,8 @@ from gptkit.errors import ConfigError
 from gptkit.generation import generate
 from gptkit.model.base import Model
 from gptkit.model.evaluation_mode import evaluation_mode
-from gptkit.objective.base import Objective, ScoredSample
+from gptkit.objective.base import Objective
+from gptkit.objective.rollout_objective import RolloutObjective, ScoredSample
 from gptkit.run_config import SamplesConfig
 from gptkit.tokenizer.base import Tokenizer
 from gptkit.training.reporting.best_effort import best_effort
@@ -73,8 +74,12 @@ class SampleTexts(Callback):
 
     def owed(self, pl_module: Any) -> bool:
         """Whether they are due and not there."""
-        draws = self.settings.prompts or type(pl_module.objective).samples is not Objective.samples
-        return bool(draws) and self.due(pl_module) and all(row["step"] != pl_module.state.step for row in read_samples(self.folder))
+        has_samples = self.settings.prompts or _has_own_samples(pl_module.objective)
+        return (
+            bool(has_samples)
+            and self.due(pl_module)
+            and all(row["step"] != pl_module.state.step for row in read_samples(self.folder))
+        )
 
     def draw(self, pl_module: Any, *, first: bool) -> None:
         """Draw this step's samples, and write them down on the first process.
@@ -87,7 +92,7 @@ class SampleTexts(Callback):
                 self._write(drawn, pl_module.state.step, pl_module.state.tokens)
 
     def _draw(self, objective: Objective) -> Sequence[ScoredSample]:
-        own = objective.samples(self.model)
+        own = objective.samples(self.model) if isinstance(objective, RolloutObjective) else []
         if own or not self.settings.prompts:
             return own
         with evaluation_mode(self.model):
@@ -112,3 +117,7 @@ class SampleTexts(Callback):
         for number, sample in enumerate(drawn):
             scores = "".join(f"\n\n{name} {score:.3f}" for name, score in sample.scores.items())
             board.add_text(f"sample {number + 1}", f"**{sample.prompt}**{sample.text}{scores}", step)
+
+
+def _has_own_samples(objective: Objective) -> bool:
+    return isinstance(objective, RolloutObjective) and type(objective).samples is not RolloutObjective.samples

@@ -32,7 +32,8 @@ def write_summary(
     wall_seconds: float,
     peak_memory_bytes: int,
     finished: bool,
-    compared_by: str = VALIDATION_LOSS,
+    monitor: str = VALIDATION_LOSS,
+    monitor_mode: str = "min",
     extra: Mapping[str, float] | None = None,
 ) -> None:
     """Write summary.json at once, whole.
@@ -49,7 +50,8 @@ def write_summary(
         wall_seconds: spent on the run in all, over all continuations.
         peak_memory_bytes: of the device, or of the process on a processor.
         finished: whether the run reached its end.
-        compared_by: the name in this file of what a sweep compares; more is better, but for `val_loss`.
+        monitor: the name in this file of what a sweep compares.
+        monitor_mode: "min" or "max": whether a lower or a higher value of it is better.
         extra: what the objective measured, under names of its own.
     """
     body: dict[str, Any] = {
@@ -64,7 +66,8 @@ def write_summary(
         "peak_memory_bytes": peak_memory_bytes,
         "finished": finished,
         "validated": val_loss is not None,
-        "compared_by": compared_by,
+        "compared_by": monitor,
+        "compared_mode": monitor_mode,
     }
     body.update({name: value for name, value in (extra or {}).items() if name not in body})
     text = json.dumps({name: _json_number(value) for name, value in body.items()}, indent=1, allow_nan=False)
@@ -82,6 +85,8 @@ def read_summary(folder: Path) -> dict[str, Any]:
 def _fits(name: str, value: Any) -> bool:
     if name == "compared_by":
         return isinstance(value, str)
+    if name == "compared_mode":
+        return value in ("min", "max")
     if name in ("finished", "validated"):
         return isinstance(value, bool)
     if name in ("parameters", "tokens", "steps", "peak_memory_bytes"):
@@ -93,24 +98,27 @@ def _fits(name: str, value: Any) -> bool:
     return value is None or is_number(value)
 
 
-def measure_of(summary: Mapping[str, Any]) -> str:
-    """The name of what a sweep compares the run by."""
+def monitor_of(summary: Mapping[str, Any]) -> tuple[str, str]:
+    """The name of the summary's entry that a sweep compares the run by, and its mode, "min" or "max"."""
     name = summary.get("compared_by")
-    return name if isinstance(name, str) and is_number(summary.get(name)) else VALIDATION_LOSS
+    if not isinstance(name, str) or not is_number(summary.get(name)):
+        return VALIDATION_LOSS, "min"
+    mode = summary.get("compared_mode")
+    return name, mode if isinstance(mode, str) else "min" if name == VALIDATION_LOSS else "max"
 
 
 def minimised(summary: Mapping[str, Any]) -> float:
-    """What a sweeper makes small: the validation loss, or minus what else runs are compared by.
+    """The value that a sweeper minimises: the validation loss, or another monitored metric, negated if higher is better.
 
     A loss that is no number, or was not measured before the run ended, is infinite; that of a run that holds nothing out is the
     training loss.
     """
-    name = measure_of(summary)
+    name, mode = monitor_of(summary)
     value = summary.get(name)
     if value is None:
         loss = summary.get("train_loss") if summary.get("finished") and not summary.get("validated") else None
         return math.inf if loss is None else float(loss)
-    return float(value) if name == VALIDATION_LOSS else -float(value)
+    return float(value) if mode == "min" else -float(value)
 
 
 def _json_number(value: Any) -> Any:

@@ -239,13 +239,13 @@ def test_labels_that_are_scores_are_learnt_as_scores_or_said_to_be_classes(
 )
 def test_what_is_learned_is_said(task: str, said: str, build: Any, source: Any, examples: Any) -> None:
     objective = build(task)
-    assert objective.learns(objective.datasets(source(examples[task], examples[task][:2]), validation_fraction=0.0)) == said
+    assert objective.describe(objective.datasets(source(examples[task], examples[task][:2]), validation_fraction=0.0)) == said
 
 
 def test_many_labels_are_counted_and_some_are_named(build: Any, source: Any) -> None:
     objective = build(positive="3")
     datasets = objective.datasets(source([Example("x", n) for n in range(20)]), validation_fraction=0.0)
-    assert objective.learns(datasets) == (
+    assert objective.describe(datasets) == (
         "classification with 20 labels (0, 1, 10, 11, 12, 13, 14, 15 and 12 more; F1 of 3), 20 examples to learn from"
     )
 
@@ -408,7 +408,7 @@ def test_more_layers_than_there_are(
 ) -> None:
     objective = build(transfer_layers=layers)
     with caplog.at_level(logging.WARNING, "gptkit"):
-        objective.begin(model_of(objective))
+        objective.start(model_of(objective))
     expected = ["objective.transfer_layers=3, but the model has 2 blocks"]
     assert [record.getMessage() for record in caplog.records] == expected * said
 

@@ -12,12 +12,14 @@ import torch
 @pytest.mark.parametrize("task", ["classification", "entailment", "similarity", "multiple_choice"])
 def test_higher_accuracy_is_better_whatever_the_loss(task: str, build: Any) -> None:
     objective = build(task)
-    assert objective.merit(3.0, {"accuracy": 0.9, "f1": 0.1}) < objective.merit(1.0, {"accuracy": 0.8, "f1": 0.9})
+    assert objective.checkpoint_rank(3.0, {"accuracy": 0.9, "f1": 0.1}) < objective.checkpoint_rank(
+        1.0, {"accuracy": 0.8, "f1": 0.9}
+    )
 
 
 def test_regression_goes_by_pearson(build: Any) -> None:
     objective = build("regression")
-    assert objective.merit(3.0, {"pearson": 0.5, "squared_error": 9.0}) < objective.merit(
+    assert objective.checkpoint_rank(3.0, {"pearson": 0.5, "squared_error": 9.0}) < objective.checkpoint_rank(
         1.0, {"pearson": -0.5, "squared_error": 1.0}
     )
 
@@ -29,10 +31,10 @@ def test_what_is_judged_has_the_main_metric(task: str, build: Any, source: Any, 
     model = model_of(objective).eval()
     with torch.no_grad():
         _, measured = objective.eval().loss(model, batch)
-    judged = objective.judge({name: value for name, value in measured.items() if value.dim()})
-    merit = objective.merit(math.inf, judged)
-    assert merit == -next(iter(judged.values()))
+    judged = objective.compute_metrics({name: value for name, value in measured.items() if value.dim()})
+    rank = objective.checkpoint_rank(math.inf, judged)
+    assert rank == -next(iter(judged.values()))
 
 
 def test_one_example_is_judged_by_its_loss(build: Any) -> None:
-    assert build("regression").merit(1.5, {}) == 1.5
+    assert build("regression").checkpoint_rank(1.5, {}) == 1.5

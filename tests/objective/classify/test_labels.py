@@ -66,7 +66,7 @@ def test_a_run_reports_the_f1_of_the_label_that_it_names(build: Any, source: Any
     for positive in ("", "duplicate", "other"):
         objective = build(positive=positive)
         objective.datasets(source(examples), validation_fraction=0.0)
-        found[positive] = objective.judge(kept)["f1"]
+        found[positive] = objective.compute_metrics(kept)["f1"]
     assert found == {"duplicate": pytest.approx(2 / 3), "other": pytest.approx(4 / 5), "": pytest.approx((2 / 3 + 4 / 5) / 2)}
 
 

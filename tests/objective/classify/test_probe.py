@@ -74,7 +74,7 @@ def test_only_the_head_learns_and_without_dropout(task: str, build: Any, model_o
     objective = build(task, kind=ProbeConfig)
     batch = objective.datasets(source(examples[task]), validation_fraction=0.0)["train"].batch([0, 1, 2])
     model = model_of(objective, dropout=0.5)
-    objective.prepare(model)
+    objective.freeze(model)
     model.train()
     terms, measured = objective.loss(model, batch)
     again = objective.loss(model, batch)[1]

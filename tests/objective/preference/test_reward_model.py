@@ -14,6 +14,7 @@ from torch import Tensor
 
 from gptkit.errors import DataError
 from gptkit.objective import DPOConfig, RewardModelConfig
+from gptkit.objective.base import LOWEST_LOSS
 from gptkit.objective.preference.calibration import calibration
 from gptkit.objective.preference.dpo import log_probabilities
 from gptkit.objective.preference.metrics import judgement
@@ -51,14 +52,14 @@ def reward(build: Any, source: Any, model_of: Any) -> tuple[Any, Any, Any]:
     built = build()
     train = built.datasets(source(RANKINGS), validation_fraction=0)["train"]
     model = model_of(built, dropout=0.3)
-    built.prepare(model)
+    built.freeze(model)
     return built, model.train(), train
 
 
 def test_a_run_begins_by_saying_how_many_rankings_there_are(build: Any, source: Any) -> None:
     built = build()
     datasets = built.datasets(source(RANKINGS), validation_fraction=0)
-    assert built.learns(datasets) == f"{len(RANKINGS)} rankings to learn from"
+    assert built.describe(datasets) == f"{len(RANKINGS)} rankings to learn from"
 
 
 def test_a_batch_has_room_for_the_largest_ranking(reward: Any) -> None:
@@ -100,8 +101,8 @@ def test_all_tied_gives_no_gradient_and_a_batch_is_the_sum_of_its_parts(build: A
     built = build(kind)
     train = built.datasets(source(RANKINGS), validation_fraction=0)["train"]
     model = model_of(built)
-    built.begin(model)
-    built.prepare(model)
+    built.start(model)
+    built.freeze(model)
     tied = built.loss(model, train.batch([2]))[0]["ranking"][1]
     tied.backward()
     assert tied.item() == 0.0
@@ -120,7 +121,7 @@ def test_the_bias_lets_demonstrations_score_zero_and_changes_no_ranking(build: A
     with torch.no_grad():
         built.head.bias.fill_(2.5)
     before = built.loss(model, train.batch([40, 41]))
-    built.settle(model)
+    built.on_save_checkpoint(model)
     demonstrations = [built.encode(ASK, text)[0] for text in [item.demonstration for item in shown] + [" best"]]
     scores = built.scores(model, *padded(demonstrations))
     assert abs(float(scores.detach().mean())) < 1e-4
@@ -135,7 +136,7 @@ def test_without_demonstrations_the_best_completions_stand_for_them(build: Any, 
     built = build()
     built.datasets(source([ranking(" worse", " best", ranks=(1, 0))]), validation_fraction=0)
     model = model_of(built)
-    built.settle(model)
+    built.on_save_checkpoint(model)
     assert abs(float(built.scores(model, *padded([built.encode(ASK, " best")[0]])).detach())) < 1e-4
 
 
@@ -209,9 +210,9 @@ def test_where_all_are_tied_there_is_neither_accuracy_nor_calibration(build: Any
     model = model_of(built)
     _, measured = built.loss(model, train.batch([1]))
     kept = {name: tensor for name, tensor in measured.items() if isinstance(tensor, Tensor)}
-    assert built.judge(kept) == {}
-    assert built.draw(kept) == {}
-    assert built.compared_by({}) is None
+    assert built.compute_metrics(kept) == {}
+    assert built.figures(kept) == {}
+    assert built.monitor({}) == LOWEST_LOSS
     both, alone = (built.loss(model, train.batch(rows))[1]["accuracy"] for rows in ([0, 1], [0]))
     assert (float(both.total), int(both.count)) == (
         pytest.approx(float(alone.total)),
@@ -223,7 +224,7 @@ def test_dpo_begins_at_ln_2_and_its_rewards_are_log_ratios(build: Any, source: A
     built = build(DPOConfig, beta=0.3)
     train = built.datasets(source(RANKINGS), validation_fraction=0)["train"]
     model = model_of(built, dropout=0.2).train()
-    built.begin(model)
+    built.start(model)
     batch = train.batch([0, 1, 2, 3])
     first = built.loss(model, batch)
     assert float(first[0]["ranking"][1].detach()) == pytest.approx(3 * math.log(2), abs=1e-6)

@@ -41,10 +41,10 @@ def test_groups_stay_together_and_nothing_has_moved_at_first(source: Any, model_
     prompts = [Prompt((Turn("user", "ab" * (1 + number % 3)),)) for number in range(12)]
     part = GRPOConfig(max_new_tokens=8, missing_end_of_text=None, group=4, minibatch=2)
     objective: Any = part.build(tokenizer=BytesTokenizerConfig().build(texts=[]), context=24, width=16)
-    objective.rewarded(Length())
+    objective.use_reward(Length())
     objective.datasets(source(prompts), validation_fraction=0.0)
     model = model_of(objective, dropout=0.5)
-    objective.begin(model)
+    objective.start(model)
     rolled = list(objective.rollout(model, objective.asked["train"].batch(range(6)), seed=1, total=lambda tensor: tensor))
     assert [len(minibatch["grpo"]["tokens"]) for minibatch in rolled] == [8, 8, 8]
     for minibatch in rolled:

@@ -72,11 +72,11 @@ def ppo(source: Any, model_of: Callable[..., Any], tmp_path: Path) -> Callable[.
             **settings,
         }
         objective = PPOConfig(**settings).build(tokenizer=BytesTokenizerConfig().build(texts=[]), context=CONTEXT, width=16)
-        objective.rewarded(reward or Vowels())
+        objective.use_reward(reward or Vowels())
         objective.datasets(source(prompts), validation_fraction=0.2)
         model = model_of(objective, dropout=dropout)
-        objective.begin(model)
-        objective.prepare(model)
+        objective.start(model)
+        objective.freeze(model)
         return objective, model
 
     return built
@@ -124,12 +124,12 @@ def test_a_weight_of_the_divergence_that_would_stay_or_turn_negative_is_refused(
 def test_what_fits_is_tried_with_episodes_and_with_text(ppo: Callable[..., Any]) -> None:
     """Both passes of an update, as large as they get: episodes are read by two models, text has the most logits."""
     objective, model = ppo(ptx_coef=1.0)
-    tried = objective.trial(objective.asked["train"].batch(range(4)))
+    tried = objective.largest_minibatch(objective.asked["train"].batch(range(4)))
     assert set(tried) == {"ppo", "ptx"}
     for batch in tried.values():
         assert batch["tokens"].shape == (4, CONTEXT)
         assert combine(objective.loss(model, batch)[0], objective.counts(batch)).isfinite()
-    assert set(ppo(ptx_coef=0.0)[0].trial(objective.asked["train"].batch(range(4)))) == {"ppo"}
+    assert set(ppo(ptx_coef=0.0)[0].largest_minibatch(objective.asked["train"].batch(range(4)))) == {"ppo"}
 
 
 def test_a_weight_that_adapts_does_not_move_what_checkpoints_are_compared_by(ppo: Callable[..., Any]) -> None:

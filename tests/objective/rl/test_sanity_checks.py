@@ -78,7 +78,7 @@ def start(source: Any) -> Callable[..., Any]:
         objective: Any = (
             kind(chosen, tokenizer=tokenizer, context=24) if kind else chosen.build(tokenizer=tokenizer, context=24, width=16)
         )
-        objective.rewarded(reward or Length())
+        objective.use_reward(reward or Length())
         objective.datasets(source(PROMPTS), validation_fraction=0.0)
         torch.manual_seed(2)
         model = GPTConfig(layers=2, heads=2, width=16, context=24).build(
@@ -89,9 +89,9 @@ def start(source: Any) -> Callable[..., Any]:
                 if parameter.dim() > 1:
                     parameter.mul_(10)
         before(model)
-        objective.begin(model)
+        objective.start(model)
         after(model)
-        objective.prepare(model)
+        objective.freeze(model)
         return list(objective.rollout(model, objective.asked["train"].batch(range(8)), seed=1, total=lambda tensor: tensor))
 
     return run
@@ -243,8 +243,8 @@ def test_a_continued_run_may_have_stopped_to_end(start: Callable[..., Any]) -> N
     """It went that far without being stopped: uninterrupted, it would go on."""
 
     class Continued(PPO):
-        def begin(self, model: Model) -> None:
-            super().begin(model)
+        def start(self, model: Model) -> None:
+            super().start(model)
             self.fresh = False
 
     assert start(before=mute, kind=Continued, missing_end_of_text=-1.0)

@@ -137,7 +137,7 @@ def test_with_a_reward_the_best_checkpoint_is_the_one_whose_responses_score_high
     sft: Sft, dialogue: Speak, source: Any, model_of: Any
 ) -> None:
     built, likes = sft(max_new_tokens=5), Likes("a")
-    built.rewarded(likes)
+    built.use_reward(likes)
     held_out = [dialogue("abc", " d"), dialogue("e", " fghi"), dialogue("jk", " l")]
     validation = built.datasets(source([dialogue("x", "y")], held_out), validation_fraction=0)["validation"]
     model = model_of(built)
@@ -149,11 +149,11 @@ def test_with_a_reward_the_best_checkpoint_is_the_one_whose_responses_score_high
     together = scores(0, 1, 2)
     assert likes.asked == ["abc", "e", "jk"]
     assert together == [*scores(0), *scores(2, 1)[::-1]]  # whatever else is in the batch
-    metrics = built.judge({"scores": torch.tensor([1.0, 2.0, 6.0])})
+    metrics = built.compute_metrics({"scores": torch.tensor([1.0, 2.0, 6.0])})
     assert metrics == {"reward": 3.0}
-    assert built.merit(0.5, metrics) == -3.0
-    assert built.merit(0.5, {}) == 0.5
-    built.rewarded(Likes("nan"))
+    assert built.checkpoint_rank(0.5, metrics) == -3.0
+    assert built.checkpoint_rank(0.5, {}) == 0.5
+    built.use_reward(Likes("nan"))
     with pytest.raises(GptkitError, match=r"the reward returned nan for .* in answer to 'e', which is not a finite number"):
         scores(1)
 
@@ -163,7 +163,7 @@ def test_a_response_that_does_not_end_has_the_score_of_one_as_in_reinforcement(
 ) -> None:
     """A model that knows nothing ends none of its responses within five tokens."""
     built, likes = sft(max_new_tokens=5, missing_end_of_text=-3.0), Likes("a")
-    built.rewarded(likes)
+    built.use_reward(likes)
     validation = built.datasets(source([dialogue("x", "y")], [dialogue("abc", " d"), dialogue("e", " f")]), validation_fraction=0)
     batch, model = validation["validation"].batch([0, 1]), model_of(built)
     with torch.no_grad():
@@ -178,7 +178,7 @@ def test_a_held_out_prompt_without_room_is_not_scored_and_shortens_no_other_answ
     sft: Sft, dialogue: Speak, source: Any, model_of: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     built = sft(context=16, max_new_tokens=8)
-    built.rewarded(Likes("a"))
+    built.use_reward(Likes("a"))
     held_out = [dialogue("abcdefghij", " d"), dialogue("e", " f"), dialogue("jk", " l")]
     with caplog.at_level(logging.WARNING, "gptkit"):
         validation = built.datasets(source([dialogue("x", "y")], held_out), validation_fraction=0)["validation"]
@@ -189,7 +189,7 @@ def test_a_held_out_prompt_without_room_is_not_scored_and_shortens_no_other_answ
         alone = built.validate(model, validation.batch([0]), seed=0)[2]["scores"]
     assert scores.isnan().tolist() == [True, False, False]
     assert alone.isnan().all()
-    assert built.judge({"scores": torch.tensor([torch.nan, 1.0, 2.0])}) == {"reward": 1.5}
+    assert built.compute_metrics({"scores": torch.tensor([torch.nan, 1.0, 2.0])}) == {"reward": 1.5}
     with pytest.raises(DataError, match=r"none of 1 held-out prompts leaves room for a response of 8 tokens"):
         built.datasets(source([dialogue("x", "y")], held_out[:1]), validation_fraction=0)
 
@@ -198,7 +198,7 @@ def test_responses_that_cannot_be_as_long_as_wanted_are_told(
     sft: Sft, dialogue: Speak, source: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     built = sft(context=16, max_new_tokens=500)
-    built.rewarded(Likes("a"))
+    built.use_reward(Likes("a"))
     built.datasets(source([dialogue("x", "y")], [dialogue("e", " f")]), validation_fraction=0)
     assert "objective.max_new_tokens=500 is more than half of model.context=16: responses have at most 8 tokens" in caplog.text
 

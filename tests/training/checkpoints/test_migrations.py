@@ -169,6 +169,13 @@ def test_a_newer_setting_of_the_optimizer_takes_its_default(old_run: Path, reach
     assert final(old_run) == reached
 
 
+def test_the_metric_that_an_old_state_compares_runs_by_is_monitored_and_higher_is_better() -> None:
+    state = migrations.current_state({"merit": -0.9, "compared_by": "accuracy"})
+    assert (state["rank"], state["monitor"], state["monitor_mode"]) == (-0.9, "accuracy", "max")
+    state = migrations.current_state({"merit": 1.5, "compared_by": None})
+    assert (state["rank"], state["monitor"], state["monitor_mode"]) == (1.5, None, "min")
+
+
 def test_every_entry_of_the_state_is_kept_or_has_a_value_for_those_who_did_not() -> None:
     assert set(KEPT) - set(migrations.STATE_DEFAULTS) == {"step", "tokens", "optimizer"}
     assert set(migrations.STATE_DEFAULTS) < set(KEPT)
