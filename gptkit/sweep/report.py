@@ -107,12 +107,12 @@ def _readable(text: str) -> Text:
 
 def write_page(sweep: Path, jobs: Sequence[Job]) -> Path:
     """`sweep.html` in the sweep's folder: one self-contained page with links to the runs' own."""
-    ranked, keys, measure = best_first(jobs), swept_keys(jobs), monitor_of_jobs(jobs)[0]
+    ranked, keys, (measure, mode) = best_first(jobs), swept_keys(jobs), monitor_of_jobs(jobs)
     what = _heading(measure)
     done = sum(job.status == "finished" for job in jobs)
     best = winners(ranked)
     facts = [(f"{done} of {len(jobs)}", "jobs finished")]
-    order = "lowest validation loss first" if measure == VALIDATION_LOSS else f"highest {what} first"
+    order = f"{'lowest' if mode == 'min' else 'highest'} {what} first"
     lead = f"{len(jobs)} runs, {order}. A number opens the run's own report."
     if best:
         who = f"job {best[0].number}" if len(best) == 1 else f"a tie of {len(best)} jobs"

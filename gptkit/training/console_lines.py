@@ -45,7 +45,7 @@ def first_line(module: TrainModule, trainer: lightning.Trainer) -> str:
         f"{verb}: {settings.model.name} of {parameter_count(module.model):,}{frozen} parameters{beside}, "
         f"on {source(settings.data)}, {settings.tokenizer.name} tokenizer of {module.tokenizer.size:,} ids, "
         f"{state.last_step:,} step{'s' if state.last_step > 1 else ''} of {settings.batch.size} x {up_to}{settings.model.context} "
-        f"tokens{decided_by(settings)}, {module.objective.learns(module.datasets)}{beside_data}, "
+        f"tokens{decided_by(settings)}, {module.objective.describe(module.datasets)}{beside_data}, "
         f"{device}, {trainer.precision}, in {module.folder}"
     )
 

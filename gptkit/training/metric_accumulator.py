@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from gptkit.objective.base import Metrics, Total, mean_over_items
+from gptkit.objective.base import Metrics, mean_over_items
+from gptkit.objective.rollout_objective import Total
 
 
 class MetricAccumulator:

@@ -225,11 +225,13 @@ def test_jobs_are_compared_by_what_their_objective_names(tmp_path: Path, capsys:
     assert "highest validation judge first" in page
     assert "best validation judge, job 1" in page
     assert "Validation judge against objective.kl_coef" in page
-    lower = [
-        job(tmp_path, one.number + 3, val_loss=1.0, val_judge=judge, compared_by="val_judge", compared_mode="min")
-        for one, judge in zip(jobs, (0.4, 0.6), strict=True)
-    ]
-    assert [one.number for one in best_first(lower)] == [3, 4]
-    assert returned(lower[0]).return_value == 0.4
     mixed = [*jobs, job(tmp_path, 2, "objective=lm", val_loss=2.5)]
     assert [one.number for one in best_first(mixed)] == [0, 1, 2]  # nothing but the loss is common to all
+
+
+def test_jobs_may_be_compared_by_a_metric_that_is_better_when_lower(tmp_path: Path) -> None:
+    monitor = {"compared_by": "val_error", "compared_mode": "min"}
+    jobs = [job(tmp_path, number, val_loss=1.0, val_error=error, **monitor) for number, error in enumerate((0.6, 0.4))]
+    assert [one.number for one in best_first(jobs)] == [1, 0]
+    assert returned(jobs[1]).return_value == 0.4
+    assert "lowest validation error first" in write_page(tmp_path, jobs).read_text()
