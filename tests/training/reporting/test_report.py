@@ -306,5 +306,6 @@ def test_a_summary_is_json_even_when_the_loss_is_none(tmp_path: Path) -> None:
         "peak_memory_bytes": 5,
         "finished": False,
         "compared_by": "val_loss",
+        "compared_mode": "min",
         "reward_mean": 0.5,
     }
