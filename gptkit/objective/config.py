@@ -1,10 +1,12 @@
-"""The base class of objectives."""
+"""The base classes of objective configs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
+from gptkit.constraints import one_of
+from gptkit.objective.chat_template import TEMPLATES
 from gptkit.parts import Part
 from gptkit.plugins import registry
 from gptkit.records import Document
@@ -73,3 +75,12 @@ class ObjectiveConfig(Part):
             width: size D of the model's hidden states, for heads that belong to the objective.
         """
         raise NotImplementedError(f"{type(self).__name__} does not implement build()")
+
+
+@dataclass
+class DialogueObjectiveConfig(ObjectiveConfig):
+    """Base of the configs of objectives on dialogues: how turns become text. Not a part itself."""
+
+    template: Annotated[
+        str, "plain: one question and its answer behind it; transcript: turns named Human and Assistant", one_of(*TEMPLATES)
+    ] = "plain"

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from gptkit.data.dataset import Batch, Dataset
-from gptkit.objective.alignment import PPOConfig
 from gptkit.objective.pretraining_mix import NEAR, PretrainingMixDataset, SpreadWindowDataset, golden_stride, text_windows
+from gptkit.objective.rl import PPOConfig
 from gptkit.plugins import registry
 from gptkit.records import Prompt, Turn
 from gptkit.reward.base import Reward

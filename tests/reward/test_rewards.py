@@ -15,8 +15,8 @@ from gptkit.attention import DenseAttentionConfig
 from gptkit.errors import CheckpointError, ConfigError, DataError, GptkitError
 from gptkit.model import GPTConfig
 from gptkit.objective import AuxLMConfig
-from gptkit.objective.alignment import RewardModelConfig
 from gptkit.objective.base import TrainedModel
+from gptkit.objective.preference import RewardModelConfig
 from gptkit.records import Prompt, Turn
 from gptkit.reward import ClassifierRewardConfig, LexiconRewardConfig, ModelRewardConfig, RulesRewardConfig
 from gptkit.reward.base import Reward, compute_scores

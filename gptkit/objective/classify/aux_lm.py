@@ -20,8 +20,8 @@ from gptkit.data.dataset import Batch, Dataset
 from gptkit.data.hold_out import hold_out
 from gptkit.data.readers.text_lines import is_number
 from gptkit.errors import ConfigError, DataError
-from gptkit.objective import AuxLMConfig
 from gptkit.objective.base import LOWEST_LOSS, Monitor, Objective, Terms
+from gptkit.objective.classify import AuxLMConfig
 from gptkit.objective.classify.classification_dataset import (
     ClassificationDataset,
     TokenizedExample,

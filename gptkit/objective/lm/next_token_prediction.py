@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from gptkit.data.dataset import Batch, Dataset
-from gptkit.objective import LMConfig
 from gptkit.objective.base import Objective, Terms
+from gptkit.objective.lm import LMConfig
 from gptkit.objective.losses import cross_entropy_sum
 
 if TYPE_CHECKING:

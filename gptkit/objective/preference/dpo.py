@@ -15,9 +15,9 @@ from torch import Tensor
 
 from gptkit.data.dataset import Batch
 from gptkit.model.evaluation_mode import without_dropout
-from gptkit.objective.alignment import DPOConfig
 from gptkit.objective.base import Terms
 from gptkit.objective.precision import in_full
+from gptkit.objective.preference import DPOConfig
 from gptkit.objective.preference.base import Preference, passes
 
 if TYPE_CHECKING:

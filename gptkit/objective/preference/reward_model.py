@@ -15,9 +15,9 @@ from gptkit.data.dataset import Batch
 from gptkit.data.splits import evenly
 from gptkit.errors import DataError
 from gptkit.model.evaluation_mode import without_dropout
-from gptkit.objective.alignment import RewardModelConfig
 from gptkit.objective.chat_tokens import Ids, prompt_ids, response_ids
 from gptkit.objective.heads import read
+from gptkit.objective.preference import RewardModelConfig
 from gptkit.objective.preference.base import Preference, passes
 from gptkit.objective.preference.preference_dataset import TokenizedRanking
 from gptkit.records import Turn

@@ -22,9 +22,9 @@ from gptkit.data.dataset import Batch, Dataset
 from gptkit.errors import ConfigError
 from gptkit.generation.responses import longest_response, respond, text_of, warn_of_length
 from gptkit.model.evaluation_mode import evaluation_mode, without_dropout
-from gptkit.objective.alignment import ReinforcementConfig
 from gptkit.objective.base import Monitor, Terms
 from gptkit.objective.chat_template import prompt_text
+from gptkit.objective.rl import ReinforcementConfig
 from gptkit.objective.rl.prompt_dataset import PromptDataset, asked
 from gptkit.objective.rl.rollout import episodes, log_probabilities, measured
 from gptkit.objective.rl.sanity_checks import examine, examine_loss

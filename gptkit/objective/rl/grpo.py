@@ -13,8 +13,8 @@ from torch import Tensor
 
 from gptkit.data.dataset import Batch
 from gptkit.model.evaluation_mode import without_dropout
-from gptkit.objective.alignment import GRPOConfig
 from gptkit.objective.base import Mean, Metrics, Terms
+from gptkit.objective.rl import GRPOConfig
 from gptkit.objective.rl.base import Reinforcement
 from gptkit.objective.rl.policy_loss import approximate_kl, policy_losses, ratios
 from gptkit.objective.rl.rollout import gathered, log_probabilities, rows_of

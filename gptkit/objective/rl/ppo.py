@@ -16,9 +16,9 @@ from torch import Tensor
 from gptkit.data.dataset import Batch, Dataset
 from gptkit.errors import ConfigError
 from gptkit.model.evaluation_mode import evaluation_mode, without_dropout
-from gptkit.objective.alignment import PPOConfig
 from gptkit.objective.base import Mean, Metrics, Terms
 from gptkit.objective.losses import cross_entropy_sum
+from gptkit.objective.rl import PPOConfig
 from gptkit.objective.rl.advantages import (
     adapted,
     advantages,

@@ -18,11 +18,11 @@ from gptkit.data.hold_out import hold_out
 from gptkit.errors import DataError
 from gptkit.generation.responses import longest_response, respond, text_of, warn_of_length
 from gptkit.model.evaluation_mode import evaluation_mode
-from gptkit.objective.alignment import SFTConfig
 from gptkit.objective.base import LOWEST_LOSS, Metrics, Monitor, Terms
 from gptkit.objective.chat_tokens import prompt_ids
 from gptkit.objective.losses import cross_entropy_sum
 from gptkit.objective.rollout_objective import RolloutObjective
+from gptkit.objective.sft import SFTConfig
 from gptkit.objective.sft.sft_dataset import Demonstration, SFTDataset, demonstrations, dialogues_of, packed
 from gptkit.records import Dialogue, Prompt
 from gptkit.reward.base import compute_scores, score_finished_responses
