@@ -36,7 +36,7 @@ def conf_folders() -> tuple[tuple[Origin, Path], ...]:
 
 
 @functools.cache
-def contested_files() -> dict[str, tuple[Origin, str]]:
+def conflicting_files() -> dict[str, tuple[Origin, str]]:
     """Configurations, without their suffix, that two folders provide, or that are called like a part: whose they are, and why they
     cannot be chosen. Hydra would take the first without a word."""
     found = {}
@@ -52,16 +52,16 @@ def contested_files() -> dict[str, tuple[Origin, str]]:
     return found
 
 
-def failures() -> tuple[Failure, ...]:
+def plugin_failures() -> tuple[Failure, ...]:
     """The plugins of which something cannot be used, and why: also the files that another provides."""
-    return (*registry().failures, *(Failure(origin, reason) for origin, reason in contested_files().values()))
+    return (*registry().failures, *(Failure(origin, reason) for origin, reason in conflicting_files().values()))
 
 
 _OWN: ContextVar[tuple[Path, ...]] = ContextVar("folders of --config-dir", default=())
 
 
 @contextmanager
-def own_folder(folder: Path | None) -> Iterator[None]:
+def user_config_folder(folder: Path | None) -> Iterator[None]:
     """Inside the block, the groups of a user's folder can be chosen, too (`--config-dir`).
 
     Raises:
@@ -72,7 +72,7 @@ def own_folder(folder: Path | None) -> Iterator[None]:
         return
     if not folder.is_dir():
         raise ConfigError(f"--config-dir {folder}: there is no such folder")
-    for file in _own_files(folder):
+    for file in _user_files(folder):
         relative = file.relative_to(folder).as_posix()
         owner = next((origin for origin, known in conf_folders() if (known / relative).is_file()), None)
         if owner is not None:
@@ -84,26 +84,26 @@ def own_folder(folder: Path | None) -> Iterator[None]:
         _OWN.reset(token)
 
 
-def _own_files(folder: Path) -> list[Path]:
+def _user_files(folder: Path) -> list[Path]:
     """A user's primary configurations and options: not every YAML below a folder that may hold runs and data as well."""
     return sorted([*folder.glob("*.yaml"), *folder.glob("*/*.yaml")])
 
 
-def own_folders() -> tuple[Path, ...]:
+def user_config_folders() -> tuple[Path, ...]:
     """The folder of `--config-dir`, where one is given."""
     return _OWN.get()
 
 
-def configuration_folders() -> tuple[Path, ...]:
+def config_folders() -> tuple[Path, ...]:
     """Every folder in which a configuration may lie, a user's own first."""
-    return (*own_folders(), *(folder for _, folder in conf_folders()))
+    return (*user_config_folders(), *(folder for _, folder in conf_folders()))
 
 
 def groups() -> dict[str, list[str]]:
     """Every group that can be chosen on the command line, with its options: kinds, trainer presets, papers."""
     found: dict[str, set[str]] = {kind: set(parts) for kind, parts in registry().parts.items() if kind != "command"}
     places = [(folder, list(folder.rglob("*.yaml"))) for _, folder in conf_folders()]
-    places += [(folder, _own_files(folder)) for folder in own_folders()]
+    places += [(folder, _user_files(folder)) for folder in user_config_folders()]
     for folder, files in places:
         for file in files:
             group = file.parent.relative_to(folder).as_posix()
@@ -117,14 +117,14 @@ def papers() -> dict[str, list[str]]:
     return {group: options for group, options in groups().items() if group not in registry().parts and group != "trainer"}
 
 
-def settings_of(verb: str) -> set[str]:
+def verb_keys(verb: str) -> set[str]:
     """The verb's own keys."""
     return {field.name for field in dataclasses.fields(registry().parts["command"][verb].part)}
 
 
-def composes_run(verb: str) -> bool:
+def accepts_papers(verb: str) -> bool:
     """Whether the verb takes papers, which settle a whole run."""
-    return "model" in settings_of(verb)
+    return "model" in verb_keys(verb)
 
 
 def _size_first(option: str) -> tuple[float, str]:

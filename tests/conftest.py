@@ -41,7 +41,7 @@ def gptkit_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monke
     Some words (`--info`, hydra.verbose) give a process a log on its standard output, which the next test would write to after it
     is closed: what logs was before is put back.
     """
-    from gptkit.config.main import status_of
+    from gptkit.config.main import run_command_line
 
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
@@ -49,7 +49,7 @@ def gptkit_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monke
     def run(*words: str) -> Outcome:
         monkeypatch.setattr(sys, "argv", ["gptkit", *words])
         capsys.readouterr()
-        status = status_of(list(words))
+        status = run_command_line(list(words))
         captured = capsys.readouterr()
         return Outcome(status, captured.out, captured.err)
 
@@ -130,11 +130,11 @@ def forget_plugins() -> None:
     from hydra.core.config_store import ConfigStore
 
     from gptkit import config_groups
-    from gptkit.config.config_store import register
+    from gptkit.config.config_store import register_configs
     from gptkit.hookspecs import KINDS
     from gptkit.plugins import registry
 
     for kind in KINDS:
         ConfigStore.instance().repo.pop(kind, None)
-    for found in (registry, config_groups.conf_folders, config_groups.contested_files, register):
+    for found in (registry, config_groups.conf_folders, config_groups.conflicting_files, register_configs):
         found.cache_clear()

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gptkit.command import PluginsCommand
-from gptkit.config_groups import failures
+from gptkit.config_groups import plugin_failures
 from gptkit.console import Console
 from gptkit.distributions import Origin
 from gptkit.errors import ConfigError, did_you_mean
@@ -35,7 +35,7 @@ def plugins(settings: PluginsCommand) -> list[dict[str, Any]]:
         print(f"no {settings.kind} is installed; docs/parts.md says how to write one")
     else:
         print(_aligned(("kind", "name", "distribution", "what it is"), (_list_row(row) for row in rows)))
-    for failure in failures():
+    for failure in plugin_failures():
         show(f"plugin {failure.owned}: {failure.reason}", sys.stderr)
     return rows
 

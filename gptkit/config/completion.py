@@ -7,18 +7,24 @@ configuration.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import os
 import re
 import shlex
 import sys
+from collections.abc import Iterable
 
 from gptkit.config.completion_script import INSTALL, UNINSTALL
-from gptkit.config.completion_words import FLAGS, usable
-from gptkit.config.key_types import choices
+from gptkit.config.key_types import key_choices
 from gptkit.config_groups import groups
 from gptkit.errors import ConfigError
 from gptkit.plugins import registry
+
+FLAGS = ("--cfg", "--config-dir", "--help", "--info", "--multirun", "--package", "--resolve", "--version")
+"""The flags that completion offers; others are Hydra's own affairs."""
+
+_CALLBACK = "+callback@callback."
 
 
 def shell_completion(argv: list[str]) -> None:
@@ -35,20 +41,20 @@ def shell_completion(argv: list[str]) -> None:
     elif word == "uninstall":
         print(UNINSTALL)
     else:
-        _query(argv)
+        _print_completions(argv)
 
 
-def _options(verb: str, word: str) -> list[str] | None:
+def _complete_value(verb: str, word: str) -> list[str] | None:
     """What completes the option of a group (`attention=ba`), or one of the texts that a key may have, without Hydra's second; None
     where the word is no such thing."""
     key, equals, typed = word.partition("=")
     group = key.lstrip("+").partition("@")[0]
-    known = (groups().get(group) or choices(verb, key.lstrip("+"))) if equals else None
+    known = (groups().get(group) or key_choices(verb, key.lstrip("+"))) if equals else None
     before, comma, last = typed.rpartition(",")  # of a sweep, the last of its values
     return None if not known else [f"{key}={before}{comma}{option}" for option in known if option.startswith(last)]
 
 
-def _words(line: str) -> list[str] | None:
+def _split_line(line: str) -> list[str] | None:
     """The words of a line as the shell reads them, the last of them the one that is typed; None inside a quote or escape."""
     try:
         words = shlex.split(line)
@@ -57,7 +63,7 @@ def _words(line: str) -> list[str] | None:
     return [*words, ""] if not words or line[-1].isspace() else words
 
 
-def _composes(word: str) -> bool:
+def _is_readable_override(word: str) -> bool:
     """Whether Hydra can read an earlier word as it stands; others are text, which changes no key that could be offered."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
@@ -73,7 +79,7 @@ def _composes(word: str) -> bool:
     return True
 
 
-def _query(argv: list[str]) -> None:
+def _print_completions(argv: list[str]) -> None:
     line = os.environ.get("COMP_LINE", "")
     point = int(os.environ.get("COMP_POINT", len(line)))
     program, _, typed = line[:point].partition(" ")
@@ -83,32 +89,50 @@ def _query(argv: list[str]) -> None:
         return
     if verb not in registry().parts["command"]:
         return
-    words = _words(rest)
+    words = _split_line(rest)
     word = rest.rpartition(" ")[2]
     if words is None or words[-1] != word:  # part of a quoted text
         return
-    options = [flag for flag in FLAGS if flag.startswith(word)] if word.startswith("-") else _options(verb, word)
+    options = [flag for flag in FLAGS if flag.startswith(word)] if word.startswith("-") else _complete_value(verb, word)
     if options is not None:
-        _offer(word, options)
+        _print_choices(word, options)
         return
-    os.environ["COMP_LINE"] = " ".join([program, *filter(_composes, words[:-1]), word])
+    os.environ["COMP_LINE"] = " ".join([program, *filter(_is_readable_override, words[:-1]), word])
     os.environ["COMP_POINT"] = str(len(os.environ["COMP_LINE"]))
     argv = ["--config-name", verb, *argv]
 
     import hydra
 
-    from gptkit.config.config_store import register
-    from gptkit.config.hydra_run import execute
+    from gptkit.config.config_store import register_configs
+    from gptkit.config.hydra_run import run_job
 
-    register()
+    register_configs()
     sys.argv = [sys.argv[0], *argv]
     with contextlib.redirect_stdout(io.StringIO()) as printed:
-        hydra.main(config_path="pkg://gptkit.conf", config_name="train", version_base="1.3")(execute)()
-    _offer(word, usable(verb, word, printed.getvalue().split()))
+        hydra.main(config_path="pkg://gptkit.conf", config_name="train", version_base="1.3")(run_job)()
+    _print_choices(word, _filter_choices(verb, word, printed.getvalue().split()))
 
 
-def _offer(word: str, choices: list[str]) -> None:
-    """Print the choices; a key as it is typed is none, so that the shell offers files for its value."""
+def _filter_choices(verb: str, word: str, choices: Iterable[str]) -> list[str]:
+    """The choices for a word that the verb would accept: its own keys, papers behind `+`; no schema, base or part's `name`."""
+    known = groups()
+    keys = {field.name for field in dataclasses.fields(registry().parts["command"][verb].part)} | {"hydra"}
+    kept = []
     for choice in choices:
+        plain = choice.lstrip("+~")
+        top = plain.replace("=", ".").replace("/", ".").partition(".")[0]
+        if plain.endswith(".name="):
+            continue
+        added = choice.startswith("+")
+        if (top in known and top not in keys) if added else (top in keys):
+            kept.append("hydra/" if choice == "hydra" else choice)
+    if "callback" in keys and word and _CALLBACK.startswith(word):
+        kept.append(_CALLBACK)  # by any name
+    return kept
+
+
+def _print_choices(word: str, key_choices: list[str]) -> None:
+    """Print the choices; a key as it is typed is none, so that the shell offers files for its value."""
+    for choice in key_choices:
         if choice != word or not word.endswith("="):
             print(choice)

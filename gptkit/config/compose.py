@@ -16,14 +16,14 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, open_dict
 
 from gptkit.command import Command
-from gptkit.config.command_line import arranged
-from gptkit.config.config_store import register
-from gptkit.config.continue_run import BegunRun, begun_run
-from gptkit.config.defaults_list import check_files
-from gptkit.config.hydra_errors import explained
-from gptkit.config.inherit_from_weights import inherit_settings, with_weights_sizes
-from gptkit.config.python_overrides import words_of
-from gptkit.config.typed_config import typed_settings
+from gptkit.config.config_store import register_configs
+from gptkit.config.continue_run import ContinuedRun, find_continued_run
+from gptkit.config.defaults_list import check_config_files
+from gptkit.config.hydra_errors import translate_hydra_errors
+from gptkit.config.inherit_from_weights import apply_weights_sizes, inherit_settings
+from gptkit.config.overrides import normalize_overrides
+from gptkit.config.python_overrides import format_overrides
+from gptkit.config.typed_config import build_settings
 from gptkit.errors import ConfigError, did_you_mean
 from gptkit.plugins import registry
 
@@ -51,26 +51,28 @@ def compose(verb: str, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Run
     if verb not in registry().parts["command"]:
         registry().check_choice("command", verb)
         raise ConfigError(f"there is no verb {verb}.{did_you_mean(verb, registry().parts['command'])}")
-    register()
-    words = words_of(verb, overrides) if isinstance(overrides, Mapping) else list(overrides)
-    typed = arranged(verb, words, multirun=False)
-    check_files(verb, verb, typed)
-    begun = begun_run(verb, typed)
-    words = typed if begun is None else begun.words()
+    register_configs()
+    words = format_overrides(verb, overrides) if isinstance(overrides, Mapping) else list(overrides)
+    typed = normalize_overrides(verb, words, multirun=False)
+    check_config_files(verb, verb, typed)
+    continued = find_continued_run(verb, typed)
+    words = typed if continued is None else continued.overrides()
     outer = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
     try:
-        with explained(verb, words), initialize_config_module("gptkit.conf", version_base="1.3", job_name="gptkit"):
+        with translate_hydra_errors(verb, words), initialize_config_module("gptkit.conf", version_base="1.3", job_name="gptkit"):
             config = hydra_compose(verb, overrides=words, return_hydra_config=True)
             folder = Path(str(config.hydra.run.dir))
         with open_dict(config):
             del config["hydra"]
     finally:
         GlobalHydra.instance().hydra = outer
-    return run_from_config(verb, config, folder, typed, begun)
+    return run_from_config(verb, config, folder, typed, continued)
 
 
-def run_from_config(verb: str, config: DictConfig, folder: Path, overrides: Sequence[str], begun: BegunRun | None = None) -> Run:
+def run_from_config(
+    verb: str, config: DictConfig, folder: Path, overrides: Sequence[str], continued: ContinuedRun | None = None
+) -> Run:
     """A typed run from a composed tree.
 
     Args:
@@ -78,20 +80,20 @@ def run_from_config(verb: str, config: DictConfig, folder: Path, overrides: Sequ
         config: the tree.
         folder: that it writes.
         overrides: as typed.
-        begun: the run whose settings are taken where nothing was typed.
+        continued: the run whose settings are taken where nothing was typed.
 
     Raises:
         ConfigError: a key that no settings class has, a part that is not the one its name says, a missing or unfit value.
     """
-    if begun is not None:
-        begun.applied(config)
-        return Run(typed_settings(verb, config), folder, tuple(overrides))
+    if continued is not None:
+        continued.apply_settings(config)
+        return Run(build_settings(verb, config), folder, tuple(overrides))
     try:
-        settings = typed_settings(verb, config)
+        settings = build_settings(verb, config)
     except ConfigError:
         if not config.get("init_from"):
             raise
-        settings = typed_settings(verb, with_weights_sizes(config, overrides))
+        settings = build_settings(verb, apply_weights_sizes(config, overrides))
     return Run(inherit_settings(settings, overrides), folder, tuple(overrides))
 
 

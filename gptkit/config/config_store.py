@@ -27,14 +27,14 @@ class _PluginConfigurations(SearchPathPlugin):
 
 
 @functools.cache
-def register() -> None:
+def register_configs() -> None:
     """Make every part an option of its group and every verb's settings a schema. Once per process."""
     store = ConfigStore.instance()
     for kind, parts in registry().parts.items():
         for name, entry in parts.items():
             package = "_global_" if kind == "command" else None
             try:
-                node = _schema(entry)
+                node = _structured_config(entry)
             except ConfigError as error:  # of the plugin, and for whoever chooses the part
                 registry().refused[kind, name] = str(error)
                 continue
@@ -44,7 +44,7 @@ def register() -> None:
     Plugins.instance().register(importlib.import_module("hydra_plugins.gptkit_process_launcher").ProcessLauncher)
 
 
-def _schema(entry: Entry) -> DictConfig:
+def _structured_config(entry: Entry) -> DictConfig:
     """A part's fields as Hydra merges them; mappings without a class of their own, such as `trainer`, take any key.
 
     Raises:

@@ -29,7 +29,7 @@ FOLDER_KEY = "hydra.run.dir"
 
 
 @dataclass(frozen=True)
-class BegunRun:
+class ContinuedRun:
     """A run that is continued by a command which leaves its settings to it."""
 
     folder: Path
@@ -38,20 +38,20 @@ class BegunRun:
     typed: tuple[str, ...]
     """The words of the command."""
 
-    def words(self) -> list[str]:
+    def overrides(self) -> list[str]:
         """Those, behind words that choose the run's parts."""
         kinds = [kind for kind in config_file.PART_KEYS if kind != "callback" and isinstance(self.content.get(kind), Mapping)]
         chosen = [f"{kind}={self.content[kind]['name']}" for kind in kinds]
         callbacks = [f"+callback@callback.{name}={part['name']}" for name, part in self.content["callback"].items()]
         return [*chosen, *callbacks, *self.typed]
 
-    def applied(self, config: DictConfig) -> None:
+    def apply_settings(self, config: DictConfig) -> None:
         """Give every key of a composed tree that was not typed the value that it has in the run."""
         with open_dict(config):
-            _overlay(config, self.content, {word.lstrip("+~").partition("=")[0] for word in self.typed}, "")
+            _apply_values(config, self.content, {word.lstrip("+~").partition("=")[0] for word in self.typed}, "")
 
 
-def begun_run(verb: str, words: Sequence[str]) -> BegunRun | None:
+def find_continued_run(verb: str, words: Sequence[str]) -> ContinuedRun | None:
     """The run that a command continues by its config.yaml; None: it chooses a part or a paper, or its folder holds no run.
 
     Args:
@@ -62,26 +62,26 @@ def begun_run(verb: str, words: Sequence[str]) -> BegunRun | None:
         ConfigError, CheckpointError: there is a config.yaml that cannot be read, and no checkpoint with another one.
     """
     command = registry().parts["command"][verb].part
-    folder = _folder_of(words)
+    folder = _run_folder(words)
     writes_run = issubclass(command, RunConfig) and issubclass(command, Command) and command.writes_folder
-    if folder is None or not writes_run or any(map(_chooses, words)):
+    if folder is None or not writes_run or any(map(_chooses_part, words)):
         return None
-    content = _settings_in(folder, command)
-    return None if content is None else BegunRun(folder, content, tuple(words))
+    content = _read_run_settings(folder, command)
+    return None if content is None else ContinuedRun(folder, content, tuple(words))
 
 
-def _folder_of(words: Sequence[str]) -> Path | None:
+def _run_folder(words: Sequence[str]) -> Path | None:
     given = [word.partition("=")[2] for word in words if word.lstrip("+").startswith(f"{FOLDER_KEY}=")]
     text = re.sub(r"\\(.)", r"\1", given[-1].strip("'\"")) if given else ""
     return Path(text) if text and "${" not in text else None
 
 
-def _chooses(word: str) -> bool:
+def _chooses_part(word: str) -> bool:
     """Whether a word chooses a part, a paper or a preset."""
     return re.split(r"[=@]", word.lstrip("+~"))[0] in groups()
 
 
-def _settings_in(folder: Path, command: type[RunConfig]) -> dict[str, Any] | None:
+def _read_run_settings(folder: Path, command: type[RunConfig]) -> dict[str, Any] | None:
     """The settings of the run in a folder: those with which it was last begun, or of its newest checkpoint that can be read."""
     first: GptkitError | None = None
     own = folder / config_file.FILE
@@ -95,7 +95,7 @@ def _settings_in(folder: Path, command: type[RunConfig]) -> dict[str, Any] | Non
     return None
 
 
-def _overlay(node: DictConfig, content: Mapping[str, Any], typed: set[str], path: str) -> None:
+def _apply_values(node: DictConfig, content: Mapping[str, Any], typed: set[str], path: str) -> None:
     """Set every key below a node that was not typed; keys of a mapping without a class that are neither typed nor there go."""
     if OmegaConf.get_type(node) is dict:
         for key in [str(key) for key in node if str(key) not in content]:
@@ -107,7 +107,7 @@ def _overlay(node: DictConfig, content: Mapping[str, Any], typed: set[str], path
             continue
         child = node._get_node(key) if key in node else None
         if isinstance(value, Mapping) and isinstance(child, DictConfig) and not child._is_none():
-            _overlay(child, value, typed, f"{full}.")
+            _apply_values(child, value, typed, f"{full}.")
         elif not _is_or_holds(full, typed):
             node[key] = config_file.escaped(value)
 

@@ -9,14 +9,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gptkit.config.yaml_files import check_own_files, defaults_of, read_configuration
-from gptkit.config_groups import contested_files, groups, papers
+from gptkit.config.yaml_files import check_user_files, iter_defaults, read_config_file
+from gptkit.config_groups import conflicting_files, groups, papers
 from gptkit.errors import ConfigError, did_you_mean
 from gptkit.plugins import registry
 
 
 @dataclass
-class Chosen:
+class Selection:
     """The options of a command line, and the values of its files."""
 
     options: dict[str, str] = field(default_factory=dict)
@@ -32,12 +32,12 @@ class Chosen:
                 return None
             seen.add(option)
             option = next(
-                (option for group, option, _ in defaults_of(read_configuration(f"{kind}/{option}"), kind) if group == kind), "null"
+                (option for group, option, _ in iter_defaults(read_config_file(f"{kind}/{option}"), kind) if group == kind), "null"
             )
         return registry().parts[kind][option].part
 
 
-def chosen(verb: str, words: Sequence[str]) -> Chosen:
+def read_selection(verb: str, words: Sequence[str]) -> Selection:
     """What a verb's own configuration, papers (`+gpt2=124m`) and words (`model=lstm`) choose and set, in that order.
 
     Raises:
@@ -52,65 +52,65 @@ def chosen(verb: str, words: Sequence[str]) -> Chosen:
             near = did_you_mean(option, known[group]).replace("mean ", f"mean {group}=")
             raise ConfigError(f"there is no {group}={option}.{near or ' There are ' + ', '.join(known[group]) + '.'}")
     files = [verb, *(f"{group}/{option}" for group, option in typed if group in whole_run)]
-    found = Chosen()
+    found = Selection()
     for override in (False, True):  # an override replaces what any file chooses
         for file in files:
-            found.options.update(_options(file, override, set()))
+            found.options.update(_read_options(file, override, set()))
     found.options.update({group: option for group, option in typed if group in registry().parts})
     for group, option in typed:
         if group not in registry().parts and group not in whole_run:
-            read_configuration(f"{group}/{option}")
+            read_config_file(f"{group}/{option}")
     for kind, option in found.options.items():
         if kind in registry().parts:
-            found.values.update(_values(f"{kind}/{option}", kind, set()))
+            found.values.update(_read_values(f"{kind}/{option}", kind, set()))
     for file in files[1:]:
-        found.values.update(_values(file, "", set()))
+        found.values.update(_read_values(file, "", set()))
     return found
 
 
-def check_files(verb: str, primary: str, words: Sequence[str]) -> None:
+def check_config_files(verb: str, primary: str, words: Sequence[str]) -> None:
     """See that the files of a command line can be read, and that no other folder claims to provide one of them.
 
     Raises:
         ConfigError: names the file, and the line or the two that provide it.
     """
-    check_own_files(primary, words)
-    if contested_files():
-        chosen(verb, words)  # reads all of them
+    check_user_files(primary, words)
+    if conflicting_files():
+        read_selection(verb, words)  # reads all of them
 
 
-def _options(file: str, override: bool, seen: set[str]) -> dict[str, str]:
+def _read_options(file: str, override: bool, seen: set[str]) -> dict[str, str]:
     """The options of kinds in a file's defaults list and in those of the files that it includes; each file is read once."""
     if file in seen:
         return {}
     found: dict[str, str] = {}
-    for group, option, overrides in defaults_of(read_configuration(file), file.rpartition("/")[0]):
+    for group, option, overrides in iter_defaults(read_config_file(file), file.rpartition("/")[0]):
         if group in registry().parts:
             if overrides == override:
                 found[group] = option
         elif overrides:
-            read_configuration(f"{group}/{option}")
+            read_config_file(f"{group}/{option}")
         elif not overrides:
-            found.update(_options(f"{group}/{option}" if group else option, override, seen | {file}))
+            found.update(_read_options(f"{group}/{option}" if group else option, override, seen | {file}))
     return found
 
 
-def _values(file: str, package: str, seen: set[str]) -> dict[str, Any]:
+def _read_values(file: str, package: str, seen: set[str]) -> dict[str, Any]:
     """The values of a file and of the files that it includes, by dotted keys; its own come last."""
-    content = read_configuration(file)
+    content = read_config_file(file)
     if file in seen or content is None:
         return {}
     found: dict[str, Any] = {}
     own_group = file.rpartition("/")[0]
-    for group, option, overrides in defaults_of(content, own_group):
+    for group, option, overrides in iter_defaults(content, own_group):
         if not overrides and (group == package if package else group not in registry().parts):
-            found.update(_values(f"{group}/{option}" if group else option, package, seen | {file}))
-    return found | dict(_flat({key: value for key, value in content.items() if key != "defaults"}, package))
+            found.update(_read_values(f"{group}/{option}" if group else option, package, seen | {file}))
+    return found | dict(_flatten({key: value for key, value in content.items() if key != "defaults"}, package))
 
 
-def _flat(content: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+def _flatten(content: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
     for key, value in content.items():
         full = f"{prefix}.{key}".lstrip(".")
         yield full, value
         if isinstance(value, dict):
-            yield from _flat(value, full)
+            yield from _flatten(value, full)

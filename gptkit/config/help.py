@@ -22,15 +22,17 @@ _FLAGS = (
 )
 
 
-def page(argv: list[str]) -> str:
+def help_page(argv: list[str]) -> str:
     """The page that `--help` asks for: the overview, or that of the verb among the words."""
     verb = next((word for word in argv if not word.startswith("-") and "=" not in word), None)
     if "--config-name" in argv[:-1]:
         verb = argv[argv.index("--config-name") + 1]
-    return _overview() if verb is None else _verb(verb, [word for word in argv if "=" in word and not word.startswith("-")])
+    return (
+        _overview_page() if verb is None else _verb_page(verb, [word for word in argv if "=" in word and not word.startswith("-")])
+    )
 
 
-def _overview() -> str:
+def _overview_page() -> str:
     from gptkit.config_groups import papers
 
     commands = {name: summary(entry.part) for name, entry in registry().parts["command"].items()}
@@ -40,10 +42,10 @@ def _overview() -> str:
         "usage: gptkit <verb> [key=value ...] [flags]",
         "",
         "verbs",
-        *_table(commands),
+        *_format_table(commands),
         "",
         "papers and other settings of a whole run (append with +, as in `gptkit train +gpt2=124m`)",
-        *_table({f"+{group}=": "|".join(options) for group, options in papers().items()}),
+        *_format_table({f"+{group}=": "|".join(options) for group, options in papers().items()}),
         "",
         "examples",
         "  gptkit train data=text data.path=books/ hydra.run.dir=runs/books",
@@ -52,12 +54,12 @@ def _overview() -> str:
         "",
         "gptkit <verb> --help shows a verb's keys; gptkit plugins lists every part.",
     ]
-    return "\n".join(lines + _failures())
+    return "\n".join(lines + _format_failures())
 
 
-def _verb(verb: str, words: Sequence[str]) -> str:
-    from gptkit.config.defaults_list import chosen
-    from gptkit.config_groups import composes_run, groups, papers
+def _verb_page(verb: str, words: Sequence[str]) -> str:
+    from gptkit.config.defaults_list import read_selection
+    from gptkit.config_groups import accepts_papers, groups, papers
 
     known = registry().parts["command"]
     if verb not in known:
@@ -70,53 +72,56 @@ def _verb(verb: str, words: Sequence[str]) -> str:
     options = groups()
     if kinds:
         lines += ["", "parts (choose with kind=name; `gptkit plugins kind=... name=...` shows a part's keys)"]
-        lines += _table({f"{field.name}=": "|".join(options.get(field.name, [])) or "(by plugins)" for field in kinds})
-    if composes_run(verb):
+        lines += _format_table({f"{field.name}=": "|".join(options.get(field.name, [])) or "(by plugins)" for field in kinds})
+    if accepts_papers(verb):
         lines += ["", "papers and other settings of a whole run (append with +)"]
-        lines += _table({f"+{group}=": "|".join(values) for group, values in papers().items()})
+        lines += _format_table({f"+{group}=": "|".join(values) for group, values in papers().items()})
     if any(field.name == "trainer" for field in fields):
-        lines += ["", "trainer presets", *_table({"trainer=": "|".join(options["trainer"])})]
-    choice = chosen(verb, words)
+        lines += ["", "trainer presets", *_format_table({"trainer=": "|".join(options["trainer"])})]
+    choice = read_selection(verb, words)
     lines += ["", "keys (key=default; type: what it is)"]
-    lines += _table(_rows(_flat(fields, skip={field.name for field in kinds}), choice.values))
+    lines += _format_table(_key_rows(_flatten_fields(fields, skip={field.name for field in kinds}), choice.values))
     parts = [(field.name, part) for field in kinds if (part := choice.part(field.name)) is not None]
     if parts:
-        lines += ["", f"keys of the parts that are chosen (`gptkit {verb} {_another(verb)} --help` shows those of another)"]
+        lines += ["", f"keys of the parts that are chosen (`gptkit {verb} {_example_part(verb)} --help` shows those of another)"]
     for kind, part in parts:
-        rows = _rows(_flat(fields_of(part), skip={"name"}, owner=f"{kind}."), choice.values)
-        lines += [f"  {kind}={choice.options[kind]}{'' if rows else ' has no keys'}", *(f"  {line}" for line in _table(rows))]
-    lines += ["", "flags", *_table(dict(_FLAGS))]
-    return "\n".join(lines + _failures())
+        rows = _key_rows(_flatten_fields(fields_of(part), skip={"name"}, owner=f"{kind}."), choice.values)
+        lines += [
+            f"  {kind}={choice.options[kind]}{'' if rows else ' has no keys'}",
+            *(f"  {line}" for line in _format_table(rows)),
+        ]
+    lines += ["", "flags", *_format_table(dict(_FLAGS))]
+    return "\n".join(lines + _format_failures())
 
 
-def _another(verb: str) -> str:
+def _example_part(verb: str) -> str:
     return "model=lstm" if "model" in {field.name for field in fields_of(registry().parts["command"][verb].part)} else "kind=name"
 
 
-def _flat(fields: list[FieldInfo], skip: set[str], owner: str = "") -> list[tuple[str, FieldInfo]]:
+def _flatten_fields(fields: list[FieldInfo], skip: set[str], owner: str = "") -> list[tuple[str, FieldInfo]]:
     """Keys by their dotted names; nested settings are opened."""
     found: list[tuple[str, FieldInfo]] = []
     for field in fields:
         if field.name in skip:
             continue
         if dataclasses.is_dataclass(field.default):
-            found += _flat(fields_of(type(field.default)), set(), f"{owner}{field.name}.")
+            found += _flatten_fields(fields_of(type(field.default)), set(), f"{owner}{field.name}.")
         else:
             found.append((f"{owner}{field.name}", field))
     return found
 
 
-def _rows(keys: list[tuple[str, FieldInfo]], values: dict[str, Any]) -> dict[str, str]:
+def _key_rows(keys: list[tuple[str, FieldInfo]], values: dict[str, Any]) -> dict[str, str]:
     """`key=default` -> type and documentation, with the value that a preset or paper sets in the place of the default."""
     return {
-        f"{name}={_shown(values.get(name, field.default))}": ": ".join(
+        f"{name}={_format_default(values.get(name, field.default))}": ": ".join(
             filter(None, (field.type.replace("typing.", ""), field.explained))
         )
         for name, field in keys
     }
 
 
-def _shown(default: Any) -> str:
+def _format_default(default: Any) -> str:
     if default == "???":
         return "(required)"
     if default is None:
@@ -126,7 +131,7 @@ def _shown(default: Any) -> str:
     return repr(default) if default == "" else str(default)
 
 
-def _table(rows: dict[str, str]) -> list[str]:
+def _format_table(rows: dict[str, str]) -> list[str]:
     width = min(max((len(left) for left in rows), default=0), 28)
     room = max(shutil.get_terminal_size((100, 24)).columns - width - 4, 40)
     lines = []
@@ -140,11 +145,11 @@ def _table(rows: dict[str, str]) -> list[str]:
     return [line.rstrip() for line in lines]
 
 
-def _failures() -> list[str]:
-    from gptkit.config_groups import failures
+def _format_failures() -> list[str]:
+    from gptkit.config_groups import plugin_failures
 
     reasons: dict[str, list[str]] = {}
-    for failure in failures():
+    for failure in plugin_failures():
         reasons.setdefault(failure.owned, []).append(failure.reason)
     rows = {owned: "; ".join(said) for owned, said in reasons.items()}
-    return ["", "plugins with something that cannot be used", *_table(rows)] if rows else []
+    return ["", "plugins with something that cannot be used", *_format_table(rows)] if rows else []

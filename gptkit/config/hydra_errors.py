@@ -11,39 +11,41 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 from yaml import MarkedYAMLError, YAMLError  # type: ignore[import-untyped]
 
-from gptkit.config.key_errors import foreign_group, keys_beside, near_key, unfit_value, unknown_key
-from gptkit.config.yaml_files import file_of
-from gptkit.config_groups import conf_folders, groups, settings_of
+from gptkit.config.key_errors import invalid_value_message, rejected_group_message, sibling_keys, suggest_key, unknown_key_message
+from gptkit.config.yaml_files import find_config_file
+from gptkit.config_groups import conf_folders, groups, verb_keys
 from gptkit.errors import ConfigError, GptkitError, did_you_mean
 from gptkit.plugins import plugin_packages, registry
 
 
 @contextmanager
-def explained(verb: str, words: Sequence[str]) -> Iterator[None]:
+def translate_hydra_errors(verb: str, words: Sequence[str]) -> Iterator[None]:
     """Turn what Hydra raises inside the block into a `ConfigError`."""
     try:
         yield
     except GptkitError:
         raise
     except YAMLError as error:
-        raise ConfigError(_unreadable(error)) from error
+        raise ConfigError(_format_yaml_error(error)) from error
     except UnicodeDecodeError as error:
         if not _raised_by_hydra(error):
             raise
-        raise ConfigError(f"{_chosen_files(words)}: not UTF-8 text at byte {error.start}") from error
+        raise ConfigError(f"{_find_chosen_files(words)}: not UTF-8 text at byte {error.start}") from error
     except (HydraException, OmegaConfBaseException, AssertionError, ValueError) as error:
-        raise ConfigError(_one_line(verb, words, error)) from error
+        raise ConfigError(_format_error(verb, words, error)) from error
     except RecursionError as error:
         if not _raised_by_hydra(error):
             raise
-        raise ConfigError(f"{_chosen_files(words)}: the defaults of a configuration include it again, without an end") from error
+        raise ConfigError(
+            f"{_find_chosen_files(words)}: the defaults of a configuration include it again, without an end"
+        ) from error
     except OSError:  # a place that is not there, or may not be read, which has a word of its own
         raise
     except Exception as error:  # what Hydra did not foresee in a file
         if not _raised_by_hydra(error):
             raise
         reason = f"{type(error).__name__}: {_first_line(error)}"
-        raise ConfigError(f"{_chosen_files(words)}: cannot be composed ({reason})") from error
+        raise ConfigError(f"{_find_chosen_files(words)}: cannot be composed ({reason})") from error
 
 
 def _raised_by_hydra(error: BaseException) -> bool:
@@ -54,63 +56,67 @@ def _raised_by_hydra(error: BaseException) -> bool:
     return deepest >= 0 and strangers.isdisjoint(packages[deepest:])
 
 
-def _chosen_files(words: Sequence[str]) -> str:
+def _find_chosen_files(words: Sequence[str]) -> str:
     """The files that the words choose: a user's own first, since the kit's have been tried."""
     names = ["/".join(word.lstrip("+").partition("@")[0].split("=", 1)) for word in words if "=" in word]
-    files = [path for name in names if (path := file_of(name))]
+    files = [path for name in names if (path := find_config_file(name))]
     own = [path for path in files if not any(path.is_relative_to(folder) for _, folder in conf_folders())]
     return ", ".join(map(str, own or files)) or "the configuration"
 
 
-def _one_line(verb: str, words: Sequence[str], error: Exception) -> str:
+def _format_error(verb: str, words: Sequence[str], error: Exception) -> str:
     cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
     if isinstance(error, MissingConfigException):
-        return _missing_option(verb, error, words)
+        return _format_missing_option(verb, error, words)
     if isinstance(error, OverrideParseException):
         reason = _first_line(error)
         return f"{error.override} cannot be read" + (
             ", it is no key=value" if reason.startswith("LexerNoViableAlt") else f": {reason}"
         )
     if isinstance(cause, (ConfigAttributeError, ConfigKeyError)) and cause.full_key:
-        return unknown_key(verb, _as_typed(str(cause.full_key), words), keys_beside(cause))
+        return unknown_key_message(verb, _find_typed_key(str(cause.full_key), words), sibling_keys(cause))
     if isinstance(cause, OmegaConfBaseException) and cause is not error:
-        return unfit_value(verb, str(cause.full_key or ""), _first_line(cause))
+        return invalid_value_message(verb, str(cause.full_key or ""), _first_line(cause))
     for word in words:  # before a file is blamed for what it sets
         group = re.split(r"[=@]", word.lstrip("+~"))[0]
-        if group in groups() and (reason := foreign_group(verb, group)):
+        if group in groups() and (reason := rejected_group_message(verb, group)):
             return reason
     in_file = re.match(r"In '(?P<file>[^']+)': (?P<rest>.*)", str(error), re.DOTALL)
     if in_file:
-        return f"{_path(in_file['file'])}: {_of_file(verb, words, in_file['file'], in_file['rest'])}"
+        return f"{_display_path(in_file['file'])}: {_format_file_error(verb, words, in_file['file'], in_file['rest'])}"
     key = str(error.full_key or "") if isinstance(error, OmegaConfBaseException) else ""
-    return _of_text(verb, words, str(error)) or (f"{key}: " if key else "") + _first_line(error)
+    return _format_known_message(verb, words, str(error)) or (f"{key}: " if key else "") + _first_line(error)
 
 
-def _as_typed(key: str, words: Sequence[str]) -> str:
+def _find_typed_key(key: str, words: Sequence[str]) -> str:
     """The whole key that was typed: OmegaConf names the first component that is not there."""
     typed = (word.lstrip("+~").partition("=")[0] for word in words)
     return next((whole for whole in typed if whole.startswith(f"{key}.")), key)
 
 
-def _path(name: str) -> str:
+def _display_path(name: str) -> str:
     """A configuration's file as a person looks for it: in `conf/`, or in a folder of their own."""
-    file = file_of(name)
+    file = find_config_file(name)
     kits = file is None or any(file.is_relative_to(folder) for _, folder in conf_folders())
     return f"conf/{name}.yaml" if kits else str(file)
 
 
-def _of_file(verb: str, words: Sequence[str], file: str, text: str) -> str:
+def _format_file_error(verb: str, words: Sequence[str], file: str, text: str) -> str:
     """What is wrong in a file of `conf/`, of which Hydra passes on the text of the error alone."""
     first, *more = (line.strip() for line in text.splitlines() if line.strip())
     key = next((line.partition(": ")[2] for line in more if line.startswith("full_key: ")), "")
     if first.endswith("raised while composing config:") and more:
-        if key and key.partition(".")[0] == file.partition("/")[0] and key.partition(".")[0] not in settings_of(verb):
+        if key and key.partition(".")[0] == file.partition("/")[0] and key.partition(".")[0] not in verb_keys(verb):
             return "its first line must be # @package _global_, so that its keys are those of the whole run"
-        return unknown_key(verb, key) if first.startswith(("ConfigKey", "ConfigAttribute")) else unfit_value(verb, key, more[0])
-    return _of_text(verb, words, text) or first
+        return (
+            unknown_key_message(verb, key)
+            if first.startswith(("ConfigKey", "ConfigAttribute"))
+            else invalid_value_message(verb, key, more[0])
+        )
+    return _format_known_message(verb, words, text) or first
 
 
-def _of_text(verb: str, words: Sequence[str], text: str) -> str:
+def _format_known_message(verb: str, words: Sequence[str], text: str) -> str:
     """What Hydra says in words of its own; empty where its first line is clear enough."""
     if text.startswith("Ambiguous value for argument"):
         word = text.partition("'")[2].partition("\n")[0].rpartition("'")[0]
@@ -120,12 +126,12 @@ def _of_text(verb: str, words: Sequence[str], text: str) -> str:
         key, _, value = text.partition("'++")[2].partition("\n")[0].rstrip("'").partition("=")
         return f"{key} is a group, which takes no ++: write {key}={value}"
     if text.startswith("Unexpected type for root: NoneType"):
-        return _key_without_part(words)
+        return _format_key_without_part(words)
     if text.startswith("Config group override must be a string or a list"):
         word = next((word for word in words if re.match(r"[\w/@.]+=(null)?$", word)), "")
         return f"{word} chooses nothing; to leave a part out, write ~{word.partition('=')[0]}"
     if named := re.match(r"Could not override '(?P<key>[^']+)'", text):
-        return _unknown_group(verb, named["key"])
+        return _format_unknown_group(verb, named["key"])
     if named := re.match(r"(?P<key>\S+) appears more than once in the final defaults list", text):
         return f"{named['key']} has an option already: to choose another, write {named['key']}=<option> once, without +"
     if named := re.match(r"Multiple values for (?P<key>\S+)\. To override a value use 'override \S+: (?P<option>[^']+)'", text):
@@ -133,7 +139,7 @@ def _of_text(verb: str, words: Sequence[str], text: str) -> str:
     if named := re.match(r"Could not append to config. An item is already at '(?P<key>[^']+)'", text):
         return f"{named['key']} is there already: write {named['key']}=<value>, without +"
     if named := re.match(r"Could not delete from config. '(?P<key>[^']+)' does not exist", text):
-        return f"~{named['key']}: there is no key {named['key']}.{near_key(verb, named['key'])}"
+        return f"~{named['key']}: there is no key {named['key']}.{suggest_key(verb, named['key'])}"
     return ""
 
 
@@ -141,14 +147,14 @@ def _first_line(error: BaseException) -> str:
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
-def _unreadable(error: YAMLError) -> str:
+def _format_yaml_error(error: YAMLError) -> str:
     mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
     if mark is None:
         return f"a file of conf/ is no YAML: {_first_line(error)}"
     return f"{mark.name}: line {mark.line + 1} is no YAML: {getattr(error, 'problem', None) or _first_line(error)}"
 
 
-def _missing_option(verb: str, error: MissingConfigException, words: Sequence[str]) -> str:
+def _format_missing_option(verb: str, error: MissingConfigException, words: Sequence[str]) -> str:
     wanted = str(error.missing_cfg_file or "")
     group, _, option = wanted.removesuffix(".yaml").lstrip("/").rpartition("/")
     registry().check_choice(group, option)
@@ -159,15 +165,15 @@ def _missing_option(verb: str, error: MissingConfigException, words: Sequence[st
         return f"there is no configuration {option}.{did_you_mean(option, verbs)}"
     options = groups().get(group) or list(error.options or ())
     if not options:
-        return _unknown_group(verb, group)
+        return _format_unknown_group(verb, group)
     if not option:  # a key below a group that nothing was chosen of
-        return _key_without_part(words)
+        return _format_key_without_part(words)
     near = did_you_mean(option, options)
     hint = near.replace("Did you mean ", f"Did you mean {group}=") if near else f" There are {', '.join(options)}."
     return f"there is no {group}={option}.{hint}{registry().failed()}"
 
 
-def _key_without_part(words: Sequence[str]) -> str:
+def _format_key_without_part(words: Sequence[str]) -> str:
     """A key of a part was set, and the part, which may be left out, is not chosen."""
     parts = registry().parts
     typed = [word.lstrip("+").partition("=")[0] for word in words]
@@ -178,7 +184,7 @@ def _key_without_part(words: Sequence[str]) -> str:
     return "a key of a part is set that is not chosen"
 
 
-def _unknown_group(verb: str, name: str) -> str:
+def _format_unknown_group(verb: str, name: str) -> str:
     if name not in groups():
         return f"there is no group {name}.{did_you_mean(name, groups())}"
-    return foreign_group(verb, name) or f"{name} is not chosen yet, so it takes a +: write +{name}=<option>"
+    return rejected_group_message(verb, name) or f"{name} is not chosen yet, so it takes a +: write +{name}=<option>"

@@ -16,141 +16,141 @@ from gptkit.errors import ConfigError, GptkitError
 
 # of the last job in this process: the run that it continues by its config.yaml, the key and folder that Hydra makes for it, whether
 # it began, its result, its error, or its own folder
-_LAST: dict[str, Any] = {"run": None, "output": None, "result": None, "error": None, "begun": False, "folder": None}
+_last_job: dict[str, Any] = {"run": None, "output": None, "result": None, "error": None, "begun": False, "folder": None}
 
-AT_END = contextlib.ExitStack()
+exit_callbacks = contextlib.ExitStack()
 """What is to be done when the command line ends, also with an error; a sweep's comparison is."""
 
 
-def run_words(argv: list[str]) -> int:
+def run_through_hydra(argv: list[str]) -> int:
     """Run the words of a command line (without the program's name); gives the exit status.
 
     Raises:
         GptkitError: anything that a person can mend.
     """
-    from gptkit.config.config_store import register
+    from gptkit.config.config_store import register_configs
     from gptkit.config.yaml_files import config_dir
-    from gptkit.config_groups import own_folder
+    from gptkit.config_groups import user_config_folder
 
-    register()
-    _LAST["folder"] = None
-    with own_folder(config_dir(argv)):
+    register_configs()
+    _last_job["folder"] = None
+    with user_config_folder(config_dir(argv)):
         return _run(argv)
 
 
 def _run(argv: list[str]) -> int:
     import hydra
 
-    from gptkit.config.command_line import read_words
-    from gptkit.config.continue_run import begun_run
-    from gptkit.config.defaults_list import check_files
-    from gptkit.config.hydra_errors import explained
+    from gptkit.config.command_line import parse_command_line
+    from gptkit.config.continue_run import find_continued_run
+    from gptkit.config.defaults_list import check_config_files
+    from gptkit.config.hydra_errors import translate_hydra_errors
     from gptkit.config.main import exit_status_of
     from gptkit.training.checkpoints import notices
 
     notices.forget()
-    typed = words = read_words(argv)
-    check_files(words.verb, words.primary, words.overrides)
+    typed = words = parse_command_line(argv)
+    check_config_files(words.verb, words.primary, words.overrides)
     chooses = words.multirun or words.primary != words.verb  # a file of the user's own is as good as a paper
-    run = None if chooses else begun_run(words.verb, words.overrides)
+    run = None if chooses else find_continued_run(words.verb, words.overrides)
     if run is not None:
-        words = dataclasses.replace(words, overrides=tuple(run.words()))
-    sys.argv = [sys.argv[0], *words.argv()]
-    _LAST.update(run=run and (run, typed.argv()), output=None, result=None, error=None, begun=False, folder=None)
-    with AT_END, explained(words.verb, words.overrides), _full_error("1"):
+        words = dataclasses.replace(words, overrides=tuple(run.overrides()))
+    sys.argv = [sys.argv[0], *words.to_argv()]
+    _last_job.update(run=run and (run, typed.to_argv()), output=None, result=None, error=None, begun=False, folder=None)
+    with exit_callbacks, translate_hydra_errors(words.verb, words.overrides), _full_error("1"):
         try:
-            hydra.main(config_path="pkg://gptkit.conf", config_name=words.primary, version_base="1.3")(execute)()
+            hydra.main(config_path="pkg://gptkit.conf", config_name=words.primary, version_base="1.3")(run_job)()
         except OSError as error:
-            if (key := _output_of(error)) is None:
+            if (key := _failed_output_key(error)) is None:
                 raise
             raise ConfigError(f"{key}: cannot make {error.filename} ({error.strerror}); give another folder") from error
         except Exception as error:
-            if error is not _LAST["error"]:
+            if error is not _last_job["error"]:
                 raise  # else it is a verb's own, and no error of the words
-    if _LAST["error"] is not None:
-        raise _LAST["error"]
-    return exit_status_of(_LAST["result"])
+    if _last_job["error"] is not None:
+        raise _last_job["error"]
+    return exit_status_of(_last_job["result"])
 
 
 def run_folder() -> Path | None:
     """The folder that the run of this process writes; None: it writes none, or has not begun."""
-    folder: Path | None = _LAST["folder"]
+    folder: Path | None = _last_job["folder"]
     return folder
 
 
-def note_output(key: str, folder: Path) -> None:
+def record_output_folder(key: str, folder: Path) -> None:
     """Take note of the folder that Hydra is about to make, and of the key that names it: it may not be possible."""
-    _LAST["output"] = key, folder.absolute()
+    _last_job["output"] = key, folder.absolute()
 
 
-def _output_of(error: OSError) -> str | None:
+def _failed_output_key(error: OSError) -> str | None:
     """The key of the folder that could not be made; None where the error has another reason."""
-    if _LAST["begun"] or _LAST["output"] is None or not isinstance(error.filename, str):
+    if _last_job["begun"] or _last_job["output"] is None or not isinstance(error.filename, str):
         return None
-    key, folder = _LAST["output"]
+    key, folder = _last_job["output"]
     place = Path(error.filename).absolute()
     return key if place in (folder, *folder.parents) or folder in place.parents else None
 
 
-def execute(config: DictConfig) -> Any:
+def run_job(config: DictConfig) -> Any:
     """One job: check the tree, build the typed settings, run the verb; gives what the verb gives (a sweep minimises it)."""
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
     from gptkit.config.compose import run, run_from_config
-    from gptkit.config.hydra_errors import explained
-    from gptkit.config.yaml_files import verb_of
+    from gptkit.config.hydra_errors import translate_hydra_errors
+    from gptkit.config.yaml_files import verb_of_config
     from gptkit.plugins import registry
 
-    _LAST["begun"] = True
+    _last_job["begun"] = True
     hydra_config = HydraConfig.get()
     folder = Path(os.path.relpath(hydra_config.runtime.output_dir))
-    verb = verb_of(str(hydra_config.job.config_name))
+    verb = verb_of_config(str(hydra_config.job.config_name))
     if registry().parts["command"][verb].part.writes_folder:
-        _LAST["folder"] = folder
+        _last_job["folder"] = folder
     overrides = cast("list[str]", OmegaConf.to_container(hydra_config.overrides.task, resolve=False))
     begun = None
-    if _LAST["run"] is not None:
-        begun, argv = _LAST["run"]
+    if _last_job["run"] is not None:
+        begun, argv = _last_job["run"]
         overrides, sys.argv = list(begun.typed), [sys.argv[0], *argv]  # Lightning starts workers with these
     try:
-        with explained(verb, overrides):
+        with translate_hydra_errors(verb, overrides):
             job = run_from_config(verb, config, folder, overrides, begun)
-        with users_full_error():
-            _LAST["result"] = run(job)
+        with restore_user_full_error():
+            _last_job["result"] = run(job)
     except Exception as error:
         if isinstance(error, GptkitError):
             with contextlib.suppress(OSError):
                 os.removedirs(folder)  # Hydra made it; it stays if anything is in it
-        _LAST["error"] = error  # raised behind Hydra, as it is: what goes wrong inside a verb is no error of the words
+        _last_job["error"] = error  # raised behind Hydra, as it is: what goes wrong inside a verb is no error of the words
         if hydra_config.mode != RunMode.MULTIRUN:
             return None
         raise
-    return getattr(_LAST["result"], "optimized_metric", None)
+    return getattr(_last_job["result"], "optimized_metric", None)
 
 
-_FULL = "HYDRA_FULL_ERROR"
-_USERS = os.environ.get(_FULL)
+_FULL_ERROR = "HYDRA_FULL_ERROR"
+_USER_FULL_ERROR = os.environ.get(_FULL_ERROR)
 
 
-def users_full_error() -> contextlib.AbstractContextManager[None]:
+def restore_user_full_error() -> contextlib.AbstractContextManager[None]:
     """What is started inside the block sees the user's HYDRA_FULL_ERROR, not ours."""
-    return _full_error(_USERS)
+    return _full_error(_USER_FULL_ERROR)
 
 
 @contextlib.contextmanager
 def _full_error(value: str | None) -> Iterator[None]:
     """Set or unset HYDRA_FULL_ERROR inside the block. With it, Hydra raises errors to us instead of printing them and exiting."""
-    before = os.environ.get(_FULL)
-    _set(value)
+    before = os.environ.get(_FULL_ERROR)
+    _set_full_error(value)
     try:
         yield
     finally:
-        _set(before)
+        _set_full_error(before)
 
 
-def _set(value: str | None) -> None:
+def _set_full_error(value: str | None) -> None:
     if value is None:
-        os.environ.pop(_FULL, None)
+        os.environ.pop(_FULL_ERROR, None)
     else:
-        os.environ[_FULL] = value
+        os.environ[_FULL_ERROR] = value

@@ -29,23 +29,23 @@ def inherit_settings(settings: Command, overrides: Sequence[str]) -> Command:
     Raises:
         ConfigError: a word of the command line disagrees with the weights, or sets a key of a part that the model replaces.
     """
-    return _inherited(settings, overrides) if isinstance(settings, RunConfig) else settings
+    return _inherit(settings, overrides) if isinstance(settings, RunConfig) else settings
 
 
-def _inherited(settings: RunConfig, overrides: Sequence[str]) -> Any:
+def _inherit(settings: RunConfig, overrides: Sequence[str]) -> Any:
     settings = resolve_pretraining_source(settings)
     typed = [word.lstrip("+").partition("=")[0] for word in overrides]
     if settings.init_from is None:
         brought: dict[str, Any] = {
             kind: part for kind, part in settings.model.companions().items() if kind == "model" or kind not in typed
         }
-        _check_replaced(settings, brought, typed)
+        _check_replaced_keys(settings, brought, typed)
         return dataclasses.replace(settings, **brought)
     from gptkit.training.checkpoints.load import initial_settings
 
     source = initial_settings(settings.init_from, settings.tokenizer if _is_typed("tokenizer", typed) else None)
-    _check("model", settings.model, source.model, typed, settings.init_from, free=("dropout",))
-    _check("tokenizer", settings.tokenizer, source.tokenizer, typed, settings.init_from)
+    _check_typed_keys("model", settings.model, source.model, typed, settings.init_from, free=("dropout",))
+    _check_typed_keys("tokenizer", settings.tokenizer, source.tokenizer, typed, settings.init_from)
     return dataclasses.replace(
         settings,
         model=dataclasses.replace(source.model, dropout=settings.model.dropout),
@@ -54,7 +54,7 @@ def _inherited(settings: RunConfig, overrides: Sequence[str]) -> Any:
     )
 
 
-def with_weights_sizes(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
+def apply_weights_sizes(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
     """A composed tree whose model has the values of `init_from`, because a typed key may not go with those of the defaults.
 
     Raises:
@@ -65,7 +65,7 @@ def with_weights_sizes(config: DictConfig, overrides: Sequence[str]) -> DictConf
     typed = [word.lstrip("+").partition("=")[0] for word in overrides]
     own = OmegaConf.to_object(config.tokenizer) if _is_typed("tokenizer", typed) else None
     source = initial_settings(config.init_from, own if isinstance(own, TokenizerConfig) else None)
-    _check("model", config.model, source.model, typed, config.init_from, free=("dropout",))
+    _check_typed_keys("model", config.model, source.model, typed, config.init_from, free=("dropout",))
     sized = copy.deepcopy(config)
     if config.model.name == source.model.name:
         for field in dataclasses.fields(source.model):
@@ -79,7 +79,7 @@ def _is_typed(kind: str, typed: Sequence[str]) -> bool:
     return any(key == kind or key.startswith(f"{kind}.") for key in typed)
 
 
-def _check_replaced(settings: RunConfig, brought: dict[str, Any], typed: Sequence[str]) -> None:
+def _check_replaced_keys(settings: RunConfig, brought: dict[str, Any], typed: Sequence[str]) -> None:
     """See that no typed key belongs to a part that the model's own takes the place of."""
     for kind in brought:
         lost = next((key for key in typed if key.startswith(f"{kind}.")), None)
@@ -91,7 +91,7 @@ def _check_replaced(settings: RunConfig, brought: dict[str, Any], typed: Sequenc
             )
 
 
-def _check(kind: str, wanted: Any, found: Any, typed: Sequence[str], source: str, free: tuple[str, ...] = ()) -> None:
+def _check_typed_keys(kind: str, wanted: Any, found: Any, typed: Sequence[str], source: str, free: tuple[str, ...] = ()) -> None:
     """Compare every key of a part that was typed with what the weights were made with."""
     if kind in typed and wanted.name != found.name:
         raise ConfigError(f"{kind}={wanted.name} disagrees with {source}, which has {kind}={found.name}; leave it out")

@@ -8,14 +8,14 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from gptkit.config.key_suggestions import did_you_mean_key
-from gptkit.config.key_types import types_of
-from gptkit.config_groups import composes_run, groups, settings_of
+from gptkit.config.key_suggestions import suggest_matching_key
+from gptkit.config.key_types import key_types
+from gptkit.config_groups import accepts_papers, groups, verb_keys
 from gptkit.errors import did_you_mean, unfit_type
 from gptkit.plugins import registry
 
 
-def unknown_key(verb: str, key: str, siblings: Iterable[str] = ()) -> str:
+def unknown_key_message(verb: str, key: str, siblings: Iterable[str] = ()) -> str:
     """What is wrong with a key that the chosen part, or the verb, does not have, and which part has it, or the nearest name.
 
     Args:
@@ -25,8 +25,8 @@ def unknown_key(verb: str, key: str, siblings: Iterable[str] = ()) -> str:
     """
     owner, _, word = key.rpartition(".")
     kinds = registry().parts
-    if not owner or owner.partition(".")[0] not in {*settings_of(verb), "hydra"}:
-        return f"there is no key {key}.{near_key(verb, key)}"
+    if not owner or owner.partition(".")[0] not in {*verb_keys(verb), "hydra"}:
+        return f"there is no key {key}.{suggest_key(verb, key)}"
     kind = "callback" if owner.startswith("callback.") else owner
     if kind in kinds and kind != "command":
         having = [name for name, entry in kinds[kind].items() if word in {field.name for field in dataclasses.fields(entry.part)}]
@@ -34,42 +34,42 @@ def unknown_key(verb: str, key: str, siblings: Iterable[str] = ()) -> str:
             return f"the chosen {kind} has no key {word}; it is a key of {', '.join(f'{kind}={name}' for name in having)}"
         known = {field.name for entry in kinds[kind].values() for field in dataclasses.fields(entry.part)}
     else:
-        known = _keys_of(verb, owner) or set(siblings)
-    near = "" if owner.startswith("hydra") else did_you_mean_key(verb, word)
+        known = _nested_keys(verb, owner) or set(siblings)
+    near = "" if owner.startswith("hydra") else suggest_matching_key(verb, word)
     near = near or did_you_mean(word, known).replace("Did you mean ", f"Did you mean {owner}.")
-    near = near or did_you_mean_key(verb, word, near=True)
+    near = near or suggest_matching_key(verb, word, near=True)
     return f"there is no key {key}.{near or f' gptkit {verb} --help lists the keys, and gptkit plugins those of a part'}"
 
 
-def foreign_group(verb: str, group: str) -> str:
+def rejected_group_message(verb: str, group: str) -> str:
     """Why a group cannot be chosen for this verb; empty where it can."""
-    known = settings_of(verb)
+    known = verb_keys(verb)
     if group in registry().parts or group == "trainer":
         return "" if group in known else f"gptkit {verb} has no key {group}; gptkit {verb} --help lists its keys"
-    if composes_run(verb) or group.startswith("hydra"):
+    if accepts_papers(verb) or group.startswith("hydra"):
         return ""
-    takers = [name for name in registry().parts["command"] if composes_run(name)]
+    takers = [name for name in registry().parts["command"] if accepts_papers(name)]
     return f"gptkit {verb} takes no {group}=, which settles a whole run; {' and '.join(takers)} do"
 
 
-def near_key(verb: str, word: str) -> str:
+def suggest_key(verb: str, word: str) -> str:
     """' Did you mean x?' for a word that is no key of the verb.
 
     Among the keys that it ends like, the verb's own and, where it composes a run, the groups that are appended with +.
     """
-    if found := did_you_mean_key(verb, word):
+    if found := suggest_matching_key(verb, word):
         return found
     word = word.partition(".")[0]
-    fields = settings_of(verb)
-    appended = set(groups()) - fields - set(registry().parts) if composes_run(verb) else set()
+    fields = verb_keys(verb)
+    appended = set(groups()) - fields - set(registry().parts) if accepts_papers(verb) else set()
     near = did_you_mean(word, fields | {f"+{group}" for group in appended} | appended)
     guess = near.removeprefix(" Did you mean ").removesuffix("?")
     if guess in appended or guess.startswith("+"):
         return f" Did you mean +{guess.removeprefix('+')}=...?"
-    return near or did_you_mean_key(verb, word, near=True) or f" gptkit {verb} --help lists the keys"
+    return near or suggest_matching_key(verb, word, near=True) or f" gptkit {verb} --help lists the keys"
 
 
-def missing_key(key: str) -> str:
+def missing_key_message(key: str) -> str:
     """What is to be written for a key that must be given: a value, or one of the parts."""
     options = groups().get(key)
     if options is None:
@@ -77,12 +77,12 @@ def missing_key(key: str) -> str:
     return f"{key} must be given: add one of {', '.join(f'{key}={option}' for option in options)}"
 
 
-def unfit_value(verb: str, key: str, text: str) -> str:
+def invalid_value_message(verb: str, key: str, text: str) -> str:
     """Why a value does not fit its key, from OmegaConf's words for it."""
     if reason := unfit_type(key, text):
         return reason
     if text.startswith("Missing mandatory value"):
-        return missing_key(key)
+        return missing_key_message(key)
     if "is not Optional" in text:
         return f"{key}=null: {key} must have a value"
     if "does not support deletion" in text:
@@ -91,16 +91,16 @@ def unfit_value(verb: str, key: str, text: str) -> str:
         return f"{key} must be a list, as in {key}=[a,b]"
     if "Cannot merge DictConfig with ListConfig" in text:
         return f"{key} must be a mapping, as in {key}={{a:...}}"
-    if "is not a subclass of" in text and (inner := sorted(_keys_of(verb, key))):
+    if "is not a subclass of" in text and (inner := sorted(_nested_keys(verb, key))):
         return f"{key} has keys of its own: {', '.join(f'{key}.{name}' for name in inner)}"
     return f"{key}: {text}" if key else text
 
 
-def keys_beside(error: Any) -> list[str]:
+def sibling_keys(error: Any) -> list[str]:
     """The keys that stand where OmegaConf looked for one in vain."""
     parent = getattr(error, "parent_node", None)
     return [str(key) for key in parent] if isinstance(parent, DictConfig) and not parent._is_missing() else []
 
 
-def _keys_of(verb: str, owner: str) -> set[str]:
-    return {field.name for hint in types_of(verb, owner) if dataclasses.is_dataclass(hint) for field in dataclasses.fields(hint)}
+def _nested_keys(verb: str, owner: str) -> set[str]:
+    return {field.name for hint in key_types(verb, owner) if dataclasses.is_dataclass(hint) for field in dataclasses.fields(hint)}

@@ -14,7 +14,7 @@ from typing import Any
 from gptkit.parts import fields_of
 from gptkit.plugins import registry
 
-OTHER_NAMES: dict[str, tuple[str, ...]] = {
+KEYS_BY_FOREIGN_NAME: dict[str, tuple[str, ...]] = {
     # the model: nanoGPT, then transformers
     "n_layer": ("model.layers",),
     "n_layers": ("model.layers",),
@@ -191,11 +191,11 @@ OTHER_NAMES: dict[str, tuple[str, ...]] = {
 }
 """A name that another library has -> the keys that mean it; of these, each verb offers those that it has."""
 
-_SHOWN = 3
+_MAX_SHOWN = 3
 """So many keys, or parts of a key, are named; more would be a list and no hint."""
 
 
-def keys_of(verb: str) -> dict[str, list[str]]:
+def dotted_keys(verb: str) -> dict[str, list[str]]:
     """Every dotted key that a verb can have -> the parts that bring it (`data=text`).
 
     The list is empty where the verb itself or every part of the kind has the key.
@@ -206,24 +206,24 @@ def keys_of(verb: str) -> dict[str, list[str]]:
         kind = field.name
         found[kind] = []
         if kind not in parts:
-            found.update((f"{kind}.{inner}", []) for inner in _names_inside(field.default))
+            found.update((f"{kind}.{inner}", []) for inner in _nested_names(field.default))
             continue
         owner = "callback.<name>" if kind == "callback" else kind  # of which there may be several, by any name
         bringing: dict[str, list[str]] = {}
         for name, entry in parts[kind].items():
             for inner in fields_of(entry.part):
                 if inner.name != "name":
-                    for key in [inner.name, *(f"{inner.name}.{below}" for below in _names_inside(inner.default))]:
+                    for key in [inner.name, *(f"{inner.name}.{below}" for below in _nested_names(inner.default))]:
                         bringing.setdefault(f"{owner}.{key}", []).append(f"{kind}={name}")
         found.update({key: [] if len(names) == len(parts[kind]) else names for key, names in bringing.items()})
     return found
 
 
-def _names_inside(default: Any) -> list[str]:
+def _nested_names(default: Any) -> list[str]:
     return [field.name for field in dataclasses.fields(default)] if dataclasses.is_dataclass(default) else []
 
 
-def meant(verb: str, word: str, *, near: bool = False) -> list[str]:
+def matching_keys(verb: str, word: str, *, near: bool = False) -> list[str]:
     """The keys that a word stands for, by its last component or by another library's name for it; the likeliest first.
 
     Args:
@@ -231,19 +231,19 @@ def meant(verb: str, word: str, *, near: bool = False) -> list[str]:
         word: as typed, such as `lr`, `--batch-size` or `training.learning_rate`.
         near: also by a name that differs in a letter or two.
     """
-    known = keys_of(verb)
+    known = dotted_keys(verb)
     name = word.strip("-+~").replace("-", "_").lower().rpartition(".")[2]
-    if name in OTHER_NAMES and (keys := [key for key in OTHER_NAMES[name] if _has(verb, key, known)]):
+    if name in KEYS_BY_FOREIGN_NAME and (keys := [key for key in KEYS_BY_FOREIGN_NAME[name] if _verb_has_key(verb, key, known)]):
         return keys[:1]
     found = [key for key in known if key.rpartition(".")[2] == name]
     if not found and near:
-        names = {key.rpartition(".")[2] for key in known} | OTHER_NAMES.keys()
+        names = {key.rpartition(".")[2] for key in known} | KEYS_BY_FOREIGN_NAME.keys()
         for close in difflib.get_close_matches(name, sorted(names), n=1, cutoff=0.8):
-            return meant(verb, close)
+            return matching_keys(verb, close)
     return sorted(found, key=lambda key: (key.count("."), -len(known[key]) if known[key] else -math.inf))
 
 
-def _has(verb: str, key: str, known: dict[str, list[str]]) -> bool:
+def _verb_has_key(verb: str, key: str, known: dict[str, list[str]]) -> bool:
     if key.startswith("trainer."):
         return "trainer" in known
     if key.startswith("hydra."):
@@ -251,12 +251,12 @@ def _has(verb: str, key: str, known: dict[str, list[str]]) -> bool:
     return key in known
 
 
-def did_you_mean_key(verb: str, word: str, *, near: bool = False) -> str:
+def suggest_matching_key(verb: str, word: str, *, near: bool = False) -> str:
     """' Did you mean optimizer.lr?' for a word that is no key, naming the parts that have the key where not all do; or nothing."""
-    known = keys_of(verb)
-    keys = meant(verb, word, near=near)
-    return f" Did you mean {' or '.join(key + _of(known.get(key, [])) for key in keys[:_SHOWN])}?" if keys else ""
+    known = dotted_keys(verb)
+    keys = matching_keys(verb, word, near=near)
+    return f" Did you mean {' or '.join(key + _format_parts(known.get(key, [])) for key in keys[:_MAX_SHOWN])}?" if keys else ""
 
 
-def _of(parts: list[str]) -> str:
-    return f" (of {', '.join(parts[:_SHOWN])}{', ...' if len(parts) > _SHOWN else ''})" if parts else ""
+def _format_parts(parts: list[str]) -> str:
+    return f" (of {', '.join(parts[:_MAX_SHOWN])}{', ...' if len(parts) > _MAX_SHOWN else ''})" if parts else ""

@@ -11,12 +11,12 @@ from gptkit.constraints import Choice
 from gptkit.plugins import registry
 
 
-def plain(hint: Any) -> Any:
+def unwrap_annotated(hint: Any) -> Any:
     """A type hint without its `Annotated` wrapping."""
     return get_args(hint)[0] if get_origin(hint) is Annotated else hint
 
 
-def types_of(verb: str, key: str) -> list[Any]:
+def key_types(verb: str, key: str) -> list[Any]:
     """The types that a dotted key may have; several where the parts of a kind disagree, none where nobody knows the key."""
     command = registry().parts["command"].get(verb)
     if command is None:
@@ -35,7 +35,7 @@ def types_of(verb: str, key: str) -> list[Any]:
     for root in roots:
         hint: Any = root
         for word in rest:
-            hint = plain(_field(hint, word))
+            hint = unwrap_annotated(_field_type(hint, word))
             if hint is None:
                 break
         if hint is not None and hint is not root:
@@ -43,23 +43,23 @@ def types_of(verb: str, key: str) -> list[Any]:
     return found
 
 
-def _field(owner: Any, word: str) -> Any:
+def _field_type(owner: Any, word: str) -> Any:
     if not dataclasses.is_dataclass(owner):
         return None
     return get_type_hints(owner, include_extras=True).get(word)
 
 
-def choices(verb: str, key: str) -> list[str]:
+def key_choices(verb: str, key: str) -> list[str]:
     """The texts that a key may have, of every part that knows it; none where it may have any."""
     found: dict[str, None] = {}
-    for owner in owners_of(verb, key):
+    for owner in classes_with_key(verb, key):
         for constraint in declared(owner)[key.rpartition(".")[2]].constraints:
             if isinstance(constraint, Choice):
                 found |= dict.fromkeys(constraint.options)
     return list(found)
 
 
-def owners_of(verb: str, key: str) -> list[Any]:
+def classes_with_key(verb: str, key: str) -> list[Any]:
     """The settings classes that have a dotted key; several where parts of a kind have it."""
     owner, _, word = key.rpartition(".")
     if owner in registry().parts and owner != "command":
@@ -69,23 +69,23 @@ def owners_of(verb: str, key: str) -> list[Any]:
     elif owner.startswith("callback."):
         found = [entry.part for entry in registry().parts["callback"].values()]
     else:
-        found = types_of(verb, owner)
+        found = key_types(verb, owner)
     return [each for each in found if dataclasses.is_dataclass(each) and word in {field.name for field in dataclasses.fields(each)}]
 
 
-def is_text(verb: str, key: str) -> bool:
+def is_text_key(verb: str, key: str) -> bool:
     """Whether the key holds text (`str` or `str | None`) for every part that knows it."""
-    hints = types_of(verb, key)
-    return bool(hints) and all(_admits(hint, str) for hint in hints)
+    hints = key_types(verb, key)
+    return bool(hints) and all(_is_optional_of(hint, str) for hint in hints)
 
 
-def is_whole_number(verb: str, key: str) -> bool:
+def is_integer_key(verb: str, key: str) -> bool:
     """Whether the key holds an `int`, so that `1e6` must be written out."""
-    hints = types_of(verb, key)
-    return bool(hints) and all(_admits(hint, int) for hint in hints)
+    hints = key_types(verb, key)
+    return bool(hints) and all(_is_optional_of(hint, int) for hint in hints)
 
 
-def _admits(hint: Any, wanted: type) -> bool:
+def _is_optional_of(hint: Any, wanted: type) -> bool:
     if hint is wanted:
         return True
     if get_origin(hint) in (Union, types.UnionType):

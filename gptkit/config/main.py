@@ -10,45 +10,52 @@ import sys
 import traceback
 from typing import Any
 
-from gptkit.config.standard_streams import accept_any_text, flush, is_of_a_stream, prepare_process, silent_logging, tell
+from gptkit.config.standard_streams import (
+    escape_unencodable_text,
+    flush,
+    is_stream_error,
+    prepare_process,
+    print_to_stderr,
+    silent_logging,
+)
 from gptkit.errors import GptkitError
 from gptkit.terminal import OutputError, one_line, shortened, show
 
-_LONGEST = 2000
+_MAX_MESSAGE_LENGTH = 2000
 """Characters of an error: a word of a hundred thousand is not repeated in full."""
 
 
 def main() -> None:
     """Run the command line of this process and exit with its status: 0, 1 (could not be done) or 2 (configuration)."""
     prepare_process()
-    sys.exit(status_of(sys.argv[1:]))
+    sys.exit(run_command_line(sys.argv[1:]))
 
 
-def status_of(argv: list[str]) -> int:
+def run_command_line(argv: list[str]) -> int:
     """Run the words after `gptkit` and give the exit status. Raises nothing: whatever goes wrong is one line."""
-    accept_any_text()
+    escape_unencodable_text()
     told = False
     try:
         with silent_logging():
             status = _run(argv)
     except GptkitError as error:
-        status, told = report(error), isinstance(error, OutputError)
+        status, told = print_error(error), isinstance(error, OutputError)
     except KeyboardInterrupt:
-        tell("gptkit: interrupted")
+        print_to_stderr("gptkit: interrupted")
         status = 130
     except BaseException as error:
-        status = _of_unexpected(error)
+        status = _handle_unexpected_error(error)
     return flush(status, told=told)
 
 
 def _run(argv: list[str]) -> int:
     if not argv or _asks_for_help(argv):
-        from gptkit.config.help import page
+        from gptkit.config.help import help_page
         from gptkit.config.yaml_files import config_dir
-        from gptkit.config_groups import own_folder
+        from gptkit.config_groups import user_config_folder
 
-        with own_folder(config_dir(argv)):
-            show(page(argv))
+        with user_config_folder(config_dir(argv)):
+            show(help_page(argv))
         return 0
     if "--version" in argv:
         from importlib.metadata import version
@@ -60,16 +67,16 @@ def _run(argv: list[str]) -> int:
 
         shell_completion(argv)
         return 0
-    from gptkit.config.hydra_run import run_words
+    from gptkit.config.hydra_run import run_through_hydra
 
-    return run_words(argv)
+    return run_through_hydra(argv)
 
 
-def _of_unexpected(error: BaseException) -> int:
+def _handle_unexpected_error(error: BaseException) -> int:
     """The exit status after an exception that is no error of the user's."""
-    if is_of_a_stream(error):
+    if is_stream_error(error):
         return 1
-    from gptkit.config.unexpected_errors import plugin_of, report_unexpected
+    from gptkit.config.unexpected_errors import plugin_of, report_unexpected_error
 
     plugin = plugin_of(error)
     if isinstance(error, SystemExit) and plugin is None:  # of a library that said what it had to say
@@ -78,14 +85,14 @@ def _of_unexpected(error: BaseException) -> int:
         traceback.print_exception(error)
         return 1
     if plugin is None and isinstance(error, OSError):
-        return report(GptkitError(_in_words(error)))
+        return print_error(GptkitError(_describe_os_error(error)))
     if plugin is None and _is_out_of_memory(error):
         reason = " ".join(str(error).split())[:200] or "too large a list"
-        return report(GptkitError(f"out of memory ({reason}); lower batch.micro, batch, samples, or the model's sizes"))
-    return report_unexpected(error)
+        return print_error(GptkitError(f"out of memory ({reason}); lower batch.micro, batch, samples, or the model's sizes"))
+    return report_unexpected_error(error)
 
 
-def _in_words(error: OSError) -> str:
+def _describe_os_error(error: OSError) -> str:
     """A full disk or a missing permission, at a place that nobody has a better word for."""
     place = error.filename if isinstance(error.filename, str) else None
     reason = error.strerror or str(error).partition("\n")[0] or type(error).__name__
@@ -101,12 +108,12 @@ def _asks_for_help(argv: list[str]) -> bool:
     return "--help" in argv or "-h" in argv
 
 
-def report(error: GptkitError) -> int:
+def print_error(error: GptkitError) -> int:
     """Print an error for people and give its exit status; with a traceback where the user set HYDRA_FULL_ERROR=1."""
     if os.environ.get("HYDRA_FULL_ERROR") == "1":
         traceback.print_exception(error)
     else:
-        tell(f"gptkit: {one_line(shortened(str(error), _LONGEST))}")
+        print_to_stderr(f"gptkit: {one_line(shortened(str(error), _MAX_MESSAGE_LENGTH))}")
     return error.exit_status
 
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from os import PathLike, fspath
 from typing import Any
 
-from gptkit.config.command_line import literal, quoted
+from gptkit.config.overrides import escape_interpolations, quote
 from gptkit.config_groups import groups
 from gptkit.errors import ConfigError
 
 
-def words_of(verb: str, overrides: Mapping[str, Any]) -> list[str]:
+def format_overrides(verb: str, overrides: Mapping[str, Any]) -> list[str]:
     """One word per value, in order; mappings within are flattened: {"model": {"layers": 2}} is `model.layers=2`.
 
     Args:
@@ -23,27 +23,27 @@ def words_of(verb: str, overrides: Mapping[str, Any]) -> list[str]:
     """
     known = groups()
     found = []
-    for key, value in _flat(overrides, ""):
+    for key, value in _flatten(overrides, ""):
         if key.startswith("~") and value is None:
             found.append(key)
         elif isinstance(value, str) and key.lstrip("+") in known:
             found.append(f"{key}={value}")
         else:
-            found.append(f"{key}={_written(verb, key, value)}")
+            found.append(f"{key}={_format_value(verb, key, value)}")
     return found
 
 
-def _flat(overrides: Mapping[str, Any], before: str) -> list[tuple[str, Any]]:
+def _flatten(overrides: Mapping[str, Any], before: str) -> list[tuple[str, Any]]:
     found: list[tuple[str, Any]] = []
     for key, value in overrides.items():
         if not isinstance(key, str) or not key:
             raise ConfigError(f"the key {key!r} of overrides must be a text such as model.layers")
         whole = f"{before}{key}"
-        found += _flat(value, f"{whole}.") if isinstance(value, Mapping) and value else [(whole, value)]
+        found += _flatten(value, f"{whole}.") if isinstance(value, Mapping) and value else [(whole, value)]
     return found
 
 
-def _written(verb: str, key: str, value: Any) -> str:
+def _format_value(verb: str, key: str, value: Any) -> str:
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -51,9 +51,9 @@ def _written(verb: str, key: str, value: Any) -> str:
     if isinstance(value, int | float):
         return repr(value)
     if isinstance(value, str | PathLike):
-        return quoted(literal(verb, str(fspath(value))))
+        return quote(escape_interpolations(verb, str(fspath(value))))
     if isinstance(value, list | tuple):
-        return f"[{','.join(_written(verb, key, each) for each in value)}]"
+        return f"[{','.join(_format_value(verb, key, each) for each in value)}]"
     if isinstance(value, Mapping):
-        return f"{{{','.join(f'{name}:{_written(verb, key, each)}' for name, each in value.items())}}}"
+        return f"{{{','.join(f'{name}:{_format_value(verb, key, each)}' for name, each in value.items())}}}"
     raise ConfigError(f"{key}: a value of type {type(value).__name__} cannot be given; give numbers, texts, lists or mappings")

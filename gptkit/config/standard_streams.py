@@ -34,7 +34,7 @@ def prepare_process() -> None:
     warnings.formatwarning = lambda *args, **kwargs: printable(of_python(*args, **kwargs))
 
 
-def accept_any_text() -> None:
+def escape_unencodable_text() -> None:
     """Half of a pair of characters, as of a file name that is no text, is written out instead of raising."""
     for stream in (sys.stdout, sys.stderr):
         if getattr(stream, "errors", "") == "strict" and hasattr(stream, "reconfigure"):
@@ -70,11 +70,11 @@ def flush(status: int, *, told: bool) -> int:
             _discard(stream)
             if name == "stdout" and not told:
                 reason = error.strerror if isinstance(error, OSError) else "it is closed"
-                tell(f"gptkit: standard output: cannot be written ({reason})")
+                print_to_stderr(f"gptkit: standard output: cannot be written ({reason})")
     return status
 
 
-def is_of_a_stream(error: BaseException) -> bool:
+def is_stream_error(error: BaseException) -> bool:
     """Whether standard output or standard error could not be written, so that nobody is there to be told more."""
     if isinstance(error, BrokenPipeError):
         return True
@@ -88,7 +88,7 @@ def is_of_a_stream(error: BaseException) -> bool:
     return False
 
 
-def tell(line: str) -> None:
+def print_to_stderr(line: str) -> None:
     """A line on standard error, where that can be written."""
     with contextlib.suppress(OSError, ValueError):
         print(line, file=sys.stderr, flush=True)

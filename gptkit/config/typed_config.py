@@ -16,14 +16,14 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from gptkit.command import Command
-from gptkit.config.key_errors import missing_key, near_key, unfit_value, unknown_key
+from gptkit.config.key_errors import invalid_value_message, missing_key_message, suggest_key, unknown_key_message
 from gptkit.config_checks import check
 from gptkit.errors import ConfigError
 from gptkit.parts import Part
 from gptkit.plugins import part_name, registry
 
 
-def typed_settings(verb: str, config: DictConfig) -> Command:
+def build_settings(verb: str, config: DictConfig) -> Command:
     """The settings object of a verb from its composed tree.
 
     Raises:
@@ -33,9 +33,9 @@ def typed_settings(verb: str, config: DictConfig) -> Command:
     schema = registry().parts["command"][verb].part
     for word in map(str, config):
         if word not in {field.name for field in dataclasses.fields(schema)}:
-            key = ".".join([word, *_first_keys(config._get_node(word))])
+            key = ".".join([word, *_first_leaf_path(config._get_node(word))])
             option = Path(word, f"{config._get_node(word)}.yaml")
-            hint = f" {option} is found with --config-dir ." if option.is_file() else near_key(verb, key)
+            hint = f" {option} is found with --config-dir ." if option.is_file() else suggest_key(verb, key)
             raise ConfigError(f"there is no key {key}.{hint}{registry().failed()}")
     _check_keys(verb, config, schema, path="")
     _check_parts(verb, config)
@@ -43,9 +43,9 @@ def typed_settings(verb: str, config: DictConfig) -> Command:
         check(config)
         settings: Command = OmegaConf.to_object(config)  # type: ignore[assignment]
     except MissingMandatoryValue as error:
-        raise ConfigError(missing_key(str(error.full_key))) from error
+        raise ConfigError(missing_key_message(str(error.full_key))) from error
     except OmegaConfBaseException as error:
-        raise ConfigError(unfit_value(verb, str(error.full_key or ""), str(error).partition("\n")[0])) from error
+        raise ConfigError(invalid_value_message(verb, str(error.full_key or ""), str(error).partition("\n")[0])) from error
     except (ValueError, TypeError, AssertionError) as error:  # what a __post_init__ complains of
         raise ConfigError(str(error)) from error
     parts: Any = getattr(settings, "callback", {})
@@ -54,11 +54,11 @@ def typed_settings(verb: str, config: DictConfig) -> Command:
             f"a callback has a name of its own: write +callback@callback.<any name>={part_name('callback', type(parts))}"
         )
     for name, part in parts.items():
-        parts[name] = _callback(name, part)
+        parts[name] = _resolve_callback(name, part)
     return settings
 
 
-def _first_keys(node: Any) -> Iterator[str]:
+def _first_leaf_path(node: Any) -> Iterator[str]:
     """The way down to the first value below a node."""
     while isinstance(node, DictConfig) and not node._is_none() and not node._is_missing() and len(node):
         key = next(iter(node))
@@ -66,7 +66,7 @@ def _first_keys(node: Any) -> Iterator[str]:
         node = node._get_node(key)
 
 
-def _callback(name: str, settings: Any) -> Any:
+def _resolve_callback(name: str, settings: Any) -> Any:
     """A run's callback, by the name that was given to it."""
     if not isinstance(settings, (dict, Part)):
         shown = "null" if settings is None else settings
@@ -82,7 +82,7 @@ def _check_keys(verb: str, node: DictConfig, expected: type[Any], path: str) -> 
     for key in map(str, node):
         full = f"{path}{key}"
         if key not in known:
-            raise ConfigError(unknown_key(verb, full))
+            raise ConfigError(unknown_key_message(verb, full))
         child = None if OmegaConf.is_missing(node, key) else node._get_node(key)
         kind = OmegaConf.get_type(child) if isinstance(child, (DictConfig, ListConfig)) else None
         if isinstance(child, DictConfig) and dataclasses.is_dataclass(kind) and not child._is_none():

@@ -8,25 +8,25 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
-from gptkit.config.standard_streams import tell
+from gptkit.config.standard_streams import print_to_stderr
 from gptkit.distributions import Origin
 from gptkit.terminal import one_line
 
 FILE = "traceback.txt"
 """Where a run's folder holds what a report of a defect needs."""
 
-_LONGEST = 300
+_MAX_MESSAGE_LENGTH = 300
 
 
-def report_unexpected(error: BaseException) -> int:
+def report_unexpected_error(error: BaseException) -> int:
     """Print one line and write the traceback into the run's folder, where there is one; gives the exit status."""
-    said = next((line.strip() for line in _text(error).splitlines() if line.strip()), "")
-    said = said if len(said) <= _LONGEST else f"{said[:_LONGEST]}..."
+    said = next((line.strip() for line in _message(error).splitlines() if line.strip()), "")
+    said = said if len(said) <= _MAX_MESSAGE_LENGTH else f"{said[:_MAX_MESSAGE_LENGTH]}..."
     origin = plugin_of(error)
     where = "" if origin is None else f" in the plugin {origin.owned}"
-    file = _written(error)
+    file = _write_traceback(error)
     shows = f"{file} shows where" if file is not None else "HYDRA_FULL_ERROR=1 shows where"
-    tell(one_line(f"gptkit: unexpected {type(error).__name__}{where}{': ' if said else ''}{said}; {shows}"))
+    print_to_stderr(one_line(f"gptkit: unexpected {type(error).__name__}{where}{': ' if said else ''}{said}; {shows}"))
     return 1
 
 
@@ -40,7 +40,7 @@ def plugin_of(error: BaseException) -> Origin | None:
     return next(found, None)
 
 
-def _text(error: BaseException) -> str:
+def _message(error: BaseException) -> str:
     if isinstance(error, SystemExit):
         return f"it ended the process with {error.code!r}"
     try:
@@ -49,7 +49,7 @@ def _text(error: BaseException) -> str:
         return ""
 
 
-def _written(error: BaseException) -> Path | None:
+def _write_traceback(error: BaseException) -> Path | None:
     """The file with the traceback; None where the run has no folder, or it cannot be written."""
     hydra_run = sys.modules.get("gptkit.config.hydra_run")
     folder: Path | None = hydra_run.run_folder() if hydra_run is not None else None
@@ -58,13 +58,13 @@ def _written(error: BaseException) -> Path | None:
     rank = os.environ.get("LOCAL_RANK", "0")
     path = folder / (FILE if rank == "0" else f"traceback-{rank}.txt")
     try:
-        path.write_text("".join(_lines(error)), encoding="utf-8", errors="backslashreplace")
+        path.write_text("".join(_traceback_lines(error)), encoding="utf-8", errors="backslashreplace")
     except OSError:
         return None
     return path
 
 
-def _lines(error: BaseException) -> Iterator[str]:
+def _traceback_lines(error: BaseException) -> Iterator[str]:
     try:
         yield from traceback.format_exception(error)
     except Exception:  # of an exception that cannot even be shown

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from gptkit.config_groups import configuration_folders, contested_files, own_folders
+from gptkit.config_groups import config_folders, conflicting_files, user_config_folders
 from gptkit.errors import ConfigError, did_you_mean
 from gptkit.plugins import registry
 
@@ -22,15 +22,15 @@ def config_dir(argv: Sequence[str]) -> Path | None:
     return None
 
 
-def file_of(name: str) -> Path | None:
+def find_config_file(name: str) -> Path | None:
     """The file of a configuration that is named without its suffix; None where there is none: a part, a schema, a wrong name."""
     try:
-        return next((path for folder in configuration_folders() if (path := folder / f"{name}.yaml").is_file()), None)
+        return next((path for folder in config_folders() if (path := folder / f"{name}.yaml").is_file()), None)
     except (OSError, ValueError):  # a name that no file system takes
         return None
 
 
-def check_own_files(primary: str, words: Sequence[str]) -> None:
+def check_user_files(primary: str, words: Sequence[str]) -> None:
     """See that the files of a user's own folder that the words choose can be read, before Hydra speaks of them without their names.
 
     Raises:
@@ -38,12 +38,12 @@ def check_own_files(primary: str, words: Sequence[str]) -> None:
     """
     chosen = ["/".join(word.lstrip("+").split("=", 1)) for word in words if re.fullmatch(r"\+?[\w/-]+=[\w.-]+", word)]
     for name in [primary, *chosen]:
-        path = file_of(name)
-        if path is not None and any(path.is_relative_to(folder) for folder in own_folders()):
-            read_configuration(name)
+        path = find_config_file(name)
+        if path is not None and any(path.is_relative_to(folder) for folder in user_config_folders()):
+            read_config_file(name)
 
 
-def read_configuration(name: str) -> dict[str, Any] | None:
+def read_config_file(name: str) -> dict[str, Any] | None:
     """The content of a configuration; None where it has no file.
 
     Raises:
@@ -53,9 +53,9 @@ def read_configuration(name: str) -> dict[str, Any] | None:
     from omegaconf.errors import OmegaConfBaseException
     from yaml import MarkedYAMLError, YAMLError  # type: ignore[import-untyped]
 
-    if name in contested_files():
-        raise ConfigError(contested_files()[name][1])
-    path = file_of(name)
+    if name in conflicting_files():
+        raise ConfigError(conflicting_files()[name][1])
+    path = find_config_file(name)
     if path is None:
         return None
     try:
@@ -74,7 +74,7 @@ def read_configuration(name: str) -> dict[str, Any] | None:
     return content  # type: ignore[return-value]
 
 
-def defaults_of(content: dict[str, Any] | None, own_group: str) -> Iterator[tuple[str, str, bool]]:
+def iter_defaults(content: dict[str, Any] | None, own_group: str) -> Iterator[tuple[str, str, bool]]:
     """(group, option, whether it overrides) of a defaults list."""
     for entry in (content or {}).get("defaults") or []:
         if isinstance(entry, str) and entry != "_self_":
@@ -87,7 +87,7 @@ def defaults_of(content: dict[str, Any] | None, own_group: str) -> Iterator[tupl
                 yield words[-1].removeprefix("/").partition("@")[0], "null" if option is None else str(option), "override" in words
 
 
-def verb_of(primary: str) -> str:
+def verb_of_config(primary: str) -> str:
     """The verb of a primary configuration: its own name, or what the first entry of its defaults names (`- command/train`).
 
     Raises:
@@ -97,18 +97,21 @@ def verb_of(primary: str) -> str:
     primary = primary.removesuffix(".yaml")
     if primary in verbs:
         return primary
-    content = read_configuration(primary)
+    content = read_config_file(primary)
     if content is None:
-        known = {path.stem for folder in configuration_folders() for path in folder.glob("*.yaml")}
+        known = {path.stem for folder in config_folders() for path in folder.glob("*.yaml")}
         raise ConfigError(
-            f"--config-name {primary}: there is no {primary}.yaml in {', '.join(map(str, configuration_folders()[:1]))}."
+            f"--config-name {primary}: there is no {primary}.yaml in {', '.join(map(str, config_folders()[:1]))}."
             f"{did_you_mean(primary, known)} --config-dir says where it lies"
         )
-    entries = list(defaults_of(content, ""))
+    entries = list(iter_defaults(content, ""))
     for group, option, _ in entries:
         if group == "command" and option in verbs:
             return option
-    path, start = file_of(primary), next((option for group, option, _ in entries if not group and option in verbs), "train")
+    path, start = (
+        find_config_file(primary),
+        next((option for group, option, _ in entries if not group and option in verbs), "train"),
+    )
     raise ConfigError(
         f"{path}: a configuration of its own begins as conf/{start}.yaml does, with the defaults command/{start} and so on; "
         f"to change some keys of {start}, write a file experiment/{path.name if path else primary} and add +experiment={primary}"

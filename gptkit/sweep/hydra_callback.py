@@ -13,7 +13,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from gptkit.config.hydra_run import AT_END, note_output
+from gptkit.config.hydra_run import exit_callbacks, record_output_folder
 from gptkit.sweep.jobs import Job, notes_in
 
 
@@ -23,14 +23,14 @@ class Comparison(Callback):
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Note where the run writes."""
         with contextlib.suppress(OmegaConfBaseException):  # a folder that cannot be told is Hydra's own error, right after this
-            note_output("hydra.run.dir", Path(str(config.hydra.run.dir)))
+            record_output_folder("hydra.run.dir", Path(str(config.hydra.run.dir)))
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Have the table printed and `sweep.html` written when the sweep ends, also with an error."""
         with contextlib.suppress(OmegaConfBaseException):
             sweep = Path(str(config.hydra.sweep.dir))
-            note_output("hydra.sweep.dir", sweep)
-            AT_END.callback(_compare, sweep, notes_in(sweep))
+            record_output_folder("hydra.sweep.dir", sweep)
+            exit_callbacks.callback(_compare, sweep, notes_in(sweep))
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Note that a job runs."""

@@ -18,8 +18,8 @@ from hydra.core.utils import JobReturn, JobStatus, setup_globals
 from omegaconf import DictConfig, OmegaConf, open_dict
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from gptkit.config.command_line import read_words
-from gptkit.config.hydra_run import users_full_error
+from gptkit.config.command_line import parse_command_line
+from gptkit.config.hydra_run import restore_user_full_error
 from gptkit.console import Console
 from gptkit.errors import ConfigError, GptkitError
 from gptkit.sweep.jobs import Job, lock
@@ -54,12 +54,12 @@ def launch(
         raise ConfigError(f"hydra.launcher.n_jobs={n_jobs} must be at least 1")
     assert config is not None
     setup_globals()
-    words = read_words(sys.argv[1:])
+    words = parse_command_line(sys.argv[1:])
     flags = [flag for flag in words.flags if flag != "--multirun"]
     flags += [word for word in config.hydra.overrides.hydra if not word.lstrip("+~").startswith(_OF_THE_SWEEP)]
     jobs = [_job(config, loader, list(overrides), first + number) for number, overrides in enumerate(job_overrides)]
     try:
-        with _sigterm_as_interrupt(), users_full_error():
+        with _sigterm_as_interrupt(), restore_user_full_error():
             _run_all(jobs, words.primary, flags, n_jobs)
     except KeyboardInterrupt:
         done = sum(job.status == "finished" for job in jobs)

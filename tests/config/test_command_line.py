@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 import gptkit
-from gptkit.config.command_line import read_words
+from gptkit.config.command_line import parse_command_line
 
 TEXTS = [
     "Hello, world",
@@ -48,19 +48,19 @@ def test_a_dollar_is_text_unless_it_names_a_key_or_a_resolver(monkeypatch: pytes
 @pytest.mark.parametrize("text", TEXTS)
 def test_words_are_accepted_again_as_they_stand(text: str) -> None:
     # Lightning starts its workers with the words that the first process was left with
-    once = read_words(["generate", "checkpoint=a", f"prompt={text}"]).argv()
-    assert read_words(once).argv() == once
+    once = parse_command_line(["generate", "checkpoint=a", f"prompt={text}"]).to_argv()
+    assert parse_command_line(once).to_argv() == once
 
 
 def test_a_path_with_an_equals_sign() -> None:
-    assert read_words(["generate", "checkpoint=runs/step=0001"]).overrides == ("checkpoint='runs/step=0001'",)
+    assert parse_command_line(["generate", "checkpoint=runs/step=0001"]).overrides == ("checkpoint='runs/step=0001'",)
 
 
 @pytest.mark.parametrize(
     ("word", "kept"), [("tokens=3e11", "tokens=300000000000"), ("tokens=1e6", "tokens=1000000"), ("seed=7", "seed=7")]
 )
 def test_whole_floats_become_whole_numbers_where_those_are_wanted(word: str, kept: str) -> None:
-    assert read_words(["train", word]).overrides == (kept,)
+    assert parse_command_line(["train", word]).overrides == (kept,)
 
 
 @pytest.mark.parametrize(
@@ -74,23 +74,23 @@ def test_whole_floats_become_whole_numbers_where_those_are_wanted(word: str, kep
     ],
 )
 def test_whole_floats_of_a_sweep_become_whole_numbers(word: str, kept: str) -> None:
-    assert read_words(["train", "-m", word]).overrides == (kept,)
+    assert parse_command_line(["train", "-m", word]).overrides == (kept,)
 
 
 def test_a_learning_rate_stays_as_it_is() -> None:
-    assert read_words(["train", "optimizer.lr=1e-3"]).overrides == ("optimizer.lr=1e-3",)
+    assert parse_command_line(["train", "optimizer.lr=1e-3"]).overrides == ("optimizer.lr=1e-3",)
 
 
 def test_commas_sweep_only_with_m() -> None:
-    assert read_words(["train", "-m", "init_from=a,b"]).overrides == ("init_from=a,b",)
-    assert read_words(["train", "init_from=a,b"]).overrides == ("init_from='a,b'",)
-    assert read_words(["train", "+gpt2=124m,355m", "-m"]).multirun
+    assert parse_command_line(["train", "-m", "init_from=a,b"]).overrides == ("init_from=a,b",)
+    assert parse_command_line(["train", "init_from=a,b"]).overrides == ("init_from='a,b'",)
+    assert parse_command_line(["train", "+gpt2=124m,355m", "-m"]).multirun
 
 
 def test_flags_may_stand_anywhere() -> None:
-    words = read_words(["train", "seed=1", "--cfg", "job", "tokens=5"])
-    assert words.argv() == ["--config-name", "train", "--cfg=job", "seed=1", "tokens=5"]
-    assert read_words(words.argv()) == words
+    words = parse_command_line(["train", "seed=1", "--cfg", "job", "tokens=5"])
+    assert words.to_argv() == ["--config-name", "train", "--cfg=job", "seed=1", "tokens=5"]
+    assert parse_command_line(words.to_argv()) == words
 
 
 @pytest.mark.parametrize("verb", ["train", "plan"])
@@ -114,8 +114,8 @@ def test_what_makes_a_paper_smaller_comes_after_it(verb: str, gptkit_command: Ca
 )
 def test_flags_have_one_form(typed: list[str], flags: tuple[str, ...]) -> None:
     # a flag that asks for a sweep, handed on to the sweep's jobs, would start sweeps without an end
-    assert read_words(["train", *typed]).flags == flags
-    assert read_words([*typed, "train"]).flags == flags if typed[-1] != "--info" else True
+    assert parse_command_line(["train", *typed]).flags == flags
+    assert parse_command_line([*typed, "train"]).flags == flags if typed[-1] != "--info" else True
 
 
 @pytest.mark.parametrize(

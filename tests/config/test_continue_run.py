@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 import gptkit
-from gptkit.config.continue_run import begun_run
+from gptkit.config.continue_run import find_continued_run
 from gptkit.errors import CheckpointError, ConfigError
 
 WORDS = (
@@ -137,9 +137,9 @@ def test_what_it_began_with_need_not_be_there_any_more(begun: Path, gptkit_comma
 
 
 def test_only_a_verb_that_trains_and_chooses_nothing_continues(begun: Path) -> None:
-    assert begun_run("train", ["hydra.run.dir='a run'"]) is not None
-    assert begun_run("train", ["hydra.run.dir='a run'", "+shrink=tiny"]) is None
-    assert begun_run("train", ["hydra.run.dir='a run'", "trainer=cpu"]) is None
-    assert begun_run("train", ["hydra.run.dir=elsewhere"]) is None
-    assert begun_run("train", []) is None
-    assert begun_run("plan", ["hydra.run.dir='a run'"]) is None
+    assert find_continued_run("train", ["hydra.run.dir='a run'"]) is not None
+    assert find_continued_run("train", ["hydra.run.dir='a run'", "+shrink=tiny"]) is None
+    assert find_continued_run("train", ["hydra.run.dir='a run'", "trainer=cpu"]) is None
+    assert find_continued_run("train", ["hydra.run.dir=elsewhere"]) is None
+    assert find_continued_run("train", []) is None
+    assert find_continued_run("plan", ["hydra.run.dir='a run'"]) is None

@@ -11,8 +11,8 @@ from collections.abc import Callable
 import pytest
 
 import gptkit
-from gptkit.config.defaults_list import chosen
-from gptkit.config.key_suggestions import keys_of
+from gptkit.config.defaults_list import read_selection
+from gptkit.config.key_suggestions import dotted_keys
 from gptkit.plugins import registry
 
 
@@ -55,7 +55,8 @@ def test_help_of_an_unknown_verb(gptkit_command: Callable[..., object]) -> None:
 @pytest.mark.process
 def test_help_imports_neither_torch_nor_lightning_nor_hydra() -> None:
     code = (
-        "import sys; from gptkit.config.main import status_of; status_of(['--help']); status_of(['train', '--help']);"
+        "import sys; from gptkit.config.main import run_command_line;"
+        "run_command_line(['--help']); run_command_line(['train', '--help']);"
         "print({name for name in sys.modules if name in ('torch', 'lightning', 'hydra')})"
     )
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
@@ -93,12 +94,12 @@ def test_a_page_of_a_part_that_does_not_exist(gptkit_command: Callable[..., obje
 )
 def test_a_page_shows_what_is_composed(words: list[str]) -> None:
     settings = gptkit.compose("train", words).settings
-    shown = chosen("train", words)
+    shown = read_selection("train", words)
     for kind in shown.options.keys() & {"model", "attention", "objective", "tokenizer", "data", "optimizer", "reward"}:
         part = getattr(settings, kind)
         assert shown.part(kind) is (None if part is None else type(part)), kind
     for key, value in shown.values.items():
         owner, _, name = key.rpartition(".")
-        if key in keys_of("train"):
+        if key in dotted_keys("train"):
             composed = functools.reduce(getattr, owner.split("."), settings) if owner else settings
             assert getattr(composed, name) == value or isinstance(value, dict), key

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from gptkit.config.key_suggestions import OTHER_NAMES, keys_of
+from gptkit.config.key_suggestions import KEYS_BY_FOREIGN_NAME, dotted_keys
 from gptkit.plugins import registry
 
 MEANT = [
@@ -60,6 +60,6 @@ def test_a_key_that_is_written_like_a_flag(words: list[str], said: str, gptkit_c
 
 
 def test_every_name_of_the_table_means_a_key_of_some_verb() -> None:
-    known = {key for verb in registry().parts["command"] for key in keys_of(verb)}
-    for name, keys in OTHER_NAMES.items():
+    known = {key for verb in registry().parts["command"] for key in dotted_keys(verb)}
+    for name, keys in KEYS_BY_FOREIGN_NAME.items():
         assert all(key.startswith(("trainer.", "hydra.run.dir")) or key in known for key in keys), name

@@ -11,7 +11,7 @@ from typing import IO
 
 import pytest
 
-from gptkit.config.main import status_of
+from gptkit.config.main import run_command_line
 
 COMMANDS = [
     ["--help"],
@@ -70,7 +70,7 @@ def test_a_disk_that_is_full(
 
 def test_an_error_that_nobody_reads(open_stream: Callable[[int], IO[str]], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", open_stream(closed_pipe()))
-    assert status_of(["trian"]) == 2
+    assert run_command_line(["trian"]) == 2
 
 
 @pytest.mark.process

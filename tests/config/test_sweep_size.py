@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gptkit.config.sweep_size import check_sweep
+from gptkit.config.overrides import check_sweep_size
 from gptkit.errors import ConfigError
 
 
@@ -26,7 +26,7 @@ from gptkit.errors import ConfigError
 )
 def test_a_sweep_has_jobs_and_not_too_many(words: list[str], reason: str) -> None:
     with pytest.raises(ConfigError, match=reason):
-        check_sweep(words)
+        check_sweep_size(words)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_a_sweep_has_jobs_and_not_too_many(words: list[str], reason: str) -> Non
     ],
 )
 def test_other_sweeps_pass(words: list[str]) -> None:
-    check_sweep(words)
+    check_sweep_size(words)
 
 
 def test_a_command_line_is_told_in_one_line(gptkit_command: Callable[..., Any]) -> None:

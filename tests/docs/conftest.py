@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gptkit import config_groups as groups_module
-from gptkit.config.config_store import register
+from gptkit.config.config_store import register_configs
 from gptkit.plugins import registry
 
 
@@ -63,7 +63,7 @@ class Site:
                 del sys.modules[name]
         registry.cache_clear()
         groups_module.conf_folders.cache_clear()
-        register.cache_clear()
+        register_configs.cache_clear()
 
 
 @pytest.fixture

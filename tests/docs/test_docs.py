@@ -10,7 +10,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override
 
-from gptkit.config.command_line import read_words
+from gptkit.config.command_line import parse_command_line
 from gptkit.config.compose import compose
 from gptkit.plugins import registry
 
@@ -51,7 +51,9 @@ def test_every_command_of_the_documentation_composes(page: str, command: str) ->
     words = shlex.split(command)[1:]
     if "--help" in words or words[:1] == ["-sc"] or words == ["--version"]:
         return
-    taken = read_words([word for word in words if not word.startswith("init_from=")])  # weights that are not on this machine
+    taken = parse_command_line(
+        [word for word in words if not word.startswith("init_from=")]
+    )  # weights that are not on this machine
     if taken.multirun:
         own = [word for word in taken.overrides if not word.startswith("hydra")]  # launchers and sweepers may not be installed
         compose(taken.verb, [first_value(word) for word in OverridesParser.create().parse_overrides(own)])

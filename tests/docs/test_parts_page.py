@@ -17,7 +17,7 @@ import pytest
 
 import gptkit
 from gptkit import hookspecs
-from gptkit.config.command_line import read_words
+from gptkit.config.command_line import parse_command_line
 from gptkit.config.compose import compose
 from gptkit.hookspecs import KINDS
 from gptkit.parts import summary
@@ -202,6 +202,6 @@ def test_the_example_of_a_section_is_a_plugin_that_works(kind: str, site: Any, t
     assert summary(entry.part)
     first = files["example/__init__.py"].splitlines()[0]
     assert re.search(rf"\b{new}\b", first), f"the example of {kind} must begin with a command that uses it"
-    words = read_words(shlex.split(first.removeprefix("# gptkit ")))
+    words = parse_command_line(shlex.split(first.removeprefix("# gptkit ")))
     compose(words.verb, words.overrides)
     CHECKS[kind](entry, tmp_path, capsys)

@@ -99,7 +99,7 @@ def test_an_attention_type_with_its_pyproject_fits_on_one_screen() -> None:
 # Several command lines in one process of the environment: [status, standard output, standard error] of each, as JSON
 SEVERAL = """
 import contextlib, io, json, os, sys
-from gptkit.config.main import status_of
+from gptkit.config.main import run_command_line
 
 outcomes = []
 for words in json.loads(sys.argv[1]):
@@ -108,7 +108,7 @@ for words in json.loads(sys.argv[1]):
         words = words[:2]
     sys.argv = ["gptkit", *words]
     with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
-        status = status_of(words)
+        status = run_command_line(words)
     outcomes.append([status, out.getvalue(), err.getvalue()])
 print(json.dumps(outcomes))
 """

@@ -113,7 +113,7 @@ def test_memory_that_runs_out_later_is_one_line(gptkit_command: Callable[..., An
     def fail(words: list[str]) -> int:
         raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.")
 
-    monkeypatch.setattr(hydra_run, "run_words", fail)
+    monkeypatch.setattr(hydra_run, "run_through_hydra", fail)
     outcome = gptkit_command("generate", "checkpoint=x")
     assert (outcome.status, "out of memory" in outcome.error_line) == (1, True)
 

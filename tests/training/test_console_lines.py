@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import gptkit
-from gptkit.config.command_line import read_words
+from gptkit.config.command_line import parse_command_line
 from gptkit.training.console_lines import command
 
 RULES = ("data=prompts", "reward=rules", "reward.length=1", "objective.max_new_tokens=4")
@@ -33,7 +33,7 @@ def test_the_first_line_names_the_data_and_the_last_one_report_and_command(
     assert (folder / "report.html").is_file()
     words = shlex.split(last.partition("gptkit ")[2])
     assert words == ["generate", f"checkpoint={folder}", "prompt=..."]
-    read_words(words)
+    parse_command_line(words)
 
 
 def test_parameters_of_the_value_network_are_not_the_models(

@@ -1,0 +1,202 @@
+"""Overrides as a person types them, turned into overrides that Hydra's grammar accepts, with the same meaning.
+
+The value of a text key is quoted, since Hydra's grammar would refuse an apostrophe or take a comma for a sweep. What is returned is
+accepted again unchanged, because Lightning starts its workers with the same words.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import fnmatch
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, Glob, Override, Quote, QuotedString, RangeSweep
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+
+from gptkit.config.key_suggestions import dotted_keys, matching_keys
+from gptkit.config.key_types import is_integer_key, is_text_key
+from gptkit.config_groups import conf_folders, groups, papers
+from gptkit.errors import ConfigError
+from gptkit.plugins import registry
+
+SHRINK = "shrink"
+"""The group whose settings are to have the last word among those that settle a whole run."""
+
+
+MAX_KEY_LENGTH = 200
+"""Characters of a key: groups are looked for as folders, whose names have an end."""
+
+MAX_JOBS = 10_000
+"""Jobs of one sweep; every one is a process and a folder of its own."""
+
+
+def normalize_overrides(verb: str, overrides: list[str], *, multirun: bool) -> list[str]:
+    """The overrides as Hydra's grammar accepts them, with the same meaning."""
+    parser = OverridesParser.create()
+    known_groups = groups()
+    check_paper_order(overrides)
+    written_out = [part for word in overrides for part in _expand_reward_run(word, known_groups)]
+    found = [_normalize_override(verb, word, parser, known_groups, multirun) for word in written_out]
+    if multirun:
+        check_sweep_size(found)
+    return found
+
+
+def check_paper_order(overrides: list[str]) -> None:
+    """Papers come before `+shrink=`; what a user's own folder adds to a run may stand behind it.
+
+    Raises:
+        ConfigError: a paper of the kit or of a plugin has the last word.
+    """
+    provided = {group for group in papers() if any((folder / group).is_dir() for _, folder in conf_folders())}
+    shrink = ""
+    for word in overrides:
+        group = word.removeprefix("+").partition("=")[0] if word.startswith("+") else ""
+        if group == SHRINK:
+            shrink = word
+        elif shrink and group in provided:
+            raise ConfigError(f"{shrink} makes smaller what stands before it, and {word} comes after: write {word} {shrink}")
+
+
+def _expand_reward_run(word: str, known_groups: dict[str, list[str]]) -> list[str]:
+    """`reward=runs/rm` is short for `reward=model reward.checkpoint=runs/rm`; every other word stays."""
+    key, _, value = word.partition("=")
+    if key != "reward" or value in known_groups["reward"] or "," in value or not ("/" in value or Path(value).is_dir()):
+        return [word]
+    return ["reward=model", f"reward.checkpoint={value}"]
+
+
+def _normalize_override(verb: str, word: str, parser: OverridesParser, known_groups: dict[str, list[str]], multirun: bool) -> str:
+    match = re.match(r"(?P<mark>\+{0,2}|~)(?P<key>[\w./@:-]+)=(?P<value>.*)$", word, re.DOTALL)
+    if match is None:
+        if not word.startswith("~"):
+            raise ConfigError(f"{word!r} is no override; write {_suggest_override(verb, word)}")
+        return word
+    key, value = match["key"], match["value"]
+    if len(key) > MAX_KEY_LENGTH:
+        raise ConfigError(f"there is no key of {len(key):,} characters, {key[:40]}...")
+    head = f"{match['mark']}{key}="
+    if key in known_groups:
+        return word
+    if _is_nested_too_deeply(value):  # Hydra and OmegaConf walk it by recursion
+        if not is_text_key(verb, key):
+            raise ConfigError(f"{key}={value[:20]}... is nested too deeply")
+        return head + quote(escape_interpolations(verb, value))
+    try:
+        parsed: Override | None = parser.parse_override(word)
+    except HydraException:
+        parsed = None
+    except ValueError as error:  # Python reads no whole number of thousands of digits
+        if not is_text_key(verb, key):
+            raise ConfigError(f"{key}={value[:20]}... must fit in 64 bits") from error
+        parsed = None
+    if is_text_key(verb, key):
+        if parsed is not None and (isinstance(parsed._value, QuotedString) or value == "null"):
+            return word
+        if parsed is not None and multirun and parsed.is_sweep_override():
+            return word
+        return head + quote(escape_interpolations(verb, value))
+    if parsed is None:
+        return word if value[:1] in "[{'\"" else head + quote(value)
+    if is_integer_key(verb, key) and (whole := _format_integer(parsed._value)) is not None:
+        return head + whole
+    return word
+
+
+def _is_nested_too_deeply(value: str) -> bool:
+    """Whether more lists and mappings stand within one another than any setting has."""
+    depth = deepest = 0
+    for letter in value:
+        depth += (letter in "[{(") - (letter in ")}]")
+        deepest = max(deepest, depth)
+    return deepest > 30
+
+
+def _format_integer(value: object) -> str | None:
+    """A number such as 1e5, or a sweep over such numbers, written without a point; None: it is something else."""
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() else None
+    if isinstance(value, ChoiceSweep) and value.simple_form:
+        each = [_format_integer(float(one)) if isinstance(one, int | float) else None for one in value.list]
+        return ",".join(one for one in each if one is not None) if None not in each else None
+    if isinstance(value, RangeSweep) and not value.shuffle:
+        bounds = [None if bound is None else _format_integer(float(bound)) for bound in (value.start, value.stop, value.step)]
+        return f"range({','.join(bound for bound in bounds if bound is not None)})" if None not in bounds else None
+    return None
+
+
+def escape_interpolations(verb: str, text: str) -> str:
+    """The text with every `${` escaped that does not stand for a key of the verb or one of OmegaConf's and Hydra's resolvers."""
+    keys = {field.name for field in dataclasses.fields(registry().parts["command"][verb].part)} | {"hydra"}
+
+    def escaped(match: re.Match[str]) -> str:
+        name = match["name"]
+        known = OmegaConf.has_resolver(name) if match["colon"] else name.partition(".")[0] in keys
+        return match[0] if known else "\\" + match[0]
+
+    return re.sub(r"(?<!\\)\$\{(?P<name>[\w.]*)(?P<colon>:?)", escaped, text)
+
+
+def quote(value: str) -> str:
+    """The text as Hydra's grammar takes it, whatever is in it."""
+    return QuotedString(text=value, quote=Quote.single).with_quotes()
+
+
+def _suggest_override(verb: str, word: str) -> str:
+    """What is to be written for a word without `=`."""
+    keys = [word] if word in dotted_keys(verb) else matching_keys(verb, word)
+    return f"{keys[0]}=<value>" if keys else "key=value, for example model.layers=12"
+
+
+def check_sweep_size(words: Sequence[str]) -> None:
+    """See that a sweep has jobs, and not too many. Where a sweeper of its own is chosen, ranges are not walked and may be long.
+
+    Args:
+        words: the overrides, as Hydra's grammar accepts them.
+
+    Raises:
+        ConfigError: a sweep has no value to take, or all of them together make more than `MOST` jobs.
+    """
+    walks = not any(word.lstrip("+").startswith("hydra/sweeper=") for word in words)
+    jobs, longest, most = 1.0, "", 0.0
+    for word in words:
+        try:
+            override = OverridesParser.create().parse_override(word)
+        except (HydraException, ValueError):
+            continue  # told by who reads it
+        if not override.is_sweep_override():
+            continue
+        count = _count_values(override.key_or_group, override.value())
+        if not count:
+            raise ConfigError(f"{word} has no value to sweep over, so there would be no job")
+        jobs *= count
+        longest, most = (word, count) if count > most else (longest, most)
+    if walks and jobs > MAX_JOBS:
+        raise ConfigError(f"a sweep of {jobs:,.0f} jobs is too much ({longest} has {most:,.0f} values): at most {MAX_JOBS:,}")
+
+
+def _count_values(key: str, value: Any) -> float:
+    """The values that a sweep over one key takes; intervals, which only some sweepers read, count as one."""
+    if isinstance(value, ChoiceSweep):
+        return len(value.list)
+    if isinstance(value, Glob):
+        options = groups().get(key)
+        if options is None:
+            raise ConfigError(f"{key}=glob(...) chooses among the options of a group, and {key} is no group")
+        return sum(
+            any(fnmatch.fnmatch(option, pattern) for pattern in value.include)
+            and not any(fnmatch.fnmatch(option, pattern) for pattern in value.exclude)
+            for option in options
+        )
+    if isinstance(value, RangeSweep):
+        start, stop, step = (float(0 if bound is None else bound) for bound in (value.start, value.stop, value.step))
+        if not step or not all(map(math.isfinite, (start, stop, step))):
+            raise ConfigError(f"{key}=range({start:g},{stop:g},{step:g}) has no end; its step must lead from start to stop")
+        return max(0, math.ceil((stop - start) / step))
+    return 1
