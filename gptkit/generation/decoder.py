@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from gptkit.data.padding import pad_sequences, sequence_lengths
 from gptkit.model.base import Cache, Model
 from gptkit.model.evaluation_mode import decoding_mode
 from gptkit.model.packed_weights import least_rows
@@ -64,11 +65,7 @@ class Decoder:
 
     def _read_together(self, prompts: Sequence[Sequence[int]], rows: Sequence[int]) -> Tensor:
         """Read the prompts in one call, padded on the right: (B, D) of the last tokens."""
-        longest = max(len(prompt) for prompt in prompts)
-        tokens = torch.zeros(len(prompts), longest, dtype=torch.int64)  # (B, T)
-        for row, prompt in enumerate(prompts):
-            tokens[row, : len(prompt)] = torch.tensor(prompt)
-        counts = torch.tensor([len(prompt) for prompt in prompts])
+        tokens, counts = pad_sequences(prompts), sequence_lengths(prompts)  # (B, T), (B,)
         self.cache.receive(counts)
         hidden = run(self.model, tokens.to(self.device), self.cache)  # (B, T, D)
         last = hidden[torch.arange(len(prompts), device=self.device), counts.to(self.device) - 1]  # (B, D)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from gptkit.data.padding import pad_sequences, sequence_lengths
 from gptkit.errors import CheckpointError
-from gptkit.objective.preference.reward_model import RewardModel, padded
+from gptkit.objective.preference.reward_model import RewardModel
 from gptkit.records import Prompt
 from gptkit.reward.base import Reward
 
@@ -65,8 +66,9 @@ class ModelReward(Reward):
         while order:
             count = max(1, TOKENS_PER_FORWARD_PASS // len(ids[order[0]]))
             rows, order = order[:count], order[count:]
-            tokens, lengths = padded([ids[row] for row in rows])
-            scores[rows] = self._objective.scores(model, tokens.to(device), lengths.to(device)).float().cpu()
+            sequences = [ids[row] for row in rows]
+            tokens, lengths = pad_sequences(sequences).to(device), sequence_lengths(sequences).to(device)
+            scores[rows] = self._objective.scores(model, tokens, lengths).float().cpu()
         return scores
 
     def _warn_of_truncation(self, truncated: int, count: int) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from gptkit.data.padding import pad_sequences
 from gptkit.model.base import Model
 
 TOKENS_AT_ONCE = 4096
@@ -61,11 +62,9 @@ def _batches(lengths: Sequence[int]) -> list[list[int]]:
 def _scored(model: Model, rows: list[list[int]], counts: list[int]) -> list[Tensor]:
     """The last `counts` tokens of each row."""
     device = next(model.parameters()).device
-    longest = max(len(row) for row in rows) - 1
-    tokens = torch.zeros(len(rows), longest, dtype=torch.int64)
-    wanted = torch.zeros(len(rows), longest, dtype=torch.bool)
+    tokens = pad_sequences(row[:-1] for row in rows)
+    wanted = torch.zeros(tokens.shape, dtype=torch.bool)
     for number, (row, count) in enumerate(zip(rows, counts, strict=True)):
-        tokens[number, : len(row) - 1] = torch.tensor(row[:-1])
         wanted[number, len(row) - 1 - count : len(row) - 1] = True
     targets = torch.cat([torch.tensor(row[len(row) - count :]) for row, count in zip(rows, counts, strict=True)]).to(device)
     hidden = model(tokens.to(device))[wanted.to(device)]  # (sum of counts, D)

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from gptkit.data.dataset import Batch, Dataset
+from gptkit.data.padding import pad_groups
 from gptkit.errors import DataError
 from gptkit.objective.classify.input_formats import (
     SpecialTokens,
@@ -80,15 +81,8 @@ class ClassificationDataset(Dataset):
 
 def as_batch(items: Sequence[TokenizedExample]) -> Batch:
     """The items of one batch, which all have C sequences."""
-    longest = max(len(sequence) for item in items for sequence in item.sequences)
-    tokens = np.zeros((len(items), len(items[0].sequences), longest), dtype=np.int64)
-    lengths = np.zeros(tokens.shape[:2], dtype=np.int64)
-    for row, item in enumerate(items):
-        for place, sequence in enumerate(item.sequences):
-            tokens[row, place, : len(sequence)] = sequence
-            lengths[row, place] = len(sequence)
-    labels = np.array([item.label for item in items], dtype=np.float32)
-    return {"tokens": torch.from_numpy(tokens), "lengths": torch.from_numpy(lengths), "labels": torch.from_numpy(labels)}
+    tokens, lengths = pad_groups([item.sequences for item in items], len(items[0].sequences))
+    return {"tokens": tokens, "lengths": lengths, "labels": torch.tensor([item.label for item in items], dtype=torch.float32)}
 
 
 def task_of(examples: Sequence[Example]) -> str:

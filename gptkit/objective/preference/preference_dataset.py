@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from gptkit.data.dataset import Batch, Dataset
+from gptkit.data.padding import pad_groups
 from gptkit.errors import DataError
 from gptkit.objective.chat_template import response_text
 from gptkit.objective.chat_tokens import Ids, encoded, prompt_ids
@@ -67,22 +68,15 @@ class PreferenceDataset(Dataset):
 
     def batch(self, indices: Sequence[int]) -> Batch:
         items = [self._items[index % len(self._items)] for index in indices]
-        longest = max(len(sequence) for item in items for sequence in item.sequences)
-        tokens = np.zeros((len(items), self._most, longest), dtype=np.int64)
-        lengths, ranks = (np.zeros(tokens.shape[:2], dtype=np.int64) for _ in range(2))
-        for row, item in enumerate(items):
-            ranks[row, : len(item.ranks)] = item.ranks
-            for place, sequence in enumerate(item.sequences):
-                tokens[row, place, : len(sequence)] = sequence
-                lengths[row, place] = len(sequence)
-        found = {
+        tokens, lengths = pad_groups([item.sequences for item in items], self._most)
+        ranks = [[*item.ranks, *[0] * (self._most - len(item.ranks))] for item in items]
+        return {
             "tokens": tokens,
             "lengths": lengths,
-            "ranks": ranks,
-            "prompts": np.array([item.prompt for item in items], dtype=np.int64),
-            "labelers": np.array([self._number(item.labeler) for item in items], dtype=np.int64),
+            "ranks": torch.tensor(ranks, dtype=torch.int64),
+            "prompts": torch.tensor([item.prompt for item in items], dtype=torch.int64),
+            "labelers": torch.tensor([self._number(item.labeler) for item in items], dtype=torch.int64),
         }
-        return {name: torch.from_numpy(array) for name, array in found.items()}
 
     def _number(self, labeler: str | None) -> int:
         return UNKNOWN if labeler is None else self._numbers[labeler]

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from gptkit.data.dataset import Batch
+from gptkit.data.padding import pad_sequences, sequence_lengths
 from gptkit.data.splits import evenly
 from gptkit.errors import DataError
 from gptkit.model.evaluation_mode import without_dropout
@@ -126,16 +127,7 @@ class RewardModel(Preference):
         total = torch.zeros((), dtype=torch.float64)
         for start in range(0, len(self._demonstrations), AT_ONCE):
             part = self._demonstrations[start : start + AT_ONCE]
-            tokens, lengths = (tensor.to(self.bias.device) for tensor in padded(part))
+            tokens, lengths = pad_sequences(part).to(self.bias.device), sequence_lengths(part).to(self.bias.device)
             total += self._outputs(model, tokens, lengths).double().sum().cpu()
         if self._demonstrations:
             self.bias.fill_(float(total) / len(self._demonstrations))
-
-
-def padded(sequences: Sequence[Sequence[int] | Ids]) -> tuple[Tensor, Tensor]:
-    """Sequences as (N, T) tokens, padded on the right with 0, and their (N,) lengths, int64 both."""
-    lengths = torch.tensor([len(sequence) for sequence in sequences])
-    tokens = torch.zeros(len(sequences), int(lengths.max()), dtype=torch.int64)
-    for row, sequence in enumerate(sequences):
-        tokens[row, : len(sequence)] = torch.as_tensor(sequence)
-    return tokens, lengths

@@ -11,6 +11,7 @@ import torch
 
 from gptkit.data.dataset import Batch, Dataset
 from gptkit.data.hold_out import hold_out
+from gptkit.data.padding import pad_sequences
 from gptkit.errors import DataError
 from gptkit.objective.chat_tokens import prompt_ids
 from gptkit.records import Prompt
@@ -38,10 +39,7 @@ class PromptDataset(Dataset):
         return len(self.prompts)
 
     def batch(self, indices: Sequence[int]) -> Batch:
-        chosen = [self.ids[index % len(self)] for index in indices]
-        tokens = torch.zeros(len(chosen), max(map(len, chosen)), dtype=torch.int64)
-        for row, ids in enumerate(chosen):
-            tokens[row, : len(ids)] = torch.tensor(ids)
+        tokens = pad_sequences(self.ids[index % len(self)] for index in indices)
         return {"tokens": tokens, "items": torch.tensor(indices, dtype=torch.int64)}
 
 

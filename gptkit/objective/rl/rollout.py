@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from gptkit.data.dataset import Batch
+from gptkit.data.padding import pad_sequences, sequence_lengths
 from gptkit.model.base import Model
 from gptkit.objective.precision import in_full
 from gptkit.objective.rl.advantages import response_mask
@@ -24,13 +25,10 @@ READ_TOGETHER = 16_384
 def episodes(prompts: Sequence[Sequence[int]], responses: Sequence[Sequence[int]], device: torch.device) -> Batch:
     """Rows of ids as a batch: `tokens` (B, T), `prompt_lengths` (B,) and `lengths` (B,), tokens of each response; int64."""
     rows = [[*prompt, *response] for prompt, response in zip(prompts, responses, strict=True)]
-    tokens = torch.zeros(len(rows), max(len(row) for row in rows), dtype=torch.int64)
-    for place, row in enumerate(rows):
-        tokens[place, : len(row)] = torch.tensor(row)
     made = {
-        "tokens": tokens,
-        "prompt_lengths": torch.tensor([len(prompt) for prompt in prompts]),
-        "lengths": torch.tensor([len(response) for response in responses]),
+        "tokens": pad_sequences(rows),
+        "prompt_lengths": sequence_lengths(prompts),
+        "lengths": sequence_lengths(responses),
     }
     return {name: tensor.to(device) for name, tensor in made.items()}
 

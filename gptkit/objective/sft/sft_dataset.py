@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from gptkit.data.dataset import Batch, Dataset
 from gptkit.data.packing import best_fit
+from gptkit.data.padding import pad_sequences, sequence_lengths
 from gptkit.errors import DataError
 from gptkit.objective.chat_template import pieces
 from gptkit.objective.chat_tokens import Ids, encoded
@@ -129,21 +130,18 @@ class SFTDataset(Dataset):
 
     def batch(self, indices: Sequence[int]) -> Batch:
         chosen = [index % len(self._rows) for index in indices]
-        shape = len(chosen), int(self._lengths[chosen].max())
-        tokens, targets, segments = (np.zeros(shape, dtype=np.int64) for _ in range(3))
-        learned = np.zeros(shape, dtype=np.bool_)
-        for row, index in enumerate(chosen):
-            begin = 0
-            for number, one in enumerate(self._rows[index]):
-                end = begin + len(one)
-                tokens[row, begin:end], targets[row, begin:end] = one.ids[:-1], one.ids[1:]
-                learned[row, begin:end], segments[row, begin:end] = one.learned[1:], number
-                begin = end
-            segments[row, begin:] = len(self._rows[index])
-        found = {"tokens": tokens, "targets": targets, "learned": learned, "items": np.array(chosen, dtype=np.int64)}
-        if any(len(self._rows[index]) > 1 for index in chosen):  # padding alone is behind all that could see it
-            found["segments"] = segments
-        return {name: torch.from_numpy(array) for name, array in found.items()}
+        rows = [self._rows[index] for index in chosen]
+        batch = {
+            "tokens": pad_sequences(np.concatenate([one.ids[:-1] for one in row]) for row in rows),
+            "targets": pad_sequences(np.concatenate([one.ids[1:] for one in row]) for row in rows),
+            "learned": pad_sequences((np.concatenate([one.learned[1:] for one in row]) for row in rows), dtype=torch.bool),
+            "items": torch.tensor(chosen, dtype=torch.int64),
+        }
+        if any(len(row) > 1 for row in rows):  # otherwise only padding follows a demonstration, which a causal model does not see
+            segments = pad_sequences((np.repeat(np.arange(len(row)), [len(one) for one in row]) for row in rows), value=-1)
+            counts = sequence_lengths(rows)  # type: ignore[arg-type]
+            batch["segments"] = torch.where(segments < 0, counts[:, None], segments)  # padding is a segment of its own
+        return batch
 
 
 def packed(found: Iterable[Demonstration | None], context: int) -> SFTDataset:

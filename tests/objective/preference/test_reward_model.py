@@ -12,13 +12,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from gptkit.data.padding import pad_sequences, sequence_lengths
 from gptkit.errors import DataError
 from gptkit.objective import DPOConfig, RewardModelConfig
 from gptkit.objective.base import LOWEST_LOSS
 from gptkit.objective.preference.calibration import calibration
 from gptkit.objective.preference.dpo import log_probabilities
 from gptkit.objective.preference.metrics import judgement
-from gptkit.objective.preference.reward_model import padded
 from gptkit.records import Ranking, Turn
 from gptkit.tokenizer import BytesTokenizerConfig
 
@@ -78,7 +78,8 @@ def test_scores_do_not_move_with_padding_or_company(reward: Any) -> None:
     for item in range(4):
         torch.testing.assert_close(built.ratings(model, train.batch([item]))[0], together[item], rtol=0, atol=1e-5)
     alone, _ = built.encode(ASK, " so so, or perhaps")
-    tokens, lengths = padded([alone, alone + [7] * 20])
+    sequences = [alone, alone + [7] * 20]
+    tokens, lengths = pad_sequences(sequences), sequence_lengths(sequences)
     lengths[1] = len(alone)
     scores = built.scores(model, tokens, lengths)
     torch.testing.assert_close(scores, together[0, 2].expand(2), rtol=0, atol=1e-5)
@@ -123,13 +124,13 @@ def test_the_bias_lets_demonstrations_score_zero_and_changes_no_ranking(build: A
     before = built.loss(model, train.batch([40, 41]))
     built.on_save_checkpoint(model)
     demonstrations = [built.encode(ASK, text)[0] for text in [item.demonstration for item in shown] + [" best"]]
-    scores = built.scores(model, *padded(demonstrations))
+    scores = built.scores(model, pad_sequences(demonstrations), sequence_lengths(demonstrations))
     assert abs(float(scores.detach().mean())) < 1e-4
     after = built.loss(model, train.batch([40, 41]))
     assert torch.equal(before[1]["ratings"], after[1]["ratings"])  # nor any loss: saving is no part of training
     again = build()
     again.restore(model, built.state_dict())
-    assert torch.equal(again.scores(model, *padded(demonstrations)), scores)
+    assert torch.equal(again.scores(model, pad_sequences(demonstrations), sequence_lengths(demonstrations)), scores)
 
 
 def test_without_demonstrations_the_best_completions_stand_for_them(build: Any, source: Any, model_of: Any) -> None:
@@ -137,7 +138,8 @@ def test_without_demonstrations_the_best_completions_stand_for_them(build: Any, 
     built.datasets(source([ranking(" worse", " best", ranks=(1, 0))]), validation_fraction=0)
     model = model_of(built)
     built.on_save_checkpoint(model)
-    assert abs(float(built.scores(model, *padded([built.encode(ASK, " best")[0]])).detach())) < 1e-4
+    best = [built.encode(ASK, " best")[0]]
+    assert abs(float(built.scores(model, pad_sequences(best), sequence_lengths(best)).detach())) < 1e-4
 
 
 def test_accuracy_is_told_by_k_by_labeler_and_for_those_held_out() -> None:

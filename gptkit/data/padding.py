@@ -1,0 +1,52 @@
+"""Right padding: sequences of different lengths as one tensor.
+
+A causal model does not see what is on the right of a token, so right padding changes no other position.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+Ids = Sequence[int] | NDArray[Any] | Tensor
+
+
+def pad_sequences(sequences: Iterable[Ids], *, value: int = 0, dtype: torch.dtype = torch.int64) -> Tensor:
+    """Pad sequences on the right to the length of the longest.
+
+    Args:
+        sequences: N of them, at least one; each may be empty.
+        value: fills the padding.
+        dtype: of the result.
+
+    Returns:
+        (N, T).
+    """
+    rows = [torch.as_tensor(sequence, dtype=dtype) for sequence in sequences]
+    return pad_sequence(rows, batch_first=True, padding_value=value)
+
+
+def sequence_lengths(sequences: Iterable[Ids]) -> Tensor:
+    """(N,) int64: the length of each sequence."""
+    return torch.tensor([len(sequence) for sequence in sequences], dtype=torch.int64)
+
+
+def pad_groups(groups: Sequence[Sequence[Ids]], size: int) -> tuple[Tensor, Tensor]:
+    """Pad groups of sequences, such as the completions of each prompt: every group to `size` sequences, every sequence to T tokens.
+
+    Args:
+        groups: B of them, each of at most `size` sequences.
+        size: sequences C of a group; missing ones are empty.
+
+    Returns:
+        tokens: (B, C, T) int64, padded with 0.
+        lengths: (B, C) int64, 0 for a missing sequence.
+    """
+    sequences = [sequence for group in groups for sequence in (*group, *[[]] * (size - len(group)))]
+    shape = len(groups), size
+    return pad_sequences(sequences).unflatten(0, shape), sequence_lengths(sequences).unflatten(0, shape)
