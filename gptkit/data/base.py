@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from gptkit.errors import DataError
 from gptkit.records import Dialogue, Example, Prompt, Ranking, Record
 
 
@@ -72,30 +71,6 @@ class LabelledData(Data):
 def text_of(example: Example) -> str:
     """The text, the pair and the options, each on a line of its own; never the label."""
     return "\n".join([example.text, *([] if example.pair is None else [example.pair]), *example.options])
-
-
-def examples_of(data: Data, split: str, *, reader: str) -> Iterator[Example]:
-    """The examples of a split of any source; each knows where it stands.
-
-    Args:
-        data: the source.
-        split: one of its splits.
-        reader: what asks for them, for messages: `objective=aux_lm`.
-
-    Raises:
-        DataError: the source has records of another kind, or none.
-    """
-    named = "training" if split == "train" else split
-    number = 0
-    for number, record in enumerate(data.records(split), 1):
-        if not isinstance(record, Example):
-            raise DataError(
-                f"{reader} reads labelled examples, and the source gives {type(record).__name__}s; "
-                "choose data=labelled, or one of the embedded sets (gptkit plugins kind=data)"
-            )
-        yield record if record.where else replace(record, where=f"example {number} of the {named} split")
-    if not number:
-        raise DataError(f"{reader}: the {split} split has no examples")
 
 
 def conversation_text(record: Dialogue | Ranking | Prompt) -> str:

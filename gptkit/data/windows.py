@@ -12,12 +12,10 @@ from numpy.typing import NDArray
 
 from gptkit.data.base import Data
 from gptkit.data.dataset import Batch, Dataset
-from gptkit.data.hold_out import in_component
-from gptkit.data.splits import Ranges, split
-from gptkit.data.tokens.shards import Shards
+from gptkit.data.splits import split_documents, split_sources
 from gptkit.data.tokens.token_stream import TokenStream
 from gptkit.data.tokens.tokenization import tokenised
-from gptkit.errors import DataError, GptkitError
+from gptkit.errors import DataError
 from gptkit.tokenizer.base import Tokenizer
 
 
@@ -99,7 +97,7 @@ def language_model_datasets(
     Raises:
         DataError: the text cannot be read, or is shorter than one window and its last target.
     """
-    train, held_out = streams(data, tokenizer, validation_fraction=validation_fraction)
+    train, held_out = token_streams(data, tokenizer, validation_fraction=validation_fraction)
     separator = tokenizer.special["end_of_text"] if separate_documents else None
     datasets: dict[str, Dataset] = {"train": training_windows(train, context=context, separator=separator)}
     if len(held_out):
@@ -107,29 +105,18 @@ def language_model_datasets(
     return datasets
 
 
-def streams(data: Data, tokenizer: Tokenizer, *, validation_fraction: float) -> tuple[TokenStream, TokenStream]:
-    """The tokens for training and those held out, which may be none. The sources of a mixture are split one by one.
-
-    Of every source its own validation split is held out, or where it has none, a share of its tokens (see `gptkit.data.splits`).
+def token_streams(data: Data, tokenizer: Tokenizer, *, validation_fraction: float) -> tuple[TokenStream, TokenStream]:
+    """The tokens to train on, and those held out, which may be none; `gptkit.data.splits` decides which.
 
     Raises:
-        DataError: the text cannot be read; of a mixture with the source's key before it.
+        DataError: the text cannot be read; for a mixture, with the key of the source before it.
     """
-    train: list[tuple[Shards, Ranges]] = []
-    held_out: list[tuple[Shards, Ranges]] = []
-    for key, source in data.components().items():
-        try:
-            shards = tokenised(source, "train", tokenizer)
-            if "validation" in source.splits:
-                train.append((shards, [(0, len(shards))]))
-                own = tokenised(source, "validation", tokenizer)
-                held_out.append((own, [(0, len(own))]))
-                continue
-        except GptkitError as error:
-            raise in_component(key, error) from error
-        kept, left_out = split(shards.ends, validation_fraction)
-        train.append((shards, kept))
-        held_out.append((shards, left_out))
+    train, held_out = split_sources(
+        data,
+        validation_fraction,
+        lambda source, split: tokenised(source, split, tokenizer),
+        lambda shards, fraction: split_documents(shards.ends, fraction),
+    )
     return TokenStream(train), TokenStream(held_out)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from gptkit.data.dataset import Batch, Dataset
-from gptkit.data.windows import streams, training_windows, validation_windows
+from gptkit.data.windows import token_streams, training_windows, validation_windows
 from gptkit.errors import GptkitError
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def text_windows(
     """
     try:
         data = source.build()
-        train, held_out = streams(data, tokenizer, validation_fraction=validation_fraction)
+        train, held_out = token_streams(data, tokenizer, validation_fraction=validation_fraction)
         windows: dict[str, Dataset] = {"train": SpreadWindowDataset(training_windows(train, context=context))}
         if measured and len(held_out):
             windows["validation"] = validation_windows(held_out, context=context)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from gptkit.data.splits import evenly
+from gptkit.data.splits import evenly_spaced
 from gptkit.data.windows import language_model_datasets
 from gptkit.errors import DataError
 from gptkit.task.log_probabilities import Text, log_probabilities
@@ -57,7 +57,7 @@ class AlignmentTax:
         """Windows of held-out text, as validation reads them: in each, every token but the first is scored."""
         data, settings = self._data, self.settings
         dataset = language_model_datasets(data, tokenizer, context=context, validation_fraction=settings.fraction)["validation"]
-        batch = dataset.batch(evenly(len(dataset), settings.windows))
+        batch = dataset.batch(evenly_spaced(len(dataset), settings.windows))
         rows = zip(batch["tokens"].tolist(), batch["targets"].tolist(), strict=True)
         return [Text(tokens[:1], targets) for tokens, targets in rows]
 

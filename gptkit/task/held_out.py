@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gptkit.data.hold_out import hold_out
+from gptkit.data.splits import held_out_records
 from gptkit.errors import DataError
 from gptkit.records import Dialogue, Prompt, Ranking, Record
 
@@ -24,12 +24,7 @@ def held_out_prompts(data: Data, *, fraction: float | None, reader: str) -> list
     Raises:
         DataError: the source has other records, or nothing is held out.
     """
-    split = next((split for split in ("validation", "test") if split in data.splits), "train")
-    if split == "train" and fraction is not None:
-        _, held_out = hold_out(data, fraction, lambda source, split: source.records(split))
-    else:
-        held_out = list(data.records(split))
-    found = [prompt_of(record, reader) for record in held_out]
+    found = [prompt_of(record, reader) for record in held_out_records(data, fraction)]
     once = list({prompt.turns: prompt for prompt in found}.values())
     if not once:
         raise DataError(f"{reader}: the source has no held-out prompts; give another by data=")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from gptkit.data.splits import evenly
+from gptkit.data.splits import evenly_spaced
 from gptkit.errors import ConfigError, DataError
 from gptkit.generation.responses import longest_response, respond, text_of
 from gptkit.objective.chat_tokens import prompt_ids
@@ -97,7 +97,7 @@ class WinRate:
         data = self._data or self._build_data(own or {})
         fraction = None if self._data else float(subject.settings.get("val", {}).get("fraction", 0.05))
         found = held_out_prompts(data, fraction=fraction, reader="task=win_rate")
-        chosen = [found[place] for place in evenly(len(found), self.settings.prompts)]
+        chosen = [found[place] for place in evenly_spaced(len(found), self.settings.prompts)]
         both = (subject, against)
         kept = [prompt for prompt in chosen if judge.accepts(prompt) and all(_fits(each, prompt, longest) for each in both)]
         if not kept:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from gptkit.data.base import examples_of
-from gptkit.data.splits import evenly
+from gptkit.data.record_checks import examples_of
+from gptkit.data.splits import evaluation_split, evenly_spaced
 from gptkit.errors import ConfigError, DataError
 from gptkit.records import Example
 from gptkit.task.log_probabilities import Text, log_probabilities
@@ -35,7 +35,7 @@ class Heuristic(ABC):
         """Raises: DataError: the examples cannot be read, or do not fit."""
         self.name = settings.name
         self.reference = settings.reference
-        self.split = "validation" if "validation" in data.splits else "train"
+        self.split = evaluation_split(data, "validation")
         self.examples = some(self.read(data, self.split), settings.examples)
         for example in self.examples:
             self.check(example)
@@ -210,4 +210,4 @@ def beginning(tokenizer: Tokenizer, text: str) -> list[int]:
 
 def some(examples: list[Example], at_most: int) -> list[Example]:
     """At most so many of the examples, spread evenly over them; 0: all."""
-    return [examples[place] for place in evenly(len(examples), at_most)]
+    return [examples[place] for place in evenly_spaced(len(examples), at_most)]

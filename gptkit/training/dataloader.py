@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gptkit.data.dataset import Batch, Dataset
 from gptkit.data.sampler import ByLength, indices
-from gptkit.data.splits import evenly
+from gptkit.data.splits import evenly_spaced
 
 
 @dataclass(frozen=True)
@@ -44,5 +44,5 @@ class Feed:
 
 def held_out(dataset: Dataset, at_most: int) -> list[int]:
     """The validation items: `at_most` of them, evenly spread and always the same, those of similar length together; 0: all."""
-    chosen, longest = evenly(len(dataset), at_most), dataset.longest()
+    chosen, longest = evenly_spaced(len(dataset), at_most), dataset.longest()
     return chosen if longest is None else sorted(chosen, key=lambda item: int(longest[item]))

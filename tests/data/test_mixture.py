@@ -14,9 +14,9 @@ import pytest
 from gptkit.config.compose import compose
 from gptkit.data import MixtureConfig
 from gptkit.data.base import Data
-from gptkit.data.hold_out import hold_out
 from gptkit.data.sources.mixture import Mixture
-from gptkit.data.windows import streams
+from gptkit.data.splits import split_records
+from gptkit.data.windows import token_streams
 from gptkit.errors import ConfigError, DataError
 from gptkit.records import Document, Record
 from gptkit.tokenizer.bytes import BytesTokenizer
@@ -80,11 +80,11 @@ def test_every_source_holds_out_its_own(tmp_path: Path) -> None:
         "data.sources.big",
         *(f"data.sources.inner: data.sources.{word}" for word in inner["sources"]),
     ]
-    train, held_out = hold_out(data, 0.1, lambda source, split: source.records(split))
+    train, held_out = split_records(data, 0.1, lambda source, split: source.records(split))
     counts = [{word: sum(record.text.startswith(word) for record in part) for word in files} for part in (train, held_out)]
     assert counts == [{"big": 360, "small": 4, "split": 30, "own": 0}, {"big": 40, "small": 1, "split": 0, "own": 7}]
     with pytest.raises(DataError, match=r"^data\.sources\.inner: data\.sources\.small: no dialogues here"):
-        hold_out(data, 0.1, refuse_small)
+        split_records(data, 0.1, refuse_small)
 
 
 def refuse_small(source: Data, split: str) -> list[Record]:
@@ -100,7 +100,7 @@ def test_the_text_of_every_source_is_held_out_in_its_own_share(tmp_path: Path) -
     for letter, size in sizes.items():
         (tmp_path / f"{letter}.txt").write_text(letter * size)
     data = MixtureConfig(sources={letter: {"name": "text", "path": str(tmp_path / f"{letter}.txt")} for letter in sizes}).build()
-    train, held_out = streams(data, BytesTokenizer(), validation_fraction=0.1)
+    train, held_out = token_streams(data, BytesTokenizer(), validation_fraction=0.1)
     for stream, share in ((train, 0.9), (held_out, 0.1)):
         tokens = stream.read(np.array([0]), len(stream))
         assert [int((tokens == ord(letter)).sum()) for letter in sizes] == [round(share * size) for size in sizes.values()]

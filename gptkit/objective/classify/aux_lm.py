@@ -15,10 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gptkit.data.base import examples_of
 from gptkit.data.dataset import Batch, Dataset
-from gptkit.data.hold_out import hold_out
 from gptkit.data.readers.text_lines import is_number
+from gptkit.data.record_checks import examples_of
+from gptkit.data.splits import split_records
 from gptkit.errors import ConfigError, DataError
 from gptkit.objective.base import LOWEST_LOSS, Monitor, Objective, Terms
 from gptkit.objective.classify import AuxLMConfig
@@ -127,7 +127,7 @@ class AuxLM(Objective):
                 training_split.extend(found)
             return found
 
-        examples, held_out = hold_out(data, validation_fraction, read)
+        examples, held_out = split_records(data, validation_fraction, read)
         task = task_of(training_split) if self.settings.task == "auto" else self.settings.task
         self.learn(task, labels_of(examples) if task in NAMED else [])
         self.positive()

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from gptkit.data.dataset import Batch, Dataset
-from gptkit.data.hold_out import hold_out
+from gptkit.data.record_checks import rankings_of
+from gptkit.data.splits import split_records
 from gptkit.objective.base import LOWEST_LOSS, Mean, Monitor, Objective, Terms
-from gptkit.objective.preference.preference_dataset import PreferenceDataset, TokenizedRanking, ranked, rankings_of
+from gptkit.objective.preference.preference_dataset import PreferenceDataset, TokenizedRanking, ranked
 from gptkit.objective.preference.ranking_loss import pairs, ranking_losses
 from gptkit.optimizer.groups import is_distributed
 from gptkit.records import Ranking
@@ -64,7 +65,7 @@ class Preference(Objective):
             DataError: the source has no rankings, one does not fit the template, or nothing is left to learn from.
         """
         reader = f"objective={self.settings.name}"
-        rankings, held_out = hold_out(data, validation_fraction, functools.partial(rankings_of, reader=reader))
+        rankings, held_out = split_records(data, validation_fraction, functools.partial(rankings_of, reader=reader))
         read = {"train": self._read(rankings, "training")} | (
             {"validation": self._read(held_out, "validation")} if held_out else {}
         )

@@ -19,7 +19,6 @@ from gptkit.objective.chat_tokens import Ids, encoded, prompt_ids
 from gptkit.records import Ranking
 
 if TYPE_CHECKING:
-    from gptkit.data.base import Data
     from gptkit.tokenizer.base import Tokenizer
 
 UNKNOWN = -1
@@ -80,31 +79,6 @@ class PreferenceDataset(Dataset):
 
     def _number(self, labeler: str | None) -> int:
         return UNKNOWN if labeler is None else self._numbers[labeler]
-
-
-def rankings_of(data: Data, split: str, *, reader: str) -> list[Ranking]:
-    """The rankings of a split of any source.
-
-    Raises:
-        DataError: the source has records of another kind, none, or one without two completions and a rank for each.
-    """
-    found: list[Ranking] = []
-    for record in data.records(split):
-        if not isinstance(record, Ranking):
-            raise DataError(
-                f"{reader} reads rankings, and the source gives {type(record).__name__}s; "
-                "choose data=rankings, or one of the embedded sets (gptkit plugins kind=data)"
-            )
-        found.append(record)
-        count, ranked = len(record.completions), len(record.ranks)
-        if count < 2 or ranked != count:
-            raise DataError(
-                f"ranking {len(found)} of the {split} split has {count} completion{'s' * (count != 1)} and {ranked} "
-                f"rank{'s' * (ranked != 1)}; it must have two completions or more, and a rank for each"
-            )
-    if not found:
-        raise DataError(f"{reader}: the {split} split has no rankings")
-    return found
 
 
 def ranked(rankings: Sequence[Ranking], *, tokenizer: Tokenizer, template: str, context: int, what: str) -> list[TokenizedRanking]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from gptkit.data.dataset import Batch
 from gptkit.data.padding import pad_sequences, sequence_lengths
-from gptkit.data.splits import evenly
+from gptkit.data.splits import evenly_spaced
 from gptkit.errors import DataError
 from gptkit.model.evaluation_mode import without_dropout
 from gptkit.objective.chat_tokens import Ids, prompt_ids, response_ids
@@ -119,7 +119,7 @@ class RewardModel(Preference):
         """Keep the demonstrations; where there are none, the completions that are ranked best stand for them."""
         shown = [item.demonstration for item in items if item.demonstration is not None]
         shown = shown or [item.sequences[item.ranks.index(min(item.ranks))] for item in items]
-        self._demonstrations = sorted((shown[place] for place in evenly(len(shown), DEMONSTRATIONS)), key=len)
+        self._demonstrations = sorted((shown[place] for place in evenly_spaced(len(shown), DEMONSTRATIONS)), key=len)
 
     @torch.no_grad()
     def on_save_checkpoint(self, model: Model) -> None:

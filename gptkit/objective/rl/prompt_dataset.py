@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from gptkit.data.dataset import Batch, Dataset
-from gptkit.data.hold_out import hold_out
 from gptkit.data.padding import pad_sequences
+from gptkit.data.record_checks import records_of
+from gptkit.data.splits import split_records
 from gptkit.errors import DataError
 from gptkit.objective.chat_tokens import prompt_ids
 from gptkit.records import Prompt
@@ -67,7 +68,7 @@ def asked(
     Raises:
         DataError: the source gives other records or none, a prompt does not fit a template, or all are too long.
     """
-    prompts, held_out = hold_out(data, validation_fraction, functools.partial(_read, reader=reader))
+    prompts, held_out = split_records(data, validation_fraction, functools.partial(records_of, record_type=Prompt, reader=reader))
     found = {"train": _short(prompts, tokenizer, template, longest, judges, "train")}
     if held_out:
         found["validation"] = _short(held_out, tokenizer, template, longest, judges, "validation")
@@ -87,19 +88,6 @@ def _tell_repeated(found: dict[str, PromptDataset]) -> None:
             "validation says nothing about new prompts; leave repetitions out of the source",
             *(f"{number:,}" for number in (repeated, len(train), seen, len(held_out))),
         )
-
-
-def _read(data: Data, split: str, reader: str) -> list[Prompt]:
-    found: list[Prompt] = []
-    for record in data.records(split):
-        if not isinstance(record, Prompt):
-            raise DataError(
-                f"{reader} reads prompts, and the source gives {type(record).__name__}s; choose data=prompts or data=review_prompts"
-            )
-        found.append(record)
-    if not found:
-        raise DataError(f"{reader}: the {split} split has no prompts")
-    return found
 
 
 def _short(

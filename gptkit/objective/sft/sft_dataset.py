@@ -20,7 +20,6 @@ from gptkit.objective.chat_tokens import Ids, encoded
 from gptkit.records import Dialogue
 
 if TYPE_CHECKING:
-    from gptkit.data.base import Data
     from gptkit.tokenizer.base import Tokenizer
 
 _log = logging.getLogger("gptkit")
@@ -37,25 +36,6 @@ class Demonstration:
 
     def __len__(self) -> int:
         return len(self.ids) - 1
-
-
-def dialogues_of(data: Data, split: str, *, reader: str) -> list[Dialogue]:
-    """The dialogues of a split of any source.
-
-    Raises:
-        DataError: the source has records of another kind, or none.
-    """
-    found: list[Dialogue] = []
-    for record in data.records(split):
-        if not isinstance(record, Dialogue):
-            raise DataError(
-                f"{reader} reads dialogues, and the source gives {type(record).__name__}s; "
-                "choose data=dialogues, or one of the embedded sets (gptkit plugins kind=data)"
-            )
-        found.append(record)
-    if not found:
-        raise DataError(f"{reader}: the {split} split has no dialogues")
-    return found
 
 
 def demonstrations(

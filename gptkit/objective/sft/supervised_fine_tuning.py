@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from gptkit.data.dataset import Batch, Dataset
-from gptkit.data.hold_out import hold_out
+from gptkit.data.record_checks import records_of
+from gptkit.data.splits import split_records
 from gptkit.errors import DataError
 from gptkit.generation.responses import longest_response, respond, text_of, warn_of_length
 from gptkit.model.evaluation_mode import evaluation_mode
@@ -23,7 +24,7 @@ from gptkit.objective.chat_tokens import prompt_ids
 from gptkit.objective.losses import cross_entropy_sum
 from gptkit.objective.rollout_objective import RolloutObjective
 from gptkit.objective.sft import SFTConfig
-from gptkit.objective.sft.sft_dataset import Demonstration, SFTDataset, demonstrations, dialogues_of, packed
+from gptkit.objective.sft.sft_dataset import Demonstration, SFTDataset, demonstrations, packed
 from gptkit.records import Dialogue, Prompt
 from gptkit.reward.base import compute_scores, score_finished_responses
 
@@ -62,7 +63,9 @@ class SFT(RolloutObjective):
             DataError: the source has no dialogues, one does not fit the template, or all are too long.
         """
         reader = f"objective={self.settings.name}"
-        dialogues, held_out = hold_out(data, validation_fraction, functools.partial(dialogues_of, reader=reader))
+        dialogues, held_out = split_records(
+            data, validation_fraction, functools.partial(records_of, record_type=Dialogue, reader=reader)
+        )
         train: Dataset = packed(self._read(dialogues, "training"), self.context)
         if self._pretraining_source is not None:
             from gptkit.objective.pretraining_mix import PretrainingMixDataset, text_windows
