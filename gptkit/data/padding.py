@@ -49,4 +49,5 @@ def pad_groups(groups: Sequence[Sequence[Ids]], size: int) -> tuple[Tensor, Tens
     """
     sequences = [sequence for group in groups for sequence in (*group, *[[]] * (size - len(group)))]
     shape = len(groups), size
-    return pad_sequences(sequences).view(*shape, -1), sequence_lengths(sequences).view(shape)
+    tokens = pad_sequences(sequences)
+    return tokens.view(*shape, tokens.shape[1]), sequence_lengths(sequences).view(shape)
