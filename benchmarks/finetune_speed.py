@@ -28,7 +28,7 @@ import torch
 import gptkit
 from gptkit.data.dataset import Dataset
 from gptkit.data.sampler import order
-from gptkit.training.dataloader import Feed
+from gptkit.training.dataloader import TrainDataLoader
 
 SHAPE = ["model.layers=4", "model.heads=6", "model.width=192", "model.dropout=0.1", "tokenizer=bpe", "tokenizer.size=8192"]
 CONTEXT = 128
@@ -80,7 +80,7 @@ def padding_of(dataset: Dataset) -> dict[str, dict[str, float]]:
     steps = len(dataset) // BATCH
     shuffled = order(0, items=len(dataset), seed=0)[: steps * BATCH]
     batches = {
-        "by_length": iter(Feed(dataset, seed=0, batch=BATCH, start=0, stop=steps)),
+        "by_length": iter(TrainDataLoader(dataset, seed=0, batch=BATCH, start=0, stop=steps)),
         "random": (dataset.batch(items.tolist()) for items in np.split(shuffled, steps)),
     }
     return {name: padding(batch["lengths"].flatten().numpy() for batch in found) for name, found in batches.items()}

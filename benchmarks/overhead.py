@@ -25,11 +25,11 @@ import torch
 
 import gptkit
 from gptkit.optimizer.schedule import multiplier
-from gptkit.training.dataloader import Feed
+from gptkit.training.dataloader import TrainDataLoader
 from gptkit.training.fit import run
 from gptkit.training.module import TrainModule
-from gptkit.training.setup import assemble
-from gptkit.training.trainer import make_trainer
+from gptkit.training.setup import build_components
+from gptkit.training.trainer import build_trainer
 from gptkit.training.trainer_arguments import check_trainer_arguments
 
 WORDS = ["tokenizer=char", "model.layers=2", "model.heads=2", "model.width=32", "model.context=32", "batch.size=4"]
@@ -58,7 +58,7 @@ def settings_of(steps: int, folder: str) -> Any:
 def seconds_of_kit(steps: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         settings = settings_of(steps, folder)
-        pieces = assemble(settings)
+        pieces = build_components(settings)
         module = TrainModule(
             settings=settings,
             folder=Path(folder),
@@ -72,18 +72,18 @@ def seconds_of_kit(steps: int) -> float:
             sources=pieces.sources,
         )
         clock = Clock()
-        run(module, make_trainer(check_trainer_arguments(settings.trainer), Path(folder), [clock]))
+        run(module, build_trainer(check_trainer_arguments(settings.trainer), Path(folder), [clock]))
         return median_gap(clock.times)
 
 
 def seconds_of_plain(steps: int) -> float:
     settings = settings_of(steps, "unused")
-    pieces = assemble(settings)
+    pieces = build_components(settings)
     model, objective = pieces.model, pieces.objective
     optimizer = settings.optimizer.build(parameters=model.named_parameters())
     horizon = steps * settings.batch.size * settings.model.context
     times, tokens = [], 0
-    for batch in Feed(pieces.datasets["train"], seed=0, batch=settings.batch.size, start=0, stop=steps):
+    for batch in TrainDataLoader(pieces.datasets["train"], seed=0, batch=settings.batch.size, start=0, stop=steps):
         times.append(time.perf_counter())
         tokens += batch["tokens"].numel()
         factor = multiplier(tokens, schedule=settings.optimizer.schedule, horizon=horizon)

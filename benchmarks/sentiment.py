@@ -28,7 +28,7 @@ from gptkit.objective.classify.classification_dataset import ClassificationDatas
 from gptkit.objective.classify.metrics import accuracies, interval
 from gptkit.records import Example
 from gptkit.training.checkpoints.checkpoint import latest_checkpoint, read_checkpoint
-from gptkit.training.checkpoints.load import fit_weights
+from gptkit.training.checkpoints.load import load_weights
 
 SIZE = ["model.layers=4", "model.heads=4", "model.width=192", "model.context=128"]
 LSTM = ["model=lstm", "model.layers=1", "model.width=192", "model.units=512", "model.context=128"]
@@ -69,7 +69,7 @@ def accuracy(folder: Path) -> tuple[float, float, float]:
     objective: Any = settings.objective.build(tokenizer=tokenizer, context=settings.model.context, width=settings.model.width)
     objective.load_state_dict(checkpoint.objective_state)
     model = settings.model.build(attention=settings.attention, vocabulary=tokenizer.size + settings.objective.added_tokens)
-    fit_weights(model, checkpoint.model_state, str(path))
+    load_weights(model, checkpoint.model_state, str(path))
     model.eval(), objective.eval()
     items = ClassificationDataset(objective.items(list(MovieReviewsConfig().build().records("test")), "test"))
     order = items.lengths().argsort().tolist()

@@ -19,10 +19,10 @@ from gptkit.errors import GptkitError
 WRITING, OLD = ".writing-", ".old-"
 """Prefixes of the name of a folder that is being written, and of one that is being removed."""
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+DISK_FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def how_to_continue(run: Path) -> str:
+def continue_command(run: Path) -> str:
     """The command that continues a run, as a shell takes it."""
     return f"gptkit train {shlex.quote(f'hydra.run.dir={run}')}"
 
@@ -34,8 +34,8 @@ def write_file(path: Path, text: str) -> None:
         GptkitError: it cannot be written, as when the disk is full; the old content is still there.
     """
     aside = path.with_name(f".{path.name}.writing")
-    with named_errors(path):
-        discard(aside)
+    with wrap_os_errors(path):
+        remove_path(aside)
         try:
             with aside.open("x", encoding="utf-8", newline="") as file:
                 file.write(text)
@@ -44,13 +44,13 @@ def write_file(path: Path, text: str) -> None:
             aside.replace(path)
         except BaseException:
             with contextlib.suppress(OSError):
-                discard(aside)
+                remove_path(aside)
             raise
         sync_folder(path.parent)
 
 
 @contextlib.contextmanager
-def named_errors(path: Path) -> Iterator[None]:
+def wrap_os_errors(path: Path) -> Iterator[None]:
     """Turns the system's error while `path` is written (a full disk, a missing permission) into one line that says what to do.
 
     Raises:
@@ -59,12 +59,12 @@ def named_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise GptkitError(f"{path}: {why_not_written(error)}") from error
+        raise GptkitError(f"{path}: {describe_write_error(error)}") from error
 
 
-def why_not_written(error: OSError) -> str:
+def describe_write_error(error: OSError) -> str:
     """What keeps a file from being written, and what to do about it."""
-    if error.errno in FULL:
+    if error.errno in DISK_FULL_ERRORS:
         return "the disk is full; free some space, then go on with gptkit train hydra.run.dir=<the run>"
     return f"cannot be written ({error.strerror or error})"
 
@@ -94,11 +94,11 @@ def replace_folder(written: Path, target: Path) -> None:
     """Give a synced folder its final name; what has the name already is moved aside first, then removed."""
     if os.path.lexists(target):
         old = target.with_name(f"{OLD}{target.name}")
-        discard(old)
+        remove_path(old)
         target.rename(old)
         written.rename(target)
         sync_folder(target.parent)
-        discard(old)
+        remove_path(old)
         return
     written.rename(target)
     sync_folder(target.parent)
@@ -107,13 +107,13 @@ def replace_folder(written: Path, target: Path) -> None:
 def remove_folder(folder: Path) -> None:
     """Remove a folder so that no reader takes a half-removed one for a whole one: it loses its name first."""
     hidden = folder.with_name(f"{OLD}{folder.name}")
-    discard(hidden)
+    remove_path(hidden)
     with contextlib.suppress(FileNotFoundError):
         folder.rename(hidden)
-    discard(hidden)
+    remove_path(hidden)
 
 
-def discard(path: Path) -> None:
+def remove_path(path: Path) -> None:
     """Remove what has this name, if anything: a folder with all in it, of a link the link alone, never what it points to.
 
     What is left of a folder that cannot be removed whole is of no account: it has no name that is read.

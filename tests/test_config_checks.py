@@ -14,7 +14,7 @@ from gptkit.config_checks import check, declared
 from gptkit.constraints import Bound, above, at_least, below, items, may_be_infinite, not_empty, one_of, texts
 from gptkit.errors import ConfigError
 from gptkit.plugins import registry
-from gptkit.training.checkpoints.config_file import plain, settings_from
+from gptkit.training.checkpoints.config_file import settings_from, to_plain
 
 
 def numbers() -> Iterator[tuple[type[Any], str, str]]:
@@ -82,7 +82,7 @@ class Own:
     micro: Annotated[int | str, "a number or auto", at_least(1), one_of("auto")] = "auto"
     path: Annotated[Any, "files", texts, not_empty] = "x"
     free: Annotated[float, "anything", may_be_infinite] = 0.0
-    plain: int = 0
+    to_plain: int = 0
     by_name: dict[str, Any] = field(default_factory=dict)
     inner: Inner = field(default_factory=Inner)
 
@@ -175,7 +175,7 @@ def test_the_command_line_and_python_refuse_it_in_one_line(
     ],
 )
 def test_a_config_file_is_held_to_the_same(keys: tuple[str, ...], value: Any, reason: str) -> None:
-    content = plain(gptkit.compose("train").settings)
+    content = to_plain(gptkit.compose("train").settings)
     node = content
     for key in keys[:-1]:
         node = node[key]

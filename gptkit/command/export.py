@@ -31,7 +31,7 @@ def export(settings: ExportCommand) -> Path:
     from gptkit.interop.huggingface import export_model
     from gptkit.interop.sequence_classification import export_sequence_classifier
     from gptkit.objective import AuxLMConfig, RewardModelConfig
-    from gptkit.training.checkpoints.load import built_model, initial_weights, load_objective, objective_class
+    from gptkit.training.checkpoints.load import build_model, initial_weights, load_objective, objective_class
 
     weights = initial_weights(settings.checkpoint)
     has_scores = issubclass(objective_class(weights.run) or type(None), AuxLMConfig | RewardModelConfig)
@@ -39,7 +39,7 @@ def export(settings: ExportCommand) -> Path:
         trained = load_objective(settings.checkpoint)
         model, tokenizer = trained.model, trained.tokenizer
     else:
-        model, tokenizer = built_model(weights, settings.checkpoint)
+        model, tokenizer = build_model(weights, settings.checkpoint)
     unfinished = folder.with_name(f"{folder.name}.{os.getpid()}.unfinished")
     try:
         unfinished.mkdir(parents=True)

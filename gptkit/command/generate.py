@@ -54,11 +54,11 @@ def generate(settings: GenerateCommand) -> list[list[Continuation]]:
     from gptkit.generation.engine import stream
     from gptkit.generation.precision import best_device, dtype_of
     from gptkit.model.packed_weights import pack
-    from gptkit.training.checkpoints.load import built_model, initial_weights, objective_class
+    from gptkit.training.checkpoints.load import build_model, initial_weights, objective_class
 
     weights = initial_weights(settings.checkpoint)
     _warn_of_scores(settings.checkpoint, objective_class(weights.run))
-    model, tokenizer = built_model(weights, settings.checkpoint)
+    model, tokenizer = build_model(weights, settings.checkpoint)
     device = best_device()
     model.to(device=device, dtype=dtype_of(settings.precision, device))
     pack(model)

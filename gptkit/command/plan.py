@@ -9,7 +9,7 @@ from gptkit.command import PlanCommand
 from gptkit.command.plan_device import Place, place_of
 from gptkit.scaling.compute import PF_DAY, attention_flops_per_token, forward_flops_per_token, parameters_by_part, pf_days
 from gptkit.scaling.memory import Others, Placement, Precision, memory_per_device
-from gptkit.training.duration import length_of
+from gptkit.training.dataloader import run_length
 from gptkit.training.trainer_arguments import precision_name
 
 ESTIMATED_VOCABULARY = 256
@@ -49,7 +49,7 @@ def planned(settings: PlanCommand) -> dict[str, Any]:
     by_stage = {stage: times * forward for stage, times in settings.objective.passes().items()}
     per_token = sum(by_stage.values())
     per_step = settings.batch.size * model.context
-    steps, tokens = length_of(settings)
+    steps, tokens = run_length(settings)
     precision = precision_name(settings.trainer.get("precision") or "auto")
     place = place_of(settings.device, precision, settings.trainer.get("accelerator", "auto"))
     result: dict[str, Any] = {

@@ -23,7 +23,7 @@ from gptkit.errors import GptkitError
 from gptkit.plugins import registry
 from gptkit.run_config import RunConfig
 from gptkit.training.checkpoints import config_file
-from gptkit.training.checkpoints.retention import checkpoints
+from gptkit.training.checkpoints.retention import list_checkpoints
 
 FOLDER_KEY = "hydra.run.dir"
 
@@ -85,9 +85,9 @@ def _read_run_settings(folder: Path, command: type[RunConfig]) -> dict[str, Any]
     """The settings of the run in a folder: those with which it was last begun, or of its newest checkpoint that can be read."""
     first: GptkitError | None = None
     own = folder / config_file.FILE
-    for path in [*([own] if own.is_file() else []), *(saved / config_file.FILE for saved in checkpoints(folder))]:
+    for path in [*([own] if own.is_file() else []), *(saved / config_file.FILE for saved in list_checkpoints(folder))]:
         try:
-            return config_file.plain(config_file.read_settings(path, command))
+            return config_file.to_plain(config_file.read_settings(path, command))
         except GptkitError as error:
             first = first or error
     if first is not None:
@@ -109,7 +109,7 @@ def _apply_values(node: DictConfig, content: Mapping[str, Any], typed: set[str],
         if isinstance(value, Mapping) and isinstance(child, DictConfig) and not child._is_none():
             _apply_values(child, value, typed, f"{full}.")
         elif not _is_or_holds(full, typed):
-            node[key] = config_file.escaped(value)
+            node[key] = config_file.escape_interpolations(value)
 
 
 def _is_or_holds(key: str, typed: set[str]) -> bool:

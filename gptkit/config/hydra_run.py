@@ -46,9 +46,9 @@ def _run(argv: list[str]) -> int:
     from gptkit.config.defaults_list import check_config_files
     from gptkit.config.hydra_errors import translate_hydra_errors
     from gptkit.config.main import exit_status_of
-    from gptkit.training.checkpoints import notices
+    from gptkit.training.reporting.fault_tolerance import forget_warnings
 
-    notices.forget()
+    forget_warnings()
     typed = words = parse_command_line(argv)
     check_config_files(words.verb, words.primary, words.overrides)
     chooses = words.multirun or words.primary != words.verb  # a file of the user's own is as good as a paper

@@ -10,9 +10,9 @@ from html import escape
 from typing import Any
 
 from gptkit.sweep.jobs import Job
-from gptkit.training.reporting.damaged_files import HUGE
-from gptkit.training.reporting.inline_svg import inline_svg, verbatim
-from gptkit.training.reporting.metrics import read_metrics
+from gptkit.training.reporting.fault_tolerance import LARGEST_NUMBER
+from gptkit.training.reporting.figures import escape_text, inline_svg
+from gptkit.training.reporting.metrics_csv import read_metrics
 
 _TEXT, _GRID, _BEST, _OTHERS = "#020304", "#030405", "#040506", "#050607"
 _VARIABLES = {_TEXT: "--muted", _GRID: "--grid", _BEST: "--first", _OTHERS: "--second"}
@@ -30,7 +30,7 @@ def against(what: str, key: str, points: Sequence[tuple[str, float | None]], bes
     if places is None:
         names = list(dict.fromkeys(value for value, _ in sorted(known)))
         places = [names.index(value) for value, _ in known]
-        axes.set_xticks(range(len(names)), list(map(verbatim, names)))
+        axes.set_xticks(range(len(names)), list(map(escape_text, names)))
         axes.margins(x=0.25)
     else:
         if min(places) > 0 and max(places) >= 8 * min(places):
@@ -61,9 +61,14 @@ def over_tokens(what: str, measure: str, ranked: Sequence[Job], names: Sequence[
     for place, (name, curve) in enumerate(drawn):
         colour, strength = (_BEST, 1.0) if place < best else (_OTHERS, 1 - 0.75 * place / len(drawn))
         width = 1.8 if place < best else 1.3
-        axes.plot(*zip(*curve, strict=True), color=colour, alpha=strength, linewidth=width, label=verbatim(name))
+        axes.plot(*zip(*curve, strict=True), color=colour, alpha=strength, linewidth=width, label=escape_text(name))
     legend = axes.legend(
-        frameon=False, fontsize=8, labelcolor=_TEXT, loc="center left", bbox_to_anchor=(1.0, 0.5), title=verbatim(", ".join(keys))
+        frameon=False,
+        fontsize=8,
+        labelcolor=_TEXT,
+        loc="center left",
+        bbox_to_anchor=(1.0, 0.5),
+        title=escape_text(", ".join(keys)),
     )
     legend.get_title().set(color=_TEXT, fontsize=8)
     axes.xaxis.set_major_formatter("{x:,.0f}")
@@ -82,7 +87,7 @@ def _numbers(values: Sequence[str]) -> list[float] | None:
         numbers = [float(value) for value in values]
     except ValueError:
         return None
-    return numbers if all(abs(number) <= HUGE for number in numbers) else None
+    return numbers if all(abs(number) <= LARGEST_NUMBER for number in numbers) else None
 
 
 def _axes(size: tuple[float, float]) -> Any:
@@ -101,7 +106,7 @@ def _axes(size: tuple[float, float]) -> Any:
 def _figure(axes: Any, caption: str, label: str, *, wide: bool = False) -> str:
     import matplotlib
 
-    axes.set_xlabel(verbatim(label), color=_TEXT, fontsize=9)
+    axes.set_xlabel(escape_text(label), color=_TEXT, fontsize=9)
     name = re.sub(r"\W", "-", caption)
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")  # the reader's own font draws the text

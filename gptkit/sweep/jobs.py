@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gptkit.atomic_io import named_errors, write_file
+from gptkit.atomic_io import wrap_os_errors, write_file
 from gptkit.kit_files import DamagedFile, open_regular
-from gptkit.training.reporting.damaged_files import is_count, read_object, warn_of
+from gptkit.training.reporting.fault_tolerance import is_count, read_object, warn_damaged
 from gptkit.training.reporting.summary import read_summary
 
 FILE = "job.json"
@@ -88,7 +88,7 @@ class Job:
         self._write()
 
     def _write(self) -> None:
-        with named_errors(self.folder):
+        with wrap_os_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
         body = {"number": self.number, "overrides": self.overrides, "status": self.status, "error": self.error}
         body |= {"foreign": self.foreign}
@@ -102,7 +102,7 @@ def read_job(folder: Path) -> Job | None:
     if not body:
         return None
     if not _is_note(body):
-        warn_of(path, "is not the note of a job")
+        warn_damaged(path, "is not the note of a job")
         return None
     status = body["status"]
     if status in ("waiting", "running"):  # by a note that is as old as its sweep, which may have been killed
@@ -145,7 +145,7 @@ def lock(folder: Path) -> int | None:
 
     A job inherits it, so that a sweep whose launcher was killed is recognised for as long as one of its jobs runs.
     """
-    with named_errors(folder / _LOCK):
+    with wrap_os_errors(folder / _LOCK):
         descriptor = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR | os.O_NONBLOCK)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

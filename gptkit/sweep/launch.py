@@ -24,7 +24,7 @@ from gptkit.console import Console
 from gptkit.errors import ConfigError, GptkitError
 from gptkit.sweep.jobs import Job, lock
 from gptkit.sweep.process import command, environment, shares, start
-from gptkit.training.reporting.summary import minimised
+from gptkit.training.reporting.summary import value_to_minimize
 
 _POLL_SECONDS = 0.1
 
@@ -162,7 +162,7 @@ def returned(job: Job) -> JobReturn:
     """What Hydra's sweepers are told of a job: its loss, or the error that they raise."""
     result = _Returned(list(job.overrides))
     if job.status == "finished" or job.out_of_time:
-        result.status, result.return_value = JobStatus.COMPLETED, minimised(job.summary)
+        result.status, result.return_value = JobStatus.COMPLETED, value_to_minimize(job.summary)
     else:
         result.status = JobStatus.FAILED
         kind = ConfigError if job.exit_status == ConfigError.exit_status else GptkitError

@@ -15,7 +15,7 @@ from urllib.parse import quote
 from rich.table import Table
 from rich.text import Text
 
-from gptkit.atomic_io import named_errors, write_file
+from gptkit.atomic_io import wrap_os_errors, write_file
 from gptkit.console import Console
 from gptkit.sweep.charts import against, over_tokens
 from gptkit.sweep.jobs import Job, jobs_in
@@ -132,7 +132,7 @@ def write_page(sweep: Path, jobs: Sequence[Job]) -> Path:
         ("What all runs share", f"<pre>{escape(' '.join(sorted(common)))}</pre>" if common else ""),
     ]
     path = sweep / "sweep.html"
-    with named_errors(path):
+    with wrap_os_errors(path):
         sweep.mkdir(parents=True, exist_ok=True)
     write_file(path, page(f"Sweep {sweep.name}", lead, sections))
     return path

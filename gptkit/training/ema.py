@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from gptkit.optimizer.groups import is_distributed
-from gptkit.training.full_state_dict import cut_like
+from gptkit.training.full_state_dict import shard_like
 
 
-class Average:
+class EMA:
     """Of all parameters that a model trains. It begins as a copy of them; once used, it is where they are, cut as they are."""
 
     def __init__(self, model: nn.Module, decay: float) -> None:
@@ -26,14 +26,14 @@ class Average:
         decay: share of the average that an update leaves as it is, above 0 and below 1.
         """
         self._model = model
-        self._whole = {name: parameter.detach().clone() for name, parameter in _trained(model).items()}
+        self._whole = {name: parameter.detach().clone() for name, parameter in _trainable_parameters(model).items()}
         self._kept: dict[str, Tensor] = {}
         self._move = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
 
     @torch.no_grad()
     def update(self) -> None:
         """After an update of the weights: average = decay * average + (1 - decay) * weights."""
-        own = {name: _local(parameter) for name, parameter in _trained(self._model).items()}
+        own = {name: _local(parameter) for name, parameter in _trainable_parameters(self._model).items()}
         self._move([self.weights()[name] for name in own], list(own.values()), 0)
 
     @contextlib.contextmanager
@@ -48,7 +48,7 @@ class Average:
     @torch.no_grad()
     def _swap(self) -> None:
         kept = self.weights()
-        for name, parameter in _trained(self._model).items():
+        for name, parameter in _trainable_parameters(self._model).items():
             own = _local(parameter)
             aside = own.clone()
             own.copy_(kept[name])
@@ -57,12 +57,15 @@ class Average:
     def weights(self) -> Mapping[str, Tensor]:
         """The average by parameter name, this device's share of it."""
         if self._whole:  # the model has its place by now; sharding also makes parameters of its own
-            self._kept = {name: _local(cut_like(parameter, self._whole[name])) for name, parameter in _trained(self._model).items()}
+            self._kept = {
+                name: _local(shard_like(parameter, self._whole[name]))
+                for name, parameter in _trainable_parameters(self._model).items()
+            }
             self._whole = {}
         return self._kept
 
 
-def _trained(model: nn.Module) -> dict[str, nn.Parameter]:
+def _trainable_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
     """By name; what devices share and gathered for a pass is let go first, or the next pass would miss a change."""
     from torch.distributed.fsdp import FSDPModule
 

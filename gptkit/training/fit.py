@@ -13,32 +13,31 @@ from typing import Any
 import lightning
 import torch
 
-from gptkit.atomic_io import how_to_continue
+from gptkit.atomic_io import continue_command
 from gptkit.matrix_products import keep_mode
 from gptkit.optimizer.schedule import warmup_and_decay_end, warmup_warning
 from gptkit.plugins import registry
 from gptkit.run_config import RunConfig
-from gptkit.training.allocator import keep_freed_memory
 from gptkit.training.checkpoints import config_file
-from gptkit.training.checkpoints.checkpoint import Checkpoint, clean, latest_checkpoint, read_checkpoint
+from gptkit.training.checkpoints.checkpoint import Checkpoint, latest_checkpoint, read_checkpoint, recover_unfinished
 from gptkit.training.checkpoints.manifest import FILE as MANIFEST
-from gptkit.training.console_lines import first_line, last_line, say
-from gptkit.training.duration import length_of
-from gptkit.training.memory import check_training_fits
+from gptkit.training.dataloader import run_length
+from gptkit.training.interruptions import report_rank_failures
+from gptkit.training.memory import check_training_fits, keep_freed_memory
 from gptkit.training.module import TrainModule
-from gptkit.training.ranks import failures_told
-from gptkit.training.reporting.best_effort import best_effort
-from gptkit.training.reporting.callbacks import FILES, FOLDERS, ReportingCallback, logbook
-from gptkit.training.reporting.damaged_files import make_way
-from gptkit.training.reporting.metrics import cut_back
-from gptkit.training.reporting.summary import minimised, read_summary
-from gptkit.training.resume import alone_in, check_not_shorter, check_same_run
-from gptkit.training.save import kept_state
-from gptkit.training.setup import assemble
-from gptkit.training.strategies import check_shares, is_first
-from gptkit.training.trainer import make_trainer
+from gptkit.training.precision import stored_dtype
+from gptkit.training.reporting.callbacks import FILES, FOLDERS, ReportingCallback, build_reporting_callback
+from gptkit.training.reporting.console_output import end_message, print_message, start_message
+from gptkit.training.reporting.fault_tolerance import best_effort, move_obstacles_aside
+from gptkit.training.reporting.metrics_csv import truncate_metrics
+from gptkit.training.reporting.samples import truncate_samples
+from gptkit.training.reporting.summary import read_summary, value_to_minimize
+from gptkit.training.resume import check_not_shorter, check_same_run, lock_run_folder
+from gptkit.training.save import read_training_state
+from gptkit.training.setup import build_components
+from gptkit.training.strategies import check_batch_divides, is_first_process
+from gptkit.training.trainer import build_trainer
 from gptkit.training.trainer_arguments import check_trainer_arguments, precision_name
-from gptkit.training.weight_precision import stored_dtype
 
 
 class Result(dict[str, Any]):
@@ -50,7 +49,7 @@ class Result(dict[str, Any]):
     @property
     def optimized_metric(self) -> float:
         """What a sweep minimises: the latest validation loss, or minus the metric by which runs of the objective are compared."""
-        return minimised(self)
+        return value_to_minimize(self)
 
 
 def fit(settings: RunConfig, folder: Path) -> Result:
@@ -67,27 +66,27 @@ def fit(settings: RunConfig, folder: Path) -> Result:
     """
     arguments = check_trainer_arguments(settings.trainer)
     settings.trainer.update({name: value for name, value in arguments.items() if name == "precision"})  # by its full name
-    length_of(settings)
+    run_length(settings)
     check_training_fits(settings, arguments)
     own_callbacks = [registry().resolve("callback", part).build() for part in settings.callback.values()]
-    trainer = make_trainer(arguments, folder, own_callbacks)
-    check_shares(trainer, settings.batch.size)
-    with failures_told(trainer), alone_in(folder) if is_first() else contextlib.nullcontext():
+    trainer = build_trainer(arguments, folder, own_callbacks)
+    check_batch_divides(trainer, settings.batch.size)
+    with report_rank_failures(trainer), lock_run_folder(folder) if is_first_process() else contextlib.nullcontext():
         return fit_or_continue(settings, folder, trainer)
 
 
 def fit_or_continue(settings: RunConfig, folder: Path, trainer: lightning.Trainer) -> Result:
     """Train in a folder that is ours alone: from the start, or from the checkpoint that it holds."""
-    checkpoint, state = continued(settings, folder)
+    checkpoint, state = find_checkpoint_to_continue(settings, folder)
     if trainer.strategy.root_device.type == "cpu":
         keep_freed_memory()
     with torch.random.fork_rng(devices=[]):
-        pieces = assemble(settings, checkpoint, state, dtype=stored_dtype(str(trainer.precision)))
+        pieces = build_components(settings, checkpoint, state, dtype=stored_dtype(str(trainer.precision)))
         train = pieces.datasets["train"]
-        last_step, horizon = length_of(settings, train)
+        last_step, horizon = run_length(settings, train)
         warmup_and_decay_end(settings.optimizer.schedule, horizon=horizon)
         if checkpoint is not None:
-            before, _ = length_of(checkpoint.settings, train)
+            before, _ = run_length(checkpoint.settings, train)
             check_not_shorter(folder, done=checkpoint.step, before=before, now=last_step)
         module = TrainModule(
             settings=settings,
@@ -96,7 +95,7 @@ def fit_or_continue(settings: RunConfig, folder: Path, trainer: lightning.Traine
             objective=pieces.objective,
             tokenizer=pieces.tokenizer,
             datasets=pieces.datasets,
-            micro=micro_of(settings, state),
+            micro=micro_batch_size(settings, state),
             last_step=last_step,
             horizon=horizon,
             sources=pieces.sources,
@@ -104,36 +103,36 @@ def fit_or_continue(settings: RunConfig, folder: Path, trainer: lightning.Traine
             restored=state,
         )
         if checkpoint is not None and (checkpoint.step >= last_step or module.finished_early):
-            say(f"{folder} is finished, after {checkpoint.step:,} steps; more tokens or trainer.max_steps continue it")
-            if is_first():
-                make_up(module, trainer, saved=(checkpoint.folder / MANIFEST).stat().st_mtime)
+            print_message(f"{folder} is finished, after {checkpoint.step:,} steps; more tokens or trainer.max_steps continue it")
+            if is_first_process():
+                complete_finished_run(module, trainer, saved=(checkpoint.folder / MANIFEST).stat().st_mtime)
             return Result(read_summary(folder))
         if line := warmup_warning(settings.optimizer.schedule, horizon=horizon):
-            say(line)
+            print_message(line)
         return run(module, trainer)
 
 
-def continued(settings: RunConfig, folder: Path) -> tuple[Checkpoint | None, dict[str, Any] | None]:
+def find_checkpoint_to_continue(settings: RunConfig, folder: Path) -> tuple[Checkpoint | None, dict[str, Any] | None]:
     """The checkpoint to continue from, and what it kept beside the weights; None where the folder holds no run.
 
     Raises:
         ConfigError: the run in the folder has other settings.
         CheckpointError: no checkpoint is whole.
     """
-    if is_first():
-        clean(folder)
+    if is_first_process():
+        recover_unfinished(folder)
     path = latest_checkpoint(folder)
     if path is None:
         return None, None
     checkpoint = read_checkpoint(path)
-    before, now = with_full_name(config_file.plain(checkpoint.settings)), config_file.plain(settings)
-    state = kept_state(checkpoint)
+    before, now = with_full_precision_name(config_file.to_plain(checkpoint.settings)), config_file.to_plain(settings)
+    state = read_training_state(checkpoint)
     check_same_run(folder, before, now, fingerprinted=state["sources"])
     keep_mode(state["matrix_products"])
     return checkpoint, state
 
 
-def with_full_name(content: Mapping[str, Any]) -> dict[str, Any]:
+def with_full_precision_name(content: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of a run, its precision by its full name: older runs were written down as they were typed."""
     trainer = dict(content.get("trainer") or {})
     if trainer.get("precision") is not None:
@@ -141,7 +140,7 @@ def with_full_name(content: Mapping[str, Any]) -> dict[str, Any]:
     return {**content, "trainer": trainer}
 
 
-def micro_of(settings: RunConfig, state: dict[str, Any] | None) -> int:
+def micro_batch_size(settings: RunConfig, state: dict[str, Any] | None) -> int:
     """Sequences per pass, as given or as the run began; 0: to be found when the device is there."""
     if isinstance(settings.batch.micro, int):
         return settings.batch.micro
@@ -151,20 +150,21 @@ def micro_of(settings: RunConfig, state: dict[str, Any] | None) -> int:
 def run(module: TrainModule, trainer: lightning.Trainer) -> Result:
     """Train a module to its end with Lightning, and say how it went."""
     settings, folder, state = module.settings, module.folder, module.state
-    first = is_first()
+    first = is_first_process()
     if first:
         folder.mkdir(parents=True, exist_ok=True)
-        make_way(folder, files=FILES, folders=FOLDERS)
+        move_obstacles_aside(folder, files=FILES, folders=FOLDERS)
         config_file.write_settings(folder / config_file.FILE, settings)
-        cut_back(folder, state.step)
-    book = logbook_of(module, progress=bool(settings.trainer.get("enable_progress_bar", True)))
+        truncate_metrics(folder, state.step)
+        truncate_samples(folder, state.step)
+    book = build_reporting(module, progress=bool(settings.trainer.get("enable_progress_bar", True)))
     module.paused, module.after_step = book.meter.paused, functools.partial(book.after_step, trainer, module)
     callbacks: list[lightning.Callback] = trainer.callbacks  # type: ignore[attr-defined]
     callbacks.insert(0, book)
     if module.restored is not None:
         for callback in callbacks:
             callback.load_state_dict(module.restored["callbacks"].get(callback.state_key, {}))
-    say(first_line(module, trainer))
+    print_message(start_message(module, trainer))
     with warnings.catch_warnings():
         # lightning 2.6 uses a name that torch 2.13 will drop; nothing a user could do about it
         warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning, module=r"lightning\.pytorch\.utilities")
@@ -174,32 +174,34 @@ def run(module: TrainModule, trainer: lightning.Trainer) -> Result:
     if state.step < state.last_step and not module.finished_early:
         stopped_by = module.stop.signal or (signal.SIGTERM if module.stopping else 0)
         result.exit_status = 128 + stopped_by if stopped_by else 0
-        say(f"stopped after {state.step:,} of {state.last_step:,} steps, saved in {folder}; {how_to_continue(folder)} continues it")
+        print_message(
+            f"stopped after {state.step:,} of {state.last_step:,} steps, saved in {folder}; {continue_command(folder)} continues it"
+        )
     elif first:
-        say(last_line(settings, folder))
+        print_message(end_message(settings, folder))
     return result
 
 
-def make_up(module: TrainModule, trainer: lightning.Trainer, *, saved: float) -> None:
+def complete_finished_run(module: TrainModule, trainer: lightning.Trainer, *, saved: float) -> None:
     """Write what a finished run still owes beside its last checkpoint, which was written at `saved`: samples, summary, report."""
     with best_effort("what is missing in the folder"):
-        book = logbook_of(module, progress=False)
+        book = build_reporting(module, progress=False)
         if book.owes(module, saved):
             book.make_up(trainer, module)
 
 
-def logbook_of(module: TrainModule, *, progress: bool) -> ReportingCallback:
+def build_reporting(module: TrainModule, *, progress: bool) -> ReportingCallback:
     """What writes down this run."""
-    return logbook(
+    return build_reporting_callback(
         module.folder,
         module.settings,
         model=module.model,
         tokenizer=module.tokenizer,
-        parameters=trained_count(module),
+        parameters=count_trained_parameters(module),
         progress=progress,
     )
 
 
-def trained_count(module: TrainModule) -> int:
+def count_trained_parameters(module: TrainModule) -> int:
     """How many parameters are trained."""
     return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)

@@ -13,30 +13,30 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from gptkit.optimizer.groups import is_distributed
-from gptkit.training.checkpoints.state_schema import check_optimizer_state
+from gptkit.training.checkpoints.schemas import check_optimizer_state
 
 
-def gathered(value: Any) -> Any:
+def unshard(value: Any) -> Any:
     """The same nest of dicts, lists and tuples with every distributed tensor made whole; other tensors are not copied."""
     if isinstance(value, Tensor):
         return value.full_tensor() if is_distributed(value) else value
     if isinstance(value, Mapping):
-        return {key: gathered(item) for key, item in value.items()}
+        return {key: unshard(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(gathered(item) for item in value)
+        return type(value)(unshard(item) for item in value)
     return value
 
 
-def copied(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def clone_tensors(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The same tensors in memory of their own."""
     return {name: tensor.detach().clone() for name, tensor in state.items()}
 
 
-def optimizer_state(optimizer: torch.optim.Optimizer, named: Iterable[tuple[str, Parameter]]) -> dict[str, Any]:
+def optimizer_state_dict(optimizer: torch.optim.Optimizer, named: Iterable[tuple[str, Parameter]]) -> dict[str, Any]:
     """The optimizer's state by parameter name, whole: {"state": {name: entries}, "groups": [{"names": [...], other entries}]}."""
     names: dict[Tensor, str] = {parameter: name for name, parameter in named}
     return {
-        "state": {names[parameter]: gathered(dict(entries)) for parameter, entries in optimizer.state.items()},
+        "state": {names[parameter]: unshard(dict(entries)) for parameter, entries in optimizer.state.items()},
         "groups": [
             {
                 "names": [names[parameter] for parameter in group["params"]],
@@ -47,7 +47,7 @@ def optimizer_state(optimizer: torch.optim.Optimizer, named: Iterable[tuple[str,
     }
 
 
-def load_optimizer_state(
+def load_optimizer_state_dict(
     optimizer: torch.optim.Optimizer, named: Iterable[tuple[str, Parameter]], saved: Mapping[str, Any]
 ) -> None:
     """Give an optimizer over the same names what `optimizer_state` returned, cut as its parameters are now.
@@ -64,14 +64,14 @@ def load_optimizer_state(
         first = len(state)
         for parameter in group["params"]:
             entries = saved["state"].get(names[parameter], {})
-            state[len(state)] = {key: _cut_like(parameter, value) for key, value in entries.items()}
+            state[len(state)] = {key: _shard_if_distributed(parameter, value) for key, value in entries.items()}
         old = group_of[names[group["params"][0]]]
         kept = {key: value for key, value in old.items() if key != "names"}
         groups.append({**group, **kept, "params": list(range(first, len(state)))})  # a setting that is newer has its default
     optimizer.load_state_dict({"state": state, "param_groups": groups})
 
 
-def cut_like(own: Parameter, whole: Tensor) -> Tensor:
+def shard_like(own: Parameter, whole: Tensor) -> Tensor:
     """A whole tensor where a parameter of its shape is, and as that is: shared out over the devices, or on its device."""
     whole = whole.to(own.device)
     if not is_distributed(own):
@@ -82,6 +82,6 @@ def cut_like(own: Parameter, whole: Tensor) -> Tensor:
     return distribute_tensor(whole, sharded.device_mesh, sharded.placements)
 
 
-def _cut_like(own: Parameter, value: Any) -> Any:
+def _shard_if_distributed(own: Parameter, value: Any) -> Any:
     shared_out = is_distributed(own) and isinstance(value, Tensor) and value.shape == own.shape
-    return cut_like(own, value) if shared_out else value
+    return shard_like(own, value) if shared_out else value

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import platform
 from typing import Any
 
 import torch
@@ -30,7 +32,9 @@ def check_training_fits(settings: RunConfig, arguments: dict[str, Any]) -> None:
     Raises:
         ConfigError: they cannot; names the keys to lower.
     """
-    held = 16 * settings.batch.size * settings.model.context / _whole(arguments.get("num_nodes"), 1)  # tokens and targets, int64
+    held = (
+        16 * settings.batch.size * settings.model.context / _count_or_default(arguments.get("num_nodes"), 1)
+    )  # tokens and targets, int64
     if type(settings.objective) is LMConfig and held > machine_memory():
         raise ConfigError(
             f"batch.size={settings.batch.size}: batches of so many sequences of model.context={settings.model.context} tokens take "
@@ -77,20 +81,20 @@ def machine_memory() -> float:
 def _device_memory(arguments: dict[str, Any]) -> tuple[float, str] | None:
     """Bytes that a run's devices have for one copy of the model, and their name; None where that is not known."""
     accelerator, strategy = arguments.get("accelerator", "auto"), arguments.get("strategy", "auto")
-    nodes = _whole(arguments.get("num_nodes"), 1)
+    nodes = _count_or_default(arguments.get("num_nodes"), 1)
     if strategy not in (*SHARDED, *WHOLE):
         return None
     sharded = strategy in SHARDED
     if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
         each = max(torch.cuda.get_device_properties(index).total_memory for index in range(torch.cuda.device_count()))
-        devices = _whole(arguments.get("devices"), torch.cuda.device_count()) * nodes if sharded else 1
+        devices = _count_or_default(arguments.get("devices"), torch.cuda.device_count()) * nodes if sharded else 1
         return float(each * devices), "the device" if devices == 1 else f"{devices} devices together"
     if accelerator == "cpu" or (accelerator == "auto" and not torch.backends.mps.is_available()):
         return machine_memory() * (nodes if sharded else 1), "this machine" if nodes == 1 or not sharded else f"{nodes} machines"
     return None
 
 
-def _whole(given: Any, otherwise: int) -> int:
+def _count_or_default(given: Any, otherwise: int) -> int:
     """A number of devices or machines as Lightning is given it."""
     if isinstance(given, list | tuple):
         return max(1, len(given))
@@ -99,3 +103,20 @@ def _whole(given: Any, otherwise: int) -> int:
     except (TypeError, ValueError):
         return otherwise
     return number if number > 0 else otherwise
+
+
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # glibc's malloc.h
+TOP_PAD = 64 << 20
+
+
+def keep_freed_memory() -> bool:
+    """Set glibc's allocator so; gives whether it was done. Must come before the first large allocation.
+
+    Blocks come from the heap and never from mmap, the heap is never trimmed, and grows by 64 MiB. Does nothing where the C
+    library is not glibc (macOS, Windows, musl).
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return False
+    libc = ctypes.CDLL(None)
+    settings = ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, 2**31 - 1), (M_TOP_PAD, TOP_PAD))
+    return all(libc.mallopt(ctypes.c_int(name), ctypes.c_int(value)) == 1 for name, value in settings)

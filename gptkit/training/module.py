@@ -24,17 +24,17 @@ from gptkit.objective.rollout_objective import Minibatch, RolloutObjective
 from gptkit.optimizer.schedule import multiplier
 from gptkit.run_config import RunConfig
 from gptkit.tokenizer.base import Tokenizer
-from gptkit.training.dataloader import Feed
-from gptkit.training.ema import Average
-from gptkit.training.evaluation import Evaluation, evaluate
-from gptkit.training.full_state_dict import load_optimizer_state
+from gptkit.training.dataloader import TrainDataLoader
+from gptkit.training.ema import EMA
+from gptkit.training.full_state_dict import load_optimizer_state_dict
+from gptkit.training.interruptions import StopRequest
 from gptkit.training.metric_accumulator import MetricAccumulator
-from gptkit.training.save import PROGRESS, save
-from gptkit.training.signals import StopRequest
-from gptkit.training.state import TrainState
-from gptkit.training.step import combine, micro_batches, mix, seed_device
-from gptkit.training.strategies import Layout, gradients_held_back, layout_of, parallelize, summed
-from gptkit.training.update import STEADY, Update, build_optimizer
+from gptkit.training.save import PROGRESS, save_checkpoint
+from gptkit.training.step import combine_terms, mix_seeds, seed_device, split_into_micro_batches
+from gptkit.training.strategies import BatchLayout, apply_tensor_parallel, batch_layout, no_gradient_sync, sum_over_devices
+from gptkit.training.train_state import TrainState
+from gptkit.training.update import CONSTANT_LR, Update, build_optimizer
+from gptkit.training.validation import ValidationResult, validate
 
 
 class TrainModule(lightning.LightningModule):
@@ -60,7 +60,7 @@ class TrainModule(lightning.LightningModule):
         last_step: int,
         horizon: int,
         sources: dict[str, str],
-        average: Average | None = None,
+        average: EMA | None = None,
         restored: dict[str, Any] | None = None,
     ) -> None:
         """Put the pieces of a run together.
@@ -98,7 +98,7 @@ class TrainModule(lightning.LightningModule):
         self.saved_step = self.state.step if restored is not None else -1
         self.stop = StopRequest()
         self.finished_early = restored is not None and bool(restored["finished_early"])
-        self.layout = Layout()
+        self.layout = BatchLayout()
         self.paused: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
         """What time that is not training is spent in; the run's speed meter puts itself here."""
         self.after_step: Callable[[], None] = lambda: None
@@ -112,7 +112,7 @@ class TrainModule(lightning.LightningModule):
         """Shard and split the model where the strategy asks for it, and compile it; called once the processes stand."""
         mesh = getattr(self, "_device_mesh", None)
         if mesh is not None:
-            parallelize(self.model, mesh)
+            apply_tensor_parallel(self.model, mesh)
         if self.settings.compile:
             self.model.compile(dynamic=False)
 
@@ -120,7 +120,7 @@ class TrainModule(lightning.LightningModule):
         rates = self.objective.learning_rates() if isinstance(self.objective, RolloutObjective) else {}
         optimizer = build_optimizer(self.settings.optimizer, self.trained_parameters(), rates)
         if self.restored is not None:
-            load_optimizer_state(optimizer, self.trained_parameters(), self.restored["optimizer"])
+            load_optimizer_state_dict(optimizer, self.trained_parameters(), self.restored["optimizer"])
         self.update = Update(optimizer, clip=self.settings.optimizer.clip)
         return optimizer
 
@@ -132,9 +132,9 @@ class TrainModule(lightning.LightningModule):
             if parameter.requires_grad and name.startswith(("model.", "objective."))
         ]
 
-    def train_dataloader(self) -> Feed:
-        self.layout = layout_of(self.trainer)
-        return Feed(
+    def train_dataloader(self) -> TrainDataLoader:
+        self.layout = batch_layout(self.trainer)
+        return TrainDataLoader(
             self.datasets["train"],
             seed=self.settings.seed,
             batch=self.settings.batch.size,
@@ -153,23 +153,23 @@ class TrainModule(lightning.LightningModule):
             scaler.load_state_dict(self.restored["scaler"])
         resumed, self.restored = self.restored is not None, None
         if self.micro == 0:
-            from gptkit.training.auto_micro_batch import largest_micro
+            from gptkit.training.auto_micro_batch import find_micro_batch_size
 
-            self.micro = largest_micro(self)
+            self.micro = find_micro_batch_size(self)
         self.stop.listen()
         if resumed and _due(self.state.step, self.settings.val.every) and self.state.val_step != self.state.step:
-            self.evaluate()  # the run was stopped when this was due
+            self.run_validation()  # the run was stopped when this was due
 
     # -- one step -----------------------------------------------------------------------------------------------------------------
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One optimizer step (several where the objective's rollout gives several minibatches)."""
         state = self.state
-        tokens, stops = summed([self.objective.tokens(batch), self.stop.signal], self.device, self.layout)
+        tokens, stops = sum_over_devices([self.objective.tokens(batch), self.stop.signal], self.device, self.layout)
         self.stopping = int(stops)
         state.tokens += int(tokens)
         state.lr = self._set_learning_rates(state.tokens, step=int(tokens))
-        seed = mix(self.settings.seed, state.step)
+        seed = mix_seeds(self.settings.seed, state.step)
         tally = MetricAccumulator()
         for number, minibatch in enumerate(self._minibatches(batch, seed)):
             self._update(minibatch, number, tally)
@@ -188,14 +188,14 @@ class TrainModule(lightning.LightningModule):
         return tensor
 
     def _seed(self, *place: int) -> int:
-        return mix(self.settings.seed, self.state.step, self.layout.replica, *place)
+        return mix_seeds(self.settings.seed, self.state.step, self.layout.replica, *place)
 
     def _set_learning_rates(self, tokens: int, *, step: int) -> float:
         factor = multiplier(tokens, schedule=self.settings.optimizer.schedule, horizon=self.horizon, step=step)
         groups = self.trainer.optimizers[0].param_groups
         for group in groups:
-            group["lr"] = group["peak_lr"] * (1.0 if group.get(STEADY) else factor)
-        return float(max(group["lr"] for group in groups if not group.get(STEADY)))
+            group["lr"] = group["peak_lr"] * (1.0 if group.get(CONSTANT_LR) else factor)
+        return float(max(group["lr"] for group in groups if not group.get(CONSTANT_LR)))
 
     def _update(self, minibatch: Minibatch, number: int, tally: MetricAccumulator) -> None:
         """Accumulate the gradient of the minibatch over micro-batches, clip it, and move the weights."""
@@ -204,14 +204,14 @@ class TrainModule(lightning.LightningModule):
         for batch in minibatch.values():
             counts.update(self.objective.counts(batch))
         if self.layout.replicas > 1:
-            sums = summed(list(counts.values()), self.device, self.layout)
+            sums = sum_over_devices(list(counts.values()), self.device, self.layout)
             counts = Counter({name: int(total) for name, total in zip(counts, sums, strict=True)})
-        pieces = [(name, piece) for name, batch in minibatch.items() for piece in micro_batches(batch, self.micro)]
+        pieces = [(name, piece) for name, batch in minibatch.items() for piece in split_into_micro_batches(batch, self.micro)]
         total: Tensor | None = None
         timed = list(minibatch) != ["train"]
         for place, (name, piece) in enumerate(pieces):
             last = place == len(pieces) - 1
-            with contextlib.nullcontext() if last else gradients_held_back(self.trainer), tally.time_of(name, timed):
+            with contextlib.nullcontext() if last else no_gradient_sync(self.trainer), tally.time_of(name, timed):
                 loss = self._accumulate(piece, counts, tally, number, place)
             total = loss if total is None else total + loss
         assert total is not None
@@ -228,7 +228,7 @@ class TrainModule(lightning.LightningModule):
     def _accumulate(self, piece: Batch, counts: Mapping[str, int], tally: MetricAccumulator, number: int, place: int) -> Tensor:
         seed_device(self.device, self._seed(number, place))
         terms, measured = self.objective.loss(self.model, piece)
-        loss = combine(terms, counts)
+        loss = combine_terms(terms, counts)
         if self.layout.replicas > 1:
             loss = loss * self.layout.replicas  # DDP and FSDP average gradients over them; the counts already do
         self.manual_backward(loss)
@@ -240,20 +240,20 @@ class TrainModule(lightning.LightningModule):
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Validate and save where it is time, after callbacks have seen the step."""
         state, settings = self.state, self.settings
-        last = state.step >= state.last_step
-        validate = last or _due(state.step, settings.val.every)
-        stopping = bool(self.stopping) or self.trainer.should_stop
-        save = last or stopping or _due(state.step, settings.save.every)
-        if validate or save:
+        is_last = state.step >= state.last_step
+        is_stopping = bool(self.stopping) or self.trainer.should_stop
+        validation_due = is_last or _due(state.step, settings.val.every)
+        save_due = is_last or is_stopping or _due(state.step, settings.save.every)
+        if validation_due or save_due:
             self.update.look(step=state.step, lr=state.lr, saved_step=self.saved_step)
-        if validate and not stopping:
-            stopped_before = self.trainer.should_stop
-            self.evaluate()
-            self.finished_early = self.trainer.should_stop and not stopped_before
-            save = save or self.finished_early
-        if save:
+        if validation_due and not is_stopping:
+            should_stop_before = self.trainer.should_stop
+            self.run_validation()
+            self.finished_early = self.trainer.should_stop and not should_stop_before
+            save_due = save_due or self.finished_early
+        if save_due:
             with self.paused():
-                self.save()
+                self.write_checkpoint()
         self.after_step()
         if self.stopping:
             self.trainer.should_stop = True
@@ -262,13 +262,13 @@ class TrainModule(lightning.LightningModule):
         """Within, the model's weights are their average where one is kept: what is validated, sampled and saved."""
         return contextlib.nullcontext() if self.average is None else self.average.in_place()
 
-    def evaluate(self) -> Evaluation | None:
+    def run_validation(self) -> ValidationResult | None:
         """Measure the validation loss, write it into `state`, and tell the callbacks; None where nothing is held out."""
         if "validation" not in self.datasets:
             return None
         with self.averaged():
             self._tell("on_validation_start")
-            found = evaluate(self)
+            found = validate(self)
         state = self.state
         monitor = self.objective.monitor(found.metrics)
         state.monitor, state.monitor_mode = monitor.metric, monitor.mode
@@ -278,9 +278,9 @@ class TrainModule(lightning.LightningModule):
         self._tell("on_validation_end")
         return found
 
-    def save(self) -> Path | None:
+    def write_checkpoint(self) -> Path | None:
         """Write a checkpoint of this moment; gives its folder on the first device, None on the others."""
-        return save(self)
+        return save_checkpoint(self)
 
     def callbacks(self) -> list[lightning.Callback]:
         """Those of the run, as Lightning calls them."""

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from gptkit.atomic_io import named_errors
+from gptkit.atomic_io import wrap_os_errors
 from gptkit.errors import ConfigError
 
-FREE = (
+MAY_DIFFER = (
     "save",
     "samples",
     "val.every",
@@ -30,16 +30,16 @@ FREE = (
 """Keys, or everything under them, that may differ: time limits, logging, saving, sampling, how often and on how much of what is
 held out a run is validated, and whether a doctor looks."""
 
-LENGTH = ("tokens", "epochs", "trainer.max_steps")
+MAY_GROW = ("tokens", "epochs", "trainer.max_steps")
 """Keys that decide how long the run is; it may become longer."""
 
-PATHS = ("path", "validation", "test", "checkpoint", "init_from")
+PATH_KEYS = ("path", "validation", "test", "checkpoint", "init_from")
 """Last words of keys that name files and folders, wherever in the settings they are."""
 
-FROM_WEIGHTS = ("model", "tokenizer", "attention")
+DECIDED_BY_WEIGHTS = ("model", "tokenizer", "attention")
 """What `init_from` decides: a run with another of these cannot begin with the weights."""
 
-SHOWN = 8
+LISTED_DIFFERENCES = 8
 """So many differences are spelt out."""
 
 
@@ -52,35 +52,35 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], *, fingerprinted
         old, new: settings as plain values, every default spelt out.
         fingerprinted: keys of which what they read is compared by its content (`check_same_sources`), so that it may have moved.
     """
-    before, after = flat(old), flat(new)
+    before, after = flatten(old), flatten(new)
     moved = tuple(f"{key}." for key in fingerprinted)
     found = []
     for key in dict.fromkeys([*before, *after]):
-        if key in LENGTH or any(key == free or key.startswith(f"{free}.") for free in FREE):
+        if key in MAY_GROW or any(key == free or key.startswith(f"{free}.") for free in MAY_DIFFER):
             continue
         was, now = before.get(key), after.get(key)
-        if not same(key, was, now) and not (names_path(key) and key.startswith(moved)):
+        if not is_same_value(key, was, now) and not (names_path(key) and key.startswith(moved)):
             found.append((key, f"{was} -> {now}"))
     return found
 
 
-def same(key: str, one: Any, other: Any) -> bool:
+def is_same_value(key: str, one: Any, other: Any) -> bool:
     """Whether two values of a key mean the same."""
     if one == other:
         return True
     if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(same(key, *pair) for pair in zip(one, other, strict=True))
+        return len(one) == len(other) and all(is_same_value(key, *pair) for pair in zip(one, other, strict=True))
     if isinstance(one, Mapping) and isinstance(other, Mapping):
-        return one.keys() == other.keys() and all(same(name, one[name], other[name]) for name in one)
-    return names_path(key) and isinstance(one, str) and isinstance(other, str) and resolved(one) == resolved(other)
+        return one.keys() == other.keys() and all(is_same_value(name, one[name], other[name]) for name in one)
+    return names_path(key) and isinstance(one, str) and isinstance(other, str) and resolve_path(one) == resolve_path(other)
 
 
 def names_path(key: str) -> bool:
     """Whether a dotted key names a file or folder."""
-    return key.rpartition(".")[2] in PATHS
+    return key.rpartition(".")[2] in PATH_KEYS
 
 
-def resolved(path: str) -> str:
+def resolve_path(path: str) -> str:
     """A path from the root, without `~` and symbolic links; a prefix such as `hf:` stays."""
     scheme, colon, rest = path.rpartition("hf:")
     try:
@@ -89,12 +89,12 @@ def resolved(path: str) -> str:
         return path
 
 
-def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested settings as dotted keys; lists stay values. A key that is None counts as absent."""
     found: dict[str, Any] = {}
     for key, value in settings.items():
         if isinstance(value, Mapping):
-            found.update(flat(value, f"{prefix}{key}."))
+            found.update(flatten(value, f"{prefix}{key}."))
         elif value is not None:
             found[f"{prefix}{key}"] = value
     return found
@@ -110,9 +110,9 @@ def check_same_run(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any],
     found = differences(old, new, fingerprinted=fingerprinted)
     if not found:
         return
-    listed = "; ".join(f"{key}: {change}" for key, change in found[:SHOWN])
-    more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-    keeps_model = not any(key.partition(".")[0] in FROM_WEIGHTS for key, _ in found)
+    listed = "; ".join(f"{key}: {change}" for key, change in found[:LISTED_DIFFERENCES])
+    more = f"; and {len(found) - LISTED_DIFFERENCES} more" if len(found) > LISTED_DIFFERENCES else ""
+    keeps_model = not any(key.partition(".")[0] in DECIDED_BY_WEIGHTS for key, _ in found)
     anew = (
         f"or init_from={folder} and another hydra.run.dir to train on from its weights with these"
         if keeps_model
@@ -140,14 +140,14 @@ def check_same_sources(checkpoint: Path, before: Mapping[str, str], now: Mapping
 
 
 @contextlib.contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
+def lock_run_folder(folder: Path) -> Iterator[None]:
     """Keep every other process from training in a run folder meanwhile. A killed process frees its lock.
 
     Raises:
         ConfigError: another process is training there.
         GptkitError: the folder cannot be made or opened.
     """
-    with named_errors(folder):
+    with wrap_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         opened = os.open(folder, os.O_RDONLY)  # the folder itself is locked, so that no file of ours stays in it
     try:

@@ -11,8 +11,8 @@ from gptkit.errors import CheckpointError
 from gptkit.matrix_products import mode
 from gptkit.training.checkpoints.checkpoint import STATE, Checkpoint, write_checkpoint
 from gptkit.training.checkpoints.migrations import current_state
-from gptkit.training.checkpoints.state_schema import check_state
-from gptkit.training.full_state_dict import copied, gathered, optimizer_state
+from gptkit.training.checkpoints.schemas import check_state
+from gptkit.training.full_state_dict import clone_tensors, optimizer_state_dict, unshard
 
 if TYPE_CHECKING:
     from gptkit.training.module import TrainModule
@@ -20,25 +20,25 @@ if TYPE_CHECKING:
 PROGRESS = ("step", "tokens", "val_loss", "val_metrics", "val_step", "rank", "monitor", "monitor_mode", "best_val_loss")
 """What is kept of `TrainState`."""
 
-KEPT = (*PROGRESS, "weights", "micro", "sources", "matrix_products", "finished_early", "scaler", "optimizer", "callbacks")
+STATE_ENTRIES = (*PROGRESS, "weights", "micro", "sources", "matrix_products", "finished_early", "scaler", "optimizer", "callbacks")
 """All that a checkpoint's state holds."""
 
 
 @torch.no_grad()
-def save(module: TrainModule) -> Path | None:
+def save_checkpoint(module: TrainModule) -> Path | None:
     """A checkpoint of the module as it stands; gives its folder on the first device, None on the others. All must call it.
 
     Where an average of the weights is kept, the checkpoint's model is the average, and its state holds the weights themselves.
     """
     state, optimizer = module.state, module.trainer.optimizers[0]
     scaler = module.update.scaler
-    own = {} if module.average is None else copied(gathered(module.model.state_dict()))
+    own = {} if module.average is None else clone_tensors(unshard(module.model.state_dict()))
     with module.averaged():
         module.objective.on_save_checkpoint(module.model)
-        model_state = gathered(module.model.state_dict())
+        model_state = unshard(module.model.state_dict())
         if module.average is not None:
-            model_state = copied(model_state)
-    objective_state = gathered(module.objective.state_dict())
+            model_state = clone_tensors(model_state)
+    objective_state = unshard(module.objective.state_dict())
     kept = {
         **{name: getattr(state, name) for name in PROGRESS},
         "weights": own,
@@ -47,7 +47,7 @@ def save(module: TrainModule) -> Path | None:
         "matrix_products": mode(),
         "finished_early": module.finished_early,
         "scaler": scaler.state_dict() if scaler is not None else {},
-        "optimizer": optimizer_state(optimizer, module.trained_parameters()),
+        "optimizer": optimizer_state_dict(optimizer, module.trained_parameters()),
         "callbacks": {callback.state_key: callback.state_dict() for callback in module.callbacks()},
     }
     path = None
@@ -70,7 +70,7 @@ def save(module: TrainModule) -> Path | None:
     return path
 
 
-def kept_state(checkpoint: Checkpoint) -> dict[str, Any]:
+def read_training_state(checkpoint: Checkpoint) -> dict[str, Any]:
     """What `save` kept beside the weights, under today's names, tensors on the CPU; read anew at every call.
 
     Raises:
@@ -79,7 +79,7 @@ def kept_state(checkpoint: Checkpoint) -> dict[str, Any]:
     where, written = str(checkpoint.folder / STATE), checkpoint.state
     check_state(written, step=checkpoint.step, where=where)
     state = current_state(written)
-    missing = [name for name in KEPT if name not in state]
+    missing = [name for name in STATE_ENTRIES if name not in state]
     if missing:
         raise CheckpointError(
             f"{checkpoint.folder}: another version of gptkit wrote it and did not keep {', '.join(missing)}, so the run cannot be "

@@ -20,16 +20,16 @@ from gptkit.plugins import registry
 from gptkit.run_config import RunConfig
 from gptkit.tokenizer.base import Tokenizer
 from gptkit.training.checkpoints.checkpoint import Checkpoint
-from gptkit.training.checkpoints.load import InitialWeights, fit_weights, initial_weights, load_objective, restore_objective
-from gptkit.training.ema import Average
+from gptkit.training.checkpoints.load import InitialWeights, initial_weights, load_objective, load_weights, restore_objective
+from gptkit.training.ema import EMA
+from gptkit.training.precision import convert_weights, default_dtype
 from gptkit.training.resume import check_same_sources
-from gptkit.training.weight_precision import convert_weights, made_in
 
 _log = logging.getLogger("gptkit")
 
 
 @dataclass
-class Pieces:
+class Components:
     """What a run is made of."""
 
     model: Model
@@ -38,17 +38,17 @@ class Pieces:
     datasets: dict[str, Dataset]
     sources: dict[str, str]
     """Fingerprints of what is learned from, by the key that names it."""
-    average: Average | None = None
+    average: EMA | None = None
     """Of the model's weights, where one is kept."""
 
 
-def assemble(
+def build_components(
     settings: RunConfig,
     checkpoint: Checkpoint | None = None,
     state: dict[str, Any] | None = None,
     *,
     dtype: torch.dtype = torch.float32,
-) -> Pieces:
+) -> Components:
     """Make tokenizer, datasets, objective and model: weights from the checkpoint, `init_from`, the model itself, or random.
 
     Args:
@@ -66,10 +66,10 @@ def assemble(
     elif settings.init_from is not None:
         weights = initial_weights(settings.init_from, settings.tokenizer)
         tokenizer = weights.tokenizer
-        _warn_of_start(settings, weights.run)
+        _warn_about_initial_weights(settings, weights.run)
     else:
         with Progress("learning a tokenizer") as progress:
-            tokenizer = settings.tokenizer.build(texts=_told(data.texts(), progress))
+            tokenizer = settings.tokenizer.build(texts=_with_progress(data.texts(), progress))
     torch.manual_seed(settings.seed)
     objective = settings.objective.build(tokenizer=tokenizer, context=settings.model.context, width=settings.model.width)
     objective.load, objective.seed = load_objective, settings.seed
@@ -85,10 +85,10 @@ def assemble(
     model = settings.model.build(attention=settings.attention, vocabulary=tokenizer.size + settings.objective.added_tokens)
     model.to(dtype)
     convert_weights(objective, dtype)
-    average: Average | None = None
+    average: EMA | None = None
     if checkpoint is not None:
-        fit_weights(model, checkpoint.model_state, str(checkpoint.folder))
-        with made_in(dtype):
+        load_weights(model, checkpoint.model_state, str(checkpoint.folder))
+        with default_dtype(dtype):
             restore_objective(objective, model, checkpoint)
     else:
         given = settings.model.weights() if weights is None else weights.state
@@ -101,7 +101,7 @@ def assemble(
                 "are none to take it from: give init_from=<a run>, or leave it out"
             )
         if given is not None:
-            fit_weights(model, {**given, **drawn}, settings.init_from or f"model={settings.model.name}", tokens=tokenizer.size)
+            load_weights(model, {**given, **drawn}, settings.init_from or f"model={settings.model.name}", tokens=tokenizer.size)
         objective.start(model)
     convert_weights(objective, dtype)  # copies of other models, too
     objective.freeze(model)
@@ -111,13 +111,13 @@ def assemble(
                 f"ema={settings.ema:g} averages the model's weights, and objective={settings.objective.name} trains none; "
                 "leave it out"
             )
-        average = Average(model, settings.ema)
+        average = EMA(model, settings.ema)
         if checkpoint is not None and state is not None:
-            fit_weights(model, state["weights"], str(checkpoint.folder))
-    return Pieces(model, objective, tokenizer, datasets, sources, average)
+            load_weights(model, state["weights"], str(checkpoint.folder))
+    return Components(model, objective, tokenizer, datasets, sources, average)
 
 
-def _told(texts: Iterable[str], progress: Progress) -> Iterator[str]:
+def _with_progress(texts: Iterable[str], progress: Progress) -> Iterator[str]:
     """The texts, while it is said how many were read; a tokenizer that learns nothing reads none."""
     characters = 0
     for number, text in enumerate(texts, 1):
@@ -126,7 +126,7 @@ def _told(texts: Iterable[str], progress: Progress) -> Iterator[str]:
         yield text
 
 
-def _warn_of_start(settings: RunConfig, before: Mapping[str, Any]) -> None:
+def _warn_about_initial_weights(settings: RunConfig, before: Mapping[str, Any]) -> None:
     """Where a reward model is to be a policy, or a model is asked in another form than the one in which it learned to answer."""
     learned: Mapping[str, Any] = before.get("objective") or {}
     known = registry().parts["objective"].get(learned.get("name", ""))

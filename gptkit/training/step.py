@@ -14,7 +14,7 @@ from gptkit.optimizer.groups import is_distributed
 MASK = (1 << 64) - 1
 
 
-def mix(*numbers: int) -> int:
+def mix_seeds(*numbers: int) -> int:
     """One 63-bit seed from several integers, so that streams which differ in any of them are unrelated.
 
     The finalizer of SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014, figure 17), chained.
@@ -37,7 +37,7 @@ def seed_device(device: torch.device, seed: int) -> None:
         torch.manual_seed(seed)
 
 
-def micro_batches(batch: Batch, micro: int) -> Iterator[Batch]:
+def split_into_micro_batches(batch: Batch, micro: int) -> Iterator[Batch]:
     """The batch in pieces of at most `micro` sequences, in order; the last may be smaller."""
     size = len(batch["tokens"])
     if size <= micro:
@@ -47,7 +47,7 @@ def micro_batches(batch: Batch, micro: int) -> Iterator[Batch]:
         yield {name: tensor[start : start + micro] for name, tensor in batch.items()}
 
 
-def combine(terms: Terms, counts: Mapping[str, float]) -> Tensor:
+def combine_terms(terms: Terms, counts: Mapping[str, float]) -> Tensor:
     """The part of the step's loss that these sums are: over terms, weight * sum / count.
 
     Args:
@@ -63,7 +63,7 @@ def combine(terms: Terms, counts: Mapping[str, float]) -> Tensor:
     return loss
 
 
-def global_norm(gradients: Sequence[Tensor]) -> Tensor:
+def global_gradient_norm(gradients: Sequence[Tensor]) -> Tensor:
     """The Euclidean norm of all gradients together, a scalar; parts of one tensor count as that tensor."""
     if not any(is_distributed(gradient) for gradient in gradients):
         return torch.nn.utils.get_total_norm(gradients)
@@ -71,7 +71,7 @@ def global_norm(gradients: Sequence[Tensor]) -> Tensor:
     return torch.nn.utils.get_total_norm([norm.full_tensor() if is_distributed(norm) else norm for norm in norms])
 
 
-def scale_to_norm(gradients: Sequence[Tensor], norm: Tensor, largest: float) -> None:
+def scale_gradients(gradients: Sequence[Tensor], norm: Tensor, largest: float) -> None:
     """Shrink the gradients in place so that their global norm is at most `largest`, as torch.nn.utils.clip_grad_norm_ does."""
     factor = (largest / (norm + 1e-6)).clamp(max=1.0)
     torch._foreach_mul_([gradient.to_local() if is_distributed(gradient) else gradient for gradient in gradients], factor)

@@ -17,23 +17,23 @@ from torch.distributed.device_mesh import DeviceMesh
 from gptkit.errors import ConfigError
 
 
-def is_first() -> bool:
+def is_first_process() -> bool:
     """Whether this is the first process of a run, also before Lightning has set the processes up."""
     return int(getattr(rank_zero_only, "rank", 0) or 0) == 0
 
 
-class Parallel(ModelParallelStrategy):
+class KitStrategy(ModelParallelStrategy):
     """Shards the module's `model` over the devices that take different sequences, before its optimizer is made."""
 
     def setup(self, trainer: lightning.Trainer) -> None:
         data = self.device_mesh["data_parallel"]
         if data.size() > 1:
             module: Any = self.lightning_module
-            shard(module.model, data, trainer.precision)
+            apply_fsdp(module.model, data, trainer.precision)
         super().setup(trainer)
 
 
-class ShardedData(Parallel):
+class FSDP2Strategy(KitStrategy):
     """Every device holds a shard of weights, gradients and optimizer state, and takes its own sequences (FSDP2)."""
 
     def setup_environment(self) -> None:
@@ -42,7 +42,7 @@ class ShardedData(Parallel):
         super().setup_environment()
 
 
-class SplitLayers(Parallel):
+class TensorParallelStrategy(KitStrategy):
     """The devices of one machine split each layer's matrices; machines take their own sequences (tensor parallel)."""
 
     def setup_environment(self) -> None:
@@ -51,14 +51,14 @@ class SplitLayers(Parallel):
         super().setup_environment()
 
 
-LOWER = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+COMPUTE_DTYPES = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 """The format of matrix products by Lightning's name of the precision, where it is not that of the stored weights."""
 
-OURS: dict[str, type[ModelParallelStrategy]] = {"fsdp2": ShardedData, "tp": SplitLayers}
+STRATEGIES: dict[str, type[ModelParallelStrategy]] = {"fsdp2": FSDP2Strategy, "tp": TensorParallelStrategy}
 
 
 @dataclass(frozen=True)
-class Layout:
+class BatchLayout:
     """Which of the step's sequences this device takes."""
 
     replica: int = 0
@@ -68,25 +68,25 @@ class Layout:
     """Devices that share one slice."""
 
 
-def layout_of(trainer: lightning.Trainer) -> Layout:
+def batch_layout(trainer: lightning.Trainer) -> BatchLayout:
     """The layout of a trainer whose processes have been set up."""
     if isinstance(trainer.strategy, ModelParallelStrategy):
         mesh = trainer.strategy.device_mesh
         data = mesh["data_parallel"]
-        return Layout(data.get_local_rank(), data.size(), mesh["tensor_parallel"].size())
-    return Layout(trainer.global_rank, trainer.world_size)
+        return BatchLayout(data.get_local_rank(), data.size(), mesh["tensor_parallel"].size())
+    return BatchLayout(trainer.global_rank, trainer.world_size)
 
 
-def check_shares(trainer: lightning.Trainer, size: int) -> None:
+def check_batch_divides(trainer: lightning.Trainer, size: int) -> None:
     """Raise a ConfigError where the sequences of a step cannot be shared out evenly; the processes need not have been set up."""
-    replicas = trainer.num_nodes if isinstance(trainer.strategy, SplitLayers) else trainer.world_size
+    replicas = trainer.num_nodes if isinstance(trainer.strategy, TensorParallelStrategy) else trainer.world_size
     if size % replicas:
         raise ConfigError(
             f"batch.size={size} is not divisible by the {replicas} devices that share it; choose a multiple of {replicas}"
         )
 
 
-def parallelize(model: nn.Module, mesh: DeviceMesh) -> None:
+def apply_tensor_parallel(model: nn.Module, mesh: DeviceMesh) -> None:
     """Split a model's layers in place, as the mesh says; the strategy itself shards what is left, a moment later.
 
     Raises:
@@ -97,7 +97,7 @@ def parallelize(model: nn.Module, mesh: DeviceMesh) -> None:
         split_layers(model, split)
 
 
-def shard(model: nn.Module, mesh: DeviceMesh, precision: str) -> None:
+def apply_fsdp(model: nn.Module, mesh: DeviceMesh, precision: str) -> None:
     """FSDP2: the blocks of every nn.ModuleList are gathered when they run; what is left, once per pass, in its stored format.
 
     Under mixed precision the shards and the sums of their gradients stay in float32, and a block's weights, norms apart, travel and
@@ -111,21 +111,21 @@ def shard(model: nn.Module, mesh: DeviceMesh, precision: str) -> None:
     """
     from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 
-    lower = LOWER.get(precision)
+    lower = COMPUTE_DTYPES.get(precision)
     policy = MixedPrecisionPolicy()
     if lower is not None:
         policy = MixedPrecisionPolicy(param_dtype=lower, reduce_dtype=torch.float32, cast_forward_inputs=False)
     for modules in reversed(list(model.modules())):  # what lies within another first
         for block in modules if isinstance(modules, nn.ModuleList) else ():
             for inner in block.modules() if lower is not None else ():
-                if is_kept_in_full(inner) and not isinstance(inner, FSDPModule):
+                if keeps_full_precision(inner) and not isinstance(inner, FSDPModule):
                     fully_shard(inner, mesh=mesh, reshard_after_forward=False)
             if not isinstance(block, FSDPModule):
                 fully_shard(block, mesh=mesh, mp_policy=policy)
     fully_shard(model, mesh=mesh)
 
 
-def is_kept_in_full(module: nn.Module) -> bool:
+def keeps_full_precision(module: nn.Module) -> bool:
     """Whether autocast leaves the weights of this module in their stored format: an embedding, or what is called a norm."""
     named = isinstance(module, nn.Embedding) or "norm" in type(module).__name__.lower()
     return named and any(True for _ in module.parameters(recurse=False))
@@ -165,7 +165,7 @@ def split_layers(model: nn.Module, mesh: DeviceMesh) -> None:
 
 
 @contextlib.contextmanager
-def gradients_held_back(trainer: lightning.Trainer) -> Iterator[None]:
+def no_gradient_sync(trainer: lightning.Trainer) -> Iterator[None]:
     """Backward passes inside do not exchange gradients between devices, where each holds them whole; the first one after does.
 
     Where gradients are sharded every pass exchanges its own: until then each device would hold all of them.
@@ -177,7 +177,7 @@ def gradients_held_back(trainer: lightning.Trainer) -> Iterator[None]:
         yield
 
 
-def summed(numbers: list[float], device: torch.device, layout: Layout) -> list[float]:
+def sum_over_devices(numbers: list[float], device: torch.device, layout: BatchLayout) -> list[float]:
     """Each number summed over the slices of the batch; the devices that share a slice must bring the same."""
     if layout.replicas * layout.split == 1:
         return numbers

@@ -16,17 +16,16 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
 
 from gptkit.errors import ConfigError, GptkitError
-from gptkit.training.precision import choose_precision
-from gptkit.training.ranks import watch_ranks
-from gptkit.training.strategies import OURS
-from gptkit.training.trainer_arguments import meant, shown
-from gptkit.training.weight_precision import keep_formats
+from gptkit.training.interruptions import watch_ranks
+from gptkit.training.precision import choose_precision, use_stored_precision
+from gptkit.training.strategies import STRATEGIES
+from gptkit.training.trainer_arguments import hint, shorten
 
-PER_CORE = 2
+PROCESSES_PER_CORE = 2
 """Processes on a processor for each of its cores at most: each of them holds a whole model, and more only wait for one another."""
 
 
-def make_trainer(arguments: Mapping[str, Any], folder: Path, callbacks: list[lightning.Callback]) -> lightning.Trainer:
+def build_trainer(arguments: Mapping[str, Any], folder: Path, callbacks: list[lightning.Callback]) -> lightning.Trainer:
     """The Trainer of a run. It is made before any data is read, so that what it refuses costs nobody time.
 
     Args:
@@ -46,26 +45,26 @@ def make_trainer(arguments: Mapping[str, Any], folder: Path, callbacks: list[lig
     if "profiler" in arguments and "default_root_dir" in arguments:
         _make_folder(Path(arguments["default_root_dir"]))
     try:
-        trainer = _made(arguments, folder, callbacks)
+        trainer = _construct(arguments, folder, callbacks)
     except GptkitError:
         raise
     except Exception as error:
-        key = _refused(arguments, folder, str(error))
-        where = f"trainer.{key}={shown(arguments[key])}" if key else "trainer"
-        raise ConfigError(f"{where}: {_first_line(error)}{meant(key)}") from error
+        key = _refused_argument(arguments, folder, str(error))
+        where = f"trainer.{key}={shorten(arguments[key])}" if key else "trainer"
+        raise ConfigError(f"{where}: {_first_line(error)}{hint(key)}") from error
     _check_nodes(trainer)
     _check_launcher(trainer, arguments.get("strategy"))
-    keep_formats(trainer)
+    use_stored_precision(trainer)
     watch_ranks(trainer)
     return trainer
 
 
-def _made(arguments: Mapping[str, Any], folder: Path, callbacks: list[lightning.Callback]) -> lightning.Trainer:
+def _construct(arguments: Mapping[str, Any], folder: Path, callbacks: list[lightning.Callback]) -> lightning.Trainer:
     given = dict(arguments)
     if given.get("precision", "auto") == "auto":
         given["precision"] = choose_precision(str(given.get("accelerator", "auto")))
     strategy = given.get("strategy", "auto")
-    given["strategy"] = OURS[strategy]() if strategy in OURS else strategy
+    given["strategy"] = STRATEGIES[strategy]() if strategy in STRATEGIES else strategy
     given.setdefault("default_root_dir", str(folder))
     return lightning.Trainer(
         **{
@@ -83,13 +82,13 @@ def _made(arguments: Mapping[str, Any], folder: Path, callbacks: list[lightning.
     )
 
 
-def _refused(arguments: Mapping[str, Any], folder: Path, reason: str) -> str:
+def _refused_argument(arguments: Mapping[str, Any], folder: Path, reason: str) -> str:
     """The argument without which Lightning takes all the others, one that its reason names before one that it does not."""
     named = sorted(arguments, key=lambda name: not (name in reason or str(arguments[name]) in reason))
     for name in named:
         try:
             with warnings.catch_warnings(action="ignore"):
-                _made({other: value for other, value in arguments.items() if other != name}, folder, [])
+                _construct({other: value for other, value in arguments.items() if other != name}, folder, [])
         except Exception:  # not this one alone
             continue
         return name
@@ -103,10 +102,10 @@ def _first_line(error: Exception) -> str:
 def _check_processes(arguments: Mapping[str, Any]) -> None:
     """Raises: ConfigError: more processes on the processor than its cores can serve; Lightning would start any number."""
     wanted, cores = str(arguments.get("devices", "auto")), os.cpu_count() or 1
-    if _on_processor(arguments) and wanted.isdecimal() and int(wanted) > PER_CORE * cores:
+    if _on_processor(arguments) and wanted.isdecimal() and int(wanted) > PROCESSES_PER_CORE * cores:
         raise ConfigError(
             f"trainer.devices={wanted}: each is a process with a whole model of its own, and this machine has {cores} "
-            f"core{'s' if cores > 1 else ''}; give at most {PER_CORE * cores}"
+            f"core{'s' if cores > 1 else ''}; give at most {PROCESSES_PER_CORE * cores}"
         )
 
 

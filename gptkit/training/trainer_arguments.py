@@ -10,7 +10,7 @@ from typing import Any
 
 from gptkit.errors import ConfigError, did_you_mean
 
-TAKEN = {
+REPLACED_BY = {
     "gradient_clip_val": "the kit clips by itself: set optimizer.clip",
     "gradient_clip_algorithm": "the kit clips by global norm: set optimizer.clip",
     "accumulate_grad_batches": "the kit accumulates by itself: set batch.size and batch.micro",
@@ -37,7 +37,7 @@ TAKEN = {
 }
 """Arguments that the kit decides, and the key that does it instead."""
 
-LENGTH = "max_steps"
+MAX_STEPS = "max_steps"
 
 PRECISIONS = (
     *("32-true", "64-true", "16-true", "bf16-true", "16-mixed", "bf16-mixed"),
@@ -58,7 +58,7 @@ ALIASES = {
 
 AT_LEAST_ONE = ("log_every_n_steps", "num_nodes")
 
-MEANT = {
+HINTS = {
     "max_time": "write days:hours:minutes:seconds, such as 00:12:00:00 for twelve hours",
     "devices": "write how many, or auto",
 }
@@ -81,17 +81,17 @@ def check_trainer_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in arguments.items():
         if name not in known:
             raise ConfigError(
-                f"trainer.{name}: Lightning's Trainer has no such argument.{did_you_mean(name, sorted(known - set(TAKEN)))}"
+                f"trainer.{name}: Lightning's Trainer has no such argument.{did_you_mean(name, sorted(known - set(REPLACED_BY)))}"
             )
         if value is None:
             continue
-        if name in TAKEN:
-            raise ConfigError(f"trainer.{name} cannot be set: {TAKEN[name]}")
-        if name == LENGTH:
+        if name in REPLACED_BY:
+            raise ConfigError(f"trainer.{name} cannot be set: {REPLACED_BY[name]}")
+        if name == MAX_STEPS:
             continue
         found[name] = precision_name(value) if name == "precision" else value
-        if name != "precision" and not fits(value, declared[name]):
-            raise ConfigError(f"trainer.{name}={shown(value)} must be {described(declared[name])}{meant(name)}")
+        if name != "precision" and not matches_type(value, declared[name]):
+            raise ConfigError(f"trainer.{name}={shorten(value)} must be {describe_type(declared[name])}{hint(name)}")
         if name in AT_LEAST_ONE and value < 1:
             raise ConfigError(f"trainer.{name}={value} must be at least 1")
     return found
@@ -103,34 +103,36 @@ def precision_name(given: Any) -> str:
     Raises:
         ConfigError: there is none of this name.
     """
-    name = ALIASES.get(shown(given), shown(given))
+    name = ALIASES.get(shorten(given), shorten(given))
     if name != "auto" and name not in PRECISIONS:
         near = did_you_mean(name, [*PRECISIONS, *ALIASES]) or f" There are auto, {', '.join(PRECISIONS)}."
         raise ConfigError(f"there is no trainer.precision={name}.{near}")
     return name
 
 
-def fits(value: Any, declared: Any) -> bool:
+def matches_type(value: Any, declared: Any) -> bool:
     """Whether a plain value (text, number, list, mapping) is of a declared type; only True and False are of type bool."""
     origin, of = typing.get_origin(declared), typing.get_args(declared)
     if origin in (typing.Union, types.UnionType):
-        return any(fits(value, each) for each in of)
+        return any(matches_type(value, each) for each in of)
     if origin is typing.Literal:
         return any(value == each and type(value) is type(each) for each in of)
     if origin is list:
-        return isinstance(value, list) and all(fits(each, of[0]) for each in value)
+        return isinstance(value, list) and all(matches_type(each, of[0]) for each in value)
     if origin is dict:
-        return isinstance(value, dict) and all(fits(key, of[0]) and fits(each, of[1]) for key, each in value.items())
+        return isinstance(value, dict) and all(
+            matches_type(key, of[0]) and matches_type(each, of[1]) for key, each in value.items()
+        )
     if isinstance(value, bool) or declared is bool:
         return isinstance(value, bool) and declared is bool
     return isinstance(value, (int, float) if declared is float else declared)
 
 
-def described(declared: Any) -> str:
+def describe_type(declared: Any) -> str:
     """A declared type in words; classes that no plain value is of are left out."""
     origin, of = typing.get_origin(declared), typing.get_args(declared)
     if origin in (typing.Union, types.UnionType):
-        words = [described(each) for each in of]
+        words = [describe_type(each) for each in of]
         return " or ".join(dict.fromkeys(word for word in words if word))
     if origin is typing.Literal:
         return " or ".join(map(str, of))
@@ -145,12 +147,12 @@ WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "
 PLURAL = {int: "whole numbers", float: "numbers", str: "texts"}
 
 
-def meant(name: str) -> str:
+def hint(name: str) -> str:
     """What to write for an argument, as the end of a sentence."""
-    return f"; {MEANT[name]}" if name in MEANT else ""
+    return f"; {HINTS[name]}" if name in HINTS else ""
 
 
-def shown(value: Any) -> str:
+def shorten(value: Any) -> str:
     """A value as it is typed, shortened."""
     text = {True: "true", False: "false"}[value] if isinstance(value, bool) else str(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -12,13 +12,13 @@ from torch import Tensor
 
 from gptkit.errors import GptkitError
 from gptkit.optimizer import OptimizerConfig
-from gptkit.training.step import global_norm, scale_to_norm
+from gptkit.training.step import global_gradient_norm, scale_gradients
 
-CHECK_EVERY = 16
+FINITE_CHECK_EVERY = 16
 """Steps between looks at the gradient's norm on accelerators, where looking waits for the device."""
 
 
-STEADY = "steady"
+CONSTANT_LR = "steady"
 """Entry of a parameter group whose learning rate no schedule moves."""
 
 
@@ -40,7 +40,7 @@ def build_optimizer(
     optimizer = settings.build(parameters=shared)
     for prefix, named in own.items():
         for group in dataclasses.replace(settings, lr=rates[prefix]).build(parameters=named).param_groups:
-            optimizer.add_param_group({**group, STEADY: True})
+            optimizer.add_param_group({**group, CONSTANT_LR: True})
     return optimizer
 
 
@@ -77,19 +77,19 @@ class Update:
         if self.scaler is not None:
             self.scaler.unscale_(self._optimizer)
         gradients = [parameter.grad for parameter in self._trained if parameter.grad is not None]
-        norm = global_norm(gradients)
+        norm = global_gradient_norm(gradients)
         if norm.device.type == "cpu":
             length = norm.item()
             if not math.isfinite(length):
                 raise _not_finite(step, lr, saved_step)
             if 0.0 < self._clip < length:
-                scale_to_norm(gradients, norm, self._clip)
+                scale_gradients(gradients, norm, self._clip)
         else:
             if self._clip > 0.0:
-                scale_to_norm(gradients, norm, self._clip)
+                scale_gradients(gradients, norm, self._clip)
             if self.scaler is None:
                 self._unseen.append(norm)
-                if len(self._unseen) >= CHECK_EVERY:
+                if len(self._unseen) >= FINITE_CHECK_EVERY:
                     self.look(step=step, lr=lr, saved_step=saved_step)
         if self.scaler is None:
             optimizer.step()

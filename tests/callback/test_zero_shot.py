@@ -13,7 +13,7 @@ from torch import Tensor
 
 import gptkit
 from gptkit.errors import ConfigError
-from gptkit.training.reporting.metrics import read_metrics
+from gptkit.training.reporting.metrics_csv import read_metrics
 
 TASK = "{name:likely_option,data:{name:labelled,path:%s,options:[a,b]},reference:0.9}"
 

@@ -12,7 +12,7 @@ import gptkit
 from gptkit.config_groups import groups
 from gptkit.plugins import registry
 from gptkit.run_config import RunConfig
-from gptkit.training.duration import length_of
+from gptkit.training.dataloader import run_length
 
 STAGES = {"sft": "sft", "rm": "reward", "ppo_init": "sft", "ppo": "ppo", "ppo_ptx": "ppo"}
 """The objective of each."""
@@ -84,7 +84,7 @@ def test_reinforcement_has_the_papers_numbers(stages: dict[str, RunConfig]) -> N
         schedule = settings.optimizer.schedule
         assert (schedule.shape, schedule.start, schedule.warmup * 500) == ("constant", 0.1, 10)
         assert settings.ema == 0.992
-    assert length_of(settings_of("+instructgpt=ppo", "model.context=128"))[0] == 500
+    assert run_length(settings_of("+instructgpt=ppo", "model.context=128"))[0] == 500
     ptx, alone = stages["ppo_ptx"], stages["ppo"]
     ptx.objective.ptx_coef = 0.0  # type: ignore[attr-defined]
     ptx.objective.ptx_data = alone.objective.ptx_data  # type: ignore[attr-defined]  # which nobody reads

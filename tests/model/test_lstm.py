@@ -14,7 +14,7 @@ from gptkit.model.base import parameter_count
 from gptkit.model.lstm import LSTM, document_lengths
 from gptkit.model.packed_weights import pack
 from gptkit.tokenizer import BytesTokenizerConfig
-from gptkit.training.strategies import shard
+from gptkit.training.strategies import apply_fsdp
 
 V = 37
 
@@ -187,7 +187,7 @@ def test_it_is_not_written_in_the_format_of_another_model(tmp_path):
 @pytest.mark.usefixtures("alone")
 def test_sharded_it_has_the_gradients_of_the_plain_one_and_decodes():
     plain, sharded = build(), build()
-    shard(sharded, dist.device_mesh.init_device_mesh("cpu", (1,)), "32-true")
+    apply_fsdp(sharded, dist.device_mesh.init_device_mesh("cpu", (1,)), "32-true")
     tokens = torch.randint(0, V, (2, 12))
     for segments in (None, torch.tensor([[0] * 5 + [1] * 7, [0] * 12])):
         found = []

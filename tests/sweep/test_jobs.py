@@ -16,7 +16,7 @@ from gptkit.sweep.jobs import Job, jobs_in, lock
 from gptkit.sweep.launch import _job, returned
 from gptkit.sweep.process import command, environment, shares
 from gptkit.sweep.report import best_first, print_table, swept_keys, winners, write_page
-from gptkit.training.reporting.summary import minimised, read_summary, write_summary
+from gptkit.training.reporting.summary import read_summary, value_to_minimize, write_summary
 
 
 def job(folder: Path, number: int, *overrides: str, exit_status: int = 0, **summary: object) -> Job:
@@ -33,7 +33,7 @@ def test_only_the_finished_run_of_the_same_words_is_skipped(tmp_path: Path) -> N
     job(tmp_path, 0, "seed=1", val_loss=2.0)
     again = Job(0, ("seed=1",), tmp_path / "0")
     assert again.finished_before()
-    assert (again.status, minimised(again.summary)) == ("finished", 2.0)
+    assert (again.status, value_to_minimize(again.summary)) == ("finished", 2.0)
     assert not Job(0, ("seed=2",), tmp_path / "0").finished_before()
     assert not Job(3, ("seed=1",), tmp_path / "absent").finished_before()
     for number, exit_status in ((4, 1), (5, 143), (6, -15)):
@@ -46,12 +46,12 @@ def test_a_loss_that_is_no_number_is_never_the_least(tmp_path: Path) -> None:
     figures |= {"peak_memory_bytes": 1, "finished": True}
     for train_loss, val_loss, least in ((0.5, math.nan, math.inf), (math.nan, None, math.inf), (0.5, None, 0.5), (0.5, 2.0, 2.0)):
         write_summary(tmp_path, train_loss=train_loss, val_loss=val_loss, **figures)
-        assert minimised(read_summary(tmp_path)) == least
+        assert value_to_minimize(read_summary(tmp_path)) == least
 
 
 def test_a_run_that_ended_by_its_time_limit_is_continued(tmp_path: Path) -> None:
     ended = job(tmp_path, 0, "seed=1", val_loss=2.0, finished=False)
-    assert (ended.status, minimised(ended.summary)) == ("stopped", 2.0)
+    assert (ended.status, value_to_minimize(ended.summary)) == ("stopped", 2.0)
     assert not Job(0, ("seed=1",), tmp_path / "0").finished_before()
     assert job(tmp_path, 0, "seed=1", val_loss=1.0, finished=True).status == "finished"
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gptkit.data.dataset import Batch, Dataset
-from gptkit.training.dataloader import Feed, held_out
+from gptkit.training.dataloader import TrainDataLoader, validation_items
 
 
 class Numbers(Dataset):
@@ -24,32 +24,34 @@ class Numbers(Dataset):
         return {"tokens": torch.tensor(list(indices))[:, None]}
 
 
-def read(feed: Feed) -> list[list[int]]:
+def read(feed: TrainDataLoader) -> list[list[int]]:
     return [batch["tokens"][:, 0].tolist() for batch in feed]
 
 
 def test_an_epoch_has_every_item_once_and_epochs_differ() -> None:
-    steps = read(Feed(Numbers(), seed=3, batch=5, start=0, stop=4))
+    steps = read(TrainDataLoader(Numbers(), seed=3, batch=5, start=0, stop=4))
     assert sorted(steps[0] + steps[1]) == list(range(10))
     assert sorted(steps[2] + steps[3]) == list(range(10, 20))
     assert [item - 10 for item in steps[2] + steps[3]] != steps[0] + steps[1]
 
 
 def test_a_continued_run_reads_on() -> None:
-    whole = read(Feed(Numbers(), seed=3, batch=4, start=0, stop=7))
-    tail = Feed(Numbers(), seed=3, batch=4, start=5, stop=7)
+    whole = read(TrainDataLoader(Numbers(), seed=3, batch=4, start=0, stop=7))
+    tail = TrainDataLoader(Numbers(), seed=3, batch=4, start=5, stop=7)
     assert read(tail) == whole[5:]
     assert len(tail) == 2
 
 
 @pytest.mark.parametrize("replicas", [1, 2, 4])
 def test_slices_together_are_the_batch_of_one_device(replicas: int) -> None:
-    whole = read(Feed(Numbers(), seed=1, batch=4, start=0, stop=6))
-    slices = [read(Feed(Numbers(), seed=1, batch=4, start=0, stop=6, replica=r, replicas=replicas)) for r in range(replicas)]
+    whole = read(TrainDataLoader(Numbers(), seed=1, batch=4, start=0, stop=6))
+    slices = [
+        read(TrainDataLoader(Numbers(), seed=1, batch=4, start=0, stop=6, replica=r, replicas=replicas)) for r in range(replicas)
+    ]
     assert [[item for part in parts for item in part] for parts in zip(*slices, strict=True)] == whole
 
 
 def test_held_out_sequences_are_spread_evenly_and_never_repeat() -> None:
-    assert held_out(Numbers(10), 0) == held_out(Numbers(10), 50) == list(range(10))
-    assert held_out(Numbers(10), 3) == [0, 3, 6]
-    assert len(set(held_out(Numbers(1000), 256))) == 256
+    assert validation_items(Numbers(10), 0) == validation_items(Numbers(10), 50) == list(range(10))
+    assert validation_items(Numbers(10), 3) == [0, 3, 6]
+    assert len(set(validation_items(Numbers(1000), 256))) == 256

@@ -12,7 +12,7 @@ from torch import Tensor
 
 import gptkit
 from gptkit.training.checkpoints.checkpoint import latest_checkpoint, read_checkpoint
-from gptkit.training.ema import Average
+from gptkit.training.ema import EMA
 
 Train = Callable[..., Any]
 Weights = Callable[[Path], dict[str, Tensor]]
@@ -21,7 +21,7 @@ Weights = Callable[[Path], dict[str, Tensor]]
 def test_each_update_moves_the_average_by_one_minus_the_decay() -> None:
     torch.manual_seed(0)
     model = torch.nn.Linear(3, 2)
-    average = Average(model, 0.9)
+    average = EMA(model, 0.9)
     expected = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     for _ in range(4):
         with torch.no_grad():
@@ -35,7 +35,7 @@ def test_each_update_moves_the_average_by_one_minus_the_decay() -> None:
 
 def test_in_place_the_model_is_the_average_and_afterwards_itself_again() -> None:
     model = torch.nn.Linear(2, 2)
-    average = Average(model, 0.5)
+    average = EMA(model, 0.5)
     before = model.weight.detach().clone()
     with torch.no_grad():
         model.weight += 1.0
@@ -46,7 +46,7 @@ def test_in_place_the_model_is_the_average_and_afterwards_itself_again() -> None
 
 def test_it_is_where_the_weights_are_when_training_begins() -> None:
     model = torch.nn.Linear(2, 2)
-    average = Average(model, 0.5)
+    average = EMA(model, 0.5)
     model.to("meta")  # as a trainer moves a model to its device, which may give it other parameters
     average.update()
     assert {name: kept.device.type for name, kept in average.weights().items()} == {"weight": "meta", "bias": "meta"}

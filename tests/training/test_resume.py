@@ -24,8 +24,8 @@ from gptkit.distributions import KIT
 from gptkit.errors import ConfigError
 from gptkit.plugins import Entry, registry
 from gptkit.training.checkpoints.manifest import read_manifest
-from gptkit.training.checkpoints.retention import checkpoints
-from gptkit.training.resume import alone_in, check_same_sources, differences
+from gptkit.training.checkpoints.retention import list_checkpoints
+from gptkit.training.resume import check_same_sources, differences, lock_run_folder
 
 Train = Callable[..., Any]
 Weights = Callable[[Path], dict[str, Tensor]]
@@ -167,7 +167,7 @@ def test_how_often_it_is_validated_may_differ_and_the_best_stays_right(train: Tr
     train(tmp_path / "run", *words, "val.every=2", "trainer.max_steps=3")
     found = train(tmp_path / "run", *words, "val.every=3", "val.sequences=5", "trainer.max_steps=6")
     assert equal(weights(tmp_path / "run"), weights(tmp_path / "whole"))
-    merits = {int(folder.name.removeprefix("step-")): read_manifest(folder).merit for folder in checkpoints(tmp_path / "run")}
+    merits = {int(folder.name.removeprefix("step-")): read_manifest(folder).merit for folder in list_checkpoints(tmp_path / "run")}
     assert [step for step, merit in sorted(merits.items()) if merit is not None] == [2, 3, 6]
     assert found["val_loss"] == merits[6]
     with pytest.raises(ConfigError, match=r"val\.fraction: 0\.05 -> 0\.1"):
@@ -182,7 +182,7 @@ def test_all_that_is_learned_from_must_be_the_same(tmp_path: Path) -> None:
 
 
 def test_two_processes_do_not_train_in_one_folder(train: Train, tmp_path: Path) -> None:
-    with alone_in(tmp_path), pytest.raises(ConfigError, match="another process is training there"):
+    with lock_run_folder(tmp_path), pytest.raises(ConfigError, match="another process is training there"):
         train(tmp_path, "trainer.max_steps=1")
     assert train(tmp_path, "trainer.max_steps=1")["steps"] == 1
 
@@ -214,7 +214,7 @@ def test_killed_at_a_random_step_it_continues_bit_for_bit(
 
 def test_a_checkpoint_has_the_merit_of_its_own_step(train: Train, tmp_path: Path) -> None:
     train(tmp_path, "val.every=2", "save.every=1", "save.keep=9", "trainer.max_steps=5")
-    found = {int(folder.name.removeprefix("step-")): read_manifest(folder).merit for folder in checkpoints(tmp_path)}
+    found = {int(folder.name.removeprefix("step-")): read_manifest(folder).merit for folder in list_checkpoints(tmp_path)}
     assert {step: merit is not None for step, merit in found.items()} == {1: False, 2: True, 3: False, 4: True, 5: True}
 
 

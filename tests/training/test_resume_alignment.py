@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import load_file
 
 import gptkit
-from gptkit.training.reporting.metrics import read_metrics
+from gptkit.training.reporting.metrics_csv import read_metrics
 
 TINY = (
     "tokenizer=bytes",

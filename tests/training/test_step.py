@@ -16,7 +16,7 @@ from gptkit.errors import GptkitError
 from gptkit.model import GPTConfig
 from gptkit.objective import LMConfig
 from gptkit.objective.lm.next_token_prediction import LM
-from gptkit.training.step import combine, global_norm, micro_batches, mix, scale_to_norm
+from gptkit.training.step import combine_terms, global_gradient_norm, mix_seeds, scale_gradients, split_into_micro_batches
 
 
 def model_and_batch() -> tuple[Any, dict[str, Tensor]]:
@@ -30,9 +30,9 @@ def gradients(model: nn.Module, batch: dict[str, Tensor], micro: int) -> list[Te
     model.zero_grad()
     objective = LM(LMConfig(), tokenizer=None, context=8)  # type: ignore[arg-type]
     counts = objective.counts(batch)
-    for piece in micro_batches(batch, micro):
+    for piece in split_into_micro_batches(batch, micro):
         terms, _ = objective.loss(model, piece)  # type: ignore[arg-type]
-        combine(terms, counts).backward()
+        combine_terms(terms, counts).backward()
     return [parameter.grad.clone() for parameter in model.parameters() if parameter.grad is not None]
 
 
@@ -49,7 +49,7 @@ def test_micro_batches_accumulate_to_the_gradient_of_the_whole_batch_and_of_the_
 
 def test_micro_batches_keep_order_and_every_sequence() -> None:
     batch = {"tokens": torch.arange(14).view(7, 2), "targets": torch.arange(14).view(7, 2) + 1}
-    pieces = list(micro_batches(batch, 3))
+    pieces = list(split_into_micro_batches(batch, 3))
     assert [len(piece["tokens"]) for piece in pieces] == [3, 3, 1]
     for name, tensor in batch.items():
         assert torch.equal(torch.cat([piece[name] for piece in pieces]), tensor)
@@ -57,7 +57,7 @@ def test_micro_batches_keep_order_and_every_sequence() -> None:
 
 def test_terms_are_weighted_and_averaged_each_over_its_own_count() -> None:
     terms = {"a": (1.0, torch.tensor(6.0)), "b": (0.5, torch.tensor(8.0)), "none": (1.0, torch.tensor(0.0))}
-    assert combine(terms, {"a": 3, "b": 2, "none": 0}).item() == 6 / 3 + 0.5 * 8 / 2
+    assert combine_terms(terms, {"a": 3, "b": 2, "none": 0}).item() == 6 / 3 + 0.5 * 8 / 2
 
 
 @pytest.mark.parametrize("largest", [0.01, 1e6])
@@ -69,17 +69,19 @@ def test_clipping_equals_torchs(largest: float) -> None:
         its.grad = mine.grad.clone()
     norm = nn.utils.clip_grad_norm_(other.parameters(), largest)
     mine = [parameter.grad for parameter in model.parameters()]
-    found = global_norm(mine)
-    scale_to_norm(mine, found, largest)
+    found = global_gradient_norm(mine)
+    scale_gradients(mine, found, largest)
     assert torch.equal(found, norm)
     for gradient, parameter in zip(mine, other.parameters(), strict=True):
         assert torch.equal(gradient, parameter.grad)
 
 
 def test_seeds_differ_in_every_place_and_never_by_sums() -> None:
-    seeds = {mix(seed, step, slice_, micro) for seed in range(4) for step in range(50) for slice_ in range(4) for micro in range(4)}
+    seeds = {
+        mix_seeds(seed, step, slice_, micro) for seed in range(4) for step in range(50) for slice_ in range(4) for micro in range(4)
+    }
     assert len(seeds) == 4 * 50 * 4 * 4
-    assert mix(1, 2) != mix(2, 1)
+    assert mix_seeds(1, 2) != mix_seeds(2, 1)
     assert all(0 <= seed < 2**63 for seed in seeds)
 
 

@@ -20,7 +20,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from gptkit.attention import DenseAttentionConfig
 from gptkit.errors import ConfigError
 from gptkit.model import GPTConfig
-from gptkit.training.strategies import shard, split_layers
+from gptkit.training.strategies import apply_fsdp, split_layers
 
 PROGRAM = """
 import json, sys
@@ -162,7 +162,7 @@ def test_mixed_precision_gathers_matrices_in_bfloat16_and_everything_else_in_flo
             module.register_forward_pre_hook(look(name))
     torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
     try:
-        shard(model, init_device_mesh("cpu", (1,)), "bf16-mixed")
+        apply_fsdp(model, init_device_mesh("cpu", (1,)), "bf16-mixed")
         with torch.autocast("cpu", torch.bfloat16):
             loss = model.logits(model(torch.arange(4)[None])).float().logsumexp(-1).sum()
         loss.backward()

@@ -14,9 +14,15 @@ from gptkit.errors import ConfigError
 from gptkit.model import GPTConfig
 from gptkit.run_config import BatchConfig
 from gptkit.training import precision
-from gptkit.training.duration import length_of
-from gptkit.training.micro_batch import TOKENS_PER_PASS, bytes_per_sequence, estimate, free_memory, largest_that_fits
-from gptkit.training.trainer_arguments import TAKEN, check_trainer_arguments
+from gptkit.training.auto_micro_batch import (
+    TOKENS_PER_PASS,
+    activation_bytes_per_sequence,
+    available_memory,
+    estimate_micro_batch_size,
+    largest_that_fits,
+)
+from gptkit.training.dataloader import run_length
+from gptkit.training.trainer_arguments import REPLACED_BY, check_trainer_arguments
 
 
 def test_arguments_pass_as_they_stand_without_those_left_out() -> None:
@@ -108,7 +114,7 @@ def test_every_refused_argument_exists_in_lightning() -> None:
 
     import lightning
 
-    assert set(TAKEN) <= set(inspect.signature(lightning.Trainer).parameters)
+    assert set(REPLACED_BY) <= set(inspect.signature(lightning.Trainer).parameters)
 
 
 def settings(tokens: int = 1000, **trainer: Any) -> TrainCommand:
@@ -122,13 +128,13 @@ def settings(tokens: int = 1000, **trainer: Any) -> TrainCommand:
 def test_length_is_tokens_rounded_up_to_steps_unless_max_steps_says_otherwise(
     made: TrainCommand, expected: tuple[int, int]
 ) -> None:
-    assert length_of(made) == expected
+    assert run_length(made) == expected
 
 
 @pytest.mark.parametrize("wrong", [0, -5, 1e6, True, "ten"])
 def test_max_steps_that_is_no_count_is_refused(wrong: Any) -> None:
     with pytest.raises(ConfigError, match=r"trainer\.max_steps="):
-        length_of(settings(max_steps=wrong))
+        run_length(settings(max_steps=wrong))
 
 
 @pytest.mark.parametrize(("has_bfloat16", "expected"), [(True, "bf16-mixed"), (False, "32-true")])
@@ -162,9 +168,17 @@ def test_micro_batch_halves_until_it_fits() -> None:
 def test_estimate_is_bounded_by_memory_by_the_share_and_by_what_is_useful() -> None:
     model = GPTConfig(layers=4, heads=4, width=128, context=64)
     plenty = 1 << 40
-    assert estimate(model, vocabulary=65, parameters=0, free=plenty, share=12) == 12
-    assert estimate(model, vocabulary=65, parameters=0, free=plenty, share=100_000) == TOKENS_PER_PASS // 64
-    assert estimate(model, vocabulary=65, parameters=0, free=10 * bytes_per_sequence(model, 65), share=12) == 5
-    assert estimate(model, vocabulary=65, parameters=0, free=10 * bytes_per_sequence(model, 65), share=12, sequences=2) == 2
-    assert estimate(model, vocabulary=65, parameters=10**9, free=10**6, share=12) == 1
-    assert free_memory() > 0
+    assert estimate_micro_batch_size(model, vocabulary=65, parameters=0, free=plenty, share=12) == 12
+    assert estimate_micro_batch_size(model, vocabulary=65, parameters=0, free=plenty, share=100_000) == TOKENS_PER_PASS // 64
+    assert (
+        estimate_micro_batch_size(model, vocabulary=65, parameters=0, free=10 * activation_bytes_per_sequence(model, 65), share=12)
+        == 5
+    )
+    assert (
+        estimate_micro_batch_size(
+            model, vocabulary=65, parameters=0, free=10 * activation_bytes_per_sequence(model, 65), share=12, sequences=2
+        )
+        == 2
+    )
+    assert estimate_micro_batch_size(model, vocabulary=65, parameters=10**9, free=10**6, share=12) == 1
+    assert available_memory() > 0

@@ -22,9 +22,9 @@ from gptkit.objective.rollout_objective import Minibatch, RolloutObjective, Tota
 from gptkit.optimizer import AdamWConfig
 from gptkit.plugins import Entry, registry
 from gptkit.training.checkpoints.checkpoint import latest_checkpoint, read_checkpoint
-from gptkit.training.checkpoints.retention import by_merit
+from gptkit.training.checkpoints.retention import ranked_checkpoints
 from gptkit.training.metric_accumulator import MetricAccumulator
-from gptkit.training.update import STEADY, build_optimizer
+from gptkit.training.update import CONSTANT_LR, build_optimizer
 
 Weights = Callable[[Path], dict[str, Tensor]]
 
@@ -97,7 +97,7 @@ def test_the_best_checkpoint_is_the_one_that_the_objective_calls_so(learn: Calla
     words = ("save.every=2", "val.every=2", "save.keep=0")
     learn(tmp_path / "loss", LMConfig(), *words)
     learn(tmp_path / "highest", HalvesConfig(), *words)
-    lowest, highest = by_merit(tmp_path / "loss"), by_merit(tmp_path / "highest")
+    lowest, highest = ranked_checkpoints(tmp_path / "loss"), ranked_checkpoints(tmp_path / "highest")
     assert [folder.name for folder in lowest] == [folder.name for folder in reversed(highest)]
     assert len(lowest) == 3
 
@@ -137,7 +137,7 @@ def test_parameters_with_a_rate_of_their_own_are_groups_that_no_schedule_moves()
     named = [*((f"model.{name}", p) for name, p in model.named_parameters())]
     named += [(f"objective.value.{name}", p) for name, p in value.named_parameters()]
     optimizer = build_optimizer(AdamWConfig(lr=1e-3), named, {"value.": 9e-6})
-    steady = [group for group in optimizer.param_groups if group.get(STEADY)]
+    steady = [group for group in optimizer.param_groups if group.get(CONSTANT_LR)]
     assert {id(p) for group in steady for p in group["params"]} == {id(p) for p in value.parameters()}
     assert {group["peak_lr"] for group in steady} == {9e-6}
-    assert {group["peak_lr"] for group in optimizer.param_groups if not group.get(STEADY)} == {1e-3}
+    assert {group["peak_lr"] for group in optimizer.param_groups if not group.get(CONSTANT_LR)} == {1e-3}

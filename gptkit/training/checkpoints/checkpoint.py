@@ -19,11 +19,22 @@ from typing import Any
 from safetensors import SafetensorError
 from torch import Tensor
 
-from gptkit.atomic_io import FULL, OLD, WRITING, discard, disk_error, how_to_continue, named_errors, replace_folder, sync_tree
+from gptkit.atomic_io import (
+    DISK_FULL_ERRORS,
+    OLD,
+    WRITING,
+    continue_command,
+    disk_error,
+    remove_path,
+    replace_folder,
+    sync_tree,
+    wrap_os_errors,
+)
 from gptkit.errors import CheckpointError, ConfigError
 from gptkit.run_config import RunConfig
 from gptkit.tokenizer.base import Tokenizer
 from gptkit.training.checkpoints import config_file
+from gptkit.training.checkpoints.folder_names import checkpoint_folder
 from gptkit.training.checkpoints.manifest import FILE as MANIFEST
 from gptkit.training.checkpoints.manifest import (
     DamagedCheckpoint,
@@ -32,21 +43,20 @@ from gptkit.training.checkpoints.manifest import (
     describe_files,
     describe_hub,
     describe_parts,
-    finite,
+    is_finite,
     read_manifest,
     to_json,
     verify,
     verify_file,
 )
 from gptkit.training.checkpoints.migrations import current_tensors
-from gptkit.training.checkpoints.naming import folder_of
-from gptkit.training.checkpoints.notices import warn_once
-from gptkit.training.checkpoints.retention import by_merit, checkpoints, remove_old, unfinished
+from gptkit.training.checkpoints.retention import list_checkpoints, list_unfinished, ranked_checkpoints, remove_old_checkpoints
 from gptkit.training.checkpoints.serialization import read_state, read_tensors, write_state, write_tensors
+from gptkit.training.reporting.fault_tolerance import warn_once
 
 MODEL, OBJECTIVE, STATE, TOKENIZER = "model.safetensors", "objective.safetensors", "state.pt", "tokenizer"
 
-PARTS = ("model", "attention", "objective", "tokenizer", "data", "optimizer")
+REQUIRED_PARTS = ("model", "attention", "objective", "tokenizer", "data", "optimizer")
 """The parts without which there is no run."""
 
 
@@ -173,10 +183,10 @@ def write_checkpoint(
     Raises:
         CheckpointError: it cannot be written, as when the disk is full. The checkpoints before it are untouched.
     """
-    target = folder_of(run, step)
+    target = checkpoint_folder(run, step)
     aside = target.with_name(f"{WRITING}{target.name}")
     try:
-        discard(aside)
+        remove_path(aside)
         (aside / TOKENIZER).mkdir(parents=True)
         write_tensors(aside / MODEL, model_state)
         if objective_state:
@@ -186,31 +196,31 @@ def write_checkpoint(
         config_file.write_settings(aside / config_file.FILE, settings)
         manifest = Manifest(
             step=step,
-            val_loss=val_loss if finite(val_loss) else None,
-            merit=merit if finite(merit) else None,
+            val_loss=val_loss if is_finite(val_loss) else None,
+            merit=merit if is_finite(merit) else None,
             files=describe_files(aside),
-            parts=describe_parts(config_file.plain(settings)),
+            parts=describe_parts(config_file.to_plain(settings)),
             tokenizer=tokenizer.fingerprint,
             vocabulary=tokenizer.size,
-            hub=describe_hub(config_file.plain(settings), _hub_before(run)),
+            hub=describe_hub(config_file.to_plain(settings), _previous_hub_commits(run)),
         )
         (aside / MANIFEST).write_text(to_json(manifest), encoding="utf-8")
         sync_tree(aside)
         replace_folder(aside, target)
     except BaseException as error:
         with contextlib.suppress(OSError):
-            discard(aside)
+            remove_path(aside)
         by_the_system = isinstance(error, OSError | RuntimeError | SafetensorError) or isinstance(error.__cause__, OSError)
         if by_the_system:
-            raise _cannot_write(target, error) from error
+            raise _write_error(target, error) from error
         raise
-    remove_old(run, step, keep)
+    remove_old_checkpoints(run, step, keep)
     return target
 
 
-def _hub_before(run: Path) -> Mapping[str, str]:
+def _previous_hub_commits(run: Path) -> Mapping[str, str]:
     """The commits of the hub that the run's newest checkpoint holds."""
-    for folder in checkpoints(run):
+    for folder in list_checkpoints(run):
         with contextlib.suppress(CheckpointError):
             return read_manifest(folder).hub
     return {}
@@ -224,13 +234,13 @@ def latest_checkpoint(run: Path) -> Path | None:
     Raises:
         CheckpointError: there are checkpoints, and none is whole.
     """
-    newest = first_whole(checkpoints(run), _whole)
+    newest = first_intact(list_checkpoints(run), _read_intact)
     return None if newest is None else newest.folder
 
 
 def best_checkpoint(run: Path) -> Path | None:
     """The whole checkpoint with the lowest merit, the newer of equals; None where none was validated."""
-    best = first_whole(by_merit(run), _whole)
+    best = first_intact(ranked_checkpoints(run), _read_intact)
     return None if best is None else best.folder
 
 
@@ -246,13 +256,13 @@ def read_checkpoint(path: Path) -> Checkpoint:
         content = config_file.read_mapping(config)
     except CheckpointError as error:
         raise DamagedCheckpoint(str(error)) from error
-    missing = [kind for kind in PARTS if content.get(kind) is None]
+    missing = [kind for kind in REQUIRED_PARTS if content.get(kind) is None]
     if missing:
         raise DamagedCheckpoint(f"{config}: has no {missing[0]}")
     return Checkpoint(path, manifest, content)
 
 
-def verified_checkpoint(path: Path) -> Checkpoint:
+def read_verified_checkpoint(path: Path) -> Checkpoint:
     """Open one checkpoint folder whose weights, settings and tokenizer are as they were written, whatever is read of them later.
 
     What only continuing needs (the optimizer's state) is verified when it is asked for.
@@ -267,25 +277,25 @@ def verified_checkpoint(path: Path) -> Checkpoint:
     return checkpoint
 
 
-def clean(run: Path) -> None:
+def recover_unfinished(run: Path) -> None:
     """Remove what a killed run left of a checkpoint that it was writing or removing; one that lacked only its name gets it."""
-    for aside in unfinished(run, WRITING):
+    for aside in list_unfinished(run, WRITING):
         target = aside.with_name(aside.name.removeprefix(WRITING))
-        with named_errors(aside):
+        with wrap_os_errors(aside):
             try:
                 if aside.is_symlink():
                     raise DamagedCheckpoint(f"{aside}: is a link, which no run writes")
                 verify(aside)
             except CheckpointError:
-                discard(aside)
+                remove_path(aside)
             else:
                 replace_folder(aside, target)
-    for old in unfinished(run, OLD):
-        with named_errors(old):
-            discard(old)
+    for old in list_unfinished(run, OLD):
+        with wrap_os_errors(old):
+            remove_path(old)
 
 
-def first_whole(folders: Iterable[Path], open_: Callable[[Path], Checkpoint]) -> Checkpoint | None:
+def first_intact(folders: Iterable[Path], open_: Callable[[Path], Checkpoint]) -> Checkpoint | None:
     """The first of these checkpoints that can be opened; None where there are none.
 
     Every one before it is named in a warning, with what is wrong.
@@ -315,17 +325,17 @@ def first_whole(folders: Iterable[Path], open_: Callable[[Path], Checkpoint]) ->
     return None
 
 
-def _whole(folder: Path) -> Checkpoint:
+def _read_intact(folder: Path) -> Checkpoint:
     verify(folder)
     return read_checkpoint(folder)
 
 
-def _cannot_write(target: Path, error: BaseException) -> CheckpointError:
+def _write_error(target: Path, error: BaseException) -> CheckpointError:
     cause = disk_error(error)
-    if cause is not None and cause.errno in FULL:
+    if cause is not None and cause.errno in DISK_FULL_ERRORS:
         return CheckpointError(
             f"{target}: the disk is full, so this checkpoint was not saved; those before it are untouched. "
-            f"Free some space, then {how_to_continue(target.parent.parent)} continues the run"
+            f"Free some space, then {continue_command(target.parent.parent)} continues the run"
         )
     reason = (cause.strerror if cause is not None else None) or str(error).partition("\n")[0]
     return CheckpointError(f"{target}: could not be saved ({reason}); the checkpoints before it are untouched")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,10 @@ from gptkit.atomic_io import write_file
 from gptkit.config_checks import check
 from gptkit.errors import CheckpointError, ConfigError, unfit_type
 from gptkit.hookspecs import KINDS
-from gptkit.kit_files import DamagedFile
+from gptkit.kit_files import MIB, DamagedFile, read_text
 from gptkit.plugins import registry
 from gptkit.run_config import RunConfig
 from gptkit.training.checkpoints.migrations import current_config
-from gptkit.training.checkpoints.plain_yaml import read_yaml
 
 FILE = "config.yaml"
 
@@ -31,7 +30,7 @@ PART_KEYS = tuple(kind for kind in KINDS if kind != "command")
 _INTERPOLATION = re.compile(r"(\\*)\$\{")
 
 
-def plain(settings: RunConfig) -> dict[str, Any]:
+def to_plain(settings: RunConfig) -> dict[str, Any]:
     """The settings as plain dicts, lists, text and numbers: what config.yaml holds, and what two runs are compared by."""
     return dataclasses.asdict(settings)
 
@@ -44,7 +43,7 @@ def write_settings(path: Path, settings: RunConfig) -> None:
         GptkitError: the file cannot be written, as when the disk is full.
     """
     try:
-        text = yaml.safe_dump(plain(settings), sort_keys=False, allow_unicode=True, width=120)
+        text = yaml.safe_dump(to_plain(settings), sort_keys=False, allow_unicode=True, width=120)
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: a setting is no plain value: {_first_line(error)}") from error
     write_file(path, text)
@@ -120,7 +119,7 @@ def part_from(kind: str, content: Mapping[str, Any], *, where: str = FILE) -> An
         ConfigError: no such part is installed, or a key does not fit.
     """
     try:
-        return registry().resolve(kind, escaped(content))
+        return registry().resolve(kind, escape_interpolations(content))
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from error
 
@@ -157,7 +156,7 @@ def _typed(schema: type[Any], values: dict[str, Any], where: str) -> dict[str, A
     from omegaconf.errors import OmegaConfBaseException
 
     try:
-        merged = OmegaConf.merge(OmegaConf.structured(schema), escaped(values))
+        merged = OmegaConf.merge(OmegaConf.structured(schema), escape_interpolations(values))
         typed = OmegaConf.to_container(OmegaConf.masked_copy(merged, list(values)), resolve=True)  # type: ignore[arg-type]
     except (OmegaConfBaseException, ValueError, TypeError, OverflowError) as error:
         key = str(getattr(error, "full_key", None) or "")
@@ -167,16 +166,65 @@ def _typed(schema: type[Any], values: dict[str, Any], where: str) -> dict[str, A
     return {str(key): value for key, value in typed.items()}
 
 
-def escaped(value: Any) -> Any:
+def escape_interpolations(value: Any) -> Any:
     """Text as OmegaConf must be given it, so that "${...}" in a path or a prompt stays what it is."""
     if isinstance(value, str):
         return _INTERPOLATION.sub(r"\1\1\\${", value)  # backslashes before it are doubled, as OmegaConf's grammar asks
     if isinstance(value, Mapping):
-        return {key: escaped(item) for key, item in value.items()}
+        return {key: escape_interpolations(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [escaped(item) for item in value]
+        return [escape_interpolations(item) for item in value]
     return value
 
 
 def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0]
+
+
+LARGEST = 2 * MIB
+"""Bytes of the largest config.yaml that is read: some ten thousand paths."""
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping that a YAML file holds.
+
+    Raises:
+        FileNotFoundError: there is no file.
+        DamagedFile: it cannot be read, or is not such YAML.
+    """
+    try:
+        content = yaml.load(read_text(path, limit=LARGEST), Loader=_PlainLoader)
+    except yaml.YAMLError as error:
+        raise DamagedFile(_reason(error)) from error
+    except RecursionError as error:
+        raise DamagedFile("is nested too deeply") from error
+    except ValueError as error:  # a number or a date that is none
+        raise DamagedFile(f"is not the YAML that the run wrote ({str(error).partition(chr(10))[0]})") from error
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+        raise DamagedFile("is not the settings of a run")
+    return content
+
+
+class _PlainLoader(yaml.SafeLoader):  # type: ignore[misc]
+    """Refuses aliases, of which a few lines can stand for gigabytes, and keys that are given twice."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.composer.ComposerError(None, None, "holds an alias (*), which no run writes", self.peek_event().start_mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
+        seen = set()
+        for key, _ in node.value:
+            name = str(key.value)
+            if name in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"gives the key {name[:80]} twice", key.start_mark)
+            seen.add(name)
+        mapping: dict[Hashable, Any] = super().construct_mapping(node, deep=deep)
+        return mapping
+
+
+def _reason(error: Exception) -> str:
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or str(error).partition("\n")[0]
+    return f"is not the YAML that the run wrote ({str(problem)[:120]}{f', line {mark.line + 1}' if mark is not None else ''})"

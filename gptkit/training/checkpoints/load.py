@@ -24,14 +24,14 @@ from gptkit.plugins import registry
 from gptkit.tokenizer import TokenizerConfig
 from gptkit.tokenizer.base import Tokenizer
 from gptkit.training.checkpoints import manifest
-from gptkit.training.checkpoints.checkpoint import OBJECTIVE, Checkpoint, first_whole, read_checkpoint, verified_checkpoint
-from gptkit.training.checkpoints.naming import FOLDER
-from gptkit.training.checkpoints.retention import best_first, checkpoints
+from gptkit.training.checkpoints.checkpoint import OBJECTIVE, Checkpoint, first_intact, read_checkpoint, read_verified_checkpoint
+from gptkit.training.checkpoints.folder_names import FOLDER
+from gptkit.training.checkpoints.retention import best_first, list_checkpoints
 from gptkit.training.checkpoints.serialization import refuse_pickle
 from gptkit.training.memory import check_model_fits
 from gptkit.user_files import path_of
 
-Taken = TypeVar("Taken")
+Loaded = TypeVar("Loaded")
 
 HUB = "hf:"
 _ATTEMPTS = 20
@@ -71,15 +71,15 @@ def load(source: str) -> tuple[Model, Tokenizer]:
     Raises:
         CheckpointError: there is no checkpoint, it is damaged or unsafe, or a plugin that it was made with is not installed.
     """
-    return built_model(initial_weights(source), source)
+    return build_model(initial_weights(source), source)
 
 
-def built_model(weights: InitialWeights, source: str) -> tuple[Model, Tokenizer]:
+def build_model(weights: InitialWeights, source: str) -> tuple[Model, Tokenizer]:
     """The model that weights were read for, as `load` gives it. `source` says where they come from, for errors."""
     check_model_fits(weights.model, weights.attention, weights.tokenizer.size)
     with _WithoutInitialisation():
         model = weights.model.build(attention=weights.attention, vocabulary=weights.tokenizer.size)
-    fit_weights(model, weights.state, source, tokens=weights.tokenizer.size)
+    load_weights(model, weights.state, source, tokens=weights.tokenizer.size)
     return model.eval(), weights.tokenizer
 
 
@@ -94,7 +94,7 @@ def load_objective(source: str) -> TrainedModel:
     """
     if source.startswith(HUB):
         raise CheckpointError(f"{source}: has no objective; name a run of gptkit train, or one of its checkpoints")
-    return _from_folder(path_of(source), _trained_of)
+    return _from_folder(path_of(source), _trained_model_of)
 
 
 def objective_class(run: dict[str, Any]) -> type[ObjectiveConfig] | None:
@@ -130,7 +130,7 @@ def initial_settings(source: str, tokenizer: TokenizerConfig | None = None) -> I
     return _from_folder(path_of(source), _settings_of)
 
 
-def fit_weights(model: Model, state: dict[str, Tensor], source: str, *, tokens: int = 0) -> None:
+def load_weights(model: Model, state: dict[str, Tensor], source: str, *, tokens: int = 0) -> None:
     """Copy these weights into the model, all of them, converted to its dtype and device.
 
     Args:
@@ -143,7 +143,7 @@ def fit_weights(model: Model, state: dict[str, Tensor], source: str, *, tokens: 
         CheckpointError: a name, a shape or the kind of number differs; names the first.
     """
     if tokens:
-        state = with_vocabulary_of(model, state, tokens)
+        state = match_vocabulary(model, state, tokens)
     own = model.state_dict()
     for name, tensor in state.items():
         if name in own and _number_kind(tensor) != _number_kind(own[name]):
@@ -153,7 +153,7 @@ def fit_weights(model: Model, state: dict[str, Tensor], source: str, *, tokens: 
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
-        raise CheckpointError(f"{source}: {_misfit(own, state)}") from error
+        raise CheckpointError(f"{source}: {_describe_mismatch(own, state)}") from error
 
 
 def restore_objective(objective: Objective, model: Model, checkpoint: Checkpoint) -> None:
@@ -167,7 +167,7 @@ def restore_objective(objective: Objective, model: Model, checkpoint: Checkpoint
         objective.restore(model, state)
     except (RuntimeError, KeyError) as error:  # what torch raises where names or shapes differ
         path = checkpoint.folder / OBJECTIVE
-        raise CheckpointError(f"{path}: {_misfit(dict(objective.state_dict()), state)}") from error
+        raise CheckpointError(f"{path}: {_describe_mismatch(dict(objective.state_dict()), state)}") from error
 
 
 def _number_kind(tensor: Tensor) -> str:
@@ -175,7 +175,7 @@ def _number_kind(tensor: Tensor) -> str:
     return "real" if tensor.is_floating_point() else "complex" if tensor.is_complex() else "whole"
 
 
-def with_vocabulary_of(model: Model, state: dict[str, Tensor], tokens: int) -> dict[str, Tensor]:
+def match_vocabulary(model: Model, state: dict[str, Tensor], tokens: int) -> dict[str, Tensor]:
     """The state with as many rows per token as the model has: superfluous ones left out, missing ones the model's own."""
     found = dict(state)
     for name, own in model.state_dict().items():
@@ -188,7 +188,7 @@ def with_vocabulary_of(model: Model, state: dict[str, Tensor], tokens: int) -> d
     return found
 
 
-def _misfit(wanted: dict[str, Tensor], state: dict[str, Tensor]) -> str:
+def _describe_mismatch(wanted: dict[str, Tensor], state: dict[str, Tensor]) -> str:
     for name, tensor in wanted.items():
         if name not in state:
             return f"the model has a weight {name} that the checkpoint lacks; was it made with other settings?"
@@ -209,14 +209,14 @@ def _weights_of(checkpoint: Checkpoint) -> InitialWeights:
     return InitialWeights(parts.model, parts.attention, parts.tokenizer, checkpoint.tokenizer, state, run)
 
 
-def _trained_of(checkpoint: Checkpoint) -> TrainedModel:
+def _trained_model_of(checkpoint: Checkpoint) -> TrainedModel:
     parts, tokenizer = _settings_of(checkpoint), checkpoint.tokenizer
     part = checkpoint.part("objective")
     objective = part.build(tokenizer=tokenizer, context=parts.model.context, width=parts.model.width)
     check_model_fits(parts.model, parts.attention, tokenizer.size)
     with _WithoutInitialisation():
         model = parts.model.build(attention=parts.attention, vocabulary=tokenizer.size + part.added_tokens)
-    fit_weights(model, checkpoint.model_state, str(checkpoint.folder))
+    load_weights(model, checkpoint.model_state, str(checkpoint.folder))
     restore_objective(objective, model, checkpoint)
     return TrainedModel(
         model.eval(),
@@ -228,7 +228,7 @@ def _trained_of(checkpoint: Checkpoint) -> TrainedModel:
     )
 
 
-def _from_folder(path: Path, take: Callable[[Checkpoint], Taken]) -> Taken:
+def _from_folder(path: Path, take: Callable[[Checkpoint], Loaded]) -> Loaded:
     """What `take` gives of one checkpoint, or of the best checkpoint of a run, else of its latest.
 
     A damaged one of a run is named in a warning and passed over; when one vanishes, because the run is still training and keeps
@@ -240,7 +240,7 @@ def _from_folder(path: Path, take: Callable[[Checkpoint], Taken]) -> Taken:
     for _ in range(_ATTEMPTS):
         checkpoint = None
         try:
-            checkpoint = first_whole(best_first(run), verified_checkpoint)
+            checkpoint = first_intact(best_first(run), read_verified_checkpoint)
             if checkpoint is not None:
                 return take(checkpoint)
         except (CheckpointError, FileNotFoundError) as error:
@@ -267,7 +267,7 @@ def _run_folder(path: Path) -> Path:
             near += f" A model of the Hugging Face hub is named hf:{path}"
         raise CheckpointError(f"{path}: there is no such folder.{near}")
     run = path.parent if path.name == FOLDER else path
-    if checkpoints(run):
+    if list_checkpoints(run):
         return run
     from gptkit.interop.import_model import is_external_checkpoint
 

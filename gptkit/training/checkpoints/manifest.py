@@ -16,16 +16,16 @@ from gptkit.errors import CheckpointError, ConfigError
 from gptkit.hub import commits
 from gptkit.kit_files import MIB, DamagedFile, open_regular, read_json
 from gptkit.plugins import registry
-from gptkit.training.checkpoints.manifest_schema import check_manifest
+from gptkit.training.checkpoints.folder_names import step_of
 from gptkit.training.checkpoints.migrations import current_manifest
-from gptkit.training.checkpoints.naming import step_of
+from gptkit.training.checkpoints.schemas import check_manifest
 
 _log = logging.getLogger("gptkit")
 
 FILE = "manifest.json"
 FORMAT = 1
 
-LARGEST = 16 * MIB
+MAX_BYTES = 16 * MIB
 """Bytes of the largest manifest.json that is read."""
 
 
@@ -136,7 +136,7 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / FILE
     try:
-        body = read_json(path, limit=LARGEST)
+        body = read_json(path, limit=MAX_BYTES)
         if not isinstance(body, dict):
             raise DamagedFile("is no JSON object")
         claimed = body.pop("sha256", None)
@@ -236,7 +236,7 @@ def check_installed(folder: Path, manifest: Manifest, keys: Iterable[str]) -> No
             )
 
 
-def finite(loss: float | None) -> bool:
+def is_finite(loss: float | None) -> bool:
     """Whether a validation loss was measured and is a number that can be compared."""
     return loss is not None and math.isfinite(loss)
 

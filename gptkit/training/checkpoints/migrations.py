@@ -51,17 +51,17 @@ STATE_DEFAULTS: dict[str, Any] = {
 
 def current_config(content: Mapping[str, Any]) -> dict[str, Any]:
     """The content of a config.yaml, its keys named as they are today."""
-    return renamed(content, CONFIG_KEYS)
+    return rename_keys(content, CONFIG_KEYS)
 
 
 def current_manifest(body: Mapping[str, Any]) -> dict[str, Any]:
     """The content of a manifest.json, its entries named as they are today."""
-    return renamed(body, MANIFEST_NAMES)
+    return rename_keys(body, MANIFEST_NAMES)
 
 
 def current_state(state: Mapping[str, Any]) -> dict[str, Any]:
     """The content of a state.pt, entries and weights named as they are today, those that it lacks as they were in effect."""
-    found = copy.deepcopy(STATE_DEFAULTS) | renamed(state, STATE_NAMES)
+    found = copy.deepcopy(STATE_DEFAULTS) | rename_keys(state, STATE_NAMES)
     if "monitor_mode" not in state and found["monitor"] is not None:
         found["monitor_mode"] = "max"  # of every metric but the loss
     found["weights"] = current_tensors(found["weights"])
@@ -84,27 +84,27 @@ def current_name(name: str) -> str:
     return name
 
 
-def renamed(content: Mapping[str, Any], table: Mapping[str, str | None]) -> dict[str, Any]:
+def rename_keys(content: Mapping[str, Any], table: Mapping[str, str | None]) -> dict[str, Any]:
     """The content with every key of the table under its new name. What already has the new name stays as it is.
 
     Args:
         content: nested mappings; they are not changed.
         table: dotted keys, old -> new or None; see CONFIG_KEYS.
     """
-    found = _copied(content)
+    found = _copy_mappings(content)
     for old, new in table.items():
-        for value, met in _taken(found, old.split(".")):
+        for value, met in _take(found, old.split(".")):
             if new is not None:
-                _put(found, _with(new.split("."), met), value)
+                _put(found, _fill_wildcards(new.split("."), met), value)
     return found
 
 
-def _copied(content: Mapping[str, Any]) -> dict[str, Any]:
+def _copy_mappings(content: Mapping[str, Any]) -> dict[str, Any]:
     """The mappings copied, so that they may be changed; values, which may be tensors, as they are."""
-    return {key: _copied(value) if isinstance(value, Mapping) else value for key, value in content.items()}
+    return {key: _copy_mappings(value) if isinstance(value, Mapping) else value for key, value in content.items()}
 
 
-def _taken(content: dict[str, Any], path: list[str]) -> list[tuple[Any, list[str]]]:
+def _take(content: dict[str, Any], path: list[str]) -> list[tuple[Any, list[str]]]:
     """Remove what is at a path; gives each value with the keys that stood in the place of `*`."""
     key, *rest = path
     taken: list[tuple[Any, list[str]]] = []
@@ -113,11 +113,11 @@ def _taken(content: dict[str, Any], path: list[str]) -> list[tuple[Any, list[str
         if not rest:
             taken.append((content.pop(name), met))
         elif isinstance(content[name], dict):
-            taken += [(value, [*met, *further]) for value, further in _taken(content[name], rest)]
+            taken += [(value, [*met, *further]) for value, further in _take(content[name], rest)]
     return taken
 
 
-def _with(path: list[str], met: list[str]) -> list[str]:
+def _fill_wildcards(path: list[str], met: list[str]) -> list[str]:
     names = iter(met)
     return [next(names) if key == "*" else key for key in path]
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from gptkit.atomic_io import named_errors, remove_folder
+from gptkit.atomic_io import remove_folder, wrap_os_errors
 from gptkit.errors import CheckpointError
+from gptkit.training.checkpoints.folder_names import FOLDER, NAME
 from gptkit.training.checkpoints.manifest import Manifest, read_manifest
-from gptkit.training.checkpoints.naming import FOLDER, NAME
 
 
-def checkpoints(run: Path) -> list[Path]:
+def list_checkpoints(run: Path) -> list[Path]:
     """The checkpoint folders of a run, newest first, none of them verified.
 
     Raises:
@@ -20,7 +20,7 @@ def checkpoints(run: Path) -> list[Path]:
     return sorted((path for path in _names(run) if NAME.fullmatch(path.name)), key=_step, reverse=True)
 
 
-def unfinished(run: Path, prefix: str) -> list[Path]:
+def list_unfinished(run: Path, prefix: str) -> list[Path]:
     """What a killed run left under a name that begins so (WRITING or OLD)."""
     return [path for path in _names(run) if path.name.startswith(prefix) and NAME.fullmatch(path.name.removeprefix(prefix))]
 
@@ -42,9 +42,9 @@ def _names(run: Path) -> list[Path]:
     raise CheckpointError(f"{folder}: {why}; move it away, or give another run folder")
 
 
-def by_merit(run: Path) -> list[Path]:
+def ranked_checkpoints(run: Path) -> list[Path]:
     """The validated checkpoints of a run, the best first, newer first among equals; only manifests are read."""
-    return _ranked(_manifests(run))
+    return _rank(_manifests(run))
 
 
 def best_first(run: Path) -> list[Path]:
@@ -54,12 +54,12 @@ def best_first(run: Path) -> list[Path]:
     """
     manifests = _manifests(run)
     damaged = [folder for folder, manifest in manifests.items() if manifest is None]
-    return list(dict.fromkeys([*damaged, *_ranked(manifests), *manifests]))
+    return list(dict.fromkeys([*damaged, *_rank(manifests), *manifests]))
 
 
 def _manifests(run: Path) -> dict[Path, Manifest | None]:
     found: dict[Path, Manifest | None] = {}
-    for folder in checkpoints(run):
+    for folder in list_checkpoints(run):
         try:
             found[folder] = read_manifest(folder)
         except CheckpointError:
@@ -67,12 +67,12 @@ def _manifests(run: Path) -> dict[Path, Manifest | None]:
     return found
 
 
-def _ranked(manifests: dict[Path, Manifest | None]) -> list[Path]:
+def _rank(manifests: dict[Path, Manifest | None]) -> list[Path]:
     merits = {folder: one.merit for folder, one in manifests.items() if one is not None and one.merit is not None}
     return sorted(merits, key=lambda folder: (merits[folder], -_step(folder)))
 
 
-def remove_old(run: Path, step: int, keep: int) -> None:
+def remove_old_checkpoints(run: Path, step: int, keep: int) -> None:
     """Keep the newest `keep` up to this step, and the best. Later steps were torn, or it would not be here: they do not count.
 
     Raises:
@@ -80,11 +80,11 @@ def remove_old(run: Path, step: int, keep: int) -> None:
     """
     if keep < 1:
         return
-    past = [folder for folder in checkpoints(run) if _step(folder) <= step]
-    kept = {*past[:keep], *by_merit(run)[:1]}
+    past = [folder for folder in list_checkpoints(run) if _step(folder) <= step]
+    kept = {*past[:keep], *ranked_checkpoints(run)[:1]}
     for folder in past:
         if folder not in kept:
-            with named_errors(folder):
+            with wrap_os_errors(folder):
                 remove_folder(folder)
 
 

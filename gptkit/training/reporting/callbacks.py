@@ -17,31 +17,32 @@ from gptkit.model.base import Model
 from gptkit.run_config import RunConfig
 from gptkit.tokenizer.base import Tokenizer
 from gptkit.training.checkpoints.config_file import FILE as CONFIG
-from gptkit.training.reporting.best_effort import best_effort
-from gptkit.training.reporting.diagnostics_callback import RewardHackingWarning
+from gptkit.training.reporting.console_output import ProgressDisplay
 from gptkit.training.reporting.environment import FILE as ENVIRONMENT
 from gptkit.training.reporting.environment import Environment, describe, write_environment
-from gptkit.training.reporting.metrics import FILE as METRICS
-from gptkit.training.reporting.metrics import Metrics, last_logged, read_metrics, read_scalars
-from gptkit.training.reporting.objective_figures import FOLDER as FIGURES
-from gptkit.training.reporting.progress import Progress
+from gptkit.training.reporting.fault_tolerance import best_effort
+from gptkit.training.reporting.figures import FOLDER as FIGURES
+from gptkit.training.reporting.metrics_csv import FILE as METRICS
+from gptkit.training.reporting.metrics_csv import MetricsLogger, last_logged, read_metrics, read_scalars
 from gptkit.training.reporting.report import FILE as REPORT
 from gptkit.training.reporting.report import write_report
-from gptkit.training.reporting.sample_lines import FILE as SAMPLES
-from gptkit.training.reporting.samples import SampleTexts
-from gptkit.training.reporting.speed import SpeedMeter, peak_memory_bytes, utilisation
+from gptkit.training.reporting.reward_hacking import RewardHackingWarning
+from gptkit.training.reporting.samples import FILE as SAMPLES
+from gptkit.training.reporting.samples import SampleLogger
+from gptkit.training.reporting.speed_and_mfu import SpeedMeter, model_flops_utilization, peak_memory_bytes
 from gptkit.training.reporting.summary import FILE as SUMMARY
 from gptkit.training.reporting.summary import VALIDATION_LOSS, read_summary, write_summary
 from gptkit.training.reporting.tensorboard import FOLDER as TENSORBOARD
 
 
-def logbook(
+def build_reporting_callback(
     folder: Path, settings: RunConfig, *, model: Model, tokenizer: Tokenizer, parameters: int, progress: bool
 ) -> ReportingCallback:
-    """The logbook of a run. Whoever saves checkpoints pauses its meter (`with book.meter.paused():`), then calls `after_step`.
+    """Build the callback that reports on a run.
 
-    The keepers read `pl_module.state`, a `gptkit.training.state.TrainState`, and write into the folder: metrics.csv, tensorboard/,
-    samples.jsonl, environment.json, summary.json, report.html. Where a run continues, call `metrics.cut_back` before.
+    Whatever saves checkpoints pauses the speed meter (`with callback.meter.paused():`) and then calls `after_step`. The reporters
+    read `pl_module.state`, a `TrainState`, and write metrics.csv, tensorboard/, samples.jsonl, environment.json, summary.json and
+    report.html into the folder. Call `truncate_metrics` and `truncate_samples` first when a run continues.
 
     Args:
         folder: the run folder.
@@ -52,14 +53,14 @@ def logbook(
         progress: show a bar or lines on standard error.
     """
     meter = SpeedMeter(spent=seconds_spent(folder))
-    metrics = Metrics(folder, meter)
-    samples = SampleTexts(
+    metrics = MetricsLogger(folder, meter)
+    samples = SampleLogger(
         folder, settings.samples, model=model, tokenizer=tokenizer, seed=settings.seed, meter=meter, metrics=metrics
     )
-    closing = ClosingPages(folder, settings, vocabulary=tokenizer.size, parameters=parameters, meter=meter)
+    closing = SummaryCallback(folder, settings, vocabulary=tokenizer.size, parameters=parameters, meter=meter)
     watch = RewardHackingWarning(folder, getattr(settings.objective, "missing_end_of_text", None))
     return ReportingCallback(
-        meter, [meter, metrics], [*([Progress(meter)] if progress else []), samples, watch, closing], samples, closing
+        meter, [meter, metrics], [*([ProgressDisplay(meter)] if progress else []), samples, watch, closing], samples, closing
     )
 
 
@@ -94,8 +95,8 @@ class ReportingCallback(Callback):
         meter: SpeedMeter,
         essential: Sequence[Callback],
         others: Sequence[Callback],
-        samples: SampleTexts,
-        closing: ClosingPages,
+        samples: SampleLogger,
+        closing: SummaryCallback,
     ) -> None:
         """Args:
         meter: of the run's speed.
@@ -108,7 +109,7 @@ class ReportingCallback(Callback):
         self._closing = closing
         for hook in HOOKS:
             ours = [getattr(keeper, hook) for keeper in essential if is_overridden(hook, keeper, Callback)]
-            theirs = [_forgiven(keeper, hook) for keeper in others if is_overridden(hook, keeper, Callback)]
+            theirs = [_without_failing(keeper, hook) for keeper in others if is_overridden(hook, keeper, Callback)]
             setattr(self, hook, functools.partial(_call_all, [*ours, *theirs]))
 
     def after_step(self, trainer: Any, pl_module: Any) -> None:
@@ -132,7 +133,7 @@ class ReportingCallback(Callback):
         self._closing.make_up(trainer, pl_module)
 
 
-def _forgiven(keeper: Callback, hook: str) -> Callable[..., None]:
+def _without_failing(keeper: Callback, hook: str) -> Callable[..., None]:
     function, what = getattr(keeper, hook), type(keeper).__name__
 
     def call(*arguments: Any, **named: Any) -> None:
@@ -156,7 +157,7 @@ def _call_all(functions: Sequence[Callable[..., None]], *arguments: Any, **named
         function(*arguments, **named)
 
 
-class ClosingPages(Callback):
+class SummaryCallback(Callback):
     """Writes summary.json at every validation, and with report.html whenever training ends, for whatever reason."""
 
     def __init__(self, folder: Path, settings: RunConfig, *, vocabulary: int, parameters: int, meter: SpeedMeter) -> None:
@@ -238,7 +239,7 @@ class ClosingPages(Callback):
         here, rate = self._environment, self.meter.tokens_per_second or rate
         mfu = None
         if rate and here.flops_per_token and here.peak_flops:
-            mfu = utilisation(rate, here.flops_per_token, here.peak_flops, here.devices)
+            mfu = model_flops_utilization(rate, here.flops_per_token, here.peak_flops, here.devices)
         measured = read_scalars(state.metrics)
         measured.update({f"val_{name}": value for name, value in state.val_metrics.items()})
         measured.update({name.replace("/", "_"): value for name, value in state.measured.items()})

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gptkit.training.reporting.inline_svg import inline_svg, verbatim
+from gptkit.training.reporting.figures import escape_text, inline_svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,7 +26,7 @@ _VARIABLES = {INK: "--ink", MUTED: "--muted", GRID: "--grid", FIRST: "--first", 
 _ON_WHITE = {INK: "#1c2530", MUTED: "#66717f", GRID: "#dfe4ea", FIRST: "#2563c9", SECOND: "#d9622b"}
 
 
-def count(number: float) -> str:
+def format_count(number: float) -> str:
     """A large number as people say it: 124 M."""
     for limit, unit in ((1e12, " T"), (1e9, " B"), (1e6, " M"), (1e3, " k")):
         if abs(number) >= limit:
@@ -50,19 +50,19 @@ class Curves:
 
 def smooth(values: Values) -> Values:
     """A running mean over about a fiftieth of the points; windows shrink at the start, so that a steep fall is not smeared."""
-    count = len(values)
-    half = count // 100
+    format_count = len(values)
+    half = format_count // 100
     if not half:
         return values
-    place = np.arange(count)
+    place = np.arange(format_count)
     low = place - np.minimum(place, half)
-    high = np.minimum(place + np.minimum(place, half), count - 1) + 1
+    high = np.minimum(place + np.minimum(place, half), format_count - 1) + 1
     sums = np.concatenate([[0.0], np.cumsum(values)])
     mean: Values = (sums[high] - sums[low]) / (high - low)
     return mean
 
 
-def thin(tokens: Values, values: Values) -> tuple[Values, Values]:
+def downsample(tokens: Values, values: Values) -> tuple[Values, Values]:
     """At most about POINTS points, the lowest and the highest of every stretch among them, so that spikes stay."""
     if len(values) <= POINTS:
         return tokens, values
@@ -78,8 +78,8 @@ def loss_figure(axes: Axes, curves: Curves, guessing: float | None) -> None:
     tokens, train = curves.pair("train/loss")
     val_tokens, val = curves.pair("val/loss")
     if len(train):
-        axes.plot(*thin(tokens, train), color=FIRST, alpha=0.3, linewidth=0.8)
-        axes.plot(*thin(tokens, smooth(train)), color=FIRST, linewidth=1.6, label="training")
+        axes.plot(*downsample(tokens, train), color=FIRST, alpha=0.3, linewidth=0.8)
+        axes.plot(*downsample(tokens, smooth(train)), color=FIRST, linewidth=1.6, label="training")
     if len(val):
         axes.plot(val_tokens, val, color=SECOND, linewidth=1.6, marker="o", markersize=3, label="validation")
     seen = np.concatenate([train, val])
@@ -104,10 +104,12 @@ def line_figure(name: str, *, from_zero: bool = False, log: bool = False, smooth
         if not len(values):
             return
         if smoothed:
-            axes.plot(*thin(tokens, values), color=FIRST, alpha=0.3, linewidth=0.8)
-            axes.plot(*thin(tokens, smooth(values)), color=FIRST, linewidth=1.6)
+            axes.plot(*downsample(tokens, values), color=FIRST, alpha=0.3, linewidth=0.8)
+            axes.plot(*downsample(tokens, smooth(values)), color=FIRST, linewidth=1.6)
         else:
-            axes.plot(*thin(tokens, values), color=FIRST, linewidth=1.4, marker="o" if len(values) < 12 else None, markersize=3)
+            axes.plot(
+                *downsample(tokens, values), color=FIRST, linewidth=1.4, marker="o" if len(values) < 12 else None, markersize=3
+            )
         if log and values.min() > 0 and values.max() > 20 * values.min():
             axes.set_yscale("log")
         elif from_zero:
@@ -125,7 +127,7 @@ class RunFigure:
     wide: bool = False
 
 
-def drawings(curves: Curves, guessing: float | None) -> list[RunFigure]:
+def run_figures(curves: Curves, guessing: float | None) -> list[RunFigure]:
     """The figures of a run: the usual ones, and one for whatever else its objective, and its tasks along the way, measured."""
     found = [RunFigure("Loss", lambda axes, given: loss_figure(axes, given, guessing), wide=True)]
     if len(curves.pair("tokens_per_second")[1]):  # reinforcement's tokens are no measure of speed
@@ -144,12 +146,12 @@ WIDE, NARROW = (8.4, 3.2), (3.7, 2.4)
 """Sizes in inches that give text its natural size on a desktop's whole width, and in a column or on a phone."""
 
 
-def svg(drawing: RunFigure, curves: Curves, name: str, size: tuple[float, float] = NARROW) -> str:
+def figure_svg(drawing: RunFigure, curves: Curves, name: str, size: tuple[float, float] = NARROW) -> str:
     """A figure as inline SVG: as wide as its place, text as text, colours as the page's variables. `name` is unique in the page."""
     with _style(hashsalt=name):
         axes = _figure_with_margins(size)
         drawing.draw(axes, curves)
-        _dress(axes)
+        _format_axes(axes)
         return inline_svg(axes.figure, name, drawing.title, _VARIABLES)
 
 
@@ -157,15 +159,15 @@ def write_png(curves: Curves, guessing: float | None, path: Path, title: str) ->
     """Loss, speed and gradient norm side by side on white."""
     from matplotlib.figure import Figure
 
-    chosen = drawings(curves, guessing)[:3]
+    chosen = run_figures(curves, guessing)[:3]
     with _style(hashsalt="curves"):
         figure = Figure(figsize=(11.0, 3.2), layout="constrained")
         all_axes = figure.subplots(1, len(chosen), width_ratios=[1.6, 1, 1])
         for axes, drawing in zip(all_axes, chosen, strict=True):
             drawing.draw(axes, curves)
-            _dress(axes)
-            axes.set_title(verbatim(drawing.title), color=INK, fontsize=10, loc="left")
-        figure.suptitle(verbatim(title, 150), color=INK, fontsize=11, x=0.01, ha="left")
+            _format_axes(axes)
+            axes.set_title(escape_text(drawing.title), color=INK, fontsize=10, loc="left")
+        figure.suptitle(escape_text(title, 150), color=INK, fontsize=11, x=0.01, ha="left")
         for artist in figure.findobj():
             _recolour(artist)
         figure.savefig(path, format="png", dpi=160, facecolor="white")
@@ -188,10 +190,10 @@ def _figure_with_margins(size: tuple[float, float]) -> Any:
     return Figure(figsize=size).add_axes(area)
 
 
-def _dress(axes: Any) -> None:
+def _format_axes(axes: Any) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-    in_words = FuncFormatter(lambda value, _: count(value).replace(" ", ""))
+    in_words = FuncFormatter(lambda value, _: format_count(value).replace(" ", ""))
 
     axes.grid(True, color=GRID, linewidth=0.7)
     axes.set_axisbelow(True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gptkit.training.reporting.curves import Curves, count, smooth
+from gptkit.training.reporting.curves import Curves, format_count, smooth
 from gptkit.training.reporting.environment import Environment
 
 
@@ -25,13 +25,13 @@ class Diagnostic:
 PUBLISHED = "GPT-3 21%, Gopher 33%, Megatron-Turing 530B 30%, PaLM 46%"
 """Utilisation of large published runs: "PaLM: Scaling Language Modeling with Pathways", table 3."""
 
-ABSURD = 1e3
+LARGEST_NORMAL_LOSS = 1e3
 """A loss above this is no loss of any objective of the kit that learns: scores, ranks and classes cost a few units."""
 
-ROSE = 0.1
+RISE_SHARE = 0.1
 """By this share of the first logged loss the mean of the last ones has to be above it, before it is said that it rose."""
 
-PART = "seconds_"
+SECONDS_PREFIX = "seconds_"
 """The names in summary.json of what a step of reinforcement spends its time on begin so."""
 
 # what one accelerator usually reaches, by parameters: small models are bound by launching kernels and by memory. Our own ranges.
@@ -44,11 +44,15 @@ _TYPICAL_CPU = ((200e3, 0.035, 0.35), (2e6, 0.06, 0.7), (20e6, 0.12, 0.8), (200e
 _SMALL_STEPS_CPU = ((1e8, 0.003, 0.35), (1e9, 0.02, 0.35))
 
 
-def speed_verdict(summary: Mapping[str, Any], environment: Environment | None) -> Diagnostic:
+def diagnose_speed(summary: Mapping[str, Any], environment: Environment | None) -> Diagnostic:
     """Is this speed normal?"""
-    parts = {name.removeprefix(PART): float(value) for name, value in summary.items() if name.startswith(PART) and value}
+    parts = {
+        name.removeprefix(SECONDS_PREFIX): float(value)
+        for name, value in summary.items()
+        if name.startswith(SECONDS_PREFIX) and value
+    }
     if parts:
-        return _parts_verdict(parts)
+        return _diagnose_phases(parts)
     rate, mfu = summary.get("tokens_per_second"), summary.get("mfu")
     if not rate:
         return Diagnostic("note", "Not measured yet", "The run is too short, or has not reached its first validation.")
@@ -62,8 +66,9 @@ def speed_verdict(summary: Mapping[str, Any], environment: Environment | None) -
     doing = rate * environment.flops_per_token
     each = f" on each of {environment.devices} devices" if environment.devices > 1 else ""
     facts = (
-        f"{rate:,.0f} tokens per second of {operations(environment.flops_per_token)}FLOP each are {operations(doing)}FLOP/s: "
-        f"{mfu:.1%} of {operations(environment.peak_flops)}FLOP/s{each} ({environment.peak_source})."
+        f"{rate:,.0f} tokens per second of {format_operations(environment.flops_per_token)}FLOP each are "
+        f"{format_operations(doing)}FLOP/s: "
+        f"{mfu:.1%} of {format_operations(environment.peak_flops)}FLOP/s{each} ({environment.peak_source})."
     )
     if usually is None:
         return Diagnostic(
@@ -88,14 +93,14 @@ def _usually(summary: Mapping[str, Any], environment: Environment, on_cpu: bool)
     step = (environment.flops_per_token or 0) * tokens / steps if steps else 0
     for limit, low, high in _SMALL_STEPS_CPU if on_cpu and step else ():
         if step < limit:
-            return f"A step of {operations(step)}FLOP", low, high
+            return f"A step of {format_operations(step)}FLOP", low, high
     for limit, low, high in _TYPICAL_CPU if on_cpu else _TYPICAL_GPU:
         if environment.parameters < limit:
-            return f"A model of {count(environment.parameters)} parameters", low, high
+            return f"A model of {format_count(environment.parameters)} parameters", low, high
     return None
 
 
-def _parts_verdict(seconds: Mapping[str, float]) -> Diagnostic:
+def _diagnose_phases(seconds: Mapping[str, float]) -> Diagnostic:
     """Of steps that also draw and score, whose speed no table of utilisation can judge: where their time goes."""
     total = sum(seconds.values())
     shares = ", ".join(f"{name} {value / total:.0%}" for name, value in seconds.items())
@@ -111,7 +116,7 @@ def _advice(on_cpu: bool, environment: Environment) -> str:
     return f"Try compile=true and a larger batch.micro;{precise} look for other programs on the device."
 
 
-def training_verdicts(
+def diagnose_training(
     curves: Curves, summary: Mapping[str, Any], settings: Mapping[str, Any], guessing: float | None
 ) -> list[Diagnostic]:
     """Does training look normal?
@@ -149,7 +154,7 @@ def _numbers(curves: Curves) -> Diagnostic | None:
 
 def _reinforced(curves: Curves, summary: Mapping[str, Any]) -> bool:
     """Whether the loss says nothing: reinforcement's begins anew with every rollout, and is validated by other measures."""
-    return bool(len(curves.pair("val/kl")[0])) or any(name.startswith(PART) and value for name, value in summary.items())
+    return bool(len(curves.pair("val/kl")[0])) or any(name.startswith(SECONDS_PREFIX) and value for name, value in summary.items())
 
 
 def _fall(curves: Curves, guessing: float | None, settings: Mapping[str, Any]) -> Diagnostic | None:
@@ -162,7 +167,7 @@ def _fall(curves: Curves, guessing: float | None, settings: Mapping[str, Any]) -
     words = f"From {first:.3f} to {last:.3f}" if len(loss) > 1 else f"It is {last:.3f}"
     words += f" nats per token; guessing among all tokens alike costs ln V = {guessing:.3f}." if guessing is not None else "."
     cure = "Lower optimizer.lr, lengthen the warm-up, and look at the data."
-    if last > (ABSURD if guessing is None else 1.2 * guessing):
+    if last > (LARGEST_NORMAL_LOSS if guessing is None else 1.2 * guessing):
         worse = "The loss is worse than guessing" if guessing is not None else "The loss is far too large"
         if guessing is not None and first > 1.2 * guessing and not settings.get("init_from"):
             worse = "The first losses are worse than guessing, and so are the last"
@@ -175,7 +180,7 @@ def _fall(curves: Curves, guessing: float | None, settings: Mapping[str, Any]) -
         )
     if len(loss) < 2:
         return None
-    if last - first > ROSE * max(abs(first), 0.1):
+    if last - first > RISE_SHARE * max(abs(first), 0.1):
         return Diagnostic("bad", "The loss rose", f"{words} {cure}")
     if guessing is None:
         return Diagnostic("good", "The loss fell", words) if last < first else Diagnostic("note", "The loss did not fall", words)
@@ -195,7 +200,7 @@ def _gap(curves: Curves, guessing: float | None) -> Diagnostic | None:
     best = int(np.argmin(val))
     near = float(np.interp(val_tokens[-1], tokens, smooth(train)))
     words = f"Validation {val[-1]:.3f}, training {near:.3f}."
-    if val[-1] > (ABSURD if guessing is None else 1.2 * guessing):
+    if val[-1] > (LARGEST_NORMAL_LOSS if guessing is None else 1.2 * guessing):
         worse = "far too large" if guessing is None else f"worse than guessing, which costs {guessing:.3f}"
         return Diagnostic(
             "bad", "The validation loss is no use", f"{words} It is {worse}. Lower optimizer.lr, and look at the data."
@@ -204,8 +209,8 @@ def _gap(curves: Curves, guessing: float | None) -> Diagnostic | None:
         return Diagnostic(
             "note",
             "The validation loss has turned upward",
-            f"{words} Its lowest was {val[best]:.3f} at {count(val_tokens[best])} tokens; the checkpoint of that time is kept and "
-            "loaded. More data, a smaller model or dropout would help.",
+            f"{words} Its lowest was {val[best]:.3f} at {format_count(val_tokens[best])} tokens; the checkpoint of that time "
+            "is kept and loaded. More data, a smaller model or dropout would help.",
         )
     if val[-1] - near > 0.15 * abs(near):
         return Diagnostic("note", "Validation is well above training", f"{words} The model begins to learn its text by heart.")
@@ -244,7 +249,7 @@ def _end(curves: Curves, summary: Mapping[str, Any]) -> Diagnostic | None:
     )
 
 
-def operations(number: float) -> str:
+def format_operations(number: float) -> str:
     """Operations with their SI prefix: 117 G."""
     for limit, unit in ((1e15, " P"), (1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
         if number >= limit:

@@ -18,8 +18,8 @@ from gptkit.atomic_io import write_file
 from gptkit.plugins import registry
 from gptkit.run_config import RunConfig
 from gptkit.scaling.compute import flops_per_token
-from gptkit.training.reporting.damaged_files import is_count, is_number, read_object, warn_of
 from gptkit.training.reporting.device_peaks import device_name, peak
+from gptkit.training.reporting.fault_tolerance import is_count, is_number, read_object, warn_damaged
 
 FILE = "environment.json"
 
@@ -95,7 +95,7 @@ def read_environment(folder: Path) -> Environment | None:
         return None
     names = {field.name for field in dataclasses.fields(Environment)}
     if not names <= body.keys() or not all(_fits(name, body[name]) for name in names):
-        warn_of(folder / FILE, "is not what a run writes")
+        warn_damaged(folder / FILE, "is not what a run writes")
         return None
     return Environment(**{name: body[name] for name in names})
 

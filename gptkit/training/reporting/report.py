@@ -16,15 +16,15 @@ from gptkit.errors import CheckpointError
 from gptkit.kit_files import MIB, DamagedFile, read_bytes, read_text
 from gptkit.training.checkpoints import config_file
 from gptkit.training.reporting import html_page as html
-from gptkit.training.reporting.curves import WIDE, Curves, count, drawings, svg, write_png
-from gptkit.training.reporting.damaged_files import warn_of
-from gptkit.training.reporting.diagnostics import speed_verdict, training_verdicts
+from gptkit.training.reporting.curves import WIDE, Curves, figure_svg, format_count, run_figures, write_png
+from gptkit.training.reporting.diagnostics import diagnose_speed, diagnose_training
 from gptkit.training.reporting.environment import Environment, read_environment
-from gptkit.training.reporting.metrics import read_metrics
-from gptkit.training.reporting.objective_figures import read_drawings
-from gptkit.training.reporting.progress import duration
-from gptkit.training.reporting.reward_hacking import collapse_verdicts
-from gptkit.training.reporting.sample_lines import read_samples
+from gptkit.training.reporting.fault_tolerance import warn_damaged
+from gptkit.training.reporting.figures import list_figures
+from gptkit.training.reporting.metrics_csv import read_metrics
+from gptkit.training.reporting.reward_hacking import diagnose_collapse
+from gptkit.training.reporting.samples import read_samples
+from gptkit.training.reporting.speed_and_mfu import format_duration
 from gptkit.training.reporting.summary import read_summary
 
 FILE = "report.html"
@@ -37,18 +37,18 @@ def write_report(folder: Path) -> Path:
     guessing = _guessing(settings, environment)
     unended = (settings.get("objective") or {}).get("missing_end_of_text")
     drawn = []
-    for number, drawing in enumerate(drawings(curves, guessing) if len(curves.columns["step"]) else []):
-        wide = svg(drawing, curves, f"wide{number}", WIDE) if drawing.wide else ""
-        drawn.append((drawing.title, svg(drawing, curves, f"figure{number}"), wide))
+    for number, drawing in enumerate(run_figures(curves, guessing) if len(curves.columns["step"]) else []):
+        wide = figure_svg(drawing, curves, f"wide{number}", WIDE) if drawing.wide else ""
+        drawn.append((drawing.title, figure_svg(drawing, curves, f"figure{number}"), wide))
     sections = [
         ("", html.tiles(_headline(curves, summary, guessing))),
         ("Curves", html.figures(drawn) if drawn else "<p>Nothing has been logged yet.</p>"),
-        ("What was held out", "".join(map(_embedded, read_drawings(folder)))),
+        ("What was held out", "".join(map(_embedded, list_figures(folder)))),
         ("Samples", html.samples(read_samples(folder))),
-        ("Is this speed normal?", html.verdicts([speed_verdict(summary, environment)])),
+        ("Is this speed normal?", html.verdicts([diagnose_speed(summary, environment)])),
         (
             "Does training look normal?",
-            html.verdicts(training_verdicts(curves, summary, settings, guessing) + collapse_verdicts(curves, unended)),
+            html.verdicts(diagnose_training(curves, summary, settings, guessing) + diagnose_collapse(curves, unended)),
         ),
         ("The run", html.definitions(_facts(folder, settings, summary, environment))),
         (
@@ -66,7 +66,7 @@ def _embedded(drawing: Path) -> str:
     try:
         picture = base64.b64encode(read_bytes(drawing, limit=16 * MIB)).decode()
     except (DamagedFile, FileNotFoundError) as error:
-        warn_of(drawing, error)
+        warn_damaged(drawing, error)
         return ""
     title = escape(drawing.stem)
     return (
@@ -113,7 +113,7 @@ def _part(settings: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
 def _lead(settings: Mapping[str, Any], summary: Mapping[str, Any], environment: Environment | None) -> str:
     model, words = _part(settings, "model"), []
     if summary.get("parameters"):
-        words.append(f"{count(summary['parameters'])} parameters")
+        words.append(f"{format_count(summary['parameters'])} parameters")
     if model:
         words.append(
             f"{model.get('name')}, {model.get('layers')} layers, width {model.get('width')}, context {model.get('context')}"
@@ -121,7 +121,7 @@ def _lead(settings: Mapping[str, Any], summary: Mapping[str, Any], environment: 
     if _part(settings, "data"):
         words.append(f"on {_part(settings, 'data').get('name')}")
     if summary.get("tokens"):
-        words.append(f"{count(summary['tokens'])} tokens")
+        words.append(f"{format_count(summary['tokens'])} tokens")
     if environment:
         words.append(environment.device)
     return " · ".join(words)
@@ -144,7 +144,7 @@ def _headline(curves: Curves, summary: Mapping[str, Any], guessing: float | None
     if summary.get("mfu") is not None:
         found.append((f"{summary['mfu']:.0%}", "of the device's peak"))
     if summary.get("wall_seconds"):
-        found.append((duration(summary["wall_seconds"]), "in all"))
+        found.append((format_duration(summary["wall_seconds"]), "in all"))
     return found
 
 

@@ -9,22 +9,22 @@ from typing import Any
 
 from lightning.pytorch.callbacks import Callback
 
-from gptkit.atomic_io import named_errors
+from gptkit.atomic_io import wrap_os_errors
 from gptkit.errors import ConfigError
 from gptkit.generation import generate
+from gptkit.kit_files import DamagedFile, parse_json
 from gptkit.model.base import Model
 from gptkit.model.evaluation_mode import evaluation_mode
 from gptkit.objective.base import Objective
 from gptkit.objective.rollout_objective import RolloutObjective, ScoredSample
 from gptkit.run_config import SamplesConfig
 from gptkit.tokenizer.base import Tokenizer
-from gptkit.training.reporting.best_effort import best_effort
-from gptkit.training.reporting.metrics import Metrics
-from gptkit.training.reporting.sample_lines import FILE, read_samples
-from gptkit.training.reporting.speed import SpeedMeter
+from gptkit.training.reporting.fault_tolerance import best_effort, is_count, read_lines, rewrite_or_move_aside
+from gptkit.training.reporting.metrics_csv import MetricsLogger
+from gptkit.training.reporting.speed_and_mfu import SpeedMeter
 
 
-class SampleTexts(Callback):
+class SampleLogger(Callback):
     """Continues the prompts every `samples.every` steps and at the end: a line of samples.jsonl each, and a text in TensorBoard.
 
     An objective that answers held-out prompts of its own shows these answers instead, with their scores. A step's samples are drawn
@@ -41,7 +41,7 @@ class SampleTexts(Callback):
         tokenizer: Tokenizer,
         seed: int,
         meter: SpeedMeter,
-        metrics: Metrics,
+        metrics: MetricsLogger,
     ) -> None:
         self.folder = folder
         self.path = folder / FILE
@@ -109,7 +109,7 @@ class SampleTexts(Callback):
 
     def _write(self, drawn: Sequence[ScoredSample], step: int, tokens: int) -> None:
         rows = [{"step": step, "tokens": tokens, "prompt": each.prompt, "text": each.text, **each.scores} for each in drawn]
-        with named_errors(self.path), self.path.open("a", encoding="utf-8") as file:
+        with wrap_os_errors(self.path), self.path.open("a", encoding="utf-8") as file:
             file.write("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))  # at once: all of a step, or none
         board = self.metrics.board
         if board is None:
@@ -121,3 +121,35 @@ class SampleTexts(Callback):
 
 def _has_own_samples(objective: Objective) -> bool:
     return isinstance(objective, RolloutObjective) and type(objective).samples is not RolloutObjective.samples
+
+
+FILE = "samples.jsonl"
+
+
+def read_samples(folder: Path) -> list[dict[str, Any]]:
+    """The samples of a run, one that is still being written or is damaged left out; none where there is no file."""
+    return [sample for _, sample in read_sample_lines(folder)[0]]
+
+
+def read_sample_lines(folder: Path) -> tuple[list[tuple[str, dict[str, Any]]], int]:
+    """Each line of samples.jsonl as it stands, with its content, and how many others were damaged."""
+    return read_lines(folder / FILE, lambda line: (line, _sample(line)))
+
+
+def _sample(line: str) -> dict[str, Any]:
+    content = parse_json(line)
+    if not isinstance(content, dict):
+        raise DamagedFile("is no JSON object")
+    if not is_count(content.get("step")):
+        raise DamagedFile("has no step")
+    for name in ("prompt", "text"):
+        if not isinstance(content.get(name), str):
+            raise DamagedFile(f"has no text in the field {name}")
+    return content
+
+
+def truncate_samples(folder: Path, step: int) -> None:
+    """Remove the lines of samples.jsonl after `step`, because the run continues from there; see `truncate_metrics`."""
+    samples, damaged = read_sample_lines(folder)
+    lines = "".join(f"{line}\n" for line, sample in samples if sample["step"] <= step)
+    rewrite_or_move_aside(folder / FILE, lines, unreadable=bool(damaged) and not samples)

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from gptkit.atomic_io import write_file
-from gptkit.training.reporting.damaged_files import fitting, is_count, is_number, read_object
+from gptkit.training.reporting.fault_tolerance import is_count, is_number, read_object, valid_entries
 
 FILE = "summary.json"
 
 VALIDATION_LOSS = "val_loss"
 
-SECONDS = "seconds_"
+SECONDS_PREFIX = "seconds_"
 """The names of what a step of reinforcement spends its time on begin so."""
 
 
@@ -79,7 +79,7 @@ def read_summary(folder: Path) -> dict[str, Any]:
 
     A damaged file, or an entry that is not of its kind, is left out with a warning.
     """
-    return fitting(folder / FILE, read_object(folder / FILE), _fits)
+    return valid_entries(folder / FILE, read_object(folder / FILE), _fits)
 
 
 def _fits(name: str, value: Any) -> bool:
@@ -91,10 +91,10 @@ def _fits(name: str, value: Any) -> bool:
         return isinstance(value, bool)
     if name in ("parameters", "tokens", "steps", "peak_memory_bytes"):
         return is_count(value)
-    if name == "wall_seconds" or (name.startswith(SECONDS) and value is not None):
+    if name == "wall_seconds" or (name.startswith(SECONDS_PREFIX) and value is not None):
         return is_number(value) and value >= 0
     if isinstance(value, str):  # of another verb, in words of its own
-        return not name.startswith(("val_", SECONDS)) and name not in ("train_loss", "tokens_per_second", "mfu")
+        return not name.startswith(("val_", SECONDS_PREFIX)) and name not in ("train_loss", "tokens_per_second", "mfu")
     return value is None or is_number(value)
 
 
@@ -107,7 +107,7 @@ def monitor_of(summary: Mapping[str, Any]) -> tuple[str, str]:
     return name, mode if isinstance(mode, str) else "min" if name == VALIDATION_LOSS else "max"
 
 
-def minimised(summary: Mapping[str, Any]) -> float:
+def value_to_minimize(summary: Mapping[str, Any]) -> float:
     """The value that a sweeper minimises: the validation loss, or another monitored metric, negated if higher is better.
 
     A loss that is no number, or was not measured before the run ended, is infinite; that of a run that holds nothing out is the

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gptkit.atomic_io import named_errors
+from gptkit.atomic_io import wrap_os_errors
 
 FOLDER = "tensorboard"
 
@@ -29,7 +29,7 @@ class TensorBoard:
         self._hook: Callable[[Any], Any] | None = threading.excepthook
         threading.excepthook = self._excepthook
         try:
-            with named_errors(self.folder):
+            with wrap_os_errors(self.folder):
                 self._writer = SummaryWriter(str(self.folder), purge_step=purge_step)
         except BaseException:
             self._unhook()
@@ -37,23 +37,23 @@ class TensorBoard:
 
     def add_scalar(self, name: str, value: float, step: int) -> None:
         """Add a point of a curve."""
-        with named_errors(self.folder):
+        with wrap_os_errors(self.folder):
             self._writer.add_scalar(name, value, global_step=step)
 
     def add_text(self, title: str, text: str, step: int) -> None:
         """Add a text of a step."""
-        with named_errors(self.folder):
+        with wrap_os_errors(self.folder):
             self._writer.add_text(title, text, global_step=step)
 
     def flush(self) -> None:
         """Have everything so far written."""
-        with named_errors(self.folder):
+        with wrap_os_errors(self.folder):
             self._writer.flush()
 
     def close(self) -> None:
         """No more of it."""
         try:
-            with named_errors(self.folder):
+            with wrap_os_errors(self.folder):
                 self._writer.close()
         finally:
             self._unhook()

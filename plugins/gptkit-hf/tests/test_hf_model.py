@@ -7,7 +7,7 @@ from gptkit_hf import HFModelConfig, source
 
 from gptkit.attention import BandedAttentionConfig, DenseAttentionConfig
 from gptkit.errors import CheckpointError, ConfigError
-from gptkit.training.checkpoints.load import fit_weights
+from gptkit.training.checkpoints.load import load_weights
 
 LIKE_LLAMA = {
     "hidden_size": 32,
@@ -140,7 +140,7 @@ def test_gradients_are_those_of_transformers():
 def test_a_larger_vocabulary_adds_rows_and_changes_no_other(kind):
     """As `objective=aux_lm` asks for: the weights of the smaller model, and rows of its own."""
     small, large = built(kind, vocabulary=100), built(kind, vocabulary=103)
-    fit_weights(large, small.state_dict(), "x", tokens=100)
+    load_weights(large, small.state_dict(), "x", tokens=100)
     tokens = torch.randint(100, (2, 16))
     with torch.no_grad():
         found, expected = large.logits(large(tokens)), small.logits(small(tokens))
@@ -154,7 +154,7 @@ def test_a_larger_vocabulary_adds_rows_and_changes_no_other(kind):
 def test_a_tokenizer_with_more_ids_than_the_weights_know_is_refused():
     large = built("gpt2", vocabulary=101)
     with pytest.raises(CheckpointError, match=r"wte.weight is \(100, 32\) in the checkpoint and \(101, 32\).*another tokenizer"):
-        fit_weights(large, built("gpt2", vocabulary=100).state_dict(), "x", tokens=101)
+        load_weights(large, built("gpt2", vocabulary=100).state_dict(), "x", tokens=101)
 
 
 def test_dropout_is_the_kits_key():

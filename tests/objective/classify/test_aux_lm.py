@@ -16,8 +16,8 @@ from gptkit.data.splits import split_items
 from gptkit.errors import DataError
 from gptkit.objective.classify.classification_dataset import as_batch
 from gptkit.records import Document, Example
-from gptkit.training.dataloader import Feed, held_out
-from gptkit.training.step import combine, micro_batches
+from gptkit.training.dataloader import TrainDataLoader, validation_items
+from gptkit.training.step import combine_terms, split_into_micro_batches
 
 TASKS = ["classification", "entailment", "similarity", "regression", "multiple_choice"]
 
@@ -82,7 +82,7 @@ def test_the_loss_is_that_of_every_example_by_itself(task: str, build: Any, mode
     counts = objective.counts(batch)
     assert float(terms["task"][1]) / counts["task"] == pytest.approx(task_loss, rel=1e-6)
     assert float(terms["lm"][1]) / counts["lm"] == pytest.approx(language_loss, rel=1e-6)
-    assert float(combine(terms, counts)) == pytest.approx(both, rel=1e-6)
+    assert float(combine_terms(terms, counts)) == pytest.approx(both, rel=1e-6)
 
 
 def test_without_lambda_no_language_is_modelled(build: Any, model_of: Any, source: Any, examples: Any) -> None:
@@ -111,8 +111,8 @@ def test_pieces_of_a_batch_give_the_gradient_of_the_batch(task: str, build: Any,
     def gradient(micro: int) -> list[Tensor]:
         for parameter in parameters:
             parameter.grad = None
-        for piece in micro_batches(batch, micro):
-            combine(objective.loss(model, piece)[0], counts).backward()
+        for piece in split_into_micro_batches(batch, micro):
+            combine_terms(objective.loss(model, piece)[0], counts).backward()
         return [parameter.grad for parameter in parameters if parameter.grad is not None]
 
     whole = gradient(8)
@@ -269,9 +269,9 @@ def test_choices_are_read_together_whose_longest_options_are_alike(build: Any, s
     given = [Example("x", 0, options=even if place % 2 else uneven) for place in range(64)]
     items = build(context=100).datasets(source(given), validation_fraction=0.0)["train"]
     assert set(items.lengths()) == {2 * 4 + 40}  # what the horizon of a run is made of
-    longest = [batch["lengths"].amax(1).tolist() for batch in Feed(items, seed=0, batch=8, start=0, stop=8)]
+    longest = [batch["lengths"].amax(1).tolist() for batch in TrainDataLoader(items, seed=0, batch=8, start=0, stop=8)]
     assert sorted(longest) == [[24] * 8] * 4 + [[43] * 8] * 4
-    assert held_out(items, 0) == [*range(1, 64, 2), *range(0, 64, 2)]
+    assert validation_items(items, 0) == [*range(1, 64, 2), *range(0, 64, 2)]
 
 
 def test_what_is_not_cut_is_not_mentioned(build: Any, source: Any, examples: Any, caplog: pytest.LogCaptureFixture) -> None:
@@ -326,7 +326,7 @@ def test_metrics_that_mean_less_are_said(
     assert [record.getMessage() for record in caplog.records] == ([] if said is None else [said])
     model = model_of(objective)
     for items in datasets.values():  # every option has a score of its own, however many there are
-        loss = combine(objective.loss(model, items.batch([0, 1]))[0], {"task": 2, "lm": 2})
+        loss = combine_terms(objective.loss(model, items.batch([0, 1]))[0], {"task": 2, "lm": 2})
         assert torch.isfinite(loss)
 
 

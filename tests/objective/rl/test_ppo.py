@@ -28,7 +28,7 @@ from gptkit.records import Prompt, Turn
 from gptkit.reward import RewardConfig, RulesRewardConfig
 from gptkit.reward.base import Reward
 from gptkit.tokenizer import BytesTokenizerConfig, CharTokenizerConfig
-from gptkit.training.step import combine, micro_batches
+from gptkit.training.step import combine_terms, split_into_micro_batches
 
 CONTEXT, NEW = 24, 8
 PROMPTS = [Prompt((Turn("user", "ab" * (1 + number % 3)),)) for number in range(40)]
@@ -96,8 +96,8 @@ def gradient(objective: Any, model: Any, minibatch: Any, *, micro: int = 100, co
         for batch in minibatch.values():
             counts.update(objective.counts(batch))
     for batch in minibatch.values():
-        for piece in micro_batches(batch, micro):
-            combine(objective.loss(model, piece)[0], counts).backward()
+        for piece in split_into_micro_batches(batch, micro):
+            combine_terms(objective.loss(model, piece)[0], counts).backward()
     named = [*model.named_parameters(), *objective.value.named_parameters(prefix="value")]
     return {name: parameter.grad.clone() for name, parameter in named if parameter.grad is not None}
 
@@ -128,7 +128,7 @@ def test_what_fits_is_tried_with_episodes_and_with_text(ppo: Callable[..., Any])
     assert set(tried) == {"ppo", "ptx"}
     for batch in tried.values():
         assert batch["tokens"].shape == (4, CONTEXT)
-        assert combine(objective.loss(model, batch)[0], objective.counts(batch)).isfinite()
+        assert combine_terms(objective.loss(model, batch)[0], objective.counts(batch)).isfinite()
     assert set(ppo(ptx_coef=0.0)[0].largest_minibatch(objective.asked["train"].batch(range(4)))) == {"ppo"}
 
 

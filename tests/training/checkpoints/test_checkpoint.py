@@ -20,13 +20,13 @@ from gptkit.run_config import RunConfig
 from gptkit.tokenizer import BytesTokenizerConfig
 from gptkit.training.checkpoints.checkpoint import (
     best_checkpoint,
-    clean,
     latest_checkpoint,
     read_checkpoint,
+    recover_unfinished,
     write_checkpoint,
 )
-from gptkit.training.checkpoints.config_file import plain, read_settings
-from gptkit.training.checkpoints.retention import checkpoints
+from gptkit.training.checkpoints.config_file import read_settings, to_plain
+from gptkit.training.checkpoints.retention import list_checkpoints
 from gptkit.training.checkpoints.serialization import read_tensors, write_tensors
 
 SETTINGS = RunConfig(
@@ -106,7 +106,7 @@ def test_everything_comes_back_bit_for_bit(run: Run) -> None:
     assert_same(run.state(), back.state)
     assert back.tokenizer.fingerprint == run.tokenizer.fingerprint
     assert back.settings == SETTINGS
-    assert back.content == plain(SETTINGS)
+    assert back.content == to_plain(SETTINGS)
     assert read_settings(folder / "config.yaml") == SETTINGS
 
 
@@ -182,7 +182,7 @@ def test_when_no_checkpoint_is_whole_nothing_is_started_over(run: Run) -> None:
 def test_no_checkpoint_yet(tmp_path: Path) -> None:
     assert latest_checkpoint(tmp_path) is None
     assert best_checkpoint(tmp_path) is None
-    clean(tmp_path)
+    recover_unfinished(tmp_path)
 
 
 def test_a_run_killed_while_writing_leaves_the_checkpoint_before_it(run: Run) -> None:
@@ -193,7 +193,7 @@ def test_a_run_killed_while_writing_leaves_the_checkpoint_before_it(run: Run) ->
     with (aside / "state.pt").open("r+b") as file:
         file.truncate(100)
     assert latest_checkpoint(run.folder) == good
-    clean(run.folder)
+    recover_unfinished(run.folder)
     assert [path.name for path in good.parent.iterdir()] == ["step-00000010"]
 
 
@@ -202,7 +202,7 @@ def test_a_run_killed_before_the_renaming_keeps_what_was_written(run: Run) -> No
     whole = run.save(20)
     whole.rename(whole.with_name(".writing-step-00000020"))
     shutil.copytree(run.folder / "checkpoints" / "step-00000010", run.folder / "checkpoints" / ".old-step-00000005")
-    clean(run.folder)
+    recover_unfinished(run.folder)
     assert latest_checkpoint(run.folder) == whole
     assert len(list(whole.parent.iterdir())) == 2
 
@@ -212,7 +212,7 @@ def test_the_newest_and_the_best_are_kept(run: Run) -> None:
     kept = []
     for step, loss in losses.items():
         run.save(step, keep=2, val_loss=loss)
-        kept.append([int(path.name[5:]) for path in checkpoints(run.folder)])
+        kept.append([int(path.name[5:]) for path in list_checkpoints(run.folder)])
     assert kept == [[1], [2, 1], [3, 2], [4, 3, 2], [5, 4, 2], [6, 5, 2]]
     assert best_checkpoint(run.folder) == run.folder / "checkpoints" / "step-00000002"
 
@@ -220,7 +220,7 @@ def test_the_newest_and_the_best_are_kept(run: Run) -> None:
 def test_of_two_equally_good_the_newer_is_best_and_zero_keeps_all(run: Run) -> None:
     for step in (1, 2, 3):
         run.save(step, keep=0, val_loss=2.0)
-    assert len(checkpoints(run.folder)) == 3
+    assert len(list_checkpoints(run.folder)) == 3
     best = best_checkpoint(run.folder)
     assert best is not None
     assert best.name == "step-00000003"
@@ -231,7 +231,7 @@ def test_a_step_saved_again_replaces_the_torn_one(run: Run) -> None:
     torn = run.save(20)
     (torn / "model.safetensors").unlink()
     run.save(15, keep=1)
-    assert [path.name for path in checkpoints(run.folder)] == ["step-00000020", "step-00000015"]  # the torn one does not count
+    assert [path.name for path in list_checkpoints(run.folder)] == ["step-00000020", "step-00000015"]  # the torn one does not count
     again = run.save(20, keep=1)
     assert latest_checkpoint(run.folder) == again
     assert [path.name for path in again.parent.iterdir()] == ["step-00000020"]
@@ -255,7 +255,7 @@ def test_a_full_disk_is_one_line_and_the_checkpoint_before_it_stays(run: Run) ->
 def test_state_that_is_not_plain_is_refused_before_it_is_written(run: Run) -> None:
     with pytest.raises(CheckpointError, match=r"state.sampler\[1\] is a PosixPath"):
         run.save(1, state={"sampler": [1, Path("x")]})
-    assert checkpoints(run.folder) == []
+    assert list_checkpoints(run.folder) == []
 
 
 class Payload:

@@ -22,11 +22,11 @@ from gptkit.model import GPTConfig
 from gptkit.objective import LMConfig
 from gptkit.optimizer import AdamWConfig
 from gptkit.tokenizer import CharTokenizerConfig
-from gptkit.training.checkpoints.checkpoint import clean, latest_checkpoint, read_checkpoint, write_checkpoint
+from gptkit.training.checkpoints.checkpoint import latest_checkpoint, read_checkpoint, recover_unfinished, write_checkpoint
 from gptkit.training.checkpoints.config_file import read_mapping
 from gptkit.training.checkpoints.load import initial_settings, load, load_objective, run_settings
 from gptkit.training.checkpoints.manifest import describe_files
-from gptkit.training.checkpoints.retention import checkpoints
+from gptkit.training.checkpoints.retention import list_checkpoints
 
 SETTINGS = TrainCommand(
     model=GPTConfig(layers=1, heads=2, width=8, context=16),
@@ -245,9 +245,9 @@ def test_what_a_link_points_to_is_left_alone(run: Path, tmp_path: Path, name: st
         (outside / "state.pt").unlink()
     before = describe_files(outside)
     (run / "checkpoints" / name).symlink_to(outside, target_is_directory=True)
-    clean(run)
+    recover_unfinished(run)
     assert describe_files(outside) == before
-    assert [path.name for path in checkpoints(run)] == ["step-00000003", "step-00000002", "step-00000001"]
+    assert [path.name for path in list_checkpoints(run)] == ["step-00000003", "step-00000002", "step-00000001"]
     (run / "checkpoints" / name).symlink_to(outside, target_is_directory=True)
     (run / "checkpoints" / "step-00000004").symlink_to(outside, target_is_directory=True)
     tokenizer = read_checkpoint(folder_of(run, 3)).tokenizer
@@ -263,9 +263,9 @@ def test_the_best_checkpoint_with_a_damaged_manifest_is_named_by_whoever_wants_i
     (folder_of(run, 2) / "manifest.json").write_text("{")
     wants: list[Callable[[str], Any]] = [load, load_objective, run_settings, initial_settings]
     for want in wants:
-        from gptkit.training.checkpoints import notices
+        from gptkit.training.reporting.fault_tolerance import forget_warnings
 
-        notices.forget()
+        forget_warnings()
         caplog.clear()
         with caplog.at_level(logging.WARNING, "gptkit"):
             want(str(run))

@@ -137,19 +137,19 @@ def test_a_tokenizer_of_another_run_is_an_error(run: Path, tmp_path: Path) -> No
 
 
 def test_weights_that_do_not_fit_are_named(run: Path) -> None:
-    from gptkit.training.checkpoints.load import fit_weights
+    from gptkit.training.checkpoints.load import load_weights
 
     weights = initial_weights(str(run))
     other = GPTConfig(layers=1, heads=2, width=8, context=16).build(attention=BandedAttentionConfig(window=4), vocabulary=99)
     with pytest.raises(CheckpointError, match=r"wte\.weight is \(\d+, 8\) in the checkpoint and \(99, 8\) in the model"):
-        fit_weights(other, weights.state, "runs/shake")
+        load_weights(other, weights.state, "runs/shake")
     deeper = GPTConfig(layers=2, heads=2, width=8, context=16).build(
         attention=BandedAttentionConfig(window=4), vocabulary=weights.tokenizer.size
     )
     with pytest.raises(CheckpointError, match=r"the model has a weight blocks\.1"):
-        fit_weights(deeper, weights.state, "runs/shake")
+        load_weights(deeper, weights.state, "runs/shake")
     with pytest.raises(CheckpointError, match="the checkpoint has a weight extra"):
-        fit_weights(load(str(run))[0], {**weights.state, "extra": torch.zeros(1)}, "runs/shake")
+        load_weights(load(str(run))[0], {**weights.state, "extra": torch.zeros(1)}, "runs/shake")
 
 
 def message(source: Path) -> str:

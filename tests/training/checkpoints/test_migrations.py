@@ -28,7 +28,7 @@ from gptkit.errors import CheckpointError, ConfigError
 from gptkit.training.checkpoints import migrations
 from gptkit.training.checkpoints.checkpoint import read_checkpoint
 from gptkit.training.checkpoints.manifest import describe_files, read_manifest, sha256, to_json
-from gptkit.training.save import KEPT
+from gptkit.training.save import STATE_ENTRIES
 
 DATA = Path(__file__).parent / "data" / "old_run"
 WORDS = [
@@ -101,12 +101,12 @@ def rewritten(run: Path, **files: Callable[[Any], Any]) -> None:
 
 def without(*keys: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
     """The content without these dotted keys."""
-    return lambda content: migrations.renamed(content, dict.fromkeys(keys))
+    return lambda content: migrations.rename_keys(content, dict.fromkeys(keys))
 
 
 def under(table: Mapping[str, str | None]) -> Callable[[dict[str, Any]], dict[str, Any]]:
     """The content with keys renamed."""
-    return lambda content: migrations.renamed(content, table)
+    return lambda content: migrations.rename_keys(content, table)
 
 
 @pytest.fixture(scope="module")
@@ -177,8 +177,8 @@ def test_the_metric_that_an_old_state_compares_runs_by_is_monitored_and_higher_i
 
 
 def test_every_entry_of_the_state_is_kept_or_has_a_value_for_those_who_did_not() -> None:
-    assert set(KEPT) - set(migrations.STATE_DEFAULTS) == {"step", "tokens", "optimizer"}
-    assert set(migrations.STATE_DEFAULTS) < set(KEPT)
+    assert set(STATE_ENTRIES) - set(migrations.STATE_DEFAULTS) == {"step", "tokens", "optimizer"}
+    assert set(migrations.STATE_DEFAULTS) < set(STATE_ENTRIES)
 
 
 def test_what_cannot_be_done_without_is_named(old_run: Path) -> None:
@@ -225,6 +225,6 @@ def test_renaming_keeps_what_has_the_new_name_and_matches_any_key_by_a_star() ->
     content = {"callback": {"a": {"name": "x", "limit": 1}, "b": {"name": "y"}}, "old": 2, "new": 3, "gone": 4}
     table = {"callback.*.limit": "callback.*.stop.after", "old": "new", "gone": None, "nowhere.at.all": "x"}
     expected = {"callback": {"a": {"name": "x", "stop": {"after": 1}}, "b": {"name": "y"}}, "new": 3}
-    assert migrations.renamed(content, table) == expected
+    assert migrations.rename_keys(content, table) == expected
     assert content["old"] == 2
     assert read_checkpoint(next((DATA / "checkpoints").iterdir())).content["optimizer"]["clip"] == 1.0

@@ -16,10 +16,10 @@ from gptkit.objective import LMConfig
 from gptkit.optimizer import AdamWConfig
 from gptkit.tokenizer import BytesTokenizerConfig
 from gptkit.training.checkpoints.config_file import write_settings
-from gptkit.training.reporting.curves import POINTS, Curves, smooth, thin
-from gptkit.training.reporting.diagnostics import speed_verdict, spike_count, training_verdicts
+from gptkit.training.reporting.curves import POINTS, Curves, downsample, smooth
+from gptkit.training.reporting.diagnostics import diagnose_speed, diagnose_training, spike_count
 from gptkit.training.reporting.environment import Environment, write_environment
-from gptkit.training.reporting.metrics import MetricsFile
+from gptkit.training.reporting.metrics_csv import MetricsFile
 from gptkit.training.reporting.report import write_curves, write_report
 from gptkit.training.reporting.summary import read_summary, write_summary
 
@@ -38,7 +38,7 @@ def curves(train: list[float], val: dict[int, float] | None = None, norm: list[f
 
 def judged(given: Curves, **settings: object) -> dict[str, str]:
     """Level of every verdict by its title."""
-    return {one.title: one.level for one in training_verdicts(given, {"finished": True}, settings, GUESSING)}
+    return {one.title: one.level for one in diagnose_training(given, {"finished": True}, settings, GUESSING)}
 
 
 FALLING = [5.5 * math.exp(-row / 40) + 2.0 for row in range(100)]
@@ -72,7 +72,7 @@ def test_what_goes_wrong_is_called_so() -> None:
     ],
 )
 def test_nothing_is_good_about_a_loss_that_is_absurd_or_rose(train: list[float], validation: float, guessing: float | None) -> None:
-    found = training_verdicts(curves(train, {len(train) - 1: validation}), {"finished": True}, {"init_from": "x"}, guessing)
+    found = diagnose_training(curves(train, {len(train) - 1: validation}), {"finished": True}, {"init_from": "x"}, guessing)
     losses = [one for one in found if "loss" in one.title and not one.title.startswith("Every")]
     assert "bad" in {one.level for one in losses} and "good" not in {one.level for one in losses}
     if validation > 100:
@@ -80,7 +80,7 @@ def test_nothing_is_good_about_a_loss_that_is_absurd_or_rose(train: list[float],
 
 
 def test_the_loss_of_reinforcement_is_not_judged() -> None:
-    found = training_verdicts(curves([0.1, 5.0, 9.0]), {"finished": True, "seconds_generate": 1.0}, {}, None)
+    found = diagnose_training(curves([0.1, 5.0, 9.0]), {"finished": True, "seconds_generate": 1.0}, {}, None)
     assert "bad" not in {one.level for one in found}
 
 
@@ -89,7 +89,7 @@ def test_a_run_from_weights_may_begin_above_guessing() -> None:
 
 
 def test_an_unfinished_run_says_how_to_go_on() -> None:
-    (last,) = training_verdicts(curves([5.0]), {"finished": False, "steps": 1200}, {}, GUESSING)[-1:]
+    (last,) = diagnose_training(curves([5.0]), {"finished": False, "steps": 1200}, {}, GUESSING)[-1:]
     assert "step 1,200" in last.text
     assert "gptkit train hydra.run.dir=" in last.text
 
@@ -102,7 +102,7 @@ def test_spikes_stand_out_of_what_came_before_them() -> None:
 
 @pytest.mark.parametrize(("mfu", "level"), [(0.4, "good"), (0.07, "good"), (0.03, "note"), (0.01, "bad"), (1.5, "note")])
 def test_speed_is_judged_by_utilisation(mfu: float, level: str) -> None:
-    verdict = speed_verdict({"tokens_per_second": 12345.6, "mfu": mfu}, CPU)
+    verdict = diagnose_speed({"tokens_per_second": 12345.6, "mfu": mfu}, CPU)
     assert verdict.level == level
     assert "12,346 tokens per second" in verdict.text
     assert f"{mfu:.1%}" in verdict.text
@@ -114,32 +114,32 @@ def test_speed_is_judged_by_utilisation(mfu: float, level: str) -> None:
 def test_what_was_measured_of_small_models_is_normal(parameters: float, mfu: float) -> None:
     environment = dataclasses.replace(CPU, parameters=int(parameters))
     summary = {"tokens_per_second": 1000.0, "mfu": mfu, "tokens": 10_000_000, "steps": 100}
-    assert speed_verdict(summary, environment).level == "good"
+    assert diagnose_speed(summary, environment).level == "good"
 
 
 def test_steps_too_small_to_fill_a_processor_are_judged_by_their_size() -> None:
     summary = {"tokens_per_second": 17_000.0, "mfu": 0.006, "tokens": 12_800, "steps": 100}
-    verdict = speed_verdict(summary, CPU)
+    verdict = diagnose_speed(summary, CPU)
     assert verdict.level == "good"
     assert "A step of 89.6 MFLOP usually reaches 0.3%" in verdict.text
 
 
 def test_a_size_that_was_never_measured_is_not_judged() -> None:
-    verdict = speed_verdict({"tokens_per_second": 1.0, "mfu": 0.01}, dataclasses.replace(CPU, parameters=7_000_000_000))
+    verdict = diagnose_speed({"tokens_per_second": 1.0, "mfu": 0.01}, dataclasses.replace(CPU, parameters=7_000_000_000))
     assert (verdict.level, verdict.title) == ("note", "1 tokens per second")
 
 
 def test_speed_without_a_yardstick_is_not_judged() -> None:
     unknown = Environment("", "New device", 1, "bf16-mixed", 1, 257, 7e5, None, "", {})
-    verdict = speed_verdict({"tokens_per_second": 1000.0, "mfu": None}, unknown)
+    verdict = diagnose_speed({"tokens_per_second": 1000.0, "mfu": None}, unknown)
     assert verdict.level == "note"
     assert "New device" in verdict.text
-    assert speed_verdict({}, None).level == "note"
+    assert diagnose_speed({}, None).level == "note"
 
 
 def test_steps_of_reinforcement_are_told_by_their_parts() -> None:
     summary = {"tokens_per_second": 100.0, "mfu": 0.01, "seconds_generate": 0.1, "seconds_score": 0.1, "seconds_ppo": 0.3}
-    verdict = speed_verdict(summary, CPU)
+    verdict = diagnose_speed(summary, CPU)
     assert (verdict.level, verdict.title) == ("note", "A step takes 0.5 s")
     assert "generate 20%, score 20%, ppo 60%" in verdict.text
 
@@ -158,7 +158,7 @@ def test_smoothing_is_the_mean_around_each_point() -> None:
 def test_a_thinned_curve_keeps_its_extremes() -> None:
     values = np.random.default_rng(0).normal(size=20_000)
     values[12_345], values[777] = 99.0, -99.0
-    tokens, kept = thin(np.arange(20_000.0), values)
+    tokens, kept = downsample(np.arange(20_000.0), values)
     assert len(kept) <= POINTS + 2
     assert (kept.max(), kept.min()) == (99.0, -99.0)
     assert np.array_equal(values[tokens.astype(int)], kept)

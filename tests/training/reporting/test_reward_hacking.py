@@ -11,16 +11,15 @@ import numpy as np
 import pytest
 
 from gptkit.training.reporting.curves import Curves
-from gptkit.training.reporting.diagnostics_callback import RewardHackingWarning
-from gptkit.training.reporting.metrics import MetricsFile
-from gptkit.training.reporting.reward_hacking import collapse_verdicts
+from gptkit.training.reporting.metrics_csv import MetricsFile
+from gptkit.training.reporting.reward_hacking import RewardHackingWarning, diagnose_collapse
 
 
 def said(unended: float | None = -1.0, **columns: list[float]) -> dict[str, str]:
     """Level of every verdict by its title, of validations with these columns."""
     rows = {"tokens": list(range(len(columns["score"]))), **{f"val/{name}": values for name, values in columns.items()}}
     curves = Curves({name: np.array(each, float) for name, each in rows.items()})
-    return {one.title: one.level for one in collapse_verdicts(curves, unended)}
+    return {one.title: one.level for one in diagnose_collapse(curves, unended)}
 
 
 HEALTHY = {"score": [-1.0, 0.0, 1.0], "kl": [1.0, 4.0, 9.0], "length": [20.0, 18.0, 22.0], "judge": [0.1, 0.3, 0.5]}
@@ -54,7 +53,7 @@ def test_a_judge_that_falls_with_the_reward_is_no_such_thing() -> None:
 
 def test_runs_without_reinforcement_and_first_validations_get_none() -> None:
     assert said(score=[1.0], kl=[0.0]) == {}
-    assert collapse_verdicts(Curves({"tokens": np.array([1.0]), "val/loss": np.array([2.0])})) == []
+    assert diagnose_collapse(Curves({"tokens": np.array([1.0]), "val/loss": np.array([2.0])})) == []
 
 
 # -- while it trains --------------------------------------------------------------------------------------------------------------

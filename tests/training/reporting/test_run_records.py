@@ -23,11 +23,11 @@ from gptkit.run_config import BatchConfig, SamplesConfig, SaveConfig, Validation
 from gptkit.scaling.compute import flops_per_token
 from gptkit.tokenizer import CharTokenizerConfig
 from gptkit.training.checkpoints.checkpoint import read_checkpoint
-from gptkit.training.checkpoints.retention import checkpoints
+from gptkit.training.checkpoints.retention import list_checkpoints
 from gptkit.training.fit import fit
-from gptkit.training.reporting.progress import Progress
-from gptkit.training.reporting.speed import SpeedMeter
-from gptkit.training.state import TrainState
+from gptkit.training.reporting.console_output import ProgressDisplay
+from gptkit.training.reporting.speed_and_mfu import SpeedMeter
+from gptkit.training.train_state import TrainState
 
 STEPS = 12
 
@@ -100,7 +100,7 @@ def test_the_summary_has_the_figures_of_the_last_row(run: Path) -> None:
     assert summary["train_loss"] == float(last["train/loss"])
     assert summary["val_loss"] == float(last["val/loss"])
     assert summary["wall_seconds"] >= float(last["wall_seconds"])
-    state = read_checkpoint(checkpoints(run)[0]).model_state
+    state = read_checkpoint(list_checkpoints(run)[0]).model_state
     assert summary["parameters"] == sum(tensor.numel() for tensor in state.values())
     here = json.loads((run / "environment.json").read_text())
     vocabulary = state["wte.weight"].shape[0]
@@ -128,12 +128,12 @@ def test_the_folder_is_as_documented(run: Path) -> None:
         "environment.json",
     }
     assert list((run / "tensorboard").glob("events.out.tfevents.*"))
-    assert [path.name for path in checkpoints(run)] == ["step-00000012", "step-00000010", "step-00000005"]
+    assert [path.name for path in list_checkpoints(run)] == ["step-00000012", "step-00000010", "step-00000005"]
 
 
 def test_drawing_samples_does_not_change_the_weights(run: Path, text: Path, tmp_path: Path) -> None:
     fit(settings(text, samples_every=0, prompts=()), tmp_path / "silent")
-    with_samples, without = (read_checkpoint(checkpoints(folder)[0]) for folder in (run, tmp_path / "silent"))
+    with_samples, without = (read_checkpoint(list_checkpoints(folder)[0]) for folder in (run, tmp_path / "silent"))
     for name, tensor in with_samples.model_state.items():
         assert torch.equal(tensor, without.model_state[name]), name
     assert not (tmp_path / "silent" / "samples.jsonl").exists()
@@ -200,7 +200,7 @@ def show(stream: io.StringIO, *, seconds_per_step: float, steps: int, metrics: d
     state = TrainState(last_step=steps, loss=Loss(), val_loss=2.75, val_metrics=METRICS)  # type: ignore[arg-type]
     state.metrics = metrics or {}
     trainer, module = SimpleNamespace(is_global_zero=True, sanity_checking=False), SimpleNamespace(state=state)
-    bar = Progress(meter, stream=stream, clock=clock)
+    bar = ProgressDisplay(meter, stream=stream, clock=clock)
     meter.start(0)
     bar.on_train_start(trainer, module)
     for step in range(1, steps + 1):

@@ -13,8 +13,7 @@ from torch import Tensor
 from gptkit.generation import generate
 from gptkit.training.checkpoints.load import load_objective
 from gptkit.training.reporting import callbacks, samples
-from gptkit.training.reporting.sample_lines import read_samples
-from gptkit.training.reporting.samples import SampleTexts
+from gptkit.training.reporting.samples import SampleLogger, read_samples
 
 Train = Callable[..., Any]
 Weights = Callable[[Path], dict[str, Tensor]]
@@ -82,8 +81,8 @@ def test_a_run_killed_behind_its_last_checkpoint_gets_what_it_lacks(
     words = (*PROMPTS, f"ema={ema}", "val.fraction=0", "trainer.log_every_n_steps=1")
     expected = train(tmp_path / "whole", *words)
     with monkeypatch.context() as here, pytest.raises(Killed):
-        here.setattr(SampleTexts, "draw", killed)
-        here.setattr(callbacks.ClosingPages, "on_exception", lambda *_: None)
+        here.setattr(SampleLogger, "draw", killed)
+        here.setattr(callbacks.SummaryCallback, "on_exception", lambda *_: None)
         train(tmp_path / "run", *words)
     run = tmp_path / "run"
     assert (run / "checkpoints" / "step-00000004" / "manifest.json").is_file()
@@ -105,7 +104,7 @@ def test_a_run_killed_between_a_checkpoint_and_its_samples_draws_them_when_it_co
     words = (*PROMPTS, "save.every=2", "samples.every=2")
     train(tmp_path / "whole", *words)
     with monkeypatch.context() as here, pytest.raises(Killed):
-        here.setattr(SampleTexts, "draw", killed)
+        here.setattr(SampleLogger, "draw", killed)
         train(tmp_path / "run", *words)
     assert steps_of(tmp_path / "run") == []
     train(tmp_path / "run", *words)

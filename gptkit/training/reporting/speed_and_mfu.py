@@ -107,7 +107,7 @@ class SpeedMeter(Callback):
         self._resume()
 
 
-def utilisation(tokens_per_second: float, flops_per_token: float, peak_flops: float, devices: int = 1) -> float:
+def model_flops_utilization(tokens_per_second: float, flops_per_token: float, peak_flops: float, devices: int = 1) -> float:
     """Model FLOPs utilisation: the operations that the model needs, over what the devices could do in that time.
 
     Source: "PaLM: Scaling Language Modeling with Pathways", appendix B.
@@ -130,3 +130,16 @@ def _finish_queued_work() -> None:
 
 def _cuda_in_use() -> bool:
     return torch.cuda.is_available() and torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+
+
+def format_duration(seconds: float) -> str:
+    """Seconds in the two largest units that matter: "2 h 05 min", "3 min 20 s", "12 s"."""
+    whole = round(seconds)
+    days, rest = divmod(whole, 86_400)
+    hours, rest = divmod(rest, 3600)
+    minutes, second = divmod(rest, 60)
+    if days:
+        return f"{days} d {hours:02d} h"
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {second:02d} s" if minutes else f"{second} s"

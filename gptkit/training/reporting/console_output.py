@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+import lightning
 from lightning.pytorch.callbacks import Callback
 
+from gptkit.data import DataConfig
+from gptkit.model.base import parameter_count
+from gptkit.objective import AuxLMConfig
+from gptkit.objective.pretraining_mix import mixed_in
+from gptkit.run_config import RunConfig
 from gptkit.terminal import show
-from gptkit.training.reporting.speed import SpeedMeter
+from gptkit.training.dataloader import describe_ignored_keys
+from gptkit.training.reporting.report import FILE as REPORT
+from gptkit.training.reporting.speed_and_mfu import SpeedMeter, format_duration
+from gptkit.training.strategies import is_first_process
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
     from rich.progress import TaskID
 
-    from gptkit.training.state import TrainState
+    from gptkit.training.module import TrainModule
+    from gptkit.training.train_state import TrainState
 
 BAR_SECONDS = 0.25
 LINE_SECONDS = 10.0
 
 
-class Progress(Callback):
+class ProgressDisplay(Callback):
     """Shows step, loss, validation loss, tokens per second and time left, and where a step's time went where the objective says so.
 
     The loss is read, which waits for the device, only when it is shown: at most four times a second.
@@ -95,7 +107,7 @@ class Progress(Callback):
         if state.val_loss is not None:
             words.append(f"val {state.val_loss:.4f}")
             main = state.monitor or next(iter(state.val_metrics), None)
-            words += [measured(main, state.val_metrics, interval=last)] if main is not None else []
+            words += [format_metric(main, state.val_metrics, interval=last)] if main is not None else []
         spent = {
             name.removeprefix("seconds_"): float(value) for name, value in state.metrics.items() if name.startswith("seconds_")
         }
@@ -105,7 +117,7 @@ class Progress(Callback):
             words += [f"{rate:,.0f} tokens/s"] if self.meter.told else []
             per_step = state.tokens / state.step if state.step else 0.0
             left = (state.last_step - state.step) * per_step / rate
-            words.append(f"{duration(left)} left" if left else f"took {duration(self.meter.wall_seconds)} in all")
+            words.append(f"{format_duration(left)} left" if left else f"took {format_duration(self.meter.wall_seconds)} in all")
         return "  ".join(words)
 
     def _rate_so_far(self, tokens: int) -> float:
@@ -113,7 +125,7 @@ class Progress(Callback):
         return (tokens - had) / max(self._clock() - begin, 1e-9)
 
 
-def measured(name: str, metrics: Mapping[str, float], *, interval: bool) -> str:
+def format_metric(name: str, metrics: Mapping[str, float], *, interval: bool) -> str:
     """A metric in words; where wanted and there, with its 95% interval, which is beside it as `<name>_low` and `<name>_high`."""
     words = f"{name} {metrics[name]:.4f}"
     if not interval or f"{name}_low" not in metrics:
@@ -121,14 +133,51 @@ def measured(name: str, metrics: Mapping[str, float], *, interval: bool) -> str:
     return f"{words} (95%: {metrics[f'{name}_low']:.4f} to {metrics[f'{name}_high']:.4f})"
 
 
-def duration(seconds: float) -> str:
-    """Seconds in the two largest units that matter: "2 h 05 min", "3 min 20 s", "12 s"."""
-    whole = round(seconds)
-    days, rest = divmod(whole, 86_400)
-    hours, rest = divmod(rest, 3600)
-    minutes, second = divmod(rest, 60)
-    if days:
-        return f"{days} d {hours:02d} h"
-    if hours:
-        return f"{hours} h {minutes:02d} min"
-    return f"{minutes} min {second:02d} s" if minutes else f"{second} s"
+def print_message(line: str) -> None:
+    """A line for people, on standard error, from the first process alone."""
+    if is_first_process():
+        show(line, sys.stderr)
+
+
+def start_message(module: TrainModule, trainer: lightning.Trainer) -> str:
+    """What is trained, on what, for how long, and where."""
+    settings, state = module.settings, module.state
+    kind = trainer.strategy.root_device.type
+    device = f"{trainer.world_size} x {kind}" if trainer.world_size > 1 else kind
+    verb = f"continuing at step {state.step:,}" if state.step else "training"
+    frozen = "" if any(parameter.requires_grad for parameter in module.model.parameters()) else " frozen"
+    own = sum(parameter.numel() for parameter in module.objective.parameters() if parameter.requires_grad)
+    beside = f" and {own:,} of objective={settings.objective.name}" if own else ""
+    key = settings.objective.mixes_in()
+    beside_data = f", {mixed_in(getattr(settings.objective, key))}" if key else ""
+    up_to = "" if module.datasets["train"].lengths() is None else "up to "
+    return (
+        f"{verb}: {settings.model.name} of {parameter_count(module.model):,}{frozen} parameters{beside}, "
+        f"on {describe_source(settings.data)}, {settings.tokenizer.name} tokenizer of {module.tokenizer.size:,} ids, "
+        f"{state.last_step:,} step{'s' if state.last_step > 1 else ''} of {settings.batch.size} x {up_to}{settings.model.context} "
+        f"tokens{describe_ignored_keys(settings)}, {module.objective.describe(module.datasets)}{beside_data}, "
+        f"{device}, {trainer.precision}, in {module.folder}"
+    )
+
+
+def describe_source(data: DataConfig) -> str:
+    """A source by its name, and the path that it reads where it has one."""
+    path = getattr(data, "path", None)
+    paths = [str(each) for each in path] if isinstance(path, list) else [str(path)] if path else []
+    more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+    return f"{data.name} ({paths[0]}{more})" if paths else data.name
+
+
+def end_message(settings: RunConfig, folder: Path) -> str:
+    """Where the report of a finished run is, and the command that uses its model."""
+    return f"report: {folder / REPORT}; to use it: {usage_command(settings, folder)}"
+
+
+def usage_command(settings: RunConfig, folder: Path) -> str:
+    """The command that uses what a run has trained: labels, judges, or writes text."""
+    run, text = shlex.quote(str(folder)), 'prompt="..."'
+    if isinstance(settings.objective, AuxLMConfig):
+        return f"gptkit predict checkpoint={run} input=texts.csv"
+    if not settings.objective.writes:
+        return f"gptkit generate checkpoint={shlex.quote(settings.init_from or 'runs/policy')} {text} best_of=4 reward={run}"
+    return f"gptkit generate checkpoint={run} {text}"

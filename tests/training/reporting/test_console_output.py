@@ -11,7 +11,7 @@ import pytest
 
 import gptkit
 from gptkit.config.command_line import parse_command_line
-from gptkit.training.console_lines import command
+from gptkit.training.reporting.console_output import usage_command
 
 RULES = ("data=prompts", "reward=rules", "reward.length=1", "objective.max_new_tokens=4")
 
@@ -62,7 +62,7 @@ def test_parameters_of_the_value_network_are_not_the_models(
 )
 def test_the_command_is_one_that_the_trained_model_is_for(words: list[str], expected: str) -> None:
     settings: Any = gptkit.compose("train", words).settings
-    assert command(settings, Path("a run")) == expected
+    assert usage_command(settings, Path("a run")) == expected
 
 
 def test_a_few_steps_of_a_full_size_run_stay_within_its_warmup(

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from gptkit.atomic_io import write_file
+from gptkit.errors import GptkitError
 from gptkit.kit_files import MIB, DamagedFile, decode, read_bytes, read_json
 
 Record = TypeVar("Record")
 
-LARGEST = 1024 * MIB
+MAX_BYTES = 1024 * MIB
 """Bytes of the largest file of lines that is read: some ten million rows."""
 
-HUGE = 1e100
+LARGEST_NUMBER = 1e100
 """No run measures a larger number; one that is there was not written by it, and cannot be drawn."""
 
 _log = logging.getLogger("gptkit")
@@ -31,11 +34,11 @@ def read_lines(path: Path, parse: Callable[[str], Record]) -> tuple[list[Record]
         parse: raises DamagedFile for a line that is not as it was written. Those are left out, and named in one warning.
     """
     try:
-        whole, _, _ = read_bytes(path, limit=LARGEST).rpartition(b"\n")
+        whole, _, _ = read_bytes(path, limit=MAX_BYTES).rpartition(b"\n")
     except FileNotFoundError:
         return [], 0
     except DamagedFile as error:
-        warn_of(path, error)
+        warn_damaged(path, error)
         return [], 1
     found: list[Record] = []
     damaged: list[tuple[int, DamagedFile]] = []
@@ -62,17 +65,17 @@ def read_object(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except DamagedFile as error:
-        warn_of(path, error)
+        warn_damaged(path, error)
         return {}
     return body
 
 
-def warn_of(path: Path, damage: object) -> None:
+def warn_damaged(path: Path, damage: object) -> None:
     """Say that a file is left out, and why."""
     _log.warning("warning: %s: %s; it is left out", path, damage)
 
 
-def fitting(path: Path, body: Mapping[str, Any], fits: Callable[[str, Any], bool]) -> dict[str, Any]:
+def valid_entries(path: Path, body: Mapping[str, Any], fits: Callable[[str, Any], bool]) -> dict[str, Any]:
     """The entries of a JSON object whose values are of their kind; the others are named in one warning."""
     wrong = [name for name, value in body.items() if not fits(name, value)]
     if wrong:
@@ -83,7 +86,7 @@ def fitting(path: Path, body: Mapping[str, Any], fits: Callable[[str, Any], bool
 
 def is_number(value: object) -> bool:
     """Whether a value read from JSON is a number that a run can have measured."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= HUGE  # which NaN is not
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST_NUMBER  # which NaN is not
 
 
 def is_count(value: object) -> bool:
@@ -91,7 +94,7 @@ def is_count(value: object) -> bool:
     return type(value) is int and 0 <= value < 1 << 63
 
 
-def make_way(folder: Path, *, files: Iterable[str], folders: Iterable[str]) -> None:
+def move_obstacles_aside(folder: Path, *, files: Iterable[str], folders: Iterable[str]) -> None:
     """Move aside what stands where a run is to write and is of another kind: a folder or a pipe in a file's place, a file in a
     folder's. Nothing is deleted: it is renamed to <name>.damaged.
     """
@@ -99,6 +102,14 @@ def make_way(folder: Path, *, files: Iterable[str], folders: Iterable[str]) -> N
         path = folder / name
         if os.path.lexists(path) and not has_its_kind(path):
             set_aside(path, "is a folder, not a file" if path.is_dir() else "is not of the kind that belongs there")
+
+
+def rewrite_or_move_aside(path: Path, text: str, *, unreadable: bool) -> None:
+    """Replace the content of a log file, if it exists. If nothing in it could be read, move it aside instead."""
+    if unreadable:
+        set_aside(path, "nothing in it can be read")
+    elif path.is_file():
+        write_file(path, text)
 
 
 def set_aside(path: Path, reason: object) -> None:
@@ -110,3 +121,39 @@ def set_aside(path: Path, reason: object) -> None:
         aside = path.with_name(f"{path.name}.damaged-{number}")
     path.rename(aside)
     _log.warning("warning: %s: %s; it is now %s", path, reason, aside.name)
+
+
+_log = logging.getLogger("gptkit")
+
+
+_given: set[str] = set()
+
+
+def warn_once(line: str) -> None:
+    """Log a warning, unless this command has given the same."""
+    if line not in _given:
+        _given.add(line)
+        _log.warning("warning: %s", line)
+
+
+def forget_warnings() -> None:
+    """Another command begins."""
+    _given.clear()
+
+
+_log = logging.getLogger("gptkit")
+
+
+@contextlib.contextmanager
+def best_effort(what: str) -> Iterator[None]:
+    """Whatever goes wrong inside is said in one warning.
+
+    Args:
+        what: is attempted, as the subject of a sentence: "samples".
+    """
+    try:
+        yield
+    except Exception as error:
+        lines = str(error).strip().splitlines() or [""]
+        reason = lines[0] if isinstance(error, GptkitError) else f"{type(error).__name__}: {lines[0]}".rstrip(": ")
+        _log.warning("%s could not be written (%s); the run itself is unaffected", what, reason)

@@ -6,7 +6,13 @@ import io
 import re
 from collections.abc import Mapping
 from html import escape
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gptkit.atomic_io import write_file
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 
@@ -36,8 +42,34 @@ def inline_svg(figure: Any, name: str, label: str, variables: Mapping[str, str])
     return text.replace("<svg", f'<svg role="img" aria-label="{escape(label)}"', 1)
 
 
-def verbatim(text: str, longest: int = 40) -> str:
+def escape_text(text: str, longest: int = 40) -> str:
     """A text of the user's as matplotlib is to draw it: no formula, no control characters, cut, not hidden by an underscore."""
     shown = "".join(character if character.isprintable() else " " for character in text)
     shown = shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
     return ("\u200b" if shown.startswith("_") else "") + shown.replace("$", r"\$")
+
+
+FOLDER = "figures"
+
+
+def write_figures(folder: Path, drawn: Mapping[str, Figure]) -> None:
+    """Write each as <run folder>/figures/<title>.svg, in place of the one from before.
+
+    Raises:
+        GptkitError: the disk is full.
+    """
+    if not drawn:
+        return
+    import matplotlib
+
+    (folder / FOLDER).mkdir(parents=True, exist_ok=True)
+    for title, figure in drawn.items():
+        buffer = io.StringIO()
+        with matplotlib.rc_context({"svg.hashsalt": title}):
+            figure.savefig(buffer, format="svg", facecolor="white", metadata={"Date": None})
+        write_file(folder / FOLDER / f"{title}.svg", buffer.getvalue())
+
+
+def list_figures(folder: Path) -> list[Path]:
+    """The drawings of a run, by title."""
+    return sorted((folder / FOLDER).glob("*.svg"))

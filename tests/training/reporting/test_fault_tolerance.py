@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from gptkit.training.reporting.metrics import read_metrics, read_rows
+from gptkit.training.reporting.metrics_csv import read_metrics, read_rows
 from gptkit.training.reporting.report import write_report
-from gptkit.training.reporting.sample_lines import read_samples
+from gptkit.training.reporting.samples import read_samples
 from gptkit.training.reporting.summary import read_summary
 
 DAMAGE: dict[str, Callable[[bytes], bytes]] = {

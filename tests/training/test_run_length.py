@@ -14,7 +14,7 @@ from gptkit.data.dataset import Batch as Tensors
 from gptkit.data.dataset import Dataset
 from gptkit.model import GPTConfig
 from gptkit.run_config import BatchConfig
-from gptkit.training.duration import decided_by, length_of
+from gptkit.training.dataloader import describe_ignored_keys, run_length
 
 
 class Sized(Dataset):
@@ -51,7 +51,7 @@ def settings(epochs: float | None = None, tokens: int = 1000, **trainer: Any) ->
     ],
 )
 def test_steps_and_horizon(given: TrainCommand, train: Dataset | None, expected: tuple[int, int]) -> None:
-    assert length_of(given, train) == expected
+    assert run_length(given, train) == expected
 
 
 @pytest.mark.parametrize(
@@ -66,4 +66,4 @@ def test_steps_and_horizon(given: TrainCommand, train: Dataset | None, expected:
     ],
 )
 def test_it_is_said_which_of_several_keys_decides(given: TrainCommand, said: str) -> None:
-    assert decided_by(given) == said
+    assert describe_ignored_keys(given) == said

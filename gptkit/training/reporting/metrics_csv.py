@@ -16,17 +16,15 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
-from gptkit.atomic_io import named_errors, write_file
+from gptkit.atomic_io import wrap_os_errors, write_file
 from gptkit.errors import GptkitError
 from gptkit.kit_files import DamagedFile
-from gptkit.training.reporting.damaged_files import HUGE, read_lines, set_aside
-from gptkit.training.reporting.sample_lines import FILE as SAMPLES
-from gptkit.training.reporting.sample_lines import read_sample_lines
-from gptkit.training.reporting.speed import SpeedMeter
+from gptkit.training.reporting.fault_tolerance import LARGEST_NUMBER, read_lines, rewrite_or_move_aside
+from gptkit.training.reporting.speed_and_mfu import SpeedMeter
 from gptkit.training.reporting.tensorboard import TensorBoard
 
 if TYPE_CHECKING:
-    from gptkit.training.state import TrainState
+    from gptkit.training.train_state import TrainState
 
 FILE = "metrics.csv"
 COLUMNS = ("step", "tokens", "train/loss", "val/loss", "lr", "grad_norm", "tokens_per_second", "wall_seconds")
@@ -70,7 +68,7 @@ class MetricsFile:
             self._row_at = self._file.seek(0, io.SEEK_END)
         self._last = {name: texts.get(name, "") for name in self._columns}
         line = _line(self._last.values()).encode()
-        with named_errors(self.path):
+        with wrap_os_errors(self.path):
             if self._file.write(line) < len(line):
                 raise OSError(errno.ENOSPC, "the row was written in part")
 
@@ -123,7 +121,7 @@ def _row(columns: list[str], cells: list[str]) -> dict[str, str]:
         if name in ("step", "tokens"):
             fits = _COUNT.fullmatch(text) is not None
         else:
-            fits = not text or (_NUMBER.fullmatch(text) is not None and not HUGE < abs(float(text)) < math.inf)
+            fits = not text or (_NUMBER.fullmatch(text) is not None and not LARGEST_NUMBER < abs(float(text)) < math.inf)
         if not fits:
             raise DamagedFile(f"{name} is {text[:40]!r}, which is no number that a run writes")
     return row
@@ -145,32 +143,17 @@ def last_logged(folder: Path, step: int) -> dict[str, float]:
     return {name: float(value) for name, value in row.items() if value}
 
 
-def cut_back(folder: Path, step: int) -> None:
-    """Forget what a run logged after `step`, because it continues from there: rows of metrics.csv and lines of samples.jsonl.
+def truncate_metrics(folder: Path, step: int) -> None:
+    """Remove the rows of metrics.csv after `step`, because the run continues from there.
 
-    Damaged rows and lines go, too; a file of which nothing else is left is set aside instead.
+    Damaged rows are removed too. If no row can be read, the file is moved aside instead.
     """
     rows, damaged = _read(folder / FILE)
     table = _text(list(rows[0]) if rows else list(COLUMNS), [row for row in rows if int(row["step"]) <= step])
-    _rewrite(folder / FILE, table, lost=bool(damaged) and not rows)
-    samples, damaged = read_sample_lines(folder)
-    lines = "".join(f"{line}\n" for line, sample in samples if sample["step"] <= step)
-    _rewrite(folder / SAMPLES, lines, lost=bool(damaged) and not samples)
+    rewrite_or_move_aside(folder / FILE, table, unreadable=bool(damaged) and not rows)
 
 
-def _rewrite(path: Path, text: str, *, lost: bool) -> None:
-    """Args:
-    path: of a file, which need not exist.
-    text: what is left of it.
-    lost: whether nothing could be read.
-    """
-    if lost:
-        set_aside(path, "nothing in it can be read")
-    elif path.is_file():
-        write_file(path, text)
-
-
-class Metrics(Callback):
+class MetricsLogger(Callback):
     """Writes a row every `trainer.log_every_n_steps` steps and at every validation; only then is the device waited for."""
 
     def __init__(self, folder: Path, meter: SpeedMeter) -> None:

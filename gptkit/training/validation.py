@@ -12,11 +12,11 @@ from torch import Tensor
 from gptkit.model.evaluation_mode import without_dropout
 from gptkit.objective.base import mean_over_items
 from gptkit.objective.rollout_objective import RolloutObjective
-from gptkit.training.dataloader import held_out
-from gptkit.training.reporting.best_effort import best_effort
-from gptkit.training.reporting.objective_figures import write_drawings
-from gptkit.training.step import mix
-from gptkit.training.strategies import Layout, summed
+from gptkit.training.dataloader import validation_items
+from gptkit.training.reporting.fault_tolerance import best_effort
+from gptkit.training.reporting.figures import write_figures
+from gptkit.training.step import mix_seeds
+from gptkit.training.strategies import BatchLayout, sum_over_devices
 
 if TYPE_CHECKING:
     from gptkit.training.module import TrainModule
@@ -27,7 +27,7 @@ VALIDATION = 0x56414C
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class ValidationResult:
     """What a validation found."""
 
     loss: float
@@ -38,10 +38,10 @@ class Evaluation:
 
 
 @torch.no_grad()
-def evaluate(module: TrainModule) -> Evaluation:
+def validate(module: TrainModule) -> ValidationResult:
     """Run the model over the held-out sequences, without dropout and without touching its weights."""
     dataset, layout, objective = module.datasets["validation"], module.layout, module.objective
-    chosen = held_out(dataset, module.settings.val.sequences)
+    chosen = validation_items(dataset, module.settings.val.sequences)
     mine = chosen[layout.replica :: layout.replicas]
     most = -(-len(chosen) // layout.replicas)  # sharded models must run equally often on all devices
     kept = defaultdict[str, list[Tensor]](list)
@@ -53,7 +53,7 @@ def evaluate(module: TrainModule) -> Evaluation:
             real = float(len(part) > 0)
             batch = module.transfer_batch_to_device(dataset.batch(part or chosen[:1]), module.device)
             with module.trainer.precision_plugin.val_step_context():
-                seed = mix(module.settings.seed, VALIDATION, start, layout.replica)
+                seed = mix_seeds(module.settings.seed, VALIDATION, start, layout.replica)
                 if isinstance(objective, RolloutObjective):
                     terms, counted, measured = objective.validate(module.model, batch, seed=seed)
                 else:
@@ -69,20 +69,20 @@ def evaluate(module: TrainModule) -> Evaluation:
                 elif (share := mean_over_items(metric, len(batch["tokens"]))) is not None:
                     metrics[name] += real * float(share.total)
                     over[name] += real * float(share.count)
-    everything = summed([*totals.values(), *counts.values(), *metrics.values(), *over.values()], module.device, layout)
+    everything = sum_over_devices([*totals.values(), *counts.values(), *metrics.values(), *over.values()], module.device, layout)
     losses = zip(everything[: len(totals)], everything[len(totals) : 2 * len(totals)], strict=True)
     found = everything[2 * len(totals) :]
     means = [total / max(count, 1.0) for total, count in zip(found[: len(metrics)], found[len(metrics) :], strict=True)]
-    everywhere = joined(kept, layout)
+    everywhere = gather_items(kept, layout)
     judged = objective.compute_metrics(everywhere)
     if module.trainer.is_global_zero:
         with best_effort("figures"):
-            write_drawings(module.folder, objective.figures(everywhere))
+            write_figures(module.folder, objective.figures(everywhere))
     loss = sum(total / max(count, 1.0) for total, count in losses)
-    return Evaluation(loss, dict(zip(metrics, means, strict=True)) | judged, len(chosen))
+    return ValidationResult(loss, dict(zip(metrics, means, strict=True)) | judged, len(chosen))
 
 
-def joined(kept: dict[str, list[Tensor]], layout: Layout) -> dict[str, Tensor]:
+def gather_items(kept: dict[str, list[Tensor]], layout: BatchLayout) -> dict[str, Tensor]:
     """What was kept of every item, in one tensor each: the items of all devices, in no order that means anything."""
     if layout.replicas == 1:
         return {name: torch.cat(pieces) for name, pieces in kept.items()}

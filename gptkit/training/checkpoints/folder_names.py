@@ -13,7 +13,7 @@ NAME = re.compile(r"step-([0-9]{8}|[1-9][0-9]{8,17})")
 """The name of a checkpoint's folder, with its step; no other text names the same step."""
 
 
-def folder_of(run: Path, step: int) -> Path:
+def checkpoint_folder(run: Path, step: int) -> Path:
     """Where the checkpoint of a step lies, whether it exists or not."""
     return run / FOLDER / f"step-{step:08d}"
 

@@ -11,8 +11,8 @@ import torch
 
 from gptkit.atomic_io import write_file
 from gptkit.errors import GptkitError
-from gptkit.training.reporting.metrics import COLUMNS, MetricsFile, cut_back, read_metrics, read_rows, read_scalars
-from gptkit.training.reporting.sample_lines import read_samples
+from gptkit.training.reporting.metrics_csv import COLUMNS, MetricsFile, read_metrics, read_rows, read_scalars, truncate_metrics
+from gptkit.training.reporting.samples import read_samples, truncate_samples
 
 Open = Callable[[], MetricsFile]
 
@@ -108,16 +108,19 @@ def test_a_run_that_continues_forgets_what_came_after_its_checkpoint(path: Path,
     lines = [{"step": step, "tokens": step, "prompt": "", "text": "a\u2028line"} for step in (10, 20, 30)]
     samples = path.parent / "samples.jsonl"
     samples.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines) + '{"step": 3')
-    cut_back(path.parent, 20)
+    truncate_metrics(path.parent, 20)
+    truncate_samples(path.parent, 20)
     assert read_metrics(path.parent)["train/loss"] == [10.0, 20.0]
     assert read_samples(path.parent) == lines[:2]
-    cut_back(path.parent, 0)
+    truncate_metrics(path.parent, 0)
+    truncate_samples(path.parent, 0)
     assert path.read_text().splitlines() == [",".join([*COLUMNS, "train/accuracy"])]
     assert read_samples(path.parent) == []
 
 
 def test_a_folder_without_logs_has_nothing_to_cut(tmp_path: Path) -> None:
-    cut_back(tmp_path, 5)
+    truncate_metrics(tmp_path, 5)
+    truncate_samples(tmp_path, 5)
     assert list(tmp_path.iterdir()) == []
     assert all(values == [] for values in read_metrics(tmp_path).values())
 

@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import lightning
@@ -24,22 +25,22 @@ from lightning.fabric.utilities.distributed import _set_num_threads_if_needed
 from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 
 from gptkit.errors import GptkitError
-from gptkit.training.strategies import is_first
+from gptkit.training.strategies import is_first_process
 
-REASONS = "GPTKIT_RANK_REASONS"
+FAILURE_FOLDER = "GPTKIT_RANK_REASONS"
 """Environment variable with the folder in which processes that Lightning started leave their reasons."""
 
-LOOK_EVERY = 0.2
+POLL_SECONDS = 0.2
 """Seconds between looks at the other processes."""
 
-PATIENCE = 10.0
+GRACE_SECONDS = 10.0
 """Seconds that the others, and what the first process waits for, are given to end by themselves when one has failed."""
 
-BROKEN = ("gloo", "nccl", "connection", "socket", "store", "process group", "timed out", "timeout")
+CONNECTION_ERROR_WORDS = ("gloo", "nccl", "connection", "socket", "store", "process group", "timed out", "timeout")
 """Words of the errors that follow from another process's end."""
 
 
-class Launcher(_SubprocessScriptLauncher):
+class WatchingLauncher(_SubprocessScriptLauncher):
     """Lightning's, whose own watch over the processes kills them all without a word."""
 
     def launch(self, function: Callable[..., Any], *args: Any, trainer: lightning.Trainer | None = None, **kwargs: Any) -> Any:
@@ -48,7 +49,7 @@ class Launcher(_SubprocessScriptLauncher):
             _set_num_threads_if_needed(num_processes=self.num_processes)
             return function(*args, **kwargs)
         with tempfile.TemporaryDirectory() as folder:
-            os.environ[REASONS] = folder
+            os.environ[FAILURE_FOLDER] = folder
             self._call_children_scripts()
             ended = threading.Event()
             watch = threading.Thread(target=self._watch, args=(Path(folder), ended), daemon=True)
@@ -57,21 +58,21 @@ class Launcher(_SubprocessScriptLauncher):
                 _set_num_threads_if_needed(num_processes=self.num_processes)
                 return function(*args, **kwargs)
             except Exception as error:
-                if not follows(error):
+                if not is_connection_error(error):
                     raise
-                raise GptkitError(self._reason(Path(folder), wait=PATIENCE) or _own(error)) from error
+                raise GptkitError(self._reason(Path(folder), wait=GRACE_SECONDS) or _describe_connection_error(error)) from error
             finally:
                 ended.set()
                 watch.join()
-                os.environ.pop(REASONS, None)
+                os.environ.pop(FAILURE_FOLDER, None)
                 if sys.exc_info()[0] is not None:
                     self._end_others()
 
     def _watch(self, folder: Path, ended: threading.Event) -> None:
         """End this process where it waits in vain for one that has failed."""
-        while not ended.wait(LOOK_EVERY):
+        while not ended.wait(POLL_SECONDS):
             if any(process.poll() for process in self.procs):
-                if ended.wait(PATIENCE):
+                if ended.wait(GRACE_SECONDS):
                     return
                 print(f"gptkit: {self._reason(folder, wait=0.0)}", file=sys.stderr, flush=True)
                 self._end_others()
@@ -81,7 +82,7 @@ class Launcher(_SubprocessScriptLauncher):
         """What the process that failed first says, or how it ended; empty where none has failed."""
         until = time.monotonic() + wait
         while time.monotonic() < until and not any(process.poll() for process in self.procs):
-            time.sleep(LOOK_EVERY)
+            time.sleep(POLL_SECONDS)
         killed = [(rank, -process.returncode) for rank, process in self._failed() if process.returncode < 0]
         if killed:
             rank, number = killed[0]
@@ -106,11 +107,11 @@ def watch_ranks(trainer: lightning.Trainer) -> None:
     """Have the processes of a run that Lightning starts watched by us."""
     given = trainer.strategy.launcher
     if type(given) is _SubprocessScriptLauncher:
-        trainer.strategy._launcher = Launcher(given.cluster_environment, given.num_processes, given.num_nodes)
+        trainer.strategy._launcher = WatchingLauncher(given.cluster_environment, given.num_processes, given.num_nodes)
 
 
 @contextlib.contextmanager
-def failures_told(trainer: lightning.Trainer) -> Iterator[None]:
+def report_rank_failures(trainer: lightning.Trainer) -> Iterator[None]:
     """Within, an error in one of several processes is told in one line, by its rank.
 
     Raises:
@@ -121,35 +122,58 @@ def failures_told(trainer: lightning.Trainer) -> Iterator[None]:
     except Exception as error:
         if trainer.world_size == 1 or os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
-        place = os.environ.get(REASONS)
-        if place is not None and not is_first():
-            if not follows(error):
+        place = os.environ.get(FAILURE_FOLDER)
+        if place is not None and not is_first_process():
+            if not is_connection_error(error):
                 with contextlib.suppress(OSError):  # the first process has ended, and its folder with it
-                    Path(place, str(trainer.global_rank)).write_text(_named(trainer.global_rank, error), encoding="utf-8")
+                    Path(place, str(trainer.global_rank)).write_text(
+                        _describe_failure(trainer.global_rank, error), encoding="utf-8"
+                    )
             raise SystemExit(getattr(error, "exit_status", 1)) from error
-        if isinstance(error, GptkitError) and (is_first() or follows(error)):
+        if isinstance(error, GptkitError) and (is_first_process() or is_connection_error(error)):
             raise
-        named = GptkitError(_named(trainer.global_rank, error))
+        named = GptkitError(_describe_failure(trainer.global_rank, error))
         named.exit_status = getattr(error, "exit_status", 1)
         raise named from error
 
 
-def follows(error: Exception) -> bool:
+def is_connection_error(error: Exception) -> bool:
     """Whether an error follows from the end of another process: a connection to it broke."""
     if isinstance(error, torch.distributed.DistError):
         return True
-    return type(error) is RuntimeError and any(word in str(error).lower() for word in BROKEN)
+    return type(error) is RuntimeError and any(word in str(error).lower() for word in CONNECTION_ERROR_WORDS)
 
 
-def _named(rank: int, error: Exception) -> str:
+def _describe_failure(rank: int, error: Exception) -> str:
     return (
         f"rank {rank}: {error}" if isinstance(error, GptkitError) else f"rank {rank}: {type(error).__name__}: {_first_line(error)}"
     )
 
 
-def _own(error: Exception) -> str:
+def _describe_connection_error(error: Exception) -> str:
     return f"the processes of this run cannot reach one another: {_first_line(error)}"
 
 
 def _first_line(error: Exception) -> str:
     return next((line.strip() for line in str(error).splitlines() if line.strip()), "no reason given")
+
+
+CAUGHT = (signal.SIGINT, signal.SIGTERM)
+
+
+class StopRequest:
+    """Remembers the signal that asked this process to stop."""
+
+    signal: int = 0
+    """Its number; 0 while none came."""
+
+    def listen(self) -> None:
+        """Take over both signals. Lightning puts back the handlers that were there before it, when it is done."""
+        if threading.current_thread() is threading.main_thread():  # Python allows handlers there alone
+            for caught in CAUGHT:
+                signal.signal(caught, self._remember)
+
+    def _remember(self, number: int, frame: FrameType | None) -> None:
+        if self.signal and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.signal = number

@@ -1,8 +1,7 @@
 import torch
 
 from gptkit.training.reporting.device_peaks import compute_dtype, device_name, listed_peak, measured_flops, peak
-from gptkit.training.reporting.progress import duration
-from gptkit.training.reporting.speed import SpeedMeter, peak_memory_bytes, utilisation
+from gptkit.training.reporting.speed_and_mfu import SpeedMeter, format_duration, model_flops_utilization, peak_memory_bytes
 
 
 class Clock:
@@ -65,7 +64,7 @@ def test_utilisation_is_the_papers_example() -> None:
     """PaLM, table 3 and appendix B: 238.3K tokens per second of the 540B model on 6144 TPU v4 chips is 46.2%."""
     parameters, layers, heads, head_size, context = 540.35e9, 118, 48, 256, 2048
     per_token = 6 * parameters + 12 * layers * heads * head_size * context
-    assert round(utilisation(238_300, per_token, 275e12, devices=6144), 3) == 0.462
+    assert round(model_flops_utilization(238_300, per_token, 275e12, devices=6144), 3) == 0.462
 
 
 def test_peaks_by_the_name_that_the_driver_reports() -> None:
@@ -117,7 +116,7 @@ def test_peak_memory_includes_what_the_process_holds() -> None:
 
 
 def test_durations_in_words() -> None:
-    assert [duration(s) for s in (0, 59.6, 200, 7500, 90_000 + 7200)] == [
+    assert [format_duration(s) for s in (0, 59.6, 200, 7500, 90_000 + 7200)] == [
         "0 s",
         "1 min 00 s",
         "3 min 20 s",
