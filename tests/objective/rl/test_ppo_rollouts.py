@@ -1,0 +1,95 @@
+"""Rollouts of PPO: what they depend on, how they are cut into minibatches, and how responses are scored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from gptkit.errors import GptkitError
+from gptkit.records import Prompt
+from gptkit.reward.base import Reward
+from tests.objective.rl.tiny_ppo import roll
+
+
+def test_before_the_first_update_nothing_has_moved(ppo: Callable[..., Any]) -> None:
+    """Also where the model has dropout: it is never on."""
+    objective, model = ppo(dropout=0.5, minibatch=8)
+    model.train()
+    first = roll(objective, model)[0]["ppo"]
+    terms, measured = objective.loss(model, first)
+    assert float(measured["approximate_kl"].total) < 1e-10
+    assert float(measured["clip_fraction"].total) == 0.0
+    assert float(measured["kl"]) == 0.0
+    assert float(terms["policy"][1].detach()) == pytest.approx(-float(first["advantages"].sum()), abs=1e-4)
+    assert model.training
+
+
+def test_a_rollout_depends_on_weights_items_and_seed_alone(ppo: Callable[..., Any]) -> None:
+    objective, model = ppo()
+    one, same, other = roll(objective, model), roll(objective, model), roll(objective, model, seed=6)
+    assert torch.equal(one[0]["ppo"]["tokens"], same[0]["ppo"]["tokens"])
+    assert not torch.equal(one[0]["ppo"]["tokens"], other[0]["ppo"]["tokens"])
+    few = roll(objective, model, 4, first=8)[0]["ppo"]
+    for row in range(4):
+        length = int(few["prompt_lengths"][row] + few["lengths"][row])
+        assert torch.equal(few["tokens"][row, :length], one[0]["ppo"]["tokens"][8 + row, :length])
+
+
+def test_minibatches_are_strided_and_gone_through_again(ppo: Callable[..., Any]) -> None:
+    objective, model = ppo(minibatch=4, inner_epochs=2)
+    whole = roll(*ppo())[0]["ppo"]
+    parts = roll(objective, model)
+    assert len(parts) == 8
+    width = whole["tokens"].shape[1]
+    for number, part in enumerate(parts):
+        assert torch.equal(part["ppo"]["tokens"], whole["tokens"][number % 4 :: 4, :width])
+
+
+def test_a_response_that_does_not_end_gets_a_score_of_its_own_and_is_not_judged(ppo: Callable[..., Any]) -> None:
+    class Refuses(Reward):
+        def __call__(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> Tensor:
+            raise AssertionError
+
+    objective, model = ppo(Refuses(), missing_end_of_text=-7.0, doctor=False, max_new_tokens=1)
+    objective.end_of_text = 10_000  # never drawn
+    batch = roll(objective, model)[0]["ppo"]
+    assert set(batch["score"].tolist()) == {-7.0}
+    assert set(batch["missing_end_of_text"].tolist()) == {1.0}
+
+
+def test_the_weight_of_the_divergence_adapts_and_is_saved(ppo: Callable[..., Any]) -> None:
+    objective, model = ppo(kl_target=5.0, kl_horizon=100, kl_coef=0.1)
+    roll(objective, model)
+    assert float(objective.kl_coef) == pytest.approx(0.1 * (1 - 0.2 * 16 / 100))
+    other, _ = ppo(kl_target=5.0, kl_coef=0.1)
+    other.restore(model, objective.state_dict())
+    assert float(other.kl_coef) == float(objective.kl_coef)
+
+
+def test_log_probabilities_do_not_move_with_padding_or_company(ppo: Callable[..., Any]) -> None:
+    objective, model = ppo()
+    batch = roll(objective, model)[0]["ppo"]
+    for row in range(16):
+        one = {name: tensor[row : row + 1] for name, tensor in batch.items()}
+        length = int(one["prompt_lengths"] + one["lengths"])
+        found = objective.log_probs(model, {**one, "tokens": one["tokens"][:, :length]})
+        assert torch.allclose(found[0], batch["old_log_probs"][row, : int(one["lengths"])], atol=1e-5)
+
+
+def test_a_score_that_is_no_number_ends_the_run_in_one_line(ppo: Callable[..., Any]) -> None:
+    class Broken(Reward):
+        def __call__(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> Tensor:
+            return torch.tensor([float("nan") if row == 2 else 0.0 for row in range(len(responses))])
+
+    with pytest.raises(GptkitError, match="not a finite number"):
+        roll(*ppo(Broken()))
+
+
+def test_responses_leave_half_of_the_context_to_the_prompt(ppo: Callable[..., Any], caplog: pytest.LogCaptureFixture) -> None:
+    objective, model = ppo(max_new_tokens=1000)
+    assert "responses have at most 12 tokens" in caplog.text
+    assert int(roll(objective, model)[0]["ppo"]["lengths"].max()) <= 12
