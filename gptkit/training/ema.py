@@ -1,4 +1,4 @@
-"""An exponential moving average of a model's weights: what is validated, sampled, saved and exported, where a run keeps one.
+"""An exponential moving average of a model's weights, which a run that keeps one validates, samples, saves and exports.
 
 Source: "Training language models to follow instructions with human feedback", appendix C.4 (decay 0.992); the average itself is
 PyTorch's (torch.optim.swa_utils).
@@ -18,27 +18,27 @@ from gptkit.training.full_state_dict import shard_like
 
 
 class EMA:
-    """Of all parameters that a model trains. It begins as a copy of them; once used, it is where they are, cut as they are."""
+    """The moving average of all trained parameters of a model. It starts as a copy of them, and is sharded as they are."""
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         """Args:
-        model: with its weights, whole, as they are to be averaged from now on; it is moved and shared out afterwards.
-        decay: share of the average that an update leaves as it is, above 0 and below 1.
+        model: with its full weights, before it is moved to a device or sharded.
+        decay: weight of the previous average in an update, above 0 and below 1.
         """
         self._model = model
-        self._whole = {name: parameter.detach().clone() for name, parameter in _trainable_parameters(model).items()}
-        self._kept: dict[str, Tensor] = {}
-        self._move = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+        self._full = {name: parameter.detach().clone() for name, parameter in _trainable_parameters(model).items()}
+        self._average: dict[str, Tensor] = {}
+        self._update = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
 
     @torch.no_grad()
     def update(self) -> None:
-        """After an update of the weights: average = decay * average + (1 - decay) * weights."""
-        own = {name: _local(parameter) for name, parameter in _trainable_parameters(self._model).items()}
-        self._move([self.weights()[name] for name in own], list(own.values()), 0)
+        """Update the average after an optimizer step: average = decay * average + (1 - decay) * weights."""
+        weights = {name: _local(parameter) for name, parameter in _trainable_parameters(self._model).items()}
+        self._update([self.weights()[name] for name in weights], list(weights.values()), 0)
 
     @contextlib.contextmanager
-    def in_place(self) -> Iterator[None]:
-        """Within, the model's weights are the average; afterwards they are what they were."""
+    def applied(self) -> Iterator[None]:
+        """Context in which the model has the averaged weights. Its own weights are restored on exit."""
         self._swap()
         try:
             yield
@@ -47,26 +47,24 @@ class EMA:
 
     @torch.no_grad()
     def _swap(self) -> None:
-        kept = self.weights()
+        average = self.weights()
         for name, parameter in _trainable_parameters(self._model).items():
-            own = _local(parameter)
-            aside = own.clone()
-            own.copy_(kept[name])
-            kept[name].copy_(aside)
+            weights = _local(parameter)
+            copy = weights.clone()
+            weights.copy_(average[name])
+            average[name].copy_(copy)
 
     def weights(self) -> Mapping[str, Tensor]:
-        """The average by parameter name, this device's share of it."""
-        if self._whole:  # the model has its place by now; sharding also makes parameters of its own
-            self._kept = {
-                name: _local(shard_like(parameter, self._whole[name]))
-                for name, parameter in _trainable_parameters(self._model).items()
-            }
-            self._whole = {}
-        return self._kept
+        """The average by parameter name; on a sharded model, this device's shard."""
+        if self._full:  # only now is the model on its device; sharding also replaces parameters
+            parameters = _trainable_parameters(self._model)
+            self._average = {name: _local(shard_like(parameter, self._full[name])) for name, parameter in parameters.items()}
+            self._full = {}
+        return self._average
 
 
 def _trainable_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
-    """By name; what devices share and gathered for a pass is let go first, or the next pass would miss a change."""
+    """Parameters by name. FSDP modules are resharded first, or the next pass would use gathered weights that miss a change."""
     from torch.distributed.fsdp import FSDPModule
 
     for module in model.modules():

@@ -21,6 +21,7 @@ from gptkit.run_config import RunConfig
 from gptkit.training.checkpoints import config_file
 from gptkit.training.checkpoints.checkpoint import Checkpoint, latest_checkpoint, read_checkpoint, recover_unfinished
 from gptkit.training.checkpoints.manifest import FILE as MANIFEST
+from gptkit.training.checkpoints.save import read_training_state
 from gptkit.training.dataloader import run_length
 from gptkit.training.interruptions import report_rank_failures
 from gptkit.training.memory import check_training_fits, keep_freed_memory
@@ -33,7 +34,6 @@ from gptkit.training.reporting.metrics_csv import truncate_metrics
 from gptkit.training.reporting.samples import truncate_samples
 from gptkit.training.reporting.summary import read_summary, value_to_minimize
 from gptkit.training.resume import check_not_shorter, check_same_run, lock_run_folder
-from gptkit.training.save import read_training_state
 from gptkit.training.setup import build_components
 from gptkit.training.strategies import check_batch_divides, is_first_process
 from gptkit.training.trainer import build_trainer
@@ -99,7 +99,7 @@ def fit_or_continue(settings: RunConfig, folder: Path, trainer: lightning.Traine
             last_step=last_step,
             horizon=horizon,
             sources=pieces.sources,
-            average=pieces.average,
+            ema=pieces.ema,
             restored=state,
         )
         if checkpoint is not None and (checkpoint.step >= last_step or module.finished_early):

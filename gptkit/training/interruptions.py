@@ -167,7 +167,7 @@ class StopRequest:
     signal: int = 0
     """Its number; 0 while none came."""
 
-    def listen(self) -> None:
+    def install(self) -> None:
         """Take over both signals. Lightning puts back the handlers that were there before it, when it is done."""
         if threading.current_thread() is threading.main_thread():  # Python allows handlers there alone
             for caught in CAUGHT:

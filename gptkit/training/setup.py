@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from gptkit.errors import ConfigError
 from gptkit.model.base import Model
 from gptkit.objective.base import Objective
 from gptkit.objective.rollout_objective import RolloutObjective, reward_unused
+from gptkit.optimizer import OptimizerConfig
 from gptkit.plugins import registry
 from gptkit.run_config import RunConfig
 from gptkit.tokenizer.base import Tokenizer
@@ -38,7 +40,7 @@ class Components:
     datasets: dict[str, Dataset]
     sources: dict[str, str]
     """Fingerprints of what is learned from, by the key that names it."""
-    average: EMA | None = None
+    ema: EMA | None = None
     """Of the model's weights, where one is kept."""
 
 
@@ -85,7 +87,7 @@ def build_components(
     model = settings.model.build(attention=settings.attention, vocabulary=tokenizer.size + settings.objective.added_tokens)
     model.to(dtype)
     convert_weights(objective, dtype)
-    average: EMA | None = None
+    ema: EMA | None = None
     if checkpoint is not None:
         load_weights(model, checkpoint.model_state, str(checkpoint.folder))
         with default_dtype(dtype):
@@ -111,10 +113,10 @@ def build_components(
                 f"ema={settings.ema:g} averages the model's weights, and objective={settings.objective.name} trains none; "
                 "leave it out"
             )
-        average = EMA(model, settings.ema)
+        ema = EMA(model, settings.ema)
         if checkpoint is not None and state is not None:
             load_weights(model, state["weights"], str(checkpoint.folder))
-    return Components(model, objective, tokenizer, datasets, sources, average)
+    return Components(model, objective, tokenizer, datasets, sources, ema)
 
 
 def _with_progress(texts: Iterable[str], progress: Progress) -> Iterator[str]:
@@ -146,3 +148,29 @@ def _warn_about_initial_weights(settings: RunConfig, before: Mapping[str, Any]) 
             asks,
             taught,
         )
+
+
+CONSTANT_LR = "steady"
+"""Key of a parameter group whose learning rate stays constant, whatever the schedule."""
+
+
+def build_optimizer(
+    settings: OptimizerConfig, parameters: Iterable[tuple[str, torch.nn.Parameter]], rates: Mapping[str, float]
+) -> torch.optim.Optimizer:
+    """Build one optimizer over all trained parameters.
+
+    Args:
+        settings: the config; its `lr` is the peak learning rate of every parameter that `rates` does not name.
+        parameters: names, which begin with `model.` or `objective.`, and tensors.
+        rates: constant learning rates by prefix of the objective's parameter names.
+    """
+    shared: list[tuple[str, torch.nn.Parameter]] = []
+    own: dict[str, list[tuple[str, torch.nn.Parameter]]] = {prefix: [] for prefix in rates}
+    for name, parameter in parameters:
+        prefix = next((prefix for prefix in rates if name.startswith(f"objective.{prefix}")), None)
+        (shared if prefix is None else own[prefix]).append((name, parameter))
+    optimizer = settings.build(parameters=shared)
+    for prefix, named in own.items():
+        for group in dataclasses.replace(settings, lr=rates[prefix]).build(parameters=named).param_groups:
+            optimizer.add_param_group({**group, CONSTANT_LR: True})
+    return optimizer

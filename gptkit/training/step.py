@@ -1,21 +1,176 @@
-"""The arithmetic of one optimizer step, apart from any trainer: seeds, micro-batches, the loss from its sums, clipping."""
+"""One optimizer step: set the learning rate, accumulate the gradient over micro-batches, clip it, update the weights.
+
+One batch is one step. The counts of the batch (tokens, sequences or pairs) are known before any forward pass and summed over the
+devices. The loss of a micro-batch is its sums divided by those counts, so neither gradient accumulation nor the number of devices
+changes the gradient. Dropout is seeded by (seed, step, replica, minibatch, micro-batch), so a resumed run draws the same numbers as
+an uninterrupted one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import contextlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from gptkit.data.dataset import Batch
 from gptkit.objective.base import Terms
-from gptkit.optimizer.groups import is_distributed
+from gptkit.objective.rollout_objective import Minibatch, RolloutObjective
+from gptkit.optimizer.schedule import multiplier
+from gptkit.training.metric_accumulator import MetricAccumulator
+from gptkit.training.setup import CONSTANT_LR
+from gptkit.training.strategies import no_gradient_sync, sum_over_devices
+
+if TYPE_CHECKING:
+    from gptkit.training.module import TrainModule
 
 MASK = (1 << 64) - 1
 
 
+def optimizer_step(module: TrainModule, batch: Batch) -> None:
+    """Train on one batch. An objective whose rollout yields several minibatches updates the weights once for each.
+
+    Args:
+        module: of the run; its `state` is updated.
+        batch: this device's slice of the step's batch.
+
+    Raises:
+        GptkitError: the gradient is not finite.
+    """
+    state = module.state
+    tokens, stop_signals = sum_over_devices([module.objective.tokens(batch), module.stop.signal], module.device, module.layout)
+    module.stopping = int(stop_signals)
+    state.tokens += int(tokens)
+    state.lr = set_learning_rate(module, step_tokens=int(tokens))
+    seed = mix_seeds(module.settings.seed, state.step)
+    accumulator = MetricAccumulator()
+    for number, minibatch in enumerate(_minibatches(module, batch, seed)):
+        loss = accumulate_gradient(module, minibatch, number, accumulator)
+        accumulator.add_loss(loss)
+        update_weights(module)
+    state.loss = accumulator.loss()
+    state.metrics = accumulator.means(module.sum_tensor if module.layout.replicas > 1 else None)
+    state.step += 1
+
+
+def _minibatches(module: TrainModule, batch: Batch, seed: int) -> Iterable[Minibatch]:
+    if isinstance(module.objective, RolloutObjective):
+        return module.objective.rollout(module.model, batch, seed=seed, total=module.sum_tensor)
+    return [{"train": batch}]
+
+
+def set_learning_rate(module: TrainModule, *, step_tokens: int) -> float:
+    """Set the learning rate of every parameter group by the schedule, which counts tokens; returns the highest scheduled one."""
+    schedule = module.settings.optimizer.schedule
+    factor = multiplier(module.state.tokens, schedule=schedule, horizon=module.horizon, step=step_tokens)
+    groups = module.trainer.optimizers[0].param_groups
+    for group in groups:
+        group["lr"] = group["peak_lr"] * (1.0 if group.get(CONSTANT_LR) else factor)
+    return float(max(group["lr"] for group in groups if not group.get(CONSTANT_LR)))
+
+
+def accumulate_gradient(module: TrainModule, minibatch: Minibatch, number: int, accumulator: MetricAccumulator) -> Tensor:
+    """Run forward and backward passes over the micro-batches of a minibatch; returns its loss over all devices.
+
+    Args:
+        module: of the run.
+        minibatch: batches by name, which share one update.
+        number: of the minibatch within the step; part of the dropout seed.
+        accumulator: receives the metrics.
+    """
+    torch.clear_autocast_cache()  # it holds weights from before the last update, or without gradients
+    layout = module.layout
+    counts = Counter[str]()
+    for batch in minibatch.values():
+        counts.update(module.objective.counts(batch))
+    if layout.replicas > 1:
+        sums = sum_over_devices(list(counts.values()), module.device, layout)
+        counts = Counter({name: int(total) for name, total in zip(counts, sums, strict=True)})
+    micro_batches = [
+        (name, micro_batch) for name, batch in minibatch.items() for micro_batch in split_into_micro_batches(batch, module.micro)
+    ]
+    is_timed = list(minibatch) != ["train"]
+    total_loss: Tensor | None = None
+    for index, (name, micro_batch) in enumerate(micro_batches):
+        is_last = index == len(micro_batches) - 1
+        sync = contextlib.nullcontext() if is_last else no_gradient_sync(module.trainer)
+        with sync, accumulator.time_of(name, is_timed):
+            seed_device(module.device, mix_seeds(module.settings.seed, module.state.step, layout.replica, number, index))
+            loss = _forward_backward(module, micro_batch, counts, accumulator)
+        total_loss = loss if total_loss is None else total_loss + loss
+    assert total_loss is not None
+    if layout.replicas > 1:
+        torch.distributed.all_reduce(total_loss)
+        total_loss = total_loss / (layout.replicas * layout.split)  # `_forward_backward` made each loss `replicas` times larger
+    return total_loss
+
+
+def _forward_backward(module: TrainModule, batch: Batch, counts: Mapping[str, int], accumulator: MetricAccumulator) -> Tensor:
+    terms, metrics = module.objective.loss(module.model, batch)
+    loss = combine_terms(terms, counts)
+    if module.layout.replicas > 1:
+        loss = loss * module.layout.replicas  # DDP and FSDP average gradients over the replicas; the counts already do
+    module.manual_backward(loss)
+    accumulator.add(metrics, len(batch["tokens"]))
+    return loss.detach()
+
+
+def update_weights(module: TrainModule) -> None:
+    """Clip the gradient, take the optimizer's step, update the moving average of the weights, and reset the gradient."""
+    optimizer, scaler, state = module.optimizers(), module.scaler, module.state
+    assert not isinstance(optimizer, list)
+    if scaler is not None:
+        scaler.unscale_(optimizer.optimizer)
+    gradients = [
+        parameter.grad
+        for group in module.trainer.optimizers[0].param_groups
+        for parameter in group["params"]
+        if parameter.grad is not None
+    ]
+    state.grad_norm = module.clipper.clip(
+        gradients, step=state.step + 1, lr=state.lr, saved_step=module.saved_step, may_overflow=scaler is not None
+    )
+    if scaler is None:
+        optimizer.step()
+    else:
+        scaler.step(optimizer.optimizer)
+        scaler.update()
+    optimizer.zero_grad()
+    if module.ema is not None:
+        module.ema.update()
+
+
+def split_into_micro_batches(batch: Batch, size: int) -> Iterator[Batch]:
+    """Split a batch into micro-batches of at most `size` sequences, in order; the last may be smaller."""
+    sequences = len(batch["tokens"])
+    if sequences <= size:
+        yield batch
+        return
+    for start in range(0, sequences, size):
+        yield {name: tensor[start : start + size] for name, tensor in batch.items()}
+
+
+def combine_terms(terms: Terms, counts: Mapping[str, float]) -> Tensor:
+    """The contribution of these sums to the loss of the step: the sum over terms of weight * sum / count.
+
+    Args:
+        terms: weights and sums over some of the step's sequences.
+        counts: number of items that each term averages over, in the whole step and on all devices.
+    """
+    loss: Tensor | None = None
+    for name, (weight, total) in terms.items():
+        term = total * (weight / max(counts[name], 1))
+        loss = term if loss is None else loss + term
+    if loss is None:
+        raise ValueError("the objective returned no loss term")
+    return loss
+
+
 def mix_seeds(*numbers: int) -> int:
-    """One 63-bit seed from several integers, so that streams which differ in any of them are unrelated.
+    """Derive one 63-bit seed from several integers, so that streams which differ in any of them are unrelated.
 
     The finalizer of SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014, figure 17), chained.
     """
@@ -29,49 +184,9 @@ def mix_seeds(*numbers: int) -> int:
 
 
 def seed_device(device: torch.device, seed: int) -> None:
-    """Seed what draws dropout on this device: torch.manual_seed without visiting every other kind of device."""
+    """Seed the generator that dropout on this device uses: torch.manual_seed without visiting every other kind of device."""
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
         torch.cuda.manual_seed(seed)
     elif device.type != "cpu":
         torch.manual_seed(seed)
-
-
-def split_into_micro_batches(batch: Batch, micro: int) -> Iterator[Batch]:
-    """The batch in pieces of at most `micro` sequences, in order; the last may be smaller."""
-    size = len(batch["tokens"])
-    if size <= micro:
-        yield batch
-        return
-    for start in range(0, size, micro):
-        yield {name: tensor[start : start + micro] for name, tensor in batch.items()}
-
-
-def combine_terms(terms: Terms, counts: Mapping[str, float]) -> Tensor:
-    """The part of the step's loss that these sums are: over terms, weight * sum / count.
-
-    Args:
-        terms: weights and sums over some of the step's sequences.
-        counts: how many things each term averages over, in the whole step and on all devices.
-    """
-    loss: Tensor | None = None
-    for name, (weight, total) in terms.items():
-        share = total * (weight / max(counts[name], 1))
-        loss = share if loss is None else loss + share
-    if loss is None:
-        raise ValueError("the objective gave no term")
-    return loss
-
-
-def global_gradient_norm(gradients: Sequence[Tensor]) -> Tensor:
-    """The Euclidean norm of all gradients together, a scalar; parts of one tensor count as that tensor."""
-    if not any(is_distributed(gradient) for gradient in gradients):
-        return torch.nn.utils.get_total_norm(gradients)
-    norms = [torch.nn.utils.get_total_norm([gradient]) for gradient in gradients]
-    return torch.nn.utils.get_total_norm([norm.full_tensor() if is_distributed(norm) else norm for norm in norms])
-
-
-def scale_gradients(gradients: Sequence[Tensor], norm: Tensor, largest: float) -> None:
-    """Shrink the gradients in place so that their global norm is at most `largest`, as torch.nn.utils.clip_grad_norm_ does."""
-    factor = (largest / (norm + 1e-6)).clamp(max=1.0)
-    torch._foreach_mul_([gradient.to_local() if is_distributed(gradient) else gradient for gradient in gradients], factor)

@@ -39,7 +39,7 @@ def test_in_place_the_model_is_the_average_and_afterwards_itself_again() -> None
     before = model.weight.detach().clone()
     with torch.no_grad():
         model.weight += 1.0
-    with average.in_place():
+    with average.applied():
         assert torch.equal(model.weight, before)
     assert torch.equal(model.weight, before + 1.0)
 

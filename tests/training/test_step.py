@@ -16,7 +16,8 @@ from gptkit.errors import GptkitError
 from gptkit.model import GPTConfig
 from gptkit.objective import LMConfig
 from gptkit.objective.lm.next_token_prediction import LM
-from gptkit.training.step import combine_terms, global_gradient_norm, mix_seeds, scale_gradients, split_into_micro_batches
+from gptkit.training.gradient_clipping import global_gradient_norm, scale_gradients
+from gptkit.training.step import combine_terms, mix_seeds, split_into_micro_batches
 
 
 def model_and_batch() -> tuple[Any, dict[str, Tensor]]:

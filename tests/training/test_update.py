@@ -24,7 +24,7 @@ from gptkit.plugins import Entry, registry
 from gptkit.training.checkpoints.checkpoint import latest_checkpoint, read_checkpoint
 from gptkit.training.checkpoints.retention import ranked_checkpoints
 from gptkit.training.metric_accumulator import MetricAccumulator
-from gptkit.training.update import CONSTANT_LR, build_optimizer
+from gptkit.training.setup import CONSTANT_LR, build_optimizer
 
 Weights = Callable[[Path], dict[str, Tensor]]
 

@@ -86,7 +86,7 @@ class SampleLogger(Callback):
 
         Every process must call it, because the weights may be spread over them.
         """
-        with best_effort("samples"), self.meter.paused(), pl_module.averaged():
+        with best_effort("samples"), self.meter.paused(), pl_module.ema_weights():
             drawn = self._draw(pl_module.objective)
             if drawn and first:
                 self._write(drawn, pl_module.state.step, pl_module.state.tokens)

@@ -28,7 +28,7 @@ from gptkit.errors import CheckpointError, ConfigError
 from gptkit.training.checkpoints import migrations
 from gptkit.training.checkpoints.checkpoint import read_checkpoint
 from gptkit.training.checkpoints.manifest import describe_files, read_manifest, sha256, to_json
-from gptkit.training.save import STATE_ENTRIES
+from gptkit.training.checkpoints.save import STATE_ENTRIES
 
 DATA = Path(__file__).parent / "data" / "old_run"
 WORDS = [

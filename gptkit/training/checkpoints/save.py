@@ -31,12 +31,12 @@ def save_checkpoint(module: TrainModule) -> Path | None:
     Where an average of the weights is kept, the checkpoint's model is the average, and its state holds the weights themselves.
     """
     state, optimizer = module.state, module.trainer.optimizers[0]
-    scaler = module.update.scaler
-    own = {} if module.average is None else clone_tensors(unshard(module.model.state_dict()))
-    with module.averaged():
+    scaler = module.scaler
+    own = {} if module.ema is None else clone_tensors(unshard(module.model.state_dict()))
+    with module.ema_weights():
         module.objective.on_save_checkpoint(module.model)
         model_state = unshard(module.model.state_dict())
-        if module.average is not None:
+        if module.ema is not None:
             model_state = clone_tensors(model_state)
     objective_state = unshard(module.objective.state_dict())
     kept = {
