@@ -1,4 +1,4 @@
-"""What Hydra calls during a sweep with any launcher: every job leaves a note in its folder, and the comparison comes last."""
+"""Hydra's callback for sweeps with any launcher: writes every job's status, and compares the jobs at the end."""
 
 from __future__ import annotations
 
@@ -14,45 +14,45 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from gptkit.config.hydra_run import exit_callbacks, record_output_folder
-from gptkit.sweep.jobs import Job, notes_in
+from gptkit.sweep.jobs import Job, find_job_files
 
 
-class Comparison(Callback):
-    """Writes `job.json` for jobs that a launcher runs inside Python; the process launcher writes that of its own."""
+class SweepCallback(Callback):
+    """Writes `job.json` of jobs that run inside a launcher's Python process; the process launcher writes its own."""
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Note where the run writes."""
-        with contextlib.suppress(OmegaConfBaseException):  # a folder that cannot be told is Hydra's own error, right after this
+        """Remember the run's folder, for error messages."""
+        with contextlib.suppress(OmegaConfBaseException):  # Hydra itself reports a folder that cannot be resolved, right after this
             record_output_folder("hydra.run.dir", Path(str(config.hydra.run.dir)))
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Have the table printed and `sweep.html` written when the sweep ends, also with an error."""
+        """Print the table and write `sweep.html` when the sweep ends, even with an error."""
         with contextlib.suppress(OmegaConfBaseException):
             sweep = Path(str(config.hydra.sweep.dir))
             record_output_folder("hydra.sweep.dir", sweep)
-            exit_callbacks.callback(_compare, sweep, notes_in(sweep))
+            exit_callbacks.callback(_report, sweep, find_job_files(sweep))
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Note that a job runs."""
+        """Record that a job runs."""
         if config.hydra.mode == RunMode.MULTIRUN:
-            _job(config).begin()
+            _make_job(config).mark_started()
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
-        """Note how a job ended."""
+        """Record how a job ended."""
         if config.hydra.mode != RunMode.MULTIRUN:
             return
-        job, given = _job(config), job_return._return_value
+        job, result = _make_job(config), job_return._return_value
         if job_return.status == JobStatus.COMPLETED:
-            job.end(0)
+            job.mark_ended(0)
         else:
-            job.fail(next(iter(str(given).splitlines()), "") or type(given).__name__)
+            job.mark_failed(next(iter(str(result).splitlines()), "") or type(result).__name__)
 
 
-def _compare(sweep: Path, earlier: Mapping[Path, int]) -> None:
-    from gptkit.sweep.report import compare  # at the end: what draws is slow to import
+def _report(sweep: Path, earlier: Mapping[Path, int]) -> None:
+    from gptkit.sweep.report import report_sweep  # late: matplotlib is slow to import
 
-    compare(sweep, earlier)
+    report_sweep(sweep, earlier)
 
 
-def _job(config: DictConfig) -> Job:
+def _make_job(config: DictConfig) -> Job:
     return Job(int(config.hydra.job.num), tuple(config.hydra.overrides.task), Path(config.hydra.runtime.output_dir))

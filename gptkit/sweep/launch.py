@@ -1,4 +1,4 @@
-"""Run the jobs of a sweep as processes and watch them, however they end."""
+"""Run the jobs of a sweep as processes, some at a time, and wait for all of them."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ from gptkit.config.command_line import parse_command_line
 from gptkit.config.hydra_run import restore_user_full_error
 from gptkit.console import Console
 from gptkit.errors import ConfigError, GptkitError
-from gptkit.sweep.jobs import Job, lock
-from gptkit.sweep.process import command, environment, shares, start
+from gptkit.sweep.jobs import Job, lock_folder
+from gptkit.sweep.process import divide_machine, job_command, job_environment, start_process
 from gptkit.training.reporting.summary import value_to_minimize
 
 _POLL_SECONDS = 0.1
 
-_OF_THE_SWEEP = (
+_SWEEP_OVERRIDES = (
     *("hydra/launcher", "hydra/sweeper", "hydra.launcher", "hydra.sweeper", "hydra.sweep."),
     *("hydra.mode", "hydra.run.dir"),
 )
-"""What of Hydra's own settings says how a sweep is run, or is each job's own."""
+"""Hydra settings that belong to the sweep or differ by job, and so are not passed on to the jobs."""
 
 
 class SweepStopped(GptkitError):
-    """The sweep was interrupted; its jobs have saved."""
+    """The sweep was interrupted. Its jobs have saved checkpoints."""
 
     exit_status = 130
 
 
-def launch(
+def run_sweep(
     config: DictConfig | None, loader: Any, job_overrides: Sequence[Sequence[str]], *, first: int, n_jobs: int
 ) -> list[JobReturn]:
-    """Run every job, at most `n_jobs` at a time, but those that finished before; gives their results in order.
+    """Run every job that has not finished yet, at most `n_jobs` at a time, and return all results in order.
 
     Raises:
         ConfigError: `n_jobs` is not positive.
-        SweepStopped: Ctrl-C or SIGTERM; the running jobs have been told to save, and have ended.
+        SweepStopped: Ctrl-C or SIGTERM, after the running jobs have saved and ended.
     """
     if n_jobs < 1:
         raise ConfigError(f"hydra.launcher.n_jobs={n_jobs} must be at least 1")
@@ -56,28 +56,28 @@ def launch(
     setup_globals()
     words = parse_command_line(sys.argv[1:])
     flags = [flag for flag in words.flags if flag != "--multirun"]
-    flags += [word for word in config.hydra.overrides.hydra if not word.lstrip("+~").startswith(_OF_THE_SWEEP)]
-    jobs = [_job(config, loader, list(overrides), first + number) for number, overrides in enumerate(job_overrides)]
+    flags += [word for word in config.hydra.overrides.hydra if not word.lstrip("+~").startswith(_SWEEP_OVERRIDES)]
+    jobs = [_make_job(config, loader, list(overrides), first + number) for number, overrides in enumerate(job_overrides)]
     try:
         with _sigterm_as_interrupt(), restore_user_full_error():
             _run_all(jobs, words.primary, flags, n_jobs)
     except KeyboardInterrupt:
-        done = sum(job.status == "finished" for job in jobs)
-        again = f"the same command with hydra.sweep.dir={config.hydra.sweep.dir} goes on"
-        raise SweepStopped(f"the sweep was stopped after {done} of {len(jobs)} jobs; {again}") from None
-    return [returned(job) for job in jobs]
+        finished = sum(job.status == "finished" for job in jobs)
+        resume = f"resume it by the same command with hydra.sweep.dir={config.hydra.sweep.dir}"
+        raise SweepStopped(f"the sweep was stopped after {finished} of {len(jobs)} jobs; {resume}") from None
+    return [job_result(job) for job in jobs]
 
 
-def _numbered(sweep: Any) -> bool:
-    """Whether jobs' folders are their numbers, by Hydra's settings of sweeps, as they are unless somebody says otherwise."""
+def _folders_are_numbers(sweep: Any) -> bool:
+    """Return whether the folders of jobs are named by their numbers, which is the default."""
     raw: Any = OmegaConf.to_container(sweep, resolve=False)
     return raw["subdir"] == "${hydra.job.num}" and "${" not in re.sub(r"\$\{now:[^}]*\}", "", str(raw["dir"]))
 
 
-def _job(config: DictConfig, loader: Any, overrides: list[str], number: int) -> Job:
+def _make_job(config: DictConfig, loader: Any, overrides: list[str], number: int) -> Job:
     words = tuple(word for word in overrides if not word.startswith("hydra."))
-    if _numbered(config.hydra.sweep) and words == tuple(overrides):
-        # composing takes a third of a second, in which no job runs
+    if _folders_are_numbers(config.hydra.sweep) and words == tuple(overrides):
+        # saves composing the configuration, a third of a second per job
         return Job(number, words, Path(str(config.hydra.sweep.dir)) / str(number))
     composed = loader.load_sweep_config(config, overrides)
     with open_dict(composed):
@@ -87,22 +87,22 @@ def _job(config: DictConfig, loader: Any, overrides: list[str], number: int) -> 
 
 @contextmanager
 def _sigterm_as_interrupt() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():  # Python allows handlers there alone
+    if threading.current_thread() is not threading.main_thread():  # Python allows signal handlers there only
         yield
         return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, previous)
 
 
 def _run_all(jobs: list[Job], verb: str, flags: list[str], n_jobs: int) -> None:
-    waiting = [job for job in jobs if not job.finished_before()]
+    waiting = [job for job in jobs if not job.reuse_finished_run()]
     for job in waiting:
-        job.begin("waiting")
+        job.mark_started("waiting")
     n_jobs = max(1, min(n_jobs, len(waiting)))
-    places = shares(n_jobs, os.environ)
+    slots = divide_machine(n_jobs, os.environ)
     running: dict[int, tuple[Job, subprocess.Popen[bytes]]] = {}
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
@@ -110,42 +110,42 @@ def _run_all(jobs: list[Job], verb: str, flags: list[str], n_jobs: int) -> None:
         try:
             progress.update(bar, completed=len(jobs) - len(waiting))
             while waiting or running:
-                for place in [place for place in range(n_jobs) if place not in running]:
-                    if process := _start_next(waiting, verb, flags, places[place]):
-                        running[place] = process
-                for place, (job, child) in list(running.items()):
+                for slot in [slot for slot in range(n_jobs) if slot not in running]:
+                    if process := _start_next(waiting, verb, flags, slots[slot]):
+                        running[slot] = process
+                for slot, (job, child) in list(running.items()):
                     if child.poll() is not None:
-                        del running[place]
-                        job.end(child.returncode)
+                        del running[slot]
+                        job.mark_ended(child.returncode)
                 progress.update(bar, completed=len(jobs) - len(waiting) - len(running))
                 if waiting or running:
                     time.sleep(_POLL_SECONDS)
         finally:
-            for _, child in running.values():  # only after an interrupt: let them save, all at once, then note how they ended
+            for _, child in running.values():  # only after an interrupt: let all save at the same time
                 child.terminate()
             for job, child in running.values():
-                job.end(child.wait())
+                job.mark_ended(child.wait())
 
 
 def _start_next(
     waiting: list[Job], verb: str, flags: list[str], share: dict[str, str]
 ) -> tuple[Job, subprocess.Popen[bytes]] | None:
-    """Start the first job whose folder is free; a job of a killed sweep that still runs there is waited for."""
+    """Start the first job whose folder is not locked. A job of a killed sweep may still run in its folder: it is waited for."""
     for job in waiting:
-        descriptor = lock(job.folder)
+        descriptor = lock_folder(job.folder)
         if descriptor is None:
             continue
         waiting.remove(job)
         try:
-            job.begin()
-            return job, start(command(verb, flags, job), environment(os.environ, share), job, descriptor)
+            job.mark_started()
+            return job, start_process(job_command(verb, flags, job), job_environment(os.environ, share), job, descriptor)
         finally:
-            os.close(descriptor)  # the job has it now
+            os.close(descriptor)  # the job has inherited it
     return None
 
 
-class _Returned(JobReturn):
-    """A job's result; its error is raised as it is, without Hydra's line before it."""
+class _JobResult(JobReturn):
+    """The result of a job. Its error is raised unchanged, without the line that Hydra would print before it."""
 
     @property
     def return_value(self) -> Any:
@@ -158,9 +158,9 @@ class _Returned(JobReturn):
         self._return_value = value
 
 
-def returned(job: Job) -> JobReturn:
-    """What Hydra's sweepers are told of a job: its loss, or the error that they raise."""
-    result = _Returned(list(job.overrides))
+def job_result(job: Job) -> JobReturn:
+    """Return the result of a job for Hydra's sweepers: the value to minimise, or the error to raise."""
+    result = _JobResult(list(job.overrides))
     if job.status == "finished" or job.out_of_time:
         result.status, result.return_value = JobStatus.COMPLETED, value_to_minimize(job.summary)
     else:

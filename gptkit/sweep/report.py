@@ -1,6 +1,6 @@
-"""The end of a sweep: a table, and `sweep.html`, from what the jobs left in its folder, the best first.
+"""The report of a sweep: a table on standard output and the page `sweep.html`, with the best job first.
 
-Jobs are compared by validation loss, or by the metric that their objective names where the loss itself depends on settings.
+Jobs are compared by validation loss, or by the metric that their objective monitors instead.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from rich.text import Text
 
 from gptkit.atomic_io import wrap_os_errors, write_file
 from gptkit.console import Console
-from gptkit.sweep.charts import against, over_tokens
-from gptkit.sweep.jobs import Job, jobs_in
+from gptkit.sweep.charts import scatter_chart, training_curves_chart
+from gptkit.sweep.jobs import Job, read_jobs
 from gptkit.training.reporting.html_page import page, tiles
 from gptkit.training.reporting.summary import VALIDATION_LOSS, monitor_of
 
 _COLUMNS = ("train_loss", "tokens", "tokens_per_second", "wall_seconds")
-_MOST = 4
-"""Validation metrics that are shown."""
+_MAX_METRICS = 4
+"""Further validation metrics that are shown."""
 _HEADINGS = {
     VALIDATION_LOSS: "validation loss",
     "train_loss": "training loss",
@@ -33,97 +33,100 @@ _HEADINGS = {
 }
 
 
-def compare(sweep: Path, earlier: Mapping[Path, int]) -> None:
+def report_sweep(sweep: Path, earlier: Mapping[Path, int]) -> None:
     """Print the table and write the page of a sweep's jobs; nothing where none has begun. `earlier`: see `jobs_in`."""
-    jobs = jobs_in(sweep, earlier)
+    jobs = read_jobs(sweep, earlier)
     if not jobs:
         return
     print_table(jobs)
     Console(stderr=True, soft_wrap=True, markup=False).print(
-        _readable(f"The sweep's page is {write_page(sweep, jobs)}"), highlight=False
+        _printable_text(f"The sweep's page is {write_page(sweep, jobs)}"), highlight=False
     )
 
 
 def swept_keys(jobs: Sequence[Job]) -> list[str]:
-    """The keys whose values differ between jobs, in the order in which they were typed."""
-    keys = dict.fromkeys(key for job in jobs for key in pairs(job))
-    return [key for key in keys if len({pairs(job).get(key) for job in jobs}) > 1]
+    """Return the keys whose values differ between jobs, in the order of the command line."""
+    keys = dict.fromkeys(key for job in jobs for key in override_values(job))
+    return [key for key in keys if len({override_values(job).get(key) for job in jobs}) > 1]
 
 
 def monitor_of_jobs(jobs: Sequence[Job]) -> tuple[str, str]:
-    """The metric that all validated jobs are compared by, and its mode; the validation loss if they name different ones."""
+    """Return the metric that all jobs monitor, and its mode; the validation loss if they differ."""
     monitors = {monitor_of(job.summary) for job in jobs if job.summary.get(VALIDATION_LOSS) is not None}
     return monitors.pop() if len(monitors) == 1 else (VALIDATION_LOSS, "min")
 
 
-def best_first(jobs: Sequence[Job]) -> list[Job]:
-    """Jobs by what they are compared by; those without it last, and those that failed, whatever they had measured before."""
-    measure, mode = monitor_of_jobs(jobs)
+def rank_jobs(jobs: Sequence[Job]) -> list[Job]:
+    """Sort jobs by the monitored metric, best first; jobs that failed or have no value come last."""
+    metric, mode = monitor_of_jobs(jobs)
     sign = 1 if mode == "min" else -1
 
-    def place(job: Job) -> tuple[float, int]:
-        value = job.summary.get(measure)
+    def sort_key(job: Job) -> tuple[float, int]:
+        value = job.summary.get(metric)
         return (math.inf if value is None or job.status == "failed" else sign * value, job.number)
 
-    return sorted(jobs, key=place)
+    return sorted(jobs, key=sort_key)
 
 
-def winners(ranked: Sequence[Job]) -> list[Job]:
-    """The best job, with those whose measure is shown by the same digits: a tie. None where no job has been measured."""
-    measure, _ = monitor_of_jobs(ranked)
-    able = [job for job in ranked if job.status != "failed"]
-    best = _shown(measure, able[0].summary.get(measure)) if able else ""
-    return [job for job in able if best and _shown(measure, job.summary.get(measure)) == best]
+def best_jobs(ranked: Sequence[Job]) -> list[Job]:
+    """Return the best job, and those whose displayed value is the same. Empty if no job has a value."""
+    metric, _ = monitor_of_jobs(ranked)
+    candidates = [job for job in ranked if job.status != "failed"]
+    best = _format_value(metric, candidates[0].summary.get(metric)) if candidates else ""
+    return [job for job in candidates if best and _format_value(metric, job.summary.get(metric)) == best]
 
 
-def columns_of(jobs: Sequence[Job]) -> list[str]:
-    """What of the summaries is shown: what jobs are compared by, and the first of what validations measured besides."""
+def summary_columns(jobs: Sequence[Job]) -> list[str]:
+    """Return the columns of the summaries to show: the monitored metric first, then a few other validation metrics."""
     names = [name for name in dict.fromkeys(name for job in jobs for name in job.summary) if name.startswith("val_")]
     plain = [name for name in names if not name.endswith(("_low", "_high")) and "_by_" not in name]
-    return list(dict.fromkeys([monitor_of_jobs(jobs)[0], VALIDATION_LOSS, *plain[:_MOST], *_COLUMNS]))
+    return list(dict.fromkeys([monitor_of_jobs(jobs)[0], VALIDATION_LOSS, *plain[:_MAX_METRICS], *_COLUMNS]))
 
 
-def pairs(job: Job) -> dict[str, str]:
-    """The job's words by their keys."""
+def override_values(job: Job) -> dict[str, str]:
+    """Return the job's overrides as values by key."""
     return {key.lstrip("+"): value for key, _, value in (word.partition("=") for word in job.overrides)}
 
 
 def print_table(jobs: Sequence[Job]) -> None:
-    """The comparison, on standard output."""
-    keys, columns = swept_keys(jobs), columns_of(jobs)
+    """Print the comparison to standard output."""
+    keys, columns = swept_keys(jobs), summary_columns(jobs)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("job", *keys, *columns, "status", "folder"):
-        table.add_column(_readable(column), overflow="fold")
-    for job in best_first(jobs):
-        values = (pairs(job).get(key, "") for key in keys)
-        table.add_row(*map(_readable, (str(job.number), *values, *_cells(job, columns), _status(job), str(job.folder))))
+        table.add_column(_printable_text(column), overflow="fold")
+    for job in rank_jobs(jobs):
+        values = (override_values(job).get(key, "") for key in keys)
+        table.add_row(
+            *map(_printable_text, (str(job.number), *values, *_format_cells(job, columns), _format_status(job), str(job.folder)))
+        )
     Console(width=max(Console().width, 160), markup=False).print(table)
 
 
-def _readable(text: str) -> Text:
-    """A text of the user's as a terminal is to show it: without markup, and with control characters spelt out."""
+def _printable_text(text: str) -> Text:
+    """Make text safe for a terminal: no markup, control characters escaped."""
     return Text("".join(character if character.isprintable() else ascii(character)[1:-1] for character in text))
 
 
 def write_page(sweep: Path, jobs: Sequence[Job]) -> Path:
-    """`sweep.html` in the sweep's folder: one self-contained page with links to the runs' own."""
-    ranked, keys, (measure, mode) = best_first(jobs), swept_keys(jobs), monitor_of_jobs(jobs)
-    what = _heading(measure)
-    done = sum(job.status == "finished" for job in jobs)
-    best = winners(ranked)
-    facts = [(f"{done} of {len(jobs)}", "jobs finished")]
+    """Write `sweep.html` into the sweep's folder: one self-contained page that links to the pages of the runs."""
+    ranked, keys, (metric, mode) = rank_jobs(jobs), swept_keys(jobs), monitor_of_jobs(jobs)
+    what = _heading(metric)
+    finished = sum(job.status == "finished" for job in jobs)
+    best = best_jobs(ranked)
+    facts = [(f"{finished} of {len(jobs)}", "jobs finished")]
     order = f"{'lowest' if mode == 'min' else 'highest'} {what} first"
-    lead = f"{len(jobs)} runs, {order}. A number opens the run's own report."
+    lead = f"{len(jobs)} runs, {order}. A job's number links to its report."
     if best:
         who = f"job {best[0].number}" if len(best) == 1 else f"a tie of {len(best)} jobs"
-        facts.insert(0, (_shown(measure, best[0].summary[measure]), f"best {what}, {who}"))
-        values = {key: {pairs(job).get(key, "-") for job in best} for key in keys}
-        facts += [(found.pop(), f"{key} of the best") for key, found in values.items() if len(found) == 1]
+        facts.insert(0, (_format_value(metric, best[0].summary[metric]), f"best {what}, {who}"))
+        values = {key: {override_values(job).get(key, "-") for job in best} for key in keys}
+        facts += [(options.pop(), f"{key} of the best") for key, options in values.items() if len(options) == 1]
     common = {word for word in jobs[0].overrides if all(word in job.overrides for job in jobs)}
-    names = [", ".join(pairs(job).get(key, "-") for key in keys) for job in ranked]
-    curves = over_tokens(what, measure, ranked, names, keys, len(best))
+    names = [", ".join(override_values(job).get(key, "-") for key in keys) for job in ranked]
+    curves = training_curves_chart(what, metric, ranked, names, keys, len(best))
     figures = [
-        against(what, key, [(pairs(job).get(key, "-"), job.summary.get(measure)) for job in ranked], len(best)) for key in keys
+        scatter_chart(what, key, [(override_values(job).get(key, "-"), job.summary.get(metric)) for job in ranked], len(best))
+        for key in keys
     ]
     sections = [
         ("", tiles(facts)),
@@ -139,13 +142,16 @@ def write_page(sweep: Path, jobs: Sequence[Job]) -> Path:
 
 
 def _table(sweep: Path, ranked: Sequence[Job], keys: Sequence[str]) -> str:
-    columns = columns_of(ranked)
+    columns = summary_columns(ranked)
     head = "".join(f"<th>{escape(name)}</th>" for name in ("job", *keys, *map(_heading, columns), "status"))
-    rows, best = [], winners(ranked)
+    rows, best = [], best_jobs(ranked)
     for job in ranked:
-        values = "".join(f"<td>{escape(cell)}</td>" for cell in (*(pairs(job).get(key, "") for key in keys), *_cells(job, columns)))
+        values = "".join(
+            f"<td>{escape(cell)}</td>"
+            for cell in (*(override_values(job).get(key, "") for key in keys), *_format_cells(job, columns))
+        )
         kind = "best" if job in best else job.status
-        rows.append(f'<tr class="{kind}"><td>{_link(sweep, job)}</td>{values}<td>{escape(_status(job))}</td></tr>')
+        rows.append(f'<tr class="{kind}"><td>{_link(sweep, job)}</td>{values}<td>{escape(_format_status(job))}</td></tr>')
     return f'<div class="runs"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
 
 
@@ -160,21 +166,21 @@ def _link(sweep: Path, job: Job) -> str:
     return str(job.number)
 
 
-def _status(job: Job) -> str:
+def _format_status(job: Job) -> str:
     return f"{job.status}: {job.error}" if job.error else job.status
 
 
-def _cells(job: Job, columns: Sequence[str]) -> list[str]:
-    return [_shown(column, job.summary.get(column)) + _interval(column, job.summary) for column in columns]
+def _format_cells(job: Job, columns: Sequence[str]) -> list[str]:
+    return [_format_value(column, job.summary.get(column)) + _format_interval(column, job.summary) for column in columns]
 
 
-def _interval(column: str, summary: Mapping[str, object]) -> str:
+def _format_interval(column: str, summary: Mapping[str, object]) -> str:
     low, high = (summary.get(f"{column}_{end}") for end in ("low", "high"))
     both = isinstance(low, int | float) and isinstance(high, int | float)
     return f" ({low:.3f} to {high:.3f})" if both else ""
 
 
-def _shown(column: str, value: object) -> str:
+def _format_value(column: str, value: object) -> str:
     if not isinstance(value, (int, float)):
         return ""
     if column == "wall_seconds":

@@ -38,9 +38,9 @@ class ProcessLauncher(Launcher):
         self.config = config
         self.hydra_context = hydra_context
 
-    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        from gptkit.sweep.launch import launch
+    def run_sweep(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        from gptkit.sweep.launch import run_sweep
 
         assert self.hydra_context is not None
         loader: Any = self.hydra_context.config_loader
-        return launch(self.config, loader, job_overrides, first=initial_job_idx, n_jobs=self.n_jobs)
+        return run_sweep(self.config, loader, job_overrides, first=initial_job_idx, n_jobs=self.n_jobs)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from gptkit.sweep.jobs import jobs_in
+from gptkit.sweep.jobs import read_jobs
 
 WORDS = (
     "train",
@@ -59,14 +59,12 @@ def test_a_stopped_sweep_is_finished_by_the_same_command(gptkit_command: Callabl
     finally:
         signal.signal(signal.SIGINT, before)
     assert stopped.status == 130
-    done = [one.status for one in jobs_in(Path("out"))]
+    done = [one.status for one in read_jobs(Path("out"))]
     assert "stopped" in done
-    words = (
-        f"gptkit: the sweep was stopped after {done.count('finished')} of 2 jobs; the same command with hydra.sweep.dir=out goes on"
-    )
+    words = f"gptkit: the sweep was stopped after {done.count('finished')} of 2 jobs; resume it by the same command with hydra.sweep.dir=out"
     assert words in stopped.err
     assert f"{done.count('finished')} of 2" in Path("out/sweep.html").read_text()
 
     assert gptkit_command(*WORDS, *RARELY).status == 0
-    assert [one.status for one in jobs_in(Path("out"))] == ["finished", "finished"]
+    assert [one.status for one in read_jobs(Path("out"))] == ["finished", "finished"]
     assert [saved(0), saved(1)] == [STEPS, STEPS]

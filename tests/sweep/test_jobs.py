@@ -12,33 +12,33 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from gptkit.errors import ConfigError, GptkitError
-from gptkit.sweep.jobs import Job, jobs_in, lock
-from gptkit.sweep.launch import _job, returned
-from gptkit.sweep.process import command, environment, shares
-from gptkit.sweep.report import best_first, print_table, swept_keys, winners, write_page
+from gptkit.sweep.jobs import Job, lock_folder, read_jobs
+from gptkit.sweep.launch import _make_job, job_result
+from gptkit.sweep.process import divide_machine, job_command, job_environment
+from gptkit.sweep.report import best_jobs, print_table, rank_jobs, swept_keys, write_page
 from gptkit.training.reporting.summary import read_summary, value_to_minimize, write_summary
 
 
 def job(folder: Path, number: int, *overrides: str, exit_status: int = 0, **summary: object) -> Job:
     """A job whose process has ended."""
     made = Job(number, overrides, folder / str(number))
-    made.begin()
+    made.mark_started()
     (made.folder / "summary.json").write_text(json.dumps(summary))
     made.log.write_text("some lines\n\ngptkit: the reason\n")
-    made.end(exit_status)
+    made.mark_ended(exit_status)
     return made
 
 
 def test_only_the_finished_run_of_the_same_words_is_skipped(tmp_path: Path) -> None:
     job(tmp_path, 0, "seed=1", val_loss=2.0)
     again = Job(0, ("seed=1",), tmp_path / "0")
-    assert again.finished_before()
+    assert again.reuse_finished_run()
     assert (again.status, value_to_minimize(again.summary)) == ("finished", 2.0)
-    assert not Job(0, ("seed=2",), tmp_path / "0").finished_before()
-    assert not Job(3, ("seed=1",), tmp_path / "absent").finished_before()
+    assert not Job(0, ("seed=2",), tmp_path / "0").reuse_finished_run()
+    assert not Job(3, ("seed=1",), tmp_path / "absent").reuse_finished_run()
     for number, exit_status in ((4, 1), (5, 143), (6, -15)):
         job(tmp_path, number, "seed=1", exit_status=exit_status)
-        assert not Job(number, ("seed=1",), tmp_path / str(number)).finished_before()
+        assert not Job(number, ("seed=1",), tmp_path / str(number)).reuse_finished_run()
 
 
 def test_a_loss_that_is_no_number_is_never_the_least(tmp_path: Path) -> None:
@@ -52,46 +52,46 @@ def test_a_loss_that_is_no_number_is_never_the_least(tmp_path: Path) -> None:
 def test_a_run_that_ended_by_its_time_limit_is_continued(tmp_path: Path) -> None:
     ended = job(tmp_path, 0, "seed=1", val_loss=2.0, finished=False)
     assert (ended.status, value_to_minimize(ended.summary)) == ("stopped", 2.0)
-    assert not Job(0, ("seed=1",), tmp_path / "0").finished_before()
+    assert not Job(0, ("seed=1",), tmp_path / "0").reuse_finished_run()
     assert job(tmp_path, 0, "seed=1", val_loss=1.0, finished=True).status == "finished"
 
 
 def test_a_sweeper_gets_the_loss_of_a_run_that_ended_by_its_time_limit(tmp_path: Path) -> None:
-    assert returned(job(tmp_path, 0, "seed=1", val_loss=2.0, finished=False)).return_value == 2.0
+    assert job_result(job(tmp_path, 0, "seed=1", val_loss=2.0, finished=False)).return_value == 2.0
     unmeasured = job(tmp_path, 1, "seed=2", train_loss=0.02, compared_by="val_score", finished=False)
-    assert returned(unmeasured).return_value == math.inf  # training's loss would win against every validation
-    assert returned(job(tmp_path, 2, "seed=3", train_loss=3.0, finished=True)).return_value == 3.0
+    assert job_result(unmeasured).return_value == math.inf  # training's loss would win against every validation
+    assert job_result(job(tmp_path, 2, "seed=3", train_loss=3.0, finished=True)).return_value == 3.0
     with pytest.raises(GptkitError, match=r"job 1 \(seed=1\) failed: the reason; see .*log.txt"):
-        _ = returned(job(tmp_path, 1, "seed=1", exit_status=1)).return_value
+        _ = job_result(job(tmp_path, 1, "seed=1", exit_status=1)).return_value
     with pytest.raises(GptkitError, match=r"job 2 \(seed=1\) stopped"):
-        _ = returned(job(tmp_path, 2, "seed=1", exit_status=143)).return_value
+        _ = job_result(job(tmp_path, 2, "seed=1", exit_status=143)).return_value
 
 
 def test_a_failed_job_keeps_the_last_line_that_it_printed_and_a_stopped_one_has_not_failed(tmp_path: Path) -> None:
     failed = job(tmp_path, 0, "seed=1", exit_status=2)
     assert (failed.status, failed.error) == ("failed", "the reason")
     assert job(tmp_path, 1, "seed=1", exit_status=143).status == "stopped"
-    assert [one.status for one in jobs_in(tmp_path)] == ["failed", "stopped"]
+    assert [one.status for one in read_jobs(tmp_path)] == ["failed", "stopped"]
 
 
 def test_a_job_that_outlived_its_sweep_is_recognised(tmp_path: Path) -> None:
-    held = lock(tmp_path)
+    held = lock_folder(tmp_path)
     assert held is not None
-    assert lock(tmp_path) is None
+    assert lock_folder(tmp_path) is None
     os.close(held)
-    free = lock(tmp_path)
+    free = lock_folder(tmp_path)
     assert free is not None
     os.close(free)
 
 
 def test_a_jobs_process_runs_once_whatever_the_configuration_says(tmp_path: Path) -> None:
-    words = command("train", ["--config-dir=here"], job(tmp_path, 4, "+gpt2=124m"))
+    words = job_command("train", ["--config-dir=here"], job(tmp_path, 4, "+gpt2=124m"))
     assert words[1:7] == ["-m", "gptkit", "--config-name", "train", "--config-dir=here", "+gpt2=124m"]
     assert words[-2:] == ["hydra.job.num=4", "hydra.mode=RUN"]
 
 
 def test_a_folder_with_quotation_marks_is_a_word(tmp_path: Path) -> None:
-    words = command("train", [], Job(0, (), Path("out/data.path='x.txt',seed=1")))
+    words = job_command("train", [], Job(0, (), Path("out/data.path='x.txt',seed=1")))
     parsed = OverridesParser.create().parse_override(next(word for word in words if word.startswith("hydra.run.dir=")))
     assert parsed.value() == "out/data.path='x.txt',seed=1"
 
@@ -101,32 +101,32 @@ def test_what_another_run_left_in_a_folder_is_not_the_jobs(tmp_path: Path) -> No
     job(tmp_path, 0, "optimizer.lr=1e-3", val_loss=2.0)
     refused = Job(0, ("optimizer.lr=3e-3",), tmp_path / "0")
     for status in ("waiting", "running"):
-        refused.begin(status)
-        assert jobs_in(tmp_path)[0].summary == {}
-    refused.end(2)
-    assert (refused.status, refused.summary, jobs_in(tmp_path)[0].summary) == ("failed", {}, {})
+        refused.mark_started(status)
+        assert read_jobs(tmp_path)[0].summary == {}
+    refused.mark_ended(2)
+    assert (refused.status, refused.summary, read_jobs(tmp_path)[0].summary) == ("failed", {}, {})
     longer = Job(0, ("optimizer.lr=1e-3", "tokens=200"), tmp_path / "0")
-    longer.begin()
-    longer.end(0)  # the run went on under these words
-    assert jobs_in(tmp_path)[0].summary["val_loss"] == 2.0
+    longer.mark_started()
+    longer.mark_ended(0)  # the run went on under these words
+    assert read_jobs(tmp_path)[0].summary["val_loss"] == 2.0
 
 
 def test_a_job_that_is_refused_a_folder_names_the_sweeps(tmp_path: Path) -> None:
     job(tmp_path, 0, "seed=1")
     refused = Job(0, ("seed=2",), tmp_path / "0")
-    refused.begin()
+    refused.mark_started()
     refused.log.write_text("gptkit: 0 holds a run with other settings (seed: 1 -> 2); give those, or another hydra.run.dir\n")
-    refused.end(2)
+    refused.mark_ended(2)
     assert refused.error.endswith("or another hydra.sweep.dir")
     with pytest.raises(ConfigError, match=r"job 0 \(seed=2\) failed: 0 holds a run"):  # a wrong configuration, as without a sweep
-        _ = returned(refused).return_value
+        _ = job_result(refused).return_value
 
 
 def test_a_job_that_failed_is_not_the_best(tmp_path: Path) -> None:
     jobs = [job(tmp_path, 0, "seed=0", exit_status=1, val_loss=1.0), job(tmp_path, 1, "seed=1", val_loss=2.0)]
-    assert [one.number for one in best_first(jobs)] == [1, 0]
-    assert [one.number for one in winners(best_first(jobs))] == [1]
-    assert winners([jobs[0]]) == []
+    assert [one.number for one in rank_jobs(jobs)] == [1, 0]
+    assert [one.number for one in best_jobs(rank_jobs(jobs))] == [1]
+    assert best_jobs([jobs[0]]) == []
 
 
 def test_a_job_that_was_killed_says_so(tmp_path: Path) -> None:
@@ -135,27 +135,27 @@ def test_a_job_that_was_killed_says_so(tmp_path: Path) -> None:
 
 def test_a_job_is_no_member_of_another_run() -> None:
     given = {"PATH": "/bin", "LOCAL_RANK": "1", "MASTER_PORT": "1234", "TORCHELASTIC_RUN_ID": "x", "SLURM_NTASKS": "2"}
-    assert environment(given, {"OMP_NUM_THREADS": "1"}) == {"PATH": "/bin", "OMP_NUM_THREADS": "1"}
+    assert job_environment(given, {"OMP_NUM_THREADS": "1"}) == {"PATH": "/bin", "OMP_NUM_THREADS": "1"}
 
 
 def test_gpus_are_shared_out() -> None:
-    places = shares(2, {"CUDA_VISIBLE_DEVICES": "0,1,2,3"})
+    places = divide_machine(2, {"CUDA_VISIBLE_DEVICES": "0,1,2,3"})
     assert [place["CUDA_VISIBLE_DEVICES"] for place in places] == ["0,2", "1,3"]
-    assert "CUDA_VISIBLE_DEVICES" not in shares(1, {"CUDA_VISIBLE_DEVICES": "0,1"})[0]
+    assert "CUDA_VISIBLE_DEVICES" not in divide_machine(1, {"CUDA_VISIBLE_DEVICES": "0,1"})[0]
 
 
 def test_cores_are_shared_out_and_a_smaller_number_of_the_users_is_kept() -> None:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     share = str(max(cores // 2, 1))
-    assert shares(2, {}) == [{"OMP_NUM_THREADS": share, "RAYON_NUM_THREADS": share}] * 2
-    assert shares(1, {"OMP_NUM_THREADS": "1", "RAYON_NUM_THREADS": "9999"}) == [
+    assert divide_machine(2, {}) == [{"OMP_NUM_THREADS": share, "RAYON_NUM_THREADS": share}] * 2
+    assert divide_machine(1, {"OMP_NUM_THREADS": "1", "RAYON_NUM_THREADS": "9999"}) == [
         {"OMP_NUM_THREADS": "1", "RAYON_NUM_THREADS": str(cores)}
     ]
 
 
 def test_a_folder_that_is_the_jobs_number_needs_no_composing() -> None:
     config = OmegaConf.create({"hydra": {"sweep": {"dir": "out", "subdir": "${hydra.job.num}"}, "job": {"num": "???"}}})
-    made = _job(config, None, ["model.layers=2"], 3)  # there is nothing that could compose
+    made = _make_job(config, None, ["model.layers=2"], 3)  # there is nothing that could compose
     assert (made.number, made.overrides, made.folder) == (3, ("model.layers=2",), Path("out/3"))
 
 
@@ -166,7 +166,7 @@ def test_runs_are_compared_best_first_by_what_differs(tmp_path: Path) -> None:
         job(tmp_path, 2, "optimizer.lr=1", "seed=1", exit_status=1),
     ]
     assert swept_keys(jobs) == ["optimizer.lr"]
-    assert [one.number for one in best_first(jobs)] == [1, 0, 2]
+    assert [one.number for one in rank_jobs(jobs)] == [1, 0, 2]
     page = write_page(tmp_path, jobs).read_text()
     assert page.index("3e-3") < page.index("1e-3")
     assert "failed: the reason" in page
@@ -216,8 +216,8 @@ def test_jobs_are_compared_by_what_their_objective_names(tmp_path: Path, capsys:
         )
         for number, (weight, loss, score, judge) in enumerate(figures)
     ]
-    assert [one.number for one in best_first(jobs)] == [1, 0]
-    assert returned(jobs[0]).return_value == -0.4  # what a sweeper makes small
+    assert [one.number for one in rank_jobs(jobs)] == [1, 0]
+    assert job_result(jobs[0]).return_value == -0.4  # what a sweeper makes small
     print_table(jobs)
     heading, *_ = capsys.readouterr().out.splitlines()
     assert heading.split()[1:6] == ["objective.kl_coef", "val_judge", "val_loss", "val_score", "val_kl"]
@@ -226,12 +226,12 @@ def test_jobs_are_compared_by_what_their_objective_names(tmp_path: Path, capsys:
     assert "best validation judge, job 1" in page
     assert "Validation judge against objective.kl_coef" in page
     mixed = [*jobs, job(tmp_path, 2, "objective=lm", val_loss=2.5)]
-    assert [one.number for one in best_first(mixed)] == [0, 1, 2]  # nothing but the loss is common to all
+    assert [one.number for one in rank_jobs(mixed)] == [0, 1, 2]  # nothing but the loss is common to all
 
 
 def test_jobs_may_be_compared_by_a_metric_that_is_better_when_lower(tmp_path: Path) -> None:
     monitor = {"compared_by": "val_error", "compared_mode": "min"}
     jobs = [job(tmp_path, number, val_loss=1.0, val_error=error, **monitor) for number, error in enumerate((0.6, 0.4))]
-    assert [one.number for one in best_first(jobs)] == [1, 0]
-    assert returned(jobs[1]).return_value == 0.4
+    assert [one.number for one in rank_jobs(jobs)] == [1, 0]
+    assert job_result(jobs[1]).return_value == 0.4
     assert "lowest validation error first" in write_page(tmp_path, jobs).read_text()

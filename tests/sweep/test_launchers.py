@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from gptkit.sweep.jobs import jobs_in
-from gptkit.sweep.report import pairs
+from gptkit.sweep.jobs import read_jobs
+from gptkit.sweep.report import override_values
 
 WORDS = ("train", "-m", "data=text", "data.path=x.txt", "tokenizer=char", "+shrink=tiny", "trainer=cpu", "trainer.max_steps=2")
 
@@ -46,13 +46,13 @@ def test_processes_report_every_job_and_skip_what_is_finished(sweep: Callable[..
     words = ("data.path=x.txt,absent.txt", "hydra.launcher.n_jobs=2")
     first = sweep(*words)
     assert first.status == 1
-    assert [job.status for job in jobs_in(Path("out"))] == ["finished", "failed"]
-    assert jobs_in(Path("out"))[1].error.startswith("data.path=absent.txt")
+    assert [job.status for job in read_jobs(Path("out"))] == ["finished", "failed"]
+    assert read_jobs(Path("out"))[1].error.startswith("data.path=absent.txt")
     assert 'href="0/report.html"' in Path("out/sweep.html").read_text()
     log = Path("out/0/log.txt").read_text()
     Path("absent.txt").write_text(Path("x.txt").read_text())
     assert sweep(*words).status == 0
-    assert [job.status for job in jobs_in(Path("out"))] == ["finished", "finished"]
+    assert [job.status for job in read_jobs(Path("out"))] == ["finished", "finished"]
     assert Path("out/0/log.txt").read_text() == log
 
 
@@ -72,7 +72,7 @@ def test_joblib(sweep_apart: Callable[..., Any]) -> None:
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="pip install gptkit[sweeps]")
     done = sweep_apart("hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "seed=1,2")
     assert done.returncode == 0, done.stderr
-    assert [job.status for job in jobs_in(Path("out"))] == ["finished", "finished"]
+    assert [job.status for job in read_jobs(Path("out"))] == ["finished", "finished"]
     assert "val_loss" in done.stdout
     assert Path("out/sweep.html").is_file()
 
@@ -82,7 +82,7 @@ def test_submitit_runs_jobs_on_this_machine(sweep_apart: Callable[..., Any]) -> 
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="pip install gptkit[sweeps]")
     done = sweep_apart("hydra/launcher=submitit_local", "seed=1", "optimizer.lr=1e-3")
     assert done.returncode == 0, done.stderr
-    assert [job.status for job in jobs_in(Path("out"))] == ["finished"]
+    assert [job.status for job in read_jobs(Path("out"))] == ["finished"]
     assert "val_loss" in done.stdout
     assert Path("out/sweep.html").is_file()
 
@@ -93,7 +93,7 @@ def test_optuna_minimises_the_validation_loss(sweep: Callable[..., Any]) -> None
     words = ("hydra/sweeper=optuna", "hydra/launcher=basic", "hydra.sweeper.n_trials=3", "hydra.sweeper.n_jobs=1")
     done = sweep(*words, "optimizer.lr=tag(log,interval(1e-5,1e-1))")
     assert done.status == 0, done.err
-    losses = {pairs(job)["optimizer.lr"]: job.summary["val_loss"] for job in jobs_in(Path("out"))}
+    losses = {override_values(job)["optimizer.lr"]: job.summary["val_loss"] for job in read_jobs(Path("out"))}
     assert len(set(losses.values())) == 3
     results = OmegaConf.load("out/optimization_results.yaml")
     assert results.best_value == min(losses.values())
@@ -105,7 +105,7 @@ def test_ray(sweep_apart: Callable[..., Any]) -> None:
     pytest.importorskip("hydra_plugins.hydra_ray_launcher", reason="docs/sweeps.md says how Ray is installed")
     done = sweep_apart("hydra/launcher=ray", "+hydra.launcher.ray.init.num_cpus=1", "seed=1")
     assert done.returncode == 0, done.stderr
-    assert [job.status for job in jobs_in(Path("out"))] == ["finished"]
+    assert [job.status for job in read_jobs(Path("out"))] == ["finished"]
 
 
 def test_slurm_composes(gptkit_command: Callable[..., Any]) -> None:

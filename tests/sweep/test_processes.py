@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from gptkit.sweep.jobs import is_held, jobs_in
+from gptkit.sweep.jobs import is_locked, read_jobs
 
 WORDS = (
     "train",
@@ -41,7 +41,7 @@ def wait_for(seen: Callable[[], object]) -> None:
 
 def finished() -> set[Path]:
     """The folders of the jobs that have finished."""
-    return {job.folder for job in jobs_in(Path("out")) if job.status == "finished"}
+    return {job.folder for job in read_jobs(Path("out")) if job.status == "finished"}
 
 
 @pytest.mark.process
@@ -50,7 +50,7 @@ def test_a_job_may_train_on_several_devices(gptkit_command: Callable[..., Any], 
     pair = ("trainer.devices=2", "trainer.strategy=ddp", "trainer.max_steps=2")
     done = gptkit_command(*WORDS, *pair, "seed=1", "optimizer.lr=1e-3", "hydra.sweep.dir=out")
     assert done.status == 0, done.err
-    (job,) = jobs_in(Path("out"))
+    (job,) = read_jobs(Path("out"))
     assert job.status == "finished"
     assert "2 x cpu" in job.log.read_text()
     assert sorted(path.name for path in Path("out").iterdir()) == ["0", "multirun.yaml", "sweep.html"]  # no worker swept again
@@ -69,7 +69,7 @@ def test_a_killed_sweep_takes_its_jobs_along_and_is_finished_by_the_same_command
     wait_for(finished)
     sweep.send_signal(signal.SIGKILL)
     sweep.wait()
-    wait_for(lambda: not any(is_held(Path(f"out/{number}")) for number in range(4)))
+    wait_for(lambda: not any(is_locked(Path(f"out/{number}")) for number in range(4)))
     before = finished()
     assert 0 < len(before) < 4
     logs = {folder: (folder / "log.txt").read_text() for folder in before}

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gptkit.sweep.jobs import jobs_in, read_job
-from gptkit.sweep.report import compare
+from gptkit.sweep.jobs import read_job, read_jobs
+from gptkit.sweep.report import report_sweep
 
 VALUES = [
     "[/red]",
@@ -52,7 +52,7 @@ def test_a_swept_value_is_text(tmp_path: Path, word: str, capsys: pytest.Capture
     sweep = tmp_path / "[/red]$<i>"
     for number, other in enumerate((word, "1", "16")):
         write_job(sweep / str(number), number, other, {"val_loss": number + 1.0})
-    compare(sweep, {})
+    report_sweep(sweep, {})
     page = (sweep / "sweep.html").read_text()
     assert "<script>alert" not in page
     assert "<i>" not in page
@@ -70,11 +70,11 @@ def test_a_summary_is_shown_as_far_as_it_is_one(tmp_path: Path) -> None:
     write_job(tmp_path / "folder", 21, "21", "")
     (tmp_path / "folder" / "summary.json").unlink()
     (tmp_path / "folder" / "summary.json").mkdir()
-    compare(tmp_path, {})
+    report_sweep(tmp_path, {})
     page = (tmp_path / "sweep.html").read_text()
     assert "<b>x</b>" not in page
     assert "best validation loss, job 0" in page
-    assert len(jobs_in(tmp_path)) == len(SUMMARIES) + 2
+    assert len(read_jobs(tmp_path)) == len(SUMMARIES) + 2
 
 
 @pytest.mark.parametrize(
