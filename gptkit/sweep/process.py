@@ -31,7 +31,7 @@ _SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of linux/prctl.h
 
 
 def job_command(verb: str, flags: Sequence[str], job: Job) -> list[str]:
-    """Return the command line of a job's process. Without `hydra.mode=RUN`, a configuration that sets MULTIRUN would start a sweep again."""
+    """Return the command line of a job. Without `hydra.mode=RUN`, a configuration that sets MULTIRUN would start a sweep again."""
     folder = QuotedString(text=str(job.folder), quote=Quote.single).with_quotes()
     own = [f"hydra.run.dir={folder}", f"hydra.job.num={job.number}", "hydra.mode=RUN"]
     return [sys.executable, "-m", "gptkit", "--config-name", verb, *flags, *job.overrides, *own]
@@ -44,7 +44,7 @@ def job_environment(base: Mapping[str, str], share: Mapping[str, str]) -> dict[s
 
 
 def start_process(words: Sequence[str], variables: Mapping[str, str], job: Job, descriptor: int) -> subprocess.Popen[bytes]:
-    """Start a job in its own session, so that Ctrl-C reaches the launcher only. The job inherits `descriptor`, the lock of its folder."""
+    """Start a job in its own session: Ctrl-C reaches the launcher only. The job inherits `descriptor`, the lock of its folder."""
     with job.log.open("ab") as log:
         return subprocess.Popen(
             words,

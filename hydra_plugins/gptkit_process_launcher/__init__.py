@@ -38,7 +38,7 @@ class ProcessLauncher(Launcher):
         self.config = config
         self.hydra_context = hydra_context
 
-    def run_sweep(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         from gptkit.sweep.launch import run_sweep
 
         assert self.hydra_context is not None

@@ -61,7 +61,10 @@ def test_a_stopped_sweep_is_finished_by_the_same_command(gptkit_command: Callabl
     assert stopped.status == 130
     done = [one.status for one in read_jobs(Path("out"))]
     assert "stopped" in done
-    words = f"gptkit: the sweep was stopped after {done.count('finished')} of 2 jobs; resume it by the same command with hydra.sweep.dir=out"
+    words = (
+        f"gptkit: the sweep was stopped after {done.count('finished')} of 2 jobs; "
+        "resume it by the same command with hydra.sweep.dir=out"
+    )
     assert words in stopped.err
     assert f"{done.count('finished')} of 2" in Path("out/sweep.html").read_text()
 
