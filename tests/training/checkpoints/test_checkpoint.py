@@ -1,3 +1,5 @@
+"""Checkpoints come back bit for bit, survive runs that are killed and disks that are full, and run no code."""
+
 import json
 import logging
 import pickle
@@ -9,65 +11,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from gptkit.attention import BandedAttentionConfig
-from gptkit.callback import EarlyStoppingConfig
-from gptkit.data import TextConfig
 from gptkit.errors import CheckpointError
-from gptkit.model import GPTConfig
-from gptkit.objective import LMConfig
-from gptkit.optimizer import AdamWConfig
-from gptkit.run_config import RunConfig
-from gptkit.tokenizer import BytesTokenizerConfig
 from gptkit.training.checkpoints.checkpoint import (
     best_checkpoint,
     latest_checkpoint,
     read_checkpoint,
     recover_unfinished,
-    write_checkpoint,
 )
 from gptkit.training.checkpoints.config_file import read_settings, to_plain
 from gptkit.training.checkpoints.retention import list_checkpoints
-from gptkit.training.checkpoints.serialization import read_tensors, write_tensors
-
-SETTINGS = RunConfig(
-    model=GPTConfig(layers=1, heads=2, width=8, context=16),
-    attention=BandedAttentionConfig(window=4),
-    objective=LMConfig(),
-    tokenizer=BytesTokenizerConfig(),
-    data=TextConfig(path=["books/${not_a_key}", "a \\${b", "1e-5", "no"]),
-    optimizer=AdamWConfig(betas=[0.8, 0.9]),
-    callback={"stop": EarlyStoppingConfig(patience=7)},
-    trainer={"max_steps": 5, "precision": "32-true"},
-)
-
-
-class Run:
-    """A run folder with a model that has been trained for a step, so that its optimizer has a state."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        torch.manual_seed(0)
-        self.tokenizer = BytesTokenizerConfig().build(texts=[])
-        self.model = SETTINGS.model.build(attention=SETTINGS.attention, vocabulary=self.tokenizer.size)
-        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-3)
-        self.model.logits(self.model(torch.arange(8)[None])).square().mean().backward()
-        self.optimizer.step()
-
-    def state(self) -> dict[str, object]:
-        return {"optimizer": self.optimizer.state_dict(), "tokens": 1 << 40, "rng": {"cpu": torch.get_rng_state()}, "note": None}
-
-    def save(self, step: int, *, keep: int = 0, val_loss: float | None = None, **changes: object) -> Path:
-        given = {"model_state": self.model.state_dict(), "objective_state": None, "state": self.state(), **changes}
-        return write_checkpoint(
-            self.folder,
-            step=step,
-            tokenizer=self.tokenizer,
-            settings=SETTINGS,
-            keep=keep,
-            val_loss=val_loss,
-            merit=val_loss,
-            **given,
-        )  # type: ignore[arg-type]
+from tests.training.checkpoints.run_folder import SETTINGS, Run
 
 
 @pytest.fixture
@@ -119,26 +72,6 @@ def test_a_checkpoint_is_what_its_manifest_lists(run: Run) -> None:
     assert manifest["parts"]["callback.stop"]["name"] == "early_stopping"
     assert manifest["parts"]["model"]["distribution"].startswith("gptkit==")
     assert sorted(path.name for path in folder.parent.iterdir()) == ["step-00000001"]
-
-
-def test_tied_weights_are_stored_once(tmp_path: Path) -> None:
-    weight = torch.randn(100, 100)
-    tensors = {"embedding": weight, "head": weight, "row": weight[3], "transposed": weight.T, "empty": torch.empty(0)}
-    write_tensors(tmp_path / "t.safetensors", tensors)
-    assert (tmp_path / "t.safetensors").stat().st_size < 2.2 * weight.nbytes
-    back = read_tensors(tmp_path / "t.safetensors")
-    for name, tensor in tensors.items():
-        assert torch.equal(back[name], tensor)
-    assert back["embedding"].data_ptr() == back["head"].data_ptr()
-
-
-def test_equal_weights_give_equal_files(tmp_path: Path) -> None:
-    weight = torch.randn(10, 10)
-    written = set()
-    for number in range(20):
-        write_tensors(tmp_path / f"{number}", {"a": weight, "b": weight.clone(), "c": weight} if number % 2 else {"a": weight})
-        written.add((tmp_path / f"{number}").read_bytes())
-    assert len(written) == 2
 
 
 PARTS = ["model.safetensors", "state.pt", "config.yaml", "manifest.json", "tokenizer/*"]
@@ -205,36 +138,6 @@ def test_a_run_killed_before_the_renaming_keeps_what_was_written(run: Run) -> No
     recover_unfinished(run.folder)
     assert latest_checkpoint(run.folder) == whole
     assert len(list(whole.parent.iterdir())) == 2
-
-
-def test_the_newest_and_the_best_are_kept(run: Run) -> None:
-    losses = {1: 3.0, 2: 1.0, 3: 2.0, 4: float("nan"), 5: None, 6: 2.5}
-    kept = []
-    for step, loss in losses.items():
-        run.save(step, keep=2, val_loss=loss)
-        kept.append([int(path.name[5:]) for path in list_checkpoints(run.folder)])
-    assert kept == [[1], [2, 1], [3, 2], [4, 3, 2], [5, 4, 2], [6, 5, 2]]
-    assert best_checkpoint(run.folder) == run.folder / "checkpoints" / "step-00000002"
-
-
-def test_of_two_equally_good_the_newer_is_best_and_zero_keeps_all(run: Run) -> None:
-    for step in (1, 2, 3):
-        run.save(step, keep=0, val_loss=2.0)
-    assert len(list_checkpoints(run.folder)) == 3
-    best = best_checkpoint(run.folder)
-    assert best is not None
-    assert best.name == "step-00000003"
-
-
-def test_a_step_saved_again_replaces_the_torn_one(run: Run) -> None:
-    run.save(10)
-    torn = run.save(20)
-    (torn / "model.safetensors").unlink()
-    run.save(15, keep=1)
-    assert [path.name for path in list_checkpoints(run.folder)] == ["step-00000020", "step-00000015"]  # the torn one does not count
-    again = run.save(20, keep=1)
-    assert latest_checkpoint(run.folder) == again
-    assert [path.name for path in again.parent.iterdir()] == ["step-00000020"]
 
 
 def test_a_full_disk_is_one_line_and_the_checkpoint_before_it_stays(run: Run) -> None:

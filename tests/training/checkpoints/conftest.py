@@ -1,0 +1,42 @@
+"""A run folder with three whole checkpoints."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from gptkit.training.checkpoints.checkpoint import write_checkpoint
+from tests.training.checkpoints.forged_checkpoints import SETTINGS
+
+
+@pytest.fixture(scope="module")
+def intact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Steps 1, 2, 3 whose weights are all 1, 2, 3; the second is the best, the first the next best."""
+    folder = tmp_path_factory.mktemp("intact") / "run"
+    tokenizer = SETTINGS.tokenizer.build(texts=["the quick brown fox"])
+    model = SETTINGS.model.build(attention=SETTINGS.attention, vocabulary=tokenizer.size)
+    for step, loss in ((1, 2.0), (2, 1.0), (3, 3.0)):
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.fill_(step)
+        write_checkpoint(
+            folder,
+            step=step,
+            model_state=model.state_dict(),
+            objective_state={},
+            state={"step": step},
+            tokenizer=tokenizer,
+            settings=SETTINGS,
+            keep=0,
+            val_loss=loss,
+            merit=loss,
+        )
+    return folder
+
+
+@pytest.fixture
+def run(intact: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(intact, tmp_path / "run"))
