@@ -3,14 +3,14 @@
 from typing import TYPE_CHECKING
 
 from gptkit.hookspecs import hookimpl
-from gptkit.matrix_products import choose_mode
+from gptkit.mkl_mode import set_default_mode
 
 if TYPE_CHECKING:
     from gptkit.config.compose import compose, run
     from gptkit.generation import generate
     from gptkit.training.checkpoints.load import load
 
-choose_mode()
+set_default_mode()
 
 __all__ = ["compose", "generate", "hookimpl", "load", "run"]
 

@@ -16,16 +16,16 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
-from gptkit.distributions import KIT, Origin
 from gptkit.errors import ConfigError
-from gptkit.plugin_discovery import UNINSTALL, Failure
+from gptkit.plugin_discovery import UNINSTALL_HINT, PluginFailure
+from gptkit.plugin_origin import BUILTIN_ORIGIN, Origin
 from gptkit.plugins import registry
 
 
 @functools.cache
 def conf_folders() -> tuple[tuple[Origin, Path], ...]:
     """(whose it is, folder) of every place that holds YAML, the kit's own first."""
-    folders = [(KIT, Path(str(importlib.import_module("gptkit.conf").__file__)).parent)]
+    folders = [(BUILTIN_ORIGIN, Path(str(importlib.import_module("gptkit.conf").__file__)).parent)]
     for origin, package in registry().conf_packages:
         spec = importlib.util.find_spec(package)
         if spec is not None and spec.submodule_search_locations is None and spec.parent:
@@ -46,15 +46,15 @@ def conflicting_files() -> dict[str, tuple[Origin, str]]:
             relative = file.relative_to(folder).as_posix()
             if relative in owners:
                 first = owners[relative].distribution
-                reason = f"{origin.distribution} provides conf/{relative}, which {first} already provides; {UNINSTALL}"
+                reason = f"{origin.distribution} provides conf/{relative}, which {first} already provides; {UNINSTALL_HINT}"
                 found[relative.removesuffix(".yaml")] = origin, reason
             owners.setdefault(relative, origin)
     return found
 
 
-def plugin_failures() -> tuple[Failure, ...]:
+def plugin_failures() -> tuple[PluginFailure, ...]:
     """The plugins of which something cannot be used, and why: also the files that another provides."""
-    return (*registry().failures, *(Failure(origin, reason) for origin, reason in conflicting_files().values()))
+    return (*registry().failures, *(PluginFailure(origin, reason) for origin, reason in conflicting_files().values()))
 
 
 _OWN: ContextVar[tuple[Path, ...]] = ContextVar("folders of --config-dir", default=())

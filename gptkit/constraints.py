@@ -1,6 +1,6 @@
 """What values a setting may have, declared once, on the field: `lr: Annotated[float, "peak learning rate", at_least(0)] = 1e-3`.
 
-A marker holds for the value of its field, or for each value of a list or mapping. `gptkit.config_checks` judges settings by
+A marker holds for the value of its field, or for each value of a list or mapping. `gptkit.constraint_checks` judges settings by
 markers before anything is made of them; help pages and completion show them. What follows from several fields together is code, in
 `__post_init__`, which may rely on every single value being as declared.
 

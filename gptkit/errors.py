@@ -33,7 +33,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f" Did you mean {near[0]}?" if near else ""
 
 
-def unfit_type(key: str, text: str) -> str:
+def wrong_type_message(key: str, text: str) -> str:
     """Why a value has not its key's type, from OmegaConf's words for it; empty where they say something else."""
     if union := re.match(r"Value '(?P<value>.*?)' of type '\w+' is incompatible with type hint '(?P<types>.*?)'", text):
         words = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a text"}

@@ -11,7 +11,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
-from gptkit.user_files import irregular, open_at_once
+from gptkit.user_files import irregular_kind, open_nonblocking
 
 MIB = 1 << 20
 
@@ -28,12 +28,12 @@ def open_regular(path: Path) -> BufferedReader:
         DamagedFile: it cannot be opened, or is no regular file. A pipe without a writer is not waited for.
     """
     try:
-        descriptor = open_at_once(path)
+        descriptor = open_nonblocking(path)
     except FileNotFoundError:
         raise
     except (OSError, ValueError) as error:  # ValueError: a path that holds a NUL byte
         raise DamagedFile(f"cannot be read ({getattr(error, 'strerror', None) or error})") from error
-    if kind := irregular(os.fstat(descriptor)):
+    if kind := irregular_kind(os.fstat(descriptor)):
         os.close(descriptor)
         raise DamagedFile(f"is {kind}, not a file")
     return os.fdopen(descriptor, "rb")

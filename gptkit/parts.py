@@ -64,7 +64,7 @@ def fields_of(part: type[Any]) -> list[FieldInfo]:
         if get_origin(hint) is Annotated:
             hint, *notes = get_args(hint)
             doc = next((note for note in notes if isinstance(note, str)), "")
-        doc = doc or _string_below(part, field.name)
+        doc = doc or _attribute_docstring(part, field.name)
         if field.default is not dataclasses.MISSING:
             default = field.default
         elif field.default_factory is not dataclasses.MISSING:
@@ -77,14 +77,14 @@ def fields_of(part: type[Any]) -> list[FieldInfo]:
     return found
 
 
-def _string_below(part: type[Any], name: str) -> str:
+def _attribute_docstring(part: type[Any], name: str) -> str:
     """The documentation of a field in the class that declares it last."""
     owner = next((owner for owner in part.__mro__ if name in vars(owner).get("__annotations__", {})), object)
-    return _strings_below(owner).get(name, "")
+    return _attribute_docstrings(owner).get(name, "")
 
 
 @functools.cache
-def _strings_below(owner: type[Any]) -> dict[str, str]:
+def _attribute_docstrings(owner: type[Any]) -> dict[str, str]:
     """The first line of the string that follows each annotated name in a class's source; none where there is no source."""
     try:
         (body,) = ast.parse(textwrap.dedent(inspect.getsource(owner))).body

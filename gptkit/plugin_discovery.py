@@ -20,10 +20,10 @@ from typing import Any
 import pluggy
 
 from gptkit import hookspecs
-from gptkit.distributions import Kit, Origin
 from gptkit.errors import ConfigError, did_you_mean
 from gptkit.hookspecs import KINDS
 from gptkit.parts import Part
+from gptkit.plugin_origin import BuiltinOrigin, Origin
 
 
 @dataclass(frozen=True)
@@ -45,24 +45,24 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Failure:
+class PluginFailure:
     """A plugin that could not be loaded, or of which something could not be, and why, in one line."""
 
     origin: Origin
     reason: str
 
     @property
-    def owned(self) -> str:
+    def display_name(self) -> str:
         """The plugin, and whose it is where that is not its own name."""
-        return self.origin.owned
+        return self.origin.display_name
 
 
 @dataclass
-class Discovered:
+class DiscoveredPlugins:
     """Parts by kind and name, the plugins that failed, the names that are nobody's, and the packages that carry configuration."""
 
     parts: dict[str, dict[str, Entry]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
-    failures: list[Failure] = field(default_factory=list)
+    failures: list[PluginFailure] = field(default_factory=list)
     refused: dict[tuple[str, str], str] = field(default_factory=dict)
     conf_packages: list[tuple[Origin, str]] = field(default_factory=list)
 
@@ -72,20 +72,21 @@ class Discovered:
         for entry in entries:
             name = part_name(kind, entry.part)
             if name in known:
-                reason = f"two plugins claim {kind}={name}: {known[name].origin.owned} and {entry.origin.owned}; {UNINSTALL}"
-                self.failures.append(Failure(entry.origin, reason))
+                claimants = f"{known[name].origin.display_name} and {entry.origin.display_name}"
+                reason = f"two plugins claim {kind}={name}: {claimants}; {UNINSTALL_HINT}"
+                self.failures.append(PluginFailure(entry.origin, reason))
                 self.refused[kind, name] = reason
                 del known[name]
             elif (kind, name) in self.refused:
-                self.failures.append(Failure(entry.origin, f"it claims {kind}={name} as well as others; {UNINSTALL}"))
+                self.failures.append(PluginFailure(entry.origin, f"it claims {kind}={name} as well as others; {UNINSTALL_HINT}"))
             else:
                 known[name] = entry
 
 
-UNINSTALL = "uninstall one, or name the ones to load in GPTKIT_PLUGINS"
+UNINSTALL_HINT = "uninstall one, or name the ones to load in GPTKIT_PLUGINS"
 
 
-class _Manager(pluggy.PluginManager):
+class _PluginManager(pluggy.PluginManager):
     """pluggy's own, quicker with modules: it examines every name of a plugin, of which only functions can be hooks."""
 
     def parse_hookimpl_opts(self, plugin: Any, name: str) -> Any:
@@ -94,20 +95,20 @@ class _Manager(pluggy.PluginManager):
         return super().parse_hookimpl_opts(plugin, name)
 
 
-def discover() -> Discovered:
+def discover_plugins() -> DiscoveredPlugins:
     """Everything that can be plugged in, in this process."""
-    manager = _Manager("gptkit")
+    manager = _PluginManager("gptkit")
     manager.add_hookspecs(hookspecs)
-    found = Discovered()
+    found = DiscoveredPlugins()
     for kind in KINDS:
-        origin = Kit(f"gptkit.{kind}")
+        origin = BuiltinOrigin(f"gptkit.{kind}")
         manager.register(importlib.import_module(origin.plugin), name=origin.plugin)
-        _add_offers(manager, origin, found)
+        _add_parts(manager, origin, found)
     _add_installed(manager, found)
     return found
 
 
-def _add_installed(manager: pluggy.PluginManager, found: Discovered) -> None:
+def _add_installed(manager: pluggy.PluginManager, found: DiscoveredPlugins) -> None:
     wanted = os.environ.get("GPTKIT_PLUGINS")
     chosen = None if wanted is None else {name.strip() for name in wanted.split(",") if name.strip()}
     owners: dict[str, Origin] = {}
@@ -118,7 +119,7 @@ def _add_installed(manager: pluggy.PluginManager, found: Discovered) -> None:
         if point.name in owners:
             first = owners[point.name].distribution
             reason = f"two installed plugins are called {point.name}: {first} and {origin.distribution}; uninstall one of them"
-            found.failures.append(Failure(origin, reason))
+            found.failures.append(PluginFailure(origin, reason))
             continue
         owners[point.name] = origin
         try:
@@ -126,18 +127,18 @@ def _add_installed(manager: pluggy.PluginManager, found: Discovered) -> None:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # whatever a third party's module raises on import, also sys.exit()
-            found.failures.append(Failure(origin, one_line_of(error)))
+            found.failures.append(PluginFailure(origin, format_exception_line(error)))
             continue
         try:
             _register(manager, plugin, origin)
-            _add_offers(manager, origin, found)
+            _add_parts(manager, origin, found)
         except ConfigError as error:
-            found.failures.append(Failure(origin, str(error)))
+            found.failures.append(PluginFailure(origin, str(error)))
             continue
         package = plugin.__name__ if isinstance(plugin, ModuleType) else point.value.partition(":")[0]
         found.conf_packages.append((origin, package))
     for name in sorted((chosen or set()) - owners.keys()):
-        found.failures.append(Failure(Origin(name), "GPTKIT_PLUGINS names it, and it is not installed"))
+        found.failures.append(PluginFailure(Origin(name), "GPTKIT_PLUGINS names it, and it is not installed"))
 
 
 def _register(manager: pluggy.PluginManager, plugin: Any, origin: Origin) -> None:
@@ -151,7 +152,7 @@ def _register(manager: pluggy.PluginManager, plugin: Any, origin: Origin) -> Non
     _check_hooks(plugin)
 
 
-def _add_offers(manager: pluggy.PluginManager, origin: Origin, found: Discovered) -> None:
+def _add_parts(manager: pluggy.PluginManager, origin: Origin, found: DiscoveredPlugins) -> None:
     """Add what a registered plugin offers: all of it, or, where something is wrong with it, nothing.
 
     Raises:
@@ -161,23 +162,23 @@ def _add_offers(manager: pluggy.PluginManager, origin: Origin, found: Discovered
     for kind in KINDS:
         for hook in getattr(manager.hook, f"gptkit_{kind}").get_hookimpls():
             if hook.plugin_name == origin.plugin:
-                offers[kind] = _offered(hook.function, kind, origin)
+                offers[kind] = _call_hook(hook.function, kind, origin)
     for kind, entries in offers.items():
         found.add(kind, entries)
 
 
-def _offered(hook: Callable[[], Any], kind: str, origin: Origin) -> list[Entry]:
+def _call_hook(hook: Callable[[], Any], kind: str, origin: Origin) -> list[Entry]:
     """What a plugin's hook of this kind returns."""
     try:
         offered = hook()
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # as on import
-        raise ConfigError(f"gptkit_{kind}() failed: {one_line_of(error)}") from error
+        raise ConfigError(f"gptkit_{kind}() failed: {format_exception_line(error)}") from error
     if not isinstance(offered, (list, tuple)):
         raise ConfigError(f"gptkit_{kind}() must return a list of part classes, not {offered!r}")
     for part in offered:
-        if reason := _unfit(kind, part):
+        if reason := _invalid_part_reason(kind, part):
             raise ConfigError(reason)
     names = [part_name(kind, part) for part in offered]
     if twice := next((name for name in names if names.count(name) > 1), None):
@@ -185,7 +186,7 @@ def _offered(hook: Callable[[], Any], kind: str, origin: Origin) -> list[Entry]:
     return [Entry(part, origin) for part in offered]
 
 
-def one_line_of(error: BaseException) -> str:
+def format_exception_line(error: BaseException) -> str:
     """An exception on one line."""
     try:
         said = str(error)
@@ -214,7 +215,7 @@ def part_name(kind: str, part: type[Any]) -> str:
     return str(getattr(part, "verb" if kind == "command" else "name", "") or "")
 
 
-def _unfit(kind: str, part: Any) -> str:
+def _invalid_part_reason(kind: str, part: Any) -> str:
     """Why what a hook returned cannot be a part of this kind; empty where it can."""
     if not (isinstance(part, type) and dataclasses.is_dataclass(part) and issubclass(part, Part)):
         return f"gptkit_{kind} returned {part!r}, which is no dataclass derived from gptkit.{kind}'s base class"

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from gptkit.config_checks import check
-from gptkit.distributions import Origin
-from gptkit.errors import ConfigError, did_you_mean, unfit_type
+from gptkit.constraint_checks import check_constraints
+from gptkit.errors import ConfigError, did_you_mean, wrong_type_message
 from gptkit.parts import Part
-from gptkit.plugin_discovery import Entry, Failure, discover, part_name
+from gptkit.plugin_discovery import Entry, PluginFailure, discover_plugins, part_name
+from gptkit.plugin_origin import Origin
 
-__all__ = ["Entry", "Failure", "Registry", "part_name", "plugin_packages", "registry"]
+__all__ = ["Entry", "PluginFailure", "Registry", "part_name", "plugin_packages", "registry"]
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Registry:
     """Every part by kind and name, the plugins that failed, and the packages that carry configuration."""
 
     parts: MappingProxyType[str, dict[str, Entry]]
-    failures: tuple[Failure, ...]
+    failures: tuple[PluginFailure, ...]
     conf_packages: tuple[tuple[Origin, str], ...] = field(default=())
     """Every plugin, and the importable package that may hold YAML in its folder `conf`."""
     refused: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -56,7 +56,7 @@ class Registry:
 
     def failed(self) -> str:
         """A sentence for each plugin that failed to load, for the error of a choice that cannot be found; empty where none did."""
-        return "".join(f" The plugin {failure.owned} failed to load: {failure.reason}." for failure in self.failures)
+        return "".join(f" The plugin {failure.display_name} failed to load: {failure.reason}." for failure in self.failures)
 
     def resolve(self, kind: str, settings: Any, *, path: str = "", example: str = "") -> Any:
         """A part from a plain mapping with `name`: how dicts of parts, the parts of a part and saved configurations hold it.
@@ -86,20 +86,20 @@ class Registry:
             raise ConfigError(f"{path}: {error}" if path else str(error)) from error
         try:
             filled = OmegaConf.merge(OmegaConf.structured(part), settings)
-            check(filled, path or kind)
+            check_constraints(filled, path or kind)
             return OmegaConf.to_object(filled)
         except ConfigKeyError as error:
-            raise ConfigError(_no_key(name, f"{path or kind}.{error.full_key}", error.parent_node or ())) from error
+            raise ConfigError(_unknown_key_message(name, f"{path or kind}.{error.full_key}", error.parent_node or ())) from error
         except MissingMandatoryValue as error:
             raise ConfigError(f"{path or kind}.{str(error).partition(chr(10))[0].rpartition(': ')[2]} must be given") from error
         except ValidationError as error:
             key, text = f"{path or kind}.{error.full_key}", str(error).partition("\n")[0]
-            raise ConfigError(unfit_type(key, text) or f"{key}: {text}") from error
+            raise ConfigError(wrong_type_message(key, text) or f"{key}: {text}") from error
         except (OmegaConfBaseException, ValueError) as error:
             raise ConfigError(f"{path or f'{kind}={name}'}: {str(error).partition(chr(10))[0]}") from error
 
 
-def _no_key(name: str, key: str, known: Any) -> str:
+def _unknown_key_message(name: str, key: str, known: Any) -> str:
     """That a part has no such key, and the nearest of those beside it."""
     owner, _, word = key.rpartition(".")
     near = did_you_mean(word, map(str, known)).replace("mean ", f"mean {owner}.")
@@ -109,7 +109,7 @@ def _no_key(name: str, key: str, known: Any) -> str:
 @functools.cache
 def registry() -> Registry:
     """All parts of this process, found once."""
-    found = discover()
+    found = discover_plugins()
     return Registry(MappingProxyType(found.parts), tuple(found.failures), tuple(found.conf_packages), found.refused)
 
 

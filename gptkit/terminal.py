@@ -22,7 +22,7 @@ _UNSAFE = re.compile(
 
 def printable(text: str) -> str:
     """The text with what a terminal would obey written out; ends of lines and tabs stay."""
-    return _UNSAFE.sub(lambda match: _written_out(match[0]), text.replace("\r\n", "\n"))
+    return _UNSAFE.sub(lambda match: _escape_character(match[0]), text.replace("\r\n", "\n"))
 
 
 def one_line(text: str) -> str:
@@ -30,24 +30,24 @@ def one_line(text: str) -> str:
     return printable(text).replace("\n", "\\n")
 
 
-def shortened(text: str, longest: int) -> str:
+def shorten_middle(text: str, longest: int) -> str:
     """The text without its middle, where it is longer than that; the end often says what to do."""
     if len(text) <= longest:
         return text
     return f"{text[: longest * 3 // 4]} ... {text[-longest // 4 :]}"
 
 
-def _written_out(character: str) -> str:
+def _escape_character(character: str) -> str:
     number = ord(character)
     return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
 
 
-def show(text: str, stream: IO[str] | None = None) -> None:
+def print_text(text: str, stream: IO[str] | None = None) -> None:
     """Print a text for people, on standard output unless told otherwise."""
     _write(printable(text) + "\n", stream or sys.stdout)
 
 
-def write_exactly(text: str) -> None:
+def write_result(text: str) -> None:
     """Write a result to standard output as it is; where that is a terminal, as it can be shown."""
     _write(printable(text) if sys.stdout.isatty() else text, sys.stdout)
 

@@ -23,42 +23,42 @@ _KINDS = {
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[BufferedReader]:
+def open_user_file(path: Path) -> Iterator[BufferedReader]:
     """The bytes of a regular file.
 
     Raises:
         DataError: it is none, or cannot be opened or read (also later, while it is read in the `with` block); names the file.
     """
     try:
-        refuse_irregular(path, path.stat())
-        with open(open_at_once(path), "rb") as file:
-            refuse_irregular(path, os.fstat(file.fileno()))  # what has taken its place since
+        check_regular_file(path, path.stat())
+        with open(open_nonblocking(path), "rb") as file:
+            check_regular_file(path, os.fstat(file.fileno()))  # what has taken its place since
             yield file
     except OSError as error:
-        raise unreadable(path, error) from None
+        raise unreadable_file_error(path, error) from None
     except ValueError as error:  # a NUL character in the name
         if "null" not in str(error):
             raise
         raise DataError(f"{str(path)!r} is no name of a file: it has a NUL character") from None
 
 
-def refuse_irregular(path: Path, status: os.stat_result) -> None:
+def check_regular_file(path: Path, status: os.stat_result) -> None:
     """Raises: DataError: what has this status is no regular file; says what it is."""
-    if kind := irregular(status):
+    if kind := irregular_kind(status):
         raise DataError(f"{path} is {kind}, and only regular files are read; write what it gives to a file, and name that")
 
 
-def irregular(status: os.stat_result) -> str:
+def irregular_kind(status: os.stat_result) -> str:
     """What it is that has this status; empty where it is a regular file."""
     return "" if stat.S_ISREG(status.st_mode) else _KINDS.get(stat.S_IFMT(status.st_mode), "something else")
 
 
-def open_at_once(path: Path) -> int:
+def open_nonblocking(path: Path) -> int:
     """A descriptor for reading whatever is there, without waiting for the other end of a pipe. Regular files are as with `open`."""
     return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
-def unreadable(path: Path, error: OSError) -> DataError:
+def unreadable_file_error(path: Path, error: OSError) -> DataError:
     """Why a file or folder cannot be read, in words: a link to nothing and a circle of links among the reasons."""
     if isinstance(error, FileNotFoundError) and os.path.islink(path):
         return DataError(f"{path} is a link to {os.readlink(path)}, which is not there; mend or remove the link")
@@ -68,18 +68,18 @@ def unreadable(path: Path, error: OSError) -> DataError:
     return DataError(f"{path} cannot be read: {error.strerror or error}")
 
 
-def path_of(text: str) -> Path:
+def expand_path(text: str) -> Path:
     """What a user wrote as a path; `~` is the home folder, and stays as it is where nobody knows whose."""
     return Path(os.path.expanduser(text))  # pathlib's own raises where the user is unknown
 
 
-def json_file(path: Path) -> Any:
+def read_json_file(path: Path) -> Any:
     """The content of a JSON file.
 
     Raises:
         DataError: it cannot be read, or is not JSON.
     """
-    with opened(path) as file:
+    with open_user_file(path) as file:
         content = file.read()
     try:
         return json.loads(content)

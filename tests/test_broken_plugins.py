@@ -108,13 +108,13 @@ def test_a_broken_plugin_is_named_and_the_rest_works(
 def test_a_misspelt_hook_is_named(install_plugin: Callable[..., None]) -> None:
     install_plugin("foo", ATTENTION.format(name="foo").replace("gptkit_attention", "gptkit_atention"))
     (failure,) = registry().failures
-    assert failure.owned == "foo of gptkit-foo"
+    assert failure.display_name == "foo of gptkit-foo"
     assert "there is no hook gptkit_atention. Did you mean gptkit_attention?" in failure.reason
 
 
 def test_a_module_that_leaves_the_program_is_a_plugin_that_failed(install_plugin: Callable[..., None]) -> None:
     install_plugin("foo", "import sys\n\nsys.exit(3)\n")
-    assert [(failure.owned, failure.reason) for failure in registry().failures] == [("foo of gptkit-foo", "SystemExit: 3")]
+    assert [(failure.display_name, failure.reason) for failure in registry().failures] == [("foo of gptkit-foo", "SystemExit: 3")]
 
 
 def test_a_name_in_gptkit_plugins_that_is_not_installed_is_named(

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from gptkit.console import Console
-from gptkit.terminal import PrintableFormatter, one_line, printable, show, write_exactly
+from gptkit.terminal import PrintableFormatter, one_line, print_text, printable, write_result
 
 UNSAFE = "\x1b[2J\x1b]8;;http://x\x07here\x1b]8;;\x07\x9b31m\rover\x00\x7f\u202eright\u2066\u2028\udcff\U000e0041"
 WRITTEN = (
@@ -58,15 +58,15 @@ def terminal() -> Iterator[Terminal]:
 
 def test_results_on_a_terminal(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", terminal.stream)  # which pytest sets anew for each phase of a test
-    write_exactly(UNSAFE + "\n")
-    show(UNSAFE)
+    write_result(UNSAFE + "\n")
+    print_text(UNSAFE)
     assert terminal.text() == f"{WRITTEN}\r\n{WRITTEN}\r\n"
 
 
 def test_json_on_a_terminal_is_the_same_json(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", terminal.stream)  # which pytest sets anew for each phase of a test
     text = UNSAFE.replace("\U000e0041", "")
-    write_exactly(json.dumps({"text": text}, ensure_ascii=False) + "\n")
+    write_result(json.dumps({"text": text}, ensure_ascii=False) + "\n")
     assert json.loads(terminal.text()) == {"text": text}
 
 
@@ -82,7 +82,7 @@ def test_a_table_keeps_its_own_colours(terminal: Terminal, monkeypatch: pytest.M
 
 def test_results_in_a_pipe_are_exact(capsys: pytest.CaptureFixture[str]) -> None:
     text = UNSAFE.replace("\udcff", "")
-    write_exactly(text)
+    write_result(text)
     assert capsys.readouterr().out == text
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Judged(Continuation):
+class ScoredContinuation(Continuation):
     """A continuation that was kept."""
 
     score: float
@@ -31,7 +31,7 @@ class Judged(Continuation):
 
 def best_of(
     settings: GenerateCommand, model: Model, tokenizer: Tokenizer, prompts: Sequence[str], judge: Reward
-) -> Iterator[Judged]:
+) -> Iterator[ScoredContinuation]:
     """For each prompt `settings.samples` of `settings.best_of` continuations, the best first; of equals the one drawn first.
 
     The judge takes a prompt for what a user says, or for the turns of a transcript ("Human: ...", "Assistant:").
@@ -55,7 +55,7 @@ def best_of(
         scores = compute_scores(judge, [asked] * len(drawn), [text.text for text in drawn])
         for place in scores.argsort(descending=True, stable=True)[: settings.samples].tolist():
             fields = {field.name: getattr(drawn[place], field.name) for field in dataclasses.fields(Continuation)}
-            yield Judged(**fields, score=float(scores[place]), scores=tuple(scores.tolist()))
+            yield ScoredContinuation(**fields, score=float(scores[place]), scores=tuple(scores.tolist()))
 
 
 def _turns(prompt: str) -> tuple[Turn, ...]:

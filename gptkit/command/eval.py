@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gptkit.errors import ConfigError
 from gptkit.plugins import registry
-from gptkit.terminal import show, write_exactly
+from gptkit.terminal import print_text, write_result
 
 if TYPE_CHECKING:
     import torch
@@ -38,18 +38,18 @@ def evaluate(settings: EvalCommand) -> dict[str, float]:
     from gptkit.generation.precision import best_device
 
     device = best_device()
-    subject = _subject(settings, settings.checkpoint, device)
-    against = None if settings.against is None else _subject(settings, settings.against, device)
-    judge = _judge(settings, subject, device) if task.judged else None
+    subject = _load_subject(settings, settings.checkpoint, device)
+    against = None if settings.against is None else _load_subject(settings, settings.against, device)
+    judge = _load_judge(settings, subject, device) if task.judged else None
     scores = built(subject, against=against, judge=judge, seed=settings.seed)
     if settings.format == "json":
-        write_exactly(_as_json(settings, scores) + "\n")
+        write_result(_as_json(settings, scores) + "\n")
     else:
-        show(_as_table(scores))
+        print_text(_as_table(scores))
     return scores
 
 
-def _subject(settings: EvalCommand, source: str, device: torch.device) -> Subject:
+def _load_subject(settings: EvalCommand, source: str, device: torch.device) -> Subject:
     from gptkit.generation.precision import dtype_of
     from gptkit.task.base import Subject
     from gptkit.training.checkpoints.load import load, run_settings
@@ -59,7 +59,7 @@ def _subject(settings: EvalCommand, source: str, device: torch.device) -> Subjec
     return Subject(model, tokenizer, source, run_settings(source))
 
 
-def _judge(settings: EvalCommand, subject: Subject, device: torch.device) -> Reward:
+def _load_judge(settings: EvalCommand, subject: Subject, device: torch.device) -> Reward:
     """The judge that is asked for, else the one that the evaluated run learned from."""
     from gptkit.training.checkpoints.load import load_objective
 
@@ -81,9 +81,9 @@ def _as_json(settings: EvalCommand, scores: dict[str, float]) -> str:
 
 def _as_table(scores: dict[str, float]) -> str:
     width = max(map(len, scores), default=0)
-    return "\n".join(f"{name:<{width}}  {_shown(value)}" for name, value in scores.items())
+    return "\n".join(f"{name:<{width}}  {_format_score(value)}" for name, value in scores.items())
 
 
-def _shown(value: float) -> str:
+def _format_score(value: float) -> str:
     """Counts as they are, everything else with four digits behind the point."""
     return f"{value:,.0f}" if value == int(value) and abs(value) >= 2 else f"{value:.4f}"

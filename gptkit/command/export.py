@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gptkit.errors import ConfigError, DataError, GptkitError
-from gptkit.terminal import show
+from gptkit.terminal import print_text
 
 if TYPE_CHECKING:
     from gptkit.command import ExportCommand
@@ -47,7 +47,7 @@ def export(settings: ExportCommand) -> Path:
         own = lacking is not None
         if lacking is None:
             lacking = export_model(model, tokenizer, unfinished)
-        _readable_alike(unfinished)
+        _unify_permissions(unfinished)
         unfinished.replace(folder)
     except GptkitError:
         raise
@@ -57,20 +57,20 @@ def export(settings: ExportCommand) -> Path:
         raise DataError(f"to={settings.to}: cannot be written ({cause.strerror or cause})") from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-    show(str(folder))
+    print_text(str(folder))
     for path in sorted(folder.iterdir()):
-        show(f"  {path.name:<24}{path.stat().st_size:>14,} bytes")
+        print_text(f"  {path.name:<24}{path.stat().st_size:>14,} bytes")
     for sentence in lacking:
-        show(f"  {sentence}")
+        print_text(f"  {sentence}")
     if has_scores:
-        show(f'read it with transformers.AutoModelForSequenceClassification.from_pretrained("{folder}")')
+        print_text(f'read it with transformers.AutoModelForSequenceClassification.from_pretrained("{folder}")')
         return folder
     again = f"model=hf model.path={folder}" if own else f"init_from=hf:{folder}"
-    show(f'read it with transformers.AutoModelForCausalLM.from_pretrained("{folder}") or {again}')
+    print_text(f'read it with transformers.AutoModelForCausalLM.from_pretrained("{folder}") or {again}')
     return folder
 
 
-def _readable_alike(folder: Path) -> None:
+def _unify_permissions(folder: Path) -> None:
     """Give all files the permissions that a new file has here: safetensors makes some that their owner alone can read."""
     probe = folder / ".new"
     probe.touch()

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from gptkit.data.readers.jsonl import json_object, replace_surrogates
 from gptkit.errors import ConfigError, DataError
-from gptkit.terminal import show, write_exactly
-from gptkit.user_files import opened, path_of
+from gptkit.terminal import print_text, write_result
+from gptkit.user_files import expand_path, open_user_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gptkit.generation import Continuation, Piece
     from gptkit.objective import ObjectiveConfig
 
-BETWEEN = "-" * 40
+SEPARATOR = "-" * 40
 """The line between two texts."""
 
 
@@ -49,7 +49,7 @@ def generate(settings: GenerateCommand) -> list[list[Continuation]]:
         raise ConfigError(
             "best_of and stream=true contradict each other: the best text is known when all are written; leave one out"
         )
-    prompts = _prompts(settings)
+    prompts = _read_prompts(settings)
 
     from gptkit.generation.engine import stream
     from gptkit.generation.precision import best_device, dtype_of
@@ -57,7 +57,7 @@ def generate(settings: GenerateCommand) -> list[list[Continuation]]:
     from gptkit.training.checkpoints.load import build_model, initial_weights, objective_class
 
     weights = initial_weights(settings.checkpoint)
-    _warn_of_scores(settings.checkpoint, objective_class(weights.run))
+    _warn_if_classifier(settings.checkpoint, objective_class(weights.run))
     model, tokenizer = build_model(weights, settings.checkpoint)
     device = best_device()
     model.to(device=device, dtype=dtype_of(settings.precision, device))
@@ -91,14 +91,14 @@ def generate(settings: GenerateCommand) -> list[list[Continuation]]:
             batch=1 if live else settings.batch,  # texts that are read while they grow come one after the other
             seed=settings.seed,
         )
-        texts = _live(pieces, prompts) if live else _in_order(pieces, settings.samples)
+        texts = _print_live(pieces, prompts) if live else _reorder(pieces, settings.samples)
     found: list[list[Continuation]] = [[] for _ in prompts]
     for number, text in enumerate(texts):
         found[number // settings.samples].append(text)
         if settings.format == "json":
-            write_exactly(_as_json(text) + "\n")
+            write_result(_as_json(text) + "\n")
         elif not live:
-            write_exactly((f"{BETWEEN}\n" if number else "") + text.prompt + text.text + "\n")
+            write_result((f"{SEPARATOR}\n" if number else "") + text.prompt + text.text + "\n")
     cut = [len(text.tokens) for texts in found for text in texts if text.finish_reason == "context"]
     if cut and settings.format == "text":
         of = f"{cut[0]}" if len(cut) == 1 else f"{min(cut)} to {max(cut)}"
@@ -110,7 +110,7 @@ def generate(settings: GenerateCommand) -> list[list[Continuation]]:
     return found
 
 
-def _warn_of_scores(checkpoint: str, objective: type[ObjectiveConfig] | None) -> None:
+def _warn_if_classifier(checkpoint: str, objective: type[ObjectiveConfig] | None) -> None:
     """Say so where a model has learned to label or score texts: what it writes is not what it was trained for."""
     from gptkit.objective import AuxLMConfig
 
@@ -122,23 +122,23 @@ def _warn_of_scores(checkpoint: str, objective: type[ObjectiveConfig] | None) ->
         else "reward=model reward.checkpoint= scores with it"
     )
     name = objective.name
-    show(f"gptkit: {checkpoint} was trained with objective={name} to judge texts, not to write them; {better}", sys.stderr)
+    print_text(f"gptkit: {checkpoint} was trained with objective={name} to judge texts, not to write them; {better}", sys.stderr)
 
 
-def _live(pieces: Iterator[Piece], prompts: list[str]) -> Iterator[Continuation]:
+def _print_live(pieces: Iterator[Piece], prompts: list[str]) -> Iterator[Continuation]:
     """Print text as it comes; the pieces of one continuation follow each other."""
     first, begins = True, True
     for piece in pieces:
         if begins:
-            write_exactly(("" if first else f"{BETWEEN}\n") + prompts[piece.prompt])
+            write_result(("" if first else f"{SEPARATOR}\n") + prompts[piece.prompt])
         first, begins = False, piece.finished is not None
-        write_exactly(piece.text)
+        write_result(piece.text)
         if piece.finished is not None:
-            write_exactly("\n")
+            write_result("\n")
             yield piece.finished
 
 
-def _in_order(pieces: Iterator[Piece], samples: int) -> Iterator[Continuation]:
+def _reorder(pieces: Iterator[Piece], samples: int) -> Iterator[Continuation]:
     """Each continuation as soon as it and all before it are finished."""
     waiting: dict[int, Continuation] = {}
     following = 0
@@ -151,7 +151,7 @@ def _in_order(pieces: Iterator[Piece], samples: int) -> Iterator[Continuation]:
 
 
 def _as_json(text: Continuation) -> str:
-    from gptkit.command.best_of import Judged
+    from gptkit.command.best_of import ScoredContinuation
 
     content: dict[str, Any] = {
         "prompt": text.prompt,
@@ -159,25 +159,25 @@ def _as_json(text: Continuation) -> str:
         "finish_reason": text.finish_reason,
         "tokens": len(text.tokens),
     }
-    if isinstance(text, Judged):
+    if isinstance(text, ScoredContinuation):
         content |= {"score": text.score, "scores": text.scores}
     return json.dumps(content, ensure_ascii=False)
 
 
-def _prompts(settings: GenerateCommand) -> list[str]:
+def _read_prompts(settings: GenerateCommand) -> list[str]:
     if settings.prompts is None:
-        return [_prompt(settings.prompt)]
+        return [_resolve_prompt(settings.prompt)]
     if settings.prompt:
         raise ConfigError("prompt and prompts are both given; leave one of them out")
-    path = path_of(settings.prompts)
-    lines = _read(path, f"prompts={settings.prompts}").split("\n")
+    path = expand_path(settings.prompts)
+    lines = _read_text(path, f"prompts={settings.prompts}").split("\n")
     numbered = [(number, line.removesuffix("\r")) for number, line in enumerate(lines, 1) if line.strip()]
     if not numbered:
         raise DataError(f"{path}: there is no prompt in this file")
-    return [_field(path, number, line) if path.suffix == ".jsonl" else line for number, line in numbered]
+    return [_parse_prompt_line(path, number, line) if path.suffix == ".jsonl" else line for number, line in numbered]
 
 
-def _field(path: Path, number: int, line: str) -> str:
+def _parse_prompt_line(path: Path, number: int, line: str) -> str:
     where = f"{path}:{number}"
     prompt = json_object(where, line).get("prompt")
     if not isinstance(prompt, str):
@@ -185,17 +185,17 @@ def _field(path: Path, number: int, line: str) -> str:
     return replace_surrogates(where, prompt, field="prompt", errors="strict")
 
 
-def _prompt(text: str) -> str:
+def _resolve_prompt(text: str) -> str:
     if text == "-":
         return _decode(sys.stdin.buffer.read(), "standard input")
     if text.startswith("@"):
-        return _read(path_of(text[1:]), f"prompt={text}")
+        return _read_text(expand_path(text[1:]), f"prompt={text}")
     return text
 
 
-def _read(path: Path, asked: str) -> str:
+def _read_text(path: Path, asked: str) -> str:
     try:
-        with opened(path) as file:
+        with open_user_file(path) as file:
             content = file.read()
     except DataError as error:
         hint = "; a text that begins with @ can be given by prompt=- or by prompts=<file>" if asked.startswith("prompt=@") else ""

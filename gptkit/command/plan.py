@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from gptkit.command import PlanCommand
-from gptkit.command.plan_device import Place, place_of
+from gptkit.command.plan_device import PlanDevice, resolve_device
 from gptkit.scaling.compute import PF_DAY, attention_flops_per_token, forward_flops_per_token, parameters_by_part, pf_days
 from gptkit.scaling.memory import Others, Placement, Precision, memory_per_device
 from gptkit.training.dataloader import run_length
@@ -15,7 +15,7 @@ from gptkit.training.trainer_arguments import precision_name
 ESTIMATED_VOCABULARY = 256
 """For tokenizers that know their size only when they have read the text, such as `char`."""
 
-USABLE = 0.92
+USABLE_MEMORY = 0.92
 """Of a device's memory; the rest goes to its own context, the kernels' workspaces and the allocator's rounding."""
 
 TOKENS_PER_PASS = 16_384
@@ -28,7 +28,7 @@ def plan(settings: PlanCommand) -> dict[str, Any]:
     Raises:
         ConfigError: an unknown device, or a run of no step.
     """
-    result = planned(settings)
+    result = make_plan(settings)
     if settings.format == "json":
         print(json.dumps(result, indent=2))
     else:
@@ -38,7 +38,7 @@ def plan(settings: PlanCommand) -> dict[str, Any]:
     return result
 
 
-def planned(settings: PlanCommand) -> dict[str, Any]:
+def make_plan(settings: PlanCommand) -> dict[str, Any]:
     """The plan as plain values: what `format=json` prints. Operations, bytes and seconds."""
     model, attention = settings.model, settings.attention
     known = settings.tokenizer.vocabulary_size()
@@ -51,7 +51,7 @@ def planned(settings: PlanCommand) -> dict[str, Any]:
     per_step = settings.batch.size * model.context
     steps, tokens = run_length(settings)
     precision = precision_name(settings.trainer.get("precision") or "auto")
-    place = place_of(settings.device, precision, settings.trainer.get("accelerator", "auto"))
+    place = resolve_device(settings.device, precision, settings.trainer.get("accelerator", "auto"))
     result: dict[str, Any] = {
         "model": model.name,
         "attention": attention.name if model.attends else None,
@@ -72,7 +72,7 @@ def planned(settings: PlanCommand) -> dict[str, Any]:
     return result | _memory(settings, vocabulary, place, parts) | _time(place, settings.devices, tokens, per_token)
 
 
-def _memory(settings: PlanCommand, vocabulary: int, place: Place, parameters: dict[str, int]) -> dict[str, Any]:
+def _memory(settings: PlanCommand, vocabulary: int, place: PlanDevice, parameters: dict[str, int]) -> dict[str, Any]:
     """Memory with the micro-batch that is asked for, or the largest that fits."""
     strategy = _strategy(str(settings.trainer.get("strategy", "auto")), settings.devices)
     placement = Placement(settings.devices, strategy, place.on_processor)
@@ -94,7 +94,7 @@ def _memory(settings: PlanCommand, vocabulary: int, place: Place, parameters: di
         )
 
     def fits(sequences: int) -> bool:
-        return sum(held(sequences).values()) <= USABLE * place.memory_bytes
+        return sum(held(sequences).values()) <= USABLE_MEMORY * place.memory_bytes
 
     share = settings.batch.size if strategy == "tp" else -(-settings.batch.size // settings.devices)
     if isinstance(settings.batch.micro, int):
@@ -125,7 +125,7 @@ def _strategy(name: str, devices: int) -> str:
     return name if name in ("fsdp2", "tp") else "ddp"
 
 
-def _time(place: Place, devices: int, tokens: int, per_token: float) -> dict[str, Any]:
+def _time(place: PlanDevice, devices: int, tokens: int, per_token: float) -> dict[str, Any]:
     rate = None if place.peak_flops is None else place.mfu * place.peak_flops * devices / per_token
     return {
         "peak_flops_per_device": place.peak_flops,

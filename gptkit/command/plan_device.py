@@ -15,7 +15,7 @@ ASSUMED_MFU_PROCESSOR = 0.7
 
 
 @dataclass(frozen=True)
-class Place:
+class PlanDevice:
     """One device, and how training would use it."""
 
     name: str
@@ -31,7 +31,7 @@ class Place:
     on_processor: bool = False
 
 
-def place_of(device: str, precision: str, accelerator: str) -> Place:
+def resolve_device(device: str, precision: str, accelerator: str) -> PlanDevice:
     """Where the run would take place.
 
     Args:
@@ -42,10 +42,10 @@ def place_of(device: str, precision: str, accelerator: str) -> Place:
     Raises:
         ConfigError: no device has this name; names the nearest.
     """
-    return _this_machine(precision, accelerator) if device == "auto" else _listed(named_device(device), precision)
+    return _local_device(precision, accelerator) if device == "auto" else _device_from_table(named_device(device), precision)
 
 
-def _listed(device: Device, precision: str) -> Place:
+def _device_from_table(device: Device, precision: str) -> PlanDevice:
     """No torch is needed here, unless for the peak of another precision than the table's."""
     if precision == "auto":
         precision = "16-mixed" if device.name in ("v100", "t4") else "bf16-true" if device.name.startswith("tpu") else "bf16-mixed"
@@ -56,10 +56,10 @@ def _listed(device: Device, precision: str) -> Place:
 
         found = listed_peak(device.name, compute_dtype(precision), tf32=False)
         peak, source = (found.flops, found.source) if found else (None, "unknown in this precision")
-    return Place(device.name, precision, device.memory_bytes, peak, source, ASSUMED_MFU)
+    return PlanDevice(device.name, precision, device.memory_bytes, peak, source, ASSUMED_MFU)
 
 
-def _this_machine(precision: str, accelerator: str) -> Place:
+def _local_device(precision: str, accelerator: str) -> PlanDevice:
     import torch
 
     from gptkit.training.precision import choose_precision
@@ -70,10 +70,10 @@ def _this_machine(precision: str, accelerator: str) -> Place:
     on_gpu = accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
     device = torch.device("cuda" if on_gpu else "cpu")
     found = peak(device, precision)
-    return Place(
+    return PlanDevice(
         name=device_name(device),
         precision=precision,
-        memory_bytes=float(torch.cuda.get_device_properties(device).total_memory if on_gpu else _memory_of_machine()),
+        memory_bytes=float(torch.cuda.get_device_properties(device).total_memory if on_gpu else _total_memory()),
         peak_flops=found.flops if found else None,
         peak_source=found.source if found else "unknown: not in the table of devices",
         mfu=ASSUMED_MFU if on_gpu else ASSUMED_MFU_PROCESSOR,
@@ -81,5 +81,5 @@ def _this_machine(precision: str, accelerator: str) -> Place:
     )
 
 
-def _memory_of_machine() -> int:
+def _total_memory() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -11,12 +11,12 @@ from gptkit.console import Console
 
 
 def print_plan(plan: dict[str, Any]) -> None:
-    """Print what `gptkit.command.plan.planned` gives."""
+    """Print what `gptkit.command.plan.make_plan` gives."""
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
     table.add_column(justify="right", no_wrap=True)
     table.add_column()
-    for rows in (_parameters(plan), _work(plan), _memory(plan), _time(plan)):
+    for rows in (_parameter_rows(plan), _operations_rows(plan), _memory_rows(plan), _time_rows(plan)):
         if table.row_count:
             table.add_row()
         (title, *first), *rest = rows
@@ -26,7 +26,7 @@ def print_plan(plan: dict[str, Any]) -> None:
     Console(highlight=False).print(table)
 
 
-def _parameters(plan: dict[str, Any]) -> list[tuple[str, ...]]:
+def _parameter_rows(plan: dict[str, Any]) -> list[tuple[str, ...]]:
     attention = "no" if plan["attention"] is None else plan["attention"]
     about = f"{plan['model']}, {attention} attention, {plan['vocabulary']:,} tokens"
     if plan["vocabulary_estimated"]:
@@ -36,29 +36,29 @@ def _parameters(plan: dict[str, Any]) -> list[tuple[str, ...]]:
     return [("parameters", f"{total:,}", about), *((part, f"{count:,}", f"{count / total:.1%}") for part, count in parts)]
 
 
-def _work(plan: dict[str, Any]) -> list[tuple[str, ...]]:
+def _operations_rows(plan: dict[str, Any]) -> list[tuple[str, ...]]:
     by_stage = plan["flops_per_token_by_stage"]
     alone = list(by_stage) == ["train"]
     of = "forward + backward" if alone else "all stages"
     rows: list[tuple[str, ...]] = [
-        ("operations", number(plan["flops_total"], "FLOP"), f"counted: {pf_days(plan['pf_days_counted'])}"),
-        ("per token", number(plan["flops_per_token"], "FLOP"), f"{of}; {plan['attention_share']:.1%} scores"),
+        ("operations", format_quantity(plan["flops_total"], "FLOP"), f"counted: {format_pf_days(plan['pf_days_counted'])}"),
+        ("per token", format_quantity(plan["flops_per_token"], "FLOP"), f"{of}; {plan['attention_share']:.1%} scores"),
     ]
     if not alone:
         total = plan["flops_per_token"]
-        rows += [(f"  {stage}", number(count, "FLOP"), f"{count / total:.1%}") for stage, count in by_stage.items()]
+        rows += [(f"  {stage}", format_quantity(count, "FLOP"), f"{count / total:.1%}") for stage, count in by_stage.items()]
     rows.append(("tokens", f"{plan['tokens']:,}", f"{plan['steps']:,} steps of {plan['tokens_per_step']:,}"))
     if alone:
-        rows.append(("by 6 N D", pf_days(plan["pf_days"]), "N: all parameters, as in table D.1"))
+        rows.append(("by 6 N D", format_pf_days(plan["pf_days"]), "N: all parameters, as in table D.1"))
     return rows
 
 
-def _memory(plan: dict[str, Any]) -> list[tuple[str, ...]]:
+def _memory_rows(plan: dict[str, Any]) -> list[tuple[str, ...]]:
     parts = dict(plan["memory_per_device_bytes"])
     total = parts.pop("total")
     sequences = "1 sequence" if plan["micro"] == 1 else f"{plan['micro']} sequences"
     verdict = "fits" if plan["fits"] else "DOES NOT FIT"
-    has = number(plan["device_memory_bytes"], "B")
+    has = format_quantity(plan["device_memory_bytes"], "B")
     shared = "" if plan["devices"] == 1 else f", {plan['strategy']}"
     trained, frozen = plan["trained_models"], plan["frozen_models"]
     notes = {
@@ -68,28 +68,28 @@ def _memory(plan: dict[str, Any]) -> list[tuple[str, ...]]:
         "activations": f"of {sequences} at once, {plan['precision']}{shared}",
         "logits": "and their gradient",
     }
-    rows = [(part, number(count, "B"), notes.get(part, "")) for part, count in parts.items()]
-    return [("memory per device", number(total, "B"), f"{verdict}: {plan['device']} has {has}"), *rows]
+    rows = [(part, format_quantity(count, "B"), notes.get(part, "")) for part, count in parts.items()]
+    return [("memory per device", format_quantity(total, "B"), f"{verdict}: {plan['device']} has {has}"), *rows]
 
 
-def _time(plan: dict[str, Any]) -> list[tuple[str, ...]]:
+def _time_rows(plan: dict[str, Any]) -> list[tuple[str, ...]]:
     devices = f"{plan['devices']} x {plan['device']}"
     if plan["time_seconds"] is None:
         return [("time", "unknown", f"{devices}: peak {plan['peak_source']}")]
-    peak = number(plan["peak_flops_per_device"], "FLOP/s")
+    peak = format_quantity(plan["peak_flops_per_device"], "FLOP/s")
     slower = (
         "; drawing responses token by token takes longer than its operations"
         if "generate" in plan["flops_per_token_by_stage"]
         else ""
     )
     return [
-        ("time", duration(plan["time_seconds"]), f"{devices}{slower}"),
+        ("time", format_duration(plan["time_seconds"]), f"{devices}{slower}"),
         ("speed", f"{plan['tokens_per_second']:,.0f} tokens/s", f"assumed: {plan['mfu_assumed']:.0%} of the peak"),
         ("peak", peak, plan["peak_source"]),
     ]
 
 
-def number(value: float, unit: str) -> str:
+def format_quantity(value: float, unit: str) -> str:
     """Three digits and a decimal prefix: 1.56e9 bytes are "1.56 GB"; beyond exa, a power of ten."""
     for prefix in ("", "k", "M", "G", "T", "P", "E"):
         if value < 999.5:
@@ -98,7 +98,7 @@ def number(value: float, unit: str) -> str:
     return f"{value * 1e18 * 1000:.3g} {unit}"
 
 
-def pf_days(value: float) -> str:
+def format_pf_days(value: float) -> str:
     """Three digits, never a power of ten: table D.1's own form."""
     return f"{value:,.0f} PF-days" if value >= 1000 else f"{value:.3g} PF-days"
 
@@ -106,7 +106,7 @@ def pf_days(value: float) -> str:
 UNITS = (("y", 365 * 86400), ("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """The two units that matter: "3 d 4 h", "12 min 5 s"."""
     for (unit, size), (smaller, small) in itertools.pairwise(UNITS):
         if seconds >= size:

@@ -16,12 +16,12 @@ from rich.text import Text
 from gptkit.command import PluginsCommand
 from gptkit.config_groups import plugin_failures
 from gptkit.console import Console
-from gptkit.distributions import Origin
 from gptkit.errors import ConfigError, did_you_mean
 from gptkit.hookspecs import KINDS
 from gptkit.parts import fields_of, summary
+from gptkit.plugin_origin import Origin
 from gptkit.plugins import Entry, registry
-from gptkit.terminal import printable, show
+from gptkit.terminal import print_text, printable
 
 
 def plugins(settings: PluginsCommand) -> list[dict[str, Any]]:
@@ -36,7 +36,7 @@ def plugins(settings: PluginsCommand) -> list[dict[str, Any]]:
     else:
         print(_aligned(("kind", "name", "distribution", "what it is"), (_list_row(row) for row in rows)))
     for failure in plugin_failures():
-        show(f"plugin {failure.owned}: {failure.reason}", sys.stderr)
+        print_text(f"plugin {failure.display_name}: {failure.reason}", sys.stderr)
     return rows
 
 

@@ -8,16 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gptkit.command.predict_input import Files, Input, from_stream, one_text
-from gptkit.command.prediction_table import Names, opened, table_format
+from gptkit.command.predict_input import FileInput, PredictInput, parse_standard_input, single_text_input
+from gptkit.command.prediction_table import LabelNames, open_prediction_writer, table_format
 from gptkit.data.parsing.examples import Columns, UnusableLabel
 from gptkit.data.readers.file_discovery import find_files
 from gptkit.data.readers.tables import TABLES
 from gptkit.errors import CheckpointError, ConfigError, DataError
 from gptkit.objective.classify.labels import named
 from gptkit.plugins import registry
-from gptkit.terminal import show
-from gptkit.user_files import path_of
+from gptkit.terminal import print_text
+from gptkit.user_files import expand_path
 
 if TYPE_CHECKING:
     from gptkit.command import PredictCommand
@@ -39,7 +39,7 @@ def predict(settings: PredictCommand) -> dict[str, float]:
         CheckpointError: the checkpoint cannot be read, or is no classifier.
     """
     files = [] if settings.input in (None, "-") else find_files(settings.input, key="input", forms=TABLES)
-    output = None if settings.output is None else path_of(settings.output)
+    output = None if settings.output is None else expand_path(settings.output)
     form = table_format(output, settings.format)
     if output is not None and output.exists() and any(output.samefile(file) for file in files):
         raise ConfigError(f"output={settings.output} is also the input; name another file")
@@ -58,14 +58,14 @@ def predict(settings: PredictCommand) -> dict[str, float]:
             f"{settings.checkpoint}: was trained with another objective than aux_lm or probe, and has no labels to give; "
             "gptkit train +gpt1=finetune init_from=<it> data=labelled data.path=... makes a classifier of it"
         )
-    rows_in, columns = _read(settings, objective.task, trained.data, files)
+    rows_in, columns = _open_input(settings, objective.task, trained.data, files)
     device = best_device()
     trained.model.to(device=device, dtype=dtype_of(settings.precision, device))
     objective.to(device=device)  # its head in full precision: probabilities of eight bits would tie
-    rows = predictions_of(trained.model, objective, _examples(rows_in, columns), batch=settings.batch)
-    comparison = Comparison(objective) if columns.label is not None else None
+    rows = predictions_of(trained.model, objective, _read_examples(rows_in, columns), batch=settings.batch)
+    comparison = LabelComparison(objective) if columns.label is not None else None
     read = cut = 0
-    with opened(output, form, Names(objective.labels, columns)) as write:
+    with open_prediction_writer(output, form, LabelNames(objective.labels, columns)) as write:
         with Progress("predicting") as progress:
             for read, row in enumerate(rows, 1):
                 write(row)
@@ -79,33 +79,33 @@ def predict(settings: PredictCommand) -> dict[str, float]:
     if comparison is None:
         return {}
     metrics, line = comparison.result()
-    show(f"gptkit: {line}", sys.stderr)
+    print_text(f"gptkit: {line}", sys.stderr)
     return metrics
 
 
-def _read(settings: PredictCommand, task: str, data: dict[str, Any], files: list[Path]) -> tuple[Input, Columns]:
+def _open_input(settings: PredictCommand, task: str, data: dict[str, Any], files: list[Path]) -> tuple[PredictInput, Columns]:
     """The input, and which of its columns are read: those that are given, else those that the run learnt from.
 
     Raises:
         ConfigError: one text is given, and the task reads more.
         DataError: standard input cannot be read.
     """
-    own = _learnt_from(data) or Columns(text="text", label="label")
+    own = _training_columns(data) or Columns(text="text", label="label")
     text = settings.text or own.text
-    rows: Input = Files(files)
+    rows: PredictInput = FileInput(files)
     if settings.example is not None:
         if task != "classification":
             raise ConfigError(
                 f"example= is one text, and this model was trained for task={task}, which reads more; "
                 "give a file by input=, or objects of JSON by input=-"
             )
-        rows = one_text(settings.example, text)
+        rows = single_text_input(settings.example, text)
     elif settings.input == "-":
-        rows = from_stream(sys.stdin.buffer.read(), text)
-    return rows, _columns(settings, task, own, rows)
+        rows = parse_standard_input(sys.stdin.buffer.read(), text)
+    return rows, _select_columns(settings, task, own, rows)
 
 
-def _columns(settings: PredictCommand, task: str, own: Columns, rows: Input) -> Columns:
+def _select_columns(settings: PredictCommand, task: str, own: Columns, rows: PredictInput) -> Columns:
     options = settings.options or own.options or "options"
     options = (options,) if isinstance(options, str) else tuple(options)
     label = settings.label
@@ -121,7 +121,7 @@ def _columns(settings: PredictCommand, task: str, own: Columns, rows: Input) -> 
     )
 
 
-def _learnt_from(data: dict[str, Any]) -> Columns | None:
+def _training_columns(data: dict[str, Any]) -> Columns | None:
     """The columns of the run's own source; None: it has none, or comes with a plugin that is not installed here."""
     try:
         source: DataConfig = registry().resolve("data", data)
@@ -130,14 +130,14 @@ def _learnt_from(data: dict[str, Any]) -> Columns | None:
     return source.example_columns()
 
 
-def _examples(rows: Input, columns: Columns) -> Iterator[Example]:
+def _read_examples(rows: PredictInput, columns: Columns) -> Iterator[Example]:
     try:
         yield from rows.examples(columns)
     except UnusableLabel as error:
         raise DataError(f"{error}; or predict without comparing: label=null") from None
 
 
-class Comparison:
+class LabelComparison:
     """Predictions against the labels that the input has: the places of the chosen and the right ones, or the scores."""
 
     def __init__(self, objective: AuxLM) -> None:

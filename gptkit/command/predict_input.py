@@ -18,7 +18,7 @@ from gptkit.records import Example
 STANDARD_INPUT = "standard input"
 
 
-class Input(ABC):
+class PredictInput(ABC):
     """Rows with named columns."""
 
     @abstractmethod
@@ -30,7 +30,7 @@ class Input(ABC):
         """The examples, in order. Raises: DataError: a row cannot be used; says where it stands."""
 
 
-class Files(Input):
+class FileInput(PredictInput):
     """The rows of tables, file after file."""
 
     def __init__(self, files: Sequence[Path]) -> None:
@@ -43,7 +43,7 @@ class Files(Input):
         return read_examples(self.files, columns)
 
 
-class Rows(Input):
+class RowInput(PredictInput):
     """Rows that are in memory, each with where it stands."""
 
     def __init__(self, rows: Sequence[tuple[str, dict[str, Any]]]) -> None:
@@ -60,12 +60,12 @@ class Rows(Input):
         return to_examples(self.rows, columns)
 
 
-def one_text(text: str, column: str) -> Rows:
+def single_text_input(text: str, column: str) -> RowInput:
     """A text of the command line."""
-    return Rows([("example", {column: text})])
+    return RowInput([("example", {column: text})])
 
 
-def from_stream(content: bytes, column: str) -> Rows:
+def parse_standard_input(content: bytes, column: str) -> RowInput:
     """Objects of JSON, a table in CSV or TSV whose first line names the column of the text, or else one text a line.
 
     Args:
@@ -86,14 +86,14 @@ def from_stream(content: bytes, column: str) -> Rows:
         raise DataError(f"{STANDARD_INPUT}: there is no text in it")
     first = lines[0][1]
     if first.lstrip().startswith("{"):
-        return Rows([(where, json_object(where, line)) for where, line in lines])
+        return RowInput([(where, json_object(where, line)) for where, line in lines])
     for delimiter in (",", "\t"):
         if column in next(csv.reader([first], delimiter=delimiter)) and (delimiter in first or first == column):
-            return Rows(_table(text, delimiter))
-    return Rows([(where, {column: line}) for where, line in lines])
+            return RowInput(_parse_table(text, delimiter))
+    return RowInput([(where, {column: line}) for where, line in lines])
 
 
-def _table(text: str, delimiter: str) -> list[tuple[str, dict[str, Any]]]:
+def _parse_table(text: str, delimiter: str) -> list[tuple[str, dict[str, Any]]]:
     quoting: Any = csv.QUOTE_MINIMAL if delimiter == "," else csv.QUOTE_NONE  # as in the files of these names
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True, quoting=quoting)
     found: list[tuple[str, dict[str, Any]]] = []

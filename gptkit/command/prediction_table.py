@@ -41,7 +41,7 @@ def table_format(output: Path | None, format: str | None) -> str:
 
 
 @contextlib.contextmanager
-def opened(output: Path | None, form: str, names: Names) -> Iterator[Callable[[Prediction], None]]:
+def open_prediction_writer(output: Path | None, form: str, names: LabelNames) -> Iterator[Callable[[Prediction], None]]:
     """A function that writes one row. A file appears under its name when all rows are written; none does after an error.
 
     Args:
@@ -73,10 +73,10 @@ def opened(output: Path | None, form: str, names: Names) -> Iterator[Callable[[P
             aside.unlink(missing_ok=True)
 
 
-def _writer(file: TextIO, form: str, names: Names) -> Callable[[Prediction], None]:
+def _writer(file: TextIO, form: str, names: LabelNames) -> Callable[[Prediction], None]:
     if form == "jsonl":
         numbers = itertools.count(1)
-        return lambda prediction: _write_line(file, {"row": next(numbers), **_object(prediction, names)})
+        return lambda prediction: _write_line(file, {"row": next(numbers), **_json_object(prediction, names)})
     dialect: dict[str, Any] = {"delimiter": "\t", "quoting": csv.QUOTE_NONE, "quotechar": None} if form == "tsv" else {}
     table = csv.writer(file, lineterminator="\n", **dialect)
     rows = 0
@@ -95,7 +95,7 @@ def _write_line(file: TextIO, content: dict[str, Any]) -> None:
     file.write(json.dumps(content, ensure_ascii=False) + "\n")
 
 
-class Names:
+class LabelNames:
     """What labels and options are called: labels as they are; options by their columns, or by numbers where one column has all."""
 
     def __init__(self, labels: list[str], columns: Columns) -> None:
@@ -116,24 +116,24 @@ class Names:
         return self._first + place if self._means == "number" else self[place]
 
 
-def _header(prediction: Prediction, names: Names) -> list[str]:
+def _header(prediction: Prediction, names: LabelNames) -> list[str]:
     if prediction.score is not None:
         return ["score"]
     return ["label", *(f"p_{names[place]}" for place in range(len(prediction.probabilities)))]
 
 
-def _cells(prediction: Prediction, names: Names) -> list[Any]:
+def _cells(prediction: Prediction, names: LabelNames) -> list[Any]:
     if prediction.score is not None:
-        return [_rounded(prediction.score)]
-    return [names.answer(prediction.chosen), *map(_rounded, prediction.probabilities)]
+        return [_round_digits(prediction.score)]
+    return [names.answer(prediction.chosen), *map(_round_digits, prediction.probabilities)]
 
 
-def _object(prediction: Prediction, names: Names) -> dict[str, Any]:
+def _json_object(prediction: Prediction, names: LabelNames) -> dict[str, Any]:
     if prediction.score is not None:
-        return {"score": _rounded(prediction.score)}
-    probabilities = {str(names[place]): _rounded(p) for place, p in enumerate(prediction.probabilities)}
+        return {"score": _round_digits(prediction.score)}
+    probabilities = {str(names[place]): _round_digits(p) for place, p in enumerate(prediction.probabilities)}
     return {"label": names.answer(prediction.chosen), "probabilities": probabilities}
 
 
-def _rounded(value: float) -> float:
+def _round_digits(value: float) -> float:
     return float(f"{value:.{DIGITS}g}")

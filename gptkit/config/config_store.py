@@ -55,7 +55,7 @@ def _structured_config(entry: Entry) -> DictConfig:
     except (OmegaConfBaseException, NameError) as error:  # NameError: a type that is imported under TYPE_CHECKING alone
         reason = str(error).partition("\n")[0]
         raise ConfigError(
-            f"plugin {entry.origin.owned}: the fields of {entry.part.__name__} must have simple types: {reason}"
+            f"plugin {entry.origin.display_name}: the fields of {entry.part.__name__} must have simple types: {reason}"
         ) from error
     for key in node:
         child = node._get_node(key)

@@ -150,6 +150,6 @@ def _format_failures() -> list[str]:
 
     reasons: dict[str, list[str]] = {}
     for failure in plugin_failures():
-        reasons.setdefault(failure.owned, []).append(failure.reason)
+        reasons.setdefault(failure.display_name, []).append(failure.reason)
     rows = {owned: "; ".join(said) for owned, said in reasons.items()}
     return ["", "plugins with something that cannot be used", *_format_table(rows)] if rows else []

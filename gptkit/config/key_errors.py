@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from gptkit.config.key_suggestions import suggest_matching_key
 from gptkit.config.key_types import key_types
 from gptkit.config_groups import accepts_papers, groups, verb_keys
-from gptkit.errors import did_you_mean, unfit_type
+from gptkit.errors import did_you_mean, wrong_type_message
 from gptkit.plugins import registry
 
 
@@ -79,7 +79,7 @@ def missing_key_message(key: str) -> str:
 
 def invalid_value_message(verb: str, key: str, text: str) -> str:
     """Why a value does not fit its key, from OmegaConf's words for it."""
-    if reason := unfit_type(key, text):
+    if reason := wrong_type_message(key, text):
         return reason
     if text.startswith("Missing mandatory value"):
         return missing_key_message(key)

@@ -6,7 +6,7 @@ import dataclasses
 import types
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
-from gptkit.config_checks import declared
+from gptkit.constraint_checks import declared_fields
 from gptkit.constraints import Choice
 from gptkit.plugins import registry
 
@@ -53,7 +53,7 @@ def key_choices(verb: str, key: str) -> list[str]:
     """The texts that a key may have, of every part that knows it; none where it may have any."""
     found: dict[str, None] = {}
     for owner in classes_with_key(verb, key):
-        for constraint in declared(owner)[key.rpartition(".")[2]].constraints:
+        for constraint in declared_fields(owner)[key.rpartition(".")[2]].constraints:
             if isinstance(constraint, Choice):
                 found |= dict.fromkeys(constraint.options)
     return list(found)

@@ -19,7 +19,7 @@ from gptkit.config.standard_streams import (
     silent_logging,
 )
 from gptkit.errors import GptkitError
-from gptkit.terminal import OutputError, one_line, shortened, show
+from gptkit.terminal import OutputError, one_line, print_text, shorten_middle
 
 _MAX_MESSAGE_LENGTH = 2000
 """Characters of an error: a word of a hundred thousand is not repeated in full."""
@@ -55,7 +55,7 @@ def _run(argv: list[str]) -> int:
         from gptkit.config_groups import user_config_folder
 
         with user_config_folder(config_dir(argv)):
-            show(help_page(argv))
+            print_text(help_page(argv))
         return 0
     if "--version" in argv:
         from importlib.metadata import version
@@ -113,7 +113,7 @@ def print_error(error: GptkitError) -> int:
     if os.environ.get("HYDRA_FULL_ERROR") == "1":
         traceback.print_exception(error)
     else:
-        print_to_stderr(f"gptkit: {one_line(shortened(str(error), _MAX_MESSAGE_LENGTH))}")
+        print_to_stderr(f"gptkit: {one_line(shorten_middle(str(error), _MAX_MESSAGE_LENGTH))}")
     return error.exit_status
 
 

@@ -17,7 +17,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from gptkit.command import Command
 from gptkit.config.key_errors import invalid_value_message, missing_key_message, suggest_key, unknown_key_message
-from gptkit.config_checks import check
+from gptkit.constraint_checks import check_constraints
 from gptkit.errors import ConfigError
 from gptkit.parts import Part
 from gptkit.plugins import part_name, registry
@@ -40,7 +40,7 @@ def build_settings(verb: str, config: DictConfig) -> Command:
     _check_keys(verb, config, schema, path="")
     _check_parts(verb, config)
     try:
-        check(config)
+        check_constraints(config)
         settings: Command = OmegaConf.to_object(config)  # type: ignore[assignment]
     except MissingMandatoryValue as error:
         raise ConfigError(missing_key_message(str(error.full_key))) from error

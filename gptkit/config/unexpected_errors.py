@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gptkit.config.standard_streams import print_to_stderr
-from gptkit.distributions import Origin
+from gptkit.plugin_origin import Origin
 from gptkit.terminal import one_line
 
 FILE = "traceback.txt"
@@ -23,7 +23,7 @@ def report_unexpected_error(error: BaseException) -> int:
     said = next((line.strip() for line in _message(error).splitlines() if line.strip()), "")
     said = said if len(said) <= _MAX_MESSAGE_LENGTH else f"{said[:_MAX_MESSAGE_LENGTH]}..."
     origin = plugin_of(error)
-    where = "" if origin is None else f" in the plugin {origin.owned}"
+    where = "" if origin is None else f" in the plugin {origin.display_name}"
     file = _write_traceback(error)
     shows = f"{file} shows where" if file is not None else "HYDRA_FULL_ERROR=1 shows where"
     print_to_stderr(one_line(f"gptkit: unexpected {type(error).__name__}{where}{': ' if said else ''}{said}; {shows}"))

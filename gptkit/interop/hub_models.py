@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gptkit.errors import CheckpointError
 from gptkit.hub import NotGiven, snapshot, split_revision
-from gptkit.user_files import path_of
+from gptkit.user_files import expand_path
 
 FILE_PATTERNS = ["config.json", "*.safetensors", "*.safetensors.index.json", "tokenizer*.json", "vocab.json", "merges.txt"]
 PICKLE_PATTERNS = ["pytorch_model.bin"]
@@ -21,7 +21,7 @@ def resolve_folder(source: str) -> Path:
     Raises:
         CheckpointError: there is no such folder and no such model.
     """
-    folder = path_of(source)
+    folder = expand_path(source)
     if source and folder.is_dir():
         return folder
     if folder.exists() and source:

@@ -24,7 +24,7 @@ from gptkit.model.base import Model
 from gptkit.model.gpt import GPT
 from gptkit.plugins import registry
 from gptkit.tokenizer.base import Tokenizer
-from gptkit.user_files import json_file
+from gptkit.user_files import read_json_file
 
 CONFIG, WEIGHTS, INDEX, PICKLE = "config.json", "model.safetensors", "model.safetensors.index.json", "pytorch_model.bin"
 
@@ -100,7 +100,7 @@ def read_config(path: Path) -> tuple[HuggingFaceFormat, GPTConfig, int]:
     if not path.exists():
         raise CheckpointError(f"{path} is missing: this is not a model in Hugging Face format")
     try:
-        config: dict[str, Any] = json_file(path)
+        config: dict[str, Any] = read_json_file(path)
     except DataError as error:
         raise CheckpointError(str(error)) from None
     known = " or ".join(FORMATS)
@@ -155,7 +155,7 @@ def read_weights(folder: Path, names: WeightNames) -> dict[str, Tensor]:
         if path.is_file():
             state = load_file(path)
         elif (path := folder / INDEX).is_file():
-            for shard in sorted(set(json_file(path)["weight_map"].values())):
+            for shard in sorted(set(read_json_file(path)["weight_map"].values())):
                 path = folder / Path(shard).name
                 state |= load_file(path)
         elif (path := folder / PICKLE).is_file():

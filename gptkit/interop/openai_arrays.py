@@ -17,7 +17,7 @@ from gptkit.errors import CheckpointError, DataError
 from gptkit.interop.huggingface_formats import GPT1
 from gptkit.interop.weight_names import block_weight_names, is_stored_transposed
 from gptkit.model import GPTConfig
-from gptkit.user_files import json_file
+from gptkit.user_files import read_json_file
 
 SHAPES = "params_shapes.json"
 HEAD_WIDTH = 64
@@ -73,7 +73,7 @@ def read_arrays(folder: Path) -> dict[str, Tensor]:
 
 def _read_shapes(path: Path) -> list[list[int]]:
     try:
-        shapes: list[list[int]] = json_file(path)
+        shapes: list[list[int]] = read_json_file(path)
         (_, width), (_, same) = shapes[0], shapes[1]
     except (OSError, DataError, ValueError, TypeError, IndexError, KeyError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}".partition("\n")[0]) from None

@@ -26,7 +26,7 @@ from gptkit.tokenizer.bytes import BytesTokenizer
 from gptkit.tokenizer.char import CharTokenizer
 from gptkit.tokenizer.gpt1 import FORMS, SUFFIX, UNKNOWN, GPT1Tokenizer, ReleasedGPT1Tokenizer, TransformersGPT1Tokenizer
 from gptkit.tokenizer.gpt2 import PAIRS, from_folder
-from gptkit.user_files import json_file
+from gptkit.user_files import read_json_file
 
 FILE, SETTINGS = "tokenizer.json", "tokenizer_config.json"
 CLEANING = "gptkit_cleaning"
@@ -116,7 +116,7 @@ def read_tokenizer(folder: Path, *, context: int) -> tuple[TokenizerConfig, Toke
 
 def _read_json(path: Path) -> dict[str, Any]:
     """The object that the file holds; an empty one where there is no file."""
-    content = json_file(path) if path.is_file() else {}
+    content = read_json_file(path) if path.is_file() else {}
     if not isinstance(content, dict):
         raise DataError(f"{path} holds no JSON object")
     return content

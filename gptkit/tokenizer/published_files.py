@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gptkit.errors import ConfigError
 from gptkit.hub import NotGiven, snapshot, split_revision
-from gptkit.user_files import path_of
+from gptkit.user_files import expand_path
 
 
 def folder_of(path: str) -> Path | None:
@@ -15,7 +15,7 @@ def folder_of(path: str) -> Path | None:
     Raises:
         ConfigError: it looks like a folder, and there is none.
     """
-    folder = path_of(path)
+    folder = expand_path(path)
     if folder.is_dir():
         return folder
     if path.startswith((".", "/", "~")) or split_revision(path)[0].count("/") > 1:

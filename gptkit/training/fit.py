@@ -14,7 +14,7 @@ import lightning
 import torch
 
 from gptkit.atomic_io import continue_command
-from gptkit.matrix_products import keep_mode
+from gptkit.mkl_mode import restore_mode
 from gptkit.optimizer.schedule import warmup_and_decay_end, warmup_warning
 from gptkit.plugins import registry
 from gptkit.run_config import RunConfig
@@ -128,7 +128,7 @@ def find_checkpoint_to_continue(settings: RunConfig, folder: Path) -> tuple[Chec
     before, now = with_full_precision_name(config_file.to_plain(checkpoint.settings)), config_file.to_plain(settings)
     state = read_training_state(checkpoint)
     check_same_run(folder, before, now, fingerprinted=state["sources"])
-    keep_mode(state["matrix_products"])
+    restore_mode(state["matrix_products"])
     return checkpoint, state
 
 

@@ -95,7 +95,7 @@ def test_a_text_ends_before_a_stop_string(capsys, run_folder):
         ({"prompts": "/dev/null"}, ConfigError, "prompts=/dev/null: /dev/null is a device"),
         ({"prompts": "half.jsonl"}, DataError, "half.jsonl:1: field prompt holds half of a surrogate pair"),
         ({"checkpoint": "hf:"}, CheckpointError, "hf:: there is no such folder"),
-        ({"checkpoint": "hf:empty.txt"}, CheckpointError, "hf:empty.txt: is no folder"),
+        ({"checkpoint": "hf:empty.txt"}, CheckpointError, "hf:empty.txt: is not a folder"),
         ({"checkpoint": "/dev/null"}, CheckpointError, "/dev/null: is no folder"),
     ],
 )

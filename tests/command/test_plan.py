@@ -12,14 +12,14 @@ import pytest
 
 import gptkit
 from gptkit.command import PlanCommand
-from gptkit.command.plan import planned
-from gptkit.command.plan_table import duration, number
+from gptkit.command.plan import make_plan
+from gptkit.command.plan_table import format_duration, format_quantity
 
 
 def planned_with(*words: str) -> dict:
     settings = gptkit.compose("plan", list(words)).settings
     assert isinstance(settings, PlanCommand)
-    return planned(settings)
+    return make_plan(settings)
 
 
 def test_json_is_one_object_with_every_figure(gptkit_command) -> None:
@@ -148,9 +148,9 @@ def test_errors_name_the_way_out(gptkit_command) -> None:
 
 
 def test_numbers_for_people() -> None:
-    assert [number(v, "B") for v in (0, 999, 1000, 1.5e9, 2.49e13)] == ["0 B", "999 B", "1 kB", "1.5 GB", "24.9 TB"]
-    assert number(3.15e23, "FLOP") == "3.15e+23 FLOP"
-    assert [duration(s) for s in (0.5, 59, 61, 3600, 90_000, 400 * 86_400)] == [
+    assert [format_quantity(v, "B") for v in (0, 999, 1000, 1.5e9, 2.49e13)] == ["0 B", "999 B", "1 kB", "1.5 GB", "24.9 TB"]
+    assert format_quantity(3.15e23, "FLOP") == "3.15e+23 FLOP"
+    assert [format_duration(s) for s in (0.5, 59, 61, 3600, 90_000, 400 * 86_400)] == [
         "0.5 s",
         "59 s",
         "1 min 1 s",

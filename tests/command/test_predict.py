@@ -14,7 +14,7 @@ import torch
 
 import gptkit
 from gptkit.command import PredictCommand
-from gptkit.command.predict import Comparison
+from gptkit.command.predict import LabelComparison
 from gptkit.errors import CheckpointError, ConfigError, DataError
 from gptkit.objective import AuxLMConfig
 from gptkit.objective.classify import prediction
@@ -256,7 +256,7 @@ def test_the_command_line(gptkit_command: Any, fine_tuned: Any, in_folder: Path)
 def test_the_comparison_is_that_of_the_run() -> None:
     objective = AuxLMConfig(positive="0").build(tokenizer=BytesTokenizerConfig().build(texts=[]), context=32, width=16)
     objective.learn("classification", ["0", "1"])
-    comparison = Comparison(objective)
+    comparison = LabelComparison(objective)
     for number, (label, chosen) in enumerate([(1.0, 1), ("0.0", 0), (1, 0), ("0", 1), (1, 0)], 1):  # a number in several spellings
         probabilities = (0.25, 0.75) if chosen else (0.75, 0.25)
         comparison.add(prediction.Prediction(Example("x", label), probabilities, None, False), number)

@@ -20,8 +20,8 @@ from torch import Tensor
 
 import gptkit
 from gptkit.callback import CallbackConfig
-from gptkit.distributions import KIT
 from gptkit.errors import ConfigError
+from gptkit.plugin_origin import BUILTIN_ORIGIN
 from gptkit.plugins import Entry, registry
 from gptkit.training.checkpoints.manifest import read_manifest
 from gptkit.training.checkpoints.retention import list_checkpoints
@@ -78,7 +78,7 @@ def test_told_to_stop_it_saves_and_continues_bit_for_bit(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setitem(registry().parts["callback"], "interrupt", Entry(Interrupt, KIT))
+    monkeypatch.setitem(registry().parts["callback"], "interrupt", Entry(Interrupt, BUILTIN_ORIGIN))
 
     def run(folder: Path, step: int) -> Any:
         job = gptkit.compose(

@@ -13,13 +13,13 @@ from torch import Tensor, nn
 
 import gptkit
 from gptkit.data.dataset import Batch
-from gptkit.distributions import KIT
 from gptkit.model.base import Model
 from gptkit.objective import LMConfig
 from gptkit.objective.base import Mean, Monitor, Objective
 from gptkit.objective.lm.next_token_prediction import LM
 from gptkit.objective.rollout_objective import Minibatch, RolloutObjective, Total
 from gptkit.optimizer import AdamWConfig
+from gptkit.plugin_origin import BUILTIN_ORIGIN
 from gptkit.plugins import Entry, registry
 from gptkit.training.checkpoints.checkpoint import latest_checkpoint, read_checkpoint
 from gptkit.training.checkpoints.retention import ranked_checkpoints
@@ -56,7 +56,7 @@ class Halves(LM, RolloutObjective):
 
 @pytest.fixture
 def halves(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(registry().parts["objective"], "halves", Entry(HalvesConfig, KIT))
+    monkeypatch.setitem(registry().parts["objective"], "halves", Entry(HalvesConfig, BUILTIN_ORIGIN))
 
 
 @pytest.fixture

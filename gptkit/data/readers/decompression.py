@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 from gptkit.data.readers.file_hashes import unchanged
 from gptkit.errors import DataError
-from gptkit.user_files import opened
+from gptkit.user_files import open_user_file
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -47,7 +47,7 @@ def open_bytes(path: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
         DataError: the file cannot be opened, read or decompressed, holds something else than text, becomes too large when it is
             decompressed, or changes (also later, while it is read in the `with` block).
     """
-    with opened(path) as file, unchanged(path):
+    with open_user_file(path) as file, unchanged(path):
         try:
             stream = _decompressed(path, file)
             _refuse_other_contents(path, stream)

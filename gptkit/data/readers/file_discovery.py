@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gptkit.errors import ConfigError, DataError, did_you_mean
-from gptkit.user_files import path_of, refuse_irregular, unreadable
+from gptkit.user_files import check_regular_file, expand_path, unreadable_file_error
 
 FORMATS = (".txt", ".md", ".jsonl", ".parquet")
 """The formats that hold documents. All but .parquet may be compressed."""
@@ -75,24 +75,24 @@ def _expand(wanted: str, key: str, forms: Sequence[str]) -> list[Path]:
         raise ConfigError(f"{key}={wanted!r} is no name of a file: it has a NUL character")
     if not wanted.isprintable() and any("\ud800" <= character <= "\udfff" for character in wanted):
         raise ConfigError(f"{key}={wanted!r} is no name in UTF-8, and a run's files are; rename it, or name its folder")
-    path = path_of(wanted)
+    path = expand_path(wanted)
     try:
         status = path.stat()
     except (FileNotFoundError, NotADirectoryError) as error:
         if glob.has_magic(wanted):
             return _matches(wanted, str(path), key, forms)
         if path.is_symlink() or isinstance(error, NotADirectoryError):
-            raise DataError(f"{key}={wanted}: {unreadable(path, error)}") from None
+            raise DataError(f"{key}={wanted}: {unreadable_file_error(path, error)}") from None
         near = did_you_mean(path.name, _names_beside(path))
         raise DataError(f"{key}={wanted}: there is no such file or folder.{near}") from None
     except OSError as error:
-        raise DataError(f"{key}={wanted}: {unreadable(path, error)}") from None
+        raise DataError(f"{key}={wanted}: {unreadable_file_error(path, error)}") from None
     if stat.S_ISDIR(status.st_mode):
         inside = sorted(_inside(path, forms))
         if not inside:
             raise DataError(f"{key}={wanted}: the folder holds no file that can be read: {_listed(forms)}")
         return inside
-    refuse_irregular(Path(f"{key}={wanted}"), status)
+    check_regular_file(Path(f"{key}={wanted}"), status)
     if form_of(path, forms) is None:
         raise DataError(f"{key}={wanted}: cannot read this kind of file; rename or convert it to one of {_listed(forms)}")
     return [path]
@@ -149,7 +149,7 @@ def _walk(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
     """
 
     def refuse(error: OSError) -> None:
-        raise unreadable(Path(str(error.filename)), error)
+        raise unreadable_file_error(Path(str(error.filename)), error)
 
     seen = set()
     for place, folders, names in os.walk(folder, followlinks=True, onerror=refuse):

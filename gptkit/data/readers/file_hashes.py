@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gptkit.errors import DataError
-from gptkit.user_files import opened, path_of, unreadable
+from gptkit.user_files import expand_path, open_user_file, unreadable_file_error
 
 SMALL = 16 << 20
 """Files below this many bytes are read every time: that is as fast as looking them up."""
@@ -63,7 +63,7 @@ def _identity(path: Path) -> Identity:
     try:
         status = path.stat()
     except OSError as error:
-        raise unreadable(path, error) from None
+        raise unreadable_file_error(path, error) from None
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
@@ -86,7 +86,7 @@ def _remembered(path: Path, identity: Identity) -> str:
 
 
 def _read(path: Path) -> str:
-    with opened(path) as file:
+    with open_user_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -102,4 +102,4 @@ def _remember(memory: Path, found: str) -> None:
 
 def cache_folder() -> Path:
     """$GPTKIT_CACHE, else ~/.cache/gptkit. It may not exist yet, and deleting it is always safe."""
-    return path_of(os.environ.get("GPTKIT_CACHE") or "~/.cache/gptkit")
+    return expand_path(os.environ.get("GPTKIT_CACHE") or "~/.cache/gptkit")

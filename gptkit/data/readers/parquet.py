@@ -11,7 +11,7 @@ from gptkit.data.readers.file_hashes import unchanged
 from gptkit.data.readers.jsonl import map_texts
 from gptkit.data.readers.text_lines import not_utf8
 from gptkit.errors import DataError, GptkitError
-from gptkit.user_files import opened
+from gptkit.user_files import open_user_file
 
 
 @contextmanager
@@ -26,7 +26,7 @@ def open_parquet(path: Path) -> Iterator[Any]:
         import pyarrow.parquet
     except ImportError:
         raise DataError(f"{path}: reading .parquet files needs the package pyarrow; pip install gptkit[data]") from None
-    with opened(path) as file, unchanged(path):
+    with open_user_file(path) as file, unchanged(path):
         try:
             with pyarrow.parquet.ParquetFile(file) as parquet:
                 yield parquet

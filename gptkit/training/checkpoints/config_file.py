@@ -14,8 +14,8 @@ from typing import Any
 import yaml  # type: ignore[import-untyped]
 
 from gptkit.atomic_io import write_file
-from gptkit.config_checks import check
-from gptkit.errors import CheckpointError, ConfigError, unfit_type
+from gptkit.constraint_checks import check_constraints
+from gptkit.errors import CheckpointError, ConfigError, wrong_type_message
 from gptkit.hookspecs import KINDS
 from gptkit.kit_files import MIB, DamagedFile, read_text
 from gptkit.plugins import registry
@@ -105,7 +105,7 @@ def settings_from(content: Mapping[str, Any], schema: type[RunConfig] = RunConfi
         else:
             values[key] = value
     try:
-        check(values, of=schema)
+        check_constraints(values, of=schema)
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from error
     settings: RunConfig = _fill(schema, values, where)
@@ -160,7 +160,7 @@ def _typed(schema: type[Any], values: dict[str, Any], where: str) -> dict[str, A
         typed = OmegaConf.to_container(OmegaConf.masked_copy(merged, list(values)), resolve=True)  # type: ignore[arg-type]
     except (OmegaConfBaseException, ValueError, TypeError, OverflowError) as error:
         key = str(getattr(error, "full_key", None) or "")
-        reason = unfit_type(key, _first_line(error)) or f"{key}: {_first_line(error)}".removeprefix(": ")
+        reason = wrong_type_message(key, _first_line(error)) or f"{key}: {_first_line(error)}".removeprefix(": ")
         raise ConfigError(f"{where}: {reason}") from error
     assert isinstance(typed, dict)
     return {str(key): value for key, value in typed.items()}

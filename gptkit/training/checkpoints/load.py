@@ -29,7 +29,7 @@ from gptkit.training.checkpoints.folder_names import FOLDER
 from gptkit.training.checkpoints.retention import best_first, list_checkpoints
 from gptkit.training.checkpoints.serialization import refuse_pickle
 from gptkit.training.memory import check_model_fits
-from gptkit.user_files import path_of
+from gptkit.user_files import expand_path
 
 Loaded = TypeVar("Loaded")
 
@@ -94,7 +94,7 @@ def load_objective(source: str) -> TrainedModel:
     """
     if source.startswith(HUB):
         raise CheckpointError(f"{source}: has no objective; name a run of gptkit train, or one of its checkpoints")
-    return _from_folder(path_of(source), _trained_model_of)
+    return _from_folder(expand_path(source), _trained_model_of)
 
 
 def objective_class(run: dict[str, Any]) -> type[ObjectiveConfig] | None:
@@ -107,7 +107,7 @@ def run_settings(source: str) -> dict[str, Any]:
     """The settings of the run that a model comes from, as plain values with parts as mappings; nothing for hf:..."""
     if source.startswith(HUB):
         return {}
-    return _from_folder(path_of(source), lambda checkpoint: checkpoint.content)
+    return _from_folder(expand_path(source), lambda checkpoint: checkpoint.content)
 
 
 def initial_weights(source: str, tokenizer: TokenizerConfig | None = None) -> InitialWeights:
@@ -117,7 +117,7 @@ def initial_weights(source: str, tokenizer: TokenizerConfig | None = None) -> In
 
         found = import_model(source.removeprefix(HUB), tokenizer)
         return InitialWeights(found.model, found.attention, found.tokenizer_part, found.tokenizer, found.state)
-    return _from_folder(path_of(source), _weights_of)
+    return _from_folder(expand_path(source), _weights_of)
 
 
 def initial_settings(source: str, tokenizer: TokenizerConfig | None = None) -> InitialSettings:
@@ -127,7 +127,7 @@ def initial_settings(source: str, tokenizer: TokenizerConfig | None = None) -> I
 
         found = import_settings(source.removeprefix(HUB), tokenizer)
         return InitialSettings(found.model, found.attention, found.tokenizer_part)
-    return _from_folder(path_of(source), _settings_of)
+    return _from_folder(expand_path(source), _settings_of)
 
 
 def load_weights(model: Model, state: dict[str, Tensor], source: str, *, tokens: int = 0) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from gptkit.errors import CheckpointError
-from gptkit.matrix_products import mode
+from gptkit.mkl_mode import current_mode
 from gptkit.training.checkpoints.checkpoint import STATE, Checkpoint, write_checkpoint
 from gptkit.training.checkpoints.migrations import current_state
 from gptkit.training.checkpoints.schemas import check_state
@@ -44,7 +44,7 @@ def save_checkpoint(module: TrainModule) -> Path | None:
         "weights": own,
         "micro": module.micro,
         "sources": module.sources,
-        "matrix_products": mode(),
+        "matrix_products": current_mode(),
         "finished_early": module.finished_early,
         "scaler": scaler.state_dict() if scaler is not None else {},
         "optimizer": optimizer_state_dict(optimizer, module.trained_parameters()),

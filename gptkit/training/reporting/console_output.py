@@ -17,7 +17,7 @@ from gptkit.model.base import parameter_count
 from gptkit.objective import AuxLMConfig
 from gptkit.objective.pretraining_mix import mixed_in
 from gptkit.run_config import RunConfig
-from gptkit.terminal import show
+from gptkit.terminal import print_text
 from gptkit.training.dataloader import describe_ignored_keys
 from gptkit.training.reporting.report import FILE as REPORT
 from gptkit.training.reporting.speed_and_mfu import SpeedMeter, format_duration
@@ -95,7 +95,7 @@ class ProgressDisplay(Callback):
     def _show(self, state: TrainState, *, last: bool = False) -> None:
         line = self._line(state, last)
         if self._bar is None:
-            show(line, self.stream)
+            print_text(line, self.stream)
         else:
             bar, task = self._bar
             bar.update(task, completed=state.step, description=line, refresh=True)
@@ -136,7 +136,7 @@ def format_metric(name: str, metrics: Mapping[str, float], *, interval: bool) ->
 def print_message(line: str) -> None:
     """A line for people, on standard error, from the first process alone."""
     if is_first_process():
-        show(line, sys.stderr)
+        print_text(line, sys.stderr)
 
 
 def start_message(module: TrainModule, trainer: lightning.Trainer) -> str:

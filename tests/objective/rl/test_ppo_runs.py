@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 import gptkit
-from gptkit.distributions import KIT
+from gptkit.plugin_origin import BUILTIN_ORIGIN
 from gptkit.plugins import Entry, registry
 from gptkit.records import Prompt
 from gptkit.reward import RewardConfig
@@ -44,7 +44,7 @@ class CountedVowels(Vowels):
 @pytest.fixture
 def learn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """`learn(folder, *words, until=n)`: a tiny run of PPO-ptx."""
-    monkeypatch.setitem(registry().parts["reward"], "counted", Entry(Counted, KIT))
+    monkeypatch.setitem(registry().parts["reward"], "counted", Entry(Counted, BUILTIN_ORIGIN))
     prompts, text = tmp_path / "prompts.jsonl", tmp_path / "text.txt"
     prompts.write_text("".join(json.dumps({"prompt": f"count {number}:"}) + "\n" for number in range(40)), encoding="utf-8")
     text.write_text("".join(f"{n} bottles, {n * n % 97} glasses\n" for n in range(300)), encoding="utf-8")

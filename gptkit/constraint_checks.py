@@ -30,7 +30,7 @@ _TYPES: dict[Any, tuple[Any, str]] = {
 
 
 @dataclass(frozen=True)
-class Declared:
+class DeclaredField:
     """What a settings class says of one field."""
 
     hint: Any
@@ -40,18 +40,18 @@ class Declared:
 
 
 @functools.cache
-def declared(settings: type[Any]) -> Mapping[str, Declared]:
+def declared_fields(settings: type[Any]) -> Mapping[str, DeclaredField]:
     """What a settings class says of each field, by its name."""
     hints = get_type_hints(settings, include_extras=True)
     found = {}
     for field in dataclasses.fields(settings):
         hint, *notes = get_args(hints[field.name]) if get_origin(hints[field.name]) is Annotated else (hints[field.name],)
         required = field.default is not None if hint is Any else type(None) not in get_args(hint)
-        found[field.name] = Declared(hint, tuple(note for note in notes if isinstance(note, Constraint)), required)
+        found[field.name] = DeclaredField(hint, tuple(note for note in notes if isinstance(note, Constraint)), required)
     return found
 
 
-def check(settings: Any, path: str = "", *, of: type[Any] | None = None) -> None:
+def check_constraints(settings: Any, path: str = "", *, of: type[Any] | None = None) -> None:
     """See that every value is as its field declares it, in nested settings and parts as well.
 
     Args:
@@ -66,16 +66,16 @@ def check(settings: Any, path: str = "", *, of: type[Any] | None = None) -> None
     owner = of or _settings_class(settings)
     if owner is None:
         raise TypeError(f"{settings!r} are no settings")
-    fields: Mapping[str, Declared] = declared(owner)  # type: ignore[arg-type]  # classes are hashable
-    for name, value in _values(settings):
+    fields: Mapping[str, DeclaredField] = declared_fields(owner)  # type: ignore[arg-type]  # classes are hashable
+    for name, value in _iter_values(settings):
         field, key = fields.get(name), f"{path}.{name}" if path else name
         if field is None:
             continue
         inner = _settings_class(value) or _settings_class_of(field.hint, value)
         if inner is not None:
-            check(value, key, of=inner)
+            check_constraints(value, key, of=inner)
         elif value is not None:
-            _refuse(key, value, _unfit_type(field.hint, value))
+            _raise_config_error(key, value, _type_mismatch(field.hint, value))
             _check_value(key, value, field.constraints)
         elif field.required:
             raise ConfigError(f"{key}=null: {key} must have a value")
@@ -84,22 +84,24 @@ def check(settings: Any, path: str = "", *, of: type[Any] | None = None) -> None
 def _check_value(key: str, value: Any, constraints: Sequence[Constraint]) -> None:
     """Judge a value, and each value within it."""
     if (part := _settings_class(value)) is not None:  # of a list or mapping of parts
-        check(value, key, of=part)
+        check_constraints(value, key, of=part)
         return
     numeric = "a number or " if any(isinstance(constraint, Bound) for constraint in constraints) else ""
-    unfit = _unfit(value, infinite=may_be_infinite in constraints)
+    unfit = _invalid_number(value, infinite=may_be_infinite in constraints)
     if not isinstance(value, int):  # whose own limits say more
-        _refuse(key, value, unfit)
+        _raise_config_error(key, value, unfit)
     for constraint in constraints:
         if not (is_group(value) and isinstance(constraint, Bound | Choice)):
             reason = constraint.problem(value)
-            _refuse(key, value, reason.replace("must be ", f"must be {numeric}") if isinstance(constraint, Choice) else reason)
-    _refuse(key, value, unfit)
+            _raise_config_error(
+                key, value, reason.replace("must be ", f"must be {numeric}") if isinstance(constraint, Choice) else reason
+            )
+    _raise_config_error(key, value, unfit)
     inner = [constraint for constraint in constraints if not isinstance(constraint, Items)]
     if isinstance(value, Mapping):
-        for name, each in _values(value):
-            if reason := _unfit(name, infinite=False):
-                raise ConfigError(f"{key} has the key {_shown(name)}, which {reason}")
+        for name, each in _iter_values(value):
+            if reason := _invalid_number(name, infinite=False):
+                raise ConfigError(f"{key} has the key {_format_value(name)}, which {reason}")
             if each is not None:
                 _check_value(f"{key}.{name}", each, inner)
     elif is_group(value):
@@ -107,12 +109,12 @@ def _check_value(key: str, value: Any, constraints: Sequence[Constraint]) -> Non
             _check_value(f"{key}[{place}]", each, inner)
 
 
-def _refuse(key: str, value: Any, reason: str) -> None:
+def _raise_config_error(key: str, value: Any, reason: str) -> None:
     if reason:
-        raise ConfigError(f"{key}={_shown(value)} {reason}")
+        raise ConfigError(f"{key}={_format_value(value)} {reason}")
 
 
-def _unfit_type(hint: Any, value: Any) -> str:
+def _type_mismatch(hint: Any, value: Any) -> str:
     """Why a value has not the type of its field; empty where it has, or where the field may hold anything."""
     arms = [arm for arm in get_args(hint) if arm is not type(None)] if get_origin(hint) in (Union, types.UnionType) else [hint]
     plain = [get_origin(arm) or arm for arm in arms]
@@ -133,7 +135,7 @@ def _has_type(value: Any, plain: Any) -> bool:
     return isinstance(value, _TYPES[plain][0])
 
 
-def _unfit(value: Any, *, infinite: bool) -> str:
+def _invalid_number(value: Any, *, infinite: bool) -> str:
     """What no setting may be, whatever its field declares."""
     if isinstance(value, float) and (math.isnan(value) or (math.isinf(value) and not infinite)):
         return "must be a finite number"
@@ -157,7 +159,7 @@ def _settings_class_of(hint: Any, value: Any) -> type[Any] | None:
     return hint if isinstance(value, Mapping) and isinstance(hint, type) and dataclasses.is_dataclass(hint) else None
 
 
-def _values(settings: Any) -> Iterator[tuple[str, Any]]:
+def _iter_values(settings: Any) -> Iterator[tuple[str, Any]]:
     """Names and values, without those that must still be given."""
     if isinstance(settings, DictConfig):
         yield from ((str(key), settings[key]) for key in settings if not OmegaConf.is_missing(settings, key))
@@ -165,7 +167,7 @@ def _values(settings: Any) -> Iterator[tuple[str, Any]]:
         yield from ((str(key), value) for key, value in (settings if isinstance(settings, Mapping) else vars(settings)).items())
 
 
-def _shown(value: Any) -> str:
+def _format_value(value: Any) -> str:
     """A value as it would be typed, on one line, cut where it is long."""
     if isinstance(value, bool) or value is None:
         return {None: "null", True: "true", False: "false"}[value]

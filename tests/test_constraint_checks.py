@@ -10,7 +10,7 @@ from typing import Annotated, Any, get_args
 import pytest
 
 import gptkit
-from gptkit.config_checks import check, declared
+from gptkit.constraint_checks import check_constraints, declared_fields
 from gptkit.constraints import Bound, above, at_least, below, items, may_be_infinite, not_empty, one_of, texts
 from gptkit.errors import ConfigError
 from gptkit.plugins import registry
@@ -21,7 +21,7 @@ def numbers() -> Iterator[tuple[type[Any], str, str]]:
     """(settings class, key of its part, field) of every number in the kit."""
 
     def within(owner: type[Any], path: str) -> Iterator[tuple[type[Any], str, str]]:
-        for name, found in declared(owner).items():
+        for name, found in declared_fields(owner).items():
             kinds = {found.hint, *get_args(found.hint)}
             if (
                 dataclasses.is_dataclass(found.hint)
@@ -60,13 +60,13 @@ def test_the_walk_finds_the_numbers_of_nested_settings_too() -> None:
 
 @pytest.mark.parametrize(("owner", "path", "name"), NUMBERS, ids=lambda each: each if isinstance(each, str) else each.__name__)
 def test_every_number_has_a_lower_limit_and_every_size_an_upper_one(owner: type[Any], path: str, name: str) -> None:
-    bounds = {bound.words for bound in declared(owner)[name].constraints if isinstance(bound, Bound)}
+    bounds = {bound.words for bound in declared_fields(owner)[name].constraints if isinstance(bound, Bound)}
     assert bounds & {"at least", "above"}
     assert name not in SIZES or bounds & {"at most", "below"}
-    listed = "list" in str(declared(owner)[name].hint)
+    listed = "list" in str(declared_fields(owner)[name].hint)
     for value in (float("nan"), float("inf"), -1e30, -(10**30), True):
         with pytest.raises(ConfigError, match=rf"^{path}\.?{name}(\[0\])?=\S+ must be "):
-            check({name: [value, value] if listed else value}, path, of=owner)
+            check_constraints({name: [value, value] if listed else value}, path, of=owner)
 
 
 @dataclass
@@ -120,13 +120,15 @@ class Own:
 )
 def test_a_value_that_is_not_as_declared_is_named_with_its_key(values: dict[str, Any], reason: str) -> None:
     with pytest.raises(ConfigError) as error:
-        check(values, "a", of=Own)
+        check_constraints(values, "a", of=Own)
     assert str(error.value) == reason
 
 
 def test_what_is_as_declared_passes() -> None:
-    check(Own())
-    check(Own(mode="exact", rate=1e-30, micro=3, path=["a", "b"], free=float("inf"), plain=-(2**63), by_name={"x": None}))
+    check_constraints(Own())
+    check_constraints(
+        Own(mode="exact", rate=1e-30, micro=3, path=["a", "b"], free=float("inf"), plain=-(2**63), by_name={"x": None})
+    )
 
 
 REFUSED = [

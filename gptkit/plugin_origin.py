@@ -29,7 +29,7 @@ class Origin:
         return self._installed is not None
 
     @property
-    def owned(self) -> str:
+    def display_name(self) -> str:
         """The plugin, and whose it is where that is not its own name."""
         return self.plugin if self.plugin == self.distribution else f"{self.plugin} of {self.distribution}"
 
@@ -42,7 +42,7 @@ class Origin:
         return headers.get("Name", self.plugin), headers.get("Version", "0")
 
 
-class Kit(Origin):
+class BuiltinOrigin(Origin):
     """One of the kit's own plugins: each kind is one."""
 
     @functools.cached_property
@@ -53,5 +53,5 @@ class Kit(Origin):
             return "gptkit", "0"
 
 
-KIT: Origin = Kit("gptkit")
+BUILTIN_ORIGIN: Origin = BuiltinOrigin("gptkit")
 """The kit itself."""

@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 import torch
 
-from gptkit.matrix_products import MODE, VARIABLE, mode
+from gptkit.mkl_mode import DEFAULT_MODE, ENV_VARIABLE, current_mode
 
 
-@pytest.mark.parametrize(("environment", "kept"), [(MODE, ""), ("COMPATIBLE", "COMPATIBLE")])
+@pytest.mark.parametrize(("environment", "kept"), [(DEFAULT_MODE, ""), ("COMPATIBLE", "COMPATIBLE")])
 def test_a_run_without_a_mode_of_its_own_is_continued_without(
     environment: str, kept: str, train: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(VARIABLE, "")
+    monkeypatch.setenv(ENV_VARIABLE, "")
     train(tmp_path, "trainer.max_steps=1")
     (saved,) = (tmp_path / "checkpoints").glob("*/state.pt")
     assert torch.load(saved, weights_only=True)["matrix_products"] == ""
-    monkeypatch.setenv(VARIABLE, environment)
+    monkeypatch.setenv(ENV_VARIABLE, environment)
     train(tmp_path, "trainer.max_steps=2")
-    assert mode() == kept
+    assert current_mode() == kept

@@ -8,23 +8,23 @@ from __future__ import annotations
 
 import os
 
-VARIABLE = "MKL_CBWR"
+ENV_VARIABLE = "MKL_CBWR"
 
-MODE = "AUTO,STRICT"
+DEFAULT_MODE = "AUTO,STRICT"
 """That of new runs, where the environment names none."""
 
 
-def choose_mode() -> None:
+def set_default_mode() -> None:
     """Take ours, unless the environment has its own. Must come before torch multiplies."""
-    os.environ.setdefault(VARIABLE, MODE)
+    os.environ.setdefault(ENV_VARIABLE, DEFAULT_MODE)
 
 
-def mode() -> str:
+def current_mode() -> str:
     """The mode of this process; empty: MKL's own choice."""
-    return os.environ.get(VARIABLE, "")
+    return os.environ.get(ENV_VARIABLE, "")
 
 
-def keep_mode(begun_with: str) -> None:
+def restore_mode(begun_with: str) -> None:
     """Multiply as a run did when it began, unless the environment has a mode of its own. Must come before torch multiplies."""
-    if mode() == MODE:
-        os.environ[VARIABLE] = begun_with
+    if current_mode() == DEFAULT_MODE:
+        os.environ[ENV_VARIABLE] = begun_with
