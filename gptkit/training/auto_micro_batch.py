@@ -1,4 +1,4 @@
-"""Find the largest micro-batch by trying, on CUDA; weights, gradients and random streams are left as they were."""
+"""`batch.micro=auto`: the largest micro-batch, found by trial on CUDA and estimated elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The batches of a run, from any step on: step i's sequences are a pure function of the seed and i."""
+"""The batches of a run from any step on, and how many steps it has. The batch of step i is a pure function of the seed and i."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""When one of the processes of a run fails: one line names its rank and its reason, and the others end.
+"""How a run is interrupted: by SIGTERM and Ctrl-C, and by the failure of one of its processes.
 
-Lightning starts a process for every device but the first. A process that fails writes its reason into a folder that all know; the
-first one tells it, since whatever it sees itself, a connection that broke, only follows from it.
+On a signal the run finishes its step, saves and exits; a second Ctrl-C stops it at once. Lightning starts a process for each device
+but the first. A process that fails writes its reason into a shared folder, and the first process reports that reason in one line
+with the rank, because the errors that the other processes see (broken connections) only follow from it.
 """
 
 from __future__ import annotations

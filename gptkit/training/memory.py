@@ -1,4 +1,4 @@
-"""Whether a run can fit into this machine at all, asked before anything is built: what cannot would only be killed later."""
+"""Check that a run fits into memory before anything is built, and keep freed memory in the process."""
 
 from __future__ import annotations
 

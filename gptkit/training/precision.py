@@ -1,4 +1,4 @@
-"""The number format for training, chosen by what the hardware is fast at."""
+"""The precision of a run: the default that suits the hardware, and the dtype in which weights are stored."""
 
 from __future__ import annotations
 

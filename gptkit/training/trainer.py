@@ -70,7 +70,7 @@ def _construct(arguments: Mapping[str, Any], folder: Path, callbacks: list[light
         **{
             **given,
             "callbacks": callbacks,
-            "max_epochs": 1,  # the feed is as long as what is left of the run
+            "max_epochs": 1,  # the dataloader holds the steps that are left
             "logger": False,
             "enable_checkpointing": False,
             "enable_progress_bar": False,

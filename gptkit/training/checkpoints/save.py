@@ -1,4 +1,4 @@
-"""Write down a moment of a run as a checkpoint: the weights that it is used with, and what continuing it needs."""
+"""Collect the state of a run and save it as a checkpoint; read it back to continue the run."""
 
 from __future__ import annotations
 

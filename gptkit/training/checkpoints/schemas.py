@@ -1,4 +1,4 @@
-"""What manifest.json must look like, whoever wrote it: every key with its type, and no file outside the checkpoint's folder."""
+"""The expected content of manifest.json and state.pt, and whether a saved optimizer state fits an optimizer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What writes down a run, as one callback: its keepers, in the order in which they must be called, and the one that sums it up."""
+"""The callback that reports on a run: it calls the reporters in order and writes summary.json and report.html."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ HOOKS = (
     "on_exception",
     "teardown",
 )
-"""What a keeper may do something at."""
+"""The hooks that a reporter may implement."""
 
 
 class ReportingCallback(Callback):
@@ -100,7 +100,7 @@ class ReportingCallback(Callback):
     ) -> None:
         """Args:
         meter: of the run's speed.
-        essential: keepers that must not fail.
+        essential: reporters whose errors stop the run.
         others: those called behind them, which may: that is told, and the run goes on.
         samples, closing: among the others.
         """
@@ -108,8 +108,8 @@ class ReportingCallback(Callback):
         self._samples = samples
         self._closing = closing
         for hook in HOOKS:
-            ours = [getattr(keeper, hook) for keeper in essential if is_overridden(hook, keeper, Callback)]
-            theirs = [_without_failing(keeper, hook) for keeper in others if is_overridden(hook, keeper, Callback)]
+            ours = [getattr(reporter, hook) for reporter in essential if is_overridden(hook, reporter, Callback)]
+            theirs = [_without_failing(reporter, hook) for reporter in others if is_overridden(hook, reporter, Callback)]
             setattr(self, hook, functools.partial(_call_all, [*ours, *theirs]))
 
     def after_step(self, trainer: Any, pl_module: Any) -> None:
@@ -133,8 +133,8 @@ class ReportingCallback(Callback):
         self._closing.make_up(trainer, pl_module)
 
 
-def _without_failing(keeper: Callback, hook: str) -> Callable[..., None]:
-    function, what = getattr(keeper, hook), type(keeper).__name__
+def _without_failing(reporter: Callback, hook: str) -> Callable[..., None]:
+    function, what = getattr(reporter, hook), type(reporter).__name__
 
     def call(*arguments: Any, **named: Any) -> None:
         with best_effort(WRITES.get(what, what)):
@@ -149,7 +149,7 @@ WRITES = {
     "RewardHackingWarning": "the look for collapses",
     "ClosingPages": "summary.json",
 }
-"""What is missing where a keeper fails."""
+"""What is missing if a reporter fails, by class name."""
 
 
 def _call_all(functions: Sequence[Callable[..., None]], *arguments: Any, **named: Any) -> None:

@@ -1,4 +1,4 @@
-"""How far a run is, on standard error: a bar on a terminal, a line now and then elsewhere."""
+"""What a run prints on standard error: a start line, a progress bar or lines, and an end line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run wrote down of itself may be damaged; none of it decides the weights, so what cannot be read is named and left out."""
+"""Reporting never stops a run: failed writes become warnings, and damaged log files are named and left out."""
 
 from __future__ import annotations
 

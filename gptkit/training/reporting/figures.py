@@ -1,4 +1,4 @@
-"""A matplotlib figure as part of a page: inline SVG, as wide as its place, text as text, colours as the page's variables."""
+"""Figures as SVG: inline in a page with the page's colours, and as files in the run's figures/ folder."""
 
 from __future__ import annotations
 

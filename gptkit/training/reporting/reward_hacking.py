@@ -1,7 +1,7 @@
-"""How reinforcement goes wrong while its reward rises: what held-out prompts show of the known collapses.
+"""Detect reward hacking and other collapses of reinforcement learning from metrics on held-out prompts, and warn during the run.
 
-What is looked for: the reward is found out ("Scaling Laws for Reward Model Overoptimization"), responses become ever longer or
-shorter or do not end, or the policy leaves its reference altogether.
+See "Scaling Laws for Reward Model Overoptimization". Other signs are responses that grow, shrink or do not end, and a policy far
+from its reference.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Text drawn while training, on a random stream of its own: a run with samples and one without end with the same weights."""
+"""Samples drawn during training, and samples.jsonl. They use their own random stream, so they do not change the weights."""
 
 from __future__ import annotations
 
