@@ -1,0 +1,7 @@
+"""The environment that the runs of these tests report."""
+
+from __future__ import annotations
+
+from gptkit.training.reporting.environment import Environment
+
+CPU = Environment("gptkit train seed=1", "A processor", 1, "32-true", 120_000, 257, 7e5, 1e11, "product, measured", {"torch": "2"})
