@@ -18,7 +18,7 @@ MAY_DIFFER = (
     "val.every",
     "val.sequences",
     "verify",
-    "objective.doctor",
+    "objective.sanity_checks",
     "trainer.max_time",
     "trainer.log_every_n_steps",
     "trainer.logger",
@@ -28,7 +28,7 @@ MAY_DIFFER = (
     "trainer.profiler",
 )
 """Keys, or everything under them, that may differ: time limits, logging, saving, sampling, how often and on how much of what is
-held out a run is validated, and whether a doctor looks."""
+held out a run is validated, and whether the sanity checks run."""
 
 MAY_GROW = ("tokens", "epochs", "trainer.max_steps")
 """Keys that decide how long the run is; it may become longer."""

@@ -110,7 +110,7 @@ def test_what_ppo_mixes_in_and_measures_follows_the_sizes_of_the_sources(
     ppo_ptx: Callable[..., Any], mixture: dict[str, Any]
 ) -> None:
     objective = ppo_ptx(mixture, prompts=160)
-    prompts, held_out = len(objective.asked["train"]), len(objective.asked["validation"])
+    prompts, held_out = len(objective.prompt_datasets["train"]), len(objective.prompt_datasets["validation"])
     assert (prompts, held_out) == (120, 40)
     read = [objective.windows(list(range(epoch * prompts, (epoch + 1) * prompts))) for epoch in range(2)]
     assert len(set(read[0] + read[1])) == 2 * 2 * prompts

@@ -262,14 +262,14 @@ def test_differences_name_keys_of_both_sides_and_leave_out_what_may_differ() -> 
         "tokens": 10,
         "save": {"every": 1},
         "model": {"name": "gpt", "width": 8},
-        "objective": {"doctor": True},
+        "objective": {"sanity_checks": True},
         "trainer": {"max_steps": None, "max_time": "1"},
     }
     new = {
         "tokens": 99,
         "save": {"every": 2},
         "model": {"name": "gpt", "width": 9, "extra": [1]},
-        "objective": {"doctor": False},
+        "objective": {"sanity_checks": False},
         "trainer": {"max_steps": 5},
     }
     assert differences(old, new) == [("model.width", "8 -> 9"), ("model.extra", "None -> [1]")]

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class ReinforcementConfig(DialogueObjectiveConfig):
-    """What the objectives share that learn from rewarded responses to prompts. No part itself.
+class ReinforcementLearningConfig(DialogueObjectiveConfig):
+    """Base of the configs of objectives that learn from scored responses to prompts. Not a part itself.
 
     An item of a batch is one prompt; an episode is one response to it.
     """
@@ -52,7 +52,7 @@ class ReinforcementConfig(DialogueObjectiveConfig):
         dict[str, Any],
         "an independent judge: the settings of a reward, with its `name`; measured at validations, never learned from",
     ] = field(default_factory=dict)
-    doctor: Annotated[bool, "check at the start that sampling, scoring and training agree"] = True
+    sanity_checks: Annotated[bool, "check at the start that sampling, scoring and training agree"] = True
 
     def judge_config(self) -> RewardConfig | None:
         """The settings of the independent judge; None: there is none.
@@ -69,7 +69,7 @@ class ReinforcementConfig(DialogueObjectiveConfig):
 
 
 @dataclass
-class PPOConfig(ReinforcementConfig):
+class PPOConfig(ReinforcementLearningConfig):
     """Proximal policy optimisation against a reward, held to its start by a divergence, with pre-training mixed in (PPO-ptx).
 
     Source: "Training language models to follow instructions with human feedback", section 3.5, equation 2, and appendix C.4; what
@@ -132,7 +132,7 @@ class PPOConfig(ReinforcementConfig):
 
 
 @dataclass
-class GRPOConfig(ReinforcementConfig):
+class GRPOConfig(ReinforcementLearningConfig):
     """Group-relative policy optimisation: several responses to each prompt, judged against one another; no value network.
 
     Source: "DeepSeekMath: Pushing the Limits of Mathematical Reasoning in Open Language Models", section 4.1, equations 3 and 4.

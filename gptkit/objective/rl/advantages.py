@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gptkit.objective.rollout_objective import Total
 
-TINY = 1e-8
+EPSILON = 1e-8
 """Added to a variance before its root is divided by."""
 
 
@@ -21,7 +21,7 @@ def response_mask(lengths: Tensor, width: int) -> Tensor:
     return torch.arange(width, device=lengths.device) < lengths[:, None]
 
 
-def rewards(scores: Tensor, log_ratios: Tensor, lengths: Tensor, kl_coef: float) -> Tensor:
+def token_rewards(scores: Tensor, log_ratios: Tensor, lengths: Tensor, kl_coef: float) -> Tensor:
     """The reward of every token: what the divergence costs there, and on the response's last token its score.
 
     Args:
@@ -35,7 +35,7 @@ def rewards(scores: Tensor, log_ratios: Tensor, lengths: Tensor, kl_coef: float)
     return given.scatter_add(1, lengths[:, None] - 1, scores.to(given)[:, None])
 
 
-def advantages(rewards: Tensor, values: Tensor, *, discount: float, gae_lambda: float) -> Tensor:
+def compute_advantages(token_rewards: Tensor, values: Tensor, *, discount: float, gae_lambda: float) -> Tensor:
     """Generalised advantage estimates (B, R), backwards from the last token, behind which the value is 0.
 
     Args:
@@ -44,10 +44,10 @@ def advantages(rewards: Tensor, values: Tensor, *, discount: float, gae_lambda: 
         discount: gamma.
         gae_lambda: lambda.
     """
-    found = torch.zeros_like(rewards)
-    ahead, value_ahead = torch.zeros_like(rewards[:, 0]), torch.zeros_like(rewards[:, 0])
-    for place in reversed(range(rewards.shape[1])):
-        surprise = rewards[:, place] + discount * value_ahead - values[:, place]
+    found = torch.zeros_like(token_rewards)
+    ahead, value_ahead = torch.zeros_like(token_rewards[:, 0]), torch.zeros_like(token_rewards[:, 0])
+    for place in reversed(range(token_rewards.shape[1])):
+        surprise = token_rewards[:, place] + discount * value_ahead - values[:, place]
         ahead = surprise + discount * gae_lambda * ahead
         value_ahead = values[:, place]
         found[:, place] = ahead
@@ -62,10 +62,10 @@ def moments(values: Tensor, mask: Tensor, total: Total) -> tuple[Tensor, Tensor]
     return mean, total((kept - mean).square().sum()) / count.clamp(min=1)
 
 
-def whitened(values: Tensor, mask: Tensor, total: Total, *, shift: bool = True) -> Tensor:
+def whiten(values: Tensor, mask: Tensor, total: Total, *, shift: bool = True) -> Tensor:
     """(B, R) with variance 1 over the mask, and mean 0 unless `shift` is false: then the mean stays. 0 outside the mask."""
     mean, variance = moments(values, mask, total)
-    scaled = (values - mean) * (variance + TINY).rsqrt()
+    scaled = (values - mean) * (variance + EPSILON).rsqrt()
     return (scaled if shift else scaled + mean).to(values.dtype) * mask
 
 
@@ -73,10 +73,10 @@ def explained_variance(values: Tensor, returns: Tensor, mask: Tensor, total: Tot
     """How much of the returns' variance the values foresaw, a scalar: 1 all, 0 none, negative worse than their mean."""
     _, missed = moments(returns - values, mask, total)
     _, variance = moments(returns, mask, total)
-    return 1 - missed / variance.clamp(min=TINY)
+    return 1 - missed / variance.clamp(min=EPSILON)
 
 
-def adapted(kl_coef: float, kl: float, *, target: float, episodes: int, horizon: int) -> float:
+def adapt_kl_coef(kl_coef: float, kl: float, *, target: float, episodes: int, horizon: int) -> float:
     """The next weight of the divergence: larger where it was above its target, smaller where it was below.
 
     Args:

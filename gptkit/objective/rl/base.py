@@ -12,7 +12,6 @@ import logging
 import time
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -24,10 +23,10 @@ from gptkit.generation.responses import longest_response, respond, text_of, warn
 from gptkit.model.evaluation_mode import evaluation_mode, without_dropout
 from gptkit.objective.base import Monitor, Terms
 from gptkit.objective.chat_template import prompt_text
-from gptkit.objective.rl import ReinforcementConfig
-from gptkit.objective.rl.prompt_dataset import PromptDataset, asked
-from gptkit.objective.rl.rollout import episodes, log_probabilities, measured
-from gptkit.objective.rl.sanity_checks import examine, examine_loss
+from gptkit.objective.rl import ReinforcementLearningConfig
+from gptkit.objective.rl.prompt_dataset import PromptDataset, load_prompts
+from gptkit.objective.rl.rollout import Rollout, compute_in_chunks, make_rollout_batch, response_log_probs
+from gptkit.objective.rl.sanity_checks import check_loss, check_rollout
 from gptkit.objective.rollout_objective import Minibatch, RolloutObjective, ScoredSample, Total
 from gptkit.optimizer.groups import is_distributed
 from gptkit.records import Prompt
@@ -42,35 +41,22 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("gptkit")
 
-SHOWN = 4
-"""Held-out prompts whose responses are shown as samples."""
+SAMPLE_COUNT = 4
+"""The number of held-out prompts whose responses are shown as samples."""
 
 
-@dataclass
-class Rollout:
-    """Responses of the policy to some prompts, on the model's device where they are tensors."""
-
-    prompts: list[Prompt]
-    """One for each of B episodes."""
-    texts: list[str]
-    batch: Batch
-    """The episodes as `gptkit.objective.rl.rollout.episodes` has them."""
-    ended: Tensor
-    """(B,) bool: the response ends with end-of-text."""
-
-
-class Reinforcement(RolloutObjective):
+class ReinforcementLearning(RolloutObjective):
     """`reference` is a copy of the model with which training began; it and everything else that a run needs to go on is saved."""
 
     items_are = "prompts"
     reads_what_it_counts = False
     best_checkpoint_by_loss = True  # the reward alone would choose the checkpoint that exploits it most
 
-    settings: ReinforcementConfig
+    settings: ReinforcementLearningConfig
     reference: Model
 
     def __init__(
-        self, settings: ReinforcementConfig, *, tokenizer: Tokenizer, context: int, judge: RewardConfig | None = None
+        self, settings: ReinforcementLearningConfig, *, tokenizer: Tokenizer, context: int, judge: RewardConfig | None = None
     ) -> None:
         super().__init__()
         self.settings = settings
@@ -80,12 +66,12 @@ class Reinforcement(RolloutObjective):
         self.end_of_text = tokenizer.special["end_of_text"]
         self.reward: Reward | None = None
         self._judge_config = judge
-        self.judging: Reward | None = None
-        self.asked: dict[str, PromptDataset] = {}
-        self.unexamined = True
-        """The doctor has not looked yet."""
-        self.fresh = False
-        """No update was made since training began: policy and reference are one."""
+        self.judge: Reward | None = None
+        self.prompt_datasets: dict[str, PromptDataset] = {}
+        self.checks_pending = True
+        """Whether the sanity checks are still to run."""
+        self.policy_is_reference = False
+        """Whether no update was made yet, so that policy and reference are the same."""
 
     # -- set-up -------------------------------------------------------------------------------------------------------------------
 
@@ -107,74 +93,74 @@ class Reinforcement(RolloutObjective):
                 "reward=model reward.checkpoint=<run of objective=reward>, or reward=lexicon"
             )
         if self._judge_config is not None:
-            self.judging = self._judge_config.build(load=self.load)
-            self.sources["objective.judge"] = self.judging.fingerprint
+            self.judge = self._judge_config.build(load=self.load)
+            self.sources["objective.judge"] = self.judge.fingerprint
         warn_of_length(settings.max_new_tokens, self.context)
-        self.asked = asked(
+        self.prompt_datasets = load_prompts(
             data,
             self.tokenizer,
             template=settings.template,
             longest=self.context - self.new_tokens - 1,
-            judges=[judge for judge in (self.reward, self.judging) if judge is not None],
+            judges=[judge for judge in (self.reward, self.judge) if judge is not None],
             validation_fraction=validation_fraction,
             reader=f"objective={settings.name}",
         )
-        return dict(self.asked)
+        return dict(self.prompt_datasets)
 
     def start(self, model: Model) -> None:
-        self._copy(model)
-        self.fresh = True
+        self._make_copies(model)
+        self.policy_is_reference = True
 
     def restore(self, model: Model, state: Mapping[str, Any]) -> None:
-        self._copy(model)
+        self._make_copies(model)
         super().restore(model, state)
 
-    def _copy(self, model: Model) -> None:
+    def _make_copies(self, model: Model) -> None:
         self.reference = copy.deepcopy(model).requires_grad_(False)
 
     def tokens(self, batch: Batch) -> int:
         """Every prompt counts as a full context."""
         return len(batch["tokens"]) * self.context
 
-    # -- episodes -----------------------------------------------------------------------------------------------------------------
+    # -- rollouts -----------------------------------------------------------------------------------------------------------------
 
-    def write(self, model: Model, split: str, items: Sequence[int], *, seed: int, samples: int = 1) -> Rollout:
-        """Draw `samples` responses to each of these prompts; those of one prompt follow one another."""
-        source = self.asked[split]
-        places = [item % len(source) for item in items]
-        drawn = respond(
+    def generate_responses(self, model: Model, split: str, items: Sequence[int], *, seed: int, samples: int = 1) -> Rollout:
+        """Sample `samples` responses to each prompt. Responses to the same prompt are adjacent rows."""
+        source = self.prompt_datasets[split]
+        indices = [item % len(source) for item in items]
+        responses = respond(
             model,
             self.tokenizer,
-            [source.ids[place] for place in places],
+            [source.ids[index] for index in indices],
             items=items,
             max_new_tokens=self.new_tokens,
             temperature=self.settings.temperature,
             samples=samples,
             seed=seed,
         )
-        rows = [place for place in places for _ in range(samples)]
+        rows = [index for index in indices for _ in range(samples)]
         device = next(model.parameters()).device
         return Rollout(
-            prompts=[source.prompts[place] for place in rows],
-            texts=[text_of(self.tokenizer, source.ids[place], ids) for place, ids in zip(rows, drawn, strict=True)],
-            batch=episodes([source.ids[place] for place in rows], drawn, device),
-            ended=torch.tensor([ids[-1] == self.end_of_text for ids in drawn], device=device),
+            prompts=[source.prompts[index] for index in rows],
+            texts=[text_of(self.tokenizer, source.ids[index], ids) for index, ids in zip(rows, responses, strict=True)],
+            batch=make_rollout_batch([source.ids[index] for index in rows], responses, device),
+            ended=torch.tensor([ids[-1] == self.end_of_text for ids in responses], device=device),
         )
 
-    def score(self, written: Rollout) -> Tensor:
-        """(B,) float32, on the episodes' device: the reward's, or what a response is given that did not end.
+    def score_rollout(self, rollout: Rollout) -> Tensor:
+        """(B,) float32 scores on the rollout's device: the reward's, or `missing_end_of_text` for responses that did not end.
 
         Raises:
-            GptkitError: the reward gives a number that is not finite.
+            GptkitError: a score is not finite.
         """
         assert self.reward is not None
-        judge = functools.partial(self.opinion, self.reward)
+        judge = functools.partial(self.score, self.reward)
         missing = self.settings.missing_end_of_text
-        scores = score_finished_responses(judge, written.prompts, written.texts, ended=written.ended.tolist(), missing=missing)
-        return scores.to(written.ended.device)
+        scores = score_finished_responses(judge, rollout.prompts, rollout.texts, ended=rollout.ended.tolist(), missing=missing)
+        return scores.to(rollout.ended.device)
 
-    def opinion(self, judge: Reward, prompts: Sequence[Prompt], texts: Sequence[str]) -> Tensor:
-        """(B,) float32 scores, on the CPU, in full precision whatever training computes in.
+    def score(self, judge: Reward, prompts: Sequence[Prompt], texts: Sequence[str]) -> Tensor:
+        """(B,) float32 scores of a reward, on the CPU, computed in full precision whatever training uses.
 
         Raises:
             GptkitError: one is not finite.
@@ -185,119 +171,133 @@ class Reinforcement(RolloutObjective):
             return compute_scores(judge, prompts, texts)
 
     def reference_device(self) -> torch.device:
-        """Where the objective's models are."""
+        """The device of the objective's models."""
         return next(self.reference.parameters()).device
 
-    def log_probs(self, model: Model, batch: Batch) -> Tensor:
-        """(B, R) log-probabilities of the responses' tokens, 0 behind them; no gradients."""
+    def compute_log_probs(self, model: Model, batch: Batch) -> Tensor:
+        """(B, R) log-probabilities of the responses' tokens, 0 in the padding. No gradients."""
         temperature = self.settings.temperature
         with without_dropout(model):
-            return measured(batch, lambda piece: log_probabilities(model, piece, temperature)[0], int(batch["lengths"].max()))
+            return compute_in_chunks(
+                batch, lambda chunk: response_log_probs(model, chunk, temperature)[0], int(batch["lengths"].max())
+            )
 
     # -- one step -----------------------------------------------------------------------------------------------------------------
 
     def rollout(self, model: Model, batch: Batch, *, seed: int, total: Total) -> Iterator[Minibatch]:
-        """The minibatches of `minibatches`, of which the doctor looks at a run's first."""
-        unexamined = self.unexamined and self.settings.doctor
+        """Returns `minibatches`; the first one of a run goes through the sanity checks."""
+        check_first = self.checks_pending and self.settings.sanity_checks
         for minibatch in self.minibatches(model, batch, seed=seed, total=total):
-            if unexamined:
-                examine_loss(self, model, minibatch)
-            unexamined = False
+            if check_first:
+                check_loss(self, model, minibatch)
+            check_first = False
             yield minibatch
 
     @abstractmethod
     def minibatches(self, model: Model, batch: Batch, *, seed: int, total: Total) -> Iterator[Minibatch]:
-        """What `rollout` gives: episodes have `old_log_probs`, and `loss` measures `approximate_kl` and `clip_fraction` of them."""
+        """The minibatches of a step. Those with responses have `old_log_probs`, and `loss` returns their `approximate_kl` and
+        `clip_fraction`."""
 
-    def updates(self, items: int, total: Total, device: torch.device) -> int:
-        """How many minibatches this device's items are divided into: item i goes into minibatch i modulo that number.
+    def minibatch_count(self, items: int, total: Total, device: torch.device) -> int:
+        """The number of minibatches of this device's items: item i goes into minibatch i modulo that number.
 
         Raises:
-            ConfigError: they cannot be of equal size on all devices.
+            ConfigError: the minibatches would differ in size between devices.
         """
-        everywhere = int(total(torch.tensor(float(items), device=device)))
-        wanted = min(self.settings.minibatch or everywhere, everywhere)
-        if everywhere % wanted or items % (everywhere // wanted):
+        step_items = int(total(torch.tensor(float(items), device=device)))
+        size = min(self.settings.minibatch or step_items, step_items)
+        if step_items % size or items % (step_items // size):
             raise ConfigError(
-                f"objective.minibatch={wanted} does not divide batch.size={everywhere} into minibatches that the devices can share "
+                f"objective.minibatch={size} does not divide batch.size={step_items} into minibatches that the devices can share "
                 "equally; choose a divisor that is a multiple of the number of devices"
             )
-        return everywhere // wanted
+        return step_items // size
 
-    def roll(self, model: Model, items: Sequence[int], *, seed: int, samples: int = 1) -> tuple[Rollout, Tensor, dict[str, float]]:
-        """Draw and score episodes; adds `old_log_probs` and `reference_log_probs` (B, R) to their batch.
+    def collect_rollout(
+        self, model: Model, items: Sequence[int], *, seed: int, samples: int = 1
+    ) -> tuple[Rollout, Tensor, dict[str, float]]:
+        """Sample and score responses; adds `old_log_probs` and `reference_log_probs` (B, R) to their batch.
 
         Returns:
-            The episodes, their scores (B,), the seconds that drawing and scoring took, and the tokens drawn in a second.
+            The rollout, its scores (B,), and metrics of speed: seconds of generation and of scoring, generated tokens per second.
 
         Raises:
-            ConfigError: the model's weights are spread over devices.
-            GptkitError: the doctor or the reward found something wrong.
+            ConfigError: the model is sharded.
+            GptkitError: a sanity check failed, or a score is not finite.
         """
         if any(is_distributed(parameter) for parameter in model.parameters()):
             raise ConfigError(f"objective={self.settings.name} keeps whole models; use trainer.strategy=ddp, not fsdp2 or tp")
-        begin = time.perf_counter()
+        start = time.perf_counter()
         with evaluation_mode(model):
-            written = self.write(model, "train", items, seed=seed, samples=samples)
-            middle = time.perf_counter()
-            scores = self.score(written)
-            written.batch["old_log_probs"] = self.log_probs(model, written.batch)
-            written.batch["reference_log_probs"] = self.log_probs(self.reference, written.batch)
-            self._examine(model, written, scores, items, seed, samples)
-        self.fresh = False
-        spent = {"seconds_generate": middle - begin, "seconds_score": time.perf_counter() - middle}
-        return written, scores, spent | {"generated_per_second": int(written.batch["lengths"].sum()) / (middle - begin)}
+            rollout = self.generate_responses(model, "train", items, seed=seed, samples=samples)
+            generated = time.perf_counter()
+            scores = self.score_rollout(rollout)
+            rollout.batch["old_log_probs"] = self.compute_log_probs(model, rollout.batch)
+            rollout.batch["reference_log_probs"] = self.compute_log_probs(self.reference, rollout.batch)
+            self._run_sanity_checks(model, rollout, scores, items, seed, samples)
+        self.policy_is_reference = False
+        speed = {
+            "seconds_generate": generated - start,
+            "seconds_score": time.perf_counter() - generated,
+            "generated_per_second": int(rollout.batch["lengths"].sum()) / (generated - start),
+        }
+        return rollout, scores, speed
 
-    def _examine(self, model: Model, written: Rollout, scores: Tensor, items: Sequence[int], seed: int, samples: int) -> None:
-        if not self.unexamined:
+    def _run_sanity_checks(
+        self, model: Model, rollout: Rollout, scores: Tensor, items: Sequence[int], seed: int, samples: int
+    ) -> None:
+        if not self.checks_pending:
             return
-        self.unexamined = False
-        if not self.settings.doctor:
-            _log.warning("objective.doctor=false: nobody checks that sampling, scoring and training agree")
+        self.checks_pending = False
+        if not self.settings.sanity_checks:
+            _log.warning("objective.sanity_checks=false: nothing checks that sampling, scoring and training agree")
             return
-        examine(self, model, written, scores, seed=seed, places=[(item, sample) for item in items for sample in range(samples)])
+        check_rollout(
+            self, model, rollout, scores, seed=seed, places=[(item, sample) for item in items for sample in range(samples)]
+        )
 
     # -- held-out prompts ---------------------------------------------------------------------------------------------------------
 
     @torch.no_grad()
     def validate(self, model: Model, batch: Batch, *, seed: int) -> tuple[Terms, Mapping[str, int], dict[str, Tensor]]:
-        """Minus equation 2: what the responses to held-out prompts score, less what their divergence costs, at the weight with
-        which the run begins: losses are compared along a run whose weight adapts.
+        """Returns minus equation 2: what responses to held-out prompts score, less the cost of their divergence.
 
-        What is drawn depends on the prompt's place alone: all checkpoints of a run draw with the same random numbers. Measured are
-        `score`, `kl` (nats per response), `length` (tokens), `missing_end_of_text` and, with `judge`, its score.
+        The divergence has its initial weight, so that losses are comparable along a run that adapts it. Random numbers depend on
+        the prompt's index alone, so that all checkpoints of a run use the same. Metrics are `score`, `kl` (nats per response),
+        `length` (tokens), `missing_end_of_text` and, with `judge`, its score.
         """
         with evaluation_mode(model):
-            written = self.write(model, "validation", batch["items"].tolist(), seed=0)
-            scores = self.score(written)
-            kl = (self.log_probs(model, written.batch) - self.log_probs(self.reference, written.batch)).sum(dim=1)
-        found = {
+            rollout = self.generate_responses(model, "validation", batch["items"].tolist(), seed=0)
+            scores = self.score_rollout(rollout)
+            kl = (self.compute_log_probs(model, rollout.batch) - self.compute_log_probs(self.reference, rollout.batch)).sum(dim=1)
+        metrics = {
             "score": scores.sum(),
             "kl": kl.sum(),
-            "length": written.batch["lengths"].float().sum(),
-            "missing_end_of_text": (~written.ended).float().sum(),
+            "length": rollout.batch["lengths"].float().sum(),
+            "missing_end_of_text": (~rollout.ended).float().sum(),
         }
-        if self.judging is not None:
-            found["judge"] = self.opinion(self.judging, written.prompts, written.texts).sum()
+        if self.judge is not None:
+            metrics["judge"] = self.score(self.judge, rollout.prompts, rollout.texts).sum()
         objective = -(scores - self.settings.kl_coef * kl).sum()
-        return {"objective": (1.0, objective)}, {"objective": len(scores)}, found
+        return {"objective": (1.0, objective)}, {"objective": len(scores)}, metrics
 
     def monitor(self, metrics: Mapping[str, float]) -> Monitor:
         """The independent judge's score, else the reward's: the loss depends on the weights of divergence and pre-training text."""
         return Monitor("judge" if "judge" in metrics else "score", "max")
 
     def samples(self, model: Model) -> list[ScoredSample]:
-        """Responses to a few held-out prompts with their scores, drawn as in a validation."""
-        split = "validation" if "validation" in self.asked else "train"
+        """Responses to a few held-out prompts with their scores, sampled as in a validation."""
+        split = "validation" if "validation" in self.prompt_datasets else "train"
         with torch.no_grad(), evaluation_mode(model):
-            count = min(SHOWN, len(self.asked[split]))
-            written = self.write(model, split, [number * len(self.asked[split]) // count for number in range(count)], seed=0)
-            scores = {"score": self.score(written).tolist()}
-        if self.judging is not None:
-            scores["judge"] = self.opinion(self.judging, written.prompts, written.texts).tolist()
+            prompts = len(self.prompt_datasets[split])
+            count = min(SAMPLE_COUNT, prompts)
+            rollout = self.generate_responses(model, split, [number * prompts // count for number in range(count)], seed=0)
+            scores = {"score": self.score_rollout(rollout).tolist()}
+        if self.judge is not None:
+            scores["judge"] = self.score(self.judge, rollout.prompts, rollout.texts).tolist()
         return [
             ScoredSample(
-                prompt_text(prompt.turns, self.settings.template), text, {name: found[row] for name, found in scores.items()}
+                prompt_text(prompt.turns, self.settings.template), text, {name: values[row] for name, values in scores.items()}
             )
-            for row, (prompt, text) in enumerate(zip(written.prompts, written.texts, strict=True))
+            for row, (prompt, text) in enumerate(zip(rollout.prompts, rollout.texts, strict=True))
         ]

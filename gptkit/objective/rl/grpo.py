@@ -15,17 +15,20 @@ from gptkit.data.dataset import Batch
 from gptkit.model.evaluation_mode import without_dropout
 from gptkit.objective.base import Mean, Metrics, Terms
 from gptkit.objective.rl import GRPOConfig
-from gptkit.objective.rl.base import Reinforcement
-from gptkit.objective.rl.policy_loss import approximate_kl, policy_losses, ratios
-from gptkit.objective.rl.rollout import gathered, log_probabilities, rows_of
-from gptkit.objective.rl.step_metrics import everywhere, logged, means
+from gptkit.objective.rl.base import ReinforcementLearning
+from gptkit.objective.rl.policy_loss import approximate_kl, policy_losses, probability_ratios
+from gptkit.objective.rl.rollout import make_zero_batch, response_log_probs, select_rows, unpad_responses
+from gptkit.objective.rl.step_metrics import as_columns, mean_over_step, sum_columns
 from gptkit.objective.rollout_objective import Minibatch, Total
 
 if TYPE_CHECKING:
     from gptkit.model.base import Model
 
-OF_STEP = ("score", "kl", "length", "missing_end_of_text", "seconds_generate", "seconds_score", "generated_per_second")
-TINY = 1e-4
+TOKEN_COLUMNS = ("old_log_probs", "reference_log_probs")
+"""Columns (B, R) of a minibatch that the loss reads."""
+
+STEP_METRICS = ("score", "kl", "length", "missing_end_of_text", "seconds_generate", "seconds_score", "generated_per_second")
+EPSILON = 1e-4
 """Added to a group's deviation: where all scores are equal nothing is learned."""
 
 
@@ -35,17 +38,17 @@ def group_advantages(scores: Tensor) -> Tensor:
     The deviation is the population's: the mean square's root over G, not G - 1. The paper does not say which.
     """
     centred = scores - scores.mean(dim=1, keepdim=True)
-    return centred / (scores.std(dim=1, correction=0, keepdim=True) + TINY)
+    return centred / (scores.std(dim=1, correction=0, keepdim=True) + EPSILON)
 
 
-def divergence(log_probs: Tensor, reference: Tensor) -> Tensor:
+def kl_estimates(log_probs: Tensor, reference: Tensor) -> Tensor:
     """(N,) equation 4: an estimate of the divergence from the reference that has no bias and is never negative."""
     ahead = reference - log_probs
     return ahead.exp() - ahead - 1
 
 
-class GRPO(Reinforcement):
-    """Shapes: B episodes, `group` for each prompt, R tokens of the longest response, N of all together.
+class GRPO(ReinforcementLearning):
+    """Shapes: B responses, `group` for each prompt, R tokens of the longest response, N of all together.
 
     Every response counts alike, and its tokens share its weight, as in equation 3.
     """
@@ -53,21 +56,21 @@ class GRPO(Reinforcement):
     settings: GRPOConfig
 
     def minibatches(self, model: Model, batch: Batch, *, seed: int, total: Total) -> Iterator[Minibatch]:
-        """Draw a group of responses to every prompt, score them, and go through the groups in minibatches, `inner_epochs` times."""
+        """Sample and score a group of responses to every prompt, and yield the groups in minibatches, `inner_epochs` times."""
         settings, device, group = self.settings, batch["items"].device, self.settings.group
         items: list[int] = batch["items"].tolist()
-        updates = self.updates(len(items), total, device)
-        written, scores, seconds = self.roll(model, items, seed=seed, samples=group)
-        made, lengths = written.batch, written.batch["lengths"]
-        made["group_advantages"] = group_advantages(scores.view(-1, group)).flatten()
-        kl = (made["old_log_probs"] - made["reference_log_probs"]).sum(dim=1)
-        columns = {"score": scores, "kl": kl, "length": lengths, "missing_end_of_text": ~written.ended}
-        step = means(columns, total)
-        made |= everywhere({**step, **seconds}, lengths)
+        minibatch_count = self.minibatch_count(len(items), total, device)
+        rollout, scores, speed = self.collect_rollout(model, items, seed=seed, samples=group)
+        columns, lengths = rollout.batch, rollout.batch["lengths"]
+        columns["group_advantages"] = group_advantages(scores.view(-1, group)).flatten()
+        kl = (columns["old_log_probs"] - columns["reference_log_probs"]).sum(dim=1)
+        means = {"score": scores, "kl": kl, "length": lengths, "missing_end_of_text": ~rollout.ended}
+        step = mean_over_step(means, total)
+        columns |= as_columns({**step, **speed}, lengths)
         prompts = torch.arange(len(lengths), device=device) // group
         for _ in range(settings.inner_epochs):
-            for number in range(updates):
-                yield {"grpo": rows_of(made, prompts % updates == number)}
+            for number in range(minibatch_count):
+                yield {"grpo": select_rows(columns, prompts % minibatch_count == number)}
 
     def counts(self, batch: Batch) -> dict[str, int]:
         """Responses."""
@@ -77,28 +80,32 @@ class GRPO(Reinforcement):
         """Sums over responses of the means over their tokens: the clipped loss, and the divergence."""
         settings, lengths = self.settings, batch["lengths"]
         with without_dropout(model):
-            now, entropy = log_probabilities(model, batch, settings.temperature)
-        old, reference = gathered(batch["old_log_probs"], lengths), gathered(batch["reference_log_probs"], lengths)
+            log_probs, entropy = response_log_probs(model, batch, settings.temperature)
+        old, reference = unpad_responses(batch["old_log_probs"], lengths), unpad_responses(batch["reference_log_probs"], lengths)
         share = (1.0 / lengths).repeat_interleave(lengths)  # (N,)
-        losses, clipped = policy_losses(ratios(now, old), batch["group_advantages"].repeat_interleave(lengths), settings.clip)
+        losses, clipped = policy_losses(
+            probability_ratios(log_probs, old), batch["group_advantages"].repeat_interleave(lengths), settings.clip
+        )
         tokens = lengths.sum()
-        found = {
+        metrics = {
             "entropy": Mean(entropy.detach().sum(), tokens),
-            "approximate_kl": Mean(approximate_kl(now.detach(), old).sum(), tokens),
+            "approximate_kl": Mean(approximate_kl(log_probs.detach(), old).sum(), tokens),
             "clip_fraction": Mean(clipped.sum(), tokens),
         }
         terms = {
             "policy": (1.0, (losses * share).sum()),
-            "divergence": (settings.kl_coef, (divergence(now, reference) * share).sum()),
+            "divergence": (settings.kl_coef, (kl_estimates(log_probs, reference) * share).sum()),
         }
-        return terms, found | logged(batch, OF_STEP)
+        return terms, metrics | sum_columns(batch, STEP_METRICS)
 
     def largest_minibatch(self, batch: Batch) -> Minibatch:
-        """Episodes that fill the context."""
-        rows = batch["tokens"].new_zeros(len(batch["tokens"]), self.context)
-        lengths = torch.full_like(rows[:, 0], self.new_tokens)
-        nothing = torch.zeros(len(rows), self.new_tokens, device=rows.device)
-        columns = {"old_log_probs": nothing, "reference_log_probs": nothing, "group_advantages": nothing[:, 0]}
-        measures = everywhere(dict.fromkeys(OF_STEP, 0.0), lengths)
-        episodes = {"tokens": rows, "prompt_lengths": self.context - lengths, "lengths": lengths, **columns, **measures}
-        return {"train": episodes}
+        """Rollouts that fill the context."""
+        rollout = make_zero_batch(
+            len(batch["tokens"]),
+            prompt_length=self.context - self.new_tokens,
+            response_length=self.new_tokens,
+            token_columns=TOKEN_COLUMNS,
+            row_columns=("group_advantages", *STEP_METRICS),
+            device=batch["tokens"].device,
+        )
+        return {"train": rollout}

@@ -9,13 +9,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-LARGEST = 20.0
+MAX_LOG_RATIO = 20.0
 """Log-ratios beyond it are cut: e^20 is far outside every clip, and larger ones overflow."""
 
 
-def ratios(log_probs: Tensor, old: Tensor) -> Tensor:
+def probability_ratios(log_probs: Tensor, old: Tensor) -> Tensor:
     """(N,) probability of each token now, over that before the update."""
-    return (log_probs - old).clamp(-LARGEST, LARGEST).exp()
+    return (log_probs - old).clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO).exp()
 
 
 def policy_losses(ratio: Tensor, advantages: Tensor, clip: float) -> tuple[Tensor, Tensor]:

@@ -44,7 +44,7 @@ class PromptDataset(Dataset):
         return {"tokens": tokens, "items": torch.tensor(indices, dtype=torch.int64)}
 
 
-def asked(
+def load_prompts(
     data: Data,
     tokenizer: Tokenizer,
     *,
@@ -69,14 +69,14 @@ def asked(
         DataError: the source gives other records or none, a prompt does not fit a template, or all are too long.
     """
     prompts, held_out = split_records(data, validation_fraction, functools.partial(records_of, record_type=Prompt, reader=reader))
-    found = {"train": _short(prompts, tokenizer, template, longest, judges, "train")}
+    found = {"train": _encode_prompts(prompts, tokenizer, template, longest, judges, "train")}
     if held_out:
-        found["validation"] = _short(held_out, tokenizer, template, longest, judges, "validation")
-    _tell_repeated(found)
+        found["validation"] = _encode_prompts(held_out, tokenizer, template, longest, judges, "validation")
+    _warn_of_repeats(found)
     return found
 
 
-def _tell_repeated(found: dict[str, PromptDataset]) -> None:
+def _warn_of_repeats(found: dict[str, PromptDataset]) -> None:
     """What reads the same in the form that the policy is asked is the same prompt."""
     train = [tuple(ids) for ids in found["train"].ids]
     held_out = [tuple(ids) for ids in found["validation"].ids] if "validation" in found else []
@@ -90,7 +90,7 @@ def _tell_repeated(found: dict[str, PromptDataset]) -> None:
         )
 
 
-def _short(
+def _encode_prompts(
     prompts: Sequence[Prompt], tokenizer: Tokenizer, template: str, longest: int, judges: Sequence[Reward], split: str
 ) -> PromptDataset:
     ids = []
@@ -99,7 +99,7 @@ def _short(
             ids.append(prompt_ids(tokenizer, prompt.turns, template))
         except DataError as error:
             raise DataError(f"prompt {place + 1} of the {split} split: {error}") from None
-    places = _kept(
+    places = _filter(
         range(len(ids)),
         lambda place: len(ids[place]) <= longest,
         split,
@@ -107,11 +107,11 @@ def _short(
         "lower that, or give shorter prompts",
     )
     for judge in judges:
-        places = _kept(places, lambda place, judge=judge: judge.accepts(prompts[place]), split, *judge.rejection_message)  # type: ignore[misc]
+        places = _filter(places, lambda place, judge=judge: judge.accepts(prompts[place]), split, *judge.rejection_message)  # type: ignore[misc]
     return PromptDataset([prompts[place] for place in places], [ids[place] for place in places])
 
 
-def _kept(places: Sequence[int], fits: Callable[[int], bool], split: str, what: str, mend: str) -> list[int]:
+def _filter(places: Sequence[int], fits: Callable[[int], bool], split: str, what: str, mend: str) -> list[int]:
     """Those that fit; how many do not, and what they are, is told.
 
     Raises: DataError: none does.

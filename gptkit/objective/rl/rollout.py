@@ -1,12 +1,16 @@
-"""Episodes: prompts with the responses that a policy drew, as rows of tokens, and what models think of them.
+"""Rollouts: prompts with sampled responses as a batch of tokens, and hidden states and log-probabilities of the responses.
 
-Shapes: B episodes, T tokens of the longest row, R of the longest response, N tokens of all responses together, D width,
-V vocabulary. A row is a prompt, directly behind it its response, and padding on the right, which a causal model never sees.
+Shapes: B responses, T tokens of the longest row, R of the longest response, N tokens of all responses together, D width,
+V vocabulary. A row is a prompt, its response, and padding on the right, which a causal model never sees.
+
+Columns of a batch: `tokens` (B, T), `prompt_lengths` (B,) and `lengths` (B,), tokens of each response, all int64. An objective adds
+token columns (B, R) that are 0 in the padding, such as `old_log_probs`, and row columns (B,), such as step metrics.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -17,70 +21,105 @@ from gptkit.model.base import Model
 from gptkit.objective.precision import in_full
 from gptkit.objective.rl.advantages import response_mask
 from gptkit.objective.rl.policy_loss import entropies
+from gptkit.records import Prompt
 
-READ_TOGETHER = 16_384
-"""Tokens of one forward pass over episodes, padding included."""
+TOKENS_PER_PASS = 16_384
+"""Tokens of one forward pass over rollouts, padding included."""
 
 
-def episodes(prompts: Sequence[Sequence[int]], responses: Sequence[Sequence[int]], device: torch.device) -> Batch:
-    """Rows of ids as a batch: `tokens` (B, T), `prompt_lengths` (B,) and `lengths` (B,), tokens of each response; int64."""
+@dataclass
+class Rollout:
+    """Sampled responses to prompts. Tensors are on the model's device."""
+
+    prompts: list[Prompt]
+    """One for each of B responses."""
+    texts: list[str]
+    """The responses."""
+    batch: Batch
+    """Prompts and responses as tokens; see the columns above."""
+    ended: Tensor
+    """(B,) bool: whether the response ends with end-of-text."""
+
+
+def make_rollout_batch(prompts: Sequence[Sequence[int]], responses: Sequence[Sequence[int]], device: torch.device) -> Batch:
+    """Pad prompts with their responses to a batch of the columns `tokens`, `prompt_lengths` and `lengths`."""
     rows = [[*prompt, *response] for prompt, response in zip(prompts, responses, strict=True)]
-    made = {
+    batch = {
         "tokens": pad_sequences(rows),
         "prompt_lengths": sequence_lengths(prompts),
         "lengths": sequence_lengths(responses),
     }
-    return {name: tensor.to(device) for name, tensor in made.items()}
+    return {name: tensor.to(device) for name, tensor in batch.items()}
 
 
-def spots(batch: Batch) -> tuple[Tensor, Tensor]:
-    """(N,) row and (N,) place in it of every token of the responses, row by row."""
+def make_zero_batch(
+    count: int,
+    *,
+    prompt_length: int,
+    response_length: int,
+    token_columns: Sequence[str] = (),
+    row_columns: Sequence[str] = (),
+    device: torch.device,
+) -> Batch:
+    """A batch of `count` rows without padding, all zeros, with these columns besides: for a pass whose result is not used."""
+    tokens = torch.zeros(count, prompt_length + response_length, dtype=torch.int64, device=device)
+    batch = {
+        "tokens": tokens,
+        "prompt_lengths": torch.full_like(tokens[:, 0], prompt_length),
+        "lengths": torch.full_like(tokens[:, 0], response_length),
+    }
+    batch |= {name: torch.zeros(count, response_length, device=device) for name in token_columns}
+    return batch | {name: torch.zeros(count, device=device) for name in row_columns}
+
+
+def response_positions(batch: Batch) -> tuple[Tensor, Tensor]:
+    """(N,) row and (N,) column in `tokens` of every token of the responses, row by row."""
     rows, columns = response_mask(batch["lengths"], int(batch["lengths"].max())).nonzero(as_tuple=True)
     return rows, batch["prompt_lengths"][rows] + columns
 
 
-def states(model: Model, batch: Batch) -> Tensor:
-    """(N, D) hidden states from which the tokens of the responses were chosen: each one place before its token."""
-    rows, places = spots(batch)
-    hidden: Tensor = model(batch["tokens"])[rows, places - 1]
+def response_hidden_states(model: Model, batch: Batch) -> Tensor:
+    """(N, D) hidden states that predict the tokens of the responses: each is one position before its token."""
+    rows, positions = response_positions(batch)
+    hidden: Tensor = model(batch["tokens"])[rows, positions - 1]
     return hidden
 
 
-def log_probabilities(model: Model, batch: Batch, temperature: float) -> tuple[Tensor, Tensor]:
-    """(N,) log-probabilities of the tokens of the responses, and (N,) entropies of the distributions they were drawn from.
+def response_log_probs(model: Model, batch: Batch, temperature: float) -> tuple[Tensor, Tensor]:
+    """(N,) log-probabilities of the responses' tokens, and (N,) entropies of the distributions they were sampled from.
 
-    Both in at least float32, with logits divided by the temperature; no other place gets logits.
+    Both in at least float32, with logits divided by the temperature. No other position gets logits.
     """
-    rows, places = spots(batch)
-    everything = (in_full(model.logits(states(model, batch))) / temperature).log_softmax(dim=-1)  # (N, V)
-    chosen = batch["tokens"][rows, places]
-    return everything.gather(-1, chosen[:, None]).squeeze(-1), entropies(everything)
+    rows, positions = response_positions(batch)
+    all_log_probs = (in_full(model.logits(response_hidden_states(model, batch))) / temperature).log_softmax(dim=-1)  # (N, V)
+    targets = batch["tokens"][rows, positions]
+    return all_log_probs.gather(-1, targets[:, None]).squeeze(-1), entropies(all_log_probs)
 
 
-def spread(values: Tensor, lengths: Tensor, width: int) -> Tensor:
-    """(N,) -> (B, R): each response in its row, 0 behind it."""
+def pad_responses(values: Tensor, lengths: Tensor, width: int) -> Tensor:
+    """(N,) -> (B, R): each response in its own row, padded with 0."""
     mask = response_mask(lengths, width)
     return torch.zeros(mask.shape, dtype=values.dtype, device=values.device).masked_scatter(mask, values)
 
 
-def gathered(values: Tensor, lengths: Tensor) -> Tensor:
-    """(B, R) -> (N,): the inverse of `spread`."""
+def unpad_responses(values: Tensor, lengths: Tensor) -> Tensor:
+    """(B, R) -> (N,): the inverse of `pad_responses`."""
     return values[response_mask(lengths, values.shape[1])]
 
 
-def rows_of(batch: Batch, chosen: Sequence[int] | slice | Tensor) -> Batch:
-    """Some rows of a batch."""
-    return {name: tensor[chosen] for name, tensor in batch.items()}
+def select_rows(batch: Batch, rows: Sequence[int] | slice | Tensor) -> Batch:
+    """The batch with these rows only."""
+    return {name: tensor[rows] for name, tensor in batch.items()}
 
 
-def pieces(batch: Batch) -> Iterator[Batch]:
-    """The batch in pieces that one forward pass can take, in order."""
-    size = max(1, READ_TOGETHER // batch["tokens"].shape[1])
+def split_into_chunks(batch: Batch) -> Iterator[Batch]:
+    """Split the batch into chunks that fit one forward pass, in order."""
+    size = max(1, TOKENS_PER_PASS // batch["tokens"].shape[1])
     for first in range(0, len(batch["tokens"]), size):
-        yield rows_of(batch, slice(first, first + size))
+        yield select_rows(batch, slice(first, first + size))
 
 
 @torch.no_grad()
-def measured(batch: Batch, measure: Callable[[Batch], Tensor], width: int) -> Tensor:
-    """What a function of episodes says of every token of their responses, (B, R), a piece at a time, without gradients."""
-    return torch.cat([spread(measure(piece), piece["lengths"], width) for piece in pieces(batch)])
+def compute_in_chunks(batch: Batch, function: Callable[[Batch], Tensor], width: int) -> Tensor:
+    """Apply a function that returns a value per token of the responses, (N,), to the batch chunk by chunk: (B, R). No gradients."""
+    return torch.cat([pad_responses(function(chunk), chunk["lengths"], width) for chunk in split_into_chunks(batch)])

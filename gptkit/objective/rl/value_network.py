@@ -1,4 +1,4 @@
-"""The value network: what a response will have earned at its end, foreseen at each of its tokens."""
+"""The value network: predicts at each token of a response the return to come."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from gptkit.data.dataset import Batch
 from gptkit.errors import ConfigError
 from gptkit.objective.heads import read
-from gptkit.objective.rl.rollout import states
+from gptkit.objective.rl.rollout import make_zero_batch, response_hidden_states
 
 if TYPE_CHECKING:
     from gptkit.model.base import Model
@@ -29,20 +29,18 @@ class ValueNetwork(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """(N,) in at least float32: the value of the state in which each token of the responses is chosen."""
-        return read(self.head, states(self.model, batch)).squeeze(-1)
+        return read(self.head, response_hidden_states(self.model, batch)).squeeze(-1)
 
     def freeze_unused(self) -> None:
-        """What no value depends on, such as an output layer, is not trained: devices wait for the gradients of all that is."""
-        device = self.head.weight.device
-        one = torch.ones(1, dtype=torch.int64, device=device)
-        batch = {"tokens": torch.zeros(1, 2, dtype=torch.int64, device=device), "prompt_lengths": one, "lengths": one}
+        """Freeze parameters that no value depends on, such as an output layer: DDP waits for the gradients of all others."""
+        batch = make_zero_batch(1, prompt_length=1, response_length=1, device=self.head.weight.device)
         parameters = list(self.parameters())
-        found = torch.autograd.grad(self(batch).sum(), parameters, allow_unused=True)
-        for parameter, gradient in zip(parameters, found, strict=True):
+        gradients = torch.autograd.grad(self(batch).sum(), parameters, allow_unused=True)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.requires_grad_(gradient is not None)
 
 
-def from_policy(model: Model) -> ValueNetwork:
+def value_network_from_policy(model: Model) -> ValueNetwork:
     """A copy of the policy that values everything at 0."""
     own = copy.deepcopy(model).requires_grad_(True)
     width = next(iter(_hidden(own))).shape[-1]
@@ -52,7 +50,7 @@ def from_policy(model: Model) -> ValueNetwork:
     return ValueNetwork(own, head)
 
 
-def from_reward(trained: TrainedModel, tokenizer: Tokenizer, context: int) -> ValueNetwork:
+def value_network_from_reward(trained: TrainedModel, tokenizer: Tokenizer, context: int) -> ValueNetwork:
     """A copy of a reward model, which values as it scores.
 
     Raises:

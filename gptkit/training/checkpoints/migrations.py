@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor
 
-CONFIG_KEYS: dict[str, str | None] = {}
+CONFIG_KEYS: dict[str, str | None] = {"objective.doctor": "objective.sanity_checks"}
 """Keys of config.yaml, dotted: old -> new, or None where the key is gone and meant nothing any more. `*` stands for any one key,
 and in the new name for the same: "callback.*.limit": "callback.*.threshold"."""
 

@@ -6,7 +6,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from gptkit.objective.rl.advantages import adapted, advantages, explained_variance, response_mask, rewards, whitened
+from gptkit.objective.rl.advantages import (
+    adapt_kl_coef,
+    compute_advantages,
+    explained_variance,
+    response_mask,
+    token_rewards,
+    whiten,
+)
 
 LENGTHS = [5, 1, 3, 5]
 WIDTH = 5
@@ -35,7 +42,7 @@ def quadratic(given: list[float], values: list[float], discount: float, lam: flo
 @pytest.mark.parametrize(("discount", "lam"), [(1.0, 0.95), (0.9, 0.5), (1.0, 1.0), (0.99, 0.0)])
 def test_advantages_are_the_quadratic_sum(discount: float, lam: float) -> None:
     given, values = random(seed=1), random(seed=2)
-    found = advantages(given, values, discount=discount, gae_lambda=lam)
+    found = compute_advantages(given, values, discount=discount, gae_lambda=lam)
     for row, length in enumerate(LENGTHS):
         wanted = quadratic(given[row, :length].tolist(), values[row, :length].tolist(), discount, lam)
         assert found[row, :length].tolist() == pytest.approx(wanted, abs=1e-12)
@@ -44,7 +51,7 @@ def test_advantages_are_the_quadratic_sum(discount: float, lam: float) -> None:
 
 def test_without_discount_and_with_lambda_1_returns_are_what_is_still_to_come() -> None:
     given, values = random(seed=3), random(seed=4)
-    returns = advantages(given, values, discount=1.0, gae_lambda=1.0) + values
+    returns = compute_advantages(given, values, discount=1.0, gae_lambda=1.0) + values
     for row, length in enumerate(LENGTHS):
         wanted = [float(given[row, place:length].sum()) for place in range(length)]
         assert returns[row, :length].tolist() == pytest.approx(wanted, abs=1e-12)
@@ -53,7 +60,7 @@ def test_without_discount_and_with_lambda_1_returns_are_what_is_still_to_come() 
 def test_the_score_stands_on_the_last_token_wherever_it_is() -> None:
     """A response that ended early, one of a single token, and one that fills its room."""
     ratios, scores = random(seed=5), torch.tensor([1.0, -2.0, 3.0, 0.5], dtype=torch.float64)
-    found = rewards(scores, ratios, torch.tensor(LENGTHS), 0.1)
+    found = token_rewards(scores, ratios, torch.tensor(LENGTHS), 0.1)
     for row, length in enumerate(LENGTHS):
         wanted = [-0.1 * ratio for ratio in ratios[row].tolist()]
         wanted[length - 1] += float(scores[row])
@@ -68,7 +75,7 @@ def test_whitening_is_that_of_a_loop_over_the_tokens_that_are_there(shift: bool)
     mean = sum(there) / len(there)
     variance = sum((value - mean) ** 2 for value in there) / len(there)
     wanted = [(value - mean) / (variance + 1e-8) ** 0.5 + (0.0 if shift else mean) for value in there]
-    found = whitened(values, mask, alone, shift=shift)
+    found = whiten(values, mask, alone, shift=shift)
     assert found[mask].tolist() == pytest.approx(wanted, abs=1e-12)
     assert not found[~mask].any()
 
@@ -82,9 +89,9 @@ def test_whitening_in_parts_is_whitening_of_the_whole() -> None:
         whole.append(tensor)
         return tensor
 
-    expected = whitened(values, mask, remember)
+    expected = whiten(values, mask, remember)
     sums = iter(whole)
-    assert torch.allclose(whitened(values[:2], mask[:2], lambda _: next(sums)), expected[:2], atol=1e-12)
+    assert torch.allclose(whiten(values[:2], mask[:2], lambda _: next(sums)), expected[:2], atol=1e-12)
 
 
 def test_values_that_are_the_returns_explain_all_and_their_mean_explains_nothing() -> None:
@@ -96,7 +103,7 @@ def test_values_that_are_the_returns_explain_all_and_their_mean_explains_nothing
 
 
 def test_the_weight_of_the_divergence_follows_its_target_within_a_fifth() -> None:
-    assert adapted(0.1, 6.0, target=6.0, episodes=512, horizon=10_000) == 0.1
-    assert adapted(0.1, 6.6, target=6.0, episodes=1000, horizon=10_000) == pytest.approx(0.1 * (1 + 0.1 * 0.1))
-    assert adapted(0.1, 60.0, target=6.0, episodes=1000, horizon=10_000) == pytest.approx(0.1 * (1 + 0.2 * 0.1))
-    assert adapted(0.1, -5.0, target=6.0, episodes=1000, horizon=10_000) == pytest.approx(0.1 * (1 - 0.2 * 0.1))
+    assert adapt_kl_coef(0.1, 6.0, target=6.0, episodes=512, horizon=10_000) == 0.1
+    assert adapt_kl_coef(0.1, 6.6, target=6.0, episodes=1000, horizon=10_000) == pytest.approx(0.1 * (1 + 0.1 * 0.1))
+    assert adapt_kl_coef(0.1, 60.0, target=6.0, episodes=1000, horizon=10_000) == pytest.approx(0.1 * (1 + 0.2 * 0.1))
+    assert adapt_kl_coef(0.1, -5.0, target=6.0, episodes=1000, horizon=10_000) == pytest.approx(0.1 * (1 - 0.2 * 0.1))

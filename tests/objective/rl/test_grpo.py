@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from gptkit.objective import GRPOConfig
-from gptkit.objective.rl.grpo import divergence, group_advantages
+from gptkit.objective.rl.grpo import group_advantages, kl_estimates
 from gptkit.records import Prompt, Turn
 from gptkit.reward.base import Reward
 from gptkit.tokenizer import BytesTokenizerConfig
@@ -34,7 +34,7 @@ def test_advantages_are_deviations_of_the_group() -> None:
 def test_the_divergence_is_equation_4() -> None:
     now, reference = torch.tensor([-1.0, -2.0]), torch.tensor([-1.5, -0.5])
     wanted = [math.exp(ahead) - ahead - 1 for ahead in (-0.5, 1.5)]
-    assert divergence(now, reference).tolist() == pytest.approx(wanted, abs=1e-6)
+    assert kl_estimates(now, reference).tolist() == pytest.approx(wanted, abs=1e-6)
 
 
 def test_groups_stay_together_and_nothing_has_moved_at_first(source: Any, model_of: Callable[..., Any]) -> None:
@@ -45,7 +45,7 @@ def test_groups_stay_together_and_nothing_has_moved_at_first(source: Any, model_
     objective.datasets(source(prompts), validation_fraction=0.0)
     model = model_of(objective, dropout=0.5)
     objective.start(model)
-    rolled = list(objective.rollout(model, objective.asked["train"].batch(range(6)), seed=1, total=lambda tensor: tensor))
+    rolled = list(objective.rollout(model, objective.prompt_datasets["train"].batch(range(6)), seed=1, total=lambda tensor: tensor))
     assert [len(minibatch["grpo"]["tokens"]) for minibatch in rolled] == [8, 8, 8]
     for minibatch in rolled:
         batch = minibatch["grpo"]

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from gptkit.objective.rl.policy_loss import approximate_kl, entropies, policy_losses, ratios, value_losses
+from gptkit.objective.rl.policy_loss import approximate_kl, entropies, policy_losses, probability_ratios, value_losses
 
 
 @pytest.mark.parametrize("advantage", [1.5, -2.0])
@@ -16,7 +16,7 @@ def test_the_policys_loss_is_the_worse_of_free_and_clipped(advantage: float, dif
     ratio = math.exp(difference)
     held = min(max(ratio, 0.8), 1.2)
     losses, clipped = policy_losses(
-        ratios(torch.tensor([difference - 1.0], dtype=torch.float64), torch.tensor([-1.0], dtype=torch.float64)),
+        probability_ratios(torch.tensor([difference - 1.0], dtype=torch.float64), torch.tensor([-1.0], dtype=torch.float64)),
         torch.tensor([advantage], dtype=torch.float64),
         0.2,
     )
@@ -26,7 +26,7 @@ def test_the_policys_loss_is_the_worse_of_free_and_clipped(advantage: float, dif
 
 def test_where_the_clip_decides_nothing_is_learned() -> None:
     now = torch.tensor([0.5, -0.5, 0.05], requires_grad=True)
-    losses, clipped = policy_losses(ratios(now, torch.zeros(3)), torch.tensor([1.0, -1.0, 1.0]), 0.2)
+    losses, clipped = policy_losses(probability_ratios(now, torch.zeros(3)), torch.tensor([1.0, -1.0, 1.0]), 0.2)
     (gradient,) = torch.autograd.grad(losses.sum(), now)
     assert clipped.tolist() == [True, True, False]
     assert gradient[:2].tolist() == [0.0, 0.0]
@@ -34,7 +34,7 @@ def test_where_the_clip_decides_nothing_is_learned() -> None:
 
 
 def test_a_ratio_never_overflows() -> None:
-    found = ratios(torch.tensor([0.0, -1e4]), torch.tensor([-1e4, 0.0]))
+    found = probability_ratios(torch.tensor([0.0, -1e4]), torch.tensor([-1e4, 0.0]))
     assert found.tolist() == pytest.approx([math.exp(20), math.exp(-20)])
 
 

@@ -34,12 +34,12 @@ def test_a_weight_of_the_divergence_that_would_stay_or_turn_negative_is_refused(
 def test_what_fits_is_tried_with_episodes_and_with_text(ppo: Callable[..., Any]) -> None:
     """Both passes of an update, as large as they get: episodes are read by two models, text has the most logits."""
     objective, model = ppo(ptx_coef=1.0)
-    tried = objective.largest_minibatch(objective.asked["train"].batch(range(4)))
+    tried = objective.largest_minibatch(objective.prompt_datasets["train"].batch(range(4)))
     assert set(tried) == {"ppo", "ptx"}
     for batch in tried.values():
         assert batch["tokens"].shape == (4, CONTEXT)
         assert combine_terms(objective.loss(model, batch)[0], objective.counts(batch)).isfinite()
-    assert set(ppo(ptx_coef=0.0)[0].largest_minibatch(objective.asked["train"].batch(range(4)))) == {"ppo"}
+    assert set(ppo(ptx_coef=0.0)[0].largest_minibatch(objective.prompt_datasets["train"].batch(range(4)))) == {"ppo"}
 
 
 def test_a_weight_that_adapts_does_not_move_what_checkpoints_are_compared_by(ppo: Callable[..., Any]) -> None:
@@ -47,7 +47,7 @@ def test_a_weight_that_adapts_does_not_move_what_checkpoints_are_compared_by(ppo
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))
-    batch = objective.asked["validation"].batch(range(4))
+    batch = objective.prompt_datasets["validation"].batch(range(4))
     before = objective.validate(model, batch, seed=0)[0]["objective"][1]
     objective.kl_coef.fill_(5.0)
     assert torch.equal(objective.validate(model, batch, seed=0)[0]["objective"][1], before)

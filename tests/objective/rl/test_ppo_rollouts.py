@@ -54,7 +54,7 @@ def test_a_response_that_does_not_end_gets_a_score_of_its_own_and_is_not_judged(
         def __call__(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> Tensor:
             raise AssertionError
 
-    objective, model = ppo(Refuses(), missing_end_of_text=-7.0, doctor=False, max_new_tokens=1)
+    objective, model = ppo(Refuses(), missing_end_of_text=-7.0, sanity_checks=False, max_new_tokens=1)
     objective.end_of_text = 10_000  # never drawn
     batch = roll(objective, model)[0]["ppo"]
     assert set(batch["score"].tolist()) == {-7.0}
@@ -76,7 +76,7 @@ def test_log_probabilities_do_not_move_with_padding_or_company(ppo: Callable[...
     for row in range(16):
         one = {name: tensor[row : row + 1] for name, tensor in batch.items()}
         length = int(one["prompt_lengths"] + one["lengths"])
-        found = objective.log_probs(model, {**one, "tokens": one["tokens"][:, :length]})
+        found = objective.compute_log_probs(model, {**one, "tokens": one["tokens"][:, :length]})
         assert torch.allclose(found[0], batch["old_log_probs"][row, : int(one["lengths"])], atol=1e-5)
 
 

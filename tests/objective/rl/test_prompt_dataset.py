@@ -33,7 +33,7 @@ def test_prompts_without_room_are_left_out_and_counted(ppo: Callable[..., Any], 
     prompts = [Prompt((Turn("user", "x" * (20 if number % 4 == 0 else 3)),)) for number in range(40)]
     objective, _ = ppo(prompts=prompts)
     assert "of the train split are longer than 15 tokens" in caplog.text
-    assert all(len(ids) == 3 for ids in objective.asked["train"].ids)
+    assert all(len(ids) == 3 for ids in objective.prompt_datasets["train"].ids)
 
 
 def test_prompts_that_the_reward_cannot_take_are_left_out_and_counted(
@@ -42,7 +42,7 @@ def test_prompts_that_the_reward_cannot_take_are_left_out_and_counted(
     prompts = [Prompt((Turn("user", "x" * (5 if number % 4 == 0 else 3)),)) for number in range(40)]
     objective, model = ppo(Terse(), prompts=prompts)
     assert "of the train split have more than three letters, and are left out" in caplog.text
-    assert {len(ids) for asked in objective.asked.values() for ids in asked.ids} == {3}
+    assert {len(ids) for asked in objective.prompt_datasets.values() for ids in asked.ids} == {3}
     roll(objective, model)
     with pytest.raises(DataError, match=r"all 32 prompts of the train split have more than three letters; write fewer"):
         ppo(Terse(), prompts=[Prompt((Turn("user", "xxxx"),))] * 40)

@@ -1,4 +1,4 @@
-"""The doctor of PPO finds what was planted, and lets a healthy run pass."""
+"""The sanity checks of PPO and GRPO find planted mistakes, and let a healthy run pass."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ from gptkit.model import GPTConfig
 from gptkit.model.base import Model
 from gptkit.objective import GRPOConfig, PPOConfig
 from gptkit.objective.rl import base, grpo, ppo, rollout, sanity_checks
-from gptkit.objective.rl.base import Reinforcement, Rollout
+from gptkit.objective.rl.base import ReinforcementLearning
 from gptkit.objective.rl.ppo import PPO
-from gptkit.objective.rl.sanity_checks import AGREEING, drawn_alike, endings
+from gptkit.objective.rl.rollout import Rollout
+from gptkit.objective.rl.sanity_checks import MIN_REPRODUCED, expected_endings, reproduced_fraction
 from gptkit.records import Prompt, Turn
 from gptkit.reward.base import Reward
 from gptkit.tokenizer import BytesTokenizerConfig
 
-REAL = rollout.log_probabilities
+REAL = rollout.response_log_probs
 PROMPTS = [Prompt((Turn("user", "ab" * (1 + number % 3)),)) for number in range(20)]
 
 
@@ -44,10 +45,10 @@ class Ranked(Length):
 class Hotter(PPO):
     """Samples at another temperature than it learns from."""
 
-    def write(self, model: Model, split: str, items: Sequence[int], *, seed: int, samples: int = 1) -> Rollout:
+    def generate_responses(self, model: Model, split: str, items: Sequence[int], *, seed: int, samples: int = 1) -> Rollout:
         wanted, self.settings.temperature = self.settings.temperature, 3.0
         try:
-            return super().write(model, split, items, seed=seed, samples=samples)
+            return super().generate_responses(model, split, items, seed=seed, samples=samples)
         finally:
             self.settings.temperature = wanted
 
@@ -68,7 +69,7 @@ def start(source: Any) -> Callable[..., Any]:
         reward: Reward | None = None,
         *,
         part: Callable[..., Any] = PPOConfig,
-        kind: type[Reinforcement] | None = None,
+        kind: type[ReinforcementLearning] | None = None,
         before: Callable[[Any], None] = lambda model: None,
         after: Callable[[Any], None] = lambda model: None,
         **settings: Any,
@@ -92,7 +93,9 @@ def start(source: Any) -> Callable[..., Any]:
         objective.start(model)
         after(model)
         objective.freeze(model)
-        return list(objective.rollout(model, objective.asked["train"].batch(range(8)), seed=1, total=lambda tensor: tensor))
+        return list(
+            objective.rollout(model, objective.prompt_datasets["train"].batch(range(8)), seed=1, total=lambda tensor: tensor)
+        )
 
     return run
 
@@ -110,7 +113,7 @@ def half(model: Any, batch: Any, temperature: float) -> Any:
 
 
 def one_place_late(model: Any, batch: Any) -> Tensor:
-    rows, places = rollout.spots(batch)
+    rows, places = rollout.response_positions(batch)
     hidden: Tensor = model(batch["tokens"])[rows, places]
     return hidden
 
@@ -120,7 +123,7 @@ def test_another_temperature_in_all_that_is_learned_from_is_found(
     start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, part: Any
 ) -> None:
     for reader in (rollout, ppo, grpo, base, sanity_checks):
-        monkeypatch.setattr(reader, "log_probabilities", half)
+        monkeypatch.setattr(reader, "response_log_probs", half)
     with pytest.raises(GptkitError, match="the log-probabilities that are learned from differ"):
         start(part=part)
 
@@ -129,7 +132,7 @@ def test_another_temperature_in_all_that_is_learned_from_is_found(
 def test_another_temperature_in_the_loss_alone_is_found(
     start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, part: Any, reader: Any
 ) -> None:
-    monkeypatch.setattr(reader, "log_probabilities", half)
+    monkeypatch.setattr(reader, "response_log_probs", half)
     with pytest.raises(GptkitError, match="the loss finds that the policy has moved"):
         start(part=part)
 
@@ -138,7 +141,7 @@ def test_another_temperature_in_the_loss_alone_is_found(
 def test_log_probabilities_of_another_place_are_found(
     start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, part: Any
 ) -> None:
-    monkeypatch.setattr(rollout, "states", one_place_late)
+    monkeypatch.setattr(rollout, "response_hidden_states", one_place_late)
     with pytest.raises(GptkitError, match="the log-probabilities that are learned from differ"):
         start(part=part)
 
@@ -155,7 +158,7 @@ def test_the_loss_is_looked_at_once_and_leaves_no_trace(start: Callable[..., Any
         start(kind=Watched, minibatch=2, **settings)
         return torch.get_rng_state()
 
-    assert torch.equal(state_after(), state_after(doctor=False))
+    assert torch.equal(state_after(), state_after(sanity_checks=False))
     assert seen == [False]
 
 
@@ -191,10 +194,10 @@ def test_rounding_to_sixteen_bits_is_no_other_temperature() -> None:
     numbers = torch.rand(500, generator=random, dtype=torch.float64)
     drawn = sample(logits, numbers, temperature=1.0)
     rounded = logits.bfloat16().float()
-    assert float((sample(rounded, numbers, temperature=1.0) == drawn).float().mean()) < AGREEING  # other tokens, next to them
-    assert drawn_alike(rounded, drawn, numbers, temperature=1.0) == 1.0
-    assert drawn_alike(rounded, drawn, numbers, temperature=0.8) < AGREEING
-    assert drawn_alike(rounded.roll(1, 0), drawn, numbers, temperature=1.0) < AGREEING  # logits of another place
+    assert float((sample(rounded, numbers, temperature=1.0) == drawn).float().mean()) < MIN_REPRODUCED  # other tokens, next to them
+    assert reproduced_fraction(rounded, drawn, numbers, temperature=1.0) == 1.0
+    assert reproduced_fraction(rounded, drawn, numbers, temperature=0.8) < MIN_REPRODUCED
+    assert reproduced_fraction(rounded.roll(1, 0), drawn, numbers, temperature=1.0) < MIN_REPRODUCED  # logits of another place
 
 
 def test_a_score_that_depends_on_company_is_found(start: Callable[..., Any]) -> None:
@@ -236,7 +239,7 @@ def test_a_policy_that_almost_never_ends_is_refused_or_warned_of(
     with caplog.at_level(logging.WARNING, logger="gptkit"):
         start(before=ending(1e-3), missing_end_of_text=-1.0)
     assert "0.06 endings are to be expected of such a step" in caplog.text
-    assert endings(torch.tensor([[0.5, 0.5], [0.1, 0.0]])) == pytest.approx(0.75 + 0.1)
+    assert expected_endings(torch.tensor([[0.5, 0.5], [0.1, 0.0]])) == pytest.approx(0.75 + 0.1)
 
 
 def test_a_continued_run_may_have_stopped_to_end(start: Callable[..., Any]) -> None:
@@ -245,12 +248,12 @@ def test_a_continued_run_may_have_stopped_to_end(start: Callable[..., Any]) -> N
     class Continued(PPO):
         def start(self, model: Model) -> None:
             super().start(model)
-            self.fresh = False
+            self.policy_is_reference = False
 
     assert start(before=mute, kind=Continued, missing_end_of_text=-1.0)
 
 
-def test_without_the_doctor_the_run_says_so(start: Callable[..., Any], caplog: pytest.LogCaptureFixture) -> None:
+def test_without_the_sanity_checks_the_run_warns(start: Callable[..., Any], caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, logger="gptkit"):
-        start(Ranked(), doctor=False)
+        start(Ranked(), sanity_checks=False)
     assert "nobody checks" in caplog.text

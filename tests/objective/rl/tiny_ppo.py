@@ -35,7 +35,7 @@ def alone(tensor: Tensor) -> Tensor:
 
 
 def roll(objective: Any, model: Any, count: int = 16, *, first: int = 0, seed: int = 5, total: Any = alone) -> list[Any]:
-    batch = objective.asked["train"].batch(range(first, first + count))
+    batch = objective.prompt_datasets["train"].batch(range(first, first + count))
     return list(objective.rollout(model, batch, seed=seed, total=total))
 
 

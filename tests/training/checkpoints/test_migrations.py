@@ -169,6 +169,11 @@ def test_a_newer_setting_of_the_optimizer_takes_its_default(old_run: Path, reach
     assert final(old_run) == reached
 
 
+def test_the_sanity_checks_of_an_old_run_stay_off() -> None:
+    content = migrations.current_config({"objective": {"name": "ppo", "doctor": False}})
+    assert content == {"objective": {"name": "ppo", "sanity_checks": False}}
+
+
 def test_the_metric_that_an_old_state_compares_runs_by_is_monitored_and_higher_is_better() -> None:
     state = migrations.current_state({"merit": -0.9, "compared_by": "accuracy"})
     assert (state["rank"], state["monitor"], state["monitor_mode"]) == (-0.9, "accuracy", "max")
