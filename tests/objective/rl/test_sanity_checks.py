@@ -256,4 +256,4 @@ def test_a_continued_run_may_have_stopped_to_end(start: Callable[..., Any]) -> N
 def test_without_the_sanity_checks_the_run_warns(start: Callable[..., Any], caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, logger="gptkit"):
         start(Ranked(), sanity_checks=False)
-    assert "nobody checks" in caplog.text
+    assert "nothing checks" in caplog.text
