@@ -27,7 +27,7 @@ from tokenizers import Tokenizer
 from gptkit.data import SotuConfig, TextConfig
 from gptkit.data.base import Data
 from gptkit.data.tokens.tokenization import write_shards
-from gptkit.tokenizer.gpt2 import official
+from gptkit.tokenizer.gpt2 import load_published
 
 
 def source(path: str | None) -> Data:
@@ -35,7 +35,7 @@ def source(path: str | None) -> Data:
 
 
 def seconds_of_library(documents: list[str]) -> float:
-    library = Tokenizer.from_str(official("auto").library.to_str())  # as it comes: without the kit's larger memory of words
+    library = Tokenizer.from_str(load_published("auto").library.to_str())  # as it comes: without the kit's larger memory of words
     began = time.perf_counter()
     encodings = library.encode_batch_fast(documents, add_special_tokens=False)
     took = time.perf_counter() - began
@@ -44,7 +44,7 @@ def seconds_of_library(documents: list[str]) -> float:
 
 
 def seconds_of_shards(path: str | None) -> float:
-    tokenizer = official("auto")
+    tokenizer = load_published("auto")
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
         write_shards(Path(folder), source(path), "train", tokenizer)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gptkit.command.predict_input import FileInput, PredictInput, parse_standard_input, single_text_input
 from gptkit.command.prediction_table import LabelNames, open_prediction_writer, table_format
-from gptkit.data.parsing.examples import Columns, UnusableLabel
+from gptkit.data.parsing.examples import ExampleColumns, UnusableLabel
 from gptkit.data.readers.file_discovery import find_files
 from gptkit.data.readers.tables import TABLES
 from gptkit.errors import CheckpointError, ConfigError, DataError
@@ -83,14 +83,16 @@ def predict(settings: PredictCommand) -> dict[str, float]:
     return metrics
 
 
-def _open_input(settings: PredictCommand, task: str, data: dict[str, Any], files: list[Path]) -> tuple[PredictInput, Columns]:
+def _open_input(
+    settings: PredictCommand, task: str, data: dict[str, Any], files: list[Path]
+) -> tuple[PredictInput, ExampleColumns]:
     """The input, and which of its columns are read: those that are given, else those that the run learnt from.
 
     Raises:
         ConfigError: one text is given, and the task reads more.
         DataError: standard input cannot be read.
     """
-    own = _training_columns(data) or Columns(text="text", label="label")
+    own = _training_columns(data) or ExampleColumns(text="text", label="label")
     text = settings.text or own.text
     rows: PredictInput = FileInput(files)
     if settings.example is not None:
@@ -105,7 +107,7 @@ def _open_input(settings: PredictCommand, task: str, data: dict[str, Any], files
     return rows, _select_columns(settings, task, own, rows)
 
 
-def _select_columns(settings: PredictCommand, task: str, own: Columns, rows: PredictInput) -> Columns:
+def _select_columns(settings: PredictCommand, task: str, own: ExampleColumns, rows: PredictInput) -> ExampleColumns:
     options = settings.options or own.options or "options"
     options = (options,) if isinstance(options, str) else tuple(options)
     label = settings.label
@@ -121,7 +123,7 @@ def _select_columns(settings: PredictCommand, task: str, own: Columns, rows: Pre
     )
 
 
-def _training_columns(data: dict[str, Any]) -> Columns | None:
+def _training_columns(data: dict[str, Any]) -> ExampleColumns | None:
     """The columns of the run's own source; None: it has none, or comes with a plugin that is not installed here."""
     try:
         source: DataConfig = registry().resolve("data", data)
@@ -130,7 +132,7 @@ def _training_columns(data: dict[str, Any]) -> Columns | None:
     return source.example_columns()
 
 
-def _read_examples(rows: PredictInput, columns: Columns) -> Iterator[Example]:
+def _read_examples(rows: PredictInput, columns: ExampleColumns) -> Iterator[Example]:
     try:
         yield from rows.examples(columns)
     except UnusableLabel as error:

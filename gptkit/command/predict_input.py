@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from gptkit.data.parsing.examples import Columns, read_examples, to_examples
+from gptkit.data.parsing.examples import ExampleColumns, parse_examples, read_examples
 from gptkit.data.readers.jsonl import json_object
 from gptkit.data.readers.tables import column_names
 from gptkit.errors import DataError
@@ -26,7 +26,7 @@ class PredictInput(ABC):
         """Whether all rows have this column."""
 
     @abstractmethod
-    def examples(self, columns: Columns) -> Iterator[Example]:
+    def examples(self, columns: ExampleColumns) -> Iterator[Example]:
         """The examples, in order. Raises: DataError: a row cannot be used; says where it stands."""
 
 
@@ -39,7 +39,7 @@ class FileInput(PredictInput):
     def has(self, column: str) -> bool:
         return all(column in column_names(file) for file in self.files)
 
-    def examples(self, columns: Columns) -> Iterator[Example]:
+    def examples(self, columns: ExampleColumns) -> Iterator[Example]:
         return read_examples(self.files, columns)
 
 
@@ -52,12 +52,12 @@ class RowInput(PredictInput):
     def has(self, column: str) -> bool:
         return all(column in row for _, row in self.rows)
 
-    def examples(self, columns: Columns) -> Iterator[Example]:
+    def examples(self, columns: ExampleColumns) -> Iterator[Example]:
         for where, row in self.rows:
             missing = next((column for column in columns.names() if column not in row), None)
             if missing is not None:
                 raise DataError(f"{where}: there is no column {missing}; there is {', '.join(row)}")
-        return to_examples(self.rows, columns)
+        return parse_examples(self.rows, columns)
 
 
 def single_text_input(text: str, column: str) -> RowInput:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from gptkit.errors import ConfigError, GptkitError
 
 if TYPE_CHECKING:
-    from gptkit.data.parsing.examples import Columns
+    from gptkit.data.parsing.examples import ExampleColumns
     from gptkit.objective.classify.prediction import Prediction
 
 FORMATS = ("csv", "tsv", "jsonl")
@@ -98,7 +98,7 @@ def _write_line(file: TextIO, content: dict[str, Any]) -> None:
 class LabelNames:
     """What labels and options are called: labels as they are; options by their columns, or by numbers where one column has all."""
 
-    def __init__(self, labels: list[str], columns: Columns) -> None:
+    def __init__(self, labels: list[str], columns: ExampleColumns) -> None:
         """Args:
         labels: of the model, in the order of their probabilities; none for options and scores.
         columns: those that are read.

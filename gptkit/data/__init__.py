@@ -23,7 +23,7 @@ from gptkit.plugins import registry
 
 if TYPE_CHECKING:
     from gptkit.data.base import Data
-    from gptkit.data.parsing.examples import Columns
+    from gptkit.data.parsing.examples import ExampleColumns
 
 __all__ = [
     "CountryFactsConfig",
@@ -126,11 +126,11 @@ class LabelledConfig(DataConfig):
 
         return Labelled(self)
 
-    def example_columns(self) -> Columns:
-        from gptkit.data.parsing.examples import Columns
+    def example_columns(self) -> ExampleColumns:
+        from gptkit.data.parsing.examples import ExampleColumns
 
         options = self.options or ()
-        return Columns(
+        return ExampleColumns(
             text=self.text,
             label=self.label,
             pair=self.pair,

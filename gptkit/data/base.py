@@ -14,9 +14,9 @@ class Chunk:
     """A piece of a document's text. Documents follow one another, their pieces in order."""
 
     text: str
-    last: bool
+    is_last: bool
     """Whether the document ends here."""
-    read: float | None = None
+    progress: float | None = None
     """Share of the split that has been read, between 0 and 1, where the source knows."""
 
 
@@ -36,7 +36,7 @@ class Data(ABC):
     def chunks(self, split: str) -> Iterator[Chunk]:
         """The text of a split's documents in pieces, for sources whose documents may be larger than memory; else one each."""
         for record in self.records(split):
-            yield Chunk(record.text, last=True)  # type: ignore[union-attr]  # only sources of documents are asked
+            yield Chunk(record.text, is_last=True)  # type: ignore[union-attr]  # only sources of documents are asked
 
     def components(self) -> Mapping[str, Data]:
         """The sources of which each holds out its own part for validation, by their keys: this one alone, whose key is empty."""
@@ -53,7 +53,7 @@ class ConversationalData(Data):
 
     def chunks(self, split: str) -> Iterator[Chunk]:
         for record in self.records(split):
-            yield Chunk(conversation_text(record), last=True)  # type: ignore[arg-type]  # subclasses yield no others
+            yield Chunk(conversation_text(record), is_last=True)  # type: ignore[arg-type]  # subclasses yield no others
 
 
 class LabelledData(Data):
@@ -65,10 +65,10 @@ class LabelledData(Data):
 
     def chunks(self, split: str) -> Iterator[Chunk]:
         for example in self.records(split):
-            yield Chunk(text_of(example), last=True)
+            yield Chunk(example_text(example), is_last=True)
 
 
-def text_of(example: Example) -> str:
+def example_text(example: Example) -> str:
     """The text, the pair and the options, each on a line of its own; never the label."""
     return "\n".join([example.text, *([] if example.pair is None else [example.pair]), *example.options])
 

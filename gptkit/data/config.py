@@ -9,7 +9,7 @@ from gptkit.parts import Part
 
 if TYPE_CHECKING:
     from gptkit.data.base import Data
-    from gptkit.data.parsing.examples import Columns
+    from gptkit.data.parsing.examples import ExampleColumns
 
 
 @dataclass
@@ -26,6 +26,6 @@ class DataConfig(Part):
         """Open the source: finds its files and their fingerprint, reads no record yet."""
         raise NotImplementedError(f"{type(self).__name__} does not implement build()")
 
-    def example_columns(self) -> Columns | None:
+    def example_columns(self) -> ExampleColumns | None:
         """The columns that labelled examples are read from: what `gptkit predict` looks for in a file, too. None: no columns."""
         return None

@@ -46,7 +46,7 @@ def records_of(data: Data, split: str, record_type: type[R], reader: str) -> Ite
         raise DataError(f"{reader}: the {split} split has no {short}")
 
 
-def examples_of(data: Data, split: str, reader: str) -> Iterator[Example]:
+def labelled_examples(data: Data, split: str, reader: str) -> Iterator[Example]:
     """The labelled examples of a split; `where` of each says where it comes from, for messages.
 
     Raises:

@@ -14,7 +14,7 @@ from gptkit.data.base import Data
 from gptkit.data.dataset import Batch, Dataset
 from gptkit.data.splits import split_documents, split_sources
 from gptkit.data.tokens.token_stream import TokenStream
-from gptkit.data.tokens.tokenization import tokenised
+from gptkit.data.tokens.tokenization import tokenize_split
 from gptkit.errors import DataError
 from gptkit.tokenizer.base import Tokenizer
 
@@ -114,7 +114,7 @@ def token_streams(data: Data, tokenizer: Tokenizer, *, validation_fraction: floa
     train, held_out = split_sources(
         data,
         validation_fraction,
-        lambda source, split: tokenised(source, split, tokenizer),
+        lambda source, split: tokenize_split(source, split, tokenizer),
         lambda shards, fraction: split_documents(shards.ends, fraction),
     )
     return TokenStream(train), TokenStream(held_out)

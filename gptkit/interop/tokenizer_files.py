@@ -24,7 +24,7 @@ from gptkit.tokenizer.base import END_OF_TEXT, Tokenizer
 from gptkit.tokenizer.bpe import BPETokenizer
 from gptkit.tokenizer.bytes import BytesTokenizer
 from gptkit.tokenizer.char import CharTokenizer
-from gptkit.tokenizer.gpt1 import FORMS, SUFFIX, UNKNOWN, GPT1Tokenizer, ReleasedGPT1Tokenizer, TransformersGPT1Tokenizer
+from gptkit.tokenizer.gpt1 import SAVED_FORMS, SUFFIX, UNKNOWN, GPT1Tokenizer, ReleasedGPT1Tokenizer, TransformersGPT1Tokenizer
 from gptkit.tokenizer.gpt2 import PAIRS, from_folder
 from gptkit.user_files import read_json_file
 
@@ -102,9 +102,9 @@ def read_tokenizer(folder: Path, *, context: int) -> tuple[TokenizerConfig, Toke
             return BytesTokenizerConfig(), BytesTokenizer()
         if gpt1_files.is_gpt1(folder):
             form = _read_json(folder / SETTINGS).get(CLEANING, ReleasedGPT1Tokenizer.form)
-            kind = FORMS.get(form) if isinstance(form, str) else None
+            kind = SAVED_FORMS.get(form) if isinstance(form, str) else None
             if kind is None:
-                raise DataError(f"{folder / SETTINGS}: {CLEANING} is {form!r}, and must be one of {', '.join(FORMS)}")
+                raise DataError(f"{folder / SETTINGS}: {CLEANING} is {form!r}, and must be one of {', '.join(SAVED_FORMS)}")
             return GPT1TokenizerConfig(path=str(folder), cleaning=kind.cleaning), gpt1_files.from_folder(folder, kind)
         bpe = from_folder(folder)
     except CheckpointError:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from gptkit.data.record_checks import examples_of
+from gptkit.data.record_checks import labelled_examples
 from gptkit.data.splits import evaluation_split, evenly_spaced
 from gptkit.errors import ConfigError, DataError
 from gptkit.records import Example
@@ -42,7 +42,7 @@ class Heuristic(ABC):
 
     def read(self, data: Data, split: str) -> list[Example]:
         """Raises: DataError: the source has no labelled examples."""
-        return list(examples_of(data, split, reader=f"task={self.name}"))
+        return list(labelled_examples(data, split, reader=f"task={self.name}"))
 
     def __call__(
         self, subject: Subject, *, against: Subject | None = None, judge: Reward | None = None, seed: int

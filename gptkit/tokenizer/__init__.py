@@ -67,7 +67,7 @@ class CharTokenizerConfig(TokenizerConfig):
     def build(self, *, texts: Iterable[str]) -> Tokenizer:
         from gptkit.tokenizer.char import CharTokenizer
 
-        return CharTokenizer.learn(texts)
+        return CharTokenizer.train(texts)
 
     def load(self, folder: Path) -> Tokenizer:
         from gptkit.tokenizer.char import CharTokenizer
@@ -88,7 +88,7 @@ class BPETokenizerConfig(TokenizerConfig):
     def build(self, *, texts: Iterable[str]) -> Tokenizer:
         from gptkit.tokenizer.bpe import BPETokenizer
 
-        return BPETokenizer.learn(texts, size=self.size)
+        return BPETokenizer.train(texts, size=self.size)
 
     def load(self, folder: Path) -> Tokenizer:
         from gptkit.tokenizer.bpe import BPETokenizer
@@ -129,9 +129,9 @@ class GPT1TokenizerConfig(TokenizerConfig):
 
     def build(self, *, texts: Iterable[str]) -> Tokenizer:
         from gptkit.tokenizer.gpt1 import CLEANINGS
-        from gptkit.tokenizer.gpt1_files import official
+        from gptkit.tokenizer.gpt1_files import load_published
 
-        return official(self.path, self.cleaning) if self.path else CLEANINGS[self.cleaning].learn(texts, size=self.size)
+        return load_published(self.path, self.cleaning) if self.path else CLEANINGS[self.cleaning].train(texts, size=self.size)
 
     def load(self, folder: Path) -> Tokenizer:
         from gptkit.tokenizer.gpt1 import load
@@ -158,9 +158,9 @@ class GPT2TokenizerConfig(TokenizerConfig):
     ] = "auto"
 
     def build(self, *, texts: Iterable[str]) -> Tokenizer:
-        from gptkit.tokenizer.gpt2 import official
+        from gptkit.tokenizer.gpt2 import load_published
 
-        return official(self.path)
+        return load_published(self.path)
 
     def load(self, folder: Path) -> Tokenizer:
         from gptkit.tokenizer.bpe import BPETokenizer

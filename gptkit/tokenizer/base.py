@@ -40,7 +40,7 @@ class Tokenizer(ABC):
     def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.uint32]]:
         """`encode` of many texts, on all cores where the tokenizer can."""
 
-    def cut(self, text: str) -> int:
+    def split_point(self, text: str) -> int:
         """The last position where `text` may be cut: the ids of the two pieces, joined, are those of the whole, whatever follows.
 
         0: nowhere. Long documents are encoded piece by piece along these cuts; a tokenizer that does not say gets them whole.

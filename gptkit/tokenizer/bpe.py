@@ -18,7 +18,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from gptkit.errors import CheckpointError, DataError
 from gptkit.tokenizer import tokenizer_file
 from gptkit.tokenizer.base import END_OF_TEXT, fingerprint_of, utf8
-from gptkit.tokenizer.bpe_training import learn
+from gptkit.tokenizer.bpe_training import train_merges
 from gptkit.tokenizer.tokenizers_library import LibraryTokenizer
 from gptkit.user_files import open_user_file, read_json_file
 
@@ -60,7 +60,7 @@ class BPETokenizer(LibraryTokenizer):
         self.fingerprint = fingerprint_of("byte-level bpe", "\n".join(entries), "\n".join(map(" ".join, merges)))
 
     @classmethod
-    def learn(cls, texts: Iterable[str], *, size: int) -> BPETokenizer:
+    def train(cls, texts: Iterable[str], *, size: int) -> BPETokenizer:
         """Learn merges from `texts` until there are `size` ids, or none is left to learn. Ids: bytes, merges, end-of-text.
 
         Raises:
@@ -70,12 +70,12 @@ class BPETokenizer(LibraryTokenizer):
         library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
         alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
         trainer = trainers.BpeTrainer(vocab_size=size - 1, min_frequency=2, initial_alphabet=alphabet, show_progress=False)
-        learn(library, _some_text(texts), trainer)
+        train_merges(library, _check_texts(texts), trainer)
         vocabulary = library.get_vocab()
         vocabulary[END_OF_TEXT] = len(vocabulary)
         return cls(vocabulary, [(left, right) for left, right in json.loads(library.to_str())["model"]["merges"]])
 
-    def cut(self, text: str) -> int:
+    def split_point(self, text: str) -> int:
         found = _WORD_BEGINS.search(text[::-1])
         return len(text) - found.end() if found else 0
 
@@ -97,7 +97,7 @@ class BPETokenizer(LibraryTokenizer):
             tokenizer = cls(read_vocabulary(folder / VOCABULARY), read_merges(folder / MERGES))
         except DataError as error:
             raise CheckpointError(f"{folder} holds no tokenizer that can be used ({error}); use another checkpoint") from None
-        tokenizer_file.agree(folder, saved=fingerprint, found=tokenizer.fingerprint)
+        tokenizer_file.check_fingerprint(folder, saved=fingerprint, found=tokenizer.fingerprint)
         return tokenizer
 
 
@@ -136,7 +136,7 @@ def read_merges(path: Path) -> list[tuple[str, str]]:
     return merges
 
 
-def _some_text(texts: Iterable[str]) -> Iterator[str]:
+def _check_texts(texts: Iterable[str]) -> Iterator[str]:
     empty = True
     for text in texts:
         utf8(text)

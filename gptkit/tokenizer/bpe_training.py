@@ -14,11 +14,11 @@ The library's work grows with the square of a word's length: a megabyte without 
 such words, and what a tokenizer encodes is never cut so: its ids are those of the whole word.
 """
 
-HEARD = 0.2
+SIGNAL_WAIT = 0.2
 """Seconds after which a signal is heard at the latest."""
 
 
-def learn(library: Tokenizer, texts: Iterable[str], trainer: trainers.Trainer) -> None:
+def train_merges(library: Tokenizer, texts: Iterable[str], trainer: trainers.Trainer) -> None:
     """Learn from texts. The library works in a thread of its own, because it hears no signal while it does.
 
     Raises:
@@ -44,7 +44,7 @@ def learn(library: Tokenizer, texts: Iterable[str], trainer: trainers.Trainer) -
     try:
         worker.start()  # a signal may come before it returns
         while worker.is_alive():
-            worker.join(HEARD)  # a signal that comes just before a wait does not end it
+            worker.join(SIGNAL_WAIT)  # a signal that comes just before a wait does not end it
     except BaseException:
         given_up.set()
         raise

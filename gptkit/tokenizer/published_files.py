@@ -9,7 +9,7 @@ from gptkit.hub import NotGiven, snapshot, split_revision
 from gptkit.user_files import expand_path
 
 
-def folder_of(path: str) -> Path | None:
+def local_folder(path: str) -> Path | None:
     """The folder that `tokenizer.path` names; None where it is a name on the hub.
 
     Raises:
@@ -23,7 +23,7 @@ def folder_of(path: str) -> Path | None:
     return None
 
 
-def download(name: str, files: tuple[str, ...], *, way_out: str) -> list[Path]:
+def download_files(name: str, files: tuple[str, ...], *, way_out: str) -> list[Path]:
     """These files of a model on the hub.
 
     Args:

@@ -30,7 +30,7 @@ def read(path: Path, *keys: str) -> list[Any]:
         raise CheckpointError(f"{path} is torn or altered ({reason}); use another checkpoint") from None
 
 
-def agree(path: Path, *, saved: str, found: str) -> None:
+def check_fingerprint(path: Path, *, saved: str, found: str) -> None:
     """Check the fingerprint that was saved against that of what was read.
 
     Raises:

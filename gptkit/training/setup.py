@@ -12,7 +12,7 @@ import torch
 
 from gptkit.data.dataset import Dataset
 from gptkit.data.progress import Progress
-from gptkit.data.tokens.tokenization import verifying
+from gptkit.data.tokens.tokenization import verify_shards
 from gptkit.errors import ConfigError
 from gptkit.model.base import Model
 from gptkit.objective.base import Objective
@@ -79,7 +79,7 @@ def build_components(
         if not isinstance(objective, RolloutObjective):
             raise reward_unused(settings.objective.name)
         objective.use_reward(settings.reward.build(load=load_objective))
-    with verifying(settings.verify):
+    with verify_shards(settings.verify):
         datasets = objective.datasets(data, validation_fraction=settings.val.fraction)
     sources = {"data": data.fingerprint, **objective.sources}
     if checkpoint is not None and state is not None:

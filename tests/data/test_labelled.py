@@ -12,7 +12,7 @@ import pyarrow.parquet
 import pytest
 
 from gptkit.data import LabelledConfig
-from gptkit.data.parsing.examples import Columns, read_examples
+from gptkit.data.parsing.examples import ExampleColumns, read_examples
 from gptkit.errors import GptkitError
 from gptkit.records import Example
 
@@ -119,12 +119,12 @@ def test_splits_are_the_files_that_are_named(tmp_path: Path) -> None:
 def test_as_text_an_example_has_no_label(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", "text,pair,one,two,label\na,b,c,d,two\n")
     built = LabelledConfig(path=str(path), pair="pair", options=["one", "two"]).build()
-    assert [(chunk.text, chunk.last) for chunk in built.chunks("train")] == [("a\nb\nc\nd", True)]
+    assert [(chunk.text, chunk.is_last) for chunk in built.chunks("train")] == [("a\nb\nc\nd", True)]
 
 
 def test_texts_without_labels_can_be_read(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", "text\nfine\n")
-    assert list(read_examples([path], Columns(text="text", label=None))) == [Example("fine", "")]
+    assert list(read_examples([path], ExampleColumns(text="text", label=None))) == [Example("fine", "")]
 
 
 def test_rows_are_read_one_at_a_time(tmp_path: Path) -> None:

@@ -32,8 +32,8 @@ def test_sources_follow_one_another(tmp_path: Path) -> None:
     built = MixtureConfig(sources={"b": source(tmp_path, "second"), "a": source(tmp_path, "first")}).build()
     assert list(built.records("train")) == [Document("second"), Document("first")]
     chunks = list(built.chunks("train"))
-    assert "".join(chunk.text for chunk in chunks) == "secondfirst" and sum(chunk.last for chunk in chunks) == 2
-    assert chunks[-1].read == 1.0 and [chunk.read for chunk in chunks] == sorted(chunk.read or 0.0 for chunk in chunks)
+    assert "".join(chunk.text for chunk in chunks) == "secondfirst" and sum(chunk.is_last for chunk in chunks) == 2
+    assert chunks[-1].read == 1.0 and [chunk.progress for chunk in chunks] == sorted(chunk.progress or 0.0 for chunk in chunks)
 
 
 def test_the_fingerprint_is_that_of_the_sources_in_their_order(tmp_path: Path) -> None:

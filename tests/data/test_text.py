@@ -80,8 +80,8 @@ def test_long_files_are_one_document_in_pieces(tmp_path: Path) -> None:
     assert "".join(chunk.text for chunk in chunks) == text == texts(tmp_path)[0]
     assert max(len(chunk.text) for chunk in chunks) <= 1 << 20
     assert all(chunk.text.endswith("\n") for chunk in chunks[:-1])
-    assert [chunk.last for chunk in chunks] == [False] * (len(chunks) - 1) + [True]
-    shares = [chunk.read for chunk in chunks]
+    assert [chunk.is_last for chunk in chunks] == [False] * (len(chunks) - 1) + [True]
+    shares = [chunk.progress for chunk in chunks]
     assert shares == sorted(shares) and shares[-1] == 1.0  # type: ignore[type-var]
 
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from gptkit.data import TextConfig
 from gptkit.data.base import Data
 from gptkit.data.tokens.shards import Shards, shard_type
-from gptkit.data.tokens.tokenization import tokenised, verifying
+from gptkit.data.tokens.tokenization import tokenize_split, verify_shards
 from gptkit.errors import DataError
 from gptkit.records import Document
 from gptkit.tokenizer import BPETokenizerConfig, BytesTokenizerConfig, CharTokenizerConfig
@@ -73,7 +73,7 @@ def some_documents() -> list[str]:
 def test_shards_hold_the_ids_of_a_slow_encoding(part: Any, shard_tokens: int) -> None:
     texts = some_documents()
     tokenizer = part.build(texts=texts)
-    shards = tokenised(Documents(texts), "train", tokenizer, shard_tokens=shard_tokens)
+    shards = tokenize_split(Documents(texts), "train", tokenizer, shard_tokens=shard_tokens)
     ids, ends = slowly(texts, tokenizer)
     assert ids_of(shards) == ids
     assert shards.ends.tolist() == ends
@@ -88,7 +88,7 @@ def test_large_files_hold_the_ids_of_a_slow_encoding(tmp_path: Path) -> None:
     assert len(text.encode()) > 1 << 20
     (tmp_path / "a.txt").write_text(text, encoding="utf-8", newline="")
     tokenizer = BPETokenizerConfig(size=300).build(texts=[text[:100_000]])
-    shards = tokenised(TextConfig(path=str(tmp_path / "a.txt")).build(), "train", tokenizer)
+    shards = tokenize_split(TextConfig(path=str(tmp_path / "a.txt")).build(), "train", tokenizer)
     assert (ids_of(shards), shards.ends.tolist()) == slowly([text], tokenizer)
 
 
@@ -101,11 +101,11 @@ def test_text_is_tokenised_once(cache: Path) -> None:
             return super().encode_batch(texts)
 
     for _ in range(3):
-        tokenised(Documents(["a"]), "train", Counting())
+        tokenize_split(Documents(["a"]), "train", Counting())
     assert Counting.calls == 1
-    tokenised(Documents(["b"], fingerprint="others"), "train", Counting())
-    tokenised(Documents(["b"]), "validation", Counting())
-    tokenised(Documents(["b"]), "train", CharTokenizerConfig().build(texts=["b"]))
+    tokenize_split(Documents(["b"], fingerprint="others"), "train", Counting())
+    tokenize_split(Documents(["b"]), "validation", Counting())
+    tokenize_split(Documents(["b"]), "train", CharTokenizerConfig().build(texts=["b"]))
     assert len([path for path in cache.iterdir() if path.is_dir()]) == 4
 
 
@@ -113,14 +113,14 @@ def test_text_is_tokenised_once(cache: Path) -> None:
 @pytest.mark.parametrize("harm", ["gone", "short", "empty", "altered"])
 def test_harmed_shards_are_made_again(cache: Path, file: str, harm: str) -> None:
     data, tokenizer = Documents(["some text", "and more"] * 50), BytesTokenizerConfig().build(texts=[])
-    expected = ids_of(tokenised(data, "train", tokenizer, shard_tokens=300))
+    expected = ids_of(tokenize_split(data, "train", tokenizer, shard_tokens=300))
     (path,) = cache.glob(f"*/{file}")
     content = path.read_bytes()
     if harm == "gone":
         path.unlink()
     else:
         path.write_bytes({"short": content[:-1], "empty": b"", "altered": b"\x07" + content[1:]}[harm])
-    again = tokenised(data, "train", tokenizer, shard_tokens=300)
+    again = tokenize_split(data, "train", tokenizer, shard_tokens=300)
     assert ids_of(again) == expected
     assert len(again.ends) == 100
     assert sorted(each.name for each in cache.iterdir() if each.is_dir()) == [path.parent.name]
@@ -138,10 +138,10 @@ def harmed(path: Path, place: int) -> None:
 @pytest.mark.parametrize("file", ["tokens-00000.bin", "tokens-00001.bin", "documents.bin", "index.json"])
 def test_a_bit_that_flips_unseen_is_found(cache: Path, file: str, caplog: pytest.LogCaptureFixture) -> None:
     data, tokenizer = Documents(["some text", "and more"] * 50), BytesTokenizerConfig().build(texts=[])
-    expected = ids_of(tokenised(data, "train", tokenizer, shard_tokens=500))
+    expected = ids_of(tokenize_split(data, "train", tokenizer, shard_tokens=500))
     (path,) = cache.glob(f"*/{file}")
     harmed(path, 40)
-    assert ids_of(tokenised(data, "train", tokenizer, shard_tokens=500)) == expected
+    assert ids_of(tokenize_split(data, "train", tokenizer, shard_tokens=500)) == expected
     (warning,) = caplog.messages
     assert f"token shards in {path.parent} are made again: {file} is" in warning
 
@@ -150,61 +150,61 @@ def test_exchanged_shards_are_found(cache: Path) -> None:
     """Two files of a folder, and two folders."""
     tokenizer = BytesTokenizerConfig().build(texts=[])
     data, other = Documents(["a text", "b more"] * 50), Documents(["c text", "d more"] * 50, fingerprint="other")
-    expected = ids_of(tokenised(data, "train", tokenizer, shard_tokens=350))
+    expected = ids_of(tokenize_split(data, "train", tokenizer, shard_tokens=350))
     (folder,) = (path for path in cache.iterdir() if path.is_dir())
     first, second = folder / "tokens-00000.bin", folder / "tokens-00001.bin"
     assert first.stat().st_size == second.stat().st_size
     first.rename(folder / "x"), second.rename(first), (folder / "x").rename(second)
-    assert ids_of(tokenised(data, "train", tokenizer, shard_tokens=350)) == expected
-    tokenised(other, "train", tokenizer, shard_tokens=350)
+    assert ids_of(tokenize_split(data, "train", tokenizer, shard_tokens=350)) == expected
+    tokenize_split(other, "train", tokenizer, shard_tokens=350)
     (others,) = (path for path in cache.iterdir() if path.is_dir() and path != folder)
     shutil.rmtree(folder)
     others.rename(folder)
-    assert ids_of(tokenised(data, "train", tokenizer, shard_tokens=350)) == expected
+    assert ids_of(tokenize_split(data, "train", tokenizer, shard_tokens=350)) == expected
 
 
 def test_of_large_shards_a_sample_is_compared_and_all_on_demand(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gptkit.data.tokens.shards.BLOCK", 100)
     monkeypatch.setattr("gptkit.data.tokens.shards.SAMPLED", 3)
     data, tokenizer = Documents(["some text", "and more"] * 500), BytesTokenizerConfig().build(texts=[])
-    expected = ids_of(tokenised(data, "train", tokenizer, shard_tokens=3000))
+    expected = ids_of(tokenize_split(data, "train", tokenizer, shard_tokens=3000))
     (path,) = cache.glob("*/tokens-00001.bin")
     index = json.loads((path.parent / "index.json").read_text())
     assert [len(file["blocks"]) for file in index["files"]] == [60, 60, 60, 10, 80]
     for place in range(0, 6000, 100):
         harmed(path, place)  # every block of this file: a third of all
-    while ids_of(tokenised(data, "train", tokenizer, shard_tokens=3000)) != expected:
+    while ids_of(tokenize_split(data, "train", tokenizer, shard_tokens=3000)) != expected:
         pass  # a sample finds it sooner or later
     (path,) = cache.glob("*/tokens-00001.bin")
     harmed(path, 1234)
-    with verifying(True):
-        assert ids_of(tokenised(data, "train", tokenizer, shard_tokens=3000)) == expected
+    with verify_shards(True):
+        assert ids_of(tokenize_split(data, "train", tokenizer, shard_tokens=3000)) == expected
 
 
 def test_shards_of_an_older_version_are_taken(cache: Path) -> None:
     data, tokenizer = Documents(["some text"] * 9), BytesTokenizerConfig().build(texts=[])
-    tokenised(data, "train", tokenizer)
+    tokenize_split(data, "train", tokenizer)
     (path,) = cache.glob("*/index.json")
     index = json.loads(path.read_text())
     for file in index["files"]:
         del file["blocks"]
     path.write_text(json.dumps({name: index[name] for name in ("format", "type", "tokens", "documents", "files")}))
     inode = path.stat().st_ino
-    tokenised(data, "train", tokenizer)
+    tokenize_split(data, "train", tokenizer)
     assert path.stat().st_ino == inode
     index["type"] = "<u4"
     path.write_text(json.dumps({name: index[name] for name in ("format", "type", "tokens", "documents", "files")}))
-    assert len(tokenised(data, "train", tokenizer)) == 90
+    assert len(tokenize_split(data, "train", tokenizer)) == 90
 
 
 def test_copied_shards_are_taken(cache: Path) -> None:
     """A copy has other times of change; its content is compared."""
     data, tokenizer = Documents(["some text"]), BytesTokenizerConfig().build(texts=[])
-    tokenised(data, "train", tokenizer)
+    tokenize_split(data, "train", tokenizer)
     (path,) = cache.glob("*/tokens-00000.bin")
     os.utime(path, ns=(0, 0))
     inode = path.stat().st_ino
-    tokenised(data, "train", tokenizer)
+    tokenize_split(data, "train", tokenizer)
     assert path.stat().st_ino == inode
 
 
@@ -215,14 +215,14 @@ def test_an_error_on_the_way_leaves_nothing(cache: Path) -> None:
             raise DataError("a.txt:7: bad")
 
     with pytest.raises(DataError, match=r"a\.txt:7: bad"):
-        tokenised(Failing([]), "train", BytesTokenizerConfig().build(texts=[]))
+        tokenize_split(Failing([]), "train", BytesTokenizerConfig().build(texts=[]))
     assert not [path for path in cache.iterdir() if path.is_dir()]
 
 
 def test_no_text_is_an_error() -> None:
     for texts in ([], ["", ""]):
         with pytest.raises(DataError, match="the corpus is empty: the train split holds no text"):
-            tokenised(Documents(texts), "train", BytesTokenizerConfig().build(texts=[]))
+            tokenize_split(Documents(texts), "train", BytesTokenizerConfig().build(texts=[]))
 
 
 def test_a_full_disk_is_named(cache: Path) -> None:
@@ -231,7 +231,7 @@ def test_a_full_disk_is_named(cache: Path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))
     try:
         with pytest.raises(DataError, match=r"cannot keep token shards in .*shards \(File too large\).*GPTKIT_CACHE"):
-            tokenised(Documents(["x" * 1000] * 1000), "train", BytesTokenizerConfig().build(texts=[]))
+            tokenize_split(Documents(["x" * 1000] * 1000), "train", BytesTokenizerConfig().build(texts=[]))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert not [path for path in cache.iterdir() if path.is_dir()]
@@ -241,7 +241,7 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: py
     (tmp_path / "file").touch()
     monkeypatch.setenv("GPTKIT_CACHE", str(tmp_path / "file"))
     with pytest.raises(DataError, match=r"cannot keep token shards in .*GPTKIT_CACHE"):
-        tokenised(Documents(["x"]), "train", BytesTokenizerConfig().build(texts=[]))
+        tokenize_split(Documents(["x"]), "train", BytesTokenizerConfig().build(texts=[]))
 
 
 def test_ids_that_do_not_fit_are_errors() -> None:
@@ -254,7 +254,7 @@ def test_ids_that_do_not_fit_are_errors() -> None:
             return [np.array([65536 + 7], dtype=np.uint32) for _ in texts]
 
     with pytest.raises(DataError, match="id 65543, which is not below its size 257"):
-        tokenised(Documents(["x"]), "train", Lying())
+        tokenize_split(Documents(["x"]), "train", Lying())
 
 
 def test_large_vocabularies_take_four_bytes() -> None:
@@ -263,7 +263,7 @@ def test_large_vocabularies_take_four_bytes() -> None:
             super().__init__()
             self.size, self.special, self.fingerprint = 70_000, {"end_of_text": 69_999}, "large"
 
-    shards = tokenised(Documents(["ab", "c"]), "train", Large())
+    shards = tokenize_split(Documents(["ab", "c"]), "train", Large())
     assert ids_of(shards) == [97, 98, 69_999, 99, 69_999]
     assert shards.parts[0].dtype == np.uint32
 
@@ -271,7 +271,7 @@ def test_large_vocabularies_take_four_bytes() -> None:
 WRITER = """
 import sys, time
 from gptkit.data.base import Data
-from gptkit.data.tokens.tokenization import tokenised, verifying
+from gptkit.data.tokens.tokenization import tokenize_split, verify_shards
 from gptkit.records import Document
 from gptkit.tokenizer.bytes import BytesTokenizer
 
@@ -284,7 +284,7 @@ class Slow(Data):
                 print("half", flush=True)
                 time.sleep(float(sys.argv[1]))
 
-print(len(tokenised(Slow(), "train", BytesTokenizer(), shard_tokens=100_000)), flush=True)
+print(len(tokenize_split(Slow(), "train", BytesTokenizer(), shard_tokens=100_000)), flush=True)
 """
 
 
@@ -304,7 +304,7 @@ def test_killed_and_competing_writers_do_no_harm(cache: Path) -> None:
         said = [process.communicate()[0].split() for process in (first, second)]
     ids, ends = slowly(texts, tokenizer)
     assert sorted(said, key=len) == [[str(len(ids))], ["half", str(len(ids))]]  # one of them waited for the other
-    shards = tokenised(Documents(texts), "train", tokenizer)
+    shards = tokenize_split(Documents(texts), "train", tokenizer)
     assert ids_of(shards) == ids and shards.ends.tolist() == ends
     assert len([path for path in cache.iterdir() if path.is_dir()]) == 1
     (index,) = cache.glob("*/index.json")

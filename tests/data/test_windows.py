@@ -106,7 +106,7 @@ def test_one_text_keeps_its_last_tenth_for_validation(tmp_path: Path) -> None:
     text = "".join(chr(97 + number * number % 26) for number in range(12_345))
     (tmp_path / "a.txt").write_text(text)
     data = TextConfig(path=str(tmp_path / "a.txt")).build()
-    tokenizer = CharTokenizer.learn(data.texts())
+    tokenizer = CharTokenizer.train(data.texts())
     validation = language_model_datasets(data, tokenizer, context=64, validation_fraction=0.1)["validation"]
     batch = validation.batch(range(len(validation)))
     expected = text[int(0.9 * len(text)) :]

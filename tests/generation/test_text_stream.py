@@ -15,7 +15,7 @@ def pieces_of(tokenizer, ids, stop=()):
     return [*found, stream.finish()], stream.stopped
 
 
-@pytest.mark.parametrize("tokenizer", [BytesTokenizer(), BPETokenizer.learn([TEXT], size=270)], ids=["bytes", "bpe"])
+@pytest.mark.parametrize("tokenizer", [BytesTokenizer(), BPETokenizer.train([TEXT], size=270)], ids=["bytes", "bpe"])
 def test_characters_come_whole_and_pieces_make_the_text(tokenizer):
     ids = tokenizer.encode(TEXT)
     assert len(ids) > len(TEXT)  # characters are split over tokens

@@ -22,7 +22,7 @@ from gptkit.tokenizer.gpt1 import BackslashGPT1Tokenizer, GPT1Tokenizer, Release
 from gptkit.training.checkpoints.load import initial_settings
 
 TEXT = "The old man didn't stop: he'd seen 80 winters, and (so he said) one more."
-LEARNT = TransformersGPT1Tokenizer.learn([TEXT] * 3, size=480)
+LEARNT = TransformersGPT1Tokenizer.train([TEXT] * 3, size=480)
 SETTINGS = {"norm": "post", "residual_scaling": False, "position_deviation": 0.02}
 
 

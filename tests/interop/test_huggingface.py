@@ -20,7 +20,7 @@ TEXT = "Hello wörld, it's 3.14\n\n  ok  € 😀 done\r\n\ttab, and  more.  "
 TOKENIZERS = {
     "bytes": BytesTokenizer(),
     "char": CharTokenizer("".join(sorted(set(TEXT)))),
-    "bpe": BPETokenizer.learn([TEXT * 3], size=300),
+    "bpe": BPETokenizer.train([TEXT * 3], size=300),
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gptkit.data.parsing.transcripts import turns_of
+from gptkit.data.parsing.transcripts import parse_transcript
 from gptkit.errors import DataError
 from gptkit.objective.chat_template import TEMPLATES, pieces, prompt_text, response_text
 from gptkit.records import Dialogue, Turn
@@ -56,7 +56,7 @@ def test_a_response_stands_behind_the_same_text_in_training_and_in_sampling(temp
 
 def test_a_transcript_can_be_read_back() -> None:
     turns = (SYSTEM, ASK, ANSWER, Turn("user", "Sure?"), Turn("assistant", "Yes."))
-    assert turns_of("".join(text for text, _ in pieces(Dialogue(turns), "transcript"))) == turns
+    assert parse_transcript("".join(text for text, _ in pieces(Dialogue(turns), "transcript"))) == turns
 
 
 @pytest.mark.parametrize("turns", [(ASK, ANSWER, ASK, ANSWER), (ASK, ASK, ANSWER), (ASK, ANSWER, ASK)])

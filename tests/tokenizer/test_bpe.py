@@ -18,7 +18,7 @@ TEXT = "low low low low low lower lower newest newest newest newest newest newes
 
 def test_merges_are_the_most_frequent_pairs() -> None:
     """The definition, step by step: join the most frequent pair of neighbours within words, count again."""
-    built = BPETokenizer.learn([TEXT], size=257 + 12)
+    built = BPETokenizer.train([TEXT], size=257 + 12)
     words = [list(word) for word in TEXT.replace(" ", " Ġ").split(" ")]  # a word keeps the space before it, which is spelt Ġ
     for left, right in built.merges:
         counts = Counter(pair for word in words for pair in pairwise(word))
@@ -33,7 +33,7 @@ def test_merges_are_the_most_frequent_pairs() -> None:
 
 
 def test_ids_are_bytes_then_merges_then_end_of_text() -> None:
-    built = BPETokenizer.learn([TEXT], size=270)
+    built = BPETokenizer.train([TEXT], size=270)
     assert built.size == 270
     assert built.special == {"end_of_text": 269}
     assert sorted(built.encode("".join(map(chr, range(128))))) != []
@@ -61,7 +61,7 @@ def test_no_text_is_an_error() -> None:
 
 
 def test_vocabularies_that_are_none_are_refused() -> None:
-    built = BPETokenizer.learn([TEXT], size=260)
+    built = BPETokenizer.train([TEXT], size=260)
     with pytest.raises(DataError, match="ids are not the numbers"):
         BPETokenizer({**built.vocabulary, "more": 999}, built.merges)
     with pytest.raises(DataError, match="no entry <"):
@@ -72,7 +72,7 @@ def test_vocabularies_that_are_none_are_refused() -> None:
 
 def test_a_forked_process_can_encode_and_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     """As data loaders do it; the library's threads do not survive the fork."""
-    built = BPETokenizer.learn([TEXT], size=260)
+    built = BPETokenizer.train([TEXT], size=260)
     texts = [TEXT] * 50
     expected = [ids.tolist() for ids in built.encode_batch(texts)]
     with warnings.catch_warnings():

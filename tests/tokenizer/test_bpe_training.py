@@ -31,7 +31,7 @@ def test_ordinary_text_is_learnt_from_as_ever() -> None:
     draw = random.Random(0)
     words = ["naïve", "words", "don't", "\n\n", "1984", "---" * 20, "漢字かな交じり文" * 20, "x" * (LONGEST_WORD - 1)]
     texts = [" ".join(draw.choices(words, k=200)) for _ in range(5)]
-    assert BPETokenizer.learn(texts, size=400).merges == library_merges(texts, 400)
+    assert BPETokenizer.train(texts, size=400).merges == library_merges(texts, 400)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from gptkit.data.base import Chunk
-from gptkit.data.tokens.document_chunks import pieces
+from gptkit.data.tokens.document_chunks import split_chunks
 from gptkit.errors import ConfigError, DataError
 from gptkit.tokenizer import GPT1TokenizerConfig
 from gptkit.tokenizer.base import END_OF_TEXT
@@ -26,8 +26,8 @@ from gptkit.tokenizer.gpt1 import (
     ReleasedGPT1Tokenizer,
     TransformersGPT1Tokenizer,
 )
-from gptkit.tokenizer.gpt1_cleaning import fix, last_cut
-from gptkit.tokenizer.gpt1_files import from_folder, official
+from gptkit.tokenizer.gpt1_cleaning import fix_encoding, last_split_point
+from gptkit.tokenizer.gpt1_files import from_folder, load_published
 
 WORDS = [
     *("The", "the", "don't", "we'll", "I'VE", "x", "1984", "3.14", "½", "naïve", "Straße", "ΣΑΣ", "日本語", "U.S.", "p.m.", "15K"),
@@ -79,7 +79,7 @@ def built(part: GPT1TokenizerConfig) -> GPT1Tokenizer:
 
 @pytest.fixture(scope="module")
 def released() -> GPT1Tokenizer:
-    return ReleasedGPT1Tokenizer.learn(CORPUS, size=700)
+    return ReleasedGPT1Tokenizer.train(CORPUS, size=700)
 
 
 @pytest.fixture
@@ -141,7 +141,7 @@ def test_what_ftfy_would_not_change_is_not_given_to_it() -> None:
     characters = [chr(code) for code in range(128) if chr(code) not in "\r\x1b"]
     for _ in range(300):
         text = "".join(draw.choices(characters, k=20))
-        assert fix(text) == "".join(ftfy.fix_text(line) for line in re.findall(r"[^\n]*\n|[^\n]+", text))
+        assert fix_encoding(text) == "".join(ftfy.fix_text(line) for line in re.findall(r"[^\n]*\n|[^\n]+", text))
 
 
 def test_ids_are_those_of_transformers(released: GPT1Tokenizer) -> None:
@@ -171,7 +171,7 @@ def test_unknown_symbols_are_id_0_each(built: GPT1Tokenizer) -> None:
 
 def test_decoded_text_can_be_read() -> None:
     text = "The old man (who was 80) didn't stop; he'd seen it.\nIt's late, isn't it?"
-    built = ReleasedGPT1Tokenizer.learn([text] * 3, size=480)
+    built = ReleasedGPT1Tokenizer.train([text] * 3, size=480)
     assert built.decode(built.encode(text)) == text.lower().replace("\n", "\n")
     ids = [*built.encode("The old man"), built.special["end_of_text"], *built.encode("it")]
     assert built.decode(ids) == f"the old man{END_OF_TEXT}it"
@@ -196,19 +196,19 @@ def test_special_tokens_that_a_text_spells_are_text(built: GPT1Tokenizer) -> Non
 def test_pieces_give_the_ids_of_the_whole(built: GPT1Tokenizer, seed: int) -> None:
     draw = random.Random(seed)
     text = some_text(seed, draw.choice([5, 80, 300]))
-    cut = list(pieces([Chunk(text, True)], built.cut, size=draw.choice([1, 7, 50])))
-    assert "".join(piece.text for piece in cut) == text
-    assert [token for piece in cut for token in built.encode(piece.text)] == built.encode(text)
+    chunks = list(split_chunks([Chunk(text, True)], built.split_point, size=draw.choice([1, 7, 50])))
+    assert "".join(chunk.text for chunk in chunks) == text
+    assert [token for chunk in chunks for token in built.encode(chunk.text)] == built.encode(text)
 
 
 def test_pieces_are_short_where_lines_are(built: GPT1Tokenizer) -> None:
     text = "Some “words” of a line, and more.\n\n" * 2000
-    assert max(len(piece.text) for piece in pieces([Chunk(text, True)], built.cut, size=200)) <= 200
+    assert max(len(chunk.text) for chunk in split_chunks([Chunk(text, True)], built.split_point, size=200)) <= 200
 
 
 def test_a_line_that_ftfy_would_read_in_another_way_is_not_cut() -> None:
-    assert last_cut("&amp; <b>\n") == 0  # the entity stays as it is where the line has a tag
-    assert last_cut("first line\n&amp; <b>\n") == len("first")
+    assert last_split_point("&amp; <b>\n") == 0  # the entity stays as it is where the line has a tag
+    assert last_split_point("first line\n&amp; <b>\n") == len("first")
 
 
 def test_batches_give_the_same_ids(built: GPT1Tokenizer) -> None:
@@ -238,7 +238,7 @@ def test_the_two_cleanings_have_fingerprints_of_their_own(released: GPT1Tokenize
 
 
 def test_official_files_are_read_and_given_an_end_of_text(folder: Path, released: GPT1Tokenizer) -> None:
-    found = official(str(folder), "openai")
+    found = load_published(str(folder), "openai")
     assert found.fingerprint == released.fingerprint
     (folder / "encoder_bpe_40000.json").rename(folder / "vocab.json")
     (folder / "vocab_40000.bpe").rename(folder / "merges.txt")
@@ -247,7 +247,7 @@ def test_official_files_are_read_and_given_an_end_of_text(folder: Path, released
 
 def test_files_that_are_none_are_named(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="there is no such folder"):
-        official("./nowhere", "openai")
+        load_published("./nowhere", "openai")
     (folder / "vocab_40000.bpe").write_text("#version: 0.2\nq q\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"encoder_bpe_40000\.json: the merges do not fit"):
         from_folder(folder, ReleasedGPT1Tokenizer)

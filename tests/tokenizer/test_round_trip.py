@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gptkit.data.base import Chunk
-from gptkit.data.tokens.document_chunks import pieces
+from gptkit.data.tokens.document_chunks import split_chunks
 from gptkit.errors import CheckpointError, DataError
 from gptkit.tokenizer import (
     BPETokenizerConfig,
@@ -82,19 +82,19 @@ def test_pieces_give_the_ids_of_the_whole(built: Tokenizer, seed: int) -> None:
     borders = sorted(draw.randrange(len(text) + 1) for _ in range(draw.randrange(6)))
     chunks = [Chunk(text[begin:end], end == len(text)) for begin, end in zip([0, *borders], [*borders, len(text)], strict=True)]
     chunks = [Chunk(chunk.text, number == len(chunks) - 1) for number, chunk in enumerate(chunks)]
-    cut = list(pieces(chunks, built.cut, size=draw.choice([1, 7, 50])))
-    assert "".join(piece.text for piece in cut) == text
-    assert [piece.last for piece in cut] == [False] * (len(cut) - 1) + [True]
-    assert [token for piece in cut for token in built.encode(piece.text)] == built.encode(text)
+    chunks = list(split_chunks(chunks, built.split_point, size=draw.choice([1, 7, 50])))
+    assert "".join(chunk.text for chunk in chunks) == text
+    assert [chunk.is_last for chunk in chunks] == [False] * (len(chunks) - 1) + [True]
+    assert [token for chunk in chunks for token in built.encode(chunk.text)] == built.encode(text)
 
 
 def test_pieces_are_short_where_there_are_places_to_cut() -> None:
     text = "some words. " * 5000
     for part in (BytesTokenizerConfig(), BPETokenizerConfig(size=257)):
         built = part.build(texts=[text])
-        assert max(len(piece.text) for piece in pieces([Chunk(text, True)], built.cut, size=100)) <= 100
+        assert max(len(chunk.text) for chunk in split_chunks([Chunk(text, True)], built.split_point, size=100)) <= 100
     japanese = "吾輩は猫である。名前はまだ無い。" * 500
-    assert max(len(piece.text) for piece in pieces([Chunk(japanese, True)], built.cut, size=100)) <= 100
+    assert max(len(chunk.text) for chunk in split_chunks([Chunk(japanese, True)], built.split_point, size=100)) <= 100
 
 
 @all_parts

@@ -12,7 +12,7 @@ Names = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Shape:
+class ColumnLayout:
     """The columns that together make a record."""
 
     needs: tuple[Names, ...]
@@ -36,7 +36,7 @@ class Shape:
         return " + ".join("|".join(group) for group in self.needs)
 
 
-def refuse_unknown_names(shapes: Sequence[Shape], columns: Mapping[str, str]) -> None:
+def check_column_keys(shapes: Sequence[ColumnLayout], columns: Mapping[str, str]) -> None:
     """Raises: ConfigError: `data.columns` speaks of something that no shape has."""
     known = [name for shape in shapes for group in shape.needs + shape.may for name in group]
     for name in columns:
@@ -46,7 +46,7 @@ def refuse_unknown_names(shapes: Sequence[Shape], columns: Mapping[str, str]) ->
             )
 
 
-def match(shapes: Sequence[Shape], names: Collection[str], columns: Mapping[str, str]) -> dict[str, str]:
+def match_columns(shapes: Sequence[ColumnLayout], names: Collection[str], columns: Mapping[str, str]) -> dict[str, str]:
     """Which column each name of the first shape that fits stands for.
 
     Args:

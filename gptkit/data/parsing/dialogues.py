@@ -5,57 +5,57 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gptkit.data.parsing.column_layouts import Shape
-from gptkit.data.parsing.messages import answer_in, prompt_in, text_in, turns_in, with_system
+from gptkit.data.parsing.column_layouts import ColumnLayout
+from gptkit.data.parsing.messages import parse_answer, parse_prompt_turns, parse_text, parse_turns, with_system
 from gptkit.errors import DataError
 from gptkit.records import Dialogue, Turn
 
-SYSTEM = ("system",)
+SYSTEM_COLUMN = ("system",)
 
-SHAPES = (
-    Shape((("messages",),), (SYSTEM,)),
-    Shape((("conversations",),), (SYSTEM,)),
-    Shape((("prompt",), ("completion", "response")), (SYSTEM,)),
-    Shape((("instruction",), ("output", "response")), (("input", "context"), SYSTEM)),
-    Shape((("transcript", "text"),)),
+LAYOUTS = (
+    ColumnLayout((("messages",),), (SYSTEM_COLUMN,)),
+    ColumnLayout((("conversations",),), (SYSTEM_COLUMN,)),
+    ColumnLayout((("prompt",), ("completion", "response")), (SYSTEM_COLUMN,)),
+    ColumnLayout((("instruction",), ("output", "response")), (("input", "context"), SYSTEM_COLUMN)),
+    ColumnLayout((("transcript", "text"),)),
 )
 
 
-def to_dialogue(row: Mapping[str, Any], columns: Mapping[str, str]) -> Dialogue:
+def parse_dialogue(row: Mapping[str, Any], columns: Mapping[str, str]) -> Dialogue:
     """The dialogue of a row.
 
     Args:
         row: its cells by column.
-        columns: which column holds what, as `gptkit.data.parsing.column_layouts.match` finds among `SHAPES`.
+        columns: which column holds what, as `gptkit.data.parsing.column_layouts.match_columns` finds among `LAYOUTS`.
 
     Raises:
         DataError: a cell is of the wrong type, a role is unknown, roles do not alternate, or there is no answer.
     """
-    system = system_of(row, columns)
+    system = system_message(row, columns)
     for name in ("messages", "conversations", "transcript"):
         if name in columns:
-            turns = with_system(turns_in(columns[name], row[columns[name]]), system)
+            turns = with_system(parse_turns(columns[name], row[columns[name]]), system)
             if not any(turn.role == "assistant" for turn in turns):
                 raise DataError(f"column {columns[name]} has no turn of the assistant, so there is nothing to learn from it")
             return Dialogue(turns)
     if "prompt" in columns:
-        asked = prompt_in(columns["prompt"], row[columns["prompt"]], system)
+        asked = parse_prompt_turns(columns["prompt"], row[columns["prompt"]], system)
         answer = columns["completion"]
     else:
-        asked = instruction_of(row, columns)
+        asked = parse_instruction(row, columns)
         answer = columns["output"]
-    return Dialogue((*asked, Turn("assistant", answer_in(answer, row[answer]))))
+    return Dialogue((*asked, Turn("assistant", parse_answer(answer, row[answer]))))
 
 
-def instruction_of(row: Mapping[str, Any], columns: Mapping[str, str]) -> tuple[Turn, ...]:
+def parse_instruction(row: Mapping[str, Any], columns: Mapping[str, str]) -> tuple[Turn, ...]:
     """What is asked by an instruction and the input that it may be about, a blank line between them."""
-    texts = [text_in(columns["instruction"], row[columns["instruction"]])]
+    texts = [parse_text(columns["instruction"], row[columns["instruction"]])]
     if "input" in columns and row[columns["input"]] is not None:
-        texts.append(text_in(columns["input"], row[columns["input"]]))
-    return with_system((Turn("user", "\n\n".join(text for text in texts if text)),), system_of(row, columns))
+        texts.append(parse_text(columns["input"], row[columns["input"]]))
+    return with_system((Turn("user", "\n\n".join(text for text in texts if text)),), system_message(row, columns))
 
 
-def system_of(row: Mapping[str, Any], columns: Mapping[str, str]) -> str | None:
+def system_message(row: Mapping[str, Any], columns: Mapping[str, str]) -> str | None:
     """What the system says, where the row has a column for it."""
     cell = row[columns["system"]] if "system" in columns else None
-    return None if cell is None else text_in(columns["system"], cell)
+    return None if cell is None else parse_text(columns["system"], cell)

@@ -16,7 +16,7 @@ from gptkit.records import Example
 
 
 @dataclass(frozen=True)
-class Columns:
+class ExampleColumns:
     """Which columns hold what. `options` is one column of lists, or several columns of one option each."""
 
     text: str
@@ -45,7 +45,7 @@ class UnusableLabel(DataError):
     """The label of a row is missing, or is none of its options."""
 
 
-def read_examples(files: Iterable[Path], columns: Columns, *, errors: str = "strict") -> Iterator[Example]:
+def read_examples(files: Iterable[Path], columns: ExampleColumns, *, errors: str = "strict") -> Iterator[Example]:
     """The examples of tables, in order.
 
     Labels are text from .csv and .tsv files, and text or numbers as the file has them from .jsonl and .parquet files (true and
@@ -59,10 +59,10 @@ def read_examples(files: Iterable[Path], columns: Columns, *, errors: str = "str
     rows = (
         (where, dict(zip(names, cells, strict=True))) for path in files for where, cells in read_rows(path, names, errors=errors)
     )
-    yield from to_examples(rows, columns)
+    yield from parse_examples(rows, columns)
 
 
-def to_examples(rows: Iterable[tuple[str, Mapping[str, Any]]], columns: Columns) -> Iterator[Example]:
+def parse_examples(rows: Iterable[tuple[str, Mapping[str, Any]]], columns: ExampleColumns) -> Iterator[Example]:
     """The examples of rows, in order.
 
     Args:
@@ -82,7 +82,7 @@ def to_examples(rows: Iterable[tuple[str, Mapping[str, Any]]], columns: Columns)
         choices = len(options)
         label = "" if columns.label is None else _label(where, columns.label, row[columns.label])
         if options and columns.label is not None:
-            label = _chosen(where, columns, label, options)
+            label = _option_index(where, columns, label, options)
         yield Example(text, label, pair=pair, options=options, where=where)
 
 
@@ -94,7 +94,7 @@ def _text(where: str, column: str, cell: Any) -> str:
     raise DataError(f"{where}: column {column} holds no text but {type(cell).__name__}")
 
 
-def _options(where: str, columns: Columns, row: Mapping[str, Any]) -> tuple[str, ...]:
+def _options(where: str, columns: ExampleColumns, row: Mapping[str, Any]) -> tuple[str, ...]:
     names = columns.options
     if not names:
         return ()
@@ -125,9 +125,9 @@ def _label(where: str, column: str, cell: Any) -> str | int | float:
     raise UnusableLabel(f"{where}: column {column} holds no label but {type(cell).__name__}; a label is a text or a number")
 
 
-def _chosen(where: str, columns: Columns, label: str | int | float, options: tuple[str, ...]) -> int:
+def _option_index(where: str, columns: ExampleColumns, label: str | int | float, options: tuple[str, ...]) -> int:
     """The place of the right option: the label is its text, its column, its number or its letter (A for the first)."""
-    readings = _readings(columns, label, options)
+    readings = _label_meanings(columns, label, options)
     if columns.label_means != "auto":
         readings = {means: place for means, place in readings.items() if means == columns.label_means}
     if len(set(readings.values())) > 1:
@@ -150,7 +150,7 @@ def _chosen(where: str, columns: Columns, label: str | int | float, options: tup
     return place
 
 
-def _readings(columns: Columns, label: str | int | float, options: tuple[str, ...]) -> dict[str, int]:
+def _label_meanings(columns: ExampleColumns, label: str | int | float, options: tuple[str, ...]) -> dict[str, int]:
     """What a label may mean, and the place of the option that it then is."""
     word = str(label)
     stripped = [option.strip() for option in options]

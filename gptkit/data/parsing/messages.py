@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gptkit.data.parsing.transcripts import is_transcript, turns_of
+from gptkit.data.parsing.transcripts import is_transcript, parse_transcript
 from gptkit.errors import DataError
 from gptkit.records import Turn
 
@@ -16,7 +16,7 @@ FIELDS = (("role", "content"), ("from", "value"))
 """Where a message has its role and its text: in OpenAI's form, and in ShareGPT's."""
 
 
-def text_in(column: str, cell: Any) -> str:
+def parse_text(column: str, cell: Any) -> str:
     """The text of a cell, which may be empty.
 
     Raises:
@@ -27,38 +27,38 @@ def text_in(column: str, cell: Any) -> str:
     raise DataError(f"column {column} holds no text but {'nothing (null)' if cell is None else type(cell).__name__}")
 
 
-def answer_in(column: str, cell: Any) -> str:
+def parse_answer(column: str, cell: Any) -> str:
     """The text of an answer: a text, or messages that are one of the assistant's.
 
     Raises:
         DataError: it holds something else.
     """
-    if isinstance(listed(cell), list):
-        turns = turns_in(column, cell)
+    if isinstance(as_list(cell), list):
+        turns = parse_turns(column, cell)
         if len(turns) != 1 or turns[0].role != "assistant":
             raise DataError(f"column {column} holds {len(turns)} messages; it must hold one, the assistant's")
         return turns[0].text
-    return text_in(column, cell)
+    return parse_text(column, cell)
 
 
-def turns_in(column: str, cell: Any) -> tuple[Turn, ...]:
+def parse_turns(column: str, cell: Any) -> tuple[Turn, ...]:
     """The turns of a list of messages, or of a transcript, which alternate.
 
     Raises:
         DataError: it is neither, a role is unknown, or roles do not alternate.
     """
-    messages = listed(cell)
+    messages = as_list(cell)
     if isinstance(messages, list):
         turns = tuple(_turn(column, place, message) for place, message in enumerate(messages, 1))
-        _refuse_disorder(column, turns)
+        _check_alternation(column, turns)
         return turns
     if isinstance(cell, str) and is_transcript(cell):
-        return turns_of(cell)
+        return parse_transcript(cell)
     held = "a text without turns (Human: ... Assistant: ...)" if isinstance(cell, str) else type(cell).__name__
     raise DataError(f"column {column} holds neither a list of messages nor a transcript, but {held}")
 
 
-def prompt_in(column: str, cell: Any, system: str | None = None) -> tuple[Turn, ...]:
+def parse_prompt_turns(column: str, cell: Any, system: str | None = None) -> tuple[Turn, ...]:
     """The turns that an answer follows: of a list of messages, of a transcript, or else of a text that is all the user's.
 
     Args:
@@ -67,7 +67,7 @@ def prompt_in(column: str, cell: Any, system: str | None = None) -> tuple[Turn, 
     Raises:
         DataError: as `turns_in`, or the assistant has already answered.
     """
-    turns = turns_without_answer(column, cell) if _speaks(cell) else (Turn("user", text_in(column, cell)),)
+    turns = turns_without_answer(column, cell) if _has_turns(cell) else (Turn("user", parse_text(column, cell)),)
     if not turns:
         raise DataError(f"column {column} holds no turn; a prompt must end with the user's")
     if turns[-1].role == "assistant":
@@ -78,9 +78,9 @@ def prompt_in(column: str, cell: Any, system: str | None = None) -> tuple[Turn, 
 def turns_without_answer(column: str, cell: Any) -> tuple[Turn, ...]:
     """The turns of a list of messages or a transcript, without a last `Assistant:` that is still to be followed by its answer."""
     if isinstance(cell, str) and is_transcript(cell):
-        turns = turns_of(cell)
+        turns = parse_transcript(cell)
         return turns[:-1] if turns[-1] == Turn("assistant", "") else turns
-    return turns_in(column, cell)
+    return parse_turns(column, cell)
 
 
 def with_system(turns: tuple[Turn, ...], system: str | None) -> tuple[Turn, ...]:
@@ -90,7 +90,7 @@ def with_system(turns: tuple[Turn, ...], system: str | None) -> tuple[Turn, ...]
     return (Turn("system", system), *turns)
 
 
-def listed(cell: Any) -> Any:
+def as_list(cell: Any) -> Any:
     """A list of objects, also where a data set stores it as an object of lists; anything else as it is."""
     columns = list(cell.values()) if isinstance(cell, Mapping) else []
     if columns and all(isinstance(values, list) and len(values) == len(columns[0]) for values in columns):
@@ -98,8 +98,8 @@ def listed(cell: Any) -> Any:
     return cell
 
 
-def _speaks(cell: Any) -> bool:
-    return isinstance(listed(cell), list) or (isinstance(cell, str) and is_transcript(cell))
+def _has_turns(cell: Any) -> bool:
+    return isinstance(as_list(cell), list) or (isinstance(cell, str) and is_transcript(cell))
 
 
 def _turn(column: str, place: int, message: Any) -> Turn:
@@ -114,7 +114,7 @@ def _turn(column: str, place: int, message: Any) -> Turn:
     raise DataError(f"column {column}: turn {place} must have role and content, or from and value")
 
 
-def _refuse_disorder(column: str, turns: tuple[Turn, ...]) -> None:
+def _check_alternation(column: str, turns: tuple[Turn, ...]) -> None:
     for place, turn in enumerate(turns, 1):
         if turn.role == "system" and place > 1:
             raise DataError(f"column {column}: turn {place} is the system's; a system message must come first")

@@ -5,28 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gptkit.data.parsing.column_layouts import Shape
-from gptkit.data.parsing.dialogues import SYSTEM, instruction_of, system_of
-from gptkit.data.parsing.messages import listed, prompt_in, turns_without_answer, with_system
+from gptkit.data.parsing.column_layouts import ColumnLayout
+from gptkit.data.parsing.dialogues import SYSTEM_COLUMN, parse_instruction, system_message
+from gptkit.data.parsing.messages import as_list, parse_prompt_turns, turns_without_answer, with_system
 from gptkit.data.readers.text_lines import is_number
 from gptkit.errors import DataError
 from gptkit.records import Prompt
 
-SHAPES = (
-    Shape((("prompt",),), (SYSTEM,)),
-    Shape((("messages",),), (SYSTEM,)),
-    Shape((("conversations",),), (SYSTEM,)),
-    Shape((("instruction",),), (("input", "context"), SYSTEM)),
-    Shape((("transcript", "text"),)),
+LAYOUTS = (
+    ColumnLayout((("prompt",),), (SYSTEM_COLUMN,)),
+    ColumnLayout((("messages",),), (SYSTEM_COLUMN,)),
+    ColumnLayout((("conversations",),), (SYSTEM_COLUMN,)),
+    ColumnLayout((("instruction",),), (("input", "context"), SYSTEM_COLUMN)),
+    ColumnLayout((("transcript", "text"),)),
 )
 
 
-def to_prompt(row: Mapping[str, Any], columns: Mapping[str, str]) -> Prompt:
+def parse_prompt(row: Mapping[str, Any], columns: Mapping[str, str]) -> Prompt:
     """The prompt of a row. Where the assistant has the last word, that turn is cut off.
 
     Args:
         row: its cells by column. Texts and numbers in columns that hold no part of the prompt become facts, as text.
-        columns: which column holds what, as `gptkit.data.parsing.column_layouts.match` finds among `SHAPES`.
+        columns: which column holds what, as `gptkit.data.parsing.column_layouts.match_columns` finds among `LAYOUTS`.
 
     Raises:
         DataError: a cell is of the wrong type, a role is unknown, roles do not alternate, or nobody asks anything.
@@ -37,11 +37,11 @@ def to_prompt(row: Mapping[str, Any], columns: Mapping[str, str]) -> Prompt:
         if column not in columns.values() and (isinstance(cell, str | bool) or is_number(cell))
     }
     if "instruction" in columns:
-        return Prompt(instruction_of(row, columns), facts)
+        return Prompt(parse_instruction(row, columns), facts)
     name = next(name for name in ("prompt", "messages", "conversations", "transcript") if name in columns)
-    column, cell, system = columns[name], row[columns[name]], system_of(row, columns)
-    if name == "prompt" and not isinstance(listed(cell), list):
-        return Prompt(prompt_in(column, cell, system), facts)
+    column, cell, system = columns[name], row[columns[name]], system_message(row, columns)
+    if name == "prompt" and not isinstance(as_list(cell), list):
+        return Prompt(parse_prompt_turns(column, cell, system), facts)
     turns = turns_without_answer(column, cell)
     turns = turns[:-1] if turns and turns[-1].role == "assistant" else turns
     if not turns or turns[-1].role != "user":

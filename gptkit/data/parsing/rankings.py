@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gptkit.data.parsing.column_layouts import Shape
-from gptkit.data.parsing.dialogues import SYSTEM, system_of
-from gptkit.data.parsing.messages import answer_in, listed, prompt_in, text_in, turns_in, with_system
-from gptkit.data.parsing.transcripts import divided, is_transcript
+from gptkit.data.parsing.column_layouts import ColumnLayout
+from gptkit.data.parsing.dialogues import SYSTEM_COLUMN, system_message
+from gptkit.data.parsing.messages import as_list, parse_answer, parse_prompt_turns, parse_text, parse_turns, with_system
+from gptkit.data.parsing.transcripts import is_transcript, split_at_common_prompt
 from gptkit.data.readers.text_lines import is_number
 from gptkit.errors import DataError
 from gptkit.records import Ranking, Turn
@@ -20,26 +20,26 @@ COMPLETIONS = ("completions", "responses")
 SCORES = ("overall_score", "fine-grained_score")
 """How UltraFeedback calls a completion's score, higher being better: the judge's of the whole, and the mean of four aspects."""
 
-SHAPES = (
-    Shape((("info",), ("summaries",), ("choice",)), (LABELER, DEMONSTRATION)),
-    Shape((("prompt",), COMPLETIONS, ("ranks", "ranking")), (SYSTEM, LABELER, DEMONSTRATION)),
-    Shape((("prompt",), COMPLETIONS, ("scores",)), (SYSTEM, LABELER, DEMONSTRATION)),
-    Shape((("chosen",), ("rejected",)), (("prompt",), SYSTEM, LABELER, DEMONSTRATION)),
-    Shape((("prompt", "instruction"), COMPLETIONS), (SYSTEM, LABELER, DEMONSTRATION)),
+LAYOUTS = (
+    ColumnLayout((("info",), ("summaries",), ("choice",)), (LABELER, DEMONSTRATION)),
+    ColumnLayout((("prompt",), COMPLETIONS, ("ranks", "ranking")), (SYSTEM_COLUMN, LABELER, DEMONSTRATION)),
+    ColumnLayout((("prompt",), COMPLETIONS, ("scores",)), (SYSTEM_COLUMN, LABELER, DEMONSTRATION)),
+    ColumnLayout((("chosen",), ("rejected",)), (("prompt",), SYSTEM_COLUMN, LABELER, DEMONSTRATION)),
+    ColumnLayout((("prompt", "instruction"), COMPLETIONS), (SYSTEM_COLUMN, LABELER, DEMONSTRATION)),
 )
 
 
-def to_ranking(row: Mapping[str, Any], columns: Mapping[str, str]) -> Ranking:
+def parse_ranking(row: Mapping[str, Any], columns: Mapping[str, str]) -> Ranking:
     """The ranking of a row, its ranks counted from 0, the best.
 
     Args:
         row: its cells by column.
-        columns: which column holds what, as `gptkit.data.parsing.column_layouts.match` finds among `SHAPES`.
+        columns: which column holds what, as `gptkit.data.parsing.column_layouts.match_columns` finds among `LAYOUTS`.
 
     Raises:
         DataError: a cell is of the wrong type, there are fewer than two completions, or there is not a rank for each.
     """
-    prompt, completions, ranks = _ranked(row, columns)
+    prompt, completions, ranks = _parse_completions(row, columns)
     if len(completions) < 2:
         few = "only one completion" if completions else "no completion"
         raise DataError(f"there is {few}; a ranking has two or more")
@@ -52,32 +52,34 @@ def to_ranking(row: Mapping[str, Any], columns: Mapping[str, str]) -> Ranking:
         completions,
         ranks,
         labeler=None if labeler is None else str(labeler),
-        demonstration=None if shown is None else answer_in(columns["demonstration"], shown),
+        demonstration=None if shown is None else parse_answer(columns["demonstration"], shown),
     )
 
 
-def _ranked(row: Mapping[str, Any], columns: Mapping[str, str]) -> tuple[tuple[Turn, ...], tuple[str, ...], tuple[int, ...]]:
+def _parse_completions(
+    row: Mapping[str, Any], columns: Mapping[str, str]
+) -> tuple[tuple[Turn, ...], tuple[str, ...], tuple[int, ...]]:
     if "chosen" in columns:
         prompt, better, worse = _pair(row, columns)
         return prompt, (better, worse), (0, 1)
     if "choice" in columns:
         return _comparison(row, columns)
     column = columns["completions"]
-    cells = listed(row[column])
+    cells = as_list(row[column])
     if not isinstance(cells, list):
         raise DataError(f"column {column} holds no list of completions but {type(cells).__name__}")
     if "ranks" in columns or "scores" in columns:
-        completions = tuple(answer_in(column, cell) for cell in cells)
+        completions = tuple(parse_answer(column, cell) for cell in cells)
         name = "ranks" if "ranks" in columns else "scores"
         values = _numbers(columns[name], row[columns[name]], len(completions))
     else:
-        name, (completions, values) = "scores", _scored(column, cells)
+        name, (completions, values) = "scores", _parse_scored_completions(column, cells)
     ordered = sorted(set(values), reverse=name == "scores")
-    prompt = prompt_in(columns["prompt"], row[columns["prompt"]], system_of(row, columns))
+    prompt = parse_prompt_turns(columns["prompt"], row[columns["prompt"]], system_message(row, columns))
     return prompt, completions, tuple(ordered.index(value) for value in values)
 
 
-def _scored(column: str, cells: Sequence[Any]) -> tuple[tuple[str, ...], Sequence[float]]:
+def _parse_scored_completions(column: str, cells: Sequence[Any]) -> tuple[tuple[str, ...], Sequence[float]]:
     """Completions that bring their scores, and these ("UltraFeedback: Boosting Language Models with Scaled AI Feedback")."""
     for place, cell in enumerate(cells, 1):
         if not isinstance(cell, Mapping) or "response" not in cell:
@@ -87,7 +89,7 @@ def _scored(column: str, cells: Sequence[Any]) -> tuple[tuple[str, ...], Sequenc
             )
     # all by the same score: one that some completions lack is of another scale than the one that they have
     name = next((name for name in SCORES if any(cell.get(name) is not None for cell in cells)), SCORES[0])
-    completions = tuple(text_in(f"{column}.response", cell["response"]) for cell in cells)
+    completions = tuple(parse_text(f"{column}.response", cell["response"]) for cell in cells)
     return completions, _numbers(f"{column}.{name}", [cell.get(name) for cell in cells], len(cells))
 
 
@@ -112,14 +114,14 @@ def _numbers(column: str, cells: Any, wanted: int) -> Sequence[float]:
 def _pair(row: Mapping[str, Any], columns: Mapping[str, str]) -> tuple[tuple[Turn, ...], str, str]:
     """Prompt, better and worse completion: of completions alone, or of dialogues that go different ways."""
     chosen, rejected = columns["chosen"], columns["rejected"]
-    cells, system = (row[chosen], row[rejected]), system_of(row, columns)
+    cells, system = (row[chosen], row[rejected]), system_message(row, columns)
     if all(isinstance(cell, str) and is_transcript(cell) for cell in cells):
-        found = divided(*cells)
-    elif all(isinstance(listed(cell), list) and len(listed(cell)) > 1 for cell in cells):
-        found = _shared(turns_in(chosen, cells[0]), turns_in(rejected, cells[1]))
+        found = split_at_common_prompt(*cells)
+    elif all(isinstance(as_list(cell), list) and len(as_list(cell)) > 1 for cell in cells):
+        found = _split_common_turns(parse_turns(chosen, cells[0]), parse_turns(rejected, cells[1]))
     elif "prompt" in columns:
-        prompt = prompt_in(columns["prompt"], row[columns["prompt"]], system)
-        return prompt, answer_in(chosen, cells[0]), answer_in(rejected, cells[1])
+        prompt = parse_prompt_turns(columns["prompt"], row[columns["prompt"]], system)
+        return prompt, parse_answer(chosen, cells[0]), parse_answer(rejected, cells[1])
     else:
         raise DataError(
             f"columns {chosen} and {rejected} are no transcripts (Human: ... Assistant: ...) and no lists of messages, "
@@ -131,7 +133,7 @@ def _pair(row: Mapping[str, Any], columns: Mapping[str, str]) -> tuple[tuple[Tur
     return with_system(prompt, system), better, worse
 
 
-def _shared(better: tuple[Turn, ...], worse: tuple[Turn, ...]) -> tuple[tuple[Turn, ...], str, str] | None:
+def _split_common_turns(better: tuple[Turn, ...], worse: tuple[Turn, ...]) -> tuple[tuple[Turn, ...], str, str] | None:
     """The turns of two dialogues but for the last, and the last turns; None where others differ, or the last are no answers."""
     if better[:-1] != worse[:-1] or (better[-1].role, worse[-1].role) != ("assistant", "assistant"):
         return None
@@ -140,25 +142,25 @@ def _shared(better: tuple[Turn, ...], worse: tuple[Turn, ...]) -> tuple[tuple[Tu
 
 def _comparison(row: Mapping[str, Any], columns: Mapping[str, str]) -> tuple[tuple[Turn, ...], tuple[str, ...], tuple[int, ...]]:
     """A choice among summaries (Stiennon and others 2020, "Learning to summarize from human feedback", and its appendix B.1)."""
-    summaries = listed(row[columns["summaries"]])
+    summaries = as_list(row[columns["summaries"]])
     if not isinstance(summaries, list) or not all(isinstance(each, Mapping) and "text" in each for each in summaries):
         raise DataError(f"column {columns['summaries']} must hold a list of objects with text")
-    completions = tuple(answer_in(columns["summaries"], each["text"]) for each in summaries)
+    completions = tuple(parse_answer(columns["summaries"], each["text"]) for each in summaries)
     choice = row[columns["choice"]]
     if not is_number(choice) or choice not in range(len(completions)):
         raise DataError(
             f"column {columns['choice']} is {str(choice)[:40]}; it must be the number of a summary, 0 to {len(completions) - 1}"
         )
     ranks = tuple(int(place != choice) for place in range(len(completions)))
-    return (Turn("user", _asked(columns["info"], row[columns["info"]])),), completions, ranks
+    return (Turn("user", _summary_prompt(columns["info"], row[columns["info"]])),), completions, ranks
 
 
-def _asked(column: str, info: Any) -> str:
+def _summary_prompt(column: str, info: Any) -> str:
     """The text to summarise, ending where the summary begins; each part of it only where it is known."""
     if not isinstance(info, Mapping):
         raise DataError(f"column {column} holds no object but {type(info).__name__}")
     parts = {"subreddit": "SUBREDDIT: r/", "title": "TITLE: ", "post": "POST: ", "article": ""}
-    known = [begin + text_in(f"{column}.{part}", info[part]) for part, begin in parts.items() if info.get(part)]
+    known = [begin + parse_text(f"{column}.{part}", info[part]) for part, begin in parts.items() if info.get(part)]
     if not info.get("post") and not info.get("article"):
         raise DataError(f"column {column} has neither post nor article, so there is nothing to summarise")
     return "\n\n".join([*known, "TL;DR:"])

@@ -20,7 +20,7 @@ def is_transcript(text: str) -> bool:
     return text.lstrip().startswith((HUMAN.lstrip(), ASSISTANT.lstrip())) and ASSISTANT.lstrip() in text
 
 
-def turns_of(transcript: str) -> tuple[Turn, ...]:
+def parse_transcript(transcript: str) -> tuple[Turn, ...]:
     """The turns of a transcript, without the white space around them; a text before the first speaker is the system's.
 
     Turns alternate: what a speaker says who is named twice in a row is one turn. They may be empty.
@@ -35,7 +35,7 @@ def turns_of(transcript: str) -> tuple[Turn, ...]:
     return tuple(turns)
 
 
-def divided(one: str, other: str) -> tuple[tuple[Turn, ...], str, str] | None:
+def split_at_common_prompt(one: str, other: str) -> tuple[tuple[Turn, ...], str, str] | None:
     """What two transcripts have in common up to an answer of the assistant, and how each goes on; None where that is nothing.
 
     They are divided at the last answer that begins in both at the same place, after a turn of somebody else. It may differ in
@@ -46,7 +46,7 @@ def divided(one: str, other: str) -> tuple[tuple[Turn, ...], str, str] | None:
         (place for place, pair in enumerate(zip(first, second, strict=False)) if pair[0] != pair[1]), min(len(first), len(second))
     )
     while (end := first.rfind(ASSISTANT, 0, end)) >= 0:
-        prompt = turns_of(first[:end])
+        prompt = parse_transcript(first[:end])
         if not prompt or prompt[-1].role != "assistant":
             return prompt, first[end + len(ASSISTANT) :].strip(), second[end + len(ASSISTANT) :].strip()
     return None

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from gptkit.data.readers.text_lines import MAX_LINE_BYTES, decoded_lines
+from gptkit.data.readers.text_lines import MAX_LINE_BYTES, read_lines
 from gptkit.errors import DataError
 
 DIALECTS: dict[str, dict[str, Any]] = {
@@ -29,7 +29,7 @@ def read_csv(path: Path, form: str, *, errors: str) -> Iterator[tuple[str, list[
     Raises:
         DataError: the file cannot be read, or a row has another number of cells than the header; names the file and the line.
     """
-    rows = csv.reader((line for _, line, _ in decoded_lines(path, errors=errors)), **DIALECTS[form])
+    rows = csv.reader((line for _, line, _ in read_lines(path, errors=errors)), **DIALECTS[form])
     width = 0
     first_line = 1
     try:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
-from gptkit.data.readers.file_hashes import unchanged
+from gptkit.data.readers.file_hashes import ensure_unchanged
 from gptkit.errors import DataError
 from gptkit.user_files import open_user_file
 
@@ -47,10 +47,10 @@ def open_bytes(path: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
         DataError: the file cannot be opened, read or decompressed, holds something else than text, becomes too large when it is
             decompressed, or changes (also later, while it is read in the `with` block).
     """
-    with open_user_file(path) as file, unchanged(path):
+    with open_user_file(path) as file, ensure_unchanged(path):
         try:
             stream = _decompressed(path, file)
-            _refuse_other_contents(path, stream)
+            _check_is_text(path, stream)
             yield stream, file
         except EOFError as error:
             raise DataError(f"{path} ends in the middle of its compressed data ({error}); copy or download it again") from None
@@ -61,20 +61,20 @@ def open_bytes(path: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
 def _decompressed(path: Path, file: IO[bytes]) -> io.BufferedReader:
     suffix = path.suffix.lower()
     if suffix == ".gz":
-        return io.BufferedReader(_Bounded(path, file, cast(io.RawIOBase, gzip.GzipFile(fileobj=file))), BLOCK)
+        return io.BufferedReader(_SizeLimit(path, file, cast(io.RawIOBase, gzip.GzipFile(fileobj=file))), BLOCK)
     if suffix == ".zst":
-        return io.BufferedReader(_Bounded(path, file, _Zstandard(path, file)), BLOCK)
+        return io.BufferedReader(_SizeLimit(path, file, _Zstandard(path, file)), BLOCK)
     return cast(io.BufferedReader, file)
 
 
-def _refuse_other_contents(path: Path, stream: io.BufferedReader) -> None:
+def _check_is_text(path: Path, stream: io.BufferedReader) -> None:
     begin = stream.peek(64)[:64]
     for pattern, what in _BEGINNINGS.items():
         if re.match(pattern, begin, re.DOTALL):
             raise DataError(f"{path} holds no plain text: it is {what}")
 
 
-class _Bounded(io.RawIOBase):
+class _SizeLimit(io.RawIOBase):
     """What a decompressor gives, unless it is more than any text can become."""
 
     def __init__(self, path: Path, file: IO[bytes], stream: io.RawIOBase) -> None:

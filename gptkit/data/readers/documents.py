@@ -8,28 +8,28 @@ from pathlib import Path
 from typing import Any
 
 from gptkit.data.readers.decompression import BLOCK, open_bytes
-from gptkit.data.readers.file_discovery import form_of
+from gptkit.data.readers.file_discovery import file_format
 from gptkit.data.readers.jsonl import read_jsonl
 from gptkit.data.readers.parquet import open_parquet, parquet_rows
-from gptkit.data.readers.text_lines import BYTE_ORDER_MARK, not_utf8, without_nul
+from gptkit.data.readers.text_lines import BYTE_ORDER_MARK, not_utf8_error, replace_nul
 from gptkit.errors import DataError, did_you_mean
 
 TextChunk = tuple[str, bool, int]
 """A part of a document: its text, whether the document ends here, and how many bytes of the file have been read."""
 
 
-def read_file(path: Path, *, field: str, errors: str) -> Iterator[TextChunk]:
+def read_documents(path: Path, *, field: str, errors: str) -> Iterator[TextChunk]:
     """The documents of a file, by the reader of its format.
 
     Args:
-        path: a file for which `form_of` names a format.
+        path: a file for which `file_format` names a format.
         field: where .jsonl and .parquet files hold the text.
         errors: bytes that are not UTF-8: strict (an error) or replace (with U+FFFD).
 
     Raises:
         DataError: the file cannot be read, or is not what its name says: names the file and the line, row or byte.
     """
-    return READERS[form_of(path) or ".txt"](path, field, errors)
+    return READERS[file_format(path) or ".txt"](path, field, errors)
 
 
 def _read_plain(path: Path, field: str, errors: str) -> Iterator[TextChunk]:
@@ -43,9 +43,9 @@ def _read_plain(path: Path, field: str, errors: str) -> Iterator[TextChunk]:
             try:
                 text = decoder.decode(block, final=not block)
             except UnicodeDecodeError as error:
-                raise not_utf8(str(path), error, offset - waiting) from None
+                raise not_utf8_error(str(path), error, offset - waiting) from None
             if "\0" in text:
-                text = without_nul(f"{path}: behind byte {offset}", text, errors)
+                text = replace_nul(f"{path}: behind byte {offset}", text, errors)
             offset += len(block)
             if first and text:
                 text, first = text.removeprefix(BYTE_ORDER_MARK), False

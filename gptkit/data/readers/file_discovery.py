@@ -18,7 +18,7 @@ FORMATS = (".txt", ".md", ".jsonl", ".parquet")
 COMPRESSIONS = (".gz", ".zst")
 
 
-def form_of(path: Path, forms: Sequence[str] = FORMATS) -> str | None:
+def file_format(path: Path, forms: Sequence[str] = FORMATS) -> str | None:
     """The format that the name says, one of `forms`; None for any other file."""
     name = path.name.lower()
     for compression in COMPRESSIONS:
@@ -46,7 +46,7 @@ def find_files(paths: Any, *, key: str = "data.path", forms: Sequence[str] = FOR
         raise ConfigError(f"{key}={paths} must be a file, glob or folder, or a list of them")
     found: dict[str, Path] = {}
     for each in wanted:
-        for path in _expand(each, key, forms):
+        for path in _expand_path(each, key, forms):
             found.setdefault(os.path.realpath(path), path)
     return list(found.values())
 
@@ -70,7 +70,7 @@ def find_splits(train: Any, validation: Any, test: Any, *, forms: Sequence[str])
     return found
 
 
-def _expand(wanted: str, key: str, forms: Sequence[str]) -> list[Path]:
+def _expand_path(wanted: str, key: str, forms: Sequence[str]) -> list[Path]:
     if "\0" in wanted:
         raise ConfigError(f"{key}={wanted!r} is no name of a file: it has a NUL character")
     if not wanted.isprintable() and any("\ud800" <= character <= "\udfff" for character in wanted):
@@ -80,7 +80,7 @@ def _expand(wanted: str, key: str, forms: Sequence[str]) -> list[Path]:
         status = path.stat()
     except (FileNotFoundError, NotADirectoryError) as error:
         if glob.has_magic(wanted):
-            return _matches(wanted, str(path), key, forms)
+            return _expand_glob(wanted, str(path), key, forms)
         if path.is_symlink() or isinstance(error, NotADirectoryError):
             raise DataError(f"{key}={wanted}: {unreadable_file_error(path, error)}") from None
         near = did_you_mean(path.name, _names_beside(path))
@@ -88,13 +88,13 @@ def _expand(wanted: str, key: str, forms: Sequence[str]) -> list[Path]:
     except OSError as error:
         raise DataError(f"{key}={wanted}: {unreadable_file_error(path, error)}") from None
     if stat.S_ISDIR(status.st_mode):
-        inside = sorted(_inside(path, forms))
+        inside = sorted(_files_in_folder(path, forms))
         if not inside:
-            raise DataError(f"{key}={wanted}: the folder holds no file that can be read: {_listed(forms)}")
+            raise DataError(f"{key}={wanted}: the folder holds no file that can be read: {_list_formats(forms)}")
         return inside
     check_regular_file(Path(f"{key}={wanted}"), status)
-    if form_of(path, forms) is None:
-        raise DataError(f"{key}={wanted}: cannot read this kind of file; rename or convert it to one of {_listed(forms)}")
+    if file_format(path, forms) is None:
+        raise DataError(f"{key}={wanted}: cannot read this kind of file; rename or convert it to one of {_list_formats(forms)}")
     return [path]
 
 
@@ -105,22 +105,22 @@ def _names_beside(path: Path) -> list[str]:
         return []
 
 
-def _matches(wanted: str, pattern: str, key: str, forms: Sequence[str]) -> list[Path]:
-    matches = [Path(match) for match in sorted(set(_globbed(pattern)))]
+def _expand_glob(wanted: str, pattern: str, key: str, forms: Sequence[str]) -> list[Path]:
+    matches = [Path(match) for match in sorted(set(_glob(pattern)))]
     if not matches:
         raise DataError(f"{key}={wanted}: nothing matches")
     files: list[Path] = []
     for match in matches:
         if match.is_dir():
-            files += sorted(_inside(match, forms))
-        elif form_of(match, forms):
+            files += sorted(_files_in_folder(match, forms))
+        elif file_format(match, forms):
             files.append(match)
     if not files:
-        raise DataError(f"{key}={wanted}: none of the {len(matches)} matches can be read: {_listed(forms)}")
+        raise DataError(f"{key}={wanted}: none of the {len(matches)} matches can be read: {_list_formats(forms)}")
     return files
 
 
-def _globbed(pattern: str) -> Iterator[str]:
+def _glob(pattern: str) -> Iterator[str]:
     """What a pattern matches; its `**` enter every folder once: in circles of links there would be no end of paths."""
     above, found, below = re.match(r"(.*?)((?:^|/)\*\*(?:/|$)|$)(.*)", pattern, re.DOTALL).groups()  # type: ignore[union-attr]
     if not found:
@@ -130,15 +130,15 @@ def _globbed(pattern: str) -> Iterator[str]:
         for place, folders, names in _walk(Path(begin)):
             here = "" if place == "." else place
             if below:
-                yield from _globbed(os.path.join(glob.escape(here), below))
+                yield from _glob(os.path.join(glob.escape(here), below))
             else:
                 yield from (os.path.join(here, name) for name in [*folders, *names] if not name.startswith("."))
 
 
-def _inside(folder: Path, forms: Sequence[str]) -> Iterator[Path]:
+def _files_in_folder(folder: Path, forms: Sequence[str]) -> Iterator[Path]:
     """The readable files of a folder and its folders, without those whose names begin with a dot."""
     for place, _, names in _walk(folder):
-        yield from (Path(place, name) for name in names if not name.startswith(".") and form_of(Path(name), forms))
+        yield from (Path(place, name) for name in names if not name.startswith(".") and file_format(Path(name), forms))
 
 
 def _walk(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
@@ -162,5 +162,5 @@ def _walk(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
         yield place, folders, names
 
 
-def _listed(forms: Sequence[str]) -> str:
+def _list_formats(forms: Sequence[str]) -> str:
     return f"{', '.join(form for form in forms if form != '.parquet')} (each also .gz or .zst) and .parquet"

@@ -25,20 +25,20 @@ _hashed: dict[str, tuple[Identity, str]] = {}
 """By path: what the file was when this process took its SHA-256, and that."""
 
 
-def digest(path: Path) -> str:
+def file_sha256(path: Path) -> str:
     """SHA-256 (hexadecimal) of the file's bytes.
 
     Raises:
         DataError: it is no regular file, or cannot be read.
     """
     identity = _identity(path)
-    found = _remembered(path, identity)
+    found = _cached_sha256(path, identity)
     _hashed[os.path.abspath(path)] = identity, found
     return found
 
 
 @contextmanager
-def unchanged(path: Path) -> Iterator[None]:
+def ensure_unchanged(path: Path) -> Iterator[None]:
     """What the `with` block reads of a file is one content, and that of which `digest` gave the SHA-256.
 
     Raises:
@@ -47,15 +47,15 @@ def unchanged(path: Path) -> Iterator[None]:
     before = _identity(path)
     known, content = _hashed.get(os.path.abspath(path), (before, ""))
     if before != known:
-        _refuse_change(path, content)
+        _check_content(path, content)
     yield
     if _identity(path) != before:
-        _refuse_change(path, content)
+        _check_content(path, content)
 
 
-def _refuse_change(path: Path, content: str) -> None:
+def _check_content(path: Path, content: str) -> None:
     """A file may have another time and the content that it had, as after it was copied anew."""
-    if _read(path) != content:
+    if _compute_sha256(path) != content:
         raise DataError(f"{path} changed while it was read; wait until nothing writes to it, and give the same command again")
 
 
@@ -67,10 +67,10 @@ def _identity(path: Path) -> Identity:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def _remembered(path: Path, identity: Identity) -> str:
+def _cached_sha256(path: Path, identity: Identity) -> str:
     _, inode, size, changed = identity
     if size < SMALL:
-        return _read(path)
+        return _compute_sha256(path)
     described = f"{os.path.realpath(path)}\0{size}\0{changed}\0{inode}"
     memory = cache_folder() / "digests" / hashlib.sha256(os.fsencode(described)).hexdigest()
     try:
@@ -79,18 +79,18 @@ def _remembered(path: Path, identity: Identity) -> str:
             return known
     except (OSError, ValueError):  # not remembered yet, or torn
         pass
-    found = _read(path)
+    found = _compute_sha256(path)
     if time.time() - changed / 1e9 > SETTLED:
-        _remember(memory, found)
+        _cache_sha256(memory, found)
     return found
 
 
-def _read(path: Path) -> str:
+def _compute_sha256(path: Path) -> str:
     with open_user_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _remember(memory: Path, found: str) -> None:
+def _cache_sha256(memory: Path, found: str) -> None:
     draft = memory.with_name(f"{memory.name}.{os.getpid()}")
     try:
         memory.parent.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gptkit.data.readers.text_lines import decoded_lines
+from gptkit.data.readers.text_lines import read_lines
 from gptkit.errors import DataError
 
 MAX_DEPTH = 64
@@ -47,7 +47,7 @@ def read_jsonl(path: Path, *, errors: str) -> Iterator[JsonLine]:
     Raises:
         DataError: the file cannot be read, or a line is no JSON object; names the file and the line.
     """
-    for number, line, bytes_read in decoded_lines(path, errors=errors):
+    for number, line, bytes_read in read_lines(path, errors=errors):
         if line.strip():
             where = f"{path}:{number}"
             yield JsonLine(where, json_object(where, line), "\\u" in line, bytes_read)

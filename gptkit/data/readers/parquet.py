@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from gptkit.data.readers.file_hashes import unchanged
+from gptkit.data.readers.file_hashes import ensure_unchanged
 from gptkit.data.readers.jsonl import map_texts
-from gptkit.data.readers.text_lines import not_utf8
+from gptkit.data.readers.text_lines import not_utf8_error
 from gptkit.errors import DataError, GptkitError
 from gptkit.user_files import open_user_file
 
@@ -26,7 +26,7 @@ def open_parquet(path: Path) -> Iterator[Any]:
         import pyarrow.parquet
     except ImportError:
         raise DataError(f"{path}: reading .parquet files needs the package pyarrow; pip install gptkit[data]") from None
-    with open_user_file(path) as file, unchanged(path):
+    with open_user_file(path) as file, ensure_unchanged(path):
         try:
             with pyarrow.parquet.ParquetFile(file) as parquet:
                 yield parquet
@@ -92,6 +92,6 @@ def _decoder(where: str, errors: str) -> Callable[[Any], Any]:
         try:
             return value.decode("utf-8", errors)
         except UnicodeDecodeError as error:
-            raise not_utf8(where, error, 0) from None
+            raise not_utf8_error(where, error, 0) from None
 
     return decode

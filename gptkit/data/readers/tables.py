@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gptkit.data.readers.csv_files import read_csv
-from gptkit.data.readers.file_discovery import form_of
+from gptkit.data.readers.file_discovery import file_format
 from gptkit.data.readers.jsonl import read_jsonl
 from gptkit.data.readers.parquet import open_parquet, parquet_columns, parquet_rows
 from gptkit.errors import DataError, did_you_mean
@@ -28,14 +28,14 @@ def read_rows(path: Path, columns: Mapping[str, str], *, errors: str = "strict")
     files have the types that they have there; null is None.
 
     Args:
-        path: a file for which `form_of(path, TABLES)` names a format.
+        path: a file for which `file_format(path, TABLES)` names a format.
         columns: the wanted columns in their order, each with the configuration key that names it, for errors.
         errors: bytes that are not UTF-8: strict (an error) or replace (with U+FFFD).
 
     Raises:
         DataError: the file cannot be read, is not what its name says, or lacks a column: names the file and the line or row.
     """
-    form = form_of(path, TABLES) or ".csv"
+    form = file_format(path, TABLES) or ".csv"
     if form == ".parquet":
         return _parquet_rows(path, columns, errors)
     return _jsonl_rows(path, columns, errors) if form == ".jsonl" else _csv_rows(path, form, columns, errors)
@@ -47,7 +47,7 @@ def column_names(path: Path, *, errors: str = "strict") -> list[str]:
     Raises:
         DataError: the file cannot be read, or is not what its name says.
     """
-    form = form_of(path, TABLES) or ".csv"
+    form = file_format(path, TABLES) or ".csv"
     if form == ".parquet":
         return parquet_columns(path)
     if form == ".jsonl":
@@ -63,7 +63,7 @@ def read_objects(path: Path, *, errors: str = "strict") -> Iterator[tuple[str, d
     Raises:
         DataError: as `read_rows`.
     """
-    if form_of(path, OBJECTS) == ".parquet":
+    if file_format(path, OBJECTS) == ".parquet":
         names = parquet_columns(path)
         for where, cells in _parquet_rows(path, dict.fromkeys(names, "data.columns"), errors):
             yield where, dict(zip(names, cells, strict=True))

@@ -15,7 +15,7 @@ MAX_LINE_BYTES = 1 << 28
 """Bytes of a line at most: what has no line break for longer is no file of rows."""
 
 
-def decoded_lines(path: Path, *, errors: str) -> Iterator[tuple[int, str, int]]:
+def read_lines(path: Path, *, errors: str) -> Iterator[tuple[int, str, int]]:
     """The lines of a file in UTF-8, with their ends: (number from 1, line, bytes of the file that have been read).
 
     Args:
@@ -31,9 +31,9 @@ def decoded_lines(path: Path, *, errors: str) -> Iterator[tuple[int, str, int]]:
             try:
                 text = line.decode("utf-8", errors)
             except UnicodeDecodeError as error:
-                raise not_utf8(f"{path}:{number}", error, offset) from None
+                raise not_utf8_error(f"{path}:{number}", error, offset) from None
             if "\0" in text:
-                text = without_nul(f"{path}:{number}", text, errors)
+                text = replace_nul(f"{path}:{number}", text, errors)
             offset += len(line)
             yield number, text.removeprefix(BYTE_ORDER_MARK) if number == 1 else text, file.tell()
 
@@ -52,7 +52,7 @@ def is_number(cell: Any) -> TypeGuard[int | float]:
     return isinstance(cell, int | float) and not isinstance(cell, bool) and abs(cell) < 3e38  # nan is not below
 
 
-def without_nul(where: str, text: str, errors: str) -> str:
+def replace_nul(where: str, text: str, errors: str) -> str:
     """The text with U+FFFD for NUL characters: a file that has them is binary, or text in UTF-16 without a mark.
 
     Raises:
@@ -66,7 +66,7 @@ def without_nul(where: str, text: str, errors: str) -> str:
     return text.replace("\0", "\ufffd")
 
 
-def not_utf8(where: str, error: UnicodeDecodeError, offset: int) -> DataError:
+def not_utf8_error(where: str, error: UnicodeDecodeError, offset: int) -> DataError:
     """Args: offset: of the first of the bytes that were decoded."""
     return DataError(
         f"{where}: the byte 0x{error.object[error.start]:02x} at offset {offset + error.start} is not UTF-8; "

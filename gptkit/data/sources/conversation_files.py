@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from gptkit.data.base import ConversationalData
-from gptkit.data.parsing.column_layouts import refuse_unknown_names
-from gptkit.data.parsing.conversations import READINGS, Spoken, read_records
-from gptkit.data.readers.file_discovery import find_splits, form_of
-from gptkit.data.readers.file_hashes import digest
+from gptkit.data.parsing.column_layouts import check_column_keys
+from gptkit.data.parsing.conversations import RECORD_PARSERS, ConversationRecord, parse_records
+from gptkit.data.readers.file_discovery import file_format, find_splits
+from gptkit.data.readers.file_hashes import file_sha256
 from gptkit.data.readers.tables import OBJECTS, read_objects
 from gptkit.errors import DataError, did_you_mean
 from gptkit.records import Ranking
@@ -36,17 +36,19 @@ class RecordFiles(ConversationalData):
         self._kind, self._columns, self._errors = settings.name, dict(settings.columns), settings.errors
         self._empty = settings.empty
         self._held_out = tuple(held_out_labelers)
-        refuse_unknown_names(READINGS[self._kind].shapes, self._columns)
+        check_column_keys(RECORD_PARSERS[self._kind].shapes, self._columns)
         self.files = find_splits(settings.path, settings.validation, settings.test, forms=OBJECTS)
         there = {*self.files, *(["validation"] if self._held_out else [])}
         self.splits = tuple(split for split in ("train", "validation", "test") if split in there)
-        content = {split: [(form_of(path, OBJECTS), digest(path)) for path in files] for split, files in self.files.items()}
+        content = {
+            split: [(file_format(path, OBJECTS), file_sha256(path)) for path in files] for split, files in self.files.items()
+        }
         described = json.dumps(
             [self._kind, sorted(self._columns.items()), sorted(self._held_out), self._errors, self._empty, content]
         )
         self.fingerprint = hashlib.sha256(described.encode()).hexdigest()
 
-    def records(self, split: str) -> Iterator[Spoken]:
+    def records(self, split: str) -> Iterator[ConversationRecord]:
         """Raises: DataError: see `read_records`; also where the split has no record, or nobody is a labeler that is held out."""
         empty = True
         for record in self._chosen(split):
@@ -56,7 +58,7 @@ class RecordFiles(ConversationalData):
             files = ", ".join(map(str, self.files.get(split, self.files["train"])))
             raise DataError(f"{files}: there are no {self._kind} for the {split} split")
 
-    def _chosen(self, split: str) -> Iterator[Spoken]:
+    def _chosen(self, split: str) -> Iterator[ConversationRecord]:
         """The split's own records; for training without the labelers that are held out, for validation with them first."""
         if self._held_out and split in ("train", "validation"):
             labelers: set[str | None] = set()
@@ -69,9 +71,9 @@ class RecordFiles(ConversationalData):
         if split in self.files and not (self._held_out and split == "train"):
             yield from self._read(split)
 
-    def _read(self, split: str) -> Iterator[Spoken]:
+    def _read(self, split: str) -> Iterator[ConversationRecord]:
         for path in self.files[split]:
-            yield from read_records(read_objects(path, errors=self._errors), self._kind, self._columns, empty=self._empty)
+            yield from parse_records(read_objects(path, errors=self._errors), self._kind, self._columns, empty=self._empty)
 
     def _refuse_unknown_labelers(self, labelers: set[str]) -> None:
         for name in self._held_out:

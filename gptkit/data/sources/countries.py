@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from gptkit.data.sources.package_files import embedded_file
+from gptkit.data.sources.package_files import package_file
 
 SPLITS = ("train", "validation", "test")
 
@@ -30,7 +30,7 @@ def read_countries(part: str) -> tuple[list[Country], str]:
     Raises:
         DataError: the package is not installed.
     """
-    folder = embedded_file(part, package="countryinfo", module="countryinfo", file="data")
+    folder = package_file(part, package="countryinfo", module="countryinfo", file="data")
     found: dict[str, Country] = {}
     for path in sorted(folder.glob("*.json")):
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -40,14 +40,16 @@ def read_countries(part: str) -> tuple[list[Country], str]:
     return countries, hashlib.sha256(described.encode()).hexdigest()
 
 
-def of_split(countries: list[Country], split: str) -> list[Country]:
+def countries_of_split(countries: list[Country], split: str) -> list[Country]:
     """A fifth of the countries are for testing, a tenth for validation: nothing is asked of a country that was learned from."""
     return [
-        country for country in countries if {0: "test", 1: "test", 2: "validation"}.get(chance(country.name, 10), "train") == split
+        country
+        for country in countries
+        if {0: "test", 1: "test", 2: "validation"}.get(hash_below(country.name, 10), "train") == split
     ]
 
 
-def chance(text: str, choices: int) -> int:
+def hash_below(text: str, choices: int) -> int:
     """A number below `choices` that looks drawn by chance and is always the same for the text."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) % choices
 

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator
 
 from gptkit.data.base import LabelledData
-from gptkit.data.sources.countries import SPLITS, Country, chance, of_split, read_countries
+from gptkit.data.sources.countries import SPLITS, Country, countries_of_split, hash_below, read_countries
 from gptkit.records import Example
 
 PREMISES = {
@@ -31,7 +31,7 @@ HYPOTHESES = {
 }
 """The same facts in other words. Each has one value only, so that another value contradicts it."""
 
-GIVEN = 4
+PREMISE_FACTS = 4
 """Facts of a premise."""
 
 
@@ -46,21 +46,21 @@ class CountryFacts(LabelledData):
         self.fingerprint = hashlib.sha256(f"country_facts {content}".encode()).hexdigest()
 
     def records(self, split: str) -> Iterator[Example]:
-        for country in of_split(self._countries, split):
+        for country in countries_of_split(self._countries, split):
             known = [fact for fact in PREMISES if fact in country.facts]
-            if len(known) <= GIVEN:
+            if len(known) <= PREMISE_FACTS:
                 continue
             for fact in known:
                 yield from self._examples(country, known, fact)
 
     def _examples(self, country: Country, known: list[str], fact: str) -> Iterator[Example]:
         seed = f"{country.name} {fact}"
-        others = sorted((each for each in known if each != fact), key=lambda each: chance(f"{seed} {each}", 2**64))
-        given = sorted([fact, *others[: GIVEN - 1]], key=lambda each: chance(f"{seed} place of {each}", 2**64))
+        others = sorted((each for each in known if each != fact), key=lambda each: hash_below(f"{seed} {each}", 2**64))
+        given = sorted([fact, *others[: PREMISE_FACTS - 1]], key=lambda each: hash_below(f"{seed} place of {each}", 2**64))
         premise = " ".join([f"This is about {country.name}.", *(PREMISES[each].format(country.facts[each]) for each in given)])
-        open_fact = others[GIVEN - 1]
+        open_fact = others[PREMISE_FACTS - 1]
         # what is left open is as often true as false, so that knowing the world does not tell it
-        open_value = country.facts[open_fact] if chance(f"{seed} open", 2) else self._other_value(country, open_fact, seed)
+        open_value = country.facts[open_fact] if hash_below(f"{seed} open", 2) else self._other_value(country, open_fact, seed)
         for label, asked, value in (
             ("entailment", fact, country.facts[fact]),
             ("contradiction", fact, self._other_value(country, fact, seed)),
@@ -71,4 +71,4 @@ class CountryFacts(LabelledData):
     def _other_value(self, country: Country, fact: str, seed: str) -> str:
         """What another country has instead."""
         values = sorted({each.facts[fact] for each in self._countries if fact in each.facts} - {country.facts[fact]})
-        return values[chance(f"{seed} {fact} other", len(values))]
+        return values[hash_below(f"{seed} {fact} other", len(values))]

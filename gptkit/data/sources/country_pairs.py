@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import combinations
 
 from gptkit.data.base import LabelledData
-from gptkit.data.sources.countries import SPLITS, Country, chance, of_split, read_countries
+from gptkit.data.sources.countries import SPLITS, Country, countries_of_split, hash_below, read_countries
 from gptkit.records import Example
 
 SHARED = ("region", "subregion", "currency", "language")
@@ -30,15 +30,15 @@ class CountryPairs(LabelledData):
 
     def records(self, split: str) -> Iterator[Example]:
         taken = dict.fromkeys(range(len(SHARED) + 1), 0)
-        pairs = list(combinations(of_split(self._countries, split), 2))
-        for first, second in sorted(pairs, key=lambda pair: chance(f"{pair[0].name} {pair[1].name}", 2**64)):
+        pairs = list(combinations(countries_of_split(self._countries, split), 2))
+        for first, second in sorted(pairs, key=lambda pair: hash_below(f"{pair[0].name} {pair[1].name}", 2**64)):
             score = sum(first.facts[fact] == second.facts[fact] for fact in SHARED)
             if taken[score] < PER_SCORE:
                 taken[score] += 1
-                yield Example(_described(first), float(score), pair=_described(second))
+                yield Example(_describe(first), float(score), pair=_describe(second))
 
 
-def _described(country: Country) -> str:
+def _describe(country: Country) -> str:
     facts = country.facts
     return (
         f"{country.name} lies in {facts['subregion']}, a part of {facts['region']}. "

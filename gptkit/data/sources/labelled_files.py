@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from gptkit.data.base import LabelledData
 from gptkit.data.parsing.examples import read_examples
-from gptkit.data.readers.file_discovery import find_splits, form_of
-from gptkit.data.readers.file_hashes import digest
+from gptkit.data.readers.file_discovery import file_format, find_splits
+from gptkit.data.readers.file_hashes import file_sha256
 from gptkit.data.readers.tables import TABLES
 from gptkit.errors import DataError
 from gptkit.records import Example
@@ -31,7 +31,7 @@ class Labelled(LabelledData):
         self._errors = settings.errors
         self.files = find_splits(settings.path, settings.validation, settings.test, forms=TABLES)
         self.splits = tuple(self.files)
-        content = {split: [(form_of(path, TABLES), digest(path)) for path in files] for split, files in self.files.items()}
+        content = {split: [(file_format(path, TABLES), file_sha256(path)) for path in files] for split, files in self.files.items()}
         described = json.dumps(
             [
                 "labelled",

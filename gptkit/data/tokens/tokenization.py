@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from gptkit.data.base import Data
 from gptkit.data.progress import Progress
 from gptkit.data.readers.file_hashes import cache_folder
-from gptkit.data.tokens.document_chunks import Bundle, bundles, pieces
-from gptkit.data.tokens.shards import FORMAT, SHARD_TOKENS, HarmedShards, Shards, ShardWriter, open_shards
+from gptkit.data.tokens.document_chunks import ChunkBatch, batch_chunks, split_chunks
+from gptkit.data.tokens.shards import FORMAT, SHARD_TOKENS, CorruptShards, Shards, ShardWriter, open_shards
 from gptkit.errors import DataError
 
 if TYPE_CHECKING:
@@ -32,11 +32,11 @@ _log = logging.getLogger("gptkit")
 
 _verify: ContextVar[bool] = ContextVar("verify", default=False)
 
-AT_ONCE = 2
+CONCURRENT_BATCHES = 2
 """Bundles being encoded at a time: while the ids of one are copied out on one core, the others encode the next."""
 
 
-def tokenised(data: Data, split: str, tokenizer: Tokenizer, *, shard_tokens: int = SHARD_TOKENS) -> Shards:
+def tokenize_split(data: Data, split: str, tokenizer: Tokenizer, *, shard_tokens: int = SHARD_TOKENS) -> Shards:
     """The tokens of one split, read from the cache, or made and put there.
 
     Any number of processes may ask at once: one makes the shards, the others wait for it. A process that is killed leaves nothing
@@ -51,25 +51,25 @@ def tokenised(data: Data, split: str, tokenizer: Tokenizer, *, shard_tokens: int
     Raises:
         DataError: the text cannot be read or holds nothing, the vocabulary does not fit, or the cache cannot be written.
     """
-    key = _key(data, split, tokenizer)
+    key = _cache_key(data, split, tokenizer)
     folder = cache_folder() / "shards" / key
     doubt = _verify.get()
     try:
         found = open_shards(folder, key=key, verify=doubt)
         if found is not None:
             return found
-    except HarmedShards:
+    except CorruptShards:
         doubt = True  # another process may be making them again; what is there then is looked at once more, and wholly
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(folder.with_name(f"{key}.lock")) as alone:
-            found = _kept(folder, verify=doubt)
+        with _exclusive_lock(folder.with_name(f"{key}.lock")) as alone:
+            found = _open_cached(folder, verify=doubt)
             if found is not None:
                 return found
             if alone:
                 for abandoned in folder.parent.glob(f"{key}.draft-*"):
                     shutil.rmtree(abandoned, ignore_errors=True)
-            return _make(folder, data, split, tokenizer, shard_tokens)
+            return _create_shards(folder, data, split, tokenizer, shard_tokens)
     except OSError as error:
         reason = error.strerror or error
         raise DataError(
@@ -78,7 +78,7 @@ def tokenised(data: Data, split: str, tokenizer: Tokenizer, *, shard_tokens: int
 
 
 @contextmanager
-def verifying(everything: bool) -> Iterator[None]:
+def verify_shards(everything: bool) -> Iterator[None]:
     """Whether shards that are found in the `with` block are compared wholly with what was written, or a sample of them."""
     token = _verify.set(everything)
     try:
@@ -99,41 +99,43 @@ def write_shards(
         DataError: the text cannot be read or holds nothing, or the vocabulary does not fit.
     """
     end_of_text = tokenizer.special["end_of_text"]
-    source = bundles(pieces(data.chunks(split), tokenizer.cut), size=min(1 << 22, (1 << 18) * (os.cpu_count() or 1)))
+    source = batch_chunks(
+        split_chunks(data.chunks(split), tokenizer.split_point), size=min(1 << 22, (1 << 18) * (os.cpu_count() or 1))
+    )
     with (
         ShardWriter(folder, vocabulary=tokenizer.size, end_of_text=end_of_text, shard_tokens=shard_tokens) as writer,
         Progress(f"tokenising {split}") as progress,
     ):
-        for bundle, ids in _encoded(source, tokenizer):
-            writer.add(ids, bundle.last)
-            progress.show(bundle.read, f"{writer.tokens:,} tokens")
+        for batch, ids in _encode_batches(source, tokenizer):
+            writer.add(ids, batch.is_last)
+            progress.show(batch.progress, f"{writer.tokens:,} tokens")
         if not writer.tokens:
             raise DataError(f"the corpus is empty: the {split} split holds no text")
         writer.finish(key)
 
 
-def _kept(folder: Path, *, verify: bool = False) -> Shards | None:
+def _open_cached(folder: Path, *, verify: bool = False) -> Shards | None:
     """The shards of a folder of the cache; None where they have to be made, with a warning where they were harmed."""
     try:
         return open_shards(folder, key=folder.name, verify=verify)
-    except HarmedShards as error:
+    except CorruptShards as error:
         _log.warning("the token shards in %s are made again: %s", folder, error)
         return None
 
 
-def _key(data: Data, split: str, tokenizer: Tokenizer) -> str:
+def _cache_key(data: Data, split: str, tokenizer: Tokenizer) -> str:
     from gptkit.tokenizer.base import fingerprint_of
 
     return fingerprint_of(f"shards {FORMAT}", data.fingerprint, split, tokenizer.fingerprint)
 
 
-def _encoded(source: Iterator[Bundle], tokenizer: Tokenizer) -> Iterator[tuple[Bundle, list[NDArray[np.uint32]]]]:
+def _encode_batches(source: Iterator[ChunkBatch], tokenizer: Tokenizer) -> Iterator[tuple[ChunkBatch, list[NDArray[np.uint32]]]]:
     """Bundles with their ids, in order; the next ones are read and encoded meanwhile."""
-    waiting: deque[tuple[Bundle, Future[list[NDArray[np.uint32]]]]] = deque()
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        for bundle in source:
-            waiting.append((bundle, pool.submit(tokenizer.encode_batch, bundle.texts)))
-            if len(waiting) > AT_ONCE:
+    waiting: deque[tuple[ChunkBatch, Future[list[NDArray[np.uint32]]]]] = deque()
+    with ThreadPoolExecutor(CONCURRENT_BATCHES) as pool:
+        for batch in source:
+            waiting.append((batch, pool.submit(tokenizer.encode_batch, batch.texts)))
+            if len(waiting) > CONCURRENT_BATCHES:
                 first, ids = waiting.popleft()
                 yield first, ids.result()
         while waiting:
@@ -141,7 +143,7 @@ def _encoded(source: Iterator[Bundle], tokenizer: Tokenizer) -> Iterator[tuple[B
             yield first, ids.result()
 
 
-def _make(folder: Path, data: Data, split: str, tokenizer: Tokenizer, shard_tokens: int) -> Shards:
+def _create_shards(folder: Path, data: Data, split: str, tokenizer: Tokenizer, shard_tokens: int) -> Shards:
     draft = folder.with_name(f"{folder.name}.draft-{uuid.uuid4().hex}")
     draft.mkdir()
     try:
@@ -153,7 +155,7 @@ def _make(folder: Path, data: Data, split: str, tokenizer: Tokenizer, shard_toke
         except OSError:  # where there are no locks, another process may have been first; its shards are the same
             if not folder.exists():
                 raise
-        made = _kept(folder)
+        made = _open_cached(folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     if made is None:
@@ -162,7 +164,7 @@ def _make(folder: Path, data: Data, split: str, tokenizer: Tokenizer, shard_toke
 
 
 @contextmanager
-def _alone(lock: Path) -> Iterator[bool]:
+def _exclusive_lock(lock: Path) -> Iterator[bool]:
     """Wait until no other process is in here; False where the file system has no locks. A killed process frees its lock."""
     with lock.open("ab") as file:
         try:

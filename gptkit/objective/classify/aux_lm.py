@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from gptkit.data.dataset import Batch, Dataset
 from gptkit.data.readers.text_lines import is_number
-from gptkit.data.record_checks import examples_of
+from gptkit.data.record_checks import labelled_examples
 from gptkit.data.splits import split_records
 from gptkit.errors import ConfigError, DataError
 from gptkit.objective.base import LOWEST_LOSS, Monitor, Objective, Terms
@@ -122,7 +122,7 @@ class AuxLM(Objective):
         training_split: list[Example] = []
 
         def read(source: Data, split: str) -> list[Example]:
-            found = list(examples_of(source, split, reader=reader))
+            found = list(labelled_examples(source, split, reader=reader))
             if split == "train":
                 training_split.extend(found)
             return found

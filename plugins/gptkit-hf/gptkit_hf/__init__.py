@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from gptkit.data.base import Data
-    from gptkit.data.parsing.examples import Columns
+    from gptkit.data.parsing.examples import ExampleColumns
     from gptkit.model.base import Model
     from gptkit.tokenizer.base import Tokenizer
 
@@ -155,9 +155,9 @@ class HFDataConfig(DataConfig):
         columns = self.example_columns()
         return HFRecords(self) if columns is None else HFExamples(self, columns)
 
-    def example_columns(self) -> Columns | None:
+    def example_columns(self) -> ExampleColumns | None:
         """Raises: ConfigError: `data.columns` names something that an example does not have, or no column."""
-        from gptkit.data.parsing.examples import Columns
+        from gptkit.data.parsing.examples import ExampleColumns
 
         if self.records != "examples":
             return None
@@ -171,7 +171,7 @@ class HFDataConfig(DataConfig):
                     + (" of lists, or a list of two or more columns" if name == "options" else "")
                 )
         options = self.columns.get("options", ())
-        return Columns(
+        return ExampleColumns(
             text=self.columns.get("text", "text"),
             label=self.columns.get("label", "label"),
             pair=self.columns.get("pair"),

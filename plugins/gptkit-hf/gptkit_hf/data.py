@@ -8,22 +8,22 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from gptkit.data.base import Chunk, Data, LabelledData, conversation_text
-from gptkit.data.parsing.column_layouts import match, refuse_unknown_names
-from gptkit.data.parsing.conversations import READINGS, Spoken, read_records
-from gptkit.data.parsing.examples import to_examples
+from gptkit.data.parsing.column_layouts import check_column_keys, match_columns
+from gptkit.data.parsing.conversations import RECORD_PARSERS, ConversationRecord, parse_records
+from gptkit.data.parsing.examples import parse_examples
 from gptkit.errors import ConfigError, DataError, did_you_mean
 from gptkit.records import Document, Example
 from gptkit.tokenizer.base import fingerprint_of
-from gptkit_hf.tables import opened
+from gptkit_hf.tables import open_tables
 
 if TYPE_CHECKING:
-    from gptkit.data.parsing.examples import Columns
+    from gptkit.data.parsing.examples import ExampleColumns
     from gptkit_hf import HFDataConfig
 
 _log = logging.getLogger("gptkit")
 
 ROLES = ("train", "validation", "test")
-AT_ONCE = 256
+BATCH_ROWS = 256
 """Rows that are read together."""
 
 
@@ -39,7 +39,7 @@ class HFData(Data):
         for role in settings.split:
             if role not in ROLES:
                 raise ConfigError(f"data.split has no key {role}.{did_you_mean(role, ROLES)}")
-        found, identity = opened(settings)
+        found, identity = open_tables(settings)
         usual = type(settings)().split
         self.tables: dict[str, Any] = {}
         for role in ROLES:
@@ -69,7 +69,7 @@ class HFDocuments(HFData):
         table, row = self.tables[split], 0
         if table.column_names is not None:
             table = table.select_columns([self.column])
-        for batch in table.iter(batch_size=AT_ONCE):
+        for batch in table.iter(batch_size=BATCH_ROWS):
             if self.column not in batch:
                 raise DataError(f"{self.where}: split {split} has no column {self.column}; data.field can be {', '.join(batch)}")
             for text in batch[self.column]:
@@ -86,7 +86,7 @@ class HFExamples(HFData, LabelledData):
     Rows of class -1, which is how sets of the hub say that a row has no label, are left out and counted.
     """
 
-    def __init__(self, settings: HFDataConfig, columns: Columns) -> None:
+    def __init__(self, settings: HFDataConfig, columns: ExampleColumns) -> None:
         self._named = columns
         self._told: set[str] = set()
         names = list(self._named.names().items())
@@ -95,7 +95,7 @@ class HFExamples(HFData, LabelledData):
         )
 
     def records(self, split: str) -> Iterator[Example]:
-        yield from to_examples(self._rows(split), self._named)
+        yield from parse_examples(self._rows(split), self._named)
 
     def _rows(self, split: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
         table, row, without = self.tables[split], 0, 0
@@ -105,7 +105,7 @@ class HFExamples(HFData, LabelledData):
             self._refuse_missing(split, table.column_names)
             table = table.select_columns(list(wanted))
         classes = getattr((table.features or {}).get(label), "names", None)
-        for batch in table.iter(batch_size=AT_ONCE):
+        for batch in table.iter(batch_size=BATCH_ROWS):
             self._refuse_missing(split, batch)
             for cells in zip(*(batch[name] for name in wanted), strict=True):
                 found = dict(zip(wanted, cells, strict=True))
@@ -137,26 +137,26 @@ class HFRecords(HFData):
 
     def __init__(self, settings: HFDataConfig) -> None:
         self._kind, self._columns, self._empty = settings.records, dict(settings.columns), settings.empty
-        refuse_unknown_names(READINGS[self._kind].shapes, self._columns)
+        check_column_keys(RECORD_PARSERS[self._kind].shapes, self._columns)
         super().__init__(settings, self._kind, json.dumps(self._columns, sort_keys=True), self._empty)
 
-    def records(self, split: str) -> Iterator[Spoken]:
-        yield from read_records(self._rows(split), self._kind, self._columns, empty=self._empty)
+    def records(self, split: str) -> Iterator[ConversationRecord]:
+        yield from parse_records(self._rows(split), self._kind, self._columns, empty=self._empty)
 
     def chunks(self, split: str) -> Iterator[Chunk]:
         for record in self.records(split):
-            yield Chunk(conversation_text(record), last=True)
+            yield Chunk(conversation_text(record), is_last=True)
 
     def _rows(self, split: str) -> Iterator[tuple[str, dict[str, Any]]]:
         table, row = self.tables[split], 0
         if table.column_names is not None and self._kind != "prompts":  # all else in a row of prompts may be a fact
             try:
                 table = table.select_columns(
-                    list(set(match(READINGS[self._kind].shapes, table.column_names, self._columns).values()))
+                    list(set(match_columns(RECORD_PARSERS[self._kind].shapes, table.column_names, self._columns).values()))
                 )
             except DataError as error:
                 raise DataError(f"{self.where}, split {split}: {error}") from None
-        for batch in table.iter(batch_size=AT_ONCE):
+        for batch in table.iter(batch_size=BATCH_ROWS):
             for cells in zip(*batch.values(), strict=True):
                 yield f"{self.where}, row {row} of split {split}", dict(zip(batch, cells, strict=True))
                 row += 1

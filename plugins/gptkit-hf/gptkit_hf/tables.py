@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import datasets
 
-from gptkit.data.readers.file_hashes import digest
+from gptkit.data.readers.file_hashes import file_sha256
 from gptkit.errors import ConfigError, DataError, GptkitError, did_you_mean
 from gptkit.hub import split_revision
 
@@ -25,7 +25,7 @@ SAVED, SAVED_SPLITS = "dataset_info.json", "dataset_dict.json"
 """What `save_to_disk` writes for one table, and for several."""
 
 
-def opened(settings: HFDataConfig) -> tuple[dict[str, Any], str]:
+def open_tables(settings: HFDataConfig) -> tuple[dict[str, Any], str]:
     """Every split of the data set by its own name, and a text that differs where its content does.
 
     Raises:
@@ -35,14 +35,14 @@ def opened(settings: HFDataConfig) -> tuple[dict[str, Any], str]:
     paths = settings.path if isinstance(settings.path, list) else [settings.path]
     if not paths or not all(isinstance(path, str) and path for path in paths):
         raise ConfigError(f"data.path={settings.path} must be a folder, a file or glob, a list of them, or a name of the hub")
-    with _quietly(f"data.path={settings.path}"):
+    with _one_line_errors(f"data.path={settings.path}"):
         folder = Path(paths[0]).expanduser()
         if len(paths) == 1 and folder.is_dir():
             return _folder(folder, settings)
         if len(paths) == 1 and _may_be_on_the_hub(paths[0]):
             return _hub(paths[0], settings)
         files = [file for path in paths for file in _matches(path)]
-        forms = sorted({_form(file) for file in files})
+        forms = sorted({_file_format(file) for file in files})
         if len(forms) > 1 or forms[0] not in READERS:
             raise DataError(
                 f"data.path={settings.path}: files must be of one kind out of {', '.join(READERS)}, not {', '.join(forms)}"
@@ -89,7 +89,7 @@ def _may_be_on_the_hub(path: str) -> bool:
         or path.startswith((".", "/", "~"))
         or split_revision(path)[0].count("/") > 1
         or glob.has_magic(path)
-        or _form(Path(path)) in READERS
+        or _file_format(Path(path)) in READERS
     )
 
 
@@ -102,14 +102,14 @@ def _matches(path: str) -> list[Path]:
     return files
 
 
-def _form(file: Path) -> str:
+def _file_format(file: Path) -> str:
     """The ending that says what a file holds, that of a compression left out."""
     name = Path(file.stem) if file.suffix in COMPRESSIONS else file
     return name.suffix.lower()
 
 
 def _content(files: list[Path]) -> str:
-    return json.dumps([(file.name, digest(file)) for file in files])
+    return json.dumps([(file.name, file_sha256(file)) for file in files])
 
 
 def _reason(error: Exception) -> str:
@@ -118,7 +118,7 @@ def _reason(error: Exception) -> str:
 
 
 @contextlib.contextmanager
-def _quietly(what: str) -> Iterator[None]:
+def _one_line_errors(what: str) -> Iterator[None]:
     """Errors of the library as one line, without its progress bars."""
     shown = datasets.is_progress_bar_enabled()
     datasets.disable_progress_bars()
