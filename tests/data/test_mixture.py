@@ -33,7 +33,7 @@ def test_sources_follow_one_another(tmp_path: Path) -> None:
     assert list(built.records("train")) == [Document("second"), Document("first")]
     chunks = list(built.chunks("train"))
     assert "".join(chunk.text for chunk in chunks) == "secondfirst" and sum(chunk.is_last for chunk in chunks) == 2
-    assert chunks[-1].read == 1.0 and [chunk.progress for chunk in chunks] == sorted(chunk.progress or 0.0 for chunk in chunks)
+    assert chunks[-1].progress == 1.0 and [chunk.progress for chunk in chunks] == sorted(chunk.progress or 0.0 for chunk in chunks)
 
 
 def test_the_fingerprint_is_that_of_the_sources_in_their_order(tmp_path: Path) -> None:
