@@ -20,32 +20,32 @@ if TYPE_CHECKING:
 
 @dataclass
 class TaskConfig(Part):
-    """An evaluation: examples, how a model answers them, how answers are scored.
+    """An evaluation: which examples, how a model answers them, and how answers are scored.
 
     Subclass it, give `name` a default, add fields, and write `build`, which returns a `gptkit.task.base.Task`.
     """
 
     compares: ClassVar[bool] = False
-    """Two models are asked: the evaluated one, and one that it is compared with."""
+    """Whether the task compares the model with a second one (`against=`)."""
     judged: ClassVar[bool] = False
-    """A reward judges what they write."""
+    """Whether the task needs a reward as a judge (`reward=`)."""
 
     name: str = ""
 
     def build(self, *, data: DataConfig | None = None) -> Task:
-        """Open the task's examples.
+        """Build the task and read its examples.
 
         Args:
-            data: a source that takes the place of the task's own.
+            data: a source to use in place of the task's own.
         """
         raise NotImplementedError(f"{type(self).__name__} does not implement build()")
 
 
 def build_tasks(tasks: Mapping[str, Any], *, path: str) -> dict[str, Task]:
-    """The tasks of a mapping of task parts by any name, each one that evaluates a single model; null leaves one out.
+    """Build a mapping of tasks that each evaluate a single model; entries that are null are skipped.
 
     Raises:
-        ConfigError: a value is no task, or a task that needs a second model or a judge.
+        ConfigError: a value is not a task, or a task needs a second model or a judge.
         DataError: the examples of a task cannot be read.
     """
     built: dict[str, Task] = {}
@@ -63,27 +63,27 @@ def build_tasks(tasks: Mapping[str, Any], *, path: str) -> dict[str, Task]:
 
 @dataclass
 class HeuristicConfig(TaskConfig):
-    """What GPT-1's zero-shot heuristics share: examples, and what a score is compared with. No part itself.
+    """Settings that GPT-1's zero-shot heuristics share. Not a part itself.
 
-    Source: "Improving Language Understanding by Generative Pre-Training", section 5, "Zero-shot Behaviors". A text begins behind
-    end-of-text; one that is longer than the context loses its beginning. A source that has a validation split is measured on that,
-    any other on all that it has.
+    Source: "Improving Language Understanding by Generative Pre-Training", section 5, "Zero-shot Behaviors". Texts follow an
+    end-of-text token; a text that is longer than the context is truncated on the left. The examples are those of the validation
+    split, or all examples if the source has none.
     """
 
     data: Annotated[dict[str, Any], "the settings of a source of labelled examples, with its `name`"] = field(default_factory=dict)
-    examples: Annotated[int, "at most this many of them, evenly spread, always the same; 0: all", at_least(0)] = 256
+    examples: Annotated[int, "use at most this many, evenly spaced; 0: all", at_least(0)] = 256
     reference: Annotated[
         float | None,
-        "a score to normalise by: random guessing becomes 0, this becomes 1; null: do not",
+        "normalise scores so that random guessing is 0 and this score is 1; null: do not",
         at_least(-SCORE),
         at_most(SCORE),
     ] = None
 
     def build_data(self, data: DataConfig | None) -> Data:
-        """The source of the examples: `data`, else the task's own.
+        """Build the source of the examples: `data`, else the task's own.
 
         Raises:
-            ConfigError: neither is given.
+            ConfigError: there is neither.
         """
         if data is None and "name" not in self.data:
             raise ConfigError(f"task={self.name} needs data, such as data={{name: labelled, path: examples.tsv}}")
@@ -92,17 +92,17 @@ class HeuristicConfig(TaskConfig):
 
 @dataclass
 class NextWordConfig(HeuristicConfig):
-    """Which of a few words goes on a text (GPT-1's heuristic for SST-2: "very", then "positive" or "negative").
+    """Predict which of a few words continues a text (GPT-1's heuristic for SST-2: "very", then "positive" or "negative").
 
-    Source: section 5 of the GPT-1 paper. The words alone are compared, by the log-probability of all their tokens.
+    Source: section 5 of the GPT-1 paper. Only these words compete, each by the log-probability of all its tokens.
     """
 
     name: str = "next_word"
     data: Annotated[dict[str, Any], "the settings of a source of labelled texts, with its `name`"] = field(
         default_factory=lambda: {"name": "movie_reviews"}
     )
-    suffix: Annotated[str, "what is put behind the text"] = " very"
-    words: Annotated[dict[str, str], "for each label what goes on the text; none: the label itself, behind a space"] = field(
+    suffix: Annotated[str, "text to append before the word"] = " very"
+    words: Annotated[dict[str, str], "the continuation that stands for each label; empty: a space and the label"] = field(
         default_factory=dict
     )
 
@@ -114,7 +114,7 @@ class NextWordConfig(HeuristicConfig):
 
 @dataclass
 class LikelyOptionConfig(HeuristicConfig):
-    """Which option goes on a text, by the highest mean log-probability of its tokens (GPT-1's heuristic for RACE).
+    """Choose the option with the highest mean log-probability per token as a continuation (GPT-1's heuristic for RACE).
 
     Source: section 5 of the GPT-1 paper.
     """
@@ -132,17 +132,17 @@ class LikelyOptionConfig(HeuristicConfig):
 
 @dataclass
 class AcceptabilityConfig(HeuristicConfig):
-    """Is a sentence acceptable? By a threshold on the mean log-probability of its tokens (GPT-1's heuristic for CoLA).
+    """Judge whether a sentence is acceptable by a threshold on its mean log-probability (GPT-1's heuristic for CoLA).
 
-    Source: section 5 of the GPT-1 paper, which does not say how it thresholds. The score is Matthews' correlation; by default the
-    threshold is the one with the best score on training examples, or on every second example where there is no validation split.
+    Source: section 5 of the GPT-1 paper, which does not say how the threshold is chosen. The score is Matthews' correlation. By
+    default the threshold maximises it on training examples, or on every second example if there is no validation split.
     """
 
     name: str = "acceptability"
     acceptable: Annotated[str, "the label of an acceptable sentence"] = "1"
     threshold: Annotated[
         float | None,
-        "nats per token from which on a sentence is accepted; null: chosen as said above",
+        "accept sentences of at least this many nats per token; null: chosen as above",
         at_least(-SCORE),
         at_most(SCORE),
     ] = None
@@ -155,13 +155,13 @@ class AcceptabilityConfig(HeuristicConfig):
 
 @dataclass
 class ReferentConfig(HeuristicConfig):
-    """What does a pronoun mean? Each option is put in its place; the likelier rest of the sentence wins (GPT-1's for Winograd).
+    """Resolve a pronoun: substitute each option and choose by the likelihood of the rest (GPT-1's heuristic for Winograd).
 
-    Source: section 5 of the GPT-1 paper: the mean log-probability of the tokens behind the substituted words is compared.
+    Source: section 5 of the GPT-1 paper: the score is the mean log-probability of the tokens after the substituted words.
     """
 
     name: str = "referent"
-    blank: Annotated[str, "what stands in the text where the options go, once", not_empty] = "_"
+    blank: Annotated[str, "the placeholder for the options, once in every text", not_empty] = "_"
 
     def build(self, *, data: DataConfig | None = None) -> Task:
         from gptkit.task.zero_shot_tasks import Referent
@@ -171,22 +171,22 @@ class ReferentConfig(HeuristicConfig):
 
 @dataclass
 class WinRateConfig(TaskConfig):
-    """How often a judge finds a model's answers to held-out prompts better than another's; ties count half.
+    """How often a judge prefers a model's answers to held-out prompts over another model's; ties count half.
 
-    Source: "Training language models to follow instructions with human feedback", section 4.1 (there people judge). The prompts are
-    those of `data=`, else of the run's own data: its validation split, else its test split, else what the run held out. Both models
-    answer with the same random numbers, each in its run's `objective.template`.
+    Source: "Training language models to follow instructions with human feedback", section 4.1 (where people judge). The prompts
+    come from `data=`, else from the run's own data: its validation split, else its test split, else the records that the run held
+    out. Both models sample with the same random numbers, each with its own run's chat template (`objective.template`).
     """
 
     compares: ClassVar[bool] = True
     judged: ClassVar[bool] = True
 
     name: str = "win_rate"
-    prompts: Annotated[int, "at most this many of them, evenly spread, always the same; 0: all", at_least(0)] = 256
+    prompts: Annotated[int, "use at most this many, evenly spaced; 0: all", at_least(0)] = 256
     max_new_tokens: Annotated[
-        int | None, "longest answer; null: as in the run's objective, else 64", at_least(1), at_most(CONTEXT)
+        int | None, "longest answer in tokens; null: as in the run's objective, else 64", at_least(1), at_most(CONTEXT)
     ] = None
-    temperature: Annotated[float, "of the answers; 0 is greedy", at_least(0), at_most(SCORE)] = 1.0
+    temperature: Annotated[float, "sampling temperature of the answers; 0: greedy", at_least(0), at_most(SCORE)] = 1.0
 
     def build(self, *, data: DataConfig | None = None) -> Task:
         from gptkit.task.win_rate import WinRate
@@ -196,10 +196,10 @@ class WinRateConfig(TaskConfig):
 
 @dataclass
 class AlignmentTaxConfig(TaskConfig):
-    """What alignment cost: the loss on held-out text, and any zero-shot task, compared with those of the model before.
+    """The cost of alignment: loss on held-out text, and scores of zero-shot tasks, compared with the model before.
 
-    Source: "Training language models to follow instructions with human feedback", section 4.2 and appendix E. Both read the same
-    windows of text, so they must share their tokenizer.
+    Source: "Training language models to follow instructions with human feedback", section 4.2 and appendix E. Both models read
+    the same windows of text, so they must have the same tokenizer.
     """
 
     compares: ClassVar[bool] = True
@@ -208,13 +208,11 @@ class AlignmentTaxConfig(TaskConfig):
     data: Annotated[dict[str, Any], "the settings of a source of text, with its `name`"] = field(
         default_factory=lambda: {"name": "sotu"}
     )
-    fraction: Annotated[
-        float, "share of the text that was held out, where the source brings no validation split", above(0), below(1)
-    ] = 0.05
-    windows: Annotated[
-        int, "at most this many windows of the smaller context, evenly spread, always the same; 0: all", at_least(0)
-    ] = 256
-    tasks: Annotated[dict[str, Any], "tasks by any name, such as {sentiment:{name:next_word}}, each scored for both"] = field(
+    fraction: Annotated[float, "share of the text that was held out, if the source has no validation split", above(0), below(1)] = (
+        0.05
+    )
+    windows: Annotated[int, "use at most this many windows of the smaller context, evenly spaced; 0: all", at_least(0)] = 256
+    tasks: Annotated[dict[str, Any], "tasks by any name, such as {sentiment:{name:next_word}}, to score for both models"] = field(
         default_factory=dict
     )
 

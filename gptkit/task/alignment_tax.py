@@ -1,4 +1,4 @@
-"""What a model lost against the one before it: its loss on held-out text, and its scores on other tasks."""
+"""The alignment tax: how the loss on held-out text, and scores on other tasks, changed against the model before alignment."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class AlignmentTax:
-    """The text is read when it is called: its windows depend on the models' context."""
+    """Reads its text when it is called, since the windows depend on the context of the models."""
 
     def __init__(self, settings: AlignmentTaxConfig, data: Data, tasks: Mapping[str, Task]) -> None:
         self.settings = settings
@@ -31,7 +31,7 @@ class AlignmentTax:
     def __call__(
         self, subject: Subject, *, against: Subject | None = None, judge: Reward | None = None, seed: int
     ) -> dict[str, float]:
-        """For the loss in nats per token, in bits per byte and for each task: the difference, the subject's, and the other's.
+        """Return the change, the value and the other model's value of: loss (nats per token), bits per byte, and each task.
 
         Raises:
             DataError: the tokenizers differ, or there is too little text.
@@ -41,20 +41,20 @@ class AlignmentTax:
             raise DataError(f"{subject.source} and {against.source} have different tokenizers, so their losses cannot be compared")
         context = min(subject.model.context, against.model.context)
         texts = self._windows(subject.tokenizer, context)
-        size = sum(_bytes(subject.tokenizer, text.scored) for text in texts)
-        found: dict[str, float] = {}
+        byte_count = sum(_count_bytes(subject.tokenizer, text.scored) for text in texts)
+        scores: dict[str, float] = {}
         nats = [-float(torch.cat(log_probabilities(each.model, texts)).double().sum()) for each in (subject, against)]
         tokens = sum(len(text.scored) for text in texts)
-        _compare(found, "loss", *(total / tokens for total in nats))
-        _compare(found, "bits_per_byte", *(total / math.log(2) / size for total in nats))
-        for word, task in self._tasks.items():
-            scores, others = task(subject, seed=seed), task(against, seed=seed)
-            for place, name in enumerate(scores):
-                _compare(found, word if place == 0 else f"{word}_{name}", scores[name], others[name])
-        return found
+        _add_comparison(scores, "loss", *(total / tokens for total in nats))
+        _add_comparison(scores, "bits_per_byte", *(total / math.log(2) / byte_count for total in nats))
+        for label, task in self._tasks.items():
+            own, other = task(subject, seed=seed), task(against, seed=seed)
+            for index, name in enumerate(own):
+                _add_comparison(scores, label if index == 0 else f"{label}_{name}", own[name], other[name])
+        return scores
 
     def _windows(self, tokenizer: Tokenizer, context: int) -> list[Text]:
-        """Windows of held-out text, as validation reads them: in each, every token but the first is scored."""
+        """Return windows of held-out text, as a validation reads them. Every token of a window but the first is scored."""
         data, settings = self._data, self.settings
         dataset = language_model_datasets(data, tokenizer, context=context, validation_fraction=settings.fraction)["validation"]
         batch = dataset.batch(evenly_spaced(len(dataset), settings.windows))
@@ -62,11 +62,11 @@ class AlignmentTax:
         return [Text(tokens[:1], targets) for tokens, targets in rows]
 
 
-def _compare(found: dict[str, float], name: str, own: float, other: float) -> None:
-    found |= {f"{name}_change": own - other, name: own, f"{name}_against": other}
+def _add_comparison(scores: dict[str, float], name: str, own: float, other: float) -> None:
+    scores |= {f"{name}_change": own - other, name: own, f"{name}_against": other}
 
 
-def _bytes(tokenizer: Tokenizer, ids: list[int]) -> int:
-    """Bytes of UTF-8 that these ids stand for; a character that a window's edge cuts counts as a replacement character."""
+def _count_bytes(tokenizer: Tokenizer, ids: list[int]) -> int:
+    """Count the UTF-8 bytes of these ids. A character that is cut at the edge of a window counts as a replacement character."""
     end_of_text = tokenizer.special["end_of_text"]
     return len(tokenizer.decode([token for token in ids if token != end_of_text]).encode("utf-8", "replace"))

@@ -1,4 +1,4 @@
-"""What every evaluation task is once built, and what it is given to evaluate."""
+"""The base class of evaluation tasks, and the model that a task evaluates."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Subject:
-    """A trained model as a task sees it."""
+    """A trained model with its tokenizer and the settings of its run."""
 
     model: Model
     """In evaluation mode."""
     tokenizer: Tokenizer
     source: str = ""
-    """Where it was read, for messages."""
+    """Where it was loaded from, for messages."""
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """Those of its run, as plain values with the parts as mappings with `name`; empty where it comes from no run."""
+    """The settings of its run as plain values, with parts as mappings with `name`; empty for an imported model."""
 
 
 class Task(Protocol):
-    """Evaluation draws on its own random stream and never changes a model."""
+    """Scores a model. A task uses its own random stream and never changes the model."""
 
     def __call__(
         self, subject: Subject, *, against: Subject | None = None, judge: Reward | None = None, seed: int
     ) -> dict[str, float]:
-        """Named scores of the subject, the main one first.
+        """Return named scores of the model, the main one first.
 
         Args:
-            subject: the model that is evaluated.
-            against: the one that it is compared with; given where the task's `compares` is true.
-            judge: scores responses; given where the task's `judged` is true.
+            subject: the model to evaluate.
+            against: the model to compare it with; given if the task's `compares` is true.
+            judge: scores responses; given if the task's `judged` is true.
             seed: the same seed gives the same scores.
         """

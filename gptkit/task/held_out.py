@@ -1,4 +1,4 @@
-"""Prompts that a run did not learn from, out of whatever records it reads."""
+"""Held-out prompts: those that a run was not trained on, from any kind of record."""
 
 from __future__ import annotations
 
@@ -13,37 +13,38 @@ if TYPE_CHECKING:
 
 
 def held_out_prompts(data: Data, *, fraction: float | None, reader: str) -> list[Prompt]:
-    """The prompts of the validation split, else of the test split, else of what a run holds out of training; each once.
+    """Return the distinct prompts of the validation split, else of the test split, else of the records that a run holds out.
 
     Args:
-        data: a source of prompts, or of rankings or dialogues, of which the part before the (last) answer is taken.
-        fraction: share of the training records that a run holds out where the source has no split of its own for it; None: no run
-            reads this source, and all of its records are held out.
-        reader: who asks, for messages.
+        data: a source of prompts, rankings or dialogues. The prompt of a dialogue is everything before its last answer.
+        fraction: share of the training records that a run holds out if the source has no validation or test split; None: no run
+            reads this source, so all of its records count as held out.
+        reader: the caller's name, for messages.
 
     Raises:
-        DataError: the source has other records, or nothing is held out.
+        DataError: the source has another kind of record, or nothing is held out.
     """
-    found = [prompt_of(record, reader) for record in held_out_records(data, fraction)]
-    once = list({prompt.turns: prompt for prompt in found}.values())
-    if not once:
-        raise DataError(f"{reader}: the source has no held-out prompts; give another by data=")
-    return once
+    prompts = [prompt_of(record, reader) for record in held_out_records(data, fraction)]
+    distinct = list({prompt.turns: prompt for prompt in prompts}.values())
+    if not distinct:
+        raise DataError(f"{reader}: the source has no held-out prompts; choose another by data=")
+    return distinct
 
 
 def prompt_of(record: Record, reader: str) -> Prompt:
-    """What is asked in a record, without the answer.
+    """Return the prompt of a record, without its answer.
 
     Raises:
-        DataError: it is no record in which something is asked.
+        DataError: this kind of record has no prompt.
     """
     if isinstance(record, Prompt):
         return record
     if isinstance(record, Ranking):
         return Prompt(record.prompt)
     if isinstance(record, Dialogue):
-        answers = [place for place, turn in enumerate(record.turns) if turn.role == "assistant"]
+        answers = [index for index, turn in enumerate(record.turns) if turn.role == "assistant"]
         return Prompt(record.turns[: answers[-1]] if answers else record.turns)
     raise DataError(
-        f"{reader} needs prompts, and the source gives {type(record).__name__}s; give prompts by data=, such as data=review_prompts"
+        f"{reader} needs prompts, but the source yields {type(record).__name__} records; "
+        "choose prompts by data=, such as data=review_prompts"
     )

@@ -1,4 +1,4 @@
-"""GPT-1's zero-shot heuristics as tasks: how each asks a language model, and how its answers are scored.
+"""GPT-1's zero-shot heuristics as tasks: how each queries a language model, and how answers are scored.
 
 Source: "Improving Language Understanding by Generative Pre-Training", section 5, "Zero-shot Behaviors".
 """
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 
 
 class Heuristic(ABC):
-    """Reads its examples when it is made. No random number is drawn, and the model is only read."""
+    """Reads its examples when it is built. Deterministic: draws no random numbers."""
 
     def __init__(self, settings: HeuristicConfig, data: Data) -> None:
-        """Raises: DataError: the examples cannot be read, or do not fit."""
+        """Raises: DataError: the examples cannot be read, or do not fit the heuristic."""
         self.name = settings.name
         self.reference = settings.reference
         self.split = evaluation_split(data, "validation")
-        self.examples = some(self.read(data, self.split), settings.examples)
+        self.examples = subsample(self.read(data, self.split), settings.examples)
         for example in self.examples:
             self.check(example)
 
@@ -47,16 +47,16 @@ class Heuristic(ABC):
     def __call__(
         self, subject: Subject, *, against: Subject | None = None, judge: Reward | None = None, seed: int
     ) -> dict[str, float]:
-        if self.reference is not None and self.reference == self.guess:
-            raise ConfigError(f"task={self.name}: reference={self.reference} is what guessing gives; give a better score, or null")
+        if self.reference is not None and self.reference == self.chance_score:
+            raise ConfigError(f"task={self.name}: reference={self.reference} is the score of guessing; set a better one, or null")
         scores = self.scores(subject.model, subject.tokenizer)
         if self.reference is not None:
-            scores["normalised"] = normalised(next(iter(scores.values())), guess=self.guess, reference=self.reference)
+            scores["normalised"] = normalised(next(iter(scores.values())), chance_score=self.chance_score, reference=self.reference)
         return scores
 
     @abstractmethod
     def check(self, example: Example) -> None:
-        """Raises: DataError: the example has not what the heuristic reads."""
+        """Raises: DataError: the example lacks what the heuristic reads."""
 
     @abstractmethod
     def scores(self, model: Model, tokenizer: Tokenizer) -> dict[str, float]:
@@ -64,44 +64,44 @@ class Heuristic(ABC):
 
     @property
     @abstractmethod
-    def guess(self) -> float:
+    def chance_score(self) -> float:
         """The main score of random guessing."""
 
 
 class Choice(Heuristic):
-    """Several ways to go on, each scored by its tokens; the score is accuracy."""
+    """Scores several continuations by their tokens, and measures accuracy."""
 
     def scores(self, model: Model, tokenizer: Tokenizer) -> dict[str, float]:
         texts = [self.texts(example, tokenizer) for example in self.examples]
         values = iter(log_probabilities(model, [text for each in texts for text in each]))
         right = 0
         for example, each in zip(self.examples, texts, strict=True):
-            right += self.choose([next(values) for _ in each]) == self.place(example)
+            right += self.choose([next(values) for _ in each]) == self.right_index(example)
         return {"accuracy": right / len(self.examples)}
 
     @abstractmethod
     def texts(self, example: Example, tokenizer: Tokenizer) -> list[Text]:
-        """One for each choice."""
+        """Return one text per choice."""
 
     def choose(self, options: Sequence[Tensor]) -> int:
-        """From the log-probabilities of the choices' scored tokens to the place of one."""
+        """Return the index of the chosen continuation, given the log-probabilities of each."""
         return highest_mean(options)
 
-    def place(self, example: Example) -> int:
-        """Of the right choice."""
+    def right_index(self, example: Example) -> int:
+        """Return the index of the right choice."""
         return int(example.label)
 
     def check(self, example: Example) -> None:
         if not example.options:
-            raise DataError(f"task={self.name} reads texts with options, and there are none; give data.options")
+            raise DataError(f"task={self.name} reads texts with options, but the examples have none; set data.options")
 
     @property
-    def guess(self) -> float:
+    def chance_score(self) -> float:
         return sum(1 / len(example.options) for example in self.examples) / len(self.examples)
 
 
 class NextWord(Choice):
-    """SST-2: the text and "very"; P(positive) against P(negative), all other words aside."""
+    """SST-2: append "very" to the text, then compare P(positive) with P(negative)."""
 
     def __init__(self, settings: NextWordConfig, data: Data) -> None:
         self.suffix, self.words = settings.suffix, dict(settings.words)
@@ -111,37 +111,37 @@ class NextWord(Choice):
         self.labels = list(self.words)
 
     def texts(self, example: Example, tokenizer: Tokenizer) -> list[Text]:
-        before = beginning(tokenizer, example.text + self.suffix)
-        return [Text(before, tokenizer.encode(word)) for word in self.words.values()]
+        prefix = prompt_ids(tokenizer, example.text + self.suffix)
+        return [Text(prefix, tokenizer.encode(word)) for word in self.words.values()]
 
     def choose(self, options: Sequence[Tensor]) -> int:
         return most_probable(options)
 
-    def place(self, example: Example) -> int:
+    def right_index(self, example: Example) -> int:
         return self.labels.index(str(example.label))
 
     def check(self, example: Example) -> None:
         if self.words and str(example.label) not in self.words:
-            raise DataError(f"task={self.name}: an example has the label {example.label}, and words has {', '.join(self.words)}")
+            raise DataError(f"task={self.name}: an example has the label {example.label}, but words has {', '.join(self.words)}")
 
     @property
-    def guess(self) -> float:
+    def chance_score(self) -> float:
         return 1 / len(self.labels)
 
 
 class LikelyOption(Choice):
-    """RACE: the text (and the question), then each option."""
+    """RACE: the text, and the question if there is one, then each option."""
 
     def __init__(self, settings: LikelyOptionConfig, data: Data) -> None:
         super().__init__(settings, data)
 
     def texts(self, example: Example, tokenizer: Tokenizer) -> list[Text]:
-        before = beginning(tokenizer, example.text if example.pair is None else f"{example.text}\n{example.pair}")
-        return [Text(before, tokenizer.encode(f" {option}")) for option in example.options]
+        prefix = prompt_ids(tokenizer, example.text if example.pair is None else f"{example.text}\n{example.pair}")
+        return [Text(prefix, tokenizer.encode(f" {option}")) for option in example.options]
 
 
 class Referent(Choice):
-    """Winograd: each option in the place of the pronoun; the rest of the sentence is scored."""
+    """Winograd: substitute each option for the pronoun, and score the rest of the sentence."""
 
     def __init__(self, settings: ReferentConfig, data: Data) -> None:
         self.blank = settings.blank
@@ -149,65 +149,65 @@ class Referent(Choice):
 
     def texts(self, example: Example, tokenizer: Tokenizer) -> list[Text]:
         start, rest = example.text.split(self.blank)
-        return [Text(beginning(tokenizer, start + option), tokenizer.encode(rest)) for option in example.options]
+        return [Text(prompt_ids(tokenizer, start + option), tokenizer.encode(rest)) for option in example.options]
 
     def check(self, example: Example) -> None:
         super().check(example)
-        _, found, rest = example.text.partition(self.blank)
-        if not found or self.blank in rest or not rest.strip():
+        _, blank, rest = example.text.partition(self.blank)
+        if not blank or self.blank in rest or not rest.strip():
             raise DataError(
-                f"task={self.name}: {example.text[:60]!r} must have {self.blank} once, where the options go, and words behind it"
+                f"task={self.name}: {example.text[:60]!r} must contain {self.blank} once, for the options, followed by words"
             )
 
 
 class Acceptability(Heuristic):
-    """CoLA: the mean log-probability of a sentence's tokens, and a threshold."""
+    """CoLA: accept a sentence if its mean log-probability reaches a threshold."""
 
     def __init__(self, settings: AcceptabilityConfig, data: Data) -> None:
         self.acceptable, self.threshold = settings.acceptable, settings.threshold
-        self._most = settings.examples
+        self._limit = settings.examples
         super().__init__(settings, data)
 
     def read(self, data: Data, split: str) -> list[Example]:
-        found = super().read(data, split)
+        examples = super().read(data, split)
         self.calibration: list[Example] = []
         if self.threshold is None:
             if split == "validation":
-                self.calibration = some(super().read(data, "train"), self._most)
+                self.calibration = subsample(super().read(data, "train"), self._limit)
             else:
-                if len(found) < 2:
-                    raise DataError(f"task={self.name}: one example is too few, the threshold is chosen on every second one")
-                self.calibration, found = some(found[::2], self._most), found[1::2]
-        labels = {str(example.label) for example in (*found, *self.calibration)}
+                if len(examples) < 2:
+                    raise DataError(f"task={self.name}: one example is too few to choose the threshold on every second one")
+                self.calibration, examples = subsample(examples[::2], self._limit), examples[1::2]
+        labels = {str(example.label) for example in (*examples, *self.calibration)}
         if self.acceptable not in labels:
             known = ", ".join(sorted(labels))
             raise DataError(f"task={self.name}: no example has the label acceptable={self.acceptable}; the labels are {known}")
-        return found
+        return examples
 
     def check(self, example: Example) -> None:
-        """Any label will do: one that is not `acceptable` is not."""
+        """Accept any label: those other than `acceptable` are unacceptable."""
 
     def scores(self, model: Model, tokenizer: Tokenizer) -> dict[str, float]:
         everything = [*self.calibration, *self.examples]
-        texts = [Text(beginning(tokenizer, ""), tokenizer.encode(example.text)) for example in everything]
-        found = means(log_probabilities(model, texts))
+        texts = [Text(prompt_ids(tokenizer, ""), tokenizer.encode(example.text)) for example in everything]
+        values = means(log_probabilities(model, texts))
         right = torch.tensor([str(example.label) == self.acceptable for example in everything])
-        chosen = len(self.calibration)
-        threshold = best_threshold(found[:chosen], right[:chosen]) if self.threshold is None else self.threshold
-        accepted, wanted = found[chosen:] >= threshold, right[chosen:]
-        accuracy = int((accepted == wanted).sum()) / len(wanted)
-        return {"matthews": matthews(accepted, wanted), "accuracy": accuracy, "threshold": threshold}
+        split = len(self.calibration)
+        threshold = best_threshold(values[:split], right[:split]) if self.threshold is None else self.threshold
+        accepted, acceptable = values[split:] >= threshold, right[split:]
+        accuracy = int((accepted == acceptable).sum()) / len(acceptable)
+        return {"matthews": matthews(accepted, acceptable), "accuracy": accuracy, "threshold": threshold}
 
     @property
-    def guess(self) -> float:
+    def chance_score(self) -> float:
         return 0.0
 
 
-def beginning(tokenizer: Tokenizer, text: str) -> list[int]:
-    """End-of-text, behind which texts begin, and the text."""
+def prompt_ids(tokenizer: Tokenizer, text: str) -> list[int]:
+    """Encode a text behind the end-of-text token with which texts begin."""
     return [tokenizer.special["end_of_text"], *tokenizer.encode(text)]
 
 
-def some(examples: list[Example], at_most: int) -> list[Example]:
-    """At most so many of the examples, spread evenly over them; 0: all."""
-    return [examples[place] for place in evenly_spaced(len(examples), at_most)]
+def subsample(examples: list[Example], limit: int) -> list[Example]:
+    """Return at most `limit` of the examples, evenly spaced; 0: all."""
+    return [examples[index] for index in evenly_spaced(len(examples), limit)]

@@ -159,7 +159,7 @@ def test_records_that_ask_nothing_are_refused() -> None:
     question, answer = Turn("user", "Why?"), Turn("assistant", "So.")
     assert prompt_of(Dialogue((question, answer, question, answer)), "x").turns == (question, answer, question)
     assert prompt_of(Ranking((question,), ("a", "b"), (0, 1)), "x").turns == (question,)
-    with pytest.raises(DataError, match="the source gives Documents; give prompts by data="):
+    with pytest.raises(DataError, match="the source yields Document records; choose prompts by data="):
         prompt_of(Document("text"), "task=win_rate")
 
 
@@ -214,7 +214,11 @@ def test_nothing_is_written(in_folder: Path, folder: Path, scores_of: Any) -> No
         (("task=next_word", "checkpoint={a}", "against={b}"), 2, "task=next_word evaluates one model; leave against out"),
         (("task=next_word", "checkpoint={a}", "reward=lexicon"), 2, "task=next_word asks no judge; leave reward out"),
         (("task=win_rate", "checkpoint={plain}", "against={a}"), 2, "was trained without a reward; give reward="),
-        (("task=win_rate", "checkpoint={plain}", "against={a}", *JUDGE, "data=sotu"), 1, "gives Documents; give prompts by data="),
+        (
+            ("task=win_rate", "checkpoint={plain}", "against={a}", *JUDGE, "data=sotu"),
+            1,
+            "yields Document records; choose prompts by data=",
+        ),
         (("task=win_rate", "checkpoint={a}", "against={a}", "task.max_new_tokens=48"), 1, "lower task.max_new_tokens"),
         (("task=win_rate", "checkpoint={a}", "against={a}/nowhere"), 1, "there is no such folder"),
         (("task=win_rate", "checkpoint={a}", "against={b}", "reward={a}"), 1, "reward=model needs a run with objective=reward"),

@@ -105,9 +105,9 @@ def test_the_choice_between_words_and_between_options() -> None:
 
 
 def test_normalised_between_guessing_and_the_reference() -> None:
-    assert normalised(0.5, guess=0.5, reference=0.9) == 0.0
-    assert normalised(0.9, guess=0.5, reference=0.9) == 1.0
-    assert normalised(0.4, guess=0.5, reference=0.9) == pytest.approx(-0.25)
+    assert normalised(0.5, chance_score=0.5, reference=0.9) == 0.0
+    assert normalised(0.9, chance_score=0.5, reference=0.9) == 1.0
+    assert normalised(0.4, chance_score=0.5, reference=0.9) == pytest.approx(-0.25)
 
 
 class Reader(nn.Module):
@@ -185,8 +185,8 @@ def test_examples_are_spread_evenly(tmp_path: Path) -> None:
     ("task", "rows", "error", "message"),
     [
         (AcceptabilityConfig, None, ConfigError, "task=acceptability needs data, such as"),
-        (ReferentConfig, "text,label\nThe _ barks.,1\n", DataError, "there are none; give data.options"),
-        (LikelyOptionConfig, "text,label\nThe,1\n", DataError, "there are none; give data.options"),
+        (ReferentConfig, "text,label\nThe _ barks.,1\n", DataError, "the examples have none; set data.options"),
+        (LikelyOptionConfig, "text,label\nThe,1\n", DataError, "the examples have none; set data.options"),
         (AcceptabilityConfig, "text,label\nThe,1\n", DataError, "one example is too few"),
         (
             AcceptabilityConfig,
@@ -205,12 +205,12 @@ def test_what_cannot_be_used_is_named(tmp_path: Path, task: Any, rows: str | Non
 @pytest.mark.parametrize("text", ["The dog barks.", "The _ and _ bark.", "Barks the _"])
 def test_a_sentence_without_its_blank_is_named(tmp_path: Path, text: str) -> None:
     data = written(tmp_path / "a.csv", f"text,a,b,label\n{text},dog,cat,a\n") | {"options": ["a", "b"]}
-    with pytest.raises(DataError, match="must have _ once"):
+    with pytest.raises(DataError, match="must contain _ once"):
         ReferentConfig(data=data).build()
 
 
 def test_a_label_without_a_word_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="has the label fair, and words has good, bad"):
+    with pytest.raises(DataError, match="has the label fair, but words has good, bad"):
         NextWordConfig(data=written(tmp_path / "a.csv", "text,label\nx,fair\n"), words={"good": " good", "bad": " bad"}).build()
 
 
