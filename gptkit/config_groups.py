@@ -30,8 +30,8 @@ def conf_folders() -> tuple[tuple[Origin, Path], ...]:
         spec = importlib.util.find_spec(package)
         if spec is not None and spec.submodule_search_locations is None and spec.parent:
             spec = importlib.util.find_spec(spec.parent)  # the plugin is a module: the folder is its package's
-        places = list(spec.submodule_search_locations or []) if spec else []
-        folders += [(origin, Path(place) / "conf") for place in places if (Path(place) / "conf").is_dir()]
+        locations = list(spec.submodule_search_locations or []) if spec else []
+        folders += [(origin, Path(location) / "conf") for location in locations if (Path(location) / "conf").is_dir()]
     return tuple(folders)
 
 
@@ -39,7 +39,7 @@ def conf_folders() -> tuple[tuple[Origin, Path], ...]:
 def conflicting_files() -> dict[str, tuple[Origin, str]]:
     """Configurations, without their suffix, that two folders provide, or that are called like a part: whose they are, and why they
     cannot be chosen. Hydra would take the first without a word."""
-    found = {}
+    conflicts = {}
     owners = {f"{kind}/{name}.yaml": entry.origin for kind, parts in registry().parts.items() for name, entry in parts.items()}
     for origin, folder in conf_folders():
         for file in sorted(folder.rglob("*.yaml")):
@@ -47,9 +47,9 @@ def conflicting_files() -> dict[str, tuple[Origin, str]]:
             if relative in owners:
                 first = owners[relative].distribution
                 reason = f"{origin.distribution} provides conf/{relative}, which {first} already provides; {UNINSTALL_HINT}"
-                found[relative.removesuffix(".yaml")] = origin, reason
+                conflicts[relative.removesuffix(".yaml")] = origin, reason
             owners.setdefault(relative, origin)
-    return found
+    return conflicts
 
 
 def plugin_failures() -> tuple[PluginFailure, ...]:
@@ -101,15 +101,15 @@ def config_folders() -> tuple[Path, ...]:
 
 def groups() -> dict[str, list[str]]:
     """Every group that can be chosen on the command line, with its options: kinds, trainer presets, papers."""
-    found: dict[str, set[str]] = {kind: set(parts) for kind, parts in registry().parts.items() if kind != "command"}
-    places = [(folder, list(folder.rglob("*.yaml"))) for _, folder in conf_folders()]
-    places += [(folder, _user_files(folder)) for folder in user_config_folders()]
-    for folder, files in places:
+    options_by_group: dict[str, set[str]] = {kind: set(parts) for kind, parts in registry().parts.items() if kind != "command"}
+    yaml_files = [(folder, list(folder.rglob("*.yaml"))) for _, folder in conf_folders()]
+    yaml_files += [(folder, _user_files(folder)) for folder in user_config_folders()]
+    for folder, files in yaml_files:
         for file in files:
             group = file.parent.relative_to(folder).as_posix()
             if group not in (".", "base") and not group.startswith("hydra"):
-                found.setdefault(group, set()).add(file.stem)
-    return {group: sorted(options, key=_size_first) for group, options in sorted(found.items()) if options}
+                options_by_group.setdefault(group, set()).add(file.stem)
+    return {group: sorted(options, key=_size_first) for group, options in sorted(options_by_group.items()) if options}
 
 
 def papers() -> dict[str, list[str]]:

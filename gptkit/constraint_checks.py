@@ -43,12 +43,12 @@ class DeclaredField:
 def declared_fields(settings: type[Any]) -> Mapping[str, DeclaredField]:
     """What a settings class says of each field, by its name."""
     hints = get_type_hints(settings, include_extras=True)
-    found = {}
+    fields = {}
     for field in dataclasses.fields(settings):
         hint, *notes = get_args(hints[field.name]) if get_origin(hints[field.name]) is Annotated else (hints[field.name],)
         required = field.default is not None if hint is Any else type(None) not in get_args(hint)
-        found[field.name] = DeclaredField(hint, tuple(note for note in notes if isinstance(note, Constraint)), required)
-    return found
+        fields[field.name] = DeclaredField(hint, tuple(note for note in notes if isinstance(note, Constraint)), required)
+    return fields
 
 
 def check_constraints(settings: Any, path: str = "", *, of: type[Any] | None = None) -> None:
@@ -105,8 +105,8 @@ def _check_value(key: str, value: Any, constraints: Sequence[Constraint]) -> Non
             if each is not None:
                 _check_value(f"{key}.{name}", each, inner)
     elif is_group(value):
-        for place, each in enumerate(value):
-            _check_value(f"{key}[{place}]", each, inner)
+        for index, each in enumerate(value):
+            _check_value(f"{key}[{index}]", each, inner)
 
 
 def _raise_config_error(key: str, value: Any, reason: str) -> None:

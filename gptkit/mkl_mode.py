@@ -24,7 +24,7 @@ def current_mode() -> str:
     return os.environ.get(ENV_VARIABLE, "")
 
 
-def restore_mode(begun_with: str) -> None:
+def restore_mode(run_mode: str) -> None:
     """Multiply as a run did when it began, unless the environment has a mode of its own. Must come before torch multiplies."""
     if current_mode() == DEFAULT_MODE:
-        os.environ[ENV_VARIABLE] = begun_with
+        os.environ[ENV_VARIABLE] = run_mode

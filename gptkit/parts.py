@@ -57,7 +57,7 @@ def fields_of(part: type[Any]) -> list[FieldInfo]:
     given has the default "???".
     """
     hints = get_type_hints(part, include_extras=True)
-    found = []
+    infos = []
     for field in dataclasses.fields(part):
         hint, doc = hints[field.name], ""
         notes: list[Any] = []
@@ -73,8 +73,8 @@ def fields_of(part: type[Any]) -> list[FieldInfo]:
             default = "???"
         kind = hint.__name__ if isinstance(hint, type) else str(hint)
         constraints = tuple(note for note in notes if isinstance(note, Constraint))
-        found.append(FieldInfo(field.name, kind, default, doc, constraints))
-    return found
+        infos.append(FieldInfo(field.name, kind, default, doc, constraints))
+    return infos
 
 
 def _attribute_docstring(part: type[Any], name: str) -> str:

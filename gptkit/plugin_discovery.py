@@ -99,27 +99,27 @@ def discover_plugins() -> DiscoveredPlugins:
     """Everything that can be plugged in, in this process."""
     manager = _PluginManager("gptkit")
     manager.add_hookspecs(hookspecs)
-    found = DiscoveredPlugins()
+    discovered = DiscoveredPlugins()
     for kind in KINDS:
         origin = BuiltinOrigin(f"gptkit.{kind}")
         manager.register(importlib.import_module(origin.plugin), name=origin.plugin)
-        _add_parts(manager, origin, found)
-    _add_installed(manager, found)
-    return found
+        _add_parts(manager, origin, discovered)
+    _add_installed(manager, discovered)
+    return discovered
 
 
-def _add_installed(manager: pluggy.PluginManager, found: DiscoveredPlugins) -> None:
+def _add_installed(manager: pluggy.PluginManager, discovered: DiscoveredPlugins) -> None:
     wanted = os.environ.get("GPTKIT_PLUGINS")
-    chosen = None if wanted is None else {name.strip() for name in wanted.split(",") if name.strip()}
+    allowed = None if wanted is None else {name.strip() for name in wanted.split(",") if name.strip()}
     owners: dict[str, Origin] = {}
     for point in sorted(importlib.metadata.entry_points(group="gptkit"), key=lambda point: point.name):
-        if chosen is not None and point.name not in chosen:
+        if allowed is not None and point.name not in allowed:
             continue
         origin = Origin(point.name, point.dist)
         if point.name in owners:
             first = owners[point.name].distribution
             reason = f"two installed plugins are called {point.name}: {first} and {origin.distribution}; uninstall one of them"
-            found.failures.append(PluginFailure(origin, reason))
+            discovered.failures.append(PluginFailure(origin, reason))
             continue
         owners[point.name] = origin
         try:
@@ -127,18 +127,18 @@ def _add_installed(manager: pluggy.PluginManager, found: DiscoveredPlugins) -> N
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # whatever a third party's module raises on import, also sys.exit()
-            found.failures.append(PluginFailure(origin, format_exception_line(error)))
+            discovered.failures.append(PluginFailure(origin, format_exception_line(error)))
             continue
         try:
             _register(manager, plugin, origin)
-            _add_parts(manager, origin, found)
+            _add_parts(manager, origin, discovered)
         except ConfigError as error:
-            found.failures.append(PluginFailure(origin, str(error)))
+            discovered.failures.append(PluginFailure(origin, str(error)))
             continue
         package = plugin.__name__ if isinstance(plugin, ModuleType) else point.value.partition(":")[0]
-        found.conf_packages.append((origin, package))
-    for name in sorted((chosen or set()) - owners.keys()):
-        found.failures.append(PluginFailure(Origin(name), "GPTKIT_PLUGINS names it, and it is not installed"))
+        discovered.conf_packages.append((origin, package))
+    for name in sorted((allowed or set()) - owners.keys()):
+        discovered.failures.append(PluginFailure(Origin(name), "GPTKIT_PLUGINS names it, and it is not installed"))
 
 
 def _register(manager: pluggy.PluginManager, plugin: Any, origin: Origin) -> None:
@@ -152,7 +152,7 @@ def _register(manager: pluggy.PluginManager, plugin: Any, origin: Origin) -> Non
     _check_hooks(plugin)
 
 
-def _add_parts(manager: pluggy.PluginManager, origin: Origin, found: DiscoveredPlugins) -> None:
+def _add_parts(manager: pluggy.PluginManager, origin: Origin, discovered: DiscoveredPlugins) -> None:
     """Add what a registered plugin offers: all of it, or, where something is wrong with it, nothing.
 
     Raises:
@@ -164,7 +164,7 @@ def _add_parts(manager: pluggy.PluginManager, origin: Origin, found: DiscoveredP
             if hook.plugin_name == origin.plugin:
                 offers[kind] = _call_hook(hook.function, kind, origin)
     for kind, entries in offers.items():
-        found.add(kind, entries)
+        discovered.add(kind, entries)
 
 
 def _call_hook(hook: Callable[[], Any], kind: str, origin: Origin) -> list[Entry]:

@@ -109,8 +109,10 @@ def _unknown_key_message(name: str, key: str, known: Any) -> str:
 @functools.cache
 def registry() -> Registry:
     """All parts of this process, found once."""
-    found = discover_plugins()
-    return Registry(MappingProxyType(found.parts), tuple(found.failures), tuple(found.conf_packages), found.refused)
+    discovered = discover_plugins()
+    return Registry(
+        MappingProxyType(discovered.parts), tuple(discovered.failures), tuple(discovered.conf_packages), discovered.refused
+    )
 
 
 def plugin_packages() -> dict[str, Origin]:

@@ -82,7 +82,7 @@ class Own:
     micro: Annotated[int | str, "a number or auto", at_least(1), one_of("auto")] = "auto"
     path: Annotated[Any, "files", texts, not_empty] = "x"
     free: Annotated[float, "anything", may_be_infinite] = 0.0
-    to_plain: int = 0
+    plain: int = 0
     by_name: dict[str, Any] = field(default_factory=dict)
     inner: Inner = field(default_factory=Inner)
 

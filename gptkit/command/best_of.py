@@ -36,7 +36,7 @@ def best_of(
 
     The judge takes a prompt for what a user says, or for the turns of a transcript ("Human: ...", "Assistant:").
     """
-    found = generate(
+    continuations = generate(
         model,
         tokenizer,
         prompts,
@@ -50,12 +50,12 @@ def best_of(
         batch=settings.batch,
         seed=settings.seed,
     )
-    for prompt, drawn in zip(prompts, found, strict=True):
-        asked = Prompt(_turns(prompt))
-        scores = compute_scores(judge, [asked] * len(drawn), [text.text for text in drawn])
-        for place in scores.argsort(descending=True, stable=True)[: settings.samples].tolist():
-            fields = {field.name: getattr(drawn[place], field.name) for field in dataclasses.fields(Continuation)}
-            yield ScoredContinuation(**fields, score=float(scores[place]), scores=tuple(scores.tolist()))
+    for prompt, candidates in zip(prompts, continuations, strict=True):
+        question = Prompt(_turns(prompt))
+        scores = compute_scores(judge, [question] * len(candidates), [text.text for text in candidates])
+        for index in scores.argsort(descending=True, stable=True)[: settings.samples].tolist():
+            fields = {field.name: getattr(candidates[index], field.name) for field in dataclasses.fields(Continuation)}
+            yield ScoredContinuation(**fields, score=float(scores[index]), scores=tuple(scores.tolist()))
 
 
 def _turns(prompt: str) -> tuple[Turn, ...]:

@@ -63,7 +63,7 @@ def generate(settings: GenerateCommand) -> list[list[Continuation]]:
     model.to(device=device, dtype=dtype_of(settings.precision, device))
     pack(model)
     single = len(prompts) * settings.samples == 1
-    live = (
+    prints_live = (
         not settings.best_of
         and settings.format == "text"
         and (single and sys.stdout.isatty() if settings.stream is None else settings.stream)
@@ -88,26 +88,26 @@ def generate(settings: GenerateCommand) -> list[list[Continuation]]:
             stop=settings.stop,
             overflow=settings.overflow,
             samples=settings.samples,
-            batch=1 if live else settings.batch,  # texts that are read while they grow come one after the other
+            batch=1 if prints_live else settings.batch,  # texts that are read while they grow come one after the other
             seed=settings.seed,
         )
-        texts = _print_live(pieces, prompts) if live else _reorder(pieces, settings.samples)
-    found: list[list[Continuation]] = [[] for _ in prompts]
+        texts = _print_live(pieces, prompts) if prints_live else _reorder(pieces, settings.samples)
+    continuations: list[list[Continuation]] = [[] for _ in prompts]
     for number, text in enumerate(texts):
-        found[number // settings.samples].append(text)
+        continuations[number // settings.samples].append(text)
         if settings.format == "json":
             write_result(_as_json(text) + "\n")
-        elif not live:
+        elif not prints_live:
             write_result((f"{SEPARATOR}\n" if number else "") + text.prompt + text.text + "\n")
-    cut = [len(text.tokens) for texts in found for text in texts if text.finish_reason == "context"]
-    if cut and settings.format == "text":
-        of = f"{cut[0]}" if len(cut) == 1 else f"{min(cut)} to {max(cut)}"
+    cut_lengths = [len(text.tokens) for texts in continuations for text in texts if text.finish_reason == "context"]
+    if cut_lengths and settings.format == "text":
+        of = f"{cut_lengths[0]}" if len(cut_lengths) == 1 else f"{min(cut_lengths)} to {max(cut_lengths)}"
         print(
-            f"gptkit: the model's context of {model.context} tokens ended {len(cut)} of {len(prompts) * settings.samples} "
+            f"gptkit: the model's context of {model.context} tokens ended {len(cut_lengths)} of {len(prompts) * settings.samples} "
             f"continuations after {of} of max_new_tokens={settings.max_new_tokens}; overflow=slide goes on",
             file=sys.stderr,
         )
-    return found
+    return continuations
 
 
 def _warn_if_classifier(checkpoint: str, objective: type[ObjectiveConfig] | None) -> None:
@@ -193,13 +193,13 @@ def _resolve_prompt(text: str) -> str:
     return text
 
 
-def _read_text(path: Path, asked: str) -> str:
+def _read_text(path: Path, setting: str) -> str:
     try:
         with open_user_file(path) as file:
             content = file.read()
     except DataError as error:
-        hint = "; a text that begins with @ can be given by prompt=- or by prompts=<file>" if asked.startswith("prompt=@") else ""
-        raise ConfigError(f"{asked}: {error}{hint}") from None
+        hint = "; a text that begins with @ can be given by prompt=- or by prompts=<file>" if setting.startswith("prompt=@") else ""
+        raise ConfigError(f"{setting}: {error}{hint}") from None
     return _decode(content, str(path))
 
 

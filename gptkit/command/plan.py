@@ -41,8 +41,8 @@ def plan(settings: PlanCommand) -> dict[str, Any]:
 def make_plan(settings: PlanCommand) -> dict[str, Any]:
     """The plan as plain values: what `format=json` prints. Operations, bytes and seconds."""
     model, attention = settings.model, settings.attention
-    known = settings.tokenizer.vocabulary_size()
-    vocabulary = (ESTIMATED_VOCABULARY if known is None else known) + settings.objective.added_tokens
+    known_vocabulary = settings.tokenizer.vocabulary_size()
+    vocabulary = (ESTIMATED_VOCABULARY if known_vocabulary is None else known_vocabulary) + settings.objective.added_tokens
     parts = parameters_by_part(model, attention, vocabulary)
     parameters = sum(parts.values())
     forward = forward_flops_per_token(model, attention, vocabulary)
@@ -51,12 +51,12 @@ def make_plan(settings: PlanCommand) -> dict[str, Any]:
     per_step = settings.batch.size * model.context
     steps, tokens = run_length(settings)
     precision = precision_name(settings.trainer.get("precision") or "auto")
-    place = resolve_device(settings.device, precision, settings.trainer.get("accelerator", "auto"))
+    plan_device = resolve_device(settings.device, precision, settings.trainer.get("accelerator", "auto"))
     result: dict[str, Any] = {
         "model": model.name,
         "attention": attention.name if model.attends else None,
         "vocabulary": vocabulary,
-        "vocabulary_estimated": known is None,
+        "vocabulary_estimated": known_vocabulary is None,
         "parameters": parameters,
         "parameters_by_part": parts,
         "tokens": tokens,
@@ -69,51 +69,51 @@ def make_plan(settings: PlanCommand) -> dict[str, Any]:
         "pf_days": pf_days(parameters, tokens),
         "pf_days_counted": per_token * tokens / PF_DAY,
     }
-    return result | _memory(settings, vocabulary, place, parts) | _time(place, settings.devices, tokens, per_token)
+    return result | _memory(settings, vocabulary, plan_device, parts) | _time(plan_device, settings.devices, tokens, per_token)
 
 
-def _memory(settings: PlanCommand, vocabulary: int, place: PlanDevice, parameters: dict[str, int]) -> dict[str, Any]:
+def _memory(settings: PlanCommand, vocabulary: int, device: PlanDevice, parameters: dict[str, int]) -> dict[str, Any]:
     """Memory with the micro-batch that is asked for, or the largest that fits."""
     strategy = _strategy(str(settings.trainer.get("strategy", "auto")), settings.devices)
-    placement = Placement(settings.devices, strategy, place.on_processor)
+    placement = Placement(settings.devices, strategy, device.on_processor)
 
     objective = settings.objective
     others = Others(len(objective.trained_models), len(objective.frozen_models), bool(settings.ema))
 
-    def held(sequences: int) -> dict[str, float]:
+    def memory_of(sequences: int) -> dict[str, float]:
         return memory_per_device(
             settings.model,
             settings.attention,
             settings.optimizer,
             vocabulary,
             sequences=sequences,
-            precision=Precision.of(place.precision),
+            precision=Precision.of(device.precision),
             placement=placement,
             others=others,
             parts=parameters,
         )
 
     def fits(sequences: int) -> bool:
-        return sum(held(sequences).values()) <= USABLE_MEMORY * place.memory_bytes
+        return sum(memory_of(sequences).values()) <= USABLE_MEMORY * device.memory_bytes
 
     share = settings.batch.size if strategy == "tp" else -(-settings.batch.size // settings.devices)
     if isinstance(settings.batch.micro, int):
         micro = min(settings.batch.micro, share)
     else:
-        micro = min(share, max(1, TOKENS_PER_PASS // settings.model.context)) if place.on_processor else share
+        micro = min(share, max(1, TOKENS_PER_PASS // settings.model.context)) if device.on_processor else share
         while micro > 1 and not fits(micro):
             micro = -(-micro // 2)
-    by_part = {part: round(count) for part, count in held(micro).items()}
+    by_part = {part: round(count) for part, count in memory_of(micro).items()}
     return {
-        "device": place.name,
+        "device": device.name,
         "devices": settings.devices,
         "strategy": strategy,
-        "precision": place.precision,
+        "precision": device.precision,
         "micro": micro,
         "trained_models": list(objective.trained_models),
         "frozen_models": list(objective.frozen_models),
         "memory_per_device_bytes": by_part | {"total": sum(by_part.values())},
-        "device_memory_bytes": round(place.memory_bytes),
+        "device_memory_bytes": round(device.memory_bytes),
         "fits": fits(micro),
     }
 
@@ -125,12 +125,12 @@ def _strategy(name: str, devices: int) -> str:
     return name if name in ("fsdp2", "tp") else "ddp"
 
 
-def _time(place: PlanDevice, devices: int, tokens: int, per_token: float) -> dict[str, Any]:
-    rate = None if place.peak_flops is None else place.mfu * place.peak_flops * devices / per_token
+def _time(device: PlanDevice, devices: int, tokens: int, per_token: float) -> dict[str, Any]:
+    rate = None if device.peak_flops is None else device.mfu * device.peak_flops * devices / per_token
     return {
-        "peak_flops_per_device": place.peak_flops,
-        "peak_source": place.peak_source,
-        "mfu_assumed": place.mfu,
+        "peak_flops_per_device": device.peak_flops,
+        "peak_source": device.peak_source,
+        "mfu_assumed": device.mfu,
         "tokens_per_second": rate,
         "time_seconds": None if rate is None else tokens / rate,
     }

@@ -54,8 +54,8 @@ def _device_from_table(device: Device, precision: str) -> PlanDevice:
     if not precision.startswith(("bf16", "16")):
         from gptkit.training.reporting.device_peaks import compute_dtype, listed_peak
 
-        found = listed_peak(device.name, compute_dtype(precision), tf32=False)
-        peak, source = (found.flops, found.source) if found else (None, "unknown in this precision")
+        table_peak = listed_peak(device.name, compute_dtype(precision), tf32=False)
+        peak, source = (table_peak.flops, table_peak.source) if table_peak else (None, "unknown in this precision")
     return PlanDevice(device.name, precision, device.memory_bytes, peak, source, ASSUMED_MFU)
 
 
@@ -69,13 +69,13 @@ def _local_device(precision: str, accelerator: str) -> PlanDevice:
         precision = choose_precision(accelerator)
     on_gpu = accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
     device = torch.device("cuda" if on_gpu else "cpu")
-    found = peak(device, precision)
+    local_peak = peak(device, precision)
     return PlanDevice(
         name=device_name(device),
         precision=precision,
         memory_bytes=float(torch.cuda.get_device_properties(device).total_memory if on_gpu else _total_memory()),
-        peak_flops=found.flops if found else None,
-        peak_source=found.source if found else "unknown: not in the table of devices",
+        peak_flops=local_peak.flops if local_peak else None,
+        peak_source=local_peak.source if local_peak else "unknown: not in the table of devices",
         mfu=ASSUMED_MFU if on_gpu else ASSUMED_MFU_PROCESSOR,
         on_processor=not on_gpu,
     )

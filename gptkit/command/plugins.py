@@ -26,7 +26,7 @@ from gptkit.terminal import print_text, printable
 
 def plugins(settings: PluginsCommand) -> list[dict[str, Any]]:
     """Print the parts that fit `kind` and `name` to standard output; gives what was printed, as plain values."""
-    rows = _chosen(settings)
+    rows = _select_rows(settings)
     if settings.format == "json":
         print(json.dumps(rows, indent=2, default=str))
     elif settings.name is not None:
@@ -34,13 +34,13 @@ def plugins(settings: PluginsCommand) -> list[dict[str, Any]]:
     elif not rows:
         print(f"no {settings.kind} is installed; docs/parts.md says how to write one")
     else:
-        print(_aligned(("kind", "name", "distribution", "what it is"), (_list_row(row) for row in rows)))
+        print(_align_columns(("kind", "name", "distribution", "what it is"), (_list_row(row) for row in rows)))
     for failure in plugin_failures():
         print_text(f"plugin {failure.display_name}: {failure.reason}", sys.stderr)
     return rows
 
 
-def _chosen(settings: PluginsCommand) -> list[dict[str, Any]]:
+def _select_rows(settings: PluginsCommand) -> list[dict[str, Any]]:
     parts = registry().parts
     if settings.kind is not None and settings.kind not in parts:
         raise ConfigError(f"there is no kind {settings.kind}.{did_you_mean(settings.kind, parts)}")
@@ -48,17 +48,17 @@ def _chosen(settings: PluginsCommand) -> list[dict[str, Any]]:
     for kind in kinds:
         registry().check_choice(kind, settings.name or "")
     if settings.name is None:
-        return [_described(kind, name, entry) for kind in kinds for name, entry in parts[kind].items()]
-    found = [_described(kind, settings.name, parts[kind][settings.name]) for kind in kinds if settings.name in parts[kind]]
-    presets = list(_presets(kinds))
-    found += [_preset(kind, file, origin) for kind, file, origin in presets if file.stem == settings.name]
-    if not found:
+        return [_part_row(kind, name, entry) for kind in kinds for name, entry in parts[kind].items()]
+    rows = [_part_row(kind, settings.name, parts[kind][settings.name]) for kind in kinds if settings.name in parts[kind]]
+    presets = list(_iter_presets(kinds))
+    rows += [_preset_row(kind, file, origin) for kind, file, origin in presets if file.stem == settings.name]
+    if not rows:
         known = {name for kind in kinds for name in parts[kind]} | {file.stem for _, file, _ in presets}
         raise ConfigError(f"there is no part {settings.name}.{did_you_mean(settings.name, known)}")
-    return found
+    return rows
 
 
-def _presets(kinds: Sequence[str]) -> Iterator[tuple[str, Path, Origin]]:
+def _iter_presets(kinds: Sequence[str]) -> Iterator[tuple[str, Path, Origin]]:
     """(kind, file, whose it is) of every YAML that extends a part under a name of its own."""
     from gptkit.config_groups import conf_folders
 
@@ -68,7 +68,7 @@ def _presets(kinds: Sequence[str]) -> Iterator[tuple[str, Path, Origin]]:
                 yield kind, file, origin
 
 
-def _preset(kind: str, file: Path, origin: Origin) -> dict[str, Any]:
+def _preset_row(kind: str, file: Path, origin: Origin) -> dict[str, Any]:
     from omegaconf import OmegaConf
 
     content: Any = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
@@ -84,7 +84,7 @@ def _preset(kind: str, file: Path, origin: Origin) -> dict[str, Any]:
     }
 
 
-def _described(kind: str, name: str, entry: Entry) -> dict[str, Any]:
+def _part_row(kind: str, name: str, entry: Entry) -> dict[str, Any]:
     return {
         "kind": kind,
         "name": name,
@@ -94,20 +94,20 @@ def _described(kind: str, name: str, entry: Entry) -> dict[str, Any]:
         "file": inspect.getsourcefile(entry.part),
         "summary": summary(entry.part),
         "doc": inspect.cleandoc(entry.part.__doc__ or ""),
-        "fields": _fields(entry.part, prefix="", without=() if kind == "command" else ("name",)),
+        "fields": _field_rows(entry.part, prefix="", without=() if kind == "command" else ("name",)),
     }
 
 
-def _fields(settings: type[Any], prefix: str, without: Sequence[str] = ()) -> list[dict[str, Any]]:
+def _field_rows(settings: type[Any], prefix: str, without: Sequence[str] = ()) -> list[dict[str, Any]]:
     """The keys of a settings class by their dotted names; nested settings are opened."""
-    found: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
     for field in fields_of(settings):
         if field.name in without:
             continue
         if dataclasses.is_dataclass(field.default):
-            found += _fields(type(field.default), prefix=f"{prefix}{field.name}.")
+            rows += _field_rows(type(field.default), prefix=f"{prefix}{field.name}.")
         else:
-            found.append(
+            rows.append(
                 {
                     "name": prefix + field.name,
                     "type": field.type,
@@ -117,7 +117,7 @@ def _fields(settings: type[Any], prefix: str, without: Sequence[str] = ()) -> li
                     "constraints": {key: value for each in field.constraints for key, value in each.as_json().items()},
                 }
             )
-    return found
+    return rows
 
 
 def _list_row(row: dict[str, Any]) -> tuple[str, ...]:
@@ -135,11 +135,11 @@ def _part_page(row: dict[str, Any]) -> str:
     page = printable(page)
     if not row["fields"]:
         return f"{page}\n\nIt has no keys."
-    keys = ((prefix + field["name"], field["type"], _as_typed(field), field["explained"]) for field in row["fields"])
-    return f"{page}\n\n{_aligned(('key', 'type', 'default', 'what it is'), keys)}"
+    keys = ((prefix + field["name"], field["type"], _format_assignment(field), field["explained"]) for field in row["fields"])
+    return f"{page}\n\n{_align_columns(('key', 'type', 'default', 'what it is'), keys)}"
 
 
-def _as_typed(field: dict[str, Any]) -> str:
+def _format_assignment(field: dict[str, Any]) -> str:
     """The default of a key as it would be typed on the command line."""
     default = field["default"]
     if default == "???":
@@ -147,7 +147,7 @@ def _as_typed(field: dict[str, Any]) -> str:
     return default if isinstance(default, str) and default else json.dumps(default, default=str)
 
 
-def _aligned(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def _align_columns(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table for the terminal's width; behind a pipe every row is one line, so that it can be searched."""
     table = Table(box=None, pad_edge=False, header_style="bold", highlight=False)
     for title in titles:

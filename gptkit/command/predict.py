@@ -147,7 +147,7 @@ class LabelComparison:
         self.numbers = {label: number for number, label in enumerate(objective.labels)}
         self._outputs: list[float] = []
         self._right: list[float] = []
-        self._strange = ""
+        self._unknown_label = ""
 
     def add(self, row: Prediction, number: int) -> None:
         """Args: row: the prediction of the row `number`, from 1."""
@@ -155,16 +155,16 @@ class LabelComparison:
             label = row.example.label
             right = float(self.numbers[named(label)] if self.labels else label)
         except (KeyError, ValueError):
-            self._strange = self._strange or f"row {number} has the label {row.example.label!r}"
+            self._unknown_label = self._unknown_label or f"row {number} has the label {row.example.label!r}"
             return
         self._right.append(right)
         self._outputs.append(row.chosen if row.score is None else row.score)
 
     def result(self) -> tuple[dict[str, float], str]:
         """The metrics of a validation of the run, and the line that tells them; no metric where a label is unknown."""
-        if self._strange:
+        if self._unknown_label:
             known = f"knows {', '.join(self.labels)}" if self.labels else "gives numbers"
-            return {}, f"not compared with the labels of the input: {self._strange}, and the model {known}"
+            return {}, f"not compared with the labels of the input: {self._unknown_label}, and the model {known}"
 
         import torch
 

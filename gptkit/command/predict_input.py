@@ -96,7 +96,7 @@ def parse_standard_input(content: bytes, column: str) -> RowInput:
 def _parse_table(text: str, delimiter: str) -> list[tuple[str, dict[str, Any]]]:
     quoting: Any = csv.QUOTE_MINIMAL if delimiter == "," else csv.QUOTE_NONE  # as in the files of these names
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True, quoting=quoting)
-    found: list[tuple[str, dict[str, Any]]] = []
+    rows: list[tuple[str, dict[str, Any]]] = []
     names: list[str] = []
     try:
         for cells in reader:
@@ -106,8 +106,8 @@ def _parse_table(text: str, delimiter: str) -> list[tuple[str, dict[str, Any]]]:
             elif cells and len(cells) != len(names):
                 raise DataError(f"{where}: the row has {len(cells)} cells, the first line {len(names)}")
             elif cells:
-                found.append((where, dict(zip(names, cells, strict=True))))
+                rows.append((where, dict(zip(names, cells, strict=True))))
     except csv.Error as error:
         where = f"{STANDARD_INPUT}:{reader.line_num}"
         raise DataError(f"{where}: cannot read a row of a table here ({error}); is a quotation mark left open?") from None
-    return found
+    return rows

@@ -106,20 +106,20 @@ class LabelNames:
         self.texts = labels or (list(columns.options) if len(columns.options) > 1 else [])
         self._first, self._means = columns.first_option, "" if labels else columns.label_means
 
-    def __getitem__(self, place: int) -> str | int:
-        return self.texts[place] if self.texts else self._first + place
+    def __getitem__(self, index: int) -> str | int:
+        return self.texts[index] if self.texts else self._first + index
 
-    def answer(self, place: int) -> str | int:
+    def answer(self, index: int) -> str | int:
         """What is written as the label: as `data.label_means` says that the run's own labels are written, if it says so."""
-        if self._means == "letter" and place < len(string.ascii_uppercase):
-            return string.ascii_uppercase[place]
-        return self._first + place if self._means == "number" else self[place]
+        if self._means == "letter" and index < len(string.ascii_uppercase):
+            return string.ascii_uppercase[index]
+        return self._first + index if self._means == "number" else self[index]
 
 
 def _header(prediction: Prediction, names: LabelNames) -> list[str]:
     if prediction.score is not None:
         return ["score"]
-    return ["label", *(f"p_{names[place]}" for place in range(len(prediction.probabilities)))]
+    return ["label", *(f"p_{names[index]}" for index in range(len(prediction.probabilities)))]
 
 
 def _cells(prediction: Prediction, names: LabelNames) -> list[Any]:
@@ -131,7 +131,7 @@ def _cells(prediction: Prediction, names: LabelNames) -> list[Any]:
 def _json_object(prediction: Prediction, names: LabelNames) -> dict[str, Any]:
     if prediction.score is not None:
         return {"score": _round_digits(prediction.score)}
-    probabilities = {str(names[place]): _round_digits(p) for place, p in enumerate(prediction.probabilities)}
+    probabilities = {str(names[index]): _round_digits(p) for index, p in enumerate(prediction.probabilities)}
     return {"label": names.answer(prediction.chosen), "probabilities": probabilities}
 
 

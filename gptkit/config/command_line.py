@@ -96,13 +96,13 @@ def parse_command_line(argv: list[str]) -> CommandLine:
 
 def _normalize_flags(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> list[str]:
     """The flags in one form, whatever they were typed like (`-mm`, `-cjob`): a sweep takes its own from those of its jobs."""
-    found = []
+    flags = []
     for action in parser._actions:
         value = getattr(parsed, action.dest, None)
         if action.dest in ("overrides", "config_name") or value in (None, False):
             continue
-        found.append(action.option_strings[0] if value is True else f"{action.option_strings[0]}={value}")
-    return found
+        flags.append(action.option_strings[0] if value is True else f"{action.option_strings[0]}={value}")
+    return flags
 
 
 def _leading_verb(overrides: list[str], *, needed: bool) -> str | None:

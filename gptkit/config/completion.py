@@ -117,18 +117,18 @@ def _filter_choices(verb: str, word: str, choices: Iterable[str]) -> list[str]:
     """The choices for a word that the verb would accept: its own keys, papers behind `+`; no schema, base or part's `name`."""
     known = groups()
     keys = {field.name for field in dataclasses.fields(registry().parts["command"][verb].part)} | {"hydra"}
-    kept = []
+    accepted = []
     for choice in choices:
-        plain = choice.lstrip("+~")
-        top = plain.replace("=", ".").replace("/", ".").partition(".")[0]
-        if plain.endswith(".name="):
+        stripped = choice.lstrip("+~")
+        top = stripped.replace("=", ".").replace("/", ".").partition(".")[0]
+        if stripped.endswith(".name="):
             continue
         added = choice.startswith("+")
         if (top in known and top not in keys) if added else (top in keys):
-            kept.append("hydra/" if choice == "hydra" else choice)
+            accepted.append("hydra/" if choice == "hydra" else choice)
     if "callback" in keys and word and _CALLBACK.startswith(word):
-        kept.append(_CALLBACK)  # by any name
-    return kept
+        accepted.append(_CALLBACK)  # by any name
+    return accepted
 
 
 def _print_choices(word: str, key_choices: list[str]) -> None:

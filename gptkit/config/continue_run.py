@@ -41,9 +41,9 @@ class ContinuedRun:
     def overrides(self) -> list[str]:
         """Those, behind words that choose the run's parts."""
         kinds = [kind for kind in config_file.PART_KEYS if kind != "callback" and isinstance(self.content.get(kind), Mapping)]
-        chosen = [f"{kind}={self.content[kind]['name']}" for kind in kinds]
+        parts = [f"{kind}={self.content[kind]['name']}" for kind in kinds]
         callbacks = [f"+callback@callback.{name}={part['name']}" for name, part in self.content["callback"].items()]
-        return [*chosen, *callbacks, *self.typed]
+        return [*parts, *callbacks, *self.typed]
 
     def apply_settings(self, config: DictConfig) -> None:
         """Give every key of a composed tree that was not typed the value that it has in the run."""
@@ -71,8 +71,8 @@ def find_continued_run(verb: str, words: Sequence[str]) -> ContinuedRun | None:
 
 
 def _run_folder(words: Sequence[str]) -> Path | None:
-    given = [word.partition("=")[2] for word in words if word.lstrip("+").startswith(f"{FOLDER_KEY}=")]
-    text = re.sub(r"\\(.)", r"\1", given[-1].strip("'\"")) if given else ""
+    folders = [word.partition("=")[2] for word in words if word.lstrip("+").startswith(f"{FOLDER_KEY}=")]
+    text = re.sub(r"\\(.)", r"\1", folders[-1].strip("'\"")) if folders else ""
     return Path(text) if text and "${" not in text else None
 
 

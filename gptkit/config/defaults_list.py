@@ -52,20 +52,20 @@ def read_selection(verb: str, words: Sequence[str]) -> Selection:
             near = did_you_mean(option, known[group]).replace("mean ", f"mean {group}=")
             raise ConfigError(f"there is no {group}={option}.{near or ' There are ' + ', '.join(known[group]) + '.'}")
     files = [verb, *(f"{group}/{option}" for group, option in typed if group in whole_run)]
-    found = Selection()
+    selection = Selection()
     for override in (False, True):  # an override replaces what any file chooses
         for file in files:
-            found.options.update(_read_options(file, override, set()))
-    found.options.update({group: option for group, option in typed if group in registry().parts})
+            selection.options.update(_read_options(file, override, set()))
+    selection.options.update({group: option for group, option in typed if group in registry().parts})
     for group, option in typed:
         if group not in registry().parts and group not in whole_run:
             read_config_file(f"{group}/{option}")
-    for kind, option in found.options.items():
+    for kind, option in selection.options.items():
         if kind in registry().parts:
-            found.values.update(_read_values(f"{kind}/{option}", kind, set()))
+            selection.values.update(_read_values(f"{kind}/{option}", kind, set()))
     for file in files[1:]:
-        found.values.update(_read_values(file, "", set()))
-    return found
+        selection.values.update(_read_values(file, "", set()))
+    return selection
 
 
 def check_config_files(verb: str, primary: str, words: Sequence[str]) -> None:
@@ -83,16 +83,16 @@ def _read_options(file: str, override: bool, seen: set[str]) -> dict[str, str]:
     """The options of kinds in a file's defaults list and in those of the files that it includes; each file is read once."""
     if file in seen:
         return {}
-    found: dict[str, str] = {}
+    options: dict[str, str] = {}
     for group, option, overrides in iter_defaults(read_config_file(file), file.rpartition("/")[0]):
         if group in registry().parts:
             if overrides == override:
-                found[group] = option
+                options[group] = option
         elif overrides:
             read_config_file(f"{group}/{option}")
         elif not overrides:
-            found.update(_read_options(f"{group}/{option}" if group else option, override, seen | {file}))
-    return found
+            options.update(_read_options(f"{group}/{option}" if group else option, override, seen | {file}))
+    return options
 
 
 def _read_values(file: str, package: str, seen: set[str]) -> dict[str, Any]:
@@ -100,12 +100,12 @@ def _read_values(file: str, package: str, seen: set[str]) -> dict[str, Any]:
     content = read_config_file(file)
     if file in seen or content is None:
         return {}
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     own_group = file.rpartition("/")[0]
     for group, option, overrides in iter_defaults(content, own_group):
         if not overrides and (group == package if package else group not in registry().parts):
-            found.update(_read_values(f"{group}/{option}" if group else option, package, seen | {file}))
-    return found | dict(_flatten({key: value for key, value in content.items() if key != "defaults"}, package))
+            values.update(_read_values(f"{group}/{option}" if group else option, package, seen | {file}))
+    return values | dict(_flatten({key: value for key, value in content.items() if key != "defaults"}, package))
 
 
 def _flatten(content: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:

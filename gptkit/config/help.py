@@ -100,15 +100,15 @@ def _example_part(verb: str) -> str:
 
 def _flatten_fields(fields: list[FieldInfo], skip: set[str], owner: str = "") -> list[tuple[str, FieldInfo]]:
     """Keys by their dotted names; nested settings are opened."""
-    found: list[tuple[str, FieldInfo]] = []
+    flat: list[tuple[str, FieldInfo]] = []
     for field in fields:
         if field.name in skip:
             continue
         if dataclasses.is_dataclass(field.default):
-            found += _flatten_fields(fields_of(type(field.default)), set(), f"{owner}{field.name}.")
+            flat += _flatten_fields(fields_of(type(field.default)), set(), f"{owner}{field.name}.")
         else:
-            found.append((f"{owner}{field.name}", field))
-    return found
+            flat.append((f"{owner}{field.name}", field))
+    return flat
 
 
 def _key_rows(keys: list[tuple[str, FieldInfo]], values: dict[str, Any]) -> dict[str, str]:
@@ -151,5 +151,5 @@ def _format_failures() -> list[str]:
     reasons: dict[str, list[str]] = {}
     for failure in plugin_failures():
         reasons.setdefault(failure.display_name, []).append(failure.reason)
-    rows = {owned: "; ".join(said) for owned, said in reasons.items()}
+    rows = {name: "; ".join(explanations) for name, explanations in reasons.items()}
     return ["", "plugins with something that cannot be used", *_format_table(rows)] if rows else []

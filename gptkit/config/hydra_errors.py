@@ -52,16 +52,16 @@ def _raised_by_hydra(error: BaseException) -> bool:
     """Whether an exception comes from inside Hydra or OmegaConf, so that a file or a word is at fault, and no code of a verb."""
     packages = [str(frame.f_globals.get("__name__")).partition(".")[0] for frame, _ in traceback.walk_tb(error.__traceback__)]
     deepest = max((depth for depth, package in enumerate(packages) if package in ("hydra", "omegaconf")), default=-1)
-    strangers = plugin_packages().keys() | {"gptkit"}
-    return deepest >= 0 and strangers.isdisjoint(packages[deepest:])
+    own_packages = plugin_packages().keys() | {"gptkit"}
+    return deepest >= 0 and own_packages.isdisjoint(packages[deepest:])
 
 
 def _find_chosen_files(words: Sequence[str]) -> str:
     """The files that the words choose: a user's own first, since the kit's have been tried."""
     names = ["/".join(word.lstrip("+").partition("@")[0].split("=", 1)) for word in words if "=" in word]
     files = [path for name in names if (path := find_config_file(name))]
-    own = [path for path in files if not any(path.is_relative_to(folder) for _, folder in conf_folders())]
-    return ", ".join(map(str, own or files)) or "the configuration"
+    user_files = [path for path in files if not any(path.is_relative_to(folder) for _, folder in conf_folders())]
+    return ", ".join(map(str, user_files or files)) or "the configuration"
 
 
 def _format_error(verb: str, words: Sequence[str], error: Exception) -> str:

@@ -88,8 +88,8 @@ def _failed_output_key(error: OSError) -> str | None:
     if _last_job["begun"] or _last_job["output"] is None or not isinstance(error.filename, str):
         return None
     key, folder = _last_job["output"]
-    place = Path(error.filename).absolute()
-    return key if place in (folder, *folder.parents) or folder in place.parents else None
+    failed_path = Path(error.filename).absolute()
+    return key if failed_path in (folder, *folder.parents) or folder in failed_path.parents else None
 
 
 def run_job(config: DictConfig) -> Any:

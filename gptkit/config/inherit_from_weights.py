@@ -36,11 +36,11 @@ def _inherit(settings: RunConfig, overrides: Sequence[str]) -> Any:
     settings = resolve_pretraining_source(settings)
     typed = [word.lstrip("+").partition("=")[0] for word in overrides]
     if settings.init_from is None:
-        brought: dict[str, Any] = {
+        model_parts: dict[str, Any] = {
             kind: part for kind, part in settings.model.companions().items() if kind == "model" or kind not in typed
         }
-        _check_replaced_keys(settings, brought, typed)
-        return dataclasses.replace(settings, **brought)
+        _check_replaced_keys(settings, model_parts, typed)
+        return dataclasses.replace(settings, **model_parts)
     from gptkit.training.checkpoints.load import initial_settings
 
     source = initial_settings(settings.init_from, settings.tokenizer if _is_typed("tokenizer", typed) else None)
@@ -79,26 +79,30 @@ def _is_typed(kind: str, typed: Sequence[str]) -> bool:
     return any(key == kind or key.startswith(f"{kind}.") for key in typed)
 
 
-def _check_replaced_keys(settings: RunConfig, brought: dict[str, Any], typed: Sequence[str]) -> None:
+def _check_replaced_keys(settings: RunConfig, model_parts: dict[str, Any], typed: Sequence[str]) -> None:
     """See that no typed key belongs to a part that the model's own takes the place of."""
-    for kind in brought:
-        lost = next((key for key in typed if key.startswith(f"{kind}.")), None)
-        if kind != "model" and lost is not None:
-            model, chosen, own = settings.model.name, getattr(settings, kind).name, brought[kind].name
+    for kind in model_parts:
+        ignored_key = next((key for key in typed if key.startswith(f"{kind}.")), None)
+        if kind != "model" and ignored_key is not None:
+            model, selected, own = settings.model.name, getattr(settings, kind).name, model_parts[kind].name
             raise ConfigError(
-                f"{lost} is a key of {kind}={chosen}, and model={model} brings {kind}={own} of its own; "
-                f"add {kind}={chosen} to use it, or leave {lost} out"
+                f"{ignored_key} is a key of {kind}={selected}, and model={model} brings {kind}={own} of its own; "
+                f"add {kind}={selected} to use it, or leave {ignored_key} out"
             )
 
 
-def _check_typed_keys(kind: str, wanted: Any, found: Any, typed: Sequence[str], source: str, free: tuple[str, ...] = ()) -> None:
+def _check_typed_keys(
+    kind: str, configured: Any, inherited: Any, typed: Sequence[str], source: str, free: tuple[str, ...] = ()
+) -> None:
     """Compare every key of a part that was typed with what the weights were made with."""
-    if kind in typed and wanted.name != found.name:
-        raise ConfigError(f"{kind}={wanted.name} disagrees with {source}, which has {kind}={found.name}; leave it out")
+    if kind in typed and configured.name != inherited.name:
+        raise ConfigError(f"{kind}={configured.name} disagrees with {source}, which has {kind}={inherited.name}; leave it out")
     for key in typed:
         owner, _, name = key.partition(".")
         if owner != kind or not name or name in free:
             continue
-        there = getattr(found, name, None)
-        if hasattr(found, name) and getattr(wanted, name, there) != there:
-            raise ConfigError(f"{key}={getattr(wanted, name)} disagrees with {source}, which has {key}={there}; leave it out")
+        inherited_value = getattr(inherited, name, None)
+        if hasattr(inherited, name) and getattr(configured, name, inherited_value) != inherited_value:
+            raise ConfigError(
+                f"{key}={getattr(configured, name)} disagrees with {source}, which has {key}={inherited_value}; leave it out"
+            )

@@ -29,9 +29,9 @@ def unknown_key_message(verb: str, key: str, siblings: Iterable[str] = ()) -> st
         return f"there is no key {key}.{suggest_key(verb, key)}"
     kind = "callback" if owner.startswith("callback.") else owner
     if kind in kinds and kind != "command":
-        having = [name for name, entry in kinds[kind].items() if word in {field.name for field in dataclasses.fields(entry.part)}]
-        if having:
-            return f"the chosen {kind} has no key {word}; it is a key of {', '.join(f'{kind}={name}' for name in having)}"
+        owners = [name for name, entry in kinds[kind].items() if word in {field.name for field in dataclasses.fields(entry.part)}]
+        if owners:
+            return f"the chosen {kind} has no key {word}; it is a key of {', '.join(f'{kind}={name}' for name in owners)}"
         known = {field.name for entry in kinds[kind].values() for field in dataclasses.fields(entry.part)}
     else:
         known = _nested_keys(verb, owner) or set(siblings)
@@ -57,8 +57,8 @@ def suggest_key(verb: str, word: str) -> str:
 
     Among the keys that it ends like, the verb's own and, where it composes a run, the groups that are appended with +.
     """
-    if found := suggest_matching_key(verb, word):
-        return found
+    if suggestion := suggest_matching_key(verb, word):
+        return suggestion
     word = word.partition(".")[0]
     fields = verb_keys(verb)
     appended = set(groups()) - fields - set(registry().parts) if accepts_papers(verb) else set()

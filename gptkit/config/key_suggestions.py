@@ -201,22 +201,22 @@ def dotted_keys(verb: str) -> dict[str, list[str]]:
     The list is empty where the verb itself or every part of the kind has the key.
     """
     parts = registry().parts
-    found: dict[str, list[str]] = {}
+    keys: dict[str, list[str]] = {}
     for field in fields_of(parts["command"][verb].part):
         kind = field.name
-        found[kind] = []
+        keys[kind] = []
         if kind not in parts:
-            found.update((f"{kind}.{inner}", []) for inner in _nested_names(field.default))
+            keys.update((f"{kind}.{inner}", []) for inner in _nested_names(field.default))
             continue
         owner = "callback.<name>" if kind == "callback" else kind  # of which there may be several, by any name
-        bringing: dict[str, list[str]] = {}
+        parts_by_key: dict[str, list[str]] = {}
         for name, entry in parts[kind].items():
             for inner in fields_of(entry.part):
                 if inner.name != "name":
                     for key in [inner.name, *(f"{inner.name}.{below}" for below in _nested_names(inner.default))]:
-                        bringing.setdefault(f"{owner}.{key}", []).append(f"{kind}={name}")
-        found.update({key: [] if len(names) == len(parts[kind]) else names for key, names in bringing.items()})
-    return found
+                        parts_by_key.setdefault(f"{owner}.{key}", []).append(f"{kind}={name}")
+        keys.update({key: [] if len(names) == len(parts[kind]) else names for key, names in parts_by_key.items()})
+    return keys
 
 
 def _nested_names(default: Any) -> list[str]:
@@ -235,12 +235,12 @@ def matching_keys(verb: str, word: str, *, near: bool = False) -> list[str]:
     name = word.strip("-+~").replace("-", "_").lower().rpartition(".")[2]
     if name in KEYS_BY_FOREIGN_NAME and (keys := [key for key in KEYS_BY_FOREIGN_NAME[name] if _verb_has_key(verb, key, known)]):
         return keys[:1]
-    found = [key for key in known if key.rpartition(".")[2] == name]
-    if not found and near:
+    matches = [key for key in known if key.rpartition(".")[2] == name]
+    if not matches and near:
         names = {key.rpartition(".")[2] for key in known} | KEYS_BY_FOREIGN_NAME.keys()
         for close in difflib.get_close_matches(name, sorted(names), n=1, cutoff=0.8):
             return matching_keys(verb, close)
-    return sorted(found, key=lambda key: (key.count("."), -len(known[key]) if known[key] else -math.inf))
+    return sorted(matches, key=lambda key: (key.count("."), -len(known[key]) if known[key] else -math.inf))
 
 
 def _verb_has_key(verb: str, key: str, known: dict[str, list[str]]) -> bool:

@@ -31,7 +31,7 @@ def key_types(verb: str, key: str) -> list[Any]:
         rest = rest[1:]
     else:
         roots, rest = [command.part], [first, *rest]
-    found = []
+    hints = []
     for root in roots:
         hint: Any = root
         for word in rest:
@@ -39,8 +39,8 @@ def key_types(verb: str, key: str) -> list[Any]:
             if hint is None:
                 break
         if hint is not None and hint is not root:
-            found.append(hint)
-    return found
+            hints.append(hint)
+    return hints
 
 
 def _field_type(owner: Any, word: str) -> Any:
@@ -51,26 +51,28 @@ def _field_type(owner: Any, word: str) -> Any:
 
 def key_choices(verb: str, key: str) -> list[str]:
     """The texts that a key may have, of every part that knows it; none where it may have any."""
-    found: dict[str, None] = {}
+    allowed: dict[str, None] = {}
     for owner in classes_with_key(verb, key):
         for constraint in declared_fields(owner)[key.rpartition(".")[2]].constraints:
             if isinstance(constraint, Choice):
-                found |= dict.fromkeys(constraint.options)
-    return list(found)
+                allowed |= dict.fromkeys(constraint.options)
+    return list(allowed)
 
 
 def classes_with_key(verb: str, key: str) -> list[Any]:
     """The settings classes that have a dotted key; several where parts of a kind have it."""
     owner, _, word = key.rpartition(".")
     if owner in registry().parts and owner != "command":
-        found: list[Any] = [entry.part for entry in registry().parts[owner].values()]
+        classes: list[Any] = [entry.part for entry in registry().parts[owner].values()]
     elif not owner:
-        found = [entry.part for name, entry in registry().parts["command"].items() if name == verb]
+        classes = [entry.part for name, entry in registry().parts["command"].items() if name == verb]
     elif owner.startswith("callback."):
-        found = [entry.part for entry in registry().parts["callback"].values()]
+        classes = [entry.part for entry in registry().parts["callback"].values()]
     else:
-        found = key_types(verb, owner)
-    return [each for each in found if dataclasses.is_dataclass(each) and word in {field.name for field in dataclasses.fields(each)}]
+        classes = key_types(verb, owner)
+    return [
+        each for each in classes if dataclasses.is_dataclass(each) and word in {field.name for field in dataclasses.fields(each)}
+    ]
 
 
 def is_text_key(verb: str, key: str) -> bool:

@@ -34,18 +34,18 @@ def main() -> None:
 def run_command_line(argv: list[str]) -> int:
     """Run the words after `gptkit` and give the exit status. Raises nothing: whatever goes wrong is one line."""
     escape_unencodable_text()
-    told = False
+    reported = False
     try:
         with silent_logging():
             status = _run(argv)
     except GptkitError as error:
-        status, told = print_error(error), isinstance(error, OutputError)
+        status, reported = print_error(error), isinstance(error, OutputError)
     except KeyboardInterrupt:
         print_to_stderr("gptkit: interrupted")
         status = 130
     except BaseException as error:
         status = _handle_unexpected_error(error)
-    return flush(status, told=told)
+    return flush(status, output_error_reported=reported)
 
 
 def _run(argv: list[str]) -> int:
@@ -94,9 +94,9 @@ def _handle_unexpected_error(error: BaseException) -> int:
 
 def _describe_os_error(error: OSError) -> str:
     """A full disk or a missing permission, at a place that nobody has a better word for."""
-    place = error.filename if isinstance(error.filename, str) else None
+    path = error.filename if isinstance(error.filename, str) else None
     reason = error.strerror or str(error).partition("\n")[0] or type(error).__name__
-    return f"{place}: {reason}" if place else f"{reason}, where something was read or written"
+    return f"{path}: {reason}" if path else f"{reason}, where something was read or written"
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

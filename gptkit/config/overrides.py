@@ -41,11 +41,11 @@ def normalize_overrides(verb: str, overrides: list[str], *, multirun: bool) -> l
     parser = OverridesParser.create()
     known_groups = groups()
     check_paper_order(overrides)
-    written_out = [part for word in overrides for part in _expand_reward_run(word, known_groups)]
-    found = [_normalize_override(verb, word, parser, known_groups, multirun) for word in written_out]
+    expanded = [part for word in overrides for part in _expand_reward_run(word, known_groups)]
+    normalized = [_normalize_override(verb, word, parser, known_groups, multirun) for word in expanded]
     if multirun:
-        check_sweep_size(found)
-    return found
+        check_sweep_size(normalized)
+    return normalized
 
 
 def check_paper_order(overrides: list[str]) -> None:
@@ -163,8 +163,8 @@ def check_sweep_size(words: Sequence[str]) -> None:
     Raises:
         ConfigError: a sweep has no value to take, or all of them together make more than `MOST` jobs.
     """
-    walks = not any(word.lstrip("+").startswith("hydra/sweeper=") for word in words)
-    jobs, longest, most = 1.0, "", 0.0
+    enumerates = not any(word.lstrip("+").startswith("hydra/sweeper=") for word in words)
+    jobs, largest, largest_count = 1.0, "", 0.0
     for word in words:
         try:
             override = OverridesParser.create().parse_override(word)
@@ -176,9 +176,11 @@ def check_sweep_size(words: Sequence[str]) -> None:
         if not count:
             raise ConfigError(f"{word} has no value to sweep over, so there would be no job")
         jobs *= count
-        longest, most = (word, count) if count > most else (longest, most)
-    if walks and jobs > MAX_JOBS:
-        raise ConfigError(f"a sweep of {jobs:,.0f} jobs is too much ({longest} has {most:,.0f} values): at most {MAX_JOBS:,}")
+        largest, largest_count = (word, count) if count > largest_count else (largest, largest_count)
+    if enumerates and jobs > MAX_JOBS:
+        raise ConfigError(
+            f"a sweep of {jobs:,.0f} jobs is too much ({largest} has {largest_count:,.0f} values): at most {MAX_JOBS:,}"
+        )
 
 
 def _count_values(key: str, value: Any) -> float:

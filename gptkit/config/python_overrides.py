@@ -22,25 +22,25 @@ def format_overrides(verb: str, overrides: Mapping[str, Any]) -> list[str]:
         ConfigError: a key is no text, or a value has no form on the command line.
     """
     known = groups()
-    found = []
+    words = []
     for key, value in _flatten(overrides, ""):
         if key.startswith("~") and value is None:
-            found.append(key)
+            words.append(key)
         elif isinstance(value, str) and key.lstrip("+") in known:
-            found.append(f"{key}={value}")
+            words.append(f"{key}={value}")
         else:
-            found.append(f"{key}={_format_value(verb, key, value)}")
-    return found
+            words.append(f"{key}={_format_value(verb, key, value)}")
+    return words
 
 
-def _flatten(overrides: Mapping[str, Any], before: str) -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
+def _flatten(overrides: Mapping[str, Any], prefix: str) -> list[tuple[str, Any]]:
+    pairs: list[tuple[str, Any]] = []
     for key, value in overrides.items():
         if not isinstance(key, str) or not key:
             raise ConfigError(f"the key {key!r} of overrides must be a text such as model.layers")
-        whole = f"{before}{key}"
-        found += _flatten(value, f"{whole}.") if isinstance(value, Mapping) and value else [(whole, value)]
-    return found
+        full_key = f"{prefix}{key}"
+        pairs += _flatten(value, f"{full_key}.") if isinstance(value, Mapping) and value else [(full_key, value)]
+    return pairs
 
 
 def _format_value(verb: str, key: str, value: Any) -> str:

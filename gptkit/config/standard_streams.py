@@ -30,8 +30,8 @@ def prepare_process() -> None:
             setattr(sys, name, open(descriptor, "r" if descriptor == 0 else "w", encoding="utf-8", closefd=False))  # noqa: SIM115
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(PrintableFormatter())
-    of_python = warnings.formatwarning
-    warnings.formatwarning = lambda *args, **kwargs: printable(of_python(*args, **kwargs))
+    format_warning = warnings.formatwarning
+    warnings.formatwarning = lambda *args, **kwargs: printable(format_warning(*args, **kwargs))
 
 
 def escape_unencodable_text() -> None:
@@ -51,12 +51,12 @@ def silent_logging() -> Iterator[None]:
         logging.raiseExceptions = before
 
 
-def flush(status: int, *, told: bool) -> int:
+def flush(status: int, *, output_error_reported: bool) -> int:
     """Write what is left, and give the exit status: 1 where it could not be written.
 
     Args:
         status: the exit status so far.
-        told: whether a line has said already that standard output cannot be written.
+        output_error_reported: whether a line has said already that standard output cannot be written.
     """
     for name in _NAMES:
         stream = getattr(sys, name)
@@ -68,7 +68,7 @@ def flush(status: int, *, told: bool) -> int:
         except (OSError, ValueError) as error:
             status = status or 1
             _discard(stream)
-            if name == "stdout" and not told:
+            if name == "stdout" and not output_error_reported:
                 reason = error.strerror if isinstance(error, OSError) else "it is closed"
                 print_to_stderr(f"gptkit: standard output: cannot be written ({reason})")
     return status

@@ -20,13 +20,13 @@ _MAX_MESSAGE_LENGTH = 300
 
 def report_unexpected_error(error: BaseException) -> int:
     """Print one line and write the traceback into the run's folder, where there is one; gives the exit status."""
-    said = next((line.strip() for line in _message(error).splitlines() if line.strip()), "")
-    said = said if len(said) <= _MAX_MESSAGE_LENGTH else f"{said[:_MAX_MESSAGE_LENGTH]}..."
+    message = next((line.strip() for line in _message(error).splitlines() if line.strip()), "")
+    message = message if len(message) <= _MAX_MESSAGE_LENGTH else f"{message[:_MAX_MESSAGE_LENGTH]}..."
     origin = plugin_of(error)
     where = "" if origin is None else f" in the plugin {origin.display_name}"
     file = _write_traceback(error)
     shows = f"{file} shows where" if file is not None else "HYDRA_FULL_ERROR=1 shows where"
-    print_to_stderr(one_line(f"gptkit: unexpected {type(error).__name__}{where}{': ' if said else ''}{said}; {shows}"))
+    print_to_stderr(one_line(f"gptkit: unexpected {type(error).__name__}{where}{': ' if message else ''}{message}; {shows}"))
     return 1
 
 
@@ -36,8 +36,8 @@ def plugin_of(error: BaseException) -> Origin | None:
 
     owners = plugin_packages()
     modules = [str(frame.f_globals.get("__name__", "")) for frame, _ in traceback.walk_tb(error.__traceback__)]
-    found = (owners[top] for module in reversed(modules) if (top := module.partition(".")[0]) in owners)
-    return next(found, None)
+    origins = (owners[top] for module in reversed(modules) if (top := module.partition(".")[0]) in owners)
+    return next(origins, None)
 
 
 def _message(error: BaseException) -> str:

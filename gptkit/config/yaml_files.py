@@ -36,8 +36,8 @@ def check_user_files(primary: str, words: Sequence[str]) -> None:
     Raises:
         ConfigError: names the file, and the line.
     """
-    chosen = ["/".join(word.lstrip("+").split("=", 1)) for word in words if re.fullmatch(r"\+?[\w/-]+=[\w.-]+", word)]
-    for name in [primary, *chosen]:
+    names = ["/".join(word.lstrip("+").split("=", 1)) for word in words if re.fullmatch(r"\+?[\w/-]+=[\w.-]+", word)]
+    for name in [primary, *names]:
         path = find_config_file(name)
         if path is not None and any(path.is_relative_to(folder) for folder in user_config_folders()):
             read_config_file(name)
