@@ -6,13 +6,14 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePosixPath
-from typing import Any
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from gptkit.errors import CheckpointError
 from gptkit.kit_files import DamagedFile
+
+if TYPE_CHECKING:  # the command line reads manifests without loading torch
+    import torch
+    from torch import Tensor
 
 LARGEST = 1 << 63
 """Above every step and size."""
@@ -117,7 +118,7 @@ def check_optimizer_state(
             if name not in groups:
                 raise CheckpointError(f"{where}: the optimizer's state lacks the parameter {name}; {_WAY_OUT}")
             for entry, value in saved["state"].get(name, {}).items():
-                if entry in MOMENTS and (not isinstance(value, Tensor) or value.shape != parameter.shape):
+                if entry in MOMENTS and (not _is_tensor(value) or value.shape != parameter.shape):
                     raise CheckpointError(f"{where}: {entry} of {name} has not the shape of that parameter; {_WAY_OUT}")
             for key, own in group.items():
                 if key != "params" and not _alike(groups[name].get(key, own), own):
@@ -144,6 +145,12 @@ def _is_step(value: Any) -> bool:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_tensor(value: Any) -> bool:
+    import torch
+
+    return isinstance(value, torch.Tensor)
 
 
 def _or_none(fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
@@ -178,7 +185,7 @@ _TYPES: dict[str, Callable[[Any], bool]] = {
     "monitor": _or_none(lambda value: isinstance(value, str)),
     "monitor_mode": lambda value: value in ("min", "max"),
     "best_val_loss": _or_none(_is_number),
-    "weights": _mapping_of(lambda value: isinstance(value, Tensor)),
+    "weights": _mapping_of(_is_tensor),
     "micro": _is_count,
     "matrix_products": lambda value: isinstance(value, str) and "\0" not in value,
     "sources": _mapping_of(lambda value: isinstance(value, str)),
