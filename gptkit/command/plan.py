@@ -9,7 +9,7 @@ from gptkit.command import PlanCommand
 from gptkit.command.plan_device import PlanDevice, resolve_device
 from gptkit.scaling.compute import PF_DAY, attention_flops_per_token, forward_flops_per_token, parameters_by_part, pf_days
 from gptkit.scaling.memory import Others, Placement, Precision, memory_per_device
-from gptkit.training.dataloader import run_length
+from gptkit.training.duration import run_length
 from gptkit.training.trainer_arguments import precision_name
 
 ESTIMATED_VOCABULARY = 256

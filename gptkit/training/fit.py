@@ -22,7 +22,7 @@ from gptkit.training.checkpoints import config_file
 from gptkit.training.checkpoints.checkpoint import Checkpoint, latest_checkpoint, read_checkpoint, recover_unfinished
 from gptkit.training.checkpoints.manifest import FILE as MANIFEST
 from gptkit.training.checkpoints.save import read_training_state
-from gptkit.training.dataloader import run_length
+from gptkit.training.duration import run_length
 from gptkit.training.interruptions import report_rank_failures
 from gptkit.training.memory import check_training_fits, keep_freed_memory
 from gptkit.training.module import TrainModule

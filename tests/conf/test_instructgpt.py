@@ -12,7 +12,7 @@ import gptkit
 from gptkit.config_groups import groups
 from gptkit.plugins import registry
 from gptkit.run_config import RunConfig
-from gptkit.training.dataloader import run_length
+from gptkit.training.duration import run_length
 
 STAGES = {"sft": "sft", "rm": "reward", "ppo_init": "sft", "ppo": "ppo", "ppo_ptx": "ppo"}
 """The objective of each."""

@@ -14,7 +14,7 @@ from gptkit.data.dataset import Batch as Tensors
 from gptkit.data.dataset import Dataset
 from gptkit.model import GPTConfig
 from gptkit.run_config import BatchConfig
-from gptkit.training.dataloader import describe_ignored_keys, run_length
+from gptkit.training.duration import describe_ignored_keys, run_length
 
 
 class Sized(Dataset):

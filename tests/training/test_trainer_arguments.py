@@ -21,7 +21,7 @@ from gptkit.training.auto_micro_batch import (
     estimate_micro_batch_size,
     largest_that_fits,
 )
-from gptkit.training.dataloader import run_length
+from gptkit.training.duration import run_length
 from gptkit.training.trainer_arguments import REPLACED_BY, check_trainer_arguments
 
 
