@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 
 import torch
@@ -14,8 +13,6 @@ from gptkit.generation.text_stream import TextStream
 from gptkit.model.base import Model
 from gptkit.tokenizer.base import Tokenizer
 
-_log = logging.getLogger("gptkit")
-
 TOGETHER = 128
 """Rows decoded at once: more are hardly faster on any device, and their caches need memory."""
 
@@ -23,18 +20,6 @@ TOGETHER = 128
 def longest_response(wanted: int, context: int) -> int:
     """Tokens that a response may have: as many as are wanted, but half the context is the prompt's."""
     return min(wanted, max(1, context // 2))
-
-
-def warn_of_length(wanted: int, context: int) -> None:
-    """Say so where responses cannot have as many tokens as `objective.max_new_tokens` wants."""
-    longest = longest_response(wanted, context)
-    if wanted > longest:
-        _log.warning(
-            "objective.max_new_tokens=%s is more than half of model.context=%s: responses have at most %s tokens",
-            wanted,
-            context,
-            longest,
-        )
 
 
 def respond(

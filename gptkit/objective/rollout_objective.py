@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,12 +11,14 @@ from torch import Tensor
 
 from gptkit.data.dataset import Batch
 from gptkit.errors import ConfigError
+from gptkit.generation.responses import longest_response
 from gptkit.objective.base import Metrics, Objective, Terms
 
 if TYPE_CHECKING:
     from gptkit.model.base import Model
     from gptkit.reward.base import Reward
 
+_log = logging.getLogger("gptkit")
 
 Minibatch = Mapping[str, Batch]
 """The batches of one optimizer update by name, in the order in which their gradients are accumulated."""
@@ -85,3 +88,15 @@ class RolloutObjective(Objective):
 def reward_unused(objective: str) -> ConfigError:
     """The error for an objective that is given a reward and uses none."""
     return ConfigError(f"objective={objective} uses no reward; leave reward= out")
+
+
+def warn_if_responses_are_shortened(max_new_tokens: int, context: int) -> None:
+    """Warn that responses have fewer tokens than `objective.max_new_tokens`, because half of the context belongs to the prompt."""
+    longest = longest_response(max_new_tokens, context)
+    if max_new_tokens > longest:
+        _log.warning(
+            "objective.max_new_tokens=%s is more than half of model.context=%s: responses have at most %s tokens",
+            max_new_tokens,
+            context,
+            longest,
+        )

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from gptkit.data.dataset import Batch, Dataset
 from gptkit.errors import ConfigError
-from gptkit.generation.responses import longest_response, respond, text_of, warn_of_length
+from gptkit.generation.responses import longest_response, respond, text_of
 from gptkit.model.evaluation_mode import evaluation_mode, without_dropout
 from gptkit.objective.base import Monitor, Terms
 from gptkit.objective.chat_template import prompt_text
@@ -27,7 +27,7 @@ from gptkit.objective.rl import ReinforcementLearningConfig
 from gptkit.objective.rl.prompt_dataset import PromptDataset, load_prompts
 from gptkit.objective.rl.rollout import Rollout, compute_in_chunks, make_rollout_batch, response_log_probs
 from gptkit.objective.rl.sanity_checks import check_loss, check_rollout
-from gptkit.objective.rollout_objective import Minibatch, RolloutObjective, ScoredSample, Total
+from gptkit.objective.rollout_objective import Minibatch, RolloutObjective, ScoredSample, Total, warn_if_responses_are_shortened
 from gptkit.optimizer.groups import is_distributed
 from gptkit.records import Prompt
 from gptkit.reward.base import compute_scores, score_finished_responses
@@ -95,7 +95,7 @@ class ReinforcementLearning(RolloutObjective):
         if self._judge_config is not None:
             self.judge = self._judge_config.build(load=self.load)
             self.sources["objective.judge"] = self.judge.fingerprint
-        warn_of_length(settings.max_new_tokens, self.context)
+        warn_if_responses_are_shortened(settings.max_new_tokens, self.context)
         self.prompt_datasets = load_prompts(
             data,
             self.tokenizer,

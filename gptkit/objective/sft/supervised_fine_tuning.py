@@ -17,12 +17,12 @@ from gptkit.data.dataset import Batch, Dataset
 from gptkit.data.record_checks import records_of
 from gptkit.data.splits import split_records
 from gptkit.errors import DataError
-from gptkit.generation.responses import longest_response, respond, text_of, warn_of_length
+from gptkit.generation.responses import longest_response, respond, text_of
 from gptkit.model.evaluation_mode import evaluation_mode
 from gptkit.objective.base import LOWEST_LOSS, Metrics, Monitor, Terms
 from gptkit.objective.chat_tokens import prompt_ids
 from gptkit.objective.losses import cross_entropy_sum
-from gptkit.objective.rollout_objective import RolloutObjective
+from gptkit.objective.rollout_objective import RolloutObjective, warn_if_responses_are_shortened
 from gptkit.objective.sft import SFTConfig
 from gptkit.objective.sft.sft_dataset import Demonstration, SFTDataset, demonstrations, packed
 from gptkit.records import Dialogue, Prompt
@@ -90,7 +90,7 @@ class SFT(RolloutObjective):
     def _with_room(self, prompts: Sequence[Prompt]) -> list[tuple[Prompt, list[int]] | None]:
         """Raises: DataError: no prompt leaves room for a response, or for the reward to score one."""
         assert self._reward is not None
-        warn_of_length(self.settings.max_new_tokens, self.context)
+        warn_if_responses_are_shortened(self.settings.max_new_tokens, self.context)
         found = [(prompt, prompt_ids(self.tokenizer, prompt.turns, self.settings.template)) for prompt in prompts]
         longest = self.context - self.new_tokens - 1  # the 1 is end-of-text
         kept = [each if len(each[1]) <= longest and self._reward.accepts(each[0]) else None for each in found]
