@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from gptkit.scaling.devices import Device, named_device
+from gptkit.scaling.devices import Device, listed_peak, local_device_name, local_peak, named_device
 
 ASSUMED_MFU = 0.4
 """Of an accelerator's peak. "PaLM: Scaling Language Modeling with Pathways", table 3: 0.21 for GPT-3 itself to 0.46 for PaLM."""
@@ -46,36 +46,35 @@ def resolve_device(device: str, precision: str, accelerator: str) -> PlanDevice:
 
 
 def _device_from_table(device: Device, precision: str) -> PlanDevice:
-    """No torch is needed here, unless for the peak of another precision than the table's."""
     if precision == "auto":
         precision = "16-mixed" if device.name in ("v100", "t4") else "bf16-true" if device.name.startswith("tpu") else "bf16-mixed"
-    peak: float | None = device.peak_flops
-    source = "the maker's, dense 16-bit products"
-    if not precision.startswith(("bf16", "16")):
-        from gptkit.training.reporting.device_peaks import compute_dtype, listed_peak
-
-        table_peak = listed_peak(device.name, compute_dtype(precision), tf32=False)
-        peak, source = (table_peak.flops, table_peak.source) if table_peak else (None, "unknown in this precision")
-    return PlanDevice(device.name, precision, device.memory_bytes, peak, source, ASSUMED_MFU)
+    peak = listed_peak(device, precision, tf32=False)
+    return PlanDevice(
+        name=device.name,
+        precision=precision,
+        memory_bytes=device.memory_bytes,
+        peak_flops=peak.flops if peak else None,
+        peak_source=peak.source if peak else "unknown in this precision",
+        mfu=ASSUMED_MFU,
+    )
 
 
 def _local_device(precision: str, accelerator: str) -> PlanDevice:
     import torch
 
     from gptkit.training.precision import choose_precision
-    from gptkit.training.reporting.device_peaks import device_name, peak
 
     if precision == "auto":
         precision = choose_precision(accelerator)
     on_gpu = accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
     device = torch.device("cuda" if on_gpu else "cpu")
-    local_peak = peak(device, precision)
+    peak = local_peak(device, precision)
     return PlanDevice(
-        name=device_name(device),
+        name=local_device_name(device),
         precision=precision,
         memory_bytes=float(torch.cuda.get_device_properties(device).total_memory if on_gpu else _total_memory()),
-        peak_flops=local_peak.flops if local_peak else None,
-        peak_source=local_peak.source if local_peak else "unknown: not in the table of devices",
+        peak_flops=peak.flops if peak else None,
+        peak_source=peak.source if peak else "unknown: not in the table of devices",
         mfu=ASSUMED_MFU if on_gpu else ASSUMED_MFU_PROCESSOR,
         on_processor=not on_gpu,
     )

@@ -1,11 +1,22 @@
-"""The table of devices: names that people type and names that drivers report."""
+"""The table of devices, names that people type and names that drivers report, and the peaks of both."""
 
 from __future__ import annotations
 
 import pytest
+import torch
 
 from gptkit.errors import ConfigError
-from gptkit.scaling.devices import DEVICES, named_device, reported_device
+from gptkit.scaling.devices import (
+    DEVICES,
+    Peak,
+    listed_peak,
+    local_device_name,
+    local_peak,
+    matmul_dtype,
+    measure_flops,
+    named_device,
+    reported_device,
+)
 
 REPORTED = {
     "Tesla V100-SXM2-32GB": "v100",
@@ -56,3 +67,48 @@ def test_peaks_are_without_sparsity() -> None:
 def test_an_unknown_name_gets_the_nearest() -> None:
     with pytest.raises(ConfigError, match="Did you mean h100"):
         named_device("h10")
+
+
+def _peak(reported: str, precision: str, *, tf32: bool = False) -> Peak:
+    peak = listed_peak(reported_device(reported), precision, tf32=tf32)
+    assert peak is not None, reported
+    return peak
+
+
+def test_peaks_by_the_name_that_the_driver_reports() -> None:
+    expected = {
+        "NVIDIA A100-SXM4-80GB": 312e12,
+        "NVIDIA H100 80GB HBM3": 989e12,
+        "NVIDIA H100 PCIe": 756e12,
+        "NVIDIA H200": 989e12,
+        "Tesla V100-SXM2-32GB": 125e12,
+        "Tesla T4": 65e12,
+        "NVIDIA GeForce RTX 4090": 165.2e12,
+        "NVIDIA L4": 121e12,
+        "NVIDIA L40S": 362e12,
+    }
+    assert {name: _peak(name, "bf16-mixed").flops for name in expected} == expected
+    assert listed_peak(reported_device("Some new device"), "bf16-mixed", tf32=False) is None
+
+
+def test_float32_products_have_two_peaks_where_the_device_has_tf32() -> None:
+    assert _peak("NVIDIA A100-SXM4-80GB", "32-true").flops == 19.5e12
+    assert _peak("NVIDIA A100-SXM4-80GB", "32-true", tf32=True).flops == 156e12
+    assert _peak("Tesla V100-SXM2-32GB", "32-true", tf32=True).flops == 15.7e12  # has no tf32
+    assert listed_peak(named_device("tpu-v4"), "32-true", tf32=True) is None
+    assert listed_peak(named_device("h100"), "64-true", tf32=True) is None
+
+
+def test_a_processor_is_measured_once_in_the_dtype_of_the_run() -> None:
+    peak = local_peak(torch.device("cpu"), "32-true")
+    assert peak is not None
+    assert 1e8 < peak.flops < 1e15
+    assert "fp32" in peak.source
+    assert "measured" in peak.source
+    assert measure_flops("fp32") == peak.flops
+    assert local_device_name(torch.device("cpu"))
+
+
+def test_the_dtype_of_matrix_products() -> None:
+    expected = {"bf16-mixed": "bf16", "bf16-true": "bf16", "16-mixed": "fp16", "32-true": "fp32", "64-true": "fp64"}
+    assert {name: matmul_dtype(name) for name in expected} == expected

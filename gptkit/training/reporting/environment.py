@@ -18,7 +18,7 @@ from gptkit.atomic_io import write_file
 from gptkit.plugins import registry
 from gptkit.run_config import RunConfig
 from gptkit.scaling.compute import flops_per_token
-from gptkit.training.reporting.device_peaks import device_name, peak
+from gptkit.scaling.devices import local_device_name, local_peak
 from gptkit.training.reporting.fault_tolerance import is_count, is_number, read_object, warn_damaged
 
 FILE = "environment.json"
@@ -50,21 +50,21 @@ def describe(
     settings: RunConfig, *, parameters: int, vocabulary: int, device: torch.device, devices: int, precision: str
 ) -> Environment:
     """The environment of this process. On a processor it measures a matrix product, which takes a fraction of a second."""
-    limit = peak(device, precision)
+    peak = local_peak(device, precision)
     try:
         flops = flops_per_token(settings.model, settings.attention, vocabulary)
-    except Exception:  # a stranger's model that cannot be counted has no utilisation, and trains all the same
+    except Exception:  # a third-party model that cannot be counted trains all the same, without utilisation
         flops = None
     return Environment(
         command=_command(sys.argv),
-        device=device_name(device),
+        device=local_device_name(device),
         devices=devices,
         precision=precision,
         parameters=parameters,
         vocabulary=vocabulary,
         flops_per_token=flops,
-        peak_flops=limit.flops if limit else None,
-        peak_source=limit.source if limit else "",
+        peak_flops=peak.flops if peak else None,
+        peak_source=peak.source if peak else "",
         versions={
             "gptkit": importlib.metadata.version("gptkit"),
             "torch": torch.__version__,

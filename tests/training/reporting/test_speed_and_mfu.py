@@ -1,6 +1,5 @@
 import torch
 
-from gptkit.training.reporting.device_peaks import compute_dtype, device_name, listed_peak, measured_flops, peak
 from gptkit.training.reporting.speed_and_mfu import SpeedMeter, format_duration, model_flops_utilization, peak_memory_bytes
 
 
@@ -65,48 +64,6 @@ def test_utilisation_is_the_papers_example() -> None:
     parameters, layers, heads, head_size, context = 540.35e9, 118, 48, 256, 2048
     per_token = 6 * parameters + 12 * layers * heads * head_size * context
     assert round(model_flops_utilization(238_300, per_token, 275e12, devices=6144), 3) == 0.462
-
-
-def test_peaks_by_the_name_that_the_driver_reports() -> None:
-    bf16, fp32 = torch.bfloat16, torch.float32
-    expected = {
-        "NVIDIA A100-SXM4-80GB": 312e12,
-        "NVIDIA H100 80GB HBM3": 989e12,
-        "NVIDIA H100 PCIe": 756e12,
-        "NVIDIA H200": 989e12,
-        "Tesla V100-SXM2-32GB": 125e12,
-        "Tesla T4": 65e12,
-        "NVIDIA GeForce RTX 4090": 165.2e12,
-        "NVIDIA L4": 121e12,
-        "NVIDIA L40S": 362e12,
-    }
-    for name, flops in expected.items():
-        found = listed_peak(name, bf16, tf32=False)
-        assert found is not None
-        assert found.flops == flops, name
-    plain, rounded = listed_peak("NVIDIA A100-SXM4-80GB", fp32, tf32=False), listed_peak("NVIDIA A100-SXM4-80GB", fp32, tf32=True)
-    assert plain is not None
-    assert rounded is not None
-    assert (plain.flops, rounded.flops) == (19.5e12, 156e12)
-    v100 = listed_peak("Tesla V100-SXM2-32GB", fp32, tf32=True)
-    assert v100 is not None
-    assert v100.flops == 15.7e12  # has no tf32
-    assert listed_peak("Some new device", bf16, tf32=False) is None
-
-
-def test_a_processor_is_measured_in_the_dtype_of_the_run_once() -> None:
-    found = peak(torch.device("cpu"), "32-true")
-    assert found is not None
-    assert 1e8 < found.flops < 1e15
-    assert "fp32" in found.source
-    assert "measured" in found.source
-    assert measured_flops(torch.float32) == found.flops
-    assert device_name(torch.device("cpu"))
-
-
-def test_the_dtype_of_matrix_products() -> None:
-    expected = {"bf16-mixed": torch.bfloat16, "bf16-true": torch.bfloat16, "16-mixed": torch.float16, "32-true": torch.float32}
-    assert {name: compute_dtype(name) for name in expected} == expected
 
 
 def test_peak_memory_includes_what_the_process_holds() -> None:
