@@ -21,7 +21,7 @@ def untrained_run() -> Callable[..., Path]:
     from gptkit.objective import LMConfig
     from gptkit.optimizer import AdamWConfig
     from gptkit.tokenizer import BytesTokenizerConfig
-    from gptkit.training.checkpoints.checkpoint import write_checkpoint
+    from gptkit.training.checkpoints.save import write_checkpoint
 
     def write(folder: Path, *, model: Any, attention: Any, change: Callable[[Any], None] | None = None, **others: Any) -> Path:
         parts = {

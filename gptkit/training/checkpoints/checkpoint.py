@@ -8,50 +8,24 @@ checkpoints/step-00001000/
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
 from torch import Tensor
 
-from gptkit.atomic_io import (
-    DISK_FULL_ERRORS,
-    OLD,
-    WRITING,
-    continue_command,
-    disk_error,
-    remove_path,
-    replace_folder,
-    sync_tree,
-    wrap_os_errors,
-)
+from gptkit.atomic_io import OLD, WRITING, remove_path, replace_folder, wrap_os_errors
 from gptkit.errors import CheckpointError, ConfigError
 from gptkit.run_config import RunConfig
 from gptkit.tokenizer.base import Tokenizer
 from gptkit.training.checkpoints import config_file
-from gptkit.training.checkpoints.folder_names import checkpoint_folder
-from gptkit.training.checkpoints.manifest import FILE as MANIFEST
-from gptkit.training.checkpoints.manifest import (
-    DamagedCheckpoint,
-    Manifest,
-    check_installed,
-    describe_files,
-    describe_hub,
-    describe_parts,
-    is_finite,
-    read_manifest,
-    to_json,
-    verify,
-    verify_file,
-)
+from gptkit.training.checkpoints.manifest import DamagedCheckpoint, Manifest, check_installed, read_manifest, verify, verify_file
 from gptkit.training.checkpoints.migrations import current_tensors
-from gptkit.training.checkpoints.retention import list_checkpoints, list_unfinished, ranked_checkpoints, remove_old_checkpoints
-from gptkit.training.checkpoints.serialization import read_state, read_tensors, write_state, write_tensors
+from gptkit.training.checkpoints.retention import list_checkpoints, list_unfinished, ranked_checkpoints
+from gptkit.training.checkpoints.serialization import read_state, read_tensors
 from gptkit.training.reporting.fault_tolerance import warn_once
 
 MODEL, OBJECTIVE, STATE, TOKENIZER = "model.safetensors", "objective.safetensors", "state.pt", "tokenizer"
@@ -99,7 +73,7 @@ class Checkpoint:
 
     @property
     def state(self) -> dict[str, Any]:
-        """What `write_checkpoint` was given as `state`, tensors on the CPU."""
+        """What `write_checkpoint` received as `state`, tensors on the CPU."""
         return read_state(verify_file(self.folder, self.manifest, STATE))
 
     @property
@@ -151,79 +125,6 @@ class Checkpoint:
         except ConfigError as error:
             _, made_with = self.manifest.parts.get(kind, ("", "another version"))
             raise CheckpointError(f"{error} (it was written with {made_with})") from error
-
-
-def write_checkpoint(
-    run: Path,
-    *,
-    step: int,
-    model_state: Mapping[str, Tensor],
-    objective_state: Mapping[str, Tensor] | None,
-    state: Mapping[str, Any],
-    tokenizer: Tokenizer,
-    settings: RunConfig,
-    keep: int,
-    val_loss: float | None,
-    merit: float | None,
-) -> Path:
-    """Write `run`/checkpoints/step-<step> and remove those that need not be kept; gives the folder.
-
-    Args:
-        run: the run folder.
-        step: optimizer steps done.
-        model_state: the model's state_dict, whole tensors.
-        objective_state: the objective's, where it has weights.
-        state: everything else that continuing needs: tensors and plain values, nested in dicts, lists and tuples.
-        tokenizer: saved beside the weights, so that a checkpoint needs nothing but its folder.
-        settings: the run's settings.
-        keep: how many of the newest stay, the best besides; 0: all.
-        val_loss: of these weights, in nats per token for `lm`; None: not validated.
-        merit: what the best has least of, at the latest validation.
-
-    Raises:
-        CheckpointError: it cannot be written, as when the disk is full. The checkpoints before it are untouched.
-    """
-    target = checkpoint_folder(run, step)
-    aside = target.with_name(f"{WRITING}{target.name}")
-    try:
-        remove_path(aside)
-        (aside / TOKENIZER).mkdir(parents=True)
-        write_tensors(aside / MODEL, model_state)
-        if objective_state:
-            write_tensors(aside / OBJECTIVE, objective_state)
-        write_state(aside / STATE, state)
-        tokenizer.save(aside / TOKENIZER)
-        config_file.write_settings(aside / config_file.FILE, settings)
-        manifest = Manifest(
-            step=step,
-            val_loss=val_loss if is_finite(val_loss) else None,
-            merit=merit if is_finite(merit) else None,
-            files=describe_files(aside),
-            parts=describe_parts(config_file.to_plain(settings)),
-            tokenizer=tokenizer.fingerprint,
-            vocabulary=tokenizer.size,
-            hub=describe_hub(config_file.to_plain(settings), _previous_hub_commits(run)),
-        )
-        (aside / MANIFEST).write_text(to_json(manifest), encoding="utf-8")
-        sync_tree(aside)
-        replace_folder(aside, target)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            remove_path(aside)
-        by_the_system = isinstance(error, OSError | RuntimeError | SafetensorError) or isinstance(error.__cause__, OSError)
-        if by_the_system:
-            raise _write_error(target, error) from error
-        raise
-    remove_old_checkpoints(run, step, keep)
-    return target
-
-
-def _previous_hub_commits(run: Path) -> Mapping[str, str]:
-    """The commits of the hub that the run's newest checkpoint holds."""
-    for folder in list_checkpoints(run):
-        with contextlib.suppress(CheckpointError):
-            return read_manifest(folder).hub
-    return {}
 
 
 def latest_checkpoint(run: Path) -> Path | None:
@@ -328,14 +229,3 @@ def first_intact(folders: Iterable[Path], open_: Callable[[Path], Checkpoint]) -
 def _read_intact(folder: Path) -> Checkpoint:
     verify(folder)
     return read_checkpoint(folder)
-
-
-def _write_error(target: Path, error: BaseException) -> CheckpointError:
-    cause = disk_error(error)
-    if cause is not None and cause.errno in DISK_FULL_ERRORS:
-        return CheckpointError(
-            f"{target}: the disk is full, so this checkpoint was not saved; those before it are untouched. "
-            f"Free some space, then {continue_command(target.parent.parent)} continues the run"
-        )
-    reason = (cause.strerror if cause is not None else None) or str(error).partition("\n")[0]
-    return CheckpointError(f"{target}: could not be saved ({reason}); the checkpoints before it are untouched")

@@ -25,7 +25,7 @@ from gptkit.tokenizer import TokenizerConfig
 from gptkit.tokenizer.base import Tokenizer
 from gptkit.training.checkpoints import manifest
 from gptkit.training.checkpoints.checkpoint import OBJECTIVE, Checkpoint, first_intact, read_checkpoint, read_verified_checkpoint
-from gptkit.training.checkpoints.folder_names import FOLDER
+from gptkit.training.checkpoints.manifest import FOLDER
 from gptkit.training.checkpoints.retention import best_first, list_checkpoints
 from gptkit.training.checkpoints.serialization import refuse_pickle
 from gptkit.training.memory import check_model_fits

@@ -7,20 +7,27 @@ import json
 import logging
 import math
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gptkit.atomic_io import WRITING
 from gptkit.errors import CheckpointError, ConfigError
 from gptkit.hub import commits
 from gptkit.kit_files import MIB, DamagedFile, open_regular, read_json
 from gptkit.plugins import registry
-from gptkit.training.checkpoints.folder_names import step_of
 from gptkit.training.checkpoints.migrations import current_manifest
 from gptkit.training.checkpoints.schemas import check_manifest
 
 _log = logging.getLogger("gptkit")
+
+FOLDER = "checkpoints"
+"""The folder of a run that holds its checkpoints, each in a folder of its own."""
+
+FOLDER_NAME = re.compile(r"step-([0-9]{8}|[1-9][0-9]{8,17})")
+"""The name of a checkpoint's folder, with its step; exactly one name belongs to each step."""
 
 FILE = "manifest.json"
 FORMAT = 1
@@ -56,6 +63,17 @@ class Manifest:
 
     hub: Mapping[str, str] = field(default_factory=dict)
     """Of every name of the hub that the settings hold: the commit that was read, where it is known."""
+
+
+def checkpoint_folder(run: Path, step: int) -> Path:
+    """Returns the folder for the checkpoint of a step, whether it exists or not."""
+    return run / FOLDER / f"step-{step:08d}"
+
+
+def step_of(folder: Path) -> int | None:
+    """Returns the step in the name of a checkpoint's folder, finished or not; None where the folder has another name."""
+    match = FOLDER_NAME.fullmatch(folder.name.removeprefix(WRITING))
+    return int(match[1]) if match else None
 
 
 def describe_files(folder: Path) -> dict[str, tuple[int, str]]:

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from gptkit.atomic_io import remove_folder, wrap_os_errors
 from gptkit.errors import CheckpointError
-from gptkit.training.checkpoints.folder_names import FOLDER, NAME
-from gptkit.training.checkpoints.manifest import Manifest, read_manifest
+from gptkit.training.checkpoints.manifest import FOLDER, FOLDER_NAME, Manifest, read_manifest
 
 
 def list_checkpoints(run: Path) -> list[Path]:
@@ -17,12 +16,12 @@ def list_checkpoints(run: Path) -> list[Path]:
     Raises:
         CheckpointError: the folder of checkpoints cannot be read, or is none.
     """
-    return sorted((path for path in _names(run) if NAME.fullmatch(path.name)), key=_step, reverse=True)
+    return sorted((path for path in _names(run) if FOLDER_NAME.fullmatch(path.name)), key=_step, reverse=True)
 
 
 def list_unfinished(run: Path, prefix: str) -> list[Path]:
     """What a killed run left under a name that begins so (WRITING or OLD)."""
-    return [path for path in _names(run) if path.name.startswith(prefix) and NAME.fullmatch(path.name.removeprefix(prefix))]
+    return [path for path in _names(run) if path.name.startswith(prefix) and FOLDER_NAME.fullmatch(path.name.removeprefix(prefix))]
 
 
 def _names(run: Path) -> list[Path]:

@@ -2,16 +2,45 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import SafetensorError
+from torch import Tensor
 
+from gptkit.atomic_io import (
+    DISK_FULL_ERRORS,
+    WRITING,
+    continue_command,
+    disk_error,
+    remove_path,
+    replace_folder,
+    sync_tree,
+)
 from gptkit.errors import CheckpointError
 from gptkit.mkl_mode import current_mode
-from gptkit.training.checkpoints.checkpoint import STATE, Checkpoint, write_checkpoint
+from gptkit.run_config import RunConfig
+from gptkit.tokenizer.base import Tokenizer
+from gptkit.training.checkpoints import config_file
+from gptkit.training.checkpoints.checkpoint import MODEL, OBJECTIVE, STATE, TOKENIZER, Checkpoint
+from gptkit.training.checkpoints.manifest import FILE as MANIFEST
+from gptkit.training.checkpoints.manifest import (
+    Manifest,
+    checkpoint_folder,
+    describe_files,
+    describe_hub,
+    describe_parts,
+    is_finite,
+    read_manifest,
+    to_json,
+)
 from gptkit.training.checkpoints.migrations import current_state
+from gptkit.training.checkpoints.retention import list_checkpoints, remove_old_checkpoints
 from gptkit.training.checkpoints.schemas import check_state
+from gptkit.training.checkpoints.serialization import write_state, write_tensors
 from gptkit.training.full_state_dict import clone_tensors, optimizer_state_dict, unshard
 
 if TYPE_CHECKING:
@@ -70,6 +99,71 @@ def save_checkpoint(module: TrainModule) -> Path | None:
     return path
 
 
+def write_checkpoint(
+    run: Path,
+    *,
+    step: int,
+    model_state: Mapping[str, Tensor],
+    objective_state: Mapping[str, Tensor] | None,
+    state: Mapping[str, Any],
+    tokenizer: Tokenizer,
+    settings: RunConfig,
+    keep: int,
+    val_loss: float | None,
+    merit: float | None,
+) -> Path:
+    """Write `run`/checkpoints/step-<step> and remove those that need not be kept; gives the folder.
+
+    Args:
+        run: the run folder.
+        step: optimizer steps done.
+        model_state: the model's state_dict, whole tensors.
+        objective_state: the objective's, where it has weights.
+        state: everything else that continuing needs: tensors and plain values, nested in dicts, lists and tuples.
+        tokenizer: saved beside the weights, so that a checkpoint needs nothing but its folder.
+        settings: the run's settings.
+        keep: how many of the newest stay, the best besides; 0: all.
+        val_loss: of these weights, in nats per token for `lm`; None: not validated.
+        merit: what the best has least of, at the latest validation.
+
+    Raises:
+        CheckpointError: it cannot be written, as when the disk is full. The checkpoints before it are untouched.
+    """
+    target = checkpoint_folder(run, step)
+    aside = target.with_name(f"{WRITING}{target.name}")
+    try:
+        remove_path(aside)
+        (aside / TOKENIZER).mkdir(parents=True)
+        write_tensors(aside / MODEL, model_state)
+        if objective_state:
+            write_tensors(aside / OBJECTIVE, objective_state)
+        write_state(aside / STATE, state)
+        tokenizer.save(aside / TOKENIZER)
+        config_file.write_settings(aside / config_file.FILE, settings)
+        manifest = Manifest(
+            step=step,
+            val_loss=val_loss if is_finite(val_loss) else None,
+            merit=merit if is_finite(merit) else None,
+            files=describe_files(aside),
+            parts=describe_parts(config_file.to_plain(settings)),
+            tokenizer=tokenizer.fingerprint,
+            vocabulary=tokenizer.size,
+            hub=describe_hub(config_file.to_plain(settings), _previous_hub_commits(run)),
+        )
+        (aside / MANIFEST).write_text(to_json(manifest), encoding="utf-8")
+        sync_tree(aside)
+        replace_folder(aside, target)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            remove_path(aside)
+        by_the_system = isinstance(error, OSError | RuntimeError | SafetensorError) or isinstance(error.__cause__, OSError)
+        if by_the_system:
+            raise _write_error(target, error) from error
+        raise
+    remove_old_checkpoints(run, step, keep)
+    return target
+
+
 def read_training_state(checkpoint: Checkpoint) -> dict[str, Any]:
     """What `save` kept beside the weights, under today's names, tensors on the CPU; read anew at every call.
 
@@ -87,3 +181,22 @@ def read_training_state(checkpoint: Checkpoint) -> dict[str, Any]:
         )
     check_state(state, step=checkpoint.step, where=where)
     return state
+
+
+def _write_error(target: Path, error: BaseException) -> CheckpointError:
+    cause = disk_error(error)
+    if cause is not None and cause.errno in DISK_FULL_ERRORS:
+        return CheckpointError(
+            f"{target}: the disk is full, so this checkpoint was not saved; those before it are untouched. "
+            f"Free some space, then {continue_command(target.parent.parent)} continues the run"
+        )
+    reason = (cause.strerror if cause is not None else None) or str(error).partition("\n")[0]
+    return CheckpointError(f"{target}: could not be saved ({reason}); the checkpoints before it are untouched")
+
+
+def _previous_hub_commits(run: Path) -> Mapping[str, str]:
+    """The commits of the hub that the run's newest checkpoint holds."""
+    for folder in list_checkpoints(run):
+        with contextlib.suppress(CheckpointError):
+            return read_manifest(folder).hub
+    return {}

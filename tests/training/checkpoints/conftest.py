@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from gptkit.training.checkpoints.checkpoint import write_checkpoint
+from gptkit.training.checkpoints.save import write_checkpoint
 from tests.training.checkpoints.forged_checkpoints import SETTINGS
 
 

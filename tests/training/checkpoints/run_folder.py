@@ -14,9 +14,7 @@ from gptkit.objective import LMConfig
 from gptkit.optimizer import AdamWConfig
 from gptkit.run_config import RunConfig
 from gptkit.tokenizer import BytesTokenizerConfig
-from gptkit.training.checkpoints.checkpoint import (
-    write_checkpoint,
-)
+from gptkit.training.checkpoints.save import write_checkpoint
 
 SETTINGS = RunConfig(
     model=GPTConfig(layers=1, heads=2, width=8, context=16),

@@ -11,11 +11,12 @@ import pytest
 import torch
 
 from gptkit.errors import CheckpointError, ConfigError
-from gptkit.training.checkpoints.checkpoint import latest_checkpoint, read_checkpoint, recover_unfinished, write_checkpoint
+from gptkit.training.checkpoints.checkpoint import latest_checkpoint, read_checkpoint, recover_unfinished
 from gptkit.training.checkpoints.config_file import read_mapping
 from gptkit.training.checkpoints.load import initial_settings, load, load_objective, run_settings
 from gptkit.training.checkpoints.manifest import describe_files
 from gptkit.training.checkpoints.retention import list_checkpoints
+from gptkit.training.checkpoints.save import write_checkpoint
 from tests.training.checkpoints.forged_checkpoints import FILE, SETTINGS, folder_of, forge, newest, put
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(

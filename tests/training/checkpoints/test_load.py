@@ -14,8 +14,8 @@ from gptkit.model import GPTConfig
 from gptkit.objective import LMConfig
 from gptkit.optimizer import AdamWConfig
 from gptkit.tokenizer import BytesTokenizerConfig, CharTokenizerConfig
-from gptkit.training.checkpoints.checkpoint import write_checkpoint
 from gptkit.training.checkpoints.load import initial_settings, initial_weights, load
+from gptkit.training.checkpoints.save import write_checkpoint
 
 TEXTS = ["the quick brown fox"]
 
