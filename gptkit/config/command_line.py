@@ -20,17 +20,17 @@ from gptkit.plugins import registry
 
 @dataclass(frozen=True)
 class CommandLine:
-    """A command line, taken apart."""
+    """A parsed command line."""
 
     verb: str
     flags: tuple[str, ...]
     overrides: tuple[str, ...]
     multirun: bool
     primary: str
-    """The primary configuration: the verb's own, or one of the user's (`--config-name mine --config-dir .`)."""
+    """The primary configuration: that of the verb, or one that the user names (`--config-name mine --config-dir .`)."""
 
     def to_argv(self) -> list[str]:
-        """The words for Hydra, without the program's name."""
+        """Returns the arguments for Hydra, without the program name."""
         return ["--config-name", self.primary, *self.flags, *self.overrides]
 
 
@@ -47,10 +47,10 @@ def _hydra_parser() -> argparse.ArgumentParser:
 
 
 def _check_flags(argv: list[str], parser: argparse.ArgumentParser) -> None:
-    """Refuse a flag that is none: whoever writes `--lr 1e-3` is told `optimizer.lr=1e-3`.
+    """Rejects unknown flags. For `--lr 1e-3` the error suggests `optimizer.lr=1e-3`.
 
     Raises:
-        ConfigError: names the key that the flag stands for, where there is one.
+        ConfigError: a flag is unknown; names the key that it probably means.
     """
     known = parser._option_string_actions
     for number, word in enumerate(argv):
@@ -68,7 +68,7 @@ def _check_flags(argv: list[str], parser: argparse.ArgumentParser) -> None:
 
 
 def parse_command_line(argv: list[str]) -> CommandLine:
-    """Take a command line (without the program's name) apart.
+    """Parses a command line, given without the program name.
 
     Raises:
         ConfigError: no verb or an unknown one, an unknown flag, or an override that has no `=`.
@@ -95,7 +95,7 @@ def parse_command_line(argv: list[str]) -> CommandLine:
 
 
 def _normalize_flags(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> list[str]:
-    """The flags in one form, whatever they were typed like (`-mm`, `-cjob`): a sweep takes its own from those of its jobs."""
+    """Returns the flags in one form, whether typed as `-mm` or `-cjob`. A sweep passes them on to its jobs."""
     flags = []
     for action in parser._actions:
         value = getattr(parsed, action.dest, None)
@@ -106,7 +106,7 @@ def _normalize_flags(parser: argparse.ArgumentParser, parsed: argparse.Namespace
 
 
 def _leading_verb(overrides: list[str], *, needed: bool) -> str | None:
-    """Take the verb off the words that are no flags; None where the first is none and none is needed."""
+    """Removes the verb from the overrides and returns it; None if there is none and `--config-name` makes it unnecessary."""
     known = registry().parts["command"]
     first = overrides[0] if overrides and "=" not in overrides[0] else None
     if first is None and needed:

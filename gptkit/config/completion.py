@@ -1,7 +1,7 @@
-"""Completion for bash and zsh: verbs and the options of groups by ourselves, keys by Hydra.
+"""Completion for bash and zsh: gptkit completes verbs and options of groups, Hydra completes keys.
 
-Hydra's completion knows no verbs, so the verb is taken out of the line that the shell hands over and named as the primary
-configuration.
+Hydra's completion knows no verbs, so the verb is removed from the line that the shell passes and becomes the name of the
+primary configuration.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def _filter_choices(verb: str, word: str, choices: Iterable[str]) -> list[str]:
 
 
 def _print_choices(word: str, key_choices: list[str]) -> None:
-    """Print the choices; a key as it is typed is none, so that the shell offers files for its value."""
+    """Prints the choices, except for the typed word itself: the shell then offers files as the value."""
     for choice in key_choices:
         if choice != word or not word.endswith("="):
             print(choice)

@@ -1,4 +1,4 @@
-"""From words to a run: compose with Hydra, check every key against the settings classes, and give the typed settings.
+"""Compose a run with Hydra, check every key against the config classes, and build the typed settings.
 
 `compose` and `run` are the Python API; the command line adds nothing to it.
 """
@@ -38,15 +38,15 @@ class Run:
 
 
 def compose(verb: str, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Run:
-    """Compose a run as the command line would, also inside a Hydra job.
+    """Composes a run as the command line does, also inside a Hydra job.
 
     Args:
         verb: a verb, such as "train".
         overrides: as typed on the command line, such as ["+gpt2=124m", "optimizer.lr=3e-4"], or as keys and values, such as
-            {"+gpt2": "124m", "optimizer": {"lr": 3e-4}}, of which text arrives as it is.
+            {"+gpt2": "124m", "optimizer": {"lr": 3e-4}}, where text needs no quotes.
 
     Raises:
-        ConfigError: anything that the command line would refuse.
+        ConfigError: anything that the command line rejects.
     """
     if verb not in registry().parts["command"]:
         registry().check_choice("command", verb)
@@ -73,17 +73,17 @@ def compose(verb: str, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Run
 def run_from_config(
     verb: str, config: DictConfig, folder: Path, overrides: Sequence[str], continued: ContinuedRun | None = None
 ) -> Run:
-    """A typed run from a composed tree.
+    """Builds a typed run from a composed config.
 
     Args:
         verb: of the run.
-        config: the tree.
-        folder: that it writes.
+        config: the composed config.
+        folder: the folder that the run writes.
         overrides: as typed.
-        continued: the run whose settings are taken where nothing was typed.
+        continued: the run that provides the values of keys that were not typed.
 
     Raises:
-        ConfigError: a key that no settings class has, a part that is not the one its name says, a missing or unfit value.
+        ConfigError: an unknown key, a part whose name does not match its class, a missing or an invalid value.
     """
     if continued is not None:
         continued.apply_settings(config)
@@ -98,5 +98,5 @@ def run_from_config(
 
 
 def run(run: Run) -> Any:
-    """Do what a composed run says; gives the verb's result."""
+    """Runs a composed run and returns the result of its verb."""
     return run.settings.run(run.folder)

@@ -1,4 +1,4 @@
-"""What Hydra is told: every part as an option of its group, every verb's schema, and the `conf` folders of plugins."""
+"""Register with Hydra every part as an option of its group, the schema of every verb, and the `conf` folders of plugins."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gptkit.plugins import Entry, registry
 
 
 class _PluginConfigurations(SearchPathPlugin):
-    """Adds the `conf` folders of plugins to Hydra's search path, after the kit's own."""
+    """Adds the `conf` folders of plugins to Hydra's search path, after that of gptkit."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         for origin, folder in conf_folders()[1:]:
@@ -28,14 +28,14 @@ class _PluginConfigurations(SearchPathPlugin):
 
 @functools.cache
 def register_configs() -> None:
-    """Make every part an option of its group and every verb's settings a schema. Once per process."""
+    """Registers every part as an option of its group and every verb's settings as a schema, once per process."""
     store = ConfigStore.instance()
     for kind, parts in registry().parts.items():
         for name, entry in parts.items():
             package = "_global_" if kind == "command" else None
             try:
                 node = _structured_config(entry)
-            except ConfigError as error:  # of the plugin, and for whoever chooses the part
+            except ConfigError as error:  # reported when the part is chosen
                 registry().refused[kind, name] = str(error)
                 continue
             store.store(group=kind, name=name, node=node, package=package, provider=entry.distribution)
@@ -45,7 +45,7 @@ def register_configs() -> None:
 
 
 def _structured_config(entry: Entry) -> DictConfig:
-    """A part's fields as Hydra merges them; mappings without a class of their own, such as `trainer`, take any key.
+    """Returns a part's structured config. Mappings without a class, such as `trainer`, accept any key.
 
     Raises:
         ConfigError: a field has a type that no configuration can hold; names the plugin.

@@ -1,10 +1,10 @@
-"""A command that names a run folder and chooses no part continues what is there: its config.yaml takes the place of the defaults.
+"""Continue a run: a command that names a run folder and chooses no part takes its settings from the run's config.yaml.
 
-    gptkit train hydra.run.dir=runs/books                     as the run was begun
-    gptkit train hydra.run.dir=runs/books tokens=8_000_000    and longer
+    gptkit train hydra.run.dir=runs/books                     with its own settings
+    gptkit train hydra.run.dir=runs/books tokens=8_000_000    for longer
 
-The parts of the run are chosen by words in front of those that were typed, so that a typed key is one of theirs and is checked as
-always; then every key that was not typed gets the value that it has in the config.yaml.
+Overrides that choose the run's parts are put before those that were typed, so that typed keys are checked as usual. Then every key
+that was not typed gets its value from the config.yaml.
 """
 
 from __future__ import annotations
@@ -30,36 +30,36 @@ FOLDER_KEY = "hydra.run.dir"
 
 @dataclass(frozen=True)
 class ContinuedRun:
-    """A run that is continued by a command which leaves its settings to it."""
+    """A run that a command continues with the run's own settings."""
 
     folder: Path
     content: dict[str, Any]
-    """Its settings as plain values, every default spelt out."""
+    """The run's settings as plain values, defaults included."""
     typed: tuple[str, ...]
-    """The words of the command."""
+    """The overrides of the command."""
 
     def overrides(self) -> list[str]:
-        """Those, behind words that choose the run's parts."""
+        """Returns the typed overrides, preceded by those that choose the run's parts."""
         kinds = [kind for kind in config_file.PART_KEYS if kind != "callback" and isinstance(self.content.get(kind), Mapping)]
         parts = [f"{kind}={self.content[kind]['name']}" for kind in kinds]
         callbacks = [f"+callback@callback.{name}={part['name']}" for name, part in self.content["callback"].items()]
         return [*parts, *callbacks, *self.typed]
 
     def apply_settings(self, config: DictConfig) -> None:
-        """Give every key of a composed tree that was not typed the value that it has in the run."""
+        """Sets every key of a composed config that was not typed to its value in the run."""
         with open_dict(config):
             _apply_values(config, self.content, {word.lstrip("+~").partition("=")[0] for word in self.typed}, "")
 
 
 def find_continued_run(verb: str, words: Sequence[str]) -> ContinuedRun | None:
-    """The run that a command continues by its config.yaml; None: it chooses a part or a paper, or its folder holds no run.
+    """Returns the run that a command continues; None if it chooses a part or a paper, or if its folder holds no run.
 
     Args:
         verb: of the command.
         words: its overrides, as Hydra accepts them.
 
     Raises:
-        ConfigError, CheckpointError: there is a config.yaml that cannot be read, and no checkpoint with another one.
+        ConfigError, CheckpointError: no config.yaml of the run or of its checkpoints can be read.
     """
     command = registry().parts["command"][verb].part
     folder = _run_folder(words)
@@ -77,12 +77,12 @@ def _run_folder(words: Sequence[str]) -> Path | None:
 
 
 def _chooses_part(word: str) -> bool:
-    """Whether a word chooses a part, a paper or a preset."""
+    """Whether an override chooses a part, a paper or a preset."""
     return re.split(r"[=@]", word.lstrip("+~"))[0] in groups()
 
 
 def _read_run_settings(folder: Path, command: type[RunConfig]) -> dict[str, Any] | None:
-    """The settings of the run in a folder: those with which it was last begun, or of its newest checkpoint that can be read."""
+    """Reads the settings of a run from its config.yaml, or else from its newest checkpoint that can be read."""
     first: GptkitError | None = None
     own = folder / config_file.FILE
     for path in [*([own] if own.is_file() else []), *(saved / config_file.FILE for saved in list_checkpoints(folder))]:
@@ -96,7 +96,7 @@ def _read_run_settings(folder: Path, command: type[RunConfig]) -> dict[str, Any]
 
 
 def _apply_values(node: DictConfig, content: Mapping[str, Any], typed: set[str], path: str) -> None:
-    """Set every key below a node that was not typed; keys of a mapping without a class that are neither typed nor there go."""
+    """Sets every key below a node that was not typed. Removes keys of untyped mappings that are neither typed nor in `content`."""
     if OmegaConf.get_type(node) is dict:
         for key in [str(key) for key in node if str(key) not in content]:
             if not _is_or_holds(f"{path}{key}", typed):

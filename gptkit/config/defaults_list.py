@@ -1,6 +1,6 @@
-"""Which parts a command line chooses, and what the files of `conf/` set in them, read from the defaults lists alone.
+"""Read from defaults lists which parts a command line chooses, and which values the files of `conf/` set.
 
-This is for the help pages, which answer before Hydra could be imported. A run is always composed by Hydra; a test compares the two.
+The help pages use this because importing Hydra is slow. Runs are always composed by Hydra; a test compares the two.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from gptkit.plugins import registry
 
 @dataclass
 class Selection:
-    """The options of a command line, and the values of its files."""
+    """The options that a command line chooses, and the values that its files set."""
 
     options: dict[str, str] = field(default_factory=dict)
-    """Kind -> the part or preset that is chosen."""
+    """Kind -> the chosen part or preset."""
     values: dict[str, Any] = field(default_factory=dict)
     """Dotted key -> the value that a preset or paper sets."""
 
     def part(self, kind: str) -> type[Any] | None:
-        """The settings class of a kind's option, or of the part that the preset extends; None: none is chosen."""
+        """Returns the config class of a kind's option, or of the part that a preset extends; None if none is chosen."""
         option, seen = self.options.get(kind, "null"), set()
         while option not in registry().parts[kind]:
             if option == "null" or option in seen:
@@ -38,10 +38,10 @@ class Selection:
 
 
 def read_selection(verb: str, words: Sequence[str]) -> Selection:
-    """What a verb's own configuration, papers (`+gpt2=124m`) and words (`model=lstm`) choose and set, in that order.
+    """Returns what a verb's configuration, papers (`+gpt2=124m`) and overrides (`model=lstm`) choose and set, in that order.
 
     Raises:
-        ConfigError: a word chooses an option that does not exist.
+        ConfigError: an override chooses an option that does not exist.
     """
     known, whole_run = groups(), papers()
     pairs = [(key.lstrip("+"), values) for key, _, values in (word.partition("=") for word in words)]
@@ -69,10 +69,10 @@ def read_selection(verb: str, words: Sequence[str]) -> Selection:
 
 
 def check_config_files(verb: str, primary: str, words: Sequence[str]) -> None:
-    """See that the files of a command line can be read, and that no other folder claims to provide one of them.
+    """Checks that the config files of a command line can be read, and that each is provided by one folder only.
 
     Raises:
-        ConfigError: names the file, and the line or the two that provide it.
+        ConfigError: a file cannot be read, or two folders provide it; names the file with the line or both folders.
     """
     check_user_files(primary, words)
     if conflicting_files():
@@ -80,7 +80,7 @@ def check_config_files(verb: str, primary: str, words: Sequence[str]) -> None:
 
 
 def _read_options(file: str, override: bool, seen: set[str]) -> dict[str, str]:
-    """The options of kinds in a file's defaults list and in those of the files that it includes; each file is read once."""
+    """Reads which options a file's defaults list chooses, including the files that it includes. Reads each file once."""
     if file in seen:
         return {}
     options: dict[str, str] = {}
@@ -96,7 +96,7 @@ def _read_options(file: str, override: bool, seen: set[str]) -> dict[str, str]:
 
 
 def _read_values(file: str, package: str, seen: set[str]) -> dict[str, Any]:
-    """The values of a file and of the files that it includes, by dotted keys; its own come last."""
+    """Reads the values of a file and of the files that it includes, by dotted key; the file's own values win."""
     content = read_config_file(file)
     if file in seen or content is None:
         return {}

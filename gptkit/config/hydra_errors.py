@@ -1,4 +1,4 @@
-"""Hydra's and OmegaConf's errors in one line that names the key and the fix."""
+"""Turn errors of Hydra and OmegaConf into one line that names the key and the fix."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gptkit.plugins import plugin_packages, registry
 
 @contextmanager
 def translate_hydra_errors(verb: str, words: Sequence[str]) -> Iterator[None]:
-    """Turn what Hydra raises inside the block into a `ConfigError`."""
+    """Turns what Hydra raises inside the block into a `ConfigError`."""
     try:
         yield
     except GptkitError:
@@ -39,9 +39,9 @@ def translate_hydra_errors(verb: str, words: Sequence[str]) -> Iterator[None]:
         raise ConfigError(
             f"{_find_chosen_files(words)}: the defaults of a configuration include it again, without an end"
         ) from error
-    except OSError:  # a place that is not there, or may not be read, which has a word of its own
+    except OSError:  # reported elsewhere, with the path
         raise
-    except Exception as error:  # what Hydra did not foresee in a file
+    except Exception as error:  # Hydra raises exceptions of any type for broken files
         if not _raised_by_hydra(error):
             raise
         reason = f"{type(error).__name__}: {_first_line(error)}"
@@ -49,7 +49,7 @@ def translate_hydra_errors(verb: str, words: Sequence[str]) -> Iterator[None]:
 
 
 def _raised_by_hydra(error: BaseException) -> bool:
-    """Whether an exception comes from inside Hydra or OmegaConf, so that a file or a word is at fault, and no code of a verb."""
+    """Whether Hydra or OmegaConf raised the exception, so that a file or an override is at fault and not a verb's code."""
     packages = [str(frame.f_globals.get("__name__")).partition(".")[0] for frame, _ in traceback.walk_tb(error.__traceback__)]
     deepest = max((depth for depth, package in enumerate(packages) if package in ("hydra", "omegaconf")), default=-1)
     own_packages = plugin_packages().keys() | {"gptkit"}
@@ -57,7 +57,7 @@ def _raised_by_hydra(error: BaseException) -> bool:
 
 
 def _find_chosen_files(words: Sequence[str]) -> str:
-    """The files that the words choose: a user's own first, since the kit's have been tried."""
+    """Returns the files that the overrides choose: those of the user if there are any, since those of gptkit are tested."""
     names = ["/".join(word.lstrip("+").partition("@")[0].split("=", 1)) for word in words if "=" in word]
     files = [path for name in names if (path := find_config_file(name))]
     user_files = [path for path in files if not any(path.is_relative_to(folder) for _, folder in conf_folders())]
@@ -77,7 +77,7 @@ def _format_error(verb: str, words: Sequence[str], error: Exception) -> str:
         return unknown_key_message(verb, _find_typed_key(str(cause.full_key), words), sibling_keys(cause))
     if isinstance(cause, OmegaConfBaseException) and cause is not error:
         return invalid_value_message(verb, str(cause.full_key or ""), _first_line(cause))
-    for word in words:  # before a file is blamed for what it sets
+    for word in words:  # checked before the error is attributed to a file
         group = re.split(r"[=@]", word.lstrip("+~"))[0]
         if group in groups() and (reason := rejected_group_message(verb, group)):
             return reason
@@ -89,20 +89,20 @@ def _format_error(verb: str, words: Sequence[str], error: Exception) -> str:
 
 
 def _find_typed_key(key: str, words: Sequence[str]) -> str:
-    """The whole key that was typed: OmegaConf names the first component that is not there."""
+    """Returns the full typed key. OmegaConf names only the first missing component."""
     typed = (word.lstrip("+~").partition("=")[0] for word in words)
     return next((whole for whole in typed if whole.startswith(f"{key}.")), key)
 
 
 def _display_path(name: str) -> str:
-    """A configuration's file as a person looks for it: in `conf/`, or in a folder of their own."""
+    """Returns the path of a config file as users know it: in `conf/`, or in their own folder."""
     file = find_config_file(name)
     kits = file is None or any(file.is_relative_to(folder) for _, folder in conf_folders())
     return f"conf/{name}.yaml" if kits else str(file)
 
 
 def _format_file_error(verb: str, words: Sequence[str], file: str, text: str) -> str:
-    """What is wrong in a file of `conf/`, of which Hydra passes on the text of the error alone."""
+    """Explains an error in a file of `conf/`, for which Hydra provides only the message."""
     first, *more = (line.strip() for line in text.splitlines() if line.strip())
     key = next((line.partition(": ")[2] for line in more if line.startswith("full_key: ")), "")
     if first.endswith("raised while composing config:") and more:
@@ -117,7 +117,7 @@ def _format_file_error(verb: str, words: Sequence[str], file: str, text: str) ->
 
 
 def _format_known_message(verb: str, words: Sequence[str], text: str) -> str:
-    """What Hydra says in words of its own; empty where its first line is clear enough."""
+    """Rewrites a message of Hydra; empty if its first line is clear enough."""
     if text.startswith("Ambiguous value for argument"):
         word = text.partition("'")[2].partition("\n")[0].rpartition("'")[0]
         key, _, value = word.partition("=")
@@ -166,7 +166,7 @@ def _format_missing_option(verb: str, error: MissingConfigException, words: Sequ
     options = groups().get(group) or list(error.options or ())
     if not options:
         return _format_unknown_group(verb, group)
-    if not option:  # a key below a group that nothing was chosen of
+    if not option:  # a key of a group without a chosen option
         return _format_key_without_part(words)
     near = did_you_mean(option, options)
     hint = near.replace("Did you mean ", f"Did you mean {group}=") if near else f" There are {', '.join(options)}."
@@ -174,7 +174,7 @@ def _format_missing_option(verb: str, error: MissingConfigException, words: Sequ
 
 
 def _format_key_without_part(words: Sequence[str]) -> str:
-    """A key of a part was set, and the part, which may be left out, is not chosen."""
+    """Explains that a key of an optional part was set while no part is chosen."""
     parts = registry().parts
     typed = [word.lstrip("+").partition("=")[0] for word in words]
     for key in typed:

@@ -1,4 +1,4 @@
-"""What is wrong with a key or its value, in one line that names the nearest key, or the part that has it, and the fix."""
+"""Error messages for keys and values, in one line that names the nearest key or the part that has the key, and the fix."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from gptkit.plugins import registry
 
 
 def unknown_key_message(verb: str, key: str, siblings: Iterable[str] = ()) -> str:
-    """What is wrong with a key that the chosen part, or the verb, does not have, and which part has it, or the nearest name.
+    """Explains that the chosen part or the verb lacks a key, and names the part that has it or the nearest key.
 
     Args:
         verb: of the command line.
         key: with its dots.
-        siblings: the keys beside it, where the settings classes do not know them, as with Hydra's own.
+        siblings: the keys next to it, for keys that no config class declares, such as those of Hydra.
     """
     owner, _, word = key.rpartition(".")
     kinds = registry().parts
@@ -42,7 +42,7 @@ def unknown_key_message(verb: str, key: str, siblings: Iterable[str] = ()) -> st
 
 
 def rejected_group_message(verb: str, group: str) -> str:
-    """Why a group cannot be chosen for this verb; empty where it can."""
+    """Explains why a group cannot be chosen for this verb; empty if it can."""
     known = verb_keys(verb)
     if group in registry().parts or group == "trainer":
         return "" if group in known else f"gptkit {verb} has no key {group}; gptkit {verb} --help lists its keys"
@@ -55,7 +55,7 @@ def rejected_group_message(verb: str, group: str) -> str:
 def suggest_key(verb: str, word: str) -> str:
     """' Did you mean x?' for a word that is no key of the verb.
 
-    Among the keys that it ends like, the verb's own and, where it composes a run, the groups that are appended with +.
+    Considers keys that end with the word, the keys of the verb and, if the verb composes a run, the groups appended with +.
     """
     if suggestion := suggest_matching_key(verb, word):
         return suggestion
@@ -70,7 +70,7 @@ def suggest_key(verb: str, word: str) -> str:
 
 
 def missing_key_message(key: str) -> str:
-    """What is to be written for a key that must be given: a value, or one of the parts."""
+    """Explains what to write for a required key: a value, or one of the parts."""
     options = groups().get(key)
     if options is None:
         return f"{key} must be given: {key}=<value>"
@@ -78,7 +78,7 @@ def missing_key_message(key: str) -> str:
 
 
 def invalid_value_message(verb: str, key: str, text: str) -> str:
-    """Why a value does not fit its key, from OmegaConf's words for it."""
+    """Explains why a value is invalid for its key, from OmegaConf's message."""
     if reason := wrong_type_message(key, text):
         return reason
     if text.startswith("Missing mandatory value"):
@@ -97,7 +97,7 @@ def invalid_value_message(verb: str, key: str, text: str) -> str:
 
 
 def sibling_keys(error: Any) -> list[str]:
-    """The keys that stand where OmegaConf looked for one in vain."""
+    """Returns the keys that exist where OmegaConf did not find one."""
     parent = getattr(error, "parent_node", None)
     return [str(key) for key in parent] if isinstance(parent, DictConfig) and not parent._is_missing() else []
 

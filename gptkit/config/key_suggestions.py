@@ -1,6 +1,6 @@
-"""Which key a word stands for: the last component of a dotted key, or the name that nanoGPT or Hugging Face has for it.
+"""Suggest the key that a word means: by the last component of a dotted key, or by its name in nanoGPT or Hugging Face.
 
-`lr=1e-3` means `optimizer.lr`, and `n_layer=12` means `model.layers`. Nothing is renamed on the way in: the error says what to
+`lr=1e-3` means `optimizer.lr`, and `n_layer=12` means `model.layers`. The key is not translated: the error says what to
 write.
 """
 
@@ -189,14 +189,14 @@ KEYS_BY_FOREIGN_NAME: dict[str, tuple[str, ...]] = {
     "num_generations": ("objective.group",),
     "completion_only_loss": ("objective.learn",),
 }
-"""A name that another library has -> the keys that mean it; of these, each verb offers those that it has."""
+"""Name in another library -> the keys with that meaning. A verb suggests those that it has."""
 
 _MAX_SHOWN = 3
-"""So many keys, or parts of a key, are named; more would be a list and no hint."""
+"""How many keys, or parts of a key, a suggestion names."""
 
 
 def dotted_keys(verb: str) -> dict[str, list[str]]:
-    """Every dotted key that a verb can have -> the parts that bring it (`data=text`).
+    """Returns every dotted key that a verb can have -> the parts that have it (`data=text`).
 
     The list is empty where the verb itself or every part of the kind has the key.
     """
@@ -224,12 +224,12 @@ def _nested_names(default: Any) -> list[str]:
 
 
 def matching_keys(verb: str, word: str, *, near: bool = False) -> list[str]:
-    """The keys that a word stands for, by its last component or by another library's name for it; the likeliest first.
+    """Returns the keys that a word may mean, by last component or by a name in another library, the likeliest first.
 
     Args:
         verb: of the command line.
         word: as typed, such as `lr`, `--batch-size` or `training.learning_rate`.
-        near: also by a name that differs in a letter or two.
+        near: also match names that differ in a letter or two.
     """
     known = dotted_keys(verb)
     name = word.strip("-+~").replace("-", "_").lower().rpartition(".")[2]
@@ -252,7 +252,7 @@ def _verb_has_key(verb: str, key: str, known: dict[str, list[str]]) -> bool:
 
 
 def suggest_matching_key(verb: str, word: str, *, near: bool = False) -> str:
-    """' Did you mean optimizer.lr?' for a word that is no key, naming the parts that have the key where not all do; or nothing."""
+    """Returns ' Did you mean optimizer.lr?' for an unknown key, with the parts that have it if not all do; else nothing."""
     known = dotted_keys(verb)
     keys = matching_keys(verb, word, near=near)
     return f" Did you mean {' or '.join(key + _format_parts(known.get(key, [])) for key in keys[:_MAX_SHOWN])}?" if keys else ""

@@ -1,4 +1,4 @@
-"""Which type a key of the command line has, asked of the settings classes before anything is composed."""
+"""Look up the type of a key in the config classes, before anything is composed."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from gptkit.plugins import registry
 
 
 def unwrap_annotated(hint: Any) -> Any:
-    """A type hint without its `Annotated` wrapping."""
+    """Returns a type hint without its `Annotated` wrapper."""
     return get_args(hint)[0] if get_origin(hint) is Annotated else hint
 
 
 def key_types(verb: str, key: str) -> list[Any]:
-    """The types that a dotted key may have; several where the parts of a kind disagree, none where nobody knows the key."""
+    """Returns the types of a dotted key: several if the parts of a kind disagree, none if the key is unknown."""
     command = registry().parts["command"].get(verb)
     if command is None:
         return []
@@ -50,7 +50,7 @@ def _field_type(owner: Any, word: str) -> Any:
 
 
 def key_choices(verb: str, key: str) -> list[str]:
-    """The texts that a key may have, of every part that knows it; none where it may have any."""
+    """Returns the values that a text key allows, over all parts that have it; empty if it allows any."""
     allowed: dict[str, None] = {}
     for owner in classes_with_key(verb, key):
         for constraint in declared_fields(owner)[key.rpartition(".")[2]].constraints:
@@ -60,7 +60,7 @@ def key_choices(verb: str, key: str) -> list[str]:
 
 
 def classes_with_key(verb: str, key: str) -> list[Any]:
-    """The settings classes that have a dotted key; several where parts of a kind have it."""
+    """Returns the config classes that have a dotted key."""
     owner, _, word = key.rpartition(".")
     if owner in registry().parts and owner != "command":
         classes: list[Any] = [entry.part for entry in registry().parts[owner].values()]
@@ -76,13 +76,13 @@ def classes_with_key(verb: str, key: str) -> list[Any]:
 
 
 def is_text_key(verb: str, key: str) -> bool:
-    """Whether the key holds text (`str` or `str | None`) for every part that knows it."""
+    """Whether the key holds text (`str` or `str | None`) for every part that has it."""
     hints = key_types(verb, key)
     return bool(hints) and all(_is_optional_of(hint, str) for hint in hints)
 
 
 def is_integer_key(verb: str, key: str) -> bool:
-    """Whether the key holds an `int`, so that `1e6` must be written out."""
+    """Whether the key holds an `int`, so that `1e6` must become `1000000`."""
     hints = key_types(verb, key)
     return bool(hints) and all(_is_optional_of(hint, int) for hint in hints)
 

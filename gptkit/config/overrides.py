@@ -1,4 +1,4 @@
-"""Overrides as a person types them, turned into overrides that Hydra's grammar accepts, with the same meaning.
+"""Turn overrides as they are typed into overrides that Hydra's grammar accepts, with the same meaning.
 
 The value of a text key is quoted, since Hydra's grammar would refuse an apostrophe or take a comma for a sweep. What is returned is
 accepted again unchanged, because Lightning starts its workers with the same words.
@@ -26,18 +26,18 @@ from gptkit.errors import ConfigError
 from gptkit.plugins import registry
 
 SHRINK = "shrink"
-"""The group whose settings are to have the last word among those that settle a whole run."""
+"""The config group that must come after papers, because it overrides what they set."""
 
 
 MAX_KEY_LENGTH = 200
-"""Characters of a key: groups are looked for as folders, whose names have an end."""
+"""Maximum length of a key in characters: keys are looked up as folder names, which file systems limit."""
 
 MAX_JOBS = 10_000
-"""Jobs of one sweep; every one is a process and a folder of its own."""
+"""Maximum number of jobs in a sweep. Each job is a process and has its own folder."""
 
 
 def normalize_overrides(verb: str, overrides: list[str], *, multirun: bool) -> list[str]:
-    """The overrides as Hydra's grammar accepts them, with the same meaning."""
+    """Returns the overrides in a form that Hydra's grammar accepts, with the same meaning."""
     parser = OverridesParser.create()
     known_groups = groups()
     check_paper_order(overrides)
@@ -49,10 +49,10 @@ def normalize_overrides(verb: str, overrides: list[str], *, multirun: bool) -> l
 
 
 def check_paper_order(overrides: list[str]) -> None:
-    """Papers come before `+shrink=`; what a user's own folder adds to a run may stand behind it.
+    """Checks that papers come before `+shrink=`. Configurations from a user's own folder may come after it.
 
     Raises:
-        ConfigError: a paper of the kit or of a plugin has the last word.
+        ConfigError: a paper of gptkit or of a plugin comes after `+shrink=`.
     """
     provided = {group for group in papers() if any((folder / group).is_dir() for _, folder in conf_folders())}
     shrink = ""
@@ -65,7 +65,7 @@ def check_paper_order(overrides: list[str]) -> None:
 
 
 def _expand_reward_run(word: str, known_groups: dict[str, list[str]]) -> list[str]:
-    """`reward=runs/rm` is short for `reward=model reward.checkpoint=runs/rm`; every other word stays."""
+    """Expands `reward=runs/rm` to `reward=model reward.checkpoint=runs/rm`; leaves other overrides unchanged."""
     key, _, value = word.partition("=")
     if key != "reward" or value in known_groups["reward"] or "," in value or not ("/" in value or Path(value).is_dir()):
         return [word]
@@ -110,7 +110,7 @@ def _normalize_override(verb: str, word: str, parser: OverridesParser, known_gro
 
 
 def _is_nested_too_deeply(value: str) -> bool:
-    """Whether more lists and mappings stand within one another than any setting has."""
+    """Whether lists and mappings are nested more deeply than any setting needs."""
     depth = deepest = 0
     for letter in value:
         depth += (letter in "[{(") - (letter in ")}]")
@@ -119,7 +119,7 @@ def _is_nested_too_deeply(value: str) -> bool:
 
 
 def _format_integer(value: object) -> str | None:
-    """A number such as 1e5, or a sweep over such numbers, written without a point; None: it is something else."""
+    """Formats a number such as 1e5, or a sweep over such numbers, as integers; None for anything else."""
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() else None
     if isinstance(value, ChoiceSweep) and value.simple_form:
@@ -132,7 +132,7 @@ def _format_integer(value: object) -> str | None:
 
 
 def escape_interpolations(verb: str, text: str) -> str:
-    """The text with every `${` escaped that does not stand for a key of the verb or one of OmegaConf's and Hydra's resolvers."""
+    """Escapes every `${` that refers neither to a key of the verb nor to a resolver of OmegaConf or Hydra."""
     keys = {field.name for field in dataclasses.fields(registry().parts["command"][verb].part)} | {"hydra"}
 
     def escaped(match: re.Match[str]) -> str:
@@ -144,18 +144,18 @@ def escape_interpolations(verb: str, text: str) -> str:
 
 
 def quote(value: str) -> str:
-    """The text as Hydra's grammar takes it, whatever is in it."""
+    """Quotes any text for Hydra's grammar."""
     return QuotedString(text=value, quote=Quote.single).with_quotes()
 
 
 def _suggest_override(verb: str, word: str) -> str:
-    """What is to be written for a word without `=`."""
+    """Returns what the user should write instead of a word without `=`."""
     keys = [word] if word in dotted_keys(verb) else matching_keys(verb, word)
     return f"{keys[0]}=<value>" if keys else "key=value, for example model.layers=12"
 
 
 def check_sweep_size(words: Sequence[str]) -> None:
-    """See that a sweep has jobs, and not too many. Where a sweeper of its own is chosen, ranges are not walked and may be long.
+    """Checks that a sweep has jobs, and not too many. Other sweepers do not enumerate ranges, so those may be long.
 
     Args:
         words: the overrides, as Hydra's grammar accepts them.
@@ -169,7 +169,7 @@ def check_sweep_size(words: Sequence[str]) -> None:
         try:
             override = OverridesParser.create().parse_override(word)
         except (HydraException, ValueError):
-            continue  # told by who reads it
+            continue  # reported where the override is parsed
         if not override.is_sweep_override():
             continue
         count = _count_values(override.key_or_group, override.value())
@@ -184,7 +184,7 @@ def check_sweep_size(words: Sequence[str]) -> None:
 
 
 def _count_values(key: str, value: Any) -> float:
-    """The values that a sweep over one key takes; intervals, which only some sweepers read, count as one."""
+    """Counts the values that a sweep over one key takes. Intervals, which only some sweepers read, count as one."""
     if isinstance(value, ChoiceSweep):
         return len(value.list)
     if isinstance(value, Glob):

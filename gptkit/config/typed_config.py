@@ -1,8 +1,7 @@
-"""Check a composed tree against the settings classes, and turn it into them.
+"""Check a composed config against the config classes, and build the typed settings.
 
-Hydra lets `+typo=1` and `++model.typo=1` through, and a wrong merge can cut a part down to its base class; both would train the
-wrong thing without a word. So every key must be a field, and every part must be exactly the class that its name is registered
-for.
+Hydra accepts `+typo=1` and `++model.typo=1`, and a wrong merge can reduce a part to its base class; both would silently train the
+wrong thing. So every key must be a field, and every part must be an instance of exactly the class registered under its name.
 """
 
 from __future__ import annotations
@@ -24,11 +23,10 @@ from gptkit.plugins import part_name, registry
 
 
 def build_settings(verb: str, config: DictConfig) -> Command:
-    """The settings object of a verb from its composed tree.
+    """Builds the settings of a verb from its composed config.
 
     Raises:
-        ConfigError: see the module's docstring; also a missing value, one that its field does not allow, or what a `__post_init__`
-            complains of.
+        ConfigError: an unknown key, a part of another class, a missing or invalid value, or an error of a `__post_init__`.
     """
     schema = registry().parts["command"][verb].part
     for word in map(str, config):
@@ -46,7 +44,7 @@ def build_settings(verb: str, config: DictConfig) -> Command:
         raise ConfigError(missing_key_message(str(error.full_key))) from error
     except OmegaConfBaseException as error:
         raise ConfigError(invalid_value_message(verb, str(error.full_key or ""), str(error).partition("\n")[0])) from error
-    except (ValueError, TypeError, AssertionError) as error:  # what a __post_init__ complains of
+    except (ValueError, TypeError, AssertionError) as error:  # raised by a __post_init__
         raise ConfigError(str(error)) from error
     parts: Any = getattr(settings, "callback", {})
     if isinstance(parts, Part):
@@ -59,7 +57,7 @@ def build_settings(verb: str, config: DictConfig) -> Command:
 
 
 def _first_leaf_path(node: Any) -> Iterator[str]:
-    """The way down to the first value below a node."""
+    """Yields the keys on the path to the first value below a node."""
     while isinstance(node, DictConfig) and not node._is_none() and not node._is_missing() and len(node):
         key = next(iter(node))
         yield str(key)
@@ -67,7 +65,7 @@ def _first_leaf_path(node: Any) -> Iterator[str]:
 
 
 def _resolve_callback(name: str, settings: Any) -> Any:
-    """A run's callback, by the name that was given to it."""
+    """Resolves a callback of the run from its settings."""
     if not isinstance(settings, (dict, Part)):
         shown = "null" if settings is None else settings
         raise ConfigError(f"callback.{name}={shown} is no callback; ~callback.{name} leaves it out")
