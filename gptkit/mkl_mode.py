@@ -1,7 +1,7 @@
-"""Which bits a product of matrices in float32 has on a processor: MKL's mode, which a run keeps from its first step to its last.
+"""MKL's reproducibility mode, which decides the bits of float32 matrix products on a CPU. A run keeps its mode from start to end.
 
-MKL reads it at its first product. In that of new runs sums do not depend on where numbers lie in memory, nor on how many rows
-share a product.
+MKL reads the mode at its first product. In the default mode, sums depend neither on memory alignment nor on the number of rows in a
+product.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ import os
 ENV_VARIABLE = "MKL_CBWR"
 
 DEFAULT_MODE = "AUTO,STRICT"
-"""That of new runs, where the environment names none."""
+"""The mode of new runs, unless the environment sets one."""
 
 
 def set_default_mode() -> None:
-    """Take ours, unless the environment has its own. Must come before torch multiplies."""
+    """Sets the default mode, unless the environment sets one. Call before the first matrix product."""
     os.environ.setdefault(ENV_VARIABLE, DEFAULT_MODE)
 
 
 def current_mode() -> str:
-    """The mode of this process; empty: MKL's own choice."""
+    """Returns the mode of this process; empty if MKL chooses."""
     return os.environ.get(ENV_VARIABLE, "")
 
 
 def restore_mode(run_mode: str) -> None:
-    """Multiply as a run did when it began, unless the environment has a mode of its own. Must come before torch multiplies."""
+    """Sets the mode with which a run started, unless the environment sets one. Call before the first matrix product."""
     if current_mode() == DEFAULT_MODE:
         os.environ[ENV_VARIABLE] = run_mode

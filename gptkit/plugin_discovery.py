@@ -1,8 +1,8 @@
-"""What the kit's own kinds and installed distributions bring, asked through the same hooks.
+"""Discover the parts of the built-in kinds and of installed plugins, through the same hooks.
 
-Entry points of the group `gptkit` are loaded one by one. Whatever is wrong with one of them (it does not import, a hook fails or is
-misspelt, a part is none) makes that plugin a failure that is named, and the rest works. A name that two of them claim is nobody's:
-choosing it is an error that names both.
+Entry points of the group `gptkit` are loaded one by one. A plugin that fails (it does not import, a hook raises or is misspelt, a
+returned class is no part) is reported by name, and the others work. A name that two plugins claim belongs to neither: choosing it
+is an error that names both.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from gptkit.plugin_origin import BuiltinOrigin, Origin
 
 @dataclass(frozen=True)
 class Entry:
-    """A part and where it comes from."""
+    """A part and its plugin."""
 
     part: type[Any]
     origin: Origin
@@ -46,20 +46,20 @@ class Entry:
 
 @dataclass(frozen=True)
 class PluginFailure:
-    """A plugin that could not be loaded, or of which something could not be, and why, in one line."""
+    """A plugin that failed to load, wholly or in part, and the reason in one line."""
 
     origin: Origin
     reason: str
 
     @property
     def display_name(self) -> str:
-        """The plugin, and whose it is where that is not its own name."""
+        """The name of the plugin, and of its distribution if that differs."""
         return self.origin.display_name
 
 
 @dataclass
 class DiscoveredPlugins:
-    """Parts by kind and name, the plugins that failed, the names that are nobody's, and the packages that carry configuration."""
+    """Parts by kind and name, failed plugins, names that cannot be chosen, and packages that contain configurations."""
 
     parts: dict[str, dict[str, Entry]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
     failures: list[PluginFailure] = field(default_factory=list)
@@ -67,7 +67,7 @@ class DiscoveredPlugins:
     conf_packages: list[tuple[Origin, str]] = field(default_factory=list)
 
     def add(self, kind: str, entries: list[Entry]) -> None:
-        """Add what one plugin offers of a kind; a name that is taken becomes nobody's."""
+        """Adds the parts of one plugin. A name that two plugins claim is removed."""
         known = self.parts[kind]
         for entry in entries:
             name = part_name(kind, entry.part)
@@ -87,7 +87,7 @@ UNINSTALL_HINT = "uninstall one, or name the ones to load in GPTKIT_PLUGINS"
 
 
 class _PluginManager(pluggy.PluginManager):
-    """pluggy's own, quicker with modules: it examines every name of a plugin, of which only functions can be hooks."""
+    """pluggy's PluginManager, which examines every name of a module; this one skips those that are no functions."""
 
     def parse_hookimpl_opts(self, plugin: Any, name: str) -> Any:
         if isinstance(plugin, ModuleType) and not isinstance(vars(plugin).get(name), FunctionType):
@@ -96,7 +96,7 @@ class _PluginManager(pluggy.PluginManager):
 
 
 def discover_plugins() -> DiscoveredPlugins:
-    """Everything that can be plugged in, in this process."""
+    """Discovers all parts."""
     manager = _PluginManager("gptkit")
     manager.add_hookspecs(hookspecs)
     discovered = DiscoveredPlugins()
@@ -153,10 +153,10 @@ def _register(manager: pluggy.PluginManager, plugin: Any, origin: Origin) -> Non
 
 
 def _add_parts(manager: pluggy.PluginManager, origin: Origin, discovered: DiscoveredPlugins) -> None:
-    """Add what a registered plugin offers: all of it, or, where something is wrong with it, nothing.
+    """Adds all parts of a registered plugin, or none if one is invalid.
 
     Raises:
-        ConfigError: a hook failed, or a part is none.
+        ConfigError: a hook failed, or returned an invalid part.
     """
     offers = {}
     for kind in KINDS:
@@ -168,7 +168,7 @@ def _add_parts(manager: pluggy.PluginManager, origin: Origin, discovered: Discov
 
 
 def _call_hook(hook: Callable[[], Any], kind: str, origin: Origin) -> list[Entry]:
-    """What a plugin's hook of this kind returns."""
+    """Calls a plugin's hook and checks what it returns."""
     try:
         offered = hook()
     except KeyboardInterrupt:
@@ -187,7 +187,7 @@ def _call_hook(hook: Callable[[], Any], kind: str, origin: Origin) -> list[Entry
 
 
 def format_exception_line(error: BaseException) -> str:
-    """An exception on one line."""
+    """Formats an exception in one line."""
     try:
         said = str(error)
     except Exception:  # of a third party's exception that fails at that, too
@@ -199,7 +199,7 @@ _HOOKS = tuple(f"gptkit_{kind}" for kind in KINDS)
 
 
 def _check_hooks(plugin: Any) -> None:
-    """See that every function that is called like a hook is one: the others would be passed over in silence."""
+    """Checks that every function named like a hook is one: pluggy would silently ignore it."""
     for name in dir(plugin):
         function = getattr(plugin, name, None) if name.startswith("gptkit_") else None
         if not callable(function):
@@ -211,12 +211,12 @@ def _check_hooks(plugin: Any) -> None:
 
 
 def part_name(kind: str, part: type[Any]) -> str:
-    """The name by which a part is chosen: a verb for commands, the default of the field `name` for the rest."""
+    """Returns the name by which a part is chosen: the verb of a command, else the default of the field `name`."""
     return str(getattr(part, "verb" if kind == "command" else "name", "") or "")
 
 
 def _invalid_part_reason(kind: str, part: Any) -> str:
-    """Why what a hook returned cannot be a part of this kind; empty where it can."""
+    """Explains why a hook's result is no part of this kind; empty if it is one."""
     if not (isinstance(part, type) and dataclasses.is_dataclass(part) and issubclass(part, Part)):
         return f"gptkit_{kind} returned {part!r}, which is no dataclass derived from gptkit.{kind}'s base class"
     expected = "Command" if kind == "command" else f"{kind.capitalize()}Config"

@@ -1,4 +1,4 @@
-"""Whose a part is: the plugin that offers it, and the distribution that this came with."""
+"""The origin of a part: its plugin, and the distribution that contains the plugin."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import importlib.metadata
 
 
 class Origin:
-    """A plugin, and the distribution that it came with, whose metadata is read when somebody asks: most command lines do not."""
+    """A plugin and its distribution. Metadata is read on demand, because most command lines do not need it."""
 
     def __init__(self, plugin: str, installed: importlib.metadata.Distribution | None = None) -> None:
         self.plugin = plugin
@@ -15,27 +15,27 @@ class Origin:
 
     @property
     def distribution(self) -> str:
-        """The name to install it by."""
+        """The name of the distribution."""
         return self._identity[0]
 
     @property
     def version(self) -> str:
-        """The version that is installed; 0 where nobody knows."""
+        """The installed version; 0 if unknown."""
         return self._identity[1]
 
     @property
     def installed(self) -> bool:
-        """Whether a distribution that is installed here brings it."""
+        """Whether an installed distribution contains the plugin."""
         return self._installed is not None
 
     @property
     def display_name(self) -> str:
-        """The plugin, and whose it is where that is not its own name."""
+        """The name of the plugin, and of its distribution if that differs."""
         return self.plugin if self.plugin == self.distribution else f"{self.plugin} of {self.distribution}"
 
     @functools.cached_property
     def _identity(self) -> tuple[str, str]:
-        # the first lines alone: parsing all of it takes a millisecond
+        # reads the headers only: parsing everything takes a millisecond
         installed = self._installed
         text = (installed.read_text("METADATA") or installed.read_text("PKG-INFO") or "") if installed else ""
         headers = dict(line.split(": ", 1) for line in text.partition("\n\n")[0].splitlines() if ": " in line)
@@ -43,7 +43,7 @@ class Origin:
 
 
 class BuiltinOrigin(Origin):
-    """One of the kit's own plugins: each kind is one."""
+    """A built-in plugin: each kind is one."""
 
     @functools.cached_property
     def _identity(self) -> tuple[str, str]:
@@ -54,4 +54,4 @@ class BuiltinOrigin(Origin):
 
 
 BUILTIN_ORIGIN: Origin = BuiltinOrigin("gptkit")
-"""The kit itself."""
+"""gptkit itself."""

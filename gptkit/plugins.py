@@ -1,4 +1,4 @@
-"""How parts are found: the kit's own and those of installed distributions (see `gptkit.plugin_discovery`), by kind and name.
+"""The registry: built-in parts and those of installed plugins (see `gptkit.plugin_discovery`), by kind and name.
 
 `GPTKIT_PLUGINS` (names separated by commas; empty: none) restricts which plugins are loaded.
 """
@@ -27,12 +27,12 @@ class Registry:
     parts: MappingProxyType[str, dict[str, Entry]]
     failures: tuple[PluginFailure, ...]
     conf_packages: tuple[tuple[Origin, str], ...] = field(default=())
-    """Every plugin, and the importable package that may hold YAML in its folder `conf`."""
+    """Each plugin, and its package, which may hold YAML in a folder `conf`."""
     refused: dict[tuple[str, str], str] = field(default_factory=dict)
-    """(kind, name) that cannot be chosen, and why: two plugins claim it, or its fields cannot be a configuration."""
+    """(kind, name) that cannot be chosen -> the reason: two plugins claim it, or its fields have unsupported types."""
 
     def find(self, kind: str, name: str) -> Entry:
-        """The part of this kind and name.
+        """Returns the part of this kind and name.
 
         Raises:
             ConfigError: there is none; names the nearest, and plugins that failed to load.
@@ -46,16 +46,16 @@ class Registry:
         return entry
 
     def check_choice(self, kind: str, name: str) -> None:
-        """See that a name is not one that cannot be chosen.
+        """Checks that a name can be chosen.
 
         Raises:
-            ConfigError: it is; names the plugins that claim it, or what is wrong with the part.
+            ConfigError: it cannot; names the plugins that claim it, or what is wrong with the part.
         """
         if reason := self.refused.get((kind, name)):
             raise ConfigError(reason)
 
     def failed(self) -> str:
-        """A sentence for each plugin that failed to load, for the error of a choice that cannot be found; empty where none did."""
+        """Returns a sentence for each plugin that failed to load, to be appended to the error for an unknown name."""
         return "".join(f" The plugin {failure.display_name} failed to load: {failure.reason}." for failure in self.failures)
 
     def resolve(self, kind: str, settings: Any, *, path: str = "", example: str = "") -> Any:
@@ -108,7 +108,7 @@ def _unknown_key_message(name: str, key: str, known: Any) -> str:
 
 @functools.cache
 def registry() -> Registry:
-    """All parts of this process, found once."""
+    """Returns the registry of this process, built at the first call."""
     discovered = discover_plugins()
     return Registry(
         MappingProxyType(discovered.parts), tuple(discovered.failures), tuple(discovered.conf_packages), discovered.refused

@@ -1,4 +1,4 @@
-"""The help pages: written from the registry and the settings classes, without Hydra, torch or Lightning."""
+"""The help pages, generated from the registry and the config classes without importing Hydra, torch or Lightning."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _FLAGS = (
 
 
 def help_page(argv: list[str]) -> str:
-    """The page that `--help` asks for: the overview, or that of the verb among the words."""
+    """Returns the help page for a command line: that of its verb, or the overview."""
     verb = next((word for word in argv if not word.startswith("-") and "=" not in word), None)
     if "--config-name" in argv[:-1]:
         verb = argv[argv.index("--config-name") + 1]
@@ -99,7 +99,7 @@ def _example_part(verb: str) -> str:
 
 
 def _flatten_fields(fields: list[FieldInfo], skip: set[str], owner: str = "") -> list[tuple[str, FieldInfo]]:
-    """Keys by their dotted names; nested settings are opened."""
+    """Returns keys with their dotted names, those of nested configs included."""
     flat: list[tuple[str, FieldInfo]] = []
     for field in fields:
         if field.name in skip:
@@ -112,7 +112,7 @@ def _flatten_fields(fields: list[FieldInfo], skip: set[str], owner: str = "") ->
 
 
 def _key_rows(keys: list[tuple[str, FieldInfo]], values: dict[str, Any]) -> dict[str, str]:
-    """`key=default` -> type and documentation, with the value that a preset or paper sets in the place of the default."""
+    """Returns `key=default` -> type and documentation. The value of a preset or paper replaces the default."""
     return {
         f"{name}={_format_default(values.get(name, field.default))}": ": ".join(
             filter(None, (field.type.replace("typing.", ""), field.explained))

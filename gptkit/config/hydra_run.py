@@ -14,19 +14,19 @@ from omegaconf import DictConfig, OmegaConf
 
 from gptkit.errors import ConfigError, GptkitError
 
-# of the last job in this process: the run that it continues by its config.yaml, the key and folder that Hydra makes for it, whether
-# it began, its result, its error, or its own folder
+# the last job of this process: the run that it continues, the key and path of the output folder that Hydra creates, whether the job
+# has started, its result, its error, and the folder that it writes
 _last_job: dict[str, Any] = {"run": None, "output": None, "result": None, "error": None, "begun": False, "folder": None}
 
 exit_callbacks = contextlib.ExitStack()
-"""What is to be done when the command line ends, also with an error; a sweep's comparison is."""
+"""Callbacks for the end of the command line, also after an error, such as the report of a sweep."""
 
 
 def run_through_hydra(argv: list[str]) -> int:
-    """Run the words of a command line (without the program's name); gives the exit status.
+    """Runs a command line, given without the program name, and returns the exit status.
 
     Raises:
-        GptkitError: anything that a person can mend.
+        GptkitError: any error that the user can fix.
     """
     from gptkit.config.config_store import register_configs
     from gptkit.config.yaml_files import config_dir
@@ -51,7 +51,7 @@ def _run(argv: list[str]) -> int:
     forget_warnings()
     typed = words = parse_command_line(argv)
     check_config_files(words.verb, words.primary, words.overrides)
-    chooses = words.multirun or words.primary != words.verb  # a file of the user's own is as good as a paper
+    chooses = words.multirun or words.primary != words.verb  # a config file of the user may choose parts, as a paper does
     run = None if chooses else find_continued_run(words.verb, words.overrides)
     if run is not None:
         words = dataclasses.replace(words, overrides=tuple(run.overrides()))
@@ -66,25 +66,25 @@ def _run(argv: list[str]) -> int:
             raise ConfigError(f"{key}: cannot make {error.filename} ({error.strerror}); give another folder") from error
         except Exception as error:
             if error is not _last_job["error"]:
-                raise  # else it is a verb's own, and no error of the words
+                raise  # else the verb raised it: raised again below, unchanged
     if _last_job["error"] is not None:
         raise _last_job["error"]
     return exit_status_of(_last_job["result"])
 
 
 def run_folder() -> Path | None:
-    """The folder that the run of this process writes; None: it writes none, or has not begun."""
+    """Returns the folder that the run of this process writes; None if it writes none or has not started."""
     folder: Path | None = _last_job["folder"]
     return folder
 
 
 def record_output_folder(key: str, folder: Path) -> None:
-    """Take note of the folder that Hydra is about to make, and of the key that names it: it may not be possible."""
+    """Records the folder that Hydra is about to create, and the key that names it, for the error if that fails."""
     _last_job["output"] = key, folder.absolute()
 
 
 def _failed_output_key(error: OSError) -> str | None:
-    """The key of the folder that could not be made; None where the error has another reason."""
+    """Returns the key of the folder that could not be created; None if the error has another cause."""
     if _last_job["begun"] or _last_job["output"] is None or not isinstance(error.filename, str):
         return None
     key, folder = _last_job["output"]
@@ -93,7 +93,7 @@ def _failed_output_key(error: OSError) -> str | None:
 
 
 def run_job(config: DictConfig) -> Any:
-    """One job: check the tree, build the typed settings, run the verb; gives what the verb gives (a sweep minimises it)."""
+    """Runs one job: checks the composed config, builds the settings and runs the verb. Returns the value that a sweep minimises."""
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
@@ -121,8 +121,8 @@ def run_job(config: DictConfig) -> Any:
     except Exception as error:
         if isinstance(error, GptkitError):
             with contextlib.suppress(OSError):
-                os.removedirs(folder)  # Hydra made it; it stays if anything is in it
-        _last_job["error"] = error  # raised behind Hydra, as it is: what goes wrong inside a verb is no error of the words
+                os.removedirs(folder)  # Hydra created it; it stays if it has content
+        _last_job["error"] = error  # raised again after Hydra has returned: an error inside a verb is no error of the command line
         if hydra_config.mode != RunMode.MULTIRUN:
             return None
         raise
@@ -134,13 +134,13 @@ _USER_FULL_ERROR = os.environ.get(_FULL_ERROR)
 
 
 def restore_user_full_error() -> contextlib.AbstractContextManager[None]:
-    """What is started inside the block sees the user's HYDRA_FULL_ERROR, not ours."""
+    """Processes started inside the block see the user's HYDRA_FULL_ERROR, not that of gptkit."""
     return _full_error(_USER_FULL_ERROR)
 
 
 @contextlib.contextmanager
 def _full_error(value: str | None) -> Iterator[None]:
-    """Set or unset HYDRA_FULL_ERROR inside the block. With it, Hydra raises errors to us instead of printing them and exiting."""
+    """Set or unset HYDRA_FULL_ERROR inside the block. When set, Hydra raises errors instead of printing them and exiting."""
     before = os.environ.get(_FULL_ERROR)
     _set_full_error(value)
     try:

@@ -20,14 +20,14 @@ from gptkit.training.pretraining_source import resolve_pretraining_source
 
 
 def inherit_settings(settings: Command, overrides: Sequence[str]) -> Command:
-    """The settings with what `init_from` decides, or what the model brings; unchanged where nothing is inherited.
+    """Returns the settings with the parts that `init_from` or the model provides; unchanged if nothing is inherited.
 
     Args:
-        settings: as composed.
-        overrides: the words of the command line.
+        settings: the composed settings.
+        overrides: the overrides of the command line.
 
     Raises:
-        ConfigError: a word of the command line disagrees with the weights, or sets a key of a part that the model replaces.
+        ConfigError: an override disagrees with the weights, or sets a key of a part that the model replaces.
     """
     return _inherit(settings, overrides) if isinstance(settings, RunConfig) else settings
 
@@ -55,7 +55,7 @@ def _inherit(settings: RunConfig, overrides: Sequence[str]) -> Any:
 
 
 def apply_weights_sizes(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
-    """A composed tree whose model has the values of `init_from`, because a typed key may not go with those of the defaults.
+    """Returns a composed config whose model has the values of `init_from`: a typed key may not be valid with the default values.
 
     Raises:
         ConfigError: a typed key disagrees with the weights; CheckpointError: they cannot be read.
@@ -75,12 +75,12 @@ def apply_weights_sizes(config: DictConfig, overrides: Sequence[str]) -> DictCon
 
 
 def _is_typed(kind: str, typed: Sequence[str]) -> bool:
-    """Whether a word of the command line chooses this part, or sets a key of it."""
+    """Whether an override chooses this part, or sets one of its keys."""
     return any(key == kind or key.startswith(f"{kind}.") for key in typed)
 
 
 def _check_replaced_keys(settings: RunConfig, model_parts: dict[str, Any], typed: Sequence[str]) -> None:
-    """See that no typed key belongs to a part that the model's own takes the place of."""
+    """Checks that no typed key belongs to a part that the model replaces by its own."""
     for kind in model_parts:
         ignored_key = next((key for key in typed if key.startswith(f"{kind}.")), None)
         if kind != "model" and ignored_key is not None:
@@ -94,7 +94,7 @@ def _check_replaced_keys(settings: RunConfig, model_parts: dict[str, Any], typed
 def _check_typed_keys(
     kind: str, configured: Any, inherited: Any, typed: Sequence[str], source: str, free: tuple[str, ...] = ()
 ) -> None:
-    """Compare every key of a part that was typed with what the weights were made with."""
+    """Checks that the typed keys of a part agree with the weights."""
     if kind in typed and configured.name != inherited.name:
         raise ConfigError(f"{kind}={configured.name} disagrees with {source}, which has {kind}={inherited.name}; leave it out")
     for key in typed:

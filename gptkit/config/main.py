@@ -1,6 +1,6 @@
-"""The command `gptkit`: help pages of our own, everything else through Hydra, errors in one line.
+"""The command `gptkit`: prints its own help pages, runs everything else through Hydra, and reports errors in one line.
 
-What a verb imports (torch, Lightning) is imported by the verb, so that help, completion and wrong words answer at once.
+Only verbs import torch and Lightning, so that help, completion and typing errors are answered at once.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from gptkit.errors import GptkitError
 from gptkit.terminal import OutputError, one_line, print_text, shorten_middle
 
 _MAX_MESSAGE_LENGTH = 2000
-"""Characters of an error: a word of a hundred thousand is not repeated in full."""
+"""Maximum length of a printed error message in characters."""
 
 
 def main() -> None:
-    """Run the command line of this process and exit with its status: 0, 1 (could not be done) or 2 (configuration)."""
+    """Runs the command line of this process and exits with its status: 0, 1 (failure) or 2 (configuration error)."""
     prepare_process()
     sys.exit(run_command_line(sys.argv[1:]))
 
 
 def run_command_line(argv: list[str]) -> int:
-    """Run the words after `gptkit` and give the exit status. Raises nothing: whatever goes wrong is one line."""
+    """Runs the arguments of `gptkit` and returns the exit status. Raises nothing: every error is printed in one line."""
     escape_unencodable_text()
     reported = False
     try:
@@ -73,13 +73,13 @@ def _run(argv: list[str]) -> int:
 
 
 def _handle_unexpected_error(error: BaseException) -> int:
-    """The exit status after an exception that is no error of the user's."""
+    """Reports an exception other than a `GptkitError` and returns the exit status."""
     if is_stream_error(error):
         return 1
     from gptkit.config.unexpected_errors import plugin_of, report_unexpected_error
 
     plugin = plugin_of(error)
-    if isinstance(error, SystemExit) and plugin is None:  # of a library that said what it had to say
+    if isinstance(error, SystemExit) and plugin is None:  # raised by a library that has printed its message
         return error.code if isinstance(error.code, int) else int(error.code is not None)
     if os.environ.get("HYDRA_FULL_ERROR") == "1":
         traceback.print_exception(error)
@@ -93,14 +93,14 @@ def _handle_unexpected_error(error: BaseException) -> int:
 
 
 def _describe_os_error(error: OSError) -> str:
-    """A full disk or a missing permission, at a place that nobody has a better word for."""
+    """Describes a full disk or a missing permission for which no better message exists."""
     path = error.filename if isinstance(error.filename, str) else None
     reason = error.strerror or str(error).partition("\n")[0] or type(error).__name__
     return f"{path}: {reason}" if path else f"{reason}, where something was read or written"
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
-    """Whether Python, PyTorch or a device could not give memory that was asked for; told without importing torch."""
+    """Whether Python, PyTorch or a device ran out of memory. Does not import torch."""
     return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
 
 
@@ -109,7 +109,7 @@ def _asks_for_help(argv: list[str]) -> bool:
 
 
 def print_error(error: GptkitError) -> int:
-    """Print an error for people and give its exit status; with a traceback where the user set HYDRA_FULL_ERROR=1."""
+    """Prints an error and returns its exit status. With HYDRA_FULL_ERROR=1, prints the traceback."""
     if os.environ.get("HYDRA_FULL_ERROR") == "1":
         traceback.print_exception(error)
     else:
@@ -118,5 +118,5 @@ def print_error(error: GptkitError) -> int:
 
 
 def exit_status_of(result: Any) -> int:
-    """A verb may give its own exit status by an attribute of its result."""
+    """Returns the exit status of a verb's result, which may set it by the attribute `exit_status`."""
     return int(getattr(result, "exit_status", 0))

@@ -1,4 +1,4 @@
-"""Overrides of Python's own values, as the words that a person would type for them."""
+"""Turn overrides given as Python values into overrides as they are typed."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from gptkit.errors import ConfigError
 
 
 def format_overrides(verb: str, overrides: Mapping[str, Any]) -> list[str]:
-    """One word per value, in order; mappings within are flattened: {"model": {"layers": 2}} is `model.layers=2`.
+    """Returns one override per value, in order. Nested mappings are flattened: {"model": {"layers": 2}} is `model.layers=2`.
 
     Args:
-        verb: whose keys they are.
+        verb: the verb that has the keys.
         overrides: values by key, as it is typed: `model.layers`, `+gpt2`, `~callback.spike` (with None).
 
     Raises:
-        ConfigError: a key is no text, or a value has no form on the command line.
+        ConfigError: a key is not a string, or a value cannot be written on the command line.
     """
     known = groups()
     words = []

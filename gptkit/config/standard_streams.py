@@ -1,4 +1,4 @@
-"""Standard output and standard error that are closed, full or read by a program that has left: no traceback, no lost words.
+"""Handle standard output and standard error that are closed, full, or read by a program that has exited.
 
 Python says "Exception ignored" when it cannot flush them at its end, and has no stream at all where the shell closed one.
 """
@@ -20,7 +20,7 @@ _NAMES = {"stdout": "standard output", "stderr": "standard error"}
 
 
 def prepare_process() -> None:
-    """Once in a process: open what the shell closed (`>&-`), and make log lines and warnings printable."""
+    """Opens streams that the shell closed (`>&-`), and makes log lines and warnings printable. Call once per process."""
     for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(descriptor)
@@ -35,7 +35,7 @@ def prepare_process() -> None:
 
 
 def escape_unencodable_text() -> None:
-    """Half of a pair of characters, as of a file name that is no text, is written out instead of raising."""
+    """Escapes characters that cannot be encoded, such as surrogates of undecodable file names, instead of raising."""
     for stream in (sys.stdout, sys.stderr):
         if getattr(stream, "errors", "") == "strict" and hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
@@ -43,7 +43,7 @@ def escape_unencodable_text() -> None:
 
 @contextlib.contextmanager
 def silent_logging() -> Iterator[None]:
-    """A log line that cannot be written is not worth a traceback."""
+    """Suppresses the traceback that logging prints when a line cannot be written."""
     before, logging.raiseExceptions = logging.raiseExceptions, False
     try:
         yield
@@ -52,11 +52,11 @@ def silent_logging() -> Iterator[None]:
 
 
 def flush(status: int, *, output_error_reported: bool) -> int:
-    """Write what is left, and give the exit status: 1 where it could not be written.
+    """Flushes the streams and returns the exit status: 1 if they could not be written.
 
     Args:
         status: the exit status so far.
-        output_error_reported: whether a line has said already that standard output cannot be written.
+        output_error_reported: whether it was reported already that standard output cannot be written.
     """
     for name in _NAMES:
         stream = getattr(sys, name)
@@ -75,7 +75,7 @@ def flush(status: int, *, output_error_reported: bool) -> int:
 
 
 def is_stream_error(error: BaseException) -> bool:
-    """Whether standard output or standard error could not be written, so that nobody is there to be told more."""
+    """Whether the error means that standard output or standard error cannot be written, so that no message would arrive."""
     if isinstance(error, BrokenPipeError):
         return True
     if not isinstance(error, OSError) or error.filename is not None or error.errno not in (errno.ENOSPC, errno.EIO, errno.EBADF):
@@ -89,13 +89,13 @@ def is_stream_error(error: BaseException) -> bool:
 
 
 def print_to_stderr(line: str) -> None:
-    """A line on standard error, where that can be written."""
+    """Prints a line to standard error, if possible."""
     with contextlib.suppress(OSError, ValueError):
         print(line, file=sys.stderr, flush=True)
 
 
 def _discard(stream: IO[Any]) -> None:
-    """Let what the stream still holds, and all that follows, go nowhere."""
+    """Discards what the stream has buffered and everything written later."""
     with contextlib.suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())

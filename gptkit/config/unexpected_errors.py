@@ -1,4 +1,4 @@
-"""An exception that nobody foresaw: still one line, with the plugin that it came from, and the traceback in the run's folder."""
+"""Report unexpected exceptions in one line that names the plugin at fault, and write the traceback into the run folder."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from gptkit.plugin_origin import Origin
 from gptkit.terminal import one_line
 
 FILE = "traceback.txt"
-"""Where a run's folder holds what a report of a defect needs."""
+"""The traceback in a run folder, for a bug report."""
 
 _MAX_MESSAGE_LENGTH = 300
 
 
 def report_unexpected_error(error: BaseException) -> int:
-    """Print one line and write the traceback into the run's folder, where there is one; gives the exit status."""
+    """Prints one line, writes the traceback into the run folder if there is one, and returns the exit status."""
     message = next((line.strip() for line in _message(error).splitlines() if line.strip()), "")
     message = message if len(message) <= _MAX_MESSAGE_LENGTH else f"{message[:_MAX_MESSAGE_LENGTH]}..."
     origin = plugin_of(error)
@@ -31,7 +31,7 @@ def report_unexpected_error(error: BaseException) -> int:
 
 
 def plugin_of(error: BaseException) -> Origin | None:
-    """The installed plugin whose code raised the exception, or called what did; None: no plugin had a part in it."""
+    """Returns the installed plugin whose code is innermost in the traceback; None if no plugin is in it."""
     from gptkit.plugins import plugin_packages
 
     owners = plugin_packages()
@@ -50,7 +50,7 @@ def _message(error: BaseException) -> str:
 
 
 def _write_traceback(error: BaseException) -> Path | None:
-    """The file with the traceback; None where the run has no folder, or it cannot be written."""
+    """Writes the traceback and returns its file; None if the run has no folder, or the file cannot be written."""
     hydra_run = sys.modules.get("gptkit.config.hydra_run")
     folder: Path | None = hydra_run.run_folder() if hydra_run is not None else None
     if folder is None or not folder.is_dir():

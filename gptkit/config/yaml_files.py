@@ -1,4 +1,4 @@
-"""The YAML of `conf/` folders and of a user's own (`--config-dir`), read without Hydra."""
+"""Read the YAML of `conf/` folders and of a user's folder (`--config-dir`) without Hydra."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gptkit.plugins import registry
 
 
 def config_dir(argv: Sequence[str]) -> Path | None:
-    """The folder that `--config-dir` names, where it is given."""
+    """Returns the folder of `--config-dir`; None without that flag."""
     for word, following in itertools.pairwise([*argv, ""]):
         flag, equals, value = word.partition("=")
         if flag in ("--config-dir", "-cd") and (value or following):
@@ -23,7 +23,7 @@ def config_dir(argv: Sequence[str]) -> Path | None:
 
 
 def find_config_file(name: str) -> Path | None:
-    """The file of a configuration that is named without its suffix; None where there is none: a part, a schema, a wrong name."""
+    """Returns the file of a configuration, given its name without suffix; None if there is none, as for parts and schemas."""
     try:
         return next((path for folder in config_folders() if (path := folder / f"{name}.yaml").is_file()), None)
     except (OSError, ValueError):  # a name that no file system takes
@@ -31,10 +31,10 @@ def find_config_file(name: str) -> Path | None:
 
 
 def check_user_files(primary: str, words: Sequence[str]) -> None:
-    """See that the files of a user's own folder that the words choose can be read, before Hydra speaks of them without their names.
+    """Checks that the files of the user's folder that the overrides choose can be read. Hydra's errors would not name them.
 
     Raises:
-        ConfigError: names the file, and the line.
+        ConfigError: a file cannot be read; names the file and the line.
     """
     names = ["/".join(word.lstrip("+").split("=", 1)) for word in words if re.fullmatch(r"\+?[\w/-]+=[\w.-]+", word)]
     for name in [primary, *names]:
@@ -44,10 +44,10 @@ def check_user_files(primary: str, words: Sequence[str]) -> None:
 
 
 def read_config_file(name: str) -> dict[str, Any] | None:
-    """The content of a configuration; None where it has no file.
+    """Reads a configuration; None if it has no file.
 
     Raises:
-        ConfigError: the file cannot be read, or holds no mapping.
+        ConfigError: the file cannot be read, or is not a mapping.
     """
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
@@ -75,7 +75,7 @@ def read_config_file(name: str) -> dict[str, Any] | None:
 
 
 def iter_defaults(content: dict[str, Any] | None, own_group: str) -> Iterator[tuple[str, str, bool]]:
-    """(group, option, whether it overrides) of a defaults list."""
+    """Yields (group, option, whether it is an override) for each entry of a defaults list."""
     for entry in (content or {}).get("defaults") or []:
         if isinstance(entry, str) and entry != "_self_":
             path = entry.removeprefix("/") if entry.startswith("/") else f"{own_group}/{entry}".lstrip("/")
@@ -88,10 +88,10 @@ def iter_defaults(content: dict[str, Any] | None, own_group: str) -> Iterator[tu
 
 
 def verb_of_config(primary: str) -> str:
-    """The verb of a primary configuration: its own name, or what the first entry of its defaults names (`- command/train`).
+    """Returns the verb of a primary configuration: its name, or the verb in its defaults list (`- command/train`).
 
     Raises:
-        ConfigError: there is no such configuration, or it does not name its verb.
+        ConfigError: there is no such configuration, or it names no verb.
     """
     verbs = registry().parts["command"]
     primary = primary.removesuffix(".yaml")
