@@ -6,12 +6,17 @@ turn the direction of writing around. They are shown as `\\u001b`, as JSON write
 
 from __future__ import annotations
 
+import functools
 import logging
 import re
 import sys
-from typing import IO
+from collections.abc import Iterable
+from typing import IO, TYPE_CHECKING, Any
 
 from gptkit.errors import GptkitError
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _UNSAFE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters of C0 and C1, but for the tab and the end of a line
@@ -72,3 +77,31 @@ class PrintableFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         return printable(super().format(record))
+
+
+def make_console(**options: Any) -> Console:
+    """Returns a Rich console for tables and progress bars that makes the text of cells and titles printable.
+
+    Args:
+        options: of `rich.console.Console`.
+    """
+    return _console_class()(**options)
+
+
+@functools.cache
+def _console_class() -> type[Console]:
+    from rich.console import Console, ConsoleOptions, RenderableType  # slow to import, and most command lines print plain text
+    from rich.segment import Segment
+
+    class PrintableConsole(Console):
+        """Colours and cursor movements are those of Rich; text is made printable."""
+
+        def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+            for segment in super().render(renderable, options):
+                yield segment if segment.control else Segment(printable(segment.text), segment.style)
+
+        def on_broken_pipe(self) -> None:
+            """Leaves it to the command line, as for any other output: Rich would end the process."""
+            raise BrokenPipeError
+
+    return PrintableConsole

@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from gptkit.console import Console
-from gptkit.terminal import PrintableFormatter, one_line, print_text, printable, write_result
+from gptkit.terminal import PrintableFormatter, make_console, one_line, print_text, printable, write_result
 
 UNSAFE = "\x1b[2J\x1b]8;;http://x\x07here\x1b]8;;\x07\x9b31m\rover\x00\x7f\u202eright\u2066\u2028\udcff\U000e0041"
 WRITTEN = (
@@ -72,7 +71,7 @@ def test_json_on_a_terminal_is_the_same_json(terminal: Terminal, monkeypatch: py
 
 def test_a_table_keeps_its_own_colours(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", terminal.stream)  # which pytest sets anew for each phase of a test
-    Console(width=400, force_terminal=True, color_system="standard").print("[bold]title[/bold] " + UNSAFE, highlight=False)
+    make_console(width=400, force_terminal=True, color_system="standard").print("[bold]title[/bold] " + UNSAFE, highlight=False)
     printed = terminal.text()
     assert "\x1b[1mtitle\x1b[0m" in printed
     assert "\x1b[2J" not in printed

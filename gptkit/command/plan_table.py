@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from gptkit.console import Console
+from gptkit.terminal import make_console
 
 
 def print_plan(plan: dict[str, Any]) -> None:
@@ -23,7 +23,7 @@ def print_plan(plan: dict[str, Any]) -> None:
         table.add_row(f"[bold]{title}[/bold]", *first)
         for label, *cells in rest:
             table.add_row(f"  {label}", *cells)
-    Console(highlight=False).print(table)
+    make_console(highlight=False).print(table)
 
 
 def _parameter_rows(plan: dict[str, Any]) -> list[tuple[str, ...]]:

@@ -15,13 +15,12 @@ from rich.text import Text
 
 from gptkit.command import PluginsCommand
 from gptkit.config_groups import plugin_failures
-from gptkit.console import Console
 from gptkit.errors import ConfigError, did_you_mean
 from gptkit.hookspecs import KINDS
 from gptkit.parts import fields_of, summary
 from gptkit.plugin_origin import Origin
 from gptkit.plugins import Entry, registry
-from gptkit.terminal import print_text, printable
+from gptkit.terminal import make_console, print_text, printable
 
 
 def plugins(settings: PluginsCommand) -> list[dict[str, Any]]:
@@ -154,7 +153,7 @@ def _align_columns(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
         table.add_column(title, overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))
-    console = Console() if sys.stdout.isatty() else Console(width=1000)
+    console = make_console() if sys.stdout.isatty() else make_console(width=1000)
     with console.capture() as captured:
         console.print(table)
     return "\n".join(line.rstrip() for line in captured.get().splitlines())

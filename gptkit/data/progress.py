@@ -8,7 +8,7 @@ from types import TracebackType
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from gptkit.console import Console
+from gptkit.terminal import make_console
 
 QUIET = 2.0
 """Seconds before anything is shown."""
@@ -21,7 +21,7 @@ class Progress:
     """Shows what `show` is told. Used as a context manager."""
 
     def __init__(self, title: str) -> None:
-        self._title, self._console = title, Console(stderr=True)
+        self._title, self._console = title, make_console(stderr=True)
         self._began = self._spoke = time.monotonic()
         self._bar: Bar | None = None
 

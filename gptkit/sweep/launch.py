@@ -20,10 +20,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from gptkit.config.command_line import parse_command_line
 from gptkit.config.hydra_run import restore_user_full_error
-from gptkit.console import Console
 from gptkit.errors import ConfigError, GptkitError
 from gptkit.sweep.jobs import Job, lock_folder
 from gptkit.sweep.process import divide_machine, job_command, job_environment, start_process
+from gptkit.terminal import make_console
 from gptkit.training.reporting.summary import value_to_minimize
 
 _POLL_SECONDS = 0.1
@@ -105,7 +105,7 @@ def _run_all(jobs: list[Job], verb: str, flags: list[str], n_jobs: int) -> None:
     slots = divide_machine(n_jobs, os.environ)
     running: dict[int, tuple[Job, subprocess.Popen[bytes]]] = {}
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with Progress(*columns, console=make_console(stderr=True)) as progress:
         bar = progress.add_task("sweep", total=len(jobs))
         try:
             progress.update(bar, completed=len(jobs) - len(waiting))

@@ -16,9 +16,9 @@ from rich.table import Table
 from rich.text import Text
 
 from gptkit.atomic_io import wrap_os_errors, write_file
-from gptkit.console import Console
 from gptkit.sweep.charts import scatter_chart, training_curves_chart
 from gptkit.sweep.jobs import Job, read_jobs
+from gptkit.terminal import make_console
 from gptkit.training.reporting.html_page import page, tiles
 from gptkit.training.reporting.summary import VALIDATION_LOSS, monitor_of
 
@@ -39,7 +39,7 @@ def report_sweep(sweep: Path, earlier: Mapping[Path, int]) -> None:
     if not jobs:
         return
     print_table(jobs)
-    Console(stderr=True, soft_wrap=True, markup=False).print(
+    make_console(stderr=True, soft_wrap=True, markup=False).print(
         _printable_text(f"The sweep's page is {write_page(sweep, jobs)}"), highlight=False
     )
 
@@ -99,7 +99,7 @@ def print_table(jobs: Sequence[Job]) -> None:
         table.add_row(
             *map(_printable_text, (str(job.number), *values, *_format_cells(job, columns), _format_status(job), str(job.folder)))
         )
-    Console(width=max(Console().width, 160), markup=False).print(table)
+    make_console(width=max(make_console().width, 160), markup=False).print(table)
 
 
 def _printable_text(text: str) -> Text:

@@ -58,12 +58,12 @@ class ProgressDisplay(Callback):
             from rich.progress import BarColumn, TextColumn
             from rich.progress import Progress as Bar
 
-            from gptkit.console import Console
+            from gptkit.terminal import make_console
 
             bar = Bar(
                 BarColumn(bar_width=24),
                 TextColumn("{task.description}", markup=False),
-                console=Console(file=self.stream),
+                console=make_console(file=self.stream),
                 auto_refresh=False,  # no thread of its own: it is drawn between steps
             )
             bar.start()
