@@ -1,90 +1,141 @@
-"""How dialogues and prompts become text: the key `objective.template` of every objective that reads them.
+"""The chat template: how dialogues and prompts become text, and that text token ids. The config key is `objective.template`.
 
-`plain` joins one exchange as a document would go on: the prompt, and the response directly behind it. `transcript` names the
-speakers before every turn as `gptkit.data.parsing.transcripts` says. In both a system message and a blank line come first.
+`plain` joins one exchange as a document would: the prompt, immediately followed by the response. `transcript` writes the speaker
+before every turn, as defined in `gptkit.data.parsing.transcripts`. Both put a system message first, followed by a blank line.
 
-What stands before a response and the response are different texts, to be encoded apart: their tokens are then the same in
-training, where the response is known, and in sampling, where it is not.
+A prompt and its response are encoded separately. The boundary between their tokens is then the same in training, where the
+response is known, and in sampling, where it is not. A response ends with end-of-text; a prompt without text is end-of-text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from gptkit.data.parsing.transcripts import ASSISTANT, HUMAN
 from gptkit.errors import DataError
 from gptkit.records import Dialogue, Turn
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from gptkit.tokenizer.base import Tokenizer
+
+    Ids = NDArray[np.int64]
+
 TEMPLATES = ("plain", "transcript")
 
 ROLES = ("system", "user", "assistant")
 
+TEXTS_PER_CHUNK = 8192
+"""Number of texts that are tokenised at a time."""
+
+
+# -- text -------------------------------------------------------------------------------------------------------------------------
+
 
 def prompt_text(turns: Sequence[Turn], template: str) -> str:
-    """What stands before the response: an empty text for no turns in `plain`.
+    """The text before a response. It is empty for no turns in `plain`.
 
     Raises:
         DataError: the last turn is the assistant's, a role is unknown or out of place, or `plain` is given a dialogue.
     """
-    _refuse_misplaced(turns)
+    _check_roles(turns)
     if turns and turns[-1].role == "assistant":
         raise DataError("a prompt ends with a turn of the assistant; it must end where the assistant is to answer")
     if template == "plain":
-        return _exchange(turns)
-    return "".join(_written(turn) for turn in turns) + ASSISTANT
+        return _plain_prompt(turns)
+    return "".join(_transcript_turn(turn) for turn in turns) + ASSISTANT
 
 
 def response_text(text: str, template: str) -> str:
-    """The response as it stands behind the prompt: in `plain` exactly as given, in `transcript` after one space."""
+    """The response as it follows the prompt: unchanged in `plain`, after one space in `transcript`."""
     return text if template == "plain" else " " + text.removeprefix(" ")
 
 
-def pieces(dialogue: Dialogue, template: str) -> list[tuple[str, bool]]:
-    """The dialogue's text in order, in pieces; True for one that the assistant wrote, which is what is learned.
+def render_dialogue(dialogue: Dialogue, template: str) -> list[tuple[str, bool]]:
+    """Split the text of a dialogue into prompts and responses, in order; the flag is True for responses.
 
-    Every answer is a piece, and whatever stands before it another, possibly empty. Turns behind the last answer are left out.
+    A prompt, possibly empty, comes before every response. Turns after the last response are left out.
 
     Raises:
-        DataError: there is no answer, a role is unknown or out of place, or `plain` is given more than one exchange.
+        DataError: there is no response, a role is unknown or out of place, or `plain` is given more than one exchange.
     """
-    _refuse_misplaced(dialogue.turns)
-    answers = [place for place, turn in enumerate(dialogue.turns) if turn.role == "assistant"]
+    _check_roles(dialogue.turns)
+    answers = [index for index, turn in enumerate(dialogue.turns) if turn.role == "assistant"]
     if not answers:
         raise DataError("a dialogue has no turn of the assistant, so there is nothing to learn from it")
     if template == "plain" and (len(answers) > 1 or len(dialogue.turns) > answers[0] + 1):
-        raise _too_much()
-    found, begin = [], 0
-    for place in answers:
-        found.append((prompt_text(dialogue.turns[begin:place], template), False))
-        found.append((response_text(dialogue.turns[place].text, template), True))
-        begin = place + 1
-    return found
+        raise _not_one_exchange()
+    texts, start = [], 0
+    for index in answers:
+        texts.append((prompt_text(dialogue.turns[start:index], template), False))
+        texts.append((response_text(dialogue.turns[index].text, template), True))
+        start = index + 1
+    return texts
 
 
-def _exchange(turns: Sequence[Turn]) -> str:
-    """[system + blank line] + user."""
+def _plain_prompt(turns: Sequence[Turn]) -> str:
+    """[system message, blank line,] user message."""
     system, rest = ("", turns) if not turns or turns[0].role != "system" else (turns[0].text + "\n\n", turns[1:])
     if len(rest) > 1:
-        raise _too_much()
+        raise _not_one_exchange()
     return system + "".join(turn.text for turn in rest)
 
 
-def _too_much() -> DataError:
+def _not_one_exchange() -> DataError:
     return DataError(
-        "a dialogue has more than one exchange, and objective.template=plain has no words for who speaks; "
+        "a dialogue has more than one exchange, and objective.template=plain does not mark who speaks; "
         "use objective.template=transcript"
     )
 
 
-def _written(turn: Turn) -> str:
+def _transcript_turn(turn: Turn) -> str:
     if turn.role == "system":
         return turn.text + "\n\n"
     return f"{HUMAN if turn.role == 'user' else ASSISTANT} {turn.text}"
 
 
-def _refuse_misplaced(turns: Sequence[Turn]) -> None:
-    for place, turn in enumerate(turns):
+def _check_roles(turns: Sequence[Turn]) -> None:
+    for index, turn in enumerate(turns):
         if turn.role not in ROLES:
-            raise DataError(f"turn {place + 1} of a dialogue has the role {turn.role}; it must be one of {', '.join(ROLES)}")
-        if turn.role == "system" and place:
-            raise DataError(f"turn {place + 1} of a dialogue is the system's; a system message must come first")
+            raise DataError(f"turn {index + 1} of a dialogue has the role {turn.role}; it must be one of {', '.join(ROLES)}")
+        if turn.role == "system" and index:
+            raise DataError(f"turn {index + 1} of a dialogue is the system's; a system message must come first")
+
+
+# -- token ids --------------------------------------------------------------------------------------------------------------------
+
+
+def prompt_ids(tokenizer: Tokenizer, turns: Sequence[Turn], template: str) -> list[int]:
+    """The token ids before a response; at least one.
+
+    Earlier responses end with end-of-text, as they do in training.
+
+    Raises:
+        DataError: the turns do not fit the template.
+    """
+    end_of_text = tokenizer.special["end_of_text"]
+    answered = max((index + 1 for index, turn in enumerate(turns) if turn.role == "assistant"), default=0)
+    if template == "plain" or answered in (0, len(turns)):  # there is no earlier response, or `prompt_text` raises
+        return tokenizer.encode(prompt_text(turns, template)) or [end_of_text]
+    ids: list[int] = []
+    for text, is_response in render_dialogue(Dialogue(tuple(turns[:answered])), template):
+        ids += tokenizer.encode(text)
+        if is_response or not ids:
+            ids.append(end_of_text)
+    return ids + tokenizer.encode(prompt_text(turns[answered:], template))
+
+
+def response_ids(tokenizer: Tokenizer, text: str, template: str) -> list[int]:
+    """The token ids of a response, end-of-text included."""
+    return [*tokenizer.encode(response_text(text, template)), tokenizer.special["end_of_text"]]
+
+
+def encode_texts(tokenizer: Tokenizer, texts: Iterable[str]) -> Iterator[Ids]:
+    """Yield the token ids (T,) of each text. Texts are tokenised in chunks, on all cores where the tokenizer supports it."""
+    source = iter(texts)
+    while chunk := list(itertools.islice(source, TEXTS_PER_CHUNK)):
+        yield from (ids.astype("int64") for ids in tokenizer.encode_batch(chunk))

@@ -1,16 +1,26 @@
-"""The number format of losses, log-probabilities, scores and values: float32, or float64 where the weights are kept in it."""
+"""Losses, log-probabilities, scores and values are computed in at least float32; in float64 where the weights are float64."""
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 
-def full_dtype(tensor: Tensor) -> torch.dtype:
-    """float32, or the tensor's own floating dtype where that is wider."""
+def upcast_dtype(tensor: Tensor) -> torch.dtype:
+    """float32, or the tensor's own floating dtype if that is wider."""
     return torch.promote_types(tensor.dtype, torch.float32)
 
 
-def in_full(tensor: Tensor) -> Tensor:
-    """The tensor in at least float32: eight bits tell neither similar probabilities nor the sums of many losses apart."""
-    return tensor.to(full_dtype(tensor))
+def upcast(tensor: Tensor) -> Tensor:
+    """The tensor in at least float32: the 8 bits of bfloat16 cannot distinguish similar probabilities or sums of losses."""
+    return tensor.to(upcast_dtype(tensor))
+
+
+def upcast_linear(head: nn.Linear, hidden: Tensor) -> Tensor:
+    """Apply the head of scores, values or labels to hidden states in at least float32, even under autocast: (..., D) -> (..., K).
+
+    In bfloat16 similar completions, options or probabilities would be equal, and this product is small.
+    """
+    with torch.autocast(hidden.device.type, enabled=False):
+        return F.linear(upcast(hidden), upcast(head.weight), upcast(head.bias))

@@ -11,7 +11,7 @@ import torch
 from gptkit.data.splits import evenly_spaced
 from gptkit.data.windows import language_model_datasets
 from gptkit.errors import DataError
-from gptkit.task.log_probabilities import Text, log_probabilities
+from gptkit.task.text_log_probs import Text, text_log_probs
 
 if TYPE_CHECKING:
     from gptkit.data.base import Data
@@ -41,10 +41,10 @@ class AlignmentTax:
             raise DataError(f"{subject.source} and {against.source} have different tokenizers, so their losses cannot be compared")
         context = min(subject.model.context, against.model.context)
         texts = self._windows(subject.tokenizer, context)
-        byte_count = sum(_count_bytes(subject.tokenizer, text.scored) for text in texts)
+        byte_count = sum(_count_bytes(subject.tokenizer, text.continuation) for text in texts)
         scores: dict[str, float] = {}
-        nats = [-float(torch.cat(log_probabilities(each.model, texts)).double().sum()) for each in (subject, against)]
-        tokens = sum(len(text.scored) for text in texts)
+        nats = [-float(torch.cat(text_log_probs(each.model, texts)).double().sum()) for each in (subject, against)]
+        tokens = sum(len(text.continuation) for text in texts)
         _add_comparison(scores, "loss", *(total / tokens for total in nats))
         _add_comparison(scores, "bits_per_byte", *(total / math.log(2) / byte_count for total in nats))
         for label, task in self._tasks.items():

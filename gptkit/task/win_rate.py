@@ -16,7 +16,7 @@ from torch import Tensor
 from gptkit.data.splits import evenly_spaced
 from gptkit.errors import ConfigError, DataError
 from gptkit.generation.responses import longest_response, respond, text_of
-from gptkit.objective.chat_tokens import prompt_ids
+from gptkit.objective.chat_template import prompt_ids
 from gptkit.objective.classify.metrics import interval
 from gptkit.records import Prompt
 from gptkit.reward.base import PairwiseReward, compute_preferences, compute_scores

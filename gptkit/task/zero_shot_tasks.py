@@ -16,7 +16,7 @@ from gptkit.data.record_checks import labelled_examples
 from gptkit.data.splits import evaluation_split, evenly_spaced
 from gptkit.errors import ConfigError, DataError
 from gptkit.records import Example
-from gptkit.task.log_probabilities import Text, log_probabilities
+from gptkit.task.text_log_probs import Text, text_log_probs
 from gptkit.task.zero_shot_scoring import best_threshold, highest_mean, matthews, means, most_probable, normalised
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Choice(Heuristic):
 
     def scores(self, model: Model, tokenizer: Tokenizer) -> dict[str, float]:
         texts = [self.texts(example, tokenizer) for example in self.examples]
-        values = iter(log_probabilities(model, [text for each in texts for text in each]))
+        values = iter(text_log_probs(model, [text for each in texts for text in each]))
         right = 0
         for example, each in zip(self.examples, texts, strict=True):
             right += self.choose([next(values) for _ in each]) == self.right_index(example)
@@ -190,7 +190,7 @@ class Acceptability(Heuristic):
     def scores(self, model: Model, tokenizer: Tokenizer) -> dict[str, float]:
         everything = [*self.calibration, *self.examples]
         texts = [Text(prompt_ids(tokenizer, ""), tokenizer.encode(example.text)) for example in everything]
-        values = means(log_probabilities(model, texts))
+        values = means(text_log_probs(model, texts))
         right = torch.tensor([str(example.label) == self.acceptable for example in everything])
         split = len(self.calibration)
         threshold = best_threshold(values[:split], right[:split]) if self.threshold is None else self.threshold

@@ -1,28 +1,41 @@
-"""Dialogues as text: what is read, what is learned, and what no template can write."""
+"""The chat template: dialogues as text and as token ids, the same in training, scoring and sampling."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pytest
 
 from gptkit.data.parsing.transcripts import parse_transcript
 from gptkit.errors import DataError
-from gptkit.objective.chat_template import TEMPLATES, pieces, prompt_text, response_text
+from gptkit.objective.chat_template import TEMPLATES, prompt_ids, prompt_text, render_dialogue, response_ids, response_text
+from gptkit.objective.sft.sft_dataset import demonstrations
 from gptkit.records import Dialogue, Turn
+from gptkit.tokenizer import BytesTokenizerConfig
 
 SYSTEM, ASK, ANSWER = Turn("system", "Be kind."), Turn("user", "Two plus two?"), Turn("assistant", "Four.")
+
+HISTORY = (
+    Turn("system", "Be kind."),
+    Turn("user", "Hello?"),
+    Turn("assistant", "Hi!"),
+    Turn("user", "Your name?"),
+    Turn("assistant", "Ann."),
+    Turn("user", "Bye."),
+)
 
 
 def test_plain_is_the_prompt_and_the_response_directly_behind_it() -> None:
     assert prompt_text((SYSTEM, ASK), "plain") == "Be kind.\n\nTwo plus two?"
     assert response_text(" Four.", "plain") == " Four."
-    assert pieces(Dialogue((ASK, ANSWER)), "plain") == [("Two plus two?", False), ("Four.", True)]
+    assert render_dialogue(Dialogue((ASK, ANSWER)), "plain") == [("Two plus two?", False), ("Four.", True)]
 
 
 def test_plain_may_have_no_prompt() -> None:
     assert prompt_text((), "plain") == ""
     assert (
-        pieces(Dialogue((Turn("user", ""), ANSWER)), "plain")
-        == pieces(Dialogue((ANSWER,)), "plain")
+        render_dialogue(Dialogue((Turn("user", ""), ANSWER)), "plain")
+        == render_dialogue(Dialogue((ANSWER,)), "plain")
         == [("", False), ("Four.", True)]
     )
 
@@ -40,7 +53,7 @@ def test_one_space_stands_before_an_answer_in_a_transcript(response: str) -> Non
 
 def test_every_answer_is_learned_and_nothing_else() -> None:
     dialogue = Dialogue((SYSTEM, ASK, ANSWER, Turn("user", "Sure?"), Turn("assistant", "Yes."), Turn("user", "Bye.")))
-    assert pieces(dialogue, "transcript") == [
+    assert render_dialogue(dialogue, "transcript") == [
         ("Be kind.\n\n\n\nHuman: Two plus two?\n\nAssistant:", False),
         (" Four.", True),
         ("\n\nHuman: Sure?\n\nAssistant:", False),
@@ -50,19 +63,19 @@ def test_every_answer_is_learned_and_nothing_else() -> None:
 
 @pytest.mark.parametrize(("template", "turns"), [("plain", (SYSTEM, ASK)), ("transcript", (ASK, ANSWER, Turn("user", "Sure?")))])
 def test_a_response_stands_behind_the_same_text_in_training_and_in_sampling(template: str, turns: tuple[Turn, ...]) -> None:
-    trained = "".join(text for text, _ in pieces(Dialogue((*turns, Turn("assistant", "Yes."))), template))
+    trained = "".join(text for text, _ in render_dialogue(Dialogue((*turns, Turn("assistant", "Yes."))), template))
     assert trained == prompt_text(turns, template) + response_text("Yes.", template)
 
 
 def test_a_transcript_can_be_read_back() -> None:
     turns = (SYSTEM, ASK, ANSWER, Turn("user", "Sure?"), Turn("assistant", "Yes."))
-    assert parse_transcript("".join(text for text, _ in pieces(Dialogue(turns), "transcript"))) == turns
+    assert parse_transcript("".join(text for text, _ in render_dialogue(Dialogue(turns), "transcript"))) == turns
 
 
 @pytest.mark.parametrize("turns", [(ASK, ANSWER, ASK, ANSWER), (ASK, ASK, ANSWER), (ASK, ANSWER, ASK)])
 def test_plain_refuses_more_than_one_exchange_and_names_the_template_that_takes_it(turns: tuple[Turn, ...]) -> None:
     with pytest.raises(DataError, match=r"objective\.template=transcript"):
-        pieces(Dialogue(turns), "plain")
+        render_dialogue(Dialogue(turns), "plain")
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
@@ -70,8 +83,33 @@ def test_what_no_template_can_write(template: str) -> None:
     with pytest.raises(DataError, match="ends with a turn of the assistant"):
         prompt_text((ASK, ANSWER), template)
     with pytest.raises(DataError, match="nothing to learn"):
-        pieces(Dialogue((ASK,)), template)
+        render_dialogue(Dialogue((ASK,)), template)
     with pytest.raises(DataError, match="the role tool; it must be one of system, user, assistant"):
         prompt_text((Turn("tool", "x"),), template)
     with pytest.raises(DataError, match="turn 2 of a dialogue is the system's"):
         prompt_text((ASK, SYSTEM), template)
+
+
+@pytest.fixture
+def tokenizer() -> Any:
+    return BytesTokenizerConfig().build(texts=[])
+
+
+@pytest.mark.parametrize("turns", [HISTORY, HISTORY[:4], HISTORY[:2], HISTORY[2:4]])
+def test_what_is_learned_from_begins_as_what_is_sampled_from(tokenizer: Any, turns: tuple[Turn, ...]) -> None:
+    whole = Dialogue((*turns, Turn("assistant", "Good.")))
+    (learned,) = demonstrations([whole], tokenizer=tokenizer, template="transcript", context=400, learn_all=False, what="training")
+    assert learned is not None
+    before = prompt_ids(tokenizer, turns, "transcript")
+    assert learned.ids.tolist() == [*before, *response_ids(tokenizer, "Good.", "transcript")]
+    assert before.count(tokenizer.special["end_of_text"]) == sum(turn.role == "assistant" for turn in turns)
+
+
+def test_an_empty_prompt_is_end_of_text(tokenizer: Any) -> None:
+    assert prompt_ids(tokenizer, (Turn("user", ""),), "plain") == [tokenizer.special["end_of_text"]]
+
+
+def test_a_plain_prompt_has_no_earlier_exchange(tokenizer: Any) -> None:
+    turns = (Turn("user", "a"), Turn("assistant", "b"), Turn("user", "c"))
+    with pytest.raises(DataError, match=r"use objective\.template=transcript"):
+        prompt_ids(tokenizer, turns, "plain")

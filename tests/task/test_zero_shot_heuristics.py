@@ -16,7 +16,7 @@ from gptkit.errors import ConfigError, DataError
 from gptkit.model import GPTConfig
 from gptkit.task import AcceptabilityConfig, LikelyOptionConfig, NextWordConfig, ReferentConfig
 from gptkit.task.base import Subject
-from gptkit.task.log_probabilities import Text, log_probabilities
+from gptkit.task.text_log_probs import Text, text_log_probs
 from gptkit.task.zero_shot_scoring import best_threshold, highest_mean, matthews, most_probable, normalised
 from gptkit.tokenizer import BytesTokenizerConfig
 
@@ -52,24 +52,24 @@ def test_log_probabilities_are_those_of_one_token_at_a_time(model: Any) -> None:
         Text([END, 8], [3]),
         Text([END, 1, 1, 1, 1, 1, 1, 1], [0, 4]),
     ]
-    for text, values in zip(texts, log_probabilities(model, texts), strict=True):
-        assert values.tolist() == pytest.approx(slow(model, text.before, text.scored), abs=1e-5)
+    for text, values in zip(texts, text_log_probs(model, texts), strict=True):
+        assert values.tolist() == pytest.approx(slow(model, text.prompt, text.continuation), abs=1e-5)
 
 
 def test_passes_and_slices_change_nothing(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [Text([END, *range(n)], list(range(n % 5 + 1))) for n in range(12)]
-    whole = log_probabilities(model, texts)
-    monkeypatch.setattr("gptkit.task.log_probabilities.TOKENS_AT_ONCE", 20)
-    monkeypatch.setattr("gptkit.task.log_probabilities.LOGITS_AT_ONCE", 600)
-    torch.testing.assert_close(log_probabilities(model, texts), whole)
+    whole = text_log_probs(model, texts)
+    monkeypatch.setattr("gptkit.task.text_log_probs.TOKENS_PER_PASS", 20)
+    monkeypatch.setattr("gptkit.task.text_log_probs.LOGITS_PER_SLICE", 600)
+    torch.testing.assert_close(text_log_probs(model, texts), whole)
 
 
 def test_a_text_beyond_the_context_loses_its_beginning(model: Any) -> None:
     before, scored = [END, *range(40)], [7, 8]
-    (values,) = log_probabilities(model, [Text(before, scored)])
+    (values,) = text_log_probs(model, [Text(before, scored)])
     kept = (before + scored)[-25:-2]
     assert values.tolist() == pytest.approx(slow(model, kept, scored), abs=1e-5)
-    (values,) = log_probabilities(model, [Text([END], list(range(60)))])
+    (values,) = text_log_probs(model, [Text([END], list(range(60)))])
     assert len(values) == 24
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 import gptkit
 from gptkit.errors import ConfigError
 from gptkit.objective.losses import cross_entropy_sum
-from gptkit.objective.precision import in_full
+from gptkit.objective.precision import upcast
 from gptkit.plugins import registry
 from gptkit.training.trainer_arguments import check_trainer_arguments
 
@@ -131,7 +131,7 @@ def test_losses_and_log_probabilities_are_in_at_least_float32() -> None:
         assert loss.dtype == full
         assert logits.grad is not None
         assert logits.grad.dtype == dtype
-        assert in_full(logits).dtype == full
+        assert upcast(logits).dtype == full
 
 
 @pytest.mark.parametrize(

@@ -33,8 +33,8 @@ from gptkit.objective.classify.classification_dataset import (
 )
 from gptkit.objective.classify.input_formats import SpecialTokens
 from gptkit.objective.classify.labels import NAMED, labels_of, named, numeric, positive_of, shown
-from gptkit.objective.heads import read
 from gptkit.objective.losses import cross_entropy_sum
+from gptkit.objective.precision import upcast_linear
 from gptkit.records import Example
 
 if TYPE_CHECKING:
@@ -241,8 +241,8 @@ class AuxLM(Objective):
             alike = features.new_ones(len(features), 1, features.size(-1))  # one mask for all sequences of an example
             features = features * F.dropout(alike, self.settings.classifier_dropout)
         if self.task == "multiple_choice":
-            return read(self.head, features).squeeze(-1)
-        outputs = read(self.head, features.sum(1))  # one sequence, or both orders added (section 3.3)
+            return upcast_linear(self.head, features).squeeze(-1)
+        outputs = upcast_linear(self.head, features.sum(1))  # one sequence, or both orders added (section 3.3)
         return outputs.squeeze(-1) if self.task == "regression" else outputs
 
     def lm_loss(self, model: Model, hidden: Tensor, batch: Batch) -> Tensor:

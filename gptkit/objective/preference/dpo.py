@@ -10,13 +10,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from gptkit.data.dataset import Batch
 from gptkit.model.evaluation_mode import without_dropout
 from gptkit.objective.base import Terms
-from gptkit.objective.precision import in_full
+from gptkit.objective.log_probs import token_log_probs
 from gptkit.objective.preference import DPOConfig
 from gptkit.objective.preference.base import Preference, passes
 
@@ -88,9 +87,9 @@ def log_probabilities(model: Model, batch: Batch) -> Tensor:
             hidden = model(read[:, :-1])  # (N, T - 1, D)
         places = torch.arange(1, read.shape[1], device=read.device)
         wanted = (places >= begins[rows, None]) & (places < lengths[rows, None])  # (N, T - 1): targets of the completion
-        losses = F.cross_entropy(in_full(model.logits(hidden[wanted])), read[:, 1:][wanted], reduction="none")
-        sums = losses.new_zeros(len(rows))
-        found.append(-sums.index_add(0, wanted.nonzero()[:, 0], losses))
+        log_probs = token_log_probs(model.logits(hidden[wanted]), read[:, 1:][wanted])
+        sums = log_probs.new_zeros(len(rows))
+        found.append(sums.index_add(0, wanted.nonzero()[:, 0], log_probs))
     of_rows = torch.cat(found)
     values = of_rows.new_zeros(len(lengths)).index_put((torch.cat(groups),), of_rows)
     return values.view(batch["lengths"].shape)

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from gptkit.data.dataset import Batch, Dataset
 from gptkit.data.padding import pad_groups
 from gptkit.errors import DataError
-from gptkit.objective.chat_template import response_text
-from gptkit.objective.chat_tokens import Ids, encoded, prompt_ids
+from gptkit.objective.chat_template import encode_texts, prompt_ids, response_text
 from gptkit.records import Ranking
 
 if TYPE_CHECKING:
+    from gptkit.objective.chat_template import Ids
     from gptkit.tokenizer.base import Tokenizer
 
 UNKNOWN = -1
@@ -104,7 +104,7 @@ def ranked(rankings: Sequence[Ranking], *, tokenizer: Tokenizer, template: str, 
             raise DataError(f"ranking {place + 1} of the {what} split: {error}") from None
         shown = [] if record.demonstration is None else [record.demonstration]
         texts += [response_text(text, template) for text in (*record.completions, *shown)]
-    ids = encoded(tokenizer, texts)
+    ids = encode_texts(tokenizer, texts)
     end = np.array([tokenizer.special["end_of_text"]], dtype=np.int64)
     found: list[TokenizedRanking] = []
     left_out = 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from gptkit.objective.precision import in_full
+from gptkit.objective.precision import upcast
 
 
 def pairs(ranks: Tensor, exists: Tensor) -> Tensor:
@@ -40,6 +40,6 @@ def ranking_losses(scores: Tensor, ranks: Tensor, exists: Tensor, margin: float 
         (B,) in at least float32, in nats.
     """
     better = pairs(ranks, exists)  # (B, K, K)
-    values = in_full(scores)
+    values = upcast(scores)
     losses = -F.logsigmoid(values[:, :, None] - values[:, None, :] - margin)
     return losses.where(better, 0.0).sum((1, 2)) / better.sum((1, 2)).clamp(min=1)

@@ -16,8 +16,8 @@ from gptkit.data.padding import pad_sequences, sequence_lengths
 from gptkit.data.splits import evenly_spaced
 from gptkit.errors import DataError
 from gptkit.model.evaluation_mode import without_dropout
-from gptkit.objective.chat_tokens import Ids, prompt_ids, response_ids
-from gptkit.objective.heads import read
+from gptkit.objective.chat_template import prompt_ids, response_ids
+from gptkit.objective.precision import upcast_linear
 from gptkit.objective.preference import RewardModelConfig
 from gptkit.objective.preference.base import Preference, passes
 from gptkit.objective.preference.preference_dataset import TokenizedRanking
@@ -25,6 +25,7 @@ from gptkit.records import Turn
 
 if TYPE_CHECKING:
     from gptkit.model.base import Model
+    from gptkit.objective.chat_template import Ids
     from gptkit.tokenizer.base import Tokenizer
 
 DEMONSTRATIONS = 512
@@ -102,7 +103,7 @@ class RewardModel(Preference):
         with without_dropout(model):
             hidden = model(tokens)  # (N, T, D)
         last = hidden[torch.arange(len(tokens), device=tokens.device), lengths - 1]  # (N, D)
-        return read(self.head, last).squeeze(1)
+        return upcast_linear(self.head, last).squeeze(1)
 
     def ratings(self, model: Model, batch: Batch) -> Tensor:
         """The head's outputs."""

@@ -14,7 +14,7 @@ from gptkit.data.padding import pad_sequences
 from gptkit.data.record_checks import records_of
 from gptkit.data.splits import split_records
 from gptkit.errors import DataError
-from gptkit.objective.chat_tokens import prompt_ids
+from gptkit.objective.chat_template import prompt_ids
 from gptkit.records import Prompt
 
 if TYPE_CHECKING:

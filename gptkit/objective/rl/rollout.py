@@ -18,7 +18,7 @@ from torch import Tensor
 from gptkit.data.dataset import Batch
 from gptkit.data.padding import pad_sequences, sequence_lengths
 from gptkit.model.base import Model
-from gptkit.objective.precision import in_full
+from gptkit.objective.log_probs import all_log_probs, select_tokens
 from gptkit.objective.rl.advantages import response_mask
 from gptkit.objective.rl.policy_loss import entropies
 from gptkit.records import Prompt
@@ -91,9 +91,8 @@ def response_log_probs(model: Model, batch: Batch, temperature: float) -> tuple[
     Both in at least float32, with logits divided by the temperature. No other position gets logits.
     """
     rows, positions = response_positions(batch)
-    all_log_probs = (in_full(model.logits(response_hidden_states(model, batch))) / temperature).log_softmax(dim=-1)  # (N, V)
-    targets = batch["tokens"][rows, positions]
-    return all_log_probs.gather(-1, targets[:, None]).squeeze(-1), entropies(all_log_probs)
+    log_probs = all_log_probs(model.logits(response_hidden_states(model, batch)), temperature=temperature)  # (N, V)
+    return select_tokens(log_probs, batch["tokens"][rows, positions]), entropies(log_probs)
 
 
 def pad_responses(values: Tensor, lengths: Tensor, width: int) -> Tensor:

@@ -17,7 +17,8 @@ from gptkit.generation.responses import draws
 from gptkit.generation.sampling import candidates
 from gptkit.model.evaluation_mode import without_dropout
 from gptkit.objective.base import mean_over_items
-from gptkit.objective.precision import in_full
+from gptkit.objective.log_probs import token_log_probs
+from gptkit.objective.precision import upcast
 from gptkit.objective.rl.policy_loss import probability_ratios
 from gptkit.objective.rl.rollout import (
     pad_responses,
@@ -162,15 +163,15 @@ def _check_sampling(
     rows, positions = response_positions(subset)
     columns = positions - subset["prompt_lengths"][rows]
     uniforms = draws(seed, places, objective.new_tokens).to(positions.device)[rows, columns]
-    logits = in_full(model.logits(response_hidden_states(model, subset)))
-    share = reproduced_fraction(logits, subset["tokens"][rows, positions], uniforms, temperature=objective.settings.temperature)
+    tokens = subset["tokens"][rows, positions]
+    logits = upcast(model.logits(response_hidden_states(model, subset)))
+    share = reproduced_fraction(logits, tokens, uniforms, temperature=objective.settings.temperature)
     if share < MIN_REPRODUCED:
         raise _failure(
             f"only {share:.0%} of the tokens are drawn again from the distribution that is learned from; sampling and "
             "training do not use the same logits or the same temperature"
         )
-    tokens = subset["tokens"][rows, positions]
-    sampled = (logits / objective.settings.temperature).log_softmax(dim=-1).gather(-1, tokens[:, None]).squeeze(-1)
+    sampled = token_log_probs(logits, tokens, temperature=objective.settings.temperature)
     worst = float((sampled - unpad_responses(subset["old_log_probs"], subset["lengths"])).abs().max())
     if worst > tolerance:
         raise _failure(
@@ -201,7 +202,7 @@ def _check_endings(objective: ReinforcementLearning, model: Model, rollout: Roll
         return
     expected = 0.0
     for chunk in split_into_chunks(rollout.batch):
-        logits = in_full(model.logits(response_hidden_states(model, chunk))) / objective.settings.temperature
+        logits = upcast(model.logits(response_hidden_states(model, chunk))) / objective.settings.temperature
         ends = logits.softmax(dim=-1)[:, objective.end_of_text].double()
         expected += expected_endings(pad_responses(ends, chunk["lengths"], int(chunk["lengths"].max())))
     if expected >= 1:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from gptkit.data.dataset import Batch
 from gptkit.errors import ConfigError
-from gptkit.objective.heads import read
+from gptkit.objective.precision import upcast_linear
 from gptkit.objective.rl.rollout import make_zero_batch, response_hidden_states
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class ValueNetwork(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """(N,) in at least float32: the value of the state in which each token of the responses is chosen."""
-        return read(self.head, response_hidden_states(self.model, batch)).squeeze(-1)
+        return upcast_linear(self.head, response_hidden_states(self.model, batch)).squeeze(-1)
 
     def freeze_unused(self) -> None:
         """Freeze parameters that no value depends on, such as an output layer: DDP waits for the gradients of all others."""

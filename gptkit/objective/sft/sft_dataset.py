@@ -15,11 +15,11 @@ from gptkit.data.dataset import Batch, Dataset
 from gptkit.data.packing import best_fit
 from gptkit.data.padding import pad_sequences, sequence_lengths
 from gptkit.errors import DataError
-from gptkit.objective.chat_template import pieces
-from gptkit.objective.chat_tokens import Ids, encoded
+from gptkit.objective.chat_template import encode_texts, render_dialogue
 from gptkit.records import Dialogue
 
 if TYPE_CHECKING:
+    from gptkit.objective.chat_template import Ids
     from gptkit.tokenizer.base import Tokenizer
 
 _log = logging.getLogger("gptkit")
@@ -55,7 +55,7 @@ def demonstrations(
         DataError: a dialogue does not fit the template, or all are too long.
     """
     texts = [_pieces(dialogue, template, place, what) for place, dialogue in enumerate(dialogues)]
-    ids = encoded(tokenizer, (text for parts in texts for text, _ in parts))
+    ids = encode_texts(tokenizer, (text for parts in texts for text, _ in parts))
     end = np.array([tokenizer.special["end_of_text"]], dtype=np.int64)
     found: list[Demonstration | None] = []
     for parts in texts:
@@ -84,7 +84,7 @@ def demonstrations(
 
 def _pieces(dialogue: Dialogue, template: str, place: int, what: str) -> list[tuple[str, bool]]:
     try:
-        return pieces(dialogue, template)
+        return render_dialogue(dialogue, template)
     except DataError as error:
         raise DataError(f"dialogue {place + 1} of the {what} split: {error}") from None
 

@@ -20,7 +20,7 @@ from gptkit.errors import DataError
 from gptkit.generation.responses import longest_response, respond, text_of
 from gptkit.model.evaluation_mode import evaluation_mode
 from gptkit.objective.base import LOWEST_LOSS, Metrics, Monitor, Terms
-from gptkit.objective.chat_tokens import prompt_ids
+from gptkit.objective.chat_template import prompt_ids
 from gptkit.objective.losses import cross_entropy_sum
 from gptkit.objective.rollout_objective import RolloutObjective, warn_if_responses_are_shortened
 from gptkit.objective.sft import SFTConfig

@@ -64,7 +64,7 @@ def test_documents_kept_apart_reach_the_model() -> None:
 
 @pytest.mark.parametrize("rows", [1, 3, 100])
 def test_slices_change_neither_loss_nor_gradient(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(losses, "CACHED", rows * 13)
+    monkeypatch.setattr(losses, "LOGITS_PER_CPU_SLICE", rows * 13)
     generator = torch.Generator().manual_seed(1)
     logits = torch.randn(10, 16, generator=generator)[:, :13].requires_grad_()  # cut from padded logits: not contiguous
     targets = torch.randint(0, 13, (10,), generator=generator)
@@ -79,7 +79,7 @@ def test_slices_change_neither_loss_nor_gradient(rows: int, monkeypatch: pytest.
 
 @pytest.mark.parametrize("rows", [1, 3, 100])
 def test_rows_may_weigh_differently(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(losses, "CACHED", rows * 13)
+    monkeypatch.setattr(losses, "LOGITS_PER_CPU_SLICE", rows * 13)
     generator = torch.Generator().manual_seed(3)
     logits = torch.randn(10, 13, generator=generator).requires_grad_()
     targets = torch.randint(0, 13, (10,), generator=generator)
