@@ -38,7 +38,7 @@ SECONDS_PREFIX = "seconds_"
 _TYPICAL_GPU = ((20e6, 0.02, 0.15), (200e6, 0.15, 0.45), (math.inf, 0.30, 0.55))
 
 # What processors reach, by parameters, and where a step is so small that starting its operations costs more than they do, by the
-# operations of a step. From the lowest to the highest of docs/benchmarks.md ("What processors reach"), bf16 and fp32, the lowest
+# operations of a step. From the lowest to the highest of docs/benchmarks.md ("CPU utilization"), bf16 and fp32, the lowest
 # halved: cores wait for one another in small products. Larger models and other devices were not measured, and are not judged.
 _TYPICAL_CPU = ((200e3, 0.035, 0.35), (2e6, 0.06, 0.7), (20e6, 0.12, 0.8), (200e6, 0.3, 0.8))
 _SMALL_STEPS_CPU = ((1e8, 0.003, 0.35), (1e9, 0.02, 0.35))
