@@ -30,7 +30,7 @@ from gptkit.generation.precision import best_device
 from gptkit.interop.huggingface import to_huggingface
 from gptkit.interop.weight_names import GPT2_NAMES
 from gptkit.model import GPTConfig
-from gptkit.model.packed_weights import pack
+from gptkit.model.packed_weights import pack_weights
 from gptkit.tokenizer.base import Tokenizer
 
 PROMPT, VOCABULARY, CONTEXT = 32, 50257, 1024
@@ -125,7 +125,7 @@ def main() -> None:
     results = []
     for dtype in asked.dtypes:
         model = copy.deepcopy(plain).to(device=device, dtype=DTYPES[dtype])
-        pack(model)
+        pack_weights(model)
         converted = copy.deepcopy(other).to(device=device, dtype=DTYPES[dtype])
         for batch in asked.batches:
             prompts = torch.randint(0, VOCABULARY, (batch, PROMPT)).tolist()

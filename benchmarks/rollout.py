@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from gptkit.attention import DenseAttentionConfig
-from gptkit.generation.responses import respond
+from gptkit.generation.responses import generate_responses
 from gptkit.model import GPTConfig
 
 
@@ -49,7 +49,7 @@ def main() -> None:
     seconds, shares = [], []
     for _ in range(arguments.rounds):
         inside, begin = 0.0, time.perf_counter()
-        drawn = respond(model, ids, prompts, items=range(len(prompts)), max_new_tokens=arguments.tokens)
+        drawn = generate_responses(model, ids, prompts, items=range(len(prompts)), max_new_tokens=arguments.tokens)
         seconds.append(time.perf_counter() - begin)
         shares.append(inside / seconds[-1])
         assert all(len(response) == arguments.tokens for response in drawn)

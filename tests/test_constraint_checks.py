@@ -192,8 +192,8 @@ def test_the_largest_seed_is_one(seed: int) -> None:
     import numpy as np
     import torch
 
-    from gptkit.generation.sampling import uniforms
+    from gptkit.generation.sampling import sequence_uniforms
 
     assert gptkit.compose("train", [f"seed={seed}"]).settings.seed == seed  # type: ignore[attr-defined]
     torch.Generator().manual_seed(seed)
-    assert np.isfinite(uniforms(seed, 0, 0, 3)).all()
+    assert np.isfinite(sequence_uniforms(seed, 0, 0, 3)).all()

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from gptkit.attention.dense import DenseAttention
 from gptkit.attention.key_value_cache import KeyValueCache
-from gptkit.attention.masks import band, same_segment
+from gptkit.attention.masks import banded_mask, same_document_mask
 
 BLOCK = 512
 """Keys that PyTorch's kernel for processors takes at once. Keys out of sight are left out block by block, so that what a block adds
@@ -30,18 +30,18 @@ class BandedAttention(DenseAttention):
         if t <= self.window:  # the band covers everything, and the causal kernel needs no mask
             return super().attend(q, k, v, segments)
         positions = torch.arange(t, device=q.device)
-        mask = band(positions, positions, self.window)  # (T, T)
+        mask = banded_mask(positions, positions, self.window)  # (T, T)
         if segments is not None:
-            mask = (mask & same_segment(segments)).unsqueeze(1)  # (B, 1, T, T)
+            mask = (mask & same_document_mask(segments)).unsqueeze(1)  # (B, 1, T, T)
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=self.dropout if self.training else 0.0)
 
-    def recall(self, q: Tensor, k: Tensor, v: Tensor, cache: KeyValueCache) -> Tensor:
-        span = cache.span
-        if span.end <= self.window:
-            return super().recall(q, k, v, cache)
-        if not span.needs_mask:
-            keys, values = cache.read(span.end - self.window)  # (B, H, window, Dh)
+    def attend_cached(self, q: Tensor, k: Tensor, v: Tensor, cache: KeyValueCache) -> Tensor:
+        positions = cache.positions
+        if positions.end <= self.window:
+            return super().attend_cached(q, k, v, cache)
+        if not positions.needs_mask:
+            keys, values = cache.read(positions.end - self.window)  # (B, H, window, Dh)
             return F.scaled_dot_product_attention(q, keys, values)
-        first = max(0, span.first - self.window + 1) // BLOCK * BLOCK
+        first = max(0, positions.first - self.window + 1) // BLOCK * BLOCK
         keys, values = cache.read(first)  # (B, H, S, Dh)
-        return F.scaled_dot_product_attention(q, keys, values, attn_mask=span.mask(self.window, first))
+        return F.scaled_dot_product_attention(q, keys, values, attn_mask=positions.mask(self.window, first))

@@ -1,4 +1,4 @@
-"""What every attention type is once built."""
+"""The base classes of attention modules and of their decoding caches."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ if TYPE_CHECKING:
 
 
 class AttentionCache(ABC):
-    """What one layer remembers of the tokens it has read, one row per sequence. Every attention type may bring its own."""
+    """What one layer caches of the tokens that it has read, one row per sequence. An attention type may bring its own."""
 
-    span: Positions
-    """Where the tokens of the current call stand; the model sets it before it calls the layer."""
+    positions: Positions
+    """Positions of the tokens of the current call; the model sets them before it calls the layer."""
 
-    reads_several: bool = False
-    """Prompts of one length may be read in one call: no row's result depends on how many there are."""
+    is_batch_invariant: bool = False
+    """No row's result depends on the number of rows, so prompts of one length may be read in one call."""
 
     @abstractmethod
     def select(self, rows: Tensor) -> None:
         """Keep the given rows (N,) int64, in that order, repeats allowed."""
 
     def join(self, parts: Sequence[Self], rows: Tensor) -> None:
-        """Begin, empty so far, with what others have read: those of their rows (N,) that are named, counted through all parts.
+        """Fill this empty cache with rows (N,) of other caches, numbered through all parts.
 
         Optional. A model whose caches all have it reads every prompt at its own length, so that a text does not depend on the other
         prompts of its batch; without it they are read together, padded, and rounding depends on the padding.
@@ -49,7 +49,7 @@ class Attention(nn.Module, ABC):
         Args:
             x: hidden states of T consecutive positions.
             cache: what `cache()` of this module returned; the positions follow those that it remembers, and it remembers these too.
-                `cache.span` says where they stand and which of them are padding on the right, whose results are never used.
+                `cache.positions` says where they stand and which of them are padding on the right, whose results are never used.
             segments: (B, T) int64 ids of documents that must not see each other. Never given together with a cache.
         """
 

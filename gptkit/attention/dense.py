@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from gptkit.attention.base import Attention, AttentionCache
 from gptkit.attention.key_value_cache import KeyValueCache
-from gptkit.attention.masks import causal, same_segment
+from gptkit.attention.masks import causal_mask, same_document_mask
 
 
 class DenseAttention(Attention):
@@ -27,13 +27,13 @@ class DenseAttention(Attention):
     def forward(self, x: Tensor, *, cache: AttentionCache | None = None, segments: Tensor | None = None) -> Tensor:
         b, t, d = x.shape
         qkv = self.qkv(x).view(b, t, 3, self.heads, d // self.heads)
-        q, k, v = (part.transpose(1, 2) for part in qkv.unbind(2))  # (B, H, T, Dh) each; taken apart first: one copy backward
+        q, k, v = (part.transpose(1, 2) for part in qkv.unbind(2))  # (B, H, T, Dh) each; unbound first: one copy backward
         if cache is None:
             y = self.attend(q, k, v, segments)
         else:
             assert isinstance(cache, KeyValueCache)
             cache.append(qkv[:, :, 1:].permute(2, 0, 3, 1, 4))
-            y = self.recall(q, k, v, cache)
+            y = self.attend_cached(q, k, v, cache)
         return self.output(y.transpose(1, 2).reshape(b, t, d))  # type: ignore[no-any-return]  # (B, T, D)
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, segments: Tensor | None) -> Tensor:
@@ -42,16 +42,16 @@ class DenseAttention(Attention):
         if segments is None:
             return F.scaled_dot_product_attention(q, k, v, dropout_p=p, is_causal=True)
         positions = torch.arange(q.shape[2], device=q.device)
-        mask = causal(positions, positions) & same_segment(segments)  # (B, T, T)
+        mask = causal_mask(positions, positions) & same_document_mask(segments)  # (B, T, T)
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask.unsqueeze(1), dropout_p=p)
 
-    def recall(self, q: Tensor, k: Tensor, v: Tensor, cache: KeyValueCache) -> Tensor:
-        """Attend to all that is remembered, the T newest positions (q, k, v) included: (B, H, T, Dh) -> (B, H, T, Dh)."""
-        span = cache.span
-        if span.fresh:
+    def attend_cached(self, q: Tensor, k: Tensor, v: Tensor, cache: KeyValueCache) -> Tensor:
+        """Attend to the whole cache, including the T newest positions (q, k, v): (B, H, T, Dh) -> (B, H, T, Dh)."""
+        positions = cache.positions
+        if positions.is_prefill:
             return F.scaled_dot_product_attention(q, k, v, is_causal=True)
         keys, values = cache.read()  # (B, H, S, Dh)
-        return F.scaled_dot_product_attention(q, keys, values, attn_mask=span.mask() if span.needs_mask else None)
+        return F.scaled_dot_product_attention(q, keys, values, attn_mask=positions.mask() if positions.needs_mask else None)
 
     def cache(self, batch: int, length: int) -> KeyValueCache:
         return KeyValueCache(length)

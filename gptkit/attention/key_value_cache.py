@@ -1,4 +1,4 @@
-"""The memory of dense and banded attention: keys and values of every position, written in place."""
+"""The KV cache of dense and banded attention: keys and values of every position, written in place."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gptkit.attention.positions import round_up
 class KeyValueCache(AttentionCache):
     """Shapes: B rows, H heads, L slots, Dh size of a head. A key's slot is its position in its row."""
 
-    reads_several = True
+    is_batch_invariant = True
     memory: Tensor  # (2, B, H, L, Dh): keys, values
 
     def __init__(self, length: int) -> None:
@@ -24,19 +24,19 @@ class KeyValueCache(AttentionCache):
         self.empty = True
 
     def append(self, pairs: Tensor) -> None:
-        """Write the call's keys and values (2, B, H, T, Dh) where `span` says."""
+        """Write the call's keys and values (2, B, H, T, Dh) where `positions` says."""
         if self.empty:
             self._allocate(pairs, pairs.shape[1])
-        span = self.span
-        if span.start is not None:
-            self.memory[..., span.start : span.start + span.width, :] = pairs
+        positions = self.positions
+        if positions.start is not None:
+            self.memory[..., positions.start : positions.start + positions.width, :] = pairs
             return
-        rows, columns, slots = span.writes
+        rows, columns, slots = positions.writes
         self.memory[:, rows, :, slots] = pairs[:, rows, :, columns]
 
     def read(self, first: int = 0) -> tuple[Tensor, Tensor]:
-        """Views of keys and values from slot `first` to the span's end: (B, H, S, Dh) each."""
-        keys, values = self.memory[..., first : self.span.end, :].unbind(0)
+        """Views of keys and values from slot `first` to the end of `positions`: (B, H, S, Dh) each."""
+        keys, values = self.memory[..., first : self.positions.end, :].unbind(0)
         return keys, values
 
     def select(self, rows: Tensor) -> None:

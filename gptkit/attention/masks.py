@@ -1,4 +1,4 @@
-"""Which keys a query sees, as pure functions of positions. True: seen.
+"""Attention masks as pure functions of positions: True where a query sees a key.
 
 Shapes: B batch, T queries, S keys. Positions count tokens from the start of a row, so the same functions serve whole sequences,
 continuations of a cache, and batches whose rows have different lengths.
@@ -9,12 +9,12 @@ from __future__ import annotations
 from torch import Tensor
 
 
-def causal(queries: Tensor, keys: Tensor) -> Tensor:
+def causal_mask(queries: Tensor, keys: Tensor) -> Tensor:
     """Keys at or before the query: (..., T), (S,) -> (..., T, S) bool."""
     return keys <= queries.unsqueeze(-1)
 
 
-def band(queries: Tensor, keys: Tensor, window: int) -> Tensor:
+def banded_mask(queries: Tensor, keys: Tensor, window: int) -> Tensor:
     """The last `window` keys, the query's own included: (..., T), (S,) -> (..., T, S) bool.
 
     Source: "Generating Long Sequences with Sparse Transformers", section 4.3.
@@ -23,6 +23,6 @@ def band(queries: Tensor, keys: Tensor, window: int) -> Tensor:
     return (distance >= 0) & (distance < window)
 
 
-def same_segment(segments: Tensor) -> Tensor:
+def same_document_mask(segments: Tensor) -> Tensor:
     """Keys of the query's own document: (B, T) -> (B, T, T) bool."""
     return segments.unsqueeze(-1) == segments.unsqueeze(-2)

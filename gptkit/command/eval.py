@@ -50,12 +50,12 @@ def evaluate(settings: EvalCommand) -> dict[str, float]:
 
 
 def _load_subject(settings: EvalCommand, source: str, device: torch.device) -> Subject:
-    from gptkit.generation.precision import dtype_of
+    from gptkit.generation.precision import decoding_dtype
     from gptkit.task.base import Subject
     from gptkit.training.checkpoints.load import load, run_settings
 
     model, tokenizer = load(source)
-    model.to(device=device, dtype=dtype_of(settings.precision, device))
+    model.to(device=device, dtype=decoding_dtype(settings.precision, device))
     return Subject(model, tokenizer, source, run_settings(source))
 
 

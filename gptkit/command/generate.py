@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gptkit.command import GenerateCommand
-    from gptkit.generation import Continuation, Piece
+    from gptkit.generation import Continuation, TextChunk
     from gptkit.objective import ObjectiveConfig
 
 SEPARATOR = "-" * 40
@@ -52,16 +52,16 @@ def generate(settings: GenerateCommand) -> list[list[Continuation]]:
     prompts = _read_prompts(settings)
 
     from gptkit.generation.engine import stream
-    from gptkit.generation.precision import best_device, dtype_of
-    from gptkit.model.packed_weights import pack
+    from gptkit.generation.precision import best_device, decoding_dtype
+    from gptkit.model.packed_weights import pack_weights
     from gptkit.training.checkpoints.load import build_model, initial_weights, objective_class
 
     weights = initial_weights(settings.checkpoint)
     _warn_if_classifier(settings.checkpoint, objective_class(weights.run))
     model, tokenizer = build_model(weights, settings.checkpoint)
     device = best_device()
-    model.to(device=device, dtype=dtype_of(settings.precision, device))
-    pack(model)
+    model.to(device=device, dtype=decoding_dtype(settings.precision, device))
+    pack_weights(model)
     single = len(prompts) * settings.samples == 1
     prints_live = (
         not settings.best_of
@@ -125,7 +125,7 @@ def _warn_if_classifier(checkpoint: str, objective: type[ObjectiveConfig] | None
     print_text(f"gptkit: {checkpoint} was trained with objective={name} to judge texts, not to write them; {better}", sys.stderr)
 
 
-def _print_live(pieces: Iterator[Piece], prompts: list[str]) -> Iterator[Continuation]:
+def _print_live(pieces: Iterator[TextChunk], prompts: list[str]) -> Iterator[Continuation]:
     """Print text as it comes; the pieces of one continuation follow each other."""
     first, begins = True, True
     for piece in pieces:
@@ -138,7 +138,7 @@ def _print_live(pieces: Iterator[Piece], prompts: list[str]) -> Iterator[Continu
             yield piece.finished
 
 
-def _reorder(pieces: Iterator[Piece], samples: int) -> Iterator[Continuation]:
+def _reorder(pieces: Iterator[TextChunk], samples: int) -> Iterator[Continuation]:
     """Each continuation as soon as it and all before it are finished."""
     waiting: dict[int, Continuation] = {}
     following = 0

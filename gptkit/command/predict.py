@@ -45,7 +45,7 @@ def predict(settings: PredictCommand) -> dict[str, float]:
         raise ConfigError(f"output={settings.output} is also the input; name another file")
 
     from gptkit.data.progress import Progress
-    from gptkit.generation.precision import best_device, dtype_of
+    from gptkit.generation.precision import best_device, decoding_dtype
     from gptkit.objective.classify.aux_lm import AuxLM
     from gptkit.objective.classify.classification_dataset import warn_of_cut
     from gptkit.objective.classify.prediction import predict as predictions_of
@@ -60,7 +60,7 @@ def predict(settings: PredictCommand) -> dict[str, float]:
         )
     rows_in, columns = _open_input(settings, objective.task, trained.data, files)
     device = best_device()
-    trained.model.to(device=device, dtype=dtype_of(settings.precision, device))
+    trained.model.to(device=device, dtype=decoding_dtype(settings.precision, device))
     objective.to(device=device)  # its head in full precision: probabilities of eight bits would tie
     rows = predictions_of(trained.model, objective, _read_examples(rows_in, columns), batch=settings.batch)
     comparison = LabelComparison(objective) if columns.label is not None else None

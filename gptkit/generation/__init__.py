@@ -1,5 +1,5 @@
 """Decoding apart from the model: sampling, batched generation with a cache, text as it comes."""
 
-from gptkit.generation.engine import Continuation, Piece, generate, stream
+from gptkit.generation.engine import Continuation, TextChunk, generate, stream
 
-__all__ = ["Continuation", "Piece", "generate", "stream"]
+__all__ = ["Continuation", "TextChunk", "generate", "stream"]

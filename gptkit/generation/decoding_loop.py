@@ -1,4 +1,4 @@
-"""The loop of decoding: some sequences that grow by a token at a time, until each has ended."""
+"""The decoding loop: a batch of sequences that grow by one token per step until each has ended."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from gptkit.generation.sampling import sample
 from gptkit.model.base import Model
 
 
-class Sequences:
-    """B rows that are continued together. Draw a token for each, say which rows want another, and so on; then close.
+class DecodingBatch:
+    """B rows that are decoded together: `draw` samples a token for each, `advance` feeds the rows that continue, `close` ends.
 
-    Rows that want no more leave the batch.
+    Rows that have ended leave the batch.
     """
 
     def __init__(
@@ -23,7 +23,7 @@ class Sequences:
         model: Model,
         prompts: Sequence[Sequence[int]],
         copies: Sequence[int],
-        numbers: Tensor,
+        uniforms: Tensor,
         *,
         vocabulary: int,
         length: int,
@@ -34,37 +34,37 @@ class Sequences:
         """Read the prompts.
 
         Args:
-            model: that draws.
+            model: the model that generates.
             prompts: token ids, at least one each.
-            copies: how many rows continue each prompt; together B.
-            numbers: (B, steps) float64 in [0, 1): what decides the token that each row draws at each step.
-            vocabulary: ids that may be drawn, from 0 on: those of the tokenizer. An objective's own, behind them, have no text.
-            length: tokens of the longest row at its end.
-            temperature, top_k, top_p: of `gptkit.generation.sampling.sample`.
+            copies: how many rows continue each prompt; they sum to B.
+            uniforms: (B, steps) float64 in [0, 1): the random number of each row at each step.
+            vocabulary: only ids below it are drawn: those of the tokenizer. Ids that a head adds behind them have no text.
+            length: tokens of the longest row when it ends.
+            temperature, top_k, top_p: see `gptkit.generation.sampling.sample`.
         """
         self._decoder = Decoder(model, prompts, copies, length=length)
-        self._numbers = numbers.to(self._decoder.device)
+        self._uniforms = uniforms.to(self._decoder.device)
         self._vocabulary = vocabulary
-        self._how = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
+        self._params = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
         self._step = 0
-        self._drawn: Tensor
+        self._tokens: Tensor
 
     def draw(self) -> Tensor:
-        """(B,) int64: the next token of every row that is left."""
+        """(B,) int64: the next token of every remaining row."""
         with torch.inference_mode():
             logits = self._decoder.logits[:, : self._vocabulary]
-            self._drawn = sample(logits, self._numbers[:, self._step], **self._how)  # type: ignore[arg-type]
+            self._tokens = sample(logits, self._uniforms[:, self._step], **self._params)  # type: ignore[arg-type]
         self._step += 1
-        return self._drawn
+        return self._tokens
 
-    def go_on(self, keep: Sequence[int]) -> None:
-        """Read the tokens that were drawn, in these rows (rising, at least one); the others leave."""
-        if len(keep) < len(self._drawn):
+    def advance(self, keep: Sequence[int]) -> None:
+        """Feed the drawn tokens of these rows (ascending, at least one) to the model; the other rows leave the batch."""
+        if len(keep) < len(self._tokens):
             index = torch.tensor(keep, device=self._decoder.device)
             self._decoder.select(keep)
-            self._drawn, self._numbers = self._drawn[index], self._numbers[index]
-        self._decoder.feed(self._drawn)
+            self._tokens, self._uniforms = self._tokens[index], self._uniforms[index]
+        self._decoder.feed(self._tokens)
 
     def close(self) -> None:
-        """Give back what decoding keeps."""
+        """Free what decoding holds."""
         self._decoder.close()

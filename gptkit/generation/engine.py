@@ -1,13 +1,12 @@
-"""Batched decoding with a cache: prompts in, continuations out, whole or as they come.
+"""The batching engine: prompts in, continuations out, as whole texts or as a stream.
 
-Prompts of different lengths are read together, the samples of one prompt share that reading, and a sequence that ends
-leaves the batch.
+Prompts of different lengths are read together, the samples of one prompt share its prefill, and a sequence that has ended leaves
+the batch.
 """
 
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -16,8 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gptkit.errors import ConfigError, DataError
-from gptkit.generation.decoding_loop import Sequences
-from gptkit.generation.responses import draws
+from gptkit.generation.decoding_loop import DecodingBatch
+from gptkit.generation.sampling import SamplingParams, uniforms
 from gptkit.generation.text_stream import TextStream
 from gptkit.model.base import Model
 from gptkit.tokenizer.base import Tokenizer
@@ -25,53 +24,25 @@ from gptkit.tokenizer.base import Tokenizer
 
 @dataclass(frozen=True)
 class Continuation:
-    """What a model wrote after a prompt."""
+    """The text that a model generated after a prompt."""
 
     prompt: str
     text: str
-    """Without end-of-text, and without the stop string that ended it."""
+    """Without end-of-text and without the stop string that ended it."""
     tokens: list[int]
-    """All ids drawn, without end-of-text, those of the stop string included."""
+    """All generated ids, including those of the stop string, without end-of-text."""
     finish_reason: str
     """end_of_text, stop, length (max_new_tokens) or context (prompt and text fill the model's context)."""
 
 
 @dataclass(frozen=True)
-class Piece:
-    """Some text of one continuation as it comes; the last of each carries the whole."""
+class TextChunk:
+    """The next characters of one continuation; the last chunk carries the whole continuation."""
 
     prompt: int
     sample: int
     text: str
     finished: Continuation | None = None
-
-
-@dataclass(frozen=True)
-class SamplingParams:
-    """How tokens are chosen and when a text ends."""
-
-    max_new_tokens: int
-    temperature: float = 1.0
-    top_k: int = 0
-    top_p: float = 1.0
-    stop: Sequence[str] = ()
-    seed: int = 0
-    slides: bool = False
-    """Go on past the context, reading the last part of the text again."""
-
-    def __post_init__(self) -> None:
-        """Raises: ConfigError: a value out of its range; the command line refuses the same."""
-        checks = {
-            "max_new_tokens": self.max_new_tokens >= 1,
-            "temperature": 0 <= self.temperature < math.inf,
-            "top_k": self.top_k >= 0,
-            "top_p": 0 < self.top_p <= 1,
-            "stop": not isinstance(self.stop, str) and all(self.stop),
-        }
-        for key, holds in checks.items():
-            if not holds:
-                value = getattr(self, key)
-                raise ConfigError(f"{key}={value!r} cannot be used; see gptkit generate --help for what can")
 
 
 def generate(
@@ -92,9 +63,9 @@ def generate(
     """Continue every prompt `samples` times: one list per prompt. `gptkit.generate` in Python, with `gptkit.load` for the model.
 
     Args:
-        model: as `gptkit.load` gives it, or moved to another device or number format.
-        tokenizer: that belongs to it.
-        prompts: an empty one begins a text, behind end-of-text.
+        model: as returned by `gptkit.load`, possibly moved to another device or dtype.
+        tokenizer: the tokenizer of the model.
+        prompts: an empty prompt starts a new text, after end-of-text.
         max_new_tokens: longest continuation.
         temperature: 0 is greedy.
         top_k: draw from the k most probable tokens; 0: from all.
@@ -110,14 +81,14 @@ def generate(
         ConfigError: an argument cannot be used.
         DataError: a prompt is longer than the model's context, and `overflow` is `stop`.
     """
-    drawing = SamplingParams(
+    params = SamplingParams(
         max_new_tokens, temperature, top_k, top_p, stop if isinstance(stop, str) else tuple(stop), seed, _slides(overflow)
     )
-    found: dict[tuple[int, int], Continuation] = {}  # in the order in which they end
-    for piece in _decode(model, tokenizer, prompts, drawing, samples=samples, batch=batch, live=False):
-        if piece.finished is not None:
-            found[piece.prompt, piece.sample] = piece.finished
-    return [[found[prompt, sample] for sample in range(samples)] for prompt in range(len(prompts))]
+    continuations: dict[tuple[int, int], Continuation] = {}  # in the order in which they end
+    for chunk in _decode(model, tokenizer, prompts, params, samples=samples, batch=batch, live=False):
+        if chunk.finished is not None:
+            continuations[chunk.prompt, chunk.sample] = chunk.finished
+    return [[continuations[prompt, sample] for sample in range(samples)] for prompt in range(len(prompts))]
 
 
 def stream(
@@ -134,16 +105,16 @@ def stream(
     samples: int = 1,
     batch: int = 16,
     seed: int = 0,
-) -> Iterator[Piece]:
-    """`generate`, piece by piece: the texts are the same. Pieces of sequences that share a batch alternate."""
-    drawing = SamplingParams(
+) -> Iterator[TextChunk]:
+    """The texts of `generate`, chunk by chunk. Chunks of sequences that share a batch alternate."""
+    params = SamplingParams(
         max_new_tokens, temperature, top_k, top_p, stop if isinstance(stop, str) else tuple(stop), seed, _slides(overflow)
     )
-    return _decode(model, tokenizer, prompts, drawing, samples=samples, batch=batch, live=True)
+    return _decode(model, tokenizer, prompts, params, samples=samples, batch=batch, live=True)
 
 
 def _slides(overflow: str) -> bool:
-    """Raises: ConfigError: it is neither word."""
+    """Raises: ConfigError: `overflow` is neither of the two words."""
     if overflow not in ("stop", "slide"):
         raise ConfigError(f"overflow={overflow!r} must be stop or slide")
     return overflow == "slide"
@@ -153,149 +124,149 @@ def _decode(
     model: Model,
     tokenizer: Tokenizer,
     prompts: Sequence[str],
-    drawing: SamplingParams,
+    params: SamplingParams,
     *,
     samples: int,
     batch: int,
     live: bool,
-) -> Iterator[Piece]:
+) -> Iterator[TextChunk]:
     if isinstance(prompts, str):
         raise ConfigError("prompts must be a list of texts; for a single one write [prompt]")
     if samples < 1 or batch < 1:
         raise ConfigError(f"samples={samples} and batch={batch} must be at least 1")
-    longest = None if drawing.slides else model.context
-    read = [encode_prompt(tokenizer, prompt, context=longest, number=number) for number, prompt in enumerate(prompts)]
+    context = None if params.slides else model.context
+    encoded = [encode_prompt(tokenizer, prompt, context=context, index=index) for index, prompt in enumerate(prompts)]
     rows = [
-        _Row(tokenizer, prompt, read[number], (number, sample), drawing, context=model.context, live=live)
-        for number, prompt in enumerate(prompts)
+        _Row(tokenizer, prompt, encoded[index], (index, sample), params, context=model.context, live=live)
+        for index, prompt in enumerate(prompts)
         for sample in range(samples)
     ]
     for first in range(0, len(rows), batch):
         part = rows[first : first + batch]
         yield from (row.finish(row.full) for row in part if not row.limit)
-        going = [row for row in part if row.limit]
-        while going:
-            yield from _decode_together(model, tokenizer, going, drawing)
-            going = [row for row in going if row.is_overflowing]
+        active = [row for row in part if row.limit]
+        while active:
+            yield from _decode_together(model, tokenizer, active, params)
+            active = [row for row in active if row.is_overflowing]
 
 
-def encode_prompt(tokenizer: Tokenizer, prompt: str, *, context: int | None, number: int = 0) -> list[int]:
-    """Ids of a prompt; an empty one is end-of-text, behind which texts begin.
+def encode_prompt(tokenizer: Tokenizer, prompt: str, *, context: int | None, index: int = 0) -> list[int]:
+    """The token ids of a prompt; an empty prompt becomes end-of-text, after which texts start.
 
     Raises:
-        DataError: it is longer than the context; None: it may have any length.
+        DataError: the prompt is longer than `context`, where that is not None.
     """
     ids = tokenizer.encode(prompt) or [tokenizer.special["end_of_text"]]
     if context is not None and len(ids) > context:
         raise DataError(
-            f"prompt {number + 1} has {len(ids)} tokens, more than the model's context of {context}; "
+            f"prompt {index + 1} has {len(ids)} tokens, more than the model's context of {context}; "
             "shorten it, or let overflow=slide read its end"
         )
     return ids
 
 
-def _decode_together(model: Model, tokenizer: Tokenizer, rows: list[_Row], drawing: SamplingParams) -> Iterator[Piece]:
-    """Continue rows until each has ended, or has filled its context."""
-    groups = [list(group) for _, group in itertools.groupby(rows, key=lambda row: (row.place[0], row.window()))]
-    sequences = Sequences(
+def _decode_together(model: Model, tokenizer: Tokenizer, rows: list[_Row], params: SamplingParams) -> Iterator[TextChunk]:
+    """Decode rows until each has ended or filled its context."""
+    groups = [list(group) for _, group in itertools.groupby(rows, key=lambda row: (row.key[0], row.window()))]
+    batch = DecodingBatch(
         model,
         [group[0].window() for group in groups],
         [len(group) for group in groups],
-        _numbers(drawing.seed, rows),
+        _remaining_uniforms(params.seed, rows),
         vocabulary=tokenizer.size,
         length=max(len(row.window()) + row.steps() for row in rows),
-        temperature=drawing.temperature,
-        top_k=drawing.top_k,
-        top_p=drawing.top_p,
+        temperature=params.temperature,
+        top_k=params.top_k,
+        top_p=params.top_p,
     )
     try:
-        yield from _write(sequences, tokenizer.special["end_of_text"], rows)
+        yield from _run_batch(batch, tokenizer.special["end_of_text"], rows)
     finally:
-        sequences.close()
+        batch.close()
 
 
-def _numbers(seed: int, rows: list[_Row]) -> Tensor:
-    """(B, steps): what decides the tokens of every row from where it stands."""
-    drawn = draws(seed, [row.place for row in rows], max(len(row.ids) + row.steps() for row in rows))
+def _remaining_uniforms(seed: int, rows: list[_Row]) -> Tensor:
+    """(B, steps): the random numbers of every row for the tokens that it has not drawn yet."""
+    drawn = uniforms(seed, [row.key for row in rows], max(len(row.ids) + row.steps() for row in rows))
     steps = max(row.steps() for row in rows)
     return torch.stack(
-        [F.pad(numbers[len(row.ids) :][:steps], (0, steps))[:steps] for row, numbers in zip(rows, drawn, strict=True)]
+        [F.pad(row_uniforms[len(row.ids) :][:steps], (0, steps))[:steps] for row, row_uniforms in zip(rows, drawn, strict=True)]
     )
 
 
-def _write(sequences: Sequences, end_of_text: int, rows: list[_Row]) -> Iterator[Piece]:
-    until = [len(row.ids) + row.steps() for row in rows]
+def _run_batch(batch: DecodingBatch, end_of_text: int, rows: list[_Row]) -> Iterator[TextChunk]:
+    full_at = [len(row.ids) + row.steps() for row in rows]
     for row in rows:
         row.is_overflowing = False
     while True:
         keep: list[int] = []
-        for index, (row, token) in enumerate(zip(rows, sequences.draw().tolist(), strict=True)):
+        for index, (row, token) in enumerate(zip(rows, batch.draw().tolist(), strict=True)):
             if token == end_of_text:
                 yield row.finish("end_of_text")
                 continue
-            piece = row.add(token)
+            text = row.add(token)
             if row.text.stopped:
-                yield row.finish("stop", piece)
+                yield row.finish("stop", text)
             elif len(row.ids) == row.limit:
-                yield row.finish(row.full, piece)
+                yield row.finish(row.full, text)
             else:
-                row.is_overflowing = len(row.ids) == until[index]
+                row.is_overflowing = len(row.ids) == full_at[index]
                 if not row.is_overflowing:
                     keep.append(index)
-                if piece:
-                    yield row.piece(piece)
+                if text:
+                    yield row.chunk(text)
         if not keep:
             return
-        rows, until = [rows[index] for index in keep], [until[index] for index in keep]
-        sequences.go_on(keep)
+        rows, full_at = [rows[index] for index in keep], [full_at[index] for index in keep]
+        batch.advance(keep)
 
 
 class _Row:
-    """One continuation in the making."""
+    """One continuation that is being decoded."""
 
     def __init__(
         self,
         tokenizer: Tokenizer,
         prompt: str,
-        read: list[int],
-        place: tuple[int, int],
-        drawing: SamplingParams,
+        prompt_ids: list[int],
+        key: tuple[int, int],
+        params: SamplingParams,
         *,
         context: int,
         live: bool,
     ) -> None:
         self.prompt = prompt
-        self.read = read
-        self.place = place  # index of the prompt, index of the sample
+        self.prompt_ids = prompt_ids
+        self.key = key  # index of the prompt, index of the sample
         self.context = context
-        room = drawing.max_new_tokens if drawing.slides else context - len(read)
-        self.limit = min(drawing.max_new_tokens, room)
-        self.full = "length" if drawing.max_new_tokens <= room else "context"
+        room = params.max_new_tokens if params.slides else context - len(prompt_ids)
+        self.limit = min(params.max_new_tokens, room)
+        self.full = "length" if params.max_new_tokens <= room else "context"
         self.ids: list[int] = []
         self.is_overflowing = False
-        """Its context is full, and it wants more."""
-        self.text = TextStream(tokenizer, read, drawing.stop)
-        self.watched = live or bool(drawing.stop)  # otherwise the text is made once, at the end
-        self.pieces: list[str] = []
+        """Its context is full and it has not ended."""
+        self.text = TextStream(tokenizer, prompt_ids, params.stop)
+        self.decodes_live = live or bool(params.stop)  # otherwise all ids are decoded once, at the end
+        self.chunks: list[str] = []
 
     def window(self) -> list[int]:
-        """What is read before the next token is drawn: prompt and text, or their last part where they fill the context."""
-        read = self.read + self.ids
-        return read if len(read) < self.context else read[-max(1, self.context // 2) :]
+        """The ids to read before the next token: prompt and text, or their last part where they fill the context."""
+        ids = self.prompt_ids + self.ids
+        return ids if len(ids) < self.context else ids[-max(1, self.context // 2) :]
 
     def steps(self) -> int:
-        """Tokens that can be drawn behind the window before it is full: as many as are wanted, where these are fewer."""
+        """How many tokens can be drawn before the context is full or the limit is reached."""
         return min(self.limit - len(self.ids), self.context - len(self.window()))
 
     def add(self, token: int) -> str:
-        """One more token; returns the text that is certain because of it."""
+        """Append a token; returns the text that is now certain."""
         self.ids.append(token)
-        return self.text.push([token]) if self.watched else ""
+        return self.text.push([token]) if self.decodes_live else ""
 
-    def piece(self, text: str) -> Piece:
-        self.pieces.append(text)
-        return Piece(*self.place, text)
+    def chunk(self, text: str) -> TextChunk:
+        self.chunks.append(text)
+        return TextChunk(*self.key, text)
 
-    def finish(self, reason: str, last: str = "") -> Piece:
-        last += ("" if self.watched else self.text.push(self.ids)) + self.text.finish()
-        return Piece(*self.place, last, Continuation(self.prompt, "".join(self.pieces) + last, self.ids, reason))
+    def finish(self, reason: str, last: str = "") -> TextChunk:
+        last += ("" if self.decodes_live else self.text.push(self.ids)) + self.text.finish()
+        return TextChunk(*self.key, last, Continuation(self.prompt, "".join(self.chunks) + last, self.ids, reason))

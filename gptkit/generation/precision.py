@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 
-def fast_dtype(device: torch.device) -> torch.dtype:
+def native_dtype(device: torch.device) -> torch.dtype:
     """bfloat16 where the hardware multiplies it natively, else float32: known from the hardware, so that a seed gives one text."""
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
@@ -15,9 +15,9 @@ def fast_dtype(device: torch.device) -> torch.dtype:
     return torch.float32
 
 
-def dtype_of(precision: str, device: torch.device) -> torch.dtype:
+def decoding_dtype(precision: str, device: torch.device) -> torch.dtype:
     """The dtype that `precision` (auto, fp32 or bf16) means on this device."""
-    return {"auto": fast_dtype(device), "fp32": torch.float32, "bf16": torch.bfloat16}[precision]
+    return {"auto": native_dtype(device), "fp32": torch.float32, "bf16": torch.bfloat16}[precision]
 
 
 def best_device() -> torch.device:

@@ -15,7 +15,7 @@ from gptkit.interop.huggingface import CONFIG, read_config, read_weights
 from gptkit.interop.openai_arrays import has_openai_arrays, read_arrays, read_shapes
 from gptkit.interop.tokenizer_files import has_tokenizer, read_tokenizer
 from gptkit.model import GPTConfig
-from gptkit.model.lm_head import round_up
+from gptkit.model.lm_head import padded_vocabulary
 from gptkit.tokenizer import BPETokenizerConfig, CharTokenizerConfig, TokenizerConfig
 from gptkit.tokenizer.base import Tokenizer
 from gptkit.tokenizer.gpt1 import GPT1Tokenizer
@@ -109,6 +109,6 @@ def _read_settings(folder: Path, fallback: TokenizerConfig | None) -> tuple[Impo
             "init_from=hf:<folder> accepts one on the command line, such as tokenizer=gpt2"
         )
     lacks_end = isinstance(tokenizer, GPT1Tokenizer) and vocabulary == tokenizer.special["end_of_text"] == tokenizer.size - 1
-    if vocabulary not in (tokenizer.size, round_up(tokenizer.size)) and not lacks_end:
+    if vocabulary not in (tokenizer.size, padded_vocabulary(tokenizer.size)) and not lacks_end:
         raise CheckpointError(f"{folder}: the model has {vocabulary} tokens, its tokenizer {tokenizer.size}; they do not match")
     return ImportedSettings(model, DenseAttentionConfig(), part, tokenizer), vocabulary

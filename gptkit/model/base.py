@@ -1,4 +1,4 @@
-"""What every model is once built: the interface that objectives, generation and export rely on."""
+"""The base class of models: the interface that objectives, generation and export rely on."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def parameter_count(model: nn.Module) -> int:
 
 
 class Cache(Protocol):
-    """What a model remembers of the tokens it has read, one row per sequence."""
+    """What a model caches of the tokens that it has read, one row per sequence."""
 
     lengths: Tensor
     """(B,) int64: tokens already read in each row."""

@@ -1,4 +1,4 @@
-"""What a model remembers while decoding: one cache per layer, and how far each row has read."""
+"""The decoding cache of a model: one cache per layer, and the number of tokens that each row has read."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class DecodingCache:
         self._counts = counts.tolist()
 
     def advance(self, tokens: Tensor) -> Positions:
-        """Take note of a call's tokens (B, T) before the layers see them.
+        """Register the tokens (B, T) of a call before the layers see them, and return their positions.
 
         Raises:
             ValueError: the batch has another number of rows, or a row would grow beyond `length`.
@@ -37,18 +37,18 @@ class DecodingCache:
         longest = max((length + count for length, count in zip(self._lengths, counts, strict=True)), default=0)
         if longest > self.length or (t > self.length):
             raise ValueError(f"a row of {max(longest, t)} tokens does not fit into a cache of {self.length}")
-        span = Positions(self._lengths, counts, t, self.lengths)
+        positions = Positions(self._lengths, counts, t, self.lengths)
         self.lengths = self.lengths + (t if self._counts is None else torch.tensor(counts, device=self.lengths.device))
         self._lengths = [length + count for length, count in zip(self._lengths, counts, strict=True)]
         self._counts = None
         for layer in self.layers:
-            layer.span = span
-        return span
+            layer.positions = positions
+        return positions
 
     @property
-    def reads_several(self) -> bool:
-        """Every layer does; see `AttentionCache.reads_several`."""
-        return all(layer.reads_several for layer in self.layers)
+    def is_batch_invariant(self) -> bool:
+        """Every layer does; see `AttentionCache.is_batch_invariant`."""
+        return all(layer.is_batch_invariant for layer in self.layers)
 
     @property
     def can_join(self) -> bool:
@@ -56,12 +56,12 @@ class DecodingCache:
         return all(type(layer).join is not AttentionCache.join for layer in self.layers)
 
     def join(self, parts: Sequence[DecodingCache], rows: Tensor) -> None:
-        """Begin with what others have read: as many of their rows as this cache has, counted through all parts, repeats allowed."""
+        """Fill this empty cache with rows of others, numbered through all parts; repeats are allowed."""
         lengths = [length for part in parts for length in part._lengths]
         self._lengths = [lengths[row] for row in rows.tolist()]
         self.lengths = torch.tensor(self._lengths, device=self.lengths.device)
-        for number, layer in enumerate(self.layers):
-            layer.join([part.layers[number] for part in parts], rows)
+        for index, layer in enumerate(self.layers):
+            layer.join([part.layers[index] for part in parts], rows)
 
     def select(self, rows: Tensor) -> None:
         self.lengths = self.lengths[rows]

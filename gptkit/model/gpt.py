@@ -1,4 +1,4 @@
-"""The decoder-only Transformer of GPT-1, GPT-2 and GPT-3, read from the bottom up: MLP, block, model.
+"""The decoder-only Transformer of GPT-1, GPT-2 and GPT-3, in the order of the file: MLP, Block, GPT.
 
 Shapes: B batch, T time, D width, V vocabulary.
 """
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from gptkit.model.base import Cache, Model
 from gptkit.model.decoding_cache import DecodingCache
-from gptkit.model.lm_head import linear_head, round_up
+from gptkit.model.lm_head import lm_logits, padded_vocabulary
 
 if TYPE_CHECKING:
     from gptkit.attention import AttentionConfig
@@ -97,14 +97,14 @@ class GPT(Model):
         )
         self.norm = nn.LayerNorm(settings.width, eps=EPSILON) if settings.norm == "pre" else None
         self.head: nn.Module | None = None if settings.tied else nn.Linear(settings.width, vocabulary, bias=False)
-        self.register_load_state_dict_pre_hook(_cut_padding)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_pre_hook(_trim_vocabulary_padding)  # type: ignore[no-untyped-call]
         self.reset_parameters()
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Draw the initial weights: N(0, 0.02), positions N(0, `position_deviation`), residual projections scaled, biases 0.
+        """Initialise the weights: N(0, 0.02), positions N(0, `position_deviation`), residual projections scaled, biases 0.
 
-        Also what gives values to a model that was built on the meta device, after `to_empty`.
+        Also initialises a model that was built on the meta device, after `to_empty`.
         Source: GPT-1, section 4.1; GPT-2, section 2.3 and its released code (positions).
         """
         residual = DEVIATION / math.sqrt(2 * self.settings.layers) if self.settings.residual_scaling else DEVIATION
@@ -126,7 +126,7 @@ class GPT(Model):
             layers: Any = [None] * len(self.blocks)
         else:
             assert isinstance(cache, DecodingCache)
-            positions = cache.advance(tokens).positions  # (1 or B, T)
+            positions = cache.advance(tokens).position_ids  # (1 or B, T)
             layers = cache.layers
         x = self.wte(tokens) + self.wpe(positions)  # (B, T, D)
         if self.settings.dropout:
@@ -138,7 +138,7 @@ class GPT(Model):
     def logits(self, hidden: Tensor) -> Tensor:
         if self.head is not None and not isinstance(self.head, nn.Linear):
             return self.head(hidden)  # type: ignore[no-any-return]  # packed for decoding
-        return linear_head(hidden, self.wte.weight if self.head is None else self.head.weight)  # (..., V)
+        return lm_logits(hidden, self.wte.weight if self.head is None else self.head.weight)  # (..., V)
 
     def cache(self, batch: int, length: int) -> DecodingCache:
         """Raises ValueError: `length` is beyond the context."""
@@ -148,9 +148,9 @@ class GPT(Model):
         return DecodingCache(layers, batch, length, self.wte.weight.device)
 
 
-def _cut_padding(module: GPT, state: dict[str, Any], prefix: str, *_: object) -> None:
-    """Checkpoints of programs that store their vocabulary padded fit too: rows that stand for no token are left out."""
+def _trim_vocabulary_padding(module: GPT, state: dict[str, Any], prefix: str, *_: object) -> None:
+    """Drop the rows that pad the vocabulary, so that checkpoints of programs that store them load too."""
     for name in ("wte.weight", "head.weight"):
         weight = state.get(prefix + name)
-        if weight is not None and weight.shape[0] == round_up(module.vocabulary) != module.vocabulary:
+        if weight is not None and weight.shape[0] == padded_vocabulary(module.vocabulary) != module.vocabulary:
             state[prefix + name] = weight[: module.vocabulary]

@@ -1,4 +1,4 @@
-"""An LSTM language model: what GPT-1 compares its Transformer with. Read from the bottom up: memory, packing, layer, model.
+"""The LSTM language model that GPT-1 compares its Transformer with. In the order of the file: LSTMState, Packing, Block, LSTM.
 
 Shapes: B batch, T time, D width, U units, V vocabulary.
 """
@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import PackedSequence
 from gptkit.attention.base import AttentionCache
 from gptkit.model.base import Cache, Model
 from gptkit.model.decoding_cache import DecodingCache
-from gptkit.model.lm_head import linear_head
+from gptkit.model.lm_head import lm_logits
 
 if TYPE_CHECKING:
     from gptkit.model import LSTMConfig
@@ -25,22 +25,22 @@ DEVIATION = 0.02  # GPT-1, section 4.1: weights from N(0, 0.02)
 EPSILON = 1e-5  # of the norms, as in OpenAI's code
 
 
-class State(AttentionCache):
-    """What one layer remembers: its outputs and its cells after the last token of each row, (B, U) both."""
+class LSTMState(AttentionCache):
+    """The state of one layer: its outputs and its cells after the last token of each row, (B, U) both."""
 
     def __init__(self, batch: int, units: int) -> None:
         self.shape = batch, units
         self.tensors: tuple[Tensor, ...] = ()
 
-    def take(self, rows: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+    def read(self, rows: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """The state of these rows (N,), as nn.LSTM wants it beside its input x: (1, N, U) both, zeros where nothing was read."""
         if not self.tensors:
             self.tensors = x.new_zeros(self.shape), x.new_zeros(self.shape)
         hidden, cell = (tensor[rows].to(x.dtype).unsqueeze(0) for tensor in self.tensors)
         return hidden, cell
 
-    def put(self, rows: Tensor, state: tuple[Tensor, Tensor]) -> None:
-        """Remember (1, N, U) as the state of these rows; the others keep theirs."""
+    def write(self, rows: Tensor, state: tuple[Tensor, Tensor]) -> None:
+        """Store (1, N, U) as the state of these rows; the others keep theirs."""
         self.tensors = tuple(old.index_copy(0, rows, new[0].to(old.dtype)) for old, new in zip(self.tensors, state, strict=True))
 
     def join(self, parts: Sequence[Self], rows: Tensor) -> None:
@@ -90,8 +90,8 @@ def document_lengths(segments: Tensor) -> list[int]:
     return starts.diff(append=starts.new_tensor([segments.numel()])).tolist()
 
 
-def as_autocast(x: Tensor) -> Tensor:
-    """x in the dtype of autocast, where that is on: for processors it converts the weights of an LSTM, and not what goes in."""
+def to_autocast_dtype(x: Tensor) -> Tensor:
+    """Cast x to the dtype of autocast where that is on: on processors it converts the weights of an LSTM but not its input."""
     device = x.device.type
     on = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
     return x.to(torch.get_autocast_dtype(device)) if on else x
@@ -112,7 +112,7 @@ class Block(nn.Module):
         self, x: Tensor, *, sizes: Tensor | None = None, state: tuple[Tensor, Tensor] | None = None
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """The outputs, and the state after them. `sizes` are those of a `Packing`, where x is packed."""
-        x = as_autocast(self.norm(x))
+        x = to_autocast_dtype(self.norm(x))
         if sizes is None:
             return self.lstm(x, state)  # type: ignore[no-any-return]
         packed, after = self.lstm(PackedSequence(x, sizes), state)
@@ -151,51 +151,51 @@ class LSTM(Model):
         x = self.drop(self.wte(tokens))  # (B, T, D)
         if cache is not None:
             assert isinstance(cache, DecodingCache)
-            x = self.recall(x, cache, cache.advance(tokens).counts)
+            x = self.forward_cached(x, cache, cache.advance(tokens).counts)
         elif tokens.shape[1] > self.context:
             raise ValueError(f"a sequence of {tokens.shape[1]} tokens is longer than the model's context of {self.context}")
         elif segments is None:
-            x = self.read(x.transpose(0, 1), None).transpose(0, 1)
+            x = self.forward_layers(x.transpose(0, 1), None).transpose(0, 1)
         else:
             packing = Packing(document_lengths(segments), x.device)
-            read = self.read(packing.pack(x.flatten(0, 1)), packing.sizes)
+            read = self.forward_layers(packing.pack(x.flatten(0, 1)), packing.sizes)
             x = packing.unpack(read).view(*tokens.shape, -1)
         return self.norm(self.output(x))  # type: ignore[no-any-return]  # (B, T, D)
 
-    def read(self, x: Tensor, sizes: Tensor | None) -> Tensor:
-        """The layers, from empty states: (T, B, D) -> (T, B, U), or packed."""
+    def forward_layers(self, x: Tensor, sizes: Tensor | None) -> Tensor:
+        """Run the layers from empty states: (T, B, D) -> (T, B, U), or packed."""
         for block in self.blocks:
             x = self.drop(block(x, sizes=sizes)[0])
         return x
 
-    def recall(self, x: Tensor, cache: DecodingCache, counts: Sequence[int]) -> Tensor:
-        """The layers, each going on from its state: (B, T, D) -> (B, T, U), zeros behind the `counts` real tokens of each row."""
+    def forward_cached(self, x: Tensor, cache: DecodingCache, counts: Sequence[int]) -> Tensor:
+        """Run the layers, each from its cached state: (B, T, D) -> (B, T, U), zeros behind the `counts` real tokens of each row."""
         b, t, _ = x.shape
         if all(count == t for count in counts):
-            return self.go_on(x.transpose(0, 1), None, torch.arange(b, device=x.device), cache).transpose(0, 1)
+            return self.advance(x.transpose(0, 1), None, torch.arange(b, device=x.device), cache).transpose(0, 1)
         packing = Packing([count for count in counts if count], x.device)
         rows = torch.tensor([row for row, count in enumerate(counts) if count], device=x.device)[packing.order]
         real = (torch.arange(t) < torch.tensor(counts).unsqueeze(1)).flatten().nonzero().flatten().to(x.device)  # (S,)
-        read = packing.unpack(self.go_on(packing.pack(x.flatten(0, 1)[real]), packing.sizes, rows, cache))  # (S, U)
+        read = packing.unpack(self.advance(packing.pack(x.flatten(0, 1)[real]), packing.sizes, rows, cache))  # (S, U)
         return read.new_zeros(b * t, read.shape[1]).index_copy(0, real, read).view(b, t, -1)
 
-    def go_on(self, x: Tensor, sizes: Tensor | None, rows: Tensor, cache: DecodingCache) -> Tensor:
-        """The layers, from the states of these rows (N,), which move on: (T, N, D) -> (T, N, U), or packed."""
+    def advance(self, x: Tensor, sizes: Tensor | None, rows: Tensor, cache: DecodingCache) -> Tensor:
+        """Run the layers from the states of these rows (N,) and update them: (T, N, D) -> (T, N, U), or packed."""
         for block, state in zip(self.blocks, cache.layers, strict=True):
-            assert isinstance(state, State)
-            x, after = block(x, sizes=sizes, state=state.take(rows, as_autocast(x)))
-            state.put(rows, after)
+            assert isinstance(state, LSTMState)
+            x, after = block(x, sizes=sizes, state=state.read(rows, to_autocast_dtype(x)))
+            state.write(rows, after)
         return x
 
     def drop(self, x: Tensor) -> Tensor:
         return F.dropout(x, self.settings.dropout, self.training) if self.settings.dropout else x
 
     def logits(self, hidden: Tensor) -> Tensor:
-        return linear_head(hidden, self.wte.weight)
+        return lm_logits(hidden, self.wte.weight)
 
     def cache(self, batch: int, length: int) -> DecodingCache:
         """Raises ValueError: `length` is beyond the context."""
         if length > self.context:
             raise ValueError(f"a cache of {length} tokens is longer than the model's context of {self.context}")
-        states = [State(batch, self.settings.units) for _ in self.blocks]
+        states = [LSTMState(batch, self.settings.units) for _ in self.blocks]
         return DecodingCache(states, batch, length, self.wte.weight.device)

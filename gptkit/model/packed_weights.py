@@ -1,4 +1,4 @@
-"""Weights in the order in which the processor reads them, for decoding: a one-token step is bound by reading them once.
+"""Weights packed in the layout of the processor's kernels, for decoding: reading the weights bounds a one-token step.
 
 oneDNN's own layout reads weights about twice as fast as the usual one where few rows share a read. The sums are the same up to the
 order of additions.
@@ -21,7 +21,7 @@ LONGEST_SUM = 1024
 
 
 class PackedLinear(nn.Module):
-    """`nn.Linear` that can only be applied: (..., D) -> (..., N), without gradients."""
+    """An inference-only `nn.Linear`: (..., D) -> (..., N), without gradients."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__()
@@ -40,13 +40,13 @@ class PackedLinear(nn.Module):
 
 
 def can_pack(dtype: torch.dtype) -> bool:
-    """Whether this processor has the kernels."""
+    """Whether this processor has the kernels for packed weights."""
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
     return dtype == torch.float32 or (dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
-def least_rows(model: Model) -> int:
+def minimum_rows(model: Model) -> int:
     """Rows from which on a row's result does not depend on how many others share a matrix product, on a processor.
 
     Where all weights are packed that is one. A single row is multiplied by other kernels otherwise, and MKL, which multiplies what
@@ -62,7 +62,7 @@ def least_rows(model: Model) -> int:
 
 
 @torch.no_grad()
-def pack(model: Model, *, smallest: int = SMALLEST) -> None:
+def pack_weights(model: Model, *, smallest: int = SMALLEST) -> None:
     """Replace the linear layers of a model on the CPU, its output matrix included, in place. It can then decode, and nothing else.
 
     Does nothing on other devices, and where the processor lacks the kernels. Layers inside modules of other distributions stay as

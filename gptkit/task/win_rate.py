@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gptkit.data.splits import evenly_spaced
 from gptkit.errors import ConfigError, DataError
-from gptkit.generation.responses import longest_response, respond, text_of
+from gptkit.generation.responses import generate_responses, response_limit, response_text
 from gptkit.objective.chat_template import prompt_ids
 from gptkit.objective.classify.metrics import interval
 from gptkit.records import Prompt
@@ -87,7 +87,7 @@ class WinRate:
         if self.settings.max_new_tokens:
             return self.settings.max_new_tokens
         context = min(each.model.context for each in (subject, against))
-        return longest_response(int(_objective(subject).get("max_new_tokens") or MAX_NEW_TOKENS), context)
+        return response_limit(int(_objective(subject).get("max_new_tokens") or MAX_NEW_TOKENS), context)
 
     def _prompts(self, subject: Subject, against: Subject, judge: Reward, longest: int) -> list[Prompt]:
         """Those to be answered; one that leaves no room for an answer in either context, or for the judge, is left out."""
@@ -116,7 +116,7 @@ class WinRate:
     def _answers(self, subject: Subject, prompts: Sequence[Prompt], longest: int, seed: int) -> list[str]:
         tokenizer, template = subject.tokenizer, _template(subject)
         asked = [prompt_ids(tokenizer, prompt.turns, template) for prompt in prompts]
-        drawn = respond(
+        drawn = generate_responses(
             subject.model,
             tokenizer,
             asked,
@@ -125,7 +125,7 @@ class WinRate:
             temperature=self.settings.temperature,
             seed=seed,
         )
-        return [text_of(tokenizer, ids, response) for ids, response in zip(asked, drawn, strict=True)]
+        return [response_text(tokenizer, ids, response) for ids, response in zip(asked, drawn, strict=True)]
 
 
 def wins(scores: Tensor, others: Tensor) -> Tensor:

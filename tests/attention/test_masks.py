@@ -1,6 +1,6 @@
 import torch
 
-from gptkit.attention.masks import band, causal, same_segment
+from gptkit.attention.masks import banded_mask, causal_mask, same_document_mask
 
 
 def test_causal_and_band_agree_with_a_slow_loop_for_rows_at_different_places():
@@ -11,13 +11,13 @@ def test_causal_and_band_agree_with_a_slow_loop_for_rows_at_different_places():
             for t in range(3):
                 for s in range(9):
                     distance = int(queries[row, t]) - s
-                    assert bool(causal(queries, keys)[row, t, s]) == (distance >= 0)
-                    assert bool(band(queries, keys, window)[row, t, s]) == (0 <= distance < window)
+                    assert bool(causal_mask(queries, keys)[row, t, s]) == (distance >= 0)
+                    assert bool(banded_mask(queries, keys, window)[row, t, s]) == (0 <= distance < window)
 
 
 def test_segments_see_only_themselves():
     segments = torch.tensor([[0, 0, 1, 1, 0], [7, 7, 7, 7, 7]])
-    mask = same_segment(segments)
+    mask = same_document_mask(segments)
     for row in range(2):
         for t in range(5):
             for s in range(5):

@@ -7,9 +7,9 @@ import torch
 
 from gptkit.attention import BandedAttentionConfig, DenseAttentionConfig
 from gptkit.generation import generate
-from gptkit.generation.responses import respond
+from gptkit.generation.responses import generate_responses
 from gptkit.model import GPTConfig, LSTMConfig
-from gptkit.model.packed_weights import PackedLinear, can_pack, pack
+from gptkit.model.packed_weights import PackedLinear, can_pack, pack_weights
 from gptkit.tokenizer.bytes import BytesTokenizer
 
 TOKENIZER = BytesTokenizer()
@@ -38,7 +38,7 @@ def build(name, dtype):
 def test_a_text_is_the_same_in_every_batch(name, dtype, packed):
     model = build(name, dtype)
     if packed:
-        pack(model, smallest=1)
+        pack_weights(model, smallest=1)
 
     def texts(batch):
         return generate(model, TOKENIZER, PROMPTS, max_new_tokens=32, batch=batch, seed=1)
@@ -56,7 +56,7 @@ def test_a_response_is_the_same_in_every_part_of_a_rollout(dtype):
         return [
             response
             for first in starts
-            for response in respond(
+            for response in generate_responses(
                 model,
                 TOKENIZER,
                 ids[first : first + size],

@@ -5,7 +5,7 @@ import torch
 
 from gptkit.attention import BandedAttentionConfig, DenseAttentionConfig
 from gptkit.generation import generate, stream
-from gptkit.generation.sampling import sample, uniforms
+from gptkit.generation.sampling import sample, sequence_uniforms
 from gptkit.model import GPTConfig
 from gptkit.tokenizer.bytes import BytesTokenizer
 
@@ -35,7 +35,7 @@ def reference(model, prompt, number, count):
             window = window[-(CONTEXT // 2) :]
         with torch.inference_mode():
             logits = model.logits(model(torch.tensor([window])))[:, -1]
-        token = int(sample(logits, torch.from_numpy(uniforms(3, number, 0, count)[step : step + 1]), temperature=1.0))
+        token = int(sample(logits, torch.from_numpy(sequence_uniforms(3, number, 0, count)[step : step + 1]), temperature=1.0))
         if token == 256:
             break
         found.append(token)

@@ -5,8 +5,8 @@ import gptkit
 from gptkit.attention import AlternatingAttentionConfig, BandedAttentionConfig, DenseAttentionConfig
 from gptkit.errors import ConfigError, DataError
 from gptkit.generation import generate, stream
-from gptkit.generation.precision import dtype_of, fast_dtype
-from gptkit.generation.sampling import sample, uniforms
+from gptkit.generation.precision import decoding_dtype, native_dtype
+from gptkit.generation.sampling import sample, sequence_uniforms
 from gptkit.model import GPTConfig
 from gptkit.tokenizer.bytes import BytesTokenizer
 
@@ -57,7 +57,7 @@ def test_cached_and_batched_decoding_gives_the_tokens_of_decoding_without(attent
     with torch.inference_mode():
         for number, texts in enumerate(found):
             for drawn, text in enumerate(texts):
-                numbers = uniforms(7, number, drawn, CONTEXT)
+                numbers = sequence_uniforms(7, number, drawn, CONTEXT)
                 expected = choices_without_a_cache(model, PROMPTS[number], text.tokens, numbers, **choice)
                 ends = [256] if text.finish_reason == "end_of_text" else expected[-1:]
                 assert text.tokens + ends == expected
@@ -125,8 +125,8 @@ def test_drawing_samples_leaves_the_model_and_the_programs_random_numbers_as_the
 
 def test_precision_is_decided_by_the_hardware_and_by_words():
     cpu = torch.device("cpu")
-    assert dtype_of("auto", cpu) == fast_dtype(cpu)
-    assert (dtype_of("fp32", cpu), dtype_of("bf16", cpu)) == (torch.float32, torch.bfloat16)
+    assert decoding_dtype("auto", cpu) == native_dtype(cpu)
+    assert (decoding_dtype("fp32", cpu), decoding_dtype("bf16", cpu)) == (torch.float32, torch.bfloat16)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from gptkit.generation import sampling
-from gptkit.generation.sampling import candidates, draw, sample, uniforms
+from gptkit.generation.sampling import candidates, draw_candidate, sample, sequence_uniforms
 
 
 def slow(row: list[float], temperature: float, top_k: int, top_p: float) -> list[float]:
@@ -40,7 +40,7 @@ def test_candidates_have_the_probabilities_of_the_definition(monkeypatch, heads,
 def test_every_token_is_drawn_on_its_share_of_the_unit_interval():
     chances = torch.tensor([[0.0, 0.25, 0.0, 0.5, 0.25, 0.0]], dtype=torch.float64)
     numbers = torch.tensor([0.0, 0.2499, 0.25, 0.7499, 0.75, 1 - 2**-53], dtype=torch.float64)
-    assert draw(chances.expand(6, -1), numbers).tolist() == [1, 1, 3, 3, 4, 4]
+    assert draw_candidate(chances.expand(6, -1), numbers).tolist() == [1, 1, 3, 3, 4, 4]
 
 
 def test_no_temperature_overflows():
@@ -52,10 +52,10 @@ def test_no_temperature_overflows():
 
 
 def test_random_numbers_depend_on_seed_prompt_and_sample_and_a_longer_list_begins_like_a_shorter():
-    assert np.array_equal(uniforms(1, 2, 3, 50)[:20], uniforms(1, 2, 3, 20))
-    lists = [uniforms(*place, 4).tolist() for place in [(1, 2, 3), (0, 2, 3), (1, 0, 3), (1, 2, 0), (-1, 2, 3)]]
+    assert np.array_equal(sequence_uniforms(1, 2, 3, 50)[:20], sequence_uniforms(1, 2, 3, 20))
+    lists = [sequence_uniforms(*place, 4).tolist() for place in [(1, 2, 3), (0, 2, 3), (1, 0, 3), (1, 2, 0), (-1, 2, 3)]]
     assert len({tuple(numbers) for numbers in lists}) == 5
-    many = uniforms(0, 0, 0, 100_000)
+    many = sequence_uniforms(0, 0, 0, 100_000)
     assert abs(many.mean() - 0.5) < 5 * math.sqrt(1 / 12 / 100_000)
 
 

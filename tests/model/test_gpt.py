@@ -10,7 +10,7 @@ from gptkit.attention.base import Attention, AttentionCache
 from gptkit.model import GPTConfig
 from gptkit.model.base import parameter_count
 from gptkit.model.gpt import GPT
-from gptkit.model.lm_head import padded_head
+from gptkit.model.lm_head import padded_logits
 
 V = 37
 
@@ -123,9 +123,9 @@ def test_dropout_acts_while_training_only():
 def test_the_padded_output_matrix_gives_the_same_logits_and_gradients():
     hidden = torch.randn(3, 5, 8, dtype=torch.float64, requires_grad=True)
     weight = torch.randn(V, 8, dtype=torch.float64, requires_grad=True)
-    assert padded_head(hidden, weight).shape == (3, 5, V)
+    assert padded_logits(hidden, weight).shape == (3, 5, V)
     found = []
-    for function in (padded_head, F.linear):
+    for function in (padded_logits, F.linear):
         logits = function(hidden, weight)
         found.append((logits, *torch.autograd.grad(logits.log_softmax(-1)[..., 3].sum(), (hidden, weight))))
     torch.testing.assert_close(found[0], found[1], rtol=0, atol=1e-12)
@@ -203,7 +203,7 @@ class RunningMean(Attention):
         if cache is not None:
             assert isinstance(cache, Sum)
             sums, counts = sums + cache.total, counts + cache.count
-            last = torch.tensor(cache.span.counts)[:, None, None] - 1
+            last = torch.tensor(cache.positions.counts)[:, None, None] - 1
             cache.total, cache.count = sums.take_along_dim(last, 1), counts.expand(len(x), -1, -1).take_along_dim(last, 1)
         return self.output(sums / counts)
 

@@ -12,7 +12,7 @@ from gptkit.interop.huggingface import export_model
 from gptkit.model import LSTMConfig
 from gptkit.model.base import parameter_count
 from gptkit.model.lstm import LSTM, document_lengths
-from gptkit.model.packed_weights import pack
+from gptkit.model.packed_weights import pack_weights
 from gptkit.tokenizer import BytesTokenizerConfig
 from gptkit.training.strategies import apply_fsdp
 
@@ -154,7 +154,7 @@ def test_rows_of_one_length_read_in_pieces():
 def test_decoding_with_packed_weights_gives_the_logits_of_whole_rows(dtype):
     model = build().to(dtype)
     packed = copy.deepcopy(model)
-    pack(packed, smallest=1)
+    pack_weights(packed, smallest=1)
     close = {"rtol": 1e-4, "atol": 1e-5} if dtype == torch.float32 else {"rtol": 0.05, "atol": 0.1}
     decoder = Decoder(packed, [[1, 2, 3], [4]], [2, 1], length=6)
     decoder.feed(torch.tensor([5, 6, 7]))

@@ -6,7 +6,7 @@ from torch import nn
 
 from gptkit.attention import BandedAttentionConfig
 from gptkit.model import GPTConfig
-from gptkit.model.packed_weights import PackedLinear, can_pack, pack
+from gptkit.model.packed_weights import PackedLinear, can_pack, pack_weights
 
 
 @pytest.mark.parametrize("tied", [True, False])
@@ -21,7 +21,7 @@ def test_packed_weights_give_the_same_logits(tied):
         for parameter in model.parameters():
             parameter.normal_(std=0.3)
     packed = copy.deepcopy(model)
-    pack(packed, smallest=1)
+    pack_weights(packed, smallest=1)
     linear = [module for module in packed.modules() if isinstance(module, PackedLinear)]
     assert len(linear) == (2 * 4 + 1 if can_pack(torch.float32) else 0)
     with torch.inference_mode():
@@ -39,5 +39,5 @@ class Stranger(nn.Module):
 def test_layers_of_other_distributions_are_left_alone():
     model = GPTConfig(layers=1, heads=2, width=32, context=16).build(attention=BandedAttentionConfig(), vocabulary=67)
     model.blocks[0].attention.output = Stranger()
-    pack(model, smallest=1)
+    pack_weights(model, smallest=1)
     assert type(model.blocks[0].attention.output.inner) is nn.Linear

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from gptkit.data.dataset import Batch, Dataset
 from gptkit.errors import ConfigError
-from gptkit.generation.responses import longest_response, respond, text_of
+from gptkit.generation.responses import generate_responses, response_limit, response_text
 from gptkit.model.evaluation_mode import evaluation_mode, without_dropout
 from gptkit.objective.base import Monitor, Terms
 from gptkit.objective.chat_template import prompt_text
@@ -62,7 +62,7 @@ class ReinforcementLearning(RolloutObjective):
         self.settings = settings
         self.tokenizer = tokenizer
         self.context = context
-        self.new_tokens = longest_response(settings.max_new_tokens, context)
+        self.new_tokens = response_limit(settings.max_new_tokens, context)
         self.end_of_text = tokenizer.special["end_of_text"]
         self.reward: Reward | None = None
         self._judge_config = judge
@@ -128,7 +128,7 @@ class ReinforcementLearning(RolloutObjective):
         """Sample `samples` responses to each prompt. Responses to the same prompt are adjacent rows."""
         source = self.prompt_datasets[split]
         indices = [item % len(source) for item in items]
-        responses = respond(
+        responses = generate_responses(
             model,
             self.tokenizer,
             [source.ids[index] for index in indices],
@@ -142,7 +142,7 @@ class ReinforcementLearning(RolloutObjective):
         device = next(model.parameters()).device
         return Rollout(
             prompts=[source.prompts[index] for index in rows],
-            texts=[text_of(self.tokenizer, source.ids[index], ids) for index, ids in zip(rows, responses, strict=True)],
+            texts=[response_text(self.tokenizer, source.ids[index], ids) for index, ids in zip(rows, responses, strict=True)],
             batch=make_rollout_batch([source.ids[index] for index in rows], responses, device),
             ended=torch.tensor([ids[-1] == self.end_of_text for ids in responses], device=device),
         )

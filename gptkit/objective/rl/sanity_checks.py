@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 
 from gptkit.errors import GptkitError
-from gptkit.generation.responses import draws
-from gptkit.generation.sampling import candidates
+from gptkit.generation.sampling import candidates, uniforms
 from gptkit.model.evaluation_mode import without_dropout
 from gptkit.objective.base import mean_over_items
 from gptkit.objective.log_probs import token_log_probs
@@ -162,10 +161,10 @@ def _check_sampling(
     subset = select_rows(rollout.batch, slice(0, len(places)))
     rows, positions = response_positions(subset)
     columns = positions - subset["prompt_lengths"][rows]
-    uniforms = draws(seed, places, objective.new_tokens).to(positions.device)[rows, columns]
+    numbers = uniforms(seed, places, objective.new_tokens).to(positions.device)[rows, columns]
     tokens = subset["tokens"][rows, positions]
     logits = upcast(model.logits(response_hidden_states(model, subset)))
-    share = reproduced_fraction(logits, tokens, uniforms, temperature=objective.settings.temperature)
+    share = reproduced_fraction(logits, tokens, numbers, temperature=objective.settings.temperature)
     if share < MIN_REPRODUCED:
         raise _failure(
             f"only {share:.0%} of the tokens are drawn again from the distribution that is learned from; sampling and "

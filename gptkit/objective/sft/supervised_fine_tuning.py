@@ -17,7 +17,7 @@ from gptkit.data.dataset import Batch, Dataset
 from gptkit.data.record_checks import records_of
 from gptkit.data.splits import split_records
 from gptkit.errors import DataError
-from gptkit.generation.responses import longest_response, respond, text_of
+from gptkit.generation.responses import generate_responses, response_limit, response_text
 from gptkit.model.evaluation_mode import evaluation_mode
 from gptkit.objective.base import LOWEST_LOSS, Metrics, Monitor, Terms
 from gptkit.objective.chat_template import prompt_ids
@@ -50,7 +50,7 @@ class SFT(RolloutObjective):
         self.tokenizer = tokenizer
         self.context = context
         self._reward: Reward | None = None
-        self.new_tokens = longest_response(settings.max_new_tokens, context)
+        self.new_tokens = response_limit(settings.max_new_tokens, context)
         self._asked: list[tuple[Prompt, list[int]] | None] = []
         """What is asked in every held-out dialogue, and its ids; None where that leaves no room for a response."""
 
@@ -163,14 +163,14 @@ class SFT(RolloutObjective):
         if not found:
             return scores
         with evaluation_mode(model), torch.autocast(batch["items"].device.type, enabled=False):
-            drawn = respond(
+            drawn = generate_responses(
                 model,
                 self.tokenizer,
                 [ids for _, ids in found],
                 items=[places[row] for row in rows],
                 max_new_tokens=self.new_tokens,
             )
-            texts = [text_of(self.tokenizer, ids, response) for (_, ids), response in zip(found, drawn, strict=True)]
+            texts = [response_text(self.tokenizer, ids, response) for (_, ids), response in zip(found, drawn, strict=True)]
             reward.to(batch["items"].device)
             scores[rows] = score_finished_responses(
                 functools.partial(compute_scores, reward),

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from gptkit.attention.masks import causal, same_segment
+from gptkit.attention.masks import causal_mask, same_document_mask
 from gptkit.errors import ConfigError
 
 FULL = ("full_attention", "sliding_attention")
@@ -33,7 +33,7 @@ def check_separable(model: PreTrainedModel, config: PreTrainedConfig, length: in
 def separating(segments: Tensor, *, additive: torch.dtype | None) -> Tensor:
     """Causal within each document: (B, T) ids -> (B, 1, T, T), True where a key is seen; `additive`: 0 there."""
     positions = torch.arange(segments.shape[1], device=segments.device)
-    seen = (causal(positions, positions) & same_segment(segments)).unsqueeze(1)
+    seen = (causal_mask(positions, positions) & same_document_mask(segments)).unsqueeze(1)
     if additive is None:
         return seen
     return torch.zeros(seen.shape, dtype=additive, device=seen.device).masked_fill(~seen, torch.finfo(additive).min)

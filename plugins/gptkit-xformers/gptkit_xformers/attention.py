@@ -23,8 +23,8 @@ class XFormersAttention(BandedAttention):
         y = kernel.attention(q, k, v, bias, dropout=self.dropout if self.training else 0.0)
         return y.reshape(b, t, h, size).transpose(1, 2)  # (B, H, T, Dh)
 
-    def recall(self, q: Tensor, k: Tensor, v: Tensor, cache: KeyValueCache) -> Tensor:
+    def attend_cached(self, q: Tensor, k: Tensor, v: Tensor, cache: KeyValueCache) -> Tensor:
         """Prompts by xformers; single tokens and continuations, which gain nothing by it, as the kit's own attention does them."""
-        if not cache.span.fresh:
-            return super().recall(q, k, v, cache)
+        if not cache.positions.is_prefill:
+            return super().attend_cached(q, k, v, cache)
         return self.attend(q, k, v, None)  # padding stands on the right, where causal attention never looks

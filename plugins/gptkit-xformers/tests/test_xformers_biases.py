@@ -4,7 +4,7 @@ import pytest
 import torch
 from gptkit_xformers import biases
 
-from gptkit.attention.masks import band, causal, same_segment
+from gptkit.attention.masks import banded_mask, causal_mask, same_document_mask
 
 
 def seen(bias, t):
@@ -18,7 +18,7 @@ def seen(bias, t):
 @pytest.mark.parametrize("window", [None, 1, 2, 5, 40])
 def test_whole_rows(t, window):
     positions = torch.arange(t)
-    expected = causal(positions, positions) if window is None else band(positions, positions, window)
+    expected = causal_mask(positions, positions) if window is None else banded_mask(positions, positions, window)
     assert torch.equal(seen(biases.whole(window), t), expected)
 
 
@@ -35,8 +35,8 @@ def test_packed_rows(segments, window):
     segments = torch.tensor(segments)
     b, t = segments.shape
     positions = torch.arange(t)
-    order = causal(positions, positions) if window is None else band(positions, positions, window)
-    expected = torch.block_diag(*(order & same_segment(segments)))  # rows never see each other
+    order = causal_mask(positions, positions) if window is None else banded_mask(positions, positions, window)
+    expected = torch.block_diag(*(order & same_document_mask(segments)))  # rows never see each other
     assert torch.equal(seen(biases.packed(segments, window), b * t), expected.bool())
 
 
