@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gptkit.data.dataset import Batch
 from gptkit.errors import ConfigError
-from gptkit.generation.responses import longest_response
+from gptkit.generation.responses import response_limit
 from gptkit.objective.base import Metrics, Objective, Terms
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def reward_unused(objective: str) -> ConfigError:
 
 def warn_if_responses_are_shortened(max_new_tokens: int, context: int) -> None:
     """Warn that responses have fewer tokens than `objective.max_new_tokens`, because half of the context belongs to the prompt."""
-    longest = longest_response(max_new_tokens, context)
+    longest = response_limit(max_new_tokens, context)
     if max_new_tokens > longest:
         _log.warning(
             "objective.max_new_tokens=%s is more than half of model.context=%s: responses have at most %s tokens",
