@@ -97,8 +97,8 @@ def activation_bytes_per_sequence(model: ModelConfig, vocabulary: int) -> int:
     2 per entry of the vocabulary and one slice of slack. A model that says itself what it keeps is given the same third more.
     """
     own = model.activation_bytes_per_token(stored=4, computed=4, on_processor=True)
-    kept = 4 * 24 * model.width * model.layers if own is None else math.ceil(4 / 3 * own)
-    return model.context * (kept + 4 * 3 * vocabulary)
+    per_token = 4 * 24 * model.width * model.layers if own is None else math.ceil(4 / 3 * own)
+    return model.context * (per_token + 4 * 3 * vocabulary)
 
 
 def estimate_micro_batch_size(

@@ -35,14 +35,14 @@ class TrainDataLoader:
     def __iter__(self) -> Iterator[Batch]:
         share = self.batch // self.replicas
         first = self.replica * share
-        items, longest = len(self.dataset), self.dataset.longest()
+        length, longest = len(self.dataset), self.dataset.longest()
         order = None if longest is None else ByLength(longest, batch=self.batch, seed=self.seed)
         for step in range(self.start, self.stop):
-            chosen = indices(step, batch=self.batch, items=items, seed=self.seed, order_of=order).tolist()
-            yield self.dataset.batch(chosen[first : first + share])
+            items = indices(step, batch=self.batch, items=length, seed=self.seed, order_of=order).tolist()
+            yield self.dataset.batch(items[first : first + share])
 
 
 def validation_items(dataset: Dataset, at_most: int) -> list[int]:
     """The validation items: `at_most` of them, evenly spread and always the same, those of similar length together; 0: all."""
-    chosen, longest = evenly_spaced(len(dataset), at_most), dataset.longest()
-    return chosen if longest is None else sorted(chosen, key=lambda item: int(longest[item]))
+    items, longest = evenly_spaced(len(dataset), at_most), dataset.longest()
+    return items if longest is None else sorted(items, key=lambda item: int(longest[item]))

@@ -1,4 +1,4 @@
-"""From settings to a trained run: whether one is continued, Lightning's Trainer, and how it ends."""
+"""Train a run from its settings: start it, or continue what its folder holds, with Lightning's Trainer."""
 
 from __future__ import annotations
 
@@ -53,15 +53,15 @@ class Result(dict[str, Any]):
 
 
 def fit(settings: RunConfig, folder: Path) -> Result:
-    """Train until the run's end, or until it is told to stop; continue what the folder holds.
+    """Train to the end of the run, or until a signal stops it; continue the run that the folder holds, if any.
 
     Args:
-        settings: of the run, `init_from` already applied to them.
-        folder: the run folder; made where there is none.
+        settings: the run's settings, with `init_from` already applied.
+        folder: the run folder, created if it does not exist.
 
     Raises:
-        ConfigError: settings that do not fit each other, the machine, or the run in the folder.
-        DataError, CheckpointError: what is read or written cannot be.
+        ConfigError: the settings do not fit each other, the machine, or the run in the folder.
+        DataError, CheckpointError: data or a checkpoint cannot be read or written.
         GptkitError: the gradient is no longer finite.
     """
     arguments = check_trainer_arguments(settings.trainer)
@@ -76,13 +76,13 @@ def fit(settings: RunConfig, folder: Path) -> Result:
 
 
 def fit_or_continue(settings: RunConfig, folder: Path, trainer: lightning.Trainer) -> Result:
-    """Train in a folder that is ours alone: from the start, or from the checkpoint that it holds."""
+    """Train in a locked folder: from the start, or from the checkpoint that it holds."""
     checkpoint, state = find_checkpoint_to_continue(settings, folder)
     if trainer.strategy.root_device.type == "cpu":
         keep_freed_memory()
     with torch.random.fork_rng(devices=[]):
-        pieces = build_components(settings, checkpoint, state, dtype=stored_dtype(str(trainer.precision)))
-        train = pieces.datasets["train"]
+        components = build_components(settings, checkpoint, state, dtype=stored_dtype(str(trainer.precision)))
+        train = components.datasets["train"]
         last_step, horizon = run_length(settings, train)
         warmup_and_decay_end(settings.optimizer.schedule, horizon=horizon)
         if checkpoint is not None:
@@ -91,15 +91,15 @@ def fit_or_continue(settings: RunConfig, folder: Path, trainer: lightning.Traine
         module = TrainModule(
             settings=settings,
             folder=folder,
-            model=pieces.model,
-            objective=pieces.objective,
-            tokenizer=pieces.tokenizer,
-            datasets=pieces.datasets,
+            model=components.model,
+            objective=components.objective,
+            tokenizer=components.tokenizer,
+            datasets=components.datasets,
             micro=micro_batch_size(settings, state),
             last_step=last_step,
             horizon=horizon,
-            sources=pieces.sources,
-            ema=pieces.ema,
+            sources=components.sources,
+            ema=components.ema,
             restored=state,
         )
         if checkpoint is not None and (checkpoint.step >= last_step or module.finished_early):
@@ -113,11 +113,11 @@ def fit_or_continue(settings: RunConfig, folder: Path, trainer: lightning.Traine
 
 
 def find_checkpoint_to_continue(settings: RunConfig, folder: Path) -> tuple[Checkpoint | None, dict[str, Any] | None]:
-    """The checkpoint to continue from, and what it kept beside the weights; None where the folder holds no run.
+    """Return the checkpoint to continue from and its training state; None for both where the folder holds no run.
 
     Raises:
         ConfigError: the run in the folder has other settings.
-        CheckpointError: no checkpoint is whole.
+        CheckpointError: no checkpoint is intact.
     """
     if is_first_process():
         recover_unfinished(folder)
@@ -133,7 +133,7 @@ def find_checkpoint_to_continue(settings: RunConfig, folder: Path) -> tuple[Chec
 
 
 def with_full_precision_name(content: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a run, its precision by its full name: older runs were written down as they were typed."""
+    """Return a run's settings with the full name of the precision; older runs stored it as typed."""
     trainer = dict(content.get("trainer") or {})
     if trainer.get("precision") is not None:
         trainer["precision"] = precision_name(trainer["precision"])
@@ -141,14 +141,14 @@ def with_full_precision_name(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def micro_batch_size(settings: RunConfig, state: dict[str, Any] | None) -> int:
-    """Sequences per pass, as given or as the run began; 0: to be found when the device is there."""
+    """Return sequences per forward pass, from the settings or the checkpoint; 0: to be determined on the device."""
     if isinstance(settings.batch.micro, int):
         return settings.batch.micro
     return int(state["micro"]) if state is not None else 0
 
 
 def run(module: TrainModule, trainer: lightning.Trainer) -> Result:
-    """Train a module to its end with Lightning, and say how it went."""
+    """Train a module with Lightning and return the outcome."""
     settings, folder, state = module.settings, module.folder, module.state
     first = is_first_process()
     if first:
@@ -157,10 +157,10 @@ def run(module: TrainModule, trainer: lightning.Trainer) -> Result:
         config_file.write_settings(folder / config_file.FILE, settings)
         truncate_metrics(folder, state.step)
         truncate_samples(folder, state.step)
-    book = build_reporting(module, progress=bool(settings.trainer.get("enable_progress_bar", True)))
-    module.paused, module.after_step = book.meter.paused, functools.partial(book.after_step, trainer, module)
+    reporting = build_reporting(module, progress=bool(settings.trainer.get("enable_progress_bar", True)))
+    module.paused, module.after_step = reporting.meter.paused, functools.partial(reporting.after_step, trainer, module)
     callbacks: list[lightning.Callback] = trainer.callbacks  # type: ignore[attr-defined]
-    callbacks.insert(0, book)
+    callbacks.insert(0, reporting)
     if module.restored is not None:
         for callback in callbacks:
             callback.load_state_dict(module.restored["callbacks"].get(callback.state_key, {}))
@@ -168,7 +168,7 @@ def run(module: TrainModule, trainer: lightning.Trainer) -> Result:
     with warnings.catch_warnings():
         # lightning 2.6 uses a name that torch 2.13 will drop; nothing a user could do about it
         warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning, module=r"lightning\.pytorch\.utilities")
-        warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")  # models that judge are never in another
+        warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")  # reward models always are
         trainer.fit(module)
     result = Result(read_summary(folder) if first else {})
     if state.step < state.last_step and not module.finished_early:
@@ -183,15 +183,15 @@ def run(module: TrainModule, trainer: lightning.Trainer) -> Result:
 
 
 def complete_finished_run(module: TrainModule, trainer: lightning.Trainer, *, saved: float) -> None:
-    """Write what a finished run still owes beside its last checkpoint, which was written at `saved`: samples, summary, report."""
+    """Write the samples, summary and report that a finished run lacks; its last checkpoint was written at `saved`."""
     with best_effort("what is missing in the folder"):
-        book = build_reporting(module, progress=False)
-        if book.owes(module, saved):
-            book.make_up(trainer, module)
+        reporting = build_reporting(module, progress=False)
+        if reporting.is_incomplete(module, saved):
+            reporting.complete(trainer, module)
 
 
 def build_reporting(module: TrainModule, *, progress: bool) -> ReportingCallback:
-    """What writes down this run."""
+    """Build the callback that reports on this run."""
     return build_reporting_callback(
         module.folder,
         module.settings,
@@ -203,5 +203,5 @@ def build_reporting(module: TrainModule, *, progress: bool) -> ReportingCallback
 
 
 def count_trained_parameters(module: TrainModule) -> int:
-    """How many parameters are trained."""
+    """Return the number of trained parameters."""
     return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)

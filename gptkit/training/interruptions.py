@@ -89,9 +89,9 @@ class WatchingLauncher(_SubprocessScriptLauncher):
             rank, number = killed[0]
             memory = "; the system does so where memory runs out" if number == signal.SIGKILL else ""
             return f"rank {rank} was killed ({signal.Signals(number).name}{memory})"
-        told = sorted(folder.glob("*"), key=lambda path: path.stat().st_mtime_ns)
-        if told:
-            return told[0].read_text(encoding="utf-8")
+        reports = sorted(folder.glob("*"), key=lambda path: path.stat().st_mtime_ns)
+        if reports:
+            return reports[0].read_text(encoding="utf-8")
         return "".join(f"rank {rank} ended with status {process.returncode}" for rank, process in self._failed()[:1])
 
     def _failed(self) -> list[tuple[int, subprocess.Popen[bytes]]]:
@@ -106,9 +106,9 @@ class WatchingLauncher(_SubprocessScriptLauncher):
 
 def watch_ranks(trainer: lightning.Trainer) -> None:
     """Have the processes of a run that Lightning starts watched by us."""
-    given = trainer.strategy.launcher
-    if type(given) is _SubprocessScriptLauncher:
-        trainer.strategy._launcher = WatchingLauncher(given.cluster_environment, given.num_processes, given.num_nodes)
+    launcher = trainer.strategy.launcher
+    if type(launcher) is _SubprocessScriptLauncher:
+        trainer.strategy._launcher = WatchingLauncher(launcher.cluster_environment, launcher.num_processes, launcher.num_nodes)
 
 
 @contextlib.contextmanager

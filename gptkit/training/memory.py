@@ -94,15 +94,15 @@ def _device_memory(arguments: dict[str, Any]) -> tuple[float, str] | None:
     return None
 
 
-def _count_or_default(given: Any, otherwise: int) -> int:
+def _count_or_default(count: Any, otherwise: int) -> int:
     """A number of devices or machines as Lightning is given it."""
-    if isinstance(given, list | tuple):
-        return max(1, len(given))
+    if isinstance(count, list | tuple):
+        return max(1, len(count))
     try:
-        number = int(given)
+        parsed = int(count)
     except (TypeError, ValueError):
         return otherwise
-    return number if number > 0 else otherwise
+    return parsed if parsed > 0 else otherwise
 
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # glibc's malloc.h

@@ -54,14 +54,14 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], *, fingerprinted
     """
     before, after = flatten(old), flatten(new)
     moved = tuple(f"{key}." for key in fingerprinted)
-    found = []
+    changes = []
     for key in dict.fromkeys([*before, *after]):
         if key in MAY_GROW or any(key == free or key.startswith(f"{free}.") for free in MAY_DIFFER):
             continue
         was, now = before.get(key), after.get(key)
         if not is_same_value(key, was, now) and not (names_path(key) and key.startswith(moved)):
-            found.append((key, f"{was} -> {now}"))
-    return found
+            changes.append((key, f"{was} -> {now}"))
+    return changes
 
 
 def is_same_value(key: str, one: Any, other: Any) -> bool:
@@ -91,13 +91,13 @@ def resolve_path(path: str) -> str:
 
 def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested settings as dotted keys; lists stay values. A key that is None counts as absent."""
-    found: dict[str, Any] = {}
+    flat: dict[str, Any] = {}
     for key, value in settings.items():
         if isinstance(value, Mapping):
-            found.update(flatten(value, f"{prefix}{key}."))
+            flat.update(flatten(value, f"{prefix}{key}."))
         elif value is not None:
-            found[f"{prefix}{key}"] = value
-    return found
+            flat[f"{prefix}{key}"] = value
+    return flat
 
 
 def check_same_run(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any], *, fingerprinted: Iterable[str] = ()) -> None:
@@ -107,12 +107,12 @@ def check_same_run(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any],
         folder: the run.
         old, new, fingerprinted: as in `differences`.
     """
-    found = differences(old, new, fingerprinted=fingerprinted)
-    if not found:
+    changes = differences(old, new, fingerprinted=fingerprinted)
+    if not changes:
         return
-    listed = "; ".join(f"{key}: {change}" for key, change in found[:LISTED_DIFFERENCES])
-    more = f"; and {len(found) - LISTED_DIFFERENCES} more" if len(found) > LISTED_DIFFERENCES else ""
-    keeps_model = not any(key.partition(".")[0] in DECIDED_BY_WEIGHTS for key, _ in found)
+    listed = "; ".join(f"{key}: {change}" for key, change in changes[:LISTED_DIFFERENCES])
+    more = f"; and {len(changes) - LISTED_DIFFERENCES} more" if len(changes) > LISTED_DIFFERENCES else ""
+    keeps_model = not any(key.partition(".")[0] in DECIDED_BY_WEIGHTS for key, _ in changes)
     anew = (
         f"or init_from={folder} and another hydra.run.dir to train on from its weights with these"
         if keeps_model

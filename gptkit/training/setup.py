@@ -93,17 +93,22 @@ def build_components(
         with default_dtype(dtype):
             restore_objective(objective, model, checkpoint)
     else:
-        given = settings.model.weights() if weights is None else weights.state
-        if given is None and settings.objective.begins_trained:
+        initial_state = settings.model.weights() if weights is None else weights.state
+        if initial_state is None and settings.objective.begins_trained:
             _log.warning("objective=%s begins with random weights; init_from=<a run> gives it a model", settings.objective.name)
-        drawn = {name: tensor for name, tensor in model.state_dict().items() if not objective.is_transferred(model, name)}
-        if given is None and drawn:
+        random_state = {name: tensor for name, tensor in model.state_dict().items() if not objective.is_transferred(model, name)}
+        if initial_state is None and random_state:
             raise ConfigError(
                 f"objective={settings.objective.name} is told to take over a part of the weights only (transfer_layers), and there "
                 "are none to take it from: give init_from=<a run>, or leave it out"
             )
-        if given is not None:
-            load_weights(model, {**given, **drawn}, settings.init_from or f"model={settings.model.name}", tokens=tokenizer.size)
+        if initial_state is not None:
+            load_weights(
+                model,
+                {**initial_state, **random_state},
+                settings.init_from or f"model={settings.model.name}",
+                tokens=tokenizer.size,
+            )
         objective.start(model)
     convert_weights(objective, dtype)  # copies of other models, too
     objective.freeze(model)

@@ -60,21 +60,21 @@ def build_trainer(arguments: Mapping[str, Any], folder: Path, callbacks: list[li
 
 
 def _construct(arguments: Mapping[str, Any], folder: Path, callbacks: list[lightning.Callback]) -> lightning.Trainer:
-    given = dict(arguments)
-    if given.get("precision", "auto") == "auto":
-        given["precision"] = choose_precision(str(given.get("accelerator", "auto")))
-    strategy = given.get("strategy", "auto")
-    given["strategy"] = STRATEGIES[strategy]() if strategy in STRATEGIES else strategy
-    given.setdefault("default_root_dir", str(folder))
+    lightning_arguments = dict(arguments)
+    if lightning_arguments.get("precision", "auto") == "auto":
+        lightning_arguments["precision"] = choose_precision(str(lightning_arguments.get("accelerator", "auto")))
+    strategy = lightning_arguments.get("strategy", "auto")
+    lightning_arguments["strategy"] = STRATEGIES[strategy]() if strategy in STRATEGIES else strategy
+    lightning_arguments.setdefault("default_root_dir", str(folder))
     return lightning.Trainer(
         **{
-            **given,
+            **lightning_arguments,
             "callbacks": callbacks,
             "max_epochs": 1,  # the dataloader holds the steps that are left
             "logger": False,
             "enable_checkpointing": False,
             "enable_progress_bar": False,
-            "enable_model_summary": given.get("enable_model_summary", False),
+            "enable_model_summary": lightning_arguments.get("enable_model_summary", False),
             "use_distributed_sampler": False,
             "num_sanity_val_steps": 0,
             "limit_val_batches": 0,
@@ -120,12 +120,12 @@ def _on_processor(arguments: Mapping[str, Any]) -> bool:
     return accelerator == "cpu" or (accelerator == "auto" and not torch.accelerator.is_available())
 
 
-def _make_folder(place: Path) -> None:
+def _make_folder(folder: Path) -> None:
     """Raises: ConfigError: profilers cannot write there, which they would do at the end of the run."""
     try:
-        place.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError(f"trainer.default_root_dir={place}: cannot be made ({error.strerror}); give another folder") from error
+        raise ConfigError(f"trainer.default_root_dir={folder}: cannot be made ({error.strerror}); give another folder") from error
 
 
 def _check_nodes(trainer: lightning.Trainer) -> None:

@@ -77,7 +77,7 @@ def check_trainer_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
     declared = typing.get_type_hints(lightning.Trainer.__init__)
     known = set(inspect.signature(lightning.Trainer).parameters)
-    found = {}
+    checked = {}
     for name, value in arguments.items():
         if name not in known:
             raise ConfigError(
@@ -89,21 +89,21 @@ def check_trainer_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
             raise ConfigError(f"trainer.{name} cannot be set: {REPLACED_BY[name]}")
         if name == MAX_STEPS:
             continue
-        found[name] = precision_name(value) if name == "precision" else value
+        checked[name] = precision_name(value) if name == "precision" else value
         if name != "precision" and not matches_type(value, declared[name]):
             raise ConfigError(f"trainer.{name}={shorten(value)} must be {describe_type(declared[name])}{hint(name)}")
         if name in AT_LEAST_ONE and value < 1:
             raise ConfigError(f"trainer.{name}={value} must be at least 1")
-    return found
+    return checked
 
 
-def precision_name(given: Any) -> str:
+def precision_name(precision: Any) -> str:
     """A precision by its full name: `fp16` and 16 are 16-mixed, `bf16` is bf16-mixed, `fp32` and 32 are 32-true.
 
     Raises:
         ConfigError: there is none of this name.
     """
-    name = ALIASES.get(shorten(given), shorten(given))
+    name = ALIASES.get(shorten(precision), shorten(precision))
     if name != "auto" and name not in PRECISIONS:
         near = did_you_mean(name, [*PRECISIONS, *ALIASES]) or f" There are auto, {', '.join(PRECISIONS)}."
         raise ConfigError(f"there is no trainer.precision={name}.{near}")

@@ -41,52 +41,54 @@ class ValidationResult:
 def validate(module: TrainModule) -> ValidationResult:
     """Run the model over the held-out sequences, without dropout and without touching its weights."""
     dataset, layout, objective = module.datasets["validation"], module.layout, module.objective
-    chosen = validation_items(dataset, module.settings.val.sequences)
-    mine = chosen[layout.replica :: layout.replicas]
-    most = -(-len(chosen) // layout.replicas)  # sharded models must run equally often on all devices
-    kept = defaultdict[str, list[Tensor]](list)
+    items = validation_items(dataset, module.settings.val.sequences)
+    local_items = items[layout.replica :: layout.replicas]
+    largest_share = -(-len(items) // layout.replicas)  # sharded models must run equally often on all devices
+    item_metrics = defaultdict[str, list[Tensor]](list)
     totals, counts = defaultdict[str, float](float), defaultdict[str, float](float)
-    metrics, over = defaultdict[str, float](float), defaultdict[str, float](float)
+    metrics, metric_counts = defaultdict[str, float](float), defaultdict[str, float](float)
     with without_dropout(module):
-        for start in range(0, most, module.micro):
-            part = mine[start : start + module.micro]
+        for start in range(0, largest_share, module.micro):
+            part = local_items[start : start + module.micro]
             real = float(len(part) > 0)
-            batch = module.transfer_batch_to_device(dataset.batch(part or chosen[:1]), module.device)
+            batch = module.transfer_batch_to_device(dataset.batch(part or items[:1]), module.device)
             with module.trainer.precision_plugin.val_step_context():
                 seed = mix_seeds(module.settings.seed, VALIDATION, start, layout.replica)
                 if isinstance(objective, RolloutObjective):
-                    terms, counted, measured = objective.validate(module.model, batch, seed=seed)
+                    terms, term_counts, step_metrics = objective.validate(module.model, batch, seed=seed)
                 else:
-                    terms, measured = objective.loss(module.model, batch)
-                    counted = objective.counts(batch)
-            for name, count in counted.items():
+                    terms, step_metrics = objective.loss(module.model, batch)
+                    term_counts = objective.counts(batch)
+            for name, count in term_counts.items():
                 weight, total = terms[name]
                 totals[name] += real * weight * float(total)
                 counts[name] += real * count
-            for name, metric in measured.items():
+            for name, metric in step_metrics.items():
                 if isinstance(metric, Tensor) and metric.dim():
-                    kept[name] += [metric.cpu()] if part else []
+                    item_metrics[name] += [metric.cpu()] if part else []
                 elif (share := mean_over_items(metric, len(batch["tokens"]))) is not None:
                     metrics[name] += real * float(share.total)
-                    over[name] += real * float(share.count)
-    everything = sum_over_devices([*totals.values(), *counts.values(), *metrics.values(), *over.values()], module.device, layout)
+                    metric_counts[name] += real * float(share.count)
+    everything = sum_over_devices(
+        [*totals.values(), *counts.values(), *metrics.values(), *metric_counts.values()], module.device, layout
+    )
     losses = zip(everything[: len(totals)], everything[len(totals) : 2 * len(totals)], strict=True)
-    found = everything[2 * len(totals) :]
-    means = [total / max(count, 1.0) for total, count in zip(found[: len(metrics)], found[len(metrics) :], strict=True)]
-    everywhere = gather_items(kept, layout)
-    judged = objective.compute_metrics(everywhere)
+    sums = everything[2 * len(totals) :]
+    means = [total / max(count, 1.0) for total, count in zip(sums[: len(metrics)], sums[len(metrics) :], strict=True)]
+    gathered = gather_items(item_metrics, layout)
+    dataset_metrics = objective.compute_metrics(gathered)
     if module.trainer.is_global_zero:
         with best_effort("figures"):
-            write_figures(module.folder, objective.figures(everywhere))
+            write_figures(module.folder, objective.figures(gathered))
     loss = sum(total / max(count, 1.0) for total, count in losses)
-    return ValidationResult(loss, dict(zip(metrics, means, strict=True)) | judged, len(chosen))
+    return ValidationResult(loss, dict(zip(metrics, means, strict=True)) | dataset_metrics, len(items))
 
 
-def gather_items(kept: dict[str, list[Tensor]], layout: BatchLayout) -> dict[str, Tensor]:
+def gather_items(item_metrics: dict[str, list[Tensor]], layout: BatchLayout) -> dict[str, Tensor]:
     """What was kept of every item, in one tensor each: the items of all devices, in no order that means anything."""
     if layout.replicas == 1:
-        return {name: torch.cat(pieces) for name, pieces in kept.items()}
-    everywhere: list[Any] = [None] * torch.distributed.get_world_size()
-    torch.distributed.all_gather_object(everywhere, {name: torch.cat(pieces) for name, pieces in kept.items()})
-    everywhere = everywhere[:: layout.split]  # devices that share a slice have the same
-    return {name: torch.cat([there[name] for there in everywhere if name in there]) for name in everywhere[0]}
+        return {name: torch.cat(chunks) for name, chunks in item_metrics.items()}
+    gathered: list[Any] = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(gathered, {name: torch.cat(chunks) for name, chunks in item_metrics.items()})
+    gathered = gathered[:: layout.split]  # devices that share a slice have the same
+    return {name: torch.cat([there[name] for there in gathered if name in there]) for name in gathered[0]}

@@ -99,8 +99,8 @@ def load_objective(source: str) -> TrainedModel:
 
 def objective_class(run: dict[str, Any]) -> type[ObjectiveConfig] | None:
     """What the run of these settings was trained for; None: nothing, or the objective of a plugin that is not installed here."""
-    found = registry().parts["objective"].get(str(run.get("objective", {}).get("name", "")))
-    return None if found is None else found.part
+    entry = registry().parts["objective"].get(str(run.get("objective", {}).get("name", "")))
+    return None if entry is None else entry.part
 
 
 def run_settings(source: str) -> dict[str, Any]:
@@ -115,8 +115,8 @@ def initial_weights(source: str, tokenizer: TokenizerConfig | None = None) -> In
     if source.startswith(HUB):
         from gptkit.interop.import_model import import_model
 
-        found = import_model(source.removeprefix(HUB), tokenizer)
-        return InitialWeights(found.model, found.attention, found.tokenizer_part, found.tokenizer, found.state)
+        imported = import_model(source.removeprefix(HUB), tokenizer)
+        return InitialWeights(imported.model, imported.attention, imported.tokenizer_part, imported.tokenizer, imported.state)
     return _from_folder(expand_path(source), _weights_of)
 
 
@@ -125,8 +125,8 @@ def initial_settings(source: str, tokenizer: TokenizerConfig | None = None) -> I
     if source.startswith(HUB):
         from gptkit.interop.import_model import import_settings
 
-        found = import_settings(source.removeprefix(HUB), tokenizer)
-        return InitialSettings(found.model, found.attention, found.tokenizer_part)
+        imported = import_settings(source.removeprefix(HUB), tokenizer)
+        return InitialSettings(imported.model, imported.attention, imported.tokenizer_part)
     return _from_folder(expand_path(source), _settings_of)
 
 
@@ -177,25 +177,25 @@ def _number_kind(tensor: Tensor) -> str:
 
 def match_vocabulary(model: Model, state: dict[str, Tensor], tokens: int) -> dict[str, Tensor]:
     """The state with as many rows per token as the model has: superfluous ones left out, missing ones the model's own."""
-    found = dict(state)
+    matched = dict(state)
     for name, own in model.state_dict().items():
-        given = state.get(name)
-        if given is None or given.dim() == 0 or given.shape[1:] != own.shape[1:] or own.shape[0] != model.vocabulary:
+        tensor = state.get(name)
+        if tensor is None or tensor.dim() == 0 or tensor.shape[1:] != own.shape[1:] or own.shape[0] != model.vocabulary:
             continue
-        shared = min(len(given), len(own))
-        if len(given) != len(own) and shared >= tokens:
-            found[name] = torch.cat([given[:shared].to(own), own[shared:]])
-    return found
+        shared = min(len(tensor), len(own))
+        if len(tensor) != len(own) and shared >= tokens:
+            matched[name] = torch.cat([tensor[:shared].to(own), own[shared:]])
+    return matched
 
 
-def _describe_mismatch(wanted: dict[str, Tensor], state: dict[str, Tensor]) -> str:
-    for name, tensor in wanted.items():
+def _describe_mismatch(expected: dict[str, Tensor], state: dict[str, Tensor]) -> str:
+    for name, tensor in expected.items():
         if name not in state:
             return f"the model has a weight {name} that the checkpoint lacks; was it made with other settings?"
         if state[name].shape != tensor.shape:
             here, there = tuple(tensor.shape), tuple(state[name].shape)
             return f"weight {name} is {there} in the checkpoint and {here} in the model; another tokenizer, width or context?"
-    extra = next((name for name in state if name not in wanted), "")
+    extra = next((name for name in state if name not in expected), "")
     return f"the checkpoint has a weight {extra} that the model lacks; was it made with other settings?"
 
 

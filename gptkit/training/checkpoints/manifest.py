@@ -90,11 +90,11 @@ def sha256(path: Path) -> str:
 
 def describe_parts(content: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
     """Name and distribution==version of every part that plain settings name, by key."""
-    found = {}
+    parts = {}
     for key, kind, name in named_parts(content):
         entry = registry().find(kind, name)
-        found[key] = (name, f"{entry.distribution}=={entry.version}")
-    return found
+        parts[key] = (name, f"{entry.distribution}=={entry.version}")
+    return parts
 
 
 def named_parts(content: Mapping[str, Any]) -> Iterable[tuple[str, str, str]]:
@@ -238,10 +238,10 @@ def check_installed(folder: Path, manifest: Manifest, keys: Iterable[str]) -> No
         except ConfigError as error:
             failures = [failure for failure in registry().failures if failure.origin.installed]
             broken = [failure.reason for failure in failures if failure.origin.distribution == project]
-            made = f"{folder}: was made with {kind}={name} of {distribution}, which"
+            prefix = f"{folder}: was made with {kind}={name} of {distribution}, which"
             if broken:
-                raise CheckpointError(f"{made} is installed here and failed to load: {broken[0]}") from error
-            raise CheckpointError(f"{made} is not installed here: pip install {distribution}") from error
+                raise CheckpointError(f"{prefix} is installed here and failed to load: {broken[0]}") from error
+            raise CheckpointError(f"{prefix} is not installed here: pip install {distribution}") from error
         if entry.distribution != project:
             _log.warning(
                 "%s: was made with %s=%s of %s, and here that name is %s's: what it computes may differ (pip install %s)",

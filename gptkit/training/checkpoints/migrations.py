@@ -61,15 +61,18 @@ def current_manifest(body: Mapping[str, Any]) -> dict[str, Any]:
 
 def current_state(state: Mapping[str, Any]) -> dict[str, Any]:
     """The content of a state.pt, entries and weights named as they are today, those that it lacks as they were in effect."""
-    found = copy.deepcopy(STATE_DEFAULTS) | rename_keys(state, STATE_NAMES)
-    if "monitor_mode" not in state and found["monitor"] is not None:
-        found["monitor_mode"] = "max"  # of every metric but the loss
-    found["weights"] = current_tensors(found["weights"])
-    optimizer = found.get("optimizer")
+    current = copy.deepcopy(STATE_DEFAULTS) | rename_keys(state, STATE_NAMES)
+    if "monitor_mode" not in state and current["monitor"] is not None:
+        current["monitor_mode"] = "max"  # of every metric but the loss
+    current["weights"] = current_tensors(current["weights"])
+    optimizer = current.get("optimizer")
     if TENSOR_NAMES and isinstance(optimizer, Mapping):
         groups = [{**group, "names": [current_name(name) for name in group["names"]]} for group in optimizer["groups"]]
-        found["optimizer"] = {"state": {current_name(name): entry for name, entry in optimizer["state"].items()}, "groups": groups}
-    return found
+        current["optimizer"] = {
+            "state": {current_name(name): entry for name, entry in optimizer["state"].items()},
+            "groups": groups,
+        }
+    return current
 
 
 def current_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -91,12 +94,12 @@ def rename_keys(content: Mapping[str, Any], table: Mapping[str, str | None]) -> 
         content: nested mappings; they are not changed.
         table: dotted keys, old -> new or None; see CONFIG_KEYS.
     """
-    found = _copy_mappings(content)
+    renamed = _copy_mappings(content)
     for old, new in table.items():
-        for value, met in _take(found, old.split(".")):
+        for value, wildcards in _pop(renamed, old.split(".")):
             if new is not None:
-                _put(found, _fill_wildcards(new.split("."), met), value)
-    return found
+                _put(renamed, _fill_wildcards(new.split("."), wildcards), value)
+    return renamed
 
 
 def _copy_mappings(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -104,21 +107,21 @@ def _copy_mappings(content: Mapping[str, Any]) -> dict[str, Any]:
     return {key: _copy_mappings(value) if isinstance(value, Mapping) else value for key, value in content.items()}
 
 
-def _take(content: dict[str, Any], path: list[str]) -> list[tuple[Any, list[str]]]:
+def _pop(content: dict[str, Any], path: list[str]) -> list[tuple[Any, list[str]]]:
     """Remove what is at a path; gives each value with the keys that stood in the place of `*`."""
     key, *rest = path
-    taken: list[tuple[Any, list[str]]] = []
+    removed: list[tuple[Any, list[str]]] = []
     for name in list(content) if key == "*" else [key] if key in content else []:
-        met = [name] if key == "*" else []
+        wildcards = [name] if key == "*" else []
         if not rest:
-            taken.append((content.pop(name), met))
+            removed.append((content.pop(name), wildcards))
         elif isinstance(content[name], dict):
-            taken += [(value, [*met, *further]) for value, further in _take(content[name], rest)]
-    return taken
+            removed += [(value, [*wildcards, *deeper]) for value, deeper in _pop(content[name], rest)]
+    return removed
 
 
-def _fill_wildcards(path: list[str], met: list[str]) -> list[str]:
-    names = iter(met)
+def _fill_wildcards(path: list[str], wildcards: list[str]) -> list[str]:
+    names = iter(wildcards)
     return [next(names) if key == "*" else key for key in path]
 
 

@@ -57,13 +57,13 @@ def best_first(run: Path) -> list[Path]:
 
 
 def _manifests(run: Path) -> dict[Path, Manifest | None]:
-    found: dict[Path, Manifest | None] = {}
+    manifests: dict[Path, Manifest | None] = {}
     for folder in list_checkpoints(run):
         try:
-            found[folder] = read_manifest(folder)
+            manifests[folder] = read_manifest(folder)
         except CheckpointError:
-            found[folder] = None
-    return found
+            manifests[folder] = None
+    return manifests
 
 
 def _rank(manifests: dict[Path, Manifest | None]) -> list[Path]:
@@ -80,9 +80,9 @@ def remove_old_checkpoints(run: Path, step: int, keep: int) -> None:
     if keep < 1:
         return
     past = [folder for folder in list_checkpoints(run) if _step(folder) <= step]
-    kept = {*past[:keep], *ranked_checkpoints(run)[:1]}
+    retained = {*past[:keep], *ranked_checkpoints(run)[:1]}
     for folder in past:
-        if folder not in kept:
+        if folder not in retained:
             with wrap_os_errors(folder):
                 remove_folder(folder)
 

@@ -68,7 +68,7 @@ def save_checkpoint(module: TrainModule) -> Path | None:
         if module.ema is not None:
             model_state = clone_tensors(model_state)
     objective_state = unshard(module.objective.state_dict())
-    kept = {
+    training_state = {
         **{name: getattr(state, name) for name in PROGRESS},
         "weights": own,
         "micro": module.micro,
@@ -87,7 +87,7 @@ def save_checkpoint(module: TrainModule) -> Path | None:
             step=state.step,
             model_state=model_state,
             objective_state=objective_state,
-            state=kept,
+            state=training_state,
             tokenizer=module.tokenizer,
             settings=module.settings,
             keep=module.settings.save.keep,

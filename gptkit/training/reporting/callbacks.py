@@ -57,10 +57,14 @@ def build_reporting_callback(
     samples = SampleLogger(
         folder, settings.samples, model=model, tokenizer=tokenizer, seed=settings.seed, meter=meter, metrics=metrics
     )
-    closing = SummaryCallback(folder, settings, vocabulary=tokenizer.size, parameters=parameters, meter=meter)
-    watch = RewardHackingWarning(folder, getattr(settings.objective, "missing_end_of_text", None))
+    summary = SummaryCallback(folder, settings, vocabulary=tokenizer.size, parameters=parameters, meter=meter)
+    reward_hacking = RewardHackingWarning(folder, getattr(settings.objective, "missing_end_of_text", None))
     return ReportingCallback(
-        meter, [meter, metrics], [*([ProgressDisplay(meter)] if progress else []), samples, watch, closing], samples, closing
+        meter,
+        [meter, metrics],
+        [*([ProgressDisplay(meter)] if progress else []), samples, reward_hacking, summary],
+        samples,
+        summary,
     )
 
 
@@ -96,60 +100,52 @@ class ReportingCallback(Callback):
         essential: Sequence[Callback],
         others: Sequence[Callback],
         samples: SampleLogger,
-        closing: SummaryCallback,
+        summary: SummaryCallback,
     ) -> None:
         """Args:
         meter: of the run's speed.
         essential: reporters whose errors stop the run.
-        others: those called behind them, which may: that is told, and the run goes on.
-        samples, closing: among the others.
+        others: reporters called after them, whose errors are logged while the run continues.
+        samples, summary: two of `others`.
         """
         self.meter = meter
         self._samples = samples
-        self._closing = closing
+        self._summary = summary
         for hook in HOOKS:
             ours = [getattr(reporter, hook) for reporter in essential if is_overridden(hook, reporter, Callback)]
-            theirs = [_without_failing(reporter, hook) for reporter in others if is_overridden(hook, reporter, Callback)]
+            theirs = [_log_failures(reporter, hook) for reporter in others if is_overridden(hook, reporter, Callback)]
             setattr(self, hook, functools.partial(_call_all, [*ours, *theirs]))
 
     def after_step(self, trainer: Any, pl_module: Any) -> None:
         """A step is done, validated and saved."""
         self._samples.after_step(trainer, pl_module)
 
-    def owes(self, pl_module: Any, saved: float) -> bool:
-        """Whether a run that is finished lacks what comes behind its last checkpoint, because it was killed there.
+    def is_incomplete(self, pl_module: Any, saved: float) -> bool:
+        """Whether a finished run lacks what is written after its last checkpoint, because it was killed there.
 
         Args:
             pl_module: as it was at the end of the run.
             saved: when that checkpoint was written, in seconds since the epoch.
         """
-        return self._samples.owed(pl_module) or self._closing.owed(pl_module, saved)
+        return self._samples.is_missing(pl_module) or self._summary.is_outdated(pl_module, saved)
 
-    def make_up(self, trainer: Any, pl_module: Any) -> None:
-        """Write what a finished run owes, with a trainer that did not run."""
-        if self._samples.owed(pl_module):
+    def complete(self, trainer: Any, pl_module: Any) -> None:
+        """Write what a finished run lacks, with a trainer that did not run."""
+        if self._samples.is_missing(pl_module):
             pl_module.to(trainer.strategy.root_device)
-            self._samples.draw(pl_module, first=True)
-        self._closing.make_up(trainer, pl_module)
+            self._samples.write_samples(pl_module, first=True)
+        self._summary.complete(trainer, pl_module)
 
 
-def _without_failing(reporter: Callback, hook: str) -> Callable[..., None]:
-    function, what = getattr(reporter, hook), type(reporter).__name__
+def _log_failures(reporter: Callback, hook: str) -> Callable[..., None]:
+    function = getattr(reporter, hook)
+    output = WRITES.get(type(reporter), type(reporter).__name__)
 
     def call(*arguments: Any, **named: Any) -> None:
-        with best_effort(WRITES.get(what, what)):
+        with best_effort(output):
             function(*arguments, **named)
 
     return call
-
-
-WRITES = {
-    "Progress": "progress",
-    "SampleTexts": "samples",
-    "RewardHackingWarning": "the look for collapses",
-    "ClosingPages": "summary.json",
-}
-"""What is missing if a reporter fails, by class name."""
 
 
 def _call_all(functions: Sequence[Callable[..., None]], *arguments: Any, **named: Any) -> None:
@@ -178,7 +174,7 @@ class SummaryCallback(Callback):
 
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
         if trainer.is_global_zero and pl_module.state.step:
-            with contextlib.suppress(Exception):  # what stopped the run is what must be told, not what follows from it
+            with contextlib.suppress(Exception):  # report what stopped the run, not errors that follow from it
                 self.summarize(trainer, pl_module)
                 write_report(self.folder)
 
@@ -189,19 +185,19 @@ class SummaryCallback(Callback):
             with best_effort("report.html"):
                 write_report(self.folder)
 
-    def owed(self, pl_module: Any, saved: float) -> bool:
-        """Whether summary.json tells of no end of the run, or report.html is older than the last checkpoint."""
+    def is_outdated(self, pl_module: Any, saved: float) -> bool:
+        """Whether summary.json does not describe the end of the run, or report.html is older than the last checkpoint."""
         report = self.folder / REPORT
-        return not self._told(pl_module) or not report.is_file() or report.stat().st_mtime < saved
+        return not self._summarizes_end(pl_module) or not report.is_file() or report.stat().st_mtime < saved
 
-    def _told(self, pl_module: Any) -> bool:
+    def _summarizes_end(self, pl_module: Any) -> bool:
         summary = read_summary(self.folder)
         return summary.get("steps") == pl_module.state.step and bool(summary.get("finished"))
 
-    def make_up(self, trainer: Any, pl_module: Any) -> None:
-        """Write report.html, and before it summary.json where it does not tell of the end of the run."""
+    def complete(self, trainer: Any, pl_module: Any) -> None:
+        """Write report.html, and first summary.json where it does not describe the end of the run."""
         state = pl_module.state
-        if not self._told(pl_module):
+        if not self._summarizes_end(pl_module):
             with best_effort("summary.json"):
                 last = last_logged(self.folder, state.step)
                 state.loss = torch.tensor(last["train/loss"]) if "train/loss" in last else None
@@ -259,3 +255,12 @@ class SummaryCallback(Callback):
             monitor_mode=state.monitor_mode,
             extra=measured,
         )
+
+
+WRITES: dict[type[Callback], str] = {
+    ProgressDisplay: "progress",
+    SampleLogger: "samples",
+    RewardHackingWarning: "the check for reward hacking",
+    SummaryCallback: "summary.json",
+}
+"""What is missing if a reporter fails, by class."""

@@ -114,15 +114,15 @@ class ProgressDisplay(Callback):
         words += [", ".join(f"{name} {seconds:.2g} s" for name, seconds in spent.items())] if spent else []
         rate = self.meter.tokens_per_second or self._rate_so_far(state.tokens)
         if rate:
-            words += [f"{rate:,.0f} tokens/s"] if self.meter.told else []
+            words += [f"{rate:,.0f} tokens/s"] if self.meter.counts_read_tokens else []
             per_step = state.tokens / state.step if state.step else 0.0
             left = (state.last_step - state.step) * per_step / rate
             words.append(f"{format_duration(left)} left" if left else f"took {format_duration(self.meter.wall_seconds)} in all")
         return "  ".join(words)
 
     def _rate_so_far(self, tokens: int) -> float:
-        begin, had = self._begin
-        return (tokens - had) / max(self._clock() - begin, 1e-9)
+        begin, tokens_before = self._begin
+        return (tokens - tokens_before) / max(self._clock() - begin, 1e-9)
 
 
 def format_metric(name: str, metrics: Mapping[str, float], *, interval: bool) -> str:
@@ -146,16 +146,16 @@ def start_message(module: TrainModule, trainer: lightning.Trainer) -> str:
     device = f"{trainer.world_size} x {kind}" if trainer.world_size > 1 else kind
     verb = f"continuing at step {state.step:,}" if state.step else "training"
     frozen = "" if any(parameter.requires_grad for parameter in module.model.parameters()) else " frozen"
-    own = sum(parameter.numel() for parameter in module.objective.parameters() if parameter.requires_grad)
-    beside = f" and {own:,} of objective={settings.objective.name}" if own else ""
+    objective_parameters = sum(parameter.numel() for parameter in module.objective.parameters() if parameter.requires_grad)
+    and_objective = f" and {objective_parameters:,} of objective={settings.objective.name}" if objective_parameters else ""
     key = settings.objective.mixes_in()
-    beside_data = f", {mixed_in(getattr(settings.objective, key))}" if key else ""
+    and_data = f", {mixed_in(getattr(settings.objective, key))}" if key else ""
     up_to = "" if module.datasets["train"].lengths() is None else "up to "
     return (
-        f"{verb}: {settings.model.name} of {parameter_count(module.model):,}{frozen} parameters{beside}, "
+        f"{verb}: {settings.model.name} of {parameter_count(module.model):,}{frozen} parameters{and_objective}, "
         f"on {describe_source(settings.data)}, {settings.tokenizer.name} tokenizer of {module.tokenizer.size:,} ids, "
         f"{state.last_step:,} step{'s' if state.last_step > 1 else ''} of {settings.batch.size} x {up_to}{settings.model.context} "
-        f"tokens{describe_ignored_keys(settings)}, {module.objective.describe(module.datasets)}{beside_data}, "
+        f"tokens{describe_ignored_keys(settings)}, {module.objective.describe(module.datasets)}{and_data}, "
         f"{device}, {trainer.precision}, in {module.folder}"
     )
 

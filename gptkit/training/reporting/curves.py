@@ -66,10 +66,10 @@ def downsample(tokens: Values, values: Values) -> tuple[Values, Values]:
     """At most about POINTS points, the lowest and the highest of every stretch among them, so that spikes stay."""
     if len(values) <= POINTS:
         return tokens, values
-    chosen = [0, len(values) - 1]
+    indices = [0, len(values) - 1]
     for stretch in np.array_split(np.arange(len(values)), POINTS // 2):
-        chosen += [int(stretch[np.argmin(values[stretch])]), int(stretch[np.argmax(values[stretch])])]
-    order = np.unique(chosen)
+        indices += [int(stretch[np.argmin(values[stretch])]), int(stretch[np.argmax(values[stretch])])]
+    order = np.unique(indices)
     return tokens[order], values[order]
 
 
@@ -129,44 +129,44 @@ class RunFigure:
 
 def run_figures(curves: Curves, guessing: float | None) -> list[RunFigure]:
     """The figures of a run: the usual ones, and one for whatever else its objective, and its tasks along the way, measured."""
-    found = [RunFigure("Loss", lambda axes, given: loss_figure(axes, given, guessing), wide=True)]
+    figures = [RunFigure("Loss", lambda axes, curves: loss_figure(axes, curves, guessing), wide=True)]
     if len(curves.pair("tokens_per_second")[1]):  # reinforcement's tokens are no measure of speed
-        found.append(RunFigure("Tokens per second", line_figure("tokens_per_second", from_zero=True, smoothed=True)))
-    found += [
+        figures.append(RunFigure("Tokens per second", line_figure("tokens_per_second", from_zero=True, smoothed=True)))
+    figures += [
         RunFigure("Gradient norm, before clipping", line_figure("grad_norm", log=True, smoothed=True)),
         RunFigure("Learning rate", line_figure("lr", from_zero=True)),
     ]
     usual = {"train/loss", "val/loss"}
     extra = [name for name in curves.columns if name.startswith(("train/", "val/", "zero_shot/")) and name not in usual]
-    found += [RunFigure(name, line_figure(name)) for name in extra[:8] if len(curves.pair(name)[1]) > 1]
-    return found
+    figures += [RunFigure(name, line_figure(name)) for name in extra[:8] if len(curves.pair(name)[1]) > 1]
+    return figures
 
 
 WIDE, NARROW = (8.4, 3.2), (3.7, 2.4)
 """Sizes in inches that give text its natural size on a desktop's whole width, and in a column or on a phone."""
 
 
-def figure_svg(drawing: RunFigure, curves: Curves, name: str, size: tuple[float, float] = NARROW) -> str:
+def figure_svg(run_figure: RunFigure, curves: Curves, name: str, size: tuple[float, float] = NARROW) -> str:
     """A figure as inline SVG: as wide as its place, text as text, colours as the page's variables. `name` is unique in the page."""
     with _style(hashsalt=name):
         axes = _figure_with_margins(size)
-        drawing.draw(axes, curves)
+        run_figure.draw(axes, curves)
         _format_axes(axes)
-        return inline_svg(axes.figure, name, drawing.title, _VARIABLES)
+        return inline_svg(axes.figure, name, run_figure.title, _VARIABLES)
 
 
 def write_png(curves: Curves, guessing: float | None, path: Path, title: str) -> None:
     """Loss, speed and gradient norm side by side on white."""
     from matplotlib.figure import Figure
 
-    chosen = run_figures(curves, guessing)[:3]
+    figures = run_figures(curves, guessing)[:3]
     with _style(hashsalt="curves"):
         figure = Figure(figsize=(11.0, 3.2), layout="constrained")
-        all_axes = figure.subplots(1, len(chosen), width_ratios=[1.6, 1, 1])
-        for axes, drawing in zip(all_axes, chosen, strict=True):
-            drawing.draw(axes, curves)
+        all_axes = figure.subplots(1, len(figures), width_ratios=[1.6, 1, 1])
+        for axes, run_figure in zip(all_axes, figures, strict=True):
+            run_figure.draw(axes, curves)
             _format_axes(axes)
-            axes.set_title(escape_text(drawing.title), color=INK, fontsize=10, loc="left")
+            axes.set_title(escape_text(run_figure.title), color=INK, fontsize=10, loc="left")
         figure.suptitle(escape_text(title, 150), color=INK, fontsize=11, x=0.01, ha="left")
         for artist in figure.findobj():
             _recolour(artist)

@@ -74,8 +74,8 @@ def diagnose_speed(summary: Mapping[str, Any], environment: Environment | None) 
         return Diagnostic(
             "note", f"{rate:,.0f} tokens per second", f"{facts} What is usual for such a model here was never measured."
         )
-    what, low, high = usually
-    facts += f" {what} usually reaches {low:.1%} to {high:.0%} on such a device" + (
+    subject, low, high = usually
+    facts += f" {subject} usually reaches {low:.1%} to {high:.0%} on such a device" + (
         "." if on_cpu else f"; large published runs: {PUBLISHED}."
     )
     if mfu > 1.1 and on_cpu:
@@ -124,14 +124,14 @@ def diagnose_training(
     Args:
         guessing: the loss of equal odds for every token, ln V; None where the objective's loss is no such thing.
     """
-    found = [
+    diagnostics = [
         _numbers(curves),
         None if _reinforced(curves, summary) else _fall(curves, guessing, settings),
         None if _reinforced(curves, summary) else _gap(curves, guessing),
         _gradient(curves, settings),
         _end(curves, summary),
     ]
-    return [verdict for verdict in found if verdict is not None]
+    return [diagnostic for diagnostic in diagnostics if diagnostic is not None]
 
 
 def _numbers(curves: Curves) -> Diagnostic | None:
@@ -140,13 +140,13 @@ def _numbers(curves: Curves) -> Diagnostic | None:
     logged = np.isfinite(curves.columns.get("lr", np.empty(0)))  # rows of training: validation rows have no learning rate
     if not logged.any():
         return None
-    wrong = logged & (~np.isfinite(loss) | (~np.isfinite(norm) if len(norm) else False))
-    if wrong.any():
-        step = int(steps[wrong][0])
+    is_invalid = logged & (~np.isfinite(loss) | (~np.isfinite(norm) if len(norm) else False))
+    if is_invalid.any():
+        step = int(steps[is_invalid][0])
         return Diagnostic(
             "bad",
             "The loss or the gradient stopped being a number",
-            f"First at step {step:,}, in {int(wrong.sum()):,} of {int(logged.sum()):,} logged steps. "
+            f"First at step {step:,}, in {int(is_invalid.sum()):,} of {int(logged.sum()):,} logged steps. "
             "Lower optimizer.lr, lengthen the warm-up, or use bf16 instead of fp16.",
         )
     return Diagnostic("good", "Every loss and gradient is a number", f"All {int(logged.sum()):,} logged steps are finite.")
@@ -166,12 +166,12 @@ def _fall(curves: Curves, guessing: float | None, settings: Mapping[str, Any]) -
     first, before, last = float(loss[0]), float(late[:quarter].mean()), float(late[-quarter:].mean())
     words = f"From {first:.3f} to {last:.3f}" if len(loss) > 1 else f"It is {last:.3f}"
     words += f" nats per token; guessing among all tokens alike costs ln V = {guessing:.3f}." if guessing is not None else "."
-    cure = "Lower optimizer.lr, lengthen the warm-up, and look at the data."
+    fix = "Lower optimizer.lr, lengthen the warm-up, and look at the data."
     if last > (LARGEST_NORMAL_LOSS if guessing is None else 1.2 * guessing):
-        worse = "The loss is worse than guessing" if guessing is not None else "The loss is far too large"
+        problem = "The loss is worse than guessing" if guessing is not None else "The loss is far too large"
         if guessing is not None and first > 1.2 * guessing and not settings.get("init_from"):
-            worse = "The first losses are worse than guessing, and so are the last"
-        return Diagnostic("bad", worse, f"{words} {cure}")
+            problem = "The first losses are worse than guessing, and so are the last"
+        return Diagnostic("bad", problem, f"{words} {fix}")
     if guessing is not None and first > 1.2 * guessing and not settings.get("init_from"):
         return Diagnostic(
             "bad",
@@ -181,7 +181,7 @@ def _fall(curves: Curves, guessing: float | None, settings: Mapping[str, Any]) -
     if len(loss) < 2:
         return None
     if last - first > RISE_SHARE * max(abs(first), 0.1):
-        return Diagnostic("bad", "The loss rose", f"{words} {cure}")
+        return Diagnostic("bad", "The loss rose", f"{words} {fix}")
     if guessing is None:
         return Diagnostic("good", "The loss fell", words) if last < first else Diagnostic("note", "The loss did not fall", words)
     if last > guessing - 0.05:
@@ -201,9 +201,9 @@ def _gap(curves: Curves, guessing: float | None) -> Diagnostic | None:
     near = float(np.interp(val_tokens[-1], tokens, smooth(train)))
     words = f"Validation {val[-1]:.3f}, training {near:.3f}."
     if val[-1] > (LARGEST_NORMAL_LOSS if guessing is None else 1.2 * guessing):
-        worse = "far too large" if guessing is None else f"worse than guessing, which costs {guessing:.3f}"
+        problem = "far too large" if guessing is None else f"worse than guessing, which costs {guessing:.3f}"
         return Diagnostic(
-            "bad", "The validation loss is no use", f"{words} It is {worse}. Lower optimizer.lr, and look at the data."
+            "bad", "The validation loss is no use", f"{words} It is {problem}. Lower optimizer.lr, and look at the data."
         )
     if best < len(val) - 1 and val[-1] > 1.02 * val[best]:
         return Diagnostic(

@@ -40,20 +40,20 @@ def read_lines(path: Path, parse: Callable[[str], Record]) -> tuple[list[Record]
     except DamagedFile as error:
         warn_damaged(path, error)
         return [], 1
-    found: list[Record] = []
+    records: list[Record] = []
     damaged: list[tuple[int, DamagedFile]] = []
     for number, line in enumerate(whole.split(b"\n") if whole else (), 1):
         try:
             if b"\0" in line:
                 raise DamagedFile("holds NUL bytes")
-            found.append(parse(decode(line)))
+            records.append(parse(decode(line)))
         except DamagedFile as error:
             damaged.append((number, error))
     if damaged:
         (number, first), more = damaged[0], len(damaged) - 1
         others = f", and {more:,} more such line{'s' if more > 1 else ''}" if more else ""
         _log.warning("warning: %s:%d: %s; this line is left out%s", path, number, first, others)
-    return found, len(damaged)
+    return records, len(damaged)
 
 
 def read_object(path: Path) -> dict[str, Any]:

@@ -71,21 +71,22 @@ def tiles(facts: Sequence[tuple[str, str]]) -> str:
     )
 
 
-def figures(drawn: Sequence[tuple[str, str, str]]) -> str:
+def figures(images: Sequence[tuple[str, str, str]]) -> str:
     """Captions, SVG for a column or a phone, and SVG for the whole width of a desktop (empty: the figure takes a column)."""
     boxes = []
-    for caption, column, whole in drawn:
+    for caption, column, whole in images:
         kind = "wide" if whole else "narrow"
         both = f'<div class="whole">{whole}</div><div class="column">{column}</div>' if whole else column
         boxes.append(f'<figure class="{kind}"><figcaption>{escape(caption)}</figcaption>{both}</figure>')
     return f'<div class="figures">{"".join(boxes)}</div>'
 
 
-def verdicts(found: Sequence[Diagnostic]) -> str:
-    """Judgements, one box each."""
+def verdicts(diagnostics: Sequence[Diagnostic]) -> str:
+    """Returns the diagnostics, one box each."""
     return "".join(
-        f'<div class="verdict {one.level}"><b>{MARKS[one.level]} {escape(one.title)}</b><p>{escape(one.text)}</p></div>'
-        for one in found
+        f'<div class="verdict {diagnostic.level}"><b>{MARKS[diagnostic.level]} {escape(diagnostic.title)}</b>'
+        f"<p>{escape(diagnostic.text)}</p></div>"
+        for diagnostic in diagnostics
     )
 
 
@@ -95,13 +96,13 @@ def samples(lines: Sequence[dict[str, Any]], *, earlier: int = 8) -> str:
     for line in lines:
         by_prompt.setdefault(str(line["prompt"]), []).append(line)
     parts = []
-    for taken in by_prompt.values():
-        *before, newest = taken
+    for samples_of_prompt in by_prompt.values():
+        *before, newest = samples_of_prompt
         parts.append(_sample(newest))
         if before:
-            wanted = min(earlier, len(before))
-            chosen = [before[round(place * (len(before) - 1) / max(wanted - 1, 1))] for place in range(wanted)]
-            parts.append("<details><summary>How it came to that</summary>" + "".join(map(_sample, chosen)) + "</details>")
+            count = min(earlier, len(before))
+            shown = [before[round(index * (len(before) - 1) / max(count - 1, 1))] for index in range(count)]
+            parts.append("<details><summary>How it came to that</summary>" + "".join(map(_sample, shown)) + "</details>")
     return "".join(parts)
 
 

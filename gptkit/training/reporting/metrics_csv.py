@@ -191,7 +191,7 @@ class MetricsLogger(Callback):
             self.board.flush()
 
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
-        with contextlib.suppress(GptkitError):  # what stopped the run is what must be told
+        with contextlib.suppress(GptkitError):  # report what stopped the run, not errors that follow from it
             self.teardown(trainer, pl_module, "fit")  # Lightning calls it after a run that ended by itself alone
 
     def teardown(self, trainer: Any, pl_module: Any, stage: str) -> None:
@@ -209,7 +209,7 @@ class MetricsLogger(Callback):
         if state.grad_norm is not None:
             tensors["grad_norm"] = state.grad_norm
         values = read_scalars(tensors)  # waits for the device, so the window that is closed next holds whole steps
-        rate = self.meter.mark(state.tokens)
+        rate = self.meter.end_window(state.tokens)
         row = {"step": state.step, "tokens": state.tokens, **values, "lr": state.lr}
         if rate is not None:
             row["tokens_per_second"] = round(rate, 1)

@@ -36,13 +36,13 @@ def write_report(folder: Path) -> Path:
     summary, environment, settings = read_summary(folder), read_environment(folder), _settings(folder)
     guessing = _guessing(settings, environment)
     unended = (settings.get("objective") or {}).get("missing_end_of_text")
-    drawn = []
-    for number, drawing in enumerate(run_figures(curves, guessing) if len(curves.columns["step"]) else []):
-        wide = figure_svg(drawing, curves, f"wide{number}", WIDE) if drawing.wide else ""
-        drawn.append((drawing.title, figure_svg(drawing, curves, f"figure{number}"), wide))
+    images = []
+    for number, figure in enumerate(run_figures(curves, guessing) if len(curves.columns["step"]) else []):
+        wide = figure_svg(figure, curves, f"wide{number}", WIDE) if figure.wide else ""
+        images.append((figure.title, figure_svg(figure, curves, f"figure{number}"), wide))
     sections = [
         ("", html.tiles(_headline(curves, summary, guessing))),
-        ("Curves", html.figures(drawn) if drawn else "<p>Nothing has been logged yet.</p>"),
+        ("Curves", html.figures(images) if images else "<p>Nothing has been logged yet.</p>"),
         ("What was held out", "".join(map(_embedded, list_figures(folder)))),
         ("Samples", html.samples(read_samples(folder))),
         ("Is this speed normal?", html.verdicts([diagnose_speed(summary, environment)])),
@@ -61,14 +61,14 @@ def write_report(folder: Path) -> Path:
     return path
 
 
-def _embedded(drawing: Path) -> str:
+def _embedded(figure: Path) -> str:
     """A drawing as a picture in the page itself; it keeps its own white ground. Nothing, with a warning, where it is damaged."""
     try:
-        picture = base64.b64encode(read_bytes(drawing, limit=16 * MIB)).decode()
+        picture = base64.b64encode(read_bytes(figure, limit=16 * MIB)).decode()
     except (DamagedFile, FileNotFoundError) as error:
-        warn_damaged(drawing, error)
+        warn_damaged(figure, error)
         return ""
-    title = escape(drawing.stem)
+    title = escape(figure.stem)
     return (
         f'<figure style="max-width: 26rem"><figcaption>{title}</figcaption>'
         f'<img alt="{title}" style="width: 100%" src="data:image/svg+xml;base64,{picture}"></figure>'
@@ -128,45 +128,45 @@ def _lead(settings: Mapping[str, Any], summary: Mapping[str, Any], environment: 
 
 
 def _headline(curves: Curves, summary: Mapping[str, Any], guessing: float | None) -> list[tuple[str, str]]:
-    found = []
+    facts = []
     val, train = summary.get("val_loss"), summary.get("train_loss")
     _, logged = curves.pair("train/loss")
     if val is not None:
-        found.append((f"{val:.4f}", "validation loss" if guessing is None else "validation loss, nats per token"))
+        facts.append((f"{val:.4f}", "validation loss" if guessing is None else "validation loss, nats per token"))
         if guessing is not None and val < 20:
-            found.append((f"{math.exp(val):,.2f}", "perplexity per token"))
+            facts.append((f"{math.exp(val):,.2f}", "perplexity per token"))
     if train is None and len(logged):
         train = float(logged[-1])
     if train is not None:
-        found.append((f"{train:.4f}", "training loss of the last step"))
+        facts.append((f"{train:.4f}", "training loss of the last step"))
     if summary.get("tokens_per_second"):
-        found.append((f"{summary['tokens_per_second']:,.0f}", "tokens per second"))
+        facts.append((f"{summary['tokens_per_second']:,.0f}", "tokens per second"))
     if summary.get("mfu") is not None:
-        found.append((f"{summary['mfu']:.0%}", "of the device's peak"))
+        facts.append((f"{summary['mfu']:.0%}", "of the device's peak"))
     if summary.get("wall_seconds"):
-        found.append((format_duration(summary["wall_seconds"]), "in all"))
-    return found
+        facts.append((format_duration(summary["wall_seconds"]), "in all"))
+    return facts
 
 
 def _facts(
     folder: Path, settings: Mapping[str, Any], summary: Mapping[str, Any], environment: Environment | None
 ) -> list[tuple[str, str]]:
-    found = [("folder", str(folder.resolve()))]
+    facts = [("folder", str(folder.resolve()))]
     for kind in ("model", "attention", "objective", "tokenizer", "data", "optimizer"):
         part = _part(settings, kind)
         if part:
             rest = ", ".join(
                 f"{key} {value}" for key, value in part.items() if key != "name" and not isinstance(value, (dict, list))
             )
-            found.append((kind, f"{part.get('name')}{f' ({rest})' if rest else ''}"))
+            facts.append((kind, f"{part.get('name')}{f' ({rest})' if rest else ''}"))
     if environment:
-        found += [
+        facts += [
             ("vocabulary", f"{environment.vocabulary:,} tokens"),
             ("device", environment.device if environment.devices == 1 else f"{environment.devices} times {environment.device}"),
             ("precision", environment.precision),
             ("versions", ", ".join(f"{name} {version}" for name, version in environment.versions.items())),
         ]
-    found += [(name, f"{summary[name]:,}") for name in ("steps", "tokens") if name in summary]
+    facts += [(name, f"{summary[name]:,}") for name in ("steps", "tokens") if name in summary]
     if summary.get("peak_memory_bytes"):
-        found.append(("peak memory", f"{summary['peak_memory_bytes'] / 2**30:.2f} GiB"))
-    return found
+        facts.append(("peak memory", f"{summary['peak_memory_bytes'] / 2**30:.2f} GiB"))
+    return facts

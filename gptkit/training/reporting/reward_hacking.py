@@ -41,15 +41,15 @@ def diagnose_collapse(curves: Curves, unended: float | None = None) -> list[Diag
     _, kl = curves.pair("val/kl")
     if len(score) < 2 or not len(kl):
         return []
-    looked = (
+    diagnostics = (
         _diagnose_exploited_reward(curves),
         _diagnose_endless_responses(curves, unended),
         _diagnose_length_drift(curves),
         _diagnose_divergence(float(kl[-1])),
     )
-    found = [verdict for verdict in looked if verdict is not None]
+    problems = [diagnostic for diagnostic in diagnostics if diagnostic is not None]
     words = f"On held-out prompts the score went from {score[0]:.3g} to {score[-1]:.3g}, {kl[-1]:.3g} nats per response away."
-    return found or [Diagnostic("good", "No sign of a collapse", words)]
+    return problems or [Diagnostic("good", "No sign of a collapse", words)]
 
 
 def _diagnose_exploited_reward(curves: Curves) -> Diagnostic | None:
@@ -117,7 +117,7 @@ class RewardHackingWarning(Callback):
         self.folder = folder
         self.unended = unended
         self._validations: list[dict[str, float]] = []
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """What the run had been told of before it was stopped is not told again."""
@@ -125,20 +125,24 @@ class RewardHackingWarning(Callback):
         names = [name for name in columns if name == "tokens" or name.startswith("val/")]
         for number, loss in enumerate(columns["val/loss"]):
             if not math.isnan(loss):
-                self._news({name: columns[name][number] for name in names})
+                self._new_diagnostics({name: columns[name][number] for name in names})
 
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
         state = pl_module.state
         if not trainer.is_global_zero or state.val_step != state.step:
             return
-        for verdict in self._news({"tokens": state.tokens, **{f"val/{name}": value for name, value in state.val_metrics.items()}}):
-            _log.warning("step %s: %s. %s", state.step, verdict.title, verdict.text)
+        for diagnostic in self._new_diagnostics(
+            {"tokens": state.tokens, **{f"val/{name}": value for name, value in state.val_metrics.items()}}
+        ):
+            _log.warning("step %s: %s. %s", state.step, diagnostic.title, diagnostic.text)
 
-    def _news(self, validation: dict[str, float]) -> list[Diagnostic]:
+    def _new_diagnostics(self, validation: dict[str, float]) -> list[Diagnostic]:
         """What a further validation shows that none before it did."""
         self._validations.append(validation)
         names = dict.fromkeys(name for each in self._validations for name in each)
         curves = Curves({name: np.array([each.get(name, math.nan) for each in self._validations]) for name in names})
-        found = [each for each in diagnose_collapse(curves, self.unended) if each.level != "good" and each.title not in self._told]
-        self._told.update(each.title for each in found)
-        return found
+        problems = [
+            each for each in diagnose_collapse(curves, self.unended) if each.level != "good" and each.title not in self._reported
+        ]
+        self._reported.update(each.title for each in problems)
+        return problems

@@ -28,8 +28,8 @@ class SampleLogger(Callback):
     """Continues the prompts every `samples.every` steps and at the end: a line of samples.jsonl each, and a text in TensorBoard.
 
     An objective that answers held-out prompts of its own shows these answers instead, with their scores. A step's samples are drawn
-    when its checkpoint, where one is due, is written: `after_step` is called then. What a run that was killed in between still owes
-    is made up when it continues.
+    after its checkpoint, if it has one, is written: `after_step` is called then. If a run was killed in between, its missing
+    samples are drawn when it continues.
     """
 
     def __init__(
@@ -59,44 +59,44 @@ class SampleLogger(Callback):
                 )
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
-        if pl_module.state.step and self.owed(pl_module):
-            self.draw(pl_module, first=trainer.is_global_zero)
+        if pl_module.state.step and self.is_missing(pl_module):
+            self.write_samples(pl_module, first=trainer.is_global_zero)
 
     def after_step(self, trainer: Any, pl_module: Any) -> None:
         """The step is done, validated and saved."""
-        if self.due(pl_module):
-            self.draw(pl_module, first=trainer.is_global_zero)
+        if self.is_scheduled(pl_module):
+            self.write_samples(pl_module, first=trainer.is_global_zero)
 
-    def due(self, pl_module: Any) -> bool:
+    def is_scheduled(self, pl_module: Any) -> bool:
         """Whether samples belong to the step at which the run is."""
         state, every = pl_module.state, self.settings.every
         return state.step == state.last_step or pl_module.finished_early or bool(every and state.step % every == 0)
 
-    def owed(self, pl_module: Any) -> bool:
-        """Whether they are due and not there."""
+    def is_missing(self, pl_module: Any) -> bool:
+        """Whether samples belong to this step and samples.jsonl does not have them."""
         has_samples = self.settings.prompts or _has_own_samples(pl_module.objective)
         return (
             bool(has_samples)
-            and self.due(pl_module)
+            and self.is_scheduled(pl_module)
             and all(row["step"] != pl_module.state.step for row in read_samples(self.folder))
         )
 
-    def draw(self, pl_module: Any, *, first: bool) -> None:
-        """Draw this step's samples, and write them down on the first process.
+    def write_samples(self, pl_module: Any, *, first: bool) -> None:
+        """Draw this step's samples and write them on the first process.
 
-        Every process must call it, because the weights may be spread over them.
+        Every process must call it, because the weights may be sharded over them.
         """
         with best_effort("samples"), self.meter.paused(), pl_module.ema_weights():
-            drawn = self._draw(pl_module.objective)
-            if drawn and first:
-                self._write(drawn, pl_module.state.step, pl_module.state.tokens)
+            samples = self._generate(pl_module.objective)
+            if samples and first:
+                self._write(samples, pl_module.state.step, pl_module.state.tokens)
 
-    def _draw(self, objective: Objective) -> Sequence[ScoredSample]:
+    def _generate(self, objective: Objective) -> Sequence[ScoredSample]:
         own = objective.samples(self.model) if isinstance(objective, RolloutObjective) else []
         if own or not self.settings.prompts:
             return own
         with evaluation_mode(self.model):
-            drawn = generate(
+            samples = generate(
                 self.model,
                 self.tokenizer,
                 self.settings.prompts,
@@ -105,16 +105,16 @@ class SampleLogger(Callback):
                 top_k=self.settings.top_k,
                 seed=self.seed,
             )
-        return [ScoredSample(prompt, texts[0].text, {}) for prompt, texts in zip(self.settings.prompts, drawn, strict=True)]
+        return [ScoredSample(prompt, texts[0].text, {}) for prompt, texts in zip(self.settings.prompts, samples, strict=True)]
 
-    def _write(self, drawn: Sequence[ScoredSample], step: int, tokens: int) -> None:
-        rows = [{"step": step, "tokens": tokens, "prompt": each.prompt, "text": each.text, **each.scores} for each in drawn]
+    def _write(self, samples: Sequence[ScoredSample], step: int, tokens: int) -> None:
+        rows = [{"step": step, "tokens": tokens, "prompt": each.prompt, "text": each.text, **each.scores} for each in samples]
         with wrap_os_errors(self.path), self.path.open("a", encoding="utf-8") as file:
             file.write("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))  # at once: all of a step, or none
         board = self.metrics.board
         if board is None:
             return
-        for number, sample in enumerate(drawn):
+        for number, sample in enumerate(samples):
             scores = "".join(f"\n\n{name} {score:.3f}" for name, score in sample.scores.items())
             board.add_text(f"sample {number + 1}", f"**{sample.prompt}**{sample.text}{scores}", step)
 

@@ -16,7 +16,7 @@ from lightning.pytorch.callbacks import Callback
 class SpeedMeter(Callback):
     """Times the steps between log rows, without validation, samples and saving, and without the first window, which warms up.
 
-    Whoever spends time on something else than training does it `with meter.paused():`.
+    Code that spends time on anything but training runs `with meter.paused():`.
     """
 
     def __init__(self, *, spent: float = 0.0, clock: Callable[[], float] = time.perf_counter) -> None:
@@ -25,8 +25,8 @@ class SpeedMeter(Callback):
         clock: seconds from any origin.
         """
         self._clock = clock
-        self.told = True
-        """Whether the tokens that are counted are tokens that are read, so that their speed says something."""
+        self.counts_read_tokens = True
+        """Whether the counted tokens are those that the model reads, so that their rate measures speed."""
         self._spent = spent
         self._begin: float | None = None
         self._idle = 0.0  # seconds of the open window that were not training
@@ -36,25 +36,25 @@ class SpeedMeter(Callback):
         self._windows: list[tuple[int, float]] = []  # (tokens, seconds)
 
     def start(self, tokens: int) -> None:
-        """Training begins, `tokens` having been read before."""
+        """Start the clock; `tokens` were read before."""
         self._begin = self._opened = self._clock()
         self._tokens, self._idle = tokens, 0.0
 
-    def mark(self, tokens: int) -> float | None:
-        """Close a window at `tokens` read in all; the device must have finished them. Gives the window's tokens per second."""
+    def end_window(self, tokens: int) -> float | None:
+        """End a window at `tokens` read in all, which the device must have finished, and return its tokens per second."""
         if self._begin is None:
             return None
         now = self._clock()
         read, seconds = tokens - self._tokens, now - self._opened - self._idle
         self._opened, self._tokens, self._idle = now, tokens, 0.0
-        if read <= 0 or seconds <= 0 or not self.told:
+        if read <= 0 or seconds <= 0 or not self.counts_read_tokens:
             return None
         self._windows.append((read, seconds))
         return read / seconds
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
-        """Time in here is not training."""
+        """Exclude the time in this context from training."""
         self._pause()
         try:
             yield
@@ -93,12 +93,12 @@ class SpeedMeter(Callback):
         return self._spent + (0.0 if self._begin is None else self._clock() - self._begin)
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
-        self.told = pl_module.objective.reads_what_it_counts
+        self.counts_read_tokens = pl_module.objective.reads_what_it_counts
         self.start(pl_module.state.tokens)
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
         if batch_idx == 0:
-            self._opened, self._idle = self._clock(), 0.0  # what was tried out before the first step is no training
+            self._opened, self._idle = self._clock(), 0.0  # trial steps before the first step are not training
 
     def on_validation_start(self, trainer: Any, pl_module: Any) -> None:
         self._pause()

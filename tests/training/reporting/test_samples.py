@@ -81,7 +81,7 @@ def test_a_run_killed_behind_its_last_checkpoint_gets_what_it_lacks(
     words = (*PROMPTS, f"ema={ema}", "val.fraction=0", "trainer.log_every_n_steps=1")
     expected = train(tmp_path / "whole", *words)
     with monkeypatch.context() as here, pytest.raises(Killed):
-        here.setattr(SampleLogger, "draw", killed)
+        here.setattr(SampleLogger, "write_samples", killed)
         here.setattr(callbacks.SummaryCallback, "on_exception", lambda *_: None)
         train(tmp_path / "run", *words)
     run = tmp_path / "run"
@@ -104,7 +104,7 @@ def test_a_run_killed_between_a_checkpoint_and_its_samples_draws_them_when_it_co
     words = (*PROMPTS, "save.every=2", "samples.every=2")
     train(tmp_path / "whole", *words)
     with monkeypatch.context() as here, pytest.raises(Killed):
-        here.setattr(SampleLogger, "draw", killed)
+        here.setattr(SampleLogger, "write_samples", killed)
         train(tmp_path / "run", *words)
     assert steps_of(tmp_path / "run") == []
     train(tmp_path / "run", *words)

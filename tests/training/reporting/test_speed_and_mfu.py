@@ -16,10 +16,10 @@ def test_the_warm_up_does_not_count() -> None:
     meter = SpeedMeter(clock=clock)
     meter.start(0)
     clock.now += 50
-    assert meter.mark(1000) == 20
+    assert meter.end_window(1000) == 20
     assert meter.tokens_per_second == 20  # there is nothing better yet
     clock.now += 10
-    assert meter.mark(2000) == 100
+    assert meter.end_window(2000) == 100
     assert meter.tokens_per_second == 100
     assert meter.wall_seconds == 60
 
@@ -29,14 +29,14 @@ def test_validation_saving_and_samples_do_not_count() -> None:
     meter = SpeedMeter(spent=7.0, clock=clock)
     meter.start(0)
     clock.now += 1
-    meter.mark(100)
+    meter.end_window(100)
     clock.now += 4
     with meter.paused():
         clock.now += 30
         with meter.paused():
             clock.now += 30
     clock.now += 6
-    assert meter.mark(1100) == 100
+    assert meter.end_window(1100) == 100
     assert meter.wall_seconds == 7 + 1 + 4 + 60 + 6
 
 
@@ -48,14 +48,14 @@ def test_a_hiccup_does_not_change_the_figure() -> None:
     for seconds in (9, 1, 1, 50, 1, 2):
         clock.now += seconds
         tokens += 100
-        meter.mark(tokens)
+        meter.end_window(tokens)
     assert meter.tokens_per_second == 100
 
 
 def test_nothing_is_claimed_before_something_was_measured() -> None:
     meter = SpeedMeter()
     assert meter.tokens_per_second is None
-    assert meter.mark(10) is None
+    assert meter.end_window(10) is None
     assert meter.wall_seconds == 0
 
 
