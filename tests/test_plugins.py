@@ -76,7 +76,7 @@ def test_a_mistake_in_a_strangers_paper_names_the_file(
         "key": "conf/wrong/key.yaml: there is no key model.layerz. Did you mean model.layers?",
         "value": "conf/wrong/value.yaml: model.layers=many must be a whole number",
         "package": "conf/wrong/package.yaml: its first line must be # @package _global_",
-        "text": "text.yaml: line 2 is no YAML: expected ',' or '}'",
+        "text": "text.yaml: line 2 is not valid YAML: expected ',' or '}'",
     }.items():
         outcome = gptkit_command("plan", f"+wrong={paper}")
         assert (outcome.status, outcome.out) == (2, "")

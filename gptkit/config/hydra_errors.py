@@ -70,8 +70,8 @@ def _format_error(verb: str, words: Sequence[str], error: Exception) -> str:
         return _format_missing_option(verb, error, words)
     if isinstance(error, OverrideParseException):
         reason = _first_line(error)
-        return f"{error.override} cannot be read" + (
-            ", it is no key=value" if reason.startswith("LexerNoViableAlt") else f": {reason}"
+        return f"{error.override} cannot be parsed" + (
+            ": it is not of the form key=value" if reason.startswith("LexerNoViableAlt") else f": {reason}"
         )
     if isinstance(cause, (ConfigAttributeError, ConfigKeyError)) and cause.full_key:
         return unknown_key_message(verb, _find_typed_key(str(cause.full_key), words), sibling_keys(cause))
@@ -133,11 +133,11 @@ def _format_known_message(verb: str, words: Sequence[str], text: str) -> str:
     if named := re.match(r"Could not override '(?P<key>[^']+)'", text):
         return _format_unknown_group(verb, named["key"])
     if named := re.match(r"(?P<key>\S+) appears more than once in the final defaults list", text):
-        return f"{named['key']} has an option already: to choose another, write {named['key']}=<option> once, without +"
+        return f"{named['key']} already has an option: to choose another, write {named['key']}=<option> once, without +"
     if named := re.match(r"Multiple values for (?P<key>\S+)\. To override a value use 'override \S+: (?P<option>[^']+)'", text):
-        return f"{named['key']} is chosen already: write {named['key']}={named['option']}, without +"
+        return f"{named['key']} is already chosen: write {named['key']}={named['option']}, without +"
     if named := re.match(r"Could not append to config. An item is already at '(?P<key>[^']+)'", text):
-        return f"{named['key']} is there already: write {named['key']}=<value>, without +"
+        return f"{named['key']} exists already: write {named['key']}=<value>, without +"
     if named := re.match(r"Could not delete from config. '(?P<key>[^']+)' does not exist", text):
         return f"~{named['key']}: there is no key {named['key']}.{suggest_key(verb, named['key'])}"
     return ""
@@ -150,8 +150,8 @@ def _first_line(error: BaseException) -> str:
 def _format_yaml_error(error: YAMLError) -> str:
     mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
     if mark is None:
-        return f"a file of conf/ is no YAML: {_first_line(error)}"
-    return f"{mark.name}: line {mark.line + 1} is no YAML: {getattr(error, 'problem', None) or _first_line(error)}"
+        return f"a file of conf/ is not valid YAML: {_first_line(error)}"
+    return f"{mark.name}: line {mark.line + 1} is not valid YAML: {getattr(error, 'problem', None) or _first_line(error)}"
 
 
 def _format_missing_option(verb: str, error: MissingConfigException, words: Sequence[str]) -> str:

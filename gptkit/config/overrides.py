@@ -76,7 +76,7 @@ def _normalize_override(verb: str, word: str, parser: OverridesParser, known_gro
     match = re.match(r"(?P<mark>\+{0,2}|~)(?P<key>[\w./@:-]+)=(?P<value>.*)$", word, re.DOTALL)
     if match is None:
         if not word.startswith("~"):
-            raise ConfigError(f"{word!r} is no override; write {_suggest_override(verb, word)}")
+            raise ConfigError(f"{word!r} is not an override; write {_suggest_override(verb, word)}")
         return word
     key, value = match["key"], match["value"]
     if len(key) > MAX_KEY_LENGTH:
@@ -179,7 +179,7 @@ def check_sweep_size(words: Sequence[str]) -> None:
         largest, largest_count = (word, count) if count > largest_count else (largest, largest_count)
     if enumerates and jobs > MAX_JOBS:
         raise ConfigError(
-            f"a sweep of {jobs:,.0f} jobs is too much ({largest} has {largest_count:,.0f} values): at most {MAX_JOBS:,}"
+            f"a sweep of {jobs:,.0f} jobs is too large ({largest} has {largest_count:,.0f} values): at most {MAX_JOBS:,}"
         )
 
 
@@ -190,7 +190,7 @@ def _count_values(key: str, value: Any) -> float:
     if isinstance(value, Glob):
         options = groups().get(key)
         if options is None:
-            raise ConfigError(f"{key}=glob(...) chooses among the options of a group, and {key} is no group")
+            raise ConfigError(f"{key}=glob(...) chooses among the options of a group, and {key} is not a group")
         return sum(
             any(fnmatch.fnmatch(option, pattern) for pattern in value.include)
             and not any(fnmatch.fnmatch(option, pattern) for pattern in value.exclude)

@@ -68,7 +68,7 @@ def _resolve_callback(name: str, settings: Any) -> Any:
     """Resolves a callback of the run from its settings."""
     if not isinstance(settings, (dict, Part)):
         shown = "null" if settings is None else settings
-        raise ConfigError(f"callback.{name}={shown} is no callback; ~callback.{name} leaves it out")
+        raise ConfigError(f"callback.{name}={shown} is not a callback; ~callback.{name} leaves it out")
     if isinstance(settings, dict) and "name" not in settings:
         options = ", ".join(f"+callback@callback.{name}={option}" for option in registry().parts["callback"])
         raise ConfigError(f"callback.{name} is set, and no such callback is chosen; add one of {options}")

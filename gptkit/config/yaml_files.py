@@ -64,9 +64,9 @@ def read_config_file(name: str) -> dict[str, Any] | None:
         raise ConfigError(f"{path}: not UTF-8 text at byte {error.start}") from error
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ConfigError(f"{path}: line {line} is no YAML: {error.problem}") from error
+        raise ConfigError(f"{path}: line {line} is not valid YAML: {error.problem}") from error
     except (YAMLError, OmegaConfBaseException, ValueError, RecursionError) as error:
-        raise ConfigError(f"{path} is no YAML of keys and values: {str(error).partition(chr(10))[0]}") from error
+        raise ConfigError(f"{path} is not a YAML mapping: {str(error).partition(chr(10))[0]}") from error
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
     if not isinstance(content, dict) or not content:

@@ -126,7 +126,7 @@ def test_flags_have_one_form(typed: list[str], flags: tuple[str, ...]) -> None:
         (["x" * 100_000 + "=1"], "there is no key of 100,000 characters"),
         (["+" + "a." * 3000 + "a=1"], "there is no key of 6,001 characters"),
         (["seed=" + "[" * 2000], "seed="),
-        (["x" * 100_000], "is no override"),
+        (["x" * 100_000], "is not an override"),
     ],
     ids=lambda value: value[:20] if isinstance(value, str) else value[0][:20],
 )

@@ -18,7 +18,7 @@ from gptkit.errors import ConfigError
         (["seed=range(5,1)"], "has no value to sweep over"),
         (["optimizer.lr=range(0.5,0.1)"], "has no value to sweep over"),
         (["attention=glob(nothing*)"], "has no value to sweep over"),
-        (["seed=glob(*)"], "seed is no group"),
+        (["seed=glob(*)"], "seed is not a group"),
         (["seed=range(0,1000000000000)"], r"1,000,000,000,000 jobs .* at most 10,000"),
         (["seed=range(0,200)", "optimizer.lr=range(0,1,0.01)"], r"20,000 jobs .*seed=range\(0,200\) has 200 values"),
         (["optimizer.lr=range(0,1,0)"], "its step must lead"),
