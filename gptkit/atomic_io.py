@@ -1,6 +1,6 @@
-"""Files that survive a crash: written aside, synced to the disk, then renamed.
+"""Write files and folders atomically: under a temporary name first, synced to the disk, then renamed.
 
-A reader finds the old content or the new, never a half.
+After a crash a reader sees either the old content or the new, never part of it.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from pathlib import Path
 from gptkit.errors import GptkitError
 
 WRITING, OLD = ".writing-", ".old-"
-"""Prefixes of the name of a folder that is being written, and of one that is being removed."""
+"""Name prefixes of folders that are being written, and of folders that are being removed."""
 
 DISK_FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def continue_command(run: Path) -> str:
-    """The command that continues a run, as a shell takes it."""
+    """Returns the command that continues a run, quoted for a shell."""
     return f"gptkit train {shlex.quote(f'hydra.run.dir={run}')}"
 
 
 def write_file(path: Path, text: str) -> None:
-    """Replace a file's content at once.
+    """Replaces a file's content atomically.
 
     Raises:
-        GptkitError: it cannot be written, as when the disk is full; the old content is still there.
+        GptkitError: the file cannot be written, for example because the disk is full; its old content is unchanged.
     """
     aside = path.with_name(f".{path.name}.writing")
     with wrap_os_errors(path):
@@ -51,10 +51,10 @@ def write_file(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def wrap_os_errors(path: Path) -> Iterator[None]:
-    """Turns the system's error while `path` is written (a full disk, a missing permission) into one line that says what to do.
+    """Converts operating system errors while `path` is written (disk full, no permission) to a GptkitError of one line.
 
     Raises:
-        GptkitError: instead of OSError.
+        GptkitError: in place of any OSError; says how to fix it.
     """
     try:
         yield
@@ -63,14 +63,14 @@ def wrap_os_errors(path: Path) -> Iterator[None]:
 
 
 def describe_write_error(error: OSError) -> str:
-    """What keeps a file from being written, and what to do about it."""
+    """Returns why a file cannot be written and, where possible, how to fix it."""
     if error.errno in DISK_FULL_ERRORS:
-        return "the disk is full; free some space, then go on with gptkit train hydra.run.dir=<the run>"
+        return "the disk is full; free some space, then continue with gptkit train hydra.run.dir=<the run>"
     return f"cannot be written ({error.strerror or error})"
 
 
 def sync_folder(folder: Path) -> None:
-    """Have the disk hold the folder's list of names."""
+    """Syncs a folder's entries to the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -79,7 +79,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def sync_tree(folder: Path) -> None:
-    """Have the disk hold every file and folder below, and the folder itself."""
+    """Syncs a folder and every file and folder below it to the disk."""
     for where, _, names in os.walk(folder, topdown=False):
         for name in names:
             descriptor = os.open(Path(where, name), os.O_RDONLY)
@@ -91,7 +91,7 @@ def sync_tree(folder: Path) -> None:
 
 
 def replace_folder(written: Path, target: Path) -> None:
-    """Give a synced folder its final name; what has the name already is moved aside first, then removed."""
+    """Renames a synced folder to its final name; whatever has that name is renamed first, and removed afterwards."""
     if os.path.lexists(target):
         old = target.with_name(f"{OLD}{target.name}")
         remove_path(old)
@@ -105,7 +105,7 @@ def replace_folder(written: Path, target: Path) -> None:
 
 
 def remove_folder(folder: Path) -> None:
-    """Remove a folder so that no reader takes a half-removed one for a whole one: it loses its name first."""
+    """Removes a folder; it is renamed first, so that no reader sees it partly removed."""
     hidden = folder.with_name(f"{OLD}{folder.name}")
     remove_path(hidden)
     with contextlib.suppress(FileNotFoundError):
@@ -114,9 +114,9 @@ def remove_folder(folder: Path) -> None:
 
 
 def remove_path(path: Path) -> None:
-    """Remove what has this name, if anything: a folder with all in it, of a link the link alone, never what it points to.
+    """Removes a file, a folder with its content, or a link (not its target), if it exists.
 
-    What is left of a folder that cannot be removed whole is of no account: it has no name that is read.
+    Ignores errors while removing a folder: nothing reads what is left, because folders are renamed before they are removed.
     """
     if path.is_symlink() or not path.is_dir():
         path.unlink(missing_ok=True)
@@ -125,7 +125,7 @@ def remove_path(path: Path) -> None:
 
 
 def disk_error(error: BaseException) -> OSError | None:
-    """The operating system's error behind one that a library raised while writing, if there is one."""
+    """Returns the operating system error that caused an exception of a library, or None where there is none."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, OSError) and seen.errno:

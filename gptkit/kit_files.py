@@ -1,6 +1,6 @@
-"""Read a file that the kit wrote and that may be damaged since: only a regular file, only up to a size, as text or as JSON.
+"""Read files that the kit wrote and that may have been damaged since: regular files up to a size limit, as bytes, text or JSON.
 
-Whatever stands in a file's place (a folder, a pipe, a device, gigabytes, a thousand brackets), a reader gets an answer at once.
+A reader never hangs, whatever it finds instead: a folder, a pipe, a device, gigabytes, or deeply nested JSON.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ MIB = 1 << 20
 
 
 class DamagedFile(Exception):
-    """A file is there and is not what was written. The text says why, in words that follow its path."""
+    """A file exists and differs from what was written. The message is a predicate that follows the file's path."""
 
 
 def open_regular(path: Path) -> BufferedReader:
-    """Open a file for reading.
+    """Opens a regular file for reading.
 
     Raises:
-        FileNotFoundError: there is none.
-        DamagedFile: it cannot be opened, or is no regular file. A pipe without a writer is not waited for.
+        FileNotFoundError: the file does not exist.
+        DamagedFile: it cannot be opened, or is not a regular file; does not wait for a pipe without a writer.
     """
     try:
         descriptor = open_nonblocking(path)
@@ -40,15 +40,15 @@ def open_regular(path: Path) -> BufferedReader:
 
 
 def read_bytes(path: Path, *, limit: int) -> bytes:
-    """The content of a file.
+    """Returns the content of a file.
 
     Args:
-        path: of the file.
-        limit: bytes that such a file has at most.
+        path: the file.
+        limit: the largest size to read, in bytes.
 
     Raises:
-        FileNotFoundError: there is none.
-        DamagedFile: it is larger, or cannot be read.
+        FileNotFoundError: the file does not exist.
+        DamagedFile: the file is larger, or cannot be read.
     """
     with open_regular(path) as file:
         try:
@@ -62,20 +62,20 @@ def read_bytes(path: Path, *, limit: int) -> bytes:
 
 
 def read_text(path: Path, *, limit: int) -> str:
-    """The content of a file of UTF-8 text; raises as `read_bytes`."""
+    """Returns the content of a UTF-8 text file; raises the same errors as `read_bytes`."""
     return decode(read_bytes(path, limit=limit))
 
 
 def read_json(path: Path, *, limit: int) -> Any:
-    """The content of a JSON file; raises as `read_bytes`."""
+    """Returns the value in a JSON file; raises the same errors as `read_bytes`."""
     return parse_json(read_text(path, limit=limit))
 
 
 def decode(content: bytes) -> str:
-    """Bytes as UTF-8 text.
+    """Decodes UTF-8 text.
 
     Raises:
-        DamagedFile: they are none.
+        DamagedFile: the bytes are not UTF-8.
     """
     try:
         return content.decode("utf-8")
@@ -84,10 +84,10 @@ def decode(content: bytes) -> str:
 
 
 def parse_json(text: str) -> Any:
-    """The value that a JSON text holds.
+    """Parses JSON.
 
     Raises:
-        DamagedFile: it is no JSON, or nested deeper than anything that is written here.
+        DamagedFile: the text is not JSON, or is nested too deeply to parse.
     """
     if not text.strip("\0 \t\r\n"):
         raise DamagedFile("is empty" if "\0" not in text else "holds NUL bytes alone")

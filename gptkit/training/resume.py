@@ -1,4 +1,4 @@
-"""May this command continue that run? Everything that decides the weights must be as it was."""
+"""Check that a command may continue a run: every setting and source that decides the weights must be unchanged."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ DECIDED_BY_WEIGHTS = ("model", "tokenizer", "attention")
 """What `init_from` decides: a run with another of these cannot begin with the weights."""
 
 LISTED_DIFFERENCES = 8
-"""So many differences are spelt out."""
+"""The number of differences that an error lists."""
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], *, fingerprinted: Iterable[str] = ()) -> list[tuple[str, str]]:
-    """What keeps a run from being continued: each key that differs, with `old -> new`, in the order of the keys; length apart.
+    """Returns the settings that prevent a run from being continued: each key that differs, with `old -> new`, in order of the keys.
 
-    Paths are the same where they lead to the same place.
+    The length of the run is not compared. Two paths are equal if they resolve to the same file or folder.
 
     Args:
-        old, new: settings as plain values, every default spelt out.
-        fingerprinted: keys of which what they read is compared by its content (`check_same_sources`), so that it may have moved.
+        old, new: settings as plain values, defaults included.
+        fingerprinted: keys of sources that are compared by content (`check_same_sources`), so their paths may differ.
     """
     before, after = flatten(old), flatten(new)
     moved = tuple(f"{key}." for key in fingerprinted)
@@ -65,7 +65,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], *, fingerprinted
 
 
 def is_same_value(key: str, one: Any, other: Any) -> bool:
-    """Whether two values of a key mean the same."""
+    """Returns whether two values of a key are equivalent."""
     if one == other:
         return True
     if isinstance(one, list) and isinstance(other, list):
@@ -76,12 +76,12 @@ def is_same_value(key: str, one: Any, other: Any) -> bool:
 
 
 def names_path(key: str) -> bool:
-    """Whether a dotted key names a file or folder."""
+    """Returns whether the value of a dotted key is the path of a file or folder."""
     return key.rpartition(".")[2] in PATH_KEYS
 
 
 def resolve_path(path: str) -> str:
-    """A path from the root, without `~` and symbolic links; a prefix such as `hf:` stays."""
+    """Returns an absolute path without `~` and symbolic links; keeps a prefix such as `hf:`."""
     scheme, colon, rest = path.rpartition("hf:")
     try:
         return f"{scheme}{colon}{Path(rest).expanduser().resolve()}"
@@ -90,7 +90,7 @@ def resolve_path(path: str) -> str:
 
 
 def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings as dotted keys; lists stay values. A key that is None counts as absent."""
+    """Flattens nested settings to dotted keys. Lists stay values; keys with the value None are left out."""
     flat: dict[str, Any] = {}
     for key, value in settings.items():
         if isinstance(value, Mapping):
@@ -101,11 +101,14 @@ def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def check_same_run(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any], *, fingerprinted: Iterable[str] = ()) -> None:
-    """Raise a ConfigError that lists what differs, where anything does.
+    """Checks that the settings of a run and of a command are compatible.
 
     Args:
-        folder: the run.
+        folder: the run folder.
         old, new, fingerprinted: as in `differences`.
+
+    Raises:
+        ConfigError: settings differ; lists them.
     """
     changes = differences(old, new, fingerprinted=fingerprinted)
     if not changes:
@@ -124,11 +127,14 @@ def check_same_run(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any],
 
 
 def check_same_sources(checkpoint: Path, before: Mapping[str, str], now: Mapping[str, str]) -> None:
-    """Raise a ConfigError where content, by its fingerprints, is no longer what the run has learnt from so far.
+    """Checks that the sources of a run have the same content as when its checkpoint was written.
 
     Args:
-        checkpoint: from which the run goes on.
-        before, now: fingerprints by the key that names their source; only those in `now` are compared.
+        checkpoint: the checkpoint that the run continues from.
+        before, now: fingerprints by the key of their source; only the keys of `now` are compared.
+
+    Raises:
+        ConfigError: the content of a source changed.
     """
     changed = [key for key, fingerprint in now.items() if before.get(key, fingerprint) != fingerprint]
     if changed:
@@ -141,15 +147,15 @@ def check_same_sources(checkpoint: Path, before: Mapping[str, str], now: Mapping
 
 @contextlib.contextmanager
 def lock_run_folder(folder: Path) -> Iterator[None]:
-    """Keep every other process from training in a run folder meanwhile. A killed process frees its lock.
+    """Locks a run folder, so that no other process trains in it. The lock of a killed process is released.
 
     Raises:
         ConfigError: another process is training there.
-        GptkitError: the folder cannot be made or opened.
+        GptkitError: the folder cannot be created or opened.
     """
     with wrap_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        opened = os.open(folder, os.O_RDONLY)  # the folder itself is locked, so that no file of ours stays in it
+        opened = os.open(folder, os.O_RDONLY)  # locks the folder itself, which leaves no lock file behind
     try:
         fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -164,13 +170,16 @@ def lock_run_folder(folder: Path) -> Iterator[None]:
 
 
 def check_not_shorter(folder: Path, *, done: int, before: int, now: int) -> None:
-    """Raise a ConfigError where a run would end sooner than it was meant to.
+    """Checks that a command does not shorten a run.
 
     Args:
-        folder: the run.
-        done: steps that its checkpoint has.
-        before: the step with which it was to end.
-        now: the step with which it is to end by this command.
+        folder: the run folder.
+        done: the step of its checkpoint.
+        before: the last step by the settings of the run.
+        now: the last step by this command.
+
+    Raises:
+        ConfigError: the run would end earlier.
     """
     if now < max(before, done):
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""Get a trained model back: from a run, from one checkpoint, or from a Hugging Face folder."""
+"""Load a trained model from a run, a checkpoint, or a Hugging Face folder."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ Loaded = TypeVar("Loaded")
 
 HUB = "hf:"
 _ATTEMPTS = 20
-"""How often a run that is still training may remove the checkpoint that is being read."""
+"""Attempts to read a checkpoint of a run that is still training and may remove it meanwhile."""
 
 
 @dataclass(frozen=True)
 class InitialWeights:
-    """What `init_from` gives a run."""
+    """The weights and settings that `init_from` provides."""
 
     model: ModelConfig
     attention: AttentionConfig
@@ -49,7 +49,7 @@ class InitialWeights:
     state: dict[str, Tensor]
     """The model's state_dict, on the CPU."""
     run: dict[str, Any] = field(default_factory=dict)
-    """The settings of the run that trained them, as plain values; nothing for hf:..."""
+    """The settings of the run that trained the weights, as plain values; empty for hf:..."""
 
 
 @dataclass(frozen=True)
@@ -62,20 +62,20 @@ class InitialSettings:
 
 
 def load(source: str) -> tuple[Model, Tokenizer]:
-    """A trained model, in evaluation mode, on the CPU, in fp32, and its tokenizer.
+    """Returns a trained model (in evaluation mode, on the CPU, in fp32) and its tokenizer.
 
     Args:
         source: a run folder (its best checkpoint by validation loss, else its latest), one checkpoint folder, or
             hf:<folder or hub name> for GPT-1 and GPT-2 weights in Hugging Face format, or GPT-1's in OpenAI's own.
 
     Raises:
-        CheckpointError: there is no checkpoint, it is damaged or unsafe, or a plugin that it was made with is not installed.
+        CheckpointError: there is no checkpoint, it is damaged or unsafe, or a plugin that it needs is not installed.
     """
     return build_model(initial_weights(source), source)
 
 
 def build_model(weights: InitialWeights, source: str) -> tuple[Model, Tokenizer]:
-    """The model that weights were read for, as `load` gives it. `source` says where they come from, for errors."""
+    """Builds the model that `load` returns from its weights. Errors name `source`."""
     check_model_fits(weights.model, weights.attention, weights.tokenizer.size)
     with _WithoutInitialisation():
         model = weights.model.build(attention=weights.attention, vocabulary=weights.tokenizer.size)
@@ -84,7 +84,7 @@ def build_model(weights: InitialWeights, source: str) -> tuple[Model, Tokenizer]
 
 
 def load_objective(source: str) -> TrainedModel:
-    """A trained model with the objective's own tokens and weights (a classifier's head), which `load` leaves out.
+    """Returns a trained model with the tokens and weights of its objective (a classifier's head), which `load` leaves out.
 
     Args:
         source: a run folder (its best checkpoint by validation loss, else its latest), or one checkpoint folder.
@@ -98,20 +98,25 @@ def load_objective(source: str) -> TrainedModel:
 
 
 def objective_class(run: dict[str, Any]) -> type[ObjectiveConfig] | None:
-    """What the run of these settings was trained for; None: nothing, or the objective of a plugin that is not installed here."""
+    """Returns the objective's class from the settings of a run; None if they have none or its plugin is not installed."""
     entry = registry().parts["objective"].get(str(run.get("objective", {}).get("name", "")))
     return None if entry is None else entry.part
 
 
 def run_settings(source: str) -> dict[str, Any]:
-    """The settings of the run that a model comes from, as plain values with parts as mappings; nothing for hf:..."""
+    """Returns the settings of the run that trained a model, as plain values with parts as mappings; empty for hf:..."""
     if source.startswith(HUB):
         return {}
     return _from_folder(expand_path(source), lambda checkpoint: checkpoint.content)
 
 
 def initial_weights(source: str, tokenizer: TokenizerConfig | None = None) -> InitialWeights:
-    """Weights and the settings that they need, from the same sources as `load`; `tokenizer` for an hf: folder that has none."""
+    """Returns weights and the settings that they need, from the same sources as `load`.
+
+    Args:
+        source: as in `load`.
+        tokenizer: for an hf: folder that has none.
+    """
     if source.startswith(HUB):
         from gptkit.interop.import_model import import_model
 
@@ -121,7 +126,7 @@ def initial_weights(source: str, tokenizer: TokenizerConfig | None = None) -> In
 
 
 def initial_settings(source: str, tokenizer: TokenizerConfig | None = None) -> InitialSettings:
-    """The settings alone, from the same sources as `load`, with no weight read; `tokenizer` as for `initial_weights`."""
+    """Returns the settings of `initial_weights` without reading the weights."""
     if source.startswith(HUB):
         from gptkit.interop.import_model import import_settings
 
@@ -131,13 +136,14 @@ def initial_settings(source: str, tokenizer: TokenizerConfig | None = None) -> I
 
 
 def load_weights(model: Model, state: dict[str, Tensor], source: str, *, tokens: int = 0) -> None:
-    """Copy these weights into the model, all of them, converted to its dtype and device.
+    """Copies a complete state_dict into the model, converted to its dtype and device.
 
     Args:
-        model: with its initial weights.
-        state: a state_dict of such a model.
-        source: where it comes from, for errors.
-        tokens: ids that both have; an objective's own tokens, behind them, may be missing on either side. 0: none may.
+        model: receives the weights.
+        state: the state_dict of a model with the same settings.
+        source: where the weights come from, for errors.
+        tokens: ids of the tokenizer, which both have; the objective's own tokens after them may be missing on either side. 0: all
+            rows must match.
 
     Raises:
         CheckpointError: a name, a shape or the kind of number differs; names the first.
@@ -157,10 +163,10 @@ def load_weights(model: Model, state: dict[str, Tensor], source: str, *, tokens:
 
 
 def restore_objective(objective: Objective, model: Model, checkpoint: Checkpoint) -> None:
-    """Give an objective the weights that it has in a checkpoint, of which the model has its own already.
+    """Loads the weights of an objective from a checkpoint whose model weights are loaded already.
 
     Raises:
-        CheckpointError: they do not fit.
+        CheckpointError: the weights do not match the objective.
     """
     state = checkpoint.objective_state
     try:
@@ -171,12 +177,12 @@ def restore_objective(objective: Objective, model: Model, checkpoint: Checkpoint
 
 
 def _number_kind(tensor: Tensor) -> str:
-    """Real, complex or whole: between those, a conversion would lose what a number is."""
+    """Returns the kind of number: real, complex or whole. A conversion between kinds would lose information."""
     return "real" if tensor.is_floating_point() else "complex" if tensor.is_complex() else "whole"
 
 
 def match_vocabulary(model: Model, state: dict[str, Tensor], tokens: int) -> dict[str, Tensor]:
-    """The state with as many rows per token as the model has: superfluous ones left out, missing ones the model's own."""
+    """Returns the state with one row for each token of the model: drops extra rows, and takes missing ones from the model."""
     matched = dict(state)
     for name, own in model.state_dict().items():
         tensor = state.get(name)
@@ -191,12 +197,12 @@ def match_vocabulary(model: Model, state: dict[str, Tensor], tokens: int) -> dic
 def _describe_mismatch(expected: dict[str, Tensor], state: dict[str, Tensor]) -> str:
     for name, tensor in expected.items():
         if name not in state:
-            return f"the model has a weight {name} that the checkpoint lacks; was it made with other settings?"
+            return f"the model has a weight {name} that the checkpoint lacks; was it trained with other settings?"
         if state[name].shape != tensor.shape:
             here, there = tuple(tensor.shape), tuple(state[name].shape)
             return f"weight {name} is {there} in the checkpoint and {here} in the model; another tokenizer, width or context?"
     extra = next((name for name in state if name not in expected), "")
-    return f"the checkpoint has a weight {extra} that the model lacks; was it made with other settings?"
+    return f"the checkpoint has a weight {extra} that the model lacks; was it trained with other settings?"
 
 
 def _settings_of(checkpoint: Checkpoint) -> InitialSettings:
@@ -229,10 +235,10 @@ def _trained_model_of(checkpoint: Checkpoint) -> TrainedModel:
 
 
 def _from_folder(path: Path, take: Callable[[Checkpoint], Loaded]) -> Loaded:
-    """What `take` gives of one checkpoint, or of the best checkpoint of a run, else of its latest.
+    """Returns `take(checkpoint)` for a checkpoint folder, or for the best (else the latest) checkpoint of a run.
 
-    A damaged one of a run is named in a warning and passed over; when one vanishes, because the run is still training and keeps
-    only its newest, the run is looked at again.
+    Skips damaged checkpoints of a run with a warning. Retries when a checkpoint disappears because the run is still training and
+    removes old checkpoints.
     """
     if os.path.lexists(path / manifest.FILE):
         return take(read_checkpoint(path))
@@ -251,10 +257,10 @@ def _from_folder(path: Path, take: Callable[[Checkpoint], Loaded]) -> Loaded:
 
 
 def _run_folder(path: Path) -> Path:
-    """The run that a path names: the folder that has `checkpoints`, or that folder itself.
+    """Returns the run folder of a path, which is the run folder or its `checkpoints` folder.
 
     Raises:
-        CheckpointError: it is no run; says what it is, or what is near.
+        CheckpointError: the path is not a run; says what it is, or suggests a similar path.
     """
     if path.is_file():
         refuse_pickle(path)
@@ -282,14 +288,22 @@ def _run_folder(path: Path) -> Path:
 
 
 class _WithoutInitialisation(TorchFunctionMode):
-    """Leaves parameters as they were allocated: random numbers would only be overwritten, and take seconds for a large model."""
+    """Skips the random initialisation of parameters, which takes seconds for a large model and is overwritten anyway."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         tensor = args[0] if args else kwargs.get("tensor")
-        if getattr(func, "__name__", "") in _DRAWING and isinstance(tensor, Parameter):
+        if getattr(func, "__name__", "") in _RANDOM_INITIALIZERS and isinstance(tensor, Parameter):
             return tensor
         return func(*args, **kwargs)
 
 
-_DRAWING = ("normal_", "uniform_", "trunc_normal_", "kaiming_uniform_", "kaiming_normal_", "xavier_uniform_", "xavier_normal_")
+_RANDOM_INITIALIZERS = (
+    "normal_",
+    "uniform_",
+    "trunc_normal_",
+    "kaiming_uniform_",
+    "kaiming_normal_",
+    "xavier_uniform_",
+    "xavier_normal_",
+)

@@ -1,4 +1,4 @@
-"""manifest.json: what a checkpoint consists of, by size and SHA-256, and which distributions made it."""
+"""The folder name of a checkpoint and its manifest.json: the size and SHA-256 of every file, and the distributions of its parts."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ FILE = "manifest.json"
 FORMAT = 1
 
 MAX_BYTES = 16 * MIB
-"""Bytes of the largest manifest.json that is read."""
+"""The largest manifest.json that is read, in bytes."""
 
 
 class DamagedCheckpoint(CheckpointError):
-    """A checkpoint is torn or altered; the one before it may be whole."""
+    """A checkpoint is torn or altered; an earlier one may be intact."""
 
 
 @dataclass(frozen=True)
@@ -47,22 +47,23 @@ class Manifest:
     step: int
     val_loss: float | None
     merit: float | None
-    """What the best checkpoint has least of: the validation loss, unless the objective says otherwise; None: not validated."""
+    """The value that the best checkpoint minimizes: the validation loss, unless the objective monitors another metric; None: not
+    validated."""
 
     files: Mapping[str, tuple[int, str]]
-    """Of every file, by its path in the folder: bytes and SHA-256."""
+    """Size in bytes and SHA-256 of every file, by its path in the folder."""
 
     parts: Mapping[str, tuple[str, str]]
-    """Of every part, by its key (`model`, `callback.spike`): its name, and distribution==version."""
+    """Name and distribution==version of every part, by its key (`model`, `callback.spike`)."""
 
     tokenizer: str
     """Fingerprint of the tokenizer that the weights were trained with."""
 
     vocabulary: int
-    """Its number of ids."""
+    """The number of ids of that tokenizer."""
 
     hub: Mapping[str, str] = field(default_factory=dict)
-    """Of every name of the hub that the settings hold: the commit that was read, where it is known."""
+    """The commit that was read for each hub name in the settings, where it is known."""
 
 
 def checkpoint_folder(run: Path, step: int) -> Path:
@@ -77,19 +78,19 @@ def step_of(folder: Path) -> int | None:
 
 
 def describe_files(folder: Path) -> dict[str, tuple[int, str]]:
-    """Size and SHA-256 of every file below the folder."""
+    """Returns size and SHA-256 of every file below the folder."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != FILE)
     return {path.relative_to(folder).as_posix(): (path.stat().st_size, sha256(path)) for path in files}
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file's content, hexadecimal."""
+    """Returns the hexadecimal SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def describe_parts(content: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
-    """Name and distribution==version of every part that plain settings name, by key."""
+    """Returns name and distribution==version of every part in plain settings, by key."""
     parts = {}
     for key, kind, name in named_parts(content):
         entry = registry().find(kind, name)
@@ -98,7 +99,7 @@ def describe_parts(content: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
 
 
 def named_parts(content: Mapping[str, Any]) -> Iterable[tuple[str, str, str]]:
-    """(key, kind, name) of every part in plain settings."""
+    """Yields (key, kind, name) of every part in plain settings."""
     for kind in registry().parts:
         value = content.get(kind)
         if not isinstance(value, Mapping):
@@ -110,11 +111,11 @@ def named_parts(content: Mapping[str, Any]) -> Iterable[tuple[str, str, str]]:
 
 
 def describe_hub(content: Any, before: Mapping[str, str]) -> dict[str, str]:
-    """The commits of the names of the hub in plain settings.
+    """Returns the commit of each hub name in plain settings.
 
     Args:
         content: the settings.
-        before: those that an earlier checkpoint of the run holds, which this process may not have asked for again.
+        before: commits from an earlier checkpoint of the run, for names that this process has not looked up.
     """
     named = {text.removeprefix("hf:") for text in _texts(content)}
     return {name: commit for name, commit in sorted({**before, **commits}.items()) if name in named}
@@ -130,7 +131,7 @@ def _texts(content: Any) -> Iterable[str]:
 
 
 def to_json(manifest: Manifest) -> str:
-    """The text of manifest.json; it ends with a hash of itself."""
+    """Returns the text of manifest.json, which ends with a hash of the other entries."""
     body: dict[str, Any] = {
         "format": FORMAT,
         "step": manifest.step,
@@ -146,11 +147,11 @@ def to_json(manifest: Manifest) -> str:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The manifest of a checkpoint folder.
+    """Reads the manifest of a checkpoint folder.
 
     Raises:
-        DamagedCheckpoint: it is missing, torn or altered.
-        CheckpointError: a later version of the kit wrote it.
+        DamagedCheckpoint: the manifest is missing, torn or altered.
+        CheckpointError: a later version of gptkit wrote it.
     """
     path = folder / FILE
     try:
@@ -186,10 +187,10 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def verify_file(folder: Path, manifest: Manifest, name: str) -> Path:
-    """The path of one file of a checkpoint, once its size and hash are what they were when it was written.
+    """Verifies size and hash of one file of a checkpoint and returns its path.
 
     Raises:
-        DamagedCheckpoint: they are not.
+        DamagedCheckpoint: the file is missing, torn or altered.
     """
     path = folder / name
     size, digest = manifest.files[name]
@@ -210,10 +211,10 @@ def verify_file(folder: Path, manifest: Manifest, name: str) -> Path:
 
 
 def verify(folder: Path) -> Manifest:
-    """The manifest of a checkpoint of which every file is as it was written.
+    """Verifies every file of a checkpoint and returns its manifest.
 
     Raises:
-        DamagedCheckpoint: one is not.
+        DamagedCheckpoint: a file is missing, torn or altered.
     """
     manifest = read_manifest(folder)
     for name in manifest.files:
@@ -222,10 +223,10 @@ def verify(folder: Path) -> Manifest:
 
 
 def check_installed(folder: Path, manifest: Manifest, keys: Iterable[str]) -> None:
-    """See that the parts under these keys are installed; a part of that name from elsewhere is taken with a warning.
+    """Checks that the parts under these keys are installed; warns where another distribution provides a part of that name.
 
     Raises:
-        CheckpointError: one is not; names the distribution and version to install.
+        CheckpointError: a part is not installed; names the distribution and version to install.
     """
     for key in keys:
         if key not in manifest.parts:
@@ -255,7 +256,7 @@ def check_installed(folder: Path, manifest: Manifest, keys: Iterable[str]) -> No
 
 
 def is_finite(loss: float | None) -> bool:
-    """Whether a validation loss was measured and is a number that can be compared."""
+    """Returns whether a validation loss exists and is finite."""
     return loss is not None and math.isfinite(loss)
 
 

@@ -1,9 +1,8 @@
-"""What earlier versions wrote, in today's names: the one place that knows how config.yaml, state.pt and weights were once called.
+"""Migrate what earlier versions wrote to current names: config.yaml, state.pt, manifest.json and weights.
 
-Nothing is rewritten on disk. Whoever reads a config.yaml, a state, a manifest or weights passes what was read through the function
-here, and everything behind it knows today's names alone. No number of a format is needed: an old name that is there is renamed,
-an entry that is missing takes what it would have been before it existed. A change of a name adds one line to a table; a config key
-that is merely new needs none, because it takes the default of its dataclass.
+No file is rewritten. Code that reads one of these files passes its content through a function of this module; all other code knows
+only current names. There is no format version: an old name is renamed, and a missing entry gets the value that it had in effect
+before it existed. Renaming an entry adds one line to a table. A new config key needs none, because its dataclass has a default.
 """
 
 from __future__ import annotations
@@ -17,18 +16,18 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 CONFIG_KEYS: dict[str, str | None] = {"objective.doctor": "objective.sanity_checks"}
-"""Keys of config.yaml, dotted: old -> new, or None where the key is gone and meant nothing any more. `*` stands for any one key,
-and in the new name for the same: "callback.*.limit": "callback.*.threshold"."""
+"""Dotted keys of config.yaml: old -> new, or None to drop the key. `*` matches any one key and is copied to the new name:
+"callback.*.limit": "callback.*.threshold"."""
 
 STATE_NAMES: dict[str, str | None] = {"merit": "rank", "compared_by": "monitor"}
-"""Entries of state.pt, as CONFIG_KEYS: "best": "best_val_loss"."""
+"""Entries of state.pt, in the same form: "best": "best_val_loss"."""
 
 MANIFEST_NAMES: dict[str, str | None] = {}
-"""Entries of manifest.json, as CONFIG_KEYS."""
+"""Entries of manifest.json, in the same form."""
 
 TENSOR_NAMES: dict[str, str] = {}
-r"""Weights of models and objectives, everywhere that they have names (averages and the optimizer's state, too): a regular
-expression of a part of the name -> its replacement, as in `re.sub`: r"\bblocks\.(\d+)\.mlp\b": r"blocks.\1.feed_forward"."""
+r"""Names of weights of models and objectives, also in averages and in the optimizer's state: a regular expression that matches
+a part of the name -> its replacement, as in `re.sub`: r"\bblocks\.(\d+)\.mlp\b": r"blocks.\1.feed_forward"."""
 
 STATE_DEFAULTS: dict[str, Any] = {
     "val_loss": None,
@@ -46,21 +45,21 @@ STATE_DEFAULTS: dict[str, Any] = {
     "scaler": {},
     "callbacks": {},
 }
-"""What an entry of state.pt was, in effect, in versions that did not keep it. An entry that is not here cannot be done without."""
+"""Values of entries of state.pt for versions that did not save them. All other entries are required."""
 
 
 def current_config(content: Mapping[str, Any]) -> dict[str, Any]:
-    """The content of a config.yaml, its keys named as they are today."""
+    """Returns the content of a config.yaml with current keys."""
     return rename_keys(content, CONFIG_KEYS)
 
 
 def current_manifest(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The content of a manifest.json, its entries named as they are today."""
+    """Returns the content of a manifest.json with current entries."""
     return rename_keys(body, MANIFEST_NAMES)
 
 
 def current_state(state: Mapping[str, Any]) -> dict[str, Any]:
-    """The content of a state.pt, entries and weights named as they are today, those that it lacks as they were in effect."""
+    """Returns the content of a state.pt with current names of entries and weights, and defaults for missing entries."""
     current = copy.deepcopy(STATE_DEFAULTS) | rename_keys(state, STATE_NAMES)
     if "monitor_mode" not in state and current["monitor"] is not None:
         current["monitor_mode"] = "max"  # of every metric but the loss
@@ -76,22 +75,22 @@ def current_state(state: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def current_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights by name, named as they are today."""
+    """Returns the weights under their current names."""
     return {current_name(name): tensor for name, tensor in tensors.items()}
 
 
 def current_name(name: str) -> str:
-    """Today's name of a weight."""
+    """Returns the current name of a weight."""
     for old, new in TENSOR_NAMES.items():
         name = re.sub(old, new, name)
     return name
 
 
 def rename_keys(content: Mapping[str, Any], table: Mapping[str, str | None]) -> dict[str, Any]:
-    """The content with every key of the table under its new name. What already has the new name stays as it is.
+    """Returns a copy of the content with the keys of the table renamed. An entry that already has the new name is not replaced.
 
     Args:
-        content: nested mappings; they are not changed.
+        content: nested mappings.
         table: dotted keys, old -> new or None; see CONFIG_KEYS.
     """
     renamed = _copy_mappings(content)
@@ -103,12 +102,12 @@ def rename_keys(content: Mapping[str, Any], table: Mapping[str, str | None]) -> 
 
 
 def _copy_mappings(content: Mapping[str, Any]) -> dict[str, Any]:
-    """The mappings copied, so that they may be changed; values, which may be tensors, as they are."""
+    """Copies nested mappings, but not their values, which may be tensors."""
     return {key: _copy_mappings(value) if isinstance(value, Mapping) else value for key, value in content.items()}
 
 
 def _pop(content: dict[str, Any], path: list[str]) -> list[tuple[Any, list[str]]]:
-    """Remove what is at a path; gives each value with the keys that stood in the place of `*`."""
+    """Removes the values at a path and returns each with the keys that `*` matched."""
     key, *rest = path
     removed: list[tuple[Any, list[str]]] = []
     for name in list(content) if key == "*" else [key] if key in content else []:

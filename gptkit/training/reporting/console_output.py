@@ -1,4 +1,4 @@
-"""What a run prints on standard error: a start line, a progress bar or lines, and an end line."""
+"""What a run prints to standard error: a start line, a progress bar or progress lines, and an end line."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ LINE_SECONDS = 10.0
 
 
 class ProgressDisplay(Callback):
-    """Shows step, loss, validation loss, tokens per second and time left, and where a step's time went where the objective says so.
+    """Shows step, loss, validation loss, tokens per second and time left, and the phases of a step where the objective times them.
 
-    The loss is read, which waits for the device, only when it is shown: at most four times a second.
+    Reading the loss waits for the device, so it is read only when it is shown: at most four times a second.
     """
 
     def __init__(self, meter: SpeedMeter, *, stream: IO[str] | None = None, clock: Callable[[], float] = time.perf_counter) -> None:
@@ -64,7 +64,7 @@ class ProgressDisplay(Callback):
                 BarColumn(bar_width=24),
                 TextColumn("{task.description}", markup=False),
                 console=make_console(file=self.stream),
-                auto_refresh=False,  # no thread of its own: it is drawn between steps
+                auto_refresh=False,  # no thread: the bar is updated between steps
             )
             bar.start()
             self._bar = bar, bar.add_task("starting", total=state.last_step, completed=state.step)
@@ -126,7 +126,7 @@ class ProgressDisplay(Callback):
 
 
 def format_metric(name: str, metrics: Mapping[str, float], *, interval: bool) -> str:
-    """A metric in words; where wanted and there, with its 95% interval, which is beside it as `<name>_low` and `<name>_high`."""
+    """Formats a metric, with its 95% interval where `interval` is true and the metrics hold `<name>_low` and `<name>_high`."""
     words = f"{name} {metrics[name]:.4f}"
     if not interval or f"{name}_low" not in metrics:
         return words
@@ -134,13 +134,13 @@ def format_metric(name: str, metrics: Mapping[str, float], *, interval: bool) ->
 
 
 def print_message(line: str) -> None:
-    """A line for people, on standard error, from the first process alone."""
+    """Prints a line to standard error, on the first process only."""
     if is_first_process():
         print_text(line, sys.stderr)
 
 
 def start_message(module: TrainModule, trainer: lightning.Trainer) -> str:
-    """What is trained, on what, for how long, and where."""
+    """Returns the start line: the model, its data, the length of the run, the device and the folder."""
     settings, state = module.settings, module.state
     kind = trainer.strategy.root_device.type
     device = f"{trainer.world_size} x {kind}" if trainer.world_size > 1 else kind
@@ -161,7 +161,7 @@ def start_message(module: TrainModule, trainer: lightning.Trainer) -> str:
 
 
 def describe_source(data: DataConfig) -> str:
-    """A source by its name, and the path that it reads where it has one."""
+    """Returns the name of a data source, with its path where it has one."""
     path = getattr(data, "path", None)
     paths = [str(each) for each in path] if isinstance(path, list) else [str(path)] if path else []
     more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
@@ -169,12 +169,12 @@ def describe_source(data: DataConfig) -> str:
 
 
 def end_message(settings: RunConfig, folder: Path) -> str:
-    """Where the report of a finished run is, and the command that uses its model."""
+    """Returns the end line: the path of the report and the command that uses the model."""
     return f"report: {folder / REPORT}; to use it: {usage_command(settings, folder)}"
 
 
 def usage_command(settings: RunConfig, folder: Path) -> str:
-    """The command that uses what a run has trained: labels, judges, or writes text."""
+    """Returns the command that uses a trained model: it classifies, scores or generates text."""
     run, text = shlex.quote(str(folder)), 'prompt="..."'
     if isinstance(settings.objective, AuxLMConfig):
         return f"gptkit predict checkpoint={run} input=texts.csv"

@@ -1,4 +1,4 @@
-"""Whether a run's speed and its training look normal, in words, with the figures that say so."""
+"""Diagnose whether the speed and the training of a run look normal, in words and numbers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gptkit.training.reporting.environment import Environment
 
 @dataclass(frozen=True)
 class Diagnostic:
-    """One judgement. `level` is good, note (worth knowing) or bad (something is wrong)."""
+    """One finding of the report. `level` is good, note (worth knowing) or bad (something is wrong)."""
 
     level: str
     title: str
@@ -26,26 +26,26 @@ PUBLISHED = "GPT-3 21%, Gopher 33%, Megatron-Turing 530B 30%, PaLM 46%"
 """Utilisation of large published runs: "PaLM: Scaling Language Modeling with Pathways", table 3."""
 
 LARGEST_NORMAL_LOSS = 1e3
-"""A loss above this is no loss of any objective of the kit that learns: scores, ranks and classes cost a few units."""
+"""Above this, no objective of gptkit is learning: losses of scores, ranks and classes are a few units."""
 
 RISE_SHARE = 0.1
-"""By this share of the first logged loss the mean of the last ones has to be above it, before it is said that it rose."""
+"""The loss rose if the mean of the last losses exceeds the first one by more than this share of it."""
 
 SECONDS_PREFIX = "seconds_"
-"""The names in summary.json of what a step of reinforcement spends its time on begin so."""
+"""Prefix of the names in summary.json that hold the seconds of each phase of a reinforcement learning step."""
 
-# what one accelerator usually reaches, by parameters: small models are bound by launching kernels and by memory. Our own ranges.
+# Usual utilisation of one accelerator, by parameters: kernel launches and memory bound small models. Our own ranges.
 _TYPICAL_GPU = ((20e6, 0.02, 0.15), (200e6, 0.15, 0.45), (math.inf, 0.30, 0.55))
 
 # What processors reach, by parameters, and where a step is so small that starting its operations costs more than they do, by the
 # operations of a step. From the lowest to the highest of docs/benchmarks.md ("CPU utilization"), bf16 and fp32, the lowest
-# halved: cores wait for one another in small products. Larger models and other devices were not measured, and are not judged.
+# halved: cores wait for one another in small products. Larger models and other devices were not measured and get no verdict.
 _TYPICAL_CPU = ((200e3, 0.035, 0.35), (2e6, 0.06, 0.7), (20e6, 0.12, 0.8), (200e6, 0.3, 0.8))
 _SMALL_STEPS_CPU = ((1e8, 0.003, 0.35), (1e9, 0.02, 0.35))
 
 
 def diagnose_speed(summary: Mapping[str, Any], environment: Environment | None) -> Diagnostic:
-    """Is this speed normal?"""
+    """Diagnoses whether the training speed is normal for the model and the device."""
     parts = {
         name.removeprefix(SECONDS_PREFIX): float(value)
         for name, value in summary.items()
@@ -59,7 +59,7 @@ def diagnose_speed(summary: Mapping[str, Any], environment: Environment | None) 
     if environment is None or mfu is None or environment.peak_flops is None or environment.flops_per_token is None:
         device = environment.device if environment else "this device"
         return Diagnostic(
-            "note", f"{rate:,.0f} tokens per second", f"What {device} could do at most is not known here, so it cannot be judged."
+            "note", f"{rate:,.0f} tokens per second", f"The peak of {device} is unknown, so this speed cannot be compared with it."
         )
     on_cpu = "measured" in environment.peak_source
     usually = _usually(summary, environment, on_cpu)
@@ -72,7 +72,9 @@ def diagnose_speed(summary: Mapping[str, Any], environment: Environment | None) 
     )
     if usually is None:
         return Diagnostic(
-            "note", f"{rate:,.0f} tokens per second", f"{facts} What is usual for such a model here was never measured."
+            "note",
+            f"{rate:,.0f} tokens per second",
+            f"{facts} What is usual for such a model on this device has not been measured.",
         )
     subject, low, high = usually
     facts += f" {subject} usually reaches {low:.1%} to {high:.0%} on such a device" + (
@@ -88,7 +90,7 @@ def diagnose_speed(summary: Mapping[str, Any], environment: Environment | None) 
 
 
 def _usually(summary: Mapping[str, Any], environment: Environment, on_cpu: bool) -> tuple[str, float, float] | None:
-    """What is like this run, and the lowest and the highest utilisation that is usual for it; None where nothing was measured."""
+    """Returns the class of run and its lowest and highest usual utilisation; None where none was measured."""
     steps, tokens = summary.get("steps") or 0, summary.get("tokens") or 0
     step = (environment.flops_per_token or 0) * tokens / steps if steps else 0
     for limit, low, high in _SMALL_STEPS_CPU if on_cpu and step else ():
@@ -101,7 +103,7 @@ def _usually(summary: Mapping[str, Any], environment: Environment, on_cpu: bool)
 
 
 def _diagnose_phases(seconds: Mapping[str, float]) -> Diagnostic:
-    """Of steps that also draw and score, whose speed no table of utilisation can judge: where their time goes."""
+    """Reports how a step that also generates and scores responses spends its time; utilisation does not apply to it."""
     total = sum(seconds.values())
     shares = ", ".join(f"{name} {value / total:.0%}" for name, value in seconds.items())
     return Diagnostic("note", f"A step takes {total:.2g} s", f"Of the last step's time: {shares}.")
@@ -119,10 +121,10 @@ def _advice(on_cpu: bool, environment: Environment) -> str:
 def diagnose_training(
     curves: Curves, summary: Mapping[str, Any], settings: Mapping[str, Any], guessing: float | None
 ) -> list[Diagnostic]:
-    """Does training look normal?
+    """Diagnoses whether training looks normal.
 
     Args:
-        guessing: the loss of equal odds for every token, ln V; None where the objective's loss is no such thing.
+        guessing: the loss of uniform probabilities over the vocabulary, ln V; None for a loss that is not over tokens.
     """
     diagnostics = [
         _numbers(curves),
@@ -153,7 +155,7 @@ def _numbers(curves: Curves) -> Diagnostic | None:
 
 
 def _reinforced(curves: Curves, summary: Mapping[str, Any]) -> bool:
-    """Whether the loss says nothing: reinforcement's begins anew with every rollout, and is validated by other measures."""
+    """Returns whether this is reinforcement learning, whose loss restarts with every rollout and shows no progress."""
     return bool(len(curves.pair("val/kl")[0])) or any(name.startswith(SECONDS_PREFIX) and value for name, value in summary.items())
 
 
@@ -213,7 +215,7 @@ def _gap(curves: Curves, guessing: float | None) -> Diagnostic | None:
             "is kept and loaded. More data, a smaller model or dropout would help.",
         )
     if val[-1] - near > 0.15 * abs(near):
-        return Diagnostic("note", "Validation is well above training", f"{words} The model begins to learn its text by heart.")
+        return Diagnostic("note", "Validation is well above training", f"{words} The model begins to memorize its training text.")
     return Diagnostic("good", "Validation follows training", words)
 
 
@@ -234,7 +236,7 @@ def _gradient(curves: Curves, settings: Mapping[str, Any]) -> Diagnostic | None:
 
 
 def spike_count(norm: Any) -> int:
-    """How many gradient norms are more than five times the median of the twenty before them."""
+    """Returns how many gradient norms exceed five times the median of the twenty before them."""
     return sum(float(norm[index]) > 5 * float(np.median(norm[max(0, index - 20) : index])) for index in range(5, len(norm)))
 
 
@@ -250,7 +252,7 @@ def _end(curves: Curves, summary: Mapping[str, Any]) -> Diagnostic | None:
 
 
 def format_operations(number: float) -> str:
-    """Operations with their SI prefix: 117 G."""
+    """Formats a number of operations with its SI prefix: 117 G."""
     for limit, unit in ((1e15, " P"), (1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
         if number >= limit:
             return f"{number / limit:.3g}{unit}"
