@@ -39,6 +39,22 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
+@pytest.mark.parametrize(
+    "page",
+    [page for page in PAGES if page.name != "CHANGELOG.md"] + sorted(ROOT.glob("plugins/*/README.md")),
+    ids=lambda page: page.parent.name + "/" + page.name,
+)
+def test_every_source_file_named_on_a_page_exists(page: Path) -> None:
+    """Paths start with `gptkit/`, except on the path pages, where they are relative to it."""
+    text = page.read_text()
+    paths = re.findall(r"(?<![\w/.-])gptkit/[\w/]+\.py\b", text)
+    if page.name.startswith("path"):
+        paths += [f"gptkit/{path}" for path in re.findall(r"`(\w+(?:/\w+)*(?:\.py|/))`", text) if path != "gptkit/"]
+        assert paths
+    missing = sorted({path for path in paths if not (ROOT / path).exists()})
+    assert not missing, f"{page.name} names files that do not exist: {', '.join(missing)}"
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_no_page_speaks_of_a_verb_that_there_is_not(page: Path) -> None:
     verbs = {*registry().parts["command"], "halves", "bands"}  # those of the plugins that a page makes
