@@ -7,10 +7,11 @@ import os
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests.command_line import CommandResult, GptkitCommand
 
 os.environ["GPTKIT_PLUGINS"] = ""
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers with two threads each wait for one another on two cores
@@ -18,24 +19,8 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.pop("HYDRA_FULL_ERROR", None)
 
 
-@dataclass
-class Outcome:
-    """What a command line did."""
-
-    status: int
-    out: str
-    err: str
-
-    @property
-    def error_line(self) -> str:
-        """The only line of the error output."""
-        lines = [line for line in self.err.splitlines() if line.strip()]
-        assert len(lines) == 1, self.err
-        return lines[0]
-
-
 @pytest.fixture
-def gptkit_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Outcome]]:
+def gptkit_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[GptkitCommand]:
     """`gptkit <words>` in this process; a process of its own costs seconds.
 
     Some words (`--info`, hydra.verbose) give a process a log on its standard output, which the next test would write to after it
@@ -46,12 +31,12 @@ def gptkit_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monke
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
 
-    def run(*words: str) -> Outcome:
+    def run(*words: str) -> CommandResult:
         monkeypatch.setattr(sys, "argv", ["gptkit", *words])
         capsys.readouterr()
         status = run_command_line(list(words))
         captured = capsys.readouterr()
-        return Outcome(status, captured.out, captured.err)
+        return CommandResult(status, captured.out, captured.err)
 
     yield run
     for handler in root.handlers:

@@ -11,6 +11,7 @@ import pytest
 import gptkit
 from gptkit.errors import ConfigError
 from gptkit.plugins import registry
+from tests.command_line import GptkitCommand, compose_settings
 from tests.plugin_sources import ATTENTION, VERB, WAVE
 
 
@@ -27,7 +28,7 @@ from tests.plugin_sources import ATTENTION, VERB, WAVE
 )
 def test_a_file_that_another_provides_is_an_error_where_it_is_chosen(
     install_plugin: Callable[..., None],
-    gptkit_command: Callable[..., object],
+    gptkit_command: GptkitCommand,
     in_folder: Path,
     file: str,
     chosen: list[str],
@@ -44,7 +45,7 @@ def test_a_file_that_another_provides_is_an_error_where_it_is_chosen(
 
 
 def test_two_plugins_that_claim_one_name_are_both_named_where_it_is_chosen(
-    install_plugin: Callable[..., None], gptkit_command: Callable[..., object], in_folder: Path
+    install_plugin: Callable[..., None], gptkit_command: GptkitCommand, in_folder: Path
 ) -> None:
     install_plugin("foo", ATTENTION.format(name="banded"))
     said = "two plugins claim attention=banded: gptkit.attention of gptkit and foo of gptkit-foo; uninstall one"
@@ -60,7 +61,7 @@ def test_two_plugins_that_claim_one_name_are_both_named_where_it_is_chosen(
 
 
 def test_two_plugins_with_one_verb_leave_the_others_alone(
-    install_plugin: Callable[..., None], gptkit_command: Callable[..., object], in_folder: Path, monkeypatch: pytest.MonkeyPatch
+    install_plugin: Callable[..., None], gptkit_command: GptkitCommand, in_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install_plugin("foo", VERB, conf=WAVE)
     install_plugin("bar", VERB, conf=WAVE)
@@ -79,7 +80,7 @@ def test_two_plugins_with_one_verb_leave_the_others_alone(
 
 
 def test_two_distributions_whose_plugins_have_one_name(
-    install_plugin: Callable[..., None], gptkit_command: Callable[..., object], tmp_path: Path
+    install_plugin: Callable[..., None], gptkit_command: GptkitCommand, tmp_path: Path
 ) -> None:
     install_plugin("foo", ATTENTION.format(name="mine"))
     (tmp_path / "other-1.0.dist-info").mkdir()
@@ -91,12 +92,10 @@ def test_two_distributions_whose_plugins_have_one_name(
     assert gptkit_command("plan", "attention=mine", "--cfg", "job").status == 0
 
 
-def test_a_broken_plugin_is_named_and_the_rest_works(
-    install_plugin: Callable[..., None], gptkit_command: Callable[..., object]
-) -> None:
+def test_a_broken_plugin_is_named_and_the_rest_works(install_plugin: Callable[..., None], gptkit_command: GptkitCommand) -> None:
     install_plugin("broken", "raise RuntimeError('no libfoo here')")
     install_plugin("foo", ATTENTION.format(name="foo"))
-    assert gptkit.compose("plan", ["attention=foo"]).settings.attention.name == "foo"
+    assert compose_settings("plan", ["attention=foo"]).attention.name == "foo"
     outcome = gptkit_command("plan", "attention=brokn")
     assert outcome.status == 2
     assert "broken of gptkit-broken failed to load: RuntimeError: no libfoo here" in outcome.error_line
@@ -118,7 +117,7 @@ def test_a_module_that_leaves_the_program_is_a_plugin_that_failed(install_plugin
 
 
 def test_a_name_in_gptkit_plugins_that_is_not_installed_is_named(
-    install_plugin: Callable[..., None], gptkit_command: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+    install_plugin: Callable[..., None], gptkit_command: GptkitCommand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install_plugin("foo", ATTENTION.format(name="foo"))
     monkeypatch.setenv("GPTKIT_PLUGINS", "foo,fooo")
@@ -126,9 +125,7 @@ def test_a_name_in_gptkit_plugins_that_is_not_installed_is_named(
     assert "The plugin fooo failed to load: GPTKIT_PLUGINS names it, and it is not installed." in outcome.error_line
 
 
-def test_a_verb_without_a_configuration_is_named(
-    install_plugin: Callable[..., None], gptkit_command: Callable[..., object]
-) -> None:
+def test_a_verb_without_a_configuration_is_named(install_plugin: Callable[..., None], gptkit_command: GptkitCommand) -> None:
     install_plugin(
         "foo",
         """
@@ -175,7 +172,7 @@ def test_a_part_without_a_name_is_named(install_plugin: Callable[..., None]) -> 
 )
 def test_a_mistake_in_a_plugin_is_one_line_that_names_it(
     install_plugin: Callable[..., None],
-    gptkit_command: Callable[..., object],
+    gptkit_command: GptkitCommand,
     in_folder: Path,
     change: tuple[str, str],
     said: str,

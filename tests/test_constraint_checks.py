@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Any, get_args
 
@@ -15,12 +15,13 @@ from gptkit.constraints import Bound, above, at_least, below, items, may_be_infi
 from gptkit.errors import ConfigError
 from gptkit.plugins import registry
 from gptkit.training.checkpoints.config_file import settings_from, to_plain
+from tests.command_line import GptkitCommand, compose_settings
 
 
 def numbers() -> Iterator[tuple[type[Any], str, str]]:
     """(settings class, key of its part, field) of every number in the kit."""
 
-    def within(owner: type[Any], path: str) -> Iterator[tuple[type[Any], str, str]]:
+    def within(owner: Any, path: str) -> Iterator[tuple[type[Any], str, str]]:
         for name, found in declared_fields(owner).items():
             kinds = {found.hint, *get_args(found.hint)}
             if (
@@ -59,7 +60,7 @@ def test_the_walk_finds_the_numbers_of_nested_settings_too() -> None:
 
 
 @pytest.mark.parametrize(("owner", "path", "name"), NUMBERS, ids=lambda each: each if isinstance(each, str) else each.__name__)
-def test_every_number_has_a_lower_limit_and_every_size_an_upper_one(owner: type[Any], path: str, name: str) -> None:
+def test_every_number_has_a_lower_limit_and_every_size_an_upper_one(owner: Any, path: str, name: str) -> None:
     bounds = {bound.words for bound in declared_fields(owner)[name].constraints if isinstance(bound, Bound)}
     assert bounds & {"at least", "above"}
     assert name not in SIZES or bounds & {"at most", "below"}
@@ -154,7 +155,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("words", "reason"), REFUSED, ids=lambda each: " ".join(each)[:40] if isinstance(each, list) else "")
 def test_the_command_line_and_python_refuse_it_in_one_line(
-    words: list[str], reason: str, gptkit_command: Callable[..., Any], in_folder: Any
+    words: list[str], reason: str, gptkit_command: GptkitCommand, in_folder: Any
 ) -> None:
     if reason:
         with pytest.raises(ConfigError) as error:
@@ -177,7 +178,7 @@ def test_the_command_line_and_python_refuse_it_in_one_line(
     ],
 )
 def test_a_config_file_is_held_to_the_same(keys: tuple[str, ...], value: Any, reason: str) -> None:
-    content = to_plain(gptkit.compose("train").settings)
+    content = to_plain(compose_settings("train"))
     node = content
     for key in keys[:-1]:
         node = node[key]
@@ -194,6 +195,6 @@ def test_the_largest_seed_is_one(seed: int) -> None:
 
     from gptkit.generation.sampling import sequence_uniforms
 
-    assert gptkit.compose("train", [f"seed={seed}"]).settings.seed == seed  # type: ignore[attr-defined]
+    assert compose_settings("train", [f"seed={seed}"]).seed == seed
     torch.Generator().manual_seed(seed)
     assert np.isfinite(sequence_uniforms(seed, 0, 0, 3)).all()

@@ -36,5 +36,5 @@ def test_keys_are_documented_by_annotation_or_by_the_string_below_also_in_a_base
         "rate": "of learning",
         "plain": "",
     }
-    made = dataclass(type("Made", (Part,), {"__annotations__": {"size": int}, "size": 1}))
+    made: type[Part] = dataclass(type("Made", (Part,), {"__annotations__": {"size": int}, "size": 1}))
     assert [field.doc for field in fields_of(made)] == [""]

@@ -12,6 +12,7 @@ from gptkit.errors import CheckpointError, ConfigError
 from gptkit.hookspecs import KINDS
 from gptkit.plugins import registry
 from gptkit.training.checkpoints.manifest import Manifest, check_installed
+from tests.command_line import GptkitCommand, compose_settings
 from tests.plugin_sources import ATTENTION
 
 
@@ -25,7 +26,7 @@ def test_a_strangers_part_is_chosen_like_a_built_in_one(install_plugin: Callable
     install_plugin("foo", ATTENTION.format(name="foo"), version="2.5")
     entry = registry().find("attention", "foo")
     assert (entry.distribution, entry.version) == ("gptkit-foo", "2.5")
-    settings = gptkit.compose("plan", ["attention=foo", "attention.reach=9"]).settings
+    settings = compose_settings("plan", ["attention=foo", "attention.reach=9"])
     assert type(settings.attention) is entry.part
     assert settings.attention.reach == 9
     with pytest.raises(ConfigError, match="the chosen attention has no key reach; it is a key of attention=foo"):
@@ -35,14 +36,14 @@ def test_a_strangers_part_is_chosen_like_a_built_in_one(install_plugin: Callable
 def test_a_strangers_paper_joins_the_search_path(install_plugin: Callable[..., None]) -> None:
     paper = "# @package _global_\ndefaults:\n  - override /attention: foo\n  - _self_\nmodel:\n  layers: 7\n"
     install_plugin("foo", ATTENTION.format(name="foo"), conf={"foopaper/small.yaml": paper})
-    settings = gptkit.compose("plan", ["+foopaper=small"]).settings
+    settings = compose_settings("plan", ["+foopaper=small"])
     assert (settings.attention.name, settings.model.layers) == ("foo", 7)
 
 
 def test_a_plugin_may_be_a_module_inside_the_package_with_its_papers(install_plugin: Callable[..., None]) -> None:
     paper = "# @package _global_\nmodel:\n  layers: 7\n"
     install_plugin("foo", ATTENTION.format(name="foo"), conf={"foopaper/small.yaml": paper}, module_inside="hooks")
-    assert gptkit.compose("plan", ["+foopaper=small", "attention=foo"]).settings.model.layers == 7
+    assert compose_settings("plan", ["+foopaper=small", "attention=foo"]).model.layers == 7
 
 
 def test_a_part_of_that_name_from_elsewhere_is_told(install_plugin: Callable[..., None], caplog: pytest.LogCaptureFixture) -> None:
@@ -60,7 +61,7 @@ def test_a_checkpoint_of_a_plugin_that_fails_to_load_says_why(install_plugin: Ca
 
 
 def test_a_mistake_in_a_strangers_paper_names_the_file(
-    install_plugin: Callable[..., None], gptkit_command: Callable[..., object], in_folder: Path
+    install_plugin: Callable[..., None], gptkit_command: GptkitCommand, in_folder: Path
 ) -> None:
     start = "# @package _global_\ndefaults:\n  - override /{group}: foo\n  - _self_\n"
     papers = {
@@ -99,7 +100,7 @@ def test_a_mistake_in_a_strangers_paper_names_the_file(
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_a_wrong_word_about_a_strangers_part(
-    install_plugin: Callable[..., None], gptkit_command: Callable[..., object], in_folder: Path, words: list[str], said: str
+    install_plugin: Callable[..., None], gptkit_command: GptkitCommand, in_folder: Path, words: list[str], said: str
 ) -> None:
     install_plugin("foo", ATTENTION.format(name="mine"))
     outcome = gptkit_command("plan", *words)
@@ -108,7 +109,7 @@ def test_a_wrong_word_about_a_strangers_part(
 
 
 def test_what_goes_wrong_inside_a_verb_is_no_error_of_the_words(
-    install_plugin: Callable[..., None], gptkit_command: Callable[..., object], in_folder: Path
+    install_plugin: Callable[..., None], gptkit_command: GptkitCommand, in_folder: Path
 ) -> None:
     verb = """
         from dataclasses import dataclass

@@ -8,11 +8,12 @@ import logging
 import os
 import pty
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from gptkit.terminal import PrintableFormatter, make_console, one_line, print_text, printable, write_result
+from tests.command_line import GptkitCommand
 
 UNSAFE = "\x1b[2J\x1b]8;;http://x\x07here\x1b]8;;\x07\x9b31m\rover\x00\x7f\u202eright\u2066\u2028\udcff\U000e0041"
 WRITTEN = (
@@ -108,7 +109,7 @@ def test_log_lines() -> None:
         ["train", "--help", f"model={UNSAFE}"],
     ],
 )
-def test_errors(words: list[str], gptkit_command: Callable[..., object], in_folder: object) -> None:
+def test_errors(words: list[str], gptkit_command: GptkitCommand, in_folder: object) -> None:
     if "\x00" in "".join(words):  # which no command line can hold
         words = [word.replace("\x00", "") for word in words]
     outcome = gptkit_command(*words)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
-from yaml import MarkedYAMLError, YAMLError  # type: ignore[import-untyped]
+from yaml import MarkedYAMLError, YAMLError
 
 from gptkit.config.key_errors import invalid_value_message, rejected_group_message, sibling_keys, suggest_key, unknown_key_message
 from gptkit.config.yaml_files import find_config_file

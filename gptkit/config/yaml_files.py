@@ -51,7 +51,7 @@ def read_config_file(name: str) -> dict[str, Any] | None:
     """
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
-    from yaml import MarkedYAMLError, YAMLError  # type: ignore[import-untyped]
+    from yaml import MarkedYAMLError, YAMLError
 
     if name in conflicting_files():
         raise ConfigError(conflicting_files()[name][1])

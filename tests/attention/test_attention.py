@@ -1,4 +1,7 @@
+from __future__ import annotations
+
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -37,22 +40,23 @@ def slow(attention: DenseAttention, x: Tensor, window: int, segments: Tensor | N
     [DenseAttentionConfig(), BandedAttentionConfig(window=1), BandedAttentionConfig(window=4), BandedAttentionConfig(window=50)],
 )
 @pytest.mark.parametrize("packed", [False, True])
-def test_attention_is_the_equation(part, packed):
+def test_attention_is_the_equation(part: Any, packed: bool) -> None:
     attention = build(part)
+    assert isinstance(attention, DenseAttention)
     x = torch.randn(2, T, WIDTH, dtype=torch.float64)
     segments = torch.tensor([[0, 0, 0, 1, 1, 1, 1, 1, 1], [0, 1, 1, 1, 1, 2, 2, 0, 0]]) if packed else None
     window = part.window if isinstance(part, BandedAttentionConfig) else T
     torch.testing.assert_close(attention(x, segments=segments), slow(attention, x, window, segments), rtol=0, atol=1e-12)
 
 
-def test_layers_alternate():
+def test_layers_alternate() -> None:
     kinds = [type(build(AlternatingAttentionConfig(), layer=layer)) for layer in range(4)]
     assert kinds == [DenseAttention, BandedAttention, DenseAttention, BandedAttention]
     assert type(build(AlternatingAttentionConfig(first="banded"))) is BandedAttention
 
 
 @pytest.mark.parametrize("part", [DenseAttentionConfig(), BandedAttentionConfig(window=4)])
-def test_weights_are_dropped_while_training_only(part):
+def test_weights_are_dropped_while_training_only(part: Any) -> None:
     attention = build(part, dropout=0.5)
     x = torch.randn(1, T, WIDTH, dtype=torch.float64)
     assert not torch.equal(attention(x), attention(x))

@@ -1,9 +1,11 @@
+from __future__ import annotations
+
 import torch
 
 from gptkit.attention.masks import banded_mask, causal_mask, same_document_mask
 
 
-def test_causal_and_band_agree_with_a_slow_loop_for_rows_at_different_places():
+def test_causal_and_band_agree_with_a_slow_loop_for_rows_at_different_places() -> None:
     queries = torch.tensor([[0, 1, 2], [5, 6, 7], [3, 3, 4]])
     keys = torch.arange(9)
     for window in (1, 2, 4, 100):
@@ -15,7 +17,7 @@ def test_causal_and_band_agree_with_a_slow_loop_for_rows_at_different_places():
                     assert bool(banded_mask(queries, keys, window)[row, t, s]) == (0 <= distance < window)
 
 
-def test_segments_see_only_themselves():
+def test_segments_see_only_themselves() -> None:
     segments = torch.tensor([[0, 0, 1, 1, 0], [7, 7, 7, 7, 7]])
     mask = same_document_mask(segments)
     for row in range(2):

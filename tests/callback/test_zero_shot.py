@@ -26,7 +26,14 @@ def train(tmp_path: Path) -> Callable[..., Any]:
     def run(name: str, *words: str, callback: bool = True) -> Any:
         tasks = f"callback.known.tasks={{sentiment:null,stories:null,bottles:{TASK % (tmp_path / 'options.csv')}}}"
         words = ("+callback@callback.known=zero_shot", tasks, *words) if callback else words
-        settings = ("tokenizer=bytes", "model.layers=1", "model.heads=2", "model.width=16", "model.context=16", "model.dropout=0.3")
+        settings: tuple[str, ...] = (
+            "tokenizer=bytes",
+            "model.layers=1",
+            "model.heads=2",
+            "model.width=16",
+            "model.context=16",
+            "model.dropout=0.3",
+        )
         settings += ("batch.size=4", "trainer=cpu", "samples.prompts=[]", "val.sequences=4", "val.every=2", "save.every=2")
         data = (f"data.path={tmp_path / 'text.txt'}", "data=text", f"hydra.run.dir={tmp_path / name}")
         return gptkit.run(gptkit.compose("train", [*data, *settings, *words]))

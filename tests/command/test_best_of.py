@@ -15,6 +15,7 @@ from gptkit.attention import DenseAttentionConfig
 from gptkit.model import GPTConfig
 from gptkit.records import Prompt, Turn
 from gptkit.reward import RulesRewardConfig
+from tests.command_line import GptkitCommand
 
 WORDS = ("max_new_tokens=16", "seed=3", "precision=fp32", "format=json")
 JUDGE = ("reward=rules", "reward.length=1", "reward.words=6")
@@ -33,7 +34,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, untrained_run: Callable[..., P
 
 
 @pytest.fixture
-def lines(run: Path, tmp_path: Path, gptkit_command: Callable[..., Any]) -> Callable[..., list[dict[str, Any]]]:
+def lines(run: Path, tmp_path: Path, gptkit_command: GptkitCommand) -> Callable[..., list[dict[str, Any]]]:
     (tmp_path / "prompts.txt").write_text("One says\nAnother\n")
 
     def of(*words: str) -> list[dict[str, Any]]:
@@ -79,7 +80,7 @@ def test_the_judge_reads_the_turns_of_a_transcript() -> None:
     assert Listener.asked == {(Turn("user", "Hi."),)}
 
 
-def test_text_alone_is_printed_without_scores(run: Path, gptkit_command: Callable[..., Any]) -> None:
+def test_text_alone_is_printed_without_scores(run: Path, gptkit_command: GptkitCommand) -> None:
     words = ("generate", f"checkpoint={run}", "prompt=Say", "max_new_tokens=8", "best_of=3", *JUDGE)
     outcome = gptkit_command(*words)
     assert outcome.status == 0
@@ -99,7 +100,7 @@ def test_text_alone_is_printed_without_scores(run: Path, gptkit_command: Callabl
         (("best_of=3", "reward=rule"), "there is no reward=rule. Did you mean reward=rules?"),
     ],
 )
-def test_what_cannot_be_is_one_line(run: Path, gptkit_command: Callable[..., Any], words: tuple[str, ...], message: str) -> None:
+def test_what_cannot_be_is_one_line(run: Path, gptkit_command: GptkitCommand, words: tuple[str, ...], message: str) -> None:
     outcome = gptkit_command("generate", f"checkpoint={run}", "prompt=x", *words)
     assert message in outcome.error_line
     assert outcome.status == 2

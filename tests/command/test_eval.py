@@ -25,8 +25,9 @@ from gptkit.task.base import Subject
 from gptkit.task.held_out import prompt_of
 from gptkit.task.win_rate import wins
 from gptkit.tokenizer import BytesTokenizerConfig
+from tests.command_line import GptkitCommand
 
-MODEL = {"layers": 1, "heads": 2, "width": 16, "context": 48}
+MODEL: dict[str, Any] = {"layers": 1, "heads": 2, "width": 16, "context": 48}
 JUDGE = ("reward=rules", "reward.length=1", "reward.words=5", "reward.repetition=1", "reward.run=1")
 
 
@@ -57,7 +58,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, untrained_run: Callable[...
 
 
 @pytest.fixture
-def scores_of(folder: Path, gptkit_command: Callable[..., Any]) -> Callable[..., dict[str, float]]:
+def scores_of(folder: Path, gptkit_command: GptkitCommand) -> Callable[..., dict[str, float]]:
     def run(task: str, checkpoint: str, *words: str) -> dict[str, float]:
         outcome = gptkit_command("eval", f"task={task}", f"checkpoint={folder / checkpoint}", "format=json", *words)
         assert outcome.status == 0, outcome.err
@@ -190,7 +191,7 @@ def test_the_loss_is_that_of_validation_and_bits_are_per_byte(subjects: list[Sub
     assert found["bits_per_byte"] == pytest.approx(slow / math.log(2) * batch["targets"].numel() / len(text.encode()), rel=0.02)
 
 
-def test_a_task_of_one_model_and_its_difference(folder: Path, scores_of: Any, gptkit_command: Callable[..., Any]) -> None:
+def test_a_task_of_one_model_and_its_difference(folder: Path, scores_of: Any, gptkit_command: GptkitCommand) -> None:
     words = ("task.examples=8",)
     alone = scores_of("likely_option", "a", *words)
     tasks = "task.tasks={story:{name:likely_option,examples:8}}"
@@ -241,7 +242,7 @@ def test_nothing_is_written(in_folder: Path, folder: Path, scores_of: Any) -> No
     ],
 )
 def test_what_cannot_be_is_one_line(
-    folder: Path, gptkit_command: Callable[..., Any], words: tuple[str, ...], status: int, message: str
+    folder: Path, gptkit_command: GptkitCommand, words: tuple[str, ...], status: int, message: str
 ) -> None:
     places = {name: str(folder / name) for name in ("a", "b", "plain")}
     outcome = gptkit_command("eval", *(word.format(**places) for word in words))

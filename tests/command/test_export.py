@@ -1,3 +1,9 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
 
@@ -11,7 +17,9 @@ SMALL = GPTConfig(layers=1, heads=2, width=8, context=16)
 
 
 @pytest.mark.parametrize("there_is", ["nothing", "an empty folder"])
-def test_what_is_exported_is_named_and_can_be_read_back(tmp_path, capsys, there_is, untrained_run):
+def test_what_is_exported_is_named_and_can_be_read_back(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], there_is: Any, untrained_run: Callable[..., Path]
+) -> None:
     run = untrained_run(tmp_path / "run", model=SMALL, attention=DenseAttentionConfig())
     target = tmp_path / "out" / "hf"
     if there_is == "an empty folder":
@@ -28,7 +36,7 @@ def test_what_is_exported_is_named_and_can_be_read_back(tmp_path, capsys, there_
     assert all(torch.equal(p, q) for p, q in zip(ours.parameters(), theirs.parameters(), strict=True))
 
 
-def test_a_folder_that_holds_something_is_left_alone(tmp_path, untrained_run):
+def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path, untrained_run: Callable[..., Path]) -> None:
     run = untrained_run(tmp_path / "run", model=SMALL, attention=DenseAttentionConfig())
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("mine")
@@ -39,7 +47,7 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path, untrained_run):
 
 
 @pytest.mark.parametrize("target", ["file/x", "/proc/nowhere/x"])
-def test_a_place_that_cannot_be_written_is_named(tmp_path, untrained_run, target):
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, untrained_run: Callable[..., Path], target: str) -> None:
     run = untrained_run(tmp_path / "run", model=SMALL, attention=DenseAttentionConfig())
     (tmp_path / "file").write_text("mine")
     with pytest.raises(DataError, match=f"to=.*{target}: cannot be written"):
@@ -47,7 +55,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path, untrained_run, target
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_nothing_is_written_when_the_format_cannot_express_the_model(tmp_path, untrained_run):
+def test_nothing_is_written_when_the_format_cannot_express_the_model(tmp_path: Path, untrained_run: Callable[..., Path]) -> None:
     run = untrained_run(tmp_path / "run", model=SMALL, attention=BandedAttentionConfig(window=4))
     with pytest.raises(ConfigError, match="layer 0 has BandedAttention; train with attention=dense"):
         ExportCommand(checkpoint=str(run), to=str(tmp_path / "out")).run(tmp_path)

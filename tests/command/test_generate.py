@@ -1,7 +1,12 @@
+from __future__ import annotations
+
 import io
 import json
 import sys
+from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -10,14 +15,15 @@ from gptkit.attention import BandedAttentionConfig
 from gptkit.command import GenerateCommand
 from gptkit.errors import CheckpointError, ConfigError, DataError
 from gptkit.model import GPTConfig
+from tests.command_line import GptkitCommand
 
 
 @pytest.fixture(scope="module")
-def run_folder(untrained_run, tmp_path_factory):
+def run_folder(untrained_run: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A run of an untrained model whose logits are far apart, so that rounding decides nothing."""
 
     @torch.no_grad()
-    def spread(model):
+    def spread(model: Any) -> None:
         for name, parameter in model.named_parameters():
             parameter.add_((0.6 if name.startswith(("wte", "wpe", "head")) else 0.2) * torch.randn_like(parameter))
         model.head.weight[128:] = 0  # plain characters, and a text that never ends by itself
@@ -26,20 +32,20 @@ def run_folder(untrained_run, tmp_path_factory):
     return untrained_run(tmp_path_factory.mktemp("run"), model=model, attention=BandedAttentionConfig(window=6), change=spread)
 
 
-def printed(capsys, run_folder, **settings):
+def printed(capsys: pytest.CaptureFixture[str], run_folder: Path, **settings: Any) -> Any:
     capsys.readouterr()
-    found = GenerateCommand(checkpoint=str(run_folder), **({"max_new_tokens": 8, "precision": "fp32"} | settings)).run(run_folder)
+    found = GenerateCommand(checkpoint=str(run_folder), **{"max_new_tokens": 8, "precision": "fp32", **settings}).run(run_folder)
     return capsys.readouterr().out, found
 
 
-def test_one_text_is_the_prompt_and_what_follows(capsys, run_folder):
+def test_one_text_is_the_prompt_and_what_follows(capsys: pytest.CaptureFixture[str], run_folder: Path) -> None:
     out, ((text,),) = printed(capsys, run_folder, prompt="To be", temperature=0.0)
     assert out == "To be" + text.text + "\n"
     assert len(text.tokens) == 8
     assert printed(capsys, run_folder, prompt="To be", temperature=0.0, stream=True)[0] == out
 
 
-def test_several_texts_are_kept_apart_and_streaming_prints_the_same(capsys, run_folder):
+def test_several_texts_are_kept_apart_and_streaming_prints_the_same(capsys: pytest.CaptureFixture[str], run_folder: Path) -> None:
     out, (texts,) = printed(capsys, run_folder, prompt="a", samples=3, seed=4)
     assert out == f"\n{'-' * 40}\n".join("a" + text.text for text in texts) + "\n"
     assert printed(capsys, run_folder, prompt="a", samples=3, seed=4, stream=True)[0] == out
@@ -47,7 +53,7 @@ def test_several_texts_are_kept_apart_and_streaming_prints_the_same(capsys, run_
     assert printed(capsys, run_folder, prompt="a", samples=3, seed=5)[0] != out
 
 
-def test_json_has_one_line_per_continuation(capsys, run_folder, tmp_path):
+def test_json_has_one_line_per_continuation(capsys: pytest.CaptureFixture[str], run_folder: Path, tmp_path: Path) -> None:
     file = tmp_path / "prompts.txt"
     file.write_text("one\n\nzwei ü\r\n" + "x" * 30 + "\n", encoding="utf-8")
     out, texts = printed(capsys, run_folder, prompts=str(file), samples=2, format="json", batch=3)
@@ -58,7 +64,9 @@ def test_json_has_one_line_per_continuation(capsys, run_folder, tmp_path):
     assert [line["text"] for line in lines] == [text.text for each in texts for text in each]
 
 
-def test_prompts_come_from_a_file_or_standard_input_unharmed(capsys, run_folder, tmp_path, monkeypatch):
+def test_prompts_come_from_a_file_or_standard_input_unharmed(
+    capsys: pytest.CaptureFixture[str], run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     prompt = " Don't (stop), 100% ~ü\n"
     file = tmp_path / "prompt.txt"
     file.write_bytes(prompt.encode())
@@ -71,7 +79,7 @@ def test_prompts_come_from_a_file_or_standard_input_unharmed(capsys, run_folder,
     assert printed(capsys, run_folder, prompts=str(lines), max_new_tokens=3)[0] == expected
 
 
-def test_a_text_ends_before_a_stop_string(capsys, run_folder):
+def test_a_text_ends_before_a_stop_string(capsys: pytest.CaptureFixture[str], run_folder: Path) -> None:
     _, ((whole,),) = printed(capsys, run_folder, prompt="a", temperature=0.0)
     word = whole.text[4:6]
     _, ((text,),) = printed(capsys, run_folder, prompt="a", temperature=0.0, stop=[word])
@@ -99,7 +107,7 @@ def test_a_text_ends_before_a_stop_string(capsys, run_folder):
         ({"checkpoint": "/dev/null"}, CheckpointError, "/dev/null: is no folder"),
     ],
 )
-def test_what_cannot_be_used_is_named(run_folder, in_folder, settings, error, message):
+def test_what_cannot_be_used_is_named(run_folder: Path, in_folder: Path, settings: Any, error: Any, message: str) -> None:
     (in_folder / "bad.jsonl").write_text('{"prompt": "a"}\n{"prompt": \n')
     (in_folder / "field.jsonl").write_text('{"prompt": "a"}\n\n{"text": "b"}\n')
     (in_folder / "latin.txt").write_bytes(b"gr\xfcn")
@@ -109,7 +117,7 @@ def test_what_cannot_be_used_is_named(run_folder, in_folder, settings, error, me
         GenerateCommand(**({"checkpoint": str(run_folder)} | settings)).run(in_folder)
 
 
-def test_the_command_line(gptkit_command, run_folder, in_folder):
+def test_the_command_line(gptkit_command: GptkitCommand, run_folder: Path, in_folder: Path) -> None:
     outcome = gptkit_command("generate", f"checkpoint={run_folder}", "prompt=Don't (stop), friend", "max_new_tokens=4", "seed=2")
     assert outcome.status == 0
     assert outcome.out.startswith("Don't (stop), friend")
@@ -120,12 +128,12 @@ def test_the_command_line(gptkit_command, run_folder, in_folder):
     assert not any(in_folder.iterdir())
 
 
-def test_it_says_when_the_context_ended_a_text(capsys, run_folder):
-    GenerateCommand(checkpoint=str(run_folder), prompt="abc", max_new_tokens=500, samples=2).run(None)
+def test_it_says_when_the_context_ended_a_text(capsys: pytest.CaptureFixture[str], run_folder: Path) -> None:
+    GenerateCommand(checkpoint=str(run_folder), prompt="abc", max_new_tokens=500, samples=2).run(run_folder)
     assert "context of 32 tokens ended 2 of 2 continuations" in capsys.readouterr().err
 
 
-def test_a_text_slides_past_the_context_where_it_is_told_to(gptkit_command, run_folder):
+def test_a_text_slides_past_the_context_where_it_is_told_to(gptkit_command: GptkitCommand, run_folder: Path) -> None:
     words = ("generate", f"checkpoint={run_folder}", f"prompt={'x' * 40}", "max_new_tokens=60", "format=json")
     outcome = gptkit_command(*words, "overflow=slide")
     assert (outcome.status, outcome.err) == (0, "")

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,15 +15,16 @@ import gptkit
 from gptkit.command import PlanCommand
 from gptkit.command.plan import make_plan
 from gptkit.command.plan_table import format_duration, format_quantity
+from tests.command_line import GptkitCommand
 
 
-def planned_with(*words: str) -> dict:
+def planned_with(*words: str) -> dict[str, Any]:
     settings = gptkit.compose("plan", list(words)).settings
     assert isinstance(settings, PlanCommand)
     return make_plan(settings)
 
 
-def test_json_is_one_object_with_every_figure(gptkit_command) -> None:
+def test_json_is_one_object_with_every_figure(gptkit_command: GptkitCommand) -> None:
     outcome = gptkit_command("plan", "+gpt2=1558m", "device=a100", "devices=8", "format=json")
     assert outcome.status == 0, outcome.err
     found = json.loads(outcome.out)
@@ -41,7 +43,7 @@ def test_json_is_one_object_with_every_figure(gptkit_command) -> None:
     assert found["time_seconds"] == pytest.approx(found["flops_total"] / (0.4 * 8 * 312e12))
 
 
-def test_table_says_the_same(gptkit_command) -> None:
+def test_table_says_the_same(gptkit_command: GptkitCommand) -> None:
     outcome = gptkit_command("plan", "+gpt3=175b", "device=h100", "devices=1024", "trainer=fsdp2")
     assert outcome.status == 0, outcome.err
     assert "174,604,259,328" in outcome.out
@@ -70,7 +72,7 @@ def test_this_machine_is_measured() -> None:
     assert found["device_memory_bytes"] > 1e8
 
 
-def test_a_vocabulary_that_only_the_text_decides_is_called_estimated(gptkit_command) -> None:
+def test_a_vocabulary_that_only_the_text_decides_is_called_estimated(gptkit_command: GptkitCommand) -> None:
     assert planned_with("tokenizer=char", "device=t4")["vocabulary_estimated"] is True
     assert planned_with("tokenizer=bytes", "device=t4")["vocabulary"] == 257
     assert planned_with("tokenizer=bpe", "tokenizer.size=1000", "device=t4")["vocabulary"] == 1000
@@ -107,7 +109,7 @@ def test_every_part_can_be_planned() -> None:
         assert planned_with(word, "device=h100")["parameters"] > 0
 
 
-def test_what_reinforcement_keeps_is_counted(gptkit_command) -> None:
+def test_what_reinforcement_keeps_is_counted(gptkit_command: GptkitCommand) -> None:
     """Policy, value, reference and reward are four times the weights; the average is a fifth; two of them are trained."""
     found = planned_with("+instructgpt=ppo_ptx", "device=h100")
     parts, weights = found["memory_per_device_bytes"], 4 * found["parameters"]
@@ -122,7 +124,7 @@ def test_what_reinforcement_keeps_is_counted(gptkit_command) -> None:
     assert "of the weights, kept beside them" in rows
 
 
-def test_all_that_reinforcement_computes_is_counted(gptkit_command) -> None:
+def test_all_that_reinforcement_computes_is_counted(gptkit_command: GptkitCommand) -> None:
     """In forward passes over the step's episodes: one draws, four score, two models learn, one also from 8 texts each."""
     found, plain = planned_with("+instructgpt=ppo_ptx", "device=h100"), planned_with("+instructgpt=ppo_init", "device=h100")
     forward = plain["flops_per_token"] / 3
@@ -138,7 +140,7 @@ def test_all_that_reinforcement_computes_is_counted(gptkit_command) -> None:
     assert planned_with("objective=probe", "device=h100")["flops_per_token"] == planned_with("device=h100")["flops_per_token"] / 3
 
 
-def test_errors_name_the_way_out(gptkit_command) -> None:
+def test_errors_name_the_way_out(gptkit_command: GptkitCommand) -> None:
     outcome = gptkit_command("plan", "device=h10")
     assert outcome.status == 2
     assert "Did you mean h100?" in outcome.error_line
@@ -167,6 +169,6 @@ PAPERS_PAGE = Path(__file__).resolve().parents[2] / "docs" / "papers.md"
     ("command", "shown"),
     re.findall(r"^```console\n\$ gptkit (plan .*)\n((?:.*\n)*?)```", PAPERS_PAGE.read_text(encoding="utf-8"), re.MULTILINE),
 )
-def test_the_documentation_shows_real_output(command: str, shown: str, gptkit_command) -> None:
+def test_the_documentation_shows_real_output(command: str, shown: str, gptkit_command: GptkitCommand) -> None:
     outcome = gptkit_command(*command.split())
     assert [line.rstrip() for line in outcome.out.splitlines()] == shown.splitlines()

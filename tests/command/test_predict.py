@@ -18,9 +18,11 @@ from gptkit.command.predict import LabelComparison
 from gptkit.errors import CheckpointError, ConfigError, DataError
 from gptkit.objective import AuxLMConfig
 from gptkit.objective.classify import prediction
+from gptkit.objective.classify.aux_lm import AuxLM
 from gptkit.records import Example
 from gptkit.tokenizer import BytesTokenizerConfig
 from gptkit.training.checkpoints.load import load_objective
+from tests.command_line import GptkitCommand
 
 TINY = ("tokenizer=bytes", "model.layers=1", "model.heads=2", "model.width=16", "model.context=32", "batch.size=4", "trainer=cpu")
 TEXTS = [f"{'good' if n % 3 else 'bad'} {'film ' * (n % 5)}{n}" for n in range(24)]
@@ -243,7 +245,7 @@ def test_a_language_model_is_no_classifier(tmp_path: Path, predict: Any) -> None
         predict("hf:x", tmp_path / "a.csv")
 
 
-def test_the_command_line(gptkit_command: Any, fine_tuned: Any, in_folder: Path) -> None:
+def test_the_command_line(gptkit_command: GptkitCommand, fine_tuned: Any, in_folder: Path) -> None:
     (in_folder / "a.csv").write_text('review\n"good, very good"\nDon\'t (stop) ü\n')
     outcome = gptkit_command("predict", f"checkpoint={fine_tuned('classification')}", "input=a.csv")
     assert (outcome.status, outcome.err) == (0, "")
@@ -255,9 +257,11 @@ def test_the_command_line(gptkit_command: Any, fine_tuned: Any, in_folder: Path)
 
 def test_the_comparison_is_that_of_the_run() -> None:
     objective = AuxLMConfig(positive="0").build(tokenizer=BytesTokenizerConfig().build(texts=[]), context=32, width=16)
+    assert isinstance(objective, AuxLM)
     objective.learn("classification", ["0", "1"])
     comparison = LabelComparison(objective)
-    for number, (label, chosen) in enumerate([(1.0, 1), ("0.0", 0), (1, 0), ("0", 1), (1, 0)], 1):  # a number in several spellings
+    rows: list[tuple[str | float, int]] = [(1.0, 1), ("0.0", 0), (1, 0), ("0", 1), (1, 0)]  # a number in several spellings
+    for number, (label, chosen) in enumerate(rows, 1):
         probabilities = (0.25, 0.75) if chosen else (0.75, 0.25)
         comparison.add(prediction.Prediction(Example("x", label), probabilities, None, False), number)
     metrics, line = comparison.result()
@@ -267,7 +271,7 @@ def test_the_comparison_is_that_of_the_run() -> None:
 
 
 def test_a_classifier_is_exported_with_its_head_and_says_so_where_it_is_to_write(
-    fine_tuned: Any, gptkit_command: Any, tmp_path: Path
+    fine_tuned: Any, gptkit_command: GptkitCommand, tmp_path: Path
 ) -> None:
     run = fine_tuned("classification")
     exported = gptkit_command("export", f"checkpoint={run}", f"to={tmp_path / 'hf'}")
@@ -296,7 +300,7 @@ def test_a_classifier_is_exported_with_its_head_and_says_so_where_it_is_to_write
     ids=["lines", "jsonl", "csv", "tsv", "one column"],
 )
 def test_standard_input_is_a_table_or_one_text_a_line(
-    fine_tuned: Any, gptkit_command: Any, monkeypatch: pytest.MonkeyPatch, content: str, labels: bool
+    fine_tuned: Any, gptkit_command: GptkitCommand, monkeypatch: pytest.MonkeyPatch, content: str, labels: bool
 ) -> None:
     words = ("predict", f"checkpoint={fine_tuned('classification')}", "precision=fp32")
     single = [table(gptkit_command(*words, f"example={text}").out)[0] for text in ("good film", "bad film")]
@@ -328,7 +332,7 @@ def test_standard_input_is_a_table_or_one_text_a_line(
 )
 def test_input_that_cannot_be_used_is_one_line(
     fine_tuned: Any,
-    gptkit_command: Any,
+    gptkit_command: GptkitCommand,
     monkeypatch: pytest.MonkeyPatch,
     words: tuple[str, ...],
     content: Any,
@@ -342,7 +346,7 @@ def test_input_that_cannot_be_used_is_one_line(
     assert message in outcome.error_line
 
 
-def test_one_text_is_not_enough_for_tasks_that_read_two(fine_tuned: Any, gptkit_command: Any) -> None:
+def test_one_text_is_not_enough_for_tasks_that_read_two(fine_tuned: Any, gptkit_command: GptkitCommand) -> None:
     outcome = gptkit_command("predict", f"checkpoint={fine_tuned('entailment')}", "example=a")
     assert outcome.status == 2
     assert "task=entailment, which reads more" in outcome.error_line

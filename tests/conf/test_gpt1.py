@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import pytest
@@ -32,12 +33,12 @@ def test_pretraining_has_the_papers_numbers() -> None:
 
 
 def test_the_model_has_the_released_weights_count_and_a_row_for_end_of_text() -> None:
-    import gptkit.conf
+    conf = importlib.import_module("gptkit.conf")
 
     settings = settings_of("+gpt1=pretrain")
     assert parameters(settings.model, settings.attention, 40_478) == 116_534_784
     count = parameters(settings.model, settings.attention, settings.tokenizer.vocabulary_size() or 0)
-    text = (Path(next(iter(gptkit.conf.__path__))) / "gpt1" / "pretrain.yaml").read_text(encoding="utf-8")
+    text = (Path(next(iter(conf.__path__))) / "gpt1" / "pretrain.yaml").read_text(encoding="utf-8")
     assert f"{count:,} parameters" in text
     assert count - 116_534_784 == settings.model.width
 
@@ -63,7 +64,7 @@ def test_it_trains_shrunken_and_its_tokenizer_comes_back(tmp_path: Path) -> None
     result = gptkit.run(gptkit.compose("train", [*words, f"hydra.run.dir={tmp_path / 'run'}"]))
     assert result["finished"]
     model, tokenizer = gptkit.load(str(tmp_path / "run"))
-    assert model.settings.norm == "post"  # type: ignore[union-attr]
+    assert model.settings.norm == "post"
     assert tokenizer.decode(tokenizer.encode("The Fox doesn't.")) == "the fox doesn't."
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import re
 from pathlib import Path
 
@@ -85,12 +86,12 @@ def test_gpt3_has_the_papers_numbers(papers: dict[str, RunConfig]) -> None:
 
 
 def test_the_first_comment_of_a_paper_tells_its_size(papers: dict[str, RunConfig]) -> None:
-    import gptkit.conf
+    conf = importlib.import_module("gptkit.conf")
 
     for paper, settings in papers.items():
         if paper not in ALIASES:
             group, _, option = paper.partition("=")
-            text = (Path(next(iter(gptkit.conf.__path__))) / group / f"{option}.yaml").read_text(encoding="utf-8")
+            text = (Path(next(iter(conf.__path__))) / group / f"{option}.yaml").read_text(encoding="utf-8")
             count = parameters(settings.model, settings.attention, 50_257)
             assert f"{count:,} parameters" in text
             assert f"gptkit train +{paper}" in text

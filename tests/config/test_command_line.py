@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 import yaml
 
 import gptkit
 from gptkit.config.command_line import parse_command_line
+from tests.command_line import GptkitCommand
 
 TEXTS = [
     "Hello, world",
@@ -33,7 +32,7 @@ TEXTS = [
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_text_arrives_as_typed(text: str, gptkit_command: Callable[..., object]) -> None:
+def test_text_arrives_as_typed(text: str, gptkit_command: GptkitCommand) -> None:
     outcome = gptkit_command("generate", "checkpoint=runs/x", f"prompt={text}", "--cfg", "job")
     assert outcome.status == 0, outcome.err
     assert yaml.safe_load(outcome.out)["prompt"] == text
@@ -94,7 +93,7 @@ def test_flags_may_stand_anywhere() -> None:
 
 
 @pytest.mark.parametrize("verb", ["train", "plan"])
-def test_what_makes_a_paper_smaller_comes_after_it(verb: str, gptkit_command: Callable[..., object]) -> None:
+def test_what_makes_a_paper_smaller_comes_after_it(verb: str, gptkit_command: GptkitCommand) -> None:
     outcome = gptkit_command(verb, "+shrink=tiny", "seed=1", "+gpt2=124m")
     assert outcome.status == 2
     assert outcome.error_line.endswith("write +gpt2=124m +shrink=tiny")
@@ -130,7 +129,7 @@ def test_flags_have_one_form(typed: list[str], flags: tuple[str, ...]) -> None:
     ],
     ids=lambda value: value[:20] if isinstance(value, str) else value[0][:20],
 )
-def test_words_that_are_refused(words: list[str], said: str, gptkit_command: Callable[..., object], in_folder: object) -> None:
+def test_words_that_are_refused(words: list[str], said: str, gptkit_command: GptkitCommand, in_folder: object) -> None:
     outcome = gptkit_command("train", *words)
     assert outcome.status == 2
     assert said in outcome.error_line

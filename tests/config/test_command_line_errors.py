@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from tests.command_line import GptkitCommand
 
 WRONG = [
     (["trian"], "there is no verb trian. Did you mean train?"),
@@ -98,7 +99,7 @@ WRONG = [
 
 @pytest.mark.parametrize(("words", "said"), WRONG, ids=[" ".join(words) for words, _ in WRONG])
 def test_a_wrong_word_gives_one_line_with_the_fix(
-    words: list[str], said: str, gptkit_command: Callable[..., object], in_folder: Path
+    words: list[str], said: str, gptkit_command: GptkitCommand, in_folder: Path
 ) -> None:
     outcome = gptkit_command(*words)
     assert outcome.status == 2
@@ -109,7 +110,7 @@ def test_a_wrong_word_gives_one_line_with_the_fix(
 
 
 def test_the_user_can_ask_for_the_traceback(
-    gptkit_command: Callable[..., object], in_folder: Path, monkeypatch: pytest.MonkeyPatch
+    gptkit_command: GptkitCommand, in_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     outcome = gptkit_command("train", "attention=bandd")

@@ -16,11 +16,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.command_line import GptkitCommand
+
 INSTALL = 'eval "$(gptkit -sc install)"'
 
 
 @pytest.fixture
-def offered(gptkit_command: Callable[..., object], monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[str]]:
+def offered(gptkit_command: GptkitCommand, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[str]]:
     """The words that the shell is given when TAB is pressed at the end of a line."""
 
     def offered(line: str) -> list[str]:
@@ -86,13 +88,13 @@ def test_what_is_offered_is_accepted(offered: Callable[[str], list[str]]) -> Non
     assert {word.partition("=")[0] for word in offered("gptkit plugins ")} == {"kind", "name", "format", "hydra.", "hydra/"}
 
 
-def test_the_cursor_may_stand_inside_the_line(gptkit_command: Callable[..., object], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cursor_may_stand_inside_the_line(gptkit_command: GptkitCommand, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COMP_LINE", "gptkit train attention=b seed=3")
     monkeypatch.setenv("COMP_POINT", str(len("gptkit train attention=b")))
     assert gptkit_command("-sc", "query=bash").out.splitlines() == ["attention=banded"]
 
 
-def test_another_shell_is_refused(gptkit_command: Callable[..., object]) -> None:
+def test_another_shell_is_refused(gptkit_command: GptkitCommand) -> None:
     outcome = gptkit_command("-sc", "install=fish")
     assert outcome.status == 2
     assert INSTALL in outcome.error_line

@@ -15,6 +15,7 @@ from gptkit.errors import ConfigError
 from gptkit.optimizer import MuonConfig
 from gptkit.parts import fields_of
 from gptkit.plugins import registry
+from tests.command_line import compose_settings
 
 
 def test_parts_come_back_as_their_own_classes() -> None:
@@ -26,9 +27,9 @@ def test_parts_come_back_as_their_own_classes() -> None:
 
 
 def test_callbacks_are_parts_by_any_name() -> None:
-    chosen = gptkit.compose("train", ["+callback@callback.stop=early_stopping", "callback.stop.patience=7"])
-    written = gptkit.compose("train", ["+callback.stop.name=early_stopping", "+callback.stop.patience=7"])
-    assert chosen.settings.callback == written.settings.callback == {"stop": EarlyStoppingConfig(patience=7)}
+    chosen = compose_settings("train", ["+callback@callback.stop=early_stopping", "callback.stop.patience=7"])
+    written = compose_settings("train", ["+callback.stop.name=early_stopping", "+callback.stop.patience=7"])
+    assert chosen.callback == written.callback == {"stop": EarlyStoppingConfig(patience=7)}
 
 
 def test_every_part_of_every_kind_composes() -> None:
@@ -36,7 +37,7 @@ def test_every_part_of_every_kind_composes() -> None:
         for name, entry in registry().parts[kind].items():
             needed = [field.name for field in fields_of(entry.part) if field.default == "???"]
             extra = [f"{kind}.{key}=" + ("{a:{name:sotu}}" if key == "sources" else "x") for key in needed]
-            settings = gptkit.compose("train", [f"{kind}={name}", *extra]).settings
+            settings = compose_settings("train", [f"{kind}={name}", *extra])
             assert type(getattr(settings, kind)) is entry.part
 
 
@@ -46,7 +47,7 @@ def test_compose_works_inside_a_hydra_job() -> None:
 
     with initialize_config_module("gptkit.conf", version_base="1.3"):
         outer = GlobalHydra.instance().hydra
-        assert gptkit.compose("train", ["seed=3"]).settings.seed == 3
+        assert compose_settings("train", ["seed=3"]).seed == 3
         assert GlobalHydra.instance().hydra is outer
 
 
@@ -56,7 +57,7 @@ def test_unknown_verb_names_the_nearest() -> None:
 
 
 def test_settings_are_plain_yaml() -> None:
-    settings = gptkit.compose("train", ["tokenizer=char"]).settings
+    settings = compose_settings("train", ["tokenizer=char"])
     text = OmegaConf.to_yaml(OmegaConf.structured(settings))
     assert "!!python" not in text
     assert registry().resolve("tokenizer", OmegaConf.create(text).tokenizer) == settings.tokenizer

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +14,13 @@ import yaml
 import gptkit
 from gptkit.config.continue_run import find_continued_run
 from gptkit.errors import CheckpointError, ConfigError
+from tests.command_line import GptkitCommand
 
 WORDS = (
     *("data=text", "data.path=text.txt", "tokenizer=bytes", "model.layers=1", "model.heads=1", "model.width=4", "model.context=8"),
     *("batch.size=4", "trainer=cpu", "trainer.precision=32-true", "trainer.max_steps=2", "optimizer.lr=0.01", "val.sequences=4"),
     *("attention=banded", "optimizer=muon", "+callback@callback.stop=early_stopping", "samples.prompts=['\\${a} b',c]"),
 )
-
-Command = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +47,7 @@ def settings(run: Path) -> dict[str, Any]:
     return found
 
 
-def test_its_folder_alone_names_a_run(begun: Path, gptkit_command: Command) -> None:
+def test_its_folder_alone_names_a_run(begun: Path, gptkit_command: GptkitCommand) -> None:
     before = settings(begun / "a run")
     outcome = gptkit_command("train", "hydra.run.dir=a run")
     assert (outcome.status, outcome.out) == (0, "")
@@ -83,14 +81,14 @@ def test_in_python_too(begun: Path) -> None:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_words_are_checked_against_its_parts(words: list[str], message: str, begun: Path, gptkit_command: Command) -> None:
+def test_words_are_checked_against_its_parts(words: list[str], message: str, begun: Path, gptkit_command: GptkitCommand) -> None:
     outcome = gptkit_command("train", "hydra.run.dir=a run", *words)
     assert outcome.status == 2
     assert message in outcome.error_line
 
 
 def test_the_line_of_a_stopped_run_is_the_command_that_continues_it(
-    begun: Path, gptkit_command: Command, monkeypatch: pytest.MonkeyPatch
+    begun: Path, gptkit_command: GptkitCommand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from gptkit.training.module import TrainModule
 
@@ -112,7 +110,7 @@ def test_the_line_of_a_stopped_run_is_the_command_that_continues_it(
     assert "step 4/4" in again.err
 
 
-def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again(begun: Path, gptkit_command: Command) -> None:
+def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again(begun: Path, gptkit_command: GptkitCommand) -> None:
     shutil.rmtree(begun / "a run" / "checkpoints")
     outcome = gptkit_command("train", "hydra.run.dir=a run")
     assert outcome.status == 0
@@ -120,7 +118,7 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again(begun: P
     assert "2 steps of 4 x 8 tokens" in outcome.err
 
 
-def test_a_torn_configuration_is_found_in_the_checkpoint(begun: Path, gptkit_command: Command) -> None:
+def test_a_torn_configuration_is_found_in_the_checkpoint(begun: Path, gptkit_command: GptkitCommand) -> None:
     (begun / "a run" / "config.yaml").write_text("model: [", encoding="utf-8")
     assert "is finished, after 2 steps" in gptkit_command("train", "hydra.run.dir=a run").error_line
     shutil.rmtree(begun / "a run" / "checkpoints")
@@ -128,7 +126,7 @@ def test_a_torn_configuration_is_found_in_the_checkpoint(begun: Path, gptkit_com
         gptkit.compose("train", ["hydra.run.dir=a run"])
 
 
-def test_what_it_began_with_need_not_be_there_any_more(begun: Path, gptkit_command: Command) -> None:
+def test_what_it_began_with_need_not_be_there_any_more(begun: Path, gptkit_command: GptkitCommand) -> None:
     words = ("data=text", "data.path=text.txt", "init_from=a run", "trainer=cpu", "trainer.max_steps=1", "hydra.run.dir=second")
     assert gptkit_command("train", *words).status == 0
     shutil.rmtree(begun / "a run")

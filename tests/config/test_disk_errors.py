@@ -5,14 +5,14 @@ import resource
 import signal
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from gptkit.config.main import main
+from tests.command_line import GptkitCommand
 
 WORDS = ["data=text", "tokenizer=char", "model.layers=1", "model.heads=2", "model.width=16", "model.context=8", "batch.size=4"]
 WORDS += ["trainer.max_steps=2", "trainer.accelerator=cpu", "val.every=0", "samples.prompts=[]"]
@@ -38,7 +38,7 @@ def files_of_at_most(size: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("size", [0, 700, 3000])
-def test_a_full_disk_while_a_run_is_started(gptkit_command: Callable[..., Any], words: list[str], size: int) -> None:
+def test_a_full_disk_while_a_run_is_started(gptkit_command: GptkitCommand, words: list[str], size: int) -> None:
     """What of the run's files does not fit depends on the size: the configuration, TensorBoard's, the metrics, the checkpoint."""
     gptkit_command("train", *words, "hydra.run.dir=other")  # token shards are there, and are not what is looked at
     with files_of_at_most(size):
@@ -52,7 +52,7 @@ def test_a_full_disk_while_a_run_is_started(gptkit_command: Callable[..., Any], 
     assert again.status == 0
 
 
-def test_a_full_disk_while_a_model_is_exported(gptkit_command: Callable[..., Any], words: list[str], in_folder: Path) -> None:
+def test_a_full_disk_while_a_model_is_exported(gptkit_command: GptkitCommand, words: list[str], in_folder: Path) -> None:
     gptkit_command("train", *words, "hydra.run.dir=run")
     words_of_export = ("export", "checkpoint=run", "to=hf")
     with files_of_at_most(700):
@@ -78,7 +78,7 @@ def test_an_output_that_takes_nothing(
 
 
 @pytest.mark.parametrize("place", ["text.txt", "text.txt/below"])
-def test_a_file_where_a_folder_is_to_be(gptkit_command: Callable[..., Any], words: list[str], place: str) -> None:
+def test_a_file_where_a_folder_is_to_be(gptkit_command: GptkitCommand, words: list[str], place: str) -> None:
     for outcome in (
         gptkit_command("train", *words, f"hydra.run.dir={place}"),
         gptkit_command("generate", f"checkpoint={place}"),
@@ -91,7 +91,7 @@ def test_a_file_where_a_folder_is_to_be(gptkit_command: Callable[..., Any], word
 @pytest.mark.skipif(os.getuid() == 0, reason="permissions do not bind root")
 @pytest.mark.parametrize("name", ["run", "run/checkpoints", "run/checkpoints/step-00000002", "run/metrics.csv"])
 @pytest.mark.parametrize("mode", [0o000, 0o500])
-def test_what_may_not_be_read_or_written(gptkit_command: Callable[..., Any], words: list[str], name: str, mode: int) -> None:
+def test_what_may_not_be_read_or_written(gptkit_command: GptkitCommand, words: list[str], name: str, mode: int) -> None:
     gptkit_command("train", *words, "hydra.run.dir=run")
     path = Path(name)
     before = path.stat().st_mode

@@ -6,7 +6,6 @@ import functools
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 
 import pytest
 
@@ -14,9 +13,10 @@ import gptkit
 from gptkit.config.defaults_list import read_selection
 from gptkit.config.key_suggestions import dotted_keys
 from gptkit.plugins import registry
+from tests.command_line import GptkitCommand
 
 
-def test_the_overview_names_every_verb_and_paper(gptkit_command: Callable[..., object]) -> None:
+def test_the_overview_names_every_verb_and_paper(gptkit_command: GptkitCommand) -> None:
     for words in ((), ("--help",)):
         page = gptkit_command(*words).out
         assert all(f"  {verb} " in page for verb in registry().parts["command"])
@@ -24,13 +24,13 @@ def test_the_overview_names_every_verb_and_paper(gptkit_command: Callable[..., o
         assert "+gpt3=" in page
 
 
-def test_a_verbs_page_names_its_parts_and_keys(gptkit_command: Callable[..., object]) -> None:
+def test_a_verbs_page_names_its_parts_and_keys(gptkit_command: GptkitCommand) -> None:
     page = gptkit_command("train", "--help").out
     for word in ("attention=", "alternating|banded|dense", "batch.micro=auto", "val.fraction=", "trainer=", "--multirun"):
         assert word in page
 
 
-def test_a_verbs_page_says_what_values_may_be(gptkit_command: Callable[..., object]) -> None:
+def test_a_verbs_page_says_what_values_may_be(gptkit_command: GptkitCommand) -> None:
     page = " ".join(gptkit_command("train", "--help").out.split())
     assert "no validation split (at least 0, below 1)" in page
     page = " ".join(gptkit_command("eval", "--help").out.split())
@@ -38,7 +38,7 @@ def test_a_verbs_page_says_what_values_may_be(gptkit_command: Callable[..., obje
     assert "(table or json)" not in page  # said already
 
 
-def test_a_page_offers_papers_and_trainers_only_where_the_verb_takes_them(gptkit_command: Callable[..., object]) -> None:
+def test_a_page_offers_papers_and_trainers_only_where_the_verb_takes_them(gptkit_command: GptkitCommand) -> None:
     for verb in ("eval", "generate", "plugins"):
         page = gptkit_command(verb, "--help").out
         assert "+gpt2=" not in page
@@ -46,7 +46,7 @@ def test_a_page_offers_papers_and_trainers_only_where_the_verb_takes_them(gptkit
     assert "+gpt2=" in gptkit_command("plan", "--help").out
 
 
-def test_help_of_an_unknown_verb(gptkit_command: Callable[..., object]) -> None:
+def test_help_of_an_unknown_verb(gptkit_command: GptkitCommand) -> None:
     outcome = gptkit_command("trian", "--help")
     assert outcome.status == 2
     assert "Did you mean train?" in outcome.error_line
@@ -63,7 +63,7 @@ def test_help_imports_neither_torch_nor_lightning_nor_hydra() -> None:
     assert printed.splitlines()[-1] == "set()"
 
 
-def test_a_page_shows_the_keys_of_the_parts_that_are_chosen(gptkit_command: Callable[..., object]) -> None:
+def test_a_page_shows_the_keys_of_the_parts_that_are_chosen(gptkit_command: GptkitCommand) -> None:
     page = gptkit_command("train", "--help").out
     assert "model=gpt\n" in page
     assert re.search(r"model\.layers=6 +int: number of blocks", page)
@@ -77,7 +77,7 @@ def test_a_page_shows_the_keys_of_the_parts_that_are_chosen(gptkit_command: Call
     assert "task.prompts=256" in gptkit_command("eval", "task=win_rate", "-h").out
 
 
-def test_a_page_of_a_part_that_does_not_exist(gptkit_command: Callable[..., object]) -> None:
+def test_a_page_of_a_part_that_does_not_exist(gptkit_command: GptkitCommand) -> None:
     assert "there is no model=lstn. Did you mean model=lstm?" in gptkit_command("train", "model=lstn", "--help").error_line
 
 

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 import gptkit
+from gptkit.command import TrainCommand
 from gptkit.errors import CheckpointError, ConfigError
+from tests.command_line import compose_settings
 
 TINY = [
     "model.layers=1",
@@ -32,14 +34,14 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_model_tokenizer_and_attention_come_from_the_weights(trained: Path) -> None:
-    settings = gptkit.compose("plan", [f"init_from={trained}", "model.dropout=0.25"]).settings
+    settings = compose_settings("plan", [f"init_from={trained}", "model.dropout=0.25"])
     assert (settings.model.layers, settings.model.width, settings.model.dropout) == (1, 8, 0.25)
     assert settings.tokenizer.name == "char"
     assert settings.attention.window == 4
 
 
 def test_attention_may_be_swapped(trained: Path) -> None:
-    assert gptkit.compose("plan", [f"init_from={trained}", "attention=dense"]).settings.attention.name == "dense"
+    assert compose_settings("plan", [f"init_from={trained}", "attention=dense"]).attention.name == "dense"
 
 
 @pytest.mark.parametrize("word", ["model.layers=2", "model.width=64", "tokenizer=bytes"])
@@ -49,8 +51,8 @@ def test_a_word_that_disagrees_is_refused(trained: Path, word: str) -> None:
 
 
 def test_a_word_that_agrees_is_accepted(trained: Path) -> None:
-    assert gptkit.compose("plan", [f"init_from={trained}", "model.layers=1"]).settings.model.layers == 1
-    assert gptkit.compose("plan", [f"init_from={trained}", "model.width=8"]).settings.model.width == 8  # 6 heads by default
+    assert compose_settings("plan", [f"init_from={trained}", "model.layers=1"]).model.layers == 1
+    assert compose_settings("plan", [f"init_from={trained}", "model.width=8"]).model.width == 8  # 6 heads by default
 
 
 def test_a_key_that_nothing_has_is_still_unknown(trained: Path) -> None:
@@ -78,16 +80,16 @@ PPO_PTX = ["objective=ppo", "objective.ptx_coef=1", "reward=lexicon", "data=revi
 def test_text_that_is_mixed_in_is_that_of_the_pretraining(words: list[str], key: str, trained: Path, tuned: Path) -> None:
     """However many stages lie between, unless another is named; a model that never read any is shown the embedded speeches."""
     for source in (trained, tuned):
-        given = getattr(gptkit.compose("train", [*words, f"init_from={source}"]).settings.objective, key)
+        given = getattr(compose_settings("train", [*words, f"init_from={source}"]).objective, key)
         assert (given["name"], given["path"]) == ("text", str(trained.parent / "x.txt"))
-    named = gptkit.compose("train", [*words, f"init_from={tuned}", f"objective.{key}={{name:movie_reviews}}"])
-    assert getattr(named.settings.objective, key) == {"name": "movie_reviews"}
-    assert getattr(gptkit.compose("train", words).settings.objective, key) == {"name": "sotu"}
+    named = compose_settings("train", [*words, f"init_from={tuned}", f"objective.{key}={{name:movie_reviews}}"])
+    assert getattr(named.objective, key) == {"name": "movie_reviews"}
+    assert getattr(compose_settings("train", words).objective, key) == {"name": "sotu"}
 
 
 def test_nothing_is_asked_of_a_source_that_nobody_reads(tuned: Path, trained: Path) -> None:
     words = [*PPO_PTX, f"init_from={tuned}", "objective.ptx_coef=0"]
-    assert gptkit.compose("train", words).settings.objective.ptx_data == {"name": "auto"}
+    assert compose_settings("train", words).objective.ptx_data == {"name": "auto"}
 
 
 def test_a_pretraining_that_is_gone_asks_for_its_text(trained: Path, tuned: Path, tmp_path: Path) -> None:
@@ -122,6 +124,7 @@ def test_a_folder_without_a_tokenizer_takes_the_typed_one(without_tokenizer: Pat
     with pytest.raises(CheckpointError, match="has no tokenizer: put its tokenizer"):
         gptkit.load(f"hf:{without_tokenizer}")
     run = gptkit.compose("train", [*start, "tokenizer=bytes"])
+    assert isinstance(run.settings, TrainCommand)
     assert run.settings.model.layers == 1
     gptkit.run(run)
     assert gptkit.load(str(tmp_path / "run"))[1].size == 257

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from gptkit.config.key_suggestions import KEYS_BY_FOREIGN_NAME, dotted_keys
 from gptkit.plugins import registry
+from tests.command_line import GptkitCommand
 
 MEANT = [
     ("train", "lr=1e-3", "optimizer.lr"),
@@ -35,7 +34,7 @@ MEANT = [
 
 
 @pytest.mark.parametrize(("verb", "word", "key"), MEANT, ids=[word for _, word, _ in MEANT])
-def test_the_key_that_was_meant_is_named(verb: str, word: str, key: str, gptkit_command: Callable[..., object]) -> None:
+def test_the_key_that_was_meant_is_named(verb: str, word: str, key: str, gptkit_command: GptkitCommand) -> None:
     outcome = gptkit_command(verb, word)
     assert outcome.status == 2
     assert f"Did you mean {key}" in outcome.error_line
@@ -53,7 +52,7 @@ def test_the_key_that_was_meant_is_named(verb: str, word: str, key: str, gptkit_
         (["--res"], "there is no flag --res"),
     ],
 )
-def test_a_key_that_is_written_like_a_flag(words: list[str], said: str, gptkit_command: Callable[..., object]) -> None:
+def test_a_key_that_is_written_like_a_flag(words: list[str], said: str, gptkit_command: GptkitCommand) -> None:
     outcome = gptkit_command("train", *words)
     assert outcome.status == 2
     assert said in outcome.error_line

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import gptkit
+from gptkit.command import TrainCommand
 from gptkit.errors import ConfigError
+from tests.command_line import compose_settings
 
 
 def test_a_mapping_is_the_words_that_it_stands_for() -> None:
@@ -20,23 +23,24 @@ def test_a_mapping_is_the_words_that_it_stands_for() -> None:
         "val": {"fraction": 0.25},
         "compile": False,
     }
-    assert gptkit.compose("train", values).settings == gptkit.compose("train", words).settings
+    assert compose_settings("train", values) == compose_settings("train", words)
 
 
 @pytest.mark.parametrize(
     "text", ["Don't (stop), 100% ~<|endoftext|>", "1", "null", "true", "a=b", "${x}", "[a]", "'q'", "ü\n", "a,b", ""]
 )
 def test_text_arrives_as_it_is(text: str) -> None:
-    assert gptkit.compose("generate", {"checkpoint": "x", "prompt": text, "stop": [text, "."]}).settings.prompt == text
-    assert gptkit.compose("generate", {"checkpoint": "x", "stop": [text, "."]}).settings.stop == [text, "."]
+    assert compose_settings("generate", {"checkpoint": "x", "prompt": text, "stop": [text, "."]}).prompt == text
+    assert compose_settings("generate", {"checkpoint": "x", "stop": [text, "."]}).stop == [text, "."]
 
 
 def test_paths_lists_and_nothing_are_values_too() -> None:
-    settings = gptkit.compose("train", {"data": "text", "data.path": [Path("a b.txt"), "c.txt"], "init_from": None}).settings
+    settings = compose_settings("train", {"data": "text", "data.path": [Path("a b.txt"), "c.txt"], "init_from": None})
     assert settings.data.path == ["a b.txt", "c.txt"]
     assert settings.init_from is None
     run = gptkit.compose("train", {"hydra.run.dir": Path("runs/a b"), "samples": {"prompts": []}})
     assert run.folder == Path("runs/a b")
+    assert isinstance(run.settings, TrainCommand)
     assert run.settings.samples.prompts == []
 
 
@@ -49,7 +53,7 @@ def test_paths_lists_and_nothing_are_values_too() -> None:
         ({"model.layers": "x"}, "model.layers"),
     ],
 )
-def test_what_has_no_meaning_is_named(values: dict, message: str) -> None:
+def test_what_has_no_meaning_is_named(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         gptkit.compose("train", values)
 

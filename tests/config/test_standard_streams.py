@@ -12,6 +12,7 @@ from typing import IO
 import pytest
 
 from gptkit.config.main import run_command_line
+from tests.command_line import GptkitCommand
 
 COMMANDS = [
     ["--help"],
@@ -49,7 +50,7 @@ def closed_pipe() -> int:
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_a_reader_that_left(
-    words: list[str], open_stream: Callable[[int], IO[str]], gptkit_command: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+    words: list[str], open_stream: Callable[[int], IO[str]], gptkit_command: GptkitCommand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdout", open_stream(closed_pipe()))
     outcome = gptkit_command(*words)
@@ -60,7 +61,7 @@ def test_a_reader_that_left(
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
 @pytest.mark.parametrize("words", COMMANDS[:6], ids=" ".join)
 def test_a_disk_that_is_full(
-    words: list[str], open_stream: Callable[[int], IO[str]], gptkit_command: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+    words: list[str], open_stream: Callable[[int], IO[str]], gptkit_command: GptkitCommand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdout", open_stream(os.open("/dev/full", os.O_WRONLY)))
     outcome = gptkit_command(*words)

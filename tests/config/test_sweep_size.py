@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 
 from gptkit.config.overrides import check_sweep_size
 from gptkit.errors import ConfigError
+from tests.command_line import GptkitCommand
 
 
 @pytest.mark.parametrize(
@@ -43,7 +41,7 @@ def test_other_sweeps_pass(words: list[str]) -> None:
     check_sweep_size(words)
 
 
-def test_a_command_line_is_told_in_one_line(gptkit_command: Callable[..., Any]) -> None:
+def test_a_command_line_is_told_in_one_line(gptkit_command: GptkitCommand) -> None:
     outcome = gptkit_command("train", "-m", "seed=range(0,0,1)")
     assert outcome.status == 2
     assert outcome.error_line == "gptkit: seed=range(0,0,1) has no value to sweep over, so there would be no job"

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.command_line import GptkitCommand
+
 PLUGIN = """
     import sys
     from dataclasses import dataclass
@@ -55,7 +57,7 @@ TINY = ["data=text", "data.path=x.txt", "tokenizer=bytes", "+shrink=tiny", "trai
     ],
 )
 def test_an_exception_of_a_plugin(
-    built: str, said: str, install_plugin: Callable[..., None], gptkit_command: Callable[..., object], in_folder: Path
+    built: str, said: str, install_plugin: Callable[..., None], gptkit_command: GptkitCommand, in_folder: Path
 ) -> None:
     install_plugin("foo", PLUGIN.format(built=built, checked="pass", offered="pass"))
     Path("x.txt").write_text("To be, or not to be, that is the question. " * 50)
@@ -68,7 +70,7 @@ def test_an_exception_of_a_plugin(
 
 
 def test_a_run_whose_plugin_was_fixed_goes_on_in_its_folder(
-    install_plugin: Callable[..., None], gptkit_command: Callable[..., object], in_folder: Path, monkeypatch: pytest.MonkeyPatch
+    install_plugin: Callable[..., None], gptkit_command: GptkitCommand, in_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fixed = PLUGIN.format(
         built="from pathlib import Path; return DenseAttentionConfig().build(**sizes) if Path('fixed').exists() else 1 / 0",
@@ -98,7 +100,7 @@ def test_an_exception_before_anything_runs(
     status: int,
     said: str,
     install_plugin: Callable[..., None],
-    gptkit_command: Callable[..., object],
+    gptkit_command: GptkitCommand,
     in_folder: Path,
 ) -> None:
     install_plugin("foo", PLUGIN.format(built="pass", checked=checked, offered=offered))
@@ -108,7 +110,7 @@ def test_an_exception_before_anything_runs(
 
 
 def test_an_interrupt_of_the_keyboard_keeps_its_status(
-    install_plugin: Callable[..., None], gptkit_command: Callable[..., object], in_folder: Path
+    install_plugin: Callable[..., None], gptkit_command: GptkitCommand, in_folder: Path
 ) -> None:
     install_plugin("foo", PLUGIN.format(built="raise KeyboardInterrupt", checked="pass", offered="pass"))
     outcome = gptkit_command("plan", "attention=mine")
@@ -117,7 +119,7 @@ def test_an_interrupt_of_the_keyboard_keeps_its_status(
 
 def test_the_whole_traceback_where_it_is_asked_for(
     install_plugin: Callable[..., None],
-    gptkit_command: Callable[..., object],
+    gptkit_command: GptkitCommand,
     in_folder: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

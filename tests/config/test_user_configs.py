@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
+
+from tests.command_line import GptkitCommand
 
 PRIMARY = """
 defaults:
@@ -35,7 +36,7 @@ def written(folder: Path, **files: str | bytes) -> None:
 
 
 @pytest.mark.parametrize("verb", [["train"], []])
-def test_a_primary_configuration(verb: list[str], gptkit_command: Callable[..., object], in_folder: Path) -> None:
+def test_a_primary_configuration(verb: list[str], gptkit_command: GptkitCommand, in_folder: Path) -> None:
     written(in_folder, mine=PRIMARY)
     outcome = gptkit_command(*verb, "--config-name", "mine", "--config-dir", ".", "seed=5", "--cfg", "job")
     assert (outcome.status, outcome.err) == (0, "")
@@ -43,7 +44,7 @@ def test_a_primary_configuration(verb: list[str], gptkit_command: Callable[..., 
     assert (composed["model"]["name"], composed["model"]["layers"], composed["seed"]) == ("lstm", 2, 5)
 
 
-def test_an_experiment(gptkit_command: Callable[..., object], in_folder: Path) -> None:
+def test_an_experiment(gptkit_command: GptkitCommand, in_folder: Path) -> None:
     written(in_folder, experiment__mine=EXPERIMENT)
     outcome = gptkit_command("train", "+experiment=mine", "--config-dir", ".", "--cfg", "job")
     assert (outcome.status, outcome.err) == (0, "")
@@ -51,7 +52,7 @@ def test_an_experiment(gptkit_command: Callable[..., object], in_folder: Path) -
     assert (composed["optimizer"]["name"], composed["model"]["layers"]) == ("muon", 3)
 
 
-def test_a_run_of_ones_own_configurations(gptkit_command: Callable[..., object], in_folder: Path) -> None:
+def test_a_run_of_ones_own_configurations(gptkit_command: GptkitCommand, in_folder: Path) -> None:
     written(in_folder, mine=PRIMARY, experiment__tiny="# @package _global_\nseed: 7\n")
     Path("x.txt").write_text("To be, or not to be, that is the question. " * 50)
     words = ["data=text", "data.path=x.txt", "tokenizer=bytes", "+shrink=tiny", "+experiment=tiny", "hydra.run.dir=run"]
@@ -88,7 +89,7 @@ def test_a_run_of_ones_own_configurations(gptkit_command: Callable[..., object],
     ],
 )
 def test_what_is_wrong_in_a_file_is_one_line(
-    content: str | bytes, said: str, gptkit_command: Callable[..., object], in_folder: Path
+    content: str | bytes, said: str, gptkit_command: GptkitCommand, in_folder: Path
 ) -> None:
     written(in_folder, experiment__mine=content)
     outcome = gptkit_command("train", "+experiment=mine", "--config-dir", ".")
@@ -112,9 +113,7 @@ def test_what_is_wrong_in_a_file_is_one_line(
         (["train", "--config-dir", "clash"], "gptkit provides trainer/cpu.yaml, too; rename yours"),
     ],
 )
-def test_a_file_that_cannot_be_chosen_so(
-    words: list[str], said: str, gptkit_command: Callable[..., object], in_folder: Path
-) -> None:
+def test_a_file_that_cannot_be_chosen_so(words: list[str], said: str, gptkit_command: GptkitCommand, in_folder: Path) -> None:
     written(in_folder, mine=PRIMARY, plain="seed: 3\n", experiment__mine=EXPERIMENT)
     (in_folder / "clash").mkdir()
     written(in_folder / "clash", trainer__cpu="accelerator: cpu\n")
@@ -123,7 +122,7 @@ def test_a_file_that_cannot_be_chosen_so(
     assert said in outcome.error_line
 
 
-def test_help_offers_ones_own_options(gptkit_command: Callable[..., object], in_folder: Path) -> None:
+def test_help_offers_ones_own_options(gptkit_command: GptkitCommand, in_folder: Path) -> None:
     written(in_folder, experiment__mine=EXPERIMENT)
     page = gptkit_command("train", "--config-dir", ".", "+experiment=mine", "--help").out
     assert "+experiment=   mine" in page

@@ -96,7 +96,7 @@ def test_splits_and_fingerprint(table: Table, tmp_path: Path) -> None:
     train, validation, test = (table(row, name=f"{place}.jsonl") for place, row in enumerate(rows))
     built = DialoguesConfig(path=str(train), validation=str(validation), test=str(test)).build()
     assert built.splits == ("train", "validation", "test")
-    assert [record.turns[1].text for split in built.splits for record in built.records(split)] == ["one", "two", "three"]  # type: ignore[union-attr]
+    assert [record.turns[1].text for split in built.splits for record in built.records(split)] == ["one", "two", "three"]
     moved = DialoguesConfig(path=str(train.rename(tmp_path / "moved.jsonl")), validation=str(validation), test=str(test)).build()
     assert moved.fingerprint == built.fingerprint
     assert DialoguesConfig(path=str(validation)).build().fingerprint != DialoguesConfig(path=str(test)).build().fingerprint

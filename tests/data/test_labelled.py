@@ -109,7 +109,7 @@ def test_splits_are_the_files_that_are_named(tmp_path: Path) -> None:
         write(tmp_path / f"{name}.csv", f"text,label\n{name},x\n")
     built = LabelledConfig(path=str(tmp_path / "a.csv"), validation=str(tmp_path / "b.csv"), test=[str(tmp_path / "c.csv")]).build()
     assert built.splits == ("train", "validation", "test")
-    assert [[each.text for each in built.records(split)] for split in built.splits] == [["a"], ["b"], ["c"]]  # type: ignore[union-attr]
+    assert [[each.text for each in built.records(split)] for split in built.splits] == [["a"], ["b"], ["c"]]
     assert list(built.texts()) == ["a"]
     assert LabelledConfig(path=str(tmp_path / "a.csv")).build().splits == ("train",)
     assert "is in both data.path and data.validation" in fails(tmp_path, validation=str(tmp_path / "b.csv"))

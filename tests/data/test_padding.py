@@ -1,5 +1,7 @@
 """Right padding keeps every sequence and fills the rest."""
 
+from typing import Any
+
 import numpy as np
 import torch
 
@@ -7,7 +9,7 @@ from gptkit.data.padding import pad_groups, pad_sequences, sequence_lengths
 
 
 def test_sequences_are_padded_on_the_right_to_the_longest() -> None:
-    sequences = [[5, 6, 7], np.array([8], dtype=np.int32), torch.tensor([], dtype=torch.int64)]
+    sequences: list[Any] = [[5, 6, 7], np.array([8], dtype=np.int32), torch.tensor([], dtype=torch.int64)]
     tokens = pad_sequences(sequences)
     assert tokens.tolist() == [[5, 6, 7], [8, 0, 0], [0, 0, 0]]
     assert tokens.dtype == torch.int64

@@ -121,7 +121,7 @@ def test_labelers_that_are_held_out_are_validated_on_and_never_learned_from(tabl
     path = labelled(table)
     built = RankingsConfig(path=str(path), held_out_labelers=["b"]).build()
     assert built.splits == ("train", "validation")
-    found = {split: [record.labeler for record in built.records(split)] for split in built.splits}  # type: ignore[union-attr]
+    found = {split: [record.labeler for record in built.records(split)] for split in built.splits}
     assert found == {"train": ["a", "c"] * 3, "validation": ["b"] * 3}
     assert not any("b" in text for text in built.texts())
     assert built.fingerprint != RankingsConfig(path=str(path)).build().fingerprint

@@ -15,7 +15,7 @@ SPLITS = ("train", "validation", "test")
 
 @functools.cache
 def reviews(split: str) -> dict[str, Any]:
-    return {f" {example.text}": example.label for example in MovieReviewsConfig().build().records(split)}  # type: ignore[union-attr]
+    return {f" {example.text}": example.label for example in MovieReviewsConfig().build().records(split)}
 
 
 def records(settings: Any, split: str) -> list[Any]:
@@ -71,7 +71,7 @@ def test_settings_change_the_records_and_the_fingerprint() -> None:
 
 
 def test_long_reviews_may_be_ranked_by_their_last_words() -> None:
-    whole = {example.text: example.label for example in MovieReviewsConfig(labelled="imdb").build().records("train")}  # type: ignore[union-attr]
+    whole = {example.text: example.label for example in MovieReviewsConfig(labelled="imdb").build().records("train")}
     rankings = records(ReviewRankingsConfig(labelled="imdb", words=5), "train")[:20]
     ends = {text.split()[-5:][0] + text[-12:]: label for text, label in whole.items()}
     for ranking in rankings:

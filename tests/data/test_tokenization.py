@@ -245,7 +245,7 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: py
 
 
 def test_ids_that_do_not_fit_are_errors() -> None:
-    assert (shard_type(65536), shard_type(65537), shard_type(1 << 32)) == (np.uint16, np.uint32, np.uint32)
+    assert [shard_type(size) for size in (65536, 65537, 1 << 32)] == [np.dtype(np.uint16), np.dtype(np.uint32), np.dtype(np.uint32)]
     with pytest.raises(DataError, match="does not fit the shards' widest type"):
         shard_type((1 << 32) + 1)
 

@@ -14,12 +14,13 @@ import shlex
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.command_line import GptkitCommand
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "writing-a-plugin.md"
 
@@ -48,7 +49,7 @@ def steps(page: str) -> list[Step]:
 class Session:
     """Types the commands of the page in a folder of its own."""
 
-    def __init__(self, folder: Path, site: Any, gptkit_command: Callable[..., Any]) -> None:
+    def __init__(self, folder: Path, site: Any, gptkit_command: GptkitCommand) -> None:
         self.folder = folder
         self.site = site
         self.gptkit_command = gptkit_command
@@ -107,7 +108,7 @@ def normal(text: str, folder: Path) -> list[str]:
 
 @pytest.mark.process
 def test_the_page_does_what_it_says(
-    site: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gptkit_command: Callable[..., Any]
+    site: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gptkit_command: GptkitCommand
 ) -> None:
     folder = tmp_path / "gptkit-halving"
     folder.mkdir()

@@ -1,6 +1,9 @@
 """A text is decided by its prompt, its number and the seed, not by what else is in its batch, whatever the number format."""
 
+from __future__ import annotations
+
 import random
+from typing import Any
 
 import pytest
 import torch
@@ -22,7 +25,7 @@ MODELS = {
 }
 
 
-def build(name, dtype):
+def build(name: str, dtype: torch.dtype) -> Any:
     settings, attention = MODELS[name]
     torch.manual_seed(3)
     model = settings.build(attention=attention, vocabulary=TOKENIZER.size)
@@ -35,12 +38,12 @@ def build(name, dtype):
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32], ids=["bf16", "fp32"])
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("packed", [False, True])
-def test_a_text_is_the_same_in_every_batch(name, dtype, packed):
+def test_a_text_is_the_same_in_every_batch(name: str, dtype: torch.dtype, packed: bool) -> None:
     model = build(name, dtype)
     if packed:
         pack_weights(model, smallest=1)
 
-    def texts(batch):
+    def texts(batch: Any) -> Any:
         return generate(model, TOKENIZER, PROMPTS, max_new_tokens=32, batch=batch, seed=1)
 
     together = texts(len(PROMPTS))
@@ -48,10 +51,10 @@ def test_a_text_is_the_same_in_every_batch(name, dtype, packed):
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32], ids=["bf16", "fp32"])
-def test_a_response_is_the_same_in_every_part_of_a_rollout(dtype):
+def test_a_response_is_the_same_in_every_part_of_a_rollout(dtype: torch.dtype) -> None:
     model, ids = build("dense", dtype), [TOKENIZER.encode(prompt) for prompt in PROMPTS]
 
-    def responses(size):
+    def responses(size: Any) -> Any:
         starts = range(0, len(ids), size)
         return [
             response
@@ -72,7 +75,7 @@ def test_a_response_is_the_same_in_every_part_of_a_rollout(dtype):
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32], ids=["bf16", "fp32"])
 @pytest.mark.parametrize("width", [64, 1024, 1280, 3072])
-def test_a_packed_product_gives_a_row_the_same_alone_and_among_others(width, dtype):
+def test_a_packed_product_gives_a_row_the_same_alone_and_among_others(width: int, dtype: torch.dtype) -> None:
     if not can_pack(dtype):
         pytest.skip("this processor lacks the kernels")
     torch.manual_seed(0)
@@ -83,14 +86,14 @@ def test_a_packed_product_gives_a_row_the_same_alone_and_among_others(width, dty
         assert all(torch.equal(layer(rows[:count]), together[:count]) for count in (1, 2, 3, 5, 8))
 
 
-def test_keys_out_of_sight_are_left_out_block_by_block():
+def test_keys_out_of_sight_are_left_out_block_by_block() -> None:
     """A long row alone and beside a short one: kernels take keys in blocks, and a band begins in a later block where it can."""
     attention = BandedAttentionConfig(window=24).build(width=32, heads=2, context=1100, dropout=0.0, layer=0, layers=1).eval()
     torch.manual_seed(0)
     x, short = torch.randn(1, 1040, 32), torch.randn(1, 5, 32)
     following = torch.randn(1, 1, 32)
 
-    def last(*rows):
+    def last(*rows: Any) -> Any:
         from gptkit.model.decoding_cache import DecodingCache
 
         with torch.inference_mode():
@@ -111,7 +114,7 @@ def test_keys_out_of_sight_are_left_out_block_by_block():
     torch.testing.assert_close(alone, whole, rtol=0, atol=1e-5)
 
 
-def test_a_user_s_own_setting_of_mkl_is_left_alone(monkeypatch):
+def test_a_user_s_own_setting_of_mkl_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     import importlib
     import os
 

@@ -1,5 +1,9 @@
 """Texts that go on past the model's context."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import pytest
 import torch
 
@@ -15,7 +19,7 @@ PROMPTS = ["hello there", "", "x" * CONTEXT, "y" * 50, "z"]
 
 
 @pytest.fixture(scope="module", params=[DenseAttentionConfig(), BandedAttentionConfig(window=5)], ids=["dense", "banded"])
-def model(request):
+def model(request: pytest.FixtureRequest) -> Any:
     torch.manual_seed(0)
     part = GPTConfig(layers=2, heads=2, width=32, context=CONTEXT, tied=False, dropout=0.0)
     model = part.build(attention=request.param, vocabulary=257).double().eval()
@@ -27,7 +31,7 @@ def model(request):
     return model
 
 
-def reference(model, prompt, number, count):
+def reference(model: Any, prompt: Any, number: Any, count: int) -> Any:
     """The same without cache and batch: a context that is full loses all but its last half."""
     window, found = TOKENIZER.encode(prompt) or [256], []
     for step in range(count):
@@ -43,7 +47,7 @@ def reference(model, prompt, number, count):
     return found
 
 
-def test_a_text_goes_on_behind_the_last_half_of_its_context(model):
+def test_a_text_goes_on_behind_the_last_half_of_its_context(model: Any) -> None:
     texts = generate(model, TOKENIZER, PROMPTS, max_new_tokens=45, overflow="slide", seed=3)
     for number, (prompt, (text,)) in enumerate(zip(PROMPTS, texts, strict=True)):
         assert text.tokens == reference(model, prompt, number, 45)
@@ -52,8 +56,8 @@ def test_a_text_goes_on_behind_the_last_half_of_its_context(model):
 
 
 @pytest.mark.parametrize("batch", [1, 2, 100])
-def test_it_does_not_depend_on_the_batch_and_comes_piece_by_piece(model, batch):
-    settings = {"max_new_tokens": 45, "overflow": "slide", "seed": 3, "samples": 2, "stop": ["\x07"]}
+def test_it_does_not_depend_on_the_batch_and_comes_piece_by_piece(model: Any, batch: Any) -> None:
+    settings: dict[str, Any] = {"max_new_tokens": 45, "overflow": "slide", "seed": 3, "samples": 2, "stop": ["\x07"]}
     texts = generate(model, TOKENIZER, PROMPTS, batch=4, **settings)
     assert texts == generate(model, TOKENIZER, PROMPTS, batch=batch, **settings)
     heard: dict[tuple[int, int], str] = {}
@@ -62,7 +66,7 @@ def test_it_does_not_depend_on_the_batch_and_comes_piece_by_piece(model, batch):
     assert heard == {(number, drawn): text.text for number, each in enumerate(texts) for drawn, text in enumerate(each)}
 
 
-def test_what_fits_the_context_is_the_same_either_way(model):
-    short = {"max_new_tokens": 5, "seed": 3}
+def test_what_fits_the_context_is_the_same_either_way(model: Any) -> None:
+    short: dict[str, Any] = {"max_new_tokens": 5, "seed": 3}
     prompts = ["hello", "", "z"]
     assert generate(model, TOKENIZER, prompts, **short) == generate(model, TOKENIZER, prompts, overflow="slide", **short)

@@ -1,3 +1,7 @@
+from __future__ import annotations
+
+from typing import Any
+
 import pytest
 import torch
 
@@ -15,7 +19,7 @@ PROMPTS = ["hello there", "", "x" * 25, "é"]
 CONTEXT = 40
 
 
-def build(attention=None, *, end_of_text=0.0, **settings):
+def build(attention: Any = None, *, end_of_text: Any = 0.0, **settings: Any) -> Any:
     """A model of bytes whose logits differ enough for greedy choices to be certain."""
     torch.manual_seed(0)
     part = GPTConfig(**({"layers": 2, "heads": 2, "width": 32, "context": CONTEXT, "tied": False} | settings))
@@ -29,7 +33,7 @@ def build(attention=None, *, end_of_text=0.0, **settings):
 
 
 @pytest.fixture(autouse=True)
-def one_thread():
+def one_thread() -> Any:
     """These products are tiny: a second thread only waits."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -37,7 +41,7 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-def choices_without_a_cache(model, prompt, tokens, numbers, **choice):
+def choices_without_a_cache(model: Any, prompt: Any, tokens: Any, numbers: Any, **choice: Any) -> Any:
     """What would be chosen at every place of this text, all of it read at once, with no cache and no batch."""
     ids = TOKENIZER.encode(prompt) or [256]
     logits = model.logits(model(torch.tensor([ids + tokens])))[0, len(ids) - 1 :]  # (tokens + 1, V)
@@ -50,7 +54,7 @@ def choices_without_a_cache(model, prompt, tokens, numbers, **choice):
     ids=["dense", "banded", "alternating"],
 )
 @pytest.mark.parametrize("choice", [{"temperature": 0.0}, {"temperature": 1.2}, {"temperature": 0.8, "top_k": 20, "top_p": 0.9}])
-def test_cached_and_batched_decoding_gives_the_tokens_of_decoding_without(attention, choice):
+def test_cached_and_batched_decoding_gives_the_tokens_of_decoding_without(attention: Any, choice: Any) -> None:
     model = build(attention, end_of_text=3.0)
     found = generate(model, TOKENIZER, PROMPTS, max_new_tokens=20, samples=2, batch=5, seed=7, **choice)
     assert {"end_of_text", "length"} <= {text.finish_reason for texts in found for text in texts}  # rows leave at different times
@@ -64,7 +68,7 @@ def test_cached_and_batched_decoding_gives_the_tokens_of_decoding_without(attent
 
 
 @pytest.mark.parametrize("batch", [1, 3, 100])
-def test_a_text_does_not_depend_on_what_else_is_in_its_batch(batch):
+def test_a_text_does_not_depend_on_what_else_is_in_its_batch(batch: Any) -> None:
     model = build(AlternatingAttentionConfig(window=5), end_of_text=3.0)
     texts = generate(model, TOKENIZER, PROMPTS, max_new_tokens=15, samples=3, batch=batch, seed=1)
     alone = generate(model, TOKENIZER, PROMPTS[:1], max_new_tokens=15, samples=1, seed=1)
@@ -74,9 +78,9 @@ def test_a_text_does_not_depend_on_what_else_is_in_its_batch(batch):
     assert texts != generate(model, TOKENIZER, PROMPTS, max_new_tokens=15, samples=3, batch=batch, seed=2)
 
 
-def test_pieces_are_the_texts():
+def test_pieces_are_the_texts() -> None:
     model = build(end_of_text=3.0)
-    settings = {"max_new_tokens": 15, "samples": 3, "batch": 5, "seed": 3, "stop": ["e", "\x00\x01"]}
+    settings: dict[str, Any] = {"max_new_tokens": 15, "samples": 3, "batch": 5, "seed": 3, "stop": ["e", "\x00\x01"]}
     whole = generate(model, TOKENIZER, PROMPTS, **settings)
     heard: dict[tuple[int, int], list[str]] = {}
     for piece in stream(model, TOKENIZER, PROMPTS, **settings):
@@ -88,7 +92,7 @@ def test_pieces_are_the_texts():
     }
 
 
-def test_why_a_text_ends():
+def test_why_a_text_ends() -> None:
     model = build()
     short, long = generate(model, TOKENIZER, ["a", "x" * (CONTEXT - 3)], max_new_tokens=7, temperature=0)
     assert (short[0].finish_reason, len(short[0].tokens)) == ("length", 7)
@@ -108,12 +112,12 @@ def test_why_a_text_ends():
     assert ended[0].text == TOKENIZER.decode(ended[0].tokens)
 
 
-def test_a_prompt_longer_than_the_context_is_named_with_both_lengths():
+def test_a_prompt_longer_than_the_context_is_named_with_both_lengths() -> None:
     with pytest.raises(DataError, match="prompt 2 has 41 tokens, more than the model's context of 40"):
         generate(build(), TOKENIZER, ["a", "x" * 41], max_new_tokens=1)
 
 
-def test_drawing_samples_leaves_the_model_and_the_programs_random_numbers_as_they_were():
+def test_drawing_samples_leaves_the_model_and_the_programs_random_numbers_as_they_were() -> None:
     model = build(dropout=0.5).train()
     state = torch.get_rng_state()
     first = generate(model, TOKENIZER, ["a"], max_new_tokens=5)
@@ -123,7 +127,7 @@ def test_drawing_samples_leaves_the_model_and_the_programs_random_numbers_as_the
     assert first == generate(model.eval(), TOKENIZER, ["a"], max_new_tokens=5)
 
 
-def test_precision_is_decided_by_the_hardware_and_by_words():
+def test_precision_is_decided_by_the_hardware_and_by_words() -> None:
     cpu = torch.device("cpu")
     assert decoding_dtype("auto", cpu) == native_dtype(cpu)
     assert (decoding_dtype("fp32", cpu), decoding_dtype("bf16", cpu)) == (torch.float32, torch.bfloat16)
@@ -142,6 +146,6 @@ def test_precision_is_decided_by_the_hardware_and_by_words():
         (["a"], {"batch": 0}, "samples=1 and batch=0 must be at least 1"),
     ],
 )
-def test_arguments_that_cannot_be_used_are_named(prompts, settings, message):
+def test_arguments_that_cannot_be_used_are_named(prompts: Any, settings: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         gptkit.generate(build(), TOKENIZER, prompts, **({"max_new_tokens": 2} | settings))

@@ -1,4 +1,7 @@
+from __future__ import annotations
+
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +30,9 @@ def slow(row: list[float], temperature: float, top_k: int, top_p: float) -> list
 @pytest.mark.parametrize("temperature", [0.3, 1.0, 2.5])
 @pytest.mark.parametrize("top_k", [0, 1, 5, 50])
 @pytest.mark.parametrize("top_p", [0.05, 0.7, 0.99, 1.0])
-def test_candidates_have_the_probabilities_of_the_definition(monkeypatch, heads, temperature, top_k, top_p):
+def test_candidates_have_the_probabilities_of_the_definition(
+    monkeypatch: pytest.MonkeyPatch, heads: int, temperature: Any, top_k: Any, top_p: Any
+) -> None:
     monkeypatch.setattr(sampling, "HEADS", heads)
     torch.manual_seed(0)
     logits = 2 * torch.randn(3, 20, dtype=torch.float64)
@@ -37,13 +42,13 @@ def test_candidates_have_the_probabilities_of_the_definition(monkeypatch, heads,
     torch.testing.assert_close(full, expected, rtol=0, atol=1e-12)
 
 
-def test_every_token_is_drawn_on_its_share_of_the_unit_interval():
+def test_every_token_is_drawn_on_its_share_of_the_unit_interval() -> None:
     chances = torch.tensor([[0.0, 0.25, 0.0, 0.5, 0.25, 0.0]], dtype=torch.float64)
     numbers = torch.tensor([0.0, 0.2499, 0.25, 0.7499, 0.75, 1 - 2**-53], dtype=torch.float64)
     assert draw_candidate(chances.expand(6, -1), numbers).tolist() == [1, 1, 3, 3, 4, 4]
 
 
-def test_no_temperature_overflows():
+def test_no_temperature_overflows() -> None:
     logits = torch.tensor([[1e4, -1e4, 9999.0, 1e4 - 1e-3]])
     half = torch.tensor([0.5], dtype=torch.float64)
     assert sample(logits, half, temperature=1e-30).item() == 0
@@ -51,7 +56,7 @@ def test_no_temperature_overflows():
     assert sample(torch.tensor([[0.0, -torch.inf]]), half, temperature=1e30).item() == 0
 
 
-def test_random_numbers_depend_on_seed_prompt_and_sample_and_a_longer_list_begins_like_a_shorter():
+def test_random_numbers_depend_on_seed_prompt_and_sample_and_a_longer_list_begins_like_a_shorter() -> None:
     assert np.array_equal(sequence_uniforms(1, 2, 3, 50)[:20], sequence_uniforms(1, 2, 3, 20))
     lists = [sequence_uniforms(*place, 4).tolist() for place in [(1, 2, 3), (0, 2, 3), (1, 0, 3), (1, 2, 0), (-1, 2, 3)]]
     assert len({tuple(numbers) for numbers in lists}) == 5

@@ -1,4 +1,7 @@
+from __future__ import annotations
+
 import random
+from typing import Any
 
 import pytest
 
@@ -9,14 +12,14 @@ from gptkit.tokenizer.bytes import BytesTokenizer
 TEXT = "Grüße — 日本語, 👩‍🚀 and plain words; " * 3
 
 
-def pieces_of(tokenizer, ids, stop=()):
+def pieces_of(tokenizer: Any, ids: Any, stop: Any = ()) -> Any:
     stream = TextStream(tokenizer, [], stop)
     found = [stream.push([token]) for token in ids]
     return [*found, stream.finish()], stream.stopped
 
 
 @pytest.mark.parametrize("tokenizer", [BytesTokenizer(), BPETokenizer.train([TEXT], size=270)], ids=["bytes", "bpe"])
-def test_characters_come_whole_and_pieces_make_the_text(tokenizer):
+def test_characters_come_whole_and_pieces_make_the_text(tokenizer: Any) -> None:
     ids = tokenizer.encode(TEXT)
     assert len(ids) > len(TEXT)  # characters are split over tokens
     pieces, _ = pieces_of(tokenizer, ids)
@@ -25,14 +28,14 @@ def test_characters_come_whole_and_pieces_make_the_text(tokenizer):
     assert sum(map(bool, pieces)) > len(TEXT) // 2
 
 
-def test_bytes_that_are_no_text_come_as_they_are_decoded():
+def test_bytes_that_are_no_text_come_as_they_are_decoded() -> None:
     tokenizer, draw = BytesTokenizer(), random.Random(0)
     for _ in range(200):
         ids = [draw.choice([0xE2, 0x82, 0xAC, 0xF0, 0x9F, 0x98, 0x80, 0x41, 0xFF, 256]) for _ in range(draw.randint(0, 40))]
         assert "".join(pieces_of(tokenizer, ids)[0]) == tokenizer.decode(ids)
 
 
-def test_text_goes_on_behind_what_stands_before():
+def test_text_goes_on_behind_what_stands_before() -> None:
     tokenizer = BytesTokenizer()
     stream = TextStream(tokenizer, tokenizer.encode("before ü"))
     assert stream.push(tokenizer.encode("after")) + stream.finish() == "after"
@@ -51,7 +54,7 @@ def test_text_goes_on_behind_what_stands_before():
         ("now", ["now"], ""),
     ],
 )
-def test_stop_strings_are_found_across_tokens(text, stop, expected):
+def test_stop_strings_are_found_across_tokens(text: str, stop: Any, expected: str) -> None:
     tokenizer = BytesTokenizer()
     pieces, stopped = pieces_of(tokenizer, tokenizer.encode(text), stop)
     assert "".join(pieces) == expected

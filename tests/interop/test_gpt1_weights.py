@@ -1,8 +1,12 @@
 """GPT-1's weights: Hugging Face's openai-gpt folders in and out, OpenAI's own arrays in; logits equal."""
 
+from __future__ import annotations
+
 import json
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,11 +27,11 @@ from gptkit.training.checkpoints.load import initial_settings
 
 TEXT = "The old man didn't stop: he'd seen 80 winters, and (so he said) one more."
 LEARNT = TransformersGPT1Tokenizer.train([TEXT] * 3, size=480)
-SETTINGS = {"norm": "post", "residual_scaling": False, "position_deviation": 0.02}
+SETTINGS: dict[str, Any] = {"norm": "post", "residual_scaling": False, "position_deviation": 0.02}
 
 
 @pytest.fixture
-def build(build):
+def build(build: Callable[..., Any]) -> Any:
     return partial(build, layers=3, width=128, by=0.1, embeddings=0.1, **SETTINGS)
 
 
@@ -41,7 +45,14 @@ def published(folder: Path, tokenizer: GPT1Tokenizer) -> None:
 
 @pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize("tokenizer", [LEARNT, BytesTokenizer()], ids=["gpt1", "bytes"])
-def test_transformers_reads_what_is_exported(tmp_path, tokenizer, tied, build, read_by_transformers, transformers):
+def test_transformers_reads_what_is_exported(
+    tmp_path: Path,
+    tokenizer: Any,
+    tied: bool,
+    build: Callable[..., Any],
+    read_by_transformers: Callable[..., Any],
+    transformers: Any,
+) -> None:
     model = build(tokenizer, tied=tied)
     assert export_model(model, tokenizer, tmp_path) == []
     theirs, _ = read_by_transformers(tmp_path, model, tokenizer, TEXT)
@@ -49,7 +60,7 @@ def test_transformers_reads_what_is_exported(tmp_path, tokenizer, tied, build, r
 
 
 @pytest.mark.parametrize("kind", [ReleasedGPT1Tokenizer, BackslashGPT1Tokenizer, TransformersGPT1Tokenizer])
-def test_what_is_exported_comes_back_as_it_was(tmp_path, kind, build):
+def test_what_is_exported_comes_back_as_it_was(tmp_path: Path, kind: Any, build: Callable[..., Any]) -> None:
     tokenizer = kind(LEARNT.vocabulary, LEARNT.merges)
     model = build(tokenizer, dropout=0.1)
     lacking = export_model(model, tokenizer, tmp_path)
@@ -65,7 +76,9 @@ def test_what_is_exported_comes_back_as_it_was(tmp_path, kind, build):
 
 
 @pytest.mark.parametrize("form", ["whole", "bare names", "head repeated"])
-def test_models_of_transformers_are_read_and_compute_the_same(tmp_path, form, shaken, transformers):
+def test_models_of_transformers_are_read_and_compute_the_same(
+    tmp_path: Path, form: str, shaken: Callable[..., Any], transformers: Any
+) -> None:
     """As the hub holds them: no end-of-text, and transformers' own tokenizer files."""
     published(tmp_path, LEARNT)
     vocabulary = LEARNT.size - 1
@@ -94,14 +107,14 @@ def test_models_of_transformers_are_read_and_compute_the_same(tmp_path, form, sh
     assert settings.tokenizer.name == "gpt1"
 
 
-def test_transformers_own_tokenizer_file_is_enough(tmp_path, build):
+def test_transformers_own_tokenizer_file_is_enough(tmp_path: Path, build: Callable[..., Any]) -> None:
     export_model(build(LEARNT), LEARNT, tmp_path)
     for name in ("vocab.json", "merges.txt"):
         (tmp_path / name).unlink()
     assert import_settings(str(tmp_path)).tokenizer.fingerprint == LEARNT.fingerprint
 
 
-def arrays(folder: Path, model: torch.nn.Module, files: int = 10) -> None:
+def arrays(folder: Path, model: Any, files: int = 10) -> None:
     """Weights as OpenAI published theirs, by the description: positions, tokens, then block by block, in one row of numbers."""
     state = to_huggingface(model.state_dict(), GPT1_NAMES)  # matrices are (in, out) there too
     rows = [state["transformer.positions_embed.weight"], state["transformer.tokens_embed.weight"][:-1]]
@@ -115,7 +128,7 @@ def arrays(folder: Path, model: torch.nn.Module, files: int = 10) -> None:
         np.save(folder / f"params_{number}.npy", part)
 
 
-def test_openais_own_arrays_are_read(tmp_path, build):
+def test_openais_own_arrays_are_read(tmp_path: Path, build: Callable[..., Any]) -> None:
     published(tmp_path, LEARNT)
     model = build(LEARNT)
     arrays(tmp_path, model, files=12)  # more than ten: the tenth comes after the second
@@ -129,7 +142,7 @@ def test_openais_own_arrays_are_read(tmp_path, build):
     assert initial_settings(f"hf:{tmp_path}").model == found.settings
 
 
-def test_the_released_shapes_make_116_534_784_parameters():
+def test_the_released_shapes_make_116_534_784_parameters() -> None:
     with torch.device("meta"):
         model = GPTConfig(layers=12, heads=12, width=768, context=512, **SETTINGS).build(
             attention=DenseAttentionConfig(), vocabulary=40_478
@@ -137,7 +150,7 @@ def test_the_released_shapes_make_116_534_784_parameters():
     assert sum(parameter.numel() for parameter in model.parameters()) == 116_534_784
 
 
-def test_arrays_that_do_not_fit_are_named(tmp_path, build):
+def test_arrays_that_do_not_fit_are_named(tmp_path: Path, build: Callable[..., Any]) -> None:
     published(tmp_path, LEARNT)
     model = build(LEARNT)
     arrays(tmp_path, model)
@@ -150,8 +163,8 @@ def test_arrays_that_do_not_fit_are_named(tmp_path, build):
         (tmp_path / "params_3.npy").write_bytes(content)
         with pytest.raises(CheckpointError, match=r"params_\*\.npy cannot be read"):
             gptkit.load(f"hf:{tmp_path}")
-    for content in ("[[1, 2], [3, 4]]", "[[24, 128], [479, 128], [1, 2, 3]]", '[["24", 128], [479, 128]]', "{}", "nothing", "3"):
-        (tmp_path / "params_shapes.json").write_text(content, encoding="utf-8")
+    for text in ("[[1, 2], [3, 4]]", "[[24, 128], [479, 128], [1, 2, 3]]", '[["24", 128], [479, 128]]', "{}", "nothing", "3"):
+        (tmp_path / "params_shapes.json").write_text(text, encoding="utf-8")
         with pytest.raises(CheckpointError, match=r"params_shapes\.json"):
             gptkit.load(f"hf:{tmp_path}")
 
@@ -168,7 +181,7 @@ def test_arrays_that_do_not_fit_are_named(tmp_path, build):
         ({"model_type": ["gpt2"]}, r"model_type=\['gpt2'\] is not supported"),
     ],
 )
-def test_a_config_that_describes_no_model_is_named(tmp_path, changes, message, build):
+def test_a_config_that_describes_no_model_is_named(tmp_path: Path, changes: Any, message: str, build: Callable[..., Any]) -> None:
     export_model(build(LEARNT), LEARNT, tmp_path)
     config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
     (tmp_path / "config.json").write_text(json.dumps(config | changes), encoding="utf-8")
@@ -179,7 +192,7 @@ def test_a_config_that_describes_no_model_is_named(tmp_path, changes, message, b
 
 @pytest.mark.parametrize("file", ["config.json", "tokenizer.json", "tokenizer_config.json"])
 @pytest.mark.parametrize("content", ["3", "null", "[]", "", "{"])
-def test_files_that_hold_something_else_are_named(tmp_path, file, content, build):
+def test_files_that_hold_something_else_are_named(tmp_path: Path, file: str, content: Any, build: Callable[..., Any]) -> None:
     export_model(build(LEARNT), LEARNT, tmp_path)
     (tmp_path / file).write_text(content, encoding="utf-8")
     with pytest.raises(CheckpointError, match=file) as caught:
@@ -187,7 +200,7 @@ def test_files_that_hold_something_else_are_named(tmp_path, file, content, build
     assert "\n" not in str(caught.value)
 
 
-def test_what_the_format_does_not_compute_is_refused(tmp_path, build):
+def test_what_the_format_does_not_compute_is_refused(tmp_path: Path, build: Callable[..., Any]) -> None:
     export_model(build(LEARNT), LEARNT, tmp_path)
     config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
     (tmp_path / "config.json").write_text(json.dumps(config | {"afn": "relu"}), encoding="utf-8")

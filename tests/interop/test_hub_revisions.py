@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
 import gptkit
 from gptkit import hub
+from tests.command_line import GptkitCommand
 
 NEWEST, TAGGED = "a" * 40, "b" * 40
 WORDS = ["data=text", "data.path=x.txt", "tokenizer=bpe", "tokenizer.size=300", "trainer=cpu", "+shrink=tiny", "val.every=0"]
@@ -20,7 +19,7 @@ WORDS = ["data=text", "data.path=x.txt", "tokenizer=bpe", "tokenizer.size=300", 
 
 @pytest.fixture
 def cache(
-    gptkit_command: Callable[..., Any], in_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+    gptkit_command: GptkitCommand, in_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """What an earlier download of two revisions of `me/tiny` left on this machine, in the hub's own layout."""
     constants = pytest.importorskip("huggingface_hub.constants")
@@ -39,7 +38,7 @@ def cache(
     return model
 
 
-def test_a_revision_is_read_and_kept(cache: Path, gptkit_command: Callable[..., Any]) -> None:
+def test_a_revision_is_read_and_kept(cache: Path, gptkit_command: GptkitCommand) -> None:
     for name, run in (("me/tiny", "run1"), ("me/tiny@main", "run1"), ("me/tiny@v1.0", "run2"), (f"me/tiny@{TAGGED}", "run2")):
         theirs, _ = gptkit.load(f"hf:{name}")
         ours, _ = gptkit.load(run)
@@ -66,7 +65,7 @@ def test_a_revision_is_read_and_kept(cache: Path, gptkit_command: Callable[..., 
     ],
 )
 def test_a_revision_that_is_not_to_be_had(
-    name: str, said: str, gptkit_command: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, said: str, gptkit_command: GptkitCommand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     constants = pytest.importorskip("huggingface_hub.constants")
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))

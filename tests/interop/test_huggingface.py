@@ -1,6 +1,11 @@
+from __future__ import annotations
+
 import json
 import os
 import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -27,8 +32,13 @@ TOKENIZERS = {
 @pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize("tokenizer", TOKENIZERS.values(), ids=TOKENIZERS)
 def test_transformers_reads_what_is_exported_and_goes_on_in_the_same_way(
-    tmp_path, tokenizer, tied, build, read_by_transformers, transformers
-):
+    tmp_path: Path,
+    tokenizer: Any,
+    tied: bool,
+    build: Callable[..., Any],
+    read_by_transformers: Callable[..., Any],
+    transformers: Any,
+) -> None:
     model = build(tokenizer, tied=tied)
     assert export_model(model, tokenizer, tmp_path) == []
     theirs, read = read_by_transformers(tmp_path, model, tokenizer, TEXT)
@@ -43,7 +53,7 @@ def test_transformers_reads_what_is_exported_and_goes_on_in_the_same_way(
 
 
 @pytest.mark.parametrize("tokenizer", TOKENIZERS.values(), ids=TOKENIZERS)
-def test_what_is_exported_comes_back_as_it_was(tmp_path, tokenizer, build):
+def test_what_is_exported_comes_back_as_it_was(tmp_path: Path, tokenizer: Any, build: Callable[..., Any]) -> None:
     model = build(tokenizer, BandedAttentionConfig(window=24), dropout=0.1)  # a band as wide as the context is dense
     export_model(model, tokenizer, tmp_path)
     found = import_model(str(tmp_path))
@@ -61,7 +71,9 @@ def test_what_is_exported_comes_back_as_it_was(tmp_path, tokenizer, build):
 
 @pytest.mark.parametrize("form", ["whole", "shards", "pickle", "bare names", "bfloat16", "padded"])
 @pytest.mark.parametrize("tied", [True, False])
-def test_models_of_transformers_are_read_and_compute_the_same(tmp_path, form, tied, build, shaken, transformers):
+def test_models_of_transformers_are_read_and_compute_the_same(
+    tmp_path: Path, form: str, tied: bool, build: Callable[..., Any], shaken: Callable[..., Any], transformers: Any
+) -> None:
     tokenizer = TOKENIZERS["bpe"]
     export_model(build(tokenizer), tokenizer, tmp_path)  # for its tokenizer
     (tmp_path / "model.safetensors").unlink()
@@ -97,24 +109,24 @@ def test_models_of_transformers_are_read_and_compute_the_same(tmp_path, form, ti
 
 
 class Morse(Tokenizer):
-    """A stranger's tokenizer."""
+    """A third-party tokenizer."""
 
     size, special, fingerprint = 257, {"end_of_text": 256}, ""
 
-    def encode(self, text):
+    def encode(self, text: str) -> Any:
         return [ord(character) for character in text]
 
-    def decode(self, ids):
+    def decode(self, ids: Any) -> Any:
         return "".join(map(chr, ids))
 
-    def encode_batch(self, texts):
+    def encode_batch(self, texts: Any) -> Any:
         raise NotImplementedError
 
-    def save(self, folder):
+    def save(self, folder: Path) -> None:
         raise NotImplementedError
 
 
-def test_a_tokenizer_of_another_kind_is_named_as_lacking(tmp_path, build):
+def test_a_tokenizer_of_another_kind_is_named_as_lacking(tmp_path: Path, build: Callable[..., Any]) -> None:
     (sentence,) = export_model(build(Morse()), Morse(), tmp_path)
     assert "Morse" in sentence
     assert (tmp_path / "model.safetensors").exists()
@@ -126,7 +138,7 @@ def test_a_tokenizer_of_another_kind_is_named_as_lacking(tmp_path, build):
     ("change", "message"),
     [({"attention": AlternatingAttentionConfig(window=8)}, "layer 1 has BandedAttention")],
 )
-def test_what_the_format_cannot_express_is_refused(tmp_path, change, message, build):
+def test_what_the_format_cannot_express_is_refused(tmp_path: Path, change: Any, message: str, build: Callable[..., Any]) -> None:
     with pytest.raises(ConfigError, match=message):
         export_model(build(TOKENIZERS["bytes"], **change), TOKENIZERS["bytes"], tmp_path)
     assert not any(tmp_path.iterdir())
@@ -142,7 +154,7 @@ def test_what_the_format_cannot_express_is_refused(tmp_path, change, message, bu
         ({"vocab_size": 300}, "the model has 300 tokens, its tokenizer 257"),
     ],
 )
-def test_models_that_gpt_does_not_compute_are_refused(tmp_path, change, message, build):
+def test_models_that_gpt_does_not_compute_are_refused(tmp_path: Path, change: Any, message: str, build: Callable[..., Any]) -> None:
     export_model(build(TOKENIZERS["bytes"]), TOKENIZERS["bytes"], tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config | change))
@@ -150,7 +162,7 @@ def test_models_that_gpt_does_not_compute_are_refused(tmp_path, change, message,
         import_model(str(tmp_path))
 
 
-def test_files_that_are_missing_torn_or_unsafe_are_named(tmp_path, build):
+def test_files_that_are_missing_torn_or_unsafe_are_named(tmp_path: Path, build: Callable[..., Any]) -> None:
     with pytest.raises(CheckpointError, match="there is no such folder"):
         import_model(str(tmp_path / "nowhere"))
     with pytest.raises(CheckpointError, match=r"config\.json is missing"):
@@ -169,12 +181,12 @@ def test_files_that_are_missing_torn_or_unsafe_are_named(tmp_path, build):
 
 
 class Harmful:
-    def __reduce__(self):
+    def __reduce__(self) -> Any:
         return (pytest.fail, ("the pickle was run",))
 
 
 @pytest.mark.parametrize(("kind", "reason"), [("pipe", "is a pipe"), ("deep", "cannot be read")])
-def test_a_configuration_that_cannot_be_read_is_named_at_once(kind, reason, tmp_path):
+def test_a_configuration_that_cannot_be_read_is_named_at_once(kind: str, reason: str, tmp_path: Path) -> None:
     if kind == "pipe":
         os.mkfifo(tmp_path / "config.json")
     else:

@@ -1,6 +1,10 @@
 """Transformers' classifiers give what the kit's heads give, batched and padded."""
 
+from __future__ import annotations
+
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -24,7 +28,7 @@ EXAMPLES = {
 }
 
 
-def trained(part, task="classification", **settings):
+def trained(part: Any, task: str = "classification", **settings: Any) -> Any:
     torch.manual_seed(0)
     objective = part.build(tokenizer=TOKENIZER, context=32, width=16)
     if isinstance(part, AuxLMConfig):
@@ -37,14 +41,14 @@ def trained(part, task="classification", **settings):
     return TrainedModel(model.eval(), TOKENIZER, objective.eval(), {}, source="", fingerprint="")
 
 
-def read_back(transformers, folder):
+def read_back(transformers: Any, folder: Path) -> Any:
     return transformers.AutoModelForSequenceClassification.from_pretrained(folder).eval()
 
 
 @pytest.mark.parametrize("form", [{}, {"tied": False}, {"norm": "post"}], ids=["gpt2", "untied", "gpt1"])
 @pytest.mark.parametrize("part", [AuxLMConfig(), ProbeConfig()], ids=["aux_lm", "probe"])
 @pytest.mark.parametrize("task", EXAMPLES)
-def test_a_classifier_gives_the_same_logits(tmp_path, transformers, task, part, form):
+def test_a_classifier_gives_the_same_logits(tmp_path: Path, transformers: Any, task: str, part: Any, form: dict[str, Any]) -> None:
     own = trained(part, task, **form)
     sentence, *_ = export_sequence_classifier(own, tmp_path)
     theirs = read_back(transformers, tmp_path)
@@ -58,7 +62,7 @@ def test_a_classifier_gives_the_same_logits(tmp_path, transformers, task, part, 
     assert ("<|extract|>" in sentence) == bool(part.added_tokens)
 
 
-def test_the_tokenizer_knows_the_tokens_that_the_objective_adds(tmp_path, transformers):
+def test_the_tokenizer_knows_the_tokens_that_the_objective_adds(tmp_path: Path, transformers: Any) -> None:
     own = trained(AuxLMConfig())
     export_sequence_classifier(own, tmp_path)
     tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path)
@@ -67,7 +71,7 @@ def test_the_tokenizer_knows_the_tokens_that_the_objective_adds(tmp_path, transf
 
 
 @pytest.mark.parametrize("form", [{}, {"norm": "post"}], ids=["gpt2", "gpt1"])
-def test_a_reward_model_gives_the_same_scores(tmp_path, transformers, form):
+def test_a_reward_model_gives_the_same_scores(tmp_path: Path, transformers: Any, form: dict[str, Any]) -> None:
     own = trained(RewardModelConfig(), **form)
     own.objective.bias.fill_(0.7)
     export_sequence_classifier(own, tmp_path)
@@ -80,13 +84,13 @@ def test_a_reward_model_gives_the_same_scores(tmp_path, transformers, form):
 
 
 @pytest.mark.parametrize("task", ["similarity", "regression"])
-def test_a_head_that_reads_both_orders_is_refused(tmp_path, task):
+def test_a_head_that_reads_both_orders_is_refused(tmp_path: Path, task: str) -> None:
     with pytest.raises(ConfigError, match=f"task={task} adds the hidden states of both orders .* gptkit predict"):
         export_sequence_classifier(trained(AuxLMConfig(), task), tmp_path)
     assert not any(tmp_path.iterdir())
 
 
-def test_what_is_exported_is_no_language_model_to_start_from(tmp_path):
+def test_what_is_exported_is_no_language_model_to_start_from(tmp_path: Path) -> None:
     export_sequence_classifier(trained(AuxLMConfig()), tmp_path)
     assert json.loads((tmp_path / "config.json").read_text())["architectures"] == ["GPT2ForSequenceClassification"]
     with pytest.raises(gptkit.errors.CheckpointError, match="a classifier"):

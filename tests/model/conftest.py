@@ -53,6 +53,6 @@ def ragged() -> Callable[[Model], Iterator[tuple[Tensor, Tensor]]]:
 @pytest.fixture
 def alone() -> Iterator[None]:
     """A process group of one."""
-    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)  # type: ignore[attr-defined]
     yield
     dist.destroy_process_group()

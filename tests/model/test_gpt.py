@@ -1,4 +1,8 @@
+from __future__ import annotations
+
 import math
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -31,7 +35,7 @@ def build(attention: AttentionConfig | None = None, **settings: object) -> GPT:
     ("layers", "heads", "width", "count"),
     [(12, 12, 768, 124_439_808), (24, 16, 1024, 354_823_168), (36, 20, 1280, 774_030_080), (48, 25, 1600, 1_557_611_200)],
 )
-def test_the_four_sizes_of_gpt2_have_their_published_parameter_counts(layers, heads, width, count):
+def test_the_four_sizes_of_gpt2_have_their_published_parameter_counts(layers: int, heads: int, width: int, count: int) -> None:
     with torch.device("meta"):
         model = GPTConfig(layers=layers, heads=heads, width=width, context=1024).build(
             attention=DenseAttentionConfig(), vocabulary=50257
@@ -76,7 +80,7 @@ def plain_gpt(w: dict[str, Tensor], tokens: Tensor, *, layers: int, heads: int, 
 
 @pytest.mark.parametrize("norm", ["pre", "post"])
 @pytest.mark.parametrize("tied", [True, False])
-def test_logits_are_those_of_the_equations(norm, tied):
+def test_logits_are_those_of_the_equations(norm: str, tied: bool) -> None:
     model = build(norm=norm, tied=tied).double()
     tokens = torch.randint(0, V, (2, 20))
     expected = torch.stack([plain_gpt(model.state_dict(), row, layers=3, heads=2, norm=norm) for row in tokens])
@@ -85,7 +89,7 @@ def test_logits_are_those_of_the_equations(norm, tied):
     torch.testing.assert_close(logits, expected, rtol=0, atol=1e-10)
 
 
-def test_initial_weights_are_gpt2s():
+def test_initial_weights_are_gpt2s() -> None:
     torch.manual_seed(0)
     model = GPTConfig(layers=8, heads=4, width=128, context=512).build(attention=DenseAttentionConfig(), vocabulary=1000)
     deviations = {name: float(p.detach().std()) for name, p in model.named_parameters() if p.dim() == 2}
@@ -100,7 +104,7 @@ def test_initial_weights_are_gpt2s():
     assert float(unscaled.blocks[0].mlp.output.weight.detach().std()) == pytest.approx(0.02, rel=0.03)
 
 
-def test_a_model_built_without_memory_can_be_given_its_values_later():
+def test_a_model_built_without_memory_can_be_given_its_values_later() -> None:
     settings = GPTConfig(layers=2, heads=2, width=8, context=6)
     with torch.device("meta"):
         model = settings.build(attention=DenseAttentionConfig(), vocabulary=V)
@@ -112,7 +116,7 @@ def test_a_model_built_without_memory_can_be_given_its_values_later():
     assert all(torch.equal(p, q) for p, q in zip(model.parameters(), other.parameters(), strict=True))
 
 
-def test_dropout_acts_while_training_only():
+def test_dropout_acts_while_training_only() -> None:
     model = build(dropout=0.5)
     tokens = torch.randint(0, V, (1, 20))
     assert torch.equal(model(tokens), model(tokens))
@@ -120,7 +124,7 @@ def test_dropout_acts_while_training_only():
     assert not torch.equal(model(tokens), model(tokens))
 
 
-def test_the_padded_output_matrix_gives_the_same_logits_and_gradients():
+def test_the_padded_output_matrix_gives_the_same_logits_and_gradients() -> None:
     hidden = torch.randn(3, 5, 8, dtype=torch.float64, requires_grad=True)
     weight = torch.randn(V, 8, dtype=torch.float64, requires_grad=True)
     assert padded_logits(hidden, weight).shape == (3, 5, V)
@@ -131,7 +135,7 @@ def test_the_padded_output_matrix_gives_the_same_logits_and_gradients():
     torch.testing.assert_close(found[0], found[1], rtol=0, atol=1e-12)
 
 
-def test_weights_of_a_padded_vocabulary_load():
+def test_weights_of_a_padded_vocabulary_load() -> None:
     model, other = build(), build()
     state = {name: tensor.clone() + 1 for name, tensor in model.state_dict().items()}
     assert state["wte.weight"].shape[0] == V
@@ -143,7 +147,7 @@ def test_weights_of_a_padded_vocabulary_load():
         other.load_state_dict(state)
 
 
-def test_positions_beyond_the_context_are_refused():
+def test_positions_beyond_the_context_are_refused() -> None:
     model = build()
     with pytest.raises(ValueError, match="21 tokens is longer than the model's context of 20"):
         model(torch.zeros(1, 21, dtype=torch.int64))
@@ -154,7 +158,7 @@ def test_positions_beyond_the_context_are_refused():
         model(torch.zeros(1, 5, dtype=torch.int64), cache=cache)
 
 
-def test_documents_packed_into_a_row_do_not_see_each_other():
+def test_documents_packed_into_a_row_do_not_see_each_other() -> None:
     model = build(AlternatingAttentionConfig(window=3))
     tokens = torch.randint(0, V, (1, 12))
     segments = torch.tensor([[0] * 5 + [1] * 7])
@@ -168,14 +172,14 @@ def test_documents_packed_into_a_row_do_not_see_each_other():
     "attention", [DenseAttentionConfig(), BandedAttentionConfig(window=3), AlternatingAttentionConfig(window=4)]
 )
 @pytest.mark.parametrize("norm", ["pre", "post"])
-def test_a_cache_changes_nothing(attention, norm, ragged):
+def test_a_cache_changes_nothing(attention: Any, norm: str, ragged: Callable[..., Any]) -> None:
     with torch.inference_mode():
         for cached, whole in ragged(build(attention, norm=norm).double()):
             torch.testing.assert_close(cached, whole, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("attention", [DenseAttentionConfig(), BandedAttentionConfig(window=3)])
-def test_rows_of_one_length_read_in_pieces(attention):
+def test_rows_of_one_length_read_in_pieces(attention: Any) -> None:
     model = build(attention).double()
     rows = torch.randint(0, V, (2, 20))
     with torch.inference_mode():
@@ -228,7 +232,7 @@ class Mean(AttentionConfig):
         return RunningMean(width)
 
 
-def test_a_strangers_attention_brings_its_own_cache_and_its_own_initial_weights():
+def test_a_strangers_attention_brings_its_own_cache_and_its_own_initial_weights() -> None:
     torch.manual_seed(0)
     model = GPTConfig(layers=8, heads=2, width=128, context=20).build(attention=Mean(), vocabulary=V).double().eval()
     attention = model.blocks[0].attention

@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import copy
 
 import pytest
@@ -10,7 +12,7 @@ from gptkit.model.packed_weights import PackedLinear, can_pack, pack_weights
 
 
 @pytest.mark.parametrize("tied", [True, False])
-def test_packed_weights_give_the_same_logits(tied):
+def test_packed_weights_give_the_same_logits(tied: bool) -> None:
     torch.manual_seed(0)
     model = (
         GPTConfig(layers=2, heads=2, width=32, context=16, tied=tied)
@@ -36,7 +38,7 @@ class Stranger(nn.Module):
         self.inner = nn.Linear(32, 32)
 
 
-def test_layers_of_other_distributions_are_left_alone():
+def test_layers_of_other_distributions_are_left_alone() -> None:
     model = GPTConfig(layers=1, heads=2, width=32, context=16).build(attention=BandedAttentionConfig(), vocabulary=67)
     model.blocks[0].attention.output = Stranger()
     pack_weights(model, smallest=1)

@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import copy
 
 import pytest
@@ -29,7 +31,7 @@ def gradients(model: GPT, hidden: torch.Tensor) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.usefixtures("alone")
-def test_sharded_and_replicated_models_have_the_gradients_of_the_plain_one():
+def test_sharded_and_replicated_models_have_the_gradients_of_the_plain_one() -> None:
     plain, sharded, replicated = build(), build(), build()
     expected = gradients(plain, plain(TOKENS))
     for block in sharded.blocks:
@@ -53,7 +55,7 @@ def assert_same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor
         torch.testing.assert_close(found[name], gradient, msg=name)
 
 
-def test_a_compiled_model_is_one_graph_and_still_decodes():
+def test_a_compiled_model_is_one_graph_and_still_decodes() -> None:
     model = build()
     plain = copy.deepcopy(model)
     model.compile(dynamic=False, fullgraph=True, backend="aot_eager")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -73,7 +75,7 @@ def test_gpt3_agrees_with_table_d1(size: str) -> None:
 def test_formula_counts_what_a_built_model_has(attention: AttentionConfig, norm: str, tied: bool) -> None:
     model = GPTConfig(layers=3, width=24, heads=2, context=16, norm=norm, tied=tied)
     built = model.build(attention=attention, vocabulary=101)
-    by_module = {
+    by_module: dict[str, Any] = {
         "embeddings": built.wte,
         "positions": built.wpe,
         "attention": torch.nn.ModuleList(block.attention for block in built.blocks),

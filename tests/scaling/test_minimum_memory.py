@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from gptkit.scaling.minimum_memory import least_parameters, least_vocabulary, tr
 from gptkit.tokenizer import BPETokenizerConfig, GPT2TokenizerConfig
 from gptkit.training import memory
 from gptkit.training.memory import check_training_fits
+from tests.command_line import GptkitCommand
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_every_shrunken_paper_fits_anywhere(paper: str, monkeypatch: pytest.Monk
     ],
 )
 def test_training_refuses_sizes_before_it_reads_anything(
-    words: tuple[str, ...], reason: str, gptkit_command: Callable[..., Any], in_folder: Path
+    words: tuple[str, ...], reason: str, gptkit_command: GptkitCommand, in_folder: Path
 ) -> None:
     outcome = gptkit_command("train", *words, "data=text", "data.path=nowhere.txt", "trainer.accelerator=cpu", "hydra.run.dir=run")
     assert outcome.status == 2
@@ -96,7 +96,7 @@ def test_more_devices_hold_more_only_where_the_model_is_cut(monkeypatch: pytest.
 
 
 def test_a_checkpoint_that_cannot_fit_is_refused_before_its_model_is_built(
-    gptkit_command: Callable[..., Any], in_folder: Path, monkeypatch: pytest.MonkeyPatch
+    gptkit_command: GptkitCommand, in_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (in_folder / "x.txt").write_text("To be, or not to be, that is the question.\n" * 30)
     words = ("data=text", "data.path=x.txt", "tokenizer=bytes", "+shrink=tiny", "trainer=cpu", "trainer.max_steps=1")
@@ -107,7 +107,7 @@ def test_a_checkpoint_that_cannot_fit_is_refused_before_its_model_is_built(
     assert "(weights), and this machine has 0 GB; lower model." in outcome.error_line
 
 
-def test_memory_that_runs_out_later_is_one_line(gptkit_command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_that_runs_out_later_is_one_line(gptkit_command: GptkitCommand, monkeypatch: pytest.MonkeyPatch) -> None:
     from gptkit.config import hydra_run
 
     def fail(words: list[str]) -> int:
@@ -126,7 +126,7 @@ def test_memory_that_runs_out_later_is_one_line(gptkit_command: Callable[..., An
         (f"tokens={10**18}", "devices=1048576", "tokenizer.size=10000000", "trainer.strategy=fsdp2"),
     ],
 )
-def test_a_plan_shows_any_size(words: tuple[str, ...], gptkit_command: Callable[..., Any]) -> None:
+def test_a_plan_shows_any_size(words: tuple[str, ...], gptkit_command: GptkitCommand) -> None:
     outcome = gptkit_command("plan", *words, "device=h100", "data=sotu")
     assert (outcome.status, outcome.err) == (0, "")
     assert "parameters" in outcome.out

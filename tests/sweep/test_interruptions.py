@@ -8,11 +8,11 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from gptkit.sweep.jobs import read_jobs
+from tests.command_line import GptkitCommand
 
 WORDS = (
     "train",
@@ -43,7 +43,7 @@ def saved(number: int) -> int:
 
 
 @pytest.mark.process
-def test_a_stopped_sweep_is_finished_by_the_same_command(gptkit_command: Callable[..., Any], in_folder: Path) -> None:
+def test_a_stopped_sweep_is_finished_by_the_same_command(gptkit_command: GptkitCommand, in_folder: Path) -> None:
     Path("x.txt").write_text("the quick brown fox jumps over 123 lazy dogs\n" * 100, encoding="utf-8")
 
     def interrupt() -> None:

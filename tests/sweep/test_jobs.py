@@ -6,6 +6,7 @@ import json
 import math
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -42,8 +43,8 @@ def test_only_the_finished_run_of_the_same_words_is_skipped(tmp_path: Path) -> N
 
 
 def test_a_loss_that_is_no_number_is_never_the_least(tmp_path: Path) -> None:
-    figures = {"parameters": 1, "tokens": 1, "steps": 1, "tokens_per_second": None, "mfu": None, "wall_seconds": 1.0}
-    figures |= {"peak_memory_bytes": 1, "finished": True}
+    figures: dict[str, Any] = {"parameters": 1, "tokens": 1, "steps": 1, "tokens_per_second": None, "mfu": None}
+    figures |= {"wall_seconds": 1.0, "peak_memory_bytes": 1, "finished": True}
     for train_loss, val_loss, least in ((0.5, math.nan, math.inf), (math.nan, None, math.inf), (0.5, None, 0.5), (0.5, 2.0, 2.0)):
         write_summary(tmp_path, train_loss=train_loss, val_loss=val_loss, **figures)
         assert value_to_minimize(read_summary(tmp_path)) == least
@@ -230,7 +231,7 @@ def test_jobs_are_compared_by_what_their_objective_names(tmp_path: Path, capsys:
 
 
 def test_jobs_may_be_compared_by_a_metric_that_is_better_when_lower(tmp_path: Path) -> None:
-    monitor = {"compared_by": "val_error", "compared_mode": "min"}
+    monitor: dict[str, Any] = {"compared_by": "val_error", "compared_mode": "min"}
     jobs = [job(tmp_path, number, val_loss=1.0, val_error=error, **monitor) for number, error in enumerate((0.6, 0.4))]
     assert [one.number for one in rank_jobs(jobs)] == [1, 0]
     assert job_result(jobs[1]).return_value == 0.4

@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 
 from gptkit.sweep.jobs import read_jobs
 from gptkit.sweep.report import override_values
+from tests.command_line import GptkitCommand
 
 WORDS = ("train", "-m", "data=text", "data.path=x.txt", "tokenizer=char", "+shrink=tiny", "trainer=cpu", "trainer.max_steps=2")
 
@@ -24,7 +25,7 @@ def text(in_folder: Path) -> None:
 
 
 @pytest.fixture
-def sweep(gptkit_command: Callable[..., Any], text: None) -> Callable[..., Any]:
+def sweep(gptkit_command: GptkitCommand, text: None) -> Callable[..., Any]:
     """`sweep(*words)`; gives what the command line did."""
     return lambda *words: gptkit_command(*WORDS, "hydra.sweep.dir=out", *words)
 
@@ -108,7 +109,7 @@ def test_ray(sweep_apart: Callable[..., Any]) -> None:
     assert [job.status for job in read_jobs(Path("out"))] == ["finished"]
 
 
-def test_slurm_composes(gptkit_command: Callable[..., Any]) -> None:
+def test_slurm_composes(gptkit_command: GptkitCommand) -> None:
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="pip install gptkit[sweeps]")
     shown = gptkit_command(
         "train", "hydra/launcher=slurm", "hydra.launcher.partition=gpu", "--cfg", "hydra", "-p", "hydra.launcher"

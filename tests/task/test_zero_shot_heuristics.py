@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from gptkit.attention import DenseAttentionConfig
 from gptkit.errors import ConfigError, DataError
 from gptkit.model import GPTConfig
+from gptkit.model.base import Model
 from gptkit.task import AcceptabilityConfig, LikelyOptionConfig, NextWordConfig, ReferentConfig
 from gptkit.task.base import Subject
 from gptkit.task.text_log_probs import Text, text_log_probs
@@ -131,7 +132,7 @@ class Reader(nn.Module):
 
 
 def score(task: Any, text: str) -> dict[str, float]:
-    found: dict[str, float] = task.build()(Subject(Reader(text), TOKENIZER), seed=0)
+    found: dict[str, float] = task.build()(Subject(cast(Model, Reader(text)), TOKENIZER), seed=0)
     return found
 
 

@@ -26,7 +26,7 @@ def test_each_update_moves_the_average_by_one_minus_the_decay() -> None:
     for _ in range(4):
         with torch.no_grad():
             for name, parameter in model.named_parameters():
-                parameter += torch.randn_like(parameter)
+                parameter.add_(torch.randn_like(parameter))
                 expected[name] = 0.9 * expected[name] + 0.1 * parameter
         average.update()
     for name, kept in average.weights().items():

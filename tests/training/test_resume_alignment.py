@@ -98,7 +98,7 @@ def run_and_kill(folder: Path, words: list[str], *, step: int, seconds: float) -
 
 def saved(folder: Path) -> dict[str, torch.Tensor]:
     newest = max(folder.glob("checkpoints/step-*"))
-    found = {}
+    found: dict[str, torch.Tensor] = {}
     for path in sorted(newest.rglob("*.safetensors")):
         found |= {f"{path.relative_to(newest)}:{name}": tensor for name, tensor in load_file(path).items()}
     return found

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,7 @@ def together(kinds: dict[str, list[str]], tmp_path_factory: pytest.TempPathFacto
 def saved(folder: Path) -> dict[str, Tensor]:
     """All tensors of a run's newest checkpoint: the model's, and the objective's own."""
     newest = max(folder.glob("checkpoints/step-*"))
-    found = {}
+    found: dict[str, Tensor] = {}
     for path in sorted(newest.rglob("*.safetensors")):
         found |= {f"{path.stem}.{name}": tensor for name, tensor in load_file(path).items()}
     return found
@@ -119,7 +120,7 @@ def assert_same(found: dict[str, Tensor], expected: dict[str, Tensor], what: str
     assert found.keys() == expected.keys()
     for name, tensor in expected.items():
         assert found[name].dtype == torch.float32
-        torch.testing.assert_close(found[name], tensor, rtol=0, atol=1e-6, msg=lambda text, n=name: f"{what} {n}: {text}")
+        torch.testing.assert_close(found[name], tensor, rtol=0, atol=1e-6, msg=partial("{} {}: {}".format, what, name))
 
 
 @pytest.mark.process
@@ -160,7 +161,7 @@ def test_mixed_precision_gathers_matrices_in_bfloat16_and_everything_else_in_flo
     for name, module in model.named_modules():
         if isinstance(module, nn.Linear | nn.LayerNorm | nn.Embedding):
             module.register_forward_pre_hook(look(name))
-    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
+    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)  # type: ignore[attr-defined]
     try:
         apply_fsdp(model, init_device_mesh("cpu", (1,)), "bf16-mixed")
         with torch.autocast("cpu", torch.bfloat16):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,7 @@ def test_batches_of_one_update_are_one_batch(learn: Callable[..., Any], weights:
     assert halves["train_loss"] == pytest.approx(whole["train_loss"], abs=1e-5)
     there = weights(tmp_path / "halves")
     for name, tensor in weights(tmp_path / "whole").items():
-        torch.testing.assert_close(there[name], tensor, rtol=0, atol=1e-6, msg=lambda text, n=name: f"{n}: {text}")
+        torch.testing.assert_close(there[name], tensor, rtol=0, atol=1e-6, msg=partial("{}: {}".format, name))
     assert halves["length"] == 3.0
     assert {"seconds_first", "seconds_second"} <= halves.keys()
     assert not {"seconds_first", "seconds_train"} & whole.keys()

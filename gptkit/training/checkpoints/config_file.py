@@ -11,7 +11,7 @@ from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from gptkit.atomic_io import write_file
 from gptkit.constraint_checks import check_constraints

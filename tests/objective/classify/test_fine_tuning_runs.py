@@ -13,6 +13,7 @@ from torch import Tensor
 
 import gptkit
 from gptkit.errors import ConfigError
+from gptkit.objective.classify.aux_lm import AuxLM
 from gptkit.training.checkpoints.load import load, load_objective
 
 TINY = (
@@ -134,6 +135,7 @@ def test_labels_and_head_are_in_the_checkpoint(tuned: Path) -> None:
     assert trained.objective.labels == ["even", "odd"]
     assert trained.objective.task == "classification"
     assert trained.model.vocabulary == 260
+    assert isinstance(trained.objective, AuxLM)
     assert torch.equal(trained.objective.head.weight, newest(tuned, "objective")["head.weight"])
 
 

@@ -42,7 +42,8 @@ def test_a_ratio_never_overflows() -> None:
 @pytest.mark.parametrize("wanted", [0.0, 2.0])
 def test_the_values_loss_is_the_worse_of_free_and_clipped(value: float, wanted: float) -> None:
     near = min(max(value, 0.8), 1.2)
-    found = value_losses(*(torch.tensor([number], dtype=torch.float64) for number in (value, 1.0, wanted)), 0.2)
+    predicted, before, target = (torch.tensor([number], dtype=torch.float64) for number in (value, 1.0, wanted))
+    found = value_losses(predicted, before, target, 0.2)
     assert found.item() == pytest.approx(0.5 * max((value - wanted) ** 2, (near - wanted) ** 2), abs=1e-12)
 
 

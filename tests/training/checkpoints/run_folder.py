@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -43,8 +44,8 @@ class Run:
     def state(self) -> dict[str, object]:
         return {"optimizer": self.optimizer.state_dict(), "tokens": 1 << 40, "rng": {"cpu": torch.get_rng_state()}, "note": None}
 
-    def save(self, step: int, *, keep: int = 0, val_loss: float | None = None, **changes: object) -> Path:
-        given = {"model_state": self.model.state_dict(), "objective_state": None, "state": self.state(), **changes}
+    def save(self, step: int, *, keep: int = 0, val_loss: float | None = None, **changes: Any) -> Path:
+        given: dict[str, Any] = {"model_state": self.model.state_dict(), "objective_state": None, "state": self.state(), **changes}
         return write_checkpoint(
             self.folder,
             step=step,
@@ -54,4 +55,4 @@ class Run:
             val_loss=val_loss,
             merit=val_loss,
             **given,
-        )  # type: ignore[arg-type]
+        )

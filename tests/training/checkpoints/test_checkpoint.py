@@ -7,6 +7,7 @@ import resource
 import shutil
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -144,10 +145,11 @@ def test_a_full_disk_is_one_line_and_the_checkpoint_before_it_stays(run: Run) ->
     good = run.save(10)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     for large in ("model_state", "state"):
+        parts: dict[str, Any] = {large: {"large": torch.zeros(100_000)}}
         resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, hard))
         try:
             with pytest.raises(CheckpointError, match=r"step-00000020: the disk is full.*those before it are untouched") as caught:
-                run.save(20, keep=1, **{large: {"large": torch.zeros(100_000)}})
+                run.save(20, keep=1, **parts)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         assert "\n" not in str(caught.value)
@@ -165,7 +167,7 @@ class Payload:
     def __init__(self, mark: Path) -> None:
         self.mark = mark
 
-    def __reduce__(self) -> object:
+    def __reduce__(self) -> tuple[Any, ...]:
         return (Path.touch, (self.mark,))
 
 

@@ -99,8 +99,15 @@ def test_what_a_link_points_to_is_left_alone(run: Path, tmp_path: Path, name: st
     (run / "checkpoints" / name).symlink_to(outside, target_is_directory=True)
     (run / "checkpoints" / "step-00000004").symlink_to(outside, target_is_directory=True)
     tokenizer = read_checkpoint(folder_of(run, 3)).tokenizer
-    common = {"objective_state": None, "state": {}, "tokenizer": tokenizer, "settings": SETTINGS, "val_loss": None, "merit": None}
-    write_checkpoint(run, step=4, model_state={"a": torch.zeros(1)}, keep=1, **common)  # type: ignore[arg-type]
+    common: dict[str, Any] = {
+        "objective_state": None,
+        "state": {},
+        "tokenizer": tokenizer,
+        "settings": SETTINGS,
+        "val_loss": None,
+        "merit": None,
+    }
+    write_checkpoint(run, step=4, model_state={"a": torch.zeros(1)}, keep=1, **common)
     assert describe_files(outside) == before
     assert not (run / "checkpoints" / "step-00000004").is_symlink()
 

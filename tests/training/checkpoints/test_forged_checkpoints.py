@@ -94,7 +94,12 @@ def altered(*keys: str, value: Any) -> Callable[[dict[str, Any]], None]:
 
 def of_the_optimizer(change: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, Any]], None]:
     """Change every parameter's entries."""
-    return lambda state: [change(entries) for entries in state["optimizer"]["state"].values()] and None  # type: ignore[func-returns-value]
+
+    def change_all(state: dict[str, Any]) -> None:
+        for entries in state["optimizer"]["state"].values():
+            change(entries)
+
+    return change_all
 
 
 WRONG_STATES: dict[str, Callable[[dict[str, Any]], Any]] = {

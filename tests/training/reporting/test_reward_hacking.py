@@ -15,7 +15,7 @@ from gptkit.training.reporting.metrics_csv import MetricsFile
 from gptkit.training.reporting.reward_hacking import RewardHackingWarning, diagnose_collapse
 
 
-def said(unended: float | None = -1.0, **columns: list[float]) -> dict[str, str]:
+def verdicts(columns: dict[str, list[float]], unended: float | None = -1.0) -> dict[str, str]:
     """Level of every verdict by its title, of validations with these columns."""
     rows = {"tokens": list(range(len(columns["score"]))), **{f"val/{name}": values for name, values in columns.items()}}
     curves = Curves({name: np.array(each, float) for name, each in rows.items()})
@@ -26,7 +26,7 @@ HEALTHY = {"score": [-1.0, 0.0, 1.0], "kl": [1.0, 4.0, 9.0], "length": [20.0, 18
 
 
 def test_a_healthy_run_shows_none() -> None:
-    assert said(**HEALTHY) == {"No sign of a collapse": "good"}
+    assert verdicts(HEALTHY) == {"No sign of a collapse": "good"}
 
 
 @pytest.mark.parametrize(
@@ -40,19 +40,19 @@ def test_a_healthy_run_shows_none() -> None:
     ],
 )
 def test_a_collapse_is_named(wrong: dict[str, list[float]], title: str, level: str) -> None:
-    assert said(**{**HEALTHY, **wrong}) == {title: level}
+    assert verdicts({**HEALTHY, **wrong}) == {title: level}
 
 
 def test_responses_that_are_judged_without_an_end_need_none() -> None:
-    assert said(**HEALTHY, unended=None, missing_end_of_text=[1.0, 1.0, 1.0]) == {"No sign of a collapse": "good"}
+    assert verdicts({**HEALTHY, "missing_end_of_text": [1.0, 1.0, 1.0]}, unended=None) == {"No sign of a collapse": "good"}
 
 
 def test_a_judge_that_falls_with_the_reward_is_no_such_thing() -> None:
-    assert "The reward rises while the judge falls" not in said(**{**HEALTHY, "score": [0.0, 2.0, 1.0], "judge": [0.1, 0.5, 0.2]})
+    assert "The reward rises while the judge falls" not in verdicts({**HEALTHY, "score": [0.0, 2.0, 1.0], "judge": [0.1, 0.5, 0.2]})
 
 
 def test_runs_without_reinforcement_and_first_validations_get_none() -> None:
-    assert said(score=[1.0], kl=[0.0]) == {}
+    assert verdicts({"score": [1.0], "kl": [0.0]}) == {}
     assert diagnose_collapse(Curves({"tokens": np.array([1.0]), "val/loss": np.array([2.0])})) == []
 
 
