@@ -32,7 +32,7 @@ class ZeroShot(lightning.Callback):
             raise ConfigError(
                 "callback=zero_shot measures when the run validates, and nothing is held out; set val.fraction above 0"
             )
-        pl_module.state.measured.update(self.latest)
+        pl_module.state.callback_metrics.update(self.latest)
 
     @torch.no_grad()
     def on_validation_start(self, trainer: lightning.Trainer, pl_module: Any) -> None:
@@ -43,7 +43,7 @@ class ZeroShot(lightning.Callback):
             for place, (name, score) in enumerate(scores.items()):
                 found[f"zero_shot/{word}" if place == 0 else f"zero_shot/{word}_{name}"] = score
         self.latest = found
-        pl_module.state.measured.update(found)
+        pl_module.state.callback_metrics.update(found)
 
     def state_dict(self) -> dict[str, Any]:
         return {"latest": dict(self.latest)}

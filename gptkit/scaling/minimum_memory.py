@@ -45,15 +45,17 @@ def training_copies(objective: ObjectiveConfig, optimizer: OptimizerConfig, *, a
     return 1 + (1 + moments if trains else 0) + average
 
 
-def refuse_beyond(memory: float, model: ModelConfig, parameters: dict[str, int], *, bytes_each: int, kept: str, where: str) -> None:
+def refuse_beyond(
+    memory: float, model: ModelConfig, parameters: dict[str, int], *, bytes_each: int, contents: str, where: str
+) -> None:
     """Refuse a model whose parameters take more than there is.
 
     Args:
         memory: bytes.
         model: its settings.
         parameters: of `least_parameters`.
-        bytes_each: that a parameter takes with all that is kept for it.
-        kept: what that is, for the error.
+        bytes_each: memory that one parameter takes, including its gradient and optimizer state where it is trained.
+        contents: what that memory holds, for the error.
         where: whose memory it is, for the error.
 
     Raises:
@@ -66,6 +68,6 @@ def refuse_beyond(memory: float, model: ModelConfig, parameters: dict[str, int],
     names = {"model.layers": ("layers", "width"), "model.units": ("layers", "units"), "model.context": ("context", "width")}
     keys = [f"model.{name}={getattr(model, name)}" for name in names.get(largest, ("width",))]
     raise ConfigError(
-        f"{' '.join(keys)}: a model of {total:.3g} parameters or more takes at least {total * bytes_each / 1e9:,.0f} GB ({kept}), "
-        f"and {where} has {memory / 1e9:,.0f} GB; lower {' or '.join(key.partition('=')[0] for key in keys)}"
+        f"{' '.join(keys)}: a model of {total:.3g} parameters or more takes at least {total * bytes_each / 1e9:,.0f} GB "
+        f"({contents}), and {where} has {memory / 1e9:,.0f} GB; lower {' or '.join(key.partition('=')[0] for key in keys)}"
     )

@@ -123,11 +123,11 @@ def report_rank_failures(trainer: lightning.Trainer) -> Iterator[None]:
     except Exception as error:
         if trainer.world_size == 1 or os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
-        place = os.environ.get(FAILURE_FOLDER)
-        if place is not None and not is_first_process():
+        failure_folder = os.environ.get(FAILURE_FOLDER)
+        if failure_folder is not None and not is_first_process():
             if not is_connection_error(error):
                 with contextlib.suppress(OSError):  # the first process has ended, and its folder with it
-                    Path(place, str(trainer.global_rank)).write_text(
+                    Path(failure_folder, str(trainer.global_rank)).write_text(
                         _describe_failure(trainer.global_rank, error), encoding="utf-8"
                     )
             raise SystemExit(getattr(error, "exit_status", 1)) from error

@@ -53,19 +53,19 @@ def check_training_fits(settings: RunConfig, arguments: dict[str, Any]) -> None:
         settings.model,
         least_parameters(settings.model, settings.attention, vocabulary),
         bytes_each=stored * copies,
-        kept="weights, gradients and the optimizer's state" if copies > 2 else "weights",
+        contents="weights, gradients and the optimizer's state" if copies > 2 else "weights",
         where=memory[1],
     )
 
 
 def check_model_fits(model: ModelConfig, attention: AttentionConfig, vocabulary: int) -> None:
-    """See that a model's weights can fit into this machine's memory in float32, as they are loaded.
+    """Checks that a model's weights fit into this machine's memory in float32, as they are loaded.
 
     Raises:
-        ConfigError: they cannot.
+        ConfigError: they do not.
     """
     parameters = least_parameters(model, attention, vocabulary)
-    refuse_beyond(machine_memory(), model, parameters, bytes_each=4, kept="weights", where="this machine")
+    refuse_beyond(machine_memory(), model, parameters, bytes_each=4, contents="weights", where="this machine")
 
 
 def machine_memory() -> float:

@@ -26,9 +26,9 @@ class MetricAccumulator:
         """The loss of one minibatch, a detached scalar."""
         self._losses.append(loss)
 
-    def add(self, measured: Metrics, items: int) -> None:
-        """What the objective measured of some items, but for what it has a row of for each: that is for validation alone."""
-        for name, metric in measured.items():
+    def add(self, metrics: Metrics, items: int) -> None:
+        """Add the objective's metrics of some items, except those with a row per item, which only validation uses."""
+        for name, metric in metrics.items():
             share = mean_over_items(metric, items)
             if share is None:
                 continue

@@ -37,8 +37,8 @@ class TrainModule(lightning.LightningModule):
     """Trains one model with one objective. Callbacks read `state`, `settings`, `folder`, `model`, `objective` and `tokenizer`.
 
     The module runs validation itself, at the end of a step, and calls the callbacks' `on_validation_start` before and
-    `on_validation_end` after it. In `on_validation_end`, `state.val_loss` is new. What a callback puts into `state.measured` in
-    `on_validation_start` is logged with the validation loss.
+    `on_validation_end` after it. In `on_validation_end`, `state.val_loss` is new. Metrics that a callback adds to
+    `state.callback_metrics` in `on_validation_start` are logged with the validation loss.
     """
 
     automatic_optimization = False

@@ -1,4 +1,4 @@
-"""Where a run stands: what the step writes down and what logs, bars and checkpoints read."""
+"""The state of a run: what each step updates, and what logs, progress bars and checkpoints read."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from torch import Tensor
 
 @dataclass
 class TrainState:
-    """Kept by the LightningModule as `state`. Tensors stay on the device until somebody reads them: reading waits for the step."""
+    """The LightningModule's `state`. Tensors stay on the device; reading their values waits for the step."""
 
     step: int = 0
-    """Optimizer steps done. The kit's own count, not Lightning's `global_step`."""
+    """Optimizer steps done. Counted by gptkit; it is not Lightning's `global_step`, which counts optimizer calls."""
 
     tokens: int = 0
     """Tokens read by those steps, over all devices; the learning rate follows it."""
@@ -35,8 +35,8 @@ class TrainState:
     val_metrics: dict[str, float] = field(default_factory=dict)
     """Means of the objective's metrics over the validation set, at the latest validation."""
 
-    measured: dict[str, float] = field(default_factory=dict)
-    """What callbacks measure: they put it here in `on_validation_start`, by the names under which it is logged with `val_loss`."""
+    callback_metrics: dict[str, float] = field(default_factory=dict)
+    """Metrics of callbacks, which add them in `on_validation_start` by the names under which they are logged with `val_loss`."""
 
     val_step: int = -1
     """The step at which `val_loss` was measured; -1: not yet."""

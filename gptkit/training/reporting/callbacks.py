@@ -206,7 +206,7 @@ class SummaryCallback(Callback):
                     for name, value in last.items()
                     if name.startswith("train/") and name != "train/loss"
                 }
-                state.measured = {
+                state.callback_metrics = {
                     name: value for name, value in last.items() if "/" in name and not name.startswith(("train/", "val/"))
                 }
                 self.summarize(trainer, pl_module, rate=last.get("tokens_per_second"))
@@ -232,13 +232,13 @@ class SummaryCallback(Callback):
                 precision=str(trainer.precision),
             )
             write_environment(self.folder, self._environment)
-        here, rate = self._environment, self.meter.tokens_per_second or rate
+        environment, rate = self._environment, self.meter.tokens_per_second or rate
         mfu = None
-        if rate and here.flops_per_token and here.peak_flops:
-            mfu = model_flops_utilization(rate, here.flops_per_token, here.peak_flops, here.devices)
-        measured = read_scalars(state.metrics)
-        measured.update({f"val_{name}": value for name, value in state.val_metrics.items()})
-        measured.update({name.replace("/", "_"): value for name, value in state.measured.items()})
+        if rate and environment.flops_per_token and environment.peak_flops:
+            mfu = model_flops_utilization(rate, environment.flops_per_token, environment.peak_flops, environment.devices)
+        extra = read_scalars(state.metrics)
+        extra.update({f"val_{name}": value for name, value in state.val_metrics.items()})
+        extra.update({name.replace("/", "_"): value for name, value in state.callback_metrics.items()})
         write_summary(
             self.folder,
             parameters=self.parameters,
@@ -253,7 +253,7 @@ class SummaryCallback(Callback):
             finished=state.step >= state.last_step or pl_module.finished_early,
             monitor=VALIDATION_LOSS if state.monitor is None else f"val_{state.monitor}",
             monitor_mode=state.monitor_mode,
-            extra=measured,
+            extra=extra,
         )
 
 

@@ -49,14 +49,14 @@ class Curves:
 
 
 def smooth(values: Values) -> Values:
-    """A running mean over about a fiftieth of the points; windows shrink at the start, so that a steep fall is not smeared."""
-    format_count = len(values)
-    half = format_count // 100
+    """Returns a running mean over about a fiftieth of the points; windows shrink at the ends, so that a steep fall stays sharp."""
+    count = len(values)
+    half = count // 100
     if not half:
         return values
-    place = np.arange(format_count)
-    low = place - np.minimum(place, half)
-    high = np.minimum(place + np.minimum(place, half), format_count - 1) + 1
+    index = np.arange(count)
+    low = index - np.minimum(index, half)
+    high = np.minimum(index + np.minimum(index, half), count - 1) + 1
     sums = np.concatenate([[0.0], np.cumsum(values)])
     mean: Values = (sums[high] - sums[low]) / (high - low)
     return mean

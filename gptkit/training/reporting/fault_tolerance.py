@@ -123,25 +123,19 @@ def set_aside(path: Path, reason: object) -> None:
     _log.warning("warning: %s: %s; it is now %s", path, reason, aside.name)
 
 
-_log = logging.getLogger("gptkit")
-
-
-_given: set[str] = set()
+_logged_warnings: set[str] = set()
 
 
 def warn_once(line: str) -> None:
-    """Log a warning, unless this command has given the same."""
-    if line not in _given:
-        _given.add(line)
+    """Log a warning, unless this command has logged the same one."""
+    if line not in _logged_warnings:
+        _logged_warnings.add(line)
         _log.warning("warning: %s", line)
 
 
 def forget_warnings() -> None:
-    """Another command begins."""
-    _given.clear()
-
-
-_log = logging.getLogger("gptkit")
+    """Let the next command log every warning again."""
+    _logged_warnings.clear()
 
 
 @contextlib.contextmanager

@@ -52,18 +52,18 @@ def escape_text(text: str, longest: int = 40) -> str:
 FOLDER = "figures"
 
 
-def write_figures(folder: Path, drawn: Mapping[str, Figure]) -> None:
-    """Write each as <run folder>/figures/<title>.svg, in place of the one from before.
+def write_figures(folder: Path, figures: Mapping[str, Figure]) -> None:
+    """Write each figure to <run folder>/figures/<title>.svg, replacing an earlier one.
 
     Raises:
         GptkitError: the disk is full.
     """
-    if not drawn:
+    if not figures:
         return
     import matplotlib
 
     (folder / FOLDER).mkdir(parents=True, exist_ok=True)
-    for title, figure in drawn.items():
+    for title, figure in figures.items():
         buffer = io.StringIO()
         with matplotlib.rc_context({"svg.hashsalt": title}):
             figure.savefig(buffer, format="svg", facecolor="white", metadata={"Date": None})
@@ -71,5 +71,5 @@ def write_figures(folder: Path, drawn: Mapping[str, Figure]) -> None:
 
 
 def list_figures(folder: Path) -> list[Path]:
-    """The drawings of a run, by title."""
+    """Return the figures of a run, by title."""
     return sorted((folder / FOLDER).glob("*.svg"))

@@ -181,8 +181,8 @@ class MetricsLogger(Callback):
         state: TrainState = pl_module.state
         if trainer.sanity_checking or state.val_step != state.step or state.val_loss is None:
             return
-        measured = {f"val/{name}": value for name, value in state.val_metrics.items()}
-        self._write({"step": state.step, "tokens": state.tokens, "val/loss": state.val_loss, **measured, **state.measured})
+        metrics = {f"val/{name}": value for name, value in state.val_metrics.items()}
+        self._write({"step": state.step, "tokens": state.tokens, "val/loss": state.val_loss, **metrics, **state.callback_metrics})
         if self.board is not None:
             self.board.flush()
 
