@@ -21,7 +21,7 @@ import gptkit
 from gptkit.data.conversation_config import RankingsConfig
 from gptkit.data.readers.decompression import open_bytes
 from gptkit.data.record_checks import rankings_of
-from gptkit.objective.preference.preference_dataset import ranked
+from gptkit.objective.preference.preference_dataset import tokenize_rankings
 
 TEMPLATE = "transcript"
 WORDS = ["objective=reward", f"objective.template={TEMPLATE}", "data=rankings", "data.empty=keep", "samples.prompts=[]"]
@@ -49,7 +49,7 @@ def counted(files: dict[str, Path], init: str) -> dict[str, dict[str, int]]:
     found = {}
     for split, path in files.items():
         rankings = list(rankings_of(RankingsConfig(path=str(path), empty="keep").build(), "train", reader="this benchmark"))
-        kept = ranked(rankings, tokenizer=tokenizer, template=TEMPLATE, context=model.context, what=split)
+        kept = tokenize_rankings(rankings, tokenizer=tokenizer, template=TEMPLATE, context=model.context, what=split)
         found[split] = {"comparisons": len(rankings), "used": len(kept), "dropped": len(rankings) - len(kept)}
     return found
 

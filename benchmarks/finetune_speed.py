@@ -27,7 +27,7 @@ import torch
 
 import gptkit
 from gptkit.data.dataset import Dataset
-from gptkit.data.sampler import order
+from gptkit.data.sampler import epoch_order
 from gptkit.training.dataloader import TrainDataLoader
 
 SHAPE = ["model.layers=4", "model.heads=6", "model.width=192", "model.dropout=0.1", "tokenizer=bpe", "tokenizer.size=8192"]
@@ -78,7 +78,7 @@ def padding(batches: Iterator[np.ndarray[Any, np.dtype[np.int64]]]) -> dict[str,
 def padding_of(dataset: Dataset) -> dict[str, dict[str, float]]:
     """By the kit's order and by a random one."""
     steps = len(dataset) // BATCH
-    shuffled = order(0, items=len(dataset), seed=0)[: steps * BATCH]
+    shuffled = epoch_order(0, items=len(dataset), seed=0)[: steps * BATCH]
     batches = {
         "by_length": iter(TrainDataLoader(dataset, seed=0, batch=BATCH, start=0, stop=steps)),
         "random": (dataset.batch(items.tolist()) for items in np.split(shuffled, steps)),

@@ -25,7 +25,7 @@ import torch
 import gptkit
 from gptkit.data import MovieReviewsConfig
 from gptkit.objective.classify.classification_dataset import ClassificationDataset
-from gptkit.objective.classify.metrics import accuracies, interval
+from gptkit.objective.classify.metrics import accuracy_of_columns, bootstrap_interval
 from gptkit.records import Example
 from gptkit.training.checkpoints.checkpoint import latest_checkpoint, read_checkpoint
 from gptkit.training.checkpoints.load import load_weights
@@ -71,15 +71,15 @@ def accuracy(folder: Path) -> tuple[float, float, float]:
     model = settings.model.build(attention=settings.attention, vocabulary=tokenizer.size + settings.objective.added_tokens)
     load_weights(model, checkpoint.model_state, str(path))
     model.eval(), objective.eval()
-    items = ClassificationDataset(objective.items(list(MovieReviewsConfig().build().records("test")), "test"))
+    items = ClassificationDataset(objective.tokenize(list(MovieReviewsConfig().build().records("test")), "test"))
     order = items.lengths().argsort().tolist()
     outputs, labels = [], []
     for start in range(0, len(order), 64):
         batch = items.batch(order[start : start + 64])
-        outputs.append(objective.outputs(objective.hidden(model, batch), batch["lengths"]).argmax(-1))
+        outputs.append(objective.outputs(objective.hidden_states(model, batch), batch["lengths"]).argmax(-1))
         labels.append(batch["labels"].long())
     predicted, wanted = torch.cat(outputs), torch.cat(labels)
-    low, high = interval(accuracies, predicted, wanted)
+    low, high = bootstrap_interval(accuracy_of_columns, predicted, wanted)
     return 100 * float((predicted == wanted).float().mean()), 100 * low, 100 * high
 
 

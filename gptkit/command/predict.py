@@ -14,7 +14,7 @@ from gptkit.data.parsing.examples import ExampleColumns, UnusableLabel
 from gptkit.data.readers.file_discovery import find_files
 from gptkit.data.readers.tables import TABLES
 from gptkit.errors import CheckpointError, ConfigError, DataError
-from gptkit.objective.classify.labels import named
+from gptkit.objective.classify.labels import class_name
 from gptkit.plugins import registry
 from gptkit.terminal import print_text
 from gptkit.user_files import expand_path
@@ -47,7 +47,7 @@ def predict(settings: PredictCommand) -> dict[str, float]:
     from gptkit.data.progress import Progress
     from gptkit.generation.precision import best_device, decoding_dtype
     from gptkit.objective.classify.aux_lm import AuxLM
-    from gptkit.objective.classify.classification_dataset import warn_of_cut
+    from gptkit.objective.classify.classification_dataset import warn_about_truncation
     from gptkit.objective.classify.prediction import predict as predictions_of
     from gptkit.training.checkpoints.load import load_objective
 
@@ -75,7 +75,7 @@ def predict(settings: PredictCommand) -> dict[str, float]:
                 progress.show(None, f"{read:,} rows")
         if not read:
             raise DataError(f"input={settings.input}: there is no row in it")
-    warn_of_cut(cut, read, "input", task=objective.task, context=objective.context)
+    warn_about_truncation(cut, read, "input", task=objective.task, context=objective.context)
     if comparison is None:
         return {}
     metrics, line = comparison.result()
@@ -153,12 +153,12 @@ class LabelComparison:
         """Args: row: the prediction of the row `number`, from 1."""
         try:
             label = row.example.label
-            right = float(self.numbers[named(label)] if self.labels else label)
+            right = float(self.numbers[class_name(label)] if self.labels else label)
         except (KeyError, ValueError):
             self._unknown_label = self._unknown_label or f"row {number} has the label {row.example.label!r}"
             return
         self._right.append(right)
-        self._outputs.append(row.chosen if row.score is None else row.score)
+        self._outputs.append(row.best if row.score is None else row.score)
 
     def result(self) -> tuple[dict[str, float], str]:
         """The metrics of a validation of the run, and the line that tells them; no metric where a label is unknown."""

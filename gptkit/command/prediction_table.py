@@ -125,14 +125,14 @@ def _header(prediction: Prediction, names: LabelNames) -> list[str]:
 def _cells(prediction: Prediction, names: LabelNames) -> list[Any]:
     if prediction.score is not None:
         return [_round_digits(prediction.score)]
-    return [names.answer(prediction.chosen), *map(_round_digits, prediction.probabilities)]
+    return [names.answer(prediction.best), *map(_round_digits, prediction.probabilities)]
 
 
 def _json_object(prediction: Prediction, names: LabelNames) -> dict[str, Any]:
     if prediction.score is not None:
         return {"score": _round_digits(prediction.score)}
     probabilities = {str(names[index]): _round_digits(p) for index, p in enumerate(prediction.probabilities)}
-    return {"label": names.answer(prediction.chosen), "probabilities": probabilities}
+    return {"label": names.answer(prediction.best), "probabilities": probabilities}
 
 
 def _round_digits(value: float) -> float:

@@ -6,7 +6,7 @@ import bisect
 from collections.abc import Sequence
 
 
-def best_fit(lengths: Sequence[int], room: int) -> list[list[int]]:
+def pack_best_fit(lengths: Sequence[int], room: int) -> list[list[int]]:
     """Which sequences share a row: the longest first, each into the row where it leaves the least room, else into a new one.
 
     Best-fit decreasing (Johnson and others, "Worst-Case Performance Bounds for Simple One-Dimensional Packing Algorithms", 1974):

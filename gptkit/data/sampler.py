@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def indices(step: int, *, batch: int, items: int, seed: int, order_of: Order | None = None) -> NDArray[np.int64]:
+def step_indices(step: int, *, batch: int, items: int, seed: int, order_of: Order | None = None) -> NDArray[np.int64]:
     """(batch,) int64: the items of a step, item i of epoch e as e * items + i. Each device takes its slice.
 
     Steps lay the epochs' items end to end, each epoch in its own order, so a batch may begin in one epoch and end in a later one.
@@ -27,13 +27,13 @@ def indices(step: int, *, batch: int, items: int, seed: int, order_of: Order | N
     found = epochs * items
     for epoch in range(first, last + 1):
         here = epochs == epoch
-        read = order(epoch, items=items, seed=seed) if order_of is None else order_of(epoch)
+        read = epoch_order(epoch, items=items, seed=seed) if order_of is None else order_of(epoch)
         found[here] += read[places[here]]
     return found
 
 
 @functools.lru_cache(maxsize=4)
-def order(epoch: int, *, items: int, seed: int) -> NDArray[np.int64]:
+def epoch_order(epoch: int, *, items: int, seed: int) -> NDArray[np.int64]:
     """(items,) int64: the order in which an epoch reads its items, read-only.
 
     The ranks of Philox's raw numbers, keyed by seed and epoch: numpy promises that these stay the same in later versions, which it
@@ -51,7 +51,7 @@ class Order(Protocol):
     def __call__(self, epoch: int) -> NDArray[np.int64]: ...
 
 
-WINDOW = 64
+WINDOW_BATCHES = 64
 """Batches among which items of similar length are brought together: enough for little padding, few enough for random batches."""
 
 
@@ -69,19 +69,21 @@ class ByLength:
 
     def __call__(self, epoch: int) -> NDArray[np.int64]:
         if epoch not in self._known:
-            self._known = {known: order for known, order in self._known.items() if known == epoch - 1} | {epoch: self._order(epoch)}
+            self._known = {known: epoch_order for known, epoch_order in self._known.items() if known == epoch - 1} | {
+                epoch: self._order(epoch)
+            }
         return self._known[epoch]
 
     def _order(self, epoch: int) -> NDArray[np.int64]:
         items, batch = len(self._lengths), self._batch
-        shuffled = order(epoch, items=items, seed=self._seed)
+        shuffled = epoch_order(epoch, items=items, seed=self._seed)
         begin = min(-(epoch * items) % batch, items)  # the items that complete the batch in which the epoch before ended
         whole = (items - begin) // batch * batch
         middle = shuffled[begin : begin + whole]
         sorted_windows = [
             window[np.argsort(self._lengths[window], kind="stable")]
-            for window in np.split(middle, range(WINDOW * batch, whole, WINDOW * batch))
+            for window in np.split(middle, range(WINDOW_BATCHES * batch, whole, WINDOW_BATCHES * batch))
         ]
         batches = np.concatenate(sorted_windows).reshape(-1, batch)
-        steps = order(epoch, items=len(batches), seed=self._seed) if len(batches) else np.empty(0, dtype=np.int64)
+        steps = epoch_order(epoch, items=len(batches), seed=self._seed) if len(batches) else np.empty(0, dtype=np.int64)
         return np.concatenate([shuffled[:begin], batches[steps].ravel(), shuffled[begin + whole :]])

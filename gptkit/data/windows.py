@@ -59,13 +59,13 @@ class ShiftingWindowDataset(WindowDataset):
     def starts(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
         epochs, items = np.divmod(indices, len(self))
         wanted = epochs.tolist()
-        phases = {epoch: phase(epoch, size=len(self.stream)) for epoch in set(wanted)}
+        phases = {epoch: epoch_offset(epoch, size=len(self.stream)) for epoch in set(wanted)}
         starts: NDArray[np.int64] = (np.array([phases[epoch] for epoch in wanted]) + items * self.context) % len(self.stream)
         return starts
 
 
 @functools.lru_cache(maxsize=1024)
-def phase(epoch: int, *, size: int) -> int:
+def epoch_offset(epoch: int, *, size: int) -> int:
     """Where in a stream of `size` tokens an epoch's windows begin: the same on every machine."""
     return int.from_bytes(hashlib.sha256(f"phase {epoch}".encode()).digest()[:8], "little") % size
 

@@ -128,13 +128,13 @@ class PretrainingMixDataset(Dataset):
             text = self._windows.batch(
                 [epoch * self._count + place - first for epoch, place in epochs_and_places if place >= first]
             )
-            text["learned"] = torch.ones_like(text["tokens"], dtype=torch.bool)
+            text["loss_mask"] = torch.ones_like(text["tokens"], dtype=torch.bool)
             found.append((text, [number for number, is_window in enumerate(of_window) if is_window]))
         length = max(part["tokens"].shape[1] for part, _ in found)
         batch: Batch = {}
-        for name in ("tokens", "targets", "learned", "segments"):
+        for name in ("tokens", "targets", "loss_mask", "segments"):
             if any(name in part for part, _ in found):
-                dtype = torch.bool if name == "learned" else torch.int64
+                dtype = torch.bool if name == "loss_mask" else torch.int64
                 batch[name] = torch.zeros(len(indices), length, dtype=dtype)
                 for part, rows in found:
                     if name in part:

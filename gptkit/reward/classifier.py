@@ -10,8 +10,8 @@ from torch import Tensor
 
 from gptkit.errors import CheckpointError, ConfigError, did_you_mean
 from gptkit.objective.classify.aux_lm import AuxLM
-from gptkit.objective.classify.labels import named
-from gptkit.objective.classify.prediction import outputs_of
+from gptkit.objective.classify.labels import class_name
+from gptkit.objective.classify.prediction import compute_outputs
 from gptkit.records import Example, Prompt
 from gptkit.reward import ClassifierRewardConfig
 from gptkit.reward.base import Reward
@@ -34,7 +34,7 @@ class ClassifierReward(Reward):
                 f"{trained.source} is no text classifier; reward=classifier needs a run with objective=aux_lm or probe and "
                 "objective.task=classification"
             )
-        label = named(settings.label)
+        label = class_name(settings.label)
         if label not in objective.labels:
             near = did_you_mean(settings.label, objective.labels)
             raise ConfigError(
@@ -51,8 +51,8 @@ class ClassifierReward(Reward):
 
     def __call__(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> Tensor:
         texts = [self._text(prompt, response) for prompt, response in zip(prompts, responses, strict=True)]
-        items = self._objective.items([Example(text, "") for text in texts], "reward=classifier", labelled=False)
-        outputs = outputs_of(self._model, self._objective, items, batch=BATCH_SIZE)  # (B, K) logits
+        items = self._objective.tokenize([Example(text, "") for text in texts], "reward=classifier", labelled=False)
+        outputs = compute_outputs(self._model, self._objective, items, batch=BATCH_SIZE)  # (B, K) logits
         others = torch.cat([outputs[:, : self._label], outputs[:, self._label + 1 :]], dim=1)
         return outputs[:, self._label] - others.logsumexp(dim=1)
 

@@ -17,7 +17,7 @@ from gptkit.data.splits import evenly_spaced
 from gptkit.errors import ConfigError, DataError
 from gptkit.generation.responses import generate_responses, response_limit, response_text
 from gptkit.objective.chat_template import prompt_ids
-from gptkit.objective.classify.metrics import interval
+from gptkit.objective.classify.metrics import bootstrap_interval
 from gptkit.records import Prompt
 from gptkit.reward.base import PairwiseReward, compute_preferences, compute_scores
 from gptkit.task.held_out import held_out_prompts
@@ -71,7 +71,7 @@ class WinRate:
         else:
             preferred = wins(scores, other_scores)
         preferred = preferred.double()
-        low, high = interval(lambda found, _: found.mean(0), preferred, preferred)
+        low, high = bootstrap_interval(lambda found, _: found.mean(0), preferred, preferred)
         return {
             "win_rate": float(preferred.mean()),
             "win_rate_low": low,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gptkit.data.dataset import Batch, Dataset
-from gptkit.data.sampler import ByLength, indices
+from gptkit.data.sampler import ByLength, step_indices
 from gptkit.data.splits import evenly_spaced
 
 
@@ -38,7 +38,7 @@ class TrainDataLoader:
         length, longest = len(self.dataset), self.dataset.longest()
         order = None if longest is None else ByLength(longest, batch=self.batch, seed=self.seed)
         for step in range(self.start, self.stop):
-            items = indices(step, batch=self.batch, items=length, seed=self.seed, order_of=order).tolist()
+            items = step_indices(step, batch=self.batch, items=length, seed=self.seed, order_of=order).tolist()
             yield self.dataset.batch(items[first : first + share])
 
 

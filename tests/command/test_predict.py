@@ -78,12 +78,12 @@ def test_rows_come_in_the_order_of_the_input_with_the_probabilities_of_the_model
     fine_tuned: Any, predict: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = fine_tuned("classification")
-    monkeypatch.setattr(prediction, "AT_ONCE", 10)
+    monkeypatch.setattr(prediction, "EXAMPLES_AT_ONCE", 10)
     out, err, metrics = predict(run, run.parent / "classification.csv", batch=3)
     rows = table(out)
     trained = load_objective(str(run))
     for number, (text, row) in enumerate(zip(TEXTS, rows, strict=True), 1):
-        (item,) = trained.objective.items([Example(text, "")], "x", labelled=False)
+        (item,) = trained.objective.tokenize([Example(text, "")], "x", labelled=False)
         with torch.no_grad():
             hidden = trained.model(torch.tensor(item.sequences[0])[None].long())
             wanted = trained.objective.head(hidden[0, -1]).softmax(-1)
@@ -258,7 +258,7 @@ def test_the_command_line(gptkit_command: GptkitCommand, fine_tuned: Any, in_fol
 def test_the_comparison_is_that_of_the_run() -> None:
     objective = AuxLMConfig(positive="0").build(tokenizer=BytesTokenizerConfig().build(texts=[]), context=32, width=16)
     assert isinstance(objective, AuxLM)
-    objective.learn("classification", ["0", "1"])
+    objective.set_labels("classification", ["0", "1"])
     comparison = LabelComparison(objective)
     rows: list[tuple[str | float, int]] = [(1.0, 1), ("0.0", 0), (1, 0), ("0", 1), (1, 0)]  # a number in several spellings
     for number, (label, chosen) in enumerate(rows, 1):

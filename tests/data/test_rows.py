@@ -10,7 +10,7 @@ import pytest
 
 from gptkit.data import DialoguesConfig, LabelledConfig, PromptsConfig, RankingsConfig
 from gptkit.errors import DataError
-from gptkit.objective.classify.labels import labels_of
+from gptkit.objective.classify.labels import class_names
 from gptkit.records import Example, Prompt
 
 HUGE = 10**400
@@ -63,7 +63,7 @@ def test_numbers_that_are_none_are_no_facts(in_folder: Path) -> None:
 
 def test_labels_that_are_none_are_refused() -> None:
     with pytest.raises(DataError, match=r"2,000 training examples have 2,000 different labels .*data\.label"):
-        labels_of([Example("x", f"id {number}") for number in range(2000)])
+        class_names([Example("x", f"id {number}") for number in range(2000)])
     with pytest.raises(DataError, match=r"a\.csv:3: the label nan stands for a number that is missing"):
-        labels_of([Example("x", "1"), Example("x", "nan", where="a.csv:3"), Example("x", "0")])
-    assert labels_of([Example("x", "none"), Example("x", "some")]) == ["none", "some"]
+        class_names([Example("x", "1"), Example("x", "nan", where="a.csv:3"), Example("x", "0")])
+    assert class_names([Example("x", "none"), Example("x", "some")]) == ["none", "some"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gptkit.data.sampler import ByLength, indices
+from gptkit.data.sampler import ByLength, step_indices
 
 
 def slowly(step: int, *, batch: int, items: int, seed: int) -> list[int]:
@@ -23,37 +23,39 @@ def slowly(step: int, *, batch: int, items: int, seed: int) -> list[int]:
 def test_it_agrees_with_the_slow_version(batch: int, items: int) -> None:
     for seed in (0, 1, 2**40):
         for step in (*range(12), 40):
-            assert indices(step, batch=batch, items=items, seed=seed).tolist() == slowly(step, batch=batch, items=items, seed=seed)
+            assert step_indices(step, batch=batch, items=items, seed=seed).tolist() == slowly(
+                step, batch=batch, items=items, seed=seed
+            )
 
 
 def test_every_epoch_reads_every_item_once_in_an_order_of_its_own() -> None:
     items, batch = 30, 12
-    stream = np.concatenate([indices(step, batch=batch, items=items, seed=5) for step in range(10)]).reshape(4, items)
+    stream = np.concatenate([step_indices(step, batch=batch, items=items, seed=5) for step in range(10)]).reshape(4, items)
     assert np.array_equal(np.sort(stream, axis=1), np.arange(4 * items).reshape(4, items))
     assert len({tuple(epoch % items) for epoch in stream}) == 4
-    assert not np.array_equal(indices(0, batch=batch, items=items, seed=5), indices(0, batch=batch, items=items, seed=6))
+    assert not np.array_equal(step_indices(0, batch=batch, items=items, seed=5), step_indices(0, batch=batch, items=items, seed=6))
 
 
 def test_steps_do_not_depend_on_the_steps_before() -> None:
-    late = indices(1000, batch=8, items=13, seed=-3)
+    late = step_indices(1000, batch=8, items=13, seed=-3)
     for step in (0, 999, 1001):
-        indices(step, batch=8, items=13, seed=-3)
-    assert np.array_equal(indices(1000, batch=8, items=13, seed=-3), late)
+        step_indices(step, batch=8, items=13, seed=-3)
+    assert np.array_equal(step_indices(1000, batch=8, items=13, seed=-3), late)
 
 
 def test_the_order_is_the_same_with_every_version_of_numpy() -> None:
     """A run must continue bit for bit after an upgrade."""
-    assert indices(0, batch=8, items=8, seed=0).tolist() == [0, 2, 1, 5, 4, 3, 6, 7]
+    assert step_indices(0, batch=8, items=8, seed=0).tolist() == [0, 2, 1, 5, 4, 3, 6, 7]
 
 
 @pytest.mark.parametrize(("batch", "items"), [(4, 10), (7, 7), (3, 1), (10, 4), (8, 1000), (16, 4000)])
 def test_by_length_every_epoch_reads_every_item_once(batch: int, items: int) -> None:
     lengths = np.random.default_rng(0).integers(1, 500, items)
     order = ByLength(lengths, batch=batch, seed=3)
-    steps = [indices(step, batch=batch, items=items, seed=3, order_of=order) for step in range(3 * items)]
+    steps = [step_indices(step, batch=batch, items=items, seed=3, order_of=order) for step in range(3 * items)]
     stream = np.concatenate(steps)[: 3 * items].reshape(3, items)
     assert np.array_equal(np.sort(stream, axis=1), np.arange(3 * items).reshape(3, items))
-    again = indices(2, batch=batch, items=items, seed=3, order_of=ByLength(lengths, batch=batch, seed=3))
+    again = step_indices(2, batch=batch, items=items, seed=3, order_of=ByLength(lengths, batch=batch, seed=3))
     assert np.array_equal(again, steps[2])
 
 
@@ -61,7 +63,9 @@ def test_by_length_little_is_padding_and_lengths_come_in_no_order() -> None:
     items, batch = 4001, 16  # epochs do not end with a batch
     lengths = np.random.default_rng(1).integers(1, 500, items)
     order = ByLength(lengths, batch=batch, seed=0)
-    read = [lengths[indices(step, batch=batch, items=items, seed=0, order_of=order) % items] for step in range(3 * items // batch)]
+    read = [
+        lengths[step_indices(step, batch=batch, items=items, seed=0, order_of=order) % items] for step in range(3 * items // batch)
+    ]
     padded = sum(batch * int(step.max()) for step in read)
     assert sum(int(step.sum()) for step in read) / padded > 0.95
     longest = [int(step.max()) for step in read]

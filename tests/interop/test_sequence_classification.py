@@ -16,7 +16,7 @@ from gptkit.interop.sequence_classification import export_sequence_classifier
 from gptkit.model import GPTConfig
 from gptkit.objective import AuxLMConfig, ProbeConfig, RewardModelConfig
 from gptkit.objective.base import TrainedModel
-from gptkit.objective.classify.classification_dataset import as_batch
+from gptkit.objective.classify.classification_dataset import collate_examples
 from gptkit.records import Example, Turn
 from gptkit.tokenizer.bytes import BytesTokenizer
 
@@ -32,7 +32,7 @@ def trained(part: Any, task: str = "classification", **settings: Any) -> Any:
     torch.manual_seed(0)
     objective = part.build(tokenizer=TOKENIZER, context=32, width=16)
     if isinstance(part, AuxLMConfig):
-        objective.learn(task, [] if task == "multiple_choice" else ["a", "b", "c"])
+        objective.set_labels(task, [] if task == "multiple_choice" else ["a", "b", "c"])
     gpt = GPTConfig(**({"layers": 2, "heads": 2, "width": 16, "context": 32} | settings))
     model = gpt.build(attention=DenseAttentionConfig(), vocabulary=TOKENIZER.size + part.added_tokens)
     with torch.no_grad():
@@ -52,10 +52,10 @@ def test_a_classifier_gives_the_same_logits(tmp_path: Path, transformers: Any, t
     own = trained(part, task, **form)
     sentence, *_ = export_sequence_classifier(own, tmp_path)
     theirs = read_back(transformers, tmp_path)
-    batch = as_batch(own.objective.items(EXAMPLES[task], "x", labelled=False))
+    batch = collate_examples(own.objective.tokenize(EXAMPLES[task], "x", labelled=False))
     with torch.no_grad():
         logits = theirs(batch["tokens"].flatten(0, 1)).logits
-        expected = own.objective.outputs(own.objective.hidden(own.model, batch), batch["lengths"])
+        expected = own.objective.outputs(own.objective.hidden_states(own.model, batch), batch["lengths"])
     torch.testing.assert_close(logits.view_as(expected), expected, rtol=0, atol=1e-4)
     if task == "classification":
         assert theirs.config.id2label == {0: "a", 1: "b", 2: "c"}
@@ -66,7 +66,7 @@ def test_the_tokenizer_knows_the_tokens_that_the_objective_adds(tmp_path: Path, 
     own = trained(AuxLMConfig())
     export_sequence_classifier(own, tmp_path)
     tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path)
-    (item,) = own.objective.items(EXAMPLES["classification"][:1], "x", labelled=False)
+    (item,) = own.objective.tokenize(EXAMPLES["classification"][:1], "x", labelled=False)
     assert tokenizer("<|start|>good<|extract|>")["input_ids"] == item.sequences[0].tolist()
 
 

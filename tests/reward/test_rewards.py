@@ -49,7 +49,7 @@ def reward_model() -> TrainedModel:
 @pytest.fixture(scope="module")
 def labeller() -> TrainedModel:
     return trained_model(
-        AuxLMConfig(task="classification"), lambda objective: objective.learn("classification", ["bad", "good", "so-so"])
+        AuxLMConfig(task="classification"), lambda objective: objective.set_labels("classification", ["bad", "good", "so-so"])
     )
 
 

@@ -16,20 +16,20 @@ from gptkit.data.padding import pad_groups
 from gptkit.errors import DataError
 from gptkit.objective.classify.input_formats import (
     SpecialTokens,
-    both_orders,
-    choices,
-    one_text,
-    ordered_pair,
-    room_of_pair,
-    room_of_text,
-    with_question,
+    append_question,
+    classification_input,
+    entailment_input,
+    max_pair_text_tokens,
+    max_single_text_tokens,
+    multiple_choice_input,
+    similarity_input,
 )
-from gptkit.objective.classify.labels import named, scores, shown
+from gptkit.objective.classify.labels import class_name, format_labels, look_like_scores
 from gptkit.records import Example
 from gptkit.tokenizer.base import Tokenizer
 
 TASKS = ("classification", "entailment", "similarity", "regression", "multiple_choice")
-AT_ONCE = 4096
+EXAMPLES_AT_ONCE = 4096
 """Examples tokenised at a time."""
 
 _log = logging.getLogger("gptkit")
@@ -76,41 +76,41 @@ class ClassificationDataset(Dataset):
 
     def batch(self, indices: Sequence[int]) -> Batch:
         items = [self._items[index % len(self._items)] for index in indices]
-        return as_batch(items)
+        return collate_examples(items)
 
 
-def as_batch(items: Sequence[TokenizedExample]) -> Batch:
+def collate_examples(items: Sequence[TokenizedExample]) -> Batch:
     """The items of one batch, which all have C sequences."""
     tokens, lengths = pad_groups([item.sequences for item in items], len(items[0].sequences))
     return {"tokens": tokens, "lengths": lengths, "labels": torch.tensor([item.label for item in items], dtype=torch.float32)}
 
 
-def task_of(examples: Sequence[Example]) -> str:
+def infer_task(examples: Sequence[Example]) -> str:
     """The family of tasks that examples look like: their texts by the first, their labels by all; scores are of pairs."""
     first, labels = examples[0], [example.label for example in examples]
     if first.options:
         return "multiple_choice"
     if first.pair is not None:
-        return "regression" if scores(labels) else "entailment"
-    classes = sorted({named(label) for label in labels})
-    if scores(classes):
+        return "regression" if look_like_scores(labels) else "entailment"
+    classes = sorted({class_name(label) for label in labels})
+    if look_like_scores(classes):
         _log.warning(
             "the %d labels (%s) look like scores, and are learnt as classes; objective.task=regression learns scores, of pairs of "
             "texts: give data.pair, or objective.task=classification where these are classes",
             len(classes),
-            shown(classes),
+            format_labels(classes),
         )
     return "classification"
 
 
-def laid_out(
+def tokenize_examples(
     examples: Iterable[Example],
     *,
     task: str,
     tokenizer: Tokenizer,
     context: int,
-    marks: SpecialTokens,
-    number_of: Callable[[Example, str], float],
+    special_tokens: SpecialTokens,
+    label_number: Callable[[Example, str], float],
     what: str,
 ) -> list[TokenizedExample]:
     """Tokenise and lay out examples; those that are longer than the context are cut as GPT-1 cuts them, and marked.
@@ -120,8 +120,8 @@ def laid_out(
         task: one of `TASKS`.
         tokenizer: turns their text into ids.
         context: longest sequence.
-        marks: ids that frame the parts.
-        number_of: the number of an example's label, given where the example stands.
+        special_tokens: ids that frame the parts.
+        label_number: the number of an example's label, given where the example stands.
         what: the split, for messages about examples that do not say where they stand.
 
     Raises:
@@ -130,11 +130,11 @@ def laid_out(
     """
     found: list[TokenizedExample] = []
     source = iter(examples)
-    room = room_of(task, context)
+    room = max_text_tokens(task, context)
     if room < 1:
         parts = "one text" if task == "classification" else "two texts"
         raise DataError(f"model.context={context} has no room for {parts} and the tokens that frame them; give more")
-    while chunk := list(itertools.islice(source, AT_ONCE)):
+    while chunk := list(itertools.islice(source, EXAMPLES_AT_ONCE)):
         places = [each.where or f"example {number} of the {what} split" for number, each in enumerate(chunk, len(found) + 1)]
         texts = [_texts(example, task, where) for example, where in zip(chunk, places, strict=True)]
         encoded = iter(tokenizer.encode_batch([text for of_example in texts for text in of_example]))
@@ -144,9 +144,9 @@ def laid_out(
             cut = any(len(part) > room for part in whole)
             if task == "multiple_choice" and example.pair is not None:
                 text, question, *options = ids
-                ids = [with_question(text, question, room), *options]
+                ids = [append_question(text, question, room), *options]
                 cut = cut or len(text) + len(question) > room
-            item = TokenizedExample(_sequences(ids, task, marks), number_of(example, where), cut)
+            item = TokenizedExample(_sequences(ids, task, special_tokens), label_number(example, where), cut)
             if found and len(item.sequences) != len(found[0].sequences):
                 raise DataError(
                     f"{where} has {len(item.sequences)} options, those before it {len(found[0].sequences)}; all must have as many"
@@ -157,12 +157,12 @@ def laid_out(
     return found
 
 
-def room_of(task: str, context: int) -> int:
+def max_text_tokens(task: str, context: int) -> int:
     """The most tokens of each text of an example."""
-    return room_of_text(context) if task == "classification" else room_of_pair(context)
+    return max_single_text_tokens(context) if task == "classification" else max_pair_text_tokens(context)
 
 
-def warn_of_cut(cut: int, total: int, what: str, *, task: str, context: int) -> None:
+def warn_about_truncation(cut: int, total: int, what: str, *, task: str, context: int) -> None:
     """Say how many of the examples of a split were cut, where any was."""
     if cut:
         _log.warning(
@@ -171,11 +171,13 @@ def warn_of_cut(cut: int, total: int, what: str, *, task: str, context: int) -> 
             total,
             what,
             context,
-            room_of(task, context),
+            max_text_tokens(task, context),
         )
 
 
-def warn_of_held_out(train: ClassificationDataset, held_out: ClassificationDataset, *, task: str, labels: Sequence[str]) -> None:
+def warn_about_validation(
+    train: ClassificationDataset, held_out: ClassificationDataset, *, task: str, labels: Sequence[str]
+) -> None:
     """Say what makes the metrics of the held-out examples mean less: another number of options, or one answer for all of them.
 
     Args:
@@ -198,7 +200,7 @@ def warn_of_held_out(train: ClassificationDataset, held_out: ClassificationDatas
         _log.warning("all %d validation examples have the %s, of which %s say nothing", len(held_out), answer, metrics)
 
 
-def warn_of_copies(train: Sequence[Example], held_out: Sequence[Example]) -> None:
+def warn_about_duplicates(train: Sequence[Example], held_out: Sequence[Example]) -> None:
     """Say how many held-out examples have the texts of a training example, whatever their labels: metrics flatter what is known."""
     known = {(example.text, example.pair, example.options) for example in train}
     copies = [example for example in held_out if (example.text, example.pair, example.options) in known]
@@ -226,13 +228,13 @@ def _texts(example: Example, task: str, where: str) -> list[str]:
     return [example.text, example.pair]
 
 
-def _sequences(ids: list[list[int]], task: str, marks: SpecialTokens) -> tuple[NDArray[np.int32], ...]:
+def _sequences(ids: list[list[int]], task: str, special_tokens: SpecialTokens) -> tuple[NDArray[np.int32], ...]:
     if task == "classification":
-        sequences = [one_text(ids[0], marks)]
+        sequences = [classification_input(ids[0], special_tokens)]
     elif task == "multiple_choice":
-        sequences = choices(ids[0], ids[1:], marks)
+        sequences = multiple_choice_input(ids[0], ids[1:], special_tokens)
     elif task == "entailment":
-        sequences = [ordered_pair(ids[0], ids[1], marks)]
+        sequences = [entailment_input(ids[0], ids[1], special_tokens)]
     else:
-        sequences = both_orders(ids[0], ids[1], marks)
+        sequences = similarity_input(ids[0], ids[1], special_tokens)
     return tuple(np.array(sequence, dtype=np.int32) for sequence in sequences)

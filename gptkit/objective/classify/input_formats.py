@@ -22,37 +22,37 @@ class SpecialTokens:
     """The last of a sequence: the head reads the hidden state there."""
 
 
-def one_text(text: Ids, marks: SpecialTokens) -> list[int]:
+def classification_input(text: Ids, special_tokens: SpecialTokens) -> list[int]:
     """Classification: start, text, extract."""
-    return [marks.start, *text, marks.extract]
+    return [special_tokens.start, *text, special_tokens.extract]
 
 
-def ordered_pair(first: Ids, second: Ids, marks: SpecialTokens) -> list[int]:
+def entailment_input(first: Ids, second: Ids, special_tokens: SpecialTokens) -> list[int]:
     """Entailment, the premise first; and an option of a multiple choice, behind the text: start, one, delimiter, other, extract."""
-    return [marks.start, *first, marks.delimiter, *second, marks.extract]
+    return [special_tokens.start, *first, special_tokens.delimiter, *second, special_tokens.extract]
 
 
-def both_orders(one: Ids, other: Ids, marks: SpecialTokens) -> list[list[int]]:
+def similarity_input(one: Ids, other: Ids, special_tokens: SpecialTokens) -> list[list[int]]:
     """Similarity has no order: both are read, and their hidden states added before the head."""
-    return [ordered_pair(one, other, marks), ordered_pair(other, one, marks)]
+    return [entailment_input(one, other, special_tokens), entailment_input(other, one, special_tokens)]
 
 
-def choices(text: Ids, options: Sequence[Ids], marks: SpecialTokens) -> list[list[int]]:
+def multiple_choice_input(text: Ids, options: Sequence[Ids], special_tokens: SpecialTokens) -> list[list[int]]:
     """Question answering and common sense: text (and question), delimiter, answer, for every answer."""
-    return [ordered_pair(text, option, marks) for option in options]
+    return [entailment_input(text, option, special_tokens) for option in options]
 
 
-def with_question(text: Ids, question: Ids, room: int) -> list[int]:
+def append_question(text: Ids, question: Ids, room: int) -> list[int]:
     """Text and question in one, with nothing between; of what is longer than `room`, the text's end is left out first (ours)."""
     kept = question[:room]
     return [*text[: room - len(kept)], *kept]
 
 
-def room_of_text(context: int) -> int:
+def max_single_text_tokens(context: int) -> int:
     """The most tokens of a single text."""
     return context - 2
 
 
-def room_of_pair(context: int) -> int:
+def max_pair_text_tokens(context: int) -> int:
     """The most tokens of each part of a pair: half of the context each, as in the released code (n_ctx // 2 - 2)."""
     return context // 2 - 2

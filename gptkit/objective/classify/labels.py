@@ -6,59 +6,60 @@ import math
 import re
 from collections.abc import Sequence
 
+from gptkit.data.readers.text_lines import is_number
 from gptkit.errors import ConfigError, DataError, did_you_mean
 from gptkit.records import Example
 
-NAMED = ("classification", "entailment", "similarity")
+CLASS_TASKS = ("classification", "entailment", "similarity")
 """Tasks whose labels are names."""
 
-MOST_SINGLE = 1000
+MAX_RARE_CLASSES = 1000
 """More labels than this are no classes where most have one example only."""
 
-MISSING = ("nan", "null", "none", "na", "n/a", "inf", "-inf", "<na>")
+MISSING_NUMBERS = ("nan", "null", "none", "na", "n/a", "inf", "-inf", "<na>")
 """What stands in tables for a number that is missing."""
 
-WHOLE = re.compile(r"^(-?[0-9]+)\.0+$")
+WHOLE_NUMBER = re.compile(r"^(-?[0-9]+)\.0+$")
 """A whole number as text from a table that writes fractions."""
 
-OPPOSITES = {"1": ("0", "-1"), "true": ("false",), "yes": ("no",), "positive": ("negative",), "pos": ("neg",)}
+NEGATIVE_OF = {"1": ("0", "-1"), "true": ("false",), "yes": ("no",), "positive": ("negative",), "pos": ("neg",)}
 """Labels that are the positive one beside one of these, in small letters; scikit-learn takes 1 and true."""
 
 
-def labels_of(examples: Sequence[Example]) -> list[str]:
+def class_names(examples: Sequence[Example]) -> list[str]:
     """The different labels, sorted.
 
     Raises:
         DataError: there is only one, one stands for a missing number, or there are so many that they are no classes.
     """
-    labels = sorted({named(example.label) for example in examples})
+    labels = sorted({class_name(example.label) for example in examples})
     if len(labels) < 2:
         raise DataError(f"all {len(examples)} training examples have the label {labels[0]}; there is nothing to tell apart")
-    if len(labels) > MOST_SINGLE and len(labels) > len(examples) / 2:
+    if len(labels) > MAX_RARE_CLASSES and len(labels) > len(examples) / 2:
         raise DataError(
-            f"the {len(examples):,} training examples have {len(labels):,} different labels ({shown(labels)}), which leaves "
-            "nothing to learn of each; are they labels? data.label=<column> names those"
+            f"the {len(examples):,} training examples have {len(labels):,} different labels ({format_labels(labels)}), which "
+            "leaves nothing to learn of each; are they labels? data.label=<column> names those"
         )
-    missing = [label for label in labels if label.lower() in MISSING]
-    if missing and numeric([label for label in labels if label not in missing]):
-        where = next(example.where for example in examples if named(example.label) in missing)
+    missing = [label for label in labels if label.lower() in MISSING_NUMBERS]
+    if missing and are_numbers([label for label in labels if label not in missing]):
+        where = next(example.where for example in examples if class_name(example.label) in missing)
         raise DataError(f"{where}: the label {missing[0]} stands for a number that is missing; drop such rows, or fill them")
     return labels
 
 
-def named(label: str | float) -> str:
+def class_name(label: str | float) -> str:
     """The name of a class; a number that tables have once as 1 and once as 1.0 is one class, be it a number or text there."""
     if isinstance(label, float) and label.is_integer():
         return str(int(label))
-    return WHOLE.sub(r"\1", str(label))
+    return WHOLE_NUMBER.sub(r"\1", str(label))
 
 
-def scores(labels: Sequence[str | float]) -> bool:
+def look_like_scores(labels: Sequence[str | float]) -> bool:
     """Whether labels look like scores: all are numbers, and some are fractions or of a type that has fractions (1.0)."""
-    return numeric(labels) and any(isinstance(label, float) or not float(label).is_integer() for label in labels)
+    return are_numbers(labels) and any(isinstance(label, float) or not float(label).is_integer() for label in labels)
 
 
-def numeric(labels: Sequence[str | float]) -> bool:
+def are_numbers(labels: Sequence[str | float]) -> bool:
     """Whether all labels are numbers."""
     try:
         return all(math.isfinite(float(label)) for label in labels)
@@ -66,12 +67,12 @@ def numeric(labels: Sequence[str | float]) -> bool:
         return False
 
 
-def shown(labels: Sequence[str]) -> str:
+def format_labels(labels: Sequence[str]) -> str:
     """The first few labels, for messages."""
     return ", ".join(labels[:8]) + (f" and {len(labels) - 8} more" if len(labels) > 8 else "")
 
 
-def positive_of(wanted: str, labels: Sequence[str]) -> int | None:
+def positive_class(wanted: str, labels: Sequence[str]) -> int | None:
     """The number of the label whose F1 is reported; None: the mean over all labels is.
 
     Args:
@@ -85,13 +86,49 @@ def positive_of(wanted: str, labels: Sequence[str]) -> int | None:
     if not wanted:
         small = [label.lower() for label in labels]
         both = ((0, 1), (1, 0)) if len(small) == 2 else ()
-        return next((place for place, other in both if small[other] in OPPOSITES.get(small[place], ())), None)
-    wanted = named(wanted)
+        return next((place for place, other in both if small[other] in NEGATIVE_OF.get(small[place], ())), None)
+    wanted = class_name(wanted)
     if wanted in labels:
         return labels.index(wanted)
     alike = [place for place, label in enumerate(labels) if label.lower() == wanted.lower()]
     if len(alike) != 1:
         raise ConfigError(
-            f"objective.positive={wanted} is none of the {len(labels)} labels {shown(labels)}.{did_you_mean(wanted, labels)}"
+            f"objective.positive={wanted} is none of the {len(labels)} labels {format_labels(labels)}."
+            f"{did_you_mean(wanted, labels)}"
         )
     return alike[0]
+
+
+def label_number(example: Example, where: str, *, task: str, labels: Sequence[str]) -> float:
+    """The number of an example's label: its index in `labels`, the index of the right option, or the score.
+
+    Args:
+        example: of the task.
+        where: where it comes from, for messages.
+        task: one of `gptkit.objective.classify.classification_dataset.TASKS`.
+        labels: the names of the classes, if the task has any.
+
+    Raises:
+        DataError: no training example has this label, or the task needs a number and it is none.
+    """
+    if task in CLASS_TASKS:
+        name = class_name(example.label)
+        if name not in labels:
+            fix = "label more like it, or leave it out"
+            if are_numbers(labels) and len(labels) > 2 and example.pair is not None:
+                fix = "if labels are scores, choose objective.task=regression"
+            raise DataError(
+                f"{where} has the label {example.label}, which no training example has (they have {format_labels(labels)}); {fix}"
+            )
+        return float(labels.index(name))
+    try:
+        number = float(example.label)
+    except (ValueError, OverflowError):
+        number = math.nan
+    if not is_number(number):
+        raise DataError(f"{where}: its label {repr(example.label)[:40]} is no number, and objective.task={task} wants one")
+    if task == "multiple_choice" and number not in range(len(example.options)):
+        raise DataError(
+            f"{where}: its label {example.label} is no place of one of its {len(example.options)} options, counted from 0"
+        )
+    return number

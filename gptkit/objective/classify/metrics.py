@@ -17,13 +17,13 @@ from torchmetrics.functional import pearson_corrcoef
 
 CORRELATIONS = ("matthews", "pearson", "spearman")
 RESAMPLES = 1000
-AT_ONCE = 50
+RESAMPLES_AT_ONCE = 50
 """Resamples that are judged together."""
 SEED = 20180611
 """Of the resamples: the same predictions give the same interval, and training's random stream is left alone."""
 
 
-def judgement(task: str, outputs: Tensor, labels: Tensor, *, positive: int | None = None) -> dict[str, float]:
+def compute_metrics(task: str, outputs: Tensor, labels: Tensor, *, positive: int | None = None) -> dict[str, float]:
     """The metrics by name; `<first>_low` and `<first>_high` bound its 95% interval by the percentile bootstrap over examples.
 
     Args:
@@ -68,16 +68,16 @@ def _judgement(task: str, outputs: Tensor, labels: Tensor, positive: int | None)
     if "f1" in scores and positive is not None:
         scores["f1"] = scores["f1"][positive]
     found = {name: float(scores.get(name, 0.0)) for name in metrics}
-    low, high = interval(pearson_corrcoef if task == "regression" else accuracies, predicted, wanted)
+    low, high = bootstrap_interval(pearson_corrcoef if task == "regression" else accuracy_of_columns, predicted, wanted)
     return {first: found.pop(first), f"{first}_low": low, f"{first}_high": high, **found}
 
 
-def accuracies(predicted: Tensor, wanted: Tensor) -> Tensor:  # (N, R), (N, R) -> (R,)
+def accuracy_of_columns(predicted: Tensor, wanted: Tensor) -> Tensor:  # (N, R), (N, R) -> (R,)
     """Of every column."""
     return (predicted == wanted).double().mean(0)
 
 
-def interval(statistic: Callable[[Tensor, Tensor], Tensor], predicted: Tensor, wanted: Tensor) -> tuple[float, float]:
+def bootstrap_interval(statistic: Callable[[Tensor, Tensor], Tensor], predicted: Tensor, wanted: Tensor) -> tuple[float, float]:
     """The 95% percentile-bootstrap interval over examples; a resample for which the statistic is undefined counts as 0.
 
     Args:
@@ -87,8 +87,8 @@ def interval(statistic: Callable[[Tensor, Tensor], Tensor], predicted: Tensor, w
     """
     generator = torch.Generator().manual_seed(SEED)
     found = []
-    for _ in range(RESAMPLES // AT_ONCE):
-        places = torch.randint(len(wanted), (len(wanted), AT_ONCE), generator=generator)
+    for _ in range(RESAMPLES // RESAMPLES_AT_ONCE):
+        places = torch.randint(len(wanted), (len(wanted), RESAMPLES_AT_ONCE), generator=generator)
         found.append(statistic(predicted[places], wanted[places]))
     low, high = torch.cat(found).nan_to_num(0.0).quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
     return low, high

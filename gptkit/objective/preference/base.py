@@ -14,8 +14,8 @@ from gptkit.data.dataset import Batch, Dataset
 from gptkit.data.record_checks import rankings_of
 from gptkit.data.splits import split_records
 from gptkit.objective.base import LOWEST_LOSS, Mean, Monitor, Objective, Terms
-from gptkit.objective.preference.preference_dataset import PreferenceDataset, TokenizedRanking, ranked
-from gptkit.objective.preference.ranking_loss import pairs, ranking_losses
+from gptkit.objective.preference.preference_dataset import PreferenceDataset, TokenizedRanking, tokenize_rankings
+from gptkit.objective.preference.ranking_loss import preference_pairs, ranking_losses
 from gptkit.optimizer.groups import is_distributed
 from gptkit.records import Ranking
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from gptkit.model.base import Model
     from gptkit.tokenizer.base import Tokenizer
 
-PASSES = 8
+MAX_FORWARD_PASSES = 8
 """Forward passes over a batch's completions at most: sorted by length, these need less padding than one."""
 
-ROWS = 8
+MIN_ROWS_PER_PASS = 8
 """Completions that make a pass of their own worth it."""
 
 
@@ -73,13 +73,15 @@ class Preference(Objective):
         self.known_labelers = len(names["train"])
         self.labelers = [*names["train"], *(name for name in names.get("validation", []) if name not in names["train"])]
         most = max(len(item.sequences) for items in read.values() for item in items)
-        self.learn_from(read["train"])
+        self.use_training_rankings(read["train"])
         return {split: PreferenceDataset(items, most=most, labelers=self.labelers) for split, items in read.items()}
 
     def _read(self, rankings: list[Ranking], what: str) -> list[TokenizedRanking]:
-        return ranked(rankings, tokenizer=self.tokenizer, template=self.settings.template, context=self.context, what=what)
+        return tokenize_rankings(
+            rankings, tokenizer=self.tokenizer, template=self.settings.template, context=self.context, what=what
+        )
 
-    def learn_from(self, items: list[TokenizedRanking]) -> None:
+    def use_training_rankings(self, items: list[TokenizedRanking]) -> None:
         """Take note of the training rankings."""
 
     # -- loss ---------------------------------------------------------------------------------------------------------------------
@@ -90,7 +92,7 @@ class Preference(Objective):
 
     def counts(self, batch: Batch) -> dict[str, int]:
         """Prompts that have completions to compare: where all are tied, there is nothing to average over."""
-        return {"ranking": int(pairs(batch["ranks"], batch["lengths"] > 0).any((1, 2)).sum())}
+        return {"ranking": int(preference_pairs(batch["ranks"], batch["lengths"] > 0).any((1, 2)).sum())}
 
     def loss(self, model: Model, batch: Batch) -> tuple[Terms, dict[str, Any]]:
         """The sum over prompts of equation 1; measured besides is the share of a prompt's pairs that are rated as ranked."""
@@ -98,7 +100,7 @@ class Preference(Objective):
         losses = ranking_losses(ratings, batch["ranks"], exists, self.margin)
         measured: dict[str, Any] = {name: batch[name] for name in ("ranks", "lengths", "labelers")}
         measured["ratings"] = ratings.detach()
-        better = pairs(batch["ranks"], exists)
+        better = preference_pairs(batch["ranks"], exists)
         right = (measured["ratings"][:, :, None] > measured["ratings"][:, None, :]) & better
         of_prompts = (right.sum((1, 2)) / better.sum((1, 2)).clamp(min=1)).sum()
         measured["accuracy"] = Mean(of_prompts, better.any(2).any(1).sum())  # over prompts that have something to compare
@@ -107,9 +109,9 @@ class Preference(Objective):
     # -- what is measured ---------------------------------------------------------------------------------------------------------
 
     def compute_metrics(self, kept: Mapping[str, Tensor]) -> dict[str, float]:
-        from gptkit.objective.preference.metrics import judgement
+        from gptkit.objective.preference.metrics import compute_metrics
 
-        return judgement(kept, self.labelers, self.known_labelers)
+        return compute_metrics(kept, self.labelers, self.known_labelers)
 
     def monitor(self, metrics: Mapping[str, float]) -> Monitor:
         """The share of pairs that are rated as ranked: the loss depends on the margin, or on beta."""
@@ -118,12 +120,12 @@ class Preference(Objective):
     def figures(self, kept: Mapping[str, Tensor]) -> Mapping[str, Figure]:
         from gptkit.objective.preference.calibration import calibration_figure
 
-        if not pairs(kept["ranks"], kept["lengths"] > 0).any():
+        if not preference_pairs(kept["ranks"], kept["lengths"] > 0).any():
             return {}
         return {"Calibration": calibration_figure(kept["ratings"], kept["ranks"], kept["lengths"] > 0)}
 
 
-def passes(model: Model, lengths: Tensor) -> list[Tensor]:
+def group_by_length(model: Model, lengths: Tensor) -> list[Tensor]:
     """The rows (N,) of a batch's sequences, without the empty ones, in groups of similar length: one forward pass each.
 
     A sharded model, which must run equally often on all devices, gets two; every ranking has two completions.
@@ -131,5 +133,5 @@ def passes(model: Model, lengths: Tensor) -> list[Tensor]:
     exist = lengths.nonzero().squeeze(1)
     rows = exist[lengths[exist].argsort(stable=True)]
     sharded = any(is_distributed(parameter) for parameter in model.parameters())
-    groups = 2 if sharded else max(1, min(PASSES, len(rows) // ROWS))
+    groups = 2 if sharded else max(1, min(MAX_FORWARD_PASSES, len(rows) // MIN_ROWS_PER_PASS))
     return list(torch.tensor_split(rows, groups))

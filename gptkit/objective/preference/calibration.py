@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from gptkit.objective.preference.ranking_loss import pairs
+from gptkit.objective.preference.ranking_loss import preference_pairs
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,7 +29,7 @@ def calibration(ratings: Tensor, ranks: Tensor, exists: Tensor, bins: int = BINS
         the better one, number of pairs.
     """
     values = ratings.double()
-    difference = (values[:, :, None] - values[:, None, :])[pairs(ranks, exists)]  # (P,) better minus worse
+    difference = (values[:, :, None] - values[:, None, :])[preference_pairs(ranks, exists)]  # (P,) better minus worse
     predicted = difference.abs().sigmoid()
     right = (difference > 0).double() + 0.5 * (difference == 0)
     places = ((predicted - 0.5) * 2 * bins).long().clamp(max=bins - 1)

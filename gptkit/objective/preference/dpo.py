@@ -17,7 +17,7 @@ from gptkit.model.evaluation_mode import without_dropout
 from gptkit.objective.base import Terms
 from gptkit.objective.log_probs import token_log_probs
 from gptkit.objective.preference import DPOConfig
-from gptkit.objective.preference.base import Preference, passes
+from gptkit.objective.preference.base import Preference, group_by_length
 
 if TYPE_CHECKING:
     from gptkit.model.base import Model
@@ -79,7 +79,7 @@ def log_probabilities(model: Model, batch: Batch) -> Tensor:
     """
     tokens, lengths = batch["tokens"].flatten(0, 1), batch["lengths"].flatten()
     begins = batch["prompts"].repeat_interleave(batch["tokens"].shape[1])  # (B C,)
-    groups = passes(model, lengths)
+    groups = group_by_length(model, lengths)
     found = []
     for rows in groups:
         read = tokens[rows, : int(lengths[rows].max())]  # (N, T)

@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from gptkit.objective.classify.metrics import interval
-from gptkit.objective.preference.ranking_loss import pairs
+from gptkit.objective.classify.metrics import bootstrap_interval
+from gptkit.objective.preference.ranking_loss import preference_pairs
 
-MOST_LABELERS = 20
+MAX_LABELERS = 20
 """Labelers whose accuracy is told apart; where there are more, only that of all held-out ones is told."""
 
 
-def judgement(kept: Mapping[str, Tensor], labelers: Sequence[str], known: int) -> dict[str, float]:
+def compute_metrics(kept: Mapping[str, Tensor], labelers: Sequence[str], known: int) -> dict[str, float]:
     """Shares of pairs, ties left out, of which the better completion is rated higher; rated equally counts as half.
 
     Args:
@@ -32,20 +32,20 @@ def judgement(kept: Mapping[str, Tensor], labelers: Sequence[str], known: int) -
     """
     ratings, lengths = kept["ratings"].double(), kept["lengths"]
     exists = lengths > 0
-    better = pairs(kept["ranks"], exists)  # (N, C, C)
+    better = preference_pairs(kept["ranks"], exists)  # (N, C, C)
     difference = ratings[:, :, None] - ratings[:, None, :]
     right = ((difference > 0).double() + 0.5 * (difference == 0)).where(better, 0.0).sum((1, 2))  # (N,)
     count = better.sum((1, 2)).double()  # (N,)
     if not count.sum():
         return {}
-    low, high = interval(_shares, right, count)
+    low, high = bootstrap_interval(_shares, right, count)
     found = {"accuracy": float(right.sum() / count.sum()), "accuracy_low": low, "accuracy_high": high}
     completions, who = exists.sum(1), kept["labelers"]
     groups = {f"accuracy_k{number}": completions == number for number in sorted(set(completions.tolist()))}
     named = who >= 0
     if named.any():
         numbers = sorted(set(who[named].tolist()))
-        if len(numbers) <= MOST_LABELERS:
+        if len(numbers) <= MAX_LABELERS:
             words = _words(labelers)
             groups |= {f"accuracy_by_{words[number]}": who == number for number in numbers}
         groups |= {"accuracy_held_out": who >= known, "accuracy_known": named & (who < known)}

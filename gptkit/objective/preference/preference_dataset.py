@@ -81,7 +81,9 @@ class PreferenceDataset(Dataset):
         return UNKNOWN if labeler is None else self._numbers[labeler]
 
 
-def ranked(rankings: Sequence[Ranking], *, tokenizer: Tokenizer, template: str, context: int, what: str) -> list[TokenizedRanking]:
+def tokenize_rankings(
+    rankings: Sequence[Ranking], *, tokenizer: Tokenizer, template: str, context: int, what: str
+) -> list[TokenizedRanking]:
     """Rankings as ids. Completions that are longer than the context with their prompt are left out, and so are rankings of which
     fewer than two are left; both are counted in a warning.
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from gptkit.objective.precision import upcast
 
 
-def pairs(ranks: Tensor, exists: Tensor) -> Tensor:
+def preference_pairs(ranks: Tensor, exists: Tensor) -> Tensor:
     """Which completion is better than which: pair (i, j) where i ranks below j, both are there, and they are no tie.
 
     Args:
@@ -39,7 +39,7 @@ def ranking_losses(scores: Tensor, ranks: Tensor, exists: Tensor, margin: float 
     Returns:
         (B,) in at least float32, in nats.
     """
-    better = pairs(ranks, exists)  # (B, K, K)
+    better = preference_pairs(ranks, exists)  # (B, K, K)
     values = upcast(scores)
     losses = -F.logsigmoid(values[:, :, None] - values[:, None, :] - margin)
     return losses.where(better, 0.0).sum((1, 2)) / better.sum((1, 2)).clamp(min=1)

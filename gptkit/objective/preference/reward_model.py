@@ -19,7 +19,7 @@ from gptkit.model.evaluation_mode import without_dropout
 from gptkit.objective.chat_template import prompt_ids, response_ids
 from gptkit.objective.precision import upcast_linear
 from gptkit.objective.preference import RewardModelConfig
-from gptkit.objective.preference.base import Preference, passes
+from gptkit.objective.preference.base import Preference, group_by_length
 from gptkit.objective.preference.preference_dataset import TokenizedRanking
 from gptkit.records import Turn
 
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from gptkit.objective.chat_template import Ids
     from gptkit.tokenizer.base import Tokenizer
 
-DEMONSTRATIONS = 512
+MAX_DEMONSTRATIONS = 512
 """Demonstrations at most that the bias is fitted to."""
 
-AT_ONCE = 16
+SEQUENCES_AT_ONCE = 16
 """Demonstrations scored together."""
 
 
@@ -108,7 +108,7 @@ class RewardModel(Preference):
     def ratings(self, model: Model, batch: Batch) -> Tensor:
         """The head's outputs."""
         tokens, lengths = batch["tokens"].flatten(0, 1), batch["lengths"].flatten()
-        groups = passes(model, lengths)
+        groups = group_by_length(model, lengths)
         found = [self._outputs(model, tokens[rows, : int(lengths[rows].max())], lengths[rows]) for rows in groups]
         of_rows = torch.cat(found)
         ratings = of_rows.new_zeros(len(lengths)).index_put((torch.cat(groups),), of_rows)
@@ -116,18 +116,18 @@ class RewardModel(Preference):
 
     # -- the bias -----------------------------------------------------------------------------------------------------------------
 
-    def learn_from(self, items: list[TokenizedRanking]) -> None:
+    def use_training_rankings(self, items: list[TokenizedRanking]) -> None:
         """Keep the demonstrations; where there are none, the completions that are ranked best stand for them."""
         shown = [item.demonstration for item in items if item.demonstration is not None]
         shown = shown or [item.sequences[item.ranks.index(min(item.ranks))] for item in items]
-        self._demonstrations = sorted((shown[place] for place in evenly_spaced(len(shown), DEMONSTRATIONS)), key=len)
+        self._demonstrations = sorted((shown[place] for place in evenly_spaced(len(shown), MAX_DEMONSTRATIONS)), key=len)
 
     @torch.no_grad()
     def on_save_checkpoint(self, model: Model) -> None:
         """Set the bias so that demonstrations, at most 512 of them, score 0 on average."""
         total = torch.zeros((), dtype=torch.float64)
-        for start in range(0, len(self._demonstrations), AT_ONCE):
-            part = self._demonstrations[start : start + AT_ONCE]
+        for start in range(0, len(self._demonstrations), SEQUENCES_AT_ONCE):
+            part = self._demonstrations[start : start + SEQUENCES_AT_ONCE]
             tokens, lengths = pad_sequences(part).to(self.bias.device), sequence_lengths(part).to(self.bias.device)
             total += self._outputs(model, tokens, lengths).double().sum().cpu()
         if self._demonstrations:

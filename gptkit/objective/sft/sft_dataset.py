@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from gptkit.data.dataset import Batch, Dataset
-from gptkit.data.packing import best_fit
+from gptkit.data.packing import pack_best_fit
 from gptkit.data.padding import pad_sequences, sequence_lengths
 from gptkit.errors import DataError
 from gptkit.objective.chat_template import encode_texts, render_dialogue
@@ -26,21 +26,21 @@ _log = logging.getLogger("gptkit")
 
 
 @dataclass(frozen=True)
-class Demonstration:
+class TokenizedDialogue:
     """A dialogue as the model reads it."""
 
     ids: Ids
     """(T + 1,): the tokens and, one further on, their targets."""
-    learned: NDArray[np.bool_]
-    """(T + 1,): which ids are learned, as targets."""
+    loss_mask: NDArray[np.bool_]
+    """(T + 1,): which ids contribute to the loss, as targets."""
 
     def __len__(self) -> int:
         return len(self.ids) - 1
 
 
-def demonstrations(
-    dialogues: Sequence[Dialogue], *, tokenizer: Tokenizer, template: str, context: int, learn_all: bool, what: str
-) -> list[Demonstration | None]:
+def tokenize_dialogues(
+    dialogues: Sequence[Dialogue], *, tokenizer: Tokenizer, template: str, context: int, train_on_prompts: bool, what: str
+) -> list[TokenizedDialogue | None]:
     """Dialogues as ids. None stands for one that is longer than the context; these are counted in a warning.
 
     Args:
@@ -48,7 +48,7 @@ def demonstrations(
         tokenizer: turns their text into ids.
         template: of `gptkit.objective.chat_template`.
         context: longest sequence.
-        learn_all: what stands before the answers is learned, too.
+        train_on_prompts: what stands before the answers is learned, too.
         what: the split, for messages.
 
     Raises:
@@ -57,7 +57,7 @@ def demonstrations(
     texts = [_pieces(dialogue, template, place, what) for place, dialogue in enumerate(dialogues)]
     ids = encode_texts(tokenizer, (text for parts in texts for text, _ in parts))
     end = np.array([tokenizer.special["end_of_text"]], dtype=np.int64)
-    found: list[Demonstration | None] = []
+    found: list[TokenizedDialogue | None] = []
     for parts in texts:
         whole: list[Ids] = []
         flags: list[NDArray[np.bool_]] = []
@@ -65,8 +65,8 @@ def demonstrations(
             piece = next(ids)
             piece = np.concatenate([piece, end]) if answered else piece if len(piece) or whole else end
             whole.append(piece)
-            flags.append(np.full(len(piece), answered or learn_all))
-        one = Demonstration(np.concatenate(whole), np.concatenate(flags))
+            flags.append(np.full(len(piece), answered or train_on_prompts))
+        one = TokenizedDialogue(np.concatenate(whole), np.concatenate(flags))
         found.append(one if len(one) <= context else None)
     dropped = sum(one is None for one in found)
     if dropped == len(found):
@@ -92,11 +92,11 @@ def _pieces(dialogue: Dialogue, template: str, place: int, what: str) -> list[tu
 class SFTDataset(Dataset):
     """Item i of every epoch is row i: one demonstration, or several one after the other that do not see each other.
 
-    A batch has, padded on the right with 0 to its longest row, `tokens` and `targets` (B, T) int64, `learned` (B, T) bool and
+    A batch has, padded on the right with 0 to its longest row, `tokens` and `targets` (B, T) int64, `loss_mask` (B, T) bool and
     `items` (B,) int64; where a row has several, also `segments` (B, T) int64: the number of the demonstration in its row.
     """
 
-    def __init__(self, rows: Sequence[Sequence[Demonstration]], *, alike: bool) -> None:
+    def __init__(self, rows: Sequence[Sequence[TokenizedDialogue]], *, alike: bool) -> None:
         """Args: alike: rows are about equally long, as packed ones are."""
         self._rows = rows
         self._alike = alike
@@ -114,7 +114,7 @@ class SFTDataset(Dataset):
         batch = {
             "tokens": pad_sequences(np.concatenate([one.ids[:-1] for one in row]) for row in rows),
             "targets": pad_sequences(np.concatenate([one.ids[1:] for one in row]) for row in rows),
-            "learned": pad_sequences((np.concatenate([one.learned[1:] for one in row]) for row in rows), dtype=torch.bool),
+            "loss_mask": pad_sequences((np.concatenate([one.loss_mask[1:] for one in row]) for row in rows), dtype=torch.bool),
             "items": torch.tensor(chosen, dtype=torch.int64),
         }
         if any(len(row) > 1 for row in rows):  # otherwise only padding follows a demonstration, which a causal model does not see
@@ -124,7 +124,7 @@ class SFTDataset(Dataset):
         return batch
 
 
-def packed(found: Iterable[Demonstration | None], context: int) -> SFTDataset:
+def pack_dialogues(found: Iterable[TokenizedDialogue | None], context: int) -> SFTDataset:
     """As many demonstrations in a row as fit into the context, always the same ones."""
     kept = [one for one in found if one is not None]
-    return SFTDataset([[kept[place] for place in row] for row in best_fit([len(one) for one in kept], context)], alike=True)
+    return SFTDataset([[kept[place] for place in row] for row in pack_best_fit([len(one) for one in kept], context)], alike=True)

@@ -24,7 +24,7 @@ from gptkit.objective.chat_template import prompt_ids
 from gptkit.objective.losses import cross_entropy_sum
 from gptkit.objective.rollout_objective import RolloutObjective, warn_if_responses_are_shortened
 from gptkit.objective.sft import SFTConfig
-from gptkit.objective.sft.sft_dataset import Demonstration, SFTDataset, demonstrations, packed
+from gptkit.objective.sft.sft_dataset import SFTDataset, TokenizedDialogue, pack_dialogues, tokenize_dialogues
 from gptkit.records import Dialogue, Prompt
 from gptkit.reward.base import compute_scores, score_finished_responses
 
@@ -66,7 +66,7 @@ class SFT(RolloutObjective):
         dialogues, held_out = split_records(
             data, validation_fraction, functools.partial(records_of, record_type=Dialogue, reader=reader)
         )
-        train: Dataset = packed(self._read(dialogues, "training"), self.context)
+        train: Dataset = pack_dialogues(self._read(dialogues, "training"), self.context)
         if self._pretraining_source is not None:
             from gptkit.objective.pretraining_mix import PretrainingMixDataset, text_windows
 
@@ -110,13 +110,13 @@ class SFT(RolloutObjective):
             )
         return kept
 
-    def _read(self, dialogues: Sequence[Dialogue], what: str) -> list[Demonstration | None]:
-        return demonstrations(
+    def _read(self, dialogues: Sequence[Dialogue], what: str) -> list[TokenizedDialogue | None]:
+        return tokenize_dialogues(
             dialogues,
             tokenizer=self.tokenizer,
             template=self.settings.template,
             context=self.context,
-            learn_all=self.settings.learn == "all",
+            train_on_prompts=self.settings.learn == "all",
             what=what,
         )
 
@@ -128,7 +128,7 @@ class SFT(RolloutObjective):
 
     def counts(self, batch: Batch) -> dict[str, int]:
         """Tokens that are learned."""
-        return {"sft": int(batch["learned"].sum())}
+        return {"sft": int(batch["loss_mask"].sum())}
 
     def loss(self, model: Model, batch: Batch) -> tuple[Terms, dict[str, Tensor]]:
         """Negative log-likelihoods in nats, summed over what is learned; nothing else gets logits.
@@ -136,7 +136,7 @@ class SFT(RolloutObjective):
         Every token counts alike, whether an assistant said it or it is pre-training text.
         """
         hidden = model(batch["tokens"], segments=batch.get("segments"))
-        learned = batch["learned"]
+        learned = batch["loss_mask"]
         return {"sft": (1.0, cross_entropy_sum(model.logits(hidden[learned]), batch["targets"][learned]))}, {}
 
     # -- selection by a reward ----------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gptkit.objective.classify.classification_dataset import as_batch
+from gptkit.objective.classify.classification_dataset import collate_examples
 from gptkit.records import Example
 from gptkit.training.step import combine_terms, split_into_micro_batches
 
@@ -133,7 +133,7 @@ def test_similarity_does_not_depend_on_the_order(build: Any, model_of: Any, sour
     turned = [Example(example.pair, example.label, pair=example.text) for example in examples["similarity"]]
     with torch.no_grad():
         here = objective.loss(model, items.batch([0, 1, 2]))[1]["outputs"]
-        there = objective.loss(model, as_batch(objective.items(turned, "turned")))[1]["outputs"]
+        there = objective.loss(model, collate_examples(objective.tokenize(turned, "turned")))[1]["outputs"]
     torch.testing.assert_close(here, there, rtol=1e-5, atol=1e-5)
 
 
@@ -142,7 +142,7 @@ def test_hidden_vectors_are_added_before_the_head(build: Any, model_of: Any, sou
     objective.eval()
     batch = items.batch([0])
     with torch.no_grad():
-        one, other = (objective.hidden(model, batch)[row, int(batch["lengths"][0, row]) - 1] for row in (0, 1))
+        one, other = (objective.hidden_states(model, batch)[row, int(batch["lengths"][0, row]) - 1] for row in (0, 1))
         outputs = objective.loss(model, batch)[1]["outputs"][0]
         torch.testing.assert_close(outputs, objective.head(one + other), rtol=1e-5, atol=1e-5)
         assert not torch.allclose(outputs, objective.head(one) + objective.head(other))  # the bias would count twice
@@ -175,7 +175,7 @@ def test_a_head_per_family(task: str, outputs: int, build: Any, source: Any, exa
 def test_the_head_is_drawn_as_the_paper_says(build: Any) -> None:
     objective = build()
     objective.width = 4000
-    objective.learn("classification", ["a", "b"])
+    objective.set_labels("classification", ["a", "b"])
     assert float(objective.head.weight.detach().std()) == pytest.approx(0.02, rel=0.05)
     assert objective.head.bias.tolist() == [0.0, 0.0]
 
@@ -208,7 +208,7 @@ def test_labels_and_scores_have_full_precision_whatever_training_computes_in(
     objective = build(task).eval()
     items = objective.datasets(source(examples[task]), validation_fraction=0.0)["train"]
     batch = items.batch(range(len(items)))
-    hidden = objective.hidden(model_of(objective).eval(), batch)
+    hidden = objective.hidden_states(model_of(objective).eval(), batch)
     with torch.autocast("cpu", torch.bfloat16):
         found = objective.outputs(hidden, batch["lengths"])
     assert torch.equal(found, objective.outputs(hidden, batch["lengths"]))

@@ -6,13 +6,13 @@ import pytest
 
 from gptkit.objective.classify.input_formats import (
     SpecialTokens,
-    both_orders,
-    choices,
-    one_text,
-    ordered_pair,
-    room_of_pair,
-    room_of_text,
-    with_question,
+    append_question,
+    classification_input,
+    entailment_input,
+    max_pair_text_tokens,
+    max_single_text_tokens,
+    multiple_choice_input,
+    similarity_input,
 )
 
 START, DELIMITER, EXTRACT = 100, 101, 102
@@ -20,22 +20,22 @@ MARKS = SpecialTokens(START, DELIMITER, EXTRACT)
 
 
 def test_classification_is_start_text_extract() -> None:
-    assert one_text([1, 2, 3], MARKS) == [START, 1, 2, 3, EXTRACT]
+    assert classification_input([1, 2, 3], MARKS) == [START, 1, 2, 3, EXTRACT]
 
 
 def test_entailment_is_start_premise_delimiter_hypothesis_extract() -> None:
-    assert ordered_pair([1, 2], [3], MARKS) == [START, 1, 2, DELIMITER, 3, EXTRACT]
+    assert entailment_input([1, 2], [3], MARKS) == [START, 1, 2, DELIMITER, 3, EXTRACT]
 
 
 def test_similarity_is_both_orders() -> None:
-    assert both_orders([1, 2], [3], MARKS) == [
+    assert similarity_input([1, 2], [3], MARKS) == [
         [START, 1, 2, DELIMITER, 3, EXTRACT],
         [START, 3, DELIMITER, 1, 2, EXTRACT],
     ]
 
 
 def test_multiple_choice_is_the_context_with_every_answer() -> None:
-    assert choices([1, 2], [[3], [4, 5], [6]], MARKS) == [
+    assert multiple_choice_input([1, 2], [[3], [4, 5], [6]], MARKS) == [
         [START, 1, 2, DELIMITER, 3, EXTRACT],
         [START, 1, 2, DELIMITER, 4, 5, EXTRACT],
         [START, 1, 2, DELIMITER, 6, EXTRACT],
@@ -46,12 +46,12 @@ def test_multiple_choice_is_the_context_with_every_answer() -> None:
     ("room", "expected"), [(9, [1, 2, 3, 7, 8]), (5, [1, 2, 3, 7, 8]), (4, [1, 2, 7, 8]), (2, [7, 8]), (1, [7])]
 )
 def test_a_question_stands_behind_its_document_without_a_delimiter_and_is_kept(room: int, expected: list[int]) -> None:
-    assert with_question([1, 2, 3], [7, 8], room) == expected
+    assert append_question([1, 2, 3], [7, 8], room) == expected
 
 
 @pytest.mark.parametrize("context", [8, 9, 512, 513])
 def test_the_longest_texts_fill_the_context_and_no_more(context: int) -> None:
-    assert len(one_text(range(room_of_text(context)), MARKS)) == context
-    part = range(room_of_pair(context))
+    assert len(classification_input(range(max_single_text_tokens(context)), MARKS)) == context
+    part = range(max_pair_text_tokens(context))
     assert len(part) == context // 2 - 2  # the released code
-    assert context - 2 <= len(ordered_pair(part, part, MARKS)) <= context
+    assert context - 2 <= len(entailment_input(part, part, MARKS)) <= context

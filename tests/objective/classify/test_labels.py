@@ -9,7 +9,7 @@ import torch
 
 from gptkit.errors import ConfigError
 from gptkit.objective import AuxLMConfig
-from gptkit.objective.classify.labels import labels_of, positive_of
+from gptkit.objective.classify.labels import class_names, positive_class
 from gptkit.records import Example
 
 
@@ -28,7 +28,7 @@ from gptkit.records import Example
     ],
 )
 def test_without_a_word_the_affirmative_of_two_opposites(labels: list[str], positive: str | None) -> None:
-    assert positive_of("", labels) == (None if positive is None else labels.index(positive))
+    assert positive_class("", labels) == (None if positive is None else labels.index(positive))
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_without_a_word_the_affirmative_of_two_opposites(labels: list[str], posi
     ],
 )
 def test_the_positive_label_that_is_asked_for(wanted: str, labels: list[str], found: int) -> None:
-    assert positive_of(wanted, labels) == found
+    assert positive_class(wanted, labels) == found
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_the_positive_label_that_is_asked_for(wanted: str, labels: list[str], fo
 )
 def test_a_positive_label_that_there_is_not(wanted: str, labels: list[str], near: str) -> None:
     with pytest.raises(ConfigError, match=rf"objective\.positive={wanted} is none of the 2 labels") as caught:
-        positive_of(wanted, labels)
+        positive_class(wanted, labels)
     assert near in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -84,7 +84,7 @@ def test_a_positive_label_that_no_example_has(build: Any, source: Any, examples:
 
 
 def test_one_and_one_point_nought_are_one_label() -> None:
-    assert labels_of([Example("x", 1), Example("y", 1.0), Example("z", 0.5)]) == ["0.5", "1"]
+    assert class_names([Example("x", 1), Example("y", 1.0), Example("z", 0.5)]) == ["0.5", "1"]
     text = ["0", "0.0", "1.00", "1", "-1.0", "0.50", "1.0.0", ".0", "v1.0"]  # as all labels of a .csv file are
-    assert labels_of([Example("x", label) for label in text]) == ["-1", ".0", "0", "0.50", "1", "1.0.0", "v1.0"]
-    assert positive_of("1.0", ["0", "1"]) == 1
+    assert class_names([Example("x", label) for label in text]) == ["-1", ".0", "0", "0.50", "1", "1.0.0", "v1.0"]
+    assert positive_class("1.0", ["0", "1"]) == 1

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gptkit.objective.classify.metrics import judgement
+from gptkit.objective.classify.metrics import compute_metrics
 
 
 def drawn(task: str, items: int, labels: int, *, right: float = 0.7) -> tuple[Tensor, Tensor]:
@@ -63,7 +63,7 @@ def matthews_of_many(found: list[int], wanted: list[int]) -> float:
 def test_two_labels() -> None:
     outputs, labels = drawn("classification", 60, 2)
     found, wanted = outputs.argmax(-1).tolist(), labels.int().tolist()
-    judged = judgement("classification", outputs, labels)
+    judged = compute_metrics("classification", outputs, labels)
     assert list(judged) == ["accuracy", "accuracy_low", "accuracy_high", "f1", "matthews"]
     assert judged["accuracy"] == pytest.approx(sum(f == w for f, w in zip(found, wanted, strict=True)) / 60)
     assert judged["f1"] == pytest.approx((f1_of(0, found, wanted) + f1_of(1, found, wanted)) / 2)
@@ -73,7 +73,7 @@ def test_two_labels() -> None:
 def test_three_labels() -> None:
     outputs, labels = drawn("entailment", 60, 3)
     found, wanted = outputs.argmax(-1).tolist(), labels.int().tolist()
-    judged = judgement("entailment", outputs, labels)
+    judged = compute_metrics("entailment", outputs, labels)
     assert judged["f1"] == pytest.approx(sum(f1_of(label, found, wanted) for label in range(3)) / 3)
     assert judged["matthews"] == pytest.approx(matthews_of_many(found, wanted))
 
@@ -82,15 +82,15 @@ def test_three_labels() -> None:
 def test_f1_of_one_label(labels: int, positive: int) -> None:
     outputs, numbers = drawn("classification", 60, labels)
     found, wanted = outputs.argmax(-1).tolist(), numbers.int().tolist()
-    judged = judgement("classification", outputs, numbers, positive=positive)
+    judged = compute_metrics("classification", outputs, numbers, positive=positive)
     assert judged["f1"] == pytest.approx(f1_of(positive, found, wanted))
-    without = judgement("classification", outputs, numbers)
+    without = compute_metrics("classification", outputs, numbers)
     assert {**judged, "f1": without["f1"]} == without
 
 
 def test_options_have_accuracy_alone() -> None:
     outputs, labels = drawn("multiple_choice", 40, 4)
-    judged = judgement("multiple_choice", outputs, labels)
+    judged = compute_metrics("multiple_choice", outputs, labels)
     assert list(judged) == ["accuracy", "accuracy_low", "accuracy_high"]
     assert judged["accuracy"] == pytest.approx(float((outputs.argmax(-1) == labels).float().mean()))
 
@@ -100,7 +100,7 @@ def test_scores(shift: float) -> None:
     outputs, labels = drawn("regression", 50, 1)
     outputs, labels = outputs + shift, labels + shift
     found, wanted = outputs.double().tolist(), labels.double().tolist()
-    judged = judgement("regression", outputs, labels)
+    judged = compute_metrics("regression", outputs, labels)
     assert list(judged) == ["pearson", "pearson_low", "pearson_high", "spearman", "squared_error"]
     assert judged["pearson"] == pytest.approx(correlation(found, wanted), abs=1e-6)
     assert judged["spearman"] == pytest.approx(correlation(ranks(found), ranks(wanted)), abs=1e-6)
@@ -111,18 +111,18 @@ def test_scores(shift: float) -> None:
 def test_the_interval_holds_the_value_and_is_always_the_same(task: str, first: str) -> None:
     outputs, labels = drawn(task, 200, 2)
     torch.manual_seed(7)
-    judged = judgement(task, outputs, labels)
+    judged = compute_metrics(task, outputs, labels)
     torch.manual_seed(8)
     expected = torch.rand(3)
     torch.manual_seed(8)
-    assert judgement(task, outputs, labels) == judged
+    assert compute_metrics(task, outputs, labels) == judged
     assert torch.equal(torch.rand(3), expected)  # training's random numbers are not used up
     assert judged[f"{first}_low"] < judged[first] < judged[f"{first}_high"]
 
 
 def test_the_interval_of_accuracy_is_as_wide_as_the_binomial_says() -> None:
     outputs, labels = drawn("classification", 1000, 2)
-    judged = judgement("classification", outputs, labels)
+    judged = compute_metrics("classification", outputs, labels)
     deviation = math.sqrt(judged["accuracy"] * (1 - judged["accuracy"]) / 1000)
     assert judged["accuracy_high"] - judged["accuracy_low"] == pytest.approx(2 * 1.96 * deviation, rel=0.15)
 
@@ -138,11 +138,11 @@ def test_the_interval_of_accuracy_is_as_wide_as_the_binomial_says() -> None:
     ],
 )
 def test_what_does_not_vary_correlates_with_nothing(task: str, outputs: Tensor, labels: Tensor) -> None:
-    judged = judgement(task, outputs, labels)
+    judged = compute_metrics(task, outputs, labels)
     assert all(math.isfinite(value) for value in judged.values())
     assert [judged[name] for name in ("matthews", "pearson", "spearman") if name in judged] in ([0.0], [0.0, 0.0])
 
 
 def test_two_examples_are_the_fewest() -> None:
-    assert judgement("regression", torch.ones(1), torch.ones(1)) == {}
-    assert judgement("regression", torch.tensor([1.0, 2.0]), torch.tensor([0.0, 5.0]))["pearson"] == pytest.approx(1.0)
+    assert compute_metrics("regression", torch.ones(1), torch.ones(1)) == {}
+    assert compute_metrics("regression", torch.tensor([1.0, 2.0]), torch.tensor([0.0, 5.0]))["pearson"] == pytest.approx(1.0)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from gptkit.objective import ProbeConfig
-from gptkit.objective.classify.probe import drawn
+from gptkit.objective.classify.probe import sample_per_class
 from gptkit.records import Example
 
 MANY = [Example(f"text {place}", "ab"[place % 3 == 0]) for place in range(12)]
@@ -19,7 +19,7 @@ MANY = [Example(f"text {place}", "ab"[place % 3 == 0]) for place in range(12)]
 def test_as_many_examples_of_each_label(build: Any, source: Any) -> None:
     objective = build(kind=ProbeConfig, examples=2)
     datasets = objective.datasets(source(MANY, MANY), validation_fraction=0.0)
-    assert Counter(example.label for example in objective.chosen(MANY)) == {"a": 2, "b": 2}
+    assert Counter(example.label for example in objective.select_examples(MANY)) == {"a": 2, "b": 2}
     assert (len(datasets["train"]), len(datasets["validation"])) == (4, 12)
     assert len(build(kind=ProbeConfig).datasets(source(MANY), validation_fraction=0.0)["train"]) == 12
 
@@ -30,7 +30,7 @@ def test_the_seed_decides_which(build: Any, source: Any) -> None:
         objective.seed = seed
         objective.datasets(source(MANY), validation_fraction=0.0)
         torch.rand(seed)  # nothing else does
-        return [example.text for example in objective.chosen(MANY)]
+        return [example.text for example in objective.select_examples(MANY)]
 
     assert chosen(3) == chosen(3)
     assert len({tuple(chosen(seed)) for seed in range(20)}) > 10
@@ -40,7 +40,7 @@ def test_the_seed_decides_which(build: Any, source: Any) -> None:
 
 def test_every_example_is_as_likely() -> None:
     labels = ["a"] * 3 + ["b"] * 6
-    times = Counter(place for seed in range(3000) for place in drawn(labels, 2, seed))
+    times = Counter(place for seed in range(3000) for place in sample_per_class(labels, 2, seed))
     for place, label in enumerate(labels):
         share = 2 / labels.count(label)
         assert times[place] / 3000 == pytest.approx(share, abs=4 * (share * (1 - share) / 3000) ** 0.5)

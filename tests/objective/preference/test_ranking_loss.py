@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gptkit.objective.preference.ranking_loss import pairs, ranking_losses
+from gptkit.objective.preference.ranking_loss import preference_pairs, ranking_losses
 
 SCORES = torch.tensor([[0.5, -1.0, 2.0, 0.25], [1.0, 2.0, 3.0, 0.0], [0.3, 0.1, 0.0, 0.0]])
 RANKS = torch.tensor([[1, 2, 0, 1], [1, 1, 1, 1], [0, 1, 0, 0]])
@@ -32,7 +32,7 @@ def test_it_is_the_mean_over_pairs_that_are_no_ties(margin: float) -> None:
     found = ranking_losses(SCORES, RANKS, EXISTS, margin)
     assert found.tolist() == pytest.approx(slowly(SCORES, RANKS, EXISTS, margin), abs=1e-6)
     assert found[1] == 0.0  # all tied
-    assert pairs(RANKS, EXISTS).sum((1, 2)).tolist() == [5, 0, 1]
+    assert preference_pairs(RANKS, EXISTS).sum((1, 2)).tolist() == [5, 0, 1]
 
 
 def test_by_hand_with_a_tie() -> None:

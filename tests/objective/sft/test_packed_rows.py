@@ -18,8 +18,8 @@ def test_a_responses_loss_does_not_move_with_its_neighbours(
         )
         batch = train["train"].batch([0])
         assert batch["tokens"].shape[0] == len(train["train"]) == 1
-        mine = batch["segments"] == len(neighbours) if neighbours else batch["learned"]
-        learned = batch["learned"] & mine
+        mine = batch["segments"] == len(neighbours) if neighbours else batch["loss_mask"]
+        learned = batch["loss_mask"] & mine
         model = model_of(built)
         logits = model.logits(model(batch["tokens"], segments=batch["segments"]))
         return torch.nn.functional.cross_entropy(logits[learned], batch["targets"][learned], reduction="none")

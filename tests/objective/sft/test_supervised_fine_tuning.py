@@ -25,7 +25,7 @@ END = 256  # of the byte tokenizer
 
 
 def learned_of(batch: Any, row: int = 0) -> list[int]:
-    return batch["targets"][row][batch["learned"][row]].tolist()
+    return batch["targets"][row][batch["loss_mask"][row]].tolist()
 
 
 def test_the_response_and_its_end_are_learned(sft: Sft, dialogue: Speak, source: Any) -> None:
@@ -87,7 +87,7 @@ def test_the_loss_is_that_of_all_logits(sft: Sft, dialogue: Speak, source: Any, 
         chances[row, place, batch["targets"][row, place]]
         for row in range(len(batch["tokens"]))
         for place in range(batch["tokens"].shape[1])
-        if batch["learned"][row, place]
+        if batch["loss_mask"][row, place]
     )
     assert float(terms["sft"][1]) == pytest.approx(float(slow.detach()), rel=1e-6)
 
@@ -106,7 +106,7 @@ def test_pretraining_text_has_its_share_and_goes_on(
     train = built.datasets(source([dialogue("question", "answer")] * 9), validation_fraction=0)["train"]
     assert len(train) == 12
     epoch = train.batch(range(12))
-    assert epoch["learned"].all(1).tolist() == [False] * 9 + [True] * 3
+    assert epoch["loss_mask"].all(1).tolist() == [False] * 9 + [True] * 3
     assert not torch.equal(epoch["tokens"][9:], train.batch(range(21, 24))["tokens"])  # the next epoch reads on
     alone = train.batch([11])
     assert torch.equal(alone["tokens"][0], epoch["tokens"][11])
