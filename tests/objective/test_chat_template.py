@@ -9,7 +9,7 @@ import pytest
 from gptkit.data.parsing.transcripts import parse_transcript
 from gptkit.errors import DataError
 from gptkit.objective.chat_template import TEMPLATES, prompt_ids, prompt_text, render_dialogue, response_ids, response_text
-from gptkit.objective.sft.sft_dataset import demonstrations
+from gptkit.objective.sft.sft_dataset import tokenize_dialogues
 from gptkit.records import Dialogue, Turn
 from gptkit.tokenizer import BytesTokenizerConfig
 
@@ -98,7 +98,7 @@ def tokenizer() -> Any:
 @pytest.mark.parametrize("turns", [HISTORY, HISTORY[:4], HISTORY[:2], HISTORY[2:4]])
 def test_what_is_learned_from_begins_as_what_is_sampled_from(tokenizer: Any, turns: tuple[Turn, ...]) -> None:
     whole = Dialogue((*turns, Turn("assistant", "Good.")))
-    (learned,) = demonstrations([whole], tokenizer=tokenizer, template="transcript", context=400, learn_all=False, what="training")
+    (learned,) = tokenize_dialogues([whole], tokenizer=tokenizer, template="transcript", context=400, learn_all=False, what="training")
     assert learned is not None
     before = prompt_ids(tokenizer, turns, "transcript")
     assert learned.ids.tolist() == [*before, *response_ids(tokenizer, "Good.", "transcript")]
