@@ -96,12 +96,14 @@ def tokenizer() -> Any:
 
 
 @pytest.mark.parametrize("turns", [HISTORY, HISTORY[:4], HISTORY[:2], HISTORY[2:4]])
-def test_what_is_learned_from_begins_as_what_is_sampled_from(tokenizer: Any, turns: tuple[Turn, ...]) -> None:
+def test_training_sequences_begin_as_what_is_sampled_from(tokenizer: Any, turns: tuple[Turn, ...]) -> None:
     whole = Dialogue((*turns, Turn("assistant", "Good.")))
-    (learned,) = tokenize_dialogues([whole], tokenizer=tokenizer, template="transcript", context=400, learn_all=False, what="training")
-    assert learned is not None
+    (tokenized,) = tokenize_dialogues(
+        [whole], tokenizer=tokenizer, template="transcript", context=400, train_on_prompts=False, what="training"
+    )
+    assert tokenized is not None
     before = prompt_ids(tokenizer, turns, "transcript")
-    assert learned.ids.tolist() == [*before, *response_ids(tokenizer, "Good.", "transcript")]
+    assert tokenized.ids.tolist() == [*before, *response_ids(tokenizer, "Good.", "transcript")]
     assert before.count(tokenizer.special["end_of_text"]) == sum(turn.role == "assistant" for turn in turns)
 
 
