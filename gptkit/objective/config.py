@@ -19,38 +19,38 @@ if TYPE_CHECKING:
 
 @dataclass
 class ObjectiveConfig(Part):
-    """What is minimised: which records are read, what a batch of them is, and its loss.
+    """The training objective: the records it reads, the batches it makes of them, and their loss.
 
-    Subclass it, give `name` a default, `record` the class of `gptkit.records` that it consumes and `added_tokens` the number of
-    tokens of its own, add fields, and write `build`, which returns a `gptkit.objective.base.Objective`. No key is shared by
-    all objectives.
+    To write one, subclass this class; set `name` to its default, `record` to the class of `gptkit.records` that it reads and
+    `added_tokens` to the number of tokens that it adds; add fields; and implement `build`, which returns a
+    `gptkit.objective.base.Objective`. Objectives share no keys.
     """
 
     record: ClassVar[type] = Document
     added_tokens: ClassVar[int] = 0
-    """Ids beyond the tokenizer's, from its size on, that the objective's sequences use. The model's vocabulary holds them."""
+    """The number of token ids that the objective adds after those of the tokenizer. The vocabulary of the model includes them."""
 
     begins_trained: ClassVar[bool] = False
-    """Whether it goes on from what a model has learned: beginning with random weights is then warned of."""
+    """Whether it needs a trained model: a warning is logged if training starts from random weights."""
     writes: ClassVar[bool] = True
-    """Whether a model that was trained for it still writes text, and may become a policy."""
+    """Whether a model trained with it generates text, and so can be a policy."""
 
     trained_models: ClassVar[tuple[str, ...]] = ()
-    """What further models of about the policy's size are trained beside it, for `gptkit plan`."""
+    """Other models of about the same size that are trained, for `gptkit plan`."""
     frozen_models: ClassVar[tuple[str, ...]] = ()
-    """What further models of about its size are kept, and not trained."""
+    """Other models of about the same size that are in memory but not trained, for `gptkit plan`."""
 
     name: str = ""
 
     def mixes_in(self) -> str:
-        """The key of the objective that holds the source of pre-training text which is read beside the data; empty: none is read.
+        """The objective's key of a source of pre-training text that is mixed in; empty if there is none.
 
-        Where its `name` is `auto`, the run puts in the source that `init_from` was pre-trained on.
+        If the `name` of that source is `auto`, it is replaced by the source that `init_from` was pre-trained on.
         """
         return ""
 
     def pretraining_source(self) -> DataConfig | None:
-        """The source of pre-training text that `mixes_in` names; None: none is read.
+        """The source of pre-training text at the key `mixes_in`, or None if there is none.
 
         Raises:
             ConfigError: the key holds no data source.
@@ -60,19 +60,19 @@ class ObjectiveConfig(Part):
         return source
 
     def passes(self) -> dict[str, float]:
-        """What a step computes, for `gptkit plan`: by stage, how many forward passes of a model like the run's over its sequences.
+        """The cost of a step by stage, for `gptkit plan`, in forward passes of the model over the sequences of the step.
 
-        Learning from a sequence is three, since the backward pass costs two. A stage called `generate` reads token by token.
+        Training on a sequence costs three, since the backward pass costs two. The stage `generate` decodes token by token.
         """
         return {"train": 3.0}
 
     def build(self, *, tokenizer: Tokenizer, context: int, width: int) -> Objective:
-        """Make the objective.
+        """Build the objective.
 
         Args:
-            tokenizer: turns the records' text into ids.
-            context: longest sequence T that the model reads.
-            width: size D of the model's hidden states, for heads that belong to the objective.
+            tokenizer: encodes the text of records.
+            context: longest sequence T of the model.
+            width: size D of the model's hidden states, for heads of the objective.
         """
         raise NotImplementedError(f"{type(self).__name__} does not implement build()")
 
@@ -82,5 +82,5 @@ class DialogueObjectiveConfig(ObjectiveConfig):
     """Base of the configs of objectives on dialogues: how turns become text. Not a part itself."""
 
     template: Annotated[
-        str, "plain: one question and its answer behind it; transcript: turns named Human and Assistant", one_of(*TEMPLATES)
+        str, "plain: a prompt and its response, joined; transcript: turns labelled Human and Assistant", one_of(*TEMPLATES)
     ] = "plain"

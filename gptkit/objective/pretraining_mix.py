@@ -1,4 +1,4 @@
-"""Pre-training text among the sequences of another data set."""
+"""Windows of pre-training text, alone or mixed into another dataset."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gptkit.tokenizer.base import Tokenizer
 
 NEAR = 32
-"""How far from the golden ratio's a stride may be: far enough to find one that spreads well for every number of items."""
+"""How far a stride may be from that of the golden ratio: far enough to find an even one for every number of items."""
 
 
 def text_windows(
@@ -28,17 +28,17 @@ def text_windows(
     *,
     key: str,
     validation_fraction: float,
-    measured: bool = False,
+    with_validation: bool = False,
 ) -> tuple[dict[str, Dataset], str]:
-    """The text of a source in windows, those of training in the order of `SpreadWindows`, and the source's fingerprint.
+    """Windows of the text of a source, the training split as a `SpreadWindowDataset`, and the source's fingerprint.
 
     Args:
-        source: the settings of the source.
-        tokenizer: turns its text into ids.
+        source: config of the source.
+        tokenizer: encodes its text.
         context: length of a window.
-        key: that holds the settings, for errors.
-        validation_fraction: share to hold out, where the source brings no validation split.
-        measured: besides "train" also give "validation", where something is held out.
+        key: config key of the source, for errors.
+        validation_fraction: fraction to hold out, if the source has no validation split.
+        with_validation: return "validation" besides "train", if something is held out.
 
     Raises:
         ConfigError: the source cannot be built.
@@ -48,18 +48,18 @@ def text_windows(
         data = source.build()
         train, held_out = token_streams(data, tokenizer, validation_fraction=validation_fraction)
         windows: dict[str, Dataset] = {"train": SpreadWindowDataset(training_windows(train, context=context))}
-        if measured and len(held_out):
+        if with_validation and len(held_out):
             windows["validation"] = validation_windows(held_out, context=context)
-        # the order is a part of it: a run that mixed in one stretch is not continued with a sample
+        # the fingerprint includes the order: a run that read windows in sequence must not resume in another order
         return windows, hashlib.sha256(f"spread: {data.fingerprint}".encode()).hexdigest()
-    except GptkitError as error:  # of a source, whose own key is `data`
+    except GptkitError as error:  # names the key `data`
         raise type(error)(f"{key}: {error}") from error
 
 
 class SpreadWindowDataset(Dataset):
-    """The windows of a text in an order in which those of any stretch of indices lie evenly over the whole text.
+    """The windows of a text in an order in which every range of indices is spread evenly over the whole text.
 
-    A run mixes in far fewer windows than a corpus has. Taken as they stand, these would all be of one source, or of one year.
+    A run mixes in far fewer windows than a corpus has. In their original order, all would be from one source or one year.
     Language modelling reads whole epochs and does not need this.
     """
 
@@ -75,10 +75,10 @@ class SpreadWindowDataset(Dataset):
 
 
 def golden_stride(items: int) -> int:
-    """A number s near 0.618 `items`, the share of the golden ratio, that has no divisor in common with it.
+    """A stride s near 0.618 `items` (the golden ratio) that is coprime to `items`.
 
-    0, s, 2s, 3s ... modulo `items` is then every item once. Any of these that follow one another are spread evenly over all where
-    the continued fraction of s / `items` has small terms: the golden ratio's are all 1. The best of those within `NEAR` is taken.
+    0, s, 2s, 3s ... modulo `items` then visits every item once. Consecutive visits are spread evenly over all items if the
+    continued fraction of s / `items` has small terms; those of the golden ratio are all 1. Returns the best s within `NEAR`.
     """
     golden = round((math.sqrt(5.0) - 1.0) / 2.0 * items)
     candidates = range(max(1, golden - NEAR), min(items, golden + NEAR) + 1)
@@ -89,24 +89,24 @@ def golden_stride(items: int) -> int:
 
 
 def _terms(numerator: int, denominator: int) -> list[int]:
-    """The terms of the continued fraction of a number above 0 and at most 1, but for the leading 0."""
-    found = []
+    """The terms of the continued fraction of a number above 0 and at most 1, without the leading 0."""
+    terms = []
     while numerator:
-        found.append(denominator // numerator)
+        terms.append(denominator // numerator)
         numerator, denominator = denominator % numerator, numerator
-    return found
+    return terms
 
 
 def mixed_in(source: Mapping[str, Any]) -> str:
-    """What text is mixed in: a phrase of the line with which a run begins."""
+    """A phrase for the first line of a run: which text is mixed in."""
     where = f" ({source['path']})" if "path" in source else ""
     return f"mixed with the text of {source['name']}{where}"
 
 
 class PretrainingMixDataset(Dataset):
-    """The items of a data set and, behind them, so many windows that these are the given share of an epoch.
+    """The items of a dataset, followed by windows that make up the given share of an epoch.
 
-    Every epoch goes on with the windows where the one before stopped. All tokens of a window are learned.
+    Every epoch reads other windows, starting after those of the previous epoch. The loss covers all tokens of a window.
     """
 
     def __init__(self, items: Dataset, windows: Dataset, share: float) -> None:
@@ -118,25 +118,23 @@ class PretrainingMixDataset(Dataset):
 
     def batch(self, indices: Sequence[int]) -> Batch:
         first = len(self._items)
-        epochs_and_places = [divmod(index, len(self)) for index in indices]
-        of_window = [place >= first for _, place in epochs_and_places]
-        found = []
-        if not all(of_window):
-            own = self._items.batch([place for _, place in epochs_and_places if place < first])
-            found.append((own, [number for number, is_window in enumerate(of_window) if not is_window]))
-        if any(of_window):
-            text = self._windows.batch(
-                [epoch * self._count + place - first for epoch, place in epochs_and_places if place >= first]
-            )
+        epochs_and_items = [divmod(index, len(self)) for index in indices]
+        is_window = [item >= first for _, item in epochs_and_items]
+        parts: list[tuple[Batch, list[int]]] = []  # with the rows of the result that they fill
+        if not all(is_window):
+            items = self._items.batch([item for _, item in epochs_and_items if item < first])
+            parts.append((items, [row for row, window in enumerate(is_window) if not window]))
+        if any(is_window):
+            text = self._windows.batch([epoch * self._count + item - first for epoch, item in epochs_and_items if item >= first])
             text["loss_mask"] = torch.ones_like(text["tokens"], dtype=torch.bool)
-            found.append((text, [number for number, is_window in enumerate(of_window) if is_window]))
-        length = max(part["tokens"].shape[1] for part, _ in found)
+            parts.append((text, [row for row, window in enumerate(is_window) if window]))
+        length = max(part["tokens"].shape[1] for part, _ in parts)
         batch: Batch = {}
         for name in ("tokens", "targets", "loss_mask", "segments"):
-            if any(name in part for part, _ in found):
+            if any(name in part for part, _ in parts):
                 dtype = torch.bool if name == "loss_mask" else torch.int64
                 batch[name] = torch.zeros(len(indices), length, dtype=dtype)
-                for part, rows in found:
+                for part, rows in parts:
                     if name in part:
                         batch[name][rows, : part[name].shape[1]] = part[name]
         return batch

@@ -132,7 +132,7 @@ def test_no_window_that_is_mixed_in_has_held_out_text(tmp_path: Path) -> None:
         CONTEXT,
         key="objective.ptx_data",
         validation_fraction=0.1,
-        measured=True,
+        with_validation=True,
     )
     read = {split: dataset.batch(range(3 * len(dataset)))["tokens"].unique().tolist() for split, dataset in windows.items()}
     assert {split: "".join(map(chr, tokens)) for split, tokens in read.items()} == {"train": "abcd", "validation": "ABCD"}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class ReinforcementLearningConfig(DialogueObjectiveConfig):
     """Base of the configs of objectives that learn from scored responses to prompts. Not a part itself.
 
-    An item of a batch is one prompt; an episode is one response to it.
+    An item of a batch is one prompt; an episode is a prompt with one response.
     """
 
     record: ClassVar[type] = Prompt
@@ -29,33 +29,36 @@ class ReinforcementLearningConfig(DialogueObjectiveConfig):
 
     max_new_tokens: Annotated[
         int,
-        "longest response, at most half the context; prompts that leave no room for it are dropped",
+        "longest response in tokens, at most half the context; prompts that leave no room for it are skipped",
         at_least(1),
         at_most(CONTEXT),
     ] = 64
-    temperature: Annotated[float, "of sampling and of every log-probability", at_least(0.001), at_most(SCORE)] = 1.0
+    temperature: Annotated[float, "temperature of sampling and of all log-probabilities", at_least(0.001), at_most(SCORE)] = 1.0
     minibatch: Annotated[
-        int | None, "items per update, over all devices; must divide batch.size; null: all", at_least(1), at_most(SEQUENCES)
+        int | None,
+        "prompts per update, over all devices; a divisor of batch.size; null: all",
+        at_least(1),
+        at_most(SEQUENCES),
     ] = None
-    inner_epochs: Annotated[int, "how often the minibatches of a step are gone through", at_least(1), at_most(1000)] = 1
-    clip: Annotated[float, "how far the ratio of new to old probability counts beyond 1", above(0), at_most(SCORE)] = 0.2
-    kl_coef: Annotated[float, "weight of the divergence from the model with which training began", at_least(0), at_most(SCORE)] = (
-        0.02
-    )
+    inner_epochs: Annotated[int, "passes over the minibatches of a step", at_least(1), at_most(1000)] = 1
+    clip: Annotated[
+        float, "epsilon: clip the ratio of new to old probability to 1 - epsilon, 1 + epsilon", above(0), at_most(SCORE)
+    ] = 0.2
+    kl_coef: Annotated[float, "weight of the KL divergence from the initial model", at_least(0), at_most(SCORE)] = 0.02
     missing_end_of_text: Annotated[
         float | None,
-        "score of a response that does not end, in place of the judge's; null: the judge's",
+        "score of responses that do not end with end-of-text; null: the reward's score",
         at_least(-SCORE),
         at_most(SCORE),
     ] = -1.0
     judge: Annotated[
         dict[str, Any],
-        "an independent judge: the settings of a reward, with its `name`; measured at validations, never learned from",
+        "an independent judge: the settings of a reward, with its `name`; it scores validations and is never trained on",
     ] = field(default_factory=dict)
-    sanity_checks: Annotated[bool, "check at the start that sampling, scoring and training agree"] = True
+    sanity_checks: Annotated[bool, "check in the first step that sampling, scoring and training agree"] = True
 
     def judge_config(self) -> RewardConfig | None:
-        """The settings of the independent judge; None: there is none.
+        """The config of the independent judge, or None if there is none.
 
         Raises:
             ConfigError: `judge` holds no reward.
@@ -64,42 +67,48 @@ class ReinforcementLearningConfig(DialogueObjectiveConfig):
         return judge
 
     def passes(self) -> dict[str, float]:
-        """Every episode as long as the context; read by policy, reference and reward after it was drawn."""
+        """Assumes episodes as long as the context, which policy, reference and reward read once after generation."""
         return {"generate": 1.0, "score": 3.0, self.name: 3.0 * self.inner_epochs}
 
 
 @dataclass
 class PPOConfig(ReinforcementLearningConfig):
-    """Proximal policy optimisation against a reward, held to its start by a divergence, with pre-training mixed in (PPO-ptx).
+    """Proximal policy optimisation of a reward with a KL penalty, optionally with the pre-training loss mixed in (PPO-ptx).
 
-    Source: "Training language models to follow instructions with human feedback", section 3.5, equation 2, and appendix C.4; what
-    it does not publish (GAE's lambda, the value's loss and clipping) follows "Fine-Tuning Language Models from Human Preferences"
-    and its code, but for whitening: advantages are whitened over a whole step, not a minibatch, and rewards only with
-    `whiten_rewards`, which is on there. The value network is a model of its own that starts as the reward model where there is one.
+    Source: "Training language models to follow instructions with human feedback", section 3.5, equation 2, and appendix C.4. What
+    it does not publish (GAE's lambda, the value loss and its clipping) follows "Fine-Tuning Language Models from Human Preferences"
+    and its code, except for whitening: advantages are whitened over a whole step instead of a minibatch, and rewards only with
+    `whiten_rewards`, which is on there. The value network is a separate model, initialised from the reward model if there is one.
     """
 
     trained_models: ClassVar[tuple[str, ...]] = ("value",)
 
     name: str = "ppo"
-    kl_target: Annotated[float | None, "nats per response to which kl_coef adapts; null: it stays", above(0), at_most(SCORE)] = None
-    kl_horizon: Annotated[int, "episodes in which it adapts", at_least(1)] = 10_000
-    discount: Annotated[float, "gamma of the returns", at_least(0), at_most(1)] = 1.0
-    gae_lambda: Annotated[float, "of generalised advantage estimation", at_least(0), at_most(1)] = 0.95
-    whiten_rewards: Annotated[bool, "divide rewards by their deviation, mean kept"] = False
-    value_coef: Annotated[float, "weight of the value's loss", at_least(0), at_most(SCORE)] = 0.1
-    value_clip: Annotated[float, "how far a value counts beyond the one before the update", at_least(0), at_most(SCORE)] = 0.2
+    kl_target: Annotated[
+        float | None, "adapt kl_coef to this divergence, in nats per response; null: constant", above(0), at_most(SCORE)
+    ] = None
+    kl_horizon: Annotated[int, "episodes over which kl_coef adapts; at least those of a step", at_least(1)] = 10_000
+    discount: Annotated[float, "gamma, discount per token", at_least(0), at_most(1)] = 1.0
+    gae_lambda: Annotated[float, "lambda of generalised advantage estimation", at_least(0), at_most(1)] = 0.95
+    whiten_rewards: Annotated[bool, "scale rewards to variance 1 without shifting their mean"] = False
+    value_coef: Annotated[float, "weight of the value loss", at_least(0), at_most(SCORE)] = 0.1
+    value_clip: Annotated[
+        float, "clip a value to that before the update plus or minus this in its loss", at_least(0), at_most(SCORE)
+    ] = 0.2
     value_lr: Annotated[
         float | None,
-        "learning rate of the value network, which no schedule moves; null: as the policy's",
+        "constant learning rate of the value network; null: that of the policy",
         above(0),
         at_most(LEARNING_RATE),
     ] = None
     value_from: Annotated[
         str,
-        "what the value network starts as: reward, policy, auto (the reward where it is a model)",
+        "initial value network: reward, policy, or auto (the reward if it is a model)",
         one_of("auto", "reward", "policy"),
     ] = "auto"
-    ptx_coef: Annotated[float, "gamma of the pre-training loss; 0: no pre-training text is read", at_least(0), at_most(SCORE)] = 0.0
+    ptx_coef: Annotated[
+        float, "weight of the pre-training loss (gamma); 0: no pre-training text is read", at_least(0), at_most(SCORE)
+    ] = 0.0
     ptx_ratio: Annotated[int, "pre-training sequences per episode", at_least(1), at_most(SEQUENCES)] = 8
     ptx_data: Annotated[
         dict[str, Any],
@@ -109,7 +118,7 @@ class PPOConfig(ReinforcementLearningConfig):
     def __post_init__(self) -> None:
         if self.kl_target is not None and not self.kl_coef:
             raise ValueError(
-                f"objective.kl_target={self.kl_target} has nothing to adapt: objective.kl_coef=0 stays 0; set it above 0, or "
+                f"objective.kl_target={self.kl_target} has nothing to adapt: objective.kl_coef=0 stays 0; set kl_coef above 0, or "
                 "objective.kl_target=null"
             )
 
@@ -117,11 +126,11 @@ class PPOConfig(ReinforcementLearningConfig):
         return "ptx_data" if self.ptx_coef else ""
 
     def passes(self) -> dict[str, float]:
-        """The value network reads every episode, too, and learns from it."""
-        found = super().passes()
-        found["score"] += 1.0
-        found["ppo"] *= 2.0
-        return found | ({"ptx": 3.0 * self.inner_epochs * self.ptx_ratio} if self.ptx_coef else {})
+        """Adds the passes of the value network, which is trained on every episode, and of pre-training text."""
+        passes = super().passes()
+        passes["score"] += 1.0
+        passes["ppo"] *= 2.0
+        return passes | ({"ptx": 3.0 * self.inner_epochs * self.ptx_ratio} if self.ptx_coef else {})
 
     def build(self, *, tokenizer: Tokenizer, context: int, width: int) -> Objective:
         from gptkit.objective.rl.ppo import PPO
@@ -133,15 +142,13 @@ class PPOConfig(ReinforcementLearningConfig):
 
 @dataclass
 class GRPOConfig(ReinforcementLearningConfig):
-    """Group-relative policy optimisation: several responses to each prompt, judged against one another; no value network.
+    """Group-relative policy optimisation: advantages relative to other responses to the same prompt, no value network.
 
     Source: "DeepSeekMath: Pushing the Limits of Mathematical Reasoning in Open Language Models", section 4.1, equations 3 and 4.
     """
 
     name: str = "grpo"
-    kl_coef: Annotated[
-        float, "weight of the divergence from the model with which training began, in the loss", at_least(0), at_most(SCORE)
-    ] = 0.04
+    kl_coef: Annotated[float, "weight of the KL divergence from the initial model in the loss", at_least(0), at_most(SCORE)] = 0.04
     group: Annotated[int, "responses to each prompt", at_least(2), at_most(SEQUENCES)] = 8
 
     def passes(self) -> dict[str, float]:

@@ -1,7 +1,7 @@
-"""What PPO and GRPO share: prompts, responses that the policy draws, their scores, the reference, and held-out prompts.
+"""The base class of PPO and GRPO: prompts, sampled responses, their scores, the reference model, and validation.
 
-Source: "Training language models to follow instructions with human feedback", section 3.5 and appendix C.4. Dropout is never on,
-and one temperature divides all logits: those that are sampled from and those that are learned from are of the same distribution.
+Source: "Training language models to follow instructions with human feedback", section 3.5 and appendix C.4. Dropout is always
+off, and one temperature divides all logits, so that sampling and training use the same distribution.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ SAMPLE_COUNT = 4
 
 
 class ReinforcementLearning(RolloutObjective):
-    """`reference` is a copy of the model with which training began; it and everything else that a run needs to go on is saved."""
+    """`reference` is a copy of the initial model. Checkpoints contain it, so that a run resumes from its folder alone."""
 
     items_are = "prompts"
     reads_what_it_counts = False
@@ -80,16 +80,16 @@ class ReinforcementLearning(RolloutObjective):
         self.sources["reward"] = reward.fingerprint
 
     def datasets(self, data: Data, *, validation_fraction: float) -> dict[str, Dataset]:
-        """The prompts of the source, those left out that leave no room for `max_new_tokens` and end-of-text, or for a judge.
+        """The prompts of the source that leave room for `max_new_tokens` and end-of-text, and that the rewards accept.
 
         Raises:
-            ConfigError: no reward was given, or settings do not fit each other.
-            DataError: the source has no prompts, or all are too long.
+            ConfigError: no reward is set.
+            DataError: the source has no prompts, or none is left.
         """
         settings = self.settings
         if self.reward is None:
             raise ConfigError(
-                f"objective={settings.name} needs a judge of its responses: give reward=, for example "
+                f"objective={settings.name} needs a reward: set reward=, for example "
                 "reward=model reward.checkpoint=<run of objective=reward>, or reward=lexicon"
             )
         if self._judge_config is not None:
@@ -100,8 +100,8 @@ class ReinforcementLearning(RolloutObjective):
             data,
             self.tokenizer,
             template=settings.template,
-            longest=self.context - self.new_tokens - 1,
-            judges=[judge for judge in (self.reward, self.judge) if judge is not None],
+            max_tokens=self.context - self.new_tokens - 1,
+            rewards=[reward for reward in (self.reward, self.judge) if reward is not None],
             validation_fraction=validation_fraction,
             reader=f"objective={settings.name}",
         )
@@ -154,21 +154,21 @@ class ReinforcementLearning(RolloutObjective):
             GptkitError: a score is not finite.
         """
         assert self.reward is not None
-        judge = functools.partial(self.score, self.reward)
+        score = functools.partial(self.score, self.reward)
         missing = self.settings.missing_end_of_text
-        scores = score_finished_responses(judge, rollout.prompts, rollout.texts, ended=rollout.ended.tolist(), missing=missing)
+        scores = score_finished_responses(score, rollout.prompts, rollout.texts, ended=rollout.ended.tolist(), missing=missing)
         return scores.to(rollout.ended.device)
 
-    def score(self, judge: Reward, prompts: Sequence[Prompt], texts: Sequence[str]) -> Tensor:
+    def score(self, reward: Reward, prompts: Sequence[Prompt], texts: Sequence[str]) -> Tensor:
         """(B,) float32 scores of a reward, on the CPU, computed in full precision whatever training uses.
 
         Raises:
-            GptkitError: one is not finite.
+            GptkitError: a score is not finite.
         """
         device = self.reference_device()
-        judge.to(device)
+        reward.to(device)
         with torch.autocast(device.type, enabled=False), torch.autocast("cpu", enabled=False):
-            return compute_scores(judge, prompts, texts)
+            return compute_scores(reward, prompts, texts)
 
     def reference_device(self) -> torch.device:
         """The device of the objective's models."""
@@ -185,7 +185,7 @@ class ReinforcementLearning(RolloutObjective):
     # -- one step -----------------------------------------------------------------------------------------------------------------
 
     def rollout(self, model: Model, batch: Batch, *, seed: int, total: Total) -> Iterator[Minibatch]:
-        """Returns `minibatches`; the first one of a run goes through the sanity checks."""
+        """Returns `minibatches`; the first one in a process goes through the sanity checks."""
         check_first = self.checks_pending and self.settings.sanity_checks
         for minibatch in self.minibatches(model, batch, seed=seed, total=total):
             if check_first:
@@ -226,7 +226,7 @@ class ReinforcementLearning(RolloutObjective):
             GptkitError: a sanity check failed, or a score is not finite.
         """
         if any(is_distributed(parameter) for parameter in model.parameters()):
-            raise ConfigError(f"objective={self.settings.name} keeps whole models; use trainer.strategy=ddp, not fsdp2 or tp")
+            raise ConfigError(f"objective={self.settings.name} needs unsharded models; use trainer.strategy=ddp, not fsdp2 or tp")
         start = time.perf_counter()
         with evaluation_mode(model):
             rollout = self.generate_responses(model, "train", items, seed=seed, samples=samples)
@@ -250,21 +250,21 @@ class ReinforcementLearning(RolloutObjective):
             return
         self.checks_pending = False
         if not self.settings.sanity_checks:
-            _log.warning("objective.sanity_checks=false: nothing checks that sampling, scoring and training agree")
+            _log.warning("objective.sanity_checks=false: sampling, scoring and training are not checked to agree")
             return
         check_rollout(
-            self, model, rollout, scores, seed=seed, places=[(item, sample) for item in items for sample in range(samples)]
+            self, model, rollout, scores, seed=seed, samples=[(item, sample) for item in items for sample in range(samples)]
         )
 
     # -- held-out prompts ---------------------------------------------------------------------------------------------------------
 
     @torch.no_grad()
     def validate(self, model: Model, batch: Batch, *, seed: int) -> tuple[Terms, Mapping[str, int], dict[str, Tensor]]:
-        """Returns minus equation 2: what responses to held-out prompts score, less the cost of their divergence.
+        """Returns the negative of equation 2 on held-out prompts: the scores of responses minus their KL penalty.
 
-        The divergence has its initial weight, so that losses are comparable along a run that adapts it. Random numbers depend on
-        the prompt's index alone, so that all checkpoints of a run use the same. Metrics are `score`, `kl` (nats per response),
-        `length` (tokens), `missing_end_of_text` and, with `judge`, its score.
+        The penalty uses the initial `kl_coef`, so that losses are comparable within a run that adapts it. Random numbers depend on
+        the prompt's index alone, so that they are the same for all checkpoints of a run. Metrics are `score`, `kl` (nats per
+        response), `length` (tokens), `missing_end_of_text` and, with `judge`, its score.
         """
         with evaluation_mode(model):
             rollout = self.generate_responses(model, "validation", batch["items"].tolist(), seed=0)
@@ -282,7 +282,7 @@ class ReinforcementLearning(RolloutObjective):
         return {"objective": (1.0, objective)}, {"objective": len(scores)}, metrics
 
     def monitor(self, metrics: Mapping[str, float]) -> Monitor:
-        """The independent judge's score, else the reward's: the loss depends on the weights of divergence and pre-training text."""
+        """The score of the independent judge, or else of the reward: the loss depends on `kl_coef` and `ptx_coef`."""
         return Monitor("judge" if "judge" in metrics else "score", "max")
 
     def samples(self, model: Model) -> list[ScoredSample]:

@@ -1,4 +1,4 @@
-"""Group-relative policy optimisation: the responses to one prompt are judged against one another.
+"""Group-relative policy optimisation: the advantage of a response is relative to other responses to the same prompt.
 
 Source: "DeepSeekMath: Pushing the Limits of Mathematical Reasoning in Open Language Models", section 4.1, equations 3 and 4.
 """
@@ -29,28 +29,28 @@ TOKEN_COLUMNS = ("old_log_probs", "reference_log_probs")
 
 STEP_METRICS = ("score", "kl", "length", "missing_end_of_text", "seconds_generate", "seconds_score", "generated_per_second")
 EPSILON = 1e-4
-"""Added to a group's deviation: where all scores are equal nothing is learned."""
+"""Added to the standard deviation of a group: if all scores are equal, the advantages are 0."""
 
 
 def group_advantages(scores: Tensor) -> Tensor:
-    """(P, G) scores of the G responses to each prompt -> (P, G): how many deviations of its group each is above the mean.
+    """(P, G) scores of the G responses to each prompt -> (P, G): how many standard deviations each is above the mean of its group.
 
-    The deviation is the population's: the mean square's root over G, not G - 1. The paper does not say which.
+    The standard deviation is the population's, with denominator G instead of G - 1. The paper does not say which.
     """
     centred = scores - scores.mean(dim=1, keepdim=True)
     return centred / (scores.std(dim=1, correction=0, keepdim=True) + EPSILON)
 
 
 def kl_estimates(log_probs: Tensor, reference: Tensor) -> Tensor:
-    """(N,) equation 4: an estimate of the divergence from the reference that has no bias and is never negative."""
-    ahead = reference - log_probs
-    return ahead.exp() - ahead - 1
+    """(N,) equation 4: an unbiased estimate of the KL divergence from the reference that is never negative."""
+    log_ratios = reference - log_probs
+    return log_ratios.exp() - log_ratios - 1
 
 
 class GRPO(ReinforcementLearning):
-    """Shapes: B responses, `group` for each prompt, R tokens of the longest response, N of all together.
+    """Shapes: B responses, `group` for each prompt, R tokens of the longest response, N tokens of all responses.
 
-    Every response counts alike, and its tokens share its weight, as in equation 3.
+    Every response has the same weight in the loss, divided equally among its tokens, as in equation 3.
     """
 
     settings: GRPOConfig
@@ -77,7 +77,7 @@ class GRPO(ReinforcementLearning):
         return {"policy": len(batch["lengths"]), "divergence": len(batch["lengths"])}
 
     def loss(self, model: Model, batch: Batch) -> tuple[Terms, Metrics]:
-        """Sums over responses of the means over their tokens: the clipped loss, and the divergence."""
+        """Sums over responses of means over their tokens: the clipped policy loss and the KL divergence."""
         settings, lengths = self.settings, batch["lengths"]
         with without_dropout(model):
             log_probs, entropy = response_log_probs(model, batch, settings.temperature)

@@ -1,7 +1,7 @@
 """Proximal policy optimisation against a reward, optionally with the gradient of pre-training mixed in: PPO and PPO-ptx.
 
-Source: "Training language models to follow instructions with human feedback", equation 2 and appendix C.4; the mechanics that it
-does not publish are those of "Fine-Tuning Language Models from Human Preferences", but for whitening (see PPO's settings).
+Source: "Training language models to follow instructions with human feedback", equation 2 and appendix C.4; the details that it
+does not publish are those of "Fine-Tuning Language Models from Human Preferences", except for whitening (see `PPOConfig`).
 """
 
 from __future__ import annotations
@@ -59,10 +59,10 @@ STEP_METRICS = (
 
 
 class PPO(ReinforcementLearning):
-    """Shapes: B responses, T tokens of a row, R of the longest response, N of all responses together.
+    """Shapes: B responses, T tokens of a row, R tokens of the longest response, N tokens of all responses.
 
-    A minibatch is `ppo`, some responses, and with `ptx_coef` before it `ptx`, windows of pre-training text, whose gradient is
-    accumulated into the same update. `ptx` comes first, so that the last backward pass reaches every trained weight.
+    A minibatch has the batch `ppo` of responses and, with `ptx_coef`, the batch `ptx` of windows of pre-training text, whose
+    gradients are accumulated in one update. `ptx` comes first, so that the last backward pass reaches every trained weight.
     """
 
     settings: PPOConfig
@@ -96,7 +96,7 @@ class PPO(ReinforcementLearning):
                 self.context,
                 key="objective.ptx_data",
                 validation_fraction=(validation_fraction or 0.05) if "validation" in datasets else 0.0,
-                measured="validation" in datasets,
+                with_validation="validation" in datasets,
             )
         return datasets
 
@@ -128,8 +128,8 @@ class PPO(ReinforcementLearning):
         step_items = int(total(torch.tensor(float(len(items)), device=device)))
         if settings.kl_target is not None and settings.kl_horizon < step_items:
             raise ConfigError(
-                f"objective.kl_horizon={settings.kl_horizon} is less than the episodes of a step, batch.size={step_items}, with "
-                "which objective.kl_coef would leap, or turn negative; set it to at least that, better ten times as many"
+                f"objective.kl_horizon={settings.kl_horizon} is less than the episodes of a step, batch.size={step_items}, so "
+                "objective.kl_coef would be unstable or negative; set it to at least batch.size, better ten times as much"
             )
         rollout, scores, speed = self.collect_rollout(model, items, seed=seed)
         start = time.perf_counter()
@@ -169,14 +169,14 @@ class PPO(ReinforcementLearning):
                 yield self._minibatch(columns, items, slice(number, None, minibatch_count))
 
     def _minibatch(self, columns: Batch, items: list[int], rows: slice) -> Minibatch:
-        own = {"ppo": select_rows(columns, rows)}
+        episodes = {"ppo": select_rows(columns, rows)}
         if not self.settings.ptx_coef:
-            return own
+            return episodes
         text = self._text["train"].batch(self.windows(items[rows]))
-        return {"ptx": {name: tensor.to(columns["tokens"].device) for name, tensor in text.items()}} | own
+        return {"ptx": {name: tensor.to(columns["tokens"].device) for name, tensor in text.items()}} | episodes
 
     def windows(self, items: list[int]) -> list[int]:
-        """The indices of the windows of pre-training text for these prompts: `ptx_ratio` each, all in turn over the epochs."""
+        """The indices of the windows of pre-training text for these prompts: `ptx_ratio` each, and others in every epoch."""
         prompts, ratio = len(self.prompt_datasets["train"]), self.settings.ptx_ratio
         return [(item // prompts * ratio + number) * prompts + item % prompts for item in items for number in range(ratio)]
 
@@ -192,7 +192,7 @@ class PPO(ReinforcementLearning):
         return {"policy": tokens, "value": tokens}
 
     def loss(self, model: Model, batch: Batch) -> tuple[Terms, Metrics]:
-        """Sums over tokens: the policy's and the value's clipped losses, or the negative log-likelihood of pre-training text."""
+        """Sums over tokens: the clipped policy and value losses, or the negative log-likelihood of pre-training text."""
         if "targets" in batch:
             return {"ptx": (self.settings.ptx_coef, _pretraining_loss(model, batch))}, {}
         settings, lengths = self.settings, batch["lengths"]
@@ -215,7 +215,7 @@ class PPO(ReinforcementLearning):
         )
 
     def largest_minibatch(self, batch: Batch) -> Minibatch:
-        """Rollouts that fill the context, which policy and value network read, and pre-training text if there is any."""
+        """Rollouts that fill the context, and as much pre-training text with `ptx_coef`."""
         rollout = make_zero_batch(
             len(batch["tokens"]),
             prompt_length=self.context - self.new_tokens,
@@ -235,8 +235,8 @@ class PPO(ReinforcementLearning):
         terms, counts, metrics = super().validate(model, batch, seed=seed)
         if not self.settings.ptx_coef:
             return terms, counts, metrics
-        device, places = batch["items"].device, self.held_out_windows(batch["items"].tolist())
-        text = {name: tensor.to(device) for name, tensor in self._text["validation"].batch(places).items()}
+        device, windows = batch["items"].device, self.held_out_windows(batch["items"].tolist())
+        text = {name: tensor.to(device) for name, tensor in self._text["validation"].batch(windows).items()}
         loss = _pretraining_loss(model, text)
         metrics["ptx_loss"] = loss / text["targets"].shape[1]
         return {**terms, "ptx": (self.settings.ptx_coef, loss)}, {**counts, "ptx": text["targets"].numel()}, metrics

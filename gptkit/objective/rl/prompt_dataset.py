@@ -1,4 +1,4 @@
-"""Prompts as a data set: what a policy is asked, as ids, those that leave no room for a response left out."""
+"""The dataset of prompts as token ids, without those that leave no room for a response or that a reward does not accept."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ _log = logging.getLogger("gptkit")
 class PromptDataset(Dataset):
     """Item i of every epoch is prompt i.
 
-    A batch has, padded on the right with 0, `tokens` (B, T) int64, and `items` (B,) int64: the indices that were asked for, epochs
-    told apart.
+    A batch has the columns `tokens` (B, T) int64, padded on the right with 0, and `items` (B,) int64, the indices of the items,
+    which differ between epochs.
     """
 
     def __init__(self, prompts: Sequence[Prompt], ids: Sequence[list[int]]) -> None:
@@ -49,77 +49,83 @@ def load_prompts(
     tokenizer: Tokenizer,
     *,
     template: str,
-    longest: int,
-    judges: Sequence[Reward],
+    max_tokens: int,
+    rewards: Sequence[Reward],
     validation_fraction: float,
     reader: str,
 ) -> dict[str, PromptDataset]:
-    """The prompts of a source: "train" and, where something is held out, "validation".
+    """Load the prompts of a source: "train" and, if something is held out, "validation".
 
     Args:
-        data: a source of prompts. If it has a validation split, that is taken and `validation_fraction` is not.
-        tokenizer: turns their text into ids.
-        template: of `gptkit.objective.chat_template`.
-        longest: tokens of a prompt; longer ones are left out, and counted in a warning.
-        judges: a prompt that one of them does not take is left out, too.
+        data: a source of prompts. If it has a validation split, that is used instead of `validation_fraction`.
+        tokenizer: encodes the prompts.
+        template: see `gptkit.objective.chat_template`.
+        max_tokens: longest prompt; longer ones are left out, and a warning counts them.
+        rewards: prompts that one of them does not accept are left out, too.
         validation_fraction: share of the prompts to hold out.
-        reader: the objective, for messages.
+        reader: name of the objective, for messages.
 
     Raises:
-        DataError: the source gives other records or none, a prompt does not fit a template, or all are too long.
+        DataError: the source yields other records or none, a prompt does not fit the template, or no prompt is left.
     """
     prompts, held_out = split_records(data, validation_fraction, functools.partial(records_of, record_type=Prompt, reader=reader))
-    found = {"train": _encode_prompts(prompts, tokenizer, template, longest, judges, "train")}
+    datasets = {"train": _encode_prompts(prompts, tokenizer, template, max_tokens, rewards, "train")}
     if held_out:
-        found["validation"] = _encode_prompts(held_out, tokenizer, template, longest, judges, "validation")
-    _warn_of_repeats(found)
-    return found
+        datasets["validation"] = _encode_prompts(held_out, tokenizer, template, max_tokens, rewards, "validation")
+    _warn_of_duplicates(datasets)
+    return datasets
 
 
-def _warn_of_repeats(found: dict[str, PromptDataset]) -> None:
-    """What reads the same in the form that the policy is asked is the same prompt."""
-    train = [tuple(ids) for ids in found["train"].ids]
-    held_out = [tuple(ids) for ids in found["validation"].ids] if "validation" in found else []
-    known = set(train)
-    repeated, seen = len(train) - len(known), sum(ids in known for ids in held_out)
-    if repeated or seen:
+def _warn_of_duplicates(datasets: dict[str, PromptDataset]) -> None:
+    """Prompts are duplicates if they have the same token ids."""
+    train = [tuple(ids) for ids in datasets["train"].ids]
+    held_out = [tuple(ids) for ids in datasets["validation"].ids] if "validation" in datasets else []
+    unique = set(train)
+    duplicates, overlap = len(train) - len(unique), sum(ids in unique for ids in held_out)
+    if duplicates or overlap:
         _log.warning(
-            "%s of %s training prompts repeat another, and %s of %s held-out ones also stand in training: of the latter a "
-            "validation says nothing about new prompts; leave repetitions out of the source",
-            *(f"{number:,}" for number in (repeated, len(train), seen, len(held_out))),
+            "%s of %s training prompts are duplicates, and %s of %s held-out prompts also occur in training, so their scores say "
+            "nothing about new prompts; remove duplicates from the source",
+            *(f"{number:,}" for number in (duplicates, len(train), overlap, len(held_out))),
         )
 
 
 def _encode_prompts(
-    prompts: Sequence[Prompt], tokenizer: Tokenizer, template: str, longest: int, judges: Sequence[Reward], split: str
+    prompts: Sequence[Prompt], tokenizer: Tokenizer, template: str, max_tokens: int, rewards: Sequence[Reward], split: str
 ) -> PromptDataset:
     ids = []
-    for place, prompt in enumerate(prompts):
+    for index, prompt in enumerate(prompts):
         try:
             ids.append(prompt_ids(tokenizer, prompt.turns, template))
         except DataError as error:
-            raise DataError(f"prompt {place + 1} of the {split} split: {error}") from None
-    places = _filter(
+            raise DataError(f"prompt {index + 1} of the {split} split: {error}") from None
+    indices = _filter(
         range(len(ids)),
-        lambda place: len(ids[place]) <= longest,
+        lambda index: len(ids[index]) <= max_tokens,
         split,
-        f"are longer than {longest} tokens, which is what model.context leaves beside objective.max_new_tokens",
-        "lower that, or give shorter prompts",
+        f"are longer than {max_tokens} tokens, the room that objective.max_new_tokens leaves in model.context",
+        "lower objective.max_new_tokens, or use shorter prompts",
     )
-    for judge in judges:
-        places = _filter(places, lambda place, judge=judge: judge.accepts(prompts[place]), split, *judge.rejection_message)  # type: ignore[misc]
-    return PromptDataset([prompts[place] for place in places], [ids[place] for place in places])
+    for reward in rewards:
+        indices = _filter(
+            indices,
+            lambda index, reward=reward: reward.accepts(prompts[index]),  # type: ignore[misc]
+            split,
+            *reward.rejection_message,
+        )
+    return PromptDataset([prompts[index] for index in indices], [ids[index] for index in indices])
 
 
-def _filter(places: Sequence[int], fits: Callable[[int], bool], split: str, what: str, mend: str) -> list[int]:
-    """Those that fit; how many do not, and what they are, is told.
+def _filter(indices: Sequence[int], is_valid: Callable[[int], bool], split: str, problem: str, fix: str) -> list[int]:
+    """Returns the indices of valid prompts, and warns of the number of others.
 
-    Raises: DataError: none does.
+    Raises:
+        DataError: no prompt is valid.
     """
-    kept = [place for place in places if fits(place)]
-    if not kept:
-        raise DataError(f"all {len(places):,} prompts of the {split} split {what}; {mend}")
-    if len(kept) < len(places):
-        lost = len(places) - len(kept)
-        _log.warning("%s of %s prompts of the %s split %s, and are left out", f"{lost:,}", f"{len(places):,}", split, what)
-    return kept
+    valid = [index for index in indices if is_valid(index)]
+    if not valid:
+        raise DataError(f"all {len(indices):,} prompts of the {split} split {problem}; {fix}")
+    if len(valid) < len(indices):
+        invalid = len(indices) - len(valid)
+        _log.warning("%s of %s prompts of the %s split %s, and are left out", f"{invalid:,}", f"{len(indices):,}", split, problem)
+    return valid

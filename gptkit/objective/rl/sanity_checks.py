@@ -58,7 +58,7 @@ def check_rollout(
     scores: Tensor,
     *,
     seed: int,
-    places: Sequence[tuple[int, int]],
+    samples: Sequence[tuple[int, int]],
 ) -> None:
     """Check a rollout before the first update of this process.
 
@@ -68,7 +68,7 @@ def check_rollout(
         rollout: with the columns `old_log_probs` and `reference_log_probs`.
         scores: (B,) of the responses.
         seed: that the responses were sampled with.
-        places: item and sample number of each response.
+        samples: item and sample number of each response.
 
     Raises:
         GptkitError: a check failed.
@@ -80,7 +80,7 @@ def check_rollout(
     _check_padding(objective, model, subset, tolerance)
     if objective.policy_is_reference:
         _check_reference(batch, tolerance)
-    _check_sampling(objective, model, rollout, seed, places[:CHECKED_ROWS], tolerance)
+    _check_sampling(objective, model, rollout, seed, samples[:CHECKED_ROWS], tolerance)
     if objective.policy_is_reference and objective.settings.missing_end_of_text is not None:
         _check_endings(objective, model, rollout)
     _check_reward(objective, rollout, scores)
@@ -95,24 +95,24 @@ def check_loss(objective: ReinforcementLearning, model: Model, minibatch: Miniba
     """
     episodes = [batch for batch in minibatch.values() if "old_log_probs" in batch]
     if not episodes:
-        raise _failure("the first minibatch has no episodes with `old_log_probs`, so nothing can be said of its ratios")
+        raise _failure("the first minibatch has no episodes with `old_log_probs`, so its probability ratios cannot be checked")
     subset = select_rows(episodes[0], slice(0, CHECKED_ROWS))
     _, metrics = objective.loss(model, subset)
     missing = [name for name in ("approximate_kl", "clip_fraction") if name not in metrics]
     if missing:
-        raise _failure(f"the loss does not measure {' and '.join(missing)}, which must be 0 before any update")
+        raise _failure(f"the metrics of the loss lack {' and '.join(missing)}, which must be 0 before any update")
     shares = [mean_over_items(metrics[name], len(subset["lengths"])) for name in ("approximate_kl", "clip_fraction")]
     kl, clipped = (float(share.total / share.count) for share in shares if share is not None)
     if kl > _tolerance(model, objective.settings.clip) ** 2 / 2 or clipped > 0:
         raise _failure(
-            f"before any update the loss finds that the policy has moved: approximate_kl is {kl:.2g} and clip_fraction "
-            f"{clipped:.2g}, and both must be 0; the loss reads other places or another temperature than the rollout did"
+            f"before any update the loss reports that the policy has changed: approximate_kl is {kl:.2g} and clip_fraction "
+            f"{clipped:.2g}, and both must be 0; the loss uses other positions or another temperature than the rollout"
         )
 
 
 def _check_ratios(model: Model, subset: dict[str, Tensor], temperature: float, clip: float, tolerance: float) -> None:
-    """The ratios of the rollout must be 1, since no update was made."""
-    with without_dropout(model), torch.no_grad():  # as the loss reads them
+    """Before any update, the ratio of new to old probabilities must be 1."""
+    with without_dropout(model), torch.no_grad():  # as in the loss
         log_probs, _ = response_log_probs(model, subset, temperature)
     old = torch.cat([row[:length] for row, length in zip(subset["old_log_probs"], subset["lengths"].tolist(), strict=True)])
     ratio = probability_ratios(log_probs, old)
@@ -121,7 +121,7 @@ def _check_ratios(model: Model, subset: dict[str, Tensor], temperature: float, c
         clipped = float(((ratio - 1).abs() > clip).float().mean())
         raise _failure(
             f"before any update the ratio of new to old probabilities must be 1, and one is off by {worst:.2g} "
-            f"({clipped:.0%} are clipped): two readings of the same responses differ; "
+            f"({clipped:.0%} are clipped): two forward passes over the same responses differ; "
             "look for dropout or other randomness in the model"
         )
 
@@ -134,8 +134,8 @@ def _check_padding(objective: ReinforcementLearning, model: Model, subset: dict[
         worst = float((alone - subset["old_log_probs"][row, : len(alone)]).abs().max())
         if worst > tolerance:
             raise _failure(
-                f"log-probabilities of a response change by {worst:.2g} when it is read without padding and company; "
-                "the model or its attention mixes rows, or sees what comes later"
+                f"log-probabilities of a response change by {worst:.2g} without padding and other responses in the batch; "
+                "the model or its attention mixes rows, or attends to later tokens"
             )
 
 
@@ -143,7 +143,7 @@ def _check_reference(batch: dict[str, Tensor], tolerance: float) -> None:
     worst = float((batch["old_log_probs"] - batch["reference_log_probs"]).abs().max())
     if worst > tolerance:
         raise _failure(
-            f"the policy has not moved yet, and differs from its reference by {worst:.2g} nats at a token; it must be a copy"
+            f"before any update the policy differs from its reference by {worst:.2g} nats at a token; the reference must be a copy"
         )
 
 
@@ -153,29 +153,29 @@ def _check_sampling(
     model: Model,
     rollout: Rollout,
     seed: int,
-    places: Sequence[tuple[int, int]],
+    samples: Sequence[tuple[int, int]],
     tolerance: float,
 ) -> None:
     """With the same random numbers, training's forward pass must sample the same tokens as decoding, apart from rounding, and the
     log-probabilities in the rollout must be those of that distribution."""
-    subset = select_rows(rollout.batch, slice(0, len(places)))
+    subset = select_rows(rollout.batch, slice(0, len(samples)))
     rows, positions = response_positions(subset)
     columns = positions - subset["prompt_lengths"][rows]
-    numbers = uniforms(seed, places, objective.new_tokens).to(positions.device)[rows, columns]
+    numbers = uniforms(seed, samples, objective.new_tokens).to(positions.device)[rows, columns]
     tokens = subset["tokens"][rows, positions]
     logits = upcast(model.logits(response_hidden_states(model, subset)))
     share = reproduced_fraction(logits, tokens, numbers, temperature=objective.settings.temperature)
     if share < MIN_REPRODUCED:
         raise _failure(
-            f"only {share:.0%} of the tokens are drawn again from the distribution that is learned from; sampling and "
-            "training do not use the same logits or the same temperature"
+            f"with the same random numbers only {share:.0%} of the tokens are sampled again in training; sampling and training use "
+            "different logits or temperatures"
         )
     sampled = token_log_probs(logits, tokens, temperature=objective.settings.temperature)
     worst = float((sampled - unpad_responses(subset["old_log_probs"], subset["lengths"])).abs().max())
     if worst > tolerance:
         raise _failure(
-            f"the log-probabilities that are learned from differ by {worst:.2g} nats at a token from those of the distribution "
-            "that was drawn from; they are of another place or another temperature"
+            f"the log-probabilities in training differ by {worst:.2g} nats at a token from those of the distribution that was "
+            "sampled from; they belong to another position or another temperature"
         )
 
 
@@ -208,12 +208,12 @@ def _check_endings(objective: ReinforcementLearning, model: Model, rollout: Roll
         return
     what = (
         f"none of {len(rollout.texts)} responses ended within objective.max_new_tokens={objective.settings.max_new_tokens}, and "
-        f"{expected:.1g} endings are to be expected of such a step"
+        f"the expected number in a step is {expected:.1g}"
     )
-    fix = "start from a model that learned to end (objective=sft), or set objective.missing_end_of_text=null"
+    fix = "start from a model that was trained to end its responses (objective=sft), or set objective.missing_end_of_text=null"
     if expected < MIN_EXPECTED_ENDINGS:
-        raise _failure(f"{what}, so all score objective.missing_end_of_text and nothing can be learned: {fix}")
-    _log.warning("%s: steps in which all score objective.missing_end_of_text teach nothing; take more prompts, or %s", what, fix)
+        raise _failure(f"{what}, so all score objective.missing_end_of_text and training has no signal: {fix}")
+    _log.warning("%s: steps in which all score objective.missing_end_of_text train nothing; use more prompts, or %s", what, fix)
 
 
 def expected_endings(probabilities: Tensor) -> float:
@@ -232,8 +232,8 @@ def _check_reward(objective: ReinforcementLearning, rollout: Rollout, scores: Te
         together = float(scores[row])
         if abs(alone - together) > 1e-3 * max(1.0, abs(together)):
             raise _failure(
-                f"the reward scores a response {together:.4g} among others and {alone:.4g} alone; a score must depend on nothing "
-                "but its prompt and its response"
+                f"the reward scores a response {together:.4g} in a batch and {alone:.4g} alone; a score must depend only on its "
+                "prompt and its response"
             )
 
 

@@ -1,4 +1,4 @@
-"""The value network: predicts at each token of a response the return to come."""
+"""The value network: predicts the return at each token of a response."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class ValueNetwork(nn.Module):
-    """A model of its own and a linear layer on its hidden states. Nothing is shared with the policy."""
+    """A separate model with a linear head on its hidden states. It shares no weights with the policy."""
 
     def __init__(self, model: Model, head: nn.Linear) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class ValueNetwork(nn.Module):
         self.head = head
 
     def forward(self, batch: Batch) -> Tensor:
-        """(N,) in at least float32: the value of the state in which each token of the responses is chosen."""
+        """(N,) in at least float32: the value of the state before each token of the responses."""
         return upcast_linear(self.head, response_hidden_states(self.model, batch)).squeeze(-1)
 
     def freeze_unused(self) -> None:
@@ -41,20 +41,20 @@ class ValueNetwork(nn.Module):
 
 
 def value_network_from_policy(model: Model) -> ValueNetwork:
-    """A copy of the policy that values everything at 0."""
-    own = copy.deepcopy(model).requires_grad_(True)
-    width = next(iter(_hidden(own))).shape[-1]
+    """A copy of the policy with a head of zeros, so that all values are 0."""
+    value_model = copy.deepcopy(model).requires_grad_(True)
+    width = _hidden_states(value_model).shape[-1]
     head = nn.Linear(width, 1)
     nn.init.zeros_(head.weight)
     nn.init.zeros_(head.bias)
-    return ValueNetwork(own, head)
+    return ValueNetwork(value_model, head)
 
 
 def value_network_from_reward(trained: TrainedModel, tokenizer: Tokenizer, context: int) -> ValueNetwork:
-    """A copy of a reward model, which values as it scores.
+    """A copy of a reward model, so that initial values are scores.
 
     Raises:
-        ConfigError: it reads other ids, or shorter sequences, than the policy.
+        ConfigError: its tokenizer differs from the policy's, or its context is shorter.
     """
     where, other = f"reward.checkpoint={trained.source}", "choose objective.value_from=policy, or another reward model"
     if trained.tokenizer.fingerprint != tokenizer.fingerprint:
@@ -71,7 +71,8 @@ def value_network_from_reward(trained: TrainedModel, tokenizer: Tokenizer, conte
 
 
 @torch.no_grad()
-def _hidden(model: Model) -> Tensor:
+def _hidden_states(model: Model) -> Tensor:
+    """(1, 1, D) of a sequence of one token."""
     device = next(model.parameters()).device
     hidden: Tensor = model(torch.zeros(1, 1, dtype=torch.int64, device=device))
     return hidden

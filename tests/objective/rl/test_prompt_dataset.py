@@ -50,9 +50,9 @@ def test_prompts_that_the_reward_cannot_take_are_left_out_and_counted(
 
 def test_prompts_that_occur_more_than_once_are_counted(ppo: Callable[..., Any], caplog: pytest.LogCaptureFixture) -> None:
     ppo(prompts=[Prompt((Turn("user", f"a{number}"),)) for number in range(40)])
-    assert "repeat another" not in caplog.text
+    assert "duplicates" not in caplog.text
     ppo(prompts=[Prompt((Turn("user", "ab"),))] * 40)
-    assert "31 of 32 training prompts repeat another, and 8 of 8 held-out ones also stand in training" in caplog.text
+    assert "31 of 32 training prompts are duplicates, and 8 of 8 held-out prompts also occur in training" in caplog.text
 
 
 def test_prompts_without_the_fact_that_is_read_are_left_out_and_counted(
