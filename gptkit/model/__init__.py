@@ -40,33 +40,33 @@ class ModelConfig(Part):
             raise ValueError(f"model.width={self.width} is not divisible by model.heads={self.heads}")
 
     def companions(self) -> Mapping[str, Part]:
-        """Parts that weights of this model's own came with, by kind (a tokenizer, say); taken unless the command line names others.
+        """Return parts, by kind, that belong to pretrained weights, such as a tokenizer. The command line overrides them.
 
-        Under "model" a model may bring itself, with the sizes that its weights have in place of those that were composed.
+        The key "model" may hold the model itself, with the sizes of its weights.
         """
         return {}
 
     def weights(self) -> dict[str, Tensor] | None:
-        """Weights of the model's own that a new run starts from, by their names in what `build` gives; None: those of `build`.
+        """Return pretrained weights that a new run starts from, by their names in the built model; None: keep the random weights.
 
-        Continued runs and loaded checkpoints never ask.
+        Resumed runs and loaded checkpoints do not call it.
         """
         return None
 
     def activation_bytes_per_token(self, *, stored: int, computed: int, on_processor: bool) -> float | None:
-        """Bytes that a forward pass keeps for the backward pass, per token, logits apart; None: those of a GPT of this shape.
+        """Count the bytes per token that a forward pass keeps for the backward pass, logits excluded; None: as a GPT.
 
-        What `gptkit plan` and `batch.micro=auto` reckon with.
+        `gptkit plan` and `batch.micro=auto` ask for it, through `gptkit.scaling.memory`.
 
         Args:
-            stored: bytes of a value of the weights, and of norms.
-            computed: of a value in matrix products; under mixed precision 2.
-            on_processor: whether PyTorch's kernels for processors are used, which may keep more.
+            stored: bytes per value of the weights, and of norms.
+            computed: bytes per value in matrix products; 2 under mixed precision.
+            on_processor: whether PyTorch's CPU kernels are used, which may keep more.
         """
         return None
 
     def build(self, *, attention: AttentionConfig, vocabulary: int) -> Model:
-        """Make the model with random weights.
+        """Build the model with random weights.
 
         Args:
             attention: the attention part; the model builds one module of it per layer.
@@ -112,23 +112,9 @@ class LSTMConfig(ModelConfig):
     attends: ClassVar[bool] = False
 
     def activation_bytes_per_token(self, *, stored: int, computed: int, on_processor: bool) -> float:
-        """Of each layer the four gates, the cell before and after, its tanh, and the output: 8 U.
+        from gptkit.model.lstm import activation_bytes_per_token
 
-        On a processor, oneDNN's workspace takes the place of gates and cells: of 15.5 U numbers in float32 and of 22 U in bfloat16,
-        where the processor has that, some of them float32 all the same; the output is copied once more at the end. The first norm
-        and the last keep D twice, the others U, and under mixed precision, but on a processor, what they read in the stored format
-        as well. Dropout keeps a mask of the embeddings and one of each layer's output.
-        """
-        import torch
-
-        mixed = stored != computed
-        fused = on_processor and (computed == 4 or torch.ops.mkldnn._is_mkldnn_bf16_supported())
-        workspace = 15.5 if computed == 4 else 22.0
-        units = (workspace + 1) * self.layers + 1 if fused else 8.0 * self.layers
-        copied = stored if mixed and not on_processor else 0
-        norms = 2 * self.width * (stored + computed) + (self.layers - 1) * self.units * (computed + copied)
-        masks = (self.width + self.layers * self.units) * (computed if on_processor else 1) if self.dropout else 0
-        return units * self.units * computed + norms + masks
+        return activation_bytes_per_token(self, stored=stored, computed=computed, on_processor=on_processor)
 
     def build(self, *, attention: AttentionConfig, vocabulary: int) -> Model:
         from gptkit.model.lstm import LSTM

@@ -199,3 +199,29 @@ class LSTM(Model):
             raise ValueError(f"a cache of {length} tokens is longer than the model's context of {self.context}")
         states = [LSTMState(batch, self.settings.units) for _ in self.blocks]
         return DecodingCache(states, batch, length, self.wte.weight.device)
+
+
+def activation_bytes_per_token(settings: LSTMConfig, *, stored: int, computed: int, on_processor: bool) -> float:
+    """Count the bytes per token that a forward pass keeps for the backward pass, without the logits.
+
+    Every layer keeps its four gates, the cell before and after, the cell's tanh, and the output: 8 U values. On a processor, the
+    workspace of oneDNN replaces gates and cells: 15.5 U values in float32, and 22 U in bfloat16 where the processor supports it,
+    some of them in float32 nonetheless; the output is copied once more at the end. The first and the last norm keep 2 D values, the
+    others U, and under mixed precision on other devices also their input in the stored format. Dropout keeps a mask of the
+    embeddings and one of each layer's output.
+
+    Args:
+        settings: sizes, with U units and width D.
+        stored: bytes per value of the weights, and of norms.
+        computed: bytes per value in matrix products.
+        on_processor: whether PyTorch's CPU kernels are used.
+    """
+    layers, units = settings.layers, settings.units
+    mixed = stored != computed
+    fused = on_processor and (computed == 4 or torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    workspace = 15.5 if computed == 4 else 22.0
+    values = (workspace + 1) * layers + 1 if fused else 8.0 * layers
+    copied = stored if mixed and not on_processor else 0
+    norms = 2 * settings.width * (stored + computed) + (layers - 1) * units * (computed + copied)
+    masks = (settings.width + layers * units) * (computed if on_processor else 1) if settings.dropout else 0
+    return values * units * computed + norms + masks

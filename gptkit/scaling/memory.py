@@ -6,6 +6,7 @@ residual stream), c bytes of a value in matrix products.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from gptkit.attention import AttentionConfig
@@ -153,6 +154,18 @@ def activation_bytes(
         if placement.on_processor:
             per_layer += 12 * model.heads * model.context
     return tokens * (model.layers * per_layer + ends) + masked_layers(model, attention) * c * model.context**2
+
+
+def activation_bytes_upper_bound(model: ModelConfig, *, vocabulary: int) -> int:
+    """Bound the activations of one sequence, logits included, where a device's memory cannot be measured; in bytes.
+
+    Per token and layer, in units of the width in float32: two norms, the attention's input, q, k, v, its result, two residual sums
+    and the 4 + 4 hidden units of the MLP are about 18; dropout masks and gradients in flight bring it to 24. Logits and their
+    gradient take 2 values per entry of the vocabulary, and one slice of slack. A model's own count gets the same third on top.
+    """
+    own = model.activation_bytes_per_token(stored=4, computed=4, on_processor=True)
+    per_token = 4 * 24 * model.width * model.layers if own is None else math.ceil(4 / 3 * own)
+    return model.context * (per_token + 4 * 3 * vocabulary)
 
 
 def masked_layers(model: ModelConfig, attention: AttentionConfig) -> int:

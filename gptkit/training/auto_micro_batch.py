@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from gptkit.data.dataset import Batch
 from gptkit.model import ModelConfig
 from gptkit.objective.base import Objective
 from gptkit.objective.rollout_objective import Minibatch, RolloutObjective
+from gptkit.scaling.memory import activation_bytes_upper_bound
 from gptkit.training.step import combine_terms
 from gptkit.training.strategies import STRATEGIES
 
@@ -89,18 +89,6 @@ SHARE_OF_MEMORY = 0.5
 """Of the memory that is free on a processor: others use it too."""
 
 
-def activation_bytes_per_sequence(model: ModelConfig, vocabulary: int) -> int:
-    """An upper estimate of what one sequence keeps in memory from the forward pass to the backward pass, in bytes.
-
-    Per token and layer, in units of the width in float32: two norms, the attention's input, q, k, v, its result, two residual sums
-    and the MLP's 4 + 4 hidden units make about 18, dropout masks and gradients in flight some more: 24. Logits, and their gradient:
-    2 per entry of the vocabulary and one slice of slack. A model that says itself what it keeps is given the same third more.
-    """
-    own = model.activation_bytes_per_token(stored=4, computed=4, on_processor=True)
-    per_token = 4 * 24 * model.width * model.layers if own is None else math.ceil(4 / 3 * own)
-    return model.context * (per_token + 4 * 3 * vocabulary)
-
-
 def estimate_micro_batch_size(
     model: ModelConfig, *, vocabulary: int, parameters: int, free: int, share: int, sequences: int = 1
 ) -> int:
@@ -115,7 +103,7 @@ def estimate_micro_batch_size(
         sequences: of the context's length that one item has at most, times the models of that size whose gradient a pass takes.
     """
     room = SHARE_OF_MEMORY * free - 12 * parameters
-    fits = int(room / (sequences * activation_bytes_per_sequence(model, vocabulary)))
+    fits = int(room / (sequences * activation_bytes_upper_bound(model, vocabulary=vocabulary)))
     return max(1, min(share, fits, max(1, TOKENS_PER_PASS // (model.context * sequences))))
 
 

@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 
 import gptkit
 from gptkit.training.reporting.metrics_csv import read_metrics
+from gptkit.training.reporting.summary import read_summary
 
 TINY = (
     "tokenizer=bytes",
@@ -78,6 +79,17 @@ def run(folder: Path, *words: str) -> Any:
     return gptkit.run(gptkit.compose("train", [*TINY, *words, f"hydra.run.dir={folder}"]))
 
 
+def run_in_process(folder: Path, *words: str) -> dict[str, Any]:
+    """Run in a process of its own, as the killed one was: the mode of MKL and the number of threads are those of a process."""
+    subprocess.run(
+        [sys.executable, "-m", "gptkit", "train", *TINY, *words, f"hydra.run.dir={folder}"],
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        check=True,
+    )
+    return read_summary(folder)
+
+
 def run_and_kill(folder: Path, words: list[str], *, step: int, seconds: float) -> None:
     """The same in a process that SIGKILL ends, so many seconds after it has written down a step, or a later one."""
     process = subprocess.Popen(
@@ -131,7 +143,7 @@ def test_killed_at_any_moment_it_continues_bit_for_bit(
     run_and_kill(tmp_path / "killed", words, step=drawn.randrange(4, steps // 2), seconds=drawn.uniform(0.0, 0.03))
     reached = max(int(path.name.removeprefix("step-")) for path in (tmp_path / "killed").glob("checkpoints/step-*"))
     assert 3 <= reached < steps
-    continued, whole = run(tmp_path / "killed", *words), run(tmp_path / "whole", *words)
+    continued, whole = (run_in_process(tmp_path / name, *words) for name in ("killed", "whole"))
     assert continued["val_loss"] == whole["val_loss"]
     one, other = saved(tmp_path / "whole"), saved(tmp_path / "killed")
     assert one.keys() == other.keys()

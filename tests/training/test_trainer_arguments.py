@@ -13,10 +13,10 @@ from gptkit.command import TrainCommand
 from gptkit.errors import ConfigError
 from gptkit.model import GPTConfig
 from gptkit.run_config import BatchConfig
+from gptkit.scaling.memory import activation_bytes_upper_bound
 from gptkit.training import precision
 from gptkit.training.auto_micro_batch import (
     TOKENS_PER_PASS,
-    activation_bytes_per_sequence,
     available_memory,
     estimate_micro_batch_size,
     largest_that_fits,
@@ -171,12 +171,14 @@ def test_estimate_is_bounded_by_memory_by_the_share_and_by_what_is_useful() -> N
     assert estimate_micro_batch_size(model, vocabulary=65, parameters=0, free=plenty, share=12) == 12
     assert estimate_micro_batch_size(model, vocabulary=65, parameters=0, free=plenty, share=100_000) == TOKENS_PER_PASS // 64
     assert (
-        estimate_micro_batch_size(model, vocabulary=65, parameters=0, free=10 * activation_bytes_per_sequence(model, 65), share=12)
+        estimate_micro_batch_size(
+            model, vocabulary=65, parameters=0, free=10 * activation_bytes_upper_bound(model, vocabulary=65), share=12
+        )
         == 5
     )
     assert (
         estimate_micro_batch_size(
-            model, vocabulary=65, parameters=0, free=10 * activation_bytes_per_sequence(model, 65), share=12, sequences=2
+            model, vocabulary=65, parameters=0, free=10 * activation_bytes_upper_bound(model, vocabulary=65), share=12, sequences=2
         )
         == 2
     )
