@@ -2,7 +2,7 @@
 
 Run it before and after a change that must not change any result, each time with the `gptkit` of the checkout in question, and
 compare the two files. Weights are hashed tensor by tensor, metrics.csv without its columns of time and memory; what `generate`,
-`predict` and `eval` write is kept as it is. One thread, since the last bits of a sum depend on how many share it.
+`predict` and `eval` write is columns as it is. One thread, since the last bits of a sum depend on how many share it.
 
     python benchmarks/fingerprints.py record .venv/bin/gptkit before.json
     python benchmarks/fingerprints.py record .venv/bin/gptkit after.json
@@ -103,36 +103,36 @@ NOT_COMPARED = ("seconds", "per_second", "mfu", "memory", "wall")
 def record(binary: str, out: Path, renamed: Mapping[str, str], only: Sequence[str]) -> None:
     """Run everything, and write the fingerprints as JSON."""
     with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
-        (place / "reviews.csv").write_text("text,label\na fine film,positive\ndull and long,negative\n")
-        found: dict[str, Any] = {}
+        workspace = Path(folder)
+        (workspace / "reviews.csv").write_text("text,label\na fine film,positive\ndull and long,negative\n")
+        results: dict[str, Any] = {}
         for name, words in RUNS.items():
             if not only or name in only:
-                found[name] = _train(binary, place, name, words.split(), renamed)
-                print(name, found[name], file=sys.stderr, flush=True)
+                results[name] = _train(binary, workspace, name, words.split(), renamed)
+                print(name, results[name], file=sys.stderr, flush=True)
         if not only:
             for name, argv in OUTPUTS.items():
-                done = _gptkit(binary, place, argv)
-                found[name] = done.stdout.replace(folder, ".") if not done.returncode else f"failed: {done.stderr[-300:]}"
-                print(name, found[name][:80], file=sys.stderr, flush=True)
-            found["sweep"] = _sweep(binary, place)
-    out.write_text(json.dumps(found, indent=1, ensure_ascii=False))
+                done = _gptkit(binary, workspace, argv)
+                results[name] = done.stdout.replace(folder, ".") if not done.returncode else f"failed: {done.stderr[-300:]}"
+                print(name, results[name][:80], file=sys.stderr, flush=True)
+            results["sweep"] = _sweep(binary, workspace)
+    out.write_text(json.dumps(results, indent=1, ensure_ascii=False))
 
 
-def _gptkit(binary: str, place: Path, argv: Sequence[str]) -> subprocess.CompletedProcess[str]:
+def _gptkit(binary: str, workspace: Path, argv: Sequence[str]) -> subprocess.CompletedProcess[str]:
     environment = {
         **os.environ,
-        "GPTKIT_CACHE": str(place / "cache"),
+        "GPTKIT_CACHE": str(workspace / "cache"),
         "GPTKIT_PLUGINS": "",
         "HF_HUB_OFFLINE": "1",
         "OMP_NUM_THREADS": "1",
         "MKL_NUM_THREADS": "1",
     }
-    words = [word.replace("RUNS", str(place / "runs")) for word in argv]
-    return subprocess.run([binary, *words], capture_output=True, text=True, env=environment, cwd=place, check=False)
+    words = [word.replace("RUNS", str(workspace / "runs")) for word in argv]
+    return subprocess.run([binary, *words], capture_output=True, text=True, env=environment, cwd=workspace, check=False)
 
 
-def _train(binary: str, place: Path, name: str, words: list[str], renamed: Mapping[str, str]) -> Any:
+def _train(binary: str, workspace: Path, name: str, words: list[str], renamed: Mapping[str, str]) -> Any:
     words = [f"{renamed.get(key, key)}={value}" for key, _, value in (word.partition("=") for word in words)]
     if "+shrink=tiny" in words:
         common = ["trainer.max_steps=2", "trainer.precision=32-true", "trainer.accelerator=cpu", "trainer.log_every_n_steps=1"]
@@ -142,14 +142,14 @@ def _train(binary: str, place: Path, name: str, words: list[str], renamed: Mappi
         ]
     typed = {word.partition("=")[0] for word in words}
     common = [word for word in common if word.partition("=")[0] not in typed]
-    folder = place / "runs" / name
-    done = _gptkit(binary, place, ["train", *words, *common, f"hydra.run.dir={folder}"])
+    folder = workspace / "runs" / name
+    done = _gptkit(binary, workspace, ["train", *words, *common, f"hydra.run.dir={folder}"])
     if done.returncode:
         return f"failed: {done.stderr[-300:]}"
     rows = list(csv.DictReader((folder / "metrics.csv").open()))
-    kept = [{column: cell for column, cell in row.items() if not any(part in column for part in NOT_COMPARED)} for row in rows]
+    columns = [{column: cell for column, cell in row.items() if not any(part in column for part in NOT_COMPARED)} for row in rows]
     last = max((folder / "checkpoints").glob("step-*"))
-    return {"weights": _weights(last), "metrics": hashlib.sha256(json.dumps(kept).encode()).hexdigest()[:16], "steps": len(rows)}
+    return {"weights": _weights(last), "metrics": hashlib.sha256(json.dumps(columns).encode()).hexdigest()[:16], "steps": len(rows)}
 
 
 def _weights(checkpoint: Path) -> str:
@@ -161,9 +161,9 @@ def _weights(checkpoint: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def _sweep(binary: str, place: Path) -> list[str]:
-    folder = place / "sweep"
-    _gptkit(binary, place, ["train", "-m", "data=sotu", *TINY, "optimizer.lr=1e-3,2e-3", f"hydra.sweep.dir={folder}"])
+def _sweep(binary: str, workspace: Path) -> list[str]:
+    folder = workspace / "sweep"
+    _gptkit(binary, workspace, ["train", "-m", "data=sotu", *TINY, "optimizer.lr=1e-3,2e-3", f"hydra.sweep.dir={folder}"])
     return [_weights(checkpoint) for checkpoint in sorted(folder.glob("*/checkpoints/step-00000006"))]
 
 
@@ -191,11 +191,11 @@ def main() -> None:
     comparer = actions.add_parser("compare")
     comparer.add_argument("before", type=Path)
     comparer.add_argument("after", type=Path)
-    given = parser.parse_args()
-    if given.action == "record":
-        binary = str(Path(given.binary).absolute())
-        record(binary, given.out, dict(each.split("=", 1) for each in given.renamed), given.only)
-    elif not compare(given.before, given.after):
+    arguments = parser.parse_args()
+    if arguments.action == "record":
+        binary = str(Path(arguments.binary).absolute())
+        record(binary, arguments.out, dict(each.split("=", 1) for each in arguments.renamed), arguments.only)
+    elif not compare(arguments.before, arguments.after):
         sys.exit(1)
 
 
