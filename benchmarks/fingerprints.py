@@ -2,7 +2,7 @@
 
 Run it before and after a change that must not change any result, each time with the `gptkit` of the checkout in question, and
 compare the two files. Weights are hashed tensor by tensor, metrics.csv without its columns of time and memory; what `generate`,
-`predict` and `eval` write is columns as it is. One thread, since the last bits of a sum depend on how many share it.
+`predict` and `eval` print is compared verbatim. One thread, since the last bits of a sum depend on how many share it.
 
     python benchmarks/fingerprints.py record .venv/bin/gptkit before.json
     python benchmarks/fingerprints.py record .venv/bin/gptkit after.json
