@@ -36,14 +36,14 @@ class ZeroShot(lightning.Callback):
 
     @torch.no_grad()
     def on_validation_start(self, trainer: lightning.Trainer, pl_module: Any) -> None:
-        found: dict[str, float] = {}
+        result: dict[str, float] = {}
         for word, task in self.tasks.items():
             with evaluation_mode(pl_module.model), trainer.precision_plugin.val_step_context():
                 scores = task(Subject(pl_module.model, pl_module.tokenizer), seed=pl_module.settings.seed)
-            for place, (name, score) in enumerate(scores.items()):
-                found[f"zero_shot/{word}" if place == 0 else f"zero_shot/{word}_{name}"] = score
-        self.latest = found
-        pl_module.state.callback_metrics.update(found)
+            for index, (name, score) in enumerate(scores.items()):
+                result[f"zero_shot/{word}" if index == 0 else f"zero_shot/{word}_{name}"] = score
+        self.latest = result
+        pl_module.state.callback_metrics.update(result)
 
     def state_dict(self) -> dict[str, Any]:
         return {"latest": dict(self.latest)}

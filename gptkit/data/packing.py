@@ -22,20 +22,20 @@ def pack_best_fit(lengths: Sequence[int], room: int) -> list[list[int]]:
     rows: list[list[int]] = []
     with_room: dict[int, list[int]] = {}  # rows by how much they can still take
     rooms: list[int] = []  # its keys, rising
-    for place in sorted(range(len(lengths)), key=lambda place: -lengths[place]):
-        length = lengths[place]
+    for index in sorted(range(len(lengths)), key=lambda index: -lengths[index]):
+        length = lengths[index]
         if not 0 < length <= room:
-            raise ValueError(f"sequence {place} has length {length}, which is not between 1 and {room}")
-        found = bisect.bisect_left(rooms, length)
-        if found == len(rooms):
+            raise ValueError(f"sequence {index} has length {length}, which is not between 1 and {room}")
+        result = bisect.bisect_left(rooms, length)
+        if result == len(rooms):
             row, left = len(rows), room
             rows.append([])
         else:
-            left = rooms[found]
+            left = rooms[result]
             row = with_room[left].pop()
             if not with_room[left]:
-                del with_room[left], rooms[found]
-        rows[row].append(place)
+                del with_room[left], rooms[result]
+        rows[row].append(index)
         left -= length
         if left not in with_room:
             with_room[left] = []

@@ -21,15 +21,15 @@ def step_indices(step: int, *, batch: int, items: int, seed: int, order_of: Orde
         seed: decides the orders.
         order_of: the order of an epoch; by default a random one.
     """
-    places = np.arange(step * batch, (step + 1) * batch)
-    epochs, places = np.divmod(places, items)
+    indices = np.arange(step * batch, (step + 1) * batch)
+    epochs, indices = np.divmod(indices, items)
     first, last = int(epochs[0]), int(epochs[-1])
-    found = epochs * items
+    result = epochs * items
     for epoch in range(first, last + 1):
         here = epochs == epoch
         read = epoch_order(epoch, items=items, seed=seed) if order_of is None else order_of(epoch)
-        found[here] += read[places[here]]
-    return found
+        result[here] += read[indices[here]]
+    return result
 
 
 @functools.lru_cache(maxsize=4)
@@ -40,9 +40,9 @@ def epoch_order(epoch: int, *, items: int, seed: int) -> NDArray[np.int64]:
     does not for its shuffles.
     """
     key = np.array([seed % 2**64, epoch], dtype=np.uint64)
-    found = np.argsort(np.random.Philox(key=key).random_raw(items), kind="stable")
-    found.flags.writeable = False
-    return found
+    result = np.argsort(np.random.Philox(key=key).random_raw(items), kind="stable")
+    result.flags.writeable = False
+    return result
 
 
 class Order(Protocol):

@@ -40,10 +40,10 @@ class WindowDataset(Dataset):
         """`tokens` and `targets`, (B, T) int64; where documents are kept apart also `segments`, (B, T) int64."""
         read = self.stream.read(self.starts(np.asarray(indices, dtype=np.int64)), self.context + 1)
         tokens = np.ascontiguousarray(read[:, :-1])
-        found = {"tokens": torch.from_numpy(tokens), "targets": torch.from_numpy(np.ascontiguousarray(read[:, 1:]))}
+        result = {"tokens": torch.from_numpy(tokens), "targets": torch.from_numpy(np.ascontiguousarray(read[:, 1:]))}
         if self._separator is not None:
-            found["segments"] = torch.from_numpy(segments(tokens, self._separator))
-        return found
+            result["segments"] = torch.from_numpy(segments(tokens, self._separator))
+        return result
 
 
 class ShiftingWindowDataset(WindowDataset):

@@ -48,10 +48,10 @@ class TextStream:
         if self.stopped:
             return ""
         text = self._held + new
-        found = [place for place in (text.find(word) for word in self.stop) if place >= 0]
-        if found:
+        result = [index for index in (text.find(word) for word in self.stop) if index >= 0]
+        if result:
             self.stopped, self._held = True, ""
-            return text[: min(found)]
+            return text[: min(result)]
         keep = max(_overlap(text, word) for word in self.stop)
         self._held = text[len(text) - keep :]
         return text[: len(text) - keep]

@@ -71,7 +71,7 @@ class WinRate:
         else:
             preferred = wins(scores, other_scores)
         preferred = preferred.double()
-        low, high = bootstrap_interval(lambda found, _: found.mean(0), preferred, preferred)
+        low, high = bootstrap_interval(lambda result, _: result.mean(0), preferred, preferred)
         return {
             "win_rate": float(preferred.mean()),
             "win_rate_low": low,
@@ -96,8 +96,8 @@ class WinRate:
             raise ConfigError(f"{subject.source} comes from no run, so it has no prompts of its own; give some by data=")
         data = self._data or self._build_data(own or {})
         fraction = None if self._data else float(subject.settings.get("val", {}).get("fraction", 0.05))
-        found = held_out_prompts(data, fraction=fraction, reader="task=win_rate")
-        chosen = [found[place] for place in evenly_spaced(len(found), self.settings.prompts)]
+        result = held_out_prompts(data, fraction=fraction, reader="task=win_rate")
+        chosen = [result[index] for index in evenly_spaced(len(result), self.settings.prompts)]
         both = (subject, against)
         kept = [prompt for prompt in chosen if judge.accepts(prompt) and all(_fits(each, prompt, longest) for each in both)]
         if not kept:

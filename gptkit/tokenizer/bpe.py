@@ -76,8 +76,8 @@ class BPETokenizer(LibraryTokenizer):
         return cls(vocabulary, [(left, right) for left, right in json.loads(library.to_str())["model"]["merges"]])
 
     def split_point(self, text: str) -> int:
-        found = _WORD_BEGINS.search(text[::-1])
-        return len(text) - found.end() if found else 0
+        match = _WORD_BEGINS.search(text[::-1])
+        return len(text) - match.end() if match else 0
 
     def save(self, folder: Path) -> None:
         (folder / VOCABULARY).write_text(json.dumps(self.vocabulary, ensure_ascii=False), encoding="utf-8")

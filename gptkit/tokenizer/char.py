@@ -36,10 +36,10 @@ class CharTokenizer(Tokenizer):
         Raises:
             DataError: the texts hold no character, or half of a surrogate pair.
         """
-        found: set[str] = set()
+        result: set[str] = set()
         for text in texts:
-            found.update(text)
-        characters = "".join(sorted(found))
+            result.update(text)
+        characters = "".join(sorted(result))
         if not characters:
             raise DataError("tokenizer=char found no text to learn its characters from; check data.path")
         utf8(characters)

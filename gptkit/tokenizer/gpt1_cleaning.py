@@ -39,13 +39,13 @@ def split_pieces(text: str, signs: re.Pattern[str] = PUNCTUATION_RUNS) -> list[s
 
     White space at both ends gives no piece.
     """
-    found: list[str] = []
+    result: list[str] = []
     for line in signs.sub(r" \g<0> ", text.translate(_STANDARD_PUNCTUATION)).split("\n"):
         words = line.split()
-        if words and found:
-            found.append(NEWLINE)
-        found += words
-    return found
+        if words and result:
+            result.append(NEWLINE)
+        result += words
+    return result
 
 
 def last_split_point(text: str, signs: re.Pattern[str] = PUNCTUATION_RUNS) -> int:

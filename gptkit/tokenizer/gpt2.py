@@ -66,9 +66,9 @@ def from_hub(name: str) -> BPETokenizer:
 
 def _package_folder() -> Path | None:
     """The folder of the package that carries the files. It is found, not imported: importing a stranger runs its code."""
-    found = importlib.util.find_spec(CARRIER)
-    places = [Path(place) / "data" for place in (found.submodule_search_locations or [])] if found else []
-    return next((place for place in places if all((place / name).is_file() for name in PAIRS[0])), None)
+    spec = importlib.util.find_spec(CARRIER)
+    folders = [Path(location) / "data" for location in (spec.submodule_search_locations or [])] if spec else []
+    return next((folder for folder in folders if all((folder / name).is_file() for name in PAIRS[0])), None)
 
 
 def _from_library_file(path: Path) -> BPETokenizer:

@@ -24,13 +24,13 @@ class ColumnLayout:
         groups = self.needs + self.may
         if not all(any(name in group for group in groups) for name in columns):
             return None
-        found = {}
+        result = {}
         for group in groups:
             given = [columns[name] for name in group if name in columns]
             there = given or [name for name in group if name in names]
             if there:
-                found[group[0]] = there[0]
-        return found if all(group[0] in found for group in self.needs) else None
+                result[group[0]] = there[0]
+        return result if all(group[0] in result for group in self.needs) else None
 
     def __str__(self) -> str:
         return " + ".join("|".join(group) for group in self.needs)
@@ -64,9 +64,9 @@ def match_columns(shapes: Sequence[ColumnLayout], names: Collection[str], column
                 f"there is no column {column}; data.columns.{name} can be one of: {choices}.{did_you_mean(column, map(str, names))}"
             )
     for shape in shapes:
-        found = shape.find(names, columns)
-        if found is not None:
-            return found
+        result = shape.find(names, columns)
+        if result is not None:
+            return result
     wanted = "; or ".join(map(str, shapes))
     raise DataError(
         f"the columns are {', '.join(map(str, names)) or 'none'}, and wanted are {wanted}; "

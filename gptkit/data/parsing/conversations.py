@@ -69,7 +69,7 @@ def _check_not_empty(record: ConversationRecord) -> None:
         answers = [*record.completions, *([] if record.demonstration is None else [record.demonstration])]
     else:
         answers = [turn.text for turn in record.turns if turn.role == "assistant"]
-    for place, text in enumerate(answers, 1):
+    for index, text in enumerate(answers, 1):
         if not text.strip():
-            what = "the demonstration" if isinstance(record, Ranking) and place > len(record.completions) else f"answer {place}"
+            what = "the demonstration" if isinstance(record, Ranking) and index > len(record.completions) else f"answer {index}"
             raise DataError(f"{what} is empty; drop such rows, fill them, or let the assistant say nothing by data.empty=keep")

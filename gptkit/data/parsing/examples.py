@@ -33,12 +33,12 @@ class ExampleColumns:
 
     def names(self) -> dict[str, str]:
         """Every column in a fixed order, with the configuration key that names it."""
-        found = {self.text: f"{self.keys}text"}
+        result = {self.text: f"{self.keys}text"}
         options = [(column, f"{self.keys}options") for column in self.options]
         for column, key in [(self.pair, f"{self.keys}pair"), (self.label, f"{self.keys}label"), *options]:
-            if column is not None and found.setdefault(column, key) != key:
-                raise ConfigError(f"{found[column]} and {key} are both {column}; they must be different columns")
-        return found
+            if column is not None and result.setdefault(column, key) != key:
+                raise ConfigError(f"{result[column]} and {key} are both {column}; they must be different columns")
+        return result
 
 
 class UnusableLabel(DataError):
@@ -129,14 +129,14 @@ def _option_index(where: str, columns: ExampleColumns, label: str | int | float,
     """The place of the right option: the label is its text, its column, its number or its letter (A for the first)."""
     readings = _label_meanings(columns, label, options)
     if columns.label_means != "auto":
-        readings = {means: place for means, place in readings.items() if means == columns.label_means}
+        readings = {means: index for means, index in readings.items() if means == columns.label_means}
     if len(set(readings.values())) > 1:
         raise UnusableLabel(
             f"{where}: the label {label} may be the {' or the '.join(readings)} of different options; "
             f"say which by data.label_means={next(iter(readings))}"
         )
-    place = next(iter(readings.values()), -1)
-    if place < 0:
+    index = next(iter(readings.values()), -1)
+    if index < 0:
         first, last = columns.first_option, columns.first_option + len(options) - 1
         if columns.label_means != "auto":
             raise UnusableLabel(
@@ -147,22 +147,22 @@ def _option_index(where: str, columns: ExampleColumns, label: str | int | float,
             f"{where}: the label {label} is none of the {len(options)} options; "
             f"it must be the text of one or its number, {first} to {last} (data.first_option={first})"
         )
-    return place
+    return index
 
 
 def _label_meanings(columns: ExampleColumns, label: str | int | float, options: tuple[str, ...]) -> dict[str, int]:
     """What a label may mean, and the place of the option that it then is."""
     word = str(label)
     stripped = [option.strip() for option in options]
-    found: dict[str, int] = {}
+    result: dict[str, int] = {}
     if word in stripped:
-        found["text"] = stripped.index(word)
+        result["text"] = stripped.index(word)
     if len(columns.options) > 1 and word in columns.options:
-        found["column"] = columns.options.index(word)
+        result["column"] = columns.options.index(word)
     if word in set(string.ascii_uppercase[: len(options)]):
-        found["letter"] = ord(word) - ord("A")
+        result["letter"] = ord(word) - ord("A")
     try:
-        place = float(label) - columns.first_option
+        index = float(label) - columns.first_option
     except (ValueError, OverflowError):
-        return found
-    return found | {"number": int(place)} if place in range(len(options)) else found
+        return result
+    return result | {"number": int(index)} if index in range(len(options)) else result

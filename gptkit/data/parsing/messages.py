@@ -49,7 +49,7 @@ def parse_turns(column: str, cell: Any) -> tuple[Turn, ...]:
     """
     messages = as_list(cell)
     if isinstance(messages, list):
-        turns = tuple(_turn(column, place, message) for place, message in enumerate(messages, 1))
+        turns = tuple(_turn(column, index, message) for index, message in enumerate(messages, 1))
         _check_alternation(column, turns)
         return turns
     if isinstance(cell, str) and is_transcript(cell):
@@ -115,10 +115,10 @@ def _turn(column: str, place: int, message: Any) -> Turn:
 
 
 def _check_alternation(column: str, turns: tuple[Turn, ...]) -> None:
-    for place, turn in enumerate(turns, 1):
-        if turn.role == "system" and place > 1:
-            raise DataError(f"column {column}: turn {place} is the system's; a system message must come first")
-        if place > 1 and turn.role == turns[place - 2].role:
+    for index, turn in enumerate(turns, 1):
+        if turn.role == "system" and index > 1:
+            raise DataError(f"column {column}: turn {index} is the system's; a system message must come first")
+        if index > 1 and turn.role == turns[index - 2].role:
             raise DataError(
-                f"column {column}: turns {place - 1} and {place} are both the {turn.role}'s; turns must alternate, join or drop one"
+                f"column {column}: turns {index - 1} and {index} are both the {turn.role}'s; turns must alternate, join or drop one"
             )

@@ -81,10 +81,10 @@ def _parse_completions(
 
 def _parse_scored_completions(column: str, cells: Sequence[Any]) -> tuple[tuple[str, ...], Sequence[float]]:
     """Completions that bring their scores, and these ("UltraFeedback: Boosting Language Models with Scaled AI Feedback")."""
-    for place, cell in enumerate(cells, 1):
+    for index, cell in enumerate(cells, 1):
         if not isinstance(cell, Mapping) or "response" not in cell:
             raise DataError(
-                f"column {column}: completion {place} is no object with response and {' or '.join(SCORES)}, and no column ranks; "
+                f"column {column}: completion {index} is no object with response and {' or '.join(SCORES)}, and no column ranks; "
                 "give ranks, ranking or scores"
             )
     # all by the same score: one that some completions lack is of another scale than the one that they have
@@ -99,10 +99,10 @@ def _numbers(column: str, cells: Any, wanted: int) -> Sequence[float]:
         raise DataError(
             f"column {column} holds no list of numbers but {'nothing (null)' if cells is None else type(cells).__name__}"
         )
-    for place, cell in enumerate(cells, 1):
+    for index, cell in enumerate(cells, 1):
         if not is_number(cell):
             raise DataError(
-                f"column {column}: number {place} is {str(cell)[:40]}, which ranks nothing; leave that completion out, or rank it"
+                f"column {column}: number {index} is {str(cell)[:40]}, which ranks nothing; leave that completion out, or rank it"
             )
     if len(cells) != wanted:
         raise DataError(
@@ -116,9 +116,9 @@ def _pair(row: Mapping[str, Any], columns: Mapping[str, str]) -> tuple[tuple[Tur
     chosen, rejected = columns["chosen"], columns["rejected"]
     cells, system = (row[chosen], row[rejected]), system_message(row, columns)
     if all(isinstance(cell, str) and is_transcript(cell) for cell in cells):
-        found = split_at_common_prompt(*cells)
+        result = split_at_common_prompt(*cells)
     elif all(isinstance(as_list(cell), list) and len(as_list(cell)) > 1 for cell in cells):
-        found = _split_common_turns(parse_turns(chosen, cells[0]), parse_turns(rejected, cells[1]))
+        result = _split_common_turns(parse_turns(chosen, cells[0]), parse_turns(rejected, cells[1]))
     elif "prompt" in columns:
         prompt = parse_prompt_turns(columns["prompt"], row[columns["prompt"]], system)
         return prompt, parse_answer(chosen, cells[0]), parse_answer(rejected, cells[1])
@@ -127,9 +127,9 @@ def _pair(row: Mapping[str, Any], columns: Mapping[str, str]) -> tuple[tuple[Tur
             f"columns {chosen} and {rejected} are no transcripts (Human: ... Assistant: ...) and no lists of messages, "
             "so a prompt is needed; data.columns={prompt:...} names its column"
         )
-    if found is None:
+    if result is None:
         raise DataError(f"columns {chosen} and {rejected} do not end with two answers to the same prompt")
-    prompt, better, worse = found
+    prompt, better, worse = result
     return with_system(prompt, system), better, worse
 
 
@@ -151,7 +151,7 @@ def _comparison(row: Mapping[str, Any], columns: Mapping[str, str]) -> tuple[tup
         raise DataError(
             f"column {columns['choice']} is {str(choice)[:40]}; it must be the number of a summary, 0 to {len(completions) - 1}"
         )
-    ranks = tuple(int(place != choice) for place in range(len(completions)))
+    ranks = tuple(int(index != choice) for index in range(len(completions)))
     return (Turn("user", _summary_prompt(columns["info"], row[columns["info"]])),), completions, ranks
 
 

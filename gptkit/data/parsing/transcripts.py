@@ -43,7 +43,7 @@ def split_at_common_prompt(one: str, other: str) -> tuple[tuple[Turn, ...], str,
     """
     first, second = _whole(one), _whole(other)
     end = next(
-        (place for place, pair in enumerate(zip(first, second, strict=False)) if pair[0] != pair[1]), min(len(first), len(second))
+        (index for index, pair in enumerate(zip(first, second, strict=False)) if pair[0] != pair[1]), min(len(first), len(second))
     )
     while (end := first.rfind(ASSISTANT, 0, end)) >= 0:
         prompt = parse_transcript(first[:end])

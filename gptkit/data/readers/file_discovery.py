@@ -44,11 +44,11 @@ def find_files(paths: Any, *, key: str = "data.path", forms: Sequence[str] = FOR
     wanted = [paths] if isinstance(paths, str) else paths
     if not isinstance(wanted, list | tuple) or not wanted or not all(isinstance(each, str) and each for each in wanted):
         raise ConfigError(f"{key}={paths} must be a file, glob or folder, or a list of them")
-    found: dict[str, Path] = {}
+    result: dict[str, Path] = {}
     for each in wanted:
         for path in _expand_path(each, key, forms):
-            found.setdefault(os.path.realpath(path), path)
-    return list(found.values())
+            result.setdefault(os.path.realpath(path), path)
+    return list(result.values())
 
 
 def find_splits(train: Any, validation: Any, test: Any, *, forms: Sequence[str]) -> dict[str, list[Path]]:
@@ -60,14 +60,14 @@ def find_splits(train: Any, validation: Any, test: Any, *, forms: Sequence[str])
     """
     keys = {"train": "data.path", "validation": "data.validation", "test": "data.test"}
     given = {"train": train, "validation": validation, "test": test}
-    found = {split: find_files(paths, key=keys[split], forms=forms) for split, paths in given.items() if split == "train" or paths}
+    result = {split: find_files(paths, key=keys[split], forms=forms) for split, paths in given.items() if split == "train" or paths}
     owners: dict[str, str] = {}
-    for split, files in found.items():
+    for split, files in result.items():
         for path in files:
             other = owners.setdefault(os.path.realpath(path), split)
             if other != split:
                 raise DataError(f"{path} is in both {keys[other]} and {keys[split]}; name each file in one of them")
-    return found
+    return result
 
 
 def _expand_path(wanted: str, key: str, forms: Sequence[str]) -> list[Path]:
@@ -122,13 +122,13 @@ def _expand_glob(wanted: str, pattern: str, key: str, forms: Sequence[str]) -> l
 
 def _glob(pattern: str) -> Iterator[str]:
     """What a pattern matches; its `**` enter every folder once: in circles of links there would be no end of paths."""
-    above, found, below = re.match(r"(.*?)((?:^|/)\*\*(?:/|$)|$)(.*)", pattern, re.DOTALL).groups()  # type: ignore[union-attr]
-    if not found:
+    above, stars, below = re.match(r"(.*?)((?:^|/)\*\*(?:/|$)|$)(.*)", pattern, re.DOTALL).groups()  # type: ignore[union-attr]
+    if not stars:
         yield from glob.iglob(pattern)
         return
-    for begin in filter(os.path.isdir, glob.iglob(above or ("/" if found.startswith("/") else "."))):
-        for place, folders, names in _walk(Path(begin)):
-            here = "" if place == "." else place
+    for begin in filter(os.path.isdir, glob.iglob(above or ("/" if stars.startswith("/") else "."))):
+        for folder, folders, names in _walk(Path(begin)):
+            here = "" if folder == "." else folder
             if below:
                 yield from _glob(os.path.join(glob.escape(here), below))
             else:
@@ -137,8 +137,8 @@ def _glob(pattern: str) -> Iterator[str]:
 
 def _files_in_folder(folder: Path, forms: Sequence[str]) -> Iterator[Path]:
     """The readable files of a folder and its folders, without those whose names begin with a dot."""
-    for place, _, names in _walk(folder):
-        yield from (Path(place, name) for name in names if not name.startswith(".") and file_format(Path(name), forms))
+    for path, _, names in _walk(folder):
+        yield from (Path(path, name) for name in names if not name.startswith(".") and file_format(Path(name), forms))
 
 
 def _walk(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
@@ -152,14 +152,14 @@ def _walk(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
         raise unreadable_file_error(Path(str(error.filename)), error)
 
     seen = set()
-    for place, folders, names in os.walk(folder, followlinks=True, onerror=refuse):
-        here = os.path.realpath(place)
+    for path, folders, names in os.walk(folder, followlinks=True, onerror=refuse):
+        here = os.path.realpath(path)
         if here in seen:  # a link that leads back up, or to a folder that was entered already
             folders.clear()
             continue
         seen.add(here)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield place, folders, names
+        yield path, folders, names
 
 
 def _list_formats(forms: Sequence[str]) -> str:

@@ -32,9 +32,9 @@ def file_sha256(path: Path) -> str:
         DataError: it is no regular file, or cannot be read.
     """
     identity = _identity(path)
-    found = _cached_sha256(path, identity)
-    _hashed[os.path.abspath(path)] = identity, found
-    return found
+    result = _cached_sha256(path, identity)
+    _hashed[os.path.abspath(path)] = identity, result
+    return result
 
 
 @contextmanager
@@ -79,10 +79,10 @@ def _cached_sha256(path: Path, identity: Identity) -> str:
             return known
     except (OSError, ValueError):  # not remembered yet, or torn
         pass
-    found = _compute_sha256(path)
+    result = _compute_sha256(path)
     if time.time() - changed / 1e9 > SETTLED:
-        _cache_sha256(memory, found)
-    return found
+        _cache_sha256(memory, result)
+    return result
 
 
 def _compute_sha256(path: Path) -> str:

@@ -31,11 +31,11 @@ def read_countries(part: str) -> tuple[list[Country], str]:
         DataError: the package is not installed.
     """
     folder = package_file(part, package="countryinfo", module="countryinfo", file="data")
-    found: dict[str, Country] = {}
+    result: dict[str, Country] = {}
     for path in sorted(folder.glob("*.json")):
         content = json.loads(path.read_text(encoding="utf-8"))
-        found.setdefault(content["name"], Country(content["name"], dict(_facts(content))))
-    countries = sorted(found.values(), key=lambda country: country.name)
+        result.setdefault(content["name"], Country(content["name"], dict(_facts(content))))
+    countries = sorted(result.values(), key=lambda country: country.name)
     described = json.dumps([[country.name, country.facts] for country in countries])
     return countries, hashlib.sha256(described.encode()).hexdigest()
 

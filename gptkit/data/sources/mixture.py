@@ -38,7 +38,7 @@ class Mixture(Data):
             yield from source.records(split)
 
     def chunks(self, split: str) -> Iterator[Chunk]:
-        for place, source in enumerate(self.sources.values()):
+        for index, source in enumerate(self.sources.values()):
             for chunk in source.chunks(split):
-                read = None if chunk.progress is None else (place + chunk.progress) / len(self.sources)
+                read = None if chunk.progress is None else (index + chunk.progress) / len(self.sources)
                 yield Chunk(chunk.text, chunk.is_last, read)

@@ -56,5 +56,5 @@ def review_split(text: str, source: str) -> str:
     """Of the Rotten Tomatoes reviews a fifth is for testing and a tenth for validation: a pure function of the review's text."""
     if source != "rotten_tomatoes":
         return "train"
-    place = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) % 10
-    return {0: "test", 1: "test", 2: "validation"}.get(place, "train")
+    bucket = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) % 10
+    return {0: "test", 1: "test", 2: "validation"}.get(bucket, "train")

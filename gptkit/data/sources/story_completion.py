@@ -31,8 +31,8 @@ class StoryCompletion(LabelledData):
         speeches = Sotu()
         # of every ten speeches along the years one is for testing and one for validation, so that all eras are in every split
         self._files: dict[str, list[Path]] = {split: [] for split in self.splits}
-        for place, path in enumerate(speeches.files):
-            self._files[{4: "test", 9: "validation"}.get(place % 10, "train")].append(path)
+        for index, path in enumerate(speeches.files):
+            self._files[{4: "test", 9: "validation"}.get(index % 10, "train")].append(path)
         self.fingerprint = hashlib.sha256(f"story_completion, a passage in one split {speeches.fingerprint}".encode()).hexdigest()
 
     def records(self, split: str) -> Iterator[Example]:
@@ -42,10 +42,10 @@ class StoryCompletion(LabelledData):
         seen = {context for each in earlier for path in self._files[each] for context, _ in passages(_read(path))}
         for path, other in zip(files, _pair_speeches(files), strict=True):
             wrong_endings = [ending for _, ending in passages(_read(other))]
-            for place, (context, ending) in enumerate(passages(_read(path))):
+            for index, (context, ending) in enumerate(passages(_read(path))):
                 if context in seen:  # presidents repeat themselves
                     continue
-                wrong = wrong_endings[place % len(wrong_endings)]
+                wrong = wrong_endings[index % len(wrong_endings)]
                 label = hashlib.sha256(context.encode()).digest()[0] % 2
                 yield Example(context, label, options=(ending, wrong) if label == 0 else (wrong, ending))
 

@@ -36,16 +36,16 @@ class TokenStream:
         """(N,) -> (N, length) int64: `length` tokens from each of the places `starts`, which are below the length of the stream."""
         tokens = np.empty((len(starts), length), dtype=np.int64)
         run = self._begins.searchsorted(starts, side="right") - 1
-        place = starts - self._begins[run] + self._first[run]
+        index = starts - self._begins[run] + self._first[run]
         part = self._part[run]
-        part[place + length > self._end[run]] = -1  # the window ends in another run
+        part[index + length > self._end[run]] = -1  # the window ends in another run
         for number in set(part.tolist()):
             rows = (part == number).nonzero()[0]
             if number >= 0:
-                tokens[rows] = _windows(self._parts[number], length)[place[rows]]
+                tokens[rows] = _windows(self._parts[number], length)[index[rows]]
             else:
                 for row in rows:
-                    self._across(tokens[row], int(run[row]), int(place[row]))
+                    self._across(tokens[row], int(run[row]), int(index[row]))
         return tokens
 
     def _across(self, row: NDArray[np.int64], run: int, place: int) -> None:

@@ -55,17 +55,17 @@ def tokenize_split(data: Data, split: str, tokenizer: Tokenizer, *, shard_tokens
     folder = cache_folder() / "shards" / key
     doubt = _verify.get()
     try:
-        found = open_shards(folder, key=key, verify=doubt)
-        if found is not None:
-            return found
+        result = open_shards(folder, key=key, verify=doubt)
+        if result is not None:
+            return result
     except CorruptShards:
         doubt = True  # another process may be making them again; what is there then is looked at once more, and wholly
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _exclusive_lock(folder.with_name(f"{key}.lock")) as alone:
-            found = _open_cached(folder, verify=doubt)
-            if found is not None:
-                return found
+            result = _open_cached(folder, verify=doubt)
+            if result is not None:
+                return result
             if alone:
                 for abandoned in folder.parent.glob(f"{key}.draft-*"):
                     shutil.rmtree(abandoned, ignore_errors=True)

@@ -118,10 +118,10 @@ class AuxLM(Objective):
         training_split: list[Example] = []
 
         def read(source: Data, split: str) -> list[Example]:
-            found = list(labelled_examples(source, split, reader=reader))
+            result = list(labelled_examples(source, split, reader=reader))
             if split == "train":
-                training_split.extend(found)
-            return found
+                training_split.extend(result)
+            return result
 
         examples, held_out = split_records(data, validation_fraction, read)
         task = infer_task(training_split) if self.settings.task == "auto" else self.settings.task

@@ -128,17 +128,17 @@ def tokenize_examples(
         DataError: there is none, one lacks what the task reads or has options that it does not read, their numbers of options
             differ, or the context has no room for two texts.
     """
-    found: list[TokenizedExample] = []
+    result: list[TokenizedExample] = []
     source = iter(examples)
     room = max_text_tokens(task, context)
     if room < 1:
         parts = "one text" if task == "classification" else "two texts"
         raise DataError(f"model.context={context} has no room for {parts} and the tokens that frame them; give more")
     while chunk := list(itertools.islice(source, EXAMPLES_AT_ONCE)):
-        places = [each.where or f"example {number} of the {what} split" for number, each in enumerate(chunk, len(found) + 1)]
-        texts = [_texts(example, task, where) for example, where in zip(chunk, places, strict=True)]
+        indices = [each.where or f"example {number} of the {what} split" for number, each in enumerate(chunk, len(result) + 1)]
+        texts = [_texts(example, task, where) for example, where in zip(chunk, indices, strict=True)]
         encoded = iter(tokenizer.encode_batch([text for of_example in texts for text in of_example]))
-        for example, where, of_example in zip(chunk, places, texts, strict=True):
+        for example, where, of_example in zip(chunk, indices, texts, strict=True):
             whole = [next(encoded).tolist() for _ in of_example]
             ids = [part[:room] for part in whole]
             cut = any(len(part) > room for part in whole)
@@ -147,14 +147,14 @@ def tokenize_examples(
                 ids = [append_question(text, question, room), *options]
                 cut = cut or len(text) + len(question) > room
             item = TokenizedExample(_sequences(ids, task, special_tokens), label_number(example, where), cut)
-            if found and len(item.sequences) != len(found[0].sequences):
+            if result and len(item.sequences) != len(result[0].sequences):
                 raise DataError(
-                    f"{where} has {len(item.sequences)} options, those before it {len(found[0].sequences)}; all must have as many"
+                    f"{where} has {len(item.sequences)} options, those before it {len(result[0].sequences)}; all must have as many"
                 )
-            found.append(item)
-    if not found:
+            result.append(item)
+    if not result:
         raise DataError(f"the {what} split has no examples")
-    return found
+    return result
 
 
 def max_text_tokens(task: str, context: int) -> int:

@@ -86,11 +86,11 @@ def positive_class(wanted: str, labels: Sequence[str]) -> int | None:
     if not wanted:
         small = [label.lower() for label in labels]
         both = ((0, 1), (1, 0)) if len(small) == 2 else ()
-        return next((place for place, other in both if small[other] in NEGATIVE_OF.get(small[place], ())), None)
+        return next((index for index, other in both if small[other] in NEGATIVE_OF.get(small[index], ())), None)
     wanted = class_name(wanted)
     if wanted in labels:
         return labels.index(wanted)
-    alike = [place for place, label in enumerate(labels) if label.lower() == wanted.lower()]
+    alike = [index for index, label in enumerate(labels) if label.lower() == wanted.lower()]
     if len(alike) != 1:
         raise ConfigError(
             f"objective.positive={wanted} is none of the {len(labels)} labels {format_labels(labels)}."

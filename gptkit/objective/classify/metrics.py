@@ -67,9 +67,9 @@ def _judgement(task: str, outputs: Tensor, labels: Tensor, positive: int | None)
     scores = {name: metric(predicted, wanted) for name, metric in metrics.items() if varies or name not in CORRELATIONS}
     if "f1" in scores and positive is not None:
         scores["f1"] = scores["f1"][positive]
-    found = {name: float(scores.get(name, 0.0)) for name in metrics}
+    result = {name: float(scores.get(name, 0.0)) for name in metrics}
     low, high = bootstrap_interval(pearson_corrcoef if task == "regression" else accuracy_of_columns, predicted, wanted)
-    return {first: found.pop(first), f"{first}_low": low, f"{first}_high": high, **found}
+    return {first: result.pop(first), f"{first}_low": low, f"{first}_high": high, **result}
 
 
 def accuracy_of_columns(predicted: Tensor, wanted: Tensor) -> Tensor:  # (N, R), (N, R) -> (R,)
@@ -86,9 +86,9 @@ def bootstrap_interval(statistic: Callable[[Tensor, Tensor], Tensor], predicted:
         wanted: (N,).
     """
     generator = torch.Generator().manual_seed(SEED)
-    found = []
+    result = []
     for _ in range(RESAMPLES // RESAMPLES_AT_ONCE):
-        places = torch.randint(len(wanted), (len(wanted), RESAMPLES_AT_ONCE), generator=generator)
-        found.append(statistic(predicted[places], wanted[places]))
-    low, high = torch.cat(found).nan_to_num(0.0).quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
+        indices = torch.randint(len(wanted), (len(wanted), RESAMPLES_AT_ONCE), generator=generator)
+        result.append(statistic(predicted[indices], wanted[indices]))
+    low, high = torch.cat(result).nan_to_num(0.0).quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
     return low, high

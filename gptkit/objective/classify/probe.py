@@ -50,13 +50,13 @@ class Probe(AuxLM):
         if not self.settings.examples:
             return examples
         labels = [class_name(example.label) if self.labels else "" for example in examples]
-        places = sample_per_class(labels, self.settings.examples, self.seed)
-        have = Counter(labels[place] for place in places)
+        indices = sample_per_class(labels, self.settings.examples, self.seed)
+        have = Counter(labels[index] for index in indices)
         few = [label for label in self.labels or [""] if have[label] < self.settings.examples]
         if few:
             only = format_labels([f"{have[label]} of label {label}" if label else f"{have[label]}" for label in few])
             _log.warning("objective.examples=%d, but of training examples there are only %s", self.settings.examples, only)
-        return [examples[place] for place in places]
+        return [examples[index] for index in indices]
 
     def hidden_states(self, model: Model, batch: Batch) -> Tensor:
         """Without dropout: a frozen model gives the same features every time."""
@@ -70,9 +70,9 @@ def sample_per_class(labels: list[str], most: int, seed: int) -> list[int]:
     The first ones by the ranks of Philox's raw numbers, which numpy promises to keep.
     """
     numbers = np.random.Philox(key=np.array([seed % 2**64, RANDOM_STREAM], dtype=np.uint64)).random_raw(len(labels))
-    found: dict[str, list[int]] = {}
-    for place in np.argsort(numbers, kind="stable").tolist():
-        of_label = found.setdefault(labels[place], [])
+    result: dict[str, list[int]] = {}
+    for index in np.argsort(numbers, kind="stable").tolist():
+        of_label = result.setdefault(labels[index], [])
         if len(of_label) < most:
-            of_label.append(place)
-    return sorted(place for places in found.values() for place in places)
+            of_label.append(index)
+    return sorted(index for indices in result.values() for index in indices)

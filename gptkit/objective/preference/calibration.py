@@ -32,11 +32,11 @@ def calibration(ratings: Tensor, ranks: Tensor, exists: Tensor, bins: int = BINS
     difference = (values[:, :, None] - values[:, None, :])[preference_pairs(ranks, exists)]  # (P,) better minus worse
     predicted = difference.abs().sigmoid()
     right = (difference > 0).double() + 0.5 * (difference == 0)
-    places = ((predicted - 0.5) * 2 * bins).long().clamp(max=bins - 1)
+    indices = ((predicted - 0.5) * 2 * bins).long().clamp(max=bins - 1)
     counts, sums, rights = (torch.zeros(bins, dtype=torch.float64) for _ in range(3))
-    counts.index_add_(0, places, torch.ones_like(predicted))
-    sums.index_add_(0, places, predicted)
-    rights.index_add_(0, places, right)
+    counts.index_add_(0, indices, torch.ones_like(predicted))
+    sums.index_add_(0, indices, predicted)
+    rights.index_add_(0, indices, right)
     return sums / counts, rights / counts, counts
 
 

@@ -80,16 +80,16 @@ def log_probabilities(model: Model, batch: Batch) -> Tensor:
     tokens, lengths = batch["tokens"].flatten(0, 1), batch["lengths"].flatten()
     begins = batch["prompts"].repeat_interleave(batch["tokens"].shape[1])  # (B C,)
     groups = group_by_length(model, lengths)
-    found = []
+    result = []
     for rows in groups:
         read = tokens[rows, : int(lengths[rows].max())]  # (N, T)
         with without_dropout(model):
             hidden = model(read[:, :-1])  # (N, T - 1, D)
-        places = torch.arange(1, read.shape[1], device=read.device)
-        wanted = (places >= begins[rows, None]) & (places < lengths[rows, None])  # (N, T - 1): targets of the completion
+        indices = torch.arange(1, read.shape[1], device=read.device)
+        wanted = (indices >= begins[rows, None]) & (indices < lengths[rows, None])  # (N, T - 1): targets of the completion
         log_probs = token_log_probs(model.logits(hidden[wanted]), read[:, 1:][wanted])
         sums = log_probs.new_zeros(len(rows))
-        found.append(sums.index_add(0, wanted.nonzero()[:, 0], log_probs))
-    of_rows = torch.cat(found)
+        result.append(sums.index_add(0, wanted.nonzero()[:, 0], log_probs))
+    of_rows = torch.cat(result)
     values = of_rows.new_zeros(len(lengths)).index_put((torch.cat(groups),), of_rows)
     return values.view(batch["lengths"].shape)

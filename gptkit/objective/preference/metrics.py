@@ -39,7 +39,7 @@ def compute_metrics(kept: Mapping[str, Tensor], labelers: Sequence[str], known: 
     if not count.sum():
         return {}
     low, high = bootstrap_interval(_shares, right, count)
-    found = {"accuracy": float(right.sum() / count.sum()), "accuracy_low": low, "accuracy_high": high}
+    result = {"accuracy": float(right.sum() / count.sum()), "accuracy_low": low, "accuracy_high": high}
     completions, who = exists.sum(1), kept["labelers"]
     groups = {f"accuracy_k{number}": completions == number for number in sorted(set(completions.tolist()))}
     named = who >= 0
@@ -51,10 +51,10 @@ def compute_metrics(kept: Mapping[str, Tensor], labelers: Sequence[str], known: 
         groups |= {"accuracy_held_out": who >= known, "accuracy_known": named & (who < known)}
     for name, chosen in groups.items():
         if count[chosen].sum():
-            found[name] = float(right[chosen].sum() / count[chosen].sum())
-    found["margin"] = float(difference.where(better, 0.0).sum() / count.sum())
-    found["length_correlation"] = _correlation(_centred(ratings, exists)[exists], _centred(lengths.double(), exists)[exists])
-    return found
+            result[name] = float(right[chosen].sum() / count[chosen].sum())
+    result["margin"] = float(difference.where(better, 0.0).sum() / count.sum())
+    result["length_correlation"] = _correlation(_centred(ratings, exists)[exists], _centred(lengths.double(), exists)[exists])
+    return result
 
 
 def _shares(right: Tensor, count: Tensor) -> Tensor:  # (N, R), (N, R) -> (R,)

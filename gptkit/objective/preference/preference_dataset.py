@@ -99,16 +99,16 @@ def tokenize_rankings(
     """
     prompts: list[Ids] = []
     texts: list[str] = []
-    for place, record in enumerate(rankings):
+    for index, record in enumerate(rankings):
         try:
             prompts.append(np.array(prompt_ids(tokenizer, record.prompt, template), dtype=np.int64))
         except DataError as error:
-            raise DataError(f"ranking {place + 1} of the {what} split: {error}") from None
+            raise DataError(f"ranking {index + 1} of the {what} split: {error}") from None
         shown = [] if record.demonstration is None else [record.demonstration]
         texts += [response_text(text, template) for text in (*record.completions, *shown)]
     ids = encode_texts(tokenizer, texts)
     end = np.array([tokenizer.special["end_of_text"]], dtype=np.int64)
-    found: list[TokenizedRanking] = []
+    result: list[TokenizedRanking] = []
     left_out = 0
     for prompt, record in zip(prompts, rankings, strict=True):
         sequences = [np.concatenate([prompt, next(ids), end]) for _ in record.completions]
@@ -118,7 +118,7 @@ def tokenize_rankings(
         if len(kept) >= 2:
             if demonstration is not None and len(demonstration) > context:
                 demonstration = None
-            found.append(
+            result.append(
                 TokenizedRanking(
                     tuple(sequence for sequence, _ in kept),
                     tuple(rank for _, rank in kept),
@@ -127,7 +127,7 @@ def tokenize_rankings(
                     demonstration,
                 )
             )
-    if not found:
+    if not result:
         raise DataError(
             f"no ranking of the {what} split has two completions that fit model.context={context} with their prompt; "
             "give a larger one"
@@ -139,11 +139,11 @@ def tokenize_rankings(
             f"{left_out:,}",
             what,
             context,
-            f"{len(found):,}",
+            f"{len(result):,}",
             f"{len(rankings):,}",
         )
-    if all(len(set(item.ranks)) == 1 for item in found):
+    if all(len(set(item.ranks)) == 1 for item in result):
         if what == "training":
             raise DataError("in every ranking of the training split all completions are tied; there is nothing to learn from it")
         _log.warning("in every ranking of the %s split all completions are tied: no accuracy can be measured on it", what)
-    return found
+    return result

@@ -109,8 +109,8 @@ class RewardModel(Preference):
         """The head's outputs."""
         tokens, lengths = batch["tokens"].flatten(0, 1), batch["lengths"].flatten()
         groups = group_by_length(model, lengths)
-        found = [self._outputs(model, tokens[rows, : int(lengths[rows].max())], lengths[rows]) for rows in groups]
-        of_rows = torch.cat(found)
+        result = [self._outputs(model, tokens[rows, : int(lengths[rows].max())], lengths[rows]) for rows in groups]
+        of_rows = torch.cat(result)
         ratings = of_rows.new_zeros(len(lengths)).index_put((torch.cat(groups),), of_rows)
         return ratings.view(batch["lengths"].shape)
 
@@ -120,7 +120,7 @@ class RewardModel(Preference):
         """Keep the demonstrations; where there are none, the completions that are ranked best stand for them."""
         shown = [item.demonstration for item in items if item.demonstration is not None]
         shown = shown or [item.sequences[item.ranks.index(min(item.ranks))] for item in items]
-        self._demonstrations = sorted((shown[place] for place in evenly_spaced(len(shown), MAX_DEMONSTRATIONS)), key=len)
+        self._demonstrations = sorted((shown[index] for index in evenly_spaced(len(shown), MAX_DEMONSTRATIONS)), key=len)
 
     @torch.no_grad()
     def on_save_checkpoint(self, model: Model) -> None:

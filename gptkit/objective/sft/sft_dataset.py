@@ -54,10 +54,10 @@ def tokenize_dialogues(
     Raises:
         DataError: a dialogue does not fit the template, or all are too long.
     """
-    texts = [_pieces(dialogue, template, place, what) for place, dialogue in enumerate(dialogues)]
+    texts = [_pieces(dialogue, template, index, what) for index, dialogue in enumerate(dialogues)]
     ids = encode_texts(tokenizer, (text for parts in texts for text, _ in parts))
     end = np.array([tokenizer.special["end_of_text"]], dtype=np.int64)
-    found: list[TokenizedDialogue | None] = []
+    result: list[TokenizedDialogue | None] = []
     for parts in texts:
         whole: list[Ids] = []
         flags: list[NDArray[np.bool_]] = []
@@ -67,19 +67,19 @@ def tokenize_dialogues(
             whole.append(piece)
             flags.append(np.full(len(piece), answered or train_on_prompts))
         one = TokenizedDialogue(np.concatenate(whole), np.concatenate(flags))
-        found.append(one if len(one) <= context else None)
-    dropped = sum(one is None for one in found)
-    if dropped == len(found):
+        result.append(one if len(one) <= context else None)
+    dropped = sum(one is None for one in result)
+    if dropped == len(result):
         raise DataError(f"all {dropped:,} dialogues of the {what} split are longer than model.context={context}; give a larger one")
     if dropped:
         _log.warning(
             "%s of %s dialogues of the %s split are longer than model.context=%s and are left out",
             f"{dropped:,}",
-            f"{len(found):,}",
+            f"{len(result):,}",
             what,
             context,
         )
-    return found
+    return result
 
 
 def _pieces(dialogue: Dialogue, template: str, place: int, what: str) -> list[tuple[str, bool]]:
@@ -127,4 +127,4 @@ class SFTDataset(Dataset):
 def pack_dialogues(found: Iterable[TokenizedDialogue | None], context: int) -> SFTDataset:
     """As many demonstrations in a row as fit into the context, always the same ones."""
     kept = [one for one in found if one is not None]
-    return SFTDataset([[kept[place] for place in row] for row in pack_best_fit([len(one) for one in kept], context)], alike=True)
+    return SFTDataset([[kept[index] for index in row] for row in pack_best_fit([len(one) for one in kept], context)], alike=True)

@@ -80,8 +80,8 @@ class SFT(RolloutObjective):
             train = PretrainingMixDataset(train, text["train"], self.settings.pretraining)
         datasets = {"train": train}
         if held_out:
-            found = self._read(held_out, "validation")
-            pairs = [(one, dialogue) for one, dialogue in zip(found, held_out, strict=True) if one is not None]
+            result = self._read(held_out, "validation")
+            pairs = [(one, dialogue) for one, dialogue in zip(result, held_out, strict=True) if one is not None]
             if self._reward is not None:
                 self._asked = self._with_room([asked(dialogue) for _, dialogue in pairs])
             datasets["validation"] = SFTDataset([[one] for one, _ in pairs], alike=False)
@@ -91,9 +91,9 @@ class SFT(RolloutObjective):
         """Raises: DataError: no prompt leaves room for a response, or for the reward to score one."""
         assert self._reward is not None
         warn_if_responses_are_shortened(self.settings.max_new_tokens, self.context)
-        found = [(prompt, prompt_ids(self.tokenizer, prompt.turns, self.settings.template)) for prompt in prompts]
+        result = [(prompt, prompt_ids(self.tokenizer, prompt.turns, self.settings.template)) for prompt in prompts]
         longest = self.context - self.new_tokens - 1  # the 1 is end-of-text
-        kept = [each if len(each[1]) <= longest and self._reward.accepts(each[0]) else None for each in found]
+        kept = [each if len(each[1]) <= longest and self._reward.accepts(each[0]) else None for each in result]
         without = sum(each is None for each in kept)
         if without == len(kept):
             raise DataError(
@@ -157,24 +157,24 @@ class SFT(RolloutObjective):
 
     def _scores(self, reward: Reward, model: Model, batch: Batch) -> Tensor:
         scores = torch.full((len(batch["items"]),), torch.nan)
-        places = batch["items"].tolist()
-        rows = [row for row, place in enumerate(places) if self._asked[place] is not None]
-        found = [each for place in places if (each := self._asked[place]) is not None]
-        if not found:
+        indices = batch["items"].tolist()
+        rows = [row for row, index in enumerate(indices) if self._asked[index] is not None]
+        result = [each for index in indices if (each := self._asked[index]) is not None]
+        if not result:
             return scores
         with evaluation_mode(model), torch.autocast(batch["items"].device.type, enabled=False):
             drawn = generate_responses(
                 model,
                 self.tokenizer,
-                [ids for _, ids in found],
-                items=[places[row] for row in rows],
+                [ids for _, ids in result],
+                items=[indices[row] for row in rows],
                 max_new_tokens=self.new_tokens,
             )
-            texts = [response_text(self.tokenizer, ids, response) for (_, ids), response in zip(found, drawn, strict=True)]
+            texts = [response_text(self.tokenizer, ids, response) for (_, ids), response in zip(result, drawn, strict=True)]
             reward.to(batch["items"].device)
             scores[rows] = score_finished_responses(
                 functools.partial(compute_scores, reward),
-                [prompt for prompt, _ in found],
+                [prompt for prompt, _ in result],
                 texts,
                 ended=[response[-1] == self.tokenizer.special["end_of_text"] for response in drawn],
                 missing=self.settings.missing_end_of_text,
@@ -192,5 +192,5 @@ class SFT(RolloutObjective):
 
 def asked(dialogue: Dialogue) -> Prompt:
     """What stands before the last answer of a dialogue."""
-    last = max(place for place, turn in enumerate(dialogue.turns) if turn.role == "assistant")
+    last = max(index for index, turn in enumerate(dialogue.turns) if turn.role == "assistant")
     return Prompt(dialogue.turns[:last])

@@ -60,8 +60,8 @@ class HFModelConfig(ModelConfig):
 
         config = source.read_config(self.path)
         source.check_context(config, self)
-        found: dict[str, Any] = {"config": source.as_plain(config), **source.sizes(config)}
-        brought: dict[str, Part] = {"model": dataclasses.replace(self, **found)}
+        result: dict[str, Any] = {"config": source.as_plain(config), **source.sizes(config)}
+        brought: dict[str, Part] = {"model": dataclasses.replace(self, **result)}
         if self.pretrained or source.has_tokenizer(self.path):  # trained weights know their own ids alone
             brought["tokenizer"] = HFTokenizerConfig(path=self.path)
         return brought

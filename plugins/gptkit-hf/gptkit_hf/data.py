@@ -39,15 +39,15 @@ class HFData(Data):
         for role in settings.split:
             if role not in ROLES:
                 raise ConfigError(f"data.split has no key {role}.{did_you_mean(role, ROLES)}")
-        found, identity = open_tables(settings)
+        tables, identity = open_tables(settings)
         usual = type(settings)().split
         self.tables: dict[str, Any] = {}
         for role in ROLES:
             name = settings.split.get(role, "")
-            if name in found:
-                self.tables[role] = found[name]
+            if name in tables:
+                self.tables[role] = tables[name]
             elif role == "train" or name not in ("", usual[role]):
-                raise ConfigError(f"data.split.{role}={name}: {settings.path} has no such split; it has {', '.join(found)}")
+                raise ConfigError(f"data.split.{role}={name}: {settings.path} has no such split; it has {', '.join(tables)}")
         self.splits = tuple(self.tables)
         chosen = {role: settings.split[role] for role in self.splits}
         self.fingerprint = fingerprint_of("hf", *described, json.dumps(chosen, sort_keys=True), identity)
@@ -108,15 +108,15 @@ class HFExamples(HFData, LabelledData):
         for batch in table.iter(batch_size=BATCH_ROWS):
             self._refuse_missing(split, batch)
             for cells in zip(*(batch[name] for name in wanted), strict=True):
-                found = dict(zip(wanted, cells, strict=True))
-                place = found[label]
+                result = dict(zip(wanted, cells, strict=True))
+                index = result[label]
                 row += 1
-                if classes is not None and place == -1:
+                if classes is not None and index == -1:
                     without += 1
                     continue
-                if classes is not None and place is not None:
-                    found[label] = classes[place]
-                yield f"{self.where}, row {row - 1} of split {split}", found
+                if classes is not None and index is not None:
+                    result[label] = classes[index]
+                yield f"{self.where}, row {row - 1} of split {split}", result
         if without and split not in self._told:
             self._told.add(split)
             _log.warning(

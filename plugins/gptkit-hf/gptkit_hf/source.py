@@ -107,14 +107,14 @@ def from_plain(content: Mapping[str, Any]) -> PreTrainedConfig:
 def sizes(config: PreTrainedConfig) -> dict[str, int]:
     """`layers`, `heads` and `width` of a configuration, those that it has under transformers' common names."""
     names = {"layers": "num_hidden_layers", "heads": "num_attention_heads", "width": "hidden_size"}
-    found = {key: getattr(config, name, None) for key, name in names.items()}
-    return {key: value for key, value in found.items() if isinstance(value, int) and value > 0}
+    result = {key: getattr(config, name, None) for key, name in names.items()}
+    return {key: value for key, value in result.items() if isinstance(value, int) and value > 0}
 
 
 def limit(config: PreTrainedConfig) -> int | None:
     """The longest sequence that the model is made for; None where its configuration names none."""
-    found = getattr(config, "max_position_embeddings", None)
-    return found if isinstance(found, int) and found > 0 else None
+    result = getattr(config, "max_position_embeddings", None)
+    return result if isinstance(result, int) and result > 0 else None
 
 
 def check_context(config: PreTrainedConfig, settings: ModelConfig) -> None:

@@ -94,9 +94,9 @@ def _may_be_on_the_hub(path: str) -> bool:
 
 
 def _matches(path: str) -> list[Path]:
-    place = Path(path).expanduser()
-    found = [place] if place.is_file() else sorted(Path(file) for file in glob.glob(str(place), recursive=True))
-    files = [file for file in found if file.is_file()]
+    location = Path(path).expanduser()
+    matches = [location] if location.is_file() else sorted(Path(file) for file in glob.glob(str(location), recursive=True))
+    files = [file for file in matches if file.is_file()]
     if not files:
         raise DataError(f"data.path={path}: there is no such file or folder")
     return files
