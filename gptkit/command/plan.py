@@ -8,7 +8,7 @@ from typing import Any
 from gptkit.command import PlanCommand
 from gptkit.command.plan_device import PlanDevice, resolve_device
 from gptkit.scaling.compute import PF_DAY, attention_flops_per_token, forward_flops_per_token, parameters_by_part, pf_days
-from gptkit.scaling.memory import Others, Placement, Precision, memory_per_device
+from gptkit.scaling.memory_estimate import Others, Placement, Precision, memory_per_device
 from gptkit.training.duration import run_length
 from gptkit.training.trainer_arguments import precision_name
 

@@ -17,12 +17,12 @@ from omegaconf import DictConfig, open_dict
 
 from gptkit.command import Command
 from gptkit.config.config_store import register_configs
-from gptkit.config.continue_run import ContinuedRun, find_continued_run
 from gptkit.config.defaults_list import check_config_files
 from gptkit.config.hydra_errors import translate_hydra_errors
 from gptkit.config.inherit_from_weights import apply_weights_sizes, inherit_settings
 from gptkit.config.overrides import normalize_overrides
 from gptkit.config.python_overrides import format_overrides
+from gptkit.config.resume_run import ContinuedRun, find_continued_run
 from gptkit.config.typed_config import build_settings
 from gptkit.errors import ConfigError, did_you_mean
 from gptkit.plugins import registry

@@ -42,10 +42,10 @@ def _run(argv: list[str]) -> int:
     import hydra
 
     from gptkit.config.command_line import parse_command_line
-    from gptkit.config.continue_run import find_continued_run
     from gptkit.config.defaults_list import check_config_files
     from gptkit.config.hydra_errors import translate_hydra_errors
     from gptkit.config.main import exit_status_of
+    from gptkit.config.resume_run import find_continued_run
     from gptkit.training.reporting.fault_tolerance import forget_warnings
 
     forget_warnings()

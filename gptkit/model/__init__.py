@@ -56,7 +56,7 @@ class ModelConfig(Part):
     def activation_bytes_per_token(self, *, stored: int, computed: int, on_processor: bool) -> float | None:
         """Count the bytes per token that a forward pass keeps for the backward pass, logits excluded; None: as a GPT.
 
-        `gptkit plan` and `batch.micro=auto` ask for it, through `gptkit.scaling.memory`.
+        `gptkit plan` and `batch.micro=auto` ask for it, through `gptkit.scaling.memory_estimate`.
 
         Args:
             stored: bytes per value of the weights, and of norms.

@@ -1,7 +1,7 @@
 """The least memory that a model takes, in closed form, and the refusal of one that no machine like this can hold.
 
 These are lower bounds: what is left out (activations, copies, other models, attention or models that the kit has no formula for)
-only adds to them, so that nothing is refused that would run. `gptkit.scaling.memory` estimates what is really taken.
+only adds to them, so that nothing is refused that would run. `gptkit.scaling.memory_estimate` estimates what is really taken.
 """
 
 from __future__ import annotations

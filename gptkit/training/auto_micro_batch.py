@@ -12,7 +12,7 @@ from gptkit.data.dataset import Batch
 from gptkit.model import ModelConfig
 from gptkit.objective.base import Objective
 from gptkit.objective.rollout_objective import Minibatch, RolloutObjective
-from gptkit.scaling.memory import activation_bytes_upper_bound
+from gptkit.scaling.memory_estimate import activation_bytes_upper_bound
 from gptkit.training.step import combine_terms
 from gptkit.training.strategies import STRATEGIES
 

@@ -22,9 +22,9 @@ from gptkit.training.checkpoints import config_file
 from gptkit.training.checkpoints.checkpoint import Checkpoint, latest_checkpoint, read_checkpoint, recover_unfinished
 from gptkit.training.checkpoints.manifest import FILE as MANIFEST
 from gptkit.training.checkpoints.save import read_training_state
+from gptkit.training.device_memory import check_training_fits, keep_freed_memory
 from gptkit.training.duration import run_length
 from gptkit.training.interruptions import report_rank_failures
-from gptkit.training.memory import check_training_fits, keep_freed_memory
 from gptkit.training.module import TrainModule
 from gptkit.training.precision import stored_dtype
 from gptkit.training.reporting.callbacks import FILES, FOLDERS, ReportingCallback, build_reporting_callback
@@ -33,7 +33,7 @@ from gptkit.training.reporting.fault_tolerance import best_effort, move_obstacle
 from gptkit.training.reporting.metrics_csv import truncate_metrics
 from gptkit.training.reporting.samples import truncate_samples
 from gptkit.training.reporting.summary import read_summary, value_to_minimize
-from gptkit.training.resume import check_not_shorter, check_same_run, lock_run_folder
+from gptkit.training.resume_compatibility import check_not_shorter, check_same_run, lock_run_folder
 from gptkit.training.setup import build_components
 from gptkit.training.strategies import check_batch_divides, is_first_process
 from gptkit.training.trainer import build_trainer

@@ -25,7 +25,7 @@ from gptkit.training.checkpoints.checkpoint import Checkpoint
 from gptkit.training.checkpoints.load import InitialWeights, initial_weights, load_objective, load_weights, restore_objective
 from gptkit.training.ema import EMA
 from gptkit.training.precision import convert_weights, default_dtype
-from gptkit.training.resume import check_same_sources
+from gptkit.training.resume_compatibility import check_same_sources
 
 _log = logging.getLogger("gptkit")
 

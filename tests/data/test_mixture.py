@@ -20,7 +20,7 @@ from gptkit.data.windows import token_streams
 from gptkit.errors import ConfigError, DataError
 from gptkit.records import Document, Record
 from gptkit.tokenizer.bytes import BytesTokenizer
-from gptkit.training.resume import check_same_sources
+from gptkit.training.resume_compatibility import check_same_sources
 
 
 def source(folder: Path, word: str, **more: Any) -> dict[str, Any]:

@@ -18,8 +18,8 @@ from gptkit.run_config import RunConfig
 from gptkit.scaling.compute import parameters
 from gptkit.scaling.minimum_memory import least_parameters, least_vocabulary, training_copies
 from gptkit.tokenizer import BPETokenizerConfig, GPT2TokenizerConfig
-from gptkit.training import memory
-from gptkit.training.memory import check_training_fits
+from gptkit.training import device_memory
+from gptkit.training.device_memory import check_training_fits
 from tests.command_line import GptkitCommand
 
 
@@ -52,7 +52,7 @@ def test_only_what_is_kept_for_certain_is_counted() -> None:
     "paper", [f"+{group}={option}" for group, options in papers().items() for option in options if group != "shrink"]
 )
 def test_every_shrunken_paper_fits_anywhere(paper: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "machine_memory", lambda: 3e8)
+    monkeypatch.setattr(device_memory, "machine_memory", lambda: 3e8)
     words = [paper, "+shrink=tiny"] if paper != "+speedrun=shakespeare_char" else [paper, "data=sotu"]
     run = gptkit.compose("train", [*words, "init_from=null", "trainer.accelerator=cpu"])
     assert isinstance(run.settings, RunConfig)
@@ -85,7 +85,7 @@ def test_training_refuses_sizes_before_it_reads_anything(
 
 
 def test_more_devices_hold_more_only_where_the_model_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "machine_memory", lambda: 1e9)
+    monkeypatch.setattr(device_memory, "machine_memory", lambda: 1e9)
     run = gptkit.compose("train", ["model.layers=40", "model.width=768", "trainer.accelerator=cpu"])
     settings: Any = run.settings
     with pytest.raises(ConfigError, match="this machine has 1 GB"):
@@ -101,7 +101,7 @@ def test_a_checkpoint_that_cannot_fit_is_refused_before_its_model_is_built(
     (in_folder / "x.txt").write_text("To be, or not to be, that is the question.\n" * 30)
     words = ("data=text", "data.path=x.txt", "tokenizer=bytes", "+shrink=tiny", "trainer=cpu", "trainer.max_steps=1")
     assert gptkit_command("train", *words, "hydra.run.dir=run").status == 0
-    monkeypatch.setattr(memory, "machine_memory", lambda: 1e4)
+    monkeypatch.setattr(device_memory, "machine_memory", lambda: 1e4)
     outcome = gptkit_command("generate", "checkpoint=run")
     assert outcome.status == 2
     assert "(weights), and this machine has 0 GB; lower model." in outcome.error_line

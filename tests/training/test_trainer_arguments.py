@@ -13,7 +13,7 @@ from gptkit.command import TrainCommand
 from gptkit.errors import ConfigError
 from gptkit.model import GPTConfig
 from gptkit.run_config import BatchConfig
-from gptkit.scaling.memory import activation_bytes_upper_bound
+from gptkit.scaling.memory_estimate import activation_bytes_upper_bound
 from gptkit.training import precision
 from gptkit.training.auto_micro_batch import (
     TOKENS_PER_PASS,

@@ -28,7 +28,7 @@ from gptkit.training.checkpoints.checkpoint import OBJECTIVE, Checkpoint, first_
 from gptkit.training.checkpoints.manifest import FOLDER
 from gptkit.training.checkpoints.retention import best_first, list_checkpoints
 from gptkit.training.checkpoints.serialization import refuse_pickle
-from gptkit.training.memory import check_model_fits
+from gptkit.training.device_memory import check_model_fits
 from gptkit.user_files import expand_path
 
 Loaded = TypeVar("Loaded")

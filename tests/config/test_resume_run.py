@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 import gptkit
-from gptkit.config.continue_run import find_continued_run
+from gptkit.config.resume_run import find_continued_run
 from gptkit.errors import CheckpointError, ConfigError
 from tests.command_line import GptkitCommand
 

@@ -10,7 +10,7 @@ from gptkit.model import GPTConfig, LSTMConfig, ModelConfig
 from gptkit.objective.losses import cross_entropy_sum
 from gptkit.optimizer import AdamWConfig, MuonConfig
 from gptkit.scaling.compute import parameters
-from gptkit.scaling.memory import Others, Placement, Precision, activation_bytes, logit_bytes, memory_per_device
+from gptkit.scaling.memory_estimate import Others, Placement, Precision, activation_bytes, logit_bytes, memory_per_device
 
 VOCABULARY = 500
 ON_PROCESSOR = Placement(on_processor=True)

@@ -25,7 +25,7 @@ from gptkit.plugin_origin import BUILTIN_ORIGIN
 from gptkit.plugins import Entry, registry
 from gptkit.training.checkpoints.manifest import read_manifest
 from gptkit.training.checkpoints.retention import list_checkpoints
-from gptkit.training.resume import check_same_sources, differences, lock_run_folder
+from gptkit.training.resume_compatibility import check_same_sources, differences, lock_run_folder
 
 Train = Callable[..., Any]
 Weights = Callable[[Path], dict[str, Tensor]]
