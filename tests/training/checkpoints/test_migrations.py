@@ -25,6 +25,7 @@ from torch.nn import functional as F
 
 import gptkit
 from gptkit.errors import CheckpointError, ConfigError
+from gptkit.mkl_mode import ENV_VARIABLE, current_mode
 from gptkit.training.checkpoints import migrations
 from gptkit.training.checkpoints.checkpoint import read_checkpoint
 from gptkit.training.checkpoints.manifest import describe_files, read_manifest, sha256, to_json
@@ -65,6 +66,14 @@ def kernels() -> str:
             optimizer.step()
             optimizer.zero_grad()
     return hashlib.sha256(weight.detach().numpy().tobytes()).hexdigest()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _own_mkl_mode() -> Iterator[None]:
+    """Continuing an old run sets its MKL mode in the environment, which processes of later tests would inherit."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(ENV_VARIABLE, current_mode())
+        yield
 
 
 @pytest.fixture(autouse=True, scope="module")
