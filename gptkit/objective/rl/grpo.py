@@ -13,12 +13,12 @@ from torch import Tensor
 
 from gptkit.data.dataset import Batch
 from gptkit.model.evaluation_mode import without_dropout
-from gptkit.objective.base import Mean, Metrics, Terms
+from gptkit.objective.base import Metrics, Terms
 from gptkit.objective.rl import GRPOConfig
 from gptkit.objective.rl.base import ReinforcementLearning
-from gptkit.objective.rl.policy_loss import approximate_kl, policy_losses, probability_ratios
+from gptkit.objective.rl.policy_loss import policy_losses, probability_ratios
 from gptkit.objective.rl.rollout import make_zero_batch, response_log_probs, select_rows, unpad_responses
-from gptkit.objective.rl.step_metrics import as_columns, mean_over_step, sum_columns
+from gptkit.objective.rl.step_metrics import as_columns, mean_over_step, policy_metrics, sum_columns
 from gptkit.objective.rollout_objective import Minibatch, Total
 
 if TYPE_CHECKING:
@@ -87,11 +87,7 @@ class GRPO(ReinforcementLearning):
             probability_ratios(log_probs, old), batch["group_advantages"].repeat_interleave(lengths), settings.clip
         )
         tokens = lengths.sum()
-        metrics = {
-            "entropy": Mean(entropy.detach().sum(), tokens),
-            "approximate_kl": Mean(approximate_kl(log_probs.detach(), old).sum(), tokens),
-            "clip_fraction": Mean(clipped.sum(), tokens),
-        }
+        metrics = policy_metrics(entropy, log_probs, old, clipped, tokens)
         terms = {
             "policy": (1.0, (losses * share).sum()),
             "divergence": (settings.kl_coef, (kl_estimates(log_probs, reference) * share).sum()),

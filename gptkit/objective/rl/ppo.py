@@ -16,7 +16,7 @@ from torch import Tensor
 from gptkit.data.dataset import Batch, Dataset
 from gptkit.errors import ConfigError
 from gptkit.model.evaluation_mode import evaluation_mode, without_dropout
-from gptkit.objective.base import Mean, Metrics, Terms
+from gptkit.objective.base import Metrics, Terms
 from gptkit.objective.losses import cross_entropy_sum
 from gptkit.objective.rl import PPOConfig
 from gptkit.objective.rl.advantages import (
@@ -28,9 +28,9 @@ from gptkit.objective.rl.advantages import (
     whiten,
 )
 from gptkit.objective.rl.base import ReinforcementLearning
-from gptkit.objective.rl.policy_loss import approximate_kl, policy_losses, probability_ratios, value_losses
+from gptkit.objective.rl.policy_loss import policy_losses, probability_ratios, value_losses
 from gptkit.objective.rl.rollout import compute_in_chunks, make_zero_batch, response_log_probs, select_rows, unpad_responses
-from gptkit.objective.rl.step_metrics import as_columns, mean_over_step, sum_columns
+from gptkit.objective.rl.step_metrics import as_columns, mean_over_step, policy_metrics, sum_columns
 from gptkit.objective.rl.value_network import ValueNetwork, value_network_from_policy, value_network_from_reward
 from gptkit.objective.rollout_objective import Minibatch, Total
 
@@ -205,11 +205,7 @@ class PPO(ReinforcementLearning):
             values, unpad_responses(batch["values"], lengths), unpad_responses(batch["returns"], lengths), settings.value_clip
         )
         tokens = lengths.sum()
-        metrics = {
-            "entropy": Mean(entropy.detach().sum(), tokens),
-            "approximate_kl": Mean(approximate_kl(log_probs.detach(), old).sum(), tokens),
-            "clip_fraction": Mean(clipped.sum(), tokens),
-        }
+        metrics = policy_metrics(entropy, log_probs, old, clipped, tokens)
         return {"policy": (1.0, losses.sum()), "value": (settings.value_coef, value.sum())}, metrics | sum_columns(
             batch, STEP_METRICS
         )

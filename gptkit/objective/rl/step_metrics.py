@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from gptkit.data.dataset import Batch
+from gptkit.objective.base import Mean
+from gptkit.objective.rl.policy_loss import approximate_kl
 from gptkit.objective.rollout_objective import Total
 
 
@@ -27,3 +29,20 @@ def as_columns(values: Mapping[str, float], like: Tensor) -> Batch:
 def sum_columns(batch: Batch, names: Sequence[str]) -> dict[str, Tensor]:
     """The sum of each of these columns of a batch."""
     return {name: batch[name].sum() for name in names}
+
+
+def policy_metrics(entropy: Tensor, log_probs: Tensor, old_log_probs: Tensor, clipped: Tensor, tokens: Tensor) -> dict[str, Mean]:
+    """Means over the N response tokens of a minibatch that every clipped policy loss reports.
+
+    Args:
+        entropy: (N,) of the distributions under the policy, in nats.
+        log_probs: (N,) of the tokens under the policy.
+        old_log_probs: (N,) under the policy that generated them.
+        clipped: (N,) whether the loss was clipped.
+        tokens: (), N.
+    """
+    return {
+        "entropy": Mean(entropy.detach().sum(), tokens),
+        "approximate_kl": Mean(approximate_kl(log_probs.detach(), old_log_probs).sum(), tokens),
+        "clip_fraction": Mean(clipped.sum(), tokens),
+    }
