@@ -31,7 +31,7 @@ class KeyValueCache(AttentionCache):
         if positions.start is not None:
             self.memory[..., positions.start : positions.start + positions.width, :] = pairs
             return
-        rows, columns, slots = positions.writes
+        rows, columns, slots = positions.write_index
         self.memory[:, rows, :, slots] = pairs[:, rows, :, columns]
 
     def read(self, first: int = 0) -> tuple[Tensor, Tensor]:

@@ -64,7 +64,7 @@ class Positions:
             else:
                 rows = torch.arange(len(lengths), device=device).repeat_interleave(width)
                 columns = steps.repeat(len(lengths))
-            self.writes = rows, columns, self.position_ids[rows, columns]
+            self.write_index = rows, columns, self.position_ids[rows, columns]
             """Rows, columns of the call and positions (N,) of its real tokens, where `start` is None."""
         on_cpu = device.type == "cpu"
         if on_cpu:

@@ -114,7 +114,7 @@ def _warn_if_classifier(checkpoint: str, objective: type[ObjectiveConfig] | None
     """Say so where a model has learned to label or score texts: what it writes is not what it was trained for."""
     from gptkit.objective import AuxLMConfig
 
-    if objective is None or (objective.writes and not issubclass(objective, AuxLMConfig)):
+    if objective is None or (objective.generates_text and not issubclass(objective, AuxLMConfig)):
         return
     better = (
         "gptkit predict labels texts with it"

@@ -46,7 +46,7 @@ def make_plan(settings: PlanCommand) -> dict[str, Any]:
     parts = parameters_by_part(model, attention, vocabulary)
     parameters = sum(parts.values())
     forward = forward_flops_per_token(model, attention, vocabulary)
-    by_stage = {stage: times * forward for stage, times in settings.objective.passes().items()}
+    by_stage = {stage: times * forward for stage, times in settings.objective.forward_passes().items()}
     per_token = sum(by_stage.values())
     per_step = settings.batch.size * model.context
     steps, tokens = run_length(settings)

@@ -27,7 +27,7 @@ class ImportedSettings:
 
     model: GPTConfig
     attention: AttentionConfig
-    tokenizer_part: TokenizerConfig
+    tokenizer_config: TokenizerConfig
     tokenizer: Tokenizer
 
 
@@ -83,7 +83,7 @@ def import_model(source: str, tokenizer: TokenizerConfig | None = None) -> Impor
         if vocabulary < settings.tokenizer.size:
             state[name] = torch.cat([state[name], state[name].mean(dim=0, keepdim=True)])
         state[name] = state[name][: settings.tokenizer.size]
-    return ImportedModel(settings.model, settings.attention, settings.tokenizer_part, settings.tokenizer, state)
+    return ImportedModel(settings.model, settings.attention, settings.tokenizer_config, settings.tokenizer, state)
 
 
 def _build_tokenizer(part: TokenizerConfig, folder: Path) -> Tokenizer:

@@ -72,10 +72,10 @@ class Objective(nn.Module, ABC):
     settings: Any
     """The objective's config."""
 
-    items_are = "sequences"
+    items_name = "sequences"
     """What the items of the training data are called."""
 
-    reads_what_it_counts = True
+    counts_input_tokens = True
     """Whether `tokens` counts the tokens that the model reads. If not, no speed in tokens per second is reported."""
 
     best_checkpoint_by_loss = False
@@ -124,7 +124,7 @@ class Objective(nn.Module, ABC):
 
     def describe(self, datasets: Mapping[str, Dataset]) -> str:
         """A phrase for the first line of a run: what is learned, and from how much data."""
-        return f"{len(datasets['train']):,} {self.items_are} to learn from"
+        return f"{len(datasets['train']):,} {self.items_name} to learn from"
 
     # -- validation ---------------------------------------------------------------------------------------------------------------
 

@@ -30,9 +30,9 @@ class ObjectiveConfig(Part):
     added_tokens: ClassVar[int] = 0
     """The number of token ids that the objective adds after those of the tokenizer. The vocabulary of the model includes them."""
 
-    begins_trained: ClassVar[bool] = False
+    needs_trained_model: ClassVar[bool] = False
     """Whether it needs a trained model: a warning is logged if training starts from random weights."""
-    writes: ClassVar[bool] = True
+    generates_text: ClassVar[bool] = True
     """Whether a model trained with it generates text, and so can be a policy."""
 
     trained_models: ClassVar[tuple[str, ...]] = ()
@@ -42,7 +42,7 @@ class ObjectiveConfig(Part):
 
     name: str = ""
 
-    def mixes_in(self) -> str:
+    def pretraining_key(self) -> str:
         """The objective's key of a source of pre-training text that is mixed in; empty if there is none.
 
         If the `name` of that source is `auto`, it is replaced by the source that `init_from` was pre-trained on.
@@ -50,16 +50,16 @@ class ObjectiveConfig(Part):
         return ""
 
     def pretraining_source(self) -> DataConfig | None:
-        """The source of pre-training text at the key `mixes_in`, or None if there is none.
+        """The source of pre-training text at the key `pretraining_key`, or None if there is none.
 
         Raises:
             ConfigError: the key holds no data source.
         """
-        key = self.mixes_in()
+        key = self.pretraining_key()
         source: DataConfig | None = registry().resolve("data", getattr(self, key), path=f"objective.{key}") if key else None
         return source
 
-    def passes(self) -> dict[str, float]:
+    def forward_passes(self) -> dict[str, float]:
         """The cost of a step by stage, for `gptkit plan`, in forward passes of the model over the sequences of the step.
 
         Training on a sequence costs three, since the backward pass costs two. The stage `generate` decodes token by token.

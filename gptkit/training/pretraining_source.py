@@ -22,7 +22,7 @@ def resolve_pretraining_source(settings: RunConfig) -> RunConfig:
     Raises:
         ConfigError: the runs behind `init_from` do not tell what the weights were pre-trained on.
     """
-    key = settings.objective.mixes_in()
+    key = settings.objective.pretraining_key()
     if not key or getattr(settings.objective, key).get("name") != "auto":
         return settings
     source = DEFAULT_SOURCE if settings.init_from is None else _pretraining_data(settings.init_from, f"objective.{key}")

@@ -94,7 +94,7 @@ def build_components(
             restore_objective(objective, model, checkpoint)
     else:
         initial_state = settings.model.weights() if weights is None else weights.state
-        if initial_state is None and settings.objective.begins_trained:
+        if initial_state is None and settings.objective.needs_trained_model:
             _log.warning("objective=%s begins with random weights; init_from=<a run> gives it a model", settings.objective.name)
         random_state = {name: tensor for name, tensor in model.state_dict().items() if not objective.is_transferred(model, name)}
         if initial_state is None and random_state:
@@ -137,7 +137,7 @@ def _warn_about_initial_weights(settings: RunConfig, before: Mapping[str, Any]) 
     """Where a reward model is to be a policy, or a model is asked in another form than the one in which it learned to answer."""
     learned: Mapping[str, Any] = before.get("objective") or {}
     known = registry().parts["objective"].get(learned.get("name", ""))
-    if settings.objective.begins_trained and known is not None and not known.part.writes:
+    if settings.objective.needs_trained_model and known is not None and not known.part.generates_text:
         _log.warning(
             "init_from=%s was trained with objective=%s and no longer writes text; a policy begins as the model of demonstrations",
             settings.init_from,

@@ -124,7 +124,9 @@ def packed_tar() -> bytes:
         pytest.param("a.txt.gz", packed_tar(), "there is no text|a NUL character", id="tar"),
         pytest.param("a.txt.gz", b"", "there is no text", id="empty"),
         pytest.param("a.txt.gz", gzip.compress(b" \n\t"), "there is no text, nothing but white space", id="white space"),
-        pytest.param("a.jsonl", b'{"text": ""}\n{"text": " "}\n', "there is no text, nothing but white space", id="white space in JSON"),
+        pytest.param(
+            "a.jsonl", b'{"text": ""}\n{"text": " "}\n', "there is no text, nothing but white space", id="white space in JSON"
+        ),
     ],
 )
 def test_contents_that_are_no_text_are_named(in_folder: Path, name: str, content: bytes, complaint: str) -> None:

@@ -70,7 +70,7 @@ def test_what_is_exported_comes_back_as_it_was(tmp_path: Path, kind: Any, build:
     found = import_model(str(tmp_path))
     assert found.model == model.settings
     assert found.tokenizer.fingerprint == tokenizer.fingerprint
-    assert found.tokenizer_part == GPT1TokenizerConfig(path=str(tmp_path), cleaning=tokenizer.cleaning)
+    assert found.tokenizer_config == GPT1TokenizerConfig(path=str(tmp_path), cleaning=tokenizer.cleaning)
     assert found.state.keys() == model.state_dict().keys()
     assert all(torch.equal(found.state[name], tensor) for name, tensor in model.state_dict().items())
 

@@ -63,7 +63,7 @@ def test_what_is_exported_comes_back_as_it_was(tmp_path: Path, tokenizer: Any, b
     saved = tmp_path / "saved"
     saved.mkdir()
     found.tokenizer.save(saved)
-    assert found.tokenizer_part.load(saved).fingerprint == tokenizer.fingerprint
+    assert found.tokenizer_config.load(saved).fingerprint == tokenizer.fingerprint
     state = model.state_dict()
     assert found.state.keys() == state.keys()
     assert all(torch.equal(found.state[name], tensor) for name, tensor in state.items())

@@ -75,7 +75,7 @@ class ProbeConfig(AuxLMConfig):
         if self.lm_weight:
             raise ValueError(f"objective.lm_weight={self.lm_weight}: a probe's model is frozen; leave it 0")
 
-    def passes(self) -> dict[str, float]:
+    def forward_passes(self) -> dict[str, float]:
         return {"read": 1.0}
 
     def build(self, *, tokenizer: Tokenizer, context: int, width: int) -> Objective:

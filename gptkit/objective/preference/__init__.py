@@ -24,7 +24,7 @@ class RewardModelConfig(DialogueObjectiveConfig):
     """
 
     record: ClassVar[type] = Ranking
-    writes: ClassVar[bool] = False
+    generates_text: ClassVar[bool] = False
 
     name: str = "reward"
     margin: Annotated[float, "by how much the better completion is to score higher (0: the paper)", at_least(0), at_most(SCORE)] = (
@@ -46,13 +46,13 @@ class DPOConfig(DialogueObjectiveConfig):
     """
 
     record: ClassVar[type] = Ranking
-    begins_trained: ClassVar[bool] = True
+    needs_trained_model: ClassVar[bool] = True
     frozen_models: ClassVar[tuple[str, ...]] = ("reference",)
 
     name: str = "dpo"
     beta: Annotated[float, "how strongly the policy is held to the reference", above(0), at_most(SCORE)] = 0.1
 
-    def passes(self) -> dict[str, float]:
+    def forward_passes(self) -> dict[str, float]:
         return {"reference": 1.0, "train": 3.0}
 
     def build(self, *, tokenizer: Tokenizer, context: int, width: int) -> Objective:

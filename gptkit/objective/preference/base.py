@@ -36,7 +36,7 @@ MIN_ROWS_PER_PASS = 8
 class Preference(Objective):
     """Shapes: B prompts, C completions, T tokens. The model that is trained rates completions; the loss compares the ratings."""
 
-    items_are = "rankings"
+    items_name = "rankings"
     best_checkpoint_by_loss = True
 
     margin = 0.0

@@ -24,7 +24,7 @@ class ReinforcementLearningConfig(DialogueObjectiveConfig):
     """
 
     record: ClassVar[type] = Prompt
-    begins_trained: ClassVar[bool] = True
+    needs_trained_model: ClassVar[bool] = True
     frozen_models: ClassVar[tuple[str, ...]] = ("reference", "reward")
 
     max_new_tokens: Annotated[
@@ -66,7 +66,7 @@ class ReinforcementLearningConfig(DialogueObjectiveConfig):
         judge: RewardConfig | None = registry().resolve("reward", self.judge, path="objective.judge") if self.judge else None
         return judge
 
-    def passes(self) -> dict[str, float]:
+    def forward_passes(self) -> dict[str, float]:
         """Assumes episodes as long as the context, which policy, reference and reward read once after generation."""
         return {"generate": 1.0, "score": 3.0, self.name: 3.0 * self.inner_epochs}
 
@@ -122,12 +122,12 @@ class PPOConfig(ReinforcementLearningConfig):
                 "objective.kl_target=null"
             )
 
-    def mixes_in(self) -> str:
+    def pretraining_key(self) -> str:
         return "ptx_data" if self.ptx_coef else ""
 
-    def passes(self) -> dict[str, float]:
+    def forward_passes(self) -> dict[str, float]:
         """Adds the passes of the value network, which is trained on every episode, and of pre-training text."""
-        passes = super().passes()
+        passes = super().forward_passes()
         passes["score"] += 1.0
         passes["ppo"] *= 2.0
         return passes | ({"ptx": 3.0 * self.inner_epochs * self.ptx_ratio} if self.ptx_coef else {})
@@ -151,8 +151,8 @@ class GRPOConfig(ReinforcementLearningConfig):
     kl_coef: Annotated[float, "weight of the KL divergence from the initial model in the loss", at_least(0), at_most(SCORE)] = 0.04
     group: Annotated[int, "responses to each prompt", at_least(2), at_most(SEQUENCES)] = 8
 
-    def passes(self) -> dict[str, float]:
-        return {stage: self.group * times for stage, times in super().passes().items()}
+    def forward_passes(self) -> dict[str, float]:
+        return {stage: self.group * times for stage, times in super().forward_passes().items()}
 
     def build(self, *, tokenizer: Tokenizer, context: int, width: int) -> Objective:
         from gptkit.objective.rl.grpo import GRPO

@@ -48,8 +48,8 @@ SAMPLE_COUNT = 4
 class ReinforcementLearning(RolloutObjective):
     """`reference` is a copy of the initial model. Checkpoints contain it, so that a run resumes from its folder alone."""
 
-    items_are = "prompts"
-    reads_what_it_counts = False
+    items_name = "prompts"
+    counts_input_tokens = False
     best_checkpoint_by_loss = True  # the reward alone would choose the checkpoint that exploits it most
 
     settings: ReinforcementLearningConfig

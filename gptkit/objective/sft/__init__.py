@@ -41,7 +41,7 @@ class SFTConfig(DialogueObjectiveConfig):
         at_most(SCORE),
     ] = None
 
-    def mixes_in(self) -> str:
+    def pretraining_key(self) -> str:
         return "pretraining_data" if self.pretraining else ""
 
     def build(self, *, tokenizer: Tokenizer, context: int, width: int) -> Objective:

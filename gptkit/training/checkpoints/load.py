@@ -44,7 +44,7 @@ class InitialWeights:
 
     model: ModelConfig
     attention: AttentionConfig
-    tokenizer_part: TokenizerConfig
+    tokenizer_config: TokenizerConfig
     tokenizer: Tokenizer
     state: dict[str, Tensor]
     """The model's state_dict, on the CPU."""
@@ -121,7 +121,7 @@ def initial_weights(source: str, tokenizer: TokenizerConfig | None = None) -> In
         from gptkit.interop.import_model import import_model
 
         imported = import_model(source.removeprefix(HUB), tokenizer)
-        return InitialWeights(imported.model, imported.attention, imported.tokenizer_part, imported.tokenizer, imported.state)
+        return InitialWeights(imported.model, imported.attention, imported.tokenizer_config, imported.tokenizer, imported.state)
     return _from_folder(expand_path(source), _weights_of)
 
 
@@ -131,7 +131,7 @@ def initial_settings(source: str, tokenizer: TokenizerConfig | None = None) -> I
         from gptkit.interop.import_model import import_settings
 
         imported = import_settings(source.removeprefix(HUB), tokenizer)
-        return InitialSettings(imported.model, imported.attention, imported.tokenizer_part)
+        return InitialSettings(imported.model, imported.attention, imported.tokenizer_config)
     return _from_folder(expand_path(source), _settings_of)
 
 

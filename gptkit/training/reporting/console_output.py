@@ -114,7 +114,7 @@ class ProgressDisplay(Callback):
         words += [", ".join(f"{name} {seconds:.2g} s" for name, seconds in spent.items())] if spent else []
         rate = self.meter.tokens_per_second or self._rate_so_far(state.tokens)
         if rate:
-            words += [f"{rate:,.0f} tokens/s"] if self.meter.counts_read_tokens else []
+            words += [f"{rate:,.0f} tokens/s"] if self.meter.counts_input_tokens else []
             per_step = state.tokens / state.step if state.step else 0.0
             left = (state.last_step - state.step) * per_step / rate
             words.append(f"{format_duration(left)} left" if left else f"took {format_duration(self.meter.wall_seconds)} in all")
@@ -148,7 +148,7 @@ def start_message(module: TrainModule, trainer: lightning.Trainer) -> str:
     frozen = "" if any(parameter.requires_grad for parameter in module.model.parameters()) else " frozen"
     objective_parameters = sum(parameter.numel() for parameter in module.objective.parameters() if parameter.requires_grad)
     and_objective = f" and {objective_parameters:,} of objective={settings.objective.name}" if objective_parameters else ""
-    key = settings.objective.mixes_in()
+    key = settings.objective.pretraining_key()
     and_data = f", {mixed_in(getattr(settings.objective, key))}" if key else ""
     up_to = "" if module.datasets["train"].lengths() is None else "up to "
     return (
@@ -178,6 +178,6 @@ def usage_command(settings: RunConfig, folder: Path) -> str:
     run, text = shlex.quote(str(folder)), 'prompt="..."'
     if isinstance(settings.objective, AuxLMConfig):
         return f"gptkit predict checkpoint={run} input=texts.csv"
-    if not settings.objective.writes:
+    if not settings.objective.generates_text:
         return f"gptkit generate checkpoint={shlex.quote(settings.init_from or 'runs/policy')} {text} best_of=4 reward={run}"
     return f"gptkit generate checkpoint={run} {text}"

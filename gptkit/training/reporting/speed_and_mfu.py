@@ -25,7 +25,7 @@ class SpeedMeter(Callback):
         clock: seconds from any origin.
         """
         self._clock = clock
-        self.counts_read_tokens = True
+        self.counts_input_tokens = True
         """Whether the counted tokens are those that the model reads, so that their rate measures speed."""
         self._spent = spent
         self._begin: float | None = None
@@ -47,7 +47,7 @@ class SpeedMeter(Callback):
         now = self._clock()
         read, seconds = tokens - self._tokens, now - self._opened - self._idle
         self._opened, self._tokens, self._idle = now, tokens, 0.0
-        if read <= 0 or seconds <= 0 or not self.counts_read_tokens:
+        if read <= 0 or seconds <= 0 or not self.counts_input_tokens:
             return None
         self._windows.append((read, seconds))
         return read / seconds
@@ -93,7 +93,7 @@ class SpeedMeter(Callback):
         return self._spent + (0.0 if self._begin is None else self._clock() - self._begin)
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
-        self.counts_read_tokens = pl_module.objective.reads_what_it_counts
+        self.counts_input_tokens = pl_module.objective.counts_input_tokens
         self.start(pl_module.state.tokens)
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:

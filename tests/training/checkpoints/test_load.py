@@ -76,7 +76,7 @@ def test_a_run_is_its_best_checkpoint_ready_for_use(run: Path) -> None:
     weights = initial_weights(str(run))
     assert weights.model == GPTConfig(layers=1, heads=2, width=8, context=16, dropout=0.5)
     assert weights.attention == BandedAttentionConfig(window=4)
-    assert weights.tokenizer_part == CharTokenizerConfig()
+    assert weights.tokenizer_config == CharTokenizerConfig()
 
 
 def test_settings_alone(run: Path) -> None:
