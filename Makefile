@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PLUGINS := plugins/gptkit-template plugins/gptkit-hf plugins/gptkit-xformers
 
-.PHONY: demo test lint types tests setup clean
+.PHONY: demo test lint types tests docs setup clean
 
 demo: $(READY)
 	@echo "1. pre-training: a GPT learns to write from film reviews"
@@ -25,7 +25,7 @@ demo: $(READY)
 	$(BIN)/gptkit eval task=alignment_tax checkpoint=runs/demo/ppo_ptx against=runs/demo/sft data=movie_reviews
 	@echo "Every run has its page; that of the last is runs/demo/ppo_ptx/report.html"
 
-test: lint types tests
+test: lint types tests docs
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -39,13 +39,17 @@ tests: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile --durations=15
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --durations=5 $(PLUGINS)
 
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "documentation: build/site/index.html"
+
 setup: $(READY)
 
 $(READY): pyproject.toml constraints.txt $(PLUGINS:%=%/pyproject.toml)
 	@$(PYTHON) -c 'import sys; v = sys.version_info; ok = (3, 11) <= v < (3, 14); sys.exit(0 if ok else f"gptkit needs Python 3.11 to 3.13, not {v[0]}.{v[1]}: make PYTHON=python3.12 ...")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing gptkit, its plugins and their dependencies into $(VENV): two to four minutes the first time"
-	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev,sweeps]' $(PLUGINS:%=-e ./%) ray
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev,sweeps,docs]' $(PLUGINS:%=-e ./%) ray
 	$(BIN)/python -m pip install -q -c constraints.txt --no-deps hydra-ray-launcher  # its boto3 serves AWS alone: docs/sweeps.md
 	@touch $(READY)
 
