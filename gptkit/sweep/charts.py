@@ -6,12 +6,12 @@ import math
 import re
 import warnings
 from collections.abc import Sequence
-from html import escape
 from typing import Any
 
 from gptkit.sweep.jobs import Job
 from gptkit.training.reporting.fault_tolerance import LARGEST_NUMBER
 from gptkit.training.reporting.figures import escape_text, inline_svg
+from gptkit.training.reporting.html_page import Drawing
 from gptkit.training.reporting.metrics_csv import read_metrics
 
 _TEXT, _GRID, _BEST, _OTHERS = "#020304", "#030405", "#040506", "#050607"
@@ -19,11 +19,11 @@ _VARIABLES = {_TEXT: "--muted", _GRID: "--grid", _BEST: "--first", _OTHERS: "--s
 _MAX_CURVES = 12  # more curves in one chart cannot be told apart
 
 
-def scatter_chart(what: str, key: str, points: Sequence[tuple[str, float | None]], best: int = 1) -> str:
+def scatter_chart(what: str, key: str, points: Sequence[tuple[str, float | None]], best: int = 1) -> Drawing | None:
     """Plot the metric of every run against its value of a key, with the first `best` runs highlighted."""
     known = [(value, loss) for value, loss in points if loss is not None]
     if not known:
-        return ""
+        return None
     losses = [loss for _, loss in known]
     axes = _make_axes((3.7, 2.6))
     positions = _as_numbers([value for value, _ in known])
@@ -39,12 +39,12 @@ def scatter_chart(what: str, key: str, points: Sequence[tuple[str, float | None]
             axes.set_xticks(sorted(set(positions)))
     axes.scatter(positions[best:], losses[best:], color=_OTHERS, s=30, alpha=0.85)
     axes.scatter(positions[:best], losses[:best], color=_BEST, s=55, zorder=3)
-    return _to_html(axes, f"{what.capitalize()} against {key}", key)
+    return _drawing(axes, f"{what.capitalize()} against {key}", key)
 
 
 def training_curves_chart(
     what: str, metric: str, ranked: Sequence[Job], names: Sequence[str], keys: Sequence[str], best: int = 1
-) -> str:
+) -> Drawing | None:
     """Plot the metric of the runs over training, with the first `best` runs highlighted and worse runs fainter.
 
     Args:
@@ -59,7 +59,7 @@ def training_curves_chart(
     curves = [(name, _read_curve(job, column)) for job, name in zip(ranked, names, strict=True)]
     visible = [(name, curve) for name, curve in curves if len(curve) > 1][:_MAX_CURVES]
     if not visible:
-        return ""
+        return None
     axes = _make_axes((8.4, 3.2))
     for rank, (name, curve) in enumerate(visible):
         color, alpha = (_BEST, 1.0) if rank < best else (_OTHERS, 1 - 0.75 * rank / len(visible))
@@ -75,7 +75,7 @@ def training_curves_chart(
     )
     legend.get_title().set(color=_TEXT, fontsize=8)
     axes.xaxis.set_major_formatter("{x:,.0f}")
-    return _to_html(axes, f"{what.capitalize()} over tokens", "tokens", wide=True)
+    return _drawing(axes, f"{what.capitalize()} over tokens", "tokens")
 
 
 def _read_curve(job: Job, column: str) -> list[tuple[float, float]]:
@@ -106,12 +106,11 @@ def _make_axes(size: tuple[float, float]) -> Any:
     return axes
 
 
-def _to_html(axes: Any, caption: str, label: str, *, wide: bool = False) -> str:
+def _drawing(axes: Any, caption: str, label: str) -> Drawing:
     import matplotlib
 
     axes.set_xlabel(escape_text(label), color=_TEXT, fontsize=9)
     name = re.sub(r"\W", "-", caption)
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")  # the browser's font renders the text
-        text = inline_svg(axes.figure, name, caption, _VARIABLES)
-    return f'<figure class="{"wide" if wide else "narrow"}"><figcaption>{escape(caption)}</figcaption>{text}</figure>'
+        return Drawing(caption, inline_svg(axes.figure, name, caption, _VARIABLES))

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
@@ -19,7 +18,7 @@ from gptkit.atomic_io import wrap_os_errors, write_file
 from gptkit.sweep.charts import scatter_chart, training_curves_chart
 from gptkit.sweep.jobs import Job, read_jobs
 from gptkit.terminal import make_console
-from gptkit.training.reporting.html_page import page, tiles
+from gptkit.training.reporting.html_page import render
 from gptkit.training.reporting.summary import VALIDATION_LOSS, monitor_of
 
 _COLUMNS = ("train_loss", "tokens", "tokens_per_second", "wall_seconds")
@@ -123,36 +122,38 @@ def write_page(sweep: Path, jobs: Sequence[Job]) -> Path:
         facts += [(options.pop(), f"{key} of the best") for key, options in values.items() if len(options) == 1]
     common = {word for word in jobs[0].overrides if all(word in job.overrides for job in jobs)}
     names = [", ".join(override_values(job).get(key, "-") for key in keys) for job in ranked]
-    curves = training_curves_chart(what, metric, ranked, names, keys, len(best))
-    figures = [
+    charts = [
         scatter_chart(what, key, [(override_values(job).get(key, "-"), job.summary.get(metric)) for job in ranked], len(best))
         for key in keys
     ]
-    sections = [
-        ("", tiles(facts)),
-        ("Runs", _TABLE_STYLE + _table(sweep, ranked, keys)),
-        (what.capitalize(), f'{curves}<div class="figures below">{"".join(figures)}</div>'),
-        ("What all runs share", f"<pre>{escape(' '.join(sorted(common)))}</pre>" if common else ""),
-    ]
+    columns = summary_columns(ranked)
+    text = render(
+        "comparison.html",
+        title=f"Sweep {sweep.name}",
+        lead=lead,
+        tiles=facts,
+        headings=["job", *keys, *map(_heading, columns), "status"],
+        rows=[_row(sweep, job, keys, columns, job in best) for job in ranked],
+        metric=what.capitalize(),
+        curves=training_curves_chart(what, metric, ranked, names, keys, len(best)),
+        charts=[chart for chart in charts if chart is not None],
+        common=" ".join(sorted(common)),
+    )
     path = sweep / "sweep.html"
     with wrap_os_errors(path):
         sweep.mkdir(parents=True, exist_ok=True)
-    write_file(path, page(f"Sweep {sweep.name}", lead, sections))
+    write_file(path, text)
     return path
 
 
-def _table(sweep: Path, ranked: Sequence[Job], keys: Sequence[str]) -> str:
-    columns = summary_columns(ranked)
-    head = "".join(f"<th>{escape(name)}</th>" for name in ("job", *keys, *map(_heading, columns), "status"))
-    rows, best = [], best_jobs(ranked)
-    for job in ranked:
-        values = "".join(
-            f"<td>{escape(cell)}</td>"
-            for cell in (*(override_values(job).get(key, "") for key in keys), *_format_cells(job, columns))
-        )
-        kind = "best" if job in best else job.status
-        rows.append(f'<tr class="{kind}"><td>{_link(sweep, job)}</td>{values}<td>{escape(_format_status(job))}</td></tr>')
-    return f'<div class="runs"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+def _row(sweep: Path, job: Job, keys: Sequence[str], columns: Sequence[str], is_best: bool) -> dict[str, object]:
+    values = [override_values(job).get(key, "") for key in keys]
+    return {
+        "name": str(job.number),
+        "link": _link(sweep, job),
+        "kind": "best" if is_best else job.status,
+        "cells": [*values, *_format_cells(job, columns), _format_status(job)],
+    }
 
 
 def _heading(column: str) -> str:
@@ -160,10 +161,11 @@ def _heading(column: str) -> str:
 
 
 def _link(sweep: Path, job: Job) -> str:
+    """Returns the address of the run's report, or of the job's log; empty if there is neither."""
     for name in ("report.html", job.log.name):
         if (job.folder / name).is_file():
-            return f'<a href="{quote(os.fsencode((job.folder / name).relative_to(sweep).as_posix()))}">{job.number}</a>'
-    return str(job.number)
+            return quote(os.fsencode((job.folder / name).relative_to(sweep).as_posix()))
+    return ""
 
 
 def _format_status(job: Job) -> str:
@@ -186,14 +188,3 @@ def _format_value(column: str, value: object) -> str:
     if column == "wall_seconds":
         return f"{value:,.1f} s" if value < 120 else f"{value / 60:,.1f} min"
     return f"{value:.4f}" if column.endswith("loss") or column not in _COLUMNS else f"{value:,.0f}"
-
-
-_TABLE_STYLE = """<style>
-.runs { background: var(--card); border: 1px solid var(--grid); border-radius: .6rem; overflow-x: auto; }
-.runs table { border-collapse: collapse; width: 100%; font-size: .9rem; font-variant-numeric: tabular-nums; }
-.runs th { color: var(--muted); font-weight: 600; } .runs th, .runs td { text-align: left; padding: .45rem .8rem; }
-.runs tbody tr { border-top: 1px solid var(--grid); } .runs a { color: var(--first); }
-.runs td:not(:last-child) { white-space: nowrap; } .below { margin-top: .75rem; }
-.runs .best td { font-weight: 600; color: var(--good); } .runs .failed td { color: var(--bad); }
-.runs .stopped td, .runs .running td, .runs .waiting td { color: var(--muted); }
-</style>"""

@@ -82,6 +82,8 @@ def test_the_wheel_trains_in_an_empty_environment(kit_wheel: Path, environment: 
     names = zipfile.ZipFile(kit_wheel).namelist()
     for file in (ROOT / "conf").rglob("*.yaml"):
         assert f"gptkit/conf/{file.relative_to(ROOT / 'conf').as_posix()}" in names
+    for file in (ROOT / "gptkit" / "training" / "reporting" / "templates").rglob("*.*"):
+        assert file.relative_to(ROOT).as_posix() in names
     done = environment.run("gptkit", "train", *TRAIN, "hydra.run.dir=runs/x")
     assert done.returncode == 0, done.stderr
     assert json.loads((environment.place / "runs/x/summary.json").read_text())["steps"] == 2

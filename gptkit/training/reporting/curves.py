@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from markupsafe import Markup
 from numpy.typing import NDArray
 
 from gptkit.training.reporting.figures import escape_text, inline_svg
@@ -146,7 +147,7 @@ WIDE, NARROW = (8.4, 3.2), (3.7, 2.4)
 """Sizes in inches that give text its natural size on a desktop's whole width, and in a column or on a phone."""
 
 
-def figure_svg(run_figure: RunFigure, curves: Curves, name: str, size: tuple[float, float] = NARROW) -> str:
+def figure_svg(run_figure: RunFigure, curves: Curves, name: str, size: tuple[float, float] = NARROW) -> Markup:
     """A figure as inline SVG: as wide as its place, text as text, colours as the page's variables. `name` is unique in the page."""
     with _style(hashsalt=name):
         axes = _figure_with_margins(size)

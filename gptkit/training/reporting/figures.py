@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Mapping
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup, escape
 
 from gptkit.atomic_io import write_file
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 _NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 
 
-def inline_svg(figure: Any, name: str, label: str, variables: Mapping[str, str]) -> str:
+def inline_svg(figure: Any, name: str, label: str, variables: Mapping[str, str]) -> Markup:
     """The figure's SVG element.
 
     Args:
@@ -39,7 +40,7 @@ def inline_svg(figure: Any, name: str, label: str, variables: Mapping[str, str])
     text = re.sub(r'(href="#|url\(#)', rf"\g<1>{name}-", text)
     for colour, variable in variables.items():
         text = text.replace(colour, f"var({variable})")
-    return text.replace("<svg", f'<svg role="img" aria-label="{escape(label)}"', 1)
+    return Markup(text.replace("<svg", f'<svg role="img" aria-label="{escape(label)}"', 1))
 
 
 def escape_text(text: str, longest: int = 40) -> str:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Mapping
-from html import escape
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +14,12 @@ from gptkit.atomic_io import write_file
 from gptkit.errors import CheckpointError
 from gptkit.kit_files import MIB, DamagedFile, read_bytes, read_text
 from gptkit.training.checkpoints import config_file
-from gptkit.training.reporting import html_page as html
 from gptkit.training.reporting.curves import WIDE, Curves, figure_svg, format_count, run_figures, write_png
 from gptkit.training.reporting.diagnostics import diagnose_speed, diagnose_training
 from gptkit.training.reporting.environment import Environment, read_environment
 from gptkit.training.reporting.fault_tolerance import warn_damaged
 from gptkit.training.reporting.figures import list_figures
+from gptkit.training.reporting.html_page import Drawing, render
 from gptkit.training.reporting.metrics_csv import read_metrics
 from gptkit.training.reporting.reward_hacking import diagnose_collapse
 from gptkit.training.reporting.samples import read_samples
@@ -29,6 +28,8 @@ from gptkit.training.reporting.summary import read_summary
 
 FILE = "report.html"
 
+_EARLIER_SAMPLES = 8
+
 
 def write_report(folder: Path) -> Path:
     """Write report.html from what the run folder holds; gives its path."""
@@ -36,43 +37,52 @@ def write_report(folder: Path) -> Path:
     summary, environment, settings = read_summary(folder), read_environment(folder), _settings(folder)
     guessing = _guessing(settings, environment)
     unended = (settings.get("objective") or {}).get("missing_end_of_text")
-    images = []
+    charts = []
     for number, figure in enumerate(run_figures(curves, guessing) if len(curves.columns["step"]) else []):
-        wide = figure_svg(figure, curves, f"wide{number}", WIDE) if figure.wide else ""
-        images.append((figure.title, figure_svg(figure, curves, f"figure{number}"), wide))
-    sections = [
-        ("", html.tiles(_headline(curves, summary, guessing))),
-        ("Curves", html.figures(images) if images else "<p>Nothing has been logged yet.</p>"),
-        ("What was held out", "".join(map(_embedded, list_figures(folder)))),
-        ("Samples", html.samples(read_samples(folder))),
-        ("Is this speed normal?", html.verdicts([diagnose_speed(summary, environment)])),
-        (
-            "Does training look normal?",
-            html.verdicts(diagnose_training(curves, summary, settings, guessing) + diagnose_collapse(curves, unended)),
-        ),
-        ("The run", html.definitions(_facts(folder, settings, summary, environment))),
-        (
-            "",
-            html.folded("Command", environment.command if environment else "") + html.folded("Configuration", _config_text(folder)),
-        ),
-    ]
+        wide = figure_svg(figure, curves, f"wide{number}", WIDE) if figure.wide else None
+        charts.append(Drawing(figure.title, figure_svg(figure, curves, f"figure{number}"), wide))
+    page = render(
+        "run.html",
+        title=f"gptkit run: {folder.resolve().name}",
+        lead=_lead(settings, summary, environment),
+        tiles=_headline(curves, summary, guessing),
+        charts=charts,
+        pictures=[picture for path in list_figures(folder) if (picture := _picture(path)) is not None],
+        samples=_group_samples(read_samples(folder)),
+        speed=diagnose_speed(summary, environment),
+        training=diagnose_training(curves, summary, settings, guessing) + diagnose_collapse(curves, unended),
+        facts=_facts(folder, settings, summary, environment),
+        command=environment.command if environment else "",
+        configuration=_config_text(folder),
+    )
     path = folder / FILE
-    write_file(path, html.page(f"gptkit run: {folder.resolve().name}", _lead(settings, summary, environment), sections))
+    write_file(path, page)
     return path
 
 
-def _embedded(figure: Path) -> str:
-    """A drawing as a picture in the page itself; it keeps its own white ground. Nothing, with a warning, where it is damaged."""
+def _picture(figure: Path) -> dict[str, str] | None:
+    """Encodes a figure for embedding as an image, which keeps its own white background. None, with a warning, if it is damaged."""
     try:
-        picture = base64.b64encode(read_bytes(figure, limit=16 * MIB)).decode()
+        content = base64.b64encode(read_bytes(figure, limit=16 * MIB)).decode()
     except (DamagedFile, FileNotFoundError) as error:
         warn_damaged(figure, error)
-        return ""
-    title = escape(figure.stem)
-    return (
-        f'<figure style="max-width: 26rem"><figcaption>{title}</figcaption>'
-        f'<img alt="{title}" style="width: 100%" src="data:image/svg+xml;base64,{picture}"></figure>'
-    )
+        return None
+    return {"title": figure.stem, "content": content}
+
+
+def _group_samples(lines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Groups samples by prompt: the newest, and at most `_EARLIER_SAMPLES` of those before it."""
+    by_prompt: dict[str, list[dict[str, Any]]] = {}
+    for line in lines:
+        scores = {name: value for name, value in line.items() if isinstance(value, float)}
+        sample = {"step": line["step"], "prompt": line["prompt"], "text": line["text"], "scores": scores}
+        by_prompt.setdefault(line["prompt"], []).append(sample)
+    groups = []
+    for *before, newest in by_prompt.values():
+        count = min(_EARLIER_SAMPLES, len(before))
+        earlier = [before[round(index * (len(before) - 1) / max(count - 1, 1))] for index in range(count)]
+        groups.append({"newest": newest, "earlier": earlier})
+    return groups
 
 
 def write_curves(folder: Path, path: Path) -> None:
