@@ -66,7 +66,7 @@ def seconds_of_kit(steps: int) -> float:
             objective=pieces.objective,
             tokenizer=pieces.tokenizer,
             datasets=pieces.datasets,
-            micro=settings.batch.size,
+            micro_batch_size=settings.batch.size,
             last_step=steps,
             horizon=steps * settings.batch.size * settings.model.context,
             sources=pieces.sources,

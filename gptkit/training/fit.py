@@ -1,4 +1,4 @@
-"""Train a run from its settings: start it, or continue what its folder holds, with Lightning's Trainer."""
+"""Train a run from its settings with Lightning's Trainer: start it, or resume the run in its folder."""
 
 from __future__ import annotations
 
@@ -41,52 +41,52 @@ from gptkit.training.trainer_arguments import check_trainer_arguments, precision
 
 
 class Result(dict[str, Any]):
-    """The content of summary.json, and how the run ended."""
+    """The content of summary.json, and the exit status of the run."""
 
     exit_status: int = 0
-    """0, or 128 + the number of the signal that stopped the run, as shells have it: 130 for Ctrl-C, 143 for SIGTERM."""
+    """0, or 128 + the number of the signal that stopped the run, as in shells: 130 for Ctrl-C, 143 for SIGTERM."""
 
     @property
     def optimized_metric(self) -> float:
-        """What a sweep minimises: the latest validation loss, or minus the metric by which runs of the objective are compared."""
+        """The value that a sweep minimises: the latest validation loss, or the negative of a monitored metric to maximise."""
         return value_to_minimize(self)
 
 
 def fit(settings: RunConfig, folder: Path) -> Result:
-    """Train to the end of the run, or until a signal stops it; continue the run that the folder holds, if any.
+    """Train to the end of the run, or until a signal stops it. Resume the run in the folder if there is one.
 
     Args:
         settings: the run's settings, with `init_from` already applied.
         folder: the run folder, created if it does not exist.
 
     Raises:
-        ConfigError: the settings do not fit each other, the machine, or the run in the folder.
+        ConfigError: the settings contradict each other, the machine, or the run in the folder.
         DataError, CheckpointError: data or a checkpoint cannot be read or written.
         GptkitError: the gradient is no longer finite.
     """
     arguments = check_trainer_arguments(settings.trainer)
-    settings.trainer.update({name: value for name, value in arguments.items() if name == "precision"})  # by its full name
+    settings.trainer.update({name: value for name, value in arguments.items() if name == "precision"})  # its full name
     run_length(settings)
     check_training_fits(settings, arguments)
-    own_callbacks = [registry().resolve("callback", part).build() for part in settings.callback.values()]
-    trainer = build_trainer(arguments, folder, own_callbacks)
+    callbacks = [registry().resolve("callback", part).build() for part in settings.callback.values()]
+    trainer = build_trainer(arguments, folder, callbacks)
     check_batch_divides(trainer, settings.batch.size)
     with report_rank_failures(trainer), lock_run_folder(folder) if is_first_process() else contextlib.nullcontext():
         return fit_or_continue(settings, folder, trainer)
 
 
 def fit_or_continue(settings: RunConfig, folder: Path, trainer: lightning.Trainer) -> Result:
-    """Train in a locked folder: from the start, or from the checkpoint that it holds."""
+    """Train in a locked folder: from the start, or from its latest checkpoint."""
     checkpoint, state = find_checkpoint_to_continue(settings, folder)
     if trainer.strategy.root_device.type == "cpu":
         keep_freed_memory()
     with torch.random.fork_rng(devices=[]):
         components = build_components(settings, checkpoint, state, dtype=stored_dtype(str(trainer.precision)))
-        train = components.datasets["train"]
-        last_step, horizon = run_length(settings, train)
+        train_dataset = components.datasets["train"]
+        last_step, horizon = run_length(settings, train_dataset)
         warmup_and_decay_end(settings.optimizer.schedule, horizon=horizon)
         if checkpoint is not None:
-            before, _ = run_length(checkpoint.settings, train)
+            before, _ = run_length(checkpoint.settings, train_dataset)
             check_not_shorter(folder, done=checkpoint.step, before=before, now=last_step)
         module = TrainModule(
             settings=settings,
@@ -95,15 +95,15 @@ def fit_or_continue(settings: RunConfig, folder: Path, trainer: lightning.Traine
             objective=components.objective,
             tokenizer=components.tokenizer,
             datasets=components.datasets,
-            micro=micro_batch_size(settings, state),
+            micro_batch_size=micro_batch_size(settings, state),
             last_step=last_step,
             horizon=horizon,
             sources=components.sources,
             ema=components.ema,
-            restored=state,
+            restored_state=state,
         )
         if checkpoint is not None and (checkpoint.step >= last_step or module.finished_early):
-            print_message(f"{folder} is finished, after {checkpoint.step:,} steps; more tokens or trainer.max_steps continue it")
+            print_message(f"{folder} is finished after {checkpoint.step:,} steps; raise tokens or trainer.max_steps to continue it")
             if is_first_process():
                 complete_finished_run(module, trainer, saved=(checkpoint.folder / MANIFEST).stat().st_mtime)
             return Result(read_summary(folder))
@@ -113,10 +113,10 @@ def fit_or_continue(settings: RunConfig, folder: Path, trainer: lightning.Traine
 
 
 def find_checkpoint_to_continue(settings: RunConfig, folder: Path) -> tuple[Checkpoint | None, dict[str, Any] | None]:
-    """Return the checkpoint to continue from and its training state; None for both where the folder holds no run.
+    """Return the checkpoint from which to resume and its training state. Both are None if the folder holds no run.
 
     Raises:
-        ConfigError: the run in the folder has other settings.
+        ConfigError: the run in the folder has different settings.
         CheckpointError: no checkpoint is intact.
     """
     if is_first_process():
@@ -141,50 +141,50 @@ def with_full_precision_name(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def micro_batch_size(settings: RunConfig, state: dict[str, Any] | None) -> int:
-    """Return sequences per forward pass, from the settings or the checkpoint; 0: to be determined on the device."""
+    """Return the sequences per forward pass, from the settings or the checkpoint; 0: `find_micro_batch_size` determines it."""
     if isinstance(settings.batch.micro, int):
         return settings.batch.micro
     return int(state["micro"]) if state is not None else 0
 
 
 def run(module: TrainModule, trainer: lightning.Trainer) -> Result:
-    """Train a module with Lightning and return the outcome."""
+    """Train a module with Lightning and return its result."""
     settings, folder, state = module.settings, module.folder, module.state
-    first = is_first_process()
-    if first:
+    is_first = is_first_process()
+    if is_first:
         folder.mkdir(parents=True, exist_ok=True)
         move_obstacles_aside(folder, files=FILES, folders=FOLDERS)
         config_file.write_settings(folder / config_file.FILE, settings)
         truncate_metrics(folder, state.step)
         truncate_samples(folder, state.step)
     reporting = build_reporting(module, progress=bool(settings.trainer.get("enable_progress_bar", True)))
-    module.paused, module.after_step = reporting.meter.paused, functools.partial(reporting.after_step, trainer, module)
+    module.pause_meter, module.after_step = reporting.meter.pause, functools.partial(reporting.after_step, trainer, module)
     callbacks: list[lightning.Callback] = trainer.callbacks  # type: ignore[attr-defined]
     callbacks.insert(0, reporting)
-    if module.restored is not None:
+    if module.restored_state is not None:
         for callback in callbacks:
-            callback.load_state_dict(module.restored["callbacks"].get(callback.state_key, {}))
+            callback.load_state_dict(module.restored_state["callbacks"].get(callback.state_key, {}))
     print_message(start_message(module, trainer))
     with warnings.catch_warnings():
-        # lightning 2.6 uses a name that torch 2.13 will drop; nothing a user could do about it
+        # lightning 2.6 uses a name that torch 2.13 will remove; a user cannot do anything about it
         warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning, module=r"lightning\.pytorch\.utilities")
         warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")  # reward models always are
         trainer.fit(module)
-    result = Result(read_summary(folder) if first else {})
+    result = Result(read_summary(folder) if is_first else {})
     if state.step < state.last_step and not module.finished_early:
-        stopped_by = module.stop.signal or (signal.SIGTERM if module.stopping else 0)
-        result.exit_status = 128 + stopped_by if stopped_by else 0
+        signal_number = module.stop_request.signal or (signal.SIGTERM if module.stop_signals else 0)
+        result.exit_status = 128 + signal_number if signal_number else 0
         print_message(
             f"stopped after {state.step:,} of {state.last_step:,} steps, saved in {folder}; {continue_command(folder)} continues it"
         )
-    elif first:
+    elif is_first:
         print_message(end_message(settings, folder))
     return result
 
 
 def complete_finished_run(module: TrainModule, trainer: lightning.Trainer, *, saved: float) -> None:
-    """Write the samples, summary and report that a finished run lacks; its last checkpoint was written at `saved`."""
-    with best_effort("what is missing in the folder"):
+    """Write the samples, summary and report if a finished run lacks them. `saved` is the time of its last checkpoint."""
+    with best_effort("the missing samples, summary or report"):
         reporting = build_reporting(module, progress=False)
         if reporting.is_incomplete(module, saved):
             reporting.complete(trainer, module)

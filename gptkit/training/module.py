@@ -1,6 +1,6 @@
-"""The LightningModule of every run, whatever its model and objective: set-up, one step per batch, validation, checkpoints.
+"""The LightningModule of all models and objectives. It sets up a run, takes one step per batch, validates and saves checkpoints.
 
-The optimizer step itself is `gptkit.training.step`.
+`gptkit.training.step` implements the optimizer step.
 """
 
 from __future__ import annotations
@@ -52,28 +52,28 @@ class TrainModule(lightning.LightningModule):
         objective: Objective,
         tokenizer: Tokenizer,
         datasets: dict[str, Dataset],
-        micro: int,
+        micro_batch_size: int,
         last_step: int,
         horizon: int,
         sources: dict[str, str],
         ema: EMA | None = None,
-        restored: dict[str, Any] | None = None,
+        restored_state: dict[str, Any] | None = None,
     ) -> None:
-        """Take over the components of a run.
+        """Store the components of a run.
 
         Args:
-            settings: of the run.
-            folder: where checkpoints are written.
-            model: with its initial or restored weights.
-            objective: with its initial or restored weights.
-            tokenizer: saved with every checkpoint.
+            settings: the settings of the run.
+            folder: the run folder, where checkpoints are written.
+            model: the model, with its initial or restored weights.
+            objective: the objective, with its initial or restored weights.
+            tokenizer: the tokenizer, which is saved with every checkpoint.
             datasets: "train", and "validation" if something is held out.
-            micro: sequences per device and forward pass; 0: found by trial when training starts.
+            micro_batch_size: sequences per device and forward pass; 0: determined by trial when training starts.
             last_step: the step at which the run ends.
             horizon: length of the run in tokens, which the learning rate schedule follows.
-            sources: fingerprints of the training data; a continued run must read the same data.
+            sources: fingerprints of the training data; a resumed run must read the same data.
             ema: the moving average of the model's weights, if the run keeps one.
-            restored: the `state` of the checkpoint that the run continues from.
+            restored_state: the training state of the checkpoint from which the run resumes.
         """
         super().__init__()
         self.model = model
@@ -82,33 +82,33 @@ class TrainModule(lightning.LightningModule):
         self.folder = folder
         self.tokenizer = tokenizer
         self.datasets = datasets
-        self.micro = micro
+        self.micro_batch_size = micro_batch_size
         self.horizon = horizon
         self.sources = sources
         self.ema = ema
-        self.restored = restored
+        self.restored_state = restored_state
         self.state = TrainState(last_step=last_step)
-        if restored is not None:
+        if restored_state is not None:
             for name in PROGRESS:
-                setattr(self.state, name, restored[name])
-        self.saved_step = self.state.step if restored is not None else -1
-        self.finished_early = restored is not None and bool(restored["finished_early"])
-        self.stop = StopRequest()
-        self.stopping = 0
-        """Sum over the devices of the signals that ask the run to stop; 0: it goes on."""
+                setattr(self.state, name, restored_state[name])
+        self.saved_step = self.state.step if restored_state is not None else -1
+        self.finished_early = restored_state is not None and bool(restored_state["finished_early"])
+        self.stop_request = StopRequest()
+        self.stop_signals = 0
+        """Sum over all devices of the numbers of the signals received; 0: the run continues."""
         self.layout = BatchLayout()
         self.clipper = GradientClipper(settings.optimizer.clip)
         self.scaler: torch.amp.GradScaler | None = None
-        """The loss scale of fp16 training. It skips steps whose gradient is not finite, to find the scale."""
-        self.paused: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
-        """Context manager for time that is not training; the run replaces it by its speed meter's."""
+        """Scales the loss of fp16 training. It skips steps whose gradient is not finite and then lowers the scale."""
+        self.pause_meter: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
+        """Returns a context manager for time that is not training. `fit` sets it to `SpeedMeter.pause`."""
         self.after_step: Callable[[], None] = lambda: None
-        """Called when a step is done, validated and saved; the run replaces it by the call that draws samples."""
+        """Called after a step and its validation and checkpoint. `fit` sets it to the function that writes samples."""
 
     # -- set-up -------------------------------------------------------------------------------------------------------------------
 
     def configure_model(self) -> None:
-        """Split the layers if the strategy asks for it, and compile. Lightning calls this once the processes have started."""
+        """Shard the layers if the strategy requires it, and compile. Lightning calls this after it has started the processes."""
         mesh = getattr(self, "_device_mesh", None)
         if mesh is not None:
             apply_tensor_parallel(self.model, mesh)
@@ -118,12 +118,12 @@ class TrainModule(lightning.LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         rates = self.objective.learning_rates() if isinstance(self.objective, RolloutObjective) else {}
         optimizer = build_optimizer(self.settings.optimizer, self.trained_parameters(), rates)
-        if self.restored is not None:
-            load_optimizer_state_dict(optimizer, self.trained_parameters(), self.restored["optimizer"])
+        if self.restored_state is not None:
+            load_optimizer_state_dict(optimizer, self.trained_parameters(), self.restored_state["optimizer"])
         return optimizer
 
     def trained_parameters(self) -> list[tuple[str, torch.nn.Parameter]]:
-        """Names and tensors of all trained parameters. Names begin with `model.` or `objective.`."""
+        """Return the names and tensors of all trained parameters. Names begin with `model.` or `objective.`."""
         return [
             (name, parameter)
             for name, parameter in self.named_parameters()
@@ -147,28 +147,28 @@ class TrainModule(lightning.LightningModule):
 
     def on_train_start(self) -> None:
         self.scaler = getattr(self.trainer.precision_plugin, "scaler", None)
-        if self.scaler is not None and self.restored is not None and self.restored["scaler"]:
-            self.scaler.load_state_dict(self.restored["scaler"])
-        is_resumed, self.restored = self.restored is not None, None
-        if self.micro == 0:
+        if self.scaler is not None and self.restored_state is not None and self.restored_state["scaler"]:
+            self.scaler.load_state_dict(self.restored_state["scaler"])
+        is_resumed, self.restored_state = self.restored_state is not None, None
+        if self.micro_batch_size == 0:
             from gptkit.training.auto_micro_batch import find_micro_batch_size
 
-            self.micro = find_micro_batch_size(self)
-        self.stop.install()
+            self.micro_batch_size = find_micro_batch_size(self)
+        self.stop_request.install()
         if is_resumed and _is_due(self.state.step, self.settings.val.every) and self.state.val_step != self.state.step:
             self.run_validation()  # the run was stopped when this validation was due
 
     # -- one step -----------------------------------------------------------------------------------------------------------------
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
-        """Take one optimizer step."""
+        """Perform one optimizer step."""
         optimizer_step(self, batch)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Validate and save if they are due, after callbacks have seen the step."""
+        """Validate and save if due. Lightning calls this after the callbacks' hooks of the same step."""
         state, settings = self.state, self.settings
         is_last = state.step >= state.last_step
-        is_stopping = bool(self.stopping) or self.trainer.should_stop
+        is_stopping = bool(self.stop_signals) or self.trainer.should_stop
         validation_due = is_last or _is_due(state.step, settings.val.every)
         checkpoint_due = is_last or is_stopping or _is_due(state.step, settings.save.every)
         if validation_due or checkpoint_due:
@@ -179,14 +179,14 @@ class TrainModule(lightning.LightningModule):
             self.finished_early = self.trainer.should_stop and not should_stop_before
             checkpoint_due = checkpoint_due or self.finished_early
         if checkpoint_due:
-            with self.paused():
+            with self.pause_meter():
                 self.write_checkpoint()
         self.after_step()
-        if self.stopping:
+        if self.stop_signals:
             self.trainer.should_stop = True
 
     def run_validation(self) -> ValidationResult | None:
-        """Compute the validation loss, write it into `state`, and call the callbacks; None if nothing is held out."""
+        """Compute the validation loss, store it in `state` and call the callbacks. Return None if nothing is held out."""
         if "validation" not in self.datasets:
             return None
         with self.ema_weights():
@@ -202,24 +202,27 @@ class TrainModule(lightning.LightningModule):
         return result
 
     def write_checkpoint(self) -> Path | None:
-        """Write a checkpoint of this moment; returns its folder on the first device, None on the others."""
+        """Write a checkpoint of the current state. Return its folder on the first device, None on the others."""
         return save_checkpoint(self)
 
     # -- helpers ------------------------------------------------------------------------------------------------------------------
 
     def ema_weights(self) -> contextlib.AbstractContextManager[None]:
-        """Context in which the model has its averaged weights, if the run keeps them: for validation, samples and checkpoints."""
+        """Return a context in which the model has its averaged weights, if the run keeps them.
+
+        Validation, samples and checkpoints use it.
+        """
         return contextlib.nullcontext() if self.ema is None else self.ema.applied()
 
     def sum_tensor(self, tensor: Tensor) -> Tensor:
-        """The sum of a tensor over the slices of the batch."""
+        """Return the sum of a tensor over the slices of the batch."""
         if self.layout.replicas > 1:
             torch.distributed.all_reduce(tensor)
             tensor = tensor / self.layout.split
         return tensor
 
     def callbacks(self) -> list[lightning.Callback]:
-        """The callbacks of the run, in the order in which Lightning calls them."""
+        """Return the callbacks of the run, in the order in which Lightning calls them."""
         return self.trainer.callbacks  # type: ignore[attr-defined, no-any-return]
 
     def _call_callbacks(self, hook: str) -> None:

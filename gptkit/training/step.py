@@ -41,8 +41,10 @@ def optimizer_step(module: TrainModule, batch: Batch) -> None:
         GptkitError: the gradient is not finite.
     """
     state = module.state
-    tokens, stop_signals = sum_over_devices([module.objective.tokens(batch), module.stop.signal], module.device, module.layout)
-    module.stopping = int(stop_signals)
+    tokens, stop_signals = sum_over_devices(
+        [module.objective.tokens(batch), module.stop_request.signal], module.device, module.layout
+    )
+    module.stop_signals = int(stop_signals)
     state.tokens += int(tokens)
     state.lr = set_learning_rate(module, step_tokens=int(tokens))
     seed = mix_seeds(module.settings.seed, state.step)
@@ -90,7 +92,9 @@ def accumulate_gradient(module: TrainModule, minibatch: Minibatch, number: int, 
         sums = sum_over_devices(list(counts.values()), module.device, layout)
         counts = Counter({name: int(total) for name, total in zip(counts, sums, strict=True)})
     micro_batches = [
-        (name, micro_batch) for name, batch in minibatch.items() for micro_batch in split_into_micro_batches(batch, module.micro)
+        (name, micro_batch)
+        for name, batch in minibatch.items()
+        for micro_batch in split_into_micro_batches(batch, module.micro_batch_size)
     ]
     is_timed = list(minibatch) != ["train"]
     total_loss: Tensor | None = None

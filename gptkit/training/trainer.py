@@ -1,4 +1,7 @@
-"""Lightning's Trainer: the user's arguments, what the kit does in its place switched off, and its refusals in one line."""
+"""Construct Lightning's Trainer from the user's arguments, without the features that gptkit implements itself.
+
+Errors of Lightning become one line that names the argument.
+"""
 
 from __future__ import annotations
 
@@ -22,25 +25,26 @@ from gptkit.training.strategies import STRATEGIES
 from gptkit.training.trainer_arguments import hint, shorten
 
 PROCESSES_PER_CORE = 2
-"""Processes on a processor for each of its cores at most: each of them holds a whole model, and more only wait for one another."""
+"""Upper limit of processes per CPU core. Each process holds a whole model, and more of them only wait for one another."""
 
 
 def build_trainer(arguments: Mapping[str, Any], folder: Path, callbacks: list[lightning.Callback]) -> lightning.Trainer:
-    """The Trainer of a run. It is made before any data is read, so that what it refuses costs nobody time.
+    """Build the Trainer of a run. `fit` calls this before it reads data, so that invalid arguments are reported at once.
 
     Args:
-        arguments: of `check_trainer_arguments`.
+        arguments: returned by `check_trainer_arguments`.
         folder: the run folder, where profilers write.
-        callbacks: the user's.
+        callbacks: the callbacks that the user configured.
 
     Raises:
-        ConfigError: what Lightning or torch refuses, as `trainer.<key>=<value>: <the reason>`.
+        ConfigError: Lightning or torch rejects an argument; the message is `trainer.<key>=<value>: <reason>`.
     """
     for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)  # its greetings and tips
+        logging.getLogger(name).setLevel(logging.WARNING)  # hides Lightning's greetings and tips
     _check_processes(arguments)
     _check_precision(arguments)
-    if arguments.get("profiler") == "xla" and importlib.util.find_spec("torch_xla") is None:  # Lightning's own is half made then
+    if arguments.get("profiler") == "xla" and importlib.util.find_spec("torch_xla") is None:
+        # Lightning's profiler would fail in its constructor and once more when the incomplete object is deleted
         raise ConfigError("trainer.profiler=xla: needs torch_xla, which is not installed")
     if "profiler" in arguments and "default_root_dir" in arguments:
         _make_folder(Path(arguments["default_root_dir"]))
@@ -49,7 +53,7 @@ def build_trainer(arguments: Mapping[str, Any], folder: Path, callbacks: list[li
     except GptkitError:
         raise
     except Exception as error:
-        key = _refused_argument(arguments, folder, str(error))
+        key = _find_invalid_argument(arguments, folder, str(error))
         where = f"trainer.{key}={shorten(arguments[key])}" if key else "trainer"
         raise ConfigError(f"{where}: {_first_line(error)}{hint(key)}") from error
     _check_nodes(trainer)
@@ -70,7 +74,7 @@ def _construct(arguments: Mapping[str, Any], folder: Path, callbacks: list[light
         **{
             **lightning_arguments,
             "callbacks": callbacks,
-            "max_epochs": 1,  # the dataloader holds the steps that are left
+            "max_epochs": 1,  # the dataloader yields exactly the remaining steps
             "logger": False,
             "enable_checkpointing": False,
             "enable_progress_bar": False,
@@ -82,17 +86,17 @@ def _construct(arguments: Mapping[str, Any], folder: Path, callbacks: list[light
     )
 
 
-def _refused_argument(arguments: Mapping[str, Any], folder: Path, reason: str) -> str:
-    """The argument without which Lightning takes all the others, one that its reason names before one that it does not."""
-    named = sorted(arguments, key=lambda name: not (name in reason or str(arguments[name]) in reason))
-    for name in named:
+def _find_invalid_argument(arguments: Mapping[str, Any], folder: Path, reason: str) -> str:
+    """Return the argument without which Lightning accepts the others. Arguments that `reason` names are tried first."""
+    candidates = sorted(arguments, key=lambda name: not (name in reason or str(arguments[name]) in reason))
+    for name in candidates:
         try:
             with warnings.catch_warnings(action="ignore"):
                 _construct({other: value for other, value in arguments.items() if other != name}, folder, [])
-        except Exception:  # not this one alone
+        except Exception:  # another argument is invalid too
             continue
         return name
-    return next((name for name in named if name in reason), "")  # several are wrong
+    return next((name for name in candidates if name in reason), "")  # several arguments are invalid
 
 
 def _first_line(error: Exception) -> str:
@@ -100,45 +104,47 @@ def _first_line(error: Exception) -> str:
 
 
 def _check_processes(arguments: Mapping[str, Any]) -> None:
-    """Raises: ConfigError: more processes on the processor than its cores can serve; Lightning would start any number."""
-    wanted, cores = str(arguments.get("devices", "auto")), os.cpu_count() or 1
-    if _on_processor(arguments) and wanted.isdecimal() and int(wanted) > PROCESSES_PER_CORE * cores:
+    """Raise `ConfigError` if there are more CPU processes than the cores can run. Lightning would start any number of them."""
+    devices, cores = str(arguments.get("devices", "auto")), os.cpu_count() or 1
+    if _uses_cpu(arguments) and devices.isdecimal() and int(devices) > PROCESSES_PER_CORE * cores:
         raise ConfigError(
-            f"trainer.devices={wanted}: each is a process with a whole model of its own, and this machine has {cores} "
-            f"core{'s' if cores > 1 else ''}; give at most {PROCESSES_PER_CORE * cores}"
+            f"trainer.devices={devices}: each device is a process that holds a whole model, and this machine has {cores} "
+            f"core{'s' if cores > 1 else ''}; use at most {PROCESSES_PER_CORE * cores}"
         )
 
 
 def _check_precision(arguments: Mapping[str, Any]) -> None:
-    """Raises: ConfigError: Lightning would take another precision on a processor, which config.yaml does not name."""
-    if arguments.get("precision") == "16-mixed" and _on_processor(arguments):
+    """Raise `ConfigError` for 16-mixed on a CPU, where Lightning would use another precision than config.yaml states."""
+    if arguments.get("precision") == "16-mixed" and _uses_cpu(arguments):
         raise ConfigError("trainer.precision=16-mixed needs a GPU; write bf16-mixed or 32-true")
 
 
-def _on_processor(arguments: Mapping[str, Any]) -> bool:
+def _uses_cpu(arguments: Mapping[str, Any]) -> bool:
     accelerator = arguments.get("accelerator", "auto")
     return accelerator == "cpu" or (accelerator == "auto" and not torch.accelerator.is_available())
 
 
 def _make_folder(folder: Path) -> None:
-    """Raises: ConfigError: profilers cannot write there, which they would do at the end of the run."""
+    """Raise `ConfigError` if the folder cannot be created. Profilers write into it only at the end of the run."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError(f"trainer.default_root_dir={folder}: cannot be made ({error.strerror}); give another folder") from error
+        raise ConfigError(
+            f"trainer.default_root_dir={folder}: cannot be created ({error.strerror}); choose another folder"
+        ) from error
 
 
 def _check_nodes(trainer: lightning.Trainer) -> None:
-    """Raises: ConfigError: several machines, and nothing that says where the first one is: it would wait for the others in vain."""
-    alone = isinstance(getattr(trainer.strategy, "cluster_environment", None), LightningEnvironment)
-    if trainer.num_nodes > 1 and alone and "MASTER_ADDR" not in os.environ:
+    """Raise `ConfigError` for several machines without the address of the first one: the run would wait for them forever."""
+    has_no_launcher = isinstance(getattr(trainer.strategy, "cluster_environment", None), LightningEnvironment)
+    if trainer.num_nodes > 1 and has_no_launcher and "MASTER_ADDR" not in os.environ:
         raise ConfigError(
-            f"trainer.num_nodes={trainer.num_nodes}: nothing says where the other machines are; start the run on each by "
-            "torchrun or Slurm, or with MASTER_ADDR, MASTER_PORT and NODE_RANK set"
+            f"trainer.num_nodes={trainer.num_nodes}: the address of the first machine is not set; start the run on each machine "
+            "with torchrun or Slurm, or set MASTER_ADDR, MASTER_PORT and NODE_RANK"
         )
 
 
 def _check_launcher(trainer: lightning.Trainer, strategy: Any) -> None:
-    """Raises: ConfigError: processes would be copies of this one, which then knows nothing of the run that they made."""
+    """Raise `ConfigError` for strategies that train in child processes: this process would not have the trained state."""
     if type(trainer.strategy.launcher) is _MultiProcessingLauncher:
         raise ConfigError(f"trainer.strategy={strategy} cannot train a run that is saved; use ddp")

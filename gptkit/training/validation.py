@@ -1,4 +1,4 @@
-"""The validation loss: the same held-out sequences every time, whatever the number of devices."""
+"""Computes the validation loss, always on the same held-out sequences, independent of the number of devices."""
 
 from __future__ import annotations
 
@@ -23,35 +23,36 @@ if TYPE_CHECKING:
 
 
 VALIDATION = 0x56414C
-"""Sets the random stream of validation apart from those of steps."""
+"""Mixed into the seed, so that the random stream of validation differs from those of training steps."""
 
 
 @dataclass(frozen=True)
 class ValidationResult:
-    """What a validation found."""
+    """The loss and metrics of one validation."""
 
     loss: float
-    """Over all held-out tokens, in nats per token for `lm`."""
+    """The loss over all held-out tokens; for `lm`, in nats per token."""
     metrics: dict[str, float]
-    """Means of the objective's metrics over the items, and what it judges of them all."""
+    """The objective's metrics: means over the items, and the results of `compute_metrics` on all items."""
     items: int
+    """The number of held-out sequences."""
 
 
 @torch.no_grad()
 def validate(module: TrainModule) -> ValidationResult:
-    """Run the model over the held-out sequences, without dropout and without touching its weights."""
+    """Run the model over the held-out sequences, without dropout. Its weights do not change."""
     dataset, layout, objective = module.datasets["validation"], module.layout, module.objective
     items = validation_items(dataset, module.settings.val.sequences)
     local_items = items[layout.replica :: layout.replicas]
-    largest_share = -(-len(items) // layout.replicas)  # sharded models must run equally often on all devices
+    items_per_replica = -(-len(items) // layout.replicas)  # sharded models must run equally often on all devices
     item_metrics = defaultdict[str, list[Tensor]](list)
     totals, counts = defaultdict[str, float](float), defaultdict[str, float](float)
     metrics, metric_counts = defaultdict[str, float](float), defaultdict[str, float](float)
     with without_dropout(module):
-        for start in range(0, largest_share, module.micro):
-            part = local_items[start : start + module.micro]
-            real = float(len(part) > 0)
-            batch = module.transfer_batch_to_device(dataset.batch(part or items[:1]), module.device)
+        for start in range(0, items_per_replica, module.micro_batch_size):
+            chunk = local_items[start : start + module.micro_batch_size]
+            is_real = float(len(chunk) > 0)  # 0 for a batch that only keeps the devices in step
+            batch = module.transfer_batch_to_device(dataset.batch(chunk or items[:1]), module.device)
             with module.trainer.precision_plugin.val_step_context():
                 seed = mix_seeds(module.settings.seed, VALIDATION, start, layout.replica)
                 if isinstance(objective, RolloutObjective):
@@ -61,20 +62,18 @@ def validate(module: TrainModule) -> ValidationResult:
                     term_counts = objective.counts(batch)
             for name, count in term_counts.items():
                 weight, total = terms[name]
-                totals[name] += real * weight * float(total)
-                counts[name] += real * count
+                totals[name] += is_real * weight * float(total)
+                counts[name] += is_real * count
             for name, metric in step_metrics.items():
                 if isinstance(metric, Tensor) and metric.dim():
-                    item_metrics[name] += [metric.cpu()] if part else []
-                elif (share := mean_over_items(metric, len(batch["tokens"]))) is not None:
-                    metrics[name] += real * float(share.total)
-                    metric_counts[name] += real * float(share.count)
-    everything = sum_over_devices(
-        [*totals.values(), *counts.values(), *metrics.values(), *metric_counts.values()], module.device, layout
-    )
-    losses = zip(everything[: len(totals)], everything[len(totals) : 2 * len(totals)], strict=True)
-    sums = everything[2 * len(totals) :]
-    means = [total / max(count, 1.0) for total, count in zip(sums[: len(metrics)], sums[len(metrics) :], strict=True)]
+                    item_metrics[name] += [metric.cpu()] if chunk else []
+                elif (mean := mean_over_items(metric, len(batch["tokens"]))) is not None:
+                    metrics[name] += is_real * float(mean.total)
+                    metric_counts[name] += is_real * float(mean.count)
+    sums = sum_over_devices([*totals.values(), *counts.values(), *metrics.values(), *metric_counts.values()], module.device, layout)
+    losses = zip(sums[: len(totals)], sums[len(totals) : 2 * len(totals)], strict=True)
+    metric_sums = sums[2 * len(totals) :]
+    means = [total / max(count, 1.0) for total, count in zip(metric_sums[: len(metrics)], metric_sums[len(metrics) :], strict=True)]
     gathered = gather_items(item_metrics, layout)
     dataset_metrics = objective.compute_metrics(gathered)
     if module.trainer.is_global_zero:
@@ -85,10 +84,10 @@ def validate(module: TrainModule) -> ValidationResult:
 
 
 def gather_items(item_metrics: dict[str, list[Tensor]], layout: BatchLayout) -> dict[str, Tensor]:
-    """What was kept of every item, in one tensor each: the items of all devices, in no order that means anything."""
+    """Return the metrics of every item of all devices, one tensor per metric. The order of the items has no meaning."""
     if layout.replicas == 1:
         return {name: torch.cat(chunks) for name, chunks in item_metrics.items()}
     gathered: list[Any] = [None] * torch.distributed.get_world_size()
     torch.distributed.all_gather_object(gathered, {name: torch.cat(chunks) for name, chunks in item_metrics.items()})
-    gathered = gathered[:: layout.split]  # devices that share a slice have the same
-    return {name: torch.cat([there[name] for there in gathered if name in there]) for name in gathered[0]}
+    gathered = gathered[:: layout.split]  # devices that share a slice have the same items
+    return {name: torch.cat([metrics[name] for metrics in gathered if name in metrics]) for name in gathered[0]}

@@ -51,7 +51,7 @@ def test_its_folder_alone_names_a_run(begun: Path, gptkit_command: GptkitCommand
     before = settings(begun / "a run")
     outcome = gptkit_command("train", "hydra.run.dir=a run")
     assert (outcome.status, outcome.out) == (0, "")
-    assert "a run is finished, after 2 steps" in outcome.error_line
+    assert "a run is finished after 2 steps" in outcome.error_line
     longer = gptkit_command("train", "hydra.run.dir=a run", "trainer.max_steps=3", "save.keep=5")
     assert longer.status == 0
     assert "continuing at step 2" in longer.err
@@ -95,7 +95,7 @@ def test_the_line_of_a_stopped_run_is_the_command_that_continues_it(
     step = TrainModule.training_step
 
     def stopped(self: TrainModule, batch: Any, batch_idx: int) -> None:
-        self.stop.signal = 15
+        self.stop_request.signal = 15
         step(self, batch, batch_idx)
 
     with monkeypatch.context() as here:
@@ -120,7 +120,7 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again(begun: P
 
 def test_a_torn_configuration_is_found_in_the_checkpoint(begun: Path, gptkit_command: GptkitCommand) -> None:
     (begun / "a run" / "config.yaml").write_text("model: [", encoding="utf-8")
-    assert "is finished, after 2 steps" in gptkit_command("train", "hydra.run.dir=a run").error_line
+    assert "is finished after 2 steps" in gptkit_command("train", "hydra.run.dir=a run").error_line
     shutil.rmtree(begun / "a run" / "checkpoints")
     with pytest.raises((CheckpointError, ConfigError), match=r"config\.yaml"):
         gptkit.compose("train", ["hydra.run.dir=a run"])

@@ -110,7 +110,7 @@ def test_a_finished_run_says_so_and_a_longer_one_continues(
     first = train(tmp_path, "trainer.max_steps=2")
     capsys.readouterr()
     again = train(tmp_path, "trainer.max_steps=2", "save.every=1", "samples.temperature=0")
-    assert "is finished, after 2 steps" in capsys.readouterr().err
+    assert "is finished after 2 steps" in capsys.readouterr().err
     assert (dict(again), again.exit_status, again.optimized_metric) == (dict(first), 0, first["val_loss"])
     with pytest.raises(ConfigError, match="holds a run of 2 steps, and this command asks for 1"):
         train(tmp_path, "trainer.max_steps=1")

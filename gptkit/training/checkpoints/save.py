@@ -71,7 +71,7 @@ def save_checkpoint(module: TrainModule) -> Path | None:
     training_state = {
         **{name: getattr(state, name) for name in PROGRESS},
         "weights": own,
-        "micro": module.micro,
+        "micro": module.micro_batch_size,
         "sources": module.sources,
         "matrix_products": current_mode(),
         "finished_early": module.finished_early,

@@ -1,4 +1,4 @@
-"""The callback that reports on a run: it calls the reporters in order and writes summary.json and report.html."""
+"""The callback that reports on a run. It calls the reporters in order and writes summary.json and report.html."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ def build_reporting_callback(
 ) -> ReportingCallback:
     """Build the callback that reports on a run.
 
-    Whatever saves checkpoints pauses the speed meter (`with callback.meter.paused():`) and then calls `after_step`. The reporters
+    Code that saves checkpoints pauses the speed meter (`with callback.meter.pause():`) and then calls `after_step`. The reporters
     read `pl_module.state`, a `TrainState`, and write metrics.csv, tensorboard/, samples.jsonl, environment.json, summary.json and
-    report.html into the folder. Call `truncate_metrics` and `truncate_samples` first when a run continues.
+    report.html into the folder. When a run resumes, call `truncate_metrics` and `truncate_samples` first.
 
     Args:
         folder: the run folder.
         settings: the run's settings.
-        model: what samples are drawn from.
-        tokenizer: its tokenizer.
-        parameters: trained parameters of model and objective.
-        progress: show a bar or lines on standard error.
+        model: the model that generates the samples.
+        tokenizer: the tokenizer of the model.
+        parameters: the number of trained parameters of the model and the objective.
+        progress: whether to show a progress bar or progress lines on standard error.
     """
     meter = SpeedMeter(spent=seconds_spent(folder))
     metrics = MetricsLogger(folder, meter)
@@ -69,14 +69,14 @@ def build_reporting_callback(
 
 
 def seconds_spent(folder: Path) -> float:
-    """Seconds that the run in this folder took so far, as far as it wrote them down."""
-    logged = [second for second in read_metrics(folder).get("wall_seconds", []) if math.isfinite(second)]
-    return max([0.0, float(read_summary(folder).get("wall_seconds") or 0.0), *logged[-1:]])
+    """Return the seconds that the run in this folder has taken so far, according to its summary and log."""
+    logged_seconds = [second for second in read_metrics(folder).get("wall_seconds", []) if math.isfinite(second)]
+    return max([0.0, float(read_summary(folder).get("wall_seconds") or 0.0), *logged_seconds[-1:]])
 
 
 FILES = (CONFIG, METRICS, SAMPLES, ENVIRONMENT, SUMMARY, REPORT)
 FOLDERS = (TENSORBOARD, FIGURES)
-"""What a run writes into its folder, checkpoints apart."""
+"""The files and folders that a run writes, except for checkpoints."""
 
 HOOKS = (
     "on_train_start",
@@ -92,45 +92,50 @@ HOOKS = (
 
 
 class ReportingCallback(Callback):
-    """Several callbacks as one, which calls those with something to do: Lightning calls every hook of every callback each step."""
+    """Combines several callbacks into one that calls only the hooks they implement.
+
+    Lightning itself calls every hook of every callback at each step, which takes time.
+    """
 
     def __init__(
         self,
         meter: SpeedMeter,
-        essential: Sequence[Callback],
-        others: Sequence[Callback],
+        essential_reporters: Sequence[Callback],
+        other_reporters: Sequence[Callback],
         samples: SampleLogger,
         summary: SummaryCallback,
     ) -> None:
-        """Args:
-        meter: of the run's speed.
-        essential: reporters whose errors stop the run.
-        others: reporters called after them, whose errors are logged while the run continues.
-        samples, summary: two of `others`.
+        """Combine the reporters.
+
+        Args:
+            meter: measures the run's speed.
+            essential_reporters: reporters whose errors stop the run.
+            other_reporters: reporters called after the essential ones. Their errors are logged and the run continues.
+            samples, summary: two of `other_reporters`.
         """
         self.meter = meter
         self._samples = samples
         self._summary = summary
         for hook in HOOKS:
-            ours = [getattr(reporter, hook) for reporter in essential if is_overridden(hook, reporter, Callback)]
-            theirs = [_log_failures(reporter, hook) for reporter in others if is_overridden(hook, reporter, Callback)]
-            setattr(self, hook, functools.partial(_call_all, [*ours, *theirs]))
+            essential = [getattr(reporter, hook) for reporter in essential_reporters if is_overridden(hook, reporter, Callback)]
+            others = [_log_failures(reporter, hook) for reporter in other_reporters if is_overridden(hook, reporter, Callback)]
+            setattr(self, hook, functools.partial(_call_all, [*essential, *others]))
 
     def after_step(self, trainer: Any, pl_module: Any) -> None:
-        """A step is done, validated and saved."""
+        """Write samples if they are due. Called after a step and its validation and checkpoint."""
         self._samples.after_step(trainer, pl_module)
 
     def is_incomplete(self, pl_module: Any, saved: float) -> bool:
-        """Whether a finished run lacks what is written after its last checkpoint, because it was killed there.
+        """Return whether a finished run lacks files that are written after the last checkpoint, because it was killed.
 
         Args:
-            pl_module: as it was at the end of the run.
-            saved: when that checkpoint was written, in seconds since the epoch.
+            pl_module: the module, in its state at the end of the run.
+            saved: the time at which the last checkpoint was written, in seconds since the epoch.
         """
         return self._samples.is_missing(pl_module) or self._summary.is_outdated(pl_module, saved)
 
     def complete(self, trainer: Any, pl_module: Any) -> None:
-        """Write what a finished run lacks, with a trainer that did not run."""
+        """Write the files that a finished run lacks. The trainer has not trained in this process."""
         if self._samples.is_missing(pl_module):
             pl_module.to(trainer.strategy.root_device)
             self._samples.write_samples(pl_module, first=True)
@@ -139,7 +144,7 @@ class ReportingCallback(Callback):
 
 def _log_failures(reporter: Callback, hook: str) -> Callable[..., None]:
     function = getattr(reporter, hook)
-    output = WRITES.get(type(reporter), type(reporter).__name__)
+    output = OUTPUTS.get(type(reporter), type(reporter).__name__)
 
     def call(*arguments: Any, **named: Any) -> None:
         with best_effort(output):
@@ -154,7 +159,7 @@ def _call_all(functions: Sequence[Callable[..., None]], *arguments: Any, **named
 
 
 class SummaryCallback(Callback):
-    """Writes summary.json at every validation, and with report.html whenever training ends, for whatever reason."""
+    """Writes summary.json at every validation, and summary.json and report.html when training ends or fails."""
 
     def __init__(self, folder: Path, settings: RunConfig, *, vocabulary: int, parameters: int, meter: SpeedMeter) -> None:
         self.folder = folder
@@ -166,7 +171,7 @@ class SummaryCallback(Callback):
 
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
         if trainer.is_global_zero and not trainer.sanity_checking and pl_module.state.step:
-            with self.meter.paused():
+            with self.meter.pause():
                 self.summarize(trainer, pl_module)
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
@@ -186,7 +191,7 @@ class SummaryCallback(Callback):
                 write_report(self.folder)
 
     def is_outdated(self, pl_module: Any, saved: float) -> bool:
-        """Whether summary.json does not describe the end of the run, or report.html is older than the last checkpoint."""
+        """Return whether summary.json does not describe the end of the run, or report.html is older than the last checkpoint."""
         report = self.folder / REPORT
         return not self._summarizes_end(pl_module) or not report.is_file() or report.stat().st_mtime < saved
 
@@ -195,7 +200,7 @@ class SummaryCallback(Callback):
         return summary.get("steps") == pl_module.state.step and bool(summary.get("finished"))
 
     def complete(self, trainer: Any, pl_module: Any) -> None:
-        """Write report.html, and first summary.json where it does not describe the end of the run."""
+        """Write report.html, and before it summary.json if that does not describe the end of the run."""
         state = pl_module.state
         if not self._summarizes_end(pl_module):
             with best_effort("summary.json"):
@@ -214,11 +219,11 @@ class SummaryCallback(Callback):
             write_report(self.folder)
 
     def summarize(self, trainer: Any, pl_module: Any, *, rate: float | None = None) -> None:
-        """Write summary.json as of now, and environment.json the first time.
+        """Write summary.json with the current state, and environment.json at the first call.
 
         Args:
-            trainer, pl_module: of the run.
-            rate: tokens per second, where they were not measured by this process.
+            trainer, pl_module: the trainer and the module of the run.
+            rate: tokens per second, if this process has not measured them.
         """
         state = pl_module.state
         if self._environment is None:
@@ -257,10 +262,10 @@ class SummaryCallback(Callback):
         )
 
 
-WRITES: dict[type[Callback], str] = {
+OUTPUTS: dict[type[Callback], str] = {
     ProgressDisplay: "progress",
     SampleLogger: "samples",
     RewardHackingWarning: "the check for reward hacking",
     SummaryCallback: "summary.json",
 }
-"""What is missing if a reporter fails, by class."""
+"""The output that is missing if a reporter fails, by class."""

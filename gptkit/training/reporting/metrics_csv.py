@@ -1,4 +1,7 @@
-"""metrics.csv: one row per logged step, flushed at once, cut back when a run continues; the same numbers go to TensorBoard."""
+"""Writes metrics.csv and the same numbers to TensorBoard.
+
+Every logged step adds a row, which is on disk at once. When a run resumes, rows after its checkpoint are removed.
+"""
 
 from __future__ import annotations
 
@@ -28,11 +31,11 @@ if TYPE_CHECKING:
 
 FILE = "metrics.csv"
 COLUMNS = ("step", "tokens", "train/loss", "val/loss", "lr", "grad_norm", "tokens_per_second", "wall_seconds")
-"""Always there, in this order. What the objective measures (train/<name>, val/<name>) and callbacks do follows as it appears."""
+"""The first columns of every file. Metrics of the objective (train/<name>, val/<name>) and of callbacks follow as they appear."""
 
 
 class MetricsFile:
-    """Rows of numbers by step. A second row of the same step completes the first."""
+    """A file of one row of numbers per step. A second row of the same step is merged into the first."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -41,52 +44,52 @@ class MetricsFile:
         self._last: dict[str, str] = rows[-1] if rows else {}
         write_file(path, _text(self._columns, rows))
         self._file = path.open("r+b", buffering=0)
-        self._row_at = self._file.seek(0, io.SEEK_END) - (len(_line(self._last.values()).encode()) if rows else 0)
+        self._row_start = self._file.seek(0, io.SEEK_END) - (len(_line(self._last.values()).encode()) if rows else 0)
 
     def add(self, row: Mapping[str, float]) -> None:
-        """Write a row, which has at least `step`, past every buffer of this process; new columns are added to the file.
+        """Write a row, which has at least `step`, without buffering. Columns that are new are added to the file.
 
         Raises:
             GptkitError: the disk is full.
         """
         texts = {name: _number(value) for name, value in row.items()}
-        again = self._last.get("step") == texts["step"]
-        if again:
+        is_same_step = self._last.get("step") == texts["step"]
+        if is_same_step:
             texts = {**self._last, **{name: text for name, text in texts.items() if text}}
-        new = [name for name in texts if name not in self._columns]
-        if new:
-            self._columns += new
+        new_columns = [name for name in texts if name not in self._columns]
+        if new_columns:
+            self._columns += new_columns
             self._file.close()
             rows = read_rows(self.path)
-            write_file(self.path, _text(self._columns, rows[:-1] if again else rows))
+            write_file(self.path, _text(self._columns, rows[:-1] if is_same_step else rows))
             self._file = self.path.open("r+b", buffering=0)
-            self._row_at = self._file.seek(0, io.SEEK_END)
-        elif again:
-            self._file.seek(self._row_at)
+            self._row_start = self._file.seek(0, io.SEEK_END)
+        elif is_same_step:
+            self._file.seek(self._row_start)
             self._file.truncate()
         else:
-            self._row_at = self._file.seek(0, io.SEEK_END)
+            self._row_start = self._file.seek(0, io.SEEK_END)
         self._last = {name: texts.get(name, "") for name in self._columns}
         line = _line(self._last.values()).encode()
         with wrap_os_errors(self.path):
             if self._file.write(line) < len(line):
-                raise OSError(errno.ENOSPC, "the row was written in part")
+                raise OSError(errno.ENOSPC, "only a part of the row was written")
 
     def close(self) -> None:
-        """No more rows."""
+        """Close the file."""
         self._file.close()
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a metrics.csv as text by column, a last line that was cut short left out; none where there is no file.
+    """Return the rows of a metrics.csv as text by column; none if there is no file.
 
-    A row that is not as it was written is left out and named in a warning.
+    An incomplete last line is skipped. Damaged rows are skipped with a warning that names them.
     """
     return _read(path)[0]
 
 
 def _read(path: Path) -> tuple[list[dict[str, str]], int]:
-    """The rows, and how many were damaged."""
+    """Return the intact rows and the number of damaged ones."""
     columns: list[str] = []
 
     def parse(line: str) -> dict[str, str]:
@@ -105,12 +108,12 @@ def _cells(line: str) -> list[str]:
     try:
         return next(csv.reader([line], strict=True), [])
     except csv.Error as error:
-        raise DamagedFile(f"is no row of a table ({error})") from error
+        raise DamagedFile(f"is not a valid CSV row ({error})") from error
 
 
 def _check_header(cells: list[str]) -> None:
     if len(set(cells)) < len(cells) or not {"step", "tokens"} <= set(cells):
-        raise DamagedFile("does not name the columns")
+        raise DamagedFile("is not a header with the columns step and tokens")
 
 
 def _row(columns: list[str], cells: list[str]) -> dict[str, str]:
@@ -119,11 +122,11 @@ def _row(columns: list[str], cells: list[str]) -> dict[str, str]:
     row = dict(zip(columns, cells, strict=True))
     for name, text in row.items():
         if name in ("step", "tokens"):
-            fits = _COUNT.fullmatch(text) is not None
+            is_valid = _COUNT.fullmatch(text) is not None
         else:
-            fits = not text or (_NUMBER.fullmatch(text) is not None and not LARGEST_NUMBER < abs(float(text)) < math.inf)
-        if not fits:
-            raise DamagedFile(f"{name} is {text[:40]!r}, which is no number that a run writes")
+            is_valid = not text or (_NUMBER.fullmatch(text) is not None and not LARGEST_NUMBER < abs(float(text)) < math.inf)
+        if not is_valid:
+            raise DamagedFile(f"{name} is {text[:40]!r}, which is not a number that a run writes")
     return row
 
 
@@ -132,19 +135,19 @@ _NUMBER = re.compile(r"-?(?:[0-9]{1,400}(?:\.[0-9]{1,400})?(?:e[-+]?[0-9]{1,3})?
 
 
 def read_metrics(folder: Path) -> dict[str, list[float]]:
-    """The columns of a run's metrics.csv, equally long; NaN where a row has no value."""
+    """Return the columns of a run's metrics.csv, all of the same length, with NaN where a row has no value."""
     rows = read_rows(folder / FILE)
     return {name: [float(row[name]) if row[name] else float("nan") for row in rows] for name in (rows[0] if rows else COLUMNS)}
 
 
 def last_logged(folder: Path, step: int) -> dict[str, float]:
-    """What a run's metrics.csv holds of this step; nothing where the step was not logged."""
+    """Return the values of this step in a run's metrics.csv; empty if the step was not logged."""
     row = next((row for row in reversed(read_rows(folder / FILE)) if row["step"] == str(step)), {})
     return {name: float(value) for name, value in row.items() if value}
 
 
 def truncate_metrics(folder: Path, step: int) -> None:
-    """Remove the rows of metrics.csv after `step`, because the run continues from there.
+    """Remove the rows of metrics.csv after `step`, from which the run resumes.
 
     Damaged rows are removed too. If no row can be read, the file is moved aside instead.
     """
@@ -154,20 +157,23 @@ def truncate_metrics(folder: Path, step: int) -> None:
 
 
 class MetricsLogger(Callback):
-    """Writes a row every `trainer.log_every_n_steps` steps and at every validation; only then is the device waited for."""
+    """Writes a row every `trainer.log_every_n_steps` steps and at every validation.
+
+    At other steps the process does not wait for the device.
+    """
 
     def __init__(self, folder: Path, meter: SpeedMeter) -> None:
         self.folder = folder
         self.meter = meter
         self._file: MetricsFile | None = None
         self.board: TensorBoard | None = None
-        """TensorBoard's writer, on the first process, while training."""
+        """The writer of TensorBoard files; None before and after training and on all processes but the first."""
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         if trainer.is_global_zero:
             self._file = MetricsFile(self.folder / FILE)
-            begin = pl_module.state.step + 1
-            self.board = TensorBoard(self.folder, purge_step=begin if begin > 1 else None)
+            first_step = pl_module.state.step + 1
+            self.board = TensorBoard(self.folder, purge_step=first_step if first_step > 1 else None)
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         if not trainer.is_global_zero:
@@ -192,7 +198,7 @@ class MetricsLogger(Callback):
 
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
         with contextlib.suppress(GptkitError):  # report what stopped the run, not errors that follow from it
-            self.teardown(trainer, pl_module, "fit")  # Lightning calls it after a run that ended by itself alone
+            self.teardown(trainer, pl_module, "fit")  # Lightning does not call it after an exception
 
     def teardown(self, trainer: Any, pl_module: Any, stage: str) -> None:
         file, board = self._file, self.board
@@ -208,7 +214,7 @@ class MetricsLogger(Callback):
             tensors["train/loss"] = state.loss
         if state.grad_norm is not None:
             tensors["grad_norm"] = state.grad_norm
-        values = read_scalars(tensors)  # waits for the device, so the window that is closed next holds whole steps
+        values = read_scalars(tensors)  # waits for the device, so the window that `end_window` closes holds whole steps
         rate = self.meter.end_window(state.tokens)
         row = {"step": state.step, "tokens": state.tokens, **values, "lr": state.lr}
         if rate is not None:
@@ -226,7 +232,7 @@ class MetricsLogger(Callback):
 
 
 def read_scalars(tensors: Mapping[str, Tensor]) -> dict[str, float]:
-    """The numbers of scalar tensors on one device, in one transfer."""
+    """Return the values of scalar tensors on one device, in one transfer."""
     if not tensors:
         return {}
     return dict(zip(tensors, torch.stack([tensor.detach().float() for tensor in tensors.values()]).tolist(), strict=True))

@@ -86,7 +86,7 @@ class SampleLogger(Callback):
 
         Every process must call it, because the weights may be sharded over them.
         """
-        with best_effort("samples"), self.meter.paused(), pl_module.ema_weights():
+        with best_effort("samples"), self.meter.pause(), pl_module.ema_weights():
             samples = self._generate(pl_module.objective)
             if samples and first:
                 self._write(samples, pl_module.state.step, pl_module.state.tokens)

@@ -16,7 +16,7 @@ from lightning.pytorch.callbacks import Callback
 class SpeedMeter(Callback):
     """Times the steps between log rows, without validation, samples and saving, and without the first window, which warms up.
 
-    Code that spends time on anything but training runs `with meter.paused():`.
+    Code that spends time on anything but training runs `with meter.pause():`.
     """
 
     def __init__(self, *, spent: float = 0.0, clock: Callable[[], float] = time.perf_counter) -> None:
@@ -53,7 +53,7 @@ class SpeedMeter(Callback):
         return read / seconds
 
     @contextlib.contextmanager
-    def paused(self) -> Iterator[None]:
+    def pause(self) -> Iterator[None]:
         """Exclude the time in this context from training."""
         self._pause()
         try:

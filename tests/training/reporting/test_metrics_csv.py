@@ -18,8 +18,8 @@ Open = Callable[[], MetricsFile]
 
 
 @pytest.fixture
-def opened(path: Path) -> Iterator[Open]:
-    """Opens the file, again and again; all are closed at the end."""
+def open_metrics(path: Path) -> Iterator[Open]:
+    """Returns a function that opens the file, any number of times. All are closed at the end."""
     with contextlib.ExitStack() as stack:
         yield lambda: stack.enter_context(contextlib.closing(MetricsFile(path)))
 
@@ -34,23 +34,23 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "metrics.csv"
 
 
-def test_numbers_come_back_exactly(path: Path, opened: Open) -> None:
+def test_numbers_round_trip_exactly(path: Path, open_metrics: Open) -> None:
     loss = torch.tensor([1 / 3, 1e-30, 12345.678], dtype=torch.float32)
-    file = opened()
+    file = open_metrics()
     for step, value in enumerate(read_scalars({"a": loss[0], "b": loss[1], "c": loss[2]}).values()):
         file.add({"step": step, "tokens": 10 * step, "train/loss": value})
     assert torch.equal(torch.tensor(read_metrics(path.parent)["train/loss"], dtype=torch.float32), loss)
 
 
-def test_a_row_is_on_disk_as_soon_as_it_is_added(path: Path, opened: Open) -> None:
-    file = opened()
+def test_row_is_on_disk_as_soon_as_it_is_added(path: Path, open_metrics: Open) -> None:
+    file = open_metrics()
     assert tuple(path.read_text().strip().split(",")) == COLUMNS
     file.add({"step": 10, "tokens": 100, "train/loss": 2.5})
     assert read(path)[-1]["train/loss"] == "2.5"
 
 
-def test_a_validation_completes_the_row_of_its_step(path: Path, opened: Open) -> None:
-    file = opened()
+def test_validation_is_merged_into_the_row_of_its_step(path: Path, open_metrics: Open) -> None:
+    file = open_metrics()
     file.add({"step": 10, "tokens": 100, "train/loss": 2.5})
     file.add({"step": 20, "tokens": 200, "train/loss": 2.0, "wall_seconds": 1.0})
     file.add({"step": 20, "tokens": 200, "val/loss": 2.25, "wall_seconds": 3.0})
@@ -62,8 +62,8 @@ def test_a_validation_completes_the_row_of_its_step(path: Path, opened: Open) ->
 
 
 @pytest.mark.parametrize("same_step", [False, True])
-def test_what_the_objective_adds_gets_columns_of_its_own(path: Path, opened: Open, same_step: bool) -> None:
-    file = opened()
+def test_new_metric_adds_a_column(path: Path, open_metrics: Open, same_step: bool) -> None:
+    file = open_metrics()
     file.add({"step": 10, "tokens": 100, "train/loss": 2.5})
     file.add({"step": 10 if same_step else 20, "tokens": 200, "val/accuracy": 0.5})
     file.add({"step": 30, "tokens": 300, "train/loss": 2.0, "val/accuracy": 0.75})
@@ -73,11 +73,11 @@ def test_what_the_objective_adds_gets_columns_of_its_own(path: Path, opened: Ope
     assert rows[0]["train/loss"] == "2.5"
 
 
-def test_a_continued_file_goes_on_where_it_was(path: Path, opened: Open) -> None:
-    first = opened()
+def test_reopened_file_continues_after_its_last_row(path: Path, open_metrics: Open) -> None:
+    first = open_metrics()
     first.add({"step": 10, "tokens": 100, "train/loss": 2.5, "train/accuracy": 0.5})
     first.close()
-    second = opened()
+    second = open_metrics()
     second.add({"step": 10, "tokens": 100, "val/loss": 2.25})
     second.add({"step": 20, "tokens": 200, "train/loss": 2.0, "train/accuracy": 0.625})
     assert [(row["train/loss"], row["val/loss"], row["train/accuracy"]) for row in read(path)] == [
@@ -86,22 +86,22 @@ def test_a_continued_file_goes_on_where_it_was(path: Path, opened: Open) -> None
     ]
 
 
-def test_a_row_that_was_cut_short_is_left_out(path: Path, opened: Open) -> None:
-    file = opened()
+def test_incomplete_last_row_is_ignored(path: Path, open_metrics: Open) -> None:
+    file = open_metrics()
     file.add({"step": 10, "tokens": 100, "train/loss": 2.5})
     file.add({"step": 20, "tokens": 200, "train/loss": 2.0})
     file.close()
-    whole = path.read_text()
+    content = path.read_text()
     for length in range(1, len("20,200,2.0,,,,,")):
-        path.write_text(whole[:-length])
+        path.write_text(content[:-length])
         assert [row["step"] for row in read_rows(path)] == ["10"]
-    file = opened()
+    file = open_metrics()
     file.add({"step": 20, "tokens": 200, "train/loss": 1.5})
     assert [row["train/loss"] for row in read(path)] == ["2.5", "1.5"]
 
 
-def test_a_run_that_continues_forgets_what_came_after_its_checkpoint(path: Path, opened: Open) -> None:
-    file = opened()
+def test_resumed_run_removes_rows_and_samples_after_its_checkpoint(path: Path, open_metrics: Open) -> None:
+    file = open_metrics()
     for step in (10, 20, 30):
         file.add({"step": step, "tokens": step, "train/loss": float(step), "train/accuracy": 0.5})
     file.close()
@@ -118,19 +118,19 @@ def test_a_run_that_continues_forgets_what_came_after_its_checkpoint(path: Path,
     assert read_samples(path.parent) == []
 
 
-def test_a_folder_without_logs_has_nothing_to_cut(tmp_path: Path) -> None:
+def test_truncating_a_folder_without_logs_creates_no_file(tmp_path: Path) -> None:
     truncate_metrics(tmp_path, 5)
     truncate_samples(tmp_path, 5)
     assert list(tmp_path.iterdir()) == []
     assert all(values == [] for values in read_metrics(tmp_path).values())
 
 
-def test_a_full_disk_is_one_line_and_what_was_logged_stays(path: Path, opened: Open) -> None:
+def test_full_disk_is_reported_in_one_line_and_keeps_earlier_rows(path: Path, open_metrics: Open) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    file = opened()
+    file = open_metrics()
     file.add({"step": 10, "tokens": 100, "train/loss": 2.5})
-    whole = path.read_text()
-    resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) + 5, hard))
+    content = path.read_text()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(content) + 5, hard))
     try:
         with pytest.raises(GptkitError, match=r"metrics\.csv: the disk is full"):
             file.add({"step": 20, "tokens": 200, "train/loss": 2.0})
@@ -142,8 +142,8 @@ def test_a_full_disk_is_one_line_and_what_was_logged_stays(path: Path, opened: O
     assert [child.name for child in path.parent.iterdir()] == ["metrics.csv"]
 
 
-def test_numbers_that_are_none_are_kept_apart_from_missing_ones(path: Path, opened: Open) -> None:
-    file = opened()
+def test_infinity_is_distinguished_from_missing_values(path: Path, open_metrics: Open) -> None:
+    file = open_metrics()
     file.add({"step": 10, "tokens": 100, "train/loss": float("inf")})
     file.add({"step": 20, "tokens": 200, "val/loss": 1.0})
     columns = read_metrics(path.parent)

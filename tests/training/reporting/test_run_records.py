@@ -59,7 +59,7 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(text: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "fox"
     before = torch.get_num_threads()
-    torch.set_num_threads(1)  # as in every test here: another number of threads rounds differently
+    torch.set_num_threads(1)  # as in the other tests: another number of threads rounds differently
     fit(settings(text), folder)
     torch.set_num_threads(before)
     return folder
@@ -69,20 +69,20 @@ def rows(folder: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO((folder / "metrics.csv").read_text())))
 
 
-def test_metrics_at_every_second_step_and_at_validations(run: Path) -> None:
-    found = rows(run)
-    assert [int(row["step"]) for row in found] == [2, 4, 6, 8, 10, 12]
-    assert [int(row["tokens"]) for row in found] == [step * 4 * 16 for step in (2, 4, 6, 8, 10, 12)]
-    assert [int(row["step"]) for row in found if row["val/loss"]] == [6, 12]
-    for row in found:
+def test_metrics_are_logged_every_second_step_and_at_validations(run: Path) -> None:
+    logged = rows(run)
+    assert [int(row["step"]) for row in logged] == [2, 4, 6, 8, 10, 12]
+    assert [int(row["tokens"]) for row in logged] == [step * 4 * 16 for step in (2, 4, 6, 8, 10, 12)]
+    assert [int(row["step"]) for row in logged if row["val/loss"]] == [6, 12]
+    for row in logged:
         assert math.isfinite(float(row["train/loss"]))
         assert float(row["grad_norm"]) > 0
         assert float(row["tokens_per_second"]) > 0
-    walls = [float(row["wall_seconds"]) for row in found]
+    walls = [float(row["wall_seconds"]) for row in logged]
     assert walls == sorted(walls)
 
 
-def test_the_summary_has_the_figures_of_the_last_row(run: Path) -> None:
+def test_summary_agrees_with_the_last_row_of_metrics(run: Path) -> None:
     summary, last = json.loads((run / "summary.json").read_text()), rows(run)[-1]
     assert list(summary)[:10] == [
         "parameters",
@@ -102,20 +102,22 @@ def test_the_summary_has_the_figures_of_the_last_row(run: Path) -> None:
     assert summary["wall_seconds"] >= float(last["wall_seconds"])
     state = read_checkpoint(list_checkpoints(run)[0]).model_state
     assert summary["parameters"] == sum(tensor.numel() for tensor in state.values())
-    here = json.loads((run / "environment.json").read_text())
+    environment = json.loads((run / "environment.json").read_text())
     vocabulary = state["wte.weight"].shape[0]
-    given = settings(Path("x"))
-    assert here["flops_per_token"] == flops_per_token(given.model, given.attention, vocabulary)
-    assert summary["mfu"] == pytest.approx(summary["tokens_per_second"] * here["flops_per_token"] / here["peak_flops"])
+    run_settings = settings(Path("x"))
+    assert environment["flops_per_token"] == flops_per_token(run_settings.model, run_settings.attention, vocabulary)
+    assert summary["mfu"] == pytest.approx(
+        summary["tokens_per_second"] * environment["flops_per_token"] / environment["peak_flops"]
+    )
 
 
-def test_samples_of_every_prompt_as_they_evolve(run: Path) -> None:
+def test_samples_are_written_for_every_prompt(run: Path) -> None:
     lines = [json.loads(line) for line in (run / "samples.jsonl").read_text().split("\n") if line]
     assert [(line["step"], line["prompt"]) for line in lines] == [(step, prompt) for step in (4, 8, 12) for prompt in ("the", "")]
     assert all(isinstance(line["text"], str) for line in lines)
 
 
-def test_the_folder_is_as_documented(run: Path) -> None:
+def test_run_folder_holds_the_documented_files(run: Path) -> None:
     names = {path.name for path in run.iterdir()}
     assert names == {
         "config.yaml",
@@ -131,7 +133,7 @@ def test_the_folder_is_as_documented(run: Path) -> None:
     assert [path.name for path in list_checkpoints(run)] == ["step-00000012", "step-00000010", "step-00000005"]
 
 
-def test_drawing_samples_does_not_change_the_weights(run: Path, text: Path, tmp_path: Path) -> None:
+def test_sampling_does_not_change_the_weights(run: Path, text: Path, tmp_path: Path) -> None:
     fit(settings(text, samples_every=0, prompts=()), tmp_path / "silent")
     with_samples, without = (read_checkpoint(list_checkpoints(folder)[0]) for folder in (run, tmp_path / "silent"))
     for name, tensor in with_samples.model_state.items():
@@ -139,7 +141,7 @@ def test_drawing_samples_does_not_change_the_weights(run: Path, text: Path, tmp_
     assert not (tmp_path / "silent" / "samples.jsonl").exists()
 
 
-def test_a_run_that_grows_adds_up_its_time_and_keeps_its_log(text: Path, tmp_path: Path) -> None:
+def test_extended_run_adds_up_its_time_and_keeps_its_log(text: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     fit(settings(text, steps=6), folder)
     before = json.loads((folder / "summary.json").read_text())
@@ -152,12 +154,12 @@ def test_a_run_that_grows_adds_up_its_time_and_keeps_its_log(text: Path, tmp_pat
     assert float(rows(folder)[3]["train/loss"]) != 1.0
 
 
-def test_a_prompt_longer_than_the_context_is_said_before_training(text: Path, tmp_path: Path) -> None:
+def test_prompt_longer_than_the_context_is_rejected_before_training(text: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"samples\.prompts: 'the the.* is 19 tokens.*context is 16"):
         fit(settings(text, prompts=("the the the the the",)), tmp_path / "run")
 
 
-def test_a_model_in_use_is_put_back_as_it_was() -> None:
+def test_evaluation_mode_restores_module_modes_and_random_state() -> None:
     model = torch.nn.Sequential(torch.nn.Dropout(), torch.nn.Sequential(torch.nn.Dropout()))
     model[1].eval()
     torch.manual_seed(1)
@@ -187,7 +189,7 @@ METRICS = {"accuracy": 0.5, "accuracy_low": 0.4375, "accuracy_high": 0.5625, "f1
 
 
 def show(stream: io.StringIO, *, seconds_per_step: float, steps: int, metrics: dict[str, Any] | None = None) -> int:
-    """Run the progress of some steps; gives how often a loss was read."""
+    """Show the progress of `steps` steps. Return how often the loss was read."""
     clock, reads = Clock(), 0
 
     class Loss:
@@ -211,7 +213,7 @@ def show(stream: io.StringIO, *, seconds_per_step: float, steps: int, metrics: d
     return reads
 
 
-def test_progress_without_a_terminal_is_a_line_now_and_then() -> None:
+def test_progress_without_a_terminal_prints_a_line_every_ten_seconds() -> None:
     stream = io.StringIO()
     show(stream, seconds_per_step=0.5, steps=100)
     lines = stream.getvalue().splitlines()
@@ -223,14 +225,14 @@ def test_progress_without_a_terminal_is_a_line_now_and_then() -> None:
     assert lines[-1].startswith("step 100/100  loss 2.5000  val 2.7500  accuracy 0.5000 (95%: 0.4375 to 0.5625)  ")
 
 
-def test_progress_says_where_the_time_of_a_step_went() -> None:
+def test_progress_shows_the_seconds_of_each_phase_of_a_step() -> None:
     stream = io.StringIO()
     times = {"seconds_generate": torch.tensor(2.51), "kl": torch.tensor(1.0), "seconds_ptx": torch.tensor(0.5)}
     show(stream, seconds_per_step=0.5, steps=10, metrics=times)
     assert "accuracy 0.5000  generate 2.5 s, ptx 0.5 s  200 tokens/s" in stream.getvalue()
 
 
-def test_the_bar_is_drawn_four_times_a_second_at_most() -> None:
+def test_progress_bar_is_drawn_at_most_four_times_a_second() -> None:
     stream = Terminal()
     assert show(stream, seconds_per_step=0.01, steps=1000) <= 4 * 10 + 2
     assert "step 1,000/1,000" in stream.getvalue()

@@ -31,9 +31,9 @@ def test_validation_saving_and_samples_do_not_count() -> None:
     clock.now += 1
     meter.end_window(100)
     clock.now += 4
-    with meter.paused():
+    with meter.pause():
         clock.now += 30
-        with meter.paused():
+        with meter.pause():
             clock.now += 30
     clock.now += 6
     assert meter.end_window(1100) == 100
