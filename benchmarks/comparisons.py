@@ -49,7 +49,7 @@ def counted(files: dict[str, Path], init: str) -> dict[str, dict[str, int]]:
     found = {}
     for split, path in files.items():
         rankings = list(rankings_of(RankingsConfig(path=str(path), empty="keep").build(), "train", reader="this benchmark"))
-        kept = tokenize_rankings(rankings, tokenizer=tokenizer, template=TEMPLATE, context=model.context, what=split)
+        kept = tokenize_rankings(rankings, tokenizer=tokenizer, template=TEMPLATE, context=model.context, split=split)
         found[split] = {"comparisons": len(rankings), "used": len(kept), "dropped": len(rankings) - len(kept)}
     return found
 

@@ -69,7 +69,7 @@ def predict(settings: PredictCommand) -> dict[str, float]:
         with Progress("predicting") as progress:
             for read, row in enumerate(rows, 1):
                 write(row)
-                cut += row.cut
+                cut += row.is_truncated
                 if comparison is not None:
                     comparison.add(row, read)
                 progress.show(None, f"{read:,} rows")

@@ -1,4 +1,4 @@
-"""What every objective is once it is built: datasets, counts before the forward pass, the loss as sums, and metrics."""
+"""The base class of objectives: datasets, counts before the forward pass, the loss as sums, and metrics."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ if TYPE_CHECKING:
 
 
 Terms = Mapping[str, tuple[float, Tensor]]
-"""Each term of a loss: its weight, and its sum, not averaged (a scalar with a gradient)."""
+"""The terms of a loss by name: the weight of each, and its sum before averaging (a scalar with a gradient)."""
 
 
 @dataclass(frozen=True)
 class Mean:
-    """A metric that is not averaged over the batch's items but over tokens, say: a sum and a count. 0 if the count is 0."""
+    """A metric with its own count, for averages over something other than items, such as tokens. 0 if the count is 0."""
 
     total: Tensor
     count: Tensor
 
 
 Metrics = Mapping[str, Tensor | Mean]
-"""Metrics by name, detached. A scalar is a sum over the batch's items."""
+"""Detached metrics by name. A scalar tensor is a sum over the batch's items."""
 
 
 def mean_over_items(metric: Tensor | Mean, items: int) -> Mean | None:
-    """The metric with its count, or None for a tensor that has a row per item."""
+    """Return the metric with its count, or None for a tensor that has a row per item."""
     if isinstance(metric, Mean):
         return metric
     return None if metric.dim() else Mean(metric, torch.tensor(float(items)))
@@ -45,7 +45,7 @@ def mean_over_items(metric: Tensor | Mean, items: int) -> Mean | None:
 
 @dataclass(frozen=True)
 class Monitor:
-    """What runs and checkpoints are compared by."""
+    """The value that ranks runs and checkpoints."""
 
     metric: str | None
     """The name of a validation metric. None: the validation loss."""
@@ -54,7 +54,7 @@ class Monitor:
     """Whether a lower or a higher value is better."""
 
     def rank(self, loss: float, metrics: Mapping[str, float]) -> float:
-        """The monitored value of a validation with its sign set so that lower is better."""
+        """Return the monitored value of a validation, negated if higher is better, so that lower is always better."""
         value = loss if self.metric is None else metrics[self.metric]
         return value if self.mode == "min" else -value
 
@@ -63,30 +63,30 @@ LOWEST_LOSS = Monitor(None, "min")
 
 
 class Objective(nn.Module, ABC):
-    """The contract of objectives.
+    """The base class of objectives.
 
-    An objective that has parameters of its own (a head) registers them; they are trained and saved with the model. An objective
-    whose model generates text in training or validation is a `gptkit.objective.rollout_objective.RolloutObjective`.
+    Parameters that an objective registers, such as a head, are trained and saved with the model. An objective whose model generates
+    text in training or validation derives from `gptkit.objective.rollout_objective.RolloutObjective`.
     """
 
     settings: Any
     """The objective's config."""
 
     items_name = "sequences"
-    """What the items of the training data are called."""
+    """The plural noun for the items of the training data, for messages."""
 
     counts_input_tokens = True
-    """Whether `tokens` counts the tokens that the model reads. If not, no speed in tokens per second is reported."""
+    """Whether `tokens` returns the number of tokens that the model reads. If not, no speed in tokens per second is reported."""
 
     best_checkpoint_by_loss = False
-    """Whether the best checkpoint of a run is the one with the lowest validation loss, whatever `monitor` names. For a loss that
-    can be compared within a run, but not between runs with other settings."""
+    """Whether the best checkpoint of a run is always the one with the lowest validation loss, and `monitor` only compares runs. For
+    losses that are comparable within a run, but not between runs with different settings."""
 
     sources: dict[str, str]
-    """Fingerprints of what the run learns from besides `data`, by config key. `datasets` and `use_reward` add to it."""
+    """Fingerprints of the training inputs other than `data`, by config key. `datasets` and `use_reward` add entries."""
 
     load: Callable[[str], TrainedModel]
-    """Reads a trained model with its objective from a run or a checkpoint folder. Set before `datasets` is called."""
+    """Loads a trained model with its objective from a run or a checkpoint folder. Set before `datasets` is called."""
 
     seed: int = 0
     """The run's seed, for random choices of data. Set before `datasets` is called."""
@@ -99,96 +99,96 @@ class Objective(nn.Module, ABC):
 
     @abstractmethod
     def datasets(self, data: Data, *, validation_fraction: float) -> dict[str, Dataset]:
-        """Returns the datasets "train" and "validation"; the latter is absent if nothing is held out.
+        """Return the datasets "train" and "validation"; the latter is absent if nothing is held out.
 
-        If the source brings a validation split, that is used; otherwise `validation_fraction` of the source is split off.
+        Uses the validation split of the source if it has one, and otherwise holds out `validation_fraction` of its records.
         """
 
     @abstractmethod
     def counts(self, batch: Batch) -> dict[str, int]:
-        """For each term of the loss, the number of things (tokens, sequences, pairs) it averages over. No forward pass."""
+        """Return, for each term of the loss, the number of tokens, sequences or pairs to average over, without a forward pass."""
 
     @abstractmethod
     def loss(self, model: Model, batch: Batch) -> tuple[Terms, Metrics]:
-        """Returns the terms of the loss as sums, and metrics, detached.
+        """Return the terms of the loss as sums, and detached metrics.
 
-        The step's loss is the sum over terms of weight * sum / count, with the counts of all micro-batches and devices.
+        The loss of a step is the sum over terms of weight * sum / count, with counts summed over all micro-batches and devices.
 
         A scalar metric is a sum over the batch's items and is logged as the mean over them; a `Mean` has its own count. All devices
         must return the same names. Tensors with a row per item are collected in validation and passed to `compute_metrics`.
         """
 
     def tokens(self, batch: Batch) -> int:
-        """The number of tokens that the batch adds to the run's count, which schedules follow."""
+        """Return the number of tokens that the batch adds to the run's count, which drives the schedules."""
         return batch["tokens"].numel()
 
     def describe(self, datasets: Mapping[str, Dataset]) -> str:
-        """A phrase for the first line of a run: what is learned, and from how much data."""
+        """Return the phrase for the first line of a run that describes the task and the amount of data."""
         return f"{len(datasets['train']):,} {self.items_name} to learn from"
 
     # -- validation ---------------------------------------------------------------------------------------------------------------
 
     def compute_metrics(self, outputs: Mapping[str, Tensor]) -> dict[str, float]:
-        """Metrics of a whole validation set. They replace scalar metrics of the same name.
+        """Return metrics of a whole validation set. They replace scalar metrics of the same name.
 
         Args:
-            outputs: the tensors with a row per item that `loss` returned, concatenated, on the CPU.
+            outputs: the concatenated tensors with a row per item that `loss` returned, on the CPU.
         """
         return {}
 
     def figures(self, outputs: Mapping[str, Tensor]) -> Mapping[str, Figure]:
-        """Figures of a whole validation set by title, from the arguments of `compute_metrics`. Called on the first device only.
+        """Return figures of a whole validation set by title. Called on the first device only. Argument as in `compute_metrics`.
 
         They are written to figures/<title>.svg and shown in the report.
         """
         return {}
 
     def monitor(self, metrics: Mapping[str, float]) -> Monitor:
-        """What runs of this objective, and the checkpoints of one run, are compared by. Default: the lowest validation loss.
+        """Return the value that ranks runs of this objective, and checkpoints of one run. Default: the lowest validation loss.
 
-        Choose a metric if the loss contains something that a sweep may change.
+        Choose a metric if the loss depends on settings that a sweep may change.
 
         Args:
-            metrics: of the validation; a metric that is not among them cannot be chosen.
+            metrics: the metrics of the validation; only these can be chosen.
         """
         return LOWEST_LOSS
 
     def checkpoint_rank(self, loss: float, metrics: Mapping[str, float]) -> float:
-        """The value by which the checkpoints of a run are sorted: the best has the lowest."""
+        """Return the value by which the checkpoints of a run are sorted. The best checkpoint has the lowest."""
         monitor = LOWEST_LOSS if self.best_checkpoint_by_loss else self.monitor(metrics)
         return monitor.rank(loss, metrics)
 
     # -- hooks of a run, in order -------------------------------------------------------------------------------------------------
 
     def is_transferred(self, model: Model, name: str) -> bool:
-        """Whether the model's weight of this name is loaded from `init_from`. If not, it keeps its random initial value."""
+        """Return whether the model's weight of this name is loaded from `init_from`. If not, it keeps its random initial value."""
         return True
 
     def start(self, model: Model) -> None:
-        """Called once in a run's life, when the model has its initial weights: make copies of the model here."""
+        """Copy the model, if the objective needs copies. Called once per run, when the model has its initial weights."""
 
     def restore(self, model: Model, state: Mapping[str, Any]) -> None:
-        """Load the `state_dict` of a checkpoint. Called instead of `start`; the model already has the checkpoint's weights."""
+        """Load the `state_dict` of a checkpoint. Called instead of `start`, after the model has loaded the checkpoint's weights."""
         self.load_state_dict(state)
 
     def freeze(self, model: Model) -> None:
-        """Called once after `start` or `restore`: turn off gradients of whatever is not trained here."""
+        """Turn off the gradients of parameters that are not trained. Called once, after `start` or `restore`."""
 
     def on_save_checkpoint(self, model: Model) -> None:
-        """Called before a checkpoint is written, with the weights it will hold, without gradients: fit what depends on them."""
+        """Fit values that depend on the weights. Called without gradients before a checkpoint of the weights is written."""
 
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A model with the objective it was trained for, both in evaluation mode, on the CPU, in fp32."""
+    """A trained model with its objective, both in evaluation mode, on the CPU, in float32."""
 
     model: Model
-    """Its vocabulary includes the objective's own tokens."""
+    """The model. Its vocabulary includes the tokens that the objective adds."""
     tokenizer: Tokenizer
     objective: Objective
     data: dict[str, Any]
     """The config of the run's data source, as plain values with `name`."""
     source: str = ""
-    """The path it was read from."""
+    """The path from which the model was loaded."""
     fingerprint: str = ""
     """SHA-256 of the checkpoint's manifest, which identifies the weights."""

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 @dataclass
 class ObjectiveConfig(Part):
-    """The training objective: the records it reads, the batches it makes of them, and their loss.
+    """The training objective: the records it reads, the batches it builds from them, and their loss.
 
-    To write one, subclass this class; set `name` to its default, `record` to the class of `gptkit.records` that it reads and
-    `added_tokens` to the number of tokens that it adds; add fields; and implement `build`, which returns a
-    `gptkit.objective.base.Objective`. Objectives share no keys.
+    Subclasses set `name` to a default, `record` to the class of `gptkit.records` that the objective reads and `added_tokens` to the
+    number of tokens that it adds; add fields; and implement `build`, which returns a `gptkit.objective.base.Objective`. Objectives
+    share no keys.
     """
 
     record: ClassVar[type] = Document
@@ -31,9 +31,9 @@ class ObjectiveConfig(Part):
     """The number of token ids that the objective adds after those of the tokenizer. The vocabulary of the model includes them."""
 
     needs_trained_model: ClassVar[bool] = False
-    """Whether it needs a trained model: a warning is logged if training starts from random weights."""
+    """Whether the objective needs a trained model. If training starts from random weights, a warning is logged."""
     generates_text: ClassVar[bool] = True
-    """Whether a model trained with it generates text, and so can be a policy."""
+    """Whether a model trained with the objective generates text, and can therefore be a policy."""
 
     trained_models: ClassVar[tuple[str, ...]] = ()
     """Other models of about the same size that are trained, for `gptkit plan`."""
@@ -43,14 +43,14 @@ class ObjectiveConfig(Part):
     name: str = ""
 
     def pretraining_key(self) -> str:
-        """The objective's key of a source of pre-training text that is mixed in; empty if there is none.
+        """Return the objective's key that holds a source of pre-training text to mix in; empty if there is none.
 
         If the `name` of that source is `auto`, it is replaced by the source that `init_from` was pre-trained on.
         """
         return ""
 
     def pretraining_source(self) -> DataConfig | None:
-        """The source of pre-training text at the key `pretraining_key`, or None if there is none.
+        """Return the source of pre-training text at `pretraining_key()`, or None if there is none.
 
         Raises:
             ConfigError: the key holds no data source.
@@ -60,9 +60,10 @@ class ObjectiveConfig(Part):
         return source
 
     def forward_passes(self) -> dict[str, float]:
-        """The cost of a step by stage, for `gptkit plan`, in forward passes of the model over the sequences of the step.
+        """Return the cost of a step by stage, for `gptkit plan`, in forward passes of the model over the sequences of the step.
 
-        Training on a sequence costs three, since the backward pass costs two. The stage `generate` decodes token by token.
+        Training on a sequence costs three forward passes, since the backward pass costs two. The stage `generate` decodes token by
+        token.
         """
         return {"train": 3.0}
 
@@ -71,7 +72,7 @@ class ObjectiveConfig(Part):
 
         Args:
             tokenizer: encodes the text of records.
-            context: longest sequence T of the model.
+            context: maximum sequence length T of the model.
             width: size D of the model's hidden states, for heads of the objective.
         """
         raise NotImplementedError(f"{type(self).__name__} does not implement build()")
@@ -79,7 +80,7 @@ class ObjectiveConfig(Part):
 
 @dataclass
 class DialogueObjectiveConfig(ObjectiveConfig):
-    """Base of the configs of objectives on dialogues: how turns become text. Not a part itself."""
+    """Base class of the configs of objectives on dialogues, with the chat template. Not a part itself."""
 
     template: Annotated[
         str, "plain: a prompt and its response, joined; transcript: turns labelled Human and Assistant", one_of(*TEMPLATES)

@@ -11,7 +11,7 @@ from gptkit.objective.precision import upcast
 
 
 def token_log_probs(logits: Tensor, tokens: Tensor, *, temperature: float = 1.0) -> Tensor:
-    """The log-probability of one token per position.
+    """Return the log-probability of one token per position.
 
     Args:
         logits: (N, V) in any floating dtype.
@@ -25,7 +25,7 @@ def token_log_probs(logits: Tensor, tokens: Tensor, *, temperature: float = 1.0)
 
 
 def all_log_probs(logits: Tensor, *, temperature: float = 1.0) -> Tensor:
-    """The log-probabilities of all tokens of the vocabulary: (N, V) -> (N, V) in at least float32."""
+    """Return the log-probabilities of all tokens of the vocabulary: (N, V) -> (N, V) in at least float32."""
     logits = upcast(logits)
     if temperature != 1.0:
         logits = logits / temperature
@@ -33,5 +33,5 @@ def all_log_probs(logits: Tensor, *, temperature: float = 1.0) -> Tensor:
 
 
 def select_tokens(values: Tensor, tokens: Tensor) -> Tensor:
-    """The entry of one token per position: (N, V), (N,) -> (N,)."""
+    """Select the entry of one token per position: (N, V), (N,) -> (N,)."""
     return values.gather(-1, tokens[:, None]).squeeze(-1)

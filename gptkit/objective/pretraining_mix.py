@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from gptkit.data import DataConfig
     from gptkit.tokenizer.base import Tokenizer
 
-NEAR = 32
-"""How far a stride may be from that of the golden ratio: far enough to find an even one for every number of items."""
+MAX_STRIDE_OFFSET = 32
+"""The largest distance of a stride from the golden ratio's. Within it, every number of items has a stride that spreads evenly."""
 
 
 def text_windows(
@@ -30,19 +30,21 @@ def text_windows(
     validation_fraction: float,
     with_validation: bool = False,
 ) -> tuple[dict[str, Dataset], str]:
-    """Windows of the text of a source, the training split as a `SpreadWindowDataset`, and the source's fingerprint.
+    """Return windows of the text of a source by split, and the source's fingerprint.
+
+    The training split is a `SpreadWindowDataset`.
 
     Args:
         source: config of the source.
         tokenizer: encodes its text.
-        context: length of a window.
+        context: length of a window in tokens.
         key: config key of the source, for errors.
         validation_fraction: fraction to hold out, if the source has no validation split.
-        with_validation: return "validation" besides "train", if something is held out.
+        with_validation: also return the split "validation", if something is held out.
 
     Raises:
         ConfigError: the source cannot be built.
-        DataError: its text cannot be read, or is too short.
+        DataError: the text cannot be read, or is too short.
     """
     try:
         data = source.build()
@@ -50,17 +52,17 @@ def text_windows(
         windows: dict[str, Dataset] = {"train": SpreadWindowDataset(training_windows(train, context=context))}
         if with_validation and len(held_out):
             windows["validation"] = validation_windows(held_out, context=context)
-        # the fingerprint includes the order: a run that read windows in sequence must not resume in another order
+        # the fingerprint includes the order, so that a run that read windows in sequence cannot resume in another order
         return windows, hashlib.sha256(f"spread: {data.fingerprint}".encode()).hexdigest()
-    except GptkitError as error:  # names the key `data`
+    except GptkitError as error:  # its message names the key `data`
         raise type(error)(f"{key}: {error}") from error
 
 
 class SpreadWindowDataset(Dataset):
-    """The windows of a text in an order in which every range of indices is spread evenly over the whole text.
+    """The windows of a text, ordered so that every range of indices is spread evenly over the whole text.
 
-    A run mixes in far fewer windows than a corpus has. In their original order, all would be from one source or one year.
-    Language modelling reads whole epochs and does not need this.
+    A run mixes in far fewer windows than a corpus has. In the original order, all of them would come from one source or one year.
+    Language modelling reads whole epochs and does not need this order.
     """
 
     def __init__(self, windows: Dataset) -> None:
@@ -75,21 +77,22 @@ class SpreadWindowDataset(Dataset):
 
 
 def golden_stride(items: int) -> int:
-    """A stride s near 0.618 `items` (the golden ratio) that is coprime to `items`.
+    """Return a stride s near 0.618 `items` (the golden ratio) that is coprime to `items`.
 
-    0, s, 2s, 3s ... modulo `items` then visits every item once. Consecutive visits are spread evenly over all items if the
-    continued fraction of s / `items` has small terms; those of the golden ratio are all 1. Returns the best s within `NEAR`.
+    The sequence 0, s, 2s, 3s ... modulo `items` then visits every item once. Consecutive visits are spread evenly over all items if
+    the continued fraction of s / `items` has small terms; those of the golden ratio are all 1. Returns the best s within
+    `MAX_STRIDE_OFFSET` of the golden ratio's.
     """
     golden = round((math.sqrt(5.0) - 1.0) / 2.0 * items)
-    candidates = range(max(1, golden - NEAR), min(items, golden + NEAR) + 1)
+    candidates = range(max(1, golden - MAX_STRIDE_OFFSET), min(items, golden + MAX_STRIDE_OFFSET) + 1)
     return min(
         (stride for stride in candidates if math.gcd(stride, items) == 1),
-        key=lambda stride: (max(_terms(stride, items)), abs(stride - golden)),
+        key=lambda stride: (max(_continued_fraction(stride, items)), abs(stride - golden)),
     )
 
 
-def _terms(numerator: int, denominator: int) -> list[int]:
-    """The terms of the continued fraction of a number above 0 and at most 1, without the leading 0."""
+def _continued_fraction(numerator: int, denominator: int) -> list[int]:
+    """Return the terms of the continued fraction of a number in (0, 1], without the leading 0."""
     terms = []
     while numerator:
         terms.append(denominator // numerator)
@@ -98,15 +101,15 @@ def _terms(numerator: int, denominator: int) -> list[int]:
 
 
 def mixed_in(source: Mapping[str, Any]) -> str:
-    """A phrase for the first line of a run: which text is mixed in."""
+    """Return the phrase for the first line of a run that names the text that is mixed in."""
     where = f" ({source['path']})" if "path" in source else ""
     return f"mixed with the text of {source['name']}{where}"
 
 
 class PretrainingMixDataset(Dataset):
-    """The items of a dataset, followed by windows that make up the given share of an epoch.
+    """The items of a dataset, followed by windows of text that make up a share of every epoch.
 
-    Every epoch reads other windows, starting after those of the previous epoch. The loss covers all tokens of a window.
+    Each epoch reads new windows, starting after those of the previous epoch. The loss covers all tokens of a window.
     """
 
     def __init__(self, items: Dataset, windows: Dataset, share: float) -> None:
@@ -120,7 +123,7 @@ class PretrainingMixDataset(Dataset):
         first = len(self._items)
         epochs_and_items = [divmod(index, len(self)) for index in indices]
         is_window = [item >= first for _, item in epochs_and_items]
-        parts: list[tuple[Batch, list[int]]] = []  # with the rows of the result that they fill
+        parts: list[tuple[Batch, list[int]]] = []  # each with the rows of the result that it fills
         if not all(is_window):
             items = self._items.batch([item for _, item in epochs_and_items if item < first])
             parts.append((items, [row for row, window in enumerate(is_window) if not window]))

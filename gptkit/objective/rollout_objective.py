@@ -1,4 +1,4 @@
-"""Objectives whose model generates text that they train on or validate with, and the minibatches they make of it."""
+"""The base class of objectives whose model generates text for training or validation, and their minibatches."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Minibatch = Mapping[str, Batch]
 """The batches of one optimizer update by name, in the order in which their gradients are accumulated."""
 
 Total = Callable[[Tensor], Tensor]
-"""Sums a tensor, element by element, over the devices that share a step. All devices must call it equally often."""
+"""Sums a tensor elementwise over the devices that share a step. All devices must call it the same number of times."""
 
 
 @dataclass(frozen=True)
@@ -39,59 +39,59 @@ class ScoredSample:
 class RolloutObjective(Objective):
     """An objective that generates text: in training (`rollout`), in validation (`validate`), or both.
 
-    By default a step is one update on the batch itself, and a validation computes the loss, as for every other objective.
+    By default a step is one update on the batch itself, and a validation computes the loss, as for other objectives.
     """
 
     def use_reward(self, reward: Reward) -> None:
         """Set the reward that `reward=` names. Called before `datasets`.
 
         Raises:
-            ConfigError: the objective uses none.
+            ConfigError: the objective uses no reward.
         """
         raise reward_unused(self.settings.name)
 
     def learning_rates(self) -> Mapping[str, float]:
-        """Constant learning rates for some of the objective's own parameters, by prefix of their names.
+        """Return constant learning rates for some of the objective's own parameters, by prefix of their names.
 
         All other parameters follow `optimizer.lr` and its schedule.
         """
         return {}
 
     def rollout(self, model: Model, batch: Batch, *, seed: int, total: Total) -> Iterable[Minibatch]:
-        """Returns the minibatches of this step, one optimizer update each: a pure function of weights, batch and seed.
+        """Return the minibatches of this step, one per optimizer update, as a pure function of weights, batch and seed.
 
         Args:
-            model: the model in training. Its use here must not affect the training that follows.
+            model: the model in training. Generating with it must not affect training.
             batch: this device's items of the step.
-            seed: of the run and the step, the same on all devices.
-            total: for averages over all items of a step.
+            seed: the seed of this step of the run, the same on all devices.
+            total: sums over devices, for averages over all items of a step.
         """
         return [{"train": batch}]
 
     def largest_minibatch(self, batch: Batch) -> Minibatch:
-        """The largest batches that `loss` may get for as many items as in this batch; `batch.micro=auto` tries them."""
+        """Return the largest batches that `loss` may receive for as many items as this batch has; `batch.micro=auto` tries them."""
         return {"train": batch}
 
     def validate(self, model: Model, batch: Batch, *, seed: int) -> tuple[Terms, Mapping[str, int], Metrics]:
-        """Returns terms of the validation loss, their counts, and metrics, of some held-out items. Runs without gradients.
+        """Return the terms of the validation loss of held-out items, their counts, and metrics. Called without gradients.
 
-        Text that is generated here must depend on `seed` or on the items alone. Default: `loss` and `counts`.
+        Generated text must depend only on `seed` and the items. Default: `loss` and `counts`.
         """
         terms, metrics = self.loss(model, batch)
         return terms, self.counts(batch), metrics
 
     def samples(self, model: Model) -> Sequence[ScoredSample]:
-        """Scored responses to held-out prompts, shown as the run's samples. If empty, the model continues `samples.prompts`."""
+        """Return scored responses to held-out prompts, the run's samples. If empty, the model continues `samples.prompts`."""
         return []
 
 
 def reward_unused(objective: str) -> ConfigError:
-    """The error for an objective that is given a reward and uses none."""
+    """Return the error for a reward that the objective does not use."""
     return ConfigError(f"objective={objective} uses no reward; leave reward= out")
 
 
 def warn_if_responses_are_shortened(max_new_tokens: int, context: int) -> None:
-    """Warn that responses have fewer tokens than `objective.max_new_tokens`, because half of the context belongs to the prompt."""
+    """Warn if responses are shorter than `objective.max_new_tokens`, because half of the context is reserved for the prompt."""
     longest = response_limit(max_new_tokens, context)
     if max_new_tokens > longest:
         _log.warning(

@@ -43,7 +43,7 @@ class ModelReward(Reward):
 
     def accepts(self, prompt: Prompt) -> bool:
         """Return whether the model's context leaves room for a response."""
-        return self._objective.room(self._objective.asked(prompt.turns)) > 0
+        return self._objective.response_room(self._objective.prompt_ids(prompt.turns)) > 0
 
     def to(self, device: torch.device) -> None:
         self.trained_model.model.to(device)

@@ -78,7 +78,7 @@ def test_rows_come_in_the_order_of_the_input_with_the_probabilities_of_the_model
     fine_tuned: Any, predict: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = fine_tuned("classification")
-    monkeypatch.setattr(prediction, "EXAMPLES_AT_ONCE", 10)
+    monkeypatch.setattr(prediction, "EXAMPLES_PER_CHUNK", 10)
     out, err, metrics = predict(run, run.parent / "classification.csv", batch=3)
     rows = table(out)
     trained = load_objective(str(run))

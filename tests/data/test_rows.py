@@ -64,6 +64,6 @@ def test_numbers_that_are_none_are_no_facts(in_folder: Path) -> None:
 def test_labels_that_are_none_are_refused() -> None:
     with pytest.raises(DataError, match=r"2,000 training examples have 2,000 different labels .*data\.label"):
         class_names([Example("x", f"id {number}") for number in range(2000)])
-    with pytest.raises(DataError, match=r"a\.csv:3: the label nan stands for a number that is missing"):
+    with pytest.raises(DataError, match=r"a\.csv:3: the label nan is a missing number"):
         class_names([Example("x", "1"), Example("x", "nan", where="a.csv:3"), Example("x", "0")])
     assert class_names([Example("x", "none"), Example("x", "some")]) == ["none", "some"]

@@ -86,7 +86,7 @@ def test_what_no_template_can_write(template: str) -> None:
         render_dialogue(Dialogue((ASK,)), template)
     with pytest.raises(DataError, match="the role tool; it must be one of system, user, assistant"):
         prompt_text((Turn("tool", "x"),), template)
-    with pytest.raises(DataError, match="turn 2 of a dialogue is the system's"):
+    with pytest.raises(DataError, match="turn 2 of a dialogue has the role system"):
         prompt_text((ASK, SYSTEM), template)
 
 
@@ -99,7 +99,7 @@ def tokenizer() -> Any:
 def test_training_sequences_begin_as_what_is_sampled_from(tokenizer: Any, turns: tuple[Turn, ...]) -> None:
     whole = Dialogue((*turns, Turn("assistant", "Good.")))
     (tokenized,) = tokenize_dialogues(
-        [whole], tokenizer=tokenizer, template="transcript", context=400, train_on_prompts=False, what="training"
+        [whole], tokenizer=tokenizer, template="transcript", context=400, train_on_prompts=False, split="training"
     )
     assert tokenized is not None
     before = prompt_ids(tokenizer, turns, "transcript")

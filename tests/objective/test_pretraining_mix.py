@@ -13,7 +13,13 @@ import pytest
 import torch
 
 from gptkit.data.dataset import Batch, Dataset
-from gptkit.objective.pretraining_mix import NEAR, PretrainingMixDataset, SpreadWindowDataset, golden_stride, text_windows
+from gptkit.objective.pretraining_mix import (
+    MAX_STRIDE_OFFSET,
+    PretrainingMixDataset,
+    SpreadWindowDataset,
+    golden_stride,
+    text_windows,
+)
 from gptkit.objective.rl import PPOConfig
 from gptkit.plugins import registry
 from gptkit.records import Prompt, Turn
@@ -64,7 +70,7 @@ def assert_shares_are_those_of_the_sizes(tokens: torch.Tensor) -> None:
 @pytest.mark.parametrize("items", [*range(1, 200), 918, 1110, 4096, 9973])
 def test_a_stride_visits_every_item_once_and_evenly(items: int) -> None:
     stride = golden_stride(items)
-    assert abs(stride - 0.618034 * items) <= NEAR + 1 and math.gcd(stride, items) == 1
+    assert abs(stride - 0.618034 * items) <= MAX_STRIDE_OFFSET + 1 and math.gcd(stride, items) == 1
     order, place = [], 0
     for _ in range(items):  # the slow way: step by step round the ring
         order.append(place)

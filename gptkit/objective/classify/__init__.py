@@ -1,4 +1,4 @@
-"""Configs of the objectives that learn from labelled examples: fine-tuning with an auxiliary loss, and linear probes."""
+"""Configs of the objectives on labelled examples: fine-tuning with an auxiliary loss, and linear probes."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass
 class AuxLMConfig(ObjectiveConfig):
-    """Fine-tuning on labelled examples with language modelling beside it: L3 = L2 + lambda L1.
+    """Fine-tuning on labelled examples with an auxiliary language-modelling loss: L3 = L2 + lambda L1.
 
-    Source: "Improving Language Understanding by Generative Pre-Training", sections 3.2, 3.3 and 4.1. Three tokens are added to the
-    vocabulary; each family of tasks has its own layout of them, and one linear layer on the last one's hidden state.
+    Source: "Improving Language Understanding by Generative Pre-Training", sections 3.2, 3.3 and 4.1. Adds three
+    tokens to the vocabulary. Each family of tasks has its own input format, and a linear layer on the last hidden state.
     """
 
     record: ClassVar[type] = Example
@@ -28,19 +28,20 @@ class AuxLMConfig(ObjectiveConfig):
     name: str = "aux_lm"
     task: Annotated[
         str,
-        "classification, entailment, similarity, regression, multiple_choice; auto: what the examples look like",
+        "classification, entailment, similarity, regression, multiple_choice; auto: infer it from the examples",
         one_of("auto", "classification", "entailment", "similarity", "regression", "multiple_choice"),
     ] = "auto"
-    lm_weight: Annotated[float, "lambda, the weight of the language model's loss; 0: none", at_least(0), at_most(SCORE)] = 0.5
+    lm_weight: Annotated[float, "lambda, the weight of the language-modelling loss; 0: none", at_least(0), at_most(SCORE)] = 0.5
     classifier_dropout: Annotated[float, "probability of dropping a feature before the head", at_least(0), below(1)] = 0.1
     transfer_layers: Annotated[
         int | None,
-        "how many blocks are taken from init_from, embeddings besides; null: all; -1: not even embeddings",
+        "number of blocks to load from init_from, in addition to the embeddings; null: all; -1: not even embeddings",
         at_least(-1),
         at_most(LAYERS),
     ] = None
     positive: Annotated[
-        str, "the label whose F1 is reported; empty: 1, true, yes or positive beside its opposite, else the mean over all labels"
+        str,
+        "the label whose F1 is reported; empty: 1, true, yes or positive if the other label is its opposite, else the mean",
     ] = ""
 
     def __post_init__(self) -> None:
@@ -55,25 +56,25 @@ class AuxLMConfig(ObjectiveConfig):
 
 @dataclass
 class ProbeConfig(AuxLMConfig):
-    """A linear head on a frozen model, trained on a few labelled examples: what its hidden states already know.
+    """A linear probe: a linear head on a frozen model, trained on a few labelled examples.
 
-    Source: the reading of few-shot learning as training the last layer alone. Nothing is added to the vocabulary and no weight of
-    the model changes; end-of-text stands where aux_lm has tokens of its own.
+    Measures what the hidden states already encode. The vocabulary and the weights of the model do not change; end-of-text replaces
+    the tokens that aux_lm adds.
     """
 
     added_tokens: ClassVar[int] = 0
 
     name: str = "probe"
-    lm_weight: Annotated[float, "must stay 0: a frozen model learns no language", at_least(0), at_most(SCORE)] = 0.0
+    lm_weight: Annotated[float, "must be 0, since the model is frozen", at_least(0), at_most(SCORE)] = 0.0
     classifier_dropout: Annotated[float, "probability of dropping a feature before the head", at_least(0), below(1)] = 0.0
     examples: Annotated[
-        int, "train on this many of each label (of all, if labels have no names), drawn by seed; 0: all", at_least(0)
+        int, "train on this many examples of each label (in total, if labels have no names), sampled by seed; 0: all", at_least(0)
     ] = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.lm_weight:
-            raise ValueError(f"objective.lm_weight={self.lm_weight}: a probe's model is frozen; leave it 0")
+            raise ValueError(f"objective.lm_weight={self.lm_weight}: the model of a probe is frozen; set it to 0")
 
     def forward_passes(self) -> dict[str, float]:
         return {"read": 1.0}

@@ -47,14 +47,14 @@ if TYPE_CHECKING:
     from gptkit.model.base import Model
     from gptkit.tokenizer.base import Tokenizer
 
-DEVIATION = 0.02
-"""Of the head's initial weights; its bias begins at 0 (the released code)."""
+INITIAL_STD = 0.02
+"""Standard deviation of the initial weights of the head; its bias starts at 0, as in the released code."""
 
 
 class AuxLM(Objective):
     """Shapes: B examples of C sequences of T tokens, D width, K labels.
 
-    The head is made when the labels are known: from the training examples, or from a checkpoint.
+    The head is created when the labels are known: from the training examples, or from a checkpoint.
     """
 
     def __init__(self, settings: AuxLMConfig, *, tokenizer: Tokenizer, context: int, width: int) -> None:
@@ -63,15 +63,15 @@ class AuxLM(Objective):
         self.tokenizer = tokenizer
         self.context = context
         self.width = width
-        self.special_tokens = self.special_tokens_of(tokenizer)
+        self.special_tokens = self.make_special_tokens(tokenizer)
         self.task = settings.task
         self.labels: list[str] = []
-        """Of classification, entailment and similarity: sorted; a label's number is its place."""
+        """The sorted labels of classification, entailment and similarity. The number of a label is its index."""
         self.register_buffer("known", torch.empty(0, dtype=torch.uint8))
         self.head = nn.Linear(width, 1)
 
-    def special_tokens_of(self, tokenizer: Tokenizer) -> SpecialTokens:
-        """The three tokens that the paper adds to the vocabulary."""
+    def make_special_tokens(self, tokenizer: Tokenizer) -> SpecialTokens:
+        """Return the three tokens that the paper adds to the vocabulary."""
         return SpecialTokens(start=tokenizer.size, delimiter=tokenizer.size + 1, extract=tokenizer.size + 2)
 
     def start(self, model: Model) -> None:
@@ -80,18 +80,18 @@ class AuxLM(Objective):
     # -- labels and head ----------------------------------------------------------------------------------------------------------
 
     def set_labels(self, task: str, labels: list[str]) -> None:
-        """Take over a task and its labels, and make a head for them."""
+        """Set the task and its labels, and create a head for them."""
         self.task, self.labels = task, labels
         self.known = torch.tensor(list(json.dumps({"task": task, "labels": labels}).encode()), dtype=torch.uint8)
         self.head = nn.Linear(self.width, len(labels) or 1)
-        nn.init.normal_(self.head.weight, std=DEVIATION)
+        nn.init.normal_(self.head.weight, std=INITIAL_STD)
         nn.init.zeros_(self.head.bias)
 
     def positive(self) -> int | None:
-        """The number of the label whose F1 is reported; None: the mean over labels is, or there are no labels.
+        """Return the number of the label whose F1 is reported; None: the mean over labels is, or labels have no names.
 
         Raises:
-            ConfigError: `objective.positive` is no label of the task.
+            ConfigError: `objective.positive` is not a label of the task.
         """
         if self.labels:
             return positive_class(self.settings.positive, self.labels)
@@ -100,19 +100,19 @@ class AuxLM(Objective):
         return None
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
-        known = json.loads(bytes(state_dict["known"].tolist()))
-        self.set_labels(known["task"], known["labels"])
+        saved = json.loads(bytes(state_dict["known"].tolist()))
+        self.set_labels(saved["task"], saved["labels"])
         return super().load_state_dict(state_dict, strict, assign)
 
     # -- data ---------------------------------------------------------------------------------------------------------------------
 
     def datasets(self, data: Data, *, validation_fraction: float) -> dict[str, Dataset]:
-        """The examples of the source, laid out for the task.
+        """Return the examples of the source in the input format of the task.
 
         Raises:
-            DataError: the source has no examples, one has not what the task reads, a label that training lacks, or all have
-                the same.
-            ConfigError: `objective.positive` is no label of the task.
+            DataError: the source has no examples, an example lacks what the task reads, a validation label does not occur in
+                training, or all training labels are equal.
+            ConfigError: `objective.positive` is not a label of the task.
         """
         reader = f"objective={self.settings.name}"
         training_split: list[Example] = []
@@ -129,9 +129,7 @@ class AuxLM(Objective):
         self.positive()
         train = self._dataset(self.select_examples(examples), "training")
         if task == "regression" and len(train) > 1 and (train.labels == train.labels[0]).all():
-            raise DataError(
-                f"all {len(train)} training examples have the score {train.labels[0]:g}; there is nothing to tell apart"
-            )
+            raise DataError(f"all {len(train)} training examples have the score {train.labels[0]:g}; there is nothing to learn")
         if not held_out:
             return {"train": train}
         warn_about_duplicates(examples, held_out)
@@ -145,23 +143,23 @@ class AuxLM(Objective):
         if self.labels:
             positive = self.positive()
             f1 = "mean F1" if positive is None else f"F1 of {self.labels[positive]}"
-            answers = f"with {len(self.labels)} labels ({format_labels(self.labels)}; {f1})"
+            labels = f"with {len(self.labels)} labels ({format_labels(self.labels)}; {f1})"
         else:
-            answers = f"of {train.sequences} options" if self.task == "multiple_choice" else "of scores"
+            labels = f"of {train.sequences} options" if self.task == "multiple_choice" else "of scores"
         sizes = f"{len(train):,} examples to learn from" + (f" and {len(held_out):,} held out" if held_out is not None else "")
-        return f"{self.task.replace('_', ' ')} {answers}, {sizes}"
+        return f"{self.task.replace('_', ' ')} {labels}, {sizes}"
 
-    def _dataset(self, examples: list[Example], what: str) -> ClassificationDataset:
-        items = self.tokenize(examples, what)
-        warn_about_truncation(sum(item.cut for item in items), len(items), what, task=self.task, context=self.context)
+    def _dataset(self, examples: list[Example], split: str) -> ClassificationDataset:
+        items = self.tokenize(examples, split)
+        warn_about_truncation(sum(item.is_truncated for item in items), len(items), split, task=self.task, context=self.context)
         return ClassificationDataset(items)
 
     def select_examples(self, examples: list[Example]) -> list[Example]:
-        """The training examples that are used: all."""
+        """Select the training examples to use. Default: all of them."""
         return examples
 
-    def tokenize(self, examples: list[Example], what: str, *, labelled: bool = True) -> list[TokenizedExample]:
-        """Examples of this task as the model reads them; with `labelled` false their labels are left aside."""
+    def tokenize(self, examples: list[Example], split: str, *, labelled: bool = True) -> list[TokenizedExample]:
+        """Tokenise examples of this task. If `labelled` is false, their labels are ignored."""
         return tokenize_examples(
             examples,
             task=self.task,
@@ -171,17 +169,17 @@ class AuxLM(Objective):
             label_number=functools.partial(label_number, task=self.task, labels=self.labels)
             if labelled
             else (lambda example, where: 0.0),
-            what=what,
+            split=split,
         )
 
     # -- loss ---------------------------------------------------------------------------------------------------------------------
 
     def tokens(self, batch: Batch) -> int:
-        """Without padding."""
+        """Return the number of tokens, without padding."""
         return int(batch["lengths"].sum())
 
     def counts(self, batch: Batch) -> dict[str, int]:
-        """Examples for the task, sequences for the language model: its loss is averaged within each sequence first."""
+        """Return the number of examples for the task, and of sequences for the language model, whose loss averages per sequence."""
         counts = {"task": len(batch["tokens"])}
         return counts | {"lm": batch["lengths"].numel()} if self.settings.lm_weight else counts
 
@@ -191,21 +189,21 @@ class AuxLM(Objective):
         terms: dict[str, tuple[float, Tensor]] = {"task": (1.0, task_loss(self.task, outputs, batch["labels"]))}
         if self.settings.lm_weight:
             terms["lm"] = (self.settings.lm_weight, self.lm_loss(model, hidden, batch))
-        measured = {"outputs": outputs.detach(), "labels": batch["labels"]}
+        metrics = {"outputs": outputs.detach(), "labels": batch["labels"]}
         if self.task != "regression":
-            measured["accuracy"] = (outputs.argmax(-1) == batch["labels"].long()).sum().float()
-        return terms, measured
+            metrics["accuracy"] = (outputs.argmax(-1) == batch["labels"].long()).sum().float()
+        return terms, metrics
 
     def hidden_states(self, model: Model, batch: Batch) -> Tensor:
-        """Of every sequence: (B C, T, D). Padding stands on the right, where a causal model's other places do not see it."""
+        """Return the hidden states of every sequence, (B C, T, D). Causal attention hides the padding on the right."""
         return model(batch["tokens"].flatten(0, 1))  # type: ignore[no-any-return]
 
     def outputs(self, hidden: Tensor, lengths: Tensor) -> Tensor:
-        """What the head makes of the hidden states at the extract tokens.
+        """Apply the head to the hidden states at the extract tokens.
 
         Args:
             hidden: (B C, T, D).
-            lengths: (B, C) tokens of each sequence, the last of which is the extract token.
+            lengths: (B, C) number of tokens of each sequence; the last one is the extract token.
 
         Returns:
             (B, K) logits of the labels, (B, C) logits of the options, or (B,) scores; in at least float32.
@@ -213,27 +211,27 @@ class AuxLM(Objective):
         rows = torch.arange(len(hidden), device=hidden.device)
         features = hidden[rows, lengths.flatten() - 1].view(*lengths.shape, -1)  # (B, C, D)
         if self.training and self.settings.classifier_dropout:
-            alike = features.new_ones(len(features), 1, features.size(-1))  # one mask for all sequences of an example
-            features = features * F.dropout(alike, self.settings.classifier_dropout)
+            ones = features.new_ones(len(features), 1, features.size(-1))  # all sequences of an example share one mask
+            features = features * F.dropout(ones, self.settings.classifier_dropout)
         if self.task == "multiple_choice":
             return upcast_linear(self.head, features).squeeze(-1)
-        outputs = upcast_linear(self.head, features.sum(1))  # one sequence, or both orders added (section 3.3)
+        outputs = upcast_linear(self.head, features.sum(1))  # one sequence, or the sum over both orders (section 3.3)
         return outputs.squeeze(-1) if self.task == "regression" else outputs
 
     def lm_loss(self, model: Model, hidden: Tensor, batch: Batch) -> Tensor:
-        """Over sequences, the sum of each one's mean negative log-likelihood; padding is no target, extract is one."""
+        """Return the sum over sequences of their mean negative log-likelihood. Extract tokens are targets, padding is not."""
         tokens, lengths = batch["tokens"].flatten(0, 1), batch["lengths"].flatten()
-        real = torch.arange(1, tokens.size(1), device=tokens.device) < lengths[:, None]  # (B C, T - 1)
-        weights = (1.0 / (lengths - 1).float())[:, None].expand_as(real)[real]
-        return cross_entropy_sum(model.logits(hidden[:, :-1][real]), tokens[:, 1:][real], weights)
+        is_target = torch.arange(1, tokens.size(1), device=tokens.device) < lengths[:, None]  # (B C, T - 1)
+        weights = (1.0 / (lengths - 1).float())[:, None].expand_as(is_target)[is_target]
+        return cross_entropy_sum(model.logits(hidden[:, :-1][is_target]), tokens[:, 1:][is_target], weights)
 
-    def compute_metrics(self, kept: Mapping[str, Tensor]) -> dict[str, float]:
+    def compute_metrics(self, outputs: Mapping[str, Tensor]) -> dict[str, float]:
         from gptkit.objective.classify.metrics import compute_metrics
 
-        return compute_metrics(self.task, kept["outputs"], kept["labels"], positive=self.positive())
+        return compute_metrics(self.task, outputs["outputs"], outputs["labels"], positive=self.positive())
 
     def monitor(self, metrics: Mapping[str, float]) -> Monitor:
-        """Accuracy, or Pearson's correlation: the loss includes the language model's. The loss for a single held-out example."""
+        """Return accuracy, or Pearson's correlation, since the loss includes language modelling; without them, the loss."""
         main = "pearson" if self.task == "regression" else "accuracy"
         return Monitor(main, "max") if main in metrics else LOWEST_LOSS
 
@@ -242,12 +240,12 @@ class AuxLM(Objective):
 
 
 def task_loss(task: str, outputs: Tensor, labels: Tensor) -> Tensor:
-    """The sum over examples of equation 4's negative log-likelihood in nats; of regression, of squared errors (ours).
+    """Return the sum over examples of the negative log-likelihood in nats (equation 4), or for regression of squared errors (ours).
 
     Args:
         task: one of `gptkit.objective.classify.classification_dataset.TASKS`.
         outputs: (B, K) logits, or (B,) scores.
-        labels: (B,) numbers of the right ones, or scores.
+        labels: (B,) numbers of the correct labels or options, or scores.
     """
     if task == "regression":
         return F.mse_loss(outputs, labels.to(outputs), reduction="sum")

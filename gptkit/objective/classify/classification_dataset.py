@@ -1,4 +1,4 @@
-"""Labelled examples as batches: laid out and tokenised once, padded to the longest of a batch."""
+"""The dataset of labelled examples: formatted and tokenised once, padded to the longest sequence of a batch."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ from gptkit.records import Example
 from gptkit.tokenizer.base import Tokenizer
 
 TASKS = ("classification", "entailment", "similarity", "regression", "multiple_choice")
-EXAMPLES_AT_ONCE = 4096
-"""Examples tokenised at a time."""
+EXAMPLES_PER_CHUNK = 4096
+"""The number of examples that are tokenised at a time."""
 
 _log = logging.getLogger("gptkit")
 
 
 @dataclass(frozen=True)
 class TokenizedExample:
-    """An example as the model reads it."""
+    """An example as token sequences."""
 
     sequences: tuple[NDArray[np.int32], ...]
     label: float
-    """Number of the label or of the right option, or the score."""
-    cut: bool = False
-    """A text of it is longer than the context has room for."""
+    """The number of the label or of the correct option, or the score."""
+    is_truncated: bool = False
+    """Whether a text of the example was too long for the context."""
 
 
 class ClassificationDataset(Dataset):
@@ -53,17 +53,17 @@ class ClassificationDataset(Dataset):
     """
 
     sequences: int
-    """C, the same for all: options, or orders of a pair."""
+    """C, the number of sequences of every example: of options, or of orders of a pair."""
     labels: NDArray[np.float32]
-    """(items,) their labels' numbers, or scores."""
+    """(items,) the numbers of the labels, or scores."""
 
     def __init__(self, items: Sequence[TokenizedExample]) -> None:
         self._items = items
         self.sequences = len(items[0].sequences)
         self.labels = np.array([item.label for item in items], dtype=np.float32)
         lengths = [[len(sequence) for sequence in item.sequences] for item in items]
-        self._lengths = np.array([sum(of_item) for of_item in lengths], dtype=np.int64)
-        self._longest = np.array([max(of_item) for of_item in lengths], dtype=np.int64)
+        self._lengths = np.array([sum(item_lengths) for item_lengths in lengths], dtype=np.int64)
+        self._longest = np.array([max(item_lengths) for item_lengths in lengths], dtype=np.int64)
 
     def __len__(self) -> int:
         return len(self._items)
@@ -80,13 +80,13 @@ class ClassificationDataset(Dataset):
 
 
 def collate_examples(items: Sequence[TokenizedExample]) -> Batch:
-    """The items of one batch, which all have C sequences."""
+    """Collate examples, which all have C sequences, into a batch."""
     tokens, lengths = pad_groups([item.sequences for item in items], len(items[0].sequences))
     return {"tokens": tokens, "lengths": lengths, "labels": torch.tensor([item.label for item in items], dtype=torch.float32)}
 
 
 def infer_task(examples: Sequence[Example]) -> str:
-    """The family of tasks that examples look like: their texts by the first, their labels by all; scores are of pairs."""
+    """Infer the family of tasks from the texts of the first example and the labels of all. Only pairs can have scores."""
     first, labels = examples[0], [example.label for example in examples]
     if first.options:
         return "multiple_choice"
@@ -95,8 +95,8 @@ def infer_task(examples: Sequence[Example]) -> str:
     classes = sorted({class_name(label) for label in labels})
     if look_like_scores(classes):
         _log.warning(
-            "the %d labels (%s) look like scores, and are learnt as classes; objective.task=regression learns scores, of pairs of "
-            "texts: give data.pair, or objective.task=classification where these are classes",
+            "the %d labels (%s) look like scores, but single texts are classified; for scores of pairs of texts, set data.pair and "
+            "objective.task=regression, and if the labels are classes, set objective.task=classification",
             len(classes),
             format_labels(classes),
         )
@@ -111,65 +111,66 @@ def tokenize_examples(
     context: int,
     special_tokens: SpecialTokens,
     label_number: Callable[[Example, str], float],
-    what: str,
+    split: str,
 ) -> list[TokenizedExample]:
-    """Tokenise and lay out examples; those that are longer than the context are cut as GPT-1 cuts them, and marked.
+    """Tokenise and format examples. Examples that are longer than the context are truncated as in GPT-1, and marked.
 
     Args:
-        examples: of one split.
+        examples: the examples of one split.
         task: one of `TASKS`.
-        tokenizer: turns their text into ids.
-        context: longest sequence.
-        special_tokens: ids that frame the parts.
-        label_number: the number of an example's label, given where the example stands.
-        what: the split, for messages about examples that do not say where they stand.
+        tokenizer: encodes the texts.
+        context: maximum sequence length.
+        special_tokens: the ids that delimit the texts.
+        label_number: returns the number of an example's label; the second argument is the location of the example, for messages.
+        split: name of the split, for messages about examples without a location.
 
     Raises:
-        DataError: there is none, one lacks what the task reads or has options that it does not read, their numbers of options
-            differ, or the context has no room for two texts.
+        DataError: there are no examples, an example lacks what the task reads or has options that it does not read, examples have
+            different numbers of options, or the context has no room for the texts.
     """
     result: list[TokenizedExample] = []
     source = iter(examples)
     room = max_text_tokens(task, context)
     if room < 1:
-        parts = "one text" if task == "classification" else "two texts"
-        raise DataError(f"model.context={context} has no room for {parts} and the tokens that frame them; give more")
-    while chunk := list(itertools.islice(source, EXAMPLES_AT_ONCE)):
-        indices = [each.where or f"example {number} of the {what} split" for number, each in enumerate(chunk, len(result) + 1)]
-        texts = [_texts(example, task, where) for example, where in zip(chunk, indices, strict=True)]
-        encoded = iter(tokenizer.encode_batch([text for of_example in texts for text in of_example]))
-        for example, where, of_example in zip(chunk, indices, texts, strict=True):
-            whole = [next(encoded).tolist() for _ in of_example]
-            ids = [part[:room] for part in whole]
-            cut = any(len(part) > room for part in whole)
+        texts = "one text" if task == "classification" else "two texts"
+        raise DataError(f"model.context={context} has no room for {texts} and the special tokens; increase it")
+    while chunk := list(itertools.islice(source, EXAMPLES_PER_CHUNK)):
+        locations = [each.where or f"example {number} of the {split} split" for number, each in enumerate(chunk, len(result) + 1)]
+        chunk_texts = [_texts(example, task, where) for example, where in zip(chunk, locations, strict=True)]
+        encoded = iter(tokenizer.encode_batch([text for example_texts in chunk_texts for text in example_texts]))
+        for example, where, example_texts in zip(chunk, locations, chunk_texts, strict=True):
+            text_ids = [next(encoded).tolist() for _ in example_texts]
+            ids = [part[:room] for part in text_ids]
+            is_truncated = any(len(part) > room for part in text_ids)
             if task == "multiple_choice" and example.pair is not None:
                 text, question, *options = ids
                 ids = [append_question(text, question, room), *options]
-                cut = cut or len(text) + len(question) > room
-            item = TokenizedExample(_sequences(ids, task, special_tokens), label_number(example, where), cut)
+                is_truncated = is_truncated or len(text) + len(question) > room
+            item = TokenizedExample(_sequences(ids, task, special_tokens), label_number(example, where), is_truncated)
             if result and len(item.sequences) != len(result[0].sequences):
                 raise DataError(
-                    f"{where} has {len(item.sequences)} options, those before it {len(result[0].sequences)}; all must have as many"
+                    f"{where} has {len(item.sequences)} options, but earlier examples have {len(result[0].sequences)}; "
+                    "all must have the same number"
                 )
             result.append(item)
     if not result:
-        raise DataError(f"the {what} split has no examples")
+        raise DataError(f"the {split} split has no examples")
     return result
 
 
 def max_text_tokens(task: str, context: int) -> int:
-    """The most tokens of each text of an example."""
+    """Return the maximum number of tokens of each text of an example."""
     return max_single_text_tokens(context) if task == "classification" else max_pair_text_tokens(context)
 
 
-def warn_about_truncation(cut: int, total: int, what: str, *, task: str, context: int) -> None:
-    """Say how many of the examples of a split were cut, where any was."""
-    if cut:
+def warn_about_truncation(truncated: int, total: int, split: str, *, task: str, context: int) -> None:
+    """Warn if examples of a split were truncated, with their number."""
+    if truncated:
         _log.warning(
-            "%d of %d %s examples are longer than model.context=%d has room for (%d tokens a text) and were cut there",
-            cut,
+            "%d of %d %s examples do not fit into model.context=%d (%d tokens per text) and were truncated",
+            truncated,
             total,
-            what,
+            split,
             context,
             max_text_tokens(task, context),
         )
@@ -178,17 +179,18 @@ def warn_about_truncation(cut: int, total: int, what: str, *, task: str, context
 def warn_about_validation(
     train: ClassificationDataset, held_out: ClassificationDataset, *, task: str, labels: Sequence[str]
 ) -> None:
-    """Say what makes the metrics of the held-out examples mean less: another number of options, or one answer for all of them.
+    """Warn if validation metrics say little: the number of options differs from training, or all labels are equal.
 
     Args:
         train: training examples.
         held_out: validation examples.
         task: one of `TASKS`.
-        labels: names of the labels, where they have some.
+        labels: names of the labels, if they have names.
     """
     if task == "multiple_choice" and train.sequences != held_out.sequences:
         _log.warning(
-            "training examples have %d options and validation examples %d: guessing is right in 1 of %d there, and in 1 of %d here",
+            "training examples have %d options and validation examples %d: random guessing scores 1/%d in training and "
+            "1/%d in validation",
             train.sequences,
             held_out.sequences,
             train.sequences,
@@ -196,35 +198,35 @@ def warn_about_validation(
         )
     if task != "multiple_choice" and len(held_out) > 1 and (held_out.labels == held_out.labels[0]).all():
         answer = f"score {held_out.labels[0]:g}" if task == "regression" else f"label {labels[int(held_out.labels[0])]}"
-        metrics = "correlations" if task == "regression" else "F1 and Matthews' correlation"
-        _log.warning("all %d validation examples have the %s, of which %s say nothing", len(held_out), answer, metrics)
+        metrics = "correlations" if task == "regression" else "F1 and Matthews correlation"
+        _log.warning("all %d validation examples have the %s, so %s are meaningless", len(held_out), answer, metrics)
 
 
 def warn_about_duplicates(train: Sequence[Example], held_out: Sequence[Example]) -> None:
-    """Say how many held-out examples have the texts of a training example, whatever their labels: metrics flatter what is known."""
-    known = {(example.text, example.pair, example.options) for example in train}
-    copies = [example for example in held_out if (example.text, example.pair, example.options) in known]
-    if copies:
+    """Warn if held-out examples have the same texts as training examples, regardless of their labels."""
+    train_texts = {(example.text, example.pair, example.options) for example in train}
+    duplicates = [example for example in held_out if (example.text, example.pair, example.options) in train_texts]
+    if duplicates:
         _log.warning(
-            "%d of %d validation examples have the same texts as training examples, which flatters the metrics; drop them from "
-            "either (the first: %s)",
-            len(copies),
+            "%d of %d validation examples have the same texts as training examples, which inflates the metrics; remove them from "
+            "one of the splits (the first: %s)",
+            len(duplicates),
             len(held_out),
-            copies[0].where,
+            duplicates[0].where,
         )
 
 
 def _texts(example: Example, task: str, where: str) -> list[str]:
     if example.options and task != "multiple_choice":
-        raise DataError(f"{where} has options, and objective.task={task} reads none; choose objective.task=multiple_choice")
+        raise DataError(f"{where} has options, but objective.task={task} does not read any; set objective.task=multiple_choice")
     if task == "classification":
         return [example.text] if example.pair is None else [f"{example.text}\n{example.pair}"]
     if task == "multiple_choice":
         if len(example.options) < 2:
-            raise DataError(f"{where} has {len(example.options)} options; give data.options")
+            raise DataError(f"{where} has {len(example.options)} options, but needs at least two; set data.options")
         return [example.text, *([] if example.pair is None else [example.pair]), *example.options]
     if example.pair is None:
-        raise DataError(f"{where} has one text, and objective.task={task} reads two; give data.pair")
+        raise DataError(f"{where} has one text, but objective.task={task} reads two; set data.pair")
     return [example.text, example.pair]
 
 

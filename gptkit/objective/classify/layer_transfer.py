@@ -1,4 +1,4 @@
-"""Which pre-trained weights a fine-tuned model starts from: `objective.transfer_layers`.
+"""Partial transfer of pre-trained weights to a model to fine-tune: `objective.transfer_layers`.
 
 Source: "Improving Language Understanding by Generative Pre-Training", section 5, "Impact of number of layers transferred".
 """
@@ -15,15 +15,15 @@ _log = logging.getLogger("gptkit")
 
 
 def is_transferred_weight(model: Model, name: str, layers: int | None) -> bool:
-    """Whether a weight is taken from the pre-trained model: embeddings and the blocks below `layers`.
+    """Return whether a weight is loaded from the pre-trained model. Embeddings and the blocks below `layers` are.
 
-    What follows the blocks (a final norm, which GPT-1 lacks) goes with the last block. A weight with a row per token goes with the
-    embeddings, since an output matrix may be tied to them.
+    Weights after the blocks (a final norm, which GPT-1 lacks) belong to the last block. A weight with a row per token belongs to
+    the embeddings, since an output matrix may be tied to them.
 
     Args:
         model: the model to fine-tune.
-        name: of one of its weights.
-        layers: number of blocks to transfer; None: everything; below 0: nothing.
+        name: name of the weight.
+        layers: number of blocks to transfer; None: all weights; negative: none.
     """
     if layers is None or layers < 0:
         return layers is None
@@ -39,7 +39,7 @@ def is_transferred_weight(model: Model, name: str, layers: int | None) -> bool:
 
 
 def warn_about_missing_layers(model: Model, layers: int | None) -> None:
-    """Warn if more blocks are to be transferred than the model has: runs that should differ would be the same."""
+    """Warn if `layers` exceeds the number of blocks of the model, since runs with different values would be identical."""
     blocks = {layer for name in model.state_dict() if (layer := model.layer_of(name)) is not None}
     if (layers or 0) > len(blocks):
         _log.warning("objective.transfer_layers=%d, but the model has %d blocks", layers, len(blocks))

@@ -1,4 +1,4 @@
-"""Predictions of a fine-tuned model: probabilities of labels or options, or a score."""
+"""Predictions of a fine-tuned model: probabilities of labels or options, or scores."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from gptkit.objective.classify.aux_lm import AuxLM
 from gptkit.objective.classify.classification_dataset import TokenizedExample, collate_examples
 from gptkit.records import Example
 
-EXAMPLES_AT_ONCE = 4096
-"""Examples held in memory at a time; batches among them have similar lengths."""
+EXAMPLES_PER_CHUNK = 4096
+"""The number of examples that are held in memory at a time. Batches within a chunk have similar lengths."""
 
 
 @dataclass(frozen=True)
@@ -24,43 +24,43 @@ class Prediction:
 
     example: Example
     probabilities: tuple[float, ...]
-    """Of the labels, in the order of `AuxLM.labels`, or of the options, in their own; empty for regression."""
+    """The probability of each label, in the order of `AuxLM.labels`, or of each option; empty for regression."""
     score: float | None
-    """What regression predicts."""
-    cut: bool
-    """Whether a text was too long for the context, so that only its beginning was read."""
+    """The predicted score of regression; None for other tasks."""
+    is_truncated: bool
+    """Whether a text was too long for the context, so that the model read only its beginning."""
 
     @property
     def best(self) -> int:
-        """The index of the most probable label or option: the first of those that are equally probable."""
+        """The index of the most probable label or option; the first one if several are equally probable."""
         return max(range(len(self.probabilities)), key=self.probabilities.__getitem__)
 
 
 def predict(model: Model, objective: AuxLM, examples: Iterable[Example], *, batch: int = 32) -> Iterator[Prediction]:
-    """One prediction per example, in their order; at most `AT_ONCE` examples are held. The same examples give the same predictions.
+    """Yield one prediction per example, in order. Reads `EXAMPLES_PER_CHUNK` examples at a time; predictions are deterministic.
 
     Args:
-        model: with the objective's own tokens in its vocabulary, in evaluation mode (`load_objective` gives both).
-        objective: with its labels and head, on the model's device.
-        examples: their labels are ignored.
-        batch: examples of one forward pass.
+        model: the fine-tuned model in evaluation mode, as returned by `load_objective`.
+        objective: its objective, on the model's device.
+        examples: the examples; their labels are ignored.
+        batch: number of examples of a forward pass.
 
     Raises:
         DataError: an example lacks what the task of the objective reads.
     """
     source = iter(examples)
-    while chunk := list(itertools.islice(source, EXAMPLES_AT_ONCE)):
+    while chunk := list(itertools.islice(source, EXAMPLES_PER_CHUNK)):
         items = objective.tokenize(chunk, "input", labelled=False)
         outputs = compute_outputs(model, objective, items, batch=batch)
         is_regression = objective.task == "regression"
         rows = (outputs if is_regression else outputs.softmax(-1)).tolist()
         for example, item, row in zip(chunk, items, rows, strict=True):
-            yield Prediction(example, () if is_regression else tuple(row), row if is_regression else None, item.cut)
+            yield Prediction(example, () if is_regression else tuple(row), row if is_regression else None, item.is_truncated)
 
 
 @torch.inference_mode()
 def compute_outputs(model: Model, objective: AuxLM, items: list[TokenizedExample], *, batch: int) -> Tensor:
-    """(N, K) logits or (N,) scores of N items, fp32 on the CPU, in their order; batches are formed by length."""
+    """Return the (N, K) logits or (N,) scores of N items in order, in float32 on the CPU. Batches are formed by length."""
     device = next(model.parameters()).device
     order = sorted(range(len(items)), key=lambda index: max(len(sequence) for sequence in items[index].sequences), reverse=True)
     batches = []

@@ -1,7 +1,7 @@
-"""A head on a frozen model, trained on a few examples: what do its hidden states already know?
+"""A linear probe: a head on a frozen model, trained on a few examples, to measure what the hidden states already encode.
 
-K examples are K of each label, drawn at random, as experiments with few examples do ("Making Pre-trained Language Models Better
-Few-shot Learners", section 3); their result depends much on the draw, so repeat it over seeds.
+Samples K examples of each label, as is usual in few-shot experiments ("Making Pre-trained Language Models Better Few-shot
+Learners", section 3). The result depends strongly on the sample, so repeat the experiment with several seeds.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
     from gptkit.tokenizer.base import Tokenizer
 
 RANDOM_STREAM = 0x50524F4245
-"""Sets this draw apart from the order in which examples are read."""
+"""Separates the random numbers of the sample from those of the order in which examples are read."""
 
 _log = logging.getLogger("gptkit")
 
 
 class Probe(AuxLM):
-    """Only the head is trained. No token is added, so that the model stays as it is to the bit: end-of-text frames the parts."""
+    """Trains only the head. Adds no tokens, so that the model is unchanged bit for bit: end-of-text delimits the texts."""
 
-    def special_tokens_of(self, tokenizer: Tokenizer) -> SpecialTokens:
+    def make_special_tokens(self, tokenizer: Tokenizer) -> SpecialTokens:
         end = tokenizer.special["end_of_text"]
         return SpecialTokens(end, end, end)
 
@@ -42,37 +42,36 @@ class Probe(AuxLM):
         model.requires_grad_(False)
 
     def select_examples(self, examples: list[Example]) -> list[Example]:
-        """`examples` of each label, or of all where labels have no names, drawn by the seed; all where that is 0.
+        """Sample `objective.examples` examples of each label, or in total if labels have no names; 0: use all.
 
-        A label that has fewer is there with all that it has, and a warning says so. Those of a smaller number are among those of a
-        larger one.
+        Uses all examples of a label that has fewer, and logs a warning. A smaller sample is a subset of a larger one.
         """
         if not self.settings.examples:
             return examples
         labels = [class_name(example.label) if self.labels else "" for example in examples]
         indices = sample_per_class(labels, self.settings.examples, self.seed)
-        have = Counter(labels[index] for index in indices)
-        few = [label for label in self.labels or [""] if have[label] < self.settings.examples]
-        if few:
-            only = format_labels([f"{have[label]} of label {label}" if label else f"{have[label]}" for label in few])
-            _log.warning("objective.examples=%d, but of training examples there are only %s", self.settings.examples, only)
+        counts = Counter(labels[index] for index in indices)
+        scarce = [label for label in self.labels or [""] if counts[label] < self.settings.examples]
+        if scarce:
+            available = format_labels([f"{counts[label]} of label {label}" if label else f"{counts[label]}" for label in scarce])
+            _log.warning("objective.examples=%d, but the training examples include only %s", self.settings.examples, available)
         return [examples[index] for index in indices]
 
     def hidden_states(self, model: Model, batch: Batch) -> Tensor:
-        """Without dropout: a frozen model gives the same features every time."""
+        """Return the hidden states without dropout, so that a frozen model always returns the same features."""
         with without_dropout(model), torch.no_grad():
             return super().hidden_states(model, batch)
 
 
-def sample_per_class(labels: list[str], most: int, seed: int) -> list[int]:
-    """At most so many places of each label, in their order: a pure function of labels, number and seed.
+def sample_per_class(labels: list[str], limit: int, seed: int) -> list[int]:
+    """Return the sorted indices of at most `limit` items of each label, as a pure function of the arguments.
 
-    The first ones by the ranks of Philox's raw numbers, which numpy promises to keep.
+    Selects the items with the smallest raw numbers of Philox, a stream that NumPy guarantees not to change.
     """
     numbers = np.random.Philox(key=np.array([seed % 2**64, RANDOM_STREAM], dtype=np.uint64)).random_raw(len(labels))
     result: dict[str, list[int]] = {}
     for index in np.argsort(numbers, kind="stable").tolist():
-        of_label = result.setdefault(labels[index], [])
-        if len(of_label) < most:
-            of_label.append(index)
+        label_indices = result.setdefault(labels[index], [])
+        if len(label_indices) < limit:
+            label_indices.append(index)
     return sorted(index for indices in result.values() for index in indices)

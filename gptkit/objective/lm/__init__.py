@@ -21,7 +21,7 @@ class LMConfig(ObjectiveConfig):
     """
 
     name: str = "lm"
-    separate_documents: Annotated[bool, "documents packed into one sequence do not see each other (GPT-3: they do)"] = False
+    separate_documents: Annotated[bool, "mask attention between documents packed into one sequence (GPT-3 does not)"] = False
 
     def build(self, *, tokenizer: Tokenizer, context: int, width: int) -> Objective:
         from gptkit.objective.lm.next_token_prediction import LM

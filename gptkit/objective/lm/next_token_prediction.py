@@ -1,4 +1,4 @@
-"""Next-token prediction: equation 1 of "Improving Language Understanding by Generative Pre-Training", as a sum over tokens."""
+"""Next-token prediction: equation 1 of "Improving Language Understanding by Generative Pre-Training", summed over tokens."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class LM(Objective):
-    """A batch is `tokens` and `targets` (the tokens one further on), and `segments` where documents are kept apart; all (B, T)."""
+    """Batches have `tokens`, `targets` (the next tokens) and, with separate documents, `segments`; all (B, T)."""
 
     def __init__(self, settings: LMConfig, *, tokenizer: Tokenizer, context: int) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class LM(Objective):
         self.context = context
 
     def datasets(self, data: Data, *, validation_fraction: float) -> dict[str, Dataset]:
-        """Windows of `context` tokens over the packed documents, from token shards on disk (made once, then reused)."""
+        """Return windows of `context` tokens over the packed documents, from token shards on disk that are reused."""
         from gptkit.data.windows import language_model_datasets
 
         return language_model_datasets(
@@ -39,11 +39,11 @@ class LM(Objective):
         )
 
     def counts(self, batch: Batch) -> dict[str, int]:
-        """One term: how many tokens are predicted."""
+        """Return the number of predicted tokens, for the only term."""
         return {"lm": batch["targets"].numel()}
 
     def loss(self, model: Model, batch: Batch) -> tuple[Terms, dict[str, Tensor]]:
-        """The negative log-likelihood of the targets in nats, summed; no metrics besides."""
+        """Return the summed negative log-likelihood of the targets in nats, and no metrics."""
         hidden = model(batch["tokens"], segments=batch.get("segments"))
         logits = model.logits(hidden)
         return {"lm": (1.0, cross_entropy_sum(logits.flatten(0, 1), batch["targets"].flatten()))}, {}

@@ -1,4 +1,4 @@
-"""Configs of the objectives that learn from rankings: reward models and DPO."""
+"""Configs of the objectives on rankings: reward models and DPO."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 
 @dataclass
 class RewardModelConfig(DialogueObjectiveConfig):
-    """A reward model from rankings: a scalar on the last token of each completion, compared in pairs.
+    """A reward model trained on rankings: a scalar at the last token of each completion, compared in pairs.
 
     Source: "Training language models to follow instructions with human feedback", section 3.5, equation 1. One item is a prompt
-    with its K completions, each read once; its loss is the mean over its pairs that are no ties. After training a bias is
-    subtracted, so that demonstrations score 0 on average.
+    with its K completions, each read once. Its loss is the mean over its pairs of completions that are not tied. A bias is
+    subtracted from the scores, so that demonstrations score 0 on average.
     """
 
     record: ClassVar[type] = Ranking
     generates_text: ClassVar[bool] = False
 
     name: str = "reward"
-    margin: Annotated[float, "by how much the better completion is to score higher (0: the paper)", at_least(0), at_most(SCORE)] = (
-        0.0
-    )
+    margin: Annotated[
+        float, "margin by which the better completion must score higher (0 in the paper)", at_least(0), at_most(SCORE)
+    ] = 0.0
 
     def build(self, *, tokenizer: Tokenizer, context: int, width: int) -> Objective:
         from gptkit.objective.preference.reward_model import RewardModel
@@ -41,8 +41,8 @@ class RewardModelConfig(DialogueObjectiveConfig):
 class DPOConfig(DialogueObjectiveConfig):
     """Direct preference optimisation: the policy itself is the reward model.
 
-    Source: "Direct Preference Optimization: Your Language Model is Secretly a Reward Model", equation 7. Every pair of a ranking
-    that is no tie is learned from; the reference is the model with which training began.
+    Source: "Direct Preference Optimization: Your Language Model is Secretly a Reward Model", equation 7. Uses every
+    pair of a ranking that is not tied. The reference is a copy of the initial model.
     """
 
     record: ClassVar[type] = Ranking
@@ -50,7 +50,7 @@ class DPOConfig(DialogueObjectiveConfig):
     frozen_models: ClassVar[tuple[str, ...]] = ("reference",)
 
     name: str = "dpo"
-    beta: Annotated[float, "how strongly the policy is held to the reference", above(0), at_most(SCORE)] = 0.1
+    beta: Annotated[float, "strength of the penalty for deviating from the reference", above(0), at_most(SCORE)] = 0.1
 
     def forward_passes(self) -> dict[str, float]:
         return {"reference": 1.0, "train": 3.0}

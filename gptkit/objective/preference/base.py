@@ -1,4 +1,4 @@
-"""What the objectives on rankings have in common: their data, the loss of their ratings, and what is measured of these."""
+"""The base class of objectives on rankings: the data, the loss of the ratings of completions, and their metrics."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ if TYPE_CHECKING:
     from gptkit.tokenizer.base import Tokenizer
 
 MAX_FORWARD_PASSES = 8
-"""Forward passes over a batch's completions at most: sorted by length, these need less padding than one."""
+"""Maximum number of forward passes over the completions of a batch. Several passes, sorted by length, need less padding."""
 
 MIN_ROWS_PER_PASS = 8
-"""Completions that make a pass of their own worth it."""
+"""Minimum number of completions of a forward pass, if there are several passes."""
 
 
 class Preference(Objective):
-    """Shapes: B prompts, C completions, T tokens. The model that is trained rates completions; the loss compares the ratings."""
+    """Rates completions and compares the ratings in the loss. Shapes: B prompts, C completions, T tokens."""
 
     items_name = "rankings"
     best_checkpoint_by_loss = True
 
     margin = 0.0
-    """By how much the better completion is to be rated higher."""
+    """The margin by which the better completion must be rated higher."""
 
     def __init__(self, settings: Any, *, tokenizer: Tokenizer, context: int) -> None:
         super().__init__()
@@ -48,90 +48,94 @@ class Preference(Objective):
         self.tokenizer = tokenizer
         self.context = context
         self.labelers: list[str] = []
-        """Names by number: first those of the training split."""
-        self.known_labelers = 0
-        """How many are of the training split."""
+        """Names of the labelers by number. Those of the training split come first."""
+        self.training_labelers = 0
+        """The number of labelers of the training split."""
 
     @abstractmethod
     def ratings(self, model: Model, batch: Batch) -> Tensor:
-        """(B, C) in at least float32, 0 where there is no completion; only their differences count."""
+        """Return ratings (B, C) in at least float32, 0 where there is no completion. Only their differences matter."""
 
     # -- data ---------------------------------------------------------------------------------------------------------------------
 
     def datasets(self, data: Data, *, validation_fraction: float) -> dict[str, Dataset]:
-        """The rankings of the source, completions that are too long left out.
+        """Return the rankings of the source, without completions that are too long.
 
         Raises:
-            DataError: the source has no rankings, one does not fit the template, or nothing is left to learn from.
+            DataError: the source has no rankings, a ranking does not fit the template, or no ranking is left.
         """
         reader = f"objective={self.settings.name}"
         rankings, held_out = split_records(data, validation_fraction, functools.partial(rankings_of, reader=reader))
-        read = {"train": self._read(rankings, "training")} | (
-            {"validation": self._read(held_out, "validation")} if held_out else {}
+        tokenized = {"train": self._tokenize(rankings, "training")} | (
+            {"validation": self._tokenize(held_out, "validation")} if held_out else {}
         )
-        names = {split: sorted({item.labeler for item in items if item.labeler is not None}) for split, items in read.items()}
-        self.known_labelers = len(names["train"])
+        names = {split: sorted({item.labeler for item in items if item.labeler is not None}) for split, items in tokenized.items()}
+        self.training_labelers = len(names["train"])
         self.labelers = [*names["train"], *(name for name in names.get("validation", []) if name not in names["train"])]
-        most = max(len(item.sequences) for items in read.values() for item in items)
-        self.use_training_rankings(read["train"])
-        return {split: PreferenceDataset(items, most=most, labelers=self.labelers) for split, items in read.items()}
+        max_completions = max(len(item.sequences) for items in tokenized.values() for item in items)
+        self.use_training_rankings(tokenized["train"])
+        return {
+            split: PreferenceDataset(items, max_completions=max_completions, labelers=self.labelers)
+            for split, items in tokenized.items()
+        }
 
-    def _read(self, rankings: list[Ranking], what: str) -> list[TokenizedRanking]:
+    def _tokenize(self, rankings: list[Ranking], split: str) -> list[TokenizedRanking]:
         return tokenize_rankings(
-            rankings, tokenizer=self.tokenizer, template=self.settings.template, context=self.context, what=what
+            rankings, tokenizer=self.tokenizer, template=self.settings.template, context=self.context, split=split
         )
 
     def use_training_rankings(self, items: list[TokenizedRanking]) -> None:
-        """Take note of the training rankings."""
+        """Receive the training rankings, for objectives that need them outside of batches. Default: do nothing."""
 
     # -- loss ---------------------------------------------------------------------------------------------------------------------
 
     def tokens(self, batch: Batch) -> int:
-        """Without padding."""
+        """Return the number of tokens, without padding."""
         return int(batch["lengths"].sum())
 
     def counts(self, batch: Batch) -> dict[str, int]:
-        """Prompts that have completions to compare: where all are tied, there is nothing to average over."""
+        """Return the number of prompts with at least one pair of completions that are not tied."""
         return {"ranking": int(preference_pairs(batch["ranks"], batch["lengths"] > 0).any((1, 2)).sum())}
 
     def loss(self, model: Model, batch: Batch) -> tuple[Terms, dict[str, Any]]:
-        """The sum over prompts of equation 1; measured besides is the share of a prompt's pairs that are rated as ranked."""
+        """Return the sum over prompts of equation 1, and as `accuracy` the share of pairs whose ratings match the ranks."""
         ratings, exists = self.ratings(model, batch), batch["lengths"] > 0
         losses = ranking_losses(ratings, batch["ranks"], exists, self.margin)
-        measured: dict[str, Any] = {name: batch[name] for name in ("ranks", "lengths", "labelers")}
-        measured["ratings"] = ratings.detach()
+        metrics: dict[str, Any] = {name: batch[name] for name in ("ranks", "lengths", "labelers")}
+        metrics["ratings"] = ratings.detach()
         better = preference_pairs(batch["ranks"], exists)
-        right = (measured["ratings"][:, :, None] > measured["ratings"][:, None, :]) & better
-        of_prompts = (right.sum((1, 2)) / better.sum((1, 2)).clamp(min=1)).sum()
-        measured["accuracy"] = Mean(of_prompts, better.any(2).any(1).sum())  # over prompts that have something to compare
-        return {"ranking": (1.0, losses.sum())}, measured
+        correct = (metrics["ratings"][:, :, None] > metrics["ratings"][:, None, :]) & better
+        prompt_accuracies = (correct.sum((1, 2)) / better.sum((1, 2)).clamp(min=1)).sum()
+        metrics["accuracy"] = Mean(prompt_accuracies, better.any(2).any(1).sum())  # over prompts with pairs
+        return {"ranking": (1.0, losses.sum())}, metrics
 
-    # -- what is measured ---------------------------------------------------------------------------------------------------------
+    # -- validation ---------------------------------------------------------------------------------------------------------------
 
-    def compute_metrics(self, kept: Mapping[str, Tensor]) -> dict[str, float]:
+    def compute_metrics(self, outputs: Mapping[str, Tensor]) -> dict[str, float]:
         from gptkit.objective.preference.metrics import compute_metrics
 
-        return compute_metrics(kept, self.labelers, self.known_labelers)
+        return compute_metrics(outputs, self.labelers, self.training_labelers)
 
     def monitor(self, metrics: Mapping[str, float]) -> Monitor:
-        """The share of pairs that are rated as ranked: the loss depends on the margin, or on beta."""
+        """Return the accuracy, since the loss depends on the margin or on beta; the loss if there is no accuracy."""
         return Monitor("accuracy", "max") if "accuracy" in metrics else LOWEST_LOSS
 
-    def figures(self, kept: Mapping[str, Tensor]) -> Mapping[str, Figure]:
+    def figures(self, outputs: Mapping[str, Tensor]) -> Mapping[str, Figure]:
         from gptkit.objective.preference.calibration import calibration_figure
 
-        if not preference_pairs(kept["ranks"], kept["lengths"] > 0).any():
+        if not preference_pairs(outputs["ranks"], outputs["lengths"] > 0).any():
             return {}
-        return {"Calibration": calibration_figure(kept["ratings"], kept["ranks"], kept["lengths"] > 0)}
+        return {"Calibration": calibration_figure(outputs["ratings"], outputs["ranks"], outputs["lengths"] > 0)}
 
 
 def group_by_length(model: Model, lengths: Tensor) -> list[Tensor]:
-    """The rows (N,) of a batch's sequences, without the empty ones, in groups of similar length: one forward pass each.
+    """Group the rows (N,) of sequences that are not empty by length, one group per forward pass.
 
-    A sharded model, which must run equally often on all devices, gets two; every ranking has two completions.
+    A sharded model must run the same number of times on all devices, so it always gets two groups; every ranking has at least two
+    completions.
     """
-    exist = lengths.nonzero().squeeze(1)
-    rows = exist[lengths[exist].argsort(stable=True)]
-    sharded = any(is_distributed(parameter) for parameter in model.parameters())
-    groups = 2 if sharded else max(1, min(MAX_FORWARD_PASSES, len(rows) // MIN_ROWS_PER_PASS))
+    rows = lengths.nonzero().squeeze(1)
+    rows = rows[lengths[rows].argsort(stable=True)]
+    is_sharded = any(is_distributed(parameter) for parameter in model.parameters())
+    groups = 2 if is_sharded else max(1, min(MAX_FORWARD_PASSES, len(rows) // MIN_ROWS_PER_PASS))
     return list(torch.tensor_split(rows, groups))

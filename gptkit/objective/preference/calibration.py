@@ -1,4 +1,4 @@
-"""Whether preferences are predicted as often as they are observed: a calibration plot of ratings."""
+"""The calibration of ratings: predicted preferences compared with observed ones, with a plot."""
 
 from __future__ import annotations
 
@@ -16,32 +16,34 @@ BINS = 10
 
 
 def calibration(ratings: Tensor, ranks: Tensor, exists: Tensor, bins: int = BINS) -> tuple[Tensor, Tensor, Tensor]:
-    """Of pairs by the predicted probability that the completion which is rated higher is the better one, sigmoid of the difference.
+    """Bin pairs of completions by the predicted probability that the one with the higher rating is better.
+
+    The probability is the sigmoid of the difference of the ratings.
 
     Args:
         ratings: (N, C) float.
         ranks: (N, C) int64, lower is better.
         exists: (N, C) bool.
-        bins: equal stretches of the probabilities from a half to 1.
+        bins: number of equal bins of probabilities from 0.5 to 1.
 
     Returns:
-        (bins,) float64 each, NaN where a bin is empty but for the last: mean predicted probability, share of pairs in which it is
-        the better one, number of pairs.
+        Three float64 tensors (bins,): mean predicted probability, share of pairs in which the completion with the higher rating is
+        better, and number of pairs. The first two are NaN for an empty bin.
     """
     values = ratings.double()
     difference = (values[:, :, None] - values[:, None, :])[preference_pairs(ranks, exists)]  # (P,) better minus worse
     predicted = difference.abs().sigmoid()
-    right = (difference > 0).double() + 0.5 * (difference == 0)
+    correct = (difference > 0).double() + 0.5 * (difference == 0)
     indices = ((predicted - 0.5) * 2 * bins).long().clamp(max=bins - 1)
-    counts, sums, rights = (torch.zeros(bins, dtype=torch.float64) for _ in range(3))
+    counts, predicted_sums, correct_sums = (torch.zeros(bins, dtype=torch.float64) for _ in range(3))
     counts.index_add_(0, indices, torch.ones_like(predicted))
-    sums.index_add_(0, indices, predicted)
-    rights.index_add_(0, indices, right)
-    return sums / counts, rights / counts, counts
+    predicted_sums.index_add_(0, indices, predicted)
+    correct_sums.index_add_(0, indices, correct)
+    return predicted_sums / counts, correct_sums / counts, counts
 
 
 def calibration_figure(ratings: Tensor, ranks: Tensor, exists: Tensor) -> Figure:
-    """The plot; the arguments are those of `calibration`. The area of a dot is its share of the pairs."""
+    """Plot the calibration. The area of a dot shows the share of pairs in its bin. Arguments as for `calibration`."""
     from matplotlib.figure import Figure
 
     predicted, observed, counts = calibration(ratings, ranks, exists)

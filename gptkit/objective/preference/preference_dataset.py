@@ -1,4 +1,4 @@
-"""Rankings as batches: every completion behind its prompt, padded on the right, with its rank."""
+"""The dataset of rankings: every completion after its prompt, padded on the right, with its rank."""
 
 from __future__ import annotations
 
@@ -22,40 +22,40 @@ if TYPE_CHECKING:
     from gptkit.tokenizer.base import Tokenizer
 
 UNKNOWN = -1
-"""Number of a completion's labeler who is not named."""
+"""The number of a labeler without a name."""
 
 _log = logging.getLogger("gptkit")
 
 
 @dataclass(frozen=True)
 class TokenizedRanking:
-    """A prompt with its completions as the model reads them."""
+    """A prompt with its completions as token ids."""
 
     sequences: tuple[Ids, ...]
-    """Prompt, completion and end-of-text."""
+    """Prompt, completion and end-of-text, for each completion."""
     ranks: tuple[int, ...]
     prompt: int
-    """Ids of the prompt, with which every sequence begins."""
+    """The number of tokens of the prompt, with which every sequence starts."""
     labeler: str | None
     demonstration: Ids | None
-    """Prompt, demonstration and end-of-text."""
+    """Prompt, demonstration and end-of-text; None if there is no demonstration."""
 
 
 class PreferenceDataset(Dataset):
     """Item i of every epoch is ranking i.
 
     A batch has `tokens` (B, C, T) int64, padded on the right with 0; `lengths` (B, C) int64, 0 where there is no completion;
-    `ranks` (B, C) int64; `prompts` (B,) int64, the ids of each prompt; `labelers` (B,) int64, by their numbers.
+    `ranks` (B, C) int64; `prompts` (B,) int64, the lengths of the prompts; `labelers` (B,) int64, their numbers.
     """
 
-    def __init__(self, items: Sequence[TokenizedRanking], *, most: int, labelers: Sequence[str]) -> None:
+    def __init__(self, items: Sequence[TokenizedRanking], *, max_completions: int, labelers: Sequence[str]) -> None:
         """Args:
         items: the rankings.
-        most: completions C that a batch has room for.
-        labelers: their names; a name's number is its place.
+        max_completions: number of completions C of a batch.
+        labelers: names of the labelers; the number of a labeler is its index.
         """
         self._items = items
-        self._most = most
+        self._max_completions = max_completions
         self._numbers = {name: number for number, name in enumerate(labelers)}
         self._lengths = np.array([sum(map(len, item.sequences)) for item in items], dtype=np.int64)
 
@@ -67,8 +67,8 @@ class PreferenceDataset(Dataset):
 
     def batch(self, indices: Sequence[int]) -> Batch:
         items = [self._items[index % len(self._items)] for index in indices]
-        tokens, lengths = pad_groups([item.sequences for item in items], self._most)
-        ranks = [[*item.ranks, *[0] * (self._most - len(item.ranks))] for item in items]
+        tokens, lengths = pad_groups([item.sequences for item in items], self._max_completions)
+        ranks = [[*item.ranks, *[0] * (self._max_completions - len(item.ranks))] for item in items]
         return {
             "tokens": tokens,
             "lengths": lengths,
@@ -82,20 +82,21 @@ class PreferenceDataset(Dataset):
 
 
 def tokenize_rankings(
-    rankings: Sequence[Ranking], *, tokenizer: Tokenizer, template: str, context: int, what: str
+    rankings: Sequence[Ranking], *, tokenizer: Tokenizer, template: str, context: int, split: str
 ) -> list[TokenizedRanking]:
-    """Rankings as ids. Completions that are longer than the context with their prompt are left out, and so are rankings of which
-    fewer than two are left; both are counted in a warning.
+    """Tokenise rankings, without completions that are longer than the context with their prompt.
+
+    Leaves out rankings with fewer than two remaining completions. A warning counts both.
 
     Args:
-        rankings: of one split.
-        tokenizer: turns their text into ids.
-        template: of `gptkit.objective.chat_template`.
-        context: longest sequence.
-        what: the split, for messages.
+        rankings: the rankings of one split.
+        tokenizer: encodes the texts.
+        template: see `gptkit.objective.chat_template`.
+        context: maximum sequence length.
+        split: name of the split, for messages.
 
     Raises:
-        DataError: a prompt does not fit the template, no ranking is left, or in all those of training all completions are tied.
+        DataError: a prompt does not fit the template, no ranking is left, or all completions are tied in every training ranking.
     """
     prompts: list[Ids] = []
     texts: list[str] = []
@@ -103,18 +104,18 @@ def tokenize_rankings(
         try:
             prompts.append(np.array(prompt_ids(tokenizer, record.prompt, template), dtype=np.int64))
         except DataError as error:
-            raise DataError(f"ranking {index + 1} of the {what} split: {error}") from None
-        shown = [] if record.demonstration is None else [record.demonstration]
-        texts += [response_text(text, template) for text in (*record.completions, *shown)]
+            raise DataError(f"ranking {index + 1} of the {split} split: {error}") from None
+        demonstrations = [] if record.demonstration is None else [record.demonstration]
+        texts += [response_text(text, template) for text in (*record.completions, *demonstrations)]
     ids = encode_texts(tokenizer, texts)
     end = np.array([tokenizer.special["end_of_text"]], dtype=np.int64)
     result: list[TokenizedRanking] = []
-    left_out = 0
+    skipped = 0
     for prompt, record in zip(prompts, rankings, strict=True):
         sequences = [np.concatenate([prompt, next(ids), end]) for _ in record.completions]
         demonstration = None if record.demonstration is None else np.concatenate([prompt, next(ids), end])
         kept = [(sequence, rank) for sequence, rank in zip(sequences, record.ranks, strict=True) if len(sequence) <= context]
-        left_out += len(sequences) - len(kept)
+        skipped += len(sequences) - len(kept)
         if len(kept) >= 2:
             if demonstration is not None and len(demonstration) > context:
                 demonstration = None
@@ -129,21 +130,20 @@ def tokenize_rankings(
             )
     if not result:
         raise DataError(
-            f"no ranking of the {what} split has two completions that fit model.context={context} with their prompt; "
-            "give a larger one"
+            f"no ranking of the {split} split has two completions that fit model.context={context} with their prompt; increase it"
         )
-    if left_out:
+    if skipped:
         _log.warning(
             "%s completions of the %s split are longer than model.context=%s with their prompt and are left out; "
             "%s of %s rankings remain",
-            f"{left_out:,}",
-            what,
+            f"{skipped:,}",
+            split,
             context,
             f"{len(result):,}",
             f"{len(rankings):,}",
         )
     if all(len(set(item.ranks)) == 1 for item in result):
-        if what == "training":
-            raise DataError("in every ranking of the training split all completions are tied; there is nothing to learn from it")
-        _log.warning("in every ranking of the %s split all completions are tied: no accuracy can be measured on it", what)
+        if split == "training":
+            raise DataError("in every ranking of the training split all completions are tied, so there is nothing to learn")
+        _log.warning("in every ranking of the %s split all completions are tied, so it has no accuracy", split)
     return result

@@ -1,6 +1,6 @@
 """The loss of a reward model: equation 1 of "Training language models to follow instructions with human feedback".
 
-Shapes: B prompts, K completions of each, those that are not there marked by `exists`.
+Shapes: B prompts, K completions of each. `exists` is False for missing completions.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from gptkit.objective.precision import upcast
 
 
 def preference_pairs(ranks: Tensor, exists: Tensor) -> Tensor:
-    """Which completion is better than which: pair (i, j) where i ranks below j, both are there, and they are no tie.
+    """Return the pairs (i, j) of existing completions in which i has a lower rank than j, that is, is better.
 
     Args:
         ranks: (B, K) int64, lower is better.
@@ -25,19 +25,19 @@ def preference_pairs(ranks: Tensor, exists: Tensor) -> Tensor:
 
 
 def ranking_losses(scores: Tensor, ranks: Tensor, exists: Tensor, margin: float = 0.0) -> Tensor:
-    """Of each prompt, the mean over its pairs of -log sigmoid(score of the better - score of the worse - margin).
+    """Return, for each prompt, the mean over its pairs of -log sigmoid(score of the better - score of the worse - margin).
 
-    Ties are dropped, and the mean is over the pairs that are left: a prompt's weight does not depend on its ties. Where the paper
-    writes 1 / (K choose 2), it counts pairs without ties. Without any pair the loss is 0.
+    The mean excludes ties, so that the weight of a prompt does not depend on them; the (K choose 2) of the paper becomes the number
+    of pairs without ties. The loss of a prompt without pairs is 0.
 
     Args:
-        scores: (B, K) in any floating dtype, finite also where no completion is.
+        scores: (B, K) in any floating dtype; finite, also for missing completions.
         ranks: (B, K) int64, lower is better.
         exists: (B, K) bool.
-        margin: by how much the better one is to score higher.
+        margin: margin by which the better completion must score higher.
 
     Returns:
-        (B,) in at least float32, in nats.
+        (B,) in nats, in at least float32.
     """
     better = preference_pairs(ranks, exists)  # (B, K, K)
     values = upcast(scores)

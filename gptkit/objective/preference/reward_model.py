@@ -1,4 +1,4 @@
-"""A reward model: a scalar on the last token of prompt and completion, trained to rank completions as people did.
+"""A reward model: a scalar at the last token of prompt and completion, trained to rank completions as people do.
 
 Source: "Training language models to follow instructions with human feedback", section 3.5, equation 1, and appendix C.2.
 """
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
     from gptkit.tokenizer.base import Tokenizer
 
 MAX_DEMONSTRATIONS = 512
-"""Demonstrations at most that the bias is fitted to."""
+"""Maximum number of demonstrations to which the bias is fitted."""
 
-SEQUENCES_AT_ONCE = 16
-"""Demonstrations scored together."""
+DEMONSTRATIONS_PER_PASS = 16
+"""The number of demonstrations of a forward pass."""
 
 
 class RewardModel(Preference):
-    """Shapes: N sequences, T tokens, D width. Dropout is never on.
+    """Shapes: N sequences, T tokens, D width. Dropout is always off.
 
-    `bias` () is what is subtracted from the head's output, so that demonstrations score 0 on average. The loss compares outputs
-    without it: it is fitted anew for every checkpoint, and must not change what is learned.
+    `bias` () is subtracted from the output of the head, so that demonstrations score 0 on average. It is fitted again for every
+    checkpoint, and the loss does not use it, so saving does not affect training.
     """
 
     bias: Tensor
@@ -54,45 +54,49 @@ class RewardModel(Preference):
         self._demonstrations: list[Ids] = []
 
     def freeze(self, model: Model) -> None:
-        """The head's own bias cancels out of every difference: it is not trained."""
+        """Freeze the bias of the head, which cancels out of every difference."""
         self.head.bias.requires_grad_(False)
 
     # -- scores -------------------------------------------------------------------------------------------------------------------
 
     def encode(self, prompt: Sequence[Turn], completion: str) -> tuple[list[int], int]:
-        """Prompt, completion and end-of-text, as `scores` reads them, and how many tokens of the completion had no room.
+        """Encode prompt, completion and end-of-text for `scores`, and return the ids and the number of truncated tokens.
 
-        What a policy drew may have more tokens when its text is encoded again: it is cut, so that no response ends a run.
+        The text of a generated response may have more tokens when it is encoded again, so it is truncated instead of refused.
 
         Raises:
-            DataError: the prompt leaves no room for any completion, or does not fit the template; names the prompt.
+            DataError: the prompt leaves no room for a completion, or does not fit the template.
         """
-        before = self.asked(prompt)
-        *told, end = response_ids(self.tokenizer, completion, self.settings.template)
-        room = self.room(before)
+        ids = self.prompt_ids(prompt)
+        *response, end = response_ids(self.tokenizer, completion, self.settings.template)
+        room = self.response_room(ids)
         if room < 1:
             shown = prompt[-1].text if prompt else ""
             raise DataError(
-                f"the prompt {shown[:40]!r} has {len(before)} tokens, which leaves no room for a response in the reward model's "
-                f"context of {self.context}; shorten it, or leave it out"
+                f"the prompt {shown[:40]!r} has {len(ids)} tokens, which leaves no room for a response in the reward model's "
+                f"context of {self.context}; shorten the prompt, or remove it"
             )
-        return [*before, *told[:room], end], max(0, len(told) - room)
+        return [*ids, *response[:room], end], max(0, len(response) - room)
 
-    def asked(self, prompt: Sequence[Turn]) -> list[int]:
-        """Raises: DataError: the prompt does not fit the template."""
+    def prompt_ids(self, prompt: Sequence[Turn]) -> list[int]:
+        """Return the token ids of a prompt.
+
+        Raises:
+            DataError: the prompt does not fit the template.
+        """
         return prompt_ids(self.tokenizer, prompt, self.settings.template)
 
-    def room(self, asked: Sequence[int]) -> int:
-        """Tokens that a response to these ids may have, before its end-of-text; less than 1: none can be read."""
-        return self.context - len(asked) - 1
+    def response_room(self, prompt_ids: Sequence[int]) -> int:
+        """Return the number of tokens that the context leaves for a response, without its end-of-text; may be negative."""
+        return self.context - len(prompt_ids) - 1
 
     def scores(self, model: Model, tokens: Tensor, lengths: Tensor) -> Tensor:
-        """What each sequence is worth: the head's output at its last real token, minus the bias.
+        """Return the score of each sequence: the output of the head at its last token, minus the bias.
 
         Args:
-            model: the reward model's.
-            tokens: (N, T) int64; what stands behind a sequence changes nothing.
-            lengths: (N,) int64, from 1.
+            model: the model of the reward model.
+            tokens: (N, T) int64, with any padding on the right.
+            lengths: (N,) int64, at least 1.
 
         Returns:
             (N,) in at least float32.
@@ -106,28 +110,29 @@ class RewardModel(Preference):
         return upcast_linear(self.head, last).squeeze(1)
 
     def ratings(self, model: Model, batch: Batch) -> Tensor:
-        """The head's outputs."""
+        """Return the outputs of the head."""
         tokens, lengths = batch["tokens"].flatten(0, 1), batch["lengths"].flatten()
         groups = group_by_length(model, lengths)
         result = [self._outputs(model, tokens[rows, : int(lengths[rows].max())], lengths[rows]) for rows in groups]
-        of_rows = torch.cat(result)
-        ratings = of_rows.new_zeros(len(lengths)).index_put((torch.cat(groups),), of_rows)
+        row_ratings = torch.cat(result)
+        ratings = row_ratings.new_zeros(len(lengths)).index_put((torch.cat(groups),), row_ratings)
         return ratings.view(batch["lengths"].shape)
 
     # -- the bias -----------------------------------------------------------------------------------------------------------------
 
     def use_training_rankings(self, items: list[TokenizedRanking]) -> None:
-        """Keep the demonstrations; where there are none, the completions that are ranked best stand for them."""
-        shown = [item.demonstration for item in items if item.demonstration is not None]
-        shown = shown or [item.sequences[item.ranks.index(min(item.ranks))] for item in items]
-        self._demonstrations = sorted((shown[index] for index in evenly_spaced(len(shown), MAX_DEMONSTRATIONS)), key=len)
+        """Keep the demonstrations, or the best completion of every ranking if there are none."""
+        demonstrations = [item.demonstration for item in items if item.demonstration is not None]
+        demonstrations = demonstrations or [item.sequences[item.ranks.index(min(item.ranks))] for item in items]
+        indices = evenly_spaced(len(demonstrations), MAX_DEMONSTRATIONS)
+        self._demonstrations = sorted((demonstrations[index] for index in indices), key=len)
 
     @torch.no_grad()
     def on_save_checkpoint(self, model: Model) -> None:
-        """Set the bias so that demonstrations, at most 512 of them, score 0 on average."""
+        """Set the bias so that the demonstrations score 0 on average."""
         total = torch.zeros((), dtype=torch.float64)
-        for start in range(0, len(self._demonstrations), SEQUENCES_AT_ONCE):
-            part = self._demonstrations[start : start + SEQUENCES_AT_ONCE]
+        for start in range(0, len(self._demonstrations), DEMONSTRATIONS_PER_PASS):
+            part = self._demonstrations[start : start + DEMONSTRATIONS_PER_PASS]
             tokens, lengths = pad_sequences(part).to(self.bias.device), sequence_lengths(part).to(self.bias.device)
             total += self._outputs(model, tokens, lengths).double().sum().cpu()
         if self._demonstrations:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class ReinforcementLearningConfig(DialogueObjectiveConfig):
-    """Base of the configs of objectives that learn from scored responses to prompts. Not a part itself.
+    """Base class of the configs of objectives that learn from scored responses to prompts. Not a part itself.
 
     An item of a batch is one prompt; an episode is a prompt with one response.
     """
@@ -29,14 +29,14 @@ class ReinforcementLearningConfig(DialogueObjectiveConfig):
 
     max_new_tokens: Annotated[
         int,
-        "longest response in tokens, at most half the context; prompts that leave no room for it are skipped",
+        "maximum length of a response in tokens, at most half the context; prompts that leave no room for it are skipped",
         at_least(1),
         at_most(CONTEXT),
     ] = 64
     temperature: Annotated[float, "temperature of sampling and of all log-probabilities", at_least(0.001), at_most(SCORE)] = 1.0
     minibatch: Annotated[
         int | None,
-        "prompts per update, over all devices; a divisor of batch.size; null: all",
+        "prompts per update, over all devices; must divide batch.size; null: all",
         at_least(1),
         at_most(SEQUENCES),
     ] = None
@@ -53,9 +53,9 @@ class ReinforcementLearningConfig(DialogueObjectiveConfig):
     ] = -1.0
     judge: Annotated[
         dict[str, Any],
-        "an independent judge: the settings of a reward, with its `name`; it scores validations and is never trained on",
+        "an independent judge: the settings of a reward, with its `name`; it scores only validations",
     ] = field(default_factory=dict)
-    sanity_checks: Annotated[bool, "check in the first step that sampling, scoring and training agree"] = True
+    sanity_checks: Annotated[bool, "check in the first step that sampling, scoring and training are consistent"] = True
 
     def judge_config(self) -> RewardConfig | None:
         """The config of the independent judge, or None if there is none.
@@ -67,7 +67,7 @@ class ReinforcementLearningConfig(DialogueObjectiveConfig):
         return judge
 
     def forward_passes(self) -> dict[str, float]:
-        """Assumes episodes as long as the context, which policy, reference and reward read once after generation."""
+        """Return the cost of a step, assuming episodes that fill the context; policy, reference and reward each read them once."""
         return {"generate": 1.0, "score": 3.0, self.name: 3.0 * self.inner_epochs}
 
 
@@ -75,10 +75,11 @@ class ReinforcementLearningConfig(DialogueObjectiveConfig):
 class PPOConfig(ReinforcementLearningConfig):
     """Proximal policy optimisation of a reward with a KL penalty, optionally with the pre-training loss mixed in (PPO-ptx).
 
-    Source: "Training language models to follow instructions with human feedback", section 3.5, equation 2, and appendix C.4. What
-    it does not publish (GAE's lambda, the value loss and its clipping) follows "Fine-Tuning Language Models from Human Preferences"
-    and its code, except for whitening: advantages are whitened over a whole step instead of a minibatch, and rewards only with
-    `whiten_rewards`, which is on there. The value network is a separate model, initialised from the reward model if there is one.
+    Source: "Training language models to follow instructions with human feedback", section 3.5, equation 2, and appendix C.4.
+    Details that it does not publish (GAE's lambda, the value loss and its clipping) follow "Fine-Tuning Language Models from Human
+    Preferences" and its code, except for whitening: advantages are whitened over a whole step instead of a minibatch, and rewards
+    only with `whiten_rewards`, which that code always does. The value network is a separate model, initialised from the reward
+    model if there is one.
     """
 
     trained_models: ClassVar[tuple[str, ...]] = ("value",)
@@ -87,38 +88,40 @@ class PPOConfig(ReinforcementLearningConfig):
     kl_target: Annotated[
         float | None, "adapt kl_coef to this divergence, in nats per response; null: constant", above(0), at_most(SCORE)
     ] = None
-    kl_horizon: Annotated[int, "episodes over which kl_coef adapts; at least those of a step", at_least(1)] = 10_000
+    kl_horizon: Annotated[int, "number of episodes over which kl_coef adapts; at least the episodes of a step", at_least(1)] = (
+        10_000
+    )
     discount: Annotated[float, "gamma, discount per token", at_least(0), at_most(1)] = 1.0
     gae_lambda: Annotated[float, "lambda of generalised advantage estimation", at_least(0), at_most(1)] = 0.95
     whiten_rewards: Annotated[bool, "scale rewards to variance 1 without shifting their mean"] = False
     value_coef: Annotated[float, "weight of the value loss", at_least(0), at_most(SCORE)] = 0.1
     value_clip: Annotated[
-        float, "clip a value to that before the update plus or minus this in its loss", at_least(0), at_most(SCORE)
+        float, "clip range of a value around its value before the update, in the value loss", at_least(0), at_most(SCORE)
     ] = 0.2
     value_lr: Annotated[
         float | None,
-        "constant learning rate of the value network; null: that of the policy",
+        "constant learning rate of the value network; null: the learning rate of the policy",
         above(0),
         at_most(LEARNING_RATE),
     ] = None
     value_from: Annotated[
         str,
-        "initial value network: reward, policy, or auto (the reward if it is a model)",
+        "initial weights of the value network: reward, policy, or auto (the reward if it is a model)",
         one_of("auto", "reward", "policy"),
     ] = "auto"
     ptx_coef: Annotated[
-        float, "weight of the pre-training loss (gamma); 0: no pre-training text is read", at_least(0), at_most(SCORE)
+        float, "weight of the pre-training loss (gamma); 0: do not read pre-training text", at_least(0), at_most(SCORE)
     ] = 0.0
     ptx_ratio: Annotated[int, "pre-training sequences per episode", at_least(1), at_most(SEQUENCES)] = 8
     ptx_data: Annotated[
         dict[str, Any],
-        "the settings of the source of pre-training text, with its `name`; auto: what init_from was pre-trained on",
+        "the settings of the source of pre-training text, with its `name`; auto: the source that init_from was pre-trained on",
     ] = field(default_factory=lambda: {"name": "auto"})
 
     def __post_init__(self) -> None:
         if self.kl_target is not None and not self.kl_coef:
             raise ValueError(
-                f"objective.kl_target={self.kl_target} has nothing to adapt: objective.kl_coef=0 stays 0; set kl_coef above 0, or "
+                f"objective.kl_target={self.kl_target} has no effect, since objective.kl_coef=0 stays 0; set kl_coef above 0, or "
                 "objective.kl_target=null"
             )
 
@@ -126,7 +129,7 @@ class PPOConfig(ReinforcementLearningConfig):
         return "ptx_data" if self.ptx_coef else ""
 
     def forward_passes(self) -> dict[str, float]:
-        """Adds the passes of the value network, which is trained on every episode, and of pre-training text."""
+        """Add the passes of the value network, which trains on every episode, and of pre-training text."""
         passes = super().forward_passes()
         passes["score"] += 1.0
         passes["ppo"] *= 2.0

@@ -1,8 +1,8 @@
 """Rewards and advantages of tokens. Shapes: B episodes, R tokens of the longest response; (B, R) tensors are 0 in the padding.
 
 Source: "Fine-Tuning Language Models from Human Preferences", section 2 and its code; "High-Dimensional Continuous Control Using
-Generalized Advantage Estimation", equation 16. Means and variances are over all episodes of a step, on all devices; the code
-of the former whitens advantages within each minibatch.
+Generalized Advantage Estimation", equation 16. Means and variances are over all episodes of a step, on all devices, while
+the code of the former paper whitens advantages within each minibatch.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from torch import Tensor
 from gptkit.objective.rollout_objective import Total
 
 EPSILON = 1e-8
-"""Added to variances that are divided by."""
+"""Added to a variance before dividing by it."""
 
 
 def response_mask(lengths: Tensor, width: int) -> Tensor:
-    """(B,) -> (B, R) bool: which of `width` positions hold a token of the response."""
+    """Return which of `width` positions hold a token of the response: (B,) -> (B, R) bool."""
     return torch.arange(width, device=lengths.device) < lengths[:, None]
 
 
 def token_rewards(scores: Tensor, log_ratios: Tensor, lengths: Tensor, kl_coef: float) -> Tensor:
-    """The reward of every token (B, R): minus the KL penalty, plus the score at the last token of a response.
+    """Return the reward of every token (B, R): the negative KL penalty, plus the score at the last token of a response.
 
     Args:
-        scores: (B,).
-        log_ratios: (B, R) log-probability under the policy minus that under the reference: an unbiased estimate of their KL
-            divergence, which may be negative.
-        lengths: (B,) tokens of the responses, end-of-text included; at least 1.
+        scores: (B,) scores of the responses.
+        log_ratios: (B, R) log-probability under the policy minus log-probability under the reference: an unbiased estimate of
+            their KL divergence, which may be negative.
+        lengths: (B,) number of tokens of the responses, including end-of-text; at least 1.
         kl_coef: weight of the penalty.
     """
     penalties = -kl_coef * log_ratios
@@ -36,13 +36,13 @@ def token_rewards(scores: Tensor, log_ratios: Tensor, lengths: Tensor, kl_coef: 
 
 
 def compute_advantages(token_rewards: Tensor, values: Tensor, *, discount: float, gae_lambda: float) -> Tensor:
-    """Generalised advantage estimates (B, R). The value after the last token is 0.
+    """Return generalised advantage estimates (B, R). The value after the last token is 0.
 
     Args:
-        token_rewards: (B, R).
-        values: (B, R) of the state before each token.
-        discount: gamma.
-        gae_lambda: lambda.
+        token_rewards: (B, R) rewards of tokens.
+        values: (B, R) values of the state before each token.
+        discount: gamma, the discount per token.
+        gae_lambda: lambda of the estimator.
     """
     advantages = torch.zeros_like(token_rewards)
     next_advantage, next_value = torch.zeros_like(token_rewards[:, 0]), torch.zeros_like(token_rewards[:, 0])
@@ -55,7 +55,7 @@ def compute_advantages(token_rewards: Tensor, values: Tensor, *, discount: float
 
 
 def moments(values: Tensor, mask: Tensor, total: Total) -> tuple[Tensor, Tensor]:
-    """Mean and variance of the entries (B, R) in the mask, over all devices: two float64 scalars."""
+    """Return mean and variance of the entries (B, R) in the mask over all devices, as two float64 scalars."""
     entries = values[mask].double()
     count, sum_of_entries = total(torch.stack([torch.full_like(entries.sum(), len(entries)), entries.sum()]))
     mean = sum_of_entries / count.clamp(min=1)
@@ -70,14 +70,14 @@ def whiten(values: Tensor, mask: Tensor, total: Total, *, shift: bool = True) ->
 
 
 def explained_variance(values: Tensor, returns: Tensor, mask: Tensor, total: Total) -> Tensor:
-    """The fraction of the variance of the returns that the values predict: a scalar, negative if they are worse than the mean."""
+    """Return the fraction of the variance of the returns that the values predict, negative if they are worse than the mean."""
     _, residual_variance = moments(returns - values, mask, total)
     _, variance = moments(returns, mask, total)
     return 1 - residual_variance / variance.clamp(min=EPSILON)
 
 
 def adapt_kl_coef(kl_coef: float, kl: float, *, target: float, episodes: int, horizon: int) -> float:
-    """The KL coefficient of the next step: larger if the divergence was above its target, smaller if it was below.
+    """Return the KL coefficient of the next step: larger if the divergence exceeded its target, smaller if it was below.
 
     Args:
         kl_coef: the coefficient of this step.

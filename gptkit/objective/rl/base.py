@@ -18,14 +18,15 @@ import torch
 from torch import Tensor
 
 from gptkit.data.dataset import Batch, Dataset
+from gptkit.data.splits import evenly_spaced
 from gptkit.errors import ConfigError
-from gptkit.generation.responses import generate_responses, response_limit, response_text
+from gptkit.generation.responses import generate_responses, response_limit
 from gptkit.model.evaluation_mode import evaluation_mode, without_dropout
 from gptkit.objective.base import Monitor, Terms
 from gptkit.objective.chat_template import prompt_text
 from gptkit.objective.rl import ReinforcementLearningConfig
 from gptkit.objective.rl.prompt_dataset import PromptDataset, load_prompts
-from gptkit.objective.rl.rollout import Rollout, compute_in_chunks, make_rollout_batch, response_log_probs
+from gptkit.objective.rl.rollout import Rollout, compute_in_chunks, make_rollout, make_zero_batch, response_log_probs
 from gptkit.objective.rl.sanity_checks import check_loss, check_rollout
 from gptkit.objective.rollout_objective import Minibatch, RolloutObjective, ScoredSample, Total, warn_if_responses_are_shortened
 from gptkit.optimizer.groups import is_distributed
@@ -46,11 +47,14 @@ SAMPLE_COUNT = 4
 
 
 class ReinforcementLearning(RolloutObjective):
-    """`reference` is a copy of the initial model. Checkpoints contain it, so that a run resumes from its folder alone."""
+    """Base class of PPO and GRPO.
+
+    `reference` is a copy of the initial model. Checkpoints contain it, so that a run resumes from its folder alone.
+    """
 
     items_name = "prompts"
     counts_input_tokens = False
-    best_checkpoint_by_loss = True  # the reward alone would choose the checkpoint that exploits it most
+    best_checkpoint_by_loss = True  # the reward would select the checkpoint that exploits it most
 
     settings: ReinforcementLearningConfig
     reference: Model
@@ -69,9 +73,9 @@ class ReinforcementLearning(RolloutObjective):
         self.judge: Reward | None = None
         self.prompt_datasets: dict[str, PromptDataset] = {}
         self.checks_pending = True
-        """Whether the sanity checks are still to run."""
+        """Whether the sanity checks have not run yet."""
         self.policy_is_reference = False
-        """Whether no update was made yet, so that policy and reference are the same."""
+        """Whether policy and reference are equal, because the run has made no update yet."""
 
     # -- set-up -------------------------------------------------------------------------------------------------------------------
 
@@ -80,11 +84,11 @@ class ReinforcementLearning(RolloutObjective):
         self.sources["reward"] = reward.fingerprint
 
     def datasets(self, data: Data, *, validation_fraction: float) -> dict[str, Dataset]:
-        """The prompts of the source that leave room for `max_new_tokens` and end-of-text, and that the rewards accept.
+        """Return the prompts of the source that leave room for `max_new_tokens` and end-of-text, and that the rewards accept.
 
         Raises:
             ConfigError: no reward is set.
-            DataError: the source has no prompts, or none is left.
+            DataError: the source has no prompts, or no prompt is left.
         """
         settings = self.settings
         if self.reward is None:
@@ -119,19 +123,19 @@ class ReinforcementLearning(RolloutObjective):
         self.reference = copy.deepcopy(model).requires_grad_(False)
 
     def tokens(self, batch: Batch) -> int:
-        """Every prompt counts as a full context."""
+        """Return the number of tokens, where every prompt counts as a full context."""
         return len(batch["tokens"]) * self.context
 
     # -- rollouts -----------------------------------------------------------------------------------------------------------------
 
     def generate_responses(self, model: Model, split: str, items: Sequence[int], *, seed: int, samples: int = 1) -> Rollout:
         """Sample `samples` responses to each prompt. Responses to the same prompt are adjacent rows."""
-        source = self.prompt_datasets[split]
-        indices = [item % len(source) for item in items]
+        dataset = self.prompt_datasets[split]
+        indices = [item % len(dataset) for item in items]
         responses = generate_responses(
             model,
             self.tokenizer,
-            [source.ids[index] for index in indices],
+            [dataset.ids[index] for index in indices],
             items=items,
             max_new_tokens=self.new_tokens,
             temperature=self.settings.temperature,
@@ -139,16 +143,10 @@ class ReinforcementLearning(RolloutObjective):
             seed=seed,
         )
         rows = [index for index in indices for _ in range(samples)]
-        device = next(model.parameters()).device
-        return Rollout(
-            prompts=[source.prompts[index] for index in rows],
-            texts=[response_text(self.tokenizer, source.ids[index], ids) for index, ids in zip(rows, responses, strict=True)],
-            batch=make_rollout_batch([source.ids[index] for index in rows], responses, device),
-            ended=torch.tensor([ids[-1] == self.end_of_text for ids in responses], device=device),
-        )
+        return make_rollout(self.tokenizer, dataset, rows, responses, self.end_of_text, next(model.parameters()).device)
 
     def score_rollout(self, rollout: Rollout) -> Tensor:
-        """(B,) float32 scores on the rollout's device: the reward's, or `missing_end_of_text` for responses that did not end.
+        """Return the scores of the reward, (B,) float32 on the rollout's device, or `missing_end_of_text` for unfinished ones.
 
         Raises:
             GptkitError: a score is not finite.
@@ -160,7 +158,7 @@ class ReinforcementLearning(RolloutObjective):
         return scores.to(rollout.ended.device)
 
     def score(self, reward: Reward, prompts: Sequence[Prompt], texts: Sequence[str]) -> Tensor:
-        """(B,) float32 scores of a reward, on the CPU, computed in full precision whatever training uses.
+        """Return the scores of a reward, (B,) float32 on the CPU, computed without autocast.
 
         Raises:
             GptkitError: a score is not finite.
@@ -171,11 +169,11 @@ class ReinforcementLearning(RolloutObjective):
             return compute_scores(reward, prompts, texts)
 
     def reference_device(self) -> torch.device:
-        """The device of the objective's models."""
+        """Return the device of the objective's models."""
         return next(self.reference.parameters()).device
 
     def compute_log_probs(self, model: Model, batch: Batch) -> Tensor:
-        """(B, R) log-probabilities of the responses' tokens, 0 in the padding. No gradients."""
+        """Return the log-probabilities (B, R) of the responses' tokens, 0 in the padding, without gradients."""
         temperature = self.settings.temperature
         with without_dropout(model):
             return compute_in_chunks(
@@ -185,7 +183,7 @@ class ReinforcementLearning(RolloutObjective):
     # -- one step -----------------------------------------------------------------------------------------------------------------
 
     def rollout(self, model: Model, batch: Batch, *, seed: int, total: Total) -> Iterator[Minibatch]:
-        """Returns `minibatches`; the first one in a process goes through the sanity checks."""
+        """Yield the minibatches of a step. The loss of the first one in a process goes through the sanity checks."""
         check_first = self.checks_pending and self.settings.sanity_checks
         for minibatch in self.minibatches(model, batch, seed=seed, total=total):
             if check_first:
@@ -195,35 +193,33 @@ class ReinforcementLearning(RolloutObjective):
 
     @abstractmethod
     def minibatches(self, model: Model, batch: Batch, *, seed: int, total: Total) -> Iterator[Minibatch]:
-        """The minibatches of a step. Those with responses have `old_log_probs`, and `loss` returns their `approximate_kl` and
-        `clip_fraction`."""
+        """Yield the minibatches of a step.
 
-    def minibatch_count(self, items: int, total: Total, device: torch.device) -> int:
-        """The number of minibatches of this device's items: item i goes into minibatch i modulo that number.
-
-        Raises:
-            ConfigError: the minibatches would differ in size between devices.
+        Minibatches with responses have `old_log_probs`, and `loss` returns the metrics `approximate_kl` and `clip_fraction`.
         """
-        step_items = int(total(torch.tensor(float(items), device=device)))
-        size = min(self.settings.minibatch or step_items, step_items)
-        if step_items % size or items % (step_items // size):
-            raise ConfigError(
-                f"objective.minibatch={size} does not divide batch.size={step_items} into minibatches that the devices can share "
-                "equally; choose a divisor that is a multiple of the number of devices"
-            )
-        return step_items // size
+
+    def largest_rollout(self, batch: Batch, *, token_columns: Sequence[str], row_columns: Sequence[str]) -> Batch:
+        """Return a batch of rollouts that fill the context, one per item of the batch, with these columns; all zeros."""
+        return make_zero_batch(
+            len(batch["tokens"]),
+            prompt_length=self.context - self.new_tokens,
+            response_length=self.new_tokens,
+            token_columns=token_columns,
+            row_columns=row_columns,
+            device=batch["tokens"].device,
+        )
 
     def collect_rollout(
         self, model: Model, items: Sequence[int], *, seed: int, samples: int = 1
     ) -> tuple[Rollout, Tensor, dict[str, float]]:
-        """Sample and score responses; adds `old_log_probs` and `reference_log_probs` (B, R) to their batch.
+        """Sample and score responses, and add `old_log_probs` and `reference_log_probs` (B, R) to their batch.
 
         Returns:
-            The rollout, its scores (B,), and metrics of speed: seconds of generation and of scoring, generated tokens per second.
+            The rollout, its scores (B,), and speed metrics: seconds of generation and of scoring, and generated tokens per second.
 
         Raises:
             ConfigError: the model is sharded.
-            GptkitError: a sanity check failed, or a score is not finite.
+            GptkitError: a sanity check fails, or a score is not finite.
         """
         if any(is_distributed(parameter) for parameter in model.parameters()):
             raise ConfigError(f"objective={self.settings.name} needs unsharded models; use trainer.strategy=ddp, not fsdp2 or tp")
@@ -250,7 +246,7 @@ class ReinforcementLearning(RolloutObjective):
             return
         self.checks_pending = False
         if not self.settings.sanity_checks:
-            _log.warning("objective.sanity_checks=false: sampling, scoring and training are not checked to agree")
+            _log.warning("objective.sanity_checks=false: sampling, scoring and training are not checked for consistency")
             return
         check_rollout(
             self, model, rollout, scores, seed=seed, samples=[(item, sample) for item in items for sample in range(samples)]
@@ -260,11 +256,11 @@ class ReinforcementLearning(RolloutObjective):
 
     @torch.no_grad()
     def validate(self, model: Model, batch: Batch, *, seed: int) -> tuple[Terms, Mapping[str, int], dict[str, Tensor]]:
-        """Returns the negative of equation 2 on held-out prompts: the scores of responses minus their KL penalty.
+        """Return the negative of equation 2 on held-out prompts: the scores of responses minus their KL penalty.
 
-        The penalty uses the initial `kl_coef`, so that losses are comparable within a run that adapts it. Random numbers depend on
-        the prompt's index alone, so that they are the same for all checkpoints of a run. Metrics are `score`, `kl` (nats per
-        response), `length` (tokens), `missing_end_of_text` and, with `judge`, its score.
+        The penalty uses the initial `kl_coef`, so that losses are comparable within a run that adapts it. Random numbers depend
+        only on the index of the prompt, so that all checkpoints of a run use the same ones. Metrics are `score`, `kl` (nats per
+        response), `length` (tokens), `missing_end_of_text` and, with a judge, `judge`.
         """
         with evaluation_mode(model):
             rollout = self.generate_responses(model, "validation", batch["items"].tolist(), seed=0)
@@ -282,16 +278,15 @@ class ReinforcementLearning(RolloutObjective):
         return {"objective": (1.0, objective)}, {"objective": len(scores)}, metrics
 
     def monitor(self, metrics: Mapping[str, float]) -> Monitor:
-        """The score of the independent judge, or else of the reward: the loss depends on `kl_coef` and `ptx_coef`."""
+        """Return the score of the judge, or else of the reward, since the loss depends on `kl_coef` and `ptx_coef`."""
         return Monitor("judge" if "judge" in metrics else "score", "max")
 
     def samples(self, model: Model) -> list[ScoredSample]:
-        """Responses to a few held-out prompts with their scores, sampled as in a validation."""
+        """Return responses to a few held-out prompts with their scores, sampled as in a validation."""
         split = "validation" if "validation" in self.prompt_datasets else "train"
         with torch.no_grad(), evaluation_mode(model):
-            prompts = len(self.prompt_datasets[split])
-            count = min(SAMPLE_COUNT, prompts)
-            rollout = self.generate_responses(model, split, [number * prompts // count for number in range(count)], seed=0)
+            items = evenly_spaced(len(self.prompt_datasets[split]), SAMPLE_COUNT)
+            rollout = self.generate_responses(model, split, items, seed=0)
             scores = {"score": self.score_rollout(rollout).tolist()}
         if self.judge is not None:
             scores["judge"] = self.score(self.judge, rollout.prompts, rollout.texts).tolist()

@@ -16,8 +16,9 @@ from gptkit.model.evaluation_mode import without_dropout
 from gptkit.objective.base import Metrics, Terms
 from gptkit.objective.rl import GRPOConfig
 from gptkit.objective.rl.base import ReinforcementLearning
+from gptkit.objective.rl.minibatches import minibatch_count, step_item_count
 from gptkit.objective.rl.policy_loss import policy_losses, probability_ratios
-from gptkit.objective.rl.rollout import make_zero_batch, response_log_probs, select_rows, unpad_responses
+from gptkit.objective.rl.rollout import response_log_probs, select_rows, unpad_responses
 from gptkit.objective.rl.step_metrics import as_columns, mean_over_step, policy_metrics, sum_columns
 from gptkit.objective.rollout_objective import Minibatch, Total
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from gptkit.model.base import Model
 
 TOKEN_COLUMNS = ("old_log_probs", "reference_log_probs")
-"""Columns (B, R) of a minibatch that the loss reads."""
+"""The columns (B, R) of a minibatch that the loss reads."""
 
 STEP_METRICS = ("score", "kl", "length", "missing_end_of_text", "seconds_generate", "seconds_score", "generated_per_second")
 EPSILON = 1e-4
@@ -33,16 +34,16 @@ EPSILON = 1e-4
 
 
 def group_advantages(scores: Tensor) -> Tensor:
-    """(P, G) scores of the G responses to each prompt -> (P, G): how many standard deviations each is above the mean of its group.
+    """Standardise scores (P, G) of G responses to each prompt: subtract the mean of the group, divide by its standard deviation.
 
-    The standard deviation is the population's, with denominator G instead of G - 1. The paper does not say which.
+    Uses the population standard deviation, with denominator G instead of G - 1, which the paper does not specify.
     """
     centred = scores - scores.mean(dim=1, keepdim=True)
     return centred / (scores.std(dim=1, correction=0, keepdim=True) + EPSILON)
 
 
 def kl_estimates(log_probs: Tensor, reference: Tensor) -> Tensor:
-    """(N,) equation 4: an unbiased estimate of the KL divergence from the reference that is never negative."""
+    """Return equation 4, (N,): an unbiased estimate of the KL divergence from the reference that is never negative."""
     log_ratios = reference - log_probs
     return log_ratios.exp() - log_ratios - 1
 
@@ -59,7 +60,7 @@ class GRPO(ReinforcementLearning):
         """Sample and score a group of responses to every prompt, and yield the groups in minibatches, `inner_epochs` times."""
         settings, device, group = self.settings, batch["items"].device, self.settings.group
         items: list[int] = batch["items"].tolist()
-        minibatch_count = self.minibatch_count(len(items), total, device)
+        minibatches = minibatch_count(len(items), step_item_count(len(items), total, device), settings.minibatch)
         rollout, scores, speed = self.collect_rollout(model, items, seed=seed, samples=group)
         columns, lengths = rollout.batch, rollout.batch["lengths"]
         columns["group_advantages"] = group_advantages(scores.view(-1, group)).flatten()
@@ -69,15 +70,15 @@ class GRPO(ReinforcementLearning):
         columns |= as_columns({**step, **speed}, lengths)
         prompts = torch.arange(len(lengths), device=device) // group
         for _ in range(settings.inner_epochs):
-            for number in range(minibatch_count):
-                yield {"grpo": select_rows(columns, prompts % minibatch_count == number)}
+            for number in range(minibatches):
+                yield {"grpo": select_rows(columns, prompts % minibatches == number)}
 
     def counts(self, batch: Batch) -> dict[str, int]:
-        """Responses."""
+        """Return the number of responses, for both terms."""
         return {"policy": len(batch["lengths"]), "divergence": len(batch["lengths"])}
 
     def loss(self, model: Model, batch: Batch) -> tuple[Terms, Metrics]:
-        """Sums over responses of means over their tokens: the clipped policy loss and the KL divergence."""
+        """Return sums over responses of means over tokens, of the clipped policy loss and of the KL divergence."""
         settings, lengths = self.settings, batch["lengths"]
         with without_dropout(model):
             log_probs, entropy = response_log_probs(model, batch, settings.temperature)
@@ -95,13 +96,6 @@ class GRPO(ReinforcementLearning):
         return terms, metrics | sum_columns(batch, STEP_METRICS)
 
     def largest_minibatch(self, batch: Batch) -> Minibatch:
-        """Rollouts that fill the context."""
-        rollout = make_zero_batch(
-            len(batch["tokens"]),
-            prompt_length=self.context - self.new_tokens,
-            response_length=self.new_tokens,
-            token_columns=TOKEN_COLUMNS,
-            row_columns=("group_advantages", *STEP_METRICS),
-            device=batch["tokens"].device,
-        )
-        return {"train": rollout}
+        """Return rollouts that fill the context."""
+        row_columns = ("group_advantages", *STEP_METRICS)
+        return {"grpo": self.largest_rollout(batch, token_columns=TOKEN_COLUMNS, row_columns=row_columns)}

@@ -10,31 +10,31 @@ import torch
 from torch import Tensor
 
 MAX_LOG_RATIO = 20.0
-"""Log-ratios are clamped to this magnitude: e^20 is far outside every clip range, and larger ones overflow."""
+"""The magnitude to which log-ratios are clamped. e^20 is far outside every clip range, and larger ratios could overflow."""
 
 
 def probability_ratios(log_probs: Tensor, old: Tensor) -> Tensor:
-    """(N,) ratio of the probability of each token now to that before the update."""
+    """Return the ratio (N,) of the probability of each token under the policy to its probability before the update."""
     return (log_probs - old).clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO).exp()
 
 
 def policy_losses(ratio: Tensor, advantages: Tensor, clip: float) -> tuple[Tensor, Tensor]:
-    """(N,) losses, and (N,) bool: whether the loss is clipped, so that its gradient is zero."""
+    """Return losses (N,), and whether each loss is clipped, so that its gradient is zero, (N,) bool."""
     unclipped, clipped = -advantages * ratio, -advantages * ratio.clamp(1 - clip, 1 + clip)
     return torch.maximum(unclipped, clipped), clipped > unclipped
 
 
 def value_losses(values: Tensor, old: Tensor, returns: Tensor, clip: float) -> Tensor:
-    """(N,) half the squared error of the value or of the value clipped to `old` +- `clip`, whichever is larger."""
+    """Return half the squared error (N,) of the value, or of the value clipped to `old` +- `clip` if that error is larger."""
     clipped = old + (values - old).clamp(-clip, clip)
     return 0.5 * torch.maximum((values - returns).square(), (clipped - returns).square())
 
 
 def approximate_kl(log_probs: Tensor, old: Tensor) -> Tensor:
-    """(N,) half the squared log-ratio: its mean is the divergence between the policy before the update and now, to second order."""
+    """Return half the squared log-ratio (N,). Its mean is the KL divergence of an update to second order."""
     return 0.5 * (log_probs - old).square()
 
 
 def entropies(log_probs: Tensor) -> Tensor:
-    """(N, V) log-probabilities of all tokens -> (N,) entropy in nats."""
+    """Return the entropies (N,) in nats of distributions given as log-probabilities (N, V)."""
     return -(log_probs.exp() * log_probs).sum(dim=-1)

@@ -1,7 +1,7 @@
-"""Proximal policy optimisation against a reward, optionally with the gradient of pre-training mixed in: PPO and PPO-ptx.
+"""Proximal policy optimisation of a reward, optionally with the pre-training loss mixed in: PPO and PPO-ptx.
 
-Source: "Training language models to follow instructions with human feedback", equation 2 and appendix C.4; the details that it
-does not publish are those of "Fine-Tuning Language Models from Human Preferences", except for whitening (see `PPOConfig`).
+Source: "Training language models to follow instructions with human feedback", equation 2 and appendix C.4; details that it does
+not publish follow "Fine-Tuning Language Models from Human Preferences", except for whitening (see `PPOConfig`).
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ from gptkit.objective.rl.advantages import (
     whiten,
 )
 from gptkit.objective.rl.base import ReinforcementLearning
+from gptkit.objective.rl.minibatches import minibatch_count, step_item_count
 from gptkit.objective.rl.policy_loss import policy_losses, probability_ratios, value_losses
-from gptkit.objective.rl.rollout import compute_in_chunks, make_zero_batch, response_log_probs, select_rows, unpad_responses
+from gptkit.objective.rl.rollout import compute_in_chunks, response_log_probs, select_rows, unpad_responses
 from gptkit.objective.rl.step_metrics import as_columns, mean_over_step, policy_metrics, sum_columns
 from gptkit.objective.rl.value_network import ValueNetwork, value_network_from_policy, value_network_from_reward
 from gptkit.objective.rollout_objective import Minibatch, Total
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from gptkit.tokenizer.base import Tokenizer
 
 TOKEN_COLUMNS = ("old_log_probs", "values", "returns", "advantages")
-"""Columns (B, R) of a minibatch that the loss reads."""
+"""The columns (B, R) of a minibatch that the loss reads."""
 
 STEP_METRICS = (
     "score",
@@ -55,14 +56,14 @@ STEP_METRICS = (
     "seconds_score",
     "generated_per_second",
 )
-"""Metrics of a whole step, the same in all its minibatches."""
+"""Metrics of a whole step, with equal values in all of its minibatches."""
 
 
 class PPO(ReinforcementLearning):
     """Shapes: B responses, T tokens of a row, R tokens of the longest response, N tokens of all responses.
 
     A minibatch has the batch `ppo` of responses and, with `ptx_coef`, the batch `ptx` of windows of pre-training text, whose
-    gradients are accumulated in one update. `ptx` comes first, so that the last backward pass reaches every trained weight.
+    gradients are accumulated in one update. `ptx` comes first, because the last backward pass must reach every trained weight.
     """
 
     settings: PPOConfig
@@ -124,12 +125,12 @@ class PPO(ReinforcementLearning):
         """Sample and score a response to every prompt, and yield the rollout in minibatches, `inner_epochs` times."""
         settings, device = self.settings, batch["items"].device
         items: list[int] = batch["items"].tolist()
-        minibatch_count = self.minibatch_count(len(items), total, device)
-        step_items = int(total(torch.tensor(float(len(items)), device=device)))
+        step_items = step_item_count(len(items), total, device)
+        minibatches = minibatch_count(len(items), step_items, settings.minibatch)
         if settings.kl_target is not None and settings.kl_horizon < step_items:
             raise ConfigError(
                 f"objective.kl_horizon={settings.kl_horizon} is less than the episodes of a step, batch.size={step_items}, so "
-                "objective.kl_coef would be unstable or negative; set it to at least batch.size, better ten times as much"
+                "objective.kl_coef could become unstable or negative; set it to at least batch.size, preferably ten times as much"
             )
         rollout, scores, speed = self.collect_rollout(model, items, seed=seed)
         start = time.perf_counter()
@@ -165,8 +166,8 @@ class PPO(ReinforcementLearning):
                 adapt_kl_coef(kl_coef, step["kl"], target=settings.kl_target, episodes=step_items, horizon=settings.kl_horizon)
             )
         for _ in range(settings.inner_epochs):
-            for number in range(minibatch_count):
-                yield self._minibatch(columns, items, slice(number, None, minibatch_count))
+            for number in range(minibatches):
+                yield self._minibatch(columns, items, slice(number, None, minibatches))
 
     def _minibatch(self, columns: Batch, items: list[int], rows: slice) -> Minibatch:
         episodes = {"ppo": select_rows(columns, rows)}
@@ -176,23 +177,23 @@ class PPO(ReinforcementLearning):
         return {"ptx": {name: tensor.to(columns["tokens"].device) for name, tensor in text.items()}} | episodes
 
     def windows(self, items: list[int]) -> list[int]:
-        """The indices of the windows of pre-training text for these prompts: `ptx_ratio` each, and others in every epoch."""
+        """Return the indices of the windows of pre-training text for these prompts: `ptx_ratio` each, new ones in every epoch."""
         prompts, ratio = len(self.prompt_datasets["train"]), self.settings.ptx_ratio
         return [(item // prompts * ratio + number) * prompts + item % prompts for item in items for number in range(ratio)]
 
     def held_out_windows(self, items: list[int]) -> list[int]:
-        """The indices of the windows of held-out text for these held-out prompts, at the same relative position."""
+        """Return the index of a window of held-out text for each held-out prompt, at the same relative position."""
         return [item * len(self._text["validation"]) // len(self.prompt_datasets["validation"]) for item in items]
 
     def counts(self, batch: Batch) -> dict[str, int]:
-        """Tokens of the responses, or predicted tokens of the pre-training text."""
+        """Return the number of tokens of the responses, or of predicted tokens of the pre-training text."""
         if "targets" in batch:
             return {"ptx": batch["targets"].numel()}
         tokens = int(batch["lengths"].sum())
         return {"policy": tokens, "value": tokens}
 
     def loss(self, model: Model, batch: Batch) -> tuple[Terms, Metrics]:
-        """Sums over tokens: the clipped policy and value losses, or the negative log-likelihood of pre-training text."""
+        """Return sums over tokens of the clipped policy and value losses, or the negative log-likelihood of pre-training text."""
         if "targets" in batch:
             return {"ptx": (self.settings.ptx_coef, _pretraining_loss(model, batch))}, {}
         settings, lengths = self.settings, batch["lengths"]
@@ -211,15 +212,8 @@ class PPO(ReinforcementLearning):
         )
 
     def largest_minibatch(self, batch: Batch) -> Minibatch:
-        """Rollouts that fill the context, and as much pre-training text with `ptx_coef`."""
-        rollout = make_zero_batch(
-            len(batch["tokens"]),
-            prompt_length=self.context - self.new_tokens,
-            response_length=self.new_tokens,
-            token_columns=TOKEN_COLUMNS,
-            row_columns=STEP_METRICS,
-            device=batch["tokens"].device,
-        )
+        """Return rollouts that fill the context, and with `ptx_coef` the same amount of pre-training text."""
+        rollout = self.largest_rollout(batch, token_columns=TOKEN_COLUMNS, row_columns=STEP_METRICS)
         text = {"tokens": rollout["tokens"], "targets": rollout["tokens"]}
         return {"ppo": rollout, "ptx": text} if self.settings.ptx_coef else {"ppo": rollout}
 
@@ -227,7 +221,7 @@ class PPO(ReinforcementLearning):
 
     @torch.no_grad()
     def validate(self, model: Model, batch: Batch, *, seed: int) -> tuple[Terms, Mapping[str, int], dict[str, Tensor]]:
-        """Adds, with `ptx_coef`, the loss on held-out pre-training text, one window for each prompt."""
+        """Add the loss on held-out pre-training text with `ptx_coef`, one window per prompt."""
         terms, counts, metrics = super().validate(model, batch, seed=seed)
         if not self.settings.ptx_coef:
             return terms, counts, metrics

@@ -57,13 +57,13 @@ def load_prompts(
     """Load the prompts of a source: "train" and, if something is held out, "validation".
 
     Args:
-        data: a source of prompts. If it has a validation split, that is used instead of `validation_fraction`.
+        data: a source of prompts. A validation split is used instead of `validation_fraction`.
         tokenizer: encodes the prompts.
         template: see `gptkit.objective.chat_template`.
-        max_tokens: longest prompt; longer ones are left out, and a warning counts them.
-        rewards: prompts that one of them does not accept are left out, too.
-        validation_fraction: share of the prompts to hold out.
-        reader: name of the objective, for messages.
+        max_tokens: maximum length of a prompt. Longer prompts are left out, and a warning counts them.
+        rewards: rewards that must accept a prompt; otherwise it is left out.
+        validation_fraction: fraction of the prompts to hold out.
+        reader: the objective, for messages.
 
     Raises:
         DataError: the source yields other records or none, a prompt does not fit the template, or no prompt is left.
@@ -77,15 +77,15 @@ def load_prompts(
 
 
 def _warn_of_duplicates(datasets: dict[str, PromptDataset]) -> None:
-    """Prompts are duplicates if they have the same token ids."""
+    """Warn about prompts with the same token ids within and across splits."""
     train = [tuple(ids) for ids in datasets["train"].ids]
     held_out = [tuple(ids) for ids in datasets["validation"].ids] if "validation" in datasets else []
     unique = set(train)
     duplicates, overlap = len(train) - len(unique), sum(ids in unique for ids in held_out)
     if duplicates or overlap:
         _log.warning(
-            "%s of %s training prompts are duplicates, and %s of %s held-out prompts also occur in training, so their scores say "
-            "nothing about new prompts; remove duplicates from the source",
+            "%s of %s training prompts are duplicates, and %s of %s held-out prompts also occur in training, so their scores do "
+            "not measure generalisation; remove duplicates from the source",
             *(f"{number:,}" for number in (duplicates, len(train), overlap, len(held_out))),
         )
 
@@ -103,7 +103,7 @@ def _encode_prompts(
         range(len(ids)),
         lambda index: len(ids[index]) <= max_tokens,
         split,
-        f"are longer than {max_tokens} tokens, the room that objective.max_new_tokens leaves in model.context",
+        f"are longer than {max_tokens} tokens, the length that objective.max_new_tokens leaves in model.context",
         "lower objective.max_new_tokens, or use shorter prompts",
     )
     for reward in rewards:
@@ -117,7 +117,7 @@ def _encode_prompts(
 
 
 def _filter(indices: Sequence[int], is_valid: Callable[[int], bool], split: str, problem: str, fix: str) -> list[int]:
-    """Returns the indices of valid prompts, and warns of the number of others.
+    """Return the indices of valid prompts, and warn if there are others.
 
     Raises:
         DataError: no prompt is valid.

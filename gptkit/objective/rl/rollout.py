@@ -1,7 +1,7 @@
 """Rollouts: prompts with sampled responses as a batch of tokens, and hidden states and log-probabilities of the responses.
 
 Shapes: B responses, T tokens of the longest row, R of the longest response, N tokens of all responses together, D width,
-V vocabulary. A row is a prompt, its response, and padding on the right, which a causal model never sees.
+V vocabulary. A row is a prompt, its response, and padding on the right, which causal attention hides.
 
 Columns of a batch: `tokens` (B, T), `prompt_lengths` (B,) and `lengths` (B,), tokens of each response, all int64. An objective adds
 token columns (B, R) that are 0 in the padding, such as `old_log_probs`, and row columns (B,), such as step metrics.
@@ -17,14 +17,17 @@ from torch import Tensor
 
 from gptkit.data.dataset import Batch
 from gptkit.data.padding import pad_sequences, sequence_lengths
+from gptkit.generation.responses import response_text
 from gptkit.model.base import Model
 from gptkit.objective.log_probs import all_log_probs, select_tokens
 from gptkit.objective.rl.advantages import response_mask
 from gptkit.objective.rl.policy_loss import entropies
+from gptkit.objective.rl.prompt_dataset import PromptDataset
 from gptkit.records import Prompt
+from gptkit.tokenizer.base import Tokenizer
 
 TOKENS_PER_PASS = 16_384
-"""Tokens of one forward pass over rollouts, padding included."""
+"""Maximum number of tokens of a forward pass over rollouts, including padding."""
 
 
 @dataclass
@@ -32,17 +35,44 @@ class Rollout:
     """Sampled responses to prompts. Tensors are on the model's device."""
 
     prompts: list[Prompt]
-    """One for each of B responses."""
+    """The prompt of each of B responses."""
     texts: list[str]
     """The responses."""
     batch: Batch
-    """Prompts and responses as tokens; see the columns above."""
+    """Prompts and responses as tokens, with the columns that the module describes."""
     ended: Tensor
     """(B,) bool: whether the response ends with end-of-text."""
 
 
+def make_rollout(
+    tokenizer: Tokenizer,
+    dataset: PromptDataset,
+    rows: Sequence[int],
+    responses: Sequence[Sequence[int]],
+    end_of_text: int,
+    device: torch.device,
+) -> Rollout:
+    """Build a rollout from sampled responses.
+
+    Args:
+        tokenizer: decodes the responses.
+        dataset: the prompts.
+        rows: B indices of the prompts in the dataset, one per response.
+        responses: B sequences of token ids.
+        end_of_text: the id that ends a response.
+        device: device of the tensors.
+    """
+    prompt_ids = [dataset.ids[index] for index in rows]
+    return Rollout(
+        prompts=[dataset.prompts[index] for index in rows],
+        texts=[response_text(tokenizer, ids, response) for ids, response in zip(prompt_ids, responses, strict=True)],
+        batch=make_rollout_batch(prompt_ids, responses, device),
+        ended=torch.tensor([response[-1] == end_of_text for response in responses], device=device),
+    )
+
+
 def make_rollout_batch(prompts: Sequence[Sequence[int]], responses: Sequence[Sequence[int]], device: torch.device) -> Batch:
-    """Pad prompts with their responses to a batch of the columns `tokens`, `prompt_lengths` and `lengths`."""
+    """Concatenate prompts and responses, and pad them to a batch with the columns `tokens`, `prompt_lengths` and `lengths`."""
     rows = [[*prompt, *response] for prompt, response in zip(prompts, responses, strict=True)]
     batch = {
         "tokens": pad_sequences(rows),
@@ -61,7 +91,7 @@ def make_zero_batch(
     row_columns: Sequence[str] = (),
     device: torch.device,
 ) -> Batch:
-    """A batch of `count` rows without padding, all zeros, with these columns besides: for a pass whose result is not used."""
+    """Return a batch of `count` rows of zeros without padding, with additional columns, for passes whose result is not used."""
     tokens = torch.zeros(count, prompt_length + response_length, dtype=torch.int64, device=device)
     batch = {
         "tokens": tokens,
@@ -73,22 +103,22 @@ def make_zero_batch(
 
 
 def response_positions(batch: Batch) -> tuple[Tensor, Tensor]:
-    """(N,) row and (N,) column in `tokens` of every token of the responses, row by row."""
+    """Return the row (N,) and the column (N,) in `tokens` of every token of the responses, row by row."""
     rows, columns = response_mask(batch["lengths"], int(batch["lengths"].max())).nonzero(as_tuple=True)
     return rows, batch["prompt_lengths"][rows] + columns
 
 
 def response_hidden_states(model: Model, batch: Batch) -> Tensor:
-    """(N, D) hidden states that predict the tokens of the responses: each is one position before its token."""
+    """Return the hidden states (N, D) that predict the tokens of the responses, from one position before each token."""
     rows, positions = response_positions(batch)
     hidden: Tensor = model(batch["tokens"])[rows, positions - 1]
     return hidden
 
 
 def response_log_probs(model: Model, batch: Batch, temperature: float) -> tuple[Tensor, Tensor]:
-    """(N,) log-probabilities of the responses' tokens, and (N,) entropies of the distributions they were sampled from.
+    """Return log-probabilities (N,) of the tokens of the responses, and entropies (N,) of the distributions at their positions.
 
-    Both in at least float32, with logits divided by the temperature. No other position gets logits.
+    Both are in at least float32, with logits divided by the temperature. Other positions get no logits.
     """
     rows, positions = response_positions(batch)
     log_probs = all_log_probs(model.logits(response_hidden_states(model, batch)), temperature=temperature)  # (N, V)
@@ -96,18 +126,18 @@ def response_log_probs(model: Model, batch: Batch, temperature: float) -> tuple[
 
 
 def pad_responses(values: Tensor, lengths: Tensor, width: int) -> Tensor:
-    """(N,) -> (B, R): each response in its own row, padded with 0."""
+    """Arrange values of tokens in one row per response, padded with 0: (N,) -> (B, R)."""
     mask = response_mask(lengths, width)
     return torch.zeros(mask.shape, dtype=values.dtype, device=values.device).masked_scatter(mask, values)
 
 
 def unpad_responses(values: Tensor, lengths: Tensor) -> Tensor:
-    """(B, R) -> (N,): the inverse of `pad_responses`."""
+    """Invert `pad_responses`: (B, R) -> (N,)."""
     return values[response_mask(lengths, values.shape[1])]
 
 
 def select_rows(batch: Batch, rows: Sequence[int] | slice | Tensor) -> Batch:
-    """The batch with these rows only."""
+    """Select rows of all columns of the batch."""
     return {name: tensor[rows] for name, tensor in batch.items()}
 
 
@@ -120,5 +150,5 @@ def split_into_chunks(batch: Batch) -> Iterator[Batch]:
 
 @torch.no_grad()
 def compute_in_chunks(batch: Batch, function: Callable[[Batch], Tensor], width: int) -> Tensor:
-    """Apply a function that returns a value per token of the responses, (N,), to the batch chunk by chunk: (B, R). No gradients."""
+    """Apply a function from batches to values of response tokens (N,) chunk by chunk, without gradients. Returns (B, R)."""
     return torch.cat([pad_responses(function(chunk), chunk["lengths"], width) for chunk in split_into_chunks(batch)])

@@ -1,6 +1,6 @@
-"""Sanity checks of the first rollout of a run: do sampling, scoring and training agree with one another?
+"""Sanity checks of the first rollout of a run: are sampling, scoring and training consistent?
 
-Each check catches a kind of mistake with which a run continues but learns nothing, or the wrong thing. The checks change nothing.
+Each check detects an error with which a run would continue, but learn nothing or the wrong thing. The checks have no side effects.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ if TYPE_CHECKING:
 _log = logging.getLogger("gptkit")
 
 CHECKED_ROWS = 8
-"""Responses that are checked one by one."""
+"""The number of responses that are checked individually."""
 
 MIN_EXPECTED_ENDINGS = 1e-3
-"""Expected number of responses that end in a step. Below it, a run of a thousand steps sees less than one."""
+"""Minimum expected number of responses that end in a step. Below it, a run of a thousand steps has less than one of them."""
 
 ROUNDING = 0.02
-"""Tolerance of the cumulative probability at which a token is sampled. bfloat16 moves it by 0.006 at most in a GPT of a million
-parameters; a temperature of 0.95 instead of 1 moves it further for a quarter of the tokens."""
+"""Tolerance of the cumulative probability at which a token is sampled. In a GPT of a million parameters, bfloat16 changes it by at
+most 0.006; a temperature of 0.95 instead of 1 changes it by more than the tolerance for a quarter of the tokens."""
 
 MIN_REPRODUCED = 0.95
-"""Fraction of the sampled tokens that training's forward pass must sample again, apart from rounding."""
+"""Minimum fraction of the sampled tokens that the forward pass of training must reproduce, up to rounding."""
 
 
 def check_rollout(
@@ -63,15 +63,15 @@ def check_rollout(
     """Check a rollout before the first update of this process.
 
     Args:
-        objective: that the rollout belongs to.
+        objective: the objective that generated the rollout.
         model: the policy.
-        rollout: with the columns `old_log_probs` and `reference_log_probs`.
-        scores: (B,) of the responses.
-        seed: that the responses were sampled with.
+        rollout: the rollout, with the columns `old_log_probs` and `reference_log_probs`.
+        scores: (B,) scores of the responses.
+        seed: the seed with which the responses were sampled.
         samples: item and sample number of each response.
 
     Raises:
-        GptkitError: a check failed.
+        GptkitError: a check fails.
     """
     batch = rollout.batch
     subset = select_rows(batch, slice(0, CHECKED_ROWS))
@@ -88,10 +88,10 @@ def check_rollout(
 
 @torch.no_grad()
 def check_loss(objective: ReinforcementLearning, model: Model, minibatch: Minibatch) -> None:
-    """Check the loss of the first minibatch: before any update it must report that the policy has not changed.
+    """Check that the loss of the first minibatch reports an unchanged policy, since no update was made.
 
     Raises:
-        GptkitError: a check failed.
+        GptkitError: a check fails.
     """
     episodes = [batch for batch in minibatch.values() if "old_log_probs" in batch]
     if not episodes:
@@ -106,12 +106,12 @@ def check_loss(objective: ReinforcementLearning, model: Model, minibatch: Miniba
     if kl > _tolerance(model, objective.settings.clip) ** 2 / 2 or clipped > 0:
         raise _failure(
             f"before any update the loss reports that the policy has changed: approximate_kl is {kl:.2g} and clip_fraction "
-            f"{clipped:.2g}, and both must be 0; the loss uses other positions or another temperature than the rollout"
+            f"{clipped:.2g}, but both must be 0; the loss uses other positions or another temperature than the rollout"
         )
 
 
 def _check_ratios(model: Model, subset: dict[str, Tensor], temperature: float, clip: float, tolerance: float) -> None:
-    """Before any update, the ratio of new to old probabilities must be 1."""
+    """Check that the ratio of new to old probabilities is 1 before any update."""
     with without_dropout(model), torch.no_grad():  # as in the loss
         log_probs, _ = response_log_probs(model, subset, temperature)
     old = torch.cat([row[:length] for row, length in zip(subset["old_log_probs"], subset["lengths"].tolist(), strict=True)])
@@ -120,7 +120,7 @@ def _check_ratios(model: Model, subset: dict[str, Tensor], temperature: float, c
     if worst > tolerance:
         clipped = float(((ratio - 1).abs() > clip).float().mean())
         raise _failure(
-            f"before any update the ratio of new to old probabilities must be 1, and one is off by {worst:.2g} "
+            f"before any update the ratio of new to old probabilities must be 1, but one differs by {worst:.2g} "
             f"({clipped:.0%} are clipped): two forward passes over the same responses differ; "
             "look for dropout or other randomness in the model"
         )
@@ -134,7 +134,7 @@ def _check_padding(objective: ReinforcementLearning, model: Model, subset: dict[
         worst = float((alone - subset["old_log_probs"][row, : len(alone)]).abs().max())
         if worst > tolerance:
             raise _failure(
-                f"log-probabilities of a response change by {worst:.2g} without padding and other responses in the batch; "
+                f"log-probabilities of a response change by {worst:.2g} without padding and without other responses in the batch; "
                 "the model or its attention mixes rows, or attends to later tokens"
             )
 
@@ -156,8 +156,8 @@ def _check_sampling(
     samples: Sequence[tuple[int, int]],
     tolerance: float,
 ) -> None:
-    """With the same random numbers, training's forward pass must sample the same tokens as decoding, apart from rounding, and the
-    log-probabilities in the rollout must be those of that distribution."""
+    """Check that the forward pass of training samples the tokens of decoding with the same random numbers, up to rounding, and that
+    the log-probabilities in the rollout are from the same distribution."""
     subset = select_rows(rollout.batch, slice(0, len(samples)))
     rows, positions = response_positions(subset)
     columns = positions - subset["prompt_lengths"][rows]
@@ -167,32 +167,32 @@ def _check_sampling(
     share = reproduced_fraction(logits, tokens, numbers, temperature=objective.settings.temperature)
     if share < MIN_REPRODUCED:
         raise _failure(
-            f"with the same random numbers only {share:.0%} of the tokens are sampled again in training; sampling and training use "
+            f"with the same random numbers, training reproduces only {share:.0%} of the sampled tokens; sampling and training use "
             "different logits or temperatures"
         )
     sampled = token_log_probs(logits, tokens, temperature=objective.settings.temperature)
     worst = float((sampled - unpad_responses(subset["old_log_probs"], subset["lengths"])).abs().max())
     if worst > tolerance:
         raise _failure(
-            f"the log-probabilities in training differ by {worst:.2g} nats at a token from those of the distribution that was "
-            "sampled from; they belong to another position or another temperature"
+            f"the log-probabilities in training differ by {worst:.2g} nats at a token from those of the sampling distribution; "
+            "they are from another position or another temperature"
         )
 
 
 def reproduced_fraction(logits: Tensor, tokens: Tensor, uniforms: Tensor, *, temperature: float) -> float:
-    """The fraction of tokens that their random number samples from these logits, or misses by a probability of at most `ROUNDING`.
+    """Return the fraction of tokens that their random numbers sample from these logits, within a tolerance of `ROUNDING`.
 
     Args:
-        logits: (N, V).
-        tokens: (N,) int64, as they were sampled.
-        uniforms: (N,) float64 in [0, 1), the random number of each token.
+        logits: (N, V) logits of the positions.
+        tokens: (N,) int64, the sampled tokens.
+        uniforms: (N,) float64 in [0, 1), the random numbers of the tokens.
         temperature: divides the logits.
     """
     probabilities, _ = candidates(logits, temperature=temperature)
-    above = probabilities.cumsum(dim=-1, dtype=torch.float64)  # where each token's interval of [0, 1) ends
-    ends = (above / above[:, -1:]).gather(-1, tokens[:, None]).squeeze(-1)
-    begins = ends - probabilities.gather(-1, tokens[:, None]).squeeze(-1)
-    return float((torch.maximum(begins - uniforms, uniforms - ends) <= ROUNDING).double().mean())
+    sums = probabilities.cumsum(dim=-1, dtype=torch.float64)  # the end of each token's interval of [0, 1)
+    ends = (sums / sums[:, -1:]).gather(-1, tokens[:, None]).squeeze(-1)
+    starts = ends - probabilities.gather(-1, tokens[:, None]).squeeze(-1)
+    return float((torch.maximum(starts - uniforms, uniforms - ends) <= ROUNDING).double().mean())
 
 
 @torch.no_grad()
@@ -212,12 +212,14 @@ def _check_endings(objective: ReinforcementLearning, model: Model, rollout: Roll
     )
     fix = "start from a model that was trained to end its responses (objective=sft), or set objective.missing_end_of_text=null"
     if expected < MIN_EXPECTED_ENDINGS:
-        raise _failure(f"{what}, so all score objective.missing_end_of_text and training has no signal: {fix}")
-    _log.warning("%s: steps in which all score objective.missing_end_of_text train nothing; use more prompts, or %s", what, fix)
+        raise _failure(f"{what}, so all scores are objective.missing_end_of_text and there is no training signal; {fix}")
+    _log.warning(
+        "%s; steps whose scores are all objective.missing_end_of_text have no training signal; use more prompts, or %s", what, fix
+    )
 
 
 def expected_endings(probabilities: Tensor) -> float:
-    """The expected number of B responses that end, given the probabilities of end-of-text at their positions (B, R)."""
+    """Return the expected number of B responses that end, given the probabilities of end-of-text at their positions (B, R)."""
     return float((1 - (1 - probabilities).prod(dim=1)).sum())
 
 
@@ -232,16 +234,16 @@ def _check_reward(objective: ReinforcementLearning, rollout: Rollout, scores: Te
         together = float(scores[row])
         if abs(alone - together) > 1e-3 * max(1.0, abs(together)):
             raise _failure(
-                f"the reward scores a response {together:.4g} in a batch and {alone:.4g} alone; a score must depend only on its "
-                "prompt and its response"
+                f"the reward scores a response {together:.4g} in a batch and {alone:.4g} alone; a score must depend only on the "
+                "prompt and the response"
             )
 
 
 def _tolerance(model: Model, clip: float) -> float:
-    """The tolerance of log-probabilities in nats: larger for 16-bit products, but never so large that a ratio is clipped."""
+    """Return the tolerance of log-probabilities in nats: larger for 16-bit products, but small enough that no ratio is clipped."""
     weight = next(model.parameters())
-    coarse = torch.is_autocast_enabled(weight.device.type) or weight.dtype.itemsize < 4
-    return min(0.25, clip) if coarse else 1e-3
+    is_16_bit = torch.is_autocast_enabled(weight.device.type) or weight.dtype.itemsize < 4
+    return min(0.25, clip) if is_16_bit else 1e-3
 
 
 def _failure(what: str) -> GptkitError:

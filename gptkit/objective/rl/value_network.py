@@ -28,11 +28,11 @@ class ValueNetwork(nn.Module):
         self.head = head
 
     def forward(self, batch: Batch) -> Tensor:
-        """(N,) in at least float32: the value of the state before each token of the responses."""
+        """Return the value of the state before each token of the responses, (N,) in at least float32."""
         return upcast_linear(self.head, response_hidden_states(self.model, batch)).squeeze(-1)
 
     def freeze_unused(self) -> None:
-        """Freeze parameters that no value depends on, such as an output layer: DDP waits for the gradients of all others."""
+        """Freeze parameters that do not affect values, such as an output layer, since DDP waits for the gradients of all others."""
         batch = make_zero_batch(1, prompt_length=1, response_length=1, device=self.head.weight.device)
         parameters = list(self.parameters())
         gradients = torch.autograd.grad(self(batch).sum(), parameters, allow_unused=True)
@@ -41,7 +41,7 @@ class ValueNetwork(nn.Module):
 
 
 def value_network_from_policy(model: Model) -> ValueNetwork:
-    """A copy of the policy with a head of zeros, so that all values are 0."""
+    """Return a copy of the policy with a head of zeros, so that all values are 0."""
     value_model = copy.deepcopy(model).requires_grad_(True)
     width = _hidden_states(value_model).shape[-1]
     head = nn.Linear(width, 1)
@@ -51,16 +51,16 @@ def value_network_from_policy(model: Model) -> ValueNetwork:
 
 
 def value_network_from_reward(trained: TrainedModel, tokenizer: Tokenizer, context: int) -> ValueNetwork:
-    """A copy of a reward model, so that initial values are scores.
+    """Return a copy of a reward model, so that initial values are scores.
 
     Raises:
         ConfigError: its tokenizer differs from the policy's, or its context is shorter.
     """
-    where, other = f"reward.checkpoint={trained.source}", "choose objective.value_from=policy, or another reward model"
+    where, fix = f"reward.checkpoint={trained.source}", "set objective.value_from=policy, or choose another reward model"
     if trained.tokenizer.fingerprint != tokenizer.fingerprint:
-        raise ConfigError(f"{where}: its tokenizer is not the policy's, so no value network can start from it; {other}")
+        raise ConfigError(f"{where}: its tokenizer differs from the policy's, so the value network cannot start from it; {fix}")
     if trained.model.context < context:
-        raise ConfigError(f"{where}: its context of {trained.model.context} is shorter than model.context={context}; {other}")
+        raise ConfigError(f"{where}: its context of {trained.model.context} is shorter than model.context={context}; {fix}")
     head, bias = trained.objective.head, trained.objective.bias
     assert isinstance(head, nn.Linear)
     assert isinstance(bias, Tensor)
@@ -72,7 +72,7 @@ def value_network_from_reward(trained: TrainedModel, tokenizer: Tokenizer, conte
 
 @torch.no_grad()
 def _hidden_states(model: Model) -> Tensor:
-    """(1, 1, D) of a sequence of one token."""
+    """Return the hidden states (1, 1, D) of a sequence of one token."""
     device = next(model.parameters()).device
     hidden: Tensor = model(torch.zeros(1, 1, dtype=torch.int64, device=device))
     return hidden

@@ -16,27 +16,32 @@ if TYPE_CHECKING:
 
 @dataclass
 class SFTConfig(DialogueObjectiveConfig):
-    """Supervised fine-tuning on demonstrations: next-token prediction of what the assistant says, and of its end.
+    """Supervised fine-tuning on demonstrations: next-token prediction of the assistant's responses and their end-of-text.
 
     Source: "Training language models to follow instructions with human feedback", section 3.5 and appendix C.1. Examples are packed
-    into sequences in which none sees another. With `reward=` the best checkpoint is the one whose responses to held-out prompts
-    score highest, as in the paper; without, the one with the lowest validation loss.
+    into sequences and do not attend to one another. With `reward=`, the best checkpoint is the one whose responses to held-out
+    prompts score highest, as in the paper; otherwise it is the one with the lowest validation loss.
     """
 
     record: ClassVar[type] = Dialogue
 
     name: str = "sft"
-    learn: Annotated[str, "response: what the assistant says; all: the questions too", one_of("response", "all")] = "response"
+    learn: Annotated[
+        str, "tokens in the loss: response (those of the assistant), or all (also those of prompts)", one_of("response", "all")
+    ] = "response"
     pretraining: Annotated[
-        float, "share of the sequences that are pre-training text (the paper's start of PPO: 0.1)", at_least(0), below(1)
+        float, "share of the sequences that are pre-training text (0.1 for the paper's initial model of PPO)", at_least(0), below(1)
     ] = 0.0
     pretraining_data: Annotated[
-        dict[str, Any], "the settings of its source, with its `name`; auto: what init_from was pre-trained on"
+        dict[str, Any],
+        "the settings of the source of pre-training text, with its `name`; auto: the source that init_from was pre-trained on",
     ] = field(default_factory=lambda: {"name": "auto"})
-    max_new_tokens: Annotated[int, "with reward=: longest response to a held-out prompt", at_least(1), at_most(CONTEXT)] = 64
+    max_new_tokens: Annotated[
+        int, "with reward=: maximum length in tokens of responses to held-out prompts", at_least(1), at_most(CONTEXT)
+    ] = 64
     missing_end_of_text: Annotated[
         float | None,
-        "with reward=: score of a response that does not end, in place of the reward's; null: the reward's",
+        "with reward=: score of responses that do not end with end-of-text; null: the reward's score",
         at_least(-SCORE),
         at_most(SCORE),
     ] = None

@@ -1,4 +1,4 @@
-"""Supervised fine-tuning: next-token prediction of what the assistant says, and of its end.
+"""Supervised fine-tuning: next-token prediction of the assistant's responses and their end-of-text.
 
 Source: "Training language models to follow instructions with human feedback", section 3.5 and appendix C.1.
 """
@@ -39,7 +39,7 @@ _log = logging.getLogger("gptkit")
 
 
 class SFT(RolloutObjective):
-    """Training sequences are packed; held-out dialogues stand alone, as they do where the model is used."""
+    """Packs training dialogues. Held-out dialogues are not packed, as in generation."""
 
     def __init__(
         self, settings: SFTConfig, *, tokenizer: Tokenizer, context: int, pretraining_source: DataConfig | None = None
@@ -51,22 +51,22 @@ class SFT(RolloutObjective):
         self.context = context
         self._reward: Reward | None = None
         self.new_tokens = response_limit(settings.max_new_tokens, context)
-        self._asked: list[tuple[Prompt, list[int]] | None] = []
-        """What is asked in every held-out dialogue, and its ids; None where that leaves no room for a response."""
+        self._held_out_prompts: list[tuple[Prompt, list[int]] | None] = []
+        """The prompt of every held-out dialogue with its token ids, or None if the prompt leaves no room for a response."""
 
     # -- data ---------------------------------------------------------------------------------------------------------------------
 
     def datasets(self, data: Data, *, validation_fraction: float) -> dict[str, Dataset]:
-        """The dialogues of the source, those longer than the context left out.
+        """Return the dialogues of the source, without those that are longer than the context.
 
         Raises:
-            DataError: the source has no dialogues, one does not fit the template, or all are too long.
+            DataError: the source has no dialogues, a dialogue does not fit the template, or all dialogues are too long.
         """
         reader = f"objective={self.settings.name}"
         dialogues, held_out = split_records(
             data, validation_fraction, functools.partial(records_of, record_type=Dialogue, reader=reader)
         )
-        train: Dataset = pack_dialogues(self._read(dialogues, "training"), self.context)
+        train: Dataset = pack_dialogues(self._tokenize(dialogues, "training"), self.context)
         if self._pretraining_source is not None:
             from gptkit.objective.pretraining_mix import PretrainingMixDataset, text_windows
 
@@ -80,117 +80,121 @@ class SFT(RolloutObjective):
             train = PretrainingMixDataset(train, text["train"], self.settings.pretraining)
         datasets = {"train": train}
         if held_out:
-            result = self._read(held_out, "validation")
-            pairs = [(one, dialogue) for one, dialogue in zip(result, held_out, strict=True) if one is not None]
+            tokenized = self._tokenize(held_out, "validation")
+            pairs = [(row, dialogue) for row, dialogue in zip(tokenized, held_out, strict=True) if row is not None]
             if self._reward is not None:
-                self._asked = self._with_room([asked(dialogue) for _, dialogue in pairs])
-            datasets["validation"] = SFTDataset([[one] for one, _ in pairs], alike=False)
+                self._held_out_prompts = self._filter_prompts([last_prompt(dialogue) for _, dialogue in pairs])
+            datasets["validation"] = SFTDataset([[row] for row, _ in pairs], has_equal_lengths=False)
         return datasets
 
-    def _with_room(self, prompts: Sequence[Prompt]) -> list[tuple[Prompt, list[int]] | None]:
-        """Raises: DataError: no prompt leaves room for a response, or for the reward to score one."""
+    def _filter_prompts(self, prompts: Sequence[Prompt]) -> list[tuple[Prompt, list[int]] | None]:
+        """Encode prompts, and replace those that leave no room for a response, or that the reward does not accept, by None.
+
+        Raises:
+            DataError: no prompt is left.
+        """
         assert self._reward is not None
         warn_if_responses_are_shortened(self.settings.max_new_tokens, self.context)
-        result = [(prompt, prompt_ids(self.tokenizer, prompt.turns, self.settings.template)) for prompt in prompts]
-        longest = self.context - self.new_tokens - 1  # the 1 is end-of-text
-        kept = [each if len(each[1]) <= longest and self._reward.accepts(each[0]) else None for each in result]
-        without = sum(each is None for each in kept)
-        if without == len(kept):
+        encoded = [(prompt, prompt_ids(self.tokenizer, prompt.turns, self.settings.template)) for prompt in prompts]
+        max_tokens = self.context - self.new_tokens - 1  # end-of-text takes one token
+        kept = [each if len(each[1]) <= max_tokens and self._reward.accepts(each[0]) else None for each in encoded]
+        skipped = sum(each is None for each in kept)
+        if skipped == len(kept):
             raise DataError(
                 f"none of {len(kept):,} held-out prompts leaves room for a response of {self.new_tokens} tokens in "
-                f"model.context={self.context} that the reward can score; lower objective.max_new_tokens, or give other prompts"
+                f"model.context={self.context} that the reward can score; lower objective.max_new_tokens, or use shorter prompts"
             )
-        if without:
+        if skipped:
             _log.warning(
-                "%s of %s held-out prompts leave no room for a response of %s tokens, or are none that the reward takes: none to "
-                "them is scored",
-                f"{without:,}",
+                "%s of %s held-out prompts leave no room for a response of %s tokens, or are not accepted by the reward; they are "
+                "not scored",
+                f"{skipped:,}",
                 f"{len(kept):,}",
                 self.new_tokens,
             )
         return kept
 
-    def _read(self, dialogues: Sequence[Dialogue], what: str) -> list[TokenizedDialogue | None]:
+    def _tokenize(self, dialogues: Sequence[Dialogue], split: str) -> list[TokenizedDialogue | None]:
         return tokenize_dialogues(
             dialogues,
             tokenizer=self.tokenizer,
             template=self.settings.template,
             context=self.context,
             train_on_prompts=self.settings.learn == "all",
-            what=what,
+            split=split,
         )
 
     # -- loss ---------------------------------------------------------------------------------------------------------------------
 
     def tokens(self, batch: Batch) -> int:
-        """Every row counts as a full context: packed rows nearly are."""
+        """Return the number of tokens, where every row counts as a full context, since packed rows are almost full."""
         return len(batch["tokens"]) * self.context
 
     def counts(self, batch: Batch) -> dict[str, int]:
-        """Tokens that are learned."""
+        """Return the number of tokens in the loss."""
         return {"sft": int(batch["loss_mask"].sum())}
 
     def loss(self, model: Model, batch: Batch) -> tuple[Terms, dict[str, Tensor]]:
-        """Negative log-likelihoods in nats, summed over what is learned; nothing else gets logits.
+        """Return the summed negative log-likelihood in nats of the tokens in the loss mask. Other tokens get no logits.
 
-        Every token counts alike, whether an assistant said it or it is pre-training text.
+        All tokens have the same weight, whether they are from a response or from pre-training text.
         """
         hidden = model(batch["tokens"], segments=batch.get("segments"))
-        learned = batch["loss_mask"]
-        return {"sft": (1.0, cross_entropy_sum(model.logits(hidden[learned]), batch["targets"][learned]))}, {}
+        mask = batch["loss_mask"]
+        return {"sft": (1.0, cross_entropy_sum(model.logits(hidden[mask]), batch["targets"][mask]))}, {}
 
-    # -- selection by a reward ----------------------------------------------------------------------------------------------------
+    # -- scores of held-out responses ---------------------------------------------------------------------------------------------
 
     def use_reward(self, reward: Reward) -> None:
         self._reward = reward
         self.sources["reward"] = reward.fingerprint
 
     def validate(self, model: Model, batch: Batch, *, seed: int) -> tuple[Terms, Mapping[str, int], Metrics]:
-        """The loss, and with a reward the `scores` (B,) of one response to each prompt, NaN where there was no room for any.
+        """Return the loss and, with a reward, the `scores` (B,) of one response to each prompt, NaN for prompts that are skipped.
 
-        The random numbers of a response depend on its prompt's place alone: all checkpoints of a run draw the same.
+        The random numbers of a response depend only on the index of its prompt, so all checkpoints of a run use the same ones.
         """
-        terms, counts, measured = super().validate(model, batch, seed=seed)
+        terms, counts, metrics = super().validate(model, batch, seed=seed)
         if self._reward is None:
-            return terms, counts, measured
-        return terms, counts, {**measured, "scores": self._scores(self._reward, model, batch)}
+            return terms, counts, metrics
+        return terms, counts, {**metrics, "scores": self._scores(self._reward, model, batch)}
 
     def _scores(self, reward: Reward, model: Model, batch: Batch) -> Tensor:
         scores = torch.full((len(batch["items"]),), torch.nan)
         indices = batch["items"].tolist()
-        rows = [row for row, index in enumerate(indices) if self._asked[index] is not None]
-        result = [each for index in indices if (each := self._asked[index]) is not None]
-        if not result:
+        rows = [row for row, index in enumerate(indices) if self._held_out_prompts[index] is not None]
+        prompts = [each for index in indices if (each := self._held_out_prompts[index]) is not None]
+        if not prompts:
             return scores
         with evaluation_mode(model), torch.autocast(batch["items"].device.type, enabled=False):
-            drawn = generate_responses(
+            responses = generate_responses(
                 model,
                 self.tokenizer,
-                [ids for _, ids in result],
+                [ids for _, ids in prompts],
                 items=[indices[row] for row in rows],
                 max_new_tokens=self.new_tokens,
             )
-            texts = [response_text(self.tokenizer, ids, response) for (_, ids), response in zip(result, drawn, strict=True)]
+            texts = [response_text(self.tokenizer, ids, response) for (_, ids), response in zip(prompts, responses, strict=True)]
             reward.to(batch["items"].device)
             scores[rows] = score_finished_responses(
                 functools.partial(compute_scores, reward),
-                [prompt for prompt, _ in result],
+                [prompt for prompt, _ in prompts],
                 texts,
-                ended=[response[-1] == self.tokenizer.special["end_of_text"] for response in drawn],
+                ended=[response[-1] == self.tokenizer.special["end_of_text"] for response in responses],
                 missing=self.settings.missing_end_of_text,
             )
         return scores
 
-    def compute_metrics(self, kept: Mapping[str, Tensor]) -> dict[str, float]:
-        """`reward`: the mean score of the responses."""
-        return {"reward": float(kept["scores"].double().nanmean())} if "scores" in kept else {}
+    def compute_metrics(self, outputs: Mapping[str, Tensor]) -> dict[str, float]:
+        """Return `reward`, the mean score of the responses, if there are scores."""
+        return {"reward": float(outputs["scores"].double().nanmean())} if "scores" in outputs else {}
 
     def monitor(self, metrics: Mapping[str, float]) -> Monitor:
-        """The mean score of the responses if there is a reward, as in the paper."""
+        """Return the mean score of the responses if there is a reward, as in the paper; otherwise the loss."""
         return Monitor("reward", "max") if "reward" in metrics else LOWEST_LOSS
 
 
-def asked(dialogue: Dialogue) -> Prompt:
-    """What stands before the last answer of a dialogue."""
+def last_prompt(dialogue: Dialogue) -> Prompt:
+    """Return the turns before the last response of a dialogue."""
     last = max(index for index, turn in enumerate(dialogue.turns) if turn.role == "assistant")
     return Prompt(dialogue.turns[:last])

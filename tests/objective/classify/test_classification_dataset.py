@@ -79,7 +79,7 @@ def test_long_texts_are_cut_and_counted(build: Any, model_of: Any, source: Any, 
         items = objective.datasets(source(long), validation_fraction=0.0)["train"]
     (record,) = caplog.records
     assert record.getMessage() == (
-        "2 of 3 training examples are longer than model.context=17 has room for (6 tokens a text) and were cut there"
+        "2 of 3 training examples do not fit into model.context=17 (6 tokens per text) and were truncated"
     )
     assert items.batch([0])["tokens"].tolist() == [[[257, *b"aaaaaa", 258, *b"bbb", 259]]]
     assert items.batch([1])["tokens"].tolist() == [[[257, *b"c", 258, *b"dddddd", 259]]]
@@ -110,23 +110,24 @@ CHOICE = Example("x", 0, options=("a", "b", "c", "d"))
         (
             [CHOICE] * 2,
             [Example("x", 2, options=("a", "b", "c"))] * 2,
-            "training examples have 4 options and validation examples 3: guessing is right in 1 of 4 there, and in 1 of 3 here",
+            "training examples have 4 options and validation examples 3: random guessing scores 1/4 in training "
+            "and 1/3 in validation",
         ),
         (
             [Example("x", "a"), Example("y", "b")],
             [Example("z", "b")] * 3,
-            "all 3 validation examples have the label b, of which F1 and Matthews' correlation say nothing",
+            "all 3 validation examples have the label b, so F1 and Matthews correlation are meaningless",
         ),
         (
             [Example("x", 1.5, pair="y"), Example("y", 2.5, pair="z")],
             [Example("z", 1.5, pair="z")] * 3,
-            "all 3 validation examples have the score 1.5, of which correlations say nothing",
+            "all 3 validation examples have the score 1.5, so correlations are meaningless",
         ),
         (
             [Example("x", "a"), Example("x", "b"), Example("y", "b"), Example("z", "b", pair="x")],
             [Example("x", "b"), Example("z", "a"), Example("y", "a"), Example("x\nz", "b")],
-            "2 of 4 validation examples have the same texts as training examples, which flatters the metrics; drop them from "
-            "either (the first: example 1 of the validation split)",
+            "2 of 4 validation examples have the same texts as training examples, which inflates the metrics; remove them from one "
+            "of the splits (the first: example 1 of the validation split)",
         ),
         # the first is right everywhere, and no option is told from another by its place
         ([CHOICE] * 2, [Example("y", 0, options=CHOICE.options)] * 2, None),
@@ -170,7 +171,7 @@ def test_a_question_belongs_to_its_document(build: Any, source: Any, caplog: pyt
             "auto",
             [Example("x", "a"), Example("y", "b")],
             [Example("z", "c")],
-            r"example 1 of the validation split has the label c, .* \(they have a, b\); label more like it, or leave it out",
+            r"example 1 of the validation split has the label c, .* \(their labels are a, b\); add training examples",
         ),
         (  # a table of text: nothing says that these are scores
             "auto",
@@ -185,13 +186,13 @@ def test_a_question_belongs_to_its_document(build: Any, source: Any, caplog: pyt
             "auto",
             [Example("x", 0, options=("a", "b")), Example("x", 0, options=("a", "b", "c"))],
             None,
-            "example 2 of the training split has 3 options, those before it 2",
+            "example 2 of the training split has 3 options, but earlier examples have 2",
         ),
-        ("auto", [Example("x", 2, options=("a", "b"))], None, "label 2 is no place of one of its 2 options"),
-        ("auto", [Example("x", "b", options=("a", "b"))], None, "'b' is no number"),
+        ("auto", [Example("x", 2, options=("a", "b"))], None, "the label 2 is not the index of one of the 2 options"),
+        ("auto", [Example("x", "b", options=("a", "b"))], None, "'b' is not a number"),
         ("classification", [Example("x", i, options=("a", "b")) for i in (0, 1)], None, "has options.*task=multiple_choice"),
-        ("regression", [Example("x", "much", pair="y")], None, "'much' is no number"),
-        ("regression", [Example("x", math.nan, pair="y")], None, "nan is no number"),
+        ("regression", [Example("x", "much", pair="y")], None, "'much' is not a number"),
+        ("regression", [Example("x", math.nan, pair="y")], None, "nan is not a number"),
         ("regression", [Example("x", 3.0, pair="y")] * 2, None, "all 2 training examples have the score 3; there is nothing"),
         ("auto", [Document("x")], None, r"gives Documents; choose data=labelled"),
         ("auto", [], None, "the train split has no examples"),

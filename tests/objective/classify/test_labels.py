@@ -49,11 +49,11 @@ def test_the_positive_label_that_is_asked_for(wanted: str, labels: list[str], fo
     ("wanted", "labels", "near"),
     [
         ("equivalnt", ["equivalent", "other"], "Did you mean equivalent?"),
-        ("TRUe", ["True", "true"], "none of the 2 labels True, true."),
+        ("TRUe", ["True", "true"], "is not one of the 2 labels True, true."),
     ],
 )
 def test_a_positive_label_that_there_is_not(wanted: str, labels: list[str], near: str) -> None:
-    with pytest.raises(ConfigError, match=rf"objective\.positive={wanted} is none of the 2 labels") as caught:
+    with pytest.raises(ConfigError, match=rf"objective\.positive={wanted} is not one of the 2 labels") as caught:
         positive_class(wanted, labels)
     assert near in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -79,7 +79,7 @@ def test_what_has_no_named_labels_has_no_positive_one(task: str, build: Any, sou
 
 
 def test_a_positive_label_that_no_example_has(build: Any, source: Any, examples: Any) -> None:
-    with pytest.raises(ConfigError, match=r"positive=god is none of the 3 labels bad, good, neither\. Did you mean good\?"):
+    with pytest.raises(ConfigError, match=r"positive=god is not one of the 3 labels bad, good, neither\. Did you mean good\?"):
         build(positive="god").datasets(source(examples["classification"]), validation_fraction=0.0)
 
 

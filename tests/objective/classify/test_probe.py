@@ -51,7 +51,7 @@ def test_a_label_with_fewer_examples_is_named(build: Any, source: Any, caplog: p
     with caplog.at_level(logging.WARNING, "gptkit"):
         datasets = build(kind=ProbeConfig, examples=3).datasets(source(numbers), validation_fraction=0.0)
     (record,) = caplog.records
-    assert record.getMessage() == "objective.examples=3, but of training examples there are only 2 of label 1"
+    assert record.getMessage() == "objective.examples=3, but the training examples include only 2 of label 1"
     assert len(datasets["train"]) == 5
 
 
@@ -87,5 +87,5 @@ def test_only_the_head_learns_and_without_dropout(task: str, build: Any, model_o
 
 
 def test_a_frozen_model_learns_no_language() -> None:
-    with pytest.raises(ValueError, match=r"objective\.lm_weight=0\.5: a probe's model is frozen; leave it 0"):
+    with pytest.raises(ValueError, match=r"objective\.lm_weight=0\.5: the model of a probe is frozen; set it to 0"):
         ProbeConfig(lm_weight=0.5)

@@ -149,7 +149,7 @@ def test_accuracy_is_told_by_k_by_labeler_and_for_those_held_out() -> None:
         "lengths": torch.tensor([[9, 8, 7], [5, 5, 0], [7, 7, 7]]),
         "labelers": torch.tensor([0, 1, -1]),
     }
-    found = compute_metrics(kept, ["Ann", "B ob"], known=1)
+    found = compute_metrics(kept, ["Ann", "B ob"], training_labelers=1)
     # right: 3 of 3; 0 of 1; of the third's two pairs one is right, and one is rated equally
     assert found["accuracy"] == pytest.approx(4.5 / 6)
     assert found["accuracy_low"] <= found["accuracy"] <= found["accuracy_high"]
@@ -158,11 +158,11 @@ def test_accuracy_is_told_by_k_by_labeler_and_for_those_held_out() -> None:
     assert (found["accuracy_by_Ann"], found["accuracy_by_B_ob"]) == (1.0, 0.0)
     assert (found["accuracy_known"], found["accuracy_held_out"]) == (1.0, 0.0)
     assert found["margin"] == pytest.approx((1 + 2 + 1 - 1 + 2 + 0) / 6)
-    alike = compute_metrics(kept, ["w.1", "w_1"], known=1)
+    alike = compute_metrics(kept, ["w.1", "w_1"], training_labelers=1)
     assert (alike["accuracy_by_w_1"], alike["accuracy_by_w_1_2"]) == (1.0, 0.0)
     assert found["length_correlation"] > 0
     tied = {**kept, "ranks": torch.zeros(3, 3, dtype=torch.int64)}
-    assert compute_metrics(tied, [], known=0) == {}
+    assert compute_metrics(tied, [], training_labelers=0) == {}
 
 
 def test_calibration_compares_predicted_with_observed_preferences() -> None:

@@ -24,7 +24,7 @@ def test_an_error_of_the_text_that_is_mixed_in_names_its_key(ppo: Callable[..., 
 
 
 def test_a_weight_of_the_divergence_that_would_stay_or_turn_negative_is_refused(ppo: Callable[..., Any]) -> None:
-    with pytest.raises(ValueError, match=r"objective\.kl_target=5\.0 has nothing to adapt: objective\.kl_coef=0"):
+    with pytest.raises(ValueError, match=r"objective\.kl_target=5\.0 has no effect, since objective\.kl_coef=0"):
         PPOConfig(kl_target=5.0, kl_coef=0.0)
     objective, model = ppo(kl_target=5.0, kl_horizon=15)
     with pytest.raises(ConfigError, match=r"objective\.kl_horizon=15 is less than .* batch\.size=16"):

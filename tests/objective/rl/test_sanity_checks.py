@@ -233,7 +233,7 @@ def test_a_policy_that_almost_never_ends_is_refused_or_warned_of(
     start: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     """Of 8 responses of 8 tokens."""
-    with pytest.raises(GptkitError, match=r"the expected number in a step is 0\.0006, so all score"):
+    with pytest.raises(GptkitError, match=r"the expected number in a step is 0\.0006, so all scores are"):
         start(before=ending(1e-5), missing_end_of_text=-1.0)
     assert start(before=ending(1e-5))  # judged as they stand
     with caplog.at_level(logging.WARNING, logger="gptkit"):
@@ -256,4 +256,4 @@ def test_a_continued_run_may_have_stopped_to_end(start: Callable[..., Any]) -> N
 def test_without_the_sanity_checks_the_run_warns(start: Callable[..., Any], caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, logger="gptkit"):
         start(Ranked(), sanity_checks=False)
-    assert "are not checked to agree" in caplog.text
+    assert "are not checked for consistency" in caplog.text
