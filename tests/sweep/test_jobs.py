@@ -16,7 +16,8 @@ from gptkit.errors import ConfigError, GptkitError
 from gptkit.sweep.jobs import Job, lock_folder, read_jobs
 from gptkit.sweep.launch import _make_job, job_result
 from gptkit.sweep.process import divide_machine, job_command, job_environment
-from gptkit.sweep.report import best_jobs, print_table, rank_jobs, swept_keys, write_page
+from gptkit.sweep.report import report_sweep, swept_keys
+from gptkit.training.reporting.ranking import best_of, rank
 from gptkit.training.reporting.summary import read_summary, value_to_minimize, write_summary
 
 
@@ -28,6 +29,11 @@ def job(folder: Path, number: int, *overrides: str, exit_status: int = 0, **summ
     made.log.write_text("some lines\n\ngptkit: the reason\n")
     made.mark_ended(exit_status)
     return made
+
+
+def sweep_page(folder: Path) -> str:
+    report_sweep(folder, {})
+    return (folder / "sweep.html").read_text(encoding="utf-8")
 
 
 def test_only_the_finished_run_of_the_same_words_is_skipped(tmp_path: Path) -> None:
@@ -125,9 +131,9 @@ def test_a_job_that_is_refused_a_folder_names_the_sweeps(tmp_path: Path) -> None
 
 def test_a_job_that_failed_is_not_the_best(tmp_path: Path) -> None:
     jobs = [job(tmp_path, 0, "seed=0", exit_status=1, val_loss=1.0), job(tmp_path, 1, "seed=1", val_loss=2.0)]
-    assert [one.number for one in rank_jobs(jobs)] == [1, 0]
-    assert [one.number for one in best_jobs(rank_jobs(jobs))] == [1]
-    assert best_jobs([jobs[0]]) == []
+    assert [one.number for one in rank(jobs)] == [1, 0]
+    assert [one.number for one in best_of(rank(jobs))] == [1]
+    assert best_of([jobs[0]]) == []
 
 
 def test_a_job_that_was_killed_says_so(tmp_path: Path) -> None:
@@ -167,8 +173,8 @@ def test_runs_are_compared_best_first_by_what_differs(tmp_path: Path) -> None:
         job(tmp_path, 2, "optimizer.lr=1", "seed=1", exit_status=1),
     ]
     assert swept_keys(jobs) == ["optimizer.lr"]
-    assert [one.number for one in rank_jobs(jobs)] == [1, 0, 2]
-    page = write_page(tmp_path, jobs).read_text()
+    assert [one.number for one in rank(jobs)] == [1, 0, 2]
+    page = sweep_page(tmp_path)
     assert page.index("3e-3") < page.index("1e-3")
     assert "failed: the reason" in page
     assert 'href="1/log.txt"' in page
@@ -176,29 +182,31 @@ def test_runs_are_compared_best_first_by_what_differs(tmp_path: Path) -> None:
 
 
 def test_equal_losses_are_a_tie(tmp_path: Path) -> None:
-    jobs = [
+    for number, (rate, loss) in enumerate([("1e-3", 1.50001), ("1e-3", 1.50003), ("3e-3", 1.6)]):
         job(tmp_path, number, f"optimizer.lr={rate}", f"seed={number}", val_loss=loss)
-        for number, (rate, loss) in enumerate([("1e-3", 1.50001), ("1e-3", 1.50003), ("3e-3", 1.6)])
-    ]
-    page = write_page(tmp_path, jobs).read_text()
+    page = sweep_page(tmp_path)
     assert "best validation loss, a tie of 2 jobs" in page
     assert "optimizer.lr of the best" in page  # they share it
     assert "seed of the best" not in page
-    assert page.count('<tr class="best">') == 2
+    assert page.count('<tr class="best"') == 2
 
 
 def test_what_has_an_interval_is_compared_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    judged = {"val_loss": 2.0, "val_accuracy": 0.75, "val_accuracy_low": 0.5, "val_accuracy_high": 1.0, "val_f1": 0.7}
-    jobs = [
-        Job(0, ("objective.lm_weight=0",), tmp_path / "0", "finished", "", judged),
-        Job(1, ("objective.lm_weight=0.5",), tmp_path / "1", "failed", "no data"),
-    ]
-    print_table(jobs)
+    judged: dict[str, Any] = {
+        "val_loss": 2.0,
+        "val_accuracy": 0.75,
+        "val_accuracy_low": 0.5,
+        "val_accuracy_high": 1.0,
+        "val_f1": 0.7,
+    }
+    job(tmp_path, 0, "objective.lm_weight=0", **judged)
+    job(tmp_path, 1, "objective.lm_weight=0.5", exit_status=1)
+    report_sweep(tmp_path, {})
     heading, first, *_ = capsys.readouterr().out.splitlines()
     assert heading.split()[:4] == ["job", "objective.lm_weight", "val_loss", "val_accuracy"]
     assert "accuracy_low" not in heading
     assert "0.7500 (0.500 to" in first
-    assert "0.7500 (0.500 to 1.000)" in write_page(tmp_path, jobs).read_text()
+    assert "0.7500 (0.500 to 1.000)" in sweep_page(tmp_path)
 
 
 def test_jobs_are_compared_by_what_their_objective_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -217,22 +225,22 @@ def test_jobs_are_compared_by_what_their_objective_names(tmp_path: Path, capsys:
         )
         for number, (weight, loss, score, judge) in enumerate(figures)
     ]
-    assert [one.number for one in rank_jobs(jobs)] == [1, 0]
+    assert [one.number for one in rank(jobs)] == [1, 0]
     assert job_result(jobs[0]).return_value == -0.4  # what a sweeper makes small
-    print_table(jobs)
+    report_sweep(tmp_path, {})
     heading, *_ = capsys.readouterr().out.splitlines()
     assert heading.split()[1:6] == ["objective.kl_coef", "val_judge", "val_loss", "val_score", "val_kl"]
-    page = write_page(tmp_path, jobs).read_text()
+    page = sweep_page(tmp_path)
     assert "highest validation judge first" in page
     assert "best validation judge, job 1" in page
     assert "Validation judge against objective.kl_coef" in page
     mixed = [*jobs, job(tmp_path, 2, "objective=lm", val_loss=2.5)]
-    assert [one.number for one in rank_jobs(mixed)] == [0, 1, 2]  # nothing but the loss is common to all
+    assert [one.number for one in rank(mixed)] == [0, 1, 2]  # nothing but the loss is common to all
 
 
 def test_jobs_may_be_compared_by_a_metric_that_is_better_when_lower(tmp_path: Path) -> None:
     monitor: dict[str, Any] = {"compared_by": "val_error", "compared_mode": "min"}
     jobs = [job(tmp_path, number, val_loss=1.0, val_error=error, **monitor) for number, error in enumerate((0.6, 0.4))]
-    assert [one.number for one in rank_jobs(jobs)] == [1, 0]
+    assert [one.number for one in rank(jobs)] == [1, 0]
     assert job_result(jobs[1]).return_value == 0.4
-    assert "lowest validation error first" in write_page(tmp_path, jobs).read_text()
+    assert "lowest validation error first" in sweep_page(tmp_path)

@@ -56,7 +56,7 @@ def test_a_swept_value_is_text(tmp_path: Path, word: str, capsys: pytest.Capture
     page = (sweep / "sweep.html").read_text()
     assert "<script>alert" not in page
     assert "<i>" not in page
-    assert page.count("<svg") == 2
+    assert "Validation loss against k" in page
     table = capsys.readouterr().out
     assert len(re.findall("finished", table)) == 3
     if word == "[/red]":

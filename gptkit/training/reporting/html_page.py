@@ -1,11 +1,14 @@
 """Render the HTML pages of runs and comparisons from the templates beside this file.
 
-A page is one self-contained file. The templates escape every text; only SVG that the kit drew is inserted as markup.
+A page is one self-contained file: a browser loads nothing else, and runs no script but the kit's own, whose hash it checks. The
+templates escape every text; only SVG that the kit drew is inserted as markup. Everything can be read without the script.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import base64
+import functools
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 _TEMPLATES = Path(__file__).parent / "templates"
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """A chart as inline SVG."""
-
-    caption: str
-    narrow: Markup
-    """for a column or a phone"""
-    wide: Markup | None = None
-    """for the whole width of a desktop; None: the chart takes a column"""
+_SCRIPTS = ("uplot/uPlot.iife.min.js", "charts.js", "tables.js")
 
 
 def render(template: str, **context: Any) -> str:
@@ -32,11 +25,15 @@ def render(template: str, **context: Any) -> str:
     return page.encode("utf-8", "replace").decode("utf-8")
 
 
+@functools.cache
 def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.globals["asset"] = _asset
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": False, "separators": (",", ":"), "allow_nan": False}
+    script = "".join(_asset(name) + "\n" for name in _SCRIPTS)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    environment.globals.update(asset=_asset, script=Markup(script), script_hash=f"sha256-{digest}")
     return environment
 
 

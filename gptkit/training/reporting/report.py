@@ -14,17 +14,22 @@ from gptkit.atomic_io import write_file
 from gptkit.errors import CheckpointError
 from gptkit.kit_files import MIB, DamagedFile, read_bytes, read_text
 from gptkit.training.checkpoints import config_file
-from gptkit.training.reporting.curves import WIDE, Curves, figure_svg, format_count, run_figures, write_png
+from gptkit.training.reporting.chart_svg import write_png
+from gptkit.training.reporting.chart_view import chart_views
+from gptkit.training.reporting.charts import MAX_EXTRA, run_charts
+from gptkit.training.reporting.curves import Curves, format_count
 from gptkit.training.reporting.diagnostics import diagnose_speed, diagnose_training
 from gptkit.training.reporting.environment import Environment, read_environment
 from gptkit.training.reporting.fault_tolerance import warn_damaged
 from gptkit.training.reporting.figures import list_figures
-from gptkit.training.reporting.html_page import Drawing, render
+from gptkit.training.reporting.html_page import render
+from gptkit.training.reporting.metrics_csv import FILE as METRICS
 from gptkit.training.reporting.metrics_csv import read_metrics
+from gptkit.training.reporting.ranking import format_cell, heading
 from gptkit.training.reporting.reward_hacking import diagnose_collapse
 from gptkit.training.reporting.samples import read_samples
 from gptkit.training.reporting.speed_and_mfu import format_duration
-from gptkit.training.reporting.summary import read_summary
+from gptkit.training.reporting.summary import VALIDATION_LOSS, monitor_of, read_summary
 
 FILE = "report.html"
 
@@ -33,20 +38,19 @@ _EARLIER_SAMPLES = 8
 
 def write_report(folder: Path) -> Path:
     """Write report.html from what the run folder holds; gives its path."""
-    curves = _curves(folder)
-    summary, environment, settings = read_summary(folder), read_environment(folder), _settings(folder)
+    curves = read_curves(folder)
+    summary, environment, settings = read_summary(folder), read_environment(folder), read_settings(folder)
     guessing = _guessing(settings, environment)
     unended = (settings.get("objective") or {}).get("missing_end_of_text")
-    charts = []
-    for number, figure in enumerate(run_figures(curves, guessing) if len(curves.columns["step"]) else []):
-        wide = figure_svg(figure, curves, f"wide{number}", WIDE) if figure.wide else None
-        charts.append(Drawing(figure.title, figure_svg(figure, curves, f"figure{number}"), wide))
+    charts = run_charts(curves, guessing) if len(curves.columns["step"]) else []
     page = render(
         "run.html",
         title=f"gptkit run: {folder.resolve().name}",
         lead=_lead(settings, summary, environment),
         tiles=_headline(curves, summary, guessing),
-        charts=charts,
+        charts=chart_views(charts[:MAX_EXTRA]),
+        omitted=len(charts[MAX_EXTRA:]),
+        csv=METRICS if (folder / METRICS).is_file() else "",
         pictures=[picture for path in list_figures(folder) if (picture := _picture(path)) is not None],
         samples=_group_samples(read_samples(folder)),
         speed=diagnose_speed(summary, environment),
@@ -87,18 +91,25 @@ def _group_samples(lines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def write_curves(folder: Path, path: Path) -> None:
     """Write the run's curves (loss, speed, gradient norm) as one PNG, for a README or a slide."""
-    settings, environment, summary = _settings(folder), read_environment(folder), read_summary(folder)
-    write_png(_curves(folder), _guessing(settings, environment), path, _lead(settings, summary, environment))
+    settings, environment, summary = read_settings(folder), read_environment(folder), read_summary(folder)
+    charts = run_charts(read_curves(folder), _guessing(settings, environment))
+    write_png(charts[:3], path, _lead(settings, summary, environment))
 
 
-def _curves(folder: Path) -> Curves:
+def read_curves(folder: Path) -> Curves:
+    """Returns what metrics.csv says; no rows where there is no file."""
     return Curves({name: np.asarray(values, dtype=np.float64) for name, values in read_metrics(folder).items()})
 
 
-def _settings(folder: Path) -> dict[str, Any]:
+def read_settings(folder: Path) -> dict[str, Any]:
+    """Returns the content of config.yaml; empty where there is none, with a warning where it cannot be read."""
+    path = folder / config_file.FILE
+    if not path.exists():
+        return {}
     try:
-        return config_file.read_mapping(folder / config_file.FILE)
-    except CheckpointError:
+        return config_file.read_mapping(path)
+    except CheckpointError as error:
+        warn_damaged(path, str(error).removeprefix(f"{path}: "))
         return {}
 
 
@@ -139,8 +150,13 @@ def _lead(settings: Mapping[str, Any], summary: Mapping[str, Any], environment: 
 
 def _headline(curves: Curves, summary: Mapping[str, Any], guessing: float | None) -> list[tuple[str, str]]:
     facts = []
-    val, train = summary.get("val_loss"), summary.get("train_loss")
+    val, train, monitor = summary.get("val_loss"), summary.get("train_loss"), monitor_of(summary)[0]
     _, logged = curves.pair("train/loss")
+    if monitor != VALIDATION_LOSS:
+        facts.append((format_cell(monitor, summary), heading(monitor)))
+    accuracy = "val_accuracy"
+    if monitor != accuracy and isinstance(summary.get(accuracy), int | float):
+        facts.append((format_cell(accuracy, summary), heading(accuracy)))
     if val is not None:
         facts.append((f"{val:.4f}", "validation loss" if guessing is None else "validation loss, nats per token"))
         if guessing is not None and val < 20:
@@ -152,9 +168,9 @@ def _headline(curves: Curves, summary: Mapping[str, Any], guessing: float | None
     if summary.get("tokens_per_second"):
         facts.append((f"{summary['tokens_per_second']:,.0f}", "tokens per second"))
     if summary.get("mfu") is not None:
-        facts.append((f"{summary['mfu']:.0%}", "of the device's peak"))
+        facts.append((f"{summary['mfu']:.{0 if summary['mfu'] >= 0.01 else 2}%}", "of the device's peak"))
     if summary.get("wall_seconds"):
-        facts.append((format_duration(summary["wall_seconds"]), "in all"))
+        facts.append((format_duration(summary["wall_seconds"]), "training time"))
     return facts
 
 
