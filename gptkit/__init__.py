@@ -23,7 +23,7 @@ _LAZY = {
 
 
 def __getattr__(name: str) -> object:
-    # `import gptkit` stays fast: torch and hydra are imported by the function that needs them
+    # keeps `import gptkit` fast: torch and Hydra are imported on first use
     if name in _LAZY:
         import importlib
 

@@ -1,4 +1,4 @@
-"""`python -m gptkit`, the same as the command `gptkit`."""
+"""Runs the command line for `python -m gptkit`, which is the same as `gptkit`."""
 
 from gptkit.config.main import main
 

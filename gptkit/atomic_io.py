@@ -1,6 +1,6 @@
-"""Write files and folders atomically: under a temporary name first, synced to the disk, then renamed.
+"""Write files and folders atomically: write under a temporary name, sync to the disk, then rename.
 
-After a crash a reader sees either the old content or the new, never part of it.
+After a crash, a reader sees either the old content or the new content, never a part of it.
 """
 
 from __future__ import annotations
@@ -33,28 +33,28 @@ def write_file(path: Path, text: str) -> None:
     Raises:
         GptkitError: the file cannot be written, for example because the disk is full; its old content is unchanged.
     """
-    aside = path.with_name(f".{path.name}.writing")
+    temporary = path.with_name(f".{path.name}.writing")
     with wrap_os_errors(path):
-        remove_path(aside)
+        remove_path(temporary)
         try:
-            with aside.open("x", encoding="utf-8", newline="") as file:
+            with temporary.open("x", encoding="utf-8", newline="") as file:
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
-            aside.replace(path)
+            temporary.replace(path)
         except BaseException:
             with contextlib.suppress(OSError):
-                remove_path(aside)
+                remove_path(temporary)
             raise
         sync_folder(path.parent)
 
 
 @contextlib.contextmanager
 def wrap_os_errors(path: Path) -> Iterator[None]:
-    """Converts operating system errors while `path` is written (disk full, no permission) to a GptkitError of one line.
+    """Converts operating system errors that occur while `path` is written, such as a full disk, to a `GptkitError`.
 
     Raises:
-        GptkitError: in place of any OSError; says how to fix it.
+        GptkitError: replaces any OSError. The message is one line and says how to fix the problem.
     """
     try:
         yield
@@ -80,18 +80,18 @@ def sync_folder(folder: Path) -> None:
 
 def sync_tree(folder: Path) -> None:
     """Syncs a folder and every file and folder below it to the disk."""
-    for where, _, names in os.walk(folder, topdown=False):
+    for parent, _, names in os.walk(folder, topdown=False):
         for name in names:
-            descriptor = os.open(Path(where, name), os.O_RDONLY)
+            descriptor = os.open(Path(parent, name), os.O_RDONLY)
             try:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
-        sync_folder(Path(where))
+        sync_folder(Path(parent))
 
 
 def replace_folder(written: Path, target: Path) -> None:
-    """Renames a synced folder to its final name; whatever has that name is renamed first, and removed afterwards."""
+    """Renames a synced folder to its final name. An existing file or folder of that name is moved aside first and removed last."""
     if os.path.lexists(target):
         old = target.with_name(f"{OLD}{target.name}")
         remove_path(old)
@@ -105,7 +105,7 @@ def replace_folder(written: Path, target: Path) -> None:
 
 
 def remove_folder(folder: Path) -> None:
-    """Removes a folder; it is renamed first, so that no reader sees it partly removed."""
+    """Removes a folder. Renames it first, so that no reader sees a partly removed folder."""
     hidden = folder.with_name(f"{OLD}{folder.name}")
     remove_path(hidden)
     with contextlib.suppress(FileNotFoundError):
@@ -116,7 +116,7 @@ def remove_folder(folder: Path) -> None:
 def remove_path(path: Path) -> None:
     """Removes a file, a folder with its content, or a link (not its target), if it exists.
 
-    Ignores errors while removing a folder: nothing reads what is left, because folders are renamed before they are removed.
+    Errors while removing a folder are ignored: folders are renamed before they are removed, so nothing reads what is left.
     """
     if path.is_symlink() or not path.is_dir():
         path.unlink(missing_ok=True)
@@ -125,13 +125,13 @@ def remove_path(path: Path) -> None:
 
 
 def disk_error(error: BaseException) -> OSError | None:
-    """Returns the operating system error that caused an exception of a library, or None where there is none."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, OSError) and seen.errno:
-            return seen
-        code = re.search(r"\(os error (\d+)\)", str(seen))  # how Rust libraries print it
+    """Returns the operating system error that caused an exception, or None if there is none."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno:
+            return cause
+        code = re.search(r"\(os error (\d+)\)", str(cause))  # the format of Rust libraries
         if code:
             return OSError(int(code[1]), os.strerror(int(code[1])))
-        seen = seen.__cause__ or seen.__context__
+        cause = cause.__cause__ or cause.__context__
     return None

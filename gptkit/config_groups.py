@@ -1,6 +1,6 @@
-"""Where configurations are found, and what can be chosen: the kit's `conf/` folder, those of plugins, and every registered part.
+"""List the folders that contain configurations, and the options of every group: built-in YAML files, those of plugins, and parts.
 
-Nothing here imports Hydra: the help pages need it too.
+This module does not import Hydra, because the help pages use it.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from gptkit.plugins import registry
 
 @functools.cache
 def conf_folders() -> tuple[tuple[Origin, Path], ...]:
-    """(whose it is, folder) of every place that holds YAML, the kit's own first."""
+    """Returns (owner, folder) for every `conf` folder, gptkit's own first."""
     folders = [(BUILTIN_ORIGIN, Path(str(importlib.import_module("gptkit.conf").__file__)).parent)]
     for origin, package in registry().conf_packages:
         spec = importlib.util.find_spec(package)
         if spec is not None and spec.submodule_search_locations is None and spec.parent:
-            spec = importlib.util.find_spec(spec.parent)  # the plugin is a module: the folder is its package's
+            spec = importlib.util.find_spec(spec.parent)  # the plugin is a module: use the folder of its package
         locations = list(spec.submodule_search_locations or []) if spec else []
         folders += [(origin, Path(location) / "conf") for location in locations if (Path(location) / "conf").is_dir()]
     return tuple(folders)
@@ -37,8 +37,10 @@ def conf_folders() -> tuple[tuple[Origin, Path], ...]:
 
 @functools.cache
 def conflicting_files() -> dict[str, tuple[Origin, str]]:
-    """Configurations, without their suffix, that two folders provide, or that are called like a part: whose they are, and why they
-    cannot be chosen. Hydra would take the first without a word."""
+    """Returns the configurations that two folders provide, or that have the name of a part, with their owner and an error message.
+
+    Names have no suffix. Hydra would silently use the first file.
+    """
     conflicts = {}
     owners = {f"{kind}/{name}.yaml": entry.origin for kind, parts in registry().parts.items() for name, entry in parts.items()}
     for origin, folder in conf_folders():
@@ -53,54 +55,54 @@ def conflicting_files() -> dict[str, tuple[Origin, str]]:
 
 
 def plugin_failures() -> tuple[PluginFailure, ...]:
-    """The plugins of which something cannot be used, and why: also the files that another provides."""
+    """Returns the plugins that failed to load, wholly or in part, and those whose configurations conflict with others."""
     return (*registry().failures, *(PluginFailure(origin, reason) for origin, reason in conflicting_files().values()))
 
 
-_OWN: ContextVar[tuple[Path, ...]] = ContextVar("folders of --config-dir", default=())
+_user_folders: ContextVar[tuple[Path, ...]] = ContextVar("folders of --config-dir", default=())
 
 
 @contextmanager
 def user_config_folder(folder: Path | None) -> Iterator[None]:
-    """Inside the block, the groups of a user's folder can be chosen, too (`--config-dir`).
+    """Makes the groups of a user's folder (`--config-dir`) available inside the block.
 
     Raises:
-        ConfigError: there is no such folder, or it has a file that the kit or a plugin provides, which would win without a word.
+        ConfigError: the folder does not exist, or it has a file that gptkit or a plugin also provides, which would silently win.
     """
     if folder is None:
         yield
         return
     if not folder.is_dir():
-        raise ConfigError(f"--config-dir {folder}: there is no such folder")
+        raise ConfigError(f"--config-dir {folder}: the folder does not exist")
     for file in _user_files(folder):
         relative = file.relative_to(folder).as_posix()
         owner = next((origin for origin, known in conf_folders() if (known / relative).is_file()), None)
         if owner is not None:
-            raise ConfigError(f"{file}: {owner.distribution} provides {relative}, too; rename yours")
-    token = _OWN.set((folder,))
+            raise ConfigError(f"{file}: {owner.distribution} also provides {relative}; rename yours")
+    token = _user_folders.set((folder,))
     try:
         yield
     finally:
-        _OWN.reset(token)
+        _user_folders.reset(token)
 
 
 def _user_files(folder: Path) -> list[Path]:
-    """A user's primary configurations and options: not every YAML below a folder that may hold runs and data as well."""
+    """Returns a user's primary configurations and options. Does not search deeper, where runs and data may be."""
     return sorted([*folder.glob("*.yaml"), *folder.glob("*/*.yaml")])
 
 
 def user_config_folders() -> tuple[Path, ...]:
-    """The folder of `--config-dir`, where one is given."""
-    return _OWN.get()
+    """Returns the folder of `--config-dir`; empty without that flag."""
+    return _user_folders.get()
 
 
 def config_folders() -> tuple[Path, ...]:
-    """Every folder in which a configuration may lie, a user's own first."""
+    """Returns every folder that is searched for configurations, the user's own first."""
     return (*user_config_folders(), *(folder for _, folder in conf_folders()))
 
 
 def groups() -> dict[str, list[str]]:
-    """Every group that can be chosen on the command line, with its options: kinds, trainer presets, papers."""
+    """Returns every group that can be chosen on the command line (kinds of parts, trainer presets, papers) with its options."""
     options_by_group: dict[str, set[str]] = {kind: set(parts) for kind, parts in registry().parts.items() if kind != "command"}
     yaml_files = [(folder, list(folder.rglob("*.yaml"))) for _, folder in conf_folders()]
     yaml_files += [(folder, _user_files(folder)) for folder in user_config_folders()]
@@ -113,21 +115,21 @@ def groups() -> dict[str, list[str]]:
 
 
 def papers() -> dict[str, list[str]]:
-    """Those of the groups that settle a whole run, with their options."""
+    """Returns the groups that configure a whole run, with their options."""
     return {group: options for group, options in groups().items() if group not in registry().parts and group != "trainer"}
 
 
 def verb_keys(verb: str) -> set[str]:
-    """The verb's own keys."""
+    """Returns the top-level keys of a verb."""
     return {field.name for field in dataclasses.fields(registry().parts["command"][verb].part)}
 
 
 def accepts_papers(verb: str) -> bool:
-    """Whether the verb takes papers, which settle a whole run."""
+    """Whether the verb accepts papers, which configure a whole run."""
     return "model" in verb_keys(verb)
 
 
 def _size_first(option: str) -> tuple[float, str]:
-    """Sizes (124m, 1.3b) by what they mean, before everything else by name."""
+    """Sort key: sizes such as 124m and 1.3b by their value, before all other options by name."""
     size = re.fullmatch(r"(?P<number>[\d.]+)(?P<unit>[mb])", option)
     return (float(size["number"]) * {"m": 1.0, "b": 1000.0}[size["unit"]] if size else math.inf, option)

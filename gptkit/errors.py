@@ -1,4 +1,4 @@
-"""Errors that a user can mend. The command line prints them as one line, without a traceback."""
+"""Errors that a user can fix. The command line prints them as one line, without a traceback."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Iterable
 
 
 class GptkitError(Exception):
-    """Something the user can mend: one line that names the file, key or line, and the way out. Exit status 1."""
+    """An error that the user can fix. The message is one line that names the file, key or line, and the fix. Exit status 1."""
 
     exit_status = 1
 
 
 class ConfigError(GptkitError):
-    """The configuration is wrong: an unknown name, a wrong type, values that do not fit each other. Exit status 2."""
+    """The configuration is invalid: an unknown name, a wrong type, or values that contradict each other. Exit status 2."""
 
     exit_status = 2
 
@@ -24,19 +24,19 @@ class DataError(GptkitError):
 
 
 class CheckpointError(GptkitError):
-    """A checkpoint is torn, altered, unsafe, or does not fit what it is used for."""
+    """A checkpoint is incomplete, altered, unsafe, or incompatible with its use."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """' Did you mean x?' for the nearest known name, or an empty string."""
+    """Returns " Did you mean x?" for the nearest known name, or an empty string."""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
     return f" Did you mean {near[0]}?" if near else ""
 
 
 def wrong_type_message(key: str, text: str) -> str:
-    """Why a value has not its key's type, from OmegaConf's words for it; empty where they say something else."""
+    """Rewrites OmegaConf's message about a value of the wrong type; returns an empty string for other messages."""
     if union := re.match(r"Value '(?P<value>.*?)' of type '\w+' is incompatible with type hint '(?P<types>.*?)'", text):
-        words = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a text"}
+        words = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a string"}
         known = [words[name] for name in re.findall(r"\w+", union["types"]) if name in words]
         return f"{key}={union['value']} must be {' or '.join(known)}"
     match = re.match(r"Value '(?P<value>.*?)' (?:of type '\w+' )?could not be converted to (?P<type>\w+)", text)

@@ -1,8 +1,8 @@
-"""Everything that can be plugged into gptkit, on one page.
+"""All hooks of the plugin API.
 
 A plugin is a module (or object) named by an entry point of the group `gptkit`. It implements any of these hooks with
-`@gptkit.hookimpl`; each takes no argument and returns a list of part classes of its kind. The built-in parts enter through the
-same hooks. The contract of a kind (the keys all its parts share, the exact signature of `build`) is the docstring of its base
+`@gptkit.hookimpl`. Each hook takes no argument and returns a list of part classes of its kind. The built-in parts use the same
+hooks. The contract of a kind (the keys all its parts share, the exact signature of `build`) is the docstring of its base
 class in `gptkit/<kind>/__init__.py`; this page imports no kind, and discovery checks that each class belongs to the hook's kind.
 """
 

@@ -1,6 +1,6 @@
-"""Files of a model on the Hugging Face hub, downloaded once. A wrong name is answered at once: the hub is asked one time.
+"""Download files of a model from the Hugging Face Hub. A wrong name fails quickly, because the Hub is queried only once.
 
-A name may say which revision is meant, a branch, tag or commit: `owner/name@revision`. Names of the hub hold no `@`.
+A name may include a revision (a branch, tag or commit): `owner/name@revision`. Names on the Hub contain no `@`.
 """
 
 from __future__ import annotations
@@ -9,29 +9,32 @@ from collections.abc import Sequence
 from pathlib import Path
 
 
-class NotGiven(Exception):
-    """The hub did not give what was asked for; the text is the reason, without a full stop."""
+class HubError(Exception):
+    """The Hub did not provide the files. The message is the reason, without a full stop."""
 
 
 commits: dict[str, str] = {}
-"""The commits of the names that this process has asked for, as far as they are known: a checkpoint keeps them."""
+"""Name -> commit, for the names that this process has downloaded. Checkpoints record them."""
 
 
 def split_revision(name: str) -> tuple[str, str | None]:
-    """The model's name, and the revision behind its `@`; None where it has none, which means the newest."""
+    """Splits a name at its `@` into the model's name and the revision; the revision is None if there is no `@`."""
     name, at, revision = name.partition("@")
     return name, revision if at else None
 
 
 def snapshot(name: str, patterns: Sequence[str]) -> Path:
-    """The folder with those files of a model that match any of `patterns`; of an earlier download where the hub is out of reach.
+    """Downloads the files of a model that match any of `patterns`, and returns their folder.
+
+    Uses an earlier download if the Hub cannot be reached.
 
     Args:
-        name: of the model, such as `openai-community/gpt2` or `openai-community/gpt2@main`.
+        name: the model, such as `openai-community/gpt2` or `openai-community/gpt2@main`.
+        patterns: glob patterns of file names.
 
     Raises:
-        ImportError: the package that asks the hub is not installed.
-        NotGiven: there is no such model, it is not for everybody, or the hub cannot be reached.
+        ImportError: huggingface_hub is not installed.
+        HubError: the model does not exist, its access is restricted, or the Hub cannot be reached.
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
@@ -45,22 +48,22 @@ def snapshot(name: str, patterns: Sequence[str]) -> Path:
     full = name
     name, revision = split_revision(name)
     if revision == "":
-        raise NotGiven(f"{full} names no revision behind its @")
+        raise HubError(f"{full} has no revision after its @")
     try:
         folder = Path(snapshot_download(name, revision=revision, allow_patterns=list(patterns)))
     except RevisionNotFoundError:
-        raise NotGiven(f"{name} has no revision {revision}") from None
+        raise HubError(f"{name} has no revision {revision}") from None
     except GatedRepoError:
-        raise NotGiven(f"it gives {name} only to those who have asked for it: hf auth login") from None
+        raise HubError(f"access to {name} is restricted; request it on the Hub, then run hf auth login") from None
     except RepositoryNotFoundError:
-        raise NotGiven(f"it has no model {name}, or a private one") from None
+        raise HubError(f"{name} does not exist, or is private") from None
     except HFValidationError:
-        raise NotGiven(f"{name} is no name of a model") from None
+        raise HubError(f"{name!r} is not a valid model name") from None
     except LocalEntryNotFoundError:
-        of = "that name" if revision is None else f"revision {revision} of {name}"
-        raise NotGiven(f"it cannot be reached, and nothing of {of} was downloaded before") from None
-    except Exception as error:  # of several libraries
-        raise NotGiven(f"{type(error).__name__}: {error}".partition("\n")[0]) from None
+        wanted = name if revision is None else f"revision {revision} of {name}"
+        raise HubError(f"the Hub cannot be reached, and {wanted} has not been downloaded before") from None
+    except Exception as error:  # exceptions of several libraries
+        raise HubError(f"{type(error).__name__}: {error}".partition("\n")[0]) from None
     if folder.parent.name == "snapshots":
         commits[full] = folder.name
     return folder

@@ -1,6 +1,6 @@
-"""Read files that the kit wrote and that may have been damaged since: regular files up to a size limit, as bytes, text or JSON.
+"""Read files that gptkit wrote and that may be damaged: regular files up to a size limit, as bytes, text or JSON.
 
-A reader never hangs, whatever it finds instead: a folder, a pipe, a device, gigabytes, or deeply nested JSON.
+Reading never hangs, even if the path is a folder, a pipe, a device, a huge file, or deeply nested JSON.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ MIB = 1 << 20
 
 
 class DamagedFile(Exception):
-    """A file exists and differs from what was written. The message is a predicate that follows the file's path."""
+    """A file exists but is damaged. The message is a predicate that follows the file's path."""
 
 
 def open_regular(path: Path) -> BufferedReader:
-    """Opens a regular file for reading.
+    """Opens a regular file for reading. Does not wait for a pipe without a writer.
 
     Raises:
         FileNotFoundError: the file does not exist.
-        DamagedFile: it cannot be opened, or is not a regular file; does not wait for a pipe without a writer.
+        DamagedFile: the file cannot be opened, or is not a regular file.
     """
     try:
         descriptor = open_nonblocking(path)
     except FileNotFoundError:
         raise
-    except (OSError, ValueError) as error:  # ValueError: a path that holds a NUL byte
+    except (OSError, ValueError) as error:  # ValueError: the path contains a NUL byte
         raise DamagedFile(f"cannot be read ({getattr(error, 'strerror', None) or error})") from error
     if kind := irregular_kind(os.fstat(descriptor)):
         os.close(descriptor)
@@ -48,7 +48,7 @@ def read_bytes(path: Path, *, limit: int) -> bytes:
 
     Raises:
         FileNotFoundError: the file does not exist.
-        DamagedFile: the file is larger, or cannot be read.
+        DamagedFile: the file is larger than `limit`, or cannot be read.
     """
     with open_regular(path) as file:
         try:
@@ -57,17 +57,17 @@ def read_bytes(path: Path, *, limit: int) -> bytes:
         except OSError as error:
             raise DamagedFile(f"cannot be read ({error.strerror})") from error
     if max(size, len(content)) > limit:
-        raise DamagedFile(f"is {size / MIB:,.0f} MiB large, and such a file has at most {limit / MIB:,.0f} MiB")
+        raise DamagedFile(f"is {size / MIB:,.0f} MiB large, more than the limit of {limit / MIB:,.0f} MiB for such a file")
     return content
 
 
 def read_text(path: Path, *, limit: int) -> str:
-    """Returns the content of a UTF-8 text file; raises the same errors as `read_bytes`."""
+    """Returns the content of a UTF-8 text file. Raises the same errors as `read_bytes`."""
     return decode(read_bytes(path, limit=limit))
 
 
 def read_json(path: Path, *, limit: int) -> Any:
-    """Returns the value in a JSON file; raises the same errors as `read_bytes`."""
+    """Returns the value in a JSON file. Raises the same errors as `read_bytes`."""
     return parse_json(read_text(path, limit=limit))
 
 
@@ -80,7 +80,7 @@ def decode(content: bytes) -> str:
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise DamagedFile(f"is no UTF-8 text (byte {error.start + 1})") from error
+        raise DamagedFile(f"is not UTF-8 text (byte {error.start + 1})") from error
 
 
 def parse_json(text: str) -> Any:
@@ -90,10 +90,10 @@ def parse_json(text: str) -> Any:
         DamagedFile: the text is not JSON, or is nested too deeply to parse.
     """
     if not text.strip("\0 \t\r\n"):
-        raise DamagedFile("is empty" if "\0" not in text else "holds NUL bytes alone")
+        raise DamagedFile("is empty" if "\0" not in text else "contains only NUL bytes")
     try:
         return json.loads(text)
     except RecursionError as error:
         raise DamagedFile("is nested too deeply") from error
     except ValueError as error:
-        raise DamagedFile(f"is no JSON ({str(error).partition(chr(10))[0]})") from error
+        raise DamagedFile(f"is not valid JSON ({str(error).partition(chr(10))[0]})") from error

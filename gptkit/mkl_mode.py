@@ -1,7 +1,7 @@
-"""MKL's reproducibility mode, which decides the bits of float32 matrix products on a CPU. A run keeps its mode from start to end.
+"""Set MKL's reproducibility mode, which affects the last bits of float32 matrix products on a CPU. A run keeps its mode.
 
-MKL reads the mode at its first product. In the default mode, sums depend neither on memory alignment nor on the number of rows in a
-product.
+MKL reads the mode at the first matrix product. In the default mode, results depend neither on memory alignment nor on the number of
+rows in a product.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ DEFAULT_MODE = "AUTO,STRICT"
 
 
 def set_default_mode() -> None:
-    """Sets the default mode, unless the environment sets one. Call before the first matrix product."""
+    """Sets the default mode, unless the environment sets one. Must be called before the first matrix product."""
     os.environ.setdefault(ENV_VARIABLE, DEFAULT_MODE)
 
 
@@ -25,6 +25,6 @@ def current_mode() -> str:
 
 
 def restore_mode(run_mode: str) -> None:
-    """Sets the mode with which a run started, unless the environment sets one. Call before the first matrix product."""
+    """Sets the mode with which a run started, unless the environment sets one. Must be called before the first matrix product."""
     if current_mode() == DEFAULT_MODE:
         os.environ[ENV_VARIABLE] = run_mode

@@ -1,8 +1,8 @@
-"""A part: a dataclass that holds the settings of one thing and can build it.
+"""The base class of parts. A part is a dataclass that holds the settings of one object, such as a model, and builds it.
 
-Parts sit at the bottom of the house: this file imports constraints alone. A part's fields are its configuration keys, its defaults
-live here and nowhere else, and `build()` turns it into the running thing. What is known only when running (vocabulary size, width,
-other models) is an argument of `build`, never a field.
+The fields of a part are its configuration keys. Their defaults are defined there and nowhere else. `build()` returns the object.
+Values that are known only at run time (vocabulary size, width, other models) are arguments of `build()`, never fields. This module
+is the lowest layer: it imports only `gptkit.constraints`.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from gptkit.constraints import Choice, Constraint
 
 
 class Part:
-    """The base of every kind's base class. Subclasses are plain dataclasses: not frozen, no slots, simple field types."""
+    """The base of every kind's base class. Subclasses are plain dataclasses: not frozen, without slots, with simple field types."""
 
     def __post_init__(self) -> None:
-        """Raise ValueError where fields do not go together; what one may hold is declared with it (`gptkit.constraints`)."""
+        """Raises ValueError if fields contradict each other. Constraints on one field are declared with it."""
 
 
 @dataclass(frozen=True)
@@ -39,22 +39,22 @@ class FieldInfo:
 
     @property
     def explained(self) -> str:
-        """The documentation, and in brackets what the value may be, where it does not say so itself."""
-        said = set(re.findall(r"\w+", self.doc))
-        limits = [str(each) for each in self.constraints if not (isinstance(each, Choice) and said.issuperset(each.options))]
+        """The documentation, followed by the constraints in brackets. Omits choices that the documentation already names."""
+        words = set(re.findall(r"\w+", self.doc))
+        limits = [str(each) for each in self.constraints if not (isinstance(each, Choice) and words.issuperset(each.options))]
         return f"{self.doc} ({', '.join(limits)})".lstrip() if limits else self.doc
 
 
 def summary(part: type[Any]) -> str:
-    """The first line of a part's docstring."""
+    """Returns the first line of a part's docstring."""
     return inspect.cleandoc(part.__doc__ or "").partition("\n")[0]
 
 
 def fields_of(part: type[Any]) -> list[FieldInfo]:
-    """The keys of a part with their types, defaults and documentation.
+    """Returns the keys of a part with their types, defaults and documentation.
 
-    Documentation is read from `Annotated[type, "doc"]`, or from the first line of the string below a field. A key that must be
-    given has the default "???".
+    Documentation is read from `Annotated[type, "doc"]`, or from the first line of the string below a field. A required key has the
+    default "???".
     """
     hints = get_type_hints(part, include_extras=True)
     infos = []
@@ -78,24 +78,24 @@ def fields_of(part: type[Any]) -> list[FieldInfo]:
 
 
 def _attribute_docstring(part: type[Any], name: str) -> str:
-    """The documentation of a field in the class that declares it last."""
+    """Returns the documentation of a field from the most derived class that declares it."""
     owner = next((owner for owner in part.__mro__ if name in vars(owner).get("__annotations__", {})), object)
     return _attribute_docstrings(owner).get(name, "")
 
 
 @functools.cache
 def _attribute_docstrings(owner: type[Any]) -> dict[str, str]:
-    """The first line of the string that follows each annotated name in a class's source; none where there is no source."""
+    """Returns the first line of the string below each annotated name in a class's source; empty if the source is unavailable."""
     try:
         (body,) = ast.parse(textwrap.dedent(inspect.getsource(owner))).body
-    except (OSError, TypeError, SyntaxError, ValueError):  # typed at a prompt, or made by a program
+    except (OSError, TypeError, SyntaxError, ValueError):  # defined at a prompt, or created by a program
         return {}
     statements = body.body if isinstance(body, ast.ClassDef) else []
     return {
-        named.target.id: inspect.cleandoc(text.value.value).partition("\n")[0]
-        for named, text in itertools.pairwise(statements)
-        if isinstance(named, ast.AnnAssign)
-        and isinstance(named.target, ast.Name)
+        name.target.id: inspect.cleandoc(text.value.value).partition("\n")[0]
+        for name, text in itertools.pairwise(statements)
+        if isinstance(name, ast.AnnAssign)
+        and isinstance(name.target, ast.Name)
         and isinstance(text, ast.Expr)
         and isinstance(text.value, ast.Constant)
         and isinstance(text.value.value, str)

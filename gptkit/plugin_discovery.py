@@ -1,8 +1,8 @@
 """Discover the parts of the built-in kinds and of installed plugins, through the same hooks.
 
 Entry points of the group `gptkit` are loaded one by one. A plugin that fails (it does not import, a hook raises or is misspelt, a
-returned class is no part) is reported by name, and the others work. A name that two plugins claim belongs to neither: choosing it
-is an error that names both.
+returned class is not a part) is reported by name, and the others still work. If two plugins claim the same name, neither gets it:
+choosing the name raises an error that names both.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Entry:
 
     @property
     def distribution(self) -> str:
-        """The name of the distribution that it came with."""
+        """The name of the distribution that contains the part."""
         return self.origin.distribution
 
     @property
@@ -78,7 +78,7 @@ class DiscoveredPlugins:
                 self.refused[kind, name] = reason
                 del known[name]
             elif (kind, name) in self.refused:
-                self.failures.append(PluginFailure(entry.origin, f"it claims {kind}={name} as well as others; {UNINSTALL_HINT}"))
+                self.failures.append(PluginFailure(entry.origin, f"other plugins also claim {kind}={name}; {UNINSTALL_HINT}"))
             else:
                 known[name] = entry
 
@@ -87,7 +87,7 @@ UNINSTALL_HINT = "uninstall one, or name the ones to load in GPTKIT_PLUGINS"
 
 
 class _PluginManager(pluggy.PluginManager):
-    """pluggy's PluginManager, which examines every name of a module; this one skips those that are no functions."""
+    """A PluginManager that considers only the functions of a module. pluggy's own accesses every attribute."""
 
     def parse_hookimpl_opts(self, plugin: Any, name: str) -> Any:
         if isinstance(plugin, ModuleType) and not isinstance(vars(plugin).get(name), FunctionType):
@@ -109,8 +109,8 @@ def discover_plugins() -> DiscoveredPlugins:
 
 
 def _add_installed(manager: pluggy.PluginManager, discovered: DiscoveredPlugins) -> None:
-    wanted = os.environ.get("GPTKIT_PLUGINS")
-    allowed = None if wanted is None else {name.strip() for name in wanted.split(",") if name.strip()}
+    variable = os.environ.get("GPTKIT_PLUGINS")
+    allowed = None if variable is None else {name.strip() for name in variable.split(",") if name.strip()}
     owners: dict[str, Origin] = {}
     for point in sorted(importlib.metadata.entry_points(group="gptkit"), key=lambda point: point.name):
         if allowed is not None and point.name not in allowed:
@@ -126,7 +126,7 @@ def _add_installed(manager: pluggy.PluginManager, discovered: DiscoveredPlugins)
             plugin = point.load()
         except KeyboardInterrupt:
             raise
-        except BaseException as error:  # whatever a third party's module raises on import, also sys.exit()
+        except BaseException as error:  # a third-party module may raise anything on import, also SystemExit
             discovered.failures.append(PluginFailure(origin, format_exception_line(error)))
             continue
         try:
@@ -138,7 +138,7 @@ def _add_installed(manager: pluggy.PluginManager, discovered: DiscoveredPlugins)
         package = plugin.__name__ if isinstance(plugin, ModuleType) else point.value.partition(":")[0]
         discovered.conf_packages.append((origin, package))
     for name in sorted((allowed or set()) - owners.keys()):
-        discovered.failures.append(PluginFailure(Origin(name), "GPTKIT_PLUGINS names it, and it is not installed"))
+        discovered.failures.append(PluginFailure(Origin(name), "GPTKIT_PLUGINS names it, but it is not installed"))
 
 
 def _register(manager: pluggy.PluginManager, plugin: Any, origin: Origin) -> None:
@@ -158,48 +158,48 @@ def _add_parts(manager: pluggy.PluginManager, origin: Origin, discovered: Discov
     Raises:
         ConfigError: a hook failed, or returned an invalid part.
     """
-    offers = {}
+    entries_by_kind = {}
     for kind in KINDS:
         for hook in getattr(manager.hook, f"gptkit_{kind}").get_hookimpls():
             if hook.plugin_name == origin.plugin:
-                offers[kind] = _call_hook(hook.function, kind, origin)
-    for kind, entries in offers.items():
+                entries_by_kind[kind] = _call_hook(hook.function, kind, origin)
+    for kind, entries in entries_by_kind.items():
         discovered.add(kind, entries)
 
 
 def _call_hook(hook: Callable[[], Any], kind: str, origin: Origin) -> list[Entry]:
     """Calls a plugin's hook and checks what it returns."""
     try:
-        offered = hook()
+        parts = hook()
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # as on import
+    except BaseException as error:  # as on import: it may raise anything
         raise ConfigError(f"gptkit_{kind}() failed: {format_exception_line(error)}") from error
-    if not isinstance(offered, (list, tuple)):
-        raise ConfigError(f"gptkit_{kind}() must return a list of part classes, not {offered!r}")
-    for part in offered:
+    if not isinstance(parts, (list, tuple)):
+        raise ConfigError(f"gptkit_{kind}() must return a list of part classes, not {parts!r}")
+    for part in parts:
         if reason := _invalid_part_reason(kind, part):
             raise ConfigError(reason)
-    names = [part_name(kind, part) for part in offered]
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        raise ConfigError(f"gptkit_{kind}() returned {kind}={twice} twice")
-    return [Entry(part, origin) for part in offered]
+    names = [part_name(kind, part) for part in parts]
+    if duplicate := next((name for name in names if names.count(name) > 1), None):
+        raise ConfigError(f"gptkit_{kind}() returned {kind}={duplicate} twice")
+    return [Entry(part, origin) for part in parts]
 
 
 def format_exception_line(error: BaseException) -> str:
     """Formats an exception in one line."""
     try:
-        said = str(error)
-    except Exception:  # of a third party's exception that fails at that, too
-        said = ""
-    return f"{type(error).__name__}: {said}".partition("\n")[0]
+        message = str(error)
+    except Exception:  # the __str__ of a third-party exception may fail, too
+        message = ""
+    return f"{type(error).__name__}: {message}".partition("\n")[0]
 
 
 _HOOKS = tuple(f"gptkit_{kind}" for kind in KINDS)
 
 
 def _check_hooks(plugin: Any) -> None:
-    """Checks that every function named like a hook is one: pluggy would silently ignore it."""
+    """Checks that every function whose name starts with `gptkit_` is a hook. pluggy would silently ignore it."""
     for name in dir(plugin):
         function = getattr(plugin, name, None) if name.startswith("gptkit_") else None
         if not callable(function):
@@ -207,28 +207,28 @@ def _check_hooks(plugin: Any) -> None:
         if name not in _HOOKS:
             raise ConfigError(f"there is no hook {name}.{did_you_mean(name, _HOOKS)}")
         if not hasattr(function, "gptkit_impl"):
-            raise ConfigError(f"{name}() lacks @gptkit.hookimpl; write it above the function")
+            raise ConfigError(f"{name}() lacks @gptkit.hookimpl; add it above the function")
 
 
 def part_name(kind: str, part: type[Any]) -> str:
-    """Returns the name by which a part is chosen: the verb of a command, else the default of the field `name`."""
+    """Returns the name by which a part is chosen: the verb of a command, or the default of the field `name`."""
     return str(getattr(part, "verb" if kind == "command" else "name", "") or "")
 
 
 def _invalid_part_reason(kind: str, part: Any) -> str:
-    """Explains why a hook's result is no part of this kind; empty if it is one."""
+    """Returns why a hook's result is not a part of this kind; empty if it is one."""
     if not (isinstance(part, type) and dataclasses.is_dataclass(part) and issubclass(part, Part)):
-        return f"gptkit_{kind} returned {part!r}, which is no dataclass derived from gptkit.{kind}'s base class"
+        return f"gptkit_{kind} returned {part!r}, which is not a dataclass derived from gptkit.{kind}'s base class"
     expected = "Command" if kind == "command" else f"{kind.capitalize()}Config"
     if not any(base.__name__ == expected and base.__module__.startswith(f"gptkit.{kind}") for base in part.__mro__):
-        return f"gptkit_{kind} returned {part.__name__}, which is no gptkit.{kind}.{expected}; use its kind's own hook"
+        return f"gptkit_{kind} returned {part.__name__}, which is not a gptkit.{kind}.{expected}; use the hook of its kind"
     if "__dataclass_fields__" not in vars(part):
-        return f"{part.__name__} lacks @dataclass, so its own fields would be no keys; write it above the class"
-    if "__slots__" in vars(part):  # they hide the class attribute `name`; a frozen one fails on import
+        return f"{part.__name__} lacks @dataclass, so its own fields would not be keys; add it above the class"
+    if "__slots__" in vars(part):  # slots hide the class attribute `name`; a frozen dataclass fails on import
         return f"{part.__name__} must be a plain @dataclass, without slots"
     name = part_name(kind, part)
     if not name:
         return f"{part.__name__} has no name; give its field `{'verb' if kind == 'command' else 'name'}` a default"
     if not re.fullmatch(r"[\w.-]+", name):
-        return f"{part.__name__} is called {name!r}; a name has letters, digits, '_', '-' and '.' alone"
+        return f"{part.__name__} is called {name!r}; a name may contain only letters, digits, '_', '-' and '.'"
     return ""

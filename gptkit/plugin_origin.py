@@ -7,7 +7,7 @@ import importlib.metadata
 
 
 class Origin:
-    """A plugin and its distribution. Metadata is read on demand, because most command lines do not need it."""
+    """A plugin and its distribution. Reads the metadata on demand, because most command lines do not need it."""
 
     def __init__(self, plugin: str, installed: importlib.metadata.Distribution | None = None) -> None:
         self.plugin = plugin
@@ -35,7 +35,7 @@ class Origin:
 
     @functools.cached_property
     def _identity(self) -> tuple[str, str]:
-        # reads the headers only: parsing everything takes a millisecond
+        # parses only the headers: parsing everything takes a millisecond per plugin
         installed = self._installed
         text = (installed.read_text("METADATA") or installed.read_text("PKG-INFO") or "") if installed else ""
         headers = dict(line.split(": ", 1) for line in text.partition("\n\n")[0].splitlines() if ": " in line)
@@ -43,7 +43,7 @@ class Origin:
 
 
 class BuiltinOrigin(Origin):
-    """A built-in plugin: each kind is one."""
+    """A built-in plugin. Each kind of part is one."""
 
     @functools.cached_property
     def _identity(self) -> tuple[str, str]:
@@ -54,4 +54,4 @@ class BuiltinOrigin(Origin):
 
 
 BUILTIN_ORIGIN: Origin = BuiltinOrigin("gptkit")
-"""gptkit itself."""
+"""The origin of everything that gptkit itself provides."""

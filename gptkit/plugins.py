@@ -1,4 +1,4 @@
-"""The registry: built-in parts and those of installed plugins (see `gptkit.plugin_discovery`), by kind and name.
+"""The registry of built-in parts and those of installed plugins (see `gptkit.plugin_discovery`), by kind and name.
 
 `GPTKIT_PLUGINS` (names separated by commas; empty: none) restricts which plugins are loaded.
 """
@@ -22,20 +22,20 @@ __all__ = ["Entry", "PluginFailure", "Registry", "part_name", "plugin_packages",
 
 @dataclass(frozen=True)
 class Registry:
-    """Every part by kind and name, the plugins that failed, and the packages that carry configuration."""
+    """All parts by kind and name, the plugins that failed to load, and the packages that contain configurations."""
 
     parts: MappingProxyType[str, dict[str, Entry]]
     failures: tuple[PluginFailure, ...]
     conf_packages: tuple[tuple[Origin, str], ...] = field(default=())
-    """Each plugin, and its package, which may hold YAML in a folder `conf`."""
+    """Each plugin with its package, which may contain YAML files in a folder `conf`."""
     refused: dict[tuple[str, str], str] = field(default_factory=dict)
-    """(kind, name) that cannot be chosen -> the reason: two plugins claim it, or its fields have unsupported types."""
+    """(kind, name) that cannot be chosen -> the reason, such as two plugins that claim the name."""
 
     def find(self, kind: str, name: str) -> Entry:
         """Returns the part of this kind and name.
 
         Raises:
-            ConfigError: there is none; names the nearest, and plugins that failed to load.
+            ConfigError: the part does not exist. The message names the nearest one, and the plugins that failed to load.
         """
         if kind not in self.parts:
             raise ConfigError(f"there is no kind of part called {kind}.{did_you_mean(kind, self.parts)}")
@@ -49,7 +49,7 @@ class Registry:
         """Checks that a name can be chosen.
 
         Raises:
-            ConfigError: it cannot; names the plugins that claim it, or what is wrong with the part.
+            ConfigError: the name cannot be chosen. The message names the plugins that claim it, or the fault of the part.
         """
         if reason := self.refused.get((kind, name)):
             raise ConfigError(reason)
@@ -59,18 +59,18 @@ class Registry:
         return "".join(f" The plugin {failure.display_name} failed to load: {failure.reason}." for failure in self.failures)
 
     def resolve(self, kind: str, settings: Any, *, path: str = "", example: str = "") -> Any:
-        """A part from a plain mapping with `name`: how dicts of parts, the parts of a part and saved configurations hold it.
+        """Returns a part from its settings as a plain mapping with the key `name`, as in config files and mappings of parts.
 
-        A part that holds other parts resolves them in its `build`; what it builds never sees the registry.
+        A part that contains other parts resolves them in its `build()`; the object that it builds never uses the registry.
 
         Args:
-            kind: of the part.
-            settings: its keys; a part is returned as it is.
-            path: the key that holds them, for errors; empty: the kind's own.
-            example: what a user could write there, for the error of a value that is no mapping.
+            kind: the kind of the part.
+            settings: the keys of the part. A part is returned unchanged.
+            path: the key that holds the settings, for error messages; empty: the key of the kind.
+            example: a valid value, for the error message if `settings` is not a mapping.
 
         Raises:
-            ConfigError: no mapping, no such part, an unknown key, or a value that does not fit.
+            ConfigError: not a mapping, an unknown part or key, or an invalid value.
         """
         from omegaconf import OmegaConf
         from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException, ValidationError
@@ -78,7 +78,7 @@ class Registry:
         if isinstance(settings, Part):
             return settings
         if not hasattr(settings, "get"):
-            raise ConfigError(f"{path or kind}={settings} must hold the settings of a part, such as {example or '{name: ...}'}")
+            raise ConfigError(f"{path or kind}={settings} must be the settings of a part, such as {example or '{name: ...}'}")
         name = settings.get("name", "")
         try:
             part = self.find(kind, name).part
@@ -91,7 +91,7 @@ class Registry:
         except ConfigKeyError as error:
             raise ConfigError(_unknown_key_message(name, f"{path or kind}.{error.full_key}", error.parent_node or ())) from error
         except MissingMandatoryValue as error:
-            raise ConfigError(f"{path or kind}.{str(error).partition(chr(10))[0].rpartition(': ')[2]} must be given") from error
+            raise ConfigError(f"{path or kind}.{str(error).partition(chr(10))[0].rpartition(': ')[2]} is required") from error
         except ValidationError as error:
             key, text = f"{path or kind}.{error.full_key}", str(error).partition("\n")[0]
             raise ConfigError(wrong_type_message(key, text) or f"{key}: {text}") from error
@@ -100,7 +100,7 @@ class Registry:
 
 
 def _unknown_key_message(name: str, key: str, known: Any) -> str:
-    """That a part has no such key, and the nearest of those beside it."""
+    """Returns the error message for an unknown key of a part, with the nearest known key."""
     owner, _, word = key.rpartition(".")
     near = did_you_mean(word, map(str, known)).replace("mean ", f"mean {owner}.")
     return f"there is no key {key}.{near or f' gptkit plugins name={name} lists the keys'}"
@@ -116,7 +116,7 @@ def registry() -> Registry:
 
 
 def plugin_packages() -> dict[str, Origin]:
-    """Top-level package -> the installed plugin that it belongs to, also of one that could not be loaded."""
+    """Returns the installed plugin of each top-level package, including plugins that failed to load."""
     return {
         point.value.partition(":")[0].partition(".")[0]: Origin(point.name, point.dist)
         for point in importlib.metadata.entry_points(group="gptkit")

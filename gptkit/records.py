@@ -1,4 +1,4 @@
-"""What data sources yield. One class per shape of data; an objective says which one it consumes."""
+"""The records that data sources yield. There is one class per type of data; each objective declares the type that it consumes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """Plain text, the unit of language modelling."""
+    """Plain text for language modelling."""
 
     text: str
 
@@ -21,12 +21,12 @@ class Example:
     pair: str | None = None
     options: tuple[str, ...] = ()
     where: str = field(default="", compare=False, repr=False)
-    """The place that errors name: `file:line`. Where the source leaves it empty, the example's number within the source."""
+    """The location for error messages, such as `file:line`. If it is empty, messages use the number of the example."""
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One message of a dialogue; `role` is system, user or assistant."""
+    """One message of a dialogue. `role` is system, user or assistant."""
 
     role: str
     text: str
@@ -34,14 +34,14 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Dialogue:
-    """A conversation of alternating turns, a system message allowed first."""
+    """A conversation of alternating turns. The first turn may be a system message."""
 
     turns: tuple[Turn, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """A prompt with K completions and their ranks (lower is better, equal is a tie)."""
+    """A prompt with K completions and their ranks (lower is better; equal ranks are ties)."""
 
     prompt: tuple[Turn, ...]
     completions: tuple[str, ...]
@@ -52,7 +52,7 @@ class Ranking:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What a policy is asked; `facts` are whatever a reward needs to judge the answer."""
+    """A prompt for a policy. `facts` holds the data that a reward needs to score the response, such as the correct answer."""
 
     turns: tuple[Turn, ...]
     facts: dict[str, str] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""The settings of a training run: `gptkit train` runs them, `gptkit plan` counts them."""
+"""The settings of a training run, shared by `gptkit train` and `gptkit plan`."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from gptkit.tokenizer import TokenizerConfig
 
 @dataclass
 class BatchConfig:
-    """How many sequences make one optimizer step, and how many of them a device holds at once."""
+    """The number of sequences per optimizer step, and per forward pass on each device."""
 
     size: Annotated[int, "sequences per optimizer step, over all devices", at_least(1), at_most(SEQUENCES)] = 16
     micro: Annotated[
         int | str,
-        "sequences per device and pass; auto: the most that fit in memory",
+        "sequences per device and forward pass; auto: as many as fit in memory",
         at_least(1),
         at_most(SEQUENCES),
         one_of("auto"),
@@ -33,39 +33,39 @@ class BatchConfig:
 
 @dataclass
 class ValidationConfig:
-    """When the validation loss is measured, and on what."""
+    """How often the validation loss is measured, and on which data."""
 
     every: Annotated[int, "steps between validations; 0: only at the end", at_least(0)] = 250
-    fraction: Annotated[float, "share of the data held out where the source brings no validation split", at_least(0), below(1)] = (
-        0.05
-    )
-    sequences: Annotated[int, "at most this many held-out sequences, always the same; 0: all", at_least(0)] = 256
+    fraction: Annotated[float, "share of the data to hold out if the source has no validation split", at_least(0), below(1)] = 0.05
+    sequences: Annotated[int, "maximum number of held-out sequences, always the same ones; 0: all", at_least(0)] = 256
 
 
 @dataclass
 class SaveConfig:
-    """When checkpoints are written, and which are kept."""
+    """How often checkpoints are saved, and how many are kept."""
 
     every: Annotated[int, "steps between checkpoints; 0: only at the end", at_least(0)] = 500
-    keep: Annotated[int, "how many of the newest are kept, the best by validation loss besides; 0: all", at_least(0)] = 2
+    keep: Annotated[
+        int, "number of newest checkpoints to keep, in addition to the best one by validation loss; 0: all", at_least(0)
+    ] = 2
 
 
 @dataclass
 class SamplesConfig:
-    """Text drawn from the model while it trains, on a random stream of its own."""
+    """Text that the model generates during training, with a separate random stream."""
 
     every: Annotated[int, "steps between samples; 0: only at the end", at_least(0)] = 500
-    prompts: Annotated[list[str], "what the samples begin with; an empty one begins with end-of-text"] = field(
+    prompts: Annotated[list[str], "prompts of the samples; an empty prompt starts with end-of-text"] = field(
         default_factory=lambda: [""]
     )
-    max_new_tokens: Annotated[int, "length of a sample", at_least(1), at_most(CONTEXT)] = 64
-    temperature: Annotated[float, "0 is greedy", at_least(0), at_most(SCORE)] = 0.8
-    top_k: Annotated[int, "draw from the k most probable tokens; 0: from all", at_least(0)] = 50
+    max_new_tokens: Annotated[int, "length of a sample in tokens", at_least(1), at_most(CONTEXT)] = 64
+    temperature: Annotated[float, "sampling temperature; 0: greedy", at_least(0), at_most(SCORE)] = 0.8
+    top_k: Annotated[int, "sample from the k most probable tokens; 0: from all", at_least(0)] = 50
 
 
 @dataclass
 class RunConfig:
-    """The settings of a training run, shared by the verbs that train one and that plan one."""
+    """The settings of a training run."""
 
     model: ModelConfig = MISSING
     attention: AttentionConfig = MISSING
@@ -73,14 +73,12 @@ class RunConfig:
     tokenizer: TokenizerConfig = MISSING
     data: DataConfig = MISSING
     optimizer: OptimizerConfig = MISSING
-    reward: Annotated[RewardConfig | None, "the judge that an objective learns from or is selected by; null: none"] = None
-    callback: Annotated[dict[str, Any], "callback parts by any name"] = field(default_factory=dict)
-    tokens: Annotated[
-        int, "length of the run in tokens; trainer.max_steps, where given, decides instead", at_least(1), at_most(TOKENS)
-    ] = 4_000_000
+    reward: Annotated[RewardConfig | None, "the reward that the objective maximizes or selects checkpoints by; null: none"] = None
+    callback: Annotated[dict[str, Any], "callbacks, each under a name of your choice"] = field(default_factory=dict)
+    tokens: Annotated[int, "length of the run in tokens; trainer.max_steps overrides it", at_least(1), at_most(TOKENS)] = 4_000_000
     epochs: Annotated[
         float | None,
-        "length of the run in passes over the training data; where given, it decides instead of tokens",
+        "length of the run in passes over the training data; overrides tokens",
         above(0),
         at_most(1e9),
     ] = None
@@ -89,12 +87,13 @@ class RunConfig:
     save: SaveConfig = field(default_factory=SaveConfig)
     samples: SamplesConfig = field(default_factory=SamplesConfig)
     ema: Annotated[
-        float, "decay per update of an average of the weights, which is what is validated and saved; 0: none", at_least(0), below(1)
+        float,
+        "decay per update of a moving average of the weights, which is then validated and saved; 0: none",
+        at_least(0),
+        below(1),
     ] = 0.0
     compile: Annotated[bool, "compile the model with torch.compile"] = False
-    verify: Annotated[bool, "compare all token shards that were kept with what was written; false: a sample of them"] = False
-    seed: Annotated[int, "decides initial weights, order of data, dropout and samples", at_least(0)] = 0
-    init_from: Annotated[
-        str | None, "start from these weights: a run, a checkpoint folder, or hf:<folder or hub name>", not_empty
-    ] = None
-    trainer: Annotated[dict[str, Any], "arguments of Lightning's Trainer, by their own names"] = field(default_factory=dict)
+    verify: Annotated[bool, "verify every cached token shard against its checksum; false: verify a sample"] = False
+    seed: Annotated[int, "random seed of the initial weights, the data order, dropout and samples", at_least(0)] = 0
+    init_from: Annotated[str | None, "initial weights: a run, a checkpoint folder, or hf:<folder or Hub name>", not_empty] = None
+    trainer: Annotated[dict[str, Any], "arguments of Lightning's Trainer, by name"] = field(default_factory=dict)

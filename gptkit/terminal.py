@@ -1,7 +1,7 @@
-"""Text on its way to people: nothing that a terminal would obey instead of showing.
+"""Make text safe to print on a terminal by escaping control characters.
 
-File names, data, answers of a model and texts of plugins may hold escape sequences, which move the cursor, rename the window or
-turn the direction of writing around. They are shown as `\\u001b`, as JSON writes them.
+File names, data, generated text and messages of plugins may contain escape sequences, which move the cursor, rename the window or
+reverse the writing direction. They are printed as `\\u001b`, as in JSON.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _UNSAFE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters of C0 and C1, but for the tab and the end of a line
-    "\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069"  # directions of writing, and ends of lines that are none
-    "\ud800-\udfff\U000e0000-\U000e007f]"  # halves of pairs, of bytes that are no text; invisible tags
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 and C1 control characters, except tab and newline
+    "\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069"  # writing directions, and Unicode line separators
+    "\ud800-\udfff\U000e0000-\U000e007f]"  # surrogates, from bytes that are not text; invisible tags
 )
 
 
 def printable(text: str) -> str:
-    """The text with what a terminal would obey written out; ends of lines and tabs stay."""
+    """Escapes control characters in a text, except newlines and tabs."""
     return _UNSAFE.sub(lambda match: _escape_character(match[0]), text.replace("\r\n", "\n"))
 
 
 def one_line(text: str) -> str:
-    """The same, with the ends of its lines written out, too."""
+    """Escapes control characters in a text, including newlines."""
     return printable(text).replace("\n", "\\n")
 
 
 def shorten_middle(text: str, longest: int) -> str:
-    """The text without its middle, where it is longer than that; the end often says what to do."""
+    """Removes the middle of a text that is longer than `longest` characters. Keeps the end, which often says what to do."""
     if len(text) <= longest:
         return text
     return f"{text[: longest * 3 // 4]} ... {text[-longest // 4 :]}"
@@ -48,12 +48,12 @@ def _escape_character(character: str) -> str:
 
 
 def print_text(text: str, stream: IO[str] | None = None) -> None:
-    """Print a text for people, on standard output unless told otherwise."""
+    """Prints a text with control characters escaped, to standard output by default."""
     _write(printable(text) + "\n", stream or sys.stdout)
 
 
 def write_result(text: str) -> None:
-    """Write a result to standard output as it is; where that is a terminal, as it can be shown."""
+    """Writes a result to standard output: unchanged, or with control characters escaped if it is a terminal."""
     _write(printable(text) if sys.stdout.isatty() else text, sys.stdout)
 
 
@@ -69,39 +69,39 @@ def _write(text: str, stream: IO[str]) -> None:
 
 
 class OutputError(GptkitError):
-    """Standard output, or standard error, cannot be written: a full disk."""
+    """Standard output or standard error cannot be written, for example because the disk is full."""
 
 
 class PrintableFormatter(logging.Formatter):
-    """Log lines for people."""
+    """A log formatter that escapes control characters."""
 
     def format(self, record: logging.LogRecord) -> str:
         return printable(super().format(record))
 
 
 def make_console(**options: Any) -> Console:
-    """Returns a Rich console for tables and progress bars that makes the text of cells and titles printable.
+    """Returns a Rich console for tables and progress bars that escapes control characters in their text.
 
     Args:
-        options: of `rich.console.Console`.
+        options: arguments of `rich.console.Console`.
     """
     return _console_class()(**options)
 
 
 @functools.cache
 def _console_class() -> type[Console]:
-    from rich.console import Console, ConsoleOptions, RenderableType  # slow to import, and most command lines print plain text
+    from rich.console import Console, ConsoleOptions, RenderableType  # slow to import; most command lines print plain text
     from rich.segment import Segment
 
     class PrintableConsole(Console):
-        """Colours and cursor movements are those of Rich; text is made printable."""
+        """Keeps Rich's own colours and cursor movements; escapes control characters in text."""
 
         def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
             for segment in super().render(renderable, options):
                 yield segment if segment.control else Segment(printable(segment.text), segment.style)
 
         def on_broken_pipe(self) -> None:
-            """Leaves it to the command line, as for any other output: Rich would end the process."""
+            """Raises the error for the command line to handle, whereas Rich would end the process."""
             raise BrokenPipeError
 
     return PrintableConsole

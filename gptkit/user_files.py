@@ -1,4 +1,4 @@
-"""Regular files, which have an end: a pipe, a socket or a device keeps its reader waiting, or gives bytes without end."""
+"""Read files that a user names. Only regular files are read: a pipe, socket or device could block, or never end."""
 
 from __future__ import annotations
 
@@ -24,44 +24,44 @@ _KINDS = {
 
 @contextmanager
 def open_user_file(path: Path) -> Iterator[BufferedReader]:
-    """The bytes of a regular file.
+    """Opens a regular file for reading bytes.
 
     Raises:
-        DataError: it is none, or cannot be opened or read (also later, while it is read in the `with` block); names the file.
+        DataError: the path is not a regular file, or cannot be opened or read, also while it is read in the `with` block.
     """
     try:
         check_regular_file(path, path.stat())
         with open(open_nonblocking(path), "rb") as file:
-            check_regular_file(path, os.fstat(file.fileno()))  # what has taken its place since
+            check_regular_file(path, os.fstat(file.fileno()))  # it may have been replaced since
             yield file
     except OSError as error:
         raise unreadable_file_error(path, error) from None
-    except ValueError as error:  # a NUL character in the name
+    except ValueError as error:  # the name contains a NUL character
         if "null" not in str(error):
             raise
-        raise DataError(f"{str(path)!r} is no name of a file: it has a NUL character") from None
+        raise DataError(f"{str(path)!r} is not a valid file name: it contains a NUL character") from None
 
 
 def check_regular_file(path: Path, status: os.stat_result) -> None:
-    """Raises: DataError: what has this status is no regular file; says what it is."""
+    """Raises a DataError that says what the path is, unless its status is that of a regular file."""
     if kind := irregular_kind(status):
-        raise DataError(f"{path} is {kind}, and only regular files are read; write what it gives to a file, and name that")
+        raise DataError(f"{path} is {kind}, but only regular files can be read; write its content to a file and use that")
 
 
 def irregular_kind(status: os.stat_result) -> str:
-    """What it is that has this status; empty where it is a regular file."""
+    """Returns what a status belongs to, such as "a pipe"; empty for a regular file."""
     return "" if stat.S_ISREG(status.st_mode) else _KINDS.get(stat.S_IFMT(status.st_mode), "something else")
 
 
 def open_nonblocking(path: Path) -> int:
-    """A descriptor for reading whatever is there, without waiting for the other end of a pipe. Regular files are as with `open`."""
+    """Opens a path for reading without waiting for the other end of a pipe, and returns the descriptor."""
     return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def unreadable_file_error(path: Path, error: OSError) -> DataError:
-    """Why a file or folder cannot be read, in words: a link to nothing and a circle of links among the reasons."""
+    """Returns an error that says why a file or folder cannot be read, for example because it is a broken link."""
     if isinstance(error, FileNotFoundError) and os.path.islink(path):
-        return DataError(f"{path} is a link to {os.readlink(path)}, which is not there; mend or remove the link")
+        return DataError(f"{path} is a link to {os.readlink(path)}, which does not exist; fix or remove the link")
     if isinstance(error, NotADirectoryError):
         above = next((each for each in Path(path).parents if not each.is_dir()), path)
         return DataError(f"{path} cannot be read: {above} is a file, not a folder")
@@ -69,15 +69,15 @@ def unreadable_file_error(path: Path, error: OSError) -> DataError:
 
 
 def expand_path(text: str) -> Path:
-    """What a user wrote as a path; `~` is the home folder, and stays as it is where nobody knows whose."""
-    return Path(os.path.expanduser(text))  # pathlib's own raises where the user is unknown
+    """Expands `~` in a path that a user typed. Leaves it unchanged if the user is unknown."""
+    return Path(os.path.expanduser(text))  # Path.expanduser raises if the user is unknown
 
 
 def read_json_file(path: Path) -> Any:
-    """The content of a JSON file.
+    """Returns the value in a JSON file.
 
     Raises:
-        DataError: it cannot be read, or is not JSON.
+        DataError: the file cannot be read, or is not JSON.
     """
     with open_user_file(path) as file:
         content = file.read()

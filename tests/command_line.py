@@ -1,4 +1,4 @@
-"""Helpers for tests of the command line: the types of the `gptkit_command` fixture, and the settings of a composed run."""
+"""Helpers for tests of the command line: the types of the fixture `gptkit_command`, and `compose_settings`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class CommandResult:
 
     @property
     def error_line(self) -> str:
-        """The error output, which must be a single line."""
+        """The text on standard error, which must be a single line."""
         lines = [line for line in self.err.splitlines() if line.strip()]
         assert len(lines) == 1, self.err
         return lines[0]
@@ -30,7 +30,7 @@ class GptkitCommand(Protocol):
 
 
 def compose_settings(verb: str, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Any:
-    """The settings of a composed run; their class, and so their attributes, depend on the verb."""
+    """Returns the settings of a composed run as Any, because their attributes depend on the verb."""
     import gptkit
 
     return gptkit.compose(verb, overrides).settings

@@ -1,4 +1,4 @@
-"""What all tests share: the command line run in this process, a cache of their own, no network, no plugins of the machine."""
+"""Fixtures for all tests. The command line runs in this process, with a temporary cache, without network or installed plugins."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ import pytest
 from tests.command_line import CommandResult, GptkitCommand
 
 os.environ["GPTKIT_PLUGINS"] = ""
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers with two threads each wait for one another on two cores
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers with two threads each slow each other down on two cores
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.pop("HYDRA_FULL_ERROR", None)
 
 
 @pytest.fixture
 def gptkit_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[GptkitCommand]:
-    """`gptkit <words>` in this process; a process of its own costs seconds.
+    """Runs `gptkit <words>` in this process, because starting a process takes seconds.
 
-    Some words (`--info`, hydra.verbose) give a process a log on its standard output, which the next test would write to after it
-    is closed: what logs was before is put back.
+    Some command lines (`--info`, hydra.verbose) add a log handler for standard output. It is removed afterwards, because the stream
+    is closed by then.
     """
     from gptkit.config.main import run_command_line
 
@@ -48,7 +48,7 @@ def gptkit_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monke
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Token shards of tests go to a folder of the session."""
+    """Writes token shards to a temporary folder for the session."""
     before = os.environ.get("GPTKIT_CACHE")
     os.environ["GPTKIT_CACHE"] = str(tmp_path_factory.mktemp("cache"))
     yield
@@ -60,15 +60,15 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture
 def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty current folder."""
+    """Changes to an empty folder, and returns it."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:
-    """Tiny matrices on several threads spend their time waiting for one another, above all on a busy machine."""
-    torch = sys.modules.get("torch")  # what does not use it is not to wait for it
+    """Limits torch to one thread, because several threads make tests with tiny matrices slower."""
+    torch = sys.modules.get("torch")  # tests that do not use torch must not import it
     if torch is None:
         yield
         return
@@ -80,7 +80,7 @@ def _one_thread() -> Iterator[None]:
 
 @pytest.fixture
 def install_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
-    """Put a distribution with a plugin module on the path, as pip would; no plugin of the machine is loaded beside it."""
+    """Installs a distribution with a plugin module in a temporary folder on the path. No other plugins are loaded."""
     monkeypatch.syspath_prepend(str(tmp_path))
     names: list[str] = []
 
@@ -111,7 +111,7 @@ def install_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 
 
 def forget_plugins() -> None:
-    """Look for plugins again."""
+    """Clears the caches, so that plugins are discovered again."""
     from hydra.core.config_store import ConfigStore
 
     from gptkit import config_groups
@@ -121,5 +121,5 @@ def forget_plugins() -> None:
 
     for kind in KINDS:
         ConfigStore.instance().repo.pop(kind, None)
-    for found in (registry, config_groups.conf_folders, config_groups.conflicting_files, register_configs):
-        found.cache_clear()
+    for cached in (registry, config_groups.conf_folders, config_groups.conflicting_files, register_configs):
+        cached.cache_clear()

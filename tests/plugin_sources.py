@@ -1,4 +1,4 @@
-"""Sources of plugins that tests install."""
+"""Source code of plugins that tests install."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ ATTENTION = """
 
     @dataclass
     class Mine(AttentionConfig):
-        "Attention of a stranger."
+        "Third-party attention."
         name: str = "{name}"
         reach: int = 3
 
@@ -30,7 +30,7 @@ VERB = """
 
     @dataclass
     class Wave(Command):
-        "Wave."
+        "Print a greeting."
         verb: ClassVar[str] = "wave"
 
         def run(self, folder):

@@ -1,4 +1,4 @@
-"""What a part says of its keys."""
+"""The documentation of a part's keys."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ class Shared(Part):
     """A base class."""
 
     width: int = 8
-    """how wide it is
+    """width of the layer
 
-    And more about it.
+    More details.
     """
 
 
@@ -25,16 +25,19 @@ class Own(Shared):
 
     window: Annotated[int, "keys that a query sees"] = 4
     rate: float = 0.5
-    """of learning"""
+    """learning rate"""
     plain: int = 1
 
 
-def test_keys_are_documented_by_annotation_or_by_the_string_below_also_in_a_base_class() -> None:
+def test_documentation_is_read_from_annotations_and_from_strings_below_fields() -> None:
     assert {field.name: field.doc for field in fields_of(Own)} == {
-        "width": "how wide it is",
+        "width": "width of the layer",
         "window": "keys that a query sees",
-        "rate": "of learning",
+        "rate": "learning rate",
         "plain": "",
     }
-    made: type[Part] = dataclass(type("Made", (Part,), {"__annotations__": {"size": int}, "size": 1}))
-    assert [field.doc for field in fields_of(made)] == [""]
+
+
+def test_a_part_without_source_code_has_no_documentation() -> None:
+    generated: type[Part] = dataclass(type("Generated", (Part,), {"__annotations__": {"size": int}, "size": 1}))
+    assert [field.doc for field in fields_of(generated)] == [""]

@@ -1,4 +1,4 @@
-"""How parts are found: strangers' distributions beside the kit's own, and what is said when one of them is broken."""
+"""Third-party plugins: their parts and papers are used like the built-in ones, and mistakes are reported in one line."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tests.command_line import GptkitCommand, compose_settings
 from tests.plugin_sources import ATTENTION
 
 
-def test_every_kind_has_a_hook_and_a_page() -> None:
+def test_every_kind_has_a_hook() -> None:
     assert set(registry().parts) == set(KINDS)
     for kind in KINDS:
         assert hasattr(gptkit.hookspecs, f"gptkit_{kind}")
 
 
-def test_a_strangers_part_is_chosen_like_a_built_in_one(install_plugin: Callable[..., None]) -> None:
+def test_a_third_party_part_is_chosen_like_a_built_in_one(install_plugin: Callable[..., None]) -> None:
     install_plugin("foo", ATTENTION.format(name="foo"), version="2.5")
     entry = registry().find("attention", "foo")
     assert (entry.distribution, entry.version) == ("gptkit-foo", "2.5")
@@ -33,7 +33,7 @@ def test_a_strangers_part_is_chosen_like_a_built_in_one(install_plugin: Callable
         gptkit.compose("plan", ["attention.reach=9"])
 
 
-def test_a_strangers_paper_joins_the_search_path(install_plugin: Callable[..., None]) -> None:
+def test_a_third_party_paper_can_be_chosen(install_plugin: Callable[..., None]) -> None:
     paper = "# @package _global_\ndefaults:\n  - override /attention: foo\n  - _self_\nmodel:\n  layers: 7\n"
     install_plugin("foo", ATTENTION.format(name="foo"), conf={"foopaper/small.yaml": paper})
     settings = compose_settings("plan", ["+foopaper=small"])
@@ -46,21 +46,23 @@ def test_a_plugin_may_be_a_module_inside_the_package_with_its_papers(install_plu
     assert compose_settings("plan", ["+foopaper=small", "attention=foo"]).model.layers == 7
 
 
-def test_a_part_of_that_name_from_elsewhere_is_told(install_plugin: Callable[..., None], caplog: pytest.LogCaptureFixture) -> None:
+def test_a_checkpoint_part_from_another_distribution_is_a_warning(
+    install_plugin: Callable[..., None], caplog: pytest.LogCaptureFixture
+) -> None:
     install_plugin("foo", ATTENTION.format(name="foo"))
-    made = Manifest(1, None, None, {}, {"attention": ("foo", "gptkit-bar==2.0")}, "", 1)
-    check_installed(Path("runs/x"), made, ["attention"])
+    manifest = Manifest(1, None, None, {}, {"attention": ("foo", "gptkit-bar==2.0")}, "", 1)
+    check_installed(Path("runs/x"), manifest, ["attention"])
     assert "attention=foo of gptkit-bar==2.0, and here that name is gptkit-foo's" in caplog.text
 
 
-def test_a_checkpoint_of_a_plugin_that_fails_to_load_says_why(install_plugin: Callable[..., None]) -> None:
+def test_an_error_about_a_checkpoint_names_the_reason_why_its_plugin_failed_to_load(install_plugin: Callable[..., None]) -> None:
     install_plugin("broken", "raise RuntimeError('no libfoo here')")
-    made = Manifest(1, None, None, {}, {"attention": ("foo", "gptkit-broken==1.0")}, "", 1)
+    manifest = Manifest(1, None, None, {}, {"attention": ("foo", "gptkit-broken==1.0")}, "", 1)
     with pytest.raises(CheckpointError, match=r"which is installed here and failed to load: RuntimeError: no libfoo here"):
-        check_installed(Path("runs/x"), made, ["attention"])
+        check_installed(Path("runs/x"), manifest, ["attention"])
 
 
-def test_a_mistake_in_a_strangers_paper_names_the_file(
+def test_an_error_in_a_third_party_paper_names_the_file(
     install_plugin: Callable[..., None], gptkit_command: GptkitCommand, in_folder: Path
 ) -> None:
     start = "# @package _global_\ndefaults:\n  - override /{group}: foo\n  - _self_\n"
@@ -72,7 +74,7 @@ def test_a_mistake_in_a_strangers_paper_names_the_file(
         "wrong/text.yaml": "model: {layers: 7\n",
     }
     install_plugin("foo", ATTENTION.format(name="foo"), conf=papers)
-    for paper, said in {
+    for paper, message in {
         "group": "conf/wrong/group.yaml: there is no group atention. Did you mean attention?",
         "key": "conf/wrong/key.yaml: there is no key model.layerz. Did you mean model.layers?",
         "value": "conf/wrong/value.yaml: model.layers=many must be a whole number",
@@ -81,11 +83,11 @@ def test_a_mistake_in_a_strangers_paper_names_the_file(
     }.items():
         outcome = gptkit_command("plan", f"+wrong={paper}")
         assert (outcome.status, outcome.out) == (2, "")
-        assert said in outcome.error_line
+        assert message in outcome.error_line
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["attention=mien"], "there is no attention=mien. Did you mean attention=mine?"),
         (["attention=mine", "attention.reech=3"], "there is no key attention.reech. Did you mean attention.reach?"),
@@ -99,16 +101,16 @@ def test_a_mistake_in_a_strangers_paper_names_the_file(
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_a_wrong_word_about_a_strangers_part(
-    install_plugin: Callable[..., None], gptkit_command: GptkitCommand, in_folder: Path, words: list[str], said: str
+def test_an_invalid_override_of_a_third_party_part_is_one_line(
+    install_plugin: Callable[..., None], gptkit_command: GptkitCommand, in_folder: Path, words: list[str], message: str
 ) -> None:
     install_plugin("foo", ATTENTION.format(name="mine"))
     outcome = gptkit_command("plan", *words)
     assert (outcome.status, outcome.out) == (2, "")
-    assert said in outcome.error_line
+    assert message in outcome.error_line
 
 
-def test_what_goes_wrong_inside_a_verb_is_no_error_of_the_words(
+def test_an_exception_inside_a_verb_names_the_plugin(
     install_plugin: Callable[..., None], gptkit_command: GptkitCommand, in_folder: Path
 ) -> None:
     verb = """
@@ -123,7 +125,7 @@ def test_what_goes_wrong_inside_a_verb_is_no_error_of_the_words(
             verb: ClassVar[str] = "boom"
 
             def run(self, folder):
-                raise ValueError("a fault of the program")
+                raise ValueError("a bug")
 
         @hookimpl
         def gptkit_command():
@@ -132,7 +134,7 @@ def test_what_goes_wrong_inside_a_verb_is_no_error_of_the_words(
     install_plugin("boom", verb, conf={"boom.yaml": "defaults:\n  - command/boom\n  - base/reads_only\n  - _self_\n"})
     outcome = gptkit_command("boom")
     assert outcome.status == 1
-    assert "unexpected ValueError in the plugin boom of gptkit-boom: a fault of the program" in outcome.error_line
+    assert "unexpected ValueError in the plugin boom of gptkit-boom: a bug" in outcome.error_line
 
 
 def test_the_environment_restricts_which_plugins_load(install_plugin: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,7 +146,7 @@ def test_the_environment_restricts_which_plugins_load(install_plugin: Callable[.
     assert "foo" not in registry().parts["attention"]
 
 
-def test_resolve_says_what_does_not_fit() -> None:
+def test_resolve_reports_unknown_keys_and_invalid_values() -> None:
     assert registry().resolve("attention", {"name": "banded", "window": 3}).window == 3
     with pytest.raises(ConfigError, match=r"there is no key attention\.windoww\. Did you mean attention\.window\?"):
         registry().resolve("attention", {"name": "banded", "windoww": 3})

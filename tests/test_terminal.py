@@ -1,4 +1,4 @@
-"""What a terminal would obey is shown instead, wherever the text comes from; a pipe gets what was written."""
+"""Control characters are escaped in all output to a terminal; results in a pipe are exact."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from gptkit.terminal import PrintableFormatter, make_console, one_line, print_te
 from tests.command_line import GptkitCommand
 
 UNSAFE = "\x1b[2J\x1b]8;;http://x\x07here\x1b]8;;\x07\x9b31m\rover\x00\x7f\u202eright\u2066\u2028\udcff\U000e0041"
-WRITTEN = (
+ESCAPED = (
     "\\u001b[2J\\u001b]8;;http://x\\u0007here\\u001b]8;;\\u0007\\u009b31m\\u000dover\\u0000\\u007f\\u202eright\\u2066\\u2028\\udcff"
     "\\U000e0041"
 )
 
 
-def test_what_a_terminal_would_obey_is_written_out() -> None:
-    assert printable(UNSAFE) == WRITTEN
+def test_control_characters_are_escaped() -> None:
+    assert printable(UNSAFE) == ESCAPED
     assert printable("a\tb\r\nc\nélan 你好 \U0001f600") == "a\tb\nc\nélan 你好 \U0001f600"
     assert one_line("a\nb\x1b") == "a\\nb\\u001b"
 
 
 class Terminal:
-    """Standard output on a terminal of its own."""
+    """A pseudo-terminal that replaces standard output."""
 
     def __init__(self) -> None:
         self._read, written = pty.openpty()
@@ -40,7 +40,7 @@ class Terminal:
         self.stream.write(end)
         self.stream.flush()
         text = ""
-        while not text.endswith(end):  # it comes in pieces
+        while not text.endswith(end):  # a read may return only a part
             text += os.read(self._read, 100_000).decode()
         return text.removesuffix(end)
 
@@ -51,27 +51,27 @@ class Terminal:
 
 @pytest.fixture
 def terminal() -> Iterator[Terminal]:
-    made = Terminal()
-    yield made
-    made.close()
+    terminal = Terminal()
+    yield terminal
+    terminal.close()
 
 
-def test_results_on_a_terminal(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdout", terminal.stream)  # which pytest sets anew for each phase of a test
+def test_results_on_a_terminal_are_escaped(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", terminal.stream)  # not in a fixture, because pytest replaces stdout for each phase of a test
     write_result(UNSAFE + "\n")
     print_text(UNSAFE)
-    assert terminal.text() == f"{WRITTEN}\r\n{WRITTEN}\r\n"
+    assert terminal.text() == f"{ESCAPED}\r\n{ESCAPED}\r\n"
 
 
-def test_json_on_a_terminal_is_the_same_json(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdout", terminal.stream)  # which pytest sets anew for each phase of a test
+def test_json_on_a_terminal_has_the_same_value(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", terminal.stream)  # not in a fixture, because pytest replaces stdout for each phase of a test
     text = UNSAFE.replace("\U000e0041", "")
     write_result(json.dumps({"text": text}, ensure_ascii=False) + "\n")
     assert json.loads(terminal.text()) == {"text": text}
 
 
-def test_a_table_keeps_its_own_colours(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdout", terminal.stream)  # which pytest sets anew for each phase of a test
+def test_a_table_keeps_its_own_colours_and_escapes_its_text(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", terminal.stream)  # not in a fixture, because pytest replaces stdout for each phase of a test
     make_console(width=400, force_terminal=True, color_system="standard").print("[bold]title[/bold] " + UNSAFE, highlight=False)
     printed = terminal.text()
     assert "\x1b[1mtitle\x1b[0m" in printed
@@ -86,7 +86,7 @@ def test_results_in_a_pipe_are_exact(capsys: pytest.CaptureFixture[str]) -> None
     assert capsys.readouterr().out == text
 
 
-def test_log_lines() -> None:
+def test_log_lines_are_escaped() -> None:
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     handler.setFormatter(PrintableFormatter())
@@ -94,7 +94,7 @@ def test_log_lines() -> None:
     log.propagate = False
     log.addHandler(handler)
     log.warning("%s", UNSAFE)
-    assert stream.getvalue() == WRITTEN + "\n"
+    assert stream.getvalue() == ESCAPED + "\n"
 
 
 @pytest.mark.parametrize(
@@ -109,8 +109,8 @@ def test_log_lines() -> None:
         ["train", "--help", f"model={UNSAFE}"],
     ],
 )
-def test_errors(words: list[str], gptkit_command: GptkitCommand, in_folder: object) -> None:
-    if "\x00" in "".join(words):  # which no command line can hold
+def test_error_messages_are_escaped(words: list[str], gptkit_command: GptkitCommand, in_folder: object) -> None:
+    if "\x00" in "".join(words):  # a command line cannot contain NUL
         words = [word.replace("\x00", "") for word in words]
     outcome = gptkit_command(*words)
     assert outcome.status in (1, 2)

@@ -1,4 +1,4 @@
-"""Parse a command line into verb, flags and overrides, and write it as Hydra reads it.
+"""Parse a command line into verb, flags and overrides, and convert it to arguments for Hydra.
 
 `gptkit train a=1 -m` becomes `--config-name train -m a=1`: the verb is the name of the primary configuration.
 """
@@ -27,7 +27,7 @@ class CommandLine:
     overrides: tuple[str, ...]
     multirun: bool
     primary: str
-    """The primary configuration: that of the verb, or one that the user names (`--config-name mine --config-dir .`)."""
+    """The primary configuration: the verb's own, or the one that the user names (`--config-name mine --config-dir .`)."""
 
     def to_argv(self) -> list[str]:
         """Returns the arguments for Hydra, without the program name."""
@@ -42,7 +42,7 @@ class _Parser(argparse.ArgumentParser):
 def _hydra_parser() -> argparse.ArgumentParser:
     parser = get_args_parser()
     parser.__class__ = _Parser
-    parser.allow_abbrev = False  # --res is no --resolve
+    parser.allow_abbrev = False  # --res must not mean --resolve
     return parser
 
 
@@ -50,7 +50,7 @@ def _check_flags(argv: list[str], parser: argparse.ArgumentParser) -> None:
     """Rejects unknown flags. For `--lr 1e-3` the error suggests `optimizer.lr=1e-3`.
 
     Raises:
-        ConfigError: a flag is unknown; names the key that it probably means.
+        ConfigError: a flag is unknown. The message names the key that was probably meant.
     """
     known = parser._option_string_actions
     for number, word in enumerate(argv):
@@ -63,39 +63,39 @@ def _check_flags(argv: list[str], parser: argparse.ArgumentParser) -> None:
         verb = next((each for each in argv if each in registry().parts["command"]), "train")
         name = flag.lstrip("-").replace("-", "_")
         keys = [name] if name in dotted_keys(verb) else matching_keys(verb, name, near=True)
-        hint = f"a key is written without dashes: {keys[0]}={value or '<value>'}" if keys else "see gptkit --help"
+        hint = f"keys have no dashes: {keys[0]}={value or '<value>'}" if keys else "see gptkit --help"
         raise ConfigError(f"there is no flag {flag}; {hint}")
 
 
 def parse_command_line(argv: list[str]) -> CommandLine:
-    """Parses a command line, given without the program name.
+    """Parses a command line without the program name.
 
     Raises:
-        ConfigError: no verb or an unknown one, an unknown flag, or an override that has no `=`.
+        ConfigError: the verb is missing or unknown, a flag is unknown, or an override has no `=`.
     """
     parser = _hydra_parser()
     _check_flags(argv, parser)
     parsed = parser.parse_intermixed_args(argv)
     if parsed.experimental_rerun is not None:
-        raise ConfigError("--experimental-rerun would load a pickle; give hydra.run.dir=<run> to continue a run")
+        raise ConfigError("--experimental-rerun would load a pickle; use hydra.run.dir=<run> to continue a run")
     if parsed.package is not None and parsed.cfg is None:
-        raise ConfigError("--package says which part --cfg job prints; add --cfg job")
+        raise ConfigError("--package selects what --cfg job prints; add --cfg job")
     if parsed.config_path is not None:
-        raise ConfigError("--config-path would hide the kit's own configurations; --config-dir adds a folder to them")
+        raise ConfigError("--config-path would hide the built-in configurations; use --config-dir, which adds a folder")
     overrides = list(parsed.overrides)
-    verb = _leading_verb(overrides, needed=parsed.config_name is None)
+    verb = _pop_verb(overrides, required=parsed.config_name is None)
     if parsed.config_name is not None:
-        of_file = verb_of_config(parsed.config_name)
-        if verb is not None and verb != of_file:
-            raise ConfigError(f"--config-name {parsed.config_name} is a configuration of {of_file}, not of {verb}")
-        verb = of_file
+        config_verb = verb_of_config(parsed.config_name)
+        if verb is not None and verb != config_verb:
+            raise ConfigError(f"--config-name {parsed.config_name} is a configuration of {config_verb}, not of {verb}")
+        verb = config_verb
     assert verb is not None
     overrides = normalize_overrides(verb, overrides, multirun=parsed.multirun)
     return CommandLine(verb, tuple(_normalize_flags(parser, parsed)), tuple(overrides), parsed.multirun, parsed.config_name or verb)
 
 
 def _normalize_flags(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> list[str]:
-    """Returns the flags in one form, whether typed as `-mm` or `-cjob`. A sweep passes them on to its jobs."""
+    """Returns the flags in canonical form, also for `-mm` or `-cjob`. A sweep passes them on to its jobs."""
     flags = []
     for action in parser._actions:
         value = getattr(parsed, action.dest, None)
@@ -105,13 +105,13 @@ def _normalize_flags(parser: argparse.ArgumentParser, parsed: argparse.Namespace
     return flags
 
 
-def _leading_verb(overrides: list[str], *, needed: bool) -> str | None:
-    """Removes the verb from the overrides and returns it; None if there is none and `--config-name` makes it unnecessary."""
+def _pop_verb(overrides: list[str], *, required: bool) -> str | None:
+    """Removes the verb from the overrides and returns it; None if there is none and it is not required."""
     known = registry().parts["command"]
     first = overrides[0] if overrides and "=" not in overrides[0] else None
-    if first is None and needed:
-        raise ConfigError(f"no verb given; one of {', '.join(known)}")
-    if first is None or (first not in known and not needed):
+    if first is None and required:
+        raise ConfigError(f"the verb is missing; use one of {', '.join(known)}")
+    if first is None or (first not in known and not required):
         return None
     if first not in known:
         registry().check_choice("command", first)

@@ -22,16 +22,16 @@ from gptkit.errors import ConfigError
 from gptkit.plugins import registry
 
 FLAGS = ("--cfg", "--config-dir", "--help", "--info", "--multirun", "--package", "--resolve", "--version")
-"""The flags that completion offers; others are Hydra's own affairs."""
+"""The flags that completion offers. Hydra's other flags are rarely useful."""
 
 _CALLBACK = "+callback@callback."
 
 
 def shell_completion(argv: list[str]) -> None:
-    """Answer `gptkit -sc install`, `uninstall` and the shell's own `query=bash`, which gives one complete word a line.
+    """Runs `gptkit -sc install`, `-sc uninstall`, and `-sc query=<shell>`, with which the shell script requests the completions.
 
     Raises:
-        ConfigError: another word, or another shell.
+        ConfigError: the word after `-sc` or the shell is unknown.
     """
     word, _, shell = argv[-1].partition("=")
     if word not in ("install", "uninstall", "query") or shell not in ("", "bash", "zsh"):
@@ -45,17 +45,19 @@ def shell_completion(argv: list[str]) -> None:
 
 
 def _complete_value(verb: str, word: str) -> list[str] | None:
-    """What completes the option of a group (`attention=ba`), or one of the texts that a key may have, without Hydra's second; None
-    where the word is no such thing."""
+    """Returns the completions of a group's option (`attention=ba`), or of a key's value; None for any other word.
+
+    Hydra would take a second for these.
+    """
     key, equals, typed = word.partition("=")
     group = key.lstrip("+").partition("@")[0]
     known = (groups().get(group) or key_choices(verb, key.lstrip("+"))) if equals else None
-    before, comma, last = typed.rpartition(",")  # of a sweep, the last of its values
+    before, comma, last = typed.rpartition(",")  # in a sweep, complete the last value
     return None if not known else [f"{key}={before}{comma}{option}" for option in known if option.startswith(last)]
 
 
 def _split_line(line: str) -> list[str] | None:
-    """The words of a line as the shell reads them, the last of them the one that is typed; None inside a quote or escape."""
+    """Splits a line as a shell does. The last word is the one being typed. Returns None inside a quote or escape."""
     try:
         words = shlex.split(line)
     except ValueError:
@@ -64,11 +66,11 @@ def _split_line(line: str) -> list[str] | None:
 
 
 def _is_readable_override(word: str) -> bool:
-    """Whether Hydra can read an earlier word as it stands; others are text, which changes no key that could be offered."""
+    """Whether Hydra can parse an earlier word. Words that it cannot parse are text values, which do not affect completion."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
-    if re.search(r"\s", word):  # Hydra's completion cuts the line at them
+    if re.search(r"\s", word):  # Hydra's completion splits the line at whitespace
         return False
     if "=" not in word:
         return True
@@ -91,7 +93,7 @@ def _print_completions(argv: list[str]) -> None:
         return
     words = _split_line(rest)
     word = rest.rpartition(" ")[2]
-    if words is None or words[-1] != word:  # part of a quoted text
+    if words is None or words[-1] != word:  # the cursor is inside a quoted word
         return
     options = [flag for flag in FLAGS if flag.startswith(word)] if word.startswith("-") else _complete_value(verb, word)
     if options is not None:
@@ -114,7 +116,7 @@ def _print_completions(argv: list[str]) -> None:
 
 
 def _filter_choices(verb: str, word: str, choices: Iterable[str]) -> list[str]:
-    """The choices for a word that the verb would accept: its own keys, papers behind `+`; no schema, base or part's `name`."""
+    """Returns the choices that the verb accepts: its keys and, after `+`, papers. Removes schemas, bases, and the key `name`."""
     known = groups()
     keys = {field.name for field in dataclasses.fields(registry().parts["command"][verb].part)} | {"hydra"}
     accepted = []
@@ -123,16 +125,16 @@ def _filter_choices(verb: str, word: str, choices: Iterable[str]) -> list[str]:
         top = stripped.replace("=", ".").replace("/", ".").partition(".")[0]
         if stripped.endswith(".name="):
             continue
-        added = choice.startswith("+")
-        if (top in known and top not in keys) if added else (top in keys):
+        is_appended = choice.startswith("+")
+        if (top in known and top not in keys) if is_appended else (top in keys):
             accepted.append("hydra/" if choice == "hydra" else choice)
     if "callback" in keys and word and _CALLBACK.startswith(word):
-        accepted.append(_CALLBACK)  # by any name
+        accepted.append(_CALLBACK)  # the user chooses the rest of the name
     return accepted
 
 
-def _print_choices(word: str, key_choices: list[str]) -> None:
-    """Prints the choices, except for the typed word itself: the shell then offers files as the value."""
-    for choice in key_choices:
+def _print_choices(word: str, choices: list[str]) -> None:
+    """Prints the choices. Omits a typed word that ends in `=`, so that the shell completes file names."""
+    for choice in choices:
         if choice != word or not word.endswith("="):
             print(choice)

@@ -1,13 +1,13 @@
-"""What `eval "$(gptkit -sc install)"` hands to the shell: one script, for bash and for zsh.
+"""The script that `eval "$(gptkit -sc install)"` runs in bash or zsh.
 
-Hydra's own script changes the shell's word breaks for every other program and needs an emulation in zsh; this one leaves the shell
-as it is. Both functions ask `gptkit -sc query=<shell>`, which reads the line up to the cursor from COMP_LINE and COMP_POINT and
-prints one complete word a line. A word that ends in `=`, `.` or `/` is unfinished: no space follows it.
+Hydra's own script changes the word breaks of the shell for all programs, and needs a bash emulation in zsh. This one changes no
+settings of the shell. Both functions run `gptkit -sc query=<shell>`, which reads the line up to the cursor from COMP_LINE and
+COMP_POINT and prints one completed word per line. A word that ends in `=`, `.` or `/` is incomplete: no space follows it.
 """
 
 INSTALL = r"""
 _gptkit_bash() {
-    # bash cuts words at `=`, `:` and `@` too, and replaces only what follows the last cut: $2
+    # bash also splits words at `=`, `:` and `@`, and replaces only the part after the last of them: $2
     local line="${COMP_LINE:0:COMP_POINT}" choice
     local typed="${line##* }"
     local before="${typed%"$2"}"

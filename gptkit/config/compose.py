@@ -1,6 +1,6 @@
 """Compose a run with Hydra, check every key against the config classes, and build the typed settings.
 
-`compose` and `run` are the Python API; the command line adds nothing to it.
+`compose` and `run` are the Python API. Everything that the command line does is available through them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from gptkit.plugins import registry
 
 @dataclass
 class Run:
-    """One composed configuration, typed, and the folder that it writes."""
+    """A composed and typed configuration, and the folder that the run writes."""
 
     settings: Command
     folder: Path
@@ -42,11 +42,11 @@ def compose(verb: str, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Run
 
     Args:
         verb: a verb, such as "train".
-        overrides: as typed on the command line, such as ["+gpt2=124m", "optimizer.lr=3e-4"], or as keys and values, such as
-            {"+gpt2": "124m", "optimizer": {"lr": 3e-4}}, where text needs no quotes.
+        overrides: strings as on the command line, such as ["+gpt2=124m", "optimizer.lr=3e-4"], or a mapping of keys to values,
+            such as {"+gpt2": "124m", "optimizer": {"lr": 3e-4}}, in which text needs no quotes.
 
     Raises:
-        ConfigError: anything that the command line rejects.
+        ConfigError: the command line would reject the verb or the overrides.
     """
     if verb not in registry().parts["command"]:
         registry().check_choice("command", verb)
@@ -76,14 +76,14 @@ def run_from_config(
     """Builds a typed run from a composed config.
 
     Args:
-        verb: of the run.
+        verb: the verb of the run.
         config: the composed config.
         folder: the folder that the run writes.
-        overrides: as typed.
-        continued: the run that provides the values of keys that were not typed.
+        overrides: the overrides of the command line.
+        continued: the run that provides the values of all other keys.
 
     Raises:
-        ConfigError: an unknown key, a part whose name does not match its class, a missing or an invalid value.
+        ConfigError: a key is unknown, the name of a part does not match its class, or a value is missing or invalid.
     """
     if continued is not None:
         continued.apply_settings(config)

@@ -40,7 +40,7 @@ def register_configs() -> None:
                 continue
             store.store(group=kind, name=name, node=node, package=package, provider=entry.distribution)
     Plugins.instance().register(_PluginConfigurations)
-    # found by Hydra itself in a wheel, but not behind an editable install's import hooks
+    # Hydra finds this plugin itself in a wheel, but not in an editable install, which uses import hooks
     Plugins.instance().register(importlib.import_module("hydra_plugins.gptkit_process_launcher").ProcessLauncher)
 
 
@@ -48,11 +48,11 @@ def _structured_config(entry: Entry) -> DictConfig:
     """Returns a part's structured config. Mappings without a class, such as `trainer`, accept any key.
 
     Raises:
-        ConfigError: a field has a type that no configuration can hold; names the plugin.
+        ConfigError: OmegaConf does not support the type of a field. The message names the plugin.
     """
     try:
         node: DictConfig = OmegaConf.structured(entry.part)
-    except (OmegaConfBaseException, NameError) as error:  # NameError: a type that is imported under TYPE_CHECKING alone
+    except (OmegaConfBaseException, NameError) as error:  # NameError: a type that is imported only under TYPE_CHECKING
         reason = str(error).partition("\n")[0]
         raise ConfigError(
             f"plugin {entry.origin.display_name}: the fields of {entry.part.__name__} must have simple types: {reason}"

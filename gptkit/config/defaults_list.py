@@ -1,6 +1,6 @@
-"""Read from defaults lists which parts a command line chooses, and which values the files of `conf/` set.
+"""Determine from defaults lists which parts a command line chooses, and which values the files of `conf/` set.
 
-The help pages use this because importing Hydra is slow. Runs are always composed by Hydra; a test compares the two.
+The help pages use this module because importing Hydra is slow. Hydra composes every run; a test compares the two results.
 """
 
 from __future__ import annotations
@@ -43,22 +43,22 @@ def read_selection(verb: str, words: Sequence[str]) -> Selection:
     Raises:
         ConfigError: an override chooses an option that does not exist.
     """
-    known, whole_run = groups(), papers()
+    known, paper_groups = groups(), papers()
     pairs = [(key.lstrip("+"), values) for key, _, values in (word.partition("=") for word in words)]
     typed = [(key, value) for key, values in pairs if key in known for value in values.split(",") if value]
     for group, option in typed:
         registry().check_choice(group, option)
         if option != "null" and option not in known[group]:
             near = did_you_mean(option, known[group]).replace("mean ", f"mean {group}=")
-            raise ConfigError(f"there is no {group}={option}.{near or ' There are ' + ', '.join(known[group]) + '.'}")
-    files = [verb, *(f"{group}/{option}" for group, option in typed if group in whole_run)]
+            raise ConfigError(f"there is no {group}={option}.{near or ' The options are ' + ', '.join(known[group]) + '.'}")
+    files = [verb, *(f"{group}/{option}" for group, option in typed if group in paper_groups)]
     selection = Selection()
-    for override in (False, True):  # an override replaces what any file chooses
+    for override in (False, True):  # overrides replace the choices of all files
         for file in files:
             selection.options.update(_read_options(file, override, set()))
     selection.options.update({group: option for group, option in typed if group in registry().parts})
     for group, option in typed:
-        if group not in registry().parts and group not in whole_run:
+        if group not in registry().parts and group not in paper_groups:
             read_config_file(f"{group}/{option}")
     for kind, option in selection.options.items():
         if kind in registry().parts:
@@ -72,15 +72,15 @@ def check_config_files(verb: str, primary: str, words: Sequence[str]) -> None:
     """Checks that the config files of a command line can be read, and that each is provided by one folder only.
 
     Raises:
-        ConfigError: a file cannot be read, or two folders provide it; names the file with the line or both folders.
+        ConfigError: a file cannot be read, or two folders provide it. The message names the file and the line, or both folders.
     """
     check_user_files(primary, words)
     if conflicting_files():
-        read_selection(verb, words)  # reads all of them
+        read_selection(verb, words)  # reads all files that are chosen
 
 
 def _read_options(file: str, override: bool, seen: set[str]) -> dict[str, str]:
-    """Reads which options a file's defaults list chooses, including the files that it includes. Reads each file once."""
+    """Reads the options that the defaults lists of a file and of the files that it includes choose. Reads each file once."""
     if file in seen:
         return {}
     options: dict[str, str] = {}

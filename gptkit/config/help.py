@@ -15,10 +15,10 @@ from gptkit.plugins import registry
 _FLAGS = (
     ("-m, --multirun", "sweep: run every combination of values separated by commas"),
     ("--cfg job", "print the composed configuration instead of running it (also hydra, all)"),
-    ("--info defaults-tree", "print how the configuration is put together (also config, plugins, searchpath)"),
-    ("--config-dir DIR", "a folder of your own: its experiment/mine.yaml is added with +experiment=mine"),
-    ("--config-name NAME", "a file NAME.yaml of that folder in place of the verb's own configuration"),
-    ("-sc install", 'completion, in bash and zsh: eval "$(gptkit -sc install)"'),
+    ("--info defaults-tree", "print how the configuration is composed (also config, plugins, searchpath)"),
+    ("--config-dir DIR", "search this folder for configurations: +experiment=mine adds its experiment/mine.yaml"),
+    ("--config-name NAME", "use NAME.yaml of that folder as the primary configuration"),
+    ("-sc install", 'print the completion script for bash and zsh; use: eval "$(gptkit -sc install)"'),
 )
 
 
@@ -44,7 +44,7 @@ def _overview_page() -> str:
         "verbs",
         *_format_table(commands),
         "",
-        "papers and other settings of a whole run (append with +, as in `gptkit train +gpt2=124m`)",
+        "papers and other configurations of a whole run (add one with +, as in `gptkit train +gpt2=124m`)",
         *_format_table({f"+{group}=": "|".join(options) for group, options in papers().items()}),
         "",
         "examples",
@@ -52,7 +52,7 @@ def _overview_page() -> str:
         '  gptkit generate checkpoint=runs/books prompt="Once upon a time"',
         "  gptkit train -m +gpt2=124m,355m +shrink=tiny",
         "",
-        "gptkit <verb> --help shows a verb's keys; gptkit plugins lists every part.",
+        "gptkit <verb> --help shows the keys of a verb; gptkit plugins lists all parts.",
     ]
     return "\n".join(lines + _format_failures())
 
@@ -71,19 +71,19 @@ def _verb_page(verb: str, words: Sequence[str]) -> str:
     lines = [f"gptkit {verb}: {summary(command)}", "", f"usage: gptkit {verb} [key=value ...] [flags]"]
     options = groups()
     if kinds:
-        lines += ["", "parts (choose with kind=name; `gptkit plugins kind=... name=...` shows a part's keys)"]
-        lines += _format_table({f"{field.name}=": "|".join(options.get(field.name, [])) or "(by plugins)" for field in kinds})
+        lines += ["", "parts (choose one with kind=name; `gptkit plugins kind=... name=...` shows its keys)"]
+        lines += _format_table({f"{field.name}=": "|".join(options.get(field.name, [])) or "(none installed)" for field in kinds})
     if accepts_papers(verb):
-        lines += ["", "papers and other settings of a whole run (append with +)"]
+        lines += ["", "papers and other configurations of a whole run (add one with +)"]
         lines += _format_table({f"+{group}=": "|".join(values) for group, values in papers().items()})
     if any(field.name == "trainer" for field in fields):
         lines += ["", "trainer presets", *_format_table({"trainer=": "|".join(options["trainer"])})]
     choice = read_selection(verb, words)
-    lines += ["", "keys (key=default; type: what it is)"]
+    lines += ["", "keys (key=default, type: description)"]
     lines += _format_table(_key_rows(_flatten_fields(fields, skip={field.name for field in kinds}), choice.values))
     parts = [(field.name, part) for field in kinds if (part := choice.part(field.name)) is not None]
     if parts:
-        lines += ["", f"keys of the parts that are chosen (`gptkit {verb} {_example_part(verb)} --help` shows those of another)"]
+        lines += ["", f"keys of the chosen parts (`gptkit {verb} {_example_part(verb)} --help` shows those of another part)"]
     for kind, part in parts:
         rows = _key_rows(_flatten_fields(fields_of(part), skip={"name"}, owner=f"{kind}."), choice.values)
         lines += [
@@ -99,7 +99,7 @@ def _example_part(verb: str) -> str:
 
 
 def _flatten_fields(fields: list[FieldInfo], skip: set[str], owner: str = "") -> list[tuple[str, FieldInfo]]:
-    """Returns keys with their dotted names, those of nested configs included."""
+    """Returns all keys with their dotted names, including those of nested configs."""
     flat: list[tuple[str, FieldInfo]] = []
     for field in fields:
         if field.name in skip:
@@ -112,7 +112,7 @@ def _flatten_fields(fields: list[FieldInfo], skip: set[str], owner: str = "") ->
 
 
 def _key_rows(keys: list[tuple[str, FieldInfo]], values: dict[str, Any]) -> dict[str, str]:
-    """Returns `key=default` -> type and documentation. The value of a preset or paper replaces the default."""
+    """Returns rows of `key=default` and its description. The value of a preset or paper replaces the default."""
     return {
         f"{name}={_format_default(values.get(name, field.default))}": ": ".join(
             filter(None, (field.type.replace("typing.", ""), field.explained))
@@ -152,4 +152,4 @@ def _format_failures() -> list[str]:
     for failure in plugin_failures():
         reasons.setdefault(failure.display_name, []).append(failure.reason)
     rows = {name: "; ".join(explanations) for name, explanations in reasons.items()}
-    return ["", "plugins with something that cannot be used", *_format_table(rows)] if rows else []
+    return ["", "plugins that failed to load, wholly or in part", *_format_table(rows)] if rows else []

@@ -20,7 +20,7 @@ from gptkit.plugins import plugin_packages, registry
 
 @contextmanager
 def translate_hydra_errors(verb: str, words: Sequence[str]) -> Iterator[None]:
-    """Turns what Hydra raises inside the block into a `ConfigError`."""
+    """Converts exceptions that Hydra raises inside the block to a `ConfigError`."""
     try:
         yield
     except GptkitError:
@@ -36,9 +36,7 @@ def translate_hydra_errors(verb: str, words: Sequence[str]) -> Iterator[None]:
     except RecursionError as error:
         if not _raised_by_hydra(error):
             raise
-        raise ConfigError(
-            f"{_find_chosen_files(words)}: the defaults of a configuration include it again, without an end"
-        ) from error
+        raise ConfigError(f"{_find_chosen_files(words)}: the defaults list of a configuration includes itself") from error
     except OSError:  # reported elsewhere, with the path
         raise
     except Exception as error:  # Hydra raises exceptions of any type for broken files
@@ -57,7 +55,7 @@ def _raised_by_hydra(error: BaseException) -> bool:
 
 
 def _find_chosen_files(words: Sequence[str]) -> str:
-    """Returns the files that the overrides choose: those of the user if there are any, since those of gptkit are tested."""
+    """Returns the files that the overrides choose: only the user's if there are any, because those of gptkit are tested."""
     names = ["/".join(word.lstrip("+").partition("@")[0].split("=", 1)) for word in words if "=" in word]
     files = [path for name in names if (path := find_config_file(name))]
     user_files = [path for path in files if not any(path.is_relative_to(folder) for _, folder in conf_folders())]
@@ -97,8 +95,8 @@ def _find_typed_key(key: str, words: Sequence[str]) -> str:
 def _display_path(name: str) -> str:
     """Returns the path of a config file as users know it: in `conf/`, or in their own folder."""
     file = find_config_file(name)
-    kits = file is None or any(file.is_relative_to(folder) for _, folder in conf_folders())
-    return f"conf/{name}.yaml" if kits else str(file)
+    is_provided = file is None or any(file.is_relative_to(folder) for _, folder in conf_folders())
+    return f"conf/{name}.yaml" if is_provided else str(file)
 
 
 def _format_file_error(verb: str, words: Sequence[str], file: str, text: str) -> str:
@@ -107,7 +105,7 @@ def _format_file_error(verb: str, words: Sequence[str], file: str, text: str) ->
     key = next((line.partition(": ")[2] for line in more if line.startswith("full_key: ")), "")
     if first.endswith("raised while composing config:") and more:
         if key and key.partition(".")[0] == file.partition("/")[0] and key.partition(".")[0] not in verb_keys(verb):
-            return "its first line must be # @package _global_, so that its keys are those of the whole run"
+            return "its first line must be # @package _global_, because it sets keys of the whole run"
         return (
             unknown_key_message(verb, key)
             if first.startswith(("ConfigKey", "ConfigAttribute"))
@@ -121,15 +119,15 @@ def _format_known_message(verb: str, words: Sequence[str], text: str) -> str:
     if text.startswith("Ambiguous value for argument"):
         word = text.partition("'")[2].partition("\n")[0].rpartition("'")[0]
         key, _, value = word.partition("=")
-        return f"{word} has a comma: sweep over the values with -m, or give a list as '{key}=[{value}]'"
+        return f"{word} contains a comma: add -m to sweep over the values, or write a list as '{key}=[{value}]'"
     if text.startswith("force-add of config groups"):
         key, _, value = text.partition("'++")[2].partition("\n")[0].rstrip("'").partition("=")
-        return f"{key} is a group, which takes no ++: write {key}={value}"
+        return f"{key} is a group and cannot be set with ++: write {key}={value}"
     if text.startswith("Unexpected type for root: NoneType"):
         return _format_key_without_part(words)
     if text.startswith("Config group override must be a string or a list"):
         word = next((word for word in words if re.match(r"[\w/@.]+=(null)?$", word)), "")
-        return f"{word} chooses nothing; to leave a part out, write ~{word.partition('=')[0]}"
+        return f"{word} chooses no option; to remove a part, write ~{word.partition('=')[0]}"
     if named := re.match(r"Could not override '(?P<key>[^']+)'", text):
         return _format_unknown_group(verb, named["key"])
     if named := re.match(r"(?P<key>\S+) appears more than once in the final defaults list", text):
@@ -137,7 +135,7 @@ def _format_known_message(verb: str, words: Sequence[str], text: str) -> str:
     if named := re.match(r"Multiple values for (?P<key>\S+)\. To override a value use 'override \S+: (?P<option>[^']+)'", text):
         return f"{named['key']} is already chosen: write {named['key']}={named['option']}, without +"
     if named := re.match(r"Could not append to config. An item is already at '(?P<key>[^']+)'", text):
-        return f"{named['key']} exists already: write {named['key']}=<value>, without +"
+        return f"{named['key']} already exists: write {named['key']}=<value>, without +"
     if named := re.match(r"Could not delete from config. '(?P<key>[^']+)' does not exist", text):
         return f"~{named['key']}: there is no key {named['key']}.{suggest_key(verb, named['key'])}"
     return ""
@@ -161,7 +159,9 @@ def _format_missing_option(verb: str, error: MissingConfigException, words: Sequ
     if not group:
         verbs = registry().parts["command"]
         if option in verbs:
-            return f"the verb {option} of {verbs[option].distribution} lacks its configuration, conf/{option}.yaml (docs/parts.md)"
+            return (
+                f"the verb {option} of {verbs[option].distribution} lacks its configuration, conf/{option}.yaml (see docs/parts.md)"
+            )
         return f"there is no configuration {option}.{did_you_mean(option, verbs)}"
     options = groups().get(group) or list(error.options or ())
     if not options:
@@ -169,22 +169,22 @@ def _format_missing_option(verb: str, error: MissingConfigException, words: Sequ
     if not option:  # a key of a group without a chosen option
         return _format_key_without_part(words)
     near = did_you_mean(option, options)
-    hint = near.replace("Did you mean ", f"Did you mean {group}=") if near else f" There are {', '.join(options)}."
+    hint = near.replace("Did you mean ", f"Did you mean {group}=") if near else f" The options are {', '.join(options)}."
     return f"there is no {group}={option}.{hint}{registry().failed()}"
 
 
 def _format_key_without_part(words: Sequence[str]) -> str:
-    """Explains that a key of an optional part was set while no part is chosen."""
+    """Explains that a key of an optional part is set although no such part is chosen."""
     parts = registry().parts
     typed = [word.lstrip("+").partition("=")[0] for word in words]
     for key in typed:
         kind = key.partition(".")[0]
         if kind != key and kind in parts and kind not in typed:
-            return f"{key} is set, and no {kind} is chosen; add one of {', '.join(f'{kind}={name}' for name in parts[kind])}"
-    return "a key of a part is set that is not chosen"
+            return f"{key} is set, but no {kind} is chosen; add one of {', '.join(f'{kind}={name}' for name in parts[kind])}"
+    return "a key is set that belongs to a part that is not chosen"
 
 
 def _format_unknown_group(verb: str, name: str) -> str:
     if name not in groups():
         return f"there is no group {name}.{did_you_mean(name, groups())}"
-    return rejected_group_message(verb, name) or f"{name} is not chosen yet, so it takes a +: write +{name}=<option>"
+    return rejected_group_message(verb, name) or f"{name} has no option yet and must be added with +: write +{name}=<option>"

@@ -1,6 +1,7 @@
-"""What a run with `init_from` inherits from the weights: model, attention and tokenizer, which win over paper and defaults.
+"""Inherit model, attention and tokenizer from the weights of `init_from`. They take precedence over papers and defaults.
 
-A key typed on the command line that disagrees is an error, except `model.dropout`; attention may be swapped where the weights fit.
+A key on the command line that disagrees with the weights is an error, except `model.dropout`. Another attention may be chosen if
+the weights fit it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from gptkit.training.pretraining_source import resolve_pretraining_source
 
 
 def inherit_settings(settings: Command, overrides: Sequence[str]) -> Command:
-    """Returns the settings with the parts that `init_from` or the model provides; unchanged if nothing is inherited.
+    """Returns the settings with the parts that `init_from` or the model provides. Returns them unchanged if nothing is inherited.
 
     Args:
         settings: the composed settings.
@@ -55,10 +56,11 @@ def _inherit(settings: RunConfig, overrides: Sequence[str]) -> Any:
 
 
 def apply_weights_sizes(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
-    """Returns a composed config whose model has the values of `init_from`: a typed key may not be valid with the default values.
+    """Returns a composed config whose model has the sizes of `init_from`. A typed key may be invalid with the default sizes.
 
     Raises:
-        ConfigError: a typed key disagrees with the weights; CheckpointError: they cannot be read.
+        ConfigError: a typed key disagrees with the weights.
+        CheckpointError: the weights cannot be read.
     """
     from gptkit.training.checkpoints.load import initial_settings
 
@@ -80,14 +82,14 @@ def _is_typed(kind: str, typed: Sequence[str]) -> bool:
 
 
 def _check_replaced_keys(settings: RunConfig, model_parts: dict[str, Any], typed: Sequence[str]) -> None:
-    """Checks that no typed key belongs to a part that the model replaces by its own."""
+    """Checks that no typed key belongs to a part that the model replaces with its own."""
     for kind in model_parts:
         ignored_key = next((key for key in typed if key.startswith(f"{kind}.")), None)
         if kind != "model" and ignored_key is not None:
             model, selected, own = settings.model.name, getattr(settings, kind).name, model_parts[kind].name
             raise ConfigError(
-                f"{ignored_key} is a key of {kind}={selected}, and model={model} brings {kind}={own} of its own; "
-                f"add {kind}={selected} to use it, or leave {ignored_key} out"
+                f"{ignored_key} is a key of {kind}={selected}, but model={model} uses {kind}={own}; "
+                f"add {kind}={selected}, or remove {ignored_key}"
             )
 
 
@@ -96,7 +98,7 @@ def _check_typed_keys(
 ) -> None:
     """Checks that the typed keys of a part agree with the weights."""
     if kind in typed and configured.name != inherited.name:
-        raise ConfigError(f"{kind}={configured.name} disagrees with {source}, which has {kind}={inherited.name}; leave it out")
+        raise ConfigError(f"{kind}={configured.name} disagrees with {source}, which has {kind}={inherited.name}; remove it")
     for key in typed:
         owner, _, name = key.partition(".")
         if owner != kind or not name or name in free:
@@ -104,5 +106,5 @@ def _check_typed_keys(
         inherited_value = getattr(inherited, name, None)
         if hasattr(inherited, name) and getattr(configured, name, inherited_value) != inherited_value:
             raise ConfigError(
-                f"{key}={getattr(configured, name)} disagrees with {source}, which has {key}={inherited_value}; leave it out"
+                f"{key}={getattr(configured, name)} disagrees with {source}, which has {key}={inherited_value}; remove it"
             )

@@ -19,9 +19,9 @@ def unknown_key_message(verb: str, key: str, siblings: Iterable[str] = ()) -> st
     """Explains that the chosen part or the verb lacks a key, and names the part that has it or the nearest key.
 
     Args:
-        verb: of the command line.
-        key: with its dots.
-        siblings: the keys next to it, for keys that no config class declares, such as those of Hydra.
+        verb: the verb of the command line.
+        key: the dotted key.
+        siblings: the known keys at the same level, for keys that no config class declares, such as those of Hydra.
     """
     owner, _, word = key.rpartition(".")
     kinds = registry().parts
@@ -49,11 +49,11 @@ def rejected_group_message(verb: str, group: str) -> str:
     if accepts_papers(verb) or group.startswith("hydra"):
         return ""
     takers = [name for name in registry().parts["command"] if accepts_papers(name)]
-    return f"gptkit {verb} takes no {group}=, which settles a whole run; {' and '.join(takers)} do"
+    return f"gptkit {verb} does not accept {group}=, which configures a whole run; {' and '.join(takers)} do"
 
 
 def suggest_key(verb: str, word: str) -> str:
-    """' Did you mean x?' for a word that is no key of the verb.
+    """Returns " Did you mean x?" for a word that is not a key of the verb.
 
     Considers keys that end with the word, the keys of the verb and, if the verb composes a run, the groups appended with +.
     """
@@ -70,11 +70,11 @@ def suggest_key(verb: str, word: str) -> str:
 
 
 def missing_key_message(key: str) -> str:
-    """Explains what to write for a required key: a value, or one of the parts."""
+    """Explains how to set a required key: to a value, or to one of the parts."""
     options = groups().get(key)
     if options is None:
-        return f"{key} must be given: {key}=<value>"
-    return f"{key} must be given: add one of {', '.join(f'{key}={option}' for option in options)}"
+        return f"{key} is required: add {key}=<value>"
+    return f"{key} is required: add one of {', '.join(f'{key}={option}' for option in options)}"
 
 
 def invalid_value_message(verb: str, key: str, text: str) -> str:
@@ -86,13 +86,13 @@ def invalid_value_message(verb: str, key: str, text: str) -> str:
     if "is not Optional" in text:
         return f"{key}=null: {key} must have a value"
     if "does not support deletion" in text:
-        return f"~{key}: a key of a part cannot be left out"
+        return f"~{key}: a key of a part cannot be removed"
     if "is not a ListConfig, list or tuple" in text:
         return f"{key} must be a list, as in {key}=[a,b]"
     if "Cannot merge DictConfig with ListConfig" in text:
         return f"{key} must be a mapping, as in {key}={{a:...}}"
     if "is not a subclass of" in text and (inner := sorted(_nested_keys(verb, key))):
-        return f"{key} has keys of its own: {', '.join(f'{key}.{name}' for name in inner)}"
+        return f"{key} cannot be set as a whole; set one of {', '.join(f'{key}.{name}' for name in inner)}"
     return f"{key}: {text}" if key else text
 
 

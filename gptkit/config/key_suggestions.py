@@ -1,7 +1,7 @@
-"""Suggest the key that a word means: by the last component of a dotted key, or by its name in nanoGPT or Hugging Face.
+"""Suggest a key for an unknown word: by the last component of a dotted key, or by its name in nanoGPT or Hugging Face.
 
-`lr=1e-3` means `optimizer.lr`, and `n_layer=12` means `model.layers`. The key is not translated: the error says what to
-write.
+For `lr=1e-3` the suggestion is `optimizer.lr`, and for `n_layer=12` it is `model.layers`. The key is not replaced automatically;
+the error message says what to write.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ KEYS_BY_FOREIGN_NAME: dict[str, tuple[str, ...]] = {
     "checkpoint_every": ("save.every",),
     "save_total_limit": ("save.keep",),
     "sample_interval": ("samples.every",),
-    # where a run begins, and where it writes
+    # the initial weights and the output folder
     "out_dir": ("hydra.run.dir", "to", "output"),
     "output_dir": ("hydra.run.dir", "to", "output"),
     "output_path": ("hydra.run.dir", "to", "output"),
@@ -189,16 +189,16 @@ KEYS_BY_FOREIGN_NAME: dict[str, tuple[str, ...]] = {
     "num_generations": ("objective.group",),
     "completion_only_loss": ("objective.learn",),
 }
-"""Name in another library -> the keys with that meaning. A verb suggests those that it has."""
+"""Name in another library -> the keys with that meaning. Only keys that the verb has are suggested."""
 
 _MAX_SHOWN = 3
-"""How many keys, or parts of a key, a suggestion names."""
+"""Maximum number of keys, and of parts per key, that a suggestion names."""
 
 
 def dotted_keys(verb: str) -> dict[str, list[str]]:
-    """Returns every dotted key that a verb can have -> the parts that have it (`data=text`).
+    """Returns every dotted key that a verb can have, with the parts that have it (`data=text`).
 
-    The list is empty where the verb itself or every part of the kind has the key.
+    The list of parts is empty if the verb itself or every part of the kind has the key.
     """
     parts = registry().parts
     keys: dict[str, list[str]] = {}
@@ -208,7 +208,9 @@ def dotted_keys(verb: str) -> dict[str, list[str]]:
         if kind not in parts:
             keys.update((f"{kind}.{inner}", []) for inner in _nested_names(field.default))
             continue
-        owner = "callback.<name>" if kind == "callback" else kind  # of which there may be several, by any name
+        owner = (
+            "callback.<name>" if kind == "callback" else kind
+        )  # there may be several callbacks, under names that the user chooses
         parts_by_key: dict[str, list[str]] = {}
         for name, entry in parts[kind].items():
             for inner in fields_of(entry.part):
@@ -224,11 +226,11 @@ def _nested_names(default: Any) -> list[str]:
 
 
 def matching_keys(verb: str, word: str, *, near: bool = False) -> list[str]:
-    """Returns the keys that a word may mean, by last component or by a name in another library, the likeliest first.
+    """Returns the keys that a word may mean, by last component or by a name in another library, the most likely first.
 
     Args:
-        verb: of the command line.
-        word: as typed, such as `lr`, `--batch-size` or `training.learning_rate`.
+        verb: the verb of the command line.
+        word: a word of the command line, such as `lr`, `--batch-size` or `training.learning_rate`.
         near: also match names that differ in a letter or two.
     """
     known = dotted_keys(verb)
@@ -252,7 +254,7 @@ def _verb_has_key(verb: str, key: str, known: dict[str, list[str]]) -> bool:
 
 
 def suggest_matching_key(verb: str, word: str, *, near: bool = False) -> str:
-    """Returns ' Did you mean optimizer.lr?' for an unknown key, with the parts that have it if not all do; else nothing."""
+    """Returns " Did you mean optimizer.lr?" for an unknown key, and the parts that have the key unless all do."""
     known = dotted_keys(verb)
     keys = matching_keys(verb, word, near=near)
     return f" Did you mean {' or '.join(key + _format_parts(known.get(key, [])) for key in keys[:_MAX_SHOWN])}?" if keys else ""

@@ -17,7 +17,7 @@ def unwrap_annotated(hint: Any) -> Any:
 
 
 def key_types(verb: str, key: str) -> list[Any]:
-    """Returns the types of a dotted key: several if the parts of a kind disagree, none if the key is unknown."""
+    """Returns the types of a dotted key: one for each part that has it, none if the key is unknown."""
     command = registry().parts["command"].get(verb)
     if command is None:
         return []

@@ -1,6 +1,6 @@
-"""The command `gptkit`: prints its own help pages, runs everything else through Hydra, and reports errors in one line.
+"""The command `gptkit`: prints help pages, runs everything else through Hydra, and reports errors in one line.
 
-Only verbs import torch and Lightning, so that help, completion and typing errors are answered at once.
+Only verbs import torch and Lightning, so that help, completion and error messages are fast.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def main() -> None:
 
 
 def run_command_line(argv: list[str]) -> int:
-    """Runs the arguments of `gptkit` and returns the exit status. Raises nothing: every error is printed in one line."""
+    """Runs `gptkit` with these arguments and returns the exit status. Raises nothing: every error is printed in one line."""
     escape_unencodable_text()
     reported = False
     try:
@@ -87,7 +87,7 @@ def _handle_unexpected_error(error: BaseException) -> int:
     if plugin is None and isinstance(error, OSError):
         return print_error(GptkitError(_describe_os_error(error)))
     if plugin is None and _is_out_of_memory(error):
-        reason = " ".join(str(error).split())[:200] or "too large a list"
+        reason = " ".join(str(error).split())[:200] or "an object is too large"
         return print_error(GptkitError(f"out of memory ({reason}); lower batch.micro, batch, samples, or the model's sizes"))
     return report_unexpected_error(error)
 
@@ -96,7 +96,7 @@ def _describe_os_error(error: OSError) -> str:
     """Describes a full disk or a missing permission for which no better message exists."""
     path = error.filename if isinstance(error.filename, str) else None
     reason = error.strerror or str(error).partition("\n")[0] or type(error).__name__
-    return f"{path}: {reason}" if path else f"{reason}, where something was read or written"
+    return f"{path}: {reason}" if path else f"{reason}, while reading or writing a file"
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

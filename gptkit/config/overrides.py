@@ -1,7 +1,7 @@
-"""Turn overrides as they are typed into overrides that Hydra's grammar accepts, with the same meaning.
+"""Convert overrides as typed to overrides with the same meaning that Hydra's grammar accepts.
 
-The value of a text key is quoted, since Hydra's grammar would refuse an apostrophe or take a comma for a sweep. What is returned is
-accepted again unchanged, because Lightning starts its workers with the same words.
+Text values are quoted, because Hydra's grammar would reject an apostrophe and treat a comma as a sweep. The conversion is
+idempotent, because Lightning starts its workers with the converted overrides.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def check_paper_order(overrides: list[str]) -> None:
         if group == SHRINK:
             shrink = word
         elif shrink and group in provided:
-            raise ConfigError(f"{shrink} makes smaller what stands before it, and {word} comes after: write {word} {shrink}")
+            raise ConfigError(f"{shrink} overrides what comes before it, so {word} must not come after it: write {word} {shrink}")
 
 
 def _expand_reward_run(word: str, known_groups: dict[str, list[str]]) -> list[str]:
@@ -80,11 +80,11 @@ def _normalize_override(verb: str, word: str, parser: OverridesParser, known_gro
         return word
     key, value = match["key"], match["value"]
     if len(key) > MAX_KEY_LENGTH:
-        raise ConfigError(f"there is no key of {len(key):,} characters, {key[:40]}...")
+        raise ConfigError(f"the key {key[:40]}... has {len(key):,} characters; the longest key has at most {MAX_KEY_LENGTH}")
     head = f"{match['mark']}{key}="
     if key in known_groups:
         return word
-    if _is_nested_too_deeply(value):  # Hydra and OmegaConf walk it by recursion
+    if _is_nested_too_deeply(value):  # Hydra and OmegaConf would exceed the recursion limit
         if not is_text_key(verb, key):
             raise ConfigError(f"{key}={value[:20]}... is nested too deeply")
         return head + quote(escape_interpolations(verb, value))
@@ -92,7 +92,7 @@ def _normalize_override(verb: str, word: str, parser: OverridesParser, known_gro
         parsed: Override | None = parser.parse_override(word)
     except HydraException:
         parsed = None
-    except ValueError as error:  # Python reads no whole number of thousands of digits
+    except ValueError as error:  # Python refuses to parse integers of thousands of digits
         if not is_text_key(verb, key):
             raise ConfigError(f"{key}={value[:20]}... must fit in 64 bits") from error
         parsed = None
@@ -135,12 +135,12 @@ def escape_interpolations(verb: str, text: str) -> str:
     """Escapes every `${` that refers neither to a key of the verb nor to a resolver of OmegaConf or Hydra."""
     keys = {field.name for field in dataclasses.fields(registry().parts["command"][verb].part)} | {"hydra"}
 
-    def escaped(match: re.Match[str]) -> str:
+    def escape(match: re.Match[str]) -> str:
         name = match["name"]
         known = OmegaConf.has_resolver(name) if match["colon"] else name.partition(".")[0] in keys
         return match[0] if known else "\\" + match[0]
 
-    return re.sub(r"(?<!\\)\$\{(?P<name>[\w.]*)(?P<colon>:?)", escaped, text)
+    return re.sub(r"(?<!\\)\$\{(?P<name>[\w.]*)(?P<colon>:?)", escape, text)
 
 
 def quote(value: str) -> str:
@@ -155,13 +155,13 @@ def _suggest_override(verb: str, word: str) -> str:
 
 
 def check_sweep_size(words: Sequence[str]) -> None:
-    """Checks that a sweep has jobs, and not too many. Other sweepers do not enumerate ranges, so those may be long.
+    """Checks that a sweep has at least one job, and at most `MAX_JOBS`. Sweepers that do not enumerate all values may exceed it.
 
     Args:
-        words: the overrides, as Hydra's grammar accepts them.
+        words: the overrides in Hydra's grammar.
 
     Raises:
-        ConfigError: a sweep has no value to take, or all of them together make more than `MOST` jobs.
+        ConfigError: a sweep has no values, or more than `MAX_JOBS` jobs.
     """
     enumerates = not any(word.lstrip("+").startswith("hydra/sweeper=") for word in words)
     jobs, largest, largest_count = 1.0, "", 0.0
@@ -174,7 +174,7 @@ def check_sweep_size(words: Sequence[str]) -> None:
             continue
         count = _count_values(override.key_or_group, override.value())
         if not count:
-            raise ConfigError(f"{word} has no value to sweep over, so there would be no job")
+            raise ConfigError(f"{word} has no values, so the sweep would have no jobs")
         jobs *= count
         largest, largest_count = (word, count) if count > largest_count else (largest, largest_count)
     if enumerates and jobs > MAX_JOBS:
@@ -190,7 +190,7 @@ def _count_values(key: str, value: Any) -> float:
     if isinstance(value, Glob):
         options = groups().get(key)
         if options is None:
-            raise ConfigError(f"{key}=glob(...) chooses among the options of a group, and {key} is not a group")
+            raise ConfigError(f"{key}=glob(...) requires a group, and {key} is not a group")
         return sum(
             any(fnmatch.fnmatch(option, pattern) for pattern in value.include)
             and not any(fnmatch.fnmatch(option, pattern) for pattern in value.exclude)
@@ -199,6 +199,6 @@ def _count_values(key: str, value: Any) -> float:
     if isinstance(value, RangeSweep):
         start, stop, step = (float(0 if bound is None else bound) for bound in (value.start, value.stop, value.step))
         if not step or not all(map(math.isfinite, (start, stop, step))):
-            raise ConfigError(f"{key}=range({start:g},{stop:g},{step:g}) has no end; its step must lead from start to stop")
+            raise ConfigError(f"{key}=range({start:g},{stop:g},{step:g}) is infinite; its step must lead from start to stop")
         return max(0, math.ceil((stop - start) / step))
     return 1

@@ -1,4 +1,4 @@
-"""Turn overrides given as Python values into overrides as they are typed."""
+"""Convert overrides from Python values to strings as on the command line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def format_overrides(verb: str, overrides: Mapping[str, Any]) -> list[str]:
 
     Args:
         verb: the verb that has the keys.
-        overrides: values by key, as it is typed: `model.layers`, `+gpt2`, `~callback.spike` (with None).
+        overrides: values by key, such as `model.layers`, `+gpt2`, or `~callback.spike` (with the value None).
 
     Raises:
         ConfigError: a key is not a string, or a value cannot be written on the command line.
@@ -37,7 +37,7 @@ def _flatten(overrides: Mapping[str, Any], prefix: str) -> list[tuple[str, Any]]
     pairs: list[tuple[str, Any]] = []
     for key, value in overrides.items():
         if not isinstance(key, str) or not key:
-            raise ConfigError(f"the key {key!r} of overrides must be a text such as model.layers")
+            raise ConfigError(f"the key {key!r} of overrides must be a string such as model.layers")
         full_key = f"{prefix}{key}"
         pairs += _flatten(value, f"{full_key}.") if isinstance(value, Mapping) and value else [(full_key, value)]
     return pairs
@@ -56,4 +56,4 @@ def _format_value(verb: str, key: str, value: Any) -> str:
         return f"[{','.join(_format_value(verb, key, each) for each in value)}]"
     if isinstance(value, Mapping):
         return f"{{{','.join(f'{name}:{_format_value(verb, key, each)}' for name, each in value.items())}}}"
-    raise ConfigError(f"{key}: a value of type {type(value).__name__} cannot be given; give numbers, texts, lists or mappings")
+    raise ConfigError(f"{key}: values of type {type(value).__name__} are not supported; use numbers, strings, lists or mappings")

@@ -1,10 +1,10 @@
-"""Continue a run: a command that names a run folder and chooses no part takes its settings from the run's config.yaml.
+"""Continue a run. A command that names a run folder and chooses no part takes the settings of the run from its config.yaml.
 
-    gptkit train hydra.run.dir=runs/books                     with its own settings
+    gptkit train hydra.run.dir=runs/books                     with the same settings
     gptkit train hydra.run.dir=runs/books tokens=8_000_000    for longer
 
-Overrides that choose the run's parts are put before those that were typed, so that typed keys are checked as usual. Then every key
-that was not typed gets its value from the config.yaml.
+Overrides that choose the run's parts are inserted before the typed overrides, so that typed keys are checked as usual. Then every
+other key gets its value from the config.yaml.
 """
 
 from __future__ import annotations
@@ -55,19 +55,34 @@ def find_continued_run(verb: str, words: Sequence[str]) -> ContinuedRun | None:
     """Returns the run that a command continues; None if it chooses a part or a paper, or if its folder holds no run.
 
     Args:
-        verb: of the command.
-        words: its overrides, as Hydra accepts them.
+        verb: the verb of the command.
+        words: the overrides in Hydra's grammar.
 
     Raises:
-        ConfigError, CheckpointError: no config.yaml of the run or of its checkpoints can be read.
+        ConfigError, CheckpointError: neither the config.yaml of the run nor those of its checkpoints can be read.
     """
     command = registry().parts["command"][verb].part
     folder = _run_folder(words)
-    writes_run = issubclass(command, RunConfig) and issubclass(command, Command) and command.writes_folder
-    if folder is None or not writes_run or any(map(_chooses_part, words)):
+    if folder is None or not _trains(command) or any(map(_chooses_part, words)):
         return None
     content = _read_run_settings(folder, command)
     return None if content is None else ContinuedRun(folder, content, tuple(words))
+
+
+def describe_missing_run(verb: str, words: Sequence[str]) -> str | None:
+    """Returns a note for a command that only names a run folder without a run; None for any other command.
+
+    Such a command usually continues a run, so its folder is probably mistyped.
+    """
+    folder = _run_folder(words)
+    if folder is None or len(words) != 1 or not _trains(registry().parts["command"][verb].part):
+        return None
+    return f"no run exists in {folder}: starting a new run there with the default configuration"
+
+
+def _trains(command: type[Any]) -> bool:
+    """Whether the command trains a model in a run folder."""
+    return issubclass(command, RunConfig) and issubclass(command, Command) and bool(command.writes_folder)
 
 
 def _run_folder(words: Sequence[str]) -> Path | None:
@@ -83,20 +98,21 @@ def _chooses_part(word: str) -> bool:
 
 def _read_run_settings(folder: Path, command: type[RunConfig]) -> dict[str, Any] | None:
     """Reads the settings of a run from its config.yaml, or else from its newest checkpoint that can be read."""
-    first: GptkitError | None = None
-    own = folder / config_file.FILE
-    for path in [*([own] if own.is_file() else []), *(saved / config_file.FILE for saved in list_checkpoints(folder))]:
+    first_error: GptkitError | None = None
+    run_config = folder / config_file.FILE
+    checkpoint_configs = [checkpoint / config_file.FILE for checkpoint in list_checkpoints(folder)]
+    for path in [*([run_config] if run_config.is_file() else []), *checkpoint_configs]:
         try:
             return config_file.to_plain(config_file.read_settings(path, command))
         except GptkitError as error:
-            first = first or error
-    if first is not None:
-        raise first
+            first_error = first_error or error
+    if first_error is not None:
+        raise first_error
     return None
 
 
 def _apply_values(node: DictConfig, content: Mapping[str, Any], typed: set[str], path: str) -> None:
-    """Sets every key below a node that was not typed. Removes keys of untyped mappings that are neither typed nor in `content`."""
+    """Sets every key below a node except typed keys. Removes keys of plain mappings that are neither typed nor in `content`."""
     if OmegaConf.get_type(node) is dict:
         for key in [str(key) for key in node if str(key) not in content]:
             if not _is_or_holds(f"{path}{key}", typed):

@@ -1,6 +1,6 @@
 """Handle standard output and standard error that are closed, full, or read by a program that has exited.
 
-Python says "Exception ignored" when it cannot flush them at its end, and has no stream at all where the shell closed one.
+Python prints "Exception ignored" if it cannot flush them at exit, and sets a stream that the shell closed to None.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _NAMES = {"stdout": "standard output", "stderr": "standard error"}
 
 
 def prepare_process() -> None:
-    """Opens streams that the shell closed (`>&-`), and makes log lines and warnings printable. Call once per process."""
+    """Opens streams that the shell closed (`>&-`), and escapes control characters in log lines and warnings."""
     for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(descriptor)
-        except OSError:  # or the next file that is opened would be standard output
-            os.open(os.devnull, os.O_RDWR)  # the lowest that is free: this one
+        except OSError:  # otherwise, the next file that is opened would become standard output
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free descriptor, which is this one
         if getattr(sys, name) is None:
             setattr(sys, name, open(descriptor, "r" if descriptor == 0 else "w", encoding="utf-8", closefd=False))  # noqa: SIM115
     if logging.lastResort is not None:
@@ -56,7 +56,7 @@ def flush(status: int, *, output_error_reported: bool) -> int:
 
     Args:
         status: the exit status so far.
-        output_error_reported: whether it was reported already that standard output cannot be written.
+        output_error_reported: whether an error that standard output cannot be written was already printed.
     """
     for name in _NAMES:
         stream = getattr(sys, name)
@@ -75,14 +75,14 @@ def flush(status: int, *, output_error_reported: bool) -> int:
 
 
 def is_stream_error(error: BaseException) -> bool:
-    """Whether the error means that standard output or standard error cannot be written, so that no message would arrive."""
+    """Whether the error means that standard output or standard error cannot be written."""
     if isinstance(error, BrokenPipeError):
         return True
     if not isinstance(error, OSError) or error.filename is not None or error.errno not in (errno.ENOSPC, errno.EIO, errno.EBADF):
         return False
     for stream in (sys.stdout, sys.stderr):
         try:
-            stream.flush()  # it fails again: what could not be written is still there
+            stream.flush()  # fails again, because the unwritten text is still in the buffer
         except (OSError, ValueError):
             return True
     return False

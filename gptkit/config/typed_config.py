@@ -26,7 +26,7 @@ def build_settings(verb: str, config: DictConfig) -> Command:
     """Builds the settings of a verb from its composed config.
 
     Raises:
-        ConfigError: an unknown key, a part of another class, a missing or invalid value, or an error of a `__post_init__`.
+        ConfigError: a key is unknown, a part has the wrong class, a value is missing or invalid, or a `__post_init__` raised.
     """
     schema = registry().parts["command"][verb].part
     for word in map(str, config):
@@ -48,9 +48,7 @@ def build_settings(verb: str, config: DictConfig) -> Command:
         raise ConfigError(str(error)) from error
     parts: Any = getattr(settings, "callback", {})
     if isinstance(parts, Part):
-        raise ConfigError(
-            f"a callback has a name of its own: write +callback@callback.<any name>={part_name('callback', type(parts))}"
-        )
+        raise ConfigError(f"a callback needs a name: write +callback@callback.<any name>={part_name('callback', type(parts))}")
     for name, part in parts.items():
         parts[name] = _resolve_callback(name, part)
     return settings
@@ -68,10 +66,10 @@ def _resolve_callback(name: str, settings: Any) -> Any:
     """Resolves a callback of the run from its settings."""
     if not isinstance(settings, (dict, Part)):
         shown = "null" if settings is None else settings
-        raise ConfigError(f"callback.{name}={shown} is not a callback; ~callback.{name} leaves it out")
+        raise ConfigError(f"callback.{name}={shown} is not a callback; ~callback.{name} removes it")
     if isinstance(settings, dict) and "name" not in settings:
         options = ", ".join(f"+callback@callback.{name}={option}" for option in registry().parts["callback"])
-        raise ConfigError(f"callback.{name} is set, and no such callback is chosen; add one of {options}")
+        raise ConfigError(f"a key of callback.{name} is set, but no callback is chosen for it; add one of {options}")
     return registry().resolve("callback", settings, path=f"callback.{name}")
 
 
@@ -93,7 +91,7 @@ def _check_parts(verb: str, config: DictConfig) -> None:
             continue
         node = config[kind]
         if not isinstance(node, DictConfig) or not dataclasses.is_dataclass(OmegaConf.get_type(node)):
-            continue  # a mapping of parts, resolved by name
+            continue  # a mapping of parts, which are resolved by name
         registry().check_choice(kind, str(node.name))
         entry = parts.get(node.name)
         if entry is None or OmegaConf.get_type(node) is not entry.part:

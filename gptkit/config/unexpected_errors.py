@@ -13,7 +13,7 @@ from gptkit.plugin_origin import Origin
 from gptkit.terminal import one_line
 
 FILE = "traceback.txt"
-"""The traceback in a run folder, for a bug report."""
+"""The file in a run folder to which the traceback is written."""
 
 _MAX_MESSAGE_LENGTH = 300
 
@@ -31,7 +31,7 @@ def report_unexpected_error(error: BaseException) -> int:
 
 
 def plugin_of(error: BaseException) -> Origin | None:
-    """Returns the installed plugin whose code is innermost in the traceback; None if no plugin is in it."""
+    """Returns the installed plugin with the innermost frame of the traceback; None if no frame belongs to a plugin."""
     from gptkit.plugins import plugin_packages
 
     owners = plugin_packages()
@@ -42,10 +42,10 @@ def plugin_of(error: BaseException) -> Origin | None:
 
 def _message(error: BaseException) -> str:
     if isinstance(error, SystemExit):
-        return f"it ended the process with {error.code!r}"
+        return f"it exited the process with {error.code!r}"
     try:
         return str(error)
-    except Exception:  # a plugin's own exception may fail at that, too
+    except Exception:  # the __str__ of a plugin's exception may fail, too
         return ""
 
 
@@ -67,6 +67,6 @@ def _write_traceback(error: BaseException) -> Path | None:
 def _traceback_lines(error: BaseException) -> Iterator[str]:
     try:
         yield from traceback.format_exception(error)
-    except Exception:  # of an exception that cannot even be shown
+    except Exception:  # the exception cannot be formatted
         yield from traceback.format_tb(error.__traceback__)
         yield f"{type(error).__name__}\n"

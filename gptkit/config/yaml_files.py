@@ -23,18 +23,18 @@ def config_dir(argv: Sequence[str]) -> Path | None:
 
 
 def find_config_file(name: str) -> Path | None:
-    """Returns the file of a configuration, given its name without suffix; None if there is none, as for parts and schemas."""
+    """Returns the file of a configuration by its name without suffix; None if there is none, as for parts and schemas."""
     try:
         return next((path for folder in config_folders() if (path := folder / f"{name}.yaml").is_file()), None)
-    except (OSError, ValueError):  # a name that no file system takes
+    except (OSError, ValueError):  # not a valid file name
         return None
 
 
 def check_user_files(primary: str, words: Sequence[str]) -> None:
-    """Checks that the files of the user's folder that the overrides choose can be read. Hydra's errors would not name them.
+    """Checks that the files of the user's folder that the overrides choose can be read. Hydra's own errors would not name them.
 
     Raises:
-        ConfigError: a file cannot be read; names the file and the line.
+        ConfigError: a file cannot be read. The message names the file and the line.
     """
     names = ["/".join(word.lstrip("+").split("=", 1)) for word in words if re.fullmatch(r"\+?[\w/-]+=[\w.-]+", word)]
     for name in [primary, *names]:
@@ -70,7 +70,7 @@ def read_config_file(name: str) -> dict[str, Any] | None:
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
     if not isinstance(content, dict) or not content:
-        raise ConfigError(f"{path} must hold keys with values; it {'is empty' if not content else 'holds a list'}")
+        raise ConfigError(f"{path} must be a mapping of keys to values; it is {'empty' if not content else 'a list'}")
     return content  # type: ignore[return-value]
 
 
@@ -91,7 +91,7 @@ def verb_of_config(primary: str) -> str:
     """Returns the verb of a primary configuration: its name, or the verb in its defaults list (`- command/train`).
 
     Raises:
-        ConfigError: there is no such configuration, or it names no verb.
+        ConfigError: the configuration does not exist, or does not choose a verb.
     """
     verbs = registry().parts["command"]
     primary = primary.removesuffix(".yaml")
@@ -102,7 +102,7 @@ def verb_of_config(primary: str) -> str:
         known = {path.stem for folder in config_folders() for path in folder.glob("*.yaml")}
         raise ConfigError(
             f"--config-name {primary}: there is no {primary}.yaml in {', '.join(map(str, config_folders()[:1]))}."
-            f"{did_you_mean(primary, known)} --config-dir says where it lies"
+            f"{did_you_mean(primary, known)} Set its folder with --config-dir"
         )
     entries = list(iter_defaults(content, ""))
     for group, option, _ in entries:
@@ -113,6 +113,6 @@ def verb_of_config(primary: str) -> str:
         next((option for group, option, _ in entries if not group and option in verbs), "train"),
     )
     raise ConfigError(
-        f"{path}: a configuration of its own begins as conf/{start}.yaml does, with the defaults command/{start} and so on; "
+        f"{path}: a primary configuration must begin like conf/{start}.yaml, with command/{start} in its defaults list; "
         f"to change some keys of {start}, write a file experiment/{path.name if path else primary} and add +experiment={primary}"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gptkit.errors import CheckpointError
-from gptkit.hub import NotGiven, snapshot, split_revision
+from gptkit.hub import HubError, snapshot, split_revision
 from gptkit.user_files import expand_path
 
 FILE_PATTERNS = ["config.json", "*.safetensors", "*.safetensors.index.json", "tokenizer*.json", "vocab.json", "merges.txt"]
@@ -34,6 +34,6 @@ def resolve_folder(source: str) -> Path:
             folder = snapshot(source, FILE_PATTERNS + PICKLE_PATTERNS)
     except ImportError:
         raise CheckpointError(f"hf:{source}: there is no such folder, and the hub needs pip install gptkit[hub]") from None
-    except NotGiven as error:
+    except HubError as error:
         raise CheckpointError(f"hf:{source}: there is no such folder, and the hub did not provide it: {error}") from None
     return folder

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gptkit.errors import ConfigError
-from gptkit.hub import NotGiven, snapshot, split_revision
+from gptkit.hub import HubError, snapshot, split_revision
 from gptkit.user_files import expand_path
 
 
@@ -36,7 +36,7 @@ def download_files(name: str, files: tuple[str, ...], *, way_out: str) -> list[P
         folder = snapshot(name, files)
     except ImportError:
         raise ConfigError(f"tokenizer.path={name}: the hub needs pip install gptkit[hub]; {way_out}") from None
-    except NotGiven as error:
+    except HubError as error:
         raise ConfigError(f"tokenizer.path={name}: not to be had from the hub ({error}); {way_out}") from None
     for file in files:
         if not (folder / file).is_file():

@@ -1,4 +1,4 @@
-"""The one JSON file in which a tokenizer keeps what it has learnt, and the check that it came back unharmed."""
+"""Read and write the JSON file in which a tokenizer saves its state, and verify its fingerprint."""
 
 from __future__ import annotations
 
@@ -7,34 +7,39 @@ from pathlib import Path
 from typing import Any
 
 from gptkit.errors import CheckpointError
+from gptkit.kit_files import MIB, DamagedFile, read_json
+
+_MAX_SIZE = 256 * MIB
 
 
 def write(path: Path, content: dict[str, Any]) -> None:
-    """Write `content`, which includes the tokenizer's fingerprint."""
+    """Writes `content`, which includes the tokenizer's fingerprint."""
     path.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
 def read(path: Path, *keys: str) -> list[Any]:
-    """The values of `keys`.
+    """Returns the values of `keys`.
 
     Raises:
-        CheckpointError: the file is missing, no JSON, or lacks a key.
+        CheckpointError: the file is missing or damaged, or lacks a key.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path, limit=_MAX_SIZE)
         return [content[key] for key in keys]
     except FileNotFoundError:
-        raise CheckpointError(f"{path} is missing: the folder holds no such tokenizer; use another checkpoint") from None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
-        raise CheckpointError(f"{path} is torn or altered ({reason}); use another checkpoint") from None
+        raise CheckpointError(f"{path} is missing, so the tokenizer cannot be loaded; use another checkpoint") from None
+    except DamagedFile as error:
+        raise CheckpointError(f"{path} {error}; use another checkpoint") from None
+    except (KeyError, TypeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise CheckpointError(f"{path} is damaged ({reason}); use another checkpoint") from None
 
 
 def check_fingerprint(path: Path, *, saved: str, found: str) -> None:
-    """Check the fingerprint that was saved against that of what was read.
+    """Checks the saved fingerprint against the fingerprint of the loaded tokenizer.
 
     Raises:
-        CheckpointError: they differ.
+        CheckpointError: the fingerprints differ.
     """
     if saved != found:
-        raise CheckpointError(f"{path} was altered: its fingerprint is no longer that of its content; use another checkpoint")
+        raise CheckpointError(f"{path} was altered: its content does not match its fingerprint; use another checkpoint")

@@ -76,5 +76,5 @@ def test_settings_that_measure_nothing_are_refused(train: Any, tmp_path: Path) -
         train("none", "trainer.max_steps=2", "val.fraction=0")
     with pytest.raises(ConfigError, match="callback=zero_shot needs tasks"):
         train("empty", "callback.known.tasks.bottles=null", "trainer.max_steps=2")
-    with pytest.raises(ConfigError, match=r"tasks.bottles=next_word must hold the settings of a part, such as {name: next_word}"):
+    with pytest.raises(ConfigError, match=r"tasks.bottles=next_word must be the settings of a part, such as {name: next_word}"):
         train("word", "callback.known.tasks.bottles=next_word", "trainer.max_steps=2")

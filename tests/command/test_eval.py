@@ -232,7 +232,7 @@ def test_nothing_is_written(in_folder: Path, folder: Path, scores_of: Any) -> No
         (
             ("task=next_word", "checkpoint={a}", "reward.x=1"),
             2,
-            "reward.x is set, and no reward is chosen; add one of reward=model",
+            "reward.x is set, but no reward is chosen; add one of reward=model",
         ),
         (
             ("task=alignment_tax", "checkpoint={a}", "against={b}", "task.tasks={{x:{{name:win_rate}}}}"),

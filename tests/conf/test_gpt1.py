@@ -1,4 +1,4 @@
-"""GPT-1's numbers are the paper's; shrunken, it trains."""
+"""GPT-1's configuration has the numbers of the paper, and trains with +shrink=tiny."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_pretraining_has_the_papers_numbers() -> None:
     assert schedule.warmup == 2000 * settings.batch.size * model.context
 
 
-def test_the_model_has_the_released_weights_count_and_a_row_for_end_of_text() -> None:
+def test_the_parameter_count_is_that_of_the_released_weights_plus_a_row_for_end_of_text() -> None:
     conf = importlib.import_module("gptkit.conf")
 
     settings = settings_of("+gpt1=pretrain")
@@ -51,13 +51,13 @@ def test_the_documentation_has_the_same_numbers() -> None:
 
 
 @pytest.mark.parametrize("kind", ["model", "attention", "tokenizer", "optimizer"])
-def test_any_part_fits(kind: str) -> None:
+def test_any_part_can_be_chosen(kind: str) -> None:
     for name in registry().parts[kind]:
         assert getattr(settings_of("+gpt1=pretrain", f"{kind}={name}"), kind).name == name
 
 
 @pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # Lightning 2.6 on torch 2.13
-def test_it_trains_shrunken_and_its_tokenizer_comes_back(tmp_path: Path) -> None:
+def test_it_trains_with_shrink_and_its_tokenizer_is_saved(tmp_path: Path) -> None:
     text = tmp_path / "fox.txt"
     text.write_text("The quick brown fox doesn't jump over the lazy dog.\n" * 200, encoding="utf-8")
     words = ["+gpt1=pretrain", "+shrink=tiny", "data=text", f"data.path={text}", "trainer=cpu", "trainer.max_steps=2"]
@@ -68,5 +68,5 @@ def test_it_trains_shrunken_and_its_tokenizer_comes_back(tmp_path: Path) -> None
     assert tokenizer.decode(tokenizer.encode("The Fox doesn't.")) == "the fox doesn't."
 
 
-def test_the_group_is_complete() -> None:
+def test_the_group_has_the_pretraining_configuration() -> None:
     assert set(groups()["gpt1"]) >= {"pretrain"}

@@ -1,4 +1,4 @@
-"""InstructGPT's stages have the paper's numbers, take any part, and train shrunken."""
+"""InstructGPT's stages have the numbers of the paper, accept any part, and train with +shrink=tiny."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gptkit.run_config import RunConfig
 from gptkit.training.duration import run_length
 
 STAGES = {"sft": "sft", "rm": "reward", "ppo_init": "sft", "ppo": "ppo", "ppo_ptx": "ppo"}
-"""The objective of each."""
+"""Stage -> its objective."""
 
 NEEDS = {
     "data=text": ["data.path=a.txt"],
@@ -40,11 +40,11 @@ def stages() -> dict[str, RunConfig]:
     return {stage: settings_of(f"+instructgpt={stage}") for stage in STAGES}
 
 
-def test_the_stages_are_all_there() -> None:
+def test_the_group_has_all_stages() -> None:
     assert set(groups()["instructgpt"]) == set(STAGES)
 
 
-def test_what_the_stages_share(stages: dict[str, RunConfig]) -> None:
+def test_the_stages_share_the_numbers_of_the_paper(stages: dict[str, RunConfig]) -> None:
     for stage, settings in stages.items():
         model, optimizer = settings.model, settings.optimizer
         shape = (32, 4096, 32) if stage == "rm" else (24, 2048, 16)  # 6B; 1.3B
@@ -52,7 +52,7 @@ def test_what_the_stages_share(stages: dict[str, RunConfig]) -> None:
         assert model.dropout == (0.2 if stage == "sft" else 0.0)
         assert (settings.attention.name, settings.tokenizer.name) == ("alternating", "gpt2")
         assert (optimizer.betas, optimizer.clip) == ([0.9, 0.95], 1.0)  # type: ignore[attr-defined]
-        assert (optimizer.eps, optimizer.weight_decay) == (1e-8, 0.0)  # type: ignore[attr-defined]  # published: neither
+        assert (optimizer.eps, optimizer.weight_decay) == (1e-8, 0.0)  # type: ignore[attr-defined]  # not published
         assert settings.objective.name == STAGES[stage]
 
 
@@ -68,7 +68,7 @@ def test_the_supervised_stages_have_the_papers_numbers(stages: dict[str, RunConf
         schedule = settings.optimizer.schedule
         assert (schedule.shape, schedule.warmup, schedule.floor) == ("cosine", 0.0, 0.1)
     responses = [(stages[stage].objective.max_new_tokens, stages[stage].objective.missing_end_of_text) for stage in ("sft", "ppo")]  # type: ignore[attr-defined]
-    assert responses == [(1000, -1.0)] * 2  # the checkpoint is chosen by responses as reinforcement draws them
+    assert responses == [(1000, -1.0)] * 2  # the checkpoint is selected by responses that are sampled as in reinforcement learning
     assert [stages[stage].objective.pretraining for stage in ("sft", "ppo_init")] == [0.0, 0.1]  # type: ignore[attr-defined]
 
 
@@ -87,7 +87,7 @@ def test_reinforcement_has_the_papers_numbers(stages: dict[str, RunConfig]) -> N
     assert run_length(settings_of("+instructgpt=ppo", "model.context=128"))[0] == 500
     ptx, alone = stages["ppo_ptx"], stages["ppo"]
     ptx.objective.ptx_coef = 0.0  # type: ignore[attr-defined]
-    ptx.objective.ptx_data = alone.objective.ptx_data  # type: ignore[attr-defined]  # which nobody reads
+    ptx.objective.ptx_data = alone.objective.ptx_data  # type: ignore[attr-defined]  # not used without ptx_coef
     assert ptx == alone
 
 
@@ -100,12 +100,12 @@ def test_the_documentation_has_the_same_numbers() -> None:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_any_part_fits_any_stage(stage: str) -> None:
-    """A part of every kind at once: as many runs as the largest kind has parts."""
+def test_any_part_can_be_chosen_in_any_stage(stage: str) -> None:
+    """Replaces the parts of all kinds at once, so that each part is chosen in at least one run."""
     kinds = ("model", "attention", "objective", "tokenizer", "data", "optimizer", "reward")
     names = {kind: list(registry().parts[kind]) for kind in kinds}
-    for place in range(max(map(len, names.values()))):
-        chosen = {kind: names[kind][place % len(names[kind])] for kind in kinds}
+    for index in range(max(map(len, names.values()))):
+        chosen = {kind: names[kind][index % len(names[kind])] for kind in kinds}
         swaps = [f"{kind}={name}" for kind, name in chosen.items()]
         settings = settings_of(f"+instructgpt={stage}", *swaps, *(word for swap in swaps for word in NEEDS.get(swap, [])))
         assert {kind: getattr(settings, kind).name for kind in kinds} == chosen
@@ -120,7 +120,7 @@ ROWS = {
 
 @pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # Lightning 2.6 on torch 2.13
 @pytest.mark.parametrize("stage", STAGES)
-def test_every_stage_trains_two_shrunken_steps(stage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_stage_trains_two_steps_with_shrink(stage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     objective = STAGES[stage]
     source, path, text = (
         {"sft": "dialogues", "reward": "rankings", "ppo": "prompts"}[objective],

@@ -1,4 +1,4 @@
-"""Every paper composes, alone and with every part; its numbers are the paper's; shrunken, it trains."""
+"""GPT-2 and GPT-3 have the numbers of the papers, accept any part, and train with +shrink=tiny."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def papers() -> dict[str, RunConfig]:
     return {paper: settings_of(f"+{paper}") for paper in PAPERS}
 
 
-def test_the_sizes_are_all_there() -> None:
+def test_the_groups_have_all_sizes() -> None:
     assert set(groups()["gpt2"]) == {"124m", "355m", "774m", "1558m", "117m", "345m", "762m", "1542m"}
     assert set(groups()["gpt3"]) == {"125m", "350m", "760m", "1.3b", "2.7b", "6.7b", "13b", "175b"}
 
 
-def test_printed_names_are_the_same_model(papers: dict[str, RunConfig]) -> None:
+def test_sizes_as_printed_in_the_paper_are_aliases(papers: dict[str, RunConfig]) -> None:
     for alias, paper in ALIASES.items():
         assert papers[alias] == papers[paper]
 
@@ -85,7 +85,7 @@ def test_gpt3_has_the_papers_numbers(papers: dict[str, RunConfig]) -> None:
         assert settings.attention.name == "alternating"
 
 
-def test_the_first_comment_of_a_paper_tells_its_size(papers: dict[str, RunConfig]) -> None:
+def test_the_first_comment_of_a_configuration_has_the_parameter_count(papers: dict[str, RunConfig]) -> None:
     conf = importlib.import_module("gptkit.conf")
 
     for paper, settings in papers.items():
@@ -120,7 +120,7 @@ SWAPS = [
 
 
 @pytest.mark.parametrize("swap", SWAPS)
-def test_any_part_fits_any_paper(swap: str) -> None:
+def test_any_part_can_be_chosen_with_any_paper(swap: str) -> None:
     kind, _, name = swap.partition("=")
     for paper in ("gpt2=124m", "gpt3=175b"):
         settings = settings_of(f"+{paper}", swap, *NEEDS.get(swap, []))
@@ -128,7 +128,7 @@ def test_any_part_fits_any_paper(swap: str) -> None:
         assert settings.batch.size == {"gpt2=124m": 512, "gpt3=175b": 1568}[paper]
 
 
-def test_the_command_line_beats_the_paper_and_the_paper_beats_the_defaults() -> None:
+def test_the_command_line_overrides_the_paper_and_the_paper_overrides_the_defaults() -> None:
     settings = settings_of("+gpt3=6.7b", "optimizer.lr=1e-3", "optimizer=muon", "model.dropout=0.1")
     assert (settings.optimizer.name, settings.optimizer.lr) == ("muon", 1e-3)
     assert settings.optimizer.schedule.warmup == 375e6
@@ -136,7 +136,7 @@ def test_the_command_line_beats_the_paper_and_the_paper_beats_the_defaults() -> 
 
 
 @pytest.mark.parametrize("paper", ["gpt2=1558m", "gpt3=175b"])
-def test_shrunken_papers_keep_their_parts(paper: str, papers: dict[str, RunConfig]) -> None:
+def test_shrink_keeps_the_parts_of_the_paper(paper: str, papers: dict[str, RunConfig]) -> None:
     whole, tiny = papers[paper], settings_of(f"+{paper}", "+shrink=tiny")
     assert (tiny.attention, tiny.tokenizer, tiny.objective) == (whole.attention, whole.tokenizer, whole.objective)
     assert (tiny.optimizer.lr, tiny.optimizer.schedule.floor) == (whole.optimizer.lr, whole.optimizer.schedule.floor)
@@ -154,7 +154,7 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # Lightning 2.6 on torch 2.13
 @pytest.mark.parametrize("paper", [paper for paper in PAPERS if paper not in ALIASES])
-def test_every_paper_trains_two_shrunken_steps(paper: str, text: Path, tmp_path: Path) -> None:
+def test_every_paper_trains_two_steps_with_shrink(paper: str, text: Path, tmp_path: Path) -> None:
     words = [f"+{paper}", "+shrink=tiny", "data=text", f"data.path={text}", "trainer=cpu"]
     steps = ["trainer.max_steps=2", "trainer.log_every_n_steps=1", f"hydra.run.dir={tmp_path}"]
     run = gptkit.compose("train", [*words, *steps])

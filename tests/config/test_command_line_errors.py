@@ -1,4 +1,4 @@
-"""Every wrong word on the command line: one line that names the fix, exit status 2, nothing left behind."""
+"""Every mistake on the command line is an error of one line that names the fix, with exit status 2, and leaves no files."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import pytest
 
 from tests.command_line import GptkitCommand
 
-WRONG = [
+MISTAKES = [
     (["trian"], "there is no verb trian. Did you mean train?"),
-    (["model.layers=2"], "no verb given"),
+    (["model.layers=2"], "the verb is missing"),
     (["train", "--foo"], "there is no flag --foo"),
     (["train", "foo"], "'foo' is not an override"),
     (["train", "model..layers=3"], "model..layers='3' cannot be parsed: it is not of the form key=value"),
@@ -30,7 +30,7 @@ WRONG = [
         "the chosen attention has no key window; it is a key of attention=banded, attention=alternating",
     ),
     (["train", "++optimizer.schedule.shap=linear"], "Did you mean optimizer.schedule.shape?"),
-    (["train", "++attention=banded"], "attention is a group, which takes no ++: write attention=banded"),
+    (["train", "++attention=banded"], "attention is a group and cannot be set with ++: write attention=banded"),
     (["train", "++model.layers=many"], "model.layers=many must be a whole number"),
     (["train", "model.zzz=1"], "there is no key model.zzz. gptkit train --help lists the keys"),
     (["train", "+gtp2=124m"], "there is no key gtp2. Did you mean +gpt2=...?"),
@@ -45,32 +45,32 @@ WRONG = [
     (["train", "save.keep=-1"], "save.keep=-1 must be at least 0"),
     (["train", "val.every=-5"], "val.every=-5 must be at least 0"),
     (["generate", "checkpoint=x", "temperature=-1"], "temperature=-1 must be at least 0"),
-    (["train", "hydra.run.dir=/dev/null/x"], "hydra.run.dir: cannot make /dev/null"),
-    (["train", "data=text"], "data.path must be given: data.path=<value>"),
+    (["train", "hydra.run.dir=/dev/null/x"], "hydra.run.dir: cannot create /dev/null"),
+    (["train", "data=text"], "data.path is required: add data.path=<value>"),
     (["train", "trainer.max_stepz=3", "data=text", "data.path=x"], "Did you mean max_steps?"),
     (["train", "trainer.gradient_clip_val=1"], "optimizer.clip"),
     (["train", "trainer.accumulate_grad_batches=2"], "batch.micro"),
-    (["train", "model.layers=1,2"], "sweep over the values with -m"),
+    (["train", "model.layers=1,2"], "add -m to sweep over the values"),
     (["train", "+callback@callback.stop=early_stoping"], "Did you mean callback=early_stopping?"),
     (["train", "+callback.stop.name=early_stoping"], "there is no callback=early_stoping. Did you mean early_stopping?"),
-    (["generate"], "checkpoint must be given: checkpoint=<value>"),
+    (["generate"], "checkpoint is required: add checkpoint=<value>"),
     (["generate", "checkpoint=x", "format=xml"], "format=xml must be text or json"),
-    (["eval"], "task must be given: add one of task=acceptability, task=alignment_tax, task=likely_option"),
-    (["eval", "task.prompts=3"], "task must be given: add one of task=acceptability"),
-    (["train", "~model.layers"], "~model.layers: a key of a part cannot be left out"),
+    (["eval"], "task is required: add one of task=acceptability, task=alignment_tax, task=likely_option"),
+    (["eval", "task.prompts=3"], "task is required: add one of task=acceptability"),
+    (["train", "~model.layers"], "~model.layers: a key of a part cannot be removed"),
     (["train", "~foo"], "~foo: there is no key foo"),
     (["train", "+model=gpt"], "model already has an option: to choose another, write model=<option> once, without +"),
-    (["train", "model=null"], "model=null chooses nothing"),
-    (["train", "gpt2=124m"], "gpt2 is not chosen yet, so it takes a +: write +gpt2=<option>"),
+    (["train", "model=null"], "model=null chooses no option"),
+    (["train", "gpt2=124m"], "gpt2 has no option yet and must be added with +: write +gpt2=<option>"),
     (["train", "model.layers=null"], "model.layers=null: model.layers must have a value"),
-    (["train", "+optimizer.lr=1e-3"], "optimizer.lr exists already: write optimizer.lr=<value>, without +"),
-    (["train", "batch=32"], "batch has keys of its own: batch.micro, batch.size"),
+    (["train", "+optimizer.lr=1e-3"], "optimizer.lr already exists: write optimizer.lr=<value>, without +"),
+    (["train", "batch=32"], "batch cannot be set as a whole; set one of batch.micro, batch.size"),
     (["train", "optimizer=muon", "optimizer.betas=3"], "optimizer.betas must be a list"),
     (["train", "data=mixture", "data.sources=[{name:text}]"], "data.sources must be a mapping"),
     (["train", "hydra.run.dri=x"], "there is no key hydra.run.dri. Did you mean hydra.run.dir?"),
     (["train", "hydra/launcher=proces"], "there is no hydra/launcher=proces. Did you mean hydra/launcher=process?"),
     (["train", "+callback=early_stopping"], "write +callback@callback.<any name>=early_stopping"),
-    (["train", "callback.stop.patience=3"], "no such callback is chosen; add one of +callback@callback.stop=early_stopping"),
+    (["train", "callback.stop.patience=3"], "no callback is chosen for it; add one of +callback@callback.stop=early_stopping"),
     (
         ["train", "+callback@callback.stop=early_stopping", "callback.stop.patienc=3"],
         "there is no key callback.stop.patienc. Did you mean callback.stop.patience?",
@@ -78,13 +78,16 @@ WRONG = [
     (["generate", "checkpoint=x", "trainer=cpu"], "gptkit generate has no key trainer; gptkit generate --help lists its keys"),
     (["generate", "checkpoint=x", "+trainer=cpu"], "gptkit generate has no key trainer"),
     (["generate", "checkpoint=x", "model=gpt"], "gptkit generate has no key model"),
-    (["generate", "checkpoint=x", "+gpt2=124m"], "gptkit generate takes no gpt2=, which settles a whole run; train and plan do"),
-    (["eval", "gpt2=124m"], "gptkit eval takes no gpt2="),
-    (["eval", "+gpt2=124m"], "gptkit eval takes no gpt2="),
+    (
+        ["generate", "checkpoint=x", "+gpt2=124m"],
+        "gptkit generate does not accept gpt2=, which configures a whole run; train and plan do",
+    ),
+    (["eval", "gpt2=124m"], "gptkit eval does not accept gpt2="),
+    (["eval", "+gpt2=124m"], "gptkit eval does not accept gpt2="),
     (["train", "+attention=banded"], "attention is already chosen: write attention=banded, without +"),
-    (["train", "++callback.e=3"], "callback.e=3 is not a callback; ~callback.e leaves it out"),
-    (["train", "++callback.e=null"], "callback.e=null is not a callback; ~callback.e leaves it out"),
-    (["train", "++callback={a:b}"], "callback.a=b is not a callback; ~callback.a leaves it out"),
+    (["train", "++callback.e=3"], "callback.e=3 is not a callback; ~callback.e removes it"),
+    (["train", "++callback.e=null"], "callback.e=null is not a callback; ~callback.e removes it"),
+    (["train", "++callback={a:b}"], "callback.a=b is not a callback; ~callback.a removes it"),
     (["train", "model.layers.x=3"], "model.layers is a value, with no keys below it"),
     (
         ["train", "+callback={e:{name:early_stopping,patince:3}}"],
@@ -97,19 +100,19 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("words", "said"), WRONG, ids=[" ".join(words) for words, _ in WRONG])
-def test_a_wrong_word_gives_one_line_with_the_fix(
-    words: list[str], said: str, gptkit_command: GptkitCommand, in_folder: Path
+@pytest.mark.parametrize(("words", "message"), MISTAKES, ids=[" ".join(words) for words, _ in MISTAKES])
+def test_a_mistake_gives_one_line_with_the_fix(
+    words: list[str], message: str, gptkit_command: GptkitCommand, in_folder: Path
 ) -> None:
     outcome = gptkit_command(*words)
     assert outcome.status == 2
-    assert said in outcome.error_line
+    assert message in outcome.error_line
     assert outcome.error_line.startswith("gptkit: ")
     assert outcome.out == ""
     assert list(in_folder.iterdir()) == []
 
 
-def test_the_user_can_ask_for_the_traceback(
+def test_an_environment_variable_shows_the_traceback(
     gptkit_command: GptkitCommand, in_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")

@@ -1,4 +1,4 @@
-"""Completion: what is offered, and that a real bash and a real zsh offer it after the one documented line."""
+"""Shell completion: which words are offered, and that bash and zsh offer them after the documented `eval` line."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ INSTALL = 'eval "$(gptkit -sc install)"'
 
 @pytest.fixture
 def offered(gptkit_command: GptkitCommand, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[str]]:
-    """The words that the shell is given when TAB is pressed at the end of a line."""
+    """Returns the words that the shell offers when TAB is pressed at the end of a line."""
 
     def offered(line: str) -> list[str]:
         monkeypatch.setenv("COMP_LINE", line)
@@ -35,7 +35,7 @@ def offered(gptkit_command: GptkitCommand, monkeypatch: pytest.MonkeyPatch) -> C
     return offered
 
 
-def test_verbs(offered: Callable[[str], list[str]]) -> None:
+def test_verbs_are_completed(offered: Callable[[str], list[str]]) -> None:
     assert offered("gptkit tra") == ["train"]
     assert {"train", "generate", "plan", "export", "plugins"} <= set(offered("gptkit "))
     assert offered("gptkit trian ") == []
@@ -62,46 +62,46 @@ def test_verbs(offered: Callable[[str], list[str]]) -> None:
         ("gptkit train batch.micro=a", ["batch.micro=auto"]),
         ("gptkit train objective.value_from=p", ["objective.value_from=policy"]),
         ("gptkit generate format=", ["format=text", "format=json"]),
-        ("gptkit train data.path=", []),  # the shell's turn: it lists files
+        ("gptkit train data.path=", []),  # no words: the shell then lists files
         ("gptkit generate checkpoint=", []),
         ("gptkit generate prompt='hello world' tempe", ["temperature="]),
         ('gptkit generate prompt="Don\'t, friend" tempe', ["temperature="]),
         ("gptkit generate prompt='hello tempe", []),
     ],
 )
-def test_keys_and_options(line: str, expected: list[str], offered: Callable[[str], list[str]]) -> None:
+def test_keys_and_options_are_completed(line: str, expected: list[str], offered: Callable[[str], list[str]]) -> None:
     assert offered(line) == expected
 
 
-def test_papers(offered: Callable[[str], list[str]]) -> None:
+def test_papers_are_completed(offered: Callable[[str], list[str]]) -> None:
     assert set(offered("gptkit train +gpt2=")) >= {"+gpt2=124m", "+gpt2=355m", "+gpt2=774m", "+gpt2=1558m"}
     assert {"+gpt2=", "+gpt3="} <= set(offered("gptkit train +gp"))
 
 
-def test_what_is_offered_is_accepted(offered: Callable[[str], list[str]]) -> None:
+def test_only_accepted_words_are_offered(offered: Callable[[str], list[str]]) -> None:
     words = offered("gptkit train ")
     assert {"model=", "model.", "attention=", "data=", "seed=", "batch.", "trainer="} <= set(words)
-    assert not [word for word in words if word.startswith(("base", "command", "gpt2", "shrink"))]  # papers need a +
+    assert not [word for word in words if word.startswith(("base", "command", "gpt2", "shrink"))]  # papers require a +
     assert set(offered("gptkit train +")) >= {"+gpt2=", "+shrink="}
     assert not {"+attention=", "+base=", "+command="} & set(offered("gptkit train +"))
     assert offered("gptkit train attention=banded attention.") == ["attention.window="]
     assert {word.partition("=")[0] for word in offered("gptkit plugins ")} == {"kind", "name", "format", "hydra.", "hydra/"}
 
 
-def test_the_cursor_may_stand_inside_the_line(gptkit_command: GptkitCommand, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cursor_may_be_inside_the_line(gptkit_command: GptkitCommand, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COMP_LINE", "gptkit train attention=b seed=3")
     monkeypatch.setenv("COMP_POINT", str(len("gptkit train attention=b")))
     assert gptkit_command("-sc", "query=bash").out.splitlines() == ["attention=banded"]
 
 
-def test_another_shell_is_refused(gptkit_command: GptkitCommand) -> None:
+def test_an_unsupported_shell_is_an_error(gptkit_command: GptkitCommand) -> None:
     outcome = gptkit_command("-sc", "install=fish")
     assert outcome.status == 2
     assert INSTALL in outcome.error_line
 
 
 class Terminal:
-    """A shell on a terminal of its own, wide enough for a whole line."""
+    """A shell on a pseudo-terminal that is wide enough for a whole line."""
 
     def __init__(self, words: list[str], environment: dict[str, str]) -> None:
         self.master, slave = pty.openpty()
@@ -115,13 +115,13 @@ class Terminal:
         os.write(self.master, text.encode())
 
     def read_until(self, pattern: str, seconds: float = 60.0) -> str:
-        """What the shell has written since the last call, as soon as it fits the pattern."""
-        seen, end = "", time.monotonic() + seconds
-        while not re.search(pattern, seen, re.DOTALL):
-            assert time.monotonic() < end, f"waited for {pattern!r}, saw {seen!r}"
+        """Reads until the output since the last call matches the pattern, and returns that output."""
+        output, deadline = "", time.monotonic() + seconds
+        while not re.search(pattern, output, re.DOTALL):
+            assert time.monotonic() < deadline, f"waited for {pattern!r}, saw {output!r}"
             if select.select([self.master], [], [], 0.2)[0]:
-                seen += os.read(self.master, 65536).decode(errors="replace")
-        return seen
+                output += os.read(self.master, 65536).decode(errors="replace")
+        return output
 
     def close(self) -> None:
         self.process.kill()
@@ -137,7 +137,7 @@ SHELLS = {
 
 @pytest.fixture(params=["bash", "zsh"])
 def terminal(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
-    """An interactive shell that has read the one documented line, and knows an installed plugin."""
+    """Starts an interactive shell with completion installed by the documented line, and with an installed plugin."""
     words, prepare = SHELLS[request.param]
     if shutil.which(words[0]) is None:
         pytest.skip(f"{words[0]} is not installed")
@@ -146,12 +146,12 @@ def terminal(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -m gptkit "$@"\n')
     program.chmod(0o755)
     _plugin(tmp_path / "site")
-    kept = {name: value for name, value in os.environ.items() if name != "GPTKIT_PLUGINS"}
+    variables = {name: value for name, value in os.environ.items() if name != "GPTKIT_PLUGINS"}
     monkeypatch.chdir(tmp_path)
     shell = Terminal(
         words,
         {
-            **kept,
+            **variables,
             "PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": str(tmp_path / "site"),
             "GPTKIT_PLUGINS": "gptkit-somebody",
@@ -191,20 +191,20 @@ def test_a_real_shell_completes(terminal: Terminal) -> None:
     terminal.type("gptkit tra\t")
     terminal.read_until(r"gptkit train ")
     terminal.type("attention=\t")
-    listed = terminal.read_until(r"(?=.*alternating)(?=.*banded)(?=.*dense)(?=.*somebody)")
-    assert "model" not in listed.partition("\n")[2]
-    terminal.type("som\t")  # a plugin's part; a finished word is followed by a space
+    offered = terminal.read_until(r"(?=.*alternating)(?=.*banded)(?=.*dense)(?=.*somebody)")
+    assert "model" not in offered.partition("\n")[2]
+    terminal.type("som\t")  # a plugin's part; a complete word is followed by a space
     terminal.read_until("ebody ")
-    terminal.type("attention.re\t")  # its key; an unfinished word is not
+    terminal.type("attention.re\t")  # its key; an incomplete word is not followed by a space
     terminal.read_until("ach=")
     terminal.type("4 model.la\t")
     terminal.read_until("yers=")
     terminal.type("2 +gpt2=12\t")
     terminal.read_until("4m ")
-    terminal.type("init_from=\t")  # a key that is complete: files
+    terminal.type("init_from=\t")  # the key is complete, so the shell offers files
     terminal.read_until(r"(?=.*bin)(?=.*site)")
     terminal.type("si\t")
     terminal.read_until("te/")
-    terminal.type("\x01echo \x05\n")  # to the start of the line and back: the line itself is printed
+    terminal.type("\x01echo \x05\n")  # puts echo before the line, so that the line is printed
     printed = terminal.read_until(r"\n.*somebody.*ready> ")
     assert "gptkit train attention=somebody attention.reach=4 model.layers=2 +gpt2=124m init_from=site" in printed.replace("\r", "")

@@ -1,4 +1,4 @@
-"""The Python API composes what the command line composes, typed."""
+"""The Python API composes the same typed settings as the command line."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gptkit.plugins import registry
 from tests.command_line import compose_settings
 
 
-def test_parts_come_back_as_their_own_classes() -> None:
+def test_parts_are_instances_of_their_own_classes() -> None:
     run = gptkit.compose("train", ["attention=banded", "attention.window=16", "optimizer=muon", "hydra.run.dir=runs/here"])
     assert type(run.settings) is TrainCommand
     assert run.settings.attention == BandedAttentionConfig(window=16)
@@ -26,7 +26,7 @@ def test_parts_come_back_as_their_own_classes() -> None:
     assert run.folder == Path("runs/here")
 
 
-def test_callbacks_are_parts_by_any_name() -> None:
+def test_callbacks_may_have_any_name() -> None:
     chosen = compose_settings("train", ["+callback@callback.stop=early_stopping", "callback.stop.patience=7"])
     written = compose_settings("train", ["+callback.stop.name=early_stopping", "+callback.stop.patience=7"])
     assert chosen.callback == written.callback == {"stop": EarlyStoppingConfig(patience=7)}
@@ -35,8 +35,8 @@ def test_callbacks_are_parts_by_any_name() -> None:
 def test_every_part_of_every_kind_composes() -> None:
     for kind in ("model", "attention", "objective", "tokenizer", "data", "optimizer"):
         for name, entry in registry().parts[kind].items():
-            needed = [field.name for field in fields_of(entry.part) if field.default == "???"]
-            extra = [f"{kind}.{key}=" + ("{a:{name:sotu}}" if key == "sources" else "x") for key in needed]
+            required = [field.name for field in fields_of(entry.part) if field.default == "???"]
+            extra = [f"{kind}.{key}=" + ("{a:{name:sotu}}" if key == "sources" else "x") for key in required]
             settings = compose_settings("train", [f"{kind}={name}", *extra])
             assert type(getattr(settings, kind)) is entry.part
 
@@ -51,7 +51,7 @@ def test_compose_works_inside_a_hydra_job() -> None:
         assert GlobalHydra.instance().hydra is outer
 
 
-def test_unknown_verb_names_the_nearest() -> None:
+def test_an_unknown_verb_names_the_nearest_one() -> None:
     with pytest.raises(ConfigError, match="Did you mean train"):
         gptkit.compose("trian")
 

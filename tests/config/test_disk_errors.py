@@ -1,4 +1,4 @@
-"""A full disk and a missing permission, wherever they are met, are one line and exit status 1."""
+"""A full disk and a missing permission are errors of one line, wherever they occur."""
 
 import os
 import resource
@@ -26,21 +26,21 @@ def words(in_folder: Path) -> list[str]:
 
 @contextmanager
 def files_of_at_most(size: int) -> Iterator[None]:
-    """As on a full disk: no file of this process grows beyond a size."""
+    """Simulates a full disk: no file of this process can grow beyond a size."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
         yield
     finally:
-        signal.signal(signal.SIGXFSZ, ignored)
+        signal.signal(signal.SIGXFSZ, handler)
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("size", [0, 700, 3000])
-def test_a_full_disk_while_a_run_is_started(gptkit_command: GptkitCommand, words: list[str], size: int) -> None:
-    """What of the run's files does not fit depends on the size: the configuration, TensorBoard's, the metrics, the checkpoint."""
-    gptkit_command("train", *words, "hydra.run.dir=other")  # token shards are there, and are not what is looked at
+def test_a_full_disk_at_the_start_of_a_run_is_one_line(gptkit_command: GptkitCommand, words: list[str], size: int) -> None:
+    """The size determines which file does not fit: the configuration, TensorBoard's, the metrics, or the checkpoint."""
+    gptkit_command("train", *words, "hydra.run.dir=other")  # caches the token shards, so that other files are the first to fail
     with files_of_at_most(size):
         outcome = gptkit_command("train", *words, "hydra.run.dir=run")
     assert outcome.status == 1
@@ -52,46 +52,46 @@ def test_a_full_disk_while_a_run_is_started(gptkit_command: GptkitCommand, words
     assert again.status == 0
 
 
-def test_a_full_disk_while_a_model_is_exported(gptkit_command: GptkitCommand, words: list[str], in_folder: Path) -> None:
+def test_a_full_disk_during_an_export_is_one_line(gptkit_command: GptkitCommand, words: list[str], in_folder: Path) -> None:
     gptkit_command("train", *words, "hydra.run.dir=run")
-    words_of_export = ("export", "checkpoint=run", "to=hf")
+    export_words = ("export", "checkpoint=run", "to=hf")
     with files_of_at_most(700):
-        outcome = gptkit_command(*words_of_export)
+        outcome = gptkit_command(*export_words)
     assert (outcome.status, len(outcome.err.splitlines())) == (1, 1)
     assert "to=hf: " in outcome.error_line
     assert sorted(path.name for path in in_folder.iterdir()) == ["run", "text.txt"]
-    outcome = gptkit_command(*words_of_export)
+    outcome = gptkit_command(*export_words)
     assert len({stat.S_IMODE(path.stat().st_mode) for path in (in_folder / "hf").iterdir()}) == 1
 
 
 @pytest.mark.parametrize("words", [["plugins"], ["--help"], ["--version"]], ids=lambda words: words[0])
-def test_an_output_that_takes_nothing(
+def test_an_error_about_standard_output_is_one_line(
     words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["gptkit", *words])
     with open("/dev/full", "w") as full:
         monkeypatch.setattr(sys, "stdout", full)
-        with pytest.raises(SystemExit) as ended:
+        with pytest.raises(SystemExit) as exit_info:
             main()
-    assert ended.value.code == 1
+    assert exit_info.value.code == 1
     assert capsys.readouterr().err == "gptkit: standard output: cannot be written (No space left on device)\n"
 
 
-@pytest.mark.parametrize("place", ["text.txt", "text.txt/below"])
-def test_a_file_where_a_folder_is_to_be(gptkit_command: GptkitCommand, words: list[str], place: str) -> None:
+@pytest.mark.parametrize("path", ["text.txt", "text.txt/below"])
+def test_a_file_in_place_of_a_folder_is_one_line(gptkit_command: GptkitCommand, words: list[str], path: str) -> None:
     for outcome in (
-        gptkit_command("train", *words, f"hydra.run.dir={place}"),
-        gptkit_command("generate", f"checkpoint={place}"),
-        gptkit_command("train", *words, f"init_from={place}", "hydra.run.dir=run"),
+        gptkit_command("train", *words, f"hydra.run.dir={path}"),
+        gptkit_command("generate", f"checkpoint={path}"),
+        gptkit_command("train", *words, f"init_from={path}", "hydra.run.dir=run"),
     ):
         assert outcome.status in (1, 2)
-        assert place.partition("/")[0] in outcome.error_line
+        assert path.partition("/")[0] in outcome.error_line
 
 
-@pytest.mark.skipif(os.getuid() == 0, reason="permissions do not bind root")
+@pytest.mark.skipif(os.getuid() == 0, reason="root ignores permissions")
 @pytest.mark.parametrize("name", ["run", "run/checkpoints", "run/checkpoints/step-00000002", "run/metrics.csv"])
 @pytest.mark.parametrize("mode", [0o000, 0o500])
-def test_what_may_not_be_read_or_written(gptkit_command: GptkitCommand, words: list[str], name: str, mode: int) -> None:
+def test_missing_permissions_give_no_traceback(gptkit_command: GptkitCommand, words: list[str], name: str, mode: int) -> None:
     gptkit_command("train", *words, "hydra.run.dir=run")
     path = Path(name)
     before = path.stat().st_mode

@@ -1,4 +1,4 @@
-"""Help pages answer at once and name everything that can be chosen."""
+"""The help pages name everything that can be chosen, without importing torch."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ def test_a_verbs_page_names_its_parts_and_keys(gptkit_command: GptkitCommand) ->
         assert word in page
 
 
-def test_a_verbs_page_says_what_values_may_be(gptkit_command: GptkitCommand) -> None:
+def test_a_verbs_page_shows_the_constraints_of_values(gptkit_command: GptkitCommand) -> None:
     page = " ".join(gptkit_command("train", "--help").out.split())
     assert "no validation split (at least 0, below 1)" in page
     page = " ".join(gptkit_command("eval", "--help").out.split())
     assert "table or json" in page
-    assert "(table or json)" not in page  # said already
+    assert "(table or json)" not in page  # the description already names the choices
 
 
-def test_a_page_offers_papers_and_trainers_only_where_the_verb_takes_them(gptkit_command: GptkitCommand) -> None:
+def test_a_page_offers_papers_and_trainers_only_if_the_verb_accepts_them(gptkit_command: GptkitCommand) -> None:
     for verb in ("eval", "generate", "plugins"):
         page = gptkit_command(verb, "--help").out
         assert "+gpt2=" not in page
@@ -46,7 +46,7 @@ def test_a_page_offers_papers_and_trainers_only_where_the_verb_takes_them(gptkit
     assert "+gpt2=" in gptkit_command("plan", "--help").out
 
 
-def test_help_of_an_unknown_verb(gptkit_command: GptkitCommand) -> None:
+def test_help_of_an_unknown_verb_names_the_nearest_one(gptkit_command: GptkitCommand) -> None:
     outcome = gptkit_command("trian", "--help")
     assert outcome.status == 2
     assert "Did you mean train?" in outcome.error_line
@@ -63,7 +63,7 @@ def test_help_imports_neither_torch_nor_lightning_nor_hydra() -> None:
     assert printed.splitlines()[-1] == "set()"
 
 
-def test_a_page_shows_the_keys_of_the_parts_that_are_chosen(gptkit_command: GptkitCommand) -> None:
+def test_a_page_shows_the_keys_of_the_chosen_parts(gptkit_command: GptkitCommand) -> None:
     page = gptkit_command("train", "--help").out
     assert "model=gpt\n" in page
     assert re.search(r"model\.layers=6 +int: number of blocks", page)
@@ -77,7 +77,7 @@ def test_a_page_shows_the_keys_of_the_parts_that_are_chosen(gptkit_command: Gptk
     assert "task.prompts=256" in gptkit_command("eval", "task=win_rate", "-h").out
 
 
-def test_a_page_of_a_part_that_does_not_exist(gptkit_command: GptkitCommand) -> None:
+def test_help_for_an_unknown_part_names_the_nearest_one(gptkit_command: GptkitCommand) -> None:
     assert "there is no model=lstn. Did you mean model=lstm?" in gptkit_command("train", "model=lstn", "--help").error_line
 
 
@@ -92,7 +92,7 @@ def test_a_page_of_a_part_that_does_not_exist(gptkit_command: GptkitCommand) -> 
         ["+demo=ppo", "+shrink=tiny", "reward=lexicon"],
     ],
 )
-def test_a_page_shows_what_is_composed(words: list[str]) -> None:
+def test_a_page_shows_the_values_that_hydra_composes(words: list[str]) -> None:
     settings = gptkit.compose("train", words).settings
     shown = read_selection("train", words)
     for kind in shown.options.keys() & {"model", "attention", "objective", "tokenizer", "data", "optimizer", "reward"}:

@@ -1,4 +1,4 @@
-"""`init_from` decides model and tokenizer; the command line may only agree, or change dropout and attention."""
+"""A run with `init_from` inherits model and tokenizer; the command line may change only dropout and attention."""
 
 from __future__ import annotations
 
@@ -40,32 +40,38 @@ def test_model_tokenizer_and_attention_come_from_the_weights(trained: Path) -> N
     assert settings.attention.window == 4
 
 
-def test_attention_may_be_swapped(trained: Path) -> None:
+def test_another_attention_may_be_chosen(trained: Path) -> None:
     assert compose_settings("plan", [f"init_from={trained}", "attention=dense"]).attention.name == "dense"
 
 
 @pytest.mark.parametrize("word", ["model.layers=2", "model.width=64", "tokenizer=bytes"])
-def test_a_word_that_disagrees_is_refused(trained: Path, word: str) -> None:
-    with pytest.raises(ConfigError, match=f"{word} disagrees with .*; leave it out"):
+def test_an_override_that_disagrees_is_an_error(trained: Path, word: str) -> None:
+    with pytest.raises(ConfigError, match=f"{word} disagrees with .*; remove it"):
         gptkit.compose("plan", [f"init_from={trained}", word])
 
 
-def test_a_word_that_agrees_is_accepted(trained: Path) -> None:
+def test_an_override_that_agrees_is_accepted(trained: Path) -> None:
     assert compose_settings("plan", [f"init_from={trained}", "model.layers=1"]).model.layers == 1
     assert compose_settings("plan", [f"init_from={trained}", "model.width=8"]).model.width == 8  # 6 heads by default
 
 
-def test_a_key_that_nothing_has_is_still_unknown(trained: Path) -> None:
+def test_an_unknown_key_is_still_an_error(trained: Path) -> None:
     with pytest.raises(ConfigError, match=r"there is no key model\.widht"):
         gptkit.compose("plan", [f"init_from={trained}", "+model.widht=64"])
 
 
 @pytest.fixture(scope="module")
 def tuned(trained: Path) -> Path:
-    """Demonstrations learned by `trained`."""
+    """A run that fine-tunes `trained` on demonstrations."""
     folder = trained.parent
-    (folder / "asked.jsonl").write_text('{"prompt": "the", "completion": " fox"}\n' * 8)
-    words = ["objective=sft", "data=dialogues", f"data.path={folder / 'asked.jsonl'}", f"init_from={trained}", "batch.size=2"]
+    (folder / "demonstrations.jsonl").write_text('{"prompt": "the", "completion": " fox"}\n' * 8)
+    words = [
+        "objective=sft",
+        "data=dialogues",
+        f"data.path={folder / 'demonstrations.jsonl'}",
+        f"init_from={trained}",
+        "batch.size=2",
+    ]
     gptkit.run(gptkit.compose("train", [*words, "trainer.max_steps=1", "val.every=0", f"hydra.run.dir={folder / 'tuned'}"]))
     return folder / "tuned"
 
@@ -77,34 +83,34 @@ PPO_PTX = ["objective=ppo", "objective.ptx_coef=1", "reward=lexicon", "data=revi
     ("words", "key"),
     [(PPO_PTX, "ptx_data"), (["objective=sft", "objective.pretraining=0.1", "data=review_dialogues"], "pretraining_data")],
 )
-def test_text_that_is_mixed_in_is_that_of_the_pretraining(words: list[str], key: str, trained: Path, tuned: Path) -> None:
-    """However many stages lie between, unless another is named; a model that never read any is shown the embedded speeches."""
+def test_the_pretraining_text_of_the_weights_is_mixed_in(words: list[str], key: str, trained: Path, tuned: Path) -> None:
+    """The text is inherited through any number of stages, unless the user names another. The default is the bundled speeches."""
     for source in (trained, tuned):
-        given = getattr(compose_settings("train", [*words, f"init_from={source}"]).objective, key)
-        assert (given["name"], given["path"]) == ("text", str(trained.parent / "x.txt"))
+        inherited = getattr(compose_settings("train", [*words, f"init_from={source}"]).objective, key)
+        assert (inherited["name"], inherited["path"]) == ("text", str(trained.parent / "x.txt"))
     named = compose_settings("train", [*words, f"init_from={tuned}", f"objective.{key}={{name:movie_reviews}}"])
     assert getattr(named.objective, key) == {"name": "movie_reviews"}
     assert getattr(compose_settings("train", words).objective, key) == {"name": "sotu"}
 
 
-def test_nothing_is_asked_of_a_source_that_nobody_reads(tuned: Path, trained: Path) -> None:
+def test_an_unused_pretraining_source_is_not_resolved(tuned: Path, trained: Path) -> None:
     words = [*PPO_PTX, f"init_from={tuned}", "objective.ptx_coef=0"]
     assert compose_settings("train", words).objective.ptx_data == {"name": "auto"}
 
 
-def test_a_pretraining_that_is_gone_asks_for_its_text(trained: Path, tuned: Path, tmp_path: Path) -> None:
+def test_an_error_about_a_missing_pretraining_run_names_the_key_to_set(trained: Path, tuned: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(tuned, tmp_path / "tuned")
-    away = trained.rename(trained.parent / "away")
+    moved = trained.rename(trained.parent / "moved")
     try:
         with pytest.raises(ConfigError, match=r"was pre-trained on cannot be read .*; give objective\.ptx_data=\{name:text,path:"):
             gptkit.compose("train", [*PPO_PTX, f"init_from={copy}"])
     finally:
-        away.rename(trained)
+        moved.rename(trained)
 
 
 @pytest.fixture(scope="module")
 def without_tokenizer(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model of bytes in Hugging Face's format, as many folders are: weights and no tokenizer."""
+    """Exports a byte-level model in Hugging Face's format, and removes the tokenizer, which many published folders lack."""
     folder = tmp_path_factory.mktemp("hf")
     words = ["data=text", f"data.path={trained.parent / 'x.txt'}", "tokenizer=bytes", *TINY, "trainer.max_steps=1"]
     gptkit.run(gptkit.compose("train", [*words, f"hydra.run.dir={folder / 'run'}"]))
@@ -114,7 +120,9 @@ def without_tokenizer(trained: Path, tmp_path_factory: pytest.TempPathFactory) -
     return folder / "bare"
 
 
-def test_a_folder_without_a_tokenizer_takes_the_typed_one(without_tokenizer: Path, trained: Path, tmp_path: Path) -> None:
+def test_a_folder_without_a_tokenizer_uses_the_one_of_the_command_line(
+    without_tokenizer: Path, trained: Path, tmp_path: Path
+) -> None:
     words = ["data=text", f"data.path={trained.parent / 'x.txt'}", "batch.size=2", "samples.every=0", "trainer.max_steps=1"]
     start = [*words, f"init_from=hf:{without_tokenizer}", f"hydra.run.dir={tmp_path / 'run'}"]
     with pytest.raises(CheckpointError, match=r"has no tokenizer.*such as tokenizer=gpt2"):
@@ -131,7 +139,7 @@ def test_a_folder_without_a_tokenizer_takes_the_typed_one(without_tokenizer: Pat
 
 
 @pytest.mark.parametrize("name", ["gpt2", "no-such-organisation/gpt2-large"])
-def test_a_name_of_the_hub_is_told_its_prefix(name: str) -> None:
+def test_a_hub_name_without_prefix_suggests_the_prefix(name: str) -> None:
     with pytest.raises(CheckpointError, match=f"there is no such folder.*A model of the Hugging Face hub is named hf:{name}"):
         gptkit.compose("train", [f"init_from={name}"])
     with pytest.raises(CheckpointError, match=f"hf:{name}"):

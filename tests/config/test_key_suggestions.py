@@ -1,4 +1,4 @@
-"""A word that is no key is told the key that it means: by its last component, or by another library's name for it."""
+"""The error for an unknown key suggests a key with the same last component, or with the same meaning in another library."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from gptkit.config.key_suggestions import KEYS_BY_FOREIGN_NAME, dotted_keys
 from gptkit.plugins import registry
 from tests.command_line import GptkitCommand
 
-MEANT = [
+SUGGESTIONS = [
     ("train", "lr=1e-3", "optimizer.lr"),
     ("train", "+lr=1e-3", "optimizer.lr"),
     ("train", "++training.lr=1e-3", "optimizer.lr"),
@@ -33,32 +33,32 @@ MEANT = [
 ]
 
 
-@pytest.mark.parametrize(("verb", "word", "key"), MEANT, ids=[word for _, word, _ in MEANT])
-def test_the_key_that_was_meant_is_named(verb: str, word: str, key: str, gptkit_command: GptkitCommand) -> None:
+@pytest.mark.parametrize(("verb", "word", "key"), SUGGESTIONS, ids=[word for _, word, _ in SUGGESTIONS])
+def test_an_unknown_key_suggests_the_key_that_was_meant(verb: str, word: str, key: str, gptkit_command: GptkitCommand) -> None:
     outcome = gptkit_command(verb, word)
     assert outcome.status == 2
     assert f"Did you mean {key}" in outcome.error_line
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
-        (["--lr", "1e-3"], "there is no flag --lr; a key is written without dashes: optimizer.lr=1e-3"),
+        (["--lr", "1e-3"], "there is no flag --lr; keys have no dashes: optimizer.lr=1e-3"),
         (["--learning-rate=1e-3", "seed=1"], "optimizer.lr=1e-3"),
         (["seed=1", "-lr", "1e-3"], "optimizer.lr=1e-3"),
-        (["--seed", "3"], "there is no flag --seed; a key is written without dashes: seed=3"),
+        (["--seed", "3"], "there is no flag --seed; keys have no dashes: seed=3"),
         (["--compile"], "compile=<value>"),
         (["lr", "1e-3"], "write optimizer.lr=<value>"),
         (["--res"], "there is no flag --res"),
     ],
 )
-def test_a_key_that_is_written_like_a_flag(words: list[str], said: str, gptkit_command: GptkitCommand) -> None:
+def test_a_key_written_like_a_flag_suggests_the_override(words: list[str], message: str, gptkit_command: GptkitCommand) -> None:
     outcome = gptkit_command("train", *words)
     assert outcome.status == 2
-    assert said in outcome.error_line
+    assert message in outcome.error_line
 
 
-def test_every_name_of_the_table_means_a_key_of_some_verb() -> None:
+def test_every_suggested_key_exists() -> None:
     known = {key for verb in registry().parts["command"] for key in dotted_keys(verb)}
     for name, keys in KEYS_BY_FOREIGN_NAME.items():
         assert all(key.startswith(("trainer.", "hydra.run.dir")) or key in known for key in keys), name

@@ -1,4 +1,4 @@
-"""Overrides given as Python's values are what the same words are."""
+"""Overrides as Python values are equivalent to overrides on the command line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gptkit.errors import ConfigError
 from tests.command_line import compose_settings
 
 
-def test_a_mapping_is_the_words_that_it_stands_for() -> None:
+def test_a_mapping_composes_the_same_settings_as_strings() -> None:
     words = ["+gpt2=124m", "model.layers=2", "optimizer=muon", "optimizer.lr=0.001", "val.fraction=0.25", "compile=false"]
     values = {
         "+gpt2": "124m",
@@ -29,12 +29,12 @@ def test_a_mapping_is_the_words_that_it_stands_for() -> None:
 @pytest.mark.parametrize(
     "text", ["Don't (stop), 100% ~<|endoftext|>", "1", "null", "true", "a=b", "${x}", "[a]", "'q'", "ü\n", "a,b", ""]
 )
-def test_text_arrives_as_it_is(text: str) -> None:
+def test_text_is_preserved_exactly(text: str) -> None:
     assert compose_settings("generate", {"checkpoint": "x", "prompt": text, "stop": [text, "."]}).prompt == text
     assert compose_settings("generate", {"checkpoint": "x", "stop": [text, "."]}).stop == [text, "."]
 
 
-def test_paths_lists_and_nothing_are_values_too() -> None:
+def test_paths_lists_and_none_are_supported() -> None:
     settings = compose_settings("train", {"data": "text", "data.path": [Path("a b.txt"), "c.txt"], "init_from": None})
     assert settings.data.path == ["a b.txt", "c.txt"]
     assert settings.init_from is None
@@ -48,16 +48,16 @@ def test_paths_lists_and_nothing_are_values_too() -> None:
     ("values", "message"),
     [
         ({"model": {"layer": 2}}, "there is no key model.layer"),
-        ({"model.layers": object()}, "model.layers: a value of type object cannot be given"),
-        ({3: 4}, "the key 3 of overrides must be a text"),
+        ({"model.layers": object()}, "model.layers: values of type object are not supported"),
+        ({3: 4}, "the key 3 of overrides must be a string"),
         ({"model.layers": "x"}, "model.layers"),
     ],
 )
-def test_what_has_no_meaning_is_named(values: dict[str, Any], message: str) -> None:
+def test_an_invalid_override_is_an_error_that_names_its_key(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         gptkit.compose("train", values)
 
 
-def test_the_package_shows_what_it_has() -> None:
+def test_dir_lists_the_public_functions() -> None:
     assert {"compose", "run", "load", "generate"} <= set(dir(gptkit))
     assert all(getattr(gptkit, name) for name in gptkit.__all__)

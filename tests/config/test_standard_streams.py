@@ -1,4 +1,4 @@
-"""Output that nobody reads, or that cannot be written: no traceback, no "Exception ignored"."""
+"""Standard output that is closed or full gives neither a traceback nor "Exception ignored"."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ COMMANDS = [
 
 @pytest.fixture
 def open_stream() -> Iterator[Callable[[int], IO[str]]]:
-    opened: list[IO[str]] = []
+    streams: list[IO[str]] = []
 
-    def stream(descriptor: int) -> IO[str]:
-        opened.append(os.fdopen(descriptor, "w"))
-        return opened[-1]
+    def open_descriptor(descriptor: int) -> IO[str]:
+        streams.append(os.fdopen(descriptor, "w"))
+        return streams[-1]
 
-    yield stream
-    for each in opened:
-        each.close()  # raises where words are left that cannot be written
+    yield open_descriptor
+    for stream in streams:
+        stream.close()  # raises if text is left that cannot be written
 
 
 def closed_pipe() -> int:
-    """The end of a pipe of which the reader has left."""
-    reading, writing = os.pipe()
-    os.close(reading)
-    return writing
+    """Returns the writing end of a pipe whose reading end is closed."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    return writer
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
-def test_a_reader_that_left(
+def test_a_closed_pipe_is_ignored(
     words: list[str], open_stream: Callable[[int], IO[str]], gptkit_command: GptkitCommand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdout", open_stream(closed_pipe()))
@@ -58,9 +58,9 @@ def test_a_reader_that_left(
     assert outcome.err == ""
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 @pytest.mark.parametrize("words", COMMANDS[:6], ids=" ".join)
-def test_a_disk_that_is_full(
+def test_a_full_disk_is_one_line(
     words: list[str], open_stream: Callable[[int], IO[str]], gptkit_command: GptkitCommand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdout", open_stream(os.open("/dev/full", os.O_WRONLY)))
@@ -69,13 +69,15 @@ def test_a_disk_that_is_full(
     assert outcome.error_line == "gptkit: standard output: cannot be written (No space left on device)"
 
 
-def test_an_error_that_nobody_reads(open_stream: Callable[[int], IO[str]], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_exit_status_is_right_if_standard_error_is_closed(
+    open_stream: Callable[[int], IO[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sys, "stderr", open_stream(closed_pipe()))
     assert run_command_line(["trian"]) == 2
 
 
 @pytest.mark.process
-def test_streams_that_the_shell_closed_and_a_reader_that_left() -> None:
+def test_real_processes_ignore_closed_streams_and_pipes() -> None:
     script = (
         '"$0" -m gptkit plugins >&-; "$0" -m gptkit plugins 2>&-; "$0" -m gptkit train --info all | head -1; '
         '"$0" -m gptkit --help | head -0; "$0" -m gptkit trian 2>&-; "$0" -m gptkit plugins <&- >&- 2>&-; echo $?'

@@ -1,4 +1,4 @@
-"""Configurations of a user's own: a primary one (`--config-name mine`), and options that are added (`+experiment=mine`)."""
+"""Users' own configurations: primary ones (`--config-name mine`), and options that are added (`+experiment=mine`)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ model:
 """
 
 
-def written(folder: Path, **files: str | bytes) -> None:
+def write_configs(folder: Path, **files: str | bytes) -> None:
     for name, content in files.items():
         path = folder / f"{name.replace('__', '/')}.yaml"
         path.parent.mkdir(exist_ok=True)
@@ -36,24 +36,24 @@ def written(folder: Path, **files: str | bytes) -> None:
 
 
 @pytest.mark.parametrize("verb", [["train"], []])
-def test_a_primary_configuration(verb: list[str], gptkit_command: GptkitCommand, in_folder: Path) -> None:
-    written(in_folder, mine=PRIMARY)
+def test_a_primary_configuration_is_composed(verb: list[str], gptkit_command: GptkitCommand, in_folder: Path) -> None:
+    write_configs(in_folder, mine=PRIMARY)
     outcome = gptkit_command(*verb, "--config-name", "mine", "--config-dir", ".", "seed=5", "--cfg", "job")
     assert (outcome.status, outcome.err) == (0, "")
     composed = yaml.safe_load(outcome.out)
     assert (composed["model"]["name"], composed["model"]["layers"], composed["seed"]) == ("lstm", 2, 5)
 
 
-def test_an_experiment(gptkit_command: GptkitCommand, in_folder: Path) -> None:
-    written(in_folder, experiment__mine=EXPERIMENT)
+def test_an_experiment_is_composed(gptkit_command: GptkitCommand, in_folder: Path) -> None:
+    write_configs(in_folder, experiment__mine=EXPERIMENT)
     outcome = gptkit_command("train", "+experiment=mine", "--config-dir", ".", "--cfg", "job")
     assert (outcome.status, outcome.err) == (0, "")
     composed = yaml.safe_load(outcome.out)
     assert (composed["optimizer"]["name"], composed["model"]["layers"]) == ("muon", 3)
 
 
-def test_a_run_of_ones_own_configurations(gptkit_command: GptkitCommand, in_folder: Path) -> None:
-    written(in_folder, mine=PRIMARY, experiment__tiny="# @package _global_\nseed: 7\n")
+def test_a_run_may_use_both(gptkit_command: GptkitCommand, in_folder: Path) -> None:
+    write_configs(in_folder, mine=PRIMARY, experiment__tiny="# @package _global_\nseed: 7\n")
     Path("x.txt").write_text("To be, or not to be, that is the question. " * 50)
     words = ["data=text", "data.path=x.txt", "tokenizer=bytes", "+shrink=tiny", "+experiment=tiny", "hydra.run.dir=run"]
     outcome = gptkit_command("--config-name", "mine", "--config-dir", ".", *words)
@@ -63,7 +63,7 @@ def test_a_run_of_ones_own_configurations(gptkit_command: GptkitCommand, in_fold
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (
             "# @package _global_\nmodel: {layrs: 2}\n",
@@ -76,54 +76,56 @@ def test_a_run_of_ones_own_configurations(gptkit_command: GptkitCommand, in_fold
         ("# @package _global_\nseed: 1\nseed: 2\n", "experiment/mine.yaml: line 3 is not valid YAML: found duplicate key seed"),
         ("# @package _global_\nseed: [1\n", "experiment/mine.yaml: line 3 is not valid YAML"),
         (b"# @package _global_\nseed: '\xff'\n", "experiment/mine.yaml: not UTF-8 text at byte 27"),
-        ("- a\n- b\n", "experiment/mine.yaml must hold keys with values; it holds a list"),
-        ("", "experiment/mine.yaml must hold keys with values; it is empty"),
+        ("- a\n- b\n", "experiment/mine.yaml must be a mapping of keys to values; it is a list"),
+        ("", "experiment/mine.yaml must be a mapping of keys to values; it is empty"),
         ("# @package _global_\ndefaults: 3\n", "Invalid defaults list in 'experiment/mine'"),
         (
             "# @package _global_\ndefaults: [/experiment/mine]\nseed: 1\n",
-            "experiment/mine.yaml: the defaults of a configuration include it",
+            "experiment/mine.yaml: the defaults list of a configuration includes itself",
         ),
         ("# @package _global_\ndefaults: [override /optimizer: muonn]\nseed: 1\n", "Did you mean optimizer=muon?"),
         ("# @package _global_\nseed: ${nowhere.x}\n", "seed: Interpolation key 'nowhere.x' not found"),
         ("# @package _global_\nseed: ${seed}\n", "seed"),
     ],
 )
-def test_what_is_wrong_in_a_file_is_one_line(
-    content: str | bytes, said: str, gptkit_command: GptkitCommand, in_folder: Path
+def test_a_mistake_in_a_file_is_one_line(
+    content: str | bytes, message: str, gptkit_command: GptkitCommand, in_folder: Path
 ) -> None:
-    written(in_folder, experiment__mine=content)
+    write_configs(in_folder, experiment__mine=content)
     outcome = gptkit_command("train", "+experiment=mine", "--config-dir", ".")
     assert outcome.status == 2
-    assert said in outcome.error_line
+    assert message in outcome.error_line
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["train", "+experiment=min", "--config-dir", "."], "there is no experiment=min. Did you mean experiment=mine?"),
         (["train", "+experimnt=mine", "--config-dir", "."], "Did you mean +experiment=...?"),
         (["train", "experiment=mine", "--config-dir", "."], "write +experiment=<option>"),
         (["train", "+experiment=mine"], "experiment/mine.yaml is found with --config-dir ."),
-        (["train", "--config-dir", "nowhere"], "--config-dir nowhere: there is no such folder"),
-        (["train", "--config-dir", "mine.yaml"], "--config-dir mine.yaml: there is no such folder"),
+        (["train", "--config-dir", "nowhere"], "--config-dir nowhere: the folder does not exist"),
+        (["train", "--config-dir", "mine.yaml"], "--config-dir mine.yaml: the folder does not exist"),
         (["train", "--config-name", "mien", "--config-dir", "."], "there is no mien.yaml in .. Did you mean mine?"),
         (["generate", "--config-name", "mine", "--config-dir", "."], "mine is a configuration of train, not of generate"),
         (["train", "--config-name", "plain", "--config-dir", "."], "add +experiment=plain"),
         (["train", "--config-path", "."], "--config-dir adds a folder"),
-        (["train", "--config-dir", "clash"], "gptkit provides trainer/cpu.yaml, too; rename yours"),
+        (["train", "--config-dir", "clash"], "gptkit also provides trainer/cpu.yaml; rename yours"),
     ],
 )
-def test_a_file_that_cannot_be_chosen_so(words: list[str], said: str, gptkit_command: GptkitCommand, in_folder: Path) -> None:
-    written(in_folder, mine=PRIMARY, plain="seed: 3\n", experiment__mine=EXPERIMENT)
+def test_choosing_a_file_incorrectly_is_one_line(
+    words: list[str], message: str, gptkit_command: GptkitCommand, in_folder: Path
+) -> None:
+    write_configs(in_folder, mine=PRIMARY, plain="seed: 3\n", experiment__mine=EXPERIMENT)
     (in_folder / "clash").mkdir()
-    written(in_folder / "clash", trainer__cpu="accelerator: cpu\n")
+    write_configs(in_folder / "clash", trainer__cpu="accelerator: cpu\n")
     outcome = gptkit_command(*words)
     assert outcome.status == 2
-    assert said in outcome.error_line
+    assert message in outcome.error_line
 
 
-def test_help_offers_ones_own_options(gptkit_command: GptkitCommand, in_folder: Path) -> None:
-    written(in_folder, experiment__mine=EXPERIMENT)
+def test_help_offers_users_options(gptkit_command: GptkitCommand, in_folder: Path) -> None:
+    write_configs(in_folder, experiment__mine=EXPERIMENT)
     page = gptkit_command("train", "--config-dir", ".", "+experiment=mine", "--help").out
     assert "+experiment=   mine" in page
     assert "model.layers=3" in page

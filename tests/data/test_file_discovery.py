@@ -58,10 +58,10 @@ def special(in_folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("name", "complaint"),
     [
-        ("pipe.jsonl", "is a pipe, and only regular files are read"),
+        ("pipe.jsonl", "is a pipe, but only regular files can be read"),
         ("socket.jsonl", "is a socket"),
         ("zero.jsonl", "is a device"),
-        ("nothing.jsonl", "is a link to nowhere, which is not there"),
+        ("nothing.jsonl", "is a link to nowhere, which does not exist"),
         ("self.jsonl", "Too many levels of symbolic links"),
     ],
 )

@@ -110,10 +110,10 @@ def test_the_text_of_every_source_is_held_out_in_its_own_share(tmp_path: Path) -
     ("sources", "message"),
     [
         ({}, "data=mixture needs data.sources"),
-        ({"a": "sotu"}, "data.sources.a=sotu must hold the settings of a part, such as {name: text, path: ...}"),
+        ({"a": "sotu"}, "data.sources.a=sotu must be the settings of a part, such as {name: text, path: ...}"),
         ({"a": {"name": "sotuu"}}, "there is no data=sotuu. Did you mean sotu?"),
         ({"a": {"name": "text", "pahts": "x"}}, "there is no key data.sources.a.pahts. Did you mean data.sources.a.path?"),
-        ({"a": {"name": "text"}}, "data.sources.a.path must be given"),
+        ({"a": {"name": "text"}}, "data.sources.a.path is required"),
     ],
 )
 def test_bad_sources_are_one_line(sources: dict[str, Any], message: str) -> None:

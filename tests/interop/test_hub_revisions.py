@@ -55,12 +55,12 @@ def test_a_revision_is_read_and_kept(cache: Path, gptkit_command: GptkitCommand)
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("me/tiny@v2", "nothing of revision v2 of me/tiny was downloaded before"),
-        ("me/tiny@refs/pr/3", "nothing of revision refs/pr/3 of me/tiny was downloaded before"),
-        ("me/other@v1.0", "nothing of revision v1.0 of me/other was downloaded before"),
-        ("me/other", "nothing of that name was downloaded before"),
-        ("me/tiny@", "me/tiny@ names no revision behind its @"),
-        ("@v1", " is no name of a model"),
+        ("me/tiny@v2", "revision v2 of me/tiny has not been downloaded before"),
+        ("me/tiny@refs/pr/3", "revision refs/pr/3 of me/tiny has not been downloaded before"),
+        ("me/other@v1.0", "revision v1.0 of me/other has not been downloaded before"),
+        ("me/other", "the Hub cannot be reached, and me/other has not been downloaded before"),
+        ("me/tiny@", "me/tiny@ has no revision after its @"),
+        ("@v1", "'' is not a valid model name"),
         ("a/b/c@v1", "there is no such folder"),
     ],
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptkit.errors import ConfigError
-from gptkit.hub import NotGiven, snapshot, split_revision
+from gptkit.hub import HubError, snapshot, split_revision
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
@@ -41,7 +41,7 @@ def locate(path: str, key: str) -> str:
         if split_revision(path)[1] is not None:  # transformers is given the files of that revision
             return str(snapshot(path, EVERYTHING))
         snapshot(path, ["*config.json"])  # transformers would ask for half a minute
-    except NotGiven as error:
+    except HubError as error:
         raise ConfigError(f"{asked(key, path)}: {error}") from None
     return path
 
