@@ -33,7 +33,7 @@ __all__ = [
 
 @dataclass
 class TrainCommand(RunConfig, Command):
-    """Train a model, or continue the run that the folder holds."""
+    """Train a model, or continue the run in the run folder."""
 
     verb: ClassVar[str] = "train"
     writes_folder: ClassVar[bool] = True
@@ -151,7 +151,7 @@ class PredictCommand(Command):
 
 @dataclass
 class EvalCommand(Command):
-    """Evaluate a trained model by a task, alone or against another."""
+    """Evaluate a trained model on a task, alone or against another model."""
 
     verb: ClassVar[str] = "eval"
 

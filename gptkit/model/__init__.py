@@ -88,7 +88,7 @@ class GPTConfig(ModelConfig):
     norm: Annotated[str, "pre (GPT-2, GPT-3; with a final norm) or post (GPT-1; without one)", one_of("pre", "post")] = "pre"
     residual_scaling: Annotated[bool, "initialise residual projections with deviation 0.02 / sqrt(2 layers)"] = True
     position_deviation: Annotated[float, "standard deviation of the initial position embeddings", at_least(0), at_most(10)] = 0.01
-    tied: Annotated[bool, "the output matrix is the token embedding; false: a matrix of its own"] = True
+    tied: Annotated[bool, "use the token embedding as the output matrix; false: a separate matrix"] = True
 
     def build(self, *, attention: AttentionConfig, vocabulary: int) -> Model:
         from gptkit.model.gpt import GPT

@@ -111,7 +111,7 @@ def test_any_part_can_be_chosen_in_any_stage(stage: str) -> None:
         assert {kind: getattr(settings, kind).name for kind in kinds} == chosen
 
 
-ROWS = {
+ROWS: dict[str, dict[str, object]] = {
     "sft": {"prompt": "One and one?", "completion": " Two."},
     "reward": {"prompt": "One?", "completions": [" Two.", " Fine.", " No."], "ranks": [0, 1, 1], "demonstration": " Two."},
     "ppo": {"prompt": "One and"},

@@ -109,7 +109,7 @@ def test_a_mistake_in_a_file_is_one_line(
         (["train", "--config-name", "mien", "--config-dir", "."], "there is no mien.yaml in .. Did you mean mine?"),
         (["generate", "--config-name", "mine", "--config-dir", "."], "mine is a configuration of train, not of generate"),
         (["train", "--config-name", "plain", "--config-dir", "."], "add +experiment=plain"),
-        (["train", "--config-path", "."], "--config-dir adds a folder"),
+        (["train", "--config-path", "."], "use --config-dir, which adds a folder"),
         (["train", "--config-dir", "clash"], "gptkit also provides trainer/cpu.yaml; rename yours"),
     ],
 )

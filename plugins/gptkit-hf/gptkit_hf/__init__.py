@@ -1,4 +1,4 @@
-"""`model=hf`, `tokenizer=hf` and `data=hf`: models of transformers and data sets of datasets, through the kit's own doors."""
+"""`model=hf`, `tokenizer=hf` and `data=hf`: models and tokenizers of transformers, and datasets of the datasets library."""
 
 from __future__ import annotations
 
@@ -28,43 +28,43 @@ if TYPE_CHECKING:
     from gptkit.tokenizer.base import Tokenizer
 
 RECORDS = ("documents", "examples", "dialogues", "rankings", "prompts")
-"""What the rows of a data set may be."""
-PLACES = ("text", "pair", "options", "label")
-"""What columns may hold of labelled examples."""
+"""The types of records that rows can be read as."""
+EXAMPLE_FIELDS = ("text", "pair", "options", "label")
+"""The fields of labelled examples, which `data.columns` maps to columns."""
 
 
 @dataclass
 class HFModelConfig(ModelConfig):
-    """Any causal language model of transformers, from a folder or the Hugging Face hub, with the tokenizer that lies beside it.
+    """Any causal language model of transformers, from a folder or the Hugging Face Hub, with its own tokenizer.
 
-    Layers, heads, width and attention are the folder's: `model.layers`, `model.heads` and `model.width` are replaced by its values,
-    and an attention part cannot be put in. `model.context` is the length of training sequences, at most the model's own limit;
-    `model.dropout` replaces every dropout probability of its configuration. Code that comes with a model is never run.
+    The folder determines layers, heads, width and attention: its values replace `model.layers`, `model.heads` and `model.width`,
+    and other attention parts are not supported. `model.context` is the length of training sequences, at most the model's own limit.
+    `model.dropout` replaces every dropout probability of the configuration. Custom code of a model is never executed.
     """
 
     name: str = "hf"
-    path: Annotated[str, "a folder with config.json, or a name of the hub", not_empty] = MISSING
-    pretrained: Annotated[bool, "start from the folder's weights; false: from random ones, as its configuration draws them"] = True
-    config: Annotated[Any, "filled in from the folder: what checkpoints keep, so that they do not need it", may_be_infinite] = None
+    path: Annotated[str, "a folder with config.json, or a model name on the Hub", not_empty] = MISSING
+    pretrained: Annotated[bool, "start from the pretrained weights; false: random weights with the same configuration"] = True
+    config: Annotated[Any, "the configuration of the model, read from the folder; stored in checkpoints", may_be_infinite] = None
 
     def __post_init__(self) -> None:
-        """Heads and width are the folder's, whatever was composed."""
+        """Skips the checks of the base class, because heads and width are those of the folder."""
 
     def companions(self) -> Mapping[str, Part]:
-        """The folder's tokenizer where it has one, and these settings with the sizes that its model has.
+        """Returns these settings with the sizes of the model, and the folder's tokenizer if it has one.
 
         Raises:
-            ConfigError: there is no such model, or it is none that the kit can train; names `model.path`.
+            ConfigError: the model does not exist, or is not supported. The message names `model.path`.
         """
         from gptkit_hf import source
 
         config = source.read_config(self.path)
         source.check_context(config, self)
-        result: dict[str, Any] = {"config": source.as_plain(config), **source.sizes(config)}
-        brought: dict[str, Part] = {"model": dataclasses.replace(self, **result)}
-        if self.pretrained or source.has_tokenizer(self.path):  # trained weights know their own ids alone
-            brought["tokenizer"] = HFTokenizerConfig(path=self.path)
-        return brought
+        sizes: dict[str, Any] = {"config": source.as_plain(config), **source.sizes(config)}
+        companions: dict[str, Part] = {"model": dataclasses.replace(self, **sizes)}
+        if self.pretrained or source.has_tokenizer(self.path):  # pretrained weights require their own tokenizer
+            companions["tokenizer"] = HFTokenizerConfig(path=self.path)
+        return companions
 
     def weights(self) -> dict[str, Tensor] | None:
         if not self.pretrained:
@@ -74,10 +74,10 @@ class HFModelConfig(ModelConfig):
         return pretrained_weights(self)
 
     def build(self, *, attention: AttentionConfig, vocabulary: int) -> Model:
-        """Raises ConfigError: an attention other than dense, or a context beyond the model's limit."""
+        """Raises ConfigError if the attention is not dense, or the context exceeds the model's limit."""
         if attention.name != "dense":
             raise ConfigError(
-                f"model=hf has its own attention, so attention={attention.name} cannot be put in; use attention=dense"
+                f"model=hf has its own attention, so attention={attention.name} is not supported; use attention=dense"
             )
         from gptkit_hf.model import HFModel
 
@@ -86,16 +86,14 @@ class HFModelConfig(ModelConfig):
 
 @dataclass
 class HFTokenizerConfig(TokenizerConfig):
-    """Any tokenizer of transformers that the tokenizers library runs, from a folder or the Hugging Face hub.
+    """Any fast tokenizer of transformers, from a folder or the Hugging Face Hub.
 
-    Text is encoded as it stands: no token for its beginning is added, and the spelling of a special token in it is ordinary text.
+    Text is encoded as is: no BOS token is added, and the spelling of a special token in a text is ordinary text.
     """
 
     name: str = "hf"
-    path: Annotated[str, "a folder with tokenizer.json or the files it is made of, or a name of the hub", not_empty] = MISSING
-    end_of_text: Annotated[
-        str, "spelling of the token that ends a text; auto: what the tokenizer calls its eos token", not_empty
-    ] = "auto"
+    path: Annotated[str, "a folder with tokenizer.json or the files to create it from, or a name on the Hub", not_empty] = MISSING
+    end_of_text: Annotated[str, "spelling of the token that ends a text; auto: the tokenizer's EOS token", not_empty] = "auto"
 
     def build(self, *, texts: Iterable[str]) -> Tokenizer:
         from gptkit_hf.tokenizer import from_transformers
@@ -113,39 +111,37 @@ class HFTokenizerConfig(TokenizerConfig):
 
 @dataclass
 class HFDataConfig(DataConfig):
-    """Any data set of the datasets library: a folder or files on this machine, or a name of the Hugging Face hub.
+    """Any dataset of the datasets library: local files, a folder, or a name on the Hugging Face Hub.
 
     Files may be .parquet, .json, .jsonl, .csv, .txt or .arrow; a folder may also be one that `save_to_disk` wrote. Rows are
-    documents; or labelled examples, with their columns named as for data=labelled; or dialogues, rankings or prompts in the shapes
-    that the kit's own sources of these names read.
+    documents, labelled examples with columns as for data=labelled, or dialogues, rankings or prompts in the formats that gptkit's
+    data sources of these names read.
     """
 
     name: str = "hf"
-    path: Annotated[Any, "a folder, a file or glob or a list of them, or a name of the hub", texts, not_empty] = MISSING
-    config: Annotated[str | None, "configuration of a data set that has several, such as wikitext-2-raw-v1", not_empty] = None
-    revision: Annotated[str | None, "branch, tag or commit of a data set of the hub; its newest where none is given", not_empty] = (
-        None
-    )
-    split: Annotated[dict[str, str], "what the data set calls training, validation and test; an empty one is not used"] = (
+    path: Annotated[Any, "a folder, a file or glob or a list of them, or a name on the Hub", texts, not_empty] = MISSING
+    config: Annotated[str | None, "configuration of a dataset that has several, such as wikitext-2-raw-v1", not_empty] = None
+    revision: Annotated[str | None, "branch, tag or commit of a dataset on the Hub; null: the newest", not_empty] = None
+    split: Annotated[dict[str, str], "names of the training, validation and test splits in the dataset; empty: not used"] = (
         dataclasses.field(default_factory=lambda: {"train": "train", "validation": "validation", "test": "test"})
     )
-    records: Annotated[str, "what a row is: one of documents, examples, dialogues, rankings, prompts", one_of(*RECORDS)] = (
+    records: Annotated[str, "record type of a row: one of documents, examples, dialogues, rankings, prompts", one_of(*RECORDS)] = (
         "documents"
     )
     field: Annotated[str, "the column that holds a document's text", not_empty] = "text"
-    columns: Annotated[dict[str, Any], "for other records, your names of columns: {text:premise,pair:hypothesis}"] = (
-        dataclasses.field(default_factory=dict)
+    columns: Annotated[dict[str, Any], "column names for other record types: {text:premise,pair:hypothesis}"] = dataclasses.field(
+        default_factory=dict
     )
-    first_option: Annotated[int, "of examples with options, the number by which labels call the first", at_least(0)] = 0
+    first_option: Annotated[int, "for examples with options, the label of the first option", at_least(0)] = 0
     label_means: Annotated[
-        str, "of examples with options, what a label is: text, column, number or letter; auto: what fits", one_of(*LABEL_MEANS)
+        str, "for examples with options, the type of a label: text, column, number or letter; auto: detected", one_of(*LABEL_MEANS)
     ] = "auto"
-    empty: Annotated[str, "answers that say nothing: stop (and name the row) or keep", one_of("stop", "keep")] = "stop"
-    streaming: Annotated[bool, "read while training text is made, instead of downloading and converting it first"] = False
+    empty: Annotated[str, "empty answers: stop (with an error that names the row) or keep", one_of("stop", "keep")] = "stop"
+    streaming: Annotated[bool, "tokenize the dataset while reading it, instead of downloading and converting it first"] = False
 
     def __post_init__(self) -> None:
         if self.columns and self.records == "documents":
-            raise ValueError("data.columns is for other data.records; data.field names the column of a document's text")
+            raise ValueError("data.columns is for other data.records; for documents, data.field names the text column")
 
     def build(self) -> Data:
         from gptkit_hf.data import HFDocuments, HFExamples, HFRecords
@@ -156,16 +152,21 @@ class HFDataConfig(DataConfig):
         return HFRecords(self) if columns is None else HFExamples(self, columns)
 
     def example_columns(self) -> ExampleColumns | None:
-        """Raises: ConfigError: `data.columns` names something that an example does not have, or no column."""
+        """Returns the columns of labelled examples; None for other records.
+
+        Raises:
+            ConfigError: `data.columns` has an unknown key, or a value that is not a column.
+        """
         from gptkit.data.parsing.examples import ExampleColumns
 
         if self.records != "examples":
             return None
         for name, column in self.columns.items():
-            if name not in PLACES:
-                raise ConfigError(f"data.columns has no key {name}; it can be {', '.join(PLACES)}.{did_you_mean(name, PLACES)}")
-            several = isinstance(column, list) and name == "options" and len(set(column)) == len(column) >= 2
-            if not all(isinstance(each, str) and each for each in (column if several else [column])):
+            if name not in EXAMPLE_FIELDS:
+                near = did_you_mean(name, EXAMPLE_FIELDS)
+                raise ConfigError(f"data.columns has no key {name}; the keys are {', '.join(EXAMPLE_FIELDS)}.{near}")
+            is_list = isinstance(column, list) and name == "options" and len(set(column)) == len(column) >= 2
+            if not all(isinstance(each, str) and each for each in (column if is_list else [column])):
                 raise ConfigError(
                     f"data.columns.{name}={column} must be a column"
                     + (" of lists, or a list of two or more columns" if name == "options" else "")

@@ -1,7 +1,7 @@
-"""What a model of transformers remembers while decoding.
+"""The key-value cache of a transformers model.
 
-Rows of different lengths are padded on the left inside, as transformers expects it: the last token of every row then stands in the
-last column, and sliding windows, relative positions and recurrences see no gap.
+Rows of different lengths are padded on the left, as transformers expects: the last token of every row is then in the last column,
+and sliding windows, relative positions and recurrences have no gaps.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from transformers import DynamicCache, PreTrainedConfig
 
 
 class HFCache:
-    """B rows of at most `length` tokens. Shapes: S columns that have been read, padding included."""
+    """The cache of B rows of at most `length` tokens. Shapes: S columns read so far, including padding."""
 
     def __init__(self, config: PreTrainedConfig, batch: int, length: int, device: torch.device) -> None:
         self.config = config
@@ -28,28 +28,30 @@ class HFCache:
         self._counts = counts
 
     def advance(self, tokens: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Take note of a call's tokens (B, T).
+        """Appends the tokens (B, T) of a call.
+
+        If rows grow by different numbers of tokens, the model must read all rows again from the beginning.
 
         Returns:
-            What the model is to read: (B, N) tokens; and None, or (B, T) where the call's tokens stand among its columns. Rows that
-            grow by different numbers of tokens are read again from their beginning.
+            The (B, N) tokens for the model to read; and the (B, T) columns of the call's tokens among them, or None if they are the
+            same.
 
         Raises:
-            ValueError: the batch has another number of rows, or a row would grow beyond `length`.
+            ValueError: the batch has another number of rows, or a row would exceed `length`.
         """
         b, t = tokens.shape
         if b != len(self.lengths):
-            raise ValueError(f"the cache has {len(self.lengths)} rows, the tokens {b}")
+            raise ValueError(f"the cache has {len(self.lengths)} rows, but the tokens have {b}")
         counts, self._counts = self._counts, None
         ragged = counts is not None and bool((counts != t).any())
         if not ragged or counts is None:
-            self._fits(self.longest + t)
+            self._check_length(self.longest + t)
             self.lengths = self.lengths + t
             self.longest += t
             self.tokens = torch.cat([self.tokens, tokens], dim=1)
             return tokens, None
         counts = counts.to(tokens.device)
-        self._fits(int((self.lengths + counts).max()))
+        self._check_length(int((self.lengths + counts).max()))
         rows = [
             torch.cat([read[len(read) - length :], new[:count]])
             for read, length, new, count in zip(self.tokens, self.lengths.tolist(), tokens, counts.tolist(), strict=True)
@@ -62,19 +64,19 @@ class HFCache:
         columns = (self.longest - counts).unsqueeze(1) + torch.arange(t, device=tokens.device)
         return self.tokens, columns.clamp(max=self.longest - 1)
 
-    def _fits(self, longest: int) -> None:
+    def _check_length(self, longest: int) -> None:
         if longest > self.length:
             raise ValueError(f"a row of {longest} tokens does not fit into a cache of {self.length}")
 
     def mask(self) -> Tensor | None:
-        """(B, S) bool: the columns that are no padding; None where all are."""
+        """Returns the (B, S) mask of columns that are not padding; None if no column is."""
         if not self.padded:
             return None
         columns = torch.arange(self.tokens.shape[1], device=self.lengths.device)
         return columns >= (self.tokens.shape[1] - self.lengths).unsqueeze(1)
 
     def positions(self, width: int) -> Tensor | None:
-        """(B, N) int64: where the last `width` columns stand in their rows; None where they simply follow what was read."""
+        """Returns the (B, N) positions of the last `width` columns in their rows; None if there is no padding."""
         if not self.padded:
             return None
         total = self.tokens.shape[1]
@@ -85,4 +87,4 @@ class HFCache:
         self.lengths = self.lengths[rows]
         self.tokens = self.tokens[rows]
         self.longest = int(self.lengths.max()) if len(rows) else 0
-        self.memory.reorder_cache(rows)  # type: ignore[arg-type]  # an int64 tensor is one
+        self.memory.reorder_cache(rows)  # type: ignore[arg-type]  # int64 tensors are supported

@@ -1,4 +1,4 @@
-"""Documents packed into one sequence, kept apart by a mask that transformers passes on to every layer as it is."""
+"""Masks that separate packed documents. transformers passes a 4-D mask to every layer unchanged."""
 
 from __future__ import annotations
 
@@ -15,25 +15,32 @@ FULL = ("full_attention", "sliding_attention")
 
 
 def check_separable(model: PreTrainedModel, config: PreTrainedConfig, length: int) -> None:
-    """Raise a ConfigError where a mask of this shape would not reach, or would not be right for, every layer."""
+    """Raises a ConfigError if a custom mask would not reach every layer, or would be wrong for one."""
     window = getattr(config, "sliding_window", None)
-    windowed = isinstance(window, int) and length > window
+    is_windowed = isinstance(window, int) and length > window
     code = sys.modules[type(model).__module__]
-    takes_masks = hasattr(code, "create_causal_mask")  # which gives back a ready one as it is
+    takes_masks = hasattr(code, "create_causal_mask")  # returns a 4-D mask unchanged
     if hasattr(code, "build_alibi_tensor") and getattr(config, "alibi", True):
-        takes_masks = False  # it counts positions along the mask
+        takes_masks = False  # it derives positions from the mask
     others = set(getattr(config, "layer_types", None) or ()) - set(FULL)
-    if windowed or others or not takes_masks or config._attn_implementation not in ("sdpa", "eager"):
-        why = f"sees {window} keys at a time, and model.context={length} is more" if windowed else "takes no ready-made mask"
+    if is_windowed or others or not takes_masks or config._attn_implementation not in ("sdpa", "eager"):
+        why = (
+            f"has a window of {window} keys, fewer than model.context={length}" if is_windowed else "does not accept a custom mask"
+        )
         raise ConfigError(
             f"objective.separate_documents=true: the attention of a model of type {config.model_type} {why}; set it to false"
         )
 
 
-def separating(segments: Tensor, *, additive: torch.dtype | None) -> Tensor:
-    """Causal within each document: (B, T) ids -> (B, 1, T, T), True where a key is seen; `additive`: 0 there."""
+def document_mask(segments: Tensor, *, additive: torch.dtype | None) -> Tensor:
+    """Returns a mask that is causal within each document: (B, T) ids -> (B, 1, T, T).
+
+    Args:
+        segments: ids of the documents.
+        additive: dtype of a mask that is added to the scores; None: a bool mask, True for visible keys.
+    """
     positions = torch.arange(segments.shape[1], device=segments.device)
-    seen = (causal_mask(positions, positions) & same_document_mask(segments)).unsqueeze(1)
+    visible = (causal_mask(positions, positions) & same_document_mask(segments)).unsqueeze(1)
     if additive is None:
-        return seen
-    return torch.zeros(seen.shape, dtype=additive, device=seen.device).masked_fill(~seen, torch.finfo(additive).min)
+        return visible
+    return torch.zeros(visible.shape, dtype=additive, device=visible.device).masked_fill(~visible, torch.finfo(additive).min)

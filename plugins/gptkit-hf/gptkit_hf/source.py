@@ -1,4 +1,4 @@
-"""Where a model or tokenizer of transformers lies, and what its configuration says. Code that comes with a model is never run."""
+"""Locate models and tokenizers of transformers, and read their configurations. Custom code of a model is never executed."""
 
 from __future__ import annotations
 
@@ -17,108 +17,114 @@ if TYPE_CHECKING:
     from gptkit.model import ModelConfig
 
 TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "vocab.txt", "tokenizer.model", "spiece.model", "tekken.json")
-"""Any of them makes a folder one that has a tokenizer."""
+"""A folder with any of these files has a tokenizer."""
 
 EVERYTHING = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")
-"""Files of a model on the hub that transformers may read: no pickle."""
+"""Files of a model on the Hub that transformers may read. They contain no pickles."""
 
 OWN_KEYS = ("transformers_version", "dtype", "torch_dtype", "_name_or_path")
-"""Keys of a config.json that say how it was written, not what the model is."""
+"""Keys of a config.json about how it was written, which do not describe the model."""
 
 
 def locate(path: str, key: str) -> str:
-    """What transformers is asked for: a folder of this machine, or a name of the hub.
+    """Returns the argument for `from_pretrained`: a local folder, or a name on the Hub.
 
     Raises:
-        ConfigError: it is written like a folder, and there is none, or the hub does not give it; names `key`.
+        ConfigError: the folder does not exist, or the Hub does not provide the model. The message names `key`.
     """
     folder = Path(path).expanduser()
     if folder.is_dir():
         return str(folder)
     if path.startswith((".", "/", "~")) or split_revision(path)[0].count("/") > 1 or folder.exists():
-        raise ConfigError(f"{key}={path}: there is no such folder; name a folder of transformers, or a model of the hub")
+        raise ConfigError(
+            f"{key}={path}: the folder does not exist; use a folder in Hugging Face format, or a model name on the Hub"
+        )
     try:
-        if split_revision(path)[1] is not None:  # transformers is given the files of that revision
+        if split_revision(path)[1] is not None:  # transformers reads the downloaded files of that revision
             return str(snapshot(path, EVERYTHING))
-        snapshot(path, ["*config.json"])  # transformers would ask for half a minute
+        snapshot(path, ["*config.json"])  # transformers itself would retry for half a minute
     except HubError as error:
-        raise ConfigError(f"{asked(key, path)}: {error}") from None
+        raise ConfigError(f"{error_prefix(key, path)}: {error}") from None
     return path
 
 
-def asked(key: str, path: str) -> str:
-    """How an error begins that asking for `path` brings about."""
-    return f"{key}={path}" if Path(path).expanduser().is_dir() else f"{key}={path} is no folder here, and the hub did not give it"
+def error_prefix(key: str, path: str) -> str:
+    """Returns the beginning of an error message about loading `path`."""
+    return (
+        f"{key}={path}"
+        if Path(path).expanduser().is_dir()
+        else f"{key}={path} is not a local folder, and the Hub did not provide it"
+    )
 
 
 def has_tokenizer(path: str) -> bool:
-    """Whether a folder holds a tokenizer's files. A name of the hub is taken to."""
+    """Whether a folder contains tokenizer files. Returns True for any name on the Hub."""
     folder = Path(path).expanduser()
     return not folder.is_dir() or any((folder / name).is_file() for name in TOKENIZER_FILES)
 
 
 def read_config(path: str) -> PreTrainedConfig:
-    """The configuration of a model that is a causal language model.
+    """Returns the configuration of a causal language model.
 
     Raises:
-        ConfigError: there is none, or it is none.
+        ConfigError: the configuration cannot be read, or is not that of a causal language model.
     """
     from transformers import AutoConfig
 
     where = locate(path, "model.path")
-    with one_line(asked("model.path", path)):
+    with one_line_errors(error_prefix("model.path", path)):
         config: PreTrainedConfig = AutoConfig.from_pretrained(where, trust_remote_code=False)
     check_causal(config, path)
     return config
 
 
 def check_causal(config: PreTrainedConfig, path: str) -> None:
-    """Raise a ConfigError where transformers has no causal language model of this configuration, or only part of one."""
+    """Raises a ConfigError unless this is the configuration of a text-only causal language model that transformers supports."""
     from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
 
     what = f"model.path={path}: a model of type {config.model_type}"
-    if type(config) not in AutoModelForCausalLM._model_mapping.keys():  # noqa: SIM118  (it has no __contains__ of its own)
-        raise ConfigError(f"{what} is no causal language model that transformers knows")
+    if type(config) not in AutoModelForCausalLM._model_mapping.keys():  # noqa: SIM118  (it defines no __contains__)
+        raise ConfigError(f"{what} is not a causal language model that transformers supports")
     fills_gaps = type(config) in AutoModelForMaskedLM._model_mapping.keys()  # noqa: SIM118
     if config.is_encoder_decoder or (fills_gaps and getattr(config, "is_decoder", True) is False):
-        raise ConfigError(f"{what} does not read from left to right alone; name a causal language model")
+        raise ConfigError(f"{what} is not causal; use a causal language model")
     if config.get_text_config() is not config:
-        raise ConfigError(f"{what} reads more than text; name a model of text alone")
+        raise ConfigError(f"{what} is multimodal; use a text-only model")
 
 
 def as_plain(config: PreTrainedConfig) -> dict[str, Any]:
-    """A configuration as what a YAML file can hold, infinite numbers included, for which transformers' own JSON has a spelling."""
+    """Converts a configuration to plain values that YAML can store, including infinite numbers."""
     content: dict[str, Any] = json.loads(json.dumps(config.to_diff_dict(), sort_keys=True))
     return {key: value for key, value in content.items() if key not in OWN_KEYS}
 
 
 def from_plain(content: Mapping[str, Any]) -> PreTrainedConfig:
-    """The other way.
+    """Converts plain values back to a configuration.
 
     Raises:
-        ConfigError: this version of transformers cannot read it.
+        ConfigError: this version of transformers cannot read the configuration.
     """
     from transformers import AutoConfig
 
-    with one_line("model.config"):
+    with one_line_errors("model.config"):
         return AutoConfig.for_model(**json.loads(json.dumps(content)))
 
 
 def sizes(config: PreTrainedConfig) -> dict[str, int]:
-    """`layers`, `heads` and `width` of a configuration, those that it has under transformers' common names."""
+    """Returns `layers`, `heads` and `width` of a configuration, as far as it uses the common names of transformers."""
     names = {"layers": "num_hidden_layers", "heads": "num_attention_heads", "width": "hidden_size"}
     result = {key: getattr(config, name, None) for key, name in names.items()}
     return {key: value for key, value in result.items() if isinstance(value, int) and value > 0}
 
 
 def limit(config: PreTrainedConfig) -> int | None:
-    """The longest sequence that the model is made for; None where its configuration names none."""
+    """Returns the maximum sequence length of the model; None if its configuration has none."""
     result = getattr(config, "max_position_embeddings", None)
     return result if isinstance(result, int) and result > 0 else None
 
 
 def check_context(config: PreTrainedConfig, settings: ModelConfig) -> None:
-    """Raise a ConfigError where training sequences would be longer than the model's limit."""
+    """Raises a ConfigError if training sequences would be longer than the model's limit."""
     longest = limit(config)
     if longest is not None and settings.context > longest:
         path = getattr(settings, "path", "")
@@ -128,19 +134,19 @@ def check_context(config: PreTrainedConfig, settings: ModelConfig) -> None:
 
 
 @contextlib.contextmanager
-def one_line(what: str) -> Iterator[None]:
-    """Errors of the Hugging Face libraries as one line, without their progress bars."""
+def one_line_errors(what: str) -> Iterator[None]:
+    """Converts errors of the Hugging Face libraries to a one-line ConfigError, and hides their progress bars."""
     from transformers.utils import logging
 
-    shown = logging.is_progress_bar_enabled()
+    was_enabled = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         yield
     except ConfigError:
         raise
-    except Exception as error:  # OSError, ValueError, KeyError, RuntimeError and errors of their own, often of many lines
+    except Exception as error:  # of many types, and often of many lines
         reason = " ".join(str(error).split())
         raise ConfigError(f"{what}: {reason[:300] or type(error).__name__}") from error
     finally:
-        if shown:
+        if was_enabled:
             logging.enable_progress_bar()  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""A tokenizer of transformers behind the kit's interface: transformers converts files, the tokenizers library does the rest."""
+"""A fast tokenizer of transformers as a gptkit `Tokenizer`. transformers only converts files; tokenizers encodes text."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ FILE, LIBRARY_FILE = "hf.json", "tokenizer.json"
 
 
 class HFTokenizer(LibraryTokenizer):
-    """Ids below `size`, which is one more than the largest: a vocabulary may have holes."""
+    """A fast tokenizer of transformers. `size` is one more than the largest id, because a vocabulary may have gaps."""
 
     def __init__(self, files: Mapping[str, str], end_of_text: int) -> None:
-        """The tokenizer of these files, as transformers saves them.
+        """Creates the tokenizer from the files that transformers saves.
 
         Args:
-            files: their content by name; tokenizer.json decides the ids, the others are for transformers.
+            files: content by file name. tokenizer.json determines the ids; transformers needs the others.
             end_of_text: id of the token that ends a text.
         """
         self.files = dict(files)
         self.library = Library.from_str(files[LIBRARY_FILE])
-        self.library.encode_special_tokens = True  # spelt in a text they are text
+        self.library.encode_special_tokens = True  # encodes their spelling in a text as ordinary text
         self.library.no_padding()
         self.library.no_truncation()
         self.size = max(self.library.get_vocab(with_added_tokens=True).values()) + 1
@@ -42,16 +42,16 @@ class HFTokenizer(LibraryTokenizer):
         tokenizer_file.write(folder / FILE, content)
 
     def write_files(self, folder: Path) -> None:
-        """The files from which transformers' `AutoTokenizer` makes it again."""
+        """Writes the files that transformers' `AutoTokenizer` reads."""
         for name, content in self.files.items():
             (folder / name).write_text(content, encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> HFTokenizer:
-        """Read back what `save` wrote; needs neither transformers nor what it was made from.
+        """Loads a tokenizer that `save` wrote. Needs neither transformers nor the original folder.
 
         Raises:
-            CheckpointError: a file is missing, torn or altered.
+            CheckpointError: a file is missing, damaged or altered.
         """
         names, end_of_text, fingerprint = tokenizer_file.read(folder / FILE, "files", "end_of_text", "fingerprint")
         try:
@@ -59,20 +59,20 @@ class HFTokenizer(LibraryTokenizer):
             built = cls(files, end_of_text)
         except Exception as error:  # the library raises nothing more precise
             reason = " ".join(str(error).split())
-            raise CheckpointError(f"{folder} holds no tokenizer that can be used ({reason}); use another checkpoint") from None
+            raise CheckpointError(f"{folder} does not contain a usable tokenizer ({reason}); use another checkpoint") from None
         tokenizer_file.check_fingerprint(folder, saved=fingerprint, found=built.fingerprint)
         return built
 
 
 def from_transformers(path: str, end_of_text: str) -> HFTokenizer:
-    """The tokenizer of a folder or of a name on the hub.
+    """Loads the tokenizer of a folder or of a name on the Hub.
 
     Args:
-        path: as `AutoTokenizer.from_pretrained` takes it.
-        end_of_text: how the token that ends a text is spelt, or auto: the tokenizer's eos token.
+        path: as for `AutoTokenizer.from_pretrained`.
+        end_of_text: spelling of the token that ends a text; auto: the tokenizer's EOS token.
 
     Raises:
-        ConfigError: there is none, it is none that the tokenizers library runs, or it has no token that ends a text.
+        ConfigError: the tokenizer does not exist, is not a fast tokenizer, or has no token that ends a text.
     """
     from transformers import AutoTokenizer
 
@@ -81,11 +81,11 @@ def from_transformers(path: str, end_of_text: str) -> HFTokenizer:
     key = f"tokenizer.path={path}"
     where = source.locate(path, "tokenizer.path")
     if not source.has_tokenizer(path):
-        raise ConfigError(f"{key}: the folder holds no tokenizer; name another one, such as tokenizer=bpe")
-    with source.one_line(source.asked("tokenizer.path", path)), tempfile.TemporaryDirectory() as folder:
+        raise ConfigError(f"{key}: the folder contains no tokenizer; choose another one, such as tokenizer=bpe")
+    with source.one_line_errors(source.error_prefix("tokenizer.path", path)), tempfile.TemporaryDirectory() as folder:
         tokenizer = AutoTokenizer.from_pretrained(where, trust_remote_code=False)
         if not hasattr(tokenizer, "backend_tokenizer"):
-            raise ConfigError(f"{key}: {type(tokenizer).__name__} is none that the tokenizers library runs; name another tokenizer")
+            raise ConfigError(f"{key}: {type(tokenizer).__name__} is not a fast tokenizer; choose another tokenizer")
         tokenizer.save_pretrained(folder)
         files = {file.name: file.read_text(encoding="utf-8") for file in sorted(Path(folder).iterdir()) if file.is_file()}
     return HFTokenizer(files, _end_of_text(files[LIBRARY_FILE], end_of_text, tokenizer.eos_token, key))
@@ -98,8 +98,8 @@ def _end_of_text(library: str, wanted: str, eos: str | None, key: str) -> int:
     if spelling is None:
         added = ", ".join(token["content"] for token in content.get("added_tokens") or []) or "none"
         raise ConfigError(
-            f"{key}: the tokenizer names no token that ends a text; give tokenizer.end_of_text its spelling (special: {added})"
+            f"{key}: the tokenizer defines no EOS token; set tokenizer.end_of_text to the spelling of one (special tokens: {added})"
         )
     if spelling not in ids:
-        raise ConfigError(f"{key}: the tokenizer has no token {spelling}; give tokenizer.end_of_text another spelling")
+        raise ConfigError(f"{key}: the tokenizer has no token {spelling}; set tokenizer.end_of_text to another spelling")
     return ids[spelling]

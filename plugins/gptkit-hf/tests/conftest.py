@@ -1,9 +1,10 @@
-"""What the tests share: models, tokenizers and texts made on the spot, no network, caches of their own."""
+"""Fixtures for all tests: a small model, a tokenizer and a text. Tests use temporary caches and no network."""
 
 import atexit
 import os
 import shutil
 import tempfile
+from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HOME"] = os.environ["HF_DATASETS_CACHE"] = tempfile.mkdtemp(prefix="gptkit-hf-tests-")
@@ -24,8 +25,8 @@ TEXT = "".join(
 
 
 @pytest.fixture(scope="session")
-def tokenizer_folder(tmp_path_factory):
-    """A byte-level BPE of 300 ids or fewer as transformers saves it."""
+def tokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A byte-level BPE tokenizer of at most 300 ids, as transformers saves it."""
     library = Tokenizer(models.BPE())
     library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     library.decoder = decoders.ByteLevel()
@@ -38,8 +39,8 @@ def tokenizer_folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def model_folder(tmp_path_factory, tokenizer_folder):
-    """A GPT-2 of two layers with tied weights, its vocabulary padded to 320, and its tokenizer."""
+def model_folder(tmp_path_factory: pytest.TempPathFactory, tokenizer_folder: Path) -> Path:
+    """A GPT-2 of two layers with tied weights, a vocabulary padded to 320, and its tokenizer."""
     torch.manual_seed(1)
     config = transformers.GPT2Config(n_layer=2, n_head=2, n_embd=48, n_positions=64, vocab_size=320, bos_token_id=0, eos_token_id=0)
     folder = tmp_path_factory.mktemp("gpt2")
@@ -49,7 +50,8 @@ def model_folder(tmp_path_factory, tokenizer_folder):
 
 
 @pytest.fixture
-def text_file(tmp_path):
+def text_file(tmp_path: Path) -> Path:
+    """A text of eighty lines."""
     path = tmp_path / "x.txt"
     path.write_text(TEXT, encoding="utf-8")
     return path

@@ -1,4 +1,7 @@
-"""`data=hf`: rows as labelled examples, whole and streamed, as the kit's own source reads them."""
+"""`data=hf`: rows as labelled examples, complete and streamed, equal those of `data=labelled`."""
+
+from pathlib import Path
+from typing import Any
 
 import datasets
 import pytest
@@ -9,23 +12,23 @@ from gptkit.errors import ConfigError, DataError
 from gptkit.records import Example
 
 PAIRS = [{"premise": f"Größe {n}", "hypothesis": "klein", "gold": ["nein", "ja"][n % 2], "id": n} for n in range(5)]
-COLUMNS = {"text": "premise", "pair": "hypothesis", "label": "gold"}
+COLUMNS: dict[str, Any] = {"text": "premise", "pair": "hypothesis", "label": "gold"}
 OPTIONS = {"text": "premise", "options": ["choice1", "choice2"]}
 
 
-def written(tmp_path, rows, features=None):
+def write_parquet(tmp_path: Path, rows: list[dict[str, Any]], features: Any = None) -> str:
     path = tmp_path / "rows.parquet"
     datasets.Dataset.from_list(rows, features=features).to_parquet(str(path))
     return str(path)
 
 
-def examples(path, **settings):
+def examples(path: str, **settings: Any) -> list[Any]:
     return list(HFDataConfig(path=path, records="examples", **settings).build().records("train"))
 
 
 @pytest.mark.parametrize("streaming", [False, True])
-def test_rows_are_what_the_kits_own_source_reads(tmp_path, streaming):
-    path = written(tmp_path, PAIRS)
+def test_examples_equal_those_of_the_labelled_source(tmp_path: Path, streaming: bool) -> None:
+    path = write_parquet(tmp_path, PAIRS)
     data = HFDataConfig(path=path, records="examples", columns=COLUMNS, streaming=streaming).build()
     own = LabelledConfig(path=path, **COLUMNS).build()
     assert list(data.records("train")) == list(data.records("train")) == list(own.records("train"))
@@ -34,38 +37,40 @@ def test_rows_are_what_the_kits_own_source_reads(tmp_path, streaming):
 
 
 @pytest.mark.parametrize("streaming", [False, True])
-def test_a_class_is_known_by_its_name_and_rows_without_one_are_left_out_and_counted(tmp_path, streaming, caplog):
+def test_class_labels_become_names_and_unlabelled_rows_are_skipped(
+    tmp_path: Path, streaming: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["bad", "good"])})
-    path = written(tmp_path, [{"text": "a", "label": 1}, {"text": "b", "label": 0}], features)
+    path = write_parquet(tmp_path, [{"text": "a", "label": 1}, {"text": "b", "label": 0}], features)
     assert examples(path, streaming=streaming) == [Example("a", "good"), Example("b", "bad")]
-    hidden = written(tmp_path, [{"text": "a", "label": -1}, {"text": "b", "label": 1}], features)
+    hidden = write_parquet(tmp_path, [{"text": "a", "label": -1}, {"text": "b", "label": 1}], features)
     assert examples(hidden, streaming=streaming) == [Example("b", "good")]
-    assert "1 of 2 rows of the train split have no label (class -1) and are left out" in caplog.text
-    empty = written(tmp_path, [{"text": "a", "label": 0}, {"text": "b", "label": None}], features)
+    assert "1 of 2 rows of the train split have no label (class -1) and are skipped" in caplog.text
+    empty = write_parquet(tmp_path, [{"text": "a", "label": 0}, {"text": "b", "label": None}], features)
     with pytest.raises(DataError, match=r"row 1 of split train: column label holds no label"):
         examples(empty, streaming=streaming)
 
 
-def test_options_are_columns_or_lists(tmp_path):
+def test_options_are_read_from_columns_or_lists(tmp_path: Path) -> None:
     rows = [{"premise": "p", "choice1": "x", "choice2": "y", "both": ["x", "y"], "label": 1, "counted": 2}]
-    path = written(tmp_path, rows)
+    path = write_parquet(tmp_path, rows)
     chosen = [Example("p", 1, options=("x", "y"))]
     assert examples(path, columns=OPTIONS) == chosen
     assert examples(path, columns={"text": "premise", "options": "both"}) == chosen
     assert examples(path, columns={**OPTIONS, "label": "counted"}, first_option=1) == chosen
 
 
-def test_what_a_label_means_can_be_said(tmp_path):
-    path = written(tmp_path, [{"premise": "p", "choice1": "1", "choice2": "2", "label": "1"}])
+def test_label_means_resolves_ambiguous_labels(tmp_path: Path) -> None:
+    path = write_parquet(tmp_path, [{"premise": "p", "choice1": "1", "choice2": "2", "label": "1"}])
     with pytest.raises(DataError, match=r"may be the text or the number of different options; say which by data.label_means=text"):
         examples(path, columns=OPTIONS)
-    found = [examples(path, columns=OPTIONS, label_means=means)[0].label for means in ("text", "number")]
-    assert found == [0, 1]
+    labels = [examples(path, columns=OPTIONS, label_means=means)[0].label for means in ("text", "number")]
+    assert labels == [0, 1]
 
 
 @pytest.mark.parametrize("streaming", [False, True])
-def test_a_missing_column_names_its_key_and_the_nearest(tmp_path, streaming):
-    path = written(tmp_path, PAIRS)
+def test_a_missing_column_names_its_key_and_the_nearest(tmp_path: Path, streaming: bool) -> None:
+    path = write_parquet(tmp_path, PAIRS)
     with pytest.raises(DataError, match=r"no column premis; data.columns.text can be .*Did you mean premise\?"):
         examples(path, columns={**COLUMNS, "text": "premis"}, streaming=streaming)
 
@@ -79,13 +84,13 @@ def test_a_missing_column_names_its_key_and_the_nearest(tmp_path, streaming):
         ({"pair": "text"}, r"data.columns.text and data.columns.pair are both text"),
     ],
 )
-def test_columns_that_cannot_be(tmp_path, columns, reason):
+def test_invalid_columns_are_errors(tmp_path: Path, columns: dict[str, Any], reason: str) -> None:
     with pytest.raises(ConfigError, match=reason):
-        examples(written(tmp_path, PAIRS), columns=columns)
+        examples(write_parquet(tmp_path, PAIRS), columns=columns)
 
 
-def test_fingerprints_differ_where_examples_do(tmp_path):
-    path = written(tmp_path, PAIRS)
+def test_different_columns_have_different_fingerprints(tmp_path: Path) -> None:
+    path = write_parquet(tmp_path, PAIRS)
     kinds = [COLUMNS, {**COLUMNS, "pair": "gold", "label": "hypothesis"}, {"text": "premise", "label": "gold"}]
     assert len({HFDataConfig(path=path, records="examples", columns=columns).build().fingerprint for columns in kinds}) == len(
         kinds

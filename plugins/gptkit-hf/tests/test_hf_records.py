@@ -1,4 +1,7 @@
-"""`data=hf`: rows as dialogues, rankings and prompts, whole and streamed, as the kit's own sources read them."""
+"""`data=hf`: rows as dialogues, rankings and prompts, complete and streamed, equal those of gptkit's own sources."""
+
+from pathlib import Path
+from typing import Any
 
 import datasets
 import pytest
@@ -9,15 +12,15 @@ from gptkit.errors import ConfigError, DataError
 
 MESSAGES = [{"role": "user", "content": "Größe?"}, {"role": "assistant", "content": "Zwei"}]
 BEGIN = "\n\nHuman: Größe?\n\nAssistant:"
-ROWS = {
+ROWS: dict[str, list[dict[str, Any]]] = {
     "dialogues": [{"messages": MESSAGES, "id": 1}, {"messages": [*MESSAGES, *MESSAGES], "id": 2}],
     "rankings": [{"chosen": f"{BEGIN} {n}", "rejected": f"{BEGIN} minus {n}", "worker": f"w{n}"} for n in range(3)],
     "prompts": [{"prompt": "Größe?", "answer": "2", "level": 3}, {"prompt": "Farbe?", "answer": "rot", "level": 1}],
 }
-OWN = {"dialogues": DialoguesConfig, "rankings": RankingsConfig, "prompts": PromptsConfig}
+OWN: dict[str, Any] = {"dialogues": DialoguesConfig, "rankings": RankingsConfig, "prompts": PromptsConfig}
 
 
-def written(tmp_path, rows, form="parquet"):
+def write_rows(tmp_path: Path, rows: list[dict[str, Any]], form: str = "parquet") -> str:
     path = tmp_path / f"rows.{form}"
     table = datasets.Dataset.from_list(rows)
     {"parquet": table.to_parquet, "jsonl": table.to_json}[form](str(path))
@@ -27,8 +30,8 @@ def written(tmp_path, rows, form="parquet"):
 @pytest.mark.parametrize("streaming", [False, True])
 @pytest.mark.parametrize("form", ["parquet", "jsonl"])
 @pytest.mark.parametrize("kind", OWN)
-def test_rows_are_what_the_kits_own_source_reads(tmp_path, kind, form, streaming):
-    path = written(tmp_path, ROWS[kind], form)
+def test_records_equal_those_of_the_own_source(tmp_path: Path, kind: str, form: str, streaming: bool) -> None:
+    path = write_rows(tmp_path, ROWS[kind], form)
     data = HFDataConfig(path=path, records=kind, streaming=streaming).build()
     own = OWN[kind](path=path).build()
     assert list(data.records("train")) == list(data.records("train")) == list(own.records("train"))
@@ -37,10 +40,12 @@ def test_rows_are_what_the_kits_own_source_reads(tmp_path, kind, form, streaming
 
 
 @pytest.mark.parametrize("streaming", [False, True])
-def test_columns_of_other_names(tmp_path, streaming):
-    path = written(tmp_path, [{"question": "a", "answer": "b", "messages": MESSAGES}])
+def test_columns_may_have_other_names(tmp_path: Path, streaming: bool) -> None:
+    path = write_rows(tmp_path, [{"question": "a", "answer": "b", "messages": MESSAGES}])
     columns = {"prompt": "question", "completion": "answer"}
-    first, second = (HFDataConfig(path=path, records="dialogues", columns=c, streaming=streaming).build() for c in ({}, columns))
+    choices: list[dict[str, Any]] = [{}, columns]
+    datas: list[Any] = [HFDataConfig(path=path, records="dialogues", columns=each, streaming=streaming).build() for each in choices]
+    first, second = datas
     assert [[turn.text for turn in next(data.records("train")).turns] for data in (first, second)] == [
         ["Größe?", "Zwei"],
         ["a", "b"],
@@ -51,20 +56,21 @@ def test_columns_of_other_names(tmp_path, streaming):
 
 
 @pytest.mark.parametrize("streaming", [False, True])
-def test_what_is_wrong_names_the_row(tmp_path, streaming):
-    path = written(tmp_path, [{"prompt": "a", "completion": "b"}, {"prompt": "a", "completion": ""}])
-    for settings, reason in (
+def test_an_error_names_the_row(tmp_path: Path, streaming: bool) -> None:
+    path = write_rows(tmp_path, [{"prompt": "a", "completion": "b"}, {"prompt": "a", "completion": ""}])
+    cases: list[tuple[dict[str, Any], str]] = [
         ({"records": "dialogues"}, r"data.path=.*, row 1 of split train: answer 1 is empty; .* data.empty=keep"),
         ({"records": "rankings"}, r"split train: the columns are prompt, completion, and wanted are info"),
         ({"records": "dialogues", "columns": {"prompt": "promt"}}, r"there is no column promt; .*Did you mean prompt\?"),
-    ):
+    ]
+    for settings, reason in cases:
         with pytest.raises(DataError, match=reason) as error:
             list(HFDataConfig(path=path, streaming=streaming, **settings).build().records("train"))
         assert "\n" not in str(error.value)
-    kept = HFDataConfig(path=path, streaming=streaming, records="dialogues", empty="keep").build()
+    kept: Any = HFDataConfig(path=path, streaming=streaming, records="dialogues", empty="keep").build()
     assert [record.turns[1].text for record in kept.records("train")] == ["b", ""]
 
 
-def test_settings_that_cannot_be():
-    with pytest.raises(ValueError, match=r"data.field names the column"):
+def test_columns_are_an_error_for_documents() -> None:
+    with pytest.raises(ValueError, match=r"data.field names the text column"):
         HFDataConfig(columns={"prompt": "x"})

@@ -1,4 +1,4 @@
-"""`attention=tapering`: a band that narrows from layer to layer. The verb `bands` and the paper `+tapered` lie beside it."""
+"""`attention=tapering`: banded attention whose band narrows from layer to layer, with the verb `bands` and the paper `+tapered`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from gptkit import hookimpl
 from gptkit.attention import AttentionConfig, BandedAttentionConfig
 from gptkit.constraints import CONTEXT, at_least, at_most
-from gptkit_template.bands import gptkit_command as gptkit_command  # every hook that this module has is called
+from gptkit_template.bands import gptkit_command as gptkit_command  # gptkit calls every hook in this module
 
 if TYPE_CHECKING:
     from gptkit.attention.base import Attention
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 @dataclass
 class TaperingAttentionConfig(AttentionConfig):
-    """Banded attention whose window halves from one layer to the next: an example to copy, from no paper."""
+    """Banded attention whose window halves from one layer to the next. An example to copy, not from a paper."""
 
     name: str = "tapering"
     window: Annotated[int, "keys that a query sees in layer 0, itself included", at_least(1), at_most(CONTEXT)] = 256
-    narrowest: Annotated[int, "no layer sees fewer", at_least(1)] = 8
+    narrowest: Annotated[int, "smallest window of any layer", at_least(1)] = 8
 
     def __post_init__(self) -> None:
         if self.narrowest > self.window:

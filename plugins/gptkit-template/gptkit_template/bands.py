@@ -1,4 +1,4 @@
-"""The verb `bands`: this class is its schema, `conf/bands.yaml` its primary configuration."""
+"""The verb `bands`. The class defines its keys, and `conf/bands.yaml` is its primary configuration."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class BandsCommand(Command):
     context: Annotated[int, "length of the sequence", at_least(1), at_most(CONTEXT)] = 1024
 
     def run(self, folder: Path) -> list[float]:
-        seen = [
+        keys_by_layer = [
             self.attention.keys_per_query(context=self.context, layer=layer, layers=self.layers) for layer in range(self.layers)
         ]
-        for layer, keys in enumerate(seen):
+        for layer, keys in enumerate(keys_by_layer):
             print(f"layer {layer}: {keys:.1f}")
-        return seen
+        return keys_by_layer
 
 
 @hookimpl

@@ -1,4 +1,6 @@
-"""The plugin as its users see it: chosen by name, checked, and exact."""
+"""The plugin from the user's point of view: its parts are chosen by name, and their settings are checked."""
+
+from typing import Any
 
 import pytest
 import torch
@@ -6,24 +8,28 @@ import torch
 import gptkit
 from gptkit.errors import ConfigError
 
-SIZES = {"width": 8, "heads": 2, "context": 32, "dropout": 0.0, "layers": 3}
+SIZES: dict[str, Any] = {"width": 8, "heads": 2, "context": 32, "dropout": 0.0, "layers": 3}
 
 
-def test_the_paper_chooses_the_attention():
-    settings = gptkit.compose("train", ["+tapered=small", "attention.window=64"]).settings
+def compose_settings(*words: str) -> Any:
+    return gptkit.compose("train", list(words)).settings
+
+
+def test_the_paper_chooses_the_attention() -> None:
+    settings = compose_settings("+tapered=small", "attention.window=64")
     assert settings.attention.name == "tapering"
     assert [settings.attention.of_layer(layer).window for layer in range(5)] == [64, 32, 16, 8, 8]
 
 
-@pytest.mark.parametrize(("layer", "sees"), [(0, 16), (1, 8), (2, 8)])
-def test_a_query_sees_only_its_band(layer, sees):
-    attention = gptkit.compose("train", ["attention=tapering", "attention.window=16"]).settings.attention
-    built = attention.build(**SIZES, layer=layer)
+@pytest.mark.parametrize(("layer", "visible"), [(0, 16), (1, 8), (2, 8)])
+def test_a_query_sees_only_its_band(layer: int, visible: int) -> None:
+    attention = compose_settings("attention=tapering", "attention.window=16").attention
+    module = attention.build(**SIZES, layer=layer)
     x = torch.randn(1, 32, 8)
     changed = x.clone()
     changed[:, 0] += 1.0
-    moved = (built(x) - built(changed)).abs().amax(dim=(0, 2)) > 1e-6
-    assert moved.nonzero().flatten().tolist() == list(range(sees))
+    has_changed = (module(x) - module(changed)).abs().amax(dim=(0, 2)) > 1e-6
+    assert has_changed.nonzero().flatten().tolist() == list(range(visible))
 
 
 @pytest.mark.parametrize(
@@ -34,12 +40,12 @@ def test_a_query_sees_only_its_band(layer, sees):
         ("attention.window=4", "attention.narrowest=8 must be at most attention.window=4"),
     ],
 )
-def test_a_window_that_cannot_be_is_refused(word, reason):
+def test_an_invalid_window_is_an_error(word: str, reason: str) -> None:
     with pytest.raises(ConfigError, match=reason):
         gptkit.compose("train", ["attention=tapering", word])
 
 
-def test_the_verb_prints_what_each_layer_sees(capsys):
+def test_the_verb_prints_the_keys_of_each_layer(capsys: pytest.CaptureFixture[str]) -> None:
     run = gptkit.compose("bands", ["layers=3", "context=64", "attention.window=32"])
     assert gptkit.run(run) == [24.25, 14.125, 7.5625]
     assert capsys.readouterr().out == "layer 0: 24.2\nlayer 1: 14.1\nlayer 2: 7.6\n"

@@ -1,6 +1,6 @@
-"""Which keys a query sees, as bias objects of xformers: a few numbers each, where a mask would be T x T.
+"""Attention masks as bias objects of xformers, which store a few numbers instead of a T x T matrix.
 
-The kit's own masks, which these equal, are `gptkit.attention.masks`.
+They are equivalent to the masks in `gptkit.attention.masks`.
 """
 
 from __future__ import annotations
@@ -16,34 +16,34 @@ from xformers.ops.fmha.attn_bias import (
 )
 
 _packed: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
-"""By the tensor of segments: the biases made of it, by window. All layers of a forward pass ask with the same tensor."""
+"""Tensor of segments -> its biases by window. All layers of a forward pass use the same tensor."""
 
 
 def whole(window: int | None) -> AttentionBias:
-    """For rows of one document each: causal, or the last `window` keys, the query's own included."""
+    """Returns the bias for unpacked rows: causal, or limited to the last `window` keys, including the query's own."""
     return LowerTriangularMask() if window is None else LowerTriangularFromBottomRightLocalAttentionMask(window)
 
 
 def packed(segments: Tensor, window: int | None) -> AttentionBias:
-    """For the B rows end to end as one row of B * T positions: each document sees itself alone, within `window` where given.
+    """Returns the bias for B rows concatenated to one row of B * T positions, in which each document attends only to itself.
 
     Args:
-        segments: (B, T) int64 ids of documents; neighbours with one id are one document. Its numbers are read by the host, once
-            per tensor.
-        window: keys that a query sees, itself included; None: all of its document.
+        segments: (B, T) int64 ids of documents. Adjacent positions with the same id are one document. The values are copied to the
+            host once per tensor.
+        window: keys that a query sees, including its own; None: all keys of its document.
     """
-    made = _packed.setdefault(segments, {})  # type: ignore[no-untyped-call]
-    if window not in made:
+    by_window = _packed.setdefault(segments, {})  # type: ignore[no-untyped-call]
+    if window not in by_window:
         blocks = BlockDiagonalCausalMask.from_seqlens(lengths(segments), device=segments.device)
-        made[window] = blocks if window is None else blocks.make_local_attention(window)
-    return made[window]
+        by_window[window] = blocks if window is None else blocks.make_local_attention(window)
+    return by_window[window]
 
 
 def lengths(segments: Tensor) -> list[int]:
-    """Tokens of the documents of all rows in order, a document never longer than its row: (B, T) int64 -> N numbers."""
+    """Returns the lengths of the N documents of all rows in order; a document ends at the end of its row."""
     starts = torch.ones_like(segments, dtype=torch.bool)
     starts[:, 1:] = segments[:, 1:] != segments[:, :-1]
-    places = starts.flatten().nonzero().flatten()  # (N,)
-    ends = torch.cat([places[1:], places.new_tensor([segments.numel()])])
-    found: list[int] = (ends - places).tolist()
-    return found
+    positions = starts.flatten().nonzero().flatten()  # (N,)
+    ends = torch.cat([positions[1:], positions.new_tensor([segments.numel()])])
+    counts: list[int] = (ends - positions).tolist()
+    return counts

@@ -1,4 +1,4 @@
-"""The one call into xformers' kernels, and what they cannot do, said in one line."""
+"""The call of xformers' kernels, with error messages for unsupported inputs."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from gptkit.errors import ConfigError
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, bias: AttentionBias, *, dropout: float) -> Tensor:
-    """softmax(q k^T / sqrt(Dh) + bias) v without the T x T matrix: (B, T, H, Dh) three times -> (B, T, H, Dh).
+    """Returns softmax(q k^T / sqrt(Dh) + bias) v without the T x T matrix: (B, T, H, Dh) three times -> (B, T, H, Dh).
 
     Raises:
-        ConfigError: the tensors are not on a CUDA device, or a gradient is wanted of banded attention in fp32.
+        ConfigError: the tensors are not on a CUDA device, or a gradient of banded attention in fp32 is needed.
     """
     if not q.is_cuda:
         raise ConfigError(
-            f"attention=xformers runs on CUDA alone, and the model is on {q.device.type}; set trainer=gpu, or attention=dense"
+            f"attention=xformers requires CUDA, but the model is on {q.device.type}; set trainer=gpu, or attention=dense"
         )
     banded = isinstance(bias, LocalMask | BlockDiagonalCausalLocalAttentionMask)
     if banded and q.dtype == torch.float32 and q.requires_grad and torch.is_grad_enabled():
