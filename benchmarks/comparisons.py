@@ -1,11 +1,11 @@
-"""What a reward model learns from a file of human comparisons: its accuracy on those that are held out, with an interval.
+"""Train a reward model on human comparisons, and measure its accuracy on held-out ones, with an interval.
 
     python benchmarks/comparisons.py comparisons.jsonl.gz runs/comparisons --init runs/pretrain --train 1800
     python benchmarks/comparisons.py comparisons.jsonl runs/comparisons --init runs/pretrain --train 100 --epochs 0.1 --seeds 0
 
-The comparisons are lines of .jsonl (plain, .gz or .zst) that `data=rankings` reads, such as chosen and rejected transcripts. They
-are shuffled, always the same way; the first `--train` are learned from, the rest held out. What is longer than the context of the
-pre-trained run is left out and counted. Runs that are there are not repeated. Prints JSON.
+The comparisons are lines of a .jsonl file (plain, .gz or .zst) that `data=rankings` reads, such as chosen and rejected
+transcripts. They are shuffled with a fixed seed; the first `--train` are used for training, the rest is held out. Comparisons
+that are longer than the context of the pre-trained run are dropped and counted. Finished runs are not repeated. Prints JSON.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ WORDS = ["objective=reward", f"objective.template={TEMPLATE}", "data=rankings", 
 WORDS += ["val.every=0", "val.sequences=0", "optimizer.schedule.shape=cosine", "optimizer.schedule.floor=0.1"]
 
 
-def divide(comparisons: Path, folder: Path, train: int) -> dict[str, Path]:
-    """Write the shuffled lines of both splits; gives their files."""
+def write_splits(comparisons: Path, folder: Path, train: int) -> dict[str, Path]:
+    """Writes the shuffled lines of both splits. Returns the files by split."""
     with open_bytes(comparisons) as (file, _):
         lines = [line.decode() for line in file.read().splitlines() if line.strip()]
     if not 0 < train < len(lines):
@@ -43,22 +43,22 @@ def divide(comparisons: Path, folder: Path, train: int) -> dict[str, Path]:
     return files
 
 
-def counted(files: dict[str, Path], init: str) -> dict[str, dict[str, int]]:
-    """How many comparisons of each split fit the context of the pre-trained run."""
+def count_comparisons(files: dict[str, Path], init: str) -> dict[str, dict[str, int]]:
+    """Counts the comparisons of each split that fit the context of the pre-trained run."""
     model, tokenizer = gptkit.load(init)
-    found = {}
+    counts = {}
     for split, path in files.items():
         rankings = list(rankings_of(RankingsConfig(path=str(path), empty="keep").build(), "train", reader="this benchmark"))
         kept = tokenize_rankings(rankings, tokenizer=tokenizer, template=TEMPLATE, context=model.context, split=split)
-        found[split] = {"comparisons": len(rankings), "used": len(kept), "dropped": len(rankings) - len(kept)}
-    return found
+        counts[split] = {"comparisons": len(rankings), "used": len(kept), "dropped": len(rankings) - len(kept)}
+    return counts
 
 
 def train(folder: Path, words: list[str]) -> Any:
-    """Train, or continue, or find finished; gives the run's summary."""
+    """Trains or continues a run, unless it is finished. Returns its summary."""
     result = gptkit.run(gptkit.compose("train", [*words, f"hydra.run.dir={folder}"]))
     if result.exit_status:
-        sys.exit(result.exit_status)  # told to stop: the same command goes on
+        sys.exit(result.exit_status)  # stopped by a signal; the same command continues the run
     return result
 
 
@@ -67,25 +67,25 @@ def main() -> None:
     parser.add_argument("comparisons", type=Path)
     parser.add_argument("runs", type=Path)
     parser.add_argument("--init", required=True, help="a pre-trained run: its weights, tokenizer and context")
-    parser.add_argument("--train", type=int, default=1800, help="comparisons to learn from")
+    parser.add_argument("--train", type=int, default=1800, help="number of training comparisons")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--epochs", type=float, default=1.0)
-    parser.add_argument("--batch", type=int, default=16, help="comparisons of a step")
+    parser.add_argument("--batch", type=int, default=16, help="comparisons per step")
     parser.add_argument("--rate", type=float, default=1e-4)
     arguments = parser.parse_args()
-    files = divide(arguments.comparisons, arguments.runs, arguments.train)
-    found: dict[str, Any] = {"splits": counted(files, arguments.init), "runs": {}}
+    files = write_splits(arguments.comparisons, arguments.runs, arguments.train)
+    results: dict[str, Any] = {"splits": count_comparisons(files, arguments.init), "runs": {}}
     words = [*WORDS, f"init_from={arguments.init}", f"data.path={files['train']}", f"data.validation={files['held_out']}"]
     words += [f"epochs={arguments.epochs}", f"batch.size={arguments.batch}", f"optimizer.lr={arguments.rate}"]
     for seed in arguments.seeds:
         result = train(arguments.runs / f"seed-{seed}", [*words, f"seed={seed}"])
-        found["runs"][seed] = {
+        results["runs"][seed] = {
             "accuracy": round(result["val_accuracy"], 4),
             "interval": [round(result["val_accuracy_low"], 4), round(result["val_accuracy_high"], 4)],
             "length_correlation": round(result["val_length_correlation"], 4),
             "seconds": round(result["wall_seconds"]),
         }
-    print(json.dumps(found, indent=1))
+    print(json.dumps(results, indent=1))
 
 
 if __name__ == "__main__":

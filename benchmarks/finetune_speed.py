@@ -1,13 +1,12 @@
-"""How fast fine-tuning is, against language modelling with the same model on sequences of the same mean length; what padding costs.
+"""Measure the speed of fine-tuning, compared with language modelling on sequences of the same mean length, and of padding.
 
     python benchmarks/finetune_speed.py
     python benchmarks/finetune_speed.py --rounds 1 --steps 6 --labelled rotten_tomatoes model.layers=1 model.heads=2 model.width=32
 
-Both sides read the embedded film reviews and run as `gptkit train` would, in turns, each in a process of its own. Words in the
-kit's own grammar, behind the options, go to both. Tokens a second are those of summary.json, where padding counts for nothing;
-medians of the rounds. Padding is the share of a batch's places that hold no token, over one epoch: in the order in which the kit
-reads, which brings reviews of similar length together, and in a random one; also of a multiple choice, `story_completion`. Prints
-JSON.
+Both sides train on the bundled film reviews like `gptkit train`, alternately, each in a separate process. Overrides after the
+options apply to both. Tokens per second are those of summary.json, which do not count padding; the result is the median of the
+rounds. Padding is the share of positions in a batch without a token, over one epoch: in the order of gptkit, which groups reviews
+of similar length, and in random order; also for multiple choice with `story_completion`. Prints JSON.
 """
 
 from __future__ import annotations
@@ -32,27 +31,27 @@ from gptkit.training.dataloader import TrainDataLoader
 
 SHAPE = ["model.layers=4", "model.heads=6", "model.width=192", "model.dropout=0.1", "tokenizer=bpe", "tokenizer.size=8192"]
 CONTEXT = 128
-"""The longest review in tokens; what is longer is cut."""
+"""Maximum length of a review in tokens. Longer reviews are truncated."""
 CHOICES = ["data=story_completion", "model.context=512"]
-"""What is multiple choice: passages are longer."""
+"""Overrides for multiple choice, whose passages are longer."""
 BATCH = 32
 
 
 def words_of(side: str, context: int, steps: int, labelled: str) -> list[str]:
-    """What a run of one side is told, its folder and words from the command line left out."""
+    """Returns the overrides of one side, except its folder and those of the command line."""
     end = [f"trainer.max_steps={steps}", f"trainer.log_every_n_steps={max(1, steps // 6)}", "samples.prompts=[]"]
     data = ["data=movie_reviews", f"data.labelled={labelled}", f"batch.size={BATCH}", "val.every=0", "val.sequences=1"]
     return [f"objective={side}", *data, *SHAPE, f"model.context={context}", *end]
 
 
 def rate(side: str, words: list[str]) -> float:
-    """Tokens a second: the median over windows between log rows, the first left out."""
+    """Returns tokens per second: the median over the windows between log rows, without the first."""
     with tempfile.TemporaryDirectory() as folder:
         return float(gptkit.run(gptkit.compose("train", [*words, f"hydra.run.dir={folder}/run"]))["tokens_per_second"])
 
 
 def training_items(words: list[str]) -> Dataset:
-    """The training examples of a fine-tuning run as the model reads them."""
+    """Returns the tokenized training examples of a fine-tuning run."""
     settings: Any = gptkit.compose("train", words).settings
     data = settings.data.build()
     tokenizer = settings.tokenizer.build(texts=data.texts())
@@ -68,25 +67,25 @@ def lengths_of(dataset: Dataset) -> np.ndarray[Any, np.dtype[np.int64]]:
 
 
 def padding(batches: Iterator[np.ndarray[Any, np.dtype[np.int64]]]) -> dict[str, float]:
-    """Of batches, each given by its lengths: the share of all places that are padding, and the median and the worst batch's."""
+    """Returns the share of padding over all batches, of the median batch and of the worst batch, from the lengths in each batch."""
     totals = [(int(lengths.max()) * len(lengths), int(lengths.sum())) for lengths in batches]
-    shares = [1 - tokens / places for places, tokens in totals]
-    whole = 1 - sum(tokens for _, tokens in totals) / sum(places for places, _ in totals)
+    shares = [1 - tokens / positions for positions, tokens in totals]
+    whole = 1 - sum(tokens for _, tokens in totals) / sum(positions for positions, _ in totals)
     return {"all": round(whole, 4), "median": round(statistics.median(shares), 4), "worst": round(max(shares), 4)}
 
 
 def padding_of(dataset: Dataset) -> dict[str, dict[str, float]]:
-    """By the kit's order and by a random one."""
+    """Returns the share of padding in the order of gptkit and in random order."""
     steps = len(dataset) // BATCH
     shuffled = epoch_order(0, items=len(dataset), seed=0)[: steps * BATCH]
     batches = {
         "by_length": iter(TrainDataLoader(dataset, seed=0, batch=BATCH, start=0, stop=steps)),
         "random": (dataset.batch(items.tolist()) for items in np.split(shuffled, steps)),
     }
-    return {name: padding(batch["lengths"].flatten().numpy() for batch in found) for name, found in batches.items()}
+    return {name: padding(batch["lengths"].flatten().numpy() for batch in ordered) for name, ordered in batches.items()}
 
 
-def in_a_process(side: str, words: list[str]) -> float:
+def run_in_process(side: str, words: list[str]) -> float:
     command = [sys.executable, __file__, "--side", side, *words]
     return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split()[-1])
 
@@ -96,7 +95,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=120)
     parser.add_argument("--labelled", default="all", choices=["all", "imdb", "rotten_tomatoes"])
-    parser.add_argument("--side", choices=["aux_lm", "lm"], help="measure one side once, in this process, as the words say")
+    parser.add_argument("--side", choices=["aux_lm", "lm"], help="measure one side once, in this process, with these overrides")
     arguments, words = parser.parse_known_args()
     if arguments.side is not None:
         print(rate(arguments.side, words))
@@ -105,9 +104,9 @@ def main() -> None:
     dataset = training_items(tuning)
     mean = round(float(lengths_of(dataset).mean()))
     modelling = [*words_of("lm", mean, arguments.steps, arguments.labelled), *words]
-    rounds = [(in_a_process("aux_lm", tuning), in_a_process("lm", modelling)) for _ in range(arguments.rounds)]
+    rounds = [(run_in_process("aux_lm", tuning), run_in_process("lm", modelling)) for _ in range(arguments.rounds)]
     aux_lm, lm = (statistics.median(rates) for rates in zip(*rounds, strict=True))
-    found = {
+    results = {
         "machine": platform.machine(),
         "threads": torch.get_num_threads(),
         "rounds": arguments.rounds,
@@ -120,7 +119,7 @@ def main() -> None:
         "lm_tokens_per_second": round(lm, 1),
         "ratio": round(aux_lm / lm, 3),
     }
-    print(json.dumps(found, indent=1))
+    print(json.dumps(results, indent=1))
 
 
 if __name__ == "__main__":

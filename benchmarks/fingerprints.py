@@ -1,8 +1,8 @@
-"""Does a change of the code change what gptkit computes? Fingerprints of tiny runs of every objective, through the command line.
+"""Record fingerprints of tiny runs of every objective, to check that a change of the code changes no result.
 
-Run it before and after a change that must not change any result, each time with the `gptkit` of the checkout in question, and
-compare the two files. Weights are hashed tensor by tensor, metrics.csv without its columns of time and memory; what `generate`,
-`predict` and `eval` print is compared verbatim. One thread, since the last bits of a sum depend on how many share it.
+Run it before and after a change, each time with the `gptkit` of that checkout, and compare the two files. Weights are hashed
+tensor by tensor, and metrics.csv without its columns of time and memory. The output of `generate`, `predict` and `eval` is
+compared verbatim. Runs use one thread, because the last bits of a sum depend on the number of threads.
 
     python benchmarks/fingerprints.py record .venv/bin/gptkit before.json
     python benchmarks/fingerprints.py record .venv/bin/gptkit after.json
@@ -72,7 +72,7 @@ RUNS: dict[str, str] = {
     "grpo": "objective=grpo data=review_prompts init_from=RUNS/sft reward=lexicon objective.max_new_tokens=8 objective.minibatch=2",
     "ppo_ptx": "+instructgpt=ppo_ptx init_from=RUNS/sft reward=model reward.checkpoint=RUNS/reward +shrink=tiny",
 }
-"""Overrides by name, in an order in which each run stands behind those whose weights it starts from."""
+"""Overrides by name. Each run comes after those whose weights it starts from."""
 
 OUTPUTS: dict[str, Sequence[str]] = {
     "generate": ["generate", "checkpoint=RUNS/lm", "prompt=The people", "max_new_tokens=20", "samples=3", "precision=fp32"],
@@ -97,11 +97,11 @@ OUTPUTS: dict[str, Sequence[str]] = {
 """Commands whose standard output is compared."""
 
 NOT_COMPARED = ("seconds", "per_second", "mfu", "memory", "wall")
-"""Parts of the names of columns that differ from one run to the next."""
+"""Substrings of the names of columns that differ between identical runs."""
 
 
 def record(binary: str, out: Path, renamed: Mapping[str, str], only: Sequence[str]) -> None:
-    """Run everything, and write the fingerprints as JSON."""
+    """Runs everything, and writes the fingerprints as JSON."""
     with tempfile.TemporaryDirectory() as folder:
         workspace = Path(folder)
         (workspace / "reviews.csv").write_text("text,label\na fine film,positive\ndull and long,negative\n")
@@ -168,7 +168,7 @@ def _sweep(binary: str, workspace: Path) -> list[str]:
 
 
 def compare(before: Path, after: Path) -> bool:
-    """Print a row for each run; True: all are the same, and none failed."""
+    """Prints a row for each run. Returns True if all are equal and none failed."""
     old, new = json.loads(before.read_text()), json.loads(after.read_text())
     same = True
     for name in sorted(old.keys() | new.keys()):
@@ -180,13 +180,15 @@ def compare(before: Path, after: Path) -> bool:
 
 
 def main() -> None:
-    """Read the command line."""
+    """Runs the command line."""
     parser = argparse.ArgumentParser(description="Record and compare fingerprints of tiny runs.")
     actions = parser.add_subparsers(dest="action", required=True)
     recorder = actions.add_parser("record")
     recorder.add_argument("binary")
     recorder.add_argument("out", type=Path)
-    recorder.add_argument("--renamed", action="append", default=[], help="a key as this version calls it: here=there")
+    recorder.add_argument(
+        "--renamed", action="append", default=[], help="a key that has another name in this version: name=name_in_this_version"
+    )
     recorder.add_argument("--only", nargs="*", default=[])
     comparer = actions.add_parser("compare")
     comparer.add_argument("before", type=Path)

@@ -1,12 +1,12 @@
-"""What the kit costs per training step over a plain loop with the same model, objective, optimizer and batches.
+"""Measure the overhead of gptkit per training step over a plain loop with the same model, objective, optimizer and batches.
 
     python benchmarks/overhead.py
     python benchmarks/overhead.py --steps 1000 --rounds 5
 
-Milliseconds per step, medians over steps, then over rounds in which both take turns in one process and one thread, on a model so
-small that the kit would show. The plain loop reads the same batches, computes the same loss, clips with torch, sets the learning
-rate, and updates with the same optimizer; the kit does all that through Lightning, with its logs, counters, checks and seeds.
-Prints JSON.
+Prints JSON with milliseconds per step: medians over steps, then over rounds, in which both sides alternate in one process with
+one thread. The model is so small that the overhead is visible. The plain loop reads the same batches, computes the same loss,
+clips with torch, sets the learning rate, and updates with the same optimizer; gptkit does the same through Lightning, with logs,
+counters, checks and seeds.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ QUIET = ["trainer.precision=32-true", "val.fraction=0", "samples.prompts=[]", "t
 
 
 class Clock(lightning.Callback):
-    """When each step began."""
+    """Records the start time of each step."""
 
     def __init__(self) -> None:
         self.times: list[float] = []
@@ -55,21 +55,21 @@ def settings_of(steps: int, folder: str) -> Any:
     return gptkit.compose("train", [*WORDS, *QUIET, f"trainer.max_steps={steps}", f"hydra.run.dir={folder}"]).settings
 
 
-def seconds_of_kit(steps: int) -> float:
+def seconds_of_gptkit(steps: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         settings = settings_of(steps, folder)
-        pieces = build_components(settings)
+        components = build_components(settings)
         module = TrainModule(
             settings=settings,
             folder=Path(folder),
-            model=pieces.model,
-            objective=pieces.objective,
-            tokenizer=pieces.tokenizer,
-            datasets=pieces.datasets,
+            model=components.model,
+            objective=components.objective,
+            tokenizer=components.tokenizer,
+            datasets=components.datasets,
             micro_batch_size=settings.batch.size,
             last_step=steps,
             horizon=steps * settings.batch.size * settings.model.context,
-            sources=pieces.sources,
+            sources=components.sources,
         )
         clock = Clock()
         run(module, build_trainer(check_trainer_arguments(settings.trainer), Path(folder), [clock]))
@@ -78,12 +78,12 @@ def seconds_of_kit(steps: int) -> float:
 
 def seconds_of_plain(steps: int) -> float:
     settings = settings_of(steps, "unused")
-    pieces = build_components(settings)
-    model, objective = pieces.model, pieces.objective
+    components = build_components(settings)
+    model, objective = components.model, components.objective
     optimizer = settings.optimizer.build(parameters=model.named_parameters())
     horizon = steps * settings.batch.size * settings.model.context
     times, tokens = [], 0
-    for batch in TrainDataLoader(pieces.datasets["train"], seed=0, batch=settings.batch.size, start=0, stop=steps):
+    for batch in TrainDataLoader(components.datasets["train"], seed=0, batch=settings.batch.size, start=0, stop=steps):
         times.append(time.perf_counter())
         tokens += batch["tokens"].numel()
         factor = multiplier(tokens, schedule=settings.optimizer.schedule, horizon=horizon)
@@ -103,7 +103,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    rounds = [(seconds_of_kit(arguments.steps), seconds_of_plain(arguments.steps)) for _ in range(arguments.rounds)]
+    rounds = [(seconds_of_gptkit(arguments.steps), seconds_of_plain(arguments.steps)) for _ in range(arguments.rounds)]
     kit, plain = (1000 * statistics.median(side) for side in zip(*rounds, strict=True))
     overhead = statistics.median(1000 * (ours - theirs) for ours, theirs in rounds)
     print(

@@ -1,8 +1,8 @@
-"""The baseline: a GPT and its training loop in plain PyTorch, as a careful person writes them in an afternoon.
+"""The baseline of the benchmarks: a GPT and its training loop in plain PyTorch.
 
-It mirrors nanoGPT on a processor as it comes: pre-norm blocks without biases, exact GELU, vocabulary padded to a multiple of 64,
-tied head, fp32, AdamW with torch's defaults for processors, clipping at 1.0, cosine learning rate set in every step, batches drawn
-from a memory-mapped array of tokens, and no setting of the allocator. Written for this comparison; no line is nanoGPT's.
+It mirrors nanoGPT's defaults on a CPU: pre-norm blocks without biases, exact GELU, vocabulary padded to a multiple of 64, tied
+head, fp32, AdamW with torch's defaults, clipping at 1.0, a cosine learning rate, batches sampled from a memory-mapped array of
+tokens, and no allocator settings. It was written for this comparison and contains no code of nanoGPT.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Shape:
-    """A model and a batch: `batch` sequences of `context` tokens per step."""
+    """The sizes of a model, and of a batch of `batch` sequences of `context` tokens."""
 
     layers: int
     heads: int
@@ -77,19 +77,19 @@ class PlainGPT(nn.Module):
 
 
 def seconds_per_step(shape: Shape, steps: int) -> list[float]:
-    """Seconds of each of `steps` steps, everything included, on random tokens."""
+    """Returns the seconds of each step, including reading the batch, on random tokens."""
     torch.manual_seed(0)
     model = PlainGPT(shape)
     decayed = [parameter for parameter in model.parameters() if parameter.ndim >= 2]
     others = [parameter for parameter in model.parameters() if parameter.ndim < 2]
     groups = [{"params": decayed, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.95))
-    took = []
+    seconds = []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "tokens.bin"
         np.random.default_rng(0).integers(0, shape.vocabulary, 1_000_000, dtype=np.uint16).tofile(path)
         for step in range(steps):
-            began = time.perf_counter()
+            start_time = time.perf_counter()
             data = np.memmap(path, dtype=np.uint16, mode="r")
             starts = torch.randint(len(data) - shape.context, (shape.batch,)).tolist()
             read = [torch.from_numpy(data[start : start + shape.context + 1].astype(np.int64)) for start in starts]
@@ -101,5 +101,5 @@ def seconds_per_step(shape: Shape, steps: int) -> list[float]:
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-            took.append(time.perf_counter() - began)
-    return took
+            seconds.append(time.perf_counter() - start_time)
+    return seconds

@@ -1,10 +1,10 @@
-"""What installed plugins cost before anything runs: milliseconds of `gptkit --help`, and of completing the options of a group.
+"""Measure the startup cost of installed plugins: milliseconds for `gptkit --help`, and for completing the options of a group.
 
     python benchmarks/plugins_startup.py [--plugins 50] [--repeats 15]
 
-Makes that many throwaway distributions (metadata, entry point, a module with one attention type) in a temporary folder, and times
-whole processes with and without that folder on PYTHONPATH, in turn. No plugin of the machine takes part.
-Aims: 50 plugins add at most 50 ms to `gptkit --help`; completing a group's options takes at most 0.5 s.
+Creates this number of temporary distributions (metadata, entry point, a module with one attention type), and measures processes
+with and without them on PYTHONPATH, alternately. Plugins that are installed on the machine are not loaded. Targets: 50 plugins
+add at most 50 ms to `gptkit --help`; completing a group's options takes at most 0.5 s.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from gptkit import hookimpl
-from gptkit.attention import Attention, Banded
+from gptkit.attention import AttentionConfig, BandedAttentionConfig
 
 
 @dataclass
-class Mine(Attention):
+class Mine(AttentionConfig):
     """Banded attention under another name."""
 
     name: str = "mine{number}"
     window: Annotated[int, "keys that a query sees, itself included"] = 256
 
     def build(self, *, width, heads, context, dropout, layer, layers):
-        band = Banded(window=self.window)
+        band = BandedAttentionConfig(window=self.window)
         return band.build(width=width, heads=heads, context=context, dropout=dropout, layer=layer, layers=layers)
 
 
@@ -46,7 +46,7 @@ def gptkit_attention():
 
 
 def install(folder: Path, count: int) -> list[str]:
-    """Write distributions as pip would; gives their names."""
+    """Writes distributions as pip would. Returns their names."""
     names = []
     for number in range(count):
         module, name = f"throwaway_{number}", f"throwaway-{number}"
@@ -61,7 +61,7 @@ def install(folder: Path, count: int) -> list[str]:
 
 
 def milliseconds(words: list[str], variables: dict[str, str]) -> float:
-    """Wall time of one process."""
+    """Returns the wall time of one process."""
     start = time.perf_counter()
     subprocess.run([sys.executable, "-m", "gptkit", *words], env=variables, stdout=subprocess.PIPE, check=True)
     return (time.perf_counter() - start) * 1000
@@ -85,7 +85,7 @@ def main() -> None:
             for repeat in range(settings.repeats + 1):
                 for label, variables in (("without", without), ("with", with_plugins)):
                     taken = milliseconds(words, variables)
-                    if repeat:  # the first writes bytecode
+                    if repeat:  # the first process compiles bytecode
                         times[label].append(taken)
             bare, loaded = (statistics.median(times[label]) for label in ("without", "with"))
             print(f"{what}: {bare:.0f} ms, with {settings.plugins} plugins {loaded:.0f} ms, {loaded - bare:+.0f} ms (medians)")

@@ -1,9 +1,9 @@
-"""How much of a rollout's time is spent inside the model (target: at least 90%), with a policy of about 10 M parameters.
+"""Measure the share of a rollout's time that is spent inside the model (target: at least 90%), for a policy of 10M parameters.
 
     python benchmarks/rollout.py
     python benchmarks/rollout.py --prompts 4 --tokens 4 --rounds 1          a smoke run
 
-Every response is as long as it may be. Prints JSON: seconds of a rollout, of the model's own calls in it, and their share.
+Every response has the maximum length. Prints JSON with the seconds of a rollout and the share that is spent in calls of the model.
 """
 
 from __future__ import annotations
@@ -36,23 +36,23 @@ def main() -> None:
         def run(*words: Any, **named: Any) -> Any:
             nonlocal inside
             begin = time.perf_counter()
-            found = call(*words, **named)
+            result = call(*words, **named)
             inside += time.perf_counter() - begin
-            return found
+            return result
 
         return run
 
-    model._call_impl = timed(model._call_impl)  # type: ignore[method-assign]  # what decoding calls
+    model._call_impl = timed(model._call_impl)  # type: ignore[method-assign]  # decoding calls these two methods
     model.logits = timed(model.logits)  # type: ignore[method-assign]
     prompts = torch.randint(8192, (arguments.prompts, 8)).tolist()
-    ids: Any = SimpleNamespace(size=8192, special={"end_of_text": -1})  # in place of a tokenizer: no response ends
+    ids: Any = SimpleNamespace(size=8192, special={"end_of_text": -1})  # replaces a tokenizer; no token ends a response
     seconds, shares = [], []
     for _ in range(arguments.rounds):
         inside, begin = 0.0, time.perf_counter()
-        drawn = generate_responses(model, ids, prompts, items=range(len(prompts)), max_new_tokens=arguments.tokens)
+        responses = generate_responses(model, ids, prompts, items=range(len(prompts)), max_new_tokens=arguments.tokens)
         seconds.append(time.perf_counter() - begin)
         shares.append(inside / seconds[-1])
-        assert all(len(response) == arguments.tokens for response in drawn)
+        assert all(len(response) == arguments.tokens for response in responses)
     print(
         json.dumps(
             {

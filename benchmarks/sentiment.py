@@ -1,13 +1,13 @@
-"""What pre-training, the auxiliary loss and the Transformer are worth on the embedded film reviews: GPT-1's Table 5, small.
+"""Measure the effect of pre-training, the auxiliary loss and the Transformer on the bundled film reviews, as in GPT-1's table 5.
 
     python benchmarks/sentiment.py runs/sentiment
     python benchmarks/sentiment.py runs/sentiment --seeds 0 --variants full scratch --pretrain-tokens 100000 --epochs 0.1
 
-A small GPT is pre-trained once on the embedded prose and the reviews without labels. Then, for every seed: fine-tuned with the
+A small GPT is pre-trained once on the bundled prose and the reviews without labels. Then, for every seed: fine-tuned with the
 auxiliary loss (full) and without (no_aux), from random weights (scratch), with half of its blocks transferred (half), and an LSTM
-pre-trained and fine-tuned the same way (lstm). Accuracy is that of the last step, on reviews of Rotten Tomatoes that neither
-pre-training nor fine-tuning saw, beside TF-IDF with logistic regression (scikit-learn's defaults) on the same labels. Runs that are
-there are not repeated. Prints JSON, with the seconds that each run took.
+pre-trained and fine-tuned the same way (lstm). Accuracy is that of the last step, on Rotten Tomatoes reviews that are in neither
+training set. The baseline is TF-IDF with logistic regression (scikit-learn's defaults) on the same labels. Finished runs are not
+repeated. Prints JSON, including the seconds of each run.
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ VARIANTS = ("full", "no_aux", "half", "scratch", "lstm")
 
 
 def train(folder: Path, words: list[str]) -> float:
-    """Train, or continue, or find finished; gives the seconds that the run took in all."""
+    """Trains or continues a run, unless it is finished. Returns its total seconds."""
     result = gptkit.run(gptkit.compose("train", [*words, f"hydra.run.dir={folder}"]))
     if result.exit_status:
-        sys.exit(result.exit_status)  # told to stop: the same command goes on
+        sys.exit(result.exit_status)  # stopped by a signal; the same command continues the run
     return float(result["wall_seconds"])
 
 
 def words_of(variant: str, seed: int, runs: Path, epochs: float, rate: float) -> list[str]:
-    """What one fine-tuning run is told."""
+    """Returns the overrides of one fine-tuning run."""
     start = runs / ("pretrain_lstm" if variant == "lstm" else "pretrain")
     words = [*FINETUNE, *SCHEDULE, f"optimizer.lr={rate}", f"seed={seed}", f"epochs={epochs}"]
     if variant == "scratch":
@@ -61,7 +61,7 @@ def words_of(variant: str, seed: int, runs: Path, epochs: float, rate: float) ->
 
 @torch.no_grad()
 def accuracy(folder: Path) -> tuple[float, float, float]:
-    """Of the last checkpoint on the test reviews, in percent, with its 95% interval over them."""
+    """Returns the accuracy of the last checkpoint on the test reviews in percent, and its 95% interval."""
     path = latest_checkpoint(folder)
     assert path is not None
     checkpoint = read_checkpoint(path)
@@ -78,13 +78,13 @@ def accuracy(folder: Path) -> tuple[float, float, float]:
         batch = items.batch(order[start : start + 64])
         outputs.append(objective.outputs(objective.hidden_states(model, batch), batch["lengths"]).argmax(-1))
         labels.append(batch["labels"].long())
-    predicted, wanted = torch.cat(outputs), torch.cat(labels)
-    low, high = bootstrap_interval(accuracy_of_columns, predicted, wanted)
-    return 100 * float((predicted == wanted).float().mean()), 100 * low, 100 * high
+    predicted, expected = torch.cat(outputs), torch.cat(labels)
+    low, high = bootstrap_interval(accuracy_of_columns, predicted, expected)
+    return 100 * float((predicted == expected).float().mean()), 100 * low, 100 * high
 
 
 def bag_of_words() -> float:
-    """Accuracy of TF-IDF with logistic regression on the same labels, in percent."""
+    """Returns the accuracy of TF-IDF with logistic regression on the same labels, in percent."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -110,11 +110,11 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=1e-3)
     arguments = parser.parse_args()
     begin = time.perf_counter()
-    found: dict[str, Any] = {"bag_of_words": round(bag_of_words(), 2)}
+    results: dict[str, Any] = {"bag_of_words": round(bag_of_words(), 2)}
     tokens = [f"tokens={arguments.pretrain_tokens}"]
-    found["pretrain_seconds"] = round(train(arguments.runs / "pretrain", [*PRETRAIN, *SIZE, *tokens]))
+    results["pretrain_seconds"] = round(train(arguments.runs / "pretrain", [*PRETRAIN, *SIZE, *tokens]))
     if "lstm" in arguments.variants:
-        found["pretrain_lstm_seconds"] = round(train(arguments.runs / "pretrain_lstm", [*PRETRAIN, *LSTM, *tokens]))
+        results["pretrain_lstm_seconds"] = round(train(arguments.runs / "pretrain_lstm", [*PRETRAIN, *LSTM, *tokens]))
     for variant in arguments.variants:
         seconds, scores = [], []
         for seed in arguments.seeds:
@@ -122,14 +122,14 @@ def main() -> None:
             seconds.append(train(folder, words_of(variant, seed, arguments.runs, arguments.epochs, arguments.rate)))
             scores.append(accuracy(folder))
             print(variant, seed, scores[-1], flush=True)
-        found[variant] = {
+        results[variant] = {
             "accuracy": [round(score, 2) for score, _, _ in scores],
             "median": round(statistics.median(score for score, _, _ in scores), 2),
             "intervals": [[round(low, 2), round(high, 2)] for _, low, high in scores],
             "seconds": [round(second) for second in seconds],
         }
-    found["seconds"] = round(time.perf_counter() - begin)
-    print(json.dumps(found, indent=1))
+    results["seconds"] = round(time.perf_counter() - begin)
+    print(json.dumps(results, indent=1))
 
 
 if __name__ == "__main__":

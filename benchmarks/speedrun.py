@@ -1,10 +1,10 @@
-"""Seconds of a whole process, imports and all, until `gptkit train +speedrun=shakespeare_char` has reached its loss.
+"""Measure the seconds of the process `gptkit train +speedrun=shakespeare_char`, including imports, and its final loss.
 
     python benchmarks/speedrun.py shakespeare.txt            the text of Shakespeare's plays, 1,115,394 characters
     python benchmarks/speedrun.py shakespeare.txt --rounds 5
 
-The text's last tenth is held out; the loss to reach is 1.8857 nats per character. Medians of rounds, each with a text that must be
-tokenised anew. Exits with 1 where a round misses the loss. Prints JSON.
+The last tenth of the text is held out; the target loss is 1.8857 nats per character. Prints JSON with the median of several
+rounds, each of which tokenizes the text again. Exits with status 1 if a round misses the target.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ TARGET = 1.8857
 
 
 def one_round(text: str, words: list[str]) -> tuple[float, float]:
-    """Seconds of the process, and the loss that it reached."""
+    """Returns the seconds of the process, and its final validation loss."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "gptkit", "train", "+speedrun=shakespeare_char", f"data.path={text}"]
-        began = time.perf_counter()
+        start = time.perf_counter()
         subprocess.run(
             [*command, f"hydra.run.dir={folder}/run", *words],
             check=True,
             stdout=subprocess.DEVNULL,
             env={**os.environ, "GPTKIT_CACHE": f"{folder}/cache"},
         )
-        seconds = time.perf_counter() - began
+        seconds = time.perf_counter() - start
         return seconds, float(json.loads((Path(folder) / "run" / "summary.json").read_text())["val_loss"])
 
 

@@ -1,12 +1,12 @@
-"""How fast text becomes token shards, against the tokenizers library alone on the same text, and how much memory that takes.
+"""Measure the speed and memory of writing token shards, compared with the tokenizers library alone on the same text.
 
-    python benchmarks/tokenization.py                        the embedded speeches with GPT-2's tokenizer
+    python benchmarks/tokenization.py                        the bundled speeches with GPT-2's tokenizer
     python benchmarks/tokenization.py --text books/ --rounds 5
 
-Rates are megabytes of UTF-8 a second, medians of rounds in which both take turns: `library` is one call of `encode_batch_fast` on
-all documents, text in memory, ids left where they are; `shards` reads the files, encodes, and writes shards to a temporary folder,
-synced to the disk. Memory is the peak of a process of its own that tokenises the corpus as one file, and four times it as one file.
-Prints JSON.
+Prints JSON with megabytes of UTF-8 text per second: the medians of several rounds, in which both sides alternate. `library` is
+one call of `encode_batch_fast` on all documents in memory. `shards` reads the files, encodes them, and writes shards to a
+temporary folder, synced to the disk. Memory is the peak of a separate process that tokenizes the corpus as one file, and four
+copies of it as one file.
 """
 
 from __future__ import annotations
@@ -35,32 +35,32 @@ def source(path: str | None) -> Data:
 
 
 def seconds_of_library(documents: list[str]) -> float:
-    library = Tokenizer.from_str(load_published("auto").library.to_str())  # as it comes: without the kit's larger memory of words
-    began = time.perf_counter()
+    library = Tokenizer.from_str(load_published("auto").library.to_str())  # with the default word cache, which gptkit enlarges
+    start = time.perf_counter()
     encodings = library.encode_batch_fast(documents, add_special_tokens=False)
-    took = time.perf_counter() - began
+    seconds = time.perf_counter() - start
     del encodings
-    return took
+    return seconds
 
 
 def seconds_of_shards(path: str | None) -> float:
     tokenizer = load_published("auto")
     with tempfile.TemporaryDirectory() as folder:
-        began = time.perf_counter()
+        start = time.perf_counter()
         write_shards(Path(folder), source(path), "train", tokenizer)
-        return time.perf_counter() - began
+        return time.perf_counter() - start
 
 
 def peak_bytes(path: Path) -> int:
-    """Of a process that only tokenises this file."""
+    """Returns the peak memory of a process that only tokenizes this file."""
     command = [sys.executable, __file__, "--memory-of", str(path)]
     return int(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
-def tokenise_and_print_peak(path: str) -> None:
+def tokenize_and_print_peak(path: str) -> None:
     seconds_of_shards(path)
     status = Path("/proc/self/status")
-    if status.exists():  # on Linux a new process inherits the peak that getrusage knows from the one that started it
+    if status.exists():  # on Linux, a new process inherits the peak of getrusage from its parent
         print(next(int(line.split()[1]) * 1024 for line in status.read_text().splitlines() if line.startswith("VmHWM")))
     else:
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
@@ -79,7 +79,7 @@ def measure(path: str | None, rounds: int) -> dict[str, object]:
         once.write_bytes(text)
         four_times.write_bytes((text + b"\n") * 4)
         peaks = peak_bytes(once), peak_bytes(four_times)
-    rates = {name: megabytes / statistics.median(taken) for name, taken in (("library", library), ("shards", shards))}
+    rates = {name: megabytes / statistics.median(seconds) for name, seconds in (("library", library), ("shards", shards))}
     return {
         "megabytes": round(megabytes, 2),
         "cores": os.cpu_count(),
@@ -94,14 +94,14 @@ def measure(path: str | None, rounds: int) -> dict[str, object]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--text", help="a file, glob or folder; without it the embedded speeches")
+    parser.add_argument("--text", help="a file, glob or folder; default: the bundled speeches")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--memory-of", help=argparse.SUPPRESS)
-    wanted = parser.parse_args()
-    if wanted.memory_of:
-        tokenise_and_print_peak(wanted.memory_of)
+    arguments = parser.parse_args()
+    if arguments.memory_of:
+        tokenize_and_print_peak(arguments.memory_of)
     else:
-        print(json.dumps(measure(wanted.text, wanted.rounds), indent=2))
+        print(json.dumps(measure(arguments.text, arguments.rounds), indent=2))
 
 
 if __name__ == "__main__":

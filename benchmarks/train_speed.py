@@ -1,11 +1,11 @@
-"""How fast the kit trains, against a plain PyTorch loop of the same shape on the same machine.
+"""Measure the training speed of gptkit, compared with a plain PyTorch loop over a model of the same shape.
 
     python benchmarks/train_speed.py                       GPT-2 124M (one sequence of 1024) and a small character model
     python benchmarks/train_speed.py --shapes characters --rounds 5
 
-Tokens a second, medians of rounds in which both take turns, each in a process of its own, because the kit sets the allocator of its
-process. The kit runs as `gptkit train` would, with its logs and pages, on the embedded speeches; precision is what it chooses for
-the machine. The plain loop (plain_loop.py) is fp32 and sets nothing. The first steps, which warm up, are left out. Prints JSON.
+Prints JSON with tokens per second: the medians of several rounds, in which both sides alternate. Each runs in a separate process,
+because gptkit sets the memory allocator. gptkit runs like `gptkit train`, with logs and pages, on the bundled speeches, with the
+default precision of the machine. The plain loop (plain_loop.py) uses fp32 and default settings. The first steps are not measured.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def rate_of_plain(name: str) -> float:
     return shape.batch * shape.context / statistics.median(seconds)
 
 
-def rate_of_kit(name: str, words: list[str]) -> float:
-    """What summary.json says: the median over windows between log rows, the first left out."""
+def rate_of_gptkit(name: str, words: list[str]) -> float:
+    """Returns tokens per second from summary.json: the median over the windows between log rows, without the first."""
     import gptkit
 
     shape = SHAPES[name]
@@ -57,7 +57,7 @@ def rate_of_kit(name: str, words: list[str]) -> float:
         return float(gptkit.run(run)["tokens_per_second"])
 
 
-def in_a_process(side: str, name: str, words: list[str]) -> float:
+def run_in_process(side: str, name: str, words: list[str]) -> float:
     command = [sys.executable, __file__, "--side", side, "--shapes", name, *words]
     return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split()[-1])
 
@@ -70,20 +70,20 @@ def main() -> None:
     arguments, words = parser.parse_known_args()
     if arguments.side is not None:
         name = arguments.shapes[0]
-        print(rate_of_plain(name) if arguments.side == "plain" else rate_of_kit(name, words))
+        print(rate_of_plain(name) if arguments.side == "plain" else rate_of_gptkit(name, words))
         return
-    found = {}
+    results = {}
     for name in arguments.shapes:
-        rounds = [(in_a_process("kit", name, words), in_a_process("plain", name, [])) for _ in range(arguments.rounds)]
+        rounds = [(run_in_process("kit", name, words), run_in_process("plain", name, [])) for _ in range(arguments.rounds)]
         kit, plain = (statistics.median(rates) for rates in zip(*rounds, strict=True))
-        found[name] = {
+        results[name] = {
             "kit_tokens_per_second": round(kit, 1),
             "plain_tokens_per_second": round(plain, 1),
             "ratio": round(kit / plain, 2),
         }
     print(
         json.dumps(
-            {"machine": platform.machine(), "threads": torch.get_num_threads(), "rounds": arguments.rounds, **found}, indent=1
+            {"machine": platform.machine(), "threads": torch.get_num_threads(), "rounds": arguments.rounds, **results}, indent=1
         )
     )
 

@@ -65,7 +65,7 @@ def from_hub(name: str) -> BPETokenizer:
 
 
 def _package_folder() -> Path | None:
-    """The folder of the package that carries the files. It is found, not imported: importing a stranger runs its code."""
+    """Returns the folder of the package that contains the files. Does not import it, because that would run third-party code."""
     spec = importlib.util.find_spec(CARRIER)
     folders = [Path(location) / "data" for location in (spec.submodule_search_locations or [])] if spec else []
     return next((folder for folder in folders if all((folder / name).is_file() for name in PAIRS[0])), None)

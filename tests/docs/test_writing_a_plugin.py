@@ -132,7 +132,7 @@ def test_the_page_does_what_it_says(
         assert at == len(printed), f"$ {step.command}\nprints\n" + "\n".join(printed)
 
 
-def test_a_strangers_attention_fits_on_one_screen() -> None:
+def test_a_third_party_attention_fits_on_one_screen() -> None:
     """The first version of the class with its pyproject: at most 60 lines."""
     files: dict[str, str] = {}
     for step in steps(PAGE.read_text()):

@@ -191,7 +191,7 @@ def test_rows_of_one_length_read_in_pieces(attention: Any) -> None:
 
 
 class RunningMean(Attention):
-    """Every position sees the mean of all values so far: a stranger's attention, whose memory is a sum and no list of keys."""
+    """Every position sees the mean of all values so far: a third-party attention whose cache is a sum instead of keys."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -232,7 +232,7 @@ class Mean(AttentionConfig):
         return RunningMean(width)
 
 
-def test_a_strangers_attention_brings_its_own_cache_and_its_own_initial_weights() -> None:
+def test_a_third_party_attention_has_its_own_cache_and_initial_weights() -> None:
     torch.manual_seed(0)
     model = GPTConfig(layers=8, heads=2, width=128, context=20).build(attention=Mean(), vocabulary=V).double().eval()
     attention = model.blocks[0].attention

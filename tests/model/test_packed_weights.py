@@ -32,7 +32,7 @@ def test_packed_weights_give_the_same_logits(tied: bool) -> None:
             torch.testing.assert_close(packed.logits(packed(tokens)), model.logits(model(tokens)), rtol=1e-5, atol=1e-5)
 
 
-class Stranger(nn.Module):
+class ThirdPartyModule(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.inner = nn.Linear(32, 32)
@@ -40,6 +40,6 @@ class Stranger(nn.Module):
 
 def test_layers_of_other_distributions_are_left_alone() -> None:
     model = GPTConfig(layers=1, heads=2, width=32, context=16).build(attention=BandedAttentionConfig(), vocabulary=67)
-    model.blocks[0].attention.output = Stranger()
+    model.blocks[0].attention.output = ThirdPartyModule()
     pack_weights(model, smallest=1)
     assert type(model.blocks[0].attention.output.inner) is nn.Linear

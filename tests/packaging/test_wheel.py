@@ -128,28 +128,28 @@ def several(environment: Environment) -> Callable[..., list[list[Any]]]:
 
 
 @pytest.fixture
-def stranger(environment: Environment, tmp_path: Path) -> Path:
+def third_party(environment: Environment, tmp_path: Path) -> Path:
     """The wheel of a copy of the template under another name, made as its README says."""
-    source = tmp_path / "gptkit-stranger"
+    source = tmp_path / "gptkit-thirdparty"
     shutil.copytree(TEMPLATE, source, ignore=shutil.ignore_patterns("*.egg-info", "build", "__pycache__", ".*"))
-    (source / "gptkit_template").rename(source / "gptkit_stranger")
+    (source / "gptkit_template").rename(source / "gptkit_thirdparty")
     for file in [path for path in source.rglob("*") if path.is_file()]:
-        text = file.read_text(encoding="utf-8").replace("gptkit_template", "gptkit_stranger")
-        file.write_text(text.replace("gptkit-template", "gptkit-stranger").replace('"0.1.0"', '"1.2.3"'), encoding="utf-8")
+        text = file.read_text(encoding="utf-8").replace("gptkit_template", "gptkit_thirdparty")
+        file.write_text(text.replace("gptkit-template", "gptkit-thirdparty").replace('"0.1.0"', '"1.2.3"'), encoding="utf-8")
     return build_wheel(source, tmp_path)
 
 
 @pytest.mark.process
-def test_the_life_of_a_strangers_package(
-    environment: Environment, several: Callable[..., list[list[Any]]], stranger: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_third_party_package_is_installed_used_and_uninstalled(
+    environment: Environment, several: Callable[..., list[list[Any]]], third_party: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    environment.pip("install", "--no-deps", "--no-index", str(stranger))
-    monkeypatch.setitem(environment.variables, "GPTKIT_PLUGINS", "gptkit-stranger")  # and no other of this machine
+    environment.pip("install", "--no-deps", "--no-index", str(third_party))
+    monkeypatch.setitem(environment.variables, "GPTKIT_PLUGINS", "gptkit-thirdparty")  # and no other of this machine
 
     done = environment.run("gptkit", "train", "+tapered=small", *TRAIN, "attention.window=16", "hydra.run.dir=runs/life")
     assert done.returncode == 0, done.stderr
     manifest = json.loads(next((environment.place / "runs/life/checkpoints").glob("*/manifest.json")).read_text())
-    assert manifest["parts"]["attention"] == {"name": "tapering", "distribution": "gptkit-stranger==1.2.3"}
+    assert manifest["parts"]["attention"] == {"name": "tapering", "distribution": "gptkit-thirdparty==1.2.3"}
 
     generate = ["generate", "checkpoint=runs/life", "prompt=To be", "max_new_tokens=5", "temperature=0"]
     overview, page, listed, shown, verb, wrong, unknown, options, keys, found = several(
@@ -169,7 +169,7 @@ def test_the_life_of_a_strangers_package(
     assert "+tapered=" in overview[1]
     assert "|tapering" in page[1]
     row = next(row for row in json.loads(listed[1]) if row["name"] == "tapering")
-    assert (row["distribution"], row["version"]) == ("gptkit-stranger", "1.2.3")
+    assert (row["distribution"], row["version"]) == ("gptkit-thirdparty", "1.2.3")
     assert "attention.narrowest" in shown[1]
     assert verb == [0, "layer 0: 24.2\nlayer 1: 14.1\n", ""]
     assert wrong == [2, "", "gptkit: attention.window=wide must be a whole number\n"]
@@ -178,10 +178,10 @@ def test_the_life_of_a_strangers_package(
     assert "attention.narrowest=" in keys[1]
     assert found[0] == 0, found[2]
 
-    environment.pip("uninstall", "--yes", "gptkit-stranger")
+    environment.pip("uninstall", "--yes", "gptkit-thirdparty")
     lost = environment.run("gptkit", *generate)
     assert (lost.returncode, lost.stdout) == (1, "")
     (line,) = lost.stderr.splitlines()
     assert line.startswith("gptkit: runs/life/checkpoints/")
-    assert "was made with attention=tapering of gptkit-stranger==1.2.3, which is not installed here" in line
-    assert line.endswith(": pip install gptkit-stranger==1.2.3")
+    assert "was made with attention=tapering of gptkit-thirdparty==1.2.3, which is not installed here" in line
+    assert line.endswith(": pip install gptkit-thirdparty==1.2.3")

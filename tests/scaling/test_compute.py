@@ -127,7 +127,7 @@ def test_banded_layers_cost_less() -> None:
 
 
 def test_other_models_are_counted_without_storage() -> None:
-    """The count for strangers' models agrees with the formulas where both apply."""
+    """The count for third-party models agrees with the formulas where both apply."""
     model = GPTConfig(layers=2, width=32, heads=4, context=16)
     counted = count_parameters(model, AlternatingAttentionConfig(window=4), 97)
     assert sum(counted.values()) == parameters(model, AlternatingAttentionConfig(window=4), 97)

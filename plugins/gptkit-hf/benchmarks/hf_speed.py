@@ -1,12 +1,12 @@
-"""How fast the kit trains a model of transformers, against a plain PyTorch loop over the same model with the same settings.
+"""Measure the speed at which gptkit trains a transformers model, compared with a plain PyTorch loop over the same model.
 
     python benchmarks/hf_speed.py                                          GPT-2's vocabulary, 6 layers, width 384, 8 x 256 tokens
     python benchmarks/hf_speed.py --layers 12 --heads 12 --width 768 --context 1024 --batch 1
 
-Tokens a second, medians of rounds in which both take turns, each in a process of its own. The model is a GPT-2 with random weights.
-The kit runs as `gptkit train model=hf` would, with its logs and pages. The plain loop has batches of that shape, the same
-precision, fused AdamW, clipping and allocator setting, takes transformers' own loss, and does nothing else. The first steps,
-which warm up, are left out. Prints JSON.
+Prints JSON with tokens per second: the medians of several rounds, in which both sides alternate, each in a separate process. The
+model is a GPT-2 with random weights. gptkit runs like `gptkit train model=hf`, with logs and pages. The plain loop uses batches
+of the same shape, the same precision, fused AdamW, clipping and allocator settings, and transformers' own loss. The first steps
+are not measured.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from gptkit.training.precision import choose_precision
 VOCABULARY = {"gpt2": 50257, "bytes": 257}
 
 
-def config_of(arguments: argparse.Namespace) -> GPT2Config:
+def build_config(arguments: argparse.Namespace) -> GPT2Config:
     return GPT2Config(
         n_layer=arguments.layers,
         n_head=arguments.heads,
@@ -45,12 +45,12 @@ def config_of(arguments: argparse.Namespace) -> GPT2Config:
     )
 
 
-def kit(arguments: argparse.Namespace) -> float:
-    """What summary.json says: the median over windows between log rows, the first left out."""
+def gptkit_rate(arguments: argparse.Namespace) -> float:
+    """Returns tokens per second from summary.json: the median over the windows between log rows, without the first."""
     import gptkit
 
     with tempfile.TemporaryDirectory() as folder:
-        GPT2LMHeadModel(config_of(arguments)).save_pretrained(f"{folder}/model")
+        GPT2LMHeadModel(build_config(arguments)).save_pretrained(f"{folder}/model")
         words = [
             "model=hf",
             f"model.path={folder}/model",
@@ -68,11 +68,11 @@ def kit(arguments: argparse.Namespace) -> float:
         return float(gptkit.run(gptkit.compose("train", words))["tokens_per_second"])
 
 
-def plain(arguments: argparse.Namespace) -> float:
+def plain_rate(arguments: argparse.Namespace) -> float:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cpu":
         keep_freed_memory()
-    model = GPT2LMHeadModel(config_of(arguments)).to(device).train()
+    model = GPT2LMHeadModel(build_config(arguments)).to(device).train()
     matrices = [parameter for parameter in model.parameters() if parameter.dim() > 1]
     others = [parameter for parameter in model.parameters() if parameter.dim() < 2]
     groups = [{"params": matrices, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}]
@@ -94,7 +94,7 @@ def plain(arguments: argparse.Namespace) -> float:
     return arguments.batch * arguments.context / statistics.median(seconds[arguments.warm_up :])
 
 
-def in_a_process(side: str) -> float:
+def run_in_process(side: str) -> float:
     command = [sys.executable, __file__, "--side", side, *sys.argv[1:]]
     return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split()[-1])
 
@@ -109,12 +109,16 @@ def main() -> None:
     parser.add_argument("--side", choices=["kit", "plain"], help="measure one side once, in this process")
     arguments = parser.parse_args()
     if arguments.side is not None:
-        print(kit(arguments) if arguments.side == "kit" else plain(arguments))
+        print(gptkit_rate(arguments) if arguments.side == "kit" else plain_rate(arguments))
         return
-    rounds = [(in_a_process("kit"), in_a_process("plain")) for _ in range(arguments.rounds)]
+    rounds = [(run_in_process("kit"), run_in_process("plain")) for _ in range(arguments.rounds)]
     ours, theirs = (statistics.median(rates) for rates in zip(*rounds, strict=True))
-    found = {"kit_tokens_per_second": round(ours, 1), "plain_tokens_per_second": round(theirs, 1), "ratio": round(ours / theirs, 3)}
-    print(json.dumps({"machine": platform.machine(), "threads": torch.get_num_threads(), **vars(arguments), **found}, indent=1))
+    results = {
+        "kit_tokens_per_second": round(ours, 1),
+        "plain_tokens_per_second": round(theirs, 1),
+        "ratio": round(ours / theirs, 3),
+    }
+    print(json.dumps({"machine": platform.machine(), "threads": torch.get_num_threads(), **vars(arguments), **results}, indent=1))
 
 
 if __name__ == "__main__":
