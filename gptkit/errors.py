@@ -45,5 +45,5 @@ def wrong_type_message(key: str, text: str) -> str:
         return ""
     if match["value"].startswith("{"):
         return f"{key} is a value, with no keys below it: write {key}=<value>"
-    wanted = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false", "bool": "true or false"}
-    return f"{key}={match['value']} must be {wanted.get(match['type'], match['type'])}"
+    descriptions = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false", "bool": "true or false"}
+    return f"{key}={match['value']} must be {descriptions.get(match['type'], match['type'])}"

@@ -60,8 +60,8 @@ def snapshot(name: str, patterns: Sequence[str]) -> Path:
     except HFValidationError:
         raise HubError(f"{name!r} is not a valid model name") from None
     except LocalEntryNotFoundError:
-        wanted = name if revision is None else f"revision {revision} of {name}"
-        raise HubError(f"the Hub cannot be reached, and {wanted} has not been downloaded before") from None
+        missing = name if revision is None else f"revision {revision} of {name}"
+        raise HubError(f"the Hub cannot be reached, and {missing} has not been downloaded before") from None
     except Exception as error:  # exceptions of several libraries
         raise HubError(f"{type(error).__name__}: {error}".partition("\n")[0]) from None
     if folder.parent.name == "snapshots":

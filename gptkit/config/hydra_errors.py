@@ -153,8 +153,8 @@ def _format_yaml_error(error: YAMLError) -> str:
 
 
 def _format_missing_option(verb: str, error: MissingConfigException, words: Sequence[str]) -> str:
-    wanted = str(error.missing_cfg_file or "")
-    group, _, option = wanted.removesuffix(".yaml").lstrip("/").rpartition("/")
+    name = str(error.missing_cfg_file or "")
+    group, _, option = name.removesuffix(".yaml").lstrip("/").rpartition("/")
     registry().check_choice(group, option)
     if not group:
         verbs = registry().parts["command"]

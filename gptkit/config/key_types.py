@@ -87,10 +87,10 @@ def is_integer_key(verb: str, key: str) -> bool:
     return bool(hints) and all(_is_optional_of(hint, int) for hint in hints)
 
 
-def _is_optional_of(hint: Any, wanted: type) -> bool:
-    if hint is wanted:
+def _is_optional_of(hint: Any, expected: type) -> bool:
+    if hint is expected:
         return True
     if get_origin(hint) in (Union, types.UnionType):
         others = [arm for arm in get_args(hint) if arm is not type(None)]
-        return others == [wanted]
+        return others == [expected]
     return False

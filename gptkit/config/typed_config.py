@@ -33,7 +33,7 @@ def build_settings(verb: str, config: DictConfig) -> Command:
         if word not in {field.name for field in dataclasses.fields(schema)}:
             key = ".".join([word, *_first_leaf_path(config._get_node(word))])
             option = Path(word, f"{config._get_node(word)}.yaml")
-            hint = f" {option} is found with --config-dir ." if option.is_file() else suggest_key(verb, key)
+            hint = f" To use {option}, add --config-dir ." if option.is_file() else suggest_key(verb, key)
             raise ConfigError(f"there is no key {key}.{hint}{registry().failed()}")
     _check_keys(verb, config, schema, path="")
     _check_parts(verb, config)

@@ -103,7 +103,7 @@ def test_a_mistake_in_a_file_is_one_line(
         (["train", "+experiment=min", "--config-dir", "."], "there is no experiment=min. Did you mean experiment=mine?"),
         (["train", "+experimnt=mine", "--config-dir", "."], "Did you mean +experiment=...?"),
         (["train", "experiment=mine", "--config-dir", "."], "write +experiment=<option>"),
-        (["train", "+experiment=mine"], "experiment/mine.yaml is found with --config-dir ."),
+        (["train", "+experiment=mine"], "To use experiment/mine.yaml, add --config-dir ."),
         (["train", "--config-dir", "nowhere"], "--config-dir nowhere: the folder does not exist"),
         (["train", "--config-dir", "mine.yaml"], "--config-dir mine.yaml: the folder does not exist"),
         (["train", "--config-name", "mien", "--config-dir", "."], "there is no mien.yaml in .. Did you mean mine?"),

@@ -88,13 +88,14 @@ def from_transformers(path: str, end_of_text: str) -> HFTokenizer:
             raise ConfigError(f"{key}: {type(tokenizer).__name__} is not a fast tokenizer; choose another tokenizer")
         tokenizer.save_pretrained(folder)
         files = {file.name: file.read_text(encoding="utf-8") for file in sorted(Path(folder).iterdir()) if file.is_file()}
-    return HFTokenizer(files, _end_of_text(files[LIBRARY_FILE], end_of_text, tokenizer.eos_token, key))
+    return HFTokenizer(files, _end_of_text_id(files[LIBRARY_FILE], end_of_text, tokenizer.eos_token, key))
 
 
-def _end_of_text(library: str, wanted: str, eos: str | None, key: str) -> int:
+def _end_of_text_id(library: str, end_of_text: str, eos: str | None, key: str) -> int:
+    """Returns the id of the token that ends a text."""
     content = json.loads(library)
     ids = Library.from_str(library).get_vocab(with_added_tokens=True)
-    spelling = eos if wanted == "auto" else wanted
+    spelling = eos if end_of_text == "auto" else end_of_text
     if spelling is None:
         added = ", ".join(token["content"] for token in content.get("added_tokens") or []) or "none"
         raise ConfigError(
