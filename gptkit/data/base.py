@@ -1,4 +1,4 @@
-"""The base classes of data sources, and how their records are read as text."""
+"""The base classes of data sources, and the conversion of their records to text."""
 
 from __future__ import annotations
 
@@ -11,57 +11,57 @@ from gptkit.records import Dialogue, Example, Prompt, Ranking, Record
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A piece of a document's text. Documents follow one another, their pieces in order."""
+    """A chunk of a document's text. The chunks of a document follow one another in order, and so do the documents."""
 
     text: str
     is_last: bool
-    """Whether the document ends here."""
+    """Whether the document ends with this chunk."""
     progress: float | None = None
-    """Share of the split that has been read, between 0 and 1, where the source knows."""
+    """Share of the split that has been read, between 0 and 1; None if the source does not know it."""
 
 
 class Data(ABC):
-    """Records by split, streamed: a source never holds its whole content in memory."""
+    """A data source: yields the records of each split one at a time, without loading all of them into memory."""
 
     splits: tuple[str, ...] = ("train",)
-    """The splits that the source itself has; "train" is always there, "validation" and "test" where the source brings them."""
+    """The splits of the source: always "train"; also "validation" and "test" if the source defines them."""
 
     fingerprint: str
-    """SHA-256 (hexadecimal) of the content and of every setting that changes the records."""
+    """SHA-256 (hexadecimal) of the content and of every setting that affects the records."""
 
     @abstractmethod
     def records(self, split: str) -> Iterator[Record]:
-        """The records of one split, always in the same order."""
+        """Yields the records of a split, always in the same order."""
 
     def chunks(self, split: str) -> Iterator[Chunk]:
-        """The text of a split's documents in pieces, for sources whose documents may be larger than memory; else one each."""
+        """Yields the text of a split in chunks: by default one chunk per record. Sources of very large documents yield several."""
         for record in self.records(split):
-            yield Chunk(record.text, is_last=True)  # type: ignore[union-attr]  # only sources of documents are asked
+            yield Chunk(record.text, is_last=True)  # type: ignore[union-attr]  # other sources override this method
 
     def components(self) -> Mapping[str, Data]:
-        """The sources of which each holds out its own part for validation, by their keys: this one alone, whose key is empty."""
+        """Returns the sources that are split for validation separately, by key: by default this one, with an empty key."""
         return {"": self}
 
     def texts(self) -> Iterator[str]:
-        """The text that a tokenizer may learn from: that of every training record."""
+        """Yields the training text for a tokenizer: the text of every training record."""
         for chunk in self.chunks("train"):
-            yield chunk.text  # sources of other records override this
+            yield chunk.text
 
 
 class ConversationalData(Data):
-    """A source of dialogues, rankings or prompts. As text, a record is one document."""
+    """A source of dialogues, rankings or prompts. Read as text, each record is one document."""
 
     def chunks(self, split: str) -> Iterator[Chunk]:
         for record in self.records(split):
-            yield Chunk(conversation_text(record), is_last=True)  # type: ignore[arg-type]  # subclasses yield no others
+            yield Chunk(conversation_text(record), is_last=True)  # type: ignore[arg-type]  # subclasses yield no other records
 
 
 class LabelledData(Data):
-    """A source of `gptkit.records.Example`. As text, an example is one document without its label."""
+    """A source of `gptkit.records.Example`. Read as text, each example is one document, without its label."""
 
     @abstractmethod
     def records(self, split: str) -> Iterator[Example]:
-        """The examples of one split, always in the same order."""
+        """Yields the examples of a split, always in the same order."""
 
     def chunks(self, split: str) -> Iterator[Chunk]:
         for example in self.records(split):
@@ -69,12 +69,12 @@ class LabelledData(Data):
 
 
 def example_text(example: Example) -> str:
-    """The text, the pair and the options, each on a line of its own; never the label."""
+    """Returns the text, the second text and the options of an example, one per line. The label is left out."""
     return "\n".join([example.text, *([] if example.pair is None else [example.pair]), *example.options])
 
 
 def conversation_text(record: Dialogue | Ranking | Prompt) -> str:
-    """The turns as one document, each on lines of its own; of a ranking every completion and the demonstration too, never facts."""
+    """Returns the turns of a record, one per line. A ranking adds its completions and its demonstration; facts are left out."""
     if isinstance(record, Ranking):
         demonstration = [record.demonstration] if record.demonstration else []
         return "\n".join([*(turn.text for turn in record.prompt), *record.completions, *demonstration])

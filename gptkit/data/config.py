@@ -1,4 +1,4 @@
-"""What every data source's settings are: the base class of the kind."""
+"""The base class of the configs of data sources."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 @dataclass
 class DataConfig(Part):
-    """Where records come from.
+    """A source of records.
 
-    Subclass it, give `name` a default, add fields, and write `build`, which returns a `gptkit.data.base.Data`.
-    No key is shared by all sources.
+    To write one, subclass this class, set `name` to its default, add fields, and implement `build`, which returns a
+    `gptkit.data.base.Data`. Data sources share no keys.
     """
 
     name: str = ""
 
     def build(self) -> Data:
-        """Open the source: finds its files and their fingerprint, reads no record yet."""
+        """Open the source: find its files and compute their fingerprint, without reading records."""
         raise NotImplementedError(f"{type(self).__name__} does not implement build()")
 
     def example_columns(self) -> ExampleColumns | None:
-        """The columns that labelled examples are read from: what `gptkit predict` looks for in a file, too. None: no columns."""
+        """Returns the columns of labelled examples, which `gptkit predict` reads too; None if the source has no columns."""
         return None

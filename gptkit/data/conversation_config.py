@@ -1,4 +1,4 @@
-"""Settings of the sources of dialogues, rankings and prompts: the user's own files, and the embedded reviews as such records."""
+"""Configs of the sources of dialogues, rankings and prompts: files of the user, and records built from the embedded reviews."""
 
 from __future__ import annotations
 
@@ -16,19 +16,23 @@ if TYPE_CHECKING:
 
 @dataclass
 class RecordFilesConfig(DataConfig):
-    """What the sources of dialogues, rankings and prompts have in common; not itself a source."""
+    """Base of the configs of sources that read dialogues, rankings or prompts from files. Not a part itself."""
 
-    path: Annotated[Any, "the files to learn from: a file, glob or folder, or a list of them", texts, not_empty] = MISSING
-    validation: Annotated[Any, "the files of the validation split; none: val.fraction of the rest", texts, not_empty] = None
+    path: Annotated[Any, "the training files: a file, glob or folder, or a list of them", texts, not_empty] = MISSING
+    validation: Annotated[
+        Any, "the files of the validation split; null: val.fraction of the training files is held out", texts, not_empty
+    ] = None
     test: Annotated[Any, "the files of the test split, which training never reads", texts, not_empty] = None
-    columns: Annotated[dict[str, str], "your names of columns, where they are others: {prompt:question,completion:answer}"] = field(
-        default_factory=dict
-    )
+    columns: Annotated[
+        dict[str, str], "your column names where they differ from the standard ones: {prompt:question,completion:answer}"
+    ] = field(default_factory=dict)
     empty: Annotated[
-        str, "turns of the user or the assistant that say nothing: stop (and name the line) or keep", one_of("stop", "keep")
+        str, "for empty turns of the user or the assistant: stop (an error that names the line) or keep", one_of("stop", "keep")
     ] = "stop"
     errors: Annotated[
-        str, "bytes that are not UTF-8: strict (stop and name the line) or replace (with U+FFFD)", one_of("strict", "replace")
+        str,
+        "for bytes that are not UTF-8: strict (an error that names the line) or replace (with U+FFFD)",
+        one_of("strict", "replace"),
     ] = "strict"
 
     def build(self) -> Data:
@@ -39,11 +43,11 @@ class RecordFilesConfig(DataConfig):
 
 @dataclass
 class DialoguesConfig(RecordFilesConfig):
-    """Your own dialogues, to learn the assistant's turns from: .jsonl (plain, .gz or .zst) or .parquet files.
+    """Your own dialogues, to train on the turns of the assistant: .jsonl (plain, .gz or .zst) or .parquet files.
 
-    A row is one dialogue, and its columns say how it is written: `messages` (role, content), `conversations` (from, value),
-    `prompt` with `completion` or `response`, `instruction` (with `input`) and `output`, or a `transcript` or `text` in the form
-    of HH-RLHF.
+    Each row is one dialogue. Its columns determine the format: `messages` (role, content), `conversations` (from, value), `prompt`
+    with `completion` or `response`, `instruction` (with `input`) and `output`, or a `transcript` or `text` in the format of
+    HH-RLHF.
     """
 
     name: str = "dialogues"
@@ -51,17 +55,17 @@ class DialoguesConfig(RecordFilesConfig):
 
 @dataclass
 class RankingsConfig(RecordFilesConfig):
-    """Your own rankings of completions, to learn a reward or a preference from: .jsonl (plain, .gz or .zst) or .parquet files.
+    """Your own rankings of completions, to train a reward model or a preference: .jsonl (plain, .gz or .zst) or .parquet files.
 
-    A row is one prompt with two or more completions: `chosen` and `rejected` (texts with a `prompt`, lists of messages, or whole
-    transcripts of HH-RLHF), `prompt` with `completions` or `responses` and `ranks` or `ranking` (lower is better) or `scores`
-    (higher is better), equal ones being ties, or a comparison of summaries (`info`, `summaries`, `choice`), or as in UltraFeedback
-    (`instruction`, and `completions` that hold `response` and `overall_score`). A column `labeler` or `worker` says who ranked, and
-    `demonstration` holds what a person answered.
+    Each row is one prompt with two or more completions, in one of these formats: `chosen` and `rejected` (texts with a `prompt`,
+    lists of messages, or whole transcripts of HH-RLHF); `prompt` with `completions` or `responses`, and `ranks` or `ranking`
+    (lower is better) or `scores` (higher is better), where equal values are ties; a comparison of summaries (`info`, `summaries`,
+    `choice`); or the format of UltraFeedback (`instruction`, and `completions` with `response` and `overall_score`). A column
+    `labeler` or `worker` says who ranked, and `demonstration` contains the answer of a person.
     """
 
     name: str = "rankings"
-    held_out_labelers: Annotated[list[str], "labelers whose rankings are for validation, and never learned from"] = field(
+    held_out_labelers: Annotated[list[str], "labelers whose rankings are used for validation, never for training"] = field(
         default_factory=list
     )
 
@@ -75,8 +79,8 @@ class RankingsConfig(RecordFilesConfig):
 class PromptsConfig(RecordFilesConfig):
     """Your own prompts, for a policy to answer: .jsonl (plain, .gz or .zst) or .parquet files.
 
-    A row is one prompt: `prompt`, or a dialogue in any of the shapes of `data=dialogues`, whose last answer is cut off. Texts and
-    numbers in further columns become the prompt's facts, for rewards that judge by them.
+    Each row is one prompt: `prompt`, or a dialogue in any format of `data=dialogues`, whose last answer is removed. Texts and
+    numbers in other columns become the prompt's facts, which a reward may use.
     """
 
     name: str = "prompts"
@@ -84,9 +88,10 @@ class PromptsConfig(RecordFilesConfig):
 
 @dataclass
 class ReviewDialoguesConfig(DataConfig):
-    """Film reviews as dialogues: the user begins one with up to eight of its words, the assistant goes on.
+    """Film reviews as dialogues: the user gives up to eight words of a review, the assistant continues it.
 
-    Made of `movie_reviews`, with its splits. The user's turn is "Review:" and the words; their number depends on the text alone.
+    Built from `movie_reviews`, with the same splits. The user's turn is "Review:" and the words. Their number depends only on the
+    text.
     """
 
     name: str = "review_dialogues"
@@ -99,18 +104,19 @@ class ReviewDialoguesConfig(DataConfig):
 
 @dataclass
 class ReviewRankingsConfig(DataConfig):
-    """Film reviews as rankings: favourable ones before unfavourable ones, as their authors meant them. Ties are many.
+    """Film reviews as rankings: favourable reviews rank above unfavourable ones, and reviews with the same label tie.
 
-    Made of `movie_reviews`, with its splits. The prompt is "Review:" and the completions are reviews, of both labels, each in one
-    ranking only; the demonstration is another favourable one. Of a long review `words` takes the end, where it concludes.
+    Built from `movie_reviews`, with the same splits. The prompt is "Review:", and the completions are reviews of both labels. Each
+    review is a completion in at most one ranking. The demonstration is another favourable review. `words` keeps only the end of
+    long reviews, which usually contains the conclusion.
     """
 
     name: str = "review_rankings"
-    completions: Annotated[int, "reviews of a ranking", at_least(2), at_most(SEQUENCES)] = 4
+    completions: Annotated[int, "reviews per ranking", at_least(2), at_most(SEQUENCES)] = 4
     labelled: Annotated[
-        str, "the reviews whose labels are learned from: rotten_tomatoes, imdb or all", one_of("rotten_tomatoes", "imdb", "all")
+        str, "the labelled reviews to train on: rotten_tomatoes, imdb or all", one_of("rotten_tomatoes", "imdb", "all")
     ] = "rotten_tomatoes"
-    words: Annotated[int | None, "words of a review at most, its last; null: all", at_least(1)] = None
+    words: Annotated[int | None, "at most this many words of a review, counted from its end; null: all", at_least(1)] = None
 
     def build(self) -> Data:
         from gptkit.data.sources.review_conversations import ReviewRankings
@@ -122,11 +128,11 @@ class ReviewRankingsConfig(DataConfig):
 class ReviewPromptsConfig(DataConfig):
     """The first words of film reviews as prompts, with the label and the rest of the review as facts.
 
-    Made of `movie_reviews`, with its splits. A prompt is "Review:" and the words; at least one word of a review is left to say.
+    Built from `movie_reviews`, with the same splits. A prompt is "Review:" and the words. At least one word of the review remains.
     """
 
     name: str = "review_prompts"
-    words: Annotated[int, "words of the review that the prompt gives", at_least(0)] = 4
+    words: Annotated[int, "words of the review in the prompt", at_least(0)] = 4
 
     def build(self) -> Data:
         from gptkit.data.sources.review_conversations import ReviewPrompts

@@ -1,4 +1,4 @@
-"""The items of one split as batches: the contract that every objective's data follows."""
+"""The base class of datasets, which batch the items of one split for an objective."""
 
 from __future__ import annotations
 
@@ -10,28 +10,29 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 Batch = dict[str, Tensor]
-"""Named tensors whose first dimension is the items of the batch. `tokens` is always there: int64, (B, T), or (B, C, T) where an
-item is C sequences."""
+"""Named tensors whose first dimension is the batch. `tokens` is always included: int64, (B, T), or (B, C, T) if each item consists
+of C sequences."""
 
 
 class Dataset(ABC):
-    """The items of one split, and how any of them become a batch. Index i of epoch e is asked for as e * len + i."""
+    """The items of one split, from which `batch` builds batches. Item i of epoch e has the index e * len(dataset) + i."""
 
     @abstractmethod
     def __len__(self) -> int:
-        """Number of items in an epoch."""
+        """Returns the number of items in an epoch."""
 
     @abstractmethod
     def batch(self, indices: Sequence[int]) -> Batch:
-        """The batch of these items: a pure function of the indices."""
+        """Returns the batch of these items: a pure function of the indices."""
 
     def lengths(self) -> NDArray[np.int64] | None:
-        """(len,) tokens of each item, where they differ: a batch then holds items of similar length. None: they do not."""
+        """Returns the number of tokens of each item, (len,), or None if all are equal. Batches group items of similar length."""
         return None
 
     def longest(self) -> NDArray[np.int64] | None:
-        """(len,) the lengths by which items are brought together: by default all tokens of each.
+        """Returns the lengths by which items are grouped, (len,): by default the `lengths`.
 
-        Those of an item's longest sequence, where a batch has several of an item and pads all to the longest of them.
+        Datasets whose items consist of several sequences return the length of the longest sequence of each item, since all
+        sequences of a batch are padded to the longest.
         """
         return self.lengths()

@@ -1,4 +1,4 @@
-"""Sequences of different lengths put together into rows of a fixed length."""
+"""Packing of sequences of different lengths into rows of a fixed length."""
 
 from __future__ import annotations
 
@@ -7,38 +7,41 @@ from collections.abc import Sequence
 
 
 def pack_best_fit(lengths: Sequence[int], room: int) -> list[list[int]]:
-    """Which sequences share a row: the longest first, each into the row where it leaves the least room, else into a new one.
+    """Assign sequences to rows: longest first, each to the row where it leaves the least room, or to a new row if it fits in none.
 
-    Best-fit decreasing (Johnson and others, "Worst-Case Performance Bounds for Simple One-Dimensional Packing Algorithms", 1974):
-    at most 11/9 of the fewest rows that are possible, and 1. The same lengths always give the same rows.
+    Best-fit decreasing (Johnson and others, "Worst-Case Performance Bounds for Simple One-Dimensional Packing Algorithms", 1974)
+    needs at most 11/9 times the minimum number of rows, plus 1. The same lengths always give the same rows.
 
     Args:
-        lengths: of each sequence, from 1 to `room`.
-        room: longest row.
+        lengths: length of each sequence, from 1 to `room`.
+        room: length of a row.
 
     Returns:
-        The places of each row's sequences.
+        For each row, the indices of its sequences.
+
+    Raises:
+        ValueError: a length is not between 1 and `room`.
     """
     rows: list[list[int]] = []
-    with_room: dict[int, list[int]] = {}  # rows by how much they can still take
-    rooms: list[int] = []  # its keys, rising
+    rows_by_room: dict[int, list[int]] = {}  # rows by the room that is left in them
+    rooms: list[int] = []  # its keys in ascending order
     for index in sorted(range(len(lengths)), key=lambda index: -lengths[index]):
         length = lengths[index]
         if not 0 < length <= room:
             raise ValueError(f"sequence {index} has length {length}, which is not between 1 and {room}")
-        result = bisect.bisect_left(rooms, length)
-        if result == len(rooms):
+        best = bisect.bisect_left(rooms, length)
+        if best == len(rooms):
             row, left = len(rows), room
             rows.append([])
         else:
-            left = rooms[result]
-            row = with_room[left].pop()
-            if not with_room[left]:
-                del with_room[left], rooms[result]
+            left = rooms[best]
+            row = rows_by_room[left].pop()
+            if not rows_by_room[left]:
+                del rows_by_room[left], rooms[best]
         rows[row].append(index)
         left -= length
-        if left not in with_room:
-            with_room[left] = []
+        if left not in rows_by_room:
+            rows_by_room[left] = []
             bisect.insort(rooms, left)
-        with_room[left].append(row)
+        rows_by_room[left].append(row)
     return rows

@@ -1,6 +1,6 @@
-"""Right padding: sequences of different lengths as one tensor.
+"""Right padding of sequences of different lengths into one tensor.
 
-A causal model does not see what is on the right of a token, so right padding changes no other position.
+In a causal model, a token does not depend on later tokens, so right padding does not change the other positions.
 """
 
 from __future__ import annotations
@@ -20,28 +20,28 @@ def pad_sequences(sequences: Iterable[Ids], *, value: int = 0, dtype: torch.dtyp
     """Pad sequences on the right to the length of the longest.
 
     Args:
-        sequences: N of them, at least one; each may be empty.
-        value: fills the padding.
-        dtype: of the result.
+        sequences: N sequences, at least one; each may be empty.
+        value: the padding value.
+        dtype: type of the result.
 
     Returns:
-        (N, T).
+        The padded sequences, (N, T).
     """
     rows = [torch.as_tensor(sequence, dtype=dtype) for sequence in sequences]
     return pad_sequence(rows, batch_first=True, padding_value=value)
 
 
 def sequence_lengths(sequences: Iterable[Ids]) -> Tensor:
-    """(N,) int64: the length of each sequence."""
+    """Returns the length of each sequence, (N,) int64."""
     return torch.tensor([len(sequence) for sequence in sequences], dtype=torch.int64)
 
 
 def pad_groups(groups: Sequence[Sequence[Ids]], size: int) -> tuple[Tensor, Tensor]:
-    """Pad groups of sequences, such as the completions of each prompt: every group to `size` sequences, every sequence to T tokens.
+    """Pad groups of sequences, such as the completions of each prompt, to `size` sequences of T tokens.
 
     Args:
-        groups: B of them, each of at most `size` sequences.
-        size: sequences C of a group; missing ones are empty.
+        groups: B groups of at most `size` sequences each.
+        size: number of sequences C of each group in the result; missing sequences are empty.
 
     Returns:
         tokens: (B, C, T) int64, padded with 0.

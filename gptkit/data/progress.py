@@ -1,4 +1,4 @@
-"""How far a long piece of work is, on standard error: a bar on a terminal, else a line now and then. Short work shows nothing."""
+"""Progress of long operations on standard error: a bar on a terminal, else a line every 30 seconds; nothing for short ones."""
 
 from __future__ import annotations
 
@@ -11,33 +11,38 @@ from rich.progress import Progress as Bar
 from gptkit.terminal import make_console
 
 QUIET = 2.0
-"""Seconds before anything is shown."""
+"""Seconds before progress is shown."""
 
 LINE_EVERY = 30.0
-"""Seconds between lines where there is no terminal."""
+"""Seconds between lines if there is no terminal."""
 
 
 class Progress:
-    """Shows what `show` is told. Used as a context manager."""
+    """Context manager that shows the progress reported to `show`."""
 
     def __init__(self, title: str) -> None:
         self._title, self._console = title, make_console(stderr=True)
-        self._began = self._spoke = time.monotonic()
+        self._start_time = self._last_line_time = time.monotonic()
         self._bar: Bar | None = None
 
     def __enter__(self) -> Progress:
         return self
 
     def show(self, share: float | None, note: str) -> None:
-        """Args: share: how much is done, between 0 and 1, where it is known; note: anything else worth saying."""
+        """Report progress.
+
+        Args:
+            share: share of the work that is done, between 0 and 1; None if unknown.
+            note: further information to show.
+        """
         now = time.monotonic()
-        if now - self._began < QUIET:
+        if now - self._start_time < QUIET:
             return
         if self._console.is_terminal:
             self._draw(share, note)
-        elif now - self._spoke >= LINE_EVERY:
-            self._spoke = now
-            left = f"{share:.0%}, about {(now - self._began) * (1 - share) / share:.0f} s left, " if share else ""
+        elif now - self._last_line_time >= LINE_EVERY:
+            self._last_line_time = now
+            left = f"{share:.0%}, about {(now - self._start_time) * (1 - share) / share:.0f} s left, " if share else ""
             self._console.print(f"{self._title}: {left}{note}", highlight=False)
 
     def _draw(self, share: float | None, note: str) -> None:

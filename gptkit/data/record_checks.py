@@ -1,4 +1,4 @@
-"""The records of a split, checked: of the type that their reader needs, and complete."""
+"""Checks that the records of a split have the type that their reader needs, and are complete."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ RECORD_TYPES: dict[type, tuple[str, str, str]] = {
     Prompt: ("prompts", "prompts", "data=prompts or data=review_prompts"),
     Ranking: ("rankings", "rankings", f"data=rankings, {EMBEDDED}"),
 }
-"""What messages call the records of a type, in full and in short, and the sources that give them."""
+"""For messages: the name of the records of a type, a short form of it, and the sources that yield them."""
 
 
 def records_of(data: Data, split: str, record_type: type[R], reader: str) -> Iterator[R]:
-    """The records of a split of any source, all of one type.
+    """Yields the records of a split, and checks that all of them have one type.
 
     Args:
         data: the source.
         split: one of its splits.
-        record_type: what the reader needs.
-        reader: who needs it, for messages: `objective=sft`.
+        record_type: the type that the reader needs.
+        reader: the part that reads the records, for messages: `objective=sft`.
 
     Raises:
         DataError: a record has another type, or the split is empty.
@@ -39,7 +39,7 @@ def records_of(data: Data, split: str, record_type: type[R], reader: str) -> Ite
     is_empty = True
     for record in data.records(split):
         if not isinstance(record, record_type):
-            raise DataError(f"{reader} reads {plural}, and the source gives {type(record).__name__}s; choose {sources}")
+            raise DataError(f"{reader} reads {plural}, but the source yields {type(record).__name__}s; choose {sources}")
         is_empty = False
         yield record
     if is_empty:
@@ -47,10 +47,10 @@ def records_of(data: Data, split: str, record_type: type[R], reader: str) -> Ite
 
 
 def labelled_examples(data: Data, split: str, reader: str) -> Iterator[Example]:
-    """The labelled examples of a split; `where` of each says where it comes from, for messages.
+    """Yields the labelled examples of a split. The `where` of each one names its origin, for messages.
 
     Raises:
-        DataError: as `records_of`.
+        DataError: see `records_of`.
     """
     split_name = "training" if split == "train" else split
     for number, example in enumerate(records_of(data, split, Example, reader), 1):
@@ -58,16 +58,16 @@ def labelled_examples(data: Data, split: str, reader: str) -> Iterator[Example]:
 
 
 def rankings_of(data: Data, split: str, reader: str) -> Iterator[Ranking]:
-    """The rankings of a split.
+    """Yields the rankings of a split.
 
     Raises:
-        DataError: as `records_of`, and if a ranking has fewer than two completions, or not one rank for each.
+        DataError: see `records_of`; also if a ranking has fewer than two completions, or not exactly one rank for each.
     """
     for number, ranking in enumerate(records_of(data, split, Ranking, reader), 1):
         completions, ranks = len(ranking.completions), len(ranking.ranks)
         if completions < 2 or ranks != completions:
             raise DataError(
                 f"ranking {number} of the {split} split has {completions} completion{'s' * (completions != 1)} and {ranks} "
-                f"rank{'s' * (ranks != 1)}; it must have two completions or more, and a rank for each"
+                f"rank{'s' * (ranks != 1)}; it must have at least two completions, and one rank for each"
             )
         yield ranking

@@ -1,4 +1,4 @@
-"""Which items a step reads: a pure function of the seed and the number of the step, whatever the number of devices and workers."""
+"""The items that a step reads: a pure function of the seed and the step, independent of the number of devices and workers."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from numpy.typing import NDArray
 
 
 def step_indices(step: int, *, batch: int, items: int, seed: int, order_of: Order | None = None) -> NDArray[np.int64]:
-    """(batch,) int64: the items of a step, item i of epoch e as e * items + i. Each device takes its slice.
+    """Returns the items of a step, (batch,) int64: item i of epoch e is e * items + i. Each device takes its slice.
 
-    Steps lay the epochs' items end to end, each epoch in its own order, so a batch may begin in one epoch and end in a later one.
+    The items of all epochs are concatenated, each epoch in its own order, so a batch may start in one epoch and end in a later one.
 
     Args:
-        step: from 0.
-        batch: items of a step, over all devices.
-        items: items of an epoch.
-        seed: decides the orders.
-        order_of: the order of an epoch; by default a random one.
+        step: number of the step, from 0.
+        batch: items per step, over all devices.
+        items: items per epoch.
+        seed: determines the orders.
+        order_of: returns the order of an epoch; by default a random one.
     """
     indices = np.arange(step * batch, (step + 1) * batch)
     epochs, indices = np.divmod(indices, items)
     first, last = int(epochs[0]), int(epochs[-1])
     result = epochs * items
     for epoch in range(first, last + 1):
-        here = epochs == epoch
-        read = epoch_order(epoch, items=items, seed=seed) if order_of is None else order_of(epoch)
-        result[here] += read[indices[here]]
+        in_epoch = epochs == epoch
+        order = epoch_order(epoch, items=items, seed=seed) if order_of is None else order_of(epoch)
+        result[in_epoch] += order[indices[in_epoch]]
     return result
 
 
 @functools.lru_cache(maxsize=4)
 def epoch_order(epoch: int, *, items: int, seed: int) -> NDArray[np.int64]:
-    """(items,) int64: the order in which an epoch reads its items, read-only.
+    """Returns the order in which an epoch reads its items, (items,) int64, read-only.
 
-    The ranks of Philox's raw numbers, keyed by seed and epoch: numpy promises that these stay the same in later versions, which it
+    It sorts the raw numbers of a Philox generator keyed by seed and epoch. numpy guarantees these numbers across versions, which it
     does not for its shuffles.
     """
     key = np.array([seed % 2**64, epoch], dtype=np.uint64)
@@ -52,17 +52,17 @@ class Order(Protocol):
 
 
 WINDOW_BATCHES = 64
-"""Batches among which items of similar length are brought together: enough for little padding, few enough for random batches."""
+"""Number of batches within which items are sorted by length: large enough for little padding, small enough for random batches."""
 
 
 class ByLength:
-    """An epoch's order in which the items of a step have similar lengths, and the steps any."""
+    """An order in which the items of a step have similar lengths, and the steps follow in random order."""
 
     def __init__(self, lengths: NDArray[np.int64], *, batch: int, seed: int) -> None:
         """Args:
-        lengths: (items,) of each item.
-        batch: items of a step, over all devices.
-        seed: decides the orders.
+        lengths: length of each item, (items,).
+        batch: items per step, over all devices.
+        seed: determines the orders.
         """
         self._lengths, self._batch, self._seed = lengths, batch, seed
         self._known: dict[int, NDArray[np.int64]] = {}
@@ -77,7 +77,7 @@ class ByLength:
     def _order(self, epoch: int) -> NDArray[np.int64]:
         items, batch = len(self._lengths), self._batch
         shuffled = epoch_order(epoch, items=items, seed=self._seed)
-        begin = min(-(epoch * items) % batch, items)  # the items that complete the batch in which the epoch before ended
+        begin = min(-(epoch * items) % batch, items)  # items that complete the last batch of the previous epoch
         whole = (items - begin) // batch * batch
         middle = shuffled[begin : begin + whole]
         sorted_windows = [

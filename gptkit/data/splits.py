@@ -1,13 +1,12 @@
-"""What a run trains on and what it holds out for validation: every objective and task asks this module.
+"""The split into training and validation data, for all objectives and tasks.
 
-A source that has a validation split keeps it. Of any other source a share of the training split is held out; the sources of a
-mixture are split one by one. Which share is a pure function of the content: every machine and every seed holds out the same records
-or tokens.
+If a source has a validation split, it is used. Otherwise, a share of the training split is held out; the sources of a mixture are
+split separately. The split is a pure function of the content: every machine and every seed holds out the same records or tokens.
 
-Of text, whole documents are held out, spread evenly over the corpus: it is cut into as many equal sections as documents are needed
-(at most 64), and the documents at the end of each section are held out. What changes along the corpus (years, sources) is then in
-both parts. Where documents are so long or so few that this misses the fraction by more than a factor of two, and where there is
-only one document, the last tokens are held out instead.
+From text, whole documents are held out, spread evenly over the corpus: it is divided into as many equal sections as documents are
+needed (at most 64), and the documents at the end of each section are held out. If the corpus changes along its length (years,
+sources), both parts contain every stage of it. If the documents are so long or so few that the held-out share would be wrong by
+more than a factor of two, or if there is only one document, the last tokens are held out instead.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ T = TypeVar("T")
 Content = TypeVar("Content", bound=Sized)
 
 Ranges = list[tuple[int, int]]
-"""Ranges of tokens or items, in order: the first, and the one after the last."""
+"""Half-open ranges (begin, end) of tokens or items, in order."""
 
 MAX_RANGES = 64
 
@@ -40,16 +39,16 @@ def split_sources(
     read: Callable[[Data, str], Content],
     split: Callable[[Content, float], tuple[Ranges, Ranges]],
 ) -> tuple[list[tuple[Content, Ranges]], list[tuple[Content, Ranges]]]:
-    """The content of every source of `data`, with the ranges to train on, and with those to hold out.
+    """Returns the content of every source of `data` with the ranges to train on, and with the ranges to hold out.
 
     Args:
         data: a source, or a mixture of several.
-        fraction: share of a source's training split to hold out if it has no validation split, at least 0 and below 1.
-        read: reads a split of one source.
-        split: divides the content of a training split.
+        fraction: share of the training split to hold out from a source without a validation split, at least 0 and below 1.
+        read: reads a split of a source.
+        split: returns the ranges of a training split to train on, and those to hold out.
 
     Raises:
-        GptkitError: what `read` raises; for a mixture, with the key of the source before it.
+        GptkitError: raised by `read`; for a mixture, the message starts with the key of the source.
     """
     train: list[tuple[Content, Ranges]] = []
     held_out: list[tuple[Content, Ranges]] = []
@@ -68,7 +67,7 @@ def split_sources(
 
 
 def split_records(data: Data, fraction: float, read: Callable[[Data, str], Iterable[T]]) -> tuple[list[T], list[T]]:
-    """The records to train on, and those to hold out; arguments and errors are those of `split_sources`."""
+    """Returns the records to train on, and the records to hold out. Arguments and errors: see `split_sources`."""
     train, held_out = split_sources(
         data,
         fraction,
@@ -79,11 +78,11 @@ def split_records(data: Data, fraction: float, read: Callable[[Data, str], Itera
 
 
 def held_out_records(data: Data, fraction: float | None) -> list[Record]:
-    """The records on which a trained model is evaluated: the validation split, else the test split, else what a run holds out.
+    """Returns the records for evaluating a trained model: the validation split, else the test split, else the records held out.
 
     Args:
         data: a source, or a mixture of several.
-        fraction: share of the training split that a run holds out; None if no run trains on this source: all of it is returned.
+        fraction: share of the training split that a run holds out; None if no run trains on this source, which returns all of it.
     """
     split = evaluation_split(data, "validation", "test")
     if split == "train" and fraction is not None:
@@ -93,13 +92,13 @@ def held_out_records(data: Data, fraction: float | None) -> list[Record]:
 
 
 def evaluation_split(data: Data, *candidates: str) -> str:
-    """The first of `candidates` that the source has, else "train"."""
+    """Returns the first of `candidates` that is a split of the source, else "train"."""
     return next((split for split in candidates if split in data.splits), "train")
 
 
 @contextmanager
 def _errors_name(key: str) -> Iterator[None]:
-    """Put the key of a mixture's source before the messages of errors; the key of a source that stands alone is empty."""
+    """Prefix error messages with the key of a source within a mixture. The key of a single source is empty."""
     try:
         yield
     except GptkitError as error:
@@ -116,10 +115,10 @@ def _select(parts: list[tuple[list[T], Ranges]]) -> list[T]:
 
 
 def split_documents(ends: NDArray[np.int64], fraction: float) -> tuple[Ranges, Ranges]:
-    """The ranges of tokens to train on, and those to hold out.
+    """Returns the ranges of tokens to train on, and those to hold out.
 
     Args:
-        ends: (documents,) the position after each document, its end-of-text included.
+        ends: the position after each document and its end-of-text token, (documents,).
         fraction: share of the tokens to hold out, at least 0 and below 1.
     """
     total = int(ends[-1])
@@ -133,22 +132,22 @@ def split_documents(ends: NDArray[np.int64], fraction: float) -> tuple[Ranges, R
 
 
 def split_by_position(total: int, fraction: float) -> tuple[Ranges, Ranges]:
-    """The first and the last part of the tokens; the end-of-text that ends them belongs to neither."""
+    """Returns the ranges of the first and the last part of the tokens. The final end-of-text token belongs to neither."""
     text = total - 1
     cut = int(text * (1 - fraction))
     return [(0, cut)], [(cut, text)]
 
 
 def split_items(items: int, fraction: float) -> tuple[Ranges, Ranges]:
-    """The ranges of items to train on, and those to hold out: up to 64 ranges, one in each equal section of the whole.
+    """Returns the ranges of items to train on, and those to hold out: up to 64 ranges, one in each of as many equal sections.
 
-    Neighbouring items often share a text, and a file may be sorted by label: ranges that are spread over the file suit both. The
-    position of a range in its section looks random but is always the same, since a file may also alternate its labels. If the
-    fraction is above 0 and there are at least two items, at least one is held out and at least one is not.
+    Neighbouring items often share a text, and a file may be sorted by label. Ranges that are spread over the file are suitable for
+    both. The position of a range within its section is pseudo-random but fixed, because labels may also alternate. If the fraction
+    is above 0 and there are at least two items, at least one item is held out and at least one is not.
 
     Args:
-        items: their number.
-        fraction: share of them to hold out, at least 0 and below 1.
+        items: number of items.
+        fraction: share of the items to hold out, at least 0 and below 1.
     """
     if fraction <= 0.0 or items < 2:
         return [(0, items)], []
@@ -156,7 +155,7 @@ def split_items(items: int, fraction: float) -> tuple[Ranges, Ranges]:
     sections = min(MAX_RANGES, total)
     borders = [section * items // sections for section in range(sections + 1)]
     quotas = [section * total // sections for section in range(sections + 1)]
-    numbers = np.random.Philox(key=items).random_raw(sections).tolist()  # numpy promises that these stay the same
+    numbers = np.random.Philox(key=items).random_raw(sections).tolist()  # numpy guarantees the same numbers in all versions
     held_out: Ranges = []
     for section, number in enumerate(numbers):
         size = quotas[section + 1] - quotas[section]
@@ -169,7 +168,7 @@ def split_items(items: int, fraction: float) -> tuple[Ranges, Ranges]:
 
 
 def evenly_spaced(items: int, at_most: int) -> list[int]:
-    """The indices of at most `at_most` items, spread evenly over all of them and always the same; of all items if it is 0."""
+    """Returns the indices of at most `at_most` items, evenly spaced; of all items if `at_most` is 0."""
     count = min(items, at_most) if at_most else items
     return [index * items // count for index in range(count)]
 
@@ -190,7 +189,7 @@ def _whole_documents(ends: NDArray[np.int64], fraction: float) -> Ranges:
 
 
 def _nearest(borders: NDArray[np.int64], positions: NDArray[np.float64]) -> list[int]:
-    """For each position the nearest border, the earlier of two that are equally near."""
+    """Returns the border nearest to each position; of two equally near ones, the earlier."""
     after = np.searchsorted(borders, positions).clip(1, len(borders) - 1)
     before = after - 1
     nearest = np.where(positions - borders[before] <= borders[after] - positions, borders[before], borders[after])

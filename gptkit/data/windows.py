@@ -1,4 +1,4 @@
-"""Language modelling's datasets: windows of consecutive tokens over packed documents."""
+"""Datasets for language modelling: windows of consecutive tokens over concatenated documents."""
 
 from __future__ import annotations
 
@@ -20,24 +20,30 @@ from gptkit.tokenizer.base import Tokenizer
 
 
 class WindowDataset(Dataset):
-    """Item i is the `context` tokens from i * context on and, as targets, those one further on. The same in every epoch.
+    """Adjacent windows from the start of the stream, the same in every epoch.
 
-    Tokens after the last full window are left out: fewer than `context`.
+    Item i contains the `context` tokens that start at i * context; its targets are shifted by one token. The tokens after the last
+    full window, fewer than `context`, are left out.
     """
 
     def __init__(self, stream: TokenStream, *, context: int, separator: int | None = None) -> None:
-        """Args: separator: the end-of-text id, where documents in one window must not see each other; None where they may."""
+        """Args:
+        stream: the tokens.
+        context: tokens T of a window.
+        separator: the end-of-text id, to add `segments` that keep the documents of a window apart; None if they may attend to each
+            other.
+        """
         self.stream, self.context, self._separator = stream, context, separator
 
     def __len__(self) -> int:
         return (len(self.stream) - 1) // self.context
 
     def starts(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
-        """(B,) -> (B,): where in the stream the windows begin."""
+        """Returns the positions in the stream at which windows start: (B,) -> (B,)."""
         return indices % len(self) * self.context
 
     def batch(self, indices: Sequence[int]) -> Batch:
-        """`tokens` and `targets`, (B, T) int64; where documents are kept apart also `segments`, (B, T) int64."""
+        """Returns `tokens` and `targets`, (B, T) int64; with a separator also `segments`, (B, T) int64."""
         read = self.stream.read(self.starts(np.asarray(indices, dtype=np.int64)), self.context + 1)
         tokens = np.ascontiguousarray(read[:, :-1])
         result = {"tokens": torch.from_numpy(tokens), "targets": torch.from_numpy(np.ascontiguousarray(read[:, 1:]))}
@@ -47,10 +53,11 @@ class WindowDataset(Dataset):
 
 
 class ShiftingWindowDataset(WindowDataset):
-    """Windows that lie elsewhere in every epoch, so that no token always stands at the same place of a window.
+    """Adjacent windows that start at a different offset in every epoch, so that tokens change their position within a window.
 
-    The stream is a ring. In each epoch the windows follow one another from a place that the epoch decides, and together they
-    predict every token once, but for fewer than `context` before that place. A run's seed decides their order, not their places.
+    The stream is circular. The epoch determines the offset of the first window. Together, the windows of an epoch predict every
+    token once, except for fewer than `context` tokens before the offset. The seed of a run determines the order of windows, not
+    the offset.
     """
 
     def __len__(self) -> int:
@@ -58,20 +65,20 @@ class ShiftingWindowDataset(WindowDataset):
 
     def starts(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
         epochs, items = np.divmod(indices, len(self))
-        wanted = epochs.tolist()
-        phases = {epoch: epoch_offset(epoch, size=len(self.stream)) for epoch in set(wanted)}
-        starts: NDArray[np.int64] = (np.array([phases[epoch] for epoch in wanted]) + items * self.context) % len(self.stream)
+        epoch_list = epochs.tolist()
+        offsets = {epoch: epoch_offset(epoch, size=len(self.stream)) for epoch in set(epoch_list)}
+        starts: NDArray[np.int64] = (np.array([offsets[epoch] for epoch in epoch_list]) + items * self.context) % len(self.stream)
         return starts
 
 
 @functools.lru_cache(maxsize=1024)
 def epoch_offset(epoch: int, *, size: int) -> int:
-    """Where in a stream of `size` tokens an epoch's windows begin: the same on every machine."""
+    """Returns the position in a stream of `size` tokens at which the windows of an epoch start: the same on every machine."""
     return int.from_bytes(hashlib.sha256(f"phase {epoch}".encode()).digest()[:8], "little") % size
 
 
 def segments(tokens: NDArray[np.int64], separator: int) -> NDArray[np.int64]:
-    """(B, T) -> (B, T): the number of the document in its row, from 0; a separator belongs to the document that it ends."""
+    """Returns the number of each token's document within its row, from 0: (B, T) -> (B, T). A separator ends its document."""
     ends = tokens == separator
     numbers: NDArray[np.int64] = np.cumsum(ends, axis=1) - ends
     return numbers
@@ -85,14 +92,14 @@ def language_model_datasets(
     validation_fraction: float,
     separate_documents: bool = False,
 ) -> dict[str, Dataset]:
-    """The datasets "train" and, where something is held out, "validation"; the text is tokenised unless that has been done before.
+    """Returns the datasets "train" and, if tokens are held out, "validation". Tokenises text that is not in the cache.
 
     Args:
-        data: a source of documents, of which `streams` says what is held out.
+        data: a source of documents; `token_streams` splits it.
         tokenizer: turns its text into ids.
         context: tokens T of a window.
         validation_fraction: share of the tokens to hold out.
-        separate_documents: also give `segments`.
+        separate_documents: add `segments` to batches.
 
     Raises:
         DataError: the text cannot be read, or is shorter than one window and its last target.
@@ -106,10 +113,10 @@ def language_model_datasets(
 
 
 def token_streams(data: Data, tokenizer: Tokenizer, *, validation_fraction: float) -> tuple[TokenStream, TokenStream]:
-    """The tokens to train on, and those held out, which may be none; `gptkit.data.splits` decides which.
+    """Returns the tokens to train on, and the tokens held out, which may be empty. `gptkit.data.splits` defines the split.
 
     Raises:
-        DataError: the text cannot be read; for a mixture, with the key of the source before it.
+        DataError: the text cannot be read; for a mixture, the message starts with the key of the source.
     """
     train, held_out = split_sources(
         data,
@@ -121,20 +128,28 @@ def token_streams(data: Data, tokenizer: Tokenizer, *, validation_fraction: floa
 
 
 def training_windows(stream: TokenStream, *, context: int, separator: int | None = None) -> ShiftingWindowDataset:
-    """Raises: DataError: the text is shorter than one window and its last target."""
+    """Returns the training dataset.
+
+    Raises:
+        DataError: the text is shorter than one window and its last target.
+    """
     return ShiftingWindowDataset(_long_enough(stream, "training", context), context=context, separator=separator)
 
 
 def validation_windows(stream: TokenStream, *, context: int, separator: int | None = None) -> WindowDataset:
-    """Raises: DataError: the text is shorter than one window and its last target."""
+    """Returns the validation dataset.
+
+    Raises:
+        DataError: the text is shorter than one window and its last target.
+    """
     return WindowDataset(_long_enough(stream, "validation", context), context=context, separator=separator)
 
 
 def _long_enough(stream: TokenStream, which: str, context: int) -> TokenStream:
     if len(stream) <= context:
-        less = ", or set val.fraction=0" if which == "validation" else ""
+        alternative = ", or val.fraction=0" if which == "validation" else ""
         raise DataError(
-            f"the {which} text has {len(stream)} tokens, and one sequence of model.context={context} needs {context + 1}; "
-            f"give more text, choose a smaller model.context{less}"
+            f"the {which} text has {len(stream)} tokens, but one sequence of model.context={context} needs {context + 1}; "
+            f"use more text, a smaller model.context{alternative}"
         )
     return stream

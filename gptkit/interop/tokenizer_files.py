@@ -129,7 +129,7 @@ def _write_merges(vocabulary: dict[str, int], merges: list[tuple[str, str]], fol
 
 def _gpt1_bpe(vocabulary: dict[str, int], merges: list[tuple[str, str]]) -> Library:
     library = Library(models.BPE(vocabulary, merges, unk_token=UNKNOWN, end_of_word_suffix=SUFFIX))
-    TransformersGPT1Tokenizer.split_with(library)
+    TransformersGPT1Tokenizer.set_word_splitting(library)
     library.decoder = decoders.BPEDecoder(suffix=SUFFIX)
     return library
 

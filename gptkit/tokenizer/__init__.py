@@ -1,4 +1,4 @@
-"""Tokenizers: the contract, the built-in `bytes`, `char`, `bpe`, `gpt1` and `gpt2`, and the hook that offers them."""
+"""Tokenizers: the configs of the built-in `bytes`, `char`, `bpe`, `gpt1` and `gpt2`, and the hook that registers them."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ if TYPE_CHECKING:
 
 @dataclass
 class TokenizerConfig(Part):
-    """Text to token ids and back.
+    """Conversion of text to token ids and back.
 
-    Subclass it, give `name` a default, add fields, and write `build` and `load`, which return a
-    `gptkit.tokenizer.base.Tokenizer`. No key is shared by all tokenizers.
+    To write one, subclass this class, set `name` to its default, add fields, and implement `build` and `load`, which return a
+    `gptkit.tokenizer.base.Tokenizer`. Tokenizers share no keys.
     """
 
     name: str = ""
 
     def build(self, *, texts: Iterable[str]) -> Tokenizer:
-        """Make the tokenizer, learning from `texts` (the run's own training text, streamed) where it has something to learn."""
+        """Build the tokenizer. Tokenizers that are trained are trained on `texts`, which streams the training text of the run."""
         raise NotImplementedError(f"{type(self).__name__} does not implement build()")
 
     def load(self, folder: Path) -> Tokenizer:
-        """Read back what `Tokenizer.save` wrote; a checkpoint's tokenizer needs nothing but its folder."""
+        """Load a tokenizer that `Tokenizer.save` saved. The tokenizer of a checkpoint needs only its folder."""
         raise NotImplementedError(f"{type(self).__name__} does not implement load()")
 
     def vocabulary_size(self) -> int | None:
-        """Number of ids, where the settings decide it; None where the text does. `gptkit plan` counts with it."""
+        """Returns the number of ids, for `gptkit plan`; None if it depends on the training text."""
         return None
 
 
 @dataclass
 class BytesTokenizerConfig(TokenizerConfig):
-    """One token per byte of UTF-8, and end-of-text: 257 ids, nothing to learn, any text."""
+    """One token per byte of UTF-8, and end-of-text: 257 ids. It needs no training and encodes any text."""
 
     name: str = "bytes"
 
@@ -60,7 +60,7 @@ class BytesTokenizerConfig(TokenizerConfig):
 
 @dataclass
 class CharTokenizerConfig(TokenizerConfig):
-    """One token per character that occurs in the run's text, and end-of-text."""
+    """One token per character that occurs in the training text, and end-of-text."""
 
     name: str = "char"
 
@@ -77,7 +77,7 @@ class CharTokenizerConfig(TokenizerConfig):
 
 @dataclass
 class BPETokenizerConfig(TokenizerConfig):
-    """Byte-level BPE learnt from the run's own text, with GPT-2's splitting into words.
+    """Byte-level BPE trained on the training text, which is split into words as in GPT-2.
 
     Source: "Language Models are Unsupervised Multitask Learners", section 2.2.
     """
@@ -101,29 +101,29 @@ class BPETokenizerConfig(TokenizerConfig):
 
 @dataclass
 class GPT1TokenizerConfig(TokenizerConfig):
-    """GPT-1's BPE: merges of characters within cleaned, lower-case words; its own, or learnt in the same way.
+    """GPT-1's BPE: merges of characters within cleaned, lower-case words. Official or trained on the training text.
 
     Source: "Improving Language Understanding by Generative Pre-Training", section 4.1, and its released code. The official
-    vocabulary's 40,478 ids are the unknown symbol, 238 characters, the same at the end of a word, 40,000 merges, and a line break;
-    end-of-text is added behind them.
+    vocabulary has 40,478 ids: the unknown symbol, 238 characters, the same characters at the end of a word, 40,000 merges, and a
+    line break. The end-of-text token is added after them.
     """
 
     name: str = "gpt1"
     path: Annotated[
         str,
-        "empty: learnt from the run's own text; official: OpenAI's, from the hub; a folder with encoder_bpe_40000.json and "
+        "empty: trained on the training text; official: OpenAI's, from the hub; or a folder with encoder_bpe_40000.json and "
         "vocab_40000.bpe (or vocab.json and merges.txt), or a hub name",
     ] = ""
     size: Annotated[
         int,
-        "number of ids, where they are learnt: the unknown symbol, 238 characters twice, merges, line break, end-of-text",
+        "number of ids of a trained tokenizer: the unknown symbol, 238 characters twice, merges, line break, end-of-text",
         at_least(480),
         at_most(VOCABULARY),
     ] = 40_479
     cleaning: Annotated[
         str,
-        "openai: ftfy, standardised punctuation and spaCy's words, as in the released code (needs gptkit[gpt1]); transformers: "
-        "no accents and BERT's words, as in transformers 5",
+        "openai: ftfy, standardised punctuation and spaCy's word splitting, as in the released code (needs gptkit[gpt1]); "
+        "transformers: removed accents and BERT's word splitting, as in transformers 5",
         one_of("openai", "transformers"),
     ] = "openai"
 
@@ -152,8 +152,8 @@ class GPT2TokenizerConfig(TokenizerConfig):
     name: str = "gpt2"
     path: Annotated[
         str,
-        "folder with encoder.json and vocab.bpe (or vocab.json and merges.txt, or tokenizer.json), or a hub name; "
-        "auto: an installed package that carries the files, else the hub",
+        "a folder with encoder.json and vocab.bpe (or vocab.json and merges.txt, or tokenizer.json), or a hub name; "
+        "auto: an installed package that contains the files, else the hub",
         not_empty,
     ] = "auto"
 

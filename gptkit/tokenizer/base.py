@@ -1,4 +1,4 @@
-"""What every tokenizer is once built. No torch here: tokenising needs none."""
+"""The base class of tokenizers. It does not import torch, which tokenisation does not need."""
 
 from __future__ import annotations
 
@@ -13,47 +13,48 @@ from numpy.typing import NDArray
 from gptkit.errors import DataError
 
 END_OF_TEXT = "<|endoftext|>"
-"""How the special token of the role `end_of_text` is spelt when it is decoded."""
+"""The text to which the special token with the role `end_of_text` is decoded."""
 
 
 class Tokenizer(ABC):
-    """Text to ids below `size`, and back. Special tokens are known by role, never by spelling."""
+    """Converts text to ids below `size`, and back. Special tokens are identified by role, never by their text."""
 
     size: int
     """Number of ids, special tokens included."""
 
     special: dict[str, int]
-    """Special tokens by role; `end_of_text` is always there."""
+    """Ids of special tokens by role. `end_of_text` is always included."""
 
     fingerprint: str
-    """SHA-256 (hexadecimal) of everything that decides the ids; equal fingerprints give equal ids for every text."""
+    """SHA-256 (hexadecimal) of everything that determines the ids. Tokenizers with equal fingerprints produce equal ids."""
 
     @abstractmethod
     def encode(self, text: str) -> list[int]:
-        """Ids of the text. The spelling of a special token in the text is ordinary text."""
+        """Returns the ids of a text. The name of a special token within the text is encoded as ordinary text."""
 
     @abstractmethod
     def decode(self, ids: Sequence[int]) -> str:
-        """Text of the ids; special tokens give their spelling, bytes that are no UTF-8 give the replacement character."""
+        """Returns the text of ids, with the names of special tokens, and U+FFFD for bytes that are not UTF-8."""
 
     @abstractmethod
     def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.uint32]]:
-        """`encode` of many texts, on all cores where the tokenizer can."""
+        """Encodes many texts, on all cores if the tokenizer supports it."""
 
     def split_point(self, text: str) -> int:
-        """The last position where `text` may be cut: the ids of the two pieces, joined, are those of the whole, whatever follows.
+        """Returns the last position at which `text` may be split, 0 if there is none.
 
-        0: nowhere. Long documents are encoded piece by piece along these cuts; a tokenizer that does not say gets them whole.
+        The ids of the two parts, concatenated, must equal those of the whole, for any text that follows. Long documents are split
+        at these positions to be encoded in chunks. By default, they are encoded as a whole.
         """
         return 0
 
     @abstractmethod
     def save(self, folder: Path) -> None:
-        """Write what `Tokenizer.load` needs into an existing, empty folder."""
+        """Save the tokenizer to an existing, empty folder, from which `TokenizerConfig.load` loads it."""
 
 
 def fingerprint_of(*parts: str) -> str:
-    """SHA-256 (hexadecimal) of texts, their boundaries included."""
+    """Returns the SHA-256 (hexadecimal) of texts and the boundaries between them."""
     digest = hashlib.sha256()
     for part in parts:
         data = part.encode("utf-8", "surrogatepass")
@@ -63,15 +64,15 @@ def fingerprint_of(*parts: str) -> str:
 
 
 def utf8(text: str) -> bytes:
-    """The text as UTF-8.
+    """Encode a text as UTF-8.
 
     Raises:
-        DataError: the text holds a lone surrogate, which no UTF-8 text can.
+        DataError: the text contains a lone surrogate, which UTF-8 cannot encode.
     """
     try:
         return text.encode("utf-8")
     except UnicodeEncodeError as error:
         raise DataError(
             f"character U+{ord(text[error.start]):04X} at position {error.start} of the text is half of a surrogate pair, "
-            "which is no character of its own; remove it"
+            "which is not a character; remove it"
         ) from None

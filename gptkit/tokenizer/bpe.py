@@ -1,7 +1,7 @@
-"""Byte-level BPE: learnt from text (`bpe`) or read from GPT-2's files (`gpt2`); the tokenizers library does the work.
+"""Byte-level BPE, trained on text (`bpe`) or read from the files of GPT-2 (`gpt2`), with the tokenizers library.
 
-Source: "Language Models are Unsupervised Multitask Learners", section 2.2: merges of bytes that never cross the boundaries between
-letters, digits, other signs and white space, except for one space before a word.
+Source: "Language Models are Unsupervised Multitask Learners", section 2.2: merges of bytes do not cross the boundaries between
+letters, digits, other characters and white space, except for one space before a word.
 """
 
 from __future__ import annotations
@@ -25,31 +25,33 @@ from gptkit.user_files import open_user_file, read_json_file
 VOCABULARY, MERGES, FILE = "vocab.json", "merges.txt", "bpe.json"
 
 CACHED_WORDS = 1 << 16
-"""Words whose ids the library remembers: most of those that a large corpus repeats, six times its default."""
+"""Number of words whose ids the library caches: six times its default, enough for most repeated words of a large corpus."""
 
-# Read backwards: places where a word is sure to begin, whatever stands around them. White space after a sign that is none, and a
-# full-width stop after kana or an ideograph. (White space after white space is no such place: how a run of it is split depends on
-# what follows it.)
+# Matched against the reversed text: positions at which a word starts in any context. These are white space after another
+# character, and a full-width punctuation mark after kana or an ideograph. White space after white space does not qualify: the
+# split of a run of white space depends on what follows it.
 _WORD_BEGINS = re.compile(r"[ \n](?=\S)|[、。，！？；：](?=[ぁ-ゖァ-ヺ一-龥])")  # noqa: RUF001
 
 
 class BPETokenizer(LibraryTokenizer):
-    """Ids of a vocabulary of byte strings; end-of-text is one more entry of it, which no text is ever encoded to."""
+    """A byte-level BPE. The end-of-text token is an entry of the vocabulary that no text is encoded to."""
 
     def __init__(self, vocabulary: dict[str, int], merges: list[tuple[str, str]]) -> None:
-        """The tokenizer of these entries, spelt in GPT-2's printable alphabet of bytes, and these merges, the first learnt first.
+        """Args:
+            vocabulary: entries, in GPT-2's printable alphabet of bytes, and their ids.
+            merges: pairs of entries, in the order in which they were learnt.
 
         Raises:
-            DataError: ids are not 0 to n - 1, a byte or end-of-text has no entry, or a merge gives no entry.
+            DataError: the ids are not 0 to n - 1, a byte or end-of-text has no entry, or the result of a merge has no entry.
         """
         if sorted(vocabulary.values()) != list(range(len(vocabulary))):
             raise DataError(f"the vocabulary's {len(vocabulary)} ids are not the numbers 0 to {len(vocabulary) - 1}")
         missing = [entry for entry in (END_OF_TEXT, *sorted(pre_tokenizers.ByteLevel.alphabet())) if entry not in vocabulary]
         if missing:
-            raise DataError(f"the vocabulary has no entry {missing[0]}: it is no byte-level BPE of GPT-2's kind")
+            raise DataError(f"the vocabulary has no entry {missing[0]}: it is not a byte-level BPE like GPT-2's")
         try:
             self.library = Tokenizer(models.BPE(vocabulary, merges, cache_capacity=CACHED_WORDS))
-        except Exception as error:  # the library raises nothing more precise
+        except Exception as error:  # the library raises no more specific type
             raise DataError(f"the merges do not fit the vocabulary: {error}") from None
         self.library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
         self.library.decoder = decoders.ByteLevel()
@@ -61,10 +63,10 @@ class BPETokenizer(LibraryTokenizer):
 
     @classmethod
     def train(cls, texts: Iterable[str], *, size: int) -> BPETokenizer:
-        """Learn merges from `texts` until there are `size` ids, or none is left to learn. Ids: bytes, merges, end-of-text.
+        """Train a tokenizer with up to `size` ids: bytes, merges and end-of-text.
 
         Raises:
-            DataError: the texts hold no character, or half of a surrogate pair.
+            DataError: the texts are empty, or contain half of a surrogate pair.
         """
         library = Tokenizer(models.BPE())
         library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
@@ -87,37 +89,37 @@ class BPETokenizer(LibraryTokenizer):
 
     @classmethod
     def load(cls, folder: Path) -> BPETokenizer:
-        """Read back what `save` wrote.
+        """Load a tokenizer that `save` saved.
 
         Raises:
-            CheckpointError: a file is missing, torn or altered.
+            CheckpointError: a file is missing, incomplete or altered.
         """
         (fingerprint,) = tokenizer_file.read(folder / FILE, "fingerprint")
         try:
             tokenizer = cls(read_vocabulary(folder / VOCABULARY), read_merges(folder / MERGES))
         except DataError as error:
-            raise CheckpointError(f"{folder} holds no tokenizer that can be used ({error}); use another checkpoint") from None
-        tokenizer_file.check_fingerprint(folder, saved=fingerprint, found=tokenizer.fingerprint)
+            raise CheckpointError(f"{folder} contains no valid tokenizer ({error}); use another checkpoint") from None
+        tokenizer_file.check_fingerprint(folder, saved=fingerprint, actual=tokenizer.fingerprint)
         return tokenizer
 
 
 def read_vocabulary(path: Path) -> dict[str, int]:
-    """Entries and their ids, of a file like GPT-2's encoder.json.
+    """Read entries and their ids from a file such as GPT-2's encoder.json.
 
     Raises:
-        DataError: it cannot be read, or is no such file.
+        DataError: the file cannot be read, or is not a vocabulary.
     """
     content = read_json_file(path)
     if not isinstance(content, dict) or not all(isinstance(token, int) for token in content.values()):
-        raise DataError(f"{path} is no vocabulary: it should map entries to ids")
+        raise DataError(f"{path} is not a vocabulary, which maps entries to ids")
     return content
 
 
 def read_merges(path: Path) -> list[tuple[str, str]]:
-    """Pairs in the order in which they were learnt, of a file like GPT-2's vocab.bpe: after a line with its version, a pair a line.
+    """Read merges from a file such as GPT-2's vocab.bpe: after a line with the version, one pair per line in learnt order.
 
     Raises:
-        DataError: it cannot be read, or a line is no pair.
+        DataError: the file cannot be read, or a line is not a pair.
     """
     with open_user_file(path) as file:
         content = file.read()
@@ -131,36 +133,36 @@ def read_merges(path: Path) -> list[tuple[str, str]]:
             continue
         left, _, right = line.partition(" ")
         if not left or not right or " " in right:
-            raise DataError(f"{path}:{number}: {line!r} is no merge: two entries with a space between them")
+            raise DataError(f"{path}:{number}: {line!r} is not a merge, which consists of two entries and a space between them")
         merges.append((left, right))
     return merges
 
 
 def _check_texts(texts: Iterable[str]) -> Iterator[str]:
-    empty = True
+    is_empty = True
     for text in texts:
         utf8(text)
-        empty = empty and not text
+        is_empty = is_empty and not text
         yield text
-    if empty:
-        raise DataError("tokenizer=bpe found no text to learn from; check data.path")
+    if is_empty:
+        raise DataError("tokenizer=bpe has no text to train on; check data.path")
 
 
 def _one_thread_in_forks() -> None:
-    """Have a forked process encode on one thread: the library's threads do not survive a fork, and it says so at length.
+    """Make forked processes encode on one thread, because the threads of the library do not survive a fork, which it warns about.
 
-    The library reads the variable when the fork happens and whenever it encodes; a user's own setting is left alone.
+    The library reads the environment variable at the fork and at each encoding. A value that the user set is not changed.
     """
     name = "TOKENIZERS_PARALLELISM"
-    ours: list[bool] = []
+    set_by_us: list[bool] = []
 
     def before() -> None:
-        ours.append(name not in os.environ)
-        if ours[-1]:
+        set_by_us.append(name not in os.environ)
+        if set_by_us[-1]:
             os.environ[name] = "false"
 
     def after() -> None:
-        if ours.pop():
+        if set_by_us.pop():
             del os.environ[name]
 
     os.register_at_fork(before=before, after_in_parent=after)

@@ -1,4 +1,4 @@
-"""How the tokenizers library learns merges: from words of bounded length, and so that the process still hears Ctrl-C."""
+"""Training of merges with the tokenizers library, with a limit on the length of words, and interruptible by Ctrl-C."""
 
 from __future__ import annotations
 
@@ -7,46 +7,46 @@ from collections.abc import Iterable, Iterator
 
 from tokenizers import Tokenizer, pre_tokenizers, trainers
 
-LONGEST_WORD = 1024
-"""Characters of a word that is learnt from; a longer run without a border is learnt from in pieces.
+MAX_WORD_LENGTH = 1024
+"""Maximum characters of a word in training. Longer words are split.
 
-The library's work grows with the square of a word's length: a megabyte without a space took minutes. No text that people write has
-such words, and what a tokenizer encodes is never cut so: its ids are those of the whole word.
+The training time of the library grows with the square of the length of a word: a megabyte without a space took minutes. Ordinary
+text has no such words. The limit does not apply to encoding, which never splits a word.
 """
 
 SIGNAL_WAIT = 0.2
-"""Seconds after which a signal is heard at the latest."""
+"""Maximum delay in seconds until a signal is handled."""
 
 
 def train_merges(library: Tokenizer, texts: Iterable[str], trainer: trainers.Trainer) -> None:
-    """Learn from texts. The library works in a thread of its own, because it hears no signal while it does.
+    """Train on texts, in a separate thread, because the library does not handle signals during training.
 
     Raises:
-        BaseException: what reading the texts raised; KeyboardInterrupt at once.
+        BaseException: the error that reading the texts raised, or KeyboardInterrupt.
     """
-    library.pre_tokenizer = pre_tokenizers.Sequence([library.pre_tokenizer, pre_tokenizers.FixedLength(LONGEST_WORD)])
-    failed: list[BaseException] = []
-    given_up = threading.Event()
+    library.pre_tokenizer = pre_tokenizers.Sequence([library.pre_tokenizer, pre_tokenizers.FixedLength(MAX_WORD_LENGTH)])
+    errors: list[BaseException] = []
+    is_cancelled = threading.Event()
 
     def read() -> Iterator[str]:
         for text in texts:
-            if given_up.is_set():
+            if is_cancelled.is_set():
                 return
             yield text
 
-    def work() -> None:
+    def train() -> None:
         try:
             library.train_from_iterator(read(), trainer=trainer)
-        except BaseException as error:  # raised again where it is waited for
-            failed.append(error)
+        except BaseException as error:  # raised again by the waiting thread
+            errors.append(error)
 
-    worker = threading.Thread(target=work, name="learning a tokenizer", daemon=True)
+    worker = threading.Thread(target=train, name="learning a tokenizer", daemon=True)
     try:
-        worker.start()  # a signal may come before it returns
+        worker.start()  # a signal may arrive before it returns
         while worker.is_alive():
-            worker.join(SIGNAL_WAIT)  # a signal that comes just before a wait does not end it
+            worker.join(SIGNAL_WAIT)  # the timeout matters: a signal that arrives just before a wait does not end it
     except BaseException:
-        given_up.set()
+        is_cancelled.set()
         raise
-    if failed:
-        raise failed[0]
+    if errors:
+        raise errors[0]

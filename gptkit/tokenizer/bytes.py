@@ -15,7 +15,7 @@ FILE = "bytes.json"
 
 
 class BytesTokenizer(Tokenizer):
-    """Every text has ids, and nothing is learnt."""
+    """Encodes text as its UTF-8 bytes. It needs no training."""
 
     def __init__(self) -> None:
         self.size = 257
@@ -26,12 +26,12 @@ class BytesTokenizer(Tokenizer):
         return list(utf8(text))
 
     def decode(self, ids: Sequence[int]) -> str:
-        pieces, begin, ids = [], 0, list(ids)
-        for end in [at for at, token in enumerate(ids) if token == 256]:
-            pieces += [bytes(ids[begin:end]).decode("utf-8", "replace"), END_OF_TEXT]
+        texts, begin, ids = [], 0, list(ids)
+        for end in [index for index, token in enumerate(ids) if token == 256]:
+            texts += [bytes(ids[begin:end]).decode("utf-8", "replace"), END_OF_TEXT]
             begin = end + 1
-        pieces.append(bytes(ids[begin:]).decode("utf-8", "replace"))
-        return "".join(pieces)
+        texts.append(bytes(ids[begin:]).decode("utf-8", "replace"))
+        return "".join(texts)
 
     def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.uint32]]:
         return [np.frombuffer(utf8(text), dtype=np.uint8).astype(np.uint32) for text in texts]
@@ -44,12 +44,12 @@ class BytesTokenizer(Tokenizer):
 
     @classmethod
     def load(cls, folder: Path) -> BytesTokenizer:
-        """Read back what `save` wrote.
+        """Load a tokenizer that `save` saved.
 
         Raises:
             CheckpointError: the file is missing or altered.
         """
         tokenizer = cls()
         (fingerprint,) = tokenizer_file.read(folder / FILE, "fingerprint")
-        tokenizer_file.check_fingerprint(folder / FILE, saved=fingerprint, found=tokenizer.fingerprint)
+        tokenizer_file.check_fingerprint(folder / FILE, saved=fingerprint, actual=tokenizer.fingerprint)
         return tokenizer

@@ -1,4 +1,4 @@
-"""The tokenizer `char`: one id per character of the run's text in the order of their code points, then end-of-text."""
+"""The tokenizer `char`: one id per character of the training text in the order of code points, then end-of-text."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FILE = "characters.json"
 
 
 class CharTokenizer(Tokenizer):
-    """Knows the characters that it was made of and no other."""
+    """Encodes text that consists of the given characters. Other characters are errors."""
 
     def __init__(self, characters: str) -> None:
         self.characters = characters
@@ -25,23 +25,23 @@ class CharTokenizer(Tokenizer):
         self.fingerprint = fingerprint_of("char", characters)
         self._ids = {character: index for index, character in enumerate(characters)}
         points = np.frombuffer(characters.encode("utf-32-le"), dtype=np.uint32)
-        # the id of every code point up to the highest known one and one beyond, which stands for all unknown ones
+        # the id of every code point up to the highest known one, and one more entry for all unknown code points
         self._table = np.full(int(points.max(initial=0)) + 2, self.size, dtype=np.uint32)
         self._table[points] = np.arange(len(points), dtype=np.uint32)
 
     @classmethod
     def train(cls, texts: Iterable[str]) -> CharTokenizer:
-        """The tokenizer of all characters that occur in `texts`.
+        """Build a tokenizer of all characters that occur in `texts`.
 
         Raises:
-            DataError: the texts hold no character, or half of a surrogate pair.
+            DataError: the texts are empty, or contain half of a surrogate pair.
         """
-        result: set[str] = set()
+        unique: set[str] = set()
         for text in texts:
-            result.update(text)
-        characters = "".join(sorted(result))
+            unique.update(text)
+        characters = "".join(sorted(unique))
         if not characters:
-            raise DataError("tokenizer=char found no text to learn its characters from; check data.path")
+            raise DataError("tokenizer=char has no text to train on; check data.path")
         utf8(characters)
         return cls(characters)
 
@@ -49,7 +49,7 @@ class CharTokenizer(Tokenizer):
         try:
             return [self._ids[character] for character in text]
         except KeyError:
-            raise self._unknown(text) from None
+            raise self._unknown_character_error(text) from None
 
     def decode(self, ids: Sequence[int]) -> str:
         return "".join(END_OF_TEXT if token == self.size - 1 else self.characters[token] for token in ids)
@@ -61,14 +61,14 @@ class CharTokenizer(Tokenizer):
         points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
         ids: NDArray[np.uint32] = self._table[np.minimum(points, len(self._table) - 1)]
         if ids.max(initial=0) >= self.size:
-            raise self._unknown(text)
+            raise self._unknown_character_error(text)
         return ids
 
-    def _unknown(self, text: str) -> DataError:
-        position, character = next((at, each) for at, each in enumerate(text) if each not in self._ids)
+    def _unknown_character_error(self, text: str) -> DataError:
+        position, character = next((index, each) for index, each in enumerate(text) if each not in self._ids)
         return DataError(
-            f"character {character!r} (U+{ord(character):04X}) at position {position} of the text is none of the "
-            f"{len(self.characters)} characters that this tokenizer knows; remove it, or train with tokenizer=bytes or bpe"
+            f"character {character!r} (U+{ord(character):04X}) at position {position} of the text is not one of the "
+            f"{len(self.characters)} characters of this tokenizer; remove it, or train with tokenizer=bytes or bpe"
         )
 
     def split_point(self, text: str) -> int:
@@ -79,11 +79,11 @@ class CharTokenizer(Tokenizer):
 
     @classmethod
     def load(cls, folder: Path) -> CharTokenizer:
-        """Read back what `save` wrote.
+        """Load a tokenizer that `save` saved.
 
         Raises:
-            CheckpointError: the file is missing, torn or altered.
+            CheckpointError: the file is missing, incomplete or altered.
         """
         characters, fingerprint = tokenizer_file.read(folder / FILE, "characters", "fingerprint")
-        tokenizer_file.check_fingerprint(folder / FILE, saved=fingerprint, found=fingerprint_of("char", str(characters)))
+        tokenizer_file.check_fingerprint(folder / FILE, saved=fingerprint, actual=fingerprint_of("char", str(characters)))
         return cls(characters)

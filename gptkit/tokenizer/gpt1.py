@@ -1,8 +1,8 @@
-"""GPT-1's BPE: merges of characters within lower-case words, whose last symbol carries `</w>`; the tokenizers library learns them.
+"""GPT-1's BPE: merges of characters within lower-case words, trained with the tokenizers library.
 
-Source: "Improving Language Understanding by Generative Pre-Training", section 4.1, and its released code, `text_utils.py`. Id 0 is
-the unknown symbol, the last id of the official vocabulary a line break. That vocabulary has no special tokens: end-of-text is added
-behind it.
+Source: "Improving Language Understanding by Generative Pre-Training", section 4.1, and its released code, `text_utils.py`. The
+last symbol of a word ends in `</w>`. Id 0 is the unknown symbol, and the last id of the official vocabulary is a line break. The
+official vocabulary has no special tokens; end-of-text is added after it.
 """
 
 from __future__ import annotations
@@ -40,30 +40,30 @@ FILE, RULES = "gpt1.json", "words.msgpack"
 UNKNOWN, SUFFIX, LINE_BREAK = "<unk>", "</w>", "\n</w>"
 
 CHARACTERS = 238
-"""Characters that the official vocabulary has; a learnt one has as many, the most frequent ones, and the rest is unknown."""
+"""Number of characters in the official vocabulary. A trained one keeps as many of the most frequent; the others are unknown."""
 
-# words beside which there is no space: behind the first kind, before the second
+# decoded text has no space after opening words, and none before closing words
 _OPENING = frozenset(f"{word}</w>" for word in "([{")
 _CLOSING = frozenset(f"{word}</w>" for word in [*".,!?;:)]}", "...", "n't", "'s", "'m", "'re", "'ve", "'ll", "'d"])
 
 
 class GPT1Tokenizer(LibraryTokenizer):
-    """Ids of a vocabulary of symbols; a subclass says how text becomes words."""
+    """Base class of GPT-1's tokenizers. A subclass implements the splitting of text into words."""
 
     cleaning: ClassVar[str]
-    """The value of `tokenizer.cleaning` that means it."""
+    """The value of `tokenizer.cleaning` that selects the class."""
 
     form: ClassVar[str]
-    """The name under which it is saved: what was saved stays what it was."""
+    """The name of the class in saved files. It must not change."""
 
     def __init__(self, vocabulary: dict[str, int], merges: list[tuple[str, str]], *rules: str) -> None:
-        """The tokenizer of these entries and merges, the first learnt first; end-of-text is added where it is missing.
-
-        Args:
-            rules: what else decides the ids.
+        """Args:
+            vocabulary: entries and their ids. End-of-text is added if it is missing.
+            merges: pairs of entries, in the order in which they were learnt.
+            rules: other data that determines the ids, for the fingerprint.
 
         Raises:
-            DataError: ids are not 0 to n - 1, <unk> or the line break has no entry, or a merge gives no entry.
+            DataError: the ids are not 0 to n - 1, <unk> or the line break has no entry, or the result of a merge has no entry.
         """
         vocabulary = {**vocabulary}
         vocabulary.setdefault(END_OF_TEXT, len(vocabulary))
@@ -71,13 +71,13 @@ class GPT1Tokenizer(LibraryTokenizer):
             raise DataError(f"the vocabulary's {len(vocabulary)} ids are not the numbers 0 to {len(vocabulary) - 1}")
         missing = [entry for entry in (UNKNOWN, LINE_BREAK) if entry not in vocabulary]
         if missing:
-            raise DataError(f"the vocabulary has no entry {missing[0]!r}: it is no BPE of GPT-1's kind")
+            raise DataError(f"the vocabulary has no entry {missing[0]!r}: it is not a BPE like GPT-1's")
         try:
             model = models.BPE(vocabulary, merges, cache_capacity=CACHED_WORDS, unk_token=UNKNOWN, end_of_word_suffix=SUFFIX)
-        except Exception as error:  # the library raises nothing more precise
+        except Exception as error:  # the library raises no more specific type
             raise DataError(f"the merges do not fit the vocabulary: {error}") from None
         self.library = Tokenizer(model)
-        self.split_with(self.library)
+        self.set_word_splitting(self.library)
         self.vocabulary, self.merges = vocabulary, merges
         self.size = len(vocabulary)
         self.special = {"end_of_text": vocabulary[END_OF_TEXT]}
@@ -87,20 +87,20 @@ class GPT1Tokenizer(LibraryTokenizer):
 
     @classmethod
     @abstractmethod
-    def split_with(cls, library: Tokenizer) -> None:
-        """Set how the library splits what it is given into words."""
+    def set_word_splitting(cls, library: Tokenizer) -> None:
+        """Configure how the library splits its input into words."""
 
     @classmethod
     def train(cls, texts: Iterable[str], *, size: int) -> GPT1Tokenizer:
-        """Learn merges from `texts` until there are `size` ids, or none is left to learn.
+        """Train a tokenizer with up to `size` ids.
 
-        Ids: unknown symbol, characters, characters that end a word, merges, line break, end-of-text.
+        The ids are: unknown symbol, characters, characters at the end of a word, merges, line break, end-of-text.
 
         Raises:
-            DataError: the texts hold no word, or half of a surrogate pair.
+            DataError: the texts contain no word, or half of a surrogate pair.
         """
         library = Tokenizer(models.BPE(unk_token=UNKNOWN, end_of_word_suffix=SUFFIX))
-        cls.split_with(library)
+        cls.set_word_splitting(library)
         trainer = trainers.BpeTrainer(
             vocab_size=size - 2,
             min_frequency=2,
@@ -112,13 +112,13 @@ class GPT1Tokenizer(LibraryTokenizer):
         train_merges(library, (text for text in texts if utf8(text)), trainer)
         vocabulary = library.get_vocab(with_added_tokens=False)
         if len(vocabulary) < 2:
-            raise DataError("tokenizer=gpt1 found no words to learn from; check data.path")
+            raise DataError("tokenizer=gpt1 has no words to train on; check data.path")
         vocabulary[LINE_BREAK] = len(vocabulary)
         return cls(vocabulary, [(left, right) for left, right in json.loads(library.to_str())["model"]["merges"]])
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Words with a space between them, none before a full stop and its like: what was cleaned away does not come back."""
-        return "".join(_spell([self._entries[token] for token in ids]))
+        """Returns words separated by spaces, without a space before closing punctuation. Cleaning is not reversible."""
+        return "".join(_decode_entries([self._entries[token] for token in ids]))
 
     def save(self, folder: Path) -> None:
         (folder / VOCABULARY).write_text(json.dumps(self.vocabulary, ensure_ascii=False), encoding="utf-8")
@@ -128,12 +128,12 @@ class GPT1Tokenizer(LibraryTokenizer):
 
 
 class TransformersGPT1Tokenizer(GPT1Tokenizer):
-    """Lower case, no accents, and BERT's words: what transformers from version 5 on does, and older ones without ftfy and spaCy."""
+    """Lower case, no accents, and BERT's word splitting, as in transformers 5, and in older versions without ftfy and spaCy."""
 
     cleaning = form = "transformers"
 
     @classmethod
-    def split_with(cls, library: Tokenizer) -> None:
+    def set_word_splitting(cls, library: Tokenizer) -> None:
         library.normalizer = normalizers.BertNormalizer(lowercase=True)
         library.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
 
@@ -142,13 +142,18 @@ class TransformersGPT1Tokenizer(GPT1Tokenizer):
 
 
 class ReleasedGPT1Tokenizer(GPT1Tokenizer):
-    """The cleaning of the released code, with line breaks. Ids are looked up by piece; the library encodes new pieces alone."""
+    """The cleaning of the released code, with line breaks. The ids of pieces of text are cached."""
 
     cleaning, form = "openai", "released"
-    signs: ClassVar[re.Pattern[str]] = PUNCTUATION_RUNS
+    punctuation: ClassVar[re.Pattern[str]] = PUNCTUATION_RUNS
 
     def __init__(self, vocabulary: dict[str, int], merges: list[tuple[str, str]], words: WordSplitter | None = None) -> None:
-        """See GPT1Tokenizer; `words` are the rules that a checkpoint kept, else those of the installed spaCy.
+        """See `GPT1Tokenizer`.
+
+        Args:
+            vocabulary: entries and their ids.
+            merges: pairs of entries, in the order in which they were learnt.
+            words: splits pieces by the rules of a checkpoint; by default by those of the installed spaCy.
 
         Raises:
             ConfigError: spaCy or ftfy is not installed.
@@ -158,29 +163,29 @@ class ReleasedGPT1Tokenizer(GPT1Tokenizer):
         self._ids_of = _PieceCache(self)
 
     @classmethod
-    def split_with(cls, library: Tokenizer) -> None:
+    def set_word_splitting(cls, library: Tokenizer) -> None:
         library.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
 
     @classmethod
     def train(cls, texts: Iterable[str], *, size: int) -> GPT1Tokenizer:
         words = WordSplitter()
 
-        def split() -> Iterator[str]:
+        def cleaned_texts() -> Iterator[str]:
             for text in texts:
                 utf8(text)
-                yield " ".join(word for piece in split_pieces(fix_encoding(text), cls.signs) for word in words.split(piece))
+                yield " ".join(word for piece in split_pieces(fix_encoding(text), cls.punctuation) for word in words.split(piece))
 
-        return super().train(split(), size=size)
+        return super().train(cleaned_texts(), size=size)
 
     def encode(self, text: str) -> list[int]:
         utf8(text)
-        return list(chain.from_iterable(map(self._ids_of.__getitem__, split_pieces(fix_encoding(text), self.signs))))
+        return list(chain.from_iterable(map(self._ids_of.__getitem__, split_pieces(fix_encoding(text), self.punctuation))))
 
     def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.uint32]]:
         return [np.frombuffer(array("I", self.encode(text)), dtype=np.uint32) for text in texts]
 
     def split_point(self, text: str) -> int:
-        return last_split_point(text, self.signs)
+        return last_split_point(text, self.punctuation)
 
     def save(self, folder: Path) -> None:
         super().save(folder)
@@ -188,16 +193,16 @@ class ReleasedGPT1Tokenizer(GPT1Tokenizer):
 
 
 class BackslashGPT1Tokenizer(ReleasedGPT1Tokenizer):
-    """As released, but that a backslash stands apart as other signs do: what tokenizers did that the kit saved as `openai`."""
+    """As released, but a backslash is also separated from words. Tokenizers that were saved as `openai` do this."""
 
     form = "openai"
-    signs = PUNCTUATION_RUNS_WITH_BACKSLASH
+    punctuation = PUNCTUATION_RUNS_WITH_BACKSLASH
 
 
 class _PieceCache(dict[str, list[int]]):
-    """Ids by piece of cleaned text; pieces that are new are split and encoded when they are asked for."""
+    """The ids of pieces of cleaned text. New pieces are split and encoded at the first lookup."""
 
-    MOST, LONGEST = 1 << 20, 64  # pieces, and characters of one, that are remembered: some 300 MB at the very most
+    MAX_PIECES, MAX_LENGTH = 1 << 20, 64  # cached pieces, and characters of a piece: at most about 300 MB
 
     def __init__(self, tokenizer: ReleasedGPT1Tokenizer) -> None:
         super().__init__({NEWLINE: [tokenizer.vocabulary[LINE_BREAK]]})
@@ -206,49 +211,49 @@ class _PieceCache(dict[str, list[int]]):
     def __missing__(self, piece: str) -> list[int]:
         words = self._tokenizer.words.split(piece)
         ids: list[int] = self._tokenizer.library.encode(words, is_pretokenized=True, add_special_tokens=False).ids
-        if len(self) < self.MOST and len(piece) <= self.LONGEST:
+        if len(self) < self.MAX_PIECES and len(piece) <= self.MAX_LENGTH:
             self[piece] = ids
         return ids
 
 
 CLEANINGS: dict[str, type[GPT1Tokenizer]] = {each.cleaning: each for each in (ReleasedGPT1Tokenizer, TransformersGPT1Tokenizer)}
-"""By the values of `tokenizer.cleaning`."""
+"""The classes by value of `tokenizer.cleaning`."""
 
 SAVED_FORMS: dict[str, type[GPT1Tokenizer]] = {
     each.form: each for each in (ReleasedGPT1Tokenizer, BackslashGPT1Tokenizer, TransformersGPT1Tokenizer)
 }
-"""By the names under which they are saved."""
+"""The classes by their name in saved files."""
 
 
 def load(folder: Path) -> GPT1Tokenizer:
-    """Read back what `GPT1Tokenizer.save` wrote.
+    """Load a tokenizer that `GPT1Tokenizer.save` saved.
 
     Raises:
-        CheckpointError: a file is missing, torn or altered.
+        CheckpointError: a file is missing, incomplete or altered.
         ConfigError: spaCy or ftfy is not installed.
     """
     form, fingerprint = tokenizer_file.read(folder / FILE, "cleaning", "fingerprint")
     try:
         entries = read_vocabulary(folder / VOCABULARY), read_merges(folder / MERGES)
-        kind = SAVED_FORMS[form]
-        if issubclass(kind, ReleasedGPT1Tokenizer):
-            tokenizer: GPT1Tokenizer = kind(*entries, WordSplitter((folder / RULES).read_bytes()))
+        tokenizer_class = SAVED_FORMS[form]
+        if issubclass(tokenizer_class, ReleasedGPT1Tokenizer):
+            tokenizer: GPT1Tokenizer = tokenizer_class(*entries, WordSplitter((folder / RULES).read_bytes()))
         else:
-            tokenizer = kind(*entries)
+            tokenizer = tokenizer_class(*entries)
     except (DataError, OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{folder} holds no tokenizer that can be used ({error}); use another checkpoint") from None
-    tokenizer_file.check_fingerprint(folder, saved=fingerprint, found=tokenizer.fingerprint)
+        raise CheckpointError(f"{folder} contains no valid tokenizer ({error}); use another checkpoint") from None
+    tokenizer_file.check_fingerprint(folder, saved=fingerprint, actual=tokenizer.fingerprint)
     return tokenizer
 
 
-def _spell(entries: Iterable[str]) -> Iterator[str]:
-    """The text of each entry, and before it a space where one stands between it and the one before.
+def _decode_entries(entries: Iterable[str]) -> Iterator[str]:
+    """Yields the text of each entry, after a space if one separates it from the previous entry.
 
-    It depends on that entry and the one before alone, so text that is written as tokens come is never taken back.
+    The text depends only on the entry and the previous one, so text that is streamed token by token never has to be revised.
     """
-    space = False
+    needs_space = False
     for entry in entries:
-        if space and entry not in _CLOSING and entry not in (LINE_BREAK, END_OF_TEXT):
+        if needs_space and entry not in _CLOSING and entry not in (LINE_BREAK, END_OF_TEXT):
             yield " "
         yield entry.removesuffix(SUFFIX)
-        space = entry == UNKNOWN or (entry.endswith(SUFFIX) and entry != LINE_BREAK and entry not in _OPENING)
+        needs_space = entry == UNKNOWN or (entry.endswith(SUFFIX) and entry != LINE_BREAK and entry not in _OPENING)

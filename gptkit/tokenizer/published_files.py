@@ -1,4 +1,4 @@
-"""Where a tokenizer's published files lie: a folder, or a model on the Hugging Face hub, whose files are downloaded once."""
+"""Location of published tokenizer files: a folder, or a model on the Hugging Face hub, whose files are downloaded once."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from gptkit.user_files import expand_path
 
 
 def local_folder(path: str) -> Path | None:
-    """The folder that `tokenizer.path` names; None where it is a name on the hub.
+    """Returns the folder that `tokenizer.path` names; None if it is a name on the hub.
 
     Raises:
-        ConfigError: it looks like a folder, and there is none.
+        ConfigError: the path has the form of a folder that does not exist.
     """
     folder = expand_path(path)
     if folder.is_dir():
@@ -23,22 +23,24 @@ def local_folder(path: str) -> Path | None:
     return None
 
 
-def download_files(name: str, files: tuple[str, ...], *, way_out: str) -> list[Path]:
-    """These files of a model on the hub.
+def download_files(name: str, files: tuple[str, ...], *, alternative: str) -> list[Path]:
+    """Download files of a model on the hub, and return their paths.
 
     Args:
-        way_out: what else the user can do, for the errors.
+        name: the name of the model on the hub.
+        files: the names of the files.
+        alternative: another option for the user, for errors.
 
     Raises:
-        ConfigError: the package that asks the hub is not installed, the hub cannot be reached, or has no such files.
+        ConfigError: the package for the hub is not installed, the hub cannot be reached, or the model lacks a file.
     """
     try:
         folder = snapshot(name, files)
     except ImportError:
-        raise ConfigError(f"tokenizer.path={name}: the hub needs pip install gptkit[hub]; {way_out}") from None
+        raise ConfigError(f"tokenizer.path={name}: the hub needs pip install gptkit[hub]; {alternative}") from None
     except HubError as error:
-        raise ConfigError(f"tokenizer.path={name}: not to be had from the hub ({error}); {way_out}") from None
+        raise ConfigError(f"tokenizer.path={name}: cannot be downloaded from the hub ({error}); {alternative}") from None
     for file in files:
         if not (folder / file).is_file():
-            raise ConfigError(f"tokenizer.path={name}: not to be had from the hub (that model has no {file}); {way_out}")
+            raise ConfigError(f"tokenizer.path={name}: cannot be downloaded from the hub (the model has no {file}); {alternative}")
     return [folder / file for file in files]

@@ -13,12 +13,12 @@ _MAX_SIZE = 256 * MIB
 
 
 def write(path: Path, content: dict[str, Any]) -> None:
-    """Writes `content`, which includes the tokenizer's fingerprint."""
+    """Write `content`, which includes the tokenizer's fingerprint."""
     path.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
 def read(path: Path, *keys: str) -> list[Any]:
-    """Returns the values of `keys`.
+    """Return the values of `keys`.
 
     Raises:
         CheckpointError: the file is missing or damaged, or lacks a key.
@@ -35,11 +35,11 @@ def read(path: Path, *keys: str) -> list[Any]:
         raise CheckpointError(f"{path} is damaged ({reason}); use another checkpoint") from None
 
 
-def check_fingerprint(path: Path, *, saved: str, found: str) -> None:
-    """Checks the saved fingerprint against the fingerprint of the loaded tokenizer.
+def check_fingerprint(path: Path, *, saved: str, actual: str) -> None:
+    """Check the saved fingerprint against the fingerprint of the loaded tokenizer.
 
     Raises:
         CheckpointError: the fingerprints differ.
     """
-    if saved != found:
+    if saved != actual:
         raise CheckpointError(f"{path} was altered: its content does not match its fingerprint; use another checkpoint")

@@ -1,4 +1,4 @@
-"""What every tokenizer shares that the tokenizers library runs."""
+"""Base class of tokenizers that use the tokenizers library."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from gptkit.tokenizer.base import Tokenizer, utf8
 
 
 class LibraryTokenizer(Tokenizer):
-    """A subclass sets `library`, which must take special tokens that a text spells for text, and adds the rest of the interface."""
+    """Encodes with `library`, which a subclass sets. It must encode the names of special tokens within a text as ordinary text."""
 
     library: tokenizers.Tokenizer
 
     def encode(self, text: str) -> list[int]:
-        utf8(text)  # refuses half of a surrogate pair with an error of its own
+        utf8(text)  # raises a clear error for half of a surrogate pair
         return self.library.encode_batch_fast([text], add_special_tokens=False)[0].ids
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -26,5 +26,5 @@ class LibraryTokenizer(Tokenizer):
 
     def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.uint32]]:
         encodings = self.library.encode_batch_fast(list(texts), add_special_tokens=False)
-        # an array of the list that the library gives is the fastest way from it to numpy
+        # going through an array is the fastest conversion of the lists of the library to numpy
         return [np.frombuffer(array("I", encoding.ids), dtype=np.uint32) for encoding in encodings]

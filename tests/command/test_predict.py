@@ -219,7 +219,7 @@ def test_labels_that_the_model_does_not_know_are_not_compared(fine_tuned: Any, p
     [
         ("text\nx\n", {}, DataError, "no column review; text can be one of: text"),
         ("review\nx\n", {"label": "stars"}, DataError, "no column stars; label can be one of: review"),
-        ("review,stars\nx,\n", {}, DataError, "holds no label; .* predict without comparing: label=null"),
+        ("review,stars\nx,\n", {}, DataError, "has no label; .* predict without comparing: label=null"),
         ("review\n", {}, DataError, "there is no row in it"),
         ("review\nx\n", {"output": "x.xlsx"}, ConfigError, "must end with .csv, .tsv or .jsonl"),
         ("review\nx\n", {"output": "x.csv", "format": "jsonl"}, ConfigError, "contradict each other"),
@@ -324,7 +324,7 @@ def test_standard_input_is_a_table_or_one_text_a_line(
         (("input=-",), '{"text": "a"}', 1, "standard input:1: there is no column review; there is text"),
         (("input=-",), '{"review": "a"}\nno object', 1, "standard input:2: the line is not JSON"),
         (("input=-",), "review,stars\na,b,c", 1, "standard input:2: the row has 3 cells, the first line 2"),
-        (("input=-",), 'review,stars\n"a,b', 1, "standard input:2: cannot read a row of a table here"),
+        (("input=-",), 'review,stars\n"a,b', 1, "standard input:2: cannot parse the row"),
         (("input=-",), b"\xff\xfe", 1, "standard input: not UTF-8 text at byte 0"),
         (("input=-",), "a\0b", 1, "standard input: there is a NUL character"),
         (("input=-", "output=x.txt"), "a", 2, "output=x.txt must end with .csv, .tsv or .jsonl"),

@@ -110,27 +110,33 @@ def test_a_tokenizer_learns_from_what_is_said(table: Table) -> None:
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
-        ({"a": 1, "b": 2}, "the columns are a, b, and wanted are messages; or conversations; or prompt + completion|response; or"),
+        (
+            {"a": 1, "b": 2},
+            "the columns a, b match no known layout; expected messages; or conversations; or prompt + completion|response; or",
+        ),
         (
             {"messages": [{"role": "tool", "content": "x"}]},
-            "turn 1 has the role tool; known are system, user, human, assistant, gpt",
+            "turn 1 has the unknown role tool; known roles are system, user, human, assistant, gpt",
         ),
-        ({"messages": [*MESSAGES, MESSAGES[1]]}, "turns 2 and 3 are both the assistant's; turns must alternate"),
-        ({"messages": [*MESSAGES, {"role": "system", "content": "x"}]}, "turn 3 is the system's; a system message must come first"),
+        ({"messages": [*MESSAGES, MESSAGES[1]]}, "turns 2 and 3 both have the role assistant; roles must alternate"),
+        ({"messages": [*MESSAGES, {"role": "system", "content": "x"}]}, "turn 3 is a system message, which must come first"),
         ({"messages": MESSAGES[:1]}, "has no turn of the assistant"),
         ({"messages": [{"role": "user"}]}, "turn 1 must have role and content, or from and value"),
-        ({"messages": [{"role": "user", "content": None}]}, "turn 1 holds no text but NoneType"),
+        ({"messages": [{"role": "user", "content": None}]}, "turn 1 holds NoneType instead of text"),
         ({"messages": "x"}, "neither a list of messages nor a transcript"),
         ({"messages": None}, "neither a list of messages nor a transcript"),
         ({"text": "A tale."}, "column text holds neither a list of messages nor a transcript, but a text without turns"),
         (
             {"prompt": "x", "completion": " "},
-            "answer 1 is empty; drop such rows, fill them, or let the assistant say nothing by data.empty=keep",
+            "answer 1 is empty; drop such rows, fill them, or set data.empty=keep",
         ),
-        ({"prompt": "x", "completion": None}, "column completion holds no text but nothing (null)"),
+        ({"prompt": "x", "completion": None}, "column completion holds null instead of text"),
         ({"prompt": MESSAGES, "completion": "x"}, "column prompt ends with a turn of the assistant"),
-        ({"prompt": "x", "completion": MESSAGES}, "column completion holds 2 messages; it must hold one, the assistant's"),
-        ({"instruction": 3, "output": "x"}, "column instruction holds no text but int"),
+        (
+            {"prompt": "x", "completion": MESSAGES},
+            "column completion holds 2 messages; it must hold a single message of the assistant",
+        ),
+        ({"instruction": 3, "output": "x"}, "column instruction holds int instead of text"),
     ],
 )
 def test_bad_rows_are_one_line_that_names_the_place(table: Table, row: dict[str, Any], reason: str) -> None:

@@ -88,12 +88,12 @@ def test_the_right_option_by_text_column_number_or_letter(tmp_path: Path, label:
 def test_a_label_that_may_mean_two_options_is_refused_until_it_is_said_what_it_means(tmp_path: Path, label: str | int) -> None:
     path = jsonl(tmp_path / "a.jsonl", {"text": "5-5", "choices": ["1", "0"], "label": label})
     with pytest.raises(
-        GptkitError, match=r"a\.jsonl.*the label 0 may be the text or the number of different .*data\.label_means=text"
+        GptkitError, match=r"a\.jsonl.*the label 0 can be the text or the number of different .*data\.label_means=text"
     ):
         examples(path, options="choices")
     assert examples(path, options="choices", label_means="text")[0].label == 1
     assert examples(path, options="choices", label_means="number")[0].label == 0
-    with pytest.raises(GptkitError, match=r"the label 0 is not the letter of one of the 2 options, .*data\.label_means=letter"):
+    with pytest.raises(GptkitError, match=r"the label 0 is not the letter of any of the 2 options, .*data\.label_means=letter"):
         examples(path, options="choices", label_means="letter")
 
 
@@ -163,37 +163,42 @@ BAD: dict[str, tuple[str, str | bytes, dict[str, Any], str]] = {
     "column named twice": ("a.csv", "text,text,label\na,b,x\n", {}, ":1: there are several columns text"),
     "empty text": ("a.csv", "text,label\na,x\n ,y\n", {}, ":3: column text is empty; drop such rows, or fill them"),
     "null text": ("a.jsonl", '{"text": null, "label": 1}\n', {}, ":1: column text is empty"),
-    "text of another type": ("a.jsonl", '{"text": 5, "label": 1}\n', {}, ":1: column text holds no text but int"),
-    "missing label": ("a.csv", 'text,label\n"a\nb",x\nc,\n', {}, ":4: column label holds no label"),
-    "label is no number": ("a.jsonl", '{"text": "a", "label": NaN}\n', {}, ":1: column label holds no label"),
-    "label of another type": ("a.jsonl", '{"text": "a", "label": [1]}\n', {}, ":1: column label holds no label but list"),
-    "ragged row": ("a.csv", "text,label\na,x\nb\n", {}, ":3: the row has 1 cells, and the first row names 2 columns"),
+    "text of another type": ("a.jsonl", '{"text": 5, "label": 1}\n', {}, ":1: column text holds int instead of text"),
+    "missing label": ("a.csv", 'text,label\n"a\nb",x\nc,\n', {}, ":4: column label has no label"),
+    "label is no number": ("a.jsonl", '{"text": "a", "label": NaN}\n', {}, ":1: column label has no label"),
+    "label of another type": ("a.jsonl", '{"text": "a", "label": [1]}\n', {}, ":1: column label holds list instead of a label"),
+    "ragged row": ("a.csv", "text,label\na,x\nb\n", {}, ":3: the row has 1 cells, but the header has 2 columns"),
     "ragged tsv": ("a.tsv", "text\tlabel\na\tx\ty\n", {}, ":2: the row has 3 cells"),
-    "open quotation mark": ("a.csv", 'text,label\n"a,x\nb,y\n', {}, ":2: cannot read a row of a table here"),
+    "open quotation mark": ("a.csv", 'text,label\n"a,x\nb,y\n', {}, ":2: cannot parse the row"),
     "not UTF-8": ("a.csv", b"text,label\na,x\n\xff,y\n", {}, ":3: the byte 0xff at offset 15 is not UTF-8"),
     "not JSON": ("a.jsonl", '{"text": "a", "label": 1}\n{"text"\n', {}, ":2: the line is not JSON"),
-    "no object": ("a.jsonl", "[1]\n", {}, ":1: the line is JSON but no object"),
-    "half a character": ("a.jsonl", '{"text": "\\ud800", "label": 1}\n', {}, ":1: field text holds half of a surrogate pair"),
+    "no object": ("a.jsonl", "[1]\n", {}, ":1: the line is JSON but not an object"),
+    "half a character": ("a.jsonl", '{"text": "\\ud800", "label": 1}\n', {}, ":1: field text contains half of a surrogate pair"),
     "options of different counts": (
         "a.jsonl",
         '{"text": "a", "o": ["b", "c"], "label": 0}\n{"text": "a", "o": ["b", "c", "d"], "label": 0}\n',
         {"options": "o"},
-        ":2: the row has 3 options, those before it 2; all must have as many",
+        ":2: the row has 3 options, but the rows before it have 2; all rows must have the same number",
     ),
     "one option": ("a.jsonl", '{"text": "a", "o": ["b"], "label": 0}\n', {"options": "o"}, ":1: column o holds 1 options"),
-    "options are no list": ("a.csv", "text,o,label\na,b,0\n", {"options": "o"}, ":2: column o holds no list of options but str"),
+    "options are no list": (
+        "a.csv",
+        "text,o,label\na,b,0\n",
+        {"options": "o"},
+        ":2: column o holds str instead of a list of options",
+    ),
     "empty option": ("a.csv", "text,o,p,label\na,b,,0\n", {"options": ["o", "p"]}, ":2: column p is empty"),
     "label out of range": (
         "a.csv",
         "text,o,p,label\na,b,c,2\n",
         {"options": ["o", "p"]},
-        ":2: the label 2 is none of the 2 options",
+        ":2: the label 2 is not one of the 2 options",
     ),
-    "label is no option": ("a.csv", "text,o,p,label\na,b,c,d\n", {"options": ["o", "p"]}, "or its number, 0 to 1"),
+    "label is no option": ("a.csv", "text,o,p,label\na,b,c,d\n", {"options": ["o", "p"]}, "or the number of an option, 0 to 1"),
     "no row": ("a.csv", "text,label\n", {}, "there is no example for the train split"),
     "no file": ("a.csv", "", {}, "there is no example for the train split"),
     "one column for two": ("a.csv", "text,label\na,x\n", {"pair": "text"}, "data.text and data.pair are both text"),
-    "no parquet": ("a.parquet", "PAR", {}, "is no parquet file that can be read"),
+    "no parquet": ("a.parquet", "PAR", {}, "cannot be read as a parquet file"),
 }
 
 

@@ -66,11 +66,11 @@ def test_a_tokenizer_learns_from_the_question_alone(table: Table) -> None:
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
-        ({"prompt": None}, "column prompt holds no text but nothing (null)"),
+        ({"prompt": None}, "column prompt holds null instead of text"),
         ({"prompt": TRANSCRIPT + "\n\nAssistant: Four."}, "column prompt ends with a turn of the assistant"),
-        ({"messages": []}, "column messages has no turn of the user for the assistant to answer"),
-        ({"messages": messages(ANSWER)}, "column messages has no turn of the user for the assistant to answer"),
-        ({"question": "x"}, "the columns are question, and wanted are prompt; or messages; or"),
+        ({"messages": []}, "column messages has no turn of the user to answer"),
+        ({"messages": messages(ANSWER)}, "column messages has no turn of the user to answer"),
+        ({"question": "x"}, "the columns question match no known layout; expected prompt; or messages; or"),
     ],
 )
 def test_bad_rows_are_one_line_that_names_the_place(table: Table, row: dict[str, Any], reason: str) -> None:

@@ -134,9 +134,9 @@ def test_they_join_the_rankings_of_the_files_for_validation(table: Table) -> Non
 
 
 def test_a_labeler_whom_nobody_knows_is_named(table: Table) -> None:
-    assert "data.held_out_labelers: no ranking is by d; they are a, b, c." in fails(labelled(table), held_out_labelers=["d"])
+    assert "data.held_out_labelers: no ranking is by d; labelers are a, b, c." in fails(labelled(table), held_out_labelers=["d"])
     unsigned = table({"prompt": "x", "chosen": "a", "rejected": "z"}, name="unsigned.jsonl")
-    assert "no ranking is by d; no ranking says who made it" in fails(unsigned, held_out_labelers=["d"])
+    assert "no ranking is by d; no ranking names its labeler" in fails(unsigned, held_out_labelers=["d"])
 
 
 def test_a_tokenizer_learns_from_every_completion(table: Table) -> None:
@@ -147,45 +147,48 @@ def test_a_tokenizer_learns_from_every_completion(table: Table) -> None:
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
-        ({"prompt": "x", "completions": ["a"], "ranks": [1]}, "there is only one completion; a ranking has two or more"),
+        ({"prompt": "x", "completions": ["a"], "ranks": [1]}, "there is only one completion; a ranking needs at least two"),
         (
             {"prompt": "x", "completion": "a"},
-            "the columns are prompt, completion, and wanted are info + summaries + choice; or",
+            "the columns prompt, completion match no known layout; expected info + summaries + choice; or",
         ),
         (
             {"prompt": "x", "completions": ["a", "b"]},
-            "column completions: completion 1 is no object with response and overall_score or fine-grained_score",
+            "column completions: completion 1 is not an object with response and overall_score or fine-grained_score",
         ),
         (
             {"instruction": "x", "completions": [rated("a", overall_score=3.0), rated("b", **{"fine-grained_score": 3.0})]},
-            "column completions.overall_score: number 2 is None, which ranks nothing; leave that completion out, or rank it",
+            "column completions.overall_score: value 2 is None instead of a finite number; rank that completion, or leave it out",
         ),
         (
             {"instruction": "x", "completions": [rated("a"), rated("b")]},
-            "column completions.overall_score: number 1 is None, which ranks nothing",
+            "column completions.overall_score: value 1 is None instead of a finite number",
         ),
         (
             {"instruction": "x", "completions": [rated("a", overall_score=3.0), rated(None, overall_score=2.0)]},
-            "column completions.response holds no text but nothing (null)",
+            "column completions.response holds null instead of text",
         ),
         ({"instruction": "x", "completions": [rated("a", overall_score=3.0)]}, "there is only one completion"),
         ({"instruction": "x", "completions": []}, "there is no completion"),
-        ({"prompt": "x", "completions": ["a", "b"], "ranks": None}, "column ranks holds no list of numbers but nothing (null)"),
-        ({"prompt": "x", "completions": ["a", "b"], "ranks": [1, None]}, "column ranks: number 2 is None, which ranks nothing"),
-        ({"prompt": "x", "completions": ["a", "b"], "ranks": [1, "?"]}, "column ranks: number 2 is ?, which ranks nothing"),
+        ({"prompt": "x", "completions": ["a", "b"], "ranks": None}, "column ranks holds null instead of a list of numbers"),
+        (
+            {"prompt": "x", "completions": ["a", "b"], "ranks": [1, None]},
+            "column ranks: value 2 is None instead of a finite number",
+        ),
+        ({"prompt": "x", "completions": ["a", "b"], "ranks": [1, "?"]}, "column ranks: value 2 is ? instead of a finite number"),
         (
             {"prompt": "x", "completions": ["a", "b"], "scores": [float("nan"), 1]},
-            "column scores: number 1 is nan, which ranks nothing",
+            "column scores: value 1 is nan instead of a finite number",
         ),
         (
             {"prompt": "x", "completions": ["a", "b"], "ranks": [1, 2, 3]},
-            "column ranks holds 3 numbers, and there are 2 completions",
+            "column ranks holds 3 numbers, but there are 2 completions",
         ),
         ({"prompt": "x", "completions": ["a", ""], "ranks": [1, 2]}, "answer 2 is empty; drop such rows"),
-        ({"prompt": "x", "completions": "ab", "ranks": [1, 2]}, "column completions holds no list of completions but str"),
+        ({"prompt": "x", "completions": "ab", "ranks": [1, 2]}, "column completions holds str instead of a list of completions"),
         ({"prompt": "x", "chosen": "", "rejected": "b"}, "answer 1 is empty; drop such rows"),
         ({"prompt": "x", "chosen": "a", "rejected": "b", "demonstration": ""}, "the demonstration is empty"),
-        ({"prompt": "x", "chosen": "a", "rejected": "b", "labeler": [1]}, "column labeler holds no name or number but list"),
+        ({"prompt": "x", "chosen": "a", "rejected": "b", "labeler": [1]}, "column labeler holds list instead of a name or number"),
         ({"chosen": "a", "rejected": "b"}, "so a prompt is needed; data.columns={prompt:...} names its column"),
         (
             {"chosen": "\n\nHuman: a\n\nAssistant: x", "rejected": "\n\nHuman: b\n\nAssistant: y"},

@@ -139,15 +139,15 @@ def test_what_is_not_there_is_named_with_its_neighbour(tmp_path: Path) -> None:
     (tmp_path / "shakespeare.txt").write_text("x")
     message = fails(tmp_path / "shakspeare.txt")
     assert "shakspeare.txt: there is no such file or folder. Did you mean shakespeare.txt?" in message
-    assert "nothing matches" in fails(tmp_path / "*.md")
+    assert "no file matches" in fails(tmp_path / "*.md")
     assert "there is no such file or folder" in fails(tmp_path / "no" / "such.txt")
 
 
 def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("x")
-    assert "a.csv: cannot read this kind of file" in fails(tmp_path / "a.csv")
-    assert "holds no file that can be read" in fails(tmp_path)
-    assert "none of the 1 matches can be read" in fails(tmp_path / "*.csv")
+    assert "a.csv: the format of the file is not supported" in fails(tmp_path / "a.csv")
+    assert "contains no file in a supported format" in fails(tmp_path)
+    assert "none of the 1 matches has a supported format" in fails(tmp_path / "*.csv")
     for wrong in (3, [], [""], {"a": 1}):
         with pytest.raises(ConfigError, match=r"data\.path"):
             TextConfig(path=wrong).build()
@@ -187,17 +187,17 @@ def test_bytes_that_are_not_utf8_in_rows_are_named(tmp_path: Path) -> None:
     [
         (b"{oops}", "the line is not JSON (Expecting property name enclosed in double quotes at column 2)"),
         (b"[" * 100_000, "the line is not JSON"),
-        (b'["text"]', "the line is JSON but no object"),
+        (b'["text"]', "the line is JSON but not an object"),
         (b'{"txet": "x", "id": 1}', "there is no field text; data.field can be txet, id. Did you mean txet?"),
-        (b'{"text": 3}', "field text holds no text but int"),
-        (b'{"text": null}', "field text holds no text but NoneType"),
-        (b'{"text": "a\\ud800b"}', "half of a surrogate pair"),
+        (b'{"text": 3}', "field text holds int instead of text"),
+        (b'{"text": null}', "field text holds NoneType instead of text"),
+        (b'{"text": "a\\ud800b"}', "field text contains half of a surrogate pair"),
     ],
 )
 def test_a_bad_line_of_jsonl_is_named(tmp_path: Path, line: bytes, complaint: str) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(jsonl({"text": "x"}) + b"\n" + line + b"\n")
-    assert f"{path}:3: {complaint}" in fails(path) or f"{path}:3: field text holds {complaint}" in fails(path)
+    assert f"{path}:3: {complaint}" in fails(path)
 
 
 def test_half_of_a_surrogate_pair_can_be_replaced(tmp_path: Path) -> None:
@@ -208,10 +208,10 @@ def test_half_of_a_surrogate_pair_can_be_replaced(tmp_path: Path) -> None:
 def test_bad_parquet_is_named(tmp_path: Path) -> None:
     parquet(tmp_path / "a.parquet", body=["x", None], number=[1, 2])
     assert "a.parquet: there is no column text; data.field can be body, number." in fails(tmp_path)
-    assert "a.parquet: column number holds no text but int64" in fails(tmp_path, field="number")
+    assert "a.parquet: column number holds int64 instead of text" in fails(tmp_path, field="number")
     assert "a.parquet: row 2: column body is empty (null)" in fails(tmp_path, field="body")
     (tmp_path / "a.parquet").write_bytes(b"PAR1 no PAR1")
-    assert "a.parquet is no parquet file" in fails(tmp_path)
+    assert "a.parquet cannot be read as a parquet file" in fails(tmp_path)
 
 
 def test_damaged_compression_is_named(tmp_path: Path) -> None:

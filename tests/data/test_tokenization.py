@@ -143,7 +143,7 @@ def test_a_bit_that_flips_unseen_is_found(cache: Path, file: str, caplog: pytest
     harmed(path, 40)
     assert ids_of(tokenize_split(data, "train", tokenizer, shard_tokens=500)) == expected
     (warning,) = caplog.messages
-    assert f"token shards in {path.parent} are made again: {file} is" in warning
+    assert f"token shards in {path.parent} are written again: {file} is" in warning
 
 
 def test_exchanged_shards_are_found(cache: Path) -> None:
@@ -165,7 +165,7 @@ def test_exchanged_shards_are_found(cache: Path) -> None:
 
 def test_of_large_shards_a_sample_is_compared_and_all_on_demand(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gptkit.data.tokens.shards.BLOCK", 100)
-    monkeypatch.setattr("gptkit.data.tokens.shards.SAMPLED", 3)
+    monkeypatch.setattr("gptkit.data.tokens.shards.SAMPLED_BLOCKS", 3)
     data, tokenizer = Documents(["some text", "and more"] * 500), BytesTokenizerConfig().build(texts=[])
     expected = ids_of(tokenize_split(data, "train", tokenizer, shard_tokens=3000))
     (path,) = cache.glob("*/tokens-00001.bin")
@@ -221,7 +221,7 @@ def test_an_error_on_the_way_leaves_nothing(cache: Path) -> None:
 
 def test_no_text_is_an_error() -> None:
     for texts in ([], ["", ""]):
-        with pytest.raises(DataError, match="the corpus is empty: the train split holds no text"):
+        with pytest.raises(DataError, match="the corpus is empty: the train split contains no text"):
             tokenize_split(Documents(texts), "train", BytesTokenizerConfig().build(texts=[]))
 
 
@@ -230,7 +230,7 @@ def test_a_full_disk_is_named(cache: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))
     try:
-        with pytest.raises(DataError, match=r"cannot keep token shards in .*shards \(File too large\).*GPTKIT_CACHE"):
+        with pytest.raises(DataError, match=r"cannot write token shards to .*shards \(File too large\).*GPTKIT_CACHE"):
             tokenize_split(Documents(["x" * 1000] * 1000), "train", BytesTokenizerConfig().build(texts=[]))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -240,7 +240,7 @@ def test_a_full_disk_is_named(cache: Path) -> None:
 def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("GPTKIT_CACHE", str(tmp_path / "file"))
-    with pytest.raises(DataError, match=r"cannot keep token shards in .*GPTKIT_CACHE"):
+    with pytest.raises(DataError, match=r"cannot write token shards to .*GPTKIT_CACHE"):
         tokenize_split(Documents(["x"]), "train", BytesTokenizerConfig().build(texts=[]))
 
 

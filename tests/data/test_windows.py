@@ -139,7 +139,7 @@ def test_nothing_is_held_out_where_nothing_is_asked_for() -> None:
 def test_a_text_shorter_than_one_context_is_an_error() -> None:
     data = Documents(train=["a" * 99])
     language_model_datasets(data, BytesTokenizer(), context=99, validation_fraction=0.0)
-    with pytest.raises(DataError, match=r"the training text has 100 tokens, and one sequence of model\.context=100 needs 101"):
+    with pytest.raises(DataError, match=r"the training text has 100 tokens, but one sequence of model\.context=100 needs 101"):
         language_model_datasets(data, BytesTokenizer(), context=100, validation_fraction=0.0)
     with pytest.raises(DataError, match=r"the validation text has 10 tokens, .*model\.context=10 needs 11; .*val\.fraction=0"):
         language_model_datasets(data, BytesTokenizer(), context=10, validation_fraction=0.1)

@@ -217,5 +217,5 @@ def test_a_label_without_a_word_is_named(tmp_path: Path) -> None:
 
 def test_records_without_labels_are_named(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("To be, or not to be.\n")
-    with pytest.raises(DataError, match="task=next_word reads labelled examples, and the source gives Documents"):
+    with pytest.raises(DataError, match="task=next_word reads labelled examples, but the source yields Documents"):
         NextWordConfig(data={"name": "text", "path": str(tmp_path / "a.txt")}).build()

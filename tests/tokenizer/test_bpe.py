@@ -56,7 +56,7 @@ def test_learning_twice_gives_the_same() -> None:
 
 
 def test_no_text_is_an_error() -> None:
-    with pytest.raises(DataError, match="no text"):
+    with pytest.raises(DataError, match="no text to train on"):
         BPETokenizerConfig().build(texts=iter(["", ""]))
 
 

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from gptkit.errors import DataError
 from gptkit.tokenizer import BPETokenizerConfig, GPT1TokenizerConfig
 from gptkit.tokenizer.bpe import BPETokenizer
-from gptkit.tokenizer.bpe_training import LONGEST_WORD
+from gptkit.tokenizer.bpe_training import MAX_WORD_LENGTH
 
 
 def library_merges(texts: list[str], size: int) -> list[tuple[str, str]]:
@@ -29,7 +29,7 @@ def library_merges(texts: list[str], size: int) -> list[tuple[str, str]]:
 
 def test_ordinary_text_is_learnt_from_as_ever() -> None:
     draw = random.Random(0)
-    words = ["naïve", "words", "don't", "\n\n", "1984", "---" * 20, "漢字かな交じり文" * 20, "x" * (LONGEST_WORD - 1)]
+    words = ["naïve", "words", "don't", "\n\n", "1984", "---" * 20, "漢字かな交じり文" * 20, "x" * (MAX_WORD_LENGTH - 1)]
     texts = [" ".join(draw.choices(words, k=200)) for _ in range(5)]
     assert BPETokenizer.train(texts, size=400).merges == library_merges(texts, 400)
 

@@ -24,5 +24,5 @@ def test_an_unknown_character_is_named_with_its_place(unknown: str) -> None:
 
 
 def test_no_text_is_an_error() -> None:
-    with pytest.raises(DataError, match="no text"):
+    with pytest.raises(DataError, match="no text to train on"):
         CharTokenizer.train(["", ""])

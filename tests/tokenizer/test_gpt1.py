@@ -264,7 +264,7 @@ def test_merges_that_are_cut_off_are_named(folder: Path, released: GPT1Tokenizer
     (folder / "vocab_40000.bpe").write_text("\n".join(lines[:-30]) + "\n", encoding="utf-8")
     kept = len(released.merges) - 30
     with pytest.raises(
-        DataError, match=rf"encoder_bpe_40000\.json: \d+ entries, such as .*</w>.*, come from none of the {kept:,} merges"
+        DataError, match=rf"encoder_bpe_40000\.json: \d+ entries, such as .*</w>.*, result from none of the {kept:,} merges"
     ):
         from_folder(folder, ReleasedGPT1Tokenizer)
 
@@ -274,9 +274,9 @@ def test_merges_that_are_cut_off_are_named(folder: Path, released: GPT1Tokenizer
     [
         ({"vocab": ["a"], "merges": []}, "no vocabulary that maps entries to ids"),
         ({"vocab": {"a": "0"}, "merges": []}, "no vocabulary that maps entries to ids"),
-        ({"vocab": {"a": 0}}, "merges that are no pairs"),
-        ({"vocab": {"a": 0}, "merges": ["a"]}, "merges that are no pairs"),
-        ({"vocab": {"a": 0}, "merges": [["a", 1]]}, "merges that are no pairs"),
+        ({"vocab": {"a": 0}}, "a merge that is not a pair"),
+        ({"vocab": {"a": 0}, "merges": ["a"]}, "a merge that is not a pair"),
+        ({"vocab": {"a": 0}, "merges": [["a", 1]]}, "a merge that is not a pair"),
         ({"vocab": {"a": 0}, "merges": []}, "no entry '<unk>'"),
         (["a"], "no vocabulary that maps entries to ids"),
     ],
@@ -297,7 +297,7 @@ def test_what_is_missing_is_named_with_the_command_that_brings_it(monkeypatch: p
 
 
 def test_no_text_and_half_a_character_are_errors(part: GPT1TokenizerConfig, built: GPT1Tokenizer) -> None:
-    with pytest.raises(DataError, match="no words to learn from"):
+    with pytest.raises(DataError, match="no words to train on"):
         part.build(texts=["", " \n"])
     for refuse in (built.encode, lambda text: part.build(texts=[text])):
         with pytest.raises(DataError, match=r"U\+D800.* position 2"):

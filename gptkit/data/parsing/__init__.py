@@ -1,1 +1,1 @@
-"""From the rows of a table to records: labelled examples, dialogues, rankings and prompts."""
+"""Conversion of table rows to records: labelled examples, dialogues, rankings and prompts."""

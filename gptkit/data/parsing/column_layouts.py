@@ -1,4 +1,4 @@
-"""Which columns of a table hold what: the shapes in which dialogues, rankings and prompts are published."""
+"""Column layouts: the sets of columns in which dialogues, rankings and prompts are published."""
 
 from __future__ import annotations
 
@@ -8,37 +8,41 @@ from dataclasses import dataclass
 from gptkit.errors import ConfigError, DataError, did_you_mean
 
 Names = tuple[str, ...]
-"""The names that a column has in different data sets. By the first of them the kit calls it."""
+"""The names of a column in different datasets. The first one is its key in `data.columns`."""
 
 
 @dataclass(frozen=True)
 class ColumnLayout:
-    """The columns that together make a record."""
+    """The columns of which a record consists."""
 
-    needs: tuple[Names, ...]
-    may: tuple[Names, ...] = ()
-    """Columns that are read where they are there."""
+    required: tuple[Names, ...]
+    optional: tuple[Names, ...] = ()
+    """Columns that are read if they exist."""
 
-    def find(self, names: Collection[str], columns: Mapping[str, str]) -> dict[str, str] | None:
-        """Which column each of the shape's names stands for; None where the row has another shape."""
-        groups = self.needs + self.may
+    def match(self, names: Collection[str], columns: Mapping[str, str]) -> dict[str, str] | None:
+        """Returns the column of the table for each name of the layout, or None if the table has another layout."""
+        groups = self.required + self.optional
         if not all(any(name in group for group in groups) for name in columns):
             return None
         result = {}
         for group in groups:
-            given = [columns[name] for name in group if name in columns]
-            there = given or [name for name in group if name in names]
-            if there:
-                result[group[0]] = there[0]
-        return result if all(group[0] in result for group in self.needs) else None
+            mapped = [columns[name] for name in group if name in columns]
+            candidates = mapped or [name for name in group if name in names]
+            if candidates:
+                result[group[0]] = candidates[0]
+        return result if all(group[0] in result for group in self.required) else None
 
     def __str__(self) -> str:
-        return " + ".join("|".join(group) for group in self.needs)
+        return " + ".join("|".join(group) for group in self.required)
 
 
-def check_column_keys(shapes: Sequence[ColumnLayout], columns: Mapping[str, str]) -> None:
-    """Raises: ConfigError: `data.columns` speaks of something that no shape has."""
-    known = [name for shape in shapes for group in shape.needs + shape.may for name in group]
+def check_column_keys(layouts: Sequence[ColumnLayout], columns: Mapping[str, str]) -> None:
+    """Check the keys of `data.columns`.
+
+    Raises:
+        ConfigError: a key is not a column of any layout.
+    """
+    known = [name for layout in layouts for group in layout.required + layout.optional for name in group]
     for name in columns:
         if name not in known:
             raise ConfigError(
@@ -46,29 +50,29 @@ def check_column_keys(shapes: Sequence[ColumnLayout], columns: Mapping[str, str]
             )
 
 
-def match_columns(shapes: Sequence[ColumnLayout], names: Collection[str], columns: Mapping[str, str]) -> dict[str, str]:
-    """Which column each name of the first shape that fits stands for.
+def match_columns(layouts: Sequence[ColumnLayout], names: Collection[str], columns: Mapping[str, str]) -> dict[str, str]:
+    """Returns the column of the table for each name of the first layout that matches.
 
     Args:
-        shapes: those that can be read, the first that fits is taken.
-        names: the columns that are there.
-        columns: `data.columns`: what the user says of them. A shape without one of these names does not fit.
+        layouts: the supported layouts, in order.
+        names: the columns of the table.
+        columns: the mapping `data.columns` of the user. A layout that lacks one of its keys does not match.
 
     Raises:
-        DataError: a column that the user named is not there, or no shape fits: says what is there and what is wanted.
+        DataError: a column in `data.columns` does not exist, or no layout matches.
     """
     for name, column in columns.items():
         if column not in names:
-            choices = ", ".join(map(str, names)) or "nothing"
+            choices = ", ".join(map(str, names)) or "(none)"
             raise DataError(
                 f"there is no column {column}; data.columns.{name} can be one of: {choices}.{did_you_mean(column, map(str, names))}"
             )
-    for shape in shapes:
-        result = shape.find(names, columns)
+    for layout in layouts:
+        result = layout.match(names, columns)
         if result is not None:
             return result
-    wanted = "; or ".join(map(str, shapes))
+    supported = "; or ".join(map(str, layouts))
     raise DataError(
-        f"the columns are {', '.join(map(str, names)) or 'none'}, and wanted are {wanted}; "
-        f"data.columns={{{shapes[0].needs[0][0]}:...}} says which of yours is which"
+        f"the columns {', '.join(map(str, names)) or '(none)'} match no known layout; expected {supported}; "
+        f"map your columns with data.columns={{{layouts[0].required[0][0]}:...}}"
     )

@@ -1,4 +1,4 @@
-"""Rows of tables as dialogues, rankings or prompts: the records in which somebody speaks in turns."""
+"""Table rows as dialogues, rankings or prompts: the records that consist of turns."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from gptkit.errors import DataError
 from gptkit.records import Dialogue, Prompt, Ranking
 
 ConversationRecord = Dialogue | Ranking | Prompt
-"""The records of which somebody speaks in turns."""
+"""The records that consist of turns."""
 
 
 @dataclass(frozen=True)
 class RecordParser:
-    """How records are read: the shapes that a row may have, and the function from row and columns to record."""
+    """The column layouts of a kind of record, and the function that parses a row and its columns into a record."""
 
-    shapes: tuple[ColumnLayout, ...]
-    read: Callable[[Mapping[str, Any], Mapping[str, str]], ConversationRecord]
+    layouts: tuple[ColumnLayout, ...]
+    parse: Callable[[Mapping[str, Any], Mapping[str, str]], ConversationRecord]
 
 
 RECORD_PARSERS = {
@@ -33,25 +33,25 @@ RECORD_PARSERS = {
 def parse_records(
     rows: Iterable[tuple[str, Mapping[str, Any]]], kind: str, columns: Mapping[str, str], *, empty: str = "stop"
 ) -> Iterator[ConversationRecord]:
-    """The records of rows, in order.
+    """Yields the records of rows, in order.
 
     Args:
-        rows: where each stands, for errors, and its cells by column.
+        rows: the location of each row, for errors, and its cells by column.
         kind: one of `RECORD_PARSERS`.
-        columns: which columns hold what, as far as the user says; see `gptkit.data.parsing.column_layouts.match_columns`.
-        empty: turns of the user or the assistant that say nothing: stop (an error) or keep.
+        columns: the mapping `data.columns`; see `gptkit.data.parsing.column_layouts.match_columns`.
+        empty: for empty turns of the user or the assistant: stop (an error) or keep.
 
     Raises:
-        DataError: a row is not of this kind, or something is wrong with it: names where it stands.
+        DataError: a row has no layout of this kind, or is invalid. The message names the location of the row.
     """
-    reading = RECORD_PARSERS[kind]
-    shapes: dict[tuple[str, ...], dict[str, str]] = {}
+    parser = RECORD_PARSERS[kind]
+    matched: dict[tuple[str, ...], dict[str, str]] = {}  # by the columns of a row
     for where, row in rows:
         names = tuple(row)
         try:
-            if names not in shapes:
-                shapes[names] = match_columns(reading.shapes, names, columns)
-            record = reading.read(row, shapes[names])
+            if names not in matched:
+                matched[names] = match_columns(parser.layouts, names, columns)
+            record = parser.parse(row, matched[names])
             if empty == "stop":
                 _check_not_empty(record)
             yield record
@@ -62,9 +62,7 @@ def parse_records(
 def _check_not_empty(record: ConversationRecord) -> None:
     for number, turn in enumerate(record.prompt if isinstance(record, Ranking) else record.turns, 1):
         if turn.role == "user" and not turn.text.strip():
-            raise DataError(
-                f"turn {number}, the user's, is empty; drop such rows, fill them, or let it say nothing by data.empty=keep"
-            )
+            raise DataError(f"turn {number}, the user's, is empty; drop such rows, fill them, or set data.empty=keep")
     if isinstance(record, Ranking):
         answers = [*record.completions, *([] if record.demonstration is None else [record.demonstration])]
     else:
@@ -72,4 +70,4 @@ def _check_not_empty(record: ConversationRecord) -> None:
     for index, text in enumerate(answers, 1):
         if not text.strip():
             what = "the demonstration" if isinstance(record, Ranking) and index > len(record.completions) else f"answer {index}"
-            raise DataError(f"{what} is empty; drop such rows, fill them, or let the assistant say nothing by data.empty=keep")
+            raise DataError(f"{what} is empty; drop such rows, fill them, or set data.empty=keep")

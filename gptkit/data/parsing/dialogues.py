@@ -1,4 +1,4 @@
-"""Rows of tables as dialogues."""
+"""Table rows as dialogues."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ LAYOUTS = (
 
 
 def parse_dialogue(row: Mapping[str, Any], columns: Mapping[str, str]) -> Dialogue:
-    """The dialogue of a row.
+    """Parse the dialogue of a row.
 
     Args:
-        row: its cells by column.
-        columns: which column holds what, as `gptkit.data.parsing.column_layouts.match_columns` finds among `LAYOUTS`.
+        row: the cells of the row by column.
+        columns: the columns of the layout, as `gptkit.data.parsing.column_layouts.match_columns` returns them for `LAYOUTS`.
 
     Raises:
-        DataError: a cell is of the wrong type, a role is unknown, roles do not alternate, or there is no answer.
+        DataError: a cell has the wrong type, a role is unknown, roles do not alternate, or there is no answer.
     """
     system = system_message(row, columns)
     for name in ("messages", "conversations", "transcript"):
         if name in columns:
             turns = with_system(parse_turns(columns[name], row[columns[name]]), system)
             if not any(turn.role == "assistant" for turn in turns):
-                raise DataError(f"column {columns[name]} has no turn of the assistant, so there is nothing to learn from it")
+                raise DataError(f"column {columns[name]} has no turn of the assistant to train on")
             return Dialogue(turns)
     if "prompt" in columns:
-        asked = parse_prompt_turns(columns["prompt"], row[columns["prompt"]], system)
-        answer = columns["completion"]
+        prompt = parse_prompt_turns(columns["prompt"], row[columns["prompt"]], system)
+        answer_column = columns["completion"]
     else:
-        asked = parse_instruction(row, columns)
-        answer = columns["output"]
-    return Dialogue((*asked, Turn("assistant", parse_answer(answer, row[answer]))))
+        prompt = parse_instruction(row, columns)
+        answer_column = columns["output"]
+    return Dialogue((*prompt, Turn("assistant", parse_answer(answer_column, row[answer_column]))))
 
 
 def parse_instruction(row: Mapping[str, Any], columns: Mapping[str, str]) -> tuple[Turn, ...]:
-    """What is asked by an instruction and the input that it may be about, a blank line between them."""
+    """Returns the turns of an instruction: the user's turn is the instruction, then a blank line and the input, if there is one."""
     texts = [parse_text(columns["instruction"], row[columns["instruction"]])]
     if "input" in columns and row[columns["input"]] is not None:
         texts.append(parse_text(columns["input"], row[columns["input"]]))
@@ -56,6 +56,6 @@ def parse_instruction(row: Mapping[str, Any], columns: Mapping[str, str]) -> tup
 
 
 def system_message(row: Mapping[str, Any], columns: Mapping[str, str]) -> str | None:
-    """What the system says, where the row has a column for it."""
+    """Returns the system message of a row, or None if the row has no column for it."""
     cell = row[columns["system"]] if "system" in columns else None
     return None if cell is None else parse_text(columns["system"], cell)

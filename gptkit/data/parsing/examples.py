@@ -1,4 +1,4 @@
-"""Rows of tables as labelled examples: a text, a pair of texts, or a text with options."""
+"""Table rows as labelled examples: a text, a pair of texts, or a text with options."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from gptkit.records import Example
 
 @dataclass(frozen=True)
 class ExampleColumns:
-    """Which columns hold what. `options` is one column of lists, or several columns of one option each."""
+    """The columns of an example. `options` is one column of lists, or several columns with one option each."""
 
     text: str
     label: str | None
-    """None where examples are yet to be labelled; their label is then the empty text."""
+    """None for unlabelled examples, whose label is then the empty text."""
     pair: str | None = None
     options: tuple[str, ...] = ()
     first_option: int = 0
-    """The number of the first option, where a label is the number of one."""
+    """The number of the first option, for labels that are numbers of options."""
     label_means: str = "auto"
-    """What a label of options is: text, column, number or letter; auto: whichever fits, where all that fit agree."""
+    """How a label identifies an option: by its text, column, number or letter; auto: by any of these, if all that apply agree."""
     keys: str = "data."
-    """What stands before text, pair, options and label in the configuration keys that name the columns."""
+    """Prefix of the configuration keys text, pair, options and label."""
 
     def names(self) -> dict[str, str]:
-        """Every column in a fixed order, with the configuration key that names it."""
+        """Returns all columns in a fixed order, with the configuration key of each one."""
         result = {self.text: f"{self.keys}text"}
         options = [(column, f"{self.keys}options") for column in self.options]
         for column, key in [(self.pair, f"{self.keys}pair"), (self.label, f"{self.keys}label"), *options]:
@@ -42,18 +42,18 @@ class ExampleColumns:
 
 
 class UnusableLabel(DataError):
-    """The label of a row is missing, or is none of its options."""
+    """The label of a row is missing, or is not one of its options."""
 
 
 def read_examples(files: Iterable[Path], columns: ExampleColumns, *, errors: str = "strict") -> Iterator[Example]:
-    """The examples of tables, in order.
+    """Yields the examples of table files, in order.
 
-    Labels are text from .csv and .tsv files, and text or numbers as the file has them from .jsonl and .parquet files (true and
-    false become text). Where there are options the label is the place of the right one, counted from 0.
+    In .csv and .tsv files, labels are text; in .jsonl and .parquet files, they have the type of the cell, text or number, and true
+    and false become text. If there are options, the label becomes the index of the right one.
 
     Raises:
-        DataError: a column is missing, a cell is empty or of the wrong type, the number of options changes, or a label is none of
-            them: names the file and the line or row.
+        DataError: a column is missing, a cell is empty or has the wrong type, the number of options changes, or a label is not one
+            of them. The message names the file and the line or row.
     """
     names = columns.names()
     rows = (
@@ -63,14 +63,14 @@ def read_examples(files: Iterable[Path], columns: ExampleColumns, *, errors: str
 
 
 def parse_examples(rows: Iterable[tuple[str, Mapping[str, Any]]], columns: ExampleColumns) -> Iterator[Example]:
-    """The examples of rows, in order.
+    """Yields the examples of rows, in order.
 
     Args:
-        rows: where each stands, for errors, and its cells by column.
-        columns: which columns hold what; every row has them.
+        rows: the location of each row, for errors, and its cells by column.
+        columns: the columns of an example; every row has them.
 
     Raises:
-        DataError: as `read_examples`, without missing columns.
+        DataError: see `read_examples`, except for missing columns.
     """
     choices: int | None = None
     for where, row in rows:
@@ -78,7 +78,10 @@ def parse_examples(rows: Iterable[tuple[str, Mapping[str, Any]]], columns: Examp
         pair = None if columns.pair is None else _text(where, columns.pair, row[columns.pair])
         options = _options(where, columns, row)
         if choices is not None and len(options) != choices:
-            raise DataError(f"{where}: the row has {len(options)} options, those before it {choices}; all must have as many")
+            raise DataError(
+                f"{where}: the row has {len(options)} options, but the rows before it have {choices}; "
+                "all rows must have the same number"
+            )
         choices = len(options)
         label = "" if columns.label is None else _label(where, columns.label, row[columns.label])
         if options and columns.label is not None:
@@ -91,7 +94,7 @@ def _text(where: str, column: str, cell: Any) -> str:
         return cell
     if cell is None or isinstance(cell, str):
         raise DataError(f"{where}: column {column} is empty; drop such rows, or fill them")
-    raise DataError(f"{where}: column {column} holds no text but {type(cell).__name__}")
+    raise DataError(f"{where}: column {column} holds {type(cell).__name__} instead of text")
 
 
 def _options(where: str, columns: ExampleColumns, row: Mapping[str, Any]) -> tuple[str, ...]:
@@ -103,11 +106,11 @@ def _options(where: str, columns: ExampleColumns, row: Mapping[str, Any]) -> tup
     cell = row[names[0]]
     if not isinstance(cell, list):
         raise DataError(
-            f"{where}: column {names[0]} holds no list of options but {type(cell).__name__}; "
-            f"give lists (.jsonl, .parquet), or one column for each option: {columns.keys}options=[first,second]"
+            f"{where}: column {names[0]} holds {type(cell).__name__} instead of a list of options; "
+            f"use lists (.jsonl, .parquet), or one column per option: {columns.keys}options=[first,second]"
         )
     if len(cell) < 2:
-        raise DataError(f"{where}: column {names[0]} holds {len(cell)} options; there must be two or more")
+        raise DataError(f"{where}: column {names[0]} holds {len(cell)} options; at least two are needed")
     return tuple(_text(where, names[0], each) for each in cell)
 
 
@@ -119,39 +122,39 @@ def _label(where: str, column: str, cell: Any) -> str | int | float:
     if is_number(cell):
         return cell
     if isinstance(cell, int) or (isinstance(cell, float) and math.isfinite(cell)):
-        raise UnusableLabel(f"{where}: column {column} holds a number that is too large to reckon with: {str(cell)[:12]}...")
+        raise UnusableLabel(f"{where}: column {column} holds a number that is too large: {str(cell)[:12]}...")
     if cell is None or isinstance(cell, str | float):
-        raise UnusableLabel(f"{where}: column {column} holds no label; drop such rows, or fill them")
-    raise UnusableLabel(f"{where}: column {column} holds no label but {type(cell).__name__}; a label is a text or a number")
+        raise UnusableLabel(f"{where}: column {column} has no label; drop such rows, or fill them")
+    raise UnusableLabel(f"{where}: column {column} holds {type(cell).__name__} instead of a label; a label is a text or a number")
 
 
 def _option_index(where: str, columns: ExampleColumns, label: str | int | float, options: tuple[str, ...]) -> int:
-    """The place of the right option: the label is its text, its column, its number or its letter (A for the first)."""
-    readings = _label_meanings(columns, label, options)
+    """Returns the index of the right option. The label is its text, its column, its number or its letter (A for the first)."""
+    meanings = _label_meanings(columns, label, options)
     if columns.label_means != "auto":
-        readings = {means: index for means, index in readings.items() if means == columns.label_means}
-    if len(set(readings.values())) > 1:
+        meanings = {meaning: index for meaning, index in meanings.items() if meaning == columns.label_means}
+    if len(set(meanings.values())) > 1:
         raise UnusableLabel(
-            f"{where}: the label {label} may be the {' or the '.join(readings)} of different options; "
-            f"say which by data.label_means={next(iter(readings))}"
+            f"{where}: the label {label} can be the {' or the '.join(meanings)} of different options; "
+            f"choose one, such as data.label_means={next(iter(meanings))}"
         )
-    index = next(iter(readings.values()), -1)
+    index = next(iter(meanings.values()), -1)
     if index < 0:
         first, last = columns.first_option, columns.first_option + len(options) - 1
         if columns.label_means != "auto":
             raise UnusableLabel(
-                f"{where}: the label {label} is not the {columns.label_means} of one of the {len(options)} options, which is what "
-                f"data.label_means={columns.label_means} says it is"
+                f"{where}: the label {label} is not the {columns.label_means} of any of the {len(options)} options, as "
+                f"data.label_means={columns.label_means} requires"
             )
         raise UnusableLabel(
-            f"{where}: the label {label} is none of the {len(options)} options; "
-            f"it must be the text of one or its number, {first} to {last} (data.first_option={first})"
+            f"{where}: the label {label} is not one of the {len(options)} options; "
+            f"it must be the text or the number of an option, {first} to {last} (data.first_option={first})"
         )
     return index
 
 
 def _label_meanings(columns: ExampleColumns, label: str | int | float, options: tuple[str, ...]) -> dict[str, int]:
-    """What a label may mean, and the place of the option that it then is."""
+    """Returns the possible meanings of a label, each with the index of the option that it identifies."""
     word = str(label)
     stripped = [option.strip() for option in options]
     result: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""Rows of tables as prompts, with the facts that a reward may need to judge an answer."""
+"""Table rows as prompts, with the facts that a reward may need to score an answer."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ LAYOUTS = (
 
 
 def parse_prompt(row: Mapping[str, Any], columns: Mapping[str, str]) -> Prompt:
-    """The prompt of a row. Where the assistant has the last word, that turn is cut off.
+    """Parse the prompt of a row. If the last turn is the assistant's, it is removed.
 
     Args:
-        row: its cells by column. Texts and numbers in columns that hold no part of the prompt become facts, as text.
-        columns: which column holds what, as `gptkit.data.parsing.column_layouts.match_columns` finds among `LAYOUTS`.
+        row: the cells of the row by column. Texts and numbers in columns outside the layout become facts, as text.
+        columns: the columns of the layout, as `gptkit.data.parsing.column_layouts.match_columns` returns them for `LAYOUTS`.
 
     Raises:
-        DataError: a cell is of the wrong type, a role is unknown, roles do not alternate, or nobody asks anything.
+        DataError: a cell has the wrong type, a role is unknown, roles do not alternate, or there is no turn of the user to answer.
     """
     facts = {
         column: cell if isinstance(cell, str) else str(cell)
@@ -45,5 +45,5 @@ def parse_prompt(row: Mapping[str, Any], columns: Mapping[str, str]) -> Prompt:
     turns = turns_without_answer(column, cell)
     turns = turns[:-1] if turns and turns[-1].role == "assistant" else turns
     if not turns or turns[-1].role != "user":
-        raise DataError(f"column {column} has no turn of the user for the assistant to answer")
+        raise DataError(f"column {column} has no turn of the user to answer")
     return Prompt(with_system(turns, system), facts)

@@ -1,4 +1,4 @@
-"""Rows of tables as rankings: two or more completions of a prompt, and which are better."""
+"""Table rows as rankings: two or more completions of a prompt, and their ranks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DEMONSTRATION = ("demonstration",)
 COMPLETIONS = ("completions", "responses")
 
 SCORES = ("overall_score", "fine-grained_score")
-"""How UltraFeedback calls a completion's score, higher being better: the judge's of the whole, and the mean of four aspects."""
+"""UltraFeedback's names of a completion's score, where higher is better: an overall score, and the mean score of four aspects."""
 
 LAYOUTS = (
     ColumnLayout((("info",), ("summaries",), ("choice",)), (LABELER, DEMONSTRATION)),
@@ -30,29 +30,29 @@ LAYOUTS = (
 
 
 def parse_ranking(row: Mapping[str, Any], columns: Mapping[str, str]) -> Ranking:
-    """The ranking of a row, its ranks counted from 0, the best.
+    """Parse the ranking of a row. Rank 0 is the best.
 
     Args:
-        row: its cells by column.
-        columns: which column holds what, as `gptkit.data.parsing.column_layouts.match_columns` finds among `LAYOUTS`.
+        row: the cells of the row by column.
+        columns: the columns of the layout, as `gptkit.data.parsing.column_layouts.match_columns` returns them for `LAYOUTS`.
 
     Raises:
-        DataError: a cell is of the wrong type, there are fewer than two completions, or there is not a rank for each.
+        DataError: a cell has the wrong type, there are fewer than two completions, or there is not exactly one rank for each.
     """
     prompt, completions, ranks = _parse_completions(row, columns)
     if len(completions) < 2:
-        few = "only one completion" if completions else "no completion"
-        raise DataError(f"there is {few}; a ranking has two or more")
+        count = "only one completion" if completions else "no completion"
+        raise DataError(f"there is {count}; a ranking needs at least two")
     labeler = row[columns["labeler"]] if "labeler" in columns else None
     if not isinstance(labeler, str | int | None):
-        raise DataError(f"column {columns['labeler']} holds no name or number but {type(labeler).__name__}")
-    shown = row[columns["demonstration"]] if "demonstration" in columns else None
+        raise DataError(f"column {columns['labeler']} holds {type(labeler).__name__} instead of a name or number")
+    demonstration = row[columns["demonstration"]] if "demonstration" in columns else None
     return Ranking(
         prompt,
         completions,
         ranks,
         labeler=None if labeler is None else str(labeler),
-        demonstration=None if shown is None else parse_answer(columns["demonstration"], shown),
+        demonstration=None if demonstration is None else parse_answer(columns["demonstration"], demonstration),
     )
 
 
@@ -67,7 +67,7 @@ def _parse_completions(
     column = columns["completions"]
     cells = as_list(row[column])
     if not isinstance(cells, list):
-        raise DataError(f"column {column} holds no list of completions but {type(cells).__name__}")
+        raise DataError(f"column {column} holds {type(cells).__name__} instead of a list of completions")
     if "ranks" in columns or "scores" in columns:
         completions = tuple(parse_answer(column, cell) for cell in cells)
         name = "ranks" if "ranks" in columns else "scores"
@@ -80,39 +80,36 @@ def _parse_completions(
 
 
 def _parse_scored_completions(column: str, cells: Sequence[Any]) -> tuple[tuple[str, ...], Sequence[float]]:
-    """Completions that bring their scores, and these ("UltraFeedback: Boosting Language Models with Scaled AI Feedback")."""
+    """Returns completions and their scores, in the format of "UltraFeedback: Boosting Language Models with Scaled AI Feedback"."""
     for index, cell in enumerate(cells, 1):
         if not isinstance(cell, Mapping) or "response" not in cell:
             raise DataError(
-                f"column {column}: completion {index} is no object with response and {' or '.join(SCORES)}, and no column ranks; "
-                "give ranks, ranking or scores"
+                f"column {column}: completion {index} is not an object with response and {' or '.join(SCORES)}; "
+                "add these, or a column ranks, ranking or scores"
             )
-    # all by the same score: one that some completions lack is of another scale than the one that they have
+    # the same score for all completions, because the two scores have different scales
     name = next((name for name in SCORES if any(cell.get(name) is not None for cell in cells)), SCORES[0])
     completions = tuple(parse_text(f"{column}.response", cell["response"]) for cell in cells)
     return completions, _numbers(f"{column}.{name}", [cell.get(name) for cell in cells], len(cells))
 
 
-def _numbers(column: str, cells: Any, wanted: int) -> Sequence[float]:
-    """A rank or score for each of the completions."""
+def _numbers(column: str, cells: Any, count: int) -> Sequence[float]:
+    """Check that a cell holds one rank or score for each of `count` completions, and return it."""
     if not isinstance(cells, list):
-        raise DataError(
-            f"column {column} holds no list of numbers but {'nothing (null)' if cells is None else type(cells).__name__}"
-        )
+        raise DataError(f"column {column} holds {'null' if cells is None else type(cells).__name__} instead of a list of numbers")
     for index, cell in enumerate(cells, 1):
         if not is_number(cell):
             raise DataError(
-                f"column {column}: number {index} is {str(cell)[:40]}, which ranks nothing; leave that completion out, or rank it"
+                f"column {column}: value {index} is {str(cell)[:40]} instead of a finite number; "
+                "rank that completion, or leave it out"
             )
-    if len(cells) != wanted:
-        raise DataError(
-            f"column {column} holds {len(cells)} numbers, and there are {wanted} completions; there must be one for each"
-        )
+    if len(cells) != count:
+        raise DataError(f"column {column} holds {len(cells)} numbers, but there are {count} completions; each needs one")
     return cells
 
 
 def _pair(row: Mapping[str, Any], columns: Mapping[str, str]) -> tuple[tuple[Turn, ...], str, str]:
-    """Prompt, better and worse completion: of completions alone, or of dialogues that go different ways."""
+    """Returns the prompt, the better and the worse completion, from two completions or from two dialogues with a common start."""
     chosen, rejected = columns["chosen"], columns["rejected"]
     cells, system = (row[chosen], row[rejected]), system_message(row, columns)
     if all(isinstance(cell, str) and is_transcript(cell) for cell in cells):
@@ -124,7 +121,7 @@ def _pair(row: Mapping[str, Any], columns: Mapping[str, str]) -> tuple[tuple[Tur
         return prompt, parse_answer(chosen, cells[0]), parse_answer(rejected, cells[1])
     else:
         raise DataError(
-            f"columns {chosen} and {rejected} are no transcripts (Human: ... Assistant: ...) and no lists of messages, "
+            f"columns {chosen} and {rejected} are neither transcripts (Human: ... Assistant: ...) nor lists of messages, "
             "so a prompt is needed; data.columns={prompt:...} names its column"
         )
     if result is None:
@@ -134,14 +131,14 @@ def _pair(row: Mapping[str, Any], columns: Mapping[str, str]) -> tuple[tuple[Tur
 
 
 def _split_common_turns(better: tuple[Turn, ...], worse: tuple[Turn, ...]) -> tuple[tuple[Turn, ...], str, str] | None:
-    """The turns of two dialogues but for the last, and the last turns; None where others differ, or the last are no answers."""
+    """Returns the common turns of two dialogues and the last answer of each; None if the dialogues differ in more than that."""
     if better[:-1] != worse[:-1] or (better[-1].role, worse[-1].role) != ("assistant", "assistant"):
         return None
     return better[:-1], better[-1].text, worse[-1].text
 
 
 def _comparison(row: Mapping[str, Any], columns: Mapping[str, str]) -> tuple[tuple[Turn, ...], tuple[str, ...], tuple[int, ...]]:
-    """A choice among summaries (Stiennon and others 2020, "Learning to summarize from human feedback", and its appendix B.1)."""
+    """Parse a choice among summaries (Stiennon and others 2020, "Learning to summarize from human feedback", appendix B.1)."""
     summaries = as_list(row[columns["summaries"]])
     if not isinstance(summaries, list) or not all(isinstance(each, Mapping) and "text" in each for each in summaries):
         raise DataError(f"column {columns['summaries']} must hold a list of objects with text")
@@ -156,11 +153,11 @@ def _comparison(row: Mapping[str, Any], columns: Mapping[str, str]) -> tuple[tup
 
 
 def _summary_prompt(column: str, info: Any) -> str:
-    """The text to summarise, ending where the summary begins; each part of it only where it is known."""
+    """Returns the prompt for a summary: the parts of the post that are known, and `TL;DR:`."""
     if not isinstance(info, Mapping):
-        raise DataError(f"column {column} holds no object but {type(info).__name__}")
+        raise DataError(f"column {column} holds {type(info).__name__} instead of an object")
     parts = {"subreddit": "SUBREDDIT: r/", "title": "TITLE: ", "post": "POST: ", "article": ""}
     known = [begin + parse_text(f"{column}.{part}", info[part]) for part, begin in parts.items() if info.get(part)]
     if not info.get("post") and not info.get("article"):
-        raise DataError(f"column {column} has neither post nor article, so there is nothing to summarise")
+        raise DataError(f"column {column} has neither post nor article to summarise")
     return "\n\n".join([*known, "TL;DR:"])

@@ -1,5 +1,7 @@
-"""Dialogues as one text with named speakers, in the form of Anthropic's HH-RLHF data (Bai and others 2022, "Training a Helpful and
-Harmless Assistant", section 2): a blank line and the speaker before every turn, `"\\n\\nHuman: ...\\n\\nAssistant: ..."`.
+"""Transcripts: dialogues as one text with named speakers, as in Anthropic's HH-RLHF dataset.
+
+Every turn starts with a blank line and the speaker: `"\\n\\nHuman: ...\\n\\nAssistant: ..."`. Source: Bai and others 2022,
+"Training a Helpful and Harmless Assistant", section 2.
 """
 
 from __future__ import annotations
@@ -16,16 +18,16 @@ _ROLES = {HUMAN: "user", ASSISTANT: "assistant"}
 
 
 def is_transcript(text: str) -> bool:
-    """Whether a text has a turn of a speaker and an answer."""
+    """Returns whether a text starts with a speaker and contains a turn of the assistant."""
     return text.lstrip().startswith((HUMAN.lstrip(), ASSISTANT.lstrip())) and ASSISTANT.lstrip() in text
 
 
 def parse_transcript(transcript: str) -> tuple[Turn, ...]:
-    """The turns of a transcript, without the white space around them; a text before the first speaker is the system's.
+    """Returns the turns of a transcript, without surrounding white space. Text before the first speaker is the system message.
 
-    Turns alternate: what a speaker says who is named twice in a row is one turn. They may be empty.
+    Consecutive turns of the same speaker are merged, so that speakers alternate. Turns may be empty.
     """
-    begin, *parts = _SPEAKER.split(_whole(transcript))
+    begin, *parts = _SPEAKER.split(_with_leading_blank_line(transcript))
     turns = [Turn("system", begin.strip())] if begin.strip() else []
     for speaker, text in zip(parts[::2], parts[1::2], strict=True):
         turn = Turn(_ROLES[speaker], text.strip())
@@ -36,12 +38,12 @@ def parse_transcript(transcript: str) -> tuple[Turn, ...]:
 
 
 def split_at_common_prompt(one: str, other: str) -> tuple[tuple[Turn, ...], str, str] | None:
-    """What two transcripts have in common up to an answer of the assistant, and how each goes on; None where that is nothing.
+    """Split two transcripts into their common prompt and the rest of each; None if they have no prompt in common.
 
-    They are divided at the last answer that begins in both at the same place, after a turn of somebody else. It may differ in
-    more than one turn: a model that had more to say than its answer has also written the next speaker.
+    They are split at the last answer of the assistant that starts at the same position in both and follows a turn of another
+    speaker. The rest may contain further turns: a model may have continued with the next speaker after its answer.
     """
-    first, second = _whole(one), _whole(other)
+    first, second = _with_leading_blank_line(one), _with_leading_blank_line(other)
     end = next(
         (index for index, pair in enumerate(zip(first, second, strict=False)) if pair[0] != pair[1]), min(len(first), len(second))
     )
@@ -52,6 +54,6 @@ def split_at_common_prompt(one: str, other: str) -> tuple[tuple[Turn, ...], str,
     return None
 
 
-def _whole(transcript: str) -> str:
-    """The transcript with the blank line before its first speaker, which files may have lost."""
+def _with_leading_blank_line(transcript: str) -> str:
+    """Restore the blank line before the first speaker, which some files lack."""
     return "\n\n" + transcript.lstrip()

@@ -14,20 +14,22 @@ DIALECTS: dict[str, dict[str, Any]] = {
     ".csv": {"delimiter": ",", "strict": True},
     ".tsv": {"delimiter": "\t", "quoting": csv.QUOTE_NONE},
 }
-"""How Python's csv module reads each format."""
+"""The parameters of Python's csv module for each format."""
 
-csv.field_size_limit(MAX_LINE_BYTES)  # a cell may hold a book; texts too long for a model are truncated and counted later
+csv.field_size_limit(MAX_LINE_BYTES)  # cells may be very long; texts too long for a model are truncated and counted later
 
 
 def read_csv(path: Path, form: str, *, errors: str) -> Iterator[tuple[str, list[str]]]:
-    """Where each row stands (`file:line`), and its cells; the first row is the header. Skips empty lines.
+    """Yields the location of each row (`file:line`) and its cells. The first row is the header. Skips empty lines.
 
     Args:
-        form: .csv (RFC 4180: quotes may enclose commas and line ends) or .tsv (a quotation mark is a character like any other).
-        errors: bytes that are not UTF-8, and NUL characters: strict (an error) or replace (with U+FFFD).
+        path: the file.
+        form: .csv (RFC 4180: quotes may enclose commas and line ends) or .tsv (quotation marks are ordinary characters).
+        errors: for bytes that are not UTF-8, and NUL characters: strict (an error) or replace (with U+FFFD).
 
     Raises:
-        DataError: the file cannot be read, or a row has another number of cells than the header; names the file and the line.
+        DataError: the file cannot be read, or a row does not have as many cells as the header. The message names the file and the
+            line.
     """
     rows = csv.reader((line for _, line, _ in read_lines(path, errors=errors)), **DIALECTS[form])
     width = 0
@@ -39,11 +41,11 @@ def read_csv(path: Path, form: str, *, errors: str) -> Iterator[tuple[str, list[
                 continue
             width = width or len(row)
             if len(row) != width:
-                raise DataError(f"{where}: the row has {len(row)} cells, and the first row names {width} columns")
+                raise DataError(f"{where}: the row has {len(row)} cells, but the header has {width} columns")
             yield where, row
     except csv.Error as error:
         where = f"{path}:{first_line}"
         if "new-line character" in str(error):
-            message = "there is a carriage return that ends no line; let lines end in line feeds (tr '\\r' '\\n')"
+            message = "there is a carriage return inside a line; convert line ends to line feeds (tr '\\r' '\\n')"
             raise DataError(f"{where}: {message}") from None
-        raise DataError(f"{where}: cannot read a row of a table here ({error}); is a quotation mark left open?") from None
+        raise DataError(f"{where}: cannot parse the row ({error}); is a quotation mark not closed?") from None

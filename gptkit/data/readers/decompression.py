@@ -1,4 +1,4 @@
-"""Files as streams of bytes, decompressed where the name says that they are compressed."""
+"""Opening of files as streams of bytes, decompressed if the suffix of the name is .gz or .zst."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 BLOCK = 1 << 20
-"""Bytes that are read at a time."""
+"""Bytes per read."""
 
-SIPS = 1 << 8, 1 << 14
-"""Compressed bytes that are decompressed at a time: few where few become many, as at the beginning there is no telling."""
+INPUT_SIZES = 1 << 8, 1 << 14
+"""Compressed bytes per call of the decompressor: few at the start and at high compression ratios, to keep the output small."""
 
-SUSPECT, MOST_TIMES = 1 << 26, 200
-"""From so many bytes on, a file that became more than so many times larger is taken for a trap: text grows 3 to 30 times."""
+SUSPECT_SIZE, MAX_RATIO = 1 << 26, 200
+"""Limits against decompression bombs: an error is raised once the output exceeds this size and this ratio. Text has 3 to 30."""
 
-_BEGINNINGS = {
-    rb"\x1f\x8b\x08": "compressed by gzip; let its name end in .gz",
-    rb"\x28\xb5\x2f\xfd": "compressed by zstandard; let its name end in .zst",
+_SIGNATURES = {
+    rb"\x1f\x8b\x08": "compressed by gzip; rename it to end in .gz",
+    rb"\x28\xb5\x2f\xfd": "compressed by zstandard; rename it to end in .zst",
     rb"BZh[1-9]1AY&SY": "compressed by bzip2; decompress it",
     rb"\xfd7zXZ\x00": "compressed by xz; decompress it",
     rb"PK\x03\x04": "a zip archive; unpack it",
-    rb"PAR1.*[\x00-\x08]": "a parquet file; let its name end in .parquet",
+    rb"PAR1.*[\x00-\x08]": "a parquet file; rename it to end in .parquet",
     rb"\xff\xfe|\xfe\xff|\x00\x00\xfe\xff": "in UTF-16 or UTF-32; convert it to UTF-8 (iconv -f UTF-16 -t UTF-8)",
 }
-"""How contents begin that are no text in UTF-8, what they are, and what to do."""
+"""The first bytes of content that is not UTF-8 text, with a description and the fix."""
 
 
 @contextmanager
 def open_bytes(path: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
-    """The decompressed stream of text, and the file itself, whose position tells how much of it has been read.
+    """Open a file as a decompressed stream; also yields the file itself, whose position shows how much of it has been read.
 
     Raises:
-        DataError: the file cannot be opened, read or decompressed, holds something else than text, becomes too large when it is
-            decompressed, or changes (also later, while it is read in the `with` block).
+        DataError: the file cannot be opened, read or decompressed, is not text, is too large when decompressed, or changes. The
+            error may be raised later, while the `with` block reads the stream.
     """
     with open_user_file(path) as file, ensure_unchanged(path):
         try:
@@ -68,34 +68,34 @@ def _decompressed(path: Path, file: IO[bytes]) -> io.BufferedReader:
 
 
 def _check_is_text(path: Path, stream: io.BufferedReader) -> None:
-    begin = stream.peek(64)[:64]
-    for pattern, what in _BEGINNINGS.items():
-        if re.match(pattern, begin, re.DOTALL):
-            raise DataError(f"{path} holds no plain text: it is {what}")
+    first_bytes = stream.peek(64)[:64]
+    for pattern, description in _SIGNATURES.items():
+        if re.match(pattern, first_bytes, re.DOTALL):
+            raise DataError(f"{path} is not plain text: it is {description}")
 
 
 class _SizeLimit(io.RawIOBase):
-    """What a decompressor gives, unless it is more than any text can become."""
+    """Passes on the output of a decompressor, and raises an error if the compression ratio is too high for text."""
 
     def __init__(self, path: Path, file: IO[bytes], stream: io.RawIOBase) -> None:
-        self._path, self._file, self._stream, self._given = path, file, stream, 0
+        self._path, self._file, self._stream, self._output_size = path, file, stream, 0
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: WriteableBuffer) -> int:
         size = self._stream.readinto(buffer) or 0
-        self._given += size
-        if self._given > SUSPECT and self._given > MOST_TIMES * self._file.tell():
+        self._output_size += size
+        if self._output_size > SUSPECT_SIZE and self._output_size > MAX_RATIO * self._file.tell():
             raise DataError(
-                f"{self._path} becomes more than {MOST_TIMES} times larger when it is decompressed, which text does not; "
-                "decompress it yourself where that is meant"
+                f"{self._path} is more than {MAX_RATIO} times larger when decompressed, which is not plausible for text; "
+                "decompress it yourself if this is intended"
             )
         return size
 
 
 class _Zstandard(io.RawIOBase):
-    """Decompresses frames one after the other. Unlike the library's own reader it notices a file that ends too early."""
+    """Decompresses the frames of a file in sequence. Unlike the reader of the library, it detects truncated files."""
 
     def __init__(self, path: Path, file: IO[bytes]) -> None:
         try:
@@ -104,7 +104,7 @@ class _Zstandard(io.RawIOBase):
             raise DataError(f"{path}: reading .zst files needs the package zstandard; pip install gptkit[data]") from None
         self._path, self._file, self._library = path, file, zstandard
         self._frame: Any = None
-        self._sip = SIPS[0]
+        self._input_size = INPUT_SIZES[0]
         self._ready = memoryview(b"")
 
     def readable(self) -> bool:
@@ -120,12 +120,12 @@ class _Zstandard(io.RawIOBase):
         return size
 
     def _advance(self) -> bool:
-        """Decompress the next block into `_ready`; False at the end of the file."""
-        rest = self._frame.unused_data if self._frame is not None and self._frame.eof else b""
-        data = rest or self._file.read(self._sip)
+        """Decompress the next block into `_ready`. Returns False at the end of the file."""
+        remainder = self._frame.unused_data if self._frame is not None and self._frame.eof else b""
+        data = remainder or self._file.read(self._input_size)
         if not data:
             if self._frame is not None and not self._frame.eof:
-                raise EOFError("its last frame is cut off")
+                raise EOFError("its last frame is incomplete")
             return False
         if self._frame is None or self._frame.eof:
             self._frame = self._library.ZstdDecompressor().decompressobj()
@@ -133,5 +133,5 @@ class _Zstandard(io.RawIOBase):
             self._ready = memoryview(self._frame.decompress(data))
         except self._library.ZstdError as error:
             raise DataError(f"{self._path} cannot be decompressed ({error}); copy or download it again") from None
-        self._sip = SIPS[len(self._ready) < 64 * len(data)]
+        self._input_size = INPUT_SIZES[len(self._ready) < 64 * len(data)]
         return True

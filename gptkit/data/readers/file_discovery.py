@@ -1,4 +1,4 @@
-"""From what the user wrote as `data.path` to the list of files."""
+"""Expansion of the paths, globs and folders in `data.path` to a list of files."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from gptkit.errors import ConfigError, DataError, did_you_mean
 from gptkit.user_files import check_regular_file, expand_path, unreadable_file_error
 
 FORMATS = (".txt", ".md", ".jsonl", ".parquet")
-"""The formats that hold documents. All but .parquet may be compressed."""
+"""The formats of documents. All except .parquet may be compressed."""
 COMPRESSIONS = (".gz", ".zst")
 
 
 def file_format(path: Path, forms: Sequence[str] = FORMATS) -> str | None:
-    """The format that the name says, one of `forms`; None for any other file."""
+    """Returns the format of a file by its name, one of `forms`; None for other files."""
     name = path.name.lower()
     for compression in COMPRESSIONS:
         if name.endswith(compression):
@@ -31,36 +31,41 @@ def file_format(path: Path, forms: Sequence[str] = FORMATS) -> str | None:
 
 
 def find_files(paths: Any, *, key: str = "data.path", forms: Sequence[str] = FORMATS) -> list[Path]:
-    """The files meant by paths, globs and folders: in the order given, folders and globs sorted, each file once.
+    """Returns the files of paths, globs and folders, each file once. The order is that of `paths`; folders and globs are sorted.
 
     Args:
-        key: where the user wrote them, for errors.
-        forms: the formats that count.
+        paths: a path, glob or folder, or a list of them.
+        key: their configuration key, for errors.
+        forms: the formats to include.
 
     Raises:
-        ConfigError: `paths` is no text and no list of texts.
-        DataError: something is not there, matches nothing, or is no format that can be read.
+        ConfigError: `paths` is neither a text nor a list of texts.
+        DataError: a path does not exist, a glob matches no file, or a file has none of the formats.
     """
-    wanted = [paths] if isinstance(paths, str) else paths
-    if not isinstance(wanted, list | tuple) or not wanted or not all(isinstance(each, str) and each for each in wanted):
+    path_list = [paths] if isinstance(paths, str) else paths
+    if not isinstance(path_list, list | tuple) or not path_list or not all(isinstance(each, str) and each for each in path_list):
         raise ConfigError(f"{key}={paths} must be a file, glob or folder, or a list of them")
     result: dict[str, Path] = {}
-    for each in wanted:
+    for each in path_list:
         for path in _expand_path(each, key, forms):
             result.setdefault(os.path.realpath(path), path)
     return list(result.values())
 
 
 def find_splits(train: Any, validation: Any, test: Any, *, forms: Sequence[str]) -> dict[str, list[Path]]:
-    """The files of every split that is given, those for training always: what `data.path`, `data.validation` and `data.test` mean.
+    """Returns the files of each split: `data.path` for training, and `data.validation` and `data.test` if they are set.
 
     Raises:
-        ConfigError: as `find_files`.
-        DataError: as `find_files`, or a file is in two splits: what is learned from may not be what is measured on.
+        ConfigError: see `find_files`.
+        DataError: see `find_files`; also if a file is in two splits, which would mix training and evaluation data.
     """
     keys = {"train": "data.path", "validation": "data.validation", "test": "data.test"}
-    given = {"train": train, "validation": validation, "test": test}
-    result = {split: find_files(paths, key=keys[split], forms=forms) for split, paths in given.items() if split == "train" or paths}
+    paths_by_split = {"train": train, "validation": validation, "test": test}
+    result = {
+        split: find_files(paths, key=keys[split], forms=forms)
+        for split, paths in paths_by_split.items()
+        if split == "train" or paths
+    }
     owners: dict[str, str] = {}
     for split, files in result.items():
         for path in files:
@@ -70,31 +75,35 @@ def find_splits(train: Any, validation: Any, test: Any, *, forms: Sequence[str])
     return result
 
 
-def _expand_path(wanted: str, key: str, forms: Sequence[str]) -> list[Path]:
-    if "\0" in wanted:
-        raise ConfigError(f"{key}={wanted!r} is no name of a file: it has a NUL character")
-    if not wanted.isprintable() and any("\ud800" <= character <= "\udfff" for character in wanted):
-        raise ConfigError(f"{key}={wanted!r} is no name in UTF-8, and a run's files are; rename it, or name its folder")
-    path = expand_path(wanted)
+def _expand_path(text: str, key: str, forms: Sequence[str]) -> list[Path]:
+    if "\0" in text:
+        raise ConfigError(f"{key}={text!r} is not a file name: it contains a NUL character")
+    if not text.isprintable() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise ConfigError(
+            f"{key}={text!r} is not valid UTF-8, which run configurations require; rename the file, or use its folder"
+        )
+    path = expand_path(text)
     try:
         status = path.stat()
     except (FileNotFoundError, NotADirectoryError) as error:
-        if glob.has_magic(wanted):
-            return _expand_glob(wanted, str(path), key, forms)
+        if glob.has_magic(text):
+            return _expand_glob(text, str(path), key, forms)
         if path.is_symlink() or isinstance(error, NotADirectoryError):
-            raise DataError(f"{key}={wanted}: {unreadable_file_error(path, error)}") from None
+            raise DataError(f"{key}={text}: {unreadable_file_error(path, error)}") from None
         near = did_you_mean(path.name, _names_beside(path))
-        raise DataError(f"{key}={wanted}: there is no such file or folder.{near}") from None
+        raise DataError(f"{key}={text}: there is no such file or folder.{near}") from None
     except OSError as error:
-        raise DataError(f"{key}={wanted}: {unreadable_file_error(path, error)}") from None
+        raise DataError(f"{key}={text}: {unreadable_file_error(path, error)}") from None
     if stat.S_ISDIR(status.st_mode):
-        inside = sorted(_files_in_folder(path, forms))
-        if not inside:
-            raise DataError(f"{key}={wanted}: the folder holds no file that can be read: {_list_formats(forms)}")
-        return inside
-    check_regular_file(Path(f"{key}={wanted}"), status)
+        files = sorted(_files_in_folder(path, forms))
+        if not files:
+            raise DataError(f"{key}={text}: the folder contains no file in a supported format: {_list_formats(forms)}")
+        return files
+    check_regular_file(Path(f"{key}={text}"), status)
     if file_format(path, forms) is None:
-        raise DataError(f"{key}={wanted}: cannot read this kind of file; rename or convert it to one of {_list_formats(forms)}")
+        raise DataError(
+            f"{key}={text}: the format of the file is not supported; rename or convert it to one of {_list_formats(forms)}"
+        )
     return [path]
 
 
@@ -105,10 +114,10 @@ def _names_beside(path: Path) -> list[str]:
         return []
 
 
-def _expand_glob(wanted: str, pattern: str, key: str, forms: Sequence[str]) -> list[Path]:
+def _expand_glob(text: str, pattern: str, key: str, forms: Sequence[str]) -> list[Path]:
     matches = [Path(match) for match in sorted(set(_glob(pattern)))]
     if not matches:
-        raise DataError(f"{key}={wanted}: nothing matches")
+        raise DataError(f"{key}={text}: no file matches")
     files: list[Path] = []
     for match in matches:
         if match.is_dir():
@@ -116,48 +125,48 @@ def _expand_glob(wanted: str, pattern: str, key: str, forms: Sequence[str]) -> l
         elif file_format(match, forms):
             files.append(match)
     if not files:
-        raise DataError(f"{key}={wanted}: none of the {len(matches)} matches can be read: {_list_formats(forms)}")
+        raise DataError(f"{key}={text}: none of the {len(matches)} matches has a supported format: {_list_formats(forms)}")
     return files
 
 
 def _glob(pattern: str) -> Iterator[str]:
-    """What a pattern matches; its `**` enter every folder once: in circles of links there would be no end of paths."""
-    above, stars, below = re.match(r"(.*?)((?:^|/)\*\*(?:/|$)|$)(.*)", pattern, re.DOTALL).groups()  # type: ignore[union-attr]
+    """Yields the matches of a pattern. `**` enters each folder only once, because cycles of links would give endless paths."""
+    before, stars, after = re.match(r"(.*?)((?:^|/)\*\*(?:/|$)|$)(.*)", pattern, re.DOTALL).groups()  # type: ignore[union-attr]
     if not stars:
         yield from glob.iglob(pattern)
         return
-    for begin in filter(os.path.isdir, glob.iglob(above or ("/" if stars.startswith("/") else "."))):
-        for folder, folders, names in _walk(Path(begin)):
-            here = "" if folder == "." else folder
-            if below:
-                yield from _glob(os.path.join(glob.escape(here), below))
+    for root in filter(os.path.isdir, glob.iglob(before or ("/" if stars.startswith("/") else "."))):
+        for folder, folders, names in _walk(Path(root)):
+            prefix = "" if folder == "." else folder
+            if after:
+                yield from _glob(os.path.join(glob.escape(prefix), after))
             else:
-                yield from (os.path.join(here, name) for name in [*folders, *names] if not name.startswith("."))
+                yield from (os.path.join(prefix, name) for name in [*folders, *names] if not name.startswith("."))
 
 
 def _files_in_folder(folder: Path, forms: Sequence[str]) -> Iterator[Path]:
-    """The readable files of a folder and its folders, without those whose names begin with a dot."""
+    """Yields the files of a folder and its subfolders in the given formats, except hidden ones."""
     for path, _, names in _walk(folder):
         yield from (Path(path, name) for name in names if not name.startswith(".") and file_format(Path(name), forms))
 
 
 def _walk(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
-    """As `os.walk`, with links followed, every folder once, and none whose name begins with a dot.
+    """Like `os.walk`, but follows links, visits each folder once, and skips hidden folders.
 
     Raises:
         DataError: a folder cannot be listed.
     """
 
-    def refuse(error: OSError) -> None:
+    def raise_unreadable(error: OSError) -> None:
         raise unreadable_file_error(Path(str(error.filename)), error)
 
-    seen = set()
-    for path, folders, names in os.walk(folder, followlinks=True, onerror=refuse):
-        here = os.path.realpath(path)
-        if here in seen:  # a link that leads back up, or to a folder that was entered already
+    visited = set()
+    for path, folders, names in os.walk(folder, followlinks=True, onerror=raise_unreadable):
+        real_path = os.path.realpath(path)
+        if real_path in visited:  # a link to a parent or to another visited folder
             folders.clear()
             continue
-        seen.add(here)
+        visited.add(real_path)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield path, folders, names
 

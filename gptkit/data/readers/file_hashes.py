@@ -1,4 +1,4 @@
-"""SHA-256 of files, remembered while a file's size and time of change stay the same; and that what is read is what was hashed."""
+"""SHA-256 of files, cached by size and modification time, and the check that a file is unchanged since it was hashed."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from gptkit.errors import DataError
 from gptkit.user_files import expand_path, open_user_file, unreadable_file_error
 
 SMALL = 16 << 20
-"""Files below this many bytes are read every time: that is as fast as looking them up."""
+"""Files below this many bytes are not cached: hashing them is as fast as a lookup."""
 
 SETTLED = 2.0
-"""A file changed less than this many seconds ago might change again without a new time, and is not remembered."""
+"""Files modified less than this many seconds ago are not cached: they could change again without a new modification time."""
 
 Identity = tuple[int, int, int, int]
 
 _hashed: dict[str, tuple[Identity, str]] = {}
-"""By path: what the file was when this process took its SHA-256, and that."""
+"""The identity and the SHA-256 of each file that this process has hashed, by path."""
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 (hexadecimal) of the file's bytes.
+    """Returns the SHA-256 (hexadecimal) of a file.
 
     Raises:
-        DataError: it is no regular file, or cannot be read.
+        DataError: the path is not a regular file, or cannot be read.
     """
     identity = _identity(path)
     result = _cached_sha256(path, identity)
@@ -39,24 +39,24 @@ def file_sha256(path: Path) -> str:
 
 @contextmanager
 def ensure_unchanged(path: Path) -> Iterator[None]:
-    """What the `with` block reads of a file is one content, and that of which `digest` gave the SHA-256.
+    """Check that the file that the `with` block reads has the content that `file_sha256` hashed.
 
     Raises:
         DataError: the file changed after it was hashed, or while it was read.
     """
     before = _identity(path)
-    known, content = _hashed.get(os.path.abspath(path), (before, ""))
-    if before != known:
-        _check_content(path, content)
+    hashed_identity, sha256 = _hashed.get(os.path.abspath(path), (before, ""))
+    if before != hashed_identity:
+        _check_content(path, sha256)
     yield
     if _identity(path) != before:
-        _check_content(path, content)
+        _check_content(path, sha256)
 
 
-def _check_content(path: Path, content: str) -> None:
-    """A file may have another time and the content that it had, as after it was copied anew."""
-    if _compute_sha256(path) != content:
-        raise DataError(f"{path} changed while it was read; wait until nothing writes to it, and give the same command again")
+def _check_content(path: Path, sha256: str) -> None:
+    """Compare the content, since a file may have a new modification time but the same content, such as after copying."""
+    if _compute_sha256(path) != sha256:
+        raise DataError(f"{path} changed while it was read; wait until no process writes to it, then run the command again")
 
 
 def _identity(path: Path) -> Identity:
@@ -71,17 +71,17 @@ def _cached_sha256(path: Path, identity: Identity) -> str:
     _, inode, size, changed = identity
     if size < SMALL:
         return _compute_sha256(path)
-    described = f"{os.path.realpath(path)}\0{size}\0{changed}\0{inode}"
-    memory = cache_folder() / "digests" / hashlib.sha256(os.fsencode(described)).hexdigest()
+    cache_key = f"{os.path.realpath(path)}\0{size}\0{changed}\0{inode}"
+    cached = cache_folder() / "digests" / hashlib.sha256(os.fsencode(cache_key)).hexdigest()
     try:
-        known = memory.read_text(encoding="ascii")
-        if re.fullmatch("[0-9a-f]{64}", known):
-            return known
-    except (OSError, ValueError):  # not remembered yet, or torn
+        content = cached.read_text(encoding="ascii")
+        if re.fullmatch("[0-9a-f]{64}", content):
+            return content
+    except (OSError, ValueError):  # not cached yet, or damaged
         pass
     result = _compute_sha256(path)
     if time.time() - changed / 1e9 > SETTLED:
-        _cache_sha256(memory, result)
+        _cache_sha256(cached, result)
     return result
 
 
@@ -90,16 +90,16 @@ def _compute_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _cache_sha256(memory: Path, found: str) -> None:
-    draft = memory.with_name(f"{memory.name}.{os.getpid()}")
+def _cache_sha256(cached: Path, sha256: str) -> None:
+    draft = cached.with_name(f"{cached.name}.{os.getpid()}")
     try:
-        memory.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(found, encoding="ascii")
-        draft.replace(memory)
-    except OSError:  # a cache that cannot be written costs time, nothing else
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_text(sha256, encoding="ascii")
+        draft.replace(cached)
+    except OSError:  # without the cache, the file is hashed again next time
         draft.unlink(missing_ok=True)
 
 
 def cache_folder() -> Path:
-    """$GPTKIT_CACHE, else ~/.cache/gptkit. It may not exist yet, and deleting it is always safe."""
+    """Returns $GPTKIT_CACHE, else ~/.cache/gptkit. The folder may not exist yet, and may be deleted at any time."""
     return expand_path(os.environ.get("GPTKIT_CACHE") or "~/.cache/gptkit")

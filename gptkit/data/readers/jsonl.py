@@ -12,7 +12,7 @@ from gptkit.data.readers.text_lines import read_lines
 from gptkit.errors import DataError
 
 MAX_DEPTH = 64
-"""How deep lists and objects may be nested in a line of JSON."""
+"""Maximum nesting depth of lists and objects in a line."""
 
 
 class JsonLine(NamedTuple):
@@ -22,15 +22,15 @@ class JsonLine(NamedTuple):
     """`file:line`, for errors."""
     values: dict[str, Any]
     has_escapes: bool
-    """Whether a text may hold half of a surrogate pair: only an escape (\\uD800) can bring one."""
+    """Whether a text may contain a lone surrogate, which is possible only with escapes (\\uD800)."""
     bytes_read: int
-    """Bytes of the file that have been read so far, before decompression."""
+    """Compressed bytes of the file that have been read so far."""
 
     def select(self, fields: Iterable[str], *, errors: str) -> dict[str, Any]:
-        """These fields and their values, every text in them valid Unicode.
+        """Returns these fields and their values, and ensures that all texts are valid Unicode.
 
         Raises:
-            DataError: a text holds half of a surrogate pair, and `errors` is strict.
+            DataError: a text contains half of a surrogate pair, and `errors` is strict.
         """
         if not self.has_escapes:
             return {field: self.values[field] for field in fields}
@@ -39,13 +39,14 @@ class JsonLine(NamedTuple):
 
 
 def read_jsonl(path: Path, *, errors: str) -> Iterator[JsonLine]:
-    """The objects of a .jsonl file in order. Skips blank lines.
+    """Yields the objects of a .jsonl file in order. Skips blank lines.
 
     Args:
-        errors: bytes that are not UTF-8, and NUL characters: strict (an error) or replace (with U+FFFD).
+        path: the file.
+        errors: for bytes that are not UTF-8, and NUL characters: strict (an error) or replace (with U+FFFD).
 
     Raises:
-        DataError: the file cannot be read, or a line is no JSON object; names the file and the line.
+        DataError: the file cannot be read, or a line is not a JSON object. The message names the file and the line.
     """
     for number, line, bytes_read in read_lines(path, errors=errors):
         if line.strip():
@@ -54,7 +55,7 @@ def read_jsonl(path: Path, *, errors: str) -> Iterator[JsonLine]:
 
 
 def map_texts(cell: Any, function: Callable[[Any], Any]) -> Any:
-    """Apply `function` to a text (str or bytes), and to every text within a list or an object."""
+    """Apply `function` to a text (str or bytes), or to every text within a list or an object."""
     if isinstance(cell, list):
         return [map_texts(each, function) for each in cell]
     if isinstance(cell, dict):
@@ -63,10 +64,10 @@ def map_texts(cell: Any, function: Callable[[Any], Any]) -> Any:
 
 
 def json_object(where: str, line: str) -> dict[str, Any]:
-    """The object that a line of a .jsonl file holds.
+    """Parse the object in a line of a .jsonl file.
 
     Raises:
-        DataError: the line is not JSON, no object, nested too deeply, or has a key twice; names `where`.
+        DataError: the line is not JSON, is not an object, is nested too deeply, or has a duplicate key. The message names `where`.
     """
     try:
         content = json.loads(line, object_pairs_hook=_unique_keys)
@@ -74,16 +75,16 @@ def json_object(where: str, line: str) -> dict[str, Any]:
         raise DataError(f"{where}: the key {error} occurs twice in one object; remove one of them") from None
     except (ValueError, RecursionError) as error:
         reason = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
-        raise DataError(f"{where}: the line is not JSON ({reason}); a .jsonl file holds one JSON object a line") from None
+        raise DataError(f"{where}: the line is not JSON ({reason}); a .jsonl file has one JSON object per line") from None
     if not isinstance(content, dict):
-        raise DataError(f"{where}: the line is JSON but no object; a .jsonl file holds one JSON object a line")
+        raise DataError(f"{where}: the line is JSON but not an object; a .jsonl file has one JSON object per line")
     if line.count("[") + line.count("{") > MAX_DEPTH and _is_deeper(content, MAX_DEPTH):
         raise DataError(f"{where}: lists and objects are nested more than {MAX_DEPTH} deep; flatten the row")
     return content
 
 
 class _DuplicateKeyError(Exception):
-    """An object has this key twice."""
+    """An object has a duplicate key, which is the message."""
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -95,7 +96,7 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _is_deeper(content: Any, depth: int) -> bool:
-    """Whether lists and objects are nested deeper than `depth`."""
+    """Returns whether lists and objects are nested deeper than `depth`."""
     level = [content]
     for _ in range(depth):
         level = [
@@ -110,14 +111,15 @@ def _is_deeper(content: Any, depth: int) -> bool:
 
 
 def replace_surrogates(where: str, text: str, *, field: str, errors: str) -> str:
-    """The text, with U+FFFD for each half of a surrogate pair, which an escape in JSON can bring and which is no character.
+    """Replace lone surrogates, which escapes in JSON can produce and which are not characters, with U+FFFD.
 
     Raises:
-        DataError: there is one, and `errors` is strict; names `where` and the field.
+        DataError: the text contains one, and `errors` is strict. The message names `where` and the field.
     """
     try:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", errors)
     except UnicodeDecodeError:
         raise DataError(
-            f"{where}: field {field} holds half of a surrogate pair, which is no character; data.errors=replace reads it as U+FFFD"
+            f"{where}: field {field} contains half of a surrogate pair, which is not a character; "
+            "data.errors=replace reads it as U+FFFD"
         ) from None

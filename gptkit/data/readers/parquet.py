@@ -1,4 +1,4 @@
-"""The reader of .parquet files. Whatever is wrong with a file becomes an error of one line."""
+"""The reader of .parquet files. All errors in a file are reported as a `DataError` of one line."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from gptkit.user_files import open_user_file
 
 @contextmanager
 def open_parquet(path: Path) -> Iterator[Any]:
-    """A `pyarrow.parquet.ParquetFile`.
+    """Open a file as a `pyarrow.parquet.ParquetFile`.
 
     Raises:
-        DataError: pyarrow is not installed, or the file is no regular one, no parquet file, damaged, or changes (also later, while
-            it is read in the `with` block).
+        DataError: pyarrow is not installed, or the file is not a regular file, not a parquet file, damaged, or changes. The error
+            may be raised later, while the `with` block reads the file.
     """
     try:
         import pyarrow.parquet
@@ -32,28 +32,32 @@ def open_parquet(path: Path) -> Iterator[Any]:
                 yield parquet
         except GptkitError:
             raise
-        except Exception as error:  # damaged files bring out all kinds, some in several lines
-            raise DataError(f"{path} is no parquet file that can be read ({' '.join(str(error).split())[:200]})") from None
+        except Exception as error:  # damaged files raise many types of errors, some with several lines
+            raise DataError(f"{path} cannot be read as a parquet file ({' '.join(str(error).split())[:200]})") from None
 
 
 BATCH_ROWS = 256
-"""Rows that are read together."""
+"""Rows per read."""
 
 
 def parquet_columns(path: Path) -> list[str]:
-    """The names of a file's columns. Raises: DataError: as `open_parquet`."""
+    """Returns the names of the columns of a file.
+
+    Raises:
+        DataError: see `open_parquet`.
+    """
     with open_parquet(path) as file:
         return list(file.schema_arrow.names)
 
 
 def parquet_rows(path: Path, file: Any, columns: Sequence[str], *, errors: str) -> Iterator[tuple[int, list[Any]]]:
-    """The number of each row, counted from 1, and its cells in the named columns; null is None.
+    """Yields the number of each row, counted from 1, and its cells in `columns`. Null becomes None.
 
     Args:
-        path: the file's name, for errors.
-        file: as `open_parquet` opens it.
-        columns: names that each occur once in the file.
-        errors: text that is not UTF-8: strict (an error) or replace (with U+FFFD).
+        path: name of the file, for errors.
+        file: the file that `open_parquet` opened.
+        columns: names that occur exactly once in the file.
+        errors: for text that is not UTF-8: strict (an error) or replace (with U+FFFD).
 
     Raises:
         DataError: a text is not UTF-8, and `errors` is strict.
@@ -68,7 +72,7 @@ def parquet_rows(path: Path, file: Any, columns: Sequence[str], *, errors: str) 
 
 
 def _values(column: Any) -> list[Any]:
-    """The values of a column, its texts as bytes: pyarrow does not check that they are UTF-8."""
+    """Returns the values of a column, with texts as bytes, because pyarrow does not check that they are UTF-8."""
     import pyarrow
     from pyarrow import types
 

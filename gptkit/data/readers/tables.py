@@ -1,4 +1,4 @@
-"""Rows of named columns from .csv, .tsv, .jsonl and .parquet files, one at a time."""
+"""Rows with named columns from .csv, .tsv, .jsonl and .parquet files, one at a time."""
 
 from __future__ import annotations
 
@@ -13,27 +13,28 @@ from gptkit.data.readers.parquet import open_parquet, parquet_columns, parquet_r
 from gptkit.errors import DataError, did_you_mean
 
 Row = tuple[str, list[Any]]
-"""Where the row stands (`file:line`, or `file: row n`), and its cells."""
+"""The location of a row (`file:line`, or `file: row n`), and its cells."""
 
 TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
 OBJECTS = (".jsonl", ".parquet")
-"""The formats whose cells may hold lists and objects."""
+"""The formats whose cells may contain lists and objects."""
 
 
 def read_rows(path: Path, columns: Mapping[str, str], *, errors: str = "strict") -> Iterator[Row]:
-    """The cells of the named columns, row by row.
+    """Yields the cells of the given columns, row by row.
 
-    A .csv file follows RFC 4180 (quotes may enclose commas and line ends); in a .tsv file, as in GLUE's, a quotation mark is a
-    character like any other. The first row of both names the columns, and every cell is text. The cells of .jsonl and .parquet
-    files have the types that they have there; null is None.
+    A .csv file follows RFC 4180 (quotes may enclose commas and line ends); in a .tsv file, as in those of GLUE, quotation marks are
+    ordinary characters. In both, the first row contains the column names, and every cell is text. The cells of .jsonl and .parquet
+    files keep their types; null becomes None.
 
     Args:
-        path: a file for which `file_format(path, TABLES)` names a format.
-        columns: the wanted columns in their order, each with the configuration key that names it, for errors.
-        errors: bytes that are not UTF-8: strict (an error) or replace (with U+FFFD).
+        path: a file whose format `file_format(path, TABLES)` recognises.
+        columns: the columns to read, in order, each with its configuration key, for errors.
+        errors: for bytes that are not UTF-8: strict (an error) or replace (with U+FFFD).
 
     Raises:
-        DataError: the file cannot be read, is not what its name says, or lacks a column: names the file and the line or row.
+        DataError: the file cannot be read, its content does not have its format, or a column is missing. The message names the file
+            and the line or row.
     """
     form = file_format(path, TABLES) or ".csv"
     if form == ".parquet":
@@ -42,10 +43,10 @@ def read_rows(path: Path, columns: Mapping[str, str], *, errors: str = "strict")
 
 
 def column_names(path: Path, *, errors: str = "strict") -> list[str]:
-    """The columns of a file; of a .jsonl file, the fields of its first object. Empty where the file is empty.
+    """Returns the columns of a file; for a .jsonl file, the fields of its first object. An empty file has none.
 
     Raises:
-        DataError: the file cannot be read, or is not what its name says.
+        DataError: the file cannot be read, or its content does not have its format.
     """
     form = file_format(path, TABLES) or ".csv"
     if form == ".parquet":
@@ -56,12 +57,12 @@ def column_names(path: Path, *, errors: str = "strict") -> list[str]:
 
 
 def read_objects(path: Path, *, errors: str = "strict") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Where each row of a .jsonl or .parquet file stands, and all its cells by column.
+    """Yields the location of each row of a .jsonl or .parquet file, and all its cells by column.
 
-    Rows of one .jsonl file may have different columns.
+    The rows of a .jsonl file may have different columns.
 
     Raises:
-        DataError: as `read_rows`.
+        DataError: see `read_rows`.
     """
     if file_format(path, OBJECTS) == ".parquet":
         names = parquet_columns(path)
@@ -96,12 +97,16 @@ def _parquet_rows(path: Path, columns: Mapping[str, str], errors: str) -> Iterat
 
 
 def _column_indices(where: str, names: Iterable[str], columns: Mapping[str, str]) -> list[int]:
-    """The index of each wanted column among the names. Raises: DataError: one does not occur exactly once."""
+    """Returns the index of each of `columns` among the names.
+
+    Raises:
+        DataError: a column does not occur exactly once.
+    """
     available = list(names)
     for column, key in columns.items():
         if available.count(column) != 1:
-            many = "are several columns" if column in available else "is no column"
+            problem = "are several columns" if column in available else "is no column"
             near = "" if column in available else did_you_mean(column, available)
-            choices = ", ".join(map(str, available)) or "nothing"
-            raise DataError(f"{where}: there {many} {column}; {key} can be one of: {choices}.{near}")
+            choices = ", ".join(map(str, available)) or "(none)"
+            raise DataError(f"{where}: there {problem} {column}; {key} can be one of: {choices}.{near}")
     return [available.index(column) for column in columns]

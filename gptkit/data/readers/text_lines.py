@@ -1,4 +1,4 @@
-"""Text files line by line, decoded as UTF-8."""
+"""Reading of text files line by line, decoded as UTF-8."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from gptkit.errors import DataError
 BYTE_ORDER_MARK = "\ufeff"
 
 MAX_LINE_BYTES = 1 << 28
-"""Bytes of a line at most: what has no line break for longer is no file of rows."""
+"""Maximum length of a line in bytes. A file with longer lines does not consist of rows."""
 
 
 def read_lines(path: Path, *, errors: str) -> Iterator[tuple[int, str, int]]:
-    """The lines of a file in UTF-8, with their ends: (number from 1, line, bytes of the file that have been read).
+    """Yields the lines of a UTF-8 file: (number from 1, line with its line end, bytes of the file that have been read).
 
     Args:
-        errors: bytes that are not UTF-8, and NUL characters: strict (an error) or replace (with U+FFFD).
+        path: the file.
+        errors: for bytes that are not UTF-8, and NUL characters: strict (an error) or replace (with U+FFFD).
 
     Raises:
-        DataError: the file cannot be read, a line is too long, not UTF-8, or has a NUL character: names the file, the line and
-            the byte.
+        DataError: the file cannot be read, or a line is too long, is not UTF-8, or contains a NUL character. The message names the
+            file, the line and the byte.
     """
     offset = 0
     with open_bytes(path) as (stream, file):
@@ -43,32 +44,40 @@ def _lines(path: Path, stream: IO[bytes]) -> Iterator[bytes]:
     while line := stream.readline(MAX_LINE_BYTES + 1):
         number += 1
         if len(line) > MAX_LINE_BYTES:
-            raise DataError(f"{path}:{number}: the line is longer than {MAX_LINE_BYTES:,} bytes; is this a file of one row a line?")
+            raise DataError(
+                f"{path}:{number}: the line is longer than {MAX_LINE_BYTES:,} bytes; is this a file with one row per line?"
+            )
         yield line
 
 
 def is_number(cell: Any) -> TypeGuard[int | float]:
-    """Whether a cell is a number that can be reckoned with: no infinity, and nothing that single precision cannot hold."""
-    return isinstance(cell, int | float) and not isinstance(cell, bool) and abs(cell) < 3e38  # nan is not below
+    """Returns whether a cell is a finite number within the range of single precision."""
+    return isinstance(cell, int | float) and not isinstance(cell, bool) and abs(cell) < 3e38  # comparisons with NaN are false
 
 
 def replace_nul(where: str, text: str, errors: str) -> str:
-    """The text with U+FFFD for NUL characters: a file that has them is binary, or text in UTF-16 without a mark.
+    """Replace NUL characters, which occur in binary files and in UTF-16 without a byte order mark, with U+FFFD.
 
     Raises:
-        DataError: `errors` is strict; names `where`.
+        DataError: `errors` is strict. The message names `where`.
     """
     if errors == "strict":
         raise DataError(
-            f"{where}: there is a NUL character, as in UTF-16 or no text at all; convert the file to UTF-8 "
-            "(where it is training text, data.errors=replace goes on with U+FFFD)"
+            f"{where}: there is a NUL character, as in UTF-16 or binary files; convert the file to UTF-8 "
+            "(for training text, data.errors=replace reads it as U+FFFD)"
         )
     return text.replace("\0", "\ufffd")
 
 
 def not_utf8_error(where: str, error: UnicodeDecodeError, offset: int) -> DataError:
-    """Args: offset: of the first of the bytes that were decoded."""
+    """Returns the error for bytes that are not UTF-8.
+
+    Args:
+        where: the location, for the message.
+        error: raised by the decoder.
+        offset: position in the file of the first byte that was passed to the decoder.
+    """
     return DataError(
         f"{where}: the byte 0x{error.object[error.start]:02x} at offset {offset + error.start} is not UTF-8; "
-        "convert the file to UTF-8 (where it is training text, data.errors=replace goes on with U+FFFD)"
+        "convert the file to UTF-8 (for training text, data.errors=replace reads it as U+FFFD)"
     )

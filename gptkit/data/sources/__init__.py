@@ -1,1 +1,1 @@
-"""One file per data source; the settings of all of them are in `gptkit.data`."""
+"""The data sources, one per module. Their configs are in `gptkit.data`."""

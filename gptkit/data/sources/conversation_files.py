@@ -1,4 +1,4 @@
-"""The sources `dialogues`, `rankings` and `prompts`: the user's own files, in the shapes in which such data is published."""
+"""The sources `dialogues`, `rankings` and `prompts`: files of the user, in the layouts in which such data is published."""
 
 from __future__ import annotations
 
@@ -21,45 +21,53 @@ if TYPE_CHECKING:
 
 
 class RecordFiles(ConversationalData):
-    """The records of the files that `data.path`, `data.validation` and `data.test` mean.
+    """The records of the files of `data.path`, `data.validation` and `data.test`.
 
-    The fingerprint depends on the files' content, order and format and on the settings, not on where the files lie.
+    The fingerprint depends on the content, order and format of the files and on the settings, not on the location of the files.
     """
 
     def __init__(self, settings: RecordFilesConfig, *, held_out_labelers: Sequence[str] = ()) -> None:
-        """Args: held_out_labelers: whose rankings among the files for training are for validation.
+        """Find the files and compute the fingerprint.
+
+        Args:
+            settings: the config of the source.
+            held_out_labelers: labelers whose rankings in the training files are used for validation.
 
         Raises:
-            ConfigError: `data.columns` speaks of something that no shape has.
-            DataError: there is no such file, none that can be read, or one is in two splits.
+            ConfigError: a key of `data.columns` is not a column of any layout.
+            DataError: a file does not exist or cannot be read, no file has a supported format, or a file is in two splits.
         """
         self._kind, self._columns, self._errors = settings.name, dict(settings.columns), settings.errors
         self._empty = settings.empty
         self._held_out = tuple(held_out_labelers)
-        check_column_keys(RECORD_PARSERS[self._kind].shapes, self._columns)
+        check_column_keys(RECORD_PARSERS[self._kind].layouts, self._columns)
         self.files = find_splits(settings.path, settings.validation, settings.test, forms=OBJECTS)
-        there = {*self.files, *(["validation"] if self._held_out else [])}
-        self.splits = tuple(split for split in ("train", "validation", "test") if split in there)
+        splits = {*self.files, *(["validation"] if self._held_out else [])}
+        self.splits = tuple(split for split in ("train", "validation", "test") if split in splits)
         content = {
             split: [(file_format(path, OBJECTS), file_sha256(path)) for path in files] for split, files in self.files.items()
         }
-        described = json.dumps(
+        content_key = json.dumps(
             [self._kind, sorted(self._columns.items()), sorted(self._held_out), self._errors, self._empty, content]
         )
-        self.fingerprint = hashlib.sha256(described.encode()).hexdigest()
+        self.fingerprint = hashlib.sha256(content_key.encode()).hexdigest()
 
     def records(self, split: str) -> Iterator[ConversationRecord]:
-        """Raises: DataError: see `read_records`; also where the split has no record, or nobody is a labeler that is held out."""
-        empty = True
-        for record in self._chosen(split):
-            empty = False
+        """Yields the records of a split.
+
+        Raises:
+            DataError: see `parse_records`; also if the split has no record, or a held-out labeler has no ranking.
+        """
+        is_empty = True
+        for record in self._records_of_split(split):
+            is_empty = False
             yield record
-        if empty:
+        if is_empty:
             files = ", ".join(map(str, self.files.get(split, self.files["train"])))
             raise DataError(f"{files}: there are no {self._kind} for the {split} split")
 
-    def _chosen(self, split: str) -> Iterator[ConversationRecord]:
-        """The split's own records; for training without the labelers that are held out, for validation with them first."""
+    def _records_of_split(self, split: str) -> Iterator[ConversationRecord]:
+        """Yields the records of a split. Training leaves out the rankings of held-out labelers, with which validation starts."""
         if self._held_out and split in ("train", "validation"):
             labelers: set[str | None] = set()
             for record in self._read("train"):
@@ -67,7 +75,7 @@ class RecordFiles(ConversationalData):
                 labelers.add(labeler)
                 if (labeler in self._held_out) == (split == "validation"):
                     yield record
-            self._refuse_unknown_labelers({labeler for labeler in labelers if labeler is not None})
+            self._check_held_out_labelers({labeler for labeler in labelers if labeler is not None})
         if split in self.files and not (self._held_out and split == "train"):
             yield from self._read(split)
 
@@ -75,8 +83,8 @@ class RecordFiles(ConversationalData):
         for path in self.files[split]:
             yield from parse_records(read_objects(path, errors=self._errors), self._kind, self._columns, empty=self._empty)
 
-    def _refuse_unknown_labelers(self, labelers: set[str]) -> None:
+    def _check_held_out_labelers(self, labelers: set[str]) -> None:
         for name in self._held_out:
             if name not in labelers:
-                known = f"they are {', '.join(sorted(labelers)[:20])}" if labelers else "no ranking says who made it"
+                known = f"labelers are {', '.join(sorted(labelers)[:20])}" if labelers else "no ranking names its labeler"
                 raise DataError(f"data.held_out_labelers: no ranking is by {name}; {known}.{did_you_mean(name, labelers)}")

@@ -1,4 +1,4 @@
-"""Countries and what is so of them, from the package `countryinfo`."""
+"""Countries and facts about them, from the package `countryinfo`."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Country:
-    """A country and its facts, each with one value only; what the package does not know of it is not there."""
+    """A country and its facts. Each fact has one value; facts that the package does not have are missing."""
 
     name: str
     facts: dict[str, str]
 
 
 def read_countries(part: str) -> tuple[list[Country], str]:
-    """All countries, sorted by name, and the SHA-256 of what was read.
+    """Returns all countries, sorted by name, and the SHA-256 of their facts.
 
     Args:
-        part: the data source that asks, for errors.
+        part: the data source that reads them, for errors.
 
     Raises:
         DataError: the package is not installed.
@@ -36,12 +36,12 @@ def read_countries(part: str) -> tuple[list[Country], str]:
         content = json.loads(path.read_text(encoding="utf-8"))
         result.setdefault(content["name"], Country(content["name"], dict(_facts(content))))
     countries = sorted(result.values(), key=lambda country: country.name)
-    described = json.dumps([[country.name, country.facts] for country in countries])
-    return countries, hashlib.sha256(described.encode()).hexdigest()
+    content_key = json.dumps([[country.name, country.facts] for country in countries])
+    return countries, hashlib.sha256(content_key.encode()).hexdigest()
 
 
 def countries_of_split(countries: list[Country], split: str) -> list[Country]:
-    """A fifth of the countries are for testing, a tenth for validation: nothing is asked of a country that was learned from."""
+    """Returns the countries of a split: a fifth are for testing, a tenth for validation. No country is in two splits."""
     return [
         country
         for country in countries
@@ -50,7 +50,7 @@ def countries_of_split(countries: list[Country], split: str) -> list[Country]:
 
 
 def hash_below(text: str, choices: int) -> int:
-    """A number below `choices` that looks drawn by chance and is always the same for the text."""
+    """Returns a pseudo-random number below `choices` that depends only on the text."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) % choices
 
 

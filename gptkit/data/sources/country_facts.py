@@ -1,4 +1,4 @@
-"""The source `country_facts`: what follows from some facts on a country, what contradicts them, and what they leave open."""
+"""The source `country_facts`: statements that follow from facts about a country, contradict them, or do neither."""
 
 from __future__ import annotations
 
@@ -29,19 +29,23 @@ HYPOTHESES = {
     "calling code": "+{} is the calling code of {}.",
     "domain": "{} is the domain of {}.",
 }
-"""The same facts in other words. Each has one value only, so that another value contradicts it."""
+"""The same facts in other words. Each fact has a single value, so a different value contradicts it."""
 
 PREMISE_FACTS = 4
-"""Facts of a premise."""
+"""Number of facts in a premise."""
 
 
 class CountryFacts(LabelledData):
-    """Three examples for each fact of each country: entailment, contradiction and neutral."""
+    """Three examples for each fact of each country, labelled entailment, contradiction and neutral."""
 
     splits = SPLITS
 
     def __init__(self) -> None:
-        """Raises: DataError: the package is not installed."""
+        """Read the countries.
+
+        Raises:
+            DataError: the package is not installed.
+        """
         self._countries, content = read_countries("country_facts")
         self.fingerprint = hashlib.sha256(f"country_facts {content}".encode()).hexdigest()
 
@@ -56,19 +60,21 @@ class CountryFacts(LabelledData):
     def _examples(self, country: Country, known: list[str], fact: str) -> Iterator[Example]:
         seed = f"{country.name} {fact}"
         others = sorted((each for each in known if each != fact), key=lambda each: hash_below(f"{seed} {each}", 2**64))
-        given = sorted([fact, *others[: PREMISE_FACTS - 1]], key=lambda each: hash_below(f"{seed} place of {each}", 2**64))
-        premise = " ".join([f"This is about {country.name}.", *(PREMISES[each].format(country.facts[each]) for each in given)])
+        premise_facts = sorted([fact, *others[: PREMISE_FACTS - 1]], key=lambda each: hash_below(f"{seed} place of {each}", 2**64))
+        premise = " ".join(
+            [f"This is about {country.name}.", *(PREMISES[each].format(country.facts[each]) for each in premise_facts)]
+        )
         open_fact = others[PREMISE_FACTS - 1]
-        # what is left open is as often true as false, so that knowing the world does not tell it
+        # the neutral statement is true half of the time, so that knowledge of the world does not reveal the label
         open_value = country.facts[open_fact] if hash_below(f"{seed} open", 2) else self._other_value(country, open_fact, seed)
-        for label, asked, value in (
+        for label, stated_fact, value in (
             ("entailment", fact, country.facts[fact]),
             ("contradiction", fact, self._other_value(country, fact, seed)),
             ("neutral", open_fact, open_value),
         ):
-            yield Example(premise, label, pair=HYPOTHESES[asked].format(value, country.name))
+            yield Example(premise, label, pair=HYPOTHESES[stated_fact].format(value, country.name))
 
     def _other_value(self, country: Country, fact: str, seed: str) -> str:
-        """What another country has instead."""
+        """Returns the value of the fact for another country, different from that of this one."""
         values = sorted({each.facts[fact] for each in self._countries if fact in each.facts} - {country.facts[fact]})
         return values[hash_below(f"{seed} {fact} other", len(values))]

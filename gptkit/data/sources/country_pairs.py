@@ -1,4 +1,4 @@
-"""The source `country_pairs`: two descriptions of countries, and how much they say alike."""
+"""The source `country_pairs`: descriptions of two countries, and how many of their statements agree."""
 
 from __future__ import annotations
 
@@ -11,30 +11,34 @@ from gptkit.data.sources.countries import SPLITS, Country, countries_of_split, h
 from gptkit.records import Example
 
 SHARED = ("region", "subregion", "currency", "language")
-"""What a description says."""
+"""The facts in a description."""
 
 PER_SCORE = 500
-"""At most this many pairs of each score are taken: most pairs of countries have nothing in common."""
+"""Maximum number of pairs per score. Without a limit, most pairs would have the score 0."""
 
 
 class CountryPairs(LabelledData):
-    """Pairs of countries of one split, with how many of four statements are the same for both, 0.0 to 4.0."""
+    """Pairs of countries of one split. The label is the number of statements, 0.0 to 4.0, that are the same for both."""
 
     splits = SPLITS
 
     def __init__(self) -> None:
-        """Raises: DataError: the package is not installed."""
+        """Read the countries.
+
+        Raises:
+            DataError: the package is not installed.
+        """
         countries, content = read_countries("country_pairs")
         self._countries = [country for country in countries if all(fact in country.facts for fact in SHARED)]
         self.fingerprint = hashlib.sha256(f"country_pairs {content}".encode()).hexdigest()
 
     def records(self, split: str) -> Iterator[Example]:
-        taken = dict.fromkeys(range(len(SHARED) + 1), 0)
+        counts = dict.fromkeys(range(len(SHARED) + 1), 0)
         pairs = list(combinations(countries_of_split(self._countries, split), 2))
         for first, second in sorted(pairs, key=lambda pair: hash_below(f"{pair[0].name} {pair[1].name}", 2**64)):
             score = sum(first.facts[fact] == second.facts[fact] for fact in SHARED)
-            if taken[score] < PER_SCORE:
-                taken[score] += 1
+            if counts[score] < PER_SCORE:
+                counts[score] += 1
                 yield Example(_describe(first), float(score), pair=_describe(second))
 
 

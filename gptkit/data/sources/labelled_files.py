@@ -1,4 +1,4 @@
-"""The source `labelled`: the user's own examples, from tables with named columns."""
+"""The source `labelled`: labelled examples from tables of the user, with named columns."""
 
 from __future__ import annotations
 
@@ -20,19 +20,23 @@ if TYPE_CHECKING:
 
 
 class Labelled(LabelledData):
-    """The examples of the files that `data.path`, `data.validation` and `data.test` mean.
+    """The examples of the files of `data.path`, `data.validation` and `data.test`.
 
-    The fingerprint depends on the files' content, order and format and on the columns, not on where the files lie.
+    The fingerprint depends on the content, order and format of the files and on the columns, not on the location of the files.
     """
 
     def __init__(self, settings: LabelledConfig) -> None:
-        """Raises: DataError: there is no such file, none that can be read, or one is in two splits."""
+        """Find the files and compute the fingerprint.
+
+        Raises:
+            DataError: a file does not exist or cannot be read, no file has a supported format, or a file is in two splits.
+        """
         self.columns = settings.example_columns()
         self._errors = settings.errors
         self.files = find_splits(settings.path, settings.validation, settings.test, forms=TABLES)
         self.splits = tuple(self.files)
         content = {split: [(file_format(path, TABLES), file_sha256(path)) for path in files] for split, files in self.files.items()}
-        described = json.dumps(
+        content_key = json.dumps(
             [
                 "labelled",
                 list(self.columns.names().items()),
@@ -42,13 +46,17 @@ class Labelled(LabelledData):
                 content,
             ]
         )
-        self.fingerprint = hashlib.sha256(described.encode()).hexdigest()
+        self.fingerprint = hashlib.sha256(content_key.encode()).hexdigest()
 
     def records(self, split: str) -> Iterator[Example]:
-        """Raises: DataError: see `read_examples`; also where the split has no example."""
-        empty = True
+        """Yields the examples of a split.
+
+        Raises:
+            DataError: see `read_examples`; also if the split has no example.
+        """
+        is_empty = True
         for example in read_examples(self.files[split], self.columns, errors=self._errors):
-            empty = False
+            is_empty = False
             yield example
-        if empty:
+        if is_empty:
             raise DataError(f"{', '.join(map(str, self.files[split]))}: there is no example for the {split} split")

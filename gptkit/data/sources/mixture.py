@@ -1,4 +1,4 @@
-"""The source `mixture`: several sources as one."""
+"""The source `mixture`: several sources in sequence."""
 
 from __future__ import annotations
 
@@ -11,25 +11,28 @@ from gptkit.records import Record
 
 
 class Mixture(Data):
-    """The sources' records one source after another, each record once, in the order in which the sources are written.
+    """The records of all sources, one source after another in the order of the config, each record once.
 
-    A split other than "train" is there where every source has it. What is held out for validation is decided for every source by
-    itself (`components`): its own validation split, else its share of its training records.
+    A mixture has a validation or test split only if every source has it. For validation, each source is split separately
+    (`components`): its own validation split if it has one, otherwise a share of its training records.
     """
 
     def __init__(self, sources: Mapping[str, Data]) -> None:
         self.sources = dict(sources)
-        built = list(self.sources.values())
-        self.splits = tuple(split for split in ("train", "validation", "test") if all(split in each.splits for each in built))
-        # how a mixture is split is a part of it: runs of the time when it was split as one text would train on what they held out
-        content = ["mixture", "held out by source", [each.fingerprint for each in built]]
+        sources_in_order = list(self.sources.values())
+        self.splits = tuple(
+            split for split in ("train", "validation", "test") if all(split in each.splits for each in sources_in_order)
+        )
+        # the fingerprint names the way of splitting: runs that split a mixture as one text would now train on tokens that they
+        # held out
+        content = ["mixture", "held out by source", [each.fingerprint for each in sources_in_order]]
         self.fingerprint = hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
     def components(self) -> Mapping[str, Data]:
-        """Those of the sources, mixtures among them taken apart."""
+        """Returns the components of all sources, which expands nested mixtures."""
         return {
-            f"data.sources.{word}" + (f": {key}" if key else ""): component
-            for word, source in self.sources.items()
+            f"data.sources.{name}" + (f": {key}" if key else ""): component
+            for name, source in self.sources.items()
             for key, component in source.components().items()
         }
 
@@ -40,5 +43,5 @@ class Mixture(Data):
     def chunks(self, split: str) -> Iterator[Chunk]:
         for index, source in enumerate(self.sources.values()):
             for chunk in source.chunks(split):
-                read = None if chunk.progress is None else (index + chunk.progress) / len(self.sources)
-                yield Chunk(chunk.text, chunk.is_last, read)
+                progress = None if chunk.progress is None else (index + chunk.progress) / len(self.sources)
+                yield Chunk(chunk.text, chunk.is_last, progress)

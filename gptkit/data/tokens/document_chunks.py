@@ -1,4 +1,4 @@
-"""Long documents as pieces that a tokenizer can take one by one, and pieces as bundles that it takes at once."""
+"""Splitting of long documents into chunks that a tokenizer can encode separately, and batching of chunks."""
 
 from __future__ import annotations
 
@@ -8,51 +8,51 @@ from dataclasses import dataclass, field
 from gptkit.data.base import Chunk
 
 MAX_CHUNK = 1 << 12
-"""Characters of a piece, where the tokenizer knows a place to cut: enough pieces a batch to keep every core busy to its end."""
+"""Maximum characters of a chunk if the tokenizer allows it. Small enough that every core has chunks of a batch until its end."""
 
 
 @dataclass
 class ChunkBatch:
-    """Pieces that are encoded together: `last[i]` says whether a document ends with `texts[i]`."""
+    """Chunks that are encoded together: `is_last[i]` tells whether a document ends with `texts[i]`."""
 
     texts: list[str] = field(default_factory=list)
     is_last: list[bool] = field(default_factory=list)
     progress: float | None = None
 
 
-def split_chunks(chunks: Iterable[Chunk], cut: Callable[[str], int], *, size: int = MAX_CHUNK) -> Iterator[Chunk]:
-    """The same documents in pieces of at most `size` characters, cut only where `cut` allows.
+def split_chunks(chunks: Iterable[Chunk], split_point: Callable[[str], int], *, size: int = MAX_CHUNK) -> Iterator[Chunk]:
+    """Split documents into chunks of at most `size` characters, only at positions that `split_point` allows.
 
     Args:
-        chunks: documents in pieces of any length, cut anywhere.
-        cut: `Tokenizer.cut`: the last place of a text where it may be cut, 0 for none.
-        size: longest piece, where there are such places; else a piece is as long as it must be.
+        chunks: documents in chunks of any length, split anywhere.
+        split_point: `Tokenizer.split_point`: returns the last position at which a text may be split, 0 if there is none.
+        size: maximum length of a chunk; longer ones are yielded only where a text has no such position.
     """
-    held: list[str] = []
-    held_size, enough = 0, size
+    pending: list[str] = []
+    pending_size, target_size = 0, size
     for chunk in chunks:
-        held.append(chunk.text)
-        held_size += len(chunk.text)
-        if not chunk.is_last and held_size < enough:
+        pending.append(chunk.text)
+        pending_size += len(chunk.text)
+        if not chunk.is_last and pending_size < target_size:
             continue
-        text, begin, window = "".join(held), 0, size
+        text, begin, window = "".join(pending), 0, size
         while begin + window < len(text):
-            at = cut(text[begin : begin + window])
-            if at:
-                yield Chunk(text[begin : begin + at], is_last=False, progress=chunk.progress)
-                begin, window = begin + at, size
+            length = split_point(text[begin : begin + window])
+            if length:
+                yield Chunk(text[begin : begin + length], is_last=False, progress=chunk.progress)
+                begin, window = begin + length, size
             else:
-                window *= 2  # doubling keeps the work in proportion to the text where it has no place to cut
+                window *= 2  # doubling keeps the work linear in the length of a text that has no split point
         if chunk.is_last:
             yield Chunk(text[begin:], is_last=True, progress=chunk.progress)
-            held, held_size, enough = [], 0, size
+            pending, pending_size, target_size = [], 0, size
         else:
-            held, held_size = [text[begin:]], len(text) - begin
-            enough = max(size, 2 * held_size)
+            pending, pending_size = [text[begin:]], len(text) - begin
+            target_size = max(size, 2 * pending_size)
 
 
 def batch_chunks(chunks: Iterable[Chunk], *, size: int) -> Iterator[ChunkBatch]:
-    """Pieces together, until a batch has at least `size` characters."""
+    """Group chunks into batches of at least `size` characters."""
     batch, characters = ChunkBatch(), 0
     for chunk in chunks:
         batch.texts.append(chunk.text)

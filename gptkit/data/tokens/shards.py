@@ -1,8 +1,8 @@
-"""Token shards: the ids of a split on disk, in files of one size that are mapped into memory.
+"""Token shards: the token ids of a split on disk, in memory-mapped files of equal size.
 
-index.json          what is here: sizes, SHA-256 and CRC-32 by block of every file, and the SHA-256 of the index itself
-tokens-00000.bin    uint16 or uint32, little-endian; every document is followed by end-of-text
-documents.bin       int64: where in the sequence of all tokens each document ends, its end-of-text included
+index.json          description of the files: sizes, SHA-256 and CRC-32 by block of every file, and the SHA-256 of the index itself
+tokens-00000.bin    uint16 or uint32, little-endian; every document is followed by the end-of-text token
+documents.bin       int64: the end of each document in the sequence of all tokens, after its end-of-text token
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from gptkit.errors import DataError
 
 FORMAT = 1
 SHARD_TOKENS = 1 << 26
-"""Tokens in every shard but the last."""
+"""Tokens in every shard except the last."""
 
 INDEX, DOCUMENTS = "index.json", "documents.bin"
 
 BLOCK = 1 << 20
-"""Bytes that have a checksum of their own."""
+"""Bytes per checksum."""
 
-SAMPLED = 64
-"""Blocks that are compared whenever shards are opened, drawn anew each time; a corpus that has no more is compared whole."""
+SAMPLED_BLOCKS = 64
+"""Number of random blocks that are checked each time shards are opened. Smaller corpora are checked completely."""
 
 
 def shard_type(vocabulary: int) -> np.dtype[Any]:
-    """The smallest type that holds every id of a vocabulary of this size.
+    """Returns the smallest type for the ids of a vocabulary of this size.
 
     Raises:
-        DataError: there is none.
+        DataError: no type is large enough.
     """
     if vocabulary <= 1 << 16:
         return np.dtype("<u2")
@@ -48,32 +48,33 @@ def shard_type(vocabulary: int) -> np.dtype[Any]:
 
 
 class Shards:
-    """The tokens of one split: `parts` end to end are all tokens in order; `ends` (documents,) int64 is where documents end."""
+    """The tokens of one split: `parts` are the tokens in order, by file; `ends`, (documents,) int64, are the ends of documents."""
 
     def __init__(self, parts: list[NDArray[Any]], ends: NDArray[np.int64]) -> None:
         self.parts, self.ends = parts, ends
 
     def __len__(self) -> int:
-        """Number of tokens."""
+        """Returns the number of tokens."""
         return sum(map(len, self.parts))
 
 
 class CorruptShards(Exception):
-    """Shards are there, and are not what was written: says which file, and how that is known."""
+    """Shards exist but differ from what was written. The message names the file and the difference."""
 
 
 def open_shards(folder: Path, *, key: str = "", verify: bool = False) -> Shards | None:
-    """The shards of a folder; None where there are none.
+    """Open the shards of a folder; returns None if there are none.
 
-    The index, the ends of the documents, and every file that was touched after it was written are compared by SHA-256, the other
-    tokens by a sample of their blocks.
+    The index, the ends of the documents, and every file with a new modification time are checked by SHA-256, all other files by the
+    checksums of random blocks.
 
     Args:
-        key: what the shards must be of, as it was given to `ShardWriter.finish`; empty: anything.
-        verify: compare every file by SHA-256.
+        folder: the folder of the shards.
+        key: the key that was passed to `ShardWriter.finish`; empty: do not check it.
+        verify: check every file by SHA-256.
 
     Raises:
-        CorruptShards: they are torn, altered, or of something else.
+        CorruptShards: the shards are incomplete, altered, or have another key.
     """
     try:
         text = (folder / INDEX).read_text(encoding="utf-8")
@@ -94,19 +95,19 @@ def open_shards(folder: Path, *, key: str = "", verify: bool = False) -> Shards 
     except OSError as error:
         raise CorruptShards(f"{Path(error.filename or folder).name} cannot be read: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
-        raise CorruptShards(f"{INDEX} is torn or altered") from None
+        raise CorruptShards(f"{INDEX} is incomplete or altered") from None
     if (len(shards), len(shards.ends), int(shards.ends[-1])) != (index["tokens"], index["documents"], index["tokens"]):
-        raise CorruptShards(f"{INDEX} and the files differ in the number of tokens or documents")
+        raise CorruptShards(f"{INDEX} and the other files disagree about the number of tokens or documents")
     return shards
 
 
 def _check_index(index: dict[str, Any], key: str) -> dict[str, Any]:
-    """The index, whole and of what is wanted; one that an older version wrote says neither."""
-    known = index.pop("sha256", None)
-    if index["format"] != FORMAT or (known is not None and known != _sha256(index)):
-        raise CorruptShards(f"{INDEX} is torn or altered")
+    """Check the SHA-256 and the key of an index, which indexes of older versions lack, and return the index."""
+    saved_sha256 = index.pop("sha256", None)
+    if index["format"] != FORMAT or (saved_sha256 is not None and saved_sha256 != _sha256(index)):
+        raise CorruptShards(f"{INDEX} is incomplete or altered")
     if key and index.get("key", key) != key:
-        raise CorruptShards(f"{INDEX} is that of another text or tokenizer")
+        raise CorruptShards(f"{INDEX} belongs to another text or tokenizer")
     return index
 
 
@@ -117,65 +118,65 @@ def _sha256(index: dict[str, Any]) -> str:
 def _check_file(path: Path, file: dict[str, Any], *, whole: bool) -> None:
     status = path.stat()
     if status.st_size != file["bytes"]:
-        raise CorruptShards(f"{path.name} has {status.st_size:,} bytes, and {file['bytes']:,} were written")
+        raise CorruptShards(f"{path.name} has {status.st_size:,} bytes, but {file['bytes']:,} were written")
     if whole or status.st_mtime_ns != file["changed_ns"]:
         with path.open("rb") as stream:
             if hashlib.file_digest(stream, "sha256").hexdigest() != file["sha256"]:
-                raise CorruptShards(f"{path.name} is not what was written: its SHA-256 is another")
+                raise CorruptShards(f"{path.name} is altered: its SHA-256 differs")
 
 
 def _check_sample(folder: Path, files: list[dict[str, Any]]) -> None:
-    """Compare some blocks of the tokens; shards of an older version have no checksums by block, and are compared where few."""
+    """Check random blocks of the tokens; small shards are checked completely. Older versions wrote no checksums of blocks."""
     tokens = [file for file in files if file["name"] != DOCUMENTS]
-    if sum(file["bytes"] for file in tokens) <= SAMPLED * BLOCK:
+    if sum(file["bytes"] for file in tokens) <= SAMPLED_BLOCKS * BLOCK:
         for file in tokens:
             _check_file(folder / file["name"], file, whole=True)
         return
-    blocks = [(file["name"], number, check) for file in tokens for number, check in enumerate(file.get("blocks", []))]
-    # chance decides what is compared and nothing else: it is not the run's
-    for name, number, check in random.SystemRandom().sample(blocks, min(SAMPLED, len(blocks))):
+    blocks = [(file["name"], number, checksum) for file in tokens for number, checksum in enumerate(file.get("blocks", []))]
+    # a separate generator, so that the random state of the run does not change
+    for name, number, checksum in random.SystemRandom().sample(blocks, min(SAMPLED_BLOCKS, len(blocks))):
         with (folder / name).open("rb") as stream:
             stream.seek(number * BLOCK)
-            if zlib.crc32(stream.read(BLOCK)) != check:
-                raise CorruptShards(f"{name} is not what was written: the checksum of its block {number} is another")
+            if zlib.crc32(stream.read(BLOCK)) != checksum:
+                raise CorruptShards(f"{name} is altered: the checksum of its block {number} differs")
 
 
 def _map_file(path: Path, kind: np.dtype[Any]) -> NDArray[Any]:
-    """A plain array over the mapping: numpy's own subclass makes every slice several times slower."""
+    """Map a file into memory as a plain array, since slices of numpy's memmap subclass are several times slower."""
     return np.asarray(np.memmap(path, dtype=kind, mode="r"))
 
 
 class ShardWriter:
-    """Writes a new folder of shards. It is complete once `finish` has returned, and not before."""
+    """Writes a new folder of shards, which is complete only after `finish` returns."""
 
     def __init__(self, folder: Path, *, vocabulary: int, end_of_text: int, shard_tokens: int = SHARD_TOKENS) -> None:
         self.tokens = self.documents = 0
         self._folder, self._vocabulary, self._shard_tokens = folder, vocabulary, shard_tokens
         self._type = shard_type(vocabulary)
         self._end = np.array([end_of_text], dtype=np.uint32)
-        self._begin = 0  # of the document that is being written
+        self._begin = 0  # start of the current document
         self._files: list[dict[str, Any]] = []
         self._shard: _HashedFile | None = None
         self._documents = _HashedFile(folder / DOCUMENTS)
 
-    def add(self, ids: list[NDArray[np.uint32]], last: list[bool]) -> None:
-        """Append pieces of documents; where `last`, the document ends and end-of-text follows. Empty documents leave no trace.
+    def add(self, ids: list[NDArray[np.uint32]], is_last: list[bool]) -> None:
+        """Append chunks of documents. If `is_last`, the document ends, and end-of-text is appended. Empty documents are skipped.
 
         Raises:
             DataError: an id is not below the vocabulary's size.
         """
         parts, ends = [], []
-        for piece, is_last in zip(ids, last, strict=True):
-            parts.append(piece)
-            self.tokens += len(piece)
-            if is_last and self.tokens > self._begin:
+        for chunk, ends_document in zip(ids, is_last, strict=True):
+            parts.append(chunk)
+            self.tokens += len(chunk)
+            if ends_document and self.tokens > self._begin:
                 parts.append(self._end)
                 self.tokens += 1
                 self._begin = self.tokens
                 ends.append(self.tokens)
         tokens = np.concatenate(parts)
         if tokens.max(initial=0) >= self._vocabulary:
-            raise DataError(f"the tokenizer gave id {tokens.max()}, which is not below its size {self._vocabulary}")
+            raise DataError(f"the tokenizer returned id {tokens.max()}, which is not below its size {self._vocabulary}")
         self.documents += len(ends)
         self._documents.write(np.array(ends, dtype="<i8").tobytes())
         self._write(tokens.astype(self._type))
@@ -200,10 +201,10 @@ class ShardWriter:
                 file.close()
 
     def finish(self, key: str = "") -> None:
-        """Write what is left, and the index; everything has reached the disk afterwards.
+        """Write the remaining tokens and the index, and sync them to disk.
 
         Args:
-            key: what the shards are of, for `open_shards`.
+            key: identifies the text and the tokenizer, for `open_shards`.
         """
         if self._shard is not None:
             self._files.append(self._shard.finish())

@@ -1,4 +1,4 @@
-"""Text to token shards, once: what has been tokenised before is found again by the fingerprints of text and tokenizer."""
+"""Tokenisation of text to shards, which are cached by the fingerprints of the text and the tokenizer."""
 
 from __future__ import annotations
 
@@ -33,54 +33,54 @@ _log = logging.getLogger("gptkit")
 _verify: ContextVar[bool] = ContextVar("verify", default=False)
 
 CONCURRENT_BATCHES = 2
-"""Bundles being encoded at a time: while the ids of one are copied out on one core, the others encode the next."""
+"""Batches that are encoded at the same time: while one core copies the ids of a batch, the others encode the next one."""
 
 
 def tokenize_split(data: Data, split: str, tokenizer: Tokenizer, *, shard_tokens: int = SHARD_TOKENS) -> Shards:
-    """The tokens of one split, read from the cache, or made and put there.
+    """Returns the tokens of a split from the cache; tokenises the split if it is not cached.
 
-    Any number of processes may ask at once: one makes the shards, the others wait for it. A process that is killed leaves nothing
-    that would be taken for shards; shards that are torn or altered are named in a warning and made again.
+    Any number of processes may call this at once: one writes the shards, the others wait for it. A killed process leaves no
+    incomplete shards behind. If shards are incomplete or altered, a warning is logged and they are written again.
 
     Args:
         data: a source of documents.
         split: one of `data.splits`.
-        tokenizer: turns text into ids.
-        shard_tokens: tokens of a shard, where shards are made.
+        tokenizer: encodes the text.
+        shard_tokens: tokens per shard, if shards are written.
 
     Raises:
-        DataError: the text cannot be read or holds nothing, the vocabulary does not fit, or the cache cannot be written.
+        DataError: the text cannot be read or is empty, the vocabulary is too large, or the cache cannot be written.
     """
     key = _cache_key(data, split, tokenizer)
     folder = cache_folder() / "shards" / key
-    doubt = _verify.get()
+    verify = _verify.get()
     try:
-        result = open_shards(folder, key=key, verify=doubt)
+        result = open_shards(folder, key=key, verify=verify)
         if result is not None:
             return result
     except CorruptShards:
-        doubt = True  # another process may be making them again; what is there then is looked at once more, and wholly
+        verify = True  # another process may be writing them again; check all of them once it has finished
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with _exclusive_lock(folder.with_name(f"{key}.lock")) as alone:
-            result = _open_cached(folder, verify=doubt)
+        with _exclusive_lock(folder.with_name(f"{key}.lock")) as is_exclusive:
+            result = _open_cached(folder, verify=verify)
             if result is not None:
                 return result
-            if alone:
-                for abandoned in folder.parent.glob(f"{key}.draft-*"):
-                    shutil.rmtree(abandoned, ignore_errors=True)
+            if is_exclusive:
+                for draft in folder.parent.glob(f"{key}.draft-*"):
+                    shutil.rmtree(draft, ignore_errors=True)
             return _create_shards(folder, data, split, tokenizer, shard_tokens)
     except OSError as error:
         reason = error.strerror or error
         raise DataError(
-            f"cannot keep token shards in {folder.parent} ({reason}); free space, or set GPTKIT_CACHE to a folder"
+            f"cannot write token shards to {folder.parent} ({reason}); free disk space, or set GPTKIT_CACHE to another folder"
         ) from None
 
 
 @contextmanager
-def verify_shards(everything: bool) -> Iterator[None]:
-    """Whether shards that are found in the `with` block are compared wholly with what was written, or a sample of them."""
-    token = _verify.set(everything)
+def verify_shards(enabled: bool) -> Iterator[None]:
+    """Set whether shards that are opened in the `with` block are checked completely, or by random blocks."""
+    token = _verify.set(enabled)
     try:
         yield
     finally:
@@ -90,36 +90,41 @@ def verify_shards(everything: bool) -> Iterator[None]:
 def write_shards(
     folder: Path, data: Data, split: str, tokenizer: Tokenizer, *, key: str = "", shard_tokens: int = SHARD_TOKENS
 ) -> None:
-    """Tokenise a split into a folder that exists and is empty. Memory does not depend on the size of the split or its documents.
+    """Tokenise a split into an existing, empty folder. Memory does not depend on the size of the split or of its documents.
 
     Args:
-        key: of what the shards are, for `open_shards`.
+        folder: the folder of the shards.
+        data: a source of documents.
+        split: one of `data.splits`.
+        tokenizer: encodes the text.
+        key: identifies the text and the tokenizer, for `open_shards`.
+        shard_tokens: tokens per shard.
 
     Raises:
-        DataError: the text cannot be read or holds nothing, or the vocabulary does not fit.
+        DataError: the text cannot be read or is empty, or the vocabulary is too large.
     """
     end_of_text = tokenizer.special["end_of_text"]
-    source = batch_chunks(
+    batches = batch_chunks(
         split_chunks(data.chunks(split), tokenizer.split_point), size=min(1 << 22, (1 << 18) * (os.cpu_count() or 1))
     )
     with (
         ShardWriter(folder, vocabulary=tokenizer.size, end_of_text=end_of_text, shard_tokens=shard_tokens) as writer,
         Progress(f"tokenising {split}") as progress,
     ):
-        for batch, ids in _encode_batches(source, tokenizer):
+        for batch, ids in _encode_batches(batches, tokenizer):
             writer.add(ids, batch.is_last)
             progress.show(batch.progress, f"{writer.tokens:,} tokens")
         if not writer.tokens:
-            raise DataError(f"the corpus is empty: the {split} split holds no text")
+            raise DataError(f"the corpus is empty: the {split} split contains no text")
         writer.finish(key)
 
 
 def _open_cached(folder: Path, *, verify: bool = False) -> Shards | None:
-    """The shards of a folder of the cache; None where they have to be made, with a warning where they were harmed."""
+    """Open the shards of a folder of the cache; returns None if there are none, or with a warning if they are corrupt."""
     try:
         return open_shards(folder, key=folder.name, verify=verify)
     except CorruptShards as error:
-        _log.warning("the token shards in %s are made again: %s", folder, error)
+        _log.warning("the token shards in %s are written again: %s", folder, error)
         return None
 
 
@@ -129,11 +134,11 @@ def _cache_key(data: Data, split: str, tokenizer: Tokenizer) -> str:
     return fingerprint_of(f"shards {FORMAT}", data.fingerprint, split, tokenizer.fingerprint)
 
 
-def _encode_batches(source: Iterator[ChunkBatch], tokenizer: Tokenizer) -> Iterator[tuple[ChunkBatch, list[NDArray[np.uint32]]]]:
-    """Bundles with their ids, in order; the next ones are read and encoded meanwhile."""
+def _encode_batches(batches: Iterator[ChunkBatch], tokenizer: Tokenizer) -> Iterator[tuple[ChunkBatch, list[NDArray[np.uint32]]]]:
+    """Yields batches with their ids, in order, while the next batches are read and encoded."""
     waiting: deque[tuple[ChunkBatch, Future[list[NDArray[np.uint32]]]]] = deque()
     with ThreadPoolExecutor(CONCURRENT_BATCHES) as pool:
-        for batch in source:
+        for batch in batches:
             waiting.append((batch, pool.submit(tokenizer.encode_batch, batch.texts)))
             if len(waiting) > CONCURRENT_BATCHES:
                 first, ids = waiting.popleft()
@@ -148,24 +153,24 @@ def _create_shards(folder: Path, data: Data, split: str, tokenizer: Tokenizer, s
     draft.mkdir()
     try:
         write_shards(draft, data, split, tokenizer, key=folder.name, shard_tokens=shard_tokens)
-        if folder.exists():  # torn or altered
+        if folder.exists():  # incomplete or altered
             shutil.rmtree(folder, ignore_errors=True)
         try:
             draft.rename(folder)
-        except OSError:  # where there are no locks, another process may have been first; its shards are the same
+        except OSError:  # without locks, another process may have finished first, with the same shards
             if not folder.exists():
                 raise
-        made = _open_cached(folder)
+        shards = _open_cached(folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-    if made is None:
+    if shards is None:
         raise DataError(f"the token shards in {folder} cannot be read back; check the disk, or set GPTKIT_CACHE to another folder")
-    return made
+    return shards
 
 
 @contextmanager
 def _exclusive_lock(lock: Path) -> Iterator[bool]:
-    """Wait until no other process is in here; False where the file system has no locks. A killed process frees its lock."""
+    """Hold an exclusive lock, which is released if the process is killed. Yields False if the file system has no locks."""
     with lock.open("ab") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX)

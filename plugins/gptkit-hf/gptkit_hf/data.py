@@ -137,7 +137,7 @@ class HFRecords(HFData):
 
     def __init__(self, settings: HFDataConfig) -> None:
         self._kind, self._columns, self._empty = settings.records, dict(settings.columns), settings.empty
-        check_column_keys(RECORD_PARSERS[self._kind].shapes, self._columns)
+        check_column_keys(RECORD_PARSERS[self._kind].layouts, self._columns)
         super().__init__(settings, self._kind, json.dumps(self._columns, sort_keys=True), self._empty)
 
     def records(self, split: str) -> Iterator[ConversationRecord]:
@@ -152,7 +152,7 @@ class HFRecords(HFData):
         if table.column_names is not None and self._kind != "prompts":  # other columns of prompts may be facts
             try:
                 table = table.select_columns(
-                    list(set(match_columns(RECORD_PARSERS[self._kind].shapes, table.column_names, self._columns).values()))
+                    list(set(match_columns(RECORD_PARSERS[self._kind].layouts, table.column_names, self._columns).values()))
                 )
             except DataError as error:
                 raise DataError(f"{self.where}, split {split}: {error}") from None

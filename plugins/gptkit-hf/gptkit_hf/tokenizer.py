@@ -60,7 +60,7 @@ class HFTokenizer(LibraryTokenizer):
         except Exception as error:  # the library raises nothing more precise
             reason = " ".join(str(error).split())
             raise CheckpointError(f"{folder} does not contain a usable tokenizer ({reason}); use another checkpoint") from None
-        tokenizer_file.check_fingerprint(folder, saved=fingerprint, found=built.fingerprint)
+        tokenizer_file.check_fingerprint(folder, saved=fingerprint, actual=built.fingerprint)
         return built
 
 

@@ -47,7 +47,7 @@ def test_class_labels_become_names_and_unlabelled_rows_are_skipped(
     assert examples(hidden, streaming=streaming) == [Example("b", "good")]
     assert "1 of 2 rows of the train split have no label (class -1) and are skipped" in caplog.text
     empty = write_parquet(tmp_path, [{"text": "a", "label": 0}, {"text": "b", "label": None}], features)
-    with pytest.raises(DataError, match=r"row 1 of split train: column label holds no label"):
+    with pytest.raises(DataError, match=r"row 1 of split train: column label has no label"):
         examples(empty, streaming=streaming)
 
 
@@ -62,7 +62,9 @@ def test_options_are_read_from_columns_or_lists(tmp_path: Path) -> None:
 
 def test_label_means_resolves_ambiguous_labels(tmp_path: Path) -> None:
     path = write_parquet(tmp_path, [{"premise": "p", "choice1": "1", "choice2": "2", "label": "1"}])
-    with pytest.raises(DataError, match=r"may be the text or the number of different options; say which by data.label_means=text"):
+    with pytest.raises(
+        DataError, match=r"can be the text or the number of different options; choose one, such as data.label_means=text"
+    ):
         examples(path, columns=OPTIONS)
     labels = [examples(path, columns=OPTIONS, label_means=means)[0].label for means in ("text", "number")]
     assert labels == [0, 1]

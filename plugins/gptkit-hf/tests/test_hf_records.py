@@ -60,7 +60,7 @@ def test_an_error_names_the_row(tmp_path: Path, streaming: bool) -> None:
     path = write_rows(tmp_path, [{"prompt": "a", "completion": "b"}, {"prompt": "a", "completion": ""}])
     cases: list[tuple[dict[str, Any], str]] = [
         ({"records": "dialogues"}, r"data.path=.*, row 1 of split train: answer 1 is empty; .* data.empty=keep"),
-        ({"records": "rankings"}, r"split train: the columns are prompt, completion, and wanted are info"),
+        ({"records": "rankings"}, r"split train: the columns prompt, completion match no known layout; expected info"),
         ({"records": "dialogues", "columns": {"prompt": "promt"}}, r"there is no column promt; .*Did you mean prompt\?"),
     ]
     for settings, reason in cases:

@@ -70,7 +70,7 @@ def test_too_long_ones_are_left_out_and_counted(sft: Sft, dialogue: Speak, sourc
 
 
 def test_other_records_are_refused(sft: Sft, source: Any, examples: Any) -> None:
-    with pytest.raises(DataError, match="objective=sft reads dialogues, and the source gives Examples"):
+    with pytest.raises(DataError, match="objective=sft reads dialogues, but the source yields Examples"):
         sft().datasets(source(examples["classification"]), validation_fraction=0)
 
 
