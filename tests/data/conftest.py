@@ -1,4 +1,4 @@
-"""Files of records, and what a source says of them."""
+"""Fixtures that write files of records and isolate the cache of token shards."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import zstandard
 
 @pytest.fixture
 def table(tmp_path: Path) -> Callable[..., Path]:
-    """Writes rows to a file of the format that its name says: .jsonl, .jsonl.gz, .jsonl.zst or .parquet."""
+    """Returns a function that writes rows to a .jsonl, .jsonl.gz, .jsonl.zst or .parquet file, by the suffix of its name."""
 
     def write(*rows: dict[str, Any], name: str = "rows.jsonl") -> Path:
         path = tmp_path / name
@@ -29,3 +29,10 @@ def table(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def shard_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of token shards in a cache of the test."""
+    monkeypatch.setenv("GPTKIT_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "shards"

@@ -1,4 +1,4 @@
-"""The source `dialogues`: one dialogue in every public shape, and one line for whatever is wrong."""
+"""The source `dialogues`: all published layouts give the same dialogue, and invalid rows are one-line errors."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from gptkit.records import Dialogue, Turn
 
 Table = Callable[..., Path]
 
-SYSTEM, ASK, ANSWER = Turn("system", "Be brief."), Turn("user", "Größe?"), Turn("assistant", "Zwei 🙂")
-MESSAGES = [{"role": turn.role, "content": turn.text} for turn in (ASK, ANSWER)]
-SHAREGPT = [{"from": "human", "value": ASK.text}, {"from": "gpt", "value": ANSWER.text}]
+SYSTEM, QUESTION, ANSWER = Turn("system", "Be brief."), Turn("user", "Größe?"), Turn("assistant", "Zwei 🙂")
+MESSAGES = [{"role": turn.role, "content": turn.text} for turn in (QUESTION, ANSWER)]
+SHAREGPT = [{"from": "human", "value": QUESTION.text}, {"from": "gpt", "value": ANSWER.text}]
 
 
 def dialogues(path: Any, split: str = "train", **settings: Any) -> list[Dialogue]:
@@ -35,21 +35,21 @@ def fails(path: Any, **settings: Any) -> str:
     "row",
     [
         {"messages": MESSAGES},
-        {"messages": {"role": ["user", "assistant"], "content": [ASK.text, ANSWER.text]}},
+        {"messages": {"role": ["user", "assistant"], "content": [QUESTION.text, ANSWER.text]}},
         {"conversations": SHAREGPT},
-        {"prompt": ASK.text, "completion": ANSWER.text},
-        {"prompt": ASK.text, "response": ANSWER.text},
+        {"prompt": QUESTION.text, "completion": ANSWER.text},
+        {"prompt": QUESTION.text, "response": ANSWER.text},
         {"prompt": MESSAGES[:1], "completion": MESSAGES[1:]},
-        {"prompt": f"\n\nHuman: {ASK.text}\n\nAssistant:", "completion": ANSWER.text},
-        {"instruction": ASK.text, "input": "", "output": ANSWER.text},
-        {"instruction": ASK.text, "output": ANSWER.text},
-        {"transcript": f"\n\nHuman: {ASK.text}\n\nAssistant: {ANSWER.text}"},
-        {"text": f"Human: {ASK.text}\n\nAssistant: {ANSWER.text}", "id": 7},
+        {"prompt": f"\n\nHuman: {QUESTION.text}\n\nAssistant:", "completion": ANSWER.text},
+        {"instruction": QUESTION.text, "input": "", "output": ANSWER.text},
+        {"instruction": QUESTION.text, "output": ANSWER.text},
+        {"transcript": f"\n\nHuman: {QUESTION.text}\n\nAssistant: {ANSWER.text}"},
+        {"text": f"Human: {QUESTION.text}\n\nAssistant: {ANSWER.text}", "id": 7},
     ],
     ids=lambda row: "+".join(row),
 )
-def test_every_shape_in_every_format_is_the_same_dialogue(table: Table, row: dict[str, Any], name: str) -> None:
-    assert dialogues(table(row, row, name=name)) == [Dialogue((ASK, ANSWER))] * 2
+def test_every_layout_in_every_file_format_gives_the_same_dialogue(table: Table, row: dict[str, Any], name: str) -> None:
+    assert dialogues(table(row, row, name=name)) == [Dialogue((QUESTION, ANSWER))] * 2
 
 
 @pytest.mark.parametrize(
@@ -58,42 +58,42 @@ def test_every_shape_in_every_format_is_the_same_dialogue(table: Table, row: dic
         {"messages": [{"role": "system", "content": SYSTEM.text}, *MESSAGES]},
         {"messages": MESSAGES, "system": SYSTEM.text},
         {"conversations": SHAREGPT, "system": SYSTEM.text},
-        {"prompt": ASK.text, "completion": ANSWER.text, "system": SYSTEM.text},
-        {"instruction": ASK.text, "output": ANSWER.text, "system": SYSTEM.text},
+        {"prompt": QUESTION.text, "completion": ANSWER.text, "system": SYSTEM.text},
+        {"instruction": QUESTION.text, "output": ANSWER.text, "system": SYSTEM.text},
         {
-            "text": f"{SYSTEM.text}\n\nHuman: {ASK.text}\n\nAssistant: {ANSWER.text}",
+            "text": f"{SYSTEM.text}\n\nHuman: {QUESTION.text}\n\nAssistant: {ANSWER.text}",
             "conversations": SHAREGPT,
             "system": SYSTEM.text,
         },
     ],
 )
-def test_a_system_message_comes_first(table: Table, row: dict[str, Any]) -> None:
-    assert dialogues(table(row)) == [Dialogue((SYSTEM, ASK, ANSWER))]
+def test_system_message_is_the_first_turn(table: Table, row: dict[str, Any]) -> None:
+    assert dialogues(table(row)) == [Dialogue((SYSTEM, QUESTION, ANSWER))]
 
 
-def test_texts_are_kept_as_they_stand(table: Table) -> None:
+def test_white_space_of_texts_is_kept(table: Table) -> None:
     (dialogue,) = dialogues(table({"prompt": "Once ", "completion": " upon\n"}))
     assert [turn.text for turn in dialogue.turns] == ["Once ", " upon\n"]
 
 
-def test_an_instruction_may_be_about_an_input(table: Table) -> None:
+def test_input_follows_the_instruction_after_a_blank_line(table: Table) -> None:
     rows = [{"instruction": "Add.", "input": text, "output": "5"} for text in ("2 and 3", None, "")]
     assert [dialogue.turns[0].text for dialogue in dialogues(table(*rows))] == ["Add.\n\n2 and 3", "Add.", "Add."]
 
 
-def test_columns_of_other_names_and_the_choice_among_shapes(table: Table) -> None:
+def test_data_columns_maps_names_and_selects_the_layout(table: Table) -> None:
     path = table({"question": "a", "answer": "b", "messages": MESSAGES, "chosen": "\n\nHuman: c\n\nAssistant: d"})
     first = {"prompt": "question", "completion": "answer"}
-    assert dialogues(path) == [Dialogue((ASK, ANSWER))]
+    assert dialogues(path) == [Dialogue((QUESTION, ANSWER))]
     assert dialogues(path, columns=first) == [Dialogue((Turn("user", "a"), Turn("assistant", "b")))]
     assert dialogues(path, columns={"transcript": "chosen"}) == [Dialogue((Turn("user", "c"), Turn("assistant", "d")))]
     built = [DialoguesConfig(path=str(path), columns=columns).build() for columns in ({}, first)]
     assert built[0].fingerprint != built[1].fingerprint
 
 
-def test_splits_and_fingerprint(table: Table, tmp_path: Path) -> None:
+def test_each_split_reads_its_files_and_the_fingerprint_ignores_their_location(table: Table, tmp_path: Path) -> None:
     rows = [{"prompt": "a", "completion": text} for text in ("one", "two", "three")]
-    train, validation, test = (table(row, name=f"{place}.jsonl") for place, row in enumerate(rows))
+    train, validation, test = (table(row, name=f"{index}.jsonl") for index, row in enumerate(rows))
     built = DialoguesConfig(path=str(train), validation=str(validation), test=str(test)).build()
     assert built.splits == ("train", "validation", "test")
     assert [record.turns[1].text for split in built.splits for record in built.records(split)] == ["one", "two", "three"]
@@ -103,7 +103,7 @@ def test_splits_and_fingerprint(table: Table, tmp_path: Path) -> None:
     assert "in both data.path and data.test" in fails(test, test=str(test))
 
 
-def test_a_tokenizer_learns_from_what_is_said(table: Table) -> None:
+def test_tokenizer_is_trained_on_all_turns(table: Table) -> None:
     assert list(DialoguesConfig(path=str(table({"messages": MESSAGES}))).build().texts()) == ["Größe?\nZwei 🙂"]
 
 
@@ -139,18 +139,18 @@ def test_a_tokenizer_learns_from_what_is_said(table: Table) -> None:
         ({"instruction": 3, "output": "x"}, "column instruction holds int instead of text"),
     ],
 )
-def test_bad_rows_are_one_line_that_names_the_place(table: Table, row: dict[str, Any], reason: str) -> None:
+def test_invalid_row_is_a_one_line_error_that_names_the_line(table: Table, row: dict[str, Any], reason: str) -> None:
     path = table({"prompt": "a", "completion": "b"}, row)
     message = fails(path)
     assert message.startswith(f"{path}:2: ") and reason in message, message
 
 
-def test_an_empty_answer_may_be_kept(table: Table) -> None:
+def test_empty_keep_accepts_an_empty_answer(table: Table) -> None:
     (dialogue,) = dialogues(table({"prompt": "x", "completion": ""}), empty="keep")
     assert dialogue.turns[1] == Turn("assistant", "")
 
 
-def test_columns_that_cannot_be(table: Table) -> None:
+def test_unknown_column_names_the_nearest_one(table: Table) -> None:
     path = table({"question": "a", "completion": "b"})
     assert "there is no column qestion; data.columns.prompt can be one of: question, completion. Did you mean question?" in fails(
         path, columns={"prompt": "qestion"}
@@ -159,7 +159,7 @@ def test_columns_that_cannot_be(table: Table) -> None:
         dialogues(path, columns={"promt": "question"})
 
 
-def test_a_file_without_dialogues(table: Table) -> None:
+def test_file_without_dialogues_is_an_error(table: Table) -> None:
     path = table()
     with pytest.raises(DataError, match="there are no dialogues for the train split"):
         dialogues(path)

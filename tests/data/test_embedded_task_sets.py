@@ -1,4 +1,4 @@
-"""The sets that are built from embedded texts: one for each family of tasks."""
+"""The embedded datasets for multiple choice, entailment and similarity."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ def records(data: DataConfig, split: str) -> list[Example]:
 
 
 @pytest.mark.parametrize("part", SETS)
-def test_sets_are_the_same_every_time_and_hold_every_example_once(part: type[DataConfig]) -> None:
+def test_embedded_sets_are_deterministic_and_splits_share_no_example(part: type[DataConfig]) -> None:
     built = part().build()
     assert built.splits == ("train", "validation", "test")
     assert built.fingerprint == part().build().fingerprint
-    found = {split: records(part(), split) for split in built.splits}
-    assert found["test"] == list(built.records("test"))
-    together = [example for examples in found.values() for example in examples]
-    assert len(set(together)) == len(together) > 2_000
-    learned = {example.text for example in found["train"]}
-    assert not any(example.text in learned for example in found["validation"] + found["test"])
+    examples = {split: records(part(), split) for split in built.splits}
+    assert examples["test"] == list(built.records("test"))
+    all_examples = [example for of_split in examples.values() for example in of_split]
+    assert len(set(all_examples)) == len(all_examples) > 2_000
+    training_texts = {example.text for example in examples["train"]}
+    assert not any(example.text in training_texts for example in examples["validation"] + examples["test"])
 
 
-def test_passages_are_sentences_and_the_next_one() -> None:
+def test_passages_consist_of_sentences_and_the_next_sentence() -> None:
     speech = (
         'FOREIGN RELATIONS\n\nMr. Adams came to the U.S. Senate. He said to all: "We are at peace." It was a long summer.\n'
         "And then it rained for weeks.\nNo.\nIt did not end there, sadly. What came next is not known."
@@ -43,25 +43,25 @@ def test_passages_are_sentences_and_the_next_one() -> None:
     assert [ending for _, ending in passages(speech, sentences=3)] == ["And then it rained for weeks."]
 
 
-def test_stories_go_on_as_their_speech_does() -> None:
-    """The right ending stands in the speech of the passage, right after it; the other one in another speech."""
+def test_right_ending_follows_the_passage_in_its_speech() -> None:
+    """The other ending is from another speech."""
     documents = [record for record in SotuConfig().build().records("train") if isinstance(record, Document)]
     speeches = [" ".join(document.text.split()) for document in documents]
     examples = records(StoryCompletionConfig(), "test")
     for example in examples[::97]:
         assert isinstance(example.label, int) and len(example.options) == 2
         right, wrong = example.options[example.label], example.options[1 - example.label]
-        (home,) = [speech for speech in speeches if example.text in speech]
-        assert f"{example.text} {right}" in home and wrong not in home
+        (own_speech,) = [speech for speech in speeches if example.text in speech]
+        assert f"{example.text} {right}" in own_speech and wrong not in own_speech
         assert any(wrong in speech for speech in speeches)
     assert 0.45 < sum(example.label == 0 for example in examples) / len(examples) < 0.55
 
 
-def test_statements_follow_contradict_or_leave_open() -> None:
+def test_labels_of_country_facts_agree_with_the_premise() -> None:
     examples = records(CountryFactsConfig(), "train")
     assert len(set(Counter(example.label for example in examples).values())) == 1
-    found = {(example.text.split(".")[0], example.label, example.pair) for example in examples}
-    assert ("This is about Albania", "entailment", "Tirana is the capital of Albania.") in found
+    statements = {(example.text.split(".")[0], example.label, example.pair) for example in examples}
+    assert ("This is about Albania", "entailment", "Tirana is the capital of Albania.") in statements
     for example in examples:
         assert example.pair is not None
         value = example.pair.split(" is ")[0]
@@ -69,7 +69,7 @@ def test_statements_follow_contradict_or_leave_open() -> None:
             assert (value in example.text) == (example.label == "entailment")
 
 
-def test_pairs_are_scored_by_what_they_share() -> None:
+def test_score_of_a_country_pair_counts_equal_statements() -> None:
     examples = records(CountryPairsConfig(), "train")
     assert {example.label for example in examples} == {0.0, 1.0, 2.0, 3.0, 4.0}
     for example in examples[:200]:
@@ -82,7 +82,7 @@ def test_pairs_are_scored_by_what_they_share() -> None:
 
 
 def _statements(text: str) -> list[str]:
-    """The subregion, the region, the currency and the language of a description without its country."""
+    """Returns the subregion, region, currency and language of a description without the name of its country."""
     places, _, rest = text.partition(". ")
     subregion, _, region = places.partition(", a part of ")
     currency, _, language = rest.partition(", and the code of its first language is ")

@@ -1,4 +1,4 @@
-"""Which files a source reads at all: regular ones, whole, that hold what their names say; everything else is named in one line."""
+"""Sources read only complete, regular files whose content has the format of their name; other files are one-line errors."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def fails(path: Path | str, *, source: str = "text", **settings: str) -> str:
 
 
 @pytest.fixture
-def special(in_folder: Path) -> Path:
-    """Entries of a folder that are no files to read from: reading the pipe would wait, reading the device never end."""
+def irregular_files(in_folder: Path) -> Path:
+    """A folder of entries that are not regular files. Reading the pipe would block, and reading the device would never end."""
     os.mkfifo("pipe.jsonl")
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind("socket.jsonl")
@@ -66,22 +66,24 @@ def special(in_folder: Path) -> Path:
     ],
 )
 @pytest.mark.parametrize("inside", [False, True], ids=["named", "in a folder"])
-def test_what_is_no_regular_file_is_named(special: Path, source: str, name: str, complaint: str, inside: bool) -> None:
+def test_error_names_a_path_that_is_not_a_regular_file(
+    irregular_files: Path, source: str, name: str, complaint: str, inside: bool
+) -> None:
     if inside:
-        for other in list(special.iterdir()):
+        for other in list(irregular_files.iterdir()):
             if other.name != name:
                 other.unlink()
-        assert complaint in fails(special, source=source) and name in fails(special, source=source)
+        assert complaint in fails(irregular_files, source=source) and name in fails(irregular_files, source=source)
     else:
         assert complaint in fails(name, source=source) and f"data.path={name}" in fails(name, source=source)
 
 
-def test_standard_input_and_devices_are_no_files() -> None:
+def test_devices_are_rejected() -> None:
     for path in ("/dev/zero", "/dev/null"):
         assert f"data.path={path} is a device" in fails(path)
 
 
-def test_paths_that_lead_nowhere_are_named(in_folder: Path) -> None:
+def test_error_names_an_invalid_path(in_folder: Path) -> None:
     Path("a.txt").write_text(TEXT)
     assert "a.txt is a file, not a folder" in fails("a.txt/b.txt")
     assert "File name too long" in fails("x" * 300 + ".txt")
@@ -91,8 +93,8 @@ def test_paths_that_lead_nowhere_are_named(in_folder: Path) -> None:
             TextConfig(path=wrong).build()
 
 
-def test_circles_of_links_are_entered_once(in_folder: Path) -> None:
-    """Two links that lead up give two to the power of the depth paths."""
+def test_cycles_of_links_are_followed_once(in_folder: Path) -> None:
+    """With two links to the parent folder, the number of paths grows exponentially with the depth."""
     (in_folder / "a" / "b").mkdir(parents=True)
     (in_folder / "a" / "b" / "t.txt").write_text(TEXT)
     for link in ("up", "again", "and"):
@@ -102,7 +104,7 @@ def test_circles_of_links_are_entered_once(in_folder: Path) -> None:
         assert [each.name for each in built.files] == ["t.txt"]  # type: ignore[attr-defined]
 
 
-def packed_tar() -> bytes:
+def compressed_tar() -> bytes:
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w:gz") as tar:
         tar.addfile(tarfile.TarInfo("a.txt"), None)
@@ -121,33 +123,33 @@ def packed_tar() -> bytes:
         pytest.param("a.jsonl", TEXT.encode("utf-32"), "in UTF-16 or UTF-32", id="UTF-32"),
         pytest.param("a.txt", TEXT.encode("utf-16-le"), "a NUL character, as in UTF-16", id="UTF-16 without a mark"),
         pytest.param("a.jsonl", b'{"text": "a\0"}', "a.jsonl:1: there is a NUL character", id="NUL in JSON"),
-        pytest.param("a.txt.gz", packed_tar(), "there is no text|a NUL character", id="tar"),
+        pytest.param("a.txt.gz", compressed_tar(), "there is no text|a NUL character", id="tar"),
         pytest.param("a.txt.gz", b"", "there is no text", id="empty"),
         pytest.param("a.txt.gz", gzip.compress(b" \n\t"), "there is no text, only white space", id="white space"),
         pytest.param("a.jsonl", b'{"text": ""}\n{"text": " "}\n', "there is no text, only white space", id="white space in JSON"),
     ],
 )
-def test_contents_that_are_no_text_are_named(in_folder: Path, name: str, content: bytes, complaint: str) -> None:
+def test_error_describes_content_that_is_not_text(in_folder: Path, name: str, content: bytes, complaint: str) -> None:
     Path(name).write_bytes(content)
     message = fails(name)
     assert any(each in message for each in complaint.split("|")) and name in message
 
 
-def test_nul_characters_can_be_replaced(in_folder: Path) -> None:
+def test_errors_replace_replaces_nul_characters(in_folder: Path) -> None:
     Path("a.txt").write_bytes(b"a\0b")
     (record,) = TextConfig(path="a.txt", errors="replace").build().records("train")
     assert record.text == "a\N{REPLACEMENT CHARACTER}b"
 
 
 @pytest.mark.parametrize("name", ["bomb.txt.gz", "bomb.txt.zst", "bomb.jsonl.gz", "bomb.jsonl.zst"])
-def test_little_that_becomes_too_much_is_refused(in_folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_decompression_bombs_are_rejected(in_folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gptkit.data.readers.decompression.SUSPECT_SIZE", 1 << 20)
     content = b"a" * (8 << 20)
     Path(name).write_bytes(gzip.compress(content) if name.endswith(".gz") else zstandard.compress(content))
     assert f"{name} is more than 200 times larger" in fails(name, source="text" if "txt" in name else "dialogues")
 
 
-def test_a_line_without_an_end_is_refused(in_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_long_lines_are_rejected(in_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gptkit.data.readers.text_lines.MAX_LINE_BYTES", 1000)
     Path("a.jsonl").write_text('{"text": "x"}\n' + "x" * 1001)
     assert "a.jsonl:2: the line is longer than 1,000 bytes" in fails("a.jsonl")
@@ -155,7 +157,7 @@ def test_a_line_without_an_end_is_refused(in_folder: Path, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("source", ["text", "prompts"])
 @pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz", "a.parquet"])
-def test_a_file_that_changes_under_the_reader_is_named(in_folder: Path, source: str, name: str) -> None:
+def test_error_names_a_file_that_changes_while_it_is_read(in_folder: Path, source: str, name: str) -> None:
     column = "text" if source == "text" else "prompt"
 
     def write(text: str) -> None:
@@ -177,7 +179,7 @@ def test_a_file_that_changes_under_the_reader_is_named(in_folder: Path, source: 
     with pytest.raises(DataError, match=f"{name} changed while it was read"):
         list(records)
     built = SOURCES[source](path=name).build()
-    os.utime(name)  # the content is what it was
+    os.utime(name)  # the content is unchanged
     assert len(list(built.records("train"))) == 1
 
 
@@ -191,12 +193,12 @@ def test_a_file_that_changes_under_the_reader_is_named(in_folder: Path, source: 
         ({"text": pyarrow.array([None])}, "column text holds null instead of text"),
     ],
 )
-def test_columns_of_parquet_files_that_are_no_text(in_folder: Path, columns: dict[str, object], complaint: str) -> None:
+def test_parquet_column_that_is_not_text_is_an_error(in_folder: Path, columns: dict[str, object], complaint: str) -> None:
     pyarrow.parquet.write_table(pyarrow.table(columns), "a.parquet")
     assert complaint in fails("a.parquet")
 
 
-def test_a_column_that_stands_twice_is_named(in_folder: Path) -> None:
+def test_error_names_a_duplicate_column(in_folder: Path) -> None:
     columns = [pyarrow.array(["x"]), pyarrow.array(["y"])]
     pyarrow.parquet.write_table(pyarrow.Table.from_arrays(columns, ["text", "text"]), "a.parquet")
     for source in ("text", "dialogues"):
@@ -204,7 +206,7 @@ def test_a_column_that_stands_twice_is_named(in_folder: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 10, 60, -30])
-def test_damaged_parquet_is_one_line(in_folder: Path, size: int) -> None:
+def test_damaged_parquet_file_is_a_one_line_error(in_folder: Path, size: int) -> None:
     pyarrow.parquet.write_table(pyarrow.table({"text": [TEXT] * 100, "label": ["x"] * 100}), "a.parquet")
     content = Path("a.parquet").read_bytes()
     Path("a.parquet").write_bytes(content[:size])
@@ -224,6 +226,6 @@ def test_damaged_parquet_is_one_line(in_folder: Path, size: int) -> None:
     ],
 )
 @pytest.mark.parametrize("source", SOURCES)
-def test_lines_that_are_no_rows_are_named(in_folder: Path, line: str, complaint: str, source: str) -> None:
+def test_error_names_an_invalid_line_of_jsonl(in_folder: Path, line: str, complaint: str, source: str) -> None:
     Path("a.jsonl").write_text("\n" + line + "\n")
     assert f"a.jsonl:2: {complaint}" in fails("a.jsonl", source=source)

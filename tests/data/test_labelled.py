@@ -1,4 +1,4 @@
-"""The source `labelled`: tables of labelled examples, and one line for whatever is wrong with them."""
+"""The source `labelled`: tables of labelled examples, and one-line errors for invalid tables."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ def parquet(path: Path, rows: list[dict[str, Any]], schema: Any = None) -> Path:
     return path
 
 
-def test_every_format_gives_the_same_pairs(tmp_path: Path) -> None:
+def test_every_file_format_gives_the_same_pairs(tmp_path: Path) -> None:
     csv = 'premise,id,hypothesis,label\r\n"A ""dog"", brown",1,naïve 🙂,entailment\r\n\r\ntwo\twords,2, b ,neutral\r\n'
-    wanted = [Example(row["premise"], row["label"], pair=row["hypothesis"]) for row in PAIRS]
+    expected = [Example(row["premise"], row["label"], pair=row["hypothesis"]) for row in PAIRS]
     columns = {"text": "premise", "pair": "hypothesis"}
     for path in (
         write(tmp_path / "a.csv", b"\xef\xbb\xbf" + csv.encode()),
@@ -57,16 +57,16 @@ def test_every_format_gives_the_same_pairs(tmp_path: Path) -> None:
         jsonl(tmp_path / "c.jsonl", *PAIRS),
         parquet(tmp_path / "d.parquet", PAIRS),
     ):
-        assert examples(path, **columns) == wanted, path.name
-    assert examples(tmp_path, **columns) == wanted * 4
+        assert examples(path, **columns) == expected, path.name
+    assert examples(tmp_path, **columns) == expected * 4
 
 
-def test_quotation_marks_in_tsv_files_are_characters(tmp_path: Path) -> None:
+def test_quotation_marks_in_tsv_files_are_ordinary_characters(tmp_path: Path) -> None:
     path = write(tmp_path / "a.tsv", 'text\tlabel\n"Fine\tgood\nit\'s 5" wide\tbad\n')
     assert examples(path) == [Example('"Fine', "good"), Example("it's 5\" wide", "bad")]
 
 
-def test_labels_are_text_or_numbers_as_the_file_has_them(tmp_path: Path) -> None:
+def test_labels_keep_the_type_that_they_have_in_the_file(tmp_path: Path) -> None:
     rows = [{"text": "a", "label": label} for label in ("x ", 3, 2.5, True)]
     assert [each.label for each in examples(jsonl(tmp_path / "a.jsonl", *rows))] == ["x", 3, 2.5, "true"]
     categories = pyarrow.schema([("text", pyarrow.string()), ("label", pyarrow.dictionary(pyarrow.int8(), pyarrow.string()))])
@@ -76,16 +76,19 @@ def test_labels_are_text_or_numbers_as_the_file_has_them(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("label", "first", "place"), [("1", 0, 1), ("1", 1, 0), ("B", 0, 1), ("no", 0, 1), ("wrong", 0, 1), ("2.0", 1, 1), ("1", 1, 0)]
+    ("label", "first_option", "index"),
+    [("1", 0, 1), ("1", 1, 0), ("B", 0, 1), ("no", 0, 1), ("wrong", 0, 1), ("2.0", 1, 1), ("1", 1, 0)],
 )
-def test_the_right_option_by_text_column_number_or_letter(tmp_path: Path, label: str, first: int, place: int) -> None:
+def test_label_identifies_the_right_option_by_text_column_number_or_letter(
+    tmp_path: Path, label: str, first_option: int, index: int
+) -> None:
     path = write(tmp_path / "a.csv", f"story,right,wrong,label\nonce,yes,no,{label}\n")
-    found = examples(path, text="story", options=["right", "wrong"], first_option=first)
-    assert found == [Example("once", place, options=("yes", "no"))]
+    result = examples(path, text="story", options=["right", "wrong"], first_option=first_option)
+    assert result == [Example("once", index, options=("yes", "no"))]
 
 
 @pytest.mark.parametrize("label", ["0", 0])
-def test_a_label_that_may_mean_two_options_is_refused_until_it_is_said_what_it_means(tmp_path: Path, label: str | int) -> None:
+def test_ambiguous_label_needs_label_means(tmp_path: Path, label: str | int) -> None:
     path = jsonl(tmp_path / "a.jsonl", {"text": "5-5", "choices": ["1", "0"], "label": label})
     with pytest.raises(
         GptkitError, match=r"a\.jsonl.*the label 0 can be the text or the number of different .*data\.label_means=text"
@@ -97,14 +100,14 @@ def test_a_label_that_may_mean_two_options_is_refused_until_it_is_said_what_it_m
         examples(path, options="choices", label_means="letter")
 
 
-def test_lists_of_options(tmp_path: Path) -> None:
+def test_options_from_a_column_of_lists(tmp_path: Path) -> None:
     rows = [{"text": "q", "choices": ["é", "b", "c"], "label": 2}]
-    wanted = [Example("q", 2, options=("é", "b", "c"))]
-    assert examples(jsonl(tmp_path / "a.jsonl", *rows), options="choices") == wanted
-    assert examples(parquet(tmp_path / "a.parquet", rows), options="choices") == wanted
+    expected = [Example("q", 2, options=("é", "b", "c"))]
+    assert examples(jsonl(tmp_path / "a.jsonl", *rows), options="choices") == expected
+    assert examples(parquet(tmp_path / "a.parquet", rows), options="choices") == expected
 
 
-def test_splits_are_the_files_that_are_named(tmp_path: Path) -> None:
+def test_each_split_reads_its_files(tmp_path: Path) -> None:
     for name in "abc":
         write(tmp_path / f"{name}.csv", f"text,label\n{name},x\n")
     built = LabelledConfig(path=str(tmp_path / "a.csv"), validation=str(tmp_path / "b.csv"), test=[str(tmp_path / "c.csv")]).build()
@@ -116,13 +119,13 @@ def test_splits_are_the_files_that_are_named(tmp_path: Path) -> None:
     assert fails(tmp_path / "a.csv", test=str(tmp_path / "d.csv")).startswith("data.test=")
 
 
-def test_as_text_an_example_has_no_label(tmp_path: Path) -> None:
+def test_text_of_an_example_excludes_the_label(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", "text,pair,one,two,label\na,b,c,d,two\n")
     built = LabelledConfig(path=str(path), pair="pair", options=["one", "two"]).build()
     assert [(chunk.text, chunk.is_last) for chunk in built.chunks("train")] == [("a\nb\nc\nd", True)]
 
 
-def test_texts_without_labels_can_be_read(tmp_path: Path) -> None:
+def test_unlabelled_texts_are_read(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", "text\nfine\n")
     assert list(read_examples([path], ExampleColumns(text="text", label=None))) == [Example("fine", "")]
 
@@ -133,7 +136,7 @@ def test_rows_are_read_one_at_a_time(tmp_path: Path) -> None:
     assert next(iter(rows)) == Example("a", "x")
 
 
-def test_the_fingerprint_is_that_of_the_content_and_columns(tmp_path: Path) -> None:
+def test_fingerprint_depends_on_content_and_columns(tmp_path: Path) -> None:
     first = write(tmp_path / "a.csv", "text,label,other\na,x,y\n")
     second = write(tmp_path / "b.csv", "text,label,other\na,x,y\n")
     other = write(tmp_path / "c.csv", "text,label,other\na,x,z\n")
@@ -203,7 +206,7 @@ BAD: dict[str, tuple[str, str | bytes, dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_bad_input_is_one_line_that_names_file_and_line(tmp_path: Path, case: str) -> None:
+def test_invalid_input_is_a_one_line_error_that_names_file_and_line(tmp_path: Path, case: str) -> None:
     name, content, settings, expected = BAD[case]
     path = write(tmp_path / name, content)
     message = fails(path, **settings)
@@ -211,12 +214,12 @@ def test_bad_input_is_one_line_that_names_file_and_line(tmp_path: Path, case: st
     assert str(path) in message or expected.startswith("data.")
 
 
-def test_a_cell_may_be_as_long_as_a_book(tmp_path: Path) -> None:
+def test_very_long_cells_are_read(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", f"text,label\n{'word ' * 40_000},x\nb,y\n")
     assert [len(example.text) for example in LabelledConfig(path=[str(path)]).build().records("train")] == [200_000, 1]
 
 
-def test_bad_parquet_files_name_the_row(tmp_path: Path) -> None:
+def test_error_names_the_row_of_a_parquet_file(tmp_path: Path) -> None:
     rows: list[dict[str, Any]] = [{"text": "a", "label": 1}, {"text": "b", "label": 2}, {"text": None, "label": 3}]
     path = parquet(tmp_path / "a.parquet", rows)
     assert fails(path).startswith(f"{path}: row 3: column text is empty")
@@ -229,6 +232,6 @@ def test_bad_parquet_files_name_the_row(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("settings", [{"options": ["a"]}, {"options": ["a", "a"]}])
-def test_settings_that_cannot_be(settings: dict[str, Any]) -> None:
+def test_invalid_options_are_rejected(settings: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=f"data.{next(iter(settings))}="):
         LabelledConfig(path="a.csv", **settings)

@@ -1,4 +1,4 @@
-"""Several sources as one."""
+"""The source `mixture`: the records, splits and fingerprint of several sources."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def source(folder: Path, word: str, **more: Any) -> dict[str, Any]:
     return {"name": "text", "path": str(folder / f"{word}.txt"), **more}
 
 
-def test_sources_follow_one_another(tmp_path: Path) -> None:
+def test_records_of_sources_are_in_sequence(tmp_path: Path) -> None:
     built = MixtureConfig(sources={"b": source(tmp_path, "second"), "a": source(tmp_path, "first")}).build()
     assert list(built.records("train")) == [Document("second"), Document("first")]
     chunks = list(built.chunks("train"))
@@ -36,17 +36,17 @@ def test_sources_follow_one_another(tmp_path: Path) -> None:
     assert chunks[-1].progress == 1.0 and [chunk.progress for chunk in chunks] == sorted(chunk.progress or 0.0 for chunk in chunks)
 
 
-def test_the_fingerprint_is_that_of_the_sources_in_their_order(tmp_path: Path) -> None:
+def test_fingerprint_depends_on_the_sources_and_their_order(tmp_path: Path) -> None:
     first, second = source(tmp_path, "first"), source(tmp_path, "second")
 
     def fingerprint(*sources: dict[str, Any]) -> str:
-        return MixtureConfig(sources={f"word {place}": each for place, each in enumerate(sources)}).build().fingerprint
+        return MixtureConfig(sources={f"key {index}": each for index, each in enumerate(sources)}).build().fingerprint
 
     assert fingerprint(first, second) == MixtureConfig(sources={"x": first, "y": second}).build().fingerprint
     assert len({fingerprint(first, second), fingerprint(second, first), fingerprint(first), fingerprint(first, first)}) == 4
 
 
-def test_a_run_whose_mixture_was_split_as_one_text_is_not_continued_on_another_split(tmp_path: Path) -> None:
+def test_run_that_split_its_mixture_as_one_text_cannot_continue(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("some text")
     mixture = MixtureConfig(sources={"a": {"name": "text", "path": str(tmp_path / "a.txt")}}).build()
     parts = [each.fingerprint for each in mixture.components().values()]
@@ -55,7 +55,7 @@ def test_a_run_whose_mixture_was_split_as_one_text_is_not_continued_on_another_s
         check_same_sources(tmp_path, {"data": as_one_text}, {"data": mixture.fingerprint})
 
 
-def test_a_split_is_there_where_every_source_has_it(tmp_path: Path) -> None:
+def test_mixture_has_the_splits_that_every_source_has(tmp_path: Path) -> None:
     table = tmp_path / "a.csv"
     table.write_text("text,label\na,x\n")
     held_out = tmp_path / "b.csv"
@@ -67,8 +67,8 @@ def test_a_split_is_there_where_every_source_has_it(tmp_path: Path) -> None:
     assert same.splits == ("train", "validation") and [chunk.text for chunk in same.chunks("validation")] == ["b"]
 
 
-def test_every_source_holds_out_its_own(tmp_path: Path) -> None:
-    """Rows are split source by source: a small source, and one with a split of its own, too."""
+def test_records_of_each_source_are_split_separately(tmp_path: Path) -> None:
+    """This includes small sources, and sources that have a validation split."""
     files = {"big": 400, "small": 5, "split": 30, "own": 7}
     for word, rows in files.items():
         (tmp_path / f"{word}.csv").write_text("text,label\n" + "".join(f"{word}{row},x\n" for row in range(rows)))
@@ -94,8 +94,8 @@ def refuse_small(source: Data, split: str) -> list[Record]:
     return records
 
 
-def test_the_text_of_every_source_is_held_out_in_its_own_share(tmp_path: Path) -> None:
-    """As the language model reads it: the last part of each source's one text, not of the last source alone."""
+def test_tokens_of_each_source_are_split_separately(tmp_path: Path) -> None:
+    """The last part of the text of each source is held out, not only that of the last source."""
     sizes = {"a": 9000, "b": 500, "c": 2000}
     for letter, size in sizes.items():
         (tmp_path / f"{letter}.txt").write_text(letter * size)
@@ -116,12 +116,12 @@ def test_the_text_of_every_source_is_held_out_in_its_own_share(tmp_path: Path) -
         ({"a": {"name": "text"}}, "data.sources.a.path is required"),
     ],
 )
-def test_bad_sources_are_one_line(sources: dict[str, Any], message: str) -> None:
+def test_invalid_source_is_a_one_line_error(sources: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(message)):
         MixtureConfig(sources=sources).build()
 
 
-def test_prose_is_every_embedded_text() -> None:
+def test_prose_mixes_the_embedded_texts() -> None:
     settings = compose("train", ["data=prose"]).settings.data  # type: ignore[attr-defined]
     assert isinstance(settings, MixtureConfig)
     built = settings.build()

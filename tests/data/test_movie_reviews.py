@@ -14,28 +14,30 @@ def records(split: str, labelled: str = "rotten_tomatoes") -> list[Example]:
     return list(MovieReviewsConfig(labelled=labelled).build().records(split))  # type: ignore[arg-type]
 
 
-def test_reviews_are_labelled_and_split() -> None:
-    found = {split: records(split) for split in ("train", "validation", "test")}
-    assert sum(map(len, found.values())) == 8530
-    assert 0.18 < len(found["test"]) / 8530 < 0.22 and 0.09 < len(found["validation"]) / 8530 < 0.11
-    for examples in found.values():
+def test_reviews_have_balanced_labels_in_every_split() -> None:
+    by_split = {split: records(split) for split in ("train", "validation", "test")}
+    assert sum(map(len, by_split.values())) == 8530
+    assert 0.18 < len(by_split["test"]) / 8530 < 0.22 and 0.09 < len(by_split["validation"]) / 8530 < 0.11
+    for examples in by_split.values():
         labels = Counter(example.label for example in examples)
         assert set(labels) == {"negative", "positive"} and 0.45 < labels["positive"] / len(examples) < 0.55
     assert any(
-        each.text == "effective but too-tepid biopic" and each.label == "positive" for all_ in found.values() for each in all_
+        each.text == "effective but too-tepid biopic" and each.label == "positive"
+        for examples in by_split.values()
+        for each in examples
     )
 
 
-def test_reviews_that_are_held_out_are_in_no_text_that_is_learned_from() -> None:
+def test_training_text_contains_no_held_out_review() -> None:
     built = MovieReviewsConfig().build()
-    learned = {chunk.text for chunk in built.chunks("train")}
+    training_texts = {chunk.text for chunk in built.chunks("train")}
     held_out = {each.text for split in ("validation", "test") for each in records(split)}
-    assert len(learned) > 30_000 and len(held_out) > 2_000
-    assert not learned & held_out
-    assert not any("<br" in text for text in learned)
+    assert len(training_texts) > 30_000 and len(held_out) > 2_000
+    assert not training_texts & held_out
+    assert not any("<br" in text for text in training_texts)
 
 
-def test_the_labels_of_either_source_can_be_learned_from() -> None:
+def test_labelled_selects_the_training_reviews() -> None:
     sizes = {labelled: len(records("train", labelled)) for labelled in ("rotten_tomatoes", "imdb", "all")}
     assert sizes["imdb"] == 25_000 and sizes["all"] == sizes["rotten_tomatoes"] + 25_000
     assert records("test", "imdb") == records("test")

@@ -16,7 +16,7 @@ def test_sequences_are_padded_on_the_right_to_the_longest() -> None:
     assert sequence_lengths(sequences).tolist() == [3, 1, 0]
 
 
-def test_padding_has_the_value_and_the_dtype_that_are_asked_for() -> None:
+def test_padding_uses_the_given_value_and_dtype() -> None:
     assert pad_sequences([[1], [2, 3]], value=-1).tolist() == [[1, -1], [2, 3]]
     assert pad_sequences([np.array([True]), np.array([True, True])], dtype=torch.bool).tolist() == [[True, False], [True, True]]
 

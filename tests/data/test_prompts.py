@@ -1,4 +1,4 @@
-"""The source `prompts`: what a policy is asked, and the facts beside it."""
+"""The source `prompts`: prompts for a policy, and their facts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,12 @@ from gptkit.records import Prompt, Turn
 
 Table = Callable[..., Path]
 
-HI, HELLO, ASK, ANSWER = Turn("user", "Hi"), Turn("assistant", "Hello."), Turn("user", "Two plus two?"), Turn("assistant", "Four.")
+HI, HELLO, QUESTION, ANSWER = (
+    Turn("user", "Hi"),
+    Turn("assistant", "Hello."),
+    Turn("user", "Two plus two?"),
+    Turn("assistant", "Four."),
+)
 TRANSCRIPT = "\n\nHuman: Hi\n\nAssistant: Hello.\n\nHuman: Two plus two?"
 
 
@@ -30,36 +35,36 @@ def prompts(path: Any, **settings: Any) -> list[Prompt]:
 @pytest.mark.parametrize(
     "row",
     [
-        {"messages": messages(HI, HELLO, ASK)},
-        {"messages": messages(HI, HELLO, ASK, ANSWER)},
-        {"prompt": messages(HI, HELLO, ASK, ANSWER)},
+        {"messages": messages(HI, HELLO, QUESTION)},
+        {"messages": messages(HI, HELLO, QUESTION, ANSWER)},
+        {"prompt": messages(HI, HELLO, QUESTION, ANSWER)},
         {"prompt": TRANSCRIPT},
         {"prompt": TRANSCRIPT + "\n\nAssistant:"},
         {"transcript": TRANSCRIPT + "\n\nAssistant:"},
         {"text": TRANSCRIPT + "\n\nAssistant: Four."},
         {
             "conversations": [
-                {"from": "human" if turn.role == "user" else "gpt", "value": turn.text} for turn in (HI, HELLO, ASK, ANSWER)
+                {"from": "human" if turn.role == "user" else "gpt", "value": turn.text} for turn in (HI, HELLO, QUESTION, ANSWER)
             ]
         },
     ],
 )
-def test_a_dialogue_is_a_prompt_without_its_last_answer(table: Table, row: dict[str, Any], name: str) -> None:
-    assert prompts(table(row, name=name)) == [Prompt((HI, HELLO, ASK))]
+def test_last_answer_of_a_dialogue_is_removed(table: Table, row: dict[str, Any], name: str) -> None:
+    assert prompts(table(row, name=name)) == [Prompt((HI, HELLO, QUESTION))]
 
 
-def test_one_question(table: Table) -> None:
+def test_single_texts_are_prompts(table: Table) -> None:
     path = table({"prompt": "Two plus two?"}, {"instruction": "Two plus two?", "input": ""})
-    assert prompts(path) == [Prompt((ASK,))] * 2
+    assert prompts(path) == [Prompt((QUESTION,))] * 2
 
 
-def test_other_columns_are_facts(table: Table) -> None:
+def test_other_columns_become_facts(table: Table) -> None:
     path = table({"prompt": "Two plus two?", "system": "Be brief.", "answer": "4", "level": 1, "tags": ["x"], "note": None})
-    assert prompts(path) == [Prompt((Turn("system", "Be brief."), ASK), {"answer": "4", "level": "1"})]
+    assert prompts(path) == [Prompt((Turn("system", "Be brief."), QUESTION), {"answer": "4", "level": "1"})]
     assert prompts(path, columns={"prompt": "answer"})[0].facts == {"prompt": "Two plus two?", "level": "1"}
 
 
-def test_a_tokenizer_learns_from_the_question_alone(table: Table) -> None:
+def test_tokenizer_is_trained_on_prompts_without_facts(table: Table) -> None:
     assert list(PromptsConfig(path=str(table({"prompt": "Two plus two?", "answer": "4"}))).build().texts()) == ["Two plus two?"]
 
 
@@ -73,7 +78,7 @@ def test_a_tokenizer_learns_from_the_question_alone(table: Table) -> None:
         ({"question": "x"}, "the columns question match no known layout; expected prompt; or messages; or"),
     ],
 )
-def test_bad_rows_are_one_line_that_names_the_place(table: Table, row: dict[str, Any], reason: str) -> None:
+def test_invalid_row_is_a_one_line_error_that_names_the_line(table: Table, row: dict[str, Any], reason: str) -> None:
     path = table({"prompt": "x"}, row)
     with pytest.raises(GptkitError) as caught:
         prompts(path)

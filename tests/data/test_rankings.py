@@ -1,4 +1,4 @@
-"""The source `rankings`: which completion is better, in every public shape, and who says so."""
+"""The source `rankings`: all published layouts give the same ranking, and invalid rows are one-line errors."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from gptkit.records import Ranking, Turn
 
 Table = Callable[..., Path]
 
-ASK = Turn("user", "Best tree?")
-TREE = Ranking((ASK,), ("Oak.", "Ash."), (0, 1))
-EARLIER = (Turn("user", "Hi"), Turn("assistant", "Hello."), ASK)
+QUESTION = Turn("user", "Best tree?")
+TREE_RANKING = Ranking((QUESTION,), ("Oak.", "Ash."), (0, 1))
+EARLIER_TURNS = (Turn("user", "Hi"), Turn("assistant", "Hello."), QUESTION)
 
 
 def message(turn: Turn) -> dict[str, str]:
     return {"role": turn.role, "content": turn.text}
 
 
-def said(text: str) -> dict[str, str]:
+def assistant_message(text: str) -> dict[str, str]:
     return message(Turn("assistant", text))
 
 
@@ -42,27 +42,35 @@ def fails(path: Any, split: str = "train", **settings: Any) -> str:
 @pytest.mark.parametrize(
     "row",
     [
-        {"prompt": ASK.text, "chosen": "Oak.", "rejected": "Ash."},
-        {"prompt": [message(ASK)], "chosen": [said("Oak.")], "rejected": [said("Ash.")]},
-        {"prompt": ASK.text, "chosen": [message(ASK), said("Oak.")], "rejected": [message(ASK), said("Ash.")]},
-        {"chosen": [message(ASK), said("Oak.")], "rejected": [message(ASK), said("Ash.")], "score_chosen": 8.0},
-        {"chosen": f"\n\nHuman: {ASK.text}\n\nAssistant: Oak.", "rejected": f"\n\nHuman: {ASK.text}\n\nAssistant: Ash."},
-        {"prompt": ASK.text, "completions": ["Oak.", "Ash."], "ranks": [1, 2]},
-        {"prompt": ASK.text, "responses": ["Oak.", "Ash."], "ranking": [0, 5]},
-        {"prompt": ASK.text, "completions": ["Oak.", "Ash."], "scores": [0.5, -1.25]},
-        {"prompt": f"\n\nHuman: {ASK.text}\n\nAssistant:", "completions": ["Oak.", "Ash."], "ranks": [1.5, 2.5]},
+        {"prompt": QUESTION.text, "chosen": "Oak.", "rejected": "Ash."},
+        {"prompt": [message(QUESTION)], "chosen": [assistant_message("Oak.")], "rejected": [assistant_message("Ash.")]},
+        {
+            "prompt": QUESTION.text,
+            "chosen": [message(QUESTION), assistant_message("Oak.")],
+            "rejected": [message(QUESTION), assistant_message("Ash.")],
+        },
+        {
+            "chosen": [message(QUESTION), assistant_message("Oak.")],
+            "rejected": [message(QUESTION), assistant_message("Ash.")],
+            "score_chosen": 8.0,
+        },
+        {"chosen": f"\n\nHuman: {QUESTION.text}\n\nAssistant: Oak.", "rejected": f"\n\nHuman: {QUESTION.text}\n\nAssistant: Ash."},
+        {"prompt": QUESTION.text, "completions": ["Oak.", "Ash."], "ranks": [1, 2]},
+        {"prompt": QUESTION.text, "responses": ["Oak.", "Ash."], "ranking": [0, 5]},
+        {"prompt": QUESTION.text, "completions": ["Oak.", "Ash."], "scores": [0.5, -1.25]},
+        {"prompt": f"\n\nHuman: {QUESTION.text}\n\nAssistant:", "completions": ["Oak.", "Ash."], "ranks": [1.5, 2.5]},
     ],
     ids=lambda row: "+".join(row),
 )
-def test_every_shape_is_the_same_ranking(table: Table, row: dict[str, Any], name: str) -> None:
-    assert rankings(table(row, row, name=name)) == [TREE] * 2
+def test_every_layout_gives_the_same_ranking(table: Table, row: dict[str, Any], name: str) -> None:
+    assert rankings(table(row, row, name=name)) == [TREE_RANKING] * 2
 
 
-def test_whole_dialogues_share_what_stands_before_the_last_answer(table: Table) -> None:
+def test_whole_dialogues_share_the_turns_before_the_last_answer(table: Table) -> None:
     begin = "\n\nHuman: Hi\n\nAssistant: Hello.\n\nHuman: Best tree?\n\nAssistant:"
-    lists = [[*map(message, EARLIER), said(text)] for text in ("Oak.", "Ash.")]
+    lists = [[*map(message, EARLIER_TURNS), assistant_message(text)] for text in ("Oak.", "Ash.")]
     path = table({"chosen": f"{begin} Oak.", "rejected": f"{begin} Ash."}, {"chosen": lists[0], "rejected": lists[1]})
-    assert rankings(path) == [Ranking(EARLIER, ("Oak.", "Ash."), (0, 1))] * 2
+    assert rankings(path) == [Ranking(EARLIER_TURNS, ("Oak.", "Ash."), (0, 1))] * 2
 
 
 @pytest.mark.parametrize(
@@ -73,7 +81,7 @@ def test_whole_dialogues_share_what_stands_before_the_last_answer(table: Table) 
         ({"ranks": [4, 4, 4, 4]}, (0, 0, 0, 0)),
     ],
 )
-def test_lower_ranks_and_higher_scores_are_better_and_equal_ones_ties(
+def test_lower_ranks_and_higher_scores_are_better_and_equal_values_tie(
     table: Table, numbers: dict[str, list[float]], ranks: tuple[int, ...]
 ) -> None:
     (ranking,) = rankings(table({"prompt": "x", "completions": list("abcd"), **numbers}))
@@ -81,34 +89,41 @@ def test_lower_ranks_and_higher_scores_are_better_and_equal_ones_ties(
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "b.parquet"])
-def test_a_comparison_of_summaries(table: Table, name: str) -> None:
+def test_comparison_of_summaries_is_a_ranking(table: Table, name: str) -> None:
     info = {"id": "t3_1", "subreddit": "pets", "title": "My cat", "post": "It sleeps.", "article": None}
     summaries = [{"text": " Cats.", "policy": "sup1"}, {"text": " A cat sleeps.", "policy": "ref"}]
     (ranking,) = rankings(table({"info": info, "summaries": summaries, "choice": 1, "worker": "w7", "split": "train"}, name=name))
-    asked = "SUBREDDIT: r/pets\n\nTITLE: My cat\n\nPOST: It sleeps.\n\nTL;DR:"
-    assert ranking == Ranking((Turn("user", asked),), (" Cats.", " A cat sleeps."), (1, 0), labeler="w7")
+    prompt = "SUBREDDIT: r/pets\n\nTITLE: My cat\n\nPOST: It sleeps.\n\nTL;DR:"
+    assert ranking == Ranking((Turn("user", prompt),), (" Cats.", " A cat sleeps."), (1, 0), labeler="w7")
 
 
 def rated(response: Any, **scores: Any) -> dict[str, Any]:
-    """A completion as UltraFeedback has it."""
+    """A completion in the format of UltraFeedback."""
     return {"model": "m", "principle": "truthfulness", "custom_system_prompt": "Be true.", "response": response, **scores}
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "b.parquet"])
-def test_completions_that_bring_their_scores(table: Table, name: str) -> None:
+def test_scores_within_completions_are_read(table: Table, name: str) -> None:
     texts = {"Oak.": 9.0, "Ash.": 4.5, "Elm.": 9.0, "Fir.": 1.0}
     both = [rated(text, **{"overall_score": score, "fine-grained_score": 10 - score}) for text, score in texts.items()]
     fine = [rated(text, **{"overall_score": None, "fine-grained_score": score}) for text, score in texts.items()]
-    row = {"source": "flan", "instruction": ASK.text, "models": ["m"], "correct_answers": ["None"]}
-    wanted = Ranking((ASK,), tuple(texts), (0, 1, 0, 2))
-    assert rankings(table({**row, "completions": both}, {**row, "completions": fine}, name=name)) == [wanted] * 2
-    (other,) = rankings(table({"prompt": ASK.text, "completions": both}))
-    assert other == wanted
+    row = {"source": "flan", "instruction": QUESTION.text, "models": ["m"], "correct_answers": ["None"]}
+    expected = Ranking((QUESTION,), tuple(texts), (0, 1, 0, 2))
+    assert rankings(table({**row, "completions": both}, {**row, "completions": fine}, name=name)) == [expected] * 2
+    (other,) = rankings(table({"prompt": QUESTION.text, "completions": both}))
+    assert other == expected
 
 
-def test_a_demonstration_and_a_system_message(table: Table) -> None:
-    row = {"prompt": ASK.text, "chosen": "Oak.", "rejected": "Ash.", "system": "Be brief.", "labeler": 3, "demonstration": "Elm."}
-    assert rankings(table(row)) == [Ranking((Turn("system", "Be brief."), ASK), ("Oak.", "Ash."), (0, 1), "3", "Elm.")]
+def test_demonstration_labeler_and_system_message_are_read(table: Table) -> None:
+    row = {
+        "prompt": QUESTION.text,
+        "chosen": "Oak.",
+        "rejected": "Ash.",
+        "system": "Be brief.",
+        "labeler": 3,
+        "demonstration": "Elm.",
+    }
+    assert rankings(table(row)) == [Ranking((Turn("system", "Be brief."), QUESTION), ("Oak.", "Ash."), (0, 1), "3", "Elm.")]
 
 
 def labelled(table: Table) -> Path:
@@ -117,29 +132,29 @@ def labelled(table: Table) -> Path:
     )
 
 
-def test_labelers_that_are_held_out_are_validated_on_and_never_learned_from(table: Table) -> None:
+def test_rankings_of_held_out_labelers_are_used_for_validation_only(table: Table) -> None:
     path = labelled(table)
     built = RankingsConfig(path=str(path), held_out_labelers=["b"]).build()
     assert built.splits == ("train", "validation")
-    found = {split: [record.labeler for record in built.records(split)] for split in built.splits}
-    assert found == {"train": ["a", "c"] * 3, "validation": ["b"] * 3}
+    labelers = {split: [record.labeler for record in built.records(split)] for split in built.splits}
+    assert labelers == {"train": ["a", "c"] * 3, "validation": ["b"] * 3}
     assert not any("b" in text for text in built.texts())
     assert built.fingerprint != RankingsConfig(path=str(path)).build().fingerprint
 
 
-def test_they_join_the_rankings_of_the_files_for_validation(table: Table) -> None:
+def test_held_out_rankings_precede_those_of_validation_files(table: Table) -> None:
     more = table({"prompt": "x", "chosen": "more", "rejected": "z"}, name="validation.jsonl")
-    found = rankings(labelled(table), "validation", validation=str(more), held_out_labelers=["b"])
-    assert [ranking.completions[0] for ranking in found] == ["b0", "b1", "b2", "more"]
+    result = rankings(labelled(table), "validation", validation=str(more), held_out_labelers=["b"])
+    assert [ranking.completions[0] for ranking in result] == ["b0", "b1", "b2", "more"]
 
 
-def test_a_labeler_whom_nobody_knows_is_named(table: Table) -> None:
+def test_error_names_an_unknown_labeler(table: Table) -> None:
     assert "data.held_out_labelers: no ranking is by d; labelers are a, b, c." in fails(labelled(table), held_out_labelers=["d"])
     unsigned = table({"prompt": "x", "chosen": "a", "rejected": "z"}, name="unsigned.jsonl")
     assert "no ranking is by d; no ranking names its labeler" in fails(unsigned, held_out_labelers=["d"])
 
 
-def test_a_tokenizer_learns_from_every_completion(table: Table) -> None:
+def test_tokenizer_is_trained_on_every_completion(table: Table) -> None:
     path = table({"prompt": "x", "chosen": "a", "rejected": "b", "demonstration": "c"})
     assert list(RankingsConfig(path=str(path)).build().texts()) == ["x\na\nb\nc"]
 
@@ -195,7 +210,10 @@ def test_a_tokenizer_learns_from_every_completion(table: Table) -> None:
             "columns chosen and rejected do not end with two answers to the same prompt",
         ),
         (
-            {"chosen": [message(ASK), said("a")], "rejected": [message(EARLIER[0]), said("b")]},
+            {
+                "chosen": [message(QUESTION), assistant_message("a")],
+                "rejected": [message(EARLIER_TURNS[0]), assistant_message("b")],
+            },
             "columns chosen and rejected do not end with two answers to the same prompt",
         ),
         ({"info": {"title": "t"}, "summaries": [{"text": "a"}] * 2, "choice": 0}, "column info has neither post nor article"),
@@ -206,12 +224,12 @@ def test_a_tokenizer_learns_from_every_completion(table: Table) -> None:
         ({"info": {"post": "t"}, "summaries": ["a", "b"], "choice": 0}, "column summaries must hold a list of objects with text"),
     ],
 )
-def test_bad_rows_are_one_line_that_names_the_place(table: Table, row: dict[str, Any], reason: str) -> None:
+def test_invalid_row_is_a_one_line_error_that_names_the_line(table: Table, row: dict[str, Any], reason: str) -> None:
     path = table({"prompt": "x", "chosen": "a", "rejected": "b"}, row)
-    found = fails(path)
-    assert found.startswith(f"{path}:2: ") and reason in found, found
+    error = fails(path)
+    assert error.startswith(f"{path}:2: ") and reason in error, error
 
 
-def test_an_answer_that_says_nothing_may_be_the_better_one(table: Table) -> None:
+def test_empty_keep_accepts_an_empty_chosen_answer(table: Table) -> None:
     path = table({"chosen": "\n\nHuman: a\n\nAssistant: ", "rejected": "\n\nHuman: a\n\nAssistant: y"})
     assert rankings(path, empty="keep") == [Ranking((Turn("user", "a"),), ("", "y"), (0, 1))]

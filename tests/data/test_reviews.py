@@ -23,14 +23,14 @@ def records(settings: Any, split: str) -> list[Any]:
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_every_review_is_one_dialogue_and_one_prompt_of_its_own_split(split: str) -> None:
+def test_every_review_is_one_dialogue_and_one_prompt_in_its_split(split: str) -> None:
     dialogues, prompts = records(ReviewDialoguesConfig(), split), records(ReviewPromptsConfig(), split)
     assert {"".join(turn.text for turn in each.turns) for each in dialogues} == {f"Review:{text}" for text in reviews(split)}
     assert {each.turns[0].text + each.facts["rest"] for each in prompts} == {f"Review:{text}" for text in reviews(split)}
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_rankings_compare_reviews_of_their_own_split_once(split: str) -> None:
+def test_rankings_compare_each_review_of_their_split_at_most_once(split: str) -> None:
     rankings = records(ReviewRankingsConfig(), split)
     compared = Counter(text for ranking in rankings for text in ranking.completions)
     assert set(compared) <= set(reviews(split)) and max(compared.values()) == 1
@@ -43,12 +43,12 @@ def test_rankings_compare_reviews_of_their_own_split_once(split: str) -> None:
         assert reviews(split)[ranking.demonstration] == "positive" and ranking.demonstration not in ranking.completions
 
 
-def test_the_place_of_a_completion_says_nothing_of_its_rank() -> None:
-    best = [sum(ranking.ranks[place] == 0 for ranking in records(ReviewRankingsConfig(), "train")) for place in range(4)]
+def test_position_of_a_completion_is_independent_of_its_rank() -> None:
+    best = [sum(ranking.ranks[index] == 0 for ranking in records(ReviewRankingsConfig(), "train")) for index in range(4)]
     assert max(best) < 1.15 * min(best)
 
 
-def test_a_dialogue_gives_zero_to_eight_words_evenly() -> None:
+def test_user_turns_have_zero_to_eight_words_equally_often() -> None:
     dialogues = [
         each for each in records(ReviewDialoguesConfig(), "train") if len("".join(turn.text for turn in each.turns).split()) > 9
     ]
@@ -58,22 +58,22 @@ def test_a_dialogue_gives_zero_to_eight_words_evenly() -> None:
 
 
 @pytest.mark.parametrize("words", [0, 4])
-def test_a_prompt_has_as_many_words_and_leaves_one(words: int) -> None:
+def test_prompt_has_the_given_number_of_words_and_leaves_at_least_one(words: int) -> None:
     for prompt in records(ReviewPromptsConfig(words=words), "test"):
         rest = prompt.facts["rest"].split()
         assert rest and len(prompt.turns[0].text.split()) - 1 == min(words, len(prompt.turns[0].text.split()) - 2 + len(rest))
 
 
-def test_settings_change_the_records_and_the_fingerprint() -> None:
+def test_settings_change_records_and_fingerprint() -> None:
     assert {len(each.completions) for each in records(ReviewRankingsConfig(completions=7), "test")} == {7}
     assert ReviewRankingsConfig(completions=7).build().fingerprint != ReviewRankingsConfig().build().fingerprint
     assert ReviewPromptsConfig(words=2).build().fingerprint != ReviewPromptsConfig().build().fingerprint
 
 
-def test_long_reviews_may_be_ranked_by_their_last_words() -> None:
-    whole = {example.text: example.label for example in MovieReviewsConfig(labelled="imdb").build().records("train")}
+def test_words_keeps_the_end_of_long_reviews() -> None:
+    labels = {example.text: example.label for example in MovieReviewsConfig(labelled="imdb").build().records("train")}
     rankings = records(ReviewRankingsConfig(labelled="imdb", words=5), "train")[:20]
-    ends = {text.split()[-5:][0] + text[-12:]: label for text, label in whole.items()}
+    ends = {text.split()[-5:][0] + text[-12:]: label for text, label in labels.items()}
     for ranking in rankings:
         for text, rank in zip(ranking.completions, ranking.ranks, strict=True):
             assert len(text.split()) == 5

@@ -1,4 +1,4 @@
-"""Rows with absurd numbers, roles and turns: one line that names the file, the line and what is wrong."""
+"""Rows with invalid numbers, roles and turns: one-line errors that name the file, the line and the fault."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ RANKED = {"prompt": "x", "completions": ["a", "b"]}
 SUMMARIES = {"info": {"post": "x"}, "summaries": [{"text": "a"}, {"text": "b"}]}
 
 
-def turns(*said: tuple[Any, str]) -> dict[str, Any]:
-    return {"messages": [{"role": role, "content": text} for role, text in said]}
+def turns(*messages: tuple[Any, str]) -> dict[str, Any]:
+    return {"messages": [{"role": role, "content": text} for role, text in messages]}
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def turns(*said: tuple[Any, str]) -> dict[str, Any]:
         (LabelledConfig, {"text": "x", "label": float("inf")}, "has no label"),
     ],
 )
-def test_absurd_rows_are_named(in_folder: Path, part: Any, row: dict[str, Any], complaint: str) -> None:
+def test_error_names_the_line_of_an_invalid_row(in_folder: Path, part: Any, row: dict[str, Any], complaint: str) -> None:
     Path("a.jsonl").write_text("\n" + json.dumps(row) + "\n")
     with pytest.raises(DataError) as caught:
         list(part(path="a.jsonl").build().records("train"))
@@ -50,18 +50,18 @@ def test_absurd_rows_are_named(in_folder: Path, part: Any, row: dict[str, Any], 
     assert len(str(caught.value)) < 300
 
 
-def test_empty_turns_may_be_kept(in_folder: Path) -> None:
+def test_empty_keep_accepts_empty_turns(in_folder: Path) -> None:
     Path("a.jsonl").write_text(json.dumps({"prompt": ""}))
     assert len(list(PromptsConfig(path="a.jsonl", empty="keep").build().records("train"))) == 1
 
 
-def test_numbers_that_are_none_are_no_facts(in_folder: Path) -> None:
+def test_only_texts_and_finite_numbers_become_facts(in_folder: Path) -> None:
     Path("a.jsonl").write_text(json.dumps({"prompt": "x", "a": 3, "b": float("inf"), "c": HUGE, "d": None, "e": [1], "f": True}))
     (prompt,) = PromptsConfig(path="a.jsonl").build().records("train")
     assert isinstance(prompt, Prompt) and prompt.facts == {"a": "3", "f": "True"}
 
 
-def test_labels_that_are_none_are_refused() -> None:
+def test_missing_and_unique_labels_are_rejected() -> None:
     with pytest.raises(DataError, match=r"2,000 training examples have 2,000 different labels .*data\.label"):
         class_names([Example("x", f"id {number}") for number in range(2000)])
     with pytest.raises(DataError, match=r"a\.csv:3: the label nan is a missing number"):

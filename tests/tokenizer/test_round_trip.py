@@ -1,4 +1,4 @@
-"""Every tokenizer gives back the text it was given, its pieces give the ids of the whole, and its files are what was saved."""
+"""Every tokenizer decodes what it encodes, encodes chunks to the ids of the whole text, and loads what it saved."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ SPACES = [
 
 
 def some_text(seed: int, words: int = 60) -> str:
-    draw = random.Random(seed)
-    return "".join(draw.choice(SPACES) + draw.choice(WORDS) for _ in range(words)) + draw.choice(SPACES)
+    generator = random.Random(seed)
+    return "".join(generator.choice(SPACES) + generator.choice(WORDS) for _ in range(words)) + generator.choice(SPACES)
 
 
 CORPUS = [some_text(seed, 200) for seed in range(20)]
 PARTS: list[TokenizerConfig] = [BytesTokenizerConfig(), CharTokenizerConfig(), BPETokenizerConfig(size=400), GPT2TokenizerConfig()]
 LOSSY: list[TokenizerConfig] = [GPT1TokenizerConfig(size=700, cleaning=cleaning) for cleaning in ("openai", "transformers")]
-"""These change the text before they read it, and do not give it back."""
+"""Tokenizers that clean the text, so that decoding does not return it."""
 
 all_parts = pytest.mark.parametrize("part_and_built", [*PARTS, *LOSSY], indirect=True, ids=lambda part: part.name)
 
@@ -55,19 +55,19 @@ def built(part_and_built: tuple[TokenizerConfig, Tokenizer]) -> Tokenizer:
 
 
 @pytest.mark.parametrize("seed", range(100, 130))
-def test_decoding_gives_the_text_back(built: Tokenizer, seed: int) -> None:
+def test_decoding_returns_the_encoded_text(built: Tokenizer, seed: int) -> None:
     text = some_text(seed)
     ids = built.encode(text)
     assert built.decode(ids) == text
     assert all(0 <= token < built.size for token in ids)
 
 
-def test_batches_give_the_same_ids(built: Tokenizer) -> None:
+def test_encode_batch_returns_the_ids_of_encode(built: Tokenizer) -> None:
     texts = [some_text(seed) for seed in range(200, 220)] + ["", "a"]
     assert [ids.tolist() for ids in built.encode_batch(texts)] == [built.encode(text) for text in texts]
 
 
-def test_the_spelling_of_end_of_text_is_text(built: Tokenizer) -> None:
+def test_name_of_end_of_text_is_encoded_as_text(built: Tokenizer) -> None:
     ids = built.encode(f"a{END_OF_TEXT}b")
     assert built.special["end_of_text"] not in ids
     assert built.decode(ids) == f"a{END_OF_TEXT}b"
@@ -75,20 +75,20 @@ def test_the_spelling_of_end_of_text_is_text(built: Tokenizer) -> None:
 
 
 @pytest.mark.parametrize("seed", range(300, 340))
-def test_pieces_give_the_ids_of_the_whole(built: Tokenizer, seed: int) -> None:
-    """Whatever the chunks in which the text arrives, and however short the pieces."""
-    draw = random.Random(seed)
-    text = some_text(seed, draw.choice([5, 80, 300]))
-    borders = sorted(draw.randrange(len(text) + 1) for _ in range(draw.randrange(6)))
+def test_chunks_have_the_ids_of_the_whole_text(built: Tokenizer, seed: int) -> None:
+    """This holds for any chunks of the input and any length of the resulting chunks."""
+    generator = random.Random(seed)
+    text = some_text(seed, generator.choice([5, 80, 300]))
+    borders = sorted(generator.randrange(len(text) + 1) for _ in range(generator.randrange(6)))
     chunks = [Chunk(text[begin:end], end == len(text)) for begin, end in zip([0, *borders], [*borders, len(text)], strict=True)]
     chunks = [Chunk(chunk.text, number == len(chunks) - 1) for number, chunk in enumerate(chunks)]
-    chunks = list(split_chunks(chunks, built.split_point, size=draw.choice([1, 7, 50])))
+    chunks = list(split_chunks(chunks, built.split_point, size=generator.choice([1, 7, 50])))
     assert "".join(chunk.text for chunk in chunks) == text
     assert [chunk.is_last for chunk in chunks] == [False] * (len(chunks) - 1) + [True]
     assert [token for chunk in chunks for token in built.encode(chunk.text)] == built.encode(text)
 
 
-def test_pieces_are_short_where_there_are_places_to_cut() -> None:
+def test_chunks_are_short_if_the_text_has_split_points() -> None:
     text = "some words. " * 5000
     for part in (BytesTokenizerConfig(), BPETokenizerConfig(size=257)):
         built = part.build(texts=[text])
@@ -98,26 +98,28 @@ def test_pieces_are_short_where_there_are_places_to_cut() -> None:
 
 
 @all_parts
-def test_saved_and_loaded_it_is_the_same(part_and_built: tuple[TokenizerConfig, Tokenizer], tmp_path: Path) -> None:
+def test_loaded_tokenizer_equals_the_saved_one(part_and_built: tuple[TokenizerConfig, Tokenizer], tmp_path: Path) -> None:
     part, built = part_and_built
     built.save(tmp_path)
-    again = part.load(tmp_path)
+    loaded = part.load(tmp_path)
     text = some_text(7)
-    assert (again.fingerprint, again.size, again.special) == (built.fingerprint, built.size, built.special)
-    assert again.encode(text) == built.encode(text)
+    assert (loaded.fingerprint, loaded.size, loaded.special) == (built.fingerprint, built.size, built.special)
+    assert loaded.encode(text) == built.encode(text)
 
 
 @all_parts
-def test_missing_torn_and_altered_files_are_named(part_and_built: tuple[TokenizerConfig, Tokenizer], tmp_path: Path) -> None:
+def test_error_names_a_missing_incomplete_or_altered_file(
+    part_and_built: tuple[TokenizerConfig, Tokenizer], tmp_path: Path
+) -> None:
     part, built = part_and_built
     built.save(tmp_path)
     for path in sorted(tmp_path.iterdir()):
         content = path.read_bytes()
-        for harm in (None, content[: len(content) // 2], b"", b"[]", content.replace(b"a", b"b").replace(b"1", b"2")):
-            if harm is None:
+        for damaged in (None, content[: len(content) // 2], b"", b"[]", content.replace(b"a", b"b").replace(b"1", b"2")):
+            if damaged is None:
                 path.unlink()
             else:
-                path.write_bytes(harm)
+                path.write_bytes(damaged)
             with pytest.raises(CheckpointError) as caught:
                 part.load(tmp_path)
             assert str(tmp_path) in str(caught.value) and "\n" not in str(caught.value)
@@ -125,12 +127,12 @@ def test_missing_torn_and_altered_files_are_named(part_and_built: tuple[Tokenize
     part.load(tmp_path)
 
 
-def test_half_of_a_surrogate_pair_is_refused(built: Tokenizer) -> None:
+def test_half_of_a_surrogate_pair_is_an_error(built: Tokenizer) -> None:
     with pytest.raises(DataError, match=r"U\+D800.* position 2"):
         built.encode("ab\ud800")
 
 
-def test_equal_fingerprints_need_equal_ids() -> None:
+def test_different_tokenizers_have_different_fingerprints() -> None:
     texts = ["hello world, hello words", "another text"]
     built = [
         part.build(texts=texts)
