@@ -65,7 +65,7 @@ class Positions:
                 rows = torch.arange(len(lengths), device=device).repeat_interleave(width)
                 columns = steps.repeat(len(lengths))
             self.write_index = rows, columns, self.position_ids[rows, columns]
-            """Rows, columns of the call and positions (N,) of its real tokens, where `start` is None."""
+            """Index of the real tokens of the call: their rows, columns and positions, (N,) each. Set only if `start` is None."""
         on_cpu = device.type == "cpu"
         if on_cpu:
             self.end = round_up(self.end)

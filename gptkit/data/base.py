@@ -31,19 +31,19 @@ class Data(ABC):
 
     @abstractmethod
     def records(self, split: str) -> Iterator[Record]:
-        """Yields the records of a split, always in the same order."""
+        """Yield the records of a split, always in the same order."""
 
     def chunks(self, split: str) -> Iterator[Chunk]:
-        """Yields the text of a split in chunks: by default one chunk per record. Sources of very large documents yield several."""
+        """Yield the text of a split in chunks: by default one chunk per record. Sources of very large documents yield several."""
         for record in self.records(split):
             yield Chunk(record.text, is_last=True)  # type: ignore[union-attr]  # other sources override this method
 
     def components(self) -> Mapping[str, Data]:
-        """Returns the sources that are split for validation separately, by key: by default this one, with an empty key."""
+        """Return the sources that are split for validation separately, by key: by default this one, with an empty key."""
         return {"": self}
 
     def texts(self) -> Iterator[str]:
-        """Yields the training text for a tokenizer: the text of every training record."""
+        """Yield the training text for a tokenizer: the text of every training record."""
         for chunk in self.chunks("train"):
             yield chunk.text
 
@@ -61,7 +61,7 @@ class LabelledData(Data):
 
     @abstractmethod
     def records(self, split: str) -> Iterator[Example]:
-        """Yields the examples of a split, always in the same order."""
+        """Yield the examples of a split, always in the same order."""
 
     def chunks(self, split: str) -> Iterator[Chunk]:
         for example in self.records(split):
@@ -69,12 +69,12 @@ class LabelledData(Data):
 
 
 def example_text(example: Example) -> str:
-    """Returns the text, the second text and the options of an example, one per line. The label is left out."""
+    """Return the text, the second text and the options of an example, one per line. The label is left out."""
     return "\n".join([example.text, *([] if example.pair is None else [example.pair]), *example.options])
 
 
 def conversation_text(record: Dialogue | Ranking | Prompt) -> str:
-    """Returns the turns of a record, one per line. A ranking adds its completions and its demonstration; facts are left out."""
+    """Return the turns of a record, one per line. A ranking adds its completions and its demonstration; facts are left out."""
     if isinstance(record, Ranking):
         demonstration = [record.demonstration] if record.demonstration else []
         return "\n".join([*(turn.text for turn in record.prompt), *record.completions, *demonstration])

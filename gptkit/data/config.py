@@ -27,5 +27,5 @@ class DataConfig(Part):
         raise NotImplementedError(f"{type(self).__name__} does not implement build()")
 
     def example_columns(self) -> ExampleColumns | None:
-        """Returns the columns of labelled examples, which `gptkit predict` reads too; None if the source has no columns."""
+        """Return the columns of labelled examples, which `gptkit predict` reads too; None if the source has no columns."""
         return None

@@ -19,18 +19,18 @@ class Dataset(ABC):
 
     @abstractmethod
     def __len__(self) -> int:
-        """Returns the number of items in an epoch."""
+        """Return the number of items in an epoch."""
 
     @abstractmethod
     def batch(self, indices: Sequence[int]) -> Batch:
-        """Returns the batch of these items: a pure function of the indices."""
+        """Return the batch of these items: a pure function of the indices."""
 
     def lengths(self) -> NDArray[np.int64] | None:
-        """Returns the number of tokens of each item, (len,), or None if all are equal. Batches group items of similar length."""
+        """Return the number of tokens of each item, (len,), or None if all are equal. Batches group items of similar length."""
         return None
 
     def longest(self) -> NDArray[np.int64] | None:
-        """Returns the lengths by which items are grouped, (len,): by default the `lengths`.
+        """Return the lengths by which items are grouped, (len,): by default the `lengths`.
 
         Datasets whose items consist of several sequences return the length of the longest sequence of each item, since all
         sequences of a batch are padded to the longest.

@@ -32,7 +32,7 @@ def pad_sequences(sequences: Iterable[Ids], *, value: int = 0, dtype: torch.dtyp
 
 
 def sequence_lengths(sequences: Iterable[Ids]) -> Tensor:
-    """Returns the length of each sequence, (N,) int64."""
+    """Return the length of each sequence, (N,) int64."""
     return torch.tensor([len(sequence) for sequence in sequences], dtype=torch.int64)
 
 

@@ -24,7 +24,7 @@ RECORD_TYPES: dict[type, tuple[str, str, str]] = {
 
 
 def records_of(data: Data, split: str, record_type: type[R], reader: str) -> Iterator[R]:
-    """Yields the records of a split, and checks that all of them have one type.
+    """Yield the records of a split, and checks that all of them have one type.
 
     Args:
         data: the source.
@@ -47,7 +47,7 @@ def records_of(data: Data, split: str, record_type: type[R], reader: str) -> Ite
 
 
 def labelled_examples(data: Data, split: str, reader: str) -> Iterator[Example]:
-    """Yields the labelled examples of a split. The `where` of each one names its origin, for messages.
+    """Yield the labelled examples of a split. The `where` of each one names its origin, for messages.
 
     Raises:
         DataError: see `records_of`.
@@ -58,7 +58,7 @@ def labelled_examples(data: Data, split: str, reader: str) -> Iterator[Example]:
 
 
 def rankings_of(data: Data, split: str, reader: str) -> Iterator[Ranking]:
-    """Yields the rankings of a split.
+    """Yield the rankings of a split.
 
     Raises:
         DataError: see `records_of`; also if a ranking has fewer than two completions, or not exactly one rank for each.

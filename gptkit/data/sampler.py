@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 
 def step_indices(step: int, *, batch: int, items: int, seed: int, order_of: Order | None = None) -> NDArray[np.int64]:
-    """Returns the items of a step, (batch,) int64: item i of epoch e is e * items + i. Each device takes its slice.
+    """Return the items of a step, (batch,) int64: item i of epoch e is e * items + i. Each device takes its slice.
 
     The items of all epochs are concatenated, each epoch in its own order, so a batch may start in one epoch and end in a later one.
 
@@ -34,7 +34,7 @@ def step_indices(step: int, *, batch: int, items: int, seed: int, order_of: Orde
 
 @functools.lru_cache(maxsize=4)
 def epoch_order(epoch: int, *, items: int, seed: int) -> NDArray[np.int64]:
-    """Returns the order in which an epoch reads its items, (items,) int64, read-only.
+    """Return the order in which an epoch reads its items, (items,) int64, read-only.
 
     It sorts the raw numbers of a Philox generator keyed by seed and epoch. numpy guarantees these numbers across versions, which it
     does not for its shuffles.

@@ -39,7 +39,7 @@ def split_sources(
     read: Callable[[Data, str], Content],
     split: Callable[[Content, float], tuple[Ranges, Ranges]],
 ) -> tuple[list[tuple[Content, Ranges]], list[tuple[Content, Ranges]]]:
-    """Returns the content of every source of `data` with the ranges to train on, and with the ranges to hold out.
+    """Return the content of every source of `data` with the ranges to train on, and with the ranges to hold out.
 
     Args:
         data: a source, or a mixture of several.
@@ -67,7 +67,7 @@ def split_sources(
 
 
 def split_records(data: Data, fraction: float, read: Callable[[Data, str], Iterable[T]]) -> tuple[list[T], list[T]]:
-    """Returns the records to train on, and the records to hold out. Arguments and errors: see `split_sources`."""
+    """Return the records to train on, and the records to hold out. Arguments and errors: see `split_sources`."""
     train, held_out = split_sources(
         data,
         fraction,
@@ -78,7 +78,7 @@ def split_records(data: Data, fraction: float, read: Callable[[Data, str], Itera
 
 
 def held_out_records(data: Data, fraction: float | None) -> list[Record]:
-    """Returns the records for evaluating a trained model: the validation split, else the test split, else the records held out.
+    """Return the records for evaluating a trained model: the validation split, else the test split, else the records held out.
 
     Args:
         data: a source, or a mixture of several.
@@ -92,7 +92,7 @@ def held_out_records(data: Data, fraction: float | None) -> list[Record]:
 
 
 def evaluation_split(data: Data, *candidates: str) -> str:
-    """Returns the first of `candidates` that is a split of the source, else "train"."""
+    """Return the first of `candidates` that is a split of the source, else "train"."""
     return next((split for split in candidates if split in data.splits), "train")
 
 
@@ -115,7 +115,7 @@ def _select(parts: list[tuple[list[T], Ranges]]) -> list[T]:
 
 
 def split_documents(ends: NDArray[np.int64], fraction: float) -> tuple[Ranges, Ranges]:
-    """Returns the ranges of tokens to train on, and those to hold out.
+    """Return the ranges of tokens to train on, and those to hold out.
 
     Args:
         ends: the position after each document and its end-of-text token, (documents,).
@@ -132,14 +132,14 @@ def split_documents(ends: NDArray[np.int64], fraction: float) -> tuple[Ranges, R
 
 
 def split_by_position(total: int, fraction: float) -> tuple[Ranges, Ranges]:
-    """Returns the ranges of the first and the last part of the tokens. The final end-of-text token belongs to neither."""
+    """Return the ranges of the first and the last part of the tokens. The final end-of-text token belongs to neither."""
     text = total - 1
     cut = int(text * (1 - fraction))
     return [(0, cut)], [(cut, text)]
 
 
 def split_items(items: int, fraction: float) -> tuple[Ranges, Ranges]:
-    """Returns the ranges of items to train on, and those to hold out: up to 64 ranges, one in each of as many equal sections.
+    """Return the ranges of items to train on, and those to hold out: up to 64 ranges, one in each of as many equal sections.
 
     Neighbouring items often share a text, and a file may be sorted by label. Ranges that are spread over the file are suitable for
     both. The position of a range within its section is pseudo-random but fixed, because labels may also alternate. If the fraction
@@ -168,7 +168,7 @@ def split_items(items: int, fraction: float) -> tuple[Ranges, Ranges]:
 
 
 def evenly_spaced(items: int, at_most: int) -> list[int]:
-    """Returns the indices of at most `at_most` items, evenly spaced; of all items if `at_most` is 0."""
+    """Return the indices of at most `at_most` items, evenly spaced; of all items if `at_most` is 0."""
     count = min(items, at_most) if at_most else items
     return [index * items // count for index in range(count)]
 
@@ -189,7 +189,7 @@ def _whole_documents(ends: NDArray[np.int64], fraction: float) -> Ranges:
 
 
 def _nearest(borders: NDArray[np.int64], positions: NDArray[np.float64]) -> list[int]:
-    """Returns the border nearest to each position; of two equally near ones, the earlier."""
+    """Return the border nearest to each position; of two equally near ones, the earlier."""
     after = np.searchsorted(borders, positions).clip(1, len(borders) - 1)
     before = after - 1
     nearest = np.where(positions - borders[before] <= borders[after] - positions, borders[before], borders[after])

@@ -39,11 +39,11 @@ class WindowDataset(Dataset):
         return (len(self.stream) - 1) // self.context
 
     def starts(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Returns the positions in the stream at which windows start: (B,) -> (B,)."""
+        """Return the positions in the stream at which windows start: (B,) -> (B,)."""
         return indices % len(self) * self.context
 
     def batch(self, indices: Sequence[int]) -> Batch:
-        """Returns `tokens` and `targets`, (B, T) int64; with a separator also `segments`, (B, T) int64."""
+        """Return `tokens` and `targets`, (B, T) int64; with a separator also `segments`, (B, T) int64."""
         read = self.stream.read(self.starts(np.asarray(indices, dtype=np.int64)), self.context + 1)
         tokens = np.ascontiguousarray(read[:, :-1])
         result = {"tokens": torch.from_numpy(tokens), "targets": torch.from_numpy(np.ascontiguousarray(read[:, 1:]))}
@@ -73,12 +73,12 @@ class ShiftingWindowDataset(WindowDataset):
 
 @functools.lru_cache(maxsize=1024)
 def epoch_offset(epoch: int, *, size: int) -> int:
-    """Returns the position in a stream of `size` tokens at which the windows of an epoch start: the same on every machine."""
+    """Return the position in a stream of `size` tokens at which the windows of an epoch start: the same on every machine."""
     return int.from_bytes(hashlib.sha256(f"phase {epoch}".encode()).digest()[:8], "little") % size
 
 
 def segments(tokens: NDArray[np.int64], separator: int) -> NDArray[np.int64]:
-    """Returns the number of each token's document within its row, from 0: (B, T) -> (B, T). A separator ends its document."""
+    """Return the number of each token's document within its row, from 0: (B, T) -> (B, T). A separator ends its document."""
     ends = tokens == separator
     numbers: NDArray[np.int64] = np.cumsum(ends, axis=1) - ends
     return numbers
@@ -92,7 +92,7 @@ def language_model_datasets(
     validation_fraction: float,
     separate_documents: bool = False,
 ) -> dict[str, Dataset]:
-    """Returns the datasets "train" and, if tokens are held out, "validation". Tokenises text that is not in the cache.
+    """Return the datasets "train" and, if tokens are held out, "validation". Tokenises text that is not in the cache.
 
     Args:
         data: a source of documents; `token_streams` splits it.
@@ -113,7 +113,7 @@ def language_model_datasets(
 
 
 def token_streams(data: Data, tokenizer: Tokenizer, *, validation_fraction: float) -> tuple[TokenStream, TokenStream]:
-    """Returns the tokens to train on, and the tokens held out, which may be empty. `gptkit.data.splits` defines the split.
+    """Return the tokens to train on, and the tokens held out, which may be empty. `gptkit.data.splits` defines the split.
 
     Raises:
         DataError: the text cannot be read; for a mixture, the message starts with the key of the source.
@@ -128,7 +128,7 @@ def token_streams(data: Data, tokenizer: Tokenizer, *, validation_fraction: floa
 
 
 def training_windows(stream: TokenStream, *, context: int, separator: int | None = None) -> ShiftingWindowDataset:
-    """Returns the training dataset.
+    """Return the training dataset.
 
     Raises:
         DataError: the text is shorter than one window and its last target.
@@ -137,7 +137,7 @@ def training_windows(stream: TokenStream, *, context: int, separator: int | None
 
 
 def validation_windows(stream: TokenStream, *, context: int, separator: int | None = None) -> WindowDataset:
-    """Returns the validation dataset.
+    """Return the validation dataset.
 
     Raises:
         DataError: the text is shorter than one window and its last target.

@@ -34,7 +34,7 @@ class TokenizerConfig(Part):
         raise NotImplementedError(f"{type(self).__name__} does not implement load()")
 
     def vocabulary_size(self) -> int | None:
-        """Returns the number of ids, for `gptkit plan`; None if it depends on the training text."""
+        """Return the number of ids, for `gptkit plan`; None if it depends on the training text."""
         return None
 
 

@@ -30,18 +30,18 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def encode(self, text: str) -> list[int]:
-        """Returns the ids of a text. The name of a special token within the text is encoded as ordinary text."""
+        """Return the ids of a text. The name of a special token within the text is encoded as ordinary text."""
 
     @abstractmethod
     def decode(self, ids: Sequence[int]) -> str:
-        """Returns the text of ids, with the names of special tokens, and U+FFFD for bytes that are not UTF-8."""
+        """Return the text of ids, with the names of special tokens, and U+FFFD for bytes that are not UTF-8."""
 
     @abstractmethod
     def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.uint32]]:
-        """Encodes many texts, on all cores if the tokenizer supports it."""
+        """Encode many texts, on all cores if the tokenizer supports it."""
 
     def split_point(self, text: str) -> int:
-        """Returns the last position at which `text` may be split, 0 if there is none.
+        """Return the last position at which `text` may be split, 0 if there is none.
 
         The ids of the two parts, concatenated, must equal those of the whole, for any text that follows. Long documents are split
         at these positions to be encoded in chunks. By default, they are encoded as a whole.
@@ -54,7 +54,7 @@ class Tokenizer(ABC):
 
 
 def fingerprint_of(*parts: str) -> str:
-    """Returns the SHA-256 (hexadecimal) of texts and the boundaries between them."""
+    """Return the SHA-256 (hexadecimal) of texts and the boundaries between them."""
     digest = hashlib.sha256()
     for part in parts:
         data = part.encode("utf-8", "surrogatepass")

@@ -117,7 +117,7 @@ class GPT1Tokenizer(LibraryTokenizer):
         return cls(vocabulary, [(left, right) for left, right in json.loads(library.to_str())["model"]["merges"]])
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Returns words separated by spaces, without a space before closing punctuation. Cleaning is not reversible."""
+        """Return words separated by spaces, without a space before closing punctuation. Cleaning is not reversible."""
         return "".join(_decode_entries([self._entries[token] for token in ids]))
 
     def save(self, folder: Path) -> None:
@@ -247,7 +247,7 @@ def load(folder: Path) -> GPT1Tokenizer:
 
 
 def _decode_entries(entries: Iterable[str]) -> Iterator[str]:
-    """Yields the text of each entry, after a space if one separates it from the previous entry.
+    """Yield the text of each entry, after a space if one separates it from the previous entry.
 
     The text depends only on the entry and the previous one, so text that is streamed token by token never has to be revised.
     """

@@ -49,7 +49,7 @@ def split_pieces(text: str, punctuation: re.Pattern[str] = PUNCTUATION_RUNS) -> 
 
 
 def last_split_point(text: str, punctuation: re.Pattern[str] = PUNCTUATION_RUNS) -> int:
-    """Returns the last position at which the pieces of both sides, concatenated, equal those of the whole text; 0 if there is none.
+    """Return the last position at which the pieces of both sides, concatenated, equal those of the whole text; 0 if there is none.
 
     This must hold for any text that follows. ftfy depends on whole lines, and a line break at the end of a text yields no piece,
     so the position is that of a space within a complete line.
@@ -100,5 +100,5 @@ class WordSplitter:
         """The rules of spaCy, serialised."""
 
     def split(self, piece: str) -> list[str]:
-        """Returns the words of a piece, in lower case."""
+        """Return the words of a piece, in lower case."""
         return [token.text.lower() for token in self._split(piece)]

@@ -52,7 +52,7 @@ def from_folder(folder: Path, tokenizer_class: type[GPT1Tokenizer]) -> GPT1Token
 
 
 def is_gpt1(folder: Path) -> bool:
-    """Returns whether the tokenizer in a folder is like GPT-1's, whose symbols mark the end of a word.
+    """Return whether the tokenizer in a folder is like GPT-1's, whose symbols mark the end of a word.
 
     Raises:
         DataError: a file cannot be read.
@@ -70,7 +70,7 @@ def _model_of(path: Path) -> dict[str, Any]:
 
 
 def _from_library_file(path: Path) -> tuple[dict[str, int], list[tuple[str, str]]]:
-    """Returns entries and merges. The library writes a merge as a pair, or as a text with a space."""
+    """Return entries and merges. The library writes a merge as a pair, or as a text with a space."""
     model = _model_of(path)
     vocabulary, merges = model.get("vocab"), model.get("merges")
     if not isinstance(vocabulary, dict) or not all(isinstance(token, int) for token in vocabulary.values()):
@@ -98,7 +98,7 @@ def _build(
             encoded to ids other than those of the model. The message names the file.
     """
     try:
-        built = tokenizer_class(vocabulary, merges)
+        tokenizer = tokenizer_class(vocabulary, merges)
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
     merged = {left + right for left, right in merges}
@@ -108,4 +108,4 @@ def _build(
             f"{path}: {len(unreachable):,} entries, such as {unreachable[0]!r}, result from none of the {len(merges):,} merges; "
             "is the file of the merges complete?"
         )
-    return built
+    return tokenizer

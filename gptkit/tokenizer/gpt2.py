@@ -65,7 +65,7 @@ def from_hub(name: str) -> BPETokenizer:
 
 
 def _package_folder() -> Path | None:
-    """Returns the folder of the package that contains the files. The package is not imported, so that none of its code runs."""
+    """Return the folder of the package that contains the files. The package is not imported, so that none of its code runs."""
     spec = importlib.util.find_spec(PACKAGE)
     folders = [Path(location) / "data" for location in (spec.submodule_search_locations or [])] if spec else []
     return next((folder for folder in folders if all((folder / name).is_file() for name in PAIRS[0])), None)

@@ -10,7 +10,7 @@ from gptkit.user_files import expand_path
 
 
 def local_folder(path: str) -> Path | None:
-    """Returns the folder that `tokenizer.path` names; None if it is a name on the hub.
+    """Return the folder that `tokenizer.path` names; None if it is a name on the hub.
 
     Raises:
         ConfigError: the path has the form of a folder that does not exist.

@@ -16,7 +16,7 @@ import zstandard
 
 @pytest.fixture
 def table(tmp_path: Path) -> Callable[..., Path]:
-    """Returns a function that writes rows to a .jsonl, .jsonl.gz, .jsonl.zst or .parquet file, by the suffix of its name."""
+    """Return a function that writes rows to a .jsonl, .jsonl.gz, .jsonl.zst or .parquet file, by the suffix of its name."""
 
     def write(*rows: dict[str, Any], name: str = "rows.jsonl") -> Path:
         path = tmp_path / name

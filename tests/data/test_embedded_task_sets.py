@@ -82,7 +82,7 @@ def test_score_of_a_country_pair_counts_equal_statements() -> None:
 
 
 def _statements(text: str) -> list[str]:
-    """Returns the subregion, region, currency and language of a description without the name of its country."""
+    """Return the subregion, region, currency and language of a description without the name of its country."""
     places, _, rest = text.partition(". ")
     subregion, _, region = places.partition(", a part of ")
     currency, _, language = rest.partition(", and the code of its first language is ")

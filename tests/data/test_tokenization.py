@@ -30,7 +30,7 @@ pytestmark = pytest.mark.usefixtures("shard_cache")
 
 
 def slow_encoding(texts: Sequence[str], tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
-    """Returns the ids of all documents, each followed by end-of-text, and the ends of the documents."""
+    """Return the ids of all documents, each followed by end-of-text, and the ends of the documents."""
     ids: list[int] = []
     ends = []
     for text in filter(None, texts):

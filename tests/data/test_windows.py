@@ -32,7 +32,7 @@ class Documents(Data):
 
 
 def stream_of(tokens: int, *, part: int = 1 << 20, ranges: list[tuple[int, int]] | None = None) -> TokenStream:
-    """Returns a stream of the tokens 0, 1, 2 ... in files of `part` tokens."""
+    """Return a stream of the tokens 0, 1, 2 ... in files of `part` tokens."""
     ids = np.arange(tokens, dtype=np.uint16)
     shards = Shards([ids[begin : begin + part] for begin in range(0, tokens, part)], np.array([tokens]))
     return TokenStream([(shards, [(0, tokens)] if ranges is None else ranges)])

@@ -18,7 +18,7 @@ from gptkit.tokenizer.bpe_training import MAX_WORD_LENGTH
 
 
 def library_merges(texts: list[str], size: int) -> list[tuple[str, str]]:
-    """Returns the merges that the library learns without a limit on words."""
+    """Return the merges that the library learns without a limit on words."""
     library = Tokenizer(models.BPE())
     library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())

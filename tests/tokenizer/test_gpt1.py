@@ -34,7 +34,7 @@ def slow_bpe(word: str, merges: list[tuple[str, str]]) -> list[str]:
 
 
 def slow_pipeline(text: str, built: GPT1Tokenizer) -> list[int]:
-    """Returns the ids by applying each step of the released code to the whole text."""
+    """Return the ids by applying each step of the released code to the whole text."""
     import ftfy
     from spacy.lang.en import English
 

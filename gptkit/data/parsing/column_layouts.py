@@ -20,7 +20,7 @@ class ColumnLayout:
     """Columns that are read if they exist."""
 
     def match(self, names: Collection[str], columns: Mapping[str, str]) -> dict[str, str] | None:
-        """Returns the column of the table for each name of the layout, or None if the table has another layout."""
+        """Return the column of the table for each name of the layout, or None if the table has another layout."""
         groups = self.required + self.optional
         if not all(any(name in group for group in groups) for name in columns):
             return None
@@ -51,7 +51,7 @@ def check_column_keys(layouts: Sequence[ColumnLayout], columns: Mapping[str, str
 
 
 def match_columns(layouts: Sequence[ColumnLayout], names: Collection[str], columns: Mapping[str, str]) -> dict[str, str]:
-    """Returns the column of the table for each name of the first layout that matches.
+    """Return the column of the table for each name of the first layout that matches.
 
     Args:
         layouts: the supported layouts, in order.

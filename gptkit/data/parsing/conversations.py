@@ -33,7 +33,7 @@ RECORD_PARSERS = {
 def parse_records(
     rows: Iterable[tuple[str, Mapping[str, Any]]], kind: str, columns: Mapping[str, str], *, empty: str = "stop"
 ) -> Iterator[ConversationRecord]:
-    """Yields the records of rows, in order.
+    """Yield the records of rows, in order.
 
     Args:
         rows: the location of each row, for errors, and its cells by column.

@@ -48,7 +48,7 @@ def parse_dialogue(row: Mapping[str, Any], columns: Mapping[str, str]) -> Dialog
 
 
 def parse_instruction(row: Mapping[str, Any], columns: Mapping[str, str]) -> tuple[Turn, ...]:
-    """Returns the turns of an instruction: the user's turn is the instruction, then a blank line and the input, if there is one."""
+    """Return the turns of an instruction: the user's turn is the instruction, then a blank line and the input, if there is one."""
     texts = [parse_text(columns["instruction"], row[columns["instruction"]])]
     if "input" in columns and row[columns["input"]] is not None:
         texts.append(parse_text(columns["input"], row[columns["input"]]))
@@ -56,6 +56,6 @@ def parse_instruction(row: Mapping[str, Any], columns: Mapping[str, str]) -> tup
 
 
 def system_message(row: Mapping[str, Any], columns: Mapping[str, str]) -> str | None:
-    """Returns the system message of a row, or None if the row has no column for it."""
+    """Return the system message of a row, or None if the row has no column for it."""
     cell = row[columns["system"]] if "system" in columns else None
     return None if cell is None else parse_text(columns["system"], cell)

@@ -32,7 +32,7 @@ class ExampleColumns:
     """Prefix of the configuration keys text, pair, options and label."""
 
     def names(self) -> dict[str, str]:
-        """Returns all columns in a fixed order, with the configuration key of each one."""
+        """Return all columns in a fixed order, with the configuration key of each one."""
         result = {self.text: f"{self.keys}text"}
         options = [(column, f"{self.keys}options") for column in self.options]
         for column, key in [(self.pair, f"{self.keys}pair"), (self.label, f"{self.keys}label"), *options]:
@@ -46,7 +46,7 @@ class UnusableLabel(DataError):
 
 
 def read_examples(files: Iterable[Path], columns: ExampleColumns, *, errors: str = "strict") -> Iterator[Example]:
-    """Yields the examples of table files, in order.
+    """Yield the examples of table files, in order.
 
     In .csv and .tsv files, labels are text; in .jsonl and .parquet files, they have the type of the cell, text or number, and true
     and false become text. If there are options, the label becomes the index of the right one.
@@ -63,7 +63,7 @@ def read_examples(files: Iterable[Path], columns: ExampleColumns, *, errors: str
 
 
 def parse_examples(rows: Iterable[tuple[str, Mapping[str, Any]]], columns: ExampleColumns) -> Iterator[Example]:
-    """Yields the examples of rows, in order.
+    """Yield the examples of rows, in order.
 
     Args:
         rows: the location of each row, for errors, and its cells by column.
@@ -129,7 +129,7 @@ def _label(where: str, column: str, cell: Any) -> str | int | float:
 
 
 def _option_index(where: str, columns: ExampleColumns, label: str | int | float, options: tuple[str, ...]) -> int:
-    """Returns the index of the right option. The label is its text, its column, its number or its letter (A for the first)."""
+    """Return the index of the right option. The label is its text, its column, its number or its letter (A for the first)."""
     meanings = _label_meanings(columns, label, options)
     if columns.label_means != "auto":
         meanings = {meaning: index for meaning, index in meanings.items() if meaning == columns.label_means}
@@ -154,7 +154,7 @@ def _option_index(where: str, columns: ExampleColumns, label: str | int | float,
 
 
 def _label_meanings(columns: ExampleColumns, label: str | int | float, options: tuple[str, ...]) -> dict[str, int]:
-    """Returns the possible meanings of a label, each with the index of the option that it identifies."""
+    """Return the possible meanings of a label, each with the index of the option that it identifies."""
     word = str(label)
     stripped = [option.strip() for option in options]
     result: dict[str, int] = {}

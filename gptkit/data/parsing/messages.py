@@ -17,7 +17,7 @@ FIELDS = (("role", "content"), ("from", "value"))
 
 
 def parse_text(column: str, cell: Any) -> str:
-    """Returns the text of a cell, which may be empty.
+    """Return the text of a cell, which may be empty.
 
     Raises:
         DataError: the cell holds something else.
@@ -28,7 +28,7 @@ def parse_text(column: str, cell: Any) -> str:
 
 
 def parse_answer(column: str, cell: Any) -> str:
-    """Returns the text of an answer, which is a text or a list of one message of the assistant.
+    """Return the text of an answer, which is a text or a list of one message of the assistant.
 
     Raises:
         DataError: the cell holds something else.
@@ -42,7 +42,7 @@ def parse_answer(column: str, cell: Any) -> str:
 
 
 def parse_turns(column: str, cell: Any) -> tuple[Turn, ...]:
-    """Returns the turns of a list of messages or of a transcript.
+    """Return the turns of a list of messages or of a transcript.
 
     Raises:
         DataError: the cell is neither, a role is unknown, or roles do not alternate.
@@ -59,7 +59,7 @@ def parse_turns(column: str, cell: Any) -> tuple[Turn, ...]:
 
 
 def parse_prompt_turns(column: str, cell: Any, system: str | None = None) -> tuple[Turn, ...]:
-    """Returns the turns of a prompt: a list of messages, a transcript, or a text, which becomes one turn of the user.
+    """Return the turns of a prompt: a list of messages, a transcript, or a text, which becomes one turn of the user.
 
     Args:
         column: the name of the column, for errors.
@@ -78,7 +78,7 @@ def parse_prompt_turns(column: str, cell: Any, system: str | None = None) -> tup
 
 
 def turns_without_answer(column: str, cell: Any) -> tuple[Turn, ...]:
-    """Returns the turns of a list of messages or a transcript, without an empty `Assistant:` turn at the end of a transcript."""
+    """Return the turns of a list of messages or a transcript, without an empty `Assistant:` turn at the end of a transcript."""
     if isinstance(cell, str) and is_transcript(cell):
         turns = parse_transcript(cell)
         return turns[:-1] if turns[-1] == Turn("assistant", "") else turns
@@ -86,7 +86,7 @@ def turns_without_answer(column: str, cell: Any) -> tuple[Turn, ...]:
 
 
 def with_system(turns: tuple[Turn, ...], system: str | None) -> tuple[Turn, ...]:
-    """Returns the turns with a system message in front, unless they start with one already or `system` is empty."""
+    """Return the turns with a system message in front, unless they start with one already or `system` is empty."""
     if not system or (turns and turns[0].role == "system"):
         return turns
     return (Turn("system", system), *turns)

@@ -80,7 +80,7 @@ def _parse_completions(
 
 
 def _parse_scored_completions(column: str, cells: Sequence[Any]) -> tuple[tuple[str, ...], Sequence[float]]:
-    """Returns completions and their scores, in the format of "UltraFeedback: Boosting Language Models with Scaled AI Feedback"."""
+    """Return completions and their scores, in the format of "UltraFeedback: Boosting Language Models with Scaled AI Feedback"."""
     for index, cell in enumerate(cells, 1):
         if not isinstance(cell, Mapping) or "response" not in cell:
             raise DataError(
@@ -109,7 +109,7 @@ def _numbers(column: str, cells: Any, count: int) -> Sequence[float]:
 
 
 def _pair(row: Mapping[str, Any], columns: Mapping[str, str]) -> tuple[tuple[Turn, ...], str, str]:
-    """Returns the prompt, the better and the worse completion, from two completions or from two dialogues with a common start."""
+    """Return the prompt, the better and the worse completion, from two completions or from two dialogues with a common start."""
     chosen, rejected = columns["chosen"], columns["rejected"]
     cells, system = (row[chosen], row[rejected]), system_message(row, columns)
     if all(isinstance(cell, str) and is_transcript(cell) for cell in cells):
@@ -131,7 +131,7 @@ def _pair(row: Mapping[str, Any], columns: Mapping[str, str]) -> tuple[tuple[Tur
 
 
 def _split_common_turns(better: tuple[Turn, ...], worse: tuple[Turn, ...]) -> tuple[tuple[Turn, ...], str, str] | None:
-    """Returns the common turns of two dialogues and the last answer of each; None if the dialogues differ in more than that."""
+    """Return the common turns of two dialogues and the last answer of each; None if the dialogues differ in more than that."""
     if better[:-1] != worse[:-1] or (better[-1].role, worse[-1].role) != ("assistant", "assistant"):
         return None
     return better[:-1], better[-1].text, worse[-1].text
@@ -153,7 +153,7 @@ def _comparison(row: Mapping[str, Any], columns: Mapping[str, str]) -> tuple[tup
 
 
 def _summary_prompt(column: str, info: Any) -> str:
-    """Returns the prompt for a summary: the parts of the post that are known, and `TL;DR:`."""
+    """Return the prompt for a summary: the parts of the post that are known, and `TL;DR:`."""
     if not isinstance(info, Mapping):
         raise DataError(f"column {column} holds {type(info).__name__} instead of an object")
     parts = {"subreddit": "SUBREDDIT: r/", "title": "TITLE: ", "post": "POST: ", "article": ""}

@@ -18,12 +18,12 @@ _ROLES = {HUMAN: "user", ASSISTANT: "assistant"}
 
 
 def is_transcript(text: str) -> bool:
-    """Returns whether a text starts with a speaker and contains a turn of the assistant."""
+    """Return whether a text starts with a speaker and contains a turn of the assistant."""
     return text.lstrip().startswith((HUMAN.lstrip(), ASSISTANT.lstrip())) and ASSISTANT.lstrip() in text
 
 
 def parse_transcript(transcript: str) -> tuple[Turn, ...]:
-    """Returns the turns of a transcript, without surrounding white space. Text before the first speaker is the system message.
+    """Return the turns of a transcript, without surrounding white space. Text before the first speaker is the system message.
 
     Consecutive turns of the same speaker are merged, so that speakers alternate. Turns may be empty.
     """

@@ -20,7 +20,7 @@ csv.field_size_limit(MAX_LINE_BYTES)  # cells may be very long; texts too long f
 
 
 def read_csv(path: Path, form: str, *, errors: str) -> Iterator[tuple[str, list[str]]]:
-    """Yields the location of each row (`file:line`) and its cells. The first row is the header. Skips empty lines.
+    """Yield the location of each row (`file:line`) and its cells. The first row is the header. Skips empty lines.
 
     Args:
         path: the file.

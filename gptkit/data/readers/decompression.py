@@ -41,7 +41,7 @@ _SIGNATURES = {
 
 @contextmanager
 def open_bytes(path: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
-    """Open a file as a decompressed stream; also yields the file itself, whose position shows how much of it has been read.
+    """Open a file as a decompressed stream; also yield the file itself, whose position shows how much of it has been read.
 
     Raises:
         DataError: the file cannot be opened, read or decompressed, is not text, is too large when decompressed, or changes. The

@@ -19,7 +19,7 @@ TextChunk = tuple[str, bool, int]
 
 
 def read_documents(path: Path, *, field: str, errors: str) -> Iterator[TextChunk]:
-    """Yields the documents of a file, in chunks.
+    """Yield the documents of a file, in chunks.
 
     Args:
         path: a file whose format `file_format` recognises.

@@ -19,7 +19,7 @@ COMPRESSIONS = (".gz", ".zst")
 
 
 def file_format(path: Path, forms: Sequence[str] = FORMATS) -> str | None:
-    """Returns the format of a file by its name, one of `forms`; None for other files."""
+    """Return the format of a file by its name, one of `forms`; None for other files."""
     name = path.name.lower()
     for compression in COMPRESSIONS:
         if name.endswith(compression):
@@ -31,7 +31,7 @@ def file_format(path: Path, forms: Sequence[str] = FORMATS) -> str | None:
 
 
 def find_files(paths: Any, *, key: str = "data.path", forms: Sequence[str] = FORMATS) -> list[Path]:
-    """Returns the files of paths, globs and folders, each file once. The order is that of `paths`; folders and globs are sorted.
+    """Return the files of paths, globs and folders, each file once. The order is that of `paths`; folders and globs are sorted.
 
     Args:
         paths: a path, glob or folder, or a list of them.
@@ -53,7 +53,7 @@ def find_files(paths: Any, *, key: str = "data.path", forms: Sequence[str] = FOR
 
 
 def find_splits(train: Any, validation: Any, test: Any, *, forms: Sequence[str]) -> dict[str, list[Path]]:
-    """Returns the files of each split: `data.path` for training, and `data.validation` and `data.test` if they are set.
+    """Return the files of each split: `data.path` for training, and `data.validation` and `data.test` if they are set.
 
     Raises:
         ConfigError: see `find_files`.
@@ -130,7 +130,7 @@ def _expand_glob(text: str, pattern: str, key: str, forms: Sequence[str]) -> lis
 
 
 def _glob(pattern: str) -> Iterator[str]:
-    """Yields the matches of a pattern. `**` enters each folder only once, because cycles of links would give endless paths."""
+    """Yield the matches of a pattern. `**` enters each folder only once, because cycles of links would give endless paths."""
     before, stars, after = re.match(r"(.*?)((?:^|/)\*\*(?:/|$)|$)(.*)", pattern, re.DOTALL).groups()  # type: ignore[union-attr]
     if not stars:
         yield from glob.iglob(pattern)
@@ -145,7 +145,7 @@ def _glob(pattern: str) -> Iterator[str]:
 
 
 def _files_in_folder(folder: Path, forms: Sequence[str]) -> Iterator[Path]:
-    """Yields the files of a folder and its subfolders in the given formats, except hidden ones."""
+    """Yield the files of a folder and its subfolders in the given formats, except hidden ones."""
     for path, _, names in _walk(folder):
         yield from (Path(path, name) for name in names if not name.startswith(".") and file_format(Path(name), forms))
 

@@ -26,7 +26,7 @@ _hashed: dict[str, tuple[Identity, str]] = {}
 
 
 def file_sha256(path: Path) -> str:
-    """Returns the SHA-256 (hexadecimal) of a file.
+    """Return the SHA-256 (hexadecimal) of a file.
 
     Raises:
         DataError: the path is not a regular file, or cannot be read.
@@ -101,5 +101,5 @@ def _cache_sha256(cached: Path, sha256: str) -> None:
 
 
 def cache_folder() -> Path:
-    """Returns $GPTKIT_CACHE, else ~/.cache/gptkit. The folder may not exist yet, and may be deleted at any time."""
+    """Return $GPTKIT_CACHE, else ~/.cache/gptkit. The folder may not exist yet, and may be deleted at any time."""
     return expand_path(os.environ.get("GPTKIT_CACHE") or "~/.cache/gptkit")

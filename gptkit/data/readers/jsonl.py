@@ -27,7 +27,7 @@ class JsonLine(NamedTuple):
     """Compressed bytes of the file that have been read so far."""
 
     def select(self, fields: Iterable[str], *, errors: str) -> dict[str, Any]:
-        """Returns these fields and their values, and ensures that all texts are valid Unicode.
+        """Return these fields and their values, and ensures that all texts are valid Unicode.
 
         Raises:
             DataError: a text contains half of a surrogate pair, and `errors` is strict.
@@ -39,7 +39,7 @@ class JsonLine(NamedTuple):
 
 
 def read_jsonl(path: Path, *, errors: str) -> Iterator[JsonLine]:
-    """Yields the objects of a .jsonl file in order. Skips blank lines.
+    """Yield the objects of a .jsonl file in order. Skips blank lines.
 
     Args:
         path: the file.
@@ -96,7 +96,7 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _is_deeper(content: Any, depth: int) -> bool:
-    """Returns whether lists and objects are nested deeper than `depth`."""
+    """Return whether lists and objects are nested deeper than `depth`."""
     level = [content]
     for _ in range(depth):
         level = [

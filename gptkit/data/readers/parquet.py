@@ -41,7 +41,7 @@ BATCH_ROWS = 256
 
 
 def parquet_columns(path: Path) -> list[str]:
-    """Returns the names of the columns of a file.
+    """Return the names of the columns of a file.
 
     Raises:
         DataError: see `open_parquet`.
@@ -51,7 +51,7 @@ def parquet_columns(path: Path) -> list[str]:
 
 
 def parquet_rows(path: Path, file: Any, columns: Sequence[str], *, errors: str) -> Iterator[tuple[int, list[Any]]]:
-    """Yields the number of each row, counted from 1, and its cells in `columns`. Null becomes None.
+    """Yield the number of each row, counted from 1, and its cells in `columns`. Null becomes None.
 
     Args:
         path: name of the file, for errors.
@@ -72,7 +72,7 @@ def parquet_rows(path: Path, file: Any, columns: Sequence[str], *, errors: str) 
 
 
 def _values(column: Any) -> list[Any]:
-    """Returns the values of a column, with texts as bytes, because pyarrow does not check that they are UTF-8."""
+    """Return the values of a column, with texts as bytes, because pyarrow does not check that they are UTF-8."""
     import pyarrow
     from pyarrow import types
 

@@ -21,7 +21,7 @@ OBJECTS = (".jsonl", ".parquet")
 
 
 def read_rows(path: Path, columns: Mapping[str, str], *, errors: str = "strict") -> Iterator[Row]:
-    """Yields the cells of the given columns, row by row.
+    """Yield the cells of the given columns, row by row.
 
     A .csv file follows RFC 4180 (quotes may enclose commas and line ends); in a .tsv file, as in those of GLUE, quotation marks are
     ordinary characters. In both, the first row contains the column names, and every cell is text. The cells of .jsonl and .parquet
@@ -43,7 +43,7 @@ def read_rows(path: Path, columns: Mapping[str, str], *, errors: str = "strict")
 
 
 def column_names(path: Path, *, errors: str = "strict") -> list[str]:
-    """Returns the columns of a file; for a .jsonl file, the fields of its first object. An empty file has none.
+    """Return the columns of a file; for a .jsonl file, the fields of its first object. An empty file has none.
 
     Raises:
         DataError: the file cannot be read, or its content does not have its format.
@@ -57,7 +57,7 @@ def column_names(path: Path, *, errors: str = "strict") -> list[str]:
 
 
 def read_objects(path: Path, *, errors: str = "strict") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yields the location of each row of a .jsonl or .parquet file, and all its cells by column.
+    """Yield the location of each row of a .jsonl or .parquet file, and all its cells by column.
 
     The rows of a .jsonl file may have different columns.
 
@@ -97,7 +97,7 @@ def _parquet_rows(path: Path, columns: Mapping[str, str], errors: str) -> Iterat
 
 
 def _column_indices(where: str, names: Iterable[str], columns: Mapping[str, str]) -> list[int]:
-    """Returns the index of each of `columns` among the names.
+    """Return the index of each of `columns` among the names.
 
     Raises:
         DataError: a column does not occur exactly once.

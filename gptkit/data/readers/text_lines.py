@@ -16,7 +16,7 @@ MAX_LINE_BYTES = 1 << 28
 
 
 def read_lines(path: Path, *, errors: str) -> Iterator[tuple[int, str, int]]:
-    """Yields the lines of a UTF-8 file: (number from 1, line with its line end, bytes of the file that have been read).
+    """Yield the lines of a UTF-8 file: (number from 1, line with its line end, bytes of the file that have been read).
 
     Args:
         path: the file.
@@ -51,7 +51,7 @@ def _lines(path: Path, stream: IO[bytes]) -> Iterator[bytes]:
 
 
 def is_number(cell: Any) -> TypeGuard[int | float]:
-    """Returns whether a cell is a finite number within the range of single precision."""
+    """Return whether a cell is a finite number within the range of single precision."""
     return isinstance(cell, int | float) and not isinstance(cell, bool) and abs(cell) < 3e38  # comparisons with NaN are false
 
 
@@ -70,7 +70,7 @@ def replace_nul(where: str, text: str, errors: str) -> str:
 
 
 def not_utf8_error(where: str, error: UnicodeDecodeError, offset: int) -> DataError:
-    """Returns the error for bytes that are not UTF-8.
+    """Return the error for bytes that are not UTF-8.
 
     Args:
         where: the location, for the message.

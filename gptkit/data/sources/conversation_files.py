@@ -53,7 +53,7 @@ class RecordFiles(ConversationalData):
         self.fingerprint = hashlib.sha256(content_key.encode()).hexdigest()
 
     def records(self, split: str) -> Iterator[ConversationRecord]:
-        """Yields the records of a split.
+        """Yield the records of a split.
 
         Raises:
             DataError: see `parse_records`; also if the split has no record, or a held-out labeler has no ranking.
@@ -67,7 +67,7 @@ class RecordFiles(ConversationalData):
             raise DataError(f"{files}: there are no {self._kind} for the {split} split")
 
     def _records_of_split(self, split: str) -> Iterator[ConversationRecord]:
-        """Yields the records of a split. Training leaves out the rankings of held-out labelers, with which validation starts."""
+        """Yield the records of a split. Training leaves out the rankings of held-out labelers, with which validation starts."""
         if self._held_out and split in ("train", "validation"):
             labelers: set[str | None] = set()
             for record in self._read("train"):

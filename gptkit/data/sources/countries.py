@@ -22,7 +22,7 @@ class Country:
 
 
 def read_countries(part: str) -> tuple[list[Country], str]:
-    """Returns all countries, sorted by name, and the SHA-256 of their facts.
+    """Return all countries, sorted by name, and the SHA-256 of their facts.
 
     Args:
         part: the data source that reads them, for errors.
@@ -41,7 +41,7 @@ def read_countries(part: str) -> tuple[list[Country], str]:
 
 
 def countries_of_split(countries: list[Country], split: str) -> list[Country]:
-    """Returns the countries of a split: a fifth are for testing, a tenth for validation. No country is in two splits."""
+    """Return the countries of a split: a fifth are for testing, a tenth for validation. No country is in two splits."""
     return [
         country
         for country in countries
@@ -50,7 +50,7 @@ def countries_of_split(countries: list[Country], split: str) -> list[Country]:
 
 
 def hash_below(text: str, choices: int) -> int:
-    """Returns a pseudo-random number below `choices` that depends only on the text."""
+    """Return a pseudo-random number below `choices` that depends only on the text."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) % choices
 
 

@@ -75,6 +75,6 @@ class CountryFacts(LabelledData):
             yield Example(premise, label, pair=HYPOTHESES[stated_fact].format(value, country.name))
 
     def _other_value(self, country: Country, fact: str, seed: str) -> str:
-        """Returns the value of the fact for another country, different from that of this one."""
+        """Return the value of the fact for another country, different from that of this one."""
         values = sorted({each.facts[fact] for each in self._countries if fact in each.facts} - {country.facts[fact]})
         return values[hash_below(f"{seed} {fact} other", len(values))]

@@ -49,7 +49,7 @@ class Labelled(LabelledData):
         self.fingerprint = hashlib.sha256(content_key.encode()).hexdigest()
 
     def records(self, split: str) -> Iterator[Example]:
-        """Yields the examples of a split.
+        """Yield the examples of a split.
 
         Raises:
             DataError: see `read_examples`; also if the split has no example.

@@ -29,7 +29,7 @@ class Mixture(Data):
         self.fingerprint = hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
     def components(self) -> Mapping[str, Data]:
-        """Returns the components of all sources, which expands nested mixtures."""
+        """Return the components of all sources, which expands nested mixtures."""
         return {
             f"data.sources.{name}" + (f": {key}" if key else ""): component
             for name, source in self.sources.items()

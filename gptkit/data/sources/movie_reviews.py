@@ -46,7 +46,7 @@ class MovieReviews(LabelledData):
         return self._reviews(split, self._labelled if split == "train" else SOURCES)
 
     def chunks(self, split: str) -> Iterator[Chunk]:
-        """Yields the text of the reviews of a split without labels, from both sources whatever `labelled` is."""
+        """Yield the text of the reviews of a split without labels, always from both sources."""
         for example in self._reviews(split, SOURCES):
             yield Chunk(example.text, is_last=True)
 
@@ -57,7 +57,7 @@ class MovieReviews(LabelledData):
 
 
 def review_split(text: str, source: str) -> str:
-    """Returns the split of a review, by its text: a fifth of the Rotten Tomatoes reviews is for testing, a tenth for validation."""
+    """Return the split of a review, by its text: a fifth of the Rotten Tomatoes reviews is for testing, a tenth for validation."""
     if source != "rotten_tomatoes":
         return "train"
     bucket = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) % 10

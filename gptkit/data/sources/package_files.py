@@ -9,7 +9,7 @@ from gptkit.errors import DataError
 
 
 def package_file(part: str, *, package: str, module: str, file: str) -> Path:
-    """Returns the path of a file or folder in a package. The package is not imported, which could take seconds.
+    """Return the path of a file or folder in a package. The package is not imported, which could take seconds.
 
     Args:
         part: the data source that needs it, for errors.

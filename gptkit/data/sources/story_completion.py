@@ -41,7 +41,7 @@ class StoryCompletion(LabelledData):
         self.fingerprint = hashlib.sha256(f"story_completion, a passage in one split {speeches.fingerprint}".encode()).hexdigest()
 
     def records(self, split: str) -> Iterator[Example]:
-        """Yields the examples of a split, without passages that occur in an earlier split.
+        """Yield the examples of a split, without passages that occur in an earlier split.
 
         Only two speeches and the passages of the earlier splits are in memory at a time.
         """
@@ -59,7 +59,7 @@ class StoryCompletion(LabelledData):
 
 
 def passages(speech: str, *, sentences: int = SENTENCES) -> Iterator[tuple[str, str]]:
-    """Yields adjacent passages of a speech: `sentences` sentences, and the sentence that follows them."""
+    """Yield adjacent passages of a speech: `sentences` sentences, and the sentence that follows them."""
     passage: list[str] = []
     for sentence in _sentences(speech):
         if not MIN_LENGTH <= len(sentence) <= MAX_LENGTH:
@@ -82,7 +82,7 @@ def _read(path: Path) -> str:
 
 
 def _pair_speeches(files: list[Path]) -> list[Path]:
-    """Returns another speech for each speech, using each one once: the next one in a cycle ordered by the hash of the name."""
+    """Return another speech for each speech, using each one once: the next one in a cycle ordered by the hash of the name."""
     cycle = sorted(files, key=lambda path: hashlib.sha256(path.name.encode()).digest())
     successor = dict(zip(cycle, cycle[1:] + cycle[:1], strict=True))
     return [successor[path] for path in files]

@@ -35,7 +35,7 @@ SAMPLED_BLOCKS = 64
 
 
 def shard_type(vocabulary: int) -> np.dtype[Any]:
-    """Returns the smallest type for the ids of a vocabulary of this size.
+    """Return the smallest type for the ids of a vocabulary of this size.
 
     Raises:
         DataError: no type is large enough.
@@ -54,7 +54,7 @@ class Shards:
         self.parts, self.ends = parts, ends
 
     def __len__(self) -> int:
-        """Returns the number of tokens."""
+        """Return the number of tokens."""
         return sum(map(len, self.parts))
 
 
@@ -63,7 +63,7 @@ class CorruptShards(Exception):
 
 
 def open_shards(folder: Path, *, key: str = "", verify: bool = False) -> Shards | None:
-    """Open the shards of a folder; returns None if there are none.
+    """Open the shards of a folder; return None if there are none.
 
     The index, the ends of the documents, and every file with a new modification time are checked by SHA-256, all other files by the
     checksums of random blocks.

@@ -35,7 +35,7 @@ class TokenStream:
         return self._size
 
     def read(self, starts: NDArray[np.int64], length: int) -> NDArray[np.int64]:
-        """Reads `length` tokens from each position: (N,) -> (N, length) int64. Positions are below the length of the stream."""
+        """Read `length` tokens from each position: (N,) -> (N, length) int64. Positions are below the length of the stream."""
         tokens = np.empty((len(starts), length), dtype=np.int64)
         run = self._begins.searchsorted(starts, side="right") - 1
         index = starts - self._begins[run] + self._first[run]
@@ -62,13 +62,13 @@ class TokenStream:
 
 
 def _windows(part: NDArray[Any], length: int) -> NDArray[Any]:
-    """Returns all windows of a file as a view: (tokens - length + 1, length). Indexing rows then copies whole windows."""
+    """Return all windows of a file as a view: (tokens - length + 1, length). Indexing rows then copies whole windows."""
     step = part.strides[0]
     return np.ndarray((len(part) - length + 1, length), part.dtype, part, strides=(step, step))
 
 
 def _runs(parts: list[NDArray[Any]], ranges: Ranges) -> list[tuple[int, int, int]]:
-    """Split ranges of all tokens at the borders of files; returns (file, begin, end) of each part."""
+    """Split ranges of all tokens at the borders of files; return (file, begin, end) of each part."""
     runs, firsts = [], [0, *accumulate(map(len, parts))]
     for begin, end in ranges:
         for number, part in enumerate(parts):

@@ -37,7 +37,7 @@ CONCURRENT_BATCHES = 2
 
 
 def tokenize_split(data: Data, split: str, tokenizer: Tokenizer, *, shard_tokens: int = SHARD_TOKENS) -> Shards:
-    """Returns the tokens of a split from the cache; tokenises the split if it is not cached.
+    """Return the tokens of a split from the cache; tokenises the split if it is not cached.
 
     Any number of processes may call this at once: one writes the shards, the others wait for it. A killed process leaves no
     incomplete shards behind. If shards are incomplete or altered, a warning is logged and they are written again.
@@ -120,7 +120,7 @@ def write_shards(
 
 
 def _open_cached(folder: Path, *, verify: bool = False) -> Shards | None:
-    """Open the shards of a folder of the cache; returns None if there are none, or with a warning if they are corrupt."""
+    """Open the shards of a folder of the cache; return None if there are none, or with a warning if they are corrupt."""
     try:
         return open_shards(folder, key=folder.name, verify=verify)
     except CorruptShards as error:
@@ -135,7 +135,7 @@ def _cache_key(data: Data, split: str, tokenizer: Tokenizer) -> str:
 
 
 def _encode_batches(batches: Iterator[ChunkBatch], tokenizer: Tokenizer) -> Iterator[tuple[ChunkBatch, list[NDArray[np.uint32]]]]:
-    """Yields batches with their ids, in order, while the next batches are read and encoded."""
+    """Yield batches with their ids, in order, while the next batches are read and encoded."""
     waiting: deque[tuple[ChunkBatch, Future[list[NDArray[np.uint32]]]]] = deque()
     with ThreadPoolExecutor(CONCURRENT_BATCHES) as pool:
         for batch in batches:
