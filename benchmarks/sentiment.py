@@ -28,7 +28,7 @@ from gptkit.objective.classify.classification_dataset import ClassificationDatas
 from gptkit.objective.classify.metrics import accuracy_of_columns, bootstrap_interval
 from gptkit.records import Example
 from gptkit.training.checkpoints.checkpoint import latest_checkpoint, read_checkpoint
-from gptkit.training.checkpoints.load import load_weights
+from gptkit.training.checkpoints.model_weights import load_weights
 
 SIZE = ["model.layers=4", "model.heads=4", "model.width=192", "model.context=128"]
 LSTM = ["model=lstm", "model.layers=1", "model.width=192", "model.units=512", "model.context=128"]

@@ -52,7 +52,7 @@ def test_a_checkpoint_part_from_another_distribution_is_a_warning(
     install_plugin("foo", ATTENTION.format(name="foo"))
     manifest = Manifest(1, None, None, {}, {"attention": ("foo", "gptkit-bar==2.0")}, "", 1)
     check_installed(Path("runs/x"), manifest, ["attention"])
-    assert "attention=foo of gptkit-bar==2.0, and here that name is gptkit-foo's" in caplog.text
+    assert "attention=foo of gptkit-bar==2.0, and here gptkit-foo provides that name" in caplog.text
 
 
 def test_an_error_about_a_checkpoint_names_the_reason_why_its_plugin_failed_to_load(install_plugin: Callable[..., None]) -> None:

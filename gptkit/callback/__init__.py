@@ -1,4 +1,4 @@
-"""Callbacks: the contract, the built-in ones, and the hook that offers them."""
+"""The base class of callbacks, the built-in callbacks, and the hook that registers them."""
 
 from __future__ import annotations
 
@@ -25,17 +25,19 @@ class CallbackConfig(Part):
     name: str = ""
 
     def build(self) -> lightning.Callback:
-        """Make the callback."""
+        """Builds the callback."""
         raise NotImplementedError(f"{type(self).__name__} does not implement build()")
 
 
 @dataclass
 class EarlyStoppingConfig(CallbackConfig):
-    """Stop when the validation loss has not improved for `patience` validations."""
+    """Stops a run when the validation loss has not improved for `patience` validations."""
 
     name: str = "early_stopping"
     patience: Annotated[int, "validations without improvement before the run stops", at_least(1)] = 3
-    improvement: Annotated[float, "smallest fall of the validation loss that counts, in nats", at_least(0), at_most(SCORE)] = 0.0
+    improvement: Annotated[
+        float, "smallest decrease of the validation loss that counts as an improvement, in nats", at_least(0), at_most(SCORE)
+    ] = 0.0
 
     def build(self) -> lightning.Callback:
         from gptkit.callback.early_stopping import EarlyStopping
@@ -45,20 +47,25 @@ class EarlyStoppingConfig(CallbackConfig):
 
 @dataclass
 class ZeroShotConfig(CallbackConfig):
-    """Score tasks at every validation: what a model that nothing was fine-tuned on already knows, along its pre-training.
+    """Evaluates tasks at every validation, to show the zero-shot ability of a model during pre-training.
 
     Source: "Improving Language Understanding by Generative Pre-Training", section 5, "Zero-shot Behaviors", and figure 2, right.
-    The main score of a task is logged as `zero_shot/<its word>`, any other as `zero_shot/<its word>_<score>`. The weights of the
-    run are the same with and without it.
+    The main score of a task is logged as `zero_shot/<key>`, the others as `zero_shot/<key>_<score>`. The callback does not change
+    the weights of the run.
     """
 
     name: str = "zero_shot"
-    tasks: Annotated[dict[str, Any], "task parts with their `name`, each under a word of your own; null leaves one out"] = field(
+    tasks: Annotated[dict[str, Any], "task parts with their `name`, each under a key of your choice; null removes one"] = field(
         default_factory=lambda: {"sentiment": {"name": "next_word"}, "stories": {"name": "likely_option"}}
     )
 
     def build(self) -> lightning.Callback:
-        """Raises: ConfigError: there is no task, or one that cannot be built; DataError: its examples cannot be read."""
+        """Builds the callback.
+
+        Raises:
+            ConfigError: there is no task, or a task cannot be built.
+            DataError: the examples of a task cannot be read.
+        """
         from gptkit.callback.zero_shot import ZeroShot
 
         try:

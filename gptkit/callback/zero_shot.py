@@ -1,4 +1,4 @@
-"""Score tasks at every validation, without leaving a trace in the training."""
+"""Evaluates tasks at every validation, without effect on training."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class ZeroShot(lightning.Callback):
-    """What was measured is kept in checkpoints, for the summary of a run that goes on from one."""
+    """Evaluates tasks at every validation. Checkpoints hold the latest scores, for the summary of a resumed run."""
 
     def __init__(self, tasks: dict[str, Task]) -> None:
         self.tasks = tasks
@@ -27,23 +27,27 @@ class ZeroShot(lightning.Callback):
         return f"zero_shot {' '.join(sorted(self.tasks))}"
 
     def setup(self, trainer: lightning.Trainer, pl_module: Any, stage: str) -> None:
-        """Raises: ConfigError: the run never validates."""
+        """Restores the latest scores.
+
+        Raises:
+            ConfigError: the run never validates.
+        """
         if "validation" not in pl_module.datasets:
             raise ConfigError(
-                "callback=zero_shot measures when the run validates, and nothing is held out; set val.fraction above 0"
+                "callback=zero_shot evaluates tasks at validations, and this run holds out no data; set val.fraction above 0"
             )
         pl_module.state.callback_metrics.update(self.latest)
 
     @torch.no_grad()
     def on_validation_start(self, trainer: lightning.Trainer, pl_module: Any) -> None:
-        result: dict[str, float] = {}
-        for word, task in self.tasks.items():
+        metrics: dict[str, float] = {}
+        for key, task in self.tasks.items():
             with evaluation_mode(pl_module.model), trainer.precision_plugin.val_step_context():
                 scores = task(Subject(pl_module.model, pl_module.tokenizer), seed=pl_module.settings.seed)
             for index, (name, score) in enumerate(scores.items()):
-                result[f"zero_shot/{word}" if index == 0 else f"zero_shot/{word}_{name}"] = score
-        self.latest = result
-        pl_module.state.callback_metrics.update(result)
+                metrics[f"zero_shot/{key}" if index == 0 else f"zero_shot/{key}_{name}"] = score
+        self.latest = metrics
+        pl_module.state.callback_metrics.update(metrics)
 
     def state_dict(self) -> dict[str, Any]:
         return {"latest": dict(self.latest)}

@@ -11,19 +11,19 @@ from gptkit.parts import Part
 
 @dataclass
 class Command(Part):
-    """A verb of the command line: the dataclass is its schema, `run` does it.
+    """A command of the command line. The dataclass is its schema, and `run` implements it.
 
-    Subclass it, give `verb` a value, add fields, write `run`, and ship a primary configuration
-    `conf/<verb>.yaml` that begins with `- command/<verb>`.
+    Subclass it, set `verb`, add fields, implement `run`, and ship a primary configuration `conf/<verb>.yaml` that begins with
+    `- command/<verb>`.
     """
 
     verb: ClassVar[str] = ""
     writes_folder: ClassVar[bool] = False
 
     def run(self, folder: Path) -> Any:
-        """Do it.
+        """Runs the command.
 
         Args:
-            folder: the run folder, `hydra.run.dir`; verbs that only read never touch it.
+            folder: the run folder, `hydra.run.dir`. Commands that only read do not create it.
         """
         raise NotImplementedError(f"{type(self).__name__} does not implement run()")

@@ -1,4 +1,4 @@
-"""Rejection sampling: of many continuations of a prompt, those that a reward scores highest."""
+"""Best-of-n sampling: generates several continuations of a prompt and keeps those with the highest rewards."""
 
 from __future__ import annotations
 
@@ -21,20 +21,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ScoredContinuation(Continuation):
-    """A continuation that was kept."""
+    """A continuation that best-of-n sampling has kept."""
 
     score: float
-    """The reward's."""
+    """The reward of this continuation."""
     scores: tuple[float, ...]
-    """Those of all continuations of the prompt, in the order in which they are drawn without `best_of`."""
+    """The rewards of all continuations of the prompt, in the order in which they are generated without `best_of`."""
 
 
 def best_of(
     settings: GenerateCommand, model: Model, tokenizer: Tokenizer, prompts: Sequence[str], judge: Reward
 ) -> Iterator[ScoredContinuation]:
-    """For each prompt `settings.samples` of `settings.best_of` continuations, the best first; of equals the one drawn first.
+    """Yields for each prompt the best `settings.samples` of `settings.best_of` continuations, best first.
 
-    The judge takes a prompt for what a user says, or for the turns of a transcript ("Human: ...", "Assistant:").
+    Of equal rewards, the continuation that was generated first comes first. The judge reads a prompt as a user turn, or as the
+    turns of a transcript ("Human: ...", "Assistant:").
     """
     continuations = generate(
         model,

@@ -1,4 +1,4 @@
-"""The verb `eval`: scores of a trained model on one task, alone or against another."""
+"""The command `eval`: evaluates a trained model on one task, alone or against another model."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 
 
 def evaluate(settings: EvalCommand) -> dict[str, float]:
-    """Print the scores, and return them.
+    """Prints the scores and returns them.
 
     Raises:
-        ConfigError: the task needs a second model, a judge or data and has none, or has no use for what is given.
+        ConfigError: the task needs a second model, a judge or data and has none, or does not use one that is set.
         DataError: examples or prompts cannot be read.
         CheckpointError: a checkpoint cannot be read.
     """
     task = settings.task
     if task.compares and settings.against is None:
-        raise ConfigError(f"task={task.name} compares two models; give the second by against=<run>")
+        raise ConfigError(f"task={task.name} compares two models; set the second with against=<run>")
     if not task.compares and settings.against is not None:
-        raise ConfigError(f"task={task.name} evaluates one model; leave against out")
+        raise ConfigError(f"task={task.name} evaluates one model; remove against")
     if not task.judged and settings.reward is not None:
-        raise ConfigError(f"task={task.name} asks no judge; leave reward out")
+        raise ConfigError(f"task={task.name} uses no judge; remove reward")
     built = task.build(data=settings.data)
 
     from gptkit.generation.precision import best_device
@@ -60,16 +60,16 @@ def _load_subject(settings: EvalCommand, source: str, device: torch.device) -> S
 
 
 def _load_judge(settings: EvalCommand, subject: Subject, device: torch.device) -> Reward:
-    """The judge that is asked for, else the one that the evaluated run learned from."""
+    """Returns the judge of the settings, or else the reward with which the evaluated run was trained."""
     from gptkit.training.checkpoints.load import load_objective
 
-    own = subject.settings.get("reward")
-    if settings.reward is None and not own:
+    run_reward = subject.settings.get("reward")
+    if settings.reward is None and not run_reward:
         raise ConfigError(
-            f"task={settings.task.name} needs a judge, and {subject.source} was trained without a reward; give reward=, "
+            f"task={settings.task.name} needs a judge, and {subject.source} was trained without a reward; set reward=, "
             "for example reward=model reward.checkpoint=<run of objective=reward>, or reward=lexicon"
         )
-    judge: Reward = registry().resolve("reward", settings.reward or own).build(load=load_objective)
+    judge: Reward = registry().resolve("reward", settings.reward or run_reward).build(load=load_objective)
     judge.to(device)
     return judge
 
@@ -85,5 +85,5 @@ def _as_table(scores: dict[str, float]) -> str:
 
 
 def _format_score(value: float) -> str:
-    """Counts as they are, everything else with four digits behind the point."""
+    """Formats counts as integers, and other scores with four decimals."""
     return f"{value:,.0f}" if value == int(value) and abs(value) >= 2 else f"{value:.4f}"

@@ -1,4 +1,4 @@
-"""The verb `export`: a checkpoint as a Hugging Face folder; a classifier or reward model with its head."""
+"""The command `export`: writes a checkpoint as a Hugging Face folder, classifiers and reward models with their heads."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def export(settings: ExportCommand) -> Path:
-    """Write the folder, which appears whole or not at all, and say what is in it.
+    """Writes the folder atomically and lists its files.
 
     Raises:
         ConfigError: the folder is not empty, or the format cannot express the model.
@@ -25,7 +25,7 @@ def export(settings: ExportCommand) -> Path:
     """
     folder = Path(settings.to).expanduser()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ConfigError(f"to={settings.to}: there is something there already; name a new or empty folder")
+        raise ConfigError(f"to={settings.to}: already exists and is not empty; choose a new or empty folder")
 
     from gptkit.atomic_io import disk_error
     from gptkit.interop.huggingface import export_model
@@ -44,14 +44,14 @@ def export(settings: ExportCommand) -> Path:
     try:
         unfinished.mkdir(parents=True)
         lacking = export_sequence_classifier(trained, unfinished) if has_scores else model.export(unfinished, tokenizer)
-        own = lacking is not None
+        has_own_format = lacking is not None
         if lacking is None:
             lacking = export_model(model, tokenizer, unfinished)
         _unify_permissions(unfinished)
         unfinished.replace(folder)
     except GptkitError:
         raise
-    except Exception as error:  # libraries of other languages have exceptions of their own for what the system says
+    except Exception as error:  # Rust libraries raise their own exceptions for errors of the operating system
         if (cause := disk_error(error)) is None:
             raise
         raise DataError(f"to={settings.to}: cannot be written ({cause.strerror or cause})") from error
@@ -65,13 +65,13 @@ def export(settings: ExportCommand) -> Path:
     if has_scores:
         print_text(f'read it with transformers.AutoModelForSequenceClassification.from_pretrained("{folder}")')
         return folder
-    again = f"model=hf model.path={folder}" if own else f"init_from=hf:{folder}"
-    print_text(f'read it with transformers.AutoModelForCausalLM.from_pretrained("{folder}") or {again}')
+    setting = f"model=hf model.path={folder}" if has_own_format else f"init_from=hf:{folder}"
+    print_text(f'read it with transformers.AutoModelForCausalLM.from_pretrained("{folder}") or {setting}')
     return folder
 
 
 def _unify_permissions(folder: Path) -> None:
-    """Give all files the permissions that a new file has here: safetensors makes some that their owner alone can read."""
+    """Gives all files the permissions of a new file. safetensors creates files that only their owner can read."""
     probe = folder / ".new"
     probe.touch()
     mode = stat.S_IMODE(probe.stat().st_mode)

@@ -1,4 +1,4 @@
-"""The verb `generate`: prompts from the command line, a file or standard input; texts on standard output."""
+"""The command `generate`: reads prompts from the command line, a file or standard input, and prints continuations."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ SEPARATOR = "-" * 40
 
 
 def generate(settings: GenerateCommand) -> list[list[Continuation]]:
-    """Print every continuation, and return them by prompt.
+    """Prints all continuations and returns them by prompt.
 
     Raises:
-        ConfigError: settings that do not fit each other, or a file that is not there.
+        ConfigError: settings contradict each other, or a file does not exist.
         DataError: a line of the file of prompts cannot be used, or a prompt is longer than the context.
         CheckpointError: the checkpoint cannot be read.
     """
@@ -35,19 +35,19 @@ def generate(settings: GenerateCommand) -> list[list[Continuation]]:
         raise ConfigError("stop holds an empty text, which would end every continuation before it begins")
     if settings.best_of and settings.reward is None:
         raise ConfigError(
-            f"best_of={settings.best_of} needs a judge: give reward=, "
+            f"best_of={settings.best_of} needs a reward: set reward=, "
             "such as reward=model reward.checkpoint=<run of objective=reward>, or reward=lexicon"
         )
     if settings.reward is not None and not settings.best_of:
-        raise ConfigError(f"reward={settings.reward.name} is asked by best_of alone; add best_of=4, or leave reward out")
+        raise ConfigError(f"reward={settings.reward.name} is only used by best_of; add best_of=4, or remove reward")
     if settings.best_of > 1 and settings.temperature == 0:
         raise ConfigError(
-            f"best_of={settings.best_of} chooses among texts that are all the same at temperature=0; set it above 0, or leave "
-            "best_of out"
+            f"best_of={settings.best_of} chooses among texts that are all the same at temperature=0; set it above 0, or remove "
+            "best_of"
         )
     if settings.best_of and settings.stream:
         raise ConfigError(
-            "best_of and stream=true contradict each other: the best text is known when all are written; leave one out"
+            "best_of and stream=true contradict each other: the best text is known only after all are generated; remove one"
         )
     prompts = _read_prompts(settings)
 
@@ -62,11 +62,11 @@ def generate(settings: GenerateCommand) -> list[list[Continuation]]:
     device = best_device()
     model.to(device=device, dtype=decoding_dtype(settings.precision, device))
     pack_weights(model)
-    single = len(prompts) * settings.samples == 1
+    is_single = len(prompts) * settings.samples == 1
     prints_live = (
         not settings.best_of
         and settings.format == "text"
-        and (single and sys.stdout.isatty() if settings.stream is None else settings.stream)
+        and (is_single and sys.stdout.isatty() if settings.stream is None else settings.stream)
     )
     texts: Iterator[Continuation]
     if settings.reward is not None:
@@ -77,7 +77,7 @@ def generate(settings: GenerateCommand) -> list[list[Continuation]]:
         judge.to(device)
         texts = best_of(settings, model, tokenizer, prompts, judge)
     else:
-        pieces = stream(
+        chunks = stream(
             model,
             tokenizer,
             prompts,
@@ -88,10 +88,10 @@ def generate(settings: GenerateCommand) -> list[list[Continuation]]:
             stop=settings.stop,
             overflow=settings.overflow,
             samples=settings.samples,
-            batch=1 if prints_live else settings.batch,  # texts that are read while they grow come one after the other
+            batch=1 if prints_live else settings.batch,  # texts that are printed live are generated one at a time
             seed=settings.seed,
         )
-        texts = _print_live(pieces, prompts) if prints_live else _reorder(pieces, settings.samples)
+        texts = _print_live(chunks, prompts) if prints_live else _reorder(chunks, settings.samples)
     continuations: list[list[Continuation]] = [[] for _ in prompts]
     for number, text in enumerate(texts):
         continuations[number // settings.samples].append(text)
@@ -101,53 +101,55 @@ def generate(settings: GenerateCommand) -> list[list[Continuation]]:
             write_result((f"{SEPARATOR}\n" if number else "") + text.prompt + text.text + "\n")
     cut_lengths = [len(text.tokens) for texts in continuations for text in texts if text.finish_reason == "context"]
     if cut_lengths and settings.format == "text":
-        of = f"{cut_lengths[0]}" if len(cut_lengths) == 1 else f"{min(cut_lengths)} to {max(cut_lengths)}"
+        lengths = f"{cut_lengths[0]}" if len(cut_lengths) == 1 else f"{min(cut_lengths)} to {max(cut_lengths)}"
         print(
             f"gptkit: the model's context of {model.context} tokens ended {len(cut_lengths)} of {len(prompts) * settings.samples} "
-            f"continuations after {of} of max_new_tokens={settings.max_new_tokens}; overflow=slide goes on",
+            f"continuations after {lengths} of max_new_tokens={settings.max_new_tokens}; set overflow=slide to continue",
             file=sys.stderr,
         )
     return continuations
 
 
 def _warn_if_classifier(checkpoint: str, objective: type[ObjectiveConfig] | None) -> None:
-    """Say so where a model has learned to label or score texts: what it writes is not what it was trained for."""
+    """Warns if a model was trained to label or score texts, not to generate them."""
     from gptkit.objective import AuxLMConfig
 
     if objective is None or (objective.generates_text and not issubclass(objective, AuxLMConfig)):
         return
-    better = (
-        "gptkit predict labels texts with it"
+    alternative = (
+        "label texts with gptkit predict"
         if issubclass(objective, AuxLMConfig)
-        else "reward=model reward.checkpoint= scores with it"
+        else "score texts with reward=model reward.checkpoint=<this run>"
     )
-    name = objective.name
-    print_text(f"gptkit: {checkpoint} was trained with objective={name} to judge texts, not to write them; {better}", sys.stderr)
+    print_text(
+        f"gptkit: {checkpoint} was trained with objective={objective.name} to judge texts, not to generate them; {alternative}",
+        sys.stderr,
+    )
 
 
-def _print_live(pieces: Iterator[TextChunk], prompts: list[str]) -> Iterator[Continuation]:
-    """Print text as it comes; the pieces of one continuation follow each other."""
-    first, begins = True, True
-    for piece in pieces:
-        if begins:
-            write_result(("" if first else f"{SEPARATOR}\n") + prompts[piece.prompt])
-        first, begins = False, piece.finished is not None
-        write_result(piece.text)
-        if piece.finished is not None:
+def _print_live(chunks: Iterator[TextChunk], prompts: list[str]) -> Iterator[Continuation]:
+    """Prints text as it is generated. The chunks of one continuation are consecutive."""
+    is_first, starts_text = True, True
+    for chunk in chunks:
+        if starts_text:
+            write_result(("" if is_first else f"{SEPARATOR}\n") + prompts[chunk.prompt])
+        is_first, starts_text = False, chunk.finished is not None
+        write_result(chunk.text)
+        if chunk.finished is not None:
             write_result("\n")
-            yield piece.finished
+            yield chunk.finished
 
 
-def _reorder(pieces: Iterator[TextChunk], samples: int) -> Iterator[Continuation]:
-    """Each continuation as soon as it and all before it are finished."""
+def _reorder(chunks: Iterator[TextChunk], samples: int) -> Iterator[Continuation]:
+    """Yields each continuation as soon as it and all previous ones are finished."""
     waiting: dict[int, Continuation] = {}
-    following = 0
-    for piece in pieces:
-        if piece.finished is not None:
-            waiting[piece.prompt * samples + piece.sample] = piece.finished
-        while following in waiting:
-            yield waiting.pop(following)
-            following += 1
+    next_number = 0
+    for chunk in chunks:
+        if chunk.finished is not None:
+            waiting[chunk.prompt * samples + chunk.sample] = chunk.finished
+        while next_number in waiting:
+            yield waiting.pop(next_number)
+            next_number += 1
 
 
 def _as_json(text: Continuation) -> str:
@@ -168,7 +170,7 @@ def _read_prompts(settings: GenerateCommand) -> list[str]:
     if settings.prompts is None:
         return [_resolve_prompt(settings.prompt)]
     if settings.prompt:
-        raise ConfigError("prompt and prompts are both given; leave one of them out")
+        raise ConfigError("prompt and prompts are both set; remove one of them")
     path = expand_path(settings.prompts)
     lines = _read_text(path, f"prompts={settings.prompts}").split("\n")
     numbered = [(number, line.removesuffix("\r")) for number, line in enumerate(lines, 1) if line.strip()]
@@ -198,7 +200,7 @@ def _read_text(path: Path, setting: str) -> str:
         with open_user_file(path) as file:
             content = file.read()
     except DataError as error:
-        hint = "; a text that begins with @ can be given by prompt=- or by prompts=<file>" if setting.startswith("prompt=@") else ""
+        hint = "; pass a text that begins with @ through prompt=- or prompts=<file>" if setting.startswith("prompt=@") else ""
         raise ConfigError(f"{setting}: {error}{hint}") from None
     return _decode(content, str(path))
 

@@ -1,4 +1,4 @@
-"""The verb `plan`: parameters, operations, memory and time of a run, from its settings; nothing is allocated or read."""
+"""The command `plan`: computes parameters, operations, memory and time of a run from its settings, without allocating weights."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from gptkit.training.duration import run_length
 from gptkit.training.trainer_arguments import precision_name
 
 ESTIMATED_VOCABULARY = 256
-"""For tokenizers that know their size only when they have read the text, such as `char`."""
+"""The vocabulary size that is assumed for tokenizers whose size depends on the text, such as `char`."""
 
 USABLE_MEMORY = 0.92
-"""Of a device's memory; the rest goes to its own context, the kernels' workspaces and the allocator's rounding."""
+"""Share of a device's memory that a run can use. The rest is for the context, workspaces of kernels and rounding of allocations."""
 
 TOKENS_PER_PASS = 16_384
-"""On a processor, batch.micro=auto takes no more: larger passes are no faster there."""
+"""Upper limit of tokens per pass of batch.micro=auto on a CPU, where larger passes are not faster."""
 
 
 def plan(settings: PlanCommand) -> dict[str, Any]:
-    """Print the plan to standard output, as a table or as one JSON object; gives the same as plain values.
+    """Prints the plan to standard output, as a table or a JSON object, and returns it as plain values.
 
     Raises:
-        ConfigError: an unknown device, or a run of no step.
+        ConfigError: the device is unknown, or the run has no step.
     """
     result = make_plan(settings)
     if settings.format == "json":
@@ -39,7 +39,7 @@ def plan(settings: PlanCommand) -> dict[str, Any]:
 
 
 def make_plan(settings: PlanCommand) -> dict[str, Any]:
-    """The plan as plain values: what `format=json` prints. Operations, bytes and seconds."""
+    """Returns the plan as plain values, in operations, bytes and seconds, as `format=json` prints it."""
     model, attention = settings.model, settings.attention
     known_vocabulary = settings.tokenizer.vocabulary_size()
     vocabulary = (ESTIMATED_VOCABULARY if known_vocabulary is None else known_vocabulary) + settings.objective.added_tokens
@@ -47,8 +47,8 @@ def make_plan(settings: PlanCommand) -> dict[str, Any]:
     parameters = sum(parts.values())
     forward = forward_flops_per_token(model, attention, vocabulary)
     by_stage = {stage: times * forward for stage, times in settings.objective.forward_passes().items()}
-    per_token = sum(by_stage.values())
-    per_step = settings.batch.size * model.context
+    flops_per_token = sum(by_stage.values())
+    tokens_per_step = settings.batch.size * model.context
     steps, tokens = run_length(settings)
     precision = precision_name(settings.trainer.get("precision") or "auto")
     plan_device = resolve_device(settings.device, precision, settings.trainer.get("accelerator", "auto"))
@@ -60,20 +60,21 @@ def make_plan(settings: PlanCommand) -> dict[str, Any]:
         "parameters": parameters,
         "parameters_by_part": parts,
         "tokens": tokens,
-        "tokens_per_step": per_step,
+        "tokens_per_step": tokens_per_step,
         "steps": steps,
-        "flops_per_token": per_token,
+        "flops_per_token": flops_per_token,
         "flops_per_token_by_stage": by_stage,
         "attention_share": attention_flops_per_token(model, attention) / forward,
-        "flops_total": per_token * tokens,
+        "flops_total": flops_per_token * tokens,
         "pf_days": pf_days(parameters, tokens),
-        "pf_days_counted": per_token * tokens / PF_DAY,
+        "pf_days_counted": flops_per_token * tokens / PF_DAY,
     }
-    return result | _memory(settings, vocabulary, plan_device, parts) | _time(plan_device, settings.devices, tokens, per_token)
+    memory = _memory(settings, vocabulary, plan_device, parts)
+    return result | memory | _time(plan_device, settings.devices, tokens, flops_per_token)
 
 
 def _memory(settings: PlanCommand, vocabulary: int, device: PlanDevice, parameters: dict[str, int]) -> dict[str, Any]:
-    """Memory with the micro-batch that is asked for, or the largest that fits."""
+    """Returns the memory with the micro-batch size of the settings, or the largest that fits."""
     strategy = _strategy(str(settings.trainer.get("strategy", "auto")), settings.devices)
     placement = Placement(settings.devices, strategy, device.on_processor)
 
@@ -96,11 +97,12 @@ def _memory(settings: PlanCommand, vocabulary: int, device: PlanDevice, paramete
     def fits(sequences: int) -> bool:
         return sum(memory_of(sequences).values()) <= USABLE_MEMORY * device.memory_bytes
 
-    share = settings.batch.size if strategy == "tp" else -(-settings.batch.size // settings.devices)
+    device_batch_size = settings.batch.size if strategy == "tp" else -(-settings.batch.size // settings.devices)
     if isinstance(settings.batch.micro, int):
-        micro = min(settings.batch.micro, share)
+        micro = min(settings.batch.micro, device_batch_size)
     else:
-        micro = min(share, max(1, TOKENS_PER_PASS // settings.model.context)) if device.on_processor else share
+        most = max(1, TOKENS_PER_PASS // settings.model.context) if device.on_processor else device_batch_size
+        micro = min(device_batch_size, most)
         while micro > 1 and not fits(micro):
             micro = -(-micro // 2)
     by_part = {part: round(count) for part, count in memory_of(micro).items()}
@@ -119,14 +121,14 @@ def _memory(settings: PlanCommand, vocabulary: int, device: PlanDevice, paramete
 
 
 def _strategy(name: str, devices: int) -> str:
-    """How the devices share the work; strategies that the kit does not know are taken to hold whole copies, as ddp does."""
+    """Returns the strategy of the estimate. Strategies without a formula count as ddp, with a whole copy on each device."""
     if devices == 1:
         return "single"
     return name if name in ("fsdp2", "tp") else "ddp"
 
 
-def _time(device: PlanDevice, devices: int, tokens: int, per_token: float) -> dict[str, Any]:
-    rate = None if device.peak_flops is None else device.mfu * device.peak_flops * devices / per_token
+def _time(device: PlanDevice, devices: int, tokens: int, flops_per_token: float) -> dict[str, Any]:
+    rate = None if device.peak_flops is None else device.mfu * device.peak_flops * devices / flops_per_token
     return {
         "peak_flops_per_device": device.peak_flops,
         "peak_source": device.peak_source,

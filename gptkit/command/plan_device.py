@@ -1,4 +1,4 @@
-"""What a plan's time and memory are reckoned with: a device of the table, or the one of this machine."""
+"""The device of a plan, from the table of devices or of this machine."""
 
 from __future__ import annotations
 
@@ -8,23 +8,24 @@ from dataclasses import dataclass
 from gptkit.scaling.devices import Device, listed_peak, local_device_name, local_peak, named_device
 
 ASSUMED_MFU = 0.4
-"""Of an accelerator's peak. "PaLM: Scaling Language Modeling with Pathways", table 3: 0.21 for GPT-3 itself to 0.46 for PaLM."""
+"""Assumed share of an accelerator's peak. "PaLM: Scaling Language Modeling with Pathways", table 3: 0.21 for GPT-3 to 0.46 for
+PaLM."""
 
 ASSUMED_MFU_PROCESSOR = 0.7
-"""Of the matrix product measured on a processor, whose peak is not a data sheet's but already reached."""
+"""Assumed share of a CPU's peak. It is higher because that peak is measured, not taken from a data sheet."""
 
 
 @dataclass(frozen=True)
 class PlanDevice:
-    """One device, and how training would use it."""
+    """One device, with the precision and the utilisation that the plan assumes."""
 
     name: str
     precision: str
-    """Lightning's name."""
+    """Lightning's name of the precision."""
 
     memory_bytes: float
     peak_flops: float | None
-    """Operations per second in that precision; None where neither a table nor a measurement gives it."""
+    """Peak operations per second in that precision; None if unknown."""
 
     peak_source: str
     mfu: float
@@ -32,15 +33,15 @@ class PlanDevice:
 
 
 def resolve_device(device: str, precision: str, accelerator: str) -> PlanDevice:
-    """Where the run would take place.
+    """Returns the device of a plan.
 
     Args:
-        device: a name of `gptkit.scaling.devices`, or auto: this machine's.
-        precision: Lightning's name, or auto.
-        accelerator: as given to Lightning's Trainer; for device=auto.
+        device: a name in `gptkit.scaling.devices`, or auto for the device of this machine.
+        precision: Lightning's name of the precision, or auto.
+        accelerator: the argument of Lightning's Trainer, which device=auto uses.
 
     Raises:
-        ConfigError: no device has this name; names the nearest.
+        ConfigError: no device has this name; the message suggests the nearest.
     """
     return _local_device(precision, accelerator) if device == "auto" else _device_from_table(named_device(device), precision)
 

@@ -1,4 +1,4 @@
-"""A plan as a table for people."""
+"""Prints a plan as a table."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gptkit.terminal import make_console
 
 
 def print_plan(plan: dict[str, Any]) -> None:
-    """Print what `gptkit.command.plan.make_plan` gives."""
+    """Prints the result of `gptkit.command.plan.make_plan`."""
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
     table.add_column(justify="right", no_wrap=True)
@@ -28,27 +28,27 @@ def print_plan(plan: dict[str, Any]) -> None:
 
 def _parameter_rows(plan: dict[str, Any]) -> list[tuple[str, ...]]:
     attention = "no" if plan["attention"] is None else plan["attention"]
-    about = f"{plan['model']}, {attention} attention, {plan['vocabulary']:,} tokens"
+    description = f"{plan['model']}, {attention} attention, {plan['vocabulary']:,} tokens"
     if plan["vocabulary_estimated"]:
-        about += " (estimated: known once the tokenizer has read the text)"
+        description += " (estimated: the tokenizer's size depends on the text)"
     total = plan["parameters"]
     parts = plan["parameters_by_part"].items()
-    return [("parameters", f"{total:,}", about), *((part, f"{count:,}", f"{count / total:.1%}") for part, count in parts)]
+    return [("parameters", f"{total:,}", description), *((part, f"{count:,}", f"{count / total:.1%}") for part, count in parts)]
 
 
 def _operations_rows(plan: dict[str, Any]) -> list[tuple[str, ...]]:
     by_stage = plan["flops_per_token_by_stage"]
-    alone = list(by_stage) == ["train"]
-    of = "forward + backward" if alone else "all stages"
+    only_trains = list(by_stage) == ["train"]
+    stages = "forward + backward" if only_trains else "all stages"
     rows: list[tuple[str, ...]] = [
         ("operations", format_quantity(plan["flops_total"], "FLOP"), f"counted: {format_pf_days(plan['pf_days_counted'])}"),
-        ("per token", format_quantity(plan["flops_per_token"], "FLOP"), f"{of}; {plan['attention_share']:.1%} scores"),
+        ("per token", format_quantity(plan["flops_per_token"], "FLOP"), f"{stages}; {plan['attention_share']:.1%} scores"),
     ]
-    if not alone:
+    if not only_trains:
         total = plan["flops_per_token"]
         rows += [(f"  {stage}", format_quantity(count, "FLOP"), f"{count / total:.1%}") for stage, count in by_stage.items()]
     rows.append(("tokens", f"{plan['tokens']:,}", f"{plan['steps']:,} steps of {plan['tokens_per_step']:,}"))
-    if alone:
+    if only_trains:
         rows.append(("by 6 N D", format_pf_days(plan["pf_days"]), "N: all parameters, as in table D.1"))
     return rows
 
@@ -58,18 +58,18 @@ def _memory_rows(plan: dict[str, Any]) -> list[tuple[str, ...]]:
     total = parts.pop("total")
     sequences = "1 sequence" if plan["micro"] == 1 else f"{plan['micro']} sequences"
     verdict = "fits" if plan["fits"] else "DOES NOT FIT"
-    has = format_quantity(plan["device_memory_bytes"], "B")
-    shared = "" if plan["devices"] == 1 else f", {plan['strategy']}"
+    device_memory = format_quantity(plan["device_memory_bytes"], "B")
+    strategy = "" if plan["devices"] == 1 else f", {plan['strategy']}"
     trained, frozen = plan["trained_models"], plan["frozen_models"]
     notes = {
-        "other models": ", ".join([*(f"{name} (trained)" for name in trained), *frozen]) + ": as large as the model at most",
-        "average": "of the weights, kept beside them",
+        "other models": ", ".join([*(f"{name} (trained)" for name in trained), *frozen]) + ": at most as large as the model",
+        "average": "moving average of the weights",
         "copies": "of weights and gradients",
-        "activations": f"of {sequences} at once, {plan['precision']}{shared}",
+        "activations": f"of {sequences} at once, {plan['precision']}{strategy}",
         "logits": "and their gradient",
     }
     rows = [(part, format_quantity(count, "B"), notes.get(part, "")) for part, count in parts.items()]
-    return [("memory per device", format_quantity(total, "B"), f"{verdict}: {plan['device']} has {has}"), *rows]
+    return [("memory per device", format_quantity(total, "B"), f"{verdict}: {plan['device']} has {device_memory}"), *rows]
 
 
 def _time_rows(plan: dict[str, Any]) -> list[tuple[str, ...]]:
@@ -78,7 +78,7 @@ def _time_rows(plan: dict[str, Any]) -> list[tuple[str, ...]]:
         return [("time", "unknown", f"{devices}: peak {plan['peak_source']}")]
     peak = format_quantity(plan["peak_flops_per_device"], "FLOP/s")
     slower = (
-        "; drawing responses token by token takes longer than its operations"
+        "; generation is slower than this estimate, because it is token by token"
         if "generate" in plan["flops_per_token_by_stage"]
         else ""
     )
@@ -90,7 +90,7 @@ def _time_rows(plan: dict[str, Any]) -> list[tuple[str, ...]]:
 
 
 def format_quantity(value: float, unit: str) -> str:
-    """Three digits and a decimal prefix: 1.56e9 bytes are "1.56 GB"; beyond exa, a power of ten."""
+    """Formats a value with three digits and an SI prefix, such as "1.56 GB". Values beyond exa use a power of ten."""
     for prefix in ("", "k", "M", "G", "T", "P", "E"):
         if value < 999.5:
             return f"{value:.3g} {prefix}{unit}"
@@ -99,7 +99,7 @@ def format_quantity(value: float, unit: str) -> str:
 
 
 def format_pf_days(value: float) -> str:
-    """Three digits, never a power of ten: table D.1's own form."""
+    """Formats petaflop/s-days with three digits and without a power of ten, as in table D.1."""
     return f"{value:,.0f} PF-days" if value >= 1000 else f"{value:.3g} PF-days"
 
 
@@ -107,7 +107,7 @@ UNITS = (("y", 365 * 86400), ("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 
 
 def format_duration(seconds: float) -> str:
-    """The two units that matter: "3 d 4 h", "12 min 5 s"."""
+    """Formats seconds in their two largest units: "3 d 4 h", "12 min 5 s"."""
     for (unit, size), (smaller, small) in itertools.pairwise(UNITS):
         if seconds >= size:
             return f"{int(seconds // size):,} {unit} {int(seconds % size // small)} {smaller}"

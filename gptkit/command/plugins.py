@@ -1,4 +1,4 @@
-"""The verb `plugins`: every part that is installed, or the keys of one, or what a preset of a part sets."""
+"""The command `plugins`: lists the installed parts, or shows the keys of a part or the values of a preset."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from gptkit.terminal import make_console, print_text, printable
 
 
 def plugins(settings: PluginsCommand) -> list[dict[str, Any]]:
-    """Print the parts that fit `kind` and `name` to standard output; gives what was printed, as plain values."""
+    """Prints the parts that match `kind` and `name` to standard output, and returns them as plain values."""
     rows = _select_rows(settings)
     if settings.format == "json":
         print(json.dumps(rows, indent=2, default=str))
     elif settings.name is not None:
         print("\n\n".join(_part_page(row) for row in rows))
     elif not rows:
-        print(f"no {settings.kind} is installed; docs/parts.md says how to write one")
+        print(f"no {settings.kind} is installed; docs/parts.md describes how to write one")
     else:
         print(_align_columns(("kind", "name", "distribution", "what it is"), (_list_row(row) for row in rows)))
     for failure in plugin_failures():
@@ -58,7 +58,7 @@ def _select_rows(settings: PluginsCommand) -> list[dict[str, Any]]:
 
 
 def _iter_presets(kinds: Sequence[str]) -> Iterator[tuple[str, Path, Origin]]:
-    """(kind, file, whose it is) of every YAML that extends a part under a name of its own."""
+    """Yields the kind, file and distribution of every preset, a YAML file that extends a part under another name."""
     from gptkit.config_groups import conf_folders
 
     for origin, folder in conf_folders():
@@ -77,7 +77,7 @@ def _preset_row(kind: str, file: Path, origin: Origin) -> dict[str, Any]:
         "distribution": origin.distribution,
         "version": origin.version,
         "file": str(file),
-        "extends": next((each for each in content.get("defaults", []) if isinstance(each, str) and each != "_self_"), None),
+        "extends": next((name for name in content.get("defaults", []) if isinstance(name, str) and name != "_self_"), None),
         "sets": {key: value for key, value in content.items() if key != "defaults"},
         "text": file.read_text(encoding="utf-8"),
     }
@@ -98,7 +98,7 @@ def _part_row(kind: str, name: str, entry: Entry) -> dict[str, Any]:
 
 
 def _field_rows(settings: type[Any], prefix: str, without: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """The keys of a settings class by their dotted names; nested settings are opened."""
+    """Returns the keys of a settings class by their dotted names, including those of nested settings."""
     rows: list[dict[str, Any]] = []
     for field in fields_of(settings):
         if field.name in without:
@@ -124,11 +124,11 @@ def _list_row(row: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _part_page(row: dict[str, Any]) -> str:
-    """One part for people: where it comes from, its documentation, its keys as they are typed; of a preset, the file."""
+    """Returns the page of a part: documentation, distribution, and keys as they are typed. Of a preset, it shows the file."""
     choice = f"gptkit {row['name']}" if row["kind"] == "command" else f"{row['kind']}={row['name']}"
     if "extends" in row:
-        of = f"a preset of {row['kind']}={row['extends']}, from {row['distribution']} {row['version']}:"
-        return printable(f"{choice}\n\n{of}\n{row['file']}\n\n{row['text'].rstrip()}")
+        origin = f"a preset of {row['kind']}={row['extends']}, from {row['distribution']} {row['version']}:"
+        return printable(f"{choice}\n\n{origin}\n{row['file']}\n\n{row['text'].rstrip()}")
     prefix = "" if row["kind"] == "command" else f"{row['kind']}."
     page = f"{choice}\n\n{row['doc']}\n\nfrom {row['distribution']} {row['version']}: {row['class']}\n{row['file']}"
     page = printable(page)
@@ -139,7 +139,7 @@ def _part_page(row: dict[str, Any]) -> str:
 
 
 def _format_assignment(field: dict[str, Any]) -> str:
-    """The default of a key as it would be typed on the command line."""
+    """Returns the default of a key as it is typed on the command line."""
     default = field["default"]
     if default == "???":
         return "(a part)" if field["name"] in KINDS else "(required)"
@@ -147,7 +147,7 @@ def _format_assignment(field: dict[str, Any]) -> str:
 
 
 def _align_columns(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table for the terminal's width; behind a pipe every row is one line, so that it can be searched."""
+    """Formats a table for the width of the terminal. In a pipe, every row is one line, so that it can be searched."""
     table = Table(box=None, pad_edge=False, header_style="bold", highlight=False)
     for title in titles:
         table.add_column(title, overflow="fold")

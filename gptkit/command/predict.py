@@ -1,4 +1,4 @@
-"""The verb `predict`: labels and probabilities for the rows of a file, and how right they are where it has labels already."""
+"""The command `predict`: writes labels and probabilities for the rows of a file, and metrics if the file has labels."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ if TYPE_CHECKING:
     from gptkit.records import Example
 
 PAIRS = ("entailment", "similarity", "regression")
-"""Tasks that read two texts."""
+"""Tasks whose examples have two texts."""
 
 
 def predict(settings: PredictCommand) -> dict[str, float]:
-    """Write a row per row of the input, and give the metrics where the input has labels, else nothing.
+    """Writes one row per row of the input. Returns metrics if the input has labels, otherwise an empty dict.
 
     Raises:
-        ConfigError: settings that do not fit each other, or an output that would overwrite the input.
-        DataError: the input lacks a column, or a row cannot be used.
-        CheckpointError: the checkpoint cannot be read, or is no classifier.
+        ConfigError: settings contradict each other, or the output would overwrite the input.
+        DataError: the input lacks a column, or a row is invalid.
+        CheckpointError: the checkpoint cannot be read, or is not a classifier.
     """
     files = [] if settings.input in (None, "-") else find_files(settings.input, key="input", forms=TABLES)
     output = None if settings.output is None else expand_path(settings.output)
     form = table_format(output, settings.format)
     if output is not None and output.exists() and any(output.samefile(file) for file in files):
-        raise ConfigError(f"output={settings.output} is also the input; name another file")
+        raise ConfigError(f"output={settings.output} is also the input; choose another file")
 
     from gptkit.data.progress import Progress
     from gptkit.generation.precision import best_device, decoding_dtype
@@ -55,27 +55,27 @@ def predict(settings: PredictCommand) -> dict[str, float]:
     objective = trained.objective
     if not isinstance(objective, AuxLM):
         raise CheckpointError(
-            f"{settings.checkpoint}: was trained with another objective than aux_lm or probe, and has no labels to give; "
-            "gptkit train +gpt1=finetune init_from=<it> data=labelled data.path=... makes a classifier of it"
+            f"{settings.checkpoint}: was trained with another objective than aux_lm or probe, so it predicts no labels; "
+            "train a classifier from it with gptkit train +gpt1=finetune init_from=<this run> data=labelled data.path=..."
         )
-    rows_in, columns = _open_input(settings, objective.task, trained.data, files)
+    predict_input, columns = _open_input(settings, objective.task, trained.data, files)
     device = best_device()
     trained.model.to(device=device, dtype=decoding_dtype(settings.precision, device))
-    objective.to(device=device)  # its head in full precision: probabilities of eight bits would tie
-    rows = predictions_of(trained.model, objective, _read_examples(rows_in, columns), batch=settings.batch)
+    objective.to(device=device)  # the head stays in full precision: probabilities of eight bits would often be equal
+    predictions = predictions_of(trained.model, objective, _read_examples(predict_input, columns), batch=settings.batch)
     comparison = LabelComparison(objective) if columns.label is not None else None
-    read = cut = 0
+    rows = truncated = 0
     with open_prediction_writer(output, form, LabelNames(objective.labels, columns)) as write:
         with Progress("predicting") as progress:
-            for read, row in enumerate(rows, 1):
-                write(row)
-                cut += row.is_truncated
+            for rows, prediction in enumerate(predictions, 1):
+                write(prediction)
+                truncated += prediction.is_truncated
                 if comparison is not None:
-                    comparison.add(row, read)
-                progress.show(None, f"{read:,} rows")
-        if not read:
-            raise DataError(f"input={settings.input}: there is no row in it")
-    warn_about_truncation(cut, read, "input", task=objective.task, context=objective.context)
+                    comparison.add(prediction, rows)
+                progress.show(None, f"{rows:,} rows")
+        if not rows:
+            raise DataError(f"input={settings.input}: has no rows")
+    warn_about_truncation(truncated, rows, "input", task=objective.task, context=objective.context)
     if comparison is None:
         return {}
     metrics, line = comparison.result()
@@ -86,45 +86,45 @@ def predict(settings: PredictCommand) -> dict[str, float]:
 def _open_input(
     settings: PredictCommand, task: str, data: dict[str, Any], files: list[Path]
 ) -> tuple[PredictInput, ExampleColumns]:
-    """The input, and which of its columns are read: those that are given, else those that the run learnt from.
+    """Returns the input and its columns: those of the settings, or else those on which the run was trained.
 
     Raises:
-        ConfigError: one text is given, and the task reads more.
+        ConfigError: `example` is set, and the task needs more than one text.
         DataError: standard input cannot be read.
     """
-    own = _training_columns(data) or ExampleColumns(text="text", label="label")
-    text = settings.text or own.text
+    training_columns = _training_columns(data) or ExampleColumns(text="text", label="label")
+    text = settings.text or training_columns.text
     rows: PredictInput = FileInput(files)
     if settings.example is not None:
         if task != "classification":
             raise ConfigError(
-                f"example= is one text, and this model was trained for task={task}, which reads more; "
-                "give a file by input=, or objects of JSON by input=-"
+                f"example= is one text, and this model was trained for task={task}, which needs more; "
+                "use input=<file>, or input=- with JSON objects"
             )
         rows = single_text_input(settings.example, text)
     elif settings.input == "-":
         rows = parse_standard_input(sys.stdin.buffer.read(), text)
-    return rows, _select_columns(settings, task, own, rows)
+    return rows, _select_columns(settings, task, training_columns, rows)
 
 
-def _select_columns(settings: PredictCommand, task: str, own: ExampleColumns, rows: PredictInput) -> ExampleColumns:
-    options = settings.options or own.options or "options"
+def _select_columns(settings: PredictCommand, task: str, training: ExampleColumns, rows: PredictInput) -> ExampleColumns:
+    options = settings.options or training.options or "options"
     options = (options,) if isinstance(options, str) else tuple(options)
     label = settings.label
     if label == "auto":
-        label = own.label if own.label is not None and rows.has(own.label) else None
+        label = training.label if training.label is not None and rows.has(training.label) else None
     return dataclasses.replace(
-        own,
-        text=settings.text or own.text,
+        training,
+        text=settings.text or training.text,
         label=label,
-        pair=settings.pair or own.pair or ("pair" if task in PAIRS else None),
+        pair=settings.pair or training.pair or ("pair" if task in PAIRS else None),
         options=options if task == "multiple_choice" else (),
         keys="",
     )
 
 
 def _training_columns(data: dict[str, Any]) -> ExampleColumns | None:
-    """The columns of the run's own source; None: it has none, or comes with a plugin that is not installed here."""
+    """Returns the columns of the run's data source; None if it has none, or its plugin is not installed."""
     try:
         source: DataConfig = registry().resolve("data", data)
     except ConfigError:
@@ -136,11 +136,11 @@ def _read_examples(rows: PredictInput, columns: ExampleColumns) -> Iterator[Exam
     try:
         yield from rows.examples(columns)
     except UnusableLabel as error:
-        raise DataError(f"{error}; or predict without comparing: label=null") from None
+        raise DataError(f"{error}; or predict without comparison: label=null") from None
 
 
 class LabelComparison:
-    """Predictions against the labels that the input has: the places of the chosen and the right ones, or the scores."""
+    """Compares predictions with the labels of the input: indices of predicted and true labels, or scores."""
 
     def __init__(self, objective: AuxLM) -> None:
         self.objective, self.task, self.labels = objective, objective.task, objective.labels
@@ -150,7 +150,7 @@ class LabelComparison:
         self._unknown_label = ""
 
     def add(self, row: Prediction, number: int) -> None:
-        """Args: row: the prediction of the row `number`, from 1."""
+        """Adds the prediction of the row `number`, counted from 1."""
         try:
             label = row.example.label
             right = float(self.numbers[class_name(label)] if self.labels else label)
@@ -161,9 +161,9 @@ class LabelComparison:
         self._outputs.append(row.best if row.score is None else row.score)
 
     def result(self) -> tuple[dict[str, float], str]:
-        """The metrics of a validation of the run, and the line that tells them; no metric where a label is unknown."""
+        """Returns the metrics, as in a validation of the run, and a line that describes them. Unknown labels yield no metrics."""
         if self._unknown_label:
-            known = f"knows {', '.join(self.labels)}" if self.labels else "gives numbers"
+            known = f"knows {', '.join(self.labels)}" if self.labels else "predicts numbers"
             return {}, f"not compared with the labels of the input: {self._unknown_label}, and the model {known}"
 
         import torch
@@ -175,7 +175,7 @@ class LabelComparison:
             )
         metrics = self.objective.compute_metrics({"outputs": outputs, "labels": right})
         if not metrics:
-            return {}, "not compared with the labels of the input: one row is too few"
+            return {}, "not compared with the labels of the input: one row is not enough"
         first, low, high, *others = metrics.items()
         rest = "".join(f", {name} {value:.4f}" for name, value in others)
         return metrics, f"{len(right):,} rows: {first[0]} {first[1]:.4f} (95% interval {low[1]:.4f} to {high[1]:.4f}){rest}"

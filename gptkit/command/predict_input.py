@@ -1,4 +1,4 @@
-"""What `gptkit predict` labels: the rows of files, what comes through standard input, or one text."""
+"""The input of `gptkit predict`: rows of files, standard input, or one text."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gptkit.data.parsing.examples import ExampleColumns, parse_examples, read_examples
+from gptkit.data.readers.csv_files import parse_csv
 from gptkit.data.readers.jsonl import json_object
 from gptkit.data.readers.tables import column_names
 from gptkit.errors import DataError
@@ -23,15 +24,19 @@ class PredictInput(ABC):
 
     @abstractmethod
     def has(self, column: str) -> bool:
-        """Whether all rows have this column."""
+        """Returns whether all rows have this column."""
 
     @abstractmethod
     def examples(self, columns: ExampleColumns) -> Iterator[Example]:
-        """The examples, in order. Raises: DataError: a row cannot be used; says where it stands."""
+        """Yields the examples in order.
+
+        Raises:
+            DataError: a row is invalid; the message names its file and line.
+        """
 
 
 class FileInput(PredictInput):
-    """The rows of tables, file after file."""
+    """The rows of one or more files."""
 
     def __init__(self, files: Sequence[Path]) -> None:
         self.files = files
@@ -44,7 +49,7 @@ class FileInput(PredictInput):
 
 
 class RowInput(PredictInput):
-    """Rows that are in memory, each with where it stands."""
+    """Rows in memory, each with its location for errors."""
 
     def __init__(self, rows: Sequence[tuple[str, dict[str, Any]]]) -> None:
         self.rows = rows
@@ -61,53 +66,34 @@ class RowInput(PredictInput):
 
 
 def single_text_input(text: str, column: str) -> RowInput:
-    """A text of the command line."""
+    """Returns the input for a text on the command line."""
     return RowInput([("example", {column: text})])
 
 
 def parse_standard_input(content: bytes, column: str) -> RowInput:
-    """Objects of JSON, a table in CSV or TSV whose first line names the column of the text, or else one text a line.
+    """Parses standard input: JSON objects, a CSV or TSV table whose header has the column of the text, or else one text per line.
 
     Args:
-        content: of the stream, in UTF-8.
-        column: of the text.
+        content: the bytes of the stream, in UTF-8.
+        column: the column of the text.
 
     Raises:
-        DataError: there is no line, or one cannot be read.
+        DataError: there is no line, or a line cannot be read.
     """
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"{STANDARD_INPUT}: not UTF-8 text at byte {error.start}") from None
     if "\0" in text:
-        raise DataError(f"{STANDARD_INPUT}: there is a NUL character in it; this is no text")
+        raise DataError(f"{STANDARD_INPUT}: contains a NUL character, so it is not text")
     lines = [(f"{STANDARD_INPUT}:{number}", line.rstrip("\r")) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
     if not lines:
-        raise DataError(f"{STANDARD_INPUT}: there is no text in it")
+        raise DataError(f"{STANDARD_INPUT}: contains no text")
     first = lines[0][1]
     if first.lstrip().startswith("{"):
         return RowInput([(where, json_object(where, line)) for where, line in lines])
-    for delimiter in (",", "\t"):
+    for form, delimiter in ((".csv", ","), (".tsv", "\t")):
         if column in next(csv.reader([first], delimiter=delimiter)) and (delimiter in first or first == column):
-            return RowInput(_parse_table(text, delimiter))
+            (_, names), *rows = parse_csv(io.StringIO(text, newline=""), form, source=STANDARD_INPUT)
+            return RowInput([(where, dict(zip(names, cells, strict=True))) for where, cells in rows])
     return RowInput([(where, {column: line}) for where, line in lines])
-
-
-def _parse_table(text: str, delimiter: str) -> list[tuple[str, dict[str, Any]]]:
-    quoting: Any = csv.QUOTE_MINIMAL if delimiter == "," else csv.QUOTE_NONE  # as in the files of these names
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True, quoting=quoting)
-    rows: list[tuple[str, dict[str, Any]]] = []
-    names: list[str] = []
-    try:
-        for cells in reader:
-            where = f"{STANDARD_INPUT}:{reader.line_num}"
-            if cells and not names:
-                names = cells
-            elif cells and len(cells) != len(names):
-                raise DataError(f"{where}: the row has {len(cells)} cells, the first line {len(names)}")
-            elif cells:
-                rows.append((where, dict(zip(names, cells, strict=True))))
-    except csv.Error as error:
-        where = f"{STANDARD_INPUT}:{reader.line_num}"
-        raise DataError(f"{where}: cannot parse the row ({error}); is a quotation mark not closed?") from None
-    return rows

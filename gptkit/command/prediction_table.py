@@ -1,4 +1,4 @@
-"""The table that `gptkit predict` writes, row by row: .csv, .tsv or .jsonl."""
+"""Writes the table of `gptkit predict` row by row, as .csv, .tsv or .jsonl."""
 
 from __future__ import annotations
 
@@ -25,37 +25,37 @@ DIGITS = 6
 
 
 def table_format(output: Path | None, format: str | None) -> str:
-    """The format that the name of the output says, else the one that is asked for, else csv.
+    """Returns the format by the extension of the output, or else the configured one, or else csv.
 
     Raises:
-        ConfigError: the name says none, or another than is asked for.
+        ConfigError: the extension is unknown, or contradicts the configured format.
     """
     if output is None:
         return format or "csv"
-    named = output.suffix.removeprefix(".")
-    if named not in FORMATS:
+    extension = output.suffix.removeprefix(".")
+    if extension not in FORMATS:
         raise ConfigError(f"output={output} must end with .csv, .tsv or .jsonl")
-    if format not in (None, named):
-        raise ConfigError(f"output={output} and format={format} contradict each other; leave out one of them")
-    return named
+    if format not in (None, extension):
+        raise ConfigError(f"output={output} and format={format} contradict each other; remove one of them")
+    return extension
 
 
 @contextlib.contextmanager
 def open_prediction_writer(output: Path | None, form: str, names: LabelNames) -> Iterator[Callable[[Prediction], None]]:
-    """A function that writes one row. A file appears under its name when all rows are written; none does after an error.
+    """Returns a context with a function that writes one row. The file is created atomically when the context ends without error.
 
     Args:
         output: the file; None: standard output.
         form: one of `FORMATS`.
-        names: of labels or options.
+        names: the names of labels or options.
 
     Raises:
-        ConfigError: a label cannot stand in a .tsv file.
+        ConfigError: a label cannot be written to a .tsv file.
         GptkitError: the file cannot be written.
     """
     if form == "tsv" and any(character in label for label in names.texts for character in "\t\r\n"):
         raise ConfigError(
-            "format=tsv: a label or a column holds a tab or a line end, which a .tsv file cannot; write .csv or .jsonl"
+            "format=tsv: a label or a column contains a tab or a line break, which .tsv files cannot hold; use .csv or .jsonl"
         )
     if output is None:
         yield _writer(sys.stdout, form, names)
@@ -83,7 +83,7 @@ def _writer(file: TextIO, form: str, names: LabelNames) -> Callable[[Prediction]
 
     def write_row(prediction: Prediction) -> None:
         nonlocal rows
-        if not rows:  # how many options there are is known by the first row
+        if not rows:  # the first row determines the number of options
             table.writerow(["row", *_header(prediction, names)])
         rows += 1
         table.writerow([rows, *_cells(prediction, names)])
@@ -96,12 +96,14 @@ def _write_line(file: TextIO, content: dict[str, Any]) -> None:
 
 
 class LabelNames:
-    """What labels and options are called: labels as they are; options by their columns, or by numbers where one column has all."""
+    """Names labels by their texts, and options by their columns, or by numbers if one column holds all options."""
 
     def __init__(self, labels: list[str], columns: ExampleColumns) -> None:
-        """Args:
-        labels: of the model, in the order of their probabilities; none for options and scores.
-        columns: those that are read.
+        """Creates the names.
+
+        Args:
+            labels: the model's labels in the order of their probabilities; empty for options and scores.
+            columns: the columns of the input.
         """
         self.texts = labels or (list(columns.options) if len(columns.options) > 1 else [])
         self._first, self._means = columns.first_option, "" if labels else columns.label_means
@@ -110,7 +112,7 @@ class LabelNames:
         return self.texts[index] if self.texts else self._first + index
 
     def answer(self, index: int) -> str | int:
-        """What is written as the label: as `data.label_means` says that the run's own labels are written, if it says so."""
+        """Returns the label to write, in the form that `data.label_means` of the run specifies, if any."""
         if self._means == "letter" and index < len(string.ascii_uppercase):
             return string.ascii_uppercase[index]
         return self._first + index if self._means == "number" else self[index]

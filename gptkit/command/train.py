@@ -1,4 +1,4 @@
-"""The verb `train`."""
+"""The command `train`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from gptkit.training.fit import Result, fit
 
 
 def train(settings: TrainCommand, folder: Path) -> Result:
-    """Train a model, or continue the run that the folder holds; gives what summary.json says.
+    """Trains a model, or continues the run in the folder. Returns the content of summary.json.
 
-    A run that is told to stop (SIGTERM, Ctrl-C, `trainer.max_time`) saves at the end of its step; `gptkit train
-    hydra.run.dir=<run>` continues it.
+    On SIGTERM, Ctrl-C or `trainer.max_time` the run saves at the end of its step; `gptkit train hydra.run.dir=<run>` continues it.
     """
     return fit(settings, folder)

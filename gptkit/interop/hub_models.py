@@ -1,4 +1,4 @@
-"""Locate a model in Hugging Face format: a folder, or a hub name, which is downloaded once and cached."""
+"""Locates a model in Hugging Face format: a folder, or a hub name, which is downloaded once and cached."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ PICKLE_PATTERNS = ["pytorch_model.bin"]
 
 
 def resolve_folder(source: str) -> Path:
-    """Return the folder that holds the model's files.
+    """Returns the folder that holds the model's files.
 
     Args:
         source: a folder, or a name of the hub such as `openai-community/gpt2`, optionally with `@<revision>`.
 
     Raises:
-        CheckpointError: there is no such folder and no such model.
+        CheckpointError: neither a folder nor a hub model of this name exists.
     """
     folder = expand_path(source)
     if source and folder.is_dir():
         return folder
     if folder.exists() and source:
-        raise CheckpointError(f"hf:{source}: is not a folder; give the folder that holds config.json, or a hub name")
+        raise CheckpointError(f"hf:{source}: is not a folder; use the folder that holds config.json, or a hub name")
     if source.startswith((".", "/", "~")) or split_revision(source)[0].count("/") > 1 or not source:
         raise CheckpointError(f"hf:{source}: there is no such folder")
     try:

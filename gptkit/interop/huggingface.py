@@ -1,6 +1,6 @@
-"""Export and import GPT-1 and GPT-2 in Hugging Face's format, with equal logits.
+"""Exports and imports GPT-1 and GPT-2 in Hugging Face's format, with equal logits.
 
-The formats can express dense attention and the tanh form of GELU only: `openai-gpt` is post-norm, `gpt2` pre-norm.
+The formats can express only dense attention and the tanh form of GELU: `openai-gpt` is post-norm, `gpt2` pre-norm.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ CONFIG, WEIGHTS, INDEX, PICKLE = "config.json", "model.safetensors", "model.safe
 
 
 def export_model(model: Model, tokenizer: Tokenizer, folder: Path) -> list[str]:
-    """Write `config.json`, `model.safetensors` (float32) and the tokenizer's files into an existing folder.
+    """Writes `config.json`, `model.safetensors` (float32) and the tokenizer's files into an existing folder.
 
     Returns:
-        What the folder lacks, in sentences; empty if transformers can read everything.
+        Sentences about parts that the folder lacks; empty if transformers can read everything.
 
     Raises:
         ConfigError: neither format can express the model.
@@ -48,7 +48,7 @@ def export_model(model: Model, tokenizer: Tokenizer, folder: Path) -> list[str]:
 
 
 def build_config(gpt: GPT, form: HuggingFaceFormat, tokenizer: Tokenizer) -> dict[str, Any]:
-    """Build the content of `config.json` for a language model."""
+    """Builds the content of `config.json` for a language model."""
     settings, end = gpt.settings, tokenizer.special["end_of_text"]
     return {
         "architectures": [form.architecture],
@@ -70,7 +70,7 @@ def build_config(gpt: GPT, form: HuggingFaceFormat, tokenizer: Tokenizer) -> dic
 
 
 def to_huggingface(state: Mapping[str, Tensor], names: WeightNames) -> dict[str, Tensor]:
-    """Convert the state_dict of a `GPT` to the names and orientation of Hugging Face, in float32."""
+    """Converts the state_dict of a `GPT` to the names and orientation of Hugging Face, in float32."""
     return {
         names.to_external(name): (tensor.t() if is_stored_transposed(name) else tensor).detach().float().contiguous().cpu()
         for name, tensor in state.items()
@@ -78,24 +78,26 @@ def to_huggingface(state: Mapping[str, Tensor], names: WeightNames) -> dict[str,
 
 
 def from_huggingface(state: Mapping[str, Tensor], names: WeightNames) -> dict[str, Tensor]:
-    """The inverse of `to_huggingface`; causal masks, which old files store as buffers, are dropped.
+    """Converts weights from Hugging Face's names and orientation to those of `GPT`, the inverse of `to_huggingface`.
+
+    Causal masks, which old files store as buffers, are dropped.
 
     Raises:
         KeyError: a name is not a weight of such a model.
     """
     weights = {}
     for name, tensor in state.items():
-        ours = names.from_external(name)
-        if ours is not None:
-            weights[ours] = (tensor.t() if is_stored_transposed(ours) else tensor).float().contiguous()
+        gptkit_name = names.from_external(name)
+        if gptkit_name is not None:
+            weights[gptkit_name] = (tensor.t() if is_stored_transposed(gptkit_name) else tensor).float().contiguous()
     return weights
 
 
 def read_config(path: Path) -> tuple[HuggingFaceFormat, GPTConfig, int]:
-    """Read the format, the model settings and the vocabulary size from a `config.json`.
+    """Reads the format, the model settings and the vocabulary size from a `config.json`.
 
     Raises:
-        CheckpointError: the file is missing, or describes something that `GPT` cannot compute.
+        CheckpointError: the file is missing, or describes a model that `GPT` cannot compute.
     """
     if not path.exists():
         raise CheckpointError(f"{path} is missing: this is not a model in Hugging Face format")
@@ -105,7 +107,7 @@ def read_config(path: Path) -> tuple[HuggingFaceFormat, GPTConfig, int]:
         raise CheckpointError(str(error)) from None
     known = " or ".join(FORMATS)
     if not isinstance(config, dict) or "model_type" not in config:
-        raise CheckpointError(f"{path} names no model_type; it must be {known}")
+        raise CheckpointError(f"{path} has no model_type; it must be {known}")
     form = FORMATS.get(str(config["model_type"]))
     if form is None:
         raise CheckpointError(
@@ -141,10 +143,10 @@ def read_config(path: Path) -> tuple[HuggingFaceFormat, GPTConfig, int]:
 
 
 def read_weights(folder: Path, names: WeightNames) -> dict[str, Tensor]:
-    """Read all weights of a folder under gptkit's names: safetensors, whole or sharded, else a pickle of tensors only.
+    """Reads all weights of a folder under gptkit's names: from safetensors, sharded or not, or else from a pickle of tensors.
 
     Raises:
-        CheckpointError: there are none, a file is damaged or unsafe, or a name is not a weight of such a model.
+        CheckpointError: there are no weights, a file is damaged or unsafe, or a name is not a weight of such a model.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -167,7 +169,7 @@ def read_weights(folder: Path, names: WeightNames) -> dict[str, Tensor]:
     except (OSError, SafetensorError, DataError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}".partition("\n")[0]) from None
     except Exception as error:  # torch.load raises UnpicklingError, RuntimeError and others
-        raise CheckpointError(f"{path} is damaged, or a pickle that holds more than tensors, which is never loaded") from error
+        raise CheckpointError(f"{path} is damaged, or a pickle that holds more than tensors, which gptkit never loads") from error
     try:
         return from_huggingface(state, names)
     except KeyError as error:
@@ -177,19 +179,19 @@ def read_weights(folder: Path, names: WeightNames) -> dict[str, Tensor]:
 
 
 def require_exportable(model: Model) -> GPT:
-    """Return the model if one of the formats can express it.
+    """Returns the model if one of the formats can express it.
 
     Raises:
-        ConfigError: none can.
+        ConfigError: no format can express the model.
     """
     if not isinstance(model, GPT):
-        raise ConfigError(f"Hugging Face's GPT formats can hold model=gpt only, not {type(model).__name__}")
+        raise ConfigError(f"Hugging Face's GPT formats can express only model=gpt, not {type(model).__name__}")
     for layer, block in enumerate(model.blocks):
         attention = block.attention
         covers_all = isinstance(attention, BandedAttention) and attention.window >= model.context
         if type(attention) is not DenseAttention and not covers_all:
             raise ConfigError(
-                f"Hugging Face's GPT formats have dense attention only, but layer {layer} has {type(attention).__name__}; "
+                f"Hugging Face's GPT formats have only dense attention, but layer {layer} has {type(attention).__name__}; "
                 "train with attention=dense to export"
             )
     return model

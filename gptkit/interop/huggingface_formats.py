@@ -1,4 +1,4 @@
-"""The two formats of Hugging Face that the kit's `GPT` has a form in: what each is called, and what of its settings is fixed."""
+"""The two formats of Hugging Face that can express `GPT`: their names, and their fixed settings."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from gptkit.model.gpt import EPSILON
 
 @dataclass(frozen=True)
 class HuggingFaceFormat:
-    """One `model_type`. Sizes have the same keys in both."""
+    """One `model_type`. Both formats have the same keys for sizes."""
 
     model_type: str
     architecture: str
     names: WeightNames
     fixed: dict[str, tuple[Any, ...]]
-    """Keys of config.json that the kit computes in one way alone: the value that is written, then others that mean the same."""
+    """Keys of config.json for which gptkit supports one behaviour: the value to write, followed by equivalent values."""
     settings: dict[str, Any]
-    """Settings of `GPT` that the format stands for."""
+    """The settings of `GPT` that the format implies."""
     context: int
+    """The context of a config.json without n_positions."""
     vocabulary: int
-    """What a config.json that does not say means."""
+    """The vocabulary size of a config.json without vocab_size."""
 
 
 GPT1 = HuggingFaceFormat(
@@ -50,9 +51,9 @@ GPT2 = HuggingFaceFormat(
     context=1024,
     vocabulary=50_257,
 )
-FORMATS = {each.model_type: each for each in (GPT2, GPT1)}
+FORMATS = {form.model_type: form for form in (GPT2, GPT1)}
 
 
 def format_for(settings: GPTConfig) -> HuggingFaceFormat:
-    """The format that holds models of these settings."""
-    return next(each for each in FORMATS.values() if each.settings["norm"] == settings.norm)
+    """Returns the format for models of these settings."""
+    return next(form for form in FORMATS.values() if form.settings["norm"] == settings.norm)

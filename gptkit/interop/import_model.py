@@ -1,4 +1,4 @@
-"""Import weights in another format: Hugging Face's (a folder or a hub name) or OpenAI's arrays of GPT-1."""
+"""Imports weights in other formats: Hugging Face's (a folder or a hub name) and OpenAI's arrays of GPT-1."""
 
 from __future__ import annotations
 
@@ -33,22 +33,23 @@ class ImportedSettings:
 
 @dataclass(frozen=True)
 class ImportedModel(ImportedSettings):
-    """The same with the weights, under gptkit's names, in float32."""
+    """The settings, the tokenizer and the weights of an imported model."""
 
     state: dict[str, Tensor]
+    """The weights under gptkit's names, in float32."""
 
 
 def is_external_checkpoint(folder: Path) -> bool:
-    """Return whether a folder looks like one that this module can read."""
+    """Returns whether a folder looks like one that this module can read."""
     return (folder / CONFIG).is_file() or has_openai_arrays(folder)
 
 
 def import_settings(source: str, tokenizer: TokenizerConfig | None = None) -> ImportedSettings:
-    """Read the settings of a folder or a hub model, without its weights.
+    """Reads the settings of a folder or a hub model, without its weights.
 
     Args:
         source: a folder, or a hub name.
-        tokenizer: used if the folder has none.
+        tokenizer: the tokenizer to use if the folder has none.
 
     Raises:
         CheckpointError: a file is missing, or `GPT` cannot compute the model.
@@ -57,15 +58,14 @@ def import_settings(source: str, tokenizer: TokenizerConfig | None = None) -> Im
 
 
 def import_model(source: str, tokenizer: TokenizerConfig | None = None) -> ImportedModel:
-    """Read the settings and the weights of a folder or a hub model.
+    """Reads the settings and the weights of a folder or a hub model.
 
-    GPT-1's official vocabulary has no end-of-text token. Its embedding row is added as the mean of all others: its logit is then
-    the mean of theirs, so its probability is at most 1/V (Jensen's inequality). Rows beyond the vocabulary, with which some
-    files are padded, are dropped.
+    GPT-1's official vocabulary has no end-of-text token. Its embedding row is added as the mean of all others, so its logit is the
+    mean of theirs and its probability is at most 1/V (Jensen's inequality). Padding rows beyond the vocabulary are dropped.
 
     Args:
         source: a folder, or a hub name.
-        tokenizer: used if the folder has none.
+        tokenizer: the tokenizer to use if the folder has none.
 
     Raises:
         CheckpointError: a file is missing or unsafe, or `GPT` cannot compute the model.
@@ -87,17 +87,21 @@ def import_model(source: str, tokenizer: TokenizerConfig | None = None) -> Impor
 
 
 def _build_tokenizer(part: TokenizerConfig, folder: Path) -> Tokenizer:
-    """Raises: CheckpointError: the tokenizer would have to be trained, so its ids would not match the rows of the embedding."""
+    """Builds a tokenizer that needs no training.
+
+    Raises:
+        CheckpointError: the tokenizer would have to be trained, so its ids would not match the rows of the embedding.
+    """
     if isinstance(part, BPETokenizerConfig | CharTokenizerConfig):
         raise CheckpointError(
-            f"{folder} has no tokenizer, and tokenizer={part.name} is trained on texts; choose the tokenizer that the model was "
-            "trained with, such as tokenizer=gpt2"
+            f"{folder} has no tokenizer, and tokenizer={part.name} is trained on texts; choose the tokenizer with which the model "
+            "was trained, such as tokenizer=gpt2"
         )
     return part.build(texts=[])
 
 
 def _read_settings(folder: Path, fallback: TokenizerConfig | None) -> tuple[ImportedSettings, int]:
-    """Read the settings, and the number of rows of the stored embedding."""
+    """Reads the settings, and the number of rows of the stored embedding."""
     model, vocabulary = read_shapes(folder) if has_openai_arrays(folder) else read_config(folder / CONFIG)[1:]
     if has_tokenizer(folder):
         part, tokenizer = read_tokenizer(folder, context=model.context)

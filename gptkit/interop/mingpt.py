@@ -1,4 +1,4 @@
-"""Import weights of minGPT and nanoGPT: OpenAI's names in the orientation of `nn.Linear`.
+"""Imports weights of minGPT and nanoGPT: OpenAI's names in the orientation of `nn.Linear`.
 
 nanoGPT trains with the exact GELU; minGPT, OpenAI's weights and gptkit use the tanh form. Logits of a model that was trained with
 the exact form differ slightly.
@@ -17,10 +17,10 @@ from gptkit.model import GPTConfig
 
 
 def from_mingpt(state: Mapping[str, Tensor], *, heads: int) -> tuple[GPTConfig, int, dict[str, Tensor]]:
-    """Convert a state_dict of minGPT or nanoGPT to the settings, vocabulary size and weights of a `GPT`.
+    """Converts a state_dict of minGPT or nanoGPT to the settings, vocabulary size and weights of a `GPT`.
 
     Args:
-        state: as saved, compiled models included; biases that nanoGPT omits with bias=False become zero.
+        state: the saved state_dict, also of a compiled model; biases that nanoGPT omits with bias=False become zero.
         heads: attention heads, which cannot be derived from the weights.
 
     Returns:
@@ -32,11 +32,11 @@ def from_mingpt(state: Mapping[str, Tensor], *, heads: int) -> tuple[GPTConfig, 
     weights: dict[str, Tensor] = {}
     for name, tensor in state.items():
         try:
-            ours = GPT2_NAMES.from_external(name.removeprefix("_orig_mod."))
+            gptkit_name = GPT2_NAMES.from_external(name.removeprefix("_orig_mod."))
         except KeyError:
             raise CheckpointError(f"{name} is not a weight of a minGPT or nanoGPT model") from None
-        if ours is not None:
-            weights[ours] = tensor
+        if gptkit_name is not None:
+            weights[gptkit_name] = tensor
     for name in [name for name in weights if name.startswith(("blocks.", "norm.")) and name.endswith(".weight")]:
         weights.setdefault(name.removesuffix("weight") + "bias", torch.zeros(weights[name].shape[0], dtype=weights[name].dtype))
     layers = 1 + max((int(name.split(".")[1]) for name in weights if name.startswith("blocks.")), default=0)

@@ -1,4 +1,4 @@
-"""Import GPT-1's weights as OpenAI published them: `params_shapes.json`, and one row in `params_0.npy` to `params_9.npy`.
+"""Imports GPT-1's weights as OpenAI published them: `params_shapes.json`, and `params_0.npy` to `params_9.npy`, parts of one array.
 
 Source: the code released with "Improving Language Understanding by Generative Pre-Training", `train.py`: positions, tokens, then
 block by block; matrices are (1, in, out). The released model has 116,534,784 parameters.
@@ -21,16 +21,16 @@ from gptkit.user_files import read_json_file
 
 SHAPES = "params_shapes.json"
 HEAD_WIDTH = 64
-"""Twelve heads of a width of 768 (section 4.1 of the paper); which the weights do not say."""
+"""The width of a head, which the weights do not determine: twelve heads for a width of 768 (section 4.1 of the paper)."""
 
 
 def has_openai_arrays(folder: Path) -> bool:
-    """Return whether the folder holds such files."""
+    """Returns whether the folder holds such files."""
     return (folder / SHAPES).is_file()
 
 
 def read_shapes(folder: Path) -> tuple[GPTConfig, int]:
-    """Read the model settings and the vocabulary size from `params_shapes.json`.
+    """Reads the model settings and the vocabulary size from `params_shapes.json`.
 
     Raises:
         CheckpointError: the file cannot be read, or does not describe a GPT-1.
@@ -46,7 +46,7 @@ def read_shapes(folder: Path) -> tuple[GPTConfig, int]:
 
 
 def read_arrays(folder: Path) -> dict[str, Tensor]:
-    """Read all weights under gptkit's names and in its orientation, in float32.
+    """Reads all weights under gptkit's names and in its orientation, in float32.
 
     Raises:
         CheckpointError: a file is missing or damaged, or the count of numbers does not match the shapes.
@@ -56,7 +56,7 @@ def read_arrays(folder: Path) -> dict[str, Tensor]:
     parts = sorted(folder.glob("params_*.npy"), key=lambda path: (len(path.name), path.name))
     try:
         row = np.concatenate([np.load(path, allow_pickle=False).reshape(-1) for path in parts] or [np.empty(0)])
-    except (OSError, ValueError, EOFError, AttributeError) as error:  # the last of a file that holds several arrays
+    except (OSError, ValueError, EOFError, AttributeError) as error:  # AttributeError: an .npz file, which holds several arrays
         raise CheckpointError(f"{folder}: params_*.npy cannot be read: {error}".partition("\n")[0]) from None
     if len(row) != sum(sizes):
         raise CheckpointError(

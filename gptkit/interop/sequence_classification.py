@@ -1,7 +1,7 @@
-"""Export classifiers and reward models as GPT2ForSequenceClassification or OpenAIGPTForSequenceClassification, with equal scores.
+"""Exports classifiers and reward models as GPT2ForSequenceClassification or OpenAIGPTForSequenceClassification, with equal scores.
 
 These classes apply one linear layer without a bias, `score`, to the hidden state of the last token that is not padding. gptkit's
-heads read the last token, too; their bias is folded into the bias of the final norm, which nothing else reads.
+heads also read the last token; their bias is folded into the bias of the final norm, which no other layer reads.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ PADDING = 0
 """The padding id, as in gptkit: no sequence ends with it."""
 
 SPECIAL_TOKEN_NAMES = ("<|start|>", "<|delimiter|>", "<|extract|>")
-"""Names, in the exported tokenizer, of the ids that the objective adds."""
+"""The names of the objective's added tokens in the exported tokenizer."""
 
 
 def export_sequence_classifier(trained: TrainedModel, folder: Path) -> list[str]:
-    """Write a model that was trained with objective=aux_lm, probe or reward, with its head, into an existing folder.
+    """Writes a model that was trained with objective=aux_lm, probe or reward, with its head, into an existing folder.
 
     Returns:
-        The input format of a sequence, and what the folder lacks, in sentences.
+        Sentences about the input format of a sequence and about parts that the folder lacks.
 
     Raises:
         ConfigError: the format cannot express the model or its head.
@@ -44,7 +44,7 @@ def export_sequence_classifier(trained: TrainedModel, folder: Path) -> list[str]
     if isinstance(objective, RewardModel):
         weight, bias = objective.head.weight, objective.head.bias - objective.bias
         labels, layout = ["reward"], ["a sequence is prompt, response and end-of-text, tokenized separately"]
-        own: tuple[str, ...] = ()
+        added_tokens: tuple[str, ...] = ()
     else:
         if objective.task in ("similarity", "regression"):
             raise ConfigError(
@@ -52,8 +52,9 @@ def export_sequence_classifier(trained: TrainedModel, folder: Path) -> list[str]
                 "Face's classifiers cannot express; gptkit predict reads the checkpoint"
             )
         weight, bias = objective.head.weight, objective.head.bias
-        labels, own = objective.labels or ["score"], SPECIAL_TOKEN_NAMES if gpt.vocabulary > trained.tokenizer.size else ()
-        layout = [_describe_input(objective, own)]
+        labels = objective.labels or ["score"]
+        added_tokens = SPECIAL_TOKEN_NAMES if gpt.vocabulary > trained.tokenizer.size else ()
+        layout = [_describe_input(objective, added_tokens)]
     state = {name: tensor for name, tensor in gpt.state_dict().items() if name != "head.weight"}
     last = _final_norm_bias_name(gpt)
     state[last] = state[last] + _bias_through_norm(weight.detach(), bias.detach()).to(state[last])
@@ -69,26 +70,28 @@ def export_sequence_classifier(trained: TrainedModel, folder: Path) -> list[str]
 
     tensors = to_huggingface(state, form.names) | {"score.weight": weight.detach().float().contiguous().cpu()}
     save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
-    return layout + write_tokenizer(trained.tokenizer, folder, context=gpt.settings.context, added=own)
+    return layout + write_tokenizer(trained.tokenizer, folder, context=gpt.settings.context, added_tokens=added_tokens)
 
 
 def _describe_input(objective: AuxLM, names: tuple[str, ...]) -> str:
     start, delimiter, extract = names or ("end-of-text",) * 3
     parts = {"classification": f"{start}, text, {extract}", "entailment": f"{start}, text, {delimiter}, pair, {extract}"}
     options = f"{start}, text, {delimiter}, option, {extract}; the options of an example compete by their scores"
-    return f"a sequence is {parts.get(objective.task, options)}; padding behind it has id {PADDING}"
+    return f"a sequence is {parts.get(objective.task, options)}; padding after it has id {PADDING}"
 
 
 def _final_norm_bias_name(gpt: GPT) -> str:
-    """The name of the bias that is added to the hidden states last."""
+    """Returns the name of the bias that is added to the hidden states last."""
     return "norm.bias" if gpt.norm is not None else f"blocks.{gpt.settings.layers - 1}.norm_2.bias"
 
 
 def _bias_through_norm(weight: Tensor, bias: Tensor) -> Tensor:
-    """Solve W x = b for the shortest x (D,): added to every hidden state, it adds b to the scores. (K, D), (K,) -> (D,) float64.
+    """Solves W x = b for the shortest x (D,), which adds b to the scores when added to every hidden state.
+
+    Shapes: (K, D), (K,) -> (D,) float64.
 
     Raises:
-        ConfigError: there is no solution: two labels have proportional weights and different biases.
+        ConfigError: there is no solution, because two labels have proportional weights and different biases.
     """
     w, b = weight.double().cpu(), bias.double().cpu()
     shift: Tensor = torch.linalg.pinv(w) @ b

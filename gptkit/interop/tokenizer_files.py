@@ -1,4 +1,4 @@
-"""Tokenizers in the files that Hugging Face's `AutoTokenizer` reads: BPE of GPT-1's and GPT-2's kind, bytes and characters."""
+"""Reads and writes the tokenizer files of Hugging Face's `AutoTokenizer`: BPE as in GPT-1 and GPT-2, bytes and characters."""
 
 from __future__ import annotations
 
@@ -30,36 +30,38 @@ from gptkit.user_files import read_json_file
 
 FILE, SETTINGS = "tokenizer.json", "tokenizer_config.json"
 CLEANING = "gptkit_cleaning"
-"""The key of tokenizer_config.json that keeps how a GPT-1 tokenizer of the kit cleans text; transformers passes it over."""
+"""The key of tokenizer_config.json that states how gptkit's GPT-1 tokenizer cleans text; transformers ignores it."""
 
 
-def write_tokenizer(tokenizer: Tokenizer, folder: Path, *, context: int, added: Sequence[str] = ()) -> list[str]:
-    """Write `tokenizer.json` and `tokenizer_config.json`, and `vocab.json` and `merges.txt` for a BPE.
+def write_tokenizer(tokenizer: Tokenizer, folder: Path, *, context: int, added_tokens: Sequence[str] = ()) -> list[str]:
+    """Writes `tokenizer.json` and `tokenizer_config.json`, and `vocab.json` and `merges.txt` for a BPE.
 
     Args:
-        context: longest sequence of the model.
-        added: what the ids behind the tokenizer's own are called.
+        tokenizer: the tokenizer.
+        folder: an existing folder.
+        context: the maximum sequence length of the model.
+        added_tokens: names of the ids after those of the tokenizer.
 
     Returns:
-        What could not be written, in sentences.
+        Sentences about parts that could not be written.
     """
-    lacking, own = [], {}
+    lacking, extra_settings = [], {}
     if isinstance(tokenizer, BPETokenizer):
         library, name = _byte_level_bpe(tokenizer.vocabulary, tokenizer.merges), "GPT2Tokenizer"
         _write_merges(tokenizer.vocabulary, tokenizer.merges, folder)
     elif isinstance(tokenizer, GPT1Tokenizer):
         library, name = _gpt1_bpe(tokenizer.vocabulary, tokenizer.merges), "OpenAIGPTTokenizer"
         _write_merges(tokenizer.vocabulary, tokenizer.merges, folder)
-        own[CLEANING] = tokenizer.form
+        extra_settings[CLEANING] = tokenizer.form
         if isinstance(tokenizer, ReleasedGPT1Tokenizer):
-            lacking.append("transformers splits GPT-1's words by BERT's rules, not by spaCy's: it gives some texts other ids")
+            lacking.append("transformers splits GPT-1's words by BERT's rules, not by spaCy's, so some texts get other ids")
     elif isinstance(tokenizer, BytesTokenizer):
         library, name = _byte_level_bpe(_byte_vocabulary(), []), "PreTrainedTokenizerFast"
     elif isinstance(tokenizer, CharTokenizer):
         library, name = _character_tokenizer(tokenizer.characters), "PreTrainedTokenizerFast"
     else:
-        return [f"{type(tokenizer).__name__} has no form that transformers reads: the folder has weights and no tokenizer"]
-    library.add_special_tokens([AddedToken(word, normalized=False, special=True) for word in (END_OF_TEXT, *added)])
+        return [f"{type(tokenizer).__name__} cannot be written for transformers: the folder has weights but no tokenizer"]
+    library.add_special_tokens([AddedToken(word, normalized=False, special=True) for word in (END_OF_TEXT, *added_tokens)])
     library.save(str(folder / FILE))
     settings: dict[str, Any] = {
         "tokenizer_class": name,
@@ -69,24 +71,24 @@ def write_tokenizer(tokenizer: Tokenizer, folder: Path, *, context: int, added: 
         "unk_token": {"GPT2Tokenizer": END_OF_TEXT, "OpenAIGPTTokenizer": UNKNOWN}.get(name),
         "add_prefix_space": False,
         "clean_up_tokenization_spaces": False,
-        **own,
+        **extra_settings,
     }
     (folder / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
     return lacking
 
 
 def has_tokenizer(folder: Path) -> bool:
-    """Whether the folder has files that a tokenizer could be read from."""
+    """Returns whether the folder has files of a tokenizer."""
     return any((folder / name).is_file() for name in (FILE, *(name for pair in PAIRS for name in pair))) or gpt1_files.is_gpt1(
         folder
     )
 
 
 def read_tokenizer(folder: Path, *, context: int) -> tuple[TokenizerConfig, Tokenizer]:
-    """The tokenizer of a Hugging Face folder, with the part that loads what it saves.
+    """Returns the tokenizer of a Hugging Face folder, with the config that loads it from a checkpoint.
 
     Raises:
-        CheckpointError: there is none, or it is of another kind.
+        CheckpointError: there is no tokenizer, or it is of an unsupported type.
     """
     try:
         content = _read_json(folder / FILE)
@@ -96,29 +98,30 @@ def read_tokenizer(folder: Path, *, context: int) -> tuple[TokenizerConfig, Toke
                 "".join(sorted((word for word in model["vocab"] if len(word) == 1), key=model["vocab"].__getitem__))
             )
             if {**dict(zip(built.characters, range(built.size), strict=False)), END_OF_TEXT: built.size - 1} != model["vocab"]:
-                raise CheckpointError(f"{folder / FILE}: its words are not single characters")
+                raise CheckpointError(f"{folder / FILE}: the tokens are not single characters")
             return CharTokenizerConfig(), built
         if model.get("type") == "BPE" and model.get("vocab") == _byte_vocabulary() and not model.get("merges"):
             return BytesTokenizerConfig(), BytesTokenizer()
         if gpt1_files.is_gpt1(folder):
             form = _read_json(folder / SETTINGS).get(CLEANING, ReleasedGPT1Tokenizer.form)
-            kind = SAVED_FORMS.get(form) if isinstance(form, str) else None
-            if kind is None:
+            tokenizer_class = SAVED_FORMS.get(form) if isinstance(form, str) else None
+            if tokenizer_class is None:
                 raise DataError(f"{folder / SETTINGS}: {CLEANING} is {form!r}, and must be one of {', '.join(SAVED_FORMS)}")
-            return GPT1TokenizerConfig(path=str(folder), cleaning=kind.cleaning), gpt1_files.from_folder(folder, kind)
+            config = GPT1TokenizerConfig(path=str(folder), cleaning=tokenizer_class.cleaning)
+            return config, gpt1_files.from_folder(folder, tokenizer_class)
         bpe = from_folder(folder)
     except CheckpointError:
         raise
     except (GptkitError, OSError, ValueError) as error:
-        raise CheckpointError(f"{folder} has no tokenizer that can be used: {error}".partition("\n")[0]) from None
+        raise CheckpointError(f"{folder} has no usable tokenizer: {error}".partition("\n")[0]) from None
     return (GPT2TokenizerConfig(path=str(folder)) if bpe.size == 50257 else BPETokenizerConfig(size=bpe.size)), bpe
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    """The object that the file holds; an empty one where there is no file."""
+    """Returns the object in a JSON file; empty if there is no file."""
     content = read_json_file(path) if path.is_file() else {}
     if not isinstance(content, dict):
-        raise DataError(f"{path} holds no JSON object")
+        raise DataError(f"{path} does not hold a JSON object")
     return content
 
 
@@ -142,12 +145,14 @@ def _byte_level_bpe(vocabulary: dict[str, int], merges: list[tuple[str, str]]) -
 
 
 def _byte_vocabulary() -> dict[str, int]:
-    """GPT-2's printable spelling of each byte ("Language Models are Unsupervised Multitask Learners", released code) to the byte,
-    then end-of-text."""
-    plain = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
-    others = [byte for byte in range(256) if byte not in plain]
-    spelt = {chr(byte): byte for byte in plain} | {chr(256 + order): byte for order, byte in enumerate(others)}
-    return dict(sorted(spelt.items(), key=lambda item: item[1])) | {END_OF_TEXT: 256}
+    """Returns the byte for each of GPT-2's printable characters for bytes, and the id of end-of-text.
+
+    Source: "Language Models are Unsupervised Multitask Learners", released code.
+    """
+    printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    others = [byte for byte in range(256) if byte not in printable]
+    byte_of = {chr(byte): byte for byte in printable} | {chr(256 + order): byte for order, byte in enumerate(others)}
+    return dict(sorted(byte_of.items(), key=lambda item: item[1])) | {END_OF_TEXT: 256}
 
 
 def _character_tokenizer(characters: str) -> Library:

@@ -1,4 +1,4 @@
-"""Weight names of `GPT` in gptkit and in the layouts of OpenAI: GPT-1's, and GPT-2's, which minGPT and nanoGPT share."""
+"""Translates weight names between gptkit and OpenAI's GPT-1 and GPT-2. minGPT and nanoGPT use those of GPT-2."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ _BLOCK_MODULES = {
     "mlp.output": "mlp.c_proj",
     "norm_2": "ln_2",
 }
-"""Modules of a block, ours to theirs, in the order in which GPT-1's released code creates them."""
+"""OpenAI's names of the modules of a block by gptkit's names, in the order in which GPT-1's released code creates them."""
 
-_BLOCK_MODULES_BACK = {theirs: ours for ours, theirs in _BLOCK_MODULES.items()}
-_BUFFER_NAME = re.compile(r"position_ids|h\.\d+\.attn\.(bias|masked_bias)")  # causal masks and the like, no weights
+_GPTKIT_BLOCK_MODULES = {external: name for name, external in _BLOCK_MODULES.items()}
+_BUFFER_NAME = re.compile(r"position_ids|h\.\d+\.attn\.(bias|masked_bias)")  # causal masks and other buffers
 
 
 @dataclass(frozen=True)
 class WeightNames:
-    """A layout: its names of the modules outside the blocks, by gptkit's names."""
+    """The weight names of one format."""
 
     outside: dict[str, str]
+    """The names of the modules outside the blocks, by gptkit's names."""
 
     def to_external(self, name: str) -> str:
-        """`blocks.0.mlp.input.weight` becomes `transformer.h.0.mlp.c_fc.weight`."""
+        """Returns the external name: `transformer.h.0.mlp.c_fc.weight` for `blocks.0.mlp.input.weight`."""
         if name == "head.weight":
             return "lm_head.weight"
         module, _, kind = name.rpartition(".")
@@ -38,10 +39,10 @@ class WeightNames:
         )
 
     def from_external(self, name: str) -> str | None:
-        """The inverse of `to_external`, with or without the prefix `transformer.`; None for a buffer.
+        """Returns gptkit's name for an external name, with or without the prefix `transformer.`; None for a buffer.
 
         Raises:
-            KeyError: the layout has no weight of this name.
+            KeyError: the format has no weight of this name.
         """
         if name == "lm_head.weight":
             return "head.weight"
@@ -51,9 +52,9 @@ class WeightNames:
         module, _, kind = name.rpartition(".")
         inside = re.fullmatch(r"h\.(\d+)\.(.+)", module)
         if inside:
-            return f"blocks.{inside[1]}.{_BLOCK_MODULES_BACK[inside[2]]}.{kind}"
-        back = {theirs: ours for ours, theirs in self.outside.items()}
-        return f"{back[module]}.{kind}"
+            return f"blocks.{inside[1]}.{_GPTKIT_BLOCK_MODULES[inside[2]]}.{kind}"
+        gptkit_names = {external: name for name, external in self.outside.items()}
+        return f"{gptkit_names[module]}.{kind}"
 
 
 GPT1_NAMES = WeightNames({"wte": "tokens_embed", "wpe": "positions_embed"})
@@ -61,12 +62,12 @@ GPT2_NAMES = WeightNames({"wte": "wte", "wpe": "wpe", "norm": "ln_f"})
 
 
 def block_weight_names(layers: int) -> list[str]:
-    """gptkit's names of the weights of all blocks, in the order in which GPT-1's released code creates them."""
+    """Returns gptkit's names of the weights of all blocks, in the order in which GPT-1's released code creates them."""
     return [
         f"blocks.{layer}.{module}.{kind}" for layer in range(layers) for module in _BLOCK_MODULES for kind in ("weight", "bias")
     ]
 
 
 def is_stored_transposed(name: str) -> bool:
-    """Return whether the files of OpenAI and Hugging Face store this weight (gptkit's name) as (in, out), not (out, in)."""
+    """Returns whether the files of OpenAI and Hugging Face store this weight (gptkit's name) as (in, out), not (out, in)."""
     return bool(re.fullmatch(r"blocks\.\d+\.(attention|mlp)\..+\.weight", name))

@@ -1,8 +1,8 @@
-"""How many parameters a model has and how many operations a token costs, from settings alone: nothing is allocated.
+"""Computes the parameters of a model and the operations per token from settings, without allocating weights.
 
 One multiply-add is two operations (FLOPs). Only matrix products are counted: norms, GELU, softmax, biases and the embedding
-look-up are a fraction of a percent, and no device's peak is quoted for them. Symbols: L layers, D width, T context,
-V vocabulary, K the keys that a query sees on average.
+look-up are a fraction of a percent, and peaks of devices do not refer to them. Symbols: L layers, D width, T context,
+V vocabulary, K the average number of keys per query.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ PF_DAY = 1e15 * 24 * 60 * 60
 """Operations of one petaflop/s-day, the unit of "Language Models are Few-Shot Learners", table D.1."""
 
 BACKWARD = 2
-"""The backward pass makes two products (gradients of the input and of the weight) for each one of the forward pass."""
+"""Products of the backward pass (gradients of the input and of the weight) per product of the forward pass."""
 
 
 def parameters_by_part(model: ModelConfig, attention: AttentionConfig, vocabulary: int) -> dict[str, int]:
-    """Trained parameters by part of the model; they sum to the model's size.
+    """Returns the trained parameters by part of the model. Their sum is the model's size.
 
     A GPT is counted by formula: embeddings V D, positions T D, attention L (4 D^2 + 4 D), mlp L (8 D^2 + 5 D), norms 2 D each,
-    and head V D where the output is not tied to the embeddings. Any other model or attention is built without storage and
+    and head V D if the output is not tied to the embeddings. Other models and attention types are built without storage and
     counted.
     """
     if type(model) is not GPTConfig:
@@ -49,15 +49,15 @@ def _attention_parameters(model: ModelConfig, attention: AttentionConfig) -> int
 
 
 def parameters(model: ModelConfig, attention: AttentionConfig, vocabulary: int) -> int:
-    """Trained parameters, embeddings included (once where they are tied to the output)."""
+    """Returns the number of trained parameters, including embeddings (once if they are tied to the output)."""
     return sum(parameters_by_part(model, attention, vocabulary).values())
 
 
 def forward_flops_per_token(model: ModelConfig, attention: AttentionConfig, vocabulary: int) -> float:
-    """Operations of one forward pass over a full sequence, per token.
+    """Returns the operations of one forward pass over a full sequence, per token.
 
     Weights cost two operations each: 2 L (attention 4 D^2 + mlp 8 D^2), and 2 D V for the output. Scores and weighted values cost
-    2 D K each per layer; dense causal attention has K = (T + 1) / 2, and the attention part tells its own.
+    2 D K each per layer. Dense causal attention has K = (T + 1) / 2; other attention configs define K by `keys_per_query`.
     """
     if type(model) is not GPTConfig:
         from gptkit.scaling.meta_device_counts import count_forward_flops
@@ -70,7 +70,7 @@ def forward_flops_per_token(model: ModelConfig, attention: AttentionConfig, voca
 
 
 def attention_flops_per_token(model: ModelConfig, attention: AttentionConfig) -> float:
-    """Operations of the scores and of the weighted sum of values of all layers, forward, per token: 4 D K per layer."""
+    """Returns the forward operations per token of the scores and weighted sums of values of all layers: 4 D K per layer."""
     if not model.attends:
         return 0.0
     layers = range(model.layers)
@@ -79,19 +79,19 @@ def attention_flops_per_token(model: ModelConfig, attention: AttentionConfig) ->
 
 
 def flops_per_token(model: ModelConfig, attention: AttentionConfig, vocabulary: int) -> float:
-    """Operations of training on one token: the forward pass, and twice as much for the backward pass.
+    """Returns the operations to train on one token: the forward pass, and twice as much for the backward pass.
 
-    Work that an implementation adds (recomputed activations, masked scores, padded vocabulary) is not counted, so dividing by
-    time and a device's peak gives the utilisation of "PaLM: Scaling Language Modeling with Pathways", appendix B (MFU), but
-    with the causal half of the scores: PaLM counts the full T x T square.
+    Additional work of an implementation (recomputed activations, masked scores, padded vocabulary) is not counted. Divided by time
+    and a device's peak, this is the MFU of "PaLM: Scaling Language Modeling with Pathways", appendix B, except that PaLM counts
+    the full T x T square of the scores and this function the causal half.
     """
     return (1 + BACKWARD) * forward_flops_per_token(model, attention, vocabulary)
 
 
 def pf_days(parameters: int, tokens: float) -> float:
-    """Petaflop/s-days of training by the rule 6 N D: N all parameters, embeddings included, D tokens.
+    """Returns the petaflop/s-days of training by the rule 6 N D: N parameters, including embeddings, and D tokens.
 
-    Source: "Language Models are Few-Shot Learners", appendix D. That N includes the embeddings is what reproduces the figures
-    of table D.1, all eight within 0.4%.
+    Source: "Language Models are Few-Shot Learners", appendix D. With embeddings included, all eight numbers of table D.1 are
+    reproduced within 0.4%.
     """
     return 6.0 * parameters * tokens / PF_DAY

@@ -1,9 +1,9 @@
-"""The one table of devices, and the peak rate of matrix products that plans and reports divide by.
+"""The table of devices, and the peak rates of matrix products to which plans and reports relate speeds.
 
-For an accelerator the peak is its maker's figure for dense products (no structured sparsity); marketing tables often print twice
-as much, with sparsity. A processor has no useful figure of that kind, so a matrix product is timed on it.
+The peak of an accelerator is the number in its data sheet for dense products; data sheets often print the double number with
+structured sparsity. For CPUs no such number is useful, so a matrix product is timed.
 
-Importing this module does not import torch: a plan for a device of the table needs none.
+Importing this module does not import torch, which a plan for a device of the table does not need.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import torch
 
 BENCHMARK_SIZE = 1024
-"""Rows and columns of the matrices that are multiplied to measure a processor."""
+"""Rows and columns of the matrices that are multiplied to measure a CPU."""
 
 BENCHMARK_SECONDS = 0.15
 
@@ -33,42 +33,42 @@ class Device:
 
     name: str
     peak_flops: float
-    """In bfloat16 with float32 sums; in float16 where the device has no bfloat16 (V100, T4)."""
+    """The rate in bfloat16 with float32 accumulation, or in float16 if the device has no bfloat16 (V100, T4)."""
 
     fp32_flops: float | None
-    """In float32 without tensor cores; None where the maker gives no figure."""
+    """The rate in float32 without tensor cores; None if the data sheet has no number."""
 
     tf32_flops: float | None
-    """In tf32, which `torch.set_float32_matmul_precision("high")` allows; None where the device has no tf32."""
+    """The rate in tf32, which `torch.set_float32_matmul_precision("high")` enables; None if the device has no tf32."""
 
     memory_bytes: float
     memory_bandwidth: float
     """Bytes per second."""
 
     reported: str
-    """Regular expression for the names that drivers report for it."""
+    """Regular expression for the names that drivers report for the device."""
 
 
 @dataclass(frozen=True)
 class Peak:
-    """The most that one device can do."""
+    """The peak rate of one device."""
 
     flops: float
     """Operations per second; a multiply-add is two."""
 
     source: str
-    """Where the figure comes from, in words."""
+    """A description of the source of the number."""
 
 
-# name, TFLOP/s in 16 bits, fp32 and tf32, GB, GB/s, reported name. The first match wins, so longer names stand before shorter ones.
-# Sources are the makers' data sheets; "halved": the 16-bit and tf32 figures are printed with sparsity.
+# name, TFLOP/s in 16 bits, fp32 and tf32, GB, GB/s, reported name. The first match wins, so longer names precede shorter ones.
+# Sources are data sheets; "halved": the 16-bit and tf32 numbers are printed with sparsity.
 _Row = tuple[str, float, float | None, float | None, float, float, str]
 _TABLE: tuple[_Row, ...] = (
     ("v100", 125, 15.7, None, 32, 900, r"V100"),  # NVIDIA V100 datasheet, SXM2; float16
     ("t4", 65, 8.1, None, 16, 320, r"\bT4\b"),  # NVIDIA T4 datasheet; float16
     ("a100-40gb", 312, 19.5, 156, 40, 1555, r"A100.*40GB"),  # NVIDIA A100 datasheet
     ("a100", 312, 19.5, 156, 80, 2039, r"A100"),  # NVIDIA A100 datasheet, SXM 80 GB (PCIe: 1935 GB/s)
-    ("h100-pcie", 756, 51, 378, 80, 2000, r"H100[ -]PCIe"),  # NVIDIA H100 datasheet, halved: its figures are with sparsity
+    ("h100-pcie", 756, 51, 378, 80, 2000, r"H100[ -]PCIe"),  # NVIDIA H100 datasheet, halved
     ("h100", 989, 67, 494.5, 80, 3350, r"H100"),  # NVIDIA H100 datasheet, SXM, halved
     ("h200", 989, 67, 494.5, 141, 4800, r"H200"),  # NVIDIA H200 datasheet, SXM, halved
     ("b200", 2250, 75, 1100, 180, 7700, r"\bB200"),  # NVIDIA HGX B200 datasheet, halved
@@ -114,7 +114,7 @@ def named_device(name: str) -> Device:
 
 
 def reported_device(reported: str) -> Device | None:
-    """Returns the device that a driver reports as, for example, "NVIDIA H100 80GB HBM3"; None where the table does not have it."""
+    """Returns the device for a name that a driver reports, such as "NVIDIA H100 80GB HBM3"; None if the table lacks it."""
     return next((device for device in DEVICES.values() if re.search(device.reported, reported, re.IGNORECASE)), None)
 
 
@@ -128,37 +128,37 @@ def matmul_dtype(precision: str) -> str:
 
 
 def listed_peak(device: Device | None, precision: str, *, tf32: bool) -> Peak | None:
-    """Returns the maker's figure for a device of the table.
+    """Returns the peak of a device according to the table.
 
     Args:
-        device: the accelerator; None for one that the table does not have.
+        device: the accelerator; None for one that the table lacks.
         precision: Lightning's name of the run's precision.
         tf32: whether products of float32 matrices may round their inputs to tf32.
 
     Returns:
-        The peak; None where the table has no figure for this precision.
+        The peak; None if the table has no number for this precision.
     """
     if device is None:
         return None
     dtype = matmul_dtype(precision)
     if dtype in ("bf16", "fp16"):
-        return Peak(device.peak_flops, "the maker's, dense 16-bit products")
+        return Peak(device.peak_flops, "data sheet, dense 16-bit products")
     if dtype == "fp32" and tf32 and device.tf32_flops is not None:
-        return Peak(device.tf32_flops, "the maker's, dense tf32 products")
+        return Peak(device.tf32_flops, "data sheet, dense tf32 products")
     if dtype == "fp32" and device.fp32_flops is not None:
-        return Peak(device.fp32_flops, "the maker's, fp32")
+        return Peak(device.fp32_flops, "data sheet, fp32")
     return None
 
 
 def local_peak(device: torch.device, precision: str) -> Peak | None:
-    """Returns the peak of a device of this machine: measured on a processor, from the table for an accelerator.
+    """Returns the peak of a device of this machine: measured on a CPU, from the table for an accelerator.
 
     Args:
-        device: where the model is.
+        device: the device of the model.
         precision: Lightning's name of the run's precision.
 
     Returns:
-        The peak; None for an accelerator without a figure in the table.
+        The peak; None for an accelerator without a number in the table.
     """
     if device.type == "cpu":
         dtype = matmul_dtype(precision)
@@ -171,10 +171,10 @@ def local_peak(device: torch.device, precision: str) -> Peak | None:
 
 @functools.cache
 def measure_flops(dtype: str) -> float:
-    """Times a square matrix product on this processor for a fraction of a second and returns its best rate.
+    """Times a square matrix product on this CPU for a fraction of a second and returns its best rate.
 
     Args:
-        dtype: as `matmul_dtype` returns it.
+        dtype: a result of `matmul_dtype`.
 
     Returns:
         Operations per second.
@@ -196,7 +196,7 @@ def measure_flops(dtype: str) -> float:
 
 
 def local_device_name(device: torch.device) -> str:
-    """Returns the name of a device of this machine as its driver reports it, or the operating system for a processor."""
+    """Returns the name of a device of this machine as its driver reports it; for a CPU, as the operating system reports it."""
     import torch
 
     if device.type == "cuda":

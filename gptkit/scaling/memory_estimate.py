@@ -1,4 +1,4 @@
-"""How many bytes of a device's memory training takes, by what they hold, from settings alone.
+"""Estimates the memory per device that training takes, by contents, from settings.
 
 Symbols: L layers, D width, H heads, T context, V vocabulary, P parameters, n devices; m bytes of a stored weight (and of the
 residual stream), c bytes of a value in matrix products.
@@ -19,14 +19,16 @@ STRATEGIES = ("single", "ddp", "fsdp2", "tp")
 
 @dataclass(frozen=True)
 class Precision:
-    """Bytes per value: of stored weights, gradients, optimizer state and residual stream; and in matrix products."""
+    """Bytes per value."""
 
     stored: int
+    """Bytes of stored weights, gradients, optimizer state and the residual stream."""
     computed: int
+    """Bytes in matrix products."""
 
     @staticmethod
     def of(name: str) -> Precision:
-        """From Lightning's name: 32-true, bf16-mixed, 16-mixed, bf16-true and so on."""
+        """Returns the bytes for one of Lightning's names: 32-true, bf16-mixed, 16-mixed, bf16-true and others."""
         if name.startswith("64"):
             return Precision(8, 8)
         if name.startswith("32"):
@@ -36,26 +38,26 @@ class Precision:
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a model is trained."""
+    """The devices of a run, and how they share a model."""
 
     devices: int = 1
     strategy: str = "single"
-    """single, ddp (whole copies), fsdp2 (everything stored is cut into n) or tp (the blocks' matrices are cut into n)."""
+    """single, ddp (full copies), fsdp2 (everything that is stored is sharded) or tp (the blocks' matrices are split)."""
 
     on_processor: bool = False
-    """PyTorch's attention on a processor stores its probabilities where it drops some of them."""
+    """Whether the device is a CPU, on which PyTorch's attention with dropout stores its probabilities."""
 
 
 @dataclass(frozen=True)
 class Others:
-    """What is held beside the model that is trained."""
+    """Further models and copies in memory."""
 
     trained: int = 0
-    """Further models of its size that are trained."""
+    """The number of further trained models of the same size."""
     frozen: int = 0
-    """And that are not."""
+    """The number of further frozen models of the same size."""
     average: bool = False
-    """Whether an average of its weights is kept."""
+    """Whether a moving average of the weights is kept."""
 
 
 NO_OTHERS = Others()
@@ -73,20 +75,21 @@ def memory_per_device(
     others: Others = NO_OTHERS,
     parts: dict[str, int] | None = None,
 ) -> dict[str, float]:
-    """Bytes of one device by part, at the moment when most is held: the start of a step's last backward pass.
+    """Returns the bytes of one device by part, at the peak: the start of a step's last backward pass.
 
-    - weights, gradients: m P each. ddp holds them whole, fsdp2 a 1/n of each, tp a 1/n of the blocks' matrices.
-    - optimizer: two moments, 2 m P; Muon keeps one for the blocks' matrices.
-    - other models: m P each, whole on every device; those that are trained have gradients and moments besides, in their parts. They
-      are taken to be as large as the model. Average: m of what a device holds.
-    - copies: under mixed precision, weights in the lower precision, c P: autocast keeps them until the backward pass; under fsdp2
-      those of the head alone, c V D. ddp's buckets hold every gradient once more (m P). fsdp2 gathers the embeddings (m), two
-      blocks at a time and one block's gradients (c), and under mixed precision those gradients again to add them up (m) and the
-      norms (m).
-    - activations, logits: see `activation_bytes` and `logit_bytes`; one pass holds those of every model that is trained.
+    - weights, gradients: m P each. With ddp each device holds all of them, with fsdp2 1/n of them, and with tp 1/n of the blocks'
+      matrices.
+    - optimizer: two moments, 2 m P; Muon keeps one moment of the blocks' matrices.
+    - other models: m P each, in full on every device. Trained models also have gradients and moments, which count in those parts.
+      They are assumed to be as large as the model. Average: m for each weight that a device holds.
+    - copies: under mixed precision, weights in the lower precision, c P, which autocast keeps until the backward pass; with fsdp2
+      only those of the head, c V D. ddp's buckets hold a copy of every gradient (m P). fsdp2 gathers the embeddings (m), two
+      blocks at a time and one block's gradients (c), and under mixed precision also a copy of those gradients for the reduction (m)
+      and the norms (m).
+    - activations, logits: see `activation_bytes` and `logit_bytes`; one pass holds those of every trained model.
 
-    The allocator's own rounding and the kernels' workspaces come on top: some percent, and about 1 GB for a CUDA context.
-    `parts` are those of `parameters_by_part`, where they have been counted already.
+    Rounding of allocations and workspaces of kernels are not included: a few percent, and about 1 GB for a CUDA context. `parts` is
+    the result of `parameters_by_part`, if it is already known.
     """
     stored, computed, n = precision.stored, precision.computed, placement.devices
     parts = parameters_by_part(model, attention, vocabulary) if parts is None else parts
@@ -124,26 +127,26 @@ def memory_per_device(
 def activation_bytes(
     model: ModelConfig, attention: AttentionConfig, *, sequences: int, precision: Precision, placement: Placement
 ) -> float:
-    """What the forward pass of a micro-batch stores for the backward pass, without recomputation.
+    """Returns the bytes that the forward pass of a micro-batch stores for the backward pass, without recomputation.
 
-    A model may say it itself, by `activation_bytes_per_token`; any other is taken for a GPT of its layers and width, which stores
-    per token and layer, in values of D:
+    A model can provide this number by `activation_bytes_per_token`. Other models are treated as a GPT of the same number of layers
+    and width, which stores per token and layer, in values of D:
 
     - the inputs of the two norms, 2 at m bytes (the residual stream), and their means and deviations, 16 bytes;
     - the input of the q, k, v projection, 1, and q, k, v themselves, 3; the attention's output, which is the input of the output
       projection, 1; the input of the MLP, 1; before GELU, 4, and after, 4: together 14 at c bytes;
     - one float32 per head, the attention's log-sum-exp. Fused attention stores no T x T matrix per head.
 
-    With dropout: two masks, one byte per value (on a processor, c bytes), and one of the embeddings. On a processor, attention with
-    dropout is not fused: its probabilities, their mask and their product are stored in float32, 12 H T bytes per token and layer.
-    Where a layer sees fewer keys than causal attention would, its T x T mask is stored once per micro-batch, c bytes each.
-    After the last layer: the input of the final norm, m, and the hidden state, c. Tensor parallelism cuts the MLP's 8 into n.
+    With dropout: two masks, one byte per value (on a CPU, c bytes), and one of the embeddings. On a CPU, attention with dropout is
+    not fused: its probabilities, their mask and their product are stored in float32, 12 H T bytes per token and layer. For layers
+    that see fewer keys than causal attention, a T x T mask is stored once per micro-batch, c bytes per entry. After the last layer:
+    the input of the final norm, m, and the hidden state, c. Tensor parallelism divides the MLP's 8 by n.
     """
     m, c, d = precision.stored, precision.computed, model.width
     tokens = sequences * model.context
-    own = model.activation_bytes_per_token(stored=m, computed=c, on_processor=placement.on_processor)
-    if own is not None:
-        return tokens * own
+    bytes_per_token = model.activation_bytes_per_token(stored=m, computed=c, on_processor=placement.on_processor)
+    if bytes_per_token is not None:
+        return tokens * bytes_per_token
     n = placement.devices if placement.strategy == "tp" else 1
     per_layer = 2 * m * d + 16 + c * d * (6 + 8 / n) + 4 * model.heads
     ends = m * d + 8 + c * d
@@ -157,24 +160,25 @@ def activation_bytes(
 
 
 def activation_bytes_upper_bound(model: ModelConfig, *, vocabulary: int) -> int:
-    """Bound the activations of one sequence, logits included, where a device's memory cannot be measured; in bytes.
+    """Returns an upper bound of the activations of one sequence in bytes, including logits. batch.micro=auto uses it on a CPU.
 
     Per token and layer, in units of the width in float32: two norms, the attention's input, q, k, v, its result, two residual sums
-    and the 4 + 4 hidden units of the MLP are about 18; dropout masks and gradients in flight bring it to 24. Logits and their
-    gradient take 2 values per entry of the vocabulary, and one slice of slack. A model's own count gets the same third on top.
+    and the 4 + 4 hidden units of the MLP are about 18; dropout masks and temporary gradients raise this to 24. Logits and their
+    gradient take 2 values per entry of the vocabulary, and a third one is added as margin. The number that a model provides is
+    raised by the same third.
     """
-    own = model.activation_bytes_per_token(stored=4, computed=4, on_processor=True)
-    per_token = 4 * 24 * model.width * model.layers if own is None else math.ceil(4 / 3 * own)
-    return model.context * (per_token + 4 * 3 * vocabulary)
+    bytes_per_token = model.activation_bytes_per_token(stored=4, computed=4, on_processor=True)
+    bound = 4 * 24 * model.width * model.layers if bytes_per_token is None else math.ceil(4 / 3 * bytes_per_token)
+    return model.context * (bound + 4 * 3 * vocabulary)
 
 
 def masked_layers(model: ModelConfig, attention: AttentionConfig) -> int:
-    """Layers whose attention needs a mask, because it sees fewer keys than dense causal attention."""
-    every = (model.context + 1) / 2
+    """Returns the number of layers whose attention needs a mask, because it sees fewer keys than dense causal attention."""
+    causal_keys = (model.context + 1) / 2
     layers = range(model.layers)
-    return sum(attention.keys_per_query(context=model.context, layer=i, layers=model.layers) < every for i in layers)
+    return sum(attention.keys_per_query(context=model.context, layer=i, layers=model.layers) < causal_keys for i in layers)
 
 
 def logit_bytes(model: ModelConfig, vocabulary: int, *, sequences: int, precision: Precision) -> float:
-    """The logits of a micro-batch and their gradient: 2 c V per token."""
+    """Returns the bytes of the logits of a micro-batch and their gradient: 2 c V per token."""
     return 2.0 * precision.computed * vocabulary * sequences * model.context

@@ -1,4 +1,4 @@
-"""Count a model or attention that the kit has no formula for: built on the meta device, which stores shapes and no numbers."""
+"""Counts parameters and operations of models and attention types without a formula, by building them on the meta device."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _build(model: ModelConfig, attention: AttentionConfig, vocabulary: int) -> M
 
 
 def count_parameters(model: ModelConfig, attention: AttentionConfig, vocabulary: int) -> dict[str, int]:
-    """Parameters by the kind of module that holds them: embeddings, attention, norms, other. Shared tensors count once."""
+    """Returns the parameters by type of module: embeddings, attention, norms, other. Shared tensors count once."""
     parts = {"embeddings": 0, "attention": 0, "norms": 0, "other": 0}
     for part, tensor in _owned(_build(model, attention, vocabulary)):
         parts[part] += tensor.numel()
@@ -31,7 +31,7 @@ def count_parameters(model: ModelConfig, attention: AttentionConfig, vocabulary:
 
 
 def count_attention(model: ModelConfig, attention: AttentionConfig) -> int:
-    """Parameters of the attention modules of all layers."""
+    """Returns the parameters of the attention modules of all layers."""
     total = 0
     with torch.device("meta"):
         for layer in range(model.layers):
@@ -48,9 +48,9 @@ def count_attention(model: ModelConfig, attention: AttentionConfig) -> int:
 
 
 def count_forward_flops(model: ModelConfig, attention: AttentionConfig, vocabulary: int) -> float:
-    """Operations of a forward pass per token, by the rule that every weight that is not looked up is used once per token.
+    """Returns the operations of a forward pass per token, assuming that every weight except embeddings is used once per token.
 
-    Exact for models made of linear layers and recurrences. The output is counted by PyTorch, since it may share the embedding.
+    The result is exact for models of linear layers and recurrences. PyTorch counts the output, which may share the embedding.
     """
     built = _build(model, attention, vocabulary)
     output, used_by_output = _output(built, model.width)
@@ -65,7 +65,7 @@ def count_forward_flops(model: ModelConfig, attention: AttentionConfig, vocabula
 
 
 def _output(built: Model, width: int) -> tuple[int, set[int]]:
-    """Operations of the logits of one position, and which parameters they use: those that get a gradient from them."""
+    """Returns the operations of the logits of one position, and the ids of the parameters that get a gradient from them."""
     with FlopCounterMode(display=False) as counter:
         logits = built.logits(torch.empty(1, 1, width, device="meta"))
     logits.sum().backward()  # type: ignore[no-untyped-call]
@@ -73,7 +73,7 @@ def _output(built: Model, width: int) -> tuple[int, set[int]]:
 
 
 def _owned(built: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
-    """Each parameter once, with the part it belongs to."""
+    """Yields each parameter once, with the part to which it belongs."""
     seen: set[int] = set()
 
     def visit(module: nn.Module, part: str) -> Iterator[tuple[str, torch.Tensor]]:

@@ -1,7 +1,7 @@
-"""The least memory that a model takes, in closed form, and the refusal of one that no machine like this can hold.
+"""Computes lower bounds of the memory that a model takes, and rejects models that exceed the memory of a machine.
 
-These are lower bounds: what is left out (activations, copies, other models, attention or models that the kit has no formula for)
-only adds to them, so that nothing is refused that would run. `gptkit.scaling.memory_estimate` estimates what is really taken.
+Activations, copies, other models, and models and attention types without a formula are not included, so no model is rejected that
+would run. `gptkit.scaling.memory_estimate` estimates the memory that a run takes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from gptkit.tokenizer import BytesTokenizerConfig, GPT2TokenizerConfig, Tokenize
 
 
 def least_parameters(model: ModelConfig, attention: AttentionConfig, vocabulary: int) -> dict[str, int]:
-    """Parameters that a model has at least, by the keys that decide them; nothing for models without a formula."""
+    """Returns lower bounds of a model's parameters by the keys that decide them; empty for models without a formula."""
     width, layers = model.width, model.layers
     if type(model) is GPTConfig:
         projections = 4 if type(attention) in (DenseAttentionConfig, BandedAttentionConfig, AlternatingAttentionConfig) else 0
@@ -34,32 +34,35 @@ def least_parameters(model: ModelConfig, attention: AttentionConfig, vocabulary:
 
 
 def least_vocabulary(tokenizer: TokenizerConfig) -> int:
-    """Ids that there are at least before a text was read: one that is learnt may have fewer than were asked for."""
+    """Returns a lower bound of the vocabulary size. A trained tokenizer can have fewer ids than its settings request."""
     return tokenizer.vocabulary_size() or 1 if type(tokenizer) in (BytesTokenizerConfig, GPT2TokenizerConfig) else 1
 
 
 def training_copies(objective: ObjectiveConfig, optimizer: OptimizerConfig, *, average: bool) -> int:
-    """Values kept for each weight in training: itself, gradient, moments, average. Another's objective may freeze the model."""
+    """Returns the values per weight in training: weight, gradient, moments, average.
+
+    For third-party objectives, which may freeze the model, gradient and moments are not counted.
+    """
     trains = type(objective) in (LMConfig, AuxLMConfig, SFTConfig, RewardModelConfig, DPOConfig, PPOConfig, GRPOConfig)
     moments = 2 if type(optimizer) is AdamWConfig else 1 if type(optimizer) is MuonConfig else 0
     return 1 + (1 + moments if trains else 0) + average
 
 
-def refuse_beyond(
+def check_memory(
     memory: float, model: ModelConfig, parameters: dict[str, int], *, bytes_each: int, contents: str, where: str
 ) -> None:
-    """Refuse a model whose parameters take more than there is.
+    """Checks that a model's parameters fit into memory.
 
     Args:
-        memory: bytes.
-        model: its settings.
-        parameters: of `least_parameters`.
-        bytes_each: memory that one parameter takes, including its gradient and optimizer state where it is trained.
-        contents: what that memory holds, for the error.
-        where: whose memory it is, for the error.
+        memory: available bytes.
+        model: the model's settings.
+        parameters: the result of `least_parameters`.
+        bytes_each: bytes per parameter, including its gradient and optimizer state if it is trained.
+        contents: a description of the contents of that memory, for the error.
+        where: a description of the device or machine, for the error.
 
     Raises:
-        ConfigError: it does not fit; names sizes, and the keys to lower.
+        ConfigError: the parameters do not fit; the message names sizes and the keys to lower.
     """
     total = sum(parameters.values())
     if total * bytes_each <= memory:
@@ -68,6 +71,6 @@ def refuse_beyond(
     names = {"model.layers": ("layers", "width"), "model.units": ("layers", "units"), "model.context": ("context", "width")}
     keys = [f"model.{name}={getattr(model, name)}" for name in names.get(largest, ("width",))]
     raise ConfigError(
-        f"{' '.join(keys)}: a model of {total:.3g} parameters or more takes at least {total * bytes_each / 1e9:,.0f} GB "
+        f"{' '.join(keys)}: a model of at least {total:.3g} parameters takes at least {total * bytes_each / 1e9:,.0f} GB "
         f"({contents}), and {where} has {memory / 1e9:,.0f} GB; lower {' or '.join(key.partition('=')[0] for key in keys)}"
     )

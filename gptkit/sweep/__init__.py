@@ -1,1 +1,1 @@
-"""Sweeps: jobs as processes, and the page that compares them."""
+"""Sweeps: run jobs as processes, and write a page that compares them."""

@@ -18,27 +18,27 @@ from gptkit.sweep.jobs import Job, find_job_files
 
 
 class SweepCallback(Callback):
-    """Writes `job.json` of jobs that run inside a launcher's Python process; the process launcher writes its own."""
+    """Writes `job.json` for jobs that run inside a launcher's Python process. The process launcher writes it itself."""
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Remember the run's folder, for error messages."""
-        with contextlib.suppress(OmegaConfBaseException):  # Hydra itself reports a folder that cannot be resolved, right after this
+        """Records the run's folder, for error messages."""
+        with contextlib.suppress(OmegaConfBaseException):  # Hydra itself then reports a folder that cannot be resolved
             record_output_folder("hydra.run.dir", Path(str(config.hydra.run.dir)))
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Print the table and write `sweep.html` when the sweep ends, even with an error."""
+        """Registers the report, which prints the table and writes `sweep.html` when the sweep ends, even with an error."""
         with contextlib.suppress(OmegaConfBaseException):
             sweep = Path(str(config.hydra.sweep.dir))
             record_output_folder("hydra.sweep.dir", sweep)
             exit_callbacks.callback(_report, sweep, find_job_files(sweep))
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Record that a job runs."""
+        """Records that a job runs."""
         if config.hydra.mode == RunMode.MULTIRUN:
             _make_job(config).mark_started()
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
-        """Record how a job ended."""
+        """Records how a job ended."""
         if config.hydra.mode != RunMode.MULTIRUN:
             return
         job, result = _make_job(config), job_return._return_value
@@ -49,7 +49,7 @@ class SweepCallback(Callback):
 
 
 def _report(sweep: Path, earlier: Mapping[Path, int]) -> None:
-    from gptkit.sweep.report import report_sweep  # late: matplotlib is slow to import
+    from gptkit.sweep.report import report_sweep  # imported here, because matplotlib is slow to import
 
     report_sweep(sweep, earlier)
 

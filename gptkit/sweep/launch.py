@@ -1,4 +1,4 @@
-"""Run the jobs of a sweep as processes, some at a time, and wait for all of them."""
+"""Runs the jobs of a sweep as processes, a limited number at a time, and waits for all of them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class SweepStopped(GptkitError):
 def run_sweep(
     config: DictConfig | None, loader: Any, job_overrides: Sequence[Sequence[str]], *, first: int, n_jobs: int
 ) -> list[JobReturn]:
-    """Run every job that has not finished yet, at most `n_jobs` at a time, and return all results in order.
+    """Runs every job that has not finished yet, at most `n_jobs` at a time, and returns all results in order.
 
     Raises:
         ConfigError: `n_jobs` is not positive.
@@ -63,13 +63,13 @@ def run_sweep(
             _run_all(jobs, words.primary, flags, n_jobs)
     except KeyboardInterrupt:
         finished = sum(job.status == "finished" for job in jobs)
-        resume = f"resume it by the same command with hydra.sweep.dir={config.hydra.sweep.dir}"
+        resume = f"resume it with the same command and hydra.sweep.dir={config.hydra.sweep.dir}"
         raise SweepStopped(f"the sweep was stopped after {finished} of {len(jobs)} jobs; {resume}") from None
     return [job_result(job) for job in jobs]
 
 
 def _folders_are_numbers(sweep: Any) -> bool:
-    """Return whether the folders of jobs are named by their numbers, which is the default."""
+    """Returns whether the folders of jobs are named by their numbers, which is the default."""
     raw: Any = OmegaConf.to_container(sweep, resolve=False)
     return raw["subdir"] == "${hydra.job.num}" and "${" not in re.sub(r"\$\{now:[^}]*\}", "", str(raw["dir"]))
 
@@ -77,7 +77,7 @@ def _folders_are_numbers(sweep: Any) -> bool:
 def _make_job(config: DictConfig, loader: Any, overrides: list[str], number: int) -> Job:
     words = tuple(word for word in overrides if not word.startswith("hydra."))
     if _folders_are_numbers(config.hydra.sweep) and words == tuple(overrides):
-        # saves composing the configuration, a third of a second per job
+        # skips composing the configuration, which takes a third of a second per job
         return Job(number, words, Path(str(config.hydra.sweep.dir)) / str(number))
     composed = loader.load_sweep_config(config, overrides)
     with open_dict(composed):
@@ -121,7 +121,7 @@ def _run_all(jobs: list[Job], verb: str, flags: list[str], n_jobs: int) -> None:
                 if waiting or running:
                     time.sleep(_POLL_SECONDS)
         finally:
-            for _, child in running.values():  # only after an interrupt: let all save at the same time
+            for _, child in running.values():  # only after an interrupt; all jobs save at the same time
                 child.terminate()
             for job, child in running.values():
                 job.mark_ended(child.wait())
@@ -130,7 +130,7 @@ def _run_all(jobs: list[Job], verb: str, flags: list[str], n_jobs: int) -> None:
 def _start_next(
     waiting: list[Job], verb: str, flags: list[str], share: dict[str, str]
 ) -> tuple[Job, subprocess.Popen[bytes]] | None:
-    """Start the first job whose folder is not locked. A job of a killed sweep may still run in its folder: it is waited for."""
+    """Starts the first job whose folder is not locked. If a job of a killed sweep still runs in a folder, that job waits for it."""
     for job in waiting:
         descriptor = lock_folder(job.folder)
         if descriptor is None:
@@ -145,7 +145,7 @@ def _start_next(
 
 
 class _JobResult(JobReturn):
-    """The result of a job. Its error is raised unchanged, without the line that Hydra would print before it."""
+    """The result of a job. `return_value` raises its error unchanged, without the line that Hydra would print before it."""
 
     @property
     def return_value(self) -> Any:
@@ -159,14 +159,14 @@ class _JobResult(JobReturn):
 
 
 def job_result(job: Job) -> JobReturn:
-    """Return the result of a job for Hydra's sweepers: the value to minimise, or the error to raise."""
+    """Returns the result of a job for Hydra's sweepers: the value to minimise, or the error to raise."""
     result = _JobResult(list(job.overrides))
-    if job.status == "finished" or job.out_of_time:
+    if job.status == "finished" or job.is_out_of_time:
         result.status, result.return_value = JobStatus.COMPLETED, value_to_minimize(job.summary)
     else:
         result.status = JobStatus.FAILED
-        kind = ConfigError if job.exit_status == ConfigError.exit_status else GptkitError
-        result.return_value = kind(
+        error_type = ConfigError if job.exit_status == ConfigError.exit_status else GptkitError
+        result.return_value = error_type(
             f"job {job.number} ({' '.join(job.overrides)}) {job.status}{job.error and ': '}{job.error}; see {job.log}"
         )
     return result

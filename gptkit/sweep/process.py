@@ -1,4 +1,4 @@
-"""The process of a job: its command line, its environment, and its end with the sweep."""
+"""Starts the process of a job, with its command line and environment, and ends it with the sweep."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ _SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of linux/prctl.h
 
 
 def job_command(verb: str, flags: Sequence[str], job: Job) -> list[str]:
-    """Return the command line of a job. Without `hydra.mode=RUN`, a configuration that sets MULTIRUN would start a sweep again."""
+    """Returns the command line of a job. Without `hydra.mode=RUN`, a configuration that sets MULTIRUN would start another sweep."""
     folder = QuotedString(text=str(job.folder), quote=Quote.single).with_quotes()
-    own = [f"hydra.run.dir={folder}", f"hydra.job.num={job.number}", "hydra.mode=RUN"]
-    return [sys.executable, "-m", "gptkit", "--config-name", verb, *flags, *job.overrides, *own]
+    hydra_overrides = [f"hydra.run.dir={folder}", f"hydra.job.num={job.number}", "hydra.mode=RUN"]
+    return [sys.executable, "-m", "gptkit", "--config-name", verb, *flags, *job.overrides, *hydra_overrides]
 
 
 def job_environment(base: Mapping[str, str], share: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment variables of a job, without those of the process group that the sweep itself may belong to."""
+    """Returns the environment variables of a job, without those of a distributed process group in which the sweep may run."""
     removed = {*_DISTRIBUTED_VARIABLES, *_SLURM_TASK_VARIABLES}
     return {key: value for key, value in base.items() if key not in removed and not key.startswith("TORCHELASTIC_")} | dict(share)
 
 
 def start_process(words: Sequence[str], variables: Mapping[str, str], job: Job, descriptor: int) -> subprocess.Popen[bytes]:
-    """Start a job in its own session: Ctrl-C reaches the launcher only. The job inherits `descriptor`, the lock of its folder."""
+    """Starts a job in a new session, so that Ctrl-C reaches only the launcher. The job inherits `descriptor`, its folder's lock."""
     with job.log.open("ab") as log:
         return subprocess.Popen(
             words,
@@ -59,7 +59,7 @@ def start_process(words: Sequence[str], variables: Mapping[str, str], job: Job, 
 
 
 def _terminate_with_parent() -> Callable[[], None] | None:
-    """Return a function that makes Linux send SIGTERM to the new process when its parent ends, so that the job saves and exits."""
+    """Returns a function that makes Linux send SIGTERM to the new process when its parent ends, so that the job saves and exits."""
     if sys.platform != "linux":
         return None
     prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
@@ -73,20 +73,23 @@ def _terminate_with_parent() -> Callable[[], None] | None:
 
 
 def divide_machine(n_jobs: int, base: Mapping[str, str]) -> list[dict[str, str]]:
-    """Divide cores and GPUs evenly among `n_jobs` slots; returns the environment variables of each.
+    """Divides cores and GPUs evenly among `n_jobs` slots, and returns the environment variables of each.
 
-    A smaller number of threads that the user has set is kept.
+    A smaller number of threads in the user's environment is kept.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    share = max(cores // n_jobs, 1)
-    threads = {name: str(min(share, int(own)) if (own := base.get(name, "")).isdecimal() else share) for name in _THREAD_VARIABLES}
+    cores_per_slot = max(cores // n_jobs, 1)
+    threads = {
+        name: str(min(cores_per_slot, int(value)) if (value := base.get(name, "")).isdecimal() else cores_per_slot)
+        for name in _THREAD_VARIABLES
+    }
     devices = _visible_gpus(base)
     slots = []
     for slot in range(n_jobs):
         variables = dict(threads)
         if devices and n_jobs > 1:
-            share_of_gpus = devices[slot::n_jobs] if len(devices) >= n_jobs else [devices[slot % len(devices)]]
-            variables["CUDA_VISIBLE_DEVICES"] = ",".join(share_of_gpus)
+            slot_devices = devices[slot::n_jobs] if len(devices) >= n_jobs else [devices[slot % len(devices)]]
+            variables["CUDA_VISIBLE_DEVICES"] = ",".join(slot_devices)
         slots.append(variables)
     return slots
 

@@ -48,7 +48,7 @@ def compared_runs(jobs: Sequence[Job]) -> list[ComparedRun]:
     runs = []
     for number, job in enumerate(jobs):
         run = read_run(str(job.number), job.folder)
-        if job.of_other_overrides:  # the files in the folder belong to another run
+        if job.has_other_overrides:  # the files in the folder belong to another run
             run = ComparedRun(run.name, job.folder, job.status)
         run.messages = [job.error, *run.messages] if job.error else run.messages
         run.status, run.summary, run.labels = job.status, job.summary, override_values(job)

@@ -1,4 +1,4 @@
-"""`batch.micro=auto`: the largest micro-batch, found by trial on CUDA and estimated elsewhere."""
+"""Implements `batch.micro=auto`: determines the largest micro-batch by trial on CUDA, and estimates it on other devices."""
 
 from __future__ import annotations
 
@@ -21,60 +21,67 @@ if TYPE_CHECKING:
 
 
 def find_micro_batch_size(module: TrainModule) -> int:
-    """Sequences per pass: tried out on CUDA; estimated elsewhere, and where devices must run together. The same on all."""
-    share = module.settings.batch.size // module.layout.replicas
-    together = isinstance(module.trainer.strategy, tuple(STRATEGIES.values()))
-    if module.device.type == "cuda" and not together:
-        micro = largest_that_fits(share, lambda size: _fits(module, size))
+    """Returns the number of sequences per forward pass, which is the same on all devices.
+
+    It is determined by trial on CUDA. It is estimated on other devices and for sharded models, whose devices must run each pass
+    together.
+    """
+    device_batch_size = module.settings.batch.size // module.layout.replicas
+    is_sharded = isinstance(module.trainer.strategy, tuple(STRATEGIES.values()))
+    if module.device.type == "cuda" and not is_sharded:
+        size = largest_that_fits(device_batch_size, lambda size: _fits(module, size))
     else:
         free = torch.cuda.mem_get_info(module.device)[0] if module.device.type == "cuda" else available_memory()
-        micro = estimate_micro_batch_size(
+        size = estimate_micro_batch_size(
             module.settings.model,
             vocabulary=module.tokenizer.size,
             parameters=sum(parameter.numel() for parameter in module.parameters()),
-            free=free,
-            share=share,
-            sequences=_sequences_per_item(module),
+            free_bytes=free,
+            device_batch_size=device_batch_size,
+            sequences_per_item=_sequences_per_item(module),
         )
     if module.trainer.world_size > 1:
-        smallest = torch.tensor(micro, device=module.device)
+        smallest = torch.tensor(size, device=module.device)
         torch.distributed.all_reduce(smallest, op=torch.distributed.ReduceOp.MIN)
-        micro = int(smallest)
-    return micro
+        size = int(smallest)
+    return size
 
 
 def _fits(module: TrainModule, size: int) -> bool:
-    """Whether a pass over `size` sequences fits beside what the optimizer will hold: two averages of every parameter."""
+    """Returns whether a pass over `size` sequences fits into memory together with two optimizer moments per parameter."""
     batch = module.transfer_batch_to_device(module.datasets["train"].batch([_longest_item(module)] * size), module.device)
     trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    averages: list[torch.Tensor] = []
+    moments: list[torch.Tensor] = []
     try:
-        averages = [torch.empty_like(parameter) for parameter in trained for _ in range(2)]
+        moments = [torch.empty_like(parameter) for parameter in trained for _ in range(2)]
         with module.trainer.precision_plugin.train_step_context():
-            for piece in _largest_minibatch(module.objective, batch).values():
-                terms, _ = module.objective.loss(module.model, piece)
-                loss = combine_terms(terms, module.objective.counts(piece))
-                gradients = torch.autograd.grad(loss, trained, allow_unused=True)  # reaches no parameter and no other device
+            for named_batch in _largest_minibatch(module.objective, batch).values():
+                terms, _ = module.objective.loss(module.model, named_batch)
+                loss = combine_terms(terms, module.objective.counts(named_batch))
+                gradients = torch.autograd.grad(loss, trained, allow_unused=True)  # changes no parameter, involves no other device
                 del gradients, loss, terms
     except torch.cuda.OutOfMemoryError:
         return False
     finally:
-        averages.clear()
+        moments.clear()
         torch.cuda.empty_cache()
     return True
 
 
 def _longest_item(module: TrainModule) -> int:
-    """The item that has most to be computed; any, where all are alike."""
+    """Returns the index of the longest training item; 0 if all items have the same length."""
     longest = module.datasets["train"].longest()
     return 0 if longest is None else int(longest.argmax())
 
 
 def _sequences_per_item(module: TrainModule) -> int:
-    """Full contexts that the longest item amounts to, in all models that are trained: options of a choice are read one by one."""
+    """Returns the length of the longest item in full contexts, times the number of trained models.
+
+    An item can exceed one context: the options of a multiple choice are separate sequences.
+    """
     tokens = module.datasets["train"].batch([_longest_item(module)])["tokens"].numel()
-    own = max(1, round(tokens / module.settings.model.context))
-    return own * (1 + len(module.settings.objective.trained_models))
+    contexts = max(1, round(tokens / module.settings.model.context))
+    return contexts * (1 + len(module.settings.objective.trained_models))
 
 
 def _largest_minibatch(objective: Objective, batch: Batch) -> Minibatch:
@@ -82,41 +89,41 @@ def _largest_minibatch(objective: Objective, batch: Batch) -> Minibatch:
 
 
 TOKENS_PER_PASS = 16_384
-"""On a processor more tokens in one pass are no faster: its caches are long full and its products long at full speed."""
+"""Upper limit of tokens per pass on a CPU. Larger passes are not faster: matrix products already run at full speed."""
 
 
 SHARE_OF_MEMORY = 0.5
-"""Of the memory that is free on a processor: others use it too."""
+"""Share of the free memory that a run on a CPU may use, because other processes need memory too."""
 
 
 def estimate_micro_batch_size(
-    model: ModelConfig, *, vocabulary: int, parameters: int, free: int, share: int, sequences: int = 1
+    model: ModelConfig, *, vocabulary: int, parameters: int, free_bytes: int, device_batch_size: int, sequences_per_item: int = 1
 ) -> int:
-    """Sequences per pass on a device whose memory cannot be tried out.
+    """Estimates the number of sequences per forward pass from the free memory.
 
     Args:
-        model: settings that every model has.
-        vocabulary: token ids.
-        parameters: of the model; gradients and two averages of the optimizer come in the first step, when this is already decided.
-        free: bytes that are available.
-        share: sequences of a step that fall to the device.
-        sequences: of the context's length that one item has at most, times the models of that size whose gradient a pass takes.
+        model: the model's settings.
+        vocabulary: number of token ids.
+        parameters: number of parameters; the first step allocates their gradients and two optimizer moments of each.
+        free_bytes: bytes of free memory.
+        device_batch_size: sequences per step and device.
+        sequences_per_item: sequences of full length in the longest item, times the number of trained models.
     """
-    room = SHARE_OF_MEMORY * free - 12 * parameters
-    fits = int(room / (sequences * activation_bytes_upper_bound(model, vocabulary=vocabulary)))
-    return max(1, min(share, fits, max(1, TOKENS_PER_PASS // (model.context * sequences))))
+    activation_bytes = SHARE_OF_MEMORY * free_bytes - 12 * parameters
+    fits = int(activation_bytes / (sequences_per_item * activation_bytes_upper_bound(model, vocabulary=vocabulary)))
+    return max(1, min(device_batch_size, fits, max(1, TOKENS_PER_PASS // (model.context * sequences_per_item))))
 
 
-def largest_that_fits(share: int, fits: Callable[[int], bool]) -> int:
-    """The largest of share, share / 2, share / 4, ... 1 with which a trial pass succeeds; 1 is not tried."""
-    micro = share
-    while micro > 1 and not fits(micro):
-        micro = -(-micro // 2)
-    return micro
+def largest_that_fits(device_batch_size: int, fits: Callable[[int], bool]) -> int:
+    """Halves the batch size of a device until a trial pass succeeds, and returns it. 1 is not tried."""
+    size = device_batch_size
+    while size > 1 and not fits(size):
+        size = -(-size // 2)
+    return size
 
 
 def available_memory() -> int:
-    """Bytes that this machine can still give to processes."""
+    """Returns the bytes of memory that are available to new processes."""
     try:
         with open("/proc/meminfo", encoding="ascii") as lines:
             for line in lines:

@@ -1,4 +1,4 @@
-"""An exponential moving average of a model's weights, which a run that keeps one validates, samples, saves and exports.
+"""An exponential moving average of a model's weights. A run that keeps one validates, samples, saves and exports with it.
 
 Source: "Training language models to follow instructions with human feedback", appendix C.4 (decay 0.992); the average itself is
 PyTorch's (torch.optim.swa_utils).
@@ -18,12 +18,14 @@ from gptkit.training.full_state_dict import shard_like
 
 
 class EMA:
-    """The moving average of all trained parameters of a model. It starts as a copy of them, and is sharded as they are."""
+    """The moving average of all trained parameters of a model. It starts as a copy of them, and is sharded like them."""
 
     def __init__(self, model: nn.Module, decay: float) -> None:
-        """Args:
-        model: with its full weights, before it is moved to a device or sharded.
-        decay: weight of the previous average in an update, above 0 and below 1.
+        """Copies the trained parameters.
+
+        Args:
+            model: the model with its full weights, before it is moved to a device or sharded.
+            decay: weight of the previous average in an update, above 0 and below 1.
         """
         self._model = model
         self._full = {name: parameter.detach().clone() for name, parameter in _trainable_parameters(model).items()}
@@ -32,13 +34,13 @@ class EMA:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Update the average after an optimizer step: average = decay * average + (1 - decay) * weights."""
+        """Updates the average after an optimizer step: average = decay * average + (1 - decay) * weights."""
         weights = {name: _local(parameter) for name, parameter in _trainable_parameters(self._model).items()}
         self._update([self.weights()[name] for name in weights], list(weights.values()), 0)
 
     @contextlib.contextmanager
     def applied(self) -> Iterator[None]:
-        """Context in which the model has the averaged weights. Its own weights are restored on exit."""
+        """Returns a context in which the model has the averaged weights. Its own weights are restored on exit."""
         self._swap()
         try:
             yield
@@ -55,8 +57,8 @@ class EMA:
             average[name].copy_(copy)
 
     def weights(self) -> Mapping[str, Tensor]:
-        """The average by parameter name; on a sharded model, this device's shard."""
-        if self._full:  # only now is the model on its device; sharding also replaces parameters
+        """Returns the average by parameter name; of a sharded model, this device's shard."""
+        if self._full:  # the first call, when the model is on its device and sharding has replaced its parameters
             parameters = _trainable_parameters(self._model)
             self._average = {name: _local(shard_like(parameter, self._full[name])) for name, parameter in parameters.items()}
             self._full = {}
@@ -64,7 +66,10 @@ class EMA:
 
 
 def _trainable_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
-    """Parameters by name. FSDP modules are resharded first, or the next pass would use gathered weights that miss a change."""
+    """Returns the trainable parameters by name.
+
+    FSDP modules are resharded first; otherwise the next pass would use unsharded weights without the change.
+    """
     from torch.distributed.fsdp import FSDPModule
 
     for module in model.modules():

@@ -1,4 +1,4 @@
-"""Train a run from its settings with Lightning's Trainer: start it, or resume the run in its folder."""
+"""Trains a run from its settings with Lightning's Trainer: starts it, or resumes the run in its folder."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Result(dict[str, Any]):
 
 
 def fit(settings: RunConfig, folder: Path) -> Result:
-    """Train to the end of the run, or until a signal stops it. Resume the run in the folder if there is one.
+    """Trains to the end of the run, or until a signal stops it. Resumes the run in the folder if there is one.
 
     Args:
         settings: the run's settings, with `init_from` already applied.
@@ -76,7 +76,7 @@ def fit(settings: RunConfig, folder: Path) -> Result:
 
 
 def fit_or_continue(settings: RunConfig, folder: Path, trainer: lightning.Trainer) -> Result:
-    """Train in a locked folder: from the start, or from its latest checkpoint."""
+    """Trains in a locked folder: from the start, or from its latest checkpoint."""
     checkpoint, state = find_checkpoint_to_continue(settings, folder)
     if trainer.strategy.root_device.type == "cpu":
         keep_freed_memory()
@@ -113,7 +113,7 @@ def fit_or_continue(settings: RunConfig, folder: Path, trainer: lightning.Traine
 
 
 def find_checkpoint_to_continue(settings: RunConfig, folder: Path) -> tuple[Checkpoint | None, dict[str, Any] | None]:
-    """Return the checkpoint from which to resume and its training state. Both are None if the folder holds no run.
+    """Returns the checkpoint from which to resume and its training state. Both are None if the folder holds no run.
 
     Raises:
         ConfigError: the run in the folder has different settings.
@@ -133,7 +133,7 @@ def find_checkpoint_to_continue(settings: RunConfig, folder: Path) -> tuple[Chec
 
 
 def with_full_precision_name(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a run's settings with the full name of the precision; older runs stored it as typed."""
+    """Returns a run's settings with the full name of the precision; older runs stored it as typed."""
     trainer = dict(content.get("trainer") or {})
     if trainer.get("precision") is not None:
         trainer["precision"] = precision_name(trainer["precision"])
@@ -141,14 +141,14 @@ def with_full_precision_name(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def micro_batch_size(settings: RunConfig, state: dict[str, Any] | None) -> int:
-    """Return the sequences per forward pass, from the settings or the checkpoint; 0: `find_micro_batch_size` determines it."""
+    """Returns the sequences per forward pass, from the settings or the checkpoint; 0: `find_micro_batch_size` determines it."""
     if isinstance(settings.batch.micro, int):
         return settings.batch.micro
     return int(state["micro"]) if state is not None else 0
 
 
 def run(module: TrainModule, trainer: lightning.Trainer) -> Result:
-    """Train a module with Lightning and return its result."""
+    """Trains a module with Lightning and returns its result."""
     settings, folder, state = module.settings, module.folder, module.state
     is_first = is_first_process()
     if is_first:
@@ -183,7 +183,7 @@ def run(module: TrainModule, trainer: lightning.Trainer) -> Result:
 
 
 def complete_finished_run(module: TrainModule, trainer: lightning.Trainer, *, saved: float) -> None:
-    """Write the samples, summary and report if a finished run lacks them. `saved` is the time of its last checkpoint."""
+    """Writes the samples, summary and report if a finished run lacks them. `saved` is the time of its last checkpoint."""
     with best_effort("the missing samples, summary or report"):
         reporting = build_reporting(module, progress=False)
         if reporting.is_incomplete(module, saved):
@@ -191,7 +191,7 @@ def complete_finished_run(module: TrainModule, trainer: lightning.Trainer, *, sa
 
 
 def build_reporting(module: TrainModule, *, progress: bool) -> ReportingCallback:
-    """Build the callback that reports on this run."""
+    """Builds the callback that reports on this run."""
     return build_reporting_callback(
         module.folder,
         module.settings,
@@ -203,5 +203,5 @@ def build_reporting(module: TrainModule, *, progress: bool) -> ReportingCallback
 
 
 def count_trained_parameters(module: TrainModule) -> int:
-    """Return the number of trained parameters."""
+    """Returns the number of trained parameters."""
     return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)

@@ -1,6 +1,6 @@
-"""Weights and optimizer state as whole tensors by name, however the devices hold them: what checkpoints store.
+"""Converts weights and optimizer state between the shards of the devices and full tensors by name, which checkpoints hold.
 
-A run can so be continued, exported and read on any number of devices. Every device must call these together.
+A run can therefore be resumed, exported and read on any number of devices. All devices must call these functions together.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ from gptkit.training.checkpoints.schemas import check_optimizer_state
 
 
 def unshard(value: Any) -> Any:
-    """The same nest of dicts, lists and tuples with every distributed tensor made whole; other tensors are not copied."""
+    """Returns nested dicts, lists and tuples with every distributed tensor replaced by its full tensor.
+
+    Other tensors are not copied.
+    """
     if isinstance(value, Tensor):
         return value.full_tensor() if is_distributed(value) else value
     if isinstance(value, Mapping):
@@ -28,13 +31,13 @@ def unshard(value: Any) -> Any:
 
 
 def clone_tensors(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same tensors in memory of their own."""
+    """Returns copies of the tensors."""
     return {name: tensor.detach().clone() for name, tensor in state.items()}
 
 
-def optimizer_state_dict(optimizer: torch.optim.Optimizer, named: Iterable[tuple[str, Parameter]]) -> dict[str, Any]:
-    """The optimizer's state by parameter name, whole: {"state": {name: entries}, "groups": [{"names": [...], other entries}]}."""
-    names: dict[Tensor, str] = {parameter: name for name, parameter in named}
+def optimizer_state_dict(optimizer: torch.optim.Optimizer, named_parameters: Iterable[tuple[str, Parameter]]) -> dict[str, Any]:
+    """Returns the full optimizer state by parameter name: {"state": {name: entries}, "groups": [{"names": [...], ...}]}."""
+    names: dict[Tensor, str] = {parameter: name for name, parameter in named_parameters}
     return {
         "state": {names[parameter]: unshard(dict(entries)) for parameter, entries in optimizer.state.items()},
         "groups": [
@@ -48,14 +51,14 @@ def optimizer_state_dict(optimizer: torch.optim.Optimizer, named: Iterable[tuple
 
 
 def load_optimizer_state_dict(
-    optimizer: torch.optim.Optimizer, named: Iterable[tuple[str, Parameter]], saved: Mapping[str, Any]
+    optimizer: torch.optim.Optimizer, named_parameters: Iterable[tuple[str, Parameter]], saved: Mapping[str, Any]
 ) -> None:
-    """Give an optimizer over the same names what `optimizer_state` returned, cut as its parameters are now.
+    """Loads the result of `optimizer_state_dict` into an optimizer of the same parameter names, sharded like its parameters.
 
     Raises:
-        CheckpointError: it is the state of another optimizer.
+        CheckpointError: the state belongs to another optimizer.
     """
-    names: dict[Tensor, str] = {parameter: name for name, parameter in named}
+    names: dict[Tensor, str] = {parameter: name for name, parameter in named_parameters}
     check_optimizer_state(optimizer, names, saved)
     group_of = {name: group for group in saved["groups"] for name in group["names"]}
     state: dict[int, dict[str, Any]] = {}
@@ -65,23 +68,24 @@ def load_optimizer_state_dict(
         for parameter in group["params"]:
             entries = saved["state"].get(names[parameter], {})
             state[len(state)] = {key: _shard_if_distributed(parameter, value) for key, value in entries.items()}
-        old = group_of[names[group["params"][0]]]
-        kept = {key: value for key, value in old.items() if key != "names"}
-        groups.append({**group, **kept, "params": list(range(first, len(state)))})  # a setting that is newer has its default
+        saved_group = group_of[names[group["params"][0]]]
+        hyperparameters = {key: value for key, value in saved_group.items() if key != "names"}
+        # a hyperparameter that is newer than the checkpoint keeps its default
+        groups.append({**group, **hyperparameters, "params": list(range(first, len(state)))})
     optimizer.load_state_dict({"state": state, "param_groups": groups})
 
 
-def shard_like(own: Parameter, whole: Tensor) -> Tensor:
-    """A whole tensor where a parameter of its shape is, and as that is: shared out over the devices, or on its device."""
-    whole = whole.to(own.device)
-    if not is_distributed(own):
-        return whole
+def shard_like(parameter: Parameter, tensor: Tensor) -> Tensor:
+    """Returns a full tensor on the device of a parameter of its shape, and sharded like it if the parameter is distributed."""
+    tensor = tensor.to(parameter.device)
+    if not is_distributed(parameter):
+        return tensor
     from torch.distributed.tensor import distribute_tensor
 
-    sharded: Any = own
-    return distribute_tensor(whole, sharded.device_mesh, sharded.placements)
+    sharded: Any = parameter
+    return distribute_tensor(tensor, sharded.device_mesh, sharded.placements)
 
 
-def _shard_if_distributed(own: Parameter, value: Any) -> Any:
-    shared_out = is_distributed(own) and isinstance(value, Tensor) and value.shape == own.shape
-    return shard_like(own, value) if shared_out else value
+def _shard_if_distributed(parameter: Parameter, value: Any) -> Any:
+    is_sharded = is_distributed(parameter) and isinstance(value, Tensor) and value.shape == parameter.shape
+    return shard_like(parameter, value) if is_sharded else value

@@ -1,4 +1,4 @@
-"""Clip the gradient by its global norm, and stop the run when it is not finite."""
+"""Clips the gradient by its global norm, and stops the run when it is not finite."""
 
 from __future__ import annotations
 
@@ -23,20 +23,22 @@ class GradientClipper:
     """
 
     def __init__(self, max_norm: float) -> None:
-        """Args:
-        max_norm: largest global norm of a gradient; 0 turns clipping off.
+        """Creates a clipper.
+
+        Args:
+            max_norm: largest global norm of a gradient; 0 turns clipping off.
         """
         self.max_norm = max_norm
         self._unchecked: list[Tensor] = []
 
     def clip(self, gradients: Sequence[Tensor], *, step: int, lr: float, saved_step: int, may_overflow: bool = False) -> Tensor:
-        """Clip the gradients in place.
+        """Clips the gradients in place.
 
         Args:
-            gradients: of all trained parameters.
+            gradients: the gradients of all trained parameters.
             step: number of the step, from 1.
             lr, saved_step: learning rate, and step of the last checkpoint (-1: none), for the error message.
-            may_overflow: a gradient scaler skips steps whose gradient is not finite, so accelerators need no check.
+            may_overflow: whether a gradient scaler skips steps whose gradient is not finite, so that accelerators need no check.
 
         Returns:
             The global norm before clipping, a scalar.
@@ -61,21 +63,21 @@ class GradientClipper:
         return norm
 
     def check_finite(self, *, step: int, lr: float, saved_step: int) -> None:
-        """Check the norms that have not been checked yet. The last of them belongs to `step`.
+        """Checks the norms that have not been checked yet. The last of them belongs to `step`.
 
         Raises:
             GptkitError: one of them is not finite.
         """
         if not self._unchecked:
             return
-        finite = torch.stack(self._unchecked).isfinite().tolist()
+        is_finite = torch.stack(self._unchecked).isfinite().tolist()
         self._unchecked = []
-        if not all(finite):
-            raise _not_finite_error(step - len(finite) + finite.index(False) + 1, lr, saved_step)
+        if not all(is_finite):
+            raise _not_finite_error(step - len(is_finite) + is_finite.index(False) + 1, lr, saved_step)
 
 
 def global_gradient_norm(gradients: Sequence[Tensor]) -> Tensor:
-    """The Euclidean norm of all gradients together, a scalar. The shards of a tensor count as one tensor."""
+    """Returns the Euclidean norm of all gradients together, a scalar. The shards of a tensor count as one tensor."""
     if not any(is_distributed(gradient) for gradient in gradients):
         return torch.nn.utils.get_total_norm(gradients)
     norms = [torch.nn.utils.get_total_norm([gradient]) for gradient in gradients]
@@ -83,14 +85,14 @@ def global_gradient_norm(gradients: Sequence[Tensor]) -> Tensor:
 
 
 def scale_gradients(gradients: Sequence[Tensor], norm: Tensor, max_norm: float) -> None:
-    """Scale the gradients in place so that their global norm is at most `max_norm`."""
+    """Scales the gradients in place so that their global norm is at most `max_norm`."""
     factor = (max_norm / (norm + 1e-6)).clamp(max=1.0)
     torch._foreach_mul_([gradient.to_local() if is_distributed(gradient) else gradient for gradient in gradients], factor)
 
 
 def _not_finite_error(step: int, lr: float, saved_step: int) -> GptkitError:
-    at = f"its last checkpoint is step {saved_step}" if saved_step >= 0 else "it has no checkpoint yet"
+    checkpoint = f"the last checkpoint is step {saved_step}" if saved_step >= 0 else "there is no checkpoint yet"
     return GptkitError(
-        f"the gradient of step {step} is not finite (learning rate {lr:.3g}); nothing was saved since, {at}: "
+        f"the gradient of step {step} is not finite (learning rate {lr:.3g}); {checkpoint}: "
         "lower optimizer.lr, lengthen optimizer.schedule.warmup, or set trainer.precision=32-true"
     )

@@ -1,8 +1,8 @@
-"""How a run is interrupted: by SIGTERM and Ctrl-C, and by the failure of one of its processes.
+"""Handles interruptions of a run: SIGTERM, Ctrl-C, and the failure of one of its processes.
 
 On a signal the run finishes its step, saves and exits; a second Ctrl-C stops it at once. Lightning starts a process for each device
-but the first. A process that fails writes its reason into a shared folder, and the first process reports that reason in one line
-with the rank, because the errors that the other processes see (broken connections) only follow from it.
+but the first. A process that fails writes its error into a shared folder, and the first process reports that error in one line
+with the rank. The errors of the other processes (broken connections) are only consequences of it.
 """
 
 from __future__ import annotations
@@ -29,20 +29,23 @@ from gptkit.errors import GptkitError
 from gptkit.training.strategies import is_first_process
 
 FAILURE_FOLDER = "GPTKIT_RANK_REASONS"
-"""Environment variable with the folder in which processes that Lightning started leave their reasons."""
+"""Environment variable with the folder into which processes that Lightning started write their errors."""
 
 POLL_SECONDS = 0.2
-"""Seconds between looks at the other processes."""
+"""Seconds between checks of the other processes."""
 
 GRACE_SECONDS = 10.0
-"""Seconds that the others, and what the first process waits for, are given to end by themselves when one has failed."""
+"""Seconds that the other processes have to end by themselves after one has failed."""
 
 CONNECTION_ERROR_WORDS = ("gloo", "nccl", "connection", "socket", "store", "process group", "timed out", "timeout")
-"""Words of the errors that follow from another process's end."""
+"""Words in the messages of errors that follow from the end of another process."""
 
 
 class WatchingLauncher(_SubprocessScriptLauncher):
-    """Lightning's, whose own watch over the processes kills them all without a word."""
+    """Lightning's launcher of one process per device, which also reports why a process failed.
+
+    When a process fails, Lightning's launcher kills the others without a message.
+    """
 
     def launch(self, function: Callable[..., Any], *args: Any, trainer: lightning.Trainer | None = None, **kwargs: Any) -> Any:
         self.cluster_environment.validate_settings(num_devices=self.num_processes, num_nodes=self.num_nodes)
@@ -61,33 +64,34 @@ class WatchingLauncher(_SubprocessScriptLauncher):
             except Exception as error:
                 if not is_connection_error(error):
                     raise
-                raise GptkitError(self._reason(Path(folder), wait=GRACE_SECONDS) or _describe_connection_error(error)) from error
+                failure = self._describe_first_failure(Path(folder), wait=GRACE_SECONDS)
+                raise GptkitError(failure or _describe_connection_error(error)) from error
             finally:
                 ended.set()
                 watch.join()
                 os.environ.pop(FAILURE_FOLDER, None)
                 if sys.exc_info()[0] is not None:
-                    self._end_others()
+                    self._kill_others()
 
     def _watch(self, folder: Path, ended: threading.Event) -> None:
-        """End this process where it waits in vain for one that has failed."""
+        """Ends this process if it still waits for a process that has failed."""
         while not ended.wait(POLL_SECONDS):
             if any(process.poll() for process in self.procs):
                 if ended.wait(GRACE_SECONDS):
                     return
-                print(f"gptkit: {self._reason(folder, wait=0.0)}", file=sys.stderr, flush=True)
-                self._end_others()
+                print(f"gptkit: {self._describe_first_failure(folder, wait=0.0)}", file=sys.stderr, flush=True)
+                self._kill_others()
                 os._exit(1)
 
-    def _reason(self, folder: Path, *, wait: float) -> str:
-        """What the process that failed first says, or how it ended; empty where none has failed."""
-        until = time.monotonic() + wait
-        while time.monotonic() < until and not any(process.poll() for process in self.procs):
+    def _describe_first_failure(self, folder: Path, *, wait: float) -> str:
+        """Returns the error of the process that failed first, or its exit status; empty if none fails within `wait` seconds."""
+        deadline = time.monotonic() + wait
+        while time.monotonic() < deadline and not any(process.poll() for process in self.procs):
             time.sleep(POLL_SECONDS)
         killed = [(rank, -process.returncode) for rank, process in self._failed() if process.returncode < 0]
         if killed:
             rank, number = killed[0]
-            memory = "; the system does so where memory runs out" if number == signal.SIGKILL else ""
+            memory = "; the operating system does that when memory runs out" if number == signal.SIGKILL else ""
             return f"rank {rank} was killed ({signal.Signals(number).name}{memory})"
         reports = sorted(folder.glob("*"), key=lambda path: path.stat().st_mtime_ns)
         if reports:
@@ -97,7 +101,7 @@ class WatchingLauncher(_SubprocessScriptLauncher):
     def _failed(self) -> list[tuple[int, subprocess.Popen[bytes]]]:
         return [(rank, process) for rank, process in enumerate(self.procs, 1) if process.poll()]
 
-    def _end_others(self) -> None:
+    def _kill_others(self) -> None:
         for process in self.procs:
             if process.poll() is None:
                 process.kill()
@@ -105,7 +109,7 @@ class WatchingLauncher(_SubprocessScriptLauncher):
 
 
 def watch_ranks(trainer: lightning.Trainer) -> None:
-    """Have the processes of a run that Lightning starts watched by us."""
+    """Replaces Lightning's launcher of processes by `WatchingLauncher`."""
     launcher = trainer.strategy.launcher
     if type(launcher) is _SubprocessScriptLauncher:
         trainer.strategy._launcher = WatchingLauncher(launcher.cluster_environment, launcher.num_processes, launcher.num_nodes)
@@ -113,10 +117,10 @@ def watch_ranks(trainer: lightning.Trainer) -> None:
 
 @contextlib.contextmanager
 def report_rank_failures(trainer: lightning.Trainer) -> Iterator[None]:
-    """Within, an error in one of several processes is told in one line, by its rank.
+    """Context in which an error in one of several processes becomes one line that names its rank.
 
     Raises:
-        GptkitError: of the first process, or of any that Lightning has not started.
+        GptkitError: an error of the first process, or of a process that Lightning has not started.
     """
     try:
         yield
@@ -126,20 +130,20 @@ def report_rank_failures(trainer: lightning.Trainer) -> Iterator[None]:
         failure_folder = os.environ.get(FAILURE_FOLDER)
         if failure_folder is not None and not is_first_process():
             if not is_connection_error(error):
-                with contextlib.suppress(OSError):  # the first process has ended, and its folder with it
+                with contextlib.suppress(OSError):  # the first process has ended and removed the folder
                     Path(failure_folder, str(trainer.global_rank)).write_text(
                         _describe_failure(trainer.global_rank, error), encoding="utf-8"
                     )
             raise SystemExit(getattr(error, "exit_status", 1)) from error
         if isinstance(error, GptkitError) and (is_first_process() or is_connection_error(error)):
             raise
-        named = GptkitError(_describe_failure(trainer.global_rank, error))
-        named.exit_status = getattr(error, "exit_status", 1)
-        raise named from error
+        rank_error = GptkitError(_describe_failure(trainer.global_rank, error))
+        rank_error.exit_status = getattr(error, "exit_status", 1)
+        raise rank_error from error
 
 
 def is_connection_error(error: Exception) -> bool:
-    """Whether an error follows from the end of another process: a connection to it broke."""
+    """Returns whether an error is a broken connection, which follows from the end of another process."""
     if isinstance(error, torch.distributed.DistError):
         return True
     return type(error) is RuntimeError and any(word in str(error).lower() for word in CONNECTION_ERROR_WORDS)
@@ -159,20 +163,20 @@ def _first_line(error: Exception) -> str:
     return next((line.strip() for line in str(error).splitlines() if line.strip()), "no reason given")
 
 
-CAUGHT = (signal.SIGINT, signal.SIGTERM)
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopRequest:
     """Remembers the signal that asked this process to stop."""
 
     signal: int = 0
-    """Its number; 0 while none came."""
+    """The number of the signal; 0 if there was none."""
 
     def install(self) -> None:
-        """Take over both signals. Lightning puts back the handlers that were there before it, when it is done."""
-        if threading.current_thread() is threading.main_thread():  # Python allows handlers there alone
-            for caught in CAUGHT:
-                signal.signal(caught, self._remember)
+        """Installs the signal handlers. Lightning restores the previous handlers when training ends."""
+        if threading.current_thread() is threading.main_thread():  # Python allows signal handlers only there
+            for number in STOP_SIGNALS:
+                signal.signal(number, self._remember)
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
         if self.signal and number == signal.SIGINT:

@@ -1,4 +1,4 @@
-"""What the minibatches of one step add up to: its loss, its metrics, and where its time went."""
+"""Accumulates the loss, the metrics and the times of the minibatches of one step."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gptkit.objective.rollout_objective import Total
 
 
 class MetricAccumulator:
-    """Tensors stay on the device; nothing here waits for it but what measures times."""
+    """Accumulates the results of one step. Tensors stay on the device; only `measure_time` waits for it."""
 
     def __init__(self) -> None:
         self._losses: list[Tensor] = []
@@ -23,40 +23,45 @@ class MetricAccumulator:
         self._seconds: dict[str, float] = {}
 
     def add_loss(self, loss: Tensor) -> None:
-        """The loss of one minibatch, a detached scalar."""
+        """Adds the loss of one minibatch, a detached scalar."""
         self._losses.append(loss)
 
     def add(self, metrics: Metrics, items: int) -> None:
-        """Add the objective's metrics of some items, except those with a row per item, which only validation uses."""
+        """Adds the objective's metrics of some items, except those with a row per item, which only validation uses."""
         for name, metric in metrics.items():
-            share = mean_over_items(metric, items)
-            if share is None:
+            mean = mean_over_items(metric, items)
+            if mean is None:
                 continue
-            self._sums[name] = self._sums[name] + share.total if name in self._sums else share.total
-            self._counts[name] = self._counts[name] + share.count if name in self._counts else share.count
+            self._sums[name] = self._sums[name] + mean.total if name in self._sums else mean.total
+            self._counts[name] = self._counts[name] + mean.count if name in self._counts else mean.count
 
     @contextlib.contextmanager
-    def time_of(self, name: str, wanted: bool) -> Iterator[None]:
-        """Count what happens within towards `seconds_<name>`, and what the device still has to do of it."""
+    def measure_time(self, name: str, is_timed: bool) -> Iterator[None]:
+        """Adds the duration of the context to `seconds_<name>` if `is_timed`, after the device has finished its work."""
         begin = time.perf_counter()
         yield
-        if wanted:
+        if is_timed:
             if torch.cuda.is_available():
                 torch.cuda.synchronize()
             self._seconds[name] = self._seconds.get(name, 0.0) + time.perf_counter() - begin
 
     def loss(self) -> Tensor:
-        """The mean over the minibatches."""
+        """Returns the mean loss over the minibatches."""
         return self._losses[0] if len(self._losses) == 1 else torch.stack(self._losses).mean()
 
     def means(self, total: Total | None = None) -> dict[str, Tensor]:
-        """Every metric over what it is averaged over, on all devices where `total` adds over them, and this device's seconds."""
+        """Returns the mean of every metric, and the seconds measured on this device.
+
+        Args:
+            total: sums a tensor over all devices; None: the means are over this device.
+        """
         sums, counts = self._sums, self._counts
         if total is not None and sums:
             device = self._losses[0].device
-            both = total(torch.stack([each.to(device, torch.float64) for each in (*sums.values(), *counts.values())])).float()
-            sums, counts = (dict(zip(sums, half, strict=True)) for half in (both[: len(sums)], both[len(sums) :]))
-        means = {name: each / counts[name].clamp(min=1) for name, each in sums.items()}
+            numbers = torch.stack([number.to(device, torch.float64) for number in (*sums.values(), *counts.values())])
+            totals = total(numbers).float()
+            sums, counts = (dict(zip(sums, half, strict=True)) for half in (totals[: len(sums)], totals[len(sums) :]))
+        means = {name: metric_sum / counts[name].clamp(min=1) for name, metric_sum in sums.items()}
         return means | {
             f"seconds_{name}": torch.tensor(seconds, device=self._losses[0].device) for name, seconds in self._seconds.items()
         }

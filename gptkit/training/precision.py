@@ -1,4 +1,4 @@
-"""The precision of a run: the default that suits the hardware, and the dtype in which weights are stored."""
+"""The precision of a run: the default for the hardware, and the dtype in which weights are stored."""
 
 from __future__ import annotations
 
@@ -13,47 +13,47 @@ from torch import nn
 
 
 def choose_precision(accelerator: str) -> str:
-    """Lightning's name of the precision that suits this machine.
+    """Returns Lightning's name of the default precision on this machine.
 
-    bf16-mixed where bfloat16 products are fast (CUDA from Ampere on; processors with AVX512-BF16 or AMX), 16-mixed on older CUDA,
-    bf16-true on TPUs, else 32-true.
+    It is bf16-mixed where bfloat16 products are fast (CUDA since Ampere; CPUs with AVX512-BF16 or AMX), 16-mixed on older CUDA
+    devices, bf16-true on TPUs, and 32-true otherwise.
 
     Args:
-        accelerator: as given to Lightning's Trainer: auto, cpu, gpu, cuda, mps, tpu.
+        accelerator: the argument of Lightning's Trainer: auto, cpu, gpu, cuda, mps or tpu.
     """
     if accelerator == "tpu":
         return "bf16-true"
     if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
         return "bf16-mixed" if torch.cuda.get_device_capability()[0] >= 8 else "16-mixed"
     if accelerator == "cpu" or (accelerator == "auto" and not torch.backends.mps.is_available()):
-        return "bf16-mixed" if processor_has_bfloat16() else "32-true"
+        return "bf16-mixed" if cpu_supports_bfloat16() else "32-true"
     return "32-true"
 
 
-def processor_has_bfloat16() -> bool:
-    """Whether the processor multiplies bfloat16 itself; without, it is emulated and several times slower than float32."""
-    return any(_cpu_says(question) for question in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+def cpu_supports_bfloat16() -> bool:
+    """Returns whether the CPU has bfloat16 products. Without them, bfloat16 is emulated and several times slower than float32."""
+    return any(_cpu_supports(feature) for feature in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
 
 
-def _cpu_says(question: str) -> bool:
-    answer: Any = getattr(torch.cpu, question, None)  # private names of torch, which may move
-    return bool(answer()) if callable(answer) else False
+def _cpu_supports(feature: str) -> bool:
+    function: Any = getattr(torch.cpu, feature, None)  # private functions of torch, which another version may not have
+    return bool(function()) if callable(function) else False
 
 
 STORED_DTYPES = {"bf16-true": torch.bfloat16, "16-true": torch.float16, "64-true": torch.float64}
-"""The format of weights, gradients and the optimizer's averages by Lightning's name of the precision, where it is not float32."""
+"""The dtype of weights, gradients and optimizer moments by Lightning's name of the precision, where it is not float32."""
 
 
 def stored_dtype(precision: str) -> torch.dtype:
-    """The format in which a run of this precision keeps its weights."""
+    """Returns the dtype in which a run of this precision stores its weights."""
     return STORED_DTYPES.get(precision, torch.float32)
 
 
 class StoredPrecision(Precision):
-    """Computes in the format of the weights, which they have before Lightning sees them.
+    """Computes in the dtype of the weights, which are converted before training.
 
-    Lightning's own plugins make that format torch's default as well, and convert what training reads: counts, labels and scores
-    would be rounded to eight bits.
+    Lightning's own plugins also change torch's default dtype and convert the batches: counts, labels and scores would be rounded
+    to eight bits.
     """
 
     def __init__(self, precision: str) -> None:
@@ -61,13 +61,16 @@ class StoredPrecision(Precision):
 
 
 def use_stored_precision(trainer: lightning.Trainer) -> None:
-    """Put `Stored` in the place of the plugins of Lightning that convert everything; those of other strategies stay."""
+    """Replaces Lightning's half and double precision plugins by `StoredPrecision`. Other plugins stay."""
     if isinstance(trainer.precision_plugin, HalfPrecision | DoublePrecision):
         trainer.strategy.precision_plugin = StoredPrecision(str(trainer.precision))
 
 
 def convert_weights(module: nn.Module, dtype: torch.dtype) -> None:
-    """Convert the parameters of a module, and all that its modules hold, in place. Buffers of its own stay: they are no weights."""
+    """Converts a module's parameters, and the parameters and buffers of its children, in place.
+
+    Buffers of the module itself keep their dtype, because they are not weights.
+    """
     if dtype == torch.float32:
         return
     for child in module.children():
@@ -78,7 +81,7 @@ def convert_weights(module: nn.Module, dtype: torch.dtype) -> None:
 
 @contextlib.contextmanager
 def default_dtype(dtype: torch.dtype) -> Iterator[None]:
-    """Within, modules are made in this format, so that what is loaded into them is not rounded on the way."""
+    """Context in which modules are created with this dtype, so that weights loaded into them are not rounded."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     try:

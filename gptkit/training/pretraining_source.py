@@ -1,4 +1,4 @@
-"""Which pre-training text an objective mixes in where its settings leave that to the run (`name: auto`)."""
+"""Determines the pre-training text that an objective mixes in if its settings say `name: auto`."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from gptkit.records import Document
 from gptkit.run_config import RunConfig
 
 DEFAULT_SOURCE = {"name": "sotu"}
-"""The pre-training text of a run without `init_from`: its model was never pre-trained, so this is an experiment."""
+"""The pre-training text of a run without `init_from`, whose model was never pre-trained."""
 
 
 def resolve_pretraining_source(settings: RunConfig) -> RunConfig:
-    """Replace the source `auto` by the data on which the weights of `init_from` were pre-trained.
+    """Replaces the source `auto` by the data on which the weights of `init_from` were pre-trained.
 
-    The settings are returned unchanged where the objective mixes no text in, or names its source.
+    Returns the settings unchanged if the objective mixes no text in, or names its source.
 
     Raises:
-        ConfigError: the runs behind `init_from` do not tell what the weights were pre-trained on.
+        ConfigError: the pre-training data cannot be determined from the runs behind `init_from`.
     """
     key = settings.objective.pretraining_key()
     if not key or getattr(settings.objective, key).get("name") != "auto":
@@ -31,7 +31,7 @@ def resolve_pretraining_source(settings: RunConfig) -> RunConfig:
 
 
 def _pretraining_data(init_from: str, key: str) -> dict[str, Any]:
-    """The data of the first run, going back along `init_from`, whose objective learns from documents."""
+    """Returns the data of the nearest run, following `init_from` backwards, whose objective trains on documents."""
     from gptkit.training.checkpoints.load import HUB, run_settings  # loads torch, which most command lines do not need
 
     source: str | None = init_from
@@ -41,7 +41,7 @@ def _pretraining_data(init_from: str, key: str) -> dict[str, Any]:
             if registry().find("objective", run["objective"]["name"]).part.record is Document:
                 return dict(run["data"])
             source = run["init_from"]
-        reason = f"init_from={init_from} does not tell which text it was pre-trained on"
+        reason = f"init_from={init_from} does not state the text on which it was pre-trained"
     except CheckpointError as error:
-        reason = f"which text init_from={init_from} was pre-trained on cannot be read ({error})"
-    raise ConfigError(f"{reason}; give {key}={{name:text,path:<files>}}, or another source")
+        reason = f"the text on which init_from={init_from} was pre-trained cannot be determined ({error})"
+    raise ConfigError(f"{reason}; set {key}={{name:text,path:<files>}}, or another source")

@@ -1,4 +1,4 @@
-"""Check that a command may continue a run: every setting and source that decides the weights must be unchanged."""
+"""Checks that a command may resume a run: every setting and source that affects the weights must be unchanged."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ MAY_DIFFER = (
     "trainer.default_root_dir",
     "trainer.profiler",
 )
-"""Keys, or everything under them, that may differ: time limits, logging, saving, sampling, how often and on how much of what is
-held out a run is validated, and whether the sanity checks run."""
+"""Keys whose values, and all values below them, may differ: time limits, logging, saving, sampling, the frequency and size of
+validations, and the sanity checks."""
 
 MAY_GROW = ("tokens", "epochs", "trainer.max_steps")
-"""Keys that decide how long the run is; it may become longer."""
+"""Keys that decide the length of the run, which may increase."""
 
 PATH_KEYS = ("path", "validation", "test", "checkpoint", "init_from")
-"""Last words of keys that name files and folders, wherever in the settings they are."""
+"""Last parts of the dotted keys whose values are paths of files and folders."""
 
 DECIDED_BY_WEIGHTS = ("model", "tokenizer", "attention")
-"""What `init_from` decides: a run with another of these cannot begin with the weights."""
+"""Keys that `init_from` decides: a run that differs in them cannot start from the weights."""
 
 LISTED_DIFFERENCES = 8
 """The number of differences that an error lists."""
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], *, fingerprinted: Iterable[str] = ()) -> list[tuple[str, str]]:
-    """Returns the settings that prevent a run from being continued: each key that differs, with `old -> new`, in order of the keys.
+    """Returns the settings that prevent a run from being resumed: each key that differs, with `old -> new`, in order of the keys.
 
     The length of the run is not compared. Two paths are equal if they resolve to the same file or folder.
 
@@ -116,13 +116,14 @@ def check_same_run(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any],
     listed = "; ".join(f"{key}: {change}" for key, change in changes[:LISTED_DIFFERENCES])
     more = f"; and {len(changes) - LISTED_DIFFERENCES} more" if len(changes) > LISTED_DIFFERENCES else ""
     keeps_model = not any(key.partition(".")[0] in DECIDED_BY_WEIGHTS for key, _ in changes)
-    anew = (
+    alternative = (
         f"or init_from={folder} and another hydra.run.dir to train on from its weights with these"
         if keeps_model
-        else "or another hydra.run.dir to start anew"
+        else "or another hydra.run.dir to start a new run"
     )
     raise ConfigError(
-        f"{folder} holds a run with other settings ({listed}{more}); hydra.run.dir={folder} alone continues it with its own, {anew}"
+        f"{folder} holds a run with other settings ({listed}{more}); hydra.run.dir={folder} alone continues it with its own, "
+        f"{alternative}"
     )
 
 
@@ -130,7 +131,7 @@ def check_same_sources(checkpoint: Path, before: Mapping[str, str], now: Mapping
     """Checks that the sources of a run have the same content as when its checkpoint was written.
 
     Args:
-        checkpoint: the checkpoint that the run continues from.
+        checkpoint: the checkpoint from which the run resumes.
         before, now: fingerprints by the key of their source; only the keys of `now` are compared.
 
     Raises:
@@ -140,8 +141,9 @@ def check_same_sources(checkpoint: Path, before: Mapping[str, str], now: Mapping
     if changed:
         keys = " and ".join(f"{key}=" for key in changed)
         raise ConfigError(
-            f"{keys}: the content has changed since {checkpoint} was written, or gptkit now mixes or splits it otherwise; put it "
-            "back to continue the run, or give another hydra.run.dir to start anew (init_from=<this run> takes the weights along)"
+            f"{keys}: the content has changed since {checkpoint} was written, or this version of gptkit mixes or splits it "
+            "differently; restore the content to continue the run, or set another hydra.run.dir to start a new run "
+            "(init_from=<this run> starts it from these weights)"
         )
 
 
@@ -155,18 +157,18 @@ def lock_run_folder(folder: Path) -> Iterator[None]:
     """
     with wrap_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        opened = os.open(folder, os.O_RDONLY)  # locks the folder itself, which leaves no lock file behind
+        descriptor = os.open(folder, os.O_RDONLY)  # the folder itself is locked, so no lock file is left behind
     try:
-        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        os.close(opened)
-        raise ConfigError(f"{folder}: another process is training there; wait for it, or give another hydra.run.dir") from None
+        os.close(descriptor)
+        raise ConfigError(f"{folder}: another process is training there; wait for it, or set another hydra.run.dir") from None
     except OSError:
         pass  # a file system without locks
     try:
         yield
     finally:
-        os.close(opened)
+        os.close(descriptor)
 
 
 def check_not_shorter(folder: Path, *, done: int, before: int, now: int) -> None:
@@ -175,14 +177,14 @@ def check_not_shorter(folder: Path, *, done: int, before: int, now: int) -> None
     Args:
         folder: the run folder.
         done: the step of its checkpoint.
-        before: the last step by the settings of the run.
-        now: the last step by this command.
+        before: the last step according to the settings of the run.
+        now: the last step according to this command.
 
     Raises:
         ConfigError: the run would end earlier.
     """
     if now < max(before, done):
         raise ConfigError(
-            f"{folder} holds a run of {max(before, done)} steps, and this command asks for {now}: tokens and trainer.max_steps "
-            "may only grow; give more, or another hydra.run.dir to start anew"
+            f"{folder} holds a run of {max(before, done)} steps, and this command requests {now}: tokens and trainer.max_steps "
+            "may only increase; raise them, or set another hydra.run.dir to start a new run"
         )

@@ -1,4 +1,4 @@
-"""The pieces that a run is made of, in the order in which they need one another, and where the weights come from."""
+"""Builds the components of a run in the order of their dependencies, and loads the initial or restored weights."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from gptkit.plugins import registry
 from gptkit.run_config import RunConfig
 from gptkit.tokenizer.base import Tokenizer
 from gptkit.training.checkpoints.checkpoint import Checkpoint
-from gptkit.training.checkpoints.load import InitialWeights, initial_weights, load_objective, load_weights, restore_objective
+from gptkit.training.checkpoints.load import InitialWeights, initial_weights, load_objective
+from gptkit.training.checkpoints.model_weights import load_weights, restore_objective
 from gptkit.training.ema import EMA
 from gptkit.training.precision import convert_weights, default_dtype
 from gptkit.training.resume_compatibility import check_same_sources
@@ -32,16 +33,16 @@ _log = logging.getLogger("gptkit")
 
 @dataclass
 class Components:
-    """What a run is made of."""
+    """The components of a run."""
 
     model: Model
     objective: Objective
     tokenizer: Tokenizer
     datasets: dict[str, Dataset]
     sources: dict[str, str]
-    """Fingerprints of what is learned from, by the key that names it."""
+    """Fingerprints of the training data, by the key of the source."""
     ema: EMA | None = None
-    """Of the model's weights, where one is kept."""
+    """The moving average of the model's weights, if the run keeps one."""
 
 
 def build_components(
@@ -51,16 +52,18 @@ def build_components(
     *,
     dtype: torch.dtype = torch.float32,
 ) -> Components:
-    """Make tokenizer, datasets, objective and model: weights from the checkpoint, `init_from`, the model itself, or random.
+    """Builds tokenizer, datasets, objective and model.
+
+    The weights come from the checkpoint, `init_from`, the model part, or the random initialisation.
 
     Args:
-        settings: of the run.
-        checkpoint: to continue from, with
-        state: what it kept beside the weights.
-        dtype: the format in which weights are kept.
+        settings: the settings of the run.
+        checkpoint: the checkpoint from which to resume.
+        state: the training state of that checkpoint.
+        dtype: the dtype in which weights are stored.
     """
     data = settings.data.build()
-    if checkpoint is not None and state is not None:  # before anything is computed from it
+    if checkpoint is not None and state is not None:  # before the data are processed
         check_same_sources(checkpoint.folder, state["sources"], {"data": data.fingerprint})
     weights: InitialWeights | None = None
     if checkpoint is not None:
@@ -95,12 +98,15 @@ def build_components(
     else:
         initial_state = settings.model.weights() if weights is None else weights.state
         if initial_state is None and settings.objective.needs_trained_model:
-            _log.warning("objective=%s begins with random weights; init_from=<a run> gives it a model", settings.objective.name)
+            _log.warning(
+                "objective=%s starts from random weights; set init_from=<a run> to start from a trained model",
+                settings.objective.name,
+            )
         random_state = {name: tensor for name, tensor in model.state_dict().items() if not objective.is_transferred(model, name)}
         if initial_state is None and random_state:
             raise ConfigError(
-                f"objective={settings.objective.name} is told to take over a part of the weights only (transfer_layers), and there "
-                "are none to take it from: give init_from=<a run>, or leave it out"
+                f"objective={settings.objective.name} loads only a part of the weights (objective.transfer_layers), and there is "
+                "no model to load them from; set init_from=<a run>, or remove objective.transfer_layers"
             )
         if initial_state is not None:
             load_weights(
@@ -110,13 +116,13 @@ def build_components(
                 tokens=tokenizer.size,
             )
         objective.start(model)
-    convert_weights(objective, dtype)  # copies of other models, too
+    convert_weights(objective, dtype)  # again: `start` and `restore` may have added copies of other models
     objective.freeze(model)
     if settings.ema:
         if not any(parameter.requires_grad for parameter in model.parameters()):
             raise ConfigError(
-                f"ema={settings.ema:g} averages the model's weights, and objective={settings.objective.name} trains none; "
-                "leave it out"
+                f"ema={settings.ema:g} averages the model's weights, and objective={settings.objective.name} trains none of them; "
+                "remove ema"
             )
         ema = EMA(model, settings.ema)
         if checkpoint is not None and state is not None:
@@ -125,7 +131,7 @@ def build_components(
 
 
 def _with_progress(texts: Iterable[str], progress: Progress) -> Iterator[str]:
-    """The texts, while it is said how many were read; a tokenizer that learns nothing reads none."""
+    """Yields the texts and shows how many were read. Tokenizers that are not trained read none."""
     characters = 0
     for number, text in enumerate(texts, 1):
         characters += len(text)
@@ -134,24 +140,25 @@ def _with_progress(texts: Iterable[str], progress: Progress) -> Iterator[str]:
 
 
 def _warn_about_initial_weights(settings: RunConfig, before: Mapping[str, Any]) -> None:
-    """Where a reward model is to be a policy, or a model is asked in another form than the one in which it learned to answer."""
-    learned: Mapping[str, Any] = before.get("objective") or {}
-    known = registry().parts["objective"].get(learned.get("name", ""))
-    if settings.objective.needs_trained_model and known is not None and not known.part.generates_text:
+    """Warns if a policy starts from a model that generates no text, or if the chat template differs from that of the weights."""
+    objective: Mapping[str, Any] = before.get("objective") or {}
+    entry = registry().parts["objective"].get(objective.get("name", ""))
+    if settings.objective.needs_trained_model and entry is not None and not entry.part.generates_text:
         _log.warning(
-            "init_from=%s was trained with objective=%s and no longer writes text; a policy begins as the model of demonstrations",
+            "init_from=%s was trained with objective=%s and no longer generates text; start a policy from a model trained with "
+            "objective=sft",
             settings.init_from,
-            known.part.name,
+            entry.part.name,
         )
-    taught, asks = learned.get("template"), getattr(settings.objective, "template", None)
-    if taught is not None and asks is not None and taught != asks:
+    template, new_template = objective.get("template"), getattr(settings.objective, "template", None)
+    if template is not None and new_template is not None and template != new_template:
         _log.warning(
-            "init_from=%s learned with objective.template=%s, and this run reads with objective.template=%s; "
-            "give objective.template=%s to go on in the same form",
+            "init_from=%s was trained with objective.template=%s, and this run uses objective.template=%s; "
+            "set objective.template=%s to keep its format",
             settings.init_from,
-            taught,
-            asks,
-            taught,
+            template,
+            new_template,
+            template,
         )
 
 
@@ -162,7 +169,7 @@ CONSTANT_LR = "steady"
 def build_optimizer(
     settings: OptimizerConfig, parameters: Iterable[tuple[str, torch.nn.Parameter]], rates: Mapping[str, float]
 ) -> torch.optim.Optimizer:
-    """Build one optimizer over all trained parameters.
+    """Builds one optimizer over all trained parameters.
 
     Args:
         settings: the config; its `lr` is the peak learning rate of every parameter that `rates` does not name.
@@ -170,12 +177,12 @@ def build_optimizer(
         rates: constant learning rates by prefix of the objective's parameter names.
     """
     shared: list[tuple[str, torch.nn.Parameter]] = []
-    own: dict[str, list[tuple[str, torch.nn.Parameter]]] = {prefix: [] for prefix in rates}
+    by_prefix: dict[str, list[tuple[str, torch.nn.Parameter]]] = {prefix: [] for prefix in rates}
     for name, parameter in parameters:
         prefix = next((prefix for prefix in rates if name.startswith(f"objective.{prefix}")), None)
-        (shared if prefix is None else own[prefix]).append((name, parameter))
+        (shared if prefix is None else by_prefix[prefix]).append((name, parameter))
     optimizer = settings.build(parameters=shared)
-    for prefix, named in own.items():
-        for group in dataclasses.replace(settings, lr=rates[prefix]).build(parameters=named).param_groups:
+    for prefix, named_parameters in by_prefix.items():
+        for group in dataclasses.replace(settings, lr=rates[prefix]).build(parameters=named_parameters).param_groups:
             optimizer.add_param_group({**group, CONSTANT_LR: True})
     return optimizer

@@ -1,4 +1,4 @@
-"""One optimizer step: set the learning rate, accumulate the gradient over micro-batches, clip it, update the weights.
+"""Performs one optimizer step: sets the learning rate, accumulates the gradient over micro-batches, clips it, updates the weights.
 
 One batch is one step. The counts of the batch (tokens, sequences or pairs) are known before any forward pass and summed over the
 devices. The loss of a micro-batch is its sums divided by those counts, so neither gradient accumulation nor the number of devices
@@ -31,10 +31,10 @@ MASK = (1 << 64) - 1
 
 
 def optimizer_step(module: TrainModule, batch: Batch) -> None:
-    """Train on one batch. An objective whose rollout yields several minibatches updates the weights once for each.
+    """Trains on one batch. An objective whose rollout yields several minibatches updates the weights once for each.
 
     Args:
-        module: of the run; its `state` is updated.
+        module: the module of the run; its `state` is updated.
         batch: this device's slice of the step's batch.
 
     Raises:
@@ -65,7 +65,7 @@ def _minibatches(module: TrainModule, batch: Batch, seed: int) -> Iterable[Minib
 
 
 def set_learning_rate(module: TrainModule, *, step_tokens: int) -> float:
-    """Set the learning rate of every parameter group by the schedule, which counts tokens; returns the highest scheduled one."""
+    """Sets the learning rate of every parameter group by the schedule, which counts tokens. Returns the highest scheduled rate."""
     schedule = module.settings.optimizer.schedule
     factor = multiplier(module.state.tokens, schedule=schedule, horizon=module.horizon, step=step_tokens)
     groups = module.trainer.optimizers[0].param_groups
@@ -75,15 +75,15 @@ def set_learning_rate(module: TrainModule, *, step_tokens: int) -> float:
 
 
 def accumulate_gradient(module: TrainModule, minibatch: Minibatch, number: int, accumulator: MetricAccumulator) -> Tensor:
-    """Run forward and backward passes over the micro-batches of a minibatch; returns its loss over all devices.
+    """Runs forward and backward passes over the micro-batches of a minibatch. Returns its loss over all devices.
 
     Args:
-        module: of the run.
+        module: the module of the run.
         minibatch: batches by name, which share one update.
-        number: of the minibatch within the step; part of the dropout seed.
+        number: index of the minibatch within the step; part of the dropout seed.
         accumulator: receives the metrics.
     """
-    torch.clear_autocast_cache()  # it holds weights from before the last update, or without gradients
+    torch.clear_autocast_cache()  # the cache holds casts of the weights before the last update, or casts without gradients
     layout = module.layout
     counts = Counter[str]()
     for batch in minibatch.values():
@@ -101,7 +101,7 @@ def accumulate_gradient(module: TrainModule, minibatch: Minibatch, number: int, 
     for index, (name, micro_batch) in enumerate(micro_batches):
         is_last = index == len(micro_batches) - 1
         sync = contextlib.nullcontext() if is_last else no_gradient_sync(module.trainer)
-        with sync, accumulator.time_of(name, is_timed):
+        with sync, accumulator.measure_time(name, is_timed):
             seed_device(module.device, mix_seeds(module.settings.seed, module.state.step, layout.replica, number, index))
             loss = _forward_backward(module, micro_batch, counts, accumulator)
         total_loss = loss if total_loss is None else total_loss + loss
@@ -123,7 +123,7 @@ def _forward_backward(module: TrainModule, batch: Batch, counts: Mapping[str, in
 
 
 def update_weights(module: TrainModule) -> None:
-    """Clip the gradient, take the optimizer's step, update the moving average of the weights, and reset the gradient."""
+    """Clips the gradient, steps the optimizer, updates the moving average of the weights, and resets the gradient."""
     optimizer, scaler, state = module.optimizers(), module.scaler, module.state
     assert not isinstance(optimizer, list)
     if scaler is not None:
@@ -148,7 +148,7 @@ def update_weights(module: TrainModule) -> None:
 
 
 def split_into_micro_batches(batch: Batch, size: int) -> Iterator[Batch]:
-    """Split a batch into micro-batches of at most `size` sequences, in order; the last may be smaller."""
+    """Splits a batch into micro-batches of at most `size` sequences, in order. The last one may be smaller."""
     sequences = len(batch["tokens"])
     if sequences <= size:
         yield batch
@@ -158,7 +158,7 @@ def split_into_micro_batches(batch: Batch, size: int) -> Iterator[Batch]:
 
 
 def combine_terms(terms: Terms, counts: Mapping[str, float]) -> Tensor:
-    """The contribution of these sums to the loss of the step: the sum over terms of weight * sum / count.
+    """Returns the contribution of these sums to the loss of the step: the sum over terms of weight * sum / count.
 
     Args:
         terms: weights and sums over some of the step's sequences.
@@ -174,9 +174,9 @@ def combine_terms(terms: Terms, counts: Mapping[str, float]) -> Tensor:
 
 
 def mix_seeds(*numbers: int) -> int:
-    """Derive one 63-bit seed from several integers, so that streams which differ in any of them are unrelated.
+    """Derives one 63-bit seed from several integers, so that streams which differ in any of them are unrelated.
 
-    The finalizer of SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014, figure 17), chained.
+    Chains the finalizer of SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014, figure 17).
     """
     state = 0
     for number in numbers:
@@ -188,7 +188,7 @@ def mix_seeds(*numbers: int) -> int:
 
 
 def seed_device(device: torch.device, seed: int) -> None:
-    """Seed the generator that dropout on this device uses: torch.manual_seed without visiting every other kind of device."""
+    """Seeds the generator that dropout on this device uses. Faster than torch.manual_seed, which visits every kind of device."""
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
         torch.cuda.manual_seed(seed)

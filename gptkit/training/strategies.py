@@ -1,4 +1,4 @@
-"""Sharded and split training: `trainer.strategy=fsdp2` and `tp` over ModelParallelStrategy, and who takes which sequences."""
+"""Sharded training (`trainer.strategy=fsdp2` and `tp`) on ModelParallelStrategy, and the distribution of a batch over devices."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from gptkit.errors import ConfigError
 
 
 def is_first_process() -> bool:
-    """Whether this is the first process of a run, also before Lightning has set the processes up."""
+    """Returns whether this is the first process of a run. It also works before Lightning has set up the processes."""
     return int(getattr(rank_zero_only, "rank", 0) or 0) == 0
 
 
 class KitStrategy(ModelParallelStrategy):
-    """Shards the module's `model` over the devices that take different sequences, before its optimizer is made."""
+    """Shards the module's `model` over its data parallel devices before the optimizer is built."""
 
     def setup(self, trainer: lightning.Trainer) -> None:
         data = self.device_mesh["data_parallel"]
@@ -34,7 +34,7 @@ class KitStrategy(ModelParallelStrategy):
 
 
 class FSDP2Strategy(KitStrategy):
-    """Every device holds a shard of weights, gradients and optimizer state, and takes its own sequences (FSDP2)."""
+    """FSDP2: every device holds a shard of the weights, gradients and optimizer state, and processes different sequences."""
 
     def setup_environment(self) -> None:
         self._data_parallel_size = self.num_nodes * self.num_processes
@@ -43,7 +43,7 @@ class FSDP2Strategy(KitStrategy):
 
 
 class TensorParallelStrategy(KitStrategy):
-    """The devices of one machine split each layer's matrices; machines take their own sequences (tensor parallel)."""
+    """Tensor parallelism: the devices of one machine split each layer's matrices. Each machine processes different sequences."""
 
     def setup_environment(self) -> None:
         self._data_parallel_size = self.num_nodes
@@ -52,24 +52,25 @@ class TensorParallelStrategy(KitStrategy):
 
 
 COMPUTE_DTYPES = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
-"""The format of matrix products by Lightning's name of the precision, where it is not that of the stored weights."""
+"""The dtype of matrix products by Lightning's name of the precision, where it differs from that of the stored weights."""
 
 STRATEGIES: dict[str, type[ModelParallelStrategy]] = {"fsdp2": FSDP2Strategy, "tp": TensorParallelStrategy}
 
 
 @dataclass(frozen=True)
 class BatchLayout:
-    """Which of the step's sequences this device takes."""
+    """The slice of a step's batch that this device processes."""
 
     replica: int = 0
+    """The index of the slice."""
     replicas: int = 1
-    """Slices that a step's batch is cut into; devices that split layers among them share one."""
+    """The number of slices of a batch. Tensor parallel devices share a slice."""
     split: int = 1
-    """Devices that share one slice."""
+    """The number of devices that share a slice."""
 
 
 def batch_layout(trainer: lightning.Trainer) -> BatchLayout:
-    """The layout of a trainer whose processes have been set up."""
+    """Returns the layout of a trainer whose processes have been set up."""
     if isinstance(trainer.strategy, ModelParallelStrategy):
         mesh = trainer.strategy.device_mesh
         data = mesh["data_parallel"]
@@ -78,7 +79,11 @@ def batch_layout(trainer: lightning.Trainer) -> BatchLayout:
 
 
 def check_batch_divides(trainer: lightning.Trainer, size: int) -> None:
-    """Raise a ConfigError where the sequences of a step cannot be shared out evenly; the processes need not have been set up."""
+    """Checks that the devices divide the batch size. The processes need not have been set up.
+
+    Raises:
+        ConfigError: the devices do not divide the batch size.
+    """
     replicas = trainer.num_nodes if isinstance(trainer.strategy, TensorParallelStrategy) else trainer.world_size
     if size % replicas:
         raise ConfigError(
@@ -87,27 +92,27 @@ def check_batch_divides(trainer: lightning.Trainer, size: int) -> None:
 
 
 def apply_tensor_parallel(model: nn.Module, mesh: DeviceMesh) -> None:
-    """Split a model's layers in place, as the mesh says; the strategy itself shards what is left, a moment later.
+    """Splits a model's layers in place over the tensor parallel devices. The strategy shards the model afterwards.
 
     Raises:
         ConfigError: the model has no layer that can be split.
     """
-    split = mesh["tensor_parallel"]
-    if split.size() > 1:
-        split_layers(model, split)
+    tensor_parallel_mesh = mesh["tensor_parallel"]
+    if tensor_parallel_mesh.size() > 1:
+        split_layers(model, tensor_parallel_mesh)
 
 
 def apply_fsdp(model: nn.Module, mesh: DeviceMesh, precision: str) -> None:
-    """FSDP2: the blocks of every nn.ModuleList are gathered when they run; what is left, once per pass, in its stored format.
+    """Applies FSDP2 to a model. Each block of an nn.ModuleList is one unit, gathered when it runs; the other weights are another.
 
-    Under mixed precision the shards and the sums of their gradients stay in float32, and a block's weights, norms apart, travel and
-    are held in the lower precision: autocast alone would store a copy of every weight from its product forward to its product
-    backward. It stays on for what flows between, so that norms and the residual stream are in float32 here as on one device.
+    Under mixed precision, shards and gradient reductions stay in float32, and the weights of a block, except for norms, are
+    gathered in the lower precision. Autocast alone would store a copy of every weight between its forward and its backward
+    product. Autocast stays on for activations, so norms and the residual stream are in float32 as on one device.
 
     Args:
-        model: with its whole weights.
+        model: the model with its full weights.
         mesh: the devices, in one dimension.
-        precision: Lightning's name.
+        precision: Lightning's name of the precision.
     """
     from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 
@@ -115,7 +120,7 @@ def apply_fsdp(model: nn.Module, mesh: DeviceMesh, precision: str) -> None:
     policy = MixedPrecisionPolicy()
     if lower is not None:
         policy = MixedPrecisionPolicy(param_dtype=lower, reduce_dtype=torch.float32, cast_forward_inputs=False)
-    for modules in reversed(list(model.modules())):  # what lies within another first
+    for modules in reversed(list(model.modules())):  # inner modules first
         for block in modules if isinstance(modules, nn.ModuleList) else ():
             for inner in block.modules() if lower is not None else ():
                 if keeps_full_precision(inner) and not isinstance(inner, FSDPModule):
@@ -126,16 +131,17 @@ def apply_fsdp(model: nn.Module, mesh: DeviceMesh, precision: str) -> None:
 
 
 def keeps_full_precision(module: nn.Module) -> bool:
-    """Whether autocast leaves the weights of this module in their stored format: an embedding, or what is called a norm."""
-    named = isinstance(module, nn.Embedding) or "norm" in type(module).__name__.lower()
-    return named and any(True for _ in module.parameters(recurse=False))
+    """Returns whether autocast keeps the weights of this module in their stored dtype: embeddings and norms."""
+    is_kept = isinstance(module, nn.Embedding) or "norm" in type(module).__name__.lower()
+    return is_kept and any(True for _ in module.parameters(recurse=False))
 
 
 def split_layers(model: nn.Module, mesh: DeviceMesh) -> None:
-    """Tensor parallelism: pairs of linear layers are split by the columns of the first and the rows of the second.
+    """Splits pairs of linear layers by the columns of the first and the rows of the second (tensor parallelism).
 
-    Source: "Megatron-LM", section 3. Of the MLP (`mlp.input`, `mlp.output`) hidden units are split. Of attention (`attention.qkv`,
-    `attention.output`) the projections are; what lies between runs whole on every device, so that it fits every attention type.
+    Source: "Megatron-LM", section 3. In the MLP (`mlp.input`, `mlp.output`), hidden units are split. In attention
+    (`attention.qkv`, `attention.output`), only the projections are split; every device computes the whole attention between them,
+    so every attention type works.
 
     Raises:
         ConfigError: the model has none of these layers, or the devices do not divide their width.
@@ -166,9 +172,9 @@ def split_layers(model: nn.Module, mesh: DeviceMesh) -> None:
 
 @contextlib.contextmanager
 def no_gradient_sync(trainer: lightning.Trainer) -> Iterator[None]:
-    """Backward passes inside do not exchange gradients between devices, where each holds them whole; the first one after does.
+    """Context in which DDP does not synchronize gradients. The first backward pass after it does.
 
-    Where gradients are sharded every pass exchanges its own: until then each device would hold all of them.
+    Sharded gradients are reduced in every pass; otherwise each device would have to hold the full gradients.
     """
     from torch.nn.parallel import DistributedDataParallel
 
@@ -178,7 +184,7 @@ def no_gradient_sync(trainer: lightning.Trainer) -> Iterator[None]:
 
 
 def sum_over_devices(numbers: list[float], device: torch.device, layout: BatchLayout) -> list[float]:
-    """Each number summed over the slices of the batch; the devices that share a slice must bring the same."""
+    """Returns the sum of each number over the slices of the batch. Devices that share a slice must pass equal numbers."""
     if layout.replicas * layout.split == 1:
         return numbers
     total = torch.tensor(numbers, dtype=torch.float64, device=device)

@@ -1,4 +1,4 @@
-"""The state of a run: what each step updates, and what logs, progress bars and checkpoints read."""
+"""The state of a run, which each step updates. Loggers, progress bars and checkpoints read it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from torch import Tensor
 
 @dataclass
 class TrainState:
-    """The LightningModule's `state`. Tensors stay on the device; reading their values waits for the step."""
+    """The `state` of `TrainModule`. Tensors stay on the device; reading their values waits for the step."""
 
     step: int = 0
-    """Optimizer steps done. Counted by gptkit; it is not Lightning's `global_step`, which counts optimizer calls."""
+    """The number of completed steps. It differs from Lightning's `global_step`, which counts calls of the optimizer."""
 
     tokens: int = 0
-    """Tokens read by those steps, over all devices; the learning rate follows it."""
+    """The number of tokens read so far, over all devices; the learning rate schedule depends on it."""
 
     loss: Tensor | None = None
     """Training loss of the last step over all devices: a detached scalar, nats per token for `lm`."""
@@ -36,22 +36,22 @@ class TrainState:
     """Means of the objective's metrics over the validation set, at the latest validation."""
 
     callback_metrics: dict[str, float] = field(default_factory=dict)
-    """Metrics of callbacks, which add them in `on_validation_start` by the names under which they are logged with `val_loss`."""
+    """Metrics that callbacks add in `on_validation_start`, by the names under which they are logged with `val_loss`."""
 
     val_step: int = -1
     """The step at which `val_loss` was measured; -1: not yet."""
 
     monitor: str | None = None
-    """The metric among `val_metrics` by which runs are compared; None: `val_loss`."""
+    """The metric in `val_metrics` by which runs are compared; None: `val_loss`."""
 
     monitor_mode: str = "min"
-    """Whether a lower ("min") or a higher ("max") value of it is better."""
+    """Whether a lower ("min") or a higher ("max") value of the monitored metric is better."""
 
     rank: float | None = None
-    """The value of the latest validation by which checkpoints are sorted: the best checkpoint has the lowest."""
+    """The value of the latest validation by which checkpoints are sorted. The best checkpoint has the lowest rank."""
 
     best_val_loss: float | None = None
     """The lowest validation loss so far."""
 
     last_step: int = 0
-    """The step with which the run ends."""
+    """The last step of the run."""

@@ -1,4 +1,4 @@
-"""`trainer.*`: the arguments of Lightning's Trainer by their own names, checked before anything expensive happens."""
+"""Checks `trainer.*`, the arguments of Lightning's Trainer by their own names, before a run reads data."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from typing import Any
 from gptkit.errors import ConfigError, did_you_mean
 
 REPLACED_BY = {
-    "gradient_clip_val": "the kit clips by itself: set optimizer.clip",
-    "gradient_clip_algorithm": "the kit clips by global norm: set optimizer.clip",
-    "accumulate_grad_batches": "the kit accumulates by itself: set batch.size and batch.micro",
-    "max_epochs": "a run's length is tokens, or trainer.max_steps",
-    "min_epochs": "a run's length is tokens, or trainer.max_steps",
-    "min_steps": "a run's length is tokens, or trainer.max_steps",
+    "gradient_clip_val": "gptkit clips gradients itself: set optimizer.clip",
+    "gradient_clip_algorithm": "gptkit clips by global norm: set optimizer.clip",
+    "accumulate_grad_batches": "gptkit accumulates gradients itself: set batch.size and batch.micro",
+    "max_epochs": "set tokens, epochs or trainer.max_steps",
+    "min_epochs": "set tokens, epochs or trainer.max_steps",
+    "min_steps": "set tokens, epochs or trainer.max_steps",
     "val_check_interval": "set val.every",
     "check_val_every_n_epoch": "set val.every",
     "limit_val_batches": "set val.sequences",
-    "limit_train_batches": "a run's length is tokens, or trainer.max_steps",
-    "overfit_batches": "name a small file in data.path instead",
+    "limit_train_batches": "set tokens, epochs or trainer.max_steps",
+    "overfit_batches": "set data.path to a small file",
     "num_sanity_val_steps": "set val.every",
     "fast_dev_run": "use trainer.max_steps=1, or +shrink=tiny",
-    "enable_checkpointing": "the kit writes checkpoints: set save.every and save.keep",
-    "use_distributed_sampler": "the kit gives each device its slice of the batch",
-    "reload_dataloaders_every_n_epochs": "the kit feeds batches by step",
-    "callbacks": "add callbacks by +callback@callback.<any name>=<part>",
-    "logger": "the kit logs to metrics.csv and TensorBoard in the run folder",
+    "enable_checkpointing": "gptkit writes checkpoints itself: set save.every and save.keep",
+    "use_distributed_sampler": "gptkit gives each device its slice of the batch",
+    "reload_dataloaders_every_n_epochs": "gptkit computes the batch of each step from its number",
+    "callbacks": "add callbacks with +callback@callback.<any name>=<part>",
+    "logger": "gptkit logs to metrics.csv and TensorBoard in the run folder",
     "plugins": "set trainer.precision and trainer.strategy",
-    "inference_mode": "the kit validates by itself",
-    "barebones": "it would switch off what a run leaves on disk",
-    "model_registry": "a run is a folder",
-    "sync_batchnorm": "no model here has batch norms",
+    "inference_mode": "gptkit validates itself",
+    "barebones": "it would disable the files that a run writes",
+    "model_registry": "gptkit saves a run in its folder",
+    "sync_batchnorm": "no model of gptkit has batch norms",
 }
-"""Arguments that the kit decides, and the key that does it instead."""
+"""Arguments that gptkit decides, and the key to use instead."""
 
 MAX_STEPS = "max_steps"
 
@@ -43,7 +43,7 @@ PRECISIONS = (
     *("32-true", "64-true", "16-true", "bf16-true", "16-mixed", "bf16-mixed"),
     *("transformer-engine", "transformer-engine-float16"),
 )
-"""Lightning's precisions by the names that a run is told and compared by."""
+"""The full names of Lightning's precisions, which config.yaml holds."""
 
 ALIASES = {
     "16": "16-mixed",
@@ -62,16 +62,17 @@ HINTS = {
     "max_time": "write days:hours:minutes:seconds, such as 00:12:00:00 for twelve hours",
     "devices": "write how many, or auto",
 }
-"""What to write, where neither the types nor Lightning's own words say it."""
+"""Valid values of arguments for which neither the type nor Lightning's own message states them."""
 
 
 def check_trainer_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments to give to Trainer, names of precisions as Lightning has them; `max_steps` is left out, because the kit counts
-    steps itself.
+    """Returns the arguments to pass to Trainer, with the full name of the precision.
+
+    `max_steps` is removed, because gptkit counts steps itself.
 
     Raises:
-        ConfigError: an unknown name (with the nearest), one that the kit decides (with the key that does it), or a value of a type
-            that Trainer does not declare.
+        ConfigError: a name is unknown, gptkit decides the argument, or a value is not of the type that Trainer declares. The
+            message names the nearest argument, the key to use instead, or the type.
     """
     import lightning
 
@@ -98,10 +99,10 @@ def check_trainer_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def precision_name(precision: Any) -> str:
-    """A precision by its full name: `fp16` and 16 are 16-mixed, `bf16` is bf16-mixed, `fp32` and 32 are 32-true.
+    """Returns the full name of a precision: `fp16` and 16 are 16-mixed, `bf16` is bf16-mixed, `fp32` and 32 are 32-true.
 
     Raises:
-        ConfigError: there is none of this name.
+        ConfigError: there is no precision of this name.
     """
     name = ALIASES.get(shorten(precision), shorten(precision))
     if name != "auto" and name not in PRECISIONS:
@@ -111,17 +112,17 @@ def precision_name(precision: Any) -> str:
 
 
 def matches_type(value: Any, declared: Any) -> bool:
-    """Whether a plain value (text, number, list, mapping) is of a declared type; only True and False are of type bool."""
-    origin, of = typing.get_origin(declared), typing.get_args(declared)
+    """Returns whether a plain value (text, number, list, mapping) has a declared type. Only True and False have type bool."""
+    origin, arguments = typing.get_origin(declared), typing.get_args(declared)
     if origin in (typing.Union, types.UnionType):
-        return any(matches_type(value, each) for each in of)
+        return any(matches_type(value, each) for each in arguments)
     if origin is typing.Literal:
-        return any(value == each and type(value) is type(each) for each in of)
+        return any(value == each and type(value) is type(each) for each in arguments)
     if origin is list:
-        return isinstance(value, list) and all(matches_type(each, of[0]) for each in value)
+        return isinstance(value, list) and all(matches_type(each, arguments[0]) for each in value)
     if origin is dict:
         return isinstance(value, dict) and all(
-            matches_type(key, of[0]) and matches_type(each, of[1]) for key, each in value.items()
+            matches_type(key, arguments[0]) and matches_type(each, arguments[1]) for key, each in value.items()
         )
     if isinstance(value, bool) or declared is bool:
         return isinstance(value, bool) and declared is bool
@@ -129,30 +130,30 @@ def matches_type(value: Any, declared: Any) -> bool:
 
 
 def describe_type(declared: Any) -> str:
-    """A declared type in words; classes that no plain value is of are left out."""
-    origin, of = typing.get_origin(declared), typing.get_args(declared)
+    """Returns a declared type in words. Classes that no plain value can have are omitted."""
+    origin, arguments = typing.get_origin(declared), typing.get_args(declared)
     if origin in (typing.Union, types.UnionType):
-        words = [describe_type(each) for each in of]
-        return " or ".join(dict.fromkeys(word for word in words if word))
+        descriptions = [describe_type(each) for each in arguments]
+        return " or ".join(dict.fromkeys(description for description in descriptions if description))
     if origin is typing.Literal:
-        return " or ".join(map(str, of))
+        return " or ".join(map(str, arguments))
     if origin is list:
-        return f"a list of {PLURAL[of[0]]}"
+        return f"a list of {PLURAL_NAMES[arguments[0]]}"
     if origin is dict:
-        return f"a mapping to {PLURAL[of[1]]}"
-    return WORDS.get(declared, "")
+        return f"a mapping to {PLURAL_NAMES[arguments[1]]}"
+    return TYPE_NAMES.get(declared, "")
 
 
-WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
-PLURAL = {int: "whole numbers", float: "numbers", str: "texts"}
+TYPE_NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+PLURAL_NAMES = {int: "whole numbers", float: "numbers", str: "texts"}
 
 
 def hint(name: str) -> str:
-    """What to write for an argument, as the end of a sentence."""
+    """Returns the valid values of an argument as the end of a sentence; empty if `HINTS` has none."""
     return f"; {HINTS[name]}" if name in HINTS else ""
 
 
 def shorten(value: Any) -> str:
-    """A value as it is typed, shortened."""
+    """Returns a value as it is typed on the command line, shortened to 60 characters."""
     text = {True: "true", False: "false"}[value] if isinstance(value, bool) else str(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

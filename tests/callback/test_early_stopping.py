@@ -23,15 +23,15 @@ def test_stops_after_patience_validations_without_improvement() -> None:
     assert stops_at(EarlyStoppingConfig(patience=2).build(), [3.0, 2.0, 2.0, 1.9, 1.95, 1.8]) is None
 
 
-def test_a_small_improvement_does_not_count() -> None:
+def test_improvement_below_the_threshold_does_not_count() -> None:
     assert stops_at(EarlyStoppingConfig(patience=2, improvement=0.1).build(), [3.0, 2.95, 2.91, 2.0]) == 2
 
 
-def test_not_a_number_is_no_improvement() -> None:
+def test_nan_loss_is_not_an_improvement() -> None:
     assert stops_at(EarlyStoppingConfig(patience=1).build(), [3.0, float("nan")]) == 1
 
 
-def test_the_count_survives_a_checkpoint() -> None:
+def test_count_survives_a_checkpoint() -> None:
     first, second = EarlyStoppingConfig(patience=2).build(), EarlyStopping(patience=2, improvement=0.0)
     stops_at(first, [2.0, 2.0])
     second.load_state_dict(first.state_dict())

@@ -1,4 +1,4 @@
-"""Zero-shot scores along a run: logged at every validation, without a trace in the weights, and the same after a resume."""
+"""Zero-shot scores: they are logged at every validation, do not change the weights, and survive a resume."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def weights(folder: Path) -> dict[str, Tensor]:
     return load_file(max((folder / "checkpoints").glob("step-*")) / "model.safetensors")
 
 
-def test_scores_are_logged_at_every_validation_and_the_weights_stay_the_same(train: Any, tmp_path: Path) -> None:
+def test_scores_are_logged_at_every_validation_without_changing_weights(train: Any, tmp_path: Path) -> None:
     result = train("with", "trainer.max_steps=6")
     train("without", "trainer.max_steps=6", callback=False)
     metrics = read_metrics(tmp_path / "with")
@@ -58,7 +58,7 @@ def test_scores_are_logged_at_every_validation_and_the_weights_stay_the_same(tra
     assert all(torch.equal(one[name], other[name]) for name in other)
 
 
-def test_a_run_that_goes_on_has_the_scores_of_one_that_never_stopped(train: Any, tmp_path: Path) -> None:
+def test_resumed_run_has_the_scores_of_an_uninterrupted_one(train: Any, tmp_path: Path) -> None:
     train("whole", "trainer.max_steps=6", "optimizer.schedule.shape=constant")
     train("parts", "trainer.max_steps=4", "optimizer.schedule.shape=constant")
     train("parts", "trainer.max_steps=6", "optimizer.schedule.shape=constant")
@@ -71,8 +71,8 @@ def test_a_run_that_goes_on_has_the_scores_of_one_that_never_stopped(train: Any,
     assert all(torch.equal(one[name], other[name]) for name in other)
 
 
-def test_settings_that_measure_nothing_are_refused(train: Any, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="nothing is held out"):
+def test_zero_shot_without_tasks_or_validation_is_rejected(train: Any, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"holds out no data; set val\.fraction above 0"):
         train("none", "trainer.max_steps=2", "val.fraction=0")
     with pytest.raises(ConfigError, match="callback=zero_shot needs tasks"):
         train("empty", "callback.known.tasks.bottles=null", "trainer.max_steps=2")

@@ -45,7 +45,7 @@ def lines(run: Path, tmp_path: Path, gptkit_command: GptkitCommand) -> Callable[
     return of
 
 
-def test_the_best_of_the_same_texts_are_kept(lines: Any) -> None:
+def test_best_of_keeps_the_highest_scores_of_the_same_texts(lines: Any) -> None:
     drawn, kept = lines("samples=6"), lines("best_of=6", "samples=2", *JUDGE)
     judge = RulesRewardConfig(length=1.0, words=6).build(load=lambda source: pytest.fail("no run is read"))
     for number in range(2):
@@ -60,7 +60,7 @@ def test_the_best_of_the_same_texts_are_kept(lines: Any) -> None:
     assert len({text["score"] for text in kept}) > 1
 
 
-def test_the_judge_reads_the_turns_of_a_transcript() -> None:
+def test_reward_reads_the_turns_of_a_transcript() -> None:
     from gptkit.command import GenerateCommand
     from gptkit.command.best_of import best_of
     from gptkit.reward.base import Reward
@@ -80,7 +80,7 @@ def test_the_judge_reads_the_turns_of_a_transcript() -> None:
     assert Listener.asked == {(Turn("user", "Hi."),)}
 
 
-def test_text_alone_is_printed_without_scores(run: Path, gptkit_command: GptkitCommand) -> None:
+def test_text_format_prints_no_scores(run: Path, gptkit_command: GptkitCommand) -> None:
     words = ("generate", f"checkpoint={run}", "prompt=Say", "max_new_tokens=8", "best_of=3", *JUDGE)
     outcome = gptkit_command(*words)
     assert outcome.status == 0
@@ -91,16 +91,18 @@ def test_text_alone_is_printed_without_scores(run: Path, gptkit_command: GptkitC
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("best_of=4",), "best_of=4 needs a judge: give reward="),
+        (("best_of=4",), "best_of=4 needs a reward: set reward="),
         (("best_of=4", "temperature=0", *JUDGE), "best_of=4 chooses among texts that are all the same at temperature=0"),
-        (("reward=lexicon",), "reward=lexicon is asked by best_of alone; add best_of=4"),
+        (("reward=lexicon",), "reward=lexicon is only used by best_of; add best_of=4"),
         (("best_of=1", *JUDGE), "best_of=1 must be at least 2"),
         (("best_of=3", "samples=4", *JUDGE), "best_of=3 must be at least 2, and not below samples=4"),
         (("best_of=3", "stream=true", *JUDGE), "best_of and stream=true contradict each other"),
         (("best_of=3", "reward=rule"), "there is no reward=rule. Did you mean reward=rules?"),
     ],
 )
-def test_what_cannot_be_is_one_line(run: Path, gptkit_command: GptkitCommand, words: tuple[str, ...], message: str) -> None:
+def test_invalid_settings_are_reported_in_one_line(
+    run: Path, gptkit_command: GptkitCommand, words: tuple[str, ...], message: str
+) -> None:
     outcome = gptkit_command("generate", f"checkpoint={run}", "prompt=x", *words)
     assert message in outcome.error_line
     assert outcome.status == 2

@@ -68,14 +68,14 @@ def scores_of(folder: Path, gptkit_command: GptkitCommand) -> Callable[..., dict
     return run
 
 
-def test_a_model_wins_half_against_itself(folder: Path, scores_of: Any) -> None:
+def test_model_wins_half_against_itself(folder: Path, scores_of: Any) -> None:
     found = scores_of("win_rate", "a", f"against={folder / 'a'}", "task.max_new_tokens=12")
     assert found["win_rate"] == found["win_rate_low"] == found["win_rate_high"] == 0.5
     assert found["score"] == found["score_against"]
     assert found["prompts"] == 24
 
 
-def test_swapping_the_two_turns_the_win_rate_round(folder: Path, scores_of: Any) -> None:
+def test_swapping_models_inverts_the_win_rate(folder: Path, scores_of: Any) -> None:
     words = ("task.max_new_tokens=24", *JUDGE)
     one = scores_of("win_rate", "a", f"against={folder / 'b'}", *words)
     other = scores_of("win_rate", "b", f"against={folder / 'a'}", *words)
@@ -86,20 +86,20 @@ def test_swapping_the_two_turns_the_win_rate_round(folder: Path, scores_of: Any)
     assert (other["score"], other["score_against"]) == (one["score_against"], one["score"])
 
 
-def test_a_seed_decides_the_answers(folder: Path, scores_of: Any) -> None:
+def test_seed_determines_the_responses(folder: Path, scores_of: Any) -> None:
     words = (f"against={folder / 'b'}", "task.max_new_tokens=24", *JUDGE)
     first = scores_of("win_rate", "a", *words)
     assert scores_of("win_rate", "a", *words) == first
     assert scores_of("win_rate", "a", *words, "seed=1") != first
 
 
-def test_data_takes_the_place_of_the_runs_own_prompts(folder: Path, scores_of: Any) -> None:
+def test_data_replaces_the_prompts_of_the_run(folder: Path, scores_of: Any) -> None:
     words = (f"against={folder / 'a'}", "data=prompts", f"data.path={folder / 'held_out.jsonl'}")
     assert scores_of("win_rate", "a", *words, "task.max_new_tokens=4")["prompts"] == 24  # all of the file
     assert scores_of("win_rate", "a", f"against={folder / 'a'}", "task.prompts=7", "task.max_new_tokens=4")["prompts"] == 7
 
 
-def test_wins_count_ties_half() -> None:
+def test_ties_count_as_half_a_win() -> None:
     assert wins(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([2.0, 2.0, 2.0])).tolist() == [0.0, 0.5, 1.0]
 
 
@@ -124,14 +124,14 @@ def subjects() -> list[Subject]:
     return found
 
 
-def test_a_judge_that_favours_the_first_gains_nothing(subjects: list[Subject], folder: Path) -> None:
+def test_position_bias_of_the_judge_cancels_out(subjects: list[Subject], folder: Path) -> None:
     task = WinRateConfig(max_new_tokens=8).build(
         data=PromptsConfig(path=[str(folder / "train.jsonl")], validation=[str(folder / "held_out.jsonl")])
     )
     assert task(subjects[0], against=subjects[1], judge=Biased(), seed=0)["win_rate"] == pytest.approx(0.5)
 
 
-def test_a_preference_that_is_no_number_is_told(subjects: list[Subject], folder: Path) -> None:
+def test_nan_preference_is_reported(subjects: list[Subject], folder: Path) -> None:
     class Broken(Biased):
         def prefers(self, prompts: Sequence[Prompt], first: Sequence[str], second: Sequence[str]) -> Tensor:
             return torch.full((len(first),), torch.nan)
@@ -141,7 +141,7 @@ def test_a_preference_that_is_no_number_is_told(subjects: list[Subject], folder:
         task(subjects[0], against=subjects[1], judge=Broken(), seed=0)
 
 
-def test_prompts_that_leave_no_room_are_left_out_and_counted(
+def test_too_long_prompts_are_skipped_and_counted(
     subjects: list[Subject], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     rows = [{"prompt": "short"}, {"prompt": "long " * 20}, {"prompt": "also short"}]
@@ -154,7 +154,7 @@ def test_prompts_that_leave_no_room_are_left_out_and_counted(
     assert "1 of 3 prompts leave no room for an answer" in caplog.text
 
 
-def test_records_that_ask_nothing_are_refused() -> None:
+def test_records_without_prompts_are_rejected() -> None:
     from gptkit.records import Dialogue, Ranking
 
     question, answer = Turn("user", "Why?"), Turn("assistant", "So.")
@@ -164,7 +164,7 @@ def test_records_that_ask_nothing_are_refused() -> None:
         prompt_of(Document("text"), "task=win_rate")
 
 
-def test_aligning_nothing_costs_nothing(folder: Path, scores_of: Any) -> None:
+def test_alignment_tax_of_a_model_against_itself_is_zero(folder: Path, scores_of: Any) -> None:
     text = ("data=text", f"data.path={folder / 'text.txt'}", "task.fraction=0.2")
     found = scores_of("alignment_tax", "a", f"against={folder / 'a'}", *text)
     assert found["loss_change"] == found["bits_per_byte_change"] == 0.0
@@ -173,7 +173,7 @@ def test_aligning_nothing_costs_nothing(folder: Path, scores_of: Any) -> None:
     assert one["loss_change"] == pytest.approx(one["loss"] - one["loss_against"]) == pytest.approx(-other["loss_change"])
 
 
-def test_the_loss_is_that_of_validation_and_bits_are_per_byte(subjects: list[Subject], folder: Path) -> None:
+def test_loss_equals_validation_and_bits_are_per_byte(subjects: list[Subject], folder: Path) -> None:
     from gptkit.data import TextConfig
     from gptkit.data.windows import language_model_datasets
     from gptkit.task import AlignmentTaxConfig
@@ -191,7 +191,9 @@ def test_the_loss_is_that_of_validation_and_bits_are_per_byte(subjects: list[Sub
     assert found["bits_per_byte"] == pytest.approx(slow / math.log(2) * batch["targets"].numel() / len(text.encode()), rel=0.02)
 
 
-def test_a_task_of_one_model_and_its_difference(folder: Path, scores_of: Any, gptkit_command: GptkitCommand) -> None:
+def test_task_of_one_model_is_evaluated_alone_and_against_another(
+    folder: Path, scores_of: Any, gptkit_command: GptkitCommand
+) -> None:
     words = ("task.examples=8",)
     alone = scores_of("likely_option", "a", *words)
     tasks = "task.tasks={story:{name:likely_option,examples:8}}"
@@ -203,7 +205,7 @@ def test_a_task_of_one_model_and_its_difference(folder: Path, scores_of: Any, gp
     assert outcome.out.split() == ["accuracy", f"{alone['accuracy']:.4f}"]
 
 
-def test_nothing_is_written(in_folder: Path, folder: Path, scores_of: Any) -> None:
+def test_eval_writes_no_files(in_folder: Path, folder: Path, scores_of: Any) -> None:
     scores_of("likely_option", "a", "task.examples=2")
     assert list(in_folder.iterdir()) == []
 
@@ -211,10 +213,10 @@ def test_nothing_is_written(in_folder: Path, folder: Path, scores_of: Any) -> No
 @pytest.mark.parametrize(
     ("words", "status", "message"),
     [
-        (("task=win_rate", "checkpoint={a}"), 2, "task=win_rate compares two models; give the second by against=<run>"),
-        (("task=next_word", "checkpoint={a}", "against={b}"), 2, "task=next_word evaluates one model; leave against out"),
-        (("task=next_word", "checkpoint={a}", "reward=lexicon"), 2, "task=next_word asks no judge; leave reward out"),
-        (("task=win_rate", "checkpoint={plain}", "against={a}"), 2, "was trained without a reward; give reward="),
+        (("task=win_rate", "checkpoint={a}"), 2, "task=win_rate compares two models; set the second with against=<run>"),
+        (("task=next_word", "checkpoint={a}", "against={b}"), 2, "task=next_word evaluates one model; remove against"),
+        (("task=next_word", "checkpoint={a}", "reward=lexicon"), 2, "task=next_word uses no judge; remove reward"),
+        (("task=win_rate", "checkpoint={plain}", "against={a}"), 2, "was trained without a reward; set reward="),
         (
             ("task=win_rate", "checkpoint={plain}", "against={a}", *JUDGE, "data=sotu"),
             1,
@@ -241,7 +243,7 @@ def test_nothing_is_written(in_folder: Path, folder: Path, scores_of: Any) -> No
         ),
     ],
 )
-def test_what_cannot_be_is_one_line(
+def test_invalid_settings_are_reported_in_one_line(
     folder: Path, gptkit_command: GptkitCommand, words: tuple[str, ...], status: int, message: str
 ) -> None:
     places = {name: str(folder / name) for name in ("a", "b", "plain")}

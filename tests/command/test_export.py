@@ -17,7 +17,7 @@ SMALL = GPTConfig(layers=1, heads=2, width=8, context=16)
 
 
 @pytest.mark.parametrize("there_is", ["nothing", "an empty folder"])
-def test_what_is_exported_is_named_and_can_be_read_back(
+def test_exported_files_are_listed_and_can_be_read(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], there_is: Any, untrained_run: Callable[..., Path]
 ) -> None:
     run = untrained_run(tmp_path / "run", model=SMALL, attention=DenseAttentionConfig())
@@ -36,18 +36,18 @@ def test_what_is_exported_is_named_and_can_be_read_back(
     assert all(torch.equal(p, q) for p, q in zip(ours.parameters(), theirs.parameters(), strict=True))
 
 
-def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path, untrained_run: Callable[..., Path]) -> None:
+def test_export_into_a_non_empty_folder_is_rejected(tmp_path: Path, untrained_run: Callable[..., Path]) -> None:
     run = untrained_run(tmp_path / "run", model=SMALL, attention=DenseAttentionConfig())
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("mine")
     for target in (tmp_path / "out", tmp_path / "out" / "mine.txt"):
-        with pytest.raises(ConfigError, match="there is something there already"):
+        with pytest.raises(ConfigError, match="already exists and is not empty"):
             ExportCommand(checkpoint=str(run), to=str(target)).run(tmp_path)
     assert (tmp_path / "out" / "mine.txt").read_text() == "mine"
 
 
 @pytest.mark.parametrize("target", ["file/x", "/proc/nowhere/x"])
-def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, untrained_run: Callable[..., Path], target: str) -> None:
+def test_unwritable_target_is_named(tmp_path: Path, untrained_run: Callable[..., Path], target: str) -> None:
     run = untrained_run(tmp_path / "run", model=SMALL, attention=DenseAttentionConfig())
     (tmp_path / "file").write_text("mine")
     with pytest.raises(DataError, match=f"to=.*{target}: cannot be written"):
@@ -55,7 +55,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, untrained_run: 
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_nothing_is_written_when_the_format_cannot_express_the_model(tmp_path: Path, untrained_run: Callable[..., Path]) -> None:
+def test_inexpressible_model_writes_no_files(tmp_path: Path, untrained_run: Callable[..., Path]) -> None:
     run = untrained_run(tmp_path / "run", model=SMALL, attention=BandedAttentionConfig(window=4))
     with pytest.raises(ConfigError, match="layer 0 has BandedAttention; train with attention=dense"):
         ExportCommand(checkpoint=str(run), to=str(tmp_path / "out")).run(tmp_path)

@@ -38,14 +38,14 @@ def printed(capsys: pytest.CaptureFixture[str], run_folder: Path, **settings: An
     return capsys.readouterr().out, found
 
 
-def test_one_text_is_the_prompt_and_what_follows(capsys: pytest.CaptureFixture[str], run_folder: Path) -> None:
+def test_single_text_is_the_prompt_and_its_continuation(capsys: pytest.CaptureFixture[str], run_folder: Path) -> None:
     out, ((text,),) = printed(capsys, run_folder, prompt="To be", temperature=0.0)
     assert out == "To be" + text.text + "\n"
     assert len(text.tokens) == 8
     assert printed(capsys, run_folder, prompt="To be", temperature=0.0, stream=True)[0] == out
 
 
-def test_several_texts_are_kept_apart_and_streaming_prints_the_same(capsys: pytest.CaptureFixture[str], run_folder: Path) -> None:
+def test_several_texts_are_separated_and_streaming_prints_the_same(capsys: pytest.CaptureFixture[str], run_folder: Path) -> None:
     out, (texts,) = printed(capsys, run_folder, prompt="a", samples=3, seed=4)
     assert out == f"\n{'-' * 40}\n".join("a" + text.text for text in texts) + "\n"
     assert printed(capsys, run_folder, prompt="a", samples=3, seed=4, stream=True)[0] == out
@@ -64,7 +64,7 @@ def test_json_has_one_line_per_continuation(capsys: pytest.CaptureFixture[str], 
     assert [line["text"] for line in lines] == [text.text for each in texts for text in each]
 
 
-def test_prompts_come_from_a_file_or_standard_input_unharmed(
+def test_prompts_are_read_unchanged_from_files_and_standard_input(
     capsys: pytest.CaptureFixture[str], run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prompt = " Don't (stop), 100% ~ü\n"
@@ -79,7 +79,7 @@ def test_prompts_come_from_a_file_or_standard_input_unharmed(
     assert printed(capsys, run_folder, prompts=str(lines), max_new_tokens=3)[0] == expected
 
 
-def test_a_text_ends_before_a_stop_string(capsys: pytest.CaptureFixture[str], run_folder: Path) -> None:
+def test_text_ends_before_a_stop_string(capsys: pytest.CaptureFixture[str], run_folder: Path) -> None:
     _, ((whole,),) = printed(capsys, run_folder, prompt="a", temperature=0.0)
     word = whole.text[4:6]
     _, ((text,),) = printed(capsys, run_folder, prompt="a", temperature=0.0, stop=[word])
@@ -92,7 +92,7 @@ def test_a_text_ends_before_a_stop_string(capsys: pytest.CaptureFixture[str], ru
         ({"prompt": "x" * 33}, DataError, "prompt 1 has 33 tokens, more than the model's context of 32"),
         ({"prompt": "@nowhere.txt"}, ConfigError, "prompt=@nowhere.txt: nowhere.txt cannot be read"),
         ({"prompts": "nowhere.txt"}, ConfigError, "prompts=nowhere.txt: nowhere.txt cannot be read"),
-        ({"prompt": "a", "prompts": "bad.jsonl"}, ConfigError, "both given"),
+        ({"prompt": "a", "prompts": "bad.jsonl"}, ConfigError, "both set"),
         ({"prompts": "bad.jsonl"}, DataError, "bad.jsonl:2: the line is not JSON"),
         ({"prompts": "field.jsonl"}, DataError, "field.jsonl:3: there is no text in the field prompt"),
         ({"prompts": "latin.txt"}, DataError, "latin.txt: not UTF-8 text at byte 2"),
@@ -104,10 +104,10 @@ def test_a_text_ends_before_a_stop_string(capsys: pytest.CaptureFixture[str], ru
         ({"prompts": "half.jsonl"}, DataError, "half.jsonl:1: field prompt holds half of a surrogate pair"),
         ({"checkpoint": "hf:"}, CheckpointError, "hf:: there is no such folder"),
         ({"checkpoint": "hf:empty.txt"}, CheckpointError, "hf:empty.txt: is not a folder"),
-        ({"checkpoint": "/dev/null"}, CheckpointError, "/dev/null: is no folder"),
+        ({"checkpoint": "/dev/null"}, CheckpointError, "/dev/null: is not a folder"),
     ],
 )
-def test_what_cannot_be_used_is_named(run_folder: Path, in_folder: Path, settings: Any, error: Any, message: str) -> None:
+def test_invalid_settings_and_files_are_named(run_folder: Path, in_folder: Path, settings: Any, error: Any, message: str) -> None:
     (in_folder / "bad.jsonl").write_text('{"prompt": "a"}\n{"prompt": \n')
     (in_folder / "field.jsonl").write_text('{"prompt": "a"}\n\n{"text": "b"}\n')
     (in_folder / "latin.txt").write_bytes(b"gr\xfcn")
@@ -117,7 +117,9 @@ def test_what_cannot_be_used_is_named(run_folder: Path, in_folder: Path, setting
         GenerateCommand(**({"checkpoint": str(run_folder)} | settings)).run(in_folder)
 
 
-def test_the_command_line(gptkit_command: GptkitCommand, run_folder: Path, in_folder: Path) -> None:
+def test_command_prints_texts_and_reports_errors_in_one_line(
+    gptkit_command: GptkitCommand, run_folder: Path, in_folder: Path
+) -> None:
     outcome = gptkit_command("generate", f"checkpoint={run_folder}", "prompt=Don't (stop), friend", "max_new_tokens=4", "seed=2")
     assert outcome.status == 0
     assert outcome.out.startswith("Don't (stop), friend")
@@ -128,12 +130,12 @@ def test_the_command_line(gptkit_command: GptkitCommand, run_folder: Path, in_fo
     assert not any(in_folder.iterdir())
 
 
-def test_it_says_when_the_context_ended_a_text(capsys: pytest.CaptureFixture[str], run_folder: Path) -> None:
+def test_texts_ended_by_the_context_are_reported(capsys: pytest.CaptureFixture[str], run_folder: Path) -> None:
     GenerateCommand(checkpoint=str(run_folder), prompt="abc", max_new_tokens=500, samples=2).run(run_folder)
     assert "context of 32 tokens ended 2 of 2 continuations" in capsys.readouterr().err
 
 
-def test_a_text_slides_past_the_context_where_it_is_told_to(gptkit_command: GptkitCommand, run_folder: Path) -> None:
+def test_overflow_slide_continues_past_the_context(gptkit_command: GptkitCommand, run_folder: Path) -> None:
     words = ("generate", f"checkpoint={run_folder}", f"prompt={'x' * 40}", "max_new_tokens=60", "format=json")
     outcome = gptkit_command(*words, "overflow=slide")
     assert (outcome.status, outcome.err) == (0, "")

@@ -24,7 +24,7 @@ def planned_with(*words: str) -> dict[str, Any]:
     return make_plan(settings)
 
 
-def test_json_is_one_object_with_every_figure(gptkit_command: GptkitCommand) -> None:
+def test_json_has_every_value_of_the_plan(gptkit_command: GptkitCommand) -> None:
     outcome = gptkit_command("plan", "+gpt2=1558m", "device=a100", "devices=8", "format=json")
     assert outcome.status == 0, outcome.err
     found = json.loads(outcome.out)
@@ -43,7 +43,7 @@ def test_json_is_one_object_with_every_figure(gptkit_command: GptkitCommand) -> 
     assert found["time_seconds"] == pytest.approx(found["flops_total"] / (0.4 * 8 * 312e12))
 
 
-def test_table_says_the_same(gptkit_command: GptkitCommand) -> None:
+def test_table_shows_the_values_of_the_plan(gptkit_command: GptkitCommand) -> None:
     outcome = gptkit_command("plan", "+gpt3=175b", "device=h100", "devices=1024", "trainer=fsdp2")
     assert outcome.status == 0, outcome.err
     assert "174,604,259,328" in outcome.out
@@ -64,7 +64,7 @@ def test_175b_is_planned_without_torch() -> None:
     assert json.loads(done.stdout)["parameters"] == 174_604_259_328
 
 
-def test_this_machine_is_measured() -> None:
+def test_auto_device_measures_this_machine() -> None:
     found = planned_with("+gpt2=124m", "trainer=cpu")
     assert found["peak_flops_per_device"] > 1e9
     assert "measured" in found["peak_source"]
@@ -72,20 +72,20 @@ def test_this_machine_is_measured() -> None:
     assert found["device_memory_bytes"] > 1e8
 
 
-def test_a_vocabulary_that_only_the_text_decides_is_called_estimated(gptkit_command: GptkitCommand) -> None:
+def test_vocabulary_that_depends_on_the_text_is_marked_as_estimated(gptkit_command: GptkitCommand) -> None:
     assert planned_with("tokenizer=char", "device=t4")["vocabulary_estimated"] is True
     assert planned_with("tokenizer=bytes", "device=t4")["vocabulary"] == 257
     assert planned_with("tokenizer=bpe", "tokenizer.size=1000", "device=t4")["vocabulary"] == 1000
     assert "estimated" in gptkit_command("plan", "tokenizer=char", "device=t4").out
 
 
-def test_steps_decide_where_they_are_given() -> None:
+def test_max_steps_overrides_tokens() -> None:
     found = planned_with("+gpt2=124m", "trainer.max_steps=10", "device=a100")
     assert found["steps"] == 10
     assert found["tokens"] == 10 * 512 * 1024
 
 
-def test_the_largest_micro_batch_that_fits_is_chosen() -> None:
+def test_plan_chooses_the_largest_micro_batch_that_fits() -> None:
     small, large = (planned_with("+gpt2=355m", f"device={device}") for device in ("t4", "h200"))
     assert small["fits"]
     assert large["fits"]
@@ -109,7 +109,7 @@ def test_every_part_can_be_planned() -> None:
         assert planned_with(word, "device=h100")["parameters"] > 0
 
 
-def test_what_reinforcement_keeps_is_counted(gptkit_command: GptkitCommand) -> None:
+def test_plan_counts_the_models_of_reinforcement_learning(gptkit_command: GptkitCommand) -> None:
     """Policy, value, reference and reward are four times the weights; the average is a fifth; two of them are trained."""
     found = planned_with("+instructgpt=ppo_ptx", "device=h100")
     parts, weights = found["memory_per_device_bytes"], 4 * found["parameters"]
@@ -121,10 +121,10 @@ def test_what_reinforcement_keeps_is_counted(gptkit_command: GptkitCommand) -> N
     assert (alone["weights"], alone["optimizer"]) == (weights, 2 * weights)
     rows = gptkit_command("plan", "+instructgpt=ppo_ptx", "device=h100").out
     assert "value (trained), reference, reward" in rows
-    assert "of the weights, kept beside them" in rows
+    assert "moving average of the weights" in rows
 
 
-def test_all_that_reinforcement_computes_is_counted(gptkit_command: GptkitCommand) -> None:
+def test_plan_counts_the_passes_of_reinforcement_learning(gptkit_command: GptkitCommand) -> None:
     """In forward passes over the step's episodes: one draws, four score, two models learn, one also from 8 texts each."""
     found, plain = planned_with("+instructgpt=ppo_ptx", "device=h100"), planned_with("+instructgpt=ppo_init", "device=h100")
     forward = plain["flops_per_token"] / 3
@@ -140,7 +140,7 @@ def test_all_that_reinforcement_computes_is_counted(gptkit_command: GptkitComman
     assert planned_with("objective=probe", "device=h100")["flops_per_token"] == planned_with("device=h100")["flops_per_token"] / 3
 
 
-def test_errors_name_the_way_out(gptkit_command: GptkitCommand) -> None:
+def test_errors_suggest_a_fix(gptkit_command: GptkitCommand) -> None:
     outcome = gptkit_command("plan", "device=h10")
     assert outcome.status == 2
     assert "Did you mean h100?" in outcome.error_line
@@ -149,7 +149,7 @@ def test_errors_name_the_way_out(gptkit_command: GptkitCommand) -> None:
     assert "devices=0 must be at least 1" in outcome.error_line
 
 
-def test_numbers_for_people() -> None:
+def test_quantities_and_durations_are_formatted() -> None:
     assert [format_quantity(v, "B") for v in (0, 999, 1000, 1.5e9, 2.49e13)] == ["0 B", "999 B", "1 kB", "1.5 GB", "24.9 TB"]
     assert format_quantity(3.15e23, "FLOP") == "3.15e+23 FLOP"
     assert [format_duration(s) for s in (0.5, 59, 61, 3600, 90_000, 400 * 86_400)] == [
@@ -169,6 +169,6 @@ PAPERS_PAGE = Path(__file__).resolve().parents[2] / "docs" / "papers.md"
     ("command", "shown"),
     re.findall(r"^```console\n\$ gptkit (plan .*)\n((?:.*\n)*?)```", PAPERS_PAGE.read_text(encoding="utf-8"), re.MULTILINE),
 )
-def test_the_documentation_shows_real_output(command: str, shown: str, gptkit_command: GptkitCommand) -> None:
+def test_documented_plans_show_real_output(command: str, shown: str, gptkit_command: GptkitCommand) -> None:
     outcome = gptkit_command(*command.split())
     assert [line.rstrip() for line in outcome.out.splitlines()] == shown.splitlines()

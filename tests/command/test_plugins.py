@@ -14,7 +14,7 @@ from gptkit.plugins import registry
 from tests.command_line import GptkitCommand
 
 
-def test_the_list_has_a_line_for_every_part(gptkit_command: GptkitCommand) -> None:
+def test_list_has_a_line_for_every_part(gptkit_command: GptkitCommand) -> None:
     outcome = gptkit_command("plugins")
     assert (outcome.status, outcome.err) == (0, "")
     lines = outcome.out.splitlines()
@@ -24,7 +24,7 @@ def test_the_list_has_a_line_for_every_part(gptkit_command: GptkitCommand) -> No
     assert not any(line.endswith(" ") for line in lines)
 
 
-def test_one_part_shows_its_keys_defaults_documentation_and_source(gptkit_command: GptkitCommand) -> None:
+def test_part_page_shows_keys_defaults_documentation_and_source(gptkit_command: GptkitCommand) -> None:
     page = gptkit_command("plugins", "kind=attention", "name=banded").out
     assert page.startswith("attention=banded\n\nEvery position attends to the last `window` positions, itself included.\n")
     assert "section 4.3" in page
@@ -38,12 +38,12 @@ def test_one_part_shows_its_keys_defaults_documentation_and_source(gptkit_comman
     ]
 
 
-def test_nested_keys_are_opened(gptkit_command: GptkitCommand) -> None:
+def test_nested_keys_are_listed(gptkit_command: GptkitCommand) -> None:
     page = gptkit_command("plugins", "name=adamw").out
     assert ["optimizer.schedule.shape", "str", "cosine"] in [line.split()[:3] for line in page.splitlines()]
 
 
-def test_what_a_key_may_be_is_shown_and_listed_for_programs(gptkit_command: GptkitCommand) -> None:
+def test_constraints_of_keys_are_shown_and_in_json(gptkit_command: GptkitCommand) -> None:
     (row,) = json.loads(gptkit_command("plugins", "name=adamw", "format=json").out)
     found = {field["name"]: field["constraints"] for field in row["fields"]}
     assert found["lr"] == {"at_least": 0, "at_most": 1000}
@@ -51,11 +51,12 @@ def test_what_a_key_may_be_is_shown_and_listed_for_programs(gptkit_command: Gptk
     assert found["schedule.shape"] == {"one_of": ["cosine", "linear", "constant"]}
 
 
-def test_a_part_without_keys_and_a_kind_without_parts_say_so(gptkit_command: GptkitCommand) -> None:
+def test_part_without_keys_and_kind_without_parts_are_described(gptkit_command: GptkitCommand) -> None:
     assert gptkit_command("plugins", "kind=attention", "name=dense").out.endswith("It has no keys.\n")
     for kind in KINDS:
         if not registry().parts[kind]:
-            assert gptkit_command("plugins", f"kind={kind}").out == f"no {kind} is installed; docs/parts.md says how to write one\n"
+            outcome = gptkit_command("plugins", f"kind={kind}")
+            assert outcome.out == f"no {kind} is installed; docs/parts.md describes how to write one\n"
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -71,7 +72,7 @@ def test_json_has_every_key_of_every_part(kind: str, gptkit_command: GptkitComma
         assert all(field["doc"] for field in row["fields"] if field["name"] not in KINDS)  # every key says what it is
 
 
-def test_a_preset_shows_what_it_extends_and_sets(gptkit_command: GptkitCommand) -> None:
+def test_preset_page_shows_its_part_and_values(gptkit_command: GptkitCommand) -> None:
     page = gptkit_command("plugins", "kind=optimizer", "name=gpt3_adam").out
     assert page.startswith("optimizer=gpt3_adam\n\na preset of optimizer=adamw, from gptkit 0.1.0:\n/")
     assert "appendix B" in page

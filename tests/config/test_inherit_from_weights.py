@@ -102,7 +102,9 @@ def test_an_error_about_a_missing_pretraining_run_names_the_key_to_set(trained: 
     copy = shutil.copytree(tuned, tmp_path / "tuned")
     moved = trained.rename(trained.parent / "moved")
     try:
-        with pytest.raises(ConfigError, match=r"was pre-trained on cannot be read .*; give objective\.ptx_data=\{name:text,path:"):
+        with pytest.raises(
+            ConfigError, match=r"was pre-trained cannot be determined .*; set objective\.ptx_data=\{name:text,path:"
+        ):
             gptkit.compose("train", [*PPO_PTX, f"init_from={copy}"])
     finally:
         moved.rename(trained)

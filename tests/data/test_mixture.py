@@ -51,7 +51,9 @@ def test_run_that_split_its_mixture_as_one_text_cannot_continue(tmp_path: Path) 
     mixture = MixtureConfig(sources={"a": {"name": "text", "path": str(tmp_path / "a.txt")}}).build()
     parts = [each.fingerprint for each in mixture.components().values()]
     as_one_text = hashlib.sha256(json.dumps(["mixture", parts]).encode()).hexdigest()
-    with pytest.raises(ConfigError, match=r"data=: the content has changed since .*, or gptkit now mixes or splits it otherwise"):
+    with pytest.raises(
+        ConfigError, match=r"data=: the content has changed since .*, or this version of gptkit mixes or splits it differently"
+    ):
         check_same_sources(tmp_path, {"data": as_one_text}, {"data": mixture.fingerprint})
 
 

@@ -45,7 +45,7 @@ def published(folder: Path, tokenizer: GPT1Tokenizer) -> None:
 
 @pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize("tokenizer", [LEARNT, BytesTokenizer()], ids=["gpt1", "bytes"])
-def test_transformers_reads_what_is_exported(
+def test_transformers_reads_exported_models(
     tmp_path: Path,
     tokenizer: Any,
     tied: bool,
@@ -60,7 +60,7 @@ def test_transformers_reads_what_is_exported(
 
 
 @pytest.mark.parametrize("kind", [ReleasedGPT1Tokenizer, BackslashGPT1Tokenizer, TransformersGPT1Tokenizer])
-def test_what_is_exported_comes_back_as_it_was(tmp_path: Path, kind: Any, build: Callable[..., Any]) -> None:
+def test_export_and_import_round_trip(tmp_path: Path, kind: Any, build: Callable[..., Any]) -> None:
     tokenizer = kind(LEARNT.vocabulary, LEARNT.merges)
     model = build(tokenizer, dropout=0.1)
     lacking = export_model(model, tokenizer, tmp_path)
@@ -76,7 +76,7 @@ def test_what_is_exported_comes_back_as_it_was(tmp_path: Path, kind: Any, build:
 
 
 @pytest.mark.parametrize("form", ["whole", "bare names", "head repeated"])
-def test_models_of_transformers_are_read_and_compute_the_same(
+def test_transformers_models_are_imported_with_equal_logits(
     tmp_path: Path, form: str, shaken: Callable[..., Any], transformers: Any
 ) -> None:
     """As the hub holds them: no end-of-text, and transformers' own tokenizer files."""
@@ -107,7 +107,7 @@ def test_models_of_transformers_are_read_and_compute_the_same(
     assert settings.tokenizer.name == "gpt1"
 
 
-def test_transformers_own_tokenizer_file_is_enough(tmp_path: Path, build: Callable[..., Any]) -> None:
+def test_tokenizer_json_of_transformers_is_sufficient(tmp_path: Path, build: Callable[..., Any]) -> None:
     export_model(build(LEARNT), LEARNT, tmp_path)
     for name in ("vocab.json", "merges.txt"):
         (tmp_path / name).unlink()
@@ -128,7 +128,7 @@ def arrays(folder: Path, model: Any, files: int = 10) -> None:
         np.save(folder / f"params_{number}.npy", part)
 
 
-def test_openais_own_arrays_are_read(tmp_path: Path, build: Callable[..., Any]) -> None:
+def test_openai_arrays_are_imported(tmp_path: Path, build: Callable[..., Any]) -> None:
     published(tmp_path, LEARNT)
     model = build(LEARNT)
     arrays(tmp_path, model, files=12)  # more than ten: the tenth comes after the second
@@ -142,7 +142,7 @@ def test_openais_own_arrays_are_read(tmp_path: Path, build: Callable[..., Any]) 
     assert initial_settings(f"hf:{tmp_path}").model == found.settings
 
 
-def test_the_released_shapes_make_116_534_784_parameters() -> None:
+def test_released_shapes_have_116_534_784_parameters() -> None:
     with torch.device("meta"):
         model = GPTConfig(layers=12, heads=12, width=768, context=512, **SETTINGS).build(
             attention=DenseAttentionConfig(), vocabulary=40_478
@@ -150,7 +150,7 @@ def test_the_released_shapes_make_116_534_784_parameters() -> None:
     assert sum(parameter.numel() for parameter in model.parameters()) == 116_534_784
 
 
-def test_arrays_that_do_not_fit_are_named(tmp_path: Path, build: Callable[..., Any]) -> None:
+def test_mismatched_openai_arrays_are_named(tmp_path: Path, build: Callable[..., Any]) -> None:
     published(tmp_path, LEARNT)
     model = build(LEARNT)
     arrays(tmp_path, model)
@@ -181,7 +181,7 @@ def test_arrays_that_do_not_fit_are_named(tmp_path: Path, build: Callable[..., A
         ({"model_type": ["gpt2"]}, r"model_type=\['gpt2'\] is not supported"),
     ],
 )
-def test_a_config_that_describes_no_model_is_named(tmp_path: Path, changes: Any, message: str, build: Callable[..., Any]) -> None:
+def test_invalid_config_json_is_named(tmp_path: Path, changes: Any, message: str, build: Callable[..., Any]) -> None:
     export_model(build(LEARNT), LEARNT, tmp_path)
     config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
     (tmp_path / "config.json").write_text(json.dumps(config | changes), encoding="utf-8")
@@ -192,7 +192,7 @@ def test_a_config_that_describes_no_model_is_named(tmp_path: Path, changes: Any,
 
 @pytest.mark.parametrize("file", ["config.json", "tokenizer.json", "tokenizer_config.json"])
 @pytest.mark.parametrize("content", ["3", "null", "[]", "", "{"])
-def test_files_that_hold_something_else_are_named(tmp_path: Path, file: str, content: Any, build: Callable[..., Any]) -> None:
+def test_files_with_unexpected_content_are_named(tmp_path: Path, file: str, content: Any, build: Callable[..., Any]) -> None:
     export_model(build(LEARNT), LEARNT, tmp_path)
     (tmp_path / file).write_text(content, encoding="utf-8")
     with pytest.raises(CheckpointError, match=file) as caught:
@@ -200,7 +200,7 @@ def test_files_that_hold_something_else_are_named(tmp_path: Path, file: str, con
     assert "\n" not in str(caught.value)
 
 
-def test_what_the_format_does_not_compute_is_refused(tmp_path: Path, build: Callable[..., Any]) -> None:
+def test_import_of_an_unsupported_model_is_rejected(tmp_path: Path, build: Callable[..., Any]) -> None:
     export_model(build(LEARNT), LEARNT, tmp_path)
     config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
     (tmp_path / "config.json").write_text(json.dumps(config | {"afn": "relu"}), encoding="utf-8")

@@ -38,7 +38,7 @@ def cache(
     return model
 
 
-def test_a_revision_is_read_and_kept(cache: Path, gptkit_command: GptkitCommand) -> None:
+def test_revision_is_downloaded_and_stored_in_the_manifest(cache: Path, gptkit_command: GptkitCommand) -> None:
     for name, run in (("me/tiny", "run1"), ("me/tiny@main", "run1"), ("me/tiny@v1.0", "run2"), (f"me/tiny@{TAGGED}", "run2")):
         theirs, _ = gptkit.load(f"hf:{name}")
         ours, _ = gptkit.load(run)
@@ -64,7 +64,7 @@ def test_a_revision_is_read_and_kept(cache: Path, gptkit_command: GptkitCommand)
         ("a/b/c@v1", "there is no such folder"),
     ],
 )
-def test_a_revision_that_is_not_to_be_had(
+def test_unavailable_revision_is_reported(
     name: str, said: str, gptkit_command: GptkitCommand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     constants = pytest.importorskip("huggingface_hub.constants")

@@ -31,7 +31,7 @@ TOKENIZERS = {
 
 @pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize("tokenizer", TOKENIZERS.values(), ids=TOKENIZERS)
-def test_transformers_reads_what_is_exported_and_goes_on_in_the_same_way(
+def test_transformers_continues_prompts_like_the_exported_model(
     tmp_path: Path,
     tokenizer: Any,
     tied: bool,
@@ -53,7 +53,7 @@ def test_transformers_reads_what_is_exported_and_goes_on_in_the_same_way(
 
 
 @pytest.mark.parametrize("tokenizer", TOKENIZERS.values(), ids=TOKENIZERS)
-def test_what_is_exported_comes_back_as_it_was(tmp_path: Path, tokenizer: Any, build: Callable[..., Any]) -> None:
+def test_export_and_import_round_trip(tmp_path: Path, tokenizer: Any, build: Callable[..., Any]) -> None:
     model = build(tokenizer, BandedAttentionConfig(window=24), dropout=0.1)  # a band as wide as the context is dense
     export_model(model, tokenizer, tmp_path)
     found = import_model(str(tmp_path))
@@ -71,7 +71,7 @@ def test_what_is_exported_comes_back_as_it_was(tmp_path: Path, tokenizer: Any, b
 
 @pytest.mark.parametrize("form", ["whole", "shards", "pickle", "bare names", "bfloat16", "padded"])
 @pytest.mark.parametrize("tied", [True, False])
-def test_models_of_transformers_are_read_and_compute_the_same(
+def test_transformers_models_are_imported_with_equal_logits(
     tmp_path: Path, form: str, tied: bool, build: Callable[..., Any], shaken: Callable[..., Any], transformers: Any
 ) -> None:
     tokenizer = TOKENIZERS["bpe"]
@@ -126,7 +126,7 @@ class Morse(Tokenizer):
         raise NotImplementedError
 
 
-def test_a_tokenizer_of_another_kind_is_named_as_lacking(tmp_path: Path, build: Callable[..., Any]) -> None:
+def test_unsupported_tokenizer_is_reported_as_missing(tmp_path: Path, build: Callable[..., Any]) -> None:
     (sentence,) = export_model(build(Morse()), Morse(), tmp_path)
     assert "Morse" in sentence
     assert (tmp_path / "model.safetensors").exists()
@@ -138,7 +138,7 @@ def test_a_tokenizer_of_another_kind_is_named_as_lacking(tmp_path: Path, build: 
     ("change", "message"),
     [({"attention": AlternatingAttentionConfig(window=8)}, "layer 1 has BandedAttention")],
 )
-def test_what_the_format_cannot_express_is_refused(tmp_path: Path, change: Any, message: str, build: Callable[..., Any]) -> None:
+def test_export_of_an_inexpressible_model_is_rejected(tmp_path: Path, change: Any, message: str, build: Callable[..., Any]) -> None:
     with pytest.raises(ConfigError, match=message):
         export_model(build(TOKENIZERS["bytes"], **change), TOKENIZERS["bytes"], tmp_path)
     assert not any(tmp_path.iterdir())
@@ -154,7 +154,7 @@ def test_what_the_format_cannot_express_is_refused(tmp_path: Path, change: Any, 
         ({"vocab_size": 300}, "the model has 300 tokens, its tokenizer 257"),
     ],
 )
-def test_models_that_gpt_does_not_compute_are_refused(tmp_path: Path, change: Any, message: str, build: Callable[..., Any]) -> None:
+def test_unsupported_models_are_rejected(tmp_path: Path, change: Any, message: str, build: Callable[..., Any]) -> None:
     export_model(build(TOKENIZERS["bytes"]), TOKENIZERS["bytes"], tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config | change))
@@ -162,7 +162,7 @@ def test_models_that_gpt_does_not_compute_are_refused(tmp_path: Path, change: An
         import_model(str(tmp_path))
 
 
-def test_files_that_are_missing_torn_or_unsafe_are_named(tmp_path: Path, build: Callable[..., Any]) -> None:
+def test_missing_damaged_and_unsafe_files_are_named(tmp_path: Path, build: Callable[..., Any]) -> None:
     with pytest.raises(CheckpointError, match="there is no such folder"):
         import_model(str(tmp_path / "nowhere"))
     with pytest.raises(CheckpointError, match=r"config\.json is missing"):
@@ -186,7 +186,7 @@ class Harmful:
 
 
 @pytest.mark.parametrize(("kind", "reason"), [("pipe", "is a pipe"), ("deep", "cannot be read")])
-def test_a_configuration_that_cannot_be_read_is_named_at_once(kind: str, reason: str, tmp_path: Path) -> None:
+def test_unreadable_config_json_is_named(kind: str, reason: str, tmp_path: Path) -> None:
     if kind == "pipe":
         os.mkfifo(tmp_path / "config.json")
     else:

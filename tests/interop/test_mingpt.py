@@ -61,7 +61,7 @@ def plain_mingpt(state: dict[str, torch.Tensor], tokens: torch.Tensor) -> torch.
 
 @pytest.mark.parametrize("biases", [True, False])
 @pytest.mark.parametrize("tied", [True, False])
-def test_models_of_mingpt_and_nanogpt_compute_the_same(biases: Any, tied: bool) -> None:
+def test_mingpt_and_nanogpt_models_have_equal_logits(biases: Any, tied: bool) -> None:
     state = mingpt_state(biases=biases)
     if tied:
         state["lm_head.weight"] = state["transformer.wte.weight"]
@@ -76,13 +76,13 @@ def test_models_of_mingpt_and_nanogpt_compute_the_same(biases: Any, tied: bool) 
         torch.testing.assert_close(model.logits(model(tokens[None]))[0], plain_mingpt(state, tokens), rtol=0, atol=1e-5)
 
 
-def test_a_weight_of_another_model_is_named() -> None:
+def test_unknown_weight_is_named() -> None:
     with pytest.raises(CheckpointError, match=r"model\.layers\.0\.w is not a weight"):
         from_mingpt({"model.layers.0.w": torch.zeros(1)}, heads=1)
 
 
 @pytest.mark.parametrize("name", ["wte.weight", "wpe.weight", "h.0.attn.c_attn.weight", "h.1.mlp.c_proj.weight", "ln_f.weight"])
-def test_a_weight_that_is_missing_is_named(name: str) -> None:
+def test_missing_weight_is_named(name: str) -> None:
     state = mingpt_state(biases=True)
     del state[f"transformer.{name}"]
     with pytest.raises(CheckpointError, match=rf"transformer\.{name} is missing"):

@@ -48,7 +48,9 @@ def read_back(transformers: Any, folder: Path) -> Any:
 @pytest.mark.parametrize("form", [{}, {"tied": False}, {"norm": "post"}], ids=["gpt2", "untied", "gpt1"])
 @pytest.mark.parametrize("part", [AuxLMConfig(), ProbeConfig()], ids=["aux_lm", "probe"])
 @pytest.mark.parametrize("task", EXAMPLES)
-def test_a_classifier_gives_the_same_logits(tmp_path: Path, transformers: Any, task: str, part: Any, form: dict[str, Any]) -> None:
+def test_exported_classifier_has_equal_logits(
+    tmp_path: Path, transformers: Any, task: str, part: Any, form: dict[str, Any]
+) -> None:
     own = trained(part, task, **form)
     sentence, *_ = export_sequence_classifier(own, tmp_path)
     theirs = read_back(transformers, tmp_path)
@@ -62,7 +64,7 @@ def test_a_classifier_gives_the_same_logits(tmp_path: Path, transformers: Any, t
     assert ("<|extract|>" in sentence) == bool(part.added_tokens)
 
 
-def test_the_tokenizer_knows_the_tokens_that_the_objective_adds(tmp_path: Path, transformers: Any) -> None:
+def test_exported_tokenizer_has_the_tokens_of_the_objective(tmp_path: Path, transformers: Any) -> None:
     own = trained(AuxLMConfig())
     export_sequence_classifier(own, tmp_path)
     tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path)
@@ -71,7 +73,7 @@ def test_the_tokenizer_knows_the_tokens_that_the_objective_adds(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("form", [{}, {"norm": "post"}], ids=["gpt2", "gpt1"])
-def test_a_reward_model_gives_the_same_scores(tmp_path: Path, transformers: Any, form: dict[str, Any]) -> None:
+def test_exported_reward_model_has_equal_scores(tmp_path: Path, transformers: Any, form: dict[str, Any]) -> None:
     own = trained(RewardModelConfig(), **form)
     own.objective.bias.fill_(0.7)
     export_sequence_classifier(own, tmp_path)
@@ -84,13 +86,13 @@ def test_a_reward_model_gives_the_same_scores(tmp_path: Path, transformers: Any,
 
 
 @pytest.mark.parametrize("task", ["similarity", "regression"])
-def test_a_head_that_reads_both_orders_is_refused(tmp_path: Path, task: str) -> None:
+def test_export_of_a_head_over_both_orders_is_rejected(tmp_path: Path, task: str) -> None:
     with pytest.raises(ConfigError, match=f"task={task} adds the hidden states of both orders .* gptkit predict"):
         export_sequence_classifier(trained(AuxLMConfig(), task), tmp_path)
     assert not any(tmp_path.iterdir())
 
 
-def test_what_is_exported_is_no_language_model_to_start_from(tmp_path: Path) -> None:
+def test_exported_classifier_is_rejected_by_init_from(tmp_path: Path) -> None:
     export_sequence_classifier(trained(AuxLMConfig()), tmp_path)
     assert json.loads((tmp_path / "config.json").read_text())["architectures"] == ["GPT2ForSequenceClassification"]
     with pytest.raises(gptkit.errors.CheckpointError, match="a classifier"):

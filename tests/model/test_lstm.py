@@ -184,7 +184,7 @@ def test_under_autocast_it_learns_and_decodes() -> None:
 
 def test_it_is_not_written_in_the_format_of_another_model(tmp_path: Path) -> None:
     tokenizer = BytesTokenizerConfig().build(texts=[])
-    with pytest.raises(ConfigError, match="can hold model=gpt only, not LSTM"):
+    with pytest.raises(ConfigError, match="can express only model=gpt, not LSTM"):
         export_model(build(), tokenizer, tmp_path)
     assert list(tmp_path.iterdir()) == []
 

@@ -183,5 +183,5 @@ def test_a_third_party_package_is_installed_used_and_uninstalled(
     assert (lost.returncode, lost.stdout) == (1, "")
     (line,) = lost.stderr.splitlines()
     assert line.startswith("gptkit: runs/life/checkpoints/")
-    assert "was made with attention=tapering of gptkit-thirdparty==1.2.3, which is not installed here" in line
+    assert "was written with attention=tapering of gptkit-thirdparty==1.2.3, which is not installed here" in line
     assert line.endswith(": pip install gptkit-thirdparty==1.2.3")

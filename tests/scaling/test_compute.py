@@ -72,7 +72,7 @@ def test_gpt3_agrees_with_table_d1(size: str) -> None:
 @pytest.mark.parametrize("attention", ATTENTIONS, ids=repr)
 @pytest.mark.parametrize("norm", ["pre", "post"])
 @pytest.mark.parametrize("tied", [True, False])
-def test_formula_counts_what_a_built_model_has(attention: AttentionConfig, norm: str, tied: bool) -> None:
+def test_parameter_formula_matches_the_built_model(attention: AttentionConfig, norm: str, tied: bool) -> None:
     model = GPTConfig(layers=3, width=24, heads=2, context=16, norm=norm, tied=tied)
     built = model.build(attention=attention, vocabulary=101)
     by_module: dict[str, Any] = {
@@ -88,7 +88,7 @@ def test_formula_counts_what_a_built_model_has(attention: AttentionConfig, norm:
 
 
 @pytest.mark.parametrize("attention", ATTENTIONS, ids=repr)
-def test_keys_per_query_is_the_mean_row_of_the_mask(attention: AttentionConfig) -> None:
+def test_keys_per_query_equals_the_mean_row_sum_of_the_mask(attention: AttentionConfig) -> None:
     for context in (3, 5, 12):
         for layer in range(3):
             window = context
@@ -100,7 +100,7 @@ def test_keys_per_query_is_the_mean_row_of_the_mask(attention: AttentionConfig) 
             assert attention.keys_per_query(context=context, layer=layer, layers=3) == pytest.approx(slow)
 
 
-def test_operations_are_those_that_pytorch_counts() -> None:
+def test_operations_match_those_counted_by_pytorch() -> None:
     model = GPTConfig(layers=2, width=32, heads=4, context=16)
     built = model.build(attention=DenseAttentionConfig(), vocabulary=97)
     tokens = torch.zeros(3, 16, dtype=torch.int64)
@@ -116,7 +116,7 @@ def test_operations_are_those_that_pytorch_counts() -> None:
     assert both == flops_per_token(model, DenseAttentionConfig(), 97) * n + 3 * hidden_half
 
 
-def test_banded_layers_cost_less() -> None:
+def test_banded_layers_need_fewer_operations() -> None:
     model = GPTConfig(layers=4, width=32, heads=4, context=64)
     dense, banded, mixed = (
         attention_flops_per_token(model, a)
@@ -126,7 +126,7 @@ def test_banded_layers_cost_less() -> None:
     assert mixed == pytest.approx((dense + banded) / 2)
 
 
-def test_other_models_are_counted_without_storage() -> None:
+def test_third_party_models_are_counted_on_the_meta_device() -> None:
     """The count for third-party models agrees with the formulas where both apply."""
     model = GPTConfig(layers=2, width=32, heads=4, context=16)
     counted = count_parameters(model, AlternatingAttentionConfig(window=4), 97)
@@ -139,7 +139,7 @@ def test_other_models_are_counted_without_storage() -> None:
 
 
 @pytest.mark.parametrize("layers", [1, 3])
-def test_an_lstm_is_counted_by_its_weights(layers: int) -> None:
+def test_lstm_operations_are_counted_from_its_weights(layers: int) -> None:
     model = LSTMConfig(layers=layers, width=24, units=40, context=16)
     matrices = 4 * 40 * (24 + 40 + (layers - 1) * 80) + 40 * 24
     biases, norms = 8 * 40 * layers + 24, 2 * (24 + 40 * (layers - 1) + 24)
@@ -162,7 +162,7 @@ class Strange(BandedAttentionConfig):
     name = "strange"
 
 
-def test_other_attention_is_counted_without_storage() -> None:
+def test_third_party_attention_is_counted_on_the_meta_device() -> None:
     model = GPTConfig(layers=3, width=32, heads=4, context=16)
     strange, known = Strange(window=4), BandedAttentionConfig(window=4)
     assert parameters_by_part(model, strange, 97) == parameters_by_part(model, known, 97)

@@ -41,30 +41,30 @@ REPORTED = {
 
 
 @pytest.mark.parametrize(("reported", "name"), REPORTED.items())
-def test_drivers_names_are_known(reported: str, name: str) -> None:
+def test_driver_names_are_matched(reported: str, name: str) -> None:
     device = reported_device(reported)
     assert device is not None
     assert device.name == name
 
 
 @pytest.mark.parametrize("reported", ["NVIDIA A10G", "NVIDIA L40", "NVIDIA GeForce RTX 4090 Laptop GPU", "NVIDIA H20", "AMD EPYC"])
-def test_a_similar_name_is_not_taken_for_another_device(reported: str) -> None:
+def test_similar_driver_name_is_not_matched(reported: str) -> None:
     assert reported_device(reported) is None
 
 
 @pytest.mark.parametrize("name", DEVICES)
-def test_every_device_is_found_by_its_own_name(name: str) -> None:
+def test_every_device_is_found_by_its_name(name: str) -> None:
     assert named_device(name.upper().replace("-", "_")) is DEVICES[name]
     assert reported_device(name) is DEVICES[name]
 
 
-def test_peaks_are_without_sparsity() -> None:
+def test_peaks_of_the_table_are_without_sparsity() -> None:
     assert named_device("h100").peak_flops == 989e12
     assert named_device("a100").peak_flops == 312e12
     assert named_device("A100-80GB") is named_device("a100")
 
 
-def test_an_unknown_name_gets_the_nearest() -> None:
+def test_unknown_device_suggests_the_nearest_name() -> None:
     with pytest.raises(ConfigError, match="Did you mean h100"):
         named_device("h10")
 
@@ -75,7 +75,7 @@ def _peak(reported: str, precision: str, *, tf32: bool = False) -> Peak:
     return peak
 
 
-def test_peaks_by_the_name_that_the_driver_reports() -> None:
+def test_peak_is_found_by_driver_name_and_precision() -> None:
     expected = {
         "NVIDIA A100-SXM4-80GB": 312e12,
         "NVIDIA H100 80GB HBM3": 989e12,
@@ -91,7 +91,7 @@ def test_peaks_by_the_name_that_the_driver_reports() -> None:
     assert listed_peak(reported_device("Some new device"), "bf16-mixed", tf32=False) is None
 
 
-def test_float32_products_have_two_peaks_where_the_device_has_tf32() -> None:
+def test_float32_has_two_peaks_on_devices_with_tf32() -> None:
     assert _peak("NVIDIA A100-SXM4-80GB", "32-true").flops == 19.5e12
     assert _peak("NVIDIA A100-SXM4-80GB", "32-true", tf32=True).flops == 156e12
     assert _peak("Tesla V100-SXM2-32GB", "32-true", tf32=True).flops == 15.7e12  # has no tf32
@@ -99,7 +99,7 @@ def test_float32_products_have_two_peaks_where_the_device_has_tf32() -> None:
     assert listed_peak(named_device("h100"), "64-true", tf32=True) is None
 
 
-def test_a_processor_is_measured_once_in_the_dtype_of_the_run() -> None:
+def test_cpu_is_measured_once_in_the_dtype_of_the_run() -> None:
     peak = local_peak(torch.device("cpu"), "32-true")
     assert peak is not None
     assert 1e8 < peak.flops < 1e15
@@ -109,6 +109,6 @@ def test_a_processor_is_measured_once_in_the_dtype_of_the_run() -> None:
     assert local_device_name(torch.device("cpu"))
 
 
-def test_the_dtype_of_matrix_products() -> None:
+def test_matmul_dtype_follows_the_precision() -> None:
     expected = {"bf16-mixed": "bf16", "bf16-true": "bf16", "16-mixed": "fp16", "32-true": "fp32", "64-true": "fp64"}
     assert {name: matmul_dtype(name) for name in expected} == expected

@@ -44,7 +44,9 @@ def stored_bytes(model: ModelConfig, attention: AttentionConfig, sequences: int,
 )
 @pytest.mark.parametrize("mixed", [False, True], ids=["32-true", "bf16-mixed"])
 @pytest.mark.parametrize(("dropout", "bound"), [(0.0, 0.005), (0.1, 0.05)])
-def test_activations_are_what_autograd_keeps(attention: AttentionConfig, mixed: bool, dropout: float, bound: float) -> None:
+def test_activation_bytes_match_the_tensors_saved_by_autograd(
+    attention: AttentionConfig, mixed: bool, dropout: float, bound: float
+) -> None:
     model = GPTConfig(layers=3, width=64, heads=4, context=128, dropout=dropout)
     precision = Precision.of("bf16-mixed" if mixed else "32-true")
     activations = activation_bytes(model, attention, sequences=4, precision=precision, placement=ON_PROCESSOR)
@@ -57,7 +59,7 @@ def test_activations_are_what_autograd_keeps(attention: AttentionConfig, mixed: 
 @pytest.mark.parametrize("layers", [1, 3])
 @pytest.mark.parametrize("mixed", [False, True], ids=["32-true", "bf16-mixed"])
 @pytest.mark.parametrize("dropout", [0.0, 0.1])
-def test_an_lstm_says_itself_what_autograd_keeps(layers: int, mixed: bool, dropout: float) -> None:
+def test_lstm_reports_the_activation_bytes_saved_by_autograd(layers: int, mixed: bool, dropout: float) -> None:
     model = LSTMConfig(layers=layers, width=64, units=256, context=128, dropout=dropout)
     precision = Precision.of("bf16-mixed" if mixed else "32-true")
     activations = activation_bytes(model, DenseAttentionConfig(), sequences=8, precision=precision, placement=ON_PROCESSOR)
@@ -68,7 +70,7 @@ def test_an_lstm_says_itself_what_autograd_keeps(layers: int, mixed: bool, dropo
 
 
 @pytest.mark.parametrize("optimizer", [AdamWConfig(), MuonConfig()], ids=lambda part: part.name)
-def test_weights_gradients_and_moments_are_those_of_a_real_step(optimizer: AdamWConfig | MuonConfig) -> None:
+def test_estimated_weights_gradients_and_moments_match_a_real_step(optimizer: AdamWConfig | MuonConfig) -> None:
     model = GPTConfig(layers=2, width=64, heads=4, context=32)
     built = model.build(attention=DenseAttentionConfig(), vocabulary=VOCABULARY)
     updater = optimizer.build(parameters=built.named_parameters())
@@ -84,7 +86,7 @@ def test_weights_gradients_and_moments_are_those_of_a_real_step(optimizer: AdamW
     assert planned["copies"] == 0
 
 
-def test_sharding_divides_what_is_stored() -> None:
+def test_sharding_divides_stored_tensors() -> None:
     model = GPTConfig(layers=8, width=64, heads=4, context=32)
     count = parameters(model, DenseAttentionConfig(), VOCABULARY)
 
@@ -103,7 +105,7 @@ def test_sharding_divides_what_is_stored() -> None:
     assert tp["activations"] < single["activations"] == fsdp2["activations"]
 
 
-def test_sharding_keeps_no_copy_of_the_blocks_in_lower_precision() -> None:
+def test_fsdp_keeps_no_lower_precision_copy_of_the_blocks() -> None:
     def copies(layers: int, strategy: str) -> float:
         model = GPTConfig(layers=layers, width=64, heads=4, context=32)
         placement, precision = Placement(4, strategy), Precision(4, 2)
@@ -116,7 +118,7 @@ def test_sharding_keeps_no_copy_of_the_blocks_in_lower_precision() -> None:
     assert copies(64, "ddp") > 4 * copies(8, "ddp")
 
 
-def test_models_that_are_trained_together_hold_their_activations_together() -> None:
+def test_models_trained_together_add_up_their_activations() -> None:
     def held(trained: int) -> dict[str, float]:
         model, others = GPTConfig(layers=2, width=64, heads=4, context=32), Others(trained=trained)
         precision = Precision(4, 4)
@@ -137,7 +139,7 @@ def test_models_that_are_trained_together_hold_their_activations_together() -> N
     assert with_value["logits"] == alone["logits"]
 
 
-def test_precisions_by_lightnings_names() -> None:
+def test_precision_is_parsed_from_lightning_names() -> None:
     assert Precision.of("32-true") == Precision(4, 4)
     assert Precision.of("bf16-mixed") == Precision.of("16-mixed") == Precision(4, 2)
     assert Precision.of("bf16-true") == Precision(2, 2)

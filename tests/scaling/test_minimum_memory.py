@@ -34,13 +34,13 @@ from tests.command_line import GptkitCommand
     ],
     ids=repr,
 )
-def test_the_least_is_below_what_a_model_has_and_near_it(model: ModelConfig) -> None:
+def test_parameter_bound_is_close_below_the_built_model(model: ModelConfig) -> None:
     for attention in (DenseAttentionConfig(), AlternatingAttentionConfig()):
         least, real = sum(least_parameters(model, attention, 500).values()), parameters(model, attention, 500)
         assert 0.4 * real < least <= real
 
 
-def test_only_what_is_kept_for_certain_is_counted() -> None:
+def test_memory_bound_counts_only_certain_copies() -> None:
     assert training_copies(LMConfig(), AdamWConfig(), average=False) == 4
     assert training_copies(LMConfig(), MuonConfig(), average=True) == 4
     assert training_copies(ProbeConfig(), AdamWConfig(), average=False) == 1  # a frozen model
@@ -51,7 +51,7 @@ def test_only_what_is_kept_for_certain_is_counted() -> None:
 @pytest.mark.parametrize(
     "paper", [f"+{group}={option}" for group, options in papers().items() for option in options if group != "shrink"]
 )
-def test_every_shrunken_paper_fits_anywhere(paper: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_shrunken_paper_fits_into_memory(paper: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device_memory, "machine_memory", lambda: 3e8)
     words = [paper, "+shrink=tiny"] if paper != "+speedrun=shakespeare_char" else [paper, "data=sotu"]
     run = gptkit.compose("train", [*words, "init_from=null", "trainer.accelerator=cpu"])
@@ -64,18 +64,18 @@ def test_every_shrunken_paper_fits_anywhere(paper: str, monkeypatch: pytest.Monk
     [
         (
             ("model.width=999936", "model.layers=10000"),
-            "model.layers=10000 model.width=999936: a model of 1.2e+17 parameters or more",
+            "model.layers=10000 model.width=999936: a model of at least 1.2e+17 parameters",
         ),
         (("model.context=100000000", "model.width=100032", "batch.size=1"), "model.context=100000000 model.width=100032"),
         (("model=lstm", "model.units=1000000"), "lower model.layers or model.units"),
         (
             ("batch.size=1000000", "model.context=1000000"),
-            "batch.size=1000000: batches of so many sequences of model.context=1000000",
+            "batch.size=1000000: batches of that many sequences of model.context=1000000",
         ),
         (("+gpt3=175b",), "(weights, gradients and the optimizer's state)"),
     ],
 )
-def test_training_refuses_sizes_before_it_reads_anything(
+def test_training_rejects_sizes_before_reading_data(
     words: tuple[str, ...], reason: str, gptkit_command: GptkitCommand, in_folder: Path
 ) -> None:
     outcome = gptkit_command("train", *words, "data=text", "data.path=nowhere.txt", "trainer.accelerator=cpu", "hydra.run.dir=run")
@@ -84,7 +84,7 @@ def test_training_refuses_sizes_before_it_reads_anything(
     assert not (in_folder / "run").exists()
 
 
-def test_more_devices_hold_more_only_where_the_model_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_devices_hold_larger_models_only_with_sharding(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device_memory, "machine_memory", lambda: 1e9)
     run = gptkit.compose("train", ["model.layers=40", "model.width=768", "trainer.accelerator=cpu"])
     settings: Any = run.settings
@@ -95,7 +95,7 @@ def test_more_devices_hold_more_only_where_the_model_is_cut(monkeypatch: pytest.
     check_training_fits(settings, {"accelerator": "tpu"})
 
 
-def test_a_checkpoint_that_cannot_fit_is_refused_before_its_model_is_built(
+def test_checkpoint_too_large_for_memory_is_rejected_before_building(
     gptkit_command: GptkitCommand, in_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (in_folder / "x.txt").write_text("To be, or not to be, that is the question.\n" * 30)
@@ -107,7 +107,7 @@ def test_a_checkpoint_that_cannot_fit_is_refused_before_its_model_is_built(
     assert "(weights), and this machine has 0 GB; lower model." in outcome.error_line
 
 
-def test_memory_that_runs_out_later_is_one_line(gptkit_command: GptkitCommand, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_out_of_memory_during_a_run_is_reported_in_one_line(gptkit_command: GptkitCommand, monkeypatch: pytest.MonkeyPatch) -> None:
     from gptkit.config import hydra_run
 
     def fail(words: list[str]) -> int:
@@ -126,7 +126,7 @@ def test_memory_that_runs_out_later_is_one_line(gptkit_command: GptkitCommand, m
         (f"tokens={10**18}", "devices=1048576", "tokenizer.size=10000000", "trainer.strategy=fsdp2"),
     ],
 )
-def test_a_plan_shows_any_size(words: tuple[str, ...], gptkit_command: GptkitCommand) -> None:
+def test_plan_shows_any_size(words: tuple[str, ...], gptkit_command: GptkitCommand) -> None:
     outcome = gptkit_command("plan", *words, "device=h100", "data=sotu")
     assert (outcome.status, outcome.err) == (0, "")
     assert "parameters" in outcome.out

@@ -43,7 +43,7 @@ def saved(number: int) -> int:
 
 
 @pytest.mark.process
-def test_a_stopped_sweep_is_finished_by_the_same_command(gptkit_command: GptkitCommand, in_folder: Path) -> None:
+def test_stopped_sweep_is_finished_by_the_same_command(gptkit_command: GptkitCommand, in_folder: Path) -> None:
     Path("x.txt").write_text("the quick brown fox jumps over 123 lazy dogs\n" * 100, encoding="utf-8")
 
     def interrupt() -> None:
@@ -63,7 +63,7 @@ def test_a_stopped_sweep_is_finished_by_the_same_command(gptkit_command: GptkitC
     assert "stopped" in done
     words = (
         f"gptkit: the sweep was stopped after {done.count('finished')} of 2 jobs; "
-        "resume it by the same command with hydra.sweep.dir=out"
+        "resume it with the same command and hydra.sweep.dir=out"
     )
     assert words in stopped.err
     assert f"{done.count('finished')} of 2" in Path("out/sweep.html").read_text()

@@ -36,7 +36,7 @@ def sweep_page(folder: Path) -> str:
     return (folder / "sweep.html").read_text(encoding="utf-8")
 
 
-def test_only_the_finished_run_of_the_same_words_is_skipped(tmp_path: Path) -> None:
+def test_only_a_finished_job_with_the_same_overrides_is_skipped(tmp_path: Path) -> None:
     job(tmp_path, 0, "seed=1", val_loss=2.0)
     again = Job(0, ("seed=1",), tmp_path / "0")
     assert again.reuse_finished_run()
@@ -48,7 +48,7 @@ def test_only_the_finished_run_of_the_same_words_is_skipped(tmp_path: Path) -> N
         assert not Job(number, ("seed=1",), tmp_path / str(number)).reuse_finished_run()
 
 
-def test_a_loss_that_is_no_number_is_never_the_least(tmp_path: Path) -> None:
+def test_nan_loss_is_minimized_as_infinity(tmp_path: Path) -> None:
     figures: dict[str, Any] = {"parameters": 1, "tokens": 1, "steps": 1, "tokens_per_second": None, "mfu": None}
     figures |= {"wall_seconds": 1.0, "peak_memory_bytes": 1, "finished": True}
     for train_loss, val_loss, least in ((0.5, math.nan, math.inf), (math.nan, None, math.inf), (0.5, None, 0.5), (0.5, 2.0, 2.0)):
@@ -56,14 +56,14 @@ def test_a_loss_that_is_no_number_is_never_the_least(tmp_path: Path) -> None:
         assert value_to_minimize(read_summary(tmp_path)) == least
 
 
-def test_a_run_that_ended_by_its_time_limit_is_continued(tmp_path: Path) -> None:
+def test_run_that_reached_its_time_limit_is_resumed(tmp_path: Path) -> None:
     ended = job(tmp_path, 0, "seed=1", val_loss=2.0, finished=False)
     assert (ended.status, value_to_minimize(ended.summary)) == ("stopped", 2.0)
     assert not Job(0, ("seed=1",), tmp_path / "0").reuse_finished_run()
     assert job(tmp_path, 0, "seed=1", val_loss=1.0, finished=True).status == "finished"
 
 
-def test_a_sweeper_gets_the_loss_of_a_run_that_ended_by_its_time_limit(tmp_path: Path) -> None:
+def test_sweeper_gets_the_loss_of_a_run_that_reached_its_time_limit(tmp_path: Path) -> None:
     assert job_result(job(tmp_path, 0, "seed=1", val_loss=2.0, finished=False)).return_value == 2.0
     unmeasured = job(tmp_path, 1, "seed=2", train_loss=0.02, compared_by="val_score", finished=False)
     assert job_result(unmeasured).return_value == math.inf  # training's loss would win against every validation
@@ -74,14 +74,14 @@ def test_a_sweeper_gets_the_loss_of_a_run_that_ended_by_its_time_limit(tmp_path:
         _ = job_result(job(tmp_path, 2, "seed=1", exit_status=143)).return_value
 
 
-def test_a_failed_job_keeps_the_last_line_that_it_printed_and_a_stopped_one_has_not_failed(tmp_path: Path) -> None:
+def test_failed_job_reports_its_last_log_line_and_stopped_job_is_not_failed(tmp_path: Path) -> None:
     failed = job(tmp_path, 0, "seed=1", exit_status=2)
     assert (failed.status, failed.error) == ("failed", "the reason")
     assert job(tmp_path, 1, "seed=1", exit_status=143).status == "stopped"
     assert [one.status for one in read_jobs(tmp_path)] == ["failed", "stopped"]
 
 
-def test_a_job_that_outlived_its_sweep_is_recognised(tmp_path: Path) -> None:
+def test_job_that_outlives_its_sweep_is_still_running(tmp_path: Path) -> None:
     held = lock_folder(tmp_path)
     assert held is not None
     assert lock_folder(tmp_path) is None
@@ -91,19 +91,19 @@ def test_a_job_that_outlived_its_sweep_is_recognised(tmp_path: Path) -> None:
     os.close(free)
 
 
-def test_a_jobs_process_runs_once_whatever_the_configuration_says(tmp_path: Path) -> None:
+def test_job_command_overrides_multirun_of_the_configuration(tmp_path: Path) -> None:
     words = job_command("train", ["--config-dir=here"], job(tmp_path, 4, "+gpt2=124m"))
     assert words[1:7] == ["-m", "gptkit", "--config-name", "train", "--config-dir=here", "+gpt2=124m"]
     assert words[-2:] == ["hydra.job.num=4", "hydra.mode=RUN"]
 
 
-def test_a_folder_with_quotation_marks_is_a_word(tmp_path: Path) -> None:
+def test_folder_with_quotation_marks_is_quoted_in_the_command(tmp_path: Path) -> None:
     words = job_command("train", [], Job(0, (), Path("out/data.path='x.txt',seed=1")))
     parsed = OverridesParser.create().parse_override(next(word for word in words if word.startswith("hydra.run.dir=")))
     assert parsed.value() == "out/data.path='x.txt',seed=1"
 
 
-def test_what_another_run_left_in_a_folder_is_not_the_jobs(tmp_path: Path) -> None:
+def test_summary_of_another_run_in_the_folder_is_not_the_jobs(tmp_path: Path) -> None:
     """A sweep into the folder of another: the job is refused there, and the old run's loss is none of its own."""
     job(tmp_path, 0, "optimizer.lr=1e-3", val_loss=2.0)
     refused = Job(0, ("optimizer.lr=3e-3",), tmp_path / "0")
@@ -118,7 +118,7 @@ def test_what_another_run_left_in_a_folder_is_not_the_jobs(tmp_path: Path) -> No
     assert read_jobs(tmp_path)[0].summary["val_loss"] == 2.0
 
 
-def test_a_job_that_is_refused_a_folder_names_the_sweeps(tmp_path: Path) -> None:
+def test_error_of_a_job_suggests_another_sweep_folder(tmp_path: Path) -> None:
     job(tmp_path, 0, "seed=1")
     refused = Job(0, ("seed=2",), tmp_path / "0")
     refused.mark_started()
@@ -129,29 +129,29 @@ def test_a_job_that_is_refused_a_folder_names_the_sweeps(tmp_path: Path) -> None
         _ = job_result(refused).return_value
 
 
-def test_a_job_that_failed_is_not_the_best(tmp_path: Path) -> None:
+def test_failed_job_is_not_the_best(tmp_path: Path) -> None:
     jobs = [job(tmp_path, 0, "seed=0", exit_status=1, val_loss=1.0), job(tmp_path, 1, "seed=1", val_loss=2.0)]
     assert [one.number for one in rank(jobs)] == [1, 0]
     assert [one.number for one in best_of(rank(jobs))] == [1]
     assert best_of([jobs[0]]) == []
 
 
-def test_a_job_that_was_killed_says_so(tmp_path: Path) -> None:
+def test_killed_job_reports_the_signal(tmp_path: Path) -> None:
     assert job(tmp_path, 0, "seed=0", exit_status=-9).error == "killed by signal 9"
 
 
-def test_a_job_is_no_member_of_another_run() -> None:
+def test_job_environment_has_no_distributed_variables() -> None:
     given = {"PATH": "/bin", "LOCAL_RANK": "1", "MASTER_PORT": "1234", "TORCHELASTIC_RUN_ID": "x", "SLURM_NTASKS": "2"}
     assert job_environment(given, {"OMP_NUM_THREADS": "1"}) == {"PATH": "/bin", "OMP_NUM_THREADS": "1"}
 
 
-def test_gpus_are_shared_out() -> None:
+def test_gpus_are_divided_among_slots() -> None:
     places = divide_machine(2, {"CUDA_VISIBLE_DEVICES": "0,1,2,3"})
     assert [place["CUDA_VISIBLE_DEVICES"] for place in places] == ["0,2", "1,3"]
     assert "CUDA_VISIBLE_DEVICES" not in divide_machine(1, {"CUDA_VISIBLE_DEVICES": "0,1"})[0]
 
 
-def test_cores_are_shared_out_and_a_smaller_number_of_the_users_is_kept() -> None:
+def test_cores_are_divided_and_a_smaller_user_setting_is_kept() -> None:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     share = str(max(cores // 2, 1))
     assert divide_machine(2, {}) == [{"OMP_NUM_THREADS": share, "RAYON_NUM_THREADS": share}] * 2
@@ -160,13 +160,13 @@ def test_cores_are_shared_out_and_a_smaller_number_of_the_users_is_kept() -> Non
     ]
 
 
-def test_a_folder_that_is_the_jobs_number_needs_no_composing() -> None:
+def test_job_folders_named_by_number_need_no_composition() -> None:
     config = OmegaConf.create({"hydra": {"sweep": {"dir": "out", "subdir": "${hydra.job.num}"}, "job": {"num": "???"}}})
     made = _make_job(config, None, ["model.layers=2"], 3)  # there is nothing that could compose
     assert (made.number, made.overrides, made.folder) == (3, ("model.layers=2",), Path("out/3"))
 
 
-def test_runs_are_compared_best_first_by_what_differs(tmp_path: Path) -> None:
+def test_runs_are_listed_best_first_with_their_differing_keys(tmp_path: Path) -> None:
     jobs = [
         job(tmp_path, 0, "optimizer.lr=1e-3", "seed=1", val_loss=2.0),
         job(tmp_path, 1, "optimizer.lr=3e-3", "seed=1", val_loss=1.5),
@@ -181,7 +181,7 @@ def test_runs_are_compared_best_first_by_what_differs(tmp_path: Path) -> None:
     assert "Validation loss against optimizer.lr" in page
 
 
-def test_equal_losses_are_a_tie(tmp_path: Path) -> None:
+def test_equal_losses_share_a_rank(tmp_path: Path) -> None:
     for number, (rate, loss) in enumerate([("1e-3", 1.50001), ("1e-3", 1.50003), ("3e-3", 1.6)]):
         job(tmp_path, number, f"optimizer.lr={rate}", f"seed={number}", val_loss=loss)
     page = sweep_page(tmp_path)
@@ -191,7 +191,7 @@ def test_equal_losses_are_a_tie(tmp_path: Path) -> None:
     assert page.count('<tr class="best"') == 2
 
 
-def test_what_has_an_interval_is_compared_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_metrics_with_intervals_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     judged: dict[str, Any] = {
         "val_loss": 2.0,
         "val_accuracy": 0.75,
@@ -209,7 +209,7 @@ def test_what_has_an_interval_is_compared_too(tmp_path: Path, capsys: pytest.Cap
     assert "0.7500 (0.500 to 1.000)" in sweep_page(tmp_path)
 
 
-def test_jobs_are_compared_by_what_their_objective_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_jobs_are_compared_by_the_monitored_metric(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The loss of PPO contains what the sweep moves: less divergence counts less, and looks better."""
     figures = [(0.02, -3.0, 1.5, 0.4), (0.1, -1.0, 1.0, 0.6)]
     jobs = [
@@ -238,7 +238,7 @@ def test_jobs_are_compared_by_what_their_objective_names(tmp_path: Path, capsys:
     assert [one.number for one in rank(mixed)] == [0, 1, 2]  # nothing but the loss is common to all
 
 
-def test_jobs_may_be_compared_by_a_metric_that_is_better_when_lower(tmp_path: Path) -> None:
+def test_monitored_metric_can_be_better_when_lower(tmp_path: Path) -> None:
     monitor: dict[str, Any] = {"compared_by": "val_error", "compared_mode": "min"}
     jobs = [job(tmp_path, number, val_loss=1.0, val_error=error, **monitor) for number, error in enumerate((0.6, 0.4))]
     assert [one.number for one in rank(jobs)] == [1, 0]

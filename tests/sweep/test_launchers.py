@@ -43,7 +43,7 @@ def sweep_apart(text: None) -> Callable[..., Any]:
 
 
 @pytest.mark.process
-def test_processes_report_every_job_and_skip_what_is_finished(sweep: Callable[..., Any]) -> None:
+def test_process_launcher_reports_every_job_and_skips_finished_ones(sweep: Callable[..., Any]) -> None:
     words = ("data.path=x.txt,absent.txt", "hydra.launcher.n_jobs=2")
     first = sweep(*words)
     assert first.status == 1
@@ -58,7 +58,7 @@ def test_processes_report_every_job_and_skip_what_is_finished(sweep: Callable[..
 
 
 @pytest.mark.process
-def test_hydras_own_settings_reach_the_jobs(sweep: Callable[..., Any]) -> None:
+def test_hydra_settings_reach_the_jobs(sweep: Callable[..., Any]) -> None:
     Path("mine/mypaper").mkdir(parents=True)
     Path("mine/mypaper/small.yaml").write_text("# @package _global_\nmodel:\n  layers: 1\n")
     words = (f"hydra.searchpath=[file://{Path('mine').absolute()}]", "+hydra.job.env_set.OMP_NUM_THREADS=1")
@@ -69,7 +69,7 @@ def test_hydras_own_settings_reach_the_jobs(sweep: Callable[..., Any]) -> None:
 
 
 @pytest.mark.process
-def test_joblib(sweep_apart: Callable[..., Any]) -> None:
+def test_joblib_launcher_runs_jobs(sweep_apart: Callable[..., Any]) -> None:
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="pip install gptkit[sweeps]")
     done = sweep_apart("hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "seed=1,2")
     assert done.returncode == 0, done.stderr
@@ -79,7 +79,7 @@ def test_joblib(sweep_apart: Callable[..., Any]) -> None:
 
 
 @pytest.mark.process
-def test_submitit_runs_jobs_on_this_machine(sweep_apart: Callable[..., Any]) -> None:
+def test_submitit_launcher_runs_jobs_locally(sweep_apart: Callable[..., Any]) -> None:
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="pip install gptkit[sweeps]")
     done = sweep_apart("hydra/launcher=submitit_local", "seed=1", "optimizer.lr=1e-3")
     assert done.returncode == 0, done.stderr
@@ -89,7 +89,7 @@ def test_submitit_runs_jobs_on_this_machine(sweep_apart: Callable[..., Any]) -> 
 
 
 @pytest.mark.filterwarnings("ignore:.*declarative_base:DeprecationWarning")  # Optuna 2's use of SQLAlchemy 2
-def test_optuna_minimises_the_validation_loss(sweep: Callable[..., Any]) -> None:
+def test_optuna_sweeper_minimizes_the_validation_loss(sweep: Callable[..., Any]) -> None:
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper", reason="pip install gptkit[sweeps]")
     words = ("hydra/sweeper=optuna", "hydra/launcher=basic", "hydra.sweeper.n_trials=3", "hydra.sweeper.n_jobs=1")
     done = sweep(*words, "optimizer.lr=tag(log,interval(1e-5,1e-1))")
@@ -102,14 +102,14 @@ def test_optuna_minimises_the_validation_loss(sweep: Callable[..., Any]) -> None
 
 
 @pytest.mark.process
-def test_ray(sweep_apart: Callable[..., Any]) -> None:
+def test_ray_launcher_runs_jobs(sweep_apart: Callable[..., Any]) -> None:
     pytest.importorskip("hydra_plugins.hydra_ray_launcher", reason="docs/sweeps.md says how Ray is installed")
     done = sweep_apart("hydra/launcher=ray", "+hydra.launcher.ray.init.num_cpus=1", "seed=1")
     assert done.returncode == 0, done.stderr
     assert [job.status for job in read_jobs(Path("out"))] == ["finished"]
 
 
-def test_slurm_composes(gptkit_command: GptkitCommand) -> None:
+def test_slurm_launcher_composes(gptkit_command: GptkitCommand) -> None:
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="pip install gptkit[sweeps]")
     shown = gptkit_command(
         "train", "hydra/launcher=slurm", "hydra.launcher.partition=gpu", "--cfg", "hydra", "-p", "hydra.launcher"

@@ -45,7 +45,7 @@ def finished() -> set[Path]:
 
 
 @pytest.mark.process
-def test_a_job_may_train_on_several_devices(gptkit_command: GptkitCommand, in_folder: Path) -> None:
+def test_job_can_train_on_several_devices(gptkit_command: GptkitCommand, in_folder: Path) -> None:
     Path("x.txt").write_text(TEXT, encoding="utf-8")
     pair = ("trainer.devices=2", "trainer.strategy=ddp", "trainer.max_steps=2")
     done = gptkit_command(*WORDS, *pair, "seed=1", "optimizer.lr=1e-3", "hydra.sweep.dir=out")
@@ -58,9 +58,7 @@ def test_a_job_may_train_on_several_devices(gptkit_command: GptkitCommand, in_fo
 
 @pytest.mark.process
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the jobs of a killed sweep run to their end")
-def test_a_killed_sweep_takes_its_jobs_along_and_is_finished_by_the_same_command(
-    gptkit_command: GptkitCommand, in_folder: Path
-) -> None:
+def test_killed_sweep_ends_its_jobs_and_the_same_command_finishes_it(gptkit_command: GptkitCommand, in_folder: Path) -> None:
     Path("x.txt").write_text(TEXT, encoding="utf-8")
     words = (*WORDS, f"tokens={STEPS * 4 * 32}", "seed=0,1,2,3", "hydra.launcher.n_jobs=2", "hydra.sweep.dir=out")
     sweep = subprocess.Popen(

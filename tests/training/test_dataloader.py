@@ -28,14 +28,14 @@ def read(feed: TrainDataLoader) -> list[list[int]]:
     return [batch["tokens"][:, 0].tolist() for batch in feed]
 
 
-def test_an_epoch_has_every_item_once_and_epochs_differ() -> None:
+def test_epoch_has_every_item_once_and_epochs_differ() -> None:
     steps = read(TrainDataLoader(Numbers(), seed=3, batch=5, start=0, stop=4))
     assert sorted(steps[0] + steps[1]) == list(range(10))
     assert sorted(steps[2] + steps[3]) == list(range(10, 20))
     assert [item - 10 for item in steps[2] + steps[3]] != steps[0] + steps[1]
 
 
-def test_a_continued_run_reads_on() -> None:
+def test_resumed_dataloader_continues_the_sequence() -> None:
     whole = read(TrainDataLoader(Numbers(), seed=3, batch=4, start=0, stop=7))
     tail = TrainDataLoader(Numbers(), seed=3, batch=4, start=5, stop=7)
     assert read(tail) == whole[5:]
@@ -43,7 +43,7 @@ def test_a_continued_run_reads_on() -> None:
 
 
 @pytest.mark.parametrize("replicas", [1, 2, 4])
-def test_slices_together_are_the_batch_of_one_device(replicas: int) -> None:
+def test_slices_concatenate_to_the_batch_of_one_device(replicas: int) -> None:
     whole = read(TrainDataLoader(Numbers(), seed=1, batch=4, start=0, stop=6))
     slices = [
         read(TrainDataLoader(Numbers(), seed=1, batch=4, start=0, stop=6, replica=r, replicas=replicas)) for r in range(replicas)
@@ -51,7 +51,7 @@ def test_slices_together_are_the_batch_of_one_device(replicas: int) -> None:
     assert [[item for part in parts for item in part] for parts in zip(*slices, strict=True)] == whole
 
 
-def test_held_out_sequences_are_spread_evenly_and_never_repeat() -> None:
+def test_validation_items_are_evenly_spaced_and_unique() -> None:
     assert validation_items(Numbers(10), 0) == validation_items(Numbers(10), 50) == list(range(10))
     assert validation_items(Numbers(10), 3) == [0, 3, 6]
     assert len(set(validation_items(Numbers(1000), 256))) == 256

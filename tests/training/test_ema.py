@@ -18,7 +18,7 @@ Train = Callable[..., Any]
 Weights = Callable[[Path], dict[str, Tensor]]
 
 
-def test_each_update_moves_the_average_by_one_minus_the_decay() -> None:
+def test_update_moves_the_average_by_one_minus_the_decay() -> None:
     torch.manual_seed(0)
     model = torch.nn.Linear(3, 2)
     average = EMA(model, 0.9)
@@ -33,7 +33,7 @@ def test_each_update_moves_the_average_by_one_minus_the_decay() -> None:
         assert torch.allclose(kept, expected[name], atol=1e-6)
 
 
-def test_in_place_the_model_is_the_average_and_afterwards_itself_again() -> None:
+def test_applied_swaps_in_the_average_and_restores_the_weights() -> None:
     model = torch.nn.Linear(2, 2)
     average = EMA(model, 0.5)
     before = model.weight.detach().clone()
@@ -44,7 +44,7 @@ def test_in_place_the_model_is_the_average_and_afterwards_itself_again() -> None
     assert torch.equal(model.weight, before + 1.0)
 
 
-def test_it_is_where_the_weights_are_when_training_begins() -> None:
+def test_average_moves_to_the_device_of_the_weights() -> None:
     model = torch.nn.Linear(2, 2)
     average = EMA(model, 0.5)
     model.to("meta")  # as a trainer moves a model to its device, which may give it other parameters
@@ -52,7 +52,7 @@ def test_it_is_where_the_weights_are_when_training_begins() -> None:
     assert {name: kept.device.type for name, kept in average.weights().items()} == {"weight": "meta", "bias": "meta"}
 
 
-def test_a_run_saves_its_average_and_continues_from_its_weights(train: Train, weights: Weights, tmp_path: Path) -> None:
+def test_run_saves_its_average_and_resumes_from_its_weights(train: Train, weights: Weights, tmp_path: Path) -> None:
     words = ("ema=0.8", "optimizer.schedule.shape=constant", "optimizer.schedule.warmup=0")
     train(tmp_path / "whole", *words)
     train(tmp_path / "parts", *words, "trainer.max_steps=3")
@@ -69,7 +69,7 @@ def test_a_run_saves_its_average_and_continues_from_its_weights(train: Train, we
     assert all(torch.equal(tensor, whole[name]) for name, tensor in model.state_dict().items())
 
 
-def test_an_average_leaves_the_training_itself_alone(train: Train, weights: Weights, tmp_path: Path) -> None:
+def test_average_does_not_change_training(train: Train, weights: Weights, tmp_path: Path) -> None:
     train(tmp_path / "plain")
     train(tmp_path / "averaged", "ema=0.99")
     path = latest_checkpoint(tmp_path / "averaged")
@@ -78,7 +78,7 @@ def test_an_average_leaves_the_training_itself_alone(train: Train, weights: Weig
     assert all(torch.equal(tensor, own[name]) for name, tensor in weights(tmp_path / "plain").items())
 
 
-def test_the_policy_that_ppo_saves_is_the_average_of_the_policies_of_its_steps(train: Train, tmp_path: Path) -> None:
+def test_ppo_saves_the_average_of_its_policies(train: Train, tmp_path: Path) -> None:
     """The average begins as the reference, the policy that training began with; training goes on from the weights themselves."""
     prompts, decay = tmp_path / "prompts.jsonl", 0.8
     prompts.write_text("".join(f'{{"prompt": "count {n}:"}}\n' for n in range(12)), encoding="utf-8")
@@ -98,14 +98,16 @@ def test_the_policy_that_ppo_saves_is_the_average_of_the_policies_of_its_steps(t
 
 
 @pytest.mark.parametrize("decay", ["1", "-0.1", "1.5"])
-def test_a_decay_that_is_none_is_refused(decay: str, train: Train, tmp_path: Path) -> None:
+def test_invalid_decay_is_rejected(decay: str, train: Train, tmp_path: Path) -> None:
     with pytest.raises(gptkit.errors.ConfigError, match=f"ema={float(decay):g} must be"):
         train(tmp_path, f"ema={decay}")
 
 
-def test_a_model_that_is_not_trained_has_no_average(train: Train, tmp_path: Path) -> None:
+def test_average_of_a_frozen_model_is_rejected(train: Train, tmp_path: Path) -> None:
     rows = [f'{{"text": "count {n}", "label": "{"even" if n % 2 == 0 else "odd"}"}}\n' for n in range(20)]
     (tmp_path / "rows.jsonl").write_text("".join(rows), encoding="utf-8")
     words = ["objective=probe", "data=labelled", f"data.path={tmp_path / 'rows.jsonl'}", "tokenizer=bytes", "ema=0.9"]
-    with pytest.raises(gptkit.errors.ConfigError, match=r"ema=0.9 averages .*, and objective=probe trains none; leave it out"):
+    with pytest.raises(
+        gptkit.errors.ConfigError, match=r"ema=0.9 averages .*, and objective=probe trains none of them; remove ema"
+    ):
         train(tmp_path / "run", *words)

@@ -36,10 +36,13 @@ main()
     ("in_rank_1", "told"),
     [
         ("raise KeyError('some bug')", "gptkit: rank 1: KeyError: 'some bug'"),
-        ("os.kill(os.getpid(), signal.SIGKILL)", "gptkit: rank 1 was killed (SIGKILL; the system does so where memory runs out)"),
+        (
+            "os.kill(os.getpid(), signal.SIGKILL)",
+            "gptkit: rank 1 was killed (SIGKILL; the operating system does that when memory runs out)",
+        ),
     ],
 )
-def test_a_process_that_fails_is_named_in_one_line(in_rank_1: str, told: str, tiny_words: list[str], tmp_path: Path) -> None:
+def test_failed_process_is_named_in_one_line(in_rank_1: str, told: str, tiny_words: list[str], tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(PROGRAM, encoding="utf-8")
     words = [*tiny_words, "trainer.strategy=ddp", "trainer.devices=2", "trainer.enable_progress_bar=false", "hydra.run.dir=run"]
@@ -68,7 +71,7 @@ def end_group(group: int) -> None:
         os.killpg(group, signal.SIGKILL)
 
 
-def test_what_follows_from_the_end_of_another_process_is_told_apart() -> None:
+def test_connection_errors_are_recognized() -> None:
     assert is_connection_error(RuntimeError("[../gloo/transport/tcp/pair.cc] Connection closed by peer [127.0.0.1]:1234"))
     assert is_connection_error(torch.distributed.DistNetworkError("the server socket has failed to listen"))
     assert not is_connection_error(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))

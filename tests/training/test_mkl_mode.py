@@ -13,7 +13,7 @@ from gptkit.mkl_mode import DEFAULT_MODE, ENV_VARIABLE, current_mode
 
 
 @pytest.mark.parametrize(("environment", "kept"), [(DEFAULT_MODE, ""), ("COMPATIBLE", "COMPATIBLE")])
-def test_a_run_without_a_mode_of_its_own_is_continued_without(
+def test_old_run_without_mkl_mode_resumes_without_one(
     environment: str, kept: str, train: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(ENV_VARIABLE, "")

@@ -84,7 +84,7 @@ def weights(folder: Path) -> dict[str, Tensor]:
     return load_file(max(folder.glob("checkpoints/step-*")) / "model.safetensors")
 
 
-def test_every_objective_is_tried() -> None:
+def test_all_objectives_are_covered() -> None:
     assert set(WORDS) == set(registry().parts["objective"])
 
 
@@ -105,14 +105,14 @@ def test_every_objective_trains_in_every_precision(
     assert {tensor.dtype for tensor in weights(tmp_path).values()} == {STORED[precision]}
 
 
-def test_a_language_model_trains_in_16_true(run: Callable[..., Any], tmp_path: Path) -> None:
+def test_language_model_trains_in_16_true(run: Callable[..., Any], tmp_path: Path) -> None:
     assert math.isfinite(run(tmp_path, "lm", "trainer.precision=16-true")["val_loss"])
     assert {tensor.dtype for tensor in weights(tmp_path).values()} == {torch.float16}
 
 
 @pytest.mark.parametrize("precision", ["bf16-true", "64-true"])
 @pytest.mark.parametrize("objective", ["lm", "aux_lm", "ppo"])
-def test_a_run_continues_bit_for_bit_in_the_format_of_its_weights(
+def test_run_resumes_bit_identically_in_its_stored_dtype(
     objective: str, precision: str, run: Callable[..., Any], tmp_path: Path
 ) -> None:
     words = (f"trainer.precision={precision}", "ema=0.5")
@@ -123,7 +123,7 @@ def test_a_run_continues_bit_for_bit_in_the_format_of_its_weights(
     assert all(torch.equal(tensor, other[name]) for name, tensor in one.items())
 
 
-def test_losses_and_log_probabilities_are_in_at_least_float32() -> None:
+def test_losses_and_log_probabilities_use_at_least_float32() -> None:
     for dtype, full in ((torch.bfloat16, torch.float32), (torch.float32, torch.float32), (torch.float64, torch.float64)):
         logits = torch.randn(5, 7, dtype=dtype, requires_grad=True)
         loss = cross_entropy_sum(logits, torch.arange(5))
@@ -138,17 +138,17 @@ def test_losses_and_log_probabilities_are_in_at_least_float32() -> None:
     ("given", "name"),
     [("fp16", "16-mixed"), ("bf16", "bf16-mixed"), ("fp32", "32-true"), ("16", "16-mixed"), ("32", "32-true"), ("'64'", "64-true")],
 )
-def test_short_names_are_written_down_by_the_full_one(given: str, name: str) -> None:
+def test_short_precision_names_are_stored_in_full(given: str, name: str) -> None:
     settings = gptkit.compose("train", [f"trainer.precision={given}"]).settings
     assert check_trainer_arguments(settings.trainer)["precision"] == name  # type: ignore[attr-defined]
 
 
-def test_a_run_continues_under_another_name_of_its_precision(run: Callable[..., Any], tmp_path: Path) -> None:
+def test_run_resumes_with_another_name_of_its_precision(run: Callable[..., Any], tmp_path: Path) -> None:
     run(tmp_path, "lm", "trainer.precision=fp32", "trainer.max_steps=1")
     assert "precision: 32-true" in (tmp_path / "config.yaml").read_text(encoding="utf-8")
     assert run(tmp_path, "lm", "trainer.precision=32")["steps"] == 2
 
 
-def test_a_precision_that_the_device_has_not_is_refused(run: Callable[..., Any], tmp_path: Path) -> None:
+def test_unsupported_precision_is_rejected(run: Callable[..., Any], tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"trainer\.precision=16-mixed needs a GPU; write bf16-mixed or 32-true"):
         run(tmp_path, "lm", "trainer.precision=fp16", "trainer.accelerator=cpu")

@@ -118,7 +118,7 @@ def saved(folder: Path) -> dict[str, torch.Tensor]:
 
 @pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # Lightning 2.6 on torch 2.13
 @pytest.mark.parametrize("objective", ["sft", "judged_sft", "reward", "dpo"])
-def test_continued_it_ends_bit_for_bit(objective: str, files: dict[str, list[str]], tmp_path: Path) -> None:
+def test_resumed_run_ends_bit_identically(objective: str, files: dict[str, list[str]], tmp_path: Path) -> None:
     words = files[objective]
     whole = run(tmp_path / "whole", *words)
     run(tmp_path / "stopped", *words, "trainer.max_steps=3")
@@ -134,7 +134,7 @@ def test_continued_it_ends_bit_for_bit(objective: str, files: dict[str, list[str
 @pytest.mark.process
 @pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # Lightning 2.6 on torch 2.13
 @pytest.mark.parametrize(("objective", "steps"), [("judged_sft", 48), ("reward", 48), ("ppo", 12)])
-def test_killed_at_any_moment_it_continues_bit_for_bit(
+def test_run_killed_at_any_moment_resumes_bit_identically(
     objective: str, steps: int, files: dict[str, list[str]], tmp_path: Path
 ) -> None:
     """Most of a step of PPO is its rollout, so that is where it is killed; the others may be saving."""
@@ -151,7 +151,7 @@ def test_killed_at_any_moment_it_continues_bit_for_bit(
 
 
 @pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # Lightning 2.6 on torch 2.13
-def test_a_run_on_rankings_draws_its_calibration(files: dict[str, list[str]], tmp_path: Path) -> None:
+def test_run_on_rankings_writes_its_calibration_figure(files: dict[str, list[str]], tmp_path: Path) -> None:
     result = run(tmp_path / "run", *files["reward"])
     assert result["val_accuracy_low"] <= result["val_accuracy"] <= result["val_accuracy_high"]
     assert (tmp_path / "run" / "figures" / "Calibration.svg").read_text(encoding="utf-8").lstrip().startswith("<?xml")

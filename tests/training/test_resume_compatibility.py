@@ -68,7 +68,7 @@ def equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
         (signal.SIGINT, 130, ("optimizer=adamw", "objective.separate_documents=true")),
     ],
 )
-def test_told_to_stop_it_saves_and_continues_bit_for_bit(
+def test_interrupted_run_saves_and_resumes_bit_identically(
     number: int,
     status: int,
     words: tuple[str, ...],
@@ -104,7 +104,7 @@ def test_told_to_stop_it_saves_and_continues_bit_for_bit(
     assert continued["steps"] == 6
 
 
-def test_a_finished_run_says_so_and_a_longer_one_continues(
+def test_finished_run_is_reported_and_a_longer_one_continues(
     train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first = train(tmp_path, "trainer.max_steps=2")
@@ -112,14 +112,14 @@ def test_a_finished_run_says_so_and_a_longer_one_continues(
     again = train(tmp_path, "trainer.max_steps=2", "save.every=1", "samples.temperature=0")
     assert "is finished after 2 steps" in capsys.readouterr().err
     assert (dict(again), again.exit_status, again.optimized_metric) == (dict(first), 0, first["val_loss"])
-    with pytest.raises(ConfigError, match="holds a run of 2 steps, and this command asks for 1"):
+    with pytest.raises(ConfigError, match="holds a run of 2 steps, and this command requests 1"):
         train(tmp_path, "trainer.max_steps=1")
     with pytest.raises(ConfigError, match=r"with other settings \(optimizer\.lr: 0\.01 -> 0\.02; seed: 0 -> 1\).*init_from="):
         train(tmp_path, "trainer.max_steps=2", "optimizer.lr=0.02", "seed=1")
     assert train(tmp_path, "trainer.max_steps=3")["steps"] == 3
 
 
-def test_other_data_is_not_taken_for_the_same(train: Train, tmp_path: Path) -> None:
+def test_changed_data_prevents_resuming(train: Train, tmp_path: Path) -> None:
     text = tmp_path / "text.txt"
     text.write_text("one after another, " * 99, encoding="utf-8")
     train(tmp_path / "run", "trainer.max_steps=2", f"data.path={text}")
@@ -128,7 +128,7 @@ def test_other_data_is_not_taken_for_the_same(train: Train, tmp_path: Path) -> N
         train(tmp_path / "run", "trainer.max_steps=3", f"data.path={text}")
 
 
-def test_text_that_was_moved_is_the_same_text(
+def test_moved_text_does_not_prevent_resuming(
     train: Train, weights: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text, moved = tmp_path / "text.txt", tmp_path / "moved.txt"
@@ -142,7 +142,7 @@ def test_text_that_was_moved_is_the_same_text(
     assert weights(tmp_path / "run").keys() == weights(tmp_path / "whole").keys()
 
 
-def test_paths_are_compared_by_where_they_lead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_paths_are_compared_after_resolution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "real").mkdir()
@@ -161,7 +161,7 @@ def test_paths_are_compared_by_where_they_lead(tmp_path: Path, monkeypatch: pyte
     assert differences({"init_from": "real"}, {"init_from": "hf:real"}) == [("init_from", "real -> hf:real")]
 
 
-def test_how_often_it_is_validated_may_differ_and_the_best_stays_right(train: Train, weights: Weights, tmp_path: Path) -> None:
+def test_validation_frequency_may_change_and_best_val_loss_stays_correct(train: Train, weights: Weights, tmp_path: Path) -> None:
     words = ("save.every=1", "save.keep=0", "optimizer.schedule.shape=constant", "optimizer.schedule.warmup=0")
     train(tmp_path / "whole", *words, "trainer.max_steps=6")
     train(tmp_path / "run", *words, "val.every=2", "trainer.max_steps=3")
@@ -174,21 +174,21 @@ def test_how_often_it_is_validated_may_differ_and_the_best_stays_right(train: Tr
         train(tmp_path / "run", "val.fraction=0.1")
 
 
-def test_all_that_is_learned_from_must_be_the_same(tmp_path: Path) -> None:
+def test_changed_fingerprint_of_any_source_is_rejected(tmp_path: Path) -> None:
     before = {"data": "a", "reward": "b", "objective.ptx_data": "c"}
     check_same_sources(tmp_path, before, dict(before))
     with pytest.raises(ConfigError, match=r"reward= and objective\.ptx_data=: the content has changed"):
         check_same_sources(tmp_path, before, {"data": "a", "reward": "x", "objective.ptx_data": "y"})
 
 
-def test_two_processes_do_not_train_in_one_folder(train: Train, tmp_path: Path) -> None:
+def test_second_process_in_a_run_folder_is_rejected(train: Train, tmp_path: Path) -> None:
     with lock_run_folder(tmp_path), pytest.raises(ConfigError, match="another process is training there"):
         train(tmp_path, "trainer.max_steps=1")
     assert train(tmp_path, "trainer.max_steps=1")["steps"] == 1
 
 
 @pytest.mark.process
-def test_killed_at_a_random_step_it_continues_bit_for_bit(
+def test_run_killed_at_a_random_step_resumes_bit_identically(
     train: Train, weights: Weights, tiny_words: list[str], tmp_path: Path
 ) -> None:
     words = ("trainer.max_steps=400", "save.every=20", "model.dropout=0.1", "val.every=50")
@@ -212,28 +212,26 @@ def test_killed_at_a_random_step_it_continues_bit_for_bit(
     assert equal(weights(folder), weights(tmp_path / "whole"))
 
 
-def test_a_checkpoint_has_the_merit_of_its_own_step(train: Train, tmp_path: Path) -> None:
+def test_checkpoint_has_the_merit_of_its_step(train: Train, tmp_path: Path) -> None:
     train(tmp_path, "val.every=2", "save.every=1", "save.keep=9", "trainer.max_steps=5")
     found = {int(folder.name.removeprefix("step-")): read_manifest(folder).merit for folder in list_checkpoints(tmp_path)}
     assert {step: merit is not None for step, merit in found.items()} == {1: False, 2: True, 3: False, 4: True, 5: True}
 
 
-def test_another_form_of_dialogues_than_that_of_the_weights_is_told(
-    train: Train, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_changed_chat_template_logs_a_warning(train: Train, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "dialogues.jsonl"
     path.write_text('{"prompt": "1?", "completion": " 2"}\n' * 20, encoding="utf-8")
     words = ("objective=sft", "data=dialogues", f"data.path={path}", "tokenizer=bytes", "model.context=48", "trainer.max_steps=1")
     train(tmp_path / "first", *words, "objective.template=transcript")
     caplog.clear()
     train(tmp_path / "second", *words, f"init_from={tmp_path / 'first'}")
-    assert "learned with objective.template=transcript, and this run reads with objective.template=plain" in caplog.text
+    assert "was trained with objective.template=transcript, and this run uses objective.template=plain" in caplog.text
     caplog.clear()
     train(tmp_path / "third", *words, f"init_from={tmp_path / 'first'}", "objective.template=transcript")
     assert "objective.template" not in caplog.text
 
 
-def test_a_policy_that_begins_as_nothing_or_as_a_reward_model_is_told(
+def test_policy_without_trained_language_model_logs_a_warning(
     train: Train, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "rankings.jsonl"
@@ -242,22 +240,22 @@ def test_a_policy_that_begins_as_nothing_or_as_a_reward_model_is_told(
     train(tmp_path / "rm", *words, "objective=reward")
     assert "random weights" not in caplog.text
     train(tmp_path / "dpo", *words, "objective=dpo")
-    assert "objective=dpo begins with random weights; init_from=<a run> gives it a model" in caplog.text
+    assert "objective=dpo starts from random weights; set init_from=<a run> to start from a trained model" in caplog.text
     caplog.clear()
     train(tmp_path / "of_rm", *words, "objective=dpo", f"init_from={tmp_path / 'rm'}")
-    assert "was trained with objective=reward and no longer writes text" in caplog.text
+    assert "was trained with objective=reward and no longer generates text" in caplog.text
     caplog.clear()
     train(tmp_path / "of_dpo", *words, "objective=dpo", f"init_from={tmp_path / 'dpo'}")
     assert caplog.text == ""
 
 
-def test_initial_weights_come_from_another_run(train: Train, weights: Weights, tmp_path: Path) -> None:
+def test_init_from_loads_the_weights_of_another_run(train: Train, weights: Weights, tmp_path: Path) -> None:
     train(tmp_path / "first", "trainer.max_steps=2")
     train(tmp_path / "second", f"init_from={tmp_path / 'first'}", "trainer.max_steps=1", "optimizer.lr=0", "seed=9")
     assert equal(weights(tmp_path / "first"), weights(tmp_path / "second"))
 
 
-def test_differences_name_keys_of_both_sides_and_leave_out_what_may_differ() -> None:
+def test_differences_list_changed_keys_except_those_that_may_differ() -> None:
     old = {
         "tokens": 10,
         "save": {"every": 1},

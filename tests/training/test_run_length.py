@@ -50,7 +50,7 @@ def settings(epochs: float | None = None, tokens: int = 1000, **trainer: Any) ->
         (settings(epochs=3), None, (34, 1000)),  # before the data is read
     ],
 )
-def test_steps_and_horizon(given: TrainCommand, train: Dataset | None, expected: tuple[int, int]) -> None:
+def test_run_length_returns_steps_and_horizon(given: TrainCommand, train: Dataset | None, expected: tuple[int, int]) -> None:
     assert run_length(given, train) == expected
 
 
@@ -65,5 +65,5 @@ def test_steps_and_horizon(given: TrainCommand, train: Dataset | None, expected:
         (settings(epochs=3, tokens=4_000_000, max_steps=-1), ""),
     ],
 )
-def test_it_is_said_which_of_several_keys_decides(given: TrainCommand, said: str) -> None:
+def test_ignored_length_keys_are_described(given: TrainCommand, said: str) -> None:
     assert describe_ignored_keys(given) == said

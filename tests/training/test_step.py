@@ -38,7 +38,7 @@ def gradients(model: nn.Module, batch: dict[str, Tensor], micro: int) -> list[Te
 
 
 @pytest.mark.parametrize("micro", [1, 2, 3, 6, 7, 100])
-def test_micro_batches_accumulate_to_the_gradient_of_the_whole_batch_and_of_the_mean_loss(micro: int) -> None:
+def test_micro_batches_accumulate_to_the_gradient_of_the_batch(micro: int) -> None:
     model, batch = model_and_batch()
     pieces = gradients(model, batch, micro)
     model.zero_grad()
@@ -48,7 +48,7 @@ def test_micro_batches_accumulate_to_the_gradient_of_the_whole_batch_and_of_the_
         torch.testing.assert_close(accumulated, parameter.grad, rtol=0, atol=1e-6)
 
 
-def test_micro_batches_keep_order_and_every_sequence() -> None:
+def test_micro_batches_keep_all_sequences_in_order() -> None:
     batch = {"tokens": torch.arange(14).view(7, 2), "targets": torch.arange(14).view(7, 2) + 1}
     pieces = list(split_into_micro_batches(batch, 3))
     assert [len(piece["tokens"]) for piece in pieces] == [3, 3, 1]
@@ -56,13 +56,13 @@ def test_micro_batches_keep_order_and_every_sequence() -> None:
         assert torch.equal(torch.cat([piece[name] for piece in pieces]), tensor)
 
 
-def test_terms_are_weighted_and_averaged_each_over_its_own_count() -> None:
+def test_terms_are_weighted_and_divided_by_their_counts() -> None:
     terms = {"a": (1.0, torch.tensor(6.0)), "b": (0.5, torch.tensor(8.0)), "none": (1.0, torch.tensor(0.0))}
     assert combine_terms(terms, {"a": 3, "b": 2, "none": 0}).item() == 6 / 3 + 0.5 * 8 / 2
 
 
 @pytest.mark.parametrize("largest", [0.01, 1e6])
-def test_clipping_equals_torchs(largest: float) -> None:
+def test_clipping_equals_torch(largest: float) -> None:
     model, batch = model_and_batch()
     gradients(model, batch, 7)
     other = copy.deepcopy(model)
@@ -77,7 +77,7 @@ def test_clipping_equals_torchs(largest: float) -> None:
         assert torch.equal(gradient, parameter.grad)
 
 
-def test_seeds_differ_in_every_place_and_never_by_sums() -> None:
+def test_mixed_seeds_differ_in_every_position() -> None:
     seeds = {
         mix_seeds(seed, step, slice_, micro) for seed in range(4) for step in range(50) for slice_ in range(4) for micro in range(4)
     }
@@ -86,7 +86,7 @@ def test_seeds_differ_in_every_place_and_never_by_sums() -> None:
     assert all(0 <= seed < 2**63 for seed in seeds)
 
 
-def test_batch_micro_changes_the_weights_of_a_run_by_rounding_only(
+def test_batch_micro_changes_weights_only_by_rounding(
     train: Callable[..., Any], weights: Callable[[Path], dict[str, Tensor]], tmp_path: Path
 ) -> None:
     train(tmp_path / "whole", "batch.micro=6", "trainer.max_steps=2", "optimizer.eps=1e-3")
@@ -96,7 +96,7 @@ def test_batch_micro_changes_the_weights_of_a_run_by_rounding_only(
         torch.testing.assert_close(uneven[name], tensor, rtol=0, atol=1e-6)
 
 
-def test_a_gradient_that_is_not_finite_names_the_step_and_leaves_the_checkpoint(
+def test_non_finite_gradient_names_the_step_and_keeps_the_checkpoint(
     train: Callable[..., Any], weights: Callable[[Path], dict[str, Tensor]], tmp_path: Path
 ) -> None:
     wild = ("optimizer.lr=1000", "optimizer.weight_decay=1000", "optimizer.schedule.shape=constant", "optimizer.schedule.warmup=0")

@@ -124,7 +124,7 @@ def assert_same(found: dict[str, Tensor], expected: dict[str, Tensor], what: str
 
 
 @pytest.mark.process
-def test_two_devices_train_the_weights_that_one_trains(
+def test_two_devices_train_the_weights_of_one_device(
     train: Callable[..., Any], kinds: dict[str, list[str]], together: Path, tmp_path: Path
 ) -> None:
     alone = train(tmp_path / "alone", *kinds["text"])
@@ -138,7 +138,7 @@ def test_two_devices_train_the_weights_that_one_trains(
 
 @pytest.mark.process
 @pytest.mark.parametrize("kind", ["ppo_ptx", "grpo", "reward"])
-def test_two_devices_align_the_model_that_one_aligns(
+def test_two_devices_align_the_model_of_one_device(
     kind: str, train: Callable[..., Any], kinds: dict[str, list[str]], together: Path, tmp_path: Path
 ) -> None:
     """Rollouts, whitening, the weight of the divergence, the value network, pre-training text and the average are all in it."""
@@ -150,7 +150,7 @@ def test_two_devices_align_the_model_that_one_aligns(
     assert {name: found[name] for name in measured} == pytest.approx({name: alone[name] for name in measured}, abs=1e-4)
 
 
-def test_mixed_precision_gathers_matrices_in_bfloat16_and_everything_else_in_float32() -> None:
+def test_fsdp_mixed_precision_gathers_only_matrices_in_bfloat16() -> None:
     """Autocast then has nothing to copy, but for the head."""
     model = GPTConfig(layers=1, heads=2, width=8, context=4).build(attention=DenseAttentionConfig(), vocabulary=10)
     seen: dict[str, torch.dtype] = {}
@@ -177,7 +177,7 @@ def test_mixed_precision_gathers_matrices_in_bfloat16_and_everything_else_in_flo
         assert parameter.dtype == parameter.grad.dtype == torch.float32
 
 
-def test_a_model_without_layers_that_can_be_split_is_refused() -> None:
+def test_tensor_parallel_without_splittable_layers_is_rejected() -> None:
     class Mesh:
         def size(self) -> int:
             return 2

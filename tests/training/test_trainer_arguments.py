@@ -25,12 +25,12 @@ from gptkit.training.duration import run_length
 from gptkit.training.trainer_arguments import REPLACED_BY, check_trainer_arguments
 
 
-def test_arguments_pass_as_they_stand_without_those_left_out() -> None:
+def test_valid_arguments_are_passed_unchanged() -> None:
     given = {"accelerator": "cpu", "devices": 1, "max_steps": 9, "max_time": None, "log_every_n_steps": 5}
     assert check_trainer_arguments(given) == {"accelerator": "cpu", "devices": 1, "log_every_n_steps": 5}
 
 
-def test_an_unknown_argument_names_the_nearest() -> None:
+def test_unknown_argument_suggests_the_nearest() -> None:
     with pytest.raises(ConfigError, match=r"trainer\.precison: .* no such argument\. Did you mean precision\?"):
         check_trainer_arguments({"precison": "auto"})
 
@@ -46,7 +46,7 @@ def test_an_unknown_argument_names_the_nearest() -> None:
         ("callbacks", [], r"\+callback@callback"),
     ],
 )
-def test_what_the_kit_does_itself_is_refused_with_the_key_that_does_it(name: str, value: Any, key: str) -> None:
+def test_replaced_argument_names_the_key_to_use(name: str, value: Any, key: str) -> None:
     with pytest.raises(ConfigError, match=rf"trainer\.{name} cannot be set: .*{key}"):
         check_trainer_arguments({name: value})
 
@@ -66,7 +66,7 @@ def test_what_the_kit_does_itself_is_refused_with_the_key_that_does_it(name: str
         ("precision", "b16-mixed", "Did you mean bf16-mixed?"),
     ],
 )
-def test_a_value_of_another_type_is_refused(name: str, value: Any, reason: str) -> None:
+def test_value_of_another_type_is_rejected(name: str, value: Any, reason: str) -> None:
     with pytest.raises(ConfigError, match=rf"trainer\.{name}={re.escape(str(value))}.*{re.escape(reason)}"):
         check_trainer_arguments({name: value})
 
@@ -80,7 +80,7 @@ def test_a_value_of_another_type_is_refused(name: str, value: Any, reason: str) 
         *("trainer.num_nodes=2", "trainer.enable_progress_bar=banana", "trainer.precision=banana"),
     ],
 )
-def test_what_lightning_refuses_is_one_line_before_anything_is_read(
+def test_argument_rejected_by_lightning_is_reported_before_reading_data(
     word: str, gptkit_command: Any, in_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("MASTER_ADDR", raising=False)
@@ -99,7 +99,7 @@ def test_what_lightning_refuses_is_one_line_before_anything_is_read(
         (["trainer.profiler=pytorch", "trainer.default_root_dir=a_file.txt/x"], "trainer.default_root_dir=a_file.txt/x: "),
     ],
 )
-def test_what_does_not_fit_together_is_one_line_before_anything_is_read(
+def test_contradicting_arguments_are_reported_before_reading_data(
     words: list[str], said: str, gptkit_command: Any, in_folder: Path
 ) -> None:
     Path("a_file.txt").touch()
@@ -109,7 +109,7 @@ def test_what_does_not_fit_together_is_one_line_before_anything_is_read(
     assert not Path("run").exists()
 
 
-def test_every_refused_argument_exists_in_lightning() -> None:
+def test_every_replaced_argument_exists_in_lightning() -> None:
     import inspect
 
     import lightning
@@ -125,29 +125,27 @@ def settings(tokens: int = 1000, **trainer: Any) -> TrainCommand:
     ("made", "expected"),
     [(settings(), (34, 1000)), (settings(30), (1, 30)), (settings(max_steps=7), (7, 210)), (settings(max_steps=None), (34, 1000))],
 )
-def test_length_is_tokens_rounded_up_to_steps_unless_max_steps_says_otherwise(
-    made: TrainCommand, expected: tuple[int, int]
-) -> None:
+def test_run_length_is_tokens_or_max_steps(made: TrainCommand, expected: tuple[int, int]) -> None:
     assert run_length(made) == expected
 
 
 @pytest.mark.parametrize("wrong", [0, -5, 1e6, True, "ten"])
-def test_max_steps_that_is_no_count_is_refused(wrong: Any) -> None:
+def test_invalid_max_steps_is_rejected(wrong: Any) -> None:
     with pytest.raises(ConfigError, match=r"trainer\.max_steps="):
         run_length(settings(max_steps=wrong))
 
 
 @pytest.mark.parametrize(("has_bfloat16", "expected"), [(True, "bf16-mixed"), (False, "32-true")])
-def test_a_processor_gets_bfloat16_where_it_multiplies_it(
-    has_bfloat16: bool, expected: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_cpu_defaults_to_bfloat16_if_supported(has_bfloat16: bool, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: has_bfloat16)
     assert precision.choose_precision("cpu") == expected
 
 
 @pytest.mark.parametrize(("capability", "expected"), [((7, 0), "16-mixed"), ((8, 0), "bf16-mixed"), ((9, 0), "bf16-mixed")])
-def test_cuda_gets_bfloat16_from_ampere_on(capability: tuple[int, int], expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cuda_defaults_to_bfloat16_since_ampere(
+    capability: tuple[int, int], expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
     assert precision.choose_precision("gpu") == precision.choose_precision("auto") == expected
@@ -165,22 +163,34 @@ def test_micro_batch_halves_until_it_fits() -> None:
     assert largest_that_fits(5, lambda size: False) == 1
 
 
-def test_estimate_is_bounded_by_memory_by_the_share_and_by_what_is_useful() -> None:
+def test_micro_batch_estimate_is_bounded_by_memory_batch_size_and_tokens() -> None:
     model = GPTConfig(layers=4, heads=4, width=128, context=64)
     plenty = 1 << 40
-    assert estimate_micro_batch_size(model, vocabulary=65, parameters=0, free=plenty, share=12) == 12
-    assert estimate_micro_batch_size(model, vocabulary=65, parameters=0, free=plenty, share=100_000) == TOKENS_PER_PASS // 64
+    assert estimate_micro_batch_size(model, vocabulary=65, parameters=0, free_bytes=plenty, device_batch_size=12) == 12
+    assert (
+        estimate_micro_batch_size(model, vocabulary=65, parameters=0, free_bytes=plenty, device_batch_size=100_000)
+        == TOKENS_PER_PASS // 64
+    )
     assert (
         estimate_micro_batch_size(
-            model, vocabulary=65, parameters=0, free=10 * activation_bytes_upper_bound(model, vocabulary=65), share=12
+            model,
+            vocabulary=65,
+            parameters=0,
+            free_bytes=10 * activation_bytes_upper_bound(model, vocabulary=65),
+            device_batch_size=12,
         )
         == 5
     )
     assert (
         estimate_micro_batch_size(
-            model, vocabulary=65, parameters=0, free=10 * activation_bytes_upper_bound(model, vocabulary=65), share=12, sequences=2
+            model,
+            vocabulary=65,
+            parameters=0,
+            free_bytes=10 * activation_bytes_upper_bound(model, vocabulary=65),
+            device_batch_size=12,
+            sequences_per_item=2,
         )
         == 2
     )
-    assert estimate_micro_batch_size(model, vocabulary=65, parameters=10**9, free=10**6, share=12) == 1
+    assert estimate_micro_batch_size(model, vocabulary=65, parameters=10**9, free_bytes=10**6, device_batch_size=12) == 1
     assert available_memory() > 0

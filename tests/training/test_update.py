@@ -72,7 +72,7 @@ def learn(tiny_words: list[str], halves: None) -> Callable[..., Any]:
     return run
 
 
-def test_batches_of_one_update_are_one_batch(learn: Callable[..., Any], weights: Weights, tmp_path: Path) -> None:
+def test_batches_of_one_update_equal_one_batch(learn: Callable[..., Any], weights: Weights, tmp_path: Path) -> None:
     eps = "optimizer.eps=1e-3"  # gradients that are zero but for rounding (of key biases) would be blown up to whole steps
     whole = learn(tmp_path / "whole", LMConfig(), eps)
     halves = learn(tmp_path / "halves", HalvesConfig(), eps)
@@ -85,7 +85,7 @@ def test_batches_of_one_update_are_one_batch(learn: Callable[..., Any], weights:
     assert not {"seconds_first", "seconds_train"} & whole.keys()
 
 
-def test_every_minibatch_is_an_update_and_a_step_is_one(learn: Callable[..., Any], tmp_path: Path) -> None:
+def test_every_minibatch_updates_the_weights_once(learn: Callable[..., Any], tmp_path: Path) -> None:
     found = learn(tmp_path / "run", HalvesConfig(updates=2))
     path = latest_checkpoint(tmp_path / "run")
     assert path is not None
@@ -94,7 +94,7 @@ def test_every_minibatch_is_an_update_and_a_step_is_one(learn: Callable[..., Any
     assert {int(entry["step"]) for entry in entries.values()} == {12}
 
 
-def test_the_best_checkpoint_is_the_one_that_the_objective_calls_so(learn: Callable[..., Any], tmp_path: Path) -> None:
+def test_objective_decides_the_best_checkpoint(learn: Callable[..., Any], tmp_path: Path) -> None:
     words = ("save.every=2", "val.every=2", "save.keep=0")
     learn(tmp_path / "loss", LMConfig(), *words)
     learn(tmp_path / "highest", HalvesConfig(), *words)
@@ -103,37 +103,37 @@ def test_the_best_checkpoint_is_the_one_that_the_objective_calls_so(learn: Calla
     assert len(lowest) == 3
 
 
-def test_a_tally_averages_metrics_over_the_items_that_have_them() -> None:
-    tally = MetricAccumulator()
-    tally.add({"reward": torch.tensor(6.0)}, 3)
-    tally.add({"reward": torch.tensor(2.0), "kl": torch.tensor(5.0)}, 1)
-    tally.add({"rows": torch.ones(4)}, 4)
-    tally.add_loss(torch.tensor(1.0))
-    tally.add_loss(torch.tensor(2.0))
-    with tally.time_of("ptx", True):
+def test_accumulator_averages_metrics_over_items_that_have_them() -> None:
+    accumulator = MetricAccumulator()
+    accumulator.add({"reward": torch.tensor(6.0)}, 3)
+    accumulator.add({"reward": torch.tensor(2.0), "kl": torch.tensor(5.0)}, 1)
+    accumulator.add({"rows": torch.ones(4)}, 4)
+    accumulator.add_loss(torch.tensor(1.0))
+    accumulator.add_loss(torch.tensor(2.0))
+    with accumulator.measure_time("ptx", True):
         pass
-    means = tally.means()
+    means = accumulator.means()
     assert float(means["reward"]) == 2.0
     assert float(means["kl"]) == 5.0
     assert "rows" not in means
     assert float(means["seconds_ptx"]) >= 0.0
-    assert float(tally.loss()) == 1.5
+    assert float(accumulator.loss()) == 1.5
 
 
-def test_a_metric_may_have_a_count_of_its_own_and_devices_are_added_up() -> None:
+def test_metrics_with_counts_are_summed_over_devices() -> None:
     """Whatever the micro-batches: 3 of 4 prompts with something to compare, none in the second of them."""
-    tally = MetricAccumulator()
-    tally.add({"accuracy": Mean(torch.tensor(3.0), torch.tensor(4)), "score": torch.tensor(6.0)}, 4)
-    tally.add({"accuracy": Mean(torch.tensor(0.0), torch.tensor(0)), "score": torch.tensor(0.0)}, 2)
-    tally.add({"nothing": Mean(torch.tensor(0.0), torch.tensor(0))}, 2)
-    tally.add_loss(torch.tensor(1.0))
-    assert {name: float(mean) for name, mean in tally.means().items()} == {"accuracy": 0.75, "score": 1.0, "nothing": 0.0}
+    accumulator = MetricAccumulator()
+    accumulator.add({"accuracy": Mean(torch.tensor(3.0), torch.tensor(4)), "score": torch.tensor(6.0)}, 4)
+    accumulator.add({"accuracy": Mean(torch.tensor(0.0), torch.tensor(0)), "score": torch.tensor(0.0)}, 2)
+    accumulator.add({"nothing": Mean(torch.tensor(0.0), torch.tensor(0))}, 2)
+    accumulator.add_loss(torch.tensor(1.0))
+    assert {name: float(mean) for name, mean in accumulator.means().items()} == {"accuracy": 0.75, "score": 1.0, "nothing": 0.0}
     other = torch.tensor([1.0, 2.0, 0.0, 4.0, 2.0, 0.0])  # another device's sums and counts
-    both = tally.means(lambda tensor: tensor + other)
+    both = accumulator.means(lambda tensor: tensor + other)
     assert {name: float(mean) for name, mean in both.items()} == {"accuracy": 0.5, "score": 1.0, "nothing": 0.0}
 
 
-def test_parameters_with_a_rate_of_their_own_are_groups_that_no_schedule_moves() -> None:
+def test_parameters_with_constant_rates_ignore_the_schedule() -> None:
     model, value = nn.Linear(3, 3), nn.Linear(3, 1)
     named = [*((f"model.{name}", p) for name, p in model.named_parameters())]
     named += [(f"objective.value.{name}", p) for name, p in value.named_parameters()]

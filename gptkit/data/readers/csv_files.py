@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +31,26 @@ def read_csv(path: Path, form: str, *, errors: str) -> Iterator[tuple[str, list[
         DataError: the file cannot be read, or a row does not have as many cells as the header. The message names the file and the
             line.
     """
-    rows = csv.reader((line for _, line, _ in read_lines(path, errors=errors)), **DIALECTS[form])
+    yield from parse_csv((line for _, line, _ in read_lines(path, errors=errors)), form, source=str(path))
+
+
+def parse_csv(lines: Iterable[str], form: str, *, source: str) -> Iterator[tuple[str, list[str]]]:
+    """Yields the location (`source:line`) and the cells of each row, as `read_csv` does.
+
+    Args:
+        lines: the lines of a table, with their line ends.
+        form: .csv or .tsv.
+        source: the name of the input, for locations and errors.
+
+    Raises:
+        DataError: a row has another number of cells than the header, or cannot be parsed.
+    """
+    rows = csv.reader(lines, **DIALECTS[form])
     width = 0
     first_line = 1
     try:
         for row in rows:
-            where, first_line = f"{path}:{first_line}", rows.line_num + 1
+            where, first_line = f"{source}:{first_line}", rows.line_num + 1
             if not row:
                 continue
             width = width or len(row)
@@ -44,7 +58,7 @@ def read_csv(path: Path, form: str, *, errors: str) -> Iterator[tuple[str, list[
                 raise DataError(f"{where}: the row has {len(row)} cells, but the header has {width} columns")
             yield where, row
     except csv.Error as error:
-        where = f"{path}:{first_line}"
+        where = f"{source}:{first_line}"
         if "new-line character" in str(error):
             message = "there is a carriage return inside a line; convert line ends to line feeds (tr '\\r' '\\n')"
             raise DataError(f"{where}: {message}") from None

@@ -1,1 +1,1 @@
-"""Checkpoints: written whole or not at all, checked when read, and loaded back into models."""
+"""Checkpoints: written atomically, verified when read, and loaded into models."""

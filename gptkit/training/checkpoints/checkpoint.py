@@ -1,7 +1,7 @@
-"""One checkpoint: a folder of its own, written whole or not at all, and believed only after its hashes agree.
+"""Reads a checkpoint: one folder, which is written atomically and whose files are used only after their hashes are verified.
 
 checkpoints/step-00001000/
-    model.safetensors  objective.safetensors (where the objective has weights)  tokenizer/  config.yaml
+    model.safetensors  objective.safetensors (if the objective has weights)  tokenizer/  config.yaml
     state.pt           optimizer, counters, random streams: tensors and plain values, read with weights_only
     manifest.json      sizes, SHA-256, distribution==version of every part, step, validation loss
 """
@@ -31,12 +31,12 @@ from gptkit.training.reporting.fault_tolerance import warn_once
 MODEL, OBJECTIVE, STATE, TOKENIZER = "model.safetensors", "objective.safetensors", "state.pt", "tokenizer"
 
 REQUIRED_PARTS = ("model", "attention", "objective", "tokenizer", "data", "optimizer")
-"""The parts without which there is no run."""
+"""The parts that every run has."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """An opened checkpoint. Each file is verified when it is asked for, so what is not asked for costs nothing."""
+    """An opened checkpoint. Each file is verified when it is read."""
 
     folder: Path
     manifest: Manifest
@@ -45,7 +45,7 @@ class Checkpoint:
 
     @property
     def step(self) -> int:
-        """Optimizer steps done."""
+        """The number of completed steps."""
         return self.manifest.step
 
     @property
@@ -55,33 +55,33 @@ class Checkpoint:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the weights: of the model's and the objective's files' own."""
+        """SHA-256 of the weights, computed from the hashes of the model's and the objective's files."""
         weights = [self.manifest.files[name][1] for name in (MODEL, OBJECTIVE) if name in self.manifest.files]
         return hashlib.sha256(" ".join(weights).encode()).hexdigest()
 
     @property
     def model_state(self) -> dict[str, Tensor]:
-        """The model's state_dict, on the CPU; read anew at every call."""
+        """The model's state_dict, on the CPU. Every access reads the file again."""
         return current_tensors(read_tensors(verify_file(self.folder, self.manifest, MODEL)))
 
     @property
     def objective_state(self) -> dict[str, Tensor]:
-        """The objective's state_dict, on the CPU; empty where it has no weights."""
+        """The objective's state_dict, on the CPU; empty if it has no weights."""
         if OBJECTIVE not in self.manifest.files:
             return {}
         return current_tensors(read_tensors(verify_file(self.folder, self.manifest, OBJECTIVE)))
 
     @property
     def state(self) -> dict[str, Any]:
-        """What `write_checkpoint` received as `state`, tensors on the CPU."""
+        """The `state` that was passed to `write_checkpoint`, with tensors on the CPU."""
         return read_state(verify_file(self.folder, self.manifest, STATE))
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """The tokenizer that the weights were trained with.
+        """The tokenizer with which the weights were trained.
 
         Raises:
-            CheckpointError: the files give another one, or none.
+            CheckpointError: the files hold another tokenizer, or cannot be read.
         """
         for name in self.manifest.files:
             if name.startswith(f"{TOKENIZER}/"):
@@ -93,63 +93,63 @@ class Checkpoint:
         part = self.part("tokenizer")
         try:
             built: Tokenizer = part.load(self.folder / TOKENIZER)
-        except Exception as error:  # anybody's tokenizer reads these files, and what it raises at altered ones is its own
+        except Exception as error:  # a third-party tokenizer may raise any exception when files are altered
             reason = str(error).partition("\n")[0] or type(error).__name__
             raise CheckpointError(f"{self.folder / TOKENIZER}: cannot be read as tokenizer={part.name} ({reason})") from error
         if built.fingerprint != self.manifest.tokenizer or built.size != self.manifest.vocabulary:
             raise CheckpointError(
-                f"{self.folder / TOKENIZER}: is another tokenizer ({built.size} ids) than the weights were trained with "
-                f"({self.manifest.vocabulary} ids); use the checkpoint as it was written"
+                f"{self.folder / TOKENIZER}: is not the tokenizer with which the weights were trained ({built.size} ids instead of "
+                f"{self.manifest.vocabulary}); restore the original files"
             )
         return built
 
     @property
     def settings(self) -> RunConfig:
-        """The run's settings, every part resolved.
+        """The run's settings, with all parts resolved.
 
         Raises:
-            CheckpointError: a part's plugin is not installed.
+            CheckpointError: the plugin of a part is not installed.
         """
         check_installed(self.folder, self.manifest, self.manifest.parts)
         return config_file.settings_from(self.content, where=str(self.folder / config_file.FILE))
 
     def part(self, kind: str) -> Any:
-        """The settings of one part, without resolving the others.
+        """Returns the settings of one part, without resolving the others.
 
         Raises:
-            CheckpointError: its plugin is not installed, or what is installed does not know its keys.
+            CheckpointError: the plugin of the part is not installed, or the installed version does not have its keys.
         """
         check_installed(self.folder, self.manifest, [kind])
         try:
             return config_file.part_from(kind, self.content[kind], where=str(self.folder / config_file.FILE))
         except ConfigError as error:
-            _, made_with = self.manifest.parts.get(kind, ("", "another version"))
-            raise CheckpointError(f"{error} (it was written with {made_with})") from error
+            _, distribution = self.manifest.parts.get(kind, ("", "another version"))
+            raise CheckpointError(f"{error} (it was written with {distribution})") from error
 
 
 def latest_checkpoint(run: Path) -> Path | None:
-    """The newest checkpoint of which every file is as it was written; None where there is none.
+    """Returns the folder of the newest intact checkpoint; None if there is no checkpoint.
 
-    A torn or altered one is named in a warning, and the one before it is taken.
+    Damaged checkpoints are skipped with a warning.
 
     Raises:
-        CheckpointError: there are checkpoints, and none is whole.
+        CheckpointError: there are checkpoints, and none is intact.
     """
     newest = first_intact(list_checkpoints(run), _read_intact)
     return None if newest is None else newest.folder
 
 
 def best_checkpoint(run: Path) -> Path | None:
-    """The whole checkpoint with the lowest merit, the newer of equals; None where none was validated."""
+    """Returns the folder of the intact checkpoint with the lowest `merit`, and the newest of equals; None if none was validated."""
     best = first_intact(ranked_checkpoints(run), _read_intact)
     return None if best is None else best.folder
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Open one checkpoint folder.
+    """Opens a checkpoint folder. Files other than the manifest and the settings are verified when they are read.
 
     Raises:
-        DamagedCheckpoint: its manifest or settings are torn or altered; other files are verified when they are asked for.
+        DamagedCheckpoint: the manifest or the settings are incomplete or altered.
     """
     manifest = read_manifest(path)
     config = verify_file(path, manifest, config_file.FILE)
@@ -164,12 +164,12 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def read_verified_checkpoint(path: Path) -> Checkpoint:
-    """Open one checkpoint folder whose weights, settings and tokenizer are as they were written, whatever is read of them later.
+    """Opens a checkpoint folder, and verifies weights, settings and tokenizer at once.
 
-    What only continuing needs (the optimizer's state) is verified when it is asked for.
+    The training state, which only resuming needs, is verified when it is read.
 
     Raises:
-        DamagedCheckpoint: one is not.
+        DamagedCheckpoint: a file is missing, incomplete or altered.
     """
     checkpoint = read_checkpoint(path)
     for name in checkpoint.manifest.files:
@@ -179,35 +179,38 @@ def read_verified_checkpoint(path: Path) -> Checkpoint:
 
 
 def recover_unfinished(run: Path) -> None:
-    """Remove what a killed run left of a checkpoint that it was writing or removing; one that lacked only its name gets it."""
-    for aside in list_unfinished(run, WRITING):
-        target = aside.with_name(aside.name.removeprefix(WRITING))
-        with wrap_os_errors(aside):
+    """Cleans up after a run that was killed while it wrote or removed a checkpoint.
+
+    A checkpoint that was written completely, but not renamed yet, is renamed. Other unfinished folders are removed.
+    """
+    for unfinished in list_unfinished(run, WRITING):
+        target = unfinished.with_name(unfinished.name.removeprefix(WRITING))
+        with wrap_os_errors(unfinished):
             try:
-                if aside.is_symlink():
-                    raise DamagedCheckpoint(f"{aside}: is a link, which no run writes")
-                verify(aside)
+                if unfinished.is_symlink():
+                    raise DamagedCheckpoint(f"{unfinished}: is a link, which no run writes")
+                verify(unfinished)
             except CheckpointError:
-                remove_path(aside)
+                remove_path(unfinished)
             else:
-                replace_folder(aside, target)
+                replace_folder(unfinished, target)
     for old in list_unfinished(run, OLD):
         with wrap_os_errors(old):
             remove_path(old)
 
 
 def first_intact(folders: Iterable[Path], open_: Callable[[Path], Checkpoint]) -> Checkpoint | None:
-    """The first of these checkpoints that can be opened; None where there are none.
+    """Returns the first of these checkpoints that is intact; None if `folders` is empty.
 
-    Every one before it is named in a warning, with what is wrong.
+    Each damaged checkpoint before it is named in a warning.
 
     Args:
-        folders: in the order in which they are wanted.
-        open_: raises DamagedCheckpoint.
+        folders: checkpoint folders in order of preference.
+        open_: opens a folder; raises `DamagedCheckpoint` if it is damaged.
 
     Raises:
-        CheckpointError: none is whole.
-        FileNotFoundError: one is no longer there.
+        CheckpointError: none is intact.
+        FileNotFoundError: a folder no longer exists.
     """
     damaged: list[DamagedCheckpoint] = []
     for folder in folders:
@@ -222,7 +225,7 @@ def first_intact(folders: Iterable[Path], open_: Callable[[Path], Checkpoint]) -
             warn_once(f"{damage}; using {folder.name} instead")
         return checkpoint
     if damaged:
-        raise CheckpointError(f"{damaged[-1]}; no checkpoint beside it is whole")
+        raise CheckpointError(f"{damaged[-1]}; no other checkpoint is intact")
     return None
 
 

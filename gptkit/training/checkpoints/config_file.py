@@ -1,6 +1,6 @@
-"""config.yaml: a run's settings as plain YAML, written in full and read back into the same classes.
+"""Writes a run's settings to config.yaml as plain YAML, defaults included, and reads them back into the same classes.
 
-Part classes are found by their kind and name in the registry, so the file holds no import paths and no Python objects.
+The registry resolves parts by kind and name, so the file holds no import paths and no Python objects.
 """
 
 from __future__ import annotations
@@ -25,35 +25,35 @@ from gptkit.training.checkpoints.migrations import current_config
 FILE = "config.yaml"
 
 PART_KEYS = tuple(kind for kind in KINDS if kind != "command")
-"""A key of a verb that is named like a kind holds a part of that kind; `callback` holds several, by any name."""
+"""Keys that hold a part of the kind of the same name; `callback` holds several parts, by any name."""
 
 _INTERPOLATION = re.compile(r"(\\*)\$\{")
 
 
 def to_plain(settings: RunConfig) -> dict[str, Any]:
-    """The settings as plain dicts, lists, text and numbers: what config.yaml holds, and what two runs are compared by."""
+    """Returns the settings as plain dicts, lists, text and numbers, as in config.yaml."""
     return dataclasses.asdict(settings)
 
 
 def write_settings(path: Path, settings: RunConfig) -> None:
-    """Write the settings as YAML, every default spelt out, keys in the order of their classes.
+    """Writes the settings as YAML, with all defaults, in the order of the fields.
 
     Raises:
-        ConfigError: a value is no plain YAML, which a part's field of a wrong type brings about.
-        GptkitError: the file cannot be written, as when the disk is full.
+        ConfigError: a value cannot be written as plain YAML, because a field of a part has another type.
+        GptkitError: the file cannot be written, for example because the disk is full.
     """
     try:
         text = yaml.safe_dump(to_plain(settings), sort_keys=False, allow_unicode=True, width=120)
     except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: a setting is no plain value: {_first_line(error)}") from error
+        raise ConfigError(f"{path}: a setting is not a plain value: {_first_line(error)}") from error
     write_file(path, text)
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
-    """The plain content of a config.yaml, under today's names; keys that are newer than the file are absent.
+    """Returns the plain content of a config.yaml with current keys. Keys that are newer than the file are absent.
 
     Raises:
-        CheckpointError: the file is missing, is no YAML, or is no mapping.
+        CheckpointError: the file is missing, is not YAML, or is not a mapping.
     """
     try:
         content = current_config(read_yaml(path))
@@ -66,33 +66,33 @@ def read_mapping(path: Path) -> dict[str, Any]:
 
 
 def check_parts(content: Mapping[str, Any]) -> None:
-    """See that what is named like a kind is a part, so that whoever looks at settings before they are resolved can rely on it.
+    """Checks that every key that is named like a kind holds a part, because callers read parts before they are resolved.
 
     Raises:
-        DamagedFile: it is not.
+        DamagedFile: a key holds something else.
     """
     for key in PART_KEYS:
         value = content.get(key)
         parts = value if key == "callback" and isinstance(value, Mapping) else {key: value}
         for name, part in parts.items():
             if part is not None and not (isinstance(part, Mapping) and isinstance(part.get("name"), str)):
-                raise DamagedFile(f"has something else than a part under {f'callback.{name}' if key == 'callback' else key}")
+                raise DamagedFile(f"does not hold a part under {f'callback.{name}' if key == 'callback' else key}")
     if not isinstance(content.get("init_from"), str | None):
-        raise DamagedFile("has something else than a text under init_from")
+        raise DamagedFile("does not hold a text under init_from")
 
 
 def read_settings(path: Path, schema: type[RunConfig] = RunConfig) -> RunConfig:
-    """The settings that `write_settings` wrote, as an instance of `schema` with every part resolved.
+    """Returns the settings that `write_settings` wrote, as an instance of `schema` with all parts resolved.
 
     Raises:
         CheckpointError: the file cannot be read.
-        ConfigError: it names a part that is not installed, or a key that this version does not know.
+        ConfigError: a part is not installed, or this version does not have a key.
     """
     return settings_from(read_mapping(path), schema, where=str(path))
 
 
 def settings_from(content: Mapping[str, Any], schema: type[RunConfig] = RunConfig, *, where: str = FILE) -> RunConfig:
-    """The settings object from the plain content of a config.yaml."""
+    """Returns the settings object for the plain content of a config.yaml."""
     unknown = [key for key in content if key not in {field.name for field in dataclasses.fields(schema)}]
     if unknown:
         raise ConfigError(f"{where}: a run has no key {unknown[0]}; was it written by another version?")
@@ -113,10 +113,10 @@ def settings_from(content: Mapping[str, Any], schema: type[RunConfig] = RunConfi
 
 
 def part_from(kind: str, content: Mapping[str, Any], *, where: str = FILE) -> Any:
-    """A part from its plain content in a config.yaml.
+    """Returns the settings of a part for its plain content in a config.yaml.
 
     Raises:
-        ConfigError: no such part is installed, or a key does not fit.
+        ConfigError: the part is not installed, or a key is unknown or invalid.
     """
     try:
         return registry().resolve(kind, escape_interpolations(content))
@@ -125,12 +125,12 @@ def part_from(kind: str, content: Mapping[str, Any], *, where: str = FILE) -> An
 
 
 def _fill(schema: type[Any], values: dict[str, Any], where: str) -> Any:
-    """An instance of a dataclass; a value of a field that is a dataclass by default (`batch`, `val`) is filled in the same way."""
+    """Returns an instance of a dataclass, including nested dataclasses (`batch`, `val`)."""
     filled = {}
     for field in dataclasses.fields(schema):
         has_keys = isinstance(field.default_factory, type) and dataclasses.is_dataclass(field.default_factory)
         if has_keys and not isinstance(values.get(field.name, {}), Mapping):
-            raise ConfigError(f"{where}: {field.name} has keys below it, and no value of its own")
+            raise ConfigError(f"{where}: {field.name} must hold keys, not a value")
     plain_values = _typed(schema, {key: value for key, value in values.items() if not _holds_parts(key, value)}, where)
     for field in dataclasses.fields(schema):
         if field.name not in values:
@@ -151,7 +151,7 @@ def _holds_parts(key: str, value: Any) -> bool:
 
 
 def _typed(schema: type[Any], values: dict[str, Any], where: str) -> dict[str, Any]:
-    """The values, each of its field's type."""
+    """Returns the values, converted to the types of their fields."""
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
@@ -167,9 +167,9 @@ def _typed(schema: type[Any], values: dict[str, Any], where: str) -> dict[str, A
 
 
 def escape_interpolations(value: Any) -> Any:
-    """Text as OmegaConf must be given it, so that "${...}" in a path or a prompt stays what it is."""
+    """Escapes "${...}" in texts, so that OmegaConf does not interpolate it in a path or a prompt."""
     if isinstance(value, str):
-        return _INTERPOLATION.sub(r"\1\1\\${", value)  # backslashes before it are doubled, as OmegaConf's grammar asks
+        return _INTERPOLATION.sub(r"\1\1\\${", value)  # OmegaConf's grammar requires backslashes before it to be doubled
     if isinstance(value, Mapping):
         return {key: escape_interpolations(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -181,24 +181,24 @@ def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0]
 
 
-LARGEST = 2 * MIB
-"""Bytes of the largest config.yaml that is read: some ten thousand paths."""
+MAX_BYTES = 2 * MIB
+"""The size limit of a config.yaml in bytes, enough for about ten thousand paths."""
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping that a YAML file holds.
+    """Returns the mapping in a YAML file.
 
     Raises:
         FileNotFoundError: there is no file.
-        DamagedFile: it cannot be read, or is not such YAML.
+        DamagedFile: the file cannot be read, or is not YAML as a run writes it.
     """
     try:
-        content = yaml.load(read_text(path, limit=LARGEST), Loader=_PlainLoader)
+        content = yaml.load(read_text(path, limit=MAX_BYTES), Loader=_PlainLoader)
     except yaml.YAMLError as error:
         raise DamagedFile(_reason(error)) from error
     except RecursionError as error:
         raise DamagedFile("is nested too deeply") from error
-    except ValueError as error:  # a number or a date that is none
+    except ValueError as error:  # an invalid number or date
         raise DamagedFile(f"is not the YAML that the run wrote ({str(error).partition(chr(10))[0]})") from error
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise DamagedFile("is not the settings of a run")
@@ -206,7 +206,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 class _PlainLoader(yaml.SafeLoader):  # type: ignore[misc]
-    """Refuses aliases, of which a few lines can stand for gigabytes, and keys that are given twice."""
+    """Rejects aliases, with which a few lines can expand to gigabytes, and duplicate keys."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
@@ -218,7 +218,7 @@ class _PlainLoader(yaml.SafeLoader):  # type: ignore[misc]
         for key, _ in node.value:
             name = str(key.value)
             if name in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"gives the key {name[:80]} twice", key.start_mark)
+                raise yaml.constructor.ConstructorError(None, None, f"holds the key {name[:80]} twice", key.start_mark)
             seen.add(name)
         mapping: dict[Hashable, Any] = super().construct_mapping(node, deep=deep)
         return mapping

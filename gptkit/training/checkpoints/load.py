@@ -9,23 +9,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-import torch
 from torch import Tensor
-from torch.nn import Parameter
-from torch.overrides import TorchFunctionMode
 
 from gptkit.attention import AttentionConfig
 from gptkit.errors import CheckpointError, did_you_mean
 from gptkit.model import ModelConfig
 from gptkit.model.base import Model
 from gptkit.objective import ObjectiveConfig
-from gptkit.objective.base import Objective, TrainedModel
+from gptkit.objective.base import TrainedModel
 from gptkit.plugins import registry
 from gptkit.tokenizer import TokenizerConfig
 from gptkit.tokenizer.base import Tokenizer
 from gptkit.training.checkpoints import manifest
-from gptkit.training.checkpoints.checkpoint import OBJECTIVE, Checkpoint, first_intact, read_checkpoint, read_verified_checkpoint
+from gptkit.training.checkpoints.checkpoint import Checkpoint, first_intact, read_checkpoint, read_verified_checkpoint
 from gptkit.training.checkpoints.manifest import FOLDER
+from gptkit.training.checkpoints.model_weights import SkipInitialization, load_weights, restore_objective
 from gptkit.training.checkpoints.retention import best_first, list_checkpoints
 from gptkit.training.checkpoints.serialization import refuse_pickle
 from gptkit.training.device_memory import check_model_fits
@@ -35,7 +33,7 @@ Loaded = TypeVar("Loaded")
 
 HUB = "hf:"
 _ATTEMPTS = 20
-"""Attempts to read a checkpoint of a run that is still training and may remove it meanwhile."""
+"""Attempts to read a checkpoint of a run that is still training and may remove old checkpoints."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ def load(source: str) -> tuple[Model, Tokenizer]:
 
     Args:
         source: a run folder (its best checkpoint by validation loss, else its latest), one checkpoint folder, or
-            hf:<folder or hub name> for GPT-1 and GPT-2 weights in Hugging Face format, or GPT-1's in OpenAI's own.
+            hf:<folder or hub name> for GPT-1 and GPT-2 weights in Hugging Face format, or GPT-1 weights in OpenAI's format.
 
     Raises:
         CheckpointError: there is no checkpoint, it is damaged or unsafe, or a plugin that it needs is not installed.
@@ -77,7 +75,7 @@ def load(source: str) -> tuple[Model, Tokenizer]:
 def build_model(weights: InitialWeights, source: str) -> tuple[Model, Tokenizer]:
     """Builds the model that `load` returns from its weights. Errors name `source`."""
     check_model_fits(weights.model, weights.attention, weights.tokenizer.size)
-    with _WithoutInitialisation():
+    with SkipInitialization():
         model = weights.model.build(attention=weights.attention, vocabulary=weights.tokenizer.size)
     load_weights(model, weights.state, source, tokens=weights.tokenizer.size)
     return model.eval(), weights.tokenizer
@@ -115,7 +113,7 @@ def initial_weights(source: str, tokenizer: TokenizerConfig | None = None) -> In
 
     Args:
         source: as in `load`.
-        tokenizer: for an hf: folder that has none.
+        tokenizer: the tokenizer for an hf: folder that has none.
     """
     if source.startswith(HUB):
         from gptkit.interop.import_model import import_model
@@ -135,76 +133,6 @@ def initial_settings(source: str, tokenizer: TokenizerConfig | None = None) -> I
     return _from_folder(expand_path(source), _settings_of)
 
 
-def load_weights(model: Model, state: dict[str, Tensor], source: str, *, tokens: int = 0) -> None:
-    """Copies a complete state_dict into the model, converted to its dtype and device.
-
-    Args:
-        model: receives the weights.
-        state: the state_dict of a model with the same settings.
-        source: where the weights come from, for errors.
-        tokens: ids of the tokenizer, which both have; the objective's own tokens after them may be missing on either side. 0: all
-            rows must match.
-
-    Raises:
-        CheckpointError: a name, a shape or the kind of number differs; names the first.
-    """
-    if tokens:
-        state = match_vocabulary(model, state, tokens)
-    own = model.state_dict()
-    for name, tensor in state.items():
-        if name in own and _number_kind(tensor) != _number_kind(own[name]):
-            raise CheckpointError(
-                f"{source}: weight {name} is of {tensor.dtype} in the checkpoint and {own[name].dtype} in the model"
-            )
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
-        raise CheckpointError(f"{source}: {_describe_mismatch(own, state)}") from error
-
-
-def restore_objective(objective: Objective, model: Model, checkpoint: Checkpoint) -> None:
-    """Loads the weights of an objective from a checkpoint whose model weights are loaded already.
-
-    Raises:
-        CheckpointError: the weights do not match the objective.
-    """
-    state = checkpoint.objective_state
-    try:
-        objective.restore(model, state)
-    except (RuntimeError, KeyError) as error:  # what torch raises where names or shapes differ
-        path = checkpoint.folder / OBJECTIVE
-        raise CheckpointError(f"{path}: {_describe_mismatch(dict(objective.state_dict()), state)}") from error
-
-
-def _number_kind(tensor: Tensor) -> str:
-    """Returns the kind of number: real, complex or whole. A conversion between kinds would lose information."""
-    return "real" if tensor.is_floating_point() else "complex" if tensor.is_complex() else "whole"
-
-
-def match_vocabulary(model: Model, state: dict[str, Tensor], tokens: int) -> dict[str, Tensor]:
-    """Returns the state with one row for each token of the model: drops extra rows, and takes missing ones from the model."""
-    matched = dict(state)
-    for name, own in model.state_dict().items():
-        tensor = state.get(name)
-        if tensor is None or tensor.dim() == 0 or tensor.shape[1:] != own.shape[1:] or own.shape[0] != model.vocabulary:
-            continue
-        shared = min(len(tensor), len(own))
-        if len(tensor) != len(own) and shared >= tokens:
-            matched[name] = torch.cat([tensor[:shared].to(own), own[shared:]])
-    return matched
-
-
-def _describe_mismatch(expected: dict[str, Tensor], state: dict[str, Tensor]) -> str:
-    for name, tensor in expected.items():
-        if name not in state:
-            return f"the model has a weight {name} that the checkpoint lacks; was it trained with other settings?"
-        if state[name].shape != tensor.shape:
-            here, there = tuple(tensor.shape), tuple(state[name].shape)
-            return f"weight {name} is {there} in the checkpoint and {here} in the model; another tokenizer, width or context?"
-    extra = next((name for name in state if name not in expected), "")
-    return f"the checkpoint has a weight {extra} that the model lacks; was it trained with other settings?"
-
-
 def _settings_of(checkpoint: Checkpoint) -> InitialSettings:
     return InitialSettings(checkpoint.part("model"), checkpoint.part("attention"), checkpoint.part("tokenizer"))
 
@@ -220,7 +148,7 @@ def _trained_model_of(checkpoint: Checkpoint) -> TrainedModel:
     part = checkpoint.part("objective")
     objective = part.build(tokenizer=tokenizer, context=parts.model.context, width=parts.model.width)
     check_model_fits(parts.model, parts.attention, tokenizer.size)
-    with _WithoutInitialisation():
+    with SkipInitialization():
         model = parts.model.build(attention=parts.attention, vocabulary=tokenizer.size + part.added_tokens)
     load_weights(model, checkpoint.model_state, str(checkpoint.folder))
     restore_objective(objective, model, checkpoint)
@@ -234,39 +162,39 @@ def _trained_model_of(checkpoint: Checkpoint) -> TrainedModel:
     )
 
 
-def _from_folder(path: Path, take: Callable[[Checkpoint], Loaded]) -> Loaded:
-    """Returns `take(checkpoint)` for a checkpoint folder, or for the best (else the latest) checkpoint of a run.
+def _from_folder(path: Path, read: Callable[[Checkpoint], Loaded]) -> Loaded:
+    """Returns `read(checkpoint)` for a checkpoint folder, or for the best (else the latest) checkpoint of a run.
 
     Skips damaged checkpoints of a run with a warning. Retries when a checkpoint disappears because the run is still training and
     removes old checkpoints.
     """
     if os.path.lexists(path / manifest.FILE):
-        return take(read_checkpoint(path))
+        return read(read_checkpoint(path))
     run = _run_folder(path)
     for _ in range(_ATTEMPTS):
         checkpoint = None
         try:
             checkpoint = first_intact(best_first(run), read_verified_checkpoint)
             if checkpoint is not None:
-                return take(checkpoint)
+                return read(checkpoint)
         except (CheckpointError, FileNotFoundError) as error:
-            removed = isinstance(error, FileNotFoundError) or (checkpoint is not None and not checkpoint.folder.exists())
-            if not removed:
+            is_removed = isinstance(error, FileNotFoundError) or (checkpoint is not None and not checkpoint.folder.exists())
+            if not is_removed:
                 raise
-    raise CheckpointError(f"{run}: its checkpoints vanish; try again")
+    raise CheckpointError(f"{run}: its checkpoints were removed while they were read; try again")
 
 
 def _run_folder(path: Path) -> Path:
     """Returns the run folder of a path, which is the run folder or its `checkpoints` folder.
 
     Raises:
-        CheckpointError: the path is not a run; says what it is, or suggests a similar path.
+        CheckpointError: the path is not a run; the message describes the path, or suggests a similar one.
     """
     if path.is_file():
         refuse_pickle(path)
         raise CheckpointError(f"{path}: is a file; name a run, one of its checkpoint folders, or hf:<folder or hub name>")
     if path.exists() and not path.is_dir():  # a pipe, a device
-        raise CheckpointError(f"{path}: is no folder; name a run, one of its checkpoint folders, or hf:<folder or hub name>")
+        raise CheckpointError(f"{path}: is not a folder; name a run, one of its checkpoint folders, or hf:<folder or hub name>")
     if not path.is_dir():
         near = did_you_mean(str(path), [str(child) for child in path.parent.glob("*/")])
         if re.fullmatch(r"[\w.-]+(/[\w.-]+)?", str(path)) and (path.parent == Path() or not path.parent.exists()):
@@ -278,32 +206,10 @@ def _run_folder(path: Path) -> Path:
     from gptkit.interop.import_model import is_external_checkpoint
 
     if is_external_checkpoint(path):
-        raise CheckpointError(f"{path}: is no run, but may be a Hugging Face folder. Did you mean hf:{path}?")
+        raise CheckpointError(f"{path}: is not a run, but may be a Hugging Face folder. Did you mean hf:{path}?")
     pickles = [file for file in sorted(path.iterdir()) if file.suffix in (".pt", ".pth", ".bin", ".ckpt", ".pkl")]
     if pickles:
         refuse_pickle(pickles[0])
     runs = sorted(child.name for child in path.iterdir() if (child / FOLDER).is_dir())
     hint = f" Did you mean {path / runs[0]}?" if runs else ""
     raise CheckpointError(f"{path}: there is no checkpoint in this folder.{hint}")
-
-
-class _WithoutInitialisation(TorchFunctionMode):
-    """Skips the random initialisation of parameters, which takes seconds for a large model and is overwritten anyway."""
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        tensor = args[0] if args else kwargs.get("tensor")
-        if getattr(func, "__name__", "") in _RANDOM_INITIALIZERS and isinstance(tensor, Parameter):
-            return tensor
-        return func(*args, **kwargs)
-
-
-_RANDOM_INITIALIZERS = (
-    "normal_",
-    "uniform_",
-    "trunc_normal_",
-    "kaiming_uniform_",
-    "kaiming_normal_",
-    "xavier_uniform_",
-    "xavier_normal_",
-)

@@ -24,7 +24,7 @@ from gptkit.training.checkpoints.schemas import check_manifest
 _log = logging.getLogger("gptkit")
 
 FOLDER = "checkpoints"
-"""The folder of a run that holds its checkpoints, each in a folder of its own."""
+"""The folder of a run that holds its checkpoint folders."""
 
 FOLDER_NAME = re.compile(r"step-([0-9]{8}|[1-9][0-9]{8,17})")
 """The name of a checkpoint's folder, with its step; exactly one name belongs to each step."""
@@ -37,7 +37,7 @@ MAX_BYTES = 16 * MIB
 
 
 class DamagedCheckpoint(CheckpointError):
-    """A checkpoint is torn or altered; an earlier one may be intact."""
+    """A checkpoint is incomplete or altered; an earlier one may be intact."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ class Manifest:
     step: int
     val_loss: float | None
     merit: float | None
-    """The value that the best checkpoint minimizes: the validation loss, unless the objective monitors another metric; None: not
-    validated."""
+    """The value that the best checkpoint minimizes: the validation loss, unless the objective monitors another metric. None if the
+    checkpoint was not validated."""
 
     files: Mapping[str, tuple[int, str]]
     """Size in bytes and SHA-256 of every file, by its path in the folder."""
@@ -57,28 +57,28 @@ class Manifest:
     """Name and distribution==version of every part, by its key (`model`, `callback.spike`)."""
 
     tokenizer: str
-    """Fingerprint of the tokenizer that the weights were trained with."""
+    """Fingerprint of the tokenizer with which the weights were trained."""
 
     vocabulary: int
     """The number of ids of that tokenizer."""
 
     hub: Mapping[str, str] = field(default_factory=dict)
-    """The commit that was read for each hub name in the settings, where it is known."""
+    """The commit of each hub name in the settings, if known."""
 
 
 def checkpoint_folder(run: Path, step: int) -> Path:
-    """Returns the folder for the checkpoint of a step, whether it exists or not."""
+    """Returns the folder for the checkpoint of a step. It need not exist."""
     return run / FOLDER / f"step-{step:08d}"
 
 
 def step_of(folder: Path) -> int | None:
-    """Returns the step in the name of a checkpoint's folder, finished or not; None where the folder has another name."""
+    """Returns the step in the name of a finished or unfinished checkpoint folder; None if the folder has another name."""
     match = FOLDER_NAME.fullmatch(folder.name.removeprefix(WRITING))
     return int(match[1]) if match else None
 
 
 def describe_files(folder: Path) -> dict[str, tuple[int, str]]:
-    """Returns size and SHA-256 of every file below the folder."""
+    """Returns the size and SHA-256 of every file below the folder."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != FILE)
     return {path.relative_to(folder).as_posix(): (path.stat().st_size, sha256(path)) for path in files}
 
@@ -90,7 +90,7 @@ def sha256(path: Path) -> str:
 
 
 def describe_parts(content: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
-    """Returns name and distribution==version of every part in plain settings, by key."""
+    """Returns the name and distribution==version of every part in plain settings, by key."""
     parts = {}
     for key, kind, name in named_parts(content):
         entry = registry().find(kind, name)
@@ -143,36 +143,36 @@ def to_json(manifest: Manifest) -> str:
         "parts": {key: {"name": name, "distribution": version} for key, (name, version) in manifest.parts.items()},
         "files": {name: {"bytes": size, "sha256": digest} for name, (size, digest) in manifest.files.items()},
     }
-    return json.dumps({**body, "sha256": _own_hash(body)}, indent=1, ensure_ascii=False) + "\n"
+    return json.dumps({**body, "sha256": _hash_entries(body)}, indent=1, ensure_ascii=False) + "\n"
 
 
 def read_manifest(folder: Path) -> Manifest:
     """Reads the manifest of a checkpoint folder.
 
     Raises:
-        DamagedCheckpoint: the manifest is missing, torn or altered.
+        DamagedCheckpoint: the manifest is missing, incomplete or altered.
         CheckpointError: a later version of gptkit wrote it.
     """
     path = folder / FILE
     try:
         body = read_json(path, limit=MAX_BYTES)
         if not isinstance(body, dict):
-            raise DamagedFile("is no JSON object")
-        claimed = body.pop("sha256", None)
-        if isinstance(body.get("format"), int) and body["format"] > FORMAT and claimed == _own_hash(body):
-            raise CheckpointError(f"{folder}: was written by a later gptkit; upgrade with: pip install -U gptkit")
-        if claimed != _own_hash(body):
+            raise DamagedFile("is not a JSON object")
+        digest = body.pop("sha256", None)
+        if isinstance(body.get("format"), int) and body["format"] > FORMAT and digest == _hash_entries(body):
+            raise CheckpointError(f"{folder}: was written by a later version of gptkit; upgrade with: pip install -U gptkit")
+        if digest != _hash_entries(body):
             raise DamagedFile("was altered after it was written (its SHA-256 differs)")
         body = current_manifest(body)
         body.setdefault("merit", body.get("val_loss"))
         check_manifest(body)
         if step_of(folder) not in (None, body["step"]):
-            raise DamagedFile(f"is that of step {body['step']:,}; was the folder renamed?")
+            raise DamagedFile(f"is the manifest of step {body['step']:,}; was the folder renamed?")
     except FileNotFoundError as error:
-        raise DamagedCheckpoint(f"{folder}: is torn: it has no {FILE}") from error
+        raise DamagedCheckpoint(f"{folder}: is incomplete: it has no {FILE}") from error
     except DamagedFile as error:
         if not folder.is_dir():
-            raise DamagedCheckpoint(f"{folder}: is no folder that can be read, and so no checkpoint") from error
+            raise DamagedCheckpoint(f"{folder}: is not a readable folder, and so not a checkpoint") from error
         raise DamagedCheckpoint(f"{path}: {error}") from error
     return Manifest(
         step=body["step"],
@@ -187,22 +187,22 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def verify_file(folder: Path, manifest: Manifest, name: str) -> Path:
-    """Verifies size and hash of one file of a checkpoint and returns its path.
+    """Verifies the size and hash of one file of a checkpoint and returns its path.
 
     Raises:
-        DamagedCheckpoint: the file is missing, torn or altered.
+        DamagedCheckpoint: the file is missing, incomplete or altered.
     """
     path = folder / name
     size, digest = manifest.files[name]
     try:
         with open_regular(path) as file:
-            now = os.fstat(file.fileno()).st_size
-            if now != size:
-                raise DamagedFile(f"is torn: {now:,} bytes, {size:,} were written")
+            actual_size = os.fstat(file.fileno()).st_size
+            if actual_size != size:
+                raise DamagedFile(f"has {actual_size:,} bytes, and {size:,} were written")
             if hashlib.file_digest(file, "sha256").hexdigest() != digest:
                 raise DamagedFile("was altered after it was written (its SHA-256 differs)")
     except FileNotFoundError as error:
-        raise DamagedCheckpoint(f"{folder}: is torn: {name} is missing") from error
+        raise DamagedCheckpoint(f"{folder}: is incomplete: {name} is missing") from error
     except DamagedFile as error:
         raise DamagedCheckpoint(f"{path}: {error}") from error
     except OSError as error:
@@ -214,7 +214,7 @@ def verify(folder: Path) -> Manifest:
     """Verifies every file of a checkpoint and returns its manifest.
 
     Raises:
-        DamagedCheckpoint: a file is missing, torn or altered.
+        DamagedCheckpoint: a file is missing, incomplete or altered.
     """
     manifest = read_manifest(folder)
     for name in manifest.files:
@@ -223,10 +223,10 @@ def verify(folder: Path) -> Manifest:
 
 
 def check_installed(folder: Path, manifest: Manifest, keys: Iterable[str]) -> None:
-    """Checks that the parts under these keys are installed; warns where another distribution provides a part of that name.
+    """Checks that the parts under these keys are installed. Warns if another distribution provides a part of that name.
 
     Raises:
-        CheckpointError: a part is not installed; names the distribution and version to install.
+        CheckpointError: a part is not installed; the message names the distribution and version to install.
     """
     for key in keys:
         if key not in manifest.parts:
@@ -239,13 +239,13 @@ def check_installed(folder: Path, manifest: Manifest, keys: Iterable[str]) -> No
         except ConfigError as error:
             failures = [failure for failure in registry().failures if failure.origin.installed]
             broken = [failure.reason for failure in failures if failure.origin.distribution == project]
-            prefix = f"{folder}: was made with {kind}={name} of {distribution}, which"
+            prefix = f"{folder}: was written with {kind}={name} of {distribution}, which"
             if broken:
                 raise CheckpointError(f"{prefix} is installed here and failed to load: {broken[0]}") from error
             raise CheckpointError(f"{prefix} is not installed here: pip install {distribution}") from error
         if entry.distribution != project:
             _log.warning(
-                "%s: was made with %s=%s of %s, and here that name is %s's: what it computes may differ (pip install %s)",
+                "%s: was written with %s=%s of %s, and here %s provides that name: results may differ (pip install %s)",
                 folder,
                 kind,
                 name,
@@ -260,5 +260,5 @@ def is_finite(loss: float | None) -> bool:
     return loss is not None and math.isfinite(loss)
 
 
-def _own_hash(body: Mapping[str, Any]) -> str:
+def _hash_entries(body: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()

@@ -1,8 +1,9 @@
-"""Migrate what earlier versions wrote to current names: config.yaml, state.pt, manifest.json and weights.
+"""Migrates the content of config.yaml, state.pt, manifest.json and weights of earlier versions to current names.
 
-No file is rewritten. Code that reads one of these files passes its content through a function of this module; all other code knows
-only current names. There is no format version: an old name is renamed, and a missing entry gets the value that it had in effect
-before it existed. Renaming an entry adds one line to a table. A new config key needs none, because its dataclass has a default.
+No file is rewritten. Code that reads one of these files passes its content through a function of this module; all other code uses
+only current names. There is no format version: an old name is renamed, and a missing entry gets the value that was in effect
+before the entry existed. Renaming an entry adds one line to a table. A new config key needs none, because its dataclass has a
+default.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def current_state(state: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the content of a state.pt with current names of entries and weights, and defaults for missing entries."""
     current = copy.deepcopy(STATE_DEFAULTS) | rename_keys(state, STATE_NAMES)
     if "monitor_mode" not in state and current["monitor"] is not None:
-        current["monitor_mode"] = "max"  # of every metric but the loss
+        current["monitor_mode"] = "max"  # the mode of all metrics except for the loss
     current["weights"] = current_tensors(current["weights"])
     optimizer = current.get("optimizer")
     if TENSOR_NAMES and isinstance(optimizer, Mapping):

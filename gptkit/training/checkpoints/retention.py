@@ -1,4 +1,4 @@
-"""Which checkpoints a run keeps: their folders by step and by merit, and which of them may go. None is verified here."""
+"""Lists the checkpoints of a run by step and by `merit`, and removes old ones. Does not verify checkpoints."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from gptkit.training.checkpoints.manifest import FOLDER, FOLDER_NAME, Manifest, 
 
 
 def list_checkpoints(run: Path) -> list[Path]:
-    """The checkpoint folders of a run, newest first, none of them verified.
+    """Returns the checkpoint folders of a run, newest first, without verifying them.
 
     Raises:
-        CheckpointError: the folder of checkpoints cannot be read, or is none.
+        CheckpointError: `checkpoints` cannot be read, or is not a folder.
     """
     return sorted((path for path in _names(run) if FOLDER_NAME.fullmatch(path.name)), key=_step, reverse=True)
 
 
 def list_unfinished(run: Path, prefix: str) -> list[Path]:
-    """What a killed run left under a name that begins so (WRITING or OLD)."""
+    """Returns the folders with this prefix (WRITING or OLD) that a killed run left behind."""
     return [path for path in _names(run) if path.name.startswith(prefix) and FOLDER_NAME.fullmatch(path.name.removeprefix(prefix))]
 
 
@@ -31,25 +31,25 @@ def _names(run: Path) -> list[Path]:
     except FileNotFoundError:
         if not folder.is_symlink():
             return []
-        why = "is a link to nothing"
+        reason = "is a broken link"
     except NotADirectoryError:
         if not os.path.lexists(folder):
-            return []  # what is said to be the run is a file
-        why = "is a file, and a run has its checkpoints in a folder of that name"
+            return []  # the run folder itself is a file
+        reason = "is a file, and should be the folder of the run's checkpoints"
     except OSError as error:
-        why = f"cannot be read ({error.strerror})"
-    raise CheckpointError(f"{folder}: {why}; move it away, or give another run folder")
+        reason = f"cannot be read ({error.strerror})"
+    raise CheckpointError(f"{folder}: {reason}; move it away, or use another run folder")
 
 
 def ranked_checkpoints(run: Path) -> list[Path]:
-    """The validated checkpoints of a run, the best first, newer first among equals; only manifests are read."""
+    """Returns the validated checkpoints of a run, best first, and newest first among equals. Reads only manifests."""
     return _rank(_manifests(run))
 
 
 def best_first(run: Path) -> list[Path]:
-    """All checkpoints of a run in the order in which they are tried: by merit, and behind those the others, newest first.
+    """Returns all checkpoints of a run in order of preference: first by `merit`, then those without one, newest first.
 
-    Before all of them come those whose manifest is damaged: any may have been the best, so it is said that it is not used.
+    Checkpoints with a damaged manifest come before all others. Each may have been the best, so the reader warns about them.
     """
     manifests = _manifests(run)
     damaged = [folder for folder, manifest in manifests.items() if manifest is None]
@@ -67,15 +67,19 @@ def _manifests(run: Path) -> dict[Path, Manifest | None]:
 
 
 def _rank(manifests: dict[Path, Manifest | None]) -> list[Path]:
-    merits = {folder: one.merit for folder, one in manifests.items() if one is not None and one.merit is not None}
+    merits = {
+        folder: manifest.merit for folder, manifest in manifests.items() if manifest is not None and manifest.merit is not None
+    }
     return sorted(merits, key=lambda folder: (merits[folder], -_step(folder)))
 
 
 def remove_old_checkpoints(run: Path, step: int, keep: int) -> None:
-    """Keep the newest `keep` up to this step, and the best. Later steps were torn, or it would not be here: they do not count.
+    """Removes all checkpoints up to this step except for the newest `keep` and the best.
+
+    Checkpoints of later steps are not counted: they are damaged, or the run would have resumed from them.
 
     Raises:
-        GptkitError: one that is to go cannot be removed.
+        GptkitError: a checkpoint cannot be removed.
     """
     if keep < 1:
         return

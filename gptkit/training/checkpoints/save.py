@@ -1,4 +1,4 @@
-"""Collect the state of a run and save it as a checkpoint; read it back to continue the run."""
+"""Collects the state of a run and saves it as a checkpoint; reads it back to resume the run."""
 
 from __future__ import annotations
 
@@ -47,21 +47,21 @@ if TYPE_CHECKING:
     from gptkit.training.module import TrainModule
 
 PROGRESS = ("step", "tokens", "val_loss", "val_metrics", "val_step", "rank", "monitor", "monitor_mode", "best_val_loss")
-"""What is kept of `TrainState`."""
+"""The attributes of `TrainState` that a checkpoint holds."""
 
 STATE_ENTRIES = (*PROGRESS, "weights", "micro", "sources", "matrix_products", "finished_early", "scaler", "optimizer", "callbacks")
-"""All that a checkpoint's state holds."""
+"""All entries of a checkpoint's training state."""
 
 
 @torch.no_grad()
 def save_checkpoint(module: TrainModule) -> Path | None:
-    """A checkpoint of the module as it stands; gives its folder on the first device, None on the others. All must call it.
+    """Saves a checkpoint of the module. Returns its folder on the first device, None on the others. All devices must call it.
 
-    Where an average of the weights is kept, the checkpoint's model is the average, and its state holds the weights themselves.
+    If the run keeps an average of the weights, the checkpoint's model is the average, and its state holds the weights themselves.
     """
     state, optimizer = module.state, module.trainer.optimizers[0]
     scaler = module.scaler
-    own = {} if module.ema is None else clone_tensors(unshard(module.model.state_dict()))
+    weights = {} if module.ema is None else clone_tensors(unshard(module.model.state_dict()))
     with module.ema_weights():
         module.objective.on_save_checkpoint(module.model)
         model_state = unshard(module.model.state_dict())
@@ -70,7 +70,7 @@ def save_checkpoint(module: TrainModule) -> Path | None:
     objective_state = unshard(module.objective.state_dict())
     training_state = {
         **{name: getattr(state, name) for name in PROGRESS},
-        "weights": own,
+        "weights": weights,
         "micro": module.micro_batch_size,
         "sources": module.sources,
         "matrix_products": current_mode(),
@@ -80,7 +80,7 @@ def save_checkpoint(module: TrainModule) -> Path | None:
         "callbacks": {callback.state_key: callback.state_dict() for callback in module.callbacks()},
     }
     path = None
-    validated = state.val_step == state.step  # what an earlier step was worth says nothing of these weights
+    is_validated = state.val_step == state.step  # the loss of an earlier step does not describe these weights
     if module.trainer.is_global_zero:
         path = write_checkpoint(
             module.folder,
@@ -91,8 +91,8 @@ def save_checkpoint(module: TrainModule) -> Path | None:
             tokenizer=module.tokenizer,
             settings=module.settings,
             keep=module.settings.save.keep,
-            val_loss=state.val_loss if validated else None,
-            merit=state.rank if validated else None,
+            val_loss=state.val_loss if is_validated else None,
+            merit=state.rank if is_validated else None,
         )
     module.saved_step = state.step
     module.trainer.strategy.barrier("saved")
@@ -112,52 +112,52 @@ def write_checkpoint(
     val_loss: float | None,
     merit: float | None,
 ) -> Path:
-    """Write `run`/checkpoints/step-<step> and remove those that need not be kept; gives the folder.
+    """Writes `run`/checkpoints/step-<step>, removes old checkpoints and returns the folder.
 
     Args:
         run: the run folder.
-        step: optimizer steps done.
-        model_state: the model's state_dict, whole tensors.
-        objective_state: the objective's, where it has weights.
-        state: everything else that continuing needs: tensors and plain values, nested in dicts, lists and tuples.
-        tokenizer: saved beside the weights, so that a checkpoint needs nothing but its folder.
+        step: the number of completed steps.
+        model_state: the model's state_dict, with full tensors.
+        objective_state: the objective's state_dict, if it has weights.
+        state: the remaining state of the run: tensors and plain values, nested in dicts, lists and tuples.
+        tokenizer: the tokenizer, which is saved with the weights, so that the checkpoint needs no other file.
         settings: the run's settings.
-        keep: how many of the newest stay, the best besides; 0: all.
-        val_loss: of these weights, in nats per token for `lm`; None: not validated.
-        merit: what the best has least of, at the latest validation.
+        keep: the number of newest checkpoints to keep besides the best; 0: all.
+        val_loss: the validation loss of these weights, in nats per token for `lm`; None: not validated.
+        merit: the value of the latest validation that the best checkpoint minimizes.
 
     Raises:
-        CheckpointError: it cannot be written, as when the disk is full. The checkpoints before it are untouched.
+        CheckpointError: the checkpoint cannot be written, for example because the disk is full. Earlier checkpoints are unchanged.
     """
     target = checkpoint_folder(run, step)
-    aside = target.with_name(f"{WRITING}{target.name}")
+    unfinished = target.with_name(f"{WRITING}{target.name}")
     try:
-        remove_path(aside)
-        (aside / TOKENIZER).mkdir(parents=True)
-        write_tensors(aside / MODEL, model_state)
+        remove_path(unfinished)
+        (unfinished / TOKENIZER).mkdir(parents=True)
+        write_tensors(unfinished / MODEL, model_state)
         if objective_state:
-            write_tensors(aside / OBJECTIVE, objective_state)
-        write_state(aside / STATE, state)
-        tokenizer.save(aside / TOKENIZER)
-        config_file.write_settings(aside / config_file.FILE, settings)
+            write_tensors(unfinished / OBJECTIVE, objective_state)
+        write_state(unfinished / STATE, state)
+        tokenizer.save(unfinished / TOKENIZER)
+        config_file.write_settings(unfinished / config_file.FILE, settings)
         manifest = Manifest(
             step=step,
             val_loss=val_loss if is_finite(val_loss) else None,
             merit=merit if is_finite(merit) else None,
-            files=describe_files(aside),
+            files=describe_files(unfinished),
             parts=describe_parts(config_file.to_plain(settings)),
             tokenizer=tokenizer.fingerprint,
             vocabulary=tokenizer.size,
             hub=describe_hub(config_file.to_plain(settings), _previous_hub_commits(run)),
         )
-        (aside / MANIFEST).write_text(to_json(manifest), encoding="utf-8")
-        sync_tree(aside)
-        replace_folder(aside, target)
+        (unfinished / MANIFEST).write_text(to_json(manifest), encoding="utf-8")
+        sync_tree(unfinished)
+        replace_folder(unfinished, target)
     except BaseException as error:
         with contextlib.suppress(OSError):
-            remove_path(aside)
-        by_the_system = isinstance(error, OSError | RuntimeError | SafetensorError) or isinstance(error.__cause__, OSError)
-        if by_the_system:
+            remove_path(unfinished)
+        is_system_error = isinstance(error, OSError | RuntimeError | SafetensorError) or isinstance(error.__cause__, OSError)
+        if is_system_error:
             raise _write_error(target, error) from error
         raise
     remove_old_checkpoints(run, step, keep)
@@ -165,19 +165,19 @@ def write_checkpoint(
 
 
 def read_training_state(checkpoint: Checkpoint) -> dict[str, Any]:
-    """What `save` kept beside the weights, under today's names, tensors on the CPU; read anew at every call.
+    """Returns the training state of a checkpoint with current names and tensors on the CPU. Every call reads the file again.
 
     Raises:
-        CheckpointError: something is not there, and nothing takes its place, or it is of another type than a run keeps.
+        CheckpointError: a required entry is missing, or an entry has another type than a run writes.
     """
-    where, written = str(checkpoint.folder / STATE), checkpoint.state
-    check_state(written, step=checkpoint.step, where=where)
-    state = current_state(written)
+    where, saved_state = str(checkpoint.folder / STATE), checkpoint.state
+    check_state(saved_state, step=checkpoint.step, where=where)
+    state = current_state(saved_state)
     missing = [name for name in STATE_ENTRIES if name not in state]
     if missing:
         raise CheckpointError(
-            f"{checkpoint.folder}: another version of gptkit wrote it and did not keep {', '.join(missing)}, so the run cannot be "
-            "continued; start anew from its weights: init_from=<this folder> and another hydra.run.dir"
+            f"{checkpoint.folder}: was written by another version of gptkit without {', '.join(missing)}, so the run cannot be "
+            "continued; start a new run from its weights with init_from=<this folder> and another hydra.run.dir"
         )
     check_state(state, step=checkpoint.step, where=where)
     return state
@@ -187,15 +187,15 @@ def _write_error(target: Path, error: BaseException) -> CheckpointError:
     cause = disk_error(error)
     if cause is not None and cause.errno in DISK_FULL_ERRORS:
         return CheckpointError(
-            f"{target}: the disk is full, so this checkpoint was not saved; those before it are untouched. "
+            f"{target}: the disk is full, so this checkpoint was not saved; earlier checkpoints are unchanged. "
             f"Free some space, then {continue_command(target.parent.parent)} continues the run"
         )
     reason = (cause.strerror if cause is not None else None) or str(error).partition("\n")[0]
-    return CheckpointError(f"{target}: could not be saved ({reason}); the checkpoints before it are untouched")
+    return CheckpointError(f"{target}: could not be saved ({reason}); earlier checkpoints are unchanged")
 
 
 def _previous_hub_commits(run: Path) -> Mapping[str, str]:
-    """The commits of the hub that the run's newest checkpoint holds."""
+    """Returns the hub commits in the manifest of the run's newest checkpoint."""
     for folder in list_checkpoints(run):
         with contextlib.suppress(CheckpointError):
             return read_manifest(folder).hub

@@ -1,4 +1,4 @@
-"""The expected content of manifest.json and state.pt, and whether a saved optimizer state fits an optimizer."""
+"""Checks the content of manifest.json and state.pt, and that a saved optimizer state matches an optimizer."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:  # the command line reads manifests without loading torch
     import torch
     from torch import Tensor
 
-LARGEST = 1 << 63
-"""Above every step and size."""
+LIMIT = 1 << 63
+"""Steps, sizes and losses are below this number."""
 
 REQUIRED = ("model.safetensors", "state.pt", "config.yaml")
 """Files that every checkpoint has."""
@@ -25,7 +25,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def check_manifest(body: Mapping[str, Any]) -> None:
-    """See that the content of a manifest.json can be used as it is.
+    """Checks that the content of a manifest.json is valid.
 
     Raises:
         DamagedFile: a key is missing, has a value of another type, or names a file outside the folder.
@@ -39,8 +39,8 @@ def check_manifest(body: Mapping[str, Any]) -> None:
     _check(isinstance(parts, dict), "parts", "an object")
     assert isinstance(parts, dict)
     for key, part in parts.items():
-        named = isinstance(part, dict) and all(isinstance(part.get(name), str) for name in ("name", "distribution"))
-        _check(named, f"parts.{key}", "an object with name and distribution")
+        is_valid = isinstance(part, dict) and all(isinstance(part.get(name), str) for name in ("name", "distribution"))
+        _check(is_valid, f"parts.{key}", "an object with name and distribution")
     hub = body.get("hub", {})
     _check(isinstance(hub, dict) and all(isinstance(commit, str) for commit in hub.values()), "hub", "an object of texts")
     _check_files(body.get("files"))
@@ -50,7 +50,7 @@ def _check_files(files: Any) -> None:
     _check(isinstance(files, dict), "files", "an object")
     for name, file in files.items():
         if not _stays_inside(name):
-            raise DamagedFile(f"names {name[:80]!r}, which is no file of a checkpoint")
+            raise DamagedFile(f"names {name[:80]!r}, which is not a path inside the checkpoint")
         _check(isinstance(file, dict), f"files.{name}", "an object")
         _check(_is_count(file.get("bytes")), f"files.{name}.bytes", "a whole number")
         digest = file.get("sha256")
@@ -61,24 +61,24 @@ def _check_files(files: Any) -> None:
 
 
 def _stays_inside(name: str) -> bool:
-    """Whether a path is that of a file below the folder: relative, spelt in one way, and without a step upward."""
+    """Returns whether a path is relative, normalized and below the folder."""
     path = PurePosixPath(name)
     return bool(path.parts) and not path.is_absolute() and ".." not in path.parts and str(path) == name and "\0" not in name
 
 
 def _is_count(value: object) -> bool:
-    return type(value) is int and 0 <= value < LARGEST
+    return type(value) is int and 0 <= value < LIMIT
 
 
 def _is_loss(value: object) -> bool:
     if value is None:
         return True
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LIMIT and math.isfinite(value)
 
 
-def _check(fits: bool, name: str, kind: str) -> None:
-    if not fits:
-        raise DamagedFile(f"has something else than {kind} under {name[:80]}")
+def _check(is_valid: bool, name: str, kind: str) -> None:
+    if not is_valid:
+        raise DamagedFile(f"does not hold {kind} under {name[:80]}")
 
 
 MOMENTS = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq", "momentum_buffer")
@@ -86,30 +86,30 @@ MOMENTS = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq", "momentum_buffer")
 
 
 def check_state(state: Mapping[str, Any], *, step: int, where: str) -> None:
-    """See that what is kept beside the weights can be used as it is; a key that is not there is not looked at.
+    """Checks that the entries of a training state are valid. Missing entries are not checked.
 
     Args:
         state: the content of state.pt.
-        step: of the checkpoint, by its manifest.
-        where: its path, for the error.
+        step: the step of the checkpoint in its manifest.
+        where: the path of state.pt, for errors.
 
     Raises:
-        CheckpointError: an entry is of another type, or of another step.
+        CheckpointError: an entry has another type, or the state is of another step.
     """
-    for name, fits in _TYPES.items():
-        if name in state and not fits(state[name]):
-            raise CheckpointError(f"{where}: has something else under {name} than a run keeps there; {_WAY_OUT}")
+    for name, is_valid in _TYPES.items():
+        if name in state and not is_valid(state[name]):
+            raise CheckpointError(f"{where}: the entry {name} is not of the type that a run writes; {_WAY_OUT}")
     if state.get("step", step) != step:
-        raise CheckpointError(f"{where}: is that of step {state['step']}, and the checkpoint is of step {step}; {_WAY_OUT}")
+        raise CheckpointError(f"{where}: is the state of step {state['step']}, and the checkpoint is of step {step}; {_WAY_OUT}")
 
 
 def check_optimizer_state(
     optimizer: torch.optim.Optimizer, names: Mapping[Tensor, str], saved: Mapping[str, Any], *, where: str = "state.pt"
 ) -> None:
-    """See that a saved optimizer state has the parameters of an optimizer, their shapes, and settings of the same types.
+    """Checks that a saved optimizer state has the parameters of an optimizer, their shapes, and settings of the same types.
 
     Raises:
-        CheckpointError: it has not.
+        CheckpointError: the state does not match the optimizer.
     """
     groups = {name: group for group in saved["groups"] for name in group["names"]}
     for group in optimizer.param_groups:
@@ -119,24 +119,24 @@ def check_optimizer_state(
                 raise CheckpointError(f"{where}: the optimizer's state lacks the parameter {name}; {_WAY_OUT}")
             for entry, value in saved["state"].get(name, {}).items():
                 if entry in MOMENTS and (not _is_tensor(value) or value.shape != parameter.shape):
-                    raise CheckpointError(f"{where}: {entry} of {name} has not the shape of that parameter; {_WAY_OUT}")
-            for key, own in group.items():
-                if key != "params" and not _alike(groups[name].get(key, own), own):
-                    raise CheckpointError(f"{where}: the optimizer's {key} is not of its kind; {_WAY_OUT}")
+                    raise CheckpointError(f"{where}: {entry} of {name} does not have the shape of that parameter; {_WAY_OUT}")
+            for key, value in group.items():
+                if key != "params" and not _has_same_type(groups[name].get(key, value), value):
+                    raise CheckpointError(f"{where}: the optimizer's {key} has another type; {_WAY_OUT}")
 
 
-_WAY_OUT = "remove this checkpoint's folder to continue from the one before it"
+_WAY_OUT = "remove this checkpoint's folder to continue from the previous checkpoint"
 
 
-def _alike(saved: Any, own: Any) -> bool:
-    """Whether two settings of a parameter group are of one type: numbers alike, lists and tuples entry by entry."""
-    if isinstance(own, bool) or own is None or isinstance(saved, bool) or saved is None:
-        return isinstance(saved, bool | None) and isinstance(own, bool | None)
-    if isinstance(own, int | float):
+def _has_same_type(saved: Any, value: Any) -> bool:
+    """Returns whether two settings of a parameter group have the same type. Integers and floats count as one type."""
+    if isinstance(value, bool) or value is None or isinstance(saved, bool) or saved is None:
+        return isinstance(saved, bool | None) and isinstance(value, bool | None)
+    if isinstance(value, int | float):
         return isinstance(saved, int | float)
-    if isinstance(own, list | tuple):
-        return isinstance(saved, list | tuple) and len(saved) == len(own) and all(map(_alike, saved, own))
-    return isinstance(saved, type(own))
+    if isinstance(value, list | tuple):
+        return isinstance(saved, list | tuple) and len(saved) == len(value) and all(map(_has_same_type, saved, value))
+    return isinstance(saved, type(value))
 
 
 def _is_step(value: Any) -> bool:
@@ -153,13 +153,13 @@ def _is_tensor(value: Any) -> bool:
     return isinstance(value, torch.Tensor)
 
 
-def _or_none(fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    return lambda value: value is None or fits(value)
+def _or_none(is_valid: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: value is None or is_valid(value)
 
 
-def _mapping_of(fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
+def _mapping_of(is_valid: Callable[[Any], bool]) -> Callable[[Any], bool]:
     return lambda value: (
-        isinstance(value, Mapping) and all(isinstance(key, str) for key in value) and all(map(fits, value.values()))
+        isinstance(value, Mapping) and all(isinstance(key, str) for key in value) and all(map(is_valid, value.values()))
     )
 
 

@@ -1,4 +1,4 @@
-"""Tensors on disk without code: safetensors for weights, and torch's format read with weights_only for the rest of the state."""
+"""Reads and writes tensors without executable code: weights as safetensors, other state in torch's format with weights_only."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ZIP = b"PK\x03\x04"
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write named tensors as safetensors. A tensor that has two names (tied weights) is stored once."""
+    """Writes named tensors as safetensors. A tensor with two names (tied weights) is stored once."""
     stored: dict[str, Tensor] = {}
     names: dict[tuple[Any, ...], str] = {}
     same: dict[str, str] = {}
@@ -35,55 +35,55 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
         names[key] = name
         tensor = tensor.detach().contiguous()
         overlaps = tensor.untyped_storage().nbytes() != tensor.numel() * tensor.element_size()
-        stored[name] = tensor.clone() if overlaps else tensor  # a view would drag along, or be refused for, its whole storage
+        stored[name] = tensor.clone() if overlaps else tensor  # of a view, safetensors would store the whole storage or reject it
     with path.open("wb") as file:
         mode = os.fstat(file.fileno()).st_mode
-    # one entry only: safetensors writes several in an order that changes, and equal weights must give equal files
+    # one entry only: safetensors writes several entries in random order, and equal weights must give equal files
     save_file(stored, path, metadata={"same": json.dumps(same)} if same else {"format": "pt"})
-    path.chmod(stat.S_IMODE(mode))  # safetensors makes a file that its owner alone can read, whatever the umask says
+    path.chmod(stat.S_IMODE(mode))  # safetensors ignores the umask and creates a file that only its owner can read
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Named tensors on the CPU, as `write_tensors` was given them.
+    """Returns the named tensors that `write_tensors` wrote, on the CPU.
 
     Raises:
-        CheckpointError: the file is a pickle, or no safetensors.
+        CheckpointError: the file is a pickle, or not a safetensors file.
     """
     refuse_pickle(path)
     try:
         with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (the file is no dict)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (the file is not a dict)
             same = parse_json((file.metadata() or {}).get("same", "{}"))
     except SafetensorError as error:
-        raise CheckpointError(f"{path}: is no safetensors file: {str(error).partition(chr(10))[0]}") from error
+        raise CheckpointError(f"{path}: is not a safetensors file: {str(error).partition(chr(10))[0]}") from error
     except DamagedFile as error:
-        raise CheckpointError(f"{path}: which tensors are shared {error}") from error
+        raise CheckpointError(f"{path}: the list of shared tensors {error}") from error
     if not isinstance(same, dict) or not all(isinstance(other, str) and other in tensors for other in same.values()):
-        raise CheckpointError(f"{path}: says that tensors are shared with some that it does not hold")
+        raise CheckpointError(f"{path}: the list of shared tensors names tensors that the file does not hold")
     return {**tensors, **{name: tensors[other] for name, other in same.items()}}
 
 
 def refuse_pickle(path: Path) -> None:
-    """Stop at a pickle, which can run any code when it is read.
+    """Rejects pickles, which can run any code when they are read.
 
     Raises:
-        CheckpointError: the file begins like a pickle or like torch's zip of one.
+        CheckpointError: the file begins like a pickle or like the zip archive that torch.save writes.
     """
     with path.open("rb") as file:
         head = file.read(9)
-    # a safetensors file is the length of its header (8 bytes, which may look like anything) and then "{"
+    # a safetensors file begins with the length of its header (8 bytes of any value) and "{"
     if head.startswith(_ZIP) or (head.startswith(_PICKLE) and head[8:9] != b"{"):
         raise CheckpointError(
-            f"{path}: is a pickle, which can run any code when it is read; gptkit reads weights from safetensors only: "
+            f"{path}: is a pickle, which can run any code when it is read; gptkit reads weights only from safetensors files: "
             "name a run, one of its checkpoint folders, or hf:<folder or hub name>"
         )
 
 
 def write_state(path: Path, state: Mapping[str, Any]) -> None:
-    """Write tensors and plain values, nested in dicts, lists and tuples, with torch.save.
+    """Writes tensors and plain values, nested in dicts, lists and tuples, with torch.save.
 
     Raises:
-        CheckpointError: something else is among them, which a safe reader would refuse.
+        CheckpointError: there is a value of another type, which a safe reader would reject.
     """
     _check_plain(state, "state")
     with path.open("wb") as file:
@@ -91,21 +91,21 @@ def write_state(path: Path, state: Mapping[str, Any]) -> None:
 
 
 def read_state(path: Path) -> dict[str, Any]:
-    """What `write_state` wrote, tensors on the CPU. Nothing but tensors and plain values is ever made from the file.
+    """Returns the state that `write_state` wrote, with tensors on the CPU. The file can only create tensors and plain values.
 
     Raises:
         CheckpointError: the file holds anything else.
     """
-    refused = f"{path}: is not the state that gptkit wrote, and was not read: a pickle can run any code"
+    message = f"{path}: is not a state that gptkit wrote, and was not read: a pickle can run any code"
     with path.open("rb") as file:
         if not file.read(len(_ZIP)) == _ZIP:
-            raise CheckpointError(refused)
+            raise CheckpointError(message)
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise CheckpointError(refused) from error
+        raise CheckpointError(message) from error
     if not isinstance(state, dict):
-        raise CheckpointError(refused)
+        raise CheckpointError(message)
     return state
 
 

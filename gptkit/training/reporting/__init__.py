@@ -1,1 +1,1 @@
-"""What a run writes down about itself: metrics, samples, speed, summary, report."""
+"""Writes the reports of a run: metrics, samples, speed, summary and report."""

@@ -38,7 +38,7 @@ from gptkit.training.reporting.tensorboard import FOLDER as TENSORBOARD
 def build_reporting_callback(
     folder: Path, settings: RunConfig, *, model: Model, tokenizer: Tokenizer, parameters: int, progress: bool
 ) -> ReportingCallback:
-    """Build the callback that reports on a run.
+    """Builds the callback that reports on a run.
 
     Code that saves checkpoints pauses the speed meter (`with callback.meter.pause():`) and then calls `after_step`. The reporters
     read `pl_module.state`, a `TrainState`, and write metrics.csv, tensorboard/, samples.jsonl, environment.json, summary.json and
@@ -52,7 +52,7 @@ def build_reporting_callback(
         parameters: the number of trained parameters of the model and the objective.
         progress: whether to show a progress bar or progress lines on standard error.
     """
-    meter = SpeedMeter(spent=seconds_spent(folder))
+    meter = SpeedMeter(previous_seconds=seconds_spent(folder))
     metrics = MetricsLogger(folder, meter)
     samples = SampleLogger(
         folder, settings.samples, model=model, tokenizer=tokenizer, seed=settings.seed, meter=meter, metrics=metrics
@@ -69,7 +69,7 @@ def build_reporting_callback(
 
 
 def seconds_spent(folder: Path) -> float:
-    """Return the seconds that the run in this folder has taken so far, according to its summary and log."""
+    """Returns the seconds that the run in this folder has taken so far, according to its summary and log."""
     logged_seconds = [second for second in read_metrics(folder).get("wall_seconds", []) if math.isfinite(second)]
     return max([0.0, float(read_summary(folder).get("wall_seconds") or 0.0), *logged_seconds[-1:]])
 
@@ -105,7 +105,7 @@ class ReportingCallback(Callback):
         samples: SampleLogger,
         summary: SummaryCallback,
     ) -> None:
-        """Combine the reporters.
+        """Combines the reporters.
 
         Args:
             meter: measures the run's speed.
@@ -122,11 +122,11 @@ class ReportingCallback(Callback):
             setattr(self, hook, functools.partial(_call_all, [*essential, *others]))
 
     def after_step(self, trainer: Any, pl_module: Any) -> None:
-        """Write samples if they are due. Called after a step and its validation and checkpoint."""
+        """Writes samples if they are due. Called after a step and its validation and checkpoint."""
         self._samples.after_step(trainer, pl_module)
 
     def is_incomplete(self, pl_module: Any, saved: float) -> bool:
-        """Return whether a finished run lacks files that are written after the last checkpoint, because it was killed.
+        """Returns whether a finished run lacks files that are written after the last checkpoint, because it was killed.
 
         Args:
             pl_module: the module, in its state at the end of the run.
@@ -135,7 +135,7 @@ class ReportingCallback(Callback):
         return self._samples.is_missing(pl_module) or self._summary.is_outdated(pl_module, saved)
 
     def complete(self, trainer: Any, pl_module: Any) -> None:
-        """Write the files that a finished run lacks. The trainer has not trained in this process."""
+        """Writes the files that a finished run lacks. The trainer has not trained in this process."""
         if self._samples.is_missing(pl_module):
             pl_module.to(trainer.strategy.root_device)
             self._samples.write_samples(pl_module, first=True)
@@ -191,7 +191,7 @@ class SummaryCallback(Callback):
                 write_report(self.folder)
 
     def is_outdated(self, pl_module: Any, saved: float) -> bool:
-        """Return whether summary.json does not describe the end of the run, or report.html is older than the last checkpoint."""
+        """Returns whether summary.json does not describe the end of the run, or report.html is older than the last checkpoint."""
         report = self.folder / REPORT
         return not self._summarizes_end(pl_module) or not report.is_file() or report.stat().st_mtime < saved
 
@@ -200,7 +200,7 @@ class SummaryCallback(Callback):
         return summary.get("steps") == pl_module.state.step and bool(summary.get("finished"))
 
     def complete(self, trainer: Any, pl_module: Any) -> None:
-        """Write report.html, and before it summary.json if that does not describe the end of the run."""
+        """Writes report.html, and before it summary.json if that does not describe the end of the run."""
         state = pl_module.state
         if not self._summarizes_end(pl_module):
             with best_effort("summary.json"):
@@ -219,7 +219,7 @@ class SummaryCallback(Callback):
             write_report(self.folder)
 
     def summarize(self, trainer: Any, pl_module: Any, *, rate: float | None = None) -> None:
-        """Write summary.json with the current state, and environment.json at the first call.
+        """Writes summary.json with the current state, and environment.json at the first call.
 
         Args:
             trainer, pl_module: the trainer and the module of the run.

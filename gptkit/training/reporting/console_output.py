@@ -35,7 +35,7 @@ LINE_SECONDS = 10.0
 
 
 class ProgressDisplay(Callback):
-    """Shows step, loss, validation loss, tokens per second and time left, and the phases of a step where the objective times them.
+    """Shows step, loss, validation loss, tokens per second, time left, and the seconds of each phase if the objective times them.
 
     Reading the loss waits for the device, so it is read only when it is shown: at most four times a second.
     """
@@ -45,15 +45,15 @@ class ProgressDisplay(Callback):
         self.stream = stream or sys.stderr
         self._clock = clock
         self._bar: tuple[Bar, TaskID] | None = None
-        self._next = 0.0
-        self._begin = (0.0, 0)
+        self._next_update = 0.0
+        self._start = (0.0, 0)  # seconds on the clock, tokens
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         if not trainer.is_global_zero:
             return
         state: TrainState = pl_module.state
-        self._begin = (self._clock(), state.tokens)
-        self._next = self._clock() + (BAR_SECONDS if self.stream.isatty() else 1.0)
+        self._start = (self._clock(), state.tokens)
+        self._next_update = self._clock() + (BAR_SECONDS if self.stream.isatty() else 1.0)
         if self.stream.isatty():
             from rich.progress import BarColumn, TextColumn
             from rich.progress import Progress as Bar
@@ -71,8 +71,8 @@ class ProgressDisplay(Callback):
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         now = self._clock()
-        if trainer.is_global_zero and now >= self._next and pl_module.state.step < pl_module.state.last_step:
-            self._next = now + (LINE_SECONDS if self._bar is None else BAR_SECONDS)
+        if trainer.is_global_zero and now >= self._next_update and pl_module.state.step < pl_module.state.last_step:
+            self._next_update = now + (LINE_SECONDS if self._bar is None else BAR_SECONDS)
             self._show(pl_module.state)
 
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
@@ -106,27 +106,28 @@ class ProgressDisplay(Callback):
             words.append(f"loss {float(state.loss):.4f}")
         if state.val_loss is not None:
             words.append(f"val {state.val_loss:.4f}")
-            main = state.monitor or next(iter(state.val_metrics), None)
-            words += [format_metric(main, state.val_metrics, interval=last)] if main is not None else []
-        spent = {
+            main_metric = state.monitor or next(iter(state.val_metrics), None)
+            words += [format_metric(main_metric, state.val_metrics, interval=last)] if main_metric is not None else []
+        phase_seconds = {
             name.removeprefix("seconds_"): float(value) for name, value in state.metrics.items() if name.startswith("seconds_")
         }
-        words += [", ".join(f"{name} {seconds:.2g} s" for name, seconds in spent.items())] if spent else []
+        words += [", ".join(f"{name} {seconds:.2g} s" for name, seconds in phase_seconds.items())] if phase_seconds else []
         rate = self.meter.tokens_per_second or self._rate_so_far(state.tokens)
         if rate:
             words += [f"{rate:,.0f} tokens/s"] if self.meter.counts_input_tokens else []
-            per_step = state.tokens / state.step if state.step else 0.0
-            left = (state.last_step - state.step) * per_step / rate
-            words.append(f"{format_duration(left)} left" if left else f"took {format_duration(self.meter.wall_seconds)} in all")
+            tokens_per_step = state.tokens / state.step if state.step else 0.0
+            seconds_left = (state.last_step - state.step) * tokens_per_step / rate
+            total = f"took {format_duration(self.meter.wall_seconds)} in all"
+            words.append(f"{format_duration(seconds_left)} left" if seconds_left else total)
         return "  ".join(words)
 
     def _rate_so_far(self, tokens: int) -> float:
-        begin, tokens_before = self._begin
-        return (tokens - tokens_before) / max(self._clock() - begin, 1e-9)
+        start_time, start_tokens = self._start
+        return (tokens - start_tokens) / max(self._clock() - start_time, 1e-9)
 
 
 def format_metric(name: str, metrics: Mapping[str, float], *, interval: bool) -> str:
-    """Formats a metric, with its 95% interval where `interval` is true and the metrics hold `<name>_low` and `<name>_high`."""
+    """Formats a metric, with its 95% interval if `interval` is true and the metrics hold `<name>_low` and `<name>_high`."""
     words = f"{name} {metrics[name]:.4f}"
     if not interval or f"{name}_low" not in metrics:
         return words
@@ -161,7 +162,7 @@ def start_message(module: TrainModule, trainer: lightning.Trainer) -> str:
 
 
 def describe_source(data: DataConfig) -> str:
-    """Returns the name of a data source, with its path where it has one."""
+    """Returns the name of a data source, with its path if it has one."""
     path = getattr(data, "path", None)
     paths = [str(each) for each in path] if isinstance(path, list) else [str(path)] if path else []
     more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""

@@ -1,4 +1,4 @@
-"""environment.json: what a run ran on and how it was started, so that its numbers can be judged later and elsewhere."""
+"""Writes environment.json: the hardware, versions and command line of a run, which the report needs to judge its speed."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ class Environment:
     device: str
     devices: int
     precision: str
-    """Lightning's name of it, such as "bf16-mixed"."""
+    """Lightning's name of the precision, such as "bf16-mixed"."""
 
     parameters: int
     vocabulary: int
     flops_per_token: float | None
-    """Operations of training on one token; None where the model cannot be counted."""
+    """Operations to train on one token; None if they cannot be counted."""
 
     peak_flops: float | None
-    """Operations per second that one device could do at most; None where that is not known."""
+    """Peak operations per second of one device; None if unknown."""
 
     peak_source: str
     versions: dict[str, str]
@@ -49,11 +49,11 @@ class Environment:
 def describe(
     settings: RunConfig, *, parameters: int, vocabulary: int, device: torch.device, devices: int, precision: str
 ) -> Environment:
-    """The environment of this process. On a processor it measures a matrix product, which takes a fraction of a second."""
+    """Returns the environment of this process. On a CPU it times matrix products, which takes a fraction of a second."""
     peak = local_peak(device, precision)
     try:
         flops = flops_per_token(settings.model, settings.attention, vocabulary)
-    except Exception:  # a third-party model that cannot be counted trains all the same, without utilisation
+    except Exception:  # a third-party model whose operations cannot be counted still trains, without utilisation
         flops = None
     return Environment(
         command=_command(sys.argv),
@@ -75,32 +75,32 @@ def describe(
 
 
 def _command(argv: list[str]) -> str:
-    """How the run was started, as typed; empty where it was not from the command line."""
+    """Returns the command line of the run as typed; empty if the run was started from Python."""
     program, words = Path(argv[0]).name, argv[1:]
     if program not in ("gptkit", "__main__.py"):
         return ""
-    is_verb = words[:1] == ["--config-name"] and words[1] in registry().parts["command"]  # else a configuration of the user's own
-    return shlex.join(["gptkit", *(words[1:] if is_verb else words)])
+    is_command = words[:1] == ["--config-name"] and words[1] in registry().parts["command"]  # otherwise the user's configuration
+    return shlex.join(["gptkit", *(words[1:] if is_command else words)])
 
 
 def write_environment(folder: Path, environment: Environment) -> None:
-    """Write environment.json into a run folder."""
+    """Writes environment.json into a run folder."""
     write_file(folder / FILE, json.dumps(dataclasses.asdict(environment), indent=1, ensure_ascii=False) + "\n")
 
 
 def read_environment(folder: Path) -> Environment | None:
-    """What `write_environment` wrote; None where there is none that can be read, with a warning where it is damaged."""
+    """Returns the environment that `write_environment` wrote; None if there is no file or, with a warning, if it is damaged."""
     body = read_object(folder / FILE)
     if not body:
         return None
     names = {field.name for field in dataclasses.fields(Environment)}
-    if not names <= body.keys() or not all(_fits(name, body[name]) for name in names):
-        warn_damaged(folder / FILE, "is not what a run writes")
+    if not names <= body.keys() or not all(_is_valid(name, body[name]) for name in names):
+        warn_damaged(folder / FILE, "is not the environment of a run")
         return None
     return Environment(**{name: body[name] for name in names})
 
 
-def _fits(name: str, value: Any) -> bool:
+def _is_valid(name: str, value: Any) -> bool:
     if name in ("devices", "vocabulary"):
         return is_count(value) and value > 0
     if name == "parameters":

@@ -1,4 +1,4 @@
-"""Figures as SVG: inline in a page with the page's colours, and as files in the run's figures/ folder."""
+"""Writes figures as SVG: inline in a page, with the colours of the page, and as files in the run's figures/ folder."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 
 
 def inline_svg(figure: Any, name: str, label: str, variables: Mapping[str, str]) -> Markup:
-    """The figure's SVG element.
+    """Returns the SVG element of a figure.
 
     Args:
         figure: a matplotlib figure, drawn with `svg.fonttype` "none" and a fixed `svg.hashsalt`.
-        name: unique in the page; every id in the drawing begins with it.
-        label: what a screen reader says.
-        variables: colour of the drawing -> name of the style sheet's variable that takes its place.
+        name: a name that is unique in the page; every id in the figure begins with it.
+        label: the description for screen readers.
+        variables: colour in the figure -> CSS variable that replaces it.
     """
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", transparent=True, metadata=_NO_METADATA)
@@ -35,10 +35,9 @@ def inline_svg(figure: Any, name: str, label: str, variables: Mapping[str, str])
     text = re.sub(r'(<svg[^>]*?) height="[\d.]+pt"', r"\1", text, count=1)
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font: \1 system-ui, sans-serif", text)
-    text = re.sub(
-        r' d="[^"]*"', lambda path: re.sub(r"(\.\d\d)\d+", r"\1", path[0]).replace("\n", ""), text
-    )  # a hundredth of a pixel
-    # names must be unique in a page of several drawings
+    # two decimals: a hundredth of a pixel
+    text = re.sub(r' d="[^"]*"', lambda path: re.sub(r"(\.\d\d)\d+", r"\1", path[0]).replace("\n", ""), text)
+    # ids must be unique in a page of several figures
     text = re.sub(r'id="([^"]+)"', rf'id="{name}-\1"', text)
     text = re.sub(r'(href="#|url\(#)', rf"\g<1>{name}-", text)
     for colour, variable in variables.items():
@@ -47,17 +46,20 @@ def inline_svg(figure: Any, name: str, label: str, variables: Mapping[str, str])
 
 
 def escape_text(text: str, longest: int = 40) -> str:
-    """A text of the user's as matplotlib is to draw it: no formula, no control characters, cut, not hidden by an underscore."""
-    shown = "".join(character if character.isprintable() else " " for character in text)
-    shown = shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
-    return ("\u200b" if shown.startswith("_") else "") + shown.replace("$", r"\$")
+    """Escapes a user's text for matplotlib: no formulas, no control characters, at most `longest` characters.
+
+    matplotlib would omit a label that begins with an underscore, so a zero-width space precedes it.
+    """
+    printable = "".join(character if character.isprintable() else " " for character in text)
+    shortened = printable if len(printable) <= longest else f"{printable[: longest - 1]}…"
+    return ("\u200b" if shortened.startswith("_") else "") + shortened.replace("$", r"\$")
 
 
 FOLDER = "figures"
 
 
 def write_figures(folder: Path, figures: Mapping[str, Figure]) -> None:
-    """Write each figure to <run folder>/figures/<title>.svg, replacing an earlier one.
+    """Writes each figure to <run folder>/figures/<title>.svg, and replaces an earlier one.
 
     Raises:
         GptkitError: the disk is full.
@@ -75,5 +77,5 @@ def write_figures(folder: Path, figures: Mapping[str, Figure]) -> None:
 
 
 def list_figures(folder: Path) -> list[Path]:
-    """Return the figures of a run, by title."""
+    """Returns the figure files of a run, sorted by title."""
     return sorted((folder / FOLDER).glob("*.svg"))

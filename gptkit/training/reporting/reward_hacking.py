@@ -1,4 +1,4 @@
-"""Detect reward hacking and other collapses of reinforcement learning from metrics on held-out prompts, and warn during the run.
+"""Detects reward hacking and other collapses of reinforcement learning from metrics on held-out prompts, and warns during the run.
 
 See "Scaling Laws for Reward Model Overoptimization". Other signs are responses that grow, shrink or do not end, and a policy far
 from its reference.
@@ -19,23 +19,25 @@ from gptkit.training.reporting.diagnostics import Diagnostic
 from gptkit.training.reporting.metrics_csv import read_metrics
 
 LARGEST_KL = 50.0
-"""Nats per response beyond which hardly anything of the reference is left: our own mark."""
+"""Threshold in nats per response, above which the policy has little in common with its reference. Our own choice."""
 
 LONGER, SHORTER = 2.0, 1 / 3
-"""Mean length, relative to the first validation's, at which it has drifted: our own marks."""
+"""Thresholds for drift of the mean response length, relative to the first validation. Our own choice."""
 
 
 ENDLESS_SHARE = 0.98
-"""Share of responses without an end from which on hardly anything but one and the same score is given: our own mark."""
+"""Threshold for the share of responses without end-of-text, above which nearly all responses get the same score. Our own choice."""
 
 
-def diagnose_collapse(curves: Curves, unended: float | None = None) -> list[Diagnostic]:
-    """A verdict for each collapse that the validations show, one that says so where they show none, and none before there are two.
+def diagnose_collapse(curves: Curves, missing_end_score: float | None = None) -> list[Diagnostic]:
+    """Returns a diagnostic for each collapse that the validations show, or one of level good if there is none.
+
+    Returns an empty list before the second validation.
 
     Args:
-        curves: with `val/score`, `val/kl`, `val/length` and `val/missing_end_of_text`; `val/judge` where the run has an independent
-            judge.
-        unended: the score of every response that does not end; None: the reward judges it.
+        curves: curves of `val/score`, `val/kl`, `val/length` and `val/missing_end_of_text`, and of `val/judge` if the run has an
+            independent judge.
+        missing_end_score: the score of every response without end-of-text; None: the reward scores such responses.
     """
     _, score = curves.pair("val/score")
     _, kl = curves.pair("val/kl")
@@ -43,12 +45,15 @@ def diagnose_collapse(curves: Curves, unended: float | None = None) -> list[Diag
         return []
     diagnostics = (
         _diagnose_exploited_reward(curves),
-        _diagnose_endless_responses(curves, unended),
+        _diagnose_endless_responses(curves, missing_end_score),
         _diagnose_length_drift(curves),
         _diagnose_divergence(float(kl[-1])),
     )
     problems = [diagnostic for diagnostic in diagnostics if diagnostic is not None]
-    words = f"On held-out prompts the score went from {score[0]:.3g} to {score[-1]:.3g}, {kl[-1]:.3g} nats per response away."
+    words = (
+        f"On held-out prompts the score went from {score[0]:.3g} to {score[-1]:.3g}, with a KL divergence of {kl[-1]:.3g} nats per "
+        "response from the reference."
+    )
     return problems or [Diagnostic("good", "No sign of a collapse", words)]
 
 
@@ -63,21 +68,21 @@ def _diagnose_exploited_reward(curves: Curves) -> Diagnostic | None:
     return Diagnostic(
         "bad",
         "The reward rises while the judge falls",
-        f"Score {score[best]:.3g} to {score[-1]:.3g}, independent judge {judge[best]:.3g} to {judge[-1]:.3g}: the policy has found "
-        "what the reward is blind to. Stop earlier, raise objective.kl_coef, or train the reward on such responses.",
+        f"Score {score[best]:.3g} to {score[-1]:.3g}, independent judge {judge[best]:.3g} to {judge[-1]:.3g}: the policy exploits "
+        "errors of the reward. Stop earlier, raise objective.kl_coef, or train the reward on such responses.",
     )
 
 
-def _diagnose_endless_responses(curves: Curves, unended: float | None) -> Diagnostic | None:
+def _diagnose_endless_responses(curves: Curves, missing_end_score: float | None) -> Diagnostic | None:
     _, missing = curves.pair("val/missing_end_of_text")
-    if unended is None or not len(missing) or missing[-1] < ENDLESS_SHARE:
+    if missing_end_score is None or not len(missing) or missing[-1] < ENDLESS_SHARE:
         return None
     return Diagnostic(
         "bad",
         "Responses do not end",
-        f"{missing[-1]:.0%} of those to held-out prompts, which all score objective.missing_end_of_text={unended:g} whatever they "
-        "say: nothing can be learned. Start from a model that learned to end (objective=sft), raise objective.max_new_tokens, or "
-        "set objective.missing_end_of_text=null.",
+        f"{missing[-1]:.0%} of the responses to held-out prompts get the score objective.missing_end_of_text="
+        f"{missing_end_score:g} regardless of their text, so the policy cannot learn. Start from a model that ends its responses "
+        "(objective=sft), raise objective.max_new_tokens, or set objective.missing_end_of_text=null.",
     )
 
 
@@ -88,7 +93,7 @@ def _diagnose_length_drift(curves: Curves) -> Diagnostic | None:
     return Diagnostic(
         "note",
         "The length of responses has drifted",
-        f"From {length[0]:.1f} to {length[-1]:.1f} tokens. Look whether the reward pays for length, and at "
+        f"From {length[0]:.1f} to {length[-1]:.1f} tokens. Check whether the reward depends on the length, and "
         "objective.missing_end_of_text.",
     )
 
@@ -98,8 +103,9 @@ def _diagnose_divergence(kl: float) -> Diagnostic | None:
         return None
     return Diagnostic(
         "bad",
-        "The policy has left its reference",
-        f"{kl:.3g} nats per response. Raise objective.kl_coef, set objective.kl_target, or lower optimizer.lr.",
+        "The policy is far from its reference",
+        f"The KL divergence is {kl:.3g} nats per response. Raise objective.kl_coef, set objective.kl_target, or lower "
+        "optimizer.lr.",
     )
 
 
@@ -107,20 +113,22 @@ _log = logging.getLogger("gptkit")
 
 
 class RewardHackingWarning(Callback):
-    """Warns of each known collapse once in the life of a run, at the first validation that shows it. See `collapse_verdicts`."""
+    """Warns of each collapse once per run, at the first validation that shows it. See `diagnose_collapse`."""
 
-    def __init__(self, folder: Path, unended: float | None = None) -> None:
-        """Args:
-        folder: of the run.
-        unended: the score of every response that does not end, if there is one.
+    def __init__(self, folder: Path, missing_end_score: float | None = None) -> None:
+        """Creates the callback.
+
+        Args:
+            folder: the run folder.
+            missing_end_score: the score of every response without end-of-text; None: the reward scores such responses.
         """
         self.folder = folder
-        self.unended = unended
+        self.missing_end_score = missing_end_score
         self._validations: list[dict[str, float]] = []
         self._reported: set[str] = set()
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
-        """What the run had been told of before it was stopped is not told again."""
+        """Marks the collapses that a resumed run has reported before, so that they are not reported again."""
         columns = read_metrics(self.folder)
         names = [name for name in columns if name == "tokens" or name.startswith("val/")]
         for number, loss in enumerate(columns["val/loss"]):
@@ -137,12 +145,14 @@ class RewardHackingWarning(Callback):
             _log.warning("step %s: %s. %s", state.step, diagnostic.title, diagnostic.text)
 
     def _new_diagnostics(self, validation: dict[str, float]) -> list[Diagnostic]:
-        """What a further validation shows that none before it did."""
+        """Adds a validation and returns the problems that none before it showed."""
         self._validations.append(validation)
-        names = dict.fromkeys(name for each in self._validations for name in each)
-        curves = Curves({name: np.array([each.get(name, math.nan) for each in self._validations]) for name in names})
+        names = dict.fromkeys(name for metrics in self._validations for name in metrics)
+        curves = Curves({name: np.array([metrics.get(name, math.nan) for metrics in self._validations]) for name in names})
         problems = [
-            each for each in diagnose_collapse(curves, self.unended) if each.level != "good" and each.title not in self._reported
+            diagnostic
+            for diagnostic in diagnose_collapse(curves, self.missing_end_score)
+            if diagnostic.level != "good" and diagnostic.title not in self._reported
         ]
-        self._reported.update(each.title for each in problems)
+        self._reported.update(diagnostic.title for diagnostic in problems)
         return problems

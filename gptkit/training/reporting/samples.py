@@ -1,4 +1,7 @@
-"""Samples drawn during training, and samples.jsonl. They use their own random stream, so they do not change the weights."""
+"""Generates samples during training and writes them to samples.jsonl.
+
+Sampling uses a separate random stream, so it does not change the weights.
+"""
 
 from __future__ import annotations
 
@@ -25,11 +28,10 @@ from gptkit.training.reporting.speed_and_mfu import SpeedMeter
 
 
 class SampleLogger(Callback):
-    """Continues the prompts every `samples.every` steps and at the end: a line of samples.jsonl each, and a text in TensorBoard.
+    """Continues the prompts every `samples.every` steps and at the end, and writes the samples to samples.jsonl and TensorBoard.
 
-    An objective that answers held-out prompts of its own shows these answers instead, with their scores. A step's samples are drawn
-    after its checkpoint, if it has one, is written: `after_step` is called then. If a run was killed in between, its missing
-    samples are drawn when it continues.
+    An objective that generates responses to held-out prompts provides these with their scores instead. `after_step` is called after
+    the checkpoint of the step is written. If a run is killed in between, the missing samples are generated when it resumes.
     """
 
     def __init__(
@@ -63,17 +65,17 @@ class SampleLogger(Callback):
             self.write_samples(pl_module, first=trainer.is_global_zero)
 
     def after_step(self, trainer: Any, pl_module: Any) -> None:
-        """The step is done, validated and saved."""
+        """Generates samples if they are due. Called after a step and its validation and checkpoint."""
         if self.is_scheduled(pl_module):
             self.write_samples(pl_module, first=trainer.is_global_zero)
 
     def is_scheduled(self, pl_module: Any) -> bool:
-        """Whether samples belong to the step at which the run is."""
+        """Returns whether samples are due at the current step."""
         state, every = pl_module.state, self.settings.every
         return state.step == state.last_step or pl_module.finished_early or bool(every and state.step % every == 0)
 
     def is_missing(self, pl_module: Any) -> bool:
-        """Whether samples belong to this step and samples.jsonl does not have them."""
+        """Returns whether samples are due at the current step and samples.jsonl does not hold them."""
         has_samples = self.settings.prompts or _has_own_samples(pl_module.objective)
         return (
             bool(has_samples)
@@ -82,9 +84,9 @@ class SampleLogger(Callback):
         )
 
     def write_samples(self, pl_module: Any, *, first: bool) -> None:
-        """Draw this step's samples and write them on the first process.
+        """Generates the samples of this step, and writes them on the first process.
 
-        Every process must call it, because the weights may be sharded over them.
+        All processes must call it, because the weights may be sharded.
         """
         with best_effort("samples"), self.meter.pause(), pl_module.ema_weights():
             samples = self._generate(pl_module.objective)
@@ -92,9 +94,9 @@ class SampleLogger(Callback):
                 self._write(samples, pl_module.state.step, pl_module.state.tokens)
 
     def _generate(self, objective: Objective) -> Sequence[ScoredSample]:
-        own = objective.samples(self.model) if isinstance(objective, RolloutObjective) else []
-        if own or not self.settings.prompts:
-            return own
+        objective_samples = objective.samples(self.model) if isinstance(objective, RolloutObjective) else []
+        if objective_samples or not self.settings.prompts:
+            return objective_samples
         with evaluation_mode(self.model):
             samples = generate(
                 self.model,
@@ -108,9 +110,12 @@ class SampleLogger(Callback):
         return [ScoredSample(prompt, texts[0].text, {}) for prompt, texts in zip(self.settings.prompts, samples, strict=True)]
 
     def _write(self, samples: Sequence[ScoredSample], step: int, tokens: int) -> None:
-        rows = [{"step": step, "tokens": tokens, "prompt": each.prompt, "text": each.text, **each.scores} for each in samples]
+        rows = [
+            {"step": step, "tokens": tokens, "prompt": sample.prompt, "text": sample.text, **sample.scores} for sample in samples
+        ]
         with wrap_os_errors(self.path), self.path.open("a", encoding="utf-8") as file:
-            file.write("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))  # at once: all of a step, or none
+            # one call, so that the file holds either all samples of a step or none
+            file.write("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
         board = self.metrics.board
         if board is None:
             return
@@ -127,19 +132,19 @@ FILE = "samples.jsonl"
 
 
 def read_samples(folder: Path) -> list[dict[str, Any]]:
-    """The samples of a run, one that is still being written or is damaged left out; none where there is no file."""
+    """Returns the samples of a run, without incomplete and damaged ones; none if there is no file."""
     return [sample for _, sample in read_sample_lines(folder)[0]]
 
 
 def read_sample_lines(folder: Path) -> tuple[list[tuple[str, dict[str, Any]]], int]:
-    """Each line of samples.jsonl as it stands, with its content, and how many others were damaged."""
+    """Returns each intact line of samples.jsonl with its content, and the number of damaged lines."""
     return read_lines(folder / FILE, lambda line: (line, _sample(line)))
 
 
 def _sample(line: str) -> dict[str, Any]:
     content = parse_json(line)
     if not isinstance(content, dict):
-        raise DamagedFile("is no JSON object")
+        raise DamagedFile("is not a JSON object")
     if not is_count(content.get("step")):
         raise DamagedFile("has no step")
     for name in ("prompt", "text"):
@@ -149,7 +154,7 @@ def _sample(line: str) -> dict[str, Any]:
 
 
 def truncate_samples(folder: Path, step: int) -> None:
-    """Remove the lines of samples.jsonl after `step`, because the run continues from there; see `truncate_metrics`."""
+    """Removes the lines of samples.jsonl after `step`, from which the run resumes. See `truncate_metrics`."""
     samples, damaged = read_sample_lines(folder)
     lines = "".join(f"{line}\n" for line, sample in samples if sample["step"] <= step)
     rewrite_or_move_aside(folder / FILE, lines, unreadable=bool(damaged) and not samples)

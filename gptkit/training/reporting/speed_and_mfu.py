@@ -1,4 +1,4 @@
-"""How fast a run trains: tokens per second in steady state, utilisation of the device, memory, and time spent."""
+"""Measures tokens per second in steady state, model FLOPs utilisation, peak memory, and the time that a run has taken."""
 
 from __future__ import annotations
 
@@ -14,39 +14,42 @@ from lightning.pytorch.callbacks import Callback
 
 
 class SpeedMeter(Callback):
-    """Times the steps between log rows, without validation, samples and saving, and without the first window, which warms up.
+    """Measures the time of the steps between log rows, which are called windows.
 
-    Code that spends time on anything but training runs `with meter.pause():`.
+    Validation, samples and checkpoints are excluded, and the first window is skipped as warm-up. Code that spends time on anything
+    but training runs in `with meter.pause():`.
     """
 
-    def __init__(self, *, spent: float = 0.0, clock: Callable[[], float] = time.perf_counter) -> None:
-        """Args:
-        spent: seconds that the run took before it was continued.
-        clock: seconds from any origin.
+    def __init__(self, *, previous_seconds: float = 0.0, clock: Callable[[], float] = time.perf_counter) -> None:
+        """Creates a meter.
+
+        Args:
+            previous_seconds: seconds that the run took before it was resumed.
+            clock: returns seconds since any fixed time.
         """
         self._clock = clock
         self.counts_input_tokens = True
         """Whether the counted tokens are those that the model reads, so that their rate measures speed."""
-        self._spent = spent
-        self._begin: float | None = None
+        self._previous_seconds = previous_seconds
+        self._start: float | None = None
         self._idle = 0.0  # seconds of the open window that were not training
         self._depth = 0
-        self._opened = 0.0
+        self._window_start = 0.0
         self._tokens = 0
         self._windows: list[tuple[int, float]] = []  # (tokens, seconds)
 
     def start(self, tokens: int) -> None:
-        """Start the clock; `tokens` were read before."""
-        self._begin = self._opened = self._clock()
+        """Starts the clock. `tokens` were read before."""
+        self._start = self._window_start = self._clock()
         self._tokens, self._idle = tokens, 0.0
 
     def end_window(self, tokens: int) -> float | None:
-        """End a window at `tokens` read in all, which the device must have finished, and return its tokens per second."""
-        if self._begin is None:
+        """Ends a window after `tokens` read in all, and returns its tokens per second. The device must have finished its steps."""
+        if self._start is None:
             return None
         now = self._clock()
-        read, seconds = tokens - self._tokens, now - self._opened - self._idle
-        self._opened, self._tokens, self._idle = now, tokens, 0.0
+        read, seconds = tokens - self._tokens, now - self._window_start - self._idle
+        self._window_start, self._tokens, self._idle = now, tokens, 0.0
         if read <= 0 or seconds <= 0 or not self.counts_input_tokens:
             return None
         self._windows.append((read, seconds))
@@ -54,7 +57,7 @@ class SpeedMeter(Callback):
 
     @contextlib.contextmanager
     def pause(self) -> Iterator[None]:
-        """Exclude the time in this context from training."""
+        """Excludes the time in this context from training."""
         self._pause()
         try:
             yield
@@ -63,7 +66,7 @@ class SpeedMeter(Callback):
 
     def _pause(self) -> None:
         if self._depth == 0:
-            _finish_queued_work()  # steps that were only queued are training, not what comes now
+            _finish_queued_work()  # steps that are still queued on the device count as training
             self._paused_at = self._clock()
         self._depth += 1
 
@@ -75,22 +78,22 @@ class SpeedMeter(Callback):
 
     @property
     def tokens_per_second(self) -> float | None:
-        """The median over windows, each weighted by its tokens; the first window counts only while there is no other."""
+        """The median over windows, weighted by their tokens. The first window counts only if it is the only one."""
         windows = self._windows[1:] or self._windows
         if not windows:
             return None
         rates = sorted((tokens / seconds, tokens) for tokens, seconds in windows)
-        half, seen = sum(tokens for _, tokens in rates) / 2, 0
+        half, cumulative = sum(tokens for _, tokens in rates) / 2, 0
         for rate, tokens in rates:
-            seen += tokens
-            if seen >= half:
+            cumulative += tokens
+            if cumulative >= half:
                 return rate
         return rates[-1][0]
 
     @property
     def wall_seconds(self) -> float:
-        """Seconds since training began, everything included, and those spent before the run was continued."""
-        return self._spent + (0.0 if self._begin is None else self._clock() - self._begin)
+        """Seconds since training started, pauses included, plus the seconds before the run was resumed."""
+        return self._previous_seconds + (0.0 if self._start is None else self._clock() - self._start)
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         self.counts_input_tokens = pl_module.objective.counts_input_tokens
@@ -98,7 +101,7 @@ class SpeedMeter(Callback):
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
         if batch_idx == 0:
-            self._opened, self._idle = self._clock(), 0.0  # trial steps before the first step are not training
+            self._window_start, self._idle = self._clock(), 0.0  # trial passes before the first step are not training
 
     def on_validation_start(self, trainer: Any, pl_module: Any) -> None:
         self._pause()
@@ -108,7 +111,7 @@ class SpeedMeter(Callback):
 
 
 def model_flops_utilization(tokens_per_second: float, flops_per_token: float, peak_flops: float, devices: int = 1) -> float:
-    """Model FLOPs utilisation: the operations that the model needs, over what the devices could do in that time.
+    """Returns the model FLOPs utilisation: the operations that the model needs, over the peak of the devices in that time.
 
     Source: "PaLM: Scaling Language Modeling with Pathways", appendix B.
     """
@@ -116,7 +119,7 @@ def model_flops_utilization(tokens_per_second: float, flops_per_token: float, pe
 
 
 def peak_memory_bytes() -> int:
-    """The most memory held so far: by tensors on the GPU where there is one in use, else by the process."""
+    """Returns the peak memory so far: of the tensors on the GPU if one is in use, otherwise of the process."""
     if _cuda_in_use():
         return max(torch.cuda.max_memory_allocated(index) for index in range(torch.cuda.device_count()))
     resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -133,9 +136,8 @@ def _cuda_in_use() -> bool:
 
 
 def format_duration(seconds: float) -> str:
-    """Seconds in the two largest units that matter: "2 h 05 min", "3 min 20 s", "12 s"."""
-    whole = round(seconds)
-    days, rest = divmod(whole, 86_400)
+    """Formats seconds in their two largest units: "2 h 05 min", "3 min 20 s", "12 s"."""
+    days, rest = divmod(round(seconds), 86_400)
     hours, rest = divmod(rest, 3600)
     minutes, second = divmod(rest, 60)
     if days:

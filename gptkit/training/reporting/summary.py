@@ -1,4 +1,4 @@
-"""summary.json: the figures of a run that a sweep compares and a colleague asks for first."""
+"""Writes summary.json, the final metrics of a run, by which sweeps compare runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FILE = "summary.json"
 VALIDATION_LOSS = "val_loss"
 
 SECONDS_PREFIX = "seconds_"
-"""The names of what a step of reinforcement spends its time on begin so."""
+"""Prefix of the entries that hold the seconds of each phase of a reinforcement learning step."""
 
 
 def write_summary(
@@ -36,23 +36,23 @@ def write_summary(
     monitor_mode: str = "min",
     extra: Mapping[str, float] | None = None,
 ) -> None:
-    """Write summary.json at once, whole.
+    """Writes summary.json atomically.
 
     Args:
         folder: the run folder.
-        parameters: trained parameters of model and objective.
-        tokens: tokens read, over all devices.
-        steps: optimizer steps done.
-        train_loss: of the last step, in nats per token for `lm`.
-        val_loss: the latest, in nats per token for `lm`; no number is written as null, and `validated` tells it from none.
-        tokens_per_second: in steady state, over all devices.
-        mfu: share of the devices' peak that the model's operations use, 0 to 1.
-        wall_seconds: spent on the run in all, over all continuations.
-        peak_memory_bytes: of the device, or of the process on a processor.
+        parameters: number of trained parameters of model and objective.
+        tokens: number of tokens read, over all devices.
+        steps: number of completed steps.
+        train_loss: loss of the last step, in nats per token for `lm`.
+        val_loss: latest validation loss, in nats per token for `lm`. NaN and infinity are written as null, with `validated` true.
+        tokens_per_second: speed in steady state, over all devices.
+        mfu: model FLOPs utilisation, 0 to 1.
+        wall_seconds: total time of the run, over all resumptions.
+        peak_memory_bytes: peak memory of the device, or of the process on a CPU.
         finished: whether the run reached its end.
-        monitor: the name in this file of what a sweep compares.
-        monitor_mode: "min" or "max": whether a lower or a higher value of it is better.
-        extra: what the objective measured, under names of its own.
+        monitor: the entry of this file by which a sweep compares runs.
+        monitor_mode: "min" or "max": whether a lower or a higher value of that entry is better.
+        extra: metrics of the objective, by name.
     """
     body: dict[str, Any] = {
         "parameters": parameters,
@@ -75,14 +75,14 @@ def write_summary(
 
 
 def read_summary(folder: Path) -> dict[str, Any]:
-    """The content of a run's summary.json; empty where there is none that can be read.
+    """Returns the content of a run's summary.json; empty if there is no readable file.
 
-    A damaged file, or an entry that is not of its kind, is left out with a warning.
+    A damaged file or an invalid entry is ignored with a warning.
     """
-    return valid_entries(folder / FILE, read_object(folder / FILE), _fits)
+    return valid_entries(folder / FILE, read_object(folder / FILE), _is_valid)
 
 
-def _fits(name: str, value: Any) -> bool:
+def _is_valid(name: str, value: Any) -> bool:
     if name == "compared_by":
         return isinstance(value, str)
     if name == "compared_mode":
@@ -93,13 +93,13 @@ def _fits(name: str, value: Any) -> bool:
         return is_count(value)
     if name == "wall_seconds" or (name.startswith(SECONDS_PREFIX) and value is not None):
         return is_number(value) and value >= 0
-    if isinstance(value, str):  # of another verb, in words of its own
+    if isinstance(value, str):  # an entry of another command
         return not name.startswith(("val_", SECONDS_PREFIX)) and name not in ("train_loss", "tokens_per_second", "mfu")
     return value is None or is_number(value)
 
 
 def monitor_of(summary: Mapping[str, Any]) -> tuple[str, str]:
-    """The name of the summary's entry that a sweep compares the run by, and its mode, "min" or "max"."""
+    """Returns the entry of the summary by which a sweep compares the run, and its mode, "min" or "max"."""
     name = summary.get("compared_by")
     if not isinstance(name, str) or not is_number(summary.get(name)):
         return VALIDATION_LOSS, "min"
@@ -108,10 +108,10 @@ def monitor_of(summary: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def value_to_minimize(summary: Mapping[str, Any]) -> float:
-    """The value that a sweeper minimises: the validation loss, or another monitored metric, negated if higher is better.
+    """Returns the value that a sweeper minimises: the validation loss, or another monitored metric, negated if higher is better.
 
-    A loss that is no number, or was not measured before the run ended, is infinite; that of a run that holds nothing out is the
-    training loss.
+    It is infinite if the loss is not finite or the run ended before a validation, and the training loss if the run holds no data
+    out.
     """
     name, mode = monitor_of(summary)
     value = summary.get(name)
@@ -122,5 +122,5 @@ def value_to_minimize(summary: Mapping[str, Any]) -> float:
 
 
 def _json_number(value: Any) -> Any:
-    """JSON has no NaN and no infinity: a loss that is no number is null."""
+    """Returns None for NaN and infinity, which JSON cannot represent."""
     return None if isinstance(value, float) and not math.isfinite(value) else value

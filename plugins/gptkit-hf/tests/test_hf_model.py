@@ -10,7 +10,7 @@ from gptkit_hf import HFModelConfig, source
 
 from gptkit.attention import BandedAttentionConfig, DenseAttentionConfig
 from gptkit.errors import CheckpointError, ConfigError
-from gptkit.training.checkpoints.load import load_weights
+from gptkit.training.checkpoints.model_weights import load_weights
 
 LLAMA_SIZES: dict[str, Any] = {
     "hidden_size": 32,

@@ -48,7 +48,7 @@ def assert_same(a: object, b: object) -> None:
         assert a == b
 
 
-def test_everything_comes_back_bit_for_bit(run: Run) -> None:
+def test_checkpoint_round_trip_is_bit_identical(run: Run) -> None:
     head = {"head.weight": torch.randn(3, 8).to(torch.bfloat16)}
     folder = run.save(1000, objective_state=head, val_loss=1.25)
     assert folder == run.folder / "checkpoints" / "step-00001000"
@@ -64,7 +64,7 @@ def test_everything_comes_back_bit_for_bit(run: Run) -> None:
     assert read_settings(folder / "config.yaml") == SETTINGS
 
 
-def test_a_checkpoint_is_what_its_manifest_lists(run: Run) -> None:
+def test_checkpoint_holds_the_files_of_its_manifest(run: Run) -> None:
     folder = run.save(1)
     manifest = json.loads((folder / "manifest.json").read_text())
     found = {path.relative_to(folder).as_posix(): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
@@ -84,7 +84,7 @@ def one_file(folder: Path, pattern: str) -> Path:
 
 @pytest.mark.parametrize("pattern", PARTS)
 @pytest.mark.parametrize("damage", ["flip", "cut", "remove"])
-def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(
+def test_damaged_checkpoint_is_reported_and_the_previous_one_used(
     run: Run, pattern: str, damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     good = run.save(10)
@@ -106,20 +106,22 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(
     assert "\n" not in record.getMessage()
 
 
-def test_when_no_checkpoint_is_whole_nothing_is_started_over(run: Run) -> None:
+def test_run_without_intact_checkpoint_does_not_restart(run: Run) -> None:
     for step in (1, 2):
         (run.save(step) / "model.safetensors").write_bytes(b"")
-    with pytest.raises(CheckpointError, match=r"step-00000001.*torn.*no checkpoint beside it is whole"):
+    with pytest.raises(
+        CheckpointError, match=r"step-00000001.*has 0 bytes, and [0-9,]+ were written.*no other checkpoint is intact"
+    ):
         latest_checkpoint(run.folder)
 
 
-def test_no_checkpoint_yet(tmp_path: Path) -> None:
+def test_run_without_checkpoint_has_no_latest_checkpoint(tmp_path: Path) -> None:
     assert latest_checkpoint(tmp_path) is None
     assert best_checkpoint(tmp_path) is None
     recover_unfinished(tmp_path)
 
 
-def test_a_run_killed_while_writing_leaves_the_checkpoint_before_it(run: Run) -> None:
+def test_run_killed_while_writing_keeps_the_previous_checkpoint(run: Run) -> None:
     good = run.save(10)
     torn = run.save(20)
     aside = torn.with_name(".writing-step-00000020")
@@ -131,7 +133,7 @@ def test_a_run_killed_while_writing_leaves_the_checkpoint_before_it(run: Run) ->
     assert [path.name for path in good.parent.iterdir()] == ["step-00000010"]
 
 
-def test_a_run_killed_before_the_renaming_keeps_what_was_written(run: Run) -> None:
+def test_run_killed_before_the_rename_keeps_the_complete_checkpoint(run: Run) -> None:
     run.save(10)
     whole = run.save(20)
     whole.rename(whole.with_name(".writing-step-00000020"))
@@ -141,14 +143,16 @@ def test_a_run_killed_before_the_renaming_keeps_what_was_written(run: Run) -> No
     assert len(list(whole.parent.iterdir())) == 2
 
 
-def test_a_full_disk_is_one_line_and_the_checkpoint_before_it_stays(run: Run) -> None:
+def test_full_disk_is_reported_in_one_line_and_keeps_earlier_checkpoints(run: Run) -> None:
     good = run.save(10)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     for large in ("model_state", "state"):
         parts: dict[str, Any] = {large: {"large": torch.zeros(100_000)}}
         resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, hard))
         try:
-            with pytest.raises(CheckpointError, match=r"step-00000020: the disk is full.*those before it are untouched") as caught:
+            with pytest.raises(
+                CheckpointError, match=r"step-00000020: the disk is full.*earlier checkpoints are unchanged"
+            ) as caught:
                 run.save(20, keep=1, **parts)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -157,7 +161,7 @@ def test_a_full_disk_is_one_line_and_the_checkpoint_before_it_stays(run: Run) ->
         assert latest_checkpoint(run.folder) == good
 
 
-def test_state_that_is_not_plain_is_refused_before_it_is_written(run: Run) -> None:
+def test_state_with_other_objects_is_rejected_before_writing(run: Run) -> None:
     with pytest.raises(CheckpointError, match=r"state.sampler\[1\] is a PosixPath"):
         run.save(1, state={"sampler": [1, Path("x")]})
     assert list_checkpoints(run.folder) == []
@@ -173,7 +177,7 @@ class Payload:
 
 @pytest.mark.parametrize("name", ["state.pt", "model.safetensors"])
 @pytest.mark.parametrize("zipped", [False, True])
-def test_code_in_a_checkpoint_is_never_run(run: Run, tmp_path: Path, name: str, zipped: bool) -> None:
+def test_code_in_a_checkpoint_never_runs(run: Run, tmp_path: Path, name: str, zipped: bool) -> None:
     mark = tmp_path / "executed"
     folder = run.save(1)
     if zipped:
@@ -196,7 +200,7 @@ def forge_manifest(folder: Path) -> None:
     (folder / "manifest.json").write_text(to_json(forged))
 
 
-def test_a_plugin_that_is_not_installed_is_named_with_its_version(run: Run) -> None:
+def test_missing_plugin_is_named_with_its_version(run: Run) -> None:
     folder = run.save(1)
     config = folder / "config.yaml"
     config.write_text(config.read_text().replace("name: banded", "name: rotating"))
@@ -219,7 +223,7 @@ def forge_parts(folder: Path, parts: dict[str, dict[str, str]]) -> None:
     (folder / "manifest.json").write_text(to_json(type(manifest)(**{**manifest.__dict__, "parts": named})))
 
 
-def test_a_reader_beside_a_writer_always_gets_a_whole_checkpoint(run: Run) -> None:
+def test_concurrent_reader_always_gets_an_intact_checkpoint(run: Run) -> None:
     from gptkit.training.checkpoints.load import load
 
     run.save(1, keep=1)

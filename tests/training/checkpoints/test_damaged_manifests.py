@@ -43,7 +43,7 @@ MANIFESTS: dict[str, Callable[[dict[str, Any]], Any]] = {
 
 
 @pytest.mark.parametrize("case", MANIFESTS)
-def test_a_manifest_that_is_wrong_in_a_field_is_named(run: Path, case: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_manifest_with_an_invalid_field_is_named(run: Path, case: str, caplog: pytest.LogCaptureFixture) -> None:
     forge(folder_of(run, 3), MANIFESTS[case], rehash=False)
     newest(run, caplog)
 
@@ -51,14 +51,14 @@ def test_a_manifest_that_is_wrong_in_a_field_is_named(run: Path, case: str, capl
 @pytest.mark.parametrize(
     "content", [b"", b"\0" * 9, b"\xff\xfe", b"[" * 200_000, b'{"a":' * 100_000, b"9" * 100_000, b"null", b'{"sha256": 1']
 )
-def test_a_manifest_that_is_none_is_named(run: Path, content: bytes, caplog: pytest.LogCaptureFixture) -> None:
+def test_unreadable_manifest_is_named(run: Path, content: bytes, caplog: pytest.LogCaptureFixture) -> None:
     (folder_of(run, 3) / "manifest.json").write_bytes(content)
     assert "manifest.json: " in newest(run, caplog)
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "config.yaml", "model.safetensors", "state.pt"])
 @pytest.mark.parametrize("kind", ["folder", "pipe", "loop", "nothing", "gigabytes", "file above"])
-def test_what_stands_in_a_files_place_is_not_waited_for(run: Path, name: str, kind: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_pipe_in_place_of_a_file_does_not_block(run: Path, name: str, kind: str, caplog: pytest.LogCaptureFixture) -> None:
     path = folder_of(run, 3) / name
     path.unlink()
     if kind == "folder":

@@ -65,7 +65,7 @@ FORGED: dict[str, Callable[[Path], Any]] = {
 
 
 @pytest.mark.parametrize("case", FORGED)
-def test_a_forged_manifest_makes_no_wrong_file_right(run: Path, case: str) -> None:
+def test_wrong_file_with_matching_manifest_is_reported(run: Path, case: str) -> None:
     folder = folder_of(run, 2)
     FORGED[case](folder)
     forge(folder)
@@ -80,11 +80,11 @@ STATES = [[1, 2], torch.zeros(3), "text", 5, None]
 
 
 @pytest.mark.parametrize("state", STATES, ids=str)
-def test_a_state_that_is_no_state(run: Path, state: object) -> None:
+def test_state_of_another_type_is_rejected(run: Path, state: object) -> None:
     folder = folder_of(run, 3)
     torch.save(state, folder / "state.pt")
     forge(folder)
-    with pytest.raises(CheckpointError, match=r"state\.pt: is not the state that gptkit wrote"):
+    with pytest.raises(CheckpointError, match=r"state\.pt: is not a state that gptkit wrote"):
         _ = read_checkpoint(folder).state
 
 
@@ -132,7 +132,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, tiny_words: list[str]) -> 
 
 
 @pytest.mark.parametrize("case", WRONG_STATES)
-def test_a_forged_state_is_no_state_to_continue_from(trained: Path, tmp_path: Path, train: Callable[..., Any], case: str) -> None:
+def test_invalid_training_state_prevents_resuming(trained: Path, tmp_path: Path, train: Callable[..., Any], case: str) -> None:
     run = Path(shutil.copytree(trained, tmp_path / "run"))
     path = folder_of(run, 2) / "state.pt"
     state = torch.load(path, weights_only=True)

@@ -130,7 +130,7 @@ def final(run: Path) -> str:
     return sha256(run / "checkpoints" / "step-00000008" / "model.safetensors")
 
 
-def test_it_ends_with_the_weights_that_its_own_version_reached(old_run: Path, weights: Weights, reached: str) -> None:
+def test_old_run_resumes_to_the_weights_of_its_own_version(old_run: Path, weights: Weights, reached: str) -> None:
     expected = load_file(DATA / "final.safetensors")
     assert weights(old_run).keys() == expected.keys()
     assert continued(old_run)["steps"] == 8
@@ -149,25 +149,25 @@ def test_it_ends_with_the_weights_that_its_own_version_reached(old_run: Path, we
     ],
     ids=", ".join,
 )
-def test_keys_that_it_lacks_take_their_defaults(keys: list[str], old_run: Path, reached: str) -> None:
+def test_missing_config_keys_get_their_defaults(keys: list[str], old_run: Path, reached: str) -> None:
     rewritten(old_run, config=without(*keys))
     assert continued(old_run)["steps"] == 8
     assert final(old_run) == reached
 
 
-def test_a_key_that_it_lacks_and_that_is_given_another_value_than_the_default_is_a_difference(old_run: Path) -> None:
+def test_new_key_with_another_value_than_its_default_prevents_resuming(old_run: Path) -> None:
     rewritten(old_run, config=without("data.errors"))
     with pytest.raises(ConfigError, match=r"\(data\.errors: strict -> replace\)"):
         continued(old_run, "data.errors=replace")
 
 
-def test_entries_of_the_state_that_it_lacks_are_what_they_were_in_effect(old_run: Path, reached: str) -> None:
+def test_missing_state_entries_get_their_former_effective_values(old_run: Path, reached: str) -> None:
     rewritten(old_run, state=without("sources", "compared_by", "merit", "callbacks", "finished_early", "scaler", "val_metrics"))
     assert continued(old_run)["steps"] == 8
     assert final(old_run) == reached
 
 
-def test_a_newer_setting_of_the_optimizer_takes_its_default(old_run: Path, reached: str) -> None:
+def test_newer_optimizer_setting_gets_its_default(old_run: Path, reached: str) -> None:
     def older(state: dict[str, Any]) -> dict[str, Any]:
         for group in state["optimizer"]["groups"]:
             del group["peak_lr"], group["capturable"]
@@ -178,32 +178,30 @@ def test_a_newer_setting_of_the_optimizer_takes_its_default(old_run: Path, reach
     assert final(old_run) == reached
 
 
-def test_the_sanity_checks_of_an_old_run_stay_off() -> None:
+def test_disabled_sanity_checks_of_an_old_run_stay_disabled() -> None:
     content = migrations.current_config({"objective": {"name": "ppo", "doctor": False}})
     assert content == {"objective": {"name": "ppo", "sanity_checks": False}}
 
 
-def test_the_metric_that_an_old_state_compares_runs_by_is_monitored_and_higher_is_better() -> None:
+def test_compared_by_of_an_old_state_becomes_the_monitored_metric() -> None:
     state = migrations.current_state({"merit": -0.9, "compared_by": "accuracy"})
     assert (state["rank"], state["monitor"], state["monitor_mode"]) == (-0.9, "accuracy", "max")
     state = migrations.current_state({"merit": 1.5, "compared_by": None})
     assert (state["rank"], state["monitor"], state["monitor_mode"]) == (1.5, None, "min")
 
 
-def test_every_entry_of_the_state_is_kept_or_has_a_value_for_those_who_did_not() -> None:
+def test_every_state_entry_is_saved_or_has_a_default() -> None:
     assert set(STATE_ENTRIES) - set(migrations.STATE_DEFAULTS) == {"step", "tokens", "optimizer"}
     assert set(migrations.STATE_DEFAULTS) < set(STATE_ENTRIES)
 
 
-def test_what_cannot_be_done_without_is_named(old_run: Path) -> None:
+def test_missing_required_state_entries_are_named(old_run: Path) -> None:
     rewritten(old_run, state=without("optimizer"))
-    with pytest.raises(CheckpointError, match=r"did not keep optimizer, .*init_from="):
+    with pytest.raises(CheckpointError, match=r"another version of gptkit without optimizer, .*init_from="):
         continued(old_run)
 
 
-def test_renamed_and_dropped_keys_entries_and_weights_are_migrated(
-    old_run: Path, reached: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_renamed_and_dropped_keys_and_weights_are_migrated(old_run: Path, reached: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def older(state: dict[str, Any]) -> dict[str, Any]:
         state["best"] = state.pop("best_val_loss")
         state["weights"] = older_names(state["weights"])
@@ -235,7 +233,7 @@ def test_renamed_and_dropped_keys_entries_and_weights_are_migrated(
     assert final(old_run) == reached
 
 
-def test_renaming_keeps_what_has_the_new_name_and_matches_any_key_by_a_star() -> None:
+def test_renaming_keeps_existing_new_keys_and_supports_wildcards() -> None:
     content = {"callback": {"a": {"name": "x", "limit": 1}, "b": {"name": "y"}}, "old": 2, "new": 3, "gone": 4}
     table = {"callback.*.limit": "callback.*.stop.after", "old": "new", "gone": None, "nowhere.at.all": "x"}
     expected = {"callback": {"a": {"name": "x", "stop": {"after": 1}}, "b": {"name": "y"}}, "new": 3}

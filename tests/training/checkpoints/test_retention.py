@@ -19,7 +19,7 @@ def run(tmp_path: Path) -> Run:
     return Run(tmp_path / "run")
 
 
-def test_the_newest_and_the_best_are_kept(run: Run) -> None:
+def test_newest_and_best_checkpoints_are_kept(run: Run) -> None:
     losses = {1: 3.0, 2: 1.0, 3: 2.0, 4: float("nan"), 5: None, 6: 2.5}
     kept = []
     for step, loss in losses.items():
@@ -29,7 +29,7 @@ def test_the_newest_and_the_best_are_kept(run: Run) -> None:
     assert best_checkpoint(run.folder) == run.folder / "checkpoints" / "step-00000002"
 
 
-def test_of_two_equally_good_the_newer_is_best_and_zero_keeps_all(run: Run) -> None:
+def test_newer_of_equal_checkpoints_is_best_and_keep_zero_keeps_all(run: Run) -> None:
     for step in (1, 2, 3):
         run.save(step, keep=0, val_loss=2.0)
     assert len(list_checkpoints(run.folder)) == 3
@@ -38,7 +38,7 @@ def test_of_two_equally_good_the_newer_is_best_and_zero_keeps_all(run: Run) -> N
     assert best.name == "step-00000003"
 
 
-def test_a_step_saved_again_replaces_the_torn_one(run: Run) -> None:
+def test_saving_a_step_again_replaces_its_damaged_checkpoint(run: Run) -> None:
     run.save(10)
     torn = run.save(20)
     (torn / "model.safetensors").unlink()

@@ -20,7 +20,7 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
     return [line for line in capsys.readouterr().err.splitlines() if line.strip()]
 
 
-def test_the_first_line_names_the_data_and_the_last_one_report_and_command(
+def test_start_line_names_the_data_and_end_line_the_report_and_command(
     train: Callable[..., Any], tiny_words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "a run"
@@ -36,7 +36,7 @@ def test_the_first_line_names_the_data_and_the_last_one_report_and_command(
     parse_command_line(words)
 
 
-def test_parameters_of_the_value_network_are_not_the_models(
+def test_start_line_counts_value_network_parameters_separately(
     train: Callable[..., Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "prompts.jsonl").write_text("".join(f'{{"prompt": "count {n}:"}}\n' for n in range(20)), encoding="utf-8")
@@ -60,12 +60,12 @@ def test_parameters_of_the_value_network_are_not_the_models(
         (["objective=sft", "data=review_dialogues"], "gptkit generate checkpoint='a run' prompt=\"...\""),
     ],
 )
-def test_the_command_is_one_that_the_trained_model_is_for(words: list[str], expected: str) -> None:
+def test_end_line_names_the_command_for_the_objective(words: list[str], expected: str) -> None:
     settings: Any = gptkit.compose("train", words).settings
     assert usage_command(settings, Path("a run")) == expected
 
 
-def test_a_few_steps_of_a_full_size_run_stay_within_its_warmup(
+def test_run_shorter_than_its_warmup_logs_a_warning(
     train: Callable[..., Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert train(tmp_path / "run", "optimizer.schedule.warmup=375e6", "trainer.max_steps=2")["steps"] == 2

@@ -56,7 +56,7 @@ def go_on(train: Callable[..., Any]) -> Callable[[Path], Any]:
 
 @pytest.mark.parametrize("damage", DAMAGE)
 @pytest.mark.parametrize("name", ["metrics.csv", "samples.jsonl"])
-def test_a_damaged_line_is_named_and_the_others_are_kept(
+def test_damaged_line_is_reported_and_the_others_are_kept(
     run: Path, name: str, damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     lines = (run / name).read_bytes().splitlines()
@@ -73,7 +73,7 @@ def test_a_damaged_line_is_named_and_the_others_are_kept(
 
 
 @pytest.mark.parametrize("content", [b"", b"\0\0\0\n", b"\xff\n", b"[]\n", b"[" * 100_000, b'{"tokens": 1e999, "val_loss": "x"}\n'])
-def test_damaged_files_keep_no_run_from_being_continued(run: Path, go_on: Callable[[Path], Any], content: bytes) -> None:
+def test_damaged_files_do_not_prevent_resuming(run: Path, go_on: Callable[[Path], Any], content: bytes) -> None:
     for name in ("metrics.csv", "samples.jsonl", "summary.json", "environment.json"):
         (run / name).write_bytes(content)
     assert go_on(run)["steps"] == 6
@@ -85,7 +85,7 @@ def test_damaged_files_keep_no_run_from_being_continued(run: Path, go_on: Callab
 
 
 @pytest.mark.parametrize("kind", ["folder", "pipe", "loop"])
-def test_what_stands_in_a_files_place_is_moved_aside(
+def test_folder_in_place_of_a_file_is_moved_aside(
     run: Path, go_on: Callable[[Path], Any], kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     names = ["metrics.csv", "samples.jsonl", "summary.json", "environment.json", "report.html", "config.yaml"]
@@ -102,7 +102,7 @@ def test_what_stands_in_a_files_place_is_moved_aside(
     assert (run / "tensorboard").is_dir()
 
 
-def test_entries_of_a_summary_that_are_not_of_their_kind_are_left_out(run: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_invalid_summary_entries_are_ignored(run: Path, caplog: pytest.LogCaptureFixture) -> None:
     body = json.loads((run / "summary.json").read_text())
     wrong = {
         "steps": -1,
@@ -117,17 +117,17 @@ def test_entries_of_a_summary_that_are_not_of_their_kind_are_left_out(run: Path,
     summary = read_summary(run)
     assert not set(summary) & {*wrong, "mfu", "val_x"}
     assert summary["train_loss"] == body["train_loss"]
-    assert "summary.json: 'parameters' is not of its kind; it is left out, and 8 more" in caplog.text
+    assert "summary.json: 'parameters' has an invalid value; ignored it, and 8 more" in caplog.text
     write_report(run)
 
 
-def test_nothing_damaged_says_nothing(run: Path, go_on: Callable[[Path], Any], caplog: pytest.LogCaptureFixture) -> None:
+def test_intact_files_log_no_warning(run: Path, go_on: Callable[[Path], Any], caplog: pytest.LogCaptureFixture) -> None:
     go_on(run)
     assert caplog.text == ""
     assert [int(step) for step in read_metrics(run)["step"]] == [1, 2, 3, 4, 5, 6]
 
 
-def test_a_page_waits_for_no_pipe(run: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_report_does_not_wait_for_a_pipe(run: Path, caplog: pytest.LogCaptureFixture) -> None:
     (run / "figures").mkdir(exist_ok=True)
     os.mkfifo(run / "figures" / "pipe.svg")
     (run / "figures" / "folder.svg").mkdir()

@@ -22,7 +22,7 @@ from gptkit.training.reporting.summary import read_summary, write_summary
 from tests.training.reporting.sample_environment import CPU
 
 
-def test_smoothing_is_the_mean_around_each_point() -> None:
+def test_smoothing_averages_around_each_point() -> None:
     values = np.random.default_rng(0).normal(size=731)
     half = 7
     expected = []
@@ -33,7 +33,7 @@ def test_smoothing_is_the_mean_around_each_point() -> None:
     assert np.array_equal(smooth(values[:50]), values[:50])
 
 
-def test_a_thinned_curve_keeps_its_extremes() -> None:
+def test_thinned_curve_keeps_its_extremes() -> None:
     values = np.random.default_rng(0).normal(size=20_000)
     values[12_345], values[777] = 99.0, -99.0
     kept = thin(values, 500)
@@ -108,7 +108,7 @@ def run_folder(folder: Path, *, finished: bool) -> Path:
     return folder
 
 
-def test_the_page_holds_everything_and_fetches_nothing(tmp_path: Path) -> None:
+def test_report_is_self_contained(tmp_path: Path) -> None:
     page = Page(write_report(run_folder(tmp_path, finished=True)))
     for words in (
         "2.1875",
@@ -132,7 +132,7 @@ def test_the_page_holds_everything_and_fetches_nothing(tmp_path: Path) -> None:
     assert 'name="viewport"' in text
 
 
-def test_an_unfinished_run_has_a_page_with_its_numbers(tmp_path: Path) -> None:
+def test_unfinished_run_has_a_report_with_its_numbers(tmp_path: Path) -> None:
     run_folder(tmp_path, finished=False)
     with (tmp_path / "metrics.csv").open("a") as file:
         file.write("310,3100")  # a row that is being written
@@ -146,11 +146,11 @@ def test_an_unfinished_run_has_a_page_with_its_numbers(tmp_path: Path) -> None:
     assert f"{2 + 3 * math.exp(-300 / 90):.4f}" in page.text
 
 
-def test_an_empty_folder_has_a_page_too(tmp_path: Path) -> None:
+def test_empty_folder_has_a_report(tmp_path: Path) -> None:
     assert "Nothing has been logged yet" in Page(write_report(tmp_path)).text
 
 
-def test_text_of_samples_is_shown_and_never_becomes_part_of_the_page(tmp_path: Path) -> None:
+def test_sample_texts_are_escaped_in_the_report(tmp_path: Path) -> None:
     evil = "<script>alert(1)</script><img src=x onerror=alert(1)>&amp;\u2028</p>"
     run_folder(tmp_path, finished=True)
     lines = [{"step": step, "tokens": step, "prompt": f"<b>{evil}", "text": f"{evil} {step}"} for step in range(1, 40)]
@@ -163,18 +163,18 @@ def test_text_of_samples_is_shown_and_never_becomes_part_of_the_page(tmp_path: P
     assert "img" not in page.tags
 
 
-def test_the_same_run_gives_the_same_page(tmp_path: Path) -> None:
+def test_same_run_gives_the_same_report(tmp_path: Path) -> None:
     run_folder(tmp_path, finished=True)
     first = write_report(tmp_path).read_bytes()
     assert write_report(tmp_path).read_bytes() == first
 
 
-def test_curves_as_a_picture(tmp_path: Path) -> None:
+def test_curves_are_drawn_as_svg(tmp_path: Path) -> None:
     write_curves(run_folder(tmp_path, finished=True), tmp_path / "curves.png")
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_summary_is_json_even_when_the_loss_is_none(tmp_path: Path) -> None:
+def test_summary_with_nan_loss_is_valid_json(tmp_path: Path) -> None:
     write_summary(
         tmp_path,
         parameters=1,

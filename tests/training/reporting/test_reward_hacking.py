@@ -15,17 +15,17 @@ from gptkit.training.reporting.metrics_csv import MetricsFile
 from gptkit.training.reporting.reward_hacking import RewardHackingWarning, diagnose_collapse
 
 
-def verdicts(columns: dict[str, list[float]], unended: float | None = -1.0) -> dict[str, str]:
+def verdicts(columns: dict[str, list[float]], missing_end_score: float | None = -1.0) -> dict[str, str]:
     """Level of every verdict by its title, of validations with these columns."""
     rows = {"tokens": list(range(len(columns["score"]))), **{f"val/{name}": values for name, values in columns.items()}}
     curves = Curves({name: np.array(each, float) for name, each in rows.items()})
-    return {one.title: one.level for one in diagnose_collapse(curves, unended)}
+    return {one.title: one.level for one in diagnose_collapse(curves, missing_end_score)}
 
 
 HEALTHY = {"score": [-1.0, 0.0, 1.0], "kl": [1.0, 4.0, 9.0], "length": [20.0, 18.0, 22.0], "judge": [0.1, 0.3, 0.5]}
 
 
-def test_a_healthy_run_shows_none() -> None:
+def test_healthy_run_shows_no_collapse() -> None:
     assert verdicts(HEALTHY) == {"No sign of a collapse": "good"}
 
 
@@ -36,22 +36,24 @@ def test_a_healthy_run_shows_none() -> None:
         ({"missing_end_of_text": [0.2, 0.9, 0.99]}, "Responses do not end", "bad"),
         ({"length": [20.0, 30.0, 41.0]}, "The length of responses has drifted", "note"),
         ({"length": [20.0, 10.0, 5.0]}, "The length of responses has drifted", "note"),
-        ({"kl": [1.0, 20.0, 80.0]}, "The policy has left its reference", "bad"),
+        ({"kl": [1.0, 20.0, 80.0]}, "The policy is far from its reference", "bad"),
     ],
 )
-def test_a_collapse_is_named(wrong: dict[str, list[float]], title: str, level: str) -> None:
+def test_each_collapse_has_its_diagnostic(wrong: dict[str, list[float]], title: str, level: str) -> None:
     assert verdicts({**HEALTHY, **wrong}) == {title: level}
 
 
-def test_responses_that_are_judged_without_an_end_need_none() -> None:
-    assert verdicts({**HEALTHY, "missing_end_of_text": [1.0, 1.0, 1.0]}, unended=None) == {"No sign of a collapse": "good"}
+def test_endless_responses_are_accepted_if_the_reward_scores_them() -> None:
+    assert verdicts({**HEALTHY, "missing_end_of_text": [1.0, 1.0, 1.0]}, missing_end_score=None) == {
+        "No sign of a collapse": "good"
+    }
 
 
-def test_a_judge_that_falls_with_the_reward_is_no_such_thing() -> None:
+def test_judge_that_falls_with_the_reward_is_not_reward_hacking() -> None:
     assert "The reward rises while the judge falls" not in verdicts({**HEALTHY, "score": [0.0, 2.0, 1.0], "judge": [0.1, 0.5, 0.2]})
 
 
-def test_runs_without_reinforcement_and_first_validations_get_none() -> None:
+def test_other_runs_and_first_validations_get_no_collapse_diagnostics() -> None:
     assert verdicts({"score": [1.0], "kl": [0.0]}) == {}
     assert diagnose_collapse(Curves({"tokens": np.array([1.0]), "val/loss": np.array([2.0])})) == []
 
@@ -68,7 +70,7 @@ ROWS: list[dict[str, float]] = [
 WARNINGS = [
     "step 30: The length of responses has drifted. From 20.0 to 41.0 tokens.",
     "step 40: The reward rises while the judge falls. Score 2 to 3, independent judge 0.6 to 0.2:",
-    "step 40: The policy has left its reference. 60 nats per response.",
+    "step 40: The policy is far from its reference. The KL divergence is 60 nats per response.",
 ]
 
 
@@ -84,7 +86,7 @@ def told(folder: Path, rows: list[dict[str, float]], caplog: pytest.LogCaptureFi
     return [record.getMessage() for record in caplog.records]
 
 
-def test_each_collapse_is_told_once_when_it_begins(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_each_collapse_is_reported_once_at_its_start(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     found = told(tmp_path, ROWS, caplog)
     assert len(found) == len(WARNINGS)
     assert all(line.startswith(wanted) for line, wanted in zip(found, WARNINGS, strict=True))
@@ -93,7 +95,7 @@ def test_each_collapse_is_told_once_when_it_begins(tmp_path: Path, caplog: pytes
 
 
 @pytest.mark.parametrize("first", range(6))
-def test_a_run_that_is_continued_tells_what_is_new(tmp_path: Path, caplog: pytest.LogCaptureFixture, first: int) -> None:
+def test_resumed_run_warns_only_of_new_collapses(tmp_path: Path, caplog: pytest.LogCaptureFixture, first: int) -> None:
     file = MetricsFile(tmp_path / "metrics.csv")
     for number, row in enumerate(ROWS[:first], 1):
         file.add({"step": 10 * number - 5, "tokens": 640 * number - 320, "train/loss": 1.0})
@@ -104,7 +106,7 @@ def test_a_run_that_is_continued_tells_what_is_new(tmp_path: Path, caplog: pytes
     assert [line.split(".")[0] for line in found] == [wanted.split(".")[0] for wanted in WARNINGS if int(wanted[5:7]) > 10 * first]
 
 
-def test_a_run_that_leaves_its_reference_says_so(
+def test_run_far_from_its_reference_logs_a_warning(
     train: Callable[..., Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     prompts = tmp_path / "prompts.jsonl"
@@ -114,5 +116,5 @@ def test_a_run_that_leaves_its_reference_says_so(
     words += ["optimizer.schedule.shape=constant", "optimizer.schedule.warmup=0", "val.every=1", "model.layers=1"]
     train(tmp_path / "run", *words, "trainer.max_steps=3")
     train(tmp_path / "run", *words, "trainer.max_steps=4")
-    assert caplog.text.count("The policy has left its reference") == 1
+    assert caplog.text.count("The policy is far from its reference") == 1
     assert "nats per response. Raise objective.kl_coef" in caplog.text

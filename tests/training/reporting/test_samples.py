@@ -34,7 +34,7 @@ def steps_of(folder: Path) -> list[int]:
 
 
 @pytest.mark.parametrize("tokenizer", ["bytes", "char"])
-def test_ids_of_an_objective_are_never_drawn(tokenizer: str, train: Train, labelled: tuple[str, ...], tmp_path: Path) -> None:
+def test_ids_of_the_objective_are_never_sampled(tokenizer: str, train: Train, labelled: tuple[str, ...], tmp_path: Path) -> None:
     folder = tmp_path / "run"
     hot = ("samples.prompts=[a,a]", "samples.temperature=50", "samples.top_k=0", "samples.max_new_tokens=20", "samples.every=1")
     train(folder, *labelled, f"tokenizer={tokenizer}", *hot, "trainer.max_steps=3")
@@ -46,7 +46,7 @@ def test_ids_of_an_objective_are_never_drawn(tokenizer: str, train: Train, label
 
 
 @pytest.mark.parametrize("broken", ["generate", "write_summary", "write_report"])
-def test_what_people_read_may_fail_and_the_run_does_not(
+def test_failed_reporting_does_not_stop_the_run(
     broken: str, train: Train, weights: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fails(*_: Any, **__: Any) -> None:
@@ -75,7 +75,7 @@ def killed(*_: Any, **__: Any) -> None:
 
 
 @pytest.mark.parametrize("ema", ["0", "0.9"])
-def test_a_run_killed_behind_its_last_checkpoint_gets_what_it_lacks(
+def test_run_killed_after_its_last_checkpoint_gets_its_missing_files(
     ema: str, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = (*PROMPTS, f"ema={ema}", "val.fraction=0", "trainer.log_every_n_steps=1")
@@ -98,7 +98,7 @@ def test_a_run_killed_behind_its_last_checkpoint_gets_what_it_lacks(
     assert {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()} == before
 
 
-def test_a_run_killed_between_a_checkpoint_and_its_samples_draws_them_when_it_continues(
+def test_run_killed_between_checkpoint_and_samples_writes_them_when_resumed(
     train: Train, weights: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = (*PROMPTS, "save.every=2", "samples.every=2")

@@ -11,7 +11,7 @@ class Clock:
         return self.now
 
 
-def test_the_warm_up_does_not_count() -> None:
+def test_first_window_does_not_count() -> None:
     clock = Clock()
     meter = SpeedMeter(clock=clock)
     meter.start(0)
@@ -24,9 +24,9 @@ def test_the_warm_up_does_not_count() -> None:
     assert meter.wall_seconds == 60
 
 
-def test_validation_saving_and_samples_do_not_count() -> None:
+def test_validation_checkpoints_and_samples_do_not_count() -> None:
     clock = Clock()
-    meter = SpeedMeter(spent=7.0, clock=clock)
+    meter = SpeedMeter(previous_seconds=7.0, clock=clock)
     meter.start(0)
     clock.now += 1
     meter.end_window(100)
@@ -40,7 +40,7 @@ def test_validation_saving_and_samples_do_not_count() -> None:
     assert meter.wall_seconds == 7 + 1 + 4 + 60 + 6
 
 
-def test_a_hiccup_does_not_change_the_figure() -> None:
+def test_single_slow_window_does_not_change_the_speed() -> None:
     clock = Clock()
     meter = SpeedMeter(clock=clock)
     meter.start(0)
@@ -52,27 +52,27 @@ def test_a_hiccup_does_not_change_the_figure() -> None:
     assert meter.tokens_per_second == 100
 
 
-def test_nothing_is_claimed_before_something_was_measured() -> None:
+def test_speed_is_none_before_the_first_window() -> None:
     meter = SpeedMeter()
     assert meter.tokens_per_second is None
     assert meter.end_window(10) is None
     assert meter.wall_seconds == 0
 
 
-def test_utilisation_is_the_papers_example() -> None:
+def test_utilisation_matches_the_example_of_the_paper() -> None:
     """PaLM, table 3 and appendix B: 238.3K tokens per second of the 540B model on 6144 TPU v4 chips is 46.2%."""
     parameters, layers, heads, head_size, context = 540.35e9, 118, 48, 256, 2048
     per_token = 6 * parameters + 12 * layers * heads * head_size * context
     assert round(model_flops_utilization(238_300, per_token, 275e12, devices=6144), 3) == 0.462
 
 
-def test_peak_memory_includes_what_the_process_holds() -> None:
+def test_peak_memory_includes_the_memory_of_the_process() -> None:
     before = peak_memory_bytes()
     held = torch.ones(64 << 20, dtype=torch.uint8)
     assert peak_memory_bytes() >= max(before, held.nbytes)
 
 
-def test_durations_in_words() -> None:
+def test_durations_are_formatted_in_two_units() -> None:
     assert [format_duration(s) for s in (0, 59.6, 200, 7500, 90_000 + 7200)] == [
         "0 s",
         "1 min 00 s",
