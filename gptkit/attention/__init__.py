@@ -1,4 +1,4 @@
-"""Attention types: the contract, the built-in `dense`, `banded` and `alternating`, and the hook that offers them."""
+"""Attention types: the base class of their configs, the built-in configs, and the hook that registers them."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ if TYPE_CHECKING:
 class AttentionConfig(Part):
     """Causal self-attention, one module per layer: (B, T, D) -> (B, T, D).
 
-    Subclass it, give `name` a default, add fields, and write `build`, which returns a `gptkit.attention.base.Attention`.
-    No key is shared by all attention types.
+    Subclasses set `name` to a default, add fields and implement `build`, which returns a `gptkit.attention.base.Attention`.
+    Attention types share no keys.
     """
 
     name: str = ""
 
     def build(self, *, width: int, heads: int, context: int, dropout: float, layer: int, layers: int) -> Attention:
-        """Make the attention of one layer.
+        """Build the attention of one layer.
 
         Args:
-            width: size D of a hidden state.
+            width: size D of the hidden states.
             heads: number H of heads, each of size D / H.
-            context: longest sequence T.
-            dropout: probability of dropping an attention weight while training.
-            layer: which layer this is, from 0.
-            layers: how many layers there are.
+            context: maximum sequence length T.
+            dropout: probability of dropping an attention weight in training.
+            layer: index of the layer, from 0.
+            layers: number of layers.
         """
         raise NotImplementedError(f"{type(self).__name__} does not implement build()")
 
     def keys_per_query(self, *, context: int, layer: int, layers: int) -> float:
-        """Keys that a query of one layer sees, on average over a full sequence: what `gptkit plan` counts operations with.
+        """Return the mean number of keys of a query of one layer over a full sequence, for `gptkit plan`.
 
-        Override it where a query sees fewer keys than in dense causal attention. Arguments as those of `build`.
+        Override this method if a query attends to fewer keys than in dense causal attention. Arguments as for `build`.
         """
         return (context + 1) / 2
 
@@ -63,11 +63,11 @@ class DenseAttentionConfig(AttentionConfig):
 class BandedAttentionConfig(AttentionConfig):
     """Every position attends to the last `window` positions, itself included.
 
-    Source: "Generating Long Sequences with Sparse Transformers", section 4.3; exact, by mask.
+    Source: "Generating Long Sequences with Sparse Transformers", section 4.3. Computed exactly with a mask.
     """
 
     name: str = "banded"
-    window: Annotated[int, "keys that a query sees, itself included", at_least(1), at_most(CONTEXT)] = 256
+    window: Annotated[int, "number of keys of a query, including its own", at_least(1), at_most(CONTEXT)] = 256
 
     def build(self, *, width: int, heads: int, context: int, dropout: float, layer: int, layers: int) -> Attention:
         from gptkit.attention.banded import BandedAttention
@@ -76,31 +76,31 @@ class BandedAttentionConfig(AttentionConfig):
 
     def keys_per_query(self, *, context: int, layer: int, layers: int) -> float:
         window = min(self.window, context)
-        return window * (context - (window - 1) / 2) / context  # the first `window` queries see 1, 2, ..., window keys
+        return window * (context - (window - 1) / 2) / context  # the first `window` queries have 1, 2, ..., window keys
 
 
 @dataclass
 class AlternatingAttentionConfig(AttentionConfig):
     """Layers alternate between dense and banded attention, as in GPT-3.
 
-    Source: "Language Models are Few-Shot Learners", section 2.1. The width of the band and which layers are
-    dense were not published: ours.
+    Source: "Language Models are Few-Shot Learners", section 2.1. The width of the band and the order of the
+    layers are ours, since they are not published.
     """
 
     name: str = "alternating"
-    window: Annotated[int, "keys that a query sees in a banded layer, itself included", at_least(1), at_most(CONTEXT)] = 256
-    first: Annotated[str, "what layer 0 is: dense or banded", one_of("dense", "banded")] = "dense"
+    window: Annotated[int, "number of keys of a query in a banded layer, including its own", at_least(1), at_most(CONTEXT)] = 256
+    first: Annotated[str, "the type of layer 0: dense or banded", one_of("dense", "banded")] = "dense"
 
     def build(self, *, width: int, heads: int, context: int, dropout: float, layer: int, layers: int) -> Attention:
-        kind = self._of_layer(layer)
-        return kind.build(width=width, heads=heads, context=context, dropout=dropout, layer=layer, layers=layers)
+        config = self._layer_config(layer)
+        return config.build(width=width, heads=heads, context=context, dropout=dropout, layer=layer, layers=layers)
 
     def keys_per_query(self, *, context: int, layer: int, layers: int) -> float:
-        return self._of_layer(layer).keys_per_query(context=context, layer=layer, layers=layers)
+        return self._layer_config(layer).keys_per_query(context=context, layer=layer, layers=layers)
 
-    def _of_layer(self, layer: int) -> AttentionConfig:
-        dense_here = (layer % 2 == 0) == (self.first == "dense")
-        return DenseAttentionConfig() if dense_here else BandedAttentionConfig(window=self.window)
+    def _layer_config(self, layer: int) -> AttentionConfig:
+        is_dense = (layer % 2 == 0) == (self.first == "dense")
+        return DenseAttentionConfig() if is_dense else BandedAttentionConfig(window=self.window)
 
 
 @hookimpl

@@ -1,4 +1,4 @@
-"""Banded causal attention: dense attention's projections and cache, and a mask that hides all but the last `window` keys."""
+"""Banded causal attention: the projections and the cache of dense attention, with a mask for the last `window` keys."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from gptkit.attention.key_value_cache import KeyValueCache
 from gptkit.attention.masks import banded_mask, same_document_mask
 
 BLOCK = 512
-"""Keys that PyTorch's kernel for processors takes at once. Keys out of sight are left out block by block, so that what a block adds
-up does not depend on where the other rows of the batch stand."""
+"""The number of keys that PyTorch's CPU kernel processes at a time. Keys before the band are skipped in whole blocks, so that the
+sums of a block do not depend on the lengths of other rows."""
 
 
 class BandedAttention(DenseAttention):
-    """Shapes as in `DenseAttention`. Weights of the two fit each other, and up to `window` positions the results are equal.
+    """Shapes as in `DenseAttention`, whose weights are compatible. Results are equal for up to `window` positions.
 
     Source: "Generating Long Sequences with Sparse Transformers", section 4.3.
     """
@@ -27,7 +27,7 @@ class BandedAttention(DenseAttention):
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, segments: Tensor | None) -> Tensor:
         t = q.shape[2]
-        if t <= self.window:  # the band covers everything, and the causal kernel needs no mask
+        if t <= self.window:  # the band covers all keys, and the causal kernel needs no mask
             return super().attend(q, k, v, segments)
         positions = torch.arange(t, device=q.device)
         mask = banded_mask(positions, positions, self.window)  # (T, T)

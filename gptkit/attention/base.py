@@ -13,23 +13,23 @@ if TYPE_CHECKING:
 
 
 class AttentionCache(ABC):
-    """What one layer caches of the tokens that it has read, one row per sequence. An attention type may bring its own."""
+    """The state of one layer after the tokens that it has read, with one row per sequence. Attention types may define their own."""
 
     positions: Positions
-    """Positions of the tokens of the current call; the model sets them before it calls the layer."""
+    """The positions of the tokens of the current call. The model sets them before it calls the layer."""
 
     is_batch_invariant: bool = False
-    """No row's result depends on the number of rows, so prompts of one length may be read in one call."""
+    """Whether the result of a row does not depend on the number of rows, so that prompts of equal length can share a call."""
 
     @abstractmethod
     def select(self, rows: Tensor) -> None:
-        """Keep the given rows (N,) int64, in that order, repeats allowed."""
+        """Keep these rows (N,) int64, in this order. Rows may be repeated."""
 
-    def join(self, parts: Sequence[Self], rows: Tensor) -> None:
-        """Fill this empty cache with rows (N,) of other caches, numbered through all parts.
+    def join(self, caches: Sequence[Self], rows: Tensor) -> None:
+        """Fill this empty cache with rows (N,) of the concatenation of other caches.
 
-        Optional. A model whose caches all have it reads every prompt at its own length, so that a text does not depend on the other
-        prompts of its batch; without it they are read together, padded, and rounding depends on the padding.
+        Optional. If all caches of a model implement it, every prompt is read without padding, so that a text does not depend on the
+        other prompts of its batch. Otherwise prompts are padded and read together, and rounding depends on the padding.
         """
         raise NotImplementedError
 
@@ -37,26 +37,26 @@ class AttentionCache(ABC):
 class Attention(nn.Module, ABC):
     """Shapes: B batch, T time, D width.
 
-    The linear layer that writes to the residual stream is called `output`: models that scale residual projections at
-    initialisation find it by that name. Every `nn.Linear` and `nn.LayerNorm` is initialised by the model; a module with parameters
-    of another sort gives them values in `reset_parameters()`.
+    The linear layer that writes to the residual stream must be named `output`, so that models can scale residual projections at
+    initialisation. The model initialises every `nn.Linear` and `nn.LayerNorm`. A module with other parameters initialises them in
+    `reset_parameters()`.
     """
 
     @abstractmethod
     def forward(self, x: Tensor, *, cache: AttentionCache | None = None, segments: Tensor | None = None) -> Tensor:
-        """(B, T, D) -> (B, T, D), causal.
+        """Apply causal attention: (B, T, D) -> (B, T, D).
 
         Args:
             x: hidden states of T consecutive positions.
-            cache: what `cache()` of this module returned; the positions follow those that it remembers, and it remembers these too.
-                `cache.positions` says where they stand and which of them are padding on the right, whose results are never used.
-            segments: (B, T) int64 ids of documents that must not see each other. Never given together with a cache.
+            cache: a cache that `cache()` of this module returned. The positions follow those in the cache, and are added to it.
+                `cache.positions` has their indices, and which of them are padding on the right, whose results are not used.
+            segments: (B, T) int64 ids of documents that must not attend to one another. Not used together with a cache.
         """
 
     @abstractmethod
     def cache(self, batch: int, length: int) -> AttentionCache:
-        """An empty memory for `batch` rows of at most `length` positions.
+        """Create an empty cache for `batch` rows of at most `length` positions.
 
-        Make its tensors at the first call, on the device and in the dtype of what they hold: under autocast and under
-        mixed-precision strategies neither is that of the parameters.
+        Allocate its tensors in the first call, with the device and dtype of their content, which can differ from those of the
+        parameters under autocast and mixed-precision strategies.
         """

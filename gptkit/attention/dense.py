@@ -1,4 +1,4 @@
-"""Dense causal attention through PyTorch's scaled_dot_product_attention, with a cache for decoding."""
+"""Dense causal attention with PyTorch's scaled_dot_product_attention, and a cache for decoding."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gptkit.attention.masks import causal_mask, same_document_mask
 class DenseAttention(Attention):
     """Shapes: B batch, T time, S keys, D width, H heads, Dh = D / H.
 
-    Source: "Attention Is All You Need", equation 1: softmax(q k^T / sqrt(Dh)) v, one fused projection for q, k and v.
+    Source: "Attention Is All You Need", equation 1: softmax(q k^T / sqrt(Dh)) v, with a fused projection for q, k and v.
     """
 
     def __init__(self, *, width: int, heads: int, dropout: float) -> None:
@@ -27,7 +27,9 @@ class DenseAttention(Attention):
     def forward(self, x: Tensor, *, cache: AttentionCache | None = None, segments: Tensor | None = None) -> Tensor:
         b, t, d = x.shape
         qkv = self.qkv(x).view(b, t, 3, self.heads, d // self.heads)
-        q, k, v = (part.transpose(1, 2) for part in qkv.unbind(2))  # (B, H, T, Dh) each; unbound first: one copy backward
+        q, k, v = (
+            part.transpose(1, 2) for part in qkv.unbind(2)
+        )  # (B, H, T, Dh) each; unbind before transpose copies once in backward
         if cache is None:
             y = self.attend(q, k, v, segments)
         else:
@@ -37,7 +39,7 @@ class DenseAttention(Attention):
         return self.output(y.transpose(1, 2).reshape(b, t, d))  # type: ignore[no-any-return]  # (B, T, D)
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, segments: Tensor | None) -> Tensor:
-        """Attention among the T positions of a whole sequence: (B, H, T, Dh) -> (B, H, T, Dh)."""
+        """Attend among the T positions of a whole sequence: (B, H, T, Dh) -> (B, H, T, Dh)."""
         p = self.dropout if self.training else 0.0
         if segments is None:
             return F.scaled_dot_product_attention(q, k, v, dropout_p=p, is_causal=True)

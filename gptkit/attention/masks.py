@@ -1,6 +1,6 @@
-"""Attention masks as pure functions of positions: True where a query sees a key.
+"""Attention masks as pure functions of positions: True where a query attends to a key.
 
-Shapes: B batch, T queries, S keys. Positions count tokens from the start of a row, so the same functions serve whole sequences,
+Shapes: B batch, T queries, S keys. Positions count tokens from the start of a row, so the same functions apply to whole sequences,
 continuations of a cache, and batches whose rows have different lengths.
 """
 
@@ -10,12 +10,12 @@ from torch import Tensor
 
 
 def causal_mask(queries: Tensor, keys: Tensor) -> Tensor:
-    """Keys at or before the query: (..., T), (S,) -> (..., T, S) bool."""
+    """Return a mask of the keys at or before each query: (..., T), (S,) -> (..., T, S) bool."""
     return keys <= queries.unsqueeze(-1)
 
 
 def banded_mask(queries: Tensor, keys: Tensor, window: int) -> Tensor:
-    """The last `window` keys, the query's own included: (..., T), (S,) -> (..., T, S) bool.
+    """Return a mask of the last `window` keys of each query, including its own: (..., T), (S,) -> (..., T, S) bool.
 
     Source: "Generating Long Sequences with Sparse Transformers", section 4.3.
     """
@@ -24,5 +24,5 @@ def banded_mask(queries: Tensor, keys: Tensor, window: int) -> Tensor:
 
 
 def same_document_mask(segments: Tensor) -> Tensor:
-    """Keys of the query's own document: (B, T) -> (B, T, T) bool."""
+    """Return a mask of the keys in the document of each query: (B, T) -> (B, T, T) bool."""
     return segments.unsqueeze(-1) == segments.unsqueeze(-2)

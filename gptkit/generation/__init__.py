@@ -1,4 +1,4 @@
-"""Decoding apart from the model: sampling, batched generation with a cache, text as it comes."""
+"""Text generation: sampling, batched decoding with a cache, and streaming."""
 
 from gptkit.generation.engine import Continuation, TextChunk, generate, stream
 

@@ -1,4 +1,4 @@
-"""The decoding loop: a batch of sequences that grow by one token per step until each has ended."""
+"""The decoding loop: a batch of sequences that grow by one token per step until they end."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from gptkit.model.base import Model
 
 
 class DecodingBatch:
-    """B rows that are decoded together: `draw` samples a token for each, `advance` feeds the rows that continue, `close` ends.
+    """B rows that are decoded together.
 
-    Rows that have ended leave the batch.
+    `draw` samples a token for each row, `advance` feeds the tokens of the rows that continue, and `close` ends decoding. Rows that
+    have ended leave the batch.
     """
 
     def __init__(
@@ -36,10 +37,10 @@ class DecodingBatch:
         Args:
             model: the model that generates.
             prompts: token ids, at least one each.
-            copies: how many rows continue each prompt; they sum to B.
+            copies: number of rows that continue each prompt; their sum is B.
             uniforms: (B, steps) float64 in [0, 1): the random number of each row at each step.
-            vocabulary: only ids below it are drawn: those of the tokenizer. Ids that a head adds behind them have no text.
-            length: tokens of the longest row when it ends.
+            vocabulary: only ids below it are sampled. Ids that an objective adds after those of the tokenizer have no text.
+            length: maximum number of tokens of a row, including its prompt.
             temperature, top_k, top_p: see `gptkit.generation.sampling.sample`.
         """
         self._decoder = Decoder(model, prompts, copies, length=length)
@@ -50,7 +51,7 @@ class DecodingBatch:
         self._tokens: Tensor
 
     def draw(self) -> Tensor:
-        """(B,) int64: the next token of every remaining row."""
+        """Sample the next token of every remaining row: (B,) int64."""
         with torch.inference_mode():
             logits = self._decoder.logits[:, : self._vocabulary]
             self._tokens = sample(logits, self._uniforms[:, self._step], **self._params)  # type: ignore[arg-type]
@@ -58,7 +59,7 @@ class DecodingBatch:
         return self._tokens
 
     def advance(self, keep: Sequence[int]) -> None:
-        """Feed the drawn tokens of these rows (ascending, at least one) to the model; the other rows leave the batch."""
+        """Feed the sampled tokens of these rows (ascending, at least one) to the model, and remove the other rows."""
         if len(keep) < len(self._tokens):
             index = torch.tensor(keep, device=self._decoder.device)
             self._decoder.select(keep)
@@ -66,5 +67,5 @@ class DecodingBatch:
         self._decoder.feed(self._tokens)
 
     def close(self) -> None:
-        """Free what decoding holds."""
+        """Release the resources of decoding."""
         self._decoder.close()

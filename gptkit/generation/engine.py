@@ -1,7 +1,7 @@
-"""The batching engine: prompts in, continuations out, as whole texts or as a stream.
+"""The generation engine: batches prompts, and returns their continuations as whole texts or as a stream.
 
-Prompts of different lengths are read together, the samples of one prompt share its prefill, and a sequence that has ended leaves
-the batch.
+Prompts of different lengths share a batch, samples of the same prompt share its prefill, and sequences that have ended leave the
+batch.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ class Continuation:
     text: str
     """Without end-of-text and without the stop string that ended it."""
     tokens: list[int]
-    """All generated ids, including those of the stop string, without end-of-text."""
+    """All generated ids, including those of the stop string, but without end-of-text."""
     finish_reason: str
     """end_of_text, stop, length (max_new_tokens) or context (prompt and text fill the model's context)."""
 
 
 @dataclass(frozen=True)
 class TextChunk:
-    """The next characters of one continuation; the last chunk carries the whole continuation."""
+    """The next characters of a continuation. The last chunk contains the whole continuation."""
 
     prompt: int
     sample: int
@@ -60,31 +60,32 @@ def generate(
     batch: int = 16,
     seed: int = 0,
 ) -> list[list[Continuation]]:
-    """Continue every prompt `samples` times: one list per prompt. `gptkit.generate` in Python, with `gptkit.load` for the model.
+    """Continue every prompt `samples` times, and return one list per prompt. Available as `gptkit.generate`.
 
     Args:
         model: as returned by `gptkit.load`, possibly moved to another device or dtype.
         tokenizer: the tokenizer of the model.
-        prompts: an empty prompt starts a new text, after end-of-text.
-        max_new_tokens: longest continuation.
+        prompts: texts to continue. An empty prompt starts a new text.
+        max_new_tokens: maximum number of tokens of a continuation.
         temperature: 0 is greedy.
-        top_k: draw from the k most probable tokens; 0: from all.
-        top_p: draw from the most probable tokens that together have this probability.
-        stop: end a continuation before any of these.
-        overflow: where prompt and text fill the context: `stop`, or `slide`: the last half of a context is read again as if the
-            text began there, and so on each time it is full (nanoGPT crops at every token, and reads all again each time).
-        batch: sequences decoded at once; on the CPU the texts do not depend on it (on a GPU rounding may).
-        seed: with the same weights, machine and number of threads the same seed gives the same texts; the random numbers of the
-            program are not touched.
+        top_k: sample from the k most probable tokens; 0: from all.
+        top_p: sample from the most probable tokens that together have this probability.
+        stop: end a continuation before any of these strings.
+        overflow: when prompt and text fill the context, `stop` ends the continuation, and `slide` reads the last half of the
+            context again as if the text began there (nanoGPT crops at every token instead, and reads the whole context each time).
+        samples: number of continuations of each prompt.
+        batch: number of sequences that are decoded together. On a CPU, the texts do not depend on it; on a GPU, rounding may.
+        seed: the same seed gives the same texts with the same weights, machine and number of threads. The global random number
+            generators are not used.
 
     Raises:
-        ConfigError: an argument cannot be used.
+        ConfigError: an argument is invalid.
         DataError: a prompt is longer than the model's context, and `overflow` is `stop`.
     """
     params = SamplingParams(
         max_new_tokens, temperature, top_k, top_p, stop if isinstance(stop, str) else tuple(stop), seed, _slides(overflow)
     )
-    continuations: dict[tuple[int, int], Continuation] = {}  # in the order in which they end
+    continuations: dict[tuple[int, int], Continuation] = {}  # in order of completion
     for chunk in _decode(model, tokenizer, prompts, params, samples=samples, batch=batch, live=False):
         if chunk.finished is not None:
             continuations[chunk.prompt, chunk.sample] = chunk.finished
@@ -106,7 +107,7 @@ def stream(
     batch: int = 16,
     seed: int = 0,
 ) -> Iterator[TextChunk]:
-    """The texts of `generate`, chunk by chunk. Chunks of sequences that share a batch alternate."""
+    """Yield the texts of `generate` chunk by chunk. Chunks of sequences that share a batch are interleaved."""
     params = SamplingParams(
         max_new_tokens, temperature, top_k, top_p, stop if isinstance(stop, str) else tuple(stop), seed, _slides(overflow)
     )
@@ -114,7 +115,7 @@ def stream(
 
 
 def _slides(overflow: str) -> bool:
-    """Raises: ConfigError: `overflow` is neither of the two words."""
+    """Raises: ConfigError: `overflow` is neither stop nor slide."""
     if overflow not in ("stop", "slide"):
         raise ConfigError(f"overflow={overflow!r} must be stop or slide")
     return overflow == "slide"
@@ -131,7 +132,7 @@ def _decode(
     live: bool,
 ) -> Iterator[TextChunk]:
     if isinstance(prompts, str):
-        raise ConfigError("prompts must be a list of texts; for a single one write [prompt]")
+        raise ConfigError("prompts must be a list of texts; for a single text use [prompt]")
     if samples < 1 or batch < 1:
         raise ConfigError(f"samples={samples} and batch={batch} must be at least 1")
     context = None if params.slides else model.context
@@ -151,22 +152,22 @@ def _decode(
 
 
 def encode_prompt(tokenizer: Tokenizer, prompt: str, *, context: int | None, index: int = 0) -> list[int]:
-    """The token ids of a prompt; an empty prompt becomes end-of-text, after which texts start.
+    """Return the token ids of a prompt. An empty prompt becomes end-of-text, after which texts start.
 
     Raises:
-        DataError: the prompt is longer than `context`, where that is not None.
+        DataError: `context` is not None, and the prompt is longer.
     """
     ids = tokenizer.encode(prompt) or [tokenizer.special["end_of_text"]]
     if context is not None and len(ids) > context:
         raise DataError(
             f"prompt {index + 1} has {len(ids)} tokens, more than the model's context of {context}; "
-            "shorten it, or let overflow=slide read its end"
+            "shorten it, or set overflow=slide to read only its end"
         )
     return ids
 
 
 def _decode_together(model: Model, tokenizer: Tokenizer, rows: list[_Row], params: SamplingParams) -> Iterator[TextChunk]:
-    """Decode rows until each has ended or filled its context."""
+    """Decode rows until each of them has ended or filled its context."""
     groups = [list(group) for _, group in itertools.groupby(rows, key=lambda row: (row.key[0], row.window()))]
     batch = DecodingBatch(
         model,
@@ -186,11 +187,11 @@ def _decode_together(model: Model, tokenizer: Tokenizer, rows: list[_Row], param
 
 
 def _remaining_uniforms(seed: int, rows: list[_Row]) -> Tensor:
-    """(B, steps): the random numbers of every row for the tokens that it has not drawn yet."""
-    drawn = uniforms(seed, [row.key for row in rows], max(len(row.ids) + row.steps() for row in rows))
+    """Return the random numbers of every row for its remaining tokens, (B, steps)."""
+    numbers = uniforms(seed, [row.key for row in rows], max(len(row.ids) + row.steps() for row in rows))
     steps = max(row.steps() for row in rows)
     return torch.stack(
-        [F.pad(row_uniforms[len(row.ids) :][:steps], (0, steps))[:steps] for row, row_uniforms in zip(rows, drawn, strict=True)]
+        [F.pad(row_uniforms[len(row.ids) :][:steps], (0, steps))[:steps] for row, row_uniforms in zip(rows, numbers, strict=True)]
     )
 
 
@@ -244,22 +245,22 @@ class _Row:
         self.full = "length" if params.max_new_tokens <= room else "context"
         self.ids: list[int] = []
         self.is_overflowing = False
-        """Its context is full and it has not ended."""
+        """Whether the context is full and the continuation has not ended."""
         self.text = TextStream(tokenizer, prompt_ids, params.stop)
-        self.decodes_live = live or bool(params.stop)  # otherwise all ids are decoded once, at the end
+        self.decodes_live = live or bool(params.stop)  # otherwise all ids are decoded at the end
         self.chunks: list[str] = []
 
     def window(self) -> list[int]:
-        """The ids to read before the next token: prompt and text, or their last part where they fill the context."""
+        """Return the ids to read before the next token: prompt and text, or their last part if they fill the context."""
         ids = self.prompt_ids + self.ids
         return ids if len(ids) < self.context else ids[-max(1, self.context // 2) :]
 
     def steps(self) -> int:
-        """How many tokens can be drawn before the context is full or the limit is reached."""
+        """Return the number of tokens that can be sampled before the context is full or the limit is reached."""
         return min(self.limit - len(self.ids), self.context - len(self.window()))
 
     def add(self, token: int) -> str:
-        """Append a token; returns the text that is now certain."""
+        """Append a token, and return the text that is now final."""
         self.ids.append(token)
         return self.text.push([token]) if self.decodes_live else ""
 

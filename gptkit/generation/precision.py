@@ -1,4 +1,4 @@
-"""Which number format a model decodes in."""
+"""The number format and the device of decoding."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 
 
 def native_dtype(device: torch.device) -> torch.dtype:
-    """bfloat16 where the hardware multiplies it natively, else float32: known from the hardware, so that a seed gives one text."""
+    """Return bfloat16 if the hardware multiplies it natively, else float32. Depends on the hardware only, for reproducibility."""
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
     if device.type == "cpu":
@@ -16,11 +16,11 @@ def native_dtype(device: torch.device) -> torch.dtype:
 
 
 def decoding_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """The dtype that `precision` (auto, fp32 or bf16) means on this device."""
+    """Return the dtype of `precision` (auto, fp32 or bf16) on this device."""
     return {"auto": native_dtype(device), "fp32": torch.float32, "bf16": torch.bfloat16}[precision]
 
 
 def best_device() -> torch.device:
-    """The accelerator of this machine, or its processor."""
+    """Return the accelerator of this machine, or else the CPU."""
     accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     return torch.device("cpu") if accelerator is None else accelerator

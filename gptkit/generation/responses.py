@@ -1,4 +1,4 @@
-"""Generate responses as token ids, for rollouts and evaluations that compute with them."""
+"""Generation of responses as token ids, for rollouts and evaluations."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from gptkit.model.base import Model
 from gptkit.tokenizer.base import Tokenizer
 
 MAX_BATCH_ROWS = 128
-"""Rows decoded at once: more are hardly faster on any device, and their caches need memory."""
+"""Maximum number of rows that are decoded together. More rows are hardly faster on any device, and their caches need memory."""
 
 
 def response_limit(max_new_tokens: int, context: int) -> int:
-    """The most tokens that a response can have: `max_new_tokens`, but at least half of the context stays for the prompt."""
+    """Return the maximum length of a response: `max_new_tokens`, but at most half of the context."""
     return min(max_new_tokens, max(1, context // 2))
 
 
@@ -32,19 +32,20 @@ def generate_responses(
     samples: int = 1,
     seed: int = 0,
 ) -> list[list[int]]:
-    """Sample `samples` responses to every prompt from the whole distribution; those of one prompt are adjacent.
+    """Sample `samples` responses to every prompt from the full distribution. Responses to the same prompt are adjacent.
 
     Args:
-        tokenizer: its ids are drawn. End-of-text ends a response and is then its last id.
+        model: the model that generates.
+        tokenizer: only its ids are sampled. End-of-text ends a response, and is its last id.
         prompts: token ids, at least one each.
-        items: one number per prompt. With `seed` and the number of the sample it alone determines the random numbers.
-        max_new_tokens: longest response.
+        items: one number per prompt, which determines the random numbers together with `seed` and the number of the sample.
+        max_new_tokens: maximum length of a response.
         temperature: divides the logits; 0 is greedy.
-        samples: responses to each prompt.
-        seed: of this run and step.
+        samples: number of responses to each prompt.
+        seed: seed of the random numbers.
 
     Raises:
-        ValueError: a prompt leaves no room for the longest response.
+        ValueError: a prompt leaves no room for `max_new_tokens`.
     """
     longest = max((len(prompt) for prompt in prompts), default=0)
     if longest + max_new_tokens > model.context:
@@ -74,23 +75,23 @@ def generate_responses(
 
 
 def response_text(tokenizer: Tokenizer, prompt: Sequence[int], response: Sequence[int]) -> str:
-    """The text of a response that follows its prompt, without the end-of-text that ends it."""
+    """Return the text of a response after its prompt, without end-of-text."""
     stream = TextStream(tokenizer, prompt)
-    ended = bool(response) and response[-1] == tokenizer.special["end_of_text"]
-    return stream.push(response[:-1] if ended else response) + stream.finish()
+    has_ended = bool(response) and response[-1] == tokenizer.special["end_of_text"]
+    return stream.push(response[:-1] if has_ended else response) + stream.finish()
 
 
 def _decode_all(batch: DecodingBatch, rows: int, end_of_text: int, steps: int) -> list[list[int]]:
     ids = torch.zeros(rows, steps, dtype=torch.int64)
     lengths = torch.zeros(rows, dtype=torch.int64)
-    alive = torch.arange(rows)
+    active = torch.arange(rows)
     for step in range(steps):
         tokens = batch.draw().cpu()
-        ids[alive, step] = tokens
-        lengths[alive] = step + 1
+        ids[active, step] = tokens
+        lengths[active] = step + 1
         keep = (tokens != end_of_text).nonzero().squeeze(-1)
         if step + 1 == steps or not len(keep):
             break
-        alive = alive[keep]
+        active = active[keep]
         batch.advance(keep.tolist())
     return [row[:length] for row, length in zip(ids.tolist(), lengths.tolist(), strict=True)]

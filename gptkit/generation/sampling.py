@@ -1,7 +1,7 @@
-"""Sampling: temperature, top-k, nucleus (top-p) and the random numbers, as pure functions.
+"""Sampling: temperature, top-k, nucleus (top-p) and random numbers, as pure functions.
 
-Shapes: B rows, V vocabulary, C candidates. A row has one random number per token. They depend on (seed, prompt, sample)
-alone, so that a text does not depend on the other rows of its batch.
+Shapes: B rows, V vocabulary, C candidates. A row has one random number per token, which depends only on seed, prompt, sample and
+position, so that a text does not depend on the other rows of its batch.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from torch import Tensor
 
 from gptkit.errors import ConfigError
 
-HEADS = (1024, 16384)
-"""Numbers of most probable tokens in which the nucleus is searched first: sorting the whole vocabulary takes many times longer."""
+NUCLEUS_SIZES = (1024, 16384)
+"""Numbers of most probable tokens among which the nucleus is searched first, since sorting the whole vocabulary is much slower."""
 
-GREEDY = 1e-30
-"""Lower temperatures always draw the most probable token; float32, which divides by the temperature, would round them to 0."""
+GREEDY_TEMPERATURE = 1e-30
+"""Lower temperatures are greedy, since float32 would round them to 0."""
 
 
 @dataclass(frozen=True)
 class SamplingParams:
-    """How tokens are sampled and when a text ends."""
+    """The parameters of sampling, and when a text ends."""
 
     max_new_tokens: int
     temperature: float = 1.0
@@ -35,10 +35,10 @@ class SamplingParams:
     stop: Sequence[str] = ()
     seed: int = 0
     slides: bool = False
-    """Continue past the context by reading the last part of the text again."""
+    """Whether to continue beyond the context by reading the last part of the text again."""
 
     def __post_init__(self) -> None:
-        """Raises: ConfigError: a value is out of its range; the command line checks the same."""
+        """Raises: ConfigError: a value is out of range. The command line makes the same checks."""
         checks = {
             "max_new_tokens": self.max_new_tokens >= 1,
             "temperature": 0 <= self.temperature < math.inf,
@@ -49,16 +49,16 @@ class SamplingParams:
         for key, is_valid in checks.items():
             if not is_valid:
                 value = getattr(self, key)
-                raise ConfigError(f"{key}={value!r} cannot be used; see gptkit generate --help for what can")
+                raise ConfigError(f"{key}={value!r} is invalid; see gptkit generate --help")
 
 
 def sequence_uniforms(seed: int, prompt: int, sample: int, count: int) -> NDArray[np.float64]:
-    """`count` random numbers in [0, 1) for one sequence; a longer list starts with a shorter one."""
+    """Return `count` random numbers in [0, 1) for one sequence. A smaller `count` gives a prefix."""
     return np.random.Generator(np.random.Philox(np.random.SeedSequence((seed % 2**64, prompt, sample)))).random(count)
 
 
 def uniforms(seed: int, rows: Sequence[tuple[int, int]], count: int) -> Tensor:
-    """(B, count) float64 in [0, 1): the random numbers of B rows, each row given as (prompt, sample)."""
+    """Return the random numbers of B rows, each identified by (prompt, sample): (B, count) float64 in [0, 1)."""
     numbers = torch.empty(len(rows), count, dtype=torch.float64)
     for row, (prompt, sample) in enumerate(rows):
         numbers[row] = torch.from_numpy(sequence_uniforms(seed, prompt, sample, count))
@@ -66,38 +66,38 @@ def uniforms(seed: int, rows: Sequence[tuple[int, int]], count: int) -> Tensor:
 
 
 def candidates(logits: Tensor, *, temperature: float, top_k: int = 0, top_p: float = 1.0) -> tuple[Tensor, Tensor | None]:
-    """The tokens that may come next, with their probabilities.
+    """Return the candidates for the next token and their probabilities.
 
-    Applies the temperature, keeps the `top_k` most probable tokens, and of these the most probable ones that together reach
+    Applies the temperature, keeps the `top_k` most probable tokens, and among them the most probable ones that together reach
     `top_p` ("The Curious Case of Neural Text Degeneration", section 3.1).
 
     Args:
-        logits: (B, V).
-        temperature: above 0.
-        top_k: 0: no limit.
-        top_p: in (0, 1].
+        logits: (B, V) logits.
+        temperature: a positive temperature.
+        top_k: number of tokens; 0: no limit.
+        top_p: probability in (0, 1].
 
     Returns:
-        (B, C) probabilities, 0 for those excluded, and their (B, C) ids, or None where candidate c is token c.
+        (B, C) probabilities, 0 for excluded tokens, and (B, C) ids, or None if candidate c is token c.
     """
     scores = logits if logits.dtype == torch.float64 else logits.float()
     ids: Tensor | None = None
     if 0 < top_k < scores.shape[-1]:
         scores, ids = scores.topk(top_k, dim=-1)  # (B, k), descending
-    # the largest score becomes 0, so that no temperature overflows
+    # subtract the maximum, so that low temperatures do not overflow
     probabilities = ((scores - scores.amax(dim=-1, keepdim=True)) / temperature).softmax(dim=-1)
     if top_p >= 1.0:
         return probabilities, ids
     if ids is None:
         probabilities, ids = _nucleus_candidates(probabilities, top_p)
-    before = probabilities.cumsum(dim=-1, dtype=torch.float64) - probabilities  # probability of all that are more probable
+    before = probabilities.cumsum(dim=-1, dtype=torch.float64) - probabilities  # total probability of the more probable tokens
     probabilities = probabilities.masked_fill(before >= top_p, 0.0)
     return probabilities / probabilities.sum(dim=-1, keepdim=True), ids
 
 
 def _nucleus_candidates(probabilities: Tensor, top_p: float) -> tuple[Tensor, Tensor]:
-    """The most probable tokens, descending, enough for every row to reach `top_p`: (B, V) -> probabilities and ids (B, C)."""
-    for size in HEADS:
+    """Return enough of the most probable tokens for every row to reach `top_p`, descending: probabilities and ids (B, C)."""
+    for size in NUCLEUS_SIZES:
         if size >= probabilities.shape[-1]:
             break
         top, ids = probabilities.topk(size, dim=-1)
@@ -108,7 +108,7 @@ def _nucleus_candidates(probabilities: Tensor, top_p: float) -> tuple[Tensor, Te
 
 
 def draw_candidate(probabilities: Tensor, uniforms: Tensor) -> Tensor:
-    """The candidate where the running sum of probabilities passes the row's random number: (B, C), (B,) in [0, 1) -> (B,) int64."""
+    """Return the candidate at which the cumulative probability exceeds the random number: (B, C), (B,) -> (B,) int64."""
     sums = probabilities.cumsum(dim=-1, dtype=torch.float64)  # (B, C)
     total = sums[:, -1]
     target = torch.minimum(uniforms * total, total.nextafter(torch.zeros_like(total)))
@@ -116,8 +116,8 @@ def draw_candidate(probabilities: Tensor, uniforms: Tensor) -> Tensor:
 
 
 def sample(logits: Tensor, uniforms: Tensor, *, temperature: float, top_k: int = 0, top_p: float = 1.0) -> Tensor:
-    """The next token of each row: (B, V), (B,) float64 in [0, 1) -> (B,) int64. A temperature of about 0 is greedy."""
-    if temperature < GREEDY:
+    """Sample the next token of each row: (B, V), (B,) float64 in [0, 1) -> (B,) int64. A temperature near 0 is greedy."""
+    if temperature < GREEDY_TEMPERATURE:
         return logits.argmax(dim=-1)
     probabilities, ids = candidates(logits, temperature=temperature, top_k=top_k, top_p=top_p)
     candidate = draw_candidate(probabilities, uniforms)

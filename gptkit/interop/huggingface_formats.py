@@ -7,7 +7,7 @@ from typing import Any
 
 from gptkit.interop.weight_names import GPT1_NAMES, GPT2_NAMES, WeightNames
 from gptkit.model import GPTConfig
-from gptkit.model.gpt import EPSILON
+from gptkit.model.gpt import NORM_EPSILON
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ GPT1 = HuggingFaceFormat(
     model_type="openai-gpt",
     architecture="OpenAIGPTLMHeadModel",
     names=GPT1_NAMES,
-    fixed={"afn": ("gelu",), "layer_norm_epsilon": (EPSILON,)},  # this format's gelu is the tanh form
+    fixed={"afn": ("gelu",), "layer_norm_epsilon": (NORM_EPSILON,)},  # this format's gelu is the tanh form
     settings={"norm": "post", "residual_scaling": False, "position_deviation": 0.02},
     context=512,
     vocabulary=40_478,
@@ -42,7 +42,7 @@ GPT2 = HuggingFaceFormat(
     names=GPT2_NAMES,
     fixed={
         "activation_function": ("gelu_new", "gelu_pytorch_tanh"),
-        "layer_norm_epsilon": (EPSILON,),
+        "layer_norm_epsilon": (NORM_EPSILON,),
         "scale_attn_weights": (True,),
         "scale_attn_by_inverse_layer_idx": (False,),
         "add_cross_attention": (False,),

@@ -1,4 +1,4 @@
-"""Models: the settings every model understands, the built-in `gpt` and `lstm`, and the hook that offers it."""
+"""Models: the base class of their configs with the shared keys, the built-in configs, and the hook that registers them."""
 
 from __future__ import annotations
 
@@ -21,47 +21,47 @@ if TYPE_CHECKING:
 class ModelConfig(Part):
     """A language model: token ids (B, T) to hidden states (B, T, D) to logits (B, T, V).
 
-    Subclass it, give `name` a default, add fields, and write `build`, which returns a `gptkit.model.base.Model`.
-    The keys below are understood by every model, so that any paper can run with any model.
+    Subclasses set `name` to a default, add fields and implement `build`, which returns a `gptkit.model.base.Model`. All models
+    share the keys below, so that the settings of a paper apply to any model.
     """
 
     name: str = ""
     layers: Annotated[int, "number of blocks", at_least(1), at_most(LAYERS)] = 6
     heads: Annotated[int, "attention heads per block; must divide the width", at_least(1), at_most(WIDTH)] = 6
     width: Annotated[int, "size D of a hidden state", at_least(1), at_most(WIDTH)] = 192
-    context: Annotated[int, "longest sequence T, in tokens", at_least(1), at_most(CONTEXT)] = 256
-    dropout: Annotated[float, "probability of dropping an activation while training", at_least(0), below(1)] = 0.0
+    context: Annotated[int, "maximum sequence length T in tokens", at_least(1), at_most(CONTEXT)] = 256
+    dropout: Annotated[float, "probability of dropping an activation in training", at_least(0), below(1)] = 0.0
 
     attends: ClassVar[bool] = True
-    """Whether the model builds modules of the attention part it is given; if not, `heads` need not divide the width."""
+    """Whether the model uses the attention part. If not, `heads` need not divide the width."""
 
     def __post_init__(self) -> None:
         if self.attends and self.width % self.heads:
             raise ValueError(f"model.width={self.width} is not divisible by model.heads={self.heads}")
 
     def companions(self) -> Mapping[str, Part]:
-        """Return parts, by kind, that belong to pretrained weights, such as a tokenizer. The command line overrides them.
+        """Return the parts, by kind, that belong to pretrained weights, such as a tokenizer. The command line overrides them.
 
         The key "model" may hold the model itself, with the sizes of its weights.
         """
         return {}
 
     def weights(self) -> dict[str, Tensor] | None:
-        """Return pretrained weights that a new run starts from, by their names in the built model; None: keep the random weights.
+        """Return the pretrained weights of a new run, by their names in the built model; None: keep the random weights.
 
-        Resumed runs and loaded checkpoints do not call it.
+        Not called for resumed runs and loaded checkpoints.
         """
         return None
 
     def activation_bytes_per_token(self, *, stored: int, computed: int, on_processor: bool) -> float | None:
-        """Count the bytes per token that a forward pass keeps for the backward pass, logits excluded; None: as a GPT.
+        """Return the bytes per token that a forward pass stores for the backward pass, without logits; None: as for a GPT.
 
-        `gptkit plan` and `batch.micro=auto` ask for it, through `gptkit.scaling.memory_estimate`.
+        Used by `gptkit plan` and `batch.micro=auto` through `gptkit.scaling.memory_estimate`.
 
         Args:
             stored: bytes per value of the weights, and of norms.
             computed: bytes per value in matrix products; 2 under mixed precision.
-            on_processor: whether PyTorch's CPU kernels are used, which may keep more.
+            on_processor: whether PyTorch's CPU kernels are used, which may store more.
         """
         return None
 
@@ -70,7 +70,7 @@ class ModelConfig(Part):
 
         Args:
             attention: the attention part; the model builds one module of it per layer.
-            vocabulary: number V of token ids that exist.
+            vocabulary: number V of token ids.
         """
         raise NotImplementedError(f"{type(self).__name__} does not implement build()")
 
@@ -86,7 +86,7 @@ class GPTConfig(ModelConfig):
 
     name: str = "gpt"
     norm: Annotated[str, "pre (GPT-2, GPT-3; with a final norm) or post (GPT-1; without one)", one_of("pre", "post")] = "pre"
-    residual_scaling: Annotated[bool, "initialise residual projections with deviation 0.02 / sqrt(2 layers)"] = True
+    residual_scaling: Annotated[bool, "initialise residual projections with standard deviation 0.02 / sqrt(2 layers)"] = True
     position_deviation: Annotated[float, "standard deviation of the initial position embeddings", at_least(0), at_most(10)] = 0.01
     tied: Annotated[bool, "use the token embedding as the output matrix; false: a separate matrix"] = True
 
@@ -98,12 +98,12 @@ class GPTConfig(ModelConfig):
 
 @dataclass
 class LSTMConfig(ModelConfig):
-    """The recurrent network that GPT-1 compares its Transformer with.
+    """The LSTM with which GPT-1 compares its Transformer.
 
     Source: "Improving Language Understanding by Generative Pre-Training", section 5 (ablation studies: one layer of 2048 units, so
-    `model.layers=1`; nothing else about it is published); "Long Short-Term Memory" with the forget gates of "Learning to Forget".
-    Ours: every layer reads its input normalised, and a linear layer and a norm lead back to the width, so that the output matrix
-    can be the token embedding. `attention` and `model.heads` change nothing.
+    `model.layers=1`; other details are not published); "Long Short-Term Memory" with the forget gates of "Learning to Forget".
+    Ours: the input of every layer is normalised, and a linear layer and a norm project to the width, so that the output matrix can
+    be the token embedding. `attention` and `model.heads` have no effect.
     """
 
     name: str = "lstm"

@@ -13,24 +13,24 @@ if TYPE_CHECKING:
 
 
 def parameter_count(model: nn.Module) -> int:
-    """Number of parameters, shared ones counted once."""
+    """Return the number of parameters. Shared parameters are counted once."""
     return sum(parameter.numel() for parameter in model.parameters())
 
 
 class Cache(Protocol):
-    """What a model caches of the tokens that it has read, one row per sequence."""
+    """The state of a model after the tokens that it has read, with one row per sequence."""
 
     lengths: Tensor
-    """(B,) int64: tokens already read in each row."""
+    """(B,) int64: the number of tokens that each row has read."""
 
     def receive(self, counts: Tensor) -> None:
-        """Announce that of the next call's T tokens only the first `counts` (B,) of each row are real: the rest is padding.
+        """Set the number of tokens `counts` (B,) of each row in the next call; the rest of its T tokens is padding.
 
-        Without an announcement all T are.
+        Without this call, all T tokens are read.
         """
 
     def select(self, rows: Tensor) -> None:
-        """Keep the given rows (N,), in that order, repeats allowed: drops finished sequences, reorders beams."""
+        """Keep these rows (N,), in this order. Rows may be repeated. Drops finished sequences and reorders beams."""
 
 
 class Model(nn.Module, ABC):
@@ -41,35 +41,35 @@ class Model(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, tokens: Tensor, *, cache: Cache | None = None, segments: Tensor | None = None) -> Tensor:
-        """(B, T) int64 -> (B, T, D) final hidden states, causal.
+        """Return the final hidden states of a causal model: (B, T) int64 -> (B, T, D).
 
         Args:
             tokens: ids below `vocabulary`.
-            cache: continue after the tokens that it remembers, and remember these too.
-            segments: (B, T) int64 ids of documents that must not see each other; None: one document per row. Positions count from
-                the start of the row all the same.
+            cache: the tokens follow those in the cache, and are added to it.
+            segments: (B, T) int64 ids of documents that must not attend to one another; None: one document per row. Positions
+                always count from the start of the row.
 
         Raises:
-            ValueError: a position would be beyond `context`.
+            ValueError: a position is beyond `context`.
         """
 
     @abstractmethod
     def logits(self, hidden: Tensor) -> Tensor:
-        """(..., D) -> (..., V) unnormalised log-probabilities of the next token, without padding entries."""
+        """Return the unnormalised log-probabilities of the next token, without padding entries: (..., D) -> (..., V)."""
 
     @abstractmethod
     def cache(self, batch: int, length: int) -> Cache:
-        """An empty cache for `batch` rows of at most `length` tokens, on the model's device and in its dtype."""
+        """Create an empty cache for `batch` rows of at most `length` tokens, with the model's device and dtype."""
 
     def layer_of(self, name: str) -> int | None:
-        """The block, from 0, that a weight of this name belongs to: the first number in it; None: to none, as embeddings do."""
+        """Return the block, from 0, of the weight of this name: the first number in the name; None: no block, as for embeddings."""
         return next((int(word) for word in name.split(".") if word.isdecimal()), None)
 
     def export(self, folder: Path, tokenizer: Tokenizer) -> list[str] | None:
-        """Write the model and its tokenizer into an existing folder, in a Hugging Face format that is the model's own.
+        """Write the model and its tokenizer to an existing folder, in a Hugging Face format that the model defines.
 
         Returns:
-            What the folder lacks, in sentences; None, and nothing written, where the model has no format of its own.
+            Sentences that describe what is missing in the folder; None if the model defines no format, and nothing was written.
 
         Raises:
             ConfigError: the format cannot express the model.

@@ -1,4 +1,4 @@
-"""The decoding cache of a model: one cache per layer, and the number of tokens that each row has read."""
+"""The decoding cache of a model: one cache per layer, and the number of tokens of each row."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gptkit.attention.positions import Positions
 
 
 class DecodingCache:
-    """B rows of at most `length` tokens. Lengths are kept on the host as well, so that decoding never waits for the device."""
+    """Caches B rows of at most `length` tokens. A copy of the lengths on the host avoids synchronisation with the device."""
 
     def __init__(self, layers: Sequence[AttentionCache], batch: int, length: int, device: torch.device) -> None:
         self.layers = layers
@@ -25,14 +25,14 @@ class DecodingCache:
         self._counts = counts.tolist()
 
     def advance(self, tokens: Tensor) -> Positions:
-        """Register the tokens (B, T) of a call before the layers see them, and return their positions.
+        """Add the tokens (B, T) of a call to the lengths, and return their positions.
 
         Raises:
-            ValueError: the batch has another number of rows, or a row would grow beyond `length`.
+            ValueError: the number of rows differs from the cache, or a row exceeds `length`.
         """
         b, t = tokens.shape
         if b != len(self._lengths):
-            raise ValueError(f"the cache has {len(self._lengths)} rows, the tokens {b}")
+            raise ValueError(f"the cache has {len(self._lengths)} rows, but the tokens have {b}")
         counts = self._counts or [t] * b
         longest = max((length + count for length, count in zip(self._lengths, counts, strict=True)), default=0)
         if longest > self.length or (t > self.length):
@@ -47,21 +47,21 @@ class DecodingCache:
 
     @property
     def is_batch_invariant(self) -> bool:
-        """Every layer does; see `AttentionCache.is_batch_invariant`."""
+        """Whether all layers are batch-invariant; see `AttentionCache.is_batch_invariant`."""
         return all(layer.is_batch_invariant for layer in self.layers)
 
     @property
     def can_join(self) -> bool:
-        """Every layer's cache can; see `AttentionCache.join`."""
+        """Whether the caches of all layers implement `AttentionCache.join`."""
         return all(type(layer).join is not AttentionCache.join for layer in self.layers)
 
-    def join(self, parts: Sequence[DecodingCache], rows: Tensor) -> None:
-        """Fill this empty cache with rows of others, numbered through all parts; repeats are allowed."""
-        lengths = [length for part in parts for length in part._lengths]
+    def join(self, caches: Sequence[DecodingCache], rows: Tensor) -> None:
+        """Fill this empty cache with rows of the concatenation of other caches. Rows may be repeated."""
+        lengths = [length for cache in caches for length in cache._lengths]
         self._lengths = [lengths[row] for row in rows.tolist()]
         self.lengths = torch.tensor(self._lengths, device=self.lengths.device)
         for index, layer in enumerate(self.layers):
-            layer.join([part.layers[index] for part in parts], rows)
+            layer.join([cache.layers[index] for cache in caches], rows)
 
     def select(self, rows: Tensor) -> None:
         self.lengths = self.lengths[rows]

@@ -1,4 +1,4 @@
-"""Evaluation mode inside a training run: context managers that leave the model, and everything random, as they found it."""
+"""Context managers for evaluation within a training run. They restore the mode of the model and the random number generators."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import nn
 
 @contextlib.contextmanager
 def without_dropout(model: nn.Module) -> Iterator[None]:
-    """Turn dropout off. Gradients flow, and every submodule gets its own mode back."""
+    """Turn dropout off, but not gradients. Restores the mode of every submodule."""
     modes = {module: module.training for module in model.modules()}
     model.eval()
     try:
@@ -23,7 +23,7 @@ def without_dropout(model: nn.Module) -> Iterator[None]:
 
 @contextlib.contextmanager
 def evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Turn dropout and compilation off (lengths differ at every call); restore the random number generators afterwards."""
+    """Turn off dropout and compilation (lengths differ in every call). Restores the random number generators."""
     devices = sorted({parameter.device.index or 0 for parameter in model.parameters() if parameter.is_cuda})
     with without_dropout(model), torch.random.fork_rng(devices=devices), torch.compiler.set_stance("force_eager"):
         yield
@@ -31,9 +31,9 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
 
 @contextlib.contextmanager
 def decoding_mode(model: nn.Module) -> Iterator[None]:
-    """Turn dropout and gradients off, at next to no cost for a model that is in evaluation mode already.
+    """Turn off dropout and gradients, with little overhead for a model that is already in evaluation mode.
 
-    Sharded weights of a model in training do not survive `torch.inference_mode`: training uses the gathered copies again.
+    Sharded models in training do not use `torch.inference_mode`, since training uses the gathered weights again.
     """
     is_sharded = model.training and any(hasattr(parameter, "placements") for parameter in model.parameters())  # DTensor
     modes = without_dropout(model) if model.training else contextlib.nullcontext()

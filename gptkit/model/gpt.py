@@ -1,4 +1,4 @@
-"""The decoder-only Transformer of GPT-1, GPT-2 and GPT-3, in the order of the file: MLP, Block, GPT.
+"""The decoder-only Transformer of GPT-1, GPT-2 and GPT-3: MLP, Block and GPT.
 
 Shapes: B batch, T time, D width, V vocabulary.
 """
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from gptkit.attention.base import Attention, AttentionCache
     from gptkit.model import GPTConfig
 
-DEVIATION = 0.02  # GPT-1, section 4.1: weights from N(0, 0.02)
-EPSILON = 1e-5  # of the norms, as in OpenAI's code
+INITIAL_STD = 0.02  # GPT-1, section 4.1: weights from N(0, 0.02)
+NORM_EPSILON = 1e-5  # as in OpenAI's code
 
 
 class MLP(nn.Module):
-    """(B, T, D) -> (B, T, D) through 4 D hidden units with the tanh form of GELU.
+    """The MLP with 4 D hidden units and the tanh approximation of GELU: (B, T, D) -> (B, T, D).
 
     Source: "Gaussian Error Linear Units", section 2; GPT-1, section 4.1.
     """
@@ -43,16 +43,16 @@ class MLP(nn.Module):
 class Block(nn.Module):
     """Attention and MLP, each on a residual branch: (B, T, D) -> (B, T, D).
 
-    Source: norm at the input of each branch, GPT-2, section 2.3; norm after each addition, GPT-1, figure 1.
+    Source: norm at the input of each branch: GPT-2, section 2.3; norm after each addition: GPT-1, figure 1.
     """
 
     def __init__(self, *, width: int, dropout: float, norm: str, attention: Attention) -> None:
         super().__init__()
         self.pre_norm = norm == "pre"
         self.dropout = dropout
-        self.norm_1 = nn.LayerNorm(width, eps=EPSILON)
+        self.norm_1 = nn.LayerNorm(width, eps=NORM_EPSILON)
         self.attention = attention
-        self.norm_2 = nn.LayerNorm(width, eps=EPSILON)
+        self.norm_2 = nn.LayerNorm(width, eps=NORM_EPSILON)
         self.mlp = MLP(width)
 
     def forward(self, x: Tensor, *, cache: AttentionCache | None = None, segments: Tensor | None = None) -> Tensor:
@@ -67,9 +67,9 @@ class Block(nn.Module):
 
 
 class GPT(Model):
-    """Parameters, as checkpoints name them: `wte.weight` (V, D), `wpe.weight` (context, D), `blocks.<n>.` with `norm_1`,
-    `attention.qkv`, `attention.output`, `norm_2`, `mlp.input`, `mlp.output`, then `norm` (norm=pre alone) and `head.weight` (V, D)
-    (tied=false alone).
+    """The model. Its parameters in checkpoints are `wte.weight` (V, D), `wpe.weight` (context, D), `blocks.<n>.` with `norm_1`,
+    `attention.qkv`, `attention.output`, `norm_2`, `mlp.input` and `mlp.output`, `norm` (only with norm=pre) and `head.weight` (V,
+    D) (only with tied=false).
     """
 
     def __init__(self, settings: GPTConfig, *, attention: AttentionConfig, vocabulary: int) -> None:
@@ -95,7 +95,7 @@ class GPT(Model):
             )
             for layer in range(settings.layers)
         )
-        self.norm = nn.LayerNorm(settings.width, eps=EPSILON) if settings.norm == "pre" else None
+        self.norm = nn.LayerNorm(settings.width, eps=NORM_EPSILON) if settings.norm == "pre" else None
         self.head: nn.Module | None = None if settings.tied else nn.Linear(settings.width, vocabulary, bias=False)
         self.register_load_state_dict_pre_hook(_trim_vocabulary_padding)  # type: ignore[no-untyped-call]
         self.reset_parameters()
@@ -107,14 +107,14 @@ class GPT(Model):
         Also initialises a model that was built on the meta device, after `to_empty`.
         Source: GPT-1, section 4.1; GPT-2, section 2.3 and its released code (positions).
         """
-        residual = DEVIATION / math.sqrt(2 * self.settings.layers) if self.settings.residual_scaling else DEVIATION
+        residual_std = INITIAL_STD / math.sqrt(2 * self.settings.layers) if self.settings.residual_scaling else INITIAL_STD
         for name, module in self.named_modules():
             if isinstance(module, nn.Linear):
-                nn.init.normal_(module.weight, std=residual if name.endswith(".output") else DEVIATION)
+                nn.init.normal_(module.weight, std=residual_std if name.endswith(".output") else INITIAL_STD)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
             elif isinstance(module, nn.Embedding):
-                nn.init.normal_(module.weight, std=self.settings.position_deviation if module is self.wpe else DEVIATION)
+                nn.init.normal_(module.weight, std=self.settings.position_deviation if module is self.wpe else INITIAL_STD)
             elif module is not self and hasattr(module, "reset_parameters"):
                 module.reset_parameters()
 
@@ -141,7 +141,11 @@ class GPT(Model):
         return lm_logits(hidden, self.wte.weight if self.head is None else self.head.weight)  # (..., V)
 
     def cache(self, batch: int, length: int) -> DecodingCache:
-        """Raises ValueError: `length` is beyond the context."""
+        """Create an empty cache.
+
+        Raises:
+            ValueError: `length` is beyond the context.
+        """
         if length > self.context:
             raise ValueError(f"a cache of {length} tokens is longer than the model's context of {self.context}")
         layers = [block.attention.cache(batch, length) for block in self.blocks]  # type: ignore[union-attr, operator]
@@ -149,7 +153,7 @@ class GPT(Model):
 
 
 def _trim_vocabulary_padding(module: GPT, state: dict[str, Any], prefix: str, *_: object) -> None:
-    """Drop the rows that pad the vocabulary, so that checkpoints of programs that store them load too."""
+    """Remove rows that pad the vocabulary, to load checkpoints of programs that store them."""
     for name in ("wte.weight", "head.weight"):
         weight = state.get(prefix + name)
         if weight is not None and weight.shape[0] == padded_vocabulary(module.vocabulary) != module.vocabulary:

@@ -1,4 +1,4 @@
-"""The LSTM language model that GPT-1 compares its Transformer with. In the order of the file: LSTMState, Packing, Block, LSTM.
+"""The LSTM language model with which GPT-1 compares its Transformer: LSTMState, Packing, Block and LSTM.
 
 Shapes: B batch, T time, D width, U units, V vocabulary.
 """
@@ -21,30 +21,30 @@ from gptkit.model.lm_head import lm_logits
 if TYPE_CHECKING:
     from gptkit.model import LSTMConfig
 
-DEVIATION = 0.02  # GPT-1, section 4.1: weights from N(0, 0.02)
-EPSILON = 1e-5  # of the norms, as in OpenAI's code
+INITIAL_STD = 0.02  # GPT-1, section 4.1: weights from N(0, 0.02)
+NORM_EPSILON = 1e-5  # as in OpenAI's code
 
 
 class LSTMState(AttentionCache):
-    """The state of one layer: its outputs and its cells after the last token of each row, (B, U) both."""
+    """The state of one layer: outputs and cells after the last token of each row, both (B, U)."""
 
     def __init__(self, batch: int, units: int) -> None:
         self.shape = batch, units
         self.tensors: tuple[Tensor, ...] = ()
 
     def read(self, rows: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The state of these rows (N,), as nn.LSTM wants it beside its input x: (1, N, U) both, zeros where nothing was read."""
+        """Return outputs and cells of these rows (N,) for nn.LSTM with input x, both (1, N, U); zeros before the first token."""
         if not self.tensors:
             self.tensors = x.new_zeros(self.shape), x.new_zeros(self.shape)
         hidden, cell = (tensor[rows].to(x.dtype).unsqueeze(0) for tensor in self.tensors)
         return hidden, cell
 
     def write(self, rows: Tensor, state: tuple[Tensor, Tensor]) -> None:
-        """Store (1, N, U) as the state of these rows; the others keep theirs."""
+        """Store outputs and cells (1, N, U) of these rows. Other rows keep their state."""
         self.tensors = tuple(old.index_copy(0, rows, new[0].to(old.dtype)) for old, new in zip(self.tensors, state, strict=True))
 
-    def join(self, parts: Sequence[Self], rows: Tensor) -> None:
-        self.tensors = tuple(torch.cat(tensors)[rows] for tensors in zip(*(part.tensors for part in parts), strict=True))
+    def join(self, caches: Sequence[Self], rows: Tensor) -> None:
+        self.tensors = tuple(torch.cat(tensors)[rows] for tensors in zip(*(cache.tensors for cache in caches), strict=True))
 
     def select(self, rows: Tensor) -> None:
         self.shape = len(rows), self.shape[1]
@@ -52,14 +52,14 @@ class LSTMState(AttentionCache):
 
 
 class Packing:
-    """Sequences of different lengths that one call of nn.LSTM reads without padding, each from a state of its own.
+    """The order in which one call of nn.LSTM reads concatenated sequences of different lengths without padding.
 
-    The sequences stand one behind the other. PyTorch wants all first tokens, then all second ones and so on, the longest sequence
-    first; its own `pack_sequence` pads them all to the longest on the way, which a row of many short documents would pay dearly.
+    PyTorch expects all first tokens, then all second tokens and so on, with the longest sequence first. Its own `pack_sequence`
+    pads all sequences to the longest one internally, which is expensive for many short documents.
     """
 
     def __init__(self, lengths: Sequence[int], device: torch.device) -> None:
-        """`lengths`: tokens of each of N sequences, all at least 1; their sum is S."""
+        """Args: lengths: number of tokens of each of N sequences, all at least 1; their sum is S."""
         length = torch.tensor(lengths)  # (N,)
         order = length.argsort(descending=True, stable=True)  # (N,)
         rank = torch.empty_like(order).scatter_(0, order, torch.arange(len(order)))
@@ -67,51 +67,51 @@ class Packing:
         position = torch.arange(len(sequence)) - (length.cumsum(0) - length)[sequence]  # (S,)
         packed = (position * len(order) + rank[sequence]).argsort()  # (S,)
         self.sizes = position.bincount()
-        """How many sequences have a first token, a second one and so on; on the CPU, where PyTorch wants it."""
+        """The number of sequences that have a first token, a second token and so on; on the CPU, as PyTorch requires."""
         self.order = order.to(device)
-        """Which sequence is the longest, which the next."""
+        """The sequences by descending length."""
         self.packed = packed.to(device)
         self.unpacked = packed.argsort().to(device)
 
     def pack(self, x: Tensor) -> Tensor:
-        """(S, D), one sequence behind the other -> (S, D), as `PackedSequence` has it."""
+        """Convert concatenated sequences to the order of `PackedSequence`: (S, D) -> (S, D)."""
         return x[self.packed]
 
     def unpack(self, packed: Tensor) -> Tensor:
-        """(S, U), in the order in which `pack` was given the tokens."""
+        """Invert `pack`: (S, U) -> (S, U)."""
         return packed[self.unpacked]
 
 
 def document_lengths(segments: Tensor) -> list[int]:
-    """Tokens of each document, row after row: (B, T) int64 ids -> N lengths. A document ends where the id changes."""
-    begins = torch.ones_like(segments, dtype=torch.bool)
-    begins[:, 1:] = segments[:, 1:] != segments[:, :-1]
-    starts = begins.flatten().nonzero().flatten()
+    """Return the number of tokens of each document, row by row. A document ends where the id in `segments` (B, T) changes."""
+    is_start = torch.ones_like(segments, dtype=torch.bool)
+    is_start[:, 1:] = segments[:, 1:] != segments[:, :-1]
+    starts = is_start.flatten().nonzero().flatten()
     return starts.diff(append=starts.new_tensor([segments.numel()])).tolist()
 
 
 def to_autocast_dtype(x: Tensor) -> Tensor:
-    """Cast x to the dtype of autocast where that is on: on processors it converts the weights of an LSTM but not its input."""
+    """Cast x to the autocast dtype if autocast is enabled: on CPUs, it casts the weights of an LSTM, but not its input."""
     device = x.device.type
-    on = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
-    return x.to(torch.get_autocast_dtype(device)) if on else x
+    is_enabled = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+    return x.to(torch.get_autocast_dtype(device)) if is_enabled else x
 
 
 class Block(nn.Module):
-    """One layer, which reads its input normalised: embeddings of deviation 0.02 would hardly move it otherwise.
+    """A layer with a norm at its input, since embeddings with a standard deviation of 0.02 would hardly affect it otherwise.
 
-    Its tensors have time before batch, PyTorch's own order here: (T, B, D) -> (T, B, U), or packed, (S, D) -> (S, U).
+    Its tensors have time before batch, the default of PyTorch's LSTM: (T, B, D) -> (T, B, U), or packed, (S, D) -> (S, U).
     """
 
     def __init__(self, size: int, units: int) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(size, eps=EPSILON)
+        self.norm = nn.LayerNorm(size, eps=NORM_EPSILON)
         self.lstm = nn.LSTM(size, units)
 
     def forward(
         self, x: Tensor, *, sizes: Tensor | None = None, state: tuple[Tensor, Tensor] | None = None
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """The outputs, and the state after them. `sizes` are those of a `Packing`, where x is packed."""
+        """Return the outputs and the final state. If x is packed, `sizes` are the sizes of its `Packing`."""
         x = to_autocast_dtype(self.norm(x))
         if sizes is None:
             return self.lstm(x, state)  # type: ignore[no-any-return]
@@ -120,9 +120,10 @@ class Block(nn.Module):
 
 
 class LSTM(Model):
-    """Parameters, as checkpoints name them: `wte.weight` (V, D), `blocks.<n>.` with `norm` and `lstm`, `output` (D, U), `norm` (D).
+    """The model. Its parameters in checkpoints are `wte.weight` (V, D), `blocks.<n>.` with `norm` and `lstm`, `output` (D, U),
+    `norm` (D).
 
-    Positions need no parameters: the state knows them. The norm at the end gives hidden states the size that a GPT's have.
+    It has no position embeddings. The final norm gives hidden states the scale of those of a GPT.
     """
 
     def __init__(self, settings: LSTMConfig, *, vocabulary: int) -> None:
@@ -134,17 +135,17 @@ class LSTM(Model):
         sizes = [settings.width] + [settings.units] * (settings.layers - 1)
         self.blocks = nn.ModuleList(Block(size, settings.units) for size in sizes)
         self.output = nn.Linear(settings.units, settings.width)
-        self.norm = nn.LayerNorm(settings.width, eps=EPSILON)
+        self.norm = nn.LayerNorm(settings.width, eps=NORM_EPSILON)
         self.reset_parameters()
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Draw the initial weights: embeddings and `output` N(0, 0.02), biases 0, as in a GPT; within a layer, PyTorch's own."""
+        """Initialise the weights: embeddings and `output` N(0, 0.02), biases 0, as in a GPT; layers by PyTorch's defaults."""
         for module in self.modules():
             if isinstance(module, nn.LSTM | nn.LayerNorm):
                 module.reset_parameters()
-        nn.init.normal_(self.wte.weight, std=DEVIATION)
-        nn.init.normal_(self.output.weight, std=DEVIATION)
+        nn.init.normal_(self.wte.weight, std=INITIAL_STD)
+        nn.init.normal_(self.output.weight, std=INITIAL_STD)
         nn.init.zeros_(self.output.bias)
 
     def forward(self, tokens: Tensor, *, cache: Cache | None = None, segments: Tensor | None = None) -> Tensor:
@@ -158,8 +159,8 @@ class LSTM(Model):
             x = self.forward_layers(x.transpose(0, 1), None).transpose(0, 1)
         else:
             packing = Packing(document_lengths(segments), x.device)
-            read = self.forward_layers(packing.pack(x.flatten(0, 1)), packing.sizes)
-            x = packing.unpack(read).view(*tokens.shape, -1)
+            outputs = self.forward_layers(packing.pack(x.flatten(0, 1)), packing.sizes)
+            x = packing.unpack(outputs).view(*tokens.shape, -1)
         return self.norm(self.output(x))  # type: ignore[no-any-return]  # (B, T, D)
 
     def forward_layers(self, x: Tensor, sizes: Tensor | None) -> Tensor:
@@ -169,15 +170,15 @@ class LSTM(Model):
         return x
 
     def forward_cached(self, x: Tensor, cache: DecodingCache, counts: Sequence[int]) -> Tensor:
-        """Run the layers, each from its cached state: (B, T, D) -> (B, T, U), zeros behind the `counts` real tokens of each row."""
+        """Run the layers from their cached states: (B, T, D) -> (B, T, U), zeros after the first `counts` tokens of each row."""
         b, t, _ = x.shape
         if all(count == t for count in counts):
             return self.advance(x.transpose(0, 1), None, torch.arange(b, device=x.device), cache).transpose(0, 1)
         packing = Packing([count for count in counts if count], x.device)
         rows = torch.tensor([row for row, count in enumerate(counts) if count], device=x.device)[packing.order]
-        real = (torch.arange(t) < torch.tensor(counts).unsqueeze(1)).flatten().nonzero().flatten().to(x.device)  # (S,)
-        read = packing.unpack(self.advance(packing.pack(x.flatten(0, 1)[real]), packing.sizes, rows, cache))  # (S, U)
-        return read.new_zeros(b * t, read.shape[1]).index_copy(0, real, read).view(b, t, -1)
+        token_index = (torch.arange(t) < torch.tensor(counts).unsqueeze(1)).flatten().nonzero().flatten().to(x.device)  # (S,)
+        outputs = packing.unpack(self.advance(packing.pack(x.flatten(0, 1)[token_index]), packing.sizes, rows, cache))  # (S, U)
+        return outputs.new_zeros(b * t, outputs.shape[1]).index_copy(0, token_index, outputs).view(b, t, -1)
 
     def advance(self, x: Tensor, sizes: Tensor | None, rows: Tensor, cache: DecodingCache) -> Tensor:
         """Run the layers from the states of these rows (N,) and update them: (T, N, D) -> (T, N, U), or packed."""
@@ -194,7 +195,11 @@ class LSTM(Model):
         return lm_logits(hidden, self.wte.weight)
 
     def cache(self, batch: int, length: int) -> DecodingCache:
-        """Raises ValueError: `length` is beyond the context."""
+        """Create an empty cache.
+
+        Raises:
+            ValueError: `length` is beyond the context.
+        """
         if length > self.context:
             raise ValueError(f"a cache of {length} tokens is longer than the model's context of {self.context}")
         states = [LSTMState(batch, self.settings.units) for _ in self.blocks]
@@ -202,25 +207,25 @@ class LSTM(Model):
 
 
 def activation_bytes_per_token(settings: LSTMConfig, *, stored: int, computed: int, on_processor: bool) -> float:
-    """Count the bytes per token that a forward pass keeps for the backward pass, without the logits.
+    """Return the bytes per token that a forward pass stores for the backward pass, without logits.
 
-    Every layer keeps its four gates, the cell before and after, the cell's tanh, and the output: 8 U values. On a processor, the
-    workspace of oneDNN replaces gates and cells: 15.5 U values in float32, and 22 U in bfloat16 where the processor supports it,
-    some of them in float32 nonetheless; the output is copied once more at the end. The first and the last norm keep 2 D values, the
-    others U, and under mixed precision on other devices also their input in the stored format. Dropout keeps a mask of the
-    embeddings and one of each layer's output.
+    Every layer stores its four gates, the cell before and after, the tanh of the cell, and the output: 8 U values. On a CPU, the
+    workspace of oneDNN replaces gates and cells: 15.5 U values in float32, and 22 U in bfloat16 if the CPU supports it, some of
+    them in float32; the final output is copied once more. The first and the last norm store 2 D values, the others U, and under
+    mixed precision on other devices also their input in the stored format. Dropout stores a mask of the embeddings and of the
+    output of each layer.
 
     Args:
-        settings: sizes, with U units and width D.
+        settings: the sizes, with U units and width D.
         stored: bytes per value of the weights, and of norms.
         computed: bytes per value in matrix products.
         on_processor: whether PyTorch's CPU kernels are used.
     """
     layers, units = settings.layers, settings.units
     mixed = stored != computed
-    fused = on_processor and (computed == 4 or torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    uses_onednn = on_processor and (computed == 4 or torch.ops.mkldnn._is_mkldnn_bf16_supported())
     workspace = 15.5 if computed == 4 else 22.0
-    values = (workspace + 1) * layers + 1 if fused else 8.0 * layers
+    values = (workspace + 1) * layers + 1 if uses_onednn else 8.0 * layers
     copied = stored if mixed and not on_processor else 0
     norms = 2 * settings.width * (stored + computed) + (layers - 1) * units * (computed + copied)
     masks = (settings.width + layers * units) * (computed if on_processor else 1) if settings.dropout else 0

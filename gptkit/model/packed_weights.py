@@ -1,7 +1,6 @@
-"""Weights packed in the layout of the processor's kernels, for decoding: reading the weights bounds a one-token step.
+"""Weights in the layout of oneDNN's kernels, for decoding on a CPU, where reading the weights bounds the speed of a step.
 
-oneDNN's own layout reads weights about twice as fast as the usual one where few rows share a read. The sums are the same up to the
-order of additions.
+With few rows, oneDNN reads its own layout about twice as fast as the default one. Results differ only by the order of additions.
 """
 
 from __future__ import annotations
@@ -12,25 +11,24 @@ from torch import Tensor, nn
 from gptkit.model.base import Model
 from gptkit.model.gpt import GPT
 
-SMALLEST = 1 << 18
-"""Entries of a weight that is worth it: a call costs some 20 microseconds more, and small weights stay in the processor's cache."""
+MIN_ENTRIES = 1 << 18
+"""Minimum size of a weight to pack: a call takes about 20 microseconds longer, and small weights stay in the CPU's cache."""
 
-
-LONGEST_SUM = 1024
-"""Terms of a sum up to which oneDNN adds up a single row as it adds up each of several; longer ones it splits in another way."""
+MAX_SUM_LENGTH = 1024
+"""Maximum number of terms for which oneDNN sums a single row in the same order as each of several rows."""
 
 
 class PackedLinear(nn.Module):
-    """An inference-only `nn.Linear`: (..., D) -> (..., N), without gradients."""
+    """A linear layer for inference, without gradients: (..., D) -> (..., N)."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__()
         self.weight = torch.ops.mkldnn._reorder_linear_weight(weight.detach().contiguous(), None)
         self.bias = None if bias is None else bias.detach()
-        self.splits = weight.shape[1] > LONGEST_SUM
+        self.needs_two_rows = weight.shape[1] > MAX_SUM_LENGTH
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.splits and x.numel() == x.shape[-1]:  # a second row costs next to nothing: reading the weights is what takes time
+        if self.needs_two_rows and x.numel() == x.shape[-1]:  # a second row is cheap: reading the weights takes most of the time
             row = x.reshape(1, -1)
             return self._product(torch.cat([row, row]))[0].view(*x.shape[:-1], -1)
         return self._product(x)
@@ -40,40 +38,40 @@ class PackedLinear(nn.Module):
 
 
 def can_pack(dtype: torch.dtype) -> bool:
-    """Whether this processor has the kernels for packed weights."""
+    """Return whether this CPU has the kernels for packed weights."""
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
     return dtype == torch.float32 or (dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def minimum_rows(model: Model) -> int:
-    """Rows from which on a row's result does not depend on how many others share a matrix product, on a processor.
+    """Return the number of rows from which the result of a row does not depend on the number of rows, on a CPU.
 
-    Where all weights are packed that is one. A single row is multiplied by other kernels otherwise, and MKL, which multiplies what
-    is float32 and not packed, has such kernels for up to three.
+    It is one if all weights are packed. Otherwise, other kernels multiply a single row, and MKL, which multiplies float32 weights
+    that are not packed, has other kernels for up to three rows.
     """
     parameter = next(model.parameters())
     if parameter.device.type != "cpu":
         return 1
-    others = any(isinstance(module, nn.Linear | nn.RNNBase) for module in model.modules())
-    if isinstance(getattr(model, "head", None), PackedLinear) and not others:
+    has_unpacked_layers = any(isinstance(module, nn.Linear | nn.RNNBase) for module in model.modules())
+    if isinstance(getattr(model, "head", None), PackedLinear) and not has_unpacked_layers:
         return 1
     return 2 if parameter.dtype == torch.bfloat16 else 4
 
 
 @torch.no_grad()
-def pack_weights(model: Model, *, smallest: int = SMALLEST) -> None:
-    """Replace the linear layers of a model on the CPU, its output matrix included, in place. It can then decode, and nothing else.
+def pack_weights(model: Model, *, min_entries: int = MIN_ENTRIES) -> None:
+    """Replace the linear layers of a model on the CPU in place, including its output matrix. The model can then only decode.
 
-    Does nothing on other devices, and where the processor lacks the kernels. Layers inside modules of other distributions stay as
-    they are (such a module may read its weights itself), and so do weights of fewer than `smallest` entries.
+    Has no effect on other devices, or if the CPU lacks the kernels. Does not replace layers in modules of other distributions,
+    which may access their weights, and weights of fewer than `min_entries` entries.
     """
     parameter = next(model.parameters())
     if parameter.device.type != "cpu" or not can_pack(parameter.dtype):
         return
-    if isinstance(model, GPT) and model.head is None and model.wte.weight.numel() >= smallest:
+    if isinstance(model, GPT) and model.head is None and model.wte.weight.numel() >= min_entries:
         model.head = PackedLinear(model.wte.weight, None)
     for module in [module for module in model.modules() if type(module).__module__.startswith("gptkit.")]:
         for name, child in list(module.named_children()):
-            if type(child) is nn.Linear and child.weight.numel() >= smallest:
+            if type(child) is nn.Linear and child.weight.numel() >= min_entries:
                 setattr(module, name, PackedLinear(child.weight, child.bias))

@@ -1,4 +1,4 @@
-"""Optimizers: the keys all of them share, the built-in `adamw` and `muon`, and the hook that offers them."""
+"""Optimizers: the base class of their configs with the shared keys, the built-in configs, and the hook that registers them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class ScheduleConfig:
-    """How the learning rate moves with the tokens that have been read (`gptkit.optimizer.schedule` is its mathematics)."""
+    """The learning rate as a function of the number of tokens read; computed in `gptkit.optimizer.schedule`."""
 
     shape: Annotated[str, "after warm-up: cosine, linear or constant", one_of("cosine", "linear", "constant")] = "cosine"
     warmup: Annotated[float, "tokens of linear warm-up; below 1, a fraction of the run", at_least(0), at_most(TOKENS)] = 0.02
@@ -24,7 +24,7 @@ class ScheduleConfig:
         float, "learning rate of the first update of the warm-up, as a fraction of the peak", at_least(0), at_most(1)
     ] = 0.0
     decay: Annotated[
-        float, "tokens after which the floor is reached; at most 1, a fraction of the run", above(0), at_most(TOKENS)
+        float, "tokens after which the learning rate reaches the floor; at most 1, a fraction of the run", above(0), at_most(TOKENS)
     ] = 1.0
     floor: Annotated[float, "lowest learning rate, as a fraction of the peak", at_least(0), at_most(1)] = 0.1
 
@@ -33,20 +33,20 @@ class ScheduleConfig:
 class OptimizerConfig(Part):
     """A torch optimizer over named parameters.
 
-    Subclass it, give `name` a default, add fields, and write `build`. The learning rate of every parameter group is
-    multiplied by the schedule before each update: `build` stores each group's own peak in `group["peak_lr"]`.
+    Subclasses set `name` to a default, add fields and implement `build`. Before each update, the learning rate of every parameter
+    group is set to its peak times the schedule, so `build` must store the peak in `group["peak_lr"]`.
     """
 
     name: str = ""
     lr: Annotated[float, "peak learning rate", at_least(0), at_most(LEARNING_RATE)] = 1e-3
-    clip: Annotated[float, "largest global norm of the gradient; 0 for none", at_least(0)] = 1.0
+    clip: Annotated[float, "maximum global norm of the gradient; 0: do not clip", at_least(0)] = 1.0
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
 
     def build(self, *, parameters: Iterable[tuple[str, torch.nn.Parameter]]) -> torch.optim.Optimizer:
-        """Make the optimizer.
+        """Build the optimizer.
 
         Args:
-            parameters: names and tensors of what is trained, on their final device.
+            parameters: names and tensors of the trained parameters, on their final device.
         """
         raise NotImplementedError(f"{type(self).__name__} does not implement build()")
 
@@ -64,7 +64,10 @@ class AdamWConfig(OptimizerConfig):
     )
     eps: Annotated[float, "added to the denominator", at_least(0), at_most(1)] = 1e-8
     weight_decay: Annotated[
-        float, "decoupled decay of matrices and embeddings; biases and gains have none", at_least(0), at_most(LEARNING_RATE)
+        float,
+        "decoupled weight decay of matrices and embeddings; biases and gains are not decayed",
+        at_least(0),
+        at_most(LEARNING_RATE),
     ] = 0.1
 
     def build(self, *, parameters: Iterable[tuple[str, torch.nn.Parameter]]) -> torch.optim.Optimizer:
@@ -75,10 +78,10 @@ class AdamWConfig(OptimizerConfig):
 
 @dataclass
 class MuonConfig(OptimizerConfig):
-    """Momentum orthogonalised by Newton-Schulz for hidden matrices, AdamW for embeddings, gains and biases.
+    """Muon (momentum orthogonalised by Newton-Schulz) for hidden matrices, AdamW for embeddings, gains and biases.
 
     Source: Keller Jordan, "Muon: an optimizer for hidden layers in neural networks" (2024); "Muon is Scalable for LLM
-    Training", section 2.2, for matching AdamW's update size, so that one learning rate serves both.
+    Training", section 2.2, for matching the size of AdamW's updates, so that both use the same learning rate.
     """
 
     name: str = "muon"
@@ -88,7 +91,10 @@ class MuonConfig(OptimizerConfig):
     )
     eps: Annotated[float, "AdamW: added to the denominator", at_least(0), at_most(1)] = 1e-8
     weight_decay: Annotated[
-        float, "decoupled decay of matrices and embeddings; biases and gains have none", at_least(0), at_most(LEARNING_RATE)
+        float,
+        "decoupled weight decay of matrices and embeddings; biases and gains are not decayed",
+        at_least(0),
+        at_most(LEARNING_RATE),
     ] = 0.1
 
     def build(self, *, parameters: Iterable[tuple[str, torch.nn.Parameter]]) -> torch.optim.Optimizer:

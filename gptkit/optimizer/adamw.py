@@ -1,4 +1,4 @@
-"""AdamW, fused: one pass over memory per update."""
+"""AdamW with the fused kernel, which makes one pass over memory per update."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from gptkit.optimizer.groups import decay_groups
 
 
 def build_adamw(settings: AdamWConfig, parameters: Iterable[tuple[str, Parameter]]) -> torch.optim.AdamW:
-    """Algorithm 2 of "Decoupled Weight Decay Regularization" over two groups, with and without decay.
+    """Build algorithm 2 of "Decoupled Weight Decay Regularization" with two groups, with and without weight decay.
 
     Args:
-        settings: the part.
-        parameters: names and tensors of what is trained, on their final device.
+        settings: the config.
+        parameters: names and tensors of the trained parameters, on their final device.
     """
     groups = decay_groups(parameters, lr=settings.lr, weight_decay=settings.weight_decay)
     beta1, beta2 = settings.betas
@@ -24,5 +24,5 @@ def build_adamw(settings: AdamWConfig, parameters: Iterable[tuple[str, Parameter
 
 
 def _can_fuse(groups: list[dict[str, list[Parameter]]]) -> bool:
-    """The fused kernel exists for ordinary tensors of real floating types on processors and CUDA."""
+    """Return whether the fused kernel supports the parameters: floating-point tensors on the CPU and on CUDA."""
     return all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for group in groups for p in group["params"])

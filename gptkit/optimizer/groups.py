@@ -1,4 +1,4 @@
-"""Which parameters are decayed, and which are matrices: the sorting that all optimizers share."""
+"""Parameter groups, with and without weight decay, that the optimizers share."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ if TYPE_CHECKING:
     from torch.distributed.tensor import DTensor
 
 EMBEDDING_AND_HEAD_NAMES = ("wte", "wpe", "head", "lm_head")
-"""What models call embeddings and heads; so is everything with `embed` in its name."""
+"""Names of embeddings and heads in models, in addition to names that contain `embed`."""
 
 
 def is_embedding_or_head(name: str) -> bool:
-    """Whether a matrix of this dotted name is an embedding or a head: one vector per token or position."""
+    """Return whether a matrix of this dotted name is an embedding or a head, with one vector per token or position."""
     return any(word in EMBEDDING_AND_HEAD_NAMES or "embed" in word for word in name.lower().split("."))
 
 
 def is_distributed(tensor: Tensor) -> TypeGuard[DTensor]:
-    """Whether this process holds only its part of the tensor (a DTensor); such cannot be updated in one call with ordinary ones."""
+    """Return whether the tensor is a DTensor. One call cannot update distributed and ordinary tensors together."""
     return hasattr(tensor, "device_mesh")
 
 
 def decay_groups(
     parameters: Iterable[tuple[str, Parameter]], *, lr: float, weight_decay: float, **others: Any
 ) -> list[dict[str, Any]]:
-    """Parameter groups: tensors of rank two and more with weight decay, the rest (biases and gains) without.
+    """Return parameter groups: tensors of rank two and more with weight decay, other tensors (biases and gains) without.
 
-    Where a model is split over devices each of the two is two groups, of distributed and of ordinary tensors.
+    Distributed and ordinary tensors are in separate groups.
 
     Args:
         parameters: names and tensors.
-        lr: peak learning rate of all, stored as `peak_lr` besides.
-        weight_decay: of tensors of rank two and more.
-        others: further entries of all groups.
+        lr: peak learning rate of all groups, also stored as `peak_lr`.
+        weight_decay: weight decay of tensors of rank two and more.
+        others: additional entries of all groups.
     """
     groups: dict[tuple[bool, bool], dict[str, Any]] = {}
     for _, parameter in parameters:

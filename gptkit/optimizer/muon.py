@@ -1,7 +1,7 @@
 """Muon for hidden matrices and AdamW for everything else, as one torch optimizer.
 
-torch.optim.Muon takes matrices one by one and always in bfloat16, which most processors emulate; here matrices of one shape are
-orthogonalised together, and in float32 on processors. The update is the same.
+torch.optim.Muon orthogonalises matrices one by one and always in bfloat16, which most CPUs emulate. This optimizer orthogonalises
+matrices of equal shape together, and in float32 on CPUs. The update is the same.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from gptkit.optimizer.groups import decay_groups, is_distributed, is_embedding_o
 from gptkit.optimizer.newton_schulz import orthogonalize
 
 UPDATE_RMS = 0.2
-"""Root mean square of an AdamW update in practice ("Muon is Scalable for LLM Training", section 2.2)."""
+"""The typical root mean square of an AdamW update ("Muon is Scalable for LLM Training", section 2.2)."""
 
 
 def build_muon(settings: MuonConfig, parameters: Iterable[tuple[str, Parameter]]) -> MuonAndAdamW:
-    """Matrices of the blocks go to Muon; embeddings, head, gains and biases to AdamW.
+    """Build the optimizer, with Muon for matrices of the blocks and AdamW for embeddings, head, gains and biases.
 
     Args:
-        settings: the part.
-        parameters: names and tensors of what is trained, on their final device.
+        settings: the config.
+        parameters: names and tensors of the trained parameters, on their final device.
     """
     named = list(parameters)
     hidden = [parameter for name, parameter in named if parameter.ndim == 2 and not is_embedding_or_head(name)]
@@ -42,7 +42,7 @@ def build_muon(settings: MuonConfig, parameters: Iterable[tuple[str, Parameter]]
 
 
 class MuonAndAdamW(torch.optim.Optimizer):
-    """Each group says by `muon` which rule it follows; the state of both is one state_dict."""
+    """The entry `muon` of a group selects the update rule. One state_dict contains the state of both."""
 
     def __init__(self, groups: list[dict[str, Any]]) -> None:
         super().__init__(groups, {})
@@ -55,33 +55,33 @@ class MuonAndAdamW(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """One update of every parameter that has a gradient."""
+        """Update every parameter that has a gradient."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            moved = [parameter for parameter in group["params"] if parameter.grad is not None]
+            parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
             if group["muon"]:
-                self._step_muon(group, moved)
-            elif moved:
-                self._step_adamw(group, moved)
+                self._step_muon(group, parameters)
+            elif parameters:
+                self._step_adamw(group, parameters)
         return loss
 
     def _step_muon(self, group: dict[str, Any], parameters: list[Parameter]) -> None:
-        """Nesterov momentum, orthogonalised and scaled to the size of an AdamW update, with decoupled weight decay."""
+        """Update with Nesterov momentum, orthogonalised and scaled to the size of an AdamW update, and decoupled weight decay."""
         lr, momentum = group["lr"], group["momentum"]
         by_shape: dict[tuple[torch.Size, bool], list[Tensor]] = {}
         for parameter in parameters:
             by_shape.setdefault((parameter.shape, is_distributed(parameter)), []).append(parameter)
-        for (shape, _), alike in by_shape.items():
-            averages = [self._momentum(parameter) for parameter in alike]
-            gradients = [parameter.grad for parameter in alike if parameter.grad is not None]
+        for (shape, _), matrices in by_shape.items():
+            averages = [self._momentum(parameter) for parameter in matrices]
+            gradients = [parameter.grad for parameter in matrices if parameter.grad is not None]
             torch._foreach_lerp_(averages, gradients, 1.0 - momentum)
-            ahead = torch._foreach_lerp(gradients, averages, momentum)
-            updates = _orthogonalized(list(ahead))
-            torch._foreach_mul_(alike, 1.0 - lr * group["weight_decay"])
-            torch._foreach_add_(alike, updates, alpha=-lr * UPDATE_RMS * math.sqrt(max(shape)))
+            nesterov = torch._foreach_lerp(gradients, averages, momentum)
+            updates = _orthogonalize_updates(list(nesterov))
+            torch._foreach_mul_(matrices, 1.0 - lr * group["weight_decay"])
+            torch._foreach_add_(matrices, updates, alpha=-lr * UPDATE_RMS * math.sqrt(max(shape)))
 
     def _momentum(self, parameter: Tensor) -> Tensor:
         state = self.state[parameter]
@@ -90,7 +90,7 @@ class MuonAndAdamW(torch.optim.Optimizer):
         return state["momentum"]  # type: ignore[no-any-return]
 
     def _step_adamw(self, group: dict[str, Any], parameters: list[Parameter]) -> None:
-        """torch's own fused AdamW over this optimizer's state."""
+        """Update with PyTorch's fused AdamW and the state of this optimizer."""
         for parameter in parameters:
             if not (state := self.state[parameter]):
                 state["step"] = torch.zeros((), dtype=torch.float32, device=parameter.device)
@@ -115,18 +115,19 @@ class MuonAndAdamW(torch.optim.Optimizer):
         )
 
 
-def _orthogonalized(updates: list[Tensor]) -> list[Tensor]:
-    """Each (R, C) update orthogonalised; sharded ones are gathered first: a shard has other singular values than the whole."""
-    whole = [update.full_tensor() if is_distributed(update) else update for update in updates]
-    dtype = torch.float32 if whole[0].device.type == "cpu" else torch.bfloat16
-    with torch.autocast(whole[0].device.type, enabled=False):
-        done = orthogonalize(torch.stack(whole).to(dtype)).to(whole[0].dtype).unbind()
-    return [_shard_like(update, flat) if is_distributed(update) else flat for update, flat in zip(updates, done, strict=True)]
+def _orthogonalize_updates(updates: list[Tensor]) -> list[Tensor]:
+    """Orthogonalise each (R, C) update. Gathers sharded updates first, since a shard has other singular values."""
+    full = [update.full_tensor() if is_distributed(update) else update for update in updates]
+    dtype = torch.float32 if full[0].device.type == "cpu" else torch.bfloat16
+    with torch.autocast(full[0].device.type, enabled=False):
+        results = orthogonalize(torch.stack(full).to(dtype)).to(full[0].dtype).unbind()
+    pairs = zip(updates, results, strict=True)
+    return [_shard_like(update, result) if is_distributed(update) else result for update, result in pairs]
 
 
-def _shard_like(sharded: Any, whole: Tensor) -> Tensor:
-    """The whole tensor, which every process holds, cut as the sharded one is."""
+def _shard_like(sharded: Any, full: Tensor) -> Tensor:
+    """Shard a full tensor, which every process has, like a sharded one."""
     from torch.distributed.tensor import DTensor, Replicate
 
     mesh = sharded.device_mesh
-    return DTensor.from_local(whole, mesh, [Replicate()] * mesh.ndim, run_check=False).redistribute(mesh, sharded.placements)
+    return DTensor.from_local(full, mesh, [Replicate()] * mesh.ndim, run_check=False).redistribute(mesh, sharded.placements)

@@ -1,4 +1,4 @@
-"""Rewards: the contract, the settings of the built-in parts, and the hook that offers them."""
+"""Rewards: the base class of their configs, the built-in configs, and the hook that registers them."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 class RewardConfig(Part):
     """Scores responses to prompts: one number per response, higher is better.
 
-    Subclass it, give `name` a default, add fields, and write `build`, which returns a `gptkit.reward.base.Reward`.
+    Subclasses set `name` to a default, add fields and implement `build`, which returns a `gptkit.reward.base.Reward`.
     """
 
     name: str = ""
 
     def build(self, *, load: Callable[[str], TrainedModel]) -> Reward:
-        """Make the reward.
+        """Build the reward.
 
         Args:
-            load: reads a trained model with its objective from a run or a checkpoint folder.
+            load: loads a trained model with its objective from a run or a checkpoint folder.
         """
         raise NotImplementedError(f"{type(self).__name__} does not implement build()")
 
@@ -54,11 +54,12 @@ class ModelRewardConfig(RewardConfig):
 
 @dataclass
 class LexiconRewardConfig(RewardConfig):
-    """How positive the words of a response are, from -1 to 1, by a lexicon of human ratings; nothing is trained.
+    """The sentiment of a response from -1 to 1, by a lexicon of human ratings of words, without a trained model.
 
     Source: "VADER: A Parsimonious Rule-based Model for Sentiment Analysis of Social Media Text", computed by the authors' package.
-    Ten people rated each of 7,520 words; negations and degrees ("not good", "very good") count. The score is the paper's compound:
-    the sum s of the valences as s / sqrt(s^2 + 15), 0 where no word is rated. It grows with the number of rated words.
+    Ten people rated each of 7,520 words; negations and degrees ("not good", "very good") are taken into account. The score is the
+    paper's compound score: s / sqrt(s^2 + 15) for the sum s of the valences, 0 if no word is rated. It becomes more extreme with
+    the number of rated words.
     """
 
     name: str = "lexicon"

@@ -1,4 +1,4 @@
-"""The base class of rewards, and the checked ways to call one."""
+"""The base classes of rewards, and functions that call a reward and check its scores."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Reward(ABC):
     """Scores responses to prompts. The score of a response does not depend on the rest of the batch."""
 
     trained_model: TrainedModel | None = None
-    """The reward model behind the scores, if there is one: a value network may start from its weights."""
+    """The reward model that computes the scores, if there is one. A value network may start from its weights."""
 
     fingerprint: str = ""
-    """Identifies everything beyond the settings that decides the scores, such as weights. A resumed run checks it."""
+    """Identifies everything except the settings that determines the scores, such as weights. A resumed run checks it."""
 
-    rejection_message: tuple[str, str] = ("cannot be scored by the reward", "give other prompts, or choose another reward")
-    """Why prompts are not accepted, and the fix, as messages say it: "12 of 40 prompts of the train split ..."."""
+    rejection_message: tuple[str, str] = ("cannot be scored by the reward", "use other prompts, or choose another reward")
+    """The reason for rejecting prompts, which completes "12 of 40 prompts of the train split ...", and the fix."""
 
     @abstractmethod
     def __call__(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> Tensor:
@@ -36,7 +36,7 @@ class Reward(ABC):
         """Return whether responses to the prompt can be scored. Callers skip prompts that are not accepted.
 
         Raises:
-            DataError: no prompt of this kind can ever be scored.
+            DataError: the reward can score no prompt of this kind.
         """
         return True
 
@@ -45,7 +45,7 @@ class Reward(ABC):
 
 
 class PairwiseReward(Reward):
-    """Compares two responses at a time. It may favour whichever is shown first, so callers ask in both orders."""
+    """Compares two responses at a time. It may favour the first one, so callers compare them in both orders."""
 
     @abstractmethod
     def prefers(self, prompts: Sequence[Prompt], first: Sequence[str], second: Sequence[str]) -> Tensor:
@@ -53,7 +53,7 @@ class PairwiseReward(Reward):
 
 
 def compute_preferences(reward: PairwiseReward, prompts: Sequence[Prompt], first: Sequence[str], second: Sequence[str]) -> Tensor:
-    """Ask a pairwise reward for its preferences, (B,) float32 on the CPU, and check them.
+    """Call a pairwise reward and check its preferences, (B,) float32 on the CPU.
 
     Raises:
         GptkitError: the shape is wrong, or a preference is not a number from 0 to 1.
@@ -72,10 +72,10 @@ def compute_preferences(reward: PairwiseReward, prompts: Sequence[Prompt], first
 
 
 def compute_scores(reward: Reward, prompts: Sequence[Prompt], responses: Sequence[str]) -> Tensor:
-    """Call a reward and check its scores, (B,) float32 on the CPU: a NaN would spoil every average that it enters.
+    """Call a reward and check its scores, (B,) float32 on the CPU: a NaN would make every average NaN.
 
     Raises:
-        GptkitError: the shape is wrong, or a score is not finite; names the response.
+        GptkitError: the shape is wrong, or a score is not finite.
     """
     with torch.no_grad():
         scores = torch.as_tensor(reward(prompts, responses)).float().cpu()
@@ -103,7 +103,7 @@ def score_finished_responses(
     """Score the responses that end with end-of-text; the others get the constant `missing`.
 
     Args:
-        score: scores responses to prompts; never called with an empty batch.
+        score: scores responses to prompts. Not called with an empty batch.
         ended: whether each response ends with end-of-text.
         missing: the score of responses that do not end. None: score all of them.
 

@@ -24,14 +24,14 @@ BATCH_SIZE = 32
 
 
 class ClassifierReward(Reward):
-    """ln(p / (1 - p)) of the label. Text is stripped of surrounding spaces, and truncated as in training where it is too long."""
+    """Returns ln(p / (1 - p)) of the label. Strips surrounding spaces, and truncates texts that are too long as in training."""
 
     def __init__(self, settings: ClassifierRewardConfig, trained: TrainedModel) -> None:
-        """Raises: CheckpointError: the run is no text classifier; ConfigError: it has no such label."""
+        """Raises: CheckpointError: the run is not a text classifier; ConfigError: the classifier does not have the label."""
         objective = trained.objective
         if not isinstance(objective, AuxLM) or objective.task != "classification":
             raise CheckpointError(
-                f"{trained.source} is no text classifier; reward=classifier needs a run with objective=aux_lm or probe and "
+                f"{trained.source} is not a text classifier; reward=classifier needs a run with objective=aux_lm or probe and "
                 "objective.task=classification"
             )
         label = class_name(settings.label)

@@ -13,7 +13,7 @@ from gptkit.reward.base import Reward
 
 
 class LexiconReward(Reward):
-    """The package's compound score of each response; the prompt is ignored."""
+    """Returns the compound score of each response, and ignores the prompt."""
 
     def __init__(self) -> None:
         """Raises: GptkitError: the package is not installed."""

@@ -21,13 +21,16 @@ if TYPE_CHECKING:
 _log = logging.getLogger("gptkit")
 
 TOKENS_PER_FORWARD_PASS = 8192
-"""Padding included."""
+"""Maximum number of tokens of a forward pass, including padding."""
 
 
 class ModelReward(Reward):
-    """Batches sequences of similar length."""
+    """Scores responses in batches of sequences with similar lengths."""
 
-    rejection_message = ("are too long for the reward model's context", "take one with a longer context, or give shorter prompts")
+    rejection_message = (
+        "are too long for the reward model's context",
+        "choose a model with a longer context, or use shorter prompts",
+    )
 
     def __init__(self, trained: TrainedModel) -> None:
         """Raises: CheckpointError: the run is not a reward model."""
@@ -51,7 +54,7 @@ class ModelReward(Reward):
 
     @torch.no_grad()
     def __call__(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> Tensor:
-        """Score responses; a response that does not fit into the context behind its prompt is truncated.
+        """Score responses; a response that does not fit into the context after its prompt is truncated.
 
         Raises:
             DataError: a prompt leaves no room for a response, or does not fit the model's template.
@@ -72,12 +75,12 @@ class ModelReward(Reward):
         return scores
 
     def _warn_of_truncation(self, truncated: int, count: int) -> None:
-        """Warn once per run: the same prompts are scored again and again."""
+        """Warn once per run, since a run scores the same prompts repeatedly."""
         if truncated and not self._has_warned:
             self._has_warned = True
             _log.warning(
-                "%s of %s responses do not fit into the reward model's context of %s tokens behind their prompt and are truncated; "
-                "later ones are truncated without a warning",
+                "%s of %s responses do not fit into the reward model's context of %s tokens after their prompt and are truncated; "
+                "later responses are truncated without a warning",
                 f"{truncated:,}",
                 f"{count:,}",
                 self._objective.context,

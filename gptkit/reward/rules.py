@@ -17,17 +17,17 @@ _WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
 
 
 class RulesReward(Reward):
-    """Scores one response at a time."""
+    """Sums the weighted rules for each response."""
 
     def __init__(self, settings: RulesRewardConfig) -> None:
         """Raises: ConfigError: no rule has a weight."""
         weights = ("length", "ended", "wanted", "forbidden", "repetition", "answer")
         if not any(getattr(settings, key) for key in weights):
-            raise ConfigError(f"reward=rules has no rule; give one of {', '.join(f'reward.{key}' for key in weights)} a weight")
+            raise ConfigError(f"reward=rules has no rule; set one of the weights {', '.join(f'reward.{key}' for key in weights)}")
         self.settings = settings
         self.rejection_message = (
             f"have no text in their fact {settings.fact!r}, which reward.answer reads",
-            "choose another fact by reward.fact",
+            "choose another fact with reward.fact",
         )
         self._wanted = [split_words(text) for text in settings.wanted_words]
         self._forbidden = [split_words(text) for text in settings.forbidden_words]
@@ -36,7 +36,7 @@ class RulesReward(Reward):
             ("forbidden_words", settings.forbidden_words, self._forbidden),
         ):
             if not all(words):
-                raise ConfigError(f"reward.{key} has {phrases[words.index([])]!r}, which contains no word")
+                raise ConfigError(f"reward.{key} contains {phrases[words.index([])]!r}, which has no words; remove it")
 
     def accepts(self, prompt: Prompt) -> bool:
         """Return whether the prompt has the fact that `answer` reads."""
@@ -66,9 +66,9 @@ class RulesReward(Reward):
     def _answer(self, prompt: Prompt) -> list[str]:
         if words := self._fact(prompt):
             return words
-        known = f"its facts are {', '.join(prompt.facts)}" if prompt.facts else "it has no facts"
+        facts = f"its facts are {', '.join(prompt.facts)}" if prompt.facts else "it has no facts"
         shown = prompt.turns[-1].text if prompt.turns else ""
-        raise DataError(f"reward.fact={self.settings.fact}: the prompt {shown[:40]!r} has no such text; {known}")
+        raise DataError(f"reward.fact={self.settings.fact}: the prompt {shown[:40]!r} does not have this fact; {facts}")
 
     def _fact(self, prompt: Prompt) -> list[str]:
         return split_words(prompt.facts.get(self.settings.fact, ""))
@@ -80,7 +80,7 @@ def split_words(text: str) -> list[str]:
 
 
 def length_score(count: int, target: int) -> float:
-    """1 at the target, falling linearly to 0 at zero words and at twice the target."""
+    """Return 1 at the target, falling linearly to 0 at zero words and at twice the target."""
     return max(0.0, 1 - abs(count - target) / target)
 
 
@@ -90,6 +90,6 @@ def count_occurrences(words: Sequence[str], phrase: Sequence[str]) -> int:
 
 
 def repetition_rate(words: Sequence[str], size: int) -> float:
-    """The share of the `size`-word phrases that occurred before; 0 for a text without any."""
+    """Return the share of the `size`-word phrases that occurred before; 0 if there are none."""
     phrases = [tuple(words[start : start + size]) for start in range(len(words) - size + 1)]
     return 1 - len(set(phrases)) / len(phrases) if phrases else 0.0

@@ -1,4 +1,4 @@
-"""Evaluation tasks: the contract, the settings of the built-in parts, and the hook that offers them."""
+"""Evaluation tasks: the base class of their configs, the built-in configs, and the hook that registers them."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 @dataclass
 class TaskConfig(Part):
-    """An evaluation: which examples, how a model answers them, and how answers are scored.
+    """An evaluation: its examples, how a model answers them, and how the answers are scored.
 
-    Subclass it, give `name` a default, add fields, and write `build`, which returns a `gptkit.task.base.Task`.
+    Subclasses set `name` to a default, add fields and implement `build`, which returns a `gptkit.task.base.Task`.
     """
 
     compares: ClassVar[bool] = False
@@ -36,13 +36,13 @@ class TaskConfig(Part):
         """Build the task and read its examples.
 
         Args:
-            data: a source to use in place of the task's own.
+            data: a source that replaces the task's own.
         """
         raise NotImplementedError(f"{type(self).__name__} does not implement build()")
 
 
 def build_tasks(tasks: Mapping[str, Any], *, path: str) -> dict[str, Task]:
-    """Build a mapping of tasks that each evaluate a single model; entries that are null are skipped.
+    """Build a mapping of tasks that evaluate a single model. Null entries are skipped.
 
     Raises:
         ConfigError: a value is not a task, or a task needs a second model or a judge.
@@ -63,15 +63,15 @@ def build_tasks(tasks: Mapping[str, Any], *, path: str) -> dict[str, Task]:
 
 @dataclass
 class HeuristicConfig(TaskConfig):
-    """Settings that GPT-1's zero-shot heuristics share. Not a part itself.
+    """Base class of the configs of GPT-1's zero-shot heuristics. Not a part itself.
 
     Source: "Improving Language Understanding by Generative Pre-Training", section 5, "Zero-shot Behaviors". Texts follow an
-    end-of-text token; a text that is longer than the context is truncated on the left. The examples are those of the validation
-    split, or all examples if the source has none.
+    end-of-text token. A text that is longer than the context is truncated on the left. Uses the validation split, or all examples
+    if the source has none.
     """
 
     data: Annotated[dict[str, Any], "the settings of a source of labelled examples, with its `name`"] = field(default_factory=dict)
-    examples: Annotated[int, "use at most this many, evenly spaced; 0: all", at_least(0)] = 256
+    examples: Annotated[int, "maximum number of examples, evenly spaced; 0: all", at_least(0)] = 256
     reference: Annotated[
         float | None,
         "normalise scores so that random guessing is 0 and this score is 1; null: do not",
@@ -83,7 +83,7 @@ class HeuristicConfig(TaskConfig):
         """Build the source of the examples: `data`, else the task's own.
 
         Raises:
-            ConfigError: there is neither.
+            ConfigError: there is no source.
         """
         if data is None and "name" not in self.data:
             raise ConfigError(f"task={self.name} needs data, such as data={{name: labelled, path: examples.tsv}}")
@@ -94,7 +94,7 @@ class HeuristicConfig(TaskConfig):
 class NextWordConfig(HeuristicConfig):
     """Predict which of a few words continues a text (GPT-1's heuristic for SST-2: "very", then "positive" or "negative").
 
-    Source: section 5 of the GPT-1 paper. Only these words compete, each by the log-probability of all its tokens.
+    Source: section 5 of the GPT-1 paper. Compares only these words, each by the total log-probability of its tokens.
     """
 
     name: str = "next_word"
@@ -102,9 +102,7 @@ class NextWordConfig(HeuristicConfig):
         default_factory=lambda: {"name": "movie_reviews"}
     )
     suffix: Annotated[str, "text to append before the word"] = " very"
-    words: Annotated[dict[str, str], "the continuation that stands for each label; empty: a space and the label"] = field(
-        default_factory=dict
-    )
+    words: Annotated[dict[str, str], "the continuation for each label; empty: a space and the label"] = field(default_factory=dict)
 
     def build(self, *, data: DataConfig | None = None) -> Task:
         from gptkit.task.zero_shot_tasks import NextWord
@@ -171,20 +169,23 @@ class ReferentConfig(HeuristicConfig):
 
 @dataclass
 class WinRateConfig(TaskConfig):
-    """How often a judge prefers a model's answers to held-out prompts over another model's; ties count half.
+    """The fraction of held-out prompts for which a judge prefers a model's answer over another model's; ties count half.
 
-    Source: "Training language models to follow instructions with human feedback", section 4.1 (where people judge). The prompts
-    come from `data=`, else from the run's own data: its validation split, else its test split, else the records that the run held
-    out. Both models sample with the same random numbers, each with its own run's chat template (`objective.template`).
+    Source: "Training language models to follow instructions with human feedback", section 4.1 (with human judges). The prompts are
+    from `data=`, or else from the validation split of the run's data, its test split, or the records that the run held out. Both
+    models sample with the same random numbers, each with the chat template of its run (`objective.template`).
     """
 
     compares: ClassVar[bool] = True
     judged: ClassVar[bool] = True
 
     name: str = "win_rate"
-    prompts: Annotated[int, "use at most this many, evenly spaced; 0: all", at_least(0)] = 256
+    prompts: Annotated[int, "maximum number of prompts, evenly spaced; 0: all", at_least(0)] = 256
     max_new_tokens: Annotated[
-        int | None, "longest answer in tokens; null: as in the run's objective, else 64", at_least(1), at_most(CONTEXT)
+        int | None,
+        "maximum length of an answer in tokens; null: as in the run's objective, or else 64",
+        at_least(1),
+        at_most(CONTEXT),
     ] = None
     temperature: Annotated[float, "sampling temperature of the answers; 0: greedy", at_least(0), at_most(SCORE)] = 1.0
 
@@ -196,10 +197,10 @@ class WinRateConfig(TaskConfig):
 
 @dataclass
 class AlignmentTaxConfig(TaskConfig):
-    """The cost of alignment: loss on held-out text, and scores of zero-shot tasks, compared with the model before.
+    """The cost of alignment: the change of the loss on held-out text, and of scores of zero-shot tasks.
 
-    Source: "Training language models to follow instructions with human feedback", section 4.2 and appendix E. Both models read
-    the same windows of text, so they must have the same tokenizer.
+    Source: "Training language models to follow instructions with human feedback", section 4.2 and appendix E. Compares the
+    model with the one before alignment on the same windows of text, so both must have the same tokenizer.
     """
 
     compares: ClassVar[bool] = True
@@ -208,10 +209,10 @@ class AlignmentTaxConfig(TaskConfig):
     data: Annotated[dict[str, Any], "the settings of a source of text, with its `name`"] = field(
         default_factory=lambda: {"name": "sotu"}
     )
-    fraction: Annotated[float, "share of the text that was held out, if the source has no validation split", above(0), below(1)] = (
-        0.05
-    )
-    windows: Annotated[int, "use at most this many windows of the smaller context, evenly spaced; 0: all", at_least(0)] = 256
+    fraction: Annotated[
+        float, "fraction of the text that was held out, if the source has no validation split", above(0), below(1)
+    ] = 0.05
+    windows: Annotated[int, "maximum number of windows of the smaller context, evenly spaced; 0: all", at_least(0)] = 256
     tasks: Annotated[dict[str, Any], "tasks by any name, such as {sentiment:{name:next_word}}, to score for both models"] = field(
         default_factory=dict
     )

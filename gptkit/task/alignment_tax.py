@@ -1,4 +1,4 @@
-"""The alignment tax: how the loss on held-out text, and scores on other tasks, changed against the model before alignment."""
+"""The alignment tax: the change of the loss on held-out text, and of scores of other tasks, since before alignment."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class AlignmentTax:
-    """Reads its text when it is called, since the windows depend on the context of the models."""
+    """Reads the text when it is called, since the windows depend on the context of the models."""
 
     def __init__(self, settings: AlignmentTaxConfig, data: Data, tasks: Mapping[str, Task]) -> None:
         self.settings = settings
@@ -31,7 +31,7 @@ class AlignmentTax:
     def __call__(
         self, subject: Subject, *, against: Subject | None = None, judge: Reward | None = None, seed: int
     ) -> dict[str, float]:
-        """Return the change, the value and the other model's value of: loss (nats per token), bits per byte, and each task.
+        """Return the change, the value and the other model's value of the loss (nats per token), bits per byte, and each task.
 
         Raises:
             DataError: the tokenizers differ, or there is too little text.
@@ -54,7 +54,7 @@ class AlignmentTax:
         return scores
 
     def _windows(self, tokenizer: Tokenizer, context: int) -> list[Text]:
-        """Return windows of held-out text, as a validation reads them. Every token of a window but the first is scored."""
+        """Return windows of held-out text, as in a validation. Every token of a window except the first is scored."""
         data, settings = self._data, self.settings
         dataset = language_model_datasets(data, tokenizer, context=context, validation_fraction=settings.fraction)["validation"]
         batch = dataset.batch(evenly_spaced(len(dataset), settings.windows))

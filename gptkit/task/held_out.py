@@ -1,4 +1,4 @@
-"""Held-out prompts: those that a run was not trained on, from any kind of record."""
+"""Held-out prompts, on which a run was not trained, from any kind of record."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 def held_out_prompts(data: Data, *, fraction: float | None, reader: str) -> list[Prompt]:
-    """Return the distinct prompts of the validation split, else of the test split, else of the records that a run holds out.
+    """Return the distinct prompts of the validation split, or else the test split, or else the records that a run holds out.
 
     Args:
         data: a source of prompts, rankings or dialogues. The prompt of a dialogue is everything before its last answer.
-        fraction: share of the training records that a run holds out if the source has no validation or test split; None: no run
-            reads this source, so all of its records count as held out.
+        fraction: fraction of the training records that a run holds out if the source has no validation or test split; None: no
+            run trained on this source, so all of its records are held out.
         reader: the caller's name, for messages.
 
     Raises:
@@ -27,7 +27,7 @@ def held_out_prompts(data: Data, *, fraction: float | None, reader: str) -> list
     prompts = [prompt_of(record, reader) for record in held_out_records(data, fraction)]
     distinct = list({prompt.turns: prompt for prompt in prompts}.values())
     if not distinct:
-        raise DataError(f"{reader}: the source has no held-out prompts; choose another by data=")
+        raise DataError(f"{reader}: the source has no held-out prompts; choose another source with data=")
     return distinct
 
 
@@ -46,5 +46,5 @@ def prompt_of(record: Record, reader: str) -> Prompt:
         return Prompt(record.turns[: answers[-1]] if answers else record.turns)
     raise DataError(
         f"{reader} needs prompts, but the source yields {type(record).__name__} records; "
-        "choose prompts by data=, such as data=review_prompts"
+        "choose a source of prompts, such as data=review_prompts"
     )

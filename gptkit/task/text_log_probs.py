@@ -13,9 +13,9 @@ from gptkit.model.base import Model
 from gptkit.objective.log_probs import token_log_probs
 
 TOKENS_PER_PASS = 4096
-"""Tokens of one forward pass, padding included."""
+"""Maximum number of tokens of a forward pass, including padding."""
 LOGITS_PER_SLICE = 1 << 24
-"""Logits computed at a time: 64 MiB in float32."""
+"""The number of logits that are computed at a time: 64 MiB in float32."""
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,13 @@ class Text:
 
 @torch.no_grad()
 def text_log_probs(model: Model, texts: Sequence[Text]) -> list[Tensor]:
-    """For each text, the log-probabilities of the tokens of its continuation: (T,) float32 on the CPU, in nats.
+    """Return, for each text, the log-probabilities of the tokens of its continuation: (T,) float32 on the CPU, in nats.
 
-    A text longer than the context loses tokens at its beginning. Tokens of the continuation that are lost, or that have no token
-    left before them, are not in T.
+    A text longer than the context is truncated on the left. T excludes tokens of the continuation that are truncated, or that have
+    no remaining token before them.
 
     Args:
-        model: in evaluation mode.
+        model: a model in evaluation mode.
         texts: in any order; texts of similar length share a forward pass.
     """
     rows = [(text.prompt + text.continuation)[-model.context - 1 :] for text in texts]
@@ -61,7 +61,7 @@ def _batches(lengths: Sequence[int]) -> list[list[int]]:
 
 
 def _last_log_probs(model: Model, rows: list[list[int]], counts: list[int]) -> list[Tensor]:
-    """The log-probabilities of the last `counts` tokens of each row."""
+    """Return the log-probabilities of the last `counts` tokens of each row."""
     device = next(model.parameters()).device
     tokens = pad_sequences(row[:-1] for row in rows)
     mask = torch.zeros(tokens.shape, dtype=torch.bool)

@@ -1,7 +1,7 @@
-"""Two models answer the same held-out prompts, and a judge decides who does it better.
+"""The win rate: two models answer the same held-out prompts, and a judge compares the answers.
 
-A judge that scores single texts is shown each answer once: it knows of no order. One that compares (`ComparingReward`) sees every
-pair in both orders, and its preferences are averaged, so that favouring what stands first gains nothing.
+A judge that scores single texts scores each answer once. A `PairwiseReward` compares every pair in both orders, and its preferences
+are averaged, so that favouring the first answer has no effect.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ if TYPE_CHECKING:
     from gptkit.task.base import Subject
 
 MAX_NEW_TOKENS = 64
-"""Where neither the task nor the run says how long an answer may be."""
+"""The maximum length of an answer if neither the task nor the run sets one."""
 
 _log = logging.getLogger("gptkit")
 
 
 class WinRate:
-    """Prompts are read when it is called: by default they are the subject's own."""
+    """Reads prompts when it is called, since they are by default from the subject's run."""
 
     def __init__(self, settings: WinRateConfig, data: Data | None, *, build_data: Callable[[Mapping[str, Any]], Data]) -> None:
         """
         Args:
-            settings: of the task.
-            data: the source of the prompts; None: the subject's own.
-            build_data: opens the subject's own source from its settings.
+            settings: the config of the task.
+            data: the source of the prompts; None: the source of the subject's run.
+            build_data: builds that source from its settings.
         """
         self.settings = settings
         self._data, self._build_data = data, build_data
@@ -50,30 +50,31 @@ class WinRate:
     def __call__(
         self, subject: Subject, *, against: Subject | None = None, judge: Reward | None = None, seed: int
     ) -> dict[str, float]:
-        """`win_rate` with its 95% interval by the bootstrap over prompts, the mean scores, the other's standard deviation
-        over prompts, and how many prompts there were.
+        """Return `win_rate` with its 95% bootstrap interval over prompts, mean scores, and the number of prompts.
+
+        `deviation_against` is the standard deviation over prompts of the scores of the second model.
 
         Raises:
             ConfigError: there is no source of prompts.
-            DataError: it has none that are held out, or all are too long.
-            GptkitError: the judge gives what is no number.
+            DataError: the source has no held-out prompts, or all of them are too long.
+            GptkitError: a score is not finite.
         """
         assert against is not None
         assert judge is not None
-        longest = self._longest(subject, against)
-        prompts = self._prompts(subject, against, judge, longest)
-        answers, others = (self._answers(each, prompts, longest, seed) for each in (subject, against))
+        max_new_tokens = self._max_new_tokens(subject, against)
+        prompts = self._prompts(subject, against, judge, max_new_tokens)
+        answers, others = (self._answers(each, prompts, max_new_tokens, seed) for each in (subject, against))
         scores, other_scores = compute_scores(judge, prompts, answers), compute_scores(judge, prompts, others)
         if isinstance(judge, PairwiseReward):
-            preferred = (
+            preferences = (
                 compute_preferences(judge, prompts, answers, others) + 1 - compute_preferences(judge, prompts, others, answers)
             ) / 2
         else:
-            preferred = wins(scores, other_scores)
-        preferred = preferred.double()
-        low, high = bootstrap_interval(lambda result, _: result.mean(0), preferred, preferred)
+            preferences = wins(scores, other_scores)
+        preferences = preferences.double()
+        low, high = bootstrap_interval(lambda resamples, _: resamples.mean(0), preferences, preferences)
         return {
-            "win_rate": float(preferred.mean()),
+            "win_rate": float(preferences.mean()),
             "win_rate_low": low,
             "win_rate_high": high,
             "score": float(scores.double().mean()),
@@ -82,54 +83,54 @@ class WinRate:
             "prompts": float(len(prompts)),
         }
 
-    def _longest(self, subject: Subject, against: Subject) -> int:
-        """Tokens of an answer: as the task says, or as many as the subject had in training."""
+    def _max_new_tokens(self, subject: Subject, against: Subject) -> int:
+        """Return the maximum length of an answer: the task's setting, or the one with which the subject was trained."""
         if self.settings.max_new_tokens:
             return self.settings.max_new_tokens
         context = min(each.model.context for each in (subject, against))
         return response_limit(int(_objective(subject).get("max_new_tokens") or MAX_NEW_TOKENS), context)
 
-    def _prompts(self, subject: Subject, against: Subject, judge: Reward, longest: int) -> list[Prompt]:
-        """Those to be answered; one that leaves no room for an answer in either context, or for the judge, is left out."""
-        own = subject.settings.get("data")
-        if self._data is None and not own:
-            raise ConfigError(f"{subject.source} comes from no run, so it has no prompts of its own; give some by data=")
-        data = self._data or self._build_data(own or {})
+    def _prompts(self, subject: Subject, against: Subject, judge: Reward, max_new_tokens: int) -> list[Prompt]:
+        """Return the prompts that leave room for an answer in both contexts and that the judge accepts."""
+        run_data = subject.settings.get("data")
+        if self._data is None and not run_data:
+            raise ConfigError(f"{subject.source} is not from a run, so there is no default source of prompts; set data=")
+        data = self._data or self._build_data(run_data or {})
         fraction = None if self._data else float(subject.settings.get("val", {}).get("fraction", 0.05))
-        result = held_out_prompts(data, fraction=fraction, reader="task=win_rate")
-        chosen = [result[index] for index in evenly_spaced(len(result), self.settings.prompts)]
+        held_out = held_out_prompts(data, fraction=fraction, reader="task=win_rate")
+        chosen = [held_out[index] for index in evenly_spaced(len(held_out), self.settings.prompts)]
         both = (subject, against)
-        kept = [prompt for prompt in chosen if judge.accepts(prompt) and all(_fits(each, prompt, longest) for each in both)]
+        kept = [prompt for prompt in chosen if judge.accepts(prompt) and all(_fits(each, prompt, max_new_tokens) for each in both)]
         if not kept:
             raise DataError(
-                f"task=win_rate: none of {len(chosen):,} prompts leaves room for {longest} new tokens in the contexts of "
-                "models and judge, or is one that the judge takes; lower task.max_new_tokens, or give other prompts"
+                f"task=win_rate: none of {len(chosen):,} prompts leaves room for {max_new_tokens} new tokens in the contexts "
+                "of the models and the judge, or is accepted by the judge; lower task.max_new_tokens, or use other prompts"
             )
         if len(kept) < len(chosen):
             _log.warning(
-                "%s of %s prompts leave no room for an answer, or are none that the judge takes, and are left out",
+                "%s of %s prompts leave no room for an answer or are not accepted by the judge, and are left out",
                 f"{len(chosen) - len(kept):,}",
                 f"{len(chosen):,}",
             )
         return kept
 
-    def _answers(self, subject: Subject, prompts: Sequence[Prompt], longest: int, seed: int) -> list[str]:
+    def _answers(self, subject: Subject, prompts: Sequence[Prompt], max_new_tokens: int, seed: int) -> list[str]:
         tokenizer, template = subject.tokenizer, _template(subject)
-        asked = [prompt_ids(tokenizer, prompt.turns, template) for prompt in prompts]
-        drawn = generate_responses(
+        encoded = [prompt_ids(tokenizer, prompt.turns, template) for prompt in prompts]
+        responses = generate_responses(
             subject.model,
             tokenizer,
-            asked,
-            items=range(len(asked)),
-            max_new_tokens=longest,
+            encoded,
+            items=range(len(encoded)),
+            max_new_tokens=max_new_tokens,
             temperature=self.settings.temperature,
             seed=seed,
         )
-        return [response_text(tokenizer, ids, response) for ids, response in zip(asked, drawn, strict=True)]
+        return [response_text(tokenizer, ids, response) for ids, response in zip(encoded, responses, strict=True)]
 
 
 def wins(scores: Tensor, others: Tensor) -> Tensor:
-    """Two (N,) -> (N,) float64: 1 where the first is higher, 0 where the second is, one half where they are equal."""
+    """Compare scores: 1 if the first is higher, 0 if the second is, 0.5 if they are equal; (N,), (N,) -> (N,) float64."""
     return (torch.sign(scores.double() - others.double()) + 1) / 2
 
 
@@ -141,6 +142,6 @@ def _template(subject: Subject) -> str:
     return str(_objective(subject).get("template", "plain"))
 
 
-def _fits(subject: Subject, prompt: Prompt, longest: int) -> bool:
-    """With end-of-text behind the longest answer, as a reward model reads it."""
-    return len(prompt_ids(subject.tokenizer, prompt.turns, _template(subject))) + longest < subject.model.context
+def _fits(subject: Subject, prompt: Prompt, max_new_tokens: int) -> bool:
+    """Return whether prompt, answer and end-of-text fit into the context of the subject."""
+    return len(prompt_ids(subject.tokenizer, prompt.turns, _template(subject))) + max_new_tokens < subject.model.context

@@ -1,4 +1,4 @@
-"""GPT-1's zero-shot heuristics as tasks: how each queries a language model, and how answers are scored.
+"""GPT-1's zero-shot heuristics as tasks: the texts that each of them scores, and its answers.
 
 Source: "Improving Language Understanding by Generative Pre-Training", section 5, "Zero-shot Behaviors".
 """
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Heuristic(ABC):
-    """Reads its examples when it is built. Deterministic: draws no random numbers."""
+    """Reads its examples when it is built. Deterministic: uses no random numbers."""
 
     def __init__(self, settings: HeuristicConfig, data: Data) -> None:
         """Raises: DataError: the examples cannot be read, or do not fit the heuristic."""
@@ -41,14 +41,20 @@ class Heuristic(ABC):
             self.check(example)
 
     def read(self, data: Data, split: str) -> list[Example]:
-        """Raises: DataError: the source has no labelled examples."""
+        """Return the examples of a split.
+
+        Raises:
+            DataError: the source has no labelled examples.
+        """
         return list(labelled_examples(data, split, reader=f"task={self.name}"))
 
     def __call__(
         self, subject: Subject, *, against: Subject | None = None, judge: Reward | None = None, seed: int
     ) -> dict[str, float]:
         if self.reference is not None and self.reference == self.chance_score:
-            raise ConfigError(f"task={self.name}: reference={self.reference} is the score of guessing; set a better one, or null")
+            raise ConfigError(
+                f"task={self.name}: reference={self.reference} is the score of random guessing; set a better one, or null"
+            )
         scores = self.scores(subject.model, subject.tokenizer)
         if self.reference is not None:
             scores["normalised"] = normalised(next(iter(scores.values())), chance_score=self.chance_score, reference=self.reference)
@@ -56,11 +62,15 @@ class Heuristic(ABC):
 
     @abstractmethod
     def check(self, example: Example) -> None:
-        """Raises: DataError: the example lacks what the heuristic reads."""
+        """Check an example.
+
+        Raises:
+            DataError: the example lacks what the heuristic reads.
+        """
 
     @abstractmethod
     def scores(self, model: Model, tokenizer: Tokenizer) -> dict[str, float]:
-        """Named scores of a model in evaluation mode, the main one first."""
+        """Return named scores of a model in evaluation mode, the main one first."""
 
     @property
     @abstractmethod
@@ -69,26 +79,26 @@ class Heuristic(ABC):
 
 
 class Choice(Heuristic):
-    """Scores several continuations by their tokens, and measures accuracy."""
+    """Chooses one of several continuations by the log-probabilities of their tokens. The score is accuracy."""
 
     def scores(self, model: Model, tokenizer: Tokenizer) -> dict[str, float]:
         texts = [self.texts(example, tokenizer) for example in self.examples]
         values = iter(text_log_probs(model, [text for each in texts for text in each]))
-        right = 0
+        correct = 0
         for example, each in zip(self.examples, texts, strict=True):
-            right += self.choose([next(values) for _ in each]) == self.right_index(example)
-        return {"accuracy": right / len(self.examples)}
+            correct += self.choose([next(values) for _ in each]) == self.correct_index(example)
+        return {"accuracy": correct / len(self.examples)}
 
     @abstractmethod
     def texts(self, example: Example, tokenizer: Tokenizer) -> list[Text]:
         """Return one text per choice."""
 
     def choose(self, options: Sequence[Tensor]) -> int:
-        """Return the index of the chosen continuation, given the log-probabilities of each."""
+        """Return the index of the chosen continuation, from the log-probabilities of each."""
         return highest_mean(options)
 
-    def right_index(self, example: Example) -> int:
-        """Return the index of the right choice."""
+    def correct_index(self, example: Example) -> int:
+        """Return the index of the correct choice."""
         return int(example.label)
 
     def check(self, example: Example) -> None:
@@ -117,7 +127,7 @@ class NextWord(Choice):
     def choose(self, options: Sequence[Tensor]) -> int:
         return most_probable(options)
 
-    def right_index(self, example: Example) -> int:
+    def correct_index(self, example: Example) -> int:
         return self.labels.index(str(example.label))
 
     def check(self, example: Example) -> None:
@@ -176,7 +186,9 @@ class Acceptability(Heuristic):
                 self.calibration = subsample(super().read(data, "train"), self._limit)
             else:
                 if len(examples) < 2:
-                    raise DataError(f"task={self.name}: one example is too few to choose the threshold on every second one")
+                    raise DataError(
+                        f"task={self.name}: one example is not enough, since every second example is used to choose the threshold"
+                    )
                 self.calibration, examples = subsample(examples[::2], self._limit), examples[1::2]
         labels = {str(example.label) for example in (*examples, *self.calibration)}
         if self.acceptable not in labels:
@@ -188,13 +200,13 @@ class Acceptability(Heuristic):
         """Accept any label: those other than `acceptable` are unacceptable."""
 
     def scores(self, model: Model, tokenizer: Tokenizer) -> dict[str, float]:
-        everything = [*self.calibration, *self.examples]
-        texts = [Text(prompt_ids(tokenizer, ""), tokenizer.encode(example.text)) for example in everything]
+        all_examples = [*self.calibration, *self.examples]
+        texts = [Text(prompt_ids(tokenizer, ""), tokenizer.encode(example.text)) for example in all_examples]
         values = means(text_log_probs(model, texts))
-        right = torch.tensor([str(example.label) == self.acceptable for example in everything])
+        acceptable = torch.tensor([str(example.label) == self.acceptable for example in all_examples])
         split = len(self.calibration)
-        threshold = best_threshold(values[:split], right[:split]) if self.threshold is None else self.threshold
-        accepted, acceptable = values[split:] >= threshold, right[split:]
+        threshold = best_threshold(values[:split], acceptable[:split]) if self.threshold is None else self.threshold
+        accepted, acceptable = values[split:] >= threshold, acceptable[split:]
         accuracy = int((accepted == acceptable).sum()) / len(acceptable)
         return {"matthews": matthews(accepted, acceptable), "accuracy": accuracy, "threshold": threshold}
 
@@ -204,10 +216,10 @@ class Acceptability(Heuristic):
 
 
 def prompt_ids(tokenizer: Tokenizer, text: str) -> list[int]:
-    """Encode a text behind the end-of-text token with which texts begin."""
+    """Encode a text after an end-of-text token."""
     return [tokenizer.special["end_of_text"], *tokenizer.encode(text)]
 
 
 def subsample(examples: list[Example], limit: int) -> list[Example]:
-    """Return at most `limit` of the examples, evenly spaced; 0: all."""
+    """Return at most `limit` examples, evenly spaced; 0: all."""
     return [examples[index] for index in evenly_spaced(len(examples), limit)]

@@ -98,7 +98,7 @@ def test_text_ends_before_a_stop_string(capsys: pytest.CaptureFixture[str], run_
         ({"prompts": "latin.txt"}, DataError, "latin.txt: not UTF-8 text at byte 2"),
         ({"prompts": "empty.txt"}, DataError, "empty.txt: there is no prompt"),
         ({"stop": ["a", ""]}, ConfigError, "stop holds an empty text"),
-        ({"prompt": "x" * 33}, DataError, "shorten it, or let overflow=slide read its end"),
+        ({"prompt": "x" * 33}, DataError, "shorten it, or set overflow=slide to read only its end"),
         ({"prompts": "."}, ConfigError, "prompts=.: . is a folder"),
         ({"prompts": "/dev/null"}, ConfigError, "prompts=/dev/null: /dev/null is a device"),
         ({"prompts": "half.jsonl"}, DataError, "half.jsonl:1: field prompt holds half of a surrogate pair"),

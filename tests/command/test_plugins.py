@@ -34,7 +34,7 @@ def test_part_page_shows_keys_defaults_documentation_and_source(gptkit_command: 
         "attention.window",
         "int",
         "256",
-        "keys that a query sees, itself included (at least 1, at most 100,000,000)",
+        "number of keys of a query, including its own (at least 1, at most 100,000,000)",
     ]
 
 

@@ -41,7 +41,7 @@ def build(name: str, dtype: torch.dtype) -> Any:
 def test_a_text_is_the_same_in_every_batch(name: str, dtype: torch.dtype, packed: bool) -> None:
     model = build(name, dtype)
     if packed:
-        pack_weights(model, smallest=1)
+        pack_weights(model, min_entries=1)
 
     def texts(batch: Any) -> Any:
         return generate(model, TOKENIZER, PROMPTS, max_new_tokens=32, batch=batch, seed=1)

@@ -136,12 +136,12 @@ def test_precision_is_decided_by_the_hardware_and_by_words() -> None:
 @pytest.mark.parametrize(
     ("prompts", "settings", "message"),
     [
-        ("one text", {}, r"prompts must be a list of texts; for a single one write \[prompt\]"),
-        (["a"], {"max_new_tokens": 0}, "max_new_tokens=0 cannot be used"),
-        (["a"], {"temperature": float("nan")}, "temperature=nan cannot be used"),
-        (["a"], {"top_p": 0}, "top_p=0 cannot be used"),
-        (["a"], {"stop": "end"}, "stop='end' cannot be used"),
-        (["a"], {"stop": ["end", ""]}, "stop=.* cannot be used"),
+        ("one text", {}, r"prompts must be a list of texts; for a single text use \[prompt\]"),
+        (["a"], {"max_new_tokens": 0}, "max_new_tokens=0 is invalid"),
+        (["a"], {"temperature": float("nan")}, "temperature=nan is invalid"),
+        (["a"], {"top_p": 0}, "top_p=0 is invalid"),
+        (["a"], {"stop": "end"}, "stop='end' is invalid"),
+        (["a"], {"stop": ["end", ""]}, "stop=.* is invalid"),
         (["a"], {"overflow": "crop"}, "overflow='crop' must be stop or slide"),
         (["a"], {"batch": 0}, "samples=1 and batch=0 must be at least 1"),
     ],

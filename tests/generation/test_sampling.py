@@ -26,14 +26,14 @@ def slow(row: list[float], temperature: float, top_k: int, top_p: float) -> list
     return [kept.get(token, 0.0) / sum(kept.values()) for token in range(len(row))]
 
 
-@pytest.mark.parametrize("heads", [(4, 7), (1024,)])  # the nucleus among the first few, and in the whole vocabulary
+@pytest.mark.parametrize("sizes", [(4, 7), (1024,)])  # the nucleus among the first few, and in the whole vocabulary
 @pytest.mark.parametrize("temperature", [0.3, 1.0, 2.5])
 @pytest.mark.parametrize("top_k", [0, 1, 5, 50])
 @pytest.mark.parametrize("top_p", [0.05, 0.7, 0.99, 1.0])
 def test_candidates_have_the_probabilities_of_the_definition(
-    monkeypatch: pytest.MonkeyPatch, heads: int, temperature: Any, top_k: Any, top_p: Any
+    monkeypatch: pytest.MonkeyPatch, sizes: tuple[int, ...], temperature: Any, top_k: Any, top_p: Any
 ) -> None:
-    monkeypatch.setattr(sampling, "HEADS", heads)
+    monkeypatch.setattr(sampling, "NUCLEUS_SIZES", sizes)
     torch.manual_seed(0)
     logits = 2 * torch.randn(3, 20, dtype=torch.float64)
     chances, ids = candidates(logits, temperature=temperature, top_k=top_k, top_p=top_p)

@@ -159,7 +159,7 @@ def test_rows_of_one_length_read_in_pieces() -> None:
 def test_decoding_with_packed_weights_gives_the_logits_of_whole_rows(dtype: torch.dtype) -> None:
     model = build().to(dtype)
     packed = copy.deepcopy(model)
-    pack_weights(packed, smallest=1)
+    pack_weights(packed, min_entries=1)
     close: dict[str, Any] = {"rtol": 1e-4, "atol": 1e-5} if dtype == torch.float32 else {"rtol": 0.05, "atol": 0.1}
     decoder = Decoder(packed, [[1, 2, 3], [4]], [2, 1], length=6)
     decoder.feed(torch.tensor([5, 6, 7]))

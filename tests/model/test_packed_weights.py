@@ -23,7 +23,7 @@ def test_packed_weights_give_the_same_logits(tied: bool) -> None:
         for parameter in model.parameters():
             parameter.normal_(std=0.3)
     packed = copy.deepcopy(model)
-    pack_weights(packed, smallest=1)
+    pack_weights(packed, min_entries=1)
     linear = [module for module in packed.modules() if isinstance(module, PackedLinear)]
     assert len(linear) == (2 * 4 + 1 if can_pack(torch.float32) else 0)
     with torch.inference_mode():
@@ -41,5 +41,5 @@ class ThirdPartyModule(nn.Module):
 def test_layers_of_other_distributions_are_left_alone() -> None:
     model = GPTConfig(layers=1, heads=2, width=32, context=16).build(attention=BandedAttentionConfig(), vocabulary=67)
     model.blocks[0].attention.output = ThirdPartyModule()
-    pack_weights(model, smallest=1)
+    pack_weights(model, min_entries=1)
     assert type(model.blocks[0].attention.output.inner) is nn.Linear

@@ -105,7 +105,7 @@ def test_a_reward_model_reads_what_it_has_room_for_and_says_so_once(
 def test_a_run_of_another_objective_is_no_reward_model(labeller: TrainedModel, reward_model: TrainedModel) -> None:
     with pytest.raises(CheckpointError, match=r"runs/it .*objective=aux_lm.*needs a run with objective=reward"):
         ModelRewardConfig(checkpoint="runs/it").build(load=lambda source: labeller)
-    with pytest.raises(CheckpointError, match="is no text classifier"):
+    with pytest.raises(CheckpointError, match="is not a text classifier"):
         ClassifierRewardConfig(checkpoint="runs/it", label="good").build(load=lambda source: reward_model)
 
 
@@ -174,7 +174,7 @@ def test_the_mathematics_of_rules() -> None:
     ("settings", "message"),
     [
         ({}, "reward=rules has no rule"),
-        ({"wanted": 1.0, "wanted_words": ["good", "?!"]}, r"reward.wanted_words has '\?!', which contains no word"),
+        ({"wanted": 1.0, "wanted_words": ["good", "?!"]}, r"reward.wanted_words contains '\?!', which has no words"),
     ],
 )
 def test_rules_that_cannot_be(settings: dict[str, Any], message: str) -> None:
@@ -184,7 +184,7 @@ def test_rules_that_cannot_be(settings: dict[str, Any], message: str) -> None:
 
 def test_a_prompt_without_the_fact_is_named() -> None:
     judge = RulesRewardConfig(answer=1.0, fact="capital").build(load=no_run)
-    with pytest.raises(DataError, match=r"reward.fact=capital: the prompt 'France\?' has no such text; its facts are city"):
+    with pytest.raises(DataError, match=r"reward.fact=capital: the prompt 'France\?' does not have this fact; its facts are city"):
         judge([Prompt((Turn("user", "France?"),), {"city": "Paris"})], ["Paris"])
 
 

@@ -188,7 +188,7 @@ def test_examples_are_spread_evenly(tmp_path: Path) -> None:
         (AcceptabilityConfig, None, ConfigError, "task=acceptability needs data, such as"),
         (ReferentConfig, "text,label\nThe _ barks.,1\n", DataError, "the examples have none; set data.options"),
         (LikelyOptionConfig, "text,label\nThe,1\n", DataError, "the examples have none; set data.options"),
-        (AcceptabilityConfig, "text,label\nThe,1\n", DataError, "one example is too few"),
+        (AcceptabilityConfig, "text,label\nThe,1\n", DataError, "one example is not enough"),
         (
             AcceptabilityConfig,
             "text,label\nThe,yes\nA,no\n",
