@@ -40,7 +40,7 @@ def slow(attention: DenseAttention, x: Tensor, window: int, segments: Tensor | N
     [DenseAttentionConfig(), BandedAttentionConfig(window=1), BandedAttentionConfig(window=4), BandedAttentionConfig(window=50)],
 )
 @pytest.mark.parametrize("packed", [False, True])
-def test_attention_is_the_equation(part: Any, packed: bool) -> None:
+def test_attention_matches_the_equation_one_query_at_a_time(part: Any, packed: bool) -> None:
     attention = build(part)
     assert isinstance(attention, DenseAttention)
     x = torch.randn(2, T, WIDTH, dtype=torch.float64)
@@ -49,14 +49,14 @@ def test_attention_is_the_equation(part: Any, packed: bool) -> None:
     torch.testing.assert_close(attention(x, segments=segments), slow(attention, x, window, segments), rtol=0, atol=1e-12)
 
 
-def test_layers_alternate() -> None:
+def test_alternating_attention_is_dense_and_banded_in_turn() -> None:
     kinds = [type(build(AlternatingAttentionConfig(), layer=layer)) for layer in range(4)]
     assert kinds == [DenseAttention, BandedAttention, DenseAttention, BandedAttention]
     assert type(build(AlternatingAttentionConfig(first="banded"))) is BandedAttention
 
 
 @pytest.mark.parametrize("part", [DenseAttentionConfig(), BandedAttentionConfig(window=4)])
-def test_weights_are_dropped_while_training_only(part: Any) -> None:
+def test_attention_dropout_is_applied_only_in_training(part: Any) -> None:
     attention = build(part, dropout=0.5)
     x = torch.randn(1, T, WIDTH, dtype=torch.float64)
     assert not torch.equal(attention(x), attention(x))

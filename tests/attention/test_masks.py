@@ -5,7 +5,7 @@ import torch
 from gptkit.attention.masks import banded_mask, causal_mask, same_document_mask
 
 
-def test_causal_and_band_agree_with_a_slow_loop_for_rows_at_different_places() -> None:
+def test_causal_and_banded_masks_match_a_loop_for_rows_at_different_positions() -> None:
     queries = torch.tensor([[0, 1, 2], [5, 6, 7], [3, 3, 4]])
     keys = torch.arange(9)
     for window in (1, 2, 4, 100):
@@ -17,7 +17,7 @@ def test_causal_and_band_agree_with_a_slow_loop_for_rows_at_different_places() -
                     assert bool(banded_mask(queries, keys, window)[row, t, s]) == (0 <= distance < window)
 
 
-def test_segments_see_only_themselves() -> None:
+def test_tokens_attend_only_within_their_document() -> None:
     segments = torch.tensor([[0, 0, 1, 1, 0], [7, 7, 7, 7, 7]])
     mask = same_document_mask(segments)
     for row in range(2):

@@ -160,7 +160,7 @@ def test_records_without_prompts_are_rejected() -> None:
     question, answer = Turn("user", "Why?"), Turn("assistant", "So.")
     assert prompt_of(Dialogue((question, answer, question, answer)), "x").turns == (question, answer, question)
     assert prompt_of(Ranking((question,), ("a", "b"), (0, 1)), "x").turns == (question,)
-    with pytest.raises(DataError, match="the source yields Document records; choose prompts by data="):
+    with pytest.raises(DataError, match="the source yields Document records; choose a source of prompts"):
         prompt_of(Document("text"), "task=win_rate")
 
 
@@ -220,7 +220,7 @@ def test_eval_writes_no_files(in_folder: Path, folder: Path, scores_of: Any) -> 
         (
             ("task=win_rate", "checkpoint={plain}", "against={a}", *JUDGE, "data=sotu"),
             1,
-            "yields Document records; choose prompts by data=",
+            "yields Document records; choose a source of prompts",
         ),
         (("task=win_rate", "checkpoint={a}", "against={a}", "task.max_new_tokens=48"), 1, "lower task.max_new_tokens"),
         (("task=win_rate", "checkpoint={a}", "against={a}/nowhere"), 1, "there is no such folder"),

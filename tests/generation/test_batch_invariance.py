@@ -38,7 +38,7 @@ def build(name: str, dtype: torch.dtype) -> Any:
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32], ids=["bf16", "fp32"])
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("packed", [False, True])
-def test_a_text_is_the_same_in_every_batch(name: str, dtype: torch.dtype, packed: bool) -> None:
+def test_a_text_does_not_depend_on_its_batch_in_any_precision(name: str, dtype: torch.dtype, packed: bool) -> None:
     model = build(name, dtype)
     if packed:
         pack_weights(model, min_entries=1)
@@ -51,7 +51,7 @@ def test_a_text_is_the_same_in_every_batch(name: str, dtype: torch.dtype, packed
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32], ids=["bf16", "fp32"])
-def test_a_response_is_the_same_in_every_part_of_a_rollout(dtype: torch.dtype) -> None:
+def test_a_response_does_not_depend_on_how_a_rollout_is_divided(dtype: torch.dtype) -> None:
     model, ids = build("dense", dtype), [TOKENIZER.encode(prompt) for prompt in PROMPTS]
 
     def responses(size: Any) -> Any:
@@ -75,7 +75,7 @@ def test_a_response_is_the_same_in_every_part_of_a_rollout(dtype: torch.dtype) -
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32], ids=["bf16", "fp32"])
 @pytest.mark.parametrize("width", [64, 1024, 1280, 3072])
-def test_a_packed_product_gives_a_row_the_same_alone_and_among_others(width: int, dtype: torch.dtype) -> None:
+def test_a_packed_product_does_not_depend_on_other_rows(width: int, dtype: torch.dtype) -> None:
     if not can_pack(dtype):
         pytest.skip("this processor lacks the kernels")
     torch.manual_seed(0)
@@ -86,7 +86,7 @@ def test_a_packed_product_gives_a_row_the_same_alone_and_among_others(width: int
         assert all(torch.equal(layer(rows[:count]), together[:count]) for count in (1, 2, 3, 5, 8))
 
 
-def test_keys_out_of_sight_are_left_out_block_by_block() -> None:
+def test_banded_attention_does_not_depend_on_the_lengths_of_other_rows() -> None:
     """A long row alone and beside a short one: kernels take keys in blocks, and a band begins in a later block where it can."""
     attention = BandedAttentionConfig(window=24).build(width=32, heads=2, context=1100, dropout=0.0, layer=0, layers=1).eval()
     torch.manual_seed(0)
@@ -114,7 +114,7 @@ def test_keys_out_of_sight_are_left_out_block_by_block() -> None:
     torch.testing.assert_close(alone, whole, rtol=0, atol=1e-5)
 
 
-def test_a_user_s_own_setting_of_mkl_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_user_setting_of_mkl_cbwr_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     import importlib
     import os
 

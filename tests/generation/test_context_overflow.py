@@ -47,7 +47,7 @@ def reference(model: Any, prompt: Any, number: Any, count: int) -> Any:
     return found
 
 
-def test_a_text_goes_on_behind_the_last_half_of_its_context(model: Any) -> None:
+def test_sliding_continues_a_text_after_the_last_half_of_its_context(model: Any) -> None:
     texts = generate(model, TOKENIZER, PROMPTS, max_new_tokens=45, overflow="slide", seed=3)
     for number, (prompt, (text,)) in enumerate(zip(PROMPTS, texts, strict=True)):
         assert text.tokens == reference(model, prompt, number, 45)
@@ -56,7 +56,7 @@ def test_a_text_goes_on_behind_the_last_half_of_its_context(model: Any) -> None:
 
 
 @pytest.mark.parametrize("batch", [1, 2, 100])
-def test_it_does_not_depend_on_the_batch_and_comes_piece_by_piece(model: Any, batch: Any) -> None:
+def test_sliding_does_not_depend_on_the_batch_and_streams_the_same_text(model: Any, batch: Any) -> None:
     settings: dict[str, Any] = {"max_new_tokens": 45, "overflow": "slide", "seed": 3, "samples": 2, "stop": ["\x07"]}
     texts = generate(model, TOKENIZER, PROMPTS, batch=4, **settings)
     assert texts == generate(model, TOKENIZER, PROMPTS, batch=batch, **settings)
@@ -66,7 +66,7 @@ def test_it_does_not_depend_on_the_batch_and_comes_piece_by_piece(model: Any, ba
     assert heard == {(number, drawn): text.text for number, each in enumerate(texts) for drawn, text in enumerate(each)}
 
 
-def test_what_fits_the_context_is_the_same_either_way(model: Any) -> None:
+def test_sliding_does_not_change_texts_that_fit_the_context(model: Any) -> None:
     short: dict[str, Any] = {"max_new_tokens": 5, "seed": 3}
     prompts = ["hello", "", "z"]
     assert generate(model, TOKENIZER, prompts, **short) == generate(model, TOKENIZER, prompts, overflow="slide", **short)

@@ -54,7 +54,7 @@ def choices_without_a_cache(model: Any, prompt: Any, tokens: Any, numbers: Any, 
     ids=["dense", "banded", "alternating"],
 )
 @pytest.mark.parametrize("choice", [{"temperature": 0.0}, {"temperature": 1.2}, {"temperature": 0.8, "top_k": 20, "top_p": 0.9}])
-def test_cached_and_batched_decoding_gives_the_tokens_of_decoding_without(attention: Any, choice: Any) -> None:
+def test_cached_and_batched_decoding_gives_the_same_tokens_as_plain_forward_passes(attention: Any, choice: Any) -> None:
     model = build(attention, end_of_text=3.0)
     found = generate(model, TOKENIZER, PROMPTS, max_new_tokens=20, samples=2, batch=5, seed=7, **choice)
     assert {"end_of_text", "length"} <= {text.finish_reason for texts in found for text in texts}  # rows leave at different times
@@ -68,7 +68,7 @@ def test_cached_and_batched_decoding_gives_the_tokens_of_decoding_without(attent
 
 
 @pytest.mark.parametrize("batch", [1, 3, 100])
-def test_a_text_does_not_depend_on_what_else_is_in_its_batch(batch: Any) -> None:
+def test_a_text_depends_on_the_seed_but_not_on_its_batch(batch: Any) -> None:
     model = build(AlternatingAttentionConfig(window=5), end_of_text=3.0)
     texts = generate(model, TOKENIZER, PROMPTS, max_new_tokens=15, samples=3, batch=batch, seed=1)
     alone = generate(model, TOKENIZER, PROMPTS[:1], max_new_tokens=15, samples=1, seed=1)
@@ -78,7 +78,7 @@ def test_a_text_does_not_depend_on_what_else_is_in_its_batch(batch: Any) -> None
     assert texts != generate(model, TOKENIZER, PROMPTS, max_new_tokens=15, samples=3, batch=batch, seed=2)
 
 
-def test_pieces_are_the_texts() -> None:
+def test_streamed_chunks_concatenate_to_the_generated_texts() -> None:
     model = build(end_of_text=3.0)
     settings: dict[str, Any] = {"max_new_tokens": 15, "samples": 3, "batch": 5, "seed": 3, "stop": ["e", "\x00\x01"]}
     whole = generate(model, TOKENIZER, PROMPTS, **settings)
@@ -92,7 +92,7 @@ def test_pieces_are_the_texts() -> None:
     }
 
 
-def test_why_a_text_ends() -> None:
+def test_finish_reason_says_why_a_text_ended() -> None:
     model = build()
     short, long = generate(model, TOKENIZER, ["a", "x" * (CONTEXT - 3)], max_new_tokens=7, temperature=0)
     assert (short[0].finish_reason, len(short[0].tokens)) == ("length", 7)
@@ -117,7 +117,7 @@ def test_a_prompt_longer_than_the_context_is_named_with_both_lengths() -> None:
         generate(build(), TOKENIZER, ["a", "x" * 41], max_new_tokens=1)
 
 
-def test_drawing_samples_leaves_the_model_and_the_programs_random_numbers_as_they_were() -> None:
+def test_generation_changes_neither_the_mode_of_the_model_nor_the_global_random_state() -> None:
     model = build(dropout=0.5).train()
     state = torch.get_rng_state()
     first = generate(model, TOKENIZER, ["a"], max_new_tokens=5)
@@ -127,7 +127,7 @@ def test_drawing_samples_leaves_the_model_and_the_programs_random_numbers_as_the
     assert first == generate(model.eval(), TOKENIZER, ["a"], max_new_tokens=5)
 
 
-def test_precision_is_decided_by_the_hardware_and_by_words() -> None:
+def test_decoding_precision_follows_the_setting_and_auto_follows_the_hardware() -> None:
     cpu = torch.device("cpu")
     assert decoding_dtype("auto", cpu) == native_dtype(cpu)
     assert (decoding_dtype("fp32", cpu), decoding_dtype("bf16", cpu)) == (torch.float32, torch.bfloat16)
@@ -146,6 +146,6 @@ def test_precision_is_decided_by_the_hardware_and_by_words() -> None:
         (["a"], {"batch": 0}, "samples=1 and batch=0 must be at least 1"),
     ],
 )
-def test_arguments_that_cannot_be_used_are_named(prompts: Any, settings: Any, message: str) -> None:
+def test_invalid_arguments_are_named(prompts: Any, settings: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         gptkit.generate(build(), TOKENIZER, prompts, **({"max_new_tokens": 2} | settings))

@@ -30,7 +30,7 @@ def slow(row: list[float], temperature: float, top_k: int, top_p: float) -> list
 @pytest.mark.parametrize("temperature", [0.3, 1.0, 2.5])
 @pytest.mark.parametrize("top_k", [0, 1, 5, 50])
 @pytest.mark.parametrize("top_p", [0.05, 0.7, 0.99, 1.0])
-def test_candidates_have_the_probabilities_of_the_definition(
+def test_candidate_probabilities_match_the_definition(
     monkeypatch: pytest.MonkeyPatch, sizes: tuple[int, ...], temperature: Any, top_k: Any, top_p: Any
 ) -> None:
     monkeypatch.setattr(sampling, "NUCLEUS_SIZES", sizes)
@@ -42,13 +42,13 @@ def test_candidates_have_the_probabilities_of_the_definition(
     torch.testing.assert_close(full, expected, rtol=0, atol=1e-12)
 
 
-def test_every_token_is_drawn_on_its_share_of_the_unit_interval() -> None:
+def test_every_token_is_sampled_on_its_interval_of_the_cumulative_distribution() -> None:
     chances = torch.tensor([[0.0, 0.25, 0.0, 0.5, 0.25, 0.0]], dtype=torch.float64)
     numbers = torch.tensor([0.0, 0.2499, 0.25, 0.7499, 0.75, 1 - 2**-53], dtype=torch.float64)
     assert draw_candidate(chances.expand(6, -1), numbers).tolist() == [1, 1, 3, 3, 4, 4]
 
 
-def test_no_temperature_overflows() -> None:
+def test_extreme_temperatures_do_not_overflow() -> None:
     logits = torch.tensor([[1e4, -1e4, 9999.0, 1e4 - 1e-3]])
     half = torch.tensor([0.5], dtype=torch.float64)
     assert sample(logits, half, temperature=1e-30).item() == 0
@@ -56,7 +56,7 @@ def test_no_temperature_overflows() -> None:
     assert sample(torch.tensor([[0.0, -torch.inf]]), half, temperature=1e30).item() == 0
 
 
-def test_random_numbers_depend_on_seed_prompt_and_sample_and_a_longer_list_begins_like_a_shorter() -> None:
+def test_random_numbers_depend_on_seed_prompt_and_sample_and_fewer_are_a_prefix() -> None:
     assert np.array_equal(sequence_uniforms(1, 2, 3, 50)[:20], sequence_uniforms(1, 2, 3, 20))
     lists = [sequence_uniforms(*place, 4).tolist() for place in [(1, 2, 3), (0, 2, 3), (1, 0, 3), (1, 2, 0), (-1, 2, 3)]]
     assert len({tuple(numbers) for numbers in lists}) == 5
@@ -65,7 +65,7 @@ def test_random_numbers_depend_on_seed_prompt_and_sample_and_a_longer_list_begin
 
 
 @pytest.mark.parametrize("temperature", [1e-20, 1e-31, 1e-300])
-def test_a_temperature_next_to_0_is_greedy(temperature: float) -> None:
+def test_a_temperature_near_zero_is_greedy(temperature: float) -> None:
     logits = torch.randn(4, 50, generator=torch.Generator().manual_seed(0))
     drawn = sample(logits, torch.tensor([0.0, 0.3, 0.7, 0.999], dtype=torch.float64), temperature=temperature, top_k=7, top_p=0.9)
     assert drawn.tolist() == logits.argmax(dim=-1).tolist()

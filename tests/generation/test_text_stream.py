@@ -19,7 +19,7 @@ def pieces_of(tokenizer: Any, ids: Any, stop: Any = ()) -> Any:
 
 
 @pytest.mark.parametrize("tokenizer", [BytesTokenizer(), BPETokenizer.train([TEXT], size=270)], ids=["bytes", "bpe"])
-def test_characters_come_whole_and_pieces_make_the_text(tokenizer: Any) -> None:
+def test_streaming_never_splits_a_character(tokenizer: Any) -> None:
     ids = tokenizer.encode(TEXT)
     assert len(ids) > len(TEXT)  # characters are split over tokens
     pieces, _ = pieces_of(tokenizer, ids)
@@ -28,14 +28,14 @@ def test_characters_come_whole_and_pieces_make_the_text(tokenizer: Any) -> None:
     assert sum(map(bool, pieces)) > len(TEXT) // 2
 
 
-def test_bytes_that_are_no_text_come_as_they_are_decoded() -> None:
+def test_invalid_utf8_streams_as_it_is_decoded() -> None:
     tokenizer, draw = BytesTokenizer(), random.Random(0)
     for _ in range(200):
         ids = [draw.choice([0xE2, 0x82, 0xAC, 0xF0, 0x9F, 0x98, 0x80, 0x41, 0xFF, 256]) for _ in range(draw.randint(0, 40))]
         assert "".join(pieces_of(tokenizer, ids)[0]) == tokenizer.decode(ids)
 
 
-def test_text_goes_on_behind_what_stands_before() -> None:
+def test_streaming_does_not_repeat_the_prompt() -> None:
     tokenizer = BytesTokenizer()
     stream = TextStream(tokenizer, tokenizer.encode("before ü"))
     assert stream.push(tokenizer.encode("after")) + stream.finish() == "after"

@@ -80,7 +80,7 @@ def plain_gpt(w: dict[str, Tensor], tokens: Tensor, *, layers: int, heads: int, 
 
 @pytest.mark.parametrize("norm", ["pre", "post"])
 @pytest.mark.parametrize("tied", [True, False])
-def test_logits_are_those_of_the_equations(norm: str, tied: bool) -> None:
+def test_logits_match_the_equations(norm: str, tied: bool) -> None:
     model = build(norm=norm, tied=tied).double()
     tokens = torch.randint(0, V, (2, 20))
     expected = torch.stack([plain_gpt(model.state_dict(), row, layers=3, heads=2, norm=norm) for row in tokens])
@@ -89,7 +89,7 @@ def test_logits_are_those_of_the_equations(norm: str, tied: bool) -> None:
     torch.testing.assert_close(logits, expected, rtol=0, atol=1e-10)
 
 
-def test_initial_weights_are_gpt2s() -> None:
+def test_initial_weights_have_the_standard_deviations_of_gpt2() -> None:
     torch.manual_seed(0)
     model = GPTConfig(layers=8, heads=4, width=128, context=512).build(attention=DenseAttentionConfig(), vocabulary=1000)
     deviations = {name: float(p.detach().std()) for name, p in model.named_parameters() if p.dim() == 2}
@@ -104,7 +104,7 @@ def test_initial_weights_are_gpt2s() -> None:
     assert float(unscaled.blocks[0].mlp.output.weight.detach().std()) == pytest.approx(0.02, rel=0.03)
 
 
-def test_a_model_built_without_memory_can_be_given_its_values_later() -> None:
+def test_a_model_built_on_the_meta_device_can_be_initialised_later() -> None:
     settings = GPTConfig(layers=2, heads=2, width=8, context=6)
     with torch.device("meta"):
         model = settings.build(attention=DenseAttentionConfig(), vocabulary=V)
@@ -116,7 +116,7 @@ def test_a_model_built_without_memory_can_be_given_its_values_later() -> None:
     assert all(torch.equal(p, q) for p, q in zip(model.parameters(), other.parameters(), strict=True))
 
 
-def test_dropout_acts_while_training_only() -> None:
+def test_dropout_is_applied_only_in_training() -> None:
     model = build(dropout=0.5)
     tokens = torch.randint(0, V, (1, 20))
     assert torch.equal(model(tokens), model(tokens))
@@ -135,7 +135,7 @@ def test_the_padded_output_matrix_gives_the_same_logits_and_gradients() -> None:
     torch.testing.assert_close(found[0], found[1], rtol=0, atol=1e-12)
 
 
-def test_weights_of_a_padded_vocabulary_load() -> None:
+def test_checkpoints_with_a_padded_vocabulary_load() -> None:
     model, other = build(), build()
     state = {name: tensor.clone() + 1 for name, tensor in model.state_dict().items()}
     assert state["wte.weight"].shape[0] == V
@@ -147,7 +147,7 @@ def test_weights_of_a_padded_vocabulary_load() -> None:
         other.load_state_dict(state)
 
 
-def test_positions_beyond_the_context_are_refused() -> None:
+def test_sequences_longer_than_the_context_raise() -> None:
     model = build()
     with pytest.raises(ValueError, match="21 tokens is longer than the model's context of 20"):
         model(torch.zeros(1, 21, dtype=torch.int64))
@@ -158,7 +158,7 @@ def test_positions_beyond_the_context_are_refused() -> None:
         model(torch.zeros(1, 5, dtype=torch.int64), cache=cache)
 
 
-def test_documents_packed_into_a_row_do_not_see_each_other() -> None:
+def test_packed_documents_do_not_attend_to_one_another() -> None:
     model = build(AlternatingAttentionConfig(window=3))
     tokens = torch.randint(0, V, (1, 12))
     segments = torch.tensor([[0] * 5 + [1] * 7])
@@ -172,14 +172,14 @@ def test_documents_packed_into_a_row_do_not_see_each_other() -> None:
     "attention", [DenseAttentionConfig(), BandedAttentionConfig(window=3), AlternatingAttentionConfig(window=4)]
 )
 @pytest.mark.parametrize("norm", ["pre", "post"])
-def test_a_cache_changes_nothing(attention: Any, norm: str, ragged: Callable[..., Any]) -> None:
+def test_cached_decoding_gives_the_hidden_states_of_whole_rows(attention: Any, norm: str, ragged: Callable[..., Any]) -> None:
     with torch.inference_mode():
         for cached, whole in ragged(build(attention, norm=norm).double()):
             torch.testing.assert_close(cached, whole, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("attention", [DenseAttentionConfig(), BandedAttentionConfig(window=3)])
-def test_rows_of_one_length_read_in_pieces(attention: Any) -> None:
+def test_reading_a_row_in_chunks_gives_the_same_hidden_states(attention: Any) -> None:
     model = build(attention).double()
     rows = torch.randint(0, V, (2, 20))
     with torch.inference_mode():

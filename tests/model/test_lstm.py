@@ -37,7 +37,7 @@ def build(**settings: object) -> LSTM:
 
 
 @pytest.mark.parametrize(("layers", "width", "units"), [(1, 768, 2048), (3, 24, 40), (2, 30, 7)])
-def test_parameters_are_those_of_the_formula(layers: int, width: int, units: int) -> None:
+def test_parameter_count_matches_the_formula(layers: int, width: int, units: int) -> None:
     with torch.device("meta"):
         model = LSTMConfig(layers=layers, width=width, units=units).build(attention=DenseAttentionConfig(), vocabulary=V)
     inputs = [width] + [units] * (layers - 1)
@@ -69,7 +69,7 @@ def plain_lstm(w: dict[str, Tensor], tokens: Tensor, *, layers: int) -> Tensor:
 
 
 @pytest.mark.parametrize("layers", [1, 3])
-def test_logits_are_those_of_the_equations(layers: int) -> None:
+def test_logits_match_the_equations(layers: int) -> None:
     model = build(layers=layers).double()
     tokens = torch.randint(0, V, (2, 20))
     expected = torch.stack([plain_lstm(model.state_dict(), row, layers=layers) for row in tokens])
@@ -78,7 +78,7 @@ def test_logits_are_those_of_the_equations(layers: int) -> None:
     torch.testing.assert_close(logits, expected, rtol=0, atol=1e-12)
 
 
-def test_attention_changes_nothing_and_heads_need_not_divide_the_width() -> None:
+def test_attention_and_heads_have_no_effect_on_an_lstm() -> None:
     settings = LSTMConfig(layers=1, width=10, heads=3, units=8)
     with torch.random.fork_rng():
         torch.manual_seed(1)
@@ -89,7 +89,7 @@ def test_attention_changes_nothing_and_heads_need_not_divide_the_width() -> None
     assert torch.equal(one(tokens), other(tokens))
 
 
-def test_a_model_built_without_memory_can_be_given_its_values_later() -> None:
+def test_a_model_built_on_the_meta_device_can_be_initialised_later() -> None:
     settings = LSTMConfig(layers=2, width=8, units=12)
     with torch.device("meta"):
         model = settings.build(attention=DenseAttentionConfig(), vocabulary=V)
@@ -103,7 +103,7 @@ def test_a_model_built_without_memory_can_be_given_its_values_later() -> None:
     assert torch.equal(model(tokens), other(tokens))
 
 
-def test_dropout_acts_while_training_only() -> None:
+def test_dropout_is_applied_only_in_training() -> None:
     model = build(dropout=0.5, layers=1)
     tokens = torch.randint(0, V, (1, 20))
     segments = torch.tensor([[0] * 8 + [1] * 12])
@@ -113,7 +113,7 @@ def test_dropout_acts_while_training_only() -> None:
     assert not torch.equal(model(tokens, segments=segments), model(tokens, segments=segments))
 
 
-def test_tokens_beyond_the_context_are_refused() -> None:
+def test_sequences_longer_than_the_context_raise() -> None:
     model = build()
     with pytest.raises(ValueError, match="21 tokens is longer than the model's context of 20"):
         model(torch.zeros(1, 21, dtype=torch.int64))
@@ -123,7 +123,7 @@ def test_tokens_beyond_the_context_are_refused() -> None:
         model(torch.zeros(1, 5, dtype=torch.int64), cache=model.cache(1, 4))
 
 
-def test_documents_packed_into_a_row_are_read_as_if_they_were_alone() -> None:
+def test_packed_documents_give_the_hidden_states_of_separate_documents() -> None:
     model = build().double()
     tokens = torch.randint(0, V, (3, 12))
     segments = torch.tensor([[0] * 5 + [1] * 7, [4] * 12, [0, 1, 2, 2, 2, 2, 7, 7, 7, 7, 7, 9]])
@@ -138,13 +138,13 @@ def test_documents_packed_into_a_row_are_read_as_if_they_were_alone() -> None:
 
 
 @pytest.mark.parametrize("layers", [1, 3])
-def test_a_cache_changes_nothing(layers: int, ragged: Callable[..., Any]) -> None:
+def test_cached_decoding_gives_the_hidden_states_of_whole_rows(layers: int, ragged: Callable[..., Any]) -> None:
     with torch.inference_mode():
         for cached, whole in ragged(build(layers=layers).double()):
             torch.testing.assert_close(cached, whole, rtol=0, atol=1e-12)
 
 
-def test_rows_of_one_length_read_in_pieces() -> None:
+def test_reading_a_row_in_chunks_gives_the_same_hidden_states() -> None:
     model = build().double()
     rows = torch.randint(0, V, (2, 20))
     with torch.inference_mode():
@@ -168,7 +168,7 @@ def test_decoding_with_packed_weights_gives_the_logits_of_whole_rows(dtype: torc
             torch.testing.assert_close(decoder.logits[row], model.logits(model(torch.tensor([tokens])))[0, -1], **close)
 
 
-def test_under_autocast_it_learns_and_decodes() -> None:
+def test_an_lstm_trains_and_decodes_under_autocast() -> None:
     model = build()
     tokens = torch.randint(0, V, (2, 9))
     with torch.autocast("cpu", torch.bfloat16):
@@ -182,7 +182,7 @@ def test_under_autocast_it_learns_and_decodes() -> None:
     torch.testing.assert_close(decoder.logits[0].float(), expected, rtol=0.05, atol=0.1)
 
 
-def test_it_is_not_written_in_the_format_of_another_model(tmp_path: Path) -> None:
+def test_an_lstm_is_not_exported_in_the_format_of_a_gpt(tmp_path: Path) -> None:
     tokenizer = BytesTokenizerConfig().build(texts=[])
     with pytest.raises(ConfigError, match="can express only model=gpt, not LSTM"):
         export_model(build(), tokenizer, tmp_path)
@@ -190,7 +190,7 @@ def test_it_is_not_written_in_the_format_of_another_model(tmp_path: Path) -> Non
 
 
 @pytest.mark.usefixtures("alone")
-def test_sharded_it_has_the_gradients_of_the_plain_one_and_decodes() -> None:
+def test_a_sharded_lstm_has_the_same_gradients_and_decodes() -> None:
     plain, sharded = build(), build()
     apply_fsdp(sharded, dist.device_mesh.init_device_mesh("cpu", (1,)), "32-true")
     tokens = torch.randint(0, V, (2, 12))

@@ -38,7 +38,7 @@ class ThirdPartyModule(nn.Module):
         self.inner = nn.Linear(32, 32)
 
 
-def test_layers_of_other_distributions_are_left_alone() -> None:
+def test_layers_of_third_party_modules_are_not_packed() -> None:
     model = GPTConfig(layers=1, heads=2, width=32, context=16).build(attention=BandedAttentionConfig(), vocabulary=67)
     model.blocks[0].attention.output = ThirdPartyModule()
     pack_weights(model, min_entries=1)

@@ -31,7 +31,7 @@ def gradients(model: GPT, hidden: torch.Tensor) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.usefixtures("alone")
-def test_sharded_and_replicated_models_have_the_gradients_of_the_plain_one() -> None:
+def test_sharded_and_replicated_models_have_the_same_gradients() -> None:
     plain, sharded, replicated = build(), build(), build()
     expected = gradients(plain, plain(TOKENS))
     for block in sharded.blocks:

@@ -25,13 +25,13 @@ HISTORY = (
 )
 
 
-def test_plain_is_the_prompt_and_the_response_directly_behind_it() -> None:
+def test_plain_concatenates_prompt_and_response() -> None:
     assert prompt_text((SYSTEM, ASK), "plain") == "Be kind.\n\nTwo plus two?"
     assert response_text(" Four.", "plain") == " Four."
     assert render_dialogue(Dialogue((ASK, ANSWER)), "plain") == [("Two plus two?", False), ("Four.", True)]
 
 
-def test_plain_may_have_no_prompt() -> None:
+def test_plain_allows_an_empty_prompt() -> None:
     assert prompt_text((), "plain") == ""
     assert (
         render_dialogue(Dialogue((Turn("user", ""), ANSWER)), "plain")
@@ -40,18 +40,18 @@ def test_plain_may_have_no_prompt() -> None:
     )
 
 
-def test_a_transcript_names_the_speakers_and_ends_where_the_assistant_answers() -> None:
+def test_a_transcript_names_the_speakers_and_ends_before_the_answer() -> None:
     turns = (ASK, ANSWER, Turn("user", "Sure?"))
     assert prompt_text(turns, "transcript") == "\n\nHuman: Two plus two?\n\nAssistant: Four.\n\nHuman: Sure?\n\nAssistant:"
     assert prompt_text((SYSTEM, ASK), "transcript") == "Be kind.\n\n\n\nHuman: Two plus two?\n\nAssistant:"
 
 
 @pytest.mark.parametrize("response", ["Yes.", " Yes."])
-def test_one_space_stands_before_an_answer_in_a_transcript(response: str) -> None:
+def test_a_transcript_has_one_space_before_an_answer(response: str) -> None:
     assert response_text(response, "transcript") == " Yes."
 
 
-def test_every_answer_is_learned_and_nothing_else() -> None:
+def test_only_answers_are_marked_as_responses() -> None:
     dialogue = Dialogue((SYSTEM, ASK, ANSWER, Turn("user", "Sure?"), Turn("assistant", "Yes."), Turn("user", "Bye.")))
     assert render_dialogue(dialogue, "transcript") == [
         ("Be kind.\n\n\n\nHuman: Two plus two?\n\nAssistant:", False),
@@ -62,24 +62,24 @@ def test_every_answer_is_learned_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize(("template", "turns"), [("plain", (SYSTEM, ASK)), ("transcript", (ASK, ANSWER, Turn("user", "Sure?")))])
-def test_a_response_stands_behind_the_same_text_in_training_and_in_sampling(template: str, turns: tuple[Turn, ...]) -> None:
+def test_a_response_follows_the_same_text_in_training_and_sampling(template: str, turns: tuple[Turn, ...]) -> None:
     trained = "".join(text for text, _ in render_dialogue(Dialogue((*turns, Turn("assistant", "Yes."))), template))
     assert trained == prompt_text(turns, template) + response_text("Yes.", template)
 
 
-def test_a_transcript_can_be_read_back() -> None:
+def test_a_transcript_can_be_parsed_back() -> None:
     turns = (SYSTEM, ASK, ANSWER, Turn("user", "Sure?"), Turn("assistant", "Yes."))
     assert parse_transcript("".join(text for text, _ in render_dialogue(Dialogue(turns), "transcript"))) == turns
 
 
 @pytest.mark.parametrize("turns", [(ASK, ANSWER, ASK, ANSWER), (ASK, ASK, ANSWER), (ASK, ANSWER, ASK)])
-def test_plain_refuses_more_than_one_exchange_and_names_the_template_that_takes_it(turns: tuple[Turn, ...]) -> None:
+def test_plain_rejects_several_exchanges_and_suggests_transcript(turns: tuple[Turn, ...]) -> None:
     with pytest.raises(DataError, match=r"objective\.template=transcript"):
         render_dialogue(Dialogue(turns), "plain")
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
-def test_what_no_template_can_write(template: str) -> None:
+def test_invalid_dialogues_raise_in_every_template(template: str) -> None:
     with pytest.raises(DataError, match="ends with a turn of the assistant"):
         prompt_text((ASK, ANSWER), template)
     with pytest.raises(DataError, match="nothing to learn"):
@@ -96,7 +96,7 @@ def tokenizer() -> Any:
 
 
 @pytest.mark.parametrize("turns", [HISTORY, HISTORY[:4], HISTORY[:2], HISTORY[2:4]])
-def test_training_sequences_begin_as_what_is_sampled_from(tokenizer: Any, turns: tuple[Turn, ...]) -> None:
+def test_training_sequences_start_with_the_ids_of_the_prompt(tokenizer: Any, turns: tuple[Turn, ...]) -> None:
     whole = Dialogue((*turns, Turn("assistant", "Good.")))
     (tokenized,) = tokenize_dialogues(
         [whole], tokenizer=tokenizer, template="transcript", context=400, train_on_prompts=False, split="training"
@@ -111,7 +111,7 @@ def test_an_empty_prompt_is_end_of_text(tokenizer: Any) -> None:
     assert prompt_ids(tokenizer, (Turn("user", ""),), "plain") == [tokenizer.special["end_of_text"]]
 
 
-def test_a_plain_prompt_has_no_earlier_exchange(tokenizer: Any) -> None:
+def test_a_plain_prompt_rejects_earlier_exchanges(tokenizer: Any) -> None:
     turns = (Turn("user", "a"), Turn("assistant", "b"), Turn("user", "c"))
     with pytest.raises(DataError, match=r"use objective\.template=transcript"):
         prompt_ids(tokenizer, turns, "plain")

@@ -9,7 +9,7 @@ from gptkit.objective.log_probs import all_log_probs, token_log_probs
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.5])
-def test_log_probabilities_are_those_of_the_distribution_at_this_temperature(temperature: float) -> None:
+def test_log_probabilities_match_the_distribution_at_a_temperature(temperature: float) -> None:
     logits, tokens = torch.randn(4, 6, dtype=torch.float64), torch.tensor([5, 0, 2, 2])
     scaled = (logits / temperature).exp()
     probabilities = scaled / scaled.sum(dim=1, keepdim=True)

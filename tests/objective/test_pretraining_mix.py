@@ -85,7 +85,7 @@ def test_a_stride_visits_every_item_once_and_evenly(items: int) -> None:
                     assert abs(part.sum() - count * len(part) / items) < 4
 
 
-def test_every_epoch_has_its_own_windows_in_another_order() -> None:
+def test_every_epoch_has_new_windows_in_spread_order() -> None:
     class Numbers(Dataset):
         def __len__(self) -> int:
             return 21
@@ -100,7 +100,7 @@ def test_every_epoch_has_its_own_windows_in_another_order() -> None:
         assert all((second - first) % 21 == golden_stride(21) for first, second in pairwise(found))
 
 
-def test_what_is_mixed_into_demonstrations_follows_the_sizes_of_the_sources(mixture: dict[str, Any]) -> None:
+def test_text_mixed_into_demonstrations_is_proportional_to_the_sources(mixture: dict[str, Any]) -> None:
     windows, _ = text_windows(
         registry().resolve("data", mixture), BytesTokenizer(), CONTEXT, key="objective.pretraining_data", validation_fraction=0.05
     )
@@ -112,9 +112,7 @@ def test_what_is_mixed_into_demonstrations_follows_the_sizes_of_the_sources(mixt
         assert_shares_are_those_of_the_sizes(batch["tokens"])
 
 
-def test_what_ppo_mixes_in_and_measures_follows_the_sizes_of_the_sources(
-    ppo_ptx: Callable[..., Any], mixture: dict[str, Any]
-) -> None:
+def test_pretraining_text_of_ppo_is_proportional_to_the_sources(ppo_ptx: Callable[..., Any], mixture: dict[str, Any]) -> None:
     objective = ppo_ptx(mixture, prompts=160)
     prompts, held_out = len(objective.prompt_datasets["train"]), len(objective.prompt_datasets["validation"])
     assert (prompts, held_out) == (120, 40)
@@ -126,7 +124,7 @@ def test_what_ppo_mixes_in_and_measures_follows_the_sizes_of_the_sources(
     assert_shares_are_those_of_the_sizes(objective._text["validation"].batch(measured)["tokens"])
 
 
-def test_no_window_that_is_mixed_in_has_held_out_text(tmp_path: Path) -> None:
+def test_mixed_in_windows_contain_no_held_out_text(tmp_path: Path) -> None:
     """Every source holds out its last part: its capital letters."""
     for letter in "abcd":
         (tmp_path / f"{letter}.txt").write_text(letter * 900 + letter.upper() * 100)

@@ -22,7 +22,7 @@ def test_matrices_and_embeddings_decay_and_gains_and_biases_do_not() -> None:
     assert decayed["peak_lr"] == plain["peak_lr"] == 3e-4
 
 
-def test_updates_equal_the_algorithm_written_out() -> None:
+def test_updates_match_the_algorithm() -> None:
     net = network().double()
     settings = AdamWConfig(lr=1e-2, betas=[0.9, 0.95], eps=1e-8, weight_decay=0.1)
     optimizer = settings.build(parameters=net.named_parameters())

@@ -51,7 +51,7 @@ def test_a_matrix_of_zeros_stays_zero() -> None:
     assert torch.equal(orthogonalize(torch.zeros(1, 3, 5)), torch.zeros(1, 3, 5))
 
 
-def test_hidden_matrices_move_by_muon_and_the_rest_by_adamw() -> None:
+def test_hidden_matrices_are_updated_by_muon_and_the_rest_by_adamw() -> None:
     net, other = tiny().double(), tiny().double()
     settings = MuonConfig(lr=1e-2, momentum=0.9, weight_decay=0.1)
     muon = settings.build(parameters=net.named_parameters())
@@ -87,7 +87,7 @@ def test_learning_rate_is_stored_as_each_groups_peak() -> None:
     assert [group["peak_lr"] for group in built.param_groups] == [0.02] * 3
 
 
-def test_state_survives_saving_bit_for_bit() -> None:
+def test_a_saved_optimizer_resumes_bit_for_bit() -> None:
     net = tiny()
     optimizer = MuonConfig().build(parameters=net.named_parameters())
     for seed in range(3):

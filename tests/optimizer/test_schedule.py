@@ -25,18 +25,18 @@ GPT3 = ScheduleConfig(shape="cosine", warmup=375e6, decay=260e9, floor=0.1)
         (300_000_000_000, 0.1),
     ],
 )
-def test_gpt3(tokens: int, expected: float) -> None:
+def test_the_schedule_of_gpt3(tokens: int, expected: float) -> None:
     assert multiplier(tokens, schedule=GPT3, horizon=300_000_000_000) == pytest.approx(expected, abs=1e-12)
 
 
-def test_cosine_follows_the_cosine() -> None:
+def test_the_cosine_schedule_matches_its_formula() -> None:
     schedule = ScheduleConfig(shape="cosine", warmup=0.0, decay=1.0, floor=0.2)
     for tokens in range(0, 1001, 50):
         slow = 0.2 + 0.8 * 0.5 * (1 + math.cos(math.pi * tokens / 1000))
         assert multiplier(tokens, schedule=schedule, horizon=1000) == pytest.approx(slow, abs=1e-12)
 
 
-def test_fractions_mean_the_same_as_their_tokens() -> None:
+def test_fractions_are_equivalent_to_numbers_of_tokens() -> None:
     by_fraction = ScheduleConfig(shape="linear", warmup=0.1, decay=0.9, floor=0.0)
     by_tokens = ScheduleConfig(shape="linear", warmup=100, decay=900, floor=0.0)
     for tokens in range(0, 1100, 7):
@@ -45,7 +45,7 @@ def test_fractions_mean_the_same_as_their_tokens() -> None:
     assert multiplier(1050, schedule=by_fraction, horizon=1000) == 0.0
 
 
-def test_constant_stays_at_the_peak_whatever_the_floor() -> None:
+def test_a_constant_schedule_ignores_the_floor() -> None:
     schedule = ScheduleConfig(shape="constant", warmup=0.5, decay=0.1, floor=0.1)
     assert multiplier(250, schedule=schedule, horizon=1000) == pytest.approx(0.5)
     assert multiplier(999, schedule=schedule, horizon=1000) == 1.0
@@ -55,14 +55,14 @@ def test_no_warmup_starts_at_the_peak() -> None:
     assert multiplier(0, schedule=ScheduleConfig(warmup=0.0), horizon=10) == 1.0
 
 
-def test_warmup_may_begin_above_zero() -> None:
+def test_warmup_can_start_above_zero() -> None:
     schedule = ScheduleConfig(shape="constant", warmup=10, start=0.1)
     assert multiplier(0, schedule=schedule, horizon=100) == pytest.approx(0.1)
     assert multiplier(5, schedule=schedule, horizon=100) == pytest.approx(0.55)
     assert multiplier(10, schedule=schedule, horizon=100) == 1.0
 
 
-def test_the_first_update_of_a_warmup_that_begins_above_zero_is_at_its_beginning() -> None:
+def test_the_first_update_uses_the_start_of_the_warmup() -> None:
     """Ten updates of 64 tokens, as in the appendix C.4 of InstructGPT: the first at a tenth, the eleventh at the peak."""
     schedule = ScheduleConfig(shape="constant", warmup=0.02, start=0.1)
     found = [multiplier(64 * update, schedule=schedule, horizon=500 * 64, step=64) for update in range(1, 13)]
@@ -71,13 +71,13 @@ def test_the_first_update_of_a_warmup_that_begins_above_zero_is_at_its_beginning
     assert multiplier(64, schedule=from_zero, horizon=500 * 64, step=64) == pytest.approx(0.1)  # it moves
 
 
-def test_warmup_longer_than_the_decay_is_refused_with_the_way_out() -> None:
+def test_a_warmup_longer_than_the_decay_raises_with_the_fix() -> None:
     with pytest.raises(ConfigError, match=r"optimizer\.schedule\.warmup=3e\+06 .*shorten the warm-up"):
         multiplier(0, schedule=ScheduleConfig(warmup=3e6, decay=0.5), horizon=4_000_000)
 
 
 @pytest.mark.parametrize("decay", [1.0, 260e9])
-def test_a_run_that_is_shorter_than_its_warmup_stays_within_it_and_is_told_the_words_that_shorten_it(decay: float) -> None:
+def test_a_run_shorter_than_its_warmup_warns_with_the_override(decay: float) -> None:
     schedule = ScheduleConfig(shape="cosine", warmup=375e6, decay=decay, floor=0.1)
     assert multiplier(3_000_000, schedule=schedule, horizon=4_000_000) == pytest.approx(3 / 375)
     line = warmup_warning(schedule, horizon=4_000_000)

@@ -68,7 +68,7 @@ def no_run(source: str) -> TrainedModel:
     raise AssertionError("no run is read")
 
 
-def test_scores_depend_on_neither_company_nor_order(judge: Reward, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scores_depend_on_neither_the_batch_nor_the_order(judge: Reward, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gptkit.reward.reward_model.TOKENS_PER_FORWARD_PASS", 90)
     together = judge(PROMPTS, WORDS)
     assert together.shape == (len(WORDS),)
@@ -79,7 +79,7 @@ def test_scores_depend_on_neither_company_nor_order(judge: Reward, monkeypatch: 
     torch.testing.assert_close(judge(PROMPTS[::-1], WORDS[::-1]), together.flip(0), rtol=1e-5, atol=1e-5)
 
 
-def test_a_reward_model_scores_as_its_objective_does(reward_model: TrainedModel) -> None:
+def test_a_reward_model_scores_like_its_objective(reward_model: TrainedModel) -> None:
     judge = ModelRewardConfig(checkpoint="runs/it").build(load=lambda source: reward_model)
     objective: Any = reward_model.objective
     ids = torch.tensor([objective.encode(PROMPTS[0].turns, WORDS[2])[0]])
@@ -90,7 +90,7 @@ def test_a_reward_model_scores_as_its_objective_does(reward_model: TrainedModel)
     assert judge.trained_model is reward_model
 
 
-def test_a_reward_model_reads_what_it_has_room_for_and_says_so_once(
+def test_a_reward_model_truncates_long_responses_and_warns_once(
     reward_model: TrainedModel, caplog: pytest.LogCaptureFixture
 ) -> None:
     judge = ModelRewardConfig(checkpoint="runs/it").build(load=lambda source: reward_model)
@@ -102,14 +102,14 @@ def test_a_reward_model_reads_what_it_has_room_for_and_says_so_once(
         judge([Prompt((Turn("user", "long prompt " * 20),))], ["short"])
 
 
-def test_a_run_of_another_objective_is_no_reward_model(labeller: TrainedModel, reward_model: TrainedModel) -> None:
+def test_a_run_of_another_objective_raises(labeller: TrainedModel, reward_model: TrainedModel) -> None:
     with pytest.raises(CheckpointError, match=r"runs/it .*objective=aux_lm.*needs a run with objective=reward"):
         ModelRewardConfig(checkpoint="runs/it").build(load=lambda source: labeller)
     with pytest.raises(CheckpointError, match="is not a text classifier"):
         ClassifierRewardConfig(checkpoint="runs/it", label="good").build(load=lambda source: reward_model)
 
 
-def test_a_classifier_gives_the_log_odds_of_its_label(labeller: TrainedModel) -> None:
+def test_a_classifier_returns_the_log_odds_of_its_label(labeller: TrainedModel) -> None:
     from gptkit.objective.classify.prediction import predict
     from gptkit.records import Example
 
@@ -121,12 +121,12 @@ def test_a_classifier_gives_the_log_odds_of_its_label(labeller: TrainedModel) ->
     torch.testing.assert_close(scores.double(), (chance / (1 - chance)).log().reshape(1), rtol=1e-4, atol=1e-5)
 
 
-def test_a_classifier_names_the_labels_that_it_knows(labeller: TrainedModel) -> None:
+def test_an_unknown_label_names_the_labels_of_the_classifier(labeller: TrainedModel) -> None:
     with pytest.raises(ConfigError, match=r"are bad, good, so-so\. Did you mean good\?"):
         ClassifierRewardConfig(checkpoint="runs/it", label="goood").build(load=lambda source: labeller)
 
 
-def test_the_lexicon_minds_negation_and_degree() -> None:
+def test_the_lexicon_handles_negation_and_degree() -> None:
     judge = LexiconRewardConfig().build(load=no_run)
     very, good, nothing, not_good, awful = judge(
         PROMPTS[:5], ["very good", "good", "the table", "not good", "awful, horrible, bad"]
@@ -134,7 +134,7 @@ def test_the_lexicon_minds_negation_and_degree() -> None:
     assert very > good > nothing == 0.0 > not_good > awful >= -1.0
 
 
-def test_a_missing_lexicon_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_lexicon_package_names_the_fix(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "vaderSentiment.vaderSentiment", None)
     with pytest.raises(GptkitError, match=r"reward=lexicon needs the package vaderSentiment; install it: pip install"):
         LexiconRewardConfig().build(load=no_run)
@@ -156,13 +156,13 @@ def test_a_missing_lexicon_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"ended": 1.0, "length": 1.0, "words": 2}, "Well done!", 2.0),
     ],
 )
-def test_rules_add_up(settings: dict[str, Any], response: str, score: float) -> None:
+def test_rules_are_summed_with_their_weights(settings: dict[str, Any], response: str, score: float) -> None:
     prompt = Prompt((Turn("user", "The capital of France?"),), {"capital": "Paris"})
     judge = RulesRewardConfig(**settings).build(load=no_run)
     assert judge([prompt], [response]).tolist() == pytest.approx([score])
 
 
-def test_the_mathematics_of_rules() -> None:
+def test_functions_of_rules_at_their_edge_cases() -> None:
     assert split_words("It's  the \u201cbest\u201d-of 2_000\u2019s!") == ["it's", "the", "best", "of", "2", "000's"]
     assert [length_score(count, 4) for count in (0, 2, 4, 6, 8, 80)] == [0.0, 0.5, 1.0, 0.5, 0.0, 0.0]
     assert count_occurrences(["a", "a", "a"], ["a", "a"]) == 2
@@ -177,7 +177,7 @@ def test_the_mathematics_of_rules() -> None:
         ({"wanted": 1.0, "wanted_words": ["good", "?!"]}, r"reward.wanted_words contains '\?!', which has no words"),
     ],
 )
-def test_rules_that_cannot_be(settings: dict[str, Any], message: str) -> None:
+def test_invalid_rules_raise(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         RulesRewardConfig(**settings).build(load=no_run)
 
@@ -199,7 +199,7 @@ class Constant(Reward):
 
 
 @pytest.mark.parametrize("score", [float("nan"), float("inf")])
-def test_a_score_that_is_no_number_is_named_by_its_prompt(score: float) -> None:
+def test_an_error_for_an_invalid_score_names_the_prompt(score: float) -> None:
     with pytest.raises(GptkitError, match=r"in answer to 'Say', which is not a finite number"):
         compute_scores(Constant(score, 1), PROMPTS[1:2], ["x"])
     with pytest.raises(GptkitError, match=r"shape \(3,\) for 1 responses"):

@@ -46,7 +46,7 @@ def slow(model: Any, before: list[int], scored: list[int]) -> list[float]:
     return found
 
 
-def test_log_probabilities_are_those_of_one_token_at_a_time(model: Any) -> None:
+def test_log_probabilities_match_one_token_at_a_time(model: Any) -> None:
     texts = [
         Text([END, 5, 7], [9, 2]),
         Text([END], [1, 2, 3, 4, 5, 6]),
@@ -57,7 +57,7 @@ def test_log_probabilities_are_those_of_one_token_at_a_time(model: Any) -> None:
         assert values.tolist() == pytest.approx(slow(model, text.prompt, text.continuation), abs=1e-5)
 
 
-def test_passes_and_slices_change_nothing(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_log_probabilities_do_not_depend_on_batches_and_slices(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [Text([END, *range(n)], list(range(n % 5 + 1))) for n in range(12)]
     whole = text_log_probs(model, texts)
     monkeypatch.setattr("gptkit.task.text_log_probs.TOKENS_PER_PASS", 20)
@@ -65,7 +65,7 @@ def test_passes_and_slices_change_nothing(model: Any, monkeypatch: pytest.Monkey
     torch.testing.assert_close(text_log_probs(model, texts), whole)
 
 
-def test_a_text_beyond_the_context_loses_its_beginning(model: Any) -> None:
+def test_a_text_longer_than_the_context_is_truncated_on_the_left(model: Any) -> None:
     before, scored = [END, *range(40)], [7, 8]
     (values,) = text_log_probs(model, [Text(before, scored)])
     kept = (before + scored)[-25:-2]
@@ -82,7 +82,7 @@ def slow_matthews(accepted: list[bool], right: list[bool]) -> float:
     return (tp * tn - fp * fn) / below if below else 0.0
 
 
-def test_matthews_is_the_formula_of_the_four_counts() -> None:
+def test_matthews_matches_the_formula_of_the_four_counts() -> None:
     for seed in range(20):
         torch.manual_seed(seed)
         accepted, right = torch.rand(9) < 0.6, torch.rand(9) < 0.4
@@ -99,13 +99,13 @@ def test_no_other_threshold_is_better() -> None:
         assert matthews(scores >= found, right) == pytest.approx(best)
 
 
-def test_the_choice_between_words_and_between_options() -> None:
+def test_words_compare_totals_and_options_compare_means() -> None:
     options: list[Tensor] = [torch.tensor([-1.0, -1.0, -1.0]), torch.tensor([-2.0])]
     assert most_probable(options) == 1  # -3 against -2
     assert highest_mean(options) == 0  # -1 against -2
 
 
-def test_normalised_between_guessing_and_the_reference() -> None:
+def test_normalised_scores_are_0_for_guessing_and_1_for_the_reference() -> None:
     assert normalised(0.5, chance_score=0.5, reference=0.9) == 0.0
     assert normalised(0.9, chance_score=0.5, reference=0.9) == 1.0
     assert normalised(0.4, chance_score=0.5, reference=0.9) == pytest.approx(-0.25)
@@ -141,7 +141,7 @@ def written(path: Path, text: str) -> dict[str, Any]:
     return {"name": "labelled", "path": str(path)}
 
 
-def test_next_word_puts_the_suffix_behind_the_text_and_compares_the_words_alone(tmp_path: Path) -> None:
+def test_next_word_appends_the_suffix_and_compares_only_the_words(tmp_path: Path) -> None:
     data = written(tmp_path / "a.csv", "text,label\nfine,good\nfair,good\npoor,bad\n")
     assert score(NextWordConfig(data=data), "very good very good") == {"accuracy": pytest.approx(2 / 3)}
     found = score(NextWordConfig(data=data, words={"good": "!", "bad": "?"}, reference=1.0, suffix=""), "poor?fine!fair!")
@@ -149,7 +149,7 @@ def test_next_word_puts_the_suffix_behind_the_text_and_compares_the_words_alone(
     assert found["normalised"] == pytest.approx((2 / 3 - 0.5) / 0.5)
 
 
-def test_likely_option_goes_by_the_mean_so_that_length_does_not_decide(tmp_path: Path) -> None:
+def test_likely_option_compares_means_per_token(tmp_path: Path) -> None:
     data = written(
         tmp_path / "a.csv", "text,a,b,label\nWe saw,the sea and the sea,zq,a\nThey saw,the sea,zqzqzqzq,a\nIt,qz,the,b\n"
     )
@@ -160,13 +160,13 @@ def test_likely_option_goes_by_the_mean_so_that_length_does_not_decide(tmp_path:
     }
 
 
-def test_referent_scores_what_stands_behind_the_substituted_words(tmp_path: Path) -> None:
+def test_referent_scores_the_text_after_the_substituted_words(tmp_path: Path) -> None:
     data = written(tmp_path / "a.csv", "text,a,b,label\nThe _!,dog,cat,a\nThe _?,dog,cat,b\n") | {"options": ["a", "b"]}
     assert score(ReferentConfig(data=data), "dog! cat?")["accuracy"] == 1.0
     assert score(ReferentConfig(data=data), "dog? cat!")["accuracy"] == 0.0
 
 
-def test_acceptability_by_a_threshold_on_the_mean(tmp_path: Path) -> None:
+def test_acceptability_uses_a_threshold_on_the_mean(tmp_path: Path) -> None:
     rows = "text,label\n" + "the sea,1\nthe sea the sea,1\nzq zq,0\nqzqz,0\nsea the,1\nthe the,1\nzzzz,0\nqqqq,0\n"
     data = written(tmp_path / "a.csv", rows)
     found = score(AcceptabilityConfig(data=data), "the sea the sea the the")
@@ -197,25 +197,25 @@ def test_examples_are_spread_evenly(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_cannot_be_used_is_named(tmp_path: Path, task: Any, rows: str | None, error: Any, message: str) -> None:
+def test_unusable_data_is_named(tmp_path: Path, task: Any, rows: str | None, error: Any, message: str) -> None:
     data = {} if rows is None else written(tmp_path / "a.csv", rows)
     with pytest.raises(error, match=message):
         task(data=data).build()
 
 
 @pytest.mark.parametrize("text", ["The dog barks.", "The _ and _ bark.", "Barks the _"])
-def test_a_sentence_without_its_blank_is_named(tmp_path: Path, text: str) -> None:
+def test_a_sentence_without_a_single_blank_is_named(tmp_path: Path, text: str) -> None:
     data = written(tmp_path / "a.csv", f"text,a,b,label\n{text},dog,cat,a\n") | {"options": ["a", "b"]}
     with pytest.raises(DataError, match="must contain _ once"):
         ReferentConfig(data=data).build()
 
 
-def test_a_label_without_a_word_is_named(tmp_path: Path) -> None:
+def test_a_label_without_a_continuation_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="has the label fair, but words has good, bad"):
         NextWordConfig(data=written(tmp_path / "a.csv", "text,label\nx,fair\n"), words={"good": " good", "bad": " bad"}).build()
 
 
-def test_records_without_labels_are_named(tmp_path: Path) -> None:
+def test_unlabelled_records_are_named(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("To be, or not to be.\n")
     with pytest.raises(DataError, match="task=next_word reads labelled examples, but the source yields Documents"):
         NextWordConfig(data={"name": "text", "path": str(tmp_path / "a.txt")}).build()

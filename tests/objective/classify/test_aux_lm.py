@@ -65,7 +65,9 @@ def slow_loss(objective: Any, model: Any, examples: list[Example], task: str, lm
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_the_loss_is_that_of_every_example_by_itself(task: str, build: Any, model_of: Any, source: Any, examples: Any) -> None:
+def test_the_batched_loss_matches_the_equations_one_example_at_a_time(
+    task: str, build: Any, model_of: Any, source: Any, examples: Any
+) -> None:
     objective, model, items = ready(build, model_of, source, examples, task, lm_weight=0.7)
     objective.eval()
     model.double(), objective.double()
@@ -79,13 +81,13 @@ def test_the_loss_is_that_of_every_example_by_itself(task: str, build: Any, mode
     assert float(combine_terms(terms, counts)) == pytest.approx(both, rel=1e-6)
 
 
-def test_without_lambda_no_language_is_modelled(build: Any, model_of: Any, source: Any, examples: Any) -> None:
+def test_lm_weight_zero_drops_the_language_modelling_loss(build: Any, model_of: Any, source: Any, examples: Any) -> None:
     objective, model, items = ready(build, model_of, source, examples, "entailment", lm_weight=0.0)
     batch = items.batch([0, 1])
     assert objective.loss(model, batch)[0].keys() == objective.counts(batch).keys() == {"task"}
 
 
-def test_counts(build: Any, model_of: Any, source: Any, examples: Any) -> None:
+def test_counts_are_examples_and_sequences(build: Any, model_of: Any, source: Any, examples: Any) -> None:
     objective, _, items = ready(build, model_of, source, examples, "multiple_choice")
     batch = items.batch([0, 1])
     assert objective.counts(batch) == {"task": 2, "lm": 6}  # wrong options are read as language too, as in the released code
@@ -95,7 +97,7 @@ def test_counts(build: Any, model_of: Any, source: Any, examples: Any) -> None:
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_pieces_of_a_batch_give_the_gradient_of_the_batch(task: str, build: Any, model_of: Any, source: Any, examples: Any) -> None:
+def test_micro_batches_give_the_gradient_of_the_batch(task: str, build: Any, model_of: Any, source: Any, examples: Any) -> None:
     objective, model, items = ready(build, model_of, source, examples, task)
     objective.eval()
     batch = items.batch(range(8))  # some twice
@@ -116,7 +118,9 @@ def test_pieces_of_a_batch_give_the_gradient_of_the_batch(task: str, build: Any,
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_neither_padding_nor_company_moves_an_output(task: str, build: Any, model_of: Any, source: Any, examples: Any) -> None:
+def test_outputs_depend_on_neither_padding_nor_other_examples(
+    task: str, build: Any, model_of: Any, source: Any, examples: Any
+) -> None:
     objective, model, items = ready(build, model_of, source, examples, task)
     objective.eval()
     model.double(), objective.double()
@@ -137,7 +141,7 @@ def test_similarity_does_not_depend_on_the_order(build: Any, model_of: Any, sour
     torch.testing.assert_close(here, there, rtol=1e-5, atol=1e-5)
 
 
-def test_hidden_vectors_are_added_before_the_head(build: Any, model_of: Any, source: Any, examples: Any) -> None:
+def test_hidden_states_of_both_orders_are_added_before_the_head(build: Any, model_of: Any, source: Any, examples: Any) -> None:
     objective, model, items = ready(build, model_of, source, examples, "similarity")
     objective.eval()
     batch = items.batch([0])
@@ -148,7 +152,7 @@ def test_hidden_vectors_are_added_before_the_head(build: Any, model_of: Any, sou
         assert not torch.allclose(outputs, objective.head(one) + objective.head(other))  # the bias would count twice
 
 
-def test_all_options_of_an_example_lose_the_same_features(build: Any, model_of: Any, source: Any) -> None:
+def test_all_options_of_an_example_share_a_dropout_mask(build: Any, model_of: Any, source: Any) -> None:
     same = [Example("text", 0, options=("a", "a", "a")), Example("text", 1, options=("a", "a", "a"))]
     objective, model, items = ready(build, model_of, source, {"multiple_choice": same}, "multiple_choice")
     objective.settings.classifier_dropout = 0.5
@@ -164,7 +168,7 @@ def test_all_options_of_an_example_lose_the_same_features(build: Any, model_of: 
 
 
 @pytest.mark.parametrize(("task", "outputs"), [*((task, 3) for task in TASKS[:3]), ("regression", 1), ("multiple_choice", 1)])
-def test_a_head_per_family(task: str, outputs: int, build: Any, source: Any, examples: Any) -> None:
+def test_every_task_has_a_head_of_the_right_size(task: str, outputs: int, build: Any, source: Any, examples: Any) -> None:
     objective = build("auto" if task not in ("similarity",) else task)
     objective.datasets(source(examples[task]), validation_fraction=0.0)
     assert objective.task == task
@@ -172,7 +176,7 @@ def test_a_head_per_family(task: str, outputs: int, build: Any, source: Any, exa
     assert objective.head.bias.tolist() == [0.0] * outputs
 
 
-def test_the_head_is_drawn_as_the_paper_says(build: Any) -> None:
+def test_the_head_is_initialised_as_in_the_paper(build: Any) -> None:
     objective = build()
     objective.width = 4000
     objective.set_labels("classification", ["a", "b"])
@@ -180,7 +184,7 @@ def test_the_head_is_drawn_as_the_paper_says(build: Any) -> None:
     assert objective.head.bias.tolist() == [0.0, 0.0]
 
 
-def test_labels_survive_a_state(build: Any, source: Any) -> None:
+def test_labels_are_restored_from_a_state_dict(build: Any, source: Any) -> None:
     words = [Example("x", "schön"), Example("y", "日本"), Example("z", "a, b")]
     objective = build()
     objective.datasets(source(words), validation_fraction=0.0)
@@ -191,7 +195,7 @@ def test_labels_survive_a_state(build: Any, source: Any) -> None:
 
 
 @pytest.mark.parametrize(("layers", "said"), [(None, False), (2, False), (3, True)])
-def test_more_layers_than_there_are(
+def test_more_transfer_layers_than_blocks_are_reported(
     layers: int | None, said: bool, build: Any, model_of: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     objective = build(transfer_layers=layers)
@@ -202,9 +206,7 @@ def test_more_layers_than_there_are(
 
 
 @pytest.mark.parametrize("task", ["classification", "similarity", "regression", "multiple_choice"])
-def test_labels_and_scores_have_full_precision_whatever_training_computes_in(
-    task: str, build: Any, source: Any, examples: Any, model_of: Any
-) -> None:
+def test_outputs_have_full_precision_under_autocast(task: str, build: Any, source: Any, examples: Any, model_of: Any) -> None:
     objective = build(task).eval()
     items = objective.datasets(source(examples[task]), validation_fraction=0.0)["train"]
     batch = items.batch(range(len(items)))

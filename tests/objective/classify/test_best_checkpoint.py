@@ -10,14 +10,14 @@ import torch
 
 
 @pytest.mark.parametrize("task", ["classification", "entailment", "similarity", "multiple_choice"])
-def test_higher_accuracy_is_better_whatever_the_loss(task: str, build: Any) -> None:
+def test_the_checkpoint_with_the_highest_accuracy_is_best(task: str, build: Any) -> None:
     objective = build(task)
     assert objective.checkpoint_rank(3.0, {"accuracy": 0.9, "f1": 0.1}) < objective.checkpoint_rank(
         1.0, {"accuracy": 0.8, "f1": 0.9}
     )
 
 
-def test_regression_goes_by_pearson(build: Any) -> None:
+def test_the_regression_checkpoint_with_the_highest_pearson_correlation_is_best(build: Any) -> None:
     objective = build("regression")
     assert objective.checkpoint_rank(3.0, {"pearson": 0.5, "squared_error": 9.0}) < objective.checkpoint_rank(
         1.0, {"pearson": -0.5, "squared_error": 1.0}
@@ -25,7 +25,7 @@ def test_regression_goes_by_pearson(build: Any) -> None:
 
 
 @pytest.mark.parametrize("task", ["classification", "regression", "multiple_choice"])
-def test_what_is_judged_has_the_main_metric(task: str, build: Any, source: Any, examples: Any, model_of: Any) -> None:
+def test_checkpoints_are_ranked_by_the_first_metric(task: str, build: Any, source: Any, examples: Any, model_of: Any) -> None:
     objective = build(task)
     batch = objective.datasets(source(examples[task], examples[task]), validation_fraction=0.0)["validation"].batch([0, 1, 2])
     model = model_of(objective).eval()
@@ -36,5 +36,5 @@ def test_what_is_judged_has_the_main_metric(task: str, build: Any, source: Any, 
     assert rank == -next(iter(judged.values()))
 
 
-def test_one_example_is_judged_by_its_loss(build: Any) -> None:
+def test_without_metrics_checkpoints_are_ranked_by_loss(build: Any) -> None:
     assert build("regression").checkpoint_rank(1.5, {}) == 1.5

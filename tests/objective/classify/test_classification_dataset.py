@@ -18,7 +18,7 @@ from gptkit.training.dataloader import TrainDataLoader, validation_items
 from gptkit.training.step import combine_terms
 
 
-def test_a_source_keeps_its_own_validation(build: Any, source: Any, examples: Any) -> None:
+def test_the_validation_split_of_a_source_is_used(build: Any, source: Any, examples: Any) -> None:
     datasets = build().datasets(source(examples["classification"], examples["classification"][:2]), validation_fraction=0.4)
     assert (len(datasets["train"]), len(datasets["validation"])) == (5, 2)
     datasets = build().datasets(source(examples["classification"] * 4), validation_fraction=0.25)
@@ -39,7 +39,7 @@ def test_a_source_keeps_its_own_validation(build: Any, source: Any, examples: An
         (["a", "0.5", "b"], None, "classification", 3, False),
     ],
 )
-def test_labels_that_are_scores_are_learnt_as_scores_or_said_to_be_classes(
+def test_scores_of_pairs_are_regression_and_scores_of_single_texts_warn(
     labels: list[Any], pair: str | None, task: str, outputs: int, warned: bool, build: Any, source: Any, caplog: Any
 ) -> None:
     objective = build()
@@ -59,12 +59,12 @@ def test_labels_that_are_scores_are_learnt_as_scores_or_said_to_be_classes(
         ("regression", "regression of scores, 3 examples to learn from and 2 held out"),
     ],
 )
-def test_what_is_learned_is_said(task: str, said: str, build: Any, source: Any, examples: Any) -> None:
+def test_a_run_describes_its_task_and_data(task: str, said: str, build: Any, source: Any, examples: Any) -> None:
     objective = build(task)
     assert objective.describe(objective.datasets(source(examples[task], examples[task][:2]), validation_fraction=0.0)) == said
 
 
-def test_many_labels_are_counted_and_some_are_named(build: Any, source: Any) -> None:
+def test_a_run_with_many_labels_names_the_first_few(build: Any, source: Any) -> None:
     objective = build(positive="3")
     datasets = objective.datasets(source([Example("x", n) for n in range(20)]), validation_fraction=0.0)
     assert objective.describe(datasets) == (
@@ -72,7 +72,7 @@ def test_many_labels_are_counted_and_some_are_named(build: Any, source: Any) -> 
     )
 
 
-def test_long_texts_are_cut_and_counted(build: Any, model_of: Any, source: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_long_texts_are_truncated_and_counted(build: Any, model_of: Any, source: Any, caplog: pytest.LogCaptureFixture) -> None:
     long = [Example("a" * 50, "x", pair="b" * 3), Example("c", "y", pair="d" * 7), Example("c", "x", pair="d" * 6)]
     objective = build("entailment", context=17)
     with caplog.at_level(logging.WARNING, "gptkit"):
@@ -86,7 +86,7 @@ def test_long_texts_are_cut_and_counted(build: Any, model_of: Any, source: Any, 
     objective.loss(model_of(objective), items.batch([0, 1, 2]))
 
 
-def test_choices_are_read_together_whose_longest_options_are_alike(build: Any, source: Any) -> None:
+def test_examples_are_batched_by_their_longest_option(build: Any, source: Any) -> None:
     even, uneven = ("a" * 20, "b" * 20), ("a" * 39, "b")
     given = [Example("x", 0, options=even if place % 2 else uneven) for place in range(64)]
     items = build(context=100).datasets(source(given), validation_fraction=0.0)["train"]
@@ -96,7 +96,7 @@ def test_choices_are_read_together_whose_longest_options_are_alike(build: Any, s
     assert validation_items(items, 0) == [*range(1, 64, 2), *range(0, 64, 2)]
 
 
-def test_what_is_not_cut_is_not_mentioned(build: Any, source: Any, examples: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_texts_that_fit_cause_no_warning(build: Any, source: Any, examples: Any, caplog: pytest.LogCaptureFixture) -> None:
     build().datasets(source(examples["classification"]), validation_fraction=0.0)
     assert not caplog.records
 
@@ -134,7 +134,7 @@ CHOICE = Example("x", 0, options=("a", "b", "c", "d"))
         ([Example("x", "a"), Example("y", "b")], [Example("z", "b")], None),  # which is judged by its loss alone
     ],
 )
-def test_metrics_that_mean_less_are_said(
+def test_uninformative_validation_metrics_cause_a_warning(
     train: list[Any],
     validation: list[Any],
     said: str | None,
@@ -153,7 +153,9 @@ def test_metrics_that_mean_less_are_said(
         assert torch.isfinite(loss)
 
 
-def test_a_question_belongs_to_its_document(build: Any, source: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_question_follows_its_document_and_is_kept_when_truncating(
+    build: Any, source: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     asked = [Example("document", 0, pair="why?", options=("a", "b"))]
     items = build(context=64).datasets(source(asked), validation_fraction=0.0)["train"]
     assert items.batch([0])["tokens"].tolist() == [[[257, *b"documentwhy?", 258, *option, 259] for option in (b"a", b"b")]]
@@ -199,7 +201,7 @@ def test_a_question_belongs_to_its_document(build: Any, source: Any, caplog: pyt
         ("auto", [Example("x", "a"), Example("y", "b")], [], "the validation split has no examples"),
     ],
 )
-def test_what_cannot_be_learnt_is_one_line(
+def test_unusable_examples_are_reported_in_one_line(
     task: str, train: list[Any], validation: list[Any] | None, message: str, build: Any, source: Any
 ) -> None:
     with pytest.raises(DataError, match=message) as caught:
@@ -208,7 +210,7 @@ def test_what_cannot_be_learnt_is_one_line(
 
 
 @pytest.mark.parametrize(("task", "learnt"), [("regression", True), ("entailment", False)])
-def test_what_cannot_be_learnt_is_found_in_its_source_whatever_is_held_out(
+def test_an_unusable_example_is_located_in_its_source_file(
     task: str, learnt: bool, build: Any, source: Any, tmp_path: Path
 ) -> None:
     ranges = split_items(24, 0.25)[0 if learnt else 1]
@@ -226,6 +228,6 @@ def test_what_cannot_be_learnt_is_found_in_its_source_whatever_is_held_out(
 
 
 @pytest.mark.parametrize(("task", "context"), [("classification", 2), ("entailment", 5)])
-def test_a_context_without_room(task: str, context: int, build: Any, source: Any, examples: Any) -> None:
+def test_a_context_too_short_for_any_text_is_named(task: str, context: int, build: Any, source: Any, examples: Any) -> None:
     with pytest.raises(DataError, match=rf"model\.context={context} has no room"):
         build(task, context=context).datasets(source(examples[task]), validation_fraction=0.0)

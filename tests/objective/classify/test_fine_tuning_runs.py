@@ -84,7 +84,7 @@ def tuned(run: Run, labelled: list[str], pretrained: Path, place: Path) -> Path:
 
 
 @pytest.mark.parametrize("layers", [-1, 0, 2, 3, None])
-def test_embeddings_and_the_first_blocks_are_taken(
+def test_transfer_layers_loads_embeddings_and_the_first_blocks(
     layers: int | None, run: Run, labelled: list[str], pretrained: Path, place: Path
 ) -> None:
     still = ["optimizer.lr=0", "trainer.max_steps=1"]
@@ -110,12 +110,12 @@ def test_embeddings_and_the_first_blocks_are_taken(
     assert len(found["wte.weight"]) == 260
 
 
-def test_a_part_of_no_weights_cannot_be_taken(run: Run, labelled: list[str]) -> None:
+def test_transfer_layers_needs_init_from(run: Run, labelled: list[str]) -> None:
     with pytest.raises(ConfigError, match=r"transfer_layers.*give init_from="):
         run("nothing", *labelled, "objective.transfer_layers=1", "trainer.max_steps=1")
 
 
-def test_a_fine_tuned_model_is_a_language_model_again(run: Run, tuned: Path, place: Path) -> None:
+def test_pretraining_can_start_from_a_fine_tuned_model(run: Run, tuned: Path, place: Path) -> None:
     words = ["data=text", f"data.path={place / 'text.txt'}", "trainer.max_steps=1", "optimizer.lr=0"]
     run("back", f"init_from={tuned}", *words)
     tuned_weights, back = newest(tuned), newest(place / "back")
@@ -124,13 +124,13 @@ def test_a_fine_tuned_model_is_a_language_model_again(run: Run, tuned: Path, pla
         assert torch.equal(tensor, tuned_weights[name][: len(tensor)]), name
 
 
-def test_added_tokens_are_never_drawn(tuned: Path) -> None:
+def test_a_loaded_fine_tuned_model_has_the_vocabulary_of_its_tokenizer(tuned: Path) -> None:
     model, tokenizer = load(str(tuned))
     assert model.vocabulary == tokenizer.size == 257
     assert model.logits(model(torch.zeros(1, 3, dtype=torch.long))).shape == (1, 3, 257)
 
 
-def test_labels_and_head_are_in_the_checkpoint(tuned: Path) -> None:
+def test_a_checkpoint_contains_labels_and_head(tuned: Path) -> None:
     trained = load_objective(str(tuned))
     assert trained.objective.labels == ["even", "odd"]
     assert trained.objective.task == "classification"
@@ -139,12 +139,12 @@ def test_labels_and_head_are_in_the_checkpoint(tuned: Path) -> None:
     assert torch.equal(trained.objective.head.weight, newest(tuned, "objective")["head.weight"])
 
 
-def test_a_second_task_begins_with_the_tokens_of_the_first(run: Run, labelled: list[str], tuned: Path, place: Path) -> None:
+def test_fine_tuning_again_keeps_the_added_tokens(run: Run, labelled: list[str], tuned: Path, place: Path) -> None:
     run("second", *labelled, f"init_from={tuned}", "optimizer.lr=0", "trainer.max_steps=1")
     assert torch.equal(newest(place / "second")["wte.weight"], newest(tuned)["wte.weight"])
 
 
-def test_it_continues_bit_for_bit(run: Run, labelled: list[str], pretrained: Path, place: Path) -> None:
+def test_a_stopped_fine_tuning_run_resumes_bit_for_bit(run: Run, labelled: list[str], pretrained: Path, place: Path) -> None:
     words = [*labelled, f"init_from={pretrained}", "model.dropout=0.1", "optimizer.schedule.shape=constant"]
     run("whole", *words, "trainer.max_steps=8")
     run("stopped", *words, "trainer.max_steps=5")  # within the second epoch
@@ -156,7 +156,7 @@ def test_it_continues_bit_for_bit(run: Run, labelled: list[str], pretrained: Pat
             assert torch.equal(tensor, other[name]), name
 
 
-def test_a_probe_leaves_the_model_as_it_is(run: Run, labelled: list[str], pretrained: Path, place: Path) -> None:
+def test_a_probe_does_not_change_the_model(run: Run, labelled: list[str], pretrained: Path, place: Path) -> None:
     words = ["objective=probe", "objective.examples=4", "optimizer.weight_decay=0.1", "trainer.max_steps=6"]
     run("probe", *labelled[:2], *words, f"init_from={pretrained}")
     before, after = newest(pretrained), newest(place / "probe")
@@ -177,7 +177,7 @@ def test_a_probe_leaves_the_model_as_it_is(run: Run, labelled: list[str], pretra
         ("country_pairs", "regression", "pearson", 1, "regression of scores"),
     ],
 )
-def test_every_head_is_trained_on_the_real_set_of_its_family(
+def test_every_task_trains_on_its_embedded_data_set(
     source: str, task: str, metric: str, outputs: int, said: str, run: Run, place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = f"{source}_{task}"

@@ -27,7 +27,7 @@ from gptkit.records import Example
         (["negative", "neutral", "positive"], None),
     ],
 )
-def test_without_a_word_the_affirmative_of_two_opposites(labels: list[str], positive: str | None) -> None:
+def test_the_default_positive_label_is_the_affirmative_one_of_two_opposites(labels: list[str], positive: str | None) -> None:
     assert positive_class("", labels) == (None if positive is None else labels.index(positive))
 
 
@@ -41,7 +41,7 @@ def test_without_a_word_the_affirmative_of_two_opposites(labels: list[str], posi
         ("true", ["TRUE", "True", "true"], 2),
     ],
 )
-def test_the_positive_label_that_is_asked_for(wanted: str, labels: list[str], found: int) -> None:
+def test_the_positive_label_can_be_chosen(wanted: str, labels: list[str], found: int) -> None:
     assert positive_class(wanted, labels) == found
 
 
@@ -52,14 +52,14 @@ def test_the_positive_label_that_is_asked_for(wanted: str, labels: list[str], fo
         ("TRUe", ["True", "true"], "is not one of the 2 labels True, true."),
     ],
 )
-def test_a_positive_label_that_there_is_not(wanted: str, labels: list[str], near: str) -> None:
+def test_an_unknown_positive_label_names_the_labels(wanted: str, labels: list[str], near: str) -> None:
     with pytest.raises(ConfigError, match=rf"objective\.positive={wanted} is not one of the 2 labels") as caught:
         positive_class(wanted, labels)
     assert near in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_a_run_reports_the_f1_of_the_label_that_it_names(build: Any, source: Any) -> None:
+def test_f1_is_that_of_the_positive_label(build: Any, source: Any) -> None:
     examples = [Example("x", "duplicate"), Example("y", "other"), Example("z", "other")]
     kept = {"outputs": torch.eye(2)[[0, 0, 1, 1]], "labels": torch.tensor([0.0, 1.0, 1.0, 1.0])}  # one false duplicate
     found = {}
@@ -71,19 +71,19 @@ def test_a_run_reports_the_f1_of_the_label_that_it_names(build: Any, source: Any
 
 
 @pytest.mark.parametrize("task", ["regression", "multiple_choice"])
-def test_what_has_no_named_labels_has_no_positive_one(task: str, build: Any, source: Any, examples: Any) -> None:
+def test_tasks_without_label_names_reject_a_positive_label(task: str, build: Any, source: Any, examples: Any) -> None:
     with pytest.raises(ValueError, match=rf"objective\.positive=a: labels of {task} have no names"):
         AuxLMConfig(task=task, positive="a")
     with pytest.raises(ConfigError, match=rf"objective\.positive=a: labels of {task} have no names"):
         build(positive="a").datasets(source(examples[task]), validation_fraction=0.0)
 
 
-def test_a_positive_label_that_no_example_has(build: Any, source: Any, examples: Any) -> None:
+def test_an_unknown_positive_label_names_the_nearest_one(build: Any, source: Any, examples: Any) -> None:
     with pytest.raises(ConfigError, match=r"positive=god is not one of the 3 labels bad, good, neither\. Did you mean good\?"):
         build(positive="god").datasets(source(examples["classification"]), validation_fraction=0.0)
 
 
-def test_one_and_one_point_nought_are_one_label() -> None:
+def test_1_and_1_0_are_the_same_label() -> None:
     assert class_names([Example("x", 1), Example("y", 1.0), Example("z", 0.5)]) == ["0.5", "1"]
     text = ["0", "0.0", "1.00", "1", "-1.0", "0.50", "1.0.0", ".0", "v1.0"]  # as all labels of a .csv file are
     assert class_names([Example("x", label) for label in text]) == ["-1", ".0", "0", "0.50", "1", "1.0.0", "v1.0"]

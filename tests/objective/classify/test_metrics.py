@@ -60,7 +60,7 @@ def matthews_of_many(found: list[int], wanted: list[int]) -> float:
     return covariance(found, wanted) / math.sqrt(covariance(found, found) * covariance(wanted, wanted))
 
 
-def test_two_labels() -> None:
+def test_metrics_of_two_labels_match_their_formulas() -> None:
     outputs, labels = drawn("classification", 60, 2)
     found, wanted = outputs.argmax(-1).tolist(), labels.int().tolist()
     judged = compute_metrics("classification", outputs, labels)
@@ -70,7 +70,7 @@ def test_two_labels() -> None:
     assert judged["matthews"] == pytest.approx(matthews_of_two(found, wanted))
 
 
-def test_three_labels() -> None:
+def test_metrics_of_three_labels_match_their_formulas() -> None:
     outputs, labels = drawn("entailment", 60, 3)
     found, wanted = outputs.argmax(-1).tolist(), labels.int().tolist()
     judged = compute_metrics("entailment", outputs, labels)
@@ -79,7 +79,7 @@ def test_three_labels() -> None:
 
 
 @pytest.mark.parametrize(("labels", "positive"), [(2, 0), (2, 1), (3, 0), (3, 2)])
-def test_f1_of_one_label(labels: int, positive: int) -> None:
+def test_f1_of_a_positive_label_matches_its_formula(labels: int, positive: int) -> None:
     outputs, numbers = drawn("classification", 60, labels)
     found, wanted = outputs.argmax(-1).tolist(), numbers.int().tolist()
     judged = compute_metrics("classification", outputs, numbers, positive=positive)
@@ -88,7 +88,7 @@ def test_f1_of_one_label(labels: int, positive: int) -> None:
     assert {**judged, "f1": without["f1"]} == without
 
 
-def test_options_have_accuracy_alone() -> None:
+def test_multiple_choice_has_only_accuracy() -> None:
     outputs, labels = drawn("multiple_choice", 40, 4)
     judged = compute_metrics("multiple_choice", outputs, labels)
     assert list(judged) == ["accuracy", "accuracy_low", "accuracy_high"]
@@ -96,7 +96,7 @@ def test_options_have_accuracy_alone() -> None:
 
 
 @pytest.mark.parametrize("shift", [0.0, 2000.0])  # years, for example
-def test_scores(shift: float) -> None:
+def test_metrics_of_regression_match_their_formulas(shift: float) -> None:
     outputs, labels = drawn("regression", 50, 1)
     outputs, labels = outputs + shift, labels + shift
     found, wanted = outputs.double().tolist(), labels.double().tolist()
@@ -108,7 +108,7 @@ def test_scores(shift: float) -> None:
 
 
 @pytest.mark.parametrize(("task", "first"), [("classification", "accuracy"), ("regression", "pearson")])
-def test_the_interval_holds_the_value_and_is_always_the_same(task: str, first: str) -> None:
+def test_the_interval_contains_the_metric_and_is_deterministic(task: str, first: str) -> None:
     outputs, labels = drawn(task, 200, 2)
     torch.manual_seed(7)
     judged = compute_metrics(task, outputs, labels)
@@ -120,7 +120,7 @@ def test_the_interval_holds_the_value_and_is_always_the_same(task: str, first: s
     assert judged[f"{first}_low"] < judged[first] < judged[f"{first}_high"]
 
 
-def test_the_interval_of_accuracy_is_as_wide_as_the_binomial_says() -> None:
+def test_the_interval_of_accuracy_has_the_width_of_a_binomial() -> None:
     outputs, labels = drawn("classification", 1000, 2)
     judged = compute_metrics("classification", outputs, labels)
     deviation = math.sqrt(judged["accuracy"] * (1 - judged["accuracy"]) / 1000)
@@ -137,12 +137,12 @@ def test_the_interval_of_accuracy_is_as_wide_as_the_binomial_says() -> None:
         ("regression", torch.tensor([0.0, 1.0, 1.5]), torch.ones(3)),
     ],
 )
-def test_what_does_not_vary_correlates_with_nothing(task: str, outputs: Tensor, labels: Tensor) -> None:
+def test_correlations_with_a_constant_are_zero(task: str, outputs: Tensor, labels: Tensor) -> None:
     judged = compute_metrics(task, outputs, labels)
     assert all(math.isfinite(value) for value in judged.values())
     assert [judged[name] for name in ("matthews", "pearson", "spearman") if name in judged] in ([0.0], [0.0, 0.0])
 
 
-def test_two_examples_are_the_fewest() -> None:
+def test_metrics_need_two_examples() -> None:
     assert compute_metrics("regression", torch.ones(1), torch.ones(1)) == {}
     assert compute_metrics("regression", torch.tensor([1.0, 2.0]), torch.tensor([0.0, 5.0]))["pearson"] == pytest.approx(1.0)

@@ -16,7 +16,7 @@ from gptkit.records import Example
 MANY = [Example(f"text {place}", "ab"[place % 3 == 0]) for place in range(12)]
 
 
-def test_as_many_examples_of_each_label(build: Any, source: Any) -> None:
+def test_a_probe_samples_the_same_number_of_examples_of_each_label(build: Any, source: Any) -> None:
     objective = build(kind=ProbeConfig, examples=2)
     datasets = objective.datasets(source(MANY, MANY), validation_fraction=0.0)
     assert Counter(example.label for example in objective.select_examples(MANY)) == {"a": 2, "b": 2}
@@ -24,7 +24,7 @@ def test_as_many_examples_of_each_label(build: Any, source: Any) -> None:
     assert len(build(kind=ProbeConfig).datasets(source(MANY), validation_fraction=0.0)["train"]) == 12
 
 
-def test_the_seed_decides_which(build: Any, source: Any) -> None:
+def test_the_seed_determines_the_sample(build: Any, source: Any) -> None:
     def chosen(seed: int, examples: int = 2) -> list[str]:
         objective = build(kind=ProbeConfig, examples=examples)
         objective.seed = seed
@@ -38,7 +38,7 @@ def test_the_seed_decides_which(build: Any, source: Any) -> None:
     assert set(chosen(5, 1)) < set(chosen(5, 2)) < set(chosen(5, 4))
 
 
-def test_every_example_is_as_likely() -> None:
+def test_every_example_of_a_label_is_equally_likely() -> None:
     labels = ["a"] * 3 + ["b"] * 6
     times = Counter(place for seed in range(3000) for place in sample_per_class(labels, 2, seed))
     for place, label in enumerate(labels):
@@ -56,12 +56,12 @@ def test_a_label_with_fewer_examples_is_named(build: Any, source: Any, caplog: p
 
 
 @pytest.mark.parametrize("task", ["regression", "multiple_choice"])
-def test_where_labels_have_no_names_so_many_of_all(task: str, build: Any, source: Any, examples: Any) -> None:
+def test_without_label_names_the_sample_size_is_the_total(task: str, build: Any, source: Any, examples: Any) -> None:
     objective = build(task, kind=ProbeConfig, examples=2)
     assert len(objective.datasets(source(examples[task]), validation_fraction=0.0)["train"]) == 2
 
 
-def test_no_token_is_added(build: Any, model_of: Any, source: Any, examples: Any) -> None:
+def test_a_probe_adds_no_tokens(build: Any, model_of: Any, source: Any, examples: Any) -> None:
     objective = build(kind=ProbeConfig)
     end = objective.tokenizer.special["end_of_text"]
     batch = objective.datasets(source(examples["classification"]), validation_fraction=0.0)["train"].batch([1])
@@ -70,7 +70,7 @@ def test_no_token_is_added(build: Any, model_of: Any, source: Any, examples: Any
 
 
 @pytest.mark.parametrize("task", ["classification", "similarity", "multiple_choice"])
-def test_only_the_head_learns_and_without_dropout(task: str, build: Any, model_of: Any, source: Any, examples: Any) -> None:
+def test_a_probe_trains_only_the_head_without_dropout(task: str, build: Any, model_of: Any, source: Any, examples: Any) -> None:
     objective = build(task, kind=ProbeConfig)
     batch = objective.datasets(source(examples[task]), validation_fraction=0.0)["train"].batch([0, 1, 2])
     model = model_of(objective, dropout=0.5)
@@ -86,6 +86,6 @@ def test_only_the_head_learns_and_without_dropout(task: str, build: Any, model_o
     assert terms.keys() == objective.counts(batch).keys() == {"task"}
 
 
-def test_a_frozen_model_learns_no_language() -> None:
+def test_a_probe_rejects_lm_weight() -> None:
     with pytest.raises(ValueError, match=r"objective\.lm_weight=0\.5: the model of a probe is frozen; set it to 0"):
         ProbeConfig(lm_weight=0.5)

@@ -55,7 +55,7 @@ def test_loss_is_the_sum_over_tokens_of_minus_log_probability() -> None:
     assert objective().tokens(BATCH) == 8
 
 
-def test_documents_kept_apart_reach_the_model() -> None:
+def test_segments_are_passed_to_the_model() -> None:
     model = Bigram()
     segments = torch.tensor([[0, 0, 1, 1], [0, 1, 1, 1]])
     objective().loss(model, {**BATCH, "segments": segments})  # type: ignore[arg-type]
@@ -78,7 +78,7 @@ def test_slices_change_neither_loss_nor_gradient(rows: int, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("rows", [1, 3, 100])
-def test_rows_may_weigh_differently(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weighted_loss_and_gradient_match_pytorch(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(losses, "LOGITS_PER_CPU_SLICE", rows * 13)
     generator = torch.Generator().manual_seed(3)
     logits = torch.randn(10, 13, generator=generator).requires_grad_()

@@ -28,20 +28,20 @@ def slowly(scores: Tensor, ranks: Tensor, exists: Tensor, margin: float) -> list
 
 
 @pytest.mark.parametrize("margin", [0.0, 0.7])
-def test_it_is_the_mean_over_pairs_that_are_no_ties(margin: float) -> None:
+def test_the_ranking_loss_is_the_mean_over_pairs_without_ties(margin: float) -> None:
     found = ranking_losses(SCORES, RANKS, EXISTS, margin)
     assert found.tolist() == pytest.approx(slowly(SCORES, RANKS, EXISTS, margin), abs=1e-6)
     assert found[1] == 0.0  # all tied
     assert preference_pairs(RANKS, EXISTS).sum((1, 2)).tolist() == [5, 0, 1]
 
 
-def test_by_hand_with_a_tie() -> None:
+def test_the_ranking_loss_of_an_example_with_a_tie() -> None:
     scores, ranks = torch.tensor([[1.0, 0.0, 0.5]]), torch.tensor([[0, 1, 1]])
     by_hand = (math.log(1 + math.exp(-1.0)) + math.log(1 + math.exp(-0.5))) / 2
     assert float(ranking_losses(scores, ranks, torch.ones_like(ranks, dtype=torch.bool))) == pytest.approx(by_hand, abs=1e-6)
 
 
-def test_the_order_of_completions_changes_nothing() -> None:
+def test_the_loss_does_not_depend_on_the_order_of_completions() -> None:
     for order in itertools.permutations(range(4)):
         place = list(order)
         torch.testing.assert_close(

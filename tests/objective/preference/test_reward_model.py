@@ -56,7 +56,7 @@ def reward(build: Any, source: Any, model_of: Any) -> tuple[Any, Any, Any]:
     return built, model.train(), train
 
 
-def test_a_run_begins_by_saying_how_many_rankings_there_are(build: Any, source: Any) -> None:
+def test_a_run_describes_its_number_of_rankings(build: Any, source: Any) -> None:
     built = build()
     datasets = built.datasets(source(RANKINGS), validation_fraction=0)
     assert built.describe(datasets) == f"{len(RANKINGS)} rankings to learn from"
@@ -72,7 +72,7 @@ def test_a_batch_has_room_for_the_largest_ranking(reward: Any) -> None:
     assert built.tokens(batch) == int(train.lengths()[:2].sum())
 
 
-def test_scores_do_not_move_with_padding_or_company(reward: Any) -> None:
+def test_scores_depend_on_neither_padding_nor_other_sequences(reward: Any) -> None:
     built, model, train = reward
     together = built.ratings(model, train.batch([0, 1, 2, 3]))
     for item in range(4):
@@ -86,7 +86,7 @@ def test_scores_do_not_move_with_padding_or_company(reward: Any) -> None:
     assert alone[-1] == built.tokenizer.special["end_of_text"]
 
 
-def test_the_order_of_completions_changes_nothing(build: Any, source: Any, model_of: Any) -> None:
+def test_the_loss_does_not_depend_on_the_order_of_completions(build: Any, source: Any, model_of: Any) -> None:
     losses = set()
     for order in itertools.permutations(range(3)):
         first = RANKINGS[0]
@@ -98,7 +98,7 @@ def test_the_order_of_completions_changes_nothing(build: Any, source: Any, model
 
 
 @pytest.mark.parametrize("kind", [RewardModelConfig, DPOConfig])
-def test_all_tied_gives_no_gradient_and_a_batch_is_the_sum_of_its_parts(build: Any, source: Any, model_of: Any, kind: type) -> None:
+def test_ties_give_no_gradient_and_losses_of_rankings_add_up(build: Any, source: Any, model_of: Any, kind: type) -> None:
     built = build(kind)
     train = built.datasets(source(RANKINGS), validation_fraction=0)["train"]
     model = model_of(built)
@@ -114,7 +114,7 @@ def test_all_tied_gives_no_gradient_and_a_batch_is_the_sum_of_its_parts(build: A
     )
 
 
-def test_the_bias_lets_demonstrations_score_zero_and_changes_no_ranking(build: Any, source: Any, model_of: Any) -> None:
+def test_demonstrations_score_zero_on_average_and_rankings_do_not_change(build: Any, source: Any, model_of: Any) -> None:
     built = build()
     shown = [ranking(" a", " b", ranks=(0, 1), demonstration=f" demonstration {number}" * (number % 3 + 1)) for number in range(40)]
     train = built.datasets(source([*shown, *RANKINGS[:2]]), validation_fraction=0)["train"]
@@ -133,7 +133,7 @@ def test_the_bias_lets_demonstrations_score_zero_and_changes_no_ranking(build: A
     assert torch.equal(again.scores(model, pad_sequences(demonstrations), sequence_lengths(demonstrations)), scores)
 
 
-def test_without_demonstrations_the_best_completions_stand_for_them(build: Any, source: Any, model_of: Any) -> None:
+def test_without_demonstrations_the_best_completions_score_zero(build: Any, source: Any, model_of: Any) -> None:
     built = build()
     built.datasets(source([ranking(" worse", " best", ranks=(1, 0))]), validation_fraction=0)
     model = model_of(built)
@@ -142,7 +142,7 @@ def test_without_demonstrations_the_best_completions_stand_for_them(build: Any, 
     assert abs(float(built.scores(model, pad_sequences(best), sequence_lengths(best)).detach())) < 1e-4
 
 
-def test_accuracy_is_told_by_k_by_labeler_and_for_those_held_out() -> None:
+def test_accuracy_is_reported_by_k_by_labeler_and_for_held_out_labelers() -> None:
     kept = {
         "ratings": torch.tensor([[2.0, 1.0, 0.0], [0.0, 1.0, 0.0], [3.0, 1.0, 1.0]]),
         "ranks": torch.tensor([[0, 1, 2], [0, 1, 0], [0, 0, 1]]),
@@ -173,7 +173,9 @@ def test_calibration_compares_predicted_with_observed_preferences() -> None:
     assert float((observed * counts).nansum()) == pytest.approx(2.0)
 
 
-def test_bad_rankings_are_refused_and_long_ones_left_out(build: Any, source: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_invalid_rankings_raise_and_long_completions_are_left_out(
+    build: Any, source: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     def read(*records: Any, context: int = 60) -> Any:
         return build(context=context).datasets(source(list(records)), validation_fraction=0)["train"]
 
@@ -198,7 +200,7 @@ def test_bad_rankings_are_refused_and_long_ones_left_out(build: Any, source: Any
     assert set(tied) == {"train", "validation"}
 
 
-def test_a_completion_without_room_is_cut_before_its_end_and_a_prompt_without_room_is_refused(build: Any) -> None:
+def test_a_long_completion_is_truncated_and_a_long_prompt_raises(build: Any) -> None:
     built = build()
     ids, missing = built.encode(ASK, "x" * 70)
     whole = [*b"Which?", *b"x" * 70]
@@ -209,7 +211,7 @@ def test_a_completion_without_room_is_cut_before_its_end_and_a_prompt_without_ro
         built.encode((Turn("user", "y" * 70),), "x")
 
 
-def test_where_all_are_tied_there_is_neither_accuracy_nor_calibration(build: Any, source: Any, model_of: Any) -> None:
+def test_tied_rankings_have_neither_accuracy_nor_calibration(build: Any, source: Any, model_of: Any) -> None:
     built = build()
     train = built.datasets(source([RANKINGS[0], RANKINGS[2]]), validation_fraction=0)["train"]
     model = model_of(built)
@@ -224,7 +226,7 @@ def test_where_all_are_tied_there_is_neither_accuracy_nor_calibration(build: Any
     assert int(both.count) == int(alone.count)
 
 
-def test_dpo_begins_at_ln_2_and_its_rewards_are_log_ratios(build: Any, source: Any, model_of: Any) -> None:
+def test_dpo_starts_at_a_loss_of_ln_2_and_its_rewards_are_log_ratios(build: Any, source: Any, model_of: Any) -> None:
     built = build(DPOConfig, beta=0.3)
     train = built.datasets(source(RANKINGS), validation_fraction=0)["train"]
     model = model_of(built, dropout=0.2).train()

@@ -40,7 +40,7 @@ def quadratic(given: list[float], values: list[float], discount: float, lam: flo
 
 
 @pytest.mark.parametrize(("discount", "lam"), [(1.0, 0.95), (0.9, 0.5), (1.0, 1.0), (0.99, 0.0)])
-def test_advantages_are_the_quadratic_sum(discount: float, lam: float) -> None:
+def test_advantages_match_equation_16(discount: float, lam: float) -> None:
     given, values = random(seed=1), random(seed=2)
     found = compute_advantages(given, values, discount=discount, gae_lambda=lam)
     for row, length in enumerate(LENGTHS):
@@ -49,7 +49,7 @@ def test_advantages_are_the_quadratic_sum(discount: float, lam: float) -> None:
         assert not found[row, length:].any()
 
 
-def test_without_discount_and_with_lambda_1_returns_are_what_is_still_to_come() -> None:
+def test_without_discount_and_with_lambda_1_returns_are_sums_of_later_rewards() -> None:
     given, values = random(seed=3), random(seed=4)
     returns = compute_advantages(given, values, discount=1.0, gae_lambda=1.0) + values
     for row, length in enumerate(LENGTHS):
@@ -57,7 +57,7 @@ def test_without_discount_and_with_lambda_1_returns_are_what_is_still_to_come() 
         assert returns[row, :length].tolist() == pytest.approx(wanted, abs=1e-12)
 
 
-def test_the_score_stands_on_the_last_token_wherever_it_is() -> None:
+def test_the_score_is_added_to_the_last_token_of_every_response() -> None:
     """A response that ended early, one of a single token, and one that fills its room."""
     ratios, scores = random(seed=5), torch.tensor([1.0, -2.0, 3.0, 0.5], dtype=torch.float64)
     found = token_rewards(scores, ratios, torch.tensor(LENGTHS), 0.1)
@@ -69,7 +69,7 @@ def test_the_score_stands_on_the_last_token_wherever_it_is() -> None:
 
 
 @pytest.mark.parametrize("shift", [True, False])
-def test_whitening_is_that_of_a_loop_over_the_tokens_that_are_there(shift: bool) -> None:
+def test_whitening_matches_a_loop_over_response_tokens(shift: bool) -> None:
     values, mask = random(seed=6) * 3 + 2, response_mask(torch.tensor(LENGTHS), WIDTH)
     there = [float(values[row, place]) for row, length in enumerate(LENGTHS) for place in range(length)]
     mean = sum(there) / len(there)
@@ -80,7 +80,7 @@ def test_whitening_is_that_of_a_loop_over_the_tokens_that_are_there(shift: bool)
     assert not found[~mask].any()
 
 
-def test_whitening_in_parts_is_whitening_of_the_whole() -> None:
+def test_whitening_on_two_devices_matches_one_device() -> None:
     """Two devices that add up what they have: each is given the sums of both."""
     values, mask = random(seed=7), response_mask(torch.tensor(LENGTHS), WIDTH)
     whole: list[Tensor] = []
@@ -94,7 +94,7 @@ def test_whitening_in_parts_is_whitening_of_the_whole() -> None:
     assert torch.allclose(whiten(values[:2], mask[:2], lambda _: next(sums)), expected[:2], atol=1e-12)
 
 
-def test_values_that_are_the_returns_explain_all_and_their_mean_explains_nothing() -> None:
+def test_explained_variance_is_1_for_the_returns_and_0_for_their_mean() -> None:
     returns, mask = random(seed=8), response_mask(torch.tensor(LENGTHS), WIDTH)
     mean = torch.full_like(returns, float(returns[mask].mean()))
     assert float(explained_variance(returns, returns, mask, alone)) == 1.0
@@ -102,7 +102,7 @@ def test_values_that_are_the_returns_explain_all_and_their_mean_explains_nothing
     assert float(explained_variance(-returns, returns, mask, alone)) < 0
 
 
-def test_the_weight_of_the_divergence_follows_its_target_within_a_fifth() -> None:
+def test_kl_coef_adapts_to_its_target_by_at_most_a_fifth() -> None:
     assert adapt_kl_coef(0.1, 6.0, target=6.0, episodes=512, horizon=10_000) == 0.1
     assert adapt_kl_coef(0.1, 6.6, target=6.0, episodes=1000, horizon=10_000) == pytest.approx(0.1 * (1 + 0.1 * 0.1))
     assert adapt_kl_coef(0.1, 60.0, target=6.0, episodes=1000, horizon=10_000) == pytest.approx(0.1 * (1 + 0.2 * 0.1))

@@ -22,7 +22,7 @@ class Length(Reward):
         return torch.tensor([float(len(text)) for text in responses])
 
 
-def test_advantages_are_deviations_of_the_group() -> None:
+def test_group_advantages_are_standardised_scores() -> None:
     scores = [[1.0, 2.0, 6.0], [4.0, 4.0, 4.0]]
     found = group_advantages(torch.tensor(scores, dtype=torch.float64))
     for row, group in zip(found.tolist(), scores, strict=True):
@@ -31,13 +31,13 @@ def test_advantages_are_deviations_of_the_group() -> None:
         assert row == pytest.approx([(score - mean) / (deviation + 1e-4) for score in group], abs=1e-12)
 
 
-def test_the_divergence_is_equation_4() -> None:
+def test_kl_estimates_match_equation_4() -> None:
     now, reference = torch.tensor([-1.0, -2.0]), torch.tensor([-1.5, -0.5])
     wanted = [math.exp(ahead) - ahead - 1 for ahead in (-0.5, 1.5)]
     assert kl_estimates(now, reference).tolist() == pytest.approx(wanted, abs=1e-6)
 
 
-def test_groups_stay_together_and_nothing_has_moved_at_first(source: Any, model_of: Callable[..., Any]) -> None:
+def test_minibatches_contain_whole_groups_and_start_at_zero_kl(source: Any, model_of: Callable[..., Any]) -> None:
     prompts = [Prompt((Turn("user", "ab" * (1 + number % 3)),)) for number in range(12)]
     part = GRPOConfig(max_new_tokens=8, missing_end_of_text=None, group=4, minibatch=2)
     objective: Any = part.build(tokenizer=BytesTokenizerConfig().build(texts=[]), context=24, width=16)

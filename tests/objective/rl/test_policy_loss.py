@@ -12,7 +12,7 @@ from gptkit.objective.rl.policy_loss import approximate_kl, entropies, policy_lo
 
 @pytest.mark.parametrize("advantage", [1.5, -2.0])
 @pytest.mark.parametrize("difference", [0.0, 0.1, 0.5, -0.1, -0.7])
-def test_the_policys_loss_is_the_worse_of_free_and_clipped(advantage: float, difference: float) -> None:
+def test_the_policy_loss_is_the_larger_of_unclipped_and_clipped(advantage: float, difference: float) -> None:
     ratio = math.exp(difference)
     held = min(max(ratio, 0.8), 1.2)
     losses, clipped = policy_losses(
@@ -24,7 +24,7 @@ def test_the_policys_loss_is_the_worse_of_free_and_clipped(advantage: float, dif
     assert clipped.item() == (-advantage * held > -advantage * ratio)
 
 
-def test_where_the_clip_decides_nothing_is_learned() -> None:
+def test_clipped_tokens_have_no_gradient() -> None:
     now = torch.tensor([0.5, -0.5, 0.05], requires_grad=True)
     losses, clipped = policy_losses(probability_ratios(now, torch.zeros(3)), torch.tensor([1.0, -1.0, 1.0]), 0.2)
     (gradient,) = torch.autograd.grad(losses.sum(), now)
@@ -33,21 +33,21 @@ def test_where_the_clip_decides_nothing_is_learned() -> None:
     assert gradient[2].item() == pytest.approx(-math.exp(0.05))
 
 
-def test_a_ratio_never_overflows() -> None:
+def test_probability_ratios_never_overflow() -> None:
     found = probability_ratios(torch.tensor([0.0, -1e4]), torch.tensor([-1e4, 0.0]))
     assert found.tolist() == pytest.approx([math.exp(20), math.exp(-20)])
 
 
 @pytest.mark.parametrize("value", [1.0, 1.1, 1.5, 0.4])
 @pytest.mark.parametrize("wanted", [0.0, 2.0])
-def test_the_values_loss_is_the_worse_of_free_and_clipped(value: float, wanted: float) -> None:
+def test_the_value_loss_is_the_larger_of_unclipped_and_clipped(value: float, wanted: float) -> None:
     near = min(max(value, 0.8), 1.2)
     predicted, before, target = (torch.tensor([number], dtype=torch.float64) for number in (value, 1.0, wanted))
     found = value_losses(predicted, before, target, 0.2)
     assert found.item() == pytest.approx(0.5 * max((value - wanted) ** 2, (near - wanted) ** 2), abs=1e-12)
 
 
-def test_entropy_and_divergence_are_their_sums() -> None:
+def test_entropy_and_approximate_kl_match_their_formulas() -> None:
     chances = torch.tensor([[0.5, 0.25, 0.25], [0.98, 0.01, 0.01]], dtype=torch.float64)
     wanted = [-sum(p * math.log(p) for p in row) for row in chances.tolist()]
     assert entropies(chances.log()).tolist() == pytest.approx(wanted, abs=1e-12)

@@ -16,14 +16,14 @@ from gptkit.training.step import combine_terms
 from tests.objective.rl.tiny_ppo import CONTEXT, MAX_NEW_TOKENS, PROMPTS, Vowels, reward_model, roll
 
 
-def test_an_error_of_the_text_that_is_mixed_in_names_its_key(ppo: Callable[..., Any]) -> None:
+def test_an_error_in_the_pretraining_data_names_its_key(ppo: Callable[..., Any]) -> None:
     with pytest.raises(GptkitError, match=r"^objective\.ptx_data: data\.path=nowhere\.txt: there is no such file"):
         ppo(ptx_coef=1.0, ptx_data={"name": "text", "path": "nowhere.txt"})
     with pytest.raises(GptkitError, match=r"^objective\.ptx_data: there is no data=sotuu\. Did you mean"):
         ppo(ptx_coef=1.0, ptx_data={"name": "sotuu"})
 
 
-def test_a_weight_of_the_divergence_that_would_stay_or_turn_negative_is_refused(ppo: Callable[..., Any]) -> None:
+def test_kl_settings_that_cannot_adapt_raise(ppo: Callable[..., Any]) -> None:
     with pytest.raises(ValueError, match=r"objective\.kl_target=5\.0 has no effect, since objective\.kl_coef=0"):
         PPOConfig(kl_target=5.0, kl_coef=0.0)
     objective, model = ppo(kl_target=5.0, kl_horizon=15)
@@ -31,7 +31,7 @@ def test_a_weight_of_the_divergence_that_would_stay_or_turn_negative_is_refused(
         roll(objective, model, 16)
 
 
-def test_what_fits_is_tried_with_episodes_and_with_text(ppo: Callable[..., Any]) -> None:
+def test_the_largest_minibatch_has_episodes_and_pretraining_text(ppo: Callable[..., Any]) -> None:
     """Both passes of an update, as large as they get: episodes are read by two models, text has the most logits."""
     objective, model = ppo(ptx_coef=1.0)
     tried = objective.largest_minibatch(objective.prompt_datasets["train"].batch(range(4)))
@@ -42,7 +42,7 @@ def test_what_fits_is_tried_with_episodes_and_with_text(ppo: Callable[..., Any])
     assert set(ppo(ptx_coef=0.0)[0].largest_minibatch(objective.prompt_datasets["train"].batch(range(4)))) == {"ppo"}
 
 
-def test_a_weight_that_adapts_does_not_move_what_checkpoints_are_compared_by(ppo: Callable[..., Any]) -> None:
+def test_the_validation_loss_does_not_depend_on_the_adapted_kl_coef(ppo: Callable[..., Any]) -> None:
     objective, model = ppo(kl_target=1.0)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -53,7 +53,7 @@ def test_a_weight_that_adapts_does_not_move_what_checkpoints_are_compared_by(ppo
     assert torch.equal(objective.validate(model, batch, seed=0)[0]["objective"][1], before)
 
 
-def test_what_a_run_learns_from_has_its_fingerprint(ppo: Callable[..., Any]) -> None:
+def test_reward_and_pretraining_data_have_fingerprints(ppo: Callable[..., Any]) -> None:
     first, second = Vowels(), Vowels()
     first.fingerprint, second.fingerprint = "these weights", "other weights"
     one, other = ppo(first, ptx_coef=1.0)[0].sources, ppo(second, ptx_coef=1.0)[0].sources
@@ -62,7 +62,7 @@ def test_what_a_run_learns_from_has_its_fingerprint(ppo: Callable[..., Any]) -> 
     assert len(one["objective.ptx_data"]) == 64
 
 
-def test_what_does_not_fit_is_one_line(ppo: Callable[..., Any], source: Any) -> None:
+def test_incompatible_settings_raise(ppo: Callable[..., Any], source: Any) -> None:
     tokenizer = BytesTokenizerConfig().build(texts=[])
     lone = PPOConfig(max_new_tokens=MAX_NEW_TOKENS).build(tokenizer=tokenizer, context=CONTEXT, width=16)
     with pytest.raises(ConfigError, match="reward="):

@@ -14,7 +14,7 @@ from torch import Tensor
 from tests.objective.rl.tiny_ppo import gradient, nearly, roll
 
 
-def test_the_gradient_with_pretraining_is_the_sum_of_both(ppo: Callable[..., Any]) -> None:
+def test_the_gradient_of_ppo_ptx_is_the_sum_of_both_gradients(ppo: Callable[..., Any]) -> None:
     objective, model = ppo(ptx_coef=27.8, ptx_ratio=2)
     (minibatch,) = roll(objective, model, 8)
     assert list(minibatch) == ["ptx", "ppo"]
@@ -30,7 +30,7 @@ def test_the_gradient_with_pretraining_is_the_sum_of_both(ppo: Callable[..., Any
     assert all(torch.allclose(both[name], wanted[name], atol=1e-6 * scale, rtol=1e-5) for name in wanted)
 
 
-def test_without_pretraining_it_is_ppo_bit_for_bit(ppo: Callable[..., Any]) -> None:
+def test_ppo_without_pretraining_matches_ppo_ptx_bit_for_bit(ppo: Callable[..., Any]) -> None:
     mixed, plain = roll(*ppo(ptx_coef=27.8))[0], roll(*ppo(ptx_coef=0.0))[0]
     assert list(plain) == ["ppo"]
     measured = {"seconds_generate", "seconds_score", "generated_per_second"}

@@ -15,7 +15,7 @@ from gptkit.reward.base import Reward
 from tests.objective.rl.tiny_ppo import roll
 
 
-def test_before_the_first_update_nothing_has_moved(ppo: Callable[..., Any]) -> None:
+def test_before_the_first_update_kl_and_clipping_are_zero(ppo: Callable[..., Any]) -> None:
     """Also where the model has dropout: it is never on."""
     objective, model = ppo(dropout=0.5, minibatch=8)
     model.train()
@@ -28,7 +28,7 @@ def test_before_the_first_update_nothing_has_moved(ppo: Callable[..., Any]) -> N
     assert model.training
 
 
-def test_a_rollout_depends_on_weights_items_and_seed_alone(ppo: Callable[..., Any]) -> None:
+def test_a_rollout_depends_only_on_weights_items_and_seed(ppo: Callable[..., Any]) -> None:
     objective, model = ppo()
     one, same, other = roll(objective, model), roll(objective, model), roll(objective, model, seed=6)
     assert torch.equal(one[0]["ppo"]["tokens"], same[0]["ppo"]["tokens"])
@@ -39,7 +39,7 @@ def test_a_rollout_depends_on_weights_items_and_seed_alone(ppo: Callable[..., An
         assert torch.equal(few["tokens"][row, :length], one[0]["ppo"]["tokens"][8 + row, :length])
 
 
-def test_minibatches_are_strided_and_gone_through_again(ppo: Callable[..., Any]) -> None:
+def test_minibatches_are_strided_and_repeat_for_every_inner_epoch(ppo: Callable[..., Any]) -> None:
     objective, model = ppo(minibatch=4, inner_epochs=2)
     whole = roll(*ppo())[0]["ppo"]
     parts = roll(objective, model)
@@ -49,7 +49,7 @@ def test_minibatches_are_strided_and_gone_through_again(ppo: Callable[..., Any])
         assert torch.equal(part["ppo"]["tokens"], whole["tokens"][number % 4 :: 4, :width])
 
 
-def test_a_response_that_does_not_end_gets_a_score_of_its_own_and_is_not_judged(ppo: Callable[..., Any]) -> None:
+def test_a_response_that_does_not_end_gets_missing_end_of_text_without_the_reward(ppo: Callable[..., Any]) -> None:
     class Refuses(Reward):
         def __call__(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> Tensor:
             raise AssertionError
@@ -61,7 +61,7 @@ def test_a_response_that_does_not_end_gets_a_score_of_its_own_and_is_not_judged(
     assert set(batch["missing_end_of_text"].tolist()) == {1.0}
 
 
-def test_the_weight_of_the_divergence_adapts_and_is_saved(ppo: Callable[..., Any]) -> None:
+def test_kl_coef_adapts_and_is_saved(ppo: Callable[..., Any]) -> None:
     objective, model = ppo(kl_target=5.0, kl_horizon=100, kl_coef=0.1)
     roll(objective, model)
     assert float(objective.kl_coef) == pytest.approx(0.1 * (1 - 0.2 * 16 / 100))
@@ -70,7 +70,7 @@ def test_the_weight_of_the_divergence_adapts_and_is_saved(ppo: Callable[..., Any
     assert float(other.kl_coef) == float(objective.kl_coef)
 
 
-def test_log_probabilities_do_not_move_with_padding_or_company(ppo: Callable[..., Any]) -> None:
+def test_log_probabilities_depend_on_neither_padding_nor_other_rows(ppo: Callable[..., Any]) -> None:
     objective, model = ppo()
     batch = roll(objective, model)[0]["ppo"]
     for row in range(16):
@@ -80,7 +80,7 @@ def test_log_probabilities_do_not_move_with_padding_or_company(ppo: Callable[...
         assert torch.allclose(found[0], batch["old_log_probs"][row, : int(one["lengths"])], atol=1e-5)
 
 
-def test_a_score_that_is_no_number_ends_the_run_in_one_line(ppo: Callable[..., Any]) -> None:
+def test_a_nan_score_raises(ppo: Callable[..., Any]) -> None:
     class Broken(Reward):
         def __call__(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> Tensor:
             return torch.tensor([float("nan") if row == 2 else 0.0 for row in range(len(responses))])
@@ -89,7 +89,7 @@ def test_a_score_that_is_no_number_ends_the_run_in_one_line(ppo: Callable[..., A
         roll(*ppo(Broken()))
 
 
-def test_responses_leave_half_of_the_context_to_the_prompt(ppo: Callable[..., Any], caplog: pytest.LogCaptureFixture) -> None:
+def test_responses_use_at_most_half_of_the_context(ppo: Callable[..., Any], caplog: pytest.LogCaptureFixture) -> None:
     objective, model = ppo(max_new_tokens=1000)
     assert "responses have at most 12 tokens" in caplog.text
     assert int(roll(objective, model)[0]["ppo"]["lengths"].max()) <= 12

@@ -81,7 +81,7 @@ def newest(folder: Path) -> dict[str, Tensor]:
     }
 
 
-def test_a_run_reports_all_that_one_wants_to_see(learn: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_run_reports_metrics_samples_and_judge_scores(learn: Callable[..., Any], tmp_path: Path) -> None:
     found = learn(tmp_path / "run", "objective.judge.name=counted")
     names = {"score", "kl", "entropy", "length", "missing_end_of_text", "explained_variance", "clip_fraction", "approximate_kl"}
     names |= {"kl_coef", "seconds_generate", "seconds_score", "seconds_ppo", "seconds_ptx"}
@@ -97,7 +97,7 @@ def test_a_run_reports_all_that_one_wants_to_see(learn: Callable[..., Any], tmp_
 
 
 @pytest.mark.parametrize("asked", [10, 12])
-def test_a_run_that_dies_inside_a_rollout_goes_on_bit_for_bit(learn: Callable[..., Any], tmp_path: Path, asked: int) -> None:
+def test_a_run_that_fails_in_a_rollout_resumes_bit_for_bit(learn: Callable[..., Any], tmp_path: Path, asked: int) -> None:
     whole = learn(tmp_path / "whole")
     with pytest.raises(RuntimeError, match="pulled the plug"):
         learn(tmp_path / "cut", until=asked)

@@ -36,7 +36,7 @@ def test_prompts_without_room_are_left_out_and_counted(ppo: Callable[..., Any], 
     assert all(len(ids) == 3 for ids in objective.prompt_datasets["train"].ids)
 
 
-def test_prompts_that_the_reward_cannot_take_are_left_out_and_counted(
+def test_prompts_that_the_reward_does_not_accept_are_left_out_and_counted(
     ppo: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     prompts = [Prompt((Turn("user", "x" * (5 if number % 4 == 0 else 3)),)) for number in range(40)]
@@ -48,14 +48,14 @@ def test_prompts_that_the_reward_cannot_take_are_left_out_and_counted(
         ppo(Terse(), prompts=[Prompt((Turn("user", "xxxx"),))] * 40)
 
 
-def test_prompts_that_occur_more_than_once_are_counted(ppo: Callable[..., Any], caplog: pytest.LogCaptureFixture) -> None:
+def test_duplicate_prompts_are_counted(ppo: Callable[..., Any], caplog: pytest.LogCaptureFixture) -> None:
     ppo(prompts=[Prompt((Turn("user", f"a{number}"),)) for number in range(40)])
     assert "duplicates" not in caplog.text
     ppo(prompts=[Prompt((Turn("user", "ab"),))] * 40)
     assert "31 of 32 training prompts are duplicates, and 8 of 8 held-out prompts also occur in training" in caplog.text
 
 
-def test_prompts_without_the_fact_that_is_read_are_left_out_and_counted(
+def test_prompts_without_the_fact_that_the_reward_reads_are_left_out_and_counted(
     ppo: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     judge = RulesRewardConfig(answer=1.0, fact="capital").build(load=lambda source: pytest.fail("nothing is loaded"))

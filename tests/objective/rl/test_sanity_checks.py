@@ -119,7 +119,7 @@ def one_place_late(model: Any, batch: Any) -> Tensor:
 
 
 @pytest.mark.parametrize("part", [PPOConfig, GRPOConfig])
-def test_another_temperature_in_all_that_is_learned_from_is_found(
+def test_another_temperature_in_rollout_and_loss_is_detected(
     start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, part: Any
 ) -> None:
     for reader in (rollout, ppo, grpo, base, sanity_checks):
@@ -129,7 +129,7 @@ def test_another_temperature_in_all_that_is_learned_from_is_found(
 
 
 @pytest.mark.parametrize(("part", "reader"), [(PPOConfig, ppo), (GRPOConfig, grpo)])
-def test_another_temperature_in_the_loss_alone_is_found(
+def test_another_temperature_in_the_loss_is_detected(
     start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, part: Any, reader: Any
 ) -> None:
     monkeypatch.setattr(reader, "response_log_probs", half)
@@ -138,7 +138,7 @@ def test_another_temperature_in_the_loss_alone_is_found(
 
 
 @pytest.mark.parametrize("part", [PPOConfig, GRPOConfig])
-def test_log_probabilities_of_another_place_are_found(
+def test_log_probabilities_of_another_position_are_detected(
     start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, part: Any
 ) -> None:
     monkeypatch.setattr(rollout, "response_hidden_states", one_place_late)
@@ -146,7 +146,7 @@ def test_log_probabilities_of_another_place_are_found(
         start(part=part)
 
 
-def test_the_loss_is_looked_at_once_and_leaves_no_trace(start: Callable[..., Any]) -> None:
+def test_the_loss_is_checked_once_without_side_effects(start: Callable[..., Any]) -> None:
     seen: list[bool] = []
 
     class Watched(PPO):
@@ -169,12 +169,12 @@ def make_restless(model: Any) -> None:
                 setattr(module, name, nn.Sequential(child, Restless()))
 
 
-def test_randomness_in_evaluation_mode_is_found(start: Callable[..., Any]) -> None:
+def test_randomness_in_evaluation_mode_is_detected(start: Callable[..., Any]) -> None:
     with pytest.raises(GptkitError, match="the ratio of new to old probabilities must be 1"):
         start(before=make_restless)
 
 
-def test_a_reference_that_is_no_copy_is_found(start: Callable[..., Any]) -> None:
+def test_a_reference_that_differs_from_the_policy_is_detected(start: Callable[..., Any]) -> None:
     def move(model: Any) -> None:
         with torch.no_grad():
             next(iter(model.parameters())).add_(torch.randn_like(next(iter(model.parameters()))))
@@ -183,12 +183,12 @@ def test_a_reference_that_is_no_copy_is_found(start: Callable[..., Any]) -> None
         start(after=move)
 
 
-def test_two_temperatures_are_found(start: Callable[..., Any]) -> None:
+def test_sampling_at_another_temperature_is_detected(start: Callable[..., Any]) -> None:
     with pytest.raises(GptkitError, match="different logits or temperatures"):
         start(kind=Hotter)
 
 
-def test_rounding_to_sixteen_bits_is_no_other_temperature() -> None:
+def test_bfloat16_rounding_is_not_taken_for_another_temperature() -> None:
     random = torch.Generator().manual_seed(0)
     logits = 2 * torch.randn(500, 4096, generator=random)
     numbers = torch.rand(500, generator=random, dtype=torch.float64)
@@ -200,7 +200,7 @@ def test_rounding_to_sixteen_bits_is_no_other_temperature() -> None:
     assert reproduced_fraction(rounded.roll(1, 0), drawn, numbers, temperature=1.0) < MIN_REPRODUCED  # logits of another place
 
 
-def test_a_score_that_depends_on_company_is_found(start: Callable[..., Any]) -> None:
+def test_a_score_that_depends_on_the_batch_is_detected(start: Callable[..., Any]) -> None:
     with pytest.raises(GptkitError, match=r"in a batch and .* alone"):
         start(Ranked())
 
@@ -224,14 +224,12 @@ def ending(chance: float) -> Callable[[Any], None]:
 mute = ending(1e-30)
 
 
-def test_a_policy_that_cannot_end_is_found(start: Callable[..., Any]) -> None:
+def test_a_policy_that_cannot_end_is_detected(start: Callable[..., Any]) -> None:
     with pytest.raises(GptkitError, match="none of 8 responses ended"):
         start(before=mute, missing_end_of_text=-1.0)
 
 
-def test_a_policy_that_almost_never_ends_is_refused_or_warned_of(
-    start: Callable[..., Any], caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_policy_that_almost_never_ends_raises_or_warns(start: Callable[..., Any], caplog: pytest.LogCaptureFixture) -> None:
     """Of 8 responses of 8 tokens."""
     with pytest.raises(GptkitError, match=r"the expected number in a step is 0\.0006, so all scores are"):
         start(before=ending(1e-5), missing_end_of_text=-1.0)
@@ -242,7 +240,7 @@ def test_a_policy_that_almost_never_ends_is_refused_or_warned_of(
     assert expected_endings(torch.tensor([[0.5, 0.5], [0.1, 0.0]])) == pytest.approx(0.75 + 0.1)
 
 
-def test_a_continued_run_may_have_stopped_to_end(start: Callable[..., Any]) -> None:
+def test_a_resumed_run_may_have_a_policy_that_does_not_end(start: Callable[..., Any]) -> None:
     """It went that far without being stopped: uninterrupted, it would go on."""
 
     class Continued(PPO):

@@ -10,7 +10,7 @@ import torch
 from tests.objective.rl.tiny_ppo import reward_model, roll
 
 
-def test_the_value_network_starts_as_the_reward_model_whatever_its_width(ppo: Callable[..., Any]) -> None:
+def test_the_value_network_starts_as_a_reward_model_of_any_width(ppo: Callable[..., Any]) -> None:
     reward = reward_model(width=8)
     objective, model = ppo(reward)
     batch = roll(objective, model, 4)[0]["ppo"]
@@ -23,7 +23,7 @@ def test_the_value_network_starts_as_the_reward_model_whatever_its_width(ppo: Ca
     assert not any(parameter is own for parameter in objective.value.parameters() for own in trained.model.parameters())
 
 
-def test_a_value_network_from_the_policy_values_everything_at_nothing(ppo: Callable[..., Any]) -> None:
+def test_a_value_network_from_the_policy_starts_at_zero(ppo: Callable[..., Any]) -> None:
     objective, model = ppo(reward_model(), value_from="policy")
     batch = roll(objective, model, 4)[0]["ppo"]
     assert not batch["values"].any()

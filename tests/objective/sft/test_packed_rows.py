@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 
-def test_a_responses_loss_does_not_move_with_its_neighbours(
+def test_the_loss_of_a_response_does_not_depend_on_its_row(
     source: Any, sft: Callable[..., Any], dialogue: Callable[..., Any], model_of: Callable[..., Any]
 ) -> None:
     def losses(*neighbours: tuple[str, str]) -> torch.Tensor:

@@ -28,7 +28,7 @@ def learned_of(batch: Any, row: int = 0) -> list[int]:
     return batch["targets"][row][batch["loss_mask"][row]].tolist()
 
 
-def test_the_response_and_its_end_are_learned(sft: Sft, dialogue: Speak, source: Any) -> None:
+def test_the_loss_covers_the_response_and_its_end_of_text(sft: Sft, dialogue: Speak, source: Any) -> None:
     given = source([dialogue("Name?", " Ann")])
     batch = sft().datasets(given, validation_fraction=0)["train"].batch([0])
     assert bytes(batch["tokens"][0].tolist()) == b"Name? Ann"
@@ -50,7 +50,7 @@ def test_an_empty_prompt_is_end_of_text(sft: Sft, dialogue: Speak, source: Any) 
     assert learned_of(batch) == [*b"hi", END]
 
 
-def test_padding_is_neither_end_of_text_nor_learned(sft: Sft, dialogue: Speak, source: Any) -> None:
+def test_padding_is_not_in_the_loss(sft: Sft, dialogue: Speak, source: Any) -> None:
     built = sft(context=12)
     batch = built.datasets(source([dialogue("abcdef", "ghi"), dialogue("j", "klmn")]), validation_fraction=0)["train"].batch([0, 1])
     assert batch["tokens"].shape == (2, 9)
@@ -59,7 +59,7 @@ def test_padding_is_neither_end_of_text_nor_learned(sft: Sft, dialogue: Speak, s
     assert built.counts(batch) == {"sft": 4 + 5}
 
 
-def test_too_long_ones_are_left_out_and_counted(sft: Sft, dialogue: Speak, source: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_long_dialogues_are_left_out_and_counted(sft: Sft, dialogue: Speak, source: Any, caplog: pytest.LogCaptureFixture) -> None:
     short, long = dialogue("a", "b"), dialogue("a" * 30, "b" * 30)
     with caplog.at_level(logging.WARNING, "gptkit"):
         datasets = sft().datasets(source([short, long]), validation_fraction=0)
@@ -74,7 +74,7 @@ def test_other_records_are_refused(sft: Sft, source: Any, examples: Any) -> None
         sft().datasets(source(examples["classification"]), validation_fraction=0)
 
 
-def test_the_loss_is_that_of_all_logits(sft: Sft, dialogue: Speak, source: Any, model_of: Any) -> None:
+def test_the_loss_matches_one_from_all_logits(sft: Sft, dialogue: Speak, source: Any, model_of: Any) -> None:
     built = sft(context=16)
     batch = built.datasets(source([dialogue("abc", "def"), dialogue("gh", "i"), dialogue("jklmn", "opq")]), validation_fraction=0)[
         "train"
@@ -99,7 +99,7 @@ def story(tmp_path: Path) -> dict[str, str]:
     return {"name": "text", "path": str(path)}
 
 
-def test_pretraining_text_has_its_share_and_goes_on(
+def test_pretraining_text_has_its_share_and_is_new_in_every_epoch(
     sft: Sft, dialogue: Speak, source: Any, model_of: Any, story: dict[str, str]
 ) -> None:
     built = sft(context=16, pretraining=0.25, pretraining_data=story)
@@ -158,9 +158,7 @@ def test_with_a_reward_the_best_checkpoint_is_the_one_whose_responses_score_high
         scores(1)
 
 
-def test_a_response_that_does_not_end_has_the_score_of_one_as_in_reinforcement(
-    sft: Sft, dialogue: Speak, source: Any, model_of: Any
-) -> None:
+def test_a_response_that_does_not_end_scores_missing_end_of_text(sft: Sft, dialogue: Speak, source: Any, model_of: Any) -> None:
     """A model that knows nothing ends none of its responses within five tokens."""
     built, likes = sft(max_new_tokens=5, missing_end_of_text=-3.0), Likes("a")
     built.use_reward(likes)
@@ -174,7 +172,7 @@ def test_a_response_that_does_not_end_has_the_score_of_one_as_in_reinforcement(
     assert likes.asked == ["abc", "e"]
 
 
-def test_a_held_out_prompt_without_room_is_not_scored_and_shortens_no_other_answer(
+def test_a_held_out_prompt_without_room_is_not_scored(
     sft: Sft, dialogue: Speak, source: Any, model_of: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     built = sft(context=16, max_new_tokens=8)
@@ -194,7 +192,7 @@ def test_a_held_out_prompt_without_room_is_not_scored_and_shortens_no_other_answ
         built.datasets(source([dialogue("x", "y")], held_out[:1]), validation_fraction=0)
 
 
-def test_responses_that_cannot_be_as_long_as_wanted_are_told(
+def test_max_new_tokens_above_half_of_the_context_warns(
     sft: Sft, dialogue: Speak, source: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     built = sft(context=16, max_new_tokens=500)
@@ -203,7 +201,7 @@ def test_responses_that_cannot_be_as_long_as_wanted_are_told(
     assert "objective.max_new_tokens=500 is more than half of model.context=16: responses have at most 8 tokens" in caplog.text
 
 
-def test_it_learns_to_answer_and_to_stop(sft: Sft, dialogue: Speak, source: Any, model_of: Any) -> None:
+def test_a_tiny_model_learns_to_answer_and_to_end(sft: Sft, dialogue: Speak, source: Any, model_of: Any) -> None:
     from gptkit.generation import generate
 
     built = sft(context=16)
