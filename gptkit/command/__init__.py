@@ -27,6 +27,7 @@ __all__ = [
     "PlanCommand",
     "PluginsCommand",
     "PredictCommand",
+    "PushCommand",
     "TrainCommand",
 ]
 
@@ -188,6 +189,33 @@ class ExportCommand(Command):
 
 
 @dataclass
+class PushCommand(Command):
+    """Upload a checkpoint to the Hugging Face hub, with a model card."""
+
+    verb: ClassVar[str] = "push"
+
+    checkpoint: Annotated[str, "a run, a checkpoint folder, or hf:<folder or hub name>", not_empty] = MISSING
+    to: Annotated[str, "the model repository, <user or organization>/<name>; created if there is none", not_empty] = MISSING
+    private: Annotated[
+        bool | None, "visibility of a new repository; null: the hub's default, which is public unless the organization has another"
+    ] = None
+    branch: Annotated[str, "the branch to commit to; created from main if there is none", not_empty] = "main"
+    message: Annotated[str | None, "the message of the commit; null: version of gptkit and step", not_empty] = None
+    license: Annotated[
+        str | None, "the licence, by its identifier on the hub, such as apache-2.0; null: a placeholder in the card", not_empty
+    ] = None
+    card: Annotated[str, "a model card that the repository has already: keep it, or write a new one", one_of("keep", "new")] = (
+        "keep"
+    )
+    dry_run: Annotated[bool, "show the files and the model card without sending anything"] = False
+
+    def run(self, folder: Path) -> Any:
+        from gptkit.command.push import push
+
+        return push(self)
+
+
+@dataclass
 class PluginsCommand(Command):
     """List every part with its kind, distribution and summary, or show the keys of one part."""
 
@@ -205,4 +233,4 @@ class PluginsCommand(Command):
 
 @hookimpl
 def gptkit_command() -> list[type[Command]]:
-    return [TrainCommand, GenerateCommand, PredictCommand, EvalCommand, PlanCommand, ExportCommand, PluginsCommand]
+    return [TrainCommand, GenerateCommand, PredictCommand, EvalCommand, PlanCommand, ExportCommand, PushCommand, PluginsCommand]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,28 @@ from gptkit.terminal import print_text
 
 if TYPE_CHECKING:
     from gptkit.command import ExportCommand
+    from gptkit.model.base import Model
+    from gptkit.objective.base import TrainedModel
+    from gptkit.tokenizer.base import Tokenizer
+
+
+@dataclass(frozen=True)
+class ExportedFolder:
+    """What a Hugging Face folder holds, and how it is read."""
+
+    remarks: list[str]
+    """The input format of a classifier, and what the folder lacks, in sentences."""
+
+    auto_class: str
+    """The class of transformers that reads it."""
+
+    gptkit_key: str
+    """The keys with which gptkit reads it, up to the folder's name; empty: gptkit does not read it."""
+
+    def usage(self, name: str) -> str:
+        """One line: how to read the folder, or the model of the hub, of this name."""
+        gptkit = f" or {self.gptkit_key}{name}" if self.gptkit_key else ""
+        return f'read it with transformers.{self.auto_class}.from_pretrained("{name}"){gptkit}'
 
 
 def export(settings: ExportCommand) -> Path:
@@ -28,26 +51,12 @@ def export(settings: ExportCommand) -> Path:
         raise ConfigError(f"to={settings.to}: already exists and is not empty; choose a new or empty folder")
 
     from gptkit.atomic_io import disk_error
-    from gptkit.interop.huggingface import export_model
-    from gptkit.interop.sequence_classification import export_sequence_classifier
-    from gptkit.objective import AuxLMConfig, RewardModelConfig
-    from gptkit.training.checkpoints.load import build_model, initial_weights, load_objective, objective_class
 
-    weights = initial_weights(settings.checkpoint)
-    has_scores = issubclass(objective_class(weights.run) or type(None), AuxLMConfig | RewardModelConfig)
-    if has_scores:
-        trained = load_objective(settings.checkpoint)
-        model, tokenizer = trained.model, trained.tokenizer
-    else:
-        model, tokenizer = build_model(weights, settings.checkpoint)
+    loaded = load_for_export(settings.checkpoint)
     unfinished = folder.with_name(f"{folder.name}.{os.getpid()}.unfinished")
     try:
         unfinished.mkdir(parents=True)
-        lacking = export_sequence_classifier(trained, unfinished) if has_scores else model.export(unfinished, tokenizer)
-        has_own_format = lacking is not None
-        if lacking is None:
-            lacking = export_model(model, tokenizer, unfinished)
-        _unify_permissions(unfinished)
+        exported = write_export(loaded, unfinished)
         unfinished.replace(folder)
     except GptkitError:
         raise
@@ -60,14 +69,46 @@ def export(settings: ExportCommand) -> Path:
     print_text(str(folder))
     for path in sorted(folder.iterdir()):
         print_text(f"  {path.name:<24}{path.stat().st_size:>14,} bytes")
-    for sentence in lacking:
+    for sentence in exported.remarks:
         print_text(f"  {sentence}")
-    if has_scores:
-        print_text(f'read it with transformers.AutoModelForSequenceClassification.from_pretrained("{folder}")')
-        return folder
-    setting = f"model=hf model.path={folder}" if has_own_format else f"init_from=hf:{folder}"
-    print_text(f'read it with transformers.AutoModelForCausalLM.from_pretrained("{folder}") or {setting}')
+    print_text(exported.usage(str(folder)))
     return folder
+
+
+def load_for_export(checkpoint: str) -> TrainedModel | tuple[Model, Tokenizer]:
+    """The model and tokenizer of a checkpoint, with the objective's head where that is exported, too.
+
+    Raises:
+        CheckpointError: the checkpoint cannot be read.
+    """
+    from gptkit.objective import AuxLMConfig, RewardModelConfig
+    from gptkit.training.checkpoints.load import build_model, initial_weights, load_objective, objective_class
+
+    weights = initial_weights(checkpoint)
+    if issubclass(objective_class(weights.run) or type(None), AuxLMConfig | RewardModelConfig):
+        return load_objective(checkpoint)
+    return build_model(weights, checkpoint)
+
+
+def write_export(loaded: TrainedModel | tuple[Model, Tokenizer], folder: Path) -> ExportedFolder:
+    """Write what transformers reads into an empty folder.
+
+    Raises:
+        ConfigError: the format cannot express the model.
+    """
+    from gptkit.interop.huggingface import export_model
+    from gptkit.interop.sequence_classification import export_sequence_classifier
+
+    if not isinstance(loaded, tuple):
+        exported = ExportedFolder(export_sequence_classifier(loaded, folder), "AutoModelForSequenceClassification", "")
+    else:
+        model, tokenizer = loaded
+        remarks, key = model.export(folder, tokenizer), "model=hf model.path="
+        if remarks is None:
+            remarks, key = export_model(model, tokenizer, folder), "init_from=hf:"
+        exported = ExportedFolder(remarks, "AutoModelForCausalLM", key)
+    _unify_permissions(folder)
+    return exported
 
 
 def _unify_permissions(folder: Path) -> None:

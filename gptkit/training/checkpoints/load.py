@@ -103,9 +103,16 @@ def objective_class(run: dict[str, Any]) -> type[ObjectiveConfig] | None:
 
 def run_settings(source: str) -> dict[str, Any]:
     """Returns the settings of the run that trained a model, as plain values with parts as mappings; empty for hf:..."""
-    if source.startswith(HUB):
-        return {}
-    return _from_folder(expand_path(source), lambda checkpoint: checkpoint.content)
+    return {} if source.startswith(HUB) else open_checkpoint(source).content
+
+
+def open_checkpoint(source: str) -> Checkpoint:
+    """Returns the checkpoint that `load` reads from a run or a checkpoint folder.
+
+    Raises:
+        CheckpointError: as `load`.
+    """
+    return _from_folder(expand_path(source), lambda checkpoint: checkpoint)
 
 
 def initial_weights(source: str, tokenizer: TokenizerConfig | None = None) -> InitialWeights:

@@ -1,0 +1,109 @@
+"""How a model of the hub is loaded: the section "Use" of its model card."""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+VLLM_ARCHITECTURES = ("GPT2LMHeadModel",)
+"""Those of the architectures that gptkit writes that vLLM serves."""
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What is needed to write down how a model is loaded."""
+
+    repository: str
+    branch: str
+    auto_class: str
+    """The class of transformers."""
+
+    gptkit_key: str
+    """As in `ExportedFolder`."""
+
+    remarks: Sequence[str]
+    """What a reader of the folder must know, in sentences."""
+
+    template: str
+    """The chat template of prompts; empty: the model was trained on none."""
+
+    architecture: str
+    context: int
+    """The longest sequence in tokens; 0: unknown."""
+
+    parameters: int
+
+    @property
+    def task(self) -> str:
+        """The hub's name for what the model does."""
+        return "text-classification" if "SequenceClassification" in self.auto_class else "text-generation"
+
+
+def read_usage(folder: Path, **others: Any) -> Usage:
+    """Complete `others` with what the files of an exported folder say."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return Usage(
+        architecture=str(next(iter(config.get("architectures") or []), config.get("model_type", ""))),
+        context=int(config.get("n_positions") or config.get("max_position_embeddings") or 0),
+        parameters=sum(_stored_numbers(path) for path in folder.glob("*.safetensors")),
+        **others,
+    )
+
+
+def _stored_numbers(path: Path) -> int:
+    """How many numbers a safetensors file stores, from its header."""
+    with path.open("rb") as file:
+        header = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
+    return sum(math.prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
+
+
+def usage_section(usage: Usage) -> str:
+    """The section, with commands that can be copied."""
+    sections = ["## Use", *([" ".join(f"{_sentence(remark)}" for remark in usage.remarks)] if usage.remarks else [])]
+    if usage.template:
+        sections.append(f"The model was trained on prompts in the chat template `{usage.template}` of gptkit.")
+    sections += ["With transformers:", _transformers_code(usage)]
+    if usage.architecture in VLLM_ARCHITECTURES:
+        revision = "" if usage.branch == "main" else f" --revision {usage.branch}"
+        sections += ["With vLLM:", _fenced("sh", f"vllm serve {usage.repository}{revision}")]
+    sections += _gptkit_sections(usage)
+    return "\n\n".join(sections)
+
+
+def _transformers_code(usage: Usage) -> str:
+    arguments = f'"{usage.repository}"' + ("" if usage.branch == "main" else f', revision="{usage.branch}"')
+    lines = [
+        f"from transformers import {usage.auto_class}, AutoTokenizer",
+        "",
+        f"tokenizer = AutoTokenizer.from_pretrained({arguments})",
+        f"model = {usage.auto_class}.from_pretrained({arguments})",
+    ]
+    if usage.task == "text-generation":
+        lines += [
+            'inputs = tokenizer("Once upon a time", return_tensors="pt")',
+            "print(tokenizer.decode(model.generate(**inputs, max_new_tokens=20, do_sample=True)[0]))",
+        ]
+    return _fenced("python", "\n".join(lines))
+
+
+def _gptkit_sections(usage: Usage) -> list[str]:
+    name = usage.repository if usage.branch == "main" else f"{usage.repository}@{usage.branch}"
+    if not usage.gptkit_key:
+        return ["gptkit reads the checkpoint that this model was exported from, not the model itself."]
+    lines = [f"gptkit train {usage.gptkit_key}{name} data=text data.path=books/"]
+    if usage.gptkit_key.endswith("=hf:"):
+        lines.insert(0, f'gptkit generate checkpoint=hf:{name} prompt="Once upon a time"')
+    return ["With [gptkit](https://github.com/gptkit/gptkit):", _fenced("sh", "\n".join(lines))]
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
+
+
+def _fenced(language: str, code: str) -> str:
+    return f"```{language}\n{code}\n```"
