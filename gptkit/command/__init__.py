@@ -28,6 +28,7 @@ __all__ = [
     "PluginsCommand",
     "PredictCommand",
     "PushCommand",
+    "ReportCommand",
     "TrainCommand",
 ]
 
@@ -231,6 +232,34 @@ class PluginsCommand(Command):
         return plugins(self)
 
 
+@dataclass
+class ReportCommand(Command):
+    """Compare runs on one page: results, what differs in their configurations, and their curves."""
+
+    verb: ClassVar[str] = "report"
+    bare_words: ClassVar[str] = "runs"
+
+    runs: Annotated[
+        Any, "the run folders, or folders that hold runs; also typed as plain words, gptkit report runs/*", texts, not_empty
+    ] = MISSING
+    to: Annotated[str, "the page to write", not_empty] = "comparison.html"
+
+    def run(self, folder: Path) -> Any:
+        from gptkit.command.report import report
+
+        return report(self)
+
+
 @hookimpl
 def gptkit_command() -> list[type[Command]]:
-    return [TrainCommand, GenerateCommand, PredictCommand, EvalCommand, PlanCommand, ExportCommand, PushCommand, PluginsCommand]
+    return [
+        TrainCommand,
+        GenerateCommand,
+        PredictCommand,
+        EvalCommand,
+        PlanCommand,
+        ExportCommand,
+        PushCommand,
+        ReportCommand,
+        PluginsCommand,
+    ]

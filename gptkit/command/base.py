@@ -19,6 +19,8 @@ class Command(Part):
 
     verb: ClassVar[str] = ""
     writes_folder: ClassVar[bool] = False
+    bare_words: ClassVar[str] = ""
+    """the key, a list of texts, whose values can also be typed as plain words, without `key=`; empty: there is none"""
 
     def run(self, folder: Path) -> Any:
         """Runs the command.

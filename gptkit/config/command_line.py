@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from hydra._internal.utils import get_args_parser
 
 from gptkit.config.key_suggestions import dotted_keys, matching_keys
-from gptkit.config.overrides import normalize_overrides
+from gptkit.config.overrides import collect_bare_words, normalize_overrides
 from gptkit.config.yaml_files import verb_of_config
 from gptkit.errors import ConfigError, did_you_mean
 from gptkit.plugins import registry
@@ -90,6 +90,7 @@ def parse_command_line(argv: list[str]) -> CommandLine:
             raise ConfigError(f"--config-name {parsed.config_name} is a configuration of {config_verb}, not of {verb}")
         verb = config_verb
     assert verb is not None
+    overrides = collect_bare_words(verb, overrides)
     overrides = normalize_overrides(verb, overrides, multirun=parsed.multirun)
     return CommandLine(verb, tuple(_normalize_flags(parser, parsed)), tuple(overrides), parsed.multirun, parsed.config_name or verb)
 

@@ -68,7 +68,11 @@ def _verb_page(verb: str, words: Sequence[str]) -> str:
     command = known[verb].part
     fields = fields_of(command)
     kinds = [field for field in fields if field.name in registry().parts]
-    lines = [f"gptkit {verb}: {summary(command)}", "", f"usage: gptkit {verb} [key=value ...] [flags]"]
+    lines = [
+        f"gptkit {verb}: {summary(command)}",
+        "",
+        f"usage: gptkit {verb} {_bare_words_usage(command.bare_words)}[key=value ...] [flags]",
+    ]
     options = groups()
     if kinds:
         lines += ["", "parts (choose one with kind=name; `gptkit plugins kind=... name=...` shows its keys)"]
@@ -92,6 +96,10 @@ def _verb_page(verb: str, words: Sequence[str]) -> str:
         ]
     lines += ["", "flags", *_format_table(dict(_FLAGS))]
     return "\n".join(lines + _format_failures())
+
+
+def _bare_words_usage(key: str) -> str:
+    return f"[{key} ...] " if key else ""
 
 
 def _example_part(verb: str) -> str:

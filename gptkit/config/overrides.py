@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import fnmatch
 import math
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,6 +47,34 @@ def normalize_overrides(verb: str, overrides: list[str], *, multirun: bool) -> l
     if multirun:
         check_sweep_size(normalized)
     return normalized
+
+
+def collect_bare_words(verb: str, overrides: list[str]) -> list[str]:
+    """Turns plain words, such as the folders that a shell makes of `runs/*`, into an override of the verb's key for them.
+
+    A word with an equals sign is plain if it names a file or folder and no key of the verb.
+
+    Raises:
+        ConfigError: the key is given as an override, too.
+    """
+    command = registry().parts["command"][verb].part
+    if not command.bare_words:
+        return overrides
+    keys = {field.name for field in dataclasses.fields(command)}
+
+    def is_plain(word: str) -> bool:
+        key, equals, _ = word.partition("=")
+        return (not equals and not word.startswith("~")) or (key not in keys and os.path.lexists(word))
+
+    words = [word for word in overrides if is_plain(word)]
+    others = [word for word in overrides if not is_plain(word)]
+    if not words:
+        return others
+    given = next((word for word in others if word.lstrip("+").startswith(f"{command.bare_words}=")), None)
+    if given is not None:
+        raise ConfigError(f"{given} and {words[0]} both say what to read; give {command.bare_words}=[...] or plain words, not both")
+    values = ",".join(quote(escape_interpolations(verb, word)) for word in words)
+    return [f"{command.bare_words}=[{values}]", *others]
 
 
 def check_paper_order(overrides: list[str]) -> None:

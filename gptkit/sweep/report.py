@@ -12,7 +12,6 @@ from gptkit.sweep.jobs import Job, read_jobs
 from gptkit.training.reporting.comparison import ComparedRun, read_run, write_comparison
 from gptkit.training.reporting.comparison_table import print_comparison, print_page_path
 from gptkit.training.reporting.config_difference import round_numbers
-from gptkit.training.reporting.report import FILE as REPORT
 
 _MAX_LABEL_LENGTH = 60
 
@@ -52,7 +51,6 @@ def compared_runs(jobs: Sequence[Job]) -> list[ComparedRun]:
             run = ComparedRun(run.name, job.folder, job.status)
         run.messages = [job.error, *run.messages] if job.error else run.messages
         run.status, run.summary, run.labels = job.status, job.summary, override_values(job)
-        run.pages = (REPORT, job.log.name)
         values = ", ".join(column[number] for column in shown)
         run.label = f"{job.number}: {values}"[:_MAX_LABEL_LENGTH] if values else run.name
         runs.append(run)

@@ -119,7 +119,12 @@ def _format_axes(axes: Any, chart: Chart, x_name: str) -> None:
     axes.grid(True, color=_GRID, linewidth=0.7)
     axes.set_axisbelow(True)
     axes.set_xlabel(escape_text(chart.x_names.get(x_name) or X_AXES[x_name]), color=_MUTED, fontsize=_FONT)
-    if chart.categories:
+    if chart.has_log_x:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter(in_words)
+    elif chart.categories:
         axes.set_xticks(range(len(chart.categories)), [escape_text(name, 16) for name in chart.categories])
         axes.margins(x=0.25)
     else:

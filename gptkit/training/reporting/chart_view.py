@@ -47,6 +47,7 @@ def _data(chart: Chart, points: int) -> dict[str, Any]:
         "axes": [{"name": name, "label": chart.x_names.get(name) or X_AXES[name]} for name in chart.axes],
         "categories": list(chart.categories),
         "logarithmic": chart.is_logarithmic,
+        "log_x": chart.has_log_x,
         "limits": [limits.low, limits.high] if limits else None,
         "clipped": bool(limits and (limits.above or limits.below)),
         "reference": list(chart.reference) if chart.reference else None,

@@ -56,6 +56,8 @@ class Chart:
     """label and value of a horizontal line"""
     categories: Sequence[str] = ()
     """names of the positions 0, 1, ... of the horizontal axis; empty: it has numbers"""
+    has_log_x: bool = False
+    """whether the horizontal axis is logarithmic from the start"""
     x_names: Mapping[str, str] = field(default_factory=dict)
     """what the horizontal axes are called, where they are not those of `X_AXES`"""
     note: str = ""
@@ -185,7 +187,7 @@ def comparison_charts(runs: Sequence[tuple[str, Curves]], first: str) -> list[Ch
         is_noisy = column.startswith(_NOISY)
         series = [series_of(curves, column, label, color=color, smoothed=is_noisy) for color, (label, curves) in enumerate(runs)]
         known = [each for each in series if each is not None]
-        if max(len(each.y) for each in known) < 2 and number >= 2:
+        if max(len(each.y) for each in known) < 2 and number:
             continue
         is_logarithmic = column == "grad_norm" and can_be_logarithmic([each.y for each in known])
         is_smoothed = is_noisy and max(len(each.y) for each in known) >= 100
@@ -212,7 +214,8 @@ def scatter_chart(title: str, key: str, points: Sequence[tuple[int, str, str, fl
         Series(label, {key: np.array([position])}, np.array([metric]), color=color, is_line=False)
         for (color, label, _, metric), position in zip(points, positions, strict=True)
     ]
-    return Chart(title, series, categories=names, x_names={key: key})
+    is_wide_range = not names and min(positions) > 0 and max(positions) >= 8 * min(positions)
+    return Chart(title, series, categories=names, has_log_x=is_wide_range, x_names={key: key})
 
 
 def _positions(values: Sequence[str]) -> tuple[list[float], list[str]]:

@@ -19,6 +19,7 @@ from gptkit.training.reporting.chart_view import chart_views
 from gptkit.training.reporting.charts import MAX_EXTRA, Chart, comparison_charts, scatter_chart
 from gptkit.training.reporting.config_difference import ABSENT, differing_keys, flatten, round_numbers
 from gptkit.training.reporting.curves import Curves
+from gptkit.training.reporting.fault_tolerance import read_object
 from gptkit.training.reporting.html_page import render
 from gptkit.training.reporting.metrics_csv import FILE as METRICS
 from gptkit.training.reporting.ranking import best_of, common_monitor, format_cell, format_value, heading, rank, summary_columns
@@ -26,7 +27,7 @@ from gptkit.training.reporting.report import FILE as REPORT
 from gptkit.training.reporting.report import read_curves, read_settings
 from gptkit.training.reporting.summary import read_summary
 
-_MAX_KEYS = 4
+_MAX_KEYS = 3
 """Differing keys that the table of results shows; the table of the configuration shows all."""
 
 _MAX_VALUE_LENGTH = 60
@@ -48,7 +49,7 @@ class ComparedRun:
     """values of the keys that tell the runs apart"""
     messages: Sequence[str] = ()
     """why it failed, and which of its files cannot be read"""
-    pages: Sequence[str] = (REPORT,)
+    pages: Sequence[str] = (REPORT, "log.txt")
     """names of files in its folder, of which the first that exists is linked"""
     label: str = ""
     """of its curves; empty: its name"""
@@ -57,11 +58,18 @@ class ComparedRun:
         self.label = self.label or self.name
 
 
+RUN_FILES = ("config.yaml", METRICS, "summary.json", "job.json")
+"""A folder that holds one of these is a run, or the job of a sweep."""
+
+
 def read_run(name: str, folder: Path) -> ComparedRun:
     """Reads a run's folder. What cannot be read is left out, and named in the run's messages."""
     with _collect_warnings() as messages:
         summary, settings, curves = read_summary(folder), flatten(read_settings(folder)), read_curves(folder)
+        job = read_object(folder / "job.json")
     status = "finished" if summary.get("finished") else "not finished"
+    if job.get("status") == "failed":
+        status, messages = "failed", [str(job.get("error")), *messages]
     return ComparedRun(name, folder, status, summary, settings, curves, messages=messages)
 
 

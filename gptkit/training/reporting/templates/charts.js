@@ -111,7 +111,8 @@ const gptkitCharts = (() => {
       this.reset.hidden = this.view === null;
       const { data } = this;
       const axis = Math.max(0, data.axes.findIndex(each => each.name === page.axis));
-      const isTime = data.axes[axis].name === "wall_seconds", logX = page.logX && !data.categories.length;
+      const isTime = data.axes[axis].name === "wall_seconds", isLine = data.series.some(series => series.line);
+      const logX = isLine ? page.logX && !data.categories.length : data.log_x;
       const visible = data.series.filter(series => this.isVisible(series));
       const options = [{}], bands = [], columns = [];
       this.shown = [];
@@ -312,6 +313,7 @@ const gptkitCharts = (() => {
     const axes = [...new Map(data.flatMap(chart => chart.axes).map(axis => [axis.name, axis.label]))];
     if (data.some(chart => chart.categories.length) || axes.length < 2) return;
     const select = element("select", {}, ...axes.map(([name, label]) => element("option", { value: name, textContent: label })));
+    select.setAttribute("aria-label", "Horizontal axis");
     select.addEventListener("change", () => { page.axis = select.value; charts.forEach(chart => { chart.view = null; }); rebuild(); });
     const log = toggle("Log", false, on => { page.logX = on; charts.forEach(chart => { chart.view = null; }); rebuild(); });
     log.setAttribute("aria-label", "Log: horizontal axis");

@@ -1,0 +1,100 @@
+"""The verb `report`: compares runs in a table on standard output and on one page."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gptkit.command import ReportCommand
+from gptkit.errors import ConfigError, did_you_mean
+from gptkit.terminal import print_text
+from gptkit.user_files import expand_path
+
+if TYPE_CHECKING:
+    from gptkit.training.reporting.comparison import ComparedRun
+
+
+def report(settings: ReportCommand) -> list[ComparedRun]:
+    """Print the table, write the page, and return the runs in the order in which they were named.
+
+    A run whose files are damaged is compared as far as it can be read; the page says what is missing.
+
+    Raises:
+        ConfigError: one of the folders does not exist or holds no run.
+    """
+    page = expand_path(settings.to)
+    if page.is_dir():
+        raise ConfigError(f"to={settings.to} is a folder; name a file, such as to={page / 'comparison.html'}")
+    words = [settings.runs] if isinstance(settings.runs, str) else list(settings.runs)
+    folders = find_runs([expand_path(word) for word in words])
+
+    from gptkit.training.reporting.comparison import label_by_settings, read_run, write_comparison
+    from gptkit.training.reporting.comparison_table import print_comparison, print_page_path
+
+    runs = [read_run(name, folder) for name, folder in zip(_short_names(folders), folders, strict=True)]
+    keys = label_by_settings(runs)
+    title = f"Comparison of {len(runs)} runs" if len(runs) > 1 else f"Run {runs[0].name}"
+    write_comparison(page, title, runs, keys=keys)
+    print_comparison(runs, keys)
+    print_page_path(f"The comparison is {page}")
+    return runs
+
+
+def find_runs(paths: Sequence[Path]) -> list[Path]:
+    """Returns the run folders among the paths and, of a folder that is no run itself, those directly in it.
+
+    Files, which `runs/*` may stand for, too, are skipped with a warning.
+
+    Raises:
+        ConfigError: a path does not exist, a folder holds no run, or there are only files.
+    """
+    runs: dict[Path, None] = {}
+    for path in paths:
+        if os.path.isdir(path):
+            runs.update(dict.fromkeys(_runs_in(path)))
+        elif os.path.lexists(path):
+            print_text(f"gptkit: {path} is no folder; it is skipped", sys.stderr)
+        else:
+            try:
+                near = [str(path.parent / name) for name in os.listdir(path.parent)]
+            except OSError:
+                near = []
+            raise ConfigError(f"runs: there is no folder {path}.{did_you_mean(str(path), near)}")
+    if not runs:
+        raise ConfigError("runs: none of these is a folder; give the folders of runs: gptkit report runs/*")
+    return list(runs)
+
+
+def _runs_in(folder: Path) -> list[Path]:
+    if is_run(folder):
+        return [folder]
+    try:
+        below = sorted(Path(entry.path) for entry in os.scandir(folder) if entry.is_dir())
+    except OSError as error:
+        raise ConfigError(f"runs: {folder} cannot be read ({error.strerror})") from None
+    runs = [path for path in below if is_run(path)]
+    if not runs:
+        raise ConfigError(f"runs: {folder} holds no run: there is no config.yaml, metrics.csv or summary.json in it")
+    return sorted(runs, key=_number_or_name)
+
+
+def is_run(folder: Path) -> bool:
+    """Returns whether a folder holds a run, or the job of a sweep."""
+    from gptkit.training.reporting.comparison import RUN_FILES
+
+    return any(os.path.lexists(folder / name) for name in RUN_FILES)
+
+
+def _number_or_name(path: Path) -> tuple[int, str]:
+    """Orders the jobs of a sweep, whose folders are numbers, by number."""
+    return (int(path.name), "") if path.name.isdecimal() and len(path.name) < 10 else (sys.maxsize, path.name)
+
+
+def _short_names(folders: Sequence[Path]) -> list[str]:
+    """Returns the folders' paths without what they have in common."""
+    absolute = [os.path.abspath(folder) for folder in folders]
+    base = os.path.commonpath([os.path.dirname(path) for path in absolute])
+    return [os.path.relpath(path, base) for path in absolute]
