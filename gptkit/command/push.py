@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
+import signal
 import tempfile
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,7 +41,7 @@ def push(settings: PushCommand) -> str:
     check_repository_name(settings.to)
     if not settings.dry_run:
         check_access(settings.to)
-    with tempfile.TemporaryDirectory(prefix="gptkit-push-", ignore_cleanup_errors=True) as name:
+    with _interrupt_on_termination(), tempfile.TemporaryDirectory(prefix="gptkit-push-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         exported, provenance = _write_files(settings, folder)
         if settings.dry_run:
@@ -55,6 +59,19 @@ def push(settings: PushCommand) -> str:
         _print_files(folder, kept=(CARD,) if uploaded.keeps_card else ())
     _print_result(settings, exported, uploaded)
     return uploaded.url
+
+
+@contextlib.contextmanager
+def _interrupt_on_termination() -> Iterator[None]:
+    """Treat SIGTERM as Ctrl-C inside the block: it would end the process before the temporary folder is removed."""
+    if threading.current_thread() is not threading.main_thread():  # which alone may set handlers
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _write_files(settings: PushCommand, folder: Path) -> tuple[ExportedFolder, Provenance]:

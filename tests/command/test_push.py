@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -229,9 +231,9 @@ def test_a_hub_that_cannot_be_reached(hub: HubServer, tmp_path: Path, gptkit_com
     assert "the hub cannot be reached (" in result.error_line
 
 
-@pytest.mark.process
-def test_the_command_line_reads_endpoint_and_token_from_the_environment(hub: HubServer, run: Path, tmp_path: Path) -> None:
-    environment = {
+def environment(hub: HubServer, tmp_path: Path) -> dict[str, str]:
+    """The variables of a process that talks to the stand-in."""
+    return {
         **os.environ,
         "HF_ENDPOINT": hub.url,
         "HF_HUB_OFFLINE": "0",
@@ -239,9 +241,40 @@ def test_the_command_line_reads_endpoint_and_token_from_the_environment(hub: Hub
         "HF_HOME": str(tmp_path / "home"),
         "TMPDIR": str(tmp_path / "tmp"),
     }
+
+
+@pytest.mark.process
+def test_the_command_line_reads_endpoint_and_token_from_the_environment(hub: HubServer, run: Path, tmp_path: Path) -> None:
     words = [sys.executable, "-m", "gptkit", "push", f"checkpoint={run}", "to=me/tiny"]
-    process = subprocess.run(words, env=environment, capture_output=True, text=True)
+    process = subprocess.run(words, env=environment(hub, tmp_path), capture_output=True, text=True)
     assert process.returncode == 0, process.stderr
     assert process.stdout.startswith(f"{hub.url}/me/tiny\n")
     assert "model.safetensors" in hub.repositories["me/tiny"].files()
     assert temporary_files(tmp_path) == []
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("signal_sent", [signal.SIGINT, signal.SIGTERM])
+def test_an_upload_that_is_interrupted_leaves_nothing_behind(
+    hub: HubServer, run: Path, tmp_path: Path, signal_sent: signal.Signals
+) -> None:
+    uploading, done = threading.Event(), threading.Event()
+
+    def wait(request: str) -> tuple[int, str] | None:
+        if not request.startswith("PUT /stored/"):
+            return None
+        uploading.set()
+        done.wait(60)
+        return 0, ""
+
+    hub.fail = wait
+    words = [sys.executable, "-m", "gptkit", "push", f"checkpoint={run}", "to=me/tiny"]
+    process = subprocess.Popen(words, env=environment(hub, tmp_path), stderr=subprocess.PIPE, text=True)
+    assert uploading.wait(120)
+    assert len(temporary_files(tmp_path)) == 1
+    process.send_signal(signal_sent)
+    done.set()
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors.strip()) == (130, "gptkit: interrupted")
+    assert temporary_files(tmp_path) == []
+    assert hub.repositories["me/tiny"].files().keys() == {".gitattributes"}
