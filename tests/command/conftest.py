@@ -46,7 +46,7 @@ def untrained_run() -> Callable[..., Path]:
             settings=settings,
             keep=0,
             val_loss=None,
-            merit=None,
+            rank=None,
             model_state=built.state_dict(),
             objective_state=None,
             state={},

@@ -167,9 +167,9 @@ def test_validation_frequency_may_change_and_best_val_loss_stays_correct(train: 
     train(tmp_path / "run", *words, "val.every=2", "trainer.max_steps=3")
     found = train(tmp_path / "run", *words, "val.every=3", "val.sequences=5", "trainer.max_steps=6")
     assert equal(weights(tmp_path / "run"), weights(tmp_path / "whole"))
-    merits = {int(folder.name.removeprefix("step-")): read_manifest(folder).merit for folder in list_checkpoints(tmp_path / "run")}
-    assert [step for step, merit in sorted(merits.items()) if merit is not None] == [2, 3, 6]
-    assert found["val_loss"] == merits[6]
+    ranks = {int(folder.name.removeprefix("step-")): read_manifest(folder).rank for folder in list_checkpoints(tmp_path / "run")}
+    assert [step for step, rank in sorted(ranks.items()) if rank is not None] == [2, 3, 6]
+    assert found["val_loss"] == ranks[6]
     with pytest.raises(ConfigError, match=r"val\.fraction: 0\.05 -> 0\.1"):
         train(tmp_path / "run", "val.fraction=0.1")
 
@@ -212,10 +212,10 @@ def test_run_killed_at_a_random_step_resumes_bit_identically(
     assert equal(weights(folder), weights(tmp_path / "whole"))
 
 
-def test_checkpoint_has_the_merit_of_its_step(train: Train, tmp_path: Path) -> None:
+def test_checkpoint_has_the_rank_of_its_step(train: Train, tmp_path: Path) -> None:
     train(tmp_path, "val.every=2", "save.every=1", "save.keep=9", "trainer.max_steps=5")
-    found = {int(folder.name.removeprefix("step-")): read_manifest(folder).merit for folder in list_checkpoints(tmp_path)}
-    assert {step: merit is not None for step, merit in found.items()} == {1: False, 2: True, 3: False, 4: True, 5: True}
+    found = {int(folder.name.removeprefix("step-")): read_manifest(folder).rank for folder in list_checkpoints(tmp_path)}
+    assert {step: rank is not None for step, rank in found.items()} == {1: False, 2: True, 3: False, 4: True, 5: True}
 
 
 def test_changed_chat_template_logs_a_warning(train: Train, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

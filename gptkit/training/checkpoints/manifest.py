@@ -46,7 +46,7 @@ class Manifest:
 
     step: int
     val_loss: float | None
-    merit: float | None
+    rank: float | None
     """The value that the best checkpoint minimizes: the validation loss, unless the objective monitors another metric. None if the
     checkpoint was not validated."""
 
@@ -136,7 +136,7 @@ def to_json(manifest: Manifest) -> str:
         "format": FORMAT,
         "step": manifest.step,
         "val_loss": manifest.val_loss,
-        "merit": manifest.merit,
+        "merit": manifest.rank,
         "tokenizer": manifest.tokenizer,
         "vocabulary": manifest.vocabulary,
         **({"hub": dict(manifest.hub)} if manifest.hub else {}),
@@ -177,7 +177,7 @@ def read_manifest(folder: Path) -> Manifest:
     return Manifest(
         step=body["step"],
         val_loss=body["val_loss"],
-        merit=body["merit"],
+        rank=body["merit"],
         files={name: (file["bytes"], file["sha256"]) for name, file in body["files"].items()},
         parts={key: (part["name"], part["distribution"]) for key, part in body["parts"].items()},
         tokenizer=body["tokenizer"],

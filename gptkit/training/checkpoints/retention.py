@@ -1,4 +1,4 @@
-"""Lists the checkpoints of a run by step and by `merit`, and removes old ones. Does not verify checkpoints."""
+"""Lists the checkpoints of a run by step and by `rank`, and removes old ones. Does not verify checkpoints."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def ranked_checkpoints(run: Path) -> list[Path]:
 
 
 def best_first(run: Path) -> list[Path]:
-    """Returns all checkpoints of a run in order of preference: first by `merit`, then those without one, newest first.
+    """Returns all checkpoints of a run in order of preference: first by `rank`, then those without one, newest first.
 
     Checkpoints with a damaged manifest come before all others. Each may have been the best, so the reader warns about them.
     """
@@ -67,10 +67,8 @@ def _manifests(run: Path) -> dict[Path, Manifest | None]:
 
 
 def _rank(manifests: dict[Path, Manifest | None]) -> list[Path]:
-    merits = {
-        folder: manifest.merit for folder, manifest in manifests.items() if manifest is not None and manifest.merit is not None
-    }
-    return sorted(merits, key=lambda folder: (merits[folder], -_step(folder)))
+    ranks = {folder: manifest.rank for folder, manifest in manifests.items() if manifest is not None and manifest.rank is not None}
+    return sorted(ranks, key=lambda folder: (ranks[folder], -_step(folder)))
 
 
 def remove_old_checkpoints(run: Path, step: int, keep: int) -> None:

@@ -92,7 +92,7 @@ def save_checkpoint(module: TrainModule) -> Path | None:
             settings=module.settings,
             keep=module.settings.save.keep,
             val_loss=state.val_loss if is_validated else None,
-            merit=state.rank if is_validated else None,
+            rank=state.rank if is_validated else None,
         )
     module.saved_step = state.step
     module.trainer.strategy.barrier("saved")
@@ -110,7 +110,7 @@ def write_checkpoint(
     settings: RunConfig,
     keep: int,
     val_loss: float | None,
-    merit: float | None,
+    rank: float | None,
 ) -> Path:
     """Writes `run`/checkpoints/step-<step>, removes old checkpoints and returns the folder.
 
@@ -124,7 +124,7 @@ def write_checkpoint(
         settings: the run's settings.
         keep: the number of newest checkpoints to keep besides the best; 0: all.
         val_loss: the validation loss of these weights, in nats per token for `lm`; None: not validated.
-        merit: the value of the latest validation that the best checkpoint minimizes.
+        rank: the value of the latest validation that the best checkpoint minimizes.
 
     Raises:
         CheckpointError: the checkpoint cannot be written, for example because the disk is full. Earlier checkpoints are unchanged.
@@ -143,7 +143,7 @@ def write_checkpoint(
         manifest = Manifest(
             step=step,
             val_loss=val_loss if is_finite(val_loss) else None,
-            merit=merit if is_finite(merit) else None,
+            rank=rank if is_finite(rank) else None,
             files=describe_files(unfinished),
             parts=describe_parts(config_file.to_plain(settings)),
             tokenizer=tokenizer.fingerprint,

@@ -53,6 +53,6 @@ class Run:
             settings=SETTINGS,
             keep=keep,
             val_loss=val_loss,
-            merit=val_loss,
+            rank=val_loss,
             **given,
         )
