@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import glob
 import io
 import os
 import re
@@ -56,6 +57,18 @@ def _complete_value(verb: str, word: str) -> list[str] | None:
     return None if not known else [f"{key}={before}{comma}{option}" for option in known if option.startswith(last)]
 
 
+def _complete_plain_word(verb: str, word: str) -> list[str] | None:
+    """Returns the folders and keys that begin with a word, for a verb that takes plain words; None for any other word or verb."""
+    command = registry().parts["command"][verb].part
+    if not command.bare_words or "=" in word or word.startswith(("-", "+", "~")):
+        return None
+    folders = sorted(
+        f"{path}/" for path in glob.glob(glob.escape(word) + "*") if os.path.isdir(path) and not re.search(r"\s", path)
+    )
+    keys = [f"{field.name}=" for field in dataclasses.fields(command) if field.name.startswith(word)]
+    return folders + keys
+
+
 def _split_line(line: str) -> list[str] | None:
     """Splits a line as a shell does. The last word is the one being typed. Returns None inside a quote or escape."""
     try:
@@ -96,6 +109,8 @@ def _print_completions(argv: list[str]) -> None:
     if words is None or words[-1] != word:  # the cursor is inside a quoted word
         return
     options = [flag for flag in FLAGS if flag.startswith(word)] if word.startswith("-") else _complete_value(verb, word)
+    if options is None:
+        options = _complete_plain_word(verb, word)
     if options is not None:
         _print_choices(word, options)
         return

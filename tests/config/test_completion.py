@@ -35,6 +35,18 @@ def offered(gptkit_command: GptkitCommand, monkeypatch: pytest.MonkeyPatch) -> C
     return offered
 
 
+def test_folders_for_a_verb_that_takes_plain_words(
+    offered: Callable[[str], list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("runs/first", "runs/second", "other"):
+        (tmp_path / name).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert offered("gptkit report ru") == ["runs/", "runs="]
+    assert offered("gptkit report runs/") == ["runs/first/", "runs/second/"]
+    assert offered("gptkit report runs/first t") == ["to="]
+    assert offered("gptkit report to=") == []  # the shell completes file names
+
+
 def test_verbs_are_completed(offered: Callable[[str], list[str]]) -> None:
     assert offered("gptkit tra") == ["train"]
     assert {"train", "generate", "plan", "export", "plugins"} <= set(offered("gptkit "))

@@ -95,8 +95,12 @@ class Limits:
     def note(self) -> str:
         """Says how many values lie outside; empty if none does."""
         parts = [(self.above, "above", self.high), (self.below, "below", self.low)]
-        words = [f"{count:,} value{'s' * (count != 1)} {side} {limit:.4g}" for count, side, limit in parts if count]
+        words = [f"{count:,} value{'s' * (count != 1)} {side} {_format(limit)}" for count, side, limit in parts if count]
         return f"Outside the axis: {' and '.join(words)}." if words else ""
+
+
+def _format(number: float) -> str:
+    return f"{number:,.0f}" if 1e4 <= abs(number) < 1e12 else f"{number:.4g}"
 
 
 def robust_limits(curves: Sequence[Values]) -> Limits | None:

@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 _TEMPLATES = Path(__file__).parent / "templates"
-_SCRIPTS = ("uplot/uPlot.iife.min.js", "charts.js", "tables.js")
+_SCRIPTS = ("uplot/uPlot.iife.min.js", "elements.js", "charts.js", "tables.js")
 
 
 def render(template: str, **context: Any) -> str:

@@ -191,6 +191,18 @@ def test_tables_sort_and_filter_and_the_charts_follow(opened: Any) -> None:
     assert page.page.evaluate("gptkitCharts.charts[0].shown.map(({ series }) => series.label)") == ["fast"]
 
 
+def test_a_logarithmic_axis_has_a_few_round_ticks(opened: Any) -> None:
+    page = opened("comparison")
+    ticks = "([low, high, most]) => gptkitElements.logTicks(low, high, most)"
+    for arguments, expected in {
+        (6.7e-5, 0.012, 6): [1e-4, 3e-4, 1e-3, 3e-3, 1e-2],
+        (0.5, 300, 20): [0.5, 1, 2, 5, 10, 20, 50, 100, 200],
+        (1e-12, 1e12, 5): [1e-12, 1e-6, 1, 1e6, 1e12],
+        (2.0, 2.2, 3): [2.0, 2.1, 2.2],
+    }.items():
+        assert page.page.evaluate(ticks, list(arguments)) == pytest.approx(expected)
+
+
 def test_a_clipped_outlier_can_be_shown(opened: Any) -> None:
     page = opened("run")
     chart = page.chart("Loss")

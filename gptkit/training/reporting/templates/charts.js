@@ -2,55 +2,12 @@
 // The data stand in the page as JSON. Without this script the page shows the same charts as SVG.
 "use strict";
 const gptkitCharts = (() => {
-  const COLORS = 10, DASHES = [[], [6, 3], [2, 2]], MAX_TIP_ROWS = 12, FONT = "11px system-ui, sans-serif";
+  const { COLORS, css, element, formatNumber, formatSeconds, logTicks, nearest, shorten, swatch, toggle } = gptkitElements;
+  const DASHES = [[], [6, 3], [2, 2]], MAX_TIP_ROWS = 12, FONT = "11px system-ui, sans-serif";
   const charts = [];
   const hiddenRuns = new Set(); // by the shared legend
   let filteredRuns = null; // the runs that a table's filter leaves; null: all
   const page = { axis: null, logX: false };
-
-  const css = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-
-  function element(tag, properties = {}, ...children) {
-    const node = Object.assign(document.createElement(tag), properties);
-    node.append(...children);
-    return node;
-  }
-
-  function toggle(text, pressed, onchange) {
-    const button = element("button", { type: "button", textContent: text });
-    button.setAttribute("aria-pressed", pressed);
-    button.addEventListener("click", () => {
-      const now = button.getAttribute("aria-pressed") !== "true";
-      button.setAttribute("aria-pressed", now);
-      onchange(now);
-    });
-    return button;
-  }
-
-  function swatch(color) {
-    const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-    const line = document.createElementNS("http://www.w3.org/2000/svg", "line");
-    for (const [name, value] of Object.entries({ width: 18, height: 8, "aria-hidden": "true" })) svg.setAttribute(name, value);
-    for (const [name, value] of Object.entries({ x1: 0, x2: 18, y1: 4, y2: 4 })) line.setAttribute(name, value);
-    svg.classList.add("swatch", `dash-${Math.floor(color / COLORS) % 3}`);
-    svg.style.color = `var(--series-${color % COLORS})`;
-    svg.append(line);
-    return svg;
-  }
-
-  function formatNumber(value, digits = 4) {
-    const size = Math.abs(value);
-    if (!Number.isFinite(value)) return "";
-    if (size !== 0 && (size < 1e-3 || size >= 1e15)) return value.toExponential(Math.max(digits - 2, 0)).replace(/\.?0*e/, "e").replace("e+", "e");
-    for (const [limit, unit] of [[1e12, "T"], [1e9, "B"], [1e6, "M"], [1e4, "k"]])
-      if (size >= limit) return `${+(value / (unit === "k" ? 1e3 : limit)).toPrecision(digits)}${unit}`;
-    return `${+value.toPrecision(digits)}`;
-  }
-
-  function formatSeconds(value) {
-    if (value < 120) return `${formatNumber(value, 3)} s`;
-    return value < 7200 ? `${+(value / 60).toPrecision(3)} min` : `${+(value / 3600).toPrecision(3)} h`;
-  }
 
   class InteractiveChart {
     constructor(figure, data, container, isShared) {
@@ -134,6 +91,8 @@ const gptkitCharts = (() => {
       const xValues = data.categories.length
         ? { splits: () => data.categories.map((_, i) => i), values: (u, splits) => splits.map(i => shorten(data.categories[i], 16)) }
         : { values: (u, splits) => splits.map(value => (value === null ? "" : isTime ? formatSeconds(value) : formatNumber(value))) };
+      const { width, height } = this.size();
+      const logAxis = most => ({ splits: (u, index, low, high) => logTicks(low, high, most), filter: (u, splits) => splits });
       this.formatX = value => (data.categories.length ? data.categories[Math.round(value)] : isTime ? formatSeconds(value) : formatNumber(value, 6));
       this.xLabel = data.axes[axis].label;
       this.plot = new uPlot({
@@ -147,8 +106,8 @@ const gptkitCharts = (() => {
           y: { distr: this.log ? 3 : 1, range: (u, low, high) => this.rangeY(low, high) },
         },
         axes: [
-          { ...common, ...xValues, size: 30, labelSize: 18, label: this.xLabel, space: 60 },
-          { ...common, size: 52, space: 32, values: (u, splits) => splits.map(value => (value === null ? "" : formatNumber(value))) },
+          { ...common, ...xValues, ...(logX ? logAxis(Math.floor((width - 60) / 64)) : {}), size: 30, labelSize: 18, label: this.xLabel, space: 60 },
+          { ...common, ...(this.log ? logAxis(Math.floor((height - 50) / 26)) : {}), size: 52, space: 32, values: (u, splits) => splits.map(value => (value === null ? "" : formatNumber(value))) },
         ],
         cursor: {
           drag: { x: true, y: true, uni: 30, setScale: false },
@@ -275,19 +234,6 @@ const gptkitCharts = (() => {
     }
   }
 
-  const shorten = (text, longest) => (text.length > longest ? `${text.slice(0, longest - 1)}…` : text);
-
-  // The index nearest to `index` at which a curve has a value: the curves of several runs have values at different steps.
-  function nearest(xs, ys, index) {
-    if (index === null || !ys || (ys[index] !== null && ys[index] !== undefined)) return index;
-    let low = index, high = index;
-    const missing = i => ys[i] === null || ys[i] === undefined;
-    while (low >= 0 && missing(low)) low--;
-    while (high < ys.length && missing(high)) high++;
-    if (low < 0 || high >= ys.length) return null; // beyond the end of this curve
-    return xs[index] - xs[low] <= xs[high] - xs[index] ? low : high;
-  }
-
   function makeLegend(legend, hidden, onchange) {
     for (const item of legend.children) {
       const label = item.dataset.series;
@@ -310,8 +256,8 @@ const gptkitCharts = (() => {
 
   function addControls(container, data) {
     const controls = container.querySelector(".controls");
-    const axes = [...new Map(data.flatMap(chart => chart.axes).map(axis => [axis.name, axis.label]))];
-    if (data.some(chart => chart.categories.length) || axes.length < 2) return;
+    const axes = [...new Map(data.filter(chart => chart.axes.length > 1).flatMap(chart => chart.axes).map(axis => [axis.name, axis.label]))];
+    if (!axes.length) return;
     const select = element("select", {}, ...axes.map(([name, label]) => element("option", { value: name, textContent: label })));
     select.setAttribute("aria-label", "Horizontal axis");
     select.addEventListener("change", () => { page.axis = select.value; charts.forEach(chart => { chart.view = null; }); rebuild(); });
