@@ -62,6 +62,11 @@ def gptkit_callback() -> list[type[Part]]:  # type: ignore[empty-body]
 
 
 @hookspec
+def gptkit_logger() -> list[type[Part]]:  # type: ignore[empty-body]
+    """Lightning loggers, chosen with `logger=<part>`; `+logger@logger.<any name>=<part>` adds another."""
+
+
+@hookspec
 def gptkit_command() -> list[type[Part]]:  # type: ignore[empty-body]
     """Verbs of the command line."""
 
@@ -76,5 +81,9 @@ KINDS: tuple[str, ...] = (
     "reward",
     "task",
     "callback",
+    "logger",
     "command",
 )
+
+NAMED_KINDS = ("callback", "logger")
+"""Kinds of which a run has any number of parts, each under a name: `callback.<name>`, `logger.<name>`."""

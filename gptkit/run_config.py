@@ -75,6 +75,7 @@ class RunConfig:
     optimizer: OptimizerConfig = MISSING
     reward: Annotated[RewardConfig | None, "the reward that the objective maximizes or selects checkpoints by; null: none"] = None
     callback: Annotated[dict[str, Any], "callbacks, each under a name of your choice"] = field(default_factory=dict)
+    logger: Annotated[dict[str, Any], "loggers, each under a name of your choice"] = field(default_factory=dict)
     tokens: Annotated[int, "length of the run in tokens; trainer.max_steps overrides it", at_least(1), at_most(TOKENS)] = 4_000_000
     epochs: Annotated[
         float | None,

@@ -20,12 +20,14 @@ from gptkit.config.completion_script import INSTALL, UNINSTALL
 from gptkit.config.key_types import key_choices
 from gptkit.config_groups import groups
 from gptkit.errors import ConfigError
+from gptkit.hookspecs import NAMED_KINDS
 from gptkit.plugins import registry
 
 FLAGS = ("--cfg", "--config-dir", "--help", "--info", "--multirun", "--package", "--resolve", "--version")
 """The flags that completion offers. Hydra's other flags are rarely useful."""
 
-_CALLBACK = "+callback@callback."
+_NAMED = tuple(f"+{kind}@{kind}." for kind in NAMED_KINDS)
+"""What begins an override that adds a part under any name."""
 
 
 def shell_completion(argv: list[str]) -> None:
@@ -143,9 +145,8 @@ def _filter_choices(verb: str, word: str, choices: Iterable[str]) -> list[str]:
         is_appended = choice.startswith("+")
         if (top in known and top not in keys) if is_appended else (top in keys):
             accepted.append("hydra/" if choice == "hydra" else choice)
-    if "callback" in keys and word and _CALLBACK.startswith(word):
-        accepted.append(_CALLBACK)  # the user chooses the rest of the name
-    return accepted
+    named = (start for start, kind in zip(_NAMED, NAMED_KINDS, strict=True) if kind in keys)
+    return [*accepted, *(start for start in named if word and start.startswith(word))]
 
 
 def _print_choices(word: str, choices: list[str]) -> None:

@@ -32,7 +32,7 @@ def register_configs() -> None:
     store = ConfigStore.instance()
     for kind, parts in registry().parts.items():
         for name, entry in parts.items():
-            package = "_global_" if kind == "command" else None
+            package = {"command": "_global_", "logger": f"logger.{name}"}.get(kind)
             try:
                 node = _structured_config(entry)
             except ConfigError as error:  # reported when the part is chosen

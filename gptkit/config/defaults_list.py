@@ -45,7 +45,7 @@ def read_selection(verb: str, words: Sequence[str]) -> Selection:
     """
     known, paper_groups = groups(), papers()
     pairs = [(key.lstrip("+"), values) for key, _, values in (word.partition("=") for word in words)]
-    typed = [(key, value) for key, values in pairs if key in known for value in values.split(",") if value]
+    typed = [(key, value) for key, values in pairs if key in known for value in values.strip("[]").split(",") if value]
     for group, option in typed:
         registry().check_choice(group, option)
         if option != "null" and option not in known[group]:

@@ -89,7 +89,8 @@ def _verb_page(verb: str, words: Sequence[str]) -> str:
     if parts:
         lines += ["", f"keys of the chosen parts (`gptkit {verb} {_example_part(verb)} --help` shows those of another part)"]
     for kind, part in parts:
-        rows = _key_rows(_flatten_fields(fields_of(part), skip={"name"}, owner=f"{kind}."), choice.values)
+        owner = f"logger.{choice.options[kind]}." if kind == "logger" else f"{kind}."
+        rows = _key_rows(_flatten_fields(fields_of(part), skip={"name"}, owner=owner), choice.values)
         lines += [
             f"  {kind}={choice.options[kind]}{'' if rows else ' has no keys'}",
             *(f"  {line}" for line in _format_table(rows)),

@@ -12,6 +12,7 @@ from gptkit.config.key_suggestions import suggest_matching_key
 from gptkit.config.key_types import key_types
 from gptkit.config_groups import accepts_papers, groups, verb_keys
 from gptkit.errors import did_you_mean, wrong_type_message
+from gptkit.hookspecs import NAMED_KINDS
 from gptkit.plugins import registry
 
 
@@ -27,12 +28,15 @@ def unknown_key_message(verb: str, key: str, siblings: Iterable[str] = ()) -> st
     kinds = registry().parts
     if not owner or owner.partition(".")[0] not in {*verb_keys(verb), "hydra"}:
         return f"there is no key {key}.{suggest_key(verb, key)}"
-    kind = "callback" if owner.startswith("callback.") else owner
+    first = owner.partition(".")[0]
+    kind = first if first in NAMED_KINDS else owner
     if kind in kinds and kind != "command":
         owners = [name for name, entry in kinds[kind].items() if word in {field.name for field in dataclasses.fields(entry.part)}]
         if owners:
             return f"the chosen {kind} has no key {word}; it is a key of {', '.join(f'{kind}={name}' for name in owners)}"
-        known = {field.name for entry in kinds[kind].values() for field in dataclasses.fields(entry.part)}
+        own = kinds[kind].get(owner.rpartition(".")[2])  # a logger has the name of its part unless it was given another
+        parts = kinds[kind].values() if own is None else [own]
+        known = {field.name for entry in parts for field in dataclasses.fields(entry.part)} - {"name"}
     else:
         known = _nested_keys(verb, owner) or set(siblings)
     near = "" if owner.startswith("hydra") else suggest_matching_key(verb, word)

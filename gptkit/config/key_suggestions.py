@@ -208,16 +208,15 @@ def dotted_keys(verb: str) -> dict[str, list[str]]:
         if kind not in parts:
             keys.update((f"{kind}.{inner}", []) for inner in _nested_names(field.default))
             continue
-        owner = (
-            "callback.<name>" if kind == "callback" else kind
-        )  # there may be several callbacks, under names that the user chooses
         parts_by_key: dict[str, list[str]] = {}
         for name, entry in parts[kind].items():
+            owner = {"callback": "callback.<name>", "logger": f"logger.{name}"}.get(kind, kind)
             for inner in fields_of(entry.part):
                 if inner.name != "name":
                     for key in [inner.name, *(f"{inner.name}.{below}" for below in _nested_names(inner.default))]:
                         parts_by_key.setdefault(f"{owner}.{key}", []).append(f"{kind}={name}")
-        keys.update({key: [] if len(names) == len(parts[kind]) else names for key, names in parts_by_key.items()})
+        everywhere = len(parts[kind])
+        keys.update({key: [] if len(names) == everywhere or kind == "logger" else names for key, names in parts_by_key.items()})
     return keys
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 from gptkit.constraint_checks import declared_fields
 from gptkit.constraints import Choice
+from gptkit.hookspecs import NAMED_KINDS
 from gptkit.plugins import registry
 
 
@@ -26,9 +27,7 @@ def key_types(verb: str, key: str) -> list[Any]:
     roots: list[Any]
     if rest and first in kinds and first != "command":
         roots = [entry.part for entry in kinds[first].values()]
-    elif rest and first == "callback":
-        roots = [entry.part for entry in kinds["callback"].values()]
-        rest = rest[1:]
+        rest = rest[1:] if first in NAMED_KINDS else rest
     else:
         roots, rest = [command.part], [first, *rest]
     hints = []
@@ -66,8 +65,8 @@ def classes_with_key(verb: str, key: str) -> list[Any]:
         classes: list[Any] = [entry.part for entry in registry().parts[owner].values()]
     elif not owner:
         classes = [entry.part for name, entry in registry().parts["command"].items() if name == verb]
-    elif owner.startswith("callback."):
-        classes = [entry.part for entry in registry().parts["callback"].values()]
+    elif owner.partition(".")[0] in NAMED_KINDS:
+        classes = [entry.part for entry in registry().parts[owner.partition(".")[0]].values()]
     else:
         classes = key_types(verb, owner)
     return [

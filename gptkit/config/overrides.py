@@ -112,7 +112,7 @@ def _normalize_override(verb: str, word: str, parser: OverridesParser, known_gro
         raise ConfigError(f"the key {key[:40]}... has {len(key):,} characters; the longest key has at most {MAX_KEY_LENGTH}")
     head = f"{match['mark']}{key}="
     if key in known_groups:
-        return word
+        return f"~{key}" if word == "logger=null" else word  # Hydra's grammar has no null for a group
     if _is_nested_too_deeply(value):  # Hydra and OmegaConf would exceed the recursion limit
         if not is_text_key(verb, key):
             raise ConfigError(f"{key}={value[:20]}... is nested too deeply")

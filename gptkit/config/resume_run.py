@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from gptkit.command import Command
 from gptkit.config_groups import groups
 from gptkit.errors import GptkitError
+from gptkit.hookspecs import NAMED_KINDS
 from gptkit.plugins import registry
 from gptkit.run_config import RunConfig
 from gptkit.training.checkpoints import config_file
@@ -40,15 +41,36 @@ class ContinuedRun:
 
     def overrides(self) -> list[str]:
         """Returns the typed overrides, preceded by those that choose the run's parts."""
-        kinds = [kind for kind in config_file.PART_KEYS if kind != "callback" and isinstance(self.content.get(kind), Mapping)]
+        kinds = [kind for kind in config_file.PART_KEYS if kind not in NAMED_KINDS and isinstance(self.content.get(kind), Mapping)]
         parts = [f"{kind}={self.content[kind]['name']}" for kind in kinds]
-        callbacks = [f"+callback@callback.{name}={part['name']}" for name, part in self.content["callback"].items()]
-        return [*parts, *callbacks, *self.typed]
+        if not self._replaces_loggers():
+            parts.append("~logger")
+        named = [
+            f"+{kind}@{kind}.{name}={part['name']}"
+            for kind in NAMED_KINDS
+            if kind != "logger" or not self._replaces_loggers()
+            for name, part in self.content[kind].items()
+            if f"{kind}.{name}" not in self._typed_keys(chosen=True)
+        ]
+        return [*parts, *named, *self.typed]
+
+    def _replaces_loggers(self) -> bool:
+        """Whether the command chooses loggers in place of the run's: `logger=csv` or none, not `+logger@logger.second=csv`."""
+        return any(word == "~logger" or word.startswith("logger=") for word in self.typed)
+
+    def _typed_keys(self, *, chosen: bool = False) -> set[str]:
+        """Returns the keys of the overrides that were typed.
+
+        Args:
+            chosen: only of those that choose a part under a name, as `+logger@logger.second=csv` does.
+        """
+        keys = (word.lstrip("+~").partition("=")[0] for word in self.typed)
+        return {key.rpartition("@")[2] for key in keys if "@" in key or not chosen}
 
     def apply_settings(self, config: DictConfig) -> None:
         """Sets every key of a composed config that was not typed to its value in the run."""
         with open_dict(config):
-            _apply_values(config, self.content, {word.lstrip("+~").partition("=")[0] for word in self.typed}, "")
+            _apply_values(config, self.content, self._typed_keys(), "")
 
 
 def find_continued_run(verb: str, words: Sequence[str]) -> ContinuedRun | None:
@@ -92,8 +114,9 @@ def _run_folder(words: Sequence[str]) -> Path | None:
 
 
 def _chooses_part(word: str) -> bool:
-    """Whether an override chooses a part, a paper or a preset."""
-    return re.split(r"[=@]", word.lstrip("+~"))[0] in groups()
+    """Whether an override chooses a part, a paper or a preset. A run may be continued with other loggers, so these do not count."""
+    group = re.split(r"[=@]", word.lstrip("+~"))[0]
+    return group != "logger" and group in groups()
 
 
 def _read_run_settings(folder: Path, command: type[RunConfig]) -> dict[str, Any] | None:

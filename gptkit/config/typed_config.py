@@ -7,7 +7,7 @@ wrong thing. So every key must be a field, and every part must be an instance of
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from gptkit.command import Command
 from gptkit.config.key_errors import invalid_value_message, missing_key_message, suggest_key, unknown_key_message
 from gptkit.constraint_checks import check_constraints
 from gptkit.errors import ConfigError
+from gptkit.hookspecs import NAMED_KINDS
 from gptkit.parts import Part
 from gptkit.plugins import part_name, registry
 
@@ -46,11 +47,12 @@ def build_settings(verb: str, config: DictConfig) -> Command:
         raise ConfigError(invalid_value_message(verb, str(error.full_key or ""), str(error).partition("\n")[0])) from error
     except (ValueError, TypeError, AssertionError) as error:  # raised by a __post_init__
         raise ConfigError(str(error)) from error
-    parts: Any = getattr(settings, "callback", {})
-    if isinstance(parts, Part):
-        raise ConfigError(f"a callback needs a name: write +callback@callback.<any name>={part_name('callback', type(parts))}")
-    for name, part in parts.items():
-        parts[name] = _resolve_callback(name, part)
+    for kind in NAMED_KINDS:
+        parts: Any = getattr(settings, kind, {})
+        if isinstance(parts, Part):
+            raise ConfigError(f"a {kind} needs a name: write +{kind}@{kind}.<any name>={part_name(kind, type(parts))}")
+        for name, part in parts.items():
+            parts[name] = _resolve_named(kind, name, part, parts)
     return settings
 
 
@@ -62,15 +64,26 @@ def _first_leaf_path(node: Any) -> Iterator[str]:
         node = node._get_node(key)
 
 
-def _resolve_callback(name: str, settings: Any) -> Any:
-    """Resolves a callback of the run from its settings."""
+def _resolve_named(kind: str, name: str, settings: Any, parts: Mapping[str, Any]) -> Any:
+    """Resolves a callback or logger of the run from its settings.
+
+    Args:
+        kind, name: where it is: `<kind>.<name>`.
+        settings: its settings.
+        parts: the settings of all of them.
+    """
     if not isinstance(settings, (dict, Part)):
         shown = "null" if settings is None else settings
-        raise ConfigError(f"callback.{name}={shown} is not a callback; ~callback.{name} removes it")
+        owner = next((key for key, part in parts.items() if isinstance(part, Part) and hasattr(part, name)), None)
+        if owner is not None:
+            raise ConfigError(f"{kind}.{name}={shown} is not a {kind}. Did you mean {kind}.{owner}.{name}={shown}?")
+        raise ConfigError(f"{kind}.{name}={shown} is not a {kind}; ~{kind}.{name} removes it")
     if isinstance(settings, dict) and "name" not in settings:
-        options = ", ".join(f"+callback@callback.{name}={option}" for option in registry().parts["callback"])
-        raise ConfigError(f"a key of callback.{name} is set, but no callback is chosen for it; add one of {options}")
-    return registry().resolve("callback", settings, path=f"callback.{name}")
+        if kind == "logger" and name in registry().parts[kind]:
+            raise ConfigError(f"logger.{name} is set, and logger={name} is not chosen; add logger={name}")
+        options = ", ".join(f"+{kind}@{kind}.{name}={option}" for option in registry().parts[kind])
+        raise ConfigError(f"a key of {kind}.{name} is set, but no {kind} is chosen for it; add one of {options}")
+    return registry().resolve(kind, settings, path=f"{kind}.{name}")
 
 
 def _check_keys(verb: str, node: DictConfig, expected: type[Any], path: str) -> None:

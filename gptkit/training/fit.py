@@ -6,7 +6,7 @@ import contextlib
 import functools
 import signal
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from gptkit.training.precision import stored_dtype
 from gptkit.training.reporting.callbacks import FILES, FOLDERS, ReportingCallback, build_reporting_callback
 from gptkit.training.reporting.console_output import end_message, print_message, start_message
 from gptkit.training.reporting.fault_tolerance import best_effort, move_obstacles_aside
+from gptkit.training.reporting.loggers import RunLogger, check_loggers, start_loggers
 from gptkit.training.reporting.metrics_csv import truncate_metrics
 from gptkit.training.reporting.samples import truncate_samples
 from gptkit.training.reporting.summary import read_summary, value_to_minimize
@@ -68,6 +69,7 @@ def fit(settings: RunConfig, folder: Path) -> Result:
     settings.trainer.update({name: value for name, value in arguments.items() if name == "precision"})  # its full name
     run_length(settings)
     check_training_fits(settings, arguments)
+    check_loggers(settings)
     callbacks = [registry().resolve("callback", part).build() for part in settings.callback.values()]
     trainer = build_trainer(arguments, folder, callbacks)
     check_batch_divides(trainer, settings.batch.size)
@@ -153,11 +155,13 @@ def run(module: TrainModule, trainer: lightning.Trainer) -> Result:
     is_first = is_first_process()
     if is_first:
         folder.mkdir(parents=True, exist_ok=True)
-        move_obstacles_aside(folder, files=FILES, folders=FOLDERS)
+        move_obstacles_aside(folder, files=FILES, folders=(*FOLDERS, *settings.logger))
         config_file.write_settings(folder / config_file.FILE, settings)
         truncate_metrics(folder, state.step)
         truncate_samples(folder, state.step)
-    reporting = build_reporting(module, progress=bool(settings.trainer.get("enable_progress_bar", True)))
+    loggers = start_loggers(settings, folder, step=state.step)
+    trainer.loggers = [each.logger for each in loggers]
+    reporting = build_reporting(module, progress=bool(settings.trainer.get("enable_progress_bar", True)), loggers=loggers)
     module.pause_meter, module.after_step = reporting.meter.pause, functools.partial(reporting.after_step, trainer, module)
     callbacks: list[lightning.Callback] = trainer.callbacks  # type: ignore[attr-defined]
     callbacks.insert(0, reporting)
@@ -169,6 +173,7 @@ def run(module: TrainModule, trainer: lightning.Trainer) -> Result:
         # lightning 2.6 uses a name that torch 2.13 will remove; a user cannot do anything about it
         warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning, module=r"lightning\.pytorch\.utilities")
         warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")  # reward models always are
+        warnings.filterwarnings("ignore", message="The number of training batches")  # the last step is logged in any case
         trainer.fit(module)
     result = Result(read_summary(folder) if is_first else {})
     if state.step < state.last_step and not module.finished_early:
@@ -190,7 +195,7 @@ def complete_finished_run(module: TrainModule, trainer: lightning.Trainer, *, sa
             reporting.complete(trainer, module)
 
 
-def build_reporting(module: TrainModule, *, progress: bool) -> ReportingCallback:
+def build_reporting(module: TrainModule, *, progress: bool, loggers: Sequence[RunLogger] = ()) -> ReportingCallback:
     """Builds the callback that reports on this run."""
     return build_reporting_callback(
         module.folder,
@@ -199,6 +204,7 @@ def build_reporting(module: TrainModule, *, progress: bool) -> ReportingCallback
         tokenizer=module.tokenizer,
         parameters=count_trained_parameters(module),
         progress=progress,
+        loggers=loggers,
     )
 
 

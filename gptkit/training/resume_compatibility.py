@@ -13,6 +13,7 @@ from gptkit.atomic_io import wrap_os_errors
 from gptkit.errors import ConfigError
 
 MAY_DIFFER = (
+    "logger",
     "save",
     "samples",
     "val.every",

@@ -75,7 +75,7 @@ def _construct(arguments: Mapping[str, Any], folder: Path, callbacks: list[light
             **lightning_arguments,
             "callbacks": callbacks,
             "max_epochs": 1,  # the dataloader yields exactly the remaining steps
-            "logger": False,
+            "logger": False,  # `fit` adds the loggers, which need the step from which a run continues
             "enable_checkpointing": False,
             "enable_progress_bar": False,
             "enable_model_summary": lightning_arguments.get("enable_model_summary", False),

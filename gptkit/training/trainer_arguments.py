@@ -28,7 +28,7 @@ REPLACED_BY = {
     "use_distributed_sampler": "gptkit gives each device its slice of the batch",
     "reload_dataloaders_every_n_epochs": "gptkit computes the batch of each step from its number",
     "callbacks": "add callbacks with +callback@callback.<any name>=<part>",
-    "logger": "gptkit logs to metrics.csv and TensorBoard in the run folder",
+    "logger": "choose loggers with logger=<part>, such as logger=csv or logger=null",
     "plugins": "set trainer.precision and trainer.strategy",
     "inference_mode": "gptkit validates itself",
     "barebones": "it would disable the files that a run writes",

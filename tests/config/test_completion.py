@@ -65,6 +65,8 @@ def test_verbs_are_completed(offered: Callable[[str], list[str]]) -> None:
         ("gptkit generate max_", ["max_new_tokens="]),
         ("gptkit train -m attention=dense,ba", ["attention=dense,banded"]),
         ("gptkit train +callb", ["+callback@callback."]),
+        ("gptkit train +logg", ["+logger@logger."]),
+        ("gptkit train logger=c", ["logger=csv"]),
         ("gptkit train +callback@callback.stop=ear", ["+callback@callback.stop=early_stopping"]),
         ("gptkit train --cf", ["--cfg"]),
         (

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import re
 import shlex
 from collections.abc import Callable
@@ -165,6 +166,13 @@ def check_callback(entry: Entry, folder: Path, capsys: Any) -> None:
     assert (folder / "done").read_text() == "done\n"
 
 
+def check_logger(entry: Entry, folder: Path, capsys: Any) -> None:
+    train(folder, "logger=lines", "logger.lines.file=log.jsonl")
+    last = json.loads((folder / "run" / "lines" / "log.jsonl").read_text().splitlines()[-1])
+    assert last["step"] == 2
+    assert "val/loss" in last
+
+
 def check_command(entry: Entry, folder: Path, capsys: Any) -> None:
     capsys.readouterr()
     gptkit.run(gptkit.compose("reach", ["attention=alternating", "attention.window=1", "context=3"]))
@@ -181,6 +189,7 @@ CHECKS: dict[str, Callable[[Entry, Path, Any], None]] = {
     "reward": check_reward,
     "task": check_task,
     "callback": check_callback,
+    "logger": check_logger,
     "command": check_command,
 }
 

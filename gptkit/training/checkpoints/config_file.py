@@ -16,7 +16,7 @@ import yaml
 from gptkit.atomic_io import write_file
 from gptkit.constraint_checks import check_constraints
 from gptkit.errors import CheckpointError, ConfigError, wrong_type_message
-from gptkit.hookspecs import KINDS
+from gptkit.hookspecs import KINDS, NAMED_KINDS
 from gptkit.kit_files import MIB, DamagedFile, read_text
 from gptkit.plugins import registry
 from gptkit.run_config import RunConfig
@@ -25,7 +25,10 @@ from gptkit.training.checkpoints.migrations import current_config
 FILE = "config.yaml"
 
 PART_KEYS = tuple(kind for kind in KINDS if kind != "command")
-"""Keys that hold a part of the kind of the same name; `callback` holds several parts, by any name."""
+"""Keys that hold a part of the kind of the same name; those of `NAMED_KINDS` hold several parts, by any name."""
+
+DEFAULT_LOGGER = {"tensorboard": {"name": "tensorboard"}}
+"""The loggers of runs whose config.yaml is older than the key `logger`."""
 
 _INTERPOLATION = re.compile(r"(\\*)\$\{")
 
@@ -73,10 +76,10 @@ def check_parts(content: Mapping[str, Any]) -> None:
     """
     for key in PART_KEYS:
         value = content.get(key)
-        parts = value if key == "callback" and isinstance(value, Mapping) else {key: value}
+        parts = value if key in NAMED_KINDS and isinstance(value, Mapping) else {key: value}
         for name, part in parts.items():
             if part is not None and not (isinstance(part, Mapping) and isinstance(part.get("name"), str)):
-                raise DamagedFile(f"does not hold a part under {f'callback.{name}' if key == 'callback' else key}")
+                raise DamagedFile(f"does not hold a part under {f'{key}.{name}' if key in NAMED_KINDS else key}")
     if not isinstance(content.get("init_from"), str | None):
         raise DamagedFile("does not hold a text under init_from")
 
@@ -97,9 +100,9 @@ def settings_from(content: Mapping[str, Any], schema: type[RunConfig] = RunConfi
     if unknown:
         raise ConfigError(f"{where}: a run has no key {unknown[0]}; was it written by another version?")
     values: dict[str, Any] = {}
-    for key, value in content.items():
-        if key == "callback":
-            values[key] = {name: part_from("callback", part, where=where) for name, part in (value or {}).items()}
+    for key, value in {"logger": DEFAULT_LOGGER, **content}.items():
+        if key in NAMED_KINDS:
+            values[key] = {name: part_from(key, part, where=where) for name, part in (value or {}).items()}
         elif key in PART_KEYS and isinstance(value, Mapping):
             values[key] = part_from(key, value, where=where)
         else:
@@ -147,7 +150,7 @@ def _fill(schema: type[Any], values: dict[str, Any], where: str) -> Any:
 
 
 def _holds_parts(key: str, value: Any) -> bool:
-    return key == "callback" or dataclasses.is_dataclass(value)
+    return key in NAMED_KINDS or dataclasses.is_dataclass(value)
 
 
 def _typed(schema: type[Any], values: dict[str, Any], where: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from gptkit.atomic_io import WRITING
 from gptkit.errors import CheckpointError, ConfigError
+from gptkit.hookspecs import NAMED_KINDS
 from gptkit.hub import commits
 from gptkit.kit_files import MIB, DamagedFile, open_regular, read_json
 from gptkit.plugins import registry
@@ -104,8 +105,8 @@ def named_parts(content: Mapping[str, Any]) -> Iterable[tuple[str, str, str]]:
         value = content.get(kind)
         if not isinstance(value, Mapping):
             continue
-        if kind == "callback":
-            yield from ((f"callback.{key}", kind, part.get("name", "")) for key, part in value.items())
+        if kind in NAMED_KINDS:
+            yield from ((f"{kind}.{key}", kind, part.get("name", "")) for key, part in value.items())
         else:
             yield kind, kind, value.get("name", "")
 

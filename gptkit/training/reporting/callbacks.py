@@ -22,6 +22,7 @@ from gptkit.training.reporting.environment import FILE as ENVIRONMENT
 from gptkit.training.reporting.environment import Environment, describe, write_environment
 from gptkit.training.reporting.fault_tolerance import best_effort
 from gptkit.training.reporting.figures import FOLDER as FIGURES
+from gptkit.training.reporting.loggers import RunLogger
 from gptkit.training.reporting.metrics_csv import FILE as METRICS
 from gptkit.training.reporting.metrics_csv import MetricsLogger, last_logged, read_metrics, read_scalars
 from gptkit.training.reporting.report import FILE as REPORT
@@ -32,17 +33,23 @@ from gptkit.training.reporting.samples import SampleLogger
 from gptkit.training.reporting.speed_and_mfu import SpeedMeter, model_flops_utilization, peak_memory_bytes
 from gptkit.training.reporting.summary import FILE as SUMMARY
 from gptkit.training.reporting.summary import VALIDATION_LOSS, read_summary, write_summary
-from gptkit.training.reporting.tensorboard import FOLDER as TENSORBOARD
 
 
 def build_reporting_callback(
-    folder: Path, settings: RunConfig, *, model: Model, tokenizer: Tokenizer, parameters: int, progress: bool
+    folder: Path,
+    settings: RunConfig,
+    *,
+    model: Model,
+    tokenizer: Tokenizer,
+    parameters: int,
+    progress: bool,
+    loggers: Sequence[RunLogger] = (),
 ) -> ReportingCallback:
     """Builds the callback that reports on a run.
 
     Code that saves checkpoints pauses the speed meter (`with callback.meter.pause():`) and then calls `after_step`. The reporters
-    read `pl_module.state`, a `TrainState`, and write metrics.csv, tensorboard/, samples.jsonl, environment.json, summary.json and
-    report.html into the folder. When a run resumes, call `truncate_metrics` and `truncate_samples` first.
+    read `pl_module.state`, a `TrainState`, and write metrics.csv, samples.jsonl, environment.json, summary.json and report.html
+    into the folder. When a run resumes, call `truncate_metrics` and `truncate_samples` first.
 
     Args:
         folder: the run folder.
@@ -51,11 +58,12 @@ def build_reporting_callback(
         tokenizer: the tokenizer of the model.
         parameters: the number of trained parameters of the model and the objective.
         progress: whether to show a progress bar or progress lines on standard error.
+        loggers: receive the samples; metrics go to those of the Trainer.
     """
     meter = SpeedMeter(previous_seconds=seconds_spent(folder))
     metrics = MetricsLogger(folder, meter)
     samples = SampleLogger(
-        folder, settings.samples, model=model, tokenizer=tokenizer, seed=settings.seed, meter=meter, metrics=metrics
+        folder, settings.samples, model=model, tokenizer=tokenizer, seed=settings.seed, meter=meter, loggers=loggers
     )
     summary = SummaryCallback(folder, settings, vocabulary=tokenizer.size, parameters=parameters, meter=meter)
     reward_hacking = RewardHackingWarning(folder, getattr(settings.objective, "missing_end_of_text", None))
@@ -75,7 +83,7 @@ def seconds_spent(folder: Path) -> float:
 
 
 FILES = (CONFIG, METRICS, SAMPLES, ENVIRONMENT, SUMMARY, REPORT)
-FOLDERS = (TENSORBOARD, FIGURES)
+FOLDERS = (FIGURES,)
 """The files and folders that a run writes, except for checkpoints."""
 
 HOOKS = (

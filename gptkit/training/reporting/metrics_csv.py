@@ -1,4 +1,4 @@
-"""Writes metrics.csv and the same numbers to TensorBoard.
+"""Writes metrics.csv and gives the same numbers to the loggers.
 
 Every logged step adds a row, which is on disk at once. When a run resumes, rows after its checkpoint are removed.
 """
@@ -24,7 +24,6 @@ from gptkit.errors import GptkitError
 from gptkit.kit_files import DamagedFile
 from gptkit.training.reporting.fault_tolerance import LARGEST_NUMBER, read_lines, rewrite_or_move_aside
 from gptkit.training.reporting.speed_and_mfu import SpeedMeter
-from gptkit.training.reporting.tensorboard import TensorBoard
 
 if TYPE_CHECKING:
     from gptkit.training.train_state import TrainState
@@ -166,14 +165,10 @@ class MetricsLogger(Callback):
         self.folder = folder
         self.meter = meter
         self._file: MetricsFile | None = None
-        self.board: TensorBoard | None = None
-        """The writer of TensorBoard files; None before and after training and on all processes but the first."""
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         if trainer.is_global_zero:
             self._file = MetricsFile(self.folder / FILE)
-            first_step = pl_module.state.step + 1
-            self.board = TensorBoard(self.folder, purge_step=first_step if first_step > 1 else None)
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         if not trainer.is_global_zero:
@@ -181,34 +176,28 @@ class MetricsLogger(Callback):
         state: TrainState = pl_module.state
         every = trainer.log_every_n_steps
         if state.step == state.last_step or (every and state.step % every == 0):
-            self._log(state)
+            self._log(trainer, state)
 
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
         state: TrainState = pl_module.state
         if trainer.sanity_checking or state.val_step != state.step or state.val_loss is None:
             return
         metrics = {f"val/{name}": value for name, value in state.val_metrics.items()}
-        self._write({"step": state.step, "tokens": state.tokens, "val/loss": state.val_loss, **metrics, **state.callback_metrics})
-        if self.board is not None:
-            self.board.flush()
-
-    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
-        if self.board is not None:
-            self.board.flush()
+        row = {"step": state.step, "tokens": state.tokens, "val/loss": state.val_loss, **metrics, **state.callback_metrics}
+        self._write(trainer, row)
+        for logger in trainer.loggers:
+            logger.save()
 
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
         with contextlib.suppress(GptkitError):  # report what stopped the run, not errors that follow from it
             self.teardown(trainer, pl_module, "fit")  # Lightning does not call it after an exception
 
     def teardown(self, trainer: Any, pl_module: Any, stage: str) -> None:
-        file, board = self._file, self.board
-        self._file = self.board = None
+        file, self._file = self._file, None
         if file is not None:
             file.close()
-        if board is not None:
-            board.close()
 
-    def _log(self, state: TrainState) -> None:
+    def _log(self, trainer: Any, state: TrainState) -> None:
         tensors = {f"train/{name}": value for name, value in state.metrics.items()}
         if state.loss is not None:
             tensors["train/loss"] = state.loss
@@ -219,16 +208,15 @@ class MetricsLogger(Callback):
         row = {"step": state.step, "tokens": state.tokens, **values, "lr": state.lr}
         if rate is not None:
             row["tokens_per_second"] = round(rate, 1)
-        self._write(row)
+        self._write(trainer, row)
 
-    def _write(self, row: dict[str, float]) -> None:
+    def _write(self, trainer: Any, row: dict[str, float]) -> None:
         row["wall_seconds"] = round(self.meter.wall_seconds, 3)
         if self._file is not None:
             self._file.add(row)
-        if self.board is not None:
-            for name, value in row.items():
-                if name not in ("step", "wall_seconds"):
-                    self.board.add_scalar(name, value, int(row["step"]))
+        logged = {name: value for name, value in row.items() if name not in ("step", "wall_seconds")}
+        for logger in trainer.loggers:
+            logger.log_metrics(logged, step=int(row["step"]))
 
 
 def read_scalars(tensors: Mapping[str, Tensor]) -> dict[str, float]:

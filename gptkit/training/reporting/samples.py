@@ -23,12 +23,12 @@ from gptkit.objective.rollout_objective import RolloutObjective, ScoredSample
 from gptkit.run_config import SamplesConfig
 from gptkit.tokenizer.base import Tokenizer
 from gptkit.training.reporting.fault_tolerance import best_effort, is_count, read_lines, rewrite_or_move_aside
-from gptkit.training.reporting.metrics_csv import MetricsLogger
+from gptkit.training.reporting.loggers import RunLogger
 from gptkit.training.reporting.speed_and_mfu import SpeedMeter
 
 
 class SampleLogger(Callback):
-    """Continues the prompts every `samples.every` steps and at the end, and writes the samples to samples.jsonl and TensorBoard.
+    """Continues the prompts every `samples.every` steps and at the end, and writes the samples to samples.jsonl and the loggers.
 
     An objective that generates responses to held-out prompts provides these with their scores instead. `after_step` is called after
     the checkpoint of the step is written. If a run is killed in between, the missing samples are generated when it resumes.
@@ -43,7 +43,7 @@ class SampleLogger(Callback):
         tokenizer: Tokenizer,
         seed: int,
         meter: SpeedMeter,
-        metrics: MetricsLogger,
+        loggers: Sequence[RunLogger] = (),
     ) -> None:
         self.folder = folder
         self.path = folder / FILE
@@ -52,7 +52,7 @@ class SampleLogger(Callback):
         self.tokenizer = tokenizer
         self.seed = seed
         self.meter = meter
-        self.metrics = metrics
+        self.loggers = loggers
         for prompt in settings.prompts:
             length = len(tokenizer.encode(prompt))
             if length >= model.context:
@@ -116,12 +116,10 @@ class SampleLogger(Callback):
         with wrap_os_errors(self.path), self.path.open("a", encoding="utf-8") as file:
             # one call, so that the file holds either all samples of a step or none
             file.write("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-        board = self.metrics.board
-        if board is None:
-            return
         for number, sample in enumerate(samples):
             scores = "".join(f"\n\n{name} {score:.3f}" for name, score in sample.scores.items())
-            board.add_text(f"sample {number + 1}", f"**{sample.prompt}**{sample.text}{scores}", step)
+            for logger in self.loggers:
+                logger.log_text(f"sample {number + 1}", f"**{sample.prompt}**{sample.text}{scores}", step)
 
 
 def _has_own_samples(objective: Objective) -> bool:

@@ -43,6 +43,7 @@ def settings(text: Path, *, samples_every: int = 4, prompts: tuple[str, ...] = (
         batch=BatchConfig(size=4, micro=4),
         val=ValidationConfig(every=6, fraction=0.2, sequences=4),
         save=SaveConfig(every=5, keep=0),
+        logger={"tensorboard": {"name": "tensorboard"}},
         samples=SamplesConfig(every=samples_every, prompts=list(prompts), max_new_tokens=5),
         trainer={"accelerator": "cpu", "devices": 1, "log_every_n_steps": 2, "precision": "32-true", "max_steps": steps},
     )

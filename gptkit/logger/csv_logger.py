@@ -1,0 +1,66 @@
+"""Lightning's CSVLogger for one run folder; it continues its file, where Lightning's deletes it."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from lightning.pytorch import loggers
+from lightning.pytorch.loggers.csv_logs import ExperimentWriter
+
+from gptkit.atomic_io import wrap_os_errors
+
+
+class CSVLogger(loggers.CSVLogger):
+    """Writes `metrics.csv` and `hparams.yaml` straight into its folder, every row at once."""
+
+    def __init__(self, folder: Path, *, step: int) -> None:
+        """
+        Args:
+            folder: where the files are written.
+            step: the step from which the run continues: rows of later steps are removed. 0: all are.
+        """
+        super().__init__(str(folder), name="", version="", flush_logs_every_n_steps=1)
+        self.folder = folder
+        with wrap_os_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            self._experiment = _ContinuingWriter(folder, step)
+
+    @property
+    def log_dir(self) -> str:
+        return str(self.folder)
+
+    def save(self) -> None:
+        with wrap_os_errors(self.folder):
+            super().save()
+
+
+class _ContinuingWriter(ExperimentWriter):
+    """Keeps the rows up to a step."""
+
+    def __init__(self, folder: Path, step: int) -> None:
+        self._step = step
+        super().__init__(log_dir=str(folder))
+
+    def _check_log_dir_exists(self) -> None:
+        """Called by Lightning's class before it writes; there, it deletes the file."""
+        path = Path(self.metrics_file_path)
+        if not path.is_file():
+            return
+        with path.open(newline="", encoding="utf-8", errors="replace") as file:
+            reader = csv.DictReader(file)
+            columns = list(reader.fieldnames or [])
+            rows = [row for row in reader if self._is_kept(row)]
+        if not rows:
+            path.unlink()
+            return
+        self.metrics_keys = columns
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, fieldnames=columns)
+            writer.writeheader()
+            writer.writerows(rows)
+
+    def _is_kept(self, row: dict[str, str]) -> bool:
+        """Whether a row is complete, and of a step that the run has taken; the last row of a killed run may be cut short."""
+        number = row.get("step") or ""
+        return None not in row and None not in row.values() and number.isdecimal() and int(number) <= self._step

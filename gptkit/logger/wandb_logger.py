@@ -1,0 +1,63 @@
+"""Lightning's WandbLogger for one run folder: the id of the W&B run is kept there, and the W&B run ends with the run."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import wandb
+from lightning.pytorch import loggers
+
+from gptkit.logger.run_id import default_run_name, read_run_id, write_run_id
+
+if TYPE_CHECKING:
+    from gptkit.logger import WandbLoggerConfig
+
+
+def build_wandb_logger(config: WandbLoggerConfig, folder: Path, *, step: int) -> WandbLogger:
+    """Builds the logger and starts its W&B run, or resumes the one that the folder names.
+
+    Args:
+        config: what to log to.
+        folder: the logger's folder in the run folder.
+        step: the step from which the run continues; 0: it starts, with a new W&B run.
+    """
+    run_id = (read_run_id(folder) if step else None) or uuid.uuid4().hex[:8]
+    write_run_id(folder, run_id)
+    logger = WandbLogger(
+        save_dir=folder.parent if folder.name == "wandb" else folder,  # W&B adds a folder `wandb` of its own
+        project=config.project,
+        name=config.run_name or default_run_name(folder),
+        id=run_id,
+        entity=config.entity,
+        group=config.group,
+        tags=config.tags or None,
+        settings=wandb.Settings(console="off", quiet=True, silent=config.offline),  # gptkit prints its own output
+        **({"mode": "offline"} if config.offline else {}),
+    )
+    logger._wandb_init.pop("anonymous", None)  # wandb warns of it, whatever its value
+    _ = logger.experiment
+    return logger
+
+
+class WandbLogger(loggers.WandbLogger):
+    """Gives W&B the run's own steps, and ends its W&B run with the run: Lightning's leaves it open, for the next run to log to."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._is_own_run = wandb.run is None
+        self._has_ended = False
+
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        row = metrics if step is None else {**metrics, "trainer/global_step": step}
+        self.experiment.log(dict(row), step=step)
+
+    def finalize(self, status: str) -> None:
+        if self._has_ended or self._experiment is None:
+            return
+        super().finalize(status)
+        self._has_ended = True
+        if self._is_own_run:
+            self._experiment.finish(exit_code=0 if status == "success" else 1)
