@@ -1,4 +1,4 @@
-"""A place where packages are installed for one test, as pip would install them, without a process."""
+"""A folder into which one test installs packages as pip would, without starting a process."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Site:
         self._monkeypatch = monkeypatch
 
     def install(self, distribution: str, files: dict[str, str], *, entry_point: str, version: str = "0.1.0") -> None:
-        """Write the files and the record of the distribution; `entry_point` is the module that holds the hooks."""
+        """Write the files and the metadata of the distribution. `entry_point` is the module that contains the hooks."""
         for file, text in files.items():
             (self.folder / file).parent.mkdir(parents=True, exist_ok=True)
             (self.folder / file).write_text(text)
@@ -39,7 +39,7 @@ class Site:
         self.forget()
 
     def move(self, folder: Path, *, without: Path) -> None:
-        """What follows is installed in another folder, and the current one is no longer on the path."""
+        """Replace this folder on the path by a new one, into which later calls install."""
         self._monkeypatch.setattr(
             sys, "path", [str(folder)] + [p for p in sys.path if p not in (str(without), str(self.folder), "")]
         )
@@ -48,7 +48,7 @@ class Site:
 
     @contextlib.contextmanager
     def without_plugins(self) -> Iterator[None]:
-        """No plugin is found inside the block."""
+        """Hide all plugins inside the block."""
         with pytest.MonkeyPatch.context() as inside:
             inside.setenv("GPTKIT_PLUGINS", "")
             self.forget()
@@ -56,7 +56,7 @@ class Site:
         self.forget()
 
     def forget(self) -> None:
-        """What is installed or written has changed: import and look again."""
+        """Forget imported modules and discovered plugins, because the files have changed."""
         importlib.invalidate_caches()
         for name in set(sys.modules) - self._known:
             if str(getattr(sys.modules[name], "__file__", None) or "").startswith(str(self._root)):
@@ -68,7 +68,7 @@ class Site:
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    """A folder whose installed plugins, and no others of the machine, are found."""
+    """A folder whose plugins are discovered, while those installed on this machine are not."""
     folder = tmp_path / "site"
     folder.mkdir()
     monkeypatch.syspath_prepend(str(folder))

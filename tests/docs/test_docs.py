@@ -1,4 +1,4 @@
-"""The documentation cannot fall behind: links lead somewhere, commands compose, every hook and verb has its section."""
+"""The documentation matches the code: links are valid, commands compose, and every hook and verb has its section."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *s
 
 
 def commands() -> list[tuple[str, str]]:
-    """Every `gptkit ...` command in a block of code: (page, command)."""
+    """Every `gptkit ...` command in a code block, with its page: (page, command)."""
     found = []
     for page in PAGES:
-        if page.name == "writing-a-plugin.md":  # a test of its own runs it
+        if page.name == "writing-a-plugin.md":  # tests/docs/test_writing_a_plugin.py runs it
             continue
         for block in re.findall(r"^(?:```(?:sh|console|bash)\n)(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
             joined = block.replace("\\\n", " ")
@@ -45,7 +45,7 @@ def test_links_lead_somewhere(page: Path) -> None:
     ids=lambda page: page.parent.name + "/" + page.name,
 )
 def test_every_source_file_named_on_a_page_exists(page: Path) -> None:
-    """Paths start with `gptkit/`, except on the path pages, where they are relative to it."""
+    """Paths start with `gptkit/`, except on the path pages, where they are relative to that folder."""
     text = page.read_text()
     paths = re.findall(r"(?<![\w/.-])gptkit/[\w/]+\.py\b", text)
     if page.name.startswith("path"):
@@ -57,7 +57,7 @@ def test_every_source_file_named_on_a_page_exists(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_no_page_speaks_of_a_verb_that_there_is_not(page: Path) -> None:
-    verbs = {*registry().parts["command"], "halves", "bands"}  # those of the plugins that a page makes
+    verbs = {*registry().parts["command"], "halves", "bands"}  # commands of plugins that a page defines
     for verb in re.findall(r"`gptkit ([a-z]+)[ `]", page.read_text()):
         assert verb in verbs, f"{page.name} speaks of gptkit {verb}"
 
@@ -67,9 +67,7 @@ def test_every_command_of_the_documentation_composes(page: str, command: str) ->
     words = shlex.split(command)[1:]
     if "--help" in words or words[:1] == ["-sc"] or words == ["--version"]:
         return
-    taken = parse_command_line(
-        [word for word in words if not word.startswith("init_from=")]
-    )  # weights that are not on this machine
+    taken = parse_command_line([word for word in words if not word.startswith("init_from=")])  # weights that are not available here
     if taken.multirun:
         own = [word for word in taken.overrides if not word.startswith("hydra")]  # launchers and sweepers may not be installed
         compose(taken.verb, [first_value(word) for word in OverridesParser.create().parse_overrides(own)])
@@ -78,7 +76,7 @@ def test_every_command_of_the_documentation_composes(page: str, command: str) ->
 
 
 def first_value(word: Override) -> str:
-    """The word with one of the values that it sweeps over."""
+    """Return the override with one of the values that it sweeps over."""
     if not word.is_sweep_override():
         return str(word.input_line)
     swept = word.value()

@@ -1,6 +1,6 @@
-"""docs/parts.md: every hook has a section with its true signature, an example that works, and every built-in part.
+"""docs/parts.md: every hook has a section with its actual signature, an example that works, and a list of the built-in parts.
 
-A new hook fails here until it has its section, and a check of its example in `CHECKS`.
+A new hook fails these tests until it has a section, and a check of its example in `CHECKS`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def blocks(kind: str, language: str) -> list[str]:
 
 
 def base_class(kind: str) -> type[Any]:
-    """The base class of a kind, of which every built-in part is a subclass."""
+    """Return the base class of a kind, from which every built-in part is derived."""
     name = "Command" if kind == "command" else f"{kind.capitalize()}Config"
     base: type[Any] = getattr(importlib.import_module(f"gptkit.{kind}"), name)
     assert all(issubclass(entry.part, base) for entry in registry().parts[kind].values())
@@ -72,7 +72,7 @@ def test_a_kind_with_built_in_parts_has_tests(kind: str) -> None:
 
 
 def train(folder: Path, *words: str) -> dict[str, Any]:
-    """Two steps of a tiny model; gives the summary of the run."""
+    """Train a tiny model for two steps, and return the summary of the run."""
     (folder / "x.txt").write_text("To be, or not to be, that is the question.\n" * 30)
     defaults = ["data=text", f"data.path={folder / 'x.txt'}", "tokenizer=bytes", "+shrink=tiny", "trainer=cpu", "tokens=256"]
     chosen = {word.partition("=")[0] for word in words}

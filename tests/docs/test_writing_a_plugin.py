@@ -1,4 +1,4 @@
-"""docs/writing-a-plugin.md is typed from its first line to its last, and prints what it says.
+"""All commands of docs/writing-a-plugin.md are run in order, and print the output that the page shows.
 
 `gptkit` and `python -c` run in this process, and `pip install -e .` is done as pip would leave it. The tests, the wheel and its
 installation are real processes.
@@ -27,7 +27,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "writing-a-plugin.md"
 
 @dataclass
 class Step:
-    """A file that is written, or a command with what it prints."""
+    """A file to write, or a command with its output."""
 
     file: str = ""
     command: str = ""
@@ -35,7 +35,7 @@ class Step:
 
 
 def steps(page: str) -> list[Step]:
-    """The files (a block behind a line that is only the file's name) and commands (blocks of `console`) in their order."""
+    """Return the files (blocks after a line that contains only a file name) and commands (`console` blocks), in order."""
     found = []
     for file, language, body in re.findall(r"(?:^`(\S+)`:\n\n)?^```(\w+)\n(.*?)^```", page, re.MULTILINE | re.DOTALL):
         if file:
@@ -47,7 +47,7 @@ def steps(page: str) -> list[Step]:
 
 
 class Session:
-    """Types the commands of the page in a folder of its own."""
+    """Runs the commands of the page in a separate folder."""
 
     def __init__(self, folder: Path, site: Any, gptkit_command: GptkitCommand) -> None:
         self.folder = folder
@@ -55,7 +55,7 @@ class Session:
         self.gptkit_command = gptkit_command
 
     def run(self, command: str) -> str:
-        """What the command prints, errors included."""
+        """Run a command, and return its output including errors."""
         program, *words = shlex.split(command)
         if program == "GPTKIT_PLUGINS=":
             with self.site.without_plugins():
@@ -87,7 +87,7 @@ class Session:
         self.site.install(name, {}, entry_point=module, version=project["version"])
 
     def install_wheel(self, *words: str) -> str:
-        """Into another place, where the folder of the project is not on the path."""
+        """Install the wheel into a new folder, without the project's own folder on the path."""
         target = self.folder.parent / "installed"
         printed = self.process(
             sys.executable, "-m", "pip", *words, "--target", str(target), "--no-deps", "--no-index", "--no-build-isolation"
@@ -98,7 +98,7 @@ class Session:
 
 
 def normal(text: str, folder: Path) -> list[str]:
-    """Lines without what differs from machine to machine: folders, versions of tools, durations and speeds."""
+    """Return the lines without details that differ between machines: folders, versions of tools, durations and speeds."""
     text = text.replace(str(folder), "/home/you/gptkit-halving")
     text = re.sub(r"\b\d+(\.\d+)? ?s\b( in all)?", "TIME", text)
     text = re.sub(r"[\d,]+ tokens/s", "SPEED", text)
@@ -124,7 +124,7 @@ def test_the_page_does_what_it_says(
         expected, printed = normal(step.text, folder), normal(session.run(step.command), folder)
         at = 0
         for line in expected:
-            if line == "...":  # lines that are left out
+            if line == "...":  # lines that the page omits
                 at = len(printed) - (len(expected) - expected.index("...") - 1)
                 continue
             assert printed[at : at + 1] == [line], f"$ {step.command}\nprints\n" + "\n".join(printed)
@@ -133,7 +133,7 @@ def test_the_page_does_what_it_says(
 
 
 def test_a_third_party_attention_fits_on_one_screen() -> None:
-    """The first version of the class with its pyproject: at most 60 lines."""
+    """The first version of the class and its pyproject.toml have at most 60 lines together."""
     files: dict[str, str] = {}
     for step in steps(PAGE.read_text()):
         files.setdefault(step.file, step.text)

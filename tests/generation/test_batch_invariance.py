@@ -1,4 +1,4 @@
-"""A text is decided by its prompt, its number and the seed, not by what else is in its batch, whatever the number format."""
+"""A text depends on its prompt, its index and the seed, not on the rest of its batch, in any number format."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def build(name: str, dtype: torch.dtype) -> Any:
     model = settings.build(attention=attention, vocabulary=TOKENIZER.size)
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter.mul_(4 if parameter.dim() > 1 else 1)  # near equals among the logits are then as usual as in a trained model
+            parameter.mul_(4 if parameter.dim() > 1 else 1)  # nearly equal logits are then as frequent as in a trained model
     return model.to(dtype).eval()
 
 
@@ -87,7 +87,7 @@ def test_a_packed_product_does_not_depend_on_other_rows(width: int, dtype: torch
 
 
 def test_banded_attention_does_not_depend_on_the_lengths_of_other_rows() -> None:
-    """A long row alone and beside a short one: kernels take keys in blocks, and a band begins in a later block where it can."""
+    """A long row alone equals the one beside a short row: kernels read keys in blocks, and a band may start in a later block."""
     attention = BandedAttentionConfig(window=24).build(width=32, heads=2, context=1100, dropout=0.0, layer=0, layers=1).eval()
     torch.manual_seed(0)
     x, short = torch.randn(1, 1040, 32), torch.randn(1, 5, 32)

@@ -1,4 +1,4 @@
-"""Texts that go on past the model's context."""
+"""Texts that continue beyond the model's context."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def model(request: pytest.FixtureRequest) -> Any:
 
 
 def reference(model: Any, prompt: Any, number: Any, count: int) -> Any:
-    """The same without cache and batch: a context that is full loses all but its last half."""
+    """Decode without cache and batch: of a full context, only the last half is kept."""
     window, found = TOKENIZER.encode(prompt) or [256], []
     for step in range(count):
         if len(window) >= CONTEXT:

@@ -20,7 +20,7 @@ CONTEXT = 40
 
 
 def build(attention: Any = None, *, end_of_text: Any = 0.0, **settings: Any) -> Any:
-    """A model of bytes whose logits differ enough for greedy choices to be certain."""
+    """A model over bytes whose logits are far enough apart that rounding does not change greedy choices."""
     torch.manual_seed(0)
     part = GPTConfig(**({"layers": 2, "heads": 2, "width": 32, "context": CONTEXT, "tied": False} | settings))
     model = part.build(attention=attention or DenseAttentionConfig(), vocabulary=257).double().eval()
@@ -34,7 +34,7 @@ def build(attention: Any = None, *, end_of_text: Any = 0.0, **settings: Any) -> 
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Any:
-    """These products are tiny: a second thread only waits."""
+    """Limit torch to one thread: these products are so small that more threads only wait."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -42,7 +42,7 @@ def one_thread() -> Any:
 
 
 def choices_without_a_cache(model: Any, prompt: Any, tokens: Any, numbers: Any, **choice: Any) -> Any:
-    """What would be chosen at every place of this text, all of it read at once, with no cache and no batch."""
+    """Return the greedy choice at every position of a text, which is read in one pass, without cache and batch."""
     ids = TOKENIZER.encode(prompt) or [256]
     logits = model.logits(model(torch.tensor([ids + tokens])))[0, len(ids) - 1 :]  # (tokens + 1, V)
     return sample(logits, torch.from_numpy(numbers[: len(tokens) + 1]), **choice).tolist()
@@ -57,7 +57,7 @@ def choices_without_a_cache(model: Any, prompt: Any, tokens: Any, numbers: Any, 
 def test_cached_and_batched_decoding_gives_the_same_tokens_as_plain_forward_passes(attention: Any, choice: Any) -> None:
     model = build(attention, end_of_text=3.0)
     found = generate(model, TOKENIZER, PROMPTS, max_new_tokens=20, samples=2, batch=5, seed=7, **choice)
-    assert {"end_of_text", "length"} <= {text.finish_reason for texts in found for text in texts}  # rows leave at different times
+    assert {"end_of_text", "length"} <= {text.finish_reason for texts in found for text in texts}  # rows end at different times
     with torch.inference_mode():
         for number, texts in enumerate(found):
             for drawn, text in enumerate(texts):

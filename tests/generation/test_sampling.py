@@ -12,7 +12,7 @@ from gptkit.generation.sampling import candidates, draw_candidate, sample, seque
 
 
 def slow(row: list[float], temperature: float, top_k: int, top_p: float) -> list[float]:
-    """The probability of every token, step by step."""
+    """Compute the probability of every token, one step after another."""
     weights = {token: math.exp(logit / temperature) for token, logit in enumerate(row)}
     if top_k:
         weights = dict(sorted(weights.items(), key=lambda item: -item[1])[:top_k])
@@ -26,7 +26,7 @@ def slow(row: list[float], temperature: float, top_k: int, top_p: float) -> list
     return [kept.get(token, 0.0) / sum(kept.values()) for token in range(len(row))]
 
 
-@pytest.mark.parametrize("sizes", [(4, 7), (1024,)])  # the nucleus among the first few, and in the whole vocabulary
+@pytest.mark.parametrize("sizes", [(4, 7), (1024,)])  # the nucleus is among the first candidates, or needs the whole vocabulary
 @pytest.mark.parametrize("temperature", [0.3, 1.0, 2.5])
 @pytest.mark.parametrize("top_k", [0, 1, 5, 50])
 @pytest.mark.parametrize("top_p", [0.05, 0.7, 0.99, 1.0])

@@ -21,7 +21,7 @@ def pieces_of(tokenizer: Any, ids: Any, stop: Any = ()) -> Any:
 @pytest.mark.parametrize("tokenizer", [BytesTokenizer(), BPETokenizer.train([TEXT], size=270)], ids=["bytes", "bpe"])
 def test_streaming_never_splits_a_character(tokenizer: Any) -> None:
     ids = tokenizer.encode(TEXT)
-    assert len(ids) > len(TEXT)  # characters are split over tokens
+    assert len(ids) > len(TEXT)  # characters span several tokens
     pieces, _ = pieces_of(tokenizer, ids)
     assert "".join(pieces) == TEXT
     assert not any("\N{REPLACEMENT CHARACTER}" in piece for piece in pieces)

@@ -1,4 +1,4 @@
-"""What other programs read and write: transformers, which is quiet, and what it must agree with."""
+"""Fixtures for comparisons with transformers: the library without log messages, and models with random weights."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def transformers() -> Any:
 
 @pytest.fixture
 def read_by_transformers(transformers: Any) -> Callable[..., tuple[Any, Any]]:
-    """`read_by_transformers(folder, model, tokenizer, text)`: its model and tokenizer, which give the same logits and ids."""
+    """`read_by_transformers(folder, model, tokenizer, text)`: checks that transformers computes the same logits and ids."""
 
     def read(folder: Path, model: Model, tokenizer: Tokenizer, text: str) -> tuple[Any, Any]:
         theirs = transformers.AutoModelForCausalLM.from_pretrained(folder).eval()
@@ -54,13 +54,13 @@ def shake(model: torch.nn.Module, by: float, embeddings: float | None = None) ->
 
 @pytest.fixture
 def shaken() -> Callable[..., torch.nn.Module]:
-    """`shaken(model, by, embeddings=by)`: random weights that are far from their start, gains and biases included."""
+    """`shaken(model, by, embeddings=by)`: adds large random numbers to all weights, including gains and biases."""
     return shake
 
 
 @pytest.fixture
 def build() -> Callable[..., Model]:
-    """`build(tokenizer, attention, **settings)`: a small model, shaken, whose logits are far apart."""
+    """`build(tokenizer, attention, **settings)`: a small model with large random weights, so that its logits are far apart."""
 
     def built(
         tokenizer: Tokenizer, attention: AttentionConfig | None = None, *, by: float = 0.2, embeddings: float = 0.6, **settings: Any

@@ -1,4 +1,4 @@
-"""GPT-1's weights: Hugging Face's openai-gpt folders in and out, OpenAI's own arrays in; logits equal."""
+"""GPT-1's weights: Hugging Face's openai-gpt format is read and written, OpenAI's arrays are read, with equal logits."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def build(build: Callable[..., Any]) -> Any:
 
 
 def published(folder: Path, tokenizer: GPT1Tokenizer) -> None:
-    """The vocabulary's files as OpenAI published theirs: no end-of-text."""
+    """Write vocabulary files in OpenAI's format, which has no end-of-text token."""
     vocabulary = {entry: token for entry, token in tokenizer.vocabulary.items() if entry != END_OF_TEXT}
     (folder / "encoder_bpe_40000.json").write_text(json.dumps(vocabulary), encoding="utf-8")
     lines = ["#version: 0.2", *map(" ".join, tokenizer.merges), ""]
@@ -79,7 +79,7 @@ def test_export_and_import_round_trip(tmp_path: Path, kind: Any, build: Callable
 def test_transformers_models_are_imported_with_equal_logits(
     tmp_path: Path, form: str, shaken: Callable[..., Any], transformers: Any
 ) -> None:
-    """As the hub holds them: no end-of-text, and transformers' own tokenizer files."""
+    """A folder as on the Hub: no end-of-text token, and tokenizer files that transformers wrote."""
     published(tmp_path, LEARNT)
     vocabulary = LEARNT.size - 1
     config = transformers.OpenAIGPTConfig(vocab_size=vocabulary, n_positions=32, n_embd=24, n_layer=2, n_head=3)
@@ -115,8 +115,8 @@ def test_tokenizer_json_of_transformers_is_sufficient(tmp_path: Path, build: Cal
 
 
 def arrays(folder: Path, model: Any, files: int = 10) -> None:
-    """Weights as OpenAI published theirs, by the description: positions, tokens, then block by block, in one row of numbers."""
-    state = to_huggingface(model.state_dict(), GPT1_NAMES)  # matrices are (in, out) there too
+    """Write weights in OpenAI's format: positions, tokens, then block by block, as one array that is split into files."""
+    state = to_huggingface(model.state_dict(), GPT1_NAMES)  # this format also stores matrices as (in, out)
     rows = [state["transformer.positions_embed.weight"], state["transformer.tokens_embed.weight"][:-1]]
     for layer in range(model.settings.layers):
         for module in ("attn.c_attn", "attn.c_proj", "ln_1", "mlp.c_fc", "mlp.c_proj", "ln_2"):
@@ -131,7 +131,7 @@ def arrays(folder: Path, model: Any, files: int = 10) -> None:
 def test_openai_arrays_are_imported(tmp_path: Path, build: Callable[..., Any]) -> None:
     published(tmp_path, LEARNT)
     model = build(LEARNT)
-    arrays(tmp_path, model, files=12)  # more than ten: the tenth comes after the second
+    arrays(tmp_path, model, files=12)  # more than ten files: params_10 must be read after params_9
     found, tokenizer = gptkit.load(f"hf:{tmp_path}")
     assert found.settings == GPTConfig(layers=3, heads=2, width=128, context=24, dropout=0.1, **SETTINGS)
     assert tokenizer.size == LEARNT.size

@@ -1,4 +1,4 @@
-"""A name of the hub may say which revision is meant; a checkpoint keeps the commit that was read."""
+"""A name on the Hub may include a revision, and checkpoints record the commit."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WORDS = ["data=text", "data.path=x.txt", "tokenizer=bpe", "tokenizer.size=300", 
 def cache(
     gptkit_command: GptkitCommand, in_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """What an earlier download of two revisions of `me/tiny` left on this machine, in the hub's own layout."""
+    """A cache in the layout of the Hub, with two revisions of `me/tiny` that were downloaded earlier."""
     constants = pytest.importorskip("huggingface_hub.constants")
     folder = tmp_path_factory.mktemp("hub")
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder))
@@ -44,7 +44,7 @@ def test_revision_is_downloaded_and_stored_in_the_manifest(cache: Path, gptkit_c
         ours, _ = gptkit.load(run)
         assert all(torch.equal(theirs.state_dict()[key], value) for key, value in ours.state_dict().items())
     words = [*WORDS[:2], "trainer=cpu", "val.every=0", "batch.size=2", "init_from=hf:me/tiny@v1.0", "hydra.run.dir=tuned"]
-    for steps in (1, 2):  # the second goes on, and asks the hub for nothing
+    for steps in (1, 2):  # the second command resumes the run, without a request to the Hub
         done = gptkit_command("train", *words, f"trainer.max_steps={steps}")
         assert done.status == 0, done.err
         manifest = json.loads(Path(f"tuned/checkpoints/step-{steps:08}/manifest.json").read_text())

@@ -54,7 +54,7 @@ def test_transformers_continues_prompts_like_the_exported_model(
 
 @pytest.mark.parametrize("tokenizer", TOKENIZERS.values(), ids=TOKENIZERS)
 def test_export_and_import_round_trip(tmp_path: Path, tokenizer: Any, build: Callable[..., Any]) -> None:
-    model = build(tokenizer, BandedAttentionConfig(window=24), dropout=0.1)  # a band as wide as the context is dense
+    model = build(tokenizer, BandedAttentionConfig(window=24), dropout=0.1)  # as wide as the context, so dense
     export_model(model, tokenizer, tmp_path)
     found = import_model(str(tmp_path))
     assert found.model == GPTConfig(layers=2, heads=2, width=16, context=24, dropout=0.1)
@@ -91,7 +91,7 @@ def test_transformers_models_are_imported_with_equal_logits(
         (tmp_path / "model.safetensors").unlink()
         state = {name: tensor for name, tensor in theirs.state_dict().items() if tied is False or name != "lm_head.weight"}
         torch.save(state, tmp_path / "pytorch_model.bin")
-    if form == "bare names":  # as the oldest files of the hub, their masks included
+    if form == "bare names":  # like the oldest files on the Hub, which include causal masks
         from safetensors.torch import load_file, save_file
 
         state = load_file(tmp_path / "model.safetensors")
@@ -101,7 +101,7 @@ def test_transformers_models_are_imported_with_equal_logits(
     found = import_model(str(tmp_path))
     model = found.model.build(attention=found.attention, vocabulary=found.tokenizer.size).eval()
     model.load_state_dict(found.state)
-    assert len(found.state["wte.weight"]) == tokenizer.size  # an objective's own tokens come behind them
+    assert len(found.state["wte.weight"]) == tokenizer.size  # tokens that an objective adds follow those of the tokenizer
     tokens = torch.randint(0, tokenizer.size, (2, 32))
     with torch.inference_mode():
         expected = theirs(tokens).logits[..., : tokenizer.size]

@@ -15,7 +15,7 @@ LAYERS, HEADS, WIDTH, VOCABULARY, CONTEXT = 2, 3, 12, 7, 11
 
 
 def mingpt_state(*, biases: bool) -> dict[str, torch.Tensor]:
-    """Random weights under minGPT's names, in the orientation of nn.Linear."""
+    """Return random weights with minGPT's names, in the orientation of nn.Linear."""
     shapes: dict[str, tuple[int, ...]] = {
         "transformer.wte.weight": (VOCABULARY, WIDTH),
         "transformer.wpe.weight": (CONTEXT, WIDTH),
@@ -39,7 +39,7 @@ def mingpt_state(*, biases: bool) -> dict[str, torch.Tensor]:
 
 
 def plain_mingpt(state: dict[str, torch.Tensor], tokens: torch.Tensor) -> torch.Tensor:
-    """Logits (T, V) of one sequence, as minGPT computes them."""
+    """Compute the logits (T, V) of one sequence as minGPT does."""
 
     def get(name: str) -> tuple[torch.Tensor, torch.Tensor | None]:
         return state[f"transformer.{name}.weight"], state.get(f"transformer.{name}.bias")

@@ -1,4 +1,4 @@
-"""Transformers' classifiers give what the kit's heads give, batched and padded."""
+"""Exported classifiers have the same outputs in transformers as in gptkit, also for padded batches."""
 
 from __future__ import annotations
 

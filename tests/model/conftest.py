@@ -1,4 +1,4 @@
-"""What a cache must be equal to, for every model; and a process group."""
+"""Fixtures for tests of models: results with and without a cache, and a process group."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from torch import Tensor
 from gptkit.model.base import Model
 
 CALLS = [
-    ([5, 1, 9], None),  # prompts of three lengths
-    ([1, 1, 1], None),  # one token each
+    ([5, 1, 9], None),  # three prompts of different lengths
+    ([1, 1, 1], None),  # one token per row
     ([1, 1, 1], None),
-    ([2, 0, 4], None),  # several, padded, and none at all
-    ([3, 3, 3], [2, 0, 0]),  # rows dropped, repeated and reordered
+    ([2, 0, 4], None),  # several tokens with padding, and a row with none
+    ([3, 3, 3], [2, 0, 0]),  # rows are removed, repeated and reordered
     ([1, 1, 1], None),
     ([0, 1], [1, 2]),  # fewer rows
 ]
-"""Tokens that each row reads, and the rows that are kept before it does."""
+"""For each call, the number of tokens that each row reads, and the rows that are selected before the call."""
 
 
 @pytest.fixture
 def ragged() -> Callable[[Model], Iterator[tuple[Tensor, Tensor]]]:
-    """`ragged(model)`: pairs of what a cache makes of rows that stand at different places, and what whole rows give without one."""
+    """`ragged(model)`: pairs of hidden states, with a cache whose rows have different lengths, and without a cache."""
 
     def pairs(model: Model) -> Iterator[tuple[Tensor, Tensor]]:
         rows = torch.randint(0, model.vocabulary, (3, 20))
@@ -52,7 +52,7 @@ def ragged() -> Callable[[Model], Iterator[tuple[Tensor, Tensor]]]:
 
 @pytest.fixture
 def alone() -> Iterator[None]:
-    """A process group of one."""
+    """A process group with one process."""
     dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)  # type: ignore[attr-defined]
     yield
     dist.destroy_process_group()

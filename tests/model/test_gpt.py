@@ -20,7 +20,7 @@ V = 37
 
 
 def build(attention: AttentionConfig | None = None, **settings: object) -> GPT:
-    """A small model in evaluation mode whose weights are all large enough to matter."""
+    """A small model in evaluation mode with weights so large that each of them affects the output."""
     torch.manual_seed(0)
     part = GPTConfig(**({"layers": 3, "heads": 2, "width": 16, "context": 20} | settings))  # type: ignore[arg-type]
     model = part.build(attention=attention or DenseAttentionConfig(), vocabulary=V)
@@ -44,7 +44,7 @@ def test_the_four_sizes_of_gpt2_have_their_published_parameter_counts(layers: in
 
 
 def plain_gpt(w: dict[str, Tensor], tokens: Tensor, *, layers: int, heads: int, norm: str) -> Tensor:
-    """Logits by the equations of GPT-1 (post) and GPT-2 (pre), from nothing but the weights."""
+    """Compute logits from the weights by the equations of GPT-1 (post) and GPT-2 (pre)."""
 
     def linear(name: str, x: Tensor) -> Tensor:
         return x @ w[f"{name}.weight"].T + w[f"{name}.bias"]
@@ -191,7 +191,7 @@ def test_reading_a_row_in_chunks_gives_the_same_hidden_states(attention: Any) ->
 
 
 class RunningMean(Attention):
-    """Every position sees the mean of all values so far: a third-party attention whose cache is a sum instead of keys."""
+    """A third-party attention that averages all values so far, whose cache is a sum instead of keys and values."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

@@ -25,7 +25,7 @@ V = 37
 
 
 def build(**settings: object) -> LSTM:
-    """A small model in evaluation mode whose weights are all large enough to matter."""
+    """A small model in evaluation mode with weights so large that each of them affects the output."""
     torch.manual_seed(0)
     part = LSTMConfig(**({"layers": 2, "width": 16, "units": 24, "context": 20} | settings))  # type: ignore[arg-type]
     model = part.build(attention=DenseAttentionConfig(), vocabulary=V)
@@ -41,13 +41,13 @@ def test_parameter_count_matches_the_formula(layers: int, width: int, units: int
     with torch.device("meta"):
         model = LSTMConfig(layers=layers, width=width, units=units).build(attention=DenseAttentionConfig(), vocabulary=V)
     inputs = [width] + [units] * (layers - 1)
-    recurrences = sum(4 * units * (size + units + 2) for size in inputs)  # four gates, two biases each
+    recurrences = sum(4 * units * (size + units + 2) for size in inputs)  # four gates with two biases each
     norms = 2 * sum(inputs) + 2 * width
     assert parameter_count(model) == V * width + recurrences + (units + 1) * width + norms
 
 
 def plain_lstm(w: dict[str, Tensor], tokens: Tensor, *, layers: int) -> Tensor:
-    """Logits by the equations, from nothing but the weights."""
+    """Compute logits from the weights by the equations."""
 
     def normed(name: str, x: Tensor) -> Tensor:
         centred = x - x.mean(-1, keepdim=True)

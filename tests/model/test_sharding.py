@@ -40,7 +40,7 @@ def test_sharded_and_replicated_models_have_the_same_gradients() -> None:
     assert_same(gradients(sharded, sharded(TOKENS)), expected)
     assert_same(gradients(replicated, DistributedDataParallel(replicated)(TOKENS)), expected)
 
-    # drawing samples between two steps changes neither the weights nor the next step
+    # generating samples between two steps changes neither the weights nor the next step
     decoder = Decoder(sharded, [[1, 2, 3], [4]], [1, 1], length=5)
     torch.testing.assert_close(decoder.logits[0], plain.logits(plain(torch.tensor([[1, 2, 3]])))[0, -1])
     decoder.close()

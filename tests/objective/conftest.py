@@ -40,7 +40,7 @@ OF_TASK = {"classification": PLAIN, "entailment": PAIRS, "similarity": PAIRS, "r
 
 
 class Given(Data):
-    """A source that holds its records."""
+    """A source with the given records."""
 
     fingerprint = "given"
 
@@ -54,19 +54,19 @@ class Given(Data):
 
 @pytest.fixture
 def examples() -> dict[str, list[Example]]:
-    """A few of every family of tasks, of different lengths."""
+    """A few examples of each family of tasks, with different lengths."""
     return OF_TASK
 
 
 @pytest.fixture
 def source() -> type[Given]:
-    """`source(train, validation)`: a source of these records."""
+    """`source(train, validation)`: returns a source of these records."""
     return Given
 
 
 @pytest.fixture
 def build() -> Callable[..., Any]:
-    """`build(task, context=64, **settings)`: an objective on a byte tokenizer."""
+    """`build(task, context=64, **settings)`: builds an objective with a byte tokenizer."""
 
     def built(task: str = "auto", *, context: int = 64, kind: type[AuxLMConfig] = AuxLMConfig, **settings: Any) -> Any:
         torch.manual_seed(1)
@@ -77,7 +77,7 @@ def build() -> Callable[..., Any]:
 
 @pytest.fixture
 def sft() -> Callable[..., Any]:
-    """`sft(context=40, **settings)`: supervised fine-tuning on a byte tokenizer."""
+    """`sft(context=40, **settings)`: builds supervised fine-tuning with a byte tokenizer."""
 
     def built(*, context: int = 40, **settings: Any) -> Any:
         return SFTConfig(**settings).build(tokenizer=BytesTokenizerConfig().build(texts=[]), context=context, width=WIDTH)
@@ -87,13 +87,13 @@ def sft() -> Callable[..., Any]:
 
 @pytest.fixture
 def dialogue() -> Callable[..., Dialogue]:
-    """`dialogue(question, answer)`: one exchange."""
+    """`dialogue(question, answer)`: returns a dialogue of one exchange."""
     return lambda question, answer: Dialogue((Turn("user", question), Turn("assistant", answer)))
 
 
 @pytest.fixture
 def model_of() -> Callable[..., Model]:
-    """`model_of(objective)`: a model whose vocabulary has the objective's tokens, without dropout, its outputs far from uniform."""
+    """`model_of(objective)`: builds a model with the objective's tokens, without dropout, whose outputs are far from uniform."""
 
     def built(objective: Any, *, dropout: float = 0.0) -> Model:
         torch.manual_seed(2)

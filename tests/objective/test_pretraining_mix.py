@@ -1,4 +1,4 @@
-"""Pre-training text that is mixed in: a sample of all of it, whatever share of it is read."""
+"""Pre-training text that is mixed in: any share of it is spread over the whole text."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CONTEXT = 16
 
 @pytest.fixture
 def mixture(tmp_path: Path) -> dict[str, Any]:
-    """Four sources of very different sizes, each one text of a letter of its own."""
+    """Four sources of very different sizes, each of which repeats a different letter."""
     for letter, size in SIZES.items():
         (tmp_path / f"{letter}.txt").write_text(letter * size)
     return {"name": "mixture", "sources": {letter: {"name": "text", "path": str(tmp_path / f"{letter}.txt")} for letter in SIZES}}
@@ -40,7 +40,7 @@ def mixture(tmp_path: Path) -> dict[str, Any]:
 
 @pytest.fixture
 def ppo_ptx(source: Any) -> Callable[..., Any]:
-    """`ppo_ptx(text, prompts=n)`: the objective with its data."""
+    """`ppo_ptx(text, prompts=n)`: returns the objective with its data."""
 
     def built(text: dict[str, Any], *, prompts: int) -> Any:
         settings = PPOConfig(ptx_coef=1.0, ptx_ratio=2, ptx_data=text, max_new_tokens=4)
@@ -72,7 +72,7 @@ def test_a_stride_visits_every_item_once_and_evenly(items: int) -> None:
     stride = golden_stride(items)
     assert abs(stride - 0.618034 * items) <= MAX_STRIDE_OFFSET + 1 and math.gcd(stride, items) == 1
     order, place = [], 0
-    for _ in range(items):  # the slow way: step by step round the ring
+    for _ in range(items):  # a slow version: step by step around the ring
         order.append(place)
         place = (place + stride) % items
     assert sorted(order) == list(range(items))
@@ -105,7 +105,7 @@ def test_text_mixed_into_demonstrations_is_proportional_to_the_sources(mixture: 
         registry().resolve("data", mixture), BytesTokenizer(), CONTEXT, key="objective.pretraining_data", validation_fraction=0.05
     )
     assert set(windows) == {"train"}
-    mixed = PretrainingMixDataset(windows["train"], windows["train"], 0.02)  # 2% of an epoch: some 70 windows
+    mixed = PretrainingMixDataset(windows["train"], windows["train"], 0.02)  # 2% of an epoch: about 70 windows
     for epoch in range(3):
         first = epoch * len(mixed)
         batch = mixed.batch(range(first + len(windows["train"]), first + len(mixed)))
@@ -125,7 +125,7 @@ def test_pretraining_text_of_ppo_is_proportional_to_the_sources(ppo_ptx: Callabl
 
 
 def test_mixed_in_windows_contain_no_held_out_text(tmp_path: Path) -> None:
-    """Every source holds out its last part: its capital letters."""
+    """The held-out part of every source is its last part, which consists of capital letters."""
     for letter in "abcd":
         (tmp_path / f"{letter}.txt").write_text(letter * 900 + letter.upper() * 100)
     sources = {letter: {"name": "text", "path": str(tmp_path / f"{letter}.txt")} for letter in "abcd"}

@@ -1,4 +1,4 @@
-"""AdamW: who is decayed, and the update against the algorithm written out."""
+"""AdamW: which tensors are decayed, and the update against the published algorithm."""
 
 from __future__ import annotations
 

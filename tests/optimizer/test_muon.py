@@ -1,4 +1,4 @@
-"""Muon: orthogonalisation against singular values, who goes where, and a state that survives saving."""
+"""Muon: orthogonalisation against singular values, the assignment of parameters, and a state_dict that round-trips."""
 
 from __future__ import annotations
 

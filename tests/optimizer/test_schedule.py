@@ -1,4 +1,4 @@
-"""The schedule in tokens, at the numbers of the GPT-3 paper and at its corners."""
+"""The learning rate schedule in tokens, with the numbers of the GPT-3 paper and at its corners."""
 
 from __future__ import annotations
 
@@ -63,12 +63,12 @@ def test_warmup_can_start_above_zero() -> None:
 
 
 def test_the_first_update_uses_the_start_of_the_warmup() -> None:
-    """Ten updates of 64 tokens, as in the appendix C.4 of InstructGPT: the first at a tenth, the eleventh at the peak."""
+    """A warm-up of ten updates of 64 tokens, as in appendix C.4 of InstructGPT: from a tenth to the peak at the eleventh."""
     schedule = ScheduleConfig(shape="constant", warmup=0.02, start=0.1)
     found = [multiplier(64 * update, schedule=schedule, horizon=500 * 64, step=64) for update in range(1, 13)]
     assert found == pytest.approx([0.1, 0.19, 0.28, 0.37, 0.46, 0.55, 0.64, 0.73, 0.82, 0.91, 1.0, 1.0])
     from_zero = ScheduleConfig(shape="constant", warmup=0.02)
-    assert multiplier(64, schedule=from_zero, horizon=500 * 64, step=64) == pytest.approx(0.1)  # it moves
+    assert multiplier(64, schedule=from_zero, horizon=500 * 64, step=64) == pytest.approx(0.1)  # the learning rate changes
 
 
 def test_a_warmup_longer_than_the_decay_raises_with_the_fix() -> None:

@@ -1,4 +1,4 @@
-"""What is published works: wheels alone, in an empty environment outside the repository."""
+"""The published wheels work in an empty environment outside the repository."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TEMPLATE = ROOT / "plugins" / "gptkit-template"
 
 
 class Environment:
-    """A virtual environment that holds what is installed into it from wheels, and a folder to work in."""
+    """A virtual environment into which wheels are installed, and a working folder."""
 
     def __init__(self, folder: Path) -> None:
         self.bin = folder / "environment" / "bin"
@@ -38,13 +38,13 @@ class Environment:
         subprocess.run(command, check=True, capture_output=True, text=True)
 
     def run(self, program: str, *words: str) -> subprocess.CompletedProcess[str]:
-        """A program of this environment, in a folder outside the repository."""
+        """Run a program of this environment in a folder outside the repository."""
         command = [str(self.bin / program), *words]
         return subprocess.run(command, cwd=self.place, env=self.variables, capture_output=True, text=True, check=False)
 
 
 def build_wheel(source: Path, to: Path) -> Path:
-    """The wheel of a source folder."""
+    """Build the wheel of a source folder."""
     command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(to), str(source)]
     subprocess.run(command, check=True, capture_output=True, text=True)
     return next(to.glob(f"{source.name.replace('-', '_')}-*.whl"))
@@ -129,7 +129,7 @@ def several(environment: Environment) -> Callable[..., list[list[Any]]]:
 
 @pytest.fixture
 def third_party(environment: Environment, tmp_path: Path) -> Path:
-    """The wheel of a copy of the template under another name, made as its README says."""
+    """Build the wheel of a copy of the template under another name, as its README describes."""
     source = tmp_path / "gptkit-thirdparty"
     shutil.copytree(TEMPLATE, source, ignore=shutil.ignore_patterns("*.egg-info", "build", "__pycache__", ".*"))
     (source / "gptkit_template").rename(source / "gptkit_thirdparty")
@@ -144,7 +144,7 @@ def test_a_third_party_package_is_installed_used_and_uninstalled(
     environment: Environment, several: Callable[..., list[list[Any]]], third_party: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     environment.pip("install", "--no-deps", "--no-index", str(third_party))
-    monkeypatch.setitem(environment.variables, "GPTKIT_PLUGINS", "gptkit-thirdparty")  # and no other of this machine
+    monkeypatch.setitem(environment.variables, "GPTKIT_PLUGINS", "gptkit-thirdparty")  # and no other plugin of this machine
 
     done = environment.run("gptkit", "train", "+tapered=small", *TRAIN, "attention.window=16", "hydra.run.dir=runs/life")
     assert done.returncode == 0, done.stderr

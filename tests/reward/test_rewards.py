@@ -1,4 +1,4 @@
-"""Rewards: what each scores, and that company and order change nothing."""
+"""Rewards: their scores, which do not depend on the batch or its order."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PROMPTS = [Prompt((Turn("user", text),)) for text in ("Review:", "Say", "Tell me
 
 
 def trained_model(settings: Any, learn: Callable[[Any], None] = lambda objective: None) -> TrainedModel:
-    """A model with an objective, both with large random weights."""
+    """Return a model and an objective with large random weights."""
     torch.manual_seed(1)
     tokenizer = BytesTokenizerConfig().build(texts=[])
     objective = settings.build(tokenizer=tokenizer, context=64, width=16)
@@ -189,7 +189,7 @@ def test_a_prompt_without_the_fact_is_named() -> None:
 
 
 class Constant(Reward):
-    """The same for all."""
+    """The same score for all responses."""
 
     def __init__(self, score: float, count: int) -> None:
         self.score, self.count = score, count

@@ -1,4 +1,4 @@
-"""Parameters and operations, against the papers, built models, and PyTorch's own counter."""
+"""Parameters and operations, compared with papers, built models, and PyTorch's own counter."""
 
 from __future__ import annotations
 
@@ -104,14 +104,14 @@ def test_operations_match_those_counted_by_pytorch() -> None:
     model = GPTConfig(layers=2, width=32, heads=4, context=16)
     built = model.build(attention=DenseAttentionConfig(), vocabulary=97)
     tokens = torch.zeros(3, 16, dtype=torch.int64)
-    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:  # whose products the counter knows
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:  # the counter supports its products
         built.logits(built(tokens))
     forward = counter.get_total_flops()
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         built.logits(built(tokens)).sum().backward()
     both = counter.get_total_flops()
     n, d, t, layers = tokens.numel(), 32, 16, 2
-    hidden_half = 4 * d * (t - (t + 1) / 2) * layers * n  # this kernel makes the scores that the causal mask hides too
+    hidden_half = 4 * d * (t - (t + 1) / 2) * layers * n  # this kernel also computes the scores that the causal mask hides
     assert forward == forward_flops_per_token(model, DenseAttentionConfig(), 97) * n + hidden_half
     assert both == flops_per_token(model, DenseAttentionConfig(), 97) * n + 3 * hidden_half
 
@@ -157,7 +157,7 @@ def test_lstm_operations_are_counted_from_its_weights(layers: int) -> None:
 
 
 class Strange(BandedAttentionConfig):
-    """An attention of somebody else's, for which there is no formula."""
+    """A third-party attention without a formula."""
 
     name = "strange"
 

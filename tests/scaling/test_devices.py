@@ -1,4 +1,4 @@
-"""The table of devices, names that people type and names that drivers report, and the peaks of both."""
+"""The table of devices: lookup by typed names and by names that drivers report, and peak rates."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_peak_is_found_by_driver_name_and_precision() -> None:
 def test_float32_has_two_peaks_on_devices_with_tf32() -> None:
     assert _peak("NVIDIA A100-SXM4-80GB", "32-true").flops == 19.5e12
     assert _peak("NVIDIA A100-SXM4-80GB", "32-true", tf32=True).flops == 156e12
-    assert _peak("Tesla V100-SXM2-32GB", "32-true", tf32=True).flops == 15.7e12  # has no tf32
+    assert _peak("Tesla V100-SXM2-32GB", "32-true", tf32=True).flops == 15.7e12  # the device has no tf32
     assert listed_peak(named_device("tpu-v4"), "32-true", tf32=True) is None
     assert listed_peak(named_device("h100"), "64-true", tf32=True) is None
 

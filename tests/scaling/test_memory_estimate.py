@@ -1,4 +1,4 @@
-"""Memory by part, against what PyTorch really stores for the backward pass of a small model."""
+"""Memory by part, compared with what PyTorch stores for the backward pass of a small model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ON_PROCESSOR = Placement(on_processor=True)
 
 
 def stored_bytes(model: ModelConfig, attention: AttentionConfig, sequences: int, *, mixed: bool) -> int:
-    """Bytes of every distinct tensor, parameters apart, that autograd keeps between forward and backward pass."""
+    """Return the bytes of all distinct tensors, except parameters, that autograd keeps for the backward pass."""
     built = model.build(attention=attention, vocabulary=VOCABULARY)
     own = {parameter.untyped_storage().data_ptr() for parameter in built.parameters()}
     kept: list[torch.Tensor] = []
@@ -50,7 +50,7 @@ def test_activation_bytes_match_the_tensors_saved_by_autograd(
     model = GPTConfig(layers=3, width=64, heads=4, context=128, dropout=dropout)
     precision = Precision.of("bf16-mixed" if mixed else "32-true")
     activations = activation_bytes(model, attention, sequences=4, precision=precision, placement=ON_PROCESSOR)
-    logits = logit_bytes(model, VOCABULARY, sequences=4, precision=precision) / 2  # their gradient comes later
+    logits = logit_bytes(model, VOCABULARY, sequences=4, precision=precision) / 2  # their gradient is allocated later
     matrices = 12 * model.layers * model.width**2 + VOCABULARY * model.width
     low_copies = 2 * matrices if mixed else 0
     assert activations + logits + low_copies == pytest.approx(stored_bytes(model, attention, 4, mixed=mixed), rel=bound)
@@ -114,7 +114,7 @@ def test_fsdp_keeps_no_lower_precision_copy_of_the_blocks() -> None:
         )
         return found["copies"]
 
-    assert copies(64, "fsdp2") < 1.2 * copies(8, "fsdp2")  # norms alone
+    assert copies(64, "fsdp2") < 1.2 * copies(8, "fsdp2")  # only the norms
     assert copies(64, "ddp") > 4 * copies(8, "ddp")
 
 

@@ -1,4 +1,4 @@
-"""What cannot fit is refused before anything is built; what would run never is."""
+"""Models that cannot fit into memory are rejected before anything is built; models that fit never are."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_memory_bound_counts_only_certain_copies() -> None:
     assert training_copies(LMConfig(), MuonConfig(), average=True) == 4
     assert training_copies(ProbeConfig(), AdamWConfig(), average=False) == 1  # a frozen model
     assert least_vocabulary(GPT2TokenizerConfig()) == 50_257
-    assert least_vocabulary(BPETokenizerConfig(size=10_000_000)) == 1  # a short text teaches fewer
+    assert least_vocabulary(BPETokenizerConfig(size=10_000_000)) == 1  # a short text yields fewer ids
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_more_devices_hold_larger_models_only_with_sharding(monkeypatch: pytest.
     with pytest.raises(ConfigError, match="this machine has 1 GB"):
         check_training_fits(settings, {"accelerator": "cpu", "strategy": "ddp", "num_nodes": 8})
     check_training_fits(settings, {"accelerator": "cpu", "strategy": "fsdp2", "num_nodes": 8})
-    check_training_fits(settings, {"accelerator": "cpu", "strategy": "deepspeed"})  # which may keep it elsewhere
+    check_training_fits(settings, {"accelerator": "cpu", "strategy": "deepspeed"})  # the strategy may offload weights
     check_training_fits(settings, {"accelerator": "tpu"})
 
 

@@ -1,4 +1,4 @@
-"""A sweep that is stopped by Ctrl-C is finished by the same command."""
+"""A sweep that Ctrl-C stopped is finished by the same command."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def wait_for(seen: Callable[[], object]) -> None:
 
 
 def saved(number: int) -> int:
-    """The step of the latest checkpoint of a job; 0 where there is none."""
+    """Return the step of the latest checkpoint of a job; 0 if it has none."""
     return max((int(path.name.removeprefix("step-")) for path in Path(f"out/{number}/checkpoints").glob("step-*")), default=0)
 
 

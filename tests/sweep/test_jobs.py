@@ -1,4 +1,4 @@
-"""A sweep's jobs: what is skipped, what fails, how the machine is shared, and how the runs are compared."""
+"""The jobs of a sweep: skipped and failed jobs, the division of the machine, and the comparison of runs."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_run_that_reached_its_time_limit_is_resumed(tmp_path: Path) -> None:
 def test_sweeper_gets_the_loss_of_a_run_that_reached_its_time_limit(tmp_path: Path) -> None:
     assert job_result(job(tmp_path, 0, "seed=1", val_loss=2.0, finished=False)).return_value == 2.0
     unmeasured = job(tmp_path, 1, "seed=2", train_loss=0.02, compared_by="val_score", finished=False)
-    assert job_result(unmeasured).return_value == math.inf  # training's loss would win against every validation
+    assert job_result(unmeasured).return_value == math.inf  # training losses would be lower than all validation losses
     assert job_result(job(tmp_path, 2, "seed=3", train_loss=3.0, finished=True)).return_value == 3.0
     with pytest.raises(GptkitError, match=r"job 1 \(seed=1\) failed: the reason; see .*log.txt"):
         _ = job_result(job(tmp_path, 1, "seed=1", exit_status=1)).return_value
@@ -104,7 +104,7 @@ def test_folder_with_quotation_marks_is_quoted_in_the_command(tmp_path: Path) ->
 
 
 def test_summary_of_another_run_in_the_folder_is_not_the_jobs(tmp_path: Path) -> None:
-    """A sweep into the folder of another: the job is refused there, and the old run's loss is none of its own."""
+    """In the folder of another sweep, the job fails, and does not adopt the loss of the old run."""
     job(tmp_path, 0, "optimizer.lr=1e-3", val_loss=2.0)
     refused = Job(0, ("optimizer.lr=3e-3",), tmp_path / "0")
     for status in ("waiting", "running"):
@@ -114,7 +114,7 @@ def test_summary_of_another_run_in_the_folder_is_not_the_jobs(tmp_path: Path) ->
     assert (refused.status, refused.summary, read_jobs(tmp_path)[0].summary) == ("failed", {}, {})
     longer = Job(0, ("optimizer.lr=1e-3", "tokens=200"), tmp_path / "0")
     longer.mark_started()
-    longer.mark_ended(0)  # the run went on under these words
+    longer.mark_ended(0)  # the run was resumed with these overrides
     assert read_jobs(tmp_path)[0].summary["val_loss"] == 2.0
 
 
@@ -125,7 +125,7 @@ def test_error_of_a_job_suggests_another_sweep_folder(tmp_path: Path) -> None:
     refused.log.write_text("gptkit: 0 holds a run with other settings (seed: 1 -> 2); give those, or another hydra.run.dir\n")
     refused.mark_ended(2)
     assert refused.error.endswith("or another hydra.sweep.dir")
-    with pytest.raises(ConfigError, match=r"job 0 \(seed=2\) failed: 0 holds a run"):  # a wrong configuration, as without a sweep
+    with pytest.raises(ConfigError, match=r"job 0 \(seed=2\) failed: 0 holds a run"):  # exit status 2, as without a sweep
         _ = job_result(refused).return_value
 
 
@@ -162,7 +162,7 @@ def test_cores_are_divided_and_a_smaller_user_setting_is_kept() -> None:
 
 def test_job_folders_named_by_number_need_no_composition() -> None:
     config = OmegaConf.create({"hydra": {"sweep": {"dir": "out", "subdir": "${hydra.job.num}"}, "job": {"num": "???"}}})
-    made = _make_job(config, None, ["model.layers=2"], 3)  # there is nothing that could compose
+    made = _make_job(config, None, ["model.layers=2"], 3)  # Hydra would not have to compose anything
     assert (made.number, made.overrides, made.folder) == (3, ("model.layers=2",), Path("out/3"))
 
 
@@ -210,7 +210,7 @@ def test_metrics_with_intervals_are_compared(tmp_path: Path, capsys: pytest.Capt
 
 
 def test_jobs_are_compared_by_the_monitored_metric(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The loss of PPO contains what the sweep moves: less divergence counts less, and looks better."""
+    """The loss of PPO depends on the swept kl_coef, so runs are compared by the judge."""
     figures = [(0.02, -3.0, 1.5, 0.4), (0.1, -1.0, 1.0, 0.6)]
     jobs = [
         job(
@@ -226,7 +226,7 @@ def test_jobs_are_compared_by_the_monitored_metric(tmp_path: Path, capsys: pytes
         for number, (weight, loss, score, judge) in enumerate(figures)
     ]
     assert [one.number for one in rank(jobs)] == [1, 0]
-    assert job_result(jobs[0]).return_value == -0.4  # what a sweeper makes small
+    assert job_result(jobs[0]).return_value == -0.4  # the value that a sweeper minimises
     report_sweep(tmp_path, {})
     heading, *_ = capsys.readouterr().out.splitlines()
     assert heading.split()[1:6] == ["objective.kl_coef", "val_judge", "val_loss", "val_score", "val_kl"]
@@ -235,7 +235,7 @@ def test_jobs_are_compared_by_the_monitored_metric(tmp_path: Path, capsys: pytes
     assert "best validation judge, job 1" in page
     assert "Validation judge against objective.kl_coef" in page
     mixed = [*jobs, job(tmp_path, 2, "objective=lm", val_loss=2.5)]
-    assert [one.number for one in rank(mixed)] == [0, 1, 2]  # nothing but the loss is common to all
+    assert [one.number for one in rank(mixed)] == [0, 1, 2]  # all runs have only the loss in common
 
 
 def test_monitored_metric_can_be_better_when_lower(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Sweeps for real: each launcher and sweeper trains two tiny runs, and the comparison is written."""
+"""Real sweeps: each launcher and sweeper trains two tiny runs and writes the comparison."""
 
 from __future__ import annotations
 
@@ -20,20 +20,22 @@ WORDS = ("train", "-m", "data=text", "data.path=x.txt", "tokenizer=char", "+shri
 
 @pytest.fixture
 def text(in_folder: Path) -> None:
-    """An empty folder with something to learn."""
+    """A folder that contains only a text file."""
     (in_folder / "x.txt").write_text("the quick brown fox jumps over 123 lazy dogs\n" * 100, encoding="utf-8")
 
 
 @pytest.fixture
 def sweep(gptkit_command: GptkitCommand, text: None) -> Callable[..., Any]:
-    """`sweep(*words)`; gives what the command line did."""
+    """`sweep(*words)`: runs a sweep and returns the result of the command line."""
     return lambda *words: gptkit_command(*WORDS, "hydra.sweep.dir=out", *words)
 
 
 @pytest.fixture
 def sweep_apart(text: None) -> Callable[..., Any]:
-    """`sweep_apart(*words)` in a process of its own: these launchers pickle all that Hydra was told in theirs, and other tests
-    tell it parts that only they can import."""
+    """`sweep_apart(*words)`: runs a sweep in a separate process.
+
+    Its launchers pickle everything that is registered with Hydra, and other tests register parts that only they can import.
+    """
 
     def run(*words: str) -> Any:
         command = [sys.executable, "-m", "gptkit", *WORDS, "hydra.sweep.dir=out", *words]
@@ -88,7 +90,7 @@ def test_submitit_launcher_runs_jobs_locally(sweep_apart: Callable[..., Any]) ->
     assert Path("out/sweep.html").is_file()
 
 
-@pytest.mark.filterwarnings("ignore:.*declarative_base:DeprecationWarning")  # Optuna 2's use of SQLAlchemy 2
+@pytest.mark.filterwarnings("ignore:.*declarative_base:DeprecationWarning")  # Optuna 2 uses deprecated functions of SQLAlchemy 2
 def test_optuna_sweeper_minimizes_the_validation_loss(sweep: Callable[..., Any]) -> None:
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper", reason="pip install gptkit[sweeps]")
     words = ("hydra/sweeper=optuna", "hydra/launcher=basic", "hydra.sweeper.n_trials=3", "hydra.sweeper.n_jobs=1")

@@ -1,4 +1,4 @@
-"""Jobs as processes: they may be groups of processes themselves, and they do not outlive a sweep that is killed."""
+"""The processes of jobs: a job may start several processes, and no job outlives a sweep that is killed."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def wait_for(seen: Callable[[], object]) -> None:
 
 
 def finished() -> set[Path]:
-    """The folders of the jobs that have finished."""
+    """Return the folders of finished jobs."""
     return {job.folder for job in read_jobs(Path("out")) if job.status == "finished"}
 
 
@@ -53,7 +53,7 @@ def test_job_can_train_on_several_devices(gptkit_command: GptkitCommand, in_fold
     (job,) = read_jobs(Path("out"))
     assert job.status == "finished"
     assert "2 x cpu" in job.log.read_text()
-    assert sorted(path.name for path in Path("out").iterdir()) == ["0", "multirun.yaml", "sweep.html"]  # no worker swept again
+    assert sorted(path.name for path in Path("out").iterdir()) == ["0", "multirun.yaml", "sweep.html"]  # workers start no sweep
 
 
 @pytest.mark.process

@@ -1,4 +1,4 @@
-"""Whatever words were swept and whatever a job left: the table is printed and the page is written."""
+"""The table and the page of a sweep are written for any overrides, and for damaged files of jobs."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""GPT-1's zero-shot heuristics: the mathematics against slow versions, and what is asked of the model."""
+"""GPT-1's zero-shot heuristics: the mathematics against slow versions, and the texts that the model scores."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def model() -> Any:
 
 
 def slow(model: Any, before: list[int], scored: list[int]) -> list[float]:
-    """Each token's log-probability by a pass of its own over all that stands before it."""
+    """Compute the log-probability of each token in a separate pass over all tokens before it."""
     found = []
     for place, token in enumerate(scored):
         ids = before + scored[:place]
@@ -112,7 +112,7 @@ def test_normalised_scores_are_0_for_guessing_and_1_for_the_reference() -> None:
 
 
 class Reader(nn.Module):
-    """A language model that knows which byte follows which: it has read one text."""
+    """A bigram model over bytes, estimated from one text."""
 
     context, vocabulary = 256, TOKENIZER.size
 
@@ -145,7 +145,7 @@ def test_next_word_appends_the_suffix_and_compares_only_the_words(tmp_path: Path
     data = written(tmp_path / "a.csv", "text,label\nfine,good\nfair,good\npoor,bad\n")
     assert score(NextWordConfig(data=data), "very good very good") == {"accuracy": pytest.approx(2 / 3)}
     found = score(NextWordConfig(data=data, words={"good": "!", "bad": "?"}, reference=1.0, suffix=""), "poor?fine!fair!")
-    assert found["accuracy"] == pytest.approx(2 / 3)  # after r, both were read as often: the first is taken
+    assert found["accuracy"] == pytest.approx(2 / 3)  # both bytes follow r equally often, so the first option is chosen
     assert found["normalised"] == pytest.approx((2 / 3 - 0.5) / 0.5)
 
 

@@ -1,4 +1,4 @@
-"""Small runs in this process: a text, the words of a tiny run, and its weights."""
+"""Fixtures for tiny runs in this process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TINY = (
     "model.context=8",
     "batch.size=6",
     "trainer.accelerator=cpu",
-    "trainer.precision=32-true",  # whatever the processor is fast at: what is compared is to be exact
+    "trainer.precision=32-true",  # not the default of the processor, because tests compare results exactly
     "trainer.max_steps=6",
     "val.every=0",
     "val.sequences=9",
@@ -30,7 +30,7 @@ TINY = (
 
 @pytest.fixture(scope="session")
 def tiny_words(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """The words of a tiny run, without its folder."""
+    """The overrides of a tiny run, except for its folder."""
     path = tmp_path_factory.mktemp("text") / "text.txt"
     path.write_text(
         "".join(f"{n} bottles, {n * n % 97} glasses; who would count {n * 7 % 31}?\n" for n in range(120)), encoding="utf-8"
@@ -40,7 +40,7 @@ def tiny_words(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 @pytest.fixture
 def train(tiny_words: list[str]) -> Callable[..., Any]:
-    """`train(folder, *words)`: a tiny run through the Python API; gives its result."""
+    """`train(folder, *words)`: trains a tiny run through the Python API and returns its result."""
     import gptkit
 
     def run(folder: Path, *words: str) -> Any:
@@ -51,7 +51,7 @@ def train(tiny_words: list[str]) -> Callable[..., Any]:
 
 @pytest.fixture
 def weights() -> Callable[[Path], dict[str, Tensor]]:
-    """`weights(folder)`: the model of the newest checkpoint of a run."""
+    """`weights(folder)`: returns the model's weights in the newest checkpoint of a run."""
 
     def newest(folder: Path) -> dict[str, Tensor]:
         return load_file(max((folder / "checkpoints").glob("step-*")) / "model.safetensors")

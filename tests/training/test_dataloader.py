@@ -1,4 +1,4 @@
-"""Batches by step: the same whatever the number of devices and wherever a run continues."""
+"""Batches by step do not depend on the number of devices, or on the step at which a run resumes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gptkit.training.dataloader import TrainDataLoader, validation_items
 
 
 class Numbers(Dataset):
-    """Item i is the number i; of a later epoch, of that epoch."""
+    """Item i is the number i, counted over all epochs."""
 
     def __init__(self, items: int = 10) -> None:
         self._items = items

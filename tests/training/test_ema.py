@@ -1,4 +1,4 @@
-"""The average of a run's weights: its recurrence, and that it is what is validated, saved and loaded."""
+"""The moving average of a run's weights: its recurrence, and its use in validation, checkpoints and loading."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_applied_swaps_in_the_average_and_restores_the_weights() -> None:
 def test_average_moves_to_the_device_of_the_weights() -> None:
     model = torch.nn.Linear(2, 2)
     average = EMA(model, 0.5)
-    model.to("meta")  # as a trainer moves a model to its device, which may give it other parameters
+    model.to("meta")  # as Lightning moves a model to its device, which may replace its parameters
     average.update()
     assert {name: kept.device.type for name, kept in average.weights().items()} == {"weight": "meta", "bias": "meta"}
 
@@ -79,7 +79,7 @@ def test_average_does_not_change_training(train: Train, weights: Weights, tmp_pa
 
 
 def test_ppo_saves_the_average_of_its_policies(train: Train, tmp_path: Path) -> None:
-    """The average begins as the reference, the policy that training began with; training goes on from the weights themselves."""
+    """The average starts as a copy of the reference; training continues with the weights themselves."""
     prompts, decay = tmp_path / "prompts.jsonl", 0.8
     prompts.write_text("".join(f'{{"prompt": "count {n}:"}}\n' for n in range(12)), encoding="utf-8")
     words = ["objective=ppo", "data=prompts", f"data.path={prompts}", "tokenizer=bytes", "model.context=24", "batch.size=4"]

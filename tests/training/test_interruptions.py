@@ -1,4 +1,4 @@
-"""What is told when one of several processes fails, and that the others end."""
+"""If one of several processes fails, one line names it, and the others end."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ main()
 
 @pytest.mark.process
 @pytest.mark.parametrize(
-    ("in_rank_1", "told"),
+    ("in_rank_1", "message"),
     [
         ("raise KeyError('some bug')", "gptkit: rank 1: KeyError: 'some bug'"),
         (
@@ -42,7 +42,7 @@ main()
         ),
     ],
 )
-def test_failed_process_is_named_in_one_line(in_rank_1: str, told: str, tiny_words: list[str], tmp_path: Path) -> None:
+def test_failed_process_is_named_in_one_line(in_rank_1: str, message: str, tiny_words: list[str], tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(PROGRAM, encoding="utf-8")
     words = [*tiny_words, "trainer.strategy=ddp", "trainer.devices=2", "trainer.enable_progress_bar=false", "hydra.run.dir=run"]
@@ -58,10 +58,10 @@ def test_failed_process_is_named_in_one_line(in_rank_1: str, told: str, tiny_wor
     try:
         _, printed = process.communicate(timeout=100)
         assert process.returncode == 1
-        _, *after = printed.splitlines()  # the line with which a run begins
-        assert after == [told]
+        _, *after = printed.splitlines()  # the first line is the start line of the run
+        assert after == [message]
         with pytest.raises(ProcessLookupError):
-            os.killpg(process.pid, 0)  # nobody is left
+            os.killpg(process.pid, 0)  # no process is left
     finally:
         end_group(process.pid)
 

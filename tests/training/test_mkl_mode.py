@@ -1,4 +1,4 @@
-"""A run multiplies as it did when it began, whatever version of the kit began it."""
+"""A resumed run keeps MKL's mode, also if an earlier version of gptkit started it."""
 
 from __future__ import annotations
 

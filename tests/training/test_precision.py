@@ -1,4 +1,4 @@
-"""Every objective trains in every number format, with every model and with an average of the weights; runs continue in each."""
+"""Every objective trains and resumes in every precision, with every model and with a moving average of the weights."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ TINY = (
     "optimizer.schedule.warmup=0",
 )
 STORED = {"32-true": torch.float32, "bf16-mixed": torch.float32, "bf16-true": torch.bfloat16, "64-true": torch.float64}
-"""Precisions that every objective knows, and the format in which each keeps the weights."""
+"""Precisions that every objective supports, and the dtype in which each stores the weights."""
 RULES = ("reward=rules", "reward.length=1", "reward.words=2", "objective.max_new_tokens=6")
 WORDS = {
     "lm": ("data=text",),
@@ -54,7 +54,7 @@ WORDS = {
 
 @pytest.fixture(scope="module")
 def paths(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A file for each source."""
+    """Write a file for each source."""
     folder = tmp_path_factory.mktemp("data")
     rows: dict[str, list[dict[str, Any]]] = {
         "labelled": [{"text": f"count {n}", "label": "even" if n % 2 else "odd"} for n in range(20)],
@@ -70,7 +70,7 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture
 def run(paths: dict[str, Path]) -> Callable[..., Any]:
-    """`run(folder, objective, *words)`: two steps, then a validation; gives the result."""
+    """`run(folder, objective, *words)`: trains two steps, validates, and returns the result."""
 
     def train(folder: Path, objective: str, *words: str) -> Any:
         source = WORDS[objective][0].removeprefix("data=")
@@ -98,7 +98,7 @@ def test_every_objective_trains_in_every_precision(
     objective: str, precision: str, variant: tuple[str, ...], run: Callable[..., Any], tmp_path: Path
 ) -> None:
     if objective == "probe":
-        variant = tuple(word for word in variant if not word.startswith("ema"))  # it trains no weight to average
+        variant = tuple(word for word in variant if not word.startswith("ema"))  # a probe trains no weights to average
     result = run(tmp_path, objective, f"trainer.precision={precision}", *variant)
     assert math.isfinite(result["train_loss"])
     assert math.isfinite(result["val_loss"])

@@ -1,4 +1,4 @@
-"""Runs that align a model, were stopped or killed, and continued, end as those that were not."""
+"""Alignment runs that were stopped or killed and then resumed end with the same weights as uninterrupted runs."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ TINY = (
 
 @pytest.fixture
 def files(tmp_path: Path) -> dict[str, list[str]]:
-    """The words of an objective and its data."""
+    """Return the overrides of an objective and its data."""
     dialogues, rankings, prompts = (tmp_path / f"{name}.jsonl" for name in ("dialogues", "rankings", "prompts"))
     prompts.write_text("".join(json.dumps({"prompt": f"count {n}:"}) + "\n" for n in range(40)), encoding="utf-8")
     dialogues.write_text(
@@ -80,7 +80,7 @@ def run(folder: Path, *words: str) -> Any:
 
 
 def run_in_process(folder: Path, *words: str) -> dict[str, Any]:
-    """Run in a process of its own, as the killed one was: the mode of MKL and the number of threads are those of a process."""
+    """Train in a separate process, as the killed run does: MKL's mode and the number of threads belong to a process."""
     subprocess.run(
         [sys.executable, "-m", "gptkit", "train", *TINY, *words, f"hydra.run.dir={folder}"],
         stderr=subprocess.DEVNULL,
@@ -91,7 +91,7 @@ def run_in_process(folder: Path, *words: str) -> dict[str, Any]:
 
 
 def run_and_kill(folder: Path, words: list[str], *, step: int, seconds: float) -> None:
-    """The same in a process that SIGKILL ends, so many seconds after it has written down a step, or a later one."""
+    """Train in a process and send it SIGKILL some seconds after it has logged this step or a later one."""
     process = subprocess.Popen(
         [sys.executable, "-m", "gptkit", "train", *TINY, *words, f"hydra.run.dir={folder}"],
         stderr=subprocess.DEVNULL,
@@ -137,7 +137,7 @@ def test_resumed_run_ends_bit_identically(objective: str, files: dict[str, list[
 def test_run_killed_at_any_moment_resumes_bit_identically(
     objective: str, steps: int, files: dict[str, list[str]], tmp_path: Path
 ) -> None:
-    """Most of a step of PPO is its rollout, so that is where it is killed; the others may be saving."""
+    """A step of PPO is mostly its rollout, so PPO is killed there; the other objectives may be killed while saving."""
     words = [*files[objective], f"trainer.max_steps={steps}", "save.every=3", "trainer.log_every_n_steps=1"]
     drawn = random.Random(objective)
     run_and_kill(tmp_path / "killed", words, step=drawn.randrange(4, steps // 2), seconds=drawn.uniform(0.0, 0.03))

@@ -1,4 +1,4 @@
-"""A run that was stopped, by whatever, and continued ends as one that was not."""
+"""A run that was stopped and resumed ends with the same weights as an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Weights = Callable[[Path], dict[str, Tensor]]
 
 @dataclass
 class Interrupt(CallbackConfig):
-    """Sends this process a signal when a step is done."""
+    """Sends this process a signal at the end of a step."""
 
     name: str = "interrupt"
     step: int = 3

@@ -1,4 +1,4 @@
-"""How long a run is where it is given in passes over the data, or where sequences differ in length."""
+"""The length of a run in epochs, and with sequences of different lengths."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gptkit.training.duration import describe_ignored_keys, run_length
 
 
 class Sized(Dataset):
-    """Items of these lengths, or of full ones."""
+    """Items of these lengths, or of the full context."""
 
     def __init__(self, items: int, lengths: list[int] | None = None) -> None:
         self._items, self._lengths = items, lengths

@@ -1,4 +1,4 @@
-"""The arithmetic of a step: accumulation, clipping and seeds, alone and in a run."""
+"""The arithmetic of a step: accumulation, clipping and seeds, in isolation and in a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two processes give what one gives: replicated, sharded and split, and a checkpoint of any continues on any."""
+"""Two processes reach the weights of one with ddp, fsdp2 and tp, and each resumes from checkpoints of the others."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ for folder, words in json.loads(sys.argv[1]):
     gptkit.run(gptkit.compose("train", [*words, "trainer.devices=2", f"hydra.run.dir={folder}"]))
 """
 
-# a large eps: gradients that are zero but for rounding (of key biases) would be blown up to whole steps by AdamW
+# a large eps: otherwise AdamW would turn gradients that are zero except for rounding (of key biases) into full steps
 SHORT = ("batch.micro=2", "val.every=2", "trainer.max_steps=2", "model.layers=1", "optimizer.eps=1e-3")
 STEADY = ("optimizer.schedule.shape=constant", "optimizer.schedule.warmup=0")
 MIXED = ("trainer.precision=bf16-mixed", "batch.micro=1", *STEADY)
@@ -50,7 +50,7 @@ def free_port() -> int:
 
 
 def on_two_devices(jobs: list[tuple[Path, list[str]]]) -> None:
-    """Train in two processes, which are started once for all jobs, as torchrun would start them."""
+    """Train all jobs in two processes, which are started once, as torchrun would."""
     shared = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
     shared |= {"GROUP_RANK": "0", "OMP_NUM_THREADS": "1", "TORCHELASTIC_RUN_ID": "test"}
     workers = [
@@ -74,7 +74,7 @@ def on_two_devices(jobs: list[tuple[Path, list[str]]]) -> None:
 
 @pytest.fixture(scope="module")
 def kinds(tiny_words: list[str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
-    """The words of runs, by what is trained."""
+    """Return the overrides of runs by the kind of training."""
     place = tmp_path_factory.mktemp("data")
     prompts, rankings = place / "prompts.jsonl", place / "rankings.jsonl"
     prompts.write_text("".join(json.dumps({"prompt": f"count {n}:"}) + "\n" for n in range(40)), encoding="utf-8")
@@ -96,11 +96,11 @@ def kinds(tiny_words: list[str], tmp_path_factory: pytest.TempPathFactory) -> di
 
 @pytest.fixture(scope="module")
 def together(kinds: dict[str, list[str]], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the runs of two devices."""
+    """Return the folder of the runs on two devices."""
     place = tmp_path_factory.mktemp("together")
     sharded = "trainer.strategy=fsdp2"
     jobs = [(place / name, [*kinds["text"], f"trainer.strategy={name}"]) for name in ("ddp", "fsdp2", "tp")]
-    # the second continues the first
+    # the second run resumes the first
     jobs += [(place / "mixed", [*kinds["mixed"], sharded, f"trainer.max_steps={steps}"]) for steps in (3, 6)]
     jobs += [(place / name, [*kinds[name], "trainer.strategy=ddp"]) for name in ("ppo_ptx", "grpo", "reward")]
     on_two_devices(jobs)
@@ -108,7 +108,7 @@ def together(kinds: dict[str, list[str]], tmp_path_factory: pytest.TempPathFacto
 
 
 def saved(folder: Path) -> dict[str, Tensor]:
-    """All tensors of a run's newest checkpoint: the model's, and the objective's own."""
+    """Return all tensors of a run's newest checkpoint, of the model and the objective."""
     newest = max(folder.glob("checkpoints/step-*"))
     found: dict[str, Tensor] = {}
     for path in sorted(newest.rglob("*.safetensors")):
@@ -130,7 +130,7 @@ def test_two_devices_train_the_weights_of_one_device(
     alone = train(tmp_path / "alone", *kinds["text"])
     for strategy in ("ddp", "fsdp2", "tp"):
         assert_same(saved(together / strategy), saved(tmp_path / "alone"), strategy)
-    # bf16-mixed, one sequence at once: products have the same shapes on every device, and round alike
+    # bf16-mixed with one sequence per pass: products have the same shapes on every device, so they round equally
     longer = train(tmp_path / "alone_mixed", *kinds["mixed"], "trainer.max_steps=6")
     assert_same(saved(together / "mixed"), saved(tmp_path / "alone_mixed"), "bf16-mixed")
     assert longer["val_loss"] < alone["val_loss"]
@@ -141,7 +141,7 @@ def test_two_devices_train_the_weights_of_one_device(
 def test_two_devices_align_the_model_of_one_device(
     kind: str, train: Callable[..., Any], kinds: dict[str, list[str]], together: Path, tmp_path: Path
 ) -> None:
-    """Rollouts, whitening, the weight of the divergence, the value network, pre-training text and the average are all in it."""
+    """The run includes rollouts, whitening, an adaptive KL coefficient, the value network, pre-training text and the average."""
     alone = train(tmp_path, *kinds[kind])
     assert_same(saved(together / kind), saved(tmp_path), kind)
     found = json.loads((together / kind / "summary.json").read_text(encoding="utf-8"))
@@ -151,7 +151,7 @@ def test_two_devices_align_the_model_of_one_device(
 
 
 def test_fsdp_mixed_precision_gathers_only_matrices_in_bfloat16() -> None:
-    """Autocast then has nothing to copy, but for the head."""
+    """Autocast then copies no weight except the head."""
     model = GPTConfig(layers=1, heads=2, width=8, context=4).build(attention=DenseAttentionConfig(), vocabulary=10)
     seen: dict[str, torch.dtype] = {}
 

@@ -1,4 +1,4 @@
-"""Trainer arguments, the length of a run, precision and micro-batches: what is decided before a run begins."""
+"""Settings that are checked or chosen before a run starts: Trainer arguments, run length, precision and micro-batches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Steps with several updates, of several batches each: what an objective's rollout may give."""
+"""Steps with several updates, and updates with several batches, as rollouts of objectives yield them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Weights = Callable[[Path], dict[str, Tensor]]
 
 @dataclasses.dataclass
 class HalvesConfig(LMConfig):
-    """The language model's objective in two batches: both accumulated into one update, or an update each."""
+    """Language modelling in two batches, which are accumulated into one update, or get one update each."""
 
     name: str = "halves"
     updates: int = 1
@@ -62,7 +62,7 @@ def halves(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def learn(tiny_words: list[str], halves: None) -> Callable[..., Any]:
-    """`learn(folder, objective, *words)`: a tiny run with that objective."""
+    """`learn(folder, objective, *words)`: trains a tiny run with that objective."""
 
     def run(folder: Path, objective: LMConfig, *words: str) -> Any:
         job = gptkit.compose("train", [*tiny_words, f"hydra.run.dir={folder}", *words])
@@ -73,7 +73,7 @@ def learn(tiny_words: list[str], halves: None) -> Callable[..., Any]:
 
 
 def test_batches_of_one_update_equal_one_batch(learn: Callable[..., Any], weights: Weights, tmp_path: Path) -> None:
-    eps = "optimizer.eps=1e-3"  # gradients that are zero but for rounding (of key biases) would be blown up to whole steps
+    eps = "optimizer.eps=1e-3"  # otherwise gradients that are zero except for rounding (of key biases) would become full steps
     whole = learn(tmp_path / "whole", LMConfig(), eps)
     halves = learn(tmp_path / "halves", HalvesConfig(), eps)
     assert halves["train_loss"] == pytest.approx(whole["train_loss"], abs=1e-5)
@@ -121,14 +121,14 @@ def test_accumulator_averages_metrics_over_items_that_have_them() -> None:
 
 
 def test_metrics_with_counts_are_summed_over_devices() -> None:
-    """Whatever the micro-batches: 3 of 4 prompts with something to compare, none in the second of them."""
+    """Micro-batches do not affect the mean: 3 of 4 prompts have pairs to compare, and the second micro-batch has none."""
     accumulator = MetricAccumulator()
     accumulator.add({"accuracy": Mean(torch.tensor(3.0), torch.tensor(4)), "score": torch.tensor(6.0)}, 4)
     accumulator.add({"accuracy": Mean(torch.tensor(0.0), torch.tensor(0)), "score": torch.tensor(0.0)}, 2)
     accumulator.add({"nothing": Mean(torch.tensor(0.0), torch.tensor(0))}, 2)
     accumulator.add_loss(torch.tensor(1.0))
     assert {name: float(mean) for name, mean in accumulator.means().items()} == {"accuracy": 0.75, "score": 1.0, "nothing": 0.0}
-    other = torch.tensor([1.0, 2.0, 0.0, 4.0, 2.0, 0.0])  # another device's sums and counts
+    other = torch.tensor([1.0, 2.0, 0.0, 4.0, 2.0, 0.0])  # sums and counts of another device
     both = accumulator.means(lambda tensor: tensor + other)
     assert {name: float(mean) for name, mean in both.items()} == {"accuracy": 0.5, "score": 1.0, "nothing": 0.0}
 

@@ -1,4 +1,4 @@
-"""Fine-tuning with an auxiliary language-modelling loss: each loss against a slow version, one example at a time; the head."""
+"""Fine-tuning with an auxiliary language-modelling loss: losses against a slow version, one example at a time, and the head."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ TASKS = ["classification", "entailment", "similarity", "regression", "multiple_c
 
 
 def ready(build: Any, model_of: Any, source: Any, examples: Any, task: str, **settings: Any) -> Any:
-    """Objective with its head, model, and the training items."""
+    """Return the objective with its head, the model, and the training dataset."""
     objective = build(task, **settings)
     items = objective.datasets(source(examples[task]), validation_fraction=0.0)["train"]
-    torch.nn.init.normal_(objective.head.weight)  # as the paper draws it, all labels are nearly equally probable
+    torch.nn.init.normal_(objective.head.weight)  # with the paper's initialisation, all labels are nearly equally probable
     torch.nn.init.normal_(objective.head.bias)
     return objective, model_of(objective), items
 
 
 def sequences_of(example: Example, task: str, encode: Any) -> list[list[int]]:
-    """Figure 1 of the paper, for bytes: start, delimiter and extract are the three ids behind the tokenizer's 257."""
+    """Figure 1 of the paper, for bytes: start, delimiter and extract are the three ids after the tokenizer's 257."""
     start, delimiter, extract = 257, 258, 259
     if task == "classification":
         return [[start, *encode(example.text), extract]]
@@ -38,7 +38,7 @@ def sequences_of(example: Example, task: str, encode: Any) -> list[list[int]]:
 
 
 def slow_loss(objective: Any, model: Any, examples: list[Example], task: str, lm_weight: float) -> tuple[float, float, float]:
-    """Equations 3 to 5, one sequence at a time: the task's loss, the language model's, and both together."""
+    """Compute equations 3 to 5, one sequence at a time: the loss of the task, of language modelling, and their sum."""
     names = sorted({str(example.label) for example in examples})
     of_task, of_language = [], []
     for example in examples:
@@ -90,7 +90,7 @@ def test_lm_weight_zero_drops_the_language_modelling_loss(build: Any, model_of: 
 def test_counts_are_examples_and_sequences(build: Any, model_of: Any, source: Any, examples: Any) -> None:
     objective, _, items = ready(build, model_of, source, examples, "multiple_choice")
     batch = items.batch([0, 1])
-    assert objective.counts(batch) == {"task": 2, "lm": 6}  # wrong options are read as language too, as in the released code
+    assert objective.counts(batch) == {"task": 2, "lm": 6}  # language modelling trains on wrong options, too
     assert objective.tokens(batch) == sum(
         len(ids) for example in examples["multiple_choice"][:2] for ids in sequences_of(example, "multiple_choice", str.encode)
     )
@@ -100,7 +100,7 @@ def test_counts_are_examples_and_sequences(build: Any, model_of: Any, source: An
 def test_micro_batches_give_the_gradient_of_the_batch(task: str, build: Any, model_of: Any, source: Any, examples: Any) -> None:
     objective, model, items = ready(build, model_of, source, examples, task)
     objective.eval()
-    batch = items.batch(range(8))  # some twice
+    batch = items.batch(range(8))  # some examples occur twice
     counts = objective.counts(batch)
     parameters = [*model.parameters(), *objective.parameters()]
 
@@ -149,7 +149,7 @@ def test_hidden_states_of_both_orders_are_added_before_the_head(build: Any, mode
         one, other = (objective.hidden_states(model, batch)[row, int(batch["lengths"][0, row]) - 1] for row in (0, 1))
         outputs = objective.loss(model, batch)[1]["outputs"][0]
         torch.testing.assert_close(outputs, objective.head(one + other), rtol=1e-5, atol=1e-5)
-        assert not torch.allclose(outputs, objective.head(one) + objective.head(other))  # the bias would count twice
+        assert not torch.allclose(outputs, objective.head(one) + objective.head(other))  # otherwise the bias would count twice
 
 
 def test_all_options_of_an_example_share_a_dropout_mask(build: Any, model_of: Any, source: Any) -> None:

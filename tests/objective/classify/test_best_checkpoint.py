@@ -1,4 +1,4 @@
-"""Which checkpoint of a fine-tuning run is its best: the one that is best at the task."""
+"""The best checkpoint of a fine-tuning run is the one with the best metric of the task."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Labelled examples as datasets: tasks and labels that are recognised, cut texts, warnings, and data that cannot be learned."""
+"""Datasets of labelled examples: inferred tasks and labels, truncated texts, warnings, and unusable data."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def test_the_validation_split_of_a_source_is_used(build: Any, source: Any, examp
     ("labels", "pair", "task", "outputs", "warned"),
     [
         (["0.0", "0.5", "1.0"], "y", "regression", 1, False),  # a table of text
-        ([4, 4.5, 1], "y", "regression", 1, False),  # a score that the file has as 4
-        ([4.0, 2.0, 1.0], "y", "regression", 1, False),  # numbers of a type that has fractions
+        ([4, 4.5, 1], "y", "regression", 1, False),  # a score that the file writes as 4
+        ([4.0, 2.0, 1.0], "y", "regression", 1, False),  # whole numbers of a floating-point type
         (["0.0", "2.0", "1.0"], "y", "entailment", 3, False),
         ([0, 1, 2], "y", "entailment", 3, False),
         (["0.5", "1.0", "many"], "y", "entailment", 3, False),
@@ -90,7 +90,7 @@ def test_examples_are_batched_by_their_longest_option(build: Any, source: Any) -
     even, uneven = ("a" * 20, "b" * 20), ("a" * 39, "b")
     given = [Example("x", 0, options=even if place % 2 else uneven) for place in range(64)]
     items = build(context=100).datasets(source(given), validation_fraction=0.0)["train"]
-    assert set(items.lengths()) == {2 * 4 + 40}  # what the horizon of a run is made of
+    assert set(items.lengths()) == {2 * 4 + 40}  # the horizon of a run is computed from these lengths
     longest = [batch["lengths"].amax(1).tolist() for batch in TrainDataLoader(items, seed=0, batch=8, start=0, stop=8)]
     assert sorted(longest) == [[24] * 8] * 4 + [[43] * 8] * 4
     assert validation_items(items, 0) == [*range(1, 64, 2), *range(0, 64, 2)]
@@ -129,9 +129,9 @@ CHOICE = Example("x", 0, options=("a", "b", "c", "d"))
             "2 of 4 validation examples have the same texts as training examples, which inflates the metrics; remove them from one "
             "of the splits (the first: example 1 of the validation split)",
         ),
-        # the first is right everywhere, and no option is told from another by its place
+        # the first option is always right, but the order of options has no meaning
         ([CHOICE] * 2, [Example("y", 0, options=CHOICE.options)] * 2, None),
-        ([Example("x", "a"), Example("y", "b")], [Example("z", "b")], None),  # which is judged by its loss alone
+        ([Example("x", "a"), Example("y", "b")], [Example("z", "b")], None),  # a single example has no metrics but the loss
     ],
 )
 def test_uninformative_validation_metrics_cause_a_warning(
@@ -148,7 +148,7 @@ def test_uninformative_validation_metrics_cause_a_warning(
         datasets = objective.datasets(source(train, validation), validation_fraction=0.0)
     assert [record.getMessage() for record in caplog.records] == ([] if said is None else [said])
     model = model_of(objective)
-    for items in datasets.values():  # every option has a score of its own, however many there are
+    for items in datasets.values():  # each option gets its own score, whatever their number
         loss = combine_terms(objective.loss(model, items.batch([0, 1]))[0], {"task": 2, "lm": 2})
         assert torch.isfinite(loss)
 
@@ -175,7 +175,7 @@ def test_a_question_follows_its_document_and_is_kept_when_truncating(
             [Example("z", "c")],
             r"example 1 of the validation split has the label c, .* \(their labels are a, b\); add training examples",
         ),
-        (  # a table of text: nothing says that these are scores
+        (  # in a table of text, these could be the names of classes
             "auto",
             [Example("x", score, pair="y") for score in ("1.0", "2.0", "3.0")],
             [Example("x", "2.75", pair="y")],
@@ -217,7 +217,7 @@ def test_an_unusable_example_is_located_in_its_source_file(
     place = ranges[-1][0]
     assert place > 20
     labels = ["1", "2"] * 12
-    labels[place] = "x"  # no score; and a label that none has that is learnt from
+    labels[place] = "x"  # not a score; not a label of the training examples
     given = [Example(f"text {number}", label, pair="y") for number, label in enumerate(labels)]
     with pytest.raises(DataError, match=rf"^example {place + 1} of the training split.* label '?x"):
         build(task).datasets(source(given), validation_fraction=0.25)

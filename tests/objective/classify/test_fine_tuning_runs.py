@@ -1,4 +1,4 @@
-"""Fine-tuning as a run: what it takes from other runs and gives to them, that it continues exactly, and the embedded sets."""
+"""Fine-tuning runs: initial weights from other runs, exact resumption, and the embedded datasets."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TINY = (
     "optimizer.lr=0.01",
 )
 SHAPE = ("model.", "tokenizer")
-"""Words that init_from decides."""
+"""Overrides of keys that init_from decides."""
 
 Run = Callable[..., dict[str, Any]]
 
@@ -41,7 +41,7 @@ def newest(folder: Path, file: str = "model") -> dict[str, Tensor]:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a table of examples, and a text."""
+    """A folder with a table of examples and a text file."""
     folder = tmp_path_factory.mktemp("fine_tuning")
     (folder / "text.txt").write_text("".join(f"{n} bottles and {n * n % 97} glasses\n" for n in range(90)))
     rows = [f"{n} bottles{' of wine' * (n % 4)},{'odd' if n % 2 else 'even'}" for n in range(40)]
@@ -51,7 +51,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def run(place: Path) -> Run:
-    """`run(name, *words)`: a tiny run; gives its result."""
+    """`run(name, *words)`: trains a tiny run and returns its result."""
 
     def train(name: str, *words: str) -> dict[str, Any]:
         before = torch.get_num_threads()
@@ -105,7 +105,7 @@ def test_transfer_layers_loads_embeddings_and_the_first_blocks(
         )
         expected = given[name] if from_run else random[name]
         assert torch.equal(tensor[: len(expected)] if name == "wte.weight" else tensor, expected), name
-    assert torch.equal(found["wte.weight"][257:], random["wte.weight"][257:])  # the paper's tokens are new
+    assert torch.equal(found["wte.weight"][257:], random["wte.weight"][257:])  # the three added tokens get new rows
     assert len(given["wte.weight"]) == 257
     assert len(found["wte.weight"]) == 260
 
@@ -147,7 +147,7 @@ def test_fine_tuning_again_keeps_the_added_tokens(run: Run, labelled: list[str],
 def test_a_stopped_fine_tuning_run_resumes_bit_for_bit(run: Run, labelled: list[str], pretrained: Path, place: Path) -> None:
     words = [*labelled, f"init_from={pretrained}", "model.dropout=0.1", "optimizer.schedule.shape=constant"]
     run("whole", *words, "trainer.max_steps=8")
-    run("stopped", *words, "trainer.max_steps=5")  # within the second epoch
+    run("stopped", *words, "trainer.max_steps=5")  # stops within the second epoch
     run("stopped", *words, "trainer.max_steps=8")
     for file in ("model", "objective"):
         one, other = newest(place / "whole", file), newest(place / "stopped", file)
@@ -164,7 +164,7 @@ def test_a_probe_does_not_change_the_model(run: Run, labelled: list[str], pretra
     for name, tensor in after.items():
         assert torch.equal(tensor, before[name]), name
     start = newest(place / "probe", "objective")["head.weight"]
-    assert float(start.abs().max()) > 0.03  # six steps of 0.01 from N(0, 0.02)
+    assert float(start.abs().max()) > 0.03  # six steps of about 0.01 from initial weights N(0, 0.02)
 
 
 @pytest.mark.parametrize(
@@ -190,5 +190,5 @@ def test_every_task_trains_on_its_embedded_data_set(
     assert f"val/{metric}" in header.split(",")
     assert last
     begin, end = [line for line in capsys.readouterr().err.splitlines() if line.startswith(("training: ", "step 3/3 "))]
-    assert f", {said}, " in begin  # what is learned, and in the end how well
+    assert f", {said}, " in begin  # the start line describes the task, the end line the metrics
     assert f"{metric} {result[f'val_{metric}']:.4f} (95%: {result[f'val_{metric}_low']:.4f} to " in end

@@ -1,4 +1,4 @@
-"""Every layout against figure 1 of the paper of GPT-1: which token stands where, and how much of a text there is room for."""
+"""The input formats of figure 1 of the GPT-1 paper: the order of tokens, and the room for texts."""
 
 from __future__ import annotations
 
@@ -53,5 +53,5 @@ def test_a_question_is_appended_without_a_delimiter_and_is_kept_when_truncating(
 def test_the_longest_texts_fill_the_context(context: int) -> None:
     assert len(classification_input(range(max_single_text_tokens(context)), MARKS)) == context
     part = range(max_pair_text_tokens(context))
-    assert len(part) == context // 2 - 2  # the released code
+    assert len(part) == context // 2 - 2  # as in the released code
     assert context - 2 <= len(entailment_input(part, part, MARKS)) <= context

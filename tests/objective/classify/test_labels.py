@@ -1,4 +1,4 @@
-"""What labels are called, and whose F1 is reported."""
+"""The names of labels, and the label whose F1 is reported."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from gptkit.records import Example
         (["False", "True"], "True"),
         (["no", "yes"], "yes"),
         (["NEGATIVE", "POSITIVE"], "POSITIVE"),
-        (["equivalent", "not_equivalent"], None),  # which comes first in the alphabet says nothing
+        (["equivalent", "not_equivalent"], None),  # alphabetical order does not make a label positive
         (["1", "5"], None),  # stars
         (["0", "1", "2"], None),
         (["negative", "neutral", "positive"], None),
@@ -37,7 +37,7 @@ def test_the_default_positive_label_is_the_affirmative_one_of_two_opposites(labe
         ("equivalent", ["equivalent", "not_equivalent"], 0),
         ("0", ["0", "1"], 0),
         ("neutral", ["contradiction", "entailment", "neutral"], 2),
-        ("True", ["false", "true"], 1),  # what the command line makes of true
+        ("True", ["false", "true"], 1),  # the command line converts true to a bool
         ("true", ["TRUE", "True", "true"], 2),
     ],
 )
@@ -85,6 +85,6 @@ def test_an_unknown_positive_label_names_the_nearest_one(build: Any, source: Any
 
 def test_1_and_1_0_are_the_same_label() -> None:
     assert class_names([Example("x", 1), Example("y", 1.0), Example("z", 0.5)]) == ["0.5", "1"]
-    text = ["0", "0.0", "1.00", "1", "-1.0", "0.50", "1.0.0", ".0", "v1.0"]  # as all labels of a .csv file are
+    text = ["0", "0.0", "1.00", "1", "-1.0", "0.50", "1.0.0", ".0", "v1.0"]  # all labels of a .csv file are texts
     assert class_names([Example("x", label) for label in text]) == ["-1", ".0", "0", "0.50", "1", "1.0.0", "v1.0"]
     assert positive_class("1.0", ["0", "1"]) == 1

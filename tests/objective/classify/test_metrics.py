@@ -1,4 +1,4 @@
-"""Metrics of labelled tasks against their formulas written out, and the interval of the first."""
+"""Metrics of labelled tasks against their formulas, and the interval of the first metric."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gptkit.objective.classify.metrics import compute_metrics
 
 
 def drawn(task: str, items: int, labels: int, *, right: float = 0.7) -> tuple[Tensor, Tensor]:
-    """Outputs that are often right, and what they should be."""
+    """Return outputs that are often right, and the targets."""
     generator = torch.Generator().manual_seed(labels)
     if task == "regression":
         wanted = torch.randint(0, 6, (items,), generator=generator).float()  # with ties
@@ -37,22 +37,22 @@ def correlation(xs: list[float], ys: list[float]) -> float:
 
 
 def ranks(values: list[float]) -> list[float]:
-    """From 1; equal values share the mean of theirs."""
+    """Return ranks from 1. Equal values get the mean of their ranks."""
     return [sum(other < value for other in values) + (values.count(value) + 1) / 2 for value in values]
 
 
 def matthews_of_two(found: list[int], wanted: list[int]) -> float:
-    """For two labels it is Pearson's correlation of them."""
+    """For two labels, Matthews' correlation is Pearson's."""
     return correlation([float(f) for f in found], [float(w) for w in wanted])
 
 
 def matthews_of_many(found: list[int], wanted: list[int]) -> float:
-    """Gorodkin's: the correlation of indicator vectors, over pairs of items."""
+    """Compute Gorodkin's correlation: that of indicator vectors, over pairs of items."""
     pairs = list(combinations(range(len(found)), 2))
 
     def covariance(one: list[int], other: list[int]) -> float:
         total = 0
-        for i, j in pairs:  # sum over labels of the difference in their indicators
+        for i, j in pairs:  # sum over labels of the differences of their indicators
             for label in set(found) | set(wanted):
                 total += ((one[i] == label) - (one[j] == label)) * ((other[i] == label) - (other[j] == label))
         return float(total)
@@ -95,7 +95,7 @@ def test_multiple_choice_has_only_accuracy() -> None:
     assert judged["accuracy"] == pytest.approx(float((outputs.argmax(-1) == labels).float().mean()))
 
 
-@pytest.mark.parametrize("shift", [0.0, 2000.0])  # years, for example
+@pytest.mark.parametrize("shift", [0.0, 2000.0])  # such as years
 def test_metrics_of_regression_match_their_formulas(shift: float) -> None:
     outputs, labels = drawn("regression", 50, 1)
     outputs, labels = outputs + shift, labels + shift
@@ -116,7 +116,7 @@ def test_the_interval_contains_the_metric_and_is_deterministic(task: str, first:
     expected = torch.rand(3)
     torch.manual_seed(8)
     assert compute_metrics(task, outputs, labels) == judged
-    assert torch.equal(torch.rand(3), expected)  # training's random numbers are not used up
+    assert torch.equal(torch.rand(3), expected)  # the random state of training is unchanged
     assert judged[f"{first}_low"] < judged[first] < judged[f"{first}_high"]
 
 

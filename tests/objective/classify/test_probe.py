@@ -1,4 +1,4 @@
-"""A head on a frozen model: what is trained, on which examples, and what stays as it was to the bit."""
+"""A linear head on a frozen model: only the head is trained, on a sample of examples, and the model does not change."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_the_seed_determines_the_sample(build: Any, source: Any) -> None:
         objective = build(kind=ProbeConfig, examples=examples)
         objective.seed = seed
         objective.datasets(source(MANY), validation_fraction=0.0)
-        torch.rand(seed)  # nothing else does
+        torch.rand(seed)  # nothing else is trained
         return [example.text for example in objective.select_examples(MANY)]
 
     assert chosen(3) == chosen(3)
@@ -47,7 +47,7 @@ def test_every_example_of_a_label_is_equally_likely() -> None:
 
 
 def test_a_label_with_fewer_examples_is_named(build: Any, source: Any, caplog: pytest.LogCaptureFixture) -> None:
-    numbers = [Example(f"text {place}", label) for place, label in enumerate([1, 1.0, 0, 0, 0])]  # one label, written twice
+    numbers = [Example(f"text {place}", label) for place, label in enumerate([1, 1.0, 0, 0, 0])]  # two spellings of the same label
     with caplog.at_level(logging.WARNING, "gptkit"):
         datasets = build(kind=ProbeConfig, examples=3).datasets(source(numbers), validation_fraction=0.0)
     (record,) = caplog.records

@@ -1,4 +1,4 @@
-"""The language-modelling loss: against one written out token by token, in slices, in bfloat16, with documents kept apart."""
+"""The language-modelling loss: against a loop over tokens, in slices, in bfloat16, and with separate documents."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gptkit.objective.losses import cross_entropy_sum
 
 
 class Bigram(nn.Module):
-    """Logits of the next token from the last one alone; records the segments that it was given."""
+    """Predicts the next token from the last one alone, and records the segments that it receives."""
 
     def __init__(self, vocabulary: int = 7) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ def test_segments_are_passed_to_the_model() -> None:
 def test_slices_change_neither_loss_nor_gradient(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(losses, "LOGITS_PER_CPU_SLICE", rows * 13)
     generator = torch.Generator().manual_seed(1)
-    logits = torch.randn(10, 16, generator=generator)[:, :13].requires_grad_()  # cut from padded logits: not contiguous
+    logits = torch.randn(10, 16, generator=generator)[:, :13].requires_grad_()  # a slice of padded logits, which is not contiguous
     targets = torch.randint(0, 13, (10,), generator=generator)
     reference = logits.detach().double().requires_grad_()
     cross_entropy_sum(logits, targets).mul(0.25).backward()

@@ -1,4 +1,4 @@
-"""Equation 1 of InstructGPT, by hand and against a slow version; ties; DPO as the same loss."""
+"""Equation 1 of InstructGPT against hand-computed values and a slow version; ties; DPO as the same loss."""
 
 from __future__ import annotations
 

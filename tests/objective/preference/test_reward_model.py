@@ -1,4 +1,4 @@
-"""The reward model: scores that nothing but their sequence moves, bias, accuracy by what, bad rankings; DPO beside it."""
+"""The reward model: scores that depend only on their sequence, bias, accuracy by group, invalid rankings; and DPO."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def build() -> Callable[..., Any]:
 
 @pytest.fixture
 def reward(build: Any, source: Any, model_of: Any) -> tuple[Any, Any, Any]:
-    """Objective, model with dropout, and the training set."""
+    """Return the objective, a model with dropout, and the training dataset."""
     built = build()
     train = built.datasets(source(RANKINGS), validation_fraction=0)["train"]
     model = model_of(built, dropout=0.3)
@@ -127,7 +127,7 @@ def test_demonstrations_score_zero_on_average_and_rankings_do_not_change(build: 
     scores = built.scores(model, pad_sequences(demonstrations), sequence_lengths(demonstrations))
     assert abs(float(scores.detach().mean())) < 1e-4
     after = built.loss(model, train.batch([40, 41]))
-    assert torch.equal(before[1]["ratings"], after[1]["ratings"])  # nor any loss: saving is no part of training
+    assert torch.equal(before[1]["ratings"], after[1]["ratings"])  # nor does any loss change: saving does not affect training
     again = build()
     again.restore(model, built.state_dict())
     assert torch.equal(again.scores(model, pad_sequences(demonstrations), sequence_lengths(demonstrations)), scores)
@@ -150,7 +150,7 @@ def test_accuracy_is_reported_by_k_by_labeler_and_for_held_out_labelers() -> Non
         "labelers": torch.tensor([0, 1, -1]),
     }
     found = compute_metrics(kept, ["Ann", "B ob"], training_labelers=1)
-    # right: 3 of 3; 0 of 1; of the third's two pairs one is right, and one is rated equally
+    # right pairs: 3 of 3; 0 of 1; 1 of 2 in the third ranking, whose other pair has equal ratings
     assert found["accuracy"] == pytest.approx(4.5 / 6)
     assert found["accuracy_low"] <= found["accuracy"] <= found["accuracy_high"]
     assert found["accuracy_k3"] == pytest.approx(4.5 / 5)
@@ -221,7 +221,7 @@ def test_tied_rankings_have_neither_accuracy_nor_calibration(build: Any, source:
     assert built.figures(kept) == {}
     assert built.monitor({}) == LOWEST_LOSS
     both, alone = (built.loss(model, train.batch(rows))[1]["accuracy"] for rows in ([0, 1], [0]))
-    # a prompt that is all tied says nothing of the others
+    # a prompt whose completions are all tied does not affect the others
     assert float(both.total) == pytest.approx(float(alone.total))
     assert int(both.count) == int(alone.count)
 

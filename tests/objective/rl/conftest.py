@@ -1,4 +1,4 @@
-"""A tiny policy with PPO, at the start of a run."""
+"""A tiny policy and its PPO objective at the start of a run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.objective.rl.tiny_ppo import CONTEXT, MAX_NEW_TOKENS, PROMPTS, Vowels
 
 @pytest.fixture
 def ppo(source: Any, model_of: Callable[..., Any], tmp_path: Path) -> Callable[..., Any]:
-    """`ppo(reward, **settings)`: objective and policy at the start of a run."""
+    """`ppo(reward, **settings)`: returns objective and policy at the start of a run."""
     text = tmp_path / "text.txt"
     text.write_text("the quick brown fox jumps over the lazy dog\n" * 200, encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""From scores to advantages, each against a loop that says the same slowly."""
+"""The functions from scores to advantages, each against a slow loop."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WIDTH = 5
 
 
 def alone(tensor: Tensor) -> Tensor:
-    """The sum over one device."""
+    """Return the sum over one device."""
     return tensor
 
 
@@ -30,7 +30,7 @@ def random(*, seed: int) -> Tensor:
 
 
 def quadratic(given: list[float], values: list[float], discount: float, lam: float) -> list[float]:
-    """Equation 16 as it stands: a sum over all later tokens for every token."""
+    """Compute equation 16 as written: for every token, a sum over all later tokens."""
     after = [*values[1:], 0.0]
     surprises = [r + discount * ahead - v for r, v, ahead in zip(given, values, after, strict=True)]
     return [
@@ -58,7 +58,7 @@ def test_without_discount_and_with_lambda_1_returns_are_sums_of_later_rewards() 
 
 
 def test_the_score_is_added_to_the_last_token_of_every_response() -> None:
-    """A response that ended early, one of a single token, and one that fills its room."""
+    """A response that ends early, one of a single token, and one of the maximum length."""
     ratios, scores = random(seed=5), torch.tensor([1.0, -2.0, 3.0, 0.5], dtype=torch.float64)
     found = token_rewards(scores, ratios, torch.tensor(LENGTHS), 0.1)
     for row, length in enumerate(LENGTHS):
@@ -81,7 +81,7 @@ def test_whitening_matches_a_loop_over_response_tokens(shift: bool) -> None:
 
 
 def test_whitening_on_two_devices_matches_one_device() -> None:
-    """Two devices that add up what they have: each is given the sums of both."""
+    """With two devices, each receives the sums over both."""
     values, mask = random(seed=7), response_mask(torch.tensor(LENGTHS), WIDTH)
     whole: list[Tensor] = []
 

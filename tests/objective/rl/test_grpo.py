@@ -1,4 +1,4 @@
-"""GRPO: groups against a loop, and its first update."""
+"""GRPO: advantages of groups against a loop, and the first update."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The losses of proximal policy optimisation, token by token, against scalars."""
+"""The losses of proximal policy optimisation, compared token by token with scalar formulas."""
 
 from __future__ import annotations
 

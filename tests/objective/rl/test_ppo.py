@@ -1,4 +1,4 @@
-"""PPO and PPO-ptx: settings that are refused, the pass whose memory is tried, and what checkpoints are compared by."""
+"""PPO and PPO-ptx: rejected settings, the largest batches, and the metric that ranks checkpoints."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_kl_settings_that_cannot_adapt_raise(ppo: Callable[..., Any]) -> None:
 
 
 def test_the_largest_minibatch_has_episodes_and_pretraining_text(ppo: Callable[..., Any]) -> None:
-    """Both passes of an update, as large as they get: episodes are read by two models, text has the most logits."""
+    """Both batches of an update in their largest size: two models read episodes, and text has the most logits."""
     objective, model = ppo(ptx_coef=1.0)
     tried = objective.largest_minibatch(objective.prompt_datasets["train"].batch(range(4)))
     assert set(tried) == {"ppo", "ptx"}

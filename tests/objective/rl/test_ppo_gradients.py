@@ -1,4 +1,4 @@
-"""Gradients of PPO and PPO-ptx: the sum of both losses, whatever the micro-batches and the devices."""
+"""Gradients of PPO and PPO-ptx: those of the sum of both losses, for any micro-batches and devices."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_accumulation_does_not_change_the_gradient(ppo: Callable[..., Any]) -> N
 
 
 def test_devices_do_not_change_the_gradient(ppo: Callable[..., Any]) -> None:
-    """Two threads stand for two devices that add up what they have; minibatches of both together are those of one device."""
+    """Two threads act as two devices; their minibatches together equal those of one device."""
     settings = {"minibatch": 8, "whiten_rewards": True, "kl_target": 4.0}
     objective, model = ppo(**settings)
     whole = roll(objective, model, 16)

@@ -1,4 +1,4 @@
-"""Rollouts of PPO: what they depend on, how they are cut into minibatches, and how responses are scored."""
+"""Rollouts of PPO: determinism, division into minibatches, and scores of responses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.objective.rl.tiny_ppo import roll
 
 
 def test_before_the_first_update_kl_and_clipping_are_zero(ppo: Callable[..., Any]) -> None:
-    """Also where the model has dropout: it is never on."""
+    """This includes models with dropout, which is never on."""
     objective, model = ppo(dropout=0.5, minibatch=8)
     model.train()
     first = roll(objective, model)[0]["ppo"]
@@ -55,7 +55,7 @@ def test_a_response_that_does_not_end_gets_missing_end_of_text_without_the_rewar
             raise AssertionError
 
     objective, model = ppo(Refuses(), missing_end_of_text=-7.0, sanity_checks=False, max_new_tokens=1)
-    objective.end_of_text = 10_000  # never drawn
+    objective.end_of_text = 10_000  # never sampled
     batch = roll(objective, model)[0]["ppo"]
     assert set(batch["score"].tolist()) == {-7.0}
     assert set(batch["missing_end_of_text"].tolist()) == {1.0}

@@ -1,4 +1,4 @@
-"""Whole runs of PPO-ptx: what they report, and that a run that dies in a rollout continues exactly."""
+"""Whole runs of PPO-ptx: the logged metrics, and exact resumption after a crash in a rollout."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.objective.rl.tiny_ppo import CONTEXT, MAX_NEW_TOKENS, Vowels
 
 @dataclasses.dataclass
 class Counted(RewardConfig):
-    """Vowels, until it was asked so often."""
+    """Counts vowels, and raises an error after a number of calls."""
 
     name: str = "counted"
     left: ClassVar[int] = 0
@@ -43,7 +43,7 @@ class CountedVowels(Vowels):
 
 @pytest.fixture
 def learn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    """`learn(folder, *words, until=n)`: a tiny run of PPO-ptx."""
+    """`learn(folder, *words, until=n)`: trains a tiny run of PPO-ptx."""
     monkeypatch.setitem(registry().parts["reward"], "counted", Entry(Counted, BUILTIN_ORIGIN))
     prompts, text = tmp_path / "prompts.jsonl", tmp_path / "text.txt"
     prompts.write_text("".join(json.dumps({"prompt": f"count {number}:"}) + "\n" for number in range(40)), encoding="utf-8")
@@ -88,7 +88,7 @@ def test_a_run_reports_metrics_samples_and_judge_scores(learn: Callable[..., Any
     names |= {"val_score", "val_kl", "val_length", "val_missing_end_of_text", "val_ptx_loss", "val_judge"}
     assert names <= found.keys()
     assert found["generated_per_second"] > 0
-    assert found["tokens_per_second"] is None  # prompts are counted as full contexts, for the schedule: that is no speed
+    assert found["tokens_per_second"] is None  # the schedule counts prompts as full contexts, which does not measure speed
     assert found["val_judge"] == found["val_score"]
     lines = [json.loads(line) for line in (tmp_path / "run" / "samples.jsonl").read_text(encoding="utf-8").splitlines()]
     assert len(lines) == 4

@@ -1,4 +1,4 @@
-"""Prompts of a policy: which are left out, and what is said of them."""
+"""Prompts of a policy: which are left out, and the warnings about them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.objective.rl.tiny_ppo import roll
 
 
 class Terse(Reward):
-    """Takes prompts of at most three letters."""
+    """Accepts prompts of at most three letters."""
 
     rejection_message = ("have more than three letters", "write fewer")
 

@@ -1,4 +1,4 @@
-"""The sanity checks of PPO and GRPO find planted mistakes, and let a healthy run pass."""
+"""The sanity checks of PPO and GRPO find planted errors, and accept a correct run."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ class Length(Reward):
 
 
 class Ranked(Length):
-    """Scores among others: what a batch's company decides."""
+    """Scores a response relative to the others in its batch."""
 
     def __call__(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> Tensor:
         return super().__call__(prompts, responses) + torch.arange(len(responses))
 
 
 class Hotter(PPO):
-    """Samples at another temperature than it learns from."""
+    """Samples at another temperature than the one in training."""
 
     def generate_responses(self, model: Model, split: str, items: Sequence[int], *, seed: int, samples: int = 1) -> Rollout:
         wanted, self.settings.temperature = self.settings.temperature, 3.0
@@ -54,7 +54,7 @@ class Hotter(PPO):
 
 
 class Restless(nn.Dropout):
-    """Dropout that evaluation mode does not switch off."""
+    """Dropout that evaluation mode does not turn off."""
 
     def forward(self, tensor: Tensor) -> Tensor:
         return nn.functional.dropout(tensor, 0.3, training=True)
@@ -62,8 +62,10 @@ class Restless(nn.Dropout):
 
 @pytest.fixture
 def start(source: Any) -> Callable[..., Any]:
-    """`start(reward, kind, before, after, **settings)`: the first rollout of a run; `before` and `after` plant something into
-    the model, before and after the reference is made."""
+    """`start(reward, kind, before, after, **settings)`: the first rollout of a run.
+
+    `before` and `after` change the model before and after the reference is copied.
+    """
 
     def run(
         reward: Reward | None = None,
@@ -194,10 +196,12 @@ def test_bfloat16_rounding_is_not_taken_for_another_temperature() -> None:
     numbers = torch.rand(500, generator=random, dtype=torch.float64)
     drawn = sample(logits, numbers, temperature=1.0)
     rounded = logits.bfloat16().float()
-    assert float((sample(rounded, numbers, temperature=1.0) == drawn).float().mean()) < MIN_REPRODUCED  # other tokens, next to them
+    assert (
+        float((sample(rounded, numbers, temperature=1.0) == drawn).float().mean()) < MIN_REPRODUCED
+    )  # rounding changes some tokens to neighbouring ones
     assert reproduced_fraction(rounded, drawn, numbers, temperature=1.0) == 1.0
     assert reproduced_fraction(rounded, drawn, numbers, temperature=0.8) < MIN_REPRODUCED
-    assert reproduced_fraction(rounded.roll(1, 0), drawn, numbers, temperature=1.0) < MIN_REPRODUCED  # logits of another place
+    assert reproduced_fraction(rounded.roll(1, 0), drawn, numbers, temperature=1.0) < MIN_REPRODUCED  # logits of another position
 
 
 def test_a_score_that_depends_on_the_batch_is_detected(start: Callable[..., Any]) -> None:
@@ -206,7 +210,7 @@ def test_a_score_that_depends_on_the_batch_is_detected(start: Callable[..., Any]
 
 
 def ending(chance: float) -> Callable[[Any], None]:
-    """Makes end-of-text that likely everywhere."""
+    """Give end-of-text this probability at every position."""
 
     def plant(model: Any) -> None:
         own, end = model.logits, BytesTokenizerConfig().build(texts=[]).special["end_of_text"]
@@ -230,10 +234,10 @@ def test_a_policy_that_cannot_end_is_detected(start: Callable[..., Any]) -> None
 
 
 def test_a_policy_that_almost_never_ends_raises_or_warns(start: Callable[..., Any], caplog: pytest.LogCaptureFixture) -> None:
-    """Of 8 responses of 8 tokens."""
+    """The expected numbers are those of 8 responses of 8 tokens."""
     with pytest.raises(GptkitError, match=r"the expected number in a step is 0\.0006, so all scores are"):
         start(before=ending(1e-5), missing_end_of_text=-1.0)
-    assert start(before=ending(1e-5))  # judged as they stand
+    assert start(before=ending(1e-5))  # the reward scores unfinished responses
     with caplog.at_level(logging.WARNING, logger="gptkit"):
         start(before=ending(1e-3), missing_end_of_text=-1.0)
     assert "the expected number in a step is 0.06" in caplog.text
@@ -241,7 +245,7 @@ def test_a_policy_that_almost_never_ends_raises_or_warns(start: Callable[..., An
 
 
 def test_a_resumed_run_may_have_a_policy_that_does_not_end(start: Callable[..., Any]) -> None:
-    """It went that far without being stopped: uninterrupted, it would go on."""
+    """Uninterrupted, the run would train without the check, so resuming it does not check either."""
 
     class Continued(PPO):
         def start(self, model: Model) -> None:

@@ -1,4 +1,4 @@
-"""The value network: it starts from the reward model, or from the policy."""
+"""The value network starts from the reward model or from the policy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_the_value_network_starts_as_a_reward_model_of_any_width(ppo: Callable[.
     batch = roll(objective, model, 4)[0]["ppo"]
     trained = reward.trained_model
     assert trained is not None
-    lengths = batch["prompt_lengths"] + batch["lengths"] - 1  # the state in which the last token is chosen
+    lengths = batch["prompt_lengths"] + batch["lengths"] - 1  # the state before the last token
     wanted = trained.objective.scores(trained.model, batch["tokens"], lengths)
     found = batch["values"].gather(1, batch["lengths"][:, None] - 1)[:, 0]
     assert torch.allclose(found, wanted, atol=1e-5)

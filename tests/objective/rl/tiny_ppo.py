@@ -1,4 +1,4 @@
-"""A tiny policy that PPO trains: its prompts, rewards, rollouts and gradients."""
+"""A tiny policy for tests of PPO: its prompts, rewards, rollouts and gradients."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def roll(objective: Any, model: Any, count: int = 16, *, first: int = 0, seed: i
 
 
 def gradient(objective: Any, model: Any, minibatch: Any, *, micro: int = 100, counts: Any = None) -> dict[str, Tensor]:
-    """The gradient of one update, accumulated over its batches as a training step does it."""
+    """Return the gradient of one update, accumulated over its batches as in a training step."""
     for module in (model, objective):
         module.zero_grad()
     if counts is None:
@@ -59,7 +59,7 @@ def nearly(left: dict[str, Tensor], right: dict[str, Tensor]) -> bool:
 
 
 def reward_model(context: int = CONTEXT, *, tokenizer: Any = None, width: int = 8) -> Reward:
-    """A reward that counts vowels and carries a reward model, from which the value network can start."""
+    """Return a reward that counts vowels and has a reward model from which the value network can start."""
     tokenizer = tokenizer or BytesTokenizerConfig().build(texts=[])
     objective = RewardModelConfig().build(tokenizer=tokenizer, context=context, width=width)
     objective.bias.fill_(0.5)

@@ -1,4 +1,4 @@
-"""Packed rows: responses that share a row do not see one another."""
+"""Packed rows: responses in the same row do not attend to one another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Supervised fine-tuning: what is learned, how it is averaged, pre-training text among it, selection by a reward."""
+"""Supervised fine-tuning: the loss mask, averaging, mixed-in pre-training text, and selection by a reward."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from gptkit.training.checkpoints.checkpoint import best_checkpoint
 
 Sft = Callable[..., Any]
 Speak = Callable[..., Dialogue]
-END = 256  # of the byte tokenizer
+END = 256  # end-of-text of the byte tokenizer
 
 
 def learned_of(batch: Any, row: int = 0) -> list[int]:
@@ -41,7 +41,7 @@ def test_every_answer_of_a_dialogue_ends_with_end_of_text(sft: Sft, source: Any)
     turns = (Turn("user", "a"), Turn("assistant", "b"), Turn("user", "c"), Turn("assistant", "d"))
     batch = sft(context=100, template="transcript").datasets(source([Dialogue(turns)]), validation_fraction=0)["train"].batch([0])
     assert learned_of(batch) == [*b" b", END, *b" d", END]
-    assert batch["tokens"][0].tolist().count(END) == 1  # the last one is a target alone
+    assert batch["tokens"][0].tolist().count(END) == 1  # the last one is only a target
 
 
 def test_an_empty_prompt_is_end_of_text(sft: Sft, dialogue: Speak, source: Any) -> None:
@@ -107,7 +107,7 @@ def test_pretraining_text_has_its_share_and_is_new_in_every_epoch(
     assert len(train) == 12
     epoch = train.batch(range(12))
     assert epoch["loss_mask"].all(1).tolist() == [False] * 9 + [True] * 3
-    assert not torch.equal(epoch["tokens"][9:], train.batch(range(21, 24))["tokens"])  # the next epoch reads on
+    assert not torch.equal(epoch["tokens"][9:], train.batch(range(21, 24))["tokens"])  # the next epoch reads the following windows
     alone = train.batch([11])
     assert torch.equal(alone["tokens"][0], epoch["tokens"][11])
     assert built.counts(epoch) == {"sft": 9 * (len("answer") + 1) + 3 * 16}
@@ -115,20 +115,20 @@ def test_pretraining_text_has_its_share_and_is_new_in_every_epoch(
     terms, _ = built.loss(model, epoch)
     parts = [built.loss(model, {name: tensor[rows] for name, tensor in epoch.items()})[0] for rows in (slice(9), slice(9, 12))]
     assert sum(float(part["sft"][1]) for part in parts) == pytest.approx(float(terms["sft"][1]), rel=1e-5)
-    windows = model.logits(model(epoch["tokens"][9:])).flatten(0, 1)  # of which every token is predicted from all before
+    windows = model.logits(model(epoch["tokens"][9:])).flatten(0, 1)  # where every token is a target
     slow = torch.nn.functional.cross_entropy(windows, epoch["targets"][9:].flatten(), reduction="sum")
     assert float(parts[1]["sft"][1]) == pytest.approx(float(slow), rel=1e-5)
 
 
 class Likes(Reward):
-    """Scores a response by how often it has a letter."""
+    """Scores a response by the number of times that a letter occurs."""
 
     def __init__(self, letter: str) -> None:
         self.letter = letter
         self.asked: list[str] = []
 
     def __call__(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> Tensor:
-        assert prompts  # nobody is asked about nothing
+        assert prompts  # a reward never gets an empty batch
         self.asked += [prompt.turns[-1].text for prompt in prompts]
         return torch.tensor([float(self.letter) if self.letter == "nan" else response.count(self.letter) for response in responses])
 
@@ -148,7 +148,7 @@ def test_with_a_reward_the_best_checkpoint_is_the_one_whose_responses_score_high
 
     together = scores(0, 1, 2)
     assert likes.asked == ["abc", "e", "jk"]
-    assert together == [*scores(0), *scores(2, 1)[::-1]]  # whatever else is in the batch
+    assert together == [*scores(0), *scores(2, 1)[::-1]]  # independent of the rest of the batch
     metrics = built.compute_metrics({"scores": torch.tensor([1.0, 2.0, 6.0])})
     assert metrics == {"reward": 3.0}
     assert built.checkpoint_rank(0.5, metrics) == -3.0
@@ -159,7 +159,7 @@ def test_with_a_reward_the_best_checkpoint_is_the_one_whose_responses_score_high
 
 
 def test_a_response_that_does_not_end_scores_missing_end_of_text(sft: Sft, dialogue: Speak, source: Any, model_of: Any) -> None:
-    """A model that knows nothing ends none of its responses within five tokens."""
+    """An untrained model ends none of its responses within five tokens."""
     built, likes = sft(max_new_tokens=5, missing_end_of_text=-3.0), Likes("a")
     built.use_reward(likes)
     validation = built.datasets(source([dialogue("x", "y")], [dialogue("abc", " d"), dialogue("e", " f")]), validation_fraction=0)
@@ -215,14 +215,14 @@ def test_a_tiny_model_learns_to_answer_and_to_end(sft: Sft, dialogue: Speak, sou
         (built.loss(model, batch)[0]["sft"][1] / built.counts(batch)["sft"]).backward()
         optimizer.step()
     first = train.batch([0])["tokens"][0]
-    prompt = bytes(first[:2].tolist()).decode()  # of the dialogue that stands where a prompt does: at the beginning
+    prompt = bytes(first[:2].tolist()).decode()  # the prompt of the first dialogue in the row
     (answer,) = generate(model, built.tokenizer, [prompt], max_new_tokens=10, temperature=0)[0]
     assert (answer.text, answer.finish_reason) == ({"a?": " yes", "b?": " no"}[prompt], "end_of_text")
 
 
 @pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # Lightning 2.6 on torch 2.13
 def test_a_run_with_a_reward_keeps_its_best_checkpoint_by_the_reward(tmp_path: Path) -> None:
-    """Every demonstration says what the reward forbids: the loss is best at the end, and the reward before."""
+    """All demonstrations get a low reward, so the loss is best at the end of the run, and the reward is best earlier."""
     path = tmp_path / "dialogues.jsonl"
     path.write_text("".join(json.dumps({"prompt": f"{n}?", "completion": " no no"}) + "\n" for n in range(40)), encoding="utf-8")
     words = [

@@ -1,4 +1,4 @@
-"""A run folder with three whole checkpoints."""
+"""A run folder with three intact checkpoints."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.training.checkpoints.forged_checkpoints import SETTINGS
 
 @pytest.fixture(scope="module")
 def intact(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Steps 1, 2, 3 whose weights are all 1, 2, 3; the second is the best, the first the next best."""
+    """Checkpoints of steps 1, 2 and 3 with all weights 1, 2 and 3. The second is the best one, then the first."""
     folder = tmp_path_factory.mktemp("intact") / "run"
     tokenizer = SETTINGS.tokenizer.build(texts=["the quick brown fox"])
     model = SETTINGS.model.build(attention=SETTINGS.attention, vocabulary=tokenizer.size)

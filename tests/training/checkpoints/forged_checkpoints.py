@@ -1,4 +1,4 @@
-"""Checkpoints whose files and manifests are altered as somebody would who wants them believed."""
+"""Forged checkpoints: files and manifests are altered consistently."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def folder_of(run: Path, step: int) -> Path:
 
 
 def forge(folder: Path, change: Callable[[dict[str, Any]], Any] = lambda body: None, *, rehash: bool = True) -> None:
-    """Write the manifest anew, as somebody would who wants his files believed."""
+    """Write a manifest that matches the altered files."""
     body = json.loads((folder / "manifest.json").read_text())
     body.pop("sha256")
     if rehash:
@@ -60,7 +60,7 @@ FILE = ("files", "model.safetensors")
 
 
 def newest(run: Path, caplog: pytest.LogCaptureFixture) -> str:
-    """The warning about the newest checkpoint, in place of which the one before it is taken."""
+    """Return the warning about the newest checkpoint, and check that the previous one is used instead."""
     with caplog.at_level(logging.WARNING, "gptkit"):
         assert latest_checkpoint(run) == folder_of(run, 2)
     (message,) = [record.getMessage() for record in caplog.records]

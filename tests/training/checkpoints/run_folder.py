@@ -1,4 +1,4 @@
-"""A run folder whose checkpoints tests write."""
+"""A run folder into which tests write checkpoints."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SETTINGS = RunConfig(
 
 
 class Run:
-    """A run folder with a model that has been trained for a step, so that its optimizer has a state."""
+    """A run folder with a model that was trained for one step, so that its optimizer has a state."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

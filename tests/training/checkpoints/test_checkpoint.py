@@ -1,4 +1,4 @@
-"""Checkpoints come back bit for bit, survive runs that are killed and disks that are full, and run no code."""
+"""Checkpoints are read back bit for bit, survive killed runs and full disks, and never run code."""
 
 import json
 import logging
@@ -192,7 +192,7 @@ def test_code_in_a_checkpoint_never_runs(run: Run, tmp_path: Path, name: str, zi
 
 
 def forge_manifest(folder: Path) -> None:
-    """What someone who wants his file believed would do."""
+    """Write a manifest that matches the altered files."""
     from gptkit.training.checkpoints.manifest import describe_files, read_manifest, to_json
 
     manifest = read_manifest(folder)
@@ -209,7 +209,7 @@ def test_missing_plugin_is_named_with_its_version(run: Run) -> None:
     forge_parts(folder, {**body["parts"], "attention": {"name": "rotating", "distribution": "gptkit-rotating==2.1"}})
     forge_manifest(folder)
     checkpoint = read_checkpoint(folder)
-    assert checkpoint.part("model") == SETTINGS.model  # what is installed can still be had
+    assert checkpoint.part("model") == SETTINGS.model  # installed parts can still be loaded
     for read in (lambda: checkpoint.part("attention"), lambda: checkpoint.settings):
         with pytest.raises(CheckpointError, match=r"attention=rotating of gptkit-rotating==2\.1.*: pip install gptkit-rotat"):
             read()

@@ -1,4 +1,4 @@
-"""Checkpoints whose files were altered, by accident or by somebody who wants them believed: one line that names the file."""
+"""Checkpoints with damaged or forged files: one line names the file."""
 
 import logging
 import shutil

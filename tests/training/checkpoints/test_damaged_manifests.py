@@ -1,4 +1,4 @@
-"""Manifests with wrong fields, and files of a checkpoint that are no regular files: the checkpoint before it is used."""
+"""Invalid manifests and checkpoint files that are not regular files: the previous checkpoint is used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Wrong files under a manifest that vouches for them: one line that names the file, and nothing is loaded."""
+"""Invalid files with a matching manifest: one line names the file, and nothing is loaded."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def header(content: bytes) -> Callable[[Path], Any]:
 
 
 def shared(text: str) -> Callable[[Path], Any]:
-    """What the file says of tensors that have two names."""
+    """The entry of the file about tensors with two names."""
 
     def alter(folder: Path) -> None:
         tensors = load_file(folder / "model.safetensors")
@@ -93,7 +93,7 @@ def altered(*keys: str, value: Any) -> Callable[[dict[str, Any]], None]:
 
 
 def of_the_optimizer(change: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, Any]], None]:
-    """Change every parameter's entries."""
+    """Apply `change` to the entries of every parameter."""
 
     def change_all(state: dict[str, Any]) -> None:
         for entries in state["optimizer"]["state"].values():
@@ -122,7 +122,7 @@ WRONG_STATES: dict[str, Callable[[dict[str, Any]], Any]] = {
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory, tiny_words: list[str]) -> Path:
-    """A run of two steps, each with its checkpoint."""
+    """A run of two steps with a checkpoint of each."""
     import gptkit
 
     folder = tmp_path_factory.mktemp("trained") / "run"

@@ -34,7 +34,7 @@ def settings(tokenizer: BytesTokenizerConfig | CharTokenizerConfig) -> TrainComm
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    """Steps 1, 2, 3 whose weights are all 1, 2, 3; the second has the lowest validation loss."""
+    """Checkpoints of steps 1, 2 and 3 with all weights 1, 2 and 3. The second has the lowest validation loss."""
     run_settings = settings(CharTokenizerConfig())
     tokenizer = run_settings.tokenizer.build(texts=TEXTS)
     model = run_settings.model.build(attention=run_settings.attention, vocabulary=tokenizer.size)

@@ -1,9 +1,9 @@
-"""A run that an earlier version wrote loads and continues, whatever was added, renamed or dropped since.
+"""Runs of earlier versions load and resume, even if keys, entries or weights were added, renamed or dropped since.
 
-`data/old_run` holds a run that version 0.1.0 stopped half way, and the weights that it reached from there. They are demanded bit
-for bit where the processor's kernels give the very numbers that they gave there (`kernels` is a probe of those that the run uses);
-on others, which may round the last bit of a sum in another order, they are demanded closely. What a key, an entry or a name has to
-do with it is tested exactly on every machine: the run is compared with itself, as it is and as older code would have left it.
+`data/old_run` contains a run that version 0.1.0 stopped half way, and the weights that this version reached at its end. The resumed
+run must reach them bit for bit on processors whose kernels give the same numbers (`kernels` is a digest of the kernels that the run
+uses), and closely on others, which may add in another order. Migrations are tested exactly on every machine: the resumed run is
+compared with itself, once with the files unchanged and once with the files as older code would have written them.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ WORDS = [
     *("val.sequences=4", "samples.prompts=[]", "optimizer.lr=0.01", "save.keep=1", "trainer.log_every_n_steps=1"),
 ]
 KERNELS = "66c0976b47833b07070eed6f3ff76f5b0be36326bbf7d8d786df464943bb5a64"
-"""What the probe gave where `final.safetensors` was computed."""
+"""The digest on the machine where `final.safetensors` was computed."""
 
 Weights = Callable[[Path], dict[str, Tensor]]
 
 
 def kernels() -> str:
-    """A digest of what this machine's kernels make of sums, exponentials and an optimizer's step, at the sizes of the run."""
+    """Return a digest of sums, exponentials and an optimizer step on this machine, in the sizes of the run."""
     weight = torch.nn.Parameter(torch.linspace(-1, 1, 257 * 4).reshape(257, 4).sin())
     optimizer = torch.optim.AdamW([weight], lr=0.01, fused=True)
     with torch.random.fork_rng(devices=[]):
@@ -78,14 +78,14 @@ def _own_mkl_mode() -> Iterator[None]:
 
 @pytest.fixture(autouse=True, scope="module")
 def _beside_the_text() -> Iterator[None]:
-    """The run was started where its text lies."""
+    """Run the tests in the folder of the text, in which the old run was started."""
     with contextlib.chdir(DATA):
         yield
 
 
 @pytest.fixture
 def old_run(tmp_path: Path) -> Path:
-    """A copy of the old run, to go on with."""
+    """A copy of the old run to resume."""
     return Path(shutil.copytree(DATA, tmp_path / "run"))
 
 
@@ -94,7 +94,7 @@ def continued(run: Path, *words: str) -> Any:
 
 
 def rewritten(run: Path, **files: Callable[[Any], Any]) -> None:
-    """Change config.yaml (`config`), the state (`state`), the weights (`model`) or the manifest's body of a run's checkpoint."""
+    """Apply changes to config.yaml, the state, the weights (`model`) or the body of the manifest of a run's checkpoint."""
     (folder,) = (run / "checkpoints").iterdir()
     if "config" in files:
         text = yaml.safe_dump(files["config"](yaml.safe_load((folder / "config.yaml").read_text())), sort_keys=False)
@@ -109,18 +109,18 @@ def rewritten(run: Path, **files: Callable[[Any], Any]) -> None:
 
 
 def without(*keys: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """The content without these dotted keys."""
+    """Return the content without these dotted keys."""
     return lambda content: migrations.rename_keys(content, dict.fromkeys(keys))
 
 
 def under(table: Mapping[str, str | None]) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """The content with keys renamed."""
+    """Return the content with renamed keys."""
     return lambda content: migrations.rename_keys(content, table)
 
 
 @pytest.fixture(scope="module")
 def reached(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """SHA-256 of the weights that this version reaches from the old run, on this machine."""
+    """Return the SHA-256 of the weights that the current version reaches from the old run on this machine."""
     run = Path(shutil.copytree(DATA, tmp_path_factory.mktemp("reached") / "run"))
     assert continued(run)["steps"] == 8
     return sha256(run / "checkpoints" / "step-00000008" / "model.safetensors")

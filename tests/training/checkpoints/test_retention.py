@@ -1,4 +1,4 @@
-"""Which checkpoints are kept: the newest, and the best."""
+"""The newest checkpoints and the best one are kept."""
 
 from __future__ import annotations
 
@@ -43,7 +43,10 @@ def test_saving_a_step_again_replaces_its_damaged_checkpoint(run: Run) -> None:
     torn = run.save(20)
     (torn / "model.safetensors").unlink()
     run.save(15, keep=1)
-    assert [path.name for path in list_checkpoints(run.folder)] == ["step-00000020", "step-00000015"]  # the torn one does not count
+    assert [path.name for path in list_checkpoints(run.folder)] == [
+        "step-00000020",
+        "step-00000015",
+    ]  # the incomplete checkpoint does not count
     again = run.save(20, keep=1)
     assert latest_checkpoint(run.folder) == again
     assert [path.name for path in again.parent.iterdir()] == ["step-00000020"]

@@ -1,4 +1,4 @@
-"""Tensors in files: tied weights are stored once, and equal weights give equal files."""
+"""Tied weights are stored once, and equal weights give equal files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The environment that the runs of these tests report."""
+"""The environment of the runs in these tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run says of itself when it begins and when it ends."""
+"""The lines that a run prints at its start and end."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_start_line_counts_value_network_parameters_separately(
     model = sum(tensor.numel() for tensor in gptkit.load(str(tmp_path / "run"))[0].parameters())
     assert (
         f"gpt of {model:,} parameters and {model + 17:,} of objective=ppo, on prompts (" in first
-    )  # a head of 16 weights and a bias
+    )  # the value network adds a head of 16 weights and a bias
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What a run's diagnostics say of its loss, its length and its speed."""
+"""The diagnostics of a run's loss, length and speed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ GUESSING = math.log(257)
 
 
 def curves(train: list[float], val: dict[int, float] | None = None, norm: list[float] | None = None) -> Curves:
-    """One row per training loss at tokens 0, 1, 2 ..., and validation losses by row."""
+    """Return curves with one row per training loss at tokens 0, 1, 2 ..., and with validation losses by row."""
     count = len(train)
     held = [(val or {}).get(row, math.nan) for row in range(count)]
     columns = {"step": range(count), "tokens": range(count), "train/loss": train, "lr": [1e-3] * count, "val/loss": held}
@@ -26,7 +26,7 @@ def curves(train: list[float], val: dict[int, float] | None = None, norm: list[f
 
 
 def judged(given: Curves, **settings: object) -> dict[str, str]:
-    """Level of every verdict by its title."""
+    """Return the level of each diagnostic by its title."""
     return {one.title: one.level for one in diagnose_training(given, {"finished": True}, settings, GUESSING)}
 
 
@@ -86,7 +86,7 @@ def test_unfinished_run_names_the_command_that_continues_it() -> None:
 def test_spikes_exceed_the_preceding_norms() -> None:
     assert spike_count(np.array([1.0] * 20 + [6.0] + [1.0] * 20)) == 1
     assert spike_count(np.linspace(10, 1, 50)) == 0
-    assert spike_count(np.array([9.0, 1.0, 9.0])) == 0  # too few to say
+    assert spike_count(np.array([9.0, 1.0, 9.0])) == 0  # too few losses for a diagnostic
 
 
 @pytest.mark.parametrize(("mfu", "level"), [(0.4, "good"), (0.07, "good"), (0.03, "note"), (0.01, "bad"), (1.5, "note")])

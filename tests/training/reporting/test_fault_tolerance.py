@@ -1,4 +1,4 @@
-"""What a run wrote down of itself is damaged: the run is continued, the damage is named, and the rest is kept."""
+"""Damaged reports of a run: the run resumes, a warning names the damage, and intact lines are kept."""
 
 import json
 import logging
@@ -31,7 +31,7 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
 
 @pytest.fixture(scope="module")
 def intact(tmp_path_factory: pytest.TempPathFactory, tiny_words: list[str]) -> Path:
-    """A run of four steps with a row, a sample and a checkpoint of each second one."""
+    """A run of four steps with a row, a sample and a checkpoint of every second step."""
     import gptkit
 
     folder = tmp_path_factory.mktemp("intact") / "run"
@@ -48,7 +48,7 @@ def run(intact: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def go_on(train: Callable[..., Any]) -> Callable[[Path], Any]:
-    """Continue the run to its sixth step."""
+    """Resume the run until its sixth step."""
     more = ["trainer.log_every_n_steps=1", "save.every=2", "save.keep=0", "samples.every=1", "samples.prompts=[a]"]
     more += ["samples.max_new_tokens=2", "val.every=2"]
     return lambda folder: train(folder, "trainer.max_steps=6", *more)
@@ -65,7 +65,7 @@ def test_damaged_line_is_reported_and_the_others_are_kept(
     with caplog.at_level(logging.WARNING, "gptkit"):
         steps = [int(row["step"]) for row in (read_rows(run / name) if name == "metrics.csv" else read_samples(run))]
     if name == "samples.jsonl" and damage in ("a column more", "text for a number"):
-        return  # which may leave a line as good as it was
+        return  # the change may leave the line valid
     assert sorted({1, 2, 3, 4} - set(steps)) == [2 if name == "metrics.csv" else 3]
     (message,) = [record.getMessage() for record in caplog.records]
     assert f"{run / name}:3: " in message
@@ -78,10 +78,10 @@ def test_damaged_files_do_not_prevent_resuming(run: Path, go_on: Callable[[Path]
         (run / name).write_bytes(content)
     assert go_on(run)["steps"] == 6
     assert read_metrics(run)["step"] == [5, 6]
-    assert [sample["step"] for sample in read_samples(run)] == [4, 5, 6]  # those of the checkpoint are drawn again
+    assert [sample["step"] for sample in read_samples(run)] == [4, 5, 6]  # the samples of the checkpoint's step are generated again
     assert json.loads((run / "summary.json").read_text())["steps"] == 6
     kept = [path.read_bytes() for path in run.glob("*.damaged")]
-    assert kept in ([], [content, content])  # nothing but what is too damaged to be a line is deleted
+    assert kept in ([], [content, content])  # only bytes that do not form a line are deleted
 
 
 @pytest.mark.parametrize("kind", ["folder", "pipe", "loop"])

@@ -16,7 +16,7 @@ HOSTILE = "</pre></style></script><script>alert(1)</script><img src=x onerror=al
 
 
 def write_hostile_run(folder: Path) -> None:
-    """A run whose names and texts all try to leave their place in the page."""
+    """Write a run whose names and texts contain markup."""
     file = MetricsFile(folder / "metrics.csv")
     for step in range(1, 4):
         file.add(

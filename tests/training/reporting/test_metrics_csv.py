@@ -19,7 +19,7 @@ Open = Callable[[], MetricsFile]
 
 @pytest.fixture
 def open_metrics(path: Path) -> Iterator[Open]:
-    """Returns a function that opens the file, any number of times. All are closed at the end."""
+    """`open_metrics()`: opens the file, which may be opened several times. All are closed at the end of the test."""
     with contextlib.ExitStack() as stack:
         yield lambda: stack.enter_context(contextlib.closing(MetricsFile(path)))
 

@@ -61,7 +61,7 @@ def test_outliers_do_not_flatten_a_curve_and_are_counted() -> None:
 
 
 class Page(HTMLParser):
-    """What a browser would fetch or run, the ids it would see, and the text it would show."""
+    """Collects what a browser would load or run, the ids of elements, and the visible text."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -135,7 +135,7 @@ def test_report_is_self_contained(tmp_path: Path) -> None:
 def test_unfinished_run_has_a_report_with_its_numbers(tmp_path: Path) -> None:
     run_folder(tmp_path, finished=False)
     with (tmp_path / "metrics.csv").open("a") as file:
-        file.write("310,3100")  # a row that is being written
+        file.write("310,3100")  # an incomplete row
     page = Page(write_report(tmp_path))
     assert "2.1875" in page.text
     assert "has not reached its end" in page.text
@@ -158,8 +158,8 @@ def test_sample_texts_are_escaped_in_the_report(tmp_path: Path) -> None:
         file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
     page = Page(write_report(tmp_path))
     assert f"<b>{evil}{evil} 39" in page.text
-    assert f"{evil} 1" in page.text  # among the earlier samples
-    assert page.scripts == 2  # the charts' data and the kit's script
+    assert f"{evil} 1" in page.text  # shown among the earlier samples
+    assert page.scripts == 2  # the data of the charts, and the script of gptkit
     assert "img" not in page.tags
 
 

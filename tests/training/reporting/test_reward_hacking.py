@@ -1,4 +1,4 @@
-"""What the report, and a run while it trains, say of reinforcement that goes wrong."""
+"""Signs of reward hacking, in the report and as warnings during a run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gptkit.training.reporting.reward_hacking import RewardHackingWarning, diagn
 
 
 def verdicts(columns: dict[str, list[float]], missing_end_score: float | None = -1.0) -> dict[str, str]:
-    """Level of every verdict by its title, of validations with these columns."""
+    """Return the level of each diagnostic by its title, for validations with these columns."""
     rows = {"tokens": list(range(len(columns["score"]))), **{f"val/{name}": values for name, values in columns.items()}}
     curves = Curves({name: np.array(each, float) for name, each in rows.items()})
     return {one.title: one.level for one in diagnose_collapse(curves, missing_end_score)}
@@ -58,7 +58,7 @@ def test_other_runs_and_first_validations_get_no_collapse_diagnostics() -> None:
     assert diagnose_collapse(Curves({"tokens": np.array([1.0]), "val/loss": np.array([2.0])})) == []
 
 
-# -- while it trains --------------------------------------------------------------------------------------------------------------
+# -- warnings during a run --------------------------------------------------------------------------------------------------------
 
 ROWS: list[dict[str, float]] = [
     {"score": 0.0, "kl": 1.0, "length": 20.0, "judge": 0.1},
@@ -74,8 +74,8 @@ WARNINGS = [
 ]
 
 
-def told(folder: Path, rows: list[dict[str, float]], caplog: pytest.LogCaptureFixture, *, first: int = 0) -> list[str]:
-    """What a process warns of that trains from the validation `first` on; those before it are in metrics.csv."""
+def warnings_of(folder: Path, rows: list[dict[str, float]], caplog: pytest.LogCaptureFixture, *, first: int = 0) -> list[str]:
+    """Return the warnings of a process that trains from validation `first`; metrics.csv holds the validations before it."""
     caplog.clear()
     watch, trainer = RewardHackingWarning(folder), SimpleNamespace(is_global_zero=True)
     watch.on_train_start(trainer, None)
@@ -87,11 +87,11 @@ def told(folder: Path, rows: list[dict[str, float]], caplog: pytest.LogCaptureFi
 
 
 def test_each_collapse_is_reported_once_at_its_start(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    found = told(tmp_path, ROWS, caplog)
-    assert len(found) == len(WARNINGS)
-    assert all(line.startswith(wanted) for line, wanted in zip(found, WARNINGS, strict=True))
-    assert not told(tmp_path, [{"score": 0.1 * n, "kl": 1.0 * n, "length": 20.0} for n in range(5)], caplog)
-    assert not told(tmp_path, [{}] * 3, caplog)  # an objective that measures none of these
+    messages = warnings_of(tmp_path, ROWS, caplog)
+    assert len(messages) == len(WARNINGS)
+    assert all(line.startswith(wanted) for line, wanted in zip(messages, WARNINGS, strict=True))
+    assert not warnings_of(tmp_path, [{"score": 0.1 * n, "kl": 1.0 * n, "length": 20.0} for n in range(5)], caplog)
+    assert not warnings_of(tmp_path, [{}] * 3, caplog)  # an objective without these metrics
 
 
 @pytest.mark.parametrize("first", range(6))
@@ -102,8 +102,10 @@ def test_resumed_run_warns_only_of_new_collapses(tmp_path: Path, caplog: pytest.
         validation = {f"val/{name}": value for name, value in row.items()}
         file.add({"step": 10 * number, "tokens": 640 * number, "val/loss": 1.0, **validation})
     file.close()
-    found = told(tmp_path, ROWS, caplog, first=first)
-    assert [line.split(".")[0] for line in found] == [wanted.split(".")[0] for wanted in WARNINGS if int(wanted[5:7]) > 10 * first]
+    messages = warnings_of(tmp_path, ROWS, caplog, first=first)
+    assert [line.split(".")[0] for line in messages] == [
+        wanted.split(".")[0] for wanted in WARNINGS if int(wanted[5:7]) > 10 * first
+    ]
 
 
 def test_run_far_from_its_reference_logs_a_warning(

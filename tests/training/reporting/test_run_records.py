@@ -1,4 +1,4 @@
-"""What a real, small run leaves in its folder."""
+"""The files that a small run writes into its folder."""
 
 import csv
 import io
@@ -60,7 +60,7 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(text: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "fox"
     before = torch.get_num_threads()
-    torch.set_num_threads(1)  # as in the other tests: another number of threads rounds differently
+    torch.set_num_threads(1)  # as in the other tests, because the number of threads affects rounding
     fit(settings(text), folder)
     torch.set_num_threads(before)
     return folder
@@ -218,7 +218,7 @@ def test_progress_without_a_terminal_prints_a_line_every_ten_seconds() -> None:
     stream = io.StringIO()
     show(stream, seconds_per_step=0.5, steps=100)
     lines = stream.getvalue().splitlines()
-    assert len(lines) <= 7  # 50 seconds: one soon, then every ten, and the end
+    assert len(lines) <= 7  # in 50 seconds: the first line soon, then one every ten seconds, and the end
     assert lines[0].startswith("step ")
     for words in ("/100", "loss 2.5000", "val 2.7500  accuracy 0.5000  200 tokens/s", " left"):
         assert words in lines[1]

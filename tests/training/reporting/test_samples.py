@@ -1,4 +1,4 @@
-"""Weights are saved first; samples and pages follow, may fail, and are made up by the next command where they are missing."""
+"""Samples and pages are written after the checkpoint. They may fail, and the next command writes missing ones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PROMPTS = ("samples.prompts=['1',n]", "samples.max_new_tokens=4", "trainer.max_s
 
 @pytest.fixture
 def labelled(tmp_path: Path) -> tuple[str, ...]:
-    """The words of a run of examples, two of each label."""
+    """Return the overrides of a run on examples, two of each label."""
     path = tmp_path / "examples.csv"
     path.write_text("text,label\n" + "a good one,yes\na bad one,no\n" * 20, encoding="utf-8")
     return ("objective=aux_lm", "data=labelled", f"data.path={path}", "tokenizer=bytes", "model.context=24")
@@ -67,7 +67,7 @@ def test_failed_reporting_does_not_stop_the_run(
 
 
 class Killed(BaseException):
-    """In place of a signal that cannot be caught."""
+    """Raised instead of sending a signal that cannot be caught."""
 
 
 def killed(*_: Any, **__: Any) -> None:

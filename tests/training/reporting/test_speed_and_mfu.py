@@ -17,7 +17,7 @@ def test_first_window_does_not_count() -> None:
     meter.start(0)
     clock.now += 50
     assert meter.end_window(1000) == 20
-    assert meter.tokens_per_second == 20  # there is nothing better yet
+    assert meter.tokens_per_second == 20  # the only window so far
     clock.now += 10
     assert meter.end_window(2000) == 100
     assert meter.tokens_per_second == 100
@@ -60,7 +60,7 @@ def test_speed_is_none_before_the_first_window() -> None:
 
 
 def test_utilisation_matches_the_example_of_the_paper() -> None:
-    """PaLM, table 3 and appendix B: 238.3K tokens per second of the 540B model on 6144 TPU v4 chips is 46.2%."""
+    """PaLM, table 3 and appendix B: 238.3K tokens per second with 540B parameters on 6144 TPU v4 chips are 46.2%."""
     parameters, layers, heads, head_size, context = 540.35e9, 118, 48, 256, 2048
     per_token = 6 * parameters + 12 * layers * heads * head_size * context
     assert round(model_flops_utilization(238_300, per_token, 275e12, devices=6144), 3) == 0.462
