@@ -46,17 +46,17 @@ def lines(run: Path, tmp_path: Path, gptkit_command: GptkitCommand) -> Callable[
 
 
 def test_best_of_keeps_the_highest_scores_of_the_same_texts(lines: Any) -> None:
-    drawn, kept = lines("samples=6"), lines("best_of=6", "samples=2", *JUDGE)
+    sampled, kept = lines("samples=6"), lines("best_of=6", "samples=2", *JUDGE)
     judge = RulesRewardConfig(length=1.0, words=6).build(load=lambda source: pytest.fail("no run is read"))
     for number in range(2):
-        own = drawn[6 * number : 6 * number + 6]
+        own = sampled[6 * number : 6 * number + 6]
         prompts = [Prompt((Turn("user", text["prompt"]),)) for text in own]
         scores = judge(prompts, [text["text"] for text in own]).tolist()
-        best = sorted(range(6), key=lambda place: -scores[place])[:2]
-        found = kept[2 * number : 2 * number + 2]
-        assert [text["text"] for text in found] == [own[place]["text"] for place in best]
-        assert [text["score"] for text in found] == [scores[place] for place in best]
-        assert found[0]["scores"] == found[1]["scores"] == scores
+        best = sorted(range(6), key=lambda index: -scores[index])[:2]
+        result = kept[2 * number : 2 * number + 2]
+        assert [text["text"] for text in result] == [own[index]["text"] for index in best]
+        assert [text["score"] for text in result] == [scores[index] for index in best]
+        assert result[0]["scores"] == result[1]["scores"] == scores
     assert len({text["score"] for text in kept}) > 1
 
 
@@ -67,17 +67,17 @@ def test_reward_reads_the_turns_of_a_transcript() -> None:
     from gptkit.tokenizer import BytesTokenizerConfig
 
     class Listener(Reward):
-        asked: ClassVar[set[tuple[Turn, ...]]] = set()
+        scored_prompts: ClassVar[set[tuple[Turn, ...]]] = set()
 
         def __call__(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> Tensor:
-            self.asked.update(prompt.turns for prompt in prompts)
+            self.scored_prompts.update(prompt.turns for prompt in prompts)
             return torch.zeros(len(responses))
 
     tokenizer = BytesTokenizerConfig().build(texts=[])
     model = GPTConfig(layers=1, heads=2, width=16, context=48).build(attention=DenseAttentionConfig(), vocabulary=tokenizer.size)
     settings = GenerateCommand(checkpoint="runs/x", max_new_tokens=2, best_of=2, reward=RulesRewardConfig())
     list(best_of(settings, model, tokenizer, ["\n\nHuman: Hi.\n\nAssistant:", "Hi."], Listener()))
-    assert Listener.asked == {(Turn("user", "Hi."),)}
+    assert Listener.scored_prompts == {(Turn("user", "Hi."),)}
 
 
 def test_text_format_prints_no_scores(run: Path, gptkit_command: GptkitCommand) -> None:

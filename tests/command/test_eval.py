@@ -62,17 +62,17 @@ def scores_of(folder: Path, gptkit_command: GptkitCommand) -> Callable[..., dict
     def run(task: str, checkpoint: str, *words: str) -> dict[str, float]:
         outcome = gptkit_command("eval", f"task={task}", f"checkpoint={folder / checkpoint}", "format=json", *words)
         assert outcome.status == 0, outcome.err
-        found: dict[str, float] = json.loads(outcome.out)["scores"]
-        return found
+        result: dict[str, float] = json.loads(outcome.out)["scores"]
+        return result
 
     return run
 
 
 def test_model_wins_half_against_itself(folder: Path, scores_of: Any) -> None:
-    found = scores_of("win_rate", "a", f"against={folder / 'a'}", "task.max_new_tokens=12")
-    assert found["win_rate"] == found["win_rate_low"] == found["win_rate_high"] == 0.5
-    assert found["score"] == found["score_against"]
-    assert found["prompts"] == 24
+    result = scores_of("win_rate", "a", f"against={folder / 'a'}", "task.max_new_tokens=12")
+    assert result["win_rate"] == result["win_rate_low"] == result["win_rate_high"] == 0.5
+    assert result["score"] == result["score_against"]
+    assert result["prompts"] == 24
 
 
 def test_swapping_models_inverts_the_win_rate(folder: Path, scores_of: Any) -> None:
@@ -116,12 +116,12 @@ class Biased(PairwiseReward):
 @pytest.fixture(scope="module")
 def subjects() -> list[Subject]:
     tokenizer = BytesTokenizerConfig().build(texts=[])
-    found = []
+    result = []
     for seed in range(2):
         model = GPTConfig(**MODEL).build(attention=DenseAttentionConfig(), vocabulary=tokenizer.size)
         moved(seed)(model)
-        found.append(Subject(model.eval(), tokenizer, f"runs/{seed}"))
-    return found
+        result.append(Subject(model.eval(), tokenizer, f"runs/{seed}"))
+    return result
 
 
 def test_position_bias_of_the_judge_cancels_out(subjects: list[Subject], folder: Path) -> None:
@@ -166,8 +166,8 @@ def test_records_without_prompts_are_rejected() -> None:
 
 def test_alignment_tax_of_a_model_against_itself_is_zero(folder: Path, scores_of: Any) -> None:
     text = ("data=text", f"data.path={folder / 'text.txt'}", "task.fraction=0.2")
-    found = scores_of("alignment_tax", "a", f"against={folder / 'a'}", *text)
-    assert found["loss_change"] == found["bits_per_byte_change"] == 0.0
+    result = scores_of("alignment_tax", "a", f"against={folder / 'a'}", *text)
+    assert result["loss_change"] == result["bits_per_byte_change"] == 0.0
     one = scores_of("alignment_tax", "a", f"against={folder / 'b'}", *text, "task.windows=8")
     other = scores_of("alignment_tax", "b", f"against={folder / 'a'}", *text, "task.windows=8")
     assert one["loss_change"] == pytest.approx(one["loss"] - one["loss_against"]) == pytest.approx(-other["loss_change"])
@@ -179,16 +179,16 @@ def test_loss_equals_validation_and_bits_are_per_byte(subjects: list[Subject], f
     from gptkit.task import AlignmentTaxConfig
 
     source = TextConfig(path=[str(folder / "text.txt")])
-    found = AlignmentTaxConfig(fraction=0.2, windows=0).build(data=source)(subjects[0], against=subjects[1], seed=0)
+    result = AlignmentTaxConfig(fraction=0.2, windows=0).build(data=source)(subjects[0], against=subjects[1], seed=0)
     subject = subjects[0]
     windows = language_model_datasets(source.build(), subject.tokenizer, context=48, validation_fraction=0.2)["validation"]
     batch = windows.batch(range(len(windows)))
     with torch.no_grad():
         logits = subject.model.logits(subject.model(batch["tokens"]))
     slow = torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch["targets"].flatten()).item()
-    assert found["loss"] == pytest.approx(slow, rel=1e-5)
+    assert result["loss"] == pytest.approx(slow, rel=1e-5)
     text = subject.tokenizer.decode(batch["targets"].flatten().tolist())
-    assert found["bits_per_byte"] == pytest.approx(slow / math.log(2) * batch["targets"].numel() / len(text.encode()), rel=0.02)
+    assert result["bits_per_byte"] == pytest.approx(slow / math.log(2) * batch["targets"].numel() / len(text.encode()), rel=0.02)
 
 
 def test_task_of_one_model_is_evaluated_alone_and_against_another(

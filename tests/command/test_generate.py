@@ -34,8 +34,8 @@ def run_folder(untrained_run: Callable[..., Path], tmp_path_factory: pytest.Temp
 
 def printed(capsys: pytest.CaptureFixture[str], run_folder: Path, **settings: Any) -> Any:
     capsys.readouterr()
-    found = GenerateCommand(checkpoint=str(run_folder), **{"max_new_tokens": 8, "precision": "fp32", **settings}).run(run_folder)
-    return capsys.readouterr().out, found
+    result = GenerateCommand(checkpoint=str(run_folder), **{"max_new_tokens": 8, "precision": "fp32", **settings}).run(run_folder)
+    return capsys.readouterr().out, result
 
 
 def test_single_text_is_the_prompt_and_its_continuation(capsys: pytest.CaptureFixture[str], run_folder: Path) -> None:

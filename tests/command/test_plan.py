@@ -27,20 +27,20 @@ def planned_with(*words: str) -> dict[str, Any]:
 def test_json_has_every_value_of_the_plan(gptkit_command: GptkitCommand) -> None:
     outcome = gptkit_command("plan", "+gpt2=1558m", "device=a100", "devices=8", "format=json")
     assert outcome.status == 0, outcome.err
-    found = json.loads(outcome.out)
-    assert found["parameters"] == 1_557_611_200 == sum(found["parameters_by_part"].values())
-    assert found["vocabulary"] == 50_257
-    assert found["vocabulary_estimated"] is False
-    assert found["steps"] == 250_000
-    assert found["tokens"] == 131_072_000_000
-    assert found["flops_total"] == found["flops_per_token"] * found["tokens"]
-    assert found["pf_days"] == pytest.approx(6 * found["parameters"] * found["tokens"] / 8.64e19)
-    parts = dict(found["memory_per_device_bytes"])
+    result = json.loads(outcome.out)
+    assert result["parameters"] == 1_557_611_200 == sum(result["parameters_by_part"].values())
+    assert result["vocabulary"] == 50_257
+    assert result["vocabulary_estimated"] is False
+    assert result["steps"] == 250_000
+    assert result["tokens"] == 131_072_000_000
+    assert result["flops_total"] == result["flops_per_token"] * result["tokens"]
+    assert result["pf_days"] == pytest.approx(6 * result["parameters"] * result["tokens"] / 8.64e19)
+    parts = dict(result["memory_per_device_bytes"])
     assert parts.pop("total") == sum(parts.values())
-    assert found["device"] == "a100"
-    assert found["devices"] == 8
-    assert found["mfu_assumed"] == 0.4
-    assert found["time_seconds"] == pytest.approx(found["flops_total"] / (0.4 * 8 * 312e12))
+    assert result["device"] == "a100"
+    assert result["devices"] == 8
+    assert result["mfu_assumed"] == 0.4
+    assert result["time_seconds"] == pytest.approx(result["flops_total"] / (0.4 * 8 * 312e12))
 
 
 def test_table_shows_the_values_of_the_plan(gptkit_command: GptkitCommand) -> None:
@@ -65,11 +65,11 @@ def test_175b_is_planned_without_torch() -> None:
 
 
 def test_auto_device_measures_this_machine() -> None:
-    found = planned_with("+gpt2=124m", "trainer=cpu")
-    assert found["peak_flops_per_device"] > 1e9
-    assert "measured" in found["peak_source"]
-    assert found["time_seconds"] > 0
-    assert found["device_memory_bytes"] > 1e8
+    result = planned_with("+gpt2=124m", "trainer=cpu")
+    assert result["peak_flops_per_device"] > 1e9
+    assert "measured" in result["peak_source"]
+    assert result["time_seconds"] > 0
+    assert result["device_memory_bytes"] > 1e8
 
 
 def test_vocabulary_that_depends_on_the_text_is_marked_as_estimated(gptkit_command: GptkitCommand) -> None:
@@ -80,9 +80,9 @@ def test_vocabulary_that_depends_on_the_text_is_marked_as_estimated(gptkit_comma
 
 
 def test_max_steps_overrides_tokens() -> None:
-    found = planned_with("+gpt2=124m", "trainer.max_steps=10", "device=a100")
-    assert found["steps"] == 10
-    assert found["tokens"] == 10 * 512 * 1024
+    result = planned_with("+gpt2=124m", "trainer.max_steps=10", "device=a100")
+    assert result["steps"] == 10
+    assert result["tokens"] == 10 * 512 * 1024
 
 
 def test_plan_chooses_the_largest_micro_batch_that_fits() -> None:
@@ -111,9 +111,9 @@ def test_every_part_can_be_planned() -> None:
 
 def test_plan_counts_the_models_of_reinforcement_learning(gptkit_command: GptkitCommand) -> None:
     """Policy, value, reference and reward are four times the weights; the average is a fifth; two of them are trained."""
-    found = planned_with("+instructgpt=ppo_ptx", "device=h100")
-    parts, weights = found["memory_per_device_bytes"], 4 * found["parameters"]
-    assert (found["trained_models"], found["frozen_models"]) == (["value"], ["reference", "reward"])
+    result = planned_with("+instructgpt=ppo_ptx", "device=h100")
+    parts, weights = result["memory_per_device_bytes"], 4 * result["parameters"]
+    assert (result["trained_models"], result["frozen_models"]) == (["value"], ["reference", "reward"])
     assert (parts["weights"], parts["other models"], parts["average"]) == (weights, 3 * weights, weights)
     assert (parts["gradients"], parts["optimizer"]) == (2 * weights, 4 * weights)
     alone = planned_with("+instructgpt=ppo_init", "device=h100")["memory_per_device_bytes"]
@@ -126,11 +126,11 @@ def test_plan_counts_the_models_of_reinforcement_learning(gptkit_command: Gptkit
 
 def test_plan_counts_the_passes_of_reinforcement_learning(gptkit_command: GptkitCommand) -> None:
     """In forward passes over the step's episodes: one draws, four score, two models learn, one also from 8 texts each."""
-    found, plain = planned_with("+instructgpt=ppo_ptx", "device=h100"), planned_with("+instructgpt=ppo_init", "device=h100")
+    result, plain = planned_with("+instructgpt=ppo_ptx", "device=h100"), planned_with("+instructgpt=ppo_init", "device=h100")
     forward = plain["flops_per_token"] / 3
-    stages = {stage: round(count / forward, 6) for stage, count in found["flops_per_token_by_stage"].items()}
+    stages = {stage: round(count / forward, 6) for stage, count in result["flops_per_token_by_stage"].items()}
     assert stages == {"generate": 1, "score": 4, "ppo": 6, "ptx": 24}
-    assert found["time_seconds"] == pytest.approx(found["flops_total"] / (0.4 * found["peak_flops_per_device"]))
+    assert result["time_seconds"] == pytest.approx(result["flops_total"] / (0.4 * result["peak_flops_per_device"]))
     rows = gptkit_command("plan", "+instructgpt=ppo_ptx", "device=h100").out
     assert "ptx" in rows
     assert "token by token" in rows

@@ -45,10 +45,10 @@ def test_nested_keys_are_listed(gptkit_command: GptkitCommand) -> None:
 
 def test_constraints_of_keys_are_shown_and_in_json(gptkit_command: GptkitCommand) -> None:
     (row,) = json.loads(gptkit_command("plugins", "name=adamw", "format=json").out)
-    found = {field["name"]: field["constraints"] for field in row["fields"]}
-    assert found["lr"] == {"at_least": 0, "at_most": 1000}
-    assert found["betas"] == {"items": 2, "at_least": 0, "below": 1}
-    assert found["schedule.shape"] == {"one_of": ["cosine", "linear", "constant"]}
+    result = {field["name"]: field["constraints"] for field in row["fields"]}
+    assert result["lr"] == {"at_least": 0, "at_most": 1000}
+    assert result["betas"] == {"items": 2, "at_least": 0, "below": 1}
+    assert result["schedule.shape"] == {"one_of": ["cosine", "linear", "constant"]}
 
 
 def test_part_without_keys_and_kind_without_parts_are_described(gptkit_command: GptkitCommand) -> None:

@@ -20,7 +20,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *s
 
 def commands() -> list[tuple[str, str]]:
     """Every `gptkit ...` command in a code block, with its page: (page, command)."""
-    found = []
+    result = []
     for page in PAGES:
         if page.name == "writing-a-plugin.md":  # tests/docs/test_writing_a_plugin.py runs it
             continue
@@ -29,8 +29,8 @@ def commands() -> list[tuple[str, str]]:
             for line in joined.splitlines():
                 text = line.strip().removeprefix("$ ")
                 if text.startswith("gptkit ") and not re.search(r"[|<>]\s*\S+\s*$", re.sub(r"'[^']*'|\"[^\"]*\"", "", text)):
-                    found.append((page.name, text.partition("  #")[0].strip()))
-    return found
+                    result.append((page.name, text.partition("  #")[0].strip()))
+    return result
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

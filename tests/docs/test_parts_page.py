@@ -28,9 +28,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def section(kind: str) -> str:
-    found = re.search(rf"^## {kind}\n(.*?)(?=^## |\Z)", (ROOT / "docs/parts.md").read_text(), re.MULTILINE | re.DOTALL)
-    assert found, f"docs/parts.md has no section for {kind}"
-    return found[1]
+    actual = re.search(rf"^## {kind}\n(.*?)(?=^## |\Z)", (ROOT / "docs/parts.md").read_text(), re.MULTILINE | re.DOTALL)
+    assert actual, f"docs/parts.md has no section for {kind}"
+    return actual[1]
 
 
 def blocks(kind: str, language: str) -> list[str]:
@@ -61,8 +61,8 @@ def test_a_section_names_hook_base_class_and_signature(kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_section_has_a_line_for_every_built_in_part(kind: str) -> None:
     expected = [f"- `{name}`: {summary(entry.part)}" for name, entry in registry().parts[kind].items()]
-    found = [line for line in section(kind).splitlines() if line.startswith("- `")]
-    assert found == expected, f"docs/parts.md, section {kind}, must list:\n" + "\n".join(expected)
+    actual = [line for line in section(kind).splitlines() if line.startswith("- `")]
+    assert actual == expected, f"docs/parts.md, section {kind}, must list:\n" + "\n".join(expected)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -36,14 +36,14 @@ class Step:
 
 def steps(page: str) -> list[Step]:
     """Return the files (blocks after a line that contains only a file name) and commands (`console` blocks), in order."""
-    found = []
+    result = []
     for file, language, body in re.findall(r"(?:^`(\S+)`:\n\n)?^```(\w+)\n(.*?)^```", page, re.MULTILINE | re.DOTALL):
         if file:
-            found.append(Step(file=file, text=body))
+            result.append(Step(file=file, text=body))
         elif language == "console":
             for command, printed in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", body, re.MULTILINE):
-                found.append(Step(command=command, text=printed))
-    return found
+                result.append(Step(command=command, text=printed))
+    return result
 
 
 class Session:

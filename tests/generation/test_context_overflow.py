@@ -33,7 +33,7 @@ def model(request: pytest.FixtureRequest) -> Any:
 
 def reference(model: Any, prompt: Any, number: Any, count: int) -> Any:
     """Decode without cache and batch: of a full context, only the last half is kept."""
-    window, found = TOKENIZER.encode(prompt) or [256], []
+    window, result = TOKENIZER.encode(prompt) or [256], []
     for step in range(count):
         if len(window) >= CONTEXT:
             window = window[-(CONTEXT // 2) :]
@@ -42,9 +42,9 @@ def reference(model: Any, prompt: Any, number: Any, count: int) -> Any:
         token = int(sample(logits, torch.from_numpy(sequence_uniforms(3, number, 0, count)[step : step + 1]), temperature=1.0))
         if token == 256:
             break
-        found.append(token)
+        result.append(token)
         window = [*window, token]
-    return found
+    return result
 
 
 def test_sliding_continues_a_text_after_the_last_half_of_its_context(model: Any) -> None:

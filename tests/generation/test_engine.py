@@ -56,10 +56,10 @@ def choices_without_a_cache(model: Any, prompt: Any, tokens: Any, numbers: Any, 
 @pytest.mark.parametrize("choice", [{"temperature": 0.0}, {"temperature": 1.2}, {"temperature": 0.8, "top_k": 20, "top_p": 0.9}])
 def test_cached_and_batched_decoding_gives_the_same_tokens_as_plain_forward_passes(attention: Any, choice: Any) -> None:
     model = build(attention, end_of_text=3.0)
-    found = generate(model, TOKENIZER, PROMPTS, max_new_tokens=20, samples=2, batch=5, seed=7, **choice)
-    assert {"end_of_text", "length"} <= {text.finish_reason for texts in found for text in texts}  # rows end at different times
+    result = generate(model, TOKENIZER, PROMPTS, max_new_tokens=20, samples=2, batch=5, seed=7, **choice)
+    assert {"end_of_text", "length"} <= {text.finish_reason for texts in result for text in texts}  # rows end at different times
     with torch.inference_mode():
-        for number, texts in enumerate(found):
+        for number, texts in enumerate(result):
             for drawn, text in enumerate(texts):
                 numbers = sequence_uniforms(7, number, drawn, CONTEXT)
                 expected = choices_without_a_cache(model, PROMPTS[number], text.tokens, numbers, **choice)
@@ -87,7 +87,7 @@ def test_streamed_chunks_concatenate_to_the_generated_texts() -> None:
         heard.setdefault((piece.prompt, piece.sample), []).append(piece.text)
         if piece.finished is not None:
             assert piece.finished == whole[piece.prompt][piece.sample]
-    assert {place: "".join(pieces) for place, pieces in heard.items()} == {
+    assert {key: "".join(pieces) for key, pieces in heard.items()} == {
         (n, s): text.text for n, texts in enumerate(whole) for s, text in enumerate(texts)
     }
 

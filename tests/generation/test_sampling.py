@@ -67,5 +67,5 @@ def test_random_numbers_depend_on_seed_prompt_and_sample_and_fewer_are_a_prefix(
 @pytest.mark.parametrize("temperature", [1e-20, 1e-31, 1e-300])
 def test_a_temperature_near_zero_is_greedy(temperature: float) -> None:
     logits = torch.randn(4, 50, generator=torch.Generator().manual_seed(0))
-    drawn = sample(logits, torch.tensor([0.0, 0.3, 0.7, 0.999], dtype=torch.float64), temperature=temperature, top_k=7, top_p=0.9)
-    assert drawn.tolist() == logits.argmax(dim=-1).tolist()
+    sampled = sample(logits, torch.tensor([0.0, 0.3, 0.7, 0.999], dtype=torch.float64), temperature=temperature, top_k=7, top_p=0.9)
+    assert sampled.tolist() == logits.argmax(dim=-1).tolist()

@@ -14,8 +14,8 @@ TEXT = "Grüße — 日本語, 👩‍🚀 and plain words; " * 3
 
 def pieces_of(tokenizer: Any, ids: Any, stop: Any = ()) -> Any:
     stream = TextStream(tokenizer, [], stop)
-    found = [stream.push([token]) for token in ids]
-    return [*found, stream.finish()], stream.stopped
+    result = [stream.push([token]) for token in ids]
+    return [*result, stream.finish()], stream.stopped
 
 
 @pytest.mark.parametrize("tokenizer", [BytesTokenizer(), BPETokenizer.train([TEXT], size=270)], ids=["bytes", "bpe"])

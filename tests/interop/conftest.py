@@ -20,10 +20,10 @@ from gptkit.tokenizer.base import Tokenizer
 def transformers() -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = pytest.importorskip("transformers")
-    found.utils.logging.disable_progress_bar()
-    found.utils.logging.set_verbosity_error()
-    return found
+        result = pytest.importorskip("transformers")
+    result.utils.logging.disable_progress_bar()
+    result.utils.logging.set_verbosity_error()
+    return result
 
 
 @pytest.fixture
@@ -35,10 +35,10 @@ def read_by_transformers(transformers: Any) -> Callable[..., tuple[Any, Any]]:
         tokens = torch.randint(0, tokenizer.size, (3, model.context))
         with torch.inference_mode():
             torch.testing.assert_close(theirs(tokens).logits, model.logits(model(tokens)), rtol=0, atol=1e-5)
-        found = transformers.AutoTokenizer.from_pretrained(folder)
-        assert found(text)["input_ids"] == tokenizer.encode(text)
-        assert (len(found), found.eos_token_id) == (tokenizer.size, tokenizer.special["end_of_text"])
-        return theirs, found
+        result = transformers.AutoTokenizer.from_pretrained(folder)
+        assert result(text)["input_ids"] == tokenizer.encode(text)
+        assert (len(result), result.eos_token_id) == (tokenizer.size, tokenizer.special["end_of_text"])
+        return theirs, result
 
     return read
 

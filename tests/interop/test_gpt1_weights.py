@@ -67,12 +67,12 @@ def test_export_and_import_round_trip(tmp_path: Path, kind: Any, build: Callable
     assert [sentence.partition(":")[0] for sentence in lacking] == [
         "transformers splits GPT-1's words by BERT's rules, not by spaCy's, so some texts get other ids"
     ] * (kind is not TransformersGPT1Tokenizer)
-    found = import_model(str(tmp_path))
-    assert found.model == model.settings
-    assert found.tokenizer.fingerprint == tokenizer.fingerprint
-    assert found.tokenizer_config == GPT1TokenizerConfig(path=str(tmp_path), cleaning=tokenizer.cleaning)
-    assert found.state.keys() == model.state_dict().keys()
-    assert all(torch.equal(found.state[name], tensor) for name, tensor in model.state_dict().items())
+    result = import_model(str(tmp_path))
+    assert result.model == model.settings
+    assert result.tokenizer.fingerprint == tokenizer.fingerprint
+    assert result.tokenizer_config == GPT1TokenizerConfig(path=str(tmp_path), cleaning=tokenizer.cleaning)
+    assert result.state.keys() == model.state_dict().keys()
+    assert all(torch.equal(result.state[name], tensor) for name, tensor in model.state_dict().items())
 
 
 @pytest.mark.parametrize("form", ["whole", "bare names", "head repeated"])
@@ -132,14 +132,14 @@ def test_openai_arrays_are_imported(tmp_path: Path, build: Callable[..., Any]) -
     published(tmp_path, LEARNT)
     model = build(LEARNT)
     arrays(tmp_path, model, files=12)  # more than ten files: params_10 must be read after params_9
-    found, tokenizer = gptkit.load(f"hf:{tmp_path}")
-    assert found.settings == GPTConfig(layers=3, heads=2, width=128, context=24, dropout=0.1, **SETTINGS)
+    result, tokenizer = gptkit.load(f"hf:{tmp_path}")
+    assert result.settings == GPTConfig(layers=3, heads=2, width=128, context=24, dropout=0.1, **SETTINGS)
     assert tokenizer.size == LEARNT.size
     for name, tensor in model.state_dict().items():
         rows = slice(0, LEARNT.size - 1) if name == "wte.weight" else slice(None)
-        assert torch.equal(found.state_dict()[name][rows], tensor[rows])
-    torch.testing.assert_close(found.wte.weight[-1], found.wte.weight[:-1].mean(dim=0))
-    assert initial_settings(f"hf:{tmp_path}").model == found.settings
+        assert torch.equal(result.state_dict()[name][rows], tensor[rows])
+    torch.testing.assert_close(result.wte.weight[-1], result.wte.weight[:-1].mean(dim=0))
+    assert initial_settings(f"hf:{tmp_path}").model == result.settings
 
 
 def test_released_shapes_have_116_534_784_parameters() -> None:

@@ -46,9 +46,9 @@ def test_transformers_continues_prompts_like_the_exported_model(
     assert read.decode(tokenizer.encode(TEXT)) == TEXT
 
     (ours,) = generate(model, tokenizer, ["it's"], max_new_tokens=12, temperature=0)
-    asked = read("it's", return_tensors="pt")
-    whole = theirs.generate(**asked, max_new_tokens=12, do_sample=False, pad_token_id=read.eos_token_id)[0].tolist()
-    following = [token for token in whole[asked["input_ids"].shape[1] :] if token != read.eos_token_id]
+    inputs = read("it's", return_tensors="pt")
+    whole = theirs.generate(**inputs, max_new_tokens=12, do_sample=False, pad_token_id=read.eos_token_id)[0].tolist()
+    following = [token for token in whole[inputs["input_ids"].shape[1] :] if token != read.eos_token_id]
     assert ours[0].tokens == following
 
 
@@ -56,17 +56,17 @@ def test_transformers_continues_prompts_like_the_exported_model(
 def test_export_and_import_round_trip(tmp_path: Path, tokenizer: Any, build: Callable[..., Any]) -> None:
     model = build(tokenizer, BandedAttentionConfig(window=24), dropout=0.1)  # as wide as the context, so dense
     export_model(model, tokenizer, tmp_path)
-    found = import_model(str(tmp_path))
-    assert found.model == GPTConfig(layers=2, heads=2, width=16, context=24, dropout=0.1)
-    assert found.attention == DenseAttentionConfig()
-    assert found.tokenizer.fingerprint == tokenizer.fingerprint
+    result = import_model(str(tmp_path))
+    assert result.model == GPTConfig(layers=2, heads=2, width=16, context=24, dropout=0.1)
+    assert result.attention == DenseAttentionConfig()
+    assert result.tokenizer.fingerprint == tokenizer.fingerprint
     saved = tmp_path / "saved"
     saved.mkdir()
-    found.tokenizer.save(saved)
-    assert found.tokenizer_config.load(saved).fingerprint == tokenizer.fingerprint
+    result.tokenizer.save(saved)
+    assert result.tokenizer_config.load(saved).fingerprint == tokenizer.fingerprint
     state = model.state_dict()
-    assert found.state.keys() == state.keys()
-    assert all(torch.equal(found.state[name], tensor) for name, tensor in state.items())
+    assert result.state.keys() == state.keys()
+    assert all(torch.equal(result.state[name], tensor) for name, tensor in state.items())
 
 
 @pytest.mark.parametrize("form", ["whole", "shards", "pickle", "bare names", "bfloat16", "padded"])
@@ -98,10 +98,10 @@ def test_transformers_models_are_imported_with_equal_logits(
         state = {name.removeprefix("transformer."): tensor for name, tensor in state.items()}
         save_file(state | {"h.0.attn.bias": torch.ones(1, 1, 32, 32)}, tmp_path / "model.safetensors")
 
-    found = import_model(str(tmp_path))
-    model = found.model.build(attention=found.attention, vocabulary=found.tokenizer.size).eval()
-    model.load_state_dict(found.state)
-    assert len(found.state["wte.weight"]) == tokenizer.size  # tokens that an objective adds follow those of the tokenizer
+    result = import_model(str(tmp_path))
+    model = result.model.build(attention=result.attention, vocabulary=result.tokenizer.size).eval()
+    model.load_state_dict(result.state)
+    assert len(result.state["wte.weight"]) == tokenizer.size  # tokens that an objective adds follow those of the tokenizer
     tokens = torch.randint(0, tokenizer.size, (2, 32))
     with torch.inference_mode():
         expected = theirs(tokens).logits[..., : tokenizer.size]

@@ -81,8 +81,8 @@ def test_exported_reward_model_has_equal_scores(tmp_path: Path, transformers: An
     lengths = torch.tensor([len(sequence) for sequence in sequences])
     tokens = torch.nn.utils.rnn.pad_sequence([torch.tensor(sequence) for sequence in sequences], batch_first=True)
     with torch.no_grad():
-        found = read_back(transformers, tmp_path)(tokens).logits[:, 0]
-        torch.testing.assert_close(found, own.objective.scores(own.model, tokens, lengths), rtol=0, atol=1e-4)
+        result = read_back(transformers, tmp_path)(tokens).logits[:, 0]
+        torch.testing.assert_close(result, own.objective.scores(own.model, tokens, lengths), rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("task", ["similarity", "regression"])

@@ -128,11 +128,11 @@ def test_the_padded_output_matrix_gives_the_same_logits_and_gradients() -> None:
     hidden = torch.randn(3, 5, 8, dtype=torch.float64, requires_grad=True)
     weight = torch.randn(V, 8, dtype=torch.float64, requires_grad=True)
     assert padded_logits(hidden, weight).shape == (3, 5, V)
-    found = []
+    result = []
     for function in (padded_logits, F.linear):
         logits = function(hidden, weight)
-        found.append((logits, *torch.autograd.grad(logits.log_softmax(-1)[..., 3].sum(), (hidden, weight))))
-    torch.testing.assert_close(found[0], found[1], rtol=0, atol=1e-12)
+        result.append((logits, *torch.autograd.grad(logits.log_softmax(-1)[..., 3].sum(), (hidden, weight))))
+    torch.testing.assert_close(result[0], result[1], rtol=0, atol=1e-12)
 
 
 def test_checkpoints_with_a_padded_vocabulary_load() -> None:

@@ -133,8 +133,8 @@ def test_packed_documents_give_the_hidden_states_of_separate_documents() -> None
     pieces = zip(tokens.flatten().split(document_lengths(segments)), strict=True)
     apart = torch.cat([model(piece.unsqueeze(0))[0] for (piece,) in pieces])
     torch.testing.assert_close(together.flatten(0, 1), apart, rtol=0, atol=1e-12)
-    found, expected = (torch.autograd.grad(each.pow(2).sum(), list(model.parameters())) for each in (together, apart))
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
+    result, expected = (torch.autograd.grad(each.pow(2).sum(), list(model.parameters())) for each in (together, apart))
+    torch.testing.assert_close(result, expected, rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize("layers", [1, 3])
@@ -195,12 +195,12 @@ def test_a_sharded_lstm_has_the_same_gradients_and_decodes() -> None:
     apply_fsdp(sharded, dist.device_mesh.init_device_mesh("cpu", (1,)), "32-true")
     tokens = torch.randint(0, V, (2, 12))
     for segments in (None, torch.tensor([[0] * 5 + [1] * 7, [0] * 12])):
-        found = []
+        result = []
         for model in (plain, sharded):
             model.zero_grad()
             model.logits(model(tokens, segments=segments)).log_softmax(-1)[..., 5].sum().backward()
-            found.append([getattr(p.grad, "full_tensor", lambda p=p: p.grad)() for p in model.parameters()])
-        torch.testing.assert_close(*found)
+            result.append([getattr(p.grad, "full_tensor", lambda p=p: p.grad)() for p in model.parameters()])
+        torch.testing.assert_close(*result)
     decoder = Decoder(sharded, [[1, 2, 3], [4]], [1, 1], length=5)
     torch.testing.assert_close(decoder.logits[1], plain.logits(plain(torch.tensor([[4]])))[0, -1])
     decoder.close()

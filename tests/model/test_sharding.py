@@ -26,8 +26,8 @@ TOKENS = torch.arange(24).view(2, 12) % 37
 
 def gradients(model: GPT, hidden: torch.Tensor) -> dict[str, torch.Tensor]:
     model.logits(hidden).log_softmax(-1)[..., 5].sum().backward()
-    found = {name: parameter.grad for name, parameter in model.named_parameters()}
-    return {name: getattr(gradient, "full_tensor", lambda gradient=gradient: gradient)() for name, gradient in found.items()}
+    result = {name: parameter.grad for name, parameter in model.named_parameters()}
+    return {name: getattr(gradient, "full_tensor", lambda gradient=gradient: gradient)() for name, gradient in result.items()}
 
 
 @pytest.mark.usefixtures("alone")
@@ -49,10 +49,10 @@ def test_sharded_and_replicated_models_have_the_same_gradients() -> None:
     assert_same(gradients(sharded, sharded(TOKENS)), expected)
 
 
-def assert_same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
-    assert list(found) == list(expected)
+def assert_same(result: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
+    assert list(result) == list(expected)
     for name, gradient in expected.items():
-        torch.testing.assert_close(found[name], gradient, msg=name)
+        torch.testing.assert_close(result[name], gradient, msg=name)
 
 
 def test_a_compiled_model_is_one_graph_and_still_decodes() -> None:

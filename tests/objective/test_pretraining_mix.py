@@ -71,10 +71,10 @@ def assert_shares_are_those_of_the_sizes(tokens: torch.Tensor) -> None:
 def test_a_stride_visits_every_item_once_and_evenly(items: int) -> None:
     stride = golden_stride(items)
     assert abs(stride - 0.618034 * items) <= MAX_STRIDE_OFFSET + 1 and math.gcd(stride, items) == 1
-    order, place = [], 0
+    order, index = [], 0
     for _ in range(items):  # a slow version: step by step around the ring
-        order.append(place)
-        place = (place + stride) % items
+        order.append(index)
+        index = (index + stride) % items
     assert sorted(order) == list(range(items))
     for begin in (0, items // 3):
         visited = np.zeros(items)
@@ -95,9 +95,9 @@ def test_every_epoch_has_new_windows_in_spread_order() -> None:
 
     spread = SpreadWindowDataset(Numbers())
     for epoch in range(3):
-        found = spread.batch(range(epoch * 21, epoch * 21 + 21))["tokens"].tolist()
-        assert sorted(found) == list(range(epoch * 21, epoch * 21 + 21)) != found
-        assert all((second - first) % 21 == golden_stride(21) for first, second in pairwise(found))
+        result = spread.batch(range(epoch * 21, epoch * 21 + 21))["tokens"].tolist()
+        assert sorted(result) == list(range(epoch * 21, epoch * 21 + 21)) != result
+        assert all((second - first) % 21 == golden_stride(21) for first, second in pairwise(result))
 
 
 def test_text_mixed_into_demonstrations_is_proportional_to_the_sources(mixture: dict[str, Any]) -> None:

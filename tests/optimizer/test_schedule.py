@@ -65,8 +65,8 @@ def test_warmup_can_start_above_zero() -> None:
 def test_the_first_update_uses_the_start_of_the_warmup() -> None:
     """A warm-up of ten updates of 64 tokens, as in appendix C.4 of InstructGPT: from a tenth to the peak at the eleventh."""
     schedule = ScheduleConfig(shape="constant", warmup=0.02, start=0.1)
-    found = [multiplier(64 * update, schedule=schedule, horizon=500 * 64, step=64) for update in range(1, 13)]
-    assert found == pytest.approx([0.1, 0.19, 0.28, 0.37, 0.46, 0.55, 0.64, 0.73, 0.82, 0.91, 1.0, 1.0])
+    result = [multiplier(64 * update, schedule=schedule, horizon=500 * 64, step=64) for update in range(1, 13)]
+    assert result == pytest.approx([0.1, 0.19, 0.28, 0.37, 0.46, 0.55, 0.64, 0.73, 0.82, 0.91, 1.0, 1.0])
     from_zero = ScheduleConfig(shape="constant", warmup=0.02)
     assert multiplier(64, schedule=from_zero, horizon=500 * 64, step=64) == pytest.approx(0.1)  # the learning rate changes
 

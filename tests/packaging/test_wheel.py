@@ -73,8 +73,8 @@ TRAIN = ["data=text", "data.path=x.txt", "tokenizer=char", "+shrink=tiny", "trai
 
 def test_every_package_is_listed() -> None:
     listed = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
-    found = {".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "gptkit").rglob("__init__.py")}
-    assert listed == found | {"gptkit.conf", "hydra_plugins.gptkit_process_launcher"}
+    result = {".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "gptkit").rglob("__init__.py")}
+    assert listed == result | {"gptkit.conf", "hydra_plugins.gptkit_process_launcher"}
 
 
 @pytest.mark.process
@@ -152,7 +152,7 @@ def test_a_third_party_package_is_installed_used_and_uninstalled(
     assert manifest["parts"]["attention"] == {"name": "tapering", "distribution": "gptkit-thirdparty==1.2.3"}
 
     generate = ["generate", "checkpoint=runs/life", "prompt=To be", "max_new_tokens=5", "temperature=0"]
-    overview, page, listed, shown, verb, wrong, unknown, options, keys, found = several(
+    overview, page, listed, shown, verb, wrong, unknown, options, keys, result = several(
         ["--help"],
         ["train", "--help"],
         ["plugins", "kind=attention", "format=json"],
@@ -176,7 +176,7 @@ def test_a_third_party_package_is_installed_used_and_uninstalled(
     assert unknown == [2, "", "gptkit: there is no key attention.windw. Did you mean attention.window?\n"]
     assert options[1].splitlines() == ["attention=tapering"]
     assert "attention.narrowest=" in keys[1]
-    assert found[0] == 0, found[2]
+    assert result[0] == 0, result[2]
 
     environment.pip("uninstall", "--yes", "gptkit-thirdparty")
     lost = environment.run("gptkit", *generate)

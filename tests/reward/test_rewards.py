@@ -27,12 +27,12 @@ WORDS = ("a", "fine film", "so very dull, I left", "it is good! good! good!", "n
 PROMPTS = [Prompt((Turn("user", text),)) for text in ("Review:", "Say", "Tell me now:", "", "x", "Well", "And so", "Hm")]
 
 
-def trained_model(settings: Any, learn: Callable[[Any], None] = lambda objective: None) -> TrainedModel:
+def trained_model(settings: Any, change: Callable[[Any], None] = lambda objective: None) -> TrainedModel:
     """Return a model and an objective with large random weights."""
     torch.manual_seed(1)
     tokenizer = BytesTokenizerConfig().build(texts=[])
     objective = settings.build(tokenizer=tokenizer, context=64, width=16)
-    learn(objective)
+    change(objective)
     vocabulary = tokenizer.size + settings.added_tokens
     model = GPTConfig(layers=2, heads=2, width=16, context=64).build(attention=DenseAttentionConfig(), vocabulary=vocabulary)
     with torch.no_grad():

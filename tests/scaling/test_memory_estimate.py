@@ -34,7 +34,7 @@ def stored_bytes(model: ModelConfig, attention: AttentionConfig, sequences: int,
         logits = built.logits(built(tokens)).flatten(0, 1)
         cross_entropy_sum(logits, tokens.flatten())
     sizes = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in kept}
-    return sum(size for place, size in sizes.items() if place not in own)
+    return sum(size for storage, size in sizes.items() if storage not in own)
 
 
 @pytest.mark.parametrize(
@@ -109,10 +109,10 @@ def test_fsdp_keeps_no_lower_precision_copy_of_the_blocks() -> None:
     def copies(layers: int, strategy: str) -> float:
         model = GPTConfig(layers=layers, width=64, heads=4, context=32)
         placement, precision = Placement(4, strategy), Precision(4, 2)
-        found = memory_per_device(
+        result = memory_per_device(
             model, DenseAttentionConfig(), AdamWConfig(), VOCABULARY, sequences=2, precision=precision, placement=placement
         )
-        return found["copies"]
+        return result["copies"]
 
     assert copies(64, "fsdp2") < 1.2 * copies(8, "fsdp2")  # only the norms
     assert copies(64, "ddp") > 4 * copies(8, "ddp")

@@ -141,13 +141,13 @@ def test_killed_job_reports_the_signal(tmp_path: Path) -> None:
 
 
 def test_job_environment_has_no_distributed_variables() -> None:
-    given = {"PATH": "/bin", "LOCAL_RANK": "1", "MASTER_PORT": "1234", "TORCHELASTIC_RUN_ID": "x", "SLURM_NTASKS": "2"}
-    assert job_environment(given, {"OMP_NUM_THREADS": "1"}) == {"PATH": "/bin", "OMP_NUM_THREADS": "1"}
+    variables = {"PATH": "/bin", "LOCAL_RANK": "1", "MASTER_PORT": "1234", "TORCHELASTIC_RUN_ID": "x", "SLURM_NTASKS": "2"}
+    assert job_environment(variables, {"OMP_NUM_THREADS": "1"}) == {"PATH": "/bin", "OMP_NUM_THREADS": "1"}
 
 
 def test_gpus_are_divided_among_slots() -> None:
-    places = divide_machine(2, {"CUDA_VISIBLE_DEVICES": "0,1,2,3"})
-    assert [place["CUDA_VISIBLE_DEVICES"] for place in places] == ["0,2", "1,3"]
+    slots = divide_machine(2, {"CUDA_VISIBLE_DEVICES": "0,1,2,3"})
+    assert [slot["CUDA_VISIBLE_DEVICES"] for slot in slots] == ["0,2", "1,3"]
     assert "CUDA_VISIBLE_DEVICES" not in divide_machine(1, {"CUDA_VISIBLE_DEVICES": "0,1"})[0]
 
 

@@ -64,8 +64,8 @@ def test_hydra_settings_reach_the_jobs(sweep: Callable[..., Any]) -> None:
     Path("mine/mypaper").mkdir(parents=True)
     Path("mine/mypaper/small.yaml").write_text("# @package _global_\nmodel:\n  layers: 1\n")
     words = (f"hydra.searchpath=[file://{Path('mine').absolute()}]", "+hydra.job.env_set.OMP_NUM_THREADS=1")
-    found = sweep("data.path=x.txt", "+mypaper=small", "seed=1", "hydra.launcher.n_jobs=1", *words)
-    assert found.status == 0, found.err
+    result = sweep("data.path=x.txt", "+mypaper=small", "seed=1", "hydra.launcher.n_jobs=1", *words)
+    assert result.status == 0, result.err
     (settings,) = Path("out/0/checkpoints").glob("step-*/config.yaml")
     assert OmegaConf.load(settings)["model"]["layers"] == 1
 

@@ -37,13 +37,13 @@ def model() -> Any:
 
 def slow(model: Any, before: list[int], scored: list[int]) -> list[float]:
     """Compute the log-probability of each token in a separate pass over all tokens before it."""
-    found = []
-    for place, token in enumerate(scored):
-        ids = before + scored[:place]
+    result = []
+    for index, token in enumerate(scored):
+        ids = before + scored[:index]
         with torch.no_grad():
             logits = model.logits(model(torch.tensor([ids])))[0, -1]
-        found.append((logits[token] - logits.exp().sum().log()).item())
-    return found
+        result.append((logits[token] - logits.exp().sum().log()).item())
+    return result
 
 
 def test_log_probabilities_match_one_token_at_a_time(model: Any) -> None:
@@ -95,8 +95,8 @@ def test_no_other_threshold_is_better() -> None:
         torch.manual_seed(seed)
         scores, right = -torch.randint(1, 9, (14,)).float(), torch.rand(14) < 0.5
         best = max(slow_matthews((scores >= t).tolist(), right.tolist()) for t in torch.arange(-9.5, 1.0, 0.5).tolist())
-        found = best_threshold(scores, right)
-        assert matthews(scores >= found, right) == pytest.approx(best)
+        result = best_threshold(scores, right)
+        assert matthews(scores >= result, right) == pytest.approx(best)
 
 
 def test_words_compare_totals_and_options_compare_means() -> None:
@@ -132,8 +132,8 @@ class Reader(nn.Module):
 
 
 def score(task: Any, text: str) -> dict[str, float]:
-    found: dict[str, float] = task.build()(Subject(cast(Model, Reader(text)), TOKENIZER), seed=0)
-    return found
+    result: dict[str, float] = task.build()(Subject(cast(Model, Reader(text)), TOKENIZER), seed=0)
+    return result
 
 
 def written(path: Path, text: str) -> dict[str, Any]:
@@ -144,9 +144,9 @@ def written(path: Path, text: str) -> dict[str, Any]:
 def test_next_word_appends_the_suffix_and_compares_only_the_words(tmp_path: Path) -> None:
     data = written(tmp_path / "a.csv", "text,label\nfine,good\nfair,good\npoor,bad\n")
     assert score(NextWordConfig(data=data), "very good very good") == {"accuracy": pytest.approx(2 / 3)}
-    found = score(NextWordConfig(data=data, words={"good": "!", "bad": "?"}, reference=1.0, suffix=""), "poor?fine!fair!")
-    assert found["accuracy"] == pytest.approx(2 / 3)  # both bytes follow r equally often, so the first option is chosen
-    assert found["normalised"] == pytest.approx((2 / 3 - 0.5) / 0.5)
+    result = score(NextWordConfig(data=data, words={"good": "!", "bad": "?"}, reference=1.0, suffix=""), "poor?fine!fair!")
+    assert result["accuracy"] == pytest.approx(2 / 3)  # both bytes follow r equally often, so the first option is chosen
+    assert result["normalised"] == pytest.approx((2 / 3 - 0.5) / 0.5)
 
 
 def test_likely_option_compares_means_per_token(tmp_path: Path) -> None:
@@ -169,8 +169,8 @@ def test_referent_scores_the_text_after_the_substituted_words(tmp_path: Path) ->
 def test_acceptability_uses_a_threshold_on_the_mean(tmp_path: Path) -> None:
     rows = "text,label\n" + "the sea,1\nthe sea the sea,1\nzq zq,0\nqzqz,0\nsea the,1\nthe the,1\nzzzz,0\nqqqq,0\n"
     data = written(tmp_path / "a.csv", rows)
-    found = score(AcceptabilityConfig(data=data), "the sea the sea the the")
-    assert (found["matthews"], found["accuracy"]) == (1.0, 1.0)
+    result = score(AcceptabilityConfig(data=data), "the sea the sea the the")
+    assert (result["matthews"], result["accuracy"]) == (1.0, 1.0)
     assert score(AcceptabilityConfig(data=data, threshold=1.0), "the sea")["matthews"] == 0.0  # nothing is accepted
     split = data | {"validation": str(tmp_path / "b.csv")}
     (tmp_path / "b.csv").write_text("text,label\nthe sea,0\nqzqz,1\n")

@@ -135,11 +135,11 @@ def test_losses_and_log_probabilities_use_at_least_float32() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "name"),
+    ("typed", "name"),
     [("fp16", "16-mixed"), ("bf16", "bf16-mixed"), ("fp32", "32-true"), ("16", "16-mixed"), ("32", "32-true"), ("'64'", "64-true")],
 )
-def test_short_precision_names_are_stored_in_full(given: str, name: str) -> None:
-    settings = gptkit.compose("train", [f"trainer.precision={given}"]).settings
+def test_short_precision_names_are_stored_in_full(typed: str, name: str) -> None:
+    settings = gptkit.compose("train", [f"trainer.precision={typed}"]).settings
     assert check_trainer_arguments(settings.trainer)["precision"] == name  # type: ignore[attr-defined]
 
 

@@ -110,10 +110,10 @@ def run_and_kill(folder: Path, words: list[str], *, step: int, seconds: float) -
 
 def saved(folder: Path) -> dict[str, torch.Tensor]:
     newest = max(folder.glob("checkpoints/step-*"))
-    found: dict[str, torch.Tensor] = {}
+    actual: dict[str, torch.Tensor] = {}
     for path in sorted(newest.rglob("*.safetensors")):
-        found |= {f"{path.relative_to(newest)}:{name}": tensor for name, tensor in load_file(path).items()}
-    return found
+        actual |= {f"{path.relative_to(newest)}:{name}": tensor for name, tensor in load_file(path).items()}
+    return actual
 
 
 @pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # Lightning 2.6 on torch 2.13
@@ -139,8 +139,8 @@ def test_run_killed_at_any_moment_resumes_bit_identically(
 ) -> None:
     """A step of PPO is mostly its rollout, so PPO is killed there; the other objectives may be killed while saving."""
     words = [*files[objective], f"trainer.max_steps={steps}", "save.every=3", "trainer.log_every_n_steps=1"]
-    drawn = random.Random(objective)
-    run_and_kill(tmp_path / "killed", words, step=drawn.randrange(4, steps // 2), seconds=drawn.uniform(0.0, 0.03))
+    generator = random.Random(objective)
+    run_and_kill(tmp_path / "killed", words, step=generator.randrange(4, steps // 2), seconds=generator.uniform(0.0, 0.03))
     reached = max(int(path.name.removeprefix("step-")) for path in (tmp_path / "killed").glob("checkpoints/step-*"))
     assert 3 <= reached < steps
     continued, whole = (run_in_process(tmp_path / name, *words) for name in ("killed", "whole"))

@@ -165,11 +165,11 @@ def test_validation_frequency_may_change_and_best_val_loss_stays_correct(train: 
     words = ("save.every=1", "save.keep=0", "optimizer.schedule.shape=constant", "optimizer.schedule.warmup=0")
     train(tmp_path / "whole", *words, "trainer.max_steps=6")
     train(tmp_path / "run", *words, "val.every=2", "trainer.max_steps=3")
-    found = train(tmp_path / "run", *words, "val.every=3", "val.sequences=5", "trainer.max_steps=6")
+    result = train(tmp_path / "run", *words, "val.every=3", "val.sequences=5", "trainer.max_steps=6")
     assert equal(weights(tmp_path / "run"), weights(tmp_path / "whole"))
     ranks = {int(folder.name.removeprefix("step-")): read_manifest(folder).rank for folder in list_checkpoints(tmp_path / "run")}
     assert [step for step, rank in sorted(ranks.items()) if rank is not None] == [2, 3, 6]
-    assert found["val_loss"] == ranks[6]
+    assert result["val_loss"] == ranks[6]
     with pytest.raises(ConfigError, match=r"val\.fraction: 0\.05 -> 0\.1"):
         train(tmp_path / "run", "val.fraction=0.1")
 
@@ -214,8 +214,8 @@ def test_run_killed_at_a_random_step_resumes_bit_identically(
 
 def test_checkpoint_has_the_rank_of_its_step(train: Train, tmp_path: Path) -> None:
     train(tmp_path, "val.every=2", "save.every=1", "save.keep=9", "trainer.max_steps=5")
-    found = {int(folder.name.removeprefix("step-")): read_manifest(folder).rank for folder in list_checkpoints(tmp_path)}
-    assert {step: rank is not None for step, rank in found.items()} == {1: False, 2: True, 3: False, 4: True, 5: True}
+    result = {int(folder.name.removeprefix("step-")): read_manifest(folder).rank for folder in list_checkpoints(tmp_path)}
+    assert {step: rank is not None for step, rank in result.items()} == {1: False, 2: True, 3: False, 4: True, 5: True}
 
 
 def test_changed_chat_template_logs_a_warning(train: Train, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -38,7 +38,7 @@ def settings(epochs: float | None = None, tokens: int = 1000, **trainer: Any) ->
 
 
 @pytest.mark.parametrize(
-    ("given", "train", "expected"),
+    ("run_settings", "train", "expected"),
     [
         (settings(epochs=2), Sized(9), (6, 180)),
         (settings(epochs=0.5), Sized(9), (2, 60)),  # 1.5 steps
@@ -50,12 +50,12 @@ def settings(epochs: float | None = None, tokens: int = 1000, **trainer: Any) ->
         (settings(epochs=3), None, (34, 1000)),  # before the data is read
     ],
 )
-def test_run_length_returns_steps_and_horizon(given: TrainCommand, train: Dataset | None, expected: tuple[int, int]) -> None:
-    assert run_length(given, train) == expected
+def test_run_length_returns_steps_and_horizon(run_settings: TrainCommand, train: Dataset | None, expected: tuple[int, int]) -> None:
+    assert run_length(run_settings, train) == expected
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("run_settings", "phrase"),
     [
         (settings(tokens=1000), ""),
         (settings(epochs=3, tokens=4_000_000), ""),  # the default of tokens
@@ -65,5 +65,5 @@ def test_run_length_returns_steps_and_horizon(given: TrainCommand, train: Datase
         (settings(epochs=3, tokens=4_000_000, max_steps=-1), ""),
     ],
 )
-def test_ignored_length_keys_are_described(given: TrainCommand, said: str) -> None:
-    assert describe_ignored_keys(given) == said
+def test_ignored_length_keys_are_described(run_settings: TrainCommand, phrase: str) -> None:
+    assert describe_ignored_keys(run_settings) == phrase

@@ -70,9 +70,9 @@ def test_clipping_equals_torch(largest: float) -> None:
         its.grad = mine.grad.clone()
     norm = nn.utils.clip_grad_norm_(other.parameters(), largest)
     mine = [parameter.grad for parameter in model.parameters()]
-    found = global_gradient_norm(mine)
-    scale_gradients(mine, found, largest)
-    assert torch.equal(found, norm)
+    result = global_gradient_norm(mine)
+    scale_gradients(mine, result, largest)
+    assert torch.equal(result, norm)
     for gradient, parameter in zip(mine, other.parameters(), strict=True):
         assert torch.equal(gradient, parameter.grad)
 

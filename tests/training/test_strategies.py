@@ -110,17 +110,17 @@ def together(kinds: dict[str, list[str]], tmp_path_factory: pytest.TempPathFacto
 def saved(folder: Path) -> dict[str, Tensor]:
     """Return all tensors of a run's newest checkpoint, of the model and the objective."""
     newest = max(folder.glob("checkpoints/step-*"))
-    found: dict[str, Tensor] = {}
+    result: dict[str, Tensor] = {}
     for path in sorted(newest.rglob("*.safetensors")):
-        found |= {f"{path.stem}.{name}": tensor for name, tensor in load_file(path).items()}
-    return found
+        result |= {f"{path.stem}.{name}": tensor for name, tensor in load_file(path).items()}
+    return result
 
 
-def assert_same(found: dict[str, Tensor], expected: dict[str, Tensor], what: str) -> None:
-    assert found.keys() == expected.keys()
+def assert_same(result: dict[str, Tensor], expected: dict[str, Tensor], what: str) -> None:
+    assert result.keys() == expected.keys()
     for name, tensor in expected.items():
-        assert found[name].dtype == torch.float32
-        torch.testing.assert_close(found[name], tensor, rtol=0, atol=1e-6, msg=partial("{} {}: {}".format, what, name))
+        assert result[name].dtype == torch.float32
+        torch.testing.assert_close(result[name], tensor, rtol=0, atol=1e-6, msg=partial("{} {}: {}".format, what, name))
 
 
 @pytest.mark.process
@@ -144,10 +144,10 @@ def test_two_devices_align_the_model_of_one_device(
     """The run includes rollouts, whitening, an adaptive KL coefficient, the value network, pre-training text and the average."""
     alone = train(tmp_path, *kinds[kind])
     assert_same(saved(together / kind), saved(tmp_path), kind)
-    found = json.loads((together / kind / "summary.json").read_text(encoding="utf-8"))
+    result = json.loads((together / kind / "summary.json").read_text(encoding="utf-8"))
     names = ("score", "kl", "explained_variance", "accuracy", "clip_fraction", "approximate_kl", "entropy", "length")
     measured = [name for name in alone if name.startswith("val_") or name in names]
-    assert {name: found[name] for name in measured} == pytest.approx({name: alone[name] for name in measured}, abs=1e-4)
+    assert {name: result[name] for name in measured} == pytest.approx({name: alone[name] for name in measured}, abs=1e-4)
 
 
 def test_fsdp_mixed_precision_gathers_only_matrices_in_bfloat16() -> None:

@@ -26,8 +26,8 @@ from gptkit.training.trainer_arguments import REPLACED_BY, check_trainer_argumen
 
 
 def test_valid_arguments_are_passed_unchanged() -> None:
-    given = {"accelerator": "cpu", "devices": 1, "max_steps": 9, "max_time": None, "log_every_n_steps": 5}
-    assert check_trainer_arguments(given) == {"accelerator": "cpu", "devices": 1, "log_every_n_steps": 5}
+    arguments = {"accelerator": "cpu", "devices": 1, "max_steps": 9, "max_time": None, "log_every_n_steps": 5}
+    assert check_trainer_arguments(arguments) == {"accelerator": "cpu", "devices": 1, "log_every_n_steps": 5}
 
 
 def test_unknown_argument_suggests_the_nearest() -> None:
@@ -122,11 +122,11 @@ def settings(tokens: int = 1000, **trainer: Any) -> TrainCommand:
 
 
 @pytest.mark.parametrize(
-    ("made", "expected"),
+    ("run_settings", "expected"),
     [(settings(), (34, 1000)), (settings(30), (1, 30)), (settings(max_steps=7), (7, 210)), (settings(max_steps=None), (34, 1000))],
 )
-def test_run_length_is_tokens_or_max_steps(made: TrainCommand, expected: tuple[int, int]) -> None:
-    assert run_length(made) == expected
+def test_run_length_is_tokens_or_max_steps(run_settings: TrainCommand, expected: tuple[int, int]) -> None:
+    assert run_length(run_settings) == expected
 
 
 @pytest.mark.parametrize("wrong", [0, -5, 1e6, True, "ten"])

@@ -61,7 +61,7 @@ def halves(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def learn(tiny_words: list[str], halves: None) -> Callable[..., Any]:
+def train(tiny_words: list[str], halves: None) -> Callable[..., Any]:
     """`learn(folder, objective, *words)`: trains a tiny run with that objective."""
 
     def run(folder: Path, objective: LMConfig, *words: str) -> Any:
@@ -72,10 +72,10 @@ def learn(tiny_words: list[str], halves: None) -> Callable[..., Any]:
     return run
 
 
-def test_batches_of_one_update_equal_one_batch(learn: Callable[..., Any], weights: Weights, tmp_path: Path) -> None:
+def test_batches_of_one_update_equal_one_batch(train: Callable[..., Any], weights: Weights, tmp_path: Path) -> None:
     eps = "optimizer.eps=1e-3"  # otherwise gradients that are zero except for rounding (of key biases) would become full steps
-    whole = learn(tmp_path / "whole", LMConfig(), eps)
-    halves = learn(tmp_path / "halves", HalvesConfig(), eps)
+    whole = train(tmp_path / "whole", LMConfig(), eps)
+    halves = train(tmp_path / "halves", HalvesConfig(), eps)
     assert halves["train_loss"] == pytest.approx(whole["train_loss"], abs=1e-5)
     there = weights(tmp_path / "halves")
     for name, tensor in weights(tmp_path / "whole").items():
@@ -85,19 +85,19 @@ def test_batches_of_one_update_equal_one_batch(learn: Callable[..., Any], weight
     assert not {"seconds_first", "seconds_train"} & whole.keys()
 
 
-def test_every_minibatch_updates_the_weights_once(learn: Callable[..., Any], tmp_path: Path) -> None:
-    found = learn(tmp_path / "run", HalvesConfig(updates=2))
+def test_every_minibatch_updates_the_weights_once(train: Callable[..., Any], tmp_path: Path) -> None:
+    result = train(tmp_path / "run", HalvesConfig(updates=2))
     path = latest_checkpoint(tmp_path / "run")
     assert path is not None
     entries = read_checkpoint(path).state["optimizer"]["state"]
-    assert found["steps"] == 6
+    assert result["steps"] == 6
     assert {int(entry["step"]) for entry in entries.values()} == {12}
 
 
-def test_objective_decides_the_best_checkpoint(learn: Callable[..., Any], tmp_path: Path) -> None:
+def test_objective_decides_the_best_checkpoint(train: Callable[..., Any], tmp_path: Path) -> None:
     words = ("save.every=2", "val.every=2", "save.keep=0")
-    learn(tmp_path / "loss", LMConfig(), *words)
-    learn(tmp_path / "highest", HalvesConfig(), *words)
+    train(tmp_path / "loss", LMConfig(), *words)
+    train(tmp_path / "highest", HalvesConfig(), *words)
     lowest, highest = ranked_checkpoints(tmp_path / "loss"), ranked_checkpoints(tmp_path / "highest")
     assert [folder.name for folder in lowest] == [folder.name for folder in reversed(highest)]
     assert len(lowest) == 3

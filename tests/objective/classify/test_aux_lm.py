@@ -42,9 +42,9 @@ def slow_loss(objective: Any, model: Any, examples: list[Example], task: str, lm
     names = sorted({str(example.label) for example in examples})
     of_task, of_language = [], []
     for example in examples:
-        found = [torch.tensor([ids]) for ids in sequences_of(example, task, objective.tokenizer.encode)]
-        states = [model(tokens)[0] for tokens in found]
-        for tokens, state in zip(found, states, strict=True):
+        result = [torch.tensor([ids]) for ids in sequences_of(example, task, objective.tokenizer.encode)]
+        states = [model(tokens)[0] for tokens in result]
+        for tokens, state in zip(result, states, strict=True):
             likelihoods = [
                 float(torch.log_softmax(model.logits(state[place].double()), -1)[int(tokens[0, place + 1])])
                 for place in range(tokens.size(1) - 1)
@@ -212,5 +212,5 @@ def test_outputs_have_full_precision_under_autocast(task: str, build: Any, sourc
     batch = items.batch(range(len(items)))
     hidden = objective.hidden_states(model_of(objective).eval(), batch)
     with torch.autocast("cpu", torch.bfloat16):
-        found = objective.outputs(hidden, batch["lengths"])
-    assert torch.equal(found, objective.outputs(hidden, batch["lengths"]))
+        result = objective.outputs(hidden, batch["lengths"])
+    assert torch.equal(result, objective.outputs(hidden, batch["lengths"]))

@@ -88,7 +88,7 @@ def test_long_texts_are_truncated_and_counted(build: Any, model_of: Any, source:
 
 def test_examples_are_batched_by_their_longest_option(build: Any, source: Any) -> None:
     even, uneven = ("a" * 20, "b" * 20), ("a" * 39, "b")
-    given = [Example("x", 0, options=even if place % 2 else uneven) for place in range(64)]
+    given = [Example("x", 0, options=even if index % 2 else uneven) for index in range(64)]
     items = build(context=100).datasets(source(given), validation_fraction=0.0)["train"]
     assert set(items.lengths()) == {2 * 4 + 40}  # the horizon of a run is computed from these lengths
     longest = [batch["lengths"].amax(1).tolist() for batch in TrainDataLoader(items, seed=0, batch=8, start=0, stop=8)]
@@ -156,11 +156,11 @@ def test_uninformative_validation_metrics_cause_a_warning(
 def test_a_question_follows_its_document_and_is_kept_when_truncating(
     build: Any, source: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    asked = [Example("document", 0, pair="why?", options=("a", "b"))]
-    items = build(context=64).datasets(source(asked), validation_fraction=0.0)["train"]
+    questions = [Example("document", 0, pair="why?", options=("a", "b"))]
+    items = build(context=64).datasets(source(questions), validation_fraction=0.0)["train"]
     assert items.batch([0])["tokens"].tolist() == [[[257, *b"documentwhy?", 258, *option, 259] for option in (b"a", b"b")]]
     with caplog.at_level(logging.WARNING, "gptkit"):
-        items = build(context=20).datasets(source(asked), validation_fraction=0.0)["train"]
+        items = build(context=20).datasets(source(questions), validation_fraction=0.0)["train"]
     assert items.batch([0])["tokens"][0, 0].tolist() == [257, *b"docuwhy?", 258, *b"a", 259]
     assert caplog.records[0].getMessage().startswith("1 of 1 training examples")
 
@@ -196,7 +196,7 @@ def test_a_question_follows_its_document_and_is_kept_when_truncating(
         ("regression", [Example("x", "much", pair="y")], None, "'much' is not a number"),
         ("regression", [Example("x", math.nan, pair="y")], None, "nan is not a number"),
         ("regression", [Example("x", 3.0, pair="y")] * 2, None, "all 2 training examples have the score 3; there is nothing"),
-        ("auto", [Document("x")], None, r"gives Documents; choose data=labelled"),
+        ("auto", [Document("x")], None, r"the source yields Documents; choose data=labelled"),
         ("auto", [], None, "the train split has no examples"),
         ("auto", [Example("x", "a"), Example("y", "b")], [], "the validation split has no examples"),
     ],
@@ -209,21 +209,21 @@ def test_unusable_examples_are_reported_in_one_line(
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("task", "learnt"), [("regression", True), ("entailment", False)])
+@pytest.mark.parametrize(("task", "in_training"), [("regression", True), ("entailment", False)])
 def test_an_unusable_example_is_located_in_its_source_file(
-    task: str, learnt: bool, build: Any, source: Any, tmp_path: Path
+    task: str, in_training: bool, build: Any, source: Any, tmp_path: Path
 ) -> None:
-    ranges = split_items(24, 0.25)[0 if learnt else 1]
-    place = ranges[-1][0]
-    assert place > 20
+    ranges = split_items(24, 0.25)[0 if in_training else 1]
+    index = ranges[-1][0]
+    assert index > 20
     labels = ["1", "2"] * 12
-    labels[place] = "x"  # not a score; not a label of the training examples
+    labels[index] = "x"  # not a score; not a label of the training examples
     given = [Example(f"text {number}", label, pair="y") for number, label in enumerate(labels)]
-    with pytest.raises(DataError, match=rf"^example {place + 1} of the training split.* label '?x"):
+    with pytest.raises(DataError, match=rf"^example {index + 1} of the training split.* label '?x"):
         build(task).datasets(source(given), validation_fraction=0.25)
     table = "".join(f'"two\nlines of {each.text}",{each.label},y\n' for each in given)
     (tmp_path / "table.csv").write_text(f"text,label,pair\n{table}")
-    with pytest.raises(DataError, match=rf"table\.csv:{2 + 2 * place}\b.* label '?x"):
+    with pytest.raises(DataError, match=rf"table\.csv:{2 + 2 * index}\b.* label '?x"):
         build(task).datasets(LabelledConfig(path=str(tmp_path / "table.csv"), pair="pair").build(), validation_fraction=0.25)
 
 

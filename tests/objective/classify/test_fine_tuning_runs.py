@@ -96,18 +96,18 @@ def test_transfer_layers_loads_embeddings_and_the_first_blocks(
         f"init_from={pretrained}",
         f"objective.transfer_layers={'null' if layers is None else layers}",
     )
-    given, random, found = newest(pretrained), newest(place / "scratch"), newest(place / f"taken-{layers}")
+    pretrained_weights, random, actual = newest(pretrained), newest(place / "scratch"), newest(place / f"taken-{layers}")
     whole = layers in (3, None)
-    for name, tensor in found.items():
+    for name, tensor in actual.items():
         block = int(name.split(".")[1]) if name.startswith("blocks.") else None
         from_run = (
             block < layers if block is not None and layers is not None else whole or (layers != -1 and name[:3] in ("wte", "wpe"))
         )
-        expected = given[name] if from_run else random[name]
+        expected = pretrained_weights[name] if from_run else random[name]
         assert torch.equal(tensor[: len(expected)] if name == "wte.weight" else tensor, expected), name
-    assert torch.equal(found["wte.weight"][257:], random["wte.weight"][257:])  # the three added tokens get new rows
-    assert len(given["wte.weight"]) == 257
-    assert len(found["wte.weight"]) == 260
+    assert torch.equal(actual["wte.weight"][257:], random["wte.weight"][257:])  # the three added tokens get new rows
+    assert len(pretrained_weights["wte.weight"]) == 257
+    assert len(actual["wte.weight"]) == 260
 
 
 def test_transfer_layers_needs_init_from(run: Run, labelled: list[str]) -> None:

@@ -32,7 +32,7 @@ def test_the_default_positive_label_is_the_affirmative_one_of_two_opposites(labe
 
 
 @pytest.mark.parametrize(
-    ("wanted", "labels", "found"),
+    ("name", "labels", "index"),
     [
         ("equivalent", ["equivalent", "not_equivalent"], 0),
         ("0", ["0", "1"], 0),
@@ -41,20 +41,20 @@ def test_the_default_positive_label_is_the_affirmative_one_of_two_opposites(labe
         ("true", ["TRUE", "True", "true"], 2),
     ],
 )
-def test_the_positive_label_can_be_chosen(wanted: str, labels: list[str], found: int) -> None:
-    assert positive_class(wanted, labels) == found
+def test_the_positive_label_can_be_chosen(name: str, labels: list[str], index: int) -> None:
+    assert positive_class(name, labels) == index
 
 
 @pytest.mark.parametrize(
-    ("wanted", "labels", "near"),
+    ("name", "labels", "near"),
     [
         ("equivalnt", ["equivalent", "other"], "Did you mean equivalent?"),
         ("TRUe", ["True", "true"], "is not one of the 2 labels True, true."),
     ],
 )
-def test_an_unknown_positive_label_names_the_labels(wanted: str, labels: list[str], near: str) -> None:
-    with pytest.raises(ConfigError, match=rf"objective\.positive={wanted} is not one of the 2 labels") as caught:
-        positive_class(wanted, labels)
+def test_an_unknown_positive_label_names_the_labels(name: str, labels: list[str], near: str) -> None:
+    with pytest.raises(ConfigError, match=rf"objective\.positive={name} is not one of the 2 labels") as caught:
+        positive_class(name, labels)
     assert near in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -62,12 +62,12 @@ def test_an_unknown_positive_label_names_the_labels(wanted: str, labels: list[st
 def test_f1_is_that_of_the_positive_label(build: Any, source: Any) -> None:
     examples = [Example("x", "duplicate"), Example("y", "other"), Example("z", "other")]
     kept = {"outputs": torch.eye(2)[[0, 0, 1, 1]], "labels": torch.tensor([0.0, 1.0, 1.0, 1.0])}  # one false duplicate
-    found = {}
+    result = {}
     for positive in ("", "duplicate", "other"):
         objective = build(positive=positive)
         objective.datasets(source(examples), validation_fraction=0.0)
-        found[positive] = objective.compute_metrics(kept)["f1"]
-    assert found == {"duplicate": pytest.approx(2 / 3), "other": pytest.approx(4 / 5), "": pytest.approx((2 / 3 + 4 / 5) / 2)}
+        result[positive] = objective.compute_metrics(kept)["f1"]
+    assert result == {"duplicate": pytest.approx(2 / 3), "other": pytest.approx(4 / 5), "": pytest.approx((2 / 3 + 4 / 5) / 2)}
 
 
 @pytest.mark.parametrize("task", ["regression", "multiple_choice"])

@@ -12,7 +12,7 @@ from torch import Tensor
 from gptkit.objective.classify.metrics import compute_metrics
 
 
-def drawn(task: str, items: int, labels: int, *, right: float = 0.7) -> tuple[Tensor, Tensor]:
+def random_outputs(task: str, items: int, labels: int, *, right: float = 0.7) -> tuple[Tensor, Tensor]:
     """Return outputs that are often right, and the targets."""
     generator = torch.Generator().manual_seed(labels)
     if task == "regression":
@@ -24,9 +24,9 @@ def drawn(task: str, items: int, labels: int, *, right: float = 0.7) -> tuple[Te
     return outputs, wanted.float()
 
 
-def f1_of(label: int, found: list[int], wanted: list[int]) -> float:
-    both = sum(f == w == label for f, w in zip(found, wanted, strict=True))
-    return 2 * both / (found.count(label) + wanted.count(label))
+def f1_of(label: int, result: list[int], wanted: list[int]) -> float:
+    both = sum(f == w == label for f, w in zip(result, wanted, strict=True))
+    return 2 * both / (result.count(label) + wanted.count(label))
 
 
 def correlation(xs: list[float], ys: list[float]) -> float:
@@ -41,55 +41,55 @@ def ranks(values: list[float]) -> list[float]:
     return [sum(other < value for other in values) + (values.count(value) + 1) / 2 for value in values]
 
 
-def matthews_of_two(found: list[int], wanted: list[int]) -> float:
+def matthews_of_two(result: list[int], wanted: list[int]) -> float:
     """For two labels, Matthews' correlation is Pearson's."""
-    return correlation([float(f) for f in found], [float(w) for w in wanted])
+    return correlation([float(f) for f in result], [float(w) for w in wanted])
 
 
-def matthews_of_many(found: list[int], wanted: list[int]) -> float:
+def matthews_of_many(result: list[int], wanted: list[int]) -> float:
     """Compute Gorodkin's correlation: that of indicator vectors, over pairs of items."""
-    pairs = list(combinations(range(len(found)), 2))
+    pairs = list(combinations(range(len(result)), 2))
 
     def covariance(one: list[int], other: list[int]) -> float:
         total = 0
         for i, j in pairs:  # sum over labels of the differences of their indicators
-            for label in set(found) | set(wanted):
+            for label in set(result) | set(wanted):
                 total += ((one[i] == label) - (one[j] == label)) * ((other[i] == label) - (other[j] == label))
         return float(total)
 
-    return covariance(found, wanted) / math.sqrt(covariance(found, found) * covariance(wanted, wanted))
+    return covariance(result, wanted) / math.sqrt(covariance(result, result) * covariance(wanted, wanted))
 
 
 def test_metrics_of_two_labels_match_their_formulas() -> None:
-    outputs, labels = drawn("classification", 60, 2)
-    found, wanted = outputs.argmax(-1).tolist(), labels.int().tolist()
+    outputs, labels = random_outputs("classification", 60, 2)
+    result, wanted = outputs.argmax(-1).tolist(), labels.int().tolist()
     judged = compute_metrics("classification", outputs, labels)
     assert list(judged) == ["accuracy", "accuracy_low", "accuracy_high", "f1", "matthews"]
-    assert judged["accuracy"] == pytest.approx(sum(f == w for f, w in zip(found, wanted, strict=True)) / 60)
-    assert judged["f1"] == pytest.approx((f1_of(0, found, wanted) + f1_of(1, found, wanted)) / 2)
-    assert judged["matthews"] == pytest.approx(matthews_of_two(found, wanted))
+    assert judged["accuracy"] == pytest.approx(sum(f == w for f, w in zip(result, wanted, strict=True)) / 60)
+    assert judged["f1"] == pytest.approx((f1_of(0, result, wanted) + f1_of(1, result, wanted)) / 2)
+    assert judged["matthews"] == pytest.approx(matthews_of_two(result, wanted))
 
 
 def test_metrics_of_three_labels_match_their_formulas() -> None:
-    outputs, labels = drawn("entailment", 60, 3)
-    found, wanted = outputs.argmax(-1).tolist(), labels.int().tolist()
+    outputs, labels = random_outputs("entailment", 60, 3)
+    result, wanted = outputs.argmax(-1).tolist(), labels.int().tolist()
     judged = compute_metrics("entailment", outputs, labels)
-    assert judged["f1"] == pytest.approx(sum(f1_of(label, found, wanted) for label in range(3)) / 3)
-    assert judged["matthews"] == pytest.approx(matthews_of_many(found, wanted))
+    assert judged["f1"] == pytest.approx(sum(f1_of(label, result, wanted) for label in range(3)) / 3)
+    assert judged["matthews"] == pytest.approx(matthews_of_many(result, wanted))
 
 
 @pytest.mark.parametrize(("labels", "positive"), [(2, 0), (2, 1), (3, 0), (3, 2)])
 def test_f1_of_a_positive_label_matches_its_formula(labels: int, positive: int) -> None:
-    outputs, numbers = drawn("classification", 60, labels)
-    found, wanted = outputs.argmax(-1).tolist(), numbers.int().tolist()
+    outputs, numbers = random_outputs("classification", 60, labels)
+    result, wanted = outputs.argmax(-1).tolist(), numbers.int().tolist()
     judged = compute_metrics("classification", outputs, numbers, positive=positive)
-    assert judged["f1"] == pytest.approx(f1_of(positive, found, wanted))
+    assert judged["f1"] == pytest.approx(f1_of(positive, result, wanted))
     without = compute_metrics("classification", outputs, numbers)
     assert {**judged, "f1": without["f1"]} == without
 
 
 def test_multiple_choice_has_only_accuracy() -> None:
-    outputs, labels = drawn("multiple_choice", 40, 4)
+    outputs, labels = random_outputs("multiple_choice", 40, 4)
     judged = compute_metrics("multiple_choice", outputs, labels)
     assert list(judged) == ["accuracy", "accuracy_low", "accuracy_high"]
     assert judged["accuracy"] == pytest.approx(float((outputs.argmax(-1) == labels).float().mean()))
@@ -97,19 +97,19 @@ def test_multiple_choice_has_only_accuracy() -> None:
 
 @pytest.mark.parametrize("shift", [0.0, 2000.0])  # such as years
 def test_metrics_of_regression_match_their_formulas(shift: float) -> None:
-    outputs, labels = drawn("regression", 50, 1)
+    outputs, labels = random_outputs("regression", 50, 1)
     outputs, labels = outputs + shift, labels + shift
-    found, wanted = outputs.double().tolist(), labels.double().tolist()
+    result, wanted = outputs.double().tolist(), labels.double().tolist()
     judged = compute_metrics("regression", outputs, labels)
     assert list(judged) == ["pearson", "pearson_low", "pearson_high", "spearman", "squared_error"]
-    assert judged["pearson"] == pytest.approx(correlation(found, wanted), abs=1e-6)
-    assert judged["spearman"] == pytest.approx(correlation(ranks(found), ranks(wanted)), abs=1e-6)
-    assert judged["squared_error"] == pytest.approx(sum((f - w) ** 2 for f, w in zip(found, wanted, strict=True)) / 50)
+    assert judged["pearson"] == pytest.approx(correlation(result, wanted), abs=1e-6)
+    assert judged["spearman"] == pytest.approx(correlation(ranks(result), ranks(wanted)), abs=1e-6)
+    assert judged["squared_error"] == pytest.approx(sum((f - w) ** 2 for f, w in zip(result, wanted, strict=True)) / 50)
 
 
 @pytest.mark.parametrize(("task", "first"), [("classification", "accuracy"), ("regression", "pearson")])
 def test_the_interval_contains_the_metric_and_is_deterministic(task: str, first: str) -> None:
-    outputs, labels = drawn(task, 200, 2)
+    outputs, labels = random_outputs(task, 200, 2)
     torch.manual_seed(7)
     judged = compute_metrics(task, outputs, labels)
     torch.manual_seed(8)
@@ -121,7 +121,7 @@ def test_the_interval_contains_the_metric_and_is_deterministic(task: str, first:
 
 
 def test_the_interval_of_accuracy_has_the_width_of_a_binomial() -> None:
-    outputs, labels = drawn("classification", 1000, 2)
+    outputs, labels = random_outputs("classification", 1000, 2)
     judged = compute_metrics("classification", outputs, labels)
     deviation = math.sqrt(judged["accuracy"] * (1 - judged["accuracy"]) / 1000)
     assert judged["accuracy_high"] - judged["accuracy_low"] == pytest.approx(2 * 1.96 * deviation, rel=0.15)

@@ -13,7 +13,7 @@ from gptkit.objective import ProbeConfig
 from gptkit.objective.classify.probe import sample_per_class
 from gptkit.records import Example
 
-MANY = [Example(f"text {place}", "ab"[place % 3 == 0]) for place in range(12)]
+MANY = [Example(f"text {index}", "ab"[index % 3 == 0]) for index in range(12)]
 
 
 def test_a_probe_samples_the_same_number_of_examples_of_each_label(build: Any, source: Any) -> None:
@@ -40,14 +40,14 @@ def test_the_seed_determines_the_sample(build: Any, source: Any) -> None:
 
 def test_every_example_of_a_label_is_equally_likely() -> None:
     labels = ["a"] * 3 + ["b"] * 6
-    times = Counter(place for seed in range(3000) for place in sample_per_class(labels, 2, seed))
-    for place, label in enumerate(labels):
+    times = Counter(index for seed in range(3000) for index in sample_per_class(labels, 2, seed))
+    for index, label in enumerate(labels):
         share = 2 / labels.count(label)
-        assert times[place] / 3000 == pytest.approx(share, abs=4 * (share * (1 - share) / 3000) ** 0.5)
+        assert times[index] / 3000 == pytest.approx(share, abs=4 * (share * (1 - share) / 3000) ** 0.5)
 
 
 def test_a_label_with_fewer_examples_is_named(build: Any, source: Any, caplog: pytest.LogCaptureFixture) -> None:
-    numbers = [Example(f"text {place}", label) for place, label in enumerate([1, 1.0, 0, 0, 0])]  # two spellings of the same label
+    numbers = [Example(f"text {index}", label) for index, label in enumerate([1, 1.0, 0, 0, 0])]  # two spellings of the same label
     with caplog.at_level(logging.WARNING, "gptkit"):
         datasets = build(kind=ProbeConfig, examples=3).datasets(source(numbers), validation_fraction=0.0)
     (record,) = caplog.records

@@ -43,8 +43,8 @@ def test_loss_is_the_sum_over_tokens_of_minus_log_probability() -> None:
     model = Bigram()
     terms, metrics = objective().loss(model, BATCH)  # type: ignore[arg-type]
     slow = 0.0
-    for row, wanted in zip(BATCH["tokens"].tolist(), BATCH["targets"].tolist(), strict=True):
-        for token, target in zip(row, wanted, strict=True):
+    for row, expected in zip(BATCH["tokens"].tolist(), BATCH["targets"].tolist(), strict=True):
+        for token, target in zip(row, expected, strict=True):
             logits = model.head(model.table.weight[token]).tolist()
             slow -= math.log(math.exp(logits[target]) / sum(math.exp(x) for x in logits))
     weight, total = terms["lm"]

@@ -17,21 +17,21 @@ EXISTS = torch.tensor([[True] * 4, [True] * 4, [True, True, False, False]])
 
 
 def slowly(scores: Tensor, ranks: Tensor, exists: Tensor, margin: float) -> list[float]:
-    found = []
+    result = []
     for row in range(len(scores)):
         losses = []
         for one, other in itertools.permutations(range(scores.shape[1]), 2):
             if exists[row, one] and exists[row, other] and ranks[row, one] < ranks[row, other]:
                 losses.append(math.log1p(math.exp(-(float(scores[row, one] - scores[row, other]) - margin))))
-        found.append(sum(losses) / len(losses) if losses else 0.0)
-    return found
+        result.append(sum(losses) / len(losses) if losses else 0.0)
+    return result
 
 
 @pytest.mark.parametrize("margin", [0.0, 0.7])
 def test_the_ranking_loss_is_the_mean_over_pairs_without_ties(margin: float) -> None:
-    found = ranking_losses(SCORES, RANKS, EXISTS, margin)
-    assert found.tolist() == pytest.approx(slowly(SCORES, RANKS, EXISTS, margin), abs=1e-6)
-    assert found[1] == 0.0  # all tied
+    result = ranking_losses(SCORES, RANKS, EXISTS, margin)
+    assert result.tolist() == pytest.approx(slowly(SCORES, RANKS, EXISTS, margin), abs=1e-6)
+    assert result[1] == 0.0  # all tied
     assert preference_pairs(RANKS, EXISTS).sum((1, 2)).tolist() == [5, 0, 1]
 
 
@@ -43,9 +43,9 @@ def test_the_ranking_loss_of_an_example_with_a_tie() -> None:
 
 def test_the_loss_does_not_depend_on_the_order_of_completions() -> None:
     for order in itertools.permutations(range(4)):
-        place = list(order)
+        index = list(order)
         torch.testing.assert_close(
-            ranking_losses(SCORES[:, place], RANKS[:, place], EXISTS[:, place]), ranking_losses(SCORES, RANKS, EXISTS)
+            ranking_losses(SCORES[:, index], RANKS[:, index], EXISTS[:, index]), ranking_losses(SCORES, RANKS, EXISTS)
         )
 
 

@@ -90,7 +90,7 @@ def test_the_loss_does_not_depend_on_the_order_of_completions(build: Any, source
     losses = set()
     for order in itertools.permutations(range(3)):
         first = RANKINGS[0]
-        turned = ranking(*(first.completions[place] for place in order), ranks=tuple(first.ranks[place] for place in order))
+        turned = ranking(*(first.completions[index] for index in order), ranks=tuple(first.ranks[index] for index in order))
         built = build()
         train = built.datasets(source([turned]), validation_fraction=0)["train"]
         losses.add(round(built.loss(model_of(built), train.batch([0]))[0]["ranking"][1].item(), 5))
@@ -149,18 +149,18 @@ def test_accuracy_is_reported_by_k_by_labeler_and_for_held_out_labelers() -> Non
         "lengths": torch.tensor([[9, 8, 7], [5, 5, 0], [7, 7, 7]]),
         "labelers": torch.tensor([0, 1, -1]),
     }
-    found = compute_metrics(kept, ["Ann", "B ob"], training_labelers=1)
+    result = compute_metrics(kept, ["Ann", "B ob"], training_labelers=1)
     # right pairs: 3 of 3; 0 of 1; 1 of 2 in the third ranking, whose other pair has equal ratings
-    assert found["accuracy"] == pytest.approx(4.5 / 6)
-    assert found["accuracy_low"] <= found["accuracy"] <= found["accuracy_high"]
-    assert found["accuracy_k3"] == pytest.approx(4.5 / 5)
-    assert found["accuracy_k2"] == 0.0
-    assert (found["accuracy_by_Ann"], found["accuracy_by_B_ob"]) == (1.0, 0.0)
-    assert (found["accuracy_known"], found["accuracy_held_out"]) == (1.0, 0.0)
-    assert found["margin"] == pytest.approx((1 + 2 + 1 - 1 + 2 + 0) / 6)
+    assert result["accuracy"] == pytest.approx(4.5 / 6)
+    assert result["accuracy_low"] <= result["accuracy"] <= result["accuracy_high"]
+    assert result["accuracy_k3"] == pytest.approx(4.5 / 5)
+    assert result["accuracy_k2"] == 0.0
+    assert (result["accuracy_by_Ann"], result["accuracy_by_B_ob"]) == (1.0, 0.0)
+    assert (result["accuracy_known"], result["accuracy_held_out"]) == (1.0, 0.0)
+    assert result["margin"] == pytest.approx((1 + 2 + 1 - 1 + 2 + 0) / 6)
     alike = compute_metrics(kept, ["w.1", "w_1"], training_labelers=1)
     assert (alike["accuracy_by_w_1"], alike["accuracy_by_w_1_2"]) == (1.0, 0.0)
-    assert found["length_correlation"] > 0
+    assert result["length_correlation"] > 0
     tied = {**kept, "ranks": torch.zeros(3, 3, dtype=torch.int64)}
     assert compute_metrics(tied, [], training_labelers=0) == {}
 
@@ -245,11 +245,11 @@ def test_dpo_starts_at_a_loss_of_ln_2_and_its_rewards_are_log_ratios(build: Any,
         ids = torch.tensor([[*prompt, *response]])
         with torch.no_grad():
             chances = network.logits(network(ids)).log_softmax(-1)[0]
-        return sum(float(chances[len(prompt) + place - 1, token]) for place, token in enumerate(response))
+        return sum(float(chances[len(prompt) + index - 1, token]) for index, token in enumerate(response))
 
     for row, item in enumerate(RANKINGS):
-        for place, text in enumerate(item.completions):
-            assert float(rewards[row, place]) == pytest.approx(
+        for index, text in enumerate(item.completions):
+            assert float(rewards[row, index]) == pytest.approx(
                 0.3 * (slowly(model, text) - slowly(built.reference, text)), abs=1e-3
             )
     assert not any(parameter.requires_grad for parameter in built.reference.parameters())

@@ -29,55 +29,55 @@ def random(*, seed: int) -> Tensor:
     return values * response_mask(torch.tensor(LENGTHS), WIDTH)
 
 
-def quadratic(given: list[float], values: list[float], discount: float, lam: float) -> list[float]:
+def quadratic(rewards: list[float], values: list[float], discount: float, lam: float) -> list[float]:
     """Compute equation 16 as written: for every token, a sum over all later tokens."""
     after = [*values[1:], 0.0]
-    surprises = [r + discount * ahead - v for r, v, ahead in zip(given, values, after, strict=True)]
+    surprises = [r + discount * ahead - v for r, v, ahead in zip(rewards, values, after, strict=True)]
     return [
-        sum((discount * lam) ** (later - place) * surprises[later] for later in range(place, len(given)))
-        for place in range(len(given))
+        sum((discount * lam) ** (later - index) * surprises[later] for later in range(index, len(rewards)))
+        for index in range(len(rewards))
     ]
 
 
 @pytest.mark.parametrize(("discount", "lam"), [(1.0, 0.95), (0.9, 0.5), (1.0, 1.0), (0.99, 0.0)])
 def test_advantages_match_equation_16(discount: float, lam: float) -> None:
-    given, values = random(seed=1), random(seed=2)
-    found = compute_advantages(given, values, discount=discount, gae_lambda=lam)
+    rewards, values = random(seed=1), random(seed=2)
+    result = compute_advantages(rewards, values, discount=discount, gae_lambda=lam)
     for row, length in enumerate(LENGTHS):
-        wanted = quadratic(given[row, :length].tolist(), values[row, :length].tolist(), discount, lam)
-        assert found[row, :length].tolist() == pytest.approx(wanted, abs=1e-12)
-        assert not found[row, length:].any()
+        wanted = quadratic(rewards[row, :length].tolist(), values[row, :length].tolist(), discount, lam)
+        assert result[row, :length].tolist() == pytest.approx(wanted, abs=1e-12)
+        assert not result[row, length:].any()
 
 
 def test_without_discount_and_with_lambda_1_returns_are_sums_of_later_rewards() -> None:
-    given, values = random(seed=3), random(seed=4)
-    returns = compute_advantages(given, values, discount=1.0, gae_lambda=1.0) + values
+    rewards, values = random(seed=3), random(seed=4)
+    returns = compute_advantages(rewards, values, discount=1.0, gae_lambda=1.0) + values
     for row, length in enumerate(LENGTHS):
-        wanted = [float(given[row, place:length].sum()) for place in range(length)]
+        wanted = [float(rewards[row, index:length].sum()) for index in range(length)]
         assert returns[row, :length].tolist() == pytest.approx(wanted, abs=1e-12)
 
 
 def test_the_score_is_added_to_the_last_token_of_every_response() -> None:
     """A response that ends early, one of a single token, and one of the maximum length."""
     ratios, scores = random(seed=5), torch.tensor([1.0, -2.0, 3.0, 0.5], dtype=torch.float64)
-    found = token_rewards(scores, ratios, torch.tensor(LENGTHS), 0.1)
+    result = token_rewards(scores, ratios, torch.tensor(LENGTHS), 0.1)
     for row, length in enumerate(LENGTHS):
         wanted = [-0.1 * ratio for ratio in ratios[row].tolist()]
         wanted[length - 1] += float(scores[row])
-        assert found[row].tolist() == pytest.approx(wanted, abs=1e-12)
-        assert not found[row, length:].any()
+        assert result[row].tolist() == pytest.approx(wanted, abs=1e-12)
+        assert not result[row, length:].any()
 
 
 @pytest.mark.parametrize("shift", [True, False])
 def test_whitening_matches_a_loop_over_response_tokens(shift: bool) -> None:
     values, mask = random(seed=6) * 3 + 2, response_mask(torch.tensor(LENGTHS), WIDTH)
-    there = [float(values[row, place]) for row, length in enumerate(LENGTHS) for place in range(length)]
+    there = [float(values[row, index]) for row, length in enumerate(LENGTHS) for index in range(length)]
     mean = sum(there) / len(there)
     variance = sum((value - mean) ** 2 for value in there) / len(there)
     wanted = [(value - mean) / (variance + 1e-8) ** 0.5 + (0.0 if shift else mean) for value in there]
-    found = whiten(values, mask, alone, shift=shift)
-    assert found[mask].tolist() == pytest.approx(wanted, abs=1e-12)
-    assert not found[~mask].any()
+    result = whiten(values, mask, alone, shift=shift)
+    assert result[mask].tolist() == pytest.approx(wanted, abs=1e-12)
+    assert not result[~mask].any()
 
 
 def test_whitening_on_two_devices_matches_one_device() -> None:

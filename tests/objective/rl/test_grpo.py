@@ -24,8 +24,8 @@ class Length(Reward):
 
 def test_group_advantages_are_standardised_scores() -> None:
     scores = [[1.0, 2.0, 6.0], [4.0, 4.0, 4.0]]
-    found = group_advantages(torch.tensor(scores, dtype=torch.float64))
-    for row, group in zip(found.tolist(), scores, strict=True):
+    result = group_advantages(torch.tensor(scores, dtype=torch.float64))
+    for row, group in zip(result.tolist(), scores, strict=True):
         mean = sum(group) / 3
         deviation = math.sqrt(sum((score - mean) ** 2 for score in group) / 3)
         assert row == pytest.approx([(score - mean) / (deviation + 1e-4) for score in group], abs=1e-12)
@@ -33,8 +33,8 @@ def test_group_advantages_are_standardised_scores() -> None:
 
 def test_kl_estimates_match_equation_4() -> None:
     now, reference = torch.tensor([-1.0, -2.0]), torch.tensor([-1.5, -0.5])
-    wanted = [math.exp(ahead) - ahead - 1 for ahead in (-0.5, 1.5)]
-    assert kl_estimates(now, reference).tolist() == pytest.approx(wanted, abs=1e-6)
+    expected = [math.exp(ahead) - ahead - 1 for ahead in (-0.5, 1.5)]
+    assert kl_estimates(now, reference).tolist() == pytest.approx(expected, abs=1e-6)
 
 
 def test_minibatches_contain_whole_groups_and_start_at_zero_kl(source: Any, model_of: Callable[..., Any]) -> None:

@@ -34,21 +34,21 @@ def test_clipped_tokens_have_no_gradient() -> None:
 
 
 def test_probability_ratios_never_overflow() -> None:
-    found = probability_ratios(torch.tensor([0.0, -1e4]), torch.tensor([-1e4, 0.0]))
-    assert found.tolist() == pytest.approx([math.exp(20), math.exp(-20)])
+    result = probability_ratios(torch.tensor([0.0, -1e4]), torch.tensor([-1e4, 0.0]))
+    assert result.tolist() == pytest.approx([math.exp(20), math.exp(-20)])
 
 
 @pytest.mark.parametrize("value", [1.0, 1.1, 1.5, 0.4])
-@pytest.mark.parametrize("wanted", [0.0, 2.0])
-def test_the_value_loss_is_the_larger_of_unclipped_and_clipped(value: float, wanted: float) -> None:
+@pytest.mark.parametrize("expected", [0.0, 2.0])
+def test_the_value_loss_is_the_larger_of_unclipped_and_clipped(value: float, expected: float) -> None:
     near = min(max(value, 0.8), 1.2)
-    predicted, before, target = (torch.tensor([number], dtype=torch.float64) for number in (value, 1.0, wanted))
-    found = value_losses(predicted, before, target, 0.2)
-    assert found.item() == pytest.approx(0.5 * max((value - wanted) ** 2, (near - wanted) ** 2), abs=1e-12)
+    predicted, before, target = (torch.tensor([number], dtype=torch.float64) for number in (value, 1.0, expected))
+    result = value_losses(predicted, before, target, 0.2)
+    assert result.item() == pytest.approx(0.5 * max((value - expected) ** 2, (near - expected) ** 2), abs=1e-12)
 
 
 def test_entropy_and_approximate_kl_match_their_formulas() -> None:
     chances = torch.tensor([[0.5, 0.25, 0.25], [0.98, 0.01, 0.01]], dtype=torch.float64)
-    wanted = [-sum(p * math.log(p) for p in row) for row in chances.tolist()]
-    assert entropies(chances.log()).tolist() == pytest.approx(wanted, abs=1e-12)
+    expected = [-sum(p * math.log(p) for p in row) for row in chances.tolist()]
+    assert entropies(chances.log()).tolist() == pytest.approx(expected, abs=1e-12)
     assert approximate_kl(torch.tensor([-1.0]), torch.tensor([-1.5])).item() == pytest.approx(0.125)

@@ -25,9 +25,9 @@ def test_the_gradient_of_ppo_ptx_is_the_sum_of_both_gradients(ppo: Callable[...,
     hidden = model(minibatch["ptx"]["tokens"])
     torch.nn.functional.cross_entropy(model.logits(hidden).flatten(0, 1), minibatch["ptx"]["targets"].flatten()).backward()
     text = {name: parameter.grad for name, parameter in model.named_parameters()}
-    wanted = {name: found + 27.8 * text[name] if name in text else found for name, found in own.items()}
-    scale = max(float(tensor.abs().max()) for tensor in wanted.values())
-    assert all(torch.allclose(both[name], wanted[name], atol=1e-6 * scale, rtol=1e-5) for name in wanted)
+    expected = {name: result + 27.8 * text[name] if name in text else result for name, result in own.items()}
+    scale = max(float(tensor.abs().max()) for tensor in expected.values())
+    assert all(torch.allclose(both[name], expected[name], atol=1e-6 * scale, rtol=1e-5) for name in expected)
 
 
 def test_ppo_without_pretraining_matches_ppo_ptx_bit_for_bit(ppo: Callable[..., Any]) -> None:
@@ -53,7 +53,7 @@ def test_devices_do_not_change_the_gradient(ppo: Callable[..., Any]) -> None:
     objective, model = ppo(**settings)
     whole = roll(objective, model, 16)
     meeting, brought = threading.Barrier(2), [torch.empty(0), torch.empty(0)]
-    found: list[Any] = [None, None]
+    result: list[Any] = [None, None]
 
     def device(number: int) -> None:
         def total(tensor: Tensor) -> Tensor:
@@ -65,7 +65,7 @@ def test_devices_do_not_change_the_gradient(ppo: Callable[..., Any]) -> None:
 
         own, policy = copy.deepcopy(objective), copy.deepcopy(model)
         own.kl_coef.fill_(0.02)
-        found[number] = roll(own, policy, 8, first=8 * number, total=total)
+        result[number] = roll(own, policy, 8, first=8 * number, total=total)
 
     threads = [threading.Thread(target=device, args=(number,)) for number in range(2)]
     for thread in threads:
@@ -73,7 +73,7 @@ def test_devices_do_not_change_the_gradient(ppo: Callable[..., Any]) -> None:
     for thread in threads:
         thread.join()
     for number, minibatch in enumerate(whole):
-        parts = [found[0][number], found[1][number]]
+        parts = [result[0][number], result[1][number]]
         counts = objective.counts(parts[0]["ppo"])
         counts = {name: count + objective.counts(parts[1]["ppo"])[name] for name, count in counts.items()}
         gradients = [gradient(objective, model, part, counts=counts) for part in parts]

@@ -76,8 +76,8 @@ def test_log_probabilities_depend_on_neither_padding_nor_other_rows(ppo: Callabl
     for row in range(16):
         one = {name: tensor[row : row + 1] for name, tensor in batch.items()}
         length = int(one["prompt_lengths"] + one["lengths"])
-        found = objective.compute_log_probs(model, {**one, "tokens": one["tokens"][:, :length]})
-        assert torch.allclose(found[0], batch["old_log_probs"][row, : int(one["lengths"])], atol=1e-5)
+        result = objective.compute_log_probs(model, {**one, "tokens": one["tokens"][:, :length]})
+        assert torch.allclose(result[0], batch["old_log_probs"][row, : int(one["lengths"])], atol=1e-5)
 
 
 def test_a_nan_score_raises(ppo: Callable[..., Any]) -> None:

@@ -42,7 +42,7 @@ class CountedVowels(Vowels):
 
 
 @pytest.fixture
-def learn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """`learn(folder, *words, until=n)`: trains a tiny run of PPO-ptx."""
     monkeypatch.setitem(registry().parts["reward"], "counted", Entry(Counted, BUILTIN_ORIGIN))
     prompts, text = tmp_path / "prompts.jsonl", tmp_path / "text.txt"
@@ -81,28 +81,28 @@ def newest(folder: Path) -> dict[str, Tensor]:
     }
 
 
-def test_a_run_reports_metrics_samples_and_judge_scores(learn: Callable[..., Any], tmp_path: Path) -> None:
-    found = learn(tmp_path / "run", "objective.judge.name=counted")
+def test_a_run_reports_metrics_samples_and_judge_scores(train: Callable[..., Any], tmp_path: Path) -> None:
+    result = train(tmp_path / "run", "objective.judge.name=counted")
     names = {"score", "kl", "entropy", "length", "missing_end_of_text", "explained_variance", "clip_fraction", "approximate_kl"}
     names |= {"kl_coef", "seconds_generate", "seconds_score", "seconds_ppo", "seconds_ptx"}
     names |= {"val_score", "val_kl", "val_length", "val_missing_end_of_text", "val_ptx_loss", "val_judge"}
-    assert names <= found.keys()
-    assert found["generated_per_second"] > 0
-    assert found["tokens_per_second"] is None  # the schedule counts prompts as full contexts, which does not measure speed
-    assert found["val_judge"] == found["val_score"]
+    assert names <= result.keys()
+    assert result["generated_per_second"] > 0
+    assert result["tokens_per_second"] is None  # the schedule counts prompts as full contexts, which does not measure speed
+    assert result["val_judge"] == result["val_score"]
     lines = [json.loads(line) for line in (tmp_path / "run" / "samples.jsonl").read_text(encoding="utf-8").splitlines()]
     assert len(lines) == 4
     assert all(line["score"] == line["judge"] == sum(letter in "aeiou" for letter in line["text"]) for line in lines)
     assert "judge" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("asked", [10, 12])
-def test_a_run_that_fails_in_a_rollout_resumes_bit_for_bit(learn: Callable[..., Any], tmp_path: Path, asked: int) -> None:
-    whole = learn(tmp_path / "whole")
+@pytest.mark.parametrize("calls", [10, 12])
+def test_a_run_that_fails_in_a_rollout_resumes_bit_for_bit(train: Callable[..., Any], tmp_path: Path, calls: int) -> None:
+    whole = train(tmp_path / "whole")
     with pytest.raises(RuntimeError, match="pulled the plug"):
-        learn(tmp_path / "cut", until=asked)
+        train(tmp_path / "cut", until=calls)
     assert list((tmp_path / "cut" / "checkpoints").glob("step-*"))
-    again = learn(tmp_path / "cut")
+    again = train(tmp_path / "cut")
     assert again["train_loss"] == whole["train_loss"]
     assert again["val_loss"] == whole["val_loss"]
     left, right = newest(tmp_path / "whole"), newest(tmp_path / "cut")

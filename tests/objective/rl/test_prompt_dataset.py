@@ -42,7 +42,7 @@ def test_prompts_that_the_reward_does_not_accept_are_left_out_and_counted(
     prompts = [Prompt((Turn("user", "x" * (5 if number % 4 == 0 else 3)),)) for number in range(40)]
     objective, model = ppo(Terse(), prompts=prompts)
     assert "of the train split have more than three letters, and are left out" in caplog.text
-    assert {len(ids) for asked in objective.prompt_datasets.values() for ids in asked.ids} == {3}
+    assert {len(ids) for dataset in objective.prompt_datasets.values() for ids in dataset.ids} == {3}
     roll(objective, model)
     with pytest.raises(DataError, match=r"all 32 prompts of the train split have more than three letters; write fewer"):
         ppo(Terse(), prompts=[Prompt((Turn("user", "xxxx"),))] * 40)

@@ -46,11 +46,11 @@ class Hotter(PPO):
     """Samples at another temperature than the one in training."""
 
     def generate_responses(self, model: Model, split: str, items: Sequence[int], *, seed: int, samples: int = 1) -> Rollout:
-        wanted, self.settings.temperature = self.settings.temperature, 3.0
+        expected, self.settings.temperature = self.settings.temperature, 3.0
         try:
             return super().generate_responses(model, split, items, seed=seed, samples=samples)
         finally:
-            self.settings.temperature = wanted
+            self.settings.temperature = expected
 
 
 class Restless(nn.Dropout):
@@ -194,14 +194,14 @@ def test_bfloat16_rounding_is_not_taken_for_another_temperature() -> None:
     random = torch.Generator().manual_seed(0)
     logits = 2 * torch.randn(500, 4096, generator=random)
     numbers = torch.rand(500, generator=random, dtype=torch.float64)
-    drawn = sample(logits, numbers, temperature=1.0)
+    sampled = sample(logits, numbers, temperature=1.0)
     rounded = logits.bfloat16().float()
     assert (
-        float((sample(rounded, numbers, temperature=1.0) == drawn).float().mean()) < MIN_REPRODUCED
+        float((sample(rounded, numbers, temperature=1.0) == sampled).float().mean()) < MIN_REPRODUCED
     )  # rounding changes some tokens to neighbouring ones
-    assert reproduced_fraction(rounded, drawn, numbers, temperature=1.0) == 1.0
-    assert reproduced_fraction(rounded, drawn, numbers, temperature=0.8) < MIN_REPRODUCED
-    assert reproduced_fraction(rounded.roll(1, 0), drawn, numbers, temperature=1.0) < MIN_REPRODUCED  # logits of another position
+    assert reproduced_fraction(rounded, sampled, numbers, temperature=1.0) == 1.0
+    assert reproduced_fraction(rounded, sampled, numbers, temperature=0.8) < MIN_REPRODUCED
+    assert reproduced_fraction(rounded.roll(1, 0), sampled, numbers, temperature=1.0) < MIN_REPRODUCED  # logits of another position
 
 
 def test_a_score_that_depends_on_the_batch_is_detected(start: Callable[..., Any]) -> None:
@@ -216,9 +216,9 @@ def ending(chance: float) -> Callable[[Any], None]:
         own, end = model.logits, BytesTokenizerConfig().build(texts=[]).special["end_of_text"]
 
         def logits(hidden: Tensor) -> Tensor:
-            found = own(hidden).index_fill(-1, torch.tensor([end]), -torch.inf)
-            logit = found.logsumexp(dim=-1) + math.log(chance / (1 - chance))
-            return found.index_copy(-1, torch.tensor([end]), logit[..., None])
+            result = own(hidden).index_fill(-1, torch.tensor([end]), -torch.inf)
+            logit = result.logsumexp(dim=-1) + math.log(chance / (1 - chance))
+            return result.index_copy(-1, torch.tensor([end]), logit[..., None])
 
         model.logits = logits
 

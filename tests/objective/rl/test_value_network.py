@@ -17,9 +17,9 @@ def test_the_value_network_starts_as_a_reward_model_of_any_width(ppo: Callable[.
     trained = reward.trained_model
     assert trained is not None
     lengths = batch["prompt_lengths"] + batch["lengths"] - 1  # the state before the last token
-    wanted = trained.objective.scores(trained.model, batch["tokens"], lengths)
-    found = batch["values"].gather(1, batch["lengths"][:, None] - 1)[:, 0]
-    assert torch.allclose(found, wanted, atol=1e-5)
+    expected = trained.objective.scores(trained.model, batch["tokens"], lengths)
+    result = batch["values"].gather(1, batch["lengths"][:, None] - 1)[:, 0]
+    assert torch.allclose(result, expected, atol=1e-5)
     assert not any(parameter is own for parameter in objective.value.parameters() for own in trained.model.parameters())
 
 

@@ -29,11 +29,11 @@ def learned_of(batch: Any, row: int = 0) -> list[int]:
 
 
 def test_the_loss_covers_the_response_and_its_end_of_text(sft: Sft, dialogue: Speak, source: Any) -> None:
-    given = source([dialogue("Name?", " Ann")])
-    batch = sft().datasets(given, validation_fraction=0)["train"].batch([0])
+    dialogues = source([dialogue("Name?", " Ann")])
+    batch = sft().datasets(dialogues, validation_fraction=0)["train"].batch([0])
     assert bytes(batch["tokens"][0].tolist()) == b"Name? Ann"
     assert learned_of(batch) == [*b" Ann", END]
-    batch = sft(learn="all").datasets(given, validation_fraction=0)["train"].batch([0])
+    batch = sft(learn="all").datasets(dialogues, validation_fraction=0)["train"].batch([0])
     assert learned_of(batch) == [*b"ame? Ann", END]
 
 
@@ -84,10 +84,10 @@ def test_the_loss_matches_one_from_all_logits(sft: Sft, dialogue: Speak, source:
         terms, _ = built.loss(model, batch)
     chances = model.logits(model(batch["tokens"], segments=batch["segments"])).log_softmax(-1)
     slow = -sum(
-        chances[row, place, batch["targets"][row, place]]
+        chances[row, index, batch["targets"][row, index]]
         for row in range(len(batch["tokens"]))
-        for place in range(batch["tokens"].shape[1])
-        if batch["loss_mask"][row, place]
+        for index in range(batch["tokens"].shape[1])
+        if batch["loss_mask"][row, index]
     )
     assert float(terms["sft"][1]) == pytest.approx(float(slow.detach()), rel=1e-6)
 
@@ -125,11 +125,11 @@ class Likes(Reward):
 
     def __init__(self, letter: str) -> None:
         self.letter = letter
-        self.asked: list[str] = []
+        self.scored: list[str] = []
 
     def __call__(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> Tensor:
         assert prompts  # a reward never gets an empty batch
-        self.asked += [prompt.turns[-1].text for prompt in prompts]
+        self.scored += [prompt.turns[-1].text for prompt in prompts]
         return torch.tensor([float(self.letter) if self.letter == "nan" else response.count(self.letter) for response in responses])
 
 
@@ -147,7 +147,7 @@ def test_with_a_reward_the_best_checkpoint_is_the_one_whose_responses_score_high
             return built.validate(model, validation.batch(places), seed=0)[2]["scores"].tolist()
 
     together = scores(0, 1, 2)
-    assert likes.asked == ["abc", "e", "jk"]
+    assert likes.scored == ["abc", "e", "jk"]
     assert together == [*scores(0), *scores(2, 1)[::-1]]  # independent of the rest of the batch
     metrics = built.compute_metrics({"scores": torch.tensor([1.0, 2.0, 6.0])})
     assert metrics == {"reward": 3.0}
@@ -166,10 +166,10 @@ def test_a_response_that_does_not_end_scores_missing_end_of_text(sft: Sft, dialo
     batch, model = validation["validation"].batch([0, 1]), model_of(built)
     with torch.no_grad():
         assert built.validate(model, batch, seed=0)[2]["scores"].tolist() == [-3.0, -3.0]
-        assert likes.asked == []
+        assert likes.scored == []
         built.settings.missing_end_of_text = None
         assert built.validate(model, batch, seed=0)[2]["scores"].min() >= 0.0
-    assert likes.asked == ["abc", "e"]
+    assert likes.scored == ["abc", "e"]
 
 
 def test_a_held_out_prompt_without_room_is_not_scored(
@@ -245,12 +245,12 @@ def test_a_run_with_a_reward_keeps_its_best_checkpoint_by_the_reward(tmp_path: P
     words += ["save.every=20", "trainer.accelerator=cpu", "trainer.max_steps=80", "samples.prompts=[]"]
     gptkit.run(gptkit.compose("train", [*words, f"hydra.run.dir={tmp_path / 'run'}"]))
     with (tmp_path / "run" / "metrics.csv").open(encoding="utf-8", newline="") as file:
-        found = [
+        result = [
             (int(row["step"]), float(row["val/loss"]), float(row["val/reward"])) for row in csv.DictReader(file) if row["val/loss"]
         ]
     best = best_checkpoint(tmp_path / "run")
     assert best is not None
-    assert min(found, key=lambda row: row[1])[0] == 80
-    assert found[-1][2] < max(row[2] for row in found)
+    assert min(result, key=lambda row: row[1])[0] == 80
+    assert result[-1][2] < max(row[2] for row in result)
     step = int(best.name.removeprefix("step-"))
-    assert {row[0]: row[2] for row in found}[step] == max(row[2] for row in found)
+    assert {row[0]: row[2] for row in result}[step] == max(row[2] for row in result)

@@ -45,7 +45,12 @@ class Run:
         return {"optimizer": self.optimizer.state_dict(), "tokens": 1 << 40, "rng": {"cpu": torch.get_rng_state()}, "note": None}
 
     def save(self, step: int, *, keep: int = 0, val_loss: float | None = None, **changes: Any) -> Path:
-        given: dict[str, Any] = {"model_state": self.model.state_dict(), "objective_state": None, "state": self.state(), **changes}
+        arguments: dict[str, Any] = {
+            "model_state": self.model.state_dict(),
+            "objective_state": None,
+            "state": self.state(),
+            **changes,
+        }
         return write_checkpoint(
             self.folder,
             step=step,
@@ -54,5 +59,5 @@ class Run:
             keep=keep,
             val_loss=val_loss,
             rank=val_loss,
-            **given,
+            **arguments,
         )

@@ -67,9 +67,9 @@ def test_checkpoint_round_trip_is_bit_identical(run: Run) -> None:
 def test_checkpoint_holds_the_files_of_its_manifest(run: Run) -> None:
     folder = run.save(1)
     manifest = json.loads((folder / "manifest.json").read_text())
-    found = {path.relative_to(folder).as_posix(): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
-    found.pop("manifest.json")
-    assert {name: file["bytes"] for name, file in manifest["files"].items()} == found
+    result = {path.relative_to(folder).as_posix(): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
+    result.pop("manifest.json")
+    assert {name: file["bytes"] for name, file in manifest["files"].items()} == result
     assert manifest["parts"]["callback.stop"]["name"] == "early_stopping"
     assert manifest["parts"]["model"]["distribution"].startswith("gptkit==")
     assert sorted(path.name for path in folder.parent.iterdir()) == ["step-00000001"]

@@ -25,27 +25,27 @@ def curves(train: list[float], val: dict[int, float] | None = None, norm: list[f
     return Curves({name: np.array(list(values), dtype=float) for name, values in columns.items()})
 
 
-def judged(given: Curves, **settings: object) -> dict[str, str]:
+def levels(logged: Curves, **settings: object) -> dict[str, str]:
     """Return the level of each diagnostic by its title."""
-    return {one.title: one.level for one in diagnose_training(given, {"finished": True}, settings, GUESSING)}
+    return {one.title: one.level for one in diagnose_training(logged, {"finished": True}, settings, GUESSING)}
 
 
 FALLING = [5.5 * math.exp(-row / 40) + 2.0 for row in range(100)]
 
 
 def test_normal_run_has_only_good_diagnostics() -> None:
-    given = curves([min(loss, 5.6) for loss in FALLING], {50: 3.6, 99: 2.5})
-    assert set(judged(given).values()) == {"good"}
+    logged = curves([min(loss, 5.6) for loss in FALLING], {50: 3.6, 99: 2.5})
+    assert set(levels(logged).values()) == {"good"}
 
 
 def test_problems_have_bad_diagnostics() -> None:
-    assert judged(curves([5.5, 4.0, math.nan, 3.0]))["The loss or the gradient is not finite"] == "bad"
-    assert judged(curves([5.5] * 50))["The model is not better than guessing"] == "bad"
-    assert judged(curves([50.0, 5.0, 3.0, 3.0]))["The first losses are worse than guessing"] == "bad"
-    assert judged(curves(FALLING, {30: 2.5, 60: 2.2, 99: 2.6}))["The validation loss has turned upward"] == "note"
-    assert judged(curves(FALLING, {99: 4.5}))["Validation is well above training"] == "note"
+    assert levels(curves([5.5, 4.0, math.nan, 3.0]))["The loss or the gradient is not finite"] == "bad"
+    assert levels(curves([5.5] * 50))["The model is not better than guessing"] == "bad"
+    assert levels(curves([50.0, 5.0, 3.0, 3.0]))["The first losses are worse than guessing"] == "bad"
+    assert levels(curves(FALLING, {30: 2.5, 60: 2.2, 99: 2.6}))["The validation loss has turned upward"] == "note"
+    assert levels(curves(FALLING, {99: 4.5}))["Validation is well above training"] == "note"
     spiky = [20.0 if row % 10 == 9 else 1.0 for row in range(100)]
-    assert judged(curves(FALLING, norm=spiky))["10 gradient spikes"] == "note"
+    assert levels(curves(FALLING, norm=spiky))["10 gradient spikes"] == "note"
 
 
 @pytest.mark.parametrize("guessing", [GUESSING, None])
@@ -61,20 +61,20 @@ def test_problems_have_bad_diagnostics() -> None:
     ],
 )
 def test_absurd_or_rising_loss_has_no_good_diagnostic(train: list[float], validation: float, guessing: float | None) -> None:
-    found = diagnose_training(curves(train, {len(train) - 1: validation}), {"finished": True}, {"init_from": "x"}, guessing)
-    losses = [one for one in found if "loss" in one.title and not one.title.startswith("Every")]
+    result = diagnose_training(curves(train, {len(train) - 1: validation}), {"finished": True}, {"init_from": "x"}, guessing)
+    losses = [one for one in result if "loss" in one.title and not one.title.startswith("Every")]
     assert "bad" in {one.level for one in losses} and "good" not in {one.level for one in losses}
     if validation > 100:
-        assert "Validation follows training" not in {one.title for one in found}
+        assert "Validation follows training" not in {one.title for one in result}
 
 
 def test_reinforcement_learning_loss_gets_no_verdict() -> None:
-    found = diagnose_training(curves([0.1, 5.0, 9.0]), {"finished": True, "seconds_generate": 1.0}, {}, None)
-    assert "bad" not in {one.level for one in found}
+    result = diagnose_training(curves([0.1, 5.0, 9.0]), {"finished": True, "seconds_generate": 1.0}, {}, None)
+    assert "bad" not in {one.level for one in result}
 
 
 def test_run_from_weights_may_start_above_the_uniform_loss() -> None:
-    assert "The first losses are worse than guessing" not in judged(curves([50.0, 5.0, 3.0, 3.0]), init_from="runs/other")
+    assert "The first losses are worse than guessing" not in levels(curves([50.0, 5.0, 3.0, 3.0]), init_from="runs/other")
 
 
 def test_unfinished_run_names_the_command_that_continues_it() -> None:

@@ -47,7 +47,7 @@ def run(intact: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def go_on(train: Callable[..., Any]) -> Callable[[Path], Any]:
+def resume(train: Callable[..., Any]) -> Callable[[Path], Any]:
     """Resume the run until its sixth step."""
     more = ["trainer.log_every_n_steps=1", "save.every=2", "save.keep=0", "samples.every=1", "samples.prompts=[a]"]
     more += ["samples.max_new_tokens=2", "val.every=2"]
@@ -73,10 +73,10 @@ def test_damaged_line_is_reported_and_the_others_are_kept(
 
 
 @pytest.mark.parametrize("content", [b"", b"\0\0\0\n", b"\xff\n", b"[]\n", b"[" * 100_000, b'{"tokens": 1e999, "val_loss": "x"}\n'])
-def test_damaged_files_do_not_prevent_resuming(run: Path, go_on: Callable[[Path], Any], content: bytes) -> None:
+def test_damaged_files_do_not_prevent_resuming(run: Path, resume: Callable[[Path], Any], content: bytes) -> None:
     for name in ("metrics.csv", "samples.jsonl", "summary.json", "environment.json"):
         (run / name).write_bytes(content)
-    assert go_on(run)["steps"] == 6
+    assert resume(run)["steps"] == 6
     assert read_metrics(run)["step"] == [5, 6]
     assert [sample["step"] for sample in read_samples(run)] == [4, 5, 6]  # the samples of the checkpoint's step are generated again
     assert json.loads((run / "summary.json").read_text())["steps"] == 6
@@ -86,7 +86,7 @@ def test_damaged_files_do_not_prevent_resuming(run: Path, go_on: Callable[[Path]
 
 @pytest.mark.parametrize("kind", ["folder", "pipe", "loop"])
 def test_folder_in_place_of_a_file_is_moved_aside(
-    run: Path, go_on: Callable[[Path], Any], kind: str, caplog: pytest.LogCaptureFixture
+    run: Path, resume: Callable[[Path], Any], kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     names = ["metrics.csv", "samples.jsonl", "summary.json", "environment.json", "report.html", "config.yaml"]
     for path in (run / name for name in names):
@@ -94,7 +94,7 @@ def test_folder_in_place_of_a_file_is_moved_aside(
         {"folder": path.mkdir, "pipe": lambda path=path: os.mkfifo(path), "loop": lambda path=path: path.symlink_to(path)}[kind]()
     shutil.rmtree(run / "tensorboard")
     (run / "tensorboard").touch()
-    assert go_on(run)["steps"] == 6
+    assert resume(run)["steps"] == 6
     for name in names:
         assert (run / name).is_file()
         assert os.path.lexists(run / f"{name}.damaged")
@@ -121,8 +121,8 @@ def test_invalid_summary_entries_are_ignored(run: Path, caplog: pytest.LogCaptur
     write_report(run)
 
 
-def test_intact_files_log_no_warning(run: Path, go_on: Callable[[Path], Any], caplog: pytest.LogCaptureFixture) -> None:
-    go_on(run)
+def test_intact_files_log_no_warning(run: Path, resume: Callable[[Path], Any], caplog: pytest.LogCaptureFixture) -> None:
+    resume(run)
     assert caplog.text == ""
     assert [int(step) for step in read_metrics(run)["step"]] == [1, 2, 3, 4, 5, 6]
 

@@ -26,9 +26,9 @@ def test_smoothing_averages_around_each_point() -> None:
     values = np.random.default_rng(0).normal(size=731)
     half = 7
     expected = []
-    for place in range(len(values)):
-        back = min(place, half)
-        expected.append(values[place - back : min(place + back, len(values) - 1) + 1].mean())
+    for index in range(len(values)):
+        back = min(index, half)
+        expected.append(values[index - back : min(index + back, len(values) - 1) + 1].mean())
     assert np.allclose(smooth(values), expected, rtol=0, atol=1e-12)
     assert np.array_equal(smooth(values[:50]), values[:50])
 

@@ -89,7 +89,7 @@ def warnings_of(folder: Path, rows: list[dict[str, float]], caplog: pytest.LogCa
 def test_each_collapse_is_reported_once_at_its_start(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     messages = warnings_of(tmp_path, ROWS, caplog)
     assert len(messages) == len(WARNINGS)
-    assert all(line.startswith(wanted) for line, wanted in zip(messages, WARNINGS, strict=True))
+    assert all(line.startswith(expected) for line, expected in zip(messages, WARNINGS, strict=True))
     assert not warnings_of(tmp_path, [{"score": 0.1 * n, "kl": 1.0 * n, "length": 20.0} for n in range(5)], caplog)
     assert not warnings_of(tmp_path, [{}] * 3, caplog)  # an objective without these metrics
 
@@ -104,7 +104,7 @@ def test_resumed_run_warns_only_of_new_collapses(tmp_path: Path, caplog: pytest.
     file.close()
     messages = warnings_of(tmp_path, ROWS, caplog, first=first)
     assert [line.split(".")[0] for line in messages] == [
-        wanted.split(".")[0] for wanted in WARNINGS if int(wanted[5:7]) > 10 * first
+        expected.split(".")[0] for expected in WARNINGS if int(expected[5:7]) > 10 * first
     ]
 
 

@@ -41,8 +41,8 @@ def test_ids_of_the_objective_are_never_sampled(tokenizer: str, train: Train, la
     assert steps_of(folder) == [1, 1, 2, 2, 3, 3]
     trained = load_objective(str(folder))
     assert trained.model.vocabulary == trained.tokenizer.size + 3
-    found = generate(trained.model, trained.tokenizer, ["a"], max_new_tokens=20, temperature=1000.0, samples=40)
-    assert max(token for each in found[0] for token in each.tokens) < trained.tokenizer.size
+    result = generate(trained.model, trained.tokenizer, ["a"], max_new_tokens=20, temperature=1000.0, samples=40)
+    assert max(token for each in result[0] for token in each.tokens) < trained.tokenizer.size
 
 
 @pytest.mark.parametrize("broken", ["generate", "write_summary", "write_report"])
@@ -87,10 +87,10 @@ def test_run_killed_after_its_last_checkpoint_gets_its_missing_files(
     run = tmp_path / "run"
     assert (run / "checkpoints" / "step-00000004" / "manifest.json").is_file()
     assert not [name for name in ("samples.jsonl", "summary.json", "report.html") if (run / name).exists()]
-    found = train(run, *words)
+    result = train(run, *words)
     same = ("steps", "tokens", "train_loss", "val_loss", "parameters", "finished")
-    assert {name: found[name] for name in same} == {name: expected[name] for name in same}
-    assert found["tokens_per_second"] > 0
+    assert {name: result[name] for name in same} == {name: expected[name] for name in same}
+    assert result["tokens_per_second"] > 0
     assert read_samples(run) == read_samples(tmp_path / "whole")
     assert "report" in (run / "report.html").read_text() or (run / "report.html").stat().st_size > 1000
     before = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()}
