@@ -46,10 +46,10 @@ def report(settings: ReportCommand) -> list[ComparedRun]:
 def find_runs(paths: Sequence[Path]) -> list[Path]:
     """Returns the run folders among the paths and, of a folder that is no run itself, those directly in it.
 
-    Files, which `runs/*` may stand for, too, are skipped with a warning.
+    Files, which `runs/*` may stand for, too, and folders that cannot be read are skipped with a warning.
 
     Raises:
-        ConfigError: a path does not exist, a folder holds no run, or there are only files.
+        ConfigError: a path does not exist, a folder holds no run, or no folder is left.
     """
     runs: dict[Path, None] = {}
     for path in paths:
@@ -64,7 +64,7 @@ def find_runs(paths: Sequence[Path]) -> list[Path]:
                 near = []
             raise ConfigError(f"runs: there is no folder {path}.{did_you_mean(str(path), near)}")
     if not runs:
-        raise ConfigError("runs: none of these is a folder; give the folders of runs: gptkit report runs/*")
+        raise ConfigError("runs: none of these is a folder that can be read; give the folders of runs: gptkit report runs/*")
     return list(runs)
 
 
@@ -74,7 +74,8 @@ def _runs_in(folder: Path) -> list[Path]:
     try:
         below = sorted(Path(entry.path) for entry in os.scandir(folder) if entry.is_dir())
     except OSError as error:
-        raise ConfigError(f"runs: {folder} cannot be read ({error.strerror})") from None
+        print_text(f"gptkit: {folder} cannot be read ({error.strerror}); it is skipped", sys.stderr)
+        return []
     runs = [path for path in below if is_run(path)]
     if not runs:
         raise ConfigError(f"runs: {folder} holds no run: there is no config.yaml, metrics.csv or summary.json in it")

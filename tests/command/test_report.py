@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -91,6 +92,17 @@ def test_a_damaged_run_is_reported_and_the_others_are_compared(gptkit_command: G
     for name in ("metrics.csv", "config.yaml", "summary.json"):
         assert f"runs/slow/{name}" in problems
     assert "best validation loss, fast" in page
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root reads everything")
+def test_a_folder_that_cannot_be_read_is_named_and_skipped(gptkit_command: GptkitCommand, runs: Path) -> None:
+    (runs / "slow").chmod(0)
+    try:
+        done = gptkit_command("report", "runs/slow", "runs/fast")
+    finally:
+        (runs / "slow").chmod(0o755)
+    assert done.status == 0
+    assert done.err.splitlines()[0] == "gptkit: runs/slow cannot be read (Permission denied); it is skipped"
 
 
 def test_a_failed_job_of_a_sweep_shows_its_whole_message(gptkit_command: GptkitCommand, runs: Path) -> None:

@@ -98,7 +98,7 @@ def _draw_series(axes: Any, series: Series, x_name: str, points: int) -> None:
 def _style(*, hashsalt: str) -> Any:
     import matplotlib
 
-    settings: Any = {"svg.fonttype": "none", "svg.hashsalt": hashsalt, "font.size": _FONT}
+    settings: Any = {"svg.fonttype": "none", "svg.hashsalt": hashsalt, "font.size": _FONT, "axes.formatter.useoffset": False}
     return matplotlib.rc_context({**settings, "axes.spines.top": False, "axes.spines.right": False})
 
 

@@ -23,6 +23,7 @@ _TITLES = {
     "grad_norm": "Gradient norm, before clipping",
     "tokens_per_second": "Tokens per second",
 }
+_ABBREVIATIONS = {"kl": "KL", "f1": "F1", "ppo": "PPO", "ptx": "PTX", "sft": "SFT", "lm": "LM"}
 _NOISY = ("train/", "grad_norm", "tokens_per_second")
 
 
@@ -90,7 +91,7 @@ def metric_title(column: str) -> str:
     if column in _TITLES:
         return _TITLES[column]
     words = column.replace("train/", "training ", 1) if column.startswith("train/") else column.replace("val/", "validation ", 1)
-    return _capitalize(words.replace("_", " "))
+    return _capitalize(" ".join(_ABBREVIATIONS.get(word, word) for word in words.replace("_", " ").split(" ")))
 
 
 def _capitalize(text: str) -> str:
@@ -159,7 +160,7 @@ def _both_splits(
     if not series or (max(len(each.y) for each in series) < 2 and not is_wide):
         return None
     if len(series) == 1 and series[0].label in ("training", "validation") and not is_wide:
-        title = _capitalize(f"{series[0].label} {title.lower()}")
+        title = _capitalize(f"{series[0].label} {title[:1].lower() if title[1:2].islower() else title[:1]}{title[1:]}")
     return Chart(title, series, is_wide=is_wide, reference=reference)
 
 

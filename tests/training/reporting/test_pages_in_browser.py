@@ -191,6 +191,12 @@ def test_tables_sort_and_filter_and_the_charts_follow(opened: Any) -> None:
     assert page.page.evaluate("gptkitCharts.charts[0].shown.map(({ series }) => series.label)") == ["fast"]
 
 
+def test_ticks_that_are_close_to_each_other_stay_distinct(opened: Any) -> None:
+    page = opened("run")
+    assert page.page.evaluate("gptkitElements.formatTicks([5.5411, 5.5412, 5.5413])") == ["5.5411", "5.5412", "5.5413"]
+    assert page.page.evaluate("gptkitElements.formatTicks([0, 50000, 1500000, null])") == ["0", "50k", "1.5M", ""]
+
+
 def test_a_logarithmic_axis_has_a_few_round_ticks(opened: Any) -> None:
     page = opened("comparison")
     ticks = "([low, high, most]) => gptkitElements.logTicks(low, high, most)"

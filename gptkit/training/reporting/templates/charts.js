@@ -2,7 +2,7 @@
 // The data stand in the page as JSON. Without this script the page shows the same charts as SVG.
 "use strict";
 const gptkitCharts = (() => {
-  const { COLORS, css, element, formatNumber, formatSeconds, logTicks, nearest, shorten, swatch, toggle } = gptkitElements;
+  const { COLORS, css, element, formatNumber, formatSeconds, formatTicks, logTicks, nearest, shorten, swatch, toggle } = gptkitElements;
   const DASHES = [[], [6, 3], [2, 2]], MAX_TIP_ROWS = 12, FONT = "11px system-ui, sans-serif";
   const charts = [];
   const hiddenRuns = new Set(); // by the shared legend
@@ -90,7 +90,7 @@ const gptkitCharts = (() => {
       const common = { stroke: ink, grid, ticks: { show: false }, font: FONT, labelFont: FONT };
       const xValues = data.categories.length
         ? { splits: () => data.categories.map((_, i) => i), values: (u, splits) => splits.map(i => shorten(data.categories[i], 16)) }
-        : { values: (u, splits) => splits.map(value => (value === null ? "" : isTime ? formatSeconds(value) : formatNumber(value))) };
+        : { values: (u, splits) => (isTime ? splits.map(value => (value === null ? "" : formatSeconds(value))) : formatTicks(splits)) };
       const { width, height } = this.size();
       const logAxis = most => ({ splits: (u, index, low, high) => logTicks(low, high, most), filter: (u, splits) => splits });
       this.formatX = value => (data.categories.length ? data.categories[Math.round(value)] : isTime ? formatSeconds(value) : formatNumber(value, 6));
@@ -107,7 +107,7 @@ const gptkitCharts = (() => {
         },
         axes: [
           { ...common, ...xValues, ...(logX ? logAxis(Math.floor((width - 60) / 64)) : {}), size: 30, labelSize: 18, label: this.xLabel, space: 60 },
-          { ...common, ...(this.log ? logAxis(Math.floor((height - 50) / 26)) : {}), size: 52, space: 32, values: (u, splits) => splits.map(value => (value === null ? "" : formatNumber(value))) },
+          { ...common, ...(this.log ? logAxis(Math.floor((height - 50) / 26)) : {}), size: 52, space: 32, values: (u, splits) => formatTicks(splits) },
         ],
         cursor: {
           drag: { x: true, y: true, uni: 30, setScale: false },

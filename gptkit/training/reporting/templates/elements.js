@@ -42,6 +42,16 @@ const gptkitElements = (() => {
     return `${+value.toPrecision(digits)}`;
   }
 
+  // Numbers with as few digits as keep them distinct.
+  function formatTicks(values) {
+    const known = values.filter(value => value !== null);
+    for (let digits = 3; digits < 9; digits++) {
+      const texts = known.map(value => formatNumber(value, digits));
+      if (new Set(texts).size === new Set(known).size) return values.map(value => (value === null ? "" : formatNumber(value, digits)));
+    }
+    return values.map(value => (value === null ? "" : formatNumber(value, 9)));
+  }
+
   function formatSeconds(value) {
     if (value < 120) return `${formatNumber(value, 3)} s`;
     return value < 7200 ? `${+(value / 60).toPrecision(3)} min` : `${+(value / 3600).toPrecision(3)} h`;
@@ -76,5 +86,5 @@ const gptkitElements = (() => {
     return xs[index] - xs[low] <= xs[high] - xs[index] ? low : high;
   }
 
-  return { COLORS, css, element, formatNumber, formatSeconds, logTicks, nearest, shorten, swatch, toggle };
+  return { COLORS, css, element, formatNumber, formatSeconds, formatTicks, logTicks, nearest, shorten, swatch, toggle };
 })();
