@@ -1,4 +1,4 @@
-"""The verb `push`: a checkpoint as a model repository of the Hugging Face hub, with a model card."""
+"""The command `push`: uploads a checkpoint to a model repository on the Hugging Face hub, with a model card."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def push(settings: PushCommand) -> str:
     """Export to a temporary folder, write the model card, upload both, and print the address of the repository.
 
     Returns:
-        The address; with `dry_run`, what it would be called on the command line.
+        The address; with `dry_run`, the `hf:` name that the command line would use.
 
     Raises:
         ConfigError: the name of the repository is invalid, or the format cannot express the model.
         CheckpointError: the checkpoint cannot be read.
-        GptkitError: the hub refuses or cannot be reached.
+        GptkitError: the hub rejects the upload, or cannot be reached.
     """
     try:
         import huggingface_hub  # noqa: F401
@@ -64,7 +64,7 @@ def push(settings: PushCommand) -> str:
 @contextlib.contextmanager
 def _interrupt_on_termination() -> Iterator[None]:
     """Treat SIGTERM as Ctrl-C inside the block: it would end the process before the temporary folder is removed."""
-    if threading.current_thread() is not threading.main_thread():  # which alone may set handlers
+    if threading.current_thread() is not threading.main_thread():  # Python allows signal handlers only there
         yield
         return
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -75,7 +75,7 @@ def _interrupt_on_termination() -> Iterator[None]:
 
 
 def _write_files(settings: PushCommand, folder: Path) -> tuple[ExportedFolder, Provenance]:
-    """Write the model and its card. The weights and the card are of one checkpoint, even if the run is still training."""
+    """Write the model and its card, both from the same checkpoint, even if the run is still training."""
     from gptkit.atomic_io import disk_error
     from gptkit.interop.hub_upload import CARD
     from gptkit.interop.model_card import Provenance, build_model_card
@@ -104,7 +104,7 @@ def _write_files(settings: PushCommand, folder: Path) -> tuple[ExportedFolder, P
         build_model_card(provenance, usage, license=settings.license).save(folder / CARD)
     except GptkitError:
         raise
-    except Exception as error:  # libraries of other languages have exceptions of their own for what the system says
+    except Exception as error:  # Rust libraries raise their own exceptions for errors of the operating system
         if (cause := disk_error(error)) is None:
             raise
         raise DataError(f"{folder}: cannot be written ({cause.strerror or cause}); TMPDIR names another place") from error

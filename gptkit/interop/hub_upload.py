@@ -37,7 +37,7 @@ _LOGIN = "set HF_TOKEN to a token with write access, or run hf auth login"
 
 @dataclass(frozen=True)
 class Repository:
-    """Where to upload to."""
+    """The destination of an upload."""
 
     name: str
     """`<user or organization>/<name>`."""
@@ -46,7 +46,7 @@ class Repository:
     """None: the hub decides for a new repository; an existing one keeps its visibility."""
 
     branch: str = "main"
-    """Created from the main branch if the repository lacks it."""
+    """The branch to commit to. It is created from the main branch if it does not exist."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Uploaded:
 
 
 def check_repository_name(name: str) -> None:
-    """Check the name without asking the hub.
+    """Check the name of the repository, without a request to the hub.
 
     Raises:
         ConfigError: it is not `<user>/<name>`, or has characters that the hub does not allow.
@@ -81,7 +81,7 @@ def check_repository_name(name: str) -> None:
 
 
 def check_access(name: str) -> None:
-    """Check that there is a token, and that the hub knows it, before work begins.
+    """Check that there is a token and that the hub accepts it, before any work is done.
 
     Raises:
         GptkitError: there is no token, the hub rejects it, or the hub cannot be reached.
@@ -96,7 +96,7 @@ def check_access(name: str) -> None:
             raise GptkitError(f"to={name}: there is no token for the hub; {_LOGIN}")
         try:
             HfApi().whoami()
-        except HfHubHTTPError as error:  # some tokens may upload, and may not ask this
+        except HfHubHTTPError as error:  # some tokens may upload, but not make this request
             if _status(error) == 401:
                 raise
 
@@ -105,13 +105,13 @@ def upload(folder: Path, repository: Repository, *, message: str, replace_card: 
     """Create the repository if there is none, and commit the files of the folder to it.
 
     Args:
-        folder: holds the files, a model card among them.
-        repository: where to upload to.
-        message: of the commit.
-        replace_card: whether a model card that the repository has is replaced.
+        folder: the files to upload, including a model card.
+        repository: the destination.
+        message: the commit message.
+        replace_card: whether to replace an existing model card.
 
     Raises:
-        GptkitError: the hub refuses, cannot be reached, or the connection breaks; says what to do.
+        GptkitError: the hub rejects the upload or cannot be reached, or the connection breaks. The message names the fix.
     """
     from huggingface_hub import HfApi
 
@@ -141,7 +141,7 @@ def upload(folder: Path, repository: Repository, *, message: str, replace_card: 
 
 @contextlib.contextmanager
 def _hub_errors(name: str, *, uploading: bool = False) -> Iterator[None]:
-    """Convert what the hub, the network and their libraries raise to one line.
+    """Convert errors of the hub, the network and their libraries to one line.
 
     Raises:
         GptkitError: in place of any other exception.
@@ -151,7 +151,7 @@ def _hub_errors(name: str, *, uploading: bool = False) -> Iterator[None]:
         yield
     except GptkitError:
         raise
-    except Exception as error:  # of the HTTP library, which depends on the version of huggingface_hub
+    except Exception as error:  # errors of the HTTP library, which depends on the version of huggingface_hub
         cause = _first_cause(error)
         if status := _status(cause):
             raise GptkitError(f"to={name}: {_describe_refusal(cause, status, name)}{retry if status >= 500 else ''}") from error
@@ -162,7 +162,7 @@ def _hub_errors(name: str, *, uploading: bool = False) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _progress_bars() -> Iterator[None]:
-    """Show the progress bars of huggingface_hub on a terminal alone: in a log, they would be part of the lines of errors."""
+    """Show the progress bars of huggingface_hub only on a terminal: in a log, they would be mixed with error messages."""
     from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
     if sys.stderr.isatty() or are_progress_bars_disabled():
@@ -176,7 +176,7 @@ def _progress_bars() -> Iterator[None]:
 
 
 def _first_cause(error: BaseException) -> BaseException:
-    """The answer of the hub behind an exception, else the exception that the others were raised from."""
+    """Return the HTTP error behind an exception, or else the first exception of its chain."""
     while not _status(error) and error.__cause__ is not None:
         error = error.__cause__
     return error
@@ -198,5 +198,5 @@ def _describe_refusal(error: Any, status: int, name: str) -> str:
 
 
 def _status(error: Any) -> int:
-    """The status code of the hub's answer; 0 where there was none."""
+    """Return the status code of the hub's response; 0 if there was none."""
     return int(getattr(getattr(error, "response", None), "status_code", 0))

@@ -1,7 +1,7 @@
-"""The model card of a trained model: what the hub shows first (README.md), with the metadata that the hub searches by.
+"""The model card of a trained model: its README.md on the hub, with metadata for the search.
 
-The card states what the run recorded. What no run knows (limitations, licence) is a placeholder for the author. The card has no
-paths of the machine that trained the model: of a data file, it has the name alone.
+The card states what the run recorded. Limitations and licence, which no run records, are placeholders for the author. The card
+contains no paths of the machine that trained the model: only the names of data files.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from huggingface_hub import ModelCard
 
 PLACEHOLDER = "[More Information Needed]"
-"""What the hub's own template has where the author is to write something."""
+"""The placeholder of the hub's own template for text that the author writes."""
 
 _LARGEST_EXPONENT = 700
-"""Of e, so that the result is a float."""
+"""The upper limit of the exponent, so that the result is a float."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One run on the way to the model."""
+    """One of the runs that led to the model."""
 
     objective: str
     data: str
@@ -35,13 +35,13 @@ class Stage:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a model comes from. Empty for a model that no run of gptkit trained."""
+    """The origin of a model. Empty if gptkit did not train the model."""
 
     settings: Mapping[str, Any] = field(default_factory=dict)
     """The settings of the run, as plain values."""
 
     step: int = 0
-    """Optimizer steps behind the weights."""
+    """The number of optimizer steps of the run."""
 
     last_step: int | None = None
     """The last step of the run; None: unknown."""
@@ -50,16 +50,16 @@ class Provenance:
     """Tokens read up to `step`; None: unknown."""
 
     metrics: Mapping[str, float] = field(default_factory=dict)
-    """What was measured with these weights, under the names of summary.json, such as `val_loss`."""
+    """The metrics of these weights, by their names in summary.json, such as `val_loss`."""
 
     stages: Sequence[Stage] = ()
-    """The runs that led to the model, the first one first."""
+    """The runs that led to the model, in order."""
 
     base_model: str = ""
-    """The model of the hub that training started from, with its revision where one was named."""
+    """The model on the hub from which training started, with the revision if one was named."""
 
     papers: Sequence[str] = ()
-    """The papers of the command line, such as `+gpt2=124m`."""
+    """The papers on the command line, such as `+gpt2=124m`."""
 
     device: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -69,8 +69,8 @@ def build_model_card(provenance: Provenance, usage: Usage, *, license: str | Non
     """Build the card of a model in a Hugging Face folder.
 
     Args:
-        provenance: where the model comes from.
-        usage: how the model is loaded.
+        provenance: the origin of the model.
+        usage: how to load the model.
         license: an identifier of the hub, such as `apache-2.0`; None: a placeholder.
     """
     from huggingface_hub import ModelCard, ModelCardData
@@ -110,7 +110,7 @@ def _evaluation_metrics(provenance: Provenance) -> dict[str, float]:
 
 
 def _eval_results(provenance: Provenance, task: str, metrics: Mapping[str, float]) -> list[Any]:
-    """What the hub shows beside the card: metrics of held-out data, without the ends of their intervals."""
+    """Return the metrics that the hub shows beside the card: those of held-out data, without bounds of intervals."""
     from huggingface_hub import EvalResult
 
     data = provenance.settings.get("data", {})
@@ -130,7 +130,7 @@ def _eval_results(provenance: Provenance, task: str, metrics: Mapping[str, float
 
 
 def describe_data(data: Mapping[str, Any]) -> str:
-    """The name of a data source, with the names of its files: not where they are."""
+    """Return the name of a data source with the names of its files, without their folders."""
     path = data.get("path")
     files = [PurePath(str(each)).name for each in (path if isinstance(path, list) else [path] if path else [])]
     more = f" and {len(files) - 3} more" if len(files) > 3 else ""
@@ -204,7 +204,7 @@ def _name(settings: Mapping[str, Any], kind: str) -> str:
 
 
 def _settings(part: Any, prefix: str = "") -> str:
-    """A part's name and settings in one line: `gpt, layers=2, schedule.shape=cosine`. Leaves out what may be a path."""
+    """A part's name and settings in one line: `gpt, layers=2, schedule.shape=cosine`. Leaves out values that may be paths."""
     words = []
     for key, value in (part or {}).items():
         if isinstance(value, Mapping):
@@ -219,6 +219,6 @@ def _table(head: tuple[str, str], rows: Sequence[tuple[str, str]]) -> str:
 
 
 def _code(text: str) -> str:
-    """The text as it is: nothing in it is Markdown or HTML, or ends a cell of a table."""
+    """Escape a text, so that nothing in it is Markdown or HTML, or ends the cell of a table."""
     plain = one_line(text).replace("|", "/").replace("`", "'")
     return f"`{plain}`"

@@ -1,4 +1,4 @@
-"""How a model of the hub is loaded: the section "Use" of its model card."""
+"""The section "Use" of a model card: how to load the model from the hub."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 VLLM_ARCHITECTURES = ("GPT2LMHeadModel",)
-"""Those of the architectures that gptkit writes that vLLM serves."""
+"""The architectures, among those that gptkit writes, that vLLM serves."""
 
 
 @dataclass(frozen=True)
 class Usage:
-    """What is needed to write down how a model is loaded."""
+    """The properties of a model that determine how to load it."""
 
     repository: str
     branch: str
@@ -27,25 +27,25 @@ class Usage:
     """As in `ExportedFolder`."""
 
     remarks: Sequence[str]
-    """What a reader of the folder must know, in sentences."""
+    """Sentences for readers of the folder."""
 
     template: str
-    """The chat template of prompts; empty: the model was trained on none."""
+    """The chat template of prompts; empty if the model was trained without one."""
 
     architecture: str
     context: int
-    """The longest sequence in tokens; 0: unknown."""
+    """The maximum sequence length in tokens; 0 if unknown."""
 
     parameters: int
 
     @property
     def task(self) -> str:
-        """The hub's name for what the model does."""
+        """The hub's name of the model's task."""
         return "text-classification" if "SequenceClassification" in self.auto_class else "text-generation"
 
 
 def read_usage(folder: Path, **others: Any) -> Usage:
-    """Complete `others` with what the files of an exported folder say."""
+    """Read the usage from the files of an exported folder; `others` are the remaining fields."""
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     return Usage(
         architecture=str(next(iter(config.get("architectures") or []), config.get("model_type", ""))),
@@ -56,14 +56,14 @@ def read_usage(folder: Path, **others: Any) -> Usage:
 
 
 def _stored_numbers(path: Path) -> int:
-    """How many numbers a safetensors file stores, from its header."""
+    """Return the number of values in a safetensors file, from its header."""
     with path.open("rb") as file:
         header = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
     return sum(math.prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
 
 
 def usage_section(usage: Usage) -> str:
-    """The section, with commands that can be copied."""
+    """Return the section, with commands to copy."""
     sections = ["## Use", *([" ".join(f"{_sentence(remark)}" for remark in usage.remarks)] if usage.remarks else [])]
     if usage.template:
         sections.append(f"The model was trained on prompts in the chat template `{usage.template}` of gptkit.")

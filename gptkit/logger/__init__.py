@@ -1,7 +1,7 @@
-"""Loggers: the contract, the built-in ones, and the hook that offers them.
+"""Loggers: the base class of their configs, the built-in configs, and the hook that registers them.
 
-A logger sends the metrics, hyperparameters and sample texts of a run to a tool. The files of the run itself (metrics.csv,
-samples.jsonl, summary.json, report.html) are written without any logger.
+A logger sends the metrics, hyperparameters and sample texts of a run to a tool. The run's own files (metrics.csv, samples.jsonl,
+summary.json, report.html) are written without a logger.
 """
 
 from __future__ import annotations
@@ -23,30 +23,30 @@ if TYPE_CHECKING:
 class LoggerConfig(Part):
     """A Lightning logger, chosen with `logger=<part>`; `+logger@logger.<any name>=<part>` adds another.
 
-    Subclass it, give `name` a default, add fields, and write `build`.
+    Subclasses set `name` to a default, add fields and implement `build`.
     """
 
     name: str = ""
 
     packages: ClassVar[Mapping[str, str]] = {}
-    """Modules that `build` imports -> the package to install for each. A run that lacks one ends before it reads any data."""
+    """Modules that `build` imports -> the packages to install. If one is missing, the run ends before it reads any data."""
 
     def build(self, *, folder: Path, step: int) -> Logger:
-        """Build the logger. It is called on the first process only, before the first step.
+        """Build the logger. Called only on the first process, before the first step.
 
         Args:
             folder: `<run folder>/<name of the logger>`; it may not exist yet, and only this logger writes there.
-            step: the step from which the run continues; 0: it starts. A logger continues what it wrote before, without what
-                it wrote after this step where its format allows that.
+            step: the step from which the run resumes; 0 for a new run. A logger continues its earlier output, and
+                removes later steps if its format allows that.
         """
         raise NotImplementedError(f"{type(self).__name__} does not implement build()")
 
     def log_text(self, logger: Any, title: str, text: str, step: int) -> None:
-        """Log a text in Markdown; a logger that shows no texts does nothing.
+        """Log a text in Markdown; loggers that cannot show texts ignore it.
 
         Args:
             logger: what `build` returned.
-            title: what the texts of all steps have in common, such as "sample 1".
+            title: the title that the texts of all steps share, such as "sample 1".
             text: the text of this step.
             step: the step.
         """
@@ -82,7 +82,7 @@ class CSVLoggerConfig(LoggerConfig):
 
 @dataclass
 class WandbLoggerConfig(LoggerConfig):
-    """Log to Weights & Biases, online or offline. A continued run continues the same W&B run.
+    """Log to Weights & Biases, online or offline. A resumed run continues its W&B run.
 
     The environment variables of W&B, such as WANDB_MODE and WANDB_API_KEY, have their usual meaning.
     """
@@ -108,7 +108,7 @@ class WandbLoggerConfig(LoggerConfig):
 
 @dataclass
 class MLFlowLoggerConfig(LoggerConfig):
-    """Log to MLflow: a tracking server or a database. A continued run continues the same MLflow run."""
+    """Log to MLflow: a tracking server or a database. A resumed run continues its MLflow run."""
 
     name: str = "mlflow"
     tracking_uri: Annotated[

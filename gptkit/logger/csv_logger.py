@@ -1,4 +1,4 @@
-"""Lightning's CSVLogger for one run folder; it continues its file, where Lightning's deletes it."""
+"""Lightning's CSVLogger for one run folder. It continues an existing file, which Lightning's would delete."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from gptkit.atomic_io import wrap_os_errors
 
 
 class CSVLogger(loggers.CSVLogger):
-    """Writes `metrics.csv` and `hparams.yaml` straight into its folder, every row at once."""
+    """Writes `metrics.csv` and `hparams.yaml` directly into its folder, without buffering."""
 
     def __init__(self, folder: Path, *, step: int) -> None:
         """
         Args:
-            folder: where the files are written.
-            step: the step from which the run continues: rows of later steps are removed. 0: all are.
+            folder: the folder of the files.
+            step: the step from which the run resumes. Rows of later steps are removed; 0: all rows.
         """
         super().__init__(str(folder), name="", version="", flush_logs_every_n_steps=1)
         self.folder = folder
@@ -36,14 +36,14 @@ class CSVLogger(loggers.CSVLogger):
 
 
 class _ContinuingWriter(ExperimentWriter):
-    """Keeps the rows up to a step."""
+    """A writer that keeps the existing rows up to a step."""
 
     def __init__(self, folder: Path, step: int) -> None:
         self._step = step
         super().__init__(log_dir=str(folder))
 
     def _check_log_dir_exists(self) -> None:
-        """Called by Lightning's class before it writes; there, it deletes the file."""
+        """Lightning's class calls this method before it writes. Its own method deletes the file."""
         path = Path(self.metrics_file_path)
         if not path.is_file():
             return
@@ -61,6 +61,6 @@ class _ContinuingWriter(ExperimentWriter):
             writer.writerows(rows)
 
     def _is_kept(self, row: dict[str, str]) -> bool:
-        """Whether a row is complete, and of a step that the run has taken; the last row of a killed run may be cut short."""
+        """Return whether a row is complete and of a step up to the given one. The last row of a killed run may be incomplete."""
         number = row.get("step") or ""
         return None not in row and None not in row.values() and number.isdecimal() and int(number) <= self._step

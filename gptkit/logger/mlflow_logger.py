@@ -1,4 +1,4 @@
-"""Lightning's MLFlowLogger for one run folder: the id of the MLflow run is kept there, and a continued run continues it."""
+"""Lightning's MLFlowLogger for one run folder, which stores the id of the MLflow run, so that a resumed run continues it."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ DATABASE = "mlflow.db"
 
 
 def build_mlflow_logger(config: MLFlowLoggerConfig, folder: Path, *, step: int) -> MLFlowLogger:
-    """Builds the logger and starts its MLflow run, or continues the one that the folder names.
+    """Builds the logger and starts an MLflow run, or continues the one whose id the folder contains.
 
     Args:
-        config: what to log to.
+        config: the settings of the logger.
         folder: the logger's folder in the run folder.
-        step: the step from which the run continues; 0: it starts, with a new MLflow run.
+        step: the step from which the run resumes; 0 starts a new MLflow run.
     """
     uri = config.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
     artifacts = None
     if not uri:
         folder.mkdir(parents=True, exist_ok=True)
         uri = f"sqlite:///{folder.absolute() / DATABASE}"
-        logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)  # it reports every table that it creates
-        artifacts = (folder.absolute() / "artifacts").as_uri()  # MLflow's default is a folder of the current one
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)  # MLflow logs every table that it creates
+        artifacts = (folder.absolute() / "artifacts").as_uri()  # MLflow's default is a folder in the current one
     client = MlflowClient(uri)
     experiment = client.get_experiment_by_name(config.experiment)
     if experiment is None or experiment.lifecycle_stage == "deleted":
@@ -54,7 +54,7 @@ def build_mlflow_logger(config: MLFlowLoggerConfig, folder: Path, *, step: int) 
 
 
 def _find_run(client: MlflowClient, run_id: str | None) -> str | None:
-    """Returns the id of a run that exists; None for another."""
+    """Returns the id of an MLflow run if it exists, otherwise None."""
     try:
         return None if run_id is None else str(client.get_run(run_id).info.run_id)
     except MlflowException as error:
@@ -64,7 +64,7 @@ def _find_run(client: MlflowClient, run_id: str | None) -> str | None:
 
 
 class MLFlowLogger(loggers.MLFlowLogger):
-    """Logs each hyperparameter once: MLflow refuses another value, such as the tokens of a run that is continued for longer."""
+    """Logs each hyperparameter once: MLflow refuses another value, such as the tokens of a run that is extended."""
 
     def log_hyperparams(self, params: Any) -> None:
         logged = self.experiment.get_run(self.run_id).data.params

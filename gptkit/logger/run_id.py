@@ -1,4 +1,4 @@
-"""The id of a remote run, kept in the run folder so that a continued run finds it again."""
+"""The id of a remote run, which is stored in the run folder for when the run resumes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ FILE = "run_id"
 
 
 def read_run_id(folder: Path) -> str | None:
-    """Returns the id that a logger's folder holds; None where there is none."""
+    """Returns the id in a logger's folder; None if there is none."""
     try:
         return (folder / FILE).read_text(encoding="utf-8").strip() or None
     except (OSError, UnicodeDecodeError):

@@ -15,17 +15,17 @@ from torch.utils.tensorboard.summary import hparams
 from gptkit.atomic_io import wrap_os_errors
 
 SHOWN = {"train/loss": 0.0, "val/loss": 0.0}
-"""The metrics that TensorBoard shows beside the hyperparameters. It takes their values from the curves."""
+"""The metrics that TensorBoard shows beside the hyperparameters. TensorBoard reads their values from the curves."""
 
 
 class TensorBoardLogger(loggers.TensorBoardLogger):
-    """Writes event files straight into its folder."""
+    """Writes event files directly into its folder."""
 
     def __init__(self, folder: Path, *, step: int, flush_secs: int) -> None:
         """
         Args:
-            folder: where event files are written.
-            step: the step from which the run continues; TensorBoard ignores what earlier files hold of later steps. 0: it starts.
+            folder: the folder of the event files.
+            step: the step from which the run resumes; TensorBoard ignores later steps in earlier files. 0 for a new run.
             flush_secs: as in torch's SummaryWriter.
         """
         options: dict[str, Any] = {"flush_secs": flush_secs, **({"purge_step": step + 1} if step else {})}

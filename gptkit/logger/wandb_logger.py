@@ -1,4 +1,4 @@
-"""Lightning's WandbLogger for one run folder: the id of the W&B run is kept there, and the W&B run ends with the run."""
+"""Lightning's WandbLogger for one run folder, which stores the id of the W&B run. The W&B run ends with the run."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 
 def build_wandb_logger(config: WandbLoggerConfig, folder: Path, *, step: int) -> WandbLogger:
-    """Builds the logger and starts its W&B run, or resumes the one that the folder names.
+    """Builds the logger and starts a W&B run, or resumes the one whose id the folder contains.
 
     Args:
-        config: what to log to.
+        config: the settings of the logger.
         folder: the logger's folder in the run folder.
-        step: the step from which the run continues; 0: it starts, with a new W&B run.
+        step: the step from which the run resumes; 0 starts a new W&B run.
     """
     run_id = (read_run_id(folder) if step else None) or uuid.uuid4().hex[:8]
     write_run_id(folder, run_id)
     logger = WandbLogger(
-        save_dir=folder.parent if folder.name == "wandb" else folder,  # W&B adds a folder `wandb` of its own
+        save_dir=folder.parent if folder.name == "wandb" else folder,  # W&B adds a subfolder `wandb`
         project=config.project,
         name=config.run_name or default_run_name(folder),
         id=run_id,
@@ -37,13 +37,13 @@ def build_wandb_logger(config: WandbLoggerConfig, folder: Path, *, step: int) ->
         settings=wandb.Settings(console="off", quiet=True, silent=config.offline),  # gptkit prints its own output
         **({"mode": "offline"} if config.offline else {}),
     )
-    logger._wandb_init.pop("anonymous", None)  # wandb warns of it, whatever its value
+    logger._wandb_init.pop("anonymous", None)  # wandb warns about it for any value
     _ = logger.experiment
     return logger
 
 
 class WandbLogger(loggers.WandbLogger):
-    """Gives W&B the run's own steps, and ends its W&B run with the run: Lightning's leaves it open, for the next run to log to."""
+    """Logs with the steps of the run, and ends the W&B run with the run. Lightning's would leave it open for the next run."""
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)

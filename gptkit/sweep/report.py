@@ -17,7 +17,7 @@ _MAX_LABEL_LENGTH = 60
 
 
 def report_sweep(sweep: Path, earlier: Mapping[Path, int]) -> None:
-    """Print the table and write the page of a sweep's jobs; nothing where none has begun. `earlier`: see `read_jobs`."""
+    """Print the table and write the page of a sweep's jobs, unless no job has started. `earlier`: see `read_jobs`."""
     jobs = read_jobs(sweep, earlier)
     if not jobs:
         return

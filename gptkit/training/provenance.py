@@ -1,4 +1,4 @@
-"""Where a trained model comes from: its run, the runs before it, and the model of the hub that the first one started from."""
+"""The origin of a trained model: its run, the runs before it, and the model on the hub from which the first run started."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from gptkit.training.reporting.metrics_csv import read_rows
 from gptkit.training.reporting.summary import SECONDS_PREFIX, read_summary
 
 _PAPER = re.compile(r"\+\w+=[\w.]+")
-"""A paper or another preset of a whole run, as it is typed. Words with `@`, dots or `/` in the key are settings."""
+"""A paper or another preset of a whole run, as typed. Words with `@`, dots or `/` in the key are settings."""
 
 _RUN_ENTRIES = {"parameters", "tokens", "steps", "tokens_per_second", "mfu", "wall_seconds", "peak_memory_bytes"}
-"""Entries of summary.json that say how the run went, not how good the model is."""
+"""Entries of summary.json that describe the run, not the quality of the model."""
 
 
 def provenance_of(checkpoint: Checkpoint) -> Provenance:
-    """What the folders of a checkpoint and of the runs before it say. Runs that are no longer there are left out."""
+    """Return the origin of a checkpoint from its folder and those of earlier runs. Runs that no longer exist are left out."""
     run = checkpoint.folder.resolve().parent.parent
-    belongs = checkpoint.folder.resolve().parent.name == FOLDER  # else it was copied out of its run
+    belongs = checkpoint.folder.resolve().parent.name == FOLDER  # otherwise the checkpoint was copied out of its run
     environment = read_environment(run) if belongs else None
     summary = read_summary(run) if belongs else {}
     row = _row_of_step(run, checkpoint.step) if belongs else {}
@@ -49,7 +49,7 @@ def provenance_of(checkpoint: Checkpoint) -> Provenance:
 
 
 def _history(checkpoint: Checkpoint) -> tuple[list[Stage], str]:
-    """The runs behind a checkpoint, the first one first, and the hub's model that the first one read; empty: none."""
+    """Return the runs that led to a checkpoint, in order, and the model on the hub that the first one read, if any."""
     stages: list[Stage] = []
     seen: set[Path] = set()
     while checkpoint.folder.resolve() not in seen:
@@ -70,13 +70,13 @@ def _history(checkpoint: Checkpoint) -> tuple[list[Stage], str]:
 
 
 def _row_of_step(run: Path, step: int) -> dict[str, float]:
-    """The numbers that the run logged at a step, by column of metrics.csv."""
+    """Return the values that the run logged at a step, by column of metrics.csv."""
     rows = [row for row in read_rows(run / METRICS) if row["step"] == str(step)]
     return {name: float(text) for name, text in rows[-1].items() if text} if rows else {}
 
 
 def _metrics(checkpoint: Checkpoint, row: Mapping[str, float], summary: Mapping[str, Any]) -> dict[str, float]:
-    """What was measured with the weights of a checkpoint: the summary is of the last step of a run, which others may not be."""
+    """Return the metrics of a checkpoint's weights. The summary describes only the last step of a run."""
     metrics = {} if checkpoint.val_loss is None else {"val_loss": checkpoint.val_loss}
     metrics |= {name.replace("/", "_"): value for name, value in row.items() if name.startswith("val/")}
     if checkpoint.step == summary.get("steps"):

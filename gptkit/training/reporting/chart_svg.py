@@ -33,8 +33,8 @@ def chart_svg(chart: Chart, name: str, size: tuple[int, int]) -> Markup:
     """Draws a chart as inline SVG.
 
     Args:
-        chart: to draw.
-        name: unique in the page.
+        chart: the chart.
+        name: a name that is unique in the page.
         size: width and height in CSS pixels.
     """
     with _style(hashsalt=name), warnings.catch_warnings():
@@ -103,7 +103,7 @@ def _style(*, hashsalt: str) -> Any:
 
 
 def _axes_with_margins(size: tuple[int, int]) -> Any:
-    """Makes axes with fixed margins: laying them out by what they hold draws everything twice. A unit of the SVG is a pixel."""
+    """Makes axes with fixed margins, since an automatic layout draws everything twice. A unit of the SVG is a pixel."""
     from matplotlib.figure import Figure
 
     (width, height), (left, bottom, right, top) = size, (50, 42, 14, 8)

@@ -1,4 +1,4 @@
-"""The charts of a page, as data: what is drawn over what. They are drawn twice, as static SVG and by the script of the page."""
+"""The charts of a page as data. Each is drawn twice, as static SVG and by the script of the page."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FEW = 12
 """A curve with fewer points is drawn with a marker at each."""
 
 MAX_EXTRA = 24
-"""Charts of further metrics that a page shows."""
+"""Maximum number of charts of further metrics on a page."""
 
 _USUAL = ("loss", "lr", "grad_norm", "tokens_per_second")
 _TITLES = {
@@ -29,7 +29,7 @@ _NOISY = ("train/", "grad_norm", "tokens_per_second")
 
 @dataclass(frozen=True)
 class Series:
-    """One curve. All arrays are equally long, and have no NaN."""
+    """One curve. All arrays have the same length and contain no NaN."""
 
     label: str
     x: Mapping[str, Values]
@@ -40,7 +40,7 @@ class Series:
     """bounds of an interval, drawn as a band"""
     color: int = 0
     is_faint: bool = False
-    """background of another curve: has no entry in the legend"""
+    """whether this is the background of another curve, without an entry in the legend"""
     is_line: bool = True
 
 
@@ -60,7 +60,7 @@ class Chart:
     has_log_x: bool = False
     """whether the horizontal axis is logarithmic from the start"""
     x_names: Mapping[str, str] = field(default_factory=dict)
-    """what the horizontal axes are called, where they are not those of `X_AXES`"""
+    """names of the horizontal axes that differ from `X_AXES`"""
     note: str = ""
 
     @property
@@ -71,7 +71,7 @@ class Chart:
 
     @property
     def limits(self) -> Limits | None:
-        """Of the vertical axis; None: whatever is drawn fits."""
+        """The limits of the vertical axis; None: determined by the curves."""
         values = [each for series in self.series for each in (series.y, series.low, series.high) if each is not None]
         if self.is_logarithmic:
             return None
@@ -87,7 +87,7 @@ class Chart:
 
 
 def metric_title(column: str) -> str:
-    """Names a column of metrics.csv for people: val/accuracy is the validation accuracy."""
+    """Returns the displayed name of a column of metrics.csv: val/accuracy is the validation accuracy."""
     if column in _TITLES:
         return _TITLES[column]
     words = column.replace("train/", "training ", 1) if column.startswith("train/") else column.replace("val/", "validation ", 1)
@@ -101,7 +101,7 @@ def _capitalize(text: str) -> str:
 def series_of(
     curves: Curves, column: str, label: str, *, color: int = 0, smoothed: bool = False, is_faint: bool = False
 ) -> Series | None:
-    """Returns the curve of a column, with its interval where the run has logged one; None if it has no value."""
+    """Returns the curve of a column, with its interval if the run has logged one; None if it has no value."""
     _, values = curves.pair(column)
     if not len(values):
         return None
@@ -119,7 +119,7 @@ def series_of(
 
 
 def metric_columns(curves: Sequence[Curves]) -> list[str]:
-    """Returns the columns that at least one run has values in, without axes and bounds of intervals."""
+    """Returns the columns in which at least one run has values, without axes and bounds of intervals."""
     names = dict.fromkeys(name for each in curves for name in each.columns)
     bounds = {f"{name}_{end}" for name in names for end in ("low", "high")}
     names = dict.fromkeys(name for name in names if name not in bounds and name not in ("step", "tokens", "wall_seconds"))
@@ -130,7 +130,7 @@ def run_charts(curves: Curves, guessing: float | None) -> list[Chart]:
     """Returns the charts of a run: the usual ones, and one for each further metric.
 
     Args:
-        curves: of the run.
+        curves: the curves of the run.
         guessing: the loss of uniform probabilities over the vocabulary; None for a loss that is not over tokens.
     """
     reference = None if guessing is None else ("guessing, ln V", guessing)
@@ -165,7 +165,7 @@ def _both_splits(
 
 
 def _raw_and_smooth(curves: Curves, column: str, label: str) -> list[Series]:
-    """Returns a long noisy curve twice, faint and as its running mean; any other once."""
+    """Returns a long, noisy curve twice, faint and as its running mean; any other curve once."""
     count = len(curves.pair(column)[1])
     is_noisy = column.startswith(_NOISY) and count >= 100
     both = [series_of(curves, column, label, smoothed=is_noisy)]
@@ -179,7 +179,7 @@ def comparison_charts(runs: Sequence[tuple[str, Curves]], first: str) -> list[Ch
 
     Args:
         runs: label and curves of each run.
-        first: the column that is charted first.
+        first: the column of the first chart.
     """
     columns = metric_columns([curves for _, curves in runs])
     order = list(dict.fromkeys(name for name in (first, "val/loss", "train/loss", *columns) if name in columns))
@@ -204,8 +204,8 @@ def scatter_chart(title: str, key: str, points: Sequence[tuple[int, str, str, fl
     """Returns a chart of a metric against a key of the configuration; None if fewer than two values of the key have one.
 
     Args:
-        title: of the chart.
-        key: of the configuration.
+        title: the title of the chart.
+        key: the key of the configuration.
         points: colour, label, value of the key and metric of each run.
     """
     if len({value for _, _, value, _ in points}) < 2:
@@ -220,7 +220,7 @@ def scatter_chart(title: str, key: str, points: Sequence[tuple[int, str, str, fl
 
 
 def _positions(values: Sequence[str]) -> tuple[list[float], list[str]]:
-    """Returns numbers to draw values at, and their names if they are not numbers themselves."""
+    """Returns the positions of values on the axis, and their names if the values are not numbers."""
     try:
         numbers = [float(value) for value in values]
     except ValueError:

@@ -1,4 +1,4 @@
-"""The page that compares runs: their results, what differs between their configurations, and their curves on common axes.
+"""The page that compares runs: their results, the differences of their configurations, and their curves on common axes.
 
 `gptkit report` and sweeps write it.
 """
@@ -28,14 +28,14 @@ from gptkit.training.reporting.report import read_curves, read_settings
 from gptkit.training.reporting.summary import read_summary
 
 _MAX_KEYS = 3
-"""Differing keys that the table of results shows; the table of the configuration shows all."""
+"""Maximum number of differing keys in the table of results; the table of configurations shows all of them."""
 
 _MAX_VALUE_LENGTH = 60
 
 
 @dataclass
 class ComparedRun:
-    """A run as the page shows it."""
+    """A run on the page."""
 
     name: str
     """of the run in tables"""
@@ -46,7 +46,7 @@ class ComparedRun:
     """the composed configuration, by dotted key"""
     curves: Curves = field(default_factory=lambda: Curves({}))
     labels: Mapping[str, str] = field(default_factory=dict)
-    """values of the keys that tell the runs apart"""
+    """values of the keys in which the runs differ"""
     messages: Sequence[str] = ()
     """why it failed, and which of its files cannot be read"""
     pages: Sequence[str] = (REPORT, "log.txt")
@@ -59,11 +59,11 @@ class ComparedRun:
 
 
 RUN_FILES = ("config.yaml", METRICS, "summary.json", "job.json")
-"""A folder that holds one of these is a run, or the job of a sweep."""
+"""A folder with one of these files is a run, or the job of a sweep."""
 
 
 def read_run(name: str, folder: Path) -> ComparedRun:
-    """Reads a run's folder. What cannot be read is left out, and named in the run's messages."""
+    """Reads a run's folder. Content that cannot be read is left out, and named in the run's messages."""
     with _collect_warnings() as messages:
         summary, settings, curves = read_summary(folder), flatten(read_settings(folder)), read_curves(folder)
         job = read_object(folder / "job.json")
@@ -75,7 +75,7 @@ def read_run(name: str, folder: Path) -> ComparedRun:
 
 @contextmanager
 def _collect_warnings() -> Iterator[list[str]]:
-    """Collects what the kit warns of inside the block, such as damaged files; it is logged, too."""
+    """Collects the warnings inside the block, such as those about damaged files; they are also logged."""
     messages: list[str] = []
 
     class Collector(logging.Handler):
@@ -96,11 +96,11 @@ def write_comparison(
     """Writes the page.
 
     Args:
-        path: of the page; links to the runs are relative to its folder.
-        title: of the page.
-        runs: to compare, in the order that breaks ties.
+        path: the path of the page; links to the runs are relative to its folder.
+        title: the title of the page.
+        runs: the runs, in the order that breaks ties.
         keys: keys of `labels` to show in the table of results; None: the first few keys in which the configurations differ.
-        noun: what a row of the table is: "run" or "job".
+        noun: the name of a row of the table: "run" or "job".
         common: overrides that all runs share, as a text.
     """
     differing = differing_keys([run.settings for run in runs])

@@ -17,9 +17,9 @@ def print_comparison(runs: Sequence[ComparedRun], keys: Sequence[str], *, noun: 
     """Prints the runs to standard output.
 
     Args:
-        runs: in the order that breaks ties.
+        runs: the runs, in the order that breaks ties.
         keys: keys of their labels to show.
-        noun: what a row is: "run" or "job".
+        noun: the name of a row: "run" or "job".
     """
     ranked, columns = rank(runs), summary_columns(runs)
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -35,7 +35,7 @@ def print_comparison(runs: Sequence[ComparedRun], keys: Sequence[str], *, noun: 
 
 
 def print_page_path(text: str) -> None:
-    """Prints where a page is to standard error, in one line."""
+    """Prints the path of a page to standard error, in one line."""
     make_console(stderr=True, soft_wrap=True, markup=False).print(printable_text(text), highlight=False)
 
 

@@ -1,4 +1,4 @@
-"""The logged values of a run as arrays, and what is done to them before they are drawn: smoothing, thinning, axis limits."""
+"""The logged values of a run as arrays, and their preparation for charts: smoothing, thinning, axis limits."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 Values = NDArray[np.float64]
 
 X_AXES = {"tokens": "tokens", "step": "steps", "wall_seconds": "time"}
-"""The columns that a page can draw the others over, and what their axes are called."""
+"""The columns that can be horizontal axes, with the names of the axes."""
 
 
 def format_count(number: float) -> str:
-    """A large number as people say it: 124 M."""
+    """Formats a large number with its SI prefix: 124 M."""
     for limit, unit in ((1e12, " T"), (1e9, " B"), (1e6, " M"), (1e3, " k")):
         if abs(number) >= limit:
             return f"{number / limit:.3g}{unit}"
@@ -25,19 +25,19 @@ def format_count(number: float) -> str:
 
 @dataclass(frozen=True)
 class Curves:
-    """What metrics.csv says, by column, as arrays of equal length with NaN where a row has no value."""
+    """The columns of metrics.csv as arrays of equal length, with NaN where a row has no value."""
 
     columns: dict[str, Values]
 
     def pair(self, name: str) -> tuple[Values, Values]:
-        """(tokens, values) of the rows that have the column and a finite value."""
+        """Returns the tokens and the values of the rows with a finite value in the column."""
         values = self.columns.get(name, np.empty(0))
         tokens = self.columns.get("tokens", np.empty(0))[: len(values)]
         known = np.isfinite(values)
         return tokens[known], values[known]
 
     def column_at(self, name: str, of: str) -> Values:
-        """Returns the values of a column in the rows where the column `of` is finite; NaN where it has none."""
+        """Returns the values of a column in the rows where the column `of` is finite; NaN where it has no value."""
         other = self.columns[of]
         return self.columns.get(name, np.full(len(other), np.nan))[np.isfinite(other)]
 
@@ -82,7 +82,7 @@ def thin(values: Values, points: int) -> NDArray[np.intp]:
 
 @dataclass(frozen=True)
 class Limits:
-    """The range of a vertical axis that outliers do not stretch."""
+    """The range of a vertical axis without outliers."""
 
     low: float
     high: float
@@ -93,7 +93,7 @@ class Limits:
 
     @property
     def note(self) -> str:
-        """Says how many values lie outside; empty if none does."""
+        """Returns a sentence about the number of values outside; empty if there are none."""
         parts = [(self.above, "above", self.high), (self.below, "below", self.low)]
         words = [f"{count:,} value{'s' * (count != 1)} {side} {_format(limit)}" for count, side, limit in parts if count]
         return f"Outside the axis: {' and '.join(words)}." if words else ""

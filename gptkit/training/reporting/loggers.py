@@ -1,4 +1,4 @@
-"""The loggers of a run: started before the first step, and left out from the moment when one fails, so that the run continues."""
+"""The loggers of a run, which start before the first step. A logger that fails is not called again, so that the run continues."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from gptkit.training.reporting.figures import FOLDER as FIGURES
 from gptkit.training.strategies import is_first_process
 
 GUARDED = ("log_metrics", "log_hyperparams", "log_graph", "save")
-"""Methods of a logger that the kit, Lightning and callbacks call while a run trains."""
+"""Methods of a logger that gptkit, Lightning and callbacks call during training."""
 
 
 def check_loggers(settings: RunConfig) -> dict[str, LoggerConfig]:
     """Returns the loggers of a run by name, after checking that they can be built.
 
     Raises:
-        ConfigError: a package is not installed, or a logger has the name of a folder that a run writes.
+        ConfigError: a package is not installed, or the name of a logger is that of a folder that every run writes.
     """
     parts: dict[str, LoggerConfig] = {key: registry().resolve("logger", part) for key, part in settings.logger.items()}
     for key, part in parts.items():
@@ -49,9 +49,9 @@ class RunLogger:
         """
         Args:
             key: the name under `logger.`.
-            part: its settings.
-            logger: what the part built. From here on its methods raise no errors: the first is a warning, and the logger is left
-                out from then on.
+            part: the settings of the logger.
+            logger: the logger that the part built. Its methods no longer raise errors: the first one is logged as a
+                warning, and the logger is not called again.
         """
         self.key = key
         self.logger = logger
@@ -79,7 +79,7 @@ class RunLogger:
         @functools.wraps(finalize)
         def call(status: str) -> None:
             if self._has_failed:
-                with contextlib.suppress(Exception):  # what failed before was reported
+                with contextlib.suppress(Exception):  # the failure was reported
                     finalize(status)
                 return
             with best_effort(f"logger.{self.key}"):
@@ -89,16 +89,16 @@ class RunLogger:
 
 
 def start_loggers(settings: RunConfig, folder: Path, *, step: int) -> list[RunLogger]:
-    """Builds the loggers of a run and log its settings as hyperparameters. Only the first process logs.
+    """Builds the loggers of a run, and logs its settings as hyperparameters. Only the first process logs.
 
     Args:
-        settings: of the run.
+        settings: the settings of the run.
         folder: the run folder.
-        step: the step from which the run continues; 0: it starts.
+        step: the step from which the run resumes; 0 for a new run.
 
     Raises:
-        ConfigError: a logger cannot be started; names it.
-        GptkitError: its files cannot be written.
+        ConfigError: a logger cannot be started; the message names it.
+        GptkitError: the files of a logger cannot be written.
     """
     parts = check_loggers(settings)
     if not is_first_process():

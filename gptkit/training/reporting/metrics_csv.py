@@ -1,4 +1,4 @@
-"""Writes metrics.csv and gives the same numbers to the loggers.
+"""Writes metrics.csv, and passes the same numbers to the loggers.
 
 Every logged step adds a row, which is on disk at once. When a run resumes, rows after its checkpoint are removed.
 """
