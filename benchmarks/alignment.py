@@ -24,7 +24,7 @@ import gptkit
 
 
 def train(folder: Path, *words: str) -> Any:
-    """Trains or continues a run, unless it is finished. Returns its summary."""
+    """Train or continues a run, unless it is finished. Returns its summary."""
     result = gptkit.run(gptkit.compose("train", [*words, f"hydra.run.dir={folder}"]))
     if result.exit_status:
         sys.exit(result.exit_status)  # stopped by a signal; the same command continues the run
@@ -32,14 +32,14 @@ def train(folder: Path, *words: str) -> Any:
 
 
 def score(*words: str) -> dict[str, float]:
-    """Returns the result of `gptkit eval`."""
+    """Return the result of `gptkit eval`."""
     with contextlib.redirect_stdout(io.StringIO()):
         metrics: dict[str, float] = gptkit.run(gptkit.compose("eval", list(words)))
     return metrics
 
 
 def run_stages(pretrained: Path, runs: Path, seed: int) -> dict[str, Any]:
-    """Runs all stages with one seed."""
+    """Run all stages with one seed."""
     sft, rm = runs / f"sft-{seed}", runs / f"rm-{seed}"
     train(sft, "+demo=sft", f"init_from={pretrained}", f"seed={seed}")
     ranked = train(rm, "+demo=rm", f"init_from={pretrained}", f"seed={seed}")

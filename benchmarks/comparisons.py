@@ -29,7 +29,7 @@ WORDS += ["val.every=0", "val.sequences=0", "optimizer.schedule.shape=cosine", "
 
 
 def write_splits(comparisons: Path, folder: Path, train: int) -> dict[str, Path]:
-    """Writes the shuffled lines of both splits. Returns the files by split."""
+    """Write the shuffled lines of both splits. Returns the files by split."""
     with open_bytes(comparisons) as (file, _):
         lines = [line.decode() for line in file.read().splitlines() if line.strip()]
     if not 0 < train < len(lines):
@@ -44,7 +44,7 @@ def write_splits(comparisons: Path, folder: Path, train: int) -> dict[str, Path]
 
 
 def count_comparisons(files: dict[str, Path], init: str) -> dict[str, dict[str, int]]:
-    """Counts the comparisons of each split that fit the context of the pre-trained run."""
+    """Count the comparisons of each split that fit the context of the pre-trained run."""
     model, tokenizer = gptkit.load(init)
     counts = {}
     for split, path in files.items():
@@ -55,7 +55,7 @@ def count_comparisons(files: dict[str, Path], init: str) -> dict[str, dict[str, 
 
 
 def train(folder: Path, words: list[str]) -> Any:
-    """Trains or continues a run, unless it is finished. Returns its summary."""
+    """Train or continues a run, unless it is finished. Returns its summary."""
     result = gptkit.run(gptkit.compose("train", [*words, f"hydra.run.dir={folder}"]))
     if result.exit_status:
         sys.exit(result.exit_status)  # stopped by a signal; the same command continues the run

@@ -90,7 +90,7 @@ def seconds(decode: Decode, count: int) -> float:
 
 
 def measure(decoders: dict[str, Decode], *, batch: int, count: int, rounds: int) -> dict[str, float]:
-    """Measures the tokens per second of each decoder. The decoders alternate."""
+    """Measure the tokens per second of each decoder. The decoders alternate."""
     rates: dict[str, list[float]] = {name: [] for name in decoders}
     for decode in decoders.values():
         decode(4)

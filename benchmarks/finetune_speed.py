@@ -38,20 +38,20 @@ BATCH = 32
 
 
 def words_of(side: str, context: int, steps: int, labelled: str) -> list[str]:
-    """Returns the overrides of one side, except its folder and those of the command line."""
+    """Return the overrides of one side, except its folder and those of the command line."""
     end = [f"trainer.max_steps={steps}", f"trainer.log_every_n_steps={max(1, steps // 6)}", "samples.prompts=[]"]
     data = ["data=movie_reviews", f"data.labelled={labelled}", f"batch.size={BATCH}", "val.every=0", "val.sequences=1"]
     return [f"objective={side}", *data, *SHAPE, f"model.context={context}", *end]
 
 
 def rate(side: str, words: list[str]) -> float:
-    """Returns tokens per second: the median over the windows between log rows, without the first."""
+    """Return tokens per second: the median over the windows between log rows, without the first."""
     with tempfile.TemporaryDirectory() as folder:
         return float(gptkit.run(gptkit.compose("train", [*words, f"hydra.run.dir={folder}/run"]))["tokens_per_second"])
 
 
 def training_items(words: list[str]) -> Dataset:
-    """Returns the tokenized training examples of a fine-tuning run."""
+    """Return the tokenized training examples of a fine-tuning run."""
     settings: Any = gptkit.compose("train", words).settings
     data = settings.data.build()
     tokenizer = settings.tokenizer.build(texts=data.texts())
@@ -67,7 +67,7 @@ def lengths_of(dataset: Dataset) -> np.ndarray[Any, np.dtype[np.int64]]:
 
 
 def padding(batches: Iterator[np.ndarray[Any, np.dtype[np.int64]]]) -> dict[str, float]:
-    """Returns the share of padding over all batches, of the median batch and of the worst batch, from the lengths in each batch."""
+    """Return the share of padding over all batches, of the median batch and of the worst batch, from the lengths in each batch."""
     totals = [(int(lengths.max()) * len(lengths), int(lengths.sum())) for lengths in batches]
     shares = [1 - tokens / positions for positions, tokens in totals]
     whole = 1 - sum(tokens for _, tokens in totals) / sum(positions for positions, _ in totals)
@@ -75,7 +75,7 @@ def padding(batches: Iterator[np.ndarray[Any, np.dtype[np.int64]]]) -> dict[str,
 
 
 def padding_of(dataset: Dataset) -> dict[str, dict[str, float]]:
-    """Returns the share of padding in the order of gptkit and in random order."""
+    """Return the share of padding in the order of gptkit and in random order."""
     steps = len(dataset) // BATCH
     shuffled = epoch_order(0, items=len(dataset), seed=0)[: steps * BATCH]
     batches = {

@@ -101,7 +101,7 @@ NOT_COMPARED = ("seconds", "per_second", "mfu", "memory", "wall")
 
 
 def record(binary: str, out: Path, renamed: Mapping[str, str], only: Sequence[str]) -> None:
-    """Runs everything, and writes the fingerprints as JSON."""
+    """Run everything, and write the fingerprints as JSON."""
     with tempfile.TemporaryDirectory() as folder:
         workspace = Path(folder)
         (workspace / "reviews.csv").write_text("text,label\na fine film,positive\ndull and long,negative\n")
@@ -168,7 +168,7 @@ def _sweep(binary: str, workspace: Path) -> list[str]:
 
 
 def compare(before: Path, after: Path) -> bool:
-    """Prints a row for each run. Returns True if all are equal and none failed."""
+    """Print a row for each run. Returns True if all are equal and none failed."""
     old, new = json.loads(before.read_text()), json.loads(after.read_text())
     same = True
     for name in sorted(old.keys() | new.keys()):
@@ -180,7 +180,7 @@ def compare(before: Path, after: Path) -> bool:
 
 
 def main() -> None:
-    """Runs the command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description="Record and compare fingerprints of tiny runs.")
     actions = parser.add_subparsers(dest="action", required=True)
     recorder = actions.add_parser("record")

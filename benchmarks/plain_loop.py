@@ -77,7 +77,7 @@ class PlainGPT(nn.Module):
 
 
 def seconds_per_step(shape: Shape, steps: int) -> list[float]:
-    """Returns the seconds of each step, including reading the batch, on random tokens."""
+    """Return the seconds of each step, including reading the batch, on random tokens."""
     torch.manual_seed(0)
     model = PlainGPT(shape)
     decayed = [parameter for parameter in model.parameters() if parameter.ndim >= 2]

@@ -46,7 +46,7 @@ def gptkit_attention():
 
 
 def install(folder: Path, count: int) -> list[str]:
-    """Writes distributions as pip would. Returns their names."""
+    """Write distributions as pip would. Returns their names."""
     names = []
     for number in range(count):
         module, name = f"throwaway_{number}", f"throwaway-{number}"
@@ -61,7 +61,7 @@ def install(folder: Path, count: int) -> list[str]:
 
 
 def milliseconds(words: list[str], variables: dict[str, str]) -> float:
-    """Returns the wall time of one process."""
+    """Return the wall time of one process."""
     start = time.perf_counter()
     subprocess.run([sys.executable, "-m", "gptkit", *words], env=variables, stdout=subprocess.PIPE, check=True)
     return (time.perf_counter() - start) * 1000

@@ -27,7 +27,7 @@ COLUMNS = "step,tokens,train/loss,val/loss,lr,grad_norm,tokens_per_second,wall_s
 
 
 def write_run(folder: Path, number: int, points: int) -> None:
-    """Writes a synthetic run of `points` logged steps: a noisy falling loss, spikes of the gradient norm, 100 validations."""
+    """Write a synthetic run of `points` logged steps: a noisy falling loss, spikes of the gradient norm, 100 validations."""
     folder.mkdir(parents=True)
     draw = np.random.default_rng(number)
     lr = 10 ** draw.uniform(-4, -2)
@@ -51,7 +51,7 @@ def write_run(folder: Path, number: int, points: int) -> None:
 
 
 def open_page(page: Path, rounds: int = 3) -> dict[str, Any]:
-    """Opens the page in Chromium several times; gives the medians."""
+    """Open the page in Chromium several times; gives the medians."""
     executable = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     opens, everything = [], []
     with sync_playwright() as playwright:

@@ -42,7 +42,7 @@ VARIANTS = ("full", "no_aux", "half", "scratch", "lstm")
 
 
 def train(folder: Path, words: list[str]) -> float:
-    """Trains or continues a run, unless it is finished. Returns its total seconds."""
+    """Train or continues a run, unless it is finished. Returns its total seconds."""
     result = gptkit.run(gptkit.compose("train", [*words, f"hydra.run.dir={folder}"]))
     if result.exit_status:
         sys.exit(result.exit_status)  # stopped by a signal; the same command continues the run
@@ -50,7 +50,7 @@ def train(folder: Path, words: list[str]) -> float:
 
 
 def words_of(variant: str, seed: int, runs: Path, epochs: float, rate: float) -> list[str]:
-    """Returns the overrides of one fine-tuning run."""
+    """Return the overrides of one fine-tuning run."""
     start = runs / ("pretrain_lstm" if variant == "lstm" else "pretrain")
     words = [*FINETUNE, *SCHEDULE, f"optimizer.lr={rate}", f"seed={seed}", f"epochs={epochs}"]
     if variant == "scratch":
@@ -61,7 +61,7 @@ def words_of(variant: str, seed: int, runs: Path, epochs: float, rate: float) ->
 
 @torch.no_grad()
 def accuracy(folder: Path) -> tuple[float, float, float]:
-    """Returns the accuracy of the last checkpoint on the test reviews in percent, and its 95% interval."""
+    """Return the accuracy of the last checkpoint on the test reviews in percent, and its 95% interval."""
     path = latest_checkpoint(folder)
     assert path is not None
     checkpoint = read_checkpoint(path)
@@ -84,7 +84,7 @@ def accuracy(folder: Path) -> tuple[float, float, float]:
 
 
 def bag_of_words() -> float:
-    """Returns the accuracy of TF-IDF with logistic regression on the same labels, in percent."""
+    """Return the accuracy of TF-IDF with logistic regression on the same labels, in percent."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline

@@ -23,7 +23,7 @@ TARGET = 1.8857
 
 
 def one_round(text: str, words: list[str]) -> tuple[float, float]:
-    """Returns the seconds of the process, and its final validation loss."""
+    """Return the seconds of the process, and its final validation loss."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "gptkit", "train", "+speedrun=shakespeare_char", f"data.path={text}"]
         start = time.perf_counter()

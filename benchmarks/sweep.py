@@ -42,7 +42,7 @@ class Times:
 
 
 def run_timed(words: list[str], folder: Path, run: str = "", threads: int = 0) -> Times:
-    """Runs `gptkit <words>` in the folder.
+    """Run `gptkit <words>` in the folder.
 
     Args:
         words: the command line.
@@ -63,17 +63,17 @@ def run_timed(words: list[str], folder: Path, run: str = "", threads: int = 0) -
 
 
 def training_seconds(run: Path) -> float:
-    """Returns the training time in a run's summary.json."""
+    """Return the training time in a run's summary.json."""
     return float(json.loads((run / "summary.json").read_text())["wall_seconds"])
 
 
 def alone(words: list[str], folder: Path, arguments: argparse.Namespace, threads: int) -> list[Times]:
-    """Runs every job of the sweep by itself, one after another."""
+    """Run every job of the sweep by itself, one after another."""
     return [run_timed([*words, f"seed={job}"], folder, f"alone-{threads}/{job}", threads) for job in range(arguments.jobs)]
 
 
 def describe(times: list[Times]) -> str:
-    """Formats the total time, and the means of its components."""
+    """Format the total time, and the means of its components."""
     names = ("wall", "training", "start", "processor")
     wall, training, start, processor = (sum(getattr(each, name) for each in times) / len(times) for name in names)
     return (
@@ -83,7 +83,7 @@ def describe(times: list[Times]) -> str:
 
 
 def main() -> None:
-    """Determines the number of steps, then measures the single jobs and the sweep."""
+    """Determine the number of steps, then measures the single jobs and the sweep."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=int, default=8)
     parser.add_argument("--n-jobs", type=int, default=2)

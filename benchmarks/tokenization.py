@@ -52,7 +52,7 @@ def seconds_of_shards(path: str | None) -> float:
 
 
 def peak_bytes(path: Path) -> int:
-    """Returns the peak memory of a process that only tokenizes this file."""
+    """Return the peak memory of a process that only tokenizes this file."""
     command = [sys.executable, __file__, "--memory-of", str(path)]
     return int(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 

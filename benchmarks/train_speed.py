@@ -32,7 +32,7 @@ def rate_of_plain(name: str) -> float:
 
 
 def rate_of_gptkit(name: str, words: list[str]) -> float:
-    """Returns tokens per second from summary.json: the median over the windows between log rows, without the first."""
+    """Return tokens per second from summary.json: the median over the windows between log rows, without the first."""
     import gptkit
 
     shape = SHAPES[name]

@@ -23,12 +23,12 @@ DISK_FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def continue_command(run: Path) -> str:
-    """Returns the command that continues a run, quoted for a shell."""
+    """Return the command that continues a run, quoted for a shell."""
     return f"gptkit train {shlex.quote(f'hydra.run.dir={run}')}"
 
 
 def write_file(path: Path, text: str) -> None:
-    """Replaces a file's content atomically.
+    """Replace a file's content atomically.
 
     Raises:
         GptkitError: the file cannot be written, for example because the disk is full; its old content is unchanged.
@@ -51,7 +51,7 @@ def write_file(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def wrap_os_errors(path: Path) -> Iterator[None]:
-    """Converts operating system errors that occur while `path` is written, such as a full disk, to a `GptkitError`.
+    """Convert operating system errors that occur while `path` is written, such as a full disk, to a `GptkitError`.
 
     Raises:
         GptkitError: replaces any OSError. The message is one line and says how to fix the problem.
@@ -63,14 +63,14 @@ def wrap_os_errors(path: Path) -> Iterator[None]:
 
 
 def describe_write_error(error: OSError) -> str:
-    """Returns why a file cannot be written and, where possible, how to fix it."""
+    """Return why a file cannot be written and, where possible, how to fix it."""
     if error.errno in DISK_FULL_ERRORS:
         return "the disk is full; free some space, then continue with gptkit train hydra.run.dir=<the run>"
     return f"cannot be written ({error.strerror or error})"
 
 
 def sync_folder(folder: Path) -> None:
-    """Syncs a folder's entries to the disk."""
+    """Sync a folder's entries to the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -79,7 +79,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def sync_tree(folder: Path) -> None:
-    """Syncs a folder and every file and folder below it to the disk."""
+    """Sync a folder and every file and folder below it to the disk."""
     for parent, _, names in os.walk(folder, topdown=False):
         for name in names:
             descriptor = os.open(Path(parent, name), os.O_RDONLY)
@@ -91,7 +91,7 @@ def sync_tree(folder: Path) -> None:
 
 
 def replace_folder(written: Path, target: Path) -> None:
-    """Renames a synced folder to its final name. An existing file or folder of that name is moved aside first and removed last."""
+    """Rename a synced folder to its final name. An existing file or folder of that name is moved aside first and removed last."""
     if os.path.lexists(target):
         old = target.with_name(f"{OLD}{target.name}")
         remove_path(old)
@@ -105,7 +105,7 @@ def replace_folder(written: Path, target: Path) -> None:
 
 
 def remove_folder(folder: Path) -> None:
-    """Removes a folder. Renames it first, so that no reader sees a partly removed folder."""
+    """Remove a folder. Renames it first, so that no reader sees a partly removed folder."""
     hidden = folder.with_name(f"{OLD}{folder.name}")
     remove_path(hidden)
     with contextlib.suppress(FileNotFoundError):
@@ -114,7 +114,7 @@ def remove_folder(folder: Path) -> None:
 
 
 def remove_path(path: Path) -> None:
-    """Removes a file, a folder with its content, or a link (not its target), if it exists.
+    """Remove a file, a folder with its content, or a link (not its target), if it exists.
 
     Errors while removing a folder are ignored: folders are renamed before they are removed, so nothing reads what is left.
     """
@@ -125,7 +125,7 @@ def remove_path(path: Path) -> None:
 
 
 def disk_error(error: BaseException) -> OSError | None:
-    """Returns the operating system error that caused an exception, or None if there is none."""
+    """Return the operating system error that caused an exception, or None if there is none."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.errno:

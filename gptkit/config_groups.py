@@ -24,7 +24,7 @@ from gptkit.plugins import registry
 
 @functools.cache
 def conf_folders() -> tuple[tuple[Origin, Path], ...]:
-    """Returns (owner, folder) for every `conf` folder, gptkit's own first."""
+    """Return (owner, folder) for every `conf` folder, gptkit's own first."""
     folders = [(BUILTIN_ORIGIN, Path(str(importlib.import_module("gptkit.conf").__file__)).parent)]
     for origin, package in registry().conf_packages:
         spec = importlib.util.find_spec(package)
@@ -37,7 +37,7 @@ def conf_folders() -> tuple[tuple[Origin, Path], ...]:
 
 @functools.cache
 def conflicting_files() -> dict[str, tuple[Origin, str]]:
-    """Returns the configurations that two folders provide, or that have the name of a part, with their owner and an error message.
+    """Return the configurations that two folders provide, or that have the name of a part, with their owner and an error message.
 
     Names have no suffix. Hydra would silently use the first file.
     """
@@ -55,7 +55,7 @@ def conflicting_files() -> dict[str, tuple[Origin, str]]:
 
 
 def plugin_failures() -> tuple[PluginFailure, ...]:
-    """Returns the plugins that failed to load, wholly or in part, and those whose configurations conflict with others."""
+    """Return the plugins that failed to load, wholly or in part, and those whose configurations conflict with others."""
     return (*registry().failures, *(PluginFailure(origin, reason) for origin, reason in conflicting_files().values()))
 
 
@@ -64,7 +64,7 @@ _user_folders: ContextVar[tuple[Path, ...]] = ContextVar("folders of --config-di
 
 @contextmanager
 def user_config_folder(folder: Path | None) -> Iterator[None]:
-    """Makes the groups of a user's folder (`--config-dir`) available inside the block.
+    """Make the groups of a user's folder (`--config-dir`) available inside the block.
 
     Raises:
         ConfigError: the folder does not exist, or it has a file that gptkit or a plugin also provides, which would silently win.
@@ -87,22 +87,22 @@ def user_config_folder(folder: Path | None) -> Iterator[None]:
 
 
 def _user_files(folder: Path) -> list[Path]:
-    """Returns a user's primary configurations and options. Does not search deeper, where runs and data may be."""
+    """Return a user's primary configurations and options. Does not search deeper, where runs and data may be."""
     return sorted([*folder.glob("*.yaml"), *folder.glob("*/*.yaml")])
 
 
 def user_config_folders() -> tuple[Path, ...]:
-    """Returns the folder of `--config-dir`; empty without that flag."""
+    """Return the folder of `--config-dir`; empty without that flag."""
     return _user_folders.get()
 
 
 def config_folders() -> tuple[Path, ...]:
-    """Returns every folder that is searched for configurations, the user's own first."""
+    """Return every folder that is searched for configurations, the user's own first."""
     return (*user_config_folders(), *(folder for _, folder in conf_folders()))
 
 
 def groups() -> dict[str, list[str]]:
-    """Returns every group that can be chosen on the command line (kinds of parts, trainer presets, papers) with its options."""
+    """Return every group that can be chosen on the command line (kinds of parts, trainer presets, papers) with its options."""
     options_by_group: dict[str, set[str]] = {kind: set(parts) for kind, parts in registry().parts.items() if kind != "command"}
     yaml_files = [(folder, list(folder.rglob("*.yaml"))) for _, folder in conf_folders()]
     yaml_files += [(folder, _user_files(folder)) for folder in user_config_folders()]
@@ -115,12 +115,12 @@ def groups() -> dict[str, list[str]]:
 
 
 def papers() -> dict[str, list[str]]:
-    """Returns the groups that configure a whole run, with their options."""
+    """Return the groups that configure a whole run, with their options."""
     return {group: options for group, options in groups().items() if group not in registry().parts and group != "trainer"}
 
 
 def verb_keys(verb: str) -> set[str]:
-    """Returns the top-level keys of a verb."""
+    """Return the top-level keys of a verb."""
     return {field.name for field in dataclasses.fields(registry().parts["command"][verb].part)}
 
 

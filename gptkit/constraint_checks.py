@@ -42,7 +42,7 @@ class DeclaredField:
 
 @functools.cache
 def declared_fields(settings: type[Any]) -> Mapping[str, DeclaredField]:
-    """Returns the declarations of a settings class by field name."""
+    """Return the declarations of a settings class by field name."""
     hints = get_type_hints(settings, include_extras=True)
     fields = {}
     for field in dataclasses.fields(settings):
@@ -53,7 +53,7 @@ def declared_fields(settings: type[Any]) -> Mapping[str, DeclaredField]:
 
 
 def check_constraints(settings: Any, path: str = "", *, of: type[Any] | None = None) -> None:
-    """Checks every value against the declaration of its field, including values of nested settings and parts.
+    """Check every value against the declaration of its field, including values of nested settings and parts.
 
     Args:
         settings: an instance of a settings class, its composed config, or, with `of`, its values as plain data. Keys that are not
@@ -83,7 +83,7 @@ def check_constraints(settings: Any, path: str = "", *, of: type[Any] | None = N
 
 
 def _check_value(key: str, value: Any, constraints: Sequence[Constraint]) -> None:
-    """Checks a value, and each value inside it."""
+    """Check a value, and each value inside it."""
     if (part := _settings_class(value)) is not None:  # a part in a list or mapping
         check_constraints(value, key, of=part)
         return
@@ -116,7 +116,7 @@ def _raise_config_error(key: str, value: Any, reason: str) -> None:
 
 
 def _type_mismatch(hint: Any, value: Any) -> str:
-    """Returns why a value does not have the type of its field; empty if it has, or if the field accepts any type."""
+    """Return why a value does not have the type of its field; empty if it has, or if the field accepts any type."""
     arms = [arm for arm in get_args(hint) if arm is not type(None)] if get_origin(hint) in (Union, types.UnionType) else [hint]
     plain = [get_origin(arm) or arm for arm in arms]
     if Any in plain:
@@ -137,7 +137,7 @@ def _has_type(value: Any, plain: Any) -> bool:
 
 
 def _invalid_value(value: Any, *, infinite: bool) -> str:
-    """Returns why a value is invalid for any field, such as NaN or invalid Unicode; empty if it is valid."""
+    """Return why a value is invalid for any field, such as NaN or invalid Unicode; empty if it is valid."""
     if isinstance(value, float) and (math.isnan(value) or (math.isinf(value) and not infinite)):
         return "must be a finite number"
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
@@ -150,18 +150,18 @@ def _invalid_value(value: Any, *, infinite: bool) -> str:
 
 
 def _settings_class(value: Any) -> type[Any] | None:
-    """Returns the settings class of a value; None if it is not an instance of one."""
+    """Return the settings class of a value; None if it is not an instance of one."""
     kind: Any = OmegaConf.get_type(value) if isinstance(value, DictConfig) else type(value)
     return kind if isinstance(kind, type) and dataclasses.is_dataclass(kind) else None
 
 
 def _settings_class_of(hint: Any, value: Any) -> type[Any] | None:
-    """Returns the settings class in a type hint if the value is a mapping, else None."""
+    """Return the settings class in a type hint if the value is a mapping, else None."""
     return hint if isinstance(value, Mapping) and isinstance(hint, type) and dataclasses.is_dataclass(hint) else None
 
 
 def _iter_values(settings: Any) -> Iterator[tuple[str, Any]]:
-    """Yields names and values, except for required keys that have no value yet."""
+    """Yield names and values, except for required keys that have no value yet."""
     if isinstance(settings, DictConfig):
         yield from ((str(key), settings[key]) for key in settings if not OmegaConf.is_missing(settings, key))
     else:
@@ -169,7 +169,7 @@ def _iter_values(settings: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _format_value(value: Any) -> str:
-    """Formats a value as it would be typed, on one line. Truncates long values."""
+    """Format a value as it would be typed, on one line. Truncates long values."""
     if isinstance(value, bool) or value is None:
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, int | float):

@@ -44,7 +44,7 @@ class Bound:
     """The relation: at least, above, at most or below."""
 
     def problem(self, value: Any) -> str:
-        """Returns a predicate that follows the key, such as "must be at least 0"; empty for valid values and for strings."""
+        """Return a predicate that follows the key, such as "must be at least 0"; empty for valid values and for strings."""
         if isinstance(value, str):
             return ""
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -62,7 +62,7 @@ class Bound:
         return f"{self.words} {whole if self.limit == int(self.limit) else as_typed(self.limit)}"
 
     def as_json(self) -> dict[str, Any]:
-        """Returns the constraint as JSON data: {"at_least": 0}."""
+        """Return the constraint as JSON data: {"at_least": 0}."""
         return {self.words.replace(" ", "_"): self.limit}
 
 
@@ -73,7 +73,7 @@ class Choice:
     options: tuple[str, ...]
 
     def problem(self, value: Any) -> str:
-        """Returns a predicate, as `Bound.problem` does; empty for numbers."""
+        """Return a predicate, as `Bound.problem` does; empty for numbers."""
         if value in self.options or not isinstance(value, str):
             return ""
         return f"must be {self}.{near}" if (near := did_you_mean(value, self.options)) else f"must be {self}"
@@ -83,7 +83,7 @@ class Choice:
         return f"{', '.join(others)} or {last}" if others else last
 
     def as_json(self) -> dict[str, Any]:
-        """Returns the constraint as JSON data: {"one_of": ["text", "json"]}."""
+        """Return the constraint as JSON data: {"one_of": ["text", "json"]}."""
         return {"one_of": list(self.options)}
 
 
@@ -94,14 +94,14 @@ class Items:
     count: int
 
     def problem(self, value: Any) -> str:
-        """Returns a predicate about the list itself, as `Bound.problem` does."""
+        """Return a predicate about the list itself, as `Bound.problem` does."""
         return f"must have {self.count} items, not {len(value)}" if is_group(value) and len(value) != self.count else ""
 
     def __str__(self) -> str:
         return f"a list of {self.count}"
 
     def as_json(self) -> dict[str, Any]:
-        """Returns the constraint as JSON data: {"items": 2}."""
+        """Return the constraint as JSON data: {"items": 2}."""
         return {"items": self.count}
 
 
@@ -110,14 +110,14 @@ class NotEmpty:
     """A string, a list, or a string inside a list must not be empty."""
 
     def problem(self, value: Any) -> str:
-        """Returns a predicate about a list or one of its items, as `Bound.problem` does."""
+        """Return a predicate about a list or one of its items, as `Bound.problem` does."""
         return "must not be empty" if (isinstance(value, str) or is_group(value)) and not len(value) else ""
 
     def __str__(self) -> str:
         return "not empty"
 
     def as_json(self) -> dict[str, Any]:
-        """Returns the constraint as JSON data: {"not_empty": true}."""
+        """Return the constraint as JSON data: {"not_empty": true}."""
         return {"not_empty": True}
 
 
@@ -126,14 +126,14 @@ class Texts:
     """The value of a field of type `Any` is a string or a list of strings."""
 
     def problem(self, value: Any) -> str:
-        """Returns a predicate about a list or one of its items, as `Bound.problem` does."""
+        """Return a predicate about a list or one of its items, as `Bound.problem` does."""
         return "" if isinstance(value, str | Sequence) else "must be a string or a list of strings"
 
     def __str__(self) -> str:
         return "a string or a list of strings"
 
     def as_json(self) -> dict[str, Any]:
-        """Returns the constraint as JSON data: {"texts": true}."""
+        """Return the constraint as JSON data: {"texts": true}."""
         return {"texts": True}
 
 
@@ -142,14 +142,14 @@ class Infinite:
     """Infinity is allowed; NaN is still rejected."""
 
     def problem(self, value: Any) -> str:
-        """Returns an empty string: this constraint only lifts a restriction."""
+        """Return an empty string: this constraint only lifts a restriction."""
         return ""
 
     def __str__(self) -> str:
         return "may be infinite"
 
     def as_json(self) -> dict[str, Any]:
-        """Returns the constraint as JSON data: {"may_be_infinite": true}."""
+        """Return the constraint as JSON data: {"may_be_infinite": true}."""
         return {"may_be_infinite": True}
 
 
@@ -157,32 +157,32 @@ Constraint = Bound | Choice | Items | NotEmpty | Texts | Infinite
 
 
 def at_least(limit: float) -> Bound:
-    """Requires the number, or each number of a list, to be at least `limit`."""
+    """Require the number, or each number of a list, to be at least `limit`."""
     return Bound(limit, "at least")
 
 
 def above(limit: float) -> Bound:
-    """Requires the number, or each number of a list, to be above `limit`."""
+    """Require the number, or each number of a list, to be above `limit`."""
     return Bound(limit, "above")
 
 
 def at_most(limit: float) -> Bound:
-    """Requires the number, or each number of a list, to be at most `limit`."""
+    """Require the number, or each number of a list, to be at most `limit`."""
     return Bound(limit, "at most")
 
 
 def below(limit: float) -> Bound:
-    """Requires the number, or each number of a list, to be below `limit`."""
+    """Require the number, or each number of a list, to be below `limit`."""
     return Bound(limit, "below")
 
 
 def one_of(*options: str) -> Choice:
-    """Requires the string, or each string of a list, to be one of `options`. Numbers are not restricted."""
+    """Require the string, or each string of a list, to be one of `options`. Numbers are not restricted."""
     return Choice(options)
 
 
 def items(count: int) -> Items:
-    """Requires the list to have `count` items."""
+    """Require the list to have `count` items."""
     return Items(count)
 
 
@@ -197,7 +197,7 @@ def is_group(value: Any) -> bool:
 
 
 def as_typed(number: float) -> str:
-    """Formats a number as a person would type it: 0.1, 3, 1e+30."""
+    """Format a number as a person would type it: 0.1, 3, 1e+30."""
     if isinstance(number, int):
         return str(number) if abs(number) < 10**20 else f"{Decimal(number):.3g}"
     return str(int(number)) if number.is_integer() and abs(number) < 1e16 else repr(number)

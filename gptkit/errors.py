@@ -28,13 +28,13 @@ class CheckpointError(GptkitError):
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Returns " Did you mean x?" for the nearest known name, or an empty string."""
+    """Return " Did you mean x?" for the nearest known name, or an empty string."""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
     return f" Did you mean {near[0]}?" if near else ""
 
 
 def wrong_type_message(key: str, text: str) -> str:
-    """Rewrites OmegaConf's message about a value of the wrong type; returns an empty string for other messages."""
+    """Rewrite OmegaConf's message about a value of the wrong type; returns an empty string for other messages."""
     if union := re.match(r"Value '(?P<value>.*?)' of type '\w+' is incompatible with type hint '(?P<types>.*?)'", text):
         words = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a string"}
         known = [words[name] for name in re.findall(r"\w+", union["types"]) if name in words]

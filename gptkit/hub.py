@@ -18,13 +18,13 @@ commits: dict[str, str] = {}
 
 
 def split_revision(name: str) -> tuple[str, str | None]:
-    """Splits a name at its `@` into the model's name and the revision; the revision is None if there is no `@`."""
+    """Split a name at its `@` into the model's name and the revision; the revision is None if there is no `@`."""
     name, at, revision = name.partition("@")
     return name, revision if at else None
 
 
 def snapshot(name: str, patterns: Sequence[str]) -> Path:
-    """Downloads the files of a model that match any of `patterns`, and returns their folder.
+    """Download the files of a model that match any of `patterns`, and return their folder.
 
     Uses an earlier download if the Hub cannot be reached.
 

@@ -21,7 +21,7 @@ class DamagedFile(Exception):
 
 
 def open_regular(path: Path) -> BufferedReader:
-    """Opens a regular file for reading. Does not wait for a pipe without a writer.
+    """Open a regular file for reading. Does not wait for a pipe without a writer.
 
     Raises:
         FileNotFoundError: the file does not exist.
@@ -40,7 +40,7 @@ def open_regular(path: Path) -> BufferedReader:
 
 
 def read_bytes(path: Path, *, limit: int) -> bytes:
-    """Returns the content of a file.
+    """Return the content of a file.
 
     Args:
         path: the file.
@@ -62,17 +62,17 @@ def read_bytes(path: Path, *, limit: int) -> bytes:
 
 
 def read_text(path: Path, *, limit: int) -> str:
-    """Returns the content of a UTF-8 text file. Raises the same errors as `read_bytes`."""
+    """Return the content of a UTF-8 text file. Raises the same errors as `read_bytes`."""
     return decode(read_bytes(path, limit=limit))
 
 
 def read_json(path: Path, *, limit: int) -> Any:
-    """Returns the value in a JSON file. Raises the same errors as `read_bytes`."""
+    """Return the value in a JSON file. Raises the same errors as `read_bytes`."""
     return parse_json(read_text(path, limit=limit))
 
 
 def decode(content: bytes) -> str:
-    """Decodes UTF-8 text.
+    """Decode UTF-8 text.
 
     Raises:
         DamagedFile: the bytes are not UTF-8.
@@ -84,7 +84,7 @@ def decode(content: bytes) -> str:
 
 
 def parse_json(text: str) -> Any:
-    """Parses JSON.
+    """Parse JSON.
 
     Raises:
         DamagedFile: the text is not JSON, or is nested too deeply to parse.

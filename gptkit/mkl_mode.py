@@ -15,16 +15,16 @@ DEFAULT_MODE = "AUTO,STRICT"
 
 
 def set_default_mode() -> None:
-    """Sets the default mode, unless the environment sets one. Must be called before the first matrix product."""
+    """Set the default mode, unless the environment sets one. Must be called before the first matrix product."""
     os.environ.setdefault(ENV_VARIABLE, DEFAULT_MODE)
 
 
 def current_mode() -> str:
-    """Returns the mode of this process; empty if MKL chooses."""
+    """Return the mode of this process; empty if MKL chooses."""
     return os.environ.get(ENV_VARIABLE, "")
 
 
 def restore_mode(run_mode: str) -> None:
-    """Sets the mode with which a run started, unless the environment sets one. Must be called before the first matrix product."""
+    """Set the mode with which a run started, unless the environment sets one. Must be called before the first matrix product."""
     if current_mode() == DEFAULT_MODE:
         os.environ[ENV_VARIABLE] = run_mode

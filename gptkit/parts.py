@@ -24,7 +24,7 @@ class Part:
     """The base of every kind's base class. Subclasses are plain dataclasses: not frozen, without slots, with simple field types."""
 
     def __post_init__(self) -> None:
-        """Raises ValueError if fields contradict each other. Constraints on one field are declared with it."""
+        """Raise ValueError if fields contradict each other. Constraints on one field are declared with it."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,12 @@ class FieldInfo:
 
 
 def summary(part: type[Any]) -> str:
-    """Returns the first line of a part's docstring."""
+    """Return the first line of a part's docstring."""
     return inspect.cleandoc(part.__doc__ or "").partition("\n")[0]
 
 
 def fields_of(part: type[Any]) -> list[FieldInfo]:
-    """Returns the keys of a part with their types, defaults and documentation.
+    """Return the keys of a part with their types, defaults and documentation.
 
     Documentation is read from `Annotated[type, "doc"]`, or from the first line of the string below a field. A required key has the
     default "???".
@@ -78,14 +78,14 @@ def fields_of(part: type[Any]) -> list[FieldInfo]:
 
 
 def _attribute_docstring(part: type[Any], name: str) -> str:
-    """Returns the documentation of a field from the most derived class that declares it."""
+    """Return the documentation of a field from the most derived class that declares it."""
     owner = next((owner for owner in part.__mro__ if name in vars(owner).get("__annotations__", {})), object)
     return _attribute_docstrings(owner).get(name, "")
 
 
 @functools.cache
 def _attribute_docstrings(owner: type[Any]) -> dict[str, str]:
-    """Returns the first line of the string below each annotated name in a class's source; empty if the source is unavailable."""
+    """Return the first line of the string below each annotated name in a class's source; empty if the source is unavailable."""
     try:
         (body,) = ast.parse(textwrap.dedent(inspect.getsource(owner))).body
     except (OSError, TypeError, SyntaxError, ValueError):  # defined at a prompt, or created by a program

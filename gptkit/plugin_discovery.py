@@ -67,7 +67,7 @@ class DiscoveredPlugins:
     conf_packages: list[tuple[Origin, str]] = field(default_factory=list)
 
     def add(self, kind: str, entries: list[Entry]) -> None:
-        """Adds the parts of one plugin. A name that two plugins claim is removed."""
+        """Add the parts of one plugin. A name that two plugins claim is removed."""
         known = self.parts[kind]
         for entry in entries:
             name = part_name(kind, entry.part)
@@ -96,7 +96,7 @@ class _PluginManager(pluggy.PluginManager):
 
 
 def discover_plugins() -> DiscoveredPlugins:
-    """Discovers all parts."""
+    """Discover all parts."""
     manager = _PluginManager("gptkit")
     manager.add_hookspecs(hookspecs)
     discovered = DiscoveredPlugins()
@@ -153,7 +153,7 @@ def _register(manager: pluggy.PluginManager, plugin: Any, origin: Origin) -> Non
 
 
 def _add_parts(manager: pluggy.PluginManager, origin: Origin, discovered: DiscoveredPlugins) -> None:
-    """Adds all parts of a registered plugin, or none if one is invalid.
+    """Add all parts of a registered plugin, or none if one is invalid.
 
     Raises:
         ConfigError: a hook failed, or returned an invalid part.
@@ -168,7 +168,7 @@ def _add_parts(manager: pluggy.PluginManager, origin: Origin, discovered: Discov
 
 
 def _call_hook(hook: Callable[[], Any], kind: str, origin: Origin) -> list[Entry]:
-    """Calls a plugin's hook and checks what it returns."""
+    """Call a plugin's hook and check what it returns."""
     try:
         parts = hook()
     except KeyboardInterrupt:
@@ -187,7 +187,7 @@ def _call_hook(hook: Callable[[], Any], kind: str, origin: Origin) -> list[Entry
 
 
 def format_exception_line(error: BaseException) -> str:
-    """Formats an exception in one line."""
+    """Format an exception in one line."""
     try:
         message = str(error)
     except Exception:  # the __str__ of a third-party exception may fail, too
@@ -199,7 +199,7 @@ _HOOKS = tuple(f"gptkit_{kind}" for kind in KINDS)
 
 
 def _check_hooks(plugin: Any) -> None:
-    """Checks that every function whose name starts with `gptkit_` is a hook. pluggy would silently ignore it."""
+    """Check that every function whose name starts with `gptkit_` is a hook. pluggy would silently ignore it."""
     for name in dir(plugin):
         function = getattr(plugin, name, None) if name.startswith("gptkit_") else None
         if not callable(function):
@@ -211,12 +211,12 @@ def _check_hooks(plugin: Any) -> None:
 
 
 def part_name(kind: str, part: type[Any]) -> str:
-    """Returns the name by which a part is chosen: the verb of a command, or the default of the field `name`."""
+    """Return the name by which a part is chosen: the verb of a command, or the default of the field `name`."""
     return str(getattr(part, "verb" if kind == "command" else "name", "") or "")
 
 
 def _invalid_part_reason(kind: str, part: Any) -> str:
-    """Returns why a hook's result is not a part of this kind; empty if it is one."""
+    """Return why a hook's result is not a part of this kind; empty if it is one."""
     if not (isinstance(part, type) and dataclasses.is_dataclass(part) and issubclass(part, Part)):
         return f"gptkit_{kind} returned {part!r}, which is not a dataclass derived from gptkit.{kind}'s base class"
     expected = "Command" if kind == "command" else f"{kind.capitalize()}Config"

@@ -32,7 +32,7 @@ class Registry:
     """(kind, name) that cannot be chosen -> the reason, such as two plugins that claim the name."""
 
     def find(self, kind: str, name: str) -> Entry:
-        """Returns the part of this kind and name.
+        """Return the part of this kind and name.
 
         Raises:
             ConfigError: the part does not exist. The message names the nearest one, and the plugins that failed to load.
@@ -46,7 +46,7 @@ class Registry:
         return entry
 
     def check_choice(self, kind: str, name: str) -> None:
-        """Checks that a name can be chosen.
+        """Check that a name can be chosen.
 
         Raises:
             ConfigError: the name cannot be chosen. The message names the plugins that claim it, or the fault of the part.
@@ -55,11 +55,11 @@ class Registry:
             raise ConfigError(reason)
 
     def failed(self) -> str:
-        """Returns a sentence for each plugin that failed to load, to be appended to the error for an unknown name."""
+        """Return a sentence for each plugin that failed to load, to be appended to the error for an unknown name."""
         return "".join(f" The plugin {failure.display_name} failed to load: {failure.reason}." for failure in self.failures)
 
     def resolve(self, kind: str, settings: Any, *, path: str = "", example: str = "") -> Any:
-        """Returns a part from its settings as a plain mapping with the key `name`, as in config files and mappings of parts.
+        """Return a part from its settings as a plain mapping with the key `name`, as in config files and mappings of parts.
 
         A part that contains other parts resolves them in its `build()`; the object that it builds never uses the registry.
 
@@ -100,7 +100,7 @@ class Registry:
 
 
 def _unknown_key_message(name: str, key: str, known: Any) -> str:
-    """Returns the error message for an unknown key of a part, with the nearest known key."""
+    """Return the error message for an unknown key of a part, with the nearest known key."""
     owner, _, word = key.rpartition(".")
     near = did_you_mean(word, map(str, known)).replace("mean ", f"mean {owner}.")
     return f"there is no key {key}.{near or f' gptkit plugins name={name} lists the keys'}"
@@ -108,7 +108,7 @@ def _unknown_key_message(name: str, key: str, known: Any) -> str:
 
 @functools.cache
 def registry() -> Registry:
-    """Returns the registry of this process, built at the first call."""
+    """Return the registry of this process, built at the first call."""
     discovered = discover_plugins()
     return Registry(
         MappingProxyType(discovered.parts), tuple(discovered.failures), tuple(discovered.conf_packages), discovered.refused
@@ -116,7 +116,7 @@ def registry() -> Registry:
 
 
 def plugin_packages() -> dict[str, Origin]:
-    """Returns the installed plugin of each top-level package, including plugins that failed to load."""
+    """Return the installed plugin of each top-level package, including plugins that failed to load."""
     return {
         point.value.partition(":")[0].partition(".")[0]: Origin(point.name, point.dist)
         for point in importlib.metadata.entry_points(group="gptkit")

@@ -26,17 +26,17 @@ _UNSAFE = re.compile(
 
 
 def printable(text: str) -> str:
-    """Escapes control characters in a text, except newlines and tabs."""
+    """Escape control characters in a text, except newlines and tabs."""
     return _UNSAFE.sub(lambda match: _escape_character(match[0]), text.replace("\r\n", "\n"))
 
 
 def one_line(text: str) -> str:
-    """Escapes control characters in a text, including newlines."""
+    """Escape control characters in a text, including newlines."""
     return printable(text).replace("\n", "\\n")
 
 
 def shorten_middle(text: str, longest: int) -> str:
-    """Removes the middle of a text that is longer than `longest` characters. Keeps the end, which often says what to do."""
+    """Remove the middle of a text that is longer than `longest` characters. Keeps the end, which often says what to do."""
     if len(text) <= longest:
         return text
     return f"{text[: longest * 3 // 4]} ... {text[-longest // 4 :]}"
@@ -48,12 +48,12 @@ def _escape_character(character: str) -> str:
 
 
 def print_text(text: str, stream: IO[str] | None = None) -> None:
-    """Prints a text with control characters escaped, to standard output by default."""
+    """Print a text with control characters escaped, to standard output by default."""
     _write(printable(text) + "\n", stream or sys.stdout)
 
 
 def write_result(text: str) -> None:
-    """Writes a result to standard output: unchanged, or with control characters escaped if it is a terminal."""
+    """Write a result to standard output: unchanged, or with control characters escaped if it is a terminal."""
     _write(printable(text) if sys.stdout.isatty() else text, sys.stdout)
 
 
@@ -80,7 +80,7 @@ class PrintableFormatter(logging.Formatter):
 
 
 def make_console(**options: Any) -> Console:
-    """Returns a Rich console for tables and progress bars that escapes control characters in their text.
+    """Return a Rich console for tables and progress bars that escapes control characters in their text.
 
     Args:
         options: arguments of `rich.console.Console`.
@@ -101,7 +101,7 @@ def _console_class() -> type[Console]:
                 yield segment if segment.control else Segment(printable(segment.text), segment.style)
 
         def on_broken_pipe(self) -> None:
-            """Raises the error for the command line to handle, whereas Rich would end the process."""
+            """Raise the error for the command line to handle, whereas Rich would end the process."""
             raise BrokenPipeError
 
     return PrintableConsole

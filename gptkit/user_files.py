@@ -24,7 +24,7 @@ _KINDS = {
 
 @contextmanager
 def open_user_file(path: Path) -> Iterator[BufferedReader]:
-    """Opens a regular file for reading bytes.
+    """Open a regular file for reading bytes.
 
     Raises:
         DataError: the path is not a regular file, or cannot be opened or read, also while it is read in the `with` block.
@@ -43,23 +43,23 @@ def open_user_file(path: Path) -> Iterator[BufferedReader]:
 
 
 def check_regular_file(path: Path, status: os.stat_result) -> None:
-    """Raises a DataError that says what the path is, unless its status is that of a regular file."""
+    """Raise a DataError that says what the path is, unless its status is that of a regular file."""
     if kind := irregular_kind(status):
         raise DataError(f"{path} is {kind}, but only regular files can be read; write its content to a file and use that")
 
 
 def irregular_kind(status: os.stat_result) -> str:
-    """Returns what a status belongs to, such as "a pipe"; empty for a regular file."""
+    """Return what a status belongs to, such as "a pipe"; empty for a regular file."""
     return "" if stat.S_ISREG(status.st_mode) else _KINDS.get(stat.S_IFMT(status.st_mode), "something else")
 
 
 def open_nonblocking(path: Path) -> int:
-    """Opens a path for reading without waiting for the other end of a pipe, and returns the descriptor."""
+    """Open a path for reading without waiting for the other end of a pipe, and return the descriptor."""
     return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def unreadable_file_error(path: Path, error: OSError) -> DataError:
-    """Returns an error that says why a file or folder cannot be read, for example because it is a broken link."""
+    """Return an error that says why a file or folder cannot be read, for example because it is a broken link."""
     if isinstance(error, FileNotFoundError) and os.path.islink(path):
         return DataError(f"{path} is a link to {os.readlink(path)}, which does not exist; fix or remove the link")
     if isinstance(error, NotADirectoryError):
@@ -69,12 +69,12 @@ def unreadable_file_error(path: Path, error: OSError) -> DataError:
 
 
 def expand_path(text: str) -> Path:
-    """Expands `~` in a path that a user typed. Leaves it unchanged if the user is unknown."""
+    """Expand `~` in a path that a user typed. Leaves it unchanged if the user is unknown."""
     return Path(os.path.expanduser(text))  # Path.expanduser raises if the user is unknown
 
 
 def read_json_file(path: Path) -> Any:
-    """Returns the value in a JSON file.
+    """Return the value in a JSON file.
 
     Raises:
         DataError: the file cannot be read, or is not JSON.

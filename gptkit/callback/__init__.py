@@ -25,7 +25,7 @@ class CallbackConfig(Part):
     name: str = ""
 
     def build(self) -> lightning.Callback:
-        """Builds the callback."""
+        """Build the callback."""
         raise NotImplementedError(f"{type(self).__name__} does not implement build()")
 
 
@@ -60,7 +60,7 @@ class ZeroShotConfig(CallbackConfig):
     )
 
     def build(self) -> lightning.Callback:
-        """Builds the callback.
+        """Build the callback.
 
         Raises:
             ConfigError: there is no task, or a task cannot be built.

@@ -12,7 +12,7 @@ class EarlyStopping(lightning.Callback):
     """Counts validations without improvement. Checkpoints hold the count, so a resumed run stops at the same step."""
 
     def __init__(self, *, patience: int, improvement: float) -> None:
-        """Creates the callback.
+        """Create the callback.
 
         Args:
             patience: validations without improvement before the run stops.

@@ -27,7 +27,7 @@ class ZeroShot(lightning.Callback):
         return f"zero_shot {' '.join(sorted(self.tasks))}"
 
     def setup(self, trainer: lightning.Trainer, pl_module: Any, stage: str) -> None:
-        """Restores the latest scores.
+        """Restore the latest scores.
 
         Raises:
             ConfigError: the run never validates.

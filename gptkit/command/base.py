@@ -23,7 +23,7 @@ class Command(Part):
     """the key, a list of texts, whose values can also be typed as plain words, without `key=`; empty: there is none"""
 
     def run(self, folder: Path) -> Any:
-        """Runs the command.
+        """Run the command.
 
         Args:
             folder: the run folder, `hydra.run.dir`. Commands that only read do not create it.

@@ -32,7 +32,7 @@ class ScoredContinuation(Continuation):
 def best_of(
     settings: GenerateCommand, model: Model, tokenizer: Tokenizer, prompts: Sequence[str], judge: Reward
 ) -> Iterator[ScoredContinuation]:
-    """Yields for each prompt the best `settings.samples` of `settings.best_of` continuations, best first.
+    """Yield for each prompt the best `settings.samples` of `settings.best_of` continuations, best first.
 
     Of equal rewards, the continuation that was generated first comes first. The judge reads a prompt as a user turn, or as the
     turns of a transcript ("Human: ...", "Assistant:").

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(settings: EvalCommand) -> dict[str, float]:
-    """Prints the scores and returns them.
+    """Print the scores and return them.
 
     Raises:
         ConfigError: the task needs a second model, a judge or data and has none, or does not use one that is set.
@@ -60,7 +60,7 @@ def _load_subject(settings: EvalCommand, source: str, device: torch.device) -> S
 
 
 def _load_judge(settings: EvalCommand, subject: Subject, device: torch.device) -> Reward:
-    """Returns the judge of the settings, or else the reward with which the evaluated run was trained."""
+    """Return the judge of the settings, or else the reward with which the evaluated run was trained."""
     from gptkit.training.checkpoints.load import load_objective
 
     run_reward = subject.settings.get("reward")
@@ -85,5 +85,5 @@ def _as_table(scores: dict[str, float]) -> str:
 
 
 def _format_score(value: float) -> str:
-    """Formats counts as integers, and other scores with four decimals."""
+    """Format counts as integers, and other scores with four decimals."""
     return f"{value:,.0f}" if value == int(value) and abs(value) >= 2 else f"{value:.4f}"

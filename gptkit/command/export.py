@@ -39,7 +39,7 @@ class ExportedFolder:
 
 
 def export(settings: ExportCommand) -> Path:
-    """Writes the folder atomically and lists its files.
+    """Write the folder atomically and list its files.
 
     Raises:
         ConfigError: the folder is not empty, or the format cannot express the model.
@@ -112,7 +112,7 @@ def write_export(loaded: TrainedModel | tuple[Model, Tokenizer], folder: Path) -
 
 
 def _unify_permissions(folder: Path) -> None:
-    """Gives all files the permissions of a new file. safetensors creates files that only their owner can read."""
+    """Give all files the permissions of a new file. safetensors creates files that only their owner can read."""
     probe = folder / ".new"
     probe.touch()
     mode = stat.S_IMODE(probe.stat().st_mode)

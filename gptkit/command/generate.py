@@ -24,7 +24,7 @@ SEPARATOR = "-" * 40
 
 
 def generate(settings: GenerateCommand) -> list[list[Continuation]]:
-    """Prints all continuations and returns them by prompt.
+    """Print all continuations and return them by prompt.
 
     Raises:
         ConfigError: settings contradict each other, or a file does not exist.
@@ -111,7 +111,7 @@ def generate(settings: GenerateCommand) -> list[list[Continuation]]:
 
 
 def _warn_if_classifier(checkpoint: str, objective: type[ObjectiveConfig] | None) -> None:
-    """Warns if a model was trained to label or score texts, not to generate them."""
+    """Warn if a model was trained to label or score texts, not to generate them."""
     from gptkit.objective import AuxLMConfig
 
     if objective is None or (objective.generates_text and not issubclass(objective, AuxLMConfig)):
@@ -128,7 +128,7 @@ def _warn_if_classifier(checkpoint: str, objective: type[ObjectiveConfig] | None
 
 
 def _print_live(chunks: Iterator[TextChunk], prompts: list[str]) -> Iterator[Continuation]:
-    """Prints text as it is generated. The chunks of one continuation are consecutive."""
+    """Print text as it is generated. The chunks of one continuation are consecutive."""
     is_first, starts_text = True, True
     for chunk in chunks:
         if starts_text:
@@ -141,7 +141,7 @@ def _print_live(chunks: Iterator[TextChunk], prompts: list[str]) -> Iterator[Con
 
 
 def _reorder(chunks: Iterator[TextChunk], samples: int) -> Iterator[Continuation]:
-    """Yields each continuation as soon as it and all previous ones are finished."""
+    """Yield each continuation as soon as it and all previous ones are finished."""
     waiting: dict[int, Continuation] = {}
     next_number = 0
     for chunk in chunks:

@@ -23,7 +23,7 @@ TOKENS_PER_PASS = 16_384
 
 
 def plan(settings: PlanCommand) -> dict[str, Any]:
-    """Prints the plan to standard output, as a table or a JSON object, and returns it as plain values.
+    """Print the plan to standard output, as a table or a JSON object, and return it as plain values.
 
     Raises:
         ConfigError: the device is unknown, or the run has no step.
@@ -39,7 +39,7 @@ def plan(settings: PlanCommand) -> dict[str, Any]:
 
 
 def make_plan(settings: PlanCommand) -> dict[str, Any]:
-    """Returns the plan as plain values, in operations, bytes and seconds, as `format=json` prints it."""
+    """Return the plan as plain values, in operations, bytes and seconds, as `format=json` prints it."""
     model, attention = settings.model, settings.attention
     known_vocabulary = settings.tokenizer.vocabulary_size()
     vocabulary = (ESTIMATED_VOCABULARY if known_vocabulary is None else known_vocabulary) + settings.objective.added_tokens
@@ -74,7 +74,7 @@ def make_plan(settings: PlanCommand) -> dict[str, Any]:
 
 
 def _memory(settings: PlanCommand, vocabulary: int, device: PlanDevice, parameters: dict[str, int]) -> dict[str, Any]:
-    """Returns the memory with the micro-batch size of the settings, or the largest that fits."""
+    """Return the memory with the micro-batch size of the settings, or the largest that fits."""
     strategy = _strategy(str(settings.trainer.get("strategy", "auto")), settings.devices)
     placement = Placement(settings.devices, strategy, device.on_processor)
 
@@ -121,7 +121,7 @@ def _memory(settings: PlanCommand, vocabulary: int, device: PlanDevice, paramete
 
 
 def _strategy(name: str, devices: int) -> str:
-    """Returns the strategy of the estimate. Strategies without a formula count as ddp, with a whole copy on each device."""
+    """Return the strategy of the estimate. Strategies without a formula count as ddp, with a whole copy on each device."""
     if devices == 1:
         return "single"
     return name if name in ("fsdp2", "tp") else "ddp"

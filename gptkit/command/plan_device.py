@@ -33,7 +33,7 @@ class PlanDevice:
 
 
 def resolve_device(device: str, precision: str, accelerator: str) -> PlanDevice:
-    """Returns the device of a plan.
+    """Return the device of a plan.
 
     Args:
         device: a name in `gptkit.scaling.devices`, or auto for the device of this machine.

@@ -11,7 +11,7 @@ from gptkit.terminal import make_console
 
 
 def print_plan(plan: dict[str, Any]) -> None:
-    """Prints the result of `gptkit.command.plan.make_plan`."""
+    """Print the result of `gptkit.command.plan.make_plan`."""
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
     table.add_column(justify="right", no_wrap=True)
@@ -90,7 +90,7 @@ def _time_rows(plan: dict[str, Any]) -> list[tuple[str, ...]]:
 
 
 def format_quantity(value: float, unit: str) -> str:
-    """Formats a value with three digits and an SI prefix, such as "1.56 GB". Values beyond exa use a power of ten."""
+    """Format a value with three digits and an SI prefix, such as "1.56 GB". Values beyond exa use a power of ten."""
     for prefix in ("", "k", "M", "G", "T", "P", "E"):
         if value < 999.5:
             return f"{value:.3g} {prefix}{unit}"
@@ -99,7 +99,7 @@ def format_quantity(value: float, unit: str) -> str:
 
 
 def format_pf_days(value: float) -> str:
-    """Formats petaflop/s-days with three digits and without a power of ten, as in table D.1."""
+    """Format petaflop/s-days with three digits and without a power of ten, as in table D.1."""
     return f"{value:,.0f} PF-days" if value >= 1000 else f"{value:.3g} PF-days"
 
 
@@ -107,7 +107,7 @@ UNITS = (("y", 365 * 86400), ("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 
 
 def format_duration(seconds: float) -> str:
-    """Formats seconds in their two largest units: "3 d 4 h", "12 min 5 s"."""
+    """Format seconds in their two largest units: "3 d 4 h", "12 min 5 s"."""
     for (unit, size), (smaller, small) in itertools.pairwise(UNITS):
         if seconds >= size:
             return f"{int(seconds // size):,} {unit} {int(seconds % size // small)} {smaller}"

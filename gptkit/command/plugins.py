@@ -24,7 +24,7 @@ from gptkit.terminal import make_console, print_text, printable
 
 
 def plugins(settings: PluginsCommand) -> list[dict[str, Any]]:
-    """Prints the parts that match `kind` and `name` to standard output, and returns them as plain values."""
+    """Print the parts that match `kind` and `name` to standard output, and return them as plain values."""
     rows = _select_rows(settings)
     if settings.format == "json":
         print(json.dumps(rows, indent=2, default=str))
@@ -58,7 +58,7 @@ def _select_rows(settings: PluginsCommand) -> list[dict[str, Any]]:
 
 
 def _iter_presets(kinds: Sequence[str]) -> Iterator[tuple[str, Path, Origin]]:
-    """Yields the kind, file and distribution of every preset, a YAML file that extends a part under another name."""
+    """Yield the kind, file and distribution of every preset, a YAML file that extends a part under another name."""
     from gptkit.config_groups import conf_folders
 
     for origin, folder in conf_folders():
@@ -98,7 +98,7 @@ def _part_row(kind: str, name: str, entry: Entry) -> dict[str, Any]:
 
 
 def _field_rows(settings: type[Any], prefix: str, without: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """Returns the keys of a settings class by their dotted names, including those of nested settings."""
+    """Return the keys of a settings class by their dotted names, including those of nested settings."""
     rows: list[dict[str, Any]] = []
     for field in fields_of(settings):
         if field.name in without:
@@ -124,7 +124,7 @@ def _list_row(row: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _part_page(row: dict[str, Any]) -> str:
-    """Returns the page of a part: documentation, distribution, and keys as they are typed. Of a preset, it shows the file."""
+    """Return the page of a part: documentation, distribution, and keys as they are typed. Of a preset, it shows the file."""
     choice = f"gptkit {row['name']}" if row["kind"] == "command" else f"{row['kind']}={row['name']}"
     if "extends" in row:
         origin = f"a preset of {row['kind']}={row['extends']}, from {row['distribution']} {row['version']}:"
@@ -139,7 +139,7 @@ def _part_page(row: dict[str, Any]) -> str:
 
 
 def _format_assignment(field: dict[str, Any]) -> str:
-    """Returns the default of a key as it is typed on the command line."""
+    """Return the default of a key as it is typed on the command line."""
     default = field["default"]
     if default == "???":
         return "(a part)" if field["name"] in KINDS else "(required)"
@@ -147,7 +147,7 @@ def _format_assignment(field: dict[str, Any]) -> str:
 
 
 def _align_columns(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Formats a table for the width of the terminal. In a pipe, every row is one line, so that it can be searched."""
+    """Format a table for the width of the terminal. In a pipe, every row is one line, so that it can be searched."""
     table = Table(box=None, pad_edge=False, header_style="bold", highlight=False)
     for title in titles:
         table.add_column(title, overflow="fold")

@@ -31,7 +31,7 @@ PAIRS = ("entailment", "similarity", "regression")
 
 
 def predict(settings: PredictCommand) -> dict[str, float]:
-    """Writes one row per row of the input. Returns metrics if the input has labels, otherwise an empty dict.
+    """Write one row per row of the input. Returns metrics if the input has labels, otherwise an empty dict.
 
     Raises:
         ConfigError: settings contradict each other, or the output would overwrite the input.
@@ -86,7 +86,7 @@ def predict(settings: PredictCommand) -> dict[str, float]:
 def _open_input(
     settings: PredictCommand, task: str, data: dict[str, Any], files: list[Path]
 ) -> tuple[PredictInput, ExampleColumns]:
-    """Returns the input and its columns: those of the settings, or else those on which the run was trained.
+    """Return the input and its columns: those of the settings, or else those on which the run was trained.
 
     Raises:
         ConfigError: `example` is set, and the task needs more than one text.
@@ -124,7 +124,7 @@ def _select_columns(settings: PredictCommand, task: str, training: ExampleColumn
 
 
 def _training_columns(data: dict[str, Any]) -> ExampleColumns | None:
-    """Returns the columns of the run's data source; None if it has none, or its plugin is not installed."""
+    """Return the columns of the run's data source; None if it has none, or its plugin is not installed."""
     try:
         source: DataConfig = registry().resolve("data", data)
     except ConfigError:
@@ -150,7 +150,7 @@ class LabelComparison:
         self._unknown_label = ""
 
     def add(self, row: Prediction, number: int) -> None:
-        """Adds the prediction of the row `number`, counted from 1."""
+        """Add the prediction of the row `number`, counted from 1."""
         try:
             label = row.example.label
             right = float(self.numbers[class_name(label)] if self.labels else label)
@@ -161,7 +161,7 @@ class LabelComparison:
         self._outputs.append(row.best if row.score is None else row.score)
 
     def result(self) -> tuple[dict[str, float], str]:
-        """Returns the metrics, as in a validation of the run, and a line that describes them. Unknown labels yield no metrics."""
+        """Return the metrics, as in a validation of the run, and a line that describes them. Unknown labels yield no metrics."""
         if self._unknown_label:
             known = f"knows {', '.join(self.labels)}" if self.labels else "predicts numbers"
             return {}, f"not compared with the labels of the input: {self._unknown_label}, and the model {known}"

@@ -24,11 +24,11 @@ class PredictInput(ABC):
 
     @abstractmethod
     def has(self, column: str) -> bool:
-        """Returns whether all rows have this column."""
+        """Return whether all rows have this column."""
 
     @abstractmethod
     def examples(self, columns: ExampleColumns) -> Iterator[Example]:
-        """Yields the examples in order.
+        """Yield the examples in order.
 
         Raises:
             DataError: a row is invalid; the message names its file and line.
@@ -66,12 +66,12 @@ class RowInput(PredictInput):
 
 
 def single_text_input(text: str, column: str) -> RowInput:
-    """Returns the input for a text on the command line."""
+    """Return the input for a text on the command line."""
     return RowInput([("example", {column: text})])
 
 
 def parse_standard_input(content: bytes, column: str) -> RowInput:
-    """Parses standard input: JSON objects, a CSV or TSV table whose header has the column of the text, or else one text per line.
+    """Parse standard input: JSON objects, a CSV or TSV table whose header has the column of the text, or else one text per line.
 
     Args:
         content: the bytes of the stream, in UTF-8.

@@ -25,7 +25,7 @@ DIGITS = 6
 
 
 def table_format(output: Path | None, format: str | None) -> str:
-    """Returns the format by the extension of the output, or else the configured one, or else csv.
+    """Return the format by the extension of the output, or else the configured one, or else csv.
 
     Raises:
         ConfigError: the extension is unknown, or contradicts the configured format.
@@ -42,7 +42,7 @@ def table_format(output: Path | None, format: str | None) -> str:
 
 @contextlib.contextmanager
 def open_prediction_writer(output: Path | None, form: str, names: LabelNames) -> Iterator[Callable[[Prediction], None]]:
-    """Returns a context with a function that writes one row. The file is created atomically when the context ends without error.
+    """Return a context with a function that writes one row. The file is created atomically when the context ends without error.
 
     Args:
         output: the file; None: standard output.
@@ -99,7 +99,7 @@ class LabelNames:
     """Names labels by their texts, and options by their columns, or by numbers if one column holds all options."""
 
     def __init__(self, labels: list[str], columns: ExampleColumns) -> None:
-        """Creates the names.
+        """Create the names.
 
         Args:
             labels: the model's labels in the order of their probabilities; empty for options and scores.
@@ -112,7 +112,7 @@ class LabelNames:
         return self.texts[index] if self.texts else self._first + index
 
     def answer(self, index: int) -> str | int:
-        """Returns the label to write, in the form that `data.label_means` of the run specifies, if any."""
+        """Return the label to write, in the form that `data.label_means` of the run specifies, if any."""
         if self._means == "letter" and index < len(string.ascii_uppercase):
             return string.ascii_uppercase[index]
         return self._first + index if self._means == "number" else self[index]

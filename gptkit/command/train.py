@@ -9,7 +9,7 @@ from gptkit.training.fit import Result, fit
 
 
 def train(settings: TrainCommand, folder: Path) -> Result:
-    """Trains a model, or continues the run in the folder. Returns the content of summary.json.
+    """Train a model, or continue the run in the folder. Returns the content of summary.json.
 
     On SIGTERM, Ctrl-C or `trainer.max_time` the run saves at the end of its step; `gptkit train hydra.run.dir=<run>` continues it.
     """

@@ -30,7 +30,7 @@ class CommandLine:
     """The primary configuration: the verb's own, or the one that the user names (`--config-name mine --config-dir .`)."""
 
     def to_argv(self) -> list[str]:
-        """Returns the arguments for Hydra, without the program name."""
+        """Return the arguments for Hydra, without the program name."""
         return ["--config-name", self.primary, *self.flags, *self.overrides]
 
 
@@ -47,7 +47,7 @@ def _hydra_parser() -> argparse.ArgumentParser:
 
 
 def _check_flags(argv: list[str], parser: argparse.ArgumentParser) -> None:
-    """Rejects unknown flags. For `--lr 1e-3` the error suggests `optimizer.lr=1e-3`.
+    """Reject unknown flags. For `--lr 1e-3` the error suggests `optimizer.lr=1e-3`.
 
     Raises:
         ConfigError: a flag is unknown. The message names the key that was probably meant.
@@ -68,7 +68,7 @@ def _check_flags(argv: list[str], parser: argparse.ArgumentParser) -> None:
 
 
 def parse_command_line(argv: list[str]) -> CommandLine:
-    """Parses a command line without the program name.
+    """Parse a command line without the program name.
 
     Raises:
         ConfigError: the verb is missing or unknown, a flag is unknown, or an override has no `=`.
@@ -96,7 +96,7 @@ def parse_command_line(argv: list[str]) -> CommandLine:
 
 
 def _normalize_flags(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> list[str]:
-    """Returns the flags in canonical form, also for `-mm` or `-cjob`. A sweep passes them on to its jobs."""
+    """Return the flags in canonical form, also for `-mm` or `-cjob`. A sweep passes them on to its jobs."""
     flags = []
     for action in parser._actions:
         value = getattr(parsed, action.dest, None)
@@ -107,7 +107,7 @@ def _normalize_flags(parser: argparse.ArgumentParser, parsed: argparse.Namespace
 
 
 def _pop_verb(overrides: list[str], *, required: bool) -> str | None:
-    """Removes the verb from the overrides and returns it; None if there is none and it is not required."""
+    """Remove the verb from the overrides and return it; None if there is none and it is not required."""
     known = registry().parts["command"]
     first = overrides[0] if overrides and "=" not in overrides[0] else None
     if first is None and required:

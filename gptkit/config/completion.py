@@ -31,7 +31,7 @@ _NAMED = tuple(f"+{kind}@{kind}." for kind in NAMED_KINDS)
 
 
 def shell_completion(argv: list[str]) -> None:
-    """Runs `gptkit -sc install`, `-sc uninstall`, and `-sc query=<shell>`, with which the shell script requests the completions.
+    """Run `gptkit -sc install`, `-sc uninstall`, and `-sc query=<shell>`, with which the shell script requests the completions.
 
     Raises:
         ConfigError: the word after `-sc` or the shell is unknown.
@@ -48,7 +48,7 @@ def shell_completion(argv: list[str]) -> None:
 
 
 def _complete_value(verb: str, word: str) -> list[str] | None:
-    """Returns the completions of a group's option (`attention=ba`), or of a key's value; None for any other word.
+    """Return the completions of a group's option (`attention=ba`), or of a key's value; None for any other word.
 
     Hydra would take a second for these.
     """
@@ -60,7 +60,7 @@ def _complete_value(verb: str, word: str) -> list[str] | None:
 
 
 def _complete_plain_word(verb: str, word: str) -> list[str] | None:
-    """Returns the folders and keys that begin with a word, for a verb that takes plain words; None for any other word or verb."""
+    """Return the folders and keys that begin with a word, for a verb that takes plain words; None for any other word or verb."""
     command = registry().parts["command"][verb].part
     if not command.bare_words or "=" in word or word.startswith(("-", "+", "~")):
         return None
@@ -72,7 +72,7 @@ def _complete_plain_word(verb: str, word: str) -> list[str] | None:
 
 
 def _split_line(line: str) -> list[str] | None:
-    """Splits a line as a shell does. The last word is the one being typed. Returns None inside a quote or escape."""
+    """Split a line as a shell does. The last word is the one being typed. Returns None inside a quote or escape."""
     try:
         words = shlex.split(line)
     except ValueError:
@@ -133,7 +133,7 @@ def _print_completions(argv: list[str]) -> None:
 
 
 def _filter_choices(verb: str, word: str, choices: Iterable[str]) -> list[str]:
-    """Returns the choices that the verb accepts: its keys and, after `+`, papers. Removes schemas, bases, and the key `name`."""
+    """Return the choices that the verb accepts: its keys and, after `+`, papers. Removes schemas, bases, and the key `name`."""
     known = groups()
     keys = {field.name for field in dataclasses.fields(registry().parts["command"][verb].part)} | {"hydra"}
     accepted = []
@@ -150,7 +150,7 @@ def _filter_choices(verb: str, word: str, choices: Iterable[str]) -> list[str]:
 
 
 def _print_choices(word: str, choices: list[str]) -> None:
-    """Prints the choices. Omits a typed word that ends in `=`, so that the shell completes file names."""
+    """Print the choices. Omits a typed word that ends in `=`, so that the shell completes file names."""
     for choice in choices:
         if choice != word or not word.endswith("="):
             print(choice)

@@ -38,7 +38,7 @@ class Run:
 
 
 def compose(verb: str, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Run:
-    """Composes a run as the command line does, also inside a Hydra job.
+    """Compose a run as the command line does, also inside a Hydra job.
 
     Args:
         verb: a verb, such as "train".
@@ -73,7 +73,7 @@ def compose(verb: str, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Run
 def run_from_config(
     verb: str, config: DictConfig, folder: Path, overrides: Sequence[str], continued: ContinuedRun | None = None
 ) -> Run:
-    """Builds a typed run from a composed config.
+    """Build a typed run from a composed config.
 
     Args:
         verb: the verb of the run.
@@ -98,5 +98,5 @@ def run_from_config(
 
 
 def run(run: Run) -> Any:
-    """Runs a composed run and returns the result of its verb."""
+    """Run a composed run and return the result of its verb."""
     return run.settings.run(run.folder)

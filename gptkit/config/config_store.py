@@ -28,7 +28,7 @@ class _PluginConfigurations(SearchPathPlugin):
 
 @functools.cache
 def register_configs() -> None:
-    """Registers every part as an option of its group and every verb's settings as a schema, once per process."""
+    """Register every part as an option of its group and every verb's settings as a schema, once per process."""
     store = ConfigStore.instance()
     for kind, parts in registry().parts.items():
         for name, entry in parts.items():
@@ -45,7 +45,7 @@ def register_configs() -> None:
 
 
 def _structured_config(entry: Entry) -> DictConfig:
-    """Returns a part's structured config. Mappings without a class, such as `trainer`, accept any key.
+    """Return a part's structured config. Mappings without a class, such as `trainer`, accept any key.
 
     Raises:
         ConfigError: OmegaConf does not support the type of a field. The message names the plugin.

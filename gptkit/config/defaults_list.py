@@ -25,7 +25,7 @@ class Selection:
     """Dotted key -> the value that a preset or paper sets."""
 
     def part(self, kind: str) -> type[Any] | None:
-        """Returns the config class of a kind's option, or of the part that a preset extends; None if none is chosen."""
+        """Return the config class of a kind's option, or of the part that a preset extends; None if none is chosen."""
         option, seen = self.options.get(kind, "null"), set()
         while option not in registry().parts[kind]:
             if option == "null" or option in seen:
@@ -38,7 +38,7 @@ class Selection:
 
 
 def read_selection(verb: str, words: Sequence[str]) -> Selection:
-    """Returns what a verb's configuration, papers (`+gpt2=124m`) and overrides (`model=lstm`) choose and set, in that order.
+    """Return what a verb's configuration, papers (`+gpt2=124m`) and overrides (`model=lstm`) choose and set, in that order.
 
     Raises:
         ConfigError: an override chooses an option that does not exist.
@@ -69,7 +69,7 @@ def read_selection(verb: str, words: Sequence[str]) -> Selection:
 
 
 def check_config_files(verb: str, primary: str, words: Sequence[str]) -> None:
-    """Checks that the config files of a command line can be read, and that each is provided by one folder only.
+    """Check that the config files of a command line can be read, and that each is provided by one folder only.
 
     Raises:
         ConfigError: a file cannot be read, or two folders provide it. The message names the file and the line, or both folders.
@@ -80,7 +80,7 @@ def check_config_files(verb: str, primary: str, words: Sequence[str]) -> None:
 
 
 def _read_options(file: str, override: bool, seen: set[str]) -> dict[str, str]:
-    """Reads the options that the defaults lists of a file and of the files that it includes choose. Reads each file once."""
+    """Read the options that the defaults lists of a file and of the files that it includes choose. Reads each file once."""
     if file in seen:
         return {}
     options: dict[str, str] = {}
@@ -96,7 +96,7 @@ def _read_options(file: str, override: bool, seen: set[str]) -> dict[str, str]:
 
 
 def _read_values(file: str, package: str, seen: set[str]) -> dict[str, Any]:
-    """Reads the values of a file and of the files that it includes, by dotted key; the file's own values win."""
+    """Read the values of a file and of the files that it includes, by dotted key; the file's own values win."""
     content = read_config_file(file)
     if file in seen or content is None:
         return {}

@@ -23,7 +23,7 @@ _FLAGS = (
 
 
 def help_page(argv: list[str]) -> str:
-    """Returns the help page for a command line: that of its verb, or the overview."""
+    """Return the help page for a command line: that of its verb, or the overview."""
     verb = next((word for word in argv if not word.startswith("-") and "=" not in word), None)
     if "--config-name" in argv[:-1]:
         verb = argv[argv.index("--config-name") + 1]
@@ -108,7 +108,7 @@ def _example_part(verb: str) -> str:
 
 
 def _flatten_fields(fields: list[FieldInfo], skip: set[str], owner: str = "") -> list[tuple[str, FieldInfo]]:
-    """Returns all keys with their dotted names, including those of nested configs."""
+    """Return all keys with their dotted names, including those of nested configs."""
     flat: list[tuple[str, FieldInfo]] = []
     for field in fields:
         if field.name in skip:
@@ -121,7 +121,7 @@ def _flatten_fields(fields: list[FieldInfo], skip: set[str], owner: str = "") ->
 
 
 def _key_rows(keys: list[tuple[str, FieldInfo]], values: dict[str, Any]) -> dict[str, str]:
-    """Returns rows of `key=default` and its description. The value of a preset or paper replaces the default."""
+    """Return rows of `key=default` and its description. The value of a preset or paper replaces the default."""
     return {
         f"{name}={_format_default(values.get(name, field.default))}": ": ".join(
             filter(None, (field.type.replace("typing.", ""), field.explained))

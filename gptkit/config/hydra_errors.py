@@ -20,7 +20,7 @@ from gptkit.plugins import plugin_packages, registry
 
 @contextmanager
 def translate_hydra_errors(verb: str, words: Sequence[str]) -> Iterator[None]:
-    """Converts exceptions that Hydra raises inside the block to a `ConfigError`."""
+    """Convert exceptions that Hydra raises inside the block to a `ConfigError`."""
     try:
         yield
     except GptkitError:
@@ -55,7 +55,7 @@ def _raised_by_hydra(error: BaseException) -> bool:
 
 
 def _find_chosen_files(words: Sequence[str]) -> str:
-    """Returns the files that the overrides choose: only the user's if there are any, because those of gptkit are tested."""
+    """Return the files that the overrides choose: only the user's if there are any, because those of gptkit are tested."""
     names = ["/".join(word.lstrip("+").partition("@")[0].split("=", 1)) for word in words if "=" in word]
     files = [path for name in names if (path := find_config_file(name))]
     user_files = [path for path in files if not any(path.is_relative_to(folder) for _, folder in conf_folders())]
@@ -87,20 +87,20 @@ def _format_error(verb: str, words: Sequence[str], error: Exception) -> str:
 
 
 def _find_typed_key(key: str, words: Sequence[str]) -> str:
-    """Returns the full typed key. OmegaConf names only the first missing component."""
+    """Return the full typed key. OmegaConf names only the first missing component."""
     typed = (word.lstrip("+~").partition("=")[0] for word in words)
     return next((whole for whole in typed if whole.startswith(f"{key}.")), key)
 
 
 def _display_path(name: str) -> str:
-    """Returns the path of a config file as users know it: in `conf/`, or in their own folder."""
+    """Return the path of a config file as users know it: in `conf/`, or in their own folder."""
     file = find_config_file(name)
     is_provided = file is None or any(file.is_relative_to(folder) for _, folder in conf_folders())
     return f"conf/{name}.yaml" if is_provided else str(file)
 
 
 def _format_file_error(verb: str, words: Sequence[str], file: str, text: str) -> str:
-    """Explains an error in a file of `conf/`, for which Hydra provides only the message."""
+    """Explain an error in a file of `conf/`, for which Hydra provides only the message."""
     first, *more = (line.strip() for line in text.splitlines() if line.strip())
     key = next((line.partition(": ")[2] for line in more if line.startswith("full_key: ")), "")
     if first.endswith("raised while composing config:") and more:
@@ -115,7 +115,7 @@ def _format_file_error(verb: str, words: Sequence[str], file: str, text: str) ->
 
 
 def _format_known_message(verb: str, words: Sequence[str], text: str) -> str:
-    """Rewrites a message of Hydra; empty if its first line is clear enough."""
+    """Rewrite a message of Hydra; empty if its first line is clear enough."""
     if text.startswith("Ambiguous value for argument"):
         word = text.partition("'")[2].partition("\n")[0].rpartition("'")[0]
         key, _, value = word.partition("=")
@@ -174,7 +174,7 @@ def _format_missing_option(verb: str, error: MissingConfigException, words: Sequ
 
 
 def _format_key_without_part(words: Sequence[str]) -> str:
-    """Explains that a key of an optional part is set although no such part is chosen."""
+    """Explain that a key of an optional part is set although no such part is chosen."""
     parts = registry().parts
     typed = [word.lstrip("+").partition("=")[0] for word in words]
     for key in typed:

@@ -25,7 +25,7 @@ exit_callbacks = contextlib.ExitStack()
 
 
 def run_through_hydra(argv: list[str]) -> int:
-    """Runs a command line without the program name, and returns the exit status.
+    """Run a command line without the program name, and return the exit status.
 
     Raises:
         GptkitError: any error that the user can fix.
@@ -76,18 +76,18 @@ def _run(argv: list[str]) -> int:
 
 
 def run_folder() -> Path | None:
-    """Returns the folder that the run of this process writes; None if there is none, or if the run has not started."""
+    """Return the folder that the run of this process writes; None if there is none, or if the run has not started."""
     folder: Path | None = _last_job["folder"]
     return folder
 
 
 def record_output_folder(key: str, folder: Path) -> None:
-    """Records the folder that Hydra is about to create, and its key, for the error message if that fails."""
+    """Record the folder that Hydra is about to create, and its key, for the error message if that fails."""
     _last_job["output"] = key, folder.absolute()
 
 
 def _failed_output_key(error: OSError) -> str | None:
-    """Returns the key of the folder that could not be created; None if the error has another cause."""
+    """Return the key of the folder that could not be created; None if the error has another cause."""
     if _last_job["has_started"] or _last_job["output"] is None or not isinstance(error.filename, str):
         return None
     key, folder = _last_job["output"]
@@ -96,7 +96,7 @@ def _failed_output_key(error: OSError) -> str | None:
 
 
 def run_job(config: DictConfig) -> Any:
-    """Runs one job: checks the composed config, builds the settings and runs the verb. Returns the value that a sweep minimizes."""
+    """Run one job: check the composed config, build the settings and run the verb. Returns the value that a sweep minimizes."""
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
@@ -139,13 +139,13 @@ _USER_FULL_ERROR = os.environ.get(_FULL_ERROR)
 
 
 def restore_user_full_error() -> contextlib.AbstractContextManager[None]:
-    """Restores the user's HYDRA_FULL_ERROR inside the block, for processes that are started there."""
+    """Restore the user's HYDRA_FULL_ERROR inside the block, for processes that are started there."""
     return _full_error(_USER_FULL_ERROR)
 
 
 @contextlib.contextmanager
 def _full_error(value: str | None) -> Iterator[None]:
-    """Sets or unsets HYDRA_FULL_ERROR inside the block. If it is set, Hydra raises errors instead of printing them and exiting."""
+    """Set or unset HYDRA_FULL_ERROR inside the block. If it is set, Hydra raises errors instead of printing them and exiting."""
     before = os.environ.get(_FULL_ERROR)
     _set_full_error(value)
     try:

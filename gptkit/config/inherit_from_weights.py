@@ -21,7 +21,7 @@ from gptkit.training.pretraining_source import resolve_pretraining_source
 
 
 def inherit_settings(settings: Command, overrides: Sequence[str]) -> Command:
-    """Returns the settings with the parts that `init_from` or the model provides. Returns them unchanged if nothing is inherited.
+    """Return the settings with the parts that `init_from` or the model provides. Returns them unchanged if nothing is inherited.
 
     Args:
         settings: the composed settings.
@@ -56,7 +56,7 @@ def _inherit(settings: RunConfig, overrides: Sequence[str]) -> Any:
 
 
 def apply_weights_sizes(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
-    """Returns a composed config whose model has the sizes of `init_from`. A typed key may be invalid with the default sizes.
+    """Return a composed config whose model has the sizes of `init_from`. A typed key may be invalid with the default sizes.
 
     Raises:
         ConfigError: a typed key disagrees with the weights.
@@ -82,7 +82,7 @@ def _is_typed(kind: str, typed: Sequence[str]) -> bool:
 
 
 def _check_replaced_keys(settings: RunConfig, model_parts: dict[str, Any], typed: Sequence[str]) -> None:
-    """Checks that no typed key belongs to a part that the model replaces with its own."""
+    """Check that no typed key belongs to a part that the model replaces with its own."""
     for kind in model_parts:
         ignored_key = next((key for key in typed if key.startswith(f"{kind}.")), None)
         if kind != "model" and ignored_key is not None:
@@ -96,7 +96,7 @@ def _check_replaced_keys(settings: RunConfig, model_parts: dict[str, Any], typed
 def _check_typed_keys(
     kind: str, configured: Any, inherited: Any, typed: Sequence[str], source: str, free: tuple[str, ...] = ()
 ) -> None:
-    """Checks that the typed keys of a part agree with the weights."""
+    """Check that the typed keys of a part agree with the weights."""
     if kind in typed and configured.name != inherited.name:
         raise ConfigError(f"{kind}={configured.name} disagrees with {source}, which has {kind}={inherited.name}; remove it")
     for key in typed:

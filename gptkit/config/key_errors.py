@@ -17,7 +17,7 @@ from gptkit.plugins import registry
 
 
 def unknown_key_message(verb: str, key: str, siblings: Iterable[str] = ()) -> str:
-    """Explains that the chosen part or the verb lacks a key, and names the part that has it or the nearest key.
+    """Explain that the chosen part or the verb lacks a key, and name the part that has it or the nearest key.
 
     Args:
         verb: the verb of the command line.
@@ -46,7 +46,7 @@ def unknown_key_message(verb: str, key: str, siblings: Iterable[str] = ()) -> st
 
 
 def rejected_group_message(verb: str, group: str) -> str:
-    """Explains why a group cannot be chosen for this verb; empty if it can."""
+    """Explain why a group cannot be chosen for this verb; empty if it can."""
     known = verb_keys(verb)
     if group in registry().parts or group == "trainer":
         return "" if group in known else f"gptkit {verb} has no key {group}; gptkit {verb} --help lists its keys"
@@ -57,7 +57,7 @@ def rejected_group_message(verb: str, group: str) -> str:
 
 
 def suggest_key(verb: str, word: str) -> str:
-    """Returns " Did you mean x?" for a word that is not a key of the verb.
+    """Return " Did you mean x?" for a word that is not a key of the verb.
 
     Considers keys that end with the word, the keys of the verb and, if the verb composes a run, the groups appended with +.
     """
@@ -74,7 +74,7 @@ def suggest_key(verb: str, word: str) -> str:
 
 
 def missing_key_message(key: str) -> str:
-    """Explains how to set a required key: to a value, or to one of the parts."""
+    """Explain how to set a required key: to a value, or to one of the parts."""
     options = groups().get(key)
     if options is None:
         return f"{key} is required: add {key}=<value>"
@@ -82,7 +82,7 @@ def missing_key_message(key: str) -> str:
 
 
 def invalid_value_message(verb: str, key: str, text: str) -> str:
-    """Explains why a value is invalid for its key, from OmegaConf's message."""
+    """Explain why a value is invalid for its key, from OmegaConf's message."""
     if reason := wrong_type_message(key, text):
         return reason
     if text.startswith("Missing mandatory value"):
@@ -101,7 +101,7 @@ def invalid_value_message(verb: str, key: str, text: str) -> str:
 
 
 def sibling_keys(error: Any) -> list[str]:
-    """Returns the keys that exist where OmegaConf did not find one."""
+    """Return the keys that exist where OmegaConf did not find one."""
     parent = getattr(error, "parent_node", None)
     return [str(key) for key in parent] if isinstance(parent, DictConfig) and not parent._is_missing() else []
 

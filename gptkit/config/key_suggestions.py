@@ -196,7 +196,7 @@ _MAX_SHOWN = 3
 
 
 def dotted_keys(verb: str) -> dict[str, list[str]]:
-    """Returns every dotted key that a verb can have, with the parts that have it (`data=text`).
+    """Return every dotted key that a verb can have, with the parts that have it (`data=text`).
 
     The list of parts is empty if the verb itself or every part of the kind has the key.
     """
@@ -225,7 +225,7 @@ def _nested_names(default: Any) -> list[str]:
 
 
 def matching_keys(verb: str, word: str, *, near: bool = False) -> list[str]:
-    """Returns the keys that a word may mean, by last component or by a name in another library, the most likely first.
+    """Return the keys that a word may mean, by last component or by a name in another library, the most likely first.
 
     Args:
         verb: the verb of the command line.
@@ -253,7 +253,7 @@ def _verb_has_key(verb: str, key: str, known: dict[str, list[str]]) -> bool:
 
 
 def suggest_matching_key(verb: str, word: str, *, near: bool = False) -> str:
-    """Returns " Did you mean optimizer.lr?" for an unknown key, and the parts that have the key unless all do."""
+    """Return " Did you mean optimizer.lr?" for an unknown key, and the parts that have the key unless all do."""
     known = dotted_keys(verb)
     keys = matching_keys(verb, word, near=near)
     return f" Did you mean {' or '.join(key + _format_parts(known.get(key, [])) for key in keys[:_MAX_SHOWN])}?" if keys else ""

@@ -13,12 +13,12 @@ from gptkit.plugins import registry
 
 
 def unwrap_annotated(hint: Any) -> Any:
-    """Returns a type hint without its `Annotated` wrapper."""
+    """Return a type hint without its `Annotated` wrapper."""
     return get_args(hint)[0] if get_origin(hint) is Annotated else hint
 
 
 def key_types(verb: str, key: str) -> list[Any]:
-    """Returns the types of a dotted key: one for each part that has it, none if the key is unknown."""
+    """Return the types of a dotted key: one for each part that has it, none if the key is unknown."""
     command = registry().parts["command"].get(verb)
     if command is None:
         return []
@@ -49,7 +49,7 @@ def _field_type(owner: Any, word: str) -> Any:
 
 
 def key_choices(verb: str, key: str) -> list[str]:
-    """Returns the values that a text key allows, over all parts that have it; empty if it allows any."""
+    """Return the values that a text key allows, over all parts that have it; empty if it allows any."""
     allowed: dict[str, None] = {}
     for owner in classes_with_key(verb, key):
         for constraint in declared_fields(owner)[key.rpartition(".")[2]].constraints:
@@ -59,7 +59,7 @@ def key_choices(verb: str, key: str) -> list[str]:
 
 
 def classes_with_key(verb: str, key: str) -> list[Any]:
-    """Returns the config classes that have a dotted key."""
+    """Return the config classes that have a dotted key."""
     owner, _, word = key.rpartition(".")
     if owner in registry().parts and owner != "command":
         classes: list[Any] = [entry.part for entry in registry().parts[owner].values()]

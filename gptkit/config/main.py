@@ -26,13 +26,13 @@ _MAX_MESSAGE_LENGTH = 2000
 
 
 def main() -> None:
-    """Runs the command line of this process and exits with its status: 0, 1 (failure) or 2 (configuration error)."""
+    """Run the command line of this process and exit with its status: 0, 1 (failure) or 2 (configuration error)."""
     prepare_process()
     sys.exit(run_command_line(sys.argv[1:]))
 
 
 def run_command_line(argv: list[str]) -> int:
-    """Runs `gptkit` with these arguments and returns the exit status. Raises nothing: every error is printed in one line."""
+    """Run `gptkit` with these arguments and return the exit status. Raises nothing: every error is printed in one line."""
     escape_unencodable_text()
     reported = False
     try:
@@ -73,7 +73,7 @@ def _run(argv: list[str]) -> int:
 
 
 def _handle_unexpected_error(error: BaseException) -> int:
-    """Reports an exception other than a `GptkitError` and returns the exit status."""
+    """Report an exception other than a `GptkitError` and return the exit status."""
     if is_stream_error(error):
         return 1
     from gptkit.config.unexpected_errors import plugin_of, report_unexpected_error
@@ -93,7 +93,7 @@ def _handle_unexpected_error(error: BaseException) -> int:
 
 
 def _describe_os_error(error: OSError) -> str:
-    """Describes a full disk or a missing permission for which no better message exists."""
+    """Describe a full disk or a missing permission for which no better message exists."""
     path = error.filename if isinstance(error.filename, str) else None
     reason = error.strerror or str(error).partition("\n")[0] or type(error).__name__
     return f"{path}: {reason}" if path else f"{reason}, while reading or writing a file"
@@ -109,7 +109,7 @@ def _asks_for_help(argv: list[str]) -> bool:
 
 
 def print_error(error: GptkitError) -> int:
-    """Prints an error and returns its exit status. With HYDRA_FULL_ERROR=1, prints the traceback."""
+    """Print an error and return its exit status. With HYDRA_FULL_ERROR=1, prints the traceback."""
     if os.environ.get("HYDRA_FULL_ERROR") == "1":
         traceback.print_exception(error)
     else:
@@ -118,5 +118,5 @@ def print_error(error: GptkitError) -> int:
 
 
 def exit_status_of(result: Any) -> int:
-    """Returns the exit status of a verb's result, which may set it by the attribute `exit_status`."""
+    """Return the exit status of a verb's result, which may set it by the attribute `exit_status`."""
     return int(getattr(result, "exit_status", 0))

@@ -38,7 +38,7 @@ MAX_JOBS = 10_000
 
 
 def normalize_overrides(verb: str, overrides: list[str], *, multirun: bool) -> list[str]:
-    """Returns the overrides in a form that Hydra's grammar accepts, with the same meaning."""
+    """Return the overrides in a form that Hydra's grammar accepts, with the same meaning."""
     parser = OverridesParser.create()
     known_groups = groups()
     check_paper_order(overrides)
@@ -50,7 +50,7 @@ def normalize_overrides(verb: str, overrides: list[str], *, multirun: bool) -> l
 
 
 def collect_bare_words(verb: str, overrides: list[str]) -> list[str]:
-    """Turns plain words, such as the folders that a shell makes of `runs/*`, into an override of the verb's key for them.
+    """Turn plain words, such as the folders that a shell makes of `runs/*`, into an override of the verb's key for them.
 
     A word with an equals sign is plain if it names a file or folder and no key of the verb.
 
@@ -78,7 +78,7 @@ def collect_bare_words(verb: str, overrides: list[str]) -> list[str]:
 
 
 def check_paper_order(overrides: list[str]) -> None:
-    """Checks that papers come before `+shrink=`. Configurations from a user's own folder may come after it.
+    """Check that papers come before `+shrink=`. Configurations from a user's own folder may come after it.
 
     Raises:
         ConfigError: a paper of gptkit or of a plugin comes after `+shrink=`.
@@ -94,7 +94,7 @@ def check_paper_order(overrides: list[str]) -> None:
 
 
 def _expand_reward_run(word: str, known_groups: dict[str, list[str]]) -> list[str]:
-    """Expands `reward=runs/rm` to `reward=model reward.checkpoint=runs/rm`; leaves other overrides unchanged."""
+    """Expand `reward=runs/rm` to `reward=model reward.checkpoint=runs/rm`; leaves other overrides unchanged."""
     key, _, value = word.partition("=")
     if key != "reward" or value in known_groups["reward"] or "," in value or not ("/" in value or Path(value).is_dir()):
         return [word]
@@ -148,7 +148,7 @@ def _is_nested_too_deeply(value: str) -> bool:
 
 
 def _format_integer(value: object) -> str | None:
-    """Formats a number such as 1e5, or a sweep over such numbers, as integers; None for anything else."""
+    """Format a number such as 1e5, or a sweep over such numbers, as integers; None for anything else."""
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() else None
     if isinstance(value, ChoiceSweep) and value.simple_form:
@@ -161,7 +161,7 @@ def _format_integer(value: object) -> str | None:
 
 
 def escape_interpolations(verb: str, text: str) -> str:
-    """Escapes every `${` that refers neither to a key of the verb nor to a resolver of OmegaConf or Hydra."""
+    """Escape every `${` that refers neither to a key of the verb nor to a resolver of OmegaConf or Hydra."""
     keys = {field.name for field in dataclasses.fields(registry().parts["command"][verb].part)} | {"hydra"}
 
     def escape(match: re.Match[str]) -> str:
@@ -173,18 +173,18 @@ def escape_interpolations(verb: str, text: str) -> str:
 
 
 def quote(value: str) -> str:
-    """Quotes any text for Hydra's grammar."""
+    """Quote any text for Hydra's grammar."""
     return QuotedString(text=value, quote=Quote.single).with_quotes()
 
 
 def _suggest_override(verb: str, word: str) -> str:
-    """Returns what the user should write instead of a word without `=`."""
+    """Return what the user should write instead of a word without `=`."""
     keys = [word] if word in dotted_keys(verb) else matching_keys(verb, word)
     return f"{keys[0]}=<value>" if keys else "key=value, for example model.layers=12"
 
 
 def check_sweep_size(words: Sequence[str]) -> None:
-    """Checks that a sweep has at least one job, and at most `MAX_JOBS`. Sweepers that do not enumerate all values may exceed it.
+    """Check that a sweep has at least one job, and at most `MAX_JOBS`. Sweepers that do not enumerate all values may exceed it.
 
     Args:
         words: the overrides in Hydra's grammar.
@@ -213,7 +213,7 @@ def check_sweep_size(words: Sequence[str]) -> None:
 
 
 def _count_values(key: str, value: Any) -> float:
-    """Counts the values that a sweep over one key takes. Intervals, which only some sweepers read, count as one."""
+    """Count the values that a sweep over one key takes. Intervals, which only some sweepers read, count as one."""
     if isinstance(value, ChoiceSweep):
         return len(value.list)
     if isinstance(value, Glob):

@@ -12,7 +12,7 @@ from gptkit.errors import ConfigError
 
 
 def format_overrides(verb: str, overrides: Mapping[str, Any]) -> list[str]:
-    """Returns one override per value, in order. Nested mappings are flattened: {"model": {"layers": 2}} is `model.layers=2`.
+    """Return one override per value, in order. Nested mappings are flattened: {"model": {"layers": 2}} is `model.layers=2`.
 
     Args:
         verb: the verb that has the keys.

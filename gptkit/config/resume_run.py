@@ -40,7 +40,7 @@ class ContinuedRun:
     """The overrides of the command."""
 
     def overrides(self) -> list[str]:
-        """Returns the typed overrides, preceded by those that choose the run's parts."""
+        """Return the typed overrides, preceded by those that choose the run's parts."""
         kinds = [kind for kind in config_file.PART_KEYS if kind not in NAMED_KINDS and isinstance(self.content.get(kind), Mapping)]
         parts = [f"{kind}={self.content[kind]['name']}" for kind in kinds]
         if not self._replaces_loggers():
@@ -59,7 +59,7 @@ class ContinuedRun:
         return any(word == "~logger" or word.startswith("logger=") for word in self.typed)
 
     def _typed_keys(self, *, chosen: bool = False) -> set[str]:
-        """Returns the keys of the overrides that were typed.
+        """Return the keys of the overrides that were typed.
 
         Args:
             chosen: only of those that choose a part under a name, as `+logger@logger.second=csv` does.
@@ -68,13 +68,13 @@ class ContinuedRun:
         return {key.rpartition("@")[2] for key in keys if "@" in key or not chosen}
 
     def apply_settings(self, config: DictConfig) -> None:
-        """Sets every key of a composed config that was not typed to its value in the run."""
+        """Set every key of a composed config that was not typed to its value in the run."""
         with open_dict(config):
             _apply_values(config, self.content, self._typed_keys(), "")
 
 
 def find_continued_run(verb: str, words: Sequence[str]) -> ContinuedRun | None:
-    """Returns the run that a command continues; None if it chooses a part or a paper, or if its folder holds no run.
+    """Return the run that a command continues; None if it chooses a part or a paper, or if its folder holds no run.
 
     Args:
         verb: the verb of the command.
@@ -92,7 +92,7 @@ def find_continued_run(verb: str, words: Sequence[str]) -> ContinuedRun | None:
 
 
 def describe_missing_run(verb: str, words: Sequence[str]) -> str | None:
-    """Returns a note for a command that only names a run folder without a run; None for any other command.
+    """Return a note for a command that only names a run folder without a run; None for any other command.
 
     Such a command usually continues a run, so its folder is probably mistyped.
     """
@@ -120,7 +120,7 @@ def _chooses_part(word: str) -> bool:
 
 
 def _read_run_settings(folder: Path, command: type[RunConfig]) -> dict[str, Any] | None:
-    """Reads the settings of a run from its config.yaml, or else from its newest checkpoint that can be read."""
+    """Read the settings of a run from its config.yaml, or else from its newest checkpoint that can be read."""
     first_error: GptkitError | None = None
     run_config = folder / config_file.FILE
     checkpoint_configs = [checkpoint / config_file.FILE for checkpoint in list_checkpoints(folder)]
@@ -135,7 +135,7 @@ def _read_run_settings(folder: Path, command: type[RunConfig]) -> dict[str, Any]
 
 
 def _apply_values(node: DictConfig, content: Mapping[str, Any], typed: set[str], path: str) -> None:
-    """Sets every key below a node except typed keys. Removes keys of plain mappings that are neither typed nor in `content`."""
+    """Set every key below a node except typed keys. Removes keys of plain mappings that are neither typed nor in `content`."""
     if OmegaConf.get_type(node) is dict:
         for key in [str(key) for key in node if str(key) not in content]:
             if not _is_or_holds(f"{path}{key}", typed):

@@ -20,7 +20,7 @@ _NAMES = {"stdout": "standard output", "stderr": "standard error"}
 
 
 def prepare_process() -> None:
-    """Opens streams that the shell closed (`>&-`), and escapes control characters in log lines and warnings."""
+    """Open streams that the shell closed (`>&-`), and escape control characters in log lines and warnings."""
     for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(descriptor)
@@ -35,7 +35,7 @@ def prepare_process() -> None:
 
 
 def escape_unencodable_text() -> None:
-    """Escapes characters that cannot be encoded, such as surrogates of undecodable file names, instead of raising."""
+    """Escape characters that cannot be encoded, such as surrogates of undecodable file names, instead of raising."""
     for stream in (sys.stdout, sys.stderr):
         if getattr(stream, "errors", "") == "strict" and hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
@@ -43,7 +43,7 @@ def escape_unencodable_text() -> None:
 
 @contextlib.contextmanager
 def silent_logging() -> Iterator[None]:
-    """Suppresses the traceback that logging prints when a line cannot be written."""
+    """Suppress the traceback that logging prints when a line cannot be written."""
     before, logging.raiseExceptions = logging.raiseExceptions, False
     try:
         yield
@@ -52,7 +52,7 @@ def silent_logging() -> Iterator[None]:
 
 
 def flush(status: int, *, output_error_reported: bool) -> int:
-    """Flushes the streams and returns the exit status: 1 if they could not be written.
+    """Flush the streams and return the exit status: 1 if they could not be written.
 
     Args:
         status: the exit status so far.
@@ -89,13 +89,13 @@ def is_stream_error(error: BaseException) -> bool:
 
 
 def print_to_stderr(line: str) -> None:
-    """Prints a line to standard error, if possible."""
+    """Print a line to standard error, if possible."""
     with contextlib.suppress(OSError, ValueError):
         print(line, file=sys.stderr, flush=True)
 
 
 def _discard(stream: IO[Any]) -> None:
-    """Discards what the stream has buffered and everything written later."""
+    """Discard what the stream has buffered and everything written later."""
     with contextlib.suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())

@@ -24,7 +24,7 @@ from gptkit.plugins import part_name, registry
 
 
 def build_settings(verb: str, config: DictConfig) -> Command:
-    """Builds the settings of a verb from its composed config.
+    """Build the settings of a verb from its composed config.
 
     Raises:
         ConfigError: a key is unknown, a part has the wrong class, a value is missing or invalid, or a `__post_init__` raised.
@@ -57,7 +57,7 @@ def build_settings(verb: str, config: DictConfig) -> Command:
 
 
 def _first_leaf_path(node: Any) -> Iterator[str]:
-    """Yields the keys on the path to the first value below a node."""
+    """Yield the keys on the path to the first value below a node."""
     while isinstance(node, DictConfig) and not node._is_none() and not node._is_missing() and len(node):
         key = next(iter(node))
         yield str(key)
@@ -65,7 +65,7 @@ def _first_leaf_path(node: Any) -> Iterator[str]:
 
 
 def _resolve_named(kind: str, name: str, settings: Any, parts: Mapping[str, Any]) -> Any:
-    """Resolves a callback or logger of the run from its settings.
+    """Resolve a callback or logger of the run from its settings.
 
     Args:
         kind, name: where it is: `<kind>.<name>`.

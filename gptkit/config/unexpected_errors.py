@@ -19,7 +19,7 @@ _MAX_MESSAGE_LENGTH = 300
 
 
 def report_unexpected_error(error: BaseException) -> int:
-    """Prints one line, writes the traceback into the run folder if there is one, and returns the exit status."""
+    """Print one line, write the traceback into the run folder if there is one, and return the exit status."""
     message = next((line.strip() for line in _message(error).splitlines() if line.strip()), "")
     message = message if len(message) <= _MAX_MESSAGE_LENGTH else f"{message[:_MAX_MESSAGE_LENGTH]}..."
     origin = plugin_of(error)
@@ -31,7 +31,7 @@ def report_unexpected_error(error: BaseException) -> int:
 
 
 def plugin_of(error: BaseException) -> Origin | None:
-    """Returns the installed plugin with the innermost frame of the traceback; None if no frame belongs to a plugin."""
+    """Return the installed plugin with the innermost frame of the traceback; None if no frame belongs to a plugin."""
     from gptkit.plugins import plugin_packages
 
     owners = plugin_packages()
@@ -50,7 +50,7 @@ def _message(error: BaseException) -> str:
 
 
 def _write_traceback(error: BaseException) -> Path | None:
-    """Writes the traceback and returns its file; None if the run has no folder, or the file cannot be written."""
+    """Write the traceback and return its file; None if the run has no folder, or the file cannot be written."""
     hydra_run = sys.modules.get("gptkit.config.hydra_run")
     folder: Path | None = hydra_run.run_folder() if hydra_run is not None else None
     if folder is None or not folder.is_dir():

@@ -14,7 +14,7 @@ from gptkit.plugins import registry
 
 
 def config_dir(argv: Sequence[str]) -> Path | None:
-    """Returns the folder of `--config-dir`; None without that flag."""
+    """Return the folder of `--config-dir`; None without that flag."""
     for word, following in itertools.pairwise([*argv, ""]):
         flag, equals, value = word.partition("=")
         if flag in ("--config-dir", "-cd") and (value or following):
@@ -23,7 +23,7 @@ def config_dir(argv: Sequence[str]) -> Path | None:
 
 
 def find_config_file(name: str) -> Path | None:
-    """Returns the file of a configuration by its name without suffix; None if there is none, as for parts and schemas."""
+    """Return the file of a configuration by its name without suffix; None if there is none, as for parts and schemas."""
     try:
         return next((path for folder in config_folders() if (path := folder / f"{name}.yaml").is_file()), None)
     except (OSError, ValueError):  # not a valid file name
@@ -31,7 +31,7 @@ def find_config_file(name: str) -> Path | None:
 
 
 def check_user_files(primary: str, words: Sequence[str]) -> None:
-    """Checks that the files of the user's folder that the overrides choose can be read. Hydra's own errors would not name them.
+    """Check that the files of the user's folder that the overrides choose can be read. Hydra's own errors would not name them.
 
     Raises:
         ConfigError: a file cannot be read. The message names the file and the line.
@@ -44,7 +44,7 @@ def check_user_files(primary: str, words: Sequence[str]) -> None:
 
 
 def read_config_file(name: str) -> dict[str, Any] | None:
-    """Reads a configuration; None if it has no file.
+    """Read a configuration; None if it has no file.
 
     Raises:
         ConfigError: the file cannot be read, or is not a mapping.
@@ -75,7 +75,7 @@ def read_config_file(name: str) -> dict[str, Any] | None:
 
 
 def iter_defaults(content: dict[str, Any] | None, own_group: str) -> Iterator[tuple[str, str, bool]]:
-    """Yields (group, option, whether it is an override) for each entry of a defaults list."""
+    """Yield (group, option, whether it is an override) for each entry of a defaults list."""
     for entry in (content or {}).get("defaults") or []:
         if isinstance(entry, str) and entry != "_self_":
             path = entry.removeprefix("/") if entry.startswith("/") else f"{own_group}/{entry}".lstrip("/")
@@ -88,7 +88,7 @@ def iter_defaults(content: dict[str, Any] | None, own_group: str) -> Iterator[tu
 
 
 def verb_of_config(primary: str) -> str:
-    """Returns the verb of a primary configuration: its name, or the verb in its defaults list (`- command/train`).
+    """Return the verb of a primary configuration: its name, or the verb in its defaults list (`- command/train`).
 
     Raises:
         ConfigError: the configuration does not exist, or does not choose a verb.

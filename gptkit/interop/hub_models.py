@@ -13,7 +13,7 @@ PICKLE_PATTERNS = ["pytorch_model.bin"]
 
 
 def resolve_folder(source: str) -> Path:
-    """Returns the folder that holds the model's files.
+    """Return the folder that holds the model's files.
 
     Args:
         source: a folder, or a name of the hub such as `openai-community/gpt2`, optionally with `@<revision>`.

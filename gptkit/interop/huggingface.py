@@ -30,7 +30,7 @@ CONFIG, WEIGHTS, INDEX, PICKLE = "config.json", "model.safetensors", "model.safe
 
 
 def export_model(model: Model, tokenizer: Tokenizer, folder: Path) -> list[str]:
-    """Writes `config.json`, `model.safetensors` (float32) and the tokenizer's files into an existing folder.
+    """Write `config.json`, `model.safetensors` (float32) and the tokenizer's files into an existing folder.
 
     Returns:
         Sentences about parts that the folder lacks; empty if transformers can read everything.
@@ -48,7 +48,7 @@ def export_model(model: Model, tokenizer: Tokenizer, folder: Path) -> list[str]:
 
 
 def build_config(gpt: GPT, form: HuggingFaceFormat, tokenizer: Tokenizer) -> dict[str, Any]:
-    """Builds the content of `config.json` for a language model."""
+    """Build the content of `config.json` for a language model."""
     settings, end = gpt.settings, tokenizer.special["end_of_text"]
     return {
         "architectures": [form.architecture],
@@ -70,7 +70,7 @@ def build_config(gpt: GPT, form: HuggingFaceFormat, tokenizer: Tokenizer) -> dic
 
 
 def to_huggingface(state: Mapping[str, Tensor], names: WeightNames) -> dict[str, Tensor]:
-    """Converts the state_dict of a `GPT` to the names and orientation of Hugging Face, in float32."""
+    """Convert the state_dict of a `GPT` to the names and orientation of Hugging Face, in float32."""
     return {
         names.to_external(name): (tensor.t() if is_stored_transposed(name) else tensor).detach().float().contiguous().cpu()
         for name, tensor in state.items()
@@ -78,7 +78,7 @@ def to_huggingface(state: Mapping[str, Tensor], names: WeightNames) -> dict[str,
 
 
 def from_huggingface(state: Mapping[str, Tensor], names: WeightNames) -> dict[str, Tensor]:
-    """Converts weights from Hugging Face's names and orientation to those of `GPT`, the inverse of `to_huggingface`.
+    """Convert weights from Hugging Face's names and orientation to those of `GPT`, the inverse of `to_huggingface`.
 
     Causal masks, which old files store as buffers, are dropped.
 
@@ -94,7 +94,7 @@ def from_huggingface(state: Mapping[str, Tensor], names: WeightNames) -> dict[st
 
 
 def read_config(path: Path) -> tuple[HuggingFaceFormat, GPTConfig, int]:
-    """Reads the format, the model settings and the vocabulary size from a `config.json`.
+    """Read the format, the model settings and the vocabulary size from a `config.json`.
 
     Raises:
         CheckpointError: the file is missing, or describes a model that `GPT` cannot compute.
@@ -143,7 +143,7 @@ def read_config(path: Path) -> tuple[HuggingFaceFormat, GPTConfig, int]:
 
 
 def read_weights(folder: Path, names: WeightNames) -> dict[str, Tensor]:
-    """Reads all weights of a folder under gptkit's names: from safetensors, sharded or not, or else from a pickle of tensors.
+    """Read all weights of a folder under gptkit's names: from safetensors, sharded or not, or else from a pickle of tensors.
 
     Raises:
         CheckpointError: there are no weights, a file is damaged or unsafe, or a name is not a weight of such a model.
@@ -179,7 +179,7 @@ def read_weights(folder: Path, names: WeightNames) -> dict[str, Tensor]:
 
 
 def require_exportable(model: Model) -> GPT:
-    """Returns the model if one of the formats can express it.
+    """Return the model if one of the formats can express it.
 
     Raises:
         ConfigError: no format can express the model.

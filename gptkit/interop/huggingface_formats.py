@@ -55,5 +55,5 @@ FORMATS = {form.model_type: form for form in (GPT2, GPT1)}
 
 
 def format_for(settings: GPTConfig) -> HuggingFaceFormat:
-    """Returns the format for models of these settings."""
+    """Return the format for models of these settings."""
     return next(form for form in FORMATS.values() if form.settings["norm"] == settings.norm)

@@ -40,12 +40,12 @@ class ImportedModel(ImportedSettings):
 
 
 def is_external_checkpoint(folder: Path) -> bool:
-    """Returns whether a folder looks like one that this module can read."""
+    """Return whether a folder looks like one that this module can read."""
     return (folder / CONFIG).is_file() or has_openai_arrays(folder)
 
 
 def import_settings(source: str, tokenizer: TokenizerConfig | None = None) -> ImportedSettings:
-    """Reads the settings of a folder or a hub model, without its weights.
+    """Read the settings of a folder or a hub model, without its weights.
 
     Args:
         source: a folder, or a hub name.
@@ -58,7 +58,7 @@ def import_settings(source: str, tokenizer: TokenizerConfig | None = None) -> Im
 
 
 def import_model(source: str, tokenizer: TokenizerConfig | None = None) -> ImportedModel:
-    """Reads the settings and the weights of a folder or a hub model.
+    """Read the settings and the weights of a folder or a hub model.
 
     GPT-1's official vocabulary has no end-of-text token. Its embedding row is added as the mean of all others, so its logit is the
     mean of theirs and its probability is at most 1/V (Jensen's inequality). Padding rows beyond the vocabulary are dropped.
@@ -87,7 +87,7 @@ def import_model(source: str, tokenizer: TokenizerConfig | None = None) -> Impor
 
 
 def _build_tokenizer(part: TokenizerConfig, folder: Path) -> Tokenizer:
-    """Builds a tokenizer that needs no training.
+    """Build a tokenizer that needs no training.
 
     Raises:
         CheckpointError: the tokenizer would have to be trained, so its ids would not match the rows of the embedding.
@@ -101,7 +101,7 @@ def _build_tokenizer(part: TokenizerConfig, folder: Path) -> Tokenizer:
 
 
 def _read_settings(folder: Path, fallback: TokenizerConfig | None) -> tuple[ImportedSettings, int]:
-    """Reads the settings, and the number of rows of the stored embedding."""
+    """Read the settings, and the number of rows of the stored embedding."""
     model, vocabulary = read_shapes(folder) if has_openai_arrays(folder) else read_config(folder / CONFIG)[1:]
     if has_tokenizer(folder):
         part, tokenizer = read_tokenizer(folder, context=model.context)

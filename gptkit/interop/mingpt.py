@@ -17,7 +17,7 @@ from gptkit.model import GPTConfig
 
 
 def from_mingpt(state: Mapping[str, Tensor], *, heads: int) -> tuple[GPTConfig, int, dict[str, Tensor]]:
-    """Converts a state_dict of minGPT or nanoGPT to the settings, vocabulary size and weights of a `GPT`.
+    """Convert a state_dict of minGPT or nanoGPT to the settings, vocabulary size and weights of a `GPT`.
 
     Args:
         state: the saved state_dict, also of a compiled model; biases that nanoGPT omits with bias=False become zero.

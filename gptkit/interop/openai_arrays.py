@@ -25,12 +25,12 @@ HEAD_WIDTH = 64
 
 
 def has_openai_arrays(folder: Path) -> bool:
-    """Returns whether the folder holds such files."""
+    """Return whether the folder holds such files."""
     return (folder / SHAPES).is_file()
 
 
 def read_shapes(folder: Path) -> tuple[GPTConfig, int]:
-    """Reads the model settings and the vocabulary size from `params_shapes.json`.
+    """Read the model settings and the vocabulary size from `params_shapes.json`.
 
     Raises:
         CheckpointError: the file cannot be read, or does not describe a GPT-1.
@@ -46,7 +46,7 @@ def read_shapes(folder: Path) -> tuple[GPTConfig, int]:
 
 
 def read_arrays(folder: Path) -> dict[str, Tensor]:
-    """Reads all weights under gptkit's names and in its orientation, in float32.
+    """Read all weights under gptkit's names and in its orientation, in float32.
 
     Raises:
         CheckpointError: a file is missing or damaged, or the count of numbers does not match the shapes.

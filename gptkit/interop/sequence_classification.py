@@ -29,7 +29,7 @@ SPECIAL_TOKEN_NAMES = ("<|start|>", "<|delimiter|>", "<|extract|>")
 
 
 def export_sequence_classifier(trained: TrainedModel, folder: Path) -> list[str]:
-    """Writes a model that was trained with objective=aux_lm, probe or reward, with its head, into an existing folder.
+    """Write a model that was trained with objective=aux_lm, probe or reward, with its head, into an existing folder.
 
     Returns:
         Sentences about the input format of a sequence and about parts that the folder lacks.
@@ -81,12 +81,12 @@ def _describe_input(objective: AuxLM, names: tuple[str, ...]) -> str:
 
 
 def _final_norm_bias_name(gpt: GPT) -> str:
-    """Returns the name of the bias that is added to the hidden states last."""
+    """Return the name of the bias that is added to the hidden states last."""
     return "norm.bias" if gpt.norm is not None else f"blocks.{gpt.settings.layers - 1}.norm_2.bias"
 
 
 def _bias_through_norm(weight: Tensor, bias: Tensor) -> Tensor:
-    """Solves W x = b for the shortest x (D,), which adds b to the scores when added to every hidden state.
+    """Solve W x = b for the shortest x (D,), which adds b to the scores when added to every hidden state.
 
     Shapes: (K, D), (K,) -> (D,) float64.
 

@@ -34,7 +34,7 @@ CLEANING = "gptkit_cleaning"
 
 
 def write_tokenizer(tokenizer: Tokenizer, folder: Path, *, context: int, added_tokens: Sequence[str] = ()) -> list[str]:
-    """Writes `tokenizer.json` and `tokenizer_config.json`, and `vocab.json` and `merges.txt` for a BPE.
+    """Write `tokenizer.json` and `tokenizer_config.json`, and `vocab.json` and `merges.txt` for a BPE.
 
     Args:
         tokenizer: the tokenizer.
@@ -78,14 +78,14 @@ def write_tokenizer(tokenizer: Tokenizer, folder: Path, *, context: int, added_t
 
 
 def has_tokenizer(folder: Path) -> bool:
-    """Returns whether the folder has files of a tokenizer."""
+    """Return whether the folder has files of a tokenizer."""
     return any((folder / name).is_file() for name in (FILE, *(name for pair in PAIRS for name in pair))) or gpt1_files.is_gpt1(
         folder
     )
 
 
 def read_tokenizer(folder: Path, *, context: int) -> tuple[TokenizerConfig, Tokenizer]:
-    """Returns the tokenizer of a Hugging Face folder, with the config that loads it from a checkpoint.
+    """Return the tokenizer of a Hugging Face folder, with the config that loads it from a checkpoint.
 
     Raises:
         CheckpointError: there is no tokenizer, or it is of an unsupported type.
@@ -118,7 +118,7 @@ def read_tokenizer(folder: Path, *, context: int) -> tuple[TokenizerConfig, Toke
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    """Returns the object in a JSON file; empty if there is no file."""
+    """Return the object in a JSON file; empty if there is no file."""
     content = read_json_file(path) if path.is_file() else {}
     if not isinstance(content, dict):
         raise DataError(f"{path} does not hold a JSON object")
@@ -145,7 +145,7 @@ def _byte_level_bpe(vocabulary: dict[str, int], merges: list[tuple[str, str]]) -
 
 
 def _byte_vocabulary() -> dict[str, int]:
-    """Returns the byte for each of GPT-2's printable characters for bytes, and the id of end-of-text.
+    """Return the byte for each of GPT-2's printable characters for bytes, and the id of end-of-text.
 
     Source: "Language Models are Unsupervised Multitask Learners", released code.
     """

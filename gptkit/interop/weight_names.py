@@ -27,7 +27,7 @@ class WeightNames:
     """The names of the modules outside the blocks, by gptkit's names."""
 
     def to_external(self, name: str) -> str:
-        """Returns the external name: `transformer.h.0.mlp.c_fc.weight` for `blocks.0.mlp.input.weight`."""
+        """Return the external name: `transformer.h.0.mlp.c_fc.weight` for `blocks.0.mlp.input.weight`."""
         if name == "head.weight":
             return "lm_head.weight"
         module, _, kind = name.rpartition(".")
@@ -39,7 +39,7 @@ class WeightNames:
         )
 
     def from_external(self, name: str) -> str | None:
-        """Returns gptkit's name for an external name, with or without the prefix `transformer.`; None for a buffer.
+        """Return gptkit's name for an external name, with or without the prefix `transformer.`; None for a buffer.
 
         Raises:
             KeyError: the format has no weight of this name.
@@ -62,12 +62,12 @@ GPT2_NAMES = WeightNames({"wte": "wte", "wpe": "wpe", "norm": "ln_f"})
 
 
 def block_weight_names(layers: int) -> list[str]:
-    """Returns gptkit's names of the weights of all blocks, in the order in which GPT-1's released code creates them."""
+    """Return gptkit's names of the weights of all blocks, in the order in which GPT-1's released code creates them."""
     return [
         f"blocks.{layer}.{module}.{kind}" for layer in range(layers) for module in _BLOCK_MODULES for kind in ("weight", "bias")
     ]
 
 
 def is_stored_transposed(name: str) -> bool:
-    """Returns whether the files of OpenAI and Hugging Face store this weight (gptkit's name) as (in, out), not (out, in)."""
+    """Return whether the files of OpenAI and Hugging Face store this weight (gptkit's name) as (in, out), not (out, in)."""
     return bool(re.fullmatch(r"blocks\.\d+\.(attention|mlp)\..+\.weight", name))

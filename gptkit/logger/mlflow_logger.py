@@ -21,7 +21,7 @@ DATABASE = "mlflow.db"
 
 
 def build_mlflow_logger(config: MLFlowLoggerConfig, folder: Path, *, step: int) -> MLFlowLogger:
-    """Builds the logger and starts an MLflow run, or continues the one whose id the folder contains.
+    """Build the logger and start an MLflow run, or continue the one whose id the folder contains.
 
     Args:
         config: the settings of the logger.
@@ -54,7 +54,7 @@ def build_mlflow_logger(config: MLFlowLoggerConfig, folder: Path, *, step: int) 
 
 
 def _find_run(client: MlflowClient, run_id: str | None) -> str | None:
-    """Returns the id of an MLflow run if it exists, otherwise None."""
+    """Return the id of an MLflow run if it exists, otherwise None."""
     try:
         return None if run_id is None else str(client.get_run(run_id).info.run_id)
     except MlflowException as error:

@@ -10,7 +10,7 @@ FILE = "run_id"
 
 
 def read_run_id(folder: Path) -> str | None:
-    """Returns the id in a logger's folder; None if there is none."""
+    """Return the id in a logger's folder; None if there is none."""
     try:
         return (folder / FILE).read_text(encoding="utf-8").strip() or None
     except (OSError, UnicodeDecodeError):
@@ -18,7 +18,7 @@ def read_run_id(folder: Path) -> str | None:
 
 
 def write_run_id(folder: Path, run_id: str) -> None:
-    """Writes the id to a logger's folder.
+    """Write the id to a logger's folder.
 
     Raises:
         GptkitError: the file cannot be written, for example because the disk is full.
@@ -29,7 +29,7 @@ def write_run_id(folder: Path, run_id: str) -> None:
 
 
 def default_run_name(folder: Path) -> str:
-    """Returns the last two folders of a run's path: `runs/books`, `08-41-33/0`.
+    """Return the last two folders of a run's path: `runs/books`, `08-41-33/0`.
 
     Args:
         folder: the folder of a logger, which is in the run folder.

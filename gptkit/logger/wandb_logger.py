@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def build_wandb_logger(config: WandbLoggerConfig, folder: Path, *, step: int) -> WandbLogger:
-    """Builds the logger and starts a W&B run, or resumes the one whose id the folder contains.
+    """Build the logger and start a W&B run, or resume the one whose id the folder contains.
 
     Args:
         config: the settings of the logger.

@@ -18,7 +18,7 @@ BACKWARD = 2
 
 
 def parameters_by_part(model: ModelConfig, attention: AttentionConfig, vocabulary: int) -> dict[str, int]:
-    """Returns the trained parameters by part of the model. Their sum is the model's size.
+    """Return the trained parameters by part of the model. Their sum is the model's size.
 
     A GPT is counted by formula: embeddings V D, positions T D, attention L (4 D^2 + 4 D), mlp L (8 D^2 + 5 D), norms 2 D each,
     and head V D if the output is not tied to the embeddings. Other models and attention types are built without storage and
@@ -49,12 +49,12 @@ def _attention_parameters(model: ModelConfig, attention: AttentionConfig) -> int
 
 
 def parameters(model: ModelConfig, attention: AttentionConfig, vocabulary: int) -> int:
-    """Returns the number of trained parameters, including embeddings (once if they are tied to the output)."""
+    """Return the number of trained parameters, including embeddings (once if they are tied to the output)."""
     return sum(parameters_by_part(model, attention, vocabulary).values())
 
 
 def forward_flops_per_token(model: ModelConfig, attention: AttentionConfig, vocabulary: int) -> float:
-    """Returns the operations of one forward pass over a full sequence, per token.
+    """Return the operations of one forward pass over a full sequence, per token.
 
     Weights cost two operations each: 2 L (attention 4 D^2 + mlp 8 D^2), and 2 D V for the output. Scores and weighted values cost
     2 D K each per layer. Dense causal attention has K = (T + 1) / 2; other attention configs define K by `keys_per_query`.
@@ -70,7 +70,7 @@ def forward_flops_per_token(model: ModelConfig, attention: AttentionConfig, voca
 
 
 def attention_flops_per_token(model: ModelConfig, attention: AttentionConfig) -> float:
-    """Returns the forward operations per token of the scores and weighted sums of values of all layers: 4 D K per layer."""
+    """Return the forward operations per token of the scores and weighted sums of values of all layers: 4 D K per layer."""
     if not model.attends:
         return 0.0
     layers = range(model.layers)
@@ -79,7 +79,7 @@ def attention_flops_per_token(model: ModelConfig, attention: AttentionConfig) ->
 
 
 def flops_per_token(model: ModelConfig, attention: AttentionConfig, vocabulary: int) -> float:
-    """Returns the operations to train on one token: the forward pass, and twice as much for the backward pass.
+    """Return the operations to train on one token: the forward pass, and twice as much for the backward pass.
 
     Additional work of an implementation (recomputed activations, masked scores, padded vocabulary) is not counted. Divided by time
     and a device's peak, this is the MFU of "PaLM: Scaling Language Modeling with Pathways", appendix B, except that PaLM counts
@@ -89,7 +89,7 @@ def flops_per_token(model: ModelConfig, attention: AttentionConfig, vocabulary: 
 
 
 def pf_days(parameters: int, tokens: float) -> float:
-    """Returns the petaflop/s-days of training by the rule 6 N D: N parameters, including embeddings, and D tokens.
+    """Return the petaflop/s-days of training by the rule 6 N D: N parameters, including embeddings, and D tokens.
 
     Source: "Language Models are Few-Shot Learners", appendix D. With embeddings included, all eight numbers of table D.1 are
     reproduced within 0.4%.

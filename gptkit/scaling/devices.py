@@ -99,7 +99,7 @@ DEVICES: dict[str, Device] = {
 
 
 def named_device(name: str) -> Device:
-    """Returns the device of this name, in any case, with or without dashes, underscores and spaces.
+    """Return the device of this name, in any case, with or without dashes, underscores and spaces.
 
     Raises:
         ConfigError: no device has this name; the message suggests the nearest.
@@ -114,12 +114,12 @@ def named_device(name: str) -> Device:
 
 
 def reported_device(reported: str) -> Device | None:
-    """Returns the device for a name that a driver reports, such as "NVIDIA H100 80GB HBM3"; None if the table lacks it."""
+    """Return the device for a name that a driver reports, such as "NVIDIA H100 80GB HBM3"; None if the table lacks it."""
     return next((device for device in DEVICES.values() if re.search(device.reported, reported, re.IGNORECASE)), None)
 
 
 def matmul_dtype(precision: str) -> str:
-    """Returns the dtype of matrix products ("bf16", "fp16", "fp32", "fp64") under one of Lightning's precisions ("bf16-mixed")."""
+    """Return the dtype of matrix products ("bf16", "fp16", "fp32", "fp64") under one of Lightning's precisions ("bf16-mixed")."""
     if precision.startswith("bf16"):
         return "bf16"
     if precision.startswith("16"):
@@ -128,7 +128,7 @@ def matmul_dtype(precision: str) -> str:
 
 
 def listed_peak(device: Device | None, precision: str, *, tf32: bool) -> Peak | None:
-    """Returns the peak of a device according to the table.
+    """Return the peak of a device according to the table.
 
     Args:
         device: the accelerator; None for one that the table lacks.
@@ -151,7 +151,7 @@ def listed_peak(device: Device | None, precision: str, *, tf32: bool) -> Peak | 
 
 
 def local_peak(device: torch.device, precision: str) -> Peak | None:
-    """Returns the peak of a device of this machine: measured on a CPU, from the table for an accelerator.
+    """Return the peak of a device of this machine: measured on a CPU, from the table for an accelerator.
 
     Args:
         device: the device of the model.
@@ -171,7 +171,7 @@ def local_peak(device: torch.device, precision: str) -> Peak | None:
 
 @functools.cache
 def measure_flops(dtype: str) -> float:
-    """Times a square matrix product on this CPU for a fraction of a second and returns its best rate.
+    """Time a square matrix product on this CPU for a fraction of a second and return its best rate.
 
     Args:
         dtype: a result of `matmul_dtype`.
@@ -196,7 +196,7 @@ def measure_flops(dtype: str) -> float:
 
 
 def local_device_name(device: torch.device) -> str:
-    """Returns the name of a device of this machine as its driver reports it; for a CPU, as the operating system reports it."""
+    """Return the name of a device of this machine as its driver reports it; for a CPU, as the operating system reports it."""
     import torch
 
     if device.type == "cuda":

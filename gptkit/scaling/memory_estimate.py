@@ -28,7 +28,7 @@ class Precision:
 
     @staticmethod
     def of(name: str) -> Precision:
-        """Returns the bytes for one of Lightning's names: 32-true, bf16-mixed, 16-mixed, bf16-true and others."""
+        """Return the bytes for one of Lightning's names: 32-true, bf16-mixed, 16-mixed, bf16-true and others."""
         if name.startswith("64"):
             return Precision(8, 8)
         if name.startswith("32"):
@@ -75,7 +75,7 @@ def memory_per_device(
     others: Others = NO_OTHERS,
     parts: dict[str, int] | None = None,
 ) -> dict[str, float]:
-    """Returns the bytes of one device by part, at the peak: the start of a step's last backward pass.
+    """Return the bytes of one device by part, at the peak: the start of a step's last backward pass.
 
     - weights, gradients: m P each. With ddp each device holds all of them, with fsdp2 1/n of them, and with tp 1/n of the blocks'
       matrices.
@@ -127,7 +127,7 @@ def memory_per_device(
 def activation_bytes(
     model: ModelConfig, attention: AttentionConfig, *, sequences: int, precision: Precision, placement: Placement
 ) -> float:
-    """Returns the bytes that the forward pass of a micro-batch stores for the backward pass, without recomputation.
+    """Return the bytes that the forward pass of a micro-batch stores for the backward pass, without recomputation.
 
     A model can provide this number by `activation_bytes_per_token`. Other models are treated as a GPT of the same number of layers
     and width, which stores per token and layer, in values of D:
@@ -160,7 +160,7 @@ def activation_bytes(
 
 
 def activation_bytes_upper_bound(model: ModelConfig, *, vocabulary: int) -> int:
-    """Returns an upper bound of the activations of one sequence in bytes, including logits. batch.micro=auto uses it on a CPU.
+    """Return an upper bound of the activations of one sequence in bytes, including logits. batch.micro=auto uses it on a CPU.
 
     Per token and layer, in units of the width in float32: two norms, the attention's input, q, k, v, its result, two residual sums
     and the 4 + 4 hidden units of the MLP are about 18; dropout masks and temporary gradients raise this to 24. Logits and their
@@ -173,12 +173,12 @@ def activation_bytes_upper_bound(model: ModelConfig, *, vocabulary: int) -> int:
 
 
 def masked_layers(model: ModelConfig, attention: AttentionConfig) -> int:
-    """Returns the number of layers whose attention needs a mask, because it sees fewer keys than dense causal attention."""
+    """Return the number of layers whose attention needs a mask, because it sees fewer keys than dense causal attention."""
     causal_keys = (model.context + 1) / 2
     layers = range(model.layers)
     return sum(attention.keys_per_query(context=model.context, layer=i, layers=model.layers) < causal_keys for i in layers)
 
 
 def logit_bytes(model: ModelConfig, vocabulary: int, *, sequences: int, precision: Precision) -> float:
-    """Returns the bytes of the logits of a micro-batch and their gradient: 2 c V per token."""
+    """Return the bytes of the logits of a micro-batch and their gradient: 2 c V per token."""
     return 2.0 * precision.computed * vocabulary * sequences * model.context

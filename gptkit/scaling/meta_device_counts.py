@@ -23,7 +23,7 @@ def _build(model: ModelConfig, attention: AttentionConfig, vocabulary: int) -> M
 
 
 def count_parameters(model: ModelConfig, attention: AttentionConfig, vocabulary: int) -> dict[str, int]:
-    """Returns the parameters by type of module: embeddings, attention, norms, other. Shared tensors count once."""
+    """Return the parameters by type of module: embeddings, attention, norms, other. Shared tensors count once."""
     parts = {"embeddings": 0, "attention": 0, "norms": 0, "other": 0}
     for part, tensor in _owned(_build(model, attention, vocabulary)):
         parts[part] += tensor.numel()
@@ -31,7 +31,7 @@ def count_parameters(model: ModelConfig, attention: AttentionConfig, vocabulary:
 
 
 def count_attention(model: ModelConfig, attention: AttentionConfig) -> int:
-    """Returns the parameters of the attention modules of all layers."""
+    """Return the parameters of the attention modules of all layers."""
     total = 0
     with torch.device("meta"):
         for layer in range(model.layers):
@@ -48,7 +48,7 @@ def count_attention(model: ModelConfig, attention: AttentionConfig) -> int:
 
 
 def count_forward_flops(model: ModelConfig, attention: AttentionConfig, vocabulary: int) -> float:
-    """Returns the operations of a forward pass per token, assuming that every weight except embeddings is used once per token.
+    """Return the operations of a forward pass per token, assuming that every weight except embeddings is used once per token.
 
     The result is exact for models of linear layers and recurrences. PyTorch counts the output, which may share the embedding.
     """
@@ -65,7 +65,7 @@ def count_forward_flops(model: ModelConfig, attention: AttentionConfig, vocabula
 
 
 def _output(built: Model, width: int) -> tuple[int, set[int]]:
-    """Returns the operations of the logits of one position, and the ids of the parameters that get a gradient from them."""
+    """Return the operations of the logits of one position, and the ids of the parameters that get a gradient from them."""
     with FlopCounterMode(display=False) as counter:
         logits = built.logits(torch.empty(1, 1, width, device="meta"))
     logits.sum().backward()  # type: ignore[no-untyped-call]
@@ -73,7 +73,7 @@ def _output(built: Model, width: int) -> tuple[int, set[int]]:
 
 
 def _owned(built: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
-    """Yields each parameter once, with the part to which it belongs."""
+    """Yield each parameter once, with the part to which it belongs."""
     seen: set[int] = set()
 
     def visit(module: nn.Module, part: str) -> Iterator[tuple[str, torch.Tensor]]:

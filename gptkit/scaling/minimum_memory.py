@@ -15,7 +15,7 @@ from gptkit.tokenizer import BytesTokenizerConfig, GPT2TokenizerConfig, Tokenize
 
 
 def least_parameters(model: ModelConfig, attention: AttentionConfig, vocabulary: int) -> dict[str, int]:
-    """Returns lower bounds of a model's parameters by the keys that decide them; empty for models without a formula."""
+    """Return lower bounds of a model's parameters by the keys that decide them; empty for models without a formula."""
     width, layers = model.width, model.layers
     if type(model) is GPTConfig:
         projections = 4 if type(attention) in (DenseAttentionConfig, BandedAttentionConfig, AlternatingAttentionConfig) else 0
@@ -34,12 +34,12 @@ def least_parameters(model: ModelConfig, attention: AttentionConfig, vocabulary:
 
 
 def least_vocabulary(tokenizer: TokenizerConfig) -> int:
-    """Returns a lower bound of the vocabulary size. A trained tokenizer can have fewer ids than its settings request."""
+    """Return a lower bound of the vocabulary size. A trained tokenizer can have fewer ids than its settings request."""
     return tokenizer.vocabulary_size() or 1 if type(tokenizer) in (BytesTokenizerConfig, GPT2TokenizerConfig) else 1
 
 
 def training_copies(objective: ObjectiveConfig, optimizer: OptimizerConfig, *, average: bool) -> int:
-    """Returns the values per weight in training: weight, gradient, moments, average.
+    """Return the values per weight in training: weight, gradient, moments, average.
 
     For third-party objectives, which may freeze the model, gradient and moments are not counted.
     """
@@ -51,7 +51,7 @@ def training_copies(objective: ObjectiveConfig, optimizer: OptimizerConfig, *, a
 def check_memory(
     memory: float, model: ModelConfig, parameters: dict[str, int], *, bytes_each: int, contents: str, where: str
 ) -> None:
-    """Checks that a model's parameters fit into memory.
+    """Check that a model's parameters fit into memory.
 
     Args:
         memory: available bytes.

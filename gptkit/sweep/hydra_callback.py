@@ -21,24 +21,24 @@ class SweepCallback(Callback):
     """Writes `job.json` for jobs that run inside a launcher's Python process. The process launcher writes it itself."""
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Records the run's folder, for error messages."""
+        """Record the run's folder, for error messages."""
         with contextlib.suppress(OmegaConfBaseException):  # Hydra itself then reports a folder that cannot be resolved
             record_output_folder("hydra.run.dir", Path(str(config.hydra.run.dir)))
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Registers the report, which prints the table and writes `sweep.html` when the sweep ends, even with an error."""
+        """Register the report, which prints the table and writes `sweep.html` when the sweep ends, even with an error."""
         with contextlib.suppress(OmegaConfBaseException):
             sweep = Path(str(config.hydra.sweep.dir))
             record_output_folder("hydra.sweep.dir", sweep)
             exit_callbacks.callback(_report, sweep, find_job_files(sweep))
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Records that a job runs."""
+        """Record that a job runs."""
         if config.hydra.mode == RunMode.MULTIRUN:
             _make_job(config).mark_started()
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
-        """Records how a job ended."""
+        """Record how a job ended."""
         if config.hydra.mode != RunMode.MULTIRUN:
             return
         job, result = _make_job(config), job_return._return_value

@@ -48,7 +48,7 @@ class Job:
         return self.folder / "log.txt"
 
     def reuse_finished_run(self) -> bool:
-        """Adopts the results of a finished run with the same overrides, if the folder holds one. Returns whether it does."""
+        """Adopt the results of a finished run with the same overrides, if the folder holds one. Returns whether it does."""
         earlier = read_job(self.folder)
         if earlier is None or earlier.overrides != self.overrides or earlier.status != "finished":
             return False
@@ -57,14 +57,14 @@ class Job:
         return True
 
     def mark_started(self, status: str = "running") -> None:
-        """Records that the job waits or runs. Creates the folder if necessary."""
+        """Record that the job waits or runs. Creates the folder if necessary."""
         earlier = read_job(self.folder)
         self.has_other_overrides = earlier is not None and (earlier.has_other_overrides or earlier.overrides != self.overrides)
         self.status, self.error = status, ""
         self._write()
 
     def mark_ended(self, exit_status: int) -> None:
-        """Records how the process ended."""
+        """Record how the process ended."""
         self.exit_status = exit_status
         self.has_other_overrides = self.has_other_overrides and exit_status != 0  # the run was resumed with these overrides
         self.summary = _read_own_summary(self.folder, self.has_other_overrides)
@@ -83,7 +83,7 @@ class Job:
         self._write()
 
     def mark_failed(self, error: str) -> None:
-        """Records an error that was raised in this process."""
+        """Record an error that was raised in this process."""
         self.summary = _read_own_summary(self.folder, self.has_other_overrides)
         self.status, self.error = "failed", error
         self._write()
@@ -97,7 +97,7 @@ class Job:
 
 
 def read_job(folder: Path) -> Job | None:
-    """Returns the job of a folder; None if there is none, or, with a warning, if job.json is damaged."""
+    """Return the job of a folder; None if there is none, or, with a warning, if job.json is damaged."""
     path = folder / FILE
     body = read_object(path)
     if not body:
@@ -125,7 +125,7 @@ def _is_job_file(body: Mapping[str, Any]) -> bool:
 
 
 def find_job_files(sweep: Path) -> dict[Path, int]:
-    """Returns the job.json files below a sweep's folder, with their modification times in nanoseconds."""
+    """Return the job.json files below a sweep's folder, with their modification times in nanoseconds."""
     times = {}
     for folder, below, files in os.walk(sweep):
         if FILE in files:
@@ -137,13 +137,13 @@ def find_job_files(sweep: Path) -> dict[Path, int]:
 
 
 def read_jobs(sweep: Path, earlier: Mapping[Path, int] | None = None) -> list[Job]:
-    """Returns the jobs of a sweep's folder in order, without jobs of an earlier command, which are unchanged since `earlier`."""
+    """Return the jobs of a sweep's folder in order, without jobs of an earlier command, which are unchanged since `earlier`."""
     jobs = [read_job(path.parent) for path, time in find_job_files(sweep).items() if (earlier or {}).get(path) != time]
     return sorted((job for job in jobs if job is not None), key=lambda job: job.number)
 
 
 def lock_folder(folder: Path) -> int | None:
-    """Locks a job's folder and returns the descriptor of the lock; None if another process holds it.
+    """Lock a job's folder and return the descriptor of the lock; None if another process holds it.
 
     The lock lasts until every process that has the descriptor has ended. A job's process inherits it, so its folder stays locked
     even if the launcher is killed.
@@ -161,7 +161,7 @@ def lock_folder(folder: Path) -> int | None:
 
 
 def is_locked(folder: Path) -> bool:
-    """Returns whether the process of a job holds the lock of the folder."""
+    """Return whether the process of a job holds the lock of the folder."""
     if not (folder / _LOCK_FILE).is_file():
         return False
     descriptor = lock_folder(folder)
@@ -175,7 +175,7 @@ def _read_own_summary(folder: Path, has_other_overrides: bool) -> dict[str, Any]
 
 
 def _last_log_line(log: Path) -> str:
-    """Returns the last line that is not blank; empty if there is none."""
+    """Return the last line that is not blank; empty if there is none."""
     try:
         with open_regular(log) as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - _LOG_TAIL_BYTES))

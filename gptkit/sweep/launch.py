@@ -44,7 +44,7 @@ class SweepStopped(GptkitError):
 def run_sweep(
     config: DictConfig | None, loader: Any, job_overrides: Sequence[Sequence[str]], *, first: int, n_jobs: int
 ) -> list[JobReturn]:
-    """Runs every job that has not finished yet, at most `n_jobs` at a time, and returns all results in order.
+    """Run every job that has not finished yet, at most `n_jobs` at a time, and return all results in order.
 
     Raises:
         ConfigError: `n_jobs` is not positive.
@@ -69,7 +69,7 @@ def run_sweep(
 
 
 def _folders_are_numbers(sweep: Any) -> bool:
-    """Returns whether the folders of jobs are named by their numbers, which is the default."""
+    """Return whether the folders of jobs are named by their numbers, which is the default."""
     raw: Any = OmegaConf.to_container(sweep, resolve=False)
     return raw["subdir"] == "${hydra.job.num}" and "${" not in re.sub(r"\$\{now:[^}]*\}", "", str(raw["dir"]))
 
@@ -130,7 +130,7 @@ def _run_all(jobs: list[Job], verb: str, flags: list[str], n_jobs: int) -> None:
 def _start_next(
     waiting: list[Job], verb: str, flags: list[str], share: dict[str, str]
 ) -> tuple[Job, subprocess.Popen[bytes]] | None:
-    """Starts the first job whose folder is not locked. If a job of a killed sweep still runs in a folder, that job waits for it."""
+    """Start the first job whose folder is not locked. If a job of a killed sweep still runs in a folder, that job waits for it."""
     for job in waiting:
         descriptor = lock_folder(job.folder)
         if descriptor is None:
@@ -159,7 +159,7 @@ class _JobResult(JobReturn):
 
 
 def job_result(job: Job) -> JobReturn:
-    """Returns the result of a job for Hydra's sweepers: the value to minimise, or the error to raise."""
+    """Return the result of a job for Hydra's sweepers: the value to minimise, or the error to raise."""
     result = _JobResult(list(job.overrides))
     if job.status == "finished" or job.is_out_of_time:
         result.status, result.return_value = JobStatus.COMPLETED, value_to_minimize(job.summary)

@@ -31,20 +31,20 @@ _SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of linux/prctl.h
 
 
 def job_command(verb: str, flags: Sequence[str], job: Job) -> list[str]:
-    """Returns the command line of a job. Without `hydra.mode=RUN`, a configuration that sets MULTIRUN would start another sweep."""
+    """Return the command line of a job. Without `hydra.mode=RUN`, a configuration that sets MULTIRUN would start another sweep."""
     folder = QuotedString(text=str(job.folder), quote=Quote.single).with_quotes()
     hydra_overrides = [f"hydra.run.dir={folder}", f"hydra.job.num={job.number}", "hydra.mode=RUN"]
     return [sys.executable, "-m", "gptkit", "--config-name", verb, *flags, *job.overrides, *hydra_overrides]
 
 
 def job_environment(base: Mapping[str, str], share: Mapping[str, str]) -> dict[str, str]:
-    """Returns the environment variables of a job, without those of a distributed process group in which the sweep may run."""
+    """Return the environment variables of a job, without those of a distributed process group in which the sweep may run."""
     removed = {*_DISTRIBUTED_VARIABLES, *_SLURM_TASK_VARIABLES}
     return {key: value for key, value in base.items() if key not in removed and not key.startswith("TORCHELASTIC_")} | dict(share)
 
 
 def start_process(words: Sequence[str], variables: Mapping[str, str], job: Job, descriptor: int) -> subprocess.Popen[bytes]:
-    """Starts a job in a new session, so that Ctrl-C reaches only the launcher. The job inherits `descriptor`, its folder's lock."""
+    """Start a job in a new session, so that Ctrl-C reaches only the launcher. The job inherits `descriptor`, its folder's lock."""
     with job.log.open("ab") as log:
         return subprocess.Popen(
             words,
@@ -59,7 +59,7 @@ def start_process(words: Sequence[str], variables: Mapping[str, str], job: Job, 
 
 
 def _terminate_with_parent() -> Callable[[], None] | None:
-    """Returns a function that makes Linux send SIGTERM to the new process when its parent ends, so that the job saves and exits."""
+    """Return a function that makes Linux send SIGTERM to the new process when its parent ends, so that the job saves and exits."""
     if sys.platform != "linux":
         return None
     prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
@@ -73,7 +73,7 @@ def _terminate_with_parent() -> Callable[[], None] | None:
 
 
 def divide_machine(n_jobs: int, base: Mapping[str, str]) -> list[dict[str, str]]:
-    """Divides cores and GPUs evenly among `n_jobs` slots, and returns the environment variables of each.
+    """Divide cores and GPUs evenly among `n_jobs` slots, and return the environment variables of each.
 
     A smaller number of threads in the user's environment is kept.
     """

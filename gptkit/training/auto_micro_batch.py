@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def find_micro_batch_size(module: TrainModule) -> int:
-    """Returns the number of sequences per forward pass, which is the same on all devices.
+    """Return the number of sequences per forward pass, which is the same on all devices.
 
     It is determined by trial on CUDA. It is estimated on other devices and for sharded models, whose devices must run each pass
     together.
@@ -48,7 +48,7 @@ def find_micro_batch_size(module: TrainModule) -> int:
 
 
 def _fits(module: TrainModule, size: int) -> bool:
-    """Returns whether a pass over `size` sequences fits into memory together with two optimizer moments per parameter."""
+    """Return whether a pass over `size` sequences fits into memory together with two optimizer moments per parameter."""
     batch = module.transfer_batch_to_device(module.datasets["train"].batch([_longest_item(module)] * size), module.device)
     trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
     moments: list[torch.Tensor] = []
@@ -69,13 +69,13 @@ def _fits(module: TrainModule, size: int) -> bool:
 
 
 def _longest_item(module: TrainModule) -> int:
-    """Returns the index of the longest training item; 0 if all items have the same length."""
+    """Return the index of the longest training item; 0 if all items have the same length."""
     longest = module.datasets["train"].longest()
     return 0 if longest is None else int(longest.argmax())
 
 
 def _sequences_per_item(module: TrainModule) -> int:
-    """Returns the length of the longest item in full contexts, times the number of trained models.
+    """Return the length of the longest item in full contexts, times the number of trained models.
 
     An item can exceed one context: the options of a multiple choice are separate sequences.
     """
@@ -99,7 +99,7 @@ SHARE_OF_MEMORY = 0.5
 def estimate_micro_batch_size(
     model: ModelConfig, *, vocabulary: int, parameters: int, free_bytes: int, device_batch_size: int, sequences_per_item: int = 1
 ) -> int:
-    """Estimates the number of sequences per forward pass from the free memory.
+    """Estimate the number of sequences per forward pass from the free memory.
 
     Args:
         model: the model's settings.
@@ -115,7 +115,7 @@ def estimate_micro_batch_size(
 
 
 def largest_that_fits(device_batch_size: int, fits: Callable[[int], bool]) -> int:
-    """Halves the batch size of a device until a trial pass succeeds, and returns it. 1 is not tried."""
+    """Halve the batch size of a device until a trial pass succeeds, and return it. 1 is not tried."""
     size = device_batch_size
     while size > 1 and not fits(size):
         size = -(-size // 2)
@@ -123,7 +123,7 @@ def largest_that_fits(device_batch_size: int, fits: Callable[[int], bool]) -> in
 
 
 def available_memory() -> int:
-    """Returns the bytes of memory that are available to new processes."""
+    """Return the bytes of memory that are available to new processes."""
     try:
         with open("/proc/meminfo", encoding="ascii") as lines:
             for line in lines:

@@ -44,7 +44,7 @@ class TrainDataLoader:
 
 
 def validation_items(dataset: Dataset, max_items: int) -> list[int]:
-    """Returns the indices of the validation items: at most `max_items`, evenly spaced and always the same; 0: all.
+    """Return the indices of the validation items: at most `max_items`, evenly spaced and always the same; 0: all.
 
     Items of similar length are adjacent.
     """

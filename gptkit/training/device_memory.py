@@ -23,7 +23,7 @@ REPLICATED_STRATEGIES = ("auto", "ddp", "ddp_spawn", "ddp_find_unused_parameters
 
 
 def check_training_fits(settings: RunConfig, arguments: dict[str, Any]) -> None:
-    """Checks that weights, gradients, the optimizer's state and a batch can fit into memory.
+    """Check that weights, gradients, the optimizer's state and a batch can fit into memory.
 
     Args:
         settings: the settings of the run.
@@ -59,7 +59,7 @@ def check_training_fits(settings: RunConfig, arguments: dict[str, Any]) -> None:
 
 
 def check_model_fits(model: ModelConfig, attention: AttentionConfig, vocabulary: int) -> None:
-    """Checks that a model's weights fit into this machine's memory in float32, as they are loaded.
+    """Check that a model's weights fit into this machine's memory in float32, as they are loaded.
 
     Raises:
         ConfigError: they do not.
@@ -69,7 +69,7 @@ def check_model_fits(model: ModelConfig, attention: AttentionConfig, vocabulary:
 
 
 def machine_memory() -> float:
-    """Returns the bytes of memory and swap space of this machine."""
+    """Return the bytes of memory and swap space of this machine."""
     try:
         with open("/proc/meminfo", encoding="ascii") as lines:
             sizes = {name: int(rest.split()[0]) * 1024 for name, _, rest in (line.partition(":") for line in lines)}
@@ -79,7 +79,7 @@ def machine_memory() -> float:
 
 
 def _device_memory(arguments: dict[str, Any]) -> tuple[float, str] | None:
-    """Returns the bytes that a run's devices have for one copy of the model, and their description; None if unknown."""
+    """Return the bytes that a run's devices have for one copy of the model, and their description; None if unknown."""
     accelerator, strategy = arguments.get("accelerator", "auto"), arguments.get("strategy", "auto")
     nodes = _count_or_default(arguments.get("num_nodes"), 1)
     if strategy not in (*SHARDED_STRATEGIES, *REPLICATED_STRATEGIES):
@@ -96,7 +96,7 @@ def _device_memory(arguments: dict[str, Any]) -> tuple[float, str] | None:
 
 
 def _count_or_default(count: Any, default: int) -> int:
-    """Returns the number of devices or machines in an argument of Lightning's Trainer; `default` if it is not a number."""
+    """Return the number of devices or machines in an argument of Lightning's Trainer; `default` if it is not a number."""
     if isinstance(count, list | tuple):
         return max(1, len(count))
     try:
@@ -111,7 +111,7 @@ TOP_PAD = 64 << 20
 
 
 def keep_freed_memory() -> bool:
-    """Configures glibc's allocator to keep freed memory, and returns whether that succeeded.
+    """Configure glibc's allocator to keep freed memory, and return whether that succeeded.
 
     Call it before the first large allocation. All blocks then come from the heap and none from mmap; the heap grows by 64 MiB and
     is never trimmed. With another C library (macOS, Windows, musl) nothing changes.

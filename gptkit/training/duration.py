@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def run_length(settings: RunConfig, train: Dataset | None = None) -> tuple[int, int]:
-    """Returns the last step of a run, and its horizon: the number of tokens over which the learning rate schedule extends.
+    """Return the last step of a run, and its horizon: the number of tokens over which the learning rate schedule extends.
 
     Args:
         settings: the settings of the run.
@@ -38,7 +38,7 @@ def run_length(settings: RunConfig, train: Dataset | None = None) -> tuple[int, 
 
 
 def describe_ignored_keys(settings: RunConfig) -> str:
-    """Returns a phrase of the start line that names the key which decides the length of the run and the keys that are ignored.
+    """Return a phrase of the start line that names the key which decides the length of the run and the keys that are ignored.
 
     It is empty if no key is ignored.
     """

@@ -21,7 +21,7 @@ class EMA:
     """The moving average of all trained parameters of a model. It starts as a copy of them, and is sharded like them."""
 
     def __init__(self, model: nn.Module, decay: float) -> None:
-        """Copies the trained parameters.
+        """Copy the trained parameters.
 
         Args:
             model: the model with its full weights, before it is moved to a device or sharded.
@@ -34,13 +34,13 @@ class EMA:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Updates the average after an optimizer step: average = decay * average + (1 - decay) * weights."""
+        """Update the average after an optimizer step: average = decay * average + (1 - decay) * weights."""
         weights = {name: _local(parameter) for name, parameter in _trainable_parameters(self._model).items()}
         self._update([self.weights()[name] for name in weights], list(weights.values()), 0)
 
     @contextlib.contextmanager
     def applied(self) -> Iterator[None]:
-        """Returns a context in which the model has the averaged weights. Its own weights are restored on exit."""
+        """Return a context in which the model has the averaged weights. Its own weights are restored on exit."""
         self._swap()
         try:
             yield
@@ -57,7 +57,7 @@ class EMA:
             average[name].copy_(copy)
 
     def weights(self) -> Mapping[str, Tensor]:
-        """Returns the average by parameter name; of a sharded model, this device's shard."""
+        """Return the average by parameter name; of a sharded model, this device's shard."""
         if self._full:  # the first call, when the model is on its device and sharding has replaced its parameters
             parameters = _trainable_parameters(self._model)
             self._average = {name: _local(shard_like(parameter, self._full[name])) for name, parameter in parameters.items()}
@@ -66,7 +66,7 @@ class EMA:
 
 
 def _trainable_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
-    """Returns the trainable parameters by name.
+    """Return the trainable parameters by name.
 
     FSDP modules are resharded first; otherwise the next pass would use unsharded weights without the change.
     """

@@ -54,7 +54,7 @@ class Result(dict[str, Any]):
 
 
 def fit(settings: RunConfig, folder: Path) -> Result:
-    """Trains to the end of the run, or until a signal stops it. Resumes the run in the folder if there is one.
+    """Train to the end of the run, or until a signal stops it. Resumes the run in the folder if there is one.
 
     Args:
         settings: the run's settings, with `init_from` already applied.
@@ -78,7 +78,7 @@ def fit(settings: RunConfig, folder: Path) -> Result:
 
 
 def fit_or_continue(settings: RunConfig, folder: Path, trainer: lightning.Trainer) -> Result:
-    """Trains in a locked folder: from the start, or from its latest checkpoint."""
+    """Train in a locked folder: from the start, or from its latest checkpoint."""
     checkpoint, state = find_checkpoint_to_continue(settings, folder)
     if trainer.strategy.root_device.type == "cpu":
         keep_freed_memory()
@@ -115,7 +115,7 @@ def fit_or_continue(settings: RunConfig, folder: Path, trainer: lightning.Traine
 
 
 def find_checkpoint_to_continue(settings: RunConfig, folder: Path) -> tuple[Checkpoint | None, dict[str, Any] | None]:
-    """Returns the checkpoint from which to resume and its training state. Both are None if the folder holds no run.
+    """Return the checkpoint from which to resume and its training state. Both are None if the folder holds no run.
 
     Raises:
         ConfigError: the run in the folder has different settings.
@@ -135,7 +135,7 @@ def find_checkpoint_to_continue(settings: RunConfig, folder: Path) -> tuple[Chec
 
 
 def with_full_precision_name(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a run's settings with the full name of the precision; older runs stored it as typed."""
+    """Return a run's settings with the full name of the precision; older runs stored it as typed."""
     trainer = dict(content.get("trainer") or {})
     if trainer.get("precision") is not None:
         trainer["precision"] = precision_name(trainer["precision"])
@@ -143,14 +143,14 @@ def with_full_precision_name(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def micro_batch_size(settings: RunConfig, state: dict[str, Any] | None) -> int:
-    """Returns the sequences per forward pass, from the settings or the checkpoint; 0: `find_micro_batch_size` determines it."""
+    """Return the sequences per forward pass, from the settings or the checkpoint; 0: `find_micro_batch_size` determines it."""
     if isinstance(settings.batch.micro, int):
         return settings.batch.micro
     return int(state["micro"]) if state is not None else 0
 
 
 def run(module: TrainModule, trainer: lightning.Trainer) -> Result:
-    """Trains a module with Lightning and returns its result."""
+    """Train a module with Lightning and return its result."""
     settings, folder, state = module.settings, module.folder, module.state
     is_first = is_first_process()
     if is_first:
@@ -188,7 +188,7 @@ def run(module: TrainModule, trainer: lightning.Trainer) -> Result:
 
 
 def complete_finished_run(module: TrainModule, trainer: lightning.Trainer, *, saved: float) -> None:
-    """Writes the samples, summary and report if a finished run lacks them. `saved` is the time of its last checkpoint."""
+    """Write the samples, summary and report if a finished run lacks them. `saved` is the time of its last checkpoint."""
     with best_effort("the missing samples, summary or report"):
         reporting = build_reporting(module, progress=False)
         if reporting.is_incomplete(module, saved):
@@ -196,7 +196,7 @@ def complete_finished_run(module: TrainModule, trainer: lightning.Trainer, *, sa
 
 
 def build_reporting(module: TrainModule, *, progress: bool, loggers: Sequence[RunLogger] = ()) -> ReportingCallback:
-    """Builds the callback that reports on this run."""
+    """Build the callback that reports on this run."""
     return build_reporting_callback(
         module.folder,
         module.settings,
@@ -209,5 +209,5 @@ def build_reporting(module: TrainModule, *, progress: bool, loggers: Sequence[Ru
 
 
 def count_trained_parameters(module: TrainModule) -> int:
-    """Returns the number of trained parameters."""
+    """Return the number of trained parameters."""
     return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)

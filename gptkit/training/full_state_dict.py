@@ -17,7 +17,7 @@ from gptkit.training.checkpoints.schemas import check_optimizer_state
 
 
 def unshard(value: Any) -> Any:
-    """Returns nested dicts, lists and tuples with every distributed tensor replaced by its full tensor.
+    """Return nested dicts, lists and tuples with every distributed tensor replaced by its full tensor.
 
     Other tensors are not copied.
     """
@@ -31,12 +31,12 @@ def unshard(value: Any) -> Any:
 
 
 def clone_tensors(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Returns copies of the tensors."""
+    """Return copies of the tensors."""
     return {name: tensor.detach().clone() for name, tensor in state.items()}
 
 
 def optimizer_state_dict(optimizer: torch.optim.Optimizer, named_parameters: Iterable[tuple[str, Parameter]]) -> dict[str, Any]:
-    """Returns the full optimizer state by parameter name: {"state": {name: entries}, "groups": [{"names": [...], ...}]}."""
+    """Return the full optimizer state by parameter name: {"state": {name: entries}, "groups": [{"names": [...], ...}]}."""
     names: dict[Tensor, str] = {parameter: name for name, parameter in named_parameters}
     return {
         "state": {names[parameter]: unshard(dict(entries)) for parameter, entries in optimizer.state.items()},
@@ -53,7 +53,7 @@ def optimizer_state_dict(optimizer: torch.optim.Optimizer, named_parameters: Ite
 def load_optimizer_state_dict(
     optimizer: torch.optim.Optimizer, named_parameters: Iterable[tuple[str, Parameter]], saved: Mapping[str, Any]
 ) -> None:
-    """Loads the result of `optimizer_state_dict` into an optimizer of the same parameter names, sharded like its parameters.
+    """Load the result of `optimizer_state_dict` into an optimizer of the same parameter names, sharded like its parameters.
 
     Raises:
         CheckpointError: the state belongs to another optimizer.
@@ -76,7 +76,7 @@ def load_optimizer_state_dict(
 
 
 def shard_like(parameter: Parameter, tensor: Tensor) -> Tensor:
-    """Returns a full tensor on the device of a parameter of its shape, and sharded like it if the parameter is distributed."""
+    """Return a full tensor on the device of a parameter of its shape, and sharded like it if the parameter is distributed."""
     tensor = tensor.to(parameter.device)
     if not is_distributed(parameter):
         return tensor

@@ -23,7 +23,7 @@ class GradientClipper:
     """
 
     def __init__(self, max_norm: float) -> None:
-        """Creates a clipper.
+        """Create a clipper.
 
         Args:
             max_norm: largest global norm of a gradient; 0 turns clipping off.
@@ -32,7 +32,7 @@ class GradientClipper:
         self._unchecked: list[Tensor] = []
 
     def clip(self, gradients: Sequence[Tensor], *, step: int, lr: float, saved_step: int, may_overflow: bool = False) -> Tensor:
-        """Clips the gradients in place.
+        """Clip the gradients in place.
 
         Args:
             gradients: the gradients of all trained parameters.
@@ -63,7 +63,7 @@ class GradientClipper:
         return norm
 
     def check_finite(self, *, step: int, lr: float, saved_step: int) -> None:
-        """Checks the norms that have not been checked yet. The last of them belongs to `step`.
+        """Check the norms that have not been checked yet. The last of them belongs to `step`.
 
         Raises:
             GptkitError: one of them is not finite.
@@ -77,7 +77,7 @@ class GradientClipper:
 
 
 def global_gradient_norm(gradients: Sequence[Tensor]) -> Tensor:
-    """Returns the Euclidean norm of all gradients together, a scalar. The shards of a tensor count as one tensor."""
+    """Return the Euclidean norm of all gradients together, a scalar. The shards of a tensor count as one tensor."""
     if not any(is_distributed(gradient) for gradient in gradients):
         return torch.nn.utils.get_total_norm(gradients)
     norms = [torch.nn.utils.get_total_norm([gradient]) for gradient in gradients]
@@ -85,7 +85,7 @@ def global_gradient_norm(gradients: Sequence[Tensor]) -> Tensor:
 
 
 def scale_gradients(gradients: Sequence[Tensor], norm: Tensor, max_norm: float) -> None:
-    """Scales the gradients in place so that their global norm is at most `max_norm`."""
+    """Scale the gradients in place so that their global norm is at most `max_norm`."""
     factor = (max_norm / (norm + 1e-6)).clamp(max=1.0)
     torch._foreach_mul_([gradient.to_local() if is_distributed(gradient) else gradient for gradient in gradients], factor)
 

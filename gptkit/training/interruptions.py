@@ -74,7 +74,7 @@ class WatchingLauncher(_SubprocessScriptLauncher):
                     self._kill_others()
 
     def _watch(self, folder: Path, ended: threading.Event) -> None:
-        """Ends this process if it still waits for a process that has failed."""
+        """End this process if it still waits for a process that has failed."""
         while not ended.wait(POLL_SECONDS):
             if any(process.poll() for process in self.procs):
                 if ended.wait(GRACE_SECONDS):
@@ -84,7 +84,7 @@ class WatchingLauncher(_SubprocessScriptLauncher):
                 os._exit(1)
 
     def _describe_first_failure(self, folder: Path, *, wait: float) -> str:
-        """Returns the error of the process that failed first, or its exit status; empty if none fails within `wait` seconds."""
+        """Return the error of the process that failed first, or its exit status; empty if none fails within `wait` seconds."""
         deadline = time.monotonic() + wait
         while time.monotonic() < deadline and not any(process.poll() for process in self.procs):
             time.sleep(POLL_SECONDS)
@@ -109,7 +109,7 @@ class WatchingLauncher(_SubprocessScriptLauncher):
 
 
 def watch_ranks(trainer: lightning.Trainer) -> None:
-    """Replaces Lightning's launcher of processes by `WatchingLauncher`."""
+    """Replace Lightning's launcher of processes by `WatchingLauncher`."""
     launcher = trainer.strategy.launcher
     if type(launcher) is _SubprocessScriptLauncher:
         trainer.strategy._launcher = WatchingLauncher(launcher.cluster_environment, launcher.num_processes, launcher.num_nodes)
@@ -143,7 +143,7 @@ def report_rank_failures(trainer: lightning.Trainer) -> Iterator[None]:
 
 
 def is_connection_error(error: Exception) -> bool:
-    """Returns whether an error is a broken connection, which follows from the end of another process."""
+    """Return whether an error is a broken connection, which follows from the end of another process."""
     if isinstance(error, torch.distributed.DistError):
         return True
     return type(error) is RuntimeError and any(word in str(error).lower() for word in CONNECTION_ERROR_WORDS)
@@ -173,7 +173,7 @@ class StopRequest:
     """The number of the signal; 0 if there was none."""
 
     def install(self) -> None:
-        """Installs the signal handlers. Lightning restores the previous handlers when training ends."""
+        """Install the signal handlers. Lightning restores the previous handlers when training ends."""
         if threading.current_thread() is threading.main_thread():  # Python allows signal handlers only there
             for number in STOP_SIGNALS:
                 signal.signal(number, self._remember)

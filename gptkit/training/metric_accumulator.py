@@ -23,11 +23,11 @@ class MetricAccumulator:
         self._seconds: dict[str, float] = {}
 
     def add_loss(self, loss: Tensor) -> None:
-        """Adds the loss of one minibatch, a detached scalar."""
+        """Add the loss of one minibatch, a detached scalar."""
         self._losses.append(loss)
 
     def add(self, metrics: Metrics, items: int) -> None:
-        """Adds the objective's metrics of some items, except those with a row per item, which only validation uses."""
+        """Add the objective's metrics of some items, except those with a row per item, which only validation uses."""
         for name, metric in metrics.items():
             mean = mean_over_items(metric, items)
             if mean is None:
@@ -37,7 +37,7 @@ class MetricAccumulator:
 
     @contextlib.contextmanager
     def measure_time(self, name: str, is_timed: bool) -> Iterator[None]:
-        """Adds the duration of the context to `seconds_<name>` if `is_timed`, after the device has finished its work."""
+        """Add the duration of the context to `seconds_<name>` if `is_timed`, after the device has finished its work."""
         begin = time.perf_counter()
         yield
         if is_timed:
@@ -46,11 +46,11 @@ class MetricAccumulator:
             self._seconds[name] = self._seconds.get(name, 0.0) + time.perf_counter() - begin
 
     def loss(self) -> Tensor:
-        """Returns the mean loss over the minibatches."""
+        """Return the mean loss over the minibatches."""
         return self._losses[0] if len(self._losses) == 1 else torch.stack(self._losses).mean()
 
     def means(self, total: Total | None = None) -> dict[str, Tensor]:
-        """Returns the mean of every metric, and the seconds measured on this device.
+        """Return the mean of every metric, and the seconds measured on this device.
 
         Args:
             total: sums a tensor over all devices; None: the means are over this device.

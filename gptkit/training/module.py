@@ -59,7 +59,7 @@ class TrainModule(lightning.LightningModule):
         ema: EMA | None = None,
         restored_state: dict[str, Any] | None = None,
     ) -> None:
-        """Stores the components of a run.
+        """Store the components of a run.
 
         Args:
             settings: the settings of the run.
@@ -108,7 +108,7 @@ class TrainModule(lightning.LightningModule):
     # -- set-up -------------------------------------------------------------------------------------------------------------------
 
     def configure_model(self) -> None:
-        """Shards the layers if the strategy requires it, and compiles the model.
+        """Shard the layers if the strategy requires it, and compile the model.
 
         Lightning calls this after it has started the processes.
         """
@@ -126,7 +126,7 @@ class TrainModule(lightning.LightningModule):
         return optimizer
 
     def trained_parameters(self) -> list[tuple[str, torch.nn.Parameter]]:
-        """Returns the names and tensors of all trained parameters. Names begin with `model.` or `objective.`."""
+        """Return the names and tensors of all trained parameters. Names begin with `model.` or `objective.`."""
         return [
             (name, parameter)
             for name, parameter in self.named_parameters()
@@ -164,11 +164,11 @@ class TrainModule(lightning.LightningModule):
     # -- one step -----------------------------------------------------------------------------------------------------------------
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
-        """Performs one optimizer step."""
+        """Perform one optimizer step."""
         optimizer_step(self, batch)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Validates and saves if due. Lightning calls this after the callbacks' hooks of the same step."""
+        """Validate and save if due. Lightning calls this after the callbacks' hooks of the same step."""
         state, settings = self.state, self.settings
         is_last = state.step >= state.last_step
         is_stopping = bool(self.stop_signals) or self.trainer.should_stop
@@ -189,7 +189,7 @@ class TrainModule(lightning.LightningModule):
             self.trainer.should_stop = True
 
     def run_validation(self) -> ValidationResult | None:
-        """Computes the validation loss, stores it in `state` and calls the callbacks. Returns None if nothing is held out."""
+        """Compute the validation loss, store it in `state` and call the callbacks. Returns None if nothing is held out."""
         if "validation" not in self.datasets:
             return None
         with self.ema_weights():
@@ -205,27 +205,27 @@ class TrainModule(lightning.LightningModule):
         return result
 
     def write_checkpoint(self) -> Path | None:
-        """Writes a checkpoint of the current state. Returns its folder on the first device, None on the others."""
+        """Write a checkpoint of the current state. Returns its folder on the first device, None on the others."""
         return save_checkpoint(self)
 
     # -- helpers ------------------------------------------------------------------------------------------------------------------
 
     def ema_weights(self) -> contextlib.AbstractContextManager[None]:
-        """Returns a context in which the model has its averaged weights, if the run keeps them.
+        """Return a context in which the model has its averaged weights, if the run keeps them.
 
         Validation, samples and checkpoints use it.
         """
         return contextlib.nullcontext() if self.ema is None else self.ema.applied()
 
     def sum_tensor(self, tensor: Tensor) -> Tensor:
-        """Returns the sum of a tensor over the slices of the batch."""
+        """Return the sum of a tensor over the slices of the batch."""
         if self.layout.replicas > 1:
             torch.distributed.all_reduce(tensor)
             tensor = tensor / self.layout.split
         return tensor
 
     def callbacks(self) -> list[lightning.Callback]:
-        """Returns the callbacks of the run, in the order in which Lightning calls them."""
+        """Return the callbacks of the run, in the order in which Lightning calls them."""
         return self.trainer.callbacks  # type: ignore[attr-defined, no-any-return]
 
     def _call_callbacks(self, hook: str) -> None:

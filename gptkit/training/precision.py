@@ -13,7 +13,7 @@ from torch import nn
 
 
 def choose_precision(accelerator: str) -> str:
-    """Returns Lightning's name of the default precision on this machine.
+    """Return Lightning's name of the default precision on this machine.
 
     It is bf16-mixed where bfloat16 products are fast (CUDA since Ampere; CPUs with AVX512-BF16 or AMX), 16-mixed on older CUDA
     devices, bf16-true on TPUs, and 32-true otherwise.
@@ -31,7 +31,7 @@ def choose_precision(accelerator: str) -> str:
 
 
 def cpu_supports_bfloat16() -> bool:
-    """Returns whether the CPU has bfloat16 products. Without them, bfloat16 is emulated and several times slower than float32."""
+    """Return whether the CPU has bfloat16 products. Without them, bfloat16 is emulated and several times slower than float32."""
     return any(_cpu_supports(feature) for feature in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
 
 
@@ -45,7 +45,7 @@ STORED_DTYPES = {"bf16-true": torch.bfloat16, "16-true": torch.float16, "64-true
 
 
 def stored_dtype(precision: str) -> torch.dtype:
-    """Returns the dtype in which a run of this precision stores its weights."""
+    """Return the dtype in which a run of this precision stores its weights."""
     return STORED_DTYPES.get(precision, torch.float32)
 
 
@@ -61,13 +61,13 @@ class StoredPrecision(Precision):
 
 
 def use_stored_precision(trainer: lightning.Trainer) -> None:
-    """Replaces Lightning's half and double precision plugins by `StoredPrecision`. Other plugins stay."""
+    """Replace Lightning's half and double precision plugins by `StoredPrecision`. Other plugins stay."""
     if isinstance(trainer.precision_plugin, HalfPrecision | DoublePrecision):
         trainer.strategy.precision_plugin = StoredPrecision(str(trainer.precision))
 
 
 def convert_weights(module: nn.Module, dtype: torch.dtype) -> None:
-    """Converts a module's parameters, and the parameters and buffers of its children, in place.
+    """Convert a module's parameters, and the parameters and buffers of its children, in place.
 
     Buffers of the module itself keep their dtype, because they are not weights.
     """

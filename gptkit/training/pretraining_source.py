@@ -15,7 +15,7 @@ DEFAULT_SOURCE = {"name": "sotu"}
 
 
 def resolve_pretraining_source(settings: RunConfig) -> RunConfig:
-    """Replaces the source `auto` by the data on which the weights of `init_from` were pre-trained.
+    """Replace the source `auto` by the data on which the weights of `init_from` were pre-trained.
 
     Returns the settings unchanged if the objective mixes no text in, or names its source.
 
@@ -31,7 +31,7 @@ def resolve_pretraining_source(settings: RunConfig) -> RunConfig:
 
 
 def _pretraining_data(init_from: str, key: str) -> dict[str, Any]:
-    """Returns the data of the nearest run, following `init_from` backwards, whose objective trains on documents."""
+    """Return the data of the nearest run, following `init_from` backwards, whose objective trains on documents."""
     from gptkit.training.checkpoints.load import HUB, run_settings  # loads torch, which most command lines do not need
 
     source: str | None = init_from

@@ -45,7 +45,7 @@ LISTED_DIFFERENCES = 8
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], *, fingerprinted: Iterable[str] = ()) -> list[tuple[str, str]]:
-    """Returns the settings that prevent a run from being resumed: each key that differs, with `old -> new`, in order of the keys.
+    """Return the settings that prevent a run from being resumed: each key that differs, with `old -> new`, in order of the keys.
 
     The length of the run is not compared. Two paths are equal if they resolve to the same file or folder.
 
@@ -66,7 +66,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], *, fingerprinted
 
 
 def is_same_value(key: str, one: Any, other: Any) -> bool:
-    """Returns whether two values of a key are equivalent."""
+    """Return whether two values of a key are equivalent."""
     if one == other:
         return True
     if isinstance(one, list) and isinstance(other, list):
@@ -77,12 +77,12 @@ def is_same_value(key: str, one: Any, other: Any) -> bool:
 
 
 def names_path(key: str) -> bool:
-    """Returns whether the value of a dotted key is the path of a file or folder."""
+    """Return whether the value of a dotted key is the path of a file or folder."""
     return key.rpartition(".")[2] in PATH_KEYS
 
 
 def resolve_path(path: str) -> str:
-    """Returns an absolute path without `~` and symbolic links; keeps a prefix such as `hf:`."""
+    """Return an absolute path without `~` and symbolic links; keeps a prefix such as `hf:`."""
     scheme, colon, rest = path.rpartition("hf:")
     try:
         return f"{scheme}{colon}{Path(rest).expanduser().resolve()}"
@@ -91,7 +91,7 @@ def resolve_path(path: str) -> str:
 
 
 def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Flattens nested settings to dotted keys. Lists stay values; keys with the value None are left out."""
+    """Flatten nested settings to dotted keys. Lists stay values; keys with the value None are left out."""
     flat: dict[str, Any] = {}
     for key, value in settings.items():
         if isinstance(value, Mapping):
@@ -102,7 +102,7 @@ def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def check_same_run(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any], *, fingerprinted: Iterable[str] = ()) -> None:
-    """Checks that the settings of a run and of a command are compatible.
+    """Check that the settings of a run and of a command are compatible.
 
     Args:
         folder: the run folder.
@@ -129,7 +129,7 @@ def check_same_run(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any],
 
 
 def check_same_sources(checkpoint: Path, before: Mapping[str, str], now: Mapping[str, str]) -> None:
-    """Checks that the sources of a run have the same content as when its checkpoint was written.
+    """Check that the sources of a run have the same content as when its checkpoint was written.
 
     Args:
         checkpoint: the checkpoint from which the run resumes.
@@ -150,7 +150,7 @@ def check_same_sources(checkpoint: Path, before: Mapping[str, str], now: Mapping
 
 @contextlib.contextmanager
 def lock_run_folder(folder: Path) -> Iterator[None]:
-    """Locks a run folder, so that no other process trains in it. The lock of a killed process is released.
+    """Lock a run folder, so that no other process trains in it. The lock of a killed process is released.
 
     Raises:
         ConfigError: another process is training there.
@@ -173,7 +173,7 @@ def lock_run_folder(folder: Path) -> Iterator[None]:
 
 
 def check_not_shorter(folder: Path, *, done: int, before: int, now: int) -> None:
-    """Checks that a command does not shorten a run.
+    """Check that a command does not shorten a run.
 
     Args:
         folder: the run folder.

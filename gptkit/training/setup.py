@@ -52,7 +52,7 @@ def build_components(
     *,
     dtype: torch.dtype = torch.float32,
 ) -> Components:
-    """Builds tokenizer, datasets, objective and model.
+    """Build tokenizer, datasets, objective and model.
 
     The weights come from the checkpoint, `init_from`, the model part, or the random initialisation.
 
@@ -131,7 +131,7 @@ def build_components(
 
 
 def _with_progress(texts: Iterable[str], progress: Progress) -> Iterator[str]:
-    """Yields the texts and shows how many were read. Tokenizers that are not trained read none."""
+    """Yield the texts and shows how many were read. Tokenizers that are not trained read none."""
     characters = 0
     for number, text in enumerate(texts, 1):
         characters += len(text)
@@ -140,7 +140,7 @@ def _with_progress(texts: Iterable[str], progress: Progress) -> Iterator[str]:
 
 
 def _warn_about_initial_weights(settings: RunConfig, before: Mapping[str, Any]) -> None:
-    """Warns if a policy starts from a model that generates no text, or if the chat template differs from that of the weights."""
+    """Warn if a policy starts from a model that generates no text, or if the chat template differs from that of the weights."""
     objective: Mapping[str, Any] = before.get("objective") or {}
     entry = registry().parts["objective"].get(objective.get("name", ""))
     if settings.objective.needs_trained_model and entry is not None and not entry.part.generates_text:
@@ -169,7 +169,7 @@ CONSTANT_LR = "steady"
 def build_optimizer(
     settings: OptimizerConfig, parameters: Iterable[tuple[str, torch.nn.Parameter]], rates: Mapping[str, float]
 ) -> torch.optim.Optimizer:
-    """Builds one optimizer over all trained parameters.
+    """Build one optimizer over all trained parameters.
 
     Args:
         settings: the config; its `lr` is the peak learning rate of every parameter that `rates` does not name.

@@ -31,7 +31,7 @@ MASK = (1 << 64) - 1
 
 
 def optimizer_step(module: TrainModule, batch: Batch) -> None:
-    """Trains on one batch. An objective whose rollout yields several minibatches updates the weights once for each.
+    """Train on one batch. An objective whose rollout yields several minibatches updates the weights once for each.
 
     Args:
         module: the module of the run; its `state` is updated.
@@ -65,7 +65,7 @@ def _minibatches(module: TrainModule, batch: Batch, seed: int) -> Iterable[Minib
 
 
 def set_learning_rate(module: TrainModule, *, step_tokens: int) -> float:
-    """Sets the learning rate of every parameter group by the schedule, which counts tokens. Returns the highest scheduled rate."""
+    """Set the learning rate of every parameter group by the schedule, which counts tokens. Returns the highest scheduled rate."""
     schedule = module.settings.optimizer.schedule
     factor = multiplier(module.state.tokens, schedule=schedule, horizon=module.horizon, step=step_tokens)
     groups = module.trainer.optimizers[0].param_groups
@@ -75,7 +75,7 @@ def set_learning_rate(module: TrainModule, *, step_tokens: int) -> float:
 
 
 def accumulate_gradient(module: TrainModule, minibatch: Minibatch, number: int, accumulator: MetricAccumulator) -> Tensor:
-    """Runs forward and backward passes over the micro-batches of a minibatch. Returns its loss over all devices.
+    """Run forward and backward passes over the micro-batches of a minibatch. Returns its loss over all devices.
 
     Args:
         module: the module of the run.
@@ -123,7 +123,7 @@ def _forward_backward(module: TrainModule, batch: Batch, counts: Mapping[str, in
 
 
 def update_weights(module: TrainModule) -> None:
-    """Clips the gradient, steps the optimizer, updates the moving average of the weights, and resets the gradient."""
+    """Clip the gradient, steps the optimizer, updates the moving average of the weights, and resets the gradient."""
     optimizer, scaler, state = module.optimizers(), module.scaler, module.state
     assert not isinstance(optimizer, list)
     if scaler is not None:
@@ -148,7 +148,7 @@ def update_weights(module: TrainModule) -> None:
 
 
 def split_into_micro_batches(batch: Batch, size: int) -> Iterator[Batch]:
-    """Splits a batch into micro-batches of at most `size` sequences, in order. The last one may be smaller."""
+    """Split a batch into micro-batches of at most `size` sequences, in order. The last one may be smaller."""
     sequences = len(batch["tokens"])
     if sequences <= size:
         yield batch
@@ -158,7 +158,7 @@ def split_into_micro_batches(batch: Batch, size: int) -> Iterator[Batch]:
 
 
 def combine_terms(terms: Terms, counts: Mapping[str, float]) -> Tensor:
-    """Returns the contribution of these sums to the loss of the step: the sum over terms of weight * sum / count.
+    """Return the contribution of these sums to the loss of the step: the sum over terms of weight * sum / count.
 
     Args:
         terms: weights and sums over some of the step's sequences.
@@ -174,7 +174,7 @@ def combine_terms(terms: Terms, counts: Mapping[str, float]) -> Tensor:
 
 
 def mix_seeds(*numbers: int) -> int:
-    """Derives one 63-bit seed from several integers, so that streams which differ in any of them are unrelated.
+    """Derive one 63-bit seed from several integers, so that streams which differ in any of them are unrelated.
 
     Chains the finalizer of SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014, figure 17).
     """
@@ -188,7 +188,7 @@ def mix_seeds(*numbers: int) -> int:
 
 
 def seed_device(device: torch.device, seed: int) -> None:
-    """Seeds the generator that dropout on this device uses. Faster than torch.manual_seed, which visits every kind of device."""
+    """Seed the generator that dropout on this device uses. Faster than torch.manual_seed, which visits every kind of device."""
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
         torch.cuda.manual_seed(seed)

@@ -18,7 +18,7 @@ from gptkit.errors import ConfigError
 
 
 def is_first_process() -> bool:
-    """Returns whether this is the first process of a run. It also works before Lightning has set up the processes."""
+    """Return whether this is the first process of a run. It also works before Lightning has set up the processes."""
     return int(getattr(rank_zero_only, "rank", 0) or 0) == 0
 
 
@@ -70,7 +70,7 @@ class BatchLayout:
 
 
 def batch_layout(trainer: lightning.Trainer) -> BatchLayout:
-    """Returns the layout of a trainer whose processes have been set up."""
+    """Return the layout of a trainer whose processes have been set up."""
     if isinstance(trainer.strategy, ModelParallelStrategy):
         mesh = trainer.strategy.device_mesh
         data = mesh["data_parallel"]
@@ -79,7 +79,7 @@ def batch_layout(trainer: lightning.Trainer) -> BatchLayout:
 
 
 def check_batch_divides(trainer: lightning.Trainer, size: int) -> None:
-    """Checks that the devices divide the batch size. The processes need not have been set up.
+    """Check that the devices divide the batch size. The processes need not have been set up.
 
     Raises:
         ConfigError: the devices do not divide the batch size.
@@ -92,7 +92,7 @@ def check_batch_divides(trainer: lightning.Trainer, size: int) -> None:
 
 
 def apply_tensor_parallel(model: nn.Module, mesh: DeviceMesh) -> None:
-    """Splits a model's layers in place over the tensor parallel devices. The strategy shards the model afterwards.
+    """Split a model's layers in place over the tensor parallel devices. The strategy shards the model afterwards.
 
     Raises:
         ConfigError: the model has no layer that can be split.
@@ -103,7 +103,7 @@ def apply_tensor_parallel(model: nn.Module, mesh: DeviceMesh) -> None:
 
 
 def apply_fsdp(model: nn.Module, mesh: DeviceMesh, precision: str) -> None:
-    """Applies FSDP2 to a model. Each block of an nn.ModuleList is one unit, gathered when it runs; the other weights are another.
+    """Apply FSDP2 to a model. Each block of an nn.ModuleList is one unit, gathered when it runs; the other weights are another.
 
     Under mixed precision, shards and gradient reductions stay in float32, and the weights of a block, except for norms, are
     gathered in the lower precision. Autocast alone would store a copy of every weight between its forward and its backward
@@ -131,13 +131,13 @@ def apply_fsdp(model: nn.Module, mesh: DeviceMesh, precision: str) -> None:
 
 
 def keeps_full_precision(module: nn.Module) -> bool:
-    """Returns whether autocast keeps the weights of this module in their stored dtype: embeddings and norms."""
+    """Return whether autocast keeps the weights of this module in their stored dtype: embeddings and norms."""
     is_kept = isinstance(module, nn.Embedding) or "norm" in type(module).__name__.lower()
     return is_kept and any(True for _ in module.parameters(recurse=False))
 
 
 def split_layers(model: nn.Module, mesh: DeviceMesh) -> None:
-    """Splits pairs of linear layers by the columns of the first and the rows of the second (tensor parallelism).
+    """Split pairs of linear layers by the columns of the first and the rows of the second (tensor parallelism).
 
     Source: "Megatron-LM", section 3. In the MLP (`mlp.input`, `mlp.output`), hidden units are split. In attention
     (`attention.qkv`, `attention.output`), only the projections are split; every device computes the whole attention between them,
@@ -184,7 +184,7 @@ def no_gradient_sync(trainer: lightning.Trainer) -> Iterator[None]:
 
 
 def sum_over_devices(numbers: list[float], device: torch.device, layout: BatchLayout) -> list[float]:
-    """Returns the sum of each number over the slices of the batch. Devices that share a slice must pass equal numbers."""
+    """Return the sum of each number over the slices of the batch. Devices that share a slice must pass equal numbers."""
     if layout.replicas * layout.split == 1:
         return numbers
     total = torch.tensor(numbers, dtype=torch.float64, device=device)

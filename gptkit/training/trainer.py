@@ -29,7 +29,7 @@ PROCESSES_PER_CORE = 2
 
 
 def build_trainer(arguments: Mapping[str, Any], folder: Path, callbacks: list[lightning.Callback]) -> lightning.Trainer:
-    """Builds the Trainer of a run. `fit` calls this before it reads data, so that invalid arguments are reported at once.
+    """Build the Trainer of a run. `fit` calls this before it reads data, so that invalid arguments are reported at once.
 
     Args:
         arguments: returned by `check_trainer_arguments`.
@@ -87,7 +87,7 @@ def _construct(arguments: Mapping[str, Any], folder: Path, callbacks: list[light
 
 
 def _find_invalid_argument(arguments: Mapping[str, Any], folder: Path, reason: str) -> str:
-    """Returns the argument without which Lightning accepts the others. Arguments that `reason` names are tried first."""
+    """Return the argument without which Lightning accepts the others. Arguments that `reason` names are tried first."""
     candidates = sorted(arguments, key=lambda name: not (name in reason or str(arguments[name]) in reason))
     for name in candidates:
         try:
@@ -104,7 +104,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _check_processes(arguments: Mapping[str, Any]) -> None:
-    """Raises `ConfigError` if there are more CPU processes than the cores can run. Lightning would start any number of them."""
+    """Raise `ConfigError` if there are more CPU processes than the cores can run. Lightning would start any number of them."""
     devices, cores = str(arguments.get("devices", "auto")), os.cpu_count() or 1
     if _uses_cpu(arguments) and devices.isdecimal() and int(devices) > PROCESSES_PER_CORE * cores:
         raise ConfigError(
@@ -114,7 +114,7 @@ def _check_processes(arguments: Mapping[str, Any]) -> None:
 
 
 def _check_precision(arguments: Mapping[str, Any]) -> None:
-    """Raises `ConfigError` for 16-mixed on a CPU, where Lightning would use another precision than config.yaml states."""
+    """Raise `ConfigError` for 16-mixed on a CPU, where Lightning would use another precision than config.yaml states."""
     if arguments.get("precision") == "16-mixed" and _uses_cpu(arguments):
         raise ConfigError("trainer.precision=16-mixed needs a GPU; write bf16-mixed or 32-true")
 
@@ -125,7 +125,7 @@ def _uses_cpu(arguments: Mapping[str, Any]) -> bool:
 
 
 def _make_folder(folder: Path) -> None:
-    """Raises `ConfigError` if the folder cannot be created. Profilers write into it only at the end of the run."""
+    """Raise `ConfigError` if the folder cannot be created. Profilers write into it only at the end of the run."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -135,7 +135,7 @@ def _make_folder(folder: Path) -> None:
 
 
 def _check_nodes(trainer: lightning.Trainer) -> None:
-    """Raises `ConfigError` for several machines without the address of the first one: the run would wait for them forever."""
+    """Raise `ConfigError` for several machines without the address of the first one: the run would wait for them forever."""
     has_no_launcher = isinstance(getattr(trainer.strategy, "cluster_environment", None), LightningEnvironment)
     if trainer.num_nodes > 1 and has_no_launcher and "MASTER_ADDR" not in os.environ:
         raise ConfigError(
@@ -145,6 +145,6 @@ def _check_nodes(trainer: lightning.Trainer) -> None:
 
 
 def _check_launcher(trainer: lightning.Trainer, strategy: Any) -> None:
-    """Raises `ConfigError` for strategies that train in child processes: this process would not have the trained state."""
+    """Raise `ConfigError` for strategies that train in child processes: this process would not have the trained state."""
     if type(trainer.strategy.launcher) is _MultiProcessingLauncher:
         raise ConfigError(f"trainer.strategy={strategy} cannot train a run that is saved; use ddp")

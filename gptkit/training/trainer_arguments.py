@@ -66,7 +66,7 @@ HINTS = {
 
 
 def check_trainer_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the arguments to pass to Trainer, with the full name of the precision.
+    """Return the arguments to pass to Trainer, with the full name of the precision.
 
     `max_steps` is removed, because gptkit counts steps itself.
 
@@ -99,7 +99,7 @@ def check_trainer_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def precision_name(precision: Any) -> str:
-    """Returns the full name of a precision: `fp16` and 16 are 16-mixed, `bf16` is bf16-mixed, `fp32` and 32 are 32-true.
+    """Return the full name of a precision: `fp16` and 16 are 16-mixed, `bf16` is bf16-mixed, `fp32` and 32 are 32-true.
 
     Raises:
         ConfigError: there is no precision of this name.
@@ -112,7 +112,7 @@ def precision_name(precision: Any) -> str:
 
 
 def matches_type(value: Any, declared: Any) -> bool:
-    """Returns whether a plain value (text, number, list, mapping) has a declared type. Only True and False have type bool."""
+    """Return whether a plain value (text, number, list, mapping) has a declared type. Only True and False have type bool."""
     origin, arguments = typing.get_origin(declared), typing.get_args(declared)
     if origin in (typing.Union, types.UnionType):
         return any(matches_type(value, each) for each in arguments)
@@ -130,7 +130,7 @@ def matches_type(value: Any, declared: Any) -> bool:
 
 
 def describe_type(declared: Any) -> str:
-    """Returns a declared type in words. Classes that no plain value can have are omitted."""
+    """Return a declared type in words. Classes that no plain value can have are omitted."""
     origin, arguments = typing.get_origin(declared), typing.get_args(declared)
     if origin in (typing.Union, types.UnionType):
         descriptions = [describe_type(each) for each in arguments]
@@ -149,11 +149,11 @@ PLURAL_NAMES = {int: "whole numbers", float: "numbers", str: "texts"}
 
 
 def hint(name: str) -> str:
-    """Returns the valid values of an argument as the end of a sentence; empty if `HINTS` has none."""
+    """Return the valid values of an argument as the end of a sentence; empty if `HINTS` has none."""
     return f"; {HINTS[name]}" if name in HINTS else ""
 
 
 def shorten(value: Any) -> str:
-    """Returns a value as it is typed on the command line, shortened to 60 characters."""
+    """Return a value as it is typed on the command line, shortened to 60 characters."""
     text = {True: "true", False: "false"}[value] if isinstance(value, bool) else str(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -40,7 +40,7 @@ class ValidationResult:
 
 @torch.no_grad()
 def validate(module: TrainModule) -> ValidationResult:
-    """Runs the model over the held-out sequences, without dropout. Its weights do not change."""
+    """Run the model over the held-out sequences, without dropout. Its weights do not change."""
     dataset, layout, objective = module.datasets["validation"], module.layout, module.objective
     items = validation_items(dataset, module.settings.val.sequences)
     local_items = items[layout.replica :: layout.replicas]
@@ -84,7 +84,7 @@ def validate(module: TrainModule) -> ValidationResult:
 
 
 def gather_items(item_metrics: dict[str, list[Tensor]], layout: BatchLayout) -> dict[str, Tensor]:
-    """Returns the metrics of every item of all devices, one tensor per metric. The order of the items has no meaning."""
+    """Return the metrics of every item of all devices, one tensor per metric. The order of the items has no meaning."""
     if layout.replicas == 1:
         return {name: torch.cat(chunks) for name, chunks in item_metrics.items()}
     gathered: list[Any] = [None] * torch.distributed.get_world_size()

@@ -35,7 +35,7 @@ def read_csv(path: Path, form: str, *, errors: str) -> Iterator[tuple[str, list[
 
 
 def parse_csv(lines: Iterable[str], form: str, *, source: str) -> Iterator[tuple[str, list[str]]]:
-    """Yields the location (`source:line`) and the cells of each row, as `read_csv` does.
+    """Yield the location (`source:line`) and the cells of each row, as `read_csv` does.
 
     Args:
         lines: the lines of a table, with their line ends.

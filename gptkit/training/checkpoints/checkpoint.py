@@ -114,7 +114,7 @@ class Checkpoint:
         return config_file.settings_from(self.content, where=str(self.folder / config_file.FILE))
 
     def part(self, kind: str) -> Any:
-        """Returns the settings of one part, without resolving the others.
+        """Return the settings of one part, without resolving the others.
 
         Raises:
             CheckpointError: the plugin of the part is not installed, or the installed version does not have its keys.
@@ -128,7 +128,7 @@ class Checkpoint:
 
 
 def latest_checkpoint(run: Path) -> Path | None:
-    """Returns the folder of the newest intact checkpoint; None if there is no checkpoint.
+    """Return the folder of the newest intact checkpoint; None if there is no checkpoint.
 
     Damaged checkpoints are skipped with a warning.
 
@@ -140,13 +140,13 @@ def latest_checkpoint(run: Path) -> Path | None:
 
 
 def best_checkpoint(run: Path) -> Path | None:
-    """Returns the folder of the intact checkpoint with the lowest `rank`, and the newest of equals; None if none was validated."""
+    """Return the folder of the intact checkpoint with the lowest `rank`, and the newest of equals; None if none was validated."""
     best = first_intact(ranked_checkpoints(run), _read_intact)
     return None if best is None else best.folder
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Opens a checkpoint folder. Files other than the manifest and the settings are verified when they are read.
+    """Open a checkpoint folder. Files other than the manifest and the settings are verified when they are read.
 
     Raises:
         DamagedCheckpoint: the manifest or the settings are incomplete or altered.
@@ -164,7 +164,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def read_verified_checkpoint(path: Path) -> Checkpoint:
-    """Opens a checkpoint folder, and verifies weights, settings and tokenizer at once.
+    """Open a checkpoint folder, and verify weights, settings and tokenizer at once.
 
     The training state, which only resuming needs, is verified when it is read.
 
@@ -179,7 +179,7 @@ def read_verified_checkpoint(path: Path) -> Checkpoint:
 
 
 def recover_unfinished(run: Path) -> None:
-    """Cleans up after a run that was killed while it wrote or removed a checkpoint.
+    """Clean up after a run that was killed while it wrote or removed a checkpoint.
 
     A checkpoint that was written completely, but not renamed yet, is renamed. Other unfinished folders are removed.
     """
@@ -200,7 +200,7 @@ def recover_unfinished(run: Path) -> None:
 
 
 def first_intact(folders: Iterable[Path], open_: Callable[[Path], Checkpoint]) -> Checkpoint | None:
-    """Returns the first of these checkpoints that is intact; None if `folders` is empty.
+    """Return the first of these checkpoints that is intact; None if `folders` is empty.
 
     Each damaged checkpoint before it is named in a warning.
 

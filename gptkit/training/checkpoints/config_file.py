@@ -34,12 +34,12 @@ _INTERPOLATION = re.compile(r"(\\*)\$\{")
 
 
 def to_plain(settings: RunConfig) -> dict[str, Any]:
-    """Returns the settings as plain dicts, lists, text and numbers, as in config.yaml."""
+    """Return the settings as plain dicts, lists, text and numbers, as in config.yaml."""
     return dataclasses.asdict(settings)
 
 
 def write_settings(path: Path, settings: RunConfig) -> None:
-    """Writes the settings as YAML, with all defaults, in the order of the fields.
+    """Write the settings as YAML, with all defaults, in the order of the fields.
 
     Raises:
         ConfigError: a value cannot be written as plain YAML, because a field of a part has another type.
@@ -53,7 +53,7 @@ def write_settings(path: Path, settings: RunConfig) -> None:
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
-    """Returns the plain content of a config.yaml with current keys. Keys that are newer than the file are absent.
+    """Return the plain content of a config.yaml with current keys. Keys that are newer than the file are absent.
 
     Raises:
         CheckpointError: the file is missing, is not YAML, or is not a mapping.
@@ -69,7 +69,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
 
 
 def check_parts(content: Mapping[str, Any]) -> None:
-    """Checks that every key that is named like a kind holds a part, because callers read parts before they are resolved.
+    """Check that every key that is named like a kind holds a part, because callers read parts before they are resolved.
 
     Raises:
         DamagedFile: a key holds something else.
@@ -85,7 +85,7 @@ def check_parts(content: Mapping[str, Any]) -> None:
 
 
 def read_settings(path: Path, schema: type[RunConfig] = RunConfig) -> RunConfig:
-    """Returns the settings that `write_settings` wrote, as an instance of `schema` with all parts resolved.
+    """Return the settings that `write_settings` wrote, as an instance of `schema` with all parts resolved.
 
     Raises:
         CheckpointError: the file cannot be read.
@@ -95,7 +95,7 @@ def read_settings(path: Path, schema: type[RunConfig] = RunConfig) -> RunConfig:
 
 
 def settings_from(content: Mapping[str, Any], schema: type[RunConfig] = RunConfig, *, where: str = FILE) -> RunConfig:
-    """Returns the settings object for the plain content of a config.yaml."""
+    """Return the settings object for the plain content of a config.yaml."""
     unknown = [key for key in content if key not in {field.name for field in dataclasses.fields(schema)}]
     if unknown:
         raise ConfigError(f"{where}: a run has no key {unknown[0]}; was it written by another version?")
@@ -116,7 +116,7 @@ def settings_from(content: Mapping[str, Any], schema: type[RunConfig] = RunConfi
 
 
 def part_from(kind: str, content: Mapping[str, Any], *, where: str = FILE) -> Any:
-    """Returns the settings of a part for its plain content in a config.yaml.
+    """Return the settings of a part for its plain content in a config.yaml.
 
     Raises:
         ConfigError: the part is not installed, or a key is unknown or invalid.
@@ -128,7 +128,7 @@ def part_from(kind: str, content: Mapping[str, Any], *, where: str = FILE) -> An
 
 
 def _fill(schema: type[Any], values: dict[str, Any], where: str) -> Any:
-    """Returns an instance of a dataclass, including nested dataclasses (`batch`, `val`)."""
+    """Return an instance of a dataclass, including nested dataclasses (`batch`, `val`)."""
     filled = {}
     for field in dataclasses.fields(schema):
         has_keys = isinstance(field.default_factory, type) and dataclasses.is_dataclass(field.default_factory)
@@ -154,7 +154,7 @@ def _holds_parts(key: str, value: Any) -> bool:
 
 
 def _typed(schema: type[Any], values: dict[str, Any], where: str) -> dict[str, Any]:
-    """Returns the values, converted to the types of their fields."""
+    """Return the values, converted to the types of their fields."""
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
@@ -170,7 +170,7 @@ def _typed(schema: type[Any], values: dict[str, Any], where: str) -> dict[str, A
 
 
 def escape_interpolations(value: Any) -> Any:
-    """Escapes "${...}" in texts, so that OmegaConf does not interpolate it in a path or a prompt."""
+    """Escape "${...}" in texts, so that OmegaConf does not interpolate it in a path or a prompt."""
     if isinstance(value, str):
         return _INTERPOLATION.sub(r"\1\1\\${", value)  # OmegaConf's grammar requires backslashes before it to be doubled
     if isinstance(value, Mapping):
@@ -189,7 +189,7 @@ MAX_BYTES = 2 * MIB
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Returns the mapping in a YAML file.
+    """Return the mapping in a YAML file.
 
     Raises:
         FileNotFoundError: there is no file.

@@ -60,7 +60,7 @@ class InitialSettings:
 
 
 def load(source: str) -> tuple[Model, Tokenizer]:
-    """Returns a trained model (in evaluation mode, on the CPU, in fp32) and its tokenizer.
+    """Return a trained model (in evaluation mode, on the CPU, in fp32) and its tokenizer.
 
     Args:
         source: a run folder (its best checkpoint by validation loss, else its latest), one checkpoint folder, or
@@ -73,7 +73,7 @@ def load(source: str) -> tuple[Model, Tokenizer]:
 
 
 def build_model(weights: InitialWeights, source: str) -> tuple[Model, Tokenizer]:
-    """Builds the model that `load` returns from its weights. Errors name `source`."""
+    """Build the model that `load` returns from its weights. Errors name `source`."""
     check_model_fits(weights.model, weights.attention, weights.tokenizer.size)
     with SkipInitialization():
         model = weights.model.build(attention=weights.attention, vocabulary=weights.tokenizer.size)
@@ -82,7 +82,7 @@ def build_model(weights: InitialWeights, source: str) -> tuple[Model, Tokenizer]
 
 
 def load_objective(source: str) -> TrainedModel:
-    """Returns a trained model with the tokens and weights of its objective (a classifier's head), which `load` leaves out.
+    """Return a trained model with the tokens and weights of its objective (a classifier's head), which `load` leaves out.
 
     Args:
         source: a run folder (its best checkpoint by validation loss, else its latest), or one checkpoint folder.
@@ -96,18 +96,18 @@ def load_objective(source: str) -> TrainedModel:
 
 
 def objective_class(run: dict[str, Any]) -> type[ObjectiveConfig] | None:
-    """Returns the objective's class from the settings of a run; None if they have none or its plugin is not installed."""
+    """Return the objective's class from the settings of a run; None if they have none or its plugin is not installed."""
     entry = registry().parts["objective"].get(str(run.get("objective", {}).get("name", "")))
     return None if entry is None else entry.part
 
 
 def run_settings(source: str) -> dict[str, Any]:
-    """Returns the settings of the run that trained a model, as plain values with parts as mappings; empty for hf:..."""
+    """Return the settings of the run that trained a model, as plain values with parts as mappings; empty for hf:..."""
     return {} if source.startswith(HUB) else open_checkpoint(source).content
 
 
 def open_checkpoint(source: str) -> Checkpoint:
-    """Returns the checkpoint that `load` reads from a run or a checkpoint folder.
+    """Return the checkpoint that `load` reads from a run or a checkpoint folder.
 
     Raises:
         CheckpointError: as `load`.
@@ -116,7 +116,7 @@ def open_checkpoint(source: str) -> Checkpoint:
 
 
 def initial_weights(source: str, tokenizer: TokenizerConfig | None = None) -> InitialWeights:
-    """Returns weights and the settings that they need, from the same sources as `load`.
+    """Return weights and the settings that they need, from the same sources as `load`.
 
     Args:
         source: as in `load`.
@@ -131,7 +131,7 @@ def initial_weights(source: str, tokenizer: TokenizerConfig | None = None) -> In
 
 
 def initial_settings(source: str, tokenizer: TokenizerConfig | None = None) -> InitialSettings:
-    """Returns the settings of `initial_weights` without reading the weights."""
+    """Return the settings of `initial_weights` without reading the weights."""
     if source.startswith(HUB):
         from gptkit.interop.import_model import import_settings
 
@@ -170,7 +170,7 @@ def _trained_model_of(checkpoint: Checkpoint) -> TrainedModel:
 
 
 def _from_folder(path: Path, read: Callable[[Checkpoint], Loaded]) -> Loaded:
-    """Returns `read(checkpoint)` for a checkpoint folder, or for the best (else the latest) checkpoint of a run.
+    """Return `read(checkpoint)` for a checkpoint folder, or for the best (else the latest) checkpoint of a run.
 
     Skips damaged checkpoints of a run with a warning. Retries when a checkpoint disappears because the run is still training and
     removes old checkpoints.
@@ -192,7 +192,7 @@ def _from_folder(path: Path, read: Callable[[Checkpoint], Loaded]) -> Loaded:
 
 
 def _run_folder(path: Path) -> Path:
-    """Returns the run folder of a path, which is the run folder or its `checkpoints` folder.
+    """Return the run folder of a path, which is the run folder or its `checkpoints` folder.
 
     Raises:
         CheckpointError: the path is not a run; the message describes the path, or suggests a similar one.

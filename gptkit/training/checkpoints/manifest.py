@@ -68,30 +68,30 @@ class Manifest:
 
 
 def checkpoint_folder(run: Path, step: int) -> Path:
-    """Returns the folder for the checkpoint of a step. It need not exist."""
+    """Return the folder for the checkpoint of a step. It need not exist."""
     return run / FOLDER / f"step-{step:08d}"
 
 
 def step_of(folder: Path) -> int | None:
-    """Returns the step in the name of a finished or unfinished checkpoint folder; None if the folder has another name."""
+    """Return the step in the name of a finished or unfinished checkpoint folder; None if the folder has another name."""
     match = FOLDER_NAME.fullmatch(folder.name.removeprefix(WRITING))
     return int(match[1]) if match else None
 
 
 def describe_files(folder: Path) -> dict[str, tuple[int, str]]:
-    """Returns the size and SHA-256 of every file below the folder."""
+    """Return the size and SHA-256 of every file below the folder."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != FILE)
     return {path.relative_to(folder).as_posix(): (path.stat().st_size, sha256(path)) for path in files}
 
 
 def sha256(path: Path) -> str:
-    """Returns the hexadecimal SHA-256 of a file."""
+    """Return the hexadecimal SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def describe_parts(content: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
-    """Returns the name and distribution==version of every part in plain settings, by key."""
+    """Return the name and distribution==version of every part in plain settings, by key."""
     parts = {}
     for key, kind, name in named_parts(content):
         entry = registry().find(kind, name)
@@ -100,7 +100,7 @@ def describe_parts(content: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
 
 
 def named_parts(content: Mapping[str, Any]) -> Iterable[tuple[str, str, str]]:
-    """Yields (key, kind, name) of every part in plain settings."""
+    """Yield (key, kind, name) of every part in plain settings."""
     for kind in registry().parts:
         value = content.get(kind)
         if not isinstance(value, Mapping):
@@ -112,7 +112,7 @@ def named_parts(content: Mapping[str, Any]) -> Iterable[tuple[str, str, str]]:
 
 
 def describe_hub(content: Any, before: Mapping[str, str]) -> dict[str, str]:
-    """Returns the commit of each hub name in plain settings.
+    """Return the commit of each hub name in plain settings.
 
     Args:
         content: the settings.
@@ -132,7 +132,7 @@ def _texts(content: Any) -> Iterable[str]:
 
 
 def to_json(manifest: Manifest) -> str:
-    """Returns the text of manifest.json, which ends with a hash of the other entries."""
+    """Return the text of manifest.json, which ends with a hash of the other entries."""
     body: dict[str, Any] = {
         "format": FORMAT,
         "step": manifest.step,
@@ -148,7 +148,7 @@ def to_json(manifest: Manifest) -> str:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Reads the manifest of a checkpoint folder.
+    """Read the manifest of a checkpoint folder.
 
     Raises:
         DamagedCheckpoint: the manifest is missing, incomplete or altered.
@@ -188,7 +188,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def verify_file(folder: Path, manifest: Manifest, name: str) -> Path:
-    """Verifies the size and hash of one file of a checkpoint and returns its path.
+    """Verify the size and hash of one file of a checkpoint and return its path.
 
     Raises:
         DamagedCheckpoint: the file is missing, incomplete or altered.
@@ -212,7 +212,7 @@ def verify_file(folder: Path, manifest: Manifest, name: str) -> Path:
 
 
 def verify(folder: Path) -> Manifest:
-    """Verifies every file of a checkpoint and returns its manifest.
+    """Verify every file of a checkpoint and return its manifest.
 
     Raises:
         DamagedCheckpoint: a file is missing, incomplete or altered.
@@ -224,7 +224,7 @@ def verify(folder: Path) -> Manifest:
 
 
 def check_installed(folder: Path, manifest: Manifest, keys: Iterable[str]) -> None:
-    """Checks that the parts under these keys are installed. Warns if another distribution provides a part of that name.
+    """Check that the parts under these keys are installed. Warns if another distribution provides a part of that name.
 
     Raises:
         CheckpointError: a part is not installed; the message names the distribution and version to install.
@@ -257,7 +257,7 @@ def check_installed(folder: Path, manifest: Manifest, keys: Iterable[str]) -> No
 
 
 def is_finite(loss: float | None) -> bool:
-    """Returns whether a validation loss exists and is finite."""
+    """Return whether a validation loss exists and is finite."""
     return loss is not None and math.isfinite(loss)
 
 

@@ -50,17 +50,17 @@ STATE_DEFAULTS: dict[str, Any] = {
 
 
 def current_config(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the content of a config.yaml with current keys."""
+    """Return the content of a config.yaml with current keys."""
     return rename_keys(content, CONFIG_KEYS)
 
 
 def current_manifest(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the content of a manifest.json with current entries."""
+    """Return the content of a manifest.json with current entries."""
     return rename_keys(body, MANIFEST_NAMES)
 
 
 def current_state(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the content of a state.pt with current names of entries and weights, and defaults for missing entries."""
+    """Return the content of a state.pt with current names of entries and weights, and defaults for missing entries."""
     current = copy.deepcopy(STATE_DEFAULTS) | rename_keys(state, STATE_NAMES)
     if "monitor_mode" not in state and current["monitor"] is not None:
         current["monitor_mode"] = "max"  # the mode of all metrics except for the loss
@@ -76,19 +76,19 @@ def current_state(state: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def current_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Returns the weights under their current names."""
+    """Return the weights under their current names."""
     return {current_name(name): tensor for name, tensor in tensors.items()}
 
 
 def current_name(name: str) -> str:
-    """Returns the current name of a weight."""
+    """Return the current name of a weight."""
     for old, new in TENSOR_NAMES.items():
         name = re.sub(old, new, name)
     return name
 
 
 def rename_keys(content: Mapping[str, Any], table: Mapping[str, str | None]) -> dict[str, Any]:
-    """Returns a copy of the content with the keys of the table renamed. An entry that already has the new name is not replaced.
+    """Return a copy of the content with the keys of the table renamed. An entry that already has the new name is not replaced.
 
     Args:
         content: nested mappings.
@@ -103,12 +103,12 @@ def rename_keys(content: Mapping[str, Any], table: Mapping[str, str | None]) -> 
 
 
 def _copy_mappings(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Copies nested mappings, but not their values, which may be tensors."""
+    """Copy nested mappings, but not their values, which may be tensors."""
     return {key: _copy_mappings(value) if isinstance(value, Mapping) else value for key, value in content.items()}
 
 
 def _pop(content: dict[str, Any], path: list[str]) -> list[tuple[Any, list[str]]]:
-    """Removes the values at a path and returns each with the keys that `*` matched."""
+    """Remove the values at a path and return each with the keys that `*` matched."""
     key, *rest = path
     removed: list[tuple[Any, list[str]]] = []
     for name in list(content) if key == "*" else [key] if key in content else []:

@@ -16,7 +16,7 @@ from gptkit.training.checkpoints.checkpoint import OBJECTIVE, Checkpoint
 
 
 def load_weights(model: Model, state: dict[str, Tensor], source: str, *, tokens: int = 0) -> None:
-    """Copies a complete state_dict into the model, converted to its dtype and device.
+    """Copy a complete state_dict into the model, converted to its dtype and device.
 
     Args:
         model: the model that receives the weights.
@@ -43,7 +43,7 @@ def load_weights(model: Model, state: dict[str, Tensor], source: str, *, tokens:
 
 
 def restore_objective(objective: Objective, model: Model, checkpoint: Checkpoint) -> None:
-    """Loads the weights of an objective from a checkpoint whose model weights are loaded already.
+    """Load the weights of an objective from a checkpoint whose model weights are loaded already.
 
     Raises:
         CheckpointError: the weights do not match the objective.
@@ -57,7 +57,7 @@ def restore_objective(objective: Objective, model: Model, checkpoint: Checkpoint
 
 
 def match_vocabulary(model: Model, state: dict[str, Tensor], tokens: int) -> dict[str, Tensor]:
-    """Returns the state with one row for each token of the model: drops extra rows, and takes missing ones from the model."""
+    """Return the state with one row for each token of the model: drops extra rows, and takes missing ones from the model."""
     matched = dict(state)
     for name, expected in model.state_dict().items():
         tensor = state.get(name)
@@ -70,7 +70,7 @@ def match_vocabulary(model: Model, state: dict[str, Tensor], tokens: int) -> dic
 
 
 def _number_kind(tensor: Tensor) -> str:
-    """Returns the kind of number: real, complex or whole. Conversions between kinds would lose information."""
+    """Return the kind of number: real, complex or whole. Conversions between kinds would lose information."""
     return "real" if tensor.is_floating_point() else "complex" if tensor.is_complex() else "whole"
 
 

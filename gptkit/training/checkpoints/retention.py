@@ -11,7 +11,7 @@ from gptkit.training.checkpoints.manifest import FOLDER, FOLDER_NAME, Manifest, 
 
 
 def list_checkpoints(run: Path) -> list[Path]:
-    """Returns the checkpoint folders of a run, newest first, without verifying them.
+    """Return the checkpoint folders of a run, newest first, without verifying them.
 
     Raises:
         CheckpointError: `checkpoints` cannot be read, or is not a folder.
@@ -20,7 +20,7 @@ def list_checkpoints(run: Path) -> list[Path]:
 
 
 def list_unfinished(run: Path, prefix: str) -> list[Path]:
-    """Returns the folders with this prefix (WRITING or OLD) that a killed run left behind."""
+    """Return the folders with this prefix (WRITING or OLD) that a killed run left behind."""
     return [path for path in _names(run) if path.name.startswith(prefix) and FOLDER_NAME.fullmatch(path.name.removeprefix(prefix))]
 
 
@@ -42,12 +42,12 @@ def _names(run: Path) -> list[Path]:
 
 
 def ranked_checkpoints(run: Path) -> list[Path]:
-    """Returns the validated checkpoints of a run, best first, and newest first among equals. Reads only manifests."""
+    """Return the validated checkpoints of a run, best first, and newest first among equals. Reads only manifests."""
     return _rank(_manifests(run))
 
 
 def best_first(run: Path) -> list[Path]:
-    """Returns all checkpoints of a run in order of preference: first by `rank`, then those without one, newest first.
+    """Return all checkpoints of a run in order of preference: first by `rank`, then those without one, newest first.
 
     Checkpoints with a damaged manifest come before all others. Each may have been the best, so the reader warns about them.
     """
@@ -72,7 +72,7 @@ def _rank(manifests: dict[Path, Manifest | None]) -> list[Path]:
 
 
 def remove_old_checkpoints(run: Path, step: int, keep: int) -> None:
-    """Removes all checkpoints up to this step except for the newest `keep` and the best.
+    """Remove all checkpoints up to this step except for the newest `keep` and the best.
 
     Checkpoints of later steps are not counted: they are damaged, or the run would have resumed from them.
 

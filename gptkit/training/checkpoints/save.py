@@ -55,7 +55,7 @@ STATE_ENTRIES = (*PROGRESS, "weights", "micro", "sources", "matrix_products", "f
 
 @torch.no_grad()
 def save_checkpoint(module: TrainModule) -> Path | None:
-    """Saves a checkpoint of the module. Returns its folder on the first device, None on the others. All devices must call it.
+    """Save a checkpoint of the module. Returns its folder on the first device, None on the others. All devices must call it.
 
     If the run keeps an average of the weights, the checkpoint's model is the average, and its state holds the weights themselves.
     """
@@ -112,7 +112,7 @@ def write_checkpoint(
     val_loss: float | None,
     rank: float | None,
 ) -> Path:
-    """Writes `run`/checkpoints/step-<step>, removes old checkpoints and returns the folder.
+    """Write `run`/checkpoints/step-<step>, remove old checkpoints and return the folder.
 
     Args:
         run: the run folder.
@@ -165,7 +165,7 @@ def write_checkpoint(
 
 
 def read_training_state(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Returns the training state of a checkpoint with current names and tensors on the CPU. Every call reads the file again.
+    """Return the training state of a checkpoint with current names and tensors on the CPU. Every call reads the file again.
 
     Raises:
         CheckpointError: a required entry is missing, or an entry has another type than a run writes.
@@ -195,7 +195,7 @@ def _write_error(target: Path, error: BaseException) -> CheckpointError:
 
 
 def _previous_hub_commits(run: Path) -> Mapping[str, str]:
-    """Returns the hub commits in the manifest of the run's newest checkpoint."""
+    """Return the hub commits in the manifest of the run's newest checkpoint."""
     for folder in list_checkpoints(run):
         with contextlib.suppress(CheckpointError):
             return read_manifest(folder).hub

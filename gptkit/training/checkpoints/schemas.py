@@ -25,7 +25,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def check_manifest(body: Mapping[str, Any]) -> None:
-    """Checks that the content of a manifest.json is valid.
+    """Check that the content of a manifest.json is valid.
 
     Raises:
         DamagedFile: a key is missing, has a value of another type, or names a file outside the folder.
@@ -61,7 +61,7 @@ def _check_files(files: Any) -> None:
 
 
 def _stays_inside(name: str) -> bool:
-    """Returns whether a path is relative, normalized and below the folder."""
+    """Return whether a path is relative, normalized and below the folder."""
     path = PurePosixPath(name)
     return bool(path.parts) and not path.is_absolute() and ".." not in path.parts and str(path) == name and "\0" not in name
 
@@ -86,7 +86,7 @@ MOMENTS = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq", "momentum_buffer")
 
 
 def check_state(state: Mapping[str, Any], *, step: int, where: str) -> None:
-    """Checks that the entries of a training state are valid. Missing entries are not checked.
+    """Check that the entries of a training state are valid. Missing entries are not checked.
 
     Args:
         state: the content of state.pt.
@@ -106,7 +106,7 @@ def check_state(state: Mapping[str, Any], *, step: int, where: str) -> None:
 def check_optimizer_state(
     optimizer: torch.optim.Optimizer, names: Mapping[Tensor, str], saved: Mapping[str, Any], *, where: str = "state.pt"
 ) -> None:
-    """Checks that a saved optimizer state has the parameters of an optimizer, their shapes, and settings of the same types.
+    """Check that a saved optimizer state has the parameters of an optimizer, their shapes, and settings of the same types.
 
     Raises:
         CheckpointError: the state does not match the optimizer.
@@ -129,7 +129,7 @@ _WAY_OUT = "remove this checkpoint's folder to continue from the previous checkp
 
 
 def _has_same_type(saved: Any, value: Any) -> bool:
-    """Returns whether two settings of a parameter group have the same type. Integers and floats count as one type."""
+    """Return whether two settings of a parameter group have the same type. Integers and floats count as one type."""
     if isinstance(value, bool) or value is None or isinstance(saved, bool) or saved is None:
         return isinstance(saved, bool | None) and isinstance(value, bool | None)
     if isinstance(value, int | float):

@@ -23,7 +23,7 @@ _ZIP = b"PK\x03\x04"
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Writes named tensors as safetensors. A tensor with two names (tied weights) is stored once."""
+    """Write named tensors as safetensors. A tensor with two names (tied weights) is stored once."""
     stored: dict[str, Tensor] = {}
     names: dict[tuple[Any, ...], str] = {}
     same: dict[str, str] = {}
@@ -44,7 +44,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Returns the named tensors that `write_tensors` wrote, on the CPU.
+    """Return the named tensors that `write_tensors` wrote, on the CPU.
 
     Raises:
         CheckpointError: the file is a pickle, or not a safetensors file.
@@ -64,7 +64,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def refuse_pickle(path: Path) -> None:
-    """Rejects pickles, which can run any code when they are read.
+    """Reject pickles, which can run any code when they are read.
 
     Raises:
         CheckpointError: the file begins like a pickle or like the zip archive that torch.save writes.
@@ -80,7 +80,7 @@ def refuse_pickle(path: Path) -> None:
 
 
 def write_state(path: Path, state: Mapping[str, Any]) -> None:
-    """Writes tensors and plain values, nested in dicts, lists and tuples, with torch.save.
+    """Write tensors and plain values, nested in dicts, lists and tuples, with torch.save.
 
     Raises:
         CheckpointError: there is a value of another type, which a safe reader would reject.
@@ -91,7 +91,7 @@ def write_state(path: Path, state: Mapping[str, Any]) -> None:
 
 
 def read_state(path: Path) -> dict[str, Any]:
-    """Returns the state that `write_state` wrote, with tensors on the CPU. The file can only create tensors and plain values.
+    """Return the state that `write_state` wrote, with tensors on the CPU. The file can only create tensors and plain values.
 
     Raises:
         CheckpointError: the file holds anything else.

@@ -45,7 +45,7 @@ def build_reporting_callback(
     progress: bool,
     loggers: Sequence[RunLogger] = (),
 ) -> ReportingCallback:
-    """Builds the callback that reports on a run.
+    """Build the callback that reports on a run.
 
     Code that saves checkpoints pauses the speed meter (`with callback.meter.pause():`) and then calls `after_step`. The reporters
     read `pl_module.state`, a `TrainState`, and write metrics.csv, samples.jsonl, environment.json, summary.json and report.html
@@ -77,7 +77,7 @@ def build_reporting_callback(
 
 
 def seconds_spent(folder: Path) -> float:
-    """Returns the seconds that the run in this folder has taken so far, according to its summary and log."""
+    """Return the seconds that the run in this folder has taken so far, according to its summary and log."""
     logged_seconds = [second for second in read_metrics(folder).get("wall_seconds", []) if math.isfinite(second)]
     return max([0.0, float(read_summary(folder).get("wall_seconds") or 0.0), *logged_seconds[-1:]])
 
@@ -113,7 +113,7 @@ class ReportingCallback(Callback):
         samples: SampleLogger,
         summary: SummaryCallback,
     ) -> None:
-        """Combines the reporters.
+        """Combine the reporters.
 
         Args:
             meter: measures the run's speed.
@@ -130,11 +130,11 @@ class ReportingCallback(Callback):
             setattr(self, hook, functools.partial(_call_all, [*essential, *others]))
 
     def after_step(self, trainer: Any, pl_module: Any) -> None:
-        """Writes samples if they are due. Called after a step and its validation and checkpoint."""
+        """Write samples if they are due. Called after a step and its validation and checkpoint."""
         self._samples.after_step(trainer, pl_module)
 
     def is_incomplete(self, pl_module: Any, saved: float) -> bool:
-        """Returns whether a finished run lacks files that are written after the last checkpoint, because it was killed.
+        """Return whether a finished run lacks files that are written after the last checkpoint, because it was killed.
 
         Args:
             pl_module: the module, in its state at the end of the run.
@@ -143,7 +143,7 @@ class ReportingCallback(Callback):
         return self._samples.is_missing(pl_module) or self._summary.is_outdated(pl_module, saved)
 
     def complete(self, trainer: Any, pl_module: Any) -> None:
-        """Writes the files that a finished run lacks. The trainer has not trained in this process."""
+        """Write the files that a finished run lacks. The trainer has not trained in this process."""
         if self._samples.is_missing(pl_module):
             pl_module.to(trainer.strategy.root_device)
             self._samples.write_samples(pl_module, first=True)
@@ -199,7 +199,7 @@ class SummaryCallback(Callback):
                 write_report(self.folder)
 
     def is_outdated(self, pl_module: Any, saved: float) -> bool:
-        """Returns whether summary.json does not describe the end of the run, or report.html is older than the last checkpoint."""
+        """Return whether summary.json does not describe the end of the run, or report.html is older than the last checkpoint."""
         report = self.folder / REPORT
         return not self._summarizes_end(pl_module) or not report.is_file() or report.stat().st_mtime < saved
 
@@ -208,7 +208,7 @@ class SummaryCallback(Callback):
         return summary.get("steps") == pl_module.state.step and bool(summary.get("finished"))
 
     def complete(self, trainer: Any, pl_module: Any) -> None:
-        """Writes report.html, and before it summary.json if that does not describe the end of the run."""
+        """Write report.html, and before it summary.json if that does not describe the end of the run."""
         state = pl_module.state
         if not self._summarizes_end(pl_module):
             with best_effort("summary.json"):
@@ -227,7 +227,7 @@ class SummaryCallback(Callback):
             write_report(self.folder)
 
     def summarize(self, trainer: Any, pl_module: Any, *, rate: float | None = None) -> None:
-        """Writes summary.json with the current state, and environment.json at the first call.
+        """Write summary.json with the current state, and environment.json at the first call.
 
         Args:
             trainer, pl_module: the trainer and the module of the run.

@@ -30,7 +30,7 @@ _DASHES: list[Any] = ["-", (0, (5, 2)), (0, (1.5, 1.5))]
 
 
 def chart_svg(chart: Chart, name: str, size: tuple[int, int]) -> Markup:
-    """Draws a chart as inline SVG.
+    """Draw a chart as inline SVG.
 
     Args:
         chart: the chart.
@@ -46,7 +46,7 @@ def chart_svg(chart: Chart, name: str, size: tuple[int, int]) -> Markup:
 
 
 def write_png(charts: list[Chart], path: Path, title: str) -> None:
-    """Draws charts side by side on white."""
+    """Draw charts side by side on white."""
     from matplotlib.figure import Figure
 
     with _style(hashsalt="curves"):
@@ -103,7 +103,7 @@ def _style(*, hashsalt: str) -> Any:
 
 
 def _axes_with_margins(size: tuple[int, int]) -> Any:
-    """Makes axes with fixed margins, since an automatic layout draws everything twice. A unit of the SVG is a pixel."""
+    """Make axes with fixed margins, since an automatic layout draws everything twice. A unit of the SVG is a pixel."""
     from matplotlib.figure import Figure
 
     (width, height), (left, bottom, right, top) = size, (50, 42, 14, 8)

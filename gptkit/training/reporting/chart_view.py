@@ -16,7 +16,7 @@ MAX_POINTS, MIN_POINTS, PAGE_POINTS = 600, 60, 45_000
 
 
 def chart_views(charts: Sequence[Chart], prefix: str = "chart") -> list[dict[str, Any]]:
-    """Returns the content of the template `charts.html` for each chart. The same charts always give the same result."""
+    """Return the content of the template `charts.html` for each chart. The same charts always give the same result."""
     count = sum(len(chart.series) for chart in charts)
     points = max(MIN_POINTS, min(MAX_POINTS, PAGE_POINTS // max(count, 1)))
     return [_view(chart, f"{prefix}{number}", number, points) for number, chart in enumerate(charts)]
@@ -73,13 +73,13 @@ def _series_data(series: Series, chart: Chart, points: int) -> dict[str, Any]:
 
 
 def _numbers(values: Values, *, digits: int = 5) -> list[float | int]:
-    """Rounds numbers to this many significant digits, which keeps the page small."""
+    """Round numbers to this many significant digits, which keeps the page small."""
     rounded = [float(f"{value:.{digits}g}") for value in values.tolist()]
     return [int(value) if value.is_integer() and abs(value) < 1e15 else value for value in rounded]
 
 
 def _row(series: Series, chart: Chart) -> dict[str, Any]:
-    """Returns a few values of a curve, for readers who do not see the chart."""
+    """Return a few values of a curve, for readers who do not see the chart."""
     x, lowest, highest = series.x[chart.axes[0]], int(np.argmin(series.y)), int(np.argmax(series.y))
     last = len(series.y) - 1
 

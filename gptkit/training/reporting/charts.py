@@ -87,7 +87,7 @@ class Chart:
 
 
 def metric_title(column: str) -> str:
-    """Returns the displayed name of a column of metrics.csv: val/accuracy is the validation accuracy."""
+    """Return the displayed name of a column of metrics.csv: val/accuracy is the validation accuracy."""
     if column in _TITLES:
         return _TITLES[column]
     words = column.replace("train/", "training ", 1) if column.startswith("train/") else column.replace("val/", "validation ", 1)
@@ -101,7 +101,7 @@ def _capitalize(text: str) -> str:
 def series_of(
     curves: Curves, column: str, label: str, *, color: int = 0, smoothed: bool = False, is_faint: bool = False
 ) -> Series | None:
-    """Returns the curve of a column, with its interval if the run has logged one; None if it has no value."""
+    """Return the curve of a column, with its interval if the run has logged one; None if it has no value."""
     _, values = curves.pair(column)
     if not len(values):
         return None
@@ -119,7 +119,7 @@ def series_of(
 
 
 def metric_columns(curves: Sequence[Curves]) -> list[str]:
-    """Returns the columns in which at least one run has values, without axes and bounds of intervals."""
+    """Return the columns in which at least one run has values, without axes and bounds of intervals."""
     names = dict.fromkeys(name for each in curves for name in each.columns)
     bounds = {f"{name}_{end}" for name in names for end in ("low", "high")}
     names = dict.fromkeys(name for name in names if name not in bounds and name not in ("step", "tokens", "wall_seconds"))
@@ -127,7 +127,7 @@ def metric_columns(curves: Sequence[Curves]) -> list[str]:
 
 
 def run_charts(curves: Curves, guessing: float | None) -> list[Chart]:
-    """Returns the charts of a run: the usual ones, and one for each further metric.
+    """Return the charts of a run: the usual ones, and one for each further metric.
 
     Args:
         curves: the curves of the run.
@@ -151,7 +151,7 @@ def _usual_chart(curves: Curves, column: str, *, from_zero: bool = False) -> Cha
 def _both_splits(
     curves: Curves, name: str, title: str, *, is_wide: bool = False, reference: tuple[str, float] | None = None
 ) -> Chart | None:
-    """Returns training and validation in one chart, or a metric that belongs to neither."""
+    """Return training and validation in one chart, or a metric that belongs to neither."""
     series = _raw_and_smooth(curves, f"train/{name}", "training")
     validation = series_of(curves, f"val/{name}", "validation", color=1 if series else 0)
     series += [validation] if validation is not None else []
@@ -165,7 +165,7 @@ def _both_splits(
 
 
 def _raw_and_smooth(curves: Curves, column: str, label: str) -> list[Series]:
-    """Returns a long, noisy curve twice, faint and as its running mean; any other curve once."""
+    """Return a long, noisy curve twice, faint and as its running mean; any other curve once."""
     count = len(curves.pair(column)[1])
     is_noisy = column.startswith(_NOISY) and count >= 100
     both = [series_of(curves, column, label, smoothed=is_noisy)]
@@ -175,7 +175,7 @@ def _raw_and_smooth(curves: Curves, column: str, label: str) -> list[Series]:
 
 
 def comparison_charts(runs: Sequence[tuple[str, Curves]], first: str) -> list[Chart]:
-    """Returns one chart per metric, with a curve of each run that has it.
+    """Return one chart per metric, with a curve of each run that has it.
 
     Args:
         runs: label and curves of each run.
@@ -201,7 +201,7 @@ def comparison_charts(runs: Sequence[tuple[str, Curves]], first: str) -> list[Ch
 
 
 def scatter_chart(title: str, key: str, points: Sequence[tuple[int, str, str, float]]) -> Chart | None:
-    """Returns a chart of a metric against a key of the configuration; None if fewer than two values of the key have one.
+    """Return a chart of a metric against a key of the configuration; None if fewer than two values of the key have one.
 
     Args:
         title: the title of the chart.
@@ -220,7 +220,7 @@ def scatter_chart(title: str, key: str, points: Sequence[tuple[int, str, str, fl
 
 
 def _positions(values: Sequence[str]) -> tuple[list[float], list[str]]:
-    """Returns the positions of values on the axis, and their names if the values are not numbers."""
+    """Return the positions of values on the axis, and their names if the values are not numbers."""
     try:
         numbers = [float(value) for value in values]
     except ValueError:

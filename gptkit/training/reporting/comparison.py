@@ -63,7 +63,7 @@ RUN_FILES = ("config.yaml", METRICS, "summary.json", "job.json")
 
 
 def read_run(name: str, folder: Path) -> ComparedRun:
-    """Reads a run's folder. Content that cannot be read is left out, and named in the run's messages."""
+    """Read a run's folder. Content that cannot be read is left out, and named in the run's messages."""
     with _collect_warnings() as messages:
         summary, settings, curves = read_summary(folder), flatten(read_settings(folder)), read_curves(folder)
         job = read_object(folder / "job.json")
@@ -75,7 +75,7 @@ def read_run(name: str, folder: Path) -> ComparedRun:
 
 @contextmanager
 def _collect_warnings() -> Iterator[list[str]]:
-    """Collects the warnings inside the block, such as those about damaged files; they are also logged."""
+    """Collect the warnings inside the block, such as those about damaged files; they are also logged."""
     messages: list[str] = []
 
     class Collector(logging.Handler):
@@ -93,7 +93,7 @@ def _collect_warnings() -> Iterator[list[str]]:
 def write_comparison(
     path: Path, title: str, runs: Sequence[ComparedRun], *, keys: Sequence[str] | None = None, noun: str = "run", common: str = ""
 ) -> None:
-    """Writes the page.
+    """Write the page.
 
     Args:
         path: the path of the page; links to the runs are relative to its folder.
@@ -135,7 +135,7 @@ def write_comparison(
 
 
 def label_by_settings(runs: Sequence[ComparedRun]) -> list[str]:
-    """Sets the labels of runs to the first few keys in which their configurations differ, and returns those keys."""
+    """Set the labels of runs to the first few keys in which their configurations differ, and return those keys."""
     keys = differing_keys([run.settings for run in runs])[:_MAX_KEYS]
     for run in runs:
         run.labels = {key: run.settings.get(key, ABSENT) for key in keys}
@@ -224,5 +224,5 @@ def _shorten(text: str) -> str:
 
 
 def _link(base: Path, target: Path) -> str:
-    """Returns the address of a file relative to the page's folder; empty if there is no such file."""
+    """Return the address of a file relative to the page's folder; empty if there is no such file."""
     return quote(os.fsencode(os.path.relpath(target, base))) if target.is_file() else ""

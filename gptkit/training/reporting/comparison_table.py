@@ -14,7 +14,7 @@ from gptkit.training.reporting.ranking import format_cell, rank, summary_columns
 
 
 def print_comparison(runs: Sequence[ComparedRun], keys: Sequence[str], *, noun: str = "run") -> None:
-    """Prints the runs to standard output.
+    """Print the runs to standard output.
 
     Args:
         runs: the runs, in the order that breaks ties.
@@ -35,10 +35,10 @@ def print_comparison(runs: Sequence[ComparedRun], keys: Sequence[str], *, noun: 
 
 
 def print_page_path(text: str) -> None:
-    """Prints the path of a page to standard error, in one line."""
+    """Print the path of a page to standard error, in one line."""
     make_console(stderr=True, soft_wrap=True, markup=False).print(printable_text(text), highlight=False)
 
 
 def printable_text(text: str) -> Text:
-    """Makes text safe for a terminal: no markup, control characters escaped."""
+    """Make text safe for a terminal: no markup, control characters escaped."""
     return Text("".join(character if character.isprintable() else ascii(character)[1:-1] for character in text))

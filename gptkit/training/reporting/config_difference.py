@@ -11,7 +11,7 @@ ABSENT = "-"
 
 
 def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Returns the values of nested settings as texts, by dotted key. Lists are single values."""
+    """Return the values of nested settings as texts, by dotted key. Lists are single values."""
     flat: dict[str, str] = {}
     for key, value in settings.items():
         if isinstance(value, Mapping) and value:
@@ -32,7 +32,7 @@ def _as_text(value: Any) -> str:
 
 
 def differing_keys(settings: Sequence[Mapping[str, str]]) -> list[str]:
-    """Returns the keys whose values are not the same everywhere, in the order in which they appear.
+    """Return the keys whose values are not the same everywhere, in the order in which they appear.
 
     Args:
         settings: flat settings of each run; empty ones (of a run whose configuration cannot be read) are ignored.
@@ -43,7 +43,7 @@ def differing_keys(settings: Sequence[Mapping[str, str]]) -> list[str]:
 
 
 def round_numbers(values: Sequence[str]) -> list[str]:
-    """Shortens long numbers, such as those of a search over an interval, to four digits, or as many as keep them distinct."""
+    """Shorten long numbers, such as those of a search over an interval, to four digits, or as many as keep them distinct."""
     distinct = set(values)
     for digits in range(4, 17):
         shown = {value: _round(value, digits) for value in distinct}
@@ -53,7 +53,7 @@ def round_numbers(values: Sequence[str]) -> list[str]:
 
 
 def _round(value: str, digits: int) -> str:
-    """Rounds a number whose mantissa has more digits; leaves other texts unchanged."""
+    """Round a number whose mantissa has more digits; leaves other texts unchanged."""
     try:
         number = float(value)
     except ValueError:

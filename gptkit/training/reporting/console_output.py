@@ -127,7 +127,7 @@ class ProgressDisplay(Callback):
 
 
 def format_metric(name: str, metrics: Mapping[str, float], *, interval: bool) -> str:
-    """Formats a metric, with its 95% interval if `interval` is true and the metrics hold `<name>_low` and `<name>_high`."""
+    """Format a metric, with its 95% interval if `interval` is true and the metrics hold `<name>_low` and `<name>_high`."""
     words = f"{name} {metrics[name]:.4f}"
     if not interval or f"{name}_low" not in metrics:
         return words
@@ -135,13 +135,13 @@ def format_metric(name: str, metrics: Mapping[str, float], *, interval: bool) ->
 
 
 def print_message(line: str) -> None:
-    """Prints a line to standard error, on the first process only."""
+    """Print a line to standard error, on the first process only."""
     if is_first_process():
         print_text(line, sys.stderr)
 
 
 def start_message(module: TrainModule, trainer: lightning.Trainer) -> str:
-    """Returns the start line: the model, its data, the length of the run, the device and the folder."""
+    """Return the start line: the model, its data, the length of the run, the device and the folder."""
     settings, state = module.settings, module.state
     kind = trainer.strategy.root_device.type
     device = f"{trainer.world_size} x {kind}" if trainer.world_size > 1 else kind
@@ -162,7 +162,7 @@ def start_message(module: TrainModule, trainer: lightning.Trainer) -> str:
 
 
 def describe_source(data: DataConfig) -> str:
-    """Returns the name of a data source, with its path if it has one."""
+    """Return the name of a data source, with its path if it has one."""
     path = getattr(data, "path", None)
     paths = [str(each) for each in path] if isinstance(path, list) else [str(path)] if path else []
     more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
@@ -170,12 +170,12 @@ def describe_source(data: DataConfig) -> str:
 
 
 def end_message(settings: RunConfig, folder: Path) -> str:
-    """Returns the end line: the path of the report and the command that uses the model."""
+    """Return the end line: the path of the report and the command that uses the model."""
     return f"report: {folder / REPORT}; to use it: {usage_command(settings, folder)}"
 
 
 def usage_command(settings: RunConfig, folder: Path) -> str:
-    """Returns the command that uses a trained model: it classifies, scores or generates text."""
+    """Return the command that uses a trained model: it classifies, scores or generates text."""
     run, text = shlex.quote(str(folder)), 'prompt="..."'
     if isinstance(settings.objective, AuxLMConfig):
         return f"gptkit predict checkpoint={run} input=texts.csv"

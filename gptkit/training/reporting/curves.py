@@ -16,7 +16,7 @@ X_AXES = {"tokens": "tokens", "step": "steps", "wall_seconds": "time"}
 
 
 def format_count(number: float) -> str:
-    """Formats a large number with its SI prefix: 124 M."""
+    """Format a large number with its SI prefix: 124 M."""
     for limit, unit in ((1e12, " T"), (1e9, " B"), (1e6, " M"), (1e3, " k")):
         if abs(number) >= limit:
             return f"{number / limit:.3g}{unit}"
@@ -30,19 +30,19 @@ class Curves:
     columns: dict[str, Values]
 
     def pair(self, name: str) -> tuple[Values, Values]:
-        """Returns the tokens and the values of the rows with a finite value in the column."""
+        """Return the tokens and the values of the rows with a finite value in the column."""
         values = self.columns.get(name, np.empty(0))
         tokens = self.columns.get("tokens", np.empty(0))[: len(values)]
         known = np.isfinite(values)
         return tokens[known], values[known]
 
     def column_at(self, name: str, of: str) -> Values:
-        """Returns the values of a column in the rows where the column `of` is finite; NaN where it has no value."""
+        """Return the values of a column in the rows where the column `of` is finite; NaN where it has no value."""
         other = self.columns[of]
         return self.columns.get(name, np.full(len(other), np.nan))[np.isfinite(other)]
 
     def x_at(self, of: str) -> dict[str, Values]:
-        """Returns, for each horizontal axis, its values in the rows where the column `of` is finite.
+        """Return, for each horizontal axis, its values in the rows where the column `of` is finite.
 
         An axis with gaps is interpolated; one without any value is left out.
         """
@@ -57,7 +57,7 @@ class Curves:
 
 
 def smooth(values: Values) -> Values:
-    """Returns a running mean over about a fiftieth of the points; windows shrink at the ends, so that a steep fall stays sharp."""
+    """Return a running mean over about a fiftieth of the points; windows shrink at the ends, so that a steep fall stays sharp."""
     count = len(values)
     half = count // 100
     if not half:
@@ -71,7 +71,7 @@ def smooth(values: Values) -> Values:
 
 
 def thin(values: Values, points: int) -> NDArray[np.intp]:
-    """Returns the indices of at most about `points` values: the lowest and the highest of equal stretches, and both ends."""
+    """Return the indices of at most about `points` values: the lowest and the highest of equal stretches, and both ends."""
     if len(values) <= points:
         return np.arange(len(values))
     indices = [0, len(values) - 1]
@@ -93,7 +93,7 @@ class Limits:
 
     @property
     def note(self) -> str:
-        """Returns a sentence about the number of values outside; empty if there are none."""
+        """Return a sentence about the number of values outside; empty if there are none."""
         parts = [(self.above, "above", self.high), (self.below, "below", self.low)]
         words = [f"{count:,} value{'s' * (count != 1)} {side} {_format(limit)}" for count, side, limit in parts if count]
         return f"Outside the axis: {' and '.join(words)}." if words else ""
@@ -104,7 +104,7 @@ def _format(number: float) -> str:
 
 
 def robust_limits(curves: Sequence[Values]) -> Limits | None:
-    """Returns the limits of a vertical axis for several curves together; None if no curve has a value.
+    """Return the limits of a vertical axis for several curves together; None if no curve has a value.
 
     Values far outside the bulk of all values do not count: further from it than one and a half times the distance between the 3%
     and 97% quantiles or, where there are fewer than 100 values, thirty times the distance between the quartiles. A single spike
@@ -127,6 +127,6 @@ def robust_limits(curves: Sequence[Values]) -> Limits | None:
 
 
 def can_be_logarithmic(curves: Sequence[Values]) -> bool:
-    """Returns whether all values are positive and span more than a factor of 20."""
+    """Return whether all values are positive and span more than a factor of 20."""
     values = np.concatenate([np.empty(0), *curves])
     return bool(len(values)) and float(values.min()) > 0 and math.log(float(values.max()) / float(values.min())) > math.log(20)

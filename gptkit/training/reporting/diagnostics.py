@@ -45,7 +45,7 @@ _SMALL_STEPS_CPU = ((1e8, 0.003, 0.35), (1e9, 0.02, 0.35))
 
 
 def diagnose_speed(summary: Mapping[str, Any], environment: Environment | None) -> Diagnostic:
-    """Diagnoses whether the training speed is normal for the model and the device."""
+    """Diagnose whether the training speed is normal for the model and the device."""
     phase_seconds = {
         name.removeprefix(SECONDS_PREFIX): float(value)
         for name, value in summary.items()
@@ -90,7 +90,7 @@ def diagnose_speed(summary: Mapping[str, Any], environment: Environment | None) 
 
 
 def _usual_range(summary: Mapping[str, Any], environment: Environment, on_cpu: bool) -> tuple[str, float, float] | None:
-    """Returns the class of the run and its lowest and highest usual utilisation; None if no such run was measured."""
+    """Return the class of the run and its lowest and highest usual utilisation; None if no such run was measured."""
     steps, tokens = summary.get("steps") or 0, summary.get("tokens") or 0
     flops_per_step = (environment.flops_per_token or 0) * tokens / steps if steps else 0
     for limit, low, high in _SMALL_STEPS_CPU if on_cpu and flops_per_step else ():
@@ -103,7 +103,7 @@ def _usual_range(summary: Mapping[str, Any], environment: Environment, on_cpu: b
 
 
 def _diagnose_phases(seconds: Mapping[str, float]) -> Diagnostic:
-    """Reports how a step that also generates and scores responses spends its time; utilisation does not apply to it."""
+    """Report how a step that also generates and scores responses spends its time; utilisation does not apply to it."""
     total = sum(seconds.values())
     shares = ", ".join(f"{name} {value / total:.0%}" for name, value in seconds.items())
     return Diagnostic("note", f"A step takes {total:.2g} s", f"Of the last step's time: {shares}.")
@@ -121,7 +121,7 @@ def _advice(on_cpu: bool, environment: Environment) -> str:
 def diagnose_training(
     curves: Curves, summary: Mapping[str, Any], settings: Mapping[str, Any], guessing: float | None
 ) -> list[Diagnostic]:
-    """Diagnoses whether training looks normal.
+    """Diagnose whether training looks normal.
 
     Args:
         curves: the logged metrics of the run.
@@ -159,7 +159,7 @@ def _diagnose_finite_values(curves: Curves) -> Diagnostic | None:
 
 
 def _is_reinforcement_learning(curves: Curves, summary: Mapping[str, Any]) -> bool:
-    """Returns whether the run is reinforcement learning, whose loss restarts with every rollout and does not show progress."""
+    """Return whether the run is reinforcement learning, whose loss restarts with every rollout and does not show progress."""
     return bool(len(curves.pair("val/kl")[0])) or any(name.startswith(SECONDS_PREFIX) and value for name, value in summary.items())
 
 
@@ -240,7 +240,7 @@ def _diagnose_gradient(curves: Curves, settings: Mapping[str, Any]) -> Diagnosti
 
 
 def spike_count(norm: Any) -> int:
-    """Returns how many gradient norms exceed five times the median of the twenty before them."""
+    """Return how many gradient norms exceed five times the median of the twenty before them."""
     return sum(float(norm[index]) > 5 * float(np.median(norm[max(0, index - 20) : index])) for index in range(5, len(norm)))
 
 
@@ -256,7 +256,7 @@ def _diagnose_end(curves: Curves, summary: Mapping[str, Any]) -> Diagnostic | No
 
 
 def format_operations(number: float) -> str:
-    """Formats a number of operations with its SI prefix: 117 G."""
+    """Format a number of operations with its SI prefix: 117 G."""
     for limit, unit in ((1e15, " P"), (1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
         if number >= limit:
             return f"{number / limit:.3g}{unit}"

@@ -49,7 +49,7 @@ class Environment:
 def describe(
     settings: RunConfig, *, parameters: int, vocabulary: int, device: torch.device, devices: int, precision: str
 ) -> Environment:
-    """Returns the environment of this process. On a CPU it times matrix products, which takes a fraction of a second."""
+    """Return the environment of this process. On a CPU it times matrix products, which takes a fraction of a second."""
     peak = local_peak(device, precision)
     try:
         flops = flops_per_token(settings.model, settings.attention, vocabulary)
@@ -75,7 +75,7 @@ def describe(
 
 
 def _command(argv: list[str]) -> str:
-    """Returns the command line of the run as typed; empty if the run was started from Python."""
+    """Return the command line of the run as typed; empty if the run was started from Python."""
     program, words = Path(argv[0]).name, argv[1:]
     if program not in ("gptkit", "__main__.py"):
         return ""
@@ -84,12 +84,12 @@ def _command(argv: list[str]) -> str:
 
 
 def write_environment(folder: Path, environment: Environment) -> None:
-    """Writes environment.json into a run folder."""
+    """Write environment.json into a run folder."""
     write_file(folder / FILE, json.dumps(dataclasses.asdict(environment), indent=1, ensure_ascii=False) + "\n")
 
 
 def read_environment(folder: Path) -> Environment | None:
-    """Returns the environment that `write_environment` wrote; None if there is no file or, with a warning, if it is damaged."""
+    """Return the environment that `write_environment` wrote; None if there is no file or, with a warning, if it is damaged."""
     body = read_object(folder / FILE)
     if not body:
         return None

@@ -25,7 +25,7 @@ _log = logging.getLogger("gptkit")
 
 
 def read_lines(path: Path, parse: Callable[[str], Record]) -> tuple[list[Record], int]:
-    """Returns the parsed lines of a file, without an incomplete last line, and the number of damaged lines.
+    """Return the parsed lines of a file, without an incomplete last line, and the number of damaged lines.
 
     A file that cannot be read counts as one damaged line, and a missing file as an empty one.
 
@@ -57,7 +57,7 @@ def read_lines(path: Path, parse: Callable[[str], Record]) -> tuple[list[Record]
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """Returns the JSON object in a file; empty if there is no file or, with a warning, if it cannot be read."""
+    """Return the JSON object in a file; empty if there is no file or, with a warning, if it cannot be read."""
     try:
         body = read_json(path, limit=MIB)
         if not isinstance(body, dict):
@@ -71,12 +71,12 @@ def read_object(path: Path) -> dict[str, Any]:
 
 
 def warn_damaged(path: Path, damage: object) -> None:
-    """Warns that a file is ignored, and why."""
+    """Warn that a file is ignored, and why."""
     _log.warning("warning: %s: %s; ignored the file", path, damage)
 
 
 def valid_entries(path: Path, body: Mapping[str, Any], is_valid: Callable[[str, Any], bool]) -> dict[str, Any]:
-    """Returns the valid entries of a JSON object. Invalid ones are named in one warning."""
+    """Return the valid entries of a JSON object. Invalid ones are named in one warning."""
     invalid = [name for name, value in body.items() if not is_valid(name, value)]
     if invalid:
         more = f", and {len(invalid) - 1} more such entries" if len(invalid) > 1 else ""
@@ -85,17 +85,17 @@ def valid_entries(path: Path, body: Mapping[str, Any], is_valid: Callable[[str, 
 
 
 def is_number(value: object) -> bool:
-    """Returns whether a value read from JSON is a number that a run can have logged."""
+    """Return whether a value read from JSON is a number that a run can have logged."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST_NUMBER  # false for NaN
 
 
 def is_count(value: object) -> bool:
-    """Returns whether a value read from JSON is a non-negative integer that a run can have counted."""
+    """Return whether a value read from JSON is a non-negative integer that a run can have counted."""
     return type(value) is int and 0 <= value < 1 << 63
 
 
 def move_obstacles_aside(folder: Path, *, files: Iterable[str], folders: Iterable[str]) -> None:
-    """Renames what is in the way of a run's files and folders to <name>.damaged.
+    """Rename what is in the way of a run's files and folders to <name>.damaged.
 
     A folder or a pipe has the name of a file, or a file the name of a folder.
     """
@@ -106,7 +106,7 @@ def move_obstacles_aside(folder: Path, *, files: Iterable[str], folders: Iterabl
 
 
 def rewrite_or_move_aside(path: Path, text: str, *, unreadable: bool) -> None:
-    """Replaces the content of a log file, if it exists. If nothing in it could be read, moves it aside instead."""
+    """Replace the content of a log file, if it exists. If nothing in it could be read, moves it aside instead."""
     if unreadable:
         move_aside(path, "nothing in it can be read")
     elif path.is_file():
@@ -114,7 +114,7 @@ def rewrite_or_move_aside(path: Path, text: str, *, unreadable: bool) -> None:
 
 
 def move_aside(path: Path, reason: object) -> None:
-    """Renames a file that cannot be used, so that a new one can be written and nothing is lost."""
+    """Rename a file that cannot be used, so that a new one can be written and nothing is lost."""
     target = path.with_name(f"{path.name}.damaged")
     number = 1
     while os.path.lexists(target):
@@ -128,14 +128,14 @@ _logged_warnings: set[str] = set()
 
 
 def warn_once(line: str) -> None:
-    """Logs a warning, unless this command has logged the same one."""
+    """Log a warning, unless this command has logged the same one."""
     if line not in _logged_warnings:
         _logged_warnings.add(line)
         _log.warning("warning: %s", line)
 
 
 def forget_warnings() -> None:
-    """Allows the next command to log every warning again."""
+    """Allow the next command to log every warning again."""
     _logged_warnings.clear()
 
 

@@ -19,7 +19,7 @@ _NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 
 
 def inline_svg(figure: Any, name: str, label: str, variables: Mapping[str, str]) -> Markup:
-    """Returns the SVG element of a figure.
+    """Return the SVG element of a figure.
 
     Args:
         figure: a matplotlib figure, drawn with `svg.fonttype` "none" and a fixed `svg.hashsalt`.
@@ -46,7 +46,7 @@ def inline_svg(figure: Any, name: str, label: str, variables: Mapping[str, str])
 
 
 def escape_text(text: str, longest: int = 40) -> str:
-    """Escapes a user's text for matplotlib: no formulas, no control characters, at most `longest` characters.
+    """Escape a user's text for matplotlib: no formulas, no control characters, at most `longest` characters.
 
     matplotlib would omit a label that begins with an underscore, so a zero-width space precedes it.
     """
@@ -59,7 +59,7 @@ FOLDER = "figures"
 
 
 def write_figures(folder: Path, figures: Mapping[str, Figure]) -> None:
-    """Writes each figure to <run folder>/figures/<title>.svg, and replaces an earlier one.
+    """Write each figure to <run folder>/figures/<title>.svg, and replace an earlier one.
 
     Raises:
         GptkitError: the disk is full.
@@ -77,5 +77,5 @@ def write_figures(folder: Path, figures: Mapping[str, Figure]) -> None:
 
 
 def list_figures(folder: Path) -> list[Path]:
-    """Returns the figure files of a run, sorted by title."""
+    """Return the figure files of a run, sorted by title."""
     return sorted((folder / FOLDER).glob("*.svg"))

@@ -20,7 +20,7 @@ _SCRIPTS = ("uplot/uPlot.iife.min.js", "elements.js", "charts.js", "tables.js")
 
 
 def render(template: str, **context: Any) -> str:
-    """Renders a template of the templates/ folder. Lone surrogates, which file names may contain, become question marks."""
+    """Render a template of the templates/ folder. Lone surrogates, which file names may contain, become question marks."""
     page = _environment().get_template(template).render(context)
     return page.encode("utf-8", "replace").decode("utf-8")
 
@@ -38,5 +38,5 @@ def _environment() -> Environment:
 
 
 def _asset(name: str) -> Markup:
-    """Returns a style sheet or script of the kit, which is inserted without being parsed as a template."""
+    """Return a style sheet or script of the kit, which is inserted without being parsed as a template."""
     return Markup((_TEMPLATES / name).read_text(encoding="utf-8"))

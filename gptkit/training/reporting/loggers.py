@@ -27,7 +27,7 @@ GUARDED = ("log_metrics", "log_hyperparams", "log_graph", "save")
 
 
 def check_loggers(settings: RunConfig) -> dict[str, LoggerConfig]:
-    """Returns the loggers of a run by name, after checking that they can be built.
+    """Return the loggers of a run by name, after checking that they can be built.
 
     Raises:
         ConfigError: a package is not installed, or the name of a logger is that of a folder that every run writes.
@@ -89,7 +89,7 @@ class RunLogger:
 
 
 def start_loggers(settings: RunConfig, folder: Path, *, step: int) -> list[RunLogger]:
-    """Builds the loggers of a run, and logs its settings as hyperparameters. Only the first process logs.
+    """Build the loggers of a run, and log its settings as hyperparameters. Only the first process logs.
 
     Args:
         settings: the settings of the run.

@@ -46,7 +46,7 @@ class MetricsFile:
         self._row_start = self._file.seek(0, io.SEEK_END) - (len(_line(self._last.values()).encode()) if rows else 0)
 
     def add(self, row: Mapping[str, float]) -> None:
-        """Writes a row, which has at least `step`, without buffering. Columns that are new are added to the file.
+        """Write a row, which has at least `step`, without buffering. Columns that are new are added to the file.
 
         Raises:
             GptkitError: the disk is full.
@@ -75,12 +75,12 @@ class MetricsFile:
                 raise OSError(errno.ENOSPC, "only a part of the row was written")
 
     def close(self) -> None:
-        """Closes the file."""
+        """Close the file."""
         self._file.close()
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
-    """Returns the rows of a metrics.csv as text by column; none if there is no file.
+    """Return the rows of a metrics.csv as text by column; none if there is no file.
 
     An incomplete last line is skipped. Damaged rows are skipped with a warning that names them.
     """
@@ -88,7 +88,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 
 def _read(path: Path) -> tuple[list[dict[str, str]], int]:
-    """Returns the intact rows and the number of damaged ones."""
+    """Return the intact rows and the number of damaged ones."""
     columns: list[str] = []
 
     def parse(line: str) -> dict[str, str]:
@@ -134,19 +134,19 @@ _NUMBER = re.compile(r"-?(?:[0-9]{1,400}(?:\.[0-9]{1,400})?(?:e[-+]?[0-9]{1,3})?
 
 
 def read_metrics(folder: Path) -> dict[str, list[float]]:
-    """Returns the columns of a run's metrics.csv, all of the same length, with NaN where a row has no value."""
+    """Return the columns of a run's metrics.csv, all of the same length, with NaN where a row has no value."""
     rows = read_rows(folder / FILE)
     return {name: [float(row[name]) if row[name] else float("nan") for row in rows] for name in (rows[0] if rows else COLUMNS)}
 
 
 def last_logged(folder: Path, step: int) -> dict[str, float]:
-    """Returns the values of this step in a run's metrics.csv; empty if the step was not logged."""
+    """Return the values of this step in a run's metrics.csv; empty if the step was not logged."""
     row = next((row for row in reversed(read_rows(folder / FILE)) if row["step"] == str(step)), {})
     return {name: float(value) for name, value in row.items() if value}
 
 
 def truncate_metrics(folder: Path, step: int) -> None:
-    """Removes the rows of metrics.csv after `step`, from which the run resumes.
+    """Remove the rows of metrics.csv after `step`, from which the run resumes.
 
     Damaged rows are removed too. If no row can be read, the file is moved aside instead.
     """
@@ -220,7 +220,7 @@ class MetricsLogger(Callback):
 
 
 def read_scalars(tensors: Mapping[str, Tensor]) -> dict[str, float]:
-    """Returns the values of scalar tensors on one device, in one transfer."""
+    """Return the values of scalar tensors on one device, in one transfer."""
     if not tensors:
         return {}
     return dict(zip(tensors, torch.stack([tensor.detach().float() for tensor in tensors.values()]).tolist(), strict=True))

@@ -38,13 +38,13 @@ Run = TypeVar("Run", bound=HasResults)
 
 
 def common_monitor(runs: Sequence[HasResults]) -> tuple[str, str]:
-    """Returns the metric that all runs monitor, and its mode; the validation loss if they differ."""
+    """Return the metric that all runs monitor, and its mode; the validation loss if they differ."""
     monitors = {monitor_of(run.summary) for run in runs if run.summary.get(VALIDATION_LOSS) is not None}
     return monitors.pop() if len(monitors) == 1 else (VALIDATION_LOSS, "min")
 
 
 def rank(runs: Sequence[Run]) -> list[Run]:
-    """Sorts runs by the monitored metric, best first; runs that failed or have no value come last. Ties keep their order."""
+    """Sort runs by the monitored metric, best first; runs that failed or have no value come last. Ties keep their order."""
     metric, mode = common_monitor(runs)
     sign = 1 if mode == "min" else -1
 
@@ -56,7 +56,7 @@ def rank(runs: Sequence[Run]) -> list[Run]:
 
 
 def best_of(ranked: Sequence[Run]) -> list[Run]:
-    """Returns the best run, and those whose displayed value is the same. Empty if no run has a value."""
+    """Return the best run, and those whose displayed value is the same. Empty if no run has a value."""
     metric, _ = common_monitor(ranked)
     candidates = [run for run in ranked if run.status != "failed"]
     best = format_value(metric, candidates[0].summary.get(metric)) if candidates else ""
@@ -64,7 +64,7 @@ def best_of(ranked: Sequence[Run]) -> list[Run]:
 
 
 def summary_columns(runs: Sequence[HasResults]) -> list[str]:
-    """Returns the entries of the summaries to show: the monitored metric first, then a few other validation metrics."""
+    """Return the entries of the summaries to show: the monitored metric first, then a few other validation metrics."""
     names = [name for name in dict.fromkeys(name for run in runs for name in run.summary) if name.startswith("val_")]
     plain = [name for name in names if not name.endswith(("_low", "_high")) and "_by_" not in name]
     return list(dict.fromkeys([common_monitor(runs)[0], VALIDATION_LOSS, *plain[:_MAX_METRICS], *COLUMNS]))
@@ -76,14 +76,14 @@ def heading(column: str) -> str:
 
 
 def format_cell(column: str, summary: Mapping[str, object]) -> str:
-    """Formats an entry of a summary, with its interval if it has one."""
+    """Format an entry of a summary, with its interval if it has one."""
     low, high = (summary.get(f"{column}_{end}") for end in ("low", "high"))
     has_interval = isinstance(low, int | float) and isinstance(high, int | float)
     return format_value(column, summary.get(column)) + (f" ({low:.3f} to {high:.3f})" if has_interval else "")
 
 
 def format_value(column: str, value: object) -> str:
-    """Formats an entry of a summary; empty if it is no number."""
+    """Format an entry of a summary; empty if it is no number."""
     if not isinstance(value, (int, float)):
         return ""
     if column == "wall_seconds":

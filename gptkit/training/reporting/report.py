@@ -37,7 +37,7 @@ _EARLIER_SAMPLES = 8
 
 
 def write_report(folder: Path) -> Path:
-    """Writes report.html from the files of the run folder, and returns its path."""
+    """Write report.html from the files of the run folder, and return its path."""
     curves = read_curves(folder)
     summary, environment, settings = read_summary(folder), read_environment(folder), read_settings(folder)
     guessing = _guessing(settings, environment)
@@ -65,7 +65,7 @@ def write_report(folder: Path) -> Path:
 
 
 def _picture(figure: Path) -> dict[str, str] | None:
-    """Encodes a figure as an image with its own white background. Returns None, with a warning, if the figure is damaged."""
+    """Encode a figure as an image with its own white background. Returns None, with a warning, if the figure is damaged."""
     try:
         content = base64.b64encode(read_bytes(figure, limit=16 * MIB)).decode()
     except (DamagedFile, FileNotFoundError) as error:
@@ -75,7 +75,7 @@ def _picture(figure: Path) -> dict[str, str] | None:
 
 
 def _group_samples(lines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Groups samples by prompt: the newest one, and at most `_EARLIER_SAMPLES` earlier ones."""
+    """Group samples by prompt: the newest one, and at most `_EARLIER_SAMPLES` earlier ones."""
     by_prompt: dict[str, list[dict[str, Any]]] = {}
     for line in lines:
         scores = {name: value for name, value in line.items() if isinstance(value, float)}
@@ -90,19 +90,19 @@ def _group_samples(lines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def write_curves(folder: Path, path: Path) -> None:
-    """Writes the run's curves (loss, speed, gradient norm) as one PNG, for a README or a slide."""
+    """Write the run's curves (loss, speed, gradient norm) as one PNG, for a README or a slide."""
     settings, environment, summary = read_settings(folder), read_environment(folder), read_summary(folder)
     charts = run_charts(read_curves(folder), _guessing(settings, environment))
     write_png(charts[:3], path, _lead(settings, summary, environment))
 
 
 def read_curves(folder: Path) -> Curves:
-    """Returns the content of metrics.csv; no rows if there is no file."""
+    """Return the content of metrics.csv; no rows if there is no file."""
     return Curves({name: np.asarray(values, dtype=np.float64) for name, values in read_metrics(folder).items()})
 
 
 def read_settings(folder: Path) -> dict[str, Any]:
-    """Returns the content of config.yaml; empty if there is none or, with a warning, if it cannot be read."""
+    """Return the content of config.yaml; empty if there is none or, with a warning, if it cannot be read."""
     path = folder / config_file.FILE
     if not path.exists():
         return {}

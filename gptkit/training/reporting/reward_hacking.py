@@ -30,7 +30,7 @@ ENDLESS_SHARE = 0.98
 
 
 def diagnose_collapse(curves: Curves, missing_end_score: float | None = None) -> list[Diagnostic]:
-    """Returns a diagnostic for each collapse that the validations show, or one of level good if there is none.
+    """Return a diagnostic for each collapse that the validations show, or one of level good if there is none.
 
     Returns an empty list before the second validation.
 
@@ -116,7 +116,7 @@ class RewardHackingWarning(Callback):
     """Warns of each collapse once per run, at the first validation that shows it. See `diagnose_collapse`."""
 
     def __init__(self, folder: Path, missing_end_score: float | None = None) -> None:
-        """Creates the callback.
+        """Create the callback.
 
         Args:
             folder: the run folder.
@@ -128,7 +128,7 @@ class RewardHackingWarning(Callback):
         self._reported: set[str] = set()
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
-        """Marks the collapses that a resumed run has reported before, so that they are not reported again."""
+        """Mark the collapses that a resumed run has reported before, so that they are not reported again."""
         columns = read_metrics(self.folder)
         names = [name for name in columns if name == "tokens" or name.startswith("val/")]
         for number, loss in enumerate(columns["val/loss"]):
@@ -145,7 +145,7 @@ class RewardHackingWarning(Callback):
             _log.warning("step %s: %s. %s", state.step, diagnostic.title, diagnostic.text)
 
     def _new_diagnostics(self, validation: dict[str, float]) -> list[Diagnostic]:
-        """Adds a validation and returns the problems that none before it showed."""
+        """Add a validation and return the problems that none before it showed."""
         self._validations.append(validation)
         names = dict.fromkeys(name for metrics in self._validations for name in metrics)
         curves = Curves({name: np.array([metrics.get(name, math.nan) for metrics in self._validations]) for name in names})

@@ -65,17 +65,17 @@ class SampleLogger(Callback):
             self.write_samples(pl_module, first=trainer.is_global_zero)
 
     def after_step(self, trainer: Any, pl_module: Any) -> None:
-        """Generates samples if they are due. Called after a step and its validation and checkpoint."""
+        """Generate samples if they are due. Called after a step and its validation and checkpoint."""
         if self.is_scheduled(pl_module):
             self.write_samples(pl_module, first=trainer.is_global_zero)
 
     def is_scheduled(self, pl_module: Any) -> bool:
-        """Returns whether samples are due at the current step."""
+        """Return whether samples are due at the current step."""
         state, every = pl_module.state, self.settings.every
         return state.step == state.last_step or pl_module.finished_early or bool(every and state.step % every == 0)
 
     def is_missing(self, pl_module: Any) -> bool:
-        """Returns whether samples are due at the current step and samples.jsonl does not hold them."""
+        """Return whether samples are due at the current step and samples.jsonl does not hold them."""
         has_samples = self.settings.prompts or _has_own_samples(pl_module.objective)
         return (
             bool(has_samples)
@@ -84,7 +84,7 @@ class SampleLogger(Callback):
         )
 
     def write_samples(self, pl_module: Any, *, first: bool) -> None:
-        """Generates the samples of this step, and writes them on the first process.
+        """Generate the samples of this step, and write them on the first process.
 
         All processes must call it, because the weights may be sharded.
         """
@@ -130,12 +130,12 @@ FILE = "samples.jsonl"
 
 
 def read_samples(folder: Path) -> list[dict[str, Any]]:
-    """Returns the samples of a run, without incomplete and damaged ones; none if there is no file."""
+    """Return the samples of a run, without incomplete and damaged ones; none if there is no file."""
     return [sample for _, sample in read_sample_lines(folder)[0]]
 
 
 def read_sample_lines(folder: Path) -> tuple[list[tuple[str, dict[str, Any]]], int]:
-    """Returns each intact line of samples.jsonl with its content, and the number of damaged lines."""
+    """Return each intact line of samples.jsonl with its content, and the number of damaged lines."""
     return read_lines(folder / FILE, lambda line: (line, _sample(line)))
 
 
@@ -152,7 +152,7 @@ def _sample(line: str) -> dict[str, Any]:
 
 
 def truncate_samples(folder: Path, step: int) -> None:
-    """Removes the lines of samples.jsonl after `step`, from which the run resumes. See `truncate_metrics`."""
+    """Remove the lines of samples.jsonl after `step`, from which the run resumes. See `truncate_metrics`."""
     samples, damaged = read_sample_lines(folder)
     lines = "".join(f"{line}\n" for line, sample in samples if sample["step"] <= step)
     rewrite_or_move_aside(folder / FILE, lines, unreadable=bool(damaged) and not samples)

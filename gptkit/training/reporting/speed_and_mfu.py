@@ -21,7 +21,7 @@ class SpeedMeter(Callback):
     """
 
     def __init__(self, *, previous_seconds: float = 0.0, clock: Callable[[], float] = time.perf_counter) -> None:
-        """Creates a meter.
+        """Create a meter.
 
         Args:
             previous_seconds: seconds that the run took before it was resumed.
@@ -39,12 +39,12 @@ class SpeedMeter(Callback):
         self._windows: list[tuple[int, float]] = []  # (tokens, seconds)
 
     def start(self, tokens: int) -> None:
-        """Starts the clock. `tokens` were read before."""
+        """Start the clock. `tokens` were read before."""
         self._start = self._window_start = self._clock()
         self._tokens, self._idle = tokens, 0.0
 
     def end_window(self, tokens: int) -> float | None:
-        """Ends a window after `tokens` read in all, and returns its tokens per second. The device must have finished its steps."""
+        """End a window after `tokens` read in all, and return its tokens per second. The device must have finished its steps."""
         if self._start is None:
             return None
         now = self._clock()
@@ -57,7 +57,7 @@ class SpeedMeter(Callback):
 
     @contextlib.contextmanager
     def pause(self) -> Iterator[None]:
-        """Excludes the time in this context from training."""
+        """Exclude the time in this context from training."""
         self._pause()
         try:
             yield
@@ -111,7 +111,7 @@ class SpeedMeter(Callback):
 
 
 def model_flops_utilization(tokens_per_second: float, flops_per_token: float, peak_flops: float, devices: int = 1) -> float:
-    """Returns the model FLOPs utilisation: the operations that the model needs, over the peak of the devices in that time.
+    """Return the model FLOPs utilisation: the operations that the model needs, over the peak of the devices in that time.
 
     Source: "PaLM: Scaling Language Modeling with Pathways", appendix B.
     """
@@ -119,7 +119,7 @@ def model_flops_utilization(tokens_per_second: float, flops_per_token: float, pe
 
 
 def peak_memory_bytes() -> int:
-    """Returns the peak memory so far: of the tensors on the GPU if one is in use, otherwise of the process."""
+    """Return the peak memory so far: of the tensors on the GPU if one is in use, otherwise of the process."""
     if _cuda_in_use():
         return max(torch.cuda.max_memory_allocated(index) for index in range(torch.cuda.device_count()))
     resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -136,7 +136,7 @@ def _cuda_in_use() -> bool:
 
 
 def format_duration(seconds: float) -> str:
-    """Formats seconds in their two largest units: "2 h 05 min", "3 min 20 s", "12 s"."""
+    """Format seconds in their two largest units: "2 h 05 min", "3 min 20 s", "12 s"."""
     days, rest = divmod(round(seconds), 86_400)
     hours, rest = divmod(rest, 3600)
     minutes, second = divmod(rest, 60)

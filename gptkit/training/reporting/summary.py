@@ -36,7 +36,7 @@ def write_summary(
     monitor_mode: str = "min",
     extra: Mapping[str, float] | None = None,
 ) -> None:
-    """Writes summary.json atomically.
+    """Write summary.json atomically.
 
     Args:
         folder: the run folder.
@@ -75,7 +75,7 @@ def write_summary(
 
 
 def read_summary(folder: Path) -> dict[str, Any]:
-    """Returns the content of a run's summary.json; empty if there is no readable file.
+    """Return the content of a run's summary.json; empty if there is no readable file.
 
     A damaged file or an invalid entry is ignored with a warning.
     """
@@ -99,7 +99,7 @@ def _is_valid(name: str, value: Any) -> bool:
 
 
 def monitor_of(summary: Mapping[str, Any]) -> tuple[str, str]:
-    """Returns the entry of the summary by which a sweep compares the run, and its mode, "min" or "max"."""
+    """Return the entry of the summary by which a sweep compares the run, and its mode, "min" or "max"."""
     name = summary.get("compared_by")
     if not isinstance(name, str) or not is_number(summary.get(name)):
         return VALIDATION_LOSS, "min"
@@ -108,7 +108,7 @@ def monitor_of(summary: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def value_to_minimize(summary: Mapping[str, Any]) -> float:
-    """Returns the value that a sweeper minimises: the validation loss, or another monitored metric, negated if higher is better.
+    """Return the value that a sweeper minimises: the validation loss, or another monitored metric, negated if higher is better.
 
     It is infinite if the loss is not finite or the run ended before a validation, and the training loss if the run holds no data
     out.
@@ -122,5 +122,5 @@ def value_to_minimize(summary: Mapping[str, Any]) -> float:
 
 
 def _json_number(value: Any) -> Any:
-    """Returns None for NaN and infinity, which JSON cannot represent."""
+    """Return None for NaN and infinity, which JSON cannot represent."""
     return None if isinstance(value, float) and not math.isfinite(value) else value

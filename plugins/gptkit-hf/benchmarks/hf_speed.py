@@ -46,7 +46,7 @@ def build_config(arguments: argparse.Namespace) -> GPT2Config:
 
 
 def gptkit_rate(arguments: argparse.Namespace) -> float:
-    """Returns tokens per second from summary.json: the median over the windows between log rows, without the first."""
+    """Return tokens per second from summary.json: the median over the windows between log rows, without the first."""
     import gptkit
 
     with tempfile.TemporaryDirectory() as folder:

@@ -48,10 +48,10 @@ class HFModelConfig(ModelConfig):
     config: Annotated[Any, "the configuration of the model, read from the folder; stored in checkpoints", may_be_infinite] = None
 
     def __post_init__(self) -> None:
-        """Skips the checks of the base class, because heads and width are those of the folder."""
+        """Skip the checks of the base class, because heads and width are those of the folder."""
 
     def companions(self) -> Mapping[str, Part]:
-        """Returns these settings with the sizes of the model, and the folder's tokenizer if it has one.
+        """Return these settings with the sizes of the model, and the folder's tokenizer if it has one.
 
         Raises:
             ConfigError: the model does not exist, or is not supported. The message names `model.path`.
@@ -74,7 +74,7 @@ class HFModelConfig(ModelConfig):
         return pretrained_weights(self)
 
     def build(self, *, attention: AttentionConfig, vocabulary: int) -> Model:
-        """Raises ConfigError if the attention is not dense, or the context exceeds the model's limit."""
+        """Raise ConfigError if the attention is not dense, or the context exceeds the model's limit."""
         if attention.name != "dense":
             raise ConfigError(
                 f"model=hf has its own attention, so attention={attention.name} is not supported; use attention=dense"
@@ -152,7 +152,7 @@ class HFDataConfig(DataConfig):
         return HFRecords(self) if columns is None else HFExamples(self, columns)
 
     def example_columns(self) -> ExampleColumns | None:
-        """Returns the columns of labelled examples; None for other records.
+        """Return the columns of labelled examples; None for other records.
 
         Raises:
             ConfigError: `data.columns` has an unknown key, or a value that is not a column.

@@ -28,7 +28,7 @@ class HFCache:
         self._counts = counts
 
     def advance(self, tokens: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Appends the tokens (B, T) of a call.
+        """Append the tokens (B, T) of a call.
 
         If rows grow by different numbers of tokens, the model must read all rows again from the beginning.
 
@@ -69,14 +69,14 @@ class HFCache:
             raise ValueError(f"a row of {longest} tokens does not fit into a cache of {self.length}")
 
     def mask(self) -> Tensor | None:
-        """Returns the (B, S) mask of columns that are not padding; None if no column is."""
+        """Return the (B, S) mask of columns that are not padding; None if no column is."""
         if not self.padded:
             return None
         columns = torch.arange(self.tokens.shape[1], device=self.lengths.device)
         return columns >= (self.tokens.shape[1] - self.lengths).unsqueeze(1)
 
     def positions(self, width: int) -> Tensor | None:
-        """Returns the (B, N) positions of the last `width` columns in their rows; None if there is no padding."""
+        """Return the (B, N) positions of the last `width` columns in their rows; None if there is no padding."""
         if not self.padded:
             return None
         total = self.tokens.shape[1]

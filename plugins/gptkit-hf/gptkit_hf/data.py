@@ -34,7 +34,7 @@ class HFData(Data):
     """
 
     def __init__(self, settings: HFDataConfig, *described: str) -> None:
-        """Opens the tables. `described` holds the settings that affect the records, for the fingerprint."""
+        """Open the tables. `described` holds the settings that affect the records, for the fingerprint."""
         self.where = f"data.path={settings.path}"
         for role in settings.split:
             if role not in ROLES:

@@ -18,7 +18,7 @@ class IdentityBody(nn.Module):
         self._body = (body,)  # in a tuple, so that it is not registered as a submodule
 
     def __getattr__(self, name: str) -> Any:
-        """Returns an attribute of the body, such as the scale of the logits, which some models read."""
+        """Return an attribute of the body, such as the scale of the logits, which some models read."""
         return getattr(self.__dict__["_body"][0], name)
 
     def forward(self, *args: Any, inputs_embeds: Tensor, **kwargs: Any) -> BaseModelOutputWithPast:
@@ -47,7 +47,7 @@ class Head:
         self.model.__dict__["_modules"] = {**model._modules, model.base_model_prefix: IdentityBody(body)}
 
     def __call__(self, hidden: Tensor) -> Tensor:
-        """Returns the logits: (..., D) -> (..., rows of the output matrix)."""
+        """Return the logits: (..., D) -> (..., rows of the output matrix)."""
         flat = hidden if hidden.dim() == 3 else hidden.reshape(1, -1, hidden.shape[-1])
         logits: Tensor = self.model(inputs_embeds=flat, use_cache=False).logits
         return logits if hidden.dim() == 3 else logits.reshape(*hidden.shape[:-1], logits.shape[-1])

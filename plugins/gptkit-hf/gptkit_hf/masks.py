@@ -15,7 +15,7 @@ FULL = ("full_attention", "sliding_attention")
 
 
 def check_separable(model: PreTrainedModel, config: PreTrainedConfig, length: int) -> None:
-    """Raises a ConfigError if a custom mask would not reach every layer, or would be wrong for one."""
+    """Raise a ConfigError if a custom mask would not reach every layer, or would be wrong for one."""
     window = getattr(config, "sliding_window", None)
     is_windowed = isinstance(window, int) and length > window
     code = sys.modules[type(model).__module__]
@@ -33,7 +33,7 @@ def check_separable(model: PreTrainedModel, config: PreTrainedConfig, length: in
 
 
 def document_mask(segments: Tensor, *, additive: torch.dtype | None) -> Tensor:
-    """Returns a mask that is causal within each document: (B, T) ids -> (B, 1, T, T).
+    """Return a mask that is causal within each document: (B, T) ids -> (B, 1, T, T).
 
     Args:
         segments: ids of the documents.

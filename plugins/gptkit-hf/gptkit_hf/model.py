@@ -30,7 +30,7 @@ class HFModel(Model):
     """Shapes: B batch, T time, D width, V vocabulary. `net` is the transformers model, which can also be used directly."""
 
     def __init__(self, settings: HFModelConfig, *, vocabulary: int) -> None:
-        """Initializes random weights as the model's configuration specifies.
+        """Initialize random weights as the model's configuration specifies.
 
         Raises:
             ConfigError: `model.context` exceeds the model's limit.
@@ -96,7 +96,7 @@ class HFModel(Model):
         return hidden if columns is None else gather_columns(hidden, columns)
 
     def _recompute(self, cache: HFCache, width: int, columns: Tensor | None) -> Tensor:
-        """Recomputes every row from its beginning, padded on the right, for models without a cache."""
+        """Recompute every row from its beginning, padded on the right, for models without a cache."""
         total = cache.tokens.shape[1]
         steps = torch.arange(total, device=cache.tokens.device)
         padding = (total - cache.lengths).unsqueeze(1)  # (B, 1)
@@ -111,13 +111,13 @@ class HFModel(Model):
         return logits if logits.shape[-1] == self.vocabulary else logits[..., : self.vocabulary]
 
     def cache(self, batch: int, length: int) -> HFCache:
-        """Returns an empty cache. Raises ValueError if `length` exceeds the context."""
+        """Return an empty cache. Raises ValueError if `length` exceeds the context."""
         if length > self.context:
             raise ValueError(f"a cache of {length} tokens is longer than the model's context of {self.context}")
         return HFCache(self.net.config, batch, length, next(self.parameters()).device)
 
     def export(self, folder: Path, tokenizer: Tokenizer) -> list[str]:
-        """Writes the files that `from_pretrained` reads: configuration, weights and tokenizer."""
+        """Write the files that `from_pretrained` reads: configuration, weights and tokenizer."""
         from gptkit.interop.tokenizer_files import write_tokenizer
         from gptkit_hf.tokenizer import HFTokenizer
 
@@ -141,12 +141,12 @@ class HFModel(Model):
 
 
 def gather_columns(hidden: Tensor, columns: Tensor) -> Tensor:
-    """Returns the hidden states of these columns: (B, N, D), (B, T) -> (B, T, D)."""
+    """Return the hidden states of these columns: (B, N, D), (B, T) -> (B, T, D)."""
     return hidden.gather(1, columns.unsqueeze(-1).expand(-1, -1, hidden.shape[-1]))
 
 
 def configuration(settings: HFModelConfig) -> PreTrainedConfig:
-    """Returns the model's configuration with `model.dropout`, from the settings if they contain it, else from the folder.
+    """Return the model's configuration with `model.dropout`, from the settings if they contain it, else from the folder.
 
     Raises:
         ConfigError: the configuration cannot be read, or has no dropout to set.
@@ -168,7 +168,7 @@ def is_dropout(name: str) -> bool:
 
 
 def pretrained_weights(settings: HFModelConfig) -> dict[str, Tensor]:
-    """Returns the pretrained weights in float32, by their names in `HFModel`.
+    """Return the pretrained weights in float32, by their names in `HFModel`.
 
     Raises:
         ConfigError: the weights cannot be read.

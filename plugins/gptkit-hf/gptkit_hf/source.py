@@ -27,7 +27,7 @@ OWN_KEYS = ("transformers_version", "dtype", "torch_dtype", "_name_or_path")
 
 
 def locate(path: str, key: str) -> str:
-    """Returns the argument for `from_pretrained`: a local folder, or a name on the Hub.
+    """Return the argument for `from_pretrained`: a local folder, or a name on the Hub.
 
     Raises:
         ConfigError: the folder does not exist, or the Hub does not provide the model. The message names `key`.
@@ -49,7 +49,7 @@ def locate(path: str, key: str) -> str:
 
 
 def error_prefix(key: str, path: str) -> str:
-    """Returns the beginning of an error message about loading `path`."""
+    """Return the beginning of an error message about loading `path`."""
     return (
         f"{key}={path}"
         if Path(path).expanduser().is_dir()
@@ -64,7 +64,7 @@ def has_tokenizer(path: str) -> bool:
 
 
 def read_config(path: str) -> PreTrainedConfig:
-    """Returns the configuration of a causal language model.
+    """Return the configuration of a causal language model.
 
     Raises:
         ConfigError: the configuration cannot be read, or is not that of a causal language model.
@@ -79,7 +79,7 @@ def read_config(path: str) -> PreTrainedConfig:
 
 
 def check_causal(config: PreTrainedConfig, path: str) -> None:
-    """Raises a ConfigError unless this is the configuration of a text-only causal language model that transformers supports."""
+    """Raise a ConfigError unless this is the configuration of a text-only causal language model that transformers supports."""
     from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
 
     what = f"model.path={path}: a model of type {config.model_type}"
@@ -93,13 +93,13 @@ def check_causal(config: PreTrainedConfig, path: str) -> None:
 
 
 def as_plain(config: PreTrainedConfig) -> dict[str, Any]:
-    """Converts a configuration to plain values that YAML can store, including infinite numbers."""
+    """Convert a configuration to plain values that YAML can store, including infinite numbers."""
     content: dict[str, Any] = json.loads(json.dumps(config.to_diff_dict(), sort_keys=True))
     return {key: value for key, value in content.items() if key not in OWN_KEYS}
 
 
 def from_plain(content: Mapping[str, Any]) -> PreTrainedConfig:
-    """Converts plain values back to a configuration.
+    """Convert plain values back to a configuration.
 
     Raises:
         ConfigError: this version of transformers cannot read the configuration.
@@ -111,20 +111,20 @@ def from_plain(content: Mapping[str, Any]) -> PreTrainedConfig:
 
 
 def sizes(config: PreTrainedConfig) -> dict[str, int]:
-    """Returns `layers`, `heads` and `width` of a configuration, as far as it uses the common names of transformers."""
+    """Return `layers`, `heads` and `width` of a configuration, as far as it uses the common names of transformers."""
     names = {"layers": "num_hidden_layers", "heads": "num_attention_heads", "width": "hidden_size"}
     result = {key: getattr(config, name, None) for key, name in names.items()}
     return {key: value for key, value in result.items() if isinstance(value, int) and value > 0}
 
 
 def limit(config: PreTrainedConfig) -> int | None:
-    """Returns the maximum sequence length of the model; None if its configuration has none."""
+    """Return the maximum sequence length of the model; None if its configuration has none."""
     result = getattr(config, "max_position_embeddings", None)
     return result if isinstance(result, int) and result > 0 else None
 
 
 def check_context(config: PreTrainedConfig, settings: ModelConfig) -> None:
-    """Raises a ConfigError if training sequences would be longer than the model's limit."""
+    """Raise a ConfigError if training sequences would be longer than the model's limit."""
     longest = limit(config)
     if longest is not None and settings.context > longest:
         path = getattr(settings, "path", "")
@@ -135,7 +135,7 @@ def check_context(config: PreTrainedConfig, settings: ModelConfig) -> None:
 
 @contextlib.contextmanager
 def one_line_errors(what: str) -> Iterator[None]:
-    """Converts errors of the Hugging Face libraries to a one-line ConfigError, and hides their progress bars."""
+    """Convert errors of the Hugging Face libraries to a one-line ConfigError, and hides their progress bars."""
     from transformers.utils import logging
 
     was_enabled = logging.is_progress_bar_enabled()

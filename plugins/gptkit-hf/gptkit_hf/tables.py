@@ -26,7 +26,7 @@ SAVED, SAVED_SPLITS = "dataset_info.json", "dataset_dict.json"
 
 
 def open_tables(settings: HFDataConfig) -> tuple[dict[str, Any], str]:
-    """Returns the splits of the dataset by name, and a string that identifies its content.
+    """Return the splits of the dataset by name, and a string that identifies its content.
 
     Raises:
         ConfigError: `data.path` is neither a string nor a list of strings.
@@ -108,7 +108,7 @@ def _find_files(path: str) -> list[Path]:
 
 
 def _file_format(file: Path) -> str:
-    """Returns the suffix that determines the format of a file, ignoring that of a compression."""
+    """Return the suffix that determines the format of a file, ignoring that of a compression."""
     name = Path(file.stem) if file.suffix in COMPRESSIONS else file
     return name.suffix.lower()
 
@@ -118,13 +118,13 @@ def _describe_content(files: list[Path]) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """Returns the message of an error in one line."""
+    """Return the message of an error in one line."""
     return " ".join(str(error.__cause__ or error).split())[:300] or type(error).__name__
 
 
 @contextlib.contextmanager
 def _one_line_errors(what: str) -> Iterator[None]:
-    """Converts errors of the datasets library to a one-line DataError, and hides its progress bars."""
+    """Convert errors of the datasets library to a one-line DataError, and hides its progress bars."""
     was_enabled = datasets.is_progress_bar_enabled()
     datasets.disable_progress_bars()
     try:

@@ -21,7 +21,7 @@ class HFTokenizer(LibraryTokenizer):
     """A fast tokenizer of transformers. `size` is one more than the largest id, because a vocabulary may have gaps."""
 
     def __init__(self, files: Mapping[str, str], end_of_text: int) -> None:
-        """Creates the tokenizer from the files that transformers saves.
+        """Create the tokenizer from the files that transformers saves.
 
         Args:
             files: content by file name. tokenizer.json determines the ids; transformers needs the others.
@@ -42,13 +42,13 @@ class HFTokenizer(LibraryTokenizer):
         tokenizer_file.write(folder / FILE, content)
 
     def write_files(self, folder: Path) -> None:
-        """Writes the files that transformers' `AutoTokenizer` reads."""
+        """Write the files that transformers' `AutoTokenizer` reads."""
         for name, content in self.files.items():
             (folder / name).write_text(content, encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> HFTokenizer:
-        """Loads a tokenizer that `save` wrote. Needs neither transformers nor the original folder.
+        """Load a tokenizer that `save` wrote. Needs neither transformers nor the original folder.
 
         Raises:
             CheckpointError: a file is missing, damaged or altered.
@@ -65,7 +65,7 @@ class HFTokenizer(LibraryTokenizer):
 
 
 def from_transformers(path: str, end_of_text: str) -> HFTokenizer:
-    """Loads the tokenizer of a folder or of a name on the Hub.
+    """Load the tokenizer of a folder or of a name on the Hub.
 
     Args:
         path: as for `AutoTokenizer.from_pretrained`.
@@ -92,7 +92,7 @@ def from_transformers(path: str, end_of_text: str) -> HFTokenizer:
 
 
 def _end_of_text_id(library: str, end_of_text: str, eos: str | None, key: str) -> int:
-    """Returns the id of the token that ends a text."""
+    """Return the id of the token that ends a text."""
     content = json.loads(library)
     ids = Library.from_str(library).get_vocab(with_added_tokens=True)
     spelling = eos if end_of_text == "auto" else end_of_text

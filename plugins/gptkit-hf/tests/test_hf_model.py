@@ -54,7 +54,7 @@ CLOSE: dict[str, Any] = {"atol": 2e-5, "rtol": 0.0}
 
 
 def build_model(kind: str, vocabulary: int = 90, **settings: Any) -> Any:
-    """Builds a model with large random weights, so that errors have a visible effect."""
+    """Build a model with large random weights, so that errors have a visible effect."""
     torch.manual_seed(0)
     arguments: dict[str, Any] = {"context": 32, **settings}
     part = HFModelConfig(path=kind, config=source.as_plain(CONFIGS[kind]), **arguments)
@@ -80,7 +80,7 @@ def test_logits_equal_those_of_transformers(model: Any) -> None:
 
 
 def test_cached_decoding_equals_a_full_forward_pass(model: Any) -> None:
-    """Covers prompts of different lengths, removed and duplicated rows, and chunks of several tokens per row."""
+    """Cover prompts of different lengths, removed and duplicated rows, and chunks of several tokens per row."""
     rows = [torch.randint(90, (count,)) for count in (3, 9, 6)]
     cache = model.cache(3, 32)
 

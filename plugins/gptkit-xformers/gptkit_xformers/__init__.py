@@ -26,7 +26,7 @@ class XFormersAttentionConfig(AttentionConfig):
     window: Annotated[int, "keys that a query sees, itself included; 0: all (dense)", at_least(0), at_most(CONTEXT)] = 0
 
     def build(self, *, width: int, heads: int, context: int, dropout: float, layer: int, layers: int) -> Attention:
-        """Raises ConfigError if this machine has no CUDA device, or the kernels do not support the head size."""
+        """Raise ConfigError if this machine has no CUDA device, or the kernels do not support the head size."""
         import torch
 
         if torch.get_default_device().type == "meta":  # `gptkit plan` counts parameters on any machine

@@ -25,7 +25,7 @@ class XFormersAttention(BandedAttention):
         return y.reshape(b, t, h, size).transpose(1, 2)  # (B, H, T, Dh)
 
     def attend_cached(self, q: Tensor, k: Tensor, v: Tensor, cache: KeyValueCache) -> Tensor:
-        """Uses xformers for prompts only. Single tokens and continuations use gptkit's own attention, which is as fast."""
+        """Use xformers for prompts only. Single tokens and continuations use gptkit's own attention, which is as fast."""
         if not cache.positions.is_prefill:
             return super().attend_cached(q, k, v, cache)
         return self.attend(q, k, v, None)  # padding is on the right, so causal attention ignores it

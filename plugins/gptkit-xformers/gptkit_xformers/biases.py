@@ -20,12 +20,12 @@ _packed: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
 
 
 def whole(window: int | None) -> AttentionBias:
-    """Returns the bias for unpacked rows: causal, or limited to the last `window` keys, including the query's own."""
+    """Return the bias for unpacked rows: causal, or limited to the last `window` keys, including the query's own."""
     return LowerTriangularMask() if window is None else LowerTriangularFromBottomRightLocalAttentionMask(window)
 
 
 def packed(segments: Tensor, window: int | None) -> AttentionBias:
-    """Returns the bias for B rows concatenated to one row of B * T positions, in which each document attends only to itself.
+    """Return the bias for B rows concatenated to one row of B * T positions, in which each document attends only to itself.
 
     Args:
         segments: (B, T) int64 ids of documents. Adjacent positions with the same id are one document. The values are copied to the
@@ -40,7 +40,7 @@ def packed(segments: Tensor, window: int | None) -> AttentionBias:
 
 
 def lengths(segments: Tensor) -> list[int]:
-    """Returns the lengths of the N documents of all rows in order; a document ends at the end of its row."""
+    """Return the lengths of the N documents of all rows in order; a document ends at the end of its row."""
     starts = torch.ones_like(segments, dtype=torch.bool)
     starts[:, 1:] = segments[:, 1:] != segments[:, :-1]
     positions = starts.flatten().nonzero().flatten()  # (N,)

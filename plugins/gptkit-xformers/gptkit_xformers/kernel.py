@@ -12,7 +12,7 @@ from gptkit.errors import ConfigError
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, bias: AttentionBias, *, dropout: float) -> Tensor:
-    """Returns softmax(q k^T / sqrt(Dh) + bias) v without the T x T matrix: (B, T, H, Dh) three times -> (B, T, H, Dh).
+    """Return softmax(q k^T / sqrt(Dh) + bias) v without the T x T matrix: (B, T, H, Dh) three times -> (B, T, H, Dh).
 
     Raises:
         ConfigError: the tensors are not on a CUDA device, or a gradient of banded attention in fp32 is needed.

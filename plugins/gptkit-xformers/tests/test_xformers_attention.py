@@ -31,7 +31,7 @@ def reference_kernel(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, bias: An
 
 @pytest.fixture
 def without_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Replaces the kernel by its definition."""
+    """Replace the kernel by its definition."""
     monkeypatch.setattr(kernel, "attention", reference_kernel)
 
 
@@ -46,7 +46,7 @@ class WithoutCuda(AttentionConfig):
 
 
 def build_pair(window: int) -> tuple[Any, Any]:
-    """Returns gptkit's own attention and that of xformers with the same weights."""
+    """Return gptkit's own attention and that of xformers with the same weights."""
     torch.manual_seed(0)
     config = BandedAttentionConfig(window=window) if window else DenseAttentionConfig()
     own: Any = config.build(**SIZES)

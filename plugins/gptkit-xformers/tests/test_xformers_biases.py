@@ -10,7 +10,7 @@ from gptkit.attention.masks import banded_mask, causal_mask, same_document_mask
 
 
 def visible(bias: Any, t: int) -> torch.Tensor:
-    """Returns the (T, T) entries that a bias does not mask."""
+    """Return the (T, T) entries that a bias does not mask."""
     matrix = bias.materialize((1, 1, t, t))[0, 0] if not hasattr(bias, "q_seqinfo") else bias.materialize((t, t))
     assert set(matrix.unique().tolist()) <= {0.0, float("-inf")}
     return matrix == 0
