@@ -24,7 +24,7 @@ import gptkit
 
 
 def train(folder: Path, *words: str) -> Any:
-    """Train or continues a run, unless it is finished. Returns its summary."""
+    """Train or continue a run, unless it is finished. Returns its summary."""
     result = gptkit.run(gptkit.compose("train", [*words, f"hydra.run.dir={folder}"]))
     if result.exit_status:
         sys.exit(result.exit_status)  # stopped by a signal; the same command continues the run

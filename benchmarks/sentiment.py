@@ -42,7 +42,7 @@ VARIANTS = ("full", "no_aux", "half", "scratch", "lstm")
 
 
 def train(folder: Path, words: list[str]) -> float:
-    """Train or continues a run, unless it is finished. Returns its total seconds."""
+    """Train or continue a run, unless it is finished. Returns its total seconds."""
     result = gptkit.run(gptkit.compose("train", [*words, f"hydra.run.dir={folder}"]))
     if result.exit_status:
         sys.exit(result.exit_status)  # stopped by a signal; the same command continues the run

@@ -44,7 +44,7 @@ def report(settings: ReportCommand) -> list[ComparedRun]:
 
 
 def find_runs(paths: Sequence[Path]) -> list[Path]:
-    """Returns the run folders among the paths and, of a folder that is no run itself, those directly in it.
+    """Return the run folders among the paths and, of a folder that is no run itself, those directly in it.
 
     Files, which `runs/*` may stand for, too, and folders that cannot be read are skipped with a warning.
 
@@ -83,19 +83,19 @@ def _runs_in(folder: Path) -> list[Path]:
 
 
 def is_run(folder: Path) -> bool:
-    """Returns whether a folder holds a run, or the job of a sweep."""
+    """Return whether a folder holds a run, or the job of a sweep."""
     from gptkit.training.reporting.comparison import RUN_FILES
 
     return any(os.path.lexists(folder / name) for name in RUN_FILES)
 
 
 def _number_or_name(path: Path) -> tuple[int, str]:
-    """Orders the jobs of a sweep, whose folders are numbers, by number."""
+    """Order the jobs of a sweep, whose folders are numbers, by number."""
     return (int(path.name), "") if path.name.isdecimal() and len(path.name) < 10 else (sys.maxsize, path.name)
 
 
 def _short_names(folders: Sequence[Path]) -> list[str]:
-    """Returns the folders' paths without what they have in common."""
+    """Return the folders' paths without what they have in common."""
     absolute = [os.path.abspath(folder) for folder in folders]
     base = os.path.commonpath([os.path.dirname(path) for path in absolute])
     return [os.path.relpath(path, base) for path in absolute]

@@ -43,7 +43,7 @@ def escape_unencodable_text() -> None:
 
 @contextlib.contextmanager
 def silent_logging() -> Iterator[None]:
-    """Suppress the traceback that logging prints when a line cannot be written."""
+    """Suppres the traceback that logging prints when a line cannot be written."""
     before, logging.raiseExceptions = logging.raiseExceptions, False
     try:
         yield

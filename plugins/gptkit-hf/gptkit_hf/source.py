@@ -135,7 +135,7 @@ def check_context(config: PreTrainedConfig, settings: ModelConfig) -> None:
 
 @contextlib.contextmanager
 def one_line_errors(what: str) -> Iterator[None]:
-    """Convert errors of the Hugging Face libraries to a one-line ConfigError, and hides their progress bars."""
+    """Convert errors of the Hugging Face libraries to a one-line ConfigError, and hide their progress bars."""
     from transformers.utils import logging
 
     was_enabled = logging.is_progress_bar_enabled()

@@ -124,7 +124,7 @@ def _reason(error: Exception) -> str:
 
 @contextlib.contextmanager
 def _one_line_errors(what: str) -> Iterator[None]:
-    """Convert errors of the datasets library to a one-line DataError, and hides its progress bars."""
+    """Convert errors of the datasets library to a one-line DataError, and hide its progress bars."""
     was_enabled = datasets.is_progress_bar_enabled()
     datasets.disable_progress_bars()
     try:
