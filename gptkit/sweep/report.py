@@ -49,7 +49,8 @@ def compared_runs(jobs: Sequence[Job]) -> list[ComparedRun]:
         run = read_run(str(job.number), job.folder)
         if job.has_other_overrides:  # the files in the folder belong to another run
             run = ComparedRun(run.name, job.folder, job.status)
-        run.messages = [job.error, *run.messages] if job.error else run.messages
+        if job.error and job.error not in run.messages:
+            run.messages = [job.error, *run.messages]
         run.status, run.summary, run.labels = job.status, job.summary, override_values(job)
         values = ", ".join(column[number] for column in shown)
         run.label = f"{job.number}: {values}"[:_MAX_LABEL_LENGTH] if values else run.name

@@ -45,6 +45,16 @@ def test_the_other_ways_to_name_runs(gptkit_command: GptkitCommand, runs: Path) 
     assert all(table == tables[0] for table in tables)
 
 
+def test_the_page_shows_every_key_that_differs_and_no_other(gptkit_command: GptkitCommand, runs: Path) -> None:
+    config = (runs / "fast" / "config.yaml").read_text().replace("layers: 2", "layers: 4\n  width: 8").replace("seed: 0", "seed: 7")
+    (runs / "fast" / "config.yaml").write_text(config)
+    assert gptkit_command("report", "runs").status == 0
+    page = Path("comparison.html").read_text(encoding="utf-8")
+    section = page[page.index('id="differences"') : page.index('id="curves"')]
+    headings = re.findall(r'<th scope="col">([^<]*)</th>', section)
+    assert headings == ["run", "model.layers", "model.width", "optimizer.lr", "seed"]
+
+
 def test_the_page_is_written_where_to_says(gptkit_command: GptkitCommand, runs: Path) -> None:
     done = gptkit_command("report", "runs/fast", "to=pages/fast.html")
     assert done.err == "The comparison is pages/fast.html\n"

@@ -176,7 +176,7 @@ def test_runs_are_listed_best_first_with_their_differing_keys(tmp_path: Path) ->
     assert [one.number for one in rank(jobs)] == [1, 0, 2]
     page = sweep_page(tmp_path)
     assert page.index("3e-3") < page.index("1e-3")
-    assert "failed: the reason" in page
+    assert page.count("failed: the reason") == page.count("the reason") == 1
     assert 'href="1/log.txt"' in page
     assert "Validation loss against optimizer.lr" in page
 

@@ -132,6 +132,16 @@ def test_dragging_zooms_and_a_double_click_or_the_button_resets(opened: Any) -> 
     assert page.range_x() == whole
 
 
+def test_a_touch_screen_zooms_by_a_button(opened: Any) -> None:
+    page = opened("run", viewport=PHONE, has_touch=True, is_mobile=True)
+    whole = page.range_x()
+    page.chart("Loss").locator(".u-over").tap(position={"x": 50, "y": 80})
+    assert page.chart("Loss").locator(".tip").is_visible()
+    page.page.get_by_role("button", name="Zoom in: Loss").tap()
+    low, high = page.range_x()
+    assert high - low == pytest.approx((whole[1] - whole[0]) / 2)
+
+
 def test_the_keyboard_reads_values_and_zooms(opened: Any) -> None:
     page = opened("run")
     whole = page.range_x()

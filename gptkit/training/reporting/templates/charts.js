@@ -2,7 +2,7 @@
 // The data stand in the page as JSON. Without this script the page shows the same charts as SVG.
 "use strict";
 const gptkitCharts = (() => {
-  const { COLORS, css, element, formatNumber, formatSeconds, formatTicks, logTicks, nearest, shorten, swatch, toggle } = gptkitElements;
+  const { COLORS, css, drawReference, element, formatNumber, formatSeconds, formatTicks, logTicks, nearest, shorten, swatch, toggle } = gptkitElements;
   const DASHES = [[], [6, 3], [2, 2]], MAX_TIP_ROWS = 12, FONT = "11px system-ui, sans-serif";
   const charts = [];
   const hiddenRuns = new Set(); // by the shared legend
@@ -23,6 +23,9 @@ const gptkitCharts = (() => {
       const tools = element("div", { className: "tools" });
       if (this.canLog) tools.append(toggle("Log", this.log, on => { this.log = on; this.view = null; this.build(); }));
       if (this.data.clipped) tools.append(toggle("Full range", false, on => { this.full = on; if (this.note) this.note.hidden = on; this.view = null; this.build(); }));
+      const closer = element("button", { type: "button", textContent: "Zoom in", className: "coarse" }); // fingers scroll instead of dragging
+      closer.addEventListener("click", () => this.zoomIn());
+      tools.append(closer);
       this.reset = element("button", { type: "button", textContent: "Reset zoom", hidden: true });
       this.reset.addEventListener("click", () => { this.zoom(null); this.host.focus(); });
       tools.append(this.reset);
@@ -118,7 +121,7 @@ const gptkitCharts = (() => {
         hooks: {
           setSelect: [u => this.onSelect(u)],
           setCursor: [u => this.showTip(u)],
-          draw: [u => this.drawReference(u)],
+          draw: [u => data.reference && drawReference(u, ...data.reference)],
         },
       }, joined, this.host);
       this.host.append(this.tip);
@@ -169,16 +172,27 @@ const gptkitCharts = (() => {
     onKey(event) {
       const u = this.plot;
       if (!u || event.ctrlKey || event.metaKey || event.altKey) return;
-      const { min, max } = u.scales.x, center = u.cursor.left >= 0 ? u.posToVal(u.cursor.left, "x") : (min + max) / 2;
       if (event.key === "ArrowLeft" || event.key === "ArrowRight") this.step(event.key === "ArrowRight" ? 1 : -1);
-      else if (event.key === "+" || event.key === "=") this.zoom({ x: [center - (center - min) / 2, center + (max - center) / 2], y: null });
-      else if (event.key === "-") {
-        const [low, high] = [this.values[0][0], this.values[0][this.values[0].length - 1]];
-        const x = [Math.max(low, center - (center - min) * 2), Math.min(high, center + (max - center) * 2)];
-        this.zoom(x[0] <= low && x[1] >= high ? null : { x, y: null });
-      } else if (event.key === "Escape" || event.key === "0") { this.zoom(null); u.setCursor({ left: -10, top: -10 }); }
+      else if (event.key === "+" || event.key === "=") this.zoomIn();
+      else if (event.key === "-") this.zoomOut();
+      else if (event.key === "Escape" || event.key === "0") { this.zoom(null); u.setCursor({ left: -10, top: -10 }); }
       else return;
       event.preventDefault();
+    }
+
+    // The range of the horizontal axis made longer or shorter around the cursor, or around its middle.
+    scaled(factor) {
+      const u = this.plot, { min, max } = u.scales.x, center = u.cursor.left >= 0 ? u.posToVal(u.cursor.left, "x") : (min + max) / 2;
+      return [center - (center - min) * factor, center + (max - center) * factor];
+    }
+
+    zoomIn() {
+      if (this.plot) this.zoom({ x: this.scaled(0.5), y: null });
+    }
+
+    zoomOut() {
+      const [low, high] = [this.values[0][0], this.values[0][this.values[0].length - 1]], [left, right] = this.scaled(2);
+      this.zoom(left <= low && right >= high ? null : { x: [Math.max(low, left), Math.min(high, right)], y: null });
     }
 
     step(direction) {
@@ -214,23 +228,6 @@ const gptkitCharts = (() => {
       const x = left + u.over.offsetLeft, width = this.tip.offsetWidth, room = this.host.clientWidth;
       this.tip.style.left = `${Math.max(0, Math.min(x + 14 + width > room ? x - width - 14 : x + 14, room - width))}px`;
       this.tip.style.top = `${Math.max(0, Math.min(top, this.host.clientHeight - this.tip.offsetHeight))}px`;
-    }
-
-    drawReference(u) {
-      if (!this.data.reference) return;
-      const [label, value] = this.data.reference, { ctx, bbox } = u, y = u.valToPos(value, "y", true);
-      if (!(y > bbox.top && y < bbox.top + bbox.height)) return;
-      const ratio = devicePixelRatio;
-      ctx.save();
-      Object.assign(ctx, { strokeStyle: css("--muted"), fillStyle: css("--muted"), lineWidth: ratio, textAlign: "right", textBaseline: "top" });
-      ctx.font = `${11 * ratio}px system-ui, sans-serif`;
-      ctx.setLineDash([4 * ratio, 3 * ratio]);
-      ctx.beginPath();
-      ctx.moveTo(bbox.left, y);
-      ctx.lineTo(bbox.left + bbox.width, y);
-      ctx.stroke();
-      ctx.fillText(label, bbox.left + bbox.width - 4 * ratio, y + 3 * ratio);
-      ctx.restore();
     }
   }
 
@@ -287,6 +284,7 @@ const gptkitCharts = (() => {
       }
     }
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", rebuild);
+    addEventListener("beforeprint", () => charts.forEach(chart => chart.plot || chart.build()));
   }
 
   start();

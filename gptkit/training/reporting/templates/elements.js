@@ -86,5 +86,22 @@ const gptkitElements = (() => {
     return xs[index] - xs[low] <= xs[high] - xs[index] ? low : high;
   }
 
-  return { COLORS, css, element, formatNumber, formatSeconds, formatTicks, logTicks, nearest, shorten, swatch, toggle };
+  // A horizontal line with a label, drawn on the canvas of a chart.
+  function drawReference(u, label, value) {
+    const { ctx, bbox } = u, y = u.valToPos(value, "y", true);
+    if (!(y > bbox.top && y < bbox.top + bbox.height)) return;
+    const ratio = devicePixelRatio;
+    ctx.save();
+    Object.assign(ctx, { strokeStyle: css("--muted"), fillStyle: css("--muted"), lineWidth: ratio, textAlign: "right", textBaseline: "top" });
+    ctx.font = `${11 * ratio}px system-ui, sans-serif`;
+    ctx.setLineDash([4 * ratio, 3 * ratio]);
+    ctx.beginPath();
+    ctx.moveTo(bbox.left, y);
+    ctx.lineTo(bbox.left + bbox.width, y);
+    ctx.stroke();
+    ctx.fillText(label, bbox.left + bbox.width - 4 * ratio, y + 3 * ratio);
+    ctx.restore();
+  }
+
+  return { COLORS, css, drawReference, element, formatNumber, formatSeconds, formatTicks, logTicks, nearest, shorten, swatch, toggle };
 })();
