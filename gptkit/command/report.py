@@ -1,4 +1,4 @@
-"""The verb `report`: compares runs in a table on standard output and on one page."""
+"""The command `report`: compares runs in a table on standard output and on an HTML page."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 def report(settings: ReportCommand) -> list[ComparedRun]:
     """Print the table, write the page, and return the runs in the order in which they were named.
 
-    A run whose files are damaged is compared as far as it can be read; the page says what is missing.
+    Of a run with damaged files, the readable part is compared, and the page names what is missing.
 
     Raises:
-        ConfigError: one of the folders does not exist or holds no run.
+        ConfigError: a folder does not exist, or contains no run.
     """
     page = expand_path(settings.to)
     if page.is_dir():
@@ -44,12 +44,12 @@ def report(settings: ReportCommand) -> list[ComparedRun]:
 
 
 def find_runs(paths: Sequence[Path]) -> list[Path]:
-    """Return the run folders among the paths and, of a folder that is no run itself, those directly in it.
+    """Return the run folders among the paths. A folder that is not a run stands for the runs directly in it.
 
-    Files, which `runs/*` may stand for, too, and folders that cannot be read are skipped with a warning.
+    Files, which `runs/*` may match, and folders that cannot be read are skipped with a warning.
 
     Raises:
-        ConfigError: a path does not exist, a folder holds no run, or no folder is left.
+        ConfigError: a path does not exist, a folder contains no run, or no folder is left.
     """
     runs: dict[Path, None] = {}
     for path in paths:

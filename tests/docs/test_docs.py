@@ -55,6 +55,17 @@ def test_every_source_file_named_on_a_page_exists(page: Path) -> None:
     assert not missing, f"{page.name} names files that do not exist: {', '.join(missing)}"
 
 
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("path*.md")), ids=lambda page: page.name)
+def test_every_function_named_on_a_path_page_is_in_its_file(page: Path) -> None:
+    """The pages write `file.py`, `name`, or `file.py`, `Class`, `method`."""
+    named = re.findall(r"`(\w+(?:/\w+)*\.py)`((?:,\s+`\w+`)+)", page.read_text())
+    assert named
+    for path, names in named:
+        source = (ROOT / "gptkit" / path).read_text()
+        for name in re.findall(r"\w+", names):
+            assert re.search(rf"\b(def|class) {name}\b", source), f"{page.name}: gptkit/{path} defines no {name}"
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_no_page_speaks_of_a_verb_that_there_is_not(page: Path) -> None:
     verbs = {*registry().parts["command"], "halves", "bands"}  # commands of plugins that a page defines

@@ -19,15 +19,9 @@ from gptkit.model.evaluation_mode import evaluation_mode, without_dropout
 from gptkit.objective.base import Metrics, Terms
 from gptkit.objective.losses import cross_entropy_sum
 from gptkit.objective.rl import PPOConfig
-from gptkit.objective.rl.advantages import (
-    adapt_kl_coef,
-    compute_advantages,
-    explained_variance,
-    response_mask,
-    token_rewards,
-    whiten,
-)
+from gptkit.objective.rl.advantages import compute_advantages, explained_variance, response_mask, whiten
 from gptkit.objective.rl.base import ReinforcementLearning
+from gptkit.objective.rl.kl_penalty import adapt_kl_coef, token_rewards
 from gptkit.objective.rl.minibatches import minibatch_count, step_item_count
 from gptkit.objective.rl.policy_loss import policy_losses, probability_ratios, value_losses
 from gptkit.objective.rl.rollout import compute_in_chunks, response_log_probs, select_rows, unpad_responses
