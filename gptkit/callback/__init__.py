@@ -77,6 +77,38 @@ class ZeroShotConfig(CallbackConfig):
         return ZeroShot(tasks)
 
 
+@dataclass
+class LearningRateMonitorConfig(CallbackConfig):
+    """Log the learning rate of every parameter group, and on request its momentum and weight decay. It needs a logger."""
+
+    name: str = "learning_rate_monitor"
+    momentum: Annotated[bool, "also log the momentum (beta1 of Adam)"] = False
+    weight_decay: Annotated[bool, "also log the weight decay"] = False
+
+    def build(self) -> lightning.Callback:
+        from gptkit.callback.monitors import LearningRateMonitor
+
+        return LearningRateMonitor("step", log_momentum=self.momentum, log_weight_decay=self.weight_decay)
+
+
+@dataclass
+class DeviceStatsMonitorConfig(CallbackConfig):
+    """Log the memory and load of the device at the start and the end of logged steps. It needs a logger."""
+
+    name: str = "device_stats_monitor"
+    cpu_stats: Annotated[bool | None, "log those of the CPU: true, false, or null: only if it is the device"] = None
+
+    def build(self) -> lightning.Callback:
+        """Raises: ConfigError: psutil is not installed."""
+        import importlib.util
+
+        from lightning.pytorch.callbacks import DeviceStatsMonitor
+
+        if self.cpu_stats is not False and importlib.util.find_spec("psutil") is None:
+            raise ConfigError("callback=device_stats_monitor needs the package psutil, which is not installed: pip install psutil")
+        return DeviceStatsMonitor(self.cpu_stats)
+
+
 @hookimpl
 def gptkit_callback() -> list[type[CallbackConfig]]:
-    return [EarlyStoppingConfig, ZeroShotConfig]
+    return [EarlyStoppingConfig, ZeroShotConfig, LearningRateMonitorConfig, DeviceStatsMonitorConfig]

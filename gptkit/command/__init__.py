@@ -5,6 +5,7 @@ A command consists of a primary configuration `conf/<verb>.yaml`, a settings cla
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -40,10 +41,10 @@ class TrainCommand(RunConfig, Command):
     verb: ClassVar[str] = "train"
     writes_folder: ClassVar[bool] = True
 
-    def run(self, folder: Path) -> Any:
+    def run(self, folder: Path, callbacks: Sequence[Any] = ()) -> Any:
         from gptkit.command.train import train
 
-        return train(self, folder)
+        return train(self, folder, callbacks)
 
 
 @dataclass

@@ -15,7 +15,7 @@ from hydra import initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, open_dict
 
-from gptkit.command import Command
+from gptkit.command import Command, TrainCommand
 from gptkit.config.config_store import register_configs
 from gptkit.config.defaults_list import check_config_files
 from gptkit.config.hydra_errors import translate_hydra_errors
@@ -97,6 +97,18 @@ def run_from_config(
     return Run(inherit_settings(settings, overrides), folder, tuple(overrides))
 
 
-def run(run: Run) -> Any:
-    """Run a composed run and return the result of its verb."""
-    return run.settings.run(run.folder)
+def run(run: Run, callbacks: Sequence[Any] = ()) -> Any:
+    """Run a composed run and return the result of its verb.
+
+    Args:
+        run: returned by `compose`.
+        callbacks: Lightning callbacks for a training run, besides those of its settings.
+
+    Raises:
+        ConfigError: callbacks for a verb that does not train.
+    """
+    if not callbacks:
+        return run.settings.run(run.folder)
+    if not isinstance(run.settings, TrainCommand):
+        raise ConfigError(f"gptkit {run.settings.verb} takes no callbacks, which observe gptkit train")
+    return run.settings.run(run.folder, callbacks)

@@ -12,8 +12,10 @@ from typing import Any
 
 import lightning
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from gptkit.atomic_io import continue_command
+from gptkit.errors import ConfigError
 from gptkit.mkl_mode import restore_mode
 from gptkit.optimizer.schedule import warmup_and_decay_end, warmup_warning
 from gptkit.plugins import registry
@@ -25,7 +27,9 @@ from gptkit.training.checkpoints.save import read_training_state
 from gptkit.training.device_memory import check_training_fits, keep_freed_memory
 from gptkit.training.duration import run_length
 from gptkit.training.interruptions import report_rank_failures
+from gptkit.training.lightning_progress import set_progress
 from gptkit.training.module import TrainModule
+from gptkit.training.own_callbacks import check_callbacks
 from gptkit.training.precision import stored_dtype
 from gptkit.training.reporting.callbacks import FILES, FOLDERS, ReportingCallback, build_reporting_callback
 from gptkit.training.reporting.console_output import end_message, print_message, start_message
@@ -53,12 +57,13 @@ class Result(dict[str, Any]):
         return value_to_minimize(self)
 
 
-def fit(settings: RunConfig, folder: Path) -> Result:
+def fit(settings: RunConfig, folder: Path, callbacks: Sequence[lightning.Callback] = ()) -> Result:
     """Train to the end of the run, or until a signal stops it. Resumes the run in the folder if there is one.
 
     Args:
         settings: the run's settings, with `init_from` already applied.
         folder: the run folder, created if it does not exist.
+        callbacks: Lightning callbacks besides those of the settings.
 
     Raises:
         ConfigError: the settings contradict each other, the machine, or the run in the folder.
@@ -70,8 +75,9 @@ def fit(settings: RunConfig, folder: Path) -> Result:
     run_length(settings)
     check_training_fits(settings, arguments)
     check_loggers(settings)
-    callbacks = [registry().resolve("callback", part).build() for part in settings.callback.values()]
-    trainer = build_trainer(arguments, folder, callbacks)
+    own_callbacks = [*(registry().resolve("callback", part).build() for part in settings.callback.values()), *callbacks]
+    check_callbacks(own_callbacks)
+    trainer = build_trainer(arguments, folder, own_callbacks)
     check_batch_divides(trainer, settings.batch.size)
     with report_rank_failures(trainer), lock_run_folder(folder) if is_first_process() else contextlib.nullcontext():
         return fit_or_continue(settings, folder, trainer)
@@ -167,14 +173,19 @@ def run(module: TrainModule, trainer: lightning.Trainer) -> Result:
     callbacks.insert(0, reporting)
     if module.restored_state is not None:
         for callback in callbacks:
-            callback.load_state_dict(module.restored_state["callbacks"].get(callback.state_key, {}))
+            if callback.state_key in module.restored_state["callbacks"]:
+                callback.load_state_dict(module.restored_state["callbacks"][callback.state_key])
+    set_progress(trainer, state.step)
     print_message(start_message(module, trainer))
     with warnings.catch_warnings():
         # lightning 2.6 uses a name that torch 2.13 will remove; a user cannot do anything about it
         warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning, module=r"lightning\.pytorch\.utilities")
         warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")  # reward models always are
         warnings.filterwarnings("ignore", message="The number of training batches")  # the last step is logged in any case
-        trainer.fit(module)
+        try:
+            trainer.fit(module)
+        except MisconfigurationException as error:  # of a callback, which names itself
+            raise ConfigError(str(error).strip().partition("\n")[0]) from error
     result = Result(read_summary(folder) if is_first else {})
     if state.step < state.last_step and not module.finished_early:
         signal_number = module.stop_request.signal or (signal.SIGTERM if module.stop_signals else 0)

@@ -26,6 +26,7 @@ from gptkit.training.ema import EMA
 from gptkit.training.full_state_dict import load_optimizer_state_dict
 from gptkit.training.gradient_clipping import GradientClipper
 from gptkit.training.interruptions import StopRequest
+from gptkit.training.lightning_progress import set_progress, to_scalar, update_callback_metrics
 from gptkit.training.setup import build_optimizer
 from gptkit.training.step import optimizer_step
 from gptkit.training.strategies import BatchLayout, apply_tensor_parallel, batch_layout
@@ -166,6 +167,7 @@ class TrainModule(lightning.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Perform one optimizer step."""
         optimizer_step(self, batch)
+        set_progress(self.trainer, self.state.step)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Validate and save if due. Lightning calls this after the callbacks' hooks of the same step."""
@@ -187,6 +189,7 @@ class TrainModule(lightning.LightningModule):
         self.after_step()
         if self.stop_signals:
             self.trainer.should_stop = True
+        set_progress(self.trainer, state.step, counted=False)
 
     def run_validation(self) -> ValidationResult | None:
         """Compute the validation loss, store it in `state` and call the callbacks. Returns None if nothing is held out."""
@@ -194,6 +197,7 @@ class TrainModule(lightning.LightningModule):
             return None
         with self.ema_weights():
             self._call_callbacks("on_validation_start")
+            self._call_callbacks("on_validation_epoch_start")
             result = validate(self)
         state = self.state
         monitor = self.objective.monitor(result.metrics)
@@ -201,8 +205,36 @@ class TrainModule(lightning.LightningModule):
         state.rank = self.objective.checkpoint_rank(result.loss, result.metrics)
         state.val_loss, state.val_metrics, state.val_step = result.loss, result.metrics, state.step
         state.best_val_loss = result.loss if state.best_val_loss is None else min(result.loss, state.best_val_loss)
+        metrics = {f"val/{name}": value for name, value in result.metrics.items()}
+        update_callback_metrics(self.trainer, {"val/loss": result.loss, **metrics, **state.callback_metrics})
+        self._call_callbacks("on_validation_epoch_end")
         self._call_callbacks("on_validation_end")
         return result
+
+    def log(self, name: str, value: Any, *, logger: bool | None = None, sync_dist: bool = False, **options: Any) -> None:  # type: ignore[override]
+        """Report a metric; callbacks call it as `self.log` or `pl_module.log`.
+
+        The value is in `trainer.callback_metrics` at once, and in the next row of metrics.csv and of the loggers. Of several values
+        before that row, the last one counts.
+
+        Args:
+            name: the column of metrics.csv, such as "my/metric".
+            value: a number, a tensor with one element or a torchmetrics Metric.
+            logger: False: only in `trainer.callback_metrics`.
+            sync_dist: average over the devices; without it, the first device's value is written.
+            options: Lightning's other options, which have no effect.
+        """
+        scalar = to_scalar(name, value, self.device)
+        if sync_dist:
+            scalar = self.trainer.strategy.reduce(scalar, reduce_op="mean")
+        update_callback_metrics(self.trainer, {name: scalar})
+        if logger is not False:
+            self.state.logged[name] = scalar
+
+    def log_dict(self, dictionary: Any, **options: Any) -> None:  # type: ignore[override]
+        """Report several metrics; see `log`."""
+        for name, value in dictionary.items():
+            self.log(name, value, **options)
 
     def write_checkpoint(self) -> Path | None:
         """Write a checkpoint of the current state. Returns its folder on the first device, None on the others."""

@@ -38,6 +38,9 @@ class TrainState:
     callback_metrics: dict[str, float] = field(default_factory=dict)
     """Metrics that callbacks add in `on_validation_start`, by the names under which they are logged with `val_loss`."""
 
+    logged: dict[str, Tensor] = field(default_factory=dict)
+    """Metrics that callbacks passed to `log` since the last row of metrics.csv."""
+
     val_step: int = -1
     """The step at which `val_loss` was measured; -1: not yet."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import sys
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +20,9 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
 
 from gptkit.errors import ConfigError, GptkitError
+from gptkit.terminal import print_text
 from gptkit.training.interruptions import watch_ranks
+from gptkit.training.lightning_progress import RunLoggerConnector
 from gptkit.training.precision import choose_precision, use_stored_precision
 from gptkit.training.strategies import STRATEGIES
 from gptkit.training.trainer_arguments import hint, shorten
@@ -58,6 +61,9 @@ def build_trainer(arguments: Mapping[str, Any], folder: Path, callbacks: list[li
         raise ConfigError(f"{where}: {_first_line(error)}{hint(key)}") from error
     _check_nodes(trainer)
     _check_launcher(trainer, arguments.get("strategy"))
+    trainer._logger_connector = RunLoggerConnector(trainer)
+    if "profiler" in arguments:
+        _show_profiler_tables()
     use_stored_precision(trainer)
     watch_ranks(trainer)
     return trainer
@@ -81,6 +87,8 @@ def _construct(arguments: Mapping[str, Any], folder: Path, callbacks: list[light
             "enable_model_summary": lightning_arguments.get("enable_model_summary", False),
             "use_distributed_sampler": False,
             "num_sanity_val_steps": 0,
+            "check_val_every_n_epoch": None,  # EarlyStopping looks at these two, and then checks after every validation
+            "val_check_interval": 1,
             "limit_val_batches": 0,
         }
     )
@@ -132,6 +140,20 @@ def _make_folder(folder: Path) -> None:
         raise ConfigError(
             f"trainer.default_root_dir={folder}: cannot be created ({error.strerror}); choose another folder"
         ) from error
+
+
+def _show_profiler_tables() -> None:
+    """Print the tables of Lightning's profilers, which are messages of its logger, to standard error."""
+    log = logging.getLogger("lightning.pytorch.profilers")
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    if not any(isinstance(handler, _TableHandler) for handler in log.handlers):
+        log.addHandler(_TableHandler())
+
+
+class _TableHandler(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        print_text(record.getMessage(), sys.stderr)
 
 
 def _check_nodes(trainer: lightning.Trainer) -> None:

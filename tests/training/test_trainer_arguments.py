@@ -42,7 +42,7 @@ def test_unknown_argument_suggests_the_nearest() -> None:
         ("accumulate_grad_batches", 4, r"batch\.micro"),
         ("max_epochs", 3, "tokens"),
         ("val_check_interval", 100, r"val\.every"),
-        ("logger", True, r"metrics\.csv"),
+        ("logger", True, "logger=csv"),
         ("callbacks", [], r"\+callback@callback"),
     ],
 )

@@ -71,6 +71,7 @@ def build_reporting_callback(
         meter,
         [meter, metrics],
         [*([ProgressDisplay(meter)] if progress else []), samples, reward_hacking, summary],
+        metrics,
         samples,
         summary,
     )
@@ -110,6 +111,7 @@ class ReportingCallback(Callback):
         meter: SpeedMeter,
         essential_reporters: Sequence[Callback],
         other_reporters: Sequence[Callback],
+        metrics: MetricsLogger,
         samples: SampleLogger,
         summary: SummaryCallback,
     ) -> None:
@@ -122,6 +124,7 @@ class ReportingCallback(Callback):
             samples, summary: two of `other_reporters`.
         """
         self.meter = meter
+        self._metrics = metrics
         self._samples = samples
         self._summary = summary
         for hook in HOOKS:
@@ -131,6 +134,7 @@ class ReportingCallback(Callback):
 
     def after_step(self, trainer: Any, pl_module: Any) -> None:
         """Write samples if they are due. Called after a step and its validation and checkpoint."""
+        self._metrics.write_logged(trainer, pl_module.state)
         self._samples.after_step(trainer, pl_module)
 
     def is_incomplete(self, pl_module: Any, saved: float) -> bool:

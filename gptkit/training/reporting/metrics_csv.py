@@ -22,6 +22,7 @@ from torch import Tensor
 from gptkit.atomic_io import wrap_os_errors, write_file
 from gptkit.errors import GptkitError
 from gptkit.kit_files import DamagedFile
+from gptkit.training.lightning_progress import update_callback_metrics
 from gptkit.training.reporting.fault_tolerance import LARGEST_NUMBER, read_lines, rewrite_or_move_aside
 from gptkit.training.reporting.speed_and_mfu import SpeedMeter
 
@@ -171,12 +172,11 @@ class MetricsLogger(Callback):
             self._file = MetricsFile(self.folder / FILE)
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        if not trainer.is_global_zero:
-            return
         state: TrainState = pl_module.state
-        every = trainer.log_every_n_steps
-        if state.step == state.last_step or (every and state.step % every == 0):
-            self._log(trainer, state)
+        if _is_logged(trainer, state):
+            update_callback_metrics(trainer, {**_step_metrics(state), "lr": state.lr})
+            if trainer.is_global_zero:
+                self._log(trainer, state)
 
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
         state: TrainState = pl_module.state
@@ -198,17 +198,21 @@ class MetricsLogger(Callback):
             file.close()
 
     def _log(self, trainer: Any, state: TrainState) -> None:
-        tensors = {f"train/{name}": value for name, value in state.metrics.items()}
-        if state.loss is not None:
-            tensors["train/loss"] = state.loss
-        if state.grad_norm is not None:
-            tensors["grad_norm"] = state.grad_norm
-        values = read_scalars(tensors)  # waits for the device, so the window that `end_window` closes holds whole steps
+        values = read_scalars(
+            _step_metrics(state)
+        )  # waits for the device, so the window that `end_window` closes holds whole steps
         rate = self.meter.end_window(state.tokens)
         row = {"step": state.step, "tokens": state.tokens, **values, "lr": state.lr}
         if rate is not None:
             row["tokens_per_second"] = round(rate, 1)
         self._write(trainer, row)
+
+    def write_logged(self, trainer: Any, state: TrainState) -> None:
+        """Complete the row of this step, if it has one, with what callbacks passed to `log`."""
+        if state.logged and (_is_logged(trainer, state) or state.val_step == state.step):
+            values = read_scalars(state.logged)
+            state.logged.clear()
+            self._write(trainer, {"step": state.step, "tokens": state.tokens, **values})
 
     def _write(self, trainer: Any, row: dict[str, float]) -> None:
         row["wall_seconds"] = round(self.meter.wall_seconds, 3)
@@ -217,6 +221,20 @@ class MetricsLogger(Callback):
         logged = {name: value for name, value in row.items() if name not in ("step", "wall_seconds")}
         for logger in trainer.loggers:
             logger.log_metrics(logged, step=int(row["step"]))
+
+
+def _is_logged(trainer: Any, state: TrainState) -> bool:
+    every = trainer.log_every_n_steps
+    return state.step == state.last_step or bool(every and state.step % every == 0)
+
+
+def _step_metrics(state: TrainState) -> dict[str, Tensor]:
+    tensors = {f"train/{name}": value for name, value in state.metrics.items()}
+    if state.loss is not None:
+        tensors["train/loss"] = state.loss
+    if state.grad_norm is not None:
+        tensors["grad_norm"] = state.grad_norm
+    return tensors
 
 
 def read_scalars(tensors: Mapping[str, Tensor]) -> dict[str, float]:
