@@ -77,14 +77,14 @@ def fine_tuned(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 
     def run(task: str, objective: str = "aux_lm") -> Path:
         name, *columns = words[task]
-        place = folder / f"{objective}_{task}"
-        if not place.exists():
+        run_folder = folder / f"{objective}_{task}"
+        if not run_folder.exists():
             data = (f"objective={objective}", "data=labelled", f"data.path={folder / name}", f"objective.task={task}", *columns)
-            end = ("trainer.max_steps=3", "samples.prompts=[]", "val.fraction=0.2", f"hydra.run.dir={place}")
+            end = ("trainer.max_steps=3", "samples.prompts=[]", "val.fraction=0.2", f"hydra.run.dir={run_folder}")
             import gptkit
 
             gptkit.run(gptkit.compose("train", [*data, *TINY, *end]))
-        return place
+        return run_folder
 
     return run
 

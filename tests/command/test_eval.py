@@ -44,17 +44,17 @@ def moved(seed: int) -> Callable[[Any], None]:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, untrained_run: Callable[..., Path]) -> Path:
     """Runs a and b with prompts and a judge of their own, one run `plain` without, and a text."""
-    place = tmp_path_factory.mktemp("eval")
+    root = tmp_path_factory.mktemp("eval")
     for split, count in (("train", 3), ("held_out", 24)):
         rows = [json.dumps({"prompt": f"{split} {number} says"}) + "\n" for number in range(count)]
-        (place / f"{split}.jsonl").write_text("".join(rows))
-    data = PromptsConfig(path=[str(place / "train.jsonl")], validation=[str(place / "held_out.jsonl")])
+        (root / f"{split}.jsonl").write_text("".join(rows))
+    data = PromptsConfig(path=[str(root / "train.jsonl")], validation=[str(root / "held_out.jsonl")])
     own = {"data": data, "reward": RulesRewardConfig(length=1.0, words=5), "objective": SFTConfig()}
     for seed, name in enumerate("ab"):
-        untrained_run(place / name, model=GPTConfig(**MODEL), attention=DenseAttentionConfig(), change=moved(seed), **own)
-    untrained_run(place / "plain", model=GPTConfig(**MODEL), attention=DenseAttentionConfig())
-    (place / "text.txt").write_text("".join(f"Number {n} is the square of {n**0.5:.3f} — said Émile.\n" for n in range(200)))
-    return place
+        untrained_run(root / name, model=GPTConfig(**MODEL), attention=DenseAttentionConfig(), change=moved(seed), **own)
+    untrained_run(root / "plain", model=GPTConfig(**MODEL), attention=DenseAttentionConfig())
+    (root / "text.txt").write_text("".join(f"Number {n} is the square of {n**0.5:.3f} — said Émile.\n" for n in range(200)))
+    return root
 
 
 @pytest.fixture

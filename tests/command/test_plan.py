@@ -90,9 +90,9 @@ def test_plan_chooses_the_largest_micro_batch_that_fits() -> None:
     assert small["fits"]
     assert large["fits"]
     assert small["micro"] < large["micro"] <= 512
-    given = planned_with("+gpt2=355m", "device=t4", "batch.micro=512")
-    assert given["micro"] == 512
-    assert not given["fits"]
+    planned = planned_with("+gpt2=355m", "device=t4", "batch.micro=512")
+    assert planned["micro"] == 512
+    assert not planned["fits"]
     assert planned_with("+gpt2=355m", "device=h200", "devices=256")["micro"] == 2
 
 

@@ -72,7 +72,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     folder = tmp_path / "site"
     folder.mkdir()
     monkeypatch.syspath_prepend(str(folder))
-    place = Site(folder, monkeypatch)
-    yield place
+    installed = Site(folder, monkeypatch)
+    yield installed
     monkeypatch.undo()
-    place.forget()
+    installed.forget()

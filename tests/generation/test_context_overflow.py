@@ -63,7 +63,9 @@ def test_sliding_does_not_depend_on_the_batch_and_streams_the_same_text(model: A
     heard: dict[tuple[int, int], str] = {}
     for piece in stream(model, TOKENIZER, PROMPTS, batch=batch, **settings):
         heard[piece.prompt, piece.sample] = heard.get((piece.prompt, piece.sample), "") + piece.text
-    assert heard == {(number, drawn): text.text for number, each in enumerate(texts) for drawn, text in enumerate(each)}
+    assert heard == {
+        (number, number_of_sample): text.text for number, each in enumerate(texts) for number_of_sample, text in enumerate(each)
+    }
 
 
 def test_sliding_does_not_change_texts_that_fit_the_context(model: Any) -> None:

@@ -60,8 +60,8 @@ def test_cached_and_batched_decoding_gives_the_same_tokens_as_plain_forward_pass
     assert {"end_of_text", "length"} <= {text.finish_reason for texts in result for text in texts}  # rows end at different times
     with torch.inference_mode():
         for number, texts in enumerate(result):
-            for drawn, text in enumerate(texts):
-                numbers = sequence_uniforms(7, number, drawn, CONTEXT)
+            for number_of_sample, text in enumerate(texts):
+                numbers = sequence_uniforms(7, number, number_of_sample, CONTEXT)
                 expected = choices_without_a_cache(model, PROMPTS[number], text.tokens, numbers, **choice)
                 ends = [256] if text.finish_reason == "end_of_text" else expected[-1:]
                 assert text.tokens + ends == expected

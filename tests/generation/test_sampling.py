@@ -58,7 +58,7 @@ def test_extreme_temperatures_do_not_overflow() -> None:
 
 def test_random_numbers_depend_on_seed_prompt_and_sample_and_fewer_are_a_prefix() -> None:
     assert np.array_equal(sequence_uniforms(1, 2, 3, 50)[:20], sequence_uniforms(1, 2, 3, 20))
-    lists = [sequence_uniforms(*place, 4).tolist() for place in [(1, 2, 3), (0, 2, 3), (1, 0, 3), (1, 2, 0), (-1, 2, 3)]]
+    lists = [sequence_uniforms(*identity, 4).tolist() for identity in [(1, 2, 3), (0, 2, 3), (1, 0, 3), (1, 2, 0), (-1, 2, 3)]]
     assert len({tuple(numbers) for numbers in lists}) == 5
     many = sequence_uniforms(0, 0, 0, 100_000)
     assert abs(many.mean() - 0.5) < 5 * math.sqrt(1 / 12 / 100_000)

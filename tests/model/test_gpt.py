@@ -94,8 +94,8 @@ def test_initial_weights_have_the_standard_deviations_of_gpt2() -> None:
     model = GPTConfig(layers=8, heads=4, width=128, context=512).build(attention=DenseAttentionConfig(), vocabulary=1000)
     deviations = {name: float(p.detach().std()) for name, p in model.named_parameters() if p.dim() == 2}
     for name, deviation in deviations.items():
-        wanted = 0.01 if name == "wpe.weight" else 0.02 / math.sqrt(16) if ".output." in name else 0.02
-        assert deviation == pytest.approx(wanted, rel=0.03), name
+        reference = 0.01 if name == "wpe.weight" else 0.02 / math.sqrt(16) if ".output." in name else 0.02
+        assert deviation == pytest.approx(reference, rel=0.03), name
     assert all(not p.any() for name, p in model.named_parameters() if name.endswith("bias"))
     assert all((p == 1).all() for name, p in model.named_parameters() if "norm" in name and name.endswith("weight"))
     unscaled = GPTConfig(layers=8, heads=4, width=128, residual_scaling=False).build(

@@ -46,8 +46,8 @@ def ppo_ptx(source: Any) -> Callable[..., Any]:
         settings = PPOConfig(ptx_coef=1.0, ptx_ratio=2, ptx_data=text, max_new_tokens=4)
         objective = settings.build(tokenizer=BytesTokenizer(), context=CONTEXT, width=8)
         objective.use_reward(Indifferent())
-        asked = [Prompt((Turn("user", str(number)),)) for number in range(prompts)]
-        objective.datasets(source(asked), validation_fraction=0.25)
+        prompt_records = [Prompt((Turn("user", str(number)),)) for number in range(prompts)]
+        objective.datasets(source(prompt_records), validation_fraction=0.25)
         return objective
 
     return built

@@ -26,8 +26,8 @@ class Environment:
 
     def __init__(self, folder: Path) -> None:
         self.bin = folder / "environment" / "bin"
-        self.place = folder / "elsewhere"
-        self.place.mkdir()
+        self.workdir = folder / "elsewhere"
+        self.workdir.mkdir()
         venv.create(folder / "environment", with_pip=False)
         # dependencies come from the environment of the tests by PYTHONPATH, where .pth files are not read: the kit is the wheel's
         self.variables = {**os.environ, "PYTHONPATH": sysconfig.get_path("purelib"), "GPTKIT_CACHE": str(folder / "cache")}
@@ -40,7 +40,7 @@ class Environment:
     def run(self, program: str, *words: str) -> subprocess.CompletedProcess[str]:
         """Run a program of this environment in a folder outside the repository."""
         command = [str(self.bin / program), *words]
-        return subprocess.run(command, cwd=self.place, env=self.variables, capture_output=True, text=True, check=False)
+        return subprocess.run(command, cwd=self.workdir, env=self.variables, capture_output=True, text=True, check=False)
 
 
 def build_wheel(source: Path, to: Path) -> Path:
@@ -62,10 +62,10 @@ def kit_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def environment(kit_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    made = Environment(tmp_path_factory.mktemp("installed"))
-    made.pip("install", "--no-deps", "--no-index", str(kit_wheel))
-    (made.place / "x.txt").write_text("To be, or not to be, that is the question.\n" * 200)
-    return made
+    installed = Environment(tmp_path_factory.mktemp("installed"))
+    installed.pip("install", "--no-deps", "--no-index", str(kit_wheel))
+    (installed.workdir / "x.txt").write_text("To be, or not to be, that is the question.\n" * 200)
+    return installed
 
 
 TRAIN = ["data=text", "data.path=x.txt", "tokenizer=char", "+shrink=tiny", "trainer.max_steps=2"]
@@ -86,7 +86,7 @@ def test_the_wheel_trains_in_an_empty_environment(kit_wheel: Path, environment: 
         assert file.relative_to(ROOT).as_posix() in names
     done = environment.run("gptkit", "train", *TRAIN, "hydra.run.dir=runs/x")
     assert done.returncode == 0, done.stderr
-    assert json.loads((environment.place / "runs/x/summary.json").read_text())["steps"] == 2
+    assert json.loads((environment.workdir / "runs/x/summary.json").read_text())["steps"] == 2
     where = environment.run("python", "-c", "import gptkit; print(gptkit.__file__)")
     assert where.stdout.startswith(str(environment.bin.parent))
 
@@ -148,7 +148,7 @@ def test_a_third_party_package_is_installed_used_and_uninstalled(
 
     done = environment.run("gptkit", "train", "+tapered=small", *TRAIN, "attention.window=16", "hydra.run.dir=runs/life")
     assert done.returncode == 0, done.stderr
-    manifest = json.loads(next((environment.place / "runs/life/checkpoints").glob("*/manifest.json")).read_text())
+    manifest = json.loads(next((environment.workdir / "runs/life/checkpoints").glob("*/manifest.json")).read_text())
     assert manifest["parts"]["attention"] == {"name": "tapering", "distribution": "gptkit-thirdparty==1.2.3"}
 
     generate = ["generate", "checkpoint=runs/life", "prompt=To be", "max_new_tokens=5", "temperature=0"]

@@ -23,12 +23,12 @@ from gptkit.training.reporting.summary import read_summary, value_to_minimize, w
 
 def job(folder: Path, number: int, *overrides: str, exit_status: int = 0, **summary: object) -> Job:
     """A job whose process has ended."""
-    made = Job(number, overrides, folder / str(number))
-    made.mark_started()
-    (made.folder / "summary.json").write_text(json.dumps(summary))
-    made.log.write_text("some lines\n\ngptkit: the reason\n")
-    made.mark_ended(exit_status)
-    return made
+    created = Job(number, overrides, folder / str(number))
+    created.mark_started()
+    (created.folder / "summary.json").write_text(json.dumps(summary))
+    created.log.write_text("some lines\n\ngptkit: the reason\n")
+    created.mark_ended(exit_status)
+    return created
 
 
 def sweep_page(folder: Path) -> str:
@@ -162,8 +162,8 @@ def test_cores_are_divided_and_a_smaller_user_setting_is_kept() -> None:
 
 def test_job_folders_named_by_number_need_no_composition() -> None:
     config = OmegaConf.create({"hydra": {"sweep": {"dir": "out", "subdir": "${hydra.job.num}"}, "job": {"num": "???"}}})
-    made = _make_job(config, None, ["model.layers=2"], 3)  # Hydra would not have to compose anything
-    assert (made.number, made.overrides, made.folder) == (3, ("model.layers=2",), Path("out/3"))
+    created = _make_job(config, None, ["model.layers=2"], 3)  # Hydra would not have to compose anything
+    assert (created.number, created.overrides, created.folder) == (3, ("model.layers=2",), Path("out/3"))
 
 
 def test_runs_are_listed_best_first_with_their_differing_keys(tmp_path: Path) -> None:

@@ -75,8 +75,8 @@ def on_two_devices(jobs: list[tuple[Path, list[str]]]) -> None:
 @pytest.fixture(scope="module")
 def kinds(tiny_words: list[str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     """Return the overrides of runs by the kind of training."""
-    place = tmp_path_factory.mktemp("data")
-    prompts, rankings = place / "prompts.jsonl", place / "rankings.jsonl"
+    root = tmp_path_factory.mktemp("data")
+    prompts, rankings = root / "prompts.jsonl", root / "rankings.jsonl"
     prompts.write_text("".join(json.dumps({"prompt": f"count {n}:"}) + "\n" for n in range(40)), encoding="utf-8")
     answers = [(n, [f" {n}", " no", " x" * (n % 5 + 1)], [0, n % 2, 1]) for n in range(40)]
     rankings.write_text(
@@ -84,12 +84,12 @@ def kinds(tiny_words: list[str], tmp_path_factory: pytest.TempPathFactory) -> di
         encoding="utf-8",
     )
     text = next(word for word in tiny_words if word.startswith("data.path="))
-    asked = [*tiny_words, *ALIGNMENT, *REINFORCEMENT, f"data.path={prompts}"]
+    common = [*tiny_words, *ALIGNMENT, *REINFORCEMENT, f"data.path={prompts}"]
     return {
         "text": [*tiny_words, *SHORT, "optimizer=muon", "ema=0.5"],
         "mixed": [*tiny_words, *SHORT, "optimizer=muon", *MIXED, "ema=0.5"],
-        "ppo_ptx": [*asked, *PPO, *PTX, f"+objective.ptx_{text}"],
-        "grpo": [*asked, "objective=grpo", "objective.group=2"],
+        "ppo_ptx": [*common, *PPO, *PTX, f"+objective.ptx_{text}"],
+        "grpo": [*common, "objective=grpo", "objective.group=2"],
         "reward": [*tiny_words, *ALIGNMENT, "objective=reward", "data=rankings", f"data.path={rankings}"],
     }
 
@@ -97,14 +97,14 @@ def kinds(tiny_words: list[str], tmp_path_factory: pytest.TempPathFactory) -> di
 @pytest.fixture(scope="module")
 def together(kinds: dict[str, list[str]], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of the runs on two devices."""
-    place = tmp_path_factory.mktemp("together")
+    root = tmp_path_factory.mktemp("together")
     sharded = "trainer.strategy=fsdp2"
-    jobs = [(place / name, [*kinds["text"], f"trainer.strategy={name}"]) for name in ("ddp", "fsdp2", "tp")]
+    jobs = [(root / name, [*kinds["text"], f"trainer.strategy={name}"]) for name in ("ddp", "fsdp2", "tp")]
     # the second run resumes the first
-    jobs += [(place / "mixed", [*kinds["mixed"], sharded, f"trainer.max_steps={steps}"]) for steps in (3, 6)]
-    jobs += [(place / name, [*kinds[name], "trainer.strategy=ddp"]) for name in ("ppo_ptx", "grpo", "reward")]
+    jobs += [(root / "mixed", [*kinds["mixed"], sharded, f"trainer.max_steps={steps}"]) for steps in (3, 6)]
+    jobs += [(root / name, [*kinds[name], "trainer.strategy=ddp"]) for name in ("ppo_ptx", "grpo", "reward")]
     on_two_devices(jobs)
-    return place
+    return root
 
 
 def saved(folder: Path) -> dict[str, Tensor]:

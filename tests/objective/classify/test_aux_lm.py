@@ -46,8 +46,8 @@ def slow_loss(objective: Any, model: Any, examples: list[Example], task: str, lm
         states = [model(tokens)[0] for tokens in result]
         for tokens, state in zip(result, states, strict=True):
             likelihoods = [
-                float(torch.log_softmax(model.logits(state[place].double()), -1)[int(tokens[0, place + 1])])
-                for place in range(tokens.size(1) - 1)
+                float(torch.log_softmax(model.logits(state[position].double()), -1)[int(tokens[0, position + 1])])
+                for position in range(tokens.size(1) - 1)
             ]
             of_language.append(-sum(likelihoods) / len(likelihoods))
         if task == "multiple_choice":
@@ -126,9 +126,9 @@ def test_outputs_depend_on_neither_padding_nor_other_examples(
     model.double(), objective.double()
     with torch.no_grad():
         together = objective.loss(model, items.batch(range(len(items))))[1]["outputs"]
-        for place in range(len(items)):
-            alone = objective.loss(model, items.batch([place]))[1]["outputs"]
-            torch.testing.assert_close(alone[0], together[place], rtol=1e-6, atol=1e-6)
+        for position in range(len(items)):
+            alone = objective.loss(model, items.batch([position]))[1]["outputs"]
+            torch.testing.assert_close(alone[0], together[position], rtol=1e-6, atol=1e-6)
 
 
 def test_similarity_does_not_depend_on_the_order(build: Any, model_of: Any, source: Any, examples: Any) -> None:

@@ -88,8 +88,8 @@ def test_long_texts_are_truncated_and_counted(build: Any, model_of: Any, source:
 
 def test_examples_are_batched_by_their_longest_option(build: Any, source: Any) -> None:
     even, uneven = ("a" * 20, "b" * 20), ("a" * 39, "b")
-    given = [Example("x", 0, options=even if index % 2 else uneven) for index in range(64)]
-    items = build(context=100).datasets(source(given), validation_fraction=0.0)["train"]
+    records = [Example("x", 0, options=even if index % 2 else uneven) for index in range(64)]
+    items = build(context=100).datasets(source(records), validation_fraction=0.0)["train"]
     assert set(items.lengths()) == {2 * 4 + 40}  # the horizon of a run is computed from these lengths
     longest = [batch["lengths"].amax(1).tolist() for batch in TrainDataLoader(items, seed=0, batch=8, start=0, stop=8)]
     assert sorted(longest) == [[24] * 8] * 4 + [[43] * 8] * 4
@@ -218,10 +218,10 @@ def test_an_unusable_example_is_located_in_its_source_file(
     assert index > 20
     labels = ["1", "2"] * 12
     labels[index] = "x"  # not a score; not a label of the training examples
-    given = [Example(f"text {number}", label, pair="y") for number, label in enumerate(labels)]
+    records = [Example(f"text {number}", label, pair="y") for number, label in enumerate(labels)]
     with pytest.raises(DataError, match=rf"^example {index + 1} of the training split.* label '?x"):
-        build(task).datasets(source(given), validation_fraction=0.25)
-    table = "".join(f'"two\nlines of {each.text}",{each.label},y\n' for each in given)
+        build(task).datasets(source(records), validation_fraction=0.25)
+    table = "".join(f'"two\nlines of {each.text}",{each.label},y\n' for each in records)
     (tmp_path / "table.csv").write_text(f"text,label,pair\n{table}")
     with pytest.raises(DataError, match=rf"table\.csv:{2 + 2 * index}\b.* label '?x"):
         build(task).datasets(LabelledConfig(path=str(tmp_path / "table.csv"), pair="pair").build(), validation_fraction=0.25)

@@ -40,7 +40,7 @@ def newest(folder: Path, file: str = "model") -> dict[str, Tensor]:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a table of examples and a text file."""
     folder = tmp_path_factory.mktemp("fine_tuning")
     (folder / "text.txt").write_text("".join(f"{n} bottles and {n * n % 97} glasses\n" for n in range(90)))
@@ -50,7 +50,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def run(place: Path) -> Run:
+def run(root: Path) -> Run:
     """`run(name, *words)`: trains a tiny run and returns its result."""
 
     def train(name: str, *words: str) -> dict[str, Any]:
@@ -58,7 +58,7 @@ def run(place: Path) -> Run:
         torch.set_num_threads(1)
         try:
             mine = [word for word in TINY if not (any("init_from" in each for each in words) and word.startswith(SHAPE))]
-            result: dict[str, Any] = gptkit.run(gptkit.compose("train", [*mine, *words, f"hydra.run.dir={place / name}"]))
+            result: dict[str, Any] = gptkit.run(gptkit.compose("train", [*mine, *words, f"hydra.run.dir={root / name}"]))
         finally:
             torch.set_num_threads(before)
         return result
@@ -67,25 +67,25 @@ def run(place: Path) -> Run:
 
 
 @pytest.fixture(scope="module")
-def labelled(place: Path) -> list[str]:
-    return ["data=labelled", f"data.path={place / 'table.csv'}", "objective=aux_lm"]
+def labelled(root: Path) -> list[str]:
+    return ["data=labelled", f"data.path={root / 'table.csv'}", "objective=aux_lm"]
 
 
 @pytest.fixture(scope="module")
-def pretrained(run: Run, place: Path) -> Path:
-    run("pretrained", "data=text", f"data.path={place / 'text.txt'}", "trainer.max_steps=5")
-    return place / "pretrained"
+def pretrained(run: Run, root: Path) -> Path:
+    run("pretrained", "data=text", f"data.path={root / 'text.txt'}", "trainer.max_steps=5")
+    return root / "pretrained"
 
 
 @pytest.fixture(scope="module")
-def tuned(run: Run, labelled: list[str], pretrained: Path, place: Path) -> Path:
+def tuned(run: Run, labelled: list[str], pretrained: Path, root: Path) -> Path:
     run("tuned", *labelled, f"init_from={pretrained}", "trainer.max_steps=4")
-    return place / "tuned"
+    return root / "tuned"
 
 
 @pytest.mark.parametrize("layers", [-1, 0, 2, 3, None])
 def test_transfer_layers_loads_embeddings_and_the_first_blocks(
-    layers: int | None, run: Run, labelled: list[str], pretrained: Path, place: Path
+    layers: int | None, run: Run, labelled: list[str], pretrained: Path, root: Path
 ) -> None:
     still = ["optimizer.lr=0", "trainer.max_steps=1"]
     run("scratch", *labelled, *still)
@@ -96,7 +96,7 @@ def test_transfer_layers_loads_embeddings_and_the_first_blocks(
         f"init_from={pretrained}",
         f"objective.transfer_layers={'null' if layers is None else layers}",
     )
-    pretrained_weights, random, actual = newest(pretrained), newest(place / "scratch"), newest(place / f"taken-{layers}")
+    pretrained_weights, random, actual = newest(pretrained), newest(root / "scratch"), newest(root / f"taken-{layers}")
     whole = layers in (3, None)
     for name, tensor in actual.items():
         block = int(name.split(".")[1]) if name.startswith("blocks.") else None
@@ -115,10 +115,10 @@ def test_transfer_layers_needs_init_from(run: Run, labelled: list[str]) -> None:
         run("nothing", *labelled, "objective.transfer_layers=1", "trainer.max_steps=1")
 
 
-def test_pretraining_can_start_from_a_fine_tuned_model(run: Run, tuned: Path, place: Path) -> None:
-    words = ["data=text", f"data.path={place / 'text.txt'}", "trainer.max_steps=1", "optimizer.lr=0"]
+def test_pretraining_can_start_from_a_fine_tuned_model(run: Run, tuned: Path, root: Path) -> None:
+    words = ["data=text", f"data.path={root / 'text.txt'}", "trainer.max_steps=1", "optimizer.lr=0"]
     run("back", f"init_from={tuned}", *words)
-    tuned_weights, back = newest(tuned), newest(place / "back")
+    tuned_weights, back = newest(tuned), newest(root / "back")
     assert len(back["wte.weight"]) == 257
     for name, tensor in back.items():
         assert torch.equal(tensor, tuned_weights[name][: len(tensor)]), name
@@ -139,31 +139,31 @@ def test_a_checkpoint_contains_labels_and_head(tuned: Path) -> None:
     assert torch.equal(trained.objective.head.weight, newest(tuned, "objective")["head.weight"])
 
 
-def test_fine_tuning_again_keeps_the_added_tokens(run: Run, labelled: list[str], tuned: Path, place: Path) -> None:
+def test_fine_tuning_again_keeps_the_added_tokens(run: Run, labelled: list[str], tuned: Path, root: Path) -> None:
     run("second", *labelled, f"init_from={tuned}", "optimizer.lr=0", "trainer.max_steps=1")
-    assert torch.equal(newest(place / "second")["wte.weight"], newest(tuned)["wte.weight"])
+    assert torch.equal(newest(root / "second")["wte.weight"], newest(tuned)["wte.weight"])
 
 
-def test_a_stopped_fine_tuning_run_resumes_bit_for_bit(run: Run, labelled: list[str], pretrained: Path, place: Path) -> None:
+def test_a_stopped_fine_tuning_run_resumes_bit_for_bit(run: Run, labelled: list[str], pretrained: Path, root: Path) -> None:
     words = [*labelled, f"init_from={pretrained}", "model.dropout=0.1", "optimizer.schedule.shape=constant"]
     run("whole", *words, "trainer.max_steps=8")
     run("stopped", *words, "trainer.max_steps=5")  # stops within the second epoch
     run("stopped", *words, "trainer.max_steps=8")
     for file in ("model", "objective"):
-        one, other = newest(place / "whole", file), newest(place / "stopped", file)
+        one, other = newest(root / "whole", file), newest(root / "stopped", file)
         assert one.keys() == other.keys()
         for name, tensor in one.items():
             assert torch.equal(tensor, other[name]), name
 
 
-def test_a_probe_does_not_change_the_model(run: Run, labelled: list[str], pretrained: Path, place: Path) -> None:
+def test_a_probe_does_not_change_the_model(run: Run, labelled: list[str], pretrained: Path, root: Path) -> None:
     words = ["objective=probe", "objective.examples=4", "optimizer.weight_decay=0.1", "trainer.max_steps=6"]
     run("probe", *labelled[:2], *words, f"init_from={pretrained}")
-    before, after = newest(pretrained), newest(place / "probe")
+    before, after = newest(pretrained), newest(root / "probe")
     assert before.keys() == after.keys()
     for name, tensor in after.items():
         assert torch.equal(tensor, before[name]), name
-    start = newest(place / "probe", "objective")["head.weight"]
+    start = newest(root / "probe", "objective")["head.weight"]
     assert float(start.abs().max()) > 0.03  # six steps of about 0.01 from initial weights N(0, 0.02)
 
 
@@ -178,15 +178,15 @@ def test_a_probe_does_not_change_the_model(run: Run, labelled: list[str], pretra
     ],
 )
 def test_every_task_trains_on_its_embedded_data_set(
-    source: str, task: str, metric: str, outputs: int, said: str, run: Run, place: Path, capsys: pytest.CaptureFixture[str]
+    source: str, task: str, metric: str, outputs: int, said: str, run: Run, root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = f"{source}_{task}"
     result = run(folder, "objective=aux_lm", f"objective.task={task}", f"data={source}", "trainer.max_steps=3")
-    trained = load_objective(str(place / folder))
+    trained = load_objective(str(root / folder))
     assert trained.objective.task == task
     assert trained.objective.head.weight.shape == (outputs, 16)
     assert result["val_loss"] > 0
-    header, *_, last = (place / folder / "metrics.csv").read_text().splitlines()
+    header, *_, last = (root / folder / "metrics.csv").read_text().splitlines()
     assert f"val/{metric}" in header.split(",")
     assert last
     begin, end = [line for line in capsys.readouterr().err.splitlines() if line.startswith(("training: ", "step 3/3 "))]
