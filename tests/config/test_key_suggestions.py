@@ -25,6 +25,8 @@ SUGGESTIONS = [
     ("train", "path=x", "data.path (of data=text, data=labelled, data=dialogues, ...) or tokenizer.path"),
     ("train", "window=3", "attention.window (of attention=banded, attention=alternating)"),
     ("train", "project=x", "logger.wandb.project"),
+    ("train", "wandb_project=x", "logger.wandb.project"),
+    ("train", "report_to=wandb", "logger"),
     ("train", "patience=3", "callback.<name>.patience (of callback=early_stopping)"),
     ("train", "every=3", "val.every or save.every or samples.every"),
     ("train", "shape=linear", "optimizer.schedule.shape"),
