@@ -103,10 +103,10 @@ def write_export(loaded: TrainedModel | tuple[Model, Tokenizer], folder: Path) -
         exported = ExportedFolder(export_sequence_classifier(loaded, folder), "AutoModelForSequenceClassification", "")
     else:
         model, tokenizer = loaded
-        remarks, key = model.export(folder, tokenizer), "model=hf model.path="
+        remarks = model.export(folder, tokenizer)
         if remarks is None:
-            remarks, key = export_model(model, tokenizer, folder), "init_from=hf:"
-        exported = ExportedFolder(remarks, "AutoModelForCausalLM", key)
+            remarks = export_model(model, tokenizer, folder)
+        exported = ExportedFolder(remarks, "AutoModelForCausalLM", "init_from=hf:")
     _unify_permissions(folder)
     return exported
 

@@ -1,7 +1,7 @@
 """Inherit model, attention and tokenizer from the weights of `init_from`. They take precedence over papers and defaults.
 
-A key on the command line that disagrees with the weights is an error, except `model.dropout`. Another attention may be chosen if
-the weights fit it.
+A key on the command line that disagrees with the weights is an error, except those in `ModelConfig.adjustable`. Another attention
+may be chosen if the weights fit it.
 """
 
 from __future__ import annotations
@@ -45,11 +45,13 @@ def _inherit(settings: RunConfig, overrides: Sequence[str]) -> Any:
     from gptkit.training.checkpoints.load import initial_settings
 
     source = initial_settings(settings.init_from, settings.tokenizer if _is_typed("tokenizer", typed) else None)
-    _check_typed_keys("model", settings.model, source.model, typed, settings.init_from, free=("dropout",))
+    adjustable = source.model.adjustable
+    _check_typed_keys("model", settings.model, source.model, typed, settings.init_from, free=adjustable)
     _check_typed_keys("tokenizer", settings.tokenizer, source.tokenizer, typed, settings.init_from)
+    own_keys = [key for key in adjustable if key in source.undecided or f"model.{key}" in typed]
     return dataclasses.replace(
         settings,
-        model=dataclasses.replace(source.model, dropout=settings.model.dropout),
+        model=dataclasses.replace(source.model, **{key: getattr(settings.model, key) for key in own_keys}),
         tokenizer=source.tokenizer,
         attention=settings.attention if _is_typed("attention", typed) else source.attention,
     )
@@ -67,11 +69,11 @@ def apply_weights_sizes(config: DictConfig, overrides: Sequence[str]) -> DictCon
     typed = [word.lstrip("+").partition("=")[0] for word in overrides]
     own = OmegaConf.to_object(config.tokenizer) if _is_typed("tokenizer", typed) else None
     source = initial_settings(config.init_from, own if isinstance(own, TokenizerConfig) else None)
-    _check_typed_keys("model", config.model, source.model, typed, config.init_from, free=("dropout",))
+    _check_typed_keys("model", config.model, source.model, typed, config.init_from, free=source.model.adjustable)
     sized = copy.deepcopy(config)
     if config.model.name == source.model.name:
         for field in dataclasses.fields(source.model):
-            if field.name != "dropout":
+            if field.name not in source.model.adjustable:
                 sized.model[field.name] = getattr(source.model, field.name)
     return sized
 

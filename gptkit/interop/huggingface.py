@@ -17,6 +17,7 @@ from gptkit.attention.banded import BandedAttention
 from gptkit.attention.dense import DenseAttention
 from gptkit.errors import CheckpointError, ConfigError, DataError
 from gptkit.interop.huggingface_formats import FORMATS, GPT2, HuggingFaceFormat, format_for
+from gptkit.interop.plugin_models import UnsupportedModelError
 from gptkit.interop.tokenizer_files import write_tokenizer
 from gptkit.interop.weight_names import WeightNames, is_stored_transposed
 from gptkit.model import GPTConfig
@@ -97,7 +98,8 @@ def read_config(path: Path) -> tuple[HuggingFaceFormat, GPTConfig, int]:
     """Read the format, the model settings and the vocabulary size from a `config.json`.
 
     Raises:
-        CheckpointError: the file is missing, or describes a model that `GPT` cannot compute.
+        UnsupportedModelError: the file describes a model that `GPT` cannot compute.
+        CheckpointError: the file is missing or invalid, or describes a classifier.
     """
     if not path.exists():
         raise CheckpointError(f"{path} is missing: this is not a model in Hugging Face format")
@@ -110,10 +112,7 @@ def read_config(path: Path) -> tuple[HuggingFaceFormat, GPTConfig, int]:
         raise CheckpointError(f"{path} has no model_type; it must be {known}")
     form = FORMATS.get(str(config["model_type"]))
     if form is None:
-        raise CheckpointError(
-            f"{path}: model_type={config['model_type']} is not supported; it must be {known}. "
-            f"The package gptkit-hf trains other architectures: model=hf model.path={path.parent}"
-        )
+        raise UnsupportedModelError(f"{path}: model_type={config['model_type']} is not supported by model=gpt, which reads {known}")
     if "ForSequenceClassification" in str(config.get("architectures")):
         raise CheckpointError(f"{path} describes a classifier, which has no language-model head")
     for key in ("n_layer", "n_head", "n_embd", "n_positions", "vocab_size"):
@@ -125,7 +124,7 @@ def read_config(path: Path) -> tuple[HuggingFaceFormat, GPTConfig, int]:
     width = config.get("n_embd", 768)
     for key, allowed in (form.fixed | {"n_inner": (None, 4 * width)}).items():
         if config.get(key, allowed[0]) not in allowed:
-            raise CheckpointError(f"{path}: {key}={config[key]} is not supported; it must be {allowed[0]}")
+            raise UnsupportedModelError(f"{path}: {key}={config[key]} is not supported by model=gpt; it must be {allowed[0]}")
     values = {
         "layers": config.get("n_layer", 12),
         "heads": config.get("n_head", 12),

@@ -1,20 +1,25 @@
-"""Imports weights in other formats: Hugging Face's (a folder or a hub name) and OpenAI's arrays of GPT-1."""
+"""Imports weights in other formats: Hugging Face's (a folder or a hub name) and OpenAI's arrays of GPT-1.
+
+GPT-1 and GPT-2 become gptkit's own `GPT`. Other models are loaded by a plugin that reads them.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from gptkit.attention import AttentionConfig, DenseAttentionConfig
-from gptkit.errors import CheckpointError
+from gptkit.errors import CheckpointError, ConfigError
 from gptkit.interop.hub_models import resolve_folder
 from gptkit.interop.huggingface import CONFIG, read_config, read_weights
 from gptkit.interop.openai_arrays import has_openai_arrays, read_arrays, read_shapes
+from gptkit.interop.plugin_models import UnsupportedModelError, find_pretrained
 from gptkit.interop.tokenizer_files import has_tokenizer, read_tokenizer
-from gptkit.model import GPTConfig
+from gptkit.model import GPTConfig, ModelConfig
 from gptkit.model.lm_head import padded_vocabulary
 from gptkit.tokenizer import BPETokenizerConfig, CharTokenizerConfig, TokenizerConfig
 from gptkit.tokenizer.base import Tokenizer
@@ -25,7 +30,7 @@ from gptkit.tokenizer.gpt1 import GPT1Tokenizer
 class ImportedSettings:
     """The settings and the tokenizer of an imported model."""
 
-    model: GPTConfig
+    model: ModelConfig
     attention: AttentionConfig
     tokenizer_config: TokenizerConfig
     tokenizer: Tokenizer
@@ -36,7 +41,7 @@ class ImportedModel(ImportedSettings):
     """The settings, the tokenizer and the weights of an imported model."""
 
     state: dict[str, Tensor]
-    """The weights under gptkit's names, in float32."""
+    """The weights by their names in the built model, in float32."""
 
 
 def is_external_checkpoint(folder: Path) -> bool:
@@ -52,9 +57,13 @@ def import_settings(source: str, tokenizer: TokenizerConfig | None = None) -> Im
         tokenizer: the tokenizer to use if the folder has none.
 
     Raises:
-        CheckpointError: a file is missing, or `GPT` cannot compute the model.
+        CheckpointError: a file is missing, or neither `GPT` nor a plugin can load the model.
     """
-    return _read_settings(resolve_folder(source), tokenizer)[0]
+    folder = resolve_folder(source)
+    try:
+        return _read_settings(folder, tokenizer)[0]
+    except UnsupportedModelError as error:
+        return _plugin_settings(source, folder, tokenizer, error)
 
 
 def import_model(source: str, tokenizer: TokenizerConfig | None = None) -> ImportedModel:
@@ -68,10 +77,18 @@ def import_model(source: str, tokenizer: TokenizerConfig | None = None) -> Impor
         tokenizer: the tokenizer to use if the folder has none.
 
     Raises:
-        CheckpointError: a file is missing or unsafe, or `GPT` cannot compute the model.
+        CheckpointError: a file is missing or unsafe, or neither `GPT` nor a plugin can load the model.
     """
     folder = resolve_folder(source)
-    settings, vocabulary = _read_settings(folder, tokenizer)
+    try:
+        settings, vocabulary = _read_settings(folder, tokenizer)
+    except UnsupportedModelError as error:
+        settings = _plugin_settings(source, folder, tokenizer, error)
+        weights = settings.model.weights()
+        if weights is None:
+            raise CheckpointError(f"hf:{source}: model={settings.model.name} provides no weights for it") from None
+        return ImportedModel(settings.model, settings.attention, settings.tokenizer_config, settings.tokenizer, weights)
+    assert isinstance(settings.model, GPTConfig)
     if has_openai_arrays(folder):
         state = read_arrays(folder)
     else:
@@ -100,8 +117,25 @@ def _build_tokenizer(part: TokenizerConfig, folder: Path) -> Tokenizer:
     return part.build(texts=[])
 
 
+def _plugin_settings(source: str, folder: Path, fallback: TokenizerConfig | None, error: UnsupportedModelError) -> ImportedSettings:
+    """Return the settings of a model that a plugin loads. Its own tokenizer takes precedence over `fallback`."""
+    model = find_pretrained(source, error)
+    companions = model.companions()
+    part: Any = companions.get("tokenizer")
+    try:
+        if part is None:
+            raise ConfigError(f"hf:{source} has no tokenizer; choose the one with which it was trained, such as tokenizer=gpt2")
+        tokenizer = part.build(texts=[])
+    except ConfigError:
+        if fallback is None:
+            raise
+        part, tokenizer = fallback, _build_tokenizer(fallback, folder)
+    own: Any = {"model": model, "attention": DenseAttentionConfig(), **companions}
+    return ImportedSettings(own["model"], own["attention"], part, tokenizer)
+
+
 def _read_settings(folder: Path, fallback: TokenizerConfig | None) -> tuple[ImportedSettings, int]:
-    """Read the settings, and the number of rows of the stored embedding."""
+    """Read the settings of a `GPT`, and the number of rows of the stored embedding."""
     model, vocabulary = read_shapes(folder) if has_openai_arrays(folder) else read_config(folder / CONFIG)[1:]
     if has_tokenizer(folder):
         part, tokenizer = read_tokenizer(folder, context=model.context)
@@ -114,5 +148,6 @@ def _read_settings(folder: Path, fallback: TokenizerConfig | None) -> tuple[Impo
         )
     lacks_end = isinstance(tokenizer, GPT1Tokenizer) and vocabulary == tokenizer.special["end_of_text"] == tokenizer.size - 1
     if vocabulary not in (tokenizer.size, padded_vocabulary(tokenizer.size)) and not lacks_end:
-        raise CheckpointError(f"{folder}: the model has {vocabulary} tokens, its tokenizer {tokenizer.size}; they do not match")
+        kind = CheckpointError if vocabulary < tokenizer.size else UnsupportedModelError  # a plugin may use padded rows
+        raise kind(f"{folder}: the model has {vocabulary} tokens, its tokenizer {tokenizer.size}; they do not match")
     return ImportedSettings(model, DenseAttentionConfig(), part, tokenizer), vocabulary

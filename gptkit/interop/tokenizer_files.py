@@ -11,6 +11,7 @@ from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers
 from tokenizers import Tokenizer as Library
 
 from gptkit.errors import CheckpointError, DataError, GptkitError
+from gptkit.interop.plugin_models import UnsupportedModelError
 from gptkit.tokenizer import (
     BPETokenizerConfig,
     BytesTokenizerConfig,
@@ -25,7 +26,7 @@ from gptkit.tokenizer.bpe import BPETokenizer
 from gptkit.tokenizer.bytes import BytesTokenizer
 from gptkit.tokenizer.char import CharTokenizer
 from gptkit.tokenizer.gpt1 import SAVED_FORMS, SUFFIX, UNKNOWN, GPT1Tokenizer, ReleasedGPT1Tokenizer, TransformersGPT1Tokenizer
-from gptkit.tokenizer.gpt2 import PAIRS, from_folder
+from gptkit.tokenizer.gpt2 import PAIRS, UnsupportedTokenizerError, from_folder
 from gptkit.user_files import read_json_file
 
 FILE, SETTINGS = "tokenizer.json", "tokenizer_config.json"
@@ -88,7 +89,8 @@ def read_tokenizer(folder: Path, *, context: int) -> tuple[TokenizerConfig, Toke
     """Return the tokenizer of a Hugging Face folder, with the config that loads it from a checkpoint.
 
     Raises:
-        CheckpointError: there is no tokenizer, or it is of an unsupported type.
+        UnsupportedModelError: the tokenizer is of an unsupported type.
+        CheckpointError: there is no tokenizer, or a file is damaged.
     """
     try:
         content = _read_json(folder / FILE)
@@ -98,7 +100,7 @@ def read_tokenizer(folder: Path, *, context: int) -> tuple[TokenizerConfig, Toke
                 "".join(sorted((word for word in model["vocab"] if len(word) == 1), key=model["vocab"].__getitem__))
             )
             if {**dict(zip(built.characters, range(built.size), strict=False)), END_OF_TEXT: built.size - 1} != model["vocab"]:
-                raise CheckpointError(f"{folder / FILE}: the tokens are not single characters")
+                raise UnsupportedModelError(f"{folder / FILE}: the tokens are not single characters")
             return CharTokenizerConfig(), built
         if model.get("type") == "BPE" and model.get("vocab") == _byte_vocabulary() and not model.get("merges"):
             return BytesTokenizerConfig(), BytesTokenizer()
@@ -112,6 +114,8 @@ def read_tokenizer(folder: Path, *, context: int) -> tuple[TokenizerConfig, Toke
         bpe = from_folder(folder)
     except CheckpointError:
         raise
+    except UnsupportedTokenizerError as error:
+        raise UnsupportedModelError(str(error)) from None
     except (GptkitError, OSError, ValueError) as error:
         raise CheckpointError(f"{folder} has no usable tokenizer: {error}".partition("\n")[0]) from None
     return (GPT2TokenizerConfig(path=str(folder)) if bpe.size == 50257 else BPETokenizerConfig(size=bpe.size)), bpe

@@ -32,12 +32,30 @@ class ModelConfig(Part):
     context: Annotated[int, "maximum sequence length T in tokens", at_least(1), at_most(CONTEXT)] = 256
     dropout: Annotated[float, "probability of dropping an activation in training", at_least(0), below(1)] = 0.0
 
+    adjustable: ClassVar[tuple[str, ...]] = ("dropout",)
+    """Keys that a run may set although its weights come from `init_from`, because every value fits the weights."""
+
     attends: ClassVar[bool] = True
     """Whether the model uses the attention part. If not, `heads` need not divide the width."""
 
     def __post_init__(self) -> None:
         if self.attends and self.width % self.heads:
             raise ValueError(f"model.width={self.width} is not divisible by model.heads={self.heads}")
+
+    @classmethod
+    def from_pretrained(cls, source: str) -> ModelConfig | None:
+        """Return the settings of a pretrained model in another format; None if this part does not read the format.
+
+        Called for `checkpoint=hf:<source>` and `init_from=hf:<source>` if `GPT` cannot express the model. `companions` then gives
+        its sizes and its tokenizer, and `weights` its weights.
+
+        Args:
+            source: a folder in Hugging Face format, or a name on the Hub, optionally with `@<revision>`.
+
+        Raises:
+            CheckpointError: the model cannot be used. The message names `hf:<source>`.
+        """
+        return None
 
     def companions(self) -> Mapping[str, Part]:
         """Return the parts, by kind, that belong to pretrained weights, such as a tokenizer. The command line overrides them.
@@ -47,9 +65,9 @@ class ModelConfig(Part):
         return {}
 
     def weights(self) -> dict[str, Tensor] | None:
-        """Return the pretrained weights of a new run, by their names in the built model; None: keep the random weights.
+        """Return the pretrained weights by their names in the built model; None: keep the random weights.
 
-        Not called for resumed runs and loaded checkpoints.
+        Called for a new run, and for a model that `from_pretrained` returned, but not for resumed runs and loaded checkpoints.
         """
         return None
 

@@ -19,6 +19,10 @@ PAIRS = (("encoder.json", "vocab.bpe"), ("vocab.json", "merges.txt"))
 LIBRARY_FILE = "tokenizer.json"
 
 
+class UnsupportedTokenizerError(DataError):
+    """A tokenizer file is intact, but its tokenizer is not a byte-level BPE like GPT-2's."""
+
+
 def load_published(path: str) -> BPETokenizer:
     """Load the tokenizer from published files.
 
@@ -82,7 +86,7 @@ def _from_library_file(path: Path) -> BPETokenizer:
         or content.get("normalizer")
         or pre_tokenizer.get("add_prefix_space")
     ):
-        raise DataError(
+        raise UnsupportedTokenizerError(
             f"{path} is not a tokenizer like GPT-2's: a byte-level BPE without a normalizer and without a space before the text"
         )
     try:

@@ -204,5 +204,5 @@ def test_import_of_an_unsupported_model_is_rejected(tmp_path: Path, build: Calla
     export_model(build(LEARNT), LEARNT, tmp_path)
     config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
     (tmp_path / "config.json").write_text(json.dumps(config | {"afn": "relu"}), encoding="utf-8")
-    with pytest.raises(CheckpointError, match="afn=relu is not supported; it must be gelu"):
+    with pytest.raises(CheckpointError, match="afn=relu is not supported by model=gpt; it must be gelu"):
         import_model(str(tmp_path))

@@ -147,8 +147,11 @@ def test_export_of_an_inexpressible_model_is_rejected(tmp_path: Path, change: An
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"model_type": "llama"}, "model_type=llama is not supported; it must be gpt2 or .* gptkit-hf .*: model=hf model.path=/"),
-        ({"activation_function": "relu"}, "activation_function=relu is not supported; it must be gelu_new"),
+        (
+            {"model_type": "llama"},
+            "model_type=llama is not supported by model=gpt, which reads gpt2 or openai-gpt; pip install gptkit-hf loads",
+        ),
+        ({"activation_function": "relu"}, "activation_function=relu is not supported by model=gpt; it must be gelu_new"),
         ({"n_inner": 10}, "n_inner=10"),
         ({"scale_attn_by_inverse_layer_idx": True}, "scale_attn_by_inverse_layer_idx=True"),
         ({"vocab_size": 300}, "the model has 300 tokens, its tokenizer 257"),

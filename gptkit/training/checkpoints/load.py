@@ -57,6 +57,8 @@ class InitialSettings:
     model: ModelConfig
     attention: AttentionConfig
     tokenizer: TokenizerConfig
+    undecided: tuple[str, ...] = ("dropout",)
+    """Keys of the model that the weights do not decide."""
 
 
 def load(source: str) -> tuple[Model, Tokenizer]:
@@ -64,7 +66,8 @@ def load(source: str) -> tuple[Model, Tokenizer]:
 
     Args:
         source: a run folder (its best checkpoint by validation loss, else its latest), one checkpoint folder, or
-            hf:<folder or hub name> for GPT-1 and GPT-2 weights in Hugging Face format, or GPT-1 weights in OpenAI's format.
+            hf:<folder or hub name> for GPT-1 and GPT-2 weights in Hugging Face format, GPT-1 weights in OpenAI's format, and
+            models that a plugin loads (`ModelConfig.from_pretrained`).
 
     Raises:
         CheckpointError: there is no checkpoint, it is damaged or unsafe, or a plugin that it needs is not installed.
@@ -136,7 +139,7 @@ def initial_settings(source: str, tokenizer: TokenizerConfig | None = None) -> I
         from gptkit.interop.import_model import import_settings
 
         imported = import_settings(source.removeprefix(HUB), tokenizer)
-        return InitialSettings(imported.model, imported.attention, imported.tokenizer_config)
+        return InitialSettings(imported.model, imported.attention, imported.tokenizer_config, imported.model.adjustable)
     return _from_folder(expand_path(source), _settings_of)
 
 

@@ -14,7 +14,7 @@ from gptkit import hookimpl
 from gptkit.attention import AttentionConfig
 from gptkit.constraints import at_least, may_be_infinite, not_empty, one_of, texts
 from gptkit.data import LABEL_MEANS, DataConfig
-from gptkit.errors import ConfigError, did_you_mean
+from gptkit.errors import CheckpointError, ConfigError, did_you_mean
 from gptkit.model import ModelConfig
 from gptkit.parts import Part
 from gptkit.tokenizer import TokenizerConfig
@@ -47,8 +47,21 @@ class HFModelConfig(ModelConfig):
     pretrained: Annotated[bool, "start from the pretrained weights; false: random weights with the same configuration"] = True
     config: Annotated[Any, "the configuration of the model, read from the folder; stored in checkpoints", may_be_infinite] = None
 
+    adjustable = ("dropout", "context")
+
     def __post_init__(self) -> None:
         """Skip the checks of the base class, because heads and width are those of the folder."""
+
+    @classmethod
+    def from_pretrained(cls, source: str) -> HFModelConfig:
+        from gptkit_hf import source as model_source
+
+        try:
+            config = model_source.read_config(source)
+        except ConfigError as error:
+            raise CheckpointError(str(error).replace(f"model.path={source}", f"hf:{source}", 1)) from None
+        default = cls(path=source).context
+        return cls(path=source, context=min(default, model_source.limit(config) or default))
 
     def companions(self) -> Mapping[str, Part]:
         """Return these settings with the sizes of the model, and the folder's tokenizer if it has one.

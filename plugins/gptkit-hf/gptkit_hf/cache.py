@@ -6,9 +6,14 @@ and sliding windows, relative positions and recurrences have no gaps.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedConfig
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 
 class HFCache:
@@ -83,8 +88,41 @@ class HFCache:
         columns = torch.arange(total - width, total, device=self.lengths.device)
         return (columns - (total - self.lengths).unsqueeze(1)).clamp(min=0)
 
+    @property
+    def can_join(self) -> bool:
+        """Whether every layer stores keys and values only, so that `join` can pad them."""
+        return all(type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in self.memory.layers)
+
+    def join(self, caches: Sequence[HFCache], rows: Tensor) -> None:
+        """Fill this empty cache with rows of the concatenation of other caches, padded on the left. Rows may be repeated.
+
+        Every prompt is then read on its own, so that its hidden states do not depend on the other prompts.
+        """
+        self.lengths = torch.cat([cache.lengths for cache in caches])[rows]
+        self.longest = int(self.lengths.max())
+        self.tokens = _pad_left([cache.tokens for cache in caches], dim=1)[rows][:, -self.longest :]
+        self.padded = bool((self.lengths != self.longest).any())
+        layer: Any  # the types of transformers do not say which layers have keys
+        for index, layer in enumerate(self.memory.layers):
+            parts: list[Any] = [cache.memory.layers[index] for cache in caches]
+            if not parts[0].is_initialized:  # the layer shares keys and values with another one
+                continue
+            keys, values = (_pad_left([getattr(part, name) for part in parts], dim=2)[rows] for name in ("keys", "values"))
+            layer.lazy_initialization(keys, values)
+            is_window = isinstance(layer, DynamicSlidingWindowLayer)
+            kept = min(self.longest, layer.sliding_window - 1) if is_window else self.longest
+            layer.keys, layer.values = keys[:, :, keys.shape[2] - kept :], values[:, :, values.shape[2] - kept :]
+            if is_window:
+                layer.cumulative_length = self.longest
+
     def select(self, rows: Tensor) -> None:
         self.lengths = self.lengths[rows]
         self.tokens = self.tokens[rows]
         self.longest = int(self.lengths.max()) if len(rows) else 0
         self.memory.reorder_cache(rows)  # type: ignore[arg-type]  # int64 tensors are supported
+
+
+def _pad_left(tensors: Sequence[Tensor], *, dim: int) -> Tensor:
+    """Concatenate tensors along their first dimension, after padding dimension `dim` on the left to the longest with zeros."""
+    longest = max(tensor.shape[dim] for tensor in tensors)
+    return torch.cat([F.pad(tensor, (0, 0) * (tensor.dim() - dim - 1) + (longest - tensor.shape[dim], 0)) for tensor in tensors])

@@ -62,7 +62,7 @@ def test_a_model_is_trained_loaded_sampled_and_exported(
 
     text = generate(model, own, ["Ann and", "Cy"], max_new_tokens=9, temperature=0.0)
     gptkit.run(gptkit.compose("export", [f"checkpoint={run.folder}", f"to={tmp_path / 'out'}"]))
-    assert "model=hf model.path=" in capsys.readouterr().out
+    assert f"init_from=hf:{tmp_path / 'out'}" in capsys.readouterr().out
     exported = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "out").eval()
     again = transformers.AutoTokenizer.from_pretrained(tmp_path / "out")
     with torch.no_grad():
