@@ -101,7 +101,7 @@ def test_text_ends_before_a_stop_string(capsys: pytest.CaptureFixture[str], run_
         ({"prompt": "x" * 33}, DataError, "shorten it, or set overflow=slide to read only its end"),
         ({"prompts": "."}, ConfigError, "prompts=.: . is a folder"),
         ({"prompts": "/dev/null"}, ConfigError, "prompts=/dev/null: /dev/null is a device"),
-        ({"prompts": "half.jsonl"}, DataError, "half.jsonl:1: field prompt holds half of a surrogate pair"),
+        ({"prompts": "half.jsonl"}, DataError, "half.jsonl:1: field prompt contains half of a surrogate pair"),
         ({"checkpoint": "hf:"}, CheckpointError, "hf:: there is no such folder"),
         ({"checkpoint": "hf:empty.txt"}, CheckpointError, "hf:empty.txt: is not a folder"),
         ({"checkpoint": "/dev/null"}, CheckpointError, "/dev/null: is not a folder"),

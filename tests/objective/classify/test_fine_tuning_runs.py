@@ -111,7 +111,7 @@ def test_transfer_layers_loads_embeddings_and_the_first_blocks(
 
 
 def test_transfer_layers_needs_init_from(run: Run, labelled: list[str]) -> None:
-    with pytest.raises(ConfigError, match=r"transfer_layers.*give init_from="):
+    with pytest.raises(ConfigError, match=r"transfer_layers.*set init_from="):
         run("nothing", *labelled, "objective.transfer_layers=1", "trainer.max_steps=1")
 
 
