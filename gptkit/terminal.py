@@ -57,6 +57,11 @@ def write_result(text: str) -> None:
     _write(printable(text) if sys.stdout.isatty() else text, sys.stdout)
 
 
+def write_printable(text: str) -> None:
+    """Write a text that is already escaped, such as a table with Rich's colours, unchanged to standard output."""
+    _write(text, sys.stdout)
+
+
 def _write(text: str, stream: IO[str]) -> None:
     try:
         stream.write(text)

@@ -20,20 +20,21 @@ from gptkit.hookspecs import KINDS
 from gptkit.parts import fields_of, summary
 from gptkit.plugin_origin import Origin
 from gptkit.plugins import Entry, registry
-from gptkit.terminal import make_console, print_text, printable
+from gptkit.terminal import make_console, print_text, printable, write_printable
 
 
 def plugins(settings: PluginsCommand) -> list[dict[str, Any]]:
     """Print the parts that match `kind` and `name` to standard output, and return them as plain values."""
     rows = _select_rows(settings)
     if settings.format == "json":
-        print(json.dumps(rows, indent=2, default=str))
+        page = json.dumps(rows, indent=2, default=str)
     elif settings.name is not None:
-        print("\n\n".join(_part_page(row) for row in rows))
+        page = "\n\n".join(_part_page(row) for row in rows)
     elif not rows:
-        print(f"no {settings.kind} is installed; docs/parts.md describes how to write one")
+        page = f"no {settings.kind} is installed; docs/parts.md describes how to write one"
     else:
-        print(_align_columns(("kind", "name", "distribution", "what it is"), (_list_row(row) for row in rows)))
+        page = _align_columns(("kind", "name", "distribution", "what it is"), (_list_row(row) for row in rows))
+    write_printable(f"{page}\n")
     for failure in plugin_failures():
         print_text(f"plugin {failure.display_name}: {failure.reason}", sys.stderr)
     return rows
