@@ -1,4 +1,4 @@
-"""Find the plugin that loads a pretrained model which gptkit's own parts cannot express."""
+"""Finds the plugin that loads a pretrained model which gptkit's own parts cannot express."""
 
 from __future__ import annotations
 

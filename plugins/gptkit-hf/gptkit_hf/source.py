@@ -22,6 +22,9 @@ TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "vocab.txt", "tokenizer.model
 EVERYTHING = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")
 """Files of a model on the Hub that transformers may read. They contain no pickles."""
 
+PICKLES = ("pytorch_model*.bin",)
+"""Files of weights of a model without safetensors. transformers loads tensors from them, and nothing else."""
+
 OWN_KEYS = ("transformers_version", "dtype", "torch_dtype", "_name_or_path")
 """Keys of a config.json about how it was written, which do not describe the model."""
 
@@ -41,7 +44,8 @@ def locate(path: str, key: str) -> str:
         )
     try:
         if split_revision(path)[1] is not None:  # transformers reads the downloaded files of that revision
-            return str(snapshot(path, EVERYTHING))
+            local = snapshot(path, EVERYTHING)
+            return str(local if any(local.glob("*.safetensors")) else snapshot(path, EVERYTHING + PICKLES))
         snapshot(path, ["*config.json"])  # transformers itself would retry for half a minute
     except HubError as error:
         raise ConfigError(f"{error_prefix(key, path)}: {error}") from None

@@ -107,6 +107,38 @@ def test_cached_decoding_equals_a_full_forward_pass(model: Any) -> None:
         feed(chunks)
 
 
+@pytest.mark.parametrize("kind", [kind for kind in CONFIGS if kind not in ("mamba", "falcon_h1", "minimax")])
+def test_prompts_that_were_read_separately_continue_in_one_batch(kind: str) -> None:
+    """Prompts are shorter and longer than a sliding window of 4 tokens, and one of them is continued twice."""
+    with torch.no_grad():
+        model = build_model(kind)
+        prompts = [torch.randint(90, (count,)) for count in (2, 9, 5)]
+        caches = []
+        for prompt in prompts:
+            cache = model.cache(1, len(prompt))
+            model(prompt[None], cache=cache)
+            caches.append(cache)
+        joined = model.cache(4, 32)
+        assert joined.can_join
+        joined.join(caches, torch.tensor([2, 0, 0, 1]))
+        rows = [prompts[index] for index in (2, 0, 0, 1)]
+        for step in range(6):
+            if step == 3:  # the longest row leaves
+                joined.select(torch.tensor([0, 1, 2]))
+                rows = rows[:3]
+            assert joined.lengths.tolist() == [len(row) for row in rows]
+            tokens = torch.randint(90, (len(rows), 1))
+            rows = [torch.cat([row, token]) for row, token in zip(rows, tokens, strict=True)]
+            hidden = model(tokens, cache=joined)
+            for row, state in zip(rows, hidden[:, -1], strict=True):
+                torch.testing.assert_close(state, model(row[None])[0, -1], **CLOSE)
+
+
+@pytest.mark.parametrize("kind", ["mamba", "falcon_h1"])
+def test_caches_with_recurrent_states_are_filled_together(kind: str) -> None:
+    assert not build_model(kind).cache(1, 8).can_join
+
+
 @pytest.mark.parametrize("kind", ["gpt2", "llama", "opt", "mixtral"])
 def test_packed_documents_do_not_attend_to_each_other(kind: str) -> None:
     model = build_model(kind)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 import transformers as hf
+from tokenizers import Tokenizer, models, pre_tokenizers
 
 import gptkit
 from gptkit.errors import CheckpointError, ConfigError
@@ -171,6 +172,41 @@ def test_a_revision_on_the_hub_is_loaded_and_recorded(tokenizer_folder: Path, te
         assert manifest["hub"] == {"me/tiny@v1.0": tagged}
     with pytest.raises(CheckpointError, match=r"revision v2 of me/tiny has not been downloaded before"):
         gptkit.load("hf:me/tiny@v2")
+
+
+def test_a_revision_with_pickled_weights_is_loaded(tokenizer_folder: Path, tmp_path: Path) -> None:
+    repository, commit = Path(os.environ["HF_HOME"]) / "hub" / "models--me--pickled", "c" * 40
+    folder = save_model(repository / "snapshots" / commit, "llama", tokenizer_folder)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "v1").write_text(commit)
+    expected = read_by_transformers(folder).state_dict()
+    (folder / "model.safetensors").unlink()
+    torch.save(expected, folder / "pytorch_model.bin")
+    model, _ = gptkit.load("hf:me/pickled@v1")
+    assert all(torch.equal(model.state_dict()[f"net.{name}"], tensor) for name, tensor in expected.items())
+
+
+@pytest.mark.parametrize("change", ["padded_rows", "tokenizer"])
+def test_a_gpt2_that_gptkit_cannot_express_is_loaded(change: str, model_folder: Path, tmp_path: Path) -> None:
+    """The embedding has rows without a token, or the tokenizer is no byte-level BPE."""
+    folder = tmp_path / "model"
+    shutil.copytree(model_folder, folder)
+    if change == "padded_rows":
+        wider: Any = hf.AutoModelForCausalLM.from_pretrained(folder)
+        wider.resize_token_embeddings(331, mean_resizing=False)
+        wider.save_pretrained(folder)
+    else:
+        words = {"<unk>": 0, "</s>": 1, "Ann": 2, "Bob": 3, **{f"word{index}": index for index in range(4, 320)}}
+        library = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
+        library.pre_tokenizer = pre_tokenizers.Whitespace()
+        wordwise: Any = hf.PreTrainedTokenizerFast
+        wordwise(tokenizer_object=library, eos_token="</s>", unk_token="<unk>").save_pretrained(folder)
+    model, tokenizer = gptkit.load(f"hf:{folder}")
+    expected = read_by_transformers(folder)
+    tokens = torch.tensor([hf.AutoTokenizer.from_pretrained(folder)("Ann Bob").input_ids])
+    assert tokens[0].tolist() == tokenizer.encode("Ann Bob")
+    with torch.no_grad():
+        assert torch.equal(model.logits(model(tokens)), expected(tokens).logits[..., : tokenizer.size])
 
 
 def test_a_folder_without_a_tokenizer_takes_the_typed_one(llama: Path, tokenizer_folder: Path) -> None:
