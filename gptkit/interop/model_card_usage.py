@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gptkit.interop.huggingface_formats import FORMATS
+
 VLLM_ARCHITECTURES = ("GPT2LMHeadModel",)
 """The architectures, among those that gptkit writes, that vLLM serves."""
 
@@ -95,9 +97,12 @@ def _gptkit_sections(usage: Usage) -> list[str]:
     name = usage.repository if usage.branch == "main" else f"{usage.repository}@{usage.branch}"
     if not usage.gptkit_key:
         return ["gptkit reads the checkpoint that this model was exported from, not the model itself."]
-    lines = [f"gptkit train {usage.gptkit_key}{name} data=text data.path=books/"]
-    if usage.gptkit_key.endswith("=hf:"):
-        lines.insert(0, f'gptkit generate checkpoint=hf:{name} prompt="Once upon a time"')
+    is_own = usage.architecture in {form.architecture for form in FORMATS.values()}
+    lines = [
+        *([] if is_own else ["pip install gptkit-hf"]),
+        f'gptkit generate checkpoint=hf:{name} prompt="Once upon a time"',
+        f"gptkit train {usage.gptkit_key}{name} data=text data.path=books/",
+    ]
     return ["With [gptkit](https://github.com/gptkit/gptkit):", _fenced("sh", "\n".join(lines))]
 
 

@@ -104,6 +104,11 @@ def test_vllm_is_named_only_for_what_it_serves() -> None:
     assert "vllm" not in card(architecture="OpenAIGPTLMHeadModel").text
 
 
+def test_a_model_that_a_plugin_loads_names_the_package() -> None:
+    assert "pip install gptkit-hf\ngptkit generate checkpoint=hf:me/tiny" in card(architecture="LlamaForCausalLM").text
+    assert "gptkit-hf" not in card().text
+
+
 def test_a_classifier_says_how_its_inputs_look() -> None:
     provenance = Provenance(settings=SETTINGS | {"objective": {"name": "aux_lm"}}, metrics={"val_loss": 1.0})
     changes = {
