@@ -5,12 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from gptkit.data.dataset import Batch, Dataset
+from gptkit.objective.monitor import LOWEST_LOSS, Monitor
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,25 +42,6 @@ def mean_over_items(metric: Tensor | Mean, items: int) -> Mean | None:
     if isinstance(metric, Mean):
         return metric
     return None if metric.dim() else Mean(metric, torch.tensor(float(items)))
-
-
-@dataclass(frozen=True)
-class Monitor:
-    """The value that ranks runs and checkpoints."""
-
-    metric: str | None
-    """The name of a validation metric. None: the validation loss."""
-
-    mode: Literal["min", "max"]
-    """Whether a lower or a higher value is better."""
-
-    def rank(self, loss: float, metrics: Mapping[str, float]) -> float:
-        """Return the monitored value of a validation, negated if higher is better, so that lower is always better."""
-        value = loss if self.metric is None else metrics[self.metric]
-        return value if self.mode == "min" else -value
-
-
-LOWEST_LOSS = Monitor(None, "min")
 
 
 class Objective(nn.Module, ABC):
@@ -153,10 +135,10 @@ class Objective(nn.Module, ABC):
         """
         return LOWEST_LOSS
 
-    def checkpoint_rank(self, loss: float, metrics: Mapping[str, float]) -> float:
+    def checkpoint_value(self, loss: float, metrics: Mapping[str, float]) -> float:
         """Return the value by which the checkpoints of a run are sorted. The best checkpoint has the lowest."""
         monitor = LOWEST_LOSS if self.best_checkpoint_by_loss else self.monitor(metrics)
-        return monitor.rank(loss, metrics)
+        return monitor.value_to_minimize(loss, metrics)
 
     # -- hooks of a run, in order -------------------------------------------------------------------------------------------------
 

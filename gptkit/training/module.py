@@ -202,7 +202,7 @@ class TrainModule(lightning.LightningModule):
         state = self.state
         monitor = self.objective.monitor(result.metrics)
         state.monitor, state.monitor_mode = monitor.metric, monitor.mode
-        state.rank = self.objective.checkpoint_rank(result.loss, result.metrics)
+        state.value_to_minimize = self.objective.checkpoint_value(result.loss, result.metrics)
         state.val_loss, state.val_metrics, state.val_step = result.loss, result.metrics, state.step
         state.best_val_loss = result.loss if state.best_val_loss is None else min(result.loss, state.best_val_loss)
         metrics = {f"val/{name}": value for name, value in result.metrics.items()}

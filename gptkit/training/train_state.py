@@ -50,8 +50,8 @@ class TrainState:
     monitor_mode: str = "min"
     """Whether a lower ("min") or a higher ("max") value of the monitored metric is better."""
 
-    rank: float | None = None
-    """The value of the latest validation by which checkpoints are sorted. The best checkpoint has the lowest rank."""
+    value_to_minimize: float | None = None
+    """The value of the latest validation by which checkpoints are sorted. The best checkpoint has the lowest value."""
 
     best_val_loss: float | None = None
     """The lowest validation loss so far."""

@@ -46,7 +46,7 @@ def untrained_run() -> Callable[..., Path]:
             settings=settings,
             keep=0,
             val_loss=None,
-            rank=None,
+            value_to_minimize=None,
             model_state=built.state_dict(),
             objective_state=None,
             state={},

@@ -167,9 +167,12 @@ def test_validation_frequency_may_change_and_best_val_loss_stays_correct(train: 
     train(tmp_path / "run", *words, "val.every=2", "trainer.max_steps=3")
     result = train(tmp_path / "run", *words, "val.every=3", "val.sequences=5", "trainer.max_steps=6")
     assert equal(weights(tmp_path / "run"), weights(tmp_path / "whole"))
-    ranks = {int(folder.name.removeprefix("step-")): read_manifest(folder).rank for folder in list_checkpoints(tmp_path / "run")}
-    assert [step for step, rank in sorted(ranks.items()) if rank is not None] == [2, 3, 6]
-    assert result["val_loss"] == ranks[6]
+    values = {
+        int(folder.name.removeprefix("step-")): read_manifest(folder).value_to_minimize
+        for folder in list_checkpoints(tmp_path / "run")
+    }
+    assert [step for step, value in sorted(values.items()) if value is not None] == [2, 3, 6]
+    assert result["val_loss"] == values[6]
     with pytest.raises(ConfigError, match=r"val\.fraction: 0\.05 -> 0\.1"):
         train(tmp_path / "run", "val.fraction=0.1")
 
@@ -212,9 +215,11 @@ def test_run_killed_at_a_random_step_resumes_bit_identically(
     assert equal(weights(folder), weights(tmp_path / "whole"))
 
 
-def test_checkpoint_has_the_rank_of_its_step(train: Train, tmp_path: Path) -> None:
+def test_checkpoint_has_the_value_of_its_step(train: Train, tmp_path: Path) -> None:
     train(tmp_path, "val.every=2", "save.every=1", "save.keep=9", "trainer.max_steps=5")
-    result = {int(folder.name.removeprefix("step-")): read_manifest(folder).rank for folder in list_checkpoints(tmp_path)}
+    result = {
+        int(folder.name.removeprefix("step-")): read_manifest(folder).value_to_minimize for folder in list_checkpoints(tmp_path)
+    }
     assert {step: rank is not None for step, rank in result.items()} == {1: False, 2: True, 3: False, 4: True, 5: True}
 
 

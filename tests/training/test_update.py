@@ -16,8 +16,9 @@ import gptkit
 from gptkit.data.dataset import Batch
 from gptkit.model.base import Model
 from gptkit.objective import LMConfig
-from gptkit.objective.base import Mean, Monitor, Objective
+from gptkit.objective.base import Mean, Objective
 from gptkit.objective.lm.next_token_prediction import LM
+from gptkit.objective.monitor import Monitor
 from gptkit.objective.rollout_objective import Minibatch, RolloutObjective, Total
 from gptkit.optimizer import AdamWConfig
 from gptkit.plugin_origin import BUILTIN_ORIGIN

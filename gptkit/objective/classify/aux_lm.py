@@ -18,7 +18,7 @@ from gptkit.data.dataset import Batch, Dataset
 from gptkit.data.record_checks import labelled_examples
 from gptkit.data.splits import split_records
 from gptkit.errors import ConfigError, DataError
-from gptkit.objective.base import LOWEST_LOSS, Monitor, Objective, Terms
+from gptkit.objective.base import Objective, Terms
 from gptkit.objective.classify import AuxLMConfig
 from gptkit.objective.classify.classification_dataset import (
     ClassificationDataset,
@@ -39,6 +39,7 @@ from gptkit.objective.classify.labels import (
 )
 from gptkit.objective.classify.layer_transfer import is_transferred_weight, warn_about_missing_layers
 from gptkit.objective.losses import cross_entropy_sum
+from gptkit.objective.monitor import LOWEST_LOSS, Monitor
 from gptkit.objective.precision import upcast_linear
 from gptkit.records import Example
 

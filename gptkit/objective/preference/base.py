@@ -13,7 +13,8 @@ from torch import Tensor
 from gptkit.data.dataset import Batch, Dataset
 from gptkit.data.record_checks import rankings_of
 from gptkit.data.splits import split_records
-from gptkit.objective.base import LOWEST_LOSS, Mean, Monitor, Objective, Terms
+from gptkit.objective.base import Mean, Objective, Terms
+from gptkit.objective.monitor import LOWEST_LOSS, Monitor
 from gptkit.objective.preference.preference_dataset import PreferenceDataset, TokenizedRanking, tokenize_rankings
 from gptkit.objective.preference.ranking_loss import preference_pairs, ranking_losses
 from gptkit.optimizer.groups import is_distributed
@@ -121,7 +122,7 @@ class Preference(Objective):
         return Monitor("accuracy", "max") if "accuracy" in metrics else LOWEST_LOSS
 
     def figures(self, outputs: Mapping[str, Tensor]) -> Mapping[str, Figure]:
-        from gptkit.objective.preference.calibration import calibration_figure
+        from gptkit.objective.preference.rating_calibration import calibration_figure
 
         if not preference_pairs(outputs["ranks"], outputs["lengths"] > 0).any():
             return {}

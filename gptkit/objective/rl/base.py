@@ -22,8 +22,9 @@ from gptkit.data.splits import evenly_spaced
 from gptkit.errors import ConfigError
 from gptkit.generation.responses import generate_responses, response_limit
 from gptkit.model.evaluation_mode import evaluation_mode, without_dropout
-from gptkit.objective.base import Monitor, Terms
+from gptkit.objective.base import Terms
 from gptkit.objective.chat_template import prompt_text
+from gptkit.objective.monitor import Monitor
 from gptkit.objective.rl import ReinforcementLearningConfig
 from gptkit.objective.rl.prompt_dataset import PromptDataset, load_prompts
 from gptkit.objective.rl.rollout import Rollout, compute_in_chunks, make_rollout, make_zero_batch, response_log_probs

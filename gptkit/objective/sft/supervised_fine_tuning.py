@@ -19,9 +19,10 @@ from gptkit.data.splits import split_records
 from gptkit.errors import DataError
 from gptkit.generation.responses import generate_responses, response_limit, response_text
 from gptkit.model.evaluation_mode import evaluation_mode
-from gptkit.objective.base import LOWEST_LOSS, Metrics, Monitor, Terms
+from gptkit.objective.base import Metrics, Terms
 from gptkit.objective.chat_template import prompt_ids
 from gptkit.objective.losses import cross_entropy_sum
+from gptkit.objective.monitor import LOWEST_LOSS, Monitor
 from gptkit.objective.rollout_objective import RolloutObjective, warn_if_responses_are_shortened
 from gptkit.objective.sft import SFTConfig
 from gptkit.objective.sft.sft_dataset import SFTDataset, TokenizedDialogue, pack_dialogues, tokenize_dialogues

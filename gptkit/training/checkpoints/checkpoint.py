@@ -140,7 +140,7 @@ def latest_checkpoint(run: Path) -> Path | None:
 
 
 def best_checkpoint(run: Path) -> Path | None:
-    """Return the folder of the intact checkpoint with the lowest `rank`, and the newest of equals; None if none was validated."""
+    """Return the intact checkpoint with the lowest `value_to_minimize`, and the newest of equals; None if none was validated."""
     best = first_intact(ranked_checkpoints(run), _read_intact)
     return None if best is None else best.folder
 

@@ -47,7 +47,7 @@ class Manifest:
 
     step: int
     val_loss: float | None
-    rank: float | None
+    value_to_minimize: float | None
     """The value that the best checkpoint minimizes: the validation loss, unless the objective monitors another metric. None if the
     checkpoint was not validated."""
 
@@ -137,7 +137,7 @@ def to_json(manifest: Manifest) -> str:
         "format": FORMAT,
         "step": manifest.step,
         "val_loss": manifest.val_loss,
-        "merit": manifest.rank,
+        "merit": manifest.value_to_minimize,
         "tokenizer": manifest.tokenizer,
         "vocabulary": manifest.vocabulary,
         **({"hub": dict(manifest.hub)} if manifest.hub else {}),
@@ -178,7 +178,7 @@ def read_manifest(folder: Path) -> Manifest:
     return Manifest(
         step=body["step"],
         val_loss=body["val_loss"],
-        rank=body["merit"],
+        value_to_minimize=body["merit"],
         files={name: (file["bytes"], file["sha256"]) for name, file in body["files"].items()},
         parts={key: (part["name"], part["distribution"]) for key, part in body["parts"].items()},
         tokenizer=body["tokenizer"],

@@ -20,7 +20,7 @@ CONFIG_KEYS: dict[str, str | None] = {"objective.doctor": "objective.sanity_chec
 """Dotted keys of config.yaml: old -> new, or None to drop the key. `*` matches any one key and is copied to the new name:
 "callback.*.limit": "callback.*.threshold"."""
 
-STATE_NAMES: dict[str, str | None] = {"merit": "rank", "compared_by": "monitor"}
+STATE_NAMES: dict[str, str | None] = {"merit": "value_to_minimize", "rank": "value_to_minimize", "compared_by": "monitor"}
 """Entries of state.pt, in the same form: "best": "best_val_loss"."""
 
 MANIFEST_NAMES: dict[str, str | None] = {}
@@ -34,7 +34,7 @@ STATE_DEFAULTS: dict[str, Any] = {
     "val_loss": None,
     "val_metrics": {},
     "val_step": -1,
-    "rank": None,
+    "value_to_minimize": None,
     "monitor": None,
     "monitor_mode": "min",
     "best_val_loss": None,

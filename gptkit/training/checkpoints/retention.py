@@ -1,4 +1,4 @@
-"""Lists the checkpoints of a run by step and by `rank`, and removes old ones. Does not verify checkpoints."""
+"""Lists the checkpoints of a run by step and by `value_to_minimize`, and removes old ones. Does not verify checkpoints."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def ranked_checkpoints(run: Path) -> list[Path]:
 
 
 def best_first(run: Path) -> list[Path]:
-    """Return all checkpoints of a run in order of preference: first by `rank`, then those without one, newest first.
+    """Return all checkpoints of a run in order of preference: first by `value_to_minimize`, then those without one, newest first.
 
     Checkpoints with a damaged manifest come before all others. Each may have been the best, so the reader warns about them.
     """
@@ -67,8 +67,12 @@ def _manifests(run: Path) -> dict[Path, Manifest | None]:
 
 
 def _rank(manifests: dict[Path, Manifest | None]) -> list[Path]:
-    ranks = {folder: manifest.rank for folder, manifest in manifests.items() if manifest is not None and manifest.rank is not None}
-    return sorted(ranks, key=lambda folder: (ranks[folder], -_step(folder)))
+    values = {
+        folder: manifest.value_to_minimize
+        for folder, manifest in manifests.items()
+        if manifest is not None and manifest.value_to_minimize is not None
+    }
+    return sorted(values, key=lambda folder: (values[folder], -_step(folder)))
 
 
 def remove_old_checkpoints(run: Path, step: int, keep: int) -> None:

@@ -46,7 +46,17 @@ from gptkit.training.full_state_dict import clone_tensors, optimizer_state_dict,
 if TYPE_CHECKING:
     from gptkit.training.module import TrainModule
 
-PROGRESS = ("step", "tokens", "val_loss", "val_metrics", "val_step", "rank", "monitor", "monitor_mode", "best_val_loss")
+PROGRESS = (
+    "step",
+    "tokens",
+    "val_loss",
+    "val_metrics",
+    "val_step",
+    "value_to_minimize",
+    "monitor",
+    "monitor_mode",
+    "best_val_loss",
+)
 """The attributes of `TrainState` that a checkpoint holds."""
 
 STATE_ENTRIES = (*PROGRESS, "weights", "micro", "sources", "matrix_products", "finished_early", "scaler", "optimizer", "callbacks")
@@ -92,7 +102,7 @@ def save_checkpoint(module: TrainModule) -> Path | None:
             settings=module.settings,
             keep=module.settings.save.keep,
             val_loss=state.val_loss if is_validated else None,
-            rank=state.rank if is_validated else None,
+            value_to_minimize=state.value_to_minimize if is_validated else None,
         )
     module.saved_step = state.step
     module.trainer.strategy.barrier("saved")
@@ -110,7 +120,7 @@ def write_checkpoint(
     settings: RunConfig,
     keep: int,
     val_loss: float | None,
-    rank: float | None,
+    value_to_minimize: float | None,
 ) -> Path:
     """Write `run`/checkpoints/step-<step>, remove old checkpoints and return the folder.
 
@@ -124,7 +134,7 @@ def write_checkpoint(
         settings: the run's settings.
         keep: the number of newest checkpoints to keep besides the best; 0: all.
         val_loss: the validation loss of these weights, in nats per token for `lm`; None: not validated.
-        rank: the value of the latest validation that the best checkpoint minimizes.
+        value_to_minimize: the value of the latest validation that the best checkpoint minimizes.
 
     Raises:
         CheckpointError: the checkpoint cannot be written, for example because the disk is full. Earlier checkpoints are unchanged.
@@ -143,7 +153,7 @@ def write_checkpoint(
         manifest = Manifest(
             step=step,
             val_loss=val_loss if is_finite(val_loss) else None,
-            rank=rank if is_finite(rank) else None,
+            value_to_minimize=value_to_minimize if is_finite(value_to_minimize) else None,
             files=describe_files(unfinished),
             parts=describe_parts(config_file.to_plain(settings)),
             tokenizer=tokenizer.fingerprint,

@@ -181,7 +181,7 @@ _TYPES: dict[str, Callable[[Any], bool]] = {
     "val_loss": _or_none(_is_number),
     "val_metrics": _mapping_of(_is_number),
     "val_step": _is_step,
-    "rank": _or_none(_is_number),
+    "value_to_minimize": _or_none(_is_number),
     "monitor": _or_none(lambda value: isinstance(value, str)),
     "monitor_mode": lambda value: value in ("min", "max"),
     "best_val_loss": _or_none(_is_number),

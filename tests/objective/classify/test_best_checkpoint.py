@@ -12,14 +12,14 @@ import torch
 @pytest.mark.parametrize("task", ["classification", "entailment", "similarity", "multiple_choice"])
 def test_the_checkpoint_with_the_highest_accuracy_is_best(task: str, build: Any) -> None:
     objective = build(task)
-    assert objective.checkpoint_rank(3.0, {"accuracy": 0.9, "f1": 0.1}) < objective.checkpoint_rank(
+    assert objective.checkpoint_value(3.0, {"accuracy": 0.9, "f1": 0.1}) < objective.checkpoint_value(
         1.0, {"accuracy": 0.8, "f1": 0.9}
     )
 
 
 def test_the_regression_checkpoint_with_the_highest_pearson_correlation_is_best(build: Any) -> None:
     objective = build("regression")
-    assert objective.checkpoint_rank(3.0, {"pearson": 0.5, "squared_error": 9.0}) < objective.checkpoint_rank(
+    assert objective.checkpoint_value(3.0, {"pearson": 0.5, "squared_error": 9.0}) < objective.checkpoint_value(
         1.0, {"pearson": -0.5, "squared_error": 1.0}
     )
 
@@ -32,9 +32,9 @@ def test_checkpoints_are_ranked_by_the_first_metric(task: str, build: Any, sourc
     with torch.no_grad():
         _, measured = objective.eval().loss(model, batch)
     judged = objective.compute_metrics({name: value for name, value in measured.items() if value.dim()})
-    rank = objective.checkpoint_rank(math.inf, judged)
+    rank = objective.checkpoint_value(math.inf, judged)
     assert rank == -next(iter(judged.values()))
 
 
 def test_without_metrics_checkpoints_are_ranked_by_loss(build: Any) -> None:
-    assert build("regression").checkpoint_rank(1.5, {}) == 1.5
+    assert build("regression").checkpoint_value(1.5, {}) == 1.5

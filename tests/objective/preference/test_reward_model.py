@@ -15,10 +15,10 @@ from torch import Tensor
 from gptkit.data.padding import pad_sequences, sequence_lengths
 from gptkit.errors import DataError
 from gptkit.objective import DPOConfig, RewardModelConfig
-from gptkit.objective.base import LOWEST_LOSS
-from gptkit.objective.preference.calibration import calibration
+from gptkit.objective.monitor import LOWEST_LOSS
 from gptkit.objective.preference.dpo import log_probabilities
 from gptkit.objective.preference.metrics import compute_metrics
+from gptkit.objective.preference.rating_calibration import calibration
 from gptkit.records import Ranking, Turn
 from gptkit.tokenizer import BytesTokenizerConfig
 

@@ -151,8 +151,8 @@ def test_with_a_reward_the_best_checkpoint_is_the_one_whose_responses_score_high
     assert together == [*scores(0), *scores(2, 1)[::-1]]  # independent of the rest of the batch
     metrics = built.compute_metrics({"scores": torch.tensor([1.0, 2.0, 6.0])})
     assert metrics == {"reward": 3.0}
-    assert built.checkpoint_rank(0.5, metrics) == -3.0
-    assert built.checkpoint_rank(0.5, {}) == 0.5
+    assert built.checkpoint_value(0.5, metrics) == -3.0
+    assert built.checkpoint_value(0.5, {}) == 0.5
     built.use_reward(Likes("nan"))
     with pytest.raises(GptkitError, match=r"the reward returned nan for .* in answer to 'e', which is not a finite number"):
         scores(1)

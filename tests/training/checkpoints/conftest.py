@@ -32,7 +32,7 @@ def intact(tmp_path_factory: pytest.TempPathFactory) -> Path:
             settings=SETTINGS,
             keep=0,
             val_loss=loss,
-            rank=loss,
+            value_to_minimize=loss,
         )
     return folder
 

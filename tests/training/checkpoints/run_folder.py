@@ -58,6 +58,6 @@ class Run:
             settings=SETTINGS,
             keep=keep,
             val_loss=val_loss,
-            rank=val_loss,
+            value_to_minimize=val_loss,
             **arguments,
         )

@@ -105,7 +105,7 @@ def test_target_of_a_link_is_not_removed(run: Path, tmp_path: Path, name: str, w
         "tokenizer": tokenizer,
         "settings": SETTINGS,
         "val_loss": None,
-        "rank": None,
+        "value_to_minimize": None,
     }
     write_checkpoint(run, step=4, model_state={"a": torch.zeros(1)}, keep=1, **common)
     assert describe_files(outside) == before

@@ -52,7 +52,7 @@ def run(tmp_path: Path) -> Path:
             settings=run_settings,
             keep=0,
             val_loss=loss,
-            rank=loss,
+            value_to_minimize=loss,
         )
     return tmp_path / "runs" / "shake"
 

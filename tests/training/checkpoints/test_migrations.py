@@ -185,9 +185,9 @@ def test_disabled_sanity_checks_of_an_old_run_stay_disabled() -> None:
 
 def test_compared_by_of_an_old_state_becomes_the_monitored_metric() -> None:
     state = migrations.current_state({"merit": -0.9, "compared_by": "accuracy"})
-    assert (state["rank"], state["monitor"], state["monitor_mode"]) == (-0.9, "accuracy", "max")
+    assert (state["value_to_minimize"], state["monitor"], state["monitor_mode"]) == (-0.9, "accuracy", "max")
     state = migrations.current_state({"merit": 1.5, "compared_by": None})
-    assert (state["rank"], state["monitor"], state["monitor_mode"]) == (1.5, None, "min")
+    assert (state["value_to_minimize"], state["monitor"], state["monitor_mode"]) == (1.5, None, "min")
 
 
 def test_every_state_entry_is_saved_or_has_a_default() -> None:
