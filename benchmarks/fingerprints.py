@@ -91,7 +91,7 @@ OUTPUTS: dict[str, Sequence[str]] = {
         "format=json",
     ],
     "eval_next_word": ["eval", "task=next_word", "checkpoint=RUNS/lm", "format=json"],
-    "eval_likely_option": ["eval", "task=likely_option", "checkpoint=RUNS/lm", "format=json"],
+    "eval_choice": ["eval", "task=choice", "checkpoint=RUNS/lm", "format=json"],
     "plan": ["plan", "+gpt3=6.7b", "device=h100", "format=json"],
 }
 """Commands whose standard output is compared."""

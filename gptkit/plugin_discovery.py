@@ -83,6 +83,9 @@ class DiscoveredPlugins:
                 known[name] = entry
 
 
+RENAMED = {("task", "likely_option"): "task=likely_option is now called task=choice"}
+"""Former names of built-in parts, by kind, each with the message for its use. Configurations of earlier runs are migrated."""
+
 UNINSTALL_HINT = "uninstall one, or name the ones to load in GPTKIT_PLUGINS"
 
 
@@ -104,6 +107,7 @@ def discover_plugins() -> DiscoveredPlugins:
         origin = BuiltinOrigin(f"gptkit.{kind}")
         manager.register(importlib.import_module(origin.plugin), name=origin.plugin)
         _add_parts(manager, origin, discovered)
+    discovered.refused.update(RENAMED)
     _add_installed(manager, discovered)
     return discovered
 

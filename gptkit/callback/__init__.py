@@ -56,8 +56,9 @@ class ZeroShotConfig(CallbackConfig):
 
     name: str = "zero_shot"
     tasks: Annotated[dict[str, Any], "task parts with their `name`, each under a key of your choice; null removes one"] = field(
-        default_factory=lambda: {"sentiment": {"name": "next_word"}, "stories": {"name": "likely_option"}}
+        default_factory=lambda: {"sentiment": {"name": "next_word"}, "stories": {"name": "choice"}}
     )
+    examples: Annotated[int, "maximum number of examples of a task that does not set it, evenly spaced; 0: all", at_least(0)] = 256
 
     def build(self) -> lightning.Callback:
         """Build the callback.
@@ -69,7 +70,7 @@ class ZeroShotConfig(CallbackConfig):
         from gptkit.callback.zero_shot import ZeroShot
 
         try:
-            tasks = build_tasks(self.tasks, path="tasks")
+            tasks = build_tasks(self.tasks, path="tasks", defaults={"examples": self.examples})
         except ConfigError as error:
             raise ConfigError(f"callback=zero_shot: {error}") from error
         if not tasks:

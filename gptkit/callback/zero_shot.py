@@ -8,8 +8,9 @@ import lightning
 import torch
 
 from gptkit.errors import ConfigError
+from gptkit.evaluation.runner import evaluate
 from gptkit.model.evaluation_mode import evaluation_mode
-from gptkit.task.base import Subject
+from gptkit.task.comparison import Subject
 
 if TYPE_CHECKING:
     from gptkit.task.base import Task
@@ -43,7 +44,8 @@ class ZeroShot(lightning.Callback):
         metrics: dict[str, float] = {}
         for key, task in self.tasks.items():
             with evaluation_mode(pl_module.model), trainer.precision_plugin.val_step_context():
-                scores = task(Subject(pl_module.model, pl_module.tokenizer), seed=pl_module.settings.seed)
+                subject = Subject(pl_module.model, pl_module.tokenizer)
+                scores = evaluate(task, subject, seed=pl_module.settings.seed).metrics
             for index, (name, score) in enumerate(scores.items()):
                 metrics[f"zero_shot/{key}" if index == 0 else f"zero_shot/{key}_{name}"] = score
         self.latest = metrics

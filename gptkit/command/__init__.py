@@ -156,7 +156,11 @@ class PredictCommand(Command):
 
 @dataclass
 class EvalCommand(Command):
-    """Evaluate a trained model on a task, alone or against another model."""
+    """Evaluate a trained model on a task, alone or against another model.
+
+    With `to`, every request and answer is written to items.jsonl, and the metrics with the whole protocol to results.json. The same
+    command continues an evaluation that was stopped.
+    """
 
     verb: ClassVar[str] = "eval"
 
@@ -164,8 +168,15 @@ class EvalCommand(Command):
     checkpoint: Annotated[str, "a run, a checkpoint folder, or hf:<folder or hub name>", not_empty] = MISSING
     against: Annotated[str | None, "the checkpoint of the model to compare with", not_empty] = None
     data: Annotated[DataConfig | None, "a source instead of the default source of the task or the run; null: the default"] = None
+    to: Annotated[str | None, "the folder for items.jsonl and results.json; null: only print the metrics", not_empty] = None
     reward: Annotated[RewardConfig | None, "the judge of tasks that need one; null: the reward of the checkpoint's run"] = None
     seed: Annotated[int, "the same seed gives the same scores", at_least(0)] = 0
+    batch: Annotated[
+        int,
+        "maximum number of sequences per forward pass, which does not change the scores; 0: as many as fit 4,096 tokens",
+        at_least(0),
+        at_most(SEQUENCES),
+    ] = 0
     precision: Annotated[str, "fp32, bf16, or auto (bf16 where it is fast)", one_of("auto", "fp32", "bf16")] = "fp32"
     format: Annotated[str, "table or json", one_of("table", "json")] = "table"
 

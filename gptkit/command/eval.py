@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
-from typing import TYPE_CHECKING
+import logging
+from typing import TYPE_CHECKING, Any
 
 from gptkit.errors import ConfigError
 from gptkit.plugins import registry
@@ -14,18 +16,45 @@ if TYPE_CHECKING:
     import torch
 
     from gptkit.command import EvalCommand
+    from gptkit.evaluation.intervals import Metric
     from gptkit.reward.base import Reward
-    from gptkit.task.base import Subject
+    from gptkit.task.base import Task
+    from gptkit.task.comparison import Comparison, Subject
+
+_log = logging.getLogger("gptkit")
 
 
 def evaluate(settings: EvalCommand) -> dict[str, float]:
-    """Print the scores and return them.
+    """Print the metrics and returns them.
 
     Raises:
         ConfigError: the task needs a second model, a judge or data and has none, or does not use one that is set.
         DataError: examples or prompts cannot be read.
         CheckpointError: a checkpoint cannot be read.
     """
+    _check_settings(settings)
+    built: Any = settings.task.build(data=settings.data)
+
+    from gptkit.generation.precision import best_device
+
+    device = best_device()
+    subject = _load_subject(settings, settings.checkpoint, device)
+    if settings.task.compares:
+        metrics = _compare(settings, built, subject, device)
+        content: dict[str, Any] = {}
+    else:
+        metrics, content = _evaluate_task(settings, built, subject)
+    scores = {name: metric.value for name, metric in metrics.items()}
+    if settings.format == "json":
+        write_result(_as_json(settings, scores, content) + "\n")
+    else:
+        from gptkit.evaluation.report import results_table
+
+        print_text(results_table(metrics, content.get("items")))
+    return scores
+
+
+def _check_settings(settings: EvalCommand) -> None:
     task = settings.task
     if task.compares and settings.against is None:
         raise ConfigError(f"task={task.name} compares two models; set the second with against=<run>")
@@ -33,25 +62,66 @@ def evaluate(settings: EvalCommand) -> dict[str, float]:
         raise ConfigError(f"task={task.name} evaluates one model; remove against")
     if not task.judged and settings.reward is not None:
         raise ConfigError(f"task={task.name} uses no judge; remove reward")
-    built = task.build(data=settings.data)
+    if task.compares and settings.to is not None:
+        raise ConfigError(f"task={task.name} compares two models and writes no items; remove to, or redirect format=json to a file")
 
-    from gptkit.generation.precision import best_device
 
-    device = best_device()
-    subject = _load_subject(settings, settings.checkpoint, device)
-    against = None if settings.against is None else _load_subject(settings, settings.against, device)
-    judge = _load_judge(settings, subject, device) if task.judged else None
-    scores = built(subject, against=against, judge=judge, seed=settings.seed)
-    if settings.format == "json":
-        write_result(_as_json(settings, scores) + "\n")
-    else:
-        print_text(_as_table(scores))
-    return scores
+def _evaluate_task(settings: EvalCommand, task: Task, subject: Subject) -> tuple[dict[str, Metric], dict[str, Any]]:
+    """Return the metrics of a task of one model, and the content of results.json."""
+    from gptkit.data.progress import Progress
+    from gptkit.evaluation.folder import EvaluationFolder
+    from gptkit.evaluation.intervals import add_intervals
+    from gptkit.evaluation.protocol import evaluation_protocol
+    from gptkit.evaluation.report import results_content
+    from gptkit.evaluation.runner import evaluate as run_task
+
+    items = len(task.items())
+    with contextlib.ExitStack() as stack:
+        folder = None
+        if settings.to is not None:
+            protocol = evaluation_protocol(settings.task, task, subject, seed=settings.seed)
+            folder = stack.enter_context(EvaluationFolder(settings.to, protocol))
+        progress = stack.enter_context(Progress("evaluating"))
+
+        def show(done: int, total: int) -> None:
+            progress.show(done / total, f"{done:,} of {total:,} items")
+
+        results = run_task(task, subject, seed=settings.seed, batch=settings.batch, store=folder, progress=show)
+        metrics = add_intervals(results, task.aggregate)
+        content = results_content(
+            metrics, chance=task.chance(), items=items, requests=results.requests, truncated=results.truncated
+        )
+        if folder is not None:
+            folder.write_results({"task": settings.task.name, "checkpoint": settings.checkpoint, **content})
+    if results.truncated:
+        _log.warning(
+            "%s of %s requests are longer than the context of %s tokens, and were truncated on the left",
+            f"{results.truncated:,}",
+            f"{results.requests:,}",
+            f"{subject.model.context:,}",
+        )
+    return metrics, content
+
+
+def _compare(settings: EvalCommand, comparison: Comparison, subject: Subject, device: torch.device) -> dict[str, Metric]:
+    """Return the metrics of a comparison of two models."""
+    from gptkit.evaluation.intervals import Metric
+    from gptkit.evaluation.runner import evaluate as run_task
+
+    assert settings.against is not None
+    scores = comparison(
+        subject,
+        against=_load_subject(settings, settings.against, device),
+        judge=_load_judge(settings, subject, device) if settings.task.judged else None,
+        evaluate=lambda task, model: run_task(task, model, seed=settings.seed, batch=settings.batch).metrics,
+        seed=settings.seed,
+    )
+    return {name: Metric(value) for name, value in scores.items()}
 
 
 def _load_subject(settings: EvalCommand, source: str, device: torch.device) -> Subject:
     from gptkit.generation.precision import decoding_dtype
-    from gptkit.task.base import Subject
+    from gptkit.task.comparison import Subject
     from gptkit.training.checkpoints.load import load, run_settings
 
     model, tokenizer = load(source)
@@ -74,16 +144,6 @@ def _load_judge(settings: EvalCommand, subject: Subject, device: torch.device) -
     return judge
 
 
-def _as_json(settings: EvalCommand, scores: dict[str, float]) -> str:
+def _as_json(settings: EvalCommand, scores: dict[str, float], content: dict[str, Any]) -> str:
     head = {"task": settings.task.name, "checkpoint": settings.checkpoint, "against": settings.against, "seed": settings.seed}
-    return json.dumps({**head, "settings": dataclasses.asdict(settings.task), "scores": scores}, ensure_ascii=False)
-
-
-def _as_table(scores: dict[str, float]) -> str:
-    width = max(map(len, scores), default=0)
-    return "\n".join(f"{name:<{width}}  {_format_score(value)}" for name, value in scores.items())
-
-
-def _format_score(value: float) -> str:
-    """Format counts as integers, and other scores with four decimals."""
-    return f"{value:,.0f}" if value == int(value) and abs(value) >= 2 else f"{value:.4f}"
+    return json.dumps({**head, "settings": dataclasses.asdict(settings.task), "scores": scores, **content}, ensure_ascii=False)

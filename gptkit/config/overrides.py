@@ -43,6 +43,7 @@ def normalize_overrides(verb: str, overrides: list[str], *, multirun: bool) -> l
     known_groups = groups()
     check_paper_order(overrides)
     expanded = [part for word in overrides for part in _expand_reward_run(word, known_groups)]
+    expanded = _add_task_source(verb, expanded)
     normalized = [_normalize_override(verb, word, parser, known_groups, multirun) for word in expanded]
     if multirun:
         check_sweep_size(normalized)
@@ -99,6 +100,17 @@ def _expand_reward_run(word: str, known_groups: dict[str, list[str]]) -> list[st
     if key != "reward" or value in known_groups["reward"] or "," in value or not ("/" in value or Path(value).is_dir()):
         return [word]
     return ["reward=model", f"reward.checkpoint={value}"]
+
+
+def _add_task_source(verb: str, words: list[str]) -> list[str]:
+    """Expand `task=choice data.path=x` to `data=choices task=choice data.path=x`, with the source that the task declares."""
+    keys = {field.name for field in dataclasses.fields(registry().parts["command"][verb].part)}
+    chosen = {key: value for key, _, value in (word.lstrip("+").partition("=") for word in words)}
+    if not {"task", "data"} <= keys or "data" in chosen or not any(key.startswith("data.") for key in chosen):
+        return words
+    tasks = registry().parts["task"]
+    sources = {tasks[name].part.source for name in chosen.get("task", "").split(",") if name in tasks}
+    return [f"data={sources.pop()}", *words] if len(sources) == 1 and "" not in sources else words
 
 
 def _normalize_override(verb: str, word: str, parser: OverridesParser, known_groups: dict[str, list[str]], multirun: bool) -> str:

@@ -17,6 +17,7 @@ from gptkit.data.conversation_config import (
     ReviewPromptsConfig,
     ReviewRankingsConfig,
 )
+from gptkit.data.evaluation_config import ChoicesConfig, ClozeConfig
 from gptkit.errors import ConfigError
 from gptkit.hookspecs import hookimpl
 from gptkit.plugins import registry
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from gptkit.data.parsing.examples import ExampleColumns
 
 __all__ = [
+    "ChoicesConfig",
+    "ClozeConfig",
     "CountryFactsConfig",
     "CountryPairsConfig",
     "DataConfig",
@@ -260,6 +263,8 @@ def gptkit_data() -> list[type[DataConfig]]:
         TextConfig,
         SotuConfig,
         LabelledConfig,
+        ChoicesConfig,
+        ClozeConfig,
         MovieReviewsConfig,
         StoryCompletionConfig,
         CountryFactsConfig,

@@ -142,6 +142,36 @@ def _decode(
         for index, prompt in enumerate(prompts)
         for sample in range(samples)
     ]
+    yield from _decode_rows(model, tokenizer, rows, params, batch=batch)
+
+
+def continue_token_ids(
+    model: Model,
+    tokenizer: Tokenizer,
+    prompts: Sequence[Sequence[int]],
+    params: SamplingParams,
+    *,
+    items: Sequence[int],
+    batch: int = 16,
+) -> list[Continuation]:
+    """Continue prompts of token ids, once each. The `prompt` of a continuation is empty.
+
+    Args:
+        prompts: token ids, between one and the model's context.
+        items: one distinct number per prompt, which determines its random numbers together with the seed.
+    """
+    rows = [
+        _Row(tokenizer, "", list(prompt), (item, 0), params, context=model.context, live=False)
+        for item, prompt in zip(items, prompts, strict=True)
+    ]
+    chunks = _decode_rows(model, tokenizer, rows, params, batch=batch)
+    finished = {chunk.prompt: chunk.finished for chunk in chunks if chunk.finished is not None}
+    return [finished[item] for item in items]
+
+
+def _decode_rows(
+    model: Model, tokenizer: Tokenizer, rows: list[_Row], params: SamplingParams, *, batch: int
+) -> Iterator[TextChunk]:
     for first in range(0, len(rows), batch):
         part = rows[first : first + batch]
         yield from (row.finish(row.full) for row in part if not row.limit)

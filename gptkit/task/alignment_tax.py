@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,13 +11,14 @@ import torch
 from gptkit.data.splits import evenly_spaced
 from gptkit.data.windows import language_model_datasets
 from gptkit.errors import DataError
-from gptkit.task.text_log_probs import Text, text_log_probs
+from gptkit.generation.scoring import TokenSequence, score_continuations
 
 if TYPE_CHECKING:
     from gptkit.data.base import Data
     from gptkit.reward.base import Reward
     from gptkit.task import AlignmentTaxConfig
-    from gptkit.task.base import Subject, Task
+    from gptkit.task.base import Task
+    from gptkit.task.comparison import Evaluate, Subject
     from gptkit.tokenizer.base import Tokenizer
 
 
@@ -29,37 +30,41 @@ class AlignmentTax:
         self._data, self._tasks = data, tasks
 
     def __call__(
-        self, subject: Subject, *, against: Subject | None = None, judge: Reward | None = None, seed: int
+        self, subject: Subject, *, against: Subject, judge: Reward | None = None, evaluate: Evaluate, seed: int
     ) -> dict[str, float]:
         """Return the change, the value and the other model's value of the loss (nats per token), bits per byte, and each task.
 
         Raises:
             DataError: the tokenizers differ, or there is too little text.
         """
-        assert against is not None
         if subject.tokenizer.fingerprint != against.tokenizer.fingerprint:
             raise DataError(f"{subject.source} and {against.source} have different tokenizers, so their losses cannot be compared")
         context = min(subject.model.context, against.model.context)
         texts = self._windows(subject.tokenizer, context)
         byte_count = sum(_count_bytes(subject.tokenizer, text.continuation) for text in texts)
         scores: dict[str, float] = {}
-        nats = [-float(torch.cat(text_log_probs(each.model, texts)).double().sum()) for each in (subject, against)]
+        nats = [-_total_log_prob(each, texts) for each in (subject, against)]
         tokens = sum(len(text.continuation) for text in texts)
         _add_comparison(scores, "loss", *(total / tokens for total in nats))
         _add_comparison(scores, "bits_per_byte", *(total / math.log(2) / byte_count for total in nats))
         for label, task in self._tasks.items():
-            own, other = task(subject, seed=seed), task(against, seed=seed)
+            own, other = evaluate(task, subject), evaluate(task, against)
             for index, name in enumerate(own):
                 _add_comparison(scores, label if index == 0 else f"{label}_{name}", own[name], other[name])
         return scores
 
-    def _windows(self, tokenizer: Tokenizer, context: int) -> list[Text]:
+    def _windows(self, tokenizer: Tokenizer, context: int) -> list[TokenSequence]:
         """Return windows of held-out text, as in a validation. Every token of a window except the first is scored."""
         data, settings = self._data, self.settings
         dataset = language_model_datasets(data, tokenizer, context=context, validation_fraction=settings.fraction)["validation"]
         batch = dataset.batch(evenly_spaced(len(dataset), settings.windows))
         rows = zip(batch["tokens"].tolist(), batch["targets"].tolist(), strict=True)
-        return [Text(tokens[:1], targets) for tokens, targets in rows]
+        return [TokenSequence(tokens[:1], targets) for tokens, targets in rows]
+
+
+def _total_log_prob(subject: Subject, texts: Sequence[TokenSequence]) -> float:
+    scores = score_continuations(subject.model, texts)
+    return float(torch.cat([score.log_probs for score in scores]).double().sum())
 
 
 def _add_comparison(scores: dict[str, float], name: str, own: float, other: float) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from gptkit.data.base import Data
     from gptkit.reward.base import Reward
     from gptkit.task import WinRateConfig
-    from gptkit.task.base import Subject
+    from gptkit.task.comparison import Evaluate, Subject
 
 MAX_NEW_TOKENS = 64
 """The maximum length of an answer if neither the task nor the run sets one."""
@@ -48,7 +48,7 @@ class WinRate:
         self._data, self._build_data = data, build_data
 
     def __call__(
-        self, subject: Subject, *, against: Subject | None = None, judge: Reward | None = None, seed: int
+        self, subject: Subject, *, against: Subject, judge: Reward | None = None, evaluate: Evaluate, seed: int
     ) -> dict[str, float]:
         """Return `win_rate` with its 95% bootstrap interval over prompts, mean scores, and the number of prompts.
 
@@ -59,7 +59,6 @@ class WinRate:
             DataError: the source has no held-out prompts, or all of them are too long.
             GptkitError: a score is not finite.
         """
-        assert against is not None
         assert judge is not None
         max_new_tokens = self._max_new_tokens(subject, against)
         prompts = self._prompts(subject, against, judge, max_new_tokens)

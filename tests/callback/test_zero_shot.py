@@ -15,7 +15,7 @@ import gptkit
 from gptkit.errors import ConfigError
 from gptkit.training.reporting.metrics_csv import read_metrics
 
-TASK = "{name:likely_option,data:{name:labelled,path:%s,options:[a,b]},reference:0.9}"
+TASK = "{name:choice,data:{name:labelled,path:%s,options:[a,b]},reference:0.9}"
 
 
 @pytest.fixture

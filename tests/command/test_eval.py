@@ -15,13 +15,14 @@ from torch import Tensor
 from gptkit.attention import DenseAttentionConfig
 from gptkit.data import PromptsConfig
 from gptkit.errors import DataError, GptkitError
+from gptkit.evaluation.runner import evaluate
 from gptkit.model import GPTConfig
 from gptkit.objective import SFTConfig
 from gptkit.records import Document, Prompt, Turn
 from gptkit.reward import RulesRewardConfig
 from gptkit.reward.base import PairwiseReward, Reward
 from gptkit.task import WinRateConfig
-from gptkit.task.base import Subject
+from gptkit.task.comparison import Subject
 from gptkit.task.held_out import prompt_of
 from gptkit.task.win_rate import wins
 from gptkit.tokenizer import BytesTokenizerConfig
@@ -124,11 +125,19 @@ def subjects() -> list[Subject]:
     return result
 
 
+def compare(comparison: Any, subjects: Sequence[Subject], judge: Reward | None = None) -> dict[str, float]:
+    """The scores of the first model against the second."""
+    scores: dict[str, float] = comparison(
+        subjects[0], against=subjects[1], judge=judge, evaluate=lambda task, subject: evaluate(task, subject).metrics, seed=0
+    )
+    return scores
+
+
 def test_position_bias_of_the_judge_cancels_out(subjects: list[Subject], folder: Path) -> None:
     task = WinRateConfig(max_new_tokens=8).build(
         data=PromptsConfig(path=[str(folder / "train.jsonl")], validation=[str(folder / "held_out.jsonl")])
     )
-    assert task(subjects[0], against=subjects[1], judge=Biased(), seed=0)["win_rate"] == pytest.approx(0.5)
+    assert compare(task, subjects, Biased())["win_rate"] == pytest.approx(0.5)
 
 
 def test_nan_preference_is_reported(subjects: list[Subject], folder: Path) -> None:
@@ -138,7 +147,7 @@ def test_nan_preference_is_reported(subjects: list[Subject], folder: Path) -> No
 
     task = WinRateConfig(max_new_tokens=8).build(data=PromptsConfig(path=[str(folder / "held_out.jsonl")]))
     with pytest.raises(GptkitError, match=r"the reward returned nan for .* a preference must be a number from 0 to 1"):
-        task(subjects[0], against=subjects[1], judge=Broken(), seed=0)
+        compare(task, subjects, Broken())
 
 
 def test_too_long_prompts_are_skipped_and_counted(
@@ -149,8 +158,7 @@ def test_too_long_prompts_are_skipped_and_counted(
     (tmp_path / "train.jsonl").write_text(json.dumps(rows[0]) + "\n")
     data = PromptsConfig(path=[str(tmp_path / "train.jsonl")], validation=[str(tmp_path / "all.jsonl")])
     task = WinRateConfig(max_new_tokens=8).build(data=data)
-    judge: Reward = Biased()
-    assert task(subjects[0], against=subjects[1], judge=judge, seed=0)["prompts"] == 2
+    assert compare(task, subjects, Biased())["prompts"] == 2
     assert "1 of 3 prompts leave no room for an answer" in caplog.text
 
 
@@ -179,7 +187,7 @@ def test_loss_equals_validation_and_bits_are_per_byte(subjects: list[Subject], f
     from gptkit.task import AlignmentTaxConfig
 
     source = TextConfig(path=[str(folder / "text.txt")])
-    result = AlignmentTaxConfig(fraction=0.2, windows=0).build(data=source)(subjects[0], against=subjects[1], seed=0)
+    result = compare(AlignmentTaxConfig(fraction=0.2, windows=0).build(data=source), subjects)
     subject = subjects[0]
     windows = language_model_datasets(source.build(), subject.tokenizer, context=48, validation_fraction=0.2)["validation"]
     batch = windows.batch(range(len(windows)))
@@ -195,18 +203,73 @@ def test_task_of_one_model_is_evaluated_alone_and_against_another(
     folder: Path, scores_of: Any, gptkit_command: GptkitCommand
 ) -> None:
     words = ("task.examples=8",)
-    alone = scores_of("likely_option", "a", *words)
-    tasks = "task.tasks={story:{name:likely_option,examples:8}}"
+    alone = scores_of("choice", "a", *words)
+    tasks = "task.tasks={story:{name:choice,examples:8}}"
     text = ("data=text", f"data.path={folder / 'text.txt'}", "task.fraction=0.2", "task.windows=2")
     both = scores_of("alignment_tax", "a", f"against={folder / 'plain'}", *text, tasks)
     assert both["story"] == alone["accuracy"]
     assert both["story_change"] == both["story"] - both["story_against"]
-    outcome = gptkit_command("eval", "task=likely_option", f"checkpoint={folder / 'a'}", *words)
-    assert outcome.out.split() == ["accuracy", f"{alone['accuracy']:.4f}"]
+    outcome = gptkit_command("eval", "task=choice", f"checkpoint={folder / 'a'}", *words)
+    header, row = outcome.out.splitlines()
+    assert header.split("  ")[0] == "metric"
+    assert row.split()[:2] == ["accuracy", f"{alone['accuracy']:.4f}"]
+    assert row.split()[-1] == "8"
+
+
+QUESTIONS = [{"query": f"Number {number} is", "choices": ["even", "odd", "a fruit"], "gold": number % 2} for number in range(12)]
+
+
+@pytest.fixture
+def questions(folder: Path) -> Path:
+    path = folder / "questions.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in QUESTIONS))
+    return path
+
+
+def test_data_path_alone_goes_to_the_source_of_the_task(folder: Path, questions: Path, scores_of: Any) -> None:
+    words = (f"data.path={questions}", "task.normaliser=none")
+    assert scores_of("choice", "a", *words) == scores_of("choice", "a", "data=choices", *words)
+
+
+def test_results_and_items_are_written_and_read_again(
+    folder: Path, tmp_path: Path, questions: Path, gptkit_command: GptkitCommand
+) -> None:
+    words = ("task=choice", f"checkpoint={folder / 'a'}", f"data.path={questions}", f"to={tmp_path / 'out'}")
+    first = gptkit_command("eval", *words, "batch=1")
+    assert first.status == 0, first.err
+    written = (tmp_path / "out" / "results.json").read_bytes()
+    assert gptkit_command("eval", *words, "batch=5").out == first.out
+    assert (tmp_path / "out" / "results.json").read_bytes() == written
+    results = json.loads(written)
+    assert results["items"] == len((tmp_path / "out" / "items.jsonl").read_text().splitlines()) == 12
+    assert results["chance"] == {"accuracy": pytest.approx(1 / 3)}
+    assert results["protocol"]["task"]["normaliser"] == "tokens"
+    refused = gptkit_command("eval", *words, "task.normaliser=bytes")
+    assert refused.status == 2
+    assert 'task.normaliser is "tokens" there and "bytes" here' in refused.error_line
+
+
+def test_interval_and_number_of_items_are_printed_as_json(folder: Path, questions: Path, gptkit_command: GptkitCommand) -> None:
+    outcome = gptkit_command("eval", "task=choice", f"checkpoint={folder / 'a'}", f"data.path={questions}", "format=json")
+    content = json.loads(outcome.out)
+    metric = content["metrics"]["accuracy"]
+    assert metric["value"] == content["scores"]["accuracy"]
+    assert metric["low"] < metric["value"] < metric["high"]
+    assert content["items"] == 12
+
+
+def test_long_questions_are_truncated_with_a_warning(
+    folder: Path, tmp_path: Path, gptkit_command: GptkitCommand, caplog: pytest.LogCaptureFixture
+) -> None:
+    row = {"query": "long " * 20, "choices": ["a", "b"], "gold": 0}
+    (tmp_path / "long.jsonl").write_text(json.dumps(row) + "\n" + json.dumps(row | {"query": "x"}) + "\n")
+    outcome = gptkit_command("eval", "task=choice", f"checkpoint={folder / 'a'}", f"data.path={tmp_path / 'long.jsonl'}")
+    assert outcome.status == 0
+    assert "2 of 4 requests are longer than the context of 48 tokens" in caplog.text + outcome.err
 
 
 def test_eval_writes_no_files(in_folder: Path, folder: Path, scores_of: Any) -> None:
-    scores_of("likely_option", "a", "task.examples=2")
+    scores_of("choice", "a", "task.examples=2")
     assert list(in_folder.iterdir()) == []
 
 
@@ -230,6 +293,11 @@ def test_eval_writes_no_files(in_folder: Path, folder: Path, scores_of: Any) -> 
             2,
             "task.max_new_tokens=0 must be at least 1",
         ),
+        (("task=likely_option", "checkpoint={a}"), 2, "task=likely_option is now called task=choice"),
+        (("task=chioce", "checkpoint={a}", "data.path=x.jsonl"), 2, "there is no task=chioce. Did you mean task=choice?"),
+        (("task=choice", "checkpoint={a}", "data.path={a}/x.jsonl"), 1, "x.jsonl"),
+        (("task=win_rate", "checkpoint={a}", "against={b}", "to={a}/out"), 2, "compares two models and writes no items"),
+        (("task=choice", "checkpoint={a}", "task.normaliser=words"), 2, "task.normaliser=words"),
         (("task=winrate", "checkpoint={a}"), 2, "there is no task=winrate. Did you mean task=win_rate?"),
         (
             ("task=next_word", "checkpoint={a}", "reward.x=1"),

@@ -20,6 +20,9 @@ CONFIG_KEYS: dict[str, str | None] = {"objective.doctor": "objective.sanity_chec
 """Dotted keys of config.yaml: old -> new, or None to drop the key. `*` matches any one key and is copied to the new name:
 "callback.*.limit": "callback.*.threshold"."""
 
+PART_NAMES: dict[tuple[str, str], str] = {("callback.*.tasks.*.name", "likely_option"): "choice"}
+"""Former names of parts: (dotted key of config.yaml, old name) -> new name."""
+
 STATE_NAMES: dict[str, str | None] = {"merit": "value_to_minimize", "rank": "value_to_minimize", "compared_by": "monitor"}
 """Entries of state.pt, in the same form: "best": "best_val_loss"."""
 
@@ -51,7 +54,10 @@ STATE_DEFAULTS: dict[str, Any] = {
 
 def current_config(content: Mapping[str, Any]) -> dict[str, Any]:
     """Return the content of a config.yaml with current keys."""
-    return rename_keys(content, CONFIG_KEYS)
+    renamed = rename_keys(content, CONFIG_KEYS)
+    for (key, old), new in PART_NAMES.items():
+        _replace_value(renamed, key.split("."), old, new)
+    return renamed
 
 
 def current_manifest(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -118,6 +124,16 @@ def _pop(content: dict[str, Any], path: list[str]) -> list[tuple[Any, list[str]]
         elif isinstance(content[name], dict):
             removed += [(value, [*wildcards, *deeper]) for value, deeper in _pop(content[name], rest)]
     return removed
+
+
+def _replace_value(content: dict[str, Any], path: list[str], old: Any, new: Any) -> None:
+    """Replace the value `old` at a path, which may contain `*`."""
+    key, *rest = path
+    for name in list(content) if key == "*" else [key] if key in content else []:
+        if not rest:
+            content[name] = new if content[name] == old else content[name]
+        elif isinstance(content[name], dict):
+            _replace_value(content[name], rest, old, new)
 
 
 def _fill_wildcards(path: list[str], wildcards: list[str]) -> list[str]:

@@ -1,0 +1,58 @@
+"""Configs of the sources of published evaluation sets: multiple choice and cloze questions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+from omegaconf import MISSING
+
+from gptkit.constraints import not_empty, one_of, texts
+from gptkit.data.config import DataConfig
+
+if TYPE_CHECKING:
+    from gptkit.data.base import Data
+
+
+@dataclass
+class EvaluationFilesConfig(DataConfig):
+    """Base of the configs of sources that read published evaluation sets. Not a part itself."""
+
+    path: Annotated[Any, "the files: a file, glob or folder, or a list of them", texts, not_empty] = MISSING
+    errors: Annotated[
+        str,
+        "for bytes that are not UTF-8: strict (an error that names the line) or replace (with U+FFFD)",
+        one_of("strict", "replace"),
+    ] = "strict"
+
+
+@dataclass
+class ChoicesConfig(EvaluationFilesConfig):
+    """Multiple choice questions: .jsonl (plain, .gz or .zst) or .parquet files with `query`, `choices` and `gold`.
+
+    `gold` is the number of the right choice, from 0. The number of choices may differ from row to row. Rows with `context_options`,
+    `continuation` and `gold` are read, too, as in Winograd schemas: a blank `_` for the options, then the continuation. Examples
+    with other columns are read by data=labelled.
+    """
+
+    name: str = "choices"
+
+    def build(self) -> Data:
+        from gptkit.data.sources.evaluation_files import Choices
+
+        return Choices(self)
+
+
+@dataclass
+class ClozeConfig(EvaluationFilesConfig):
+    """Texts whose end is to be predicted: .jsonl (plain, .gz or .zst) or .parquet files with `context` and `continuation`.
+
+    Of rows with `text`, the last word is the continuation, as in LAMBADA.
+    """
+
+    name: str = "cloze"
+
+    def build(self) -> Data:
+        from gptkit.data.sources.evaluation_files import Cloze
+
+        return Cloze(self)

@@ -1,0 +1,111 @@
+"""The sources `choices` and `cloze`: published evaluation sets, one question per row."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import abstractmethod
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from gptkit.data.base import LabelledData
+from gptkit.data.readers.file_discovery import file_format, find_files
+from gptkit.data.readers.file_hashes import file_sha256
+from gptkit.data.readers.tables import OBJECTS, read_objects
+from gptkit.errors import DataError, did_you_mean
+from gptkit.records import Example
+
+if TYPE_CHECKING:
+    from gptkit.data.evaluation_config import ChoicesConfig, ClozeConfig, EvaluationFilesConfig
+
+BLANK = "_"
+
+
+class EvaluationFiles(LabelledData):
+    """Rows of .jsonl or .parquet files, each read as one example. The fingerprint does not depend on the location of the files."""
+
+    def __init__(self, settings: EvaluationFilesConfig) -> None:
+        """Raises: DataError: a file does not exist or cannot be read, or no file has a supported format."""
+        self.files = find_files(settings.path, forms=OBJECTS)
+        self._errors = settings.errors
+        content = [(file_format(path, OBJECTS), file_sha256(path)) for path in self.files]
+        self.fingerprint = hashlib.sha256(json.dumps([settings.name, self._errors, content]).encode()).hexdigest()
+
+    def records(self, split: str) -> Iterator[Example]:
+        """Yield one example per row.
+
+        Raises:
+            DataError: a file cannot be read, or a row is malformed or incomplete. The message names the file and the line.
+        """
+        is_empty = True
+        for path in self.files:
+            for where, row in read_objects(path, errors=self._errors):
+                is_empty = False
+                yield self.example(where, row)
+        if is_empty:
+            raise DataError(f"{', '.join(map(str, self.files[:3]))}: there is no example")
+
+    @abstractmethod
+    def example(self, where: str, row: dict[str, Any]) -> Example:
+        """Return the example of a row."""
+
+
+class Choices(EvaluationFiles):
+    """Multiple choice questions."""
+
+    def __init__(self, settings: ChoicesConfig) -> None:
+        super().__init__(settings)
+
+    def example(self, where: str, row: dict[str, Any]) -> Example:
+        if "context_options" in row:
+            options = _texts(where, "context_options", row)
+            text = f"{BLANK} {_text(where, 'continuation', row)}"
+        else:
+            text, options = _text(where, "query", row), _texts(where, "choices", row)
+        return Example(text, _gold(where, row, len(options)), options=options, where=where)
+
+
+class Cloze(EvaluationFiles):
+    """Texts whose end is to be predicted."""
+
+    def __init__(self, settings: ClozeConfig) -> None:
+        super().__init__(settings)
+
+    def example(self, where: str, row: dict[str, Any]) -> Example:
+        if "text" in row and "continuation" not in row:
+            context, _, continuation = _text(where, "text", row).rstrip().rpartition(" ")
+            if not context.strip():
+                raise DataError(f"{where}: text has one word; the last word is predicted from the words before it")
+            return Example(context, continuation, where=where)
+        return Example(_text(where, "context", row), _text(where, "continuation", row), where=where)
+
+
+def _cell(where: str, column: str, row: dict[str, Any]) -> Any:
+    if column not in row:
+        raise DataError(f"{where}: there is no {column}; the columns are {', '.join(row) or '(none)'}.{did_you_mean(column, row)}")
+    return row[column]
+
+
+def _text(where: str, column: str, row: dict[str, Any]) -> str:
+    cell = _cell(where, column, row)
+    if not isinstance(cell, str) or not cell.strip():
+        raise DataError(f"{where}: {column} must be a text that is not empty")
+    return cell
+
+
+def _texts(where: str, column: str, row: dict[str, Any]) -> tuple[str, ...]:
+    cell = _cell(where, column, row)
+    if not isinstance(cell, list) or not cell:
+        raise DataError(f"{where}: there are no options; {column} must be a list of at least two texts")
+    if len(cell) < 2 or not all(isinstance(each, str) and each.strip() for each in cell):
+        raise DataError(f"{where}: {column} must be a list of at least two texts, none of them empty")
+    return tuple(cell)
+
+
+def _gold(where: str, row: dict[str, Any], options: int) -> int:
+    gold = row.get("gold")
+    if gold is None:
+        raise DataError(f"{where}: there is no gold answer; gold must be the number of the right option, from 0")
+    if isinstance(gold, bool) or not isinstance(gold, int) or not 0 <= gold < options:
+        raise DataError(f"{where}: gold is {json.dumps(gold)[:40]}; it must be the number of the right option, 0 to {options - 1}")
+    return gold

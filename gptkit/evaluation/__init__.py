@@ -1,0 +1,1 @@
+"""Evaluation of a model on tasks: requests become tokens, the model answers them, and the scores get intervals."""

@@ -1,0 +1,106 @@
+"""Requests as token ids: the boundary between context and continuation, the prefix token, and windows of long texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from gptkit.errors import DataError
+from gptkit.generation.scoring import TokenSequence
+from gptkit.task.base import Item, Task
+from gptkit.task.requests import Generation, LogLikelihood, Request, RollingLogLikelihood
+from gptkit.tokenizer.base import Tokenizer
+
+
+@dataclass(frozen=True)
+class EncodedRequest:
+    """A request as token ids."""
+
+    sequences: tuple[TokenSequence, ...]
+    """What is scored: one sequence, or the windows of a text. Of a `Generation`: the prompt, with an empty continuation."""
+    truncated: int
+    """The number of tokens that were removed on the left."""
+
+    def __len__(self) -> int:
+        return sum(map(len, self.sequences))
+
+
+class RequestEncoder:
+    """Encodes the requests of a task for one model."""
+
+    def __init__(self, task: Task, tokenizer: Tokenizer, *, context: int) -> None:
+        self._joint = task.boundary == "joint"
+        self._always = task.prefix == "always"
+        self._tokenizer, self._context = tokenizer, context
+        self._end_of_text = tokenizer.special["end_of_text"]
+        self._ids: dict[str, list[int]] = {}
+
+    def encode_item(self, item: Item) -> list[EncodedRequest]:
+        """Return the requests of an item as token ids.
+
+        Raises:
+            DataError: there is nothing to score in a continuation or a text.
+        """
+        self._ids.clear()  # contexts are shared within an item
+        return [self._encode_request(request, item.where) for request in item.requests]
+
+    def _encode_request(self, request: Request, where: str) -> EncodedRequest:
+        if isinstance(request, Generation):
+            return self._encode_prompt(request)
+        if isinstance(request, RollingLogLikelihood):
+            ids = self._encode(request.text)
+            if not ids:
+                raise DataError(f"{where or 'an item'}: the text is empty; there is nothing to score")
+            return EncodedRequest(tuple(rolling_windows(ids, self._end_of_text, self._context, request.stride)), 0)
+        context, continuation = self._encode_pair(request)
+        if not continuation or not request.continuation:
+            raise DataError(
+                f"{where or 'an item'}: the continuation of {request.context[-40:]!r} is empty; there is nothing to score"
+            )
+        if self._always or not context:
+            context = [self._end_of_text, *context]
+        sequence = TokenSequence(context, continuation)
+        return EncodedRequest((sequence.fit(self._context),), max(0, len(sequence) - self._context - 1))
+
+    def _encode_pair(self, request: LogLikelihood) -> tuple[list[int], list[int]]:
+        """Return the ids of context and continuation; see `gptkit.task.base.Task.boundary`."""
+        if not self._joint or not request.context:
+            return self._encode(request.context), self._encode(request.continuation)
+        context = request.context.rstrip()
+        spaces = request.context[len(context) :]
+        if not context:
+            return [], self._encode(spaces + request.continuation)
+        whole = self._encode(request.context + request.continuation)
+        cut = min(len(self._encode(context)), len(whole) - 1)  # a token may span the boundary; the last one is always scored
+        return whole[:cut], whole[cut:]
+
+    def _encode_prompt(self, request: Generation) -> EncodedRequest:
+        ids = self._encode(request.prompt)
+        if self._always or not ids:
+            ids = [self._end_of_text, *ids]
+        room = max(1, self._context - request.max_new_tokens)
+        return EncodedRequest((TokenSequence(ids[-room:], []),), max(0, len(ids) - room))
+
+    def _encode(self, text: str) -> list[int]:
+        if text not in self._ids:
+            self._ids[text] = self._tokenizer.encode(text)
+        return self._ids[text]
+
+
+def rolling_windows(ids: list[int], prefix: int, context: int, stride: int = 0) -> Iterator[TokenSequence]:
+    """Yield windows that score every token once, each with as many tokens before it as fit.
+
+    The first window scores as many tokens as the context has, the others `stride`; the last window may score fewer.
+
+    Args:
+        ids: the tokens to score.
+        prefix: the token before the first one.
+        context: the number of tokens that the model reads at once.
+        stride: the number of tokens that a window scores; 0: `context`.
+    """
+    tokens = [prefix, *ids]
+    begin, end = 1, min(context + 1, len(tokens))
+    while begin < len(tokens):
+        first = max(0, end - 1 - context)  # inputs are tokens[first : end - 1]
+        yield TokenSequence(tokens[first:begin], tokens[begin:end])
+        begin, end = end, min(end + (min(stride, context) or context), len(tokens))
