@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import re
 import shlex
@@ -18,6 +19,8 @@ from gptkit.errors import GptkitError
 
 WRITING, OLD = ".writing-", ".old-"
 """Name prefixes of folders that are being written, and of folders that are being removed."""
+
+_log = logging.getLogger("gptkit")
 
 DISK_FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -122,6 +125,17 @@ def remove_path(path: Path) -> None:
         path.unlink(missing_ok=True)
     else:
         shutil.rmtree(path, ignore_errors=True)
+
+
+def move_aside(path: Path, reason: object) -> None:
+    """Rename a file that cannot be used, so that a new one can be written and nothing is lost."""
+    target = path.with_name(f"{path.name}.damaged")
+    number = 1
+    while os.path.lexists(target):
+        number += 1
+        target = path.with_name(f"{path.name}.damaged-{number}")
+    path.rename(target)
+    _log.warning("warning: %s: %s; renamed it to %s", path, reason, target.name)
 
 
 def disk_error(error: BaseException) -> OSError | None:

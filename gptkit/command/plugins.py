@@ -16,7 +16,7 @@ from rich.text import Text
 from gptkit.command import PluginsCommand
 from gptkit.config_groups import plugin_failures
 from gptkit.errors import ConfigError, did_you_mean
-from gptkit.hookspecs import KINDS
+from gptkit.hookspecs import KINDS, NAMED_KINDS
 from gptkit.parts import fields_of, summary
 from gptkit.plugin_origin import Origin
 from gptkit.plugins import Entry, registry
@@ -126,17 +126,27 @@ def _list_row(row: dict[str, Any]) -> tuple[str, ...]:
 
 def _part_page(row: dict[str, Any]) -> str:
     """Return the page of a part: documentation, distribution, and keys as they are typed. Of a preset, it shows the file."""
-    choice = f"gptkit {row['name']}" if row["kind"] == "command" else f"{row['kind']}={row['name']}"
+    choice, prefix = _choice_and_prefix(row["kind"], row["name"])
     if "extends" in row:
         origin = f"a preset of {row['kind']}={row['extends']}, from {row['distribution']} {row['version']}:"
         return printable(f"{choice}\n\n{origin}\n{row['file']}\n\n{row['text'].rstrip()}")
-    prefix = "" if row["kind"] == "command" else f"{row['kind']}."
     page = f"{choice}\n\n{row['doc']}\n\nfrom {row['distribution']} {row['version']}: {row['class']}\n{row['file']}"
     page = printable(page)
     if not row["fields"]:
         return f"{page}\n\nIt has no keys."
     keys = ((prefix + field["name"], field["type"], _format_assignment(field), field["explained"]) for field in row["fields"])
     return f"{page}\n\n{_align_columns(('key', 'type', 'default', 'what it is'), keys)}"
+
+
+def _choice_and_prefix(kind: str, name: str) -> tuple[str, str]:
+    """Return how a part is chosen on the command line, and the beginning of its keys."""
+    if kind == "command":
+        return f"gptkit {name}", ""
+    if kind == "logger":
+        return f"logger={name}", f"logger.{name}."
+    if kind in NAMED_KINDS:
+        return f"+{kind}@{kind}.<any name>={name}", f"{kind}.<any name>."
+    return f"{kind}={name}", f"{kind}."
 
 
 def _format_assignment(field: dict[str, Any]) -> str:

@@ -43,20 +43,16 @@ class ContinuedRun:
         """Return the typed overrides, preceded by those that choose the run's parts."""
         kinds = [kind for kind in config_file.PART_KEYS if kind not in NAMED_KINDS and isinstance(self.content.get(kind), Mapping)]
         parts = [f"{kind}={self.content[kind]['name']}" for kind in kinds]
-        if not self._replaces_loggers():
+        if not _replaces_loggers(self.typed):
             parts.append("~logger")
         named = [
             f"+{kind}@{kind}.{name}={part['name']}"
             for kind in NAMED_KINDS
-            if kind != "logger" or not self._replaces_loggers()
+            if kind != "logger" or not _replaces_loggers(self.typed)
             for name, part in self.content[kind].items()
             if f"{kind}.{name}" not in self._typed_keys(chosen=True)
         ]
         return [*parts, *named, *self.typed]
-
-    def _replaces_loggers(self) -> bool:
-        """Whether the command chooses loggers in place of the run's: `logger=csv` or none, not `+logger@logger.second=csv`."""
-        return any(word == "~logger" or word.startswith("logger=") for word in self.typed)
 
     def _typed_keys(self, *, chosen: bool = False) -> set[str]:
         """Return the keys of the overrides that were typed.
@@ -87,7 +83,7 @@ def find_continued_run(verb: str, words: Sequence[str]) -> ContinuedRun | None:
     folder = _run_folder(words)
     if folder is None or not _trains(command) or any(map(_chooses_part, words)):
         return None
-    content = _read_run_settings(folder, command)
+    content = _read_run_settings(folder, command, with_loggers=not _replaces_loggers(words))
     return None if content is None else ContinuedRun(folder, content, tuple(words))
 
 
@@ -119,14 +115,24 @@ def _chooses_part(word: str) -> bool:
     return group != "logger" and group in groups()
 
 
-def _read_run_settings(folder: Path, command: type[RunConfig]) -> dict[str, Any] | None:
-    """Read the settings of a run from its config.yaml, or else from its newest checkpoint that can be read."""
+def _replaces_loggers(words: Sequence[str]) -> bool:
+    """Whether a command chooses loggers in place of the run's: `logger=csv` or none, not `+logger@logger.second=csv`."""
+    return any(word == "~logger" or word.startswith("logger=") for word in words)
+
+
+def _read_run_settings(folder: Path, command: type[RunConfig], *, with_loggers: bool) -> dict[str, Any] | None:
+    """Read the settings of a run from its config.yaml, or else from its newest checkpoint that can be read.
+
+    Without its loggers, a run whose logger is not installed can be continued with another one.
+    """
     first_error: GptkitError | None = None
     run_config = folder / config_file.FILE
     checkpoint_configs = [checkpoint / config_file.FILE for checkpoint in list_checkpoints(folder)]
     for path in [*([run_config] if run_config.is_file() else []), *checkpoint_configs]:
         try:
-            return config_file.to_plain(config_file.read_settings(path, command))
+            content = config_file.read_mapping(path)
+            content |= {} if with_loggers else {"logger": {}}
+            return config_file.to_plain(config_file.settings_from(content, command, where=str(path)))
         except GptkitError as error:
             first_error = first_error or error
     if first_error is not None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
 
 from lightning.pytorch import loggers
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 
-from gptkit.atomic_io import wrap_os_errors
+from gptkit.atomic_io import move_aside, wrap_os_errors, write_file
+
+MAX_DIGITS = 19
+"""No run has a step of so many digits."""
 
 
 class CSVLogger(loggers.CSVLogger):
@@ -47,20 +51,28 @@ class _ContinuingWriter(ExperimentWriter):
         path = Path(self.metrics_file_path)
         if not path.is_file():
             return
-        with path.open(newline="", encoding="utf-8", errors="replace") as file:
-            reader = csv.DictReader(file)
-            columns = list(reader.fieldnames or [])
-            rows = [row for row in reader if self._is_kept(row)]
-        if not rows:
-            path.unlink()
+        try:
+            with path.open(newline="", encoding="utf-8", errors="replace") as file:
+                reader = csv.DictReader(file)
+                columns = list(reader.fieldnames or [])
+                rows = [row for row in reader if self._is_kept(row)]
+        except csv.Error as error:
+            move_aside(path, error)
             return
-        self.metrics_keys = columns
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fieldnames=columns)
+        if columns and "step" not in columns:
+            move_aside(path, "has no column step")
+        elif not rows:
+            path.unlink()
+        else:
+            self.metrics_keys = columns
+            text = io.StringIO()
+            writer = csv.DictWriter(text, fieldnames=columns)
             writer.writeheader()
             writer.writerows(rows)
+            write_file(path, text.getvalue())
 
     def _is_kept(self, row: dict[str, str]) -> bool:
         """Return whether a row is complete and of a step up to the given one. The last row of a killed run may be incomplete."""
         number = row.get("step") or ""
-        return None not in row and None not in row.values() and number.isdecimal() and int(number) <= self._step
+        is_complete = None not in row and None not in row.values()
+        return is_complete and number.isdecimal() and len(number) < MAX_DIGITS and int(number) <= self._step

@@ -76,9 +76,10 @@ class TensorBoardLogger(loggers.TensorBoardLogger):
     def _excepthook(self, failed: Any) -> None:
         """Print no traceback of the writer's thread: the next call raises its error."""
         ours = isinstance(failed.exc_value, OSError) and type(failed.thread).__module__.startswith("tensorboard.")
-        if not ours and self._hook is not None:
-            self._hook(failed)
+        if not ours:
+            (self._hook or threading.__excepthook__)(failed)
 
     def _unhook(self) -> None:
-        if self._hook is not None:
+        """Restore the hook, unless another one was set later, which calls this one."""
+        if self._hook is not None and threading.excepthook == self._excepthook:
             threading.excepthook, self._hook = self._hook, None

@@ -15,6 +15,9 @@ from gptkit.logger.run_id import default_run_name, read_run_id, write_run_id
 if TYPE_CHECKING:
     from gptkit.logger import WandbLoggerConfig
 
+_OWN_RUNS: set[str] = set()
+"""Ids of the W&B runs that loggers of this process started."""
+
 
 def build_wandb_logger(config: WandbLoggerConfig, folder: Path, *, step: int) -> WandbLogger:
     """Build the logger and start a W&B run, or resume the one whose id the folder contains.
@@ -25,7 +28,7 @@ def build_wandb_logger(config: WandbLoggerConfig, folder: Path, *, step: int) ->
         step: the step from which the run resumes; 0 starts a new W&B run.
     """
     run_id = (read_run_id(folder) if step else None) or uuid.uuid4().hex[:8]
-    write_run_id(folder, run_id)
+    write_run_id(folder, run_id)  # before the W&B run starts, so that a full disk leaves none behind
     logger = WandbLogger(
         save_dir=folder.parent if folder.name == "wandb" else folder,  # W&B adds a subfolder `wandb`
         project=config.project,
@@ -38,7 +41,7 @@ def build_wandb_logger(config: WandbLoggerConfig, folder: Path, *, step: int) ->
         **({"mode": "offline"} if config.offline else {}),
     )
     logger._wandb_init.pop("anonymous", None)  # wandb warns about it for any value
-    _ = logger.experiment
+    logger.start()
     return logger
 
 
@@ -47,8 +50,20 @@ class WandbLogger(loggers.WandbLogger):
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
-        self._is_own_run = wandb.run is None
+        self._is_own_run = False
         self._has_ended = False
+
+    def start(self) -> None:
+        """Start the W&B run. A run that the user started before training is used instead, and continues after it."""
+        if wandb.run is None:
+            self._is_own_run = True
+        elif wandb.run.id in _OWN_RUNS:
+            self._is_own_run = True
+            self._experiment = wandb.init(**self._wandb_init, reinit="create_new")  # beside that of another logger
+            self._experiment.define_metric("trainer/global_step")
+            self._experiment.define_metric("*", step_metric="trainer/global_step", step_sync=True)
+        if self._is_own_run:
+            _OWN_RUNS.add(self.experiment.id)
 
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         row = metrics if step is None else {**metrics, "trainer/global_step": step}
@@ -60,4 +75,5 @@ class WandbLogger(loggers.WandbLogger):
         super().finalize(status)
         self._has_ended = True
         if self._is_own_run:
+            _OWN_RUNS.discard(self._experiment.id)
             self._experiment.finish(exit_code=0 if status == "success" else 1)

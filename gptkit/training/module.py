@@ -237,7 +237,12 @@ class TrainModule(lightning.LightningModule):
             self.log(name, value, **options)
 
     def write_checkpoint(self) -> Path | None:
-        """Write a checkpoint of the current state. Returns its folder on the first device, None on the others."""
+        """Write a checkpoint of the current state. Returns its folder on the first device, None on the others.
+
+        Loggers write what they hold first, so that the log of a killed run has every step before the checkpoint.
+        """
+        for logger in self.trainer.loggers:
+            logger.save()
         return save_checkpoint(self)
 
     # -- helpers ------------------------------------------------------------------------------------------------------------------

@@ -38,6 +38,22 @@ def test_part_page_shows_keys_defaults_documentation_and_source(gptkit_command: 
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "choice", "key"),
+    [
+        ("csv", "logger=csv", ""),
+        ("wandb", "logger=wandb", "logger.wandb.project"),
+        ("early_stopping", "+callback@callback.<any name>=early_stopping", "callback.<any name>.patience"),
+    ],
+)
+def test_parts_that_have_a_name_in_the_run_are_shown_as_they_are_typed(
+    gptkit_command: GptkitCommand, name: str, choice: str, key: str
+) -> None:
+    page = gptkit_command("plugins", f"name={name}").out
+    assert page.startswith(f"{choice}\n")
+    assert f"\n{key}" in page
+
+
 def test_nested_keys_are_listed(gptkit_command: GptkitCommand) -> None:
     page = gptkit_command("plugins", "name=adamw").out
     assert ["optimizer.schedule.shape", "str", "cosine"] in [line.split()[:3] for line in page.splitlines()]

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import yaml
 
 from gptkit.training.reporting.metrics_csv import read_metrics
@@ -43,3 +44,14 @@ def test_a_run_that_starts_again_replaces_the_rows(log: Callable[..., Path]) -> 
     shutil.rmtree(folder / "checkpoints")
     log("logger=csv", steps=2)
     assert steps(folder, "train/loss") == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "content", [b"a,b\n1,2\n", b"step,a\n1," + b"x" * 200_000 + b"\n", bytes(range(256)) * 9], ids=["foreign", "long", "binary"]
+)
+def test_a_damaged_file_is_kept_under_another_name(log: Callable[..., Path], content: bytes) -> None:
+    folder = log("logger=csv", steps=2)
+    (folder / "csv" / "metrics.csv").write_bytes(content)
+    log("logger=csv", steps=4)
+    assert steps(folder, "train/loss") == [3, 4]
+    assert (folder / "csv" / "metrics.csv.damaged").read_bytes() == content

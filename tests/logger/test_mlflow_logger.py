@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_MAX_RETRIES, MLFLOW_HTTP_REQUEST_TIMEOUT
 
+from gptkit.errors import ConfigError
+from gptkit.logger.mlflow_logger import limit_retries
 from gptkit.training.reporting.metrics_csv import read_metrics
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of SQLAlchemy, about MLflow's queries
@@ -50,3 +53,24 @@ def test_a_database_is_shared_by_runs_and_a_lost_run_is_replaced(log: Callable[.
     (folder / "mlflow" / "run_id").write_text("0" * 32)
     log(*words, steps=4)
     assert len(MlflowClient(uri).search_runs([run.info.experiment_id])) == 2
+
+
+def test_a_server_that_does_not_answer_ends_the_command(log: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(
+        ConfigError, match=r"^logger\.mlflow: mlflow cannot be started \(.*127\.0\.0\.1.*; ~logger\.mlflow leaves it out$"
+    ):
+        log("logger=mlflow", "logger.mlflow.tracking_uri=http://127.0.0.1:9")
+
+
+def test_a_server_that_does_not_answer_is_asked_a_few_times_unless_the_user_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "7")
+    with limit_retries(2):
+        assert (MLFLOW_HTTP_REQUEST_MAX_RETRIES.get(), MLFLOW_HTTP_REQUEST_TIMEOUT.get()) == (2, 7)
+    assert not MLFLOW_HTTP_REQUEST_MAX_RETRIES.is_set()
+    assert MLFLOW_HTTP_REQUEST_TIMEOUT.get() == 7
+
+
+def test_a_database_in_a_folder_that_does_not_exist_is_refused(log: Callable[..., Path], tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^logger\.mlflow: there is no folder .*nowhere for its database; create it"):
+        log("logger=mlflow", f"logger.mlflow.tracking_uri=sqlite:///{tmp_path / 'nowhere' / 'mlflow.db'}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,3 +34,17 @@ def test_steps_after_the_checkpoint_are_ignored_when_a_run_continues(log: Callab
     log("save.every=4", steps=6)
     folder = log("save.every=4", steps=8)
     assert [event.step for event in events(folder).Scalars("train/loss")] == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
+def test_errors_of_threads_are_reported_as_before_after_two_loggers(log: Callable[..., Path]) -> None:
+    before = threading.excepthook
+    seen: list[threading.ExceptHookArgs] = []
+    threading.excepthook = seen.append
+    try:
+        log("+logger@logger.second=tensorboard", steps=2)
+        thread = threading.Thread(target=lambda: [][0])
+        thread.start()
+        thread.join()
+    finally:
+        threading.excepthook = before
+    assert [args.exc_type for args in seen] == [IndexError]

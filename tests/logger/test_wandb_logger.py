@@ -32,3 +32,15 @@ def test_a_continued_run_has_the_same_id_and_continues_its_curves(
     assert [row["trainer/global_step"] for row in rows if any(key.startswith("sample 1") for key in row)] == [4, 6]
     assert read_config(first)["optimizer"]["lr"] == 0.01
     assert read_config(second)["trainer"]["max_steps"] == 6
+
+
+def test_two_loggers_of_one_run_have_a_wandb_run_each(log: Callable[..., Path]) -> None:
+    words = ("logger=wandb", "logger.wandb.offline=true", "+logger@logger.second=wandb", "logger.second.offline=true")
+    folder = log(*words, steps=2)
+    assert wandb.run is None
+    ids = [(folder / name / "run_id").read_text().strip() for name in ("wandb", "second")]
+    assert ids[0] != ids[1]
+    for place, run_id in zip(("wandb", "second/wandb"), ids, strict=True):
+        (path,) = (folder / place).glob(f"offline-run-*/run-{run_id}.wandb")
+        wait_until_written(path)
+        assert [row["trainer/global_step"] for row in read_history(path) if "train/loss" in row] == [1, 2]

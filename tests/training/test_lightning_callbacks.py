@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,54 @@ def test_what_a_callback_logs_is_in_the_row_of_its_step(observe: Callable[..., A
     assert metrics["mine/seen"] == [1, 1, 1]
     assert "mine/hidden" not in metrics
     assert logged(tmp_path / "run", "mine/step") == [(2, 2.0), (4, 4.0), (5, 5.0)]
+
+
+def test_what_is_logged_when_the_epoch_ends_is_in_the_last_row(observe: Callable[..., Any], tmp_path: Path) -> None:
+    class Epoch(lightning.Callback):
+        def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+            self.log("mine/epoch", trainer.global_step)  # type: ignore[attr-defined]
+
+    observe([Epoch()], "trainer.max_steps=3")
+    metrics = read_metrics(tmp_path / "run")
+    assert [int(step) for step in metrics["step"]] == [2, 3]
+    assert metrics["mine/epoch"][1] == 3
+
+
+class SkippingScaler(torch.amp.GradScaler):
+    """Skips the first step, as a scaler does whose gradients overflow."""
+
+    skipped = False
+
+    def step(self, optimizer: Any, *arguments: Any, **named: Any) -> float | None:
+        if not self.skipped:
+            self.skipped = True
+            return None
+        return super().step(optimizer, *arguments, **named)
+
+
+class Fp16(Recorder):
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        scaler = SkippingScaler("cpu", init_scale=1.0)
+        scaler.scale(torch.ones(()))  # creates the scale
+        trainer.precision_plugin.scaler = scaler
+
+
+def test_a_step_that_fp16_training_skips_counts(observe: Callable[..., Any]) -> None:
+    recorder = Fp16()
+    assert observe([recorder], "trainer.max_steps=4")["steps"] == 4
+    assert (recorder.starts, recorder.steps) == ([0, 1, 2, 3], [1, 2, 3, 4])
+    assert list(recorder.val) == [2, 4]
+
+
+def test_a_step_of_ppo_counts_once(observe: Callable[..., Any], tmp_path: Path) -> None:
+    prompts = tmp_path / "prompts.jsonl"
+    prompts.write_text("".join(json.dumps({"prompt": f"count {n}:"}) + "\n" for n in range(40)), encoding="utf-8")
+    ppo = ("objective=ppo", "objective.minibatch=2", "objective.inner_epochs=2", "objective.max_new_tokens=4", "val.sequences=2")
+    data = ("data=prompts", f"data.path={prompts}", "reward=rules", "reward.length=1", "tokenizer=bytes", "model.context=16")
+    recorder = Recorder()
+    observe([recorder], *ppo, *data, "batch.size=4", "trainer.max_steps=3")  # four updates in a step
+    assert (recorder.starts, recorder.steps) == ([0, 1, 2], [1, 2, 3])
+    assert list(recorder.val) == [2, 3]
 
 
 def test_a_value_that_is_not_a_number_is_refused(observe: Callable[..., Any]) -> None:

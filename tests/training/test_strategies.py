@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import socket
@@ -99,7 +100,7 @@ def together(kinds: dict[str, list[str]], tmp_path_factory: pytest.TempPathFacto
     """Return the folder of the runs on two devices."""
     root = tmp_path_factory.mktemp("together")
     sharded = "trainer.strategy=fsdp2"
-    jobs = [(root / name, [*kinds["text"], f"trainer.strategy={name}"]) for name in ("ddp", "fsdp2", "tp")]
+    jobs = [(root / name, [*kinds["text"], f"trainer.strategy={name}", "logger=csv"]) for name in ("ddp", "fsdp2", "tp")]
     # the second run resumes the first
     jobs += [(root / "mixed", [*kinds["mixed"], sharded, f"trainer.max_steps={steps}"]) for steps in (3, 6)]
     jobs += [(root / name, [*kinds[name], "trainer.strategy=ddp"]) for name in ("ppo_ptx", "grpo", "reward")]
@@ -134,6 +135,15 @@ def test_two_devices_train_the_weights_of_one_device(
     longer = train(tmp_path / "alone_mixed", *kinds["mixed"], "trainer.max_steps=6")
     assert_same(saved(together / "mixed"), saved(tmp_path / "alone_mixed"), "bf16-mixed")
     assert longer["val_loss"] < alone["val_loss"]
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp2", "tp"])
+def test_only_the_first_device_logs(together: Path, strategy: str) -> None:
+    with (together / strategy / "csv" / "metrics.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["step"] for row in rows if row["train/loss"]] == ["2"]
+    assert [row["step"] for row in rows if row["val/loss"]] == ["2"]
 
 
 @pytest.mark.process

@@ -111,7 +111,8 @@ class Checkpoint:
             CheckpointError: the plugin of a part is not installed.
         """
         check_installed(self.folder, self.manifest, self.manifest.parts)
-        return config_file.settings_from(self.content, where=str(self.folder / config_file.FILE))
+        content = {**self.content, "logger": {}}  # they need not be installed to use a checkpoint
+        return config_file.settings_from(content, where=str(self.folder / config_file.FILE))
 
     def part(self, kind: str) -> Any:
         """Return the settings of one part, without resolving the others.

@@ -124,7 +124,10 @@ def part_from(kind: str, content: Mapping[str, Any], *, where: str = FILE) -> An
     try:
         return registry().resolve(kind, escape_interpolations(content))
     except ConfigError as error:
-        raise ConfigError(f"{where}: {error}") from error
+        way_out = (
+            " Choose another one, such as logger=csv." if kind == "logger" and content["name"] not in registry().parts[kind] else ""
+        )
+        raise ConfigError(f"{where}: {error}{way_out}") from error
 
 
 def _fill(schema: type[Any], values: dict[str, Any], where: str) -> Any:

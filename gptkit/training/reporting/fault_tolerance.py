@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from gptkit.atomic_io import write_file
+from gptkit.atomic_io import move_aside, write_file
 from gptkit.errors import GptkitError
 from gptkit.kit_files import MIB, DamagedFile, decode, read_bytes, read_json
 
@@ -111,17 +111,6 @@ def rewrite_or_move_aside(path: Path, text: str, *, unreadable: bool) -> None:
         move_aside(path, "nothing in it can be read")
     elif path.is_file():
         write_file(path, text)
-
-
-def move_aside(path: Path, reason: object) -> None:
-    """Rename a file that cannot be used, so that a new one can be written and nothing is lost."""
-    target = path.with_name(f"{path.name}.damaged")
-    number = 1
-    while os.path.lexists(target):
-        number += 1
-        target = path.with_name(f"{path.name}.damaged-{number}")
-    path.rename(target)
-    _log.warning("warning: %s: %s; renamed it to %s", path, reason, target.name)
 
 
 _logged_warnings: set[str] = set()

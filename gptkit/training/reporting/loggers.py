@@ -16,6 +16,7 @@ from gptkit.errors import ConfigError, GptkitError
 from gptkit.logger import LoggerConfig
 from gptkit.plugins import registry
 from gptkit.run_config import RunConfig
+from gptkit.terminal import shorten_middle
 from gptkit.training.checkpoints.config_file import to_plain
 from gptkit.training.checkpoints.manifest import FOLDER as CHECKPOINTS
 from gptkit.training.reporting.fault_tolerance import best_effort
@@ -108,11 +109,15 @@ def start_loggers(settings: RunConfig, folder: Path, *, step: int) -> list[RunLo
     for key, part in parts.items():
         try:
             logger = part.build(folder=folder / key, step=step)
+            if not isinstance(logger, Logger):
+                raise TypeError(f"build() returned {type(logger).__name__}, not a logger of Lightning")
             logger.log_hyperparams(hyperparameters)
         except GptkitError:
             raise
         except Exception as error:
-            reason = next((line.strip() for line in str(error).splitlines() if line.strip()), "no reason given")
+            reason = shorten_middle(
+                next((line.strip() for line in str(error).splitlines() if line.strip()), "no reason given"), 300
+            )
             raise ConfigError(
                 f"logger.{key}: {part.name} cannot be started ({type(error).__name__}: {reason}); ~logger.{key} leaves it out"
             ) from error

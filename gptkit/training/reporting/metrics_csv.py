@@ -188,6 +188,9 @@ class MetricsLogger(Callback):
         for logger in trainer.loggers:
             logger.save()
 
+    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
+        self.write_logged(trainer, pl_module.state)  # of `on_train_epoch_end`
+
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
         with contextlib.suppress(GptkitError):  # report what stopped the run, not errors that follow from it
             self.teardown(trainer, pl_module, "fit")  # Lightning does not call it after an exception
@@ -198,9 +201,7 @@ class MetricsLogger(Callback):
             file.close()
 
     def _log(self, trainer: Any, state: TrainState) -> None:
-        values = read_scalars(
-            _step_metrics(state)
-        )  # waits for the device, so the window that `end_window` closes holds whole steps
+        values = read_scalars(_step_metrics(state))  # waits for the device, so `end_window` closes a window of whole steps
         rate = self.meter.end_window(state.tokens)
         row = {"step": state.step, "tokens": state.tokens, **values, "lr": state.lr}
         if rate is not None:

@@ -82,6 +82,25 @@ def test_a_logger_that_cannot_be_started_is_named(train: Callable[..., Any], tmp
     assert "logger.mine: failing cannot be started (RuntimeError: no API key configured); ~logger.mine" in str(raised.value)
 
 
+def test_a_logger_part_that_returns_something_else_is_named(
+    train: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FailingConfig, "build", lambda self, *, folder, step: None)
+    with pytest.raises(ConfigError, match=r"failing cannot be started \(TypeError: build\(\) returned NoneType, not a logger"):
+        train(tmp_path / "run", "+logger.mine.name=failing")
+
+
+def test_a_run_continues_with_another_logger_if_its_own_is_not_installed(train: Callable[..., Any], tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    train(folder, *ROWS, "trainer.max_steps=2", "+logger.mine.name=failing")
+    del registry().parts["logger"]["failing"]
+    with pytest.raises(ConfigError, match=r"config\.yaml: there is no logger=failing\. Choose another one, such as logger=csv\.$"):
+        gptkit.compose("train", [f"hydra.run.dir={folder}", "trainer.max_steps=4"])
+    gptkit.run(gptkit.compose("train", [f"hydra.run.dir={folder}", "trainer.max_steps=4", "logger=csv"]))
+    assert read_metrics(folder)["step"] == [1, 2, 3, 4]
+    assert (folder / "csv" / "metrics.csv").is_file()
+
+
 @pytest.mark.parametrize(("part", "package"), [("wandb", "wandb"), ("mlflow", "mlflow")])
 def test_a_package_that_is_not_installed_is_named_before_data_is_read(
     train: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str, package: str
