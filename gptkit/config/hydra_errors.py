@@ -126,7 +126,7 @@ def _format_known_message(verb: str, words: Sequence[str], text: str) -> str:
     if text.startswith("Unexpected type for root: NoneType"):
         return _format_key_without_part(words)
     if text.startswith("Config group override must be a string or a list"):
-        word = next((word for word in words if re.match(r"[\w/@.]+=(null)?$", word)), "")
+        word = next((word for word in words if re.match(r"[\w/@.+]+=(null|true|false|[\d.]+)?$", word, re.IGNORECASE)), "")
         return f"{word} chooses no option; to remove a part, write ~{word.partition('=')[0]}"
     if named := re.match(r"Could not override '(?P<key>[^']+)'", text):
         return _format_unknown_group(verb, named["key"])
@@ -169,7 +169,8 @@ def _format_missing_option(verb: str, error: MissingConfigException, words: Sequ
     if not option:  # a key of a group without a chosen option
         return _format_key_without_part(words)
     near = did_you_mean(option, options)
-    hint = near.replace("Did you mean ", f"Did you mean {group}=") if near else f" The options are {', '.join(options)}."
+    choices = f"{', '.join(options)}{', and null for no logger' if group == 'logger' else ''}"
+    hint = near.replace("Did you mean ", f"Did you mean {group}=") if near else f" The options are {choices}."
     return f"there is no {group}={option}.{hint}{registry().failed()}"
 
 

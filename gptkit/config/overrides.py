@@ -124,7 +124,10 @@ def _normalize_override(verb: str, word: str, parser: OverridesParser, known_gro
         raise ConfigError(f"the key {key[:40]}... has {len(key):,} characters; the longest key has at most {MAX_KEY_LENGTH}")
     head = f"{match['mark']}{key}="
     if key in known_groups:
-        return f"~{key}" if word == "logger=null" else word  # Hydra's grammar has no null for a group
+        if word == "logger=null":  # Hydra's grammar has no null for a group
+            return "~logger"
+        _check_options(key, value)
+        return word
     if _is_nested_too_deeply(value):  # Hydra and OmegaConf would exceed the recursion limit
         if not is_text_key(verb, key):
             raise ConfigError(f"{key}={value[:20]}... is nested too deeply")
@@ -148,6 +151,13 @@ def _normalize_override(verb: str, word: str, parser: OverridesParser, known_gro
     if is_integer_key(verb, key) and (whole := _format_integer(parsed._value)) is not None:
         return head + whole
     return word
+
+
+def _check_options(group: str, value: str) -> None:
+    """Raise `ConfigError` if the value names no option of a group, alone or in a list."""
+    options = [option.strip().lower() for option in value.removeprefix("[").removesuffix("]").split(",")]
+    if value != "[]" and not {"", "null", "true", "false"}.isdisjoint(options):
+        raise ConfigError(f"{group}={value} chooses no option; to remove a part, write ~{group}")
 
 
 def _is_nested_too_deeply(value: str) -> bool:
