@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.command_line import GptkitCommand
 from tests.training.reporting.sample_runs import write_run
@@ -34,6 +35,28 @@ def test_runs_are_named_by_plain_words(gptkit_command: GptkitCommand, runs: Path
     assert 'href="runs/fast/metrics.csv"' in page
     assert "Validation loss against optimizer.lr" in page
     assert 'title="0.0031234567"' in page
+
+
+def test_every_run_is_one_line_in_a_pipe(gptkit_command: GptkitCommand, runs: Path) -> None:
+    for name in ("slow", "fast"):
+        summary = json.loads((runs / name / "summary.json").read_text())
+        long = {f"val_a_metric_with_a_long_name_{number}": 0.5 for number in range(4)}
+        (runs / name / "summary.json").write_text(json.dumps(summary | long))
+    (runs / "slow" / "config.yaml").write_text(f"model: {'a long word ' * 30}[")
+    lines = gptkit_command("report", "runs").out.splitlines()
+    assert len(lines) == 3
+    assert "val_a_metric_with_a_long_name_2" in lines[0].split()
+    assert not any(line.endswith(" ") for line in lines)
+
+
+def test_loggers_and_profilers_are_not_compared(gptkit_command: GptkitCommand, runs: Path) -> None:
+    config = yaml.safe_load((runs / "fast" / "config.yaml").read_text())
+    changed = {"logger": {"csv": {"name": "csv"}}, "trainer": {"profiler": "simple"}}
+    (runs / "fast" / "config.yaml").write_text(yaml.safe_dump(config | changed))
+    assert gptkit_command("report", "runs").out.split()[:3] == ["run", "optimizer.lr", "val_loss"]
+    page = Path("comparison.html").read_text(encoding="utf-8")
+    assert "logger.csv.name" not in page
+    assert "trainer.profiler" not in page
 
 
 def test_the_other_ways_to_name_runs(gptkit_command: GptkitCommand, runs: Path) -> None:

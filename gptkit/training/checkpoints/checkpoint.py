@@ -105,13 +105,13 @@ class Checkpoint:
 
     @property
     def settings(self) -> RunConfig:
-        """The run's settings, with all parts resolved.
+        """The run's settings, with all parts resolved. Loggers, which need not be installed to use a checkpoint, are left out.
 
         Raises:
             CheckpointError: the plugin of a part is not installed.
         """
-        check_installed(self.folder, self.manifest, self.manifest.parts)
-        content = {**self.content, "logger": {}}  # they need not be installed to use a checkpoint
+        check_installed(self.folder, self.manifest, [key for key in self.manifest.parts if not key.startswith("logger.")])
+        content = {**self.content, "logger": {}}
         return config_file.settings_from(content, where=str(self.folder / config_file.FILE))
 
     def part(self, kind: str) -> Any:

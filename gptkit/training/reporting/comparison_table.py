@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from gptkit.terminal import make_console
+from gptkit.terminal import make_console, print_text
 from gptkit.training.reporting.comparison import ComparedRun
 from gptkit.training.reporting.config_difference import round_numbers
 from gptkit.training.reporting.ranking import format_cell, rank, summary_columns
 
+_MIN_WIDTH = 160
+"""The table on a terminal is at least as wide, and as wide as its longest words: it is easier to read than broken words."""
+
+_UNLIMITED = 100_000
+
 
 def print_comparison(runs: Sequence[ComparedRun], keys: Sequence[str], *, noun: str = "run") -> None:
-    """Print the runs to standard output.
+    """Print the runs to standard output. In a pipe, every run is one line.
 
     Args:
         runs: the runs, in the order that breaks ties.
@@ -31,7 +38,14 @@ def print_comparison(runs: Sequence[ComparedRun], keys: Sequence[str], *, noun: 
         status = f"{run.status}: {run.messages[0]}" if run.messages else run.status
         cells = (run.name, *(column[number] for column in values), *metrics, status, str(run.folder))
         table.add_row(*map(printable_text, cells))
-    make_console(width=max(make_console().width, 160), markup=False).print(table)
+    wide = make_console(width=_UNLIMITED, markup=False)
+    if sys.stdout.isatty():
+        longest_words = Measurement.get(wide, wide.options, table).minimum
+        make_console(width=max(make_console().width, _MIN_WIDTH, longest_words), markup=False).print(table)
+        return
+    with wide.capture() as captured:
+        wide.print(table)
+    print_text("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 def print_page_path(text: str) -> None:

@@ -9,6 +9,9 @@ from typing import Any
 ABSENT = "-"
 """Shown for a key that a run does not have."""
 
+WITHOUT_EFFECT = ("logger.", "trainer.profiler")
+"""The beginnings of keys that have no effect on a run and are not compared."""
+
 
 def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     """Return the values of nested settings as texts, by dotted key. Lists are single values."""
@@ -32,13 +35,13 @@ def _as_text(value: Any) -> str:
 
 
 def differing_keys(settings: Sequence[Mapping[str, str]]) -> list[str]:
-    """Return the keys whose values are not the same everywhere, in the order in which they appear.
+    """Return the keys whose values are not the same everywhere, in the order in which they appear, except loggers and profilers.
 
     Args:
         settings: flat settings of each run; empty ones (of a run whose configuration cannot be read) are ignored.
     """
     known = [each for each in settings if each]
-    keys = dict.fromkeys(key for each in known for key in each)
+    keys = dict.fromkeys(key for each in known for key in each if not key.startswith(WITHOUT_EFFECT))
     return [key for key in keys if len({each.get(key, ABSENT) for each in known}) > 1]
 
 
