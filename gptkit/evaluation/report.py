@@ -35,14 +35,19 @@ def results_table(metrics: Mapping[str, Metric], items: int | None) -> str:
     rows = [["metric", "value", "95% interval", "items"]]
     for name, metric in metrics.items():
         has_interval = metric.low is not None and metric.high is not None
-        interval = f"{metric.low:.4f} to {metric.high:.4f}" if has_interval else "-"
+        interval = f"{_number(metric.low)} to {_number(metric.high)}" if has_interval else "-"
         rows.append([name, format_value(metric.value), interval, f"{items:,}"])
     return _aligned(rows)
 
 
 def format_value(value: float) -> str:
-    """Format counts as integers, and other values with four decimals."""
-    return f"{value:,.0f}" if math.isfinite(value) and value == int(value) and abs(value) >= 2 else f"{value:.4f}"
+    """Format counts as integers, and other values with four decimals, or with one if they are large."""
+    return f"{value:,.0f}" if math.isfinite(value) and value == int(value) and abs(value) >= 2 else _number(value)
+
+
+def _number(value: float | None) -> str:
+    assert value is not None
+    return f"{value:.4f}" if abs(value) < 1000 else f"{value:,.1f}"
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from gptkit.constraints import CONTEXT, SCORE, above, at_least, at_most, below, not_empty, one_of
 from gptkit.errors import ConfigError
 from gptkit.hookspecs import hookimpl
-from gptkit.task.config import ExampleTaskConfig, TaskConfig, TextTaskConfig, build_data, build_tasks
+from gptkit.task.config import ExampleTaskConfig, SourceTaskConfig, TaskConfig, build_data, build_tasks
 
 if TYPE_CHECKING:
     from gptkit.data import DataConfig
@@ -20,10 +20,12 @@ __all__ = [
     "AlignmentTaxConfig",
     "ChoiceConfig",
     "ExampleTaskConfig",
+    "LambadaConfig",
     "NextWordConfig",
+    "PerplexityConfig",
     "ReferentConfig",
+    "SourceTaskConfig",
     "TaskConfig",
-    "TextTaskConfig",
     "WinRateConfig",
     "build_tasks",
 ]
@@ -126,6 +128,59 @@ class ReferentConfig(ExampleTaskConfig):
 
 
 @dataclass
+class LambadaConfig(ExampleTaskConfig):
+    """Predict the last word of a passage: accuracy of greedy decoding, and perplexity of the word (LAMBADA).
+
+    Source: "Language Models are Unsupervised Multitask Learners", section 3.3, and "Language Models are Few-Shot Learners", section
+    3.1.2, zero-shot. Without the stop-word filter of GPT-2's best number.
+    """
+
+    source: ClassVar[str] = "cloze"
+
+    name: str = "lambada"
+    boundary: Annotated[
+        str,
+        "how context and word become tokens: separate (each by itself) or joint (both as one text, as in lm-evaluation-harness)",
+        one_of("separate", "joint"),
+    ] = "joint"
+    prefix: Annotated[
+        str, "when an end-of-text token precedes a context: always, or empty (only if it is empty)", one_of("always", "empty")
+    ] = "empty"
+
+    def build(self, *, data: DataConfig | None = None) -> Task:
+        from gptkit.task.lambada import Lambada
+
+        return Lambada(self, self.build_data(data))
+
+
+@dataclass
+class PerplexityConfig(SourceTaskConfig):
+    """Perplexity of documents per word, token and byte, with a sliding window: WikiText-2, WikiText-103, enwik8, your own text.
+
+    Source: "Language Models are Unsupervised Multitask Learners", section 3.1. Words and bytes are those of the text before
+    de-tokenization. Each document begins after an end-of-text token. Uses the validation split of the source, or all of it.
+    """
+
+    source: ClassVar[str] = "text"
+
+    name: str = "perplexity"
+    detokenizer: Annotated[str, "how to undo the tokenization of a benchmark: none or wikitext", one_of("none", "wikitext")] = (
+        "none"
+    )
+    stride: Annotated[
+        int,
+        "tokens that a window scores, with as many tokens before them as fit; 0: the whole context, without overlap",
+        at_least(0),
+        at_most(CONTEXT),
+    ] = 0
+
+    def build(self, *, data: DataConfig | None = None) -> Task:
+        from gptkit.task.perplexity import Perplexity
+
+        return Perplexity(self, self.build_data(data))
+
+
+@dataclass
 class WinRateConfig(TaskConfig):
     """The fraction of held-out prompts for which a judge prefers a model's answer over another model's; ties count half.
 
@@ -187,4 +242,13 @@ class AlignmentTaxConfig(TaskConfig):
 
 @hookimpl
 def gptkit_task() -> list[type[TaskConfig]]:
-    return [ChoiceConfig, NextWordConfig, AcceptabilityConfig, ReferentConfig, WinRateConfig, AlignmentTaxConfig]
+    return [
+        ChoiceConfig,
+        LambadaConfig,
+        PerplexityConfig,
+        NextWordConfig,
+        AcceptabilityConfig,
+        ReferentConfig,
+        WinRateConfig,
+        AlignmentTaxConfig,
+    ]

@@ -46,20 +46,11 @@ class TaskConfig(Part):
 
 
 @dataclass
-class TextTaskConfig(TaskConfig):
-    """Base class of the configs of tasks that score texts. Not a part itself."""
+class SourceTaskConfig(TaskConfig):
+    """Base class of the configs of tasks that read a data source. Not a part itself."""
 
     data: Annotated[dict[str, Any], "the settings of a source, with its `name`; replaced by data="] = field(default_factory=dict)
     examples: Annotated[int, "maximum number of examples, evenly spaced; 0: all", at_least(0)] = 0
-    boundary: Annotated[
-        str,
-        "how context and continuation become tokens: separate (each by itself) or joint (both as one text, as in "
-        "lm-evaluation-harness)",
-        one_of("separate", "joint"),
-    ] = "separate"
-    prefix: Annotated[
-        str, "when an end-of-text token precedes a context: always, or empty (only if it is empty)", one_of("always", "empty")
-    ] = "always"
 
     def build_data(self, data: DataConfig | None) -> Data:
         """Build the source of the examples: `data`, else the task's own.
@@ -74,12 +65,21 @@ class TextTaskConfig(TaskConfig):
 
 
 @dataclass
-class ExampleTaskConfig(TextTaskConfig):
+class ExampleTaskConfig(SourceTaskConfig):
     """Base class of the configs of tasks that read labelled examples. Not a part itself.
 
     Uses the validation split, or all examples if the source has none.
     """
 
+    boundary: Annotated[
+        str,
+        "how context and continuation become tokens: separate (each by itself) or joint (both as one text, as in "
+        "lm-evaluation-harness)",
+        one_of("separate", "joint"),
+    ] = "separate"
+    prefix: Annotated[
+        str, "when an end-of-text token precedes a context: always, or empty (only if it is empty)", one_of("always", "empty")
+    ] = "always"
     reference: Annotated[
         float | None,
         "also report a score that is 0 for random guessing and 1 for this score; null: do not",
