@@ -25,6 +25,7 @@ __all__ = [
     "EvalCommand",
     "ExportCommand",
     "GenerateCommand",
+    "IndexCommand",
     "PlanCommand",
     "PluginsCommand",
     "PredictCommand",
@@ -262,6 +263,36 @@ class ReportCommand(Command):
         return report(self)
 
 
+@dataclass
+class IndexCommand(Command):
+    """Index the training text of runs by word N-grams, and look up the training documents that contain parts of a text."""
+
+    verb: ClassVar[str] = "index"
+    bare_words: ClassVar[str] = "runs"
+
+    to: Annotated[str, "the folder of the index: new or empty, or a finished index", not_empty] = MISSING
+    runs: Annotated[
+        Any, "the runs whose training text is indexed; also typed as plain words; null: `to` is a finished index", texts, not_empty
+    ] = None
+    n: Annotated[Any, "words of an N-gram, or a list of such numbers: 8 is GPT-2's, 13 GPT-3's; for text, one of the index"] = None
+    text: Annotated[str | None, "the text to look up; @file: the file's text; null: only build the index", not_empty] = None
+    format: Annotated[str, "table or json", one_of("table", "json")] = "table"
+
+    def __post_init__(self) -> None:
+        if self.runs is None and self.text is None:
+            raise ValueError("set runs=<run> to build an index, or text=<a text> to look it up in a finished index")
+        lengths = self.n if isinstance(self.n, list | tuple) else [self.n]
+        if self.n is not None and not all(type(each) is int and 2 <= each <= 64 for each in lengths):
+            raise ValueError(f"n={self.n} must be a whole number from 2 to 64, or a list of such numbers")
+        if self.n is not None and (not lengths or len(set(lengths)) < len(lengths)):
+            raise ValueError(f"n={list(lengths)} must be different numbers, at least one")
+
+    def run(self, folder: Path) -> Any:
+        from gptkit.command.index import index
+
+        return index(self)
+
+
 @hookimpl
 def gptkit_command() -> list[type[Command]]:
     return [
@@ -273,5 +304,6 @@ def gptkit_command() -> list[type[Command]]:
         ExportCommand,
         PushCommand,
         ReportCommand,
+        IndexCommand,
         PluginsCommand,
     ]
