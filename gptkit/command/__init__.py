@@ -15,6 +15,7 @@ from omegaconf import MISSING
 from gptkit.command.base import Command
 from gptkit.constraints import CONTEXT, DEVICES, SCORE, SEQUENCES, above, at_least, at_most, not_empty, one_of, texts
 from gptkit.data import DataConfig
+from gptkit.evaluation.config import FewShotConfig
 from gptkit.hookspecs import hookimpl
 from gptkit.reward import RewardConfig
 from gptkit.run_config import RunConfig
@@ -169,6 +170,7 @@ class EvalCommand(Command):
     checkpoint: Annotated[str, "a run, a checkpoint folder, or hf:<folder or hub name>", not_empty] = MISSING
     against: Annotated[str | None, "the checkpoint of the model to compare with", not_empty] = None
     data: Annotated[DataConfig | None, "a source instead of the default source of the task or the run; null: the default"] = None
+    fewshot: FewShotConfig = field(default_factory=FewShotConfig)
     to: Annotated[str | None, "the folder for items.jsonl and results.json; null: only print the metrics", not_empty] = None
     reward: Annotated[RewardConfig | None, "the judge of tasks that need one; null: the reward of the checkpoint's run"] = None
     seed: Annotated[int, "the same seed gives the same scores", at_least(0)] = 0

@@ -13,12 +13,16 @@ from gptkit.plugins import registry
 from gptkit.terminal import print_text, write_result
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import torch
 
     from gptkit.command import EvalCommand
+    from gptkit.data import DataConfig
+    from gptkit.evaluation.few_shot import FewShotTask
     from gptkit.evaluation.intervals import Metric
     from gptkit.reward.base import Reward
-    from gptkit.task.base import Task
+    from gptkit.task.base import Item, Task
     from gptkit.task.comparison import Comparison, Subject
 
 _log = logging.getLogger("gptkit")
@@ -60,6 +64,8 @@ def _check_settings(settings: EvalCommand) -> None:
         raise ConfigError(f"task={task.name} compares two models; set the second with against=<run>")
     if not task.compares and settings.against is not None:
         raise ConfigError(f"task={task.name} evaluates one model; remove against")
+    if task.compares and settings.fewshot.k:
+        raise ConfigError(f"task={task.name} compares two models and takes no examples in context; remove fewshot.k")
     if not task.judged and settings.reward is not None:
         raise ConfigError(f"task={task.name} uses no judge; remove reward")
     if task.compares and settings.to is not None:
@@ -75,11 +81,15 @@ def _evaluate_task(settings: EvalCommand, task: Task, subject: Subject) -> tuple
     from gptkit.evaluation.report import results_content
     from gptkit.evaluation.runner import evaluate as run_task
 
+    few_shot = _few_shot_task(settings, task, subject) if settings.fewshot.k else None
+    task = few_shot or task
     items = len(task.items())
     with contextlib.ExitStack() as stack:
         folder = None
         if settings.to is not None:
             protocol = evaluation_protocol(settings.task, task, subject, seed=settings.seed)
+            if few_shot is not None:
+                protocol["fewshot"] = few_shot.protocol
             folder = stack.enter_context(EvaluationFolder(settings.to, protocol))
         progress = stack.enter_context(Progress("evaluating"))
 
@@ -91,6 +101,8 @@ def _evaluate_task(settings: EvalCommand, task: Task, subject: Subject) -> tuple
         content = results_content(
             metrics, chance=task.chance(), items=items, requests=results.requests, truncated=results.truncated
         )
+        if few_shot is not None:
+            content["fewshot"] = dataclasses.asdict(few_shot.statistics)
         if folder is not None:
             folder.write_results({"task": settings.task.name, "checkpoint": settings.checkpoint, **content})
     if results.truncated:
@@ -100,7 +112,51 @@ def _evaluate_task(settings: EvalCommand, task: Task, subject: Subject) -> tuple
             f"{results.requests:,}",
             f"{subject.model.context:,}",
         )
+    if few_shot is not None and few_shot.statistics.items_with_fewer:
+        _log.warning(
+            "%s of %s items have fewer than %s examples, %.1f on average, because more do not fit the context of %s tokens",
+            f"{few_shot.statistics.items_with_fewer:,}",
+            f"{items:,}",
+            f"{settings.fewshot.k:,}",
+            few_shot.statistics.mean,
+            f"{subject.model.context:,}",
+        )
     return metrics, content
+
+
+def _few_shot_task(settings: EvalCommand, task: Task, subject: Subject) -> FewShotTask:
+    """Return the task with `fewshot.k` examples before every item."""
+    from gptkit.evaluation.encoding import RequestEncoder
+    from gptkit.evaluation.few_shot import FewShotTask
+
+    encoder = RequestEncoder(task, subject.tokenizer, context=subject.model.context)
+    return FewShotTask(
+        task,
+        _pool(settings, task),
+        k=settings.fewshot.k,
+        separator=settings.fewshot.separator,
+        seed=settings.seed,
+        fits=lambda item: not any(request.truncated for request in encoder.encode_item(item)),
+    )
+
+
+def _pool(settings: EvalCommand, task: Task) -> Sequence[Item]:
+    """Return the items that examples in context are drawn from: those of `fewshot.path`, or else of the task."""
+    path = settings.fewshot.path
+    if path is None:
+        return task.pool()
+    if not settings.task.source:
+        raise ConfigError(f"task={settings.task.name} reads no files; remove fewshot.path={path}")
+    if settings.data is not None and hasattr(settings.data, "path"):
+        changes: dict[str, Any] = {"path": path}
+        changes |= {name: None for name in ("validation", "test") if hasattr(settings.data, name)}
+        data: DataConfig = dataclasses.replace(settings.data, **changes)
+    else:
+        data = registry().resolve("data", {"name": settings.task.source, "path": path})
+    all_examples: dict[str, Any] = {"examples": 0} if hasattr(settings.task, "examples") else {}
+    built: Any = dataclasses.replace(settings.task, **all_examples).build(data=data)
+    pool: Sequence[Item] = built.pool()
+    return pool
 
 
 def _compare(settings: EvalCommand, comparison: Comparison, subject: Subject, device: torch.device) -> dict[str, Metric]:

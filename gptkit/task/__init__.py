@@ -9,6 +9,7 @@ from gptkit.constraints import CONTEXT, SCORE, above, at_least, at_most, below, 
 from gptkit.errors import ConfigError
 from gptkit.hookspecs import hookimpl
 from gptkit.task.config import ExampleTaskConfig, SourceTaskConfig, TaskConfig, build_data, build_tasks
+from gptkit.task.generated_config import ArithmeticConfig, NovelWordsConfig, WordScrambleConfig
 
 if TYPE_CHECKING:
     from gptkit.data import DataConfig
@@ -18,15 +19,18 @@ if TYPE_CHECKING:
 __all__ = [
     "AcceptabilityConfig",
     "AlignmentTaxConfig",
+    "ArithmeticConfig",
     "ChoiceConfig",
     "ExampleTaskConfig",
     "LambadaConfig",
     "NextWordConfig",
+    "NovelWordsConfig",
     "PerplexityConfig",
     "ReferentConfig",
     "SourceTaskConfig",
     "TaskConfig",
     "WinRateConfig",
+    "WordScrambleConfig",
     "build_tasks",
 ]
 
@@ -249,6 +253,9 @@ def gptkit_task() -> list[type[TaskConfig]]:
         NextWordConfig,
         AcceptabilityConfig,
         ReferentConfig,
+        ArithmeticConfig,
+        WordScrambleConfig,
+        NovelWordsConfig,
         WinRateConfig,
         AlignmentTaxConfig,
     ]

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gptkit.task.requests import Answer, Request
+from gptkit.task.requests import Answer, Generation, LogLikelihood, Request
 
 Columns = Mapping[str, NDArray[np.float64]]
 """The scores of N items: each name with the values of all items, (N,)."""
@@ -28,6 +28,8 @@ class Item:
     """The correct answer as a plain JSON value, such as the number of an option."""
     where: str = ""
     """The location of the record in its file, for messages."""
+    group: str = ""
+    """Examples in context come from items of the same group."""
 
 
 class Task(ABC):
@@ -39,6 +41,8 @@ class Task(ABC):
     lm-evaluation-harness). "separate": each is encoded by itself."""
     prefix: str = "empty"
     """When an end-of-text token precedes the context: "empty" (only if the context is empty) or "always"."""
+    separator: str = "\n\n"
+    """The text between two examples in context."""
 
     @abstractmethod
     def items(self) -> Sequence[Item]:
@@ -63,3 +67,23 @@ class Task(ABC):
     def chance(self) -> dict[str, float]:
         """Return the expected metrics of random guessing, where they are known."""
         return {}
+
+    def pool(self) -> Sequence[Item]:
+        """Return the items that can be shown as solved examples: by default the evaluated ones."""
+        return self.items()
+
+    def solution(self, item: Item) -> str | None:
+        """Return the text of an item with its correct answer, as an example in context; None if the task has no such text."""
+        return None
+
+    def with_examples(self, item: Item, examples: str) -> Item:
+        """Return the item with the text of solved examples before its contexts and prompts."""
+        return replace(item, requests=tuple(_prepend(examples, request) for request in item.requests))
+
+
+def _prepend(text: str, request: Request) -> Request:
+    if isinstance(request, LogLikelihood):
+        return replace(request, context=text + request.context)
+    if isinstance(request, Generation):
+        return replace(request, prompt=text + request.prompt)
+    raise TypeError("a text that is scored as a whole cannot follow examples")

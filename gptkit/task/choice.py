@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gptkit.records import Example
@@ -42,6 +43,14 @@ class Choice(OptionTask):
             context = self.answer_context.rstrip(" ")
             requests += [LogLikelihood(context, each) for each in continuations]
         return Item(tuple(requests), example.label, example.where)
+
+    def with_examples(self, item: Item, examples: str) -> Item:
+        """Put the examples before the questions, but not before the answer context."""
+        extended = super().with_examples(item, examples)
+        if self.normaliser != "answer_context":
+            return extended
+        half = len(item.requests) // 2
+        return replace(extended, requests=extended.requests[:half] + item.requests[half:])
 
     def choose(self, item: Item, answers: Sequence[Answer]) -> int:
         scored = log_likelihoods(answers)

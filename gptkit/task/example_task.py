@@ -13,7 +13,7 @@ from gptkit.data.splits import evaluation_split, evenly_spaced
 from gptkit.errors import ConfigError, DataError
 from gptkit.records import Example
 from gptkit.task.base import Columns, Item, Task
-from gptkit.task.requests import Answer, LogLikelihoodAnswer
+from gptkit.task.requests import Answer, LogLikelihood, LogLikelihoodAnswer
 
 if TYPE_CHECKING:
     from gptkit.data.base import Data
@@ -29,7 +29,9 @@ class ExampleTask(Task):
         self.boundary, self.prefix = settings.boundary, settings.prefix
         self.reference = settings.reference
         self.split = evaluation_split(data, "validation")
-        self.examples = subsample(self.read(data, self.split), settings.examples)
+        self._data = data
+        self._all_examples = self.read(data, self.split)
+        self.examples = subsample(self._all_examples, settings.examples)
         for example in self.examples:
             self.check(example)
         self._items: list[Item] | None = None
@@ -68,6 +70,13 @@ class ExampleTask(Task):
             self._items = [self.item(example) for example in self.examples]
         return self._items
 
+    def pool(self) -> Sequence[Item]:
+        """Return the items of the training split; if the source has no other split, those of all examples."""
+        examples = self._all_examples if self.split == "train" else self.read(self._data, "train")
+        for example in examples:
+            self.check(example)
+        return [self.item(example) for example in examples]
+
     def aggregate(self, scores: Columns) -> dict[str, float]:
         """Return the metrics. If there is a reference, add the main one, `normalised` as in figure 2 (right) of GPT-1's paper."""
         metrics = self.metrics(scores)
@@ -90,6 +99,10 @@ class OptionTask(ExampleTask):
     @abstractmethod
     def choose(self, item: Item, answers: Sequence[Answer]) -> int:
         """Return the number of the chosen option."""
+
+    def solution(self, item: Item) -> str | None:
+        request = item.requests[item.target]
+        return request.context + request.continuation if isinstance(request, LogLikelihood) else None
 
     def check(self, example: Example) -> None:
         if not example.options:

@@ -319,3 +319,51 @@ def test_invalid_settings_are_reported_in_one_line(
     assert message in outcome.error_line
     assert outcome.status == status
     assert outcome.out == ""
+
+
+def test_few_shot_draws_from_the_file_itself_or_from_another(
+    folder: Path, questions: Path, tmp_path: Path, scores_of: Any, gptkit_command: GptkitCommand
+) -> None:
+    (tmp_path / "pool.jsonl").write_text('{"query": "Is it so?", "choices": ["yes", "no"], "gold": 1}\n')
+    base = ("eval", "task=choice", f"checkpoint={folder / 'a'}", f"data.path={questions}")
+    for name, words, expected in (
+        ("own", ("fewshot.k=1",), "Number"),
+        ("other", (f"fewshot.path={tmp_path / 'pool.jsonl'}", "fewshot.k=1"), "Is it so? no\n\n"),
+    ):
+        outcome = gptkit_command(*base, f"to={tmp_path / name}", *words)
+        assert outcome.status == 0, outcome.err
+        lines = [json.loads(line) for line in (tmp_path / name / "items.jsonl").read_text().splitlines()]
+        assert all(line["requests"][0]["context"].startswith(expected) for line in lines)
+        results = json.loads((tmp_path / name / "results.json").read_text())
+        assert results["fewshot"] == {"k": 1, "mean": 1.0, "items_with_fewer": 0}
+        assert results["protocol"]["fewshot"]["k"] == 1
+    outcome = gptkit_command(*base, f"to={tmp_path / 'own'}")
+    assert outcome.status == 2
+    assert "fewshot is" in outcome.err and "holds another evaluation" in outcome.err
+
+
+def test_few_shot_that_does_not_fit_is_reported(
+    folder: Path, questions: Path, gptkit_command: GptkitCommand, caplog: pytest.LogCaptureFixture
+) -> None:
+    outcome = gptkit_command("eval", "task=choice", f"checkpoint={folder / 'a'}", f"data.path={questions}", "fewshot.k=11")
+    assert outcome.status == 0
+    assert "12 of 12 items have fewer than 11 examples, 1.0 on average" in caplog.text
+    assert "because more do not fit the context of 48 tokens" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("task=choice", "fewshot.k=12"), "fewshot.k=12 is larger than the pool, which has 11 examples besides the evaluated one"),
+        (("task=choice", "fewshot.k=-1"), "fewshot.k=-1"),
+        (("task=choice", "fewshot.k=1", "fewshot.path=nowhere.jsonl"), "nowhere.jsonl"),
+        (("task=win_rate", "against=x", "fewshot.k=1"), "takes no examples in context; remove fewshot.k"),
+    ],
+)
+def test_few_shot_settings_that_cannot_be_used_are_refused(
+    words: tuple[str, ...], message: str, folder: Path, questions: Path, gptkit_command: GptkitCommand
+) -> None:
+    data = () if "task=win_rate" in words else (f"data.path={questions}",)
+    outcome = gptkit_command("eval", f"checkpoint={folder / 'a'}", *data, *words)
+    assert outcome.status in (1, 2)
+    assert message in outcome.err and outcome.err.count("\n") == 1
