@@ -76,7 +76,7 @@ def fit(settings: RunConfig, folder: Path, callbacks: Sequence[lightning.Callbac
     check_training_fits(settings, arguments)
     check_loggers(settings)
     own_callbacks = [*(registry().resolve("callback", part).build() for part in settings.callback.values()), *callbacks]
-    check_callbacks(own_callbacks)
+    check_callbacks(own_callbacks, has_logger=bool(settings.logger))
     trainer = build_trainer(arguments, folder, own_callbacks)
     check_batch_divides(trainer, settings.batch.size)
     with report_rank_failures(trainer), lock_run_folder(folder) if is_first_process() else contextlib.nullcontext():

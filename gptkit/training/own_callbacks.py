@@ -21,11 +21,19 @@ REPLACED_BY: dict[type[lightning.Callback], str] = {
 """Callbacks that cannot work here, and what to do instead."""
 
 
-def check_callbacks(callbacks: Iterable[lightning.Callback]) -> None:
+NEED_LOGGER = (lightning_callbacks.LearningRateMonitor, lightning_callbacks.DeviceStatsMonitor)
+"""Callbacks that write to loggers only."""
+
+
+def check_callbacks(callbacks: Iterable[lightning.Callback], *, has_logger: bool) -> None:
     """Check that every callback can observe a run.
 
+    Args:
+        callbacks: the callbacks that the user adds.
+        has_logger: whether the run has a logger.
+
     Raises:
-        ConfigError: it is not a Lightning callback, or it does what gptkit does itself.
+        ConfigError: it is not a Lightning callback, it does what gptkit does itself, or it needs a logger.
     """
     for callback in callbacks:
         name = type(callback).__name__
@@ -34,3 +42,5 @@ def check_callbacks(callbacks: Iterable[lightning.Callback]) -> None:
         for kind, way_out in REPLACED_BY.items():
             if isinstance(callback, kind):
                 raise ConfigError(f"the callback {name} cannot be used: {way_out}")
+        if isinstance(callback, NEED_LOGGER) and not has_logger:
+            raise ConfigError(f"the callback {name} needs a logger, and none is chosen; choose one, such as logger=csv")

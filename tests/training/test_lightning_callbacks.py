@@ -168,8 +168,8 @@ def test_callbacks_that_do_what_gptkit_does_are_refused(observe: Callable[..., A
 
 
 def test_a_callback_that_needs_a_logger_says_so_in_one_line(observe: Callable[..., Any]) -> None:
-    with pytest.raises(ConfigError, match="LearningRateMonitor"):
-        observe([LearningRateMonitor()], "logger=null")
+    with pytest.raises(ConfigError, match=r"^the callback LearningRateMonitor needs a logger, and none is chosen; .*logger=csv$"):
+        observe([LearningRateMonitor()], "logger=null", "data.path=nowhere.txt")
 
 
 def test_callbacks_are_for_training(tmp_path: Path) -> None:
