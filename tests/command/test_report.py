@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -151,3 +153,13 @@ def test_the_help_page_shows_the_plain_words(gptkit_command: GptkitCommand) -> N
     page = gptkit_command("report", "--help").out
     assert "usage: gptkit report [runs ...] [key=value ...] [flags]" in page
     assert re.search(r"to=comparison.html +str: the page to write", page)
+
+
+@pytest.mark.process
+def test_the_command_starts_fast_because_it_imports_no_torch(runs: Path) -> None:
+    code = (
+        "import sys; from gptkit.config.main import run_command_line as run; status = run(['report', 'runs']);"
+        "print(status, {'torch', 'lightning'} & set(sys.modules))"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.rstrip().endswith("\n0 set()")

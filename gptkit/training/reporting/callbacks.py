@@ -24,12 +24,13 @@ from gptkit.training.reporting.fault_tolerance import best_effort
 from gptkit.training.reporting.figures import FOLDER as FIGURES
 from gptkit.training.reporting.loggers import RunLogger
 from gptkit.training.reporting.metrics_csv import FILE as METRICS
-from gptkit.training.reporting.metrics_csv import MetricsLogger, last_logged, read_metrics, read_scalars
+from gptkit.training.reporting.metrics_csv import last_logged, read_metrics
+from gptkit.training.reporting.metrics_logger import MetricsLogger, read_scalars
 from gptkit.training.reporting.report import FILE as REPORT
 from gptkit.training.reporting.report import write_report
-from gptkit.training.reporting.reward_hacking import RewardHackingWarning
+from gptkit.training.reporting.reward_hacking_warning import RewardHackingWarning
+from gptkit.training.reporting.sample_logger import SampleLogger
 from gptkit.training.reporting.samples import FILE as SAMPLES
-from gptkit.training.reporting.samples import SampleLogger
 from gptkit.training.reporting.speed_and_mfu import SpeedMeter, model_flops_utilization, peak_memory_bytes
 from gptkit.training.reporting.summary import FILE as SUMMARY
 from gptkit.training.reporting.summary import VALIDATION_LOSS, read_summary, write_summary

@@ -19,8 +19,9 @@ from gptkit.objective.pretraining_mix import mixed_in
 from gptkit.run_config import RunConfig
 from gptkit.terminal import print_text
 from gptkit.training.duration import describe_ignored_keys
+from gptkit.training.reporting.curves import format_duration
 from gptkit.training.reporting.report import FILE as REPORT
-from gptkit.training.reporting.speed_and_mfu import SpeedMeter, format_duration
+from gptkit.training.reporting.speed_and_mfu import SpeedMeter
 from gptkit.training.strategies import is_first_process
 
 if TYPE_CHECKING:

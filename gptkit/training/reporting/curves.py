@@ -15,6 +15,18 @@ X_AXES = {"tokens": "tokens", "step": "steps", "wall_seconds": "time"}
 """The columns that can be horizontal axes, with the names of the axes."""
 
 
+def format_duration(seconds: float) -> str:
+    """Format seconds in their two largest units: "2 h 05 min", "3 min 20 s", "12 s"."""
+    days, rest = divmod(round(seconds), 86_400)
+    hours, rest = divmod(rest, 3600)
+    minutes, second = divmod(rest, 60)
+    if days:
+        return f"{days} d {hours:02d} h"
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {second:02d} s" if minutes else f"{second} s"
+
+
 def format_count(number: float) -> str:
     """Format a large number with its SI prefix: 124 M."""
     for limit, unit in ((1e12, " T"), (1e9, " B"), (1e6, " M"), (1e3, " k")):

@@ -10,16 +10,16 @@ import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from gptkit.atomic_io import write_file
 from gptkit.plugins import registry
-from gptkit.run_config import RunConfig
-from gptkit.scaling.compute import flops_per_token
-from gptkit.scaling.devices import local_device_name, local_peak
 from gptkit.training.reporting.fault_tolerance import is_count, is_number, read_object, warn_damaged
+
+if TYPE_CHECKING:
+    import torch
+
+    from gptkit.run_config import RunConfig
 
 FILE = "environment.json"
 
@@ -50,6 +50,11 @@ def describe(
     settings: RunConfig, *, parameters: int, vocabulary: int, device: torch.device, devices: int, precision: str
 ) -> Environment:
     """Return the environment of this process. On a CPU it times matrix products, which takes a fraction of a second."""
+    import torch
+
+    from gptkit.scaling.compute import flops_per_token
+    from gptkit.scaling.devices import local_device_name, local_peak
+
     peak = local_peak(device, precision)
     try:
         flops = flops_per_token(settings.model, settings.attention, vocabulary)

@@ -17,7 +17,7 @@ from gptkit.training.checkpoints import config_file
 from gptkit.training.reporting.chart_svg import write_png
 from gptkit.training.reporting.chart_view import chart_views
 from gptkit.training.reporting.charts import MAX_EXTRA, run_charts
-from gptkit.training.reporting.curves import Curves, format_count
+from gptkit.training.reporting.curves import Curves, format_count, format_duration
 from gptkit.training.reporting.diagnostics import diagnose_speed, diagnose_training
 from gptkit.training.reporting.environment import Environment, read_environment
 from gptkit.training.reporting.fault_tolerance import warn_damaged
@@ -28,7 +28,6 @@ from gptkit.training.reporting.metrics_csv import read_metrics
 from gptkit.training.reporting.ranking import format_cell, heading
 from gptkit.training.reporting.reward_hacking import diagnose_collapse
 from gptkit.training.reporting.samples import read_samples
-from gptkit.training.reporting.speed_and_mfu import format_duration
 from gptkit.training.reporting.summary import VALIDATION_LOSS, monitor_of, read_summary
 
 FILE = "report.html"

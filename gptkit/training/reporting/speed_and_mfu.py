@@ -133,15 +133,3 @@ def _finish_queued_work() -> None:
 
 def _cuda_in_use() -> bool:
     return torch.cuda.is_available() and torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
-
-
-def format_duration(seconds: float) -> str:
-    """Format seconds in their two largest units: "2 h 05 min", "3 min 20 s", "12 s"."""
-    days, rest = divmod(round(seconds), 86_400)
-    hours, rest = divmod(rest, 3600)
-    minutes, second = divmod(rest, 60)
-    if days:
-        return f"{days} d {hours:02d} h"
-    if hours:
-        return f"{hours} h {minutes:02d} min"
-    return f"{minutes} min {second:02d} s" if minutes else f"{second} s"

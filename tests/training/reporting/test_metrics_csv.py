@@ -11,7 +11,8 @@ import torch
 
 from gptkit.atomic_io import write_file
 from gptkit.errors import GptkitError
-from gptkit.training.reporting.metrics_csv import COLUMNS, MetricsFile, read_metrics, read_rows, read_scalars, truncate_metrics
+from gptkit.training.reporting.metrics_csv import COLUMNS, MetricsFile, read_metrics, read_rows, truncate_metrics
+from gptkit.training.reporting.metrics_logger import read_scalars
 from gptkit.training.reporting.samples import read_samples, truncate_samples
 
 Open = Callable[[], MetricsFile]

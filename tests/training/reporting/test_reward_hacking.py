@@ -12,7 +12,8 @@ import pytest
 
 from gptkit.training.reporting.curves import Curves
 from gptkit.training.reporting.metrics_csv import MetricsFile
-from gptkit.training.reporting.reward_hacking import RewardHackingWarning, diagnose_collapse
+from gptkit.training.reporting.reward_hacking import diagnose_collapse
+from gptkit.training.reporting.reward_hacking_warning import RewardHackingWarning
 
 
 def verdicts(columns: dict[str, list[float]], missing_end_score: float | None = -1.0) -> dict[str, str]:

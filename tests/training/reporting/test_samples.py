@@ -13,7 +13,8 @@ from torch import Tensor
 from gptkit.generation import generate
 from gptkit.training.checkpoints.load import load_objective
 from gptkit.training.reporting import callbacks, samples
-from gptkit.training.reporting.samples import SampleLogger, read_samples
+from gptkit.training.reporting.sample_logger import SampleLogger
+from gptkit.training.reporting.samples import read_samples
 
 Train = Callable[..., Any]
 Weights = Callable[[Path], dict[str, Tensor]]

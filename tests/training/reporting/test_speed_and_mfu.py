@@ -1,6 +1,7 @@
 import torch
 
-from gptkit.training.reporting.speed_and_mfu import SpeedMeter, format_duration, model_flops_utilization, peak_memory_bytes
+from gptkit.training.reporting.curves import format_duration
+from gptkit.training.reporting.speed_and_mfu import SpeedMeter, model_flops_utilization, peak_memory_bytes
 
 
 class Clock:
