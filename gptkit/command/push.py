@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
+import re
 import signal
 import tempfile
 import threading
@@ -28,7 +29,7 @@ def push(settings: PushCommand) -> str:
         The address; with `dry_run`, the `hf:` name that the command line would use.
 
     Raises:
-        ConfigError: the name of the repository is invalid, or the format cannot express the model.
+        ConfigError: the name of the repository or the licence is invalid, or the format cannot express the model.
         CheckpointError: the checkpoint cannot be read.
         GptkitError: the hub rejects the upload, or cannot be reached.
     """
@@ -39,6 +40,8 @@ def push(settings: PushCommand) -> str:
     from gptkit.interop.hub_upload import CARD, Repository, check_access, check_repository_name, upload
 
     check_repository_name(settings.to)
+    if settings.license is not None and re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", settings.license) is None:
+        raise ConfigError(f"license={settings.license}: is not an identifier of the hub, such as apache-2.0, mit or other")
     if not settings.dry_run:
         check_access(settings.to)
     with _interrupt_on_termination(), tempfile.TemporaryDirectory(prefix="gptkit-push-", ignore_cleanup_errors=True) as name:

@@ -75,6 +75,12 @@ def test_what_is_pushed_is_read_back_bit_for_bit(hub: HubServer, run: Path, tmp_
     assert all(torch.equal(theirs.state_dict()[name], weight) for name, weight in ours.state_dict().items())
 
 
+def test_a_licence_that_is_no_identifier_is_refused(hub: HubServer, run: Path, gptkit_command: GptkitCommand) -> None:
+    result = gptkit_command("push", f"checkpoint={run}", "to=me/tiny", "license='Apache 2.0'", "dry_run=true")
+    assert (result.status, result.out) == (2, "")
+    assert "is not an identifier of the hub, such as apache-2.0" in result.error_line
+
+
 def test_training_starts_from_what_was_pushed(hub: HubServer, run: Path, in_folder: Path, gptkit_command: GptkitCommand) -> None:
     assert gptkit_command("push", f"checkpoint={run}", "to=me/tiny", "private=true", "branch=v1").status == 0
     assert hub.repositories["me/tiny"].private

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gptkit.generation import generate
 from gptkit.training.checkpoints.load import load_objective
-from gptkit.training.reporting import callbacks, samples
+from gptkit.training.reporting import callbacks, sample_logger
 from gptkit.training.reporting.sample_logger import SampleLogger
 from gptkit.training.reporting.samples import read_samples
 
@@ -54,7 +54,7 @@ def test_failed_reporting_does_not_stop_the_run(
         raise IndexError("no such thing\nbehind it")
 
     with monkeypatch.context() as broken_here:
-        broken_here.setattr(samples if broken == "generate" else callbacks, broken, fails)
+        broken_here.setattr(sample_logger if broken == "generate" else callbacks, broken, fails)
         assert train(tmp_path, *PROMPTS).exit_status == 0
     assert weights(tmp_path)
     assert "could not be written (IndexError: no such thing); the run itself is unaffected" in caplog.text
