@@ -6,18 +6,19 @@ No file holds a time or the size of a batch: the same evaluation writes the same
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from gptkit.atomic_io import wrap_os_errors, write_file
-from gptkit.errors import ConfigError, DataError
+from gptkit.atomic_io import DISK_FULL_ERRORS, wrap_os_errors, write_file
+from gptkit.errors import ConfigError, DataError, GptkitError
 from gptkit.evaluation.runner import ScoredItem
 from gptkit.kit_files import MIB, DamagedFile, read_text
 from gptkit.task.base import Item
@@ -109,13 +110,13 @@ class EvaluationFolder:
             "answers": [_plain_answer(answer) for answer in answers],
             "scores": scored.scores,
         }
-        with wrap_os_errors(self.path / ITEMS):
+        with _wrap_disk_full(self.path / ITEMS):
             self._file.write(json.dumps(content, ensure_ascii=False) + "\n")
 
     def flush(self) -> None:
         """Hand the lines to the operating system, and sync them to the disk every few seconds."""
         assert self._file is not None
-        with wrap_os_errors(self.path / ITEMS):
+        with _wrap_disk_full(self.path / ITEMS):
             self._file.flush()
             if time.monotonic() - self._last_sync >= SYNC_SECONDS:
                 os.fsync(self._file.fileno())
@@ -128,7 +129,20 @@ class EvaluationFolder:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._file is not None:
-            self._file.close()
+            with contextlib.suppress(OSError) if error is not None else contextlib.nullcontext():
+                self._file.close()
+
+
+@contextlib.contextmanager
+def _wrap_disk_full(path: Path) -> Iterator[None]:
+    """Convert errors of writing to a GptkitError that says how to continue."""
+    with wrap_os_errors(path):
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in DISK_FULL_ERRORS:
+                raise
+            raise GptkitError(f"{path}: the disk is full; free some space, then repeat the command to continue") from error
 
 
 def _drop_torn_line(path: Path) -> None:

@@ -124,7 +124,8 @@ def _score_shared(model: Model, groups: Sequence[Sequence[TokenSequence]]) -> li
     contexts = [group[0].context for group in groups]
     sequences = [sequence for group in groups for sequence in group]  # R
     rows = torch.tensor([row for row, group in enumerate(groups) for _ in group], device=device)  # (R,)
-    cache = model.cache(len(contexts), max(len(sequence) - 1 for sequence in sequences))
+    padded = max(map(len, contexts)) + max(len(sequence.continuation) for sequence in sequences) - 1
+    cache = model.cache(len(contexts), min(padded, model.context))
     counts = sequence_lengths(contexts)  # (B,)
     cache.receive(counts)
     hidden = model(pad_sequences(contexts).to(device), cache=cache)  # (B, T, D)
@@ -136,7 +137,8 @@ def _score_shared(model: Model, groups: Sequence[Sequence[TokenSequence]]) -> li
     cache.select(rows[torch.tensor(longer, device=device)])
     inputs = [sequences[index].continuation[:-1] for index in longer]
     counts = sequence_lengths(inputs)
-    cache.receive(counts)
+    if padded > model.context:  # else padding is read like tokens: nothing follows it, and some caches are faster
+        cache.receive(counts)
     hidden = model(pad_sequences(inputs).to(device), cache=cache)
     mask = torch.arange(hidden.shape[1]) < counts[:, None]
     rest = _scores(model, hidden[mask.to(device)], [sequences[index].continuation[1:] for index in longer])

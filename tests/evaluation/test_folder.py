@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from gptkit.errors import ConfigError, DataError
+from gptkit.errors import ConfigError, DataError, GptkitError
 from gptkit.evaluation.folder import EvaluationFolder, protocol_differences
 from tests.evaluation.killed_evaluation import PROTOCOL, run
 
@@ -104,3 +105,16 @@ def test_damaged_line_is_reported(tmp_path: Path) -> None:
     (tmp_path / "items.jsonl").write_text('{"item": 1}\n')
     with pytest.raises(DataError, match=r"items\.jsonl:1: the line is damaged"), EvaluationFolder(str(tmp_path), PROTOCOL):
         pass
+
+
+def test_full_disk_is_reported_and_the_evaluation_continues_later(tmp_path: Path) -> None:
+    run(EvaluationFolder(str(tmp_path / "whole"), PROTOCOL))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    try:
+        with pytest.raises(GptkitError, match=r"items\.jsonl: the disk is full; free some space, then repeat the command"):
+            run(EvaluationFolder(str(tmp_path / "parts"), PROTOCOL))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert 0 < run(EvaluationFolder(str(tmp_path / "parts"), PROTOCOL)) < 60
+    assert (tmp_path / "parts" / "results.json").read_bytes() == (tmp_path / "whole" / "results.json").read_bytes()

@@ -49,6 +49,18 @@ def test_log_probabilities_do_not_depend_on_batch_size_and_order(kind: str, monk
         torch.testing.assert_close(score.log_probs, other.log_probs, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", MODELS)
+def test_shared_contexts_may_fill_the_context_of_the_model(kind: str) -> None:
+    model = MODELS[kind]
+    full, short = [END, *range(20)], [END, 5]
+    sequences = [TokenSequence(context, list(range(30, 30 + n))) for context in (full, short) for n in (1, 2, 4)]
+    for sequence, score in zip(sequences, score_continuations(model, sequences), strict=True):
+        assert score.log_probs.tolist() == pytest.approx(slow_log_probs(model, sequence.context, sequence.continuation), abs=1e-5)
+    sequences += [TokenSequence(short, list(range(23)))]  # longer than what the full context leaves
+    for sequence, score in zip(sequences, score_continuations(model, sequences), strict=True):
+        assert score.log_probs.tolist() == pytest.approx(slow_log_probs(model, sequence.context, sequence.continuation), abs=1e-5)
+
+
 def test_a_shared_context_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     model, context = random_model(), [END, *range(10)]
     sizes: list[int] = []

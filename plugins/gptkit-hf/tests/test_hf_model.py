@@ -10,6 +10,7 @@ from gptkit_hf import HFModelConfig, source
 
 from gptkit.attention import BandedAttentionConfig, DenseAttentionConfig
 from gptkit.errors import CheckpointError, ConfigError
+from gptkit.generation.scoring import TokenSequence, score_continuations
 from gptkit.training.checkpoints.model_weights import load_weights
 
 LLAMA_SIZES: dict[str, Any] = {
@@ -225,3 +226,18 @@ def test_positions_beyond_the_limit_are_errors() -> None:
     cache = model.cache(1, 4)
     with pytest.raises(ValueError, match="does not fit into a cache of 4"):
         model(torch.zeros(1, 5, dtype=torch.int64), cache=cache)
+
+
+def test_continuations_that_share_a_context_are_scored_as_alone(model: Any) -> None:
+    sequences = [
+        TokenSequence(context, continuation)
+        for context in ([5], [7, 8, 9, 10, 11], [12, 13, 14])
+        for continuation in ([20, 21, 22], [23, 24, 25], [26], [27, 28])
+    ]
+    shared = score_continuations(model, sequences)
+    for sequence, score in zip(sequences, shared, strict=True):
+        (alone,) = score_continuations(model, [sequence])
+        torch.testing.assert_close(score.log_probs, alone.log_probs, atol=1e-4, rtol=0.0)
+        assert score.is_greedy == alone.is_greedy
+    (equal, _) = score_continuations(model, [sequences[4], sequences[5]])
+    torch.testing.assert_close(equal.log_probs, shared[4].log_probs, atol=1e-4, rtol=0.0)
