@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from gptkit.errors import DataError, GptkitError
 from gptkit.evaluation.encoding import EncodedRequest, RequestEncoder
+from gptkit.generation.beam_search import beam_search
 from gptkit.generation.engine import continue_token_ids
 from gptkit.generation.sampling import SamplingParams
 from gptkit.generation.scoring import ContinuationScore, score_continuations
@@ -170,10 +171,13 @@ def _generate(
     groups: dict[Generation, list[tuple[int, int, list[int]]]] = {}
     for position, number, request, encoded in requests:
         if isinstance(request, Generation):
-            settings = Generation("", request.max_new_tokens, request.stop, request.temperature, request.top_k)
+            settings = replace(request, prompt="")
             groups.setdefault(settings, []).append((position, number, encoded.sequences[0].context))
     texts: dict[tuple[int, int], str] = {}
     for settings, group in groups.items():
+        if settings.beams > 1:
+            texts |= {(position, number): _best_text(subject, prompt, settings) for position, number, prompt in group}
+            continue
         params = SamplingParams(settings.max_new_tokens, settings.temperature, top_k=settings.top_k, stop=settings.stop, seed=seed)
         continuations = continue_token_ids(
             subject.model,
@@ -187,6 +191,18 @@ def _generate(
             (position, number): continuation.text for (position, number, _), continuation in zip(group, continuations, strict=True)
         }
     return texts
+
+
+def _best_text(subject: Subject, prompt: Sequence[int], settings: Generation) -> str:
+    return beam_search(
+        subject.model,
+        subject.tokenizer,
+        prompt,
+        beams=settings.beams,
+        alpha=settings.length_penalty,
+        max_new_tokens=settings.max_new_tokens,
+        stop=settings.stop,
+    ).text
 
 
 MAX_REQUESTS = 1 << 20

@@ -38,6 +38,10 @@ class Generation:
     temperature: float = 0.0
     """0: greedy."""
     top_k: int = 0
+    beams: int = 1
+    """More than 1: the best text that beam search with so many beams finds; temperature and top_k have no effect."""
+    length_penalty: float = 0.0
+    """The exponent of the length penalty of beam search; see `gptkit.generation.beam_search`."""
 
 
 Request = LogLikelihood | RollingLogLikelihood | Generation
