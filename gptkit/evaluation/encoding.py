@@ -34,6 +34,9 @@ class RequestEncoder:
         self._tokenizer, self._context = tokenizer, context
         self._end_of_text = tokenizer.special["end_of_text"]
         self._ids: dict[str, list[int]] = {}
+        encoded = [tokenizer.encode(f" {word}") for word in task.excluded_words]
+        self.excluded = sorted({ids[0] for ids in encoded if len(ids) == 1})
+        """The tokens that are one of `Task.excluded_words` with the space before it."""
 
     def encode_item(self, item: Item) -> list[EncodedRequest]:
         """Return the requests of an item as token ids.

@@ -184,4 +184,4 @@ def _plain_request(request: Request) -> dict[str, Any]:
 def _plain_answer(answer: Answer) -> dict[str, Any]:
     if isinstance(answer, GenerationAnswer):
         return asdict(answer)
-    return {"log_prob": answer.total, **asdict(answer)}
+    return {"log_prob": answer.total, **{name: value for name, value in asdict(answer).items() if value is not None}}

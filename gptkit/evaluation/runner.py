@@ -95,10 +95,13 @@ def evaluate(
     scored = {} if store is None else {key: value for key, value in store.scored.items() if key in set(identifiers)}
     encoder = RequestEncoder(task, subject.tokenizer, context=subject.model.context)
     encoded = [encoder.encode_item(item) for item in items]
+    excluded = encoder.excluded if task.excluded_words else None
     for places in _batches([sum(map(len, requests)) for requests in encoded]):
         if all(identifiers[place] in scored for place in places):
             continue
-        answers = _answer(subject, [(place, items[place], encoded[place]) for place in places], seed=seed, batch=batch)
+        answers = _answer(
+            subject, [(place, items[place], encoded[place]) for place in places], seed=seed, batch=batch, excluded=excluded
+        )
         for place, each in zip(places, answers, strict=True):
             if identifiers[place] not in scored:
                 truncated = sum(request.truncated > 0 for request in encoded[place])
@@ -143,8 +146,18 @@ def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
 Encoded = tuple[int, Item, list[EncodedRequest]]
 
 
-def _answer(subject: Subject, items: Sequence[Encoded], *, seed: int, batch: int) -> list[list[Answer]]:
-    """Answer the requests of some items, each with its position."""
+def _answer(
+    subject: Subject, items: Sequence[Encoded], *, seed: int, batch: int, excluded: Sequence[int] | None
+) -> list[list[Answer]]:
+    """Answer the requests of some items, each with its position.
+
+    Args:
+        subject: the model and its tokenizer.
+        items: the items.
+        seed: see `evaluate`.
+        batch: see `evaluate`.
+        excluded: tokens that cannot begin a continuation, for `is_greedy_filtered`; None: the task does not use it.
+    """
     requests = [
         (position, number, request, encoded)
         for position, item, all_encoded in items
@@ -153,14 +166,15 @@ def _answer(subject: Subject, items: Sequence[Encoded], *, seed: int, batch: int
     sequences = [
         sequence for *_, request, encoded in requests if not isinstance(request, Generation) for sequence in encoded.sequences
     ]
-    scores = iter(score_continuations(subject.model, sequences, rows=batch)) if sequences else iter(())
+    scores = iter(score_continuations(subject.model, sequences, rows=batch, excluded=excluded or ()) if sequences else ())
     texts = _generate(subject, requests, seed=seed, batch=batch)
     answers: dict[int, list[Answer]] = {position: [] for position, *_ in items}
     for position, number, request, encoded in requests:
         if isinstance(request, Generation):
             answers[position].append(GenerationAnswer(texts[position, number], encoded.truncated))
         else:
-            answers[position].append(_log_likelihood([next(scores) for _ in encoded.sequences], encoded.truncated))
+            answer = _log_likelihood([next(scores) for _ in encoded.sequences], encoded.truncated)
+            answers[position].append(answer if excluded is not None else replace(answer, is_greedy_filtered=None))
     return list(answers.values())
 
 
@@ -214,7 +228,8 @@ def _log_likelihood(scores: Sequence[ContinuationScore], truncated: int) -> LogL
     log_probs = tuple(value for score in scores for value in _shortest(score.log_probs))
     if not all(map(math.isfinite, log_probs)):
         raise GptkitError("log-probabilities of the model are not finite; use precision=fp32, or check its weights")
-    return LogLikelihoodAnswer(log_probs, all(score.is_greedy for score in scores), truncated)
+    is_greedy, is_greedy_filtered = all(score.is_greedy for score in scores), all(score.is_greedy_filtered for score in scores)
+    return LogLikelihoodAnswer(log_probs, is_greedy, truncated, is_greedy_filtered)
 
 
 def _shortest(log_probs: Tensor) -> list[float]:

@@ -51,9 +51,13 @@ class ContinuationScore:
     """(T,) float32 on the CPU: the log-probability in nats of each token, given all tokens before it."""
     is_greedy: bool
     """Whether every token is the most probable one, so that greedy decoding generates the continuation."""
+    is_greedy_filtered: bool
+    """The same, if the first token cannot be one of the excluded ones."""
 
 
-def score_continuations(model: Model, sequences: Sequence[TokenSequence], *, rows: int = 0) -> list[ContinuationScore]:
+def score_continuations(
+    model: Model, sequences: Sequence[TokenSequence], *, rows: int = 0, excluded: Sequence[int] = ()
+) -> list[ContinuationScore]:
     """Score the continuation of every sequence. Sequences that are longer than the context of the model are truncated on the left.
 
     The result for a sequence does not depend on the other sequences, except for rounding.
@@ -62,6 +66,7 @@ def score_continuations(model: Model, sequences: Sequence[TokenSequence], *, row
         model: the model; it runs without dropout and gradients.
         sequences: in any order; sequences of similar length share a forward pass.
         rows: maximum number of contexts per forward pass; 0: as many as TOKENS_PER_PASS allows.
+        excluded: tokens that cannot be the first one of a continuation, for `ContinuationScore.is_greedy_filtered`.
     """
     fitted = [sequence.fit(model.context) for sequence in sequences]
     by_context: dict[tuple[int, ...], list[int]] = {}
@@ -73,12 +78,12 @@ def score_continuations(model: Model, sequences: Sequence[TokenSequence], *, row
     with decoding_mode(model):
         for batch in _batches([len(fitted[index]) - 1 for index in single], rows, TOKENS_PER_PASS):
             part = [single[place] for place in batch]
-            scores.update(zip(part, _score_whole(model, [fitted[index] for index in part]), strict=True))
+            scores.update(zip(part, _score_whole(model, [fitted[index] for index in part], excluded), strict=True))
         sizes = [sum(len(fitted[index]) for index in indices) for indices in shared]
         for batch in _batches(sizes, rows, CACHED_TOKENS):
             groups = [[fitted[index] for index in shared[place]] for place in batch]
             part = [index for place in batch for index in shared[place]]
-            scores.update(zip(part, _score_shared(model, groups), strict=True))
+            scores.update(zip(part, _score_shared(model, groups, excluded), strict=True))
     return [scores[index] for index in range(len(sequences))]
 
 
@@ -103,7 +108,7 @@ def _batches(sizes: Sequence[int], rows: int, budget: int) -> list[list[int]]:
     return batches
 
 
-def _score_whole(model: Model, sequences: Sequence[TokenSequence]) -> list[ContinuationScore]:
+def _score_whole(model: Model, sequences: Sequence[TokenSequence], excluded: Sequence[int]) -> list[ContinuationScore]:
     """Score sequences in one forward pass, padded on the right."""
     device = next(model.parameters()).device
     rows = [sequence.context + sequence.continuation for sequence in sequences]
@@ -112,10 +117,10 @@ def _score_whole(model: Model, sequences: Sequence[TokenSequence]) -> list[Conti
     for number, sequence in enumerate(sequences):
         mask[number, len(sequence.context) - 1 : len(sequence) - 1] = True
     hidden = model(tokens.to(device))[mask.to(device)]  # (sum of lengths of continuations, D)
-    return _scores(model, hidden, [sequence.continuation for sequence in sequences])
+    return _scores(model, hidden, [sequence.continuation for sequence in sequences], excluded)
 
 
-def _score_shared(model: Model, groups: Sequence[Sequence[TokenSequence]]) -> list[ContinuationScore]:
+def _score_shared(model: Model, groups: Sequence[Sequence[TokenSequence]], excluded: Sequence[int]) -> list[ContinuationScore]:
     """Score several continuations of each of B contexts: one pass over the contexts, and one over the continuations.
 
     The first token of a continuation is predicted at the last token of its context.
@@ -130,7 +135,7 @@ def _score_shared(model: Model, groups: Sequence[Sequence[TokenSequence]]) -> li
     cache.receive(counts)
     hidden = model(pad_sequences(contexts).to(device), cache=cache)  # (B, T, D)
     last = hidden[torch.arange(len(contexts), device=device), counts.to(device) - 1]  # (B, D)
-    first = _scores(model, last[rows], [sequence.continuation[:1] for sequence in sequences])
+    first = _scores(model, last[rows], [sequence.continuation[:1] for sequence in sequences], excluded)
     longer = [index for index, sequence in enumerate(sequences) if len(sequence.continuation) > 1]
     if not longer:
         return first
@@ -144,19 +149,32 @@ def _score_shared(model: Model, groups: Sequence[Sequence[TokenSequence]]) -> li
     rest = _scores(model, hidden[mask.to(device)], [sequences[index].continuation[1:] for index in longer])
     for index, score in zip(longer, rest, strict=True):
         log_probs = torch.cat([first[index].log_probs, score.log_probs])
-        first[index] = ContinuationScore(log_probs, first[index].is_greedy and score.is_greedy)
+        first[index] = ContinuationScore(
+            log_probs, first[index].is_greedy and score.is_greedy, first[index].is_greedy_filtered and score.is_greedy
+        )
     return first
 
 
-def _scores(model: Model, hidden: Tensor, continuations: Sequence[list[int]]) -> list[ContinuationScore]:
+def _scores(
+    model: Model, hidden: Tensor, continuations: Sequence[list[int]], excluded: Sequence[int] = ()
+) -> list[ContinuationScore]:
     """Score continuations, given the hidden states (N, D) at which their N tokens are predicted."""
     targets = torch.tensor([token for ids in continuations for token in ids], device=hidden.device)  # (N,)
     size = max(1, LOGITS_PER_SLICE // model.vocabulary)
-    log_probs, is_greedy = [], []
-    for states, ids in zip(torch.split(hidden, size), torch.split(targets, size), strict=True):
+    lengths = [len(ids) for ids in continuations]
+    is_first = torch.zeros(len(targets), dtype=torch.bool, device=hidden.device)
+    is_first[torch.tensor([0, *lengths[:-1]], device=hidden.device).cumsum(0)] = True
+    log_probs, is_greedy, is_greedy_filtered = [], [], []
+    for states, ids, starts in zip(torch.split(hidden, size), torch.split(targets, size), torch.split(is_first, size), strict=True):
         logits = model.logits(states).float()  # (n, V)
         log_probs.append(logits.log_softmax(-1).gather(-1, ids[:, None]).squeeze(-1).cpu())
-        is_greedy.append((logits.argmax(-1) == ids).cpu())
-    lengths = [len(ids) for ids in continuations]
-    parts = zip(torch.split(torch.cat(log_probs), lengths), torch.split(torch.cat(is_greedy), lengths), strict=True)
-    return [ContinuationScore(values, bool(greedy.all())) for values, greedy in parts]
+        chosen = logits.argmax(-1)
+        is_greedy.append((chosen == ids).cpu())
+        if excluded:
+            allowed = logits[starts].index_fill(-1, torch.tensor(excluded, device=logits.device), -torch.inf)
+            chosen[starts] = allowed.argmax(-1)
+        is_greedy_filtered.append((chosen == ids).cpu())
+    parts = (torch.split(torch.cat(values), lengths) for values in (log_probs, is_greedy, is_greedy_filtered))
+    return [
+        ContinuationScore(values, bool(greedy.all()), bool(filtered.all())) for values, greedy, filtered in zip(*parts, strict=True)
+    ]

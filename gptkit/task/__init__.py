@@ -115,15 +115,22 @@ class AcceptabilityConfig(ExampleTaskConfig):
 
 @dataclass
 class ReferentConfig(ExampleTaskConfig):
-    """Resolve a pronoun: substitute each option and choose by the likelihood of the rest (GPT-1's heuristic for Winograd).
+    """Resolve a pronoun: substitute each option and choose by the likelihood of the rest, or of the whole sentence (Winograd).
 
-    Source: section 5 of the GPT-1 paper: the score is the mean log-probability of the tokens after the substituted words.
+    Sources: section 5 of the GPT-1 paper: the score is the mean log-probability of the tokens after the substituted words
+    (`partial`). "Language Models are Unsupervised Multitask Learners", section 3.4, plots this and the log-probability of all
+    tokens (`full`), as Trinh and Le, "A Simple Method for Commonsense Reasoning" (2018).
     """
 
     source: ClassVar[str] = "choices"
 
     name: str = "referent"
     blank: Annotated[str, "the placeholder for the options, once in every text", not_empty] = "_"
+    scoring: Annotated[
+        str,
+        "partial (the mean log-probability of the tokens after the option) or full (the log-probability of the whole text)",
+        one_of("partial", "full"),
+    ] = "partial"
 
     def build(self, *, data: DataConfig | None = None) -> Task:
         from gptkit.task.gpt1_heuristics import Referent
@@ -133,15 +140,20 @@ class ReferentConfig(ExampleTaskConfig):
 
 @dataclass
 class LambadaConfig(ExampleTaskConfig):
-    """Predict the last word of a passage: accuracy of greedy decoding, and perplexity of the word (LAMBADA).
+    """Predict the last word of a passage: accuracy of greedy decoding, with and without stop words, and perplexity (LAMBADA).
 
     Source: "Language Models are Unsupervised Multitask Learners", section 3.3, and "Language Models are Few-Shot Learners", section
-    3.1.2, zero-shot. Without the stop-word filter of GPT-2's best number.
+    3.1.2, zero-shot. GPT-2's accuracy of 63.24% is the one with the stop-word filter, 52.66% the one without it.
     """
 
     source: ClassVar[str] = "cloze"
 
     name: str = "lambada"
+    detokenizer: Annotated[
+        str,
+        "how to undo the tokenization of the passages: lambada for the files of the LAMBADA authors, none for ordinary text",
+        one_of("none", "wikitext", "ptb", "one_billion", "lambada"),
+    ] = "none"
     boundary: Annotated[
         str,
         "how context and word become tokens: separate (each by itself) or joint (both as one text, as in lm-evaluation-harness)",
@@ -159,18 +171,32 @@ class LambadaConfig(ExampleTaskConfig):
 
 @dataclass
 class PerplexityConfig(SourceTaskConfig):
-    """Perplexity of documents per word, token and byte, with a sliding window: WikiText-2, WikiText-103, enwik8, your own text.
+    """Perplexity per word, token, character and byte, with a sliding window: WikiText, Penn Treebank, enwik8, your own text.
 
-    Source: "Language Models are Unsupervised Multitask Learners", section 3.1. Words and bytes are those of the text before
-    de-tokenization. Each document begins after an end-of-text token. Uses the validation split of the source, or all of it.
+    Source: "Language Models are Unsupervised Multitask Learners", section 3.1. Words, characters and bytes are those of the text
+    before de-tokenization, which is invertible. Each document begins after an end-of-text token. Uses the validation split of the
+    source, or all of it.
     """
 
     source: ClassVar[str] = "text"
 
     name: str = "perplexity"
-    detokenizer: Annotated[str, "how to undo the tokenization of a benchmark: none or wikitext", one_of("none", "wikitext")] = (
-        "none"
-    )
+    detokenizer: Annotated[
+        str,
+        "how to undo the tokenization of a benchmark, so that it can be restored exactly",
+        one_of("none", "wikitext", "ptb", "one_billion", "lambada"),
+    ] = "none"
+    documents: Annotated[
+        str,
+        "what begins after an end-of-text token: file (a file or row) or line (each line of it, as in shuffled sentences)",
+        one_of("file", "line"),
+    ] = "file"
+    words: Annotated[
+        str,
+        "what counts as a word: words (between white space), words_and_lines (line ends, too, as in the tables of WikiText and of "
+        "the Penn Treebank), lm_eval (as in lm-evaluation-harness); auto: words, and line ends if there is a de-tokenizer",
+        one_of("auto", "words", "words_and_lines", "lm_eval"),
+    ] = "auto"
     stride: Annotated[
         int,
         "tokens that a window scores, with as many tokens before them as fit; 0: the whole context, without overlap",

@@ -43,6 +43,8 @@ class Task(ABC):
     """When an end-of-text token precedes the context: "empty" (only if the context is empty) or "always"."""
     separator: str = "\n\n"
     """The text between two examples in context."""
+    excluded_words: Sequence[str] = ()
+    """Words for `LogLikelihoodAnswer.is_greedy_filtered`: a continuation cannot begin with a token that is one of these words."""
 
     @abstractmethod
     def items(self) -> Sequence[Item]:

@@ -49,18 +49,20 @@ class NextWord(OptionTask):
 
 
 class Referent(OptionTask):
-    """Winograd: substitute each option for the pronoun, and score the rest of the sentence."""
+    """Winograd: substitute each option for the pronoun, and score the rest of the sentence, or all of it."""
 
     def __init__(self, settings: ReferentConfig, data: Data) -> None:
-        self.blank = settings.blank
+        self.blank, self.is_full = settings.blank, settings.scoring == "full"
         super().__init__(settings, data)
 
     def item(self, example: Example) -> Item:
         start, rest = example.text.split(self.blank)
-        return Item(tuple(LogLikelihood(start + option, rest) for option in example.options), example.label, example.where)
+        pairs = [("", start + option + rest) if self.is_full else (start + option, rest) for option in example.options]
+        return Item(tuple(LogLikelihood(*pair) for pair in pairs), example.label, example.where)
 
     def choose(self, item: Item, answers: Sequence[Answer]) -> int:
-        return first_highest([answer.mean for answer in log_likelihoods(answers)])
+        scored = log_likelihoods(answers)
+        return first_highest([answer.total if self.is_full else answer.mean for answer in scored])
 
     def check(self, example: Example) -> None:
         super().check(example)

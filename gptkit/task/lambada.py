@@ -4,26 +4,48 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from gptkit.records import Example
 from gptkit.task.base import Columns, Item
+from gptkit.task.detokenizers import DETOKENIZERS
 from gptkit.task.example_task import ExampleTask, log_likelihoods
 from gptkit.task.requests import Answer, LogLikelihood
+from gptkit.task.stop_words import STOP_WORDS
+
+if TYPE_CHECKING:
+    from gptkit.data.base import Data
+    from gptkit.task import LambadaConfig
 
 
 class Lambada(ExampleTask):
-    """An item has the scores `accuracy` (1 if greedy decoding generates the word) and `log_prob` (of the word, in nats)."""
+    """An item has three scores.
+
+    `accuracy` is 1 if greedy decoding generates the word, `accuracy_without_stop_words` is 1 if it does when no stop word can be
+    the first token, and `log_prob` is the log-probability of the word in nats.
+    """
+
+    excluded_words = STOP_WORDS
+
+    def __init__(self, settings: LambadaConfig, data: Data) -> None:
+        self._detokenizer = DETOKENIZERS[settings.detokenizer]
+        super().__init__(settings, data)
 
     def item(self, example: Example) -> Item:
-        return Item((LogLikelihood(example.text, f" {str(example.label).lstrip()}"),), example.label, example.where)
+        context = self._detokenizer.detokenize(example.text)
+        return Item((LogLikelihood(context, f" {str(example.label).lstrip()}"),), example.label, example.where)
 
     def score(self, item: Item, answers: Sequence[Answer]) -> dict[str, float]:
         (answer,) = log_likelihoods(answers)
-        return {"accuracy": float(answer.is_greedy), "log_prob": answer.total}
+        return {
+            "accuracy": float(answer.is_greedy),
+            "accuracy_without_stop_words": float(bool(answer.is_greedy_filtered)),
+            "log_prob": answer.total,
+        }
 
     def metrics(self, scores: Columns) -> dict[str, float]:
-        log_prob = float(scores["log_prob"].mean())
-        return {"accuracy": float(scores["accuracy"].mean()), "perplexity": exponential(-log_prob)}
+        accuracies = {name: float(values.mean()) for name, values in scores.items() if name.startswith("accuracy")}
+        return accuracies | {"perplexity": exponential(-float(scores["log_prob"].mean()))}
 
     def chance(self) -> dict[str, float]:
         return {"accuracy": 0.0}  # any word may follow

@@ -1,10 +1,10 @@
-"""Perplexity of documents per token, word, character and byte."""
+"""Perplexity of documents per word, token, character and byte."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from gptkit.data.splits import evaluation_split, evenly_spaced
@@ -19,29 +19,44 @@ if TYPE_CHECKING:
     from gptkit.data.base import Data
     from gptkit.task import PerplexityConfig
 
+WORD_COUNTS: dict[str, Callable[[str], int]] = {
+    "words": lambda text: len(text.split()),
+    "words_and_lines": lambda text: len(text.split()) + text.count("\n"),
+    "lm_eval": lambda text: len(re.split(r"\s+", text)),
+}
+
 
 class Perplexity(Task):
-    """An item is a document. Its units are counted before de-tokenization, in the text that other papers measure.
+    """An item is a document or a line. Its units are counted before de-tokenization, in the text that other papers measure.
 
     An item has the scores `log_prob` (in nats), `tokens`, `words`, `characters` and `bytes`.
     """
 
     def __init__(self, settings: PerplexityConfig, data: Data) -> None:
         """Raises: DataError: the text cannot be read, or there is none."""
-        documents = [text for text in read_documents(data) if text.strip()]
+        texts = read_documents(data)
+        if settings.documents == "line":
+            texts = (line for text in texts for line in text.splitlines(keepends=True))
+        documents = [text for text in texts if text.strip()]
         if not documents:
             raise DataError(f"task={settings.name}: there is no text")
         self.documents = [documents[index] for index in evenly_spaced(len(documents), settings.examples)]
-        self._detokenize = DETOKENIZERS[settings.detokenizer]
+        self._detokenize = DETOKENIZERS[settings.detokenizer].detokenize
+        automatic = "words" if settings.detokenizer == "none" else "words_and_lines"
+        self._count_words = WORD_COUNTS[automatic if settings.words == "auto" else settings.words]
         self._stride = settings.stride
         self._items: list[Item] | None = None
 
     def items(self) -> Sequence[Item]:
         if self._items is None:
             self._items = [
-                Item((RollingLogLikelihood(self._detokenize(text), self._stride),), count_units(text)) for text in self.documents
+                Item((RollingLogLikelihood(self._detokenize(text), self._stride),), self._count_units(text))
+                for text in self.documents
             ]
         return self._items
+
+    def _count_units(self, text: str) -> dict[str, int]:
+        return {"words": self._count_words(text), "characters": len(text), "bytes": len(text.encode())}
 
     def score(self, item: Item, answers: Sequence[Answer]) -> dict[str, float]:
         (answer,) = log_likelihoods(answers)
@@ -50,13 +65,11 @@ class Perplexity(Task):
 
     def aggregate(self, scores: Columns) -> dict[str, float]:
         nats = -math.fsum(scores["log_prob"])
-        per = {unit: nats / math.fsum(scores[unit]) for unit in ("tokens", "words", "characters", "bytes")}
+        per = {unit: nats / math.fsum(scores[unit]) for unit in ("words", "tokens", "characters", "bytes")}
         return {
-            "word_perplexity": exponential(per["words"]),
-            "token_perplexity": exponential(per["tokens"]),
-            "byte_perplexity": exponential(per["bytes"]),
-            "bits_per_byte": per["bytes"] / math.log(2),
+            **{f"{unit.removesuffix('s')}_perplexity": exponential(value) for unit, value in per.items()},
             "bits_per_character": per["characters"] / math.log(2),
+            "bits_per_byte": per["bytes"] / math.log(2),
         }
 
 
@@ -68,8 +81,3 @@ def read_documents(data: Data) -> Iterator[str]:
         if chunk.is_last:
             yield "".join(parts)
             parts = []
-
-
-def count_units(text: str) -> dict[str, int]:
-    """Count the units of a text. Words are what `re.split(r"\\s+", text)` returns, as in lm-evaluation-harness."""
-    return {"words": len(re.split(r"\s+", text)), "characters": len(text), "bytes": len(text.encode())}

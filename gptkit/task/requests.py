@@ -57,6 +57,8 @@ class LogLikelihoodAnswer:
     """Whether greedy decoding would generate the continuation."""
     truncated: int = 0
     """The number of tokens that were removed on the left, because the context of the model is too short."""
+    is_greedy_filtered: bool | None = None
+    """Whether greedy decoding would generate the continuation if no excluded word could begin it (`Task.excluded_words`)."""
 
     @property
     def total(self) -> float:

@@ -81,6 +81,25 @@ def test_greedy_continuations_are_recognised() -> None:
     assert [score.is_greedy for score in alone + shared] == [True, True, False]
 
 
+@pytest.mark.parametrize("options", [1, 3])
+def test_excluded_tokens_cannot_begin_a_continuation(options: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, context = random_model(), [END, 5, 7]
+    excluded: list[int] = []
+    for _ in range(3):
+        with torch.no_grad():
+            logits = model.logits(model(torch.tensor([context])))[0, -1]
+        best = int(logits.index_fill(0, torch.tensor(excluded, dtype=torch.long), -torch.inf).argmax())
+        with torch.no_grad():
+            then = int(model.logits(model(torch.tensor([[*context, best]])))[0, -1].argmax())
+        for size in (600, 1 << 24):
+            monkeypatch.setattr(scoring, "LOGITS_PER_SLICE", size)
+            sequences = [TokenSequence(context, ids) for ids in ([best, then], [best, (then + 1) % 256], [best])[:options]]
+            scores = score_continuations(model, sequences, excluded=excluded)
+            assert [score.is_greedy_filtered for score in scores] == [True, False, True][:options]
+            assert [score.is_greedy for score in scores] == ([False] * options if excluded else [True, False, True][:options])
+        excluded.append(best)
+
+
 def test_long_sequences_are_truncated_on_the_left() -> None:
     model, context, continuation = random_model(), [END, *range(40)], [7, 8]
     (score,) = score_continuations(model, [TokenSequence(context, continuation)])

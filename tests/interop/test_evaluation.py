@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -11,10 +12,10 @@ from typing import Any
 import pytest
 import torch
 
-from gptkit.data import ChoicesConfig
+from gptkit.data import ChoicesConfig, TextConfig
 from gptkit.evaluation.runner import evaluate
 from gptkit.interop.huggingface import export_model
-from gptkit.task import ChoiceConfig
+from gptkit.task import ChoiceConfig, PerplexityConfig
 from gptkit.task.base import Item
 from gptkit.task.comparison import Subject
 from gptkit.task.requests import Answer, LogLikelihood, LogLikelihoodAnswer
@@ -80,6 +81,30 @@ def test_choices_equal_those_of_the_harness(
         for (ours, greedy), (reference, reference_greedy) in zip(answers[str(row["query"])], scores, strict=True):
             assert ours == pytest.approx(reference, abs=1e-4, rel=1e-6)
             assert greedy == reference_greedy
+
+
+@pytest.mark.parametrize("stride", [0, 5])
+def test_perplexity_equals_that_of_a_slow_loop_over_transformers(
+    tmp_path: Path, stride: int, build: Callable[..., Any], read_by_transformers: Callable[..., Any]
+) -> None:
+    model = build(TOKENIZER)
+    export_model(model, TOKENIZER, tmp_path)
+    theirs, tokenizer = read_by_transformers(tmp_path, model, TOKENIZER, TEXT)
+    (tmp_path / "a.txt").write_text(" the old cat , and the dog . \n" * 9)
+    config = PerplexityConfig(detokenizer="wikitext", stride=stride)
+    metrics = evaluate(config.build(data=TextConfig(path=str(tmp_path / "a.txt"))), Subject(model, TOKENIZER)).metrics
+    context = theirs.config.n_positions
+    ids = [tokenizer.eos_token_id, *tokenizer("the old cat, and the dog.\n" * 9)["input_ids"]]
+    assert len(ids) > 2 * context
+    nats, end = 0.0, 1
+    while end < len(ids):
+        begin, end = end, min(len(ids), end + (stride or context) if end > 1 else context + 1)
+        for place in range(begin, end):
+            with torch.no_grad():
+                logits = theirs(torch.tensor([ids[max(0, end - 1 - context) : place]])).logits[0, -1]
+            nats -= logits.double().log_softmax(-1)[ids[place]].item()
+    assert metrics["token_perplexity"] == pytest.approx(math.exp(nats / (len(ids) - 1)), rel=1e-5)
+    assert metrics["word_perplexity"] == pytest.approx(math.exp(nats / (9 * 8 + 9)), rel=1e-4)
 
 
 def write_rows(path: Path, rows: list[dict[str, Any]]) -> Path:

@@ -108,6 +108,16 @@ def test_schemas_with_context_options_are_read_by_referent(questions: Questions)
     assert item.requests == (LogLikelihood("The dog", " barks."), LogLikelihood("The cat", " barks."))
 
 
+def test_schemas_are_scored_after_the_option_or_as_a_whole(questions: Questions) -> None:
+    row = {"context_options": ["The dog", "The old cat"], "continuation": "barks.", "gold": 0}
+    (item,) = (full := ReferentConfig(data=questions(row), scoring="full").build()).items()
+    assert item.requests == (LogLikelihood("", "The dog barks."), LogLikelihood("", "The old cat barks."))
+    answers = [LogLikelihoodAnswer((-3.0,) * 2, False), LogLikelihoodAnswer((-2.5,) * 3, False)]  # totals -6, -7.5; means -3, -2.5
+    assert full.score(item, answers) == {"accuracy": 1.0}
+    assert ReferentConfig(data=questions(row)).build().score(item, answers) == {"accuracy": 0.0}
+    check_answerers(ReferentConfig(data=questions(*schemas(400)), scoring="full").build())
+
+
 def test_examples_without_options_are_reported(table: Callable[[str], dict[str, Any]]) -> None:
     with pytest.raises(DataError, match=r"the examples have none; set data\.options"):
         ChoiceConfig(data=table("text,label\nThe,1\n")).build()

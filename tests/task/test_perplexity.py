@@ -1,4 +1,4 @@
-"""Perplexity per unit equals a slow computation, for every stride, and de-tokenizers undo tokenization."""
+"""Perplexity per unit equals a slow computation, for every stride, and units are those of the original text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from gptkit.errors import DataError
 from gptkit.evaluation.runner import evaluate
 from gptkit.task import PerplexityConfig
 from gptkit.task.comparison import Subject
-from gptkit.task.detokenizers import detokenize_wikitext
 from gptkit.task.requests import RollingLogLikelihood
 from tests.small_models import END, TOKENIZER, random_model, slow_log_probs
 
@@ -31,11 +30,12 @@ def test_perplexity_with_full_context_equals_the_slow_one(tmp_path: Path) -> Non
     characters, size, words = (
         sum(map(len, DOCUMENTS)),
         sum(len(text.encode()) for text in DOCUMENTS),
-        10 + 3 + 1,  # the first document ends with white space, which counts as one more word
+        9 + 3 + 1,
     )
     assert metrics["token_perplexity"] == pytest.approx(math.exp(nats / size), rel=1e-5)  # a token is a byte
     assert metrics["byte_perplexity"] == pytest.approx(math.exp(nats / size), rel=1e-5)
     assert metrics["word_perplexity"] == pytest.approx(math.exp(nats / words), rel=1e-4)
+    assert metrics["character_perplexity"] == pytest.approx(math.exp(nats / characters), rel=1e-5)
     assert metrics["bits_per_byte"] == pytest.approx(nats / size / math.log(2), rel=1e-5)
     assert metrics["bits_per_character"] == pytest.approx(nats / characters / math.log(2), rel=1e-5)
 
@@ -51,22 +51,28 @@ def test_uniform_model_has_the_perplexity_of_its_vocabulary(tmp_path: Path) -> N
 
 def test_units_are_those_of_the_text_before_detokenization(tmp_path: Path) -> None:
     (item,) = config(tmp_path, "It had 2 @,@ 000 readers .", detokenizer="wikitext").build().items()
-    assert item.requests == (RollingLogLikelihood("It had 2,000 readers ."),)
+    assert item.requests == (RollingLogLikelihood("It had 2,000 readers."),)
     assert item.target == {"words": 7, "characters": 26, "bytes": 26}
 
 
 @pytest.mark.parametrize(
-    ("tokenized", "expected"),
+    ("settings", "words"),
     [
-        ("about 2 @,@ 000 well @-@ known people , at 1 @.@ 5 m . \n", "about 2,000 well-known people, at 1.5 m.\n"),
-        ("the king ( born 1800 ) said [ sic ] : no", "the king (born 1800) said [sic]: no"),
-        ('he said " hello there " and left', 'he said "hello there" and left'),
-        (" \n = = History = = \n The town 's hall", "\n== History ==\nThe town's hall"),
-        ("20 ° C", "20°C"),
+        ({}, 4),
+        ({"words": "words_and_lines"}, 6),
+        ({"words": "lm_eval"}, 6),  # the empty texts before the first word and after the last one count
+        ({"detokenizer": "wikitext"}, 6),
+        ({"detokenizer": "wikitext", "words": "words"}, 4),
     ],
 )
-def test_wikitext_is_joined(tokenized: str, expected: str) -> None:
-    assert detokenize_wikitext(tokenized) == expected
+def test_words_are_counted_as_stated(tmp_path: Path, settings: dict[str, str], words: int) -> None:
+    (item,) = config(tmp_path, " The town 's \n hall \n", **settings).build().items()
+    assert item.target["words"] == words
+
+
+def test_lines_can_be_items(tmp_path: Path) -> None:
+    items = config(tmp_path, "One line .\n\nAnother .\n", documents="line", detokenizer="one_billion").build().items()
+    assert [item.requests for item in items] == [(RollingLogLikelihood("One line.\n"),), (RollingLogLikelihood("Another.\n"),)]
 
 
 def test_source_without_text_is_reported(tmp_path: Path) -> None:
