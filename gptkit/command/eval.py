@@ -92,9 +92,11 @@ def _evaluate_task(settings: EvalCommand, task: Task, subject: Subject) -> tuple
                 protocol["fewshot"] = few_shot.protocol
             folder = stack.enter_context(EvaluationFolder(settings.to, protocol))
         progress = stack.enter_context(Progress("evaluating"))
+        resumed = 0 if folder is None else len(folder.scored)
 
         def show(done: int, total: int) -> None:
-            progress.show(done / total, f"{done:,} of {total:,} items")
+            share = (done - resumed) / max(1, total - resumed)  # of the items of this process, which the time left depends on
+            progress.show(share, f"{done:,} of {total:,} items")
 
         results = run_task(task, subject, seed=settings.seed, batch=settings.batch, store=folder, progress=show)
         metrics = add_intervals(results, task.aggregate)
