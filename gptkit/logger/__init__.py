@@ -128,7 +128,7 @@ class MLFlowLoggerConfig(LoggerConfig):
         return build_mlflow_logger(self, folder, step=step)
 
     def log_text(self, logger: Any, title: str, text: str, step: int) -> None:
-        logger.experiment.log_text(logger.run_id, text, f"{title}/step-{step:08d}.md")
+        logger.log_text(title, text, step)
 
 
 @hookimpl

@@ -118,5 +118,11 @@ class MLFlowLogger(loggers.MLFlowLogger):
             super().finalize(status)
 
     def log_hyperparams(self, params: Any) -> None:
-        logged = self.experiment.get_run(self.run_id).data.params
-        super().log_hyperparams({key: value for key, value in _flatten_dict(params).items() if key not in logged})
+        with limit_retries(START_RETRIES):
+            logged = self.experiment.get_run(self.run_id).data.params
+            super().log_hyperparams({key: value for key, value in _flatten_dict(params).items() if key not in logged})
+
+    def log_text(self, title: str, text: str, step: int) -> None:
+        """Log a text as a file of the run."""
+        with limit_retries(TRAINING_RETRIES):
+            self.experiment.log_text(self.run_id, text, f"{title}/step-{step:08d}.md")
