@@ -172,6 +172,12 @@ class EvalCommand(Command):
     data: Annotated[DataConfig | None, "a source instead of the default source of the task or the run; null: the default"] = None
     fewshot: FewShotConfig = field(default_factory=FewShotConfig)
     to: Annotated[str | None, "the folder for items.jsonl and results.json; null: only print the metrics", not_empty] = None
+    index: Annotated[
+        str | None,
+        "an index of the training text (gptkit index): clean and dirty items get metrics of their own; null: none",
+        not_empty,
+    ] = None
+    index_n: Annotated[int | None, "words of an N-gram of the index; null: as GPT-3 chooses it for the items", at_least(2)] = None
     reward: Annotated[RewardConfig | None, "the judge of tasks that need one; null: the reward of the checkpoint's run"] = None
     seed: Annotated[int, "the same seed gives the same scores", at_least(0)] = 0
     batch: Annotated[

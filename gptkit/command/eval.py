@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from gptkit.errors import ConfigError
 from gptkit.plugins import registry
 from gptkit.terminal import print_text, write_result
+from gptkit.user_files import expand_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from gptkit.command import EvalCommand
     from gptkit.data import DataConfig
+    from gptkit.evaluation.contamination import ItemOverlaps, Subset
     from gptkit.evaluation.few_shot import FewShotTask
     from gptkit.evaluation.intervals import Metric
     from gptkit.reward.base import Reward
@@ -38,6 +40,7 @@ def evaluate(settings: EvalCommand) -> dict[str, float]:
     """
     _check_settings(settings)
     built: Any = settings.task.build(data=settings.data)
+    overlaps = None if settings.index is None else _look_up_items(settings.index, settings.index_n, built)
 
     from gptkit.generation.precision import best_device
 
@@ -46,15 +49,18 @@ def evaluate(settings: EvalCommand) -> dict[str, float]:
     if settings.task.compares:
         metrics = _compare(settings, built, subject, device)
         content: dict[str, Any] = {}
+        subsets: dict[str, Subset] = {}
     else:
-        metrics, content = _evaluate_task(settings, built, subject)
+        metrics, content, subsets = _evaluate_task(settings, built, subject, overlaps)
     scores = {name: metric.value for name, metric in metrics.items()}
     if settings.format == "json":
         write_result(_as_json(settings, scores, content) + "\n")
     else:
-        from gptkit.evaluation.report import results_table
+        from gptkit.evaluation.report import overlap_line, results_table
 
-        print_text(results_table(metrics, content.get("items")))
+        print_text(results_table(metrics, content.get("items"), subsets))
+        if overlaps is not None:
+            print_text(overlap_line(overlaps))
     return scores
 
 
@@ -68,29 +74,49 @@ def _check_settings(settings: EvalCommand) -> None:
         raise ConfigError(f"task={task.name} compares two models and takes no examples in context; remove fewshot.k")
     if not task.judged and settings.reward is not None:
         raise ConfigError(f"task={task.name} uses no judge; remove reward")
+    if settings.index is None and settings.index_n is not None:
+        raise ConfigError(f"index_n={settings.index_n} needs index=<folder>, which gptkit index writes")
+    if task.compares and settings.index is not None:
+        raise ConfigError(f"task={task.name} compares two models and has no clean and dirty items; remove index")
     if task.compares and settings.to is not None:
         raise ConfigError(f"task={task.name} compares two models and writes no items; remove to, or redirect format=json to a file")
 
 
-def _evaluate_task(settings: EvalCommand, task: Task, subject: Subject) -> tuple[dict[str, Metric], dict[str, Any]]:
-    """Return the metrics of a task of one model, and the content of results.json."""
+def _look_up_items(index: str, n: int | None, task: Task) -> ItemOverlaps:
+    from gptkit.evaluation.contamination import ItemOverlaps
+
+    return ItemOverlaps(expand_path(index), n, task)
+
+
+def _evaluate_task(
+    settings: EvalCommand, task: Task, subject: Subject, overlaps: ItemOverlaps | None
+) -> tuple[dict[str, Metric], dict[str, Any], dict[str, Subset]]:
+    """Return the metrics of a task of one model, the content of results.json, and the metrics of clean and dirty items."""
     from gptkit.data.progress import Progress
     from gptkit.evaluation.folder import EvaluationFolder
     from gptkit.evaluation.intervals import add_intervals
     from gptkit.evaluation.protocol import evaluation_protocol
-    from gptkit.evaluation.report import results_content
+    from gptkit.evaluation.report import contamination_content, results_content
     from gptkit.evaluation.runner import evaluate as run_task
+    from gptkit.evaluation.runner import item_ids
 
     few_shot = _few_shot_task(settings, task, subject) if settings.fewshot.k else None
     task = few_shot or task
     items = len(task.items())
+    subsets: dict[str, Subset] = {}
+    if overlaps is not None:
+        overlaps.warn_about_other_run(subject.settings, settings.checkpoint)
     with contextlib.ExitStack() as stack:
         folder = None
         if settings.to is not None:
             protocol = evaluation_protocol(settings.task, task, subject, seed=settings.seed)
             if few_shot is not None:
                 protocol["fewshot"] = few_shot.protocol
+            if overlaps is not None:
+                protocol["index"] = overlaps.protocol()
             folder = stack.enter_context(EvaluationFolder(settings.to, protocol))
+            if overlaps is not None:
+                folder.annotations = {each: overlaps.annotation(place) for place, each in enumerate(item_ids(task.items()))}
         progress = stack.enter_context(Progress("evaluating"))
         resumed = 0 if folder is None else len(folder.scored)
 
@@ -105,6 +131,9 @@ def _evaluate_task(settings: EvalCommand, task: Task, subject: Subject) -> tuple
         )
         if few_shot is not None:
             content["fewshot"] = dataclasses.asdict(few_shot.statistics)
+        if overlaps is not None:
+            subsets = overlaps.subsets(results.columns, task.aggregate)
+            content["contamination"] = contamination_content(overlaps, subsets)
         if folder is not None:
             folder.write_results({"task": settings.task.name, "checkpoint": settings.checkpoint, **content})
     if results.truncated:
@@ -123,7 +152,7 @@ def _evaluate_task(settings: EvalCommand, task: Task, subject: Subject) -> tuple
             few_shot.statistics.mean,
             f"{subject.model.context:,}",
         )
-    return metrics, content
+    return metrics, content, subsets
 
 
 def _few_shot_task(settings: EvalCommand, task: Task, subject: Subject) -> FewShotTask:

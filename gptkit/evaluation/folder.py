@@ -42,6 +42,8 @@ class EvaluationFolder:
         self.path = Path(expand_path(folder))
         self.protocol = json.loads(json.dumps(protocol))
         self.scored: dict[str, ScoredItem] = {}
+        self.annotations: Mapping[str, Mapping[str, Any]] = {}
+        """Further values for the lines of items, by id."""
         self._file: IO[str] | None = None
         self._last_sync = time.monotonic()
 
@@ -109,6 +111,7 @@ class EvaluationFolder:
             "target": item.target,
             "answers": [_plain_answer(answer) for answer in answers],
             "scores": scored.scores,
+            **self.annotations.get(identifier, {}),
         }
         with _wrap_disk_full(self.path / ITEMS):
             self._file.write(json.dumps(content, ensure_ascii=False) + "\n")

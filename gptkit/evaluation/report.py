@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gptkit.evaluation.intervals import Metric
+
+if TYPE_CHECKING:
+    from gptkit.evaluation.contamination import ItemOverlaps, Subset
 
 
 def results_content(
@@ -15,7 +18,7 @@ def results_content(
 ) -> dict[str, Any]:
     """Return the results as plain JSON values. Numbers that are not finite become null."""
     return {
-        "metrics": {name: {key: _finite(value) for key, value in asdict(metric).items()} for name, metric in metrics.items()},
+        "metrics": _plain_metrics(metrics),
         "chance": {name: _finite(value) for name, value in chance.items()},
         "items": items,
         "requests": requests,
@@ -23,21 +26,46 @@ def results_content(
     }
 
 
-def results_table(metrics: Mapping[str, Metric], items: int | None) -> str:
+def contamination_content(overlaps: ItemOverlaps, subsets: Mapping[str, Subset]) -> dict[str, Any]:
+    """Return the metrics of clean and dirty items as plain JSON values."""
+    return {
+        "n": overlaps.n,
+        "share": overlaps.share(),
+        **{name: {"items": subset.items, "metrics": _plain_metrics(subset.metrics)} for name, subset in subsets.items()},
+    }
+
+
+def overlap_line(overlaps: ItemOverlaps) -> str:
+    """Return a line that says how much of the items occurs in the training text."""
+    share = overlaps.share()
+    if share is None:
+        return f"no item has {overlaps.n} words, so none can be compared with the training text (N = {overlaps.n})"
+    return f"{share:.1%} of the {overlaps.n}-grams of the items occur in the training text; an item with any of them is dirty"
+
+
+def results_table(metrics: Mapping[str, Metric], items: int | None, subsets: Mapping[str, Subset] | None = None) -> str:
     """Return one line per metric with its value; with intervals if there are items.
 
     Args:
         metrics: the metrics, in order.
         items: the number of items; None for a comparison of two models.
+        subsets: parts of the items, which get a line below each metric.
     """
     if items is None:
         return _aligned([[name, format_value(metric.value)] for name, metric in metrics.items()])
     rows = [["metric", "value", "95% interval", "items"]]
     for name, metric in metrics.items():
-        has_interval = metric.low is not None and metric.high is not None
-        interval = f"{_number(metric.low)} to {_number(metric.high)}" if has_interval else "-"
-        rows.append([name, format_value(metric.value), interval, f"{items:,}"])
+        rows.append(_row(name, metric, items))
+        rows += [_row(f"  {part}", subset.metrics.get(name), subset.items) for part, subset in (subsets or {}).items()]
     return _aligned(rows)
+
+
+def _row(name: str, metric: Metric | None, items: int) -> list[str]:
+    if metric is None:
+        return [name, "-", "-", f"{items:,}"]
+    has_interval = metric.low is not None and metric.high is not None
+    interval = f"{_number(metric.low)} to {_number(metric.high)}" if has_interval else "-"
+    return [name, format_value(metric.value), interval, f"{items:,}"]
 
 
 def format_value(value: float) -> str:
@@ -53,6 +81,10 @@ def _number(value: float | None) -> str:
 def _aligned(rows: Sequence[Sequence[str]]) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+
+
+def _plain_metrics(metrics: Mapping[str, Metric]) -> dict[str, Any]:
+    return {name: {key: _finite(value) for key, value in asdict(metric).items()} for name, metric in metrics.items()}
 
 
 def _finite(value: float | None) -> float | None:
