@@ -17,7 +17,7 @@ from gptkit.data.conversation_config import (
     ReviewPromptsConfig,
     ReviewRankingsConfig,
 )
-from gptkit.data.evaluation_config import ChoicesConfig, ClozeConfig
+from gptkit.data.evaluation_config import ChildrensBookTestConfig, ChoicesConfig, ClozeConfig
 from gptkit.errors import ConfigError
 from gptkit.hookspecs import hookimpl
 from gptkit.plugins import registry
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from gptkit.data.parsing.examples import ExampleColumns
 
 __all__ = [
+    "ChildrensBookTestConfig",
     "ChoicesConfig",
     "ClozeConfig",
     "CountryFactsConfig",
@@ -265,6 +266,7 @@ def gptkit_data() -> list[type[DataConfig]]:
         LabelledConfig,
         ChoicesConfig,
         ClozeConfig,
+        ChildrensBookTestConfig,
         MovieReviewsConfig,
         StoryCompletionConfig,
         CountryFactsConfig,

@@ -44,6 +44,22 @@ class ChoicesConfig(EvaluationFilesConfig):
 
 
 @dataclass
+class ChildrensBookTestConfig(EvaluationFilesConfig):
+    """The Children's Book Test as published: .txt files (plain, .gz or .zst) of 20 sentences and a query with ten candidates.
+
+    Each line begins with its number. Line 21 is the query with XXXXX in place of a word, a tab, the answer, two tabs, and the
+    candidates separated by `|`. An empty line ends an example.
+    """
+
+    name: str = "childrens_book_test"
+
+    def build(self) -> Data:
+        from gptkit.data.sources.childrens_book_test import ChildrensBookTest
+
+        return ChildrensBookTest(self)
+
+
+@dataclass
 class ClozeConfig(EvaluationFilesConfig):
     """Texts whose end is to be predicted: .jsonl (plain, .gz or .zst) or .parquet files with `context` and `continuation`.
 

@@ -57,7 +57,7 @@ class FewShotTask(Task):
         Raises:
             ConfigError: the pool has fewer examples than K, or the task has no solved examples.
         """
-        self.boundary, self.prefix = task.boundary, task.prefix
+        self.boundary, self.prefix, self.excluded_words = task.boundary, task.prefix, task.excluded_words
         self.separator = task.separator if separator is None else separator
         self._task, self._k, self._seed, self._fits = task, k, seed, fits
         self._counts: list[int] = []

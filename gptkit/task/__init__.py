@@ -20,6 +20,7 @@ __all__ = [
     "AcceptabilityConfig",
     "AlignmentTaxConfig",
     "ArithmeticConfig",
+    "CBTConfig",
     "ChoiceConfig",
     "ExampleTaskConfig",
     "LambadaConfig",
@@ -136,6 +137,37 @@ class ReferentConfig(ExampleTaskConfig):
         from gptkit.task.gpt1_heuristics import Referent
 
         return Referent(self, self.build_data(data))
+
+
+@dataclass
+class CBTConfig(ExampleTaskConfig):
+    """Choose the word that a sentence of a story lacks, out of ten (the Children's Book Test).
+
+    Source: "Language Models are Unsupervised Multitask Learners", section 3.2: the score of a candidate is its probability times
+    that of the rest of the sentence. The paper uses the validation set, because a book of the test set is in its training data.
+    """
+
+    source: ClassVar[str] = "childrens_book_test"
+
+    name: str = "cbt"
+    detokenizer: Annotated[
+        str,
+        "how to undo the tokenization of the stories; none: do not",
+        one_of("none", "wikitext", "ptb", "one_billion", "lambada"),
+    ] = "ptb"
+    boundary: Annotated[
+        str,
+        "how story and sentence become tokens: separate (each by itself) or joint (both as one text, as in lm-evaluation-harness)",
+        one_of("separate", "joint"),
+    ] = "joint"
+    prefix: Annotated[
+        str, "when an end-of-text token precedes a story: always, or empty (only if it is empty)", one_of("always", "empty")
+    ] = "empty"
+
+    def build(self, *, data: DataConfig | None = None) -> Task:
+        from gptkit.task.cbt import CBT
+
+        return CBT(self, self.build_data(data))
 
 
 @dataclass
@@ -274,6 +306,7 @@ class AlignmentTaxConfig(TaskConfig):
 def gptkit_task() -> list[type[TaskConfig]]:
     return [
         ChoiceConfig,
+        CBTConfig,
         LambadaConfig,
         PerplexityConfig,
         NextWordConfig,

@@ -6,6 +6,7 @@ import hashlib
 import json
 from abc import abstractmethod
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptkit.data.base import LabelledData
@@ -22,35 +23,49 @@ BLANK = "_"
 
 
 class EvaluationFiles(LabelledData):
-    """Rows of .jsonl or .parquet files, each read as one example. The fingerprint does not depend on the location of the files."""
+    """Files of examples. The fingerprint does not depend on the location of the files."""
+
+    formats: tuple[str, ...] = OBJECTS
 
     def __init__(self, settings: EvaluationFilesConfig) -> None:
         """Raises: DataError: a file does not exist or cannot be read, or no file has a supported format."""
-        self.files = find_files(settings.path, forms=OBJECTS)
-        self._errors = settings.errors
-        content = [(file_format(path, OBJECTS), file_sha256(path)) for path in self.files]
-        self.fingerprint = hashlib.sha256(json.dumps([settings.name, self._errors, content]).encode()).hexdigest()
+        self.files = find_files(settings.path, forms=self.formats)
+        self.errors = settings.errors
+        content = [(file_format(path, self.formats), file_sha256(path)) for path in self.files]
+        self.fingerprint = hashlib.sha256(json.dumps([settings.name, self.errors, content]).encode()).hexdigest()
 
     def records(self, split: str) -> Iterator[Example]:
-        """Yield one example per row.
+        """Yield the examples of all files.
 
         Raises:
             DataError: a file cannot be read, or a row is malformed or incomplete. The message names the file and the line.
         """
         is_empty = True
         for path in self.files:
-            for where, row in read_objects(path, errors=self._errors):
+            for example in self.read(path):
                 is_empty = False
-                yield self.example(where, row)
+                yield example
         if is_empty:
             raise DataError(f"{', '.join(map(str, self.files[:3]))}: there is no example")
+
+    @abstractmethod
+    def read(self, path: Path) -> Iterator[Example]:
+        """Yield the examples of a file."""
+
+
+class EvaluationRows(EvaluationFiles):
+    """Files with one example per row."""
+
+    def read(self, path: Path) -> Iterator[Example]:
+        for where, row in read_objects(path, errors=self.errors):
+            yield self.example(where, row)
 
     @abstractmethod
     def example(self, where: str, row: dict[str, Any]) -> Example:
         """Return the example of a row."""
 
 
-class Choices(EvaluationFiles):
+class Choices(EvaluationRows):
     """Multiple choice questions."""
 
     def __init__(self, settings: ChoicesConfig) -> None:
@@ -65,7 +80,7 @@ class Choices(EvaluationFiles):
         return Example(text, _gold(where, row, len(options)), options=options, where=where)
 
 
-class Cloze(EvaluationFiles):
+class Cloze(EvaluationRows):
     """Texts whose end is to be predicted."""
 
     def __init__(self, settings: ClozeConfig) -> None:
