@@ -6,9 +6,11 @@ The hashes of the index only propose positions. The words at every position are 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gptkit.contamination.index import NgramIndex, TrainingDocument
 from gptkit.contamination.ngram_hashes import WordHasher, ngram_hashes
@@ -100,7 +102,7 @@ def look_up(index: NgramIndex, text: str, n: int, *, max_documents: int = MAX_DO
     matched, longest, longest_position = 0, (0, 0), 0
     for begin in np.flatnonzero(low < high).tolist():
         found: set[int] = set()
-        for compared, position in enumerate(positions[low[begin] : high[begin]].tolist()):
+        for compared, position in enumerate(_read_in_blocks(positions, int(low[begin]), int(high[begin]))):
             if found and compared >= MAX_OCCURRENCES:
                 break
             if (begin, position) not in verified:
@@ -127,6 +129,12 @@ def look_up(index: NgramIndex, text: str, n: int, *, max_documents: int = MAX_DO
         document_count=len(documents),
         longest=span_of_text,
     )
+
+
+def _read_in_blocks(positions: NDArray[np.uint64], begin: int, end: int) -> Iterator[int]:
+    """Yield positions without reading all of them at once, since an N-gram may occur very often."""
+    for first in range(begin, end, MAX_OCCURRENCES):
+        yield from positions[first : min(end, first + MAX_OCCURRENCES)].tolist()
 
 
 def _matching_positions(index: NgramIndex, words: list[bytes], begin: int, position: int) -> list[int]:

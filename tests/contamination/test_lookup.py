@@ -69,6 +69,16 @@ def test_an_ngram_of_many_documents_names_some_and_counts_the_others(tmp_path: P
     assert overlap.document_count == 30
 
 
+def test_only_the_first_occurrences_of_a_very_frequent_ngram_are_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    documents = ["a common phrase"] * 30
+    index = index_of(tmp_path / "index", documents, [3])
+    monkeypatch.setattr("gptkit.contamination.lookup.MAX_OCCURRENCES", 7)
+    assert look_up(index, "a common phrase", 3).document_count == 7
+    colliding = index_of(tmp_path / "colliding", ["another common phrase"] * 30 + ["a common phrase"], [3], bits=1)
+    both = [look_up(colliding, text, 3).document_count for text in ("a common phrase", "another common phrase", "no common phrase")]
+    assert both == [1, 7, 0]
+
+
 def test_characters_that_are_not_text_are_never_found(tmp_path: Path) -> None:
     index = index_of(tmp_path / "index", ["one two three"], [3])
     assert look_up(index, "one two \ud800", 3).status == "clean"
