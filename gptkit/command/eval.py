@@ -145,7 +145,7 @@ def _evaluate_task(
         )
     if few_shot is not None and few_shot.statistics.items_with_fewer:
         _log.warning(
-            "%s of %s items have fewer than %s examples, %.1f on average, because more do not fit the context of %s tokens",
+            "%s of %s items have fewer examples than fewshot.k=%s, %.1f on average: more do not fit the context of %s tokens",
             f"{few_shot.statistics.items_with_fewer:,}",
             f"{items:,}",
             f"{settings.fewshot.k:,}",

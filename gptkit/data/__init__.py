@@ -17,7 +17,7 @@ from gptkit.data.conversation_config import (
     ReviewPromptsConfig,
     ReviewRankingsConfig,
 )
-from gptkit.data.evaluation_config import ChildrensBookTestConfig, ChoicesConfig, ClozeConfig
+from gptkit.data.evaluation_config import AnswersConfig, ChildrensBookTestConfig, ChoicesConfig, ClozeConfig
 from gptkit.errors import ConfigError
 from gptkit.hookspecs import hookimpl
 from gptkit.plugins import registry
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from gptkit.data.parsing.examples import ExampleColumns
 
 __all__ = [
+    "AnswersConfig",
     "ChildrensBookTestConfig",
     "ChoicesConfig",
     "ClozeConfig",
@@ -267,6 +268,7 @@ def gptkit_data() -> list[type[DataConfig]]:
         ChoicesConfig,
         ClozeConfig,
         ChildrensBookTestConfig,
+        AnswersConfig,
         MovieReviewsConfig,
         StoryCompletionConfig,
         CountryFactsConfig,

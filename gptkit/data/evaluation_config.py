@@ -1,4 +1,4 @@
-"""Configs of the sources of published evaluation sets: multiple choice and cloze questions."""
+"""Configs of the sources of published evaluation sets: multiple choice, cloze and free-form questions."""
 
 from __future__ import annotations
 
@@ -31,8 +31,9 @@ class ChoicesConfig(EvaluationFilesConfig):
     """Multiple choice questions: .jsonl (plain, .gz or .zst) or .parquet files with `query`, `choices` and `gold`.
 
     `gold` is the number of the right choice, from 0. The number of choices may differ from row to row. Rows with `context_options`,
-    `continuation` and `gold` are read, too, as in Winograd schemas: a blank `_` for the options, then the continuation. Examples
-    with other columns are read by data=labelled.
+    `continuation` and `gold` are read, too, as in Winograd schemas: a blank `_` for the options, then the continuation; and
+    analogies with `stem`, `choice` and `answer`, as in SAT tests: each is a pair of words. Examples with other columns are read by
+    data=labelled.
     """
 
     name: str = "choices"
@@ -72,3 +73,19 @@ class ClozeConfig(EvaluationFilesConfig):
         from gptkit.data.sources.evaluation_files import Cloze
 
         return Cloze(self)
+
+
+@dataclass
+class AnswersConfig(EvaluationFilesConfig):
+    """Questions with free-form answers: .jsonl (plain, .gz or .zst) or .parquet files with `query` and `answers`.
+
+    `answers` is a text, or a list of texts, each of which is right. The label of an example is the first one, and its options are
+    all of them.
+    """
+
+    name: str = "answers"
+
+    def build(self) -> Data:
+        from gptkit.data.sources.evaluation_files import Answers
+
+        return Answers(self)

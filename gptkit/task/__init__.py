@@ -9,6 +9,7 @@ from gptkit.constraints import CONTEXT, SCORE, above, at_least, at_most, below, 
 from gptkit.errors import ConfigError
 from gptkit.hookspecs import hookimpl
 from gptkit.task.config import ExampleTaskConfig, SourceTaskConfig, TaskConfig, build_data, build_tasks
+from gptkit.task.free_form_config import FreeFormConfig
 from gptkit.task.generated_config import ArithmeticConfig, NovelWordsConfig, WordScrambleConfig
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ __all__ = [
     "CBTConfig",
     "ChoiceConfig",
     "ExampleTaskConfig",
+    "FreeFormConfig",
     "LambadaConfig",
     "NextWordConfig",
     "NovelWordsConfig",
@@ -312,6 +314,7 @@ def gptkit_task() -> list[type[TaskConfig]]:
         NextWordConfig,
         AcceptabilityConfig,
         ReferentConfig,
+        FreeFormConfig,
         ArithmeticConfig,
         WordScrambleConfig,
         NovelWordsConfig,

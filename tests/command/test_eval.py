@@ -347,8 +347,8 @@ def test_few_shot_that_does_not_fit_is_reported(
 ) -> None:
     outcome = gptkit_command("eval", "task=choice", f"checkpoint={folder / 'a'}", f"data.path={questions}", "fewshot.k=11")
     assert outcome.status == 0
-    assert "12 of 12 items have fewer than 11 examples, 1.0 on average" in caplog.text
-    assert "because more do not fit the context of 48 tokens" in caplog.text
+    assert "12 of 12 items have fewer examples than fewshot.k=11, 1.0 on average" in caplog.text
+    assert "more do not fit the context of 48 tokens" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -86,3 +86,26 @@ def test_malformed_cloze_texts_are_reported_with_their_line(tmp_path: Path, row:
 def test_file_without_rows_is_reported(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="there is no example"):
         list(ChoicesConfig(path=write(tmp_path, "")).build().records("train"))
+
+
+def test_analogies_are_read_as_questions_with_options(tmp_path: Path) -> None:
+    row = {"stem": ["lull", "trust"], "choice": [["balk", "fortitude"], ["cajole", "compliance"]], "answer": 1, "prefix": "190"}
+    assert list(ChoicesConfig(path=write(tmp_path, row)).build().records("train")) == [
+        Example("lull is to trust as", 1, options=("balk is to fortitude", "cajole is to compliance"))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"stem": ["lull"]}, "stem must be two words"),
+        ({"choice": [["a", "b"]]}, "choice must be a list of at least two pairs of words"),
+        ({"choice": [["a", "b"], ["c"]]}, "choice must be a list of at least two pairs of words"),
+        ({"answer": 2}, "answer is 2; it must be the number of the right option, 0 to 1"),
+        ({"answer": None}, "answer must be the number of the right option, from 0"),
+    ],
+)
+def test_malformed_analogies_are_named(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    row = {"stem": ["lull", "trust"], "choice": [["a", "b"], ["c", "d"]], "answer": 1} | change
+    with pytest.raises(DataError, match=rf"a\.jsonl:1: .*{message}"):
+        list(ChoicesConfig(path=write(tmp_path, row)).build().records("train"))

@@ -1,4 +1,4 @@
-"""The sources `choices` and `cloze`: published evaluation sets, one question per row."""
+"""The sources `choices`, `cloze` and `answers`: published evaluation sets, one question per row."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gptkit.errors import DataError, did_you_mean
 from gptkit.records import Example
 
 if TYPE_CHECKING:
-    from gptkit.data.evaluation_config import ChoicesConfig, ClozeConfig, EvaluationFilesConfig
+    from gptkit.data.evaluation_config import AnswersConfig, ChoicesConfig, ClozeConfig, EvaluationFilesConfig
 
 BLANK = "_"
 
@@ -75,6 +75,8 @@ class Choices(EvaluationRows):
         if "context_options" in row:
             options = _texts(where, "context_options", row)
             text = f"{BLANK} {_text(where, 'continuation', row)}"
+        elif "stem" in row:
+            return _analogy(where, row)
         else:
             text, options = _text(where, "query", row), _texts(where, "choices", row)
         return Example(text, _gold(where, row, len(options)), options=options, where=where)
@@ -93,6 +95,35 @@ class Cloze(EvaluationRows):
                 raise DataError(f"{where}: text has one word; the last word is predicted from the words before it")
             return Example(context, continuation, where=where)
         return Example(_text(where, "context", row), _text(where, "continuation", row), where=where)
+
+
+class Answers(EvaluationRows):
+    """Questions with one or several accepted answers."""
+
+    def __init__(self, settings: AnswersConfig) -> None:
+        super().__init__(settings)
+
+    def example(self, where: str, row: dict[str, Any]) -> Example:
+        text, cell = _text(where, "query", row), _cell(where, "answers", row)
+        answers = [cell] if isinstance(cell, str) else cell
+        if not isinstance(answers, list) or not answers or not all(isinstance(each, str) and each.strip() for each in answers):
+            raise DataError(f"{where}: answers must be a text or a list of texts, none of them empty")
+        return Example(text, answers[0], options=tuple(answers), where=where)
+
+
+def _analogy(where: str, row: dict[str, Any]) -> Example:
+    """Return an analogy of two pairs of words as a question: lull is to trust as ... cajole is to compliance."""
+    stem, pairs = row["stem"], _cell(where, "choice", row)
+    if not _is_pair(stem):
+        raise DataError(f"{where}: stem must be two words, such as [lull, trust]")
+    if not isinstance(pairs, list) or len(pairs) < 2 or not all(map(_is_pair, pairs)):
+        raise DataError(f"{where}: choice must be a list of at least two pairs of words")
+    options = tuple(f"{one} is to {other}" for one, other in pairs)
+    return Example(f"{stem[0]} is to {stem[1]} as", _gold(where, row, len(options), column="answer"), options=options, where=where)
+
+
+def _is_pair(cell: Any) -> bool:
+    return isinstance(cell, list) and len(cell) == 2 and all(isinstance(each, str) and each.strip() for each in cell)
 
 
 def _cell(where: str, column: str, row: dict[str, Any]) -> Any:
@@ -117,10 +148,12 @@ def _texts(where: str, column: str, row: dict[str, Any]) -> tuple[str, ...]:
     return tuple(cell)
 
 
-def _gold(where: str, row: dict[str, Any], options: int) -> int:
-    gold = row.get("gold")
+def _gold(where: str, row: dict[str, Any], options: int, *, column: str = "gold") -> int:
+    gold = row.get(column)
     if gold is None:
-        raise DataError(f"{where}: there is no gold answer; gold must be the number of the right option, from 0")
+        raise DataError(f"{where}: there is no gold answer; {column} must be the number of the right option, from 0")
     if isinstance(gold, bool) or not isinstance(gold, int) or not 0 <= gold < options:
-        raise DataError(f"{where}: gold is {json.dumps(gold)[:40]}; it must be the number of the right option, 0 to {options - 1}")
+        raise DataError(
+            f"{where}: {column} is {json.dumps(gold)[:40]}; it must be the number of the right option, 0 to {options - 1}"
+        )
     return gold

@@ -1,0 +1,44 @@
+"""The config of free-form answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from gptkit.constraints import CONTEXT, SCORE, at_least, at_most, not_empty, one_of
+from gptkit.errors import ConfigError
+from gptkit.task.config import ExampleTaskConfig
+
+if TYPE_CHECKING:
+    from gptkit.data import DataConfig
+    from gptkit.task.base import Task
+
+
+@dataclass
+class FreeFormConfig(ExampleTaskConfig):
+    """Generate an answer, and compare it with the right answers: questions and translation, by exact match, F1 and BLEU.
+
+    Source: "Language Models are Few-Shot Learners", section 2.4: four beams and a length penalty of 0.6. The answer
+    ends at a newline. Exact match and F1 are those of SQuAD, BLEU is that of sacrebleu.
+    """
+
+    source: ClassVar[str] = "answers"
+
+    name: str = "free_form"
+    prompt: Annotated[str, "the prompt; {query} stands for the query of the example", not_empty] = "Q: {query}\n\nA:"
+    metrics: Annotated[list[str], "the metrics, the main one first", one_of("f1", "exact_match", "bleu"), not_empty] = field(
+        default_factory=lambda: ["f1", "exact_match"]
+    )
+    beams: Annotated[int, "number of beams; 1: greedy", at_least(1), at_most(1024)] = 4
+    length_penalty: Annotated[float, "exponent of the length penalty of beam search; 0: none", at_least(0), at_most(SCORE)] = 0.6
+    max_new_tokens: Annotated[int, "maximum length of an answer in tokens", at_least(1), at_most(CONTEXT)] = 64
+    bleu_tokenizer: Annotated[str, "how sacrebleu divides texts into words", one_of("13a", "intl", "char", "none")] = "13a"
+
+    def __post_init__(self) -> None:
+        if self.prompt.count("{query}") != 1:
+            raise ConfigError("task.prompt must contain {query} once, where the query of an example stands")
+
+    def build(self, *, data: DataConfig | None = None) -> Task:
+        from gptkit.task.free_form import FreeForm
+
+        return FreeForm(self, self.build_data(data))
