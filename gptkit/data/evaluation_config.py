@@ -64,7 +64,8 @@ class ChildrensBookTestConfig(EvaluationFilesConfig):
 class ClozeConfig(EvaluationFilesConfig):
     """Texts whose end is to be predicted: .jsonl (plain, .gz or .zst) or .parquet files with `context` and `continuation`.
 
-    Of rows with `text`, the last word is the continuation, as in LAMBADA.
+    Of rows with `text`, the last word is the continuation, as in LAMBADA. Rows with `article` and `highlights` are read, too, as in
+    CNN/Daily Mail.
     """
 
     name: str = "cloze"

@@ -31,6 +31,7 @@ __all__ = [
     "PerplexityConfig",
     "ReferentConfig",
     "SourceTaskConfig",
+    "SummaryConfig",
     "TaskConfig",
     "WinRateConfig",
     "WordScrambleConfig",
@@ -173,6 +174,29 @@ class CBTConfig(ExampleTaskConfig):
 
 
 @dataclass
+class SummaryConfig(SourceTaskConfig):
+    """Summarise articles after "TL;DR:", and compare the first sentences with the reference by ROUGE (CNN/Daily Mail).
+
+    Source: "Language Models are Unsupervised Multitask Learners", section 3.6: 100 tokens from the 2 most probable ones, of which
+    the first 3 sentences are kept. ROUGE is the F1 of the package `rouge-score` with stemming.
+    """
+
+    source: ClassVar[str] = "cloze"
+
+    name: str = "summary"
+    hint: Annotated[str, "the text after the article"] = "\nTL;DR:"
+    top_k: Annotated[int, "sample from so many most probable tokens; 1: greedy", at_least(1)] = 2
+    temperature: Annotated[float, "sampling temperature; 0: greedy", at_least(0), at_most(SCORE)] = 1.0
+    max_new_tokens: Annotated[int, "maximum length of a summary in tokens", at_least(1), at_most(CONTEXT)] = 100
+    sentences: Annotated[int, "number of sentences to keep", at_least(1)] = 3
+
+    def build(self, *, data: DataConfig | None = None) -> Task:
+        from gptkit.task.summary import Summary
+
+        return Summary(self, self.build_data(data))
+
+
+@dataclass
 class LambadaConfig(ExampleTaskConfig):
     """Predict the last word of a passage: accuracy of greedy decoding, with and without stop words, and perplexity (LAMBADA).
 
@@ -311,6 +335,7 @@ def gptkit_task() -> list[type[TaskConfig]]:
         CBTConfig,
         LambadaConfig,
         PerplexityConfig,
+        SummaryConfig,
         NextWordConfig,
         AcceptabilityConfig,
         ReferentConfig,

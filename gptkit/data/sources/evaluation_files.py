@@ -94,6 +94,8 @@ class Cloze(EvaluationRows):
             if not context.strip():
                 raise DataError(f"{where}: text has one word; the last word is predicted from the words before it")
             return Example(context, continuation, where=where)
+        if "article" in row:
+            return Example(_text(where, "article", row), _text(where, "highlights", row), where=where)
         return Example(_text(where, "context", row), _text(where, "continuation", row), where=where)
 
 
