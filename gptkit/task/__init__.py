@@ -212,6 +212,9 @@ class LambadaConfig(ExampleTaskConfig):
         "how to undo the tokenization of the passages: lambada for the files of the LAMBADA authors, none for ordinary text",
         one_of("none", "wikitext", "ptb", "one_billion", "lambada"),
     ] = "none"
+    fill_in: Annotated[
+        bool, "GPT-3's format for examples in context, a blank to fill in: `Fill in blank:`, the passage, `___. ->`, the word"
+    ] = False
     boundary: Annotated[
         str,
         "how context and word become tokens: separate (each by itself) or joint (both as one text, as in lm-evaluation-harness)",

@@ -29,11 +29,18 @@ class Lambada(ExampleTask):
 
     def __init__(self, settings: LambadaConfig, data: Data) -> None:
         self._detokenizer = DETOKENIZERS[settings.detokenizer]
+        self._is_fill_in = settings.fill_in
         super().__init__(settings, data)
 
     def item(self, example: Example) -> Item:
         context = self._detokenizer.detokenize(example.text)
+        if self._is_fill_in:
+            context = f"Fill in blank:\n\n{context} ___. ->"
         return Item((LogLikelihood(context, f" {str(example.label).lstrip()}"),), example.label, example.where)
+
+    def solution(self, item: Item) -> str | None:
+        (request,) = item.requests
+        return request.context + request.continuation if isinstance(request, LogLikelihood) else None
 
     def score(self, item: Item, answers: Sequence[Answer]) -> dict[str, float]:
         (answer,) = log_likelihoods(answers)

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from gptkit.evaluation.few_shot import FewShotTask
 from gptkit.evaluation.runner import evaluate
 from gptkit.model.base import Model
 from gptkit.task import LambadaConfig
@@ -30,6 +31,13 @@ def test_word_follows_the_passage_after_a_space(questions: Questions) -> None:
         (LogLikelihood("from sea to sea", " sea"),),
         (LogLikelihood("from sea to sea", " land"),),
     ]
+
+
+def test_examples_in_context_are_blanks_to_fill_in(questions: Questions) -> None:
+    task = LambadaConfig(data=questions(*ROWS, name="cloze"), fill_in=True).build()
+    (request,) = FewShotTask(task, task.pool(), k=1).items()[0].requests
+    blank = "Fill in blank:\n\nfrom sea to sea ___. ->"
+    assert request == LogLikelihood(f"{blank} land\n\n{blank}", " sea")
 
 
 def test_greedy_words_are_right_and_perplexity_is_per_word(questions: Questions) -> None:
