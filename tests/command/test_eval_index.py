@@ -40,8 +40,9 @@ def test_clean_and_dirty_items_have_metrics_and_counts(gptkit_command: GptkitCom
     done = gptkit_command(*COMMAND, "to=out")
     assert done.status == 0, done.err
     rows = [line.split() for line in done.out.splitlines()]
-    assert [row[0] for row in rows[1:9]] == ["accuracy", "clean", "dirty", "undecided", "perplexity", "clean", "dirty", "undecided"]
-    assert [row[-1] for row in rows[1:9]] == ["5", "2", "2", "1"] * 2
+    metrics = ("accuracy", "accuracy_without_stop_words", "perplexity")
+    assert [row[0] for row in rows[1:13]] == [name for metric in metrics for name in (metric, "clean", "dirty", "undecided")]
+    assert [row[-1] for row in rows[1:13]] == ["5", "2", "2", "1"] * 3
     assert done.out.splitlines()[-1].endswith(
         "of the 8-grams of the items occur in the training text; an item with any of them is dirty"
     )
