@@ -6,9 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-import lightning
 import torch
-from lightning.pytorch.plugins.precision import DoublePrecision, HalfPrecision, Precision
 from torch import nn
 
 
@@ -47,23 +45,6 @@ STORED_DTYPES = {"bf16-true": torch.bfloat16, "16-true": torch.float16, "64-true
 def stored_dtype(precision: str) -> torch.dtype:
     """Return the dtype in which a run of this precision stores its weights."""
     return STORED_DTYPES.get(precision, torch.float32)
-
-
-class StoredPrecision(Precision):
-    """Computes in the dtype of the weights, which are converted before training.
-
-    Lightning's own plugins also change torch's default dtype and convert the batches: counts, labels and scores would be rounded
-    to eight bits.
-    """
-
-    def __init__(self, precision: str) -> None:
-        self.precision = precision  # type: ignore[assignment]
-
-
-def use_stored_precision(trainer: lightning.Trainer) -> None:
-    """Replace Lightning's half and double precision plugins by `StoredPrecision`. Other plugins stay."""
-    if isinstance(trainer.precision_plugin, HalfPrecision | DoublePrecision):
-        trainer.strategy.precision_plugin = StoredPrecision(str(trainer.precision))
 
 
 def convert_weights(module: nn.Module, dtype: torch.dtype) -> None:

@@ -23,7 +23,8 @@ from gptkit.errors import ConfigError, GptkitError
 from gptkit.terminal import print_text
 from gptkit.training.interruptions import watch_ranks
 from gptkit.training.lightning_progress import RunLoggerConnector
-from gptkit.training.precision import choose_precision, use_stored_precision
+from gptkit.training.precision import choose_precision
+from gptkit.training.stored_precision import use_stored_precision
 from gptkit.training.strategies import STRATEGIES
 from gptkit.training.trainer_arguments import hint, shorten
 

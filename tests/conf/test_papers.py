@@ -23,6 +23,10 @@ NEEDS = {
     "data=dialogues": ["data.path=a.jsonl"],
     "data=rankings": ["data.path=a.jsonl"],
     "data=prompts": ["data.path=a.jsonl"],
+    "data=choices": ["data.path=a.jsonl"],
+    "data=cloze": ["data.path=a.jsonl"],
+    "data=answers": ["data.path=a.jsonl"],
+    "data=childrens_book_test": ["data.path=a.txt"],
     "data=mixture": ["data.sources={a:{name:sotu}}"],
 }
 

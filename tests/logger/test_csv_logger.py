@@ -46,9 +46,7 @@ def test_a_run_that_starts_again_replaces_the_rows(log: Callable[..., Path]) -> 
     assert steps(folder, "train/loss") == [1, 2]
 
 
-@pytest.mark.parametrize(
-    "content", [b"a,b\n1,2\n", b"step,a\n1," + b"x" * 200_000 + b"\n", bytes(range(256)) * 9], ids=["foreign", "long", "binary"]
-)
+@pytest.mark.parametrize("content", [b"a,b\n1,2\n", bytes(range(256)) * 9], ids=["foreign", "binary"])
 def test_a_damaged_file_is_kept_under_another_name(log: Callable[..., Path], content: bytes) -> None:
     folder = log("logger=csv", steps=2)
     (folder / "csv" / "metrics.csv").write_bytes(content)

@@ -1,6 +1,8 @@
 import logging
 import pickle
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -175,3 +177,9 @@ def test_pickle_is_rejected_without_running_its_code(tmp_path: Path) -> None:
     for source in (old, new, new.parent):
         assert "is a pickle, which can run any code" in message(source)
     assert not mark.exists()
+
+
+@pytest.mark.process
+def test_loading_a_model_does_not_wait_for_lightning(run: Path) -> None:
+    code = f"import sys, gptkit; gptkit.load({str(run)!r}); sys.exit('lightning' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
