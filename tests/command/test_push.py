@@ -274,7 +274,9 @@ def test_an_upload_that_is_interrupted_leaves_nothing_behind(
         return 0, ""
 
     hub.fail = wait
-    words = [sys.executable, "-m", "gptkit", "push", f"checkpoint={run}", "to=me/tiny"]
+    # a process that is started in the background of a shell ignores Ctrl-C, and so do those that it starts
+    start = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from gptkit.config.main import main; main()"
+    words = [sys.executable, "-c", start, "push", f"checkpoint={run}", "to=me/tiny"]
     process = subprocess.Popen(words, env=environment(hub, tmp_path), stderr=subprocess.PIPE, text=True)
     assert uploading.wait(120)
     assert len(temporary_files(tmp_path)) == 1
