@@ -55,7 +55,7 @@ MISTAKES = [
     (["train", "+callback.stop.name=early_stoping"], "there is no callback=early_stoping. Did you mean early_stopping?"),
     (["generate"], "checkpoint is required: add checkpoint=<value>"),
     (["generate", "checkpoint=x", "format=xml"], "format=xml must be text or json"),
-    (["eval"], "task is required: add one of task=acceptability, task=alignment_tax, task=choice"),
+    (["eval"], "task is required: add one of task=acceptability, task=alignment_tax, task=arithmetic"),
     (["eval", "task.prompts=3"], "task is required: add one of task=acceptability"),
     (["train", "~model.layers"], "~model.layers: a key of a part cannot be removed"),
     (["train", "~foo"], "~foo: there is no key foo"),

@@ -56,7 +56,9 @@ class Opened:
         page.goto(path.as_uri())
         for number in range(int(page.evaluate("gptkitCharts.charts.length"))):  # charts are drawn when they are seen
             page.evaluate(f"gptkitCharts.charts[{number}].host.scrollIntoView()")
-            page.wait_for_function(f"gptkitCharts.charts[{number}].plot !== null")
+            # a promise, because `wait_for_function` polls with eval, which the page's content security policy forbids
+            drawn = f"const drawn = () => gptkitCharts.charts[{number}].plot ? done() : requestAnimationFrame(drawn); drawn()"
+            page.evaluate(f"new Promise(done => {{ {drawn} }})")
         page.evaluate("scrollTo(0, 0)")
 
     def chart(self, title: str) -> Any:
