@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,20 +52,13 @@ def export(settings: ExportCommand) -> Path:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError(f"to={settings.to}: already exists and is not empty; choose a new or empty folder")
 
-    from gptkit.atomic_io import disk_error
-
     loaded = load_for_export(settings.checkpoint)
     unfinished = folder.with_name(f"{folder.name}.{os.getpid()}.unfinished")
     try:
-        unfinished.mkdir(parents=True)
-        exported = write_export(loaded, unfinished)
-        unfinished.replace(folder)
-    except GptkitError:
-        raise
-    except Exception as error:  # Rust libraries raise their own exceptions for errors of the operating system
-        if (cause := disk_error(error)) is None:
-            raise
-        raise DataError(f"to={settings.to}: cannot be written ({cause.strerror or cause})") from error
+        with wrap_disk_errors(f"to={settings.to}"):
+            unfinished.mkdir(parents=True)
+            exported = write_export(loaded, unfinished)
+            unfinished.replace(folder)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     print_text(str(folder))
@@ -73,6 +68,24 @@ def export(settings: ExportCommand) -> Path:
         print_text(f"  {sentence}")
     print_text(exported.usage(str(folder)))
     return folder
+
+
+@contextlib.contextmanager
+def wrap_disk_errors(place: str, fix: str = "") -> Iterator[None]:
+    """Convert errors of the operating system while a model is written to a `DataError` that names the place.
+
+    Libraries in Rust raise such errors as exceptions of their own.
+    """
+    from gptkit.atomic_io import disk_error
+
+    try:
+        yield
+    except GptkitError:
+        raise
+    except Exception as error:
+        if (cause := disk_error(error)) is None:
+            raise
+        raise DataError(f"{place}: cannot be written ({cause.strerror or cause}){fix}") from error
 
 
 def load_for_export(checkpoint: str) -> TrainedModel | tuple[Model, Tokenizer]:

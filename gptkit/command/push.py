@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.metadata
 import re
-import signal
 import tempfile
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gptkit.command.export import ExportedFolder, load_for_export, write_export
-from gptkit.errors import ConfigError, DataError, GptkitError
+from gptkit.atomic_io import interrupt_on_termination
+from gptkit.command.export import ExportedFolder, load_for_export, wrap_disk_errors, write_export
+from gptkit.errors import ConfigError
 from gptkit.terminal import print_text
 
 if TYPE_CHECKING:
@@ -44,7 +41,7 @@ def push(settings: PushCommand) -> str:
         raise ConfigError(f"license={settings.license}: is not an identifier of the hub, such as apache-2.0, mit or other")
     if not settings.dry_run:
         check_access(settings.to)
-    with _interrupt_on_termination(), tempfile.TemporaryDirectory(prefix="gptkit-push-", ignore_cleanup_errors=True) as name:
+    with interrupt_on_termination(), tempfile.TemporaryDirectory(prefix="gptkit-push-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         exported, provenance = _write_files(settings, folder)
         if settings.dry_run:
@@ -64,22 +61,8 @@ def push(settings: PushCommand) -> str:
     return uploaded.url
 
 
-@contextlib.contextmanager
-def _interrupt_on_termination() -> Iterator[None]:
-    """Treat SIGTERM as Ctrl-C inside the block: it would end the process before the temporary folder is removed."""
-    if threading.current_thread() is not threading.main_thread():  # Python allows signal handlers only there
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
 def _write_files(settings: PushCommand, folder: Path) -> tuple[ExportedFolder, Provenance]:
     """Write the model and its card, both from the same checkpoint, even if the run is still training."""
-    from gptkit.atomic_io import disk_error
     from gptkit.interop.hub_upload import CARD
     from gptkit.interop.model_card import Provenance, build_model_card
     from gptkit.interop.model_card_usage import read_usage
@@ -93,7 +76,7 @@ def _write_files(settings: PushCommand, folder: Path) -> tuple[ExportedFolder, P
         checkpoint = open_checkpoint(source)
         source, provenance = str(checkpoint.folder), provenance_of(checkpoint)
     loaded = load_for_export(source)
-    try:
+    with wrap_disk_errors(str(folder), fix="; TMPDIR names another place"):
         exported = write_export(loaded, folder)
         usage = read_usage(
             folder,
@@ -105,12 +88,6 @@ def _write_files(settings: PushCommand, folder: Path) -> tuple[ExportedFolder, P
             template=str(provenance.settings.get("objective", {}).get("template") or ""),
         )
         build_model_card(provenance, usage, license=settings.license).save(folder / CARD)
-    except GptkitError:
-        raise
-    except Exception as error:  # Rust libraries raise their own exceptions for errors of the operating system
-        if (cause := disk_error(error)) is None:
-            raise
-        raise DataError(f"{folder}: cannot be written ({cause.strerror or cause}); TMPDIR names another place") from error
     return exported, provenance
 
 

@@ -20,7 +20,7 @@ from typing import IO, Any
 from gptkit.atomic_io import DISK_FULL_ERRORS, wrap_os_errors, write_file
 from gptkit.errors import ConfigError, DataError, GptkitError
 from gptkit.evaluation.runner import ScoredItem
-from gptkit.kit_files import MIB, DamagedFile, read_text
+from gptkit.kit_files import MIB, DamagedFile, read_json
 from gptkit.task.base import Item
 from gptkit.task.requests import Answer, Generation, GenerationAnswer, LogLikelihood, Request
 from gptkit.user_files import expand_path
@@ -85,8 +85,8 @@ class EvaluationFolder:
             write_file(path, json.dumps(self.protocol, indent=2, ensure_ascii=False) + "\n")
             return
         try:
-            written = json.loads(read_text(path, limit=16 * MIB))
-        except (DamagedFile, ValueError) as error:
+            written = read_json(path, limit=16 * MIB)
+        except DamagedFile as error:
             raise ConfigError(f"{path} is damaged; choose another folder with to=") from error
         differences = list(protocol_differences(written, self.protocol))
         if differences:

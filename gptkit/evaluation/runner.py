@@ -92,7 +92,8 @@ def evaluate(
     if not items:
         raise DataError("the task has no items")
     identifiers = item_ids(items)
-    scored = {} if store is None else {key: value for key, value in store.scored.items() if key in set(identifiers)}
+    earlier = {} if store is None else store.scored
+    scored = {identifier: earlier[identifier] for identifier in identifiers if identifier in earlier}
     encoder = RequestEncoder(task, subject.tokenizer, context=subject.model.context)
     encoded = [encoder.encode_item(item) for item in items]
     excluded = encoder.excluded if task.excluded_words else None

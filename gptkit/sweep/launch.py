@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +15,7 @@ from hydra.core.utils import JobReturn, JobStatus, setup_globals
 from omegaconf import DictConfig, OmegaConf, open_dict
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from gptkit.atomic_io import interrupt_on_termination
 from gptkit.config.command_line import parse_command_line
 from gptkit.config.hydra_run import restore_user_full_error
 from gptkit.errors import ConfigError, GptkitError
@@ -59,7 +57,7 @@ def run_sweep(
     flags += [word for word in config.hydra.overrides.hydra if not word.lstrip("+~").startswith(_SWEEP_OVERRIDES)]
     jobs = [_make_job(config, loader, list(overrides), first + number) for number, overrides in enumerate(job_overrides)]
     try:
-        with _sigterm_as_interrupt(), restore_user_full_error():
+        with interrupt_on_termination(), restore_user_full_error():
             _run_all(jobs, words.primary, flags, n_jobs)
     except KeyboardInterrupt:
         finished = sum(job.status == "finished" for job in jobs)
@@ -83,18 +81,6 @@ def _make_job(config: DictConfig, loader: Any, overrides: list[str], number: int
     with open_dict(composed):
         composed.hydra.job.id = composed.hydra.job.num = number
     return Job(number, words, Path(str(composed.hydra.sweep.dir)) / str(composed.hydra.sweep.subdir))
-
-
-@contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():  # Python allows signal handlers there only
-        yield
-        return
-    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
 
 
 def _run_all(jobs: list[Job], verb: str, flags: list[str], n_jobs: int) -> None:
