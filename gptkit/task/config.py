@@ -64,6 +64,18 @@ class SourceTaskConfig(TaskConfig):
         return build_data(data or self.data)
 
 
+Boundary = Annotated[
+    str,
+    "how context and continuation become tokens: separate (each by itself) or joint (both as one text, as in "
+    "lm-evaluation-harness)",
+    one_of("separate", "joint"),
+]
+Prefix = Annotated[
+    str, "when an end-of-text token precedes a context: always, or empty (only if it is empty)", one_of("always", "empty")
+]
+"""The types of two keys whose default depends on the task."""
+
+
 @dataclass
 class ExampleTaskConfig(SourceTaskConfig):
     """Base class of the configs of tasks that read labelled examples. Not a part itself.
@@ -71,15 +83,8 @@ class ExampleTaskConfig(SourceTaskConfig):
     Uses the validation split, or all examples if the source has none.
     """
 
-    boundary: Annotated[
-        str,
-        "how context and continuation become tokens: separate (each by itself) or joint (both as one text, as in "
-        "lm-evaluation-harness)",
-        one_of("separate", "joint"),
-    ] = "separate"
-    prefix: Annotated[
-        str, "when an end-of-text token precedes a context: always, or empty (only if it is empty)", one_of("always", "empty")
-    ] = "always"
+    boundary: Boundary = "separate"
+    prefix: Prefix = "always"
     reference: Annotated[
         float | None,
         "also report a score that is 0 for random guessing and 1 for this score; null: do not",
