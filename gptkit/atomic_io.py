@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import logging
 import os
 import re
@@ -129,6 +130,20 @@ def interrupt_on_termination() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def try_lock(descriptor: int) -> bool:
+    """Lock an open file or folder without waiting, and return False if another process holds the lock.
+
+    The lock ends when the descriptor is closed in every process that has it. A file system without locks counts as locked.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def remove_path(path: Path) -> None:

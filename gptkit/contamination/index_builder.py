@@ -5,7 +5,6 @@ The folder is written under another name and renamed when it is complete, so tha
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,7 +15,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gptkit.atomic_io import WRITING, remove_path, replace_folder, sync_tree
+from gptkit.atomic_io import WRITING, remove_path, replace_folder, sync_tree, try_lock
 from gptkit.contamination.index import DOCUMENT, DOCUMENTS, FORMAT, INDEX, WORDS, NgramIndex, write_description
 from gptkit.contamination.ngram_hashes import HASH_BITS, WordHasher, ngram_hashes
 from gptkit.contamination.normalization import normalized_words
@@ -81,11 +80,9 @@ def _exclusive_folder(draft: Path) -> Iterator[None]:
     draft.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(draft, os.O_RDONLY)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not try_lock(descriptor):
             target = draft.with_name(draft.name.removeprefix(WRITING))
-            raise ConfigError(f"to={target}: another process is writing this index; wait until it has finished") from None
+            raise ConfigError(f"to={target}: another process is writing this index; wait until it has finished")
         for path in draft.iterdir():
             remove_path(path)
         yield

@@ -7,7 +7,6 @@ No file holds a time or the size of a batch: the same evaluation writes the same
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import time
@@ -17,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from gptkit.atomic_io import DISK_FULL_ERRORS, wrap_os_errors, write_file
+from gptkit.atomic_io import DISK_FULL_ERRORS, try_lock, wrap_os_errors, write_file
 from gptkit.errors import ConfigError, DataError, GptkitError
 from gptkit.evaluation.runner import ScoredItem
 from gptkit.kit_files import MIB, DamagedFile, read_json
@@ -62,19 +61,14 @@ class EvaluationFolder:
         try:
             with wrap_os_errors(path):
                 self._file = path.open("a", encoding="utf-8", newline="")
-                self._lock(self._file)
+                if not try_lock(self._file.fileno()):
+                    raise ConfigError(f"to={self.path}: another process is writing this evaluation; wait until it ends")
                 _drop_torn_line(path)
             self._read_items(path)
         except BaseException:
             self.__exit__(None, None, None)
             raise
         return self
-
-    def _lock(self, file: IO[str]) -> None:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise ConfigError(f"to={self.path}: another process is writing this evaluation; wait until it ends") from error
 
     def _check_protocol(self) -> None:
         path = self.path / PROTOCOL

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 from collections.abc import Mapping
@@ -11,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gptkit.atomic_io import wrap_os_errors, write_file
+from gptkit.atomic_io import try_lock, wrap_os_errors, write_file
 from gptkit.kit_files import DamagedFile, open_regular
 from gptkit.training.reporting.fault_tolerance import is_count, read_object, warn_damaged
 from gptkit.training.reporting.summary import read_summary
@@ -150,13 +149,9 @@ def lock_folder(folder: Path) -> int | None:
     """
     with wrap_os_errors(folder / _LOCK_FILE):
         descriptor = os.open(folder / _LOCK_FILE, os.O_CREAT | os.O_RDWR | os.O_NONBLOCK)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not try_lock(descriptor):
         os.close(descriptor)
         return None
-    except OSError:  # a file system without locks
-        pass
     return descriptor
 
 

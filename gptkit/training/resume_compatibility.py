@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from gptkit.atomic_io import wrap_os_errors
+from gptkit.atomic_io import try_lock, wrap_os_errors
 from gptkit.errors import ConfigError
 
 MAY_DIFFER = (
@@ -160,13 +159,8 @@ def lock_run_folder(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder, os.O_RDONLY)  # the folder itself is locked, so no lock file is left behind
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise ConfigError(f"{folder}: another process is training there; wait for it, or set another hydra.run.dir") from None
-    except OSError:
-        pass  # a file system without locks
-    try:
+        if not try_lock(descriptor):
+            raise ConfigError(f"{folder}: another process is training there; wait for it, or set another hydra.run.dir")
         yield
     finally:
         os.close(descriptor)
