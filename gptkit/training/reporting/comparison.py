@@ -15,16 +15,17 @@ from typing import Any
 from urllib.parse import quote
 
 from gptkit.atomic_io import wrap_os_errors, write_file
-from gptkit.training.reporting.chart_view import chart_views
-from gptkit.training.reporting.charts import MAX_EXTRA, Chart, comparison_charts, scatter_chart
+from gptkit.page.chart_view import chart_views
+from gptkit.page.charts import Chart
+from gptkit.page.html_page import render
+from gptkit.training.reporting.charts import MAX_EXTRA, comparison_charts, scatter_chart
 from gptkit.training.reporting.config_difference import ABSENT, differing_keys, flatten, round_numbers
 from gptkit.training.reporting.curves import Curves
 from gptkit.training.reporting.fault_tolerance import read_object
-from gptkit.training.reporting.html_page import render
 from gptkit.training.reporting.metrics_csv import FILE as METRICS
 from gptkit.training.reporting.ranking import best_of, common_monitor, format_cell, format_value, heading, rank, summary_columns
 from gptkit.training.reporting.report import FILE as REPORT
-from gptkit.training.reporting.report import read_curves, read_settings
+from gptkit.training.reporting.report import TEMPLATES, read_curves, read_settings
 from gptkit.training.reporting.summary import read_summary
 
 _MAX_KEYS = 3
@@ -116,6 +117,7 @@ def write_comparison(
     order = f"{'lowest' if mode == 'min' else 'highest'} {what} first"
     page = render(
         "comparison.html",
+        templates=TEMPLATES,
         title=title,
         lead=f"{len(runs)} {noun}{'s' * (len(runs) != 1)}, {order}. The first column links to the page of each.",
         tiles=_tiles(ranked, best, metric, keys, noun),

@@ -16,10 +16,10 @@ from gptkit.data import DataConfig
 from gptkit.model.base import parameter_count
 from gptkit.objective import AuxLMConfig
 from gptkit.objective.pretraining_mix import mixed_in
+from gptkit.page.numbers import format_duration
 from gptkit.run_config import RunConfig
 from gptkit.terminal import print_text
 from gptkit.training.duration import describe_ignored_keys
-from gptkit.training.reporting.curves import format_duration
 from gptkit.training.reporting.report import FILE as REPORT
 from gptkit.training.reporting.speed_and_mfu import SpeedMeter
 from gptkit.training.strategies import is_first_process

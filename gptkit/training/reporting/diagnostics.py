@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from gptkit.training.reporting.curves import Curves, format_count, smooth
+from gptkit.page.numbers import format_count
+from gptkit.training.reporting.curves import Curves, smooth
 from gptkit.training.reporting.environment import Environment
 
 

@@ -13,16 +13,17 @@ import numpy as np
 from gptkit.atomic_io import write_file
 from gptkit.errors import CheckpointError
 from gptkit.kit_files import MIB, DamagedFile, read_bytes, read_text
+from gptkit.page.chart_svg import write_png
+from gptkit.page.chart_view import chart_views
+from gptkit.page.html_page import render
+from gptkit.page.numbers import format_count, format_duration
 from gptkit.training.checkpoints import config_file
-from gptkit.training.reporting.chart_svg import write_png
-from gptkit.training.reporting.chart_view import chart_views
 from gptkit.training.reporting.charts import MAX_EXTRA, run_charts
-from gptkit.training.reporting.curves import Curves, format_count, format_duration
+from gptkit.training.reporting.curves import Curves
 from gptkit.training.reporting.diagnostics import diagnose_speed, diagnose_training
 from gptkit.training.reporting.environment import Environment, read_environment
 from gptkit.training.reporting.fault_tolerance import warn_damaged
 from gptkit.training.reporting.figures import list_figures
-from gptkit.training.reporting.html_page import render
 from gptkit.training.reporting.metrics_csv import FILE as METRICS
 from gptkit.training.reporting.metrics_csv import read_metrics
 from gptkit.training.reporting.ranking import format_cell, heading
@@ -31,6 +32,7 @@ from gptkit.training.reporting.samples import read_samples
 from gptkit.training.reporting.summary import VALIDATION_LOSS, monitor_of, read_summary
 
 FILE = "report.html"
+TEMPLATES = Path(__file__).parent / "templates"
 
 _EARLIER_SAMPLES = 8
 
@@ -44,6 +46,7 @@ def write_report(folder: Path) -> Path:
     charts = run_charts(curves, guessing) if len(curves.columns["step"]) else []
     page = render(
         "run.html",
+        templates=TEMPLATES,
         title=f"gptkit run: {folder.resolve().name}",
         lead=_lead(settings, summary, environment),
         tiles=_headline(curves, summary, guessing),

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from gptkit.training.reporting.chart_view import MAX_POINTS, chart_views
-from gptkit.training.reporting.charts import Chart, Series, comparison_charts, run_charts, scatter_chart
+from gptkit.page.chart_view import MAX_POINTS, chart_views
+from gptkit.page.charts import Chart, Series
+from gptkit.training.reporting.charts import comparison_charts, run_charts, scatter_chart
 from gptkit.training.reporting.curves import Curves
 from gptkit.training.reporting.report import read_curves
 from tests.training.reporting.sample_runs import write_run

@@ -47,8 +47,9 @@ def test_hostile_text_and_file_names_are_escaped(tmp_path: Path, name: str) -> N
     assert "{% raw %}" in page
 
 
-def test_templates_are_package_data() -> None:
+@pytest.mark.parametrize("package", ["page", "training.reporting"])
+def test_templates_are_package_data(package: str) -> None:
     patterns = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
-    package = ROOT / "gptkit/training/reporting"
-    packaged = {path for pattern in patterns["gptkit.training.reporting"] for path in package.glob(pattern)}
-    assert {path for path in (package / "templates").rglob("*") if path.is_file()} <= packaged
+    folder = ROOT / "gptkit" / package.replace(".", "/")
+    packaged = {path for pattern in patterns[f"gptkit.{package}"] for path in folder.glob(pattern)}
+    assert {path for path in (folder / "templates").rglob("*") if path.is_file()} <= packaged

@@ -12,9 +12,10 @@ from gptkit.data import TextConfig
 from gptkit.model import GPTConfig
 from gptkit.objective import LMConfig
 from gptkit.optimizer import AdamWConfig
+from gptkit.page.numbers import robust_limits, thin
 from gptkit.tokenizer import BytesTokenizerConfig
 from gptkit.training.checkpoints.config_file import write_settings
-from gptkit.training.reporting.curves import robust_limits, smooth, thin
+from gptkit.training.reporting.curves import smooth
 from gptkit.training.reporting.environment import write_environment
 from gptkit.training.reporting.metrics_csv import MetricsFile
 from gptkit.training.reporting.report import write_curves, write_report

@@ -1,6 +1,6 @@
 import torch
 
-from gptkit.training.reporting.curves import format_duration
+from gptkit.page.numbers import format_duration
 from gptkit.training.reporting.speed_and_mfu import SpeedMeter, model_flops_utilization, peak_memory_bytes
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from gptkit.training.reporting.charts import FEW, Chart, Series
-from gptkit.training.reporting.curves import X_AXES, format_count, thin
-from gptkit.training.reporting.figures import escape_text, inline_svg
+from gptkit.page.charts import FEW, X_AXES, Chart, Series
+from gptkit.page.numbers import format_count, thin
+from gptkit.page.svg import escape_text, inline_svg
 
 COLORS = 10
 """Series beyond this many repeat the colours, with dashes."""

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from gptkit.training.reporting.chart_svg import NARROW, WIDE, chart_svg
-from gptkit.training.reporting.charts import FEW, Chart, Series
-from gptkit.training.reporting.curves import X_AXES, Values, format_count, thin
+from gptkit.page.chart_svg import NARROW, WIDE, chart_svg
+from gptkit.page.charts import FEW, X_AXES, Chart, Series
+from gptkit.page.numbers import Values, format_count, thin
 
 MAX_POINTS, MIN_POINTS, PAGE_POINTS = 600, 60, 45_000
 """Maximum number of points of a curve in the page, and of all curves of the page together."""
