@@ -1,0 +1,55 @@
+"""The settings of the command `eval`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from omegaconf import MISSING
+
+from gptkit.command.base import Command
+from gptkit.constraints import SEQUENCES, at_least, at_most, not_empty, one_of
+from gptkit.data import DataConfig
+from gptkit.evaluation.config import FewShotConfig
+from gptkit.reward import RewardConfig
+from gptkit.task import TaskConfig
+
+
+@dataclass
+class EvalCommand(Command):
+    """Evaluate a trained model on a task, alone or against another model.
+
+    With `to`, every request and answer is written to items.jsonl, and the metrics with the whole protocol to results.json. The same
+    command continues an evaluation that was stopped.
+    """
+
+    verb: ClassVar[str] = "eval"
+
+    task: TaskConfig = MISSING
+    checkpoint: Annotated[str, "a run, a checkpoint folder, or hf:<folder or hub name>", not_empty] = MISSING
+    against: Annotated[str | None, "the checkpoint of the model to compare with", not_empty] = None
+    data: Annotated[DataConfig | None, "a source instead of the default source of the task or the run; null: the default"] = None
+    fewshot: FewShotConfig = field(default_factory=FewShotConfig)
+    to: Annotated[str | None, "the folder for items.jsonl and results.json; null: only print the metrics", not_empty] = None
+    index: Annotated[
+        str | None,
+        "an index of the training text (gptkit index): clean and dirty items get metrics of their own; null: none",
+        not_empty,
+    ] = None
+    index_n: Annotated[int | None, "words of an N-gram of the index; null: as GPT-3 chooses it for the items", at_least(2)] = None
+    reward: Annotated[RewardConfig | None, "the judge of tasks that need one; null: the reward of the checkpoint's run"] = None
+    seed: Annotated[int, "the same seed gives the same scores", at_least(0)] = 0
+    batch: Annotated[
+        int,
+        "maximum number of sequences per forward pass, which does not change the scores; 0: as many as fit 4,096 tokens",
+        at_least(0),
+        at_most(SEQUENCES),
+    ] = 0
+    precision: Annotated[str, "fp32, bf16, or auto (bf16 where it is fast)", one_of("auto", "fp32", "bf16")] = "fp32"
+    format: Annotated[str, "table or json", one_of("table", "json")] = "table"
+
+    def run(self, folder: Path) -> Any:
+        from gptkit.command.eval import evaluate
+
+        return evaluate(self)

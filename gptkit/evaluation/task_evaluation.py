@@ -1,0 +1,162 @@
+"""Evaluates one task with one model: everything between the settings and the results."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from gptkit.errors import ConfigError
+from gptkit.evaluation.config import FewShotConfig
+from gptkit.evaluation.contamination import ItemOverlaps, Subset
+from gptkit.evaluation.few_shot import FewShotStatistics
+from gptkit.evaluation.few_shot_pool import example_pool, with_examples
+from gptkit.evaluation.folder import EvaluationFolder
+from gptkit.evaluation.intervals import Metric, add_intervals
+from gptkit.evaluation.protocol import evaluation_protocol
+from gptkit.evaluation.report import contamination_content, results_content
+from gptkit.evaluation.runner import Results, evaluate, item_ids
+from gptkit.user_files import expand_path
+
+if TYPE_CHECKING:
+    from gptkit.data import DataConfig
+    from gptkit.task import TaskConfig
+    from gptkit.task.base import Item, Task
+    from gptkit.task.comparison import Subject
+
+
+@dataclass(frozen=True)
+class TaskEvaluation:
+    """What decides the results of one task, apart from the model."""
+
+    task: TaskConfig
+    data: DataConfig | None = None
+    """A source that replaces the task's own."""
+    fewshot: FewShotConfig = field(default_factory=FewShotConfig)
+    index: str | None = None
+    """The folder of an index of training text, for clean and dirty items."""
+    index_n: int | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class PreparedTask:
+    """A task whose examples have been read. It can be evaluated with several models."""
+
+    settings: TaskEvaluation
+    task: Task
+    pool: Sequence[Item] = ()
+    """The items that examples in context are drawn from; empty without such examples."""
+    overlaps: ItemOverlaps | None = None
+    """The items that occur in the training text of the index."""
+
+
+@dataclass(frozen=True)
+class TaskResult:
+    """The results of one task with one model."""
+
+    metrics: dict[str, Metric]
+    """The main one first."""
+    content: dict[str, Any]
+    """The content of results.json without the protocol."""
+    results: Results
+    """The scores of all items, in the order of the task."""
+    task: Task
+    """The task with its examples in context."""
+    subsets: dict[str, Subset] = field(default_factory=dict)
+    """The metrics of clean and dirty items."""
+    warnings: tuple[str, ...] = ()
+
+
+def prepare_task(settings: TaskEvaluation) -> PreparedTask:
+    """Build a task, read its examples, and look them up in the index.
+
+    Raises:
+        ConfigError: the settings contradict each other, or the folder holds no index.
+        DataError: the examples or the index cannot be read.
+    """
+    if settings.task.compares:
+        raise ConfigError(f"task={settings.task.name} compares two models; evaluate it alone, with against=<run>")
+    task: Any = settings.task.build(data=settings.data)
+    pool = example_pool(settings.fewshot, settings.task, settings.data, task) if settings.fewshot.k else ()
+    overlaps = None if settings.index is None else ItemOverlaps(expand_path(settings.index), settings.index_n, task)
+    return PreparedTask(settings, task, pool, overlaps)
+
+
+def evaluate_task(
+    prepared: PreparedTask,
+    subject: Subject,
+    *,
+    to: str | None = None,
+    batch: int = 0,
+    progress: Callable[[float, str], None] | None = None,
+) -> TaskResult:
+    """Evaluate a task with a model.
+
+    Args:
+        prepared: the task.
+        subject: the model and its tokenizer.
+        to: the folder for items.jsonl and results.json, from which the evaluation continues if it was stopped; None: no files.
+        batch: maximum number of sequences per forward pass, which does not change the scores; 0: as many as fit a fixed number of
+            tokens.
+        progress: receives the completed fraction of what this process computes, and a text about it.
+
+    Raises:
+        ConfigError: the folder belongs to another evaluation, or the pool has too few examples.
+        DataError: there are no items, or the folder is damaged.
+        GptkitError: a log-probability is not finite, or the folder cannot be written.
+    """
+    settings, task, overlaps = prepared.settings, prepared.task, prepared.overlaps
+    few_shot = None
+    if settings.fewshot.k:
+        task = few_shot = with_examples(task, prepared.pool, settings.fewshot, subject, seed=settings.seed)
+    subsets: dict[str, Subset] = {}
+    with contextlib.ExitStack() as stack:
+        folder = None
+        if to is not None:
+            protocol = evaluation_protocol(settings.task, task, subject, seed=settings.seed)
+            if few_shot is not None:
+                protocol["fewshot"] = few_shot.protocol
+            if overlaps is not None:
+                protocol["index"] = overlaps.protocol()
+            folder = stack.enter_context(EvaluationFolder(to, protocol))
+            if overlaps is not None:
+                folder.annotations = {each: overlaps.annotation(place) for place, each in enumerate(item_ids(task.items()))}
+        resumed = 0 if folder is None else len(folder.scored)
+
+        def show(done: int, total: int) -> None:
+            if progress is not None:
+                progress((done - resumed) / max(1, total - resumed), f"{done:,} of {total:,} items")
+
+        results = evaluate(task, subject, seed=settings.seed, batch=batch, store=folder, progress=show)
+        metrics = add_intervals(results, task.aggregate)
+        content = results_content(
+            metrics, chance=task.chance(), items=len(task.items()), requests=results.requests, truncated=results.truncated
+        )
+        if few_shot is not None:
+            content["fewshot"] = dataclasses.asdict(few_shot.statistics)
+        if overlaps is not None:
+            subsets = overlaps.subsets(results.columns, task.aggregate)
+            content["contamination"] = contamination_content(overlaps, subsets)
+        content = {"task": settings.task.name, "checkpoint": subject.source, **content}
+        if folder is not None:
+            folder.write_results(content)
+    warnings = _warnings(results, len(task.items()), None if few_shot is None else few_shot.statistics, subject.model.context)
+    return TaskResult(metrics, content, results, task, subsets, warnings)
+
+
+def _warnings(results: Results, items: int, few_shot: FewShotStatistics | None, context: int) -> tuple[str, ...]:
+    warnings = []
+    if results.truncated:
+        warnings.append(
+            f"{results.truncated:,} of {results.requests:,} requests are longer than the context of {context:,} tokens, and were "
+            "truncated on the left"
+        )
+    if few_shot is not None and few_shot.items_with_fewer:
+        warnings.append(
+            f"{few_shot.items_with_fewer:,} of {items:,} items have fewer examples than fewshot.k={few_shot.k:,}, "
+            f"{few_shot.mean:.1f} on average: more do not fit the context of {context:,} tokens"
+        )
+    return tuple(warnings)
