@@ -7,16 +7,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from gptkit.errors import ConfigError
-from gptkit.evaluation.encoding import RequestEncoder
 from gptkit.evaluation.few_shot import FewShotTask
 from gptkit.plugins import registry
 
 if TYPE_CHECKING:
     from gptkit.data import DataConfig
+    from gptkit.evaluation.answerer import Answerer
     from gptkit.evaluation.config import FewShotConfig
     from gptkit.task import TaskConfig
     from gptkit.task.base import Item, Task
-    from gptkit.task.comparison import Subject
 
 
 def example_pool(fewshot: FewShotConfig, config: TaskConfig, data: DataConfig | None, task: Task) -> Sequence[Item]:
@@ -49,14 +48,6 @@ def example_pool(fewshot: FewShotConfig, config: TaskConfig, data: DataConfig | 
     return pool
 
 
-def with_examples(task: Task, pool: Sequence[Item], fewshot: FewShotConfig, subject: Subject, *, seed: int) -> FewShotTask:
-    """Return the task with `fewshot.k` examples before every item, as many as fit the context of the model."""
-    encoder = RequestEncoder(task, subject.tokenizer, context=subject.model.context)
-    return FewShotTask(
-        task,
-        pool,
-        k=fewshot.k,
-        separator=fewshot.separator,
-        seed=seed,
-        fits=lambda item: not any(request.truncated for request in encoder.encode_item(item)),
-    )
+def with_examples(task: Task, pool: Sequence[Item], fewshot: FewShotConfig, answerer: Answerer, *, seed: int) -> FewShotTask:
+    """Return the task with `fewshot.k` examples before every item, as many as fit the context."""
+    return FewShotTask(task, pool, k=fewshot.k, separator=fewshot.separator, seed=seed, fits=answerer.fits(task))

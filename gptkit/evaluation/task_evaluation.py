@@ -15,6 +15,7 @@ from gptkit.evaluation.few_shot import FewShotStatistics
 from gptkit.evaluation.few_shot_pool import example_pool, with_examples
 from gptkit.evaluation.folder import EvaluationFolder
 from gptkit.evaluation.intervals import Metric, add_intervals
+from gptkit.evaluation.model_answerer import as_answerer
 from gptkit.evaluation.protocol import evaluation_protocol
 from gptkit.evaluation.report import contamination_content, results_content
 from gptkit.evaluation.runner import Results, evaluate, item_ids
@@ -22,6 +23,7 @@ from gptkit.user_files import expand_path
 
 if TYPE_CHECKING:
     from gptkit.data import DataConfig
+    from gptkit.evaluation.answerer import Answerer
     from gptkit.task import TaskConfig
     from gptkit.task.base import Item, Task
     from gptkit.task.comparison import Subject
@@ -87,7 +89,7 @@ def prepare_task(settings: TaskEvaluation) -> PreparedTask:
 
 def evaluate_task(
     prepared: PreparedTask,
-    subject: Subject,
+    subject: Subject | Answerer,
     *,
     to: str | None = None,
     batch: int = 0,
@@ -97,7 +99,7 @@ def evaluate_task(
 
     Args:
         prepared: the task.
-        subject: the model and its tokenizer.
+        subject: the model and its tokenizer, or whatever answers the requests.
         to: the folder for items.jsonl and results.json, from which the evaluation continues if it was stopped; None: no files.
         batch: maximum number of sequences per forward pass, which does not change the scores; 0: as many as fit a fixed number of
             tokens.
@@ -109,14 +111,15 @@ def evaluate_task(
         GptkitError: a log-probability is not finite, or the folder cannot be written.
     """
     settings, task, overlaps = prepared.settings, prepared.task, prepared.overlaps
+    answerer = as_answerer(subject)
     few_shot = None
     if settings.fewshot.k:
-        task = few_shot = with_examples(task, prepared.pool, settings.fewshot, subject, seed=settings.seed)
+        task = few_shot = with_examples(task, prepared.pool, settings.fewshot, answerer, seed=settings.seed)
     subsets: dict[str, Subset] = {}
     with contextlib.ExitStack() as stack:
         folder = None
         if to is not None:
-            protocol = evaluation_protocol(settings.task, task, subject, seed=settings.seed)
+            protocol = evaluation_protocol(settings.task, task, answerer, seed=settings.seed)
             if few_shot is not None:
                 protocol["fewshot"] = few_shot.protocol
             if overlaps is not None:
@@ -130,7 +133,7 @@ def evaluate_task(
             if progress is not None:
                 progress((done - resumed) / max(1, total - resumed), f"{done:,} of {total:,} items")
 
-        results = evaluate(task, subject, seed=settings.seed, batch=batch, store=folder, progress=show)
+        results = evaluate(task, answerer, seed=settings.seed, batch=batch, store=folder, progress=show)
         metrics = add_intervals(results, task.aggregate)
         content = results_content(
             metrics, chance=task.chance(), items=len(task.items()), requests=results.requests, truncated=results.truncated
@@ -140,23 +143,23 @@ def evaluate_task(
         if overlaps is not None:
             subsets = overlaps.subsets(results.columns, task.aggregate)
             content["contamination"] = contamination_content(overlaps, subsets)
-        content = {"task": settings.task.name, "checkpoint": subject.source, **content}
+        content = {"task": settings.task.name, "checkpoint": answerer.source, **content}
         if folder is not None:
             folder.write_results(content)
-    warnings = _warnings(results, len(task.items()), None if few_shot is None else few_shot.statistics, subject.model.context)
+    warnings = _warnings(results, len(task.items()), None if few_shot is None else few_shot.statistics, answerer.context)
     return TaskResult(metrics, content, results, task, subsets, warnings)
 
 
-def _warnings(results: Results, items: int, few_shot: FewShotStatistics | None, context: int) -> tuple[str, ...]:
+def _warnings(results: Results, items: int, few_shot: FewShotStatistics | None, context: int | None) -> tuple[str, ...]:
     warnings = []
+    limit = "the context" if context is None else f"the context of {context:,} tokens"
     if results.truncated:
         warnings.append(
-            f"{results.truncated:,} of {results.requests:,} requests are longer than the context of {context:,} tokens, and were "
-            "truncated on the left"
+            f"{results.truncated:,} of {results.requests:,} requests are longer than {limit}, and were truncated on the left"
         )
     if few_shot is not None and few_shot.items_with_fewer:
         warnings.append(
             f"{few_shot.items_with_fewer:,} of {items:,} items have fewer examples than fewshot.k={few_shot.k:,}, "
-            f"{few_shot.mean:.1f} on average: more do not fit the context of {context:,} tokens"
+            f"{few_shot.mean:.1f} on average: more do not fit {limit}"
         )
     return tuple(warnings)

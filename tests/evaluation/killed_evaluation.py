@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from gptkit.evaluation import runner
+from gptkit.evaluation import model_answerer
 from gptkit.evaluation.folder import EvaluationFolder
 from gptkit.evaluation.intervals import add_intervals
 from gptkit.evaluation.report import results_content
@@ -40,7 +40,7 @@ class KilledFolder(EvaluationFolder):
 
 def run(folder: EvaluationFolder) -> int:
     """Evaluate the task, and return the number of items that this process scored."""
-    runner.TOKENS_PER_BATCH = 300
+    model_answerer.TOKENS_PER_BATCH = 300
     task = Options(range(60))
     with folder:
         before = len(folder.scored)

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(autouse=True)
 def _batches_of_the_runner(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gptkit.evaluation.runner.TOKENS_PER_BATCH", 300)
+    monkeypatch.setattr("gptkit.evaluation.model_answerer.TOKENS_PER_BATCH", 300)
 
 
 def kill_at(folder: Path, item: int, size: int) -> None:

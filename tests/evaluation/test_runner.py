@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from gptkit.errors import DataError, GptkitError
-from gptkit.evaluation import runner
+from gptkit.evaluation import model_answerer
 from gptkit.evaluation.runner import evaluate, item_ids
 from gptkit.generation import generate
 from gptkit.task.base import Item, Task
@@ -122,7 +122,7 @@ def test_batch_size_order_and_batches_of_items_do_not_change_scores(monkeypatch:
     order = random.Random(0).sample(numbers, 60)
     shuffled = evaluate(Options(order), SUBJECT)
     assert shuffled.columns["accuracy"].tolist() == [expected.columns["accuracy"][number] for number in order]
-    monkeypatch.setattr(runner, "TOKENS_PER_BATCH", 100)
+    monkeypatch.setattr(model_answerer, "TOKENS_PER_BATCH", 100)
     assert evaluate(Options(numbers), SUBJECT).metrics["accuracy"] == expected.metrics["accuracy"]
 
 
