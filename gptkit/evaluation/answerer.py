@@ -22,6 +22,8 @@ class Answerer(ABC):
     """The settings of its run as plain values; empty if it was not trained by this kit."""
     context: int | None = None
     """The number of tokens that it reads at once; None: not known."""
+    parameters: int | None = None
+    """The number of weights; None: not known."""
     parallel: str = "sequences per forward pass"
     """What `batch` limits."""
 

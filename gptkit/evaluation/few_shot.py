@@ -19,7 +19,7 @@ from gptkit.task.requests import Answer
 
 @dataclass(frozen=True)
 class FewShotStatistics:
-    """How many examples the items have."""
+    """How many examples in context the items have."""
 
     k: int
     mean: float

@@ -25,6 +25,7 @@ from gptkit.generation.scoring import ContinuationScore, score_continuations
 from gptkit.task.base import Item, Task
 from gptkit.task.comparison import Subject
 from gptkit.task.requests import Answer, Generation, GenerationAnswer, LogLikelihoodAnswer
+from gptkit.tokenizer.token_texts import TokenTexts
 
 TOKENS_PER_BATCH = 16384
 """Minimum number of tokens of the items of a batch, except for the last one."""
@@ -37,6 +38,7 @@ class ModelAnswerer(Answerer):
         self.subject = subject
         self.source, self.settings = subject.source, subject.settings
         self.context: int = subject.model.context
+        self.parameters = sum(parameter.numel() for parameter in subject.model.parameters())
 
     def protocol(self, task: Task) -> dict[str, Any]:
         parameter = next(self.subject.model.parameters())
@@ -123,12 +125,15 @@ def _answer(
     ]
     scores = iter(score_continuations(subject.model, sequences, rows=batch, excluded=excluded or ()) if sequences else ())
     texts = _generate(subject, requests, seed=seed, batch=batch)
+    token_texts = TokenTexts(subject.tokenizer)
     answers: dict[int, list[Answer]] = {position: [] for position, *_ in items}
     for position, number, request, encoded in requests:
         if isinstance(request, Generation):
             answers[position].append(GenerationAnswer(texts[position, number], encoded.truncated))
         else:
             answer = _log_likelihood([next(scores) for _ in encoded.sequences], encoded.truncated)
+            tokens = token_texts([token for sequence in encoded.sequences for token in sequence.continuation])
+            answer = replace(answer, tokens=tokens)
             answers[position].append(answer if excluded is not None else replace(answer, is_greedy_filtered=None))
     return list(answers.values())
 

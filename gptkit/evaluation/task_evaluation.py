@@ -138,12 +138,12 @@ def evaluate_task(
         content = results_content(
             metrics, chance=task.chance(), items=len(task.items()), requests=results.requests, truncated=results.truncated
         )
-        if few_shot is not None:
-            content["fewshot"] = dataclasses.asdict(few_shot.statistics)
+        content["fewshot"] = dataclasses.asdict(FewShotStatistics(0, 0.0, 0) if few_shot is None else few_shot.statistics)
         if overlaps is not None:
             subsets = overlaps.subsets(results.columns, task.aggregate)
             content["contamination"] = contamination_content(overlaps, subsets)
-        content = {"task": settings.task.name, "checkpoint": answerer.source, **content}
+        head = {"task": settings.task.name, "checkpoint": answerer.source, "parameters": answerer.parameters}
+        content = {**head, **content}
         if folder is not None:
             folder.write_results(content)
     warnings = _warnings(results, len(task.items()), None if few_shot is None else few_shot.statistics, answerer.context)

@@ -32,6 +32,11 @@ def render(template: str, *, templates: Path = _TEMPLATES, scripts: tuple[str, .
     return page.encode("utf-8", "replace").decode("utf-8")
 
 
+def fragment(template: str, *, templates: Path = _TEMPLATES, **context: Any) -> Markup:
+    """Render a template as a part of a page. See `render`."""
+    return Markup(_environment(templates, ()).get_template(template).render(context))
+
+
 @functools.cache
 def _environment(templates: Path, scripts: tuple[str, ...]) -> Environment:
     environment = Environment(

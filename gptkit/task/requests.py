@@ -59,6 +59,8 @@ class LogLikelihoodAnswer:
     """The number of tokens that were removed on the left, because the context of the model is too short."""
     is_greedy_filtered: bool | None = None
     """Whether greedy decoding would generate the continuation if no excluded word could begin it (`Task.excluded_words`)."""
+    tokens: tuple[str, ...] = ()
+    """The text of each token that was scored. A token that ends inside a character has an empty text."""
 
     @property
     def total(self) -> float:

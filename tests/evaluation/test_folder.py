@@ -61,7 +61,8 @@ def test_items_hold_requests_answers_and_scores(tmp_path: Path) -> None:
         assert [request["type"] for request in line["requests"]] == ["loglikelihood"] * 3 + ["rolling"]
         for request, answer in zip(line["requests"][:3], line["answers"], strict=False):
             spaces = len(request["context"]) - len(request["context"].rstrip())
-            assert len(answer["log_probs"]) == spaces + len(request["continuation"])
+            assert len(answer["log_probs"]) == len(answer["tokens"]) == spaces + len(request["continuation"])
+            assert "".join(answer["tokens"]) == request["context"][len(request["context"]) - spaces :] + request["continuation"]
             assert answer["log_prob"] == pytest.approx(sum(answer["log_probs"]))
         assert line["scores"].keys() == {"accuracy", "mean"}
 
