@@ -13,6 +13,7 @@ from typing import Annotated, Any, ClassVar
 from omegaconf import MISSING
 
 from gptkit.command.base import Command
+from gptkit.command.compare_config import CompareCommand
 from gptkit.command.eval_config import EvalCommand
 from gptkit.constraints import CONTEXT, DEVICES, SCORE, SEQUENCES, above, at_least, at_most, not_empty, one_of, texts
 from gptkit.hookspecs import hookimpl
@@ -21,6 +22,7 @@ from gptkit.run_config import RunConfig
 
 __all__ = [
     "Command",
+    "CompareCommand",
     "EvalCommand",
     "ExportCommand",
     "GenerateCommand",
@@ -267,6 +269,7 @@ def gptkit_command() -> list[type[Command]]:
         GenerateCommand,
         PredictCommand,
         EvalCommand,
+        CompareCommand,
         PlanCommand,
         ExportCommand,
         PushCommand,

@@ -52,12 +52,12 @@ def results_table(metrics: Mapping[str, Metric], items: int | None, subsets: Map
         subsets: parts of the items, which get a line below each metric.
     """
     if items is None:
-        return _aligned([[name, format_value(metric.value)] for name, metric in metrics.items()])
+        return align_columns([[name, format_value(metric.value)] for name, metric in metrics.items()])
     rows = [["metric", "value", "95% interval", "items"]]
     for name, metric in metrics.items():
         rows.append(_row(name, metric, items))
         rows += [_row(f"  {part}", subset.metrics.get(name), subset.items) for part, subset in (subsets or {}).items()]
-    return _aligned(rows)
+    return align_columns(rows)
 
 
 def _row(name: str, metric: Metric | None, items: int) -> list[str]:
@@ -78,7 +78,8 @@ def _number(value: float | None) -> str:
     return f"{value:.4f}" if abs(value) < 1000 else f"{value:,.1f}"
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> str:
+def align_columns(rows: Sequence[Sequence[str]]) -> str:
+    """Return a table: columns are separated by two spaces."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from gptkit.evaluation.model_answerer import as_answerer
 from gptkit.evaluation.protocol import evaluation_protocol
 from gptkit.evaluation.report import contamination_content, results_content
 from gptkit.evaluation.runner import Results, evaluate, item_ids
+from gptkit.plugins import registry
 from gptkit.user_files import expand_path
 
 if TYPE_CHECKING:
@@ -41,6 +42,28 @@ class TaskEvaluation:
     """The folder of an index of training text, for clean and dirty items."""
     index_n: int | None = None
     seed: int = 0
+
+    def plain(self) -> dict[str, Any]:
+        """Return the settings as plain JSON values, from which `settings_from_plain` builds them again."""
+        return dataclasses.asdict(self)
+
+
+def settings_from_plain(content: Mapping[str, Any]) -> TaskEvaluation:
+    """Return the settings of an evaluation from plain values, such as those of results.json.
+
+    Raises:
+        ConfigError: a part is unknown, or a value is invalid.
+    """
+    parts = registry()
+    data = content.get("data")
+    return TaskEvaluation(
+        parts.resolve("task", content["task"]),
+        None if data is None else parts.resolve("data", data),
+        FewShotConfig(**content["fewshot"]),
+        content.get("index"),
+        content.get("index_n"),
+        content.get("seed", 0),
+    )
 
 
 @dataclass(frozen=True)
@@ -145,7 +168,7 @@ def evaluate_task(
         head = {"task": settings.task.name, "checkpoint": answerer.source, "parameters": answerer.parameters}
         content = {**head, **content}
         if folder is not None:
-            folder.write_results(content)
+            folder.write_results({**content, "evaluation": settings.plain()})
     warnings = _warnings(results, len(task.items()), None if few_shot is None else few_shot.statistics, answerer.context)
     return TaskResult(metrics, content, results, task, subsets, warnings)
 
