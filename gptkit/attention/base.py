@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Self
 
 from torch import Tensor, nn
@@ -25,11 +24,19 @@ class AttentionCache(ABC):
     def select(self, rows: Tensor) -> None:
         """Keep these rows (N,) int64, in this order. Rows may be repeated."""
 
-    def join(self, caches: Sequence[Self], rows: Tensor) -> None:
-        """Fill this empty cache with rows (N,) of the concatenation of other caches.
+    def extend(self, other: Self) -> None:
+        """Add the rows of another cache after those of this one, which may be empty.
 
         Optional. If all caches of a model implement it, every prompt is read without padding, so that a text does not depend on the
-        other prompts of its batch. Otherwise prompts are padded and read together, and rounding depends on the padding.
+        other prompts of its batch, and sequences can join a batch at any step. Otherwise prompts are padded and read together, and
+        rounding depends on the padding.
+        """
+        raise NotImplementedError
+
+    def prefix(self, length: int) -> Self:
+        """Return a copy of the first `length` positions of all rows.
+
+        Optional. If all caches of a model implement it, prompts that begin alike can share the state of their beginning.
         """
         raise NotImplementedError
 

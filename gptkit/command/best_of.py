@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from gptkit.data.parsing.messages import turns_without_answer
 from gptkit.data.parsing.transcripts import is_transcript
-from gptkit.generation.engine import Continuation, generate
+from gptkit.generation.engine import generate
+from gptkit.generation.text_sequence import Continuation
 from gptkit.records import Prompt, Turn
 from gptkit.reward.base import Reward, compute_scores
 

@@ -1,5 +1,6 @@
 """Text generation: sampling, batched decoding with a cache, and streaming."""
 
-from gptkit.generation.engine import Continuation, TextChunk, generate, stream
+from gptkit.generation.engine import generate, stream
+from gptkit.generation.text_sequence import Continuation, TextChunk
 
 __all__ = ["Continuation", "TextChunk", "generate", "stream"]

@@ -1,48 +1,122 @@
 """The generation engine: batches prompts, and returns their continuations as whole texts or as a stream.
 
-Prompts of different lengths share a batch, samples of the same prompt share its prefill, and sequences that have ended leave the
-batch.
+Prompts of different lengths share a batch, samples of the same prompt share its prefill, and texts join and leave the batch at any
+step.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-
-import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 from gptkit.errors import ConfigError, DataError
-from gptkit.generation.decoding_loop import DecodingBatch
-from gptkit.generation.sampling import SamplingParams, uniforms
-from gptkit.generation.text_stream import TextStream
+from gptkit.generation.continuous_batch import ContinuousBatch, TokenSequence
+from gptkit.generation.prefill import PrefixCache
+from gptkit.generation.sampling import SamplingParams
+from gptkit.generation.text_sequence import Continuation, TextChunk, TextSequence, TokenLogProbs
 from gptkit.model.base import Model
 from gptkit.tokenizer.base import Tokenizer
 
 
-@dataclass(frozen=True)
-class Continuation:
-    """The text that a model generated after a prompt."""
+class Engine:
+    """Continues texts, up to `batch` at a time. Texts can be added and cancelled between any two steps.
 
-    prompt: str
-    text: str
-    """Without end-of-text and without the stop string that ended it."""
-    tokens: list[int]
-    """All generated ids, including those of the stop string, but without end-of-text."""
-    finish_reason: str
-    """end_of_text, stop, length (max_new_tokens) or context (prompt and text fill the model's context)."""
+    On a CPU, a text does not depend on the others, if the cache of the model is batch-invariant.
+    """
 
+    def __init__(
+        self,
+        model: Model,
+        tokenizer: Tokenizer,
+        *,
+        batch: int,
+        length: int | None = None,
+        prefill_tokens: int = 0,
+        prefixes: PrefixCache | None = None,
+    ) -> None:
+        """
+        Args:
+            model: the model, on its device.
+            tokenizer: only its ids are sampled. End-of-text ends a text.
+            batch: maximum number of texts that are decoded together.
+            length: maximum number of tokens of a prompt and its text; None: the context of the model.
+            prefill_tokens, prefixes: see `ContinuousBatch`.
+        """
+        self._end_of_text = tokenizer.special["end_of_text"]
+        self._batch = ContinuousBatch(
+            model,
+            vocabulary=tokenizer.size,
+            rows=batch,
+            length=model.context if length is None else length,
+            prefill_tokens=prefill_tokens,
+            prefixes=prefixes,
+        )
+        self._texts: dict[TokenSequence, TextSequence] = {}
+        self._full: list[TextChunk] = []
 
-@dataclass(frozen=True)
-class TextChunk:
-    """The next characters of a continuation. The last chunk contains the whole continuation."""
+    def add(self, text: TextSequence, *, first: bool = False) -> None:
+        """Add a text after those that wait, or before them."""
+        chunk = text.full()
+        if chunk is not None:
+            self._full.append(chunk)
+            return
+        sequence = text.tokens()
+        self._texts[sequence] = text
+        self._batch.add([sequence], first=first)
 
-    prompt: int
-    sample: int
-    text: str
-    finished: Continuation | None = None
+    def cancel(self, text: TextSequence) -> None:
+        """Remove a text. Returns no further chunks of it."""
+        for sequence in [sequence for sequence, other in self._texts.items() if other is text]:
+            self._batch.end(sequence)
+            del self._texts[sequence]
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether all texts are complete."""
+        return not (self._full or self._texts)
+
+    @property
+    def running(self) -> int:
+        """The number of texts that are being decoded."""
+        return sum(sequence in self._texts for sequence in self._batch.running)
+
+    @property
+    def waiting(self) -> int:
+        """The number of texts whose prompts have not been read."""
+        return len(self._texts) - self.running
+
+    def step(self) -> list[TextChunk]:
+        """Sample one token of every running text, and return the chunks that are now final."""
+        chunks, self._full = self._full, []
+        sequences = self._batch.step()
+        self._record_log_probs(sequences)
+        for sequence in sequences:
+            text = self._texts[sequence]
+            token = sequence.tokens[-1]
+            chunk = text.finish("end_of_text") if token == self._end_of_text else text.add(token)
+            if chunk is not None:
+                chunks.append(chunk)
+            has_ended = chunk is not None and chunk.finished is not None
+            if has_ended or len(sequence.tokens) == sequence.limit:
+                self._batch.end(sequence)
+                del self._texts[sequence]
+                if not has_ended:  # the context is full, and the text continues after a part of it
+                    self.add(text, first=True)
+        return chunks
+
+    def close(self) -> None:
+        """Release the resources of decoding."""
+        self._batch.close()
+
+    def _record_log_probs(self, sequences: Sequence[TokenSequence]) -> None:
+        recorded = [(row, self._texts[sequence]) for row, sequence in enumerate(sequences)]
+        recorded = [(row, text) for row, text in recorded if text.top_log_probs is not None]
+        if not recorded:
+            return
+        log_probs = self._batch.logits[[row for row, _ in recorded]].float().log_softmax(dim=-1)
+        for (row, text), values in zip(recorded, log_probs, strict=True):
+            token = sequences[row].tokens[-1]
+            top, ids = values.topk(min(text.top_log_probs or 0, len(values)))
+            text.log_probs.append(TokenLogProbs(token, float(values[token]), tuple(zip(ids.tolist(), top.tolist(), strict=True))))
 
 
 def generate(
@@ -137,12 +211,12 @@ def _decode(
         raise ConfigError(f"samples={samples} and batch={batch} must be at least 1")
     context = None if params.slides else model.context
     encoded = [encode_prompt(tokenizer, prompt, context=context, index=index) for index, prompt in enumerate(prompts)]
-    rows = [
-        _Row(tokenizer, prompt, encoded[index], (index, sample), params, context=model.context, live=live)
+    texts = [
+        TextSequence(tokenizer, encoded[index], params, context=model.context, key=(index, sample), prompt=prompt, live=live)
         for index, prompt in enumerate(prompts)
         for sample in range(samples)
     ]
-    yield from _decode_rows(model, tokenizer, rows, params, batch=batch)
+    yield from _decode_texts(model, tokenizer, texts, batch=batch)
 
 
 def continue_token_ids(
@@ -160,25 +234,28 @@ def continue_token_ids(
         prompts: token ids, between one and the model's context.
         items: one distinct number per prompt, which determines its random numbers together with the seed.
     """
-    rows = [
-        _Row(tokenizer, "", list(prompt), (item, 0), params, context=model.context, live=False)
+    texts = [
+        TextSequence(tokenizer, prompt, params, context=model.context, key=(item, 0))
         for item, prompt in zip(items, prompts, strict=True)
     ]
-    chunks = _decode_rows(model, tokenizer, rows, params, batch=batch)
+    chunks = _decode_texts(model, tokenizer, texts, batch=batch)
     finished = {chunk.prompt: chunk.finished for chunk in chunks if chunk.finished is not None}
     return [finished[item] for item in items]
 
 
-def _decode_rows(
-    model: Model, tokenizer: Tokenizer, rows: list[_Row], params: SamplingParams, *, batch: int
-) -> Iterator[TextChunk]:
-    for first in range(0, len(rows), batch):
-        part = rows[first : first + batch]
-        yield from (row.finish(row.full) for row in part if not row.limit)
-        active = [row for row in part if row.limit]
-        while active:
-            yield from _decode_together(model, tokenizer, active, params)
-            active = [row for row in active if row.is_overflowing]
+def _decode_texts(model: Model, tokenizer: Tokenizer, texts: Sequence[TextSequence], *, batch: int) -> Iterator[TextChunk]:
+    if not texts:
+        return
+    slides = any(text.params.slides for text in texts)
+    length = model.context if slides else max(text.length() for text in texts)
+    engine = Engine(model, tokenizer, batch=batch, length=length)
+    try:
+        for text in texts:
+            engine.add(text)
+        while not engine.is_idle:
+            yield from engine.step()
+    finally:
+        engine.close()
 
 
 def encode_prompt(tokenizer: Tokenizer, prompt: str, *, context: int | None, index: int = 0) -> list[int]:
@@ -194,110 +271,3 @@ def encode_prompt(tokenizer: Tokenizer, prompt: str, *, context: int | None, ind
             "shorten it, or set overflow=slide to read only its end"
         )
     return ids
-
-
-def _decode_together(model: Model, tokenizer: Tokenizer, rows: list[_Row], params: SamplingParams) -> Iterator[TextChunk]:
-    """Decode rows until each of them has ended or filled its context."""
-    groups = [list(group) for _, group in itertools.groupby(rows, key=lambda row: (row.key[0], row.window()))]
-    batch = DecodingBatch(
-        model,
-        [group[0].window() for group in groups],
-        [len(group) for group in groups],
-        _remaining_uniforms(params.seed, rows),
-        vocabulary=tokenizer.size,
-        length=max(len(row.window()) + row.steps() for row in rows),
-        temperature=params.temperature,
-        top_k=params.top_k,
-        top_p=params.top_p,
-    )
-    try:
-        yield from _run_batch(batch, tokenizer.special["end_of_text"], rows)
-    finally:
-        batch.close()
-
-
-def _remaining_uniforms(seed: int, rows: list[_Row]) -> Tensor:
-    """Return the random numbers of every row for its remaining tokens, (B, steps)."""
-    numbers = uniforms(seed, [row.key for row in rows], max(len(row.ids) + row.steps() for row in rows))
-    steps = max(row.steps() for row in rows)
-    return torch.stack(
-        [F.pad(row_uniforms[len(row.ids) :][:steps], (0, steps))[:steps] for row, row_uniforms in zip(rows, numbers, strict=True)]
-    )
-
-
-def _run_batch(batch: DecodingBatch, end_of_text: int, rows: list[_Row]) -> Iterator[TextChunk]:
-    full_at = [len(row.ids) + row.steps() for row in rows]
-    for row in rows:
-        row.is_overflowing = False
-    while True:
-        keep: list[int] = []
-        for index, (row, token) in enumerate(zip(rows, batch.draw().tolist(), strict=True)):
-            if token == end_of_text:
-                yield row.finish("end_of_text")
-                continue
-            text = row.add(token)
-            if row.text.stopped:
-                yield row.finish("stop", text)
-            elif len(row.ids) == row.limit:
-                yield row.finish(row.full, text)
-            else:
-                row.is_overflowing = len(row.ids) == full_at[index]
-                if not row.is_overflowing:
-                    keep.append(index)
-                if text:
-                    yield row.chunk(text)
-        if not keep:
-            return
-        rows, full_at = [rows[index] for index in keep], [full_at[index] for index in keep]
-        batch.advance(keep)
-
-
-class _Row:
-    """One continuation that is being decoded."""
-
-    def __init__(
-        self,
-        tokenizer: Tokenizer,
-        prompt: str,
-        prompt_ids: list[int],
-        key: tuple[int, int],
-        params: SamplingParams,
-        *,
-        context: int,
-        live: bool,
-    ) -> None:
-        self.prompt = prompt
-        self.prompt_ids = prompt_ids
-        self.key = key  # index of the prompt, index of the sample
-        self.context = context
-        room = params.max_new_tokens if params.slides else context - len(prompt_ids)
-        self.limit = min(params.max_new_tokens, room)
-        self.full = "length" if params.max_new_tokens <= room else "context"
-        self.ids: list[int] = []
-        self.is_overflowing = False
-        """Whether the context is full and the continuation has not ended."""
-        self.text = TextStream(tokenizer, prompt_ids, params.stop)
-        self.decodes_live = live or bool(params.stop)  # otherwise all ids are decoded at the end
-        self.chunks: list[str] = []
-
-    def window(self) -> list[int]:
-        """Return the ids to read before the next token: prompt and text, or their last part if they fill the context."""
-        ids = self.prompt_ids + self.ids
-        return ids if len(ids) < self.context else ids[-max(1, self.context // 2) :]
-
-    def steps(self) -> int:
-        """Return the number of tokens that can be sampled before the context is full or the limit is reached."""
-        return min(self.limit - len(self.ids), self.context - len(self.window()))
-
-    def add(self, token: int) -> str:
-        """Append a token, and return the text that is now final."""
-        self.ids.append(token)
-        return self.text.push([token]) if self.decodes_live else ""
-
-    def chunk(self, text: str) -> TextChunk:
-        self.chunks.append(text)
-        return TextChunk(*self.key, text)
-
-    def finish(self, reason: str, last: str = "") -> TextChunk:
-        last += ("" if self.decodes_live else self.text.push(self.ids)) + self.text.finish()
-        return TextChunk(*self.key, last, Continuation(self.prompt, "".join(self.chunks) + last, self.ids, reason))

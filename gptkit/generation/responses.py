@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
-
-from gptkit.generation.decoding_loop import DecodingBatch
-from gptkit.generation.sampling import uniforms
+from gptkit.generation.continuous_batch import ContinuousBatch, TokenSequence
+from gptkit.generation.sampling import sequence_uniforms
 from gptkit.generation.text_stream import TextStream
 from gptkit.model.base import Model
 from gptkit.tokenizer.base import Tokenizer
@@ -50,28 +48,24 @@ def generate_responses(
     longest = max((len(prompt) for prompt in prompts), default=0)
     if longest + max_new_tokens > model.context:
         raise ValueError(f"a prompt of {longest} tokens and {max_new_tokens} new ones exceed the context of {model.context}")
-    rows = [(prompt, sample) for prompt in range(len(prompts)) for sample in range(samples)]
-    responses: list[list[int]] = []
-    for first in range(0, len(rows), MAX_BATCH_ROWS):
-        part = rows[first : first + MAX_BATCH_ROWS]
-        indices = list(dict.fromkeys(index for index, _ in part))
-        counts = dict.fromkeys(indices, 0)
-        for index, _ in part:
-            counts[index] += 1
-        batch = DecodingBatch(
-            model,
-            [prompts[index] for index in indices],
-            list(counts.values()),
-            uniforms(seed, [(items[index], sample) for index, sample in part], max_new_tokens),
-            vocabulary=tokenizer.size,
-            length=longest + max_new_tokens,
-            temperature=temperature,
-        )
-        try:
-            responses += _decode_all(batch, len(part), tokenizer.special["end_of_text"], max_new_tokens)
-        finally:
-            batch.close()
-    return responses
+    sequences = [
+        TokenSequence(prompt, sequence_uniforms(seed, item, sample, max_new_tokens), temperature)
+        for item, prompt in zip(items, prompts, strict=True)
+        for sample in range(samples)
+    ]
+    if not sequences:
+        return []
+    batch = ContinuousBatch(model, vocabulary=tokenizer.size, rows=MAX_BATCH_ROWS, length=longest + max_new_tokens)
+    batch.add(sequences)
+    end_of_text = tokenizer.special["end_of_text"]
+    try:
+        while not batch.is_empty:
+            for sequence in batch.step():
+                if sequence.tokens[-1] == end_of_text:
+                    batch.end(sequence)
+    finally:
+        batch.close()
+    return [sequence.tokens for sequence in sequences]
 
 
 def response_text(tokenizer: Tokenizer, prompt: Sequence[int], response: Sequence[int]) -> str:
@@ -79,19 +73,3 @@ def response_text(tokenizer: Tokenizer, prompt: Sequence[int], response: Sequenc
     stream = TextStream(tokenizer, prompt)
     has_ended = bool(response) and response[-1] == tokenizer.special["end_of_text"]
     return stream.push(response[:-1] if has_ended else response) + stream.finish()
-
-
-def _decode_all(batch: DecodingBatch, rows: int, end_of_text: int, steps: int) -> list[list[int]]:
-    ids = torch.zeros(rows, steps, dtype=torch.int64)
-    lengths = torch.zeros(rows, dtype=torch.int64)
-    active = torch.arange(rows)
-    for step in range(steps):
-        tokens = batch.draw().cpu()
-        ids[active, step] = tokens
-        lengths[active] = step + 1
-        keep = (tokens != end_of_text).nonzero().squeeze(-1)
-        if step + 1 == steps or not len(keep):
-            break
-        active = active[keep]
-        batch.advance(keep.tolist())
-    return [row[:length] for row, length in zip(ids.tolist(), lengths.tolist(), strict=True)]

@@ -89,22 +89,15 @@ def candidates(logits: Tensor, *, temperature: float, top_k: int = 0, top_p: flo
     if top_p >= 1.0:
         return probabilities, ids
     if ids is None:
-        probabilities, ids = _nucleus_candidates(probabilities, top_p)
+        probabilities, ids = probabilities.sort(dim=-1, descending=True, stable=True)
+    return _nucleus(probabilities, top_p), ids
+
+
+def _nucleus(probabilities: Tensor, top_p: float) -> Tensor:
+    """Keep the most probable tokens that together reach `top_p`: (B, C) descending -> (B, C)."""
     before = probabilities.cumsum(dim=-1, dtype=torch.float64) - probabilities  # total probability of the more probable tokens
     probabilities = probabilities.masked_fill(before >= top_p, 0.0)
-    return probabilities / probabilities.sum(dim=-1, keepdim=True), ids
-
-
-def _nucleus_candidates(probabilities: Tensor, top_p: float) -> tuple[Tensor, Tensor]:
-    """Return enough of the most probable tokens for every row to reach `top_p`, descending: probabilities and ids (B, C)."""
-    for size in NUCLEUS_SIZES:
-        if size >= probabilities.shape[-1]:
-            break
-        top, ids = probabilities.topk(size, dim=-1)
-        if bool((top.sum(dim=-1) >= top_p).all()):
-            return top, ids
-    top, ids = probabilities.sort(dim=-1, descending=True, stable=True)
-    return top, ids
+    return probabilities / probabilities.sum(dim=-1, keepdim=True)
 
 
 def draw_candidate(probabilities: Tensor, uniforms: Tensor) -> Tensor:
@@ -119,6 +112,32 @@ def sample(logits: Tensor, uniforms: Tensor, *, temperature: float, top_k: int =
     """Sample the next token of each row: (B, V), (B,) float64 in [0, 1) -> (B,) int64. A temperature near 0 is greedy."""
     if temperature < GREEDY_TEMPERATURE:
         return logits.argmax(dim=-1)
-    probabilities, ids = candidates(logits, temperature=temperature, top_k=top_k, top_p=top_p)
+    if top_p >= 1.0 or 0 < top_k < logits.shape[-1]:
+        return _draw_token(*candidates(logits, temperature=temperature, top_k=top_k, top_p=top_p), uniforms)
+    probabilities, _ = candidates(logits, temperature=temperature)
+    return _sample_nucleus(probabilities, uniforms, top_p)
+
+
+def _sample_nucleus(probabilities: Tensor, uniforms: Tensor, top_p: float) -> Tensor:
+    """Sample from the nucleus, which is first searched among few candidates: (B, V), (B,) -> (B,).
+
+    The number of candidates of a row depends on the row alone, since it decides the order of equally probable tokens.
+    """
+    tokens = torch.empty(len(probabilities), dtype=torch.int64, device=probabilities.device)
+    rows = torch.arange(len(probabilities), device=probabilities.device)
+    for size in (*NUCLEUS_SIZES, 0):
+        if size >= probabilities.shape[-1]:
+            continue
+        top, ids = probabilities.topk(size, dim=-1) if size else probabilities.sort(dim=-1, descending=True, stable=True)
+        is_inside = top.sum(dim=-1) >= (top_p if size else 0.0)
+        inside = rows[is_inside]
+        tokens[inside] = _draw_token(_nucleus(top[is_inside], top_p), ids[is_inside], uniforms[inside])
+        rows, probabilities = rows[~is_inside], probabilities[~is_inside]
+        if not len(rows):
+            break
+    return tokens
+
+
+def _draw_token(probabilities: Tensor, ids: Tensor | None, uniforms: Tensor) -> Tensor:
     candidate = draw_candidate(probabilities, uniforms)
     return candidate if ids is None else ids.gather(-1, candidate.unsqueeze(-1)).squeeze(-1)

@@ -51,17 +51,28 @@ class DecodingCache:
         return all(layer.is_batch_invariant for layer in self.layers)
 
     @property
-    def can_join(self) -> bool:
-        """Whether the caches of all layers implement `AttentionCache.join`."""
-        return all(type(layer).join is not AttentionCache.join for layer in self.layers)
+    def can_extend(self) -> bool:
+        """Whether the caches of all layers implement `AttentionCache.extend`."""
+        return all(type(layer).extend is not AttentionCache.extend for layer in self.layers)
 
-    def join(self, caches: Sequence[DecodingCache], rows: Tensor) -> None:
-        """Fill this empty cache with rows of the concatenation of other caches. Rows may be repeated."""
-        lengths = [length for cache in caches for length in cache._lengths]
-        self._lengths = [lengths[row] for row in rows.tolist()]
-        self.lengths = torch.tensor(self._lengths, device=self.lengths.device)
-        for index, layer in enumerate(self.layers):
-            layer.join([cache.layers[index] for cache in caches], rows)
+    def extend(self, other: DecodingCache) -> None:
+        """Add the rows of another cache after those of this one."""
+        self._lengths += other._lengths
+        self.lengths = torch.cat([self.lengths, other.lengths])
+        for layer, others in zip(self.layers, other.layers, strict=True):
+            layer.extend(others)
+
+    @property
+    def has_prefixes(self) -> bool:
+        """Whether the caches of all layers implement `AttentionCache.prefix`."""
+        return all(type(layer).prefix is not AttentionCache.prefix for layer in self.layers)
+
+    def prefix(self, length: int) -> DecodingCache:
+        """Return a copy of the first `length` tokens of all rows, each of which has read at least as many."""
+        rows = len(self._lengths)
+        result = DecodingCache([layer.prefix(length) for layer in self.layers], rows, length, self.lengths.device)
+        result._lengths, result.lengths = [length] * rows, torch.full_like(self.lengths, length)
+        return result
 
     def select(self, rows: Tensor) -> None:
         self.lengths = self.lengths[rows]

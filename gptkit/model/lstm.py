@@ -43,8 +43,10 @@ class LSTMState(AttentionCache):
         """Store outputs and cells (1, N, U) of these rows. Other rows keep their state."""
         self.tensors = tuple(old.index_copy(0, rows, new[0].to(old.dtype)) for old, new in zip(self.tensors, state, strict=True))
 
-    def join(self, caches: Sequence[Self], rows: Tensor) -> None:
-        self.tensors = tuple(torch.cat(tensors)[rows] for tensors in zip(*(cache.tensors for cache in caches), strict=True))
+    def extend(self, other: Self) -> None:
+        pairs = zip(self.tensors, other.tensors, strict=True) if self.tensors else ((tensor,) for tensor in other.tensors)
+        self.tensors = tuple(torch.cat(parts) for parts in pairs)
+        self.shape = len(self.tensors[0]), self.shape[1]
 
     def select(self, rows: Tensor) -> None:
         self.shape = len(rows), self.shape[1]

@@ -103,8 +103,9 @@ def test_banded_attention_does_not_depend_on_the_lengths_of_other_rows() -> None
                 part.advance(row[..., 0])
                 attention(row, cache=part.layers[0])
                 parts.append(part)
-            cache = DecodingCache([attention.cache(4, 1100)], 4, 1100, torch.device("cpu"))
-            cache.join(parts, torch.tensor([0, *[len(parts) - 1] * 3]))
+            cache = DecodingCache([attention.cache(0, 1100)], 0, 1100, torch.device("cpu"))
+            for part in (parts[0], *[parts[-1]] * 3):
+                cache.extend(part)
             cache.advance(following[..., 0].expand(4, -1))
             return attention(following.expand(4, -1, -1), cache=cache.layers[0])[0]
 

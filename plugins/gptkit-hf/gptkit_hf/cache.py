@@ -89,31 +89,34 @@ class HFCache:
         return (columns - (total - self.lengths).unsqueeze(1)).clamp(min=0)
 
     @property
-    def can_join(self) -> bool:
-        """Whether every layer stores keys and values only, so that `join` can pad them."""
+    def can_extend(self) -> bool:
+        """Whether every layer stores keys and values only, so that `extend` can pad them."""
         return all(type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in self.memory.layers)
 
-    def join(self, caches: Sequence[HFCache], rows: Tensor) -> None:
-        """Fill this empty cache with rows of the concatenation of other caches, padded on the left. Rows may be repeated.
+    def extend(self, other: HFCache) -> None:
+        """Add the rows of another cache after those of this one, padded on the left.
 
         Every prompt is then read on its own, so that its hidden states do not depend on the other prompts.
         """
-        self.lengths = torch.cat([cache.lengths for cache in caches])[rows]
-        self.longest = int(self.lengths.max())
-        self.tokens = _pad_left([cache.tokens for cache in caches], dim=1)[rows][:, -self.longest :]
-        self.padded = bool((self.lengths != self.longest).any())
+        caches = [self, other] if len(self.lengths) else [other]
+        memory = DynamicCache(config=self.config)
+        lengths = torch.cat([cache.lengths for cache in caches])
+        longest = int(lengths.max())
         layer: Any  # the types of transformers do not say which layers have keys
-        for index, layer in enumerate(self.memory.layers):
+        for index, layer in enumerate(memory.layers):
             parts: list[Any] = [cache.memory.layers[index] for cache in caches]
             if not parts[0].is_initialized:  # the layer shares keys and values with another one
                 continue
-            keys, values = (_pad_left([getattr(part, name) for part in parts], dim=2)[rows] for name in ("keys", "values"))
+            keys, values = (_pad_left([getattr(part, name) for part in parts], dim=2) for name in ("keys", "values"))
             layer.lazy_initialization(keys, values)
             is_window = isinstance(layer, DynamicSlidingWindowLayer)
-            kept = min(self.longest, layer.sliding_window - 1) if is_window else self.longest
+            kept = min(longest, layer.sliding_window - 1) if is_window else longest
             layer.keys, layer.values = keys[:, :, keys.shape[2] - kept :], values[:, :, values.shape[2] - kept :]
             if is_window:
-                layer.cumulative_length = self.longest
+                layer.cumulative_length = longest
+        self.tokens = _pad_left([cache.tokens for cache in caches], dim=1)[:, -longest:]
+        self.memory, self.lengths, self.longest = memory, lengths, longest
+        self.padded = bool((lengths != longest).any())
 
     def select(self, rows: Tensor) -> None:
         self.lengths = self.lengths[rows]

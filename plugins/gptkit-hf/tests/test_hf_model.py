@@ -119,9 +119,10 @@ def test_prompts_that_were_read_separately_continue_in_one_batch(kind: str) -> N
             cache = model.cache(1, len(prompt))
             model(prompt[None], cache=cache)
             caches.append(cache)
-        joined = model.cache(4, 32)
-        assert joined.can_join
-        joined.join(caches, torch.tensor([2, 0, 0, 1]))
+        joined = model.cache(0, 32)
+        assert joined.can_extend
+        for index in (2, 0, 0, 1):
+            joined.extend(caches[index])
         rows = [prompts[index] for index in (2, 0, 0, 1)]
         for step in range(6):
             if step == 3:  # the longest row leaves
@@ -137,7 +138,7 @@ def test_prompts_that_were_read_separately_continue_in_one_batch(kind: str) -> N
 
 @pytest.mark.parametrize("kind", ["mamba", "falcon_h1"])
 def test_caches_with_recurrent_states_are_filled_together(kind: str) -> None:
-    assert not build_model(kind).cache(1, 8).can_join
+    assert not build_model(kind).cache(1, 8).can_extend
 
 
 @pytest.mark.parametrize("kind", ["gpt2", "llama", "opt", "mixtral"])
