@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,8 @@ class Example:
     options: tuple[str, ...] = ()
     where: str = field(default="", compare=False, repr=False)
     """The location for error messages, such as `file:line`. If it is empty, messages use the number of the example."""
+    group: str = field(default="", repr=False)
+    """The part of an evaluation set that the example belongs to, such as the subject of an exam."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,4 +62,13 @@ class Prompt:
     facts: dict[str, str] = field(default_factory=dict)
 
 
-Record = Document | Example | Dialogue | Ranking | Prompt
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of a file with any columns, for tasks that say by templates what the columns mean."""
+
+    fields: Mapping[str, Any]
+    where: str = field(default="", compare=False, repr=False)
+    """The location for error messages, such as `file:line`."""
+
+
+Record = Document | Example | Dialogue | Ranking | Prompt | Row

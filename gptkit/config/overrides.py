@@ -22,6 +22,7 @@ from omegaconf import OmegaConf
 
 from gptkit.config.key_suggestions import dotted_keys, matching_keys
 from gptkit.config.key_types import is_integer_key, is_text_key
+from gptkit.config.yaml_files import iter_defaults, read_config_file
 from gptkit.config_groups import conf_folders, groups, papers
 from gptkit.errors import ConfigError
 from gptkit.plugins import registry
@@ -109,8 +110,17 @@ def _add_task_source(verb: str, words: list[str]) -> list[str]:
     if not {"task", "data"} <= keys or "data" in chosen or not any(key.startswith("data.") for key in chosen):
         return words
     tasks = registry().parts["task"]
-    sources = {tasks[name].part.source for name in chosen.get("task", "").split(",") if name in tasks}
+    names = [_task_of_file(name) for name in chosen.get("task", "").split(",")]
+    sources = {tasks[name].part.source for name in names if name in tasks}
     return [f"data={sources.pop()}", *words] if len(sources) == 1 and "" not in sources else words
+
+
+def _task_of_file(name: str) -> str:
+    """Return the task that a file of the user's folder begins with (`defaults: [custom]` in task/quiz.yaml); others unchanged."""
+    if name in registry().parts["task"] or not name:
+        return name
+    defaults = iter_defaults(read_config_file(f"task/{name}"), "task")
+    return next((option for group, option, _ in defaults if group == "task"), name)
 
 
 def _normalize_override(verb: str, word: str, parser: OverridesParser, known_groups: dict[str, list[str]], multirun: bool) -> str:

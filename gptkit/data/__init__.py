@@ -17,7 +17,7 @@ from gptkit.data.conversation_config import (
     ReviewPromptsConfig,
     ReviewRankingsConfig,
 )
-from gptkit.data.evaluation_config import AnswersConfig, ChildrensBookTestConfig, ChoicesConfig, ClozeConfig
+from gptkit.data.evaluation_config import AnswersConfig, ChildrensBookTestConfig, ChoicesConfig, ClozeConfig, RowsConfig
 from gptkit.errors import ConfigError
 from gptkit.hookspecs import hookimpl
 from gptkit.plugins import registry
@@ -43,6 +43,7 @@ __all__ = [
     "ReviewDialoguesConfig",
     "ReviewPromptsConfig",
     "ReviewRankingsConfig",
+    "RowsConfig",
     "SotuConfig",
     "StoryCompletionConfig",
     "TextConfig",
@@ -280,4 +281,5 @@ def gptkit_data() -> list[type[DataConfig]]:
         ClozeConfig,
         ChildrensBookTestConfig,
         AnswersConfig,
+        RowsConfig,
     ]

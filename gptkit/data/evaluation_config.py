@@ -77,6 +77,24 @@ class ClozeConfig(EvaluationFilesConfig):
 
 
 @dataclass
+class RowsConfig(EvaluationFilesConfig):
+    """Rows with any columns: .csv, .tsv, .jsonl (each plain, .gz or .zst) or .parquet files, for the templates of task=custom.
+
+    The first row of a .csv or .tsv file contains the column names, and all cells are text. The cells of .jsonl and .parquet files
+    may be numbers, lists and mappings.
+    """
+
+    name: str = "rows"
+    validation: Annotated[Any, "the files of the validation split; null: there is none", texts, not_empty] = None
+    test: Annotated[Any, "the files of the test split; null: there is none", texts, not_empty] = None
+
+    def build(self) -> Data:
+        from gptkit.data.sources.rows import Rows
+
+        return Rows(self)
+
+
+@dataclass
 class AnswersConfig(EvaluationFilesConfig):
     """Questions with free-form answers: .jsonl (plain, .gz or .zst) or .parquet files with `query` and `answers`.
 

@@ -9,6 +9,7 @@ from gptkit.constraints import CONTEXT, SCORE, above, at_least, at_most, below, 
 from gptkit.errors import ConfigError
 from gptkit.hookspecs import hookimpl
 from gptkit.task.config import ExampleTaskConfig, SourceTaskConfig, TaskConfig, build_data, build_tasks
+from gptkit.task.custom_config import CustomConfig
 from gptkit.task.free_form_config import FreeFormConfig
 from gptkit.task.generated_config import ArithmeticConfig, NovelWordsConfig, WordScrambleConfig
 from gptkit.task.gpt2_config import CBTConfig, LambadaConfig, PerplexityConfig, SummaryConfig
@@ -24,6 +25,7 @@ __all__ = [
     "ArithmeticConfig",
     "CBTConfig",
     "ChoiceConfig",
+    "CustomConfig",
     "ExampleTaskConfig",
     "FreeFormConfig",
     "LambadaConfig",
@@ -215,6 +217,7 @@ def gptkit_task() -> list[type[TaskConfig]]:
         AcceptabilityConfig,
         ReferentConfig,
         FreeFormConfig,
+        CustomConfig,
         ArithmeticConfig,
         WordScrambleConfig,
         NovelWordsConfig,

@@ -42,7 +42,7 @@ class Choice(OptionTask):
         if self.normaliser == "answer_context":
             context = self.answer_context.rstrip(" ")
             requests += [LogLikelihood(context, each) for each in continuations]
-        return Item(tuple(requests), example.label, example.where)
+        return Item(tuple(requests), example.label, example.where, example.group)
 
     def with_examples(self, item: Item, examples: str) -> Item:
         """Put the examples before the questions, but not before the answer context."""

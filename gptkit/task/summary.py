@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -12,13 +11,13 @@ from gptkit.errors import ConfigError
 from gptkit.task.base import Item, Task
 from gptkit.task.example_task import subsample
 from gptkit.task.requests import Answer, Generation, GenerationAnswer
+from gptkit.task.text_metrics import first_sentences
 
 if TYPE_CHECKING:
     from gptkit.data.base import Data
     from gptkit.task import SummaryConfig
 
 VARIANTS = {"rouge_1": "rouge1", "rouge_2": "rouge2", "rouge_l": "rougeL"}
-SENTENCE_BREAK = re.compile(r"(?<=[.!?])[\"')\]]*\s+")
 
 
 class Summary(Task):
@@ -63,10 +62,3 @@ class Summary(Task):
         result = self._scorer.score(item.target, first_sentences(answer.text, self._sentences))
         scores = {name: 100 * float(result[variant].fmeasure) for name, variant in VARIANTS.items()}
         return scores | {"rouge_mean": sum(scores.values()) / len(scores)}
-
-
-def first_sentences(text: str, count: int) -> str:
-    """Return the first sentences of a text. A sentence ends at a full stop, exclamation or question mark before white space."""
-    text = text.strip()
-    breaks = list(SENTENCE_BREAK.finditer(text))
-    return text[: breaks[count - 1].end()].rstrip() if len(breaks) >= count else text

@@ -1,4 +1,4 @@
-"""Metrics of generated answers: exact match and F1 as in SQuAD, and BLEU by sacrebleu.
+"""Metrics of generated answers: exact match and F1 as in SQuAD, and BLEU by sacrebleu; and the first sentences of a text.
 
 Source of exact match and F1: "SQuAD: 100,000+ Questions for Machine Comprehension of Text", section 6.1.
 """
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from gptkit.errors import ConfigError
 
 ARTICLES = re.compile(r"\b(a|an|the)\b")
+SENTENCE_BREAK = re.compile(r"(?<=[.!?])[\"')\]]*\s+")
 PUNCTUATION = str.maketrans("", "", string.punctuation)
 ORDERS = 4
 """BLEU counts sequences of up to four words."""
@@ -83,3 +84,10 @@ def corpus_bleu(columns: Mapping[str, NDArray[np.float64]]) -> float:
             smooth_method="exp",
         ).score
     )
+
+
+def first_sentences(text: str, count: int) -> str:
+    """Return the first sentences of a text. A sentence ends at a full stop, exclamation or question mark before white space."""
+    text = text.strip()
+    breaks = list(SENTENCE_BREAK.finditer(text))
+    return text[: breaks[count - 1].end()].rstrip() if len(breaks) >= count else text

@@ -27,6 +27,7 @@ NEEDS = {
     "data=cloze": ["data.path=a.jsonl"],
     "data=answers": ["data.path=a.jsonl"],
     "data=childrens_book_test": ["data.path=a.txt"],
+    "data=rows": ["data.path=a.jsonl"],
     "data=mixture": ["data.sources={a:{name:sotu}}"],
 }
 

@@ -10,7 +10,7 @@ import pytest
 from gptkit.errors import DataError
 from gptkit.task import SummaryConfig
 from gptkit.task.requests import Generation, GenerationAnswer
-from gptkit.task.summary import first_sentences
+from gptkit.task.text_metrics import first_sentences
 
 pytest.importorskip("rouge_score")
 ROW = {"article": "A cat sat on a mat.", "highlights": "the cat sat on the mat"}

@@ -57,14 +57,18 @@ def column_names(path: Path, *, errors: str = "strict") -> list[str]:
 
 
 def read_objects(path: Path, *, errors: str = "strict") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the location of each row of a .jsonl or .parquet file, and all its cells by column.
+    """Yield the location of each row of a .csv, .tsv, .jsonl or .parquet file, and all its cells by column.
 
-    The rows of a .jsonl file may have different columns.
+    The rows of a .jsonl file may have different columns. Formats: see `read_rows`.
 
     Raises:
         DataError: see `read_rows`.
     """
-    if file_format(path, OBJECTS) == ".parquet":
+    form = file_format(path, TABLES)
+    if form in (".csv", ".tsv"):
+        yield from _csv_objects(path, form, errors)
+        return
+    if form == ".parquet":
         names = parquet_columns(path)
         for where, cells in _parquet_rows(path, dict.fromkeys(names, "data.columns"), errors):
             yield where, dict(zip(names, cells, strict=True))
@@ -80,6 +84,16 @@ def _csv_rows(path: Path, form: str, columns: Mapping[str, str], errors: str) ->
             indices = _column_indices(where, row, columns)
         else:
             yield where, [row[index] for index in indices]
+
+
+def _csv_objects(path: Path, form: str, errors: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    names: list[str] | None = None
+    for where, row in read_csv(path, form, errors=errors):
+        if names is None:
+            names = row
+            _column_indices(where, names, dict.fromkeys(names, "the columns"))
+        else:
+            yield where, dict(zip(names, row, strict=True))
 
 
 def _jsonl_rows(path: Path, columns: Mapping[str, str], errors: str) -> Iterator[Row]:
