@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gptkit.errors import ConfigError
+from gptkit.evaluation.config import SERVER, OpenAIConfig
 
 if TYPE_CHECKING:
     from gptkit.command.eval_config import EvalCommand
@@ -32,6 +33,8 @@ def _check_settings(settings: EvalCommand) -> None:
         raise ConfigError(f"task={task.name} compares two models and takes no examples in context; remove fewshot.k")
     if not task.judged and settings.reward is not None:
         raise ConfigError(f"task={task.name} uses no judge; remove reward")
+    if settings.openai != OpenAIConfig() and not settings.checkpoint.startswith(SERVER):
+        raise ConfigError(f"openai has settings of a server, such as checkpoint={SERVER}http://localhost:8000/v1; remove them")
     if settings.index is None and settings.index_n is not None:
         raise ConfigError(f"index_n={settings.index_n} needs index=<folder>, which gptkit index writes")
     if task.compares and settings.index is not None:
@@ -42,7 +45,7 @@ def _check_settings(settings: EvalCommand) -> None:
 
 def _evaluate_task(settings: EvalCommand) -> dict[str, float]:
     """Evaluate one task with one model."""
-    from gptkit.command.eval_models import load_subject
+    from gptkit.command.eval_models import load_answerer
     from gptkit.command.eval_output import print_task
     from gptkit.data.progress import Progress
     from gptkit.evaluation.task_evaluation import TaskEvaluation, evaluate_task, prepare_task
@@ -53,7 +56,7 @@ def _evaluate_task(settings: EvalCommand) -> dict[str, float]:
             settings.task, settings.data, settings.fewshot, index=settings.index, index_n=settings.index_n, seed=settings.seed
         )
     )
-    subject = load_subject(settings.checkpoint, best_device(), precision=settings.precision)
+    subject = load_answerer(settings, settings.checkpoint, best_device())
     if prepared.overlaps is not None:
         prepared.overlaps.warn_about_other_run(subject.settings, settings.checkpoint)
     with Progress("evaluating") as progress:

@@ -11,7 +11,7 @@ from omegaconf import MISSING
 from gptkit.command.base import Command
 from gptkit.constraints import SEQUENCES, at_least, at_most, not_empty, one_of
 from gptkit.data import DataConfig
-from gptkit.evaluation.config import FewShotConfig
+from gptkit.evaluation.config import FewShotConfig, OpenAIConfig
 from gptkit.reward import RewardConfig
 from gptkit.task import TaskConfig
 
@@ -27,10 +27,11 @@ class EvalCommand(Command):
     verb: ClassVar[str] = "eval"
 
     task: TaskConfig = MISSING
-    checkpoint: Annotated[str, "a run, a checkpoint folder, or hf:<folder or hub name>", not_empty] = MISSING
+    checkpoint: Annotated[str, "a run, a checkpoint folder, hf:<folder or hub name>, or openai:<address>", not_empty] = MISSING
     against: Annotated[str | None, "the checkpoint of the model to compare with", not_empty] = None
     data: Annotated[DataConfig | None, "a source instead of the default source of the task or the run; null: the default"] = None
     fewshot: FewShotConfig = field(default_factory=FewShotConfig)
+    openai: OpenAIConfig = field(default_factory=OpenAIConfig)
     to: Annotated[str | None, "the folder for items.jsonl and results.json; null: only print the metrics", not_empty] = None
     index: Annotated[
         str | None,
@@ -42,7 +43,8 @@ class EvalCommand(Command):
     seed: Annotated[int, "the same seed gives the same scores", at_least(0)] = 0
     batch: Annotated[
         int,
-        "maximum number of sequences per forward pass, which does not change the scores; 0: as many as fit 4,096 tokens",
+        "maximum number of sequences per forward pass, which does not change the scores; 0: as many as fit 4,096 tokens. For "
+        "openai:..., of requests at a time; 0: 16",
         at_least(0),
         at_most(SEQUENCES),
     ] = 0

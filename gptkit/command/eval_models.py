@@ -5,16 +5,31 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gptkit.errors import ConfigError
+from gptkit.evaluation.config import SERVER
 from gptkit.generation.precision import decoding_dtype
 from gptkit.plugins import registry
 from gptkit.task.comparison import Subject
-from gptkit.training.checkpoints.load import load, load_objective, run_settings
+from gptkit.training.checkpoints.load import load, load_objective, load_tokenizer, run_settings
 
 if TYPE_CHECKING:
     import torch
 
     from gptkit.command.eval_config import EvalCommand
+    from gptkit.evaluation.answerer import Answerer
+    from gptkit.evaluation.config import OpenAIConfig
     from gptkit.reward.base import Reward
+
+
+def load_answerer(settings: EvalCommand, source: str, device: torch.device) -> Subject | Answerer:
+    """Load a model with its tokenizer, or connect to a server.
+
+    Raises:
+        CheckpointError: the checkpoint cannot be read.
+        GptkitError: the server does not answer.
+    """
+    if source.startswith(SERVER):
+        return load_server(source, settings.openai)
+    return load_subject(source, device, precision=settings.precision)
 
 
 def load_subject(source: str, device: torch.device, *, precision: str) -> Subject:
@@ -22,10 +37,28 @@ def load_subject(source: str, device: torch.device, *, precision: str) -> Subjec
 
     Raises:
         CheckpointError: the checkpoint cannot be read.
+        ConfigError: it is a server.
     """
+    if source.startswith(SERVER):
+        raise ConfigError(f"{source} is a server, and this needs the weights of the model; name a run, a checkpoint, or hf:...")
     model, tokenizer = load(source)
     model.to(device=device, dtype=decoding_dtype(precision, device))
     return Subject(model, tokenizer, source, run_settings(source))
+
+
+def load_server(source: str, settings: OpenAIConfig) -> Answerer:
+    """Connect to an OpenAI-compatible server.
+
+    Raises:
+        ConfigError: the address is invalid, the server does not have the model, or the package openai is not installed.
+        GptkitError: the server does not answer.
+    """
+    from gptkit.evaluation.openai_answerer import OpenAIAnswerer
+    from gptkit.evaluation.openai_server import connect
+
+    tokenizer = None if settings.tokenizer is None else load_tokenizer(settings.tokenizer)
+    generating = [name for name, entry in registry().parts["task"].items() if getattr(entry.part, "generates", False)]
+    return OpenAIAnswerer(connect(source, settings), tokenizer=tokenizer, generating=generating)
 
 
 def load_judge(settings: EvalCommand, subject: Subject, device: torch.device) -> Reward:

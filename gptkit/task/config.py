@@ -31,6 +31,8 @@ class TaskConfig(Part):
     """The name of the data source that `gptkit eval` uses if keys such as `data.path` are set, but `data` is not."""
     compares: ClassVar[bool] = False
     """Whether the task compares the model with a second one (`against=`)."""
+    generates: ClassVar[bool] = False
+    """Whether the model generates texts, and no log-probabilities of given texts are needed."""
     judged: ClassVar[bool] = False
     """Whether the task needs a reward as a judge (`reward=`)."""
 

@@ -47,6 +47,7 @@ class FreeFormConfig(ExampleTaskConfig):
     """
 
     source: ClassVar[str] = "answers"
+    generates: ClassVar[bool] = True
 
     name: str = "free_form"
     prompt: Annotated[str, "the prompt; {query} stands for the query of the example", not_empty] = "Q: {query}\n\nA:"

@@ -26,6 +26,8 @@ class ArithmeticConfig(TaskConfig):
     the result. The accuracy is the mean over the kinds.
     """
 
+    generates: ClassVar[bool] = True
+
     name: str = "arithmetic"
     kinds: Annotated[
         list[str],
@@ -60,6 +62,7 @@ class WordScrambleConfig(SourceTaskConfig):
     """
 
     source: ClassVar[str] = "text"
+    generates: ClassVar[bool] = True
 
     name: str = "word_scramble"
     data: Annotated[dict[str, Any], "the settings of a source of text, with its `name`; replaced by data="] = field(
@@ -102,6 +105,8 @@ class NovelWordsConfig(TaskConfig):
     Source: "Language Models are Few-Shot Learners", section 3.9.5, which shows samples. The score is the fraction of the sentences
     that contain the word.
     """
+
+    generates: ClassVar[bool] = True
 
     name: str = "novel_words"
     examples: Annotated[int, "number of words", at_least(1), at_most(10_000)] = 200

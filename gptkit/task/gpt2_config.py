@@ -50,6 +50,7 @@ class SummaryConfig(SourceTaskConfig):
     """
 
     source: ClassVar[str] = "cloze"
+    generates: ClassVar[bool] = True
 
     name: str = "summary"
     hint: Annotated[str, "the text after the article"] = "\nTL;DR:"

@@ -118,6 +118,19 @@ def open_checkpoint(source: str) -> Checkpoint:
     return _from_folder(expand_path(source), lambda checkpoint: checkpoint)
 
 
+def load_tokenizer(source: str) -> Tokenizer:
+    """Return the tokenizer of a model, from the same sources as `load`, without its weights.
+
+    Raises:
+        CheckpointError: as `load`.
+    """
+    if source.startswith(HUB):
+        from gptkit.interop.import_model import import_settings
+
+        return import_settings(source.removeprefix(HUB)).tokenizer
+    return open_checkpoint(source).tokenizer
+
+
 def initial_weights(source: str, tokenizer: TokenizerConfig | None = None) -> InitialWeights:
     """Return weights and the settings that they need, from the same sources as `load`.
 
