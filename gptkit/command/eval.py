@@ -39,6 +39,8 @@ def _check_settings(settings: EvalCommand) -> None:
         raise ConfigError(f"index_n={settings.index_n} needs index=<folder>, which gptkit index writes")
     if task.compares and settings.index is not None:
         raise ConfigError(f"task={task.name} compares two models and has no clean and dirty items; remove index")
+    if task.compares and settings.samples > 1:
+        raise ConfigError(f"task={task.name} compares two models; remove samples")
     if task.compares and settings.to is not None:
         raise ConfigError(f"task={task.name} compares two models and writes no items; remove to, or redirect format=json to a file")
 
@@ -53,7 +55,14 @@ def _evaluate_task(settings: EvalCommand) -> dict[str, float]:
 
     prepared = prepare_task(
         TaskEvaluation(
-            settings.task, settings.data, settings.fewshot, index=settings.index, index_n=settings.index_n, seed=settings.seed
+            settings.task,
+            settings.data,
+            settings.fewshot,
+            index=settings.index,
+            index_n=settings.index_n,
+            seed=settings.seed,
+            samples=settings.samples,
+            pass_at=settings.pass_at,
         )
     )
     subject = load_answerer(settings, settings.checkpoint, best_device())

@@ -32,6 +32,10 @@ class EvalCommand(Command):
     data: Annotated[DataConfig | None, "a source instead of the default source of the task or the run; null: the default"] = None
     fewshot: FewShotConfig = field(default_factory=FewShotConfig)
     openai: OpenAIConfig = field(default_factory=OpenAIConfig)
+    samples: Annotated[
+        int, "sampled answers per item: mean scores, pass@k and the majority vote; 1: one answer", at_least(1), at_most(100_000)
+    ] = 1
+    pass_at: Annotated[list[int] | None, "the k of pass@k; null: 1, 10, 100 ... and samples", at_least(1), not_empty] = None
     to: Annotated[str | None, "the folder for items.jsonl and results.json; null: only print the metrics", not_empty] = None
     index: Annotated[
         str | None,

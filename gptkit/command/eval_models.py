@@ -53,8 +53,11 @@ def load_server(source: str, settings: OpenAIConfig) -> Answerer:
         ConfigError: the address is invalid, the server does not have the model, or the package openai is not installed.
         GptkitError: the server does not answer.
     """
-    from gptkit.evaluation.openai_answerer import OpenAIAnswerer
-    from gptkit.evaluation.openai_server import connect
+    try:
+        from gptkit.evaluation.openai_answerer import OpenAIAnswerer
+        from gptkit.evaluation.openai_server import connect
+    except ImportError:
+        raise ConfigError(f"checkpoint={source} needs the package openai: pip install gptkit[openai]") from None
 
     tokenizer = None if settings.tokenizer is None else load_tokenizer(settings.tokenizer)
     generating = [name for name, entry in registry().parts["task"].items() if getattr(entry.part, "generates", False)]

@@ -58,6 +58,7 @@ class FewShotTask(Task):
             ConfigError: the pool has fewer examples than K, or the task has no solved examples.
         """
         self.boundary, self.prefix, self.excluded_words = task.boundary, task.prefix, task.excluded_words
+        self.right_or_wrong = task.right_or_wrong
         self.separator = task.separator if separator is None else separator
         self._task, self._k, self._seed, self._fits = task, k, seed, fits
         self._counts: list[int] = []
@@ -80,6 +81,9 @@ class FewShotTask(Task):
 
     def score(self, item: Item, answers: Sequence[Answer]) -> dict[str, float]:
         return self._task.score(item, answers)
+
+    def final_answer(self, item: Item, answers: Sequence[Answer]) -> str:
+        return self._task.final_answer(item, answers)
 
     def aggregate(self, scores: Columns) -> dict[str, float]:
         return self._task.aggregate(scores)

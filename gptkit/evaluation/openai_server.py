@@ -10,13 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+import openai
+
 from gptkit.errors import ConfigError, DataError, GptkitError, did_you_mean
 from gptkit.evaluation.config import SERVER, OpenAIConfig
-
-try:
-    import openai
-except ImportError:
-    raise ConfigError("checkpoint=openai:... needs the package openai: pip install gptkit[openai]") from None
 
 LONGEST_MESSAGE = 200
 """Characters of a server's message that are shown."""

@@ -19,6 +19,7 @@ from gptkit.evaluation.model_answerer import as_answerer
 from gptkit.evaluation.protocol import evaluation_protocol
 from gptkit.evaluation.report import contamination_content, results_content
 from gptkit.evaluation.runner import Results, evaluate, item_ids
+from gptkit.evaluation.samples import SampledTask, check_samples
 from gptkit.plugins import registry
 from gptkit.user_files import expand_path
 
@@ -42,6 +43,10 @@ class TaskEvaluation:
     """The folder of an index of training text, for clean and dirty items."""
     index_n: int | None = None
     seed: int = 0
+    samples: int = 1
+    """The number of sampled answers per item."""
+    pass_at: Sequence[int] | None = None
+    """The values of k of pass@k; None: powers of ten, and `samples`."""
 
     def plain(self) -> dict[str, Any]:
         """Return the settings as plain JSON values, from which `settings_from_plain` builds them again."""
@@ -63,6 +68,8 @@ def settings_from_plain(content: Mapping[str, Any]) -> TaskEvaluation:
         content.get("index"),
         content.get("index_n"),
         content.get("seed", 0),
+        content.get("samples", 1),
+        content.get("pass_at"),
     )
 
 
@@ -104,6 +111,7 @@ def prepare_task(settings: TaskEvaluation) -> PreparedTask:
     """
     if settings.task.compares:
         raise ConfigError(f"task={settings.task.name} compares two models; evaluate it alone, with against=<run>")
+    check_samples(settings.samples, settings.pass_at)
     task: Any = settings.task.build(data=settings.data)
     pool = example_pool(settings.fewshot, settings.task, settings.data, task) if settings.fewshot.k else ()
     overlaps = None if settings.index is None else ItemOverlaps(expand_path(settings.index), settings.index_n, task)
@@ -138,6 +146,9 @@ def evaluate_task(
     few_shot = None
     if settings.fewshot.k:
         task = few_shot = with_examples(task, prepared.pool, settings.fewshot, answerer, seed=settings.seed)
+    sampled = None
+    if settings.samples > 1:
+        task = sampled = SampledTask(task, settings.samples, settings.pass_at)
     subsets: dict[str, Subset] = {}
     with contextlib.ExitStack() as stack:
         folder = None
@@ -145,6 +156,8 @@ def evaluate_task(
             protocol = evaluation_protocol(settings.task, task, answerer, seed=settings.seed)
             if few_shot is not None:
                 protocol["fewshot"] = few_shot.protocol
+            if sampled is not None:
+                protocol["samples"] = {"n": settings.samples, "pass_at": sampled.pass_at}
             if overlaps is not None:
                 protocol["index"] = overlaps.protocol()
             folder = stack.enter_context(EvaluationFolder(to, protocol))
@@ -162,6 +175,8 @@ def evaluate_task(
             metrics, chance=task.chance(), items=len(task.items()), requests=results.requests, truncated=results.truncated
         )
         content["fewshot"] = dataclasses.asdict(FewShotStatistics(0, 0.0, 0) if few_shot is None else few_shot.statistics)
+        if sampled is not None:
+            content["samples"] = {"n": settings.samples, "pass_at": sampled.pass_at}
         if overlaps is not None:
             subsets = overlaps.subsets(results.columns, task.aggregate)
             content["contamination"] = contamination_content(overlaps, subsets)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gptkit.task.requests import Answer, Generation, LogLikelihood, Request
+from gptkit.task.requests import Answer, Generation, GenerationAnswer, LogLikelihood, Request
 
 Columns = Mapping[str, NDArray[np.float64]]
 """The scores of N items: each name with the values of all items, (N,)."""
@@ -43,6 +43,8 @@ class Task(ABC):
     """When an end-of-text token precedes the context: "empty" (only if the context is empty) or "always"."""
     separator: str = "\n\n"
     """The text between two examples in context."""
+    right_or_wrong: str | None = None
+    """The name of the score that is 1 for a right answer and 0 for a wrong one, for pass@k; None if there is none."""
     excluded_words: Sequence[str] = ()
     """Words for `LogLikelihoodAnswer.is_greedy_filtered`: a continuation cannot begin with a token that is one of these words."""
 
@@ -69,6 +71,10 @@ class Task(ABC):
     def chance(self) -> dict[str, float]:
         """Return the expected metrics of random guessing, where they are known."""
         return {}
+
+    def final_answer(self, item: Item, answers: Sequence[Answer]) -> str:
+        """Return what a majority vote over several samples counts: by default the generated texts without spaces around them."""
+        return "\n".join(answer.text.strip() for answer in answers if isinstance(answer, GenerationAnswer))
 
     def pool(self) -> Sequence[Item]:
         """Return the items that can be shown as solved examples: by default the evaluated ones."""

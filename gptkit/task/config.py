@@ -72,6 +72,7 @@ Boundary = Annotated[
     "lm-evaluation-harness)",
     one_of("separate", "joint"),
 ]
+Temperature = Annotated[float, "temperature of sampling; 0: greedy, or beam search", at_least(0), at_most(100)]
 Prefix = Annotated[
     str, "when an end-of-text token precedes a context: always, or empty (only if it is empty)", one_of("always", "empty")
 ]

@@ -40,7 +40,7 @@ def build_custom(settings: CustomConfig, data: Data) -> Task:
         task = Continuation(settings, examples)
     else:
         del shared["delimiter"]
-        keys = ("metrics", "beams", "length_penalty", "max_new_tokens", "stop", "extract", "bleu_tokenizer")
+        keys = ("metrics", "beams", "temperature", "length_penalty", "max_new_tokens", "stop", "extract", "bleu_tokenizer")
         task = FreeForm(FreeFormConfig(**shared, prompt=QUERY, **{key: getattr(settings, key) for key in keys}), examples)
         task.delimiter = settings.delimiter
     task.separator = settings.separator

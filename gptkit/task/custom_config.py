@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from gptkit.constraints import CONTEXT, SCORE, at_least, at_most, not_empty, one_of
 from gptkit.errors import ConfigError
-from gptkit.task.config import Boundary, ExampleTaskConfig, Prefix
-from gptkit.task.free_form_config import BleuTokenizer, Extract, Metrics, Stop, check_pattern
+from gptkit.task.config import Boundary, ExampleTaskConfig, Prefix, Temperature
+from gptkit.task.free_form_config import BleuTokenizer, Extract, Metrics, Stop, check_pattern, check_temperature
 
 if TYPE_CHECKING:
     from gptkit.data import DataConfig
@@ -56,6 +56,7 @@ class CustomConfig(ExampleTaskConfig):
     metrics: Metrics = field(default_factory=lambda: ["accuracy"])
     max_new_tokens: Annotated[int, "type=generate: maximum length of the text in tokens", at_least(1), at_most(CONTEXT)] = 64
     beams: Annotated[int, "type=generate: number of beams; 1: greedy", at_least(1), at_most(1024)] = 1
+    temperature: Temperature = 0.0
     length_penalty: Annotated[float, "exponent of the length penalty of beam search; 0: none", at_least(0), at_most(SCORE)] = 0.6
     stop: Stop = field(default_factory=lambda: ["\n"])
     extract: Extract = None
@@ -65,6 +66,7 @@ class CustomConfig(ExampleTaskConfig):
 
     def __post_init__(self) -> None:
         check_pattern(self.extract)
+        check_temperature(self.temperature, self.beams)
         if self.type == "choice" and self.options is None:
             raise ConfigError("task.options must be an expression of the list of options, such as choices; or set task.type")
         if self.type != "choice" and self.options is not None:

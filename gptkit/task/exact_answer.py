@@ -1,4 +1,4 @@
-"""Tasks whose answers are generated greedily up to a newline, and are correct if they equal the right answer."""
+"""Tasks whose answers are generated up to a newline, and are correct if they equal the right answer."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ class ExactAnswerTask(Task):
         problems: Sequence[Problem],
         *,
         max_new_tokens: int,
+        temperature: float = 0.0,
         instruction: str = "",
         separator: str = "\n\n",
     ) -> None:
@@ -38,15 +39,17 @@ class ExactAnswerTask(Task):
         Args:
             problems: the problems, at least one.
             max_new_tokens: maximum length of an answer.
+            temperature: temperature of sampling; 0: greedy.
             instruction: the text before the first example, or before the problem if there are no examples.
             separator: the text between two examples.
         """
         self.separator = separator
         self._instruction = instruction
         self.kinds = list(dict.fromkeys(problem.kind for problem in problems))
+        self.right_or_wrong = "accuracy" if len(self.kinds) == 1 else "correct"
         self._items = [
             Item(
-                (Generation(instruction + problem.prompt, max_new_tokens, stop=("\n",)),),
+                (Generation(instruction + problem.prompt, max_new_tokens, stop=("\n",), temperature=temperature),),
                 problem.answer,
                 f"problem {number}",
                 problem.kind,

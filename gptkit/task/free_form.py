@@ -10,7 +10,7 @@ from gptkit.task.base import Columns, Item
 from gptkit.task.example_task import ExampleTask
 from gptkit.task.extraction import Extractor
 from gptkit.task.requests import Answer, Generation, GenerationAnswer
-from gptkit.task.text_metrics import bleu_counts, check_bleu, corpus_bleu, exact_match, f1, first_sentences
+from gptkit.task.text_metrics import bleu_counts, check_bleu, corpus_bleu, exact_match, f1, first_sentences, normalise_answer
 
 if TYPE_CHECKING:
     from gptkit.data.base import Data
@@ -33,6 +33,7 @@ class FreeForm(ExampleTask):
     def __init__(self, settings: FreeFormConfig, data: Data) -> None:
         self._before, self._after = settings.prompt.split(QUERY)
         self._metrics = list(dict.fromkeys(settings.metrics))
+        self.right_or_wrong = next((name for name in self._metrics if name in ("accuracy", "exact_match")), None)
         self._tokenize = settings.bleu_tokenizer
         self._extractor = None if settings.extract is None else Extractor(settings.extract)
         self._sentences = settings.sentences
@@ -40,6 +41,7 @@ class FreeForm(ExampleTask):
             "",
             settings.max_new_tokens,
             stop=tuple(settings.stop),
+            temperature=settings.temperature,
             beams=settings.beams,
             length_penalty=settings.length_penalty if settings.beams > 1 else 0.0,
         )
@@ -77,6 +79,12 @@ class FreeForm(ExampleTask):
                 return None
             text = found
         return first_sentences(text, self._sentences) if self._sentences else text.strip()
+
+    def final_answer(self, item: Item, answers: Sequence[Answer]) -> str:
+        (answer,) = answers
+        assert isinstance(answer, GenerationAnswer)
+        text = self._answer(answer.text, item.where) or ""
+        return normalise_answer(text) if self.right_or_wrong == "exact_match" else text
 
     def metrics(self, scores: Columns) -> dict[str, float]:
         return {name: corpus_bleu(scores) if name == "bleu" else float(scores[name].mean()) for name in self._metrics}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from gptkit.constraints import CONTEXT, SCORE, at_least, at_most, not_empty, one_of
 from gptkit.errors import ConfigError
-from gptkit.task.config import ExampleTaskConfig
+from gptkit.task.config import ExampleTaskConfig, Temperature
 
 if TYPE_CHECKING:
     from gptkit.data import DataConfig
@@ -37,6 +37,12 @@ def check_pattern(pattern: str | None) -> None:
             raise ConfigError(f"task.extract is not a regular expression: {error}") from None
 
 
+def check_temperature(temperature: float, beams: int) -> None:
+    """Raises: ConfigError: texts would be sampled and searched for at once."""
+    if temperature > 0 and beams > 1:
+        raise ConfigError(f"task.temperature={temperature:g} samples texts, but beam search does not; set task.beams=1")
+
+
 @dataclass
 class FreeFormConfig(ExampleTaskConfig):
     """Generate an answer, and compare it with the right answers: questions and translation, by exact match, F1 and BLEU.
@@ -53,6 +59,7 @@ class FreeFormConfig(ExampleTaskConfig):
     prompt: Annotated[str, "the prompt; {query} stands for the query of the example", not_empty] = "Q: {query}\n\nA:"
     metrics: Metrics = field(default_factory=lambda: ["f1", "exact_match"])
     beams: Annotated[int, "number of beams; 1: greedy", at_least(1), at_most(1024)] = 4
+    temperature: Temperature = 0.0
     length_penalty: Annotated[float, "exponent of the length penalty of beam search; 0: none", at_least(0), at_most(SCORE)] = 0.6
     max_new_tokens: Annotated[int, "maximum length of an answer in tokens", at_least(1), at_most(CONTEXT)] = 64
     stop: Stop = field(default_factory=lambda: ["\n"])
@@ -62,6 +69,7 @@ class FreeFormConfig(ExampleTaskConfig):
 
     def __post_init__(self) -> None:
         check_pattern(self.extract)
+        check_temperature(self.temperature, self.beams)
         if self.prompt.count("{query}") != 1:
             raise ConfigError("task.prompt must contain {query} once, where the query of an example stands")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from gptkit.constraints import CONTEXT, at_least, at_most, not_empty, one_of
 from gptkit.errors import ConfigError, DataError
-from gptkit.task.config import SourceTaskConfig, TaskConfig
+from gptkit.task.config import SourceTaskConfig, TaskConfig, Temperature
 
 if TYPE_CHECKING:
     from gptkit.data import DataConfig
@@ -42,6 +42,7 @@ class ArithmeticConfig(TaskConfig):
         one_of("last", "first"),
     ] = "last"
     max_new_tokens: Annotated[int, "maximum length of an answer in tokens", at_least(1), at_most(CONTEXT)] = 12
+    temperature: Temperature = 0.0
     seed: Annotated[int, "seed of the problems", at_least(0)] = 0
 
     def build(self, *, data: DataConfig | None = None) -> Task:
@@ -50,7 +51,7 @@ class ArithmeticConfig(TaskConfig):
 
         _check_no_data(self.name, data)
         problems = arithmetic_problems(_distinct(self.kinds), self.examples, seed=self.seed, parentheses=self.parentheses)
-        return ExactAnswerTask(problems, max_new_tokens=self.max_new_tokens)
+        return ExactAnswerTask(problems, max_new_tokens=self.max_new_tokens, temperature=self.temperature)
 
 
 @dataclass
@@ -78,6 +79,7 @@ class WordScrambleConfig(SourceTaskConfig):
     words: Annotated[int, "number of the most frequent words", at_least(1), at_most(MAX_PROBLEMS)] = 10_000
     instruction: Annotated[str, "text before the first word"] = "Please unscramble the letters into a word, and write that word:\n"
     max_new_tokens: Annotated[int, "maximum length of an answer in tokens", at_least(1), at_most(CONTEXT)] = 16
+    temperature: Temperature = 0.0
     seed: Annotated[int, "seed of the scrambling", at_least(0)] = 0
 
     def build(self, *, data: DataConfig | None = None) -> Task:
@@ -93,6 +95,7 @@ class WordScrambleConfig(SourceTaskConfig):
         return ExactAnswerTask(
             problems,
             max_new_tokens=self.max_new_tokens,
+            temperature=self.temperature,
             instruction=self.instruction,
             separator="\n",
         )
@@ -111,13 +114,14 @@ class NovelWordsConfig(TaskConfig):
     name: str = "novel_words"
     examples: Annotated[int, "number of words", at_least(1), at_most(10_000)] = 200
     max_new_tokens: Annotated[int, "maximum length of a sentence in tokens", at_least(1), at_most(CONTEXT)] = 40
+    temperature: Temperature = 0.0
     seed: Annotated[int, "seed of the words", at_least(0)] = 0
 
     def build(self, *, data: DataConfig | None = None) -> Task:
         from gptkit.task.novel_words import NovelWords
 
         _check_no_data(self.name, data)
-        return NovelWords(self.examples, seed=self.seed, max_new_tokens=self.max_new_tokens)
+        return NovelWords(self.examples, seed=self.seed, max_new_tokens=self.max_new_tokens, temperature=self.temperature)
 
 
 def _check_no_data(name: str, data: DataConfig | None) -> None:

@@ -36,13 +36,15 @@ class NovelWords(Task):
     """Definitions of words that do not exist. The metric is the fraction of the generated sentences that contain the word."""
 
     boundary, prefix = "separate", "always"
+    right_or_wrong = "uses_word"
 
-    def __init__(self, count: int, *, seed: int, max_new_tokens: int) -> None:
+    def __init__(self, count: int, *, seed: int, max_new_tokens: int, temperature: float = 0.0) -> None:
         """
         Args:
             count: number of words.
             seed: seed of the words and their definitions.
             max_new_tokens: maximum length of a sentence.
+            temperature: temperature of sampling; 0: greedy.
         """
         numbers = random.Random(f"{seed} novel words")
         self._sentences: dict[str, str] = {}
@@ -54,7 +56,7 @@ class NovelWords(Task):
                 continue
             self._sentences[word] = sentence.format(word)
             prompt = f'A "{word}" is {definition}. An example of a sentence that uses the word {word} is:\n'
-            request = Generation(prompt, max_new_tokens, stop=("\n",))
+            request = Generation(prompt, max_new_tokens, stop=("\n",), temperature=temperature)
             self._items.append(Item((request,), word, f"word {len(self._items) + 1}"))
 
     def items(self) -> Sequence[Item]:

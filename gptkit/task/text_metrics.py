@@ -9,6 +9,7 @@ import re
 import string
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,8 +73,9 @@ def corpus_bleu(columns: Mapping[str, NDArray[np.float64]]) -> float:
     """Return the BLEU of a corpus, 0 to 100, from the counts of its sentences, with sacrebleu's default smoothing."""
     from sacrebleu.metrics.bleu import BLEU
 
-    def total(name: str) -> int:
-        return int(columns[name].sum())
+    def total(name: str) -> Any:
+        count = float(columns[name].sum())  # not a whole number for means over several samples
+        return int(count) if count.is_integer() else count
 
     return float(
         BLEU.compute_bleu(

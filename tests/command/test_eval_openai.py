@@ -100,3 +100,26 @@ def test_server_without_echo_names_the_tasks_that_need_none(
     assert outcome.status == 1
     assert "which this task needs; tasks that generate text do not: " in outcome.err
     assert "arithmetic" in outcome.err
+
+
+def test_several_samples_of_a_server(server: OpenAIServer, gptkit_command: GptkitCommand) -> None:
+    task = ("task=arithmetic", "task.kinds=[2D+]", "task.examples=3", "task.temperature=1", "samples=3", "format=json")
+    outcome = gptkit_command("eval", *task, f"checkpoint=openai:{server.url}")
+    assert outcome.status == 0, outcome.err
+    assert list(json.loads(outcome.out)["scores"]) == ["accuracy", "pass@1", "pass@3", "maj@3"]
+    assert len({request["seed"] for request in server.requests}) == 9
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (("samples=3",), "greedy decoding always generates the same one; set task.temperature"),
+        (("pass_at=[1,10]",), "pass_at=10 needs at least so many samples"),
+        (("samples=0",), "samples=0 must be at least 1"),
+    ],
+)
+def test_samples_that_are_refused(
+    server: OpenAIServer, gptkit_command: GptkitCommand, words: tuple[str, ...], problem: str
+) -> None:
+    outcome = gptkit_command("eval", "task=arithmetic", f"checkpoint=openai:{server.url}", *words)
+    assert (outcome.status, problem in outcome.err) == (2, True), outcome.err
