@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from gptkit.constraints import SCORE, at_least, at_most
 from gptkit.errors import ConfigError
+from gptkit.evaluation.config import FewShotConfig
 from gptkit.hookspecs import hookimpl
 from gptkit.parts import Part
-from gptkit.task import build_tasks
+from gptkit.task import resolve_tasks
 
 if TYPE_CHECKING:
     import lightning
@@ -46,19 +47,21 @@ class EarlyStoppingConfig(CallbackConfig):
 
 
 @dataclass
-class ZeroShotConfig(CallbackConfig):
-    """Evaluates tasks at every validation, to show the zero-shot ability of a model during pre-training.
+class EvaluationConfig(CallbackConfig):
+    """Evaluates tasks during training, zero-shot or with examples in context.
 
-    Source: "Improving Language Understanding by Generative Pre-Training", section 5, "Zero-shot Behaviors", and figure 2, right.
-    The main score of a task is logged as `zero_shot/<key>`, the others as `zero_shot/<key>_<score>`. The callback does not change
-    the weights of the run.
+    The main metric of a task is logged as `eval/<key>`, the others as `eval/<key>_<metric>`. The callback has its own random
+    numbers, and does not change the weights of the run. The default tasks are two of the zero-shot behaviours of "Improving
+    Language Understanding by Generative Pre-Training", section 5 and figure 2, right.
     """
 
-    name: str = "zero_shot"
+    name: str = "evaluation"
     tasks: Annotated[dict[str, Any], "task parts with their `name`, each under a key of your choice; null removes one"] = field(
         default_factory=lambda: {"sentiment": {"name": "next_word"}, "stories": {"name": "choice"}}
     )
+    every: Annotated[int, "evaluate after every so many steps and after the last one; 0: at every validation", at_least(0)] = 0
     examples: Annotated[int, "maximum number of examples of a task that does not set it, evenly spaced; 0: all", at_least(0)] = 256
+    fewshot: FewShotConfig = field(default_factory=FewShotConfig)
 
     def build(self) -> lightning.Callback:
         """Build the callback.
@@ -67,15 +70,17 @@ class ZeroShotConfig(CallbackConfig):
             ConfigError: there is no task, or a task cannot be built.
             DataError: the examples of a task cannot be read.
         """
-        from gptkit.callback.zero_shot import ZeroShot
+        from gptkit.callback.evaluation import Evaluation
+        from gptkit.evaluation.task_evaluation import TaskEvaluation, prepare_task
 
         try:
-            tasks = build_tasks(self.tasks, path="tasks", defaults={"examples": self.examples})
+            configs = resolve_tasks(self.tasks, path="tasks", defaults={"examples": self.examples})
+            tasks = {key: prepare_task(TaskEvaluation(config, fewshot=self.fewshot)) for key, config in configs.items()}
         except ConfigError as error:
-            raise ConfigError(f"callback=zero_shot: {error}") from error
+            raise ConfigError(f"callback=evaluation: {error}") from error
         if not tasks:
-            raise ConfigError("callback=zero_shot needs tasks, such as tasks={sentiment:{name:next_word}}")
-        return ZeroShot(tasks)
+            raise ConfigError("callback=evaluation needs tasks, such as tasks={sentiment:{name:next_word}}")
+        return Evaluation(tasks, every=self.every)
 
 
 @dataclass
@@ -112,4 +117,4 @@ class DeviceStatsMonitorConfig(CallbackConfig):
 
 @hookimpl
 def gptkit_callback() -> list[type[CallbackConfig]]:
-    return [EarlyStoppingConfig, ZeroShotConfig, LearningRateMonitorConfig, DeviceStatsMonitorConfig]
+    return [EarlyStoppingConfig, EvaluationConfig, LearningRateMonitorConfig, DeviceStatsMonitorConfig]

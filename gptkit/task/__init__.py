@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from gptkit.constraints import CONTEXT, SCORE, above, at_least, at_most, below, not_empty, one_of
 from gptkit.errors import ConfigError
 from gptkit.hookspecs import hookimpl
-from gptkit.task.config import ExampleTaskConfig, SourceTaskConfig, TaskConfig, build_data, build_tasks
+from gptkit.task.config import ExampleTaskConfig, SourceTaskConfig, TaskConfig, build_data, build_tasks, resolve_tasks
 from gptkit.task.custom_config import CustomConfig
 from gptkit.task.free_form_config import FreeFormConfig
 from gptkit.task.generated_config import ArithmeticConfig, NovelWordsConfig, WordScrambleConfig
@@ -39,6 +39,7 @@ __all__ = [
     "WinRateConfig",
     "WordScrambleConfig",
     "build_tasks",
+    "resolve_tasks",
 ]
 
 

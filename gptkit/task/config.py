@@ -96,8 +96,8 @@ class ExampleTaskConfig(SourceTaskConfig):
     ] = None
 
 
-def build_tasks(tasks: Mapping[str, Any], *, path: str, defaults: Mapping[str, Any] | None = None) -> dict[str, Task]:
-    """Build a mapping of tasks that evaluate a single model. Null entries are skipped.
+def resolve_tasks(tasks: Mapping[str, Any], *, path: str, defaults: Mapping[str, Any] | None = None) -> dict[str, TaskConfig]:
+    """Return the configs of a mapping of tasks that evaluate a single model. Null entries are skipped.
 
     Args:
         tasks: the settings of each task, under any key.
@@ -106,9 +106,8 @@ def build_tasks(tasks: Mapping[str, Any], *, path: str, defaults: Mapping[str, A
 
     Raises:
         ConfigError: a value is not a task, or a task needs a second model or a judge.
-        DataError: the examples of a task cannot be read.
     """
-    built: dict[str, Task] = {}
+    configs: dict[str, TaskConfig] = {}
     for name, content in tasks.items():
         if content is None:
             continue
@@ -120,7 +119,18 @@ def build_tasks(tasks: Mapping[str, Any], *, path: str, defaults: Mapping[str, A
         for key, value in (defaults or {}).items():
             if hasattr(task, key) and key not in content:
                 setattr(task, key, value)
-        built[name] = task.build()
+        configs[name] = task
+    return configs
+
+
+def build_tasks(tasks: Mapping[str, Any], *, path: str) -> dict[str, Task]:
+    """Build a mapping of tasks that evaluate a single model; see `resolve_tasks`.
+
+    Raises:
+        ConfigError: a value is not a task, or a task needs a second model or a judge.
+        DataError: the examples of a task cannot be read.
+    """
+    built: dict[str, Any] = {name: task.build() for name, task in resolve_tasks(tasks, path=path).items()}
     return built
 
 

@@ -211,7 +211,9 @@ class TrainModule(lightning.LightningModule):
         self._call_callbacks("on_validation_end")
         return result
 
-    def log(self, name: str, value: Any, *, logger: bool | None = None, sync_dist: bool = False, **options: Any) -> None:  # type: ignore[override]
+    def log(  # type: ignore[override]
+        self, name: str, value: Any, *, logger: bool | None = None, sync_dist: bool = False, now: bool = False, **options: Any
+    ) -> None:
         """Report a metric; callbacks call it as `self.log` or `pl_module.log`.
 
         The value is in `trainer.callback_metrics` at once, and in the next row of metrics.csv and of the loggers. Of several values
@@ -222,6 +224,7 @@ class TrainModule(lightning.LightningModule):
             value: a number, a tensor with one element or a torchmetrics Metric.
             logger: False: only in `trainer.callback_metrics`.
             sync_dist: average over the devices; without it, the first device's value is written.
+            now: write a row of this step, even if the run does not log at this step.
             options: Lightning's other options, which have no effect.
         """
         scalar = to_scalar(name, value, self.device)
@@ -230,6 +233,8 @@ class TrainModule(lightning.LightningModule):
         update_callback_metrics(self.trainer, {name: scalar})
         if logger is not False:
             self.state.logged[name] = scalar
+            if now:
+                self.state.row_step = self.state.step
 
     def log_dict(self, dictionary: Any, **options: Any) -> None:  # type: ignore[override]
         """Report several metrics; see `log`."""

@@ -41,6 +41,9 @@ class TrainState:
     logged: dict[str, Tensor] = field(default_factory=dict)
     """Metrics that callbacks passed to `log` since the last row of metrics.csv."""
 
+    row_step: int = -1
+    """The step at which a callback asked for a row of metrics.csv; -1: none."""
+
     val_step: int = -1
     """The step at which `val_loss` was measured; -1: not yet."""
 

@@ -20,7 +20,10 @@ CONFIG_KEYS: dict[str, str | None] = {"objective.doctor": "objective.sanity_chec
 """Dotted keys of config.yaml: old -> new, or None to drop the key. `*` matches any one key and is copied to the new name:
 "callback.*.limit": "callback.*.threshold"."""
 
-PART_NAMES: dict[tuple[str, str], str] = {("callback.*.tasks.*.name", "likely_option"): "choice"}
+PART_NAMES: dict[tuple[str, str], str] = {
+    ("callback.*.tasks.*.name", "likely_option"): "choice",
+    ("callback.*.name", "zero_shot"): "evaluation",
+}
 """Former names of parts: (dotted key of config.yaml, old name) -> new name."""
 
 STATE_NAMES: dict[str, str | None] = {"merit": "value_to_minimize", "rank": "value_to_minimize", "compared_by": "monitor"}

@@ -74,7 +74,7 @@ class MetricsLogger(Callback):
 
     def write_logged(self, trainer: Any, state: TrainState) -> None:
         """Complete the row of this step, if it has one, with what callbacks passed to `log`."""
-        if state.logged and (_is_logged(trainer, state) or state.val_step == state.step):
+        if state.logged and (_is_logged(trainer, state) or state.step in (state.val_step, state.row_step)):
             values = read_scalars(state.logged)
             state.logged.clear()
             self._write(trainer, {"step": state.step, "tokens": state.tokens, **values})

@@ -245,4 +245,5 @@ def test_renaming_keeps_existing_new_keys_and_supports_wildcards() -> None:
 def test_parts_that_were_renamed_are_migrated() -> None:
     tasks = {"stories": {"name": "likely_option", "examples": 8}, "sentiment": {"name": "next_word"}, "none": None}
     content = migrations.current_config({"callback": {"zero": {"name": "zero_shot", "tasks": tasks}, "flag": {"name": "flag"}}})
+    assert content["callback"]["zero"]["name"] == "evaluation"
     assert content["callback"]["zero"]["tasks"] == {**tasks, "stories": {"name": "choice", "examples": 8}}
