@@ -6,11 +6,13 @@ import json
 import logging
 from typing import TYPE_CHECKING
 
+from gptkit.errors import DataError
 from gptkit.terminal import print_text, write_result
 
 if TYPE_CHECKING:
     from gptkit.command.compare_config import CompareCommand
-    from gptkit.evaluation.comparison import Comparison
+    from gptkit.evaluation.comparison import Comparison, TaskComparison
+    from gptkit.evaluation.explanation import Explanation
 
 _log = logging.getLogger("gptkit")
 
@@ -20,7 +22,7 @@ def compare(settings: CompareCommand) -> Comparison:
 
     Raises:
         ConfigError: a folder does not exist, or holds no result.
-        DataError: a result is damaged or not finished, or there is nothing in common.
+        DataError: a result is damaged or not finished, there is nothing in common, or explain=true and the weights differ.
     """
     from gptkit.evaluation.comparison import compare_results
     from gptkit.evaluation.comparison_report import (
@@ -28,14 +30,44 @@ def compare(settings: CompareCommand) -> Comparison:
         comparison_lines,
         comparison_table,
         comparison_warnings,
+        explanation_content,
+        explanation_table,
     )
     from gptkit.evaluation.stored_results import find_results
 
     comparison = compare_results(find_results("a", settings.a), find_results("b", settings.b))
     for warning in comparison_warnings(comparison):
         _log.warning("%s", warning)
+    explanations = {name: _explain(task) for name, task in comparison.tasks.items()} if settings.explain else {}
     if settings.format == "json":
-        write_result(json.dumps(comparison_content(comparison), ensure_ascii=False) + "\n")
-    else:
-        print_text("\n".join([*comparison_lines(comparison), comparison_table(comparison)]))
+        content = comparison_content(comparison)
+        for name, explanation in explanations.items():
+            content["tasks"][name]["explanation"] = explanation_content(explanation)
+        write_result(json.dumps(content, ensure_ascii=False) + "\n")
+        return comparison
+    print_text("\n".join([*comparison_lines(comparison), comparison_table(comparison)]))
+    for name, explanation in explanations.items():
+        print_text(f"\n{name}: what the difference consists of\n{explanation_table(explanation)}")
     return comparison
+
+
+def _explain(task: TaskComparison) -> Explanation:
+    """Evaluate again with the checkpoint of the results, step by step."""
+    from gptkit.command.eval_models import load_subject
+    from gptkit.data.progress import Progress
+    from gptkit.evaluation.explanation import explain
+    from gptkit.generation.precision import best_device
+
+    checkpoints = [str(each.content.get("checkpoint")) for each in (task.a, task.b)]
+    if task.a.protocol.get("precision") == task.b.protocol.get("precision"):
+        weights = [each.protocol.get("weights") for each in (task.a, task.b)]
+        if weights[0] != weights[1]:
+            raise DataError(f"explain=true needs two results of the same weights, and those of {' and '.join(checkpoints)} differ")
+    device = best_device()
+    with Progress("evaluating again") as progress:
+        return explain(
+            task.a,
+            task.b,
+            lambda precision: load_subject(checkpoints[0], device, precision=precision),
+            progress=lambda name: progress.show(None, name),
+        )

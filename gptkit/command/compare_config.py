@@ -24,6 +24,10 @@ class CompareCommand(Command):
 
     a: Annotated[str, "the first result: a folder of gptkit eval to=<folder>, or a folder of such folders", not_empty] = MISSING
     b: Annotated[str, "the second result; differences are b - a", not_empty] = MISSING
+    explain: Annotated[
+        bool,
+        "for two results of the same weights: evaluate again, and print what each setting adds to the difference",
+    ] = False
     format: Annotated[str, "table or json", one_of("table", "json")] = "table"
 
     def run(self, folder: Path) -> Any:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from gptkit.evaluation.comparison import Comparison, TaskComparison
+from gptkit.evaluation.explanation import Explanation
 from gptkit.evaluation.paired import PairedDifference
 from gptkit.evaluation.report import align_columns, format_value
 
@@ -85,6 +86,24 @@ def _task_content(task: TaskComparison) -> dict[str, Any]:
         "protocol_differences": {key: {"a": one, "b": other} for key, one, other in task.protocol},
         "notes": list(task.notes),
     }
+
+
+def explanation_table(explanation: Explanation) -> str:
+    """Return a line per step with what it adds to each metric, and the remainder."""
+    names = list(explanation.a)
+    rows = [["step", *names, "change"], ["a", *(format_value(value) for value in explanation.a.values()), ""]]
+    for step in explanation.steps:
+        changes = ", ".join(f"{key}: {_short(one)} -> {_short(other)}" for key, one, other in step.changes)
+        rows.append([step.name, *(_signed(step.effects[name]) for name in names), changes])
+    others = ", ".join(f"{key}: {_short(one)} in a, {_short(other)} in b" for key, one, other in explanation.unexplained)
+    rows.append(["remainder", *(_signed(explanation.remainder[name]) for name in names), others])
+    rows.append(["b", *(format_value(value) for value in explanation.b.values()), ""])
+    return align_columns(rows)
+
+
+def explanation_content(explanation: Explanation) -> dict[str, Any]:
+    """Return the explanation as plain JSON values."""
+    return asdict(explanation)
 
 
 def format_p(value: float | None) -> str:
