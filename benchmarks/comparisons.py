@@ -18,13 +18,14 @@ from pathlib import Path
 from typing import Any
 
 import gptkit
+from gptkit.chat_template import TranscriptConfig
 from gptkit.data.conversation_config import RankingsConfig
 from gptkit.data.readers.decompression import open_bytes
 from gptkit.data.record_checks import rankings_of
 from gptkit.objective.preference.preference_dataset import tokenize_rankings
 
 TEMPLATE = "transcript"
-WORDS = ["objective=reward", f"objective.template={TEMPLATE}", "data=rankings", "data.empty=keep", "samples.prompts=[]"]
+WORDS = ["objective=reward", f"chat_template={TEMPLATE}", "data=rankings", "data.empty=keep", "samples.prompts=[]"]
 WORDS += ["val.every=0", "val.sequences=0", "optimizer.schedule.shape=cosine", "optimizer.schedule.floor=0.1"]
 
 
@@ -46,10 +47,11 @@ def write_splits(comparisons: Path, folder: Path, train: int) -> dict[str, Path]
 def count_comparisons(files: dict[str, Path], init: str) -> dict[str, dict[str, int]]:
     """Count the comparisons of each split that fit the context of the pre-trained run."""
     model, tokenizer = gptkit.load(init)
+    template = TranscriptConfig().build(tokenizer=tokenizer)
     counts = {}
     for split, path in files.items():
         rankings = list(rankings_of(RankingsConfig(path=str(path), empty="keep").build(), "train", reader="this benchmark"))
-        kept = tokenize_rankings(rankings, tokenizer=tokenizer, template=TEMPLATE, context=model.context, split=split)
+        kept = tokenize_rankings(rankings, template=template, context=model.context, split=split)
         counts[split] = {"comparisons": len(rankings), "used": len(kept), "dropped": len(rankings) - len(kept)}
     return counts
 

@@ -37,6 +37,11 @@ def gptkit_tokenizer() -> list[type[Part]]:  # type: ignore[empty-body]
 
 
 @hookspec
+def gptkit_chat_template() -> list[type[Part]]:  # type: ignore[empty-body]
+    """Chat templates: the messages of a dialogue as one text."""
+
+
+@hookspec
 def gptkit_data() -> list[type[Part]]:  # type: ignore[empty-body]
     """Data sources: records by split, with a fingerprint of their content."""
 
@@ -76,6 +81,7 @@ KINDS: tuple[str, ...] = (
     "attention",
     "objective",
     "tokenizer",
+    "chat_template",
     "data",
     "optimizer",
     "reward",

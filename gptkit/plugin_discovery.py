@@ -223,7 +223,7 @@ def _invalid_part_reason(kind: str, part: Any) -> str:
     """Return why a hook's result is not a part of this kind; empty if it is one."""
     if not (isinstance(part, type) and dataclasses.is_dataclass(part) and issubclass(part, Part)):
         return f"gptkit_{kind} returned {part!r}, which is not a dataclass derived from gptkit.{kind}'s base class"
-    expected = "Command" if kind == "command" else f"{kind.capitalize()}Config"
+    expected = "Command" if kind == "command" else f"{kind.title().replace('_', '')}Config"
     if not any(base.__name__ == expected and base.__module__.startswith(f"gptkit.{kind}") for base in part.__mro__):
         return f"gptkit_{kind} returned {part.__name__}, which is not a gptkit.{kind}.{expected}; use the hook of its kind"
     if "__dataclass_fields__" not in vars(part):

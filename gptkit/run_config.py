@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from omegaconf import MISSING
 
 from gptkit.attention import AttentionConfig
+from gptkit.chat_template import ChatTemplateConfig
 from gptkit.constraints import CONTEXT, SCORE, SEQUENCES, TOKENS, above, at_least, at_most, below, not_empty, one_of
 from gptkit.data import DataConfig
 from gptkit.model import ModelConfig
@@ -71,6 +72,10 @@ class RunConfig:
     attention: AttentionConfig = MISSING
     objective: ObjectiveConfig = MISSING
     tokenizer: TokenizerConfig = MISSING
+    chat_template: Annotated[
+        ChatTemplateConfig | None,
+        "the chat template of objectives on dialogues; null: that of init_from or of the model's tokenizer, or else plain",
+    ] = None
     data: DataConfig = MISSING
     optimizer: OptimizerConfig = MISSING
     reward: Annotated[RewardConfig | None, "the reward that the objective maximizes or selects checkpoints by; null: none"] = None

@@ -85,7 +85,7 @@ def _write_files(settings: PushCommand, folder: Path) -> tuple[ExportedFolder, P
             auto_class=exported.auto_class,
             gptkit_key=exported.gptkit_key,
             remarks=exported.remarks,
-            template=str(provenance.settings.get("objective", {}).get("template") or ""),
+            template=str((provenance.settings.get("chat_template") or {}).get("name", "")),
         )
         build_model_card(provenance, usage, license=settings.license).save(folder / CARD)
     return exported, provenance

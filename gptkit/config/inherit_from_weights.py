@@ -13,6 +13,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from gptkit.chat_template import ChatTemplateConfig, PlainConfig
 from gptkit.command import Command
 from gptkit.errors import ConfigError
 from gptkit.run_config import RunConfig
@@ -41,7 +42,8 @@ def _inherit(settings: RunConfig, overrides: Sequence[str]) -> Any:
             kind: part for kind, part in settings.model.companions().items() if kind == "model" or kind not in typed
         }
         _check_replaced_keys(settings, model_parts, typed)
-        return dataclasses.replace(settings, **model_parts)
+        settings = dataclasses.replace(settings, **model_parts)
+        return dataclasses.replace(settings, chat_template=_chat_template(settings, typed, None))
     from gptkit.training.checkpoints.load import initial_settings
 
     source = initial_settings(settings.init_from, settings.tokenizer if _is_typed("tokenizer", typed) else None)
@@ -54,7 +56,25 @@ def _inherit(settings: RunConfig, overrides: Sequence[str]) -> Any:
         model=dataclasses.replace(source.model, **{key: getattr(settings.model, key) for key in own_keys}),
         tokenizer=source.tokenizer,
         attention=settings.attention if _is_typed("attention", typed) else source.attention,
+        chat_template=_chat_template(settings, typed, source.chat_template),
     )
+
+
+def _chat_template(settings: RunConfig, typed: Sequence[str], inherited: ChatTemplateConfig | None) -> ChatTemplateConfig | None:
+    """Return the template of the run as checkpoints store it: the chosen one, that of the weights, or `plain`.
+
+    Raises:
+        ConfigError: a template is typed for an objective that uses none, or its file cannot be read.
+    """
+    if not settings.objective.uses_chat_template:
+        if settings.chat_template is not None and _is_typed("chat_template", typed):
+            name = settings.objective.name
+            raise ConfigError(
+                f"objective={name} uses no chat template; remove chat_template, or use another objective, such as sft"
+            )
+        return None
+    chosen = settings.chat_template if _is_typed("chat_template", typed) else inherited or settings.chat_template
+    return (chosen or PlainConfig()).stored()
 
 
 def apply_weights_sizes(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
@@ -87,7 +107,7 @@ def _check_replaced_keys(settings: RunConfig, model_parts: dict[str, Any], typed
     """Check that no typed key belongs to a part that the model replaces with its own."""
     for kind in model_parts:
         ignored_key = next((key for key in typed if key.startswith(f"{kind}.")), None)
-        if kind != "model" and ignored_key is not None:
+        if kind not in ("model", "chat_template") and ignored_key is not None:
             model, selected, own = settings.model.name, getattr(settings, kind).name, model_parts[kind].name
             raise ConfigError(
                 f"{ignored_key} is a key of {kind}={selected}, but model={model} uses {kind}={own}; "

@@ -29,18 +29,20 @@ def generate_responses(
     temperature: float = 1.0,
     samples: int = 1,
     seed: int = 0,
+    end: int | None = None,
 ) -> list[list[int]]:
     """Sample `samples` responses to every prompt from the full distribution. Responses to the same prompt are adjacent.
 
     Args:
         model: the model that generates.
-        tokenizer: only its ids are sampled. End-of-text ends a response, and is its last id.
+        tokenizer: only its ids are sampled.
         prompts: token ids, at least one each.
         items: one number per prompt, which determines the random numbers together with `seed` and the number of the sample.
         max_new_tokens: maximum length of a response.
         temperature: divides the logits; 0 is greedy.
         samples: number of responses to each prompt.
         seed: seed of the random numbers.
+        end: the token that ends a response, and is then its last id; None: end-of-text.
 
     Raises:
         ValueError: a prompt leaves no room for `max_new_tokens`.
@@ -57,19 +59,19 @@ def generate_responses(
         return []
     batch = ContinuousBatch(model, vocabulary=tokenizer.size, rows=MAX_BATCH_ROWS, length=longest + max_new_tokens)
     batch.add(sequences)
-    end_of_text = tokenizer.special["end_of_text"]
+    end_id = tokenizer.special["end_of_text"] if end is None else end
     try:
         while not batch.is_empty:
             for sequence in batch.step():
-                if sequence.tokens[-1] == end_of_text:
+                if sequence.tokens[-1] == end_id:
                     batch.end(sequence)
     finally:
         batch.close()
     return [sequence.tokens for sequence in sequences]
 
 
-def response_text(tokenizer: Tokenizer, prompt: Sequence[int], response: Sequence[int]) -> str:
-    """Return the text of a response after its prompt, without end-of-text."""
+def response_text(tokenizer: Tokenizer, prompt: Sequence[int], response: Sequence[int], *, end: int | None = None) -> str:
+    """Return the text of a response after its prompt, without the token that ends it: `end`, or else end-of-text."""
     stream = TextStream(tokenizer, prompt)
-    has_ended = bool(response) and response[-1] == tokenizer.special["end_of_text"]
+    has_ended = bool(response) and response[-1] == (tokenizer.special["end_of_text"] if end is None else end)
     return stream.push(response[:-1] if has_ended else response) + stream.finish()

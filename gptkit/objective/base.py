@@ -16,6 +16,7 @@ from gptkit.objective.monitor import LOWEST_LOSS, Monitor
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from gptkit.chat_template.base import ChatTemplate
     from gptkit.data.base import Data
     from gptkit.model.base import Model
     from gptkit.tokenizer.base import Tokenizer
@@ -69,6 +70,9 @@ class Objective(nn.Module, ABC):
 
     load: Callable[[str], TrainedModel]
     """Loads a trained model with its objective from a run or a checkpoint folder. Set before `datasets` is called."""
+
+    chat_template: ChatTemplate
+    """The run's chat template. Set before `datasets` is called if the config has `uses_chat_template`."""
 
     seed: int = 0
     """The run's seed, for random choices of data. Set before `datasets` is called."""

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from gptkit.constraints import one_of
-from gptkit.objective.chat_template import TEMPLATES
 from gptkit.parts import Part
 from gptkit.plugins import registry
 from gptkit.records import Document
@@ -32,6 +30,8 @@ class ObjectiveConfig(Part):
 
     needs_trained_model: ClassVar[bool] = False
     """Whether the objective needs a trained model. If training starts from random weights, a warning is logged."""
+    uses_chat_template: ClassVar[bool] = False
+    """Whether the objective reads dialogues by the run's chat template."""
     generates_text: ClassVar[bool] = True
     """Whether a model trained with the objective generates text, and can therefore be a policy."""
 
@@ -80,8 +80,6 @@ class ObjectiveConfig(Part):
 
 @dataclass
 class DialogueObjectiveConfig(ObjectiveConfig):
-    """Base class of the configs of objectives on dialogues, with the chat template. Not a part itself."""
+    """Base class of the configs of objectives on dialogues, which use the chat template. Not a part itself."""
 
-    template: Annotated[
-        str, "plain: a prompt and its response, joined; transcript: turns labelled Human and Assistant", one_of(*TEMPLATES)
-    ] = "plain"
+    uses_chat_template: ClassVar[bool] = True

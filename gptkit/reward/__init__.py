@@ -40,7 +40,7 @@ class ModelRewardConfig(RewardConfig):
     """The score of a reward model, that is, of a run that was trained with objective=reward.
 
     Source: "Training language models to follow instructions with human feedback", section 3.5. Prompts are formatted by the
-    reward model's own chat template (`objective.template`). The policy may use another tokenizer.
+    reward model's own chat template (`chat_template`). The policy may use another tokenizer.
     """
 
     name: str = "model"

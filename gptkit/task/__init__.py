@@ -152,7 +152,7 @@ class WinRateConfig(TaskConfig):
 
     Source: "Training language models to follow instructions with human feedback", section 4.1 (with human judges). The prompts are
     from `data=`, or else from the validation split of the run's data, its test split, or the records that the run held out. Both
-    models sample with the same random numbers, each with the chat template of its run (`objective.template`).
+    models sample with the same random numbers, each with the chat template of its run (`chat_template`).
     """
 
     source: ClassVar[str] = "prompts"

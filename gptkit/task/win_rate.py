@@ -13,16 +13,18 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from gptkit.chat_template.choice import chat_template_of
+from gptkit.chat_template.plain import PlainTemplate
 from gptkit.data.splits import evenly_spaced
 from gptkit.errors import ConfigError, DataError
 from gptkit.generation.responses import generate_responses, response_limit, response_text
-from gptkit.objective.chat_template import prompt_ids
 from gptkit.objective.classify.metrics import bootstrap_interval
 from gptkit.records import Prompt
 from gptkit.reward.base import PairwiseReward, compute_preferences, compute_scores
 from gptkit.task.held_out import held_out_prompts
 
 if TYPE_CHECKING:
+    from gptkit.chat_template.base import ChatTemplate
     from gptkit.data.base import Data
     from gptkit.reward.base import Reward
     from gptkit.task import WinRateConfig
@@ -115,7 +117,7 @@ class WinRate:
 
     def _answers(self, subject: Subject, prompts: Sequence[Prompt], max_new_tokens: int, seed: int) -> list[str]:
         tokenizer, template = subject.tokenizer, _template(subject)
-        encoded = [prompt_ids(tokenizer, prompt.turns, template) for prompt in prompts]
+        encoded = [template.prompt_ids(prompt.turns) for prompt in prompts]
         responses = generate_responses(
             subject.model,
             tokenizer,
@@ -124,8 +126,9 @@ class WinRate:
             max_new_tokens=max_new_tokens,
             temperature=self.settings.temperature,
             seed=seed,
+            end=template.end,
         )
-        return [response_text(tokenizer, ids, response) for ids, response in zip(encoded, responses, strict=True)]
+        return [response_text(tokenizer, ids, response, end=template.end) for ids, response in zip(encoded, responses, strict=True)]
 
 
 def wins(scores: Tensor, others: Tensor) -> Tensor:
@@ -137,10 +140,10 @@ def _objective(subject: Subject) -> dict[str, Any]:
     return dict(subject.settings.get("objective") or {})
 
 
-def _template(subject: Subject) -> str:
-    return str(_objective(subject).get("template", "plain"))
+def _template(subject: Subject) -> ChatTemplate:
+    return chat_template_of(subject.settings, subject.tokenizer) or PlainTemplate(subject.tokenizer)
 
 
 def _fits(subject: Subject, prompt: Prompt, max_new_tokens: int) -> bool:
     """Return whether prompt, answer and end-of-text fit into the context of the subject."""
-    return len(prompt_ids(subject.tokenizer, prompt.turns, _template(subject))) + max_new_tokens < subject.model.context
+    return len(_template(subject).prompt_ids(prompt.turns)) + max_new_tokens < subject.model.context

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,9 @@ class Tokenizer(ABC):
     fingerprint: str
     """SHA-256 (hexadecimal) of everything that determines the ids. Tokenizers with equal fingerprints produce equal ids."""
 
+    chat_template: str = ""
+    """The chat template in Jinja2 that the tokenizer's files contain; empty if they contain none."""
+
     @abstractmethod
     def encode(self, text: str) -> list[int]:
         """Return the ids of a text. The name of a special token within the text is encoded as ordinary text."""
@@ -47,6 +50,14 @@ class Tokenizer(ABC):
         at these positions to be encoded in chunks. By default, they are encoded as a whole.
         """
         return 0
+
+    def special_tokens(self) -> Mapping[str, int]:
+        """Return the ids of special tokens by name, for chat templates. Default: end-of-text."""
+        return {END_OF_TEXT: self.special["end_of_text"]}
+
+    def named_tokens(self) -> Mapping[str, str]:
+        """Return names of special tokens by role, as chat templates call them: `bos_token`, `eos_token`."""
+        return {"bos_token": END_OF_TEXT, "eos_token": END_OF_TEXT}
 
     @abstractmethod
     def save(self, folder: Path) -> None:

@@ -78,6 +78,8 @@ def build_components(
     torch.manual_seed(settings.seed)
     objective = settings.objective.build(tokenizer=tokenizer, context=settings.model.context, width=settings.model.width)
     objective.load, objective.seed = load_objective, settings.seed
+    if settings.chat_template is not None:
+        objective.chat_template = settings.chat_template.build(tokenizer=tokenizer)
     if settings.reward is not None:
         if not isinstance(objective, RolloutObjective):
             raise reward_unused(settings.objective.name)
@@ -150,15 +152,14 @@ def _warn_about_initial_weights(settings: RunConfig, before: Mapping[str, Any]) 
             settings.init_from,
             entry.part.name,
         )
-    template, new_template = objective.get("template"), getattr(settings.objective, "template", None)
-    if template is not None and new_template is not None and template != new_template:
+    template: Mapping[str, Any] | None = before.get("chat_template")
+    if template and settings.chat_template is not None and template != dataclasses.asdict(settings.chat_template):
         _log.warning(
-            "init_from=%s was trained with objective.template=%s, and this run uses objective.template=%s; "
-            "set objective.template=%s to keep its format",
+            "init_from=%s was trained with chat_template=%s, and this run uses chat_template=%s; leave chat_template out to keep "
+            "its format",
             settings.init_from,
-            template,
-            new_template,
-            template,
+            template.get("name"),
+            settings.chat_template.name,
         )
 
 

@@ -39,7 +39,7 @@ def blocks(kind: str, language: str) -> list[str]:
 
 def base_class(kind: str) -> type[Any]:
     """Return the base class of a kind, from which every built-in part is derived."""
-    name = "Command" if kind == "command" else f"{kind.capitalize()}Config"
+    name = "Command" if kind == "command" else f"{kind.title().replace('_', '')}Config"
     base: type[Any] = getattr(importlib.import_module(f"gptkit.{kind}"), name)
     assert all(issubclass(entry.part, base) for entry in registry().parts[kind].values())
     return base
@@ -129,6 +129,17 @@ def check_tokenizer(entry: Entry, folder: Path, capsys: Any) -> None:
     assert [ids.tolist() for ids in tokenizer.encode_batch(["To BE"])] == [tokenizer.encode("to be")]
 
 
+def check_chat_template(entry: Entry, folder: Path, capsys: Any) -> None:
+    from gptkit.records import Turn
+    from gptkit.training.checkpoints.load import load_objective
+
+    (folder / "x.jsonl").write_text('{"prompt": "Name?", "completion": "Ann"}\n' * 20)
+    train(folder, "objective=sft", "data=dialogues", f"data.path={folder / 'x.jsonl'}", "chat_template=letters")
+    template = load_objective(str(folder / "run")).objective.chat_template
+    assert template.prompt_text([Turn("user", "Name?")]) == "u: Name?<|endoftext|>a: "
+    assert template.answer_ids([Turn("user", "Name?")], "Ann") == [*b"Ann", 256]
+
+
 def check_data(entry: Entry, folder: Path, capsys: Any) -> None:
     train(folder, "data=squares")
     assert [record.text for record in entry.part(largest=2).build().records("train")][-1] == "The square of 2 is 4.\n"
@@ -184,6 +195,7 @@ CHECKS: dict[str, Callable[[Entry, Path, Any], None]] = {
     "attention": check_attention,
     "objective": check_objective,
     "tokenizer": check_tokenizer,
+    "chat_template": check_chat_template,
     "data": check_data,
     "optimizer": check_optimizer,
     "reward": check_reward,

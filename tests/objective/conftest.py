@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from gptkit.attention import DenseAttentionConfig
+from gptkit.chat_template import ChatTemplateConfig, PlainConfig
 from gptkit.data.base import Data
 from gptkit.model import GPTConfig
 from gptkit.model.base import Model
@@ -79,8 +80,11 @@ def build() -> Callable[..., Any]:
 def sft() -> Callable[..., Any]:
     """`sft(context=40, **settings)`: builds supervised fine-tuning with a byte tokenizer."""
 
-    def built(*, context: int = 40, **settings: Any) -> Any:
-        return SFTConfig(**settings).build(tokenizer=BytesTokenizerConfig().build(texts=[]), context=context, width=WIDTH)
+    def built(*, context: int = 40, template: type[ChatTemplateConfig] = PlainConfig, **settings: Any) -> Any:
+        tokenizer = BytesTokenizerConfig().build(texts=[])
+        objective = SFTConfig(**settings).build(tokenizer=tokenizer, context=context, width=WIDTH)
+        objective.chat_template = template().build(tokenizer=tokenizer)
+        return objective
 
     return built
 

@@ -20,9 +20,11 @@ from torch import Tensor
 
 import gptkit
 from gptkit.callback import CallbackConfig
+from gptkit.chat_template import TranscriptConfig
 from gptkit.errors import ConfigError
 from gptkit.plugin_origin import BUILTIN_ORIGIN
 from gptkit.plugins import Entry, registry
+from gptkit.training.checkpoints.config_file import read_settings
 from gptkit.training.checkpoints.manifest import read_manifest
 from gptkit.training.checkpoints.retention import list_checkpoints
 from gptkit.training.resume_compatibility import check_same_sources, differences, lock_run_folder
@@ -227,13 +229,14 @@ def test_changed_chat_template_logs_a_warning(train: Train, tmp_path: Path, capl
     path = tmp_path / "dialogues.jsonl"
     path.write_text('{"prompt": "1?", "completion": " 2"}\n' * 20, encoding="utf-8")
     words = ("objective=sft", "data=dialogues", f"data.path={path}", "tokenizer=bytes", "model.context=48", "trainer.max_steps=1")
-    train(tmp_path / "first", *words, "objective.template=transcript")
+    train(tmp_path / "first", *words, "chat_template=transcript")
     caplog.clear()
-    train(tmp_path / "second", *words, f"init_from={tmp_path / 'first'}")
-    assert "was trained with objective.template=transcript, and this run uses objective.template=plain" in caplog.text
+    train(tmp_path / "second", *words, f"init_from={tmp_path / 'first'}", "chat_template=plain")
+    assert "was trained with chat_template=transcript, and this run uses chat_template=plain" in caplog.text
     caplog.clear()
-    train(tmp_path / "third", *words, f"init_from={tmp_path / 'first'}", "objective.template=transcript")
-    assert "objective.template" not in caplog.text
+    train(tmp_path / "third", *words, f"init_from={tmp_path / 'first'}")
+    assert "chat_template" not in caplog.text
+    assert read_settings(tmp_path / "third" / "config.yaml").chat_template == TranscriptConfig()
 
 
 def test_policy_without_trained_language_model_logs_a_warning(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from gptkit.chat_template.plain import PlainTemplate
 from gptkit.data.dataset import Batch, Dataset
 from gptkit.data.record_checks import rankings_of
 from gptkit.data.splits import split_records
@@ -48,6 +49,7 @@ class Preference(Objective):
         self.settings = settings
         self.tokenizer = tokenizer
         self.context = context
+        self.chat_template = PlainTemplate(tokenizer)
         self.labelers: list[str] = []
         """Names of the labelers by number. Those of the training split come first."""
         self.training_labelers = 0
@@ -81,9 +83,7 @@ class Preference(Objective):
         }
 
     def _tokenize(self, rankings: list[Ranking], split: str) -> list[TokenizedRanking]:
-        return tokenize_rankings(
-            rankings, tokenizer=self.tokenizer, template=self.settings.template, context=self.context, split=split
-        )
+        return tokenize_rankings(rankings, template=self.chat_template, context=self.context, split=split)
 
     def use_training_rankings(self, items: list[TokenizedRanking]) -> None:
         """Receive the training rankings, for objectives that need them outside of batches. Default: do nothing."""

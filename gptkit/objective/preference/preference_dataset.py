@@ -11,15 +11,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from gptkit.chat_template.base import encode_spans, warn_of_joined_words
 from gptkit.data.dataset import Batch, Dataset
 from gptkit.data.padding import pad_groups
 from gptkit.errors import DataError
-from gptkit.objective.chat_template import encode_texts, prompt_ids, response_text
 from gptkit.records import Ranking
 
 if TYPE_CHECKING:
-    from gptkit.objective.chat_template import Ids
-    from gptkit.tokenizer.base import Tokenizer
+    from gptkit.chat_template.base import ChatTemplate, Ids, Span
 
 UNKNOWN = -1
 """The number of a labeler without a name."""
@@ -81,17 +80,14 @@ class PreferenceDataset(Dataset):
         return UNKNOWN if labeler is None else self._numbers[labeler]
 
 
-def tokenize_rankings(
-    rankings: Sequence[Ranking], *, tokenizer: Tokenizer, template: str, context: int, split: str
-) -> list[TokenizedRanking]:
+def tokenize_rankings(rankings: Sequence[Ranking], *, template: ChatTemplate, context: int, split: str) -> list[TokenizedRanking]:
     """Tokenise rankings, without completions that are longer than the context with their prompt.
 
     Leaves out rankings with fewer than two remaining completions. A warning counts both.
 
     Args:
         rankings: the rankings of one split.
-        tokenizer: encodes the texts.
-        template: see `gptkit.objective.chat_template`.
+        template: renders prompts and completions.
         context: maximum sequence length.
         split: name of the split, for messages.
 
@@ -99,21 +95,25 @@ def tokenize_rankings(
         DataError: a prompt does not fit the template, no ranking is left, or all completions are tied in every training ranking.
     """
     prompts: list[Ids] = []
-    texts: list[str] = []
+    answers: list[list[Span]] = []
+    joined: list[list[Span]] = []
     for index, record in enumerate(rankings):
         try:
-            prompts.append(np.array(prompt_ids(tokenizer, record.prompt, template), dtype=np.int64))
+            prompt = template.prompt(record.prompt)
+            prompts.append(np.array(template.encode_prompt(prompt), dtype=np.int64))
+            demonstrations = [] if record.demonstration is None else [record.demonstration]
+            for text in (*record.completions, *demonstrations):
+                answers.append(template.answer(record.prompt, text))
+                joined.append([*prompt, *answers[-1]])
         except DataError as error:
             raise DataError(f"ranking {index + 1} of the {split} split: {error}") from None
-        demonstrations = [] if record.demonstration is None else [record.demonstration]
-        texts += [response_text(text, template) for text in (*record.completions, *demonstrations)]
-    ids = encode_texts(tokenizer, texts)
-    end = np.array([tokenizer.special["end_of_text"]], dtype=np.int64)
+    warn_of_joined_words(joined, split)
+    ids = (encoded.ids for encoded in encode_spans(template.tokenizer, answers))
     result: list[TokenizedRanking] = []
     skipped = 0
-    for prompt, record in zip(prompts, rankings, strict=True):
-        sequences = [np.concatenate([prompt, next(ids), end]) for _ in record.completions]
-        demonstration = None if record.demonstration is None else np.concatenate([prompt, next(ids), end])
+    for prompt_ids, record in zip(prompts, rankings, strict=True):
+        sequences = [np.concatenate([prompt_ids, next(ids)]) for _ in record.completions]
+        demonstration = None if record.demonstration is None else np.concatenate([prompt_ids, next(ids)])
         kept = [(sequence, rank) for sequence, rank in zip(sequences, record.ranks, strict=True) if len(sequence) <= context]
         skipped += len(sequences) - len(kept)
         if len(kept) >= 2:
@@ -123,7 +123,7 @@ def tokenize_rankings(
                 TokenizedRanking(
                     tuple(sequence for sequence, _ in kept),
                     tuple(rank for _, rank in kept),
-                    len(prompt),
+                    len(prompt_ids),
                     record.labeler,
                     demonstration,
                 )

@@ -16,7 +16,6 @@ from gptkit.data.padding import pad_sequences, sequence_lengths
 from gptkit.data.splits import evenly_spaced
 from gptkit.errors import DataError
 from gptkit.model.evaluation_mode import without_dropout
-from gptkit.objective.chat_template import prompt_ids, response_ids
 from gptkit.objective.precision import upcast_linear
 from gptkit.objective.preference import RewardModelConfig
 from gptkit.objective.preference.base import Preference, group_by_length
@@ -24,8 +23,8 @@ from gptkit.objective.preference.preference_dataset import TokenizedRanking
 from gptkit.records import Turn
 
 if TYPE_CHECKING:
+    from gptkit.chat_template.base import Ids
     from gptkit.model.base import Model
-    from gptkit.objective.chat_template import Ids
     from gptkit.tokenizer.base import Tokenizer
 
 MAX_DEMONSTRATIONS = 512
@@ -68,7 +67,7 @@ class RewardModel(Preference):
             DataError: the prompt leaves no room for a completion, or does not fit the template.
         """
         ids = self.prompt_ids(prompt)
-        *response, end = response_ids(self.tokenizer, completion, self.settings.template)
+        *response, end = self.chat_template.answer_ids(prompt, completion)
         room = self.response_room(ids)
         if room < 1:
             shown = prompt[-1].text if prompt else ""
@@ -84,7 +83,7 @@ class RewardModel(Preference):
         Raises:
             DataError: the prompt does not fit the template.
         """
-        return prompt_ids(self.tokenizer, prompt, self.settings.template)
+        return self.chat_template.prompt_ids(prompt)
 
     def response_room(self, prompt_ids: Sequence[int]) -> int:
         """Return the number of tokens that the context leaves for a response, without its end-of-text; may be negative."""

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from gptkit.chat_template.plain import PlainTemplate
 from gptkit.data.dataset import Batch, Dataset
 from gptkit.data.splits import evenly_spaced
 from gptkit.errors import ConfigError
 from gptkit.generation.responses import generate_responses, response_limit
 from gptkit.model.evaluation_mode import evaluation_mode, without_dropout
 from gptkit.objective.base import Terms
-from gptkit.objective.chat_template import prompt_text
 from gptkit.objective.monitor import Monitor
 from gptkit.objective.rl import ReinforcementLearningConfig
 from gptkit.objective.rl.prompt_dataset import PromptDataset, load_prompts
@@ -68,7 +68,7 @@ class ReinforcementLearning(RolloutObjective):
         self.tokenizer = tokenizer
         self.context = context
         self.new_tokens = response_limit(settings.max_new_tokens, context)
-        self.end_of_text = tokenizer.special["end_of_text"]
+        self.chat_template = PlainTemplate(tokenizer)
         self.reward: Reward | None = None
         self._judge_config = judge
         self.judge: Reward | None = None
@@ -77,6 +77,11 @@ class ReinforcementLearning(RolloutObjective):
         """Whether the sanity checks have not run yet."""
         self.policy_is_reference = False
         """Whether policy and reference are equal, because the run has made no update yet."""
+
+    @property
+    def end(self) -> int:
+        """The token that ends a response."""
+        return self.chat_template.end
 
     # -- set-up -------------------------------------------------------------------------------------------------------------------
 
@@ -103,8 +108,7 @@ class ReinforcementLearning(RolloutObjective):
         warn_if_responses_are_shortened(settings.max_new_tokens, self.context)
         self.prompt_datasets = load_prompts(
             data,
-            self.tokenizer,
-            template=settings.template,
+            template=self.chat_template,
             max_tokens=self.context - self.new_tokens - 1,
             rewards=[reward for reward in (self.reward, self.judge) if reward is not None],
             validation_fraction=validation_fraction,
@@ -142,9 +146,10 @@ class ReinforcementLearning(RolloutObjective):
             temperature=self.settings.temperature,
             samples=samples,
             seed=seed,
+            end=self.end,
         )
         rows = [index for index in indices for _ in range(samples)]
-        return make_rollout(self.tokenizer, dataset, rows, responses, self.end_of_text, next(model.parameters()).device)
+        return make_rollout(self.tokenizer, dataset, rows, responses, self.end, next(model.parameters()).device)
 
     def score_rollout(self, rollout: Rollout) -> Tensor:
         """Return the scores of the reward, (B,) float32 on the rollout's device, or `missing_end_of_text` for unfinished ones.
@@ -292,8 +297,6 @@ class ReinforcementLearning(RolloutObjective):
         if self.judge is not None:
             scores["judge"] = self.score(self.judge, rollout.prompts, rollout.texts).tolist()
         return [
-            ScoredSample(
-                prompt_text(prompt.turns, self.settings.template), text, {name: values[row] for name, values in scores.items()}
-            )
+            ScoredSample(self.chat_template.prompt_text(prompt.turns), text, {name: values[row] for name, values in scores.items()})
             for row, (prompt, text) in enumerate(zip(rollout.prompts, rollout.texts, strict=True))
         ]

@@ -14,13 +14,12 @@ from gptkit.data.padding import pad_sequences
 from gptkit.data.record_checks import records_of
 from gptkit.data.splits import split_records
 from gptkit.errors import DataError
-from gptkit.objective.chat_template import prompt_ids
 from gptkit.records import Prompt
 
 if TYPE_CHECKING:
+    from gptkit.chat_template.base import ChatTemplate
     from gptkit.data.base import Data
     from gptkit.reward.base import Reward
-    from gptkit.tokenizer.base import Tokenizer
 
 _log = logging.getLogger("gptkit")
 
@@ -46,9 +45,8 @@ class PromptDataset(Dataset):
 
 def load_prompts(
     data: Data,
-    tokenizer: Tokenizer,
     *,
-    template: str,
+    template: ChatTemplate,
     max_tokens: int,
     rewards: Sequence[Reward],
     validation_fraction: float,
@@ -58,8 +56,7 @@ def load_prompts(
 
     Args:
         data: a source of prompts. A validation split is used instead of `validation_fraction`.
-        tokenizer: encodes the prompts.
-        template: see `gptkit.objective.chat_template`.
+        template: renders the prompts.
         max_tokens: maximum length of a prompt. Longer prompts are left out, and a warning counts them.
         rewards: rewards that must accept a prompt; otherwise it is left out.
         validation_fraction: fraction of the prompts to hold out.
@@ -69,9 +66,9 @@ def load_prompts(
         DataError: the source yields other records or none, a prompt does not fit the template, or no prompt is left.
     """
     prompts, held_out = split_records(data, validation_fraction, functools.partial(records_of, record_type=Prompt, reader=reader))
-    datasets = {"train": _encode_prompts(prompts, tokenizer, template, max_tokens, rewards, "train")}
+    datasets = {"train": _encode_prompts(prompts, template, max_tokens, rewards, "train")}
     if held_out:
-        datasets["validation"] = _encode_prompts(held_out, tokenizer, template, max_tokens, rewards, "validation")
+        datasets["validation"] = _encode_prompts(held_out, template, max_tokens, rewards, "validation")
     _warn_of_duplicates(datasets)
     return datasets
 
@@ -91,12 +88,12 @@ def _warn_of_duplicates(datasets: dict[str, PromptDataset]) -> None:
 
 
 def _encode_prompts(
-    prompts: Sequence[Prompt], tokenizer: Tokenizer, template: str, max_tokens: int, rewards: Sequence[Reward], split: str
+    prompts: Sequence[Prompt], template: ChatTemplate, max_tokens: int, rewards: Sequence[Reward], split: str
 ) -> PromptDataset:
     ids = []
     for index, prompt in enumerate(prompts):
         try:
-            ids.append(prompt_ids(tokenizer, prompt.turns, template))
+            ids.append(template.prompt_ids(prompt.turns))
         except DataError as error:
             raise DataError(f"prompt {index + 1} of the {split} split: {error}") from None
     indices = _filter(

@@ -41,7 +41,7 @@ class Rollout:
     batch: Batch
     """Prompts and responses as tokens, with the columns that the module describes."""
     ended: Tensor
-    """(B,) bool: whether the response ends with end-of-text."""
+    """(B,) bool: whether the response ends with the token that ends one."""
 
 
 def make_rollout(
@@ -49,7 +49,7 @@ def make_rollout(
     dataset: PromptDataset,
     rows: Sequence[int],
     responses: Sequence[Sequence[int]],
-    end_of_text: int,
+    end: int,
     device: torch.device,
 ) -> Rollout:
     """Build a rollout from sampled responses.
@@ -59,15 +59,15 @@ def make_rollout(
         dataset: the prompts.
         rows: B indices of the prompts in the dataset, one per response.
         responses: B sequences of token ids.
-        end_of_text: the id that ends a response.
+        end: the token that ends a response.
         device: device of the tensors.
     """
     prompt_ids = [dataset.ids[index] for index in rows]
     return Rollout(
         prompts=[dataset.prompts[index] for index in rows],
-        texts=[response_text(tokenizer, ids, response) for ids, response in zip(prompt_ids, responses, strict=True)],
+        texts=[response_text(tokenizer, ids, response, end=end) for ids, response in zip(prompt_ids, responses, strict=True)],
         batch=make_rollout_batch(prompt_ids, responses, device),
-        ended=torch.tensor([response[-1] == end_of_text for response in responses], device=device),
+        ended=torch.tensor([response[-1] == end for response in responses], device=device),
     )
 
 

@@ -202,7 +202,7 @@ def _check_endings(objective: ReinforcementLearning, model: Model, rollout: Roll
     expected = 0.0
     for chunk in split_into_chunks(rollout.batch):
         logits = upcast(model.logits(response_hidden_states(model, chunk))) / objective.settings.temperature
-        ends = logits.softmax(dim=-1)[:, objective.end_of_text].double()
+        ends = logits.softmax(dim=-1)[:, objective.end].double()
         expected += expected_endings(pad_responses(ends, chunk["lengths"], int(chunk["lengths"].max())))
     if expected >= 1:
         return

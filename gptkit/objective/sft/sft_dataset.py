@@ -11,16 +11,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from gptkit.chat_template.base import encode_spans, warn_of_joined_words
 from gptkit.data.dataset import Batch, Dataset
 from gptkit.data.packing import pack_best_fit
 from gptkit.data.padding import pad_sequences, sequence_lengths
 from gptkit.errors import DataError
-from gptkit.objective.chat_template import encode_texts, render_dialogue
 from gptkit.records import Dialogue
 
 if TYPE_CHECKING:
-    from gptkit.objective.chat_template import Ids
-    from gptkit.tokenizer.base import Tokenizer
+    from gptkit.chat_template.base import ChatTemplate, Ids, Span
 
 _log = logging.getLogger("gptkit")
 
@@ -39,14 +38,13 @@ class TokenizedDialogue:
 
 
 def tokenize_dialogues(
-    dialogues: Sequence[Dialogue], *, tokenizer: Tokenizer, template: str, context: int, train_on_prompts: bool, split: str
+    dialogues: Sequence[Dialogue], *, template: ChatTemplate, context: int, train_on_prompts: bool, split: str
 ) -> list[TokenizedDialogue | None]:
     """Tokenise dialogues. Dialogues that are longer than the context become None, and a warning counts them.
 
     Args:
         dialogues: the dialogues of one split.
-        tokenizer: encodes the texts.
-        template: see `gptkit.objective.chat_template`.
+        template: renders the dialogues.
         context: maximum sequence length.
         train_on_prompts: include prompts in the loss.
         split: name of the split, for messages.
@@ -55,21 +53,10 @@ def tokenize_dialogues(
         DataError: a dialogue does not fit the template, or all dialogues are too long.
     """
     rendered = [_render(dialogue, template, index, split) for index, dialogue in enumerate(dialogues)]
-    encoded = encode_texts(tokenizer, (text for parts in rendered for text, _ in parts))
-    end = np.array([tokenizer.special["end_of_text"]], dtype=np.int64)
+    warn_of_joined_words(rendered, split)
     result: list[TokenizedDialogue | None] = []
-    for parts in rendered:
-        ids: list[Ids] = []
-        loss_mask: list[NDArray[np.bool_]] = []
-        for _, is_response in parts:
-            part_ids = next(encoded)
-            if is_response:
-                part_ids = np.concatenate([part_ids, end])
-            elif not len(part_ids) and not ids:  # an empty prompt
-                part_ids = end
-            ids.append(part_ids)
-            loss_mask.append(np.full(len(part_ids), is_response or train_on_prompts))
-        tokenized = TokenizedDialogue(np.concatenate(ids), np.concatenate(loss_mask))
+    for encoded in encode_spans(template.tokenizer, rendered):
+        tokenized = TokenizedDialogue(encoded.ids, encoded.is_answer | train_on_prompts)
         result.append(tokenized if len(tokenized) <= context else None)
     dropped = sum(tokenized is None for tokenized in result)
     if dropped == len(result):
@@ -85,9 +72,9 @@ def tokenize_dialogues(
     return result
 
 
-def _render(dialogue: Dialogue, template: str, index: int, split: str) -> list[tuple[str, bool]]:
+def _render(dialogue: Dialogue, template: ChatTemplate, index: int, split: str) -> list[Span]:
     try:
-        return render_dialogue(dialogue, template)
+        return template.dialogue(dialogue.turns)
     except DataError as error:
         raise DataError(f"dialogue {index + 1} of the {split} split: {error}") from None
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from gptkit.chat_template.plain import PlainTemplate
 from gptkit.data.dataset import Batch, Dataset
 from gptkit.data.record_checks import records_of
 from gptkit.data.splits import split_records
@@ -20,7 +21,6 @@ from gptkit.errors import DataError
 from gptkit.generation.responses import generate_responses, response_limit, response_text
 from gptkit.model.evaluation_mode import evaluation_mode
 from gptkit.objective.base import Metrics, Terms
-from gptkit.objective.chat_template import prompt_ids
 from gptkit.objective.losses import cross_entropy_sum
 from gptkit.objective.monitor import LOWEST_LOSS, Monitor
 from gptkit.objective.rollout_objective import RolloutObjective, warn_if_responses_are_shortened
@@ -50,6 +50,7 @@ class SFT(RolloutObjective):
         self.settings = settings
         self.tokenizer = tokenizer
         self.context = context
+        self.chat_template = PlainTemplate(tokenizer)
         self._reward: Reward | None = None
         self.new_tokens = response_limit(settings.max_new_tokens, context)
         self._held_out_prompts: list[tuple[Prompt, list[int]] | None] = []
@@ -96,7 +97,7 @@ class SFT(RolloutObjective):
         """
         assert self._reward is not None
         warn_if_responses_are_shortened(self.settings.max_new_tokens, self.context)
-        encoded = [(prompt, prompt_ids(self.tokenizer, prompt.turns, self.settings.template)) for prompt in prompts]
+        encoded = [(prompt, self.chat_template.prompt_ids(prompt.turns)) for prompt in prompts]
         max_tokens = self.context - self.new_tokens - 1  # end-of-text takes one token
         kept = [each if len(each[1]) <= max_tokens and self._reward.accepts(each[0]) else None for each in encoded]
         skipped = sum(each is None for each in kept)
@@ -118,8 +119,7 @@ class SFT(RolloutObjective):
     def _tokenize(self, dialogues: Sequence[Dialogue], split: str) -> list[TokenizedDialogue | None]:
         return tokenize_dialogues(
             dialogues,
-            tokenizer=self.tokenizer,
-            template=self.settings.template,
+            template=self.chat_template,
             context=self.context,
             train_on_prompts=self.settings.learn == "all",
             split=split,
@@ -167,6 +167,7 @@ class SFT(RolloutObjective):
         prompts = [each for index in indices if (each := self._held_out_prompts[index]) is not None]
         if not prompts:
             return scores
+        end = self.chat_template.end
         with evaluation_mode(model), torch.autocast(batch["items"].device.type, enabled=False):
             responses = generate_responses(
                 model,
@@ -174,14 +175,17 @@ class SFT(RolloutObjective):
                 [ids for _, ids in prompts],
                 items=[indices[row] for row in rows],
                 max_new_tokens=self.new_tokens,
+                end=end,
             )
-            texts = [response_text(self.tokenizer, ids, response) for (_, ids), response in zip(prompts, responses, strict=True)]
+            texts = [
+                response_text(self.tokenizer, ids, response, end=end) for (_, ids), response in zip(prompts, responses, strict=True)
+            ]
             reward.to(batch["items"].device)
             scores[rows] = score_finished_responses(
                 functools.partial(compute_scores, reward),
                 [prompt for prompt, _ in prompts],
                 texts,
-                ended=[response[-1] == self.tokenizer.special["end_of_text"] for response in responses],
+                ended=[response[-1] == end for response in responses],
                 missing=self.settings.missing_end_of_text,
             )
         return scores

@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 from torch import Tensor
 
 from gptkit.attention import AttentionConfig
+from gptkit.chat_template import ChatTemplateConfig
+from gptkit.chat_template.choice import config_of
 from gptkit.errors import CheckpointError, did_you_mean
 from gptkit.model import ModelConfig
 from gptkit.model.base import Model
@@ -59,6 +61,8 @@ class InitialSettings:
     tokenizer: TokenizerConfig
     undecided: tuple[str, ...] = ("dropout",)
     """Keys of the model that the weights do not decide."""
+    chat_template: ChatTemplateConfig | None = None
+    """The template with which the model was trained, or that its tokenizer brings."""
 
 
 def load(source: str) -> tuple[Model, Tokenizer]:
@@ -152,12 +156,18 @@ def initial_settings(source: str, tokenizer: TokenizerConfig | None = None) -> I
         from gptkit.interop.import_model import import_settings
 
         imported = import_settings(source.removeprefix(HUB), tokenizer)
-        return InitialSettings(imported.model, imported.attention, imported.tokenizer_config, imported.model.adjustable)
+        template = config_of({}, imported.tokenizer)
+        return InitialSettings(
+            imported.model, imported.attention, imported.tokenizer_config, imported.model.adjustable, chat_template=template
+        )
     return _from_folder(expand_path(source), _settings_of)
 
 
 def _settings_of(checkpoint: Checkpoint) -> InitialSettings:
-    return InitialSettings(checkpoint.part("model"), checkpoint.part("attention"), checkpoint.part("tokenizer"))
+    template = config_of(checkpoint.content, checkpoint.tokenizer)
+    return InitialSettings(
+        checkpoint.part("model"), checkpoint.part("attention"), checkpoint.part("tokenizer"), chat_template=template
+    )
 
 
 def _weights_of(checkpoint: Checkpoint) -> InitialWeights:
@@ -170,6 +180,8 @@ def _trained_model_of(checkpoint: Checkpoint) -> TrainedModel:
     parts, tokenizer = _settings_of(checkpoint), checkpoint.tokenizer
     part = checkpoint.part("objective")
     objective = part.build(tokenizer=tokenizer, context=parts.model.context, width=parts.model.width)
+    if checkpoint.content.get("chat_template"):
+        objective.chat_template = checkpoint.part("chat_template").build(tokenizer=tokenizer)
     check_model_fits(parts.model, parts.attention, tokenizer.size)
     with SkipInitialization():
         model = parts.model.build(attention=parts.attention, vocabulary=tokenizer.size + part.added_tokens)

@@ -16,7 +16,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor
 
-CONFIG_KEYS: dict[str, str | None] = {"objective.doctor": "objective.sanity_checks"}
+CONFIG_KEYS: dict[str, str | None] = {
+    "objective.doctor": "objective.sanity_checks",
+    "objective.template": "chat_template.name",
+}
 """Dotted keys of config.yaml: old -> new, or None to drop the key. `*` matches any one key and is copied to the new name:
 "callback.*.limit": "callback.*.threshold"."""
 

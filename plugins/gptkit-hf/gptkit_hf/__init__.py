@@ -12,6 +12,7 @@ from omegaconf import MISSING
 
 from gptkit import hookimpl
 from gptkit.attention import AttentionConfig
+from gptkit.chat_template import OwnTemplateConfig
 from gptkit.constraints import at_least, may_be_infinite, not_empty, one_of, texts
 from gptkit.data import LABEL_MEANS, DataConfig
 from gptkit.errors import CheckpointError, ConfigError, did_you_mean
@@ -64,7 +65,7 @@ class HFModelConfig(ModelConfig):
         return cls(path=source, context=min(default, model_source.limit(config) or default))
 
     def companions(self) -> Mapping[str, Part]:
-        """Return these settings with the sizes of the model, and the folder's tokenizer if it has one.
+        """Return these settings with the sizes of the model, and the folder's tokenizer and chat template if it has them.
 
         Raises:
             ConfigError: the model does not exist, or is not supported. The message names `model.path`.
@@ -77,6 +78,8 @@ class HFModelConfig(ModelConfig):
         companions: dict[str, Part] = {"model": dataclasses.replace(self, **sizes)}
         if self.pretrained or source.has_tokenizer(self.path):  # pretrained weights require their own tokenizer
             companions["tokenizer"] = HFTokenizerConfig(path=self.path)
+            if source.has_chat_template(self.path):
+                companions["chat_template"] = OwnTemplateConfig()
         return companions
 
     def weights(self) -> dict[str, Tensor] | None:

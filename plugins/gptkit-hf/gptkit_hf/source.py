@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gptkit.errors import ConfigError
 from gptkit.hub import HubError, snapshot, split_revision
+from gptkit.user_files import read_json_file
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "vocab.txt", "tokenizer.model", "spiece.model", "tekken.json")
 """A folder with any of these files has a tokenizer."""
+
+TEMPLATE_FILE = "chat_template.jinja"
 
 EVERYTHING = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")
 """Files of a model on the Hub that transformers may read. They contain no pickles."""
@@ -65,6 +68,22 @@ def has_tokenizer(path: str) -> bool:
     """Whether a folder contains tokenizer files. Returns True for any name on the Hub."""
     folder = Path(path).expanduser()
     return not folder.is_dir() or any((folder / name).is_file() for name in TOKENIZER_FILES)
+
+
+def has_chat_template(path: str) -> bool:
+    """Whether a folder, or a model on the Hub, has a chat template.
+
+    Raises:
+        ConfigError: the Hub does not provide the model.
+    """
+    folder = Path(path).expanduser()
+    if not folder.is_dir():
+        try:
+            folder = snapshot(path, ["tokenizer_config.json", TEMPLATE_FILE])
+        except HubError as error:
+            raise ConfigError(f"{error_prefix('model.path', path)}: {error}") from None
+    settings = folder / "tokenizer_config.json"
+    return (folder / TEMPLATE_FILE).is_file() or (settings.is_file() and bool(read_json_file(settings).get("chat_template")))
 
 
 def read_config(path: str) -> PreTrainedConfig:

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from tokenizers import AddedToken
 from tokenizers import Tokenizer as Library
 
 from gptkit.errors import CheckpointError, ConfigError
@@ -14,7 +15,12 @@ from gptkit.tokenizer import tokenizer_file
 from gptkit.tokenizer.base import fingerprint_of
 from gptkit.tokenizer.tokenizers_library import LibraryTokenizer
 
-FILE, LIBRARY_FILE = "hf.json", "tokenizer.json"
+FILE, LIBRARY_FILE, SETTINGS_FILE, TEMPLATE_FILE = (
+    "hf.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "chat_template.jinja",
+)
 
 
 class HFTokenizer(LibraryTokenizer):
@@ -34,7 +40,19 @@ class HFTokenizer(LibraryTokenizer):
         self.library.no_truncation()
         self.size = max(self.library.get_vocab(with_added_tokens=True).values()) + 1
         self.special = {"end_of_text": end_of_text}
+        self.chat_template = _chat_template(files)
         self.fingerprint = fingerprint_of("hf", files[LIBRARY_FILE], str(end_of_text))
+
+    def special_tokens(self) -> Mapping[str, int]:
+        added: dict[int, AddedToken] = self.library.get_added_tokens_decoder()
+        names = {token.content: index for index, token in added.items() if token.special}
+        end = self.special["end_of_text"]
+        return names if end in names.values() else {**names, str(self.library.id_to_token(end)): end}
+
+    def named_tokens(self) -> Mapping[str, str]:
+        settings = json.loads(self.files.get(SETTINGS_FILE, "{}"))
+        names = {key: value.get("content") if isinstance(value, dict) else value for key, value in settings.items()}
+        return {key: name for key, name in names.items() if key.endswith("_token") and isinstance(name, str)}
 
     def save(self, folder: Path) -> None:
         self.write_files(folder)
@@ -62,6 +80,16 @@ class HFTokenizer(LibraryTokenizer):
             raise CheckpointError(f"{folder} does not contain a usable tokenizer ({reason}); use another checkpoint") from None
         tokenizer_file.check_fingerprint(folder, saved=fingerprint, actual=built.fingerprint)
         return built
+
+
+def _chat_template(files: Mapping[str, str]) -> str:
+    """Return the chat template of a tokenizer's files; of several, the one that is called default."""
+    if TEMPLATE_FILE in files:
+        return files[TEMPLATE_FILE]
+    template = json.loads(files.get(SETTINGS_FILE, "{}")).get("chat_template")
+    if isinstance(template, list):
+        template = {each.get("name"): each.get("template") for each in template}.get("default")
+    return template if isinstance(template, str) else ""
 
 
 def from_transformers(path: str, end_of_text: str) -> HFTokenizer:

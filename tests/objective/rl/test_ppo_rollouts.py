@@ -55,7 +55,7 @@ def test_a_response_that_does_not_end_gets_missing_end_of_text_without_the_rewar
             raise AssertionError
 
     objective, model = ppo(Refuses(), missing_end_of_text=-7.0, sanity_checks=False, max_new_tokens=1)
-    objective.end_of_text = 10_000  # never sampled
+    objective.chat_template.end = 10_000  # never sampled
     batch = roll(objective, model)[0]["ppo"]
     assert set(batch["score"].tolist()) == {-7.0}
     assert set(batch["missing_end_of_text"].tolist()) == {1.0}

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 import gptkit
+from gptkit.chat_template import TranscriptConfig
 from gptkit.errors import DataError, GptkitError
 from gptkit.records import Dialogue, Prompt, Turn
 from gptkit.reward.base import Reward
@@ -39,7 +40,9 @@ def test_the_loss_covers_the_response_and_its_end_of_text(sft: Sft, dialogue: Sp
 
 def test_every_answer_of_a_dialogue_ends_with_end_of_text(sft: Sft, source: Any) -> None:
     turns = (Turn("user", "a"), Turn("assistant", "b"), Turn("user", "c"), Turn("assistant", "d"))
-    batch = sft(context=100, template="transcript").datasets(source([Dialogue(turns)]), validation_fraction=0)["train"].batch([0])
+    batch = (
+        sft(context=100, template=TranscriptConfig).datasets(source([Dialogue(turns)]), validation_fraction=0)["train"].batch([0])
+    )
     assert learned_of(batch) == [*b" b", END, *b" d", END]
     assert batch["tokens"][0].tolist().count(END) == 1  # the last one is only a target
 
