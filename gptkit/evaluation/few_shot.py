@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
@@ -100,7 +100,8 @@ class FewShotTask(Task):
     def _extend(self, item: Item, examples: Sequence[str]) -> Item:
         if not examples:
             return item
-        return self._task.with_examples(item, "".join(example + self.separator for example in examples))
+        text = "".join(example + self.separator for example in examples)
+        return replace(self._task.with_examples(item, text), examples=len(text))
 
     def _draw(self, item: Item) -> list[str]:
         pool = self._pool.get(item.group, [])

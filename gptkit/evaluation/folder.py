@@ -1,4 +1,4 @@
-"""The folder of an evaluation: protocol.json, items.jsonl and results.json. An evaluation that was stopped continues from it.
+"""The folder of an evaluation: protocol.json, items.jsonl, results.json and report.html. A stopped evaluation continues from it.
 
 `items.jsonl` is written line by line in the order of computation, so a process that is killed loses the items of at most one batch.
 No file holds a time or the size of a batch: the same evaluation writes the same results.json.
@@ -103,6 +103,7 @@ class EvaluationFolder:
             "item": identifier,
             "requests": [_plain_request(request) for request in item.requests],
             "target": item.target,
+            **({"examples": item.examples} if item.examples else {}),
             "answers": [_plain_answer(answer) for answer in answers],
             "scores": scored.scores,
             **self.annotations.get(identifier, {}),
@@ -120,9 +121,12 @@ class EvaluationFolder:
                 self._last_sync = time.monotonic()
 
     def write_results(self, results: Mapping[str, Any]) -> None:
-        """Write results.json, which ends with the protocol."""
+        """Write results.json, which ends with the protocol, and the page report.html."""
+        from gptkit.evaluation.page import write_page
+
         self.flush()
         write_file(self.path / RESULTS, json.dumps({**results, "protocol": self.protocol}, indent=2, ensure_ascii=False) + "\n")
+        write_page(self.path)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._file is not None:

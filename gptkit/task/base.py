@@ -30,6 +30,8 @@ class Item:
     """The location of the record in its file, for messages."""
     group: str = ""
     """Examples in context come from items of the same group."""
+    examples: int = 0
+    """The number of characters of solved examples at the beginning of its contexts and prompts."""
 
 
 class Task(ABC):

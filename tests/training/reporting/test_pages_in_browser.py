@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 
 from gptkit.training.reporting.comparison import read_run, write_comparison
 from gptkit.training.reporting.report import write_report
+from tests.opened_page import CHROMIUM, DESKTOP, PHONE, Opened
 from tests.training.reporting.sample_runs import write_run
 from tests.training.reporting.test_html_page import write_hostile_run
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")]
-
-DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
 
 @pytest.fixture(scope="module")
@@ -43,32 +39,6 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {"run": run, "comparison": folder / "comparison.html", "hostile": write_report(folder / "hostile")}
 
 
-class Opened:
-    """A page in the browser, and what went wrong in it."""
-
-    def __init__(self, page: Page, path: Path) -> None:
-        self.page = page
-        self.problems: list[str] = []
-        page.on("console", lambda message: self.problems.append(message.text))
-        page.on("pageerror", lambda error: self.problems.append(str(error)))
-        page.on("request", lambda request: self.problems.append(request.url) if request.url != path.as_uri() else None)
-        page.on("dialog", lambda dialog: self.problems.append(dialog.message))
-        page.goto(path.as_uri())
-        for number in range(int(page.evaluate("gptkitCharts.charts.length"))):  # charts are drawn when they are seen
-            page.evaluate(f"gptkitCharts.charts[{number}].host.scrollIntoView()")
-            # a promise, because `wait_for_function` polls with eval, which the page's content security policy forbids
-            drawn = f"const drawn = () => gptkitCharts.charts[{number}].plot ? done() : requestAnimationFrame(drawn); drawn()"
-            page.evaluate(f"new Promise(done => {{ {drawn} }})")
-        page.evaluate("scrollTo(0, 0)")
-
-    def chart(self, title: str) -> Any:
-        return self.page.locator("figure.chart", has=self.page.get_by_text(title, exact=True)).first
-
-    def range_x(self, number: int = 0) -> list[float]:
-        scale: list[float] = self.page.evaluate(f"(s => [s.min, s.max])(gptkitCharts.charts[{number}].plot.scales.x)")
-        return scale
-
-
 @pytest.fixture
 def opened(browser: Browser, pages: dict[str, Path]) -> Iterator[Any]:
     contexts = []
@@ -89,14 +59,8 @@ def opened(browser: Browser, pages: dict[str, Path]) -> Iterator[Any]:
 def test_nothing_fails_is_loaded_or_scrolls_sideways_and_axe_finds_no_serious_fault(
     opened: Any, name: str, viewport: dict[str, int], scheme: str
 ) -> None:
-    from axe_playwright_python.sync_playwright import Axe
-
     page = opened(name, viewport=viewport, color_scheme=scheme)
-    assert page.problems == []
-    assert page.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    results = Axe().run(page.page).response
-    faults = [fault for fault in results["violations"] if fault["impact"] in ("serious", "critical")]
-    assert faults == []
+    page.assert_no_fault()
 
 
 def test_the_values_under_the_cursor_are_shown(opened: Any) -> None:
