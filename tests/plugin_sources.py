@@ -33,7 +33,7 @@ VERB = """
         "Print a greeting."
         verb: ClassVar[str] = "wave"
 
-        def run(self, folder):
+        def execute(self, folder):
             print("hello")
 
     @hookimpl

@@ -124,7 +124,7 @@ def test_an_exception_inside_a_verb_names_the_plugin(
             "Fails."
             verb: ClassVar[str] = "boom"
 
-            def run(self, folder):
+            def execute(self, folder):
                 raise ValueError("a bug")
 
         @hookimpl

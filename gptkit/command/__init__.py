@@ -43,7 +43,7 @@ class TrainCommand(RunConfig, Command):
     verb: ClassVar[str] = "train"
     writes_folder: ClassVar[bool] = True
 
-    def run(self, folder: Path, callbacks: Sequence[Any] = ()) -> Any:
+    def execute(self, folder: Path, callbacks: Sequence[Any] = ()) -> Any:
         from gptkit.command.train import train
 
         return train(self, folder, callbacks)
@@ -59,7 +59,7 @@ class PlanCommand(RunConfig, Command):
     devices: Annotated[int, "number of devices", at_least(1), at_most(DEVICES)] = 1
     format: Annotated[str, "table or json", one_of("table", "json")] = "table"
 
-    def run(self, folder: Path) -> Any:
+    def execute(self, folder: Path) -> Any:
         from gptkit.command.plan import plan
 
         return plan(self)
@@ -104,7 +104,7 @@ class GenerateCommand(Command):
         if self.best_of and self.best_of < max(2, self.samples):
             raise ValueError(f"best_of={self.best_of} must be at least 2, and not below samples={self.samples}")
 
-    def run(self, folder: Path) -> Any:
+    def execute(self, folder: Path) -> Any:
         from gptkit.command.generate import generate
 
         return generate(self)
@@ -150,7 +150,7 @@ class PredictCommand(Command):
         if (self.input is None) == (self.example is None):
             raise ValueError("set either input=<file> (or input=- for standard input), or example=<one text>")
 
-    def run(self, folder: Path) -> Any:
+    def execute(self, folder: Path) -> Any:
         from gptkit.command.predict import predict
 
         return predict(self)
@@ -165,7 +165,7 @@ class ExportCommand(Command):
     checkpoint: Annotated[str, "a run or a checkpoint folder", not_empty] = MISSING
     to: Annotated[str, "the folder to write; it must be new or empty", not_empty] = MISSING
 
-    def run(self, folder: Path) -> Any:
+    def execute(self, folder: Path) -> Any:
         from gptkit.command.export import export
 
         return export(self)
@@ -192,7 +192,7 @@ class PushCommand(Command):
     )
     dry_run: Annotated[bool, "show the files and the model card without sending anything"] = False
 
-    def run(self, folder: Path) -> Any:
+    def execute(self, folder: Path) -> Any:
         from gptkit.command.push import push
 
         return push(self)
@@ -208,7 +208,7 @@ class PluginsCommand(Command):
     name: Annotated[str | None, "the part whose keys are shown; needs `kind` if two kinds have a part of this name"] = None
     format: Annotated[str, "table or json", one_of("table", "json")] = "table"
 
-    def run(self, folder: Path) -> Any:
+    def execute(self, folder: Path) -> Any:
         from gptkit.command.plugins import plugins
 
         return plugins(self)
@@ -226,7 +226,7 @@ class ReportCommand(Command):
     ] = MISSING
     to: Annotated[str, "the page to write", not_empty] = "comparison.html"
 
-    def run(self, folder: Path) -> Any:
+    def execute(self, folder: Path) -> Any:
         from gptkit.command.report import report
 
         return report(self)
@@ -237,10 +237,10 @@ class IndexCommand(Command):
     """Index the training text of runs by word N-grams, and look up the training documents that contain parts of a text."""
 
     verb: ClassVar[str] = "index"
-    bare_words: ClassVar[str] = "runs"
+    bare_words: ClassVar[str] = "run"
 
     to: Annotated[str, "the folder of the index: new or empty, or a finished index", not_empty] = MISSING
-    runs: Annotated[
+    run: Annotated[
         Any, "the runs whose training text is indexed; also typed as plain words; null: `to` is a finished index", texts, not_empty
     ] = None
     n: Annotated[Any, "words of an N-gram, or a list of such numbers: 8 is GPT-2's, 13 GPT-3's; for text, one of the index"] = None
@@ -248,15 +248,15 @@ class IndexCommand(Command):
     format: Annotated[str, "table or json", one_of("table", "json")] = "table"
 
     def __post_init__(self) -> None:
-        if self.runs is None and self.text is None:
-            raise ValueError("set runs=<run> to build an index, or text=<a text> to look it up in a finished index")
+        if self.run is None and self.text is None:
+            raise ValueError("set run=<run> to build an index, or text=<a text> to look it up in a finished index")
         lengths = self.n if isinstance(self.n, list | tuple) else [self.n]
         if self.n is not None and not all(type(each) is int and 2 <= each <= 64 for each in lengths):
             raise ValueError(f"n={self.n} must be a whole number from 2 to 64, or a list of such numbers")
         if self.n is not None and (not lengths or len(set(lengths)) < len(lengths)):
             raise ValueError(f"n={list(lengths)} must be different numbers, at least one")
 
-    def run(self, folder: Path) -> Any:
+    def execute(self, folder: Path) -> Any:
         from gptkit.command.index import index
 
         return index(self)

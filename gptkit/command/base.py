@@ -11,9 +11,9 @@ from gptkit.parts import Part
 
 @dataclass
 class Command(Part):
-    """A command of the command line. The dataclass is its schema, and `run` implements it.
+    """A command of the command line. The dataclass is its schema, and `execute` implements it.
 
-    Subclass it, set `verb`, add fields, implement `run`, and ship a primary configuration `conf/<verb>.yaml` that begins with
+    Subclass it, set `verb`, add fields, implement `execute`, and ship a primary configuration `conf/<verb>.yaml` that begins with
     `- command/<verb>`.
     """
 
@@ -22,10 +22,10 @@ class Command(Part):
     bare_words: ClassVar[str] = ""
     """the key, a list of texts, whose values can also be typed as plain words, without `key=`; empty: there is none"""
 
-    def run(self, folder: Path) -> Any:
+    def execute(self, folder: Path) -> Any:
         """Run the command.
 
         Args:
             folder: the run folder, `hydra.run.dir`. Commands that only read do not create it.
         """
-        raise NotImplementedError(f"{type(self).__name__} does not implement run()")
+        raise NotImplementedError(f"{type(self).__name__} does not implement execute()")

@@ -30,7 +30,7 @@ class CompareCommand(Command):
     ] = False
     format: Annotated[str, "table or json", one_of("table", "json")] = "table"
 
-    def run(self, folder: Path) -> Any:
+    def execute(self, folder: Path) -> Any:
         from gptkit.command.compare import compare
 
         return compare(self)

@@ -55,7 +55,7 @@ class EvalCommand(Command):
     precision: Annotated[str, "fp32, bf16, or auto (bf16 where it is fast)", one_of("auto", "fp32", "bf16")] = "fp32"
     format: Annotated[str, "table or json", one_of("table", "json")] = "table"
 
-    def run(self, folder: Path) -> Any:
+    def execute(self, folder: Path) -> Any:
         from gptkit.command.eval import evaluate
 
         return evaluate(self)

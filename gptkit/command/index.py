@@ -39,7 +39,7 @@ def index(settings: IndexCommand) -> NgramIndex | list[Overlap]:
     """
     folder = expand_path(settings.to)
     text = None if settings.text is None else _read_text(settings.text)
-    opened = NgramIndex(folder) if settings.runs is None else _build(settings, folder)
+    opened = NgramIndex(folder) if settings.run is None else _build(settings, folder)
     if text is None:
         return opened
     lengths = opened.n if settings.n is None else _lengths(settings.n)
@@ -57,7 +57,7 @@ def index(settings: IndexCommand) -> NgramIndex | list[Overlap]:
 
 
 def _build(settings: IndexCommand, folder: Path) -> NgramIndex:
-    runs = [settings.runs] if isinstance(settings.runs, str) else list(settings.runs)
+    runs = [settings.run] if isinstance(settings.run, str) else list(settings.run)
     lengths = _lengths(settings.n)
     state = _folder_state(folder, settings.to)
 
@@ -67,7 +67,7 @@ def _build(settings: IndexCommand, folder: Path) -> NgramIndex:
 
     for run in runs:
         if run.startswith(HUB):
-            raise ConfigError(f"runs={run}: its training text is unknown; name a run of gptkit train")
+            raise ConfigError(f"run={run}: its training text is unknown; name a run of gptkit train")
     checkpoints = {run: open_checkpoint(run) for run in dict.fromkeys(runs)}
     sources = [
         source for run, checkpoint in checkpoints.items() for source in _sources(run, checkpoint, several=len(checkpoints) > 1)

@@ -108,7 +108,7 @@ def run(run: Run, callbacks: Sequence[Any] = ()) -> Any:
         ConfigError: callbacks for a verb that does not train.
     """
     if not callbacks:
-        return run.settings.run(run.folder)
+        return run.settings.execute(run.folder)
     if not isinstance(run.settings, TrainCommand):
         raise ConfigError(f"gptkit {run.settings.verb} takes no callbacks, which observe gptkit train")
-    return run.settings.run(run.folder, callbacks)
+    return run.settings.execute(run.folder, callbacks)

@@ -95,7 +95,9 @@ def predict(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[str, str,
         from gptkit.command import PredictCommand
 
         capsys.readouterr()
-        metrics = PredictCommand(checkpoint=str(checkpoint), input=str(input), **({"precision": "fp32"} | settings)).run(checkpoint)
+        metrics = PredictCommand(checkpoint=str(checkpoint), input=str(input), **({"precision": "fp32"} | settings)).execute(
+            checkpoint
+        )
         captured = capsys.readouterr()
         return captured.out, captured.err, metrics
 

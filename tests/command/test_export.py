@@ -24,7 +24,7 @@ def test_exported_files_are_listed_and_can_be_read(
     target = tmp_path / "out" / "hf"
     if there_is == "an empty folder":
         target.mkdir(parents=True)
-    ExportCommand(checkpoint=str(run), to=str(target)).run(tmp_path)
+    ExportCommand(checkpoint=str(run), to=str(target)).execute(tmp_path)
     out = capsys.readouterr().out
     assert str(target) in out
     for name in ("config.json", "model.safetensors", "tokenizer.json"):
@@ -42,7 +42,7 @@ def test_export_into_a_non_empty_folder_is_rejected(tmp_path: Path, untrained_ru
     (tmp_path / "out" / "mine.txt").write_text("mine")
     for target in (tmp_path / "out", tmp_path / "out" / "mine.txt"):
         with pytest.raises(ConfigError, match="already exists and is not empty"):
-            ExportCommand(checkpoint=str(run), to=str(target)).run(tmp_path)
+            ExportCommand(checkpoint=str(run), to=str(target)).execute(tmp_path)
     assert (tmp_path / "out" / "mine.txt").read_text() == "mine"
 
 
@@ -51,14 +51,14 @@ def test_unwritable_target_is_named(tmp_path: Path, untrained_run: Callable[...,
     run = untrained_run(tmp_path / "run", model=SMALL, attention=DenseAttentionConfig())
     (tmp_path / "file").write_text("mine")
     with pytest.raises(DataError, match=f"to=.*{target}: cannot be written"):
-        ExportCommand(checkpoint=str(run), to=str(tmp_path / target)).run(tmp_path)
+        ExportCommand(checkpoint=str(run), to=str(tmp_path / target)).execute(tmp_path)
     assert (tmp_path / "file").read_text() == "mine"
 
 
 def test_inexpressible_model_writes_no_files(tmp_path: Path, untrained_run: Callable[..., Path]) -> None:
     run = untrained_run(tmp_path / "run", model=SMALL, attention=BandedAttentionConfig(window=4))
     with pytest.raises(ConfigError, match="layer 0 has BandedAttention; train with attention=dense"):
-        ExportCommand(checkpoint=str(run), to=str(tmp_path / "out")).run(tmp_path)
+        ExportCommand(checkpoint=str(run), to=str(tmp_path / "out")).execute(tmp_path)
     with pytest.raises(CheckpointError):
-        ExportCommand(checkpoint=str(tmp_path / "nowhere"), to=str(tmp_path / "out")).run(tmp_path)
+        ExportCommand(checkpoint=str(tmp_path / "nowhere"), to=str(tmp_path / "out")).execute(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["run"]

@@ -34,7 +34,9 @@ def run_folder(untrained_run: Callable[..., Path], tmp_path_factory: pytest.Temp
 
 def printed(capsys: pytest.CaptureFixture[str], run_folder: Path, **settings: Any) -> Any:
     capsys.readouterr()
-    result = GenerateCommand(checkpoint=str(run_folder), **{"max_new_tokens": 8, "precision": "fp32", **settings}).run(run_folder)
+    result = GenerateCommand(checkpoint=str(run_folder), **{"max_new_tokens": 8, "precision": "fp32", **settings}).execute(
+        run_folder
+    )
     return capsys.readouterr().out, result
 
 
@@ -114,7 +116,7 @@ def test_invalid_settings_and_files_are_named(run_folder: Path, in_folder: Path,
     (in_folder / "empty.txt").write_text("\n\n")
     (in_folder / "half.jsonl").write_text('{"prompt": "\\ud800"}\n')
     with pytest.raises(error, match=message.replace("(", r"\(")):
-        GenerateCommand(**({"checkpoint": str(run_folder)} | settings)).run(in_folder)
+        GenerateCommand(**({"checkpoint": str(run_folder)} | settings)).execute(in_folder)
 
 
 def test_command_prints_texts_and_reports_errors_in_one_line(
@@ -131,7 +133,7 @@ def test_command_prints_texts_and_reports_errors_in_one_line(
 
 
 def test_texts_ended_by_the_context_are_reported(capsys: pytest.CaptureFixture[str], run_folder: Path) -> None:
-    GenerateCommand(checkpoint=str(run_folder), prompt="abc", max_new_tokens=500, samples=2).run(run_folder)
+    GenerateCommand(checkpoint=str(run_folder), prompt="abc", max_new_tokens=500, samples=2).execute(run_folder)
     assert "context of 32 tokens ended 2 of 2 continuations" in capsys.readouterr().err
 
 

@@ -100,13 +100,13 @@ def test_records_and_several_runs(gptkit_command: GptkitCommand, run: Path, untr
 @pytest.mark.parametrize(
     ("words", "status", "message"),
     [
-        (["to=x"], 2, "set runs=<run> to build an index, or text=<a text> to look it up in a finished index"),
+        (["to=x"], 2, "set run=<run> to build an index, or text=<a text> to look it up in a finished index"),
         (["to=x", "text=a"], 2, "x contains no index; build one: gptkit index <run> to=x"),
         (["runs/x", "to=x", "n=1"], 2, "n=1 must be a whole number from 2 to 64, or a list of such numbers"),
         (["runs/x", "to=x", "n=[8,8]"], 2, "n=[8, 8] must be different numbers, at least one"),
         (["runs/x", "to=runs"], 2, "to=runs: already exists and is not an index; choose a new or empty folder"),
         (["runs/z", "to=x"], 1, "runs/z: there is no such folder. Did you mean runs/x?"),
-        (["hf:gpt2", "to=x"], 2, "runs=hf:gpt2: its training text is unknown; name a run of gptkit train"),
+        (["hf:gpt2", "to=x"], 2, "run=hf:gpt2: its training text is unknown; name a run of gptkit train"),
         (["runs/x", "to=x", "n=40"], 1, "n=40: no training document has 40 words; choose a smaller n"),
         (["runs/x", "to=x", "text=@none"], 2, "text=@none: none cannot be read: No such file or directory"),
     ],

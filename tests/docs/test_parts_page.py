@@ -52,7 +52,7 @@ def test_every_hook_is_a_kind() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_section_names_hook_base_class_and_signature(kind: str) -> None:
     base = base_class(kind)
-    method = "run" if kind == "command" else "build"
+    method = "execute" if kind == "command" else "build"
     signature = str(inspect.signature(getattr(base, method))).replace("'", "")
     assert f"Hook `gptkit_{kind}`, base class `gptkit.{kind}.{base.__name__}`." in section(kind)
     assert blocks(kind, "python")[0] == f"def {method}{signature}\n"

@@ -23,7 +23,7 @@ class BandsCommand(Command):
     layers: Annotated[int, "number of layers", at_least(1), at_most(LAYERS)] = 6
     context: Annotated[int, "length of the sequence", at_least(1), at_most(CONTEXT)] = 1024
 
-    def run(self, folder: Path) -> list[float]:
+    def execute(self, folder: Path) -> list[float]:
         keys_by_layer = [
             self.attention.keys_per_query(context=self.context, layer=layer, layers=self.layers) for layer in range(self.layers)
         ]
