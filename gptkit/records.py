@@ -26,6 +26,8 @@ class Example:
     """The location for error messages, such as `file:line`. If it is empty, messages use the number of the example."""
     group: str = field(default="", repr=False)
     """The part of an evaluation set that the example belongs to, such as the subject of an exam."""
+    explanation: str = field(default="", repr=False)
+    """Why the label is right."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ def print_task(settings: EvalCommand, prepared: PreparedTask, result: TaskResult
     if settings.format == "json":
         _print_json(settings, result.metrics, result.content)
         return
-    print_text(results_table(result.metrics, result.content["items"], result.subsets))
+    print_text(results_table(result.metrics, result.content["items"], result.subsets, result.groups))
     if prepared.overlaps is not None:
         print_text(overlap_line(prepared.overlaps))
 

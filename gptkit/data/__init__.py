@@ -17,7 +17,16 @@ from gptkit.data.conversation_config import (
     ReviewPromptsConfig,
     ReviewRankingsConfig,
 )
-from gptkit.data.evaluation_config import AnswersConfig, ChildrensBookTestConfig, ChoicesConfig, ClozeConfig, RowsConfig
+from gptkit.data.evaluation_config import (
+    AnswersConfig,
+    ChildrensBookTestConfig,
+    ChoicesConfig,
+    ClozeConfig,
+    CoQAConfig,
+    MMLUConfig,
+    ParallelConfig,
+    RowsConfig,
+)
 from gptkit.errors import ConfigError
 from gptkit.hookspecs import hookimpl
 from gptkit.plugins import registry
@@ -31,13 +40,16 @@ __all__ = [
     "ChildrensBookTestConfig",
     "ChoicesConfig",
     "ClozeConfig",
+    "CoQAConfig",
     "CountryFactsConfig",
     "CountryPairsConfig",
     "DataConfig",
     "DialoguesConfig",
     "LabelledConfig",
+    "MMLUConfig",
     "MixtureConfig",
     "MovieReviewsConfig",
+    "ParallelConfig",
     "PromptsConfig",
     "RankingsConfig",
     "ReviewDialoguesConfig",
@@ -282,4 +294,7 @@ def gptkit_data() -> list[type[DataConfig]]:
         ChildrensBookTestConfig,
         AnswersConfig,
         RowsConfig,
+        MMLUConfig,
+        CoQAConfig,
+        ParallelConfig,
     ]

@@ -32,8 +32,8 @@ class ChoicesConfig(EvaluationFilesConfig):
 
     `gold` is the number of the right choice, from 0. The number of choices may differ from row to row. Rows with `context_options`,
     `continuation` and `gold` are read, too, as in Winograd schemas: a blank `_` for the options, then the continuation; and
-    analogies with `stem`, `choice` and `answer`, as in SAT tests: each is a pair of words. Examples with other columns are read by
-    data=labelled.
+    analogies with `stem`, `choice` and `answer`, as in SAT tests: each is a pair of words. `explanation` may say why a choice is
+    right. Examples with other columns are read by data=labelled.
     """
 
     name: str = "choices"
@@ -61,6 +61,23 @@ class ChildrensBookTestConfig(EvaluationFilesConfig):
 
 
 @dataclass
+class MMLUConfig(EvaluationFilesConfig):
+    """Exams as MMLU is published: .csv files (plain, .gz or .zst) without header of a question, the options and the right letter.
+
+    A folder with the subfolders `dev`, `val` and `test` has the splits train, validation and test; any other files are one split.
+    The subject is the name of the file, without the name of the split at its end: `college_biology_test.csv`. Files with the header
+    `question,...,answer` are read, too, and the answer may be a number from 0.
+    """
+
+    name: str = "mmlu"
+
+    def build(self) -> Data:
+        from gptkit.data.sources.mmlu import MMLU
+
+        return MMLU(self)
+
+
+@dataclass
 class ClozeConfig(EvaluationFilesConfig):
     """Texts whose end is to be predicted: .jsonl (plain, .gz or .zst) or .parquet files with `context` and `continuation`.
 
@@ -74,6 +91,46 @@ class ClozeConfig(EvaluationFilesConfig):
         from gptkit.data.sources.evaluation_files import Cloze
 
         return Cloze(self)
+
+
+@dataclass
+class CoQAConfig(EvaluationFilesConfig):
+    """Conversations about a story, as CoQA is published: a .json file (plain, .gz or .zst) with `data`.
+
+    An example is a question, after the story and the questions before it with their answers. All annotators' answers are right. The
+    group is the domain of the story (`source`).
+    """
+
+    name: str = "coqa"
+
+    def build(self) -> Data:
+        from gptkit.data.sources.coqa import CoQA
+
+        return CoQA(self)
+
+
+@dataclass
+class ParallelConfig(DataConfig):
+    """Translations: two text files with a sentence per line, as those of WMT, or one .tsv file of two columns without header.
+
+    The text of an example is a sentence of `path`, and the answer that of the same line of `target`. Files may be compressed (.gz,
+    .zst).
+    """
+
+    name: str = "parallel"
+    path: Annotated[str, "the file of the sentences to translate, or a .tsv file of both", not_empty] = MISSING
+    target: Annotated[str | None, "the file of their translations; null: `path` is a .tsv file", not_empty] = None
+    reverse: Annotated[bool, "translate from the second language to the first"] = False
+    errors: Annotated[
+        str,
+        "for bytes that are not UTF-8: strict (an error that names the line) or replace (with U+FFFD)",
+        one_of("strict", "replace"),
+    ] = "strict"
+
+    def build(self) -> Data:
+        from gptkit.data.sources.parallel import Parallel
+
+        return Parallel(self)
 
 
 @dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from gptkit.constraints import CONTEXT, above, at_least, at_most, not_empty, texts
+from gptkit.constraints import CONTEXT, above, at_least, at_most, not_empty, one_of, texts
 
 MAX_EXAMPLES = 10_000
 SERVER = "openai:"
@@ -27,6 +27,9 @@ class FewShotConfig:
         texts,
         not_empty,
     ] = None
+    sampler: Annotated[
+        str, "random: examples are drawn for each item; first: all items get the first ones of the pool", one_of("random", "first")
+    ] = "random"
     separator: Annotated[str | None, "the text between two examples; null: that of the task"] = None
 
 

@@ -43,6 +43,7 @@ class FewShotTask(Task):
         k: int,
         separator: str | None = None,
         seed: int = 0,
+        sampler: str = "random",
         fits: Callable[[Item], bool] = lambda item: True,
     ) -> None:
         """
@@ -52,6 +53,7 @@ class FewShotTask(Task):
             k: number of examples, at least 1.
             separator: the text between examples; None: that of the task.
             seed: seed of the draws.
+            sampler: "random" for each item, or "first" ones of the pool for all items, as in MMLU.
             fits: returns whether an item fits the context of the model.
 
         Raises:
@@ -60,10 +62,11 @@ class FewShotTask(Task):
         self.boundary, self.prefix, self.excluded_words = task.boundary, task.prefix, task.excluded_words
         self.right_or_wrong = task.right_or_wrong
         self.separator = task.separator if separator is None else separator
-        self._task, self._k, self._seed, self._fits = task, k, seed, fits
+        self._task, self._k, self._seed, self._fits, self._sampler = task, k, seed, fits, sampler
         self._counts: list[int] = []
         self._pool = _solutions(task, pool)
         self._items = [self._with_examples(item) for item in task.items()]
+        self.has_groups = task.has_groups
 
     @property
     def statistics(self) -> FewShotStatistics:
@@ -74,7 +77,8 @@ class FewShotTask(Task):
     def protocol(self) -> dict[str, object]:
         """The settings that determine the examples, as plain JSON values."""
         content = json.dumps(self._pool, ensure_ascii=True, sort_keys=True)
-        return {"k": self._k, "separator": self.separator, "pool": hashlib.sha256(content.encode()).hexdigest()}
+        sampler = {} if self._sampler == "random" else {"sampler": self._sampler}
+        return {"k": self._k, "separator": self.separator, **sampler, "pool": hashlib.sha256(content.encode()).hexdigest()}
 
     def items(self) -> Sequence[Item]:
         return self._items
@@ -84,6 +88,9 @@ class FewShotTask(Task):
 
     def final_answer(self, item: Item, answers: Sequence[Answer]) -> str:
         return self._task.final_answer(item, answers)
+
+    def option_scores(self, item: Item, answers: Sequence[Answer]) -> Sequence[float]:
+        return self._task.option_scores(item, answers)
 
     def aggregate(self, scores: Columns) -> dict[str, float]:
         return self._task.aggregate(scores)
@@ -113,6 +120,8 @@ class FewShotTask(Task):
                 f"fewshot.k={self._k} is larger than the pool, which has {available:,} example{'s' * (available != 1)}{of_group} "
                 "besides the evaluated one; choose a smaller k, or a larger file with fewshot.path"
             )
+        if self._sampler == "first":
+            return [example for example in pool if example != own][: self._k]
         content = json.dumps([self._seed, [asdict(request) for request in item.requests], item.target], sort_keys=True)
         order = permutation(len(pool), int.from_bytes(hashlib.sha256(content.encode()).digest()[:16], "big"))
         examples: list[str] = []

@@ -38,7 +38,7 @@ def example_pool(fewshot: FewShotConfig, config: TaskConfig, data: DataConfig | 
         raise ConfigError(f"task={config.name} reads no files; remove fewshot.path={path}")
     if data is not None and hasattr(data, "path"):
         changes: dict[str, Any] = {"path": path}
-        changes |= {name: None for name in ("validation", "test") if hasattr(data, name)}
+        changes |= {name: None for name in ("validation", "test", "target") if hasattr(data, name)}
         data = dataclasses.replace(data, **changes)
     else:
         data = registry().resolve("data", {"name": config.source, "path": path})
@@ -50,4 +50,6 @@ def example_pool(fewshot: FewShotConfig, config: TaskConfig, data: DataConfig | 
 
 def with_examples(task: Task, pool: Sequence[Item], fewshot: FewShotConfig, answerer: Answerer, *, seed: int) -> FewShotTask:
     """Return the task with `fewshot.k` examples before every item, as many as fit the context."""
-    return FewShotTask(task, pool, k=fewshot.k, separator=fewshot.separator, seed=seed, fits=answerer.fits(task))
+    return FewShotTask(
+        task, pool, k=fewshot.k, separator=fewshot.separator, seed=seed, sampler=fewshot.sampler, fits=answerer.fits(task)
+    )

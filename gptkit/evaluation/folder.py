@@ -92,7 +92,7 @@ class EvaluationFolder:
                 try:
                     content = json.loads(line)
                     truncated = sum(answer["truncated"] > 0 for answer in content["answers"])
-                    self.scored[content["item"]] = ScoredItem(content["scores"], truncated)
+                    self.scored[content["item"]] = ScoredItem(content["scores"], truncated, tuple(content.get("option_scores", ())))
                 except (ValueError, KeyError, TypeError) as error:
                     raise DataError(f"{path}:{number}: the line is damaged; remove it to compute the item again") from error
 
@@ -106,6 +106,7 @@ class EvaluationFolder:
             **({"examples": item.examples} if item.examples else {}),
             "answers": [_plain_answer(answer) for answer in answers],
             "scores": scored.scores,
+            **({"option_scores": scored.option_scores} if scored.option_scores else {}),
             **self.annotations.get(identifier, {}),
         }
         with _wrap_disk_full(self.path / ITEMS):

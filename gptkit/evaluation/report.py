@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gptkit.evaluation.intervals import Metric
 
 if TYPE_CHECKING:
+    from gptkit.evaluation.calibration import Calibration
     from gptkit.evaluation.contamination import ItemOverlaps, Subset
 
 
@@ -31,7 +32,21 @@ def contamination_content(overlaps: ItemOverlaps, subsets: Mapping[str, Subset])
     return {
         "n": overlaps.n,
         "share": overlaps.share(),
-        **{name: {"items": subset.items, "metrics": _plain_metrics(subset.metrics)} for name, subset in subsets.items()},
+        **subsets_content(subsets),
+    }
+
+
+def subsets_content(subsets: Mapping[str, Subset]) -> dict[str, Any]:
+    """Return the metrics of parts of the items as plain JSON values."""
+    return {name: {"items": subset.items, "metrics": _plain_metrics(subset.metrics)} for name, subset in subsets.items()}
+
+
+def calibration_content(result: Calibration) -> dict[str, Any]:
+    """Return the calibration as plain JSON values."""
+    return {
+        "options": result.options,
+        "metrics": _plain_metrics(result.metrics),
+        "bins": {name: [asdict(each) for each in bins] for name, bins in result.bins.items()},
     }
 
 
@@ -43,13 +58,19 @@ def overlap_line(overlaps: ItemOverlaps) -> str:
     return f"{share:.1%} of the {overlaps.n}-grams of the items occur in the training text; an item with any of them is dirty"
 
 
-def results_table(metrics: Mapping[str, Metric], items: int | None, subsets: Mapping[str, Subset] | None = None) -> str:
+def results_table(
+    metrics: Mapping[str, Metric],
+    items: int | None,
+    subsets: Mapping[str, Subset] | None = None,
+    groups: Mapping[str, Subset] | None = None,
+) -> str:
     """Return one line per metric with its value; with intervals if there are items.
 
     Args:
         metrics: the metrics, in order.
         items: the number of items; None for a comparison of two models.
         subsets: parts of the items, which get a line below each metric.
+        groups: parts of the items whose main metric gets a line at the end.
     """
     if items is None:
         return align_columns([[name, format_value(metric.value)] for name, metric in metrics.items()])
@@ -57,6 +78,8 @@ def results_table(metrics: Mapping[str, Metric], items: int | None, subsets: Map
     for name, metric in metrics.items():
         rows.append(_row(name, metric, items))
         rows += [_row(f"  {part}", subset.metrics.get(name), subset.items) for part, subset in (subsets or {}).items()]
+    main = next(iter(metrics))
+    rows += [_row(f"  {part}", subset.metrics.get(main), subset.items) for part, subset in (groups or {}).items()]
     return align_columns(rows)
 
 

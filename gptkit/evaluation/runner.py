@@ -24,6 +24,8 @@ class ScoredItem:
 
     scores: dict[str, float]
     truncated: int = 0
+    option_scores: tuple[float, ...] = ()
+    """See `Task.option_scores`."""
 
 
 class ItemStore(Protocol):
@@ -50,6 +52,8 @@ class Results:
     truncated: int
     """The number of requests that were longer than the context of the model."""
     requests: int
+    option_scores: Sequence[tuple[float, ...]] = ()
+    """The score of each option of each item; see `Task.option_scores`."""
 
 
 def evaluate(
@@ -88,7 +92,11 @@ def evaluate(
         for position, answers in group:
             identifier = identifiers[position]
             if identifier not in scored:
-                result = ScoredItem(task.score(items[position], answers), sum(answer.truncated > 0 for answer in answers))
+                result = ScoredItem(
+                    task.score(items[position], answers),
+                    sum(answer.truncated > 0 for answer in answers),
+                    tuple(task.option_scores(items[position], answers)),
+                )
                 scored[identifier] = result
                 if store is not None:
                     store.add(identifier, items[position], answers, result)
@@ -99,7 +107,11 @@ def evaluate(
     in_order = [scored[identifier] for identifier in identifiers]
     columns = {name: np.array([each.scores[name] for each in in_order], dtype=np.float64) for name in in_order[0].scores}
     return Results(
-        task.aggregate(columns), columns, sum(each.truncated for each in in_order), sum(len(item.requests) for item in items)
+        task.aggregate(columns),
+        columns,
+        sum(each.truncated for each in in_order),
+        sum(len(item.requests) for item in items),
+        [each.option_scores for each in in_order],
     )
 
 

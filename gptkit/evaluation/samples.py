@@ -38,6 +38,7 @@ class SampledTask(Task):
             for request in item.requests:
                 _check_sampled(request, samples)
         self._items = [replace(item, requests=item.requests * samples) for item in task.items()]
+        self.has_groups = task.has_groups
 
     def items(self) -> Sequence[Item]:
         return self._items

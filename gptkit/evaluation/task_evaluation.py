@@ -9,15 +9,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gptkit.errors import ConfigError
+from gptkit.evaluation.calibration import calibration, option_probabilities
 from gptkit.evaluation.config import FewShotConfig
 from gptkit.evaluation.contamination import ItemOverlaps, Subset
 from gptkit.evaluation.few_shot import FewShotStatistics
 from gptkit.evaluation.few_shot_pool import example_pool, with_examples
 from gptkit.evaluation.folder import EvaluationFolder
-from gptkit.evaluation.intervals import Metric, add_intervals
+from gptkit.evaluation.groups import add_groups
+from gptkit.evaluation.intervals import Metric
 from gptkit.evaluation.model_answerer import as_answerer
 from gptkit.evaluation.protocol import evaluation_protocol
-from gptkit.evaluation.report import contamination_content, results_content
+from gptkit.evaluation.report import calibration_content, contamination_content, results_content, subsets_content
 from gptkit.evaluation.runner import Results, evaluate, item_ids
 from gptkit.evaluation.samples import SampledTask, check_samples
 from gptkit.plugins import registry
@@ -100,6 +102,8 @@ class TaskResult:
     subsets: dict[str, Subset] = field(default_factory=dict)
     """The metrics of clean and dirty items."""
     warnings: tuple[str, ...] = ()
+    groups: dict[str, Subset] = field(default_factory=dict)
+    """The metrics of the groups of items, such as the subjects of an exam."""
 
 
 def prepare_task(settings: TaskEvaluation) -> PreparedTask:
@@ -170,13 +174,21 @@ def evaluate_task(
                 progress((done - resumed) / max(1, total - resumed), f"{done:,} of {total:,} items")
 
         results = evaluate(task, answerer, seed=settings.seed, batch=batch, store=folder, progress=show)
-        metrics = add_intervals(results, task.aggregate)
+        grouped = add_groups(task, results)
+        metrics = grouped.metrics
         content = results_content(
             metrics, chance=task.chance(), items=len(task.items()), requests=results.requests, truncated=results.truncated
         )
         content["fewshot"] = dataclasses.asdict(FewShotStatistics(0, 0.0, 0) if few_shot is None else few_shot.statistics)
         if sampled is not None:
             content["samples"] = {"n": settings.samples, "pass_at": sampled.pass_at}
+        if grouped.groups:
+            content["groups"] = subsets_content(grouped.groups)
+        if all(results.option_scores):
+            targets = [item.target for item in task.items()]
+            content["calibration"] = calibration_content(
+                calibration([option_probabilities(each) for each in results.option_scores], targets)
+            )
         if overlaps is not None:
             subsets = overlaps.subsets(results.columns, task.aggregate)
             content["contamination"] = contamination_content(overlaps, subsets)
@@ -185,7 +197,7 @@ def evaluate_task(
         if folder is not None:
             folder.write_results({**content, "evaluation": settings.plain()})
     warnings = _warnings(results, len(task.items()), None if few_shot is None else few_shot.statistics, answerer.context)
-    return TaskResult(metrics, content, results, task, subsets, warnings)
+    return TaskResult(metrics, content, results, task, subsets, warnings, grouped.groups)
 
 
 def _warnings(results: Results, items: int, few_shot: FewShotStatistics | None, context: int | None) -> tuple[str, ...]:

@@ -10,9 +10,10 @@ from gptkit.errors import ConfigError
 from gptkit.hookspecs import hookimpl
 from gptkit.task.config import ExampleTaskConfig, SourceTaskConfig, TaskConfig, build_data, build_tasks, resolve_tasks
 from gptkit.task.custom_config import CustomConfig
+from gptkit.task.exam_config import LetterChoiceConfig
 from gptkit.task.free_form_config import FreeFormConfig
 from gptkit.task.generated_config import ArithmeticConfig, NovelWordsConfig, WordScrambleConfig
-from gptkit.task.gpt2_config import CBTConfig, LambadaConfig, PerplexityConfig, SummaryConfig
+from gptkit.task.gpt2_config import CBTConfig, CoQAConfig, LambadaConfig, PerplexityConfig, SummaryConfig
 
 if TYPE_CHECKING:
     from gptkit.data import DataConfig
@@ -25,10 +26,12 @@ __all__ = [
     "ArithmeticConfig",
     "CBTConfig",
     "ChoiceConfig",
+    "CoQAConfig",
     "CustomConfig",
     "ExampleTaskConfig",
     "FreeFormConfig",
     "LambadaConfig",
+    "LetterChoiceConfig",
     "NextWordConfig",
     "NovelWordsConfig",
     "PerplexityConfig",
@@ -210,10 +213,12 @@ class AlignmentTaxConfig(TaskConfig):
 def gptkit_task() -> list[type[TaskConfig]]:
     return [
         ChoiceConfig,
+        LetterChoiceConfig,
         CBTConfig,
         LambadaConfig,
         PerplexityConfig,
         SummaryConfig,
+        CoQAConfig,
         NextWordConfig,
         AcceptabilityConfig,
         ReferentConfig,

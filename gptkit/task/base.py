@@ -47,6 +47,8 @@ class Task(ABC):
     """The text between two examples in context."""
     right_or_wrong: str | None = None
     """The name of the score that is 1 for a right answer and 0 for a wrong one, for pass@k; None if there is none."""
+    has_groups: bool = False
+    """Whether the groups of items get metrics of their own, and their mean is a metric, too."""
     excluded_words: Sequence[str] = ()
     """Words for `LogLikelihoodAnswer.is_greedy_filtered`: a continuation cannot begin with a token that is one of these words."""
 
@@ -62,6 +64,13 @@ class Task(ABC):
             item: the item.
             answers: one answer per request, in the same order.
         """
+
+    def option_scores(self, item: Item, answers: Sequence[Answer]) -> Sequence[float]:
+        """Return the score of each option, if the task chooses the highest one and the target is its number; otherwise nothing.
+
+        Their softmax is the probability of each option, from which the calibration of the model is computed.
+        """
+        return ()
 
     def aggregate(self, scores: Columns) -> dict[str, float]:
         """Return the metrics, the main one first: by default the mean of each score.

@@ -10,7 +10,7 @@ from gptkit.errors import DataError
 from gptkit.records import Example
 from gptkit.task.base import Item
 from gptkit.task.detokenizers import DETOKENIZERS
-from gptkit.task.example_task import OptionTask, first_highest, log_likelihoods
+from gptkit.task.example_task import OptionTask, log_likelihoods
 from gptkit.task.requests import Answer, LogLikelihood
 
 if TYPE_CHECKING:
@@ -43,5 +43,5 @@ class CBT(OptionTask):
         cut = lowest.rindex(" ", 0, shared)
         return Item(tuple(LogLikelihood(text[:cut], text[cut:]) for text in texts), example.label, example.where)
 
-    def choose(self, item: Item, answers: Sequence[Answer]) -> int:
-        return first_highest([answer.total for answer in log_likelihoods(answers)])
+    def option_scores(self, item: Item, answers: Sequence[Answer]) -> Sequence[float]:
+        return [answer.total for answer in log_likelihoods(answers)]

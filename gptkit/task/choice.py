@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gptkit.records import Example
 from gptkit.task.base import Item
-from gptkit.task.example_task import OptionTask, first_highest, log_likelihoods
+from gptkit.task.example_task import OptionTask, log_likelihoods
 from gptkit.task.requests import Answer, LogLikelihood, LogLikelihoodAnswer
 
 if TYPE_CHECKING:
@@ -52,11 +52,11 @@ class Choice(OptionTask):
         half = len(item.requests) // 2
         return replace(extended, requests=extended.requests[:half] + item.requests[half:])
 
-    def choose(self, item: Item, answers: Sequence[Answer]) -> int:
+    def option_scores(self, item: Item, answers: Sequence[Answer]) -> Sequence[float]:
         scored = log_likelihoods(answers)
         if self.normaliser == "answer_context":
             half = len(scored) // 2
-            return first_highest([one.total - other.total for one, other in zip(scored[:half], scored[half:], strict=True)])
+            return [one.total - other.total for one, other in zip(scored[:half], scored[half:], strict=True)]
         length = LENGTHS[self.normaliser]
         options = [request.continuation.lstrip(" ") for request in item.requests if isinstance(request, LogLikelihood)]
-        return first_highest([each.total / length(option, each) for option, each in zip(options, scored, strict=True)])
+        return [each.total / length(option, each) for option, each in zip(options, scored, strict=True)]

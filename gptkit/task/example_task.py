@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -23,12 +23,15 @@ if TYPE_CHECKING:
 class ExampleTask(Task):
     """Reads the validation split of a source of labelled examples, or all examples if it has none."""
 
+    evaluated_splits: ClassVar[tuple[str, ...]] = ("validation",)
+    """The splits that are evaluated: the first one that the source has."""
+
     def __init__(self, settings: ExampleTaskConfig, data: Data) -> None:
         """Raises: DataError: the examples cannot be read, or do not fit the task."""
         self.name = settings.name
         self.boundary, self.prefix = settings.boundary, settings.prefix
         self.reference = settings.reference
-        self.split = evaluation_split(data, "validation")
+        self.split = evaluation_split(data, *self.evaluated_splits)
         self._data = data
         self._all_examples = self.read(data, self.split)
         self.examples = subsample(self._all_examples, settings.examples)
@@ -68,6 +71,7 @@ class ExampleTask(Task):
                     f"task={self.name}: reference={self.reference} is the score of random guessing; set a better one, or null"
                 )
             self._items = [self.item(example) for example in self.examples]
+            self.has_groups = len({item.group for item in self._items}) > 1
         return self._items
 
     def pool(self) -> Sequence[Item]:
@@ -96,9 +100,13 @@ class OptionTask(ExampleTask):
     def score(self, item: Item, answers: Sequence[Answer]) -> dict[str, float]:
         return {"accuracy": float(self.choose(item, answers) == item.target)}
 
-    @abstractmethod
     def choose(self, item: Item, answers: Sequence[Answer]) -> int:
-        """Return the number of the chosen option."""
+        """Return the number of the chosen option: the first one with the highest score."""
+        return first_highest(self.option_scores(item, answers))
+
+    @abstractmethod
+    def option_scores(self, item: Item, answers: Sequence[Answer]) -> Sequence[float]:
+        """Return the score of each option."""
 
     def solution(self, item: Item) -> str | None:
         request = item.requests[item.target]

@@ -13,7 +13,7 @@ import numpy as np
 from gptkit.errors import DataError
 from gptkit.records import Example
 from gptkit.task.base import Columns, Item
-from gptkit.task.example_task import ExampleTask, OptionTask, first_highest, log_likelihoods, subsample
+from gptkit.task.example_task import ExampleTask, OptionTask, log_likelihoods, subsample
 from gptkit.task.matthews import best_threshold, matthews
 from gptkit.task.requests import Answer, LogLikelihood
 
@@ -37,8 +37,8 @@ class NextWord(OptionTask):
         requests = tuple(LogLikelihood(context, word) for word in self.words.values())
         return Item(requests, self.labels.index(str(example.label)), example.where)
 
-    def choose(self, item: Item, answers: Sequence[Answer]) -> int:
-        return first_highest([answer.total for answer in log_likelihoods(answers)])
+    def option_scores(self, item: Item, answers: Sequence[Answer]) -> Sequence[float]:
+        return [answer.total for answer in log_likelihoods(answers)]
 
     def check(self, example: Example) -> None:
         if self.words and str(example.label) not in self.words:
@@ -60,9 +60,8 @@ class Referent(OptionTask):
         pairs = [("", start + option + rest) if self.is_full else (start + option, rest) for option in example.options]
         return Item(tuple(LogLikelihood(*pair) for pair in pairs), example.label, example.where)
 
-    def choose(self, item: Item, answers: Sequence[Answer]) -> int:
-        scored = log_likelihoods(answers)
-        return first_highest([answer.total if self.is_full else answer.mean for answer in scored])
+    def option_scores(self, item: Item, answers: Sequence[Answer]) -> Sequence[float]:
+        return [answer.total if self.is_full else answer.mean for answer in log_likelihoods(answers)]
 
     def check(self, example: Example) -> None:
         super().check(example)

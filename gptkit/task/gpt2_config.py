@@ -42,6 +42,28 @@ class CBTConfig(ExampleTaskConfig):
 
 
 @dataclass
+class CoQAConfig(ExampleTaskConfig):
+    """Answer questions of a conversation about a story, after its earlier questions and answers (CoQA).
+
+    Sources: "Language Models are Unsupervised Multitask Learners", section 3.5: the story, the conversation and `A:`, greedy.
+    "Language Models are Few-Shot Learners", section 3.4, with four beams. F1 and exact match are those of the script of CoQA: if
+    several annotators answered a question, the mean over annotators of the best match with the answers of the others.
+    """
+
+    source: ClassVar[str] = "coqa"
+
+    name: str = "coqa"
+    max_new_tokens: Annotated[int, "maximum length of an answer in tokens", at_least(1), at_most(CONTEXT)] = 64
+    beams: Annotated[int, "number of beams; 1: greedy", at_least(1), at_most(1024)] = 1
+    length_penalty: Annotated[float, "exponent of the length penalty of beam search; 0: none", at_least(0), at_most(SCORE)] = 0.6
+
+    def build(self, *, data: DataConfig | None = None) -> Task:
+        from gptkit.task.coqa import CoQA
+
+        return CoQA(self, self.build_data(data))
+
+
+@dataclass
 class SummaryConfig(SourceTaskConfig):
     """Summarise articles after "TL;DR:", and compare the first sentences with the reference by ROUGE (CNN/Daily Mail).
 

@@ -28,6 +28,9 @@ NEEDS = {
     "data=answers": ["data.path=a.jsonl"],
     "data=childrens_book_test": ["data.path=a.txt"],
     "data=rows": ["data.path=a.jsonl"],
+    "data=mmlu": ["data.path=mmlu"],
+    "data=coqa": ["data.path=a.json"],
+    "data=parallel": ["data.path=a.tsv"],
     "data=mixture": ["data.sources={a:{name:sotu}}"],
 }
 

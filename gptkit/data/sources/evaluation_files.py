@@ -79,7 +79,8 @@ class Choices(EvaluationRows):
             return _analogy(where, row)
         else:
             text, options = _text(where, "query", row), _texts(where, "choices", row)
-        return Example(text, _gold(where, row, len(options)), options=options, where=where)
+        explanation = _text(where, "explanation", row) if row.get("explanation") else ""
+        return Example(text, _gold(where, row, len(options)), options=options, where=where, explanation=explanation)
 
 
 class Cloze(EvaluationRows):
