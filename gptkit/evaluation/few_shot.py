@@ -61,6 +61,7 @@ class FewShotTask(Task):
         """
         self.boundary, self.prefix, self.excluded_words = task.boundary, task.prefix, task.excluded_words
         self.right_or_wrong = task.right_or_wrong
+        self.scoring = task.scoring
         self.separator = task.separator if separator is None else separator
         self._task, self._k, self._seed, self._fits, self._sampler = task, k, seed, fits, sampler
         self._counts: list[int] = []

@@ -26,6 +26,7 @@ def evaluation_protocol(config: TaskConfig, task: Task, answerer: Answerer, *, s
         "items": items_fingerprint(task.items()),
         **answerer.protocol(task),
         "gptkit": version("gptkit"),
+        **({"scoring": dict(task.scoring)} if task.scoring else {}),
     }
 
 

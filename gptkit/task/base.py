@@ -52,6 +52,9 @@ class Task(ABC):
     excluded_words: Sequence[str] = ()
     """Words for `LogLikelihoodAnswer.is_greedy_filtered`: a continuation cannot begin with a token that is one of these words."""
 
+    scoring: Mapping[str, Any] = {}
+    """What decides the scores besides the items and the settings, as plain JSON values, such as the version of a library."""
+
     @abstractmethod
     def items(self) -> Sequence[Item]:
         """Return the items, always the same ones in the same order."""
