@@ -231,6 +231,7 @@ def load_both(source: str, folder: Path) -> tuple[Subject, HFLM]:
     if path == source:
         from gptkit.interop.huggingface import export_model
 
+        folder.mkdir(exist_ok=True)
         model: Any = subject.model
         export_model(model, subject.tokenizer, folder)
         path = str(folder)

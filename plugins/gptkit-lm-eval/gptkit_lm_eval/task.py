@@ -70,6 +70,10 @@ class LMEvalTask(Task):
     def items(self) -> Sequence[Item]:
         return self._items
 
+    def instances(self, item: Item) -> list[Instance]:
+        """Return the harness's requests of an item."""
+        return self._instances[item.where]
+
     def score(self, item: Item, answers: Sequence[Answer]) -> dict[str, float]:
         instances = self._instances[item.where]
         responses = iter([to_response(request, answer) for request, answer in zip(item.requests, answers, strict=True)])
