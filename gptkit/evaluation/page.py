@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from gptkit.atomic_io import write_file
+from gptkit.evaluation.page_calibration import calibration_section
 from gptkit.evaluation.page_content import TEMPLATES, Evaluation, Section, read_evaluation
+from gptkit.evaluation.page_groups import groups_section
 from gptkit.evaluation.page_items import items_section
 from gptkit.evaluation.page_metrics import few_shot_section, findings, metrics_section, tiles
 from gptkit.evaluation.page_protocol import protocol_section
@@ -17,6 +19,8 @@ FILE = "report.html"
 
 SECTIONS: Sequence[Callable[[Evaluation], Section | None]] = (
     metrics_section,
+    groups_section,
+    calibration_section,
     few_shot_section,
     protocol_section,
     items_section,

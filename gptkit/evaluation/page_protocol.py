@@ -45,7 +45,10 @@ def protocol_in_words(protocol: Mapping[str, Any]) -> list[str]:
     if few_shot.get("k"):
         k, separator = few_shot["k"], json.dumps(few_shot.get("separator"), ensure_ascii=False)
         subject = f"{k:,} solved example{'s precede' if k != 1 else ' precedes'} every item"
-        sentences.append(f"{subject}, drawn for each item by seed {protocol.get('seed')} and joined by {separator}.")
+        drawn = f"drawn for each item by seed {protocol.get('seed')}"
+        if few_shot.get("sampler") == "first":
+            drawn = "the first ones of its group"
+        sentences.append(f"{subject}, {drawn} and joined by {separator}.")
     else:
         sentences.append("There are no solved examples before the items (zero-shot).")
     if protocol.get("precision"):

@@ -13,6 +13,7 @@ import pytest
 from gptkit.errors import DataError
 from gptkit.evaluation.folder import EvaluationFolder
 from gptkit.evaluation.page import write_page
+from gptkit.evaluation.page_calibration import reliability_chart, reliability_section
 from gptkit.evaluation.page_content import read_evaluation
 from gptkit.evaluation.page_items import items_data
 from gptkit.evaluation.page_protocol import protocol_in_words, protocol_rows
@@ -161,3 +162,41 @@ def test_whiskers_lie_on_their_axis() -> None:
     assert 'class="range" style="left:25.0%;width:50.0%"' in drawing
     assert 'class="reference" style="left:100.0%"' in drawing
     assert "&#34;quoted&#34;" in drawing
+
+
+def calibration_content(frequency: float) -> dict[str, Any]:
+    """The calibration of a model on 40 options in two bins."""
+    empty = {"options": 0, "probability": None, "frequency": None}
+    bins: list[dict[str, Any]] = [{"low": n / 10, "high": (n + 1) / 10, **empty} for n in range(10)]
+    bins[1] |= {"options": 30, "probability": 0.15, "frequency": 0.1}
+    bins[8] |= {"options": 10, "probability": 0.85, "frequency": frequency}
+    error = {"value": 0.0625, "low": 0.05, "high": 0.08}
+    metrics = {"expected_calibration_error": error, "expected_calibration_error_equal_mass": error, "brier_score": error}
+    return {"options": 40, "metrics": metrics, "bins": {"equal_width": bins, "equal_mass": []}}
+
+
+def test_calibration_is_drawn_with_its_numbers(tmp_path: Path) -> None:
+    page = text_of(write_page(write_evaluation(tmp_path / "a", choice_items(4), calibration=calibration_content(0.75))))
+    assert "expected calibration error" in page
+    assert "0.0500 to 0.0800" in page
+    assert '<th scope="row">0.8 to 0.9</th><td>10</td><td>0.850</td><td>0.750</td>' in page
+    assert "Reliability. The values are in the table below the chart." in page
+    assert "Calibration" not in text_of(write_page(write_evaluation(tmp_path / "b", choice_items(4))))
+
+
+def test_calibration_of_several_models_is_one_plot() -> None:
+    models = {"before <PPO>": calibration_content(0.85), "after": calibration_content(0.5)}
+    chart = reliability_chart(models)
+    assert [series.label for series in chart.series] == ["perfect calibration", "before <PPO>", "after"]
+    assert chart.series[2].y.tolist() == [0.1, 0.5]
+    html = str(reliability_section(models).html)
+    assert html.count("<svg role=") == 1
+    assert "before &lt;PPO&gt;" in html and "before <PPO>" not in html
+
+
+def test_groups_have_a_table(tmp_path: Path) -> None:
+    accuracy = {"value": 0.25, "low": 0.1, "high": 0.4}
+    groups = {"law <1>": {"items": 7, "metrics": {"accuracy": accuracy}}, "empty": {"items": 0, "metrics": {}}}
+    page = text_of(write_page(write_evaluation(tmp_path / "a", choice_items(4), groups=groups)))
+    assert '<th scope="row">law &lt;1&gt;</th><td>0.2500</td>' in page
+    assert "0.1000 to 0.4000" in page
