@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar
 
 from omegaconf import MISSING
 
+from gptkit.chat_template import ChatTemplateConfig
 from gptkit.command.base import Command
 from gptkit.command.compare_config import CompareCommand
 from gptkit.command.eval_config import EvalCommand
@@ -73,7 +74,14 @@ class GenerateCommand(Command):
 
     checkpoint: Annotated[str, "a run, a checkpoint folder, or hf:<folder or hub name>", not_empty] = MISSING
     prompt: Annotated[str, "the text to continue; @file: the file's text; -: standard input; empty: start of a text"] = ""
-    prompts: Annotated[str | None, "a file of prompts: one per line, or .jsonl with the field `prompt`", not_empty] = None
+    prompts: Annotated[
+        str | None, "a file of prompts: one per line, or .jsonl with the field `prompt` (with chat=true, or `messages`)", not_empty
+    ] = None
+    chat: Annotated[bool, "a prompt is a message of the user, and the text is the answer of the model"] = False
+    system: Annotated[str, "with chat=true: the system message before prompts that have none"] = ""
+    chat_template: Annotated[
+        ChatTemplateConfig | None, "with chat=true: the chat template; null: the one with which the model was trained"
+    ] = None
     max_new_tokens: Annotated[int, "maximum number of new tokens", at_least(1), at_most(CONTEXT)] = 100
     temperature: Annotated[float, "sampling temperature; 0 is greedy", at_least(0), at_most(SCORE)] = 1.0
     top_k: Annotated[int, "sample from the k most probable tokens; 0: from all", at_least(0)] = 0
@@ -103,6 +111,8 @@ class GenerateCommand(Command):
     def __post_init__(self) -> None:
         if self.best_of and self.best_of < max(2, self.samples):
             raise ValueError(f"best_of={self.best_of} must be at least 2, and not below samples={self.samples}")
+        if not self.chat and (self.system or self.chat_template is not None):
+            raise ValueError(f"{'system' if self.system else 'chat_template'} is only used with chat=true; add it")
 
     def execute(self, folder: Path) -> Any:
         from gptkit.command.generate import generate

@@ -31,12 +31,21 @@ class ScoredContinuation(Continuation):
 
 
 def best_of(
-    settings: GenerateCommand, model: Model, tokenizer: Tokenizer, prompts: Sequence[str], judge: Reward
+    settings: GenerateCommand,
+    model: Model,
+    tokenizer: Tokenizer,
+    prompts: Sequence[str],
+    judge: Reward,
+    conversations: Sequence[Sequence[Turn]] | None = None,
+    *,
+    prompt_ids: Sequence[Sequence[int]] | None = None,
+    end: int | None = None,
 ) -> Iterator[ScoredContinuation]:
     """Yield for each prompt the best `settings.samples` of `settings.best_of` continuations, best first.
 
     Of equal rewards, the continuation that was generated first comes first. The judge reads a prompt as a user turn, or as the
-    turns of a transcript ("Human: ...", "Assistant:").
+    turns of a transcript ("Human: ...", "Assistant:"), or as the messages of `conversations`. `prompt_ids` and `end` are as in
+    `gptkit.generate`.
     """
     continuations = generate(
         model,
@@ -51,9 +60,12 @@ def best_of(
         samples=settings.best_of,
         batch=settings.batch,
         seed=settings.seed,
+        prompt_ids=prompt_ids,
+        end=end,
     )
-    for prompt, candidates in zip(prompts, continuations, strict=True):
-        question = Prompt(_turns(prompt))
+    turns = [_turns(prompt) for prompt in prompts] if conversations is None else [tuple(each) for each in conversations]
+    for turns_before, candidates in zip(turns, continuations, strict=True):
+        question = Prompt(turns_before)
         scores = compute_scores(judge, [question] * len(candidates), [text.text for text in candidates])
         for index in scores.argsort(descending=True, stable=True)[: settings.samples].tolist():
             fields = {field.name: getattr(candidates[index], field.name) for field in dataclasses.fields(Continuation)}

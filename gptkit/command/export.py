@@ -15,6 +15,7 @@ from gptkit.errors import ConfigError, DataError, GptkitError
 from gptkit.terminal import print_text
 
 if TYPE_CHECKING:
+    from gptkit.chat_template.base import ChatTemplate
     from gptkit.command import ExportCommand
     from gptkit.model.base import Model
     from gptkit.objective.base import TrainedModel
@@ -88,30 +89,51 @@ def wrap_disk_errors(place: str, fix: str = "") -> Iterator[None]:
         raise DataError(f"{place}: cannot be written ({cause.strerror or cause}){fix}") from error
 
 
-def load_for_export(checkpoint: str) -> TrainedModel | tuple[Model, Tokenizer]:
-    """The model and tokenizer of a checkpoint, with the objective's head where that is exported, too.
+@dataclass(frozen=True)
+class LoadedModel:
+    """What is exported."""
+
+    model: TrainedModel | tuple[Model, Tokenizer]
+    """The model and its tokenizer, with the objective's head where that is exported, too."""
+
+    is_run: bool
+    """Whether a run of gptkit trained it, so that its chat template is known."""
+
+    chat_template: ChatTemplate | None
+    """The template with which the run trained."""
+
+
+def load_for_export(checkpoint: str) -> LoadedModel:
+    """Load the model of a checkpoint.
 
     Raises:
         CheckpointError: the checkpoint cannot be read.
     """
+    from gptkit.chat_template.choice import trained_config
     from gptkit.objective import AuxLMConfig, RewardModelConfig
     from gptkit.training.checkpoints.load import build_model, initial_weights, load_objective, objective_class
 
     weights = initial_weights(checkpoint)
     if issubclass(objective_class(weights.run) or type(None), AuxLMConfig | RewardModelConfig):
-        return load_objective(checkpoint)
-    return build_model(weights, checkpoint)
+        loaded: TrainedModel | tuple[Model, Tokenizer] = load_objective(checkpoint)
+    else:
+        loaded = build_model(weights, checkpoint)
+    config = trained_config(weights.run)
+    template = None if config is None else config.build(tokenizer=weights.tokenizer)
+    return LoadedModel(loaded, bool(weights.run), template)
 
 
-def write_export(loaded: TrainedModel | tuple[Model, Tokenizer], folder: Path) -> ExportedFolder:
+def write_export(source: LoadedModel, folder: Path) -> ExportedFolder:
     """Write what transformers reads into an empty folder.
 
     Raises:
         ConfigError: the format cannot express the model.
     """
+    from gptkit.interop.chat_templates import write_chat_template
     from gptkit.interop.huggingface import export_model
     from gptkit.interop.sequence_classification import export_sequence_classifier
 
+    loaded = source.model
     if not isinstance(loaded, tuple):
         exported = ExportedFolder(export_sequence_classifier(loaded, folder), "AutoModelForSequenceClassification", "")
     else:
@@ -120,6 +142,8 @@ def write_export(loaded: TrainedModel | tuple[Model, Tokenizer], folder: Path) -
         if remarks is None:
             remarks = export_model(model, tokenizer, folder)
         exported = ExportedFolder(remarks, "AutoModelForCausalLM", "init_from=hf:")
+    if source.is_run:
+        write_chat_template(folder, source.chat_template)
     _unify_permissions(folder)
     return exported
 

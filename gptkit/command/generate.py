@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
-from gptkit.data.readers.jsonl import json_object, replace_surrogates
-from gptkit.errors import ConfigError, DataError
+from gptkit.command.generate_prompts import read_conversations, read_prompts
+from gptkit.errors import ConfigError
 from gptkit.terminal import print_text, write_result
-from gptkit.user_files import expand_path, open_user_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from gptkit.chat_template.base import ChatTemplate
     from gptkit.command import GenerateCommand
     from gptkit.generation import Continuation, TextChunk
     from gptkit.objective import ObjectiveConfig
+    from gptkit.records import Turn
+    from gptkit.tokenizer.base import Tokenizer
 
 SEPARATOR = "-" * 40
 """The line between two texts."""
+
+
+class ChatArguments(TypedDict, total=False):
+    """The arguments of the engine for answers in a chat."""
+
+    prompt_ids: list[list[int]]
+    end: int
 
 
 def generate(settings: GenerateCommand) -> list[list[Continuation]]:
@@ -49,7 +57,8 @@ def generate(settings: GenerateCommand) -> list[list[Continuation]]:
         raise ConfigError(
             "best_of and stream=true contradict each other: the best text is known only after all are generated; remove one"
         )
-    prompts = _read_prompts(settings)
+    conversations = read_conversations(settings) if settings.chat else None
+    prompts = read_prompts(settings) if conversations is None else [""] * len(conversations)
 
     from gptkit.generation.engine import stream
     from gptkit.generation.precision import best_device, decoding_dtype
@@ -60,6 +69,10 @@ def generate(settings: GenerateCommand) -> list[list[Continuation]]:
     _warn_if_classifier(settings.checkpoint, objective_class(weights.run))
     model, tokenizer = build_model(weights, settings.checkpoint)
     device = best_device()
+    chat: ChatArguments = {}
+    if conversations is not None:
+        template = _chat_template(settings, weights.run, tokenizer)
+        chat = {"prompt_ids": [template.prompt_ids(turns) for turns in conversations], "end": template.end}
     model.to(device=device, dtype=decoding_dtype(settings.precision, device))
     pack_weights(model)
     is_single = len(prompts) * settings.samples == 1
@@ -75,7 +88,7 @@ def generate(settings: GenerateCommand) -> list[list[Continuation]]:
 
         judge = settings.reward.build(load=load_objective)
         judge.to(device)
-        texts = best_of(settings, model, tokenizer, prompts, judge)
+        texts = best_of(settings, model, tokenizer, prompts, judge, conversations, **chat)
     else:
         chunks = stream(
             model,
@@ -90,13 +103,15 @@ def generate(settings: GenerateCommand) -> list[list[Continuation]]:
             samples=settings.samples,
             batch=1 if prints_live else settings.batch,  # texts that are printed live are generated one at a time
             seed=settings.seed,
+            **chat,
         )
         texts = _print_live(chunks, prompts) if prints_live else _reorder(chunks, settings.samples)
     continuations: list[list[Continuation]] = [[] for _ in prompts]
     for number, text in enumerate(texts):
         continuations[number // settings.samples].append(text)
         if settings.format == "json":
-            write_result(_as_json(text) + "\n")
+            conversation = None if conversations is None else conversations[number // settings.samples]
+            write_result(_as_json(text, conversation) + "\n")
         elif not prints_live:
             write_result((f"{SEPARATOR}\n" if number else "") + text.prompt + text.text + "\n")
     cut_lengths = [len(text.tokens) for texts in continuations for text in texts if text.finish_reason == "context"]
@@ -152,11 +167,29 @@ def _reorder(chunks: Iterator[TextChunk], samples: int) -> Iterator[Continuation
             next_number += 1
 
 
-def _as_json(text: Continuation) -> str:
+def _chat_template(settings: GenerateCommand, run: Mapping[str, Any], tokenizer: Tokenizer) -> ChatTemplate:
+    """Return the template of the settings, or else that of the model.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    from gptkit.chat_template.choice import config_of
+
+    config = settings.chat_template or config_of(run, tokenizer)
+    if config is None:
+        raise ConfigError(
+            f"chat=true: {settings.checkpoint} was trained without a chat template, and its tokenizer brings none; set "
+            "chat_template=, such as chat_template=chatml, or remove chat"
+        )
+    return config.build(tokenizer=tokenizer)
+
+
+def _as_json(text: Continuation, conversation: Sequence[Turn] | None) -> str:
     from gptkit.command.best_of import ScoredContinuation
 
+    messages = [{"role": turn.role, "content": turn.text} for turn in conversation or ()]
     content: dict[str, Any] = {
-        "prompt": text.prompt,
+        **({"prompt": text.prompt} if conversation is None else {"messages": messages}),
         "text": text.text,
         "finish_reason": text.finish_reason,
         "tokens": len(text.tokens),
@@ -164,49 +197,3 @@ def _as_json(text: Continuation) -> str:
     if isinstance(text, ScoredContinuation):
         content |= {"score": text.score, "scores": text.scores}
     return json.dumps(content, ensure_ascii=False)
-
-
-def _read_prompts(settings: GenerateCommand) -> list[str]:
-    if settings.prompts is None:
-        return [_resolve_prompt(settings.prompt)]
-    if settings.prompt:
-        raise ConfigError("prompt and prompts are both set; remove one of them")
-    path = expand_path(settings.prompts)
-    lines = _read_text(path, f"prompts={settings.prompts}").split("\n")
-    numbered = [(number, line.removesuffix("\r")) for number, line in enumerate(lines, 1) if line.strip()]
-    if not numbered:
-        raise DataError(f"{path}: there is no prompt in this file")
-    return [_parse_prompt_line(path, number, line) if path.suffix == ".jsonl" else line for number, line in numbered]
-
-
-def _parse_prompt_line(path: Path, number: int, line: str) -> str:
-    where = f"{path}:{number}"
-    prompt = json_object(where, line).get("prompt")
-    if not isinstance(prompt, str):
-        raise DataError(f"{where}: there is no text in the field prompt")
-    return replace_surrogates(where, prompt, field="prompt", errors="strict")
-
-
-def _resolve_prompt(text: str) -> str:
-    if text == "-":
-        return _decode(sys.stdin.buffer.read(), "standard input")
-    if text.startswith("@"):
-        return _read_text(expand_path(text[1:]), f"prompt={text}")
-    return text
-
-
-def _read_text(path: Path, setting: str) -> str:
-    try:
-        with open_user_file(path) as file:
-            content = file.read()
-    except DataError as error:
-        hint = "; pass a text that begins with @ through prompt=- or prompts=<file>" if setting.startswith("prompt=@") else ""
-        raise ConfigError(f"{setting}: {error}{hint}") from None
-    return _decode(content, str(path))
-
-
-def _decode(content: bytes, where: str) -> str:
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{where}: not UTF-8 text at byte {error.start}") from None

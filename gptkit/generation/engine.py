@@ -32,6 +32,7 @@ class Engine:
         length: int | None = None,
         prefill_tokens: int = 0,
         prefixes: PrefixCache | None = None,
+        end: int | None = None,
     ) -> None:
         """
         Args:
@@ -40,8 +41,9 @@ class Engine:
             batch: maximum number of texts that are decoded together.
             length: maximum number of tokens of a prompt and its text; None: the context of the model.
             prefill_tokens, prefixes: see `ContinuousBatch`.
+            end: another token that ends a text, such as the one that ends an answer.
         """
-        self._end_of_text = tokenizer.special["end_of_text"]
+        self._ends = {tokenizer.special["end_of_text"], end}
         self._batch = ContinuousBatch(
             model,
             vocabulary=tokenizer.size,
@@ -92,7 +94,7 @@ class Engine:
         for sequence in sequences:
             text = self._texts[sequence]
             token = sequence.tokens[-1]
-            chunk = text.finish("end_of_text") if token == self._end_of_text else text.add(token)
+            chunk = text.finish("end_of_text") if token in self._ends else text.add(token)
             if chunk is not None:
                 chunks.append(chunk)
             has_ended = chunk is not None and chunk.finished is not None
@@ -133,6 +135,8 @@ def generate(
     samples: int = 1,
     batch: int = 16,
     seed: int = 0,
+    prompt_ids: Sequence[Sequence[int]] | None = None,
+    end: int | None = None,
 ) -> list[list[Continuation]]:
     """Continue every prompt `samples` times, and return one list per prompt. Available as `gptkit.generate`.
 
@@ -151,6 +155,8 @@ def generate(
         batch: number of sequences that are decoded together. On a CPU, the texts do not depend on it; on a GPU, rounding may.
         seed: the same seed gives the same texts with the same weights, machine and number of threads. The global random number
             generators are not used.
+        prompt_ids: the token ids of the prompts, if they are not those of their texts.
+        end: another token than end-of-text that ends a text.
 
     Raises:
         ConfigError: an argument is invalid.
@@ -160,7 +166,9 @@ def generate(
         max_new_tokens, temperature, top_k, top_p, stop if isinstance(stop, str) else tuple(stop), seed, _slides(overflow)
     )
     continuations: dict[tuple[int, int], Continuation] = {}  # in order of completion
-    for chunk in _decode(model, tokenizer, prompts, params, samples=samples, batch=batch, live=False):
+    for chunk in _decode(
+        model, tokenizer, prompts, params, samples=samples, batch=batch, live=False, prompt_ids=prompt_ids, end=end
+    ):
         if chunk.finished is not None:
             continuations[chunk.prompt, chunk.sample] = chunk.finished
     return [[continuations[prompt, sample] for sample in range(samples)] for prompt in range(len(prompts))]
@@ -180,12 +188,14 @@ def stream(
     samples: int = 1,
     batch: int = 16,
     seed: int = 0,
+    prompt_ids: Sequence[Sequence[int]] | None = None,
+    end: int | None = None,
 ) -> Iterator[TextChunk]:
     """Yield the texts of `generate` chunk by chunk. Chunks of sequences that share a batch are interleaved."""
     params = SamplingParams(
         max_new_tokens, temperature, top_k, top_p, stop if isinstance(stop, str) else tuple(stop), seed, _slides(overflow)
     )
-    return _decode(model, tokenizer, prompts, params, samples=samples, batch=batch, live=True)
+    return _decode(model, tokenizer, prompts, params, samples=samples, batch=batch, live=True, prompt_ids=prompt_ids, end=end)
 
 
 def _slides(overflow: str) -> bool:
@@ -204,19 +214,22 @@ def _decode(
     samples: int,
     batch: int,
     live: bool,
+    prompt_ids: Sequence[Sequence[int]] | None,
+    end: int | None,
 ) -> Iterator[TextChunk]:
     if isinstance(prompts, str):
         raise ConfigError("prompts must be a list of texts; for a single text use [prompt]")
     if samples < 1 or batch < 1:
         raise ConfigError(f"samples={samples} and batch={batch} must be at least 1")
     context = None if params.slides else model.context
-    encoded = [encode_prompt(tokenizer, prompt, context=context, index=index) for index, prompt in enumerate(prompts)]
+    encoded = [tokenizer.encode(prompt) for prompt in prompts] if prompt_ids is None else [list(ids) for ids in prompt_ids]
+    encoded = [check_prompt(tokenizer, ids, context=context, index=index) for index, ids in enumerate(encoded)]
     texts = [
         TextSequence(tokenizer, encoded[index], params, context=model.context, key=(index, sample), prompt=prompt, live=live)
         for index, prompt in enumerate(prompts)
         for sample in range(samples)
     ]
-    yield from _decode_texts(model, tokenizer, texts, batch=batch)
+    yield from _decode_texts(model, tokenizer, texts, batch=batch, end=end)
 
 
 def continue_token_ids(
@@ -227,28 +240,32 @@ def continue_token_ids(
     *,
     items: Sequence[int],
     batch: int = 16,
+    end: int | None = None,
 ) -> list[Continuation]:
     """Continue prompts of token ids, once each. The `prompt` of a continuation is empty.
 
     Args:
         prompts: token ids, between one and the model's context.
         items: one distinct number per prompt, which determines its random numbers together with the seed.
+        end: another token than end-of-text that ends a text.
     """
     texts = [
         TextSequence(tokenizer, prompt, params, context=model.context, key=(item, 0))
         for item, prompt in zip(items, prompts, strict=True)
     ]
-    chunks = _decode_texts(model, tokenizer, texts, batch=batch)
+    chunks = _decode_texts(model, tokenizer, texts, batch=batch, end=end)
     finished = {chunk.prompt: chunk.finished for chunk in chunks if chunk.finished is not None}
     return [finished[item] for item in items]
 
 
-def _decode_texts(model: Model, tokenizer: Tokenizer, texts: Sequence[TextSequence], *, batch: int) -> Iterator[TextChunk]:
+def _decode_texts(
+    model: Model, tokenizer: Tokenizer, texts: Sequence[TextSequence], *, batch: int, end: int | None = None
+) -> Iterator[TextChunk]:
     if not texts:
         return
     slides = any(text.params.slides for text in texts)
     length = model.context if slides else max(text.length() for text in texts)
-    engine = Engine(model, tokenizer, batch=batch, length=length)
+    engine = Engine(model, tokenizer, batch=batch, length=length, end=end)
     try:
         for text in texts:
             engine.add(text)
@@ -258,13 +275,13 @@ def _decode_texts(model: Model, tokenizer: Tokenizer, texts: Sequence[TextSequen
         engine.close()
 
 
-def encode_prompt(tokenizer: Tokenizer, prompt: str, *, context: int | None, index: int = 0) -> list[int]:
+def check_prompt(tokenizer: Tokenizer, ids: list[int], *, context: int | None, index: int = 0) -> list[int]:
     """Return the token ids of a prompt. An empty prompt becomes end-of-text, after which texts start.
 
     Raises:
         DataError: `context` is not None, and the prompt is longer.
     """
-    ids = tokenizer.encode(prompt) or [tokenizer.special["end_of_text"]]
+    ids = ids or [tokenizer.special["end_of_text"]]
     if context is not None and len(ids) > context:
         raise DataError(
             f"prompt {index + 1} has {len(ids)} tokens, more than the model's context of {context}; "
