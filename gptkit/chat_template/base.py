@@ -58,6 +58,9 @@ class ChatTemplate(ABC):
     jinja: str
     """The template in the form of transformers' `chat_template.jinja`, for the export. It renders the same texts."""
 
+    marks_answers: bool = True
+    """Whether the template writes something between a message and its answer, so that neither needs white space there."""
+
     @abstractmethod
     def render(self, turns: Sequence[Turn], *, add_generation_prompt: bool) -> list[Span]:
         """Render turns. The first span is no answer; it may be an empty text.

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from gptkit.chat_template import ChatTemplateConfig, OwnTemplateConfig
+from gptkit.errors import ConfigError
 from gptkit.plugins import registry
 
 if TYPE_CHECKING:
@@ -42,3 +43,11 @@ def chat_template_of(run: Mapping[str, Any], tokenizer: Tokenizer) -> ChatTempla
     """
     config = config_of(run, tokenizer)
     return None if config is None else config.build(tokenizer=tokenizer)
+
+
+def missing_template(source: str) -> ConfigError:
+    """Return the error for a chat with a model that has no template."""
+    return ConfigError(
+        f"chat=true: {source} was trained without a chat template, and its tokenizer brings none; set chat_template=, such as "
+        "chat_template=chatml, or remove chat"
+    )

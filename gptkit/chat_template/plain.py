@@ -38,6 +38,7 @@ class PlainTemplate(ChatTemplate):
     """The prompt, immediately followed by the answer. Speakers are not marked, so a dialogue has one exchange."""
 
     jinja = PLAIN_JINJA
+    marks_answers = False
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.tokenizer = tokenizer

@@ -35,6 +35,12 @@ def _check_settings(settings: EvalCommand) -> None:
         raise ConfigError(f"task={task.name} uses no judge; remove reward")
     if settings.openai != OpenAIConfig() and not settings.checkpoint.startswith(SERVER):
         raise ConfigError(f"openai has settings of a server, such as checkpoint={SERVER}http://localhost:8000/v1; remove them")
+    if settings.chat_template is not None and not settings.chat:
+        raise ConfigError(f"chat_template={settings.chat_template.name} is only used with chat=true; add it")
+    if settings.chat_template is not None and settings.checkpoint.startswith(SERVER):
+        raise ConfigError(f"{settings.checkpoint} uses its own chat template; remove chat_template")
+    if task.compares and settings.chat:
+        raise ConfigError(f"task={task.name} compares two models, each with the chat template of its training; remove chat")
     if settings.index is None and settings.index_n is not None:
         raise ConfigError(f"index_n={settings.index_n} needs index=<folder>, which gptkit index writes")
     if task.compares and settings.index is not None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar
 
 from omegaconf import MISSING
 
+from gptkit.chat_template import ChatTemplateConfig
 from gptkit.command.base import Command
 from gptkit.constraints import SEQUENCES, at_least, at_most, not_empty, one_of
 from gptkit.data import DataConfig
@@ -30,6 +31,10 @@ class EvalCommand(Command):
     checkpoint: Annotated[str, "a run, a checkpoint folder, hf:<folder or hub name>, or openai:<address>", not_empty] = MISSING
     against: Annotated[str | None, "the checkpoint of the model to compare with", not_empty] = None
     data: Annotated[DataConfig | None, "a source instead of the default source of the task or the run; null: the default"] = None
+    chat: Annotated[bool, "contexts and prompts are messages of a user, and continuations answers, by the chat template"] = False
+    chat_template: Annotated[
+        ChatTemplateConfig | None, "with chat=true: the chat template; null: the one with which the model was trained"
+    ] = None
     fewshot: FewShotConfig = field(default_factory=FewShotConfig)
     openai: OpenAIConfig = field(default_factory=OpenAIConfig)
     samples: Annotated[

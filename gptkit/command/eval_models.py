@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gptkit.chat_template.choice import config_of, missing_template
 from gptkit.errors import ConfigError
 from gptkit.evaluation.config import SERVER
+from gptkit.evaluation.model_answerer import ModelAnswerer
 from gptkit.generation.precision import decoding_dtype
 from gptkit.plugins import registry
 from gptkit.task.comparison import Subject
@@ -14,6 +16,7 @@ from gptkit.training.checkpoints.load import load, load_objective, load_tokenize
 if TYPE_CHECKING:
     import torch
 
+    from gptkit.chat_template.base import ChatTemplate
     from gptkit.command.eval_config import EvalCommand
     from gptkit.evaluation.answerer import Answerer
     from gptkit.evaluation.config import OpenAIConfig
@@ -28,8 +31,21 @@ def load_answerer(settings: EvalCommand, source: str, device: torch.device) -> S
         GptkitError: the server does not answer.
     """
     if source.startswith(SERVER):
-        return load_server(source, settings.openai)
-    return load_subject(source, device, precision=settings.precision)
+        return load_server(source, settings.openai, chat=settings.chat)
+    subject = load_subject(source, device, precision=settings.precision)
+    return ModelAnswerer(subject, chat=load_chat_template(settings, subject)) if settings.chat else subject
+
+
+def load_chat_template(settings: EvalCommand, subject: Subject) -> ChatTemplate:
+    """Return the template of the settings, or else that of the model.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    config = settings.chat_template or config_of(subject.settings, subject.tokenizer)
+    if config is None:
+        raise missing_template(subject.source)
+    return config.build(tokenizer=subject.tokenizer)
 
 
 def load_subject(source: str, device: torch.device, *, precision: str) -> Subject:
@@ -46,7 +62,7 @@ def load_subject(source: str, device: torch.device, *, precision: str) -> Subjec
     return Subject(model, tokenizer, source, run_settings(source))
 
 
-def load_server(source: str, settings: OpenAIConfig) -> Answerer:
+def load_server(source: str, settings: OpenAIConfig, *, chat: bool = False) -> Answerer:
     """Connect to an OpenAI-compatible server.
 
     Raises:
@@ -61,7 +77,7 @@ def load_server(source: str, settings: OpenAIConfig) -> Answerer:
 
     tokenizer = None if settings.tokenizer is None else load_tokenizer(settings.tokenizer)
     generating = [name for name, entry in registry().parts["task"].items() if getattr(entry.part, "generates", False)]
-    return OpenAIAnswerer(connect(source, settings), tokenizer=tokenizer, generating=generating)
+    return OpenAIAnswerer(connect(source, settings), tokenizer=tokenizer, chat=chat, generating=generating)
 
 
 def load_judge(settings: EvalCommand, subject: Subject, device: torch.device) -> Reward:

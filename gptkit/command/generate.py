@@ -173,14 +173,11 @@ def _chat_template(settings: GenerateCommand, run: Mapping[str, Any], tokenizer:
     Raises:
         ConfigError: there is none.
     """
-    from gptkit.chat_template.choice import config_of
+    from gptkit.chat_template.choice import config_of, missing_template
 
     config = settings.chat_template or config_of(run, tokenizer)
     if config is None:
-        raise ConfigError(
-            f"chat=true: {settings.checkpoint} was trained without a chat template, and its tokenizer brings none; set "
-            "chat_template=, such as chat_template=chatml, or remove chat"
-        )
+        raise missing_template(settings.checkpoint)
     return config.build(tokenizer=tokenizer)
 
 

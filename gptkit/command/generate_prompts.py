@@ -23,6 +23,7 @@ def read_conversations(settings: GenerateCommand) -> list[tuple[Turn, ...]]:
 
     Raises: as `read_prompts`.
     """
+    conversations: list[tuple[Turn, ...]]
     if settings.prompts is None or Path(settings.prompts).suffix != ".jsonl":
         conversations = [(Turn("user", text),) for text in read_prompts(settings)]
     else:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gptkit.errors import DataError
+from gptkit.chat_template.base import ChatTemplate
+from gptkit.errors import ConfigError, DataError
 from gptkit.generation.scoring import TokenSequence
+from gptkit.records import Turn
 from gptkit.task.base import Item, Task
 from gptkit.task.requests import Generation, LogLikelihood, Request, RollingLogLikelihood
 from gptkit.tokenizer.base import Tokenizer
@@ -28,7 +30,16 @@ class EncodedRequest:
 class RequestEncoder:
     """Encodes the requests of a task for one model."""
 
-    def __init__(self, task: Task, tokenizer: Tokenizer, *, context: int) -> None:
+    def __init__(self, task: Task, tokenizer: Tokenizer, *, context: int, chat: ChatTemplate | None = None) -> None:
+        """
+        Args:
+            task: the task, which says where the boundary between context and continuation is.
+            tokenizer: the tokenizer of the model.
+            context: the maximum number of tokens of a sequence.
+            chat: the template by which contexts and prompts are messages of a user, and continuations answers; None: they are
+                one text.
+        """
+        self._chat = chat
         self._joint = task.boundary == "joint"
         self._always = task.prefix == "always"
         self._tokenizer, self._context = tokenizer, context
@@ -45,6 +56,8 @@ class RequestEncoder:
             DataError: there is nothing to score in a continuation or a text.
         """
         self._ids.clear()  # contexts are shared within an item
+        if self._chat is not None:
+            return [self._encode_chat(self._chat, request, item.where) for request in item.requests]
         return [self._encode_request(request, item.where) for request in item.requests]
 
     def _encode_request(self, request: Request, where: str) -> EncodedRequest:
@@ -65,6 +78,22 @@ class RequestEncoder:
         sequence = TokenSequence(context, continuation)
         return EncodedRequest((sequence.fit(self._context),), max(0, len(sequence) - self._context - 1))
 
+    def _encode_chat(self, template: ChatTemplate, request: Request, where: str) -> EncodedRequest:
+        """Encode a request of a chat. White space around the message and before the answer is removed, except in `plain`."""
+        if isinstance(request, RollingLogLikelihood):
+            raise ConfigError("chat=true: this task scores whole texts, which are no answers to messages; remove chat")
+        message, answer = (request.prompt, "") if isinstance(request, Generation) else (request.context, request.continuation)
+        if template.marks_answers:
+            message, answer = message.strip(), answer.lstrip()
+        turns = (Turn("user", message),)
+        prompt = template.prompt_ids(turns)
+        if isinstance(request, Generation):
+            return self._fit_prompt(prompt, request)
+        if not answer:
+            raise DataError(f"{where or 'an item'}: the answer to {message[-40:]!r} is empty; there is nothing to score")
+        sequence = TokenSequence(prompt, template.answer_ids(turns, answer)[:-1])
+        return EncodedRequest((sequence.fit(self._context),), max(0, len(sequence) - self._context - 1))
+
     def _encode_pair(self, request: LogLikelihood) -> tuple[list[int], list[int]]:
         """Return the ids of context and continuation; see `gptkit.task.base.Task.boundary`."""
         if not self._joint or not request.context:
@@ -81,6 +110,9 @@ class RequestEncoder:
         ids = self._encode(request.prompt)
         if self._always or not ids:
             ids = [self._end_of_text, *ids]
+        return self._fit_prompt(ids, request)
+
+    def _fit_prompt(self, ids: list[int], request: Generation) -> EncodedRequest:
         room = max(1, self._context - request.max_new_tokens)
         return EncodedRequest((TokenSequence(ids[-room:], []),), max(0, len(ids) - room))
 

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gptkit.chat_template.base import ChatTemplate
 from gptkit.errors import GptkitError
 from gptkit.evaluation.answerer import AnsweredItem, Answerer
 from gptkit.evaluation.encoding import EncodedRequest, RequestEncoder
@@ -34,17 +35,24 @@ TOKENS_PER_BATCH = 16384
 class ModelAnswerer(Answerer):
     """Answers requests with a model."""
 
-    def __init__(self, subject: Subject) -> None:
-        self.subject = subject
+    def __init__(self, subject: Subject, *, chat: ChatTemplate | None = None) -> None:
+        """
+        Args:
+            subject: the model and its tokenizer.
+            chat: the template by which requests are messages of a user and answers; None: they are texts.
+        """
+        self.subject, self._chat = subject, chat
         self.source, self.settings = subject.source, subject.settings
         self.context: int = subject.model.context
         self.parameters = sum(parameter.numel() for parameter in subject.model.parameters())
 
     def protocol(self, task: Task) -> dict[str, Any]:
         parameter = next(self.subject.model.parameters())
+        chat = {} if self._chat is None else {"chat": _chat_protocol(self._chat)}
         return {
             "boundary": task.boundary,
             "prefix": task.prefix,
+            **chat,
             "precision": str(parameter.dtype).removeprefix("torch."),
             "device": parameter.device.type,
             "context": self.context,
@@ -65,16 +73,29 @@ class ModelAnswerer(Answerer):
         for places in _batches([sum(map(len, requests)) for requests in encoded]):
             if not all(place in done for place in places):
                 part = [(place, items[place], encoded[place]) for place in places]
-                answers = _answer(self.subject, part, seed=seed, batch=batch, excluded=excluded)
+                answers = _answer(self.subject, part, seed=seed, batch=batch, excluded=excluded, end=self._end)
                 yield list(zip(places, answers, strict=True))
 
     def _encoder(self, task: Task) -> RequestEncoder:
-        return RequestEncoder(task, self.subject.tokenizer, context=self.context)
+        return RequestEncoder(task, self.subject.tokenizer, context=self.context, chat=self._chat)
+
+    @property
+    def _end(self) -> int | None:
+        return None if self._chat is None else self._chat.end
 
 
 def as_answerer(subject: Subject | Answerer) -> Answerer:
     """Return what answers requests: a model becomes one."""
     return ModelAnswerer(subject) if isinstance(subject, Subject) else subject
+
+
+def _chat_protocol(template: ChatTemplate) -> dict[str, Any]:
+    """Return what determines how requests become messages."""
+    return {
+        "template": hashlib.sha256(template.jinja.encode()).hexdigest(),
+        "end": template.end,
+        "fewshot": "in the message of the user",
+    }
 
 
 def weights_fingerprint(model: nn.Module) -> str:
@@ -104,7 +125,7 @@ Encoded = tuple[int, Item, list[EncodedRequest]]
 
 
 def _answer(
-    subject: Subject, items: Sequence[Encoded], *, seed: int, batch: int, excluded: Sequence[int] | None
+    subject: Subject, items: Sequence[Encoded], *, seed: int, batch: int, excluded: Sequence[int] | None, end: int | None
 ) -> list[list[Answer]]:
     """Answer the requests of some items, each with its position.
 
@@ -114,6 +135,7 @@ def _answer(
         seed: see `evaluate`.
         batch: see `evaluate`.
         excluded: tokens that cannot begin a continuation, for `is_greedy_filtered`; None: the task does not use it.
+        end: the token that ends a generated text; None: end-of-text.
     """
     requests = [
         (position, number, request, encoded)
@@ -124,7 +146,7 @@ def _answer(
         sequence for *_, request, encoded in requests if not isinstance(request, Generation) for sequence in encoded.sequences
     ]
     scores = iter(score_continuations(subject.model, sequences, rows=batch, excluded=excluded or ()) if sequences else ())
-    texts = _generate(subject, requests, seed=seed, batch=batch)
+    texts = _generate(subject, requests, seed=seed, batch=batch, end=end)
     token_texts = TokenTexts(subject.tokenizer)
     answers: dict[int, list[Answer]] = {position: [] for position, *_ in items}
     for position, number, request, encoded in requests:
@@ -139,7 +161,7 @@ def _answer(
 
 
 def _generate(
-    subject: Subject, requests: Sequence[tuple[int, int, object, EncodedRequest]], *, seed: int, batch: int
+    subject: Subject, requests: Sequence[tuple[int, int, object, EncodedRequest]], *, seed: int, batch: int, end: int | None
 ) -> dict[tuple[int, int], str]:
     """Return the generated texts by position of the item and number of the request."""
     groups: dict[Generation, list[tuple[int, int, list[int]]]] = {}
@@ -150,7 +172,7 @@ def _generate(
     texts: dict[tuple[int, int], str] = {}
     for settings, group in groups.items():
         if settings.beams > 1:
-            texts |= {(position, number): _best_text(subject, prompt, settings) for position, number, prompt in group}
+            texts |= {(position, number): _best_text(subject, prompt, settings, end) for position, number, prompt in group}
             continue
         params = SamplingParams(settings.max_new_tokens, settings.temperature, top_k=settings.top_k, stop=settings.stop, seed=seed)
         continuations = continue_token_ids(
@@ -159,6 +181,7 @@ def _generate(
             [prompt for *_, prompt in group],
             params,
             items=[position * MAX_REQUESTS + number for position, number, _ in group],
+            end=end,
             **({"batch": batch} if batch else {}),
         )
         texts |= {
@@ -167,7 +190,7 @@ def _generate(
     return texts
 
 
-def _best_text(subject: Subject, prompt: Sequence[int], settings: Generation) -> str:
+def _best_text(subject: Subject, prompt: Sequence[int], settings: Generation, end: int | None) -> str:
     return beam_search(
         subject.model,
         subject.tokenizer,
@@ -176,6 +199,7 @@ def _best_text(subject: Subject, prompt: Sequence[int], settings: Generation) ->
         alpha=settings.length_penalty,
         max_new_tokens=settings.max_new_tokens,
         stop=settings.stop,
+        end=end,
     ).text
 
 

@@ -46,6 +46,7 @@ def beam_search(
     alpha: float,
     max_new_tokens: int,
     stop: Sequence[str] = (),
+    end: int | None = None,
 ) -> Hypothesis:
     """Return the best continuation that was found.
 
@@ -58,6 +59,7 @@ def beam_search(
         tokenizer: only its ids are generated.
         prompt: token ids, at least one, and fewer than the context of the model.
         beams: number of unfinished hypotheses that are kept.
+        end: the token that ends a text; None: end-of-text.
         alpha: exponent of the length penalty, at least 0; larger values favour longer texts.
         max_new_tokens: maximum number of tokens; fewer if the context of the model ends.
         stop: texts that end a continuation.
@@ -65,7 +67,7 @@ def beam_search(
     steps = min(max_new_tokens, model.context - len(prompt))
     if steps < 1:
         raise ValueError(f"a prompt of {len(prompt)} tokens fills the context of {model.context}")
-    search = _Search(tokenizer, prompt, beams=beams, alpha=alpha, steps=steps, stop=stop)
+    search = _Search(tokenizer, prompt, beams=beams, alpha=alpha, steps=steps, stop=stop, end=end)
     decoder = Decoder(model, [prompt], [1], length=len(prompt) + steps)
     try:
         for step in range(1, steps + 1):
@@ -86,14 +88,22 @@ class _Search:
     """The unfinished hypotheses, and the best finished one."""
 
     def __init__(
-        self, tokenizer: Tokenizer, prompt: Sequence[int], *, beams: int, alpha: float, steps: int, stop: Sequence[str]
+        self,
+        tokenizer: Tokenizer,
+        prompt: Sequence[int],
+        *,
+        beams: int,
+        alpha: float,
+        steps: int,
+        stop: Sequence[str],
+        end: int | None,
     ) -> None:
         self.active: list[tuple[tuple[int, ...], float]] = [((), 0.0)]
         """The unfinished hypotheses: tokens and log-probability."""
         self.best: Hypothesis | None = None
         self._tokenizer, self._prompt, self._stop = tokenizer, prompt, stop
         self._beams, self._alpha, self._steps = beams, alpha, steps
-        self._end_of_text = tokenizer.special["end_of_text"]
+        self._end_of_text = tokenizer.special["end_of_text"] if end is None else end
 
     def totals(self, logits: Tensor) -> Tensor:
         """Return the log-probabilities of all extensions: (B, V) logits -> (B, V) float64."""
