@@ -19,6 +19,10 @@ def evaluate(settings: EvalCommand) -> dict[str, float]:
         DataError: examples or prompts cannot be read.
         CheckpointError: a checkpoint cannot be read.
     """
+    if settings.stop is not None:
+        from gptkit.command.eval_decided import evaluate_decided
+
+        return evaluate_decided(settings)
     _check_settings(settings)
     return _compare(settings) if settings.task.compares else _evaluate_task(settings)
 

@@ -49,6 +49,12 @@ class EvalCommand(Command):
     ] = None
     index_n: Annotated[int | None, "words of an N-gram of the index; null: as GPT-3 chooses it for the items", at_least(2)] = None
     reward: Annotated[RewardConfig | None, "the judge of tasks that need one; null: the reward of the checkpoint's run"] = None
+    stop: Annotated[
+        str | None,
+        "decided: evaluate two models (checkpoint=a,b) on items in a random order, until one is better at a level of 5%; null: all "
+        "items",
+        one_of("decided"),
+    ] = None
     seed: Annotated[int, "the same seed gives the same scores", at_least(0)] = 0
     batch: Annotated[
         int,
