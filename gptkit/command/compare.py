@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from gptkit.errors import DataError
 from gptkit.terminal import print_text, write_result
+from gptkit.user_files import expand_path
 
 if TYPE_CHECKING:
     from gptkit.command.compare_config import CompareCommand
@@ -38,6 +39,10 @@ def compare(settings: CompareCommand) -> Comparison:
     comparison = compare_results(find_results("a", settings.a), find_results("b", settings.b))
     for warning in comparison_warnings(comparison):
         _log.warning("%s", warning)
+    if settings.to is not None:
+        from gptkit.evaluation.comparison_page import write_comparison_page
+
+        write_comparison_page(expand_path(settings.to), comparison)
     explanations = {name: _explain(task) for name, task in comparison.tasks.items()} if settings.explain else {}
     if settings.format == "json":
         content = comparison_content(comparison)
@@ -48,6 +53,8 @@ def compare(settings: CompareCommand) -> Comparison:
     print_text("\n".join([*comparison_lines(comparison), comparison_table(comparison)]))
     for name, explanation in explanations.items():
         print_text(f"\n{name}: what the difference consists of\n{explanation_table(explanation)}")
+    if settings.to is not None:
+        print_text(f"The page is {expand_path(settings.to) / 'report.html'}")
     return comparison
 
 

@@ -28,6 +28,7 @@ class CompareCommand(Command):
         bool,
         "for two results of the same weights: evaluate again, and print what each setting adds to the difference",
     ] = False
+    to: Annotated[str | None, "the folder for a page with the items that changed, report.html; null: no page", not_empty] = None
     format: Annotated[str, "table or json", one_of("table", "json")] = "table"
 
     def execute(self, folder: Path) -> Any:
