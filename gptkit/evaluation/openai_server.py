@@ -17,6 +17,7 @@ from gptkit.evaluation.config import SERVER, OpenAIConfig
 
 LONGEST_MESSAGE = 200
 """Characters of a server's message that are shown."""
+CONTINUE = "With to=, the items that were answered are kept, and the same command continues."
 OVERFLOW = re.compile(
     r"context.{0,10}(length|window|size)|maximum.{0,20}(length|context)|max_model_len|too (long|many tokens)", re.I
 )
@@ -66,7 +67,7 @@ class Server:
             )
         if isinstance(error, openai.NotFoundError):
             return GptkitError(f"{self.source}: has no model {self.model!r}, or no such endpoint ({message}); set openai.model")
-        return _connection_problem(error, self.source, self.timeout, self.retries)
+        return _connection_problem(error, self.source, self.timeout, self.retries, ". " + CONTINUE)
 
 
 def connect(source: str, settings: OpenAIConfig) -> Server:
@@ -126,18 +127,17 @@ def _client_settings(url: str, timeout: float, retries: int) -> dict[str, Any]:
     return {"api_key": key, "base_url": url, "timeout": timeout, "max_retries": retries}
 
 
-def _connection_problem(error: Exception, name: str, timeout: float, retries: int) -> GptkitError:
-    again = " The items that were answered are kept if to= is set; the same command continues."
+def _connection_problem(error: Exception, name: str, timeout: float, retries: int, again: str = "") -> GptkitError:
     if isinstance(error, openai.APITimeoutError):
-        return GptkitError(f"{name}: no answer within openai.timeout={timeout:g} seconds.{again}")
+        return GptkitError(f"{name}: no answer within openai.timeout={timeout:g} seconds{again}")
     if isinstance(error, openai.APIConnectionError):
         cause = " ".join(str(error.__cause__ or error).split())[:LONGEST_MESSAGE]
-        return GptkitError(f"{name}: the server cannot be reached ({cause}); start it, or correct the address.{again}")
+        return GptkitError(f"{name}: the server cannot be reached ({cause}); start it, or correct the address{again}")
     if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
         return GptkitError(f"{name}: refuses the key ({error.status_code}); set the environment variable OPENAI_API_KEY")
     if isinstance(error, openai.APIStatusError):
         tries = f" after {retries} retries" if error.status_code in (408, 409, 429) or error.status_code >= 500 else ""
-        return GptkitError(f"{name}: status {error.status_code}{tries} ({server_message(error)}).{again}")
+        return GptkitError(f"{name}: status {error.status_code}{tries} ({server_message(error)}){again}")
     return GptkitError(f"{name}: is not an OpenAI-compatible server ({server_message(error)}); the address usually ends with /v1")
 
 
