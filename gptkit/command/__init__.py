@@ -226,13 +226,16 @@ class PluginsCommand(Command):
 
 @dataclass
 class ReportCommand(Command):
-    """Compare runs on one page: results, what differs in their configurations, and their curves."""
+    """Compare runs, or results of gptkit eval, on one page with tables and charts."""
 
     verb: ClassVar[str] = "report"
     bare_words: ClassVar[str] = "runs"
 
     runs: Annotated[
-        Any, "the run folders, or folders that hold runs; also typed as plain words, gptkit report runs/*", texts, not_empty
+        Any,
+        "the folders of runs or of evaluations, or folders that hold them; also typed as plain words, gptkit report runs/*",
+        texts,
+        not_empty,
     ] = MISSING
     to: Annotated[str, "the page to write", not_empty] = "comparison.html"
 

@@ -1,10 +1,10 @@
-"""The command `report`: compares runs in a table on standard output and on an HTML page."""
+"""The command `report`: compares runs, or results of evaluations, in a table on standard output and on an HTML page."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,22 +14,27 @@ from gptkit.terminal import print_text
 from gptkit.user_files import expand_path
 
 if TYPE_CHECKING:
+    from gptkit.evaluation.page_comparison import Result
     from gptkit.training.reporting.comparison import ComparedRun
 
 
-def report(settings: ReportCommand) -> list[ComparedRun]:
-    """Print the table, write the page, and return the runs in the order in which they were named.
+def report(settings: ReportCommand) -> list[ComparedRun] | list[Result]:
+    """Print the table, write the page, and return the runs, or the results, in the order in which they were named.
 
     Of a run with damaged files, the readable part is compared, and the page names what is missing.
 
     Raises:
-        ConfigError: a folder does not exist, or contains no run.
+        ConfigError: a folder does not exist, or contains no run and no results, or there are both runs and results.
     """
     page = expand_path(settings.to)
     if page.is_dir():
         raise ConfigError(f"to={settings.to} is a folder; name a file, such as to={page / 'comparison.html'}")
     words = [settings.runs] if isinstance(settings.runs, str) else list(settings.runs)
-    folders = find_runs([expand_path(word) for word in words])
+    paths = [expand_path(word) for word in words]
+    results = {path: find_result_folders(path) for path in paths}
+    if any(results.values()):
+        return _report_results(results, page)
+    folders = find_runs(paths)
 
     from gptkit.training.reporting.comparison import label_by_settings, read_run, write_comparison
     from gptkit.training.reporting.comparison_table import print_comparison, print_page_path
@@ -41,6 +46,33 @@ def report(settings: ReportCommand) -> list[ComparedRun]:
     print_comparison(runs, keys)
     print_page_path(f"The comparison is {page}")
     return runs
+
+
+def find_result_folders(path: Path) -> list[Path]:
+    """Return the folders of results of `gptkit eval` at a path; empty for a run and for a folder of runs."""
+    from gptkit.evaluation.page_content import find_results
+
+    return find_results(path) if path.is_dir() and not is_run(path) else []
+
+
+def _report_results(results: Mapping[Path, Sequence[Path]], page: Path) -> list[Result]:
+    """Compare results of evaluations."""
+    for path, found in results.items():
+        if not found and path.is_dir():
+            other = next(path for path, found in results.items() if found)
+            raise ConfigError(
+                f"runs: {other} holds results of gptkit eval, but {path} does not; report runs and results with two commands"
+            )
+        if not found:
+            print_text(f"gptkit: {path} is no folder; it is skipped", sys.stderr)
+    from gptkit.evaluation.page_comparison import read_all, results_as_text, write_comparison
+
+    folders = list(dict.fromkeys(folder for found in results.values() for folder in found))
+    compared = read_all(folders)
+    write_comparison(page, compared)
+    print_text(results_as_text(compared))
+    print_text(f"The comparison is {page}", sys.stderr)
+    return compared
 
 
 def find_runs(paths: Sequence[Path]) -> list[Path]:

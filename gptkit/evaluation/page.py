@@ -7,15 +7,13 @@ from pathlib import Path
 
 from gptkit.atomic_io import write_file
 from gptkit.evaluation.page_calibration import calibration_section
-from gptkit.evaluation.page_content import TEMPLATES, Evaluation, Section, read_evaluation
+from gptkit.evaluation.page_content import FILE, TEMPLATES, Evaluation, Section, read_evaluation
 from gptkit.evaluation.page_groups import groups_section
 from gptkit.evaluation.page_items import items_section
 from gptkit.evaluation.page_metrics import few_shot_section, findings, metrics_section, tiles
 from gptkit.evaluation.page_protocol import protocol_section
 from gptkit.page.html_page import render
 from gptkit.page.numbers import format_count
-
-FILE = "report.html"
 
 SECTIONS: Sequence[Callable[[Evaluation], Section | None]] = (
     metrics_section,

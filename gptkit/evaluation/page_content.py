@@ -14,7 +14,7 @@ from gptkit.errors import DataError
 from gptkit.kit_files import MIB, DamagedFile, read_json
 
 TEMPLATES = Path(__file__).parent / "templates"
-RESULTS, ITEMS = "results.json", "items.jsonl"
+RESULTS, ITEMS, FILE = "results.json", "items.jsonl", "report.html"
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,14 @@ class Section:
 def is_evaluation(folder: Path) -> bool:
     """Return whether a folder holds the results of an evaluation."""
     return (folder / RESULTS).is_file()
+
+
+def find_results(path: Path) -> list[Path]:
+    """Return the folder if it holds results, or else the folders in it that do, three levels deep, sorted."""
+    if is_evaluation(path):
+        return [path]
+    found = [each.parent for depth in range(1, 4) for each in path.glob("/".join(["*"] * depth) + f"/{RESULTS}")]
+    return sorted(found, key=lambda folder: [(int(part), "") if part.isdecimal() else (1 << 62, part) for part in folder.parts])
 
 
 def read_results(folder: Path) -> dict[str, Any]:

@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from gptkit.evaluation.intervals import Metric
-
 if TYPE_CHECKING:
     from gptkit.evaluation.calibration import Calibration
     from gptkit.evaluation.contamination import ItemOverlaps, Subset
+    from gptkit.evaluation.intervals import Metric
 
 
 def results_content(

@@ -72,7 +72,7 @@ const gptkitCharts = (() => {
       const { data } = this;
       const axis = Math.max(0, data.axes.findIndex(each => each.name === page.axis));
       const isTime = data.axes[axis].name === "wall_seconds", isLine = data.series.some(series => series.line);
-      const logX = isLine ? page.logX && !data.categories.length : data.log_x;
+      const logX = data.log_x || (isLine && page.logX && !data.categories.length);
       const visible = data.series.filter(series => this.isVisible(series));
       const options = [{}], bands = [], columns = [];
       this.shown = [];
@@ -136,7 +136,7 @@ const gptkitCharts = (() => {
       if (low === null) return [0, 1];
       if (this.data.categories.length) return [-0.5, this.data.categories.length - 0.5];
       const isLine = this.data.series.some(series => series.line);
-      if (logX) return isLine && low < high ? [low, high] : [low / 1.5, high * 1.5];
+      if (logX) return isLine && low < high && !this.data.log_x ? [low, high] : [low / 1.5, high * 1.5];
       const isFew = this.data.series.every(series => series.few);
       const margin = low === high ? Math.abs(low) * 0.1 || 1 : (high - low) * (isLine ? (isFew ? 0.02 : 0) : 0.08);
       return [low - margin, high + margin];
