@@ -28,11 +28,12 @@ def calibration_section(evaluation: Evaluation) -> Section | None:
     return reliability_section({"": calibration})
 
 
-def reliability_section(calibrations: Mapping[str, Mapping[str, Any]]) -> Section:
+def reliability_section(calibrations: Mapping[str, Mapping[str, Any]], drawing_name: str = "reliability") -> Section:
     """Return one plot and one table of bins for several models, such as before and after PPO (GPT-4's report, figure 8).
 
     Args:
         calibrations: the section `calibration` of results.json by the name of the model; the name may be empty if there is one.
+        drawing_name: a name of the plot that is unique in the page.
     """
     chart = reliability_chart(calibrations)
     models: list[dict[str, Any]] = [
@@ -46,7 +47,7 @@ def reliability_section(calibrations: Mapping[str, Mapping[str, Any]]) -> Sectio
         for number, (name, content) in enumerate(calibrations.items())
     ]
     legend = [{"label": model["name"], "color": model["color"]} for model in models]
-    drawing = chart_svg(chart, "reliability", SIZE)
+    drawing = chart_svg(chart, drawing_name, SIZE)
     html = fragment("calibration.html", templates=TEMPLATES, drawing=drawing, models=models, legend=legend)
     return Section("Calibration", html)
 

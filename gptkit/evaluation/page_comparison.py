@@ -15,6 +15,7 @@ from urllib.parse import quote
 import numpy as np
 
 from gptkit.atomic_io import wrap_os_errors, write_file
+from gptkit.evaluation.page_calibration import reliability_section
 from gptkit.evaluation.page_content import FILE, TEMPLATES, read_results
 from gptkit.evaluation.page_protocol import protocol_rows
 from gptkit.evaluation.report import align_columns, format_value
@@ -210,12 +211,24 @@ def write_comparison(path: Path, results: Sequence[Result]) -> None:
         rows=_view(path.parent, table_rows(results, models, tasks), columns),
         all_rows=_view(path.parent, table_rows(results, models, tasks, main=False), columns),
         has_k=any(result.k for result in results),
+        calibrations=_calibrations(table_rows(results, models, tasks)),
         against_k=chart_views(against_k[:MAX_CHARTS], "k"),
         against_size=chart_views(against_size[:MAX_CHARTS], "size"),
     )
     with wrap_os_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     write_file(path, page)
+
+
+def _calibrations(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Return the reliability of the models on each multiple choice task, on one plot (GPT-4's report, figure 8)."""
+    views = []
+    for number, row in enumerate(rows[:MAX_CHARTS]):
+        found = {model: result.content["calibration"] for model, result in row.results.items() if result.content.get("calibration")}
+        if found:
+            title = f"{row.task}, K = {row.k:,}" if row.k else row.task
+            views.append({"title": title, "html": reliability_section(found, f"reliability{number}").html})
+    return views
 
 
 def _view(base: Path, rows: Sequence[Row], columns: Sequence[str]) -> list[dict[str, Any]]:

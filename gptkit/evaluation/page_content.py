@@ -48,15 +48,18 @@ class Section:
 
 def is_evaluation(folder: Path) -> bool:
     """Return whether a folder holds the results of an evaluation."""
-    return (folder / RESULTS).is_file()
+    return (folder / RESULTS).is_file() and (folder / ITEMS).is_file()
 
 
 def find_results(path: Path) -> list[Path]:
-    """Return the folder if it holds results, or else the folders in it that do, three levels deep, sorted."""
+    """Return the folder if it holds results, or else the folders in it that do, five levels deep, sorted."""
     if is_evaluation(path):
         return [path]
-    found = [each.parent for depth in range(1, 4) for each in path.glob("/".join(["*"] * depth) + f"/{RESULTS}")]
-    return sorted(found, key=lambda folder: [(int(part), "") if part.isdecimal() else (1 << 62, part) for part in folder.parts])
+    found = {each.parent for depth in range(1, 6) for each in path.glob("*/" * depth + RESULTS)}
+    return sorted(
+        filter(is_evaluation, found),
+        key=lambda folder: [(int(part), "") if part.isdecimal() else (1 << 62, part) for part in folder.parts],
+    )
 
 
 def read_results(folder: Path) -> dict[str, Any]:

@@ -109,6 +109,17 @@ def test_models_have_the_shortest_names_that_tell_them_apart(tmp_path: Path) -> 
     assert list(names.values()) == ["x/best", "y/best (00000001)", "y/best (00000002)"]
 
 
+def test_calibration_of_several_models_is_on_one_plot(tmp_path: Path) -> None:
+    each = {"low": 0.4, "high": 0.5, "options": 8, "probability": 0.45, "frequency": 0.5}
+    calibration = {"options": 8, "metrics": {}, "bins": {"equal_width": [each]}}
+    for model in ("before", "after"):
+        write_result(tmp_path / model, f"runs/{model}", calibration=calibration)
+    write_comparison(tmp_path / "all.html", read_all(find_results(tmp_path)))
+    page = (tmp_path / "all.html").read_text(encoding="utf-8")
+    assert page.count('<figure class="reliability">') == 1
+    assert '<caption class="hidden">Bins of equal width of before</caption>' in page
+
+
 def test_metric_without_value_leaves_its_cell_empty(tmp_path: Path) -> None:
     text = results_as_text(read_all([write_result(tmp_path / "a", "runs/a", value=None)]))
     assert text.splitlines()[1].split() == ["choice", "0", "accuracy"]
