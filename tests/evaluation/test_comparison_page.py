@@ -103,6 +103,17 @@ def test_items_that_changed_are_listed_in_both_directions(opened: Any) -> None:
     assert "right answer" in section.locator(".sides.right").inner_text()
 
 
+def test_table_has_a_cell_per_heading(folder: Path) -> None:
+    for name in ("", "/questions"):
+        results = [find_results(side, f"{folder / side}{name}") for side in "ab"]
+        text = comparison_page(compare_results(*results))
+        table = text.partition('<table class="differences">')[2].partition("</table>")[0]
+        head, *rows = table.split("<tr>")[1:]
+        assert rows
+        for row in rows:
+            assert row.count("<td>") + row.count("<th ") == head.count("<th ")
+
+
 def test_page_does_not_replace_that_of_an_evaluation(folder: Path) -> None:
     results = find_results("a", str(folder / "a"))
     with pytest.raises(ConfigError, match="holds the results of an evaluation"):
