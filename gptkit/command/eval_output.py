@@ -28,6 +28,8 @@ def print_task(settings: EvalCommand, prepared: PreparedTask, result: TaskResult
         _print_json(settings, result.metrics, result.content)
         return
     print_text(results_table(result.metrics, result.content["items"], result.subsets, result.groups))
+    for note in result.notes:
+        print_text(note)
     if prepared.overlaps is not None:
         print_text(overlap_line(prepared.overlaps))
 

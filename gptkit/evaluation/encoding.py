@@ -60,6 +60,15 @@ class RequestEncoder:
             return [self._encode_chat(self._chat, request, item.where) for request in item.requests]
         return [self._encode_request(request, item.where) for request in item.requests]
 
+    def encode_continuation(self, request: LogLikelihood) -> EncodedRequest:
+        """Return a continuation with its context as token ids.
+
+        Raises:
+            DataError: the continuation is empty.
+        """
+        self._ids.clear()
+        return self._encode_request(request, "")
+
     def _encode_request(self, request: Request, where: str) -> EncodedRequest:
         if isinstance(request, Generation):
             return self._encode_prompt(request)

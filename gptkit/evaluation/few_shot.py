@@ -133,6 +133,36 @@ class FewShotTask(Task):
         return examples
 
 
+class FixedExamplesTask(FewShotTask):
+    """A task whose items begin with the same solved examples, those of their group, or with as many of them as fit."""
+
+    def __init__(
+        self,
+        task: Task,
+        examples: Mapping[str, Sequence[Item]],
+        *,
+        k: int,
+        separator: str | None = None,
+        fits: Callable[[Item], bool] = lambda item: True,
+    ) -> None:
+        """
+        Args:
+            task: the task without examples.
+            examples: K examples of each group of items.
+            k: number of examples.
+            separator: the text between examples; None: that of the task.
+            fits: returns whether an item fits the context of the model.
+
+        Raises:
+            ConfigError: the task has no solved examples.
+        """
+        self._fixed = {group: _solutions(task, items)[group] for group, items in examples.items()}
+        super().__init__(task, [item for items in examples.values() for item in items], k=k, separator=separator, fits=fits)
+
+    def _draw(self, item: Item) -> list[str]:
+        return self._fixed[item.group]
+
+
 def permutation(size: int, key: int) -> Iterator[int]:
     """Yield the numbers below `size` in a random order that depends on the key alone; numpy guarantees it in all versions."""
     numbers = np.random.Philox(key=key)

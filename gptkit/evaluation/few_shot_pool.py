@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gptkit.errors import ConfigError
-from gptkit.evaluation.few_shot import FewShotTask
+from gptkit.evaluation.few_shot import FewShotTask, FixedExamplesTask
 from gptkit.plugins import registry
 
 if TYPE_CHECKING:
@@ -53,3 +53,10 @@ def with_examples(task: Task, pool: Sequence[Item], fewshot: FewShotConfig, answ
     return FewShotTask(
         task, pool, k=fewshot.k, separator=fewshot.separator, seed=seed, sampler=fewshot.sampler, fits=answerer.fits(task)
     )
+
+
+def with_fixed_examples(
+    task: Task, examples: Mapping[str, Sequence[Item]], fewshot: FewShotConfig, answerer: Answerer
+) -> FixedExamplesTask:
+    """Return the task with the same examples of each group before every item, as many as fit the context."""
+    return FixedExamplesTask(task, examples, k=fewshot.k, separator=fewshot.separator, fits=answerer.fits(task))

@@ -21,7 +21,7 @@ from gptkit.errors import ConfigError, DataError, GptkitError
 from gptkit.evaluation.runner import ScoredItem
 from gptkit.kit_files import MIB, DamagedFile, read_json
 from gptkit.task.base import Item
-from gptkit.task.requests import Answer, Generation, GenerationAnswer, LogLikelihood, Request
+from gptkit.task.requests import Answer, Generation, LogLikelihood, LogLikelihoodAnswer, Request
 from gptkit.user_files import expand_path
 
 PROTOCOL, ITEMS, RESULTS = "protocol.json", "items.jsonl", "results.json"
@@ -107,6 +107,7 @@ class EvaluationFolder:
             "answers": [_plain_answer(answer) for answer in answers],
             "scores": scored.scores,
             **({"option_scores": scored.option_scores} if scored.option_scores else {}),
+            **({} if scored.draw is None else {"draw": scored.draw}),
             **self.annotations.get(identifier, {}),
         }
         with _wrap_disk_full(self.path / ITEMS):
@@ -184,6 +185,6 @@ def _plain_request(request: Request) -> dict[str, Any]:
 
 
 def _plain_answer(answer: Answer) -> dict[str, Any]:
-    if isinstance(answer, GenerationAnswer):
+    if not isinstance(answer, LogLikelihoodAnswer):
         return asdict(answer)
     return {"log_prob": answer.total, **{name: value for name, value in asdict(answer).items() if value is not None}}

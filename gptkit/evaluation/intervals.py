@@ -61,7 +61,7 @@ def add_intervals(results: Results, aggregate: Callable[[Columns], dict[str, flo
             metrics[name] = _mean(value, values)
     resampled = _resampled_metrics(columns, aggregate, items) if others else {}
     for name in others:
-        metrics[name] = _from_distribution(results.metrics[name], resampled[name])
+        metrics[name] = metric_from_distribution(results.metrics[name], resampled[name])
     return metrics
 
 
@@ -86,7 +86,7 @@ def _mean(value: float, values: NDArray[np.float64]) -> Metric:
             method="percentile",
             rng=np.random.default_rng(SEED),
         )
-    return _from_distribution(value, result.bootstrap_distribution)
+    return metric_from_distribution(value, result.bootstrap_distribution)
 
 
 def _resampled_metrics(
@@ -102,7 +102,8 @@ def _resampled_metrics(
     return {name: np.array([metrics[name] for metrics in resampled]) for name in resampled[0]}
 
 
-def _from_distribution(value: float, resampled: NDArray[np.float64]) -> Metric:
+def metric_from_distribution(value: float, resampled: NDArray[np.float64]) -> Metric:
+    """Return a metric with the percentile interval of its values for resampled items."""
     finite = resampled[np.isfinite(resampled)]
     if not len(finite):
         return Metric(value)

@@ -70,7 +70,7 @@ class ModelAnswerer(Answerer):
         encoder = self._encoder(task)
         encoded = [encoder.encode_item(item) for item in items]
         excluded = encoder.excluded if task.excluded_words else None
-        for places in _batches([sum(map(len, requests)) for requests in encoded]):
+        for places in group_items([sum(map(len, requests)) for requests in encoded]):
             if not all(place in done for place in places):
                 part = [(place, items[place], encoded[place]) for place in places]
                 answers = _answer(self.subject, part, seed=seed, batch=batch, excluded=excluded, end=self._end)
@@ -107,7 +107,7 @@ def weights_fingerprint(model: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
+def group_items(lengths: Sequence[int]) -> Iterator[list[int]]:
     """Yield batches of the positions of items of similar length, longest first."""
     batch: list[int] = []
     tokens = 0

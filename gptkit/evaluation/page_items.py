@@ -132,6 +132,8 @@ def _choice_rule(evaluation: Evaluation, names: Sequence[str]) -> Callable[[Mapp
         return None
     if any(request["type"] != "loglikelihood" for item in items for request in item["requests"]):
         return None
+    if all("decision_value" in answer for item in items for answer in item["answers"]):
+        return _highest_decision_value
     normaliser = evaluation.protocol.get("task", {}).get("normaliser")
     for rule in dict.fromkeys(name for name in (normaliser, "none", "tokens") if name in LENGTHS):
 
@@ -141,6 +143,12 @@ def _choice_rule(evaluation: Evaluation, names: Sequence[str]) -> Callable[[Mapp
         if all((choose(item) == item["target"]) == bool(item["scores"]["accuracy"]) for item in items):
             return choose
     return None
+
+
+def _highest_decision_value(item: Mapping[str, Any]) -> int:
+    """Return the option that a linear probe chose; it has no value for a class without an example."""
+    values = [answer["decision_value"] for answer in item["answers"]]
+    return first_highest([-math.inf if value is None else value for value in values])
 
 
 def _option_scores(item: Mapping[str, Any], normaliser: str) -> list[float]:

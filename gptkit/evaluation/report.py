@@ -73,21 +73,29 @@ def results_table(
     """
     if items is None:
         return align_columns([[name, format_value(metric.value)] for name, metric in metrics.items()])
-    rows = [["metric", "value", "95% interval", "items"]]
+    has_draws = any(hasattr(metric, "standard_deviation") for metric in metrics.values())  # of `DrawMetric`
+    rows = [["metric", "value", "95% interval", *["sd of draws"] * has_draws, "items"]]
     for name, metric in metrics.items():
-        rows.append(_row(name, metric, items))
-        rows += [_row(f"  {part}", subset.metrics.get(name), subset.items) for part, subset in (subsets or {}).items()]
+        parts = {f"  {part}": (subset.metrics.get(name), subset.items) for part, subset in (subsets or {}).items()}
+        for title, (value, count) in {name: (metric, items), **parts}.items():
+            rows.append(_row(title, value, count, has_draws))
     main = next(iter(metrics))
-    rows += [_row(f"  {part}", subset.metrics.get(main), subset.items) for part, subset in (groups or {}).items()]
+    rows += [_row(f"  {part}", subset.metrics.get(main), subset.items, has_draws) for part, subset in (groups or {}).items()]
     return align_columns(rows)
 
 
-def _row(name: str, metric: Metric | None, items: int) -> list[str]:
+def _row(name: str, metric: Metric | None, items: int, has_draws: bool) -> list[str]:
+    deviation = [_deviation(metric)] * has_draws
     if metric is None:
-        return [name, "-", "-", f"{items:,}"]
+        return [name, "-", "-", *deviation, f"{items:,}"]
     has_interval = metric.low is not None and metric.high is not None
     interval = f"{_number(metric.low)} to {_number(metric.high)}" if has_interval else "-"
-    return [name, format_value(metric.value), interval, f"{items:,}"]
+    return [name, format_value(metric.value), interval, *deviation, f"{items:,}"]
+
+
+def _deviation(metric: Metric | None) -> str:
+    deviation: float | None = getattr(metric, "standard_deviation", None)
+    return "-" if deviation is None else _number(deviation)
 
 
 def format_value(value: float) -> str:

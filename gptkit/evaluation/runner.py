@@ -26,6 +26,8 @@ class ScoredItem:
     truncated: int = 0
     option_scores: tuple[float, ...] = ()
     """See `Task.option_scores`."""
+    draw: int | None = None
+    """The number of the draw of examples, if there are several."""
 
 
 class ItemStore(Protocol):

@@ -12,6 +12,8 @@ from gptkit.errors import ConfigError
 from gptkit.evaluation.calibration import calibration, option_probabilities
 from gptkit.evaluation.config import FewShotConfig
 from gptkit.evaluation.contamination import ItemOverlaps, Subset
+from gptkit.evaluation.draw_evaluation import draw_item_id, draws_note, draws_protocol, evaluate_draws
+from gptkit.evaluation.example_draws import ExampleDraws
 from gptkit.evaluation.few_shot import FewShotStatistics
 from gptkit.evaluation.few_shot_pool import example_pool, with_examples
 from gptkit.evaluation.folder import EvaluationFolder
@@ -85,13 +87,15 @@ class PreparedTask:
     """The items that examples in context are drawn from; empty without such examples."""
     overlaps: ItemOverlaps | None = None
     """The items that occur in the training text of the index."""
+    draws: ExampleDraws | None = None
+    """Fixed draws of examples; `task` has the items that are in none of them."""
 
 
 @dataclass(frozen=True)
 class TaskResult:
     """The results of one task with one model."""
 
-    metrics: dict[str, Metric]
+    metrics: Mapping[str, Metric]
     """The main one first."""
     content: dict[str, Any]
     """The content of results.json without the protocol."""
@@ -104,6 +108,8 @@ class TaskResult:
     warnings: tuple[str, ...] = ()
     groups: dict[str, Subset] = field(default_factory=dict)
     """The metrics of the groups of items, such as the subjects of an exam."""
+    notes: tuple[str, ...] = ()
+    """Sentences about the results."""
 
 
 def prepare_task(settings: TaskEvaluation) -> PreparedTask:
@@ -117,9 +123,20 @@ def prepare_task(settings: TaskEvaluation) -> PreparedTask:
         raise ConfigError(f"task={settings.task.name} compares two models; evaluate it alone, with against=<run>")
     check_samples(settings.samples, settings.pass_at)
     task: Any = settings.task.build(data=settings.data)
-    pool = example_pool(settings.fewshot, settings.task, settings.data, task) if settings.fewshot.k else ()
+    fewshot = settings.fewshot
+    if fewshot.mode != "in_context" and not fewshot.k:
+        raise ConfigError(f"fewshot.mode={fewshot.mode} learns from examples; set their number with fewshot.k")
+    if fewshot.fixed_draws and fewshot.sampler == "first":
+        raise ConfigError("fewshot.sampler=first takes the first examples of the pool; remove fewshot.draws and fewshot.mode")
+    if fewshot.fixed_draws and settings.samples > 1:
+        raise ConfigError(f"samples={settings.samples} takes no fixed draws of examples; remove fewshot.draws and fewshot.mode")
+    pool = example_pool(fewshot, settings.task, settings.data, task) if fewshot.k else ()
+    draws = None
+    if fewshot.fixed_draws:
+        draws = ExampleDraws(task, pool, k=fewshot.k, draws=fewshot.fixed_draws, seed=settings.seed)
+        task = draws.task
     overlaps = None if settings.index is None else ItemOverlaps(expand_path(settings.index), settings.index_n, task)
-    return PreparedTask(settings, task, pool, overlaps)
+    return PreparedTask(settings, task, pool, overlaps, draws)
 
 
 def evaluate_task(
@@ -145,10 +162,10 @@ def evaluate_task(
         DataError: there are no items, or the folder is damaged.
         GptkitError: a log-probability is not finite, or the folder cannot be written.
     """
-    settings, task, overlaps = prepared.settings, prepared.task, prepared.overlaps
+    settings, task, overlaps, draws = prepared.settings, prepared.task, prepared.overlaps, prepared.draws
     answerer = as_answerer(subject)
-    few_shot = None
-    if settings.fewshot.k:
+    few_shot, drawn = None, None
+    if settings.fewshot.k and draws is None:
         task = few_shot = with_examples(task, prepared.pool, settings.fewshot, answerer, seed=settings.seed)
     sampled = None
     if settings.samples > 1:
@@ -162,29 +179,43 @@ def evaluate_task(
                 protocol["fewshot"] = few_shot.protocol
             if sampled is not None:
                 protocol["samples"] = {"n": settings.samples, "pass_at": sampled.pass_at}
+            if draws is not None:
+                protocol["fewshot"] = draws_protocol(draws, settings.fewshot, task.separator)
             if overlaps is not None:
                 protocol["index"] = overlaps.protocol()
             folder = stack.enter_context(EvaluationFolder(to, protocol))
             if overlaps is not None:
-                folder.annotations = {each: overlaps.annotation(place) for place, each in enumerate(item_ids(task.items()))}
+                folder.annotations = {
+                    identifier: overlaps.annotation(place)
+                    for place, each in enumerate(item_ids(task.items()))
+                    for identifier in ([each] if draws is None else [draw_item_id(each, draw) for draw in range(len(draws))])
+                }
         resumed = 0 if folder is None else len(folder.scored)
 
         def show(done: int, total: int) -> None:
             if progress is not None:
                 progress((done - resumed) / max(1, total - resumed), f"{done:,} of {total:,} items")
 
-        results = evaluate(task, answerer, seed=settings.seed, batch=batch, store=folder, progress=show)
-        grouped = add_groups(task, results)
-        metrics = grouped.metrics
+        if draws is None:
+            results = evaluate(task, answerer, seed=settings.seed, batch=batch, store=folder, progress=show)
+            grouped = add_groups(task, results)
+            metrics: Mapping[str, Metric] = grouped.metrics
+            statistics = FewShotStatistics(0, 0.0, 0) if few_shot is None else few_shot.statistics
+        else:
+            drawn = evaluate_draws(draws, answerer, settings.fewshot, seed=settings.seed, batch=batch, store=folder, progress=show)
+            results, metrics, statistics = drawn.results, drawn.metrics, drawn.statistics
+            grouped = add_groups(task, results)
         content = results_content(
             metrics, chance=task.chance(), items=len(task.items()), requests=results.requests, truncated=results.truncated
         )
-        content["fewshot"] = dataclasses.asdict(FewShotStatistics(0, 0.0, 0) if few_shot is None else few_shot.statistics)
+        if drawn is not None:
+            content["draws"] = drawn.content
+        content["fewshot"] = dataclasses.asdict(statistics)
         if sampled is not None:
             content["samples"] = {"n": settings.samples, "pass_at": sampled.pass_at}
         if grouped.groups:
             content["groups"] = subsets_content(grouped.groups)
-        if all(results.option_scores):
+        if results.option_scores and all(results.option_scores):
             targets = [item.target for item in task.items()]
             content["calibration"] = calibration_content(
                 calibration([option_probabilities(each) for each in results.option_scores], targets)
@@ -196,18 +227,20 @@ def evaluate_task(
         content = {**head, **content}
         if folder is not None:
             folder.write_results({**content, "evaluation": settings.plain()})
-    warnings = _warnings(results, len(task.items()), None if few_shot is None else few_shot.statistics, answerer.context)
-    return TaskResult(metrics, content, results, task, subsets, warnings, grouped.groups)
+    scored = len(task.items()) * (1 if draws is None else len(draws))
+    warnings = _warnings(results, scored, statistics, answerer.context)
+    notes = () if draws is None else (draws_note(draws, settings.fewshot),)
+    return TaskResult(metrics, content, results, task, subsets, warnings, grouped.groups, notes)
 
 
-def _warnings(results: Results, items: int, few_shot: FewShotStatistics | None, context: int | None) -> tuple[str, ...]:
+def _warnings(results: Results, items: int, few_shot: FewShotStatistics, context: int | None) -> tuple[str, ...]:
     warnings = []
     limit = "the context" if context is None else f"the context of {context:,} tokens"
     if results.truncated:
         warnings.append(
             f"{results.truncated:,} of {results.requests:,} requests are longer than {limit}, and were truncated on the left"
         )
-    if few_shot is not None and few_shot.items_with_fewer:
+    if few_shot.items_with_fewer:
         warnings.append(
             f"{few_shot.items_with_fewer:,} of {items:,} items have fewer examples than fewshot.k={few_shot.k:,}, "
             f"{few_shot.mean:.1f} on average: more do not fit {limit}"

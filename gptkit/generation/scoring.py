@@ -76,11 +76,11 @@ def score_continuations(
     shared = [part for indices in by_context.values() if len(indices) > 1 for part in _split_options(fitted, indices)]
     scores: dict[int, ContinuationScore] = {}
     with decoding_mode(model):
-        for batch in _batches([len(fitted[index]) - 1 for index in single], rows, TOKENS_PER_PASS):
+        for batch in group_by_size([len(fitted[index]) - 1 for index in single], rows, TOKENS_PER_PASS):
             part = [single[place] for place in batch]
             scores.update(zip(part, _score_whole(model, [fitted[index] for index in part], excluded), strict=True))
         sizes = [sum(len(fitted[index]) for index in indices) for indices in shared]
-        for batch in _batches(sizes, rows, CACHED_TOKENS):
+        for batch in group_by_size(sizes, rows, CACHED_TOKENS):
             groups = [[fitted[index] for index in shared[place]] for place in batch]
             part = [index for place in batch for index in shared[place]]
             scores.update(zip(part, _score_shared(model, groups, excluded), strict=True))
@@ -94,7 +94,7 @@ def _split_options(sequences: Sequence[TokenSequence], indices: list[int]) -> It
         yield indices[first : first + size]
 
 
-def _batches(sizes: Sequence[int], rows: int, budget: int) -> list[list[int]]:
+def group_by_size(sizes: Sequence[int], rows: int, budget: int) -> list[list[int]]:
     """Group indices by size, largest first, into batches of at most `rows` indices and `budget` tokens, padding included."""
     batches: list[list[int]] = []
     room = 0

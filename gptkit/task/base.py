@@ -34,6 +34,20 @@ class Item:
     """The number of characters of solved examples at the beginning of its contexts and prompts."""
 
 
+@dataclass(frozen=True)
+class Options:
+    """The options of an item and the right one, from which a classifier or a fine-tuned model can learn."""
+
+    texts: tuple[LogLikelihood, ...]
+    """Each option as the continuation of its context."""
+    right: int
+    """The number of the right option."""
+    classes: tuple[str, ...] = ()
+    """If all items have the same options, such as labels: their names, otherwise empty."""
+    text: str = ""
+    """If there are classes: the text that has one of them."""
+
+
 class Task(ABC):
     """An evaluation of one model. It reads its records when it is built, and is deterministic."""
 
@@ -97,6 +111,14 @@ class Task(ABC):
     def solution(self, item: Item) -> str | None:
         """Return the text of an item with its correct answer, as an example in context; None if the task has no such text."""
         return None
+
+    def options(self, item: Item) -> Options | None:
+        """Return the options of an item; None if the task does not choose one of several options."""
+        return None
+
+    def score_choice(self, item: Item, chosen: int) -> dict[str, float]:
+        """Return the scores of an item, given the number of the option that a classifier chose. Only for tasks with options."""
+        raise NotImplementedError(f"{type(self).__name__} has no options")
 
     def with_examples(self, item: Item, examples: str) -> Item:
         """Return the item with the text of solved examples before its contexts and prompts."""

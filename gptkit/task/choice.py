@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gptkit.records import Example
-from gptkit.task.base import Item
+from gptkit.task.base import Item, Options
 from gptkit.task.example_task import OptionTask, log_likelihoods
 from gptkit.task.requests import Answer, LogLikelihood, LogLikelihoodAnswer
 
@@ -51,6 +51,12 @@ class Choice(OptionTask):
             return extended
         half = len(item.requests) // 2
         return replace(extended, requests=extended.requests[:half] + item.requests[half:])
+
+    def options(self, item: Item) -> Options:
+        options = super().options(item)
+        if self.normaliser != "answer_context":
+            return options
+        return replace(options, texts=options.texts[: len(options.texts) // 2])
 
     def option_scores(self, item: Item, answers: Sequence[Answer]) -> Sequence[float]:
         scored = log_likelihoods(answers)

@@ -12,7 +12,7 @@ from gptkit.data.record_checks import labelled_examples
 from gptkit.data.splits import evaluation_split, evenly_spaced
 from gptkit.errors import ConfigError, DataError
 from gptkit.records import Example
-from gptkit.task.base import Columns, Item, Task
+from gptkit.task.base import Columns, Item, Options, Task
 from gptkit.task.requests import Answer, LogLikelihood, LogLikelihoodAnswer
 
 if TYPE_CHECKING:
@@ -98,7 +98,10 @@ class OptionTask(ExampleTask):
     """Chooses one of several options by the log-probabilities of their tokens. The metric is accuracy."""
 
     def score(self, item: Item, answers: Sequence[Answer]) -> dict[str, float]:
-        return {"accuracy": float(self.choose(item, answers) == item.target)}
+        return self.score_choice(item, self.choose(item, answers))
+
+    def score_choice(self, item: Item, chosen: int) -> dict[str, float]:
+        return {"accuracy": float(chosen == item.target)}
 
     def choose(self, item: Item, answers: Sequence[Answer]) -> int:
         """Return the number of the chosen option: the first one with the highest score."""
@@ -111,6 +114,9 @@ class OptionTask(ExampleTask):
     def solution(self, item: Item) -> str | None:
         request = item.requests[item.target]
         return request.context + request.continuation if isinstance(request, LogLikelihood) else None
+
+    def options(self, item: Item) -> Options:
+        return Options(tuple(request for request in item.requests if isinstance(request, LogLikelihood)), item.target)
 
     def check(self, example: Example) -> None:
         if not example.options:

@@ -6,13 +6,14 @@ Source: "Improving Language Understanding by Generative Pre-Training", section 5
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gptkit.errors import DataError
 from gptkit.records import Example
-from gptkit.task.base import Columns, Item
+from gptkit.task.base import Columns, Item, Options
 from gptkit.task.example_task import ExampleTask, OptionTask, log_likelihoods, subsample
 from gptkit.task.matthews import best_threshold, matthews
 from gptkit.task.requests import Answer, LogLikelihood
@@ -36,6 +37,10 @@ class NextWord(OptionTask):
         context = example.text + self.suffix
         requests = tuple(LogLikelihood(context, word) for word in self.words.values())
         return Item(requests, self.labels.index(str(example.label)), example.where)
+
+    def options(self, item: Item) -> Options:
+        options = super().options(item)
+        return replace(options, classes=tuple(self.labels), text=options.texts[0].context)
 
     def option_scores(self, item: Item, answers: Sequence[Answer]) -> Sequence[float]:
         return [answer.total for answer in log_likelihoods(answers)]

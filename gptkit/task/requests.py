@@ -83,4 +83,14 @@ class GenerationAnswer:
     """The number of tokens of the prompt that were removed on the left."""
 
 
-Answer = LogLikelihoodAnswer | GenerationAnswer
+@dataclass(frozen=True)
+class ProbeAnswer:
+    """What a linear probe says about an option."""
+
+    decision_value: float | None
+    """Higher for an option that is more likely to be right; None: the examples have no option of this class."""
+    truncated: int = 0
+    """The number of tokens that were removed on the left."""
+
+
+Answer = LogLikelihoodAnswer | GenerationAnswer | ProbeAnswer

@@ -9,7 +9,15 @@ from lm_eval.api.instance import Instance
 from lm_eval.models.utils import normalize_gen_kwargs
 
 from gptkit.errors import ConfigError
-from gptkit.task.requests import Answer, Generation, GenerationAnswer, LogLikelihood, Request, RollingLogLikelihood
+from gptkit.task.requests import (
+    Answer,
+    Generation,
+    GenerationAnswer,
+    LogLikelihood,
+    LogLikelihoodAnswer,
+    Request,
+    RollingLogLikelihood,
+)
 
 MAX_NEW_TOKENS = 256
 """The number of generated tokens of a task that does not say, as for the harness's own models."""
@@ -57,4 +65,5 @@ def to_response(request: Request, answer: Answer) -> Any:
     """Return an answer as `LM.loglikelihood`, `LM.loglikelihood_rolling` or `LM.generate_until` return it for one request."""
     if isinstance(answer, GenerationAnswer):
         return answer.text
+    assert isinstance(answer, LogLikelihoodAnswer)
     return answer.total if isinstance(request, RollingLogLikelihood) else (answer.total, answer.is_greedy)
