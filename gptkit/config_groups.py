@@ -116,7 +116,14 @@ def groups() -> dict[str, list[str]]:
 
 def papers() -> dict[str, list[str]]:
     """Return the groups that configure a whole run, with their options."""
-    return {group: options for group, options in groups().items() if group not in registry().parts and group != "trainer"}
+    others = {*registry().parts, *registry().parts["command"], "trainer"}
+    return {group: options for group, options in groups().items() if group not in others}
+
+
+def presets(verb: str) -> dict[str, list[str]]:
+    """Return the groups that can be added to a verb: papers, and the group that has the name of the verb (`+eval=gpt2`)."""
+    own = {verb: groups()[verb]} if verb in groups() else {}
+    return own | (papers() if accepts_papers(verb) else {})
 
 
 def verb_keys(verb: str) -> set[str]:

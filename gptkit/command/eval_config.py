@@ -19,16 +19,28 @@ from gptkit.task import TaskConfig
 
 @dataclass
 class EvalCommand(Command):
-    """Evaluate a trained model on a task, alone or against another model.
+    """Evaluate trained models on tasks, or one model against another.
 
     With `to`, every request and answer is written to items.jsonl, and the metrics with the whole protocol to results.json. The same
-    command continues an evaluation that was stopped.
+    command continues an evaluation that was stopped. Several tasks or models have sub-folders, `<to>/<model>/<task>/`, and the
+    metrics of all of them are in table.json.
     """
 
     verb: ClassVar[str] = "eval"
 
-    task: TaskConfig = MISSING
-    checkpoint: Annotated[str, "a run, a checkpoint folder, hf:<folder or hub name>, or openai:<address>", not_empty] = MISSING
+    task: TaskConfig | None = None
+    tasks: Annotated[
+        dict[str, Any],
+        "several tasks by any name, such as {piqa:{name:choice,data:{path:piqa.jsonl}}}; +eval=gpt2 adds those of a paper",
+    ] = field(default_factory=dict)
+    groups: Annotated[dict[str, Any], "groups of tasks whose main metrics are averaged, such as {superglue:[boolq,copa]}"] = field(
+        default_factory=dict
+    )
+    checkpoint: Annotated[
+        str,
+        "a run, a checkpoint folder, hf:<folder or hub name>, or openai:<address>; several, separated by commas, are compared",
+        not_empty,
+    ] = MISSING
     against: Annotated[str | None, "the checkpoint of the model to compare with", not_empty] = None
     data: Annotated[DataConfig | None, "a source instead of the default source of the task or the run; null: the default"] = None
     chat: Annotated[bool, "contexts and prompts are messages of a user, and continuations answers, by the chat template"] = False
@@ -41,6 +53,10 @@ class EvalCommand(Command):
         int, "sampled answers per item: mean scores, pass@k and the majority vote; 1: one answer", at_least(1), at_most(100_000)
     ] = 1
     pass_at: Annotated[list[int] | None, "the k of pass@k; null: 1, 10, 100 ... and samples", at_least(1), not_empty] = None
+    require: Annotated[
+        dict[str, Any],
+        "values that metrics must reach, or the exit status is 1: {accuracy:0.6}, or by task, {piqa:{accuracy:0.6}}",
+    ] = field(default_factory=dict)
     to: Annotated[str | None, "the folder for items.jsonl and results.json; null: only print the metrics", not_empty] = None
     index: Annotated[
         str | None,

@@ -31,6 +31,11 @@ def evaluate_decided(settings: EvalCommand) -> dict[str, float]:
     checkpoints = settings.checkpoint.split(",")
     if len(checkpoints) != 2:
         raise ConfigError(f"stop=decided compares two models; set checkpoint=<a>,<b> instead of checkpoint={settings.checkpoint}")
+    task = settings.task
+    if task is None or settings.tasks:
+        raise ConfigError("stop=decided evaluates one task; set task=<name>, and remove tasks")
+    if settings.require:
+        raise ConfigError("stop=decided does not evaluate all items; remove require")
     for key in ("to", "index", "against"):
         if getattr(settings, key) is not None:
             raise ConfigError(f"stop=decided prints which of two models is better and keeps no items; remove {key}")
@@ -44,7 +49,7 @@ def evaluate_decided(settings: EvalCommand) -> dict[str, float]:
     from gptkit.evaluation.task_evaluation import TaskEvaluation, prepare_task
     from gptkit.generation.precision import best_device
 
-    prepared = prepare_task(TaskEvaluation(settings.task, settings.data, settings.fewshot, seed=settings.seed))
+    prepared = prepare_task(TaskEvaluation(task, settings.data, settings.fewshot, seed=settings.seed))
     device = best_device()
     a, b = (as_answerer(load_answerer(settings, checkpoint, device)) for checkpoint in checkpoints)
     with Progress("evaluating") as progress:
@@ -56,7 +61,7 @@ def evaluate_decided(settings: EvalCommand) -> dict[str, float]:
             progress=lambda done, total: progress.show(done / total, f"{done:,} of {total:,} items"),
         )
     if settings.format == "json":
-        content = {"task": settings.task.name, "checkpoints": checkpoints, **dataclasses.asdict(result)}
+        content = {"task": task.name, "checkpoints": checkpoints, **dataclasses.asdict(result)}
         write_result(json.dumps({**content, "saved": result.saved}, ensure_ascii=False) + "\n")
     else:
         print_text(_report(result, checkpoints))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gptkit.chat_template.choice import config_of, missing_template
@@ -12,6 +14,7 @@ from gptkit.generation.precision import decoding_dtype
 from gptkit.plugins import registry
 from gptkit.task.comparison import Subject
 from gptkit.training.checkpoints.load import load, load_objective, load_tokenizer, run_settings
+from gptkit.user_files import expand_path
 
 if TYPE_CHECKING:
     import torch
@@ -21,6 +24,36 @@ if TYPE_CHECKING:
     from gptkit.evaluation.answerer import Answerer
     from gptkit.evaluation.config import OpenAIConfig
     from gptkit.reward.base import Reward
+    from gptkit.task import TaskConfig
+
+
+def checkpoints_of(settings: EvalCommand) -> list[str]:
+    """Return the checkpoints of `checkpoint=a,b`. A folder whose name has a comma is one checkpoint."""
+    text = settings.checkpoint
+    if "," not in text or expand_path(text.removeprefix("hf:")).exists():
+        return [text]
+    checkpoints = [part.strip() for part in text.split(",")]
+    if not all(checkpoints):
+        raise ConfigError(f"checkpoint={text} has an empty name between two commas, or at an end; remove the comma")
+    return checkpoints
+
+
+def model_names(checkpoints: Sequence[str]) -> dict[str, str]:
+    """Return the checkpoints by short names, which can be names of folders: as many of the last parts of a path as differ.
+
+    Raises:
+        ConfigError: a checkpoint is given twice.
+    """
+    for checkpoint in checkpoints:
+        if checkpoints.count(checkpoint) > 1:
+            raise ConfigError(f"checkpoint={checkpoint} is given twice; remove one")
+    paths = [[part for part in re.split(r"[/:]+", checkpoint) if part.strip(".")] or ["model"] for checkpoint in checkpoints]
+    longest = max(map(len, paths))
+    for parts in range(1, longest + 1):
+        names = [re.sub(r"[^\w.+-]", "_", "-".join(path[-parts:])).lstrip(".-") or "model" for path in paths]
+        if len(set(names)) == len(names):
+            return dict(zip(names, checkpoints, strict=True))
+    return {f"{name}-{number}": checkpoint for number, (name, checkpoint) in enumerate(zip(names, checkpoints, strict=True), 1)}
 
 
 def load_answerer(settings: EvalCommand, source: str, device: torch.device) -> Subject | Answerer:
@@ -80,7 +113,7 @@ def load_server(source: str, settings: OpenAIConfig, *, chat: bool = False) -> A
     return OpenAIAnswerer(connect(source, settings), tokenizer=tokenizer, chat=chat, generating=generating)
 
 
-def load_judge(settings: EvalCommand, subject: Subject, device: torch.device) -> Reward:
+def load_judge(settings: EvalCommand, task: TaskConfig, subject: Subject, device: torch.device) -> Reward:
     """Return the judge of the settings, or else the reward with which the evaluated run was trained.
 
     Raises:
@@ -89,7 +122,7 @@ def load_judge(settings: EvalCommand, subject: Subject, device: torch.device) ->
     run_reward = subject.settings.get("reward")
     if settings.reward is None and not run_reward:
         raise ConfigError(
-            f"task={settings.task.name} needs a judge, and {subject.source} was trained without a reward; set reward=, "
+            f"task={task.name} needs a judge, and {subject.source} was trained without a reward; set reward=, "
             "for example reward=model reward.checkpoint=<run of objective=reward>, or reward=lexicon"
         )
     judge: Reward = registry().resolve("reward", settings.reward or run_reward).build(load=load_objective)

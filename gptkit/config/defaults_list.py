@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gptkit.config.yaml_files import check_user_files, iter_defaults, read_config_file
-from gptkit.config_groups import conflicting_files, groups, papers
+from gptkit.config_groups import conflicting_files, groups, papers, presets
 from gptkit.errors import ConfigError, did_you_mean
 from gptkit.plugins import registry
 
@@ -43,7 +43,7 @@ def read_selection(verb: str, words: Sequence[str]) -> Selection:
     Raises:
         ConfigError: an override chooses an option that does not exist.
     """
-    known, paper_groups = groups(), papers()
+    known, paper_groups = groups(), {**papers(), **presets(verb)}
     pairs = [(key.lstrip("+"), values) for key, _, values in (word.partition("=") for word in words)]
     typed = [(key, value) for key, values in pairs if key in known for value in values.strip("[]").split(",") if value]
     for group, option in typed:

@@ -59,7 +59,7 @@ def _overview_page() -> str:
 
 def _verb_page(verb: str, words: Sequence[str]) -> str:
     from gptkit.config.defaults_list import read_selection
-    from gptkit.config_groups import accepts_papers, groups, papers
+    from gptkit.config_groups import accepts_papers, groups, presets
 
     known = registry().parts["command"]
     if verb not in known:
@@ -77,9 +77,10 @@ def _verb_page(verb: str, words: Sequence[str]) -> str:
     if kinds:
         lines += ["", "parts (choose one with kind=name; `gptkit plugins kind=... name=...` shows its keys)"]
         lines += _format_table({f"{field.name}=": "|".join(options.get(field.name, [])) or "(none installed)" for field in kinds})
-    if accepts_papers(verb):
-        lines += ["", "papers and other configurations of a whole run (add one with +)"]
-        lines += _format_table({f"+{group}=": "|".join(values) for group, values in papers().items()})
+    if added := presets(verb):
+        whole = "papers and other configurations of a whole run" if accepts_papers(verb) else "configurations"
+        lines += ["", f"{whole} (add one with +)"]
+        lines += _format_table({f"+{group}=": "|".join(values) for group, values in added.items()})
     if any(field.name == "trainer" for field in fields):
         lines += ["", "trainer presets", *_format_table({"trainer=": "|".join(options["trainer"])})]
     choice = read_selection(verb, words)

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from gptkit.config.key_suggestions import suggest_matching_key
 from gptkit.config.key_types import key_types
-from gptkit.config_groups import accepts_papers, groups, verb_keys
+from gptkit.config_groups import accepts_papers, groups, presets, verb_keys
 from gptkit.errors import did_you_mean, wrong_type_message
 from gptkit.hookspecs import NAMED_KINDS
 from gptkit.plugins import registry
@@ -50,6 +50,8 @@ def rejected_group_message(verb: str, group: str) -> str:
     known = verb_keys(verb)
     if group in registry().parts or group == "trainer":
         return "" if group in known else f"gptkit {verb} has no key {group}; gptkit {verb} --help lists its keys"
+    if group in registry().parts["command"]:
+        return "" if group == verb else f"gptkit {verb} does not accept {group}=, which configures gptkit {group}"
     if accepts_papers(verb) or group.startswith("hydra"):
         return ""
     takers = [name for name in registry().parts["command"] if accepts_papers(name)]
@@ -65,7 +67,7 @@ def suggest_key(verb: str, word: str) -> str:
         return suggestion
     word = word.partition(".")[0]
     fields = verb_keys(verb)
-    appended = set(groups()) - fields - set(registry().parts) if accepts_papers(verb) else set()
+    appended = set(presets(verb)) - fields
     near = did_you_mean(word, fields | {f"+{group}" for group in appended} | appended)
     guess = near.removeprefix(" Did you mean ").removesuffix("?")
     if guess in appended or guess.startswith("+"):

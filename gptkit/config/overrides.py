@@ -104,11 +104,16 @@ def _expand_reward_run(word: str, known_groups: dict[str, list[str]]) -> list[st
 
 
 def _add_task_source(verb: str, words: list[str]) -> list[str]:
-    """Expand `task=choice data.path=x` to `data=choices task=choice data.path=x`, with the source that the task declares."""
+    """Add the source of `data.<key>` to an evaluation: the one that the task declares, or `folder` for `data.root`.
+
+    `task=choice data.path=x` becomes `data=choices task=choice data.path=x`.
+    """
     keys = {field.name for field in dataclasses.fields(registry().parts["command"][verb].part)}
     chosen = {key: value for key, _, value in (word.lstrip("+").partition("=") for word in words)}
     if not {"task", "data"} <= keys or "data" in chosen or not any(key.startswith("data.") for key in chosen):
         return words
+    if "data.root" in chosen:
+        return ["data=folder", *words]
     tasks = registry().parts["task"]
     names = [_task_of_file(name) for name in chosen.get("task", "").split(",")]
     sources = {tasks[name].part.source for name in names if name in tasks}

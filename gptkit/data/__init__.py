@@ -23,6 +23,7 @@ from gptkit.data.evaluation_config import (
     ChoicesConfig,
     ClozeConfig,
     CoQAConfig,
+    FolderConfig,
     MMLUConfig,
     ParallelConfig,
     RowsConfig,
@@ -45,6 +46,7 @@ __all__ = [
     "CountryPairsConfig",
     "DataConfig",
     "DialoguesConfig",
+    "FolderConfig",
     "LabelledConfig",
     "MMLUConfig",
     "MixtureConfig",
@@ -297,4 +299,5 @@ def gptkit_data() -> list[type[DataConfig]]:
         MMLUConfig,
         CoQAConfig,
         ParallelConfig,
+        FolderConfig,
     ]

@@ -9,6 +9,7 @@ from omegaconf import MISSING
 
 from gptkit.constraints import not_empty, one_of, texts
 from gptkit.data.config import DataConfig
+from gptkit.errors import ConfigError
 
 if TYPE_CHECKING:
     from gptkit.data.base import Data
@@ -165,3 +166,19 @@ class AnswersConfig(EvaluationFilesConfig):
         from gptkit.data.sources.evaluation_files import Answers
 
         return Answers(self)
+
+
+@dataclass
+class FolderConfig(DataConfig):
+    """A folder with the files of several tasks: `gptkit eval +eval=gpt2 data.root=zero_shot/`. Nothing else reads it.
+
+    The paths of `tasks` are relative to it. A bare `data.root=` chooses this source.
+    """
+
+    name: str = "folder"
+    root: Annotated[str, "the folder", not_empty] = MISSING
+
+    def build(self) -> Data:
+        raise ConfigError(
+            "data=folder has the files of several tasks, for gptkit eval +eval=gpt2; choose a source, such as data=text"
+        )

@@ -24,7 +24,7 @@ from gptkit.task.base import Item
 from gptkit.task.requests import Answer, Generation, LogLikelihood, LogLikelihoodAnswer, Request
 from gptkit.user_files import expand_path
 
-PROTOCOL, ITEMS, RESULTS = "protocol.json", "items.jsonl", "results.json"
+PROTOCOL, ITEMS, RESULTS, TABLE = "protocol.json", "items.jsonl", "results.json", "table.json"
 SYNC_SECONDS = 5.0
 """Seconds between two writes of items.jsonl to the disk."""
 
@@ -134,6 +134,17 @@ class EvaluationFolder:
         if self._file is not None:
             with contextlib.suppress(OSError) if error is not None else contextlib.nullcontext():
                 self._file.close()
+
+
+def write_table(folder: Path, content: Mapping[str, Any]) -> None:
+    """Write table.json, the metrics of all sub-folders.
+
+    Raises:
+        GptkitError: the folder cannot be written.
+    """
+    with _wrap_disk_full(folder / TABLE):
+        folder.mkdir(parents=True, exist_ok=True)
+        write_file(folder / TABLE, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 @contextlib.contextmanager

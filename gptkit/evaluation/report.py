@@ -18,8 +18,8 @@ def results_content(
 ) -> dict[str, Any]:
     """Return the results as plain JSON values. Numbers that are not finite become null."""
     return {
-        "metrics": _plain_metrics(metrics),
-        "chance": {name: _finite(value) for name, value in chance.items()},
+        "metrics": plain_metrics(metrics),
+        "chance": {name: finite(value) for name, value in chance.items()},
         "items": items,
         "requests": requests,
         "truncated_requests": truncated,
@@ -37,14 +37,14 @@ def contamination_content(overlaps: ItemOverlaps, subsets: Mapping[str, Subset])
 
 def subsets_content(subsets: Mapping[str, Subset]) -> dict[str, Any]:
     """Return the metrics of parts of the items as plain JSON values."""
-    return {name: {"items": subset.items, "metrics": _plain_metrics(subset.metrics)} for name, subset in subsets.items()}
+    return {name: {"items": subset.items, "metrics": plain_metrics(subset.metrics)} for name, subset in subsets.items()}
 
 
 def calibration_content(result: Calibration) -> dict[str, Any]:
     """Return the calibration as plain JSON values."""
     return {
         "options": result.options,
-        "metrics": _plain_metrics(result.metrics),
+        "metrics": plain_metrics(result.metrics),
         "bins": {name: [asdict(each) for each in bins] for name, bins in result.bins.items()},
     }
 
@@ -88,24 +88,27 @@ def _row(name: str, metric: Metric | None, items: int, has_draws: bool) -> list[
     deviation = [_deviation(metric)] * has_draws
     if metric is None:
         return [name, "-", "-", *deviation, f"{items:,}"]
-    has_interval = metric.low is not None and metric.high is not None
-    interval = f"{_number(metric.low)} to {_number(metric.high)}" if has_interval else "-"
-    return [name, format_value(metric.value), interval, *deviation, f"{items:,}"]
+    return [name, format_value(metric.value), format_interval(metric), *deviation, f"{items:,}"]
 
 
 def _deviation(metric: Metric | None) -> str:
     deviation: float | None = getattr(metric, "standard_deviation", None)
-    return "-" if deviation is None else _number(deviation)
+    return "-" if deviation is None else format_number(deviation)
+
+
+def format_interval(metric: Metric) -> str:
+    """Return the 95% interval of a metric as text; a dash if there is none."""
+    return "-" if metric.low is None or metric.high is None else f"{format_number(metric.low)} to {format_number(metric.high)}"
 
 
 def format_value(value: float) -> str:
     """Format counts as integers, and other values with four decimals, or with one if they are large."""
-    return f"{value:,.0f}" if math.isfinite(value) and value == int(value) and abs(value) >= 2 else _number(value)
+    return f"{value:,.0f}" if math.isfinite(value) and value == int(value) and abs(value) >= 2 else format_number(value)
 
 
-def _number(value: float | None) -> str:
-    assert value is not None
-    return f"{value:.4f}" if abs(value) < 1000 else f"{value:,.1f}"
+def format_number(value: float) -> str:
+    """Format a number with four decimals, with one if it is large, or with an exponent."""
+    return f"{value:.4f}" if abs(value) < 1000 else f"{value:,.1f}" if abs(value) < 1e7 else f"{value:.3e}"
 
 
 def align_columns(rows: Sequence[Sequence[str]]) -> str:
@@ -114,9 +117,11 @@ def align_columns(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
 
 
-def _plain_metrics(metrics: Mapping[str, Metric]) -> dict[str, Any]:
-    return {name: {key: _finite(value) for key, value in asdict(metric).items()} for name, metric in metrics.items()}
+def plain_metrics(metrics: Mapping[str, Metric]) -> dict[str, Any]:
+    """Return metrics as plain JSON values. Numbers that are not finite become null."""
+    return {name: {key: finite(value) for key, value in asdict(metric).items()} for name, metric in metrics.items()}
 
 
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
+def finite(value: Any) -> Any:
+    """Return a value, or None if it is a number that is not finite."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value

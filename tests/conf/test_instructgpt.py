@@ -31,6 +31,7 @@ NEEDS = {
     "data=cloze": ["data.path=a.jsonl"],
     "data=answers": ["data.path=a.jsonl"],
     "data=childrens_book_test": ["data.path=a.txt"],
+    "data=folder": ["data.root=a"],
     "data=mixture": ["data.sources={a:{name:sotu}}"],
     "reward=classifier": ["reward.checkpoint=runs/a", "reward.label=good"],
     "reward=model": ["reward.checkpoint=runs/a"],

@@ -31,6 +31,7 @@ NEEDS = {
     "data=mmlu": ["data.path=mmlu"],
     "data=coqa": ["data.path=a.json"],
     "data=parallel": ["data.path=a.tsv"],
+    "data=folder": ["data.root=a"],
     "data=mixture": ["data.sources={a:{name:sotu}}"],
 }
 
