@@ -32,7 +32,6 @@ class Engine:
         length: int | None = None,
         prefill_tokens: int = 0,
         prefixes: PrefixCache | None = None,
-        end: int | None = None,
     ) -> None:
         """
         Args:
@@ -41,9 +40,8 @@ class Engine:
             batch: maximum number of texts that are decoded together.
             length: maximum number of tokens of a prompt and its text; None: the context of the model.
             prefill_tokens, prefixes: see `ContinuousBatch`.
-            end: another token that ends a text, such as the one that ends an answer.
         """
-        self._ends = {tokenizer.special["end_of_text"], end}
+        self._end_of_text = tokenizer.special["end_of_text"]
         self._batch = ContinuousBatch(
             model,
             vocabulary=tokenizer.size,
@@ -53,13 +51,13 @@ class Engine:
             prefixes=prefixes,
         )
         self._texts: dict[TokenSequence, TextSequence] = {}
-        self._full: list[TextChunk] = []
+        self._full: list[tuple[TextSequence, TextChunk]] = []
 
     def add(self, text: TextSequence, *, first: bool = False) -> None:
         """Add a text after those that wait, or before them."""
         chunk = text.full()
         if chunk is not None:
-            self._full.append(chunk)
+            self._full.append((text, chunk))
             return
         sequence = text.tokens()
         self._texts[sequence] = text
@@ -86,17 +84,18 @@ class Engine:
         """The number of texts whose prompts have not been read."""
         return len(self._texts) - self.running
 
-    def step(self) -> list[TextChunk]:
-        """Sample one token of every running text, and return the chunks that are now final."""
+    def step(self) -> list[tuple[TextSequence, TextChunk]]:
+        """Sample one token of every running text, and return the chunks that are now final, each with its text."""
         chunks, self._full = self._full, []
         sequences = self._batch.step()
         self._record_log_probs(sequences)
         for sequence in sequences:
             text = self._texts[sequence]
             token = sequence.tokens[-1]
-            chunk = text.finish("end_of_text") if token in self._ends else text.add(token)
+            has_ended = token in (self._end_of_text, text.end)
+            chunk = text.finish("end_of_text") if has_ended else text.add(token)
             if chunk is not None:
-                chunks.append(chunk)
+                chunks.append((text, chunk))
             has_ended = chunk is not None and chunk.finished is not None
             if has_ended or len(sequence.tokens) == sequence.limit:
                 self._batch.end(sequence)
@@ -225,11 +224,13 @@ def _decode(
     encoded = [tokenizer.encode(prompt) for prompt in prompts] if prompt_ids is None else [list(ids) for ids in prompt_ids]
     encoded = [check_prompt(tokenizer, ids, context=context, index=index) for index, ids in enumerate(encoded)]
     texts = [
-        TextSequence(tokenizer, encoded[index], params, context=model.context, key=(index, sample), prompt=prompt, live=live)
+        TextSequence(
+            tokenizer, encoded[index], params, context=model.context, key=(index, sample), prompt=prompt, live=live, end=end
+        )
         for index, prompt in enumerate(prompts)
         for sample in range(samples)
     ]
-    yield from _decode_texts(model, tokenizer, texts, batch=batch, end=end)
+    yield from _decode_texts(model, tokenizer, texts, batch=batch)
 
 
 def continue_token_ids(
@@ -250,27 +251,25 @@ def continue_token_ids(
         end: another token than end-of-text that ends a text.
     """
     texts = [
-        TextSequence(tokenizer, prompt, params, context=model.context, key=(item, 0))
+        TextSequence(tokenizer, prompt, params, context=model.context, key=(item, 0), end=end)
         for item, prompt in zip(items, prompts, strict=True)
     ]
-    chunks = _decode_texts(model, tokenizer, texts, batch=batch, end=end)
+    chunks = _decode_texts(model, tokenizer, texts, batch=batch)
     finished = {chunk.prompt: chunk.finished for chunk in chunks if chunk.finished is not None}
     return [finished[item] for item in items]
 
 
-def _decode_texts(
-    model: Model, tokenizer: Tokenizer, texts: Sequence[TextSequence], *, batch: int, end: int | None = None
-) -> Iterator[TextChunk]:
+def _decode_texts(model: Model, tokenizer: Tokenizer, texts: Sequence[TextSequence], *, batch: int) -> Iterator[TextChunk]:
     if not texts:
         return
     slides = any(text.params.slides for text in texts)
     length = model.context if slides else max(text.length() for text in texts)
-    engine = Engine(model, tokenizer, batch=batch, length=length, end=end)
+    engine = Engine(model, tokenizer, batch=batch, length=length)
     try:
         for text in texts:
             engine.add(text)
         while not engine.is_idle:
-            yield from engine.step()
+            yield from (chunk for _, chunk in engine.step())
     finally:
         engine.close()
 

@@ -58,6 +58,7 @@ class TextSequence:
         prompt: str = "",
         live: bool = False,
         log_probs: int | None = None,
+        end: int | None = None,
     ) -> None:
         """
         Args:
@@ -67,8 +68,9 @@ class TextSequence:
             prompt: the text of the prompt, for `Continuation.prompt`.
             live: return text as soon as it is final; otherwise the whole text at the end.
             log_probs: number of most probable tokens whose log-probabilities are recorded with each token; None: record nothing.
+            end: another token than end-of-text that ends the text, such as the one that ends an answer.
         """
-        self.key, self.params, self.prompt = key, params, prompt
+        self.key, self.params, self.prompt, self.end = key, params, prompt, end
         self.prompt_ids = list(prompt_ids)
         self.ids: list[int] = []
         """The generated ids, without end-of-text."""

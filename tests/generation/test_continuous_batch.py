@@ -67,7 +67,7 @@ def run(engine: Engine, texts: list[TextSequence], *, arrive: random.Random | No
     while waiting or not engine.is_idle:
         while waiting and (arrive is None or arrive.random() < 0.3 or engine.is_idle):
             engine.add(waiting.pop(0))
-        for chunk in engine.step():
+        for _, chunk in engine.step():
             if chunk.finished is not None:
                 finished[chunk.prompt] = chunk.finished
     return {text.key[0]: (finished[text.key[0]], text.log_probs) for text in texts}
@@ -146,7 +146,7 @@ def test_a_cancelled_text_leaves_and_the_others_are_as_before() -> None:
     for step in range(10_000):
         if engine.is_idle:
             break
-        for chunk in engine.step():
+        for _, chunk in engine.step():
             if chunk.finished is not None:
                 finished[chunk.prompt] = chunk.finished
         if step == 2:
