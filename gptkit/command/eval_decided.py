@@ -28,6 +28,8 @@ def evaluate_decided(settings: EvalCommand) -> dict[str, float]:
         DataError: the examples cannot be read.
         CheckpointError: a checkpoint cannot be read.
     """
+    if settings.task is None or settings.fewshot.draws:
+        raise ConfigError("stop=decided evaluates one task, without fixed draws of examples; set task, and remove fewshot.draws")
     checkpoints = settings.checkpoint.split(",")
     if len(checkpoints) != 2:
         raise ConfigError(f"stop=decided compares two models; set checkpoint=<a>,<b> instead of checkpoint={settings.checkpoint}")

@@ -45,7 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, untrained_run: Callable[...
 def decide(folder: Path, gptkit_command: GptkitCommand, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     monkeypatch.chdir(folder)
     words = ("task=choice", "data.path=questions.jsonl", "stop=decided")
-    return lambda models, *others: gptkit_command("eval", f'checkpoint="{models}"', *words, *others)
+    return lambda models, *others: gptkit_command("eval", f"checkpoint={models}", *words, *others)
 
 
 @pytest.mark.parametrize(("models", "better"), [("a,b", "b"), ("b,a", "a")])
