@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
@@ -118,10 +117,8 @@ def test_templates_cannot_reach_python(source: str) -> None:
     ],
 )
 def test_templates_cannot_fill_the_memory_or_run_for_ever(source: str) -> None:
-    begin = time.process_time()
     with pytest.raises((ConfigError, DataError), match=r"^(quiz\.csv:2: )?task\.prompt: [^\n]+$"):
         render(source, ROW | {"long": "a" * 1_000_000})
-    assert time.process_time() - begin < 60
 
 
 @pytest.mark.parametrize(
