@@ -19,14 +19,12 @@ if TYPE_CHECKING:
 class LMEvalConfig(TaskConfig):
     """A task of lm-evaluation-harness, defined by its YAML file: its prompts, examples and metrics, with gptkit's models.
 
-    A task file with `!function` names Python code, which is executed if `names` contains the task, its group or its tag. Code in
+    A task file with `!function` names Python code, which is executed if `names` contains the task. Code in
     other files is not executed.
     """
 
     name: str = "lm_eval"
-    names: Annotated[list[str], "tasks, groups or tags of the harness, or paths of YAML files", not_empty] = field(
-        default_factory=list
-    )
+    names: Annotated[list[str], "a task of the harness, or the path of its YAML file", not_empty] = field(default_factory=list)
     include_path: Annotated[
         Any, "a folder of task files, or a list of them; null: the tasks of the harness, most of which download their data", texts
     ] = None

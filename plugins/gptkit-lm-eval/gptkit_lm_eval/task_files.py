@@ -27,7 +27,11 @@ def load_harness_task(settings: LMEvalConfig) -> Any:
     """
     tasks = load_harness_tasks(settings)
     if len(tasks) > 1:
-        raise ConfigError(f"task.names={_listed(settings.names)} names {len(tasks)} tasks; choose one of {', '.join(tasks)}")
+        sweep = ",".join(f"[{name}]" for name in list(tasks)[:10])
+        raise ConfigError(
+            f"task.names={_listed(settings.names)} names {len(tasks)} tasks, but a task is evaluated by itself; for all of them: "
+            f"gptkit eval -m task.names={sweep}{',...' if len(tasks) > 10 else ''}"
+        )
     (task,) = tasks.values()
     return task
 

@@ -145,6 +145,9 @@ def test_unknown_names_and_folders_are_one_line(write_task: Callable[..., Path],
     folder = write_task("piqa_local")
     with pytest.raises(ConfigError, match=r"there is no task piqa_locl in .* Did you mean piqa_local"):
         LMEvalConfig(names=["piqa_locl"], include_path=str(folder)).build()
+    write_task("other")
+    with pytest.raises(ConfigError, match=r"names 2 tasks.*: gptkit eval -m task.names=\[piqa_local\],\[other\]"):
+        LMEvalConfig(names=["piqa_local", "other"], include_path=str(folder)).build()
     with pytest.raises(ConfigError, match=r"task.include_path=.*nowhere is not a folder"):
         LMEvalConfig(names=["piqa_local"], include_path=str(tmp_path / "nowhere")).build()
     with pytest.raises(ConfigError, match=r"task.names=\[\] must not be empty"):
