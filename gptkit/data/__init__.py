@@ -28,7 +28,7 @@ from gptkit.data.evaluation_config import (
     ParallelConfig,
     RowsConfig,
 )
-from gptkit.errors import ConfigError
+from gptkit.errors import ConfigError, did_you_mean
 from gptkit.hookspecs import hookimpl
 from gptkit.plugins import registry
 
@@ -202,6 +202,12 @@ class MixtureConfig(DataConfig):
     sources: Annotated[dict[str, Any], "the sources, in order: keys of your choice with the settings of each source"] = field(
         default_factory=dict
     )
+    weights: Annotated[
+        dict[str, float],
+        "how many times an epoch reads the records of a source, by its key: 0.5 reads half of them, 2 all of them twice. Not for "
+        "pre-training text",
+        at_least(0),
+    ] = field(default_factory=dict)
 
     def build(self) -> Data:
         """Build the mixture.
@@ -216,11 +222,16 @@ class MixtureConfig(DataConfig):
             raise ConfigError(
                 "data=mixture needs data.sources, such as data.sources={speeches:{name:sotu},mine:{name:text,path:...}}"
             )
+        for name in self.weights:
+            if name not in self.sources:
+                near = did_you_mean(name, self.sources)
+                raise ConfigError(f"data.weights has no source {name}; the sources are {', '.join(self.sources)}.{near}")
         return Mixture(
             {
                 name: registry().resolve("data", source, path=f"data.sources.{name}", example="{name: text, path: ...}").build()
                 for name, source in self.sources.items()
-            }
+            },
+            self.weights,
         )
 
 

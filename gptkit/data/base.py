@@ -42,6 +42,10 @@ class Data(ABC):
         """Return the sources that are split for validation separately, by key: by default this one, with an empty key."""
         return {"": self}
 
+    def weights(self) -> Mapping[str, float]:
+        """Return how many times the training records of a component occur, by its key; once if it has no entry."""
+        return {}
+
     def texts(self) -> Iterator[str]:
         """Yield the training text for a tokenizer: the text of every training record."""
         for chunk in self.chunks("train"):

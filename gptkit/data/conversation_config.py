@@ -84,6 +84,16 @@ class PromptsConfig(RecordFilesConfig):
     """
 
     name: str = "prompts"
+    turn: Annotated[
+        str,
+        "the answer of a dialogue that the policy gives instead: last, or random (one of its answers, chosen by its text)",
+        one_of("last", "random"),
+    ] = "last"
+
+    def build(self) -> Data:
+        from gptkit.data.sources.conversation_files import RecordFiles
+
+        return RecordFiles(self, random_turn=self.turn == "random")
 
 
 @dataclass

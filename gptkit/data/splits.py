@@ -74,7 +74,12 @@ def split_records(data: Data, fraction: float, read: Callable[[Data, str], Itera
         lambda source, split: list(read(source, split)),
         lambda records, fraction: split_items(len(records), fraction),
     )
-    return _select(train), _select(held_out)
+    weights = data.weights()
+    chosen = [
+        _repeat(_select([part]), weights.get(key, 1.0)) if weights else _select([part])
+        for key, part in zip(data.components(), train, strict=True)
+    ]
+    return [record for records in chosen for record in records], _select(held_out)
 
 
 def held_out_records(data: Data, fraction: float | None) -> list[Record]:
@@ -105,6 +110,13 @@ def _errors_name(key: str) -> Iterator[None]:
         if not key:
             raise
         raise type(error)(f"{key}: {error}") from error
+
+
+def _repeat(records: list[T], weight: float) -> list[T]:
+    """Return the records `weight` times: whole copies, and a part of them at equal distances."""
+    copies = int(weight)
+    rest = round((weight - copies) * len(records))
+    return records * copies + ([records[index] for index in evenly_spaced(len(records), rest)] if rest else [])
 
 
 def _select(parts: list[tuple[list[T], Ranges]]) -> list[T]:

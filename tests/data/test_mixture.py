@@ -129,3 +129,28 @@ def test_prose_mixes_the_embedded_texts() -> None:
     built = settings.build()
     assert isinstance(built, Mixture) and list(built.sources) == ["speeches", "reviews"]
     assert built.splits == ("train",)
+
+
+def test_weights_repeat_and_thin_the_training_records(tmp_path: Path) -> None:
+    sources = {}
+    for name in ("a", "b", "c"):
+        path = tmp_path / f"{name}.jsonl"
+        rows = [{"prompt": f"{name}{n}", "completion": " x"} for n in range(20)]
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        sources[name] = {"name": "dialogues", "path": str(path)}
+
+    def prompts(weights: dict[str, float]) -> tuple[list[str], list[str], str]:
+        built = MixtureConfig(sources=sources, weights=weights).build()
+        splits = split_records(built, 0.1, lambda source, split: source.records(split))
+        train, held_out = ([record.turns[0].text for record in part] for part in splits)  # type: ignore[union-attr]
+        return train, held_out, built.fingerprint
+
+    train, held_out, fingerprint = prompts({})
+    weighted, same_held_out, other = prompts({"a": 2.5, "b": 0.5, "c": 0})
+    assert same_held_out == held_out and other != fingerprint
+    assert not set(held_out) & set(weighted)
+    counts = {name: [weighted.count(text) for text in train if text[0] == name] for name in "abc"}
+    assert {name: sum(each) for name, each in counts.items()} == {"a": 45, "b": 9, "c": 0}
+    assert set(counts["a"]) == {2, 3} and set(counts["b"]) == {0, 1}
+    with pytest.raises(ConfigError, match=r"data\.weights has no source d; the sources are a, b, c"):
+        MixtureConfig(sources=sources, weights={"d": 1.0}).build()

@@ -83,3 +83,14 @@ def test_invalid_row_is_a_one_line_error_that_names_the_line(table: Table, row: 
     with pytest.raises(GptkitError) as caught:
         prompts(path)
     assert str(caught.value).startswith(f"{path}:2: ") and reason in str(caught.value)
+
+
+def test_a_prompt_may_end_before_any_answer_of_its_dialogue(table: Table) -> None:
+    rows = [{"messages": messages(Turn("user", f"Hi {n}"), HELLO, QUESTION, ANSWER)} for n in range(40)]
+    path = table(*rows)
+    chosen = prompts(path, turn="random")
+    assert {len(prompt.turns) for prompt in chosen} == {1, 3}
+    assert all(prompt.turns[-1].role == "user" for prompt in chosen)
+    assert chosen == prompts(path, turn="random")
+    fingerprints = {PromptsConfig(path=str(path), turn=turn).build().fingerprint for turn in ("last", "random")}
+    assert len(fingerprints) == 2

@@ -29,9 +29,17 @@ RECORD_PARSERS = {
     "prompts": RecordParser(prompts.LAYOUTS, prompts.parse_prompt),
 }
 
+RANDOM_TURN_PARSER = RecordParser(prompts.LAYOUTS, prompts.parse_prompt_before_random_answer)
+"""Prompts that end before any answer of their dialogue."""
+
 
 def parse_records(
-    rows: Iterable[tuple[str, Mapping[str, Any]]], kind: str, columns: Mapping[str, str], *, empty: str = "stop"
+    rows: Iterable[tuple[str, Mapping[str, Any]]],
+    kind: str,
+    columns: Mapping[str, str],
+    *,
+    empty: str = "stop",
+    parser: RecordParser | None = None,
 ) -> Iterator[ConversationRecord]:
     """Yield the records of rows, in order.
 
@@ -40,11 +48,12 @@ def parse_records(
         kind: one of `RECORD_PARSERS`.
         columns: the mapping `data.columns`; see `gptkit.data.parsing.column_layouts.match_columns`.
         empty: for empty turns of the user or the assistant: stop (an error) or keep.
+        parser: a parser instead of that of the kind.
 
     Raises:
         DataError: a row has no layout of this kind, or is invalid. The message names the location of the row.
     """
-    parser = RECORD_PARSERS[kind]
+    parser = parser or RECORD_PARSERS[kind]
     matched: dict[tuple[str, ...], dict[str, str]] = {}  # by the columns of a row
     for where, row in rows:
         names = tuple(row)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -47,3 +50,16 @@ def parse_prompt(row: Mapping[str, Any], columns: Mapping[str, str]) -> Prompt:
     if not turns or turns[-1].role != "user":
         raise DataError(f"column {column} has no turn of the user to answer")
     return Prompt(with_system(turns, system), facts)
+
+
+def parse_prompt_before_random_answer(row: Mapping[str, Any], columns: Mapping[str, str]) -> Prompt:
+    """Parse the prompt of a row, which ends before one of the answers of its dialogue. The choice depends on the text alone.
+
+    Arguments and errors: as `parse_prompt`.
+    """
+    whole = parse_prompt(row, columns)
+    pairs = enumerate(itertools.pairwise(whole.turns), 1)
+    ends = [index for index, (before, turn) in pairs if (before.role, turn.role) == ("user", "assistant")]
+    ends.append(len(whole.turns))
+    digest = hashlib.sha256(json.dumps([[turn.role, turn.text] for turn in whole.turns]).encode()).digest()
+    return Prompt(whole.turns[: ends[int.from_bytes(digest[:8], "big") % len(ends)]], whole.facts)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from gptkit.data.base import ConversationalData
 from gptkit.data.parsing.column_layouts import check_column_keys
-from gptkit.data.parsing.conversations import RECORD_PARSERS, ConversationRecord, parse_records
+from gptkit.data.parsing.conversations import RANDOM_TURN_PARSER, RECORD_PARSERS, ConversationRecord, parse_records
 from gptkit.data.readers.file_discovery import file_format, find_splits
 from gptkit.data.readers.file_hashes import file_sha256
 from gptkit.data.readers.tables import OBJECTS, read_objects
@@ -26,19 +26,20 @@ class RecordFiles(ConversationalData):
     The fingerprint depends on the content, order and format of the files and on the settings, not on the location of the files.
     """
 
-    def __init__(self, settings: RecordFilesConfig, *, held_out_labelers: Sequence[str] = ()) -> None:
+    def __init__(self, settings: RecordFilesConfig, *, held_out_labelers: Sequence[str] = (), random_turn: bool = False) -> None:
         """Find the files and compute the fingerprint.
 
         Args:
             settings: the config of the source.
             held_out_labelers: labelers whose rankings in the training files are used for validation.
+            random_turn: whether a prompt ends before any answer of its dialogue, instead of before the last one.
 
         Raises:
             ConfigError: a key of `data.columns` is not a column of any layout.
             DataError: a file does not exist or cannot be read, no file has a supported format, or a file is in two splits.
         """
         self._kind, self._columns, self._errors = settings.name, dict(settings.columns), settings.errors
-        self._empty = settings.empty
+        self._empty, self._random_turn = settings.empty, random_turn
         self._held_out = tuple(held_out_labelers)
         check_column_keys(RECORD_PARSERS[self._kind].layouts, self._columns)
         self.files = find_splits(settings.path, settings.validation, settings.test, forms=OBJECTS)
@@ -47,9 +48,8 @@ class RecordFiles(ConversationalData):
         content = {
             split: [(file_format(path, OBJECTS), file_sha256(path)) for path in files] for split, files in self.files.items()
         }
-        content_key = json.dumps(
-            [self._kind, sorted(self._columns.items()), sorted(self._held_out), self._errors, self._empty, content]
-        )
+        key = [self._kind, sorted(self._columns.items()), sorted(self._held_out), self._errors, self._empty, content]
+        content_key = json.dumps([*key, "random turn"] if random_turn else key)
         self.fingerprint = hashlib.sha256(content_key.encode()).hexdigest()
 
     def records(self, split: str) -> Iterator[ConversationRecord]:
@@ -81,7 +81,10 @@ class RecordFiles(ConversationalData):
 
     def _read(self, split: str) -> Iterator[ConversationRecord]:
         for path in self.files[split]:
-            yield from parse_records(read_objects(path, errors=self._errors), self._kind, self._columns, empty=self._empty)
+            rows = read_objects(path, errors=self._errors)
+            yield from parse_records(
+                rows, self._kind, self._columns, empty=self._empty, parser=RANDOM_TURN_PARSER if self._random_turn else None
+            )
 
     def _check_held_out_labelers(self, labelers: set[str]) -> None:
         for name in self._held_out:

@@ -17,15 +17,23 @@ class Mixture(Data):
     (`components`): its own validation split if it has one, otherwise a share of its training records.
     """
 
-    def __init__(self, sources: Mapping[str, Data]) -> None:
+    def __init__(self, sources: Mapping[str, Data], weights: Mapping[str, float] | None = None) -> None:
+        """
+        Args:
+            sources: the sources by key, in order.
+            weights: how many times the training records of a source occur, by its key.
+        """
         self.sources = dict(sources)
+        self._weights = dict(weights or {})
         sources_in_order = list(self.sources.values())
         self.splits = tuple(
             split for split in ("train", "validation", "test") if all(split in each.splits for each in sources_in_order)
         )
         # the fingerprint names the way of splitting: runs that split a mixture as one text would now train on tokens that they
         # held out
-        content = ["mixture", "held out by source", [each.fingerprint for each in sources_in_order]]
+        content: list[object] = ["mixture", "held out by source", [each.fingerprint for each in sources_in_order]]
+        if self._weights:
+            content.append([self._weights.get(name, 1.0) for name in self.sources])
         self.fingerprint = hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
     def components(self) -> Mapping[str, Data]:
@@ -34,6 +42,16 @@ class Mixture(Data):
             f"data.sources.{name}" + (f": {key}" if key else ""): component
             for name, source in self.sources.items()
             for key, component in source.components().items()
+        }
+
+    def weights(self) -> Mapping[str, float]:
+        """Return the weights of all components. The weight of a nested mixture multiplies those of its sources."""
+        if not self._weights and not any(source.weights() for source in self.sources.values()):
+            return {}
+        return {
+            f"data.sources.{name}" + (f": {key}" if key else ""): self._weights.get(name, 1.0) * source.weights().get(key, 1.0)
+            for name, source in self.sources.items()
+            for key in source.components()
         }
 
     def records(self, split: str) -> Iterator[Record]:
