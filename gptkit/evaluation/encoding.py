@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gptkit.chat_template.base import ChatTemplate
+from gptkit.data.parsing.messages import with_system
 from gptkit.errors import ConfigError, DataError
 from gptkit.generation.scoring import TokenSequence
 from gptkit.records import Turn
 from gptkit.task.base import Item, Task
-from gptkit.task.requests import Generation, LogLikelihood, Request, RollingLogLikelihood
+from gptkit.task.requests import ChatGeneration, Generation, LogLikelihood, Request, RollingLogLikelihood
 from gptkit.tokenizer.base import Tokenizer
 
 
@@ -70,6 +71,8 @@ class RequestEncoder:
         return self._encode_request(request, "")
 
     def _encode_request(self, request: Request, where: str) -> EncodedRequest:
+        if isinstance(request, ChatGeneration):
+            raise ConfigError("this task sends messages; set chat=true")
         if isinstance(request, Generation):
             return self._encode_prompt(request)
         if isinstance(request, RollingLogLikelihood):
@@ -94,7 +97,8 @@ class RequestEncoder:
         message, answer = (request.prompt, "") if isinstance(request, Generation) else (request.context, request.continuation)
         if template.marks_answers:
             message, answer = message.strip(), answer.lstrip()
-        turns = (Turn("user", message),)
+        system = request.system if isinstance(request, ChatGeneration) else ""
+        turns = with_system((Turn("user", message),), system)
         prompt = template.prompt_ids(turns)
         if isinstance(request, Generation):
             return self._fit_prompt(prompt, request)

@@ -23,7 +23,7 @@ from gptkit.evaluation.openai_echo import plain_token
 from gptkit.evaluation.openai_requests import Requests, Window, cut_at_stop, request_seed
 from gptkit.evaluation.openai_server import Server
 from gptkit.task.base import Item, Task
-from gptkit.task.requests import Answer, Generation, GenerationAnswer, LogLikelihood, LogLikelihoodAnswer, Request
+from gptkit.task.requests import Answer, ChatGeneration, Generation, GenerationAnswer, LogLikelihood, LogLikelihoodAnswer, Request
 from gptkit.tokenizer.base import Tokenizer
 
 IN_FLIGHT = 16
@@ -141,6 +141,8 @@ class OpenAIAnswerer(Answerer):
         ]
 
     def _check(self, request: Request) -> None:
+        if isinstance(request, ChatGeneration) and not self.chat:
+            raise ConfigError("this task sends messages; set chat=true")
         if isinstance(request, Generation):
             if request.beams > 1:
                 raise ConfigError(f"{self.server.source}: a server has no beam search; set task.beams=1")

@@ -12,7 +12,7 @@ import openai
 from gptkit.errors import GptkitError
 from gptkit.evaluation.openai_echo import Echo, read_echo
 from gptkit.evaluation.openai_server import Server, server_message
-from gptkit.task.requests import Generation
+from gptkit.task.requests import ChatGeneration, Generation
 
 Prompt = str | list[int]
 
@@ -88,7 +88,10 @@ class Requests:
     async def chat(self, prompt: str, request: Generation, seed: int | None, where: str) -> str:
         """Return the reply to a user's message; see `complete`."""
         create: Any = self._client.chat.completions.create
-        settings = {"model": self._server.model, "messages": [{"role": "user", "content": prompt}], **sampling(request, seed)}
+        system = request.system if isinstance(request, ChatGeneration) else ""
+        messages = [{"role": "system", "content": system}] if system else []
+        messages.append({"role": "user", "content": prompt})
+        settings = {"model": self._server.model, "messages": messages, **sampling(request, seed)}
         with self._server.explain_errors(where):
             limit = self._chat_limit
             try:

@@ -12,7 +12,7 @@ from gptkit.task.config import ExampleTaskConfig, SourceTaskConfig, TaskConfig, 
 from gptkit.task.custom_config import CustomConfig
 from gptkit.task.exam_config import LetterChoiceConfig
 from gptkit.task.free_form_config import FreeFormConfig
-from gptkit.task.generated_config import ArithmeticConfig, NovelWordsConfig, WordScrambleConfig
+from gptkit.task.generated_config import ArithmeticConfig, NovelWordsConfig, SystemMessageConfig, WordScrambleConfig
 from gptkit.task.gpt2_config import CBTConfig, CoQAConfig, LambadaConfig, PerplexityConfig, SummaryConfig
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ __all__ = [
     "ReferentConfig",
     "SourceTaskConfig",
     "SummaryConfig",
+    "SystemMessageConfig",
     "TaskConfig",
     "WinRateConfig",
     "WordScrambleConfig",
@@ -227,6 +228,7 @@ def gptkit_task() -> list[type[TaskConfig]]:
         ArithmeticConfig,
         WordScrambleConfig,
         NovelWordsConfig,
+        SystemMessageConfig,
         WinRateConfig,
         AlignmentTaxConfig,
     ]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 MAX_PROBLEMS = 1_000_000
 ARITHMETIC = ("2D+", "2D-", "3D+", "3D-", "4D+", "4D-", "5D+", "5D-", "2Dx", "1DC")
+INSTRUCTIONS = ("capitals", "lower_case", "begin", "end", "words", "lines", "json", "without")
 SCRAMBLES = ("CL", "A1", "A2", "RI", "RW")
 
 
@@ -122,6 +123,41 @@ class NovelWordsConfig(TaskConfig):
 
         _check_no_data(self.name, data)
         return NovelWords(self.examples, seed=self.seed, max_new_tokens=self.max_new_tokens, temperature=self.temperature)
+
+
+@dataclass
+class SystemMessageConfig(TaskConfig):
+    """Follow a system message about the form of replies, which a program checks: capitals, a number of words, JSON and others.
+
+    Every question is also asked without the system message: `followed_unasked` is how often the reply has the form then. It needs
+    chat=true.
+    """
+
+    generates: ClassVar[bool] = True
+
+    name: str = "system_message"
+    kinds: Annotated[
+        list[str],
+        "capitals, lower_case, begin and end (with a word), words and lines (their number), json, without (a letter)",
+        one_of(*INSTRUCTIONS),
+        not_empty,
+    ] = field(default_factory=lambda: list(INSTRUCTIONS))
+    examples: Annotated[int, "number of items of each kind", at_least(1), at_most(10_000)] = 50
+    max_new_tokens: Annotated[int, "maximum length of a reply in tokens", at_least(1), at_most(CONTEXT)] = 64
+    temperature: Temperature = 0.0
+    seed: Annotated[int, "seed of the items", at_least(0)] = 0
+
+    def build(self, *, data: DataConfig | None = None) -> Task:
+        from gptkit.task.system_message import SystemMessage
+
+        _check_no_data(self.name, data)
+        return SystemMessage(
+            _distinct(self.kinds),
+            self.examples,
+            seed=self.seed,
+            max_new_tokens=self.max_new_tokens,
+            temperature=self.temperature,
+        )
 
 
 def _check_no_data(name: str, data: DataConfig | None) -> None:

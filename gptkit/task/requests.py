@@ -44,6 +44,14 @@ class Generation:
     """The exponent of the length penalty of beam search; see `gptkit.generation.beam_search`."""
 
 
+@dataclass(frozen=True)
+class ChatGeneration(Generation):
+    """The answer of a model to a message of a user, after a system message. It needs a chat template (`chat=true`)."""
+
+    system: str = ""
+    """Empty: none."""
+
+
 Request = LogLikelihood | RollingLogLikelihood | Generation
 
 

@@ -142,7 +142,7 @@ def test_weights_repeat_and_thin_the_training_records(tmp_path: Path) -> None:
     def prompts(weights: dict[str, float]) -> tuple[list[str], list[str], str]:
         built = MixtureConfig(sources=sources, weights=weights).build()
         splits = split_records(built, 0.1, lambda source, split: source.records(split))
-        train, held_out = ([record.turns[0].text for record in part] for part in splits)  # type: ignore[union-attr]
+        train, held_out = ([record.turns[0].text for record in part] for part in splits)
         return train, held_out, built.fingerprint
 
     train, held_out, fingerprint = prompts({})
