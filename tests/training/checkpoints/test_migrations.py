@@ -247,3 +247,8 @@ def test_parts_that_were_renamed_are_migrated() -> None:
     content = migrations.current_config({"callback": {"zero": {"name": "zero_shot", "tasks": tasks}, "flag": {"name": "flag"}}})
     assert content["callback"]["zero"]["name"] == "evaluation"
     assert content["callback"]["zero"]["tasks"] == {**tasks, "stories": {"name": "choice", "examples": 8}}
+
+
+def test_the_template_of_an_old_run_becomes_a_part() -> None:
+    content = migrations.current_config({"objective": {"name": "sft", "template": "transcript"}})
+    assert content == {"objective": {"name": "sft"}, "chat_template": {"name": "transcript"}}
