@@ -5,6 +5,7 @@ A context that several continuations share is read once, and the head is applied
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,9 @@ TOKENS_PER_PASS = 4096
 """Maximum number of tokens of a forward pass, including padding."""
 CACHED_TOKENS = 8192
 """Maximum number of tokens in the cache of a forward pass over continuations that share contexts."""
+SHARED_TOKENS = {"cpu": 1024}
+"""Maximum number of tokens that are read for the contexts and continuations of a batch, padding included, by type of device; by
+default CACHED_TOKENS. On a CPU, larger batches have more padding and are not faster."""
 LOGITS_PER_SLICE = 1 << 24
 """The number of logits that are computed at a time: 64 MiB in float32."""
 
@@ -79,9 +83,10 @@ def score_continuations(
         for batch in group_by_size([len(fitted[index]) - 1 for index in single], rows, TOKENS_PER_PASS):
             part = [single[place] for place in batch]
             scores.update(zip(part, _score_whole(model, [fitted[index] for index in part], excluded), strict=True))
-        sizes = [sum(len(fitted[index]) for index in indices) for indices in shared]
-        for batch in group_by_size(sizes, rows, CACHED_TOKENS):
-            groups = [[fitted[index] for index in shared[place]] for place in batch]
+        all_groups = [[fitted[index] for index in indices] for indices in shared]
+        budget = SHARED_TOKENS.get(next(model.parameters()).device.type, CACHED_TOKENS)
+        for batch in _shared_batches(all_groups, rows, budget):
+            groups = [all_groups[place] for place in batch]
             part = [index for place in batch for index in shared[place]]
             scores.update(zip(part, _score_shared(model, groups, excluded), strict=True))
     return [scores[index] for index in range(len(sequences))]
@@ -105,6 +110,31 @@ def group_by_size(sizes: Sequence[int], rows: int, budget: int) -> list[list[int
             room = min(room, rows) if rows else room
         batches[-1].append(index)
         room -= 1
+    return batches
+
+
+def _shared_batches(groups: Sequence[Sequence[TokenSequence]], rows: int, budget: int) -> list[list[int]]:
+    """Batch the indices of groups with one context each, such that continuations and contexts of a batch have similar lengths.
+
+    Args:
+        groups: the continuations of each context.
+        rows: maximum number of contexts of a batch; 0: any.
+        budget: maximum number of tokens to read, padding included.
+    """
+    contexts = [len(group[0].context) for group in groups]
+    longest = [max(len(sequence.continuation) for sequence in group) for group in groups]
+    order = sorted(range(len(groups)), key=lambda index: (-round(2 * math.log2(longest[index])), -contexts[index]))
+    batches: list[list[int]] = []
+    context = continuation = options = 0
+    for index in order:
+        context, continuation = max(context, contexts[index]), max(continuation, longest[index])
+        options += len(groups[index])
+        count = len(batches[-1]) + 1 if batches else 1
+        is_full = count * context + options * continuation > budget or options * (context + continuation) > CACHED_TOKENS
+        if not batches or is_full or (rows and count > rows):
+            batches.append([])
+            context, continuation, options = contexts[index], longest[index], len(groups[index])
+        batches[-1].append(index)
     return batches
 
 
