@@ -23,6 +23,8 @@ CACHED_TOKENS = 8192
 SHARED_TOKENS = {"cpu": 1024}
 """Maximum number of tokens that are read for the contexts and continuations of a batch, padding included, by type of device; by
 default CACHED_TOKENS. On a CPU, larger batches have more padding and are not faster."""
+CACHED_LOGITS = 1 << 18
+"""The number of logits that a CPU normalises at a time: 1 MiB in float32, which is three times as fast as all of them."""
 LOGITS_PER_SLICE = 1 << 24
 """The number of logits that are computed at a time: 64 MiB in float32."""
 
@@ -197,14 +199,30 @@ def _scores(
     log_probs, is_greedy, is_greedy_filtered = [], [], []
     for states, ids, starts in zip(torch.split(hidden, size), torch.split(targets, size), torch.split(is_first, size), strict=True):
         logits = model.logits(states).float()  # (n, V)
-        log_probs.append(logits.log_softmax(-1).gather(-1, ids[:, None]).squeeze(-1).cpu())
-        chosen = logits.argmax(-1)
-        is_greedy.append((chosen == ids).cpu())
+        log_probs.append(_log_probs(logits, ids).cpu())
+        is_best = _is_best(logits, ids)
+        is_greedy.append(is_best.cpu())
         if excluded:
             allowed = logits[starts].index_fill(-1, torch.tensor(excluded, device=logits.device), -torch.inf)
-            chosen[starts] = allowed.argmax(-1)
-        is_greedy_filtered.append((chosen == ids).cpu())
+            is_best = is_best.index_put((starts,), allowed.argmax(-1) == ids[starts])
+        is_greedy_filtered.append(is_best.cpu())
     parts = (torch.split(torch.cat(values), lengths) for values in (log_probs, is_greedy, is_greedy_filtered))
     return [
         ContinuationScore(values, bool(greedy.all()), bool(filtered.all())) for values, greedy, filtered in zip(*parts, strict=True)
     ]
+
+
+def _log_probs(logits: Tensor, ids: Tensor) -> Tensor:
+    """Return the log-probabilities of tokens: (N, V), (N,) -> (N,). On a CPU, a few rows at a time, which stay in its cache."""
+    size = max(1, CACHED_LOGITS // logits.shape[-1]) if logits.device.type == "cpu" else len(logits)
+    parts = zip(torch.split(logits, size), torch.split(ids, size), strict=True)
+    return torch.cat([part.log_softmax(-1).gather(-1, tokens[:, None]).squeeze(-1) for part, tokens in parts])
+
+
+def _is_best(logits: Tensor, ids: Tensor) -> Tensor:
+    """Return whether each token is the most probable one, the first of equally probable ones: (N, V), (N,) -> (N,) bool.
+
+    The maximum takes a tenth of the time of its position, which only rows whose token reaches it need.
+    """
+    is_best = logits.gather(-1, ids[:, None]).squeeze(-1) == logits.amax(-1)
+    return is_best.index_put((is_best.clone(),), logits[is_best].argmax(-1) == ids[is_best])
