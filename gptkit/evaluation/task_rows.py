@@ -85,7 +85,9 @@ def _read_row(name: str, content: Any, *, root: str | None, fewshot: FewShotConf
     data = _read_data(content.get("data"), task, root, path=f"{path}.data")
     own_fewshot = _read_few_shot(content.get("fewshot"), fewshot, root, path=f"{path}.fewshot")
     paper = read_paper(content.get("paper"), path=f"{path}.paper")
-    missing = _missing_file(getattr(data, "path", None), own_fewshot.path) if paper is not None else None
+    missing = (
+        _missing_file(getattr(data, "path", None), getattr(data, "target", None), own_fewshot.path) if paper is not None else None
+    )
     return TaskRow(name, make(task, data, own_fewshot), paper, missing)
 
 
@@ -97,7 +99,7 @@ def _read_data(content: Any, task: TaskConfig, root: str | None, *, path: str) -
     if "name" not in content and not task.source:
         raise ConfigError(f"{path}: task={task.name} generates its problems and reads no data; remove data")
     settings = {"name": task.source, **content}
-    for key in ("path", "validation", "test"):
+    for key in ("path", "target", "validation", "test"):
         if key in settings:
             settings[key] = _below(root, settings[key])
     data: DataConfig = registry().resolve("data", settings, path=path)

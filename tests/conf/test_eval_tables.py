@@ -26,6 +26,19 @@ CONTENTS = {
         json.dumps({"context": f"The number after {number} is", "continuation": f"{number + 1}"}) + "\n" for number in range(120)
     ),
     "answers": "".join(json.dumps({"query": f"Question {number}", "answers": [f"{number}"]}) + "\n" for number in range(120)),
+    "coqa": json.dumps(
+        {
+            "data": [
+                {
+                    "source": "news",
+                    "story": "Ann has a cat.",
+                    "questions": [{"input_text": f"How many cats, asked {number} times?"} for number in range(8)],
+                    "answers": [{"input_text": "one"} for _ in range(8)],
+                }
+            ]
+        }
+    ),
+    "parallel": "".join(f"Sentence {number}.\n" for number in range(8)),
     "text": "one two three\nfour five six\n",
     "childrens_book_test": f"{STORY}21 The XXXXX sat .\tcat\t\tcat|dog|mat|sat|on|the|a|b|c|d\n",
     "labelled": "sentence\ttext\tlabel\nso good\tso good\t1\nso bad\tso bad\t0\n",
@@ -51,7 +64,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for table in TABLES:
         for row in rows_of(table, root)[0]:
             data = row.evaluation.data
-            for path in [getattr(data, "path", None), row.evaluation.fewshot.path]:
+            for path in [getattr(data, "path", None), getattr(data, "target", None), row.evaluation.fewshot.path]:
                 if path is not None:
                     assert data is not None
                     content = CONTENTS[data.name]
@@ -80,6 +93,21 @@ def test_rows_without_files_name_them(tmp_path: Path) -> None:
     for table in TABLES:
         for row in rows_of(table, tmp_path)[0]:
             assert (row.missing is None) == (row.evaluation.data is None)
+
+
+def test_a_translation_without_its_second_file_has_no_file(files: Path, tmp_path: Path) -> None:
+    (tmp_path / "newstest2014-fren.en").write_text("A sentence.\n", encoding="utf-8")
+    rows = {row.name: row for row in rows_of("gpt2", tmp_path)[0]}
+    assert rows["english_french"].missing == str(tmp_path / "newstest2014-fren.fr")
+    assert {row.name: row for row in rows_of("gpt2", files)[0]}["english_french"].missing is None
+
+
+def test_conversations_have_the_protocol_of_each_paper(tmp_path: Path) -> None:
+    for table, beams, examples in [("gpt2", 1, 0), ("gpt3", 4, 0), ("gpt3_one_shot", 4, 1), ("gpt3_few_shot", 4, 5)]:
+        row = {row.name: row for row in rows_of(table, tmp_path)[0]}["coqa"]
+        assert row.evaluation.task.name == "coqa"
+        assert getattr(row.evaluation.task, "beams") == beams  # noqa: B009  # only this task has beams
+        assert row.evaluation.fewshot.k == examples
 
 
 @pytest.mark.parametrize("table", ["gpt3_one_shot", "gpt3_few_shot"])
