@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.command_line import CommandResult, GptkitCommand
+from tests.processes import ProcessServer
 
 os.environ["GPTKIT_PLUGINS"] = ""
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers with two threads each slow each other down on two cores
@@ -56,6 +57,14 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         del os.environ["GPTKIT_CACHE"]
     else:
         os.environ["GPTKIT_CACHE"] = before
+
+
+@pytest.fixture(scope="session")
+def process_server(tmp_path_factory: pytest.TempPathFactory, _own_cache: None) -> Iterator[ProcessServer]:
+    """Starts processes that have done their imports."""
+    server = ProcessServer(tmp_path_factory.mktemp("processes"))
+    yield server
+    server.close()
 
 
 @pytest.fixture
