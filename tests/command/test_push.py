@@ -10,6 +10,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,6 +21,7 @@ from gptkit.attention import BandedAttentionConfig, DenseAttentionConfig
 from gptkit.model import GPTConfig
 from tests.command_line import GptkitCommand
 from tests.hub_server import TOKEN, HubServer
+from tests.processes import ProcessServer
 
 # of huggingface_hub's own call of its HTTP library
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
@@ -27,17 +29,25 @@ pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning
 SMALL = GPTConfig(layers=1, heads=2, width=8, context=16)
 
 
+def hub_constants(url: str, tmp_path: Path) -> dict[str, Any]:
+    """What huggingface_hub reads from the environment when it is imported."""
+    return {
+        "ENDPOINT": url,
+        "HUGGINGFACE_CO_URL_TEMPLATE": url + "/{repo_id}/resolve/{revision}/{filename}",
+        "HF_HUB_OFFLINE": False,
+        "HF_HUB_DISABLE_XET": True,
+        "HF_HUB_CACHE": str(tmp_path / "cache"),
+        "HF_TOKEN_PATH": str(tmp_path / "no-token"),
+    }
+
+
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
     """The stand-in as the hub of this process, whose user has a token; temporary folders are in `tmp_path / "tmp"`."""
     constants = pytest.importorskip("huggingface_hub.constants")
     server = HubServer()
-    monkeypatch.setattr(constants, "ENDPOINT", server.url)
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", server.url + "/{repo_id}/resolve/{revision}/{filename}")
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
+    for name, value in hub_constants(server.url, tmp_path).items():
+        monkeypatch.setattr(constants, name, value)
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
@@ -259,10 +269,21 @@ def test_the_command_line_reads_endpoint_and_token_from_the_environment(hub: Hub
     assert temporary_files(tmp_path) == []
 
 
+def push(constants: dict[str, Any], words: list[str]) -> None:
+    import huggingface_hub.constants
+
+    from gptkit.config.main import main
+
+    for name, value in constants.items():
+        setattr(huggingface_hub.constants, name, value)
+    sys.argv = ["gptkit", "push", *words]
+    main()
+
+
 @pytest.mark.process
 @pytest.mark.parametrize("signal_sent", [signal.SIGINT, signal.SIGTERM])
 def test_an_upload_that_is_interrupted_leaves_nothing_behind(
-    hub: HubServer, run: Path, tmp_path: Path, signal_sent: signal.Signals
+    hub: HubServer, run: Path, process_server: ProcessServer, tmp_path: Path, signal_sent: signal.Signals
 ) -> None:
     uploading, done = threading.Event(), threading.Event()
 
@@ -274,15 +295,12 @@ def test_an_upload_that_is_interrupted_leaves_nothing_behind(
         return 0, ""
 
     hub.fail = wait
-    # a process that is started in the background of a shell ignores Ctrl-C, and so do those that it starts
-    start = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from gptkit.config.main import main; main()"
-    words = [sys.executable, "-c", start, "push", f"checkpoint={run}", "to=me/tiny"]
-    process = subprocess.Popen(words, env=environment(hub, tmp_path), stderr=subprocess.PIPE, text=True)
-    assert uploading.wait(120)
+    constants, words = hub_constants(hub.url, tmp_path), [f"checkpoint={run}", "to=me/tiny"]
+    process = process_server.start(push, constants, words, env=environment(hub, tmp_path))
+    assert uploading.wait(120), process.stderr
     assert len(temporary_files(tmp_path)) == 1
     process.send_signal(signal_sent)
     done.set()
-    _, errors = process.communicate(timeout=60)
-    assert (process.returncode, errors.strip()) == (130, "gptkit: interrupted")
+    assert (process.wait(timeout=60), process.stderr.strip()) == (130, "gptkit: interrupted")
     assert temporary_files(tmp_path) == []
     assert hub.repositories["me/tiny"].files().keys() == {".gitattributes"}

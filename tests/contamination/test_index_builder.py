@@ -5,9 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
-import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +15,7 @@ from gptkit.contamination.index_builder import build_index
 from gptkit.contamination.training_documents import DocumentPart
 from gptkit.errors import ConfigError, DataError
 from tests.contamination.corpus import as_parts, random_documents, slow_words
+from tests.processes import ProcessServer
 
 DESCRIPTION = {"components": ["data"]}
 
@@ -45,26 +43,20 @@ def test_documents_are_lines_of_words(tmp_path: Path) -> None:
     assert str(index.document(1)) == "document 2 of data"
 
 
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from gptkit.contamination.index_builder import build_index
-from tests.contamination.corpus import as_parts, random_documents
-
-def dies():
+def killed_while_reading() -> Iterator[DocumentPart]:
     for number, part in enumerate(as_parts(random_documents(1))):
         if number == 20:
             os.kill(os.getpid(), signal.SIGKILL)
         yield part
 
-build_index(Path(sys.argv[1]), dies(), n=[3], description={"components": ["data"]})
-"""
+
+def build_and_be_killed(folder: Path) -> None:
+    build_index(folder, killed_while_reading(), n=[3], description=DESCRIPTION)
 
 
-def test_a_killed_process_leaves_no_index_and_the_next_one_finishes(tmp_path: Path) -> None:
-    root = Path(__file__).resolve().parents[2]
-    killed = subprocess.run([sys.executable, "-c", textwrap.dedent(KILLED), str(tmp_path / "index")], cwd=root, check=False)
-    assert killed.returncode == -signal.SIGKILL
+def test_a_killed_process_leaves_no_index_and_the_next_one_finishes(process_server: ProcessServer, tmp_path: Path) -> None:
+    killed = process_server.start(build_and_be_killed, tmp_path / "index")
+    assert killed.wait() == -signal.SIGKILL, killed.stderr
     assert os.listdir(tmp_path) == [".writing-index"]
     build_index(tmp_path / "index", as_parts(random_documents(1)), n=[3], description=DESCRIPTION)
     build_index(tmp_path / "other", as_parts(random_documents(1)), n=[3], description=DESCRIPTION)

@@ -1,11 +1,11 @@
-"""Evaluates a task into a folder, and kills itself in the middle of a line: `python killed_evaluation.py folder item bytes`."""
+"""Evaluates a task into a folder, and kills its process in the middle of a line."""
 
 from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from gptkit.evaluation import model_answerer
 from gptkit.evaluation.folder import EvaluationFolder
@@ -24,8 +24,8 @@ PROTOCOL = {"task": {"name": "options"}, "seed": 0}
 class KilledFolder(EvaluationFolder):
     """Writes some bytes of the line of an item, then kills the process."""
 
-    def __init__(self, folder: str, item: int, size: int) -> None:
-        super().__init__(folder, PROTOCOL)
+    def __init__(self, folder: Path, item: int, size: int) -> None:
+        super().__init__(str(folder), PROTOCOL)
         self._left, self._size = item, size
 
     def add(self, identifier: str, item: Item, answers: Sequence[Answer], scored: ScoredItem) -> None:
@@ -51,5 +51,5 @@ def run(folder: EvaluationFolder) -> int:
     return 60 - before
 
 
-if __name__ == "__main__":
-    run(KilledFolder(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))
+def run_until_killed(folder: Path, item: int, size: int) -> None:
+    run(KilledFolder(folder, item, size))

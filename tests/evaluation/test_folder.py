@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import resource
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +12,8 @@ import pytest
 
 from gptkit.errors import ConfigError, DataError, GptkitError
 from gptkit.evaluation.folder import EvaluationFolder, protocol_differences
-from tests.evaluation.killed_evaluation import PROTOCOL, run
-
-ROOT = Path(__file__).parents[2]
+from tests.evaluation.killed_evaluation import PROTOCOL, run, run_until_killed
+from tests.processes import ProcessServer
 
 
 @pytest.fixture(autouse=True)
@@ -25,20 +21,15 @@ def _batches_of_the_runner(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gptkit.evaluation.model_answerer.TOKENS_PER_BATCH", 300)
 
 
-def kill_at(folder: Path, item: int, size: int) -> None:
-    process = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("killed_evaluation.py")), str(folder), str(item), str(size)],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        cwd=ROOT,
-        check=False,
-    )
-    assert process.returncode == -signal.SIGKILL
+def kill_at(server: ProcessServer, folder: Path, item: int, size: int) -> None:
+    process = server.start(run_until_killed, folder, item, size)
+    assert process.wait() == -signal.SIGKILL, process.stderr
 
 
-def test_evaluation_that_is_killed_repeatedly_gives_the_same_bytes(tmp_path: Path) -> None:
+def test_evaluation_that_is_killed_repeatedly_gives_the_same_bytes(process_server: ProcessServer, tmp_path: Path) -> None:
     run(EvaluationFolder(str(tmp_path / "whole"), PROTOCOL))
     for item, size in ((0, 0), (5, 9), (17, 38), (11, 1)):
-        kill_at(tmp_path / "parts", item, size)
+        kill_at(process_server, tmp_path / "parts", item, size)
     assert not (tmp_path / "parts" / "results.json").exists()
     left = run(EvaluationFolder(str(tmp_path / "parts"), PROTOCOL))
     assert 0 < left < 60

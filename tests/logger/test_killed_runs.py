@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
+import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
+import lightning
 import pytest
 
 import gptkit
@@ -15,29 +14,27 @@ from tests.logger.conftest import WORDS
 from tests.logger.test_csv_logger import steps
 from tests.logger.test_mlflow_logger import only_run
 from tests.logger.test_tensorboard_logger import events
+from tests.processes import ProcessServer
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of SQLAlchemy, about MLflow's queries
 
-KILLED_IN_STEP_6 = """
-import json, os, signal, sys
-import lightning
-import gptkit
 
-class Kill(lightning.Callback):
-    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+class KillInStep6(lightning.Callback):
+    def on_train_batch_start(self, trainer: lightning.Trainer, *_: object) -> None:
         if trainer.global_step == 5:
             os.kill(os.getpid(), signal.SIGKILL)
 
-gptkit.run(gptkit.compose("train", json.loads(sys.argv[1])), callbacks=[Kill()])
-"""
+
+def run_until_step_6(words: list[str]) -> None:
+    gptkit.run(gptkit.compose("train", words), callbacks=[KillInStep6()])
 
 
 @pytest.mark.process
-def test_the_logs_of_a_killed_run_have_no_gap(tiny_words: list[str], tmp_path: Path) -> None:
+def test_the_logs_of_a_killed_run_have_no_gap(tiny_words: list[str], process_server: ProcessServer, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     words = [*tiny_words, *WORDS, f"hydra.run.dir={folder}", "val.every=0", "save.every=4", "logger=[tensorboard,csv,mlflow]"]
-    killed = subprocess.run([sys.executable, "-c", KILLED_IN_STEP_6, json.dumps(words)], stderr=subprocess.DEVNULL)
-    assert killed.returncode == -signal.SIGKILL
+    killed = process_server.start(run_until_step_6, words)
+    assert killed.wait() == -signal.SIGKILL, killed.stderr
     gptkit.run(gptkit.compose("train", words))
     assert steps(folder, "train/loss") == [1, 2, 3, 4, 5, 6]
     assert [event.step for event in events(folder).Scalars("train/loss")] == [1, 2, 3, 4, 5, 6]

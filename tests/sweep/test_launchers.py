@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,8 @@ from omegaconf import OmegaConf
 
 from gptkit.sweep.jobs import read_jobs
 from gptkit.sweep.report import override_values
-from tests.command_line import GptkitCommand
+from tests.command_line import CommandResult, GptkitCommand
+from tests.processes import ProcessServer
 
 WORDS = ("train", "-m", "data=text", "data.path=x.txt", "tokenizer=char", "+shrink=tiny", "trainer=cpu", "trainer.max_steps=2")
 
@@ -31,15 +30,15 @@ def sweep(gptkit_command: GptkitCommand, text: None) -> Callable[..., Any]:
 
 
 @pytest.fixture
-def sweep_apart(text: None) -> Callable[..., Any]:
+def sweep_apart(process_server: ProcessServer, text: None) -> Callable[..., CommandResult]:
     """`sweep_apart(*words)`: runs a sweep in a separate process.
 
     Its launchers pickle everything that is registered with Hydra, and other tests register parts that only they can import.
     """
 
-    def run(*words: str) -> Any:
-        command = [sys.executable, "-m", "gptkit", *WORDS, "hydra.sweep.dir=out", *words]
-        return subprocess.run(command, capture_output=True, text=True)
+    def run(*words: str) -> CommandResult:
+        process = process_server.start_gptkit(*WORDS, "hydra.sweep.dir=out", *words)
+        return CommandResult(process.wait(), process.stdout, process.stderr)
 
     return run
 
@@ -71,22 +70,22 @@ def test_hydra_settings_reach_the_jobs(sweep: Callable[..., Any]) -> None:
 
 
 @pytest.mark.process
-def test_joblib_launcher_runs_jobs(sweep_apart: Callable[..., Any]) -> None:
+def test_joblib_launcher_runs_jobs(sweep_apart: Callable[..., CommandResult]) -> None:
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="pip install gptkit[sweeps]")
     done = sweep_apart("hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "seed=1,2")
-    assert done.returncode == 0, done.stderr
+    assert done.status == 0, done.err
     assert [job.status for job in read_jobs(Path("out"))] == ["finished", "finished"]
-    assert "val_loss" in done.stdout
+    assert "val_loss" in done.out
     assert Path("out/sweep.html").is_file()
 
 
 @pytest.mark.process
-def test_submitit_launcher_runs_jobs_locally(sweep_apart: Callable[..., Any]) -> None:
+def test_submitit_launcher_runs_jobs_locally(sweep_apart: Callable[..., CommandResult]) -> None:
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="pip install gptkit[sweeps]")
     done = sweep_apart("hydra/launcher=submitit_local", "seed=1", "optimizer.lr=1e-3")
-    assert done.returncode == 0, done.stderr
+    assert done.status == 0, done.err
     assert [job.status for job in read_jobs(Path("out"))] == ["finished"]
-    assert "val_loss" in done.stdout
+    assert "val_loss" in done.out
     assert Path("out/sweep.html").is_file()
 
 
@@ -104,10 +103,10 @@ def test_optuna_sweeper_minimizes_the_validation_loss(sweep: Callable[..., Any])
 
 
 @pytest.mark.process
-def test_ray_launcher_runs_jobs(sweep_apart: Callable[..., Any]) -> None:
+def test_ray_launcher_runs_jobs(sweep_apart: Callable[..., CommandResult]) -> None:
     pytest.importorskip("hydra_plugins.hydra_ray_launcher", reason="docs/sweeps.md says how Ray is installed")
     done = sweep_apart("hydra/launcher=ray", "+hydra.launcher.ray.init.num_cpus=1", "seed=1")
-    assert done.returncode == 0, done.stderr
+    assert done.status == 0, done.err
     assert [job.status for job in read_jobs(Path("out"))] == ["finished"]
 
 

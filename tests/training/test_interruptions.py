@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import runpy
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from gptkit.training.interruptions import is_connection_error
+from tests.processes import ProcessServer
 
 PROGRAM = """
 import os, signal
@@ -31,6 +32,12 @@ main()
 """
 
 
+def run_program(program: Path, words: list[str]) -> None:
+    """Run the program as `python program.py <words>`. It starts the other process by the same command line."""
+    sys.argv = [str(program), *words]
+    runpy.run_path(str(program), run_name="__main__")
+
+
 @pytest.mark.process
 @pytest.mark.parametrize(
     ("in_rank_1", "message"),
@@ -42,23 +49,18 @@ main()
         ),
     ],
 )
-def test_failed_process_is_named_in_one_line(in_rank_1: str, message: str, tiny_words: list[str], tmp_path: Path) -> None:
+def test_failed_process_is_named_in_one_line(
+    in_rank_1: str, message: str, tiny_words: list[str], process_server: ProcessServer, tmp_path: Path
+) -> None:
     program = tmp_path / "program.py"
     program.write_text(PROGRAM, encoding="utf-8")
     words = [*tiny_words, "trainer.strategy=ddp", "trainer.devices=2", "trainer.enable_progress_bar=false", "hydra.run.dir=run"]
     environment = {name: value for name, value in os.environ.items() if name not in ("MASTER_ADDR", "MASTER_PORT", "LOCAL_RANK")}
-    process = subprocess.Popen(
-        [sys.executable, str(program), "train", *words],
-        env={**environment, "IN_RANK_1": in_rank_1, "OMP_NUM_THREADS": "1"},
-        cwd=tmp_path,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    environment |= {"IN_RANK_1": in_rank_1, "OMP_NUM_THREADS": "1"}
+    process = process_server.start(run_program, program, ["train", *words], env=environment, cwd=tmp_path)
     try:
-        _, printed = process.communicate(timeout=100)
-        assert process.returncode == 1
-        _, *after = printed.splitlines()  # the first line is the start line of the run
+        assert process.wait(timeout=100) == 1
+        _, *after = process.stderr.splitlines()  # the first line is the start line of the run
         assert after == [message]
         with pytest.raises(ProcessLookupError):
             os.killpg(process.pid, 0)  # no process is left

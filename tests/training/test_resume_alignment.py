@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -20,6 +17,7 @@ from safetensors.torch import load_file
 import gptkit
 from gptkit.training.reporting.metrics_csv import read_metrics
 from gptkit.training.reporting.summary import read_summary
+from tests.processes import ProcessServer
 
 TINY = (
     "tokenizer=bytes",
@@ -79,24 +77,16 @@ def run(folder: Path, *words: str) -> Any:
     return gptkit.run(gptkit.compose("train", [*TINY, *words, f"hydra.run.dir={folder}"]))
 
 
-def run_in_process(folder: Path, *words: str) -> dict[str, Any]:
+def run_in_process(server: ProcessServer, folder: Path, *words: str) -> dict[str, Any]:
     """Train in a separate process, as the killed run does: MKL's mode and the number of threads belong to a process."""
-    subprocess.run(
-        [sys.executable, "-m", "gptkit", "train", *TINY, *words, f"hydra.run.dir={folder}"],
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        check=True,
-    )
+    process = server.start_gptkit("train", *TINY, *words, f"hydra.run.dir={folder}")
+    assert process.wait() == 0, process.stderr
     return read_summary(folder)
 
 
-def run_and_kill(folder: Path, words: list[str], *, step: int, seconds: float) -> None:
+def run_and_kill(server: ProcessServer, folder: Path, words: list[str], *, step: int, seconds: float) -> None:
     """Train in a process and send it SIGKILL some seconds after it has logged this step or a later one."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gptkit", "train", *TINY, *words, f"hydra.run.dir={folder}"],
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
+    process = server.start_gptkit("train", *TINY, *words, f"hydra.run.dir={folder}")
     try:
         deadline = time.monotonic() + 120
         while process.poll() is None and time.monotonic() < deadline and max([0, *read_metrics(folder)["step"]]) < step:
@@ -105,7 +95,7 @@ def run_and_kill(folder: Path, words: list[str], *, step: int, seconds: float) -
     finally:
         process.kill()
         process.wait()
-    assert process.returncode == -signal.SIGKILL
+    assert process.returncode == -signal.SIGKILL, process.stderr
 
 
 def saved(folder: Path) -> dict[str, torch.Tensor]:
@@ -135,15 +125,16 @@ def test_resumed_run_ends_bit_identically(objective: str, files: dict[str, list[
 @pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # Lightning 2.6 on torch 2.13
 @pytest.mark.parametrize(("objective", "steps"), [("judged_sft", 48), ("reward", 48), ("ppo", 12)])
 def test_run_killed_at_any_moment_resumes_bit_identically(
-    objective: str, steps: int, files: dict[str, list[str]], tmp_path: Path
+    objective: str, steps: int, files: dict[str, list[str]], process_server: ProcessServer, tmp_path: Path
 ) -> None:
     """A step of PPO is mostly its rollout, so PPO is killed there; the other objectives may be killed while saving."""
     words = [*files[objective], f"trainer.max_steps={steps}", "save.every=3", "trainer.log_every_n_steps=1"]
     generator = random.Random(objective)
-    run_and_kill(tmp_path / "killed", words, step=generator.randrange(4, steps // 2), seconds=generator.uniform(0.0, 0.03))
+    step, seconds = generator.randrange(4, steps // 2), generator.uniform(0.0, 0.03)
+    run_and_kill(process_server, tmp_path / "killed", words, step=step, seconds=seconds)
     reached = max(int(path.name.removeprefix("step-")) for path in (tmp_path / "killed").glob("checkpoints/step-*"))
     assert 3 <= reached < steps
-    continued, whole = (run_in_process(tmp_path / name, *words) for name in ("killed", "whole"))
+    continued, whole = (run_in_process(process_server, tmp_path / name, *words) for name in ("killed", "whole"))
     assert continued["val_loss"] == whole["val_loss"]
     one, other = saved(tmp_path / "whole"), saved(tmp_path / "killed")
     assert one.keys() == other.keys()

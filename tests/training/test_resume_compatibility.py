@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,6 +26,7 @@ from gptkit.training.checkpoints.config_file import read_settings
 from gptkit.training.checkpoints.manifest import read_manifest
 from gptkit.training.checkpoints.retention import list_checkpoints
 from gptkit.training.resume_compatibility import check_same_sources, differences, lock_run_folder
+from tests.processes import ProcessServer
 
 Train = Callable[..., Any]
 Weights = Callable[[Path], dict[str, Tensor]]
@@ -194,15 +193,11 @@ def test_second_process_in_a_run_folder_is_rejected(train: Train, tmp_path: Path
 
 @pytest.mark.process
 def test_run_killed_at_a_random_step_resumes_bit_identically(
-    train: Train, weights: Weights, tiny_words: list[str], tmp_path: Path
+    train: Train, weights: Weights, tiny_words: list[str], process_server: ProcessServer, tmp_path: Path
 ) -> None:
     words = ("trainer.max_steps=400", "save.every=20", "model.dropout=0.1", "val.every=50")
     folder = tmp_path / "killed"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gptkit", "train", *tiny_words, *words, f"hydra.run.dir={folder}"],
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
+    process = process_server.start_gptkit("train", *tiny_words, *words, f"hydra.run.dir={folder}")
     try:
         deadline = time.monotonic() + 120
         while not list(folder.glob("checkpoints/step-*/manifest.json")) and time.monotonic() < deadline and process.poll() is None:

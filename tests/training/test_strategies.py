@@ -6,8 +6,6 @@ import csv
 import json
 import os
 import socket
-import subprocess
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -15,21 +13,17 @@ from typing import Any
 
 import pytest
 import torch
+from lightning.fabric.utilities.rank_zero import rank_zero_only
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 
+import gptkit
 from gptkit.attention import DenseAttentionConfig
 from gptkit.errors import ConfigError
 from gptkit.model import GPTConfig
 from gptkit.training.strategies import apply_fsdp, split_layers
-
-PROGRAM = """
-import json, sys
-import gptkit
-for folder, words in json.loads(sys.argv[1]):
-    gptkit.run(gptkit.compose("train", [*words, "trainer.devices=2", f"hydra.run.dir={folder}"]))
-"""
+from tests.processes import ProcessServer
 
 # a large eps: otherwise AdamW would turn gradients that are zero except for rounding (of key biases) into full steps
 SHORT = ("batch.micro=2", "val.every=2", "trainer.max_steps=2", "model.layers=1", "optimizer.eps=1e-3")
@@ -50,27 +44,25 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def on_two_devices(jobs: list[tuple[Path, list[str]]]) -> None:
+def train_all(jobs: list[tuple[Path, list[str]]]) -> None:
+    rank_zero_only.rank = int(os.environ["RANK"])  # type: ignore[attr-defined]  # Lightning reads it when it is imported
+    for folder, words in jobs:
+        gptkit.run(gptkit.compose("train", [*words, "trainer.devices=2", f"hydra.run.dir={folder}"]))
+
+
+def on_two_devices(server: ProcessServer, jobs: list[tuple[Path, list[str]]]) -> None:
     """Train all jobs in two processes, which are started once, as torchrun would."""
     shared = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
     shared |= {"GROUP_RANK": "0", "OMP_NUM_THREADS": "1", "TORCHELASTIC_RUN_ID": "test"}
-    workers = [
-        subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, json.dumps([[str(folder), words] for folder, words in jobs])],
-            env={**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
+    variables = [{**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(2)]
+    workers = [server.start(train_all, jobs, env=each) for each in variables]
     try:
-        errors = [worker.communicate(timeout=400)[1] for worker in workers]
+        statuses = [worker.wait(timeout=400) for worker in workers]
     finally:
         for worker in workers:
             worker.kill()
             worker.wait()
-    assert [worker.returncode for worker in workers] == [0, 0], errors
+    assert statuses == [0, 0], [worker.stderr for worker in workers]
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +88,7 @@ def kinds(tiny_words: list[str], tmp_path_factory: pytest.TempPathFactory) -> di
 
 
 @pytest.fixture(scope="module")
-def together(kinds: dict[str, list[str]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def together(kinds: dict[str, list[str]], process_server: ProcessServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of the runs on two devices."""
     root = tmp_path_factory.mktemp("together")
     sharded = "trainer.strategy=fsdp2"
@@ -104,7 +96,7 @@ def together(kinds: dict[str, list[str]], tmp_path_factory: pytest.TempPathFacto
     # the second run resumes the first
     jobs += [(root / "mixed", [*kinds["mixed"], sharded, f"trainer.max_steps={steps}"]) for steps in (3, 6)]
     jobs += [(root / name, [*kinds[name], "trainer.strategy=ddp"]) for name in ("ppo_ptx", "grpo", "reward")]
-    on_two_devices(jobs)
+    on_two_devices(process_server, jobs)
     return root
 
 
