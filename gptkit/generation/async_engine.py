@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import queue
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 from gptkit.errors import GptkitError
@@ -29,7 +30,7 @@ class AsyncEngine:
         self._engine = engine
         self._loop = asyncio.get_running_loop()
         self._orders: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._streams: dict[TextSequence, asyncio.Queue[TextChunk | BaseException]] = {}
+        self._streams: dict[TextSequence, Generation] = {}
         self._is_stopping = False
         self._failure: BaseException | None = None
         self.idle = asyncio.Event()
@@ -48,33 +49,32 @@ class AsyncEngine:
         """The error that ended the thread, if any."""
         return self._failure
 
-    async def generate(self, text: TextSequence) -> AsyncIterator[TextChunk]:
-        """Yield the chunks of a text; the last one contains the whole continuation. Closing the iterator cancels the text.
+    def start(self, texts: Sequence[TextSequence]) -> Generation:
+        """Start to generate texts, which are read together.
 
         Raises:
             EngineStoppedError: the engine is stopping, or an error has ended it.
         """
         if self._is_stopping or self._failure is not None:
             raise EngineStoppedError("the engine has stopped" if self._failure is None else f"the engine failed: {self._failure}")
-        stream: asyncio.Queue[TextChunk | BaseException] = asyncio.Queue()
-        self._streams[text] = stream
+        generation = Generation(self, texts)
+        self._streams.update(dict.fromkeys(texts, generation))
         self.idle.clear()
-        self._orders.put(lambda: self._engine.add(text))
-        is_finished = False
+        self._orders.put(functools.partial(self._add, texts))
+        return generation
+
+    async def generate(self, text: TextSequence) -> AsyncIterator[TextChunk]:
+        """Yield the chunks of a text; the last one contains the whole continuation. Closing the iterator cancels the text.
+
+        Raises:
+            EngineStoppedError: the engine is stopping, or an error has ended it.
+        """
+        generation = self.start([text])
         try:
-            while not is_finished:
-                chunk = await stream.get()
-                if isinstance(chunk, BaseException):
-                    is_finished = True
-                    raise EngineStoppedError(f"the engine failed: {chunk}") from chunk
-                is_finished = chunk.finished is not None
+            async for _, chunk in generation:
                 yield chunk
         finally:
-            del self._streams[text]
-            if not is_finished:
-                self._orders.put(lambda: self._engine.cancel(text))
-            if not self._streams:
-                self.idle.set()
+            generation.close()
 
     async def call(self, function: Callable[[], Any]) -> Any:
         """Call a function in the engine's thread, between two steps, and return its result: work that uses the model."""
@@ -126,15 +126,74 @@ class AsyncEngine:
                 return False
             order()
 
+    def _add(self, texts: Sequence[TextSequence]) -> None:
+        for text in texts:
+            self._engine.add(text)
+
+    def _cancel(self, texts: Sequence[TextSequence]) -> None:
+        for text in texts:
+            self._engine.cancel(text)
+
     def _deliver(self, chunks: list[tuple[TextSequence, TextChunk]]) -> None:
         for text, chunk in chunks:
-            stream = self._streams.get(text)
-            if stream is not None:  # else the client has left
-                stream.put_nowait(chunk)
+            generation = self._streams.get(text)
+            if generation is None:  # the client has left
+                continue
+            if chunk.finished is not None:
+                self._forget(text)
+            generation.put(text, chunk)
 
     def _fail(self, error: BaseException) -> None:
-        for stream in self._streams.values():
-            stream.put_nowait(error)
+        for generation in set(self._streams.values()):
+            generation.fail(error)
+
+    def cancel(self, texts: Sequence[TextSequence]) -> None:
+        """Cancel those of the texts that are not complete."""
+        running = [text for text in texts if text in self._streams]
+        if running:
+            self._orders.put(functools.partial(self._cancel, running))
+        for text in running:
+            self._forget(text)
+
+    def _forget(self, text: TextSequence) -> None:
+        del self._streams[text]
+        if not self._streams:
+            self.idle.set()
+
+
+class Generation:
+    """Texts that are being generated: an asynchronous iterator over their chunks, each with its text."""
+
+    def __init__(self, engine: AsyncEngine, texts: Sequence[TextSequence]) -> None:
+        self._engine, self._texts, self._remaining = engine, texts, len(texts)
+        self._chunks: asyncio.Queue[tuple[TextSequence, TextChunk] | BaseException] = asyncio.Queue()
+
+    def __aiter__(self) -> Generation:
+        return self
+
+    async def __anext__(self) -> tuple[TextSequence, TextChunk]:
+        """Raises: EngineStoppedError: an error has ended the engine."""
+        if not self._remaining:
+            raise StopAsyncIteration
+        item = await self._chunks.get()
+        if isinstance(item, BaseException):
+            self._chunks.put_nowait(item)  # for the next call
+            raise EngineStoppedError(f"the engine failed: {item}") from item
+        if item[1].finished is not None:
+            self._remaining -= 1
+        return item
+
+    def close(self) -> None:
+        """Cancel the texts that are not complete. Must be called unless all chunks were read."""
+        self._engine.cancel(self._texts)
+
+    def put(self, text: TextSequence, chunk: TextChunk) -> None:
+        """Append a chunk."""
+        self._chunks.put_nowait((text, chunk))
+
+    def fail(self, error: BaseException) -> None:
+        """End with an error."""
+        self._chunks.put_nowait(error)
 
 
 def _set_unless_done(future: asyncio.Future[Any], value: Any, error: BaseException | None) -> None:

@@ -1,0 +1,35 @@
+"""What the endpoints have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, TypeAlias
+
+from fastapi import Depends, Request
+
+from gptkit_serve.service import Answer, Job, Service
+
+
+def _service_of(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+CurrentService: TypeAlias = Annotated[Service, Depends(_service_of)]
+
+
+def usage(job: Job, generated: int) -> dict[str, Any]:
+    """Return the numbers of tokens of a job. A prompt with several answers is counted once."""
+    prompt = sum(map(len, job.prompts))
+    return {"prompt_tokens": prompt, "completion_tokens": generated, "total_tokens": prompt + generated}
+
+
+def tokens_of(answers: Sequence[Answer]) -> int:
+    """Return the number of tokens of answers."""
+    return sum(len(answer.continuation.tokens) for answer in answers)
+
+
+def index_of(job: Job, key: tuple[int, int]) -> int:
+    """Return the index of a choice from the numbers of its prompt and its sample."""
+    prompt, sample = key
+    return prompt * job.samples + sample
