@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from gptkit.atomic_io import WRITING, remove_path, replace_folder, sync_tree, try_lock
 from gptkit.contamination.index import DOCUMENT, DOCUMENTS, FORMAT, INDEX, WORDS, NgramIndex, write_description
-from gptkit.contamination.ngram_hashes import HASH_BITS, WordHasher, ngram_hashes
-from gptkit.contamination.normalization import normalized_words
 from gptkit.contamination.planted_passages import measure_recall
 from gptkit.contamination.sorted_runs import MERGED_ENTRIES, RUN_ENTRIES, SortedRuns
 from gptkit.contamination.training_documents import DocumentPart
+from gptkit.data.ngrams.ngram_hashes import HASH_BITS, WordHasher, ngram_hashes
+from gptkit.data.ngrams.normalization import normalized_words
 from gptkit.data.progress import Progress
 from gptkit.errors import ConfigError, DataError
 from gptkit.tokenizer.base import utf8

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gptkit.contamination.index import NgramIndex, TrainingDocument
-from gptkit.contamination.ngram_hashes import WordHasher, ngram_hashes
-from gptkit.contamination.normalization import normalized_words
+from gptkit.data.ngrams.ngram_hashes import WordHasher, ngram_hashes
+from gptkit.data.ngrams.normalization import normalized_words
 
 MAX_OCCURRENCES = 1000
 """Occurrences of one N-gram that are compared, after the first true one."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from gptkit.contamination.index import NgramIndex
 from gptkit.contamination.lookup import CLEAN, DIRTY, UNDECIDED, Overlap, look_up
-from gptkit.contamination.normalization import normalized_words
+from gptkit.data.ngrams.normalization import normalized_words
 from gptkit.errors import ConfigError, DataError
 from gptkit.evaluation.intervals import Metric, add_intervals
 from gptkit.evaluation.runner import Results

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gptkit.contamination.normalization import normalized_words
+from gptkit.data.ngrams.normalization import normalized_words
 
 
 @pytest.mark.parametrize(
