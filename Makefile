@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-PLUGINS := plugins/gptkit-template plugins/gptkit-hf plugins/gptkit-xformers plugins/gptkit-lm-eval plugins/gptkit-serve
+PLUGINS := plugins/gptkit-template plugins/gptkit-hf plugins/gptkit-xformers plugins/gptkit-lm-eval plugins/gptkit-peft plugins/gptkit-serve
 
 .PHONY: demo test lint types tests docs setup clean
 

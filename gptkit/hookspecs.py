@@ -22,6 +22,11 @@ def gptkit_model() -> list[type[Part]]:  # type: ignore[empty-body]
 
 
 @hookspec
+def gptkit_adapter() -> list[type[Part]]:  # type: ignore[empty-body]
+    """Adapters: weights that are trained in place of those of a model."""
+
+
+@hookspec
 def gptkit_attention() -> list[type[Part]]:  # type: ignore[empty-body]
     """Attention types, one module per layer, chosen independently of the model."""
 
@@ -78,6 +83,7 @@ def gptkit_command() -> list[type[Part]]:  # type: ignore[empty-body]
 
 KINDS: tuple[str, ...] = (
     "model",
+    "adapter",
     "attention",
     "objective",
     "tokenizer",

@@ -86,6 +86,22 @@ class DiscoveredPlugins:
 RENAMED = {("task", "likely_option"): "task=likely_option is now called task=choice"}
 """Former names of built-in parts, by kind, each with the message for its use. Configurations of earlier runs are migrated."""
 
+PLUGIN_OF = {
+    ("adapter", "lora"): "gptkit-peft",
+    ("attention", "xformers"): "gptkit-xformers",
+    ("data", "hf"): "gptkit-hf",
+    ("model", "hf"): "gptkit-hf",
+    ("tokenizer", "hf"): "gptkit-hf",
+}
+"""The packages that provide well-known parts, by kind and name, for the message where they are not installed."""
+
+
+def install_hint(kind: str, name: str) -> str:
+    """Return ": pip install <package>" for a part of a well-known plugin that is not installed, or an empty string."""
+    package = PLUGIN_OF.get((kind, name))
+    return f": pip install {package}" if package else ""
+
+
 UNINSTALL_HINT = "uninstall one, or name the ones to load in GPTKIT_PLUGINS"
 
 

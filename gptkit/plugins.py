@@ -14,7 +14,7 @@ from typing import Any
 from gptkit.constraint_checks import check_constraints
 from gptkit.errors import ConfigError, did_you_mean, wrong_type_message
 from gptkit.parts import Part
-from gptkit.plugin_discovery import Entry, PluginFailure, discover_plugins, part_name
+from gptkit.plugin_discovery import Entry, PluginFailure, discover_plugins, install_hint, part_name
 from gptkit.plugin_origin import Origin
 
 __all__ = ["Entry", "PluginFailure", "Registry", "part_name", "plugin_packages", "registry"]
@@ -42,7 +42,8 @@ class Registry:
         self.check_choice(kind, name)
         entry = self.parts[kind].get(name)
         if entry is None:
-            raise ConfigError(f"there is no {kind}={name}.{did_you_mean(name, self.parts[kind])}{self.failed()}")
+            hint = install_hint(kind, name) or f".{did_you_mean(name, self.parts[kind])}"
+            raise ConfigError(f"there is no {kind}={name}{hint}{self.failed()}")
         return entry
 
     def check_choice(self, kind: str, name: str) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from omegaconf import MISSING
 
+from gptkit.adapter import AdapterConfig
 from gptkit.attention import AttentionConfig
 from gptkit.chat_template import ChatTemplateConfig
 from gptkit.constraints import CONTEXT, SCORE, SEQUENCES, TOKENS, above, at_least, at_most, below, not_empty, one_of
@@ -70,6 +71,9 @@ class RunConfig:
 
     model: ModelConfig = MISSING
     attention: AttentionConfig = MISSING
+    adapter: Annotated[
+        AdapterConfig | None, "weights that are trained in place of those of the model; null: the model itself is trained"
+    ] = None
     objective: ObjectiveConfig = MISSING
     tokenizer: TokenizerConfig = MISSING
     chat_template: Annotated[

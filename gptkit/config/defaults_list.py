@@ -12,6 +12,7 @@ from typing import Any
 from gptkit.config.yaml_files import check_user_files, iter_defaults, read_config_file
 from gptkit.config_groups import conflicting_files, groups, papers, presets
 from gptkit.errors import ConfigError, did_you_mean
+from gptkit.plugin_discovery import install_hint
 from gptkit.plugins import registry
 
 
@@ -49,6 +50,8 @@ def read_selection(verb: str, words: Sequence[str]) -> Selection:
     for group, option in typed:
         registry().check_choice(group, option)
         if option != "null" and option not in known[group]:
+            if hint := install_hint(group, option):
+                raise ConfigError(f"there is no {group}={option}{hint}")
             near = did_you_mean(option, known[group]).replace("mean ", f"mean {group}=")
             raise ConfigError(f"there is no {group}={option}.{near or ' The options are ' + ', '.join(known[group]) + '.'}")
     files = [verb, *(f"{group}/{option}" for group, option in typed if group in paper_groups)]

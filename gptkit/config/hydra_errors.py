@@ -15,6 +15,7 @@ from gptkit.config.key_errors import invalid_value_message, rejected_group_messa
 from gptkit.config.yaml_files import find_config_file
 from gptkit.config_groups import conf_folders, groups, verb_keys
 from gptkit.errors import ConfigError, GptkitError, did_you_mean
+from gptkit.plugin_discovery import install_hint
 from gptkit.plugins import plugin_packages, registry
 
 
@@ -163,6 +164,8 @@ def _format_missing_option(verb: str, error: MissingConfigException, words: Sequ
                 f"the verb {option} of {verbs[option].distribution} lacks its configuration, conf/{option}.yaml (see docs/parts.md)"
             )
         return f"there is no configuration {option}.{did_you_mean(option, verbs)}"
+    if hint := install_hint(group, option):
+        return f"there is no {group}={option}{hint}{registry().failed()}"
     options = groups().get(group) or list(error.options or ())
     if not options:
         return _format_unknown_group(verb, group)

@@ -12,7 +12,6 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from gptkit.chat_template.base import ChatTemplate
@@ -23,6 +22,7 @@ from gptkit.generation.beam_search import beam_search
 from gptkit.generation.engine import continue_token_ids
 from gptkit.generation.sampling import SamplingParams
 from gptkit.generation.scoring import ContinuationScore, score_continuations
+from gptkit.model.fingerprint import state_fingerprint
 from gptkit.task.base import Item, Task
 from gptkit.task.comparison import Subject
 from gptkit.task.requests import Answer, Generation, GenerationAnswer, LogLikelihoodAnswer
@@ -100,11 +100,7 @@ def _chat_protocol(template: ChatTemplate) -> dict[str, Any]:
 
 def weights_fingerprint(model: nn.Module) -> str:
     """Return the SHA-256 (hexadecimal) of the names, shapes and values of the weights."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
+    return state_fingerprint(model.state_dict())
 
 
 def group_items(lengths: Sequence[int]) -> Iterator[list[int]]:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from torch import Tensor, nn
 
+from gptkit.adapter.base import Adapter
+
 if TYPE_CHECKING:
     from gptkit.tokenizer.base import Tokenizer
 
@@ -38,6 +40,8 @@ class Model(nn.Module, ABC):
 
     context: int
     vocabulary: int
+    adapter: Adapter | None = None
+    """The adapter that is trained in place of the model's weights; see `gptkit.model.adapted`."""
 
     @abstractmethod
     def forward(self, tokens: Tensor, *, cache: Cache | None = None, segments: Tensor | None = None) -> Tensor:

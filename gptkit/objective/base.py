@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from gptkit.data.dataset import Batch, Dataset
+from gptkit.model.adapted import with_base
 from gptkit.objective.monitor import LOWEST_LOSS, Monitor
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ class Objective(nn.Module, ABC):
 
     def restore(self, model: Model, state: Mapping[str, Any]) -> None:
         """Load the `state_dict` of a checkpoint. Called instead of `start`, after the model has loaded the checkpoint's weights."""
-        self.load_state_dict(state)
+        self.load_state_dict(with_base(self, state))
 
     def freeze(self, model: Model) -> None:
         """Turn off the gradients of parameters that are not trained. Called once, after `start` or `restore`."""

@@ -39,7 +39,7 @@ from gptkit.training.reporting.metrics_csv import truncate_metrics
 from gptkit.training.reporting.samples import truncate_samples
 from gptkit.training.reporting.summary import read_summary, value_to_minimize
 from gptkit.training.resume_compatibility import check_not_shorter, check_same_run, lock_run_folder
-from gptkit.training.setup import build_components
+from gptkit.training.setup import build_components, check_adapter
 from gptkit.training.strategies import check_batch_divides, is_first_process
 from gptkit.training.trainer import build_trainer
 from gptkit.training.trainer_arguments import check_trainer_arguments, precision_name
@@ -73,6 +73,7 @@ def fit(settings: RunConfig, folder: Path, callbacks: Sequence[lightning.Callbac
     arguments = check_trainer_arguments(settings.trainer)
     settings.trainer.update({name: value for name, value in arguments.items() if name == "precision"})  # its full name
     run_length(settings)
+    check_adapter(settings)
     check_training_fits(settings, arguments)
     check_loggers(settings)
     own_callbacks = [*(registry().resolve("callback", part).build() for part in settings.callback.values()), *callbacks]
@@ -89,7 +90,7 @@ def fit_or_continue(settings: RunConfig, folder: Path, trainer: lightning.Traine
     if trainer.strategy.root_device.type == "cpu":
         keep_freed_memory()
     with torch.random.fork_rng(devices=[]):
-        components = build_components(settings, checkpoint, state, dtype=stored_dtype(str(trainer.precision)))
+        components = build_components(settings, checkpoint, state, folder=folder, dtype=stored_dtype(str(trainer.precision)))
         train_dataset = components.datasets["train"]
         last_step, horizon = run_length(settings, train_dataset)
         warmup_and_decay_end(settings.optimizer.schedule, horizon=horizon)
@@ -108,6 +109,7 @@ def fit_or_continue(settings: RunConfig, folder: Path, trainer: lightning.Traine
             horizon=horizon,
             sources=components.sources,
             ema=components.ema,
+            base=components.base,
             restored_state=state,
         )
         if checkpoint is not None and (checkpoint.step >= last_step or module.finished_early):

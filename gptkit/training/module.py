@@ -20,6 +20,7 @@ from gptkit.objective.base import Objective
 from gptkit.objective.rollout_objective import RolloutObjective
 from gptkit.run_config import RunConfig
 from gptkit.tokenizer.base import Tokenizer
+from gptkit.training.checkpoints.manifest import Base
 from gptkit.training.checkpoints.save import PROGRESS, save_checkpoint
 from gptkit.training.dataloader import TrainDataLoader
 from gptkit.training.ema import EMA
@@ -58,6 +59,7 @@ class TrainModule(lightning.LightningModule):
         horizon: int,
         sources: dict[str, str],
         ema: EMA | None = None,
+        base: Base | None = None,
         restored_state: dict[str, Any] | None = None,
     ) -> None:
         """Store the components of a run.
@@ -74,6 +76,7 @@ class TrainModule(lightning.LightningModule):
             horizon: length of the run in tokens, which the learning rate schedule follows.
             sources: fingerprints of the training data; a resumed run must read the same data.
             ema: the moving average of the model's weights, if the run keeps one.
+            base: the base of the model's adapter, if it has one.
             restored_state: the training state of the checkpoint from which the run resumes.
         """
         super().__init__()
@@ -87,6 +90,7 @@ class TrainModule(lightning.LightningModule):
         self.horizon = horizon
         self.sources = sources
         self.ema = ema
+        self.base = base
         self.restored_state = restored_state
         self.state = TrainState(last_step=last_step)
         if restored_state is not None:

@@ -6,24 +6,32 @@ import dataclasses
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from gptkit.data.dataset import Dataset
 from gptkit.data.progress import Progress
 from gptkit.data.tokens.tokenization import verify_shards
 from gptkit.errors import ConfigError
+from gptkit.model import ModelConfig
+from gptkit.model.adapted import add_adapter
 from gptkit.model.base import Model
+from gptkit.model.fingerprint import state_fingerprint
 from gptkit.objective.base import Objective
 from gptkit.objective.rollout_objective import RolloutObjective, reward_unused
 from gptkit.optimizer import OptimizerConfig
 from gptkit.plugins import registry
 from gptkit.run_config import RunConfig
 from gptkit.tokenizer.base import Tokenizer
+from gptkit.training.checkpoints.adapters import describe_base, load_adapted, load_trained_weights
 from gptkit.training.checkpoints.checkpoint import Checkpoint
-from gptkit.training.checkpoints.load import InitialWeights, initial_weights, load_objective
+from gptkit.training.checkpoints.load import InitialWeights, base_weights, initial_weights, load_objective
+from gptkit.training.checkpoints.manifest import Base
 from gptkit.training.checkpoints.model_weights import load_weights, restore_objective
+from gptkit.training.device_memory import REPLICATED_STRATEGIES
 from gptkit.training.ema import EMA
 from gptkit.training.precision import convert_weights, default_dtype
 from gptkit.training.resume_compatibility import check_same_sources
@@ -43,6 +51,8 @@ class Components:
     """Fingerprints of the training data, by the key of the source."""
     ema: EMA | None = None
     """The moving average of the model's weights, if the run keeps one."""
+    base: Base | None = None
+    """What identifies the base of the model's adapter, if it has one."""
 
 
 def build_components(
@@ -50,6 +60,7 @@ def build_components(
     checkpoint: Checkpoint | None = None,
     state: dict[str, Any] | None = None,
     *,
+    folder: Path = Path(),
     dtype: torch.dtype = torch.float32,
 ) -> Components:
     """Build tokenizer, datasets, objective and model.
@@ -60,6 +71,7 @@ def build_components(
         settings: the settings of the run.
         checkpoint: the checkpoint from which to resume.
         state: the training state of that checkpoint.
+        folder: the run folder, relative to which checkpoints record the base of an adapter.
         dtype: the dtype in which weights are stored.
     """
     data = settings.data.build()
@@ -93,8 +105,13 @@ def build_components(
     model.to(dtype)
     convert_weights(objective, dtype)
     ema: EMA | None = None
+    base: Base | None = None
     if checkpoint is not None:
-        load_weights(model, checkpoint.model_state, str(checkpoint.folder))
+        base = checkpoint.manifest.base
+        if base is None:
+            load_weights(model, checkpoint.model_state, str(checkpoint.folder))
+        else:
+            load_adapted(model, base_weights(checkpoint), checkpoint, tokens=tokenizer.size)
         with default_dtype(dtype):
             restore_objective(objective, model, checkpoint)
     else:
@@ -117,6 +134,8 @@ def build_components(
                 settings.init_from or f"model={settings.model.name}",
                 tokens=tokenizer.size,
             )
+        if settings.adapter is not None:
+            base = _add_adapter(settings, folder, model, initial_state, weights)
         objective.start(model)
     convert_weights(objective, dtype)  # again: `start` and `restore` may have added copies of other models
     objective.freeze(model)
@@ -128,8 +147,50 @@ def build_components(
             )
         ema = EMA(model, settings.ema)
         if checkpoint is not None and state is not None:
-            load_weights(model, state["weights"], str(checkpoint.folder))
-    return Components(model, objective, tokenizer, datasets, sources, ema)
+            load_trained_weights(model, state["weights"], str(checkpoint.folder))
+    return Components(model, objective, tokenizer, datasets, sources, ema, base)
+
+
+def check_adapter(settings: RunConfig) -> None:
+    """Check that a run can train its adapter.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    if settings.adapter is None:
+        return
+    name = f"adapter={settings.adapter.name}"
+    if settings.init_from is None and type(settings.model).weights is ModelConfig.weights:
+        raise _needs_base(settings.adapter.name)
+    if settings.objective.added_tokens:
+        raise ConfigError(
+            f"{name}: objective={settings.objective.name} adds tokens, whose embeddings an adapter does not train; remove adapter"
+        )
+    strategy = settings.trainer.get("strategy", "auto")
+    if strategy not in REPLICATED_STRATEGIES:
+        raise ConfigError(f"{name} needs the whole model on every device; use trainer.strategy=ddp, not {strategy}")
+
+
+def _needs_base(name: str) -> ConfigError:
+    return ConfigError(
+        f"adapter={name} is trained on top of a trained model, and there is none; set init_from=<a run or hf:...>, or remove "
+        "adapter"
+    )
+
+
+def _add_adapter(
+    settings: RunConfig, folder: Path, model: Model, state: Mapping[str, Tensor] | None, weights: InitialWeights | None
+) -> Base:
+    """Add the run's adapter to a model that has its initial weights, and return what identifies these weights."""
+    assert settings.adapter is not None
+    if state is None:
+        raise _needs_base(settings.adapter.name)
+    add_adapter(model, settings.adapter, seed=settings.seed)
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise ConfigError(f"adapter={settings.adapter.name} adds no weights to model={settings.model.name}; choose another adapter")
+    fingerprint = weights.fingerprint if weights is not None else ""
+    source = weights.source if weights is not None else None
+    return describe_base(folder, source, settings.model, fingerprint=fingerprint or state_fingerprint(state))
 
 
 def _with_progress(texts: Iterable[str], progress: Progress) -> Iterator[str]:

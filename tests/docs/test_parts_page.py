@@ -96,6 +96,28 @@ def check_model(entry: Entry, folder: Path, capsys: Any) -> None:
     assert model.logits(stepwise).shape == (2, 5, 257)
 
 
+def check_adapter(entry: Entry, folder: Path, capsys: Any) -> None:
+    import torch
+
+    train(folder)
+    base, tokenizer = gptkit.load(str(folder / "run"))
+    tokens = torch.tensor([tokenizer.encode("to be")])
+    before = base.logits(base(tokens)).detach()
+    tuned = gptkit.compose(
+        "train",
+        [
+            *("adapter=offset", f"init_from={folder / 'run'}", "data=text", f"data.path={folder / 'x.txt'}", "trainer=cpu"),
+            *("batch.size=4", "trainer.max_steps=2", "optimizer.lr=0.1", f"hydra.run.dir={folder / 'tuned'}"),
+        ],
+    )
+    settings: Any = tuned.settings
+    assert gptkit.run(tuned)["parameters"] == settings.model.width
+    model, _ = gptkit.load(str(folder / "tuned"))
+    changed = [name for name, tensor in model.state_dict().items() if not torch.equal(tensor, base.state_dict()[name])]
+    assert changed == ["norm.bias"]
+    assert not torch.equal(model.logits(model(tokens)), before)
+
+
 def check_attention(entry: Entry, folder: Path, capsys: Any) -> None:
     import torch
 
@@ -192,6 +214,7 @@ def check_command(entry: Entry, folder: Path, capsys: Any) -> None:
 
 CHECKS: dict[str, Callable[[Entry, Path, Any], None]] = {
     "model": check_model,
+    "adapter": check_adapter,
     "attention": check_attention,
     "objective": check_objective,
     "tokenizer": check_tokenizer,

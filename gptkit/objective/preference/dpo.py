@@ -5,7 +5,6 @@ Source: "Direct Preference Optimization: Your Language Model is Secretly a Rewar
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 
 from gptkit.data.dataset import Batch
+from gptkit.model.adapted import copy_reference, reference_model
 from gptkit.model.evaluation_mode import without_dropout
 from gptkit.objective.base import Terms
 from gptkit.objective.log_probs import token_log_probs
@@ -35,16 +35,17 @@ def implicit_rewards(policy: Tensor, reference: Tensor, beta: float) -> Tensor:
 class DPO(Preference):
     """Shapes: B prompts, C completions, T tokens, D width. Dropout is always off, so that policy and reference are equal at first.
 
-    `reference` is a copy of the initial model. It is part of the objective's state, so that a run resumes from its folder alone.
+    `reference` is a copy of the initial model. It is part of the objective's state, so that a run resumes from its folder alone. A
+    model with an adapter is its own reference, with the adapter turned off, and `reference` is None.
     """
 
-    reference: Model
+    reference: Model | None
 
     def __init__(self, settings: DPOConfig, *, tokenizer: Tokenizer, context: int) -> None:
         super().__init__(settings, tokenizer=tokenizer, context=context)
 
     def start(self, model: Model) -> None:
-        self.reference = copy.deepcopy(model).requires_grad_(False)
+        self.reference = copy_reference(model)
 
     def restore(self, model: Model, state: Mapping[str, Any]) -> None:
         self.start(model)
@@ -52,8 +53,8 @@ class DPO(Preference):
 
     def ratings(self, model: Model, batch: Batch) -> Tensor:
         """Return the implicit rewards."""
-        with torch.no_grad():
-            reference = log_probabilities(self.reference, batch)
+        with torch.no_grad(), reference_model(model, self.reference) as initial:
+            reference = log_probabilities(initial, batch)
         return implicit_rewards(log_probabilities(model, batch), reference, self.settings.beta)
 
     def loss(self, model: Model, batch: Batch) -> tuple[Terms, dict[str, Any]]:

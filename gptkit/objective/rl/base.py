@@ -6,7 +6,6 @@ off, and one temperature divides all logits, so that sampling and training use t
 
 from __future__ import annotations
 
-import copy
 import functools
 import logging
 import time
@@ -22,6 +21,7 @@ from gptkit.data.dataset import Batch, Dataset
 from gptkit.data.splits import evenly_spaced
 from gptkit.errors import ConfigError
 from gptkit.generation.responses import generate_responses, response_limit
+from gptkit.model.adapted import copy_reference, reference_model
 from gptkit.model.evaluation_mode import evaluation_mode, without_dropout
 from gptkit.objective.base import Terms
 from gptkit.objective.monitor import Monitor
@@ -50,7 +50,8 @@ SAMPLE_COUNT = 4
 class ReinforcementLearning(RolloutObjective):
     """Base class of PPO and GRPO.
 
-    `reference` is a copy of the initial model. Checkpoints contain it, so that a run resumes from its folder alone.
+    `reference` is a copy of the initial model. Checkpoints contain it, so that a run resumes from its folder alone. A model with an
+    adapter is its own reference, with the adapter turned off, and `reference` is None.
     """
 
     items_name = "prompts"
@@ -58,7 +59,8 @@ class ReinforcementLearning(RolloutObjective):
     best_checkpoint_by_loss = True  # the reward would select the checkpoint that exploits it most
 
     settings: ReinforcementLearningConfig
-    reference: Model
+    reference: Model | None
+    on_device: Tensor
 
     def __init__(
         self, settings: ReinforcementLearningConfig, *, tokenizer: Tokenizer, context: int, judge: RewardConfig | None = None
@@ -70,6 +72,7 @@ class ReinforcementLearning(RolloutObjective):
         self.new_tokens = response_limit(settings.max_new_tokens, context)
         self.chat_template = PlainTemplate(tokenizer)
         self.reward: Reward | None = None
+        self.register_buffer("on_device", torch.empty(0), persistent=False)  # moves to the device of the model
         self._judge_config = judge
         self.judge: Reward | None = None
         self.prompt_datasets: dict[str, PromptDataset] = {}
@@ -125,7 +128,7 @@ class ReinforcementLearning(RolloutObjective):
         super().restore(model, state)
 
     def _make_copies(self, model: Model) -> None:
-        self.reference = copy.deepcopy(model).requires_grad_(False)
+        self.reference = copy_reference(model)
 
     def tokens(self, batch: Batch) -> int:
         """Return the number of tokens, where every prompt counts as a full context."""
@@ -169,14 +172,10 @@ class ReinforcementLearning(RolloutObjective):
         Raises:
             GptkitError: a score is not finite.
         """
-        device = self.reference_device()
+        device = self.on_device.device
         reward.to(device)
         with torch.autocast(device.type, enabled=False), torch.autocast("cpu", enabled=False):
             return compute_scores(reward, prompts, texts)
-
-    def reference_device(self) -> torch.device:
-        """Return the device of the objective's models."""
-        return next(self.reference.parameters()).device
 
     def compute_log_probs(self, model: Model, batch: Batch) -> Tensor:
         """Return the log-probabilities (B, R) of the responses' tokens, 0 in the padding, without gradients."""
@@ -185,6 +184,11 @@ class ReinforcementLearning(RolloutObjective):
             return compute_in_chunks(
                 batch, lambda chunk: response_log_probs(model, chunk, temperature)[0], int(batch["lengths"].max())
             )
+
+    def compute_reference_log_probs(self, model: Model, batch: Batch) -> Tensor:
+        """Return the log-probabilities of the initial model, as `compute_log_probs`."""
+        with reference_model(model, self.reference) as initial:
+            return self.compute_log_probs(initial, batch)
 
     # -- one step -----------------------------------------------------------------------------------------------------------------
 
@@ -235,7 +239,7 @@ class ReinforcementLearning(RolloutObjective):
             generated = time.perf_counter()
             scores = self.score_rollout(rollout)
             rollout.batch["old_log_probs"] = self.compute_log_probs(model, rollout.batch)
-            rollout.batch["reference_log_probs"] = self.compute_log_probs(self.reference, rollout.batch)
+            rollout.batch["reference_log_probs"] = self.compute_reference_log_probs(model, rollout.batch)
             self._run_sanity_checks(model, rollout, scores, items, seed, samples)
         self.policy_is_reference = False
         speed = {
@@ -271,7 +275,7 @@ class ReinforcementLearning(RolloutObjective):
         with evaluation_mode(model):
             rollout = self.generate_responses(model, "validation", batch["items"].tolist(), seed=0)
             scores = self.score_rollout(rollout)
-            kl = (self.compute_log_probs(model, rollout.batch) - self.compute_log_probs(self.reference, rollout.batch)).sum(dim=1)
+            kl = (self.compute_log_probs(model, rollout.batch) - self.compute_reference_log_probs(model, rollout.batch)).sum(dim=1)
         metrics = {
             "score": scores.sum(),
             "kl": kl.sum(),

@@ -104,7 +104,7 @@ class PPO(ReinforcementLearning):
         if trained is None or source == "policy":
             self.value = value_network_from_policy(model)
         else:
-            self.value = value_network_from_reward(trained, self.tokenizer, self.context)
+            self.value = value_network_from_reward(trained, self.tokenizer, self.context, adapter=model.adapter)
         self.value.to(next(model.parameters()).dtype)
 
     def freeze(self, model: Model) -> None:

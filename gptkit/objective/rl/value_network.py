@@ -10,17 +10,19 @@ from torch import Tensor, nn
 
 from gptkit.data.dataset import Batch
 from gptkit.errors import ConfigError
+from gptkit.model.adapted import add_adapter, copy_with_shared_base
 from gptkit.objective.precision import upcast_linear
 from gptkit.objective.rl.rollout import make_zero_batch, response_hidden_states
 
 if TYPE_CHECKING:
+    from gptkit.adapter.base import Adapter
     from gptkit.model.base import Model
     from gptkit.objective.base import TrainedModel
     from gptkit.tokenizer.base import Tokenizer
 
 
 class ValueNetwork(nn.Module):
-    """A separate model with a linear head on its hidden states. It shares no weights with the policy."""
+    """A separate model with a linear head on its hidden states. It shares no trained weights with the policy."""
 
     def __init__(self, model: Model, head: nn.Linear) -> None:
         super().__init__()
@@ -34,15 +36,20 @@ class ValueNetwork(nn.Module):
     def freeze_unused(self) -> None:
         """Freeze parameters that do not affect values, such as an output layer, since DDP waits for the gradients of all others."""
         batch = make_zero_batch(1, prompt_length=1, response_length=1, device=self.head.weight.device)
-        parameters = list(self.parameters())
+        parameters = [parameter for parameter in self.parameters() if parameter.requires_grad]
         gradients = torch.autograd.grad(self(batch).sum(), parameters, allow_unused=True)
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.requires_grad_(gradient is not None)
 
 
 def value_network_from_policy(model: Model) -> ValueNetwork:
-    """Return a copy of the policy with a head of zeros, so that all values are 0."""
-    value_model = copy.deepcopy(model).requires_grad_(True)
+    """Return a copy of the policy with a head of zeros, so that all values are 0.
+
+    With an adapter, the copy has an adapter of its own, and shares the base with the policy.
+    """
+    value_model = copy_with_shared_base(model)
+    if model.adapter is None:
+        value_model.requires_grad_(True)
     width = _hidden_states(value_model).shape[-1]
     head = nn.Linear(width, 1)
     nn.init.zeros_(head.weight)
@@ -50,8 +57,16 @@ def value_network_from_policy(model: Model) -> ValueNetwork:
     return ValueNetwork(value_model, head)
 
 
-def value_network_from_reward(trained: TrainedModel, tokenizer: Tokenizer, context: int) -> ValueNetwork:
+def value_network_from_reward(
+    trained: TrainedModel, tokenizer: Tokenizer, context: int, *, adapter: Adapter | None = None
+) -> ValueNetwork:
     """Return a copy of a reward model, so that initial values are scores.
+
+    Args:
+        trained: the reward model.
+        tokenizer: the tokenizer of the policy.
+        context: the context of the policy.
+        adapter: the adapter of the policy; the copy is frozen, and one with the same settings is trained.
 
     Raises:
         ConfigError: its tokenizer differs from the policy's, or its context is shorter.
@@ -67,7 +82,10 @@ def value_network_from_reward(trained: TrainedModel, tokenizer: Tokenizer, conte
     head = copy.deepcopy(head).requires_grad_(True)
     with torch.no_grad():
         head.bias.sub_(bias)
-    return ValueNetwork(copy.deepcopy(trained.model).requires_grad_(True), head)
+    model = copy.deepcopy(trained.model).requires_grad_(True)
+    if adapter is not None:
+        add_adapter(model, adapter.settings, seed=adapter.seed)
+    return ValueNetwork(model, head)
 
 
 @torch.no_grad()

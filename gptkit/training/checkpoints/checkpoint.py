@@ -2,6 +2,7 @@
 
 checkpoints/step-00001000/
     model.safetensors  objective.safetensors (if the objective has weights)  tokenizer/  config.yaml
+    adapter.safetensors (of a run with an adapter, instead of model.safetensors)
     state.pt           optimizer, counters, random streams: tensors and plain values, read with weights_only
     manifest.json      sizes, SHA-256, distribution==version of every part, step, validation loss
 """
@@ -28,7 +29,8 @@ from gptkit.training.checkpoints.retention import list_checkpoints, list_unfinis
 from gptkit.training.checkpoints.serialization import read_state, read_tensors
 from gptkit.training.reporting.fault_tolerance import warn_once
 
-MODEL, OBJECTIVE, STATE, TOKENIZER = "model.safetensors", "objective.safetensors", "state.pt", "tokenizer"
+MODEL, ADAPTER = "model.safetensors", "adapter.safetensors"
+OBJECTIVE, STATE, TOKENIZER = "objective.safetensors", "state.pt", "tokenizer"
 
 REQUIRED_PARTS = ("model", "attention", "objective", "tokenizer", "data", "optimizer")
 """The parts that every run has."""
@@ -55,14 +57,17 @@ class Checkpoint:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the weights, computed from the hashes of the model's and the objective's files."""
-        weights = [self.manifest.files[name][1] for name in (MODEL, OBJECTIVE) if name in self.manifest.files]
+        """SHA-256 of the weights, computed from the hashes of the model's and the objective's files, and of an adapter's base."""
+        weights = [self.manifest.files[name][1] for name in (MODEL, ADAPTER, OBJECTIVE) if name in self.manifest.files]
+        if self.manifest.base is not None:
+            weights.append(self.manifest.base.fingerprint)
         return hashlib.sha256(" ".join(weights).encode()).hexdigest()
 
     @property
     def model_state(self) -> dict[str, Tensor]:
-        """The model's state_dict, on the CPU. Every access reads the file again."""
-        return current_tensors(read_tensors(verify_file(self.folder, self.manifest, MODEL)))
+        """The model's state_dict, or the part of it that belongs to its adapter, on the CPU. Every access reads the file again."""
+        name = MODEL if self.manifest.base is None else ADAPTER
+        return current_tensors(read_tensors(verify_file(self.folder, self.manifest, name)))
 
     @property
     def objective_state(self) -> dict[str, Tensor]:

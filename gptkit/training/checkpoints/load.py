@@ -16,13 +16,17 @@ from gptkit.chat_template import ChatTemplateConfig
 from gptkit.chat_template.choice import config_of
 from gptkit.errors import CheckpointError, did_you_mean
 from gptkit.model import ModelConfig
+from gptkit.model.adapted import merge_adapter
 from gptkit.model.base import Model
+from gptkit.model.fingerprint import state_fingerprint
 from gptkit.objective import ObjectiveConfig
 from gptkit.objective.base import TrainedModel
 from gptkit.plugins import registry
 from gptkit.tokenizer import TokenizerConfig
 from gptkit.tokenizer.base import Tokenizer
 from gptkit.training.checkpoints import manifest
+from gptkit.training.checkpoints.adapters import HUB as HUB  # for other modules
+from gptkit.training.checkpoints.adapters import INIT_FROM, check_base, load_adapted, locate_base, pretrained_base
 from gptkit.training.checkpoints.checkpoint import Checkpoint, first_intact, read_checkpoint, read_verified_checkpoint
 from gptkit.training.checkpoints.manifest import FOLDER
 from gptkit.training.checkpoints.model_weights import SkipInitialization, load_weights, restore_objective
@@ -33,7 +37,6 @@ from gptkit.user_files import expand_path
 
 Loaded = TypeVar("Loaded")
 
-HUB = "hf:"
 _ATTEMPTS = 20
 """Attempts to read a checkpoint of a run that is still training and may remove old checkpoints."""
 
@@ -47,9 +50,13 @@ class InitialWeights:
     tokenizer_config: TokenizerConfig
     tokenizer: Tokenizer
     state: dict[str, Tensor]
-    """The model's state_dict, on the CPU."""
+    """The model's state_dict, on the CPU. An adapter is merged into it."""
     run: dict[str, Any] = field(default_factory=dict)
     """The settings of the run that trained the weights, as plain values; empty for hf:..."""
+    source: str = ""
+    """The checkpoint folder, or hf:..."""
+    fingerprint: str = ""
+    """The fingerprint of the checkpoint; empty for hf:..."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +153,9 @@ def initial_weights(source: str, tokenizer: TokenizerConfig | None = None) -> In
         from gptkit.interop.import_model import import_model
 
         imported = import_model(source.removeprefix(HUB), tokenizer)
-        return InitialWeights(imported.model, imported.attention, imported.tokenizer_config, imported.tokenizer, imported.state)
+        return InitialWeights(
+            imported.model, imported.attention, imported.tokenizer_config, imported.tokenizer, imported.state, source=source
+        )
     return _from_folder(expand_path(source), _weights_of)
 
 
@@ -171,9 +180,53 @@ def _settings_of(checkpoint: Checkpoint) -> InitialSettings:
 
 
 def _weights_of(checkpoint: Checkpoint) -> InitialWeights:
-    parts = _settings_of(checkpoint)
-    state, run = checkpoint.model_state, checkpoint.content
-    return InitialWeights(parts.model, parts.attention, parts.tokenizer, checkpoint.tokenizer, state, run)
+    parts, tokenizer = _settings_of(checkpoint), checkpoint.tokenizer
+    return InitialWeights(
+        parts.model,
+        parts.attention,
+        parts.tokenizer,
+        tokenizer,
+        _complete_state(checkpoint, parts, vocabulary=tokenizer.size),
+        checkpoint.content,
+        source=str(checkpoint.folder),
+        fingerprint=checkpoint.fingerprint,
+    )
+
+
+def _complete_state(checkpoint: Checkpoint, parts: InitialSettings, *, vocabulary: int) -> dict[str, Tensor]:
+    """Return the state_dict of a checkpoint's model. An adapter is merged into its base."""
+    if checkpoint.manifest.base is None:
+        return checkpoint.model_state
+    model = _build_model(checkpoint, parts, vocabulary=vocabulary)
+    merge_adapter(model)
+    return model.state_dict()
+
+
+def _build_model(checkpoint: Checkpoint, parts: InitialSettings, *, vocabulary: int) -> Model:
+    """Build the model of a checkpoint with its weights. An adapter is not merged."""
+    check_model_fits(parts.model, parts.attention, vocabulary)
+    with SkipInitialization():
+        model = parts.model.build(attention=parts.attention, vocabulary=vocabulary)
+    if checkpoint.manifest.base is None:
+        load_weights(model, checkpoint.model_state, str(checkpoint.folder))
+    else:
+        load_adapted(model, base_weights(checkpoint), checkpoint, tokens=checkpoint.manifest.vocabulary)
+    return model
+
+
+def base_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """Return the weights on which the adapter of a checkpoint was trained.
+
+    Raises:
+        CheckpointError: they are missing, or have changed.
+    """
+    assert checkpoint.manifest.base is not None
+    if checkpoint.manifest.base.key != INIT_FROM:
+        return pretrained_base(checkpoint)
+    source = locate_base(checkpoint)
+    weights = initial_weights(source, checkpoint.part("tokenizer"))
+    check_base(checkpoint, source, weights.fingerprint or state_fingerprint(weights.state))
+    return weights.state
 
 
 def _trained_model_of(checkpoint: Checkpoint) -> TrainedModel:
@@ -182,11 +235,9 @@ def _trained_model_of(checkpoint: Checkpoint) -> TrainedModel:
     objective = part.build(tokenizer=tokenizer, context=parts.model.context, width=parts.model.width)
     if checkpoint.content.get("chat_template"):
         objective.chat_template = checkpoint.part("chat_template").build(tokenizer=tokenizer)
-    check_model_fits(parts.model, parts.attention, tokenizer.size)
-    with SkipInitialization():
-        model = parts.model.build(attention=parts.attention, vocabulary=tokenizer.size + part.added_tokens)
-    load_weights(model, checkpoint.model_state, str(checkpoint.folder))
+    model = _build_model(checkpoint, parts, vocabulary=tokenizer.size + part.added_tokens)
     restore_objective(objective, model, checkpoint)
+    merge_adapter(model)
     return TrainedModel(
         model.eval(),
         tokenizer,

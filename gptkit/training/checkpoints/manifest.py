@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import logging
@@ -42,6 +43,20 @@ class DamagedCheckpoint(CheckpointError):
 
 
 @dataclass(frozen=True)
+class Base:
+    """The base of an adapter: where its weights were read, and which ones they were."""
+
+    key: str
+    """The setting that names it: `init_from`, or `model.path` of a model part with pretrained weights."""
+    path: str
+    """An absolute path, hf:<path or name on the Hub> or, for `model.path`, a name on the Hub."""
+    relative: str
+    """The path relative to the checkpoint, so that both can be moved together; empty for a name on the Hub."""
+    fingerprint: str
+    """Fingerprint of its weights."""
+
+
+@dataclass(frozen=True)
 class Manifest:
     """The content of manifest.json."""
 
@@ -65,6 +80,9 @@ class Manifest:
 
     hub: Mapping[str, str] = field(default_factory=dict)
     """The commit of each hub name in the settings, if known."""
+
+    base: Base | None = None
+    """The base of the adapter that the checkpoint holds; None: it holds a whole model."""
 
 
 def checkpoint_folder(run: Path, step: int) -> Path:
@@ -141,6 +159,7 @@ def to_json(manifest: Manifest) -> str:
         "tokenizer": manifest.tokenizer,
         "vocabulary": manifest.vocabulary,
         **({"hub": dict(manifest.hub)} if manifest.hub else {}),
+        **({"base": dataclasses.asdict(manifest.base)} if manifest.base else {}),
         "parts": {key: {"name": name, "distribution": version} for key, (name, version) in manifest.parts.items()},
         "files": {name: {"bytes": size, "sha256": digest} for name, (size, digest) in manifest.files.items()},
     }
@@ -184,6 +203,7 @@ def read_manifest(folder: Path) -> Manifest:
         tokenizer=body["tokenizer"],
         vocabulary=body["vocabulary"],
         hub=body.get("hub", {}),
+        base=Base(**body["base"]) if body.get("base") else None,
     )
 
 

@@ -22,12 +22,14 @@ from gptkit.atomic_io import (
 )
 from gptkit.errors import CheckpointError
 from gptkit.mkl_mode import current_mode
+from gptkit.model.adapted import without_base
 from gptkit.run_config import RunConfig
 from gptkit.tokenizer.base import Tokenizer
 from gptkit.training.checkpoints import config_file
-from gptkit.training.checkpoints.checkpoint import MODEL, OBJECTIVE, STATE, TOKENIZER, Checkpoint
+from gptkit.training.checkpoints.checkpoint import ADAPTER, MODEL, OBJECTIVE, STATE, TOKENIZER, Checkpoint
 from gptkit.training.checkpoints.manifest import FILE as MANIFEST
 from gptkit.training.checkpoints.manifest import (
+    Base,
     Manifest,
     checkpoint_folder,
     describe_files,
@@ -71,13 +73,14 @@ def save_checkpoint(module: TrainModule) -> Path | None:
     """
     state, optimizer = module.state, module.trainer.optimizers[0]
     scaler = module.scaler
-    weights = {} if module.ema is None else clone_tensors(unshard(module.model.state_dict()))
+    model, objective = module.model, module.objective
+    weights = {} if module.ema is None else clone_tensors(without_base(model, unshard(model.state_dict())))
     with module.ema_weights():
-        module.objective.on_save_checkpoint(module.model)
-        model_state = unshard(module.model.state_dict())
+        objective.on_save_checkpoint(model)
+        model_state = without_base(model, unshard(model.state_dict()))
         if module.ema is not None:
             model_state = clone_tensors(model_state)
-    objective_state = unshard(module.objective.state_dict())
+    objective_state = without_base(objective, unshard(objective.state_dict()))
     training_state = {
         **{name: getattr(state, name) for name in PROGRESS},
         "weights": weights,
@@ -100,6 +103,7 @@ def save_checkpoint(module: TrainModule) -> Path | None:
             state=training_state,
             tokenizer=module.tokenizer,
             settings=module.settings,
+            base=module.base,
             keep=module.settings.save.keep,
             val_loss=state.val_loss if is_validated else None,
             value_to_minimize=state.value_to_minimize if is_validated else None,
@@ -118,6 +122,7 @@ def write_checkpoint(
     state: Mapping[str, Any],
     tokenizer: Tokenizer,
     settings: RunConfig,
+    base: Base | None = None,
     keep: int,
     val_loss: float | None,
     value_to_minimize: float | None,
@@ -127,11 +132,12 @@ def write_checkpoint(
     Args:
         run: the run folder.
         step: the number of completed steps.
-        model_state: the model's state_dict, with full tensors.
+        model_state: the model's state_dict, with full tensors; with a base, that of its adapter.
         objective_state: the objective's state_dict, if it has weights.
         state: the remaining state of the run: tensors and plain values, nested in dicts, lists and tuples.
         tokenizer: the tokenizer, which is saved with the weights, so that the checkpoint needs no other file.
         settings: the run's settings.
+        base: the base of the model's adapter, which the checkpoint does not hold; None: the model has no adapter.
         keep: the number of newest checkpoints to keep besides the best; 0: all.
         val_loss: the validation loss of these weights, in nats per token for `lm`; None: not validated.
         value_to_minimize: the value of the latest validation that the best checkpoint minimizes.
@@ -144,7 +150,7 @@ def write_checkpoint(
     try:
         remove_path(unfinished)
         (unfinished / TOKENIZER).mkdir(parents=True)
-        write_tensors(unfinished / MODEL, model_state)
+        write_tensors(unfinished / (MODEL if base is None else ADAPTER), model_state)
         if objective_state:
             write_tensors(unfinished / OBJECTIVE, objective_state)
         write_state(unfinished / STATE, state)
@@ -159,6 +165,7 @@ def write_checkpoint(
             tokenizer=tokenizer.fingerprint,
             vocabulary=tokenizer.size,
             hub=describe_hub(config_file.to_plain(settings), _previous_hub_commits(run)),
+            base=base,
         )
         (unfinished / MANIFEST).write_text(to_json(manifest), encoding="utf-8")
         sync_tree(unfinished)

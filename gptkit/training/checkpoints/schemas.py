@@ -18,8 +18,8 @@ if TYPE_CHECKING:  # the command line reads manifests without loading torch
 LIMIT = 1 << 63
 """Steps, sizes and losses are below this number."""
 
-REQUIRED = ("model.safetensors", "state.pt", "config.yaml")
-"""Files that every checkpoint has."""
+REQUIRED = ("state.pt", "config.yaml")
+"""Files that every checkpoint has, besides the weights of a model or an adapter."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -43,10 +43,13 @@ def check_manifest(body: Mapping[str, Any]) -> None:
         _check(is_valid, f"parts.{key}", "an object with name and distribution")
     hub = body.get("hub", {})
     _check(isinstance(hub, dict) and all(isinstance(commit, str) for commit in hub.values()), "hub", "an object of texts")
-    _check_files(body.get("files"))
+    base = body.get("base", {})
+    _check(isinstance(base, dict) and all(isinstance(text, str) for text in base.values()), "base", "an object of texts")
+    _check(not base or base.keys() == {"key", "path", "relative", "fingerprint"}, "base", "the base of an adapter")
+    _check_files(body.get("files"), "adapter.safetensors" if base else "model.safetensors")
 
 
-def _check_files(files: Any) -> None:
+def _check_files(files: Any, weights: str) -> None:
     _check(isinstance(files, dict), "files", "an object")
     for name, file in files.items():
         if not _stays_inside(name):
@@ -55,7 +58,7 @@ def _check_files(files: Any) -> None:
         _check(_is_count(file.get("bytes")), f"files.{name}.bytes", "a whole number")
         digest = file.get("sha256")
         _check(isinstance(digest, str) and _SHA256.fullmatch(digest) is not None, f"files.{name}.sha256", "a SHA-256")
-    for name in REQUIRED:
+    for name in (weights, *REQUIRED):
         if name not in files:
             raise DamagedFile(f"does not name {name}, which every checkpoint has")
 
