@@ -12,6 +12,7 @@ from gptkit import hookimpl
 from gptkit.chat_template import ChatTemplateConfig
 from gptkit.command import Command
 from gptkit.constraints import SEQUENCES, above, at_least, at_most, not_empty, one_of
+from gptkit_serve.replay_command import ReplayCommand
 
 KEY_VARIABLE = "GPTKIT_API_KEY"
 """The environment variable with the key that clients must send."""
@@ -44,6 +45,12 @@ class ServeCommand(Command):
         float, "seconds that running answers have to finish when the server is stopped", at_least(0), at_most(86400)
     ] = 30.0
     cors: Annotated[list[str], "origins of web pages that may call the server from a browser; *: all"] = field(default_factory=list)
+    receipts: Annotated[
+        str | None,
+        "the file to which receipts for gptkit replay are appended: what determines each answer, including the prompt; auto: "
+        "receipts.jsonl in the folder of the run; null: none",
+        not_empty,
+    ] = "auto"
     access_log: Annotated[bool, "print a line for every request"] = False
 
     def execute(self, folder: Path) -> Any:
@@ -54,4 +61,4 @@ class ServeCommand(Command):
 
 @hookimpl
 def gptkit_command() -> list[type[Command]]:
-    return [ServeCommand]
+    return [ServeCommand, ReplayCommand]

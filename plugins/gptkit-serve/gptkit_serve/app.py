@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -17,18 +18,20 @@ from gptkit_serve.errors import install_handlers
 from gptkit_serve.gateway import Gateway
 from gptkit_serve.limits import ClientLimits
 from gptkit_serve.metrics import Metrics
+from gptkit_serve.receipt_writer import ReceiptWriter
 from gptkit_serve.routes import chat, health, models
 from gptkit_serve.served_model import ServedModel
 from gptkit_serve.service import Service
 
 
-def make_app(served: ServedModel, settings: ServeCommand, keys: list[str]) -> FastAPI:
+def make_app(served: ServedModel, settings: ServeCommand, keys: list[str], *, receipts: ReceiptWriter | None = None) -> FastAPI:
     """Return the application that serves a model.
 
     Args:
         served: the model.
         settings: limits and origins.
         keys: the API keys that are accepted; empty: none is needed.
+        receipts: writes the receipts of the answers, and is closed with the application; None: there are none.
     """
     metrics = Metrics()
 
@@ -43,9 +46,13 @@ def make_app(served: ServedModel, settings: ServeCommand, keys: list[str]) -> Fa
                 prefixes=PrefixCache(),
             )
         )
-        app.state.service = Service(served, engine, metrics, capacity=settings.batch + settings.queue)
+        app.state.service = service = Service(served, engine, metrics, capacity=settings.batch + settings.queue)
+        if receipts is not None:
+            service.on_ended.append(lambda job, text, reason: receipts.write(job.id, text, reason))
         yield
         await engine.stop(grace=0)  # the web server has waited for the requests
+        if receipts is not None:
+            await asyncio.to_thread(receipts.close)
 
     app = FastAPI(
         title="gptkit",

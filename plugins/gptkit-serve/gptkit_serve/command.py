@@ -32,11 +32,13 @@ def serve(settings: ServeCommand) -> None:
     check_address(settings.host, keys)
     with _listen(settings.host, settings.port) as listener:  # before the model is loaded, which takes longer
         from gptkit_serve.app import make_app
+        from gptkit_serve.receipt_writer import open_receipts
         from gptkit_serve.served_model import load_model
 
         served = load_model(settings)
+        receipts = open_receipts(settings.receipts, served.origin)
         config = uvicorn.Config(
-            make_app(served, settings, keys),
+            make_app(served, settings, keys, receipts=receipts),
             log_level="info" if settings.access_log else "warning",
             access_log=settings.access_log,
             server_header=False,
@@ -52,6 +54,8 @@ def serve(settings: ServeCommand) -> None:
             f"{settings.batch}); Ctrl-C stops it. Try:\n"
             f"  curl {url}{endpoint}{key} -H 'Content-Type: application/json' -d '{{\"model\": \"{served.name}\", {prompt}}}'"
         )
+        if receipts is not None:
+            ready += f"\nReceipts, which contain the prompts, are appended to {receipts.path}; receipts=null turns them off."
         _run(_Server(config, ready), listener)
 
 

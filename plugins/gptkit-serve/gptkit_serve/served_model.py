@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from gptkit.chat_template.choice import config_of
 from gptkit.errors import DataError
-from gptkit.generation.precision import best_device, decoding_dtype
-from gptkit.model.packed_weights import pack_weights
 from gptkit.records import Turn
-from gptkit.training.checkpoints.load import build_model, initial_weights
 from gptkit_serve.errors import APIError
+from gptkit_serve.loading import load_for_decoding
 
 if TYPE_CHECKING:
     from gptkit.chat_template.base import ChatTemplate
     from gptkit.model.base import Model
     from gptkit.tokenizer.base import Tokenizer
     from gptkit_serve import ServeCommand
+    from gptkit_serve.receipts import Origin
 
 
 @dataclass(frozen=True)
@@ -32,6 +31,8 @@ class ServedModel:
     tokenizer: Tokenizer
     template: ChatTemplate | None = None
     """None: the model cannot answer messages."""
+    origin: Origin | None = None
+    """What receipts say about the model."""
 
     @property
     def context(self) -> int:
@@ -96,14 +97,11 @@ def load_model(settings: ServeCommand) -> ServedModel:
         CheckpointError: the checkpoint cannot be read.
         ConfigError: the chat template cannot be used with the tokenizer.
     """
-    weights = initial_weights(settings.checkpoint)
-    model, tokenizer = build_model(weights, settings.checkpoint)
-    config: Any = settings.chat_template or config_of(weights.run, tokenizer)
-    template = None if config is None else config.build(tokenizer=tokenizer)
-    device = best_device()
-    model.to(device=device, dtype=decoding_dtype(settings.precision, device))
-    pack_weights(model)
-    return ServedModel(settings.model_name or model_name(settings.checkpoint), settings.checkpoint, model, tokenizer, template)
+    loaded = load_for_decoding(settings.checkpoint, precision=settings.precision)
+    config: Any = settings.chat_template or config_of(loaded.run, loaded.tokenizer)
+    template = None if config is None else config.build(tokenizer=loaded.tokenizer)
+    name = settings.model_name or model_name(settings.checkpoint)
+    return ServedModel(name, settings.checkpoint, loaded.model, loaded.tokenizer, template, loaded.origin)
 
 
 def model_name(checkpoint: str) -> str:

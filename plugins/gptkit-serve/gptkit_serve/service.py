@@ -15,6 +15,7 @@ from gptkit.generation.text_sequence import Continuation, TextChunk, TextSequenc
 from gptkit.records import Turn
 from gptkit_serve.errors import APIError, overloaded
 from gptkit_serve.metrics import Metrics
+from gptkit_serve.receipts import CANCELLED
 from gptkit_serve.schemas.base import SamplingRequest
 from gptkit_serve.served_model import ServedModel
 
@@ -72,8 +73,8 @@ class Service:
             capacity: maximum number of texts that are decoded or wait.
         """
         self.served, self.engine, self.metrics = served, engine, metrics
-        self.on_finished: list[Callable[[Job, TextSequence, Continuation], None]] = []
-        """Called with each text that is complete."""
+        self.on_ended: list[Callable[[Job, TextSequence, str], None]] = []
+        """Called with each text that is complete or was cancelled, and its finish reason."""
         self.created = int(time.time())
         self._capacity = capacity
 
@@ -149,6 +150,7 @@ class Answers:
         self._service, self._generation = service, generation
         self._start = time.perf_counter()
         self._has_begun = False
+        self._running = dict.fromkeys(texts)
 
     async def chunks(self) -> AsyncGenerator[tuple[TextSequence, TextChunk]]:
         """Yield the chunks of all texts, as they are generated.
@@ -163,10 +165,16 @@ class Answers:
                 self._has_begun = True
             if chunk.finished is not None:
                 metrics.generated_tokens.inc(len(chunk.finished.tokens))
-                for call in self._service.on_finished:
-                    call(self.job, text, chunk.finished)
+                self._end(text, chunk.finished.finish_reason)
             yield text, chunk
 
     def close(self) -> None:
         """Cancel the texts that are not complete."""
         self._generation.close()
+        for text in list(self._running):
+            self._end(text, CANCELLED)
+
+    def _end(self, text: TextSequence, finish_reason: str) -> None:
+        del self._running[text]
+        for call in self._service.on_ended:
+            call(self.job, text, finish_reason)

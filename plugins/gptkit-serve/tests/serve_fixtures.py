@@ -17,6 +17,7 @@ import torch
 import uvicorn
 from gptkit_serve import ServeCommand
 from gptkit_serve.app import make_app
+from gptkit_serve.receipt_writer import ReceiptWriter
 from gptkit_serve.served_model import ServedModel
 
 from gptkit.attention import DenseAttentionConfig
@@ -83,10 +84,12 @@ def wait_for(condition: Any, seconds: float = 20.0) -> None:
 
 
 @contextmanager
-def serving(served: ServedModel | None = None, *, keys: Sequence[str] = (), **settings: Any) -> Iterator[TestServer]:
+def serving(
+    served: ServedModel | None = None, *, keys: Sequence[str] = (), receipts: ReceiptWriter | None = None, **settings: Any
+) -> Iterator[TestServer]:
     """Run a server on a free port."""
     served = served or small_model()
-    app = make_app(served, ServeCommand(checkpoint=served.source, **settings), list(keys))
+    app = make_app(served, ServeCommand(checkpoint=served.source, **settings), list(keys), receipts=receipts)
     listener = socket.create_server(("127.0.0.1", 0))
     web_server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1, lifespan="on"))
     thread = threading.Thread(target=lambda: asyncio.run(web_server.serve(sockets=[listener])))
