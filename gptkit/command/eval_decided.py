@@ -28,14 +28,14 @@ def evaluate_decided(settings: EvalCommand) -> dict[str, float]:
         DataError: the examples cannot be read.
         CheckpointError: a checkpoint cannot be read.
     """
-    if settings.task is None or settings.fewshot.draws:
-        raise ConfigError("stop=decided evaluates one task, without fixed draws of examples; set task, and remove fewshot.draws")
     checkpoints = settings.checkpoint.split(",")
     if len(checkpoints) != 2:
         raise ConfigError(f"stop=decided compares two models; set checkpoint=<a>,<b> instead of checkpoint={settings.checkpoint}")
     task = settings.task
     if task is None or settings.tasks:
         raise ConfigError("stop=decided evaluates one task; set task=<name>, and remove tasks")
+    if settings.fewshot.fixed_draws:
+        raise ConfigError("stop=decided takes no fixed draws of examples; remove fewshot.draws and fewshot.mode")
     if settings.require:
         raise ConfigError("stop=decided does not evaluate all items; remove require")
     for key in ("to", "index", "against"):

@@ -119,6 +119,8 @@ def run_job(config: DictConfig) -> Any:
     try:
         with translate_hydra_errors(verb, overrides):
             job = run_from_config(verb, config, folder, overrides, continued)
+        if hydra_config.mode == RunMode.MULTIRUN and _last_job["folder"] is None and config.get("format") != "json":
+            print_text(f"#{hydra_config.job.num}: {' '.join(overrides)}")
         if _last_job["note"] is not None:
             print_text(_last_job["note"], sys.stderr)
         with restore_user_full_error():

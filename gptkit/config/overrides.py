@@ -22,6 +22,7 @@ from omegaconf import OmegaConf
 
 from gptkit.config.key_suggestions import dotted_keys, matching_keys
 from gptkit.config.key_types import is_integer_key, is_text_key
+from gptkit.config.sweep_folders import separate_folders
 from gptkit.config.yaml_files import iter_defaults, read_config_file
 from gptkit.config_groups import conf_folders, groups, papers
 from gptkit.errors import ConfigError
@@ -48,6 +49,7 @@ def normalize_overrides(verb: str, overrides: list[str], *, multirun: bool) -> l
     normalized = [_normalize_override(verb, word, parser, known_groups, multirun) for word in expanded]
     if multirun:
         check_sweep_size(normalized)
+        return separate_folders(verb, normalized)
     return normalized
 
 

@@ -122,6 +122,8 @@ def _compare_task(a: StoredResult, b: StoredResult) -> TaskComparison:
     if not names:
         raise DataError(f"{a.folder} and {b.folder} have no common score")
     notes = ["the prompts differ, so the items are paired by their position"] if pairing.by_position else []
+    if a.draws or b.draws:
+        notes.append(f"scores are means over the fixed draws of examples of each item ({a.draws} in a, {b.draws} in b)")
     aggregate = _task_aggregate(a, b)
     if aggregate is None:
         aggregate = _means

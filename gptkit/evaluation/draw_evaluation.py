@@ -20,7 +20,7 @@ from gptkit.evaluation.fine_tuning import BETAS, CLIP, LM_WEIGHT, WEIGHT_DECAY, 
 from gptkit.evaluation.linear_probe import FOLDS, STRENGTHS
 from gptkit.evaluation.model_answerer import ModelAnswerer
 from gptkit.evaluation.probe_evaluation import evaluate_probes
-from gptkit.evaluation.runner import ItemStore, Results, ScoredItem, evaluate, item_ids
+from gptkit.evaluation.runner import ItemStore, Results, ScoredItem, draw_item_id, evaluate, item_ids
 
 if TYPE_CHECKING:
     from gptkit.evaluation.answerer import Answerer
@@ -190,8 +190,3 @@ class DrawStore:
 
     def flush(self) -> None:
         self._store.flush()
-
-
-def draw_item_id(identifier: str, draw: int) -> str:
-    """Return the identifier of an item in a draw."""
-    return f"{identifier}.{draw}"

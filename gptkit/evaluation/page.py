@@ -8,9 +8,10 @@ from pathlib import Path
 from gptkit.atomic_io import write_file
 from gptkit.evaluation.page_calibration import calibration_section
 from gptkit.evaluation.page_content import FILE, TEMPLATES, Evaluation, Section, read_evaluation
+from gptkit.evaluation.page_draws import examples_in_words, examples_section
 from gptkit.evaluation.page_groups import groups_section
 from gptkit.evaluation.page_items import items_section
-from gptkit.evaluation.page_metrics import few_shot_section, findings, metrics_section, tiles
+from gptkit.evaluation.page_metrics import findings, metrics_section, tiles
 from gptkit.evaluation.page_protocol import protocol_section
 from gptkit.page.html_page import render
 from gptkit.page.numbers import format_count
@@ -19,7 +20,7 @@ SECTIONS: Sequence[Callable[[Evaluation], Section | None]] = (
     metrics_section,
     groups_section,
     calibration_section,
-    few_shot_section,
+    examples_section,
     protocol_section,
     items_section,
 )
@@ -44,8 +45,7 @@ def page(evaluation: Evaluation) -> str:
     words = [f"{results['items']:,} items"] if "items" in results else []
     if results.get("parameters"):
         words.append(f"{format_count(results['parameters'])} parameters")
-    shots = results.get("fewshot", {}).get("k", 0)
-    words.append(f"{shots:,} example{'s' * (shots != 1)} in context" if shots else "zero-shot")
+    words.append(examples_in_words(results))
     return render(
         "evaluation.html",
         templates=TEMPLATES,

@@ -63,21 +63,6 @@ def metrics_section(evaluation: Evaluation) -> Section:
     return Section("Metrics", html)
 
 
-def few_shot_section(evaluation: Evaluation) -> Section | None:
-    """Return how many solved examples the items have; None if there are none."""
-    statistics = evaluation.results.get("fewshot", {})
-    if not statistics.get("k"):
-        return None
-    html = fragment(
-        "few_shot.html",
-        templates=TEMPLATES,
-        fewshot=statistics,
-        items=evaluation.results.get("items", 0),
-        protocol=evaluation.protocol,
-    )
-    return Section("Examples in context", html)
-
-
 def _ends(metric: Mapping[str, Any]) -> list[float | None]:
     return [metric.get(key) for key in ("value", "low", "high")]
 

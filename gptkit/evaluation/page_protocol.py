@@ -37,26 +37,36 @@ def protocol_section(evaluation: Evaluation) -> Section:
 def protocol_in_words(protocol: Mapping[str, Any]) -> list[str]:
     """Return sentences about the choices that most often make two results differ."""
     task, few_shot = protocol.get("task", {}), protocol.get("fewshot", {})
+    is_probe = few_shot.get("mode") == "linear_probe"
     sentences = [
         BOUNDARIES.get(protocol.get("boundary", ""), ""),
         PREFIXES.get(protocol.get("prefix", ""), ""),
-        NORMALISERS.get(task.get("normaliser", ""), ""),
+        "" if is_probe else NORMALISERS.get(task.get("normaliser", ""), ""),
+        _examples(few_shot, protocol.get("seed")),
     ]
-    if few_shot.get("k"):
-        k, separator = few_shot["k"], json.dumps(few_shot.get("separator"), ensure_ascii=False)
-        subject = f"{k:,} solved example{'s precede' if k != 1 else ' precedes'} every item"
-        drawn = f"drawn for each item by seed {protocol.get('seed')}"
-        if few_shot.get("sampler") == "first":
-            drawn = "the first ones of its group"
-        sentences.append(f"{subject}, {drawn} and joined by {separator}.")
-    else:
-        sentences.append("There are no solved examples before the items (zero-shot).")
     if protocol.get("precision"):
         context = f", with a context of {protocol['context']:,} tokens" if protocol.get("context") else ""
         sentences.append(f"The model computes in {protocol['precision']} on {protocol.get('device')}{context}.")
     if protocol.get("index"):
         sentences.append(f"Items are compared with the training text by sequences of {protocol['index'].get('n')} words.")
     return [sentence for sentence in sentences if sentence]
+
+
+def _examples(few_shot: Mapping[str, Any], seed: Any) -> str:
+    """Return what the model learns from solved examples."""
+    k = few_shot.get("k", 0)
+    if not k:
+        return "There are no solved examples before the items (zero-shot)."
+    examples, draws = f"{k:,} solved example{'s' * (k != 1)}", few_shot.get("draws")
+    of_draws = "" if draws is None else f" in each of {draws:,} draw{'s' * (draws != 1)} by seed {seed}"
+    if few_shot.get("mode") == "linear_probe":
+        return f"A logistic regression on the last hidden states of the model is fitted to {examples}{of_draws}."
+    if few_shot.get("mode") == "fine_tune":
+        return f"All weights of the model are fine-tuned on {examples}{of_draws}, and items are evaluated without examples."
+    drawn = "the first ones of its group" if few_shot.get("sampler") == "first" else f"drawn for each item by seed {seed}"
+    drawn = f"the same for all items{of_draws}" if draws is not None else drawn
+    separator = json.dumps(few_shot.get("separator"), ensure_ascii=False)
+    return f"{examples} precede{'s' * (k == 1)} every item, {drawn} and joined by {separator}."
 
 
 def protocol_rows(protocol: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -124,3 +124,18 @@ def item_ids(items: Sequence[Item]) -> list[str]:
         content = json.dumps([[asdict(request) for request in item.requests], item.target], ensure_ascii=True, sort_keys=True)
         identifiers.append(f"{position}-{hashlib.sha256(content.encode()).hexdigest()[:16]}")
     return identifiers
+
+
+def draw_item_id(identifier: str, draw: int) -> str:
+    """Return the identifier of an item in one of several draws of examples."""
+    return f"{identifier}.{draw}"
+
+
+def split_draw(identifier: str) -> tuple[str, int]:
+    """Return the identifier of an item and the number of its draw, 0 if there are no draws.
+
+    Raises:
+        ValueError: the number is none.
+    """
+    item, _, draw = identifier.partition(".")
+    return item, int(draw or 0)

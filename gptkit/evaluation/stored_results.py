@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from gptkit.errors import ConfigError, DataError, did_you_mean
 from gptkit.evaluation.folder import ITEMS, RESULTS
+from gptkit.evaluation.runner import split_draw
 from gptkit.kit_files import MIB, DamagedFile, open_regular, read_json
 from gptkit.task.base import Columns
 from gptkit.user_files import expand_path
@@ -28,7 +29,7 @@ class StoredItem:
     target: Any
     scores: Mapping[str, float]
     offset: int
-    """The position of the line in the file, in bytes."""
+    """The position of the line in the file, in bytes; that of the first draw, if the item has a line for each draw."""
 
     @property
     def position(self) -> int:
@@ -47,7 +48,12 @@ class StoredResult:
     content: Mapping[str, Any]
     """results.json."""
     items: tuple[StoredItem, ...]
-    """In the order of the task."""
+    """In the order of the task. With fixed draws of examples, the scores of an item are the means over its draws."""
+
+    @property
+    def draws(self) -> int:
+        """The number of fixed draws of examples; 0: there are none."""
+        return len((self.content.get("draws") or {}).get("each", ()))
 
     @property
     def task(self) -> str:
@@ -109,10 +115,23 @@ def read_result(folder: Path) -> StoredResult:
         name = content["protocol"]["task"]["name"]
     except (KeyError, TypeError, ValueError):
         raise DataError(f"{path} is not the result of an evaluation") from None
-    items = {item.identifier: item for item in _read_items(folder / ITEMS)}
+    lines = {item.identifier: item for item in _read_items(folder / ITEMS)}
+    items = _mean_over_draws(lines.values())
     if len(items) != count:
         raise DataError(f"{folder / ITEMS} has {len(items):,} items of task={name}, and {RESULTS} {count:,}; evaluate again")
-    return StoredResult(folder, content, tuple(sorted(items.values(), key=lambda item: item.position)))
+    return StoredResult(folder, content, tuple(sorted(items, key=lambda item: item.position)))
+
+
+def _mean_over_draws(lines: Iterable[StoredItem]) -> list[StoredItem]:
+    """Return one item for the lines of all its draws, because scores of the same item are not independent."""
+    by_item: dict[str, list[StoredItem]] = {}
+    for line in sorted(lines, key=lambda line: split_draw(line.identifier)[1]):
+        by_item.setdefault(split_draw(line.identifier)[0], []).append(line)
+    items = []
+    for identifier, draws in by_item.items():
+        scores = {name: float(np.mean([each.scores[name] for each in draws])) for name in draws[0].scores}
+        items.append(replace(draws[0], identifier=identifier, scores=scores))
+    return items
 
 
 def _read_items(path: Path) -> Iterator[StoredItem]:
@@ -127,6 +146,7 @@ def _read_items(path: Path) -> Iterator[StoredItem]:
                 content = json.loads(line)
                 item = StoredItem(content["item"], len(content["requests"]), content["target"], dict(content["scores"]), offset)
                 item.position  # noqa: B018  # checks the identifier
+                split_draw(item.identifier)
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise DataError(f"{path}:{number}: the line is damaged") from error
             offset += len(line)

@@ -12,7 +12,7 @@ from gptkit.errors import ConfigError
 from gptkit.evaluation.calibration import calibration, option_probabilities
 from gptkit.evaluation.config import FewShotConfig
 from gptkit.evaluation.contamination import ItemOverlaps, Subset
-from gptkit.evaluation.draw_evaluation import draw_item_id, draws_note, draws_protocol, evaluate_draws
+from gptkit.evaluation.draw_evaluation import draws_note, draws_protocol, evaluate_draws
 from gptkit.evaluation.example_draws import ExampleDraws
 from gptkit.evaluation.few_shot import FewShotStatistics
 from gptkit.evaluation.few_shot_pool import example_pool, with_examples
@@ -22,7 +22,7 @@ from gptkit.evaluation.intervals import Metric
 from gptkit.evaluation.model_answerer import as_answerer
 from gptkit.evaluation.protocol import evaluation_protocol
 from gptkit.evaluation.report import calibration_content, contamination_content, results_content, subsets_content
-from gptkit.evaluation.runner import Results, evaluate, item_ids
+from gptkit.evaluation.runner import Results, draw_item_id, evaluate, item_ids
 from gptkit.evaluation.samples import SampledTask, check_samples
 from gptkit.plugins import registry
 from gptkit.user_files import expand_path

@@ -48,6 +48,9 @@ def decide(folder: Path, gptkit_command: GptkitCommand, monkeypatch: pytest.Monk
     return lambda models, *others: gptkit_command("eval", f"checkpoint={models}", *words, *others)
 
 
+DRAWS = "fewshot.draws and fewshot.mode"
+
+
 @pytest.mark.parametrize(("models", "better"), [("a,b", "b"), ("b,a", "a")])
 def test_better_model_is_found_before_all_items_are_evaluated(decide: Any, models: str, better: str) -> None:
     outcome = decide(models, "format=json")
@@ -72,6 +75,8 @@ def test_equal_models_are_not_decided(decide: Any) -> None:
     [
         ("a", (), "stop=decided compares two models; set checkpoint=<a>,<b> instead of checkpoint=a"),
         ("a,b", ("to=out",), "stop=decided prints which of two models is better and keeps no items; remove to"),
+        ("a,b", ("fewshot.k=2", "fewshot.mode=linear_probe"), f"stop=decided takes no fixed draws of examples; remove {DRAWS}"),
+        ("a,b", ("fewshot.k=2", "fewshot.draws=2"), f"stop=decided takes no fixed draws of examples; remove {DRAWS}"),
         ("a,b", ("samples=3",), "stop=decided evaluates one answer per item; remove samples=3"),
     ],
 )

@@ -115,10 +115,15 @@ def test_models_are_compared_on_one_task(evaluate: Any, tmp_path: Path) -> None:
 
 
 def test_sweep_over_checkpoints_evaluates_each_alone(evaluate: Any, tmp_path: Path) -> None:
-    words = ("-m", "task=choice", "data.path=zero_shot/piqa.jsonl", f"hydra.sweep.dir={tmp_path}", "hydra/launcher=basic")
-    outcome = evaluate(*words, checkpoint="runs/x,runs/y")
+    words = ("-m", "task=choice", "data.path=zero_shot/piqa.jsonl", f"hydra.sweep.dir={tmp_path / 'sweep'}", "hydra/launcher=basic")
+    outcome = evaluate(*words, f"to={tmp_path / 'evals'}", checkpoint="runs/x,runs/y")
     assert outcome.status == 0, outcome.err
     assert outcome.out.count("metric    value") == 2
+    assert [line[:2] for line in outcome.out.splitlines() if line.startswith("#")] == ["#0", "#1"]
+    assert {path.parent.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("results.json")} == {
+        "evals/runs/x",
+        "evals/runs/y",
+    }
 
 
 def test_groups_average_tasks(evaluate: Any) -> None:
@@ -182,7 +187,7 @@ def test_perplexity_must_not_be_above_the_required_value(evaluate: Any) -> None:
         ((TASKS, "groups={all:[jars,summs]}"), 2, "groups.all: there is no task summs. Did you mean sums?"),
         ((TASKS, "groups={jars:[sums]}"), 2, "groups.jars has the name of a task"),
         ((TASKS, "groups={all:jars}"), 2, "groups.all=jars must be a list of tasks"),
-        (("+eval=gpt2",), 1, "none of the 14 tasks has its file, such as lambada_openai.jsonl; set data.root=<folder>"),
+        (("+eval=gpt2",), 1, "none of the 15 tasks has its file, such as lambada_openai.jsonl; set data.root=<folder>"),
         (("+eval=gpt2", "data.root=runs"), 1, "none of the 14 tasks has its file, such as runs/lambada_openai.jsonl"),
         (
             ("+eval=gpt2", "data.root=zero_shot", "require={ptb:{word_perplexity:20}}"),

@@ -154,6 +154,41 @@ def test_protocol_is_said_in_words_and_listed() -> None:
     assert "zero-shot" in " ".join(protocol_in_words({}))
 
 
+@pytest.mark.parametrize(
+    ("mode", "detail", "lead", "sentence"),
+    [
+        (
+            "in_context",
+            {"examples_in_context": 2.5},
+            "8 examples in context, 2 draws",
+            "precede every item, the same",
+        ),
+        (
+            "linear_probe",
+            {"C": 0.01, "folds": 5},
+            "linear probe of 8 examples, 2 draws",
+            "is fitted to 8 solved examples in",
+        ),
+        (
+            "fine_tune",
+            {"updates": 10},
+            "fine-tuned on 8 examples, 2 draws",
+            "are fine-tuned on 8 solved examples in",
+        ),
+    ],
+)
+def test_the_page_says_how_a_model_learns_from_draws(tmp_path: Path, mode: str, detail: Any, lead: str, sentence: str) -> None:
+    each = [{"metrics": {"accuracy": 0.25 + 0.5 * draw}, **detail} for draw in range(2)]
+    protocol = {"task": {"name": "choice", "normaliser": "tokens"}, "seed": 3, "fewshot": {"mode": mode, "k": 8, "draws": 2}}
+    draws, fewshot = {"mode": mode, "k": 8, "items_left_out": 3, "each": each}, {"k": 8, "mean": 8.0, "items_with_fewer": 0}
+    folder = write_evaluation(tmp_path / "a", choice_items(4), draws=draws, fewshot=fewshot, protocol=protocol)
+    text = write_page(folder).read_text()
+    assert lead in text
+    assert sentence in text
+    assert ("The score of an option" in text) == (mode != "linear_probe")
+    assert "accuracy 0.7500, " in text
+
+
 def test_whiskers_lie_on_their_axis() -> None:
     assert axis_for([0.2, 0.9, None]) == Axis(0.0, 1.0)
     axis = axis_for([10.0, 30.0])

@@ -62,7 +62,7 @@ def add_lora(settings: LoRAConfig, model: nn.Module, *, seed: int) -> LoRA:
     targets = target_layers(settings, model)
     config = LoraConfig(
         r=settings.rank,
-        lora_alpha=settings.alpha,  # type: ignore[arg-type]  # the annotation is int, and the value only a factor
+        lora_alpha=settings.alpha,  # type: ignore[arg-type, unused-ignore]  # the annotation is int, and the value only a factor
         lora_dropout=settings.dropout,
         target_modules=targets,
         fan_in_fan_out=all(isinstance(model.get_submodule(name), Conv1D) for name in targets),
