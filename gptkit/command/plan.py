@@ -18,6 +18,12 @@ ESTIMATED_VOCABULARY = 256
 USABLE_MEMORY = 0.92
 """Share of a device's memory that a run can use. The rest is for the context, workspaces of kernels and rounding of allocations."""
 
+FORWARD_STAGES = ("generate", "score", "reference")
+"""The stages of `ObjectiveConfig.forward_passes` that train nothing."""
+
+ADAPTER_SHARE = 2 / 3
+"""The cost of training an adapter, relative to training the model: gradients of the weights of the base are not computed."""
+
 TOKENS_PER_PASS = 16_384
 """Upper limit of tokens per pass of batch.micro=auto on a CPU, where larger passes are not faster."""
 
@@ -46,7 +52,11 @@ def make_plan(settings: PlanCommand) -> dict[str, Any]:
     parts = parameters_by_part(model, attention, vocabulary)
     parameters = sum(parts.values())
     forward = forward_flops_per_token(model, attention, vocabulary)
-    by_stage = {stage: times * forward for stage, times in settings.objective.forward_passes().items()}
+    adapter = _adapter_parameters(settings, vocabulary)
+    by_stage = {
+        stage: times * forward * (ADAPTER_SHARE if adapter is not None and stage not in FORWARD_STAGES else 1)
+        for stage, times in settings.objective.forward_passes().items()
+    }
     flops_per_token = sum(by_stage.values())
     tokens_per_step = settings.batch.size * model.context
     steps, tokens = run_length(settings)
@@ -59,6 +69,8 @@ def make_plan(settings: PlanCommand) -> dict[str, Any]:
         "vocabulary_estimated": known_vocabulary is None,
         "parameters": parameters,
         "parameters_by_part": parts,
+        "adapter": settings.adapter.name if settings.adapter is not None else None,
+        "trained_parameters": parameters if adapter is None else adapter,
         "tokens": tokens,
         "tokens_per_step": tokens_per_step,
         "steps": steps,
@@ -69,17 +81,42 @@ def make_plan(settings: PlanCommand) -> dict[str, Any]:
         "pf_days": pf_days(parameters, tokens),
         "pf_days_counted": flops_per_token * tokens / PF_DAY,
     }
-    memory = _memory(settings, vocabulary, plan_device, parts)
+    memory = _memory(settings, vocabulary, plan_device, parts, adapter)
     return result | memory | _time(plan_device, settings.devices, tokens, flops_per_token)
 
 
-def _memory(settings: PlanCommand, vocabulary: int, device: PlanDevice, parameters: dict[str, int]) -> dict[str, Any]:
+def _adapter_parameters(settings: PlanCommand, vocabulary: int) -> int | None:
+    """Return the parameters of the run's adapter; None if it has none."""
+    if settings.adapter is None:
+        return None
+    from gptkit.scaling.meta_device_counts import count_adapter_parameters
+
+    return count_adapter_parameters(settings.model, settings.attention, vocabulary, settings.adapter)
+
+
+def _frozen_models(settings: PlanCommand) -> list[str]:
+    """Return the further models that are not trained: with an adapter, the reference is the model itself, but the value network
+    that starts from a reward model needs a copy of it."""
+    frozen = list(settings.objective.frozen_models)
+    if settings.adapter is None:
+        return frozen
+    starts_from_reward = (
+        getattr(settings.reward, "name", "") == "model" and getattr(settings.objective, "value_from", "") != "policy"
+    )
+    copies = settings.objective.trained_models if starts_from_reward else ()
+    return [name for name in frozen if name != "reference"] + list(copies)
+
+
+def _memory(
+    settings: PlanCommand, vocabulary: int, device: PlanDevice, parameters: dict[str, int], adapter: int | None
+) -> dict[str, Any]:
     """Return the memory with the micro-batch size of the settings, or the largest that fits."""
     strategy = _strategy(str(settings.trainer.get("strategy", "auto")), settings.devices)
     placement = Placement(settings.devices, strategy, device.on_processor)
 
     objective = settings.objective
-    others = Others(len(objective.trained_models), len(objective.frozen_models), bool(settings.ema))
+    frozen_models = _frozen_models(settings)
+    others = Others(len(objective.trained_models), len(frozen_models), bool(settings.ema), adapter)
 
     def memory_of(sequences: int) -> dict[str, float]:
         return memory_per_device(
@@ -113,7 +150,7 @@ def _memory(settings: PlanCommand, vocabulary: int, device: PlanDevice, paramete
         "precision": device.precision,
         "micro": micro,
         "trained_models": list(objective.trained_models),
-        "frozen_models": list(objective.frozen_models),
+        "frozen_models": frozen_models,
         "memory_per_device_bytes": by_part | {"total": sum(by_part.values())},
         "device_memory_bytes": round(device.memory_bytes),
         "fits": fits(micro),

@@ -33,7 +33,11 @@ def _parameter_rows(plan: dict[str, Any]) -> list[tuple[str, ...]]:
         description += " (estimated: the tokenizer's size depends on the text)"
     total = plan["parameters"]
     parts = plan["parameters_by_part"].items()
-    return [("parameters", f"{total:,}", description), *((part, f"{count:,}", f"{count / total:.1%}") for part, count in parts)]
+    rows = [("parameters", f"{total:,}", description)]
+    if plan["adapter"] is not None:
+        trained = plan["trained_parameters"]
+        rows.append(("trained", f"{trained:,}", f"{trained / total:.2%}: adapter={plan['adapter']}; the others are frozen"))
+    return [*rows, *((part, f"{count:,}", f"{count / total:.1%}") for part, count in parts)]
 
 
 def _operations_rows(plan: dict[str, Any]) -> list[tuple[str, ...]]:

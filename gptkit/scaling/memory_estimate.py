@@ -58,6 +58,8 @@ class Others:
     """The number of further frozen models of the same size."""
     average: bool = False
     """Whether a moving average of the weights is kept."""
+    adapter: int | None = None
+    """The number of parameters of the adapter of each trained model, whose other weights are frozen; None: there is none."""
 
 
 NO_OTHERS = Others()
@@ -88,6 +90,9 @@ def memory_per_device(
       and the norms (m).
     - activations, logits: see `activation_bytes` and `logit_bytes`; one pass holds those of every trained model.
 
+    - With an adapter, weights are those of base and adapter, and everything that belongs to training is that of the adapter alone.
+      Further trained models share the base; a copy of it counts as a frozen model.
+
     Rounding of allocations and workspaces of kernels are not included: a few percent, and about 1 GB for a CUDA context. `parts` is
     the result of `parameters_by_part`, if it is already known.
     """
@@ -101,20 +106,25 @@ def memory_per_device(
     held = {"fsdp2": total / n, "tp": total - matrices + matrices / n}.get(placement.strategy, float(total))
     moments = (2 * total - matrices) / total if isinstance(optimizer, MuonConfig) else 2.0
     copies = computed * (vocabulary * model.width if sharded else held) if mixed else 0.0
+    if others.adapter is not None:
+        trainable, moments = float(others.adapter), 1.0 if isinstance(optimizer, MuonConfig) else 2.0
+    else:
+        trainable = held
     if placement.strategy == "ddp":
-        copies += stored * held
+        copies += stored * trainable
     if sharded and mixed:
         copies += (3 * computed + stored) * matrices / model.layers + stored * (tables + norms)
     elif sharded:
         copies += stored * (3 * (matrices + norms) / model.layers + tables)
-    trained = held + others.trained * total
+    trained = trainable + others.trained * (total if others.adapter is None else others.adapter)
+    other_models = (others.frozen if others.adapter is not None else others.trained + others.frozen) * total
     activations = activation_bytes(model, attention, sequences=sequences, precision=precision, placement=placement)
     further = {
-        "other models": stored * (others.trained + others.frozen) * total,
-        "average": stored * held if others.average else 0.0,
+        "other models": stored * other_models,
+        "average": stored * trainable if others.average else 0.0,
     }
     return {
-        "weights": stored * held,
+        "weights": stored * (held if others.adapter is None else held + trained),
         **{part: count for part, count in further.items() if count},
         "gradients": stored * trained,
         "optimizer": stored * moments * trained,

@@ -10,8 +10,10 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from gptkit.attention.base import Attention
+from gptkit.model.adapted import add_adapter
 
 if TYPE_CHECKING:
+    from gptkit.adapter import AdapterConfig
     from gptkit.attention import AttentionConfig
     from gptkit.model import ModelConfig
     from gptkit.model.base import Model
@@ -28,6 +30,14 @@ def count_parameters(model: ModelConfig, attention: AttentionConfig, vocabulary:
     for part, tensor in _owned(_build(model, attention, vocabulary)):
         parts[part] += tensor.numel()
     return {part: count for part, count in parts.items() if count}
+
+
+def count_adapter_parameters(model: ModelConfig, attention: AttentionConfig, vocabulary: int, adapter: AdapterConfig) -> int:
+    """Return the parameters of an adapter of the model."""
+    with torch.device("meta"):
+        built = model.build(attention=attention, vocabulary=vocabulary)
+        add_adapter(built, adapter, seed=0)
+    return sum(tensor.numel() for tensor in built.parameters() if tensor.requires_grad)
 
 
 def count_attention(model: ModelConfig, attention: AttentionConfig) -> int:

@@ -38,11 +38,13 @@ def least_vocabulary(tokenizer: TokenizerConfig) -> int:
     return tokenizer.vocabulary_size() or 1 if type(tokenizer) in (BytesTokenizerConfig, GPT2TokenizerConfig) else 1
 
 
-def training_copies(objective: ObjectiveConfig, optimizer: OptimizerConfig, *, average: bool) -> int:
-    """Return the values per weight in training: weight, gradient, moments, average.
+def training_copies(objective: ObjectiveConfig, optimizer: OptimizerConfig, *, average: bool, has_adapter: bool = False) -> int:
+    """Return the values per weight in training: weight, gradient, moments, average; with an adapter, the weight alone.
 
     For third-party objectives, which may freeze the model, gradient and moments are not counted.
     """
+    if has_adapter:
+        return 1
     trains = type(objective) in (LMConfig, AuxLMConfig, SFTConfig, RewardModelConfig, DPOConfig, PPOConfig, GRPOConfig)
     moments = 2 if type(optimizer) is AdamWConfig else 1 if type(optimizer) is MuonConfig else 0
     return 1 + (1 + moments if trains else 0) + average

@@ -46,7 +46,9 @@ def check_training_fits(settings: RunConfig, arguments: dict[str, Any]) -> None:
     accelerator, precision = str(arguments.get("accelerator", "auto")), str(arguments.get("precision", "auto"))
     precision = choose_precision(accelerator) if precision == "auto" else precision
     bytes_per_number = 8 if precision.startswith("64") else 4 if precision.startswith("32") or precision.endswith("-mixed") else 2
-    copies = training_copies(settings.objective, settings.optimizer, average=bool(settings.ema))
+    copies = training_copies(
+        settings.objective, settings.optimizer, average=bool(settings.ema), has_adapter=settings.adapter is not None
+    )
     vocabulary = least_vocabulary(settings.tokenizer)
     check_memory(
         memory[0],

@@ -147,19 +147,28 @@ def start_message(module: TrainModule, trainer: lightning.Trainer) -> str:
     kind = trainer.strategy.root_device.type
     device = f"{trainer.world_size} x {kind}" if trainer.world_size > 1 else kind
     verb = f"continuing at step {state.step:,}" if state.step else "training"
-    frozen = "" if any(parameter.requires_grad for parameter in module.model.parameters()) else " frozen"
     objective_parameters = sum(parameter.numel() for parameter in module.objective.parameters() if parameter.requires_grad)
     and_objective = f" and {objective_parameters:,} of objective={settings.objective.name}" if objective_parameters else ""
     key = settings.objective.pretraining_key()
     and_data = f", {mixed_in(getattr(settings.objective, key))}" if key else ""
     up_to = "" if module.datasets["train"].lengths() is None else "up to "
     return (
-        f"{verb}: {settings.model.name} of {parameter_count(module.model):,}{frozen} parameters{and_objective}, "
+        f"{verb}: {describe_model(module)}{and_objective}, "
         f"on {describe_source(settings.data)}, {settings.tokenizer.name} tokenizer of {module.tokenizer.size:,} ids, "
         f"{state.last_step:,} step{'s' if state.last_step > 1 else ''} of {settings.batch.size} x {up_to}{settings.model.context} "
         f"tokens{describe_ignored_keys(settings)}, {module.objective.describe(module.datasets)}{and_data}, "
         f"{device}, {trainer.precision}, in {module.folder}"
     )
+
+
+def describe_model(module: TrainModule) -> str:
+    """Return the model's name and size, and which of its parameters are trained."""
+    settings, parameters = module.settings, list(module.model.parameters())
+    trained = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
+    total = parameter_count(module.model)
+    if settings.adapter is None:
+        return f"{settings.model.name} of {total:,}{'' if trained else ' frozen'} parameters"
+    return f"{settings.adapter.name} of {trained:,} parameters on {settings.model.name} of {total - trained:,} frozen ones"
 
 
 def describe_source(data: DataConfig) -> str:
