@@ -57,9 +57,10 @@ class Result:
 
     @property
     def settings(self) -> dict[str, str]:
-        """The keys of the protocol by which results of the same task may differ, and the number of items."""
+        """The name of the data, the keys of the protocol by which results of the same task may differ, and the number of items."""
         rows = protocol_rows(self.content.get("protocol", {}))
-        return {key: value for key, value in rows if key not in _OF_THE_MODEL} | {"items": f"{self.content.get('items')}"}
+        data = {"data": str(self.content["data"])} if self.content.get("data") else {}
+        return data | {key: value for key, value in rows if key not in _OF_THE_MODEL} | {"items": f"{self.content.get('items')}"}
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,12 @@ def label_tasks(results: Sequence[Result], models: Mapping[str, str]) -> dict[st
     labels = {}
     for result in results:
         same = [other.settings for other in results if other.task == result.task]
-        differing = [key for key in result.settings if len({settings[key] for settings in same if key in settings}) > 1]
+        of_data = [settings for settings in same if settings.get("data") == result.settings.get("data")]
+        differing = [
+            key
+            for key in result.settings  # other data has another number of items by its nature
+            if len({settings[key] for settings in (of_data if key == "items" else same) if key in settings}) > 1
+        ]
         words = [f"{key.removeprefix('task.')}={result.settings[key]}" for key in differing]
         labels[result.name] = ", ".join([result.task, *words])
     cells: dict[tuple[str, str, int], str] = {}

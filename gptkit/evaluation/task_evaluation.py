@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptkit.errors import ConfigError
@@ -55,6 +56,18 @@ class TaskEvaluation:
     def plain(self) -> dict[str, Any]:
         """Return the settings as plain JSON values, from which `settings_from_plain` builds them again."""
         return dataclasses.asdict(self)
+
+    def data_name(self) -> str | None:
+        """Return the names of the files that the items are from, without their folders, or the name of the source if it has none.
+
+        None if the task generates its items.
+        """
+        own = getattr(self.task, "data", None)
+        content = dataclasses.asdict(self.data) if self.data is not None else own if isinstance(own, dict) else {}
+        path = content.get("path")
+        if not path:
+            return content.get("name")
+        return ", ".join(Path(str(each)).name for each in (path if isinstance(path, list | tuple) else [path]))
 
 
 def settings_from_plain(content: Mapping[str, Any]) -> TaskEvaluation:
@@ -223,7 +236,13 @@ def evaluate_task(
         if overlaps is not None:
             subsets = overlaps.subsets(results.columns, task.aggregate)
             content["contamination"] = contamination_content(overlaps, subsets)
-        head = {"task": settings.task.name, "checkpoint": answerer.source, "parameters": answerer.parameters}
+        data_name = settings.data_name()
+        head = {
+            "task": settings.task.name,
+            **({} if data_name is None else {"data": data_name}),
+            "checkpoint": answerer.source,
+            "parameters": answerer.parameters,
+        }
         content = {**head, **content}
         if folder is not None:
             folder.write_results({**content, "evaluation": settings.plain()})

@@ -244,6 +244,7 @@ def test_results_and_items_are_written_and_read_again(
     assert results["items"] == len((tmp_path / "out" / "items.jsonl").read_text().splitlines()) == 12
     assert results["chance"] == {"accuracy": pytest.approx(1 / 3)}
     assert results["protocol"]["task"]["normaliser"] == "tokens"
+    assert results["data"] == questions.name
     refused = gptkit_command("eval", *words, "task.normaliser=bytes")
     assert refused.status == 2
     assert 'task.normaliser is "tokens" there and "bytes" here' in refused.error_line

@@ -102,6 +102,18 @@ def test_settings_that_differ_are_named_and_other_files_are_told_apart(tmp_path:
     ]
 
 
+def test_results_of_two_files_are_told_apart_by_their_names(tmp_path: Path) -> None:
+    for name, data, items in (("1", "piqa.jsonl", 200), ("2", "copa.jsonl", 100), ("3", "copa.jsonl", 50)):
+        path = write_result(tmp_path / name, "runs/a", data=data) / "results.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"items": items}))
+    results = read_all(find_results(tmp_path))
+    assert list(label_tasks(results, name_models(results)).values()) == [
+        "choice, data=piqa.jsonl",
+        "choice, data=copa.jsonl, items=100",
+        "choice, data=copa.jsonl, items=50",
+    ]
+
+
 def test_models_have_the_shortest_names_that_tell_them_apart(tmp_path: Path) -> None:
     for number, model in enumerate(("runs/x/best", "runs/y/best", "runs/y/best")):
         write_result(tmp_path / str(number), model, protocol={"weights": f"{number:08d}ff"})
