@@ -17,6 +17,7 @@ from gptkit.data.conversation_config import (
     ReviewPromptsConfig,
     ReviewRankingsConfig,
 )
+from gptkit.data.decontaminated_config import DecontaminatedConfig
 from gptkit.data.evaluation_config import (
     AnswersConfig,
     ChildrensBookTestConfig,
@@ -45,6 +46,7 @@ __all__ = [
     "CountryFactsConfig",
     "CountryPairsConfig",
     "DataConfig",
+    "DecontaminatedConfig",
     "DialoguesConfig",
     "FolderConfig",
     "LabelledConfig",
@@ -302,6 +304,7 @@ def gptkit_data() -> list[type[DataConfig]]:
         ReviewRankingsConfig,
         ReviewPromptsConfig,
         MixtureConfig,
+        DecontaminatedConfig,
         ChoicesConfig,
         ClozeConfig,
         ChildrensBookTestConfig,

@@ -32,6 +32,7 @@ NEEDS = {
     "data=answers": ["data.path=a.jsonl"],
     "data=childrens_book_test": ["data.path=a.txt"],
     "data=folder": ["data.root=a"],
+    "data=decontaminated": ["data.source={name:sotu}", "data.remove={a:{name:choices,path:a.jsonl}}"],
     "data=mixture": ["data.sources={a:{name:sotu}}"],
     "reward=classifier": ["reward.checkpoint=runs/a", "reward.label=good"],
     "reward=model": ["reward.checkpoint=runs/a"],

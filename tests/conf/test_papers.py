@@ -32,6 +32,7 @@ NEEDS = {
     "data=coqa": ["data.path=a.json"],
     "data=parallel": ["data.path=a.tsv"],
     "data=folder": ["data.root=a"],
+    "data=decontaminated": ["data.source={name:sotu}", "data.remove={a:{name:choices,path:a.jsonl}}"],
     "data=mixture": ["data.sources={a:{name:sotu}}"],
 }
 
