@@ -188,7 +188,7 @@ def test_perplexity_must_not_be_above_the_required_value(evaluate: Any) -> None:
         ((TASKS, "groups={jars:[sums]}"), 2, "groups.jars has the name of a task"),
         ((TASKS, "groups={all:jars}"), 2, "groups.all=jars must be a list of tasks"),
         (("+eval=gpt2",), 1, "none of the 15 tasks has its file, such as lambada_openai.jsonl; set data.root=<folder>"),
-        (("+eval=gpt2", "data.root=runs"), 1, "none of the 14 tasks has its file, such as runs/lambada_openai.jsonl"),
+        (("+eval=gpt2", "data.root=runs"), 1, "none of the 15 tasks has its file, such as runs/lambada_openai.jsonl"),
         (
             ("+eval=gpt2", "data.root=zero_shot", "require={ptb:{word_perplexity:20}}"),
             1,
