@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -18,8 +19,9 @@ from gptkit_serve.errors import install_handlers
 from gptkit_serve.gateway import Gateway
 from gptkit_serve.limits import ClientLimits
 from gptkit_serve.metrics import Metrics
+from gptkit_serve.openapi import describe
 from gptkit_serve.receipt_writer import ReceiptWriter
-from gptkit_serve.routes import chat, health, models
+from gptkit_serve.routes import chat, completions, health, models, responses, tokens
 from gptkit_serve.served_model import ServedModel
 from gptkit_serve.service import Service
 
@@ -60,9 +62,10 @@ def make_app(served: ServedModel, settings: ServeCommand, keys: list[str], *, re
         docs_url=None,  # they would be loaded from another server
         redoc_url=None,
     )
-    for module in (chat, models, health):
+    for module in (chat, completions, responses, models, tokens, health):
         app.include_router(module.router)
     install_handlers(app)
+    app.openapi = functools.cache(functools.partial(describe, app))  # type: ignore[method-assign]
     app.add_middleware(
         Gateway,
         access=Access(keys),

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 from gptkit.generation.async_engine import AsyncEngine, Generation
 from gptkit.generation.sampling import SamplingParams
-from gptkit.generation.text_sequence import Continuation, TextChunk, TextSequence
+from gptkit.generation.text_sequence import Continuation, TextChunk, TextSequence, TokenLogProbs
+from gptkit.generation.token_log_probs import token_log_probs
 from gptkit.records import Turn
 from gptkit_serve.errors import APIError, overloaded
 from gptkit_serve.metrics import Metrics
@@ -90,6 +91,16 @@ class Service:
             return self.served.encode_turns(turns, param=param)
         return await asyncio.to_thread(self.served.encode_turns, turns, param=param)
 
+    async def prompt_log_probs(self, ids: Sequence[int], *, top: int) -> list[TokenLogProbs]:
+        """Return the log-probability of every token after the first one, and the most probable tokens in its place.
+
+        Raises:
+            EngineStoppedError: the engine has stopped.
+        """
+        model, vocabulary = self.served.model, self.served.tokenizer.size
+        scores: list[TokenLogProbs] = await self.engine.call(lambda: token_log_probs(model, ids, vocabulary=vocabulary, top=top))
+        return scores
+
     def start(self, job: Job) -> Answers:
         """Start to generate the texts of a job.
 
@@ -146,7 +157,7 @@ class Answers:
     """The texts of a job while they are generated."""
 
     def __init__(self, service: Service, job: Job, texts: list[TextSequence], generation: Generation) -> None:
-        self.job, self.texts = job, texts
+        self.job, self.texts, self.tokenizer = job, texts, service.served.tokenizer
         self._service, self._generation = service, generation
         self._start = time.perf_counter()
         self._has_begun = False

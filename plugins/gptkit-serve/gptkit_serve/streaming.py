@@ -56,10 +56,10 @@ class EventStream(StreamingResponse):
 
     media_type = "text/event-stream"
 
-    def __init__(self, answers: Answers, events: AsyncIterator[bytes]) -> None:
+    def __init__(self, answers: Answers | None, events: AsyncIterator[bytes]) -> None:
         """
         Args:
-            answers: the texts that the events are about.
+            answers: the texts that the events are about; None: nothing is generated.
             events: the events. An error becomes the last one.
         """
         super().__init__(_until_error(events), headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
@@ -69,7 +69,8 @@ class EventStream(StreamingResponse):
         try:
             await unless_client_leaves(receive, self.stream_response(send))
         finally:
-            self._answers.close()
+            if self._answers is not None:
+                self._answers.close()
 
 
 async def _until_error(events: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 
 from gptkit_serve.errors import APIError
 from gptkit_serve.log_probs import AnswerTokens, chat_content
-from gptkit_serve.routes.parts import CurrentService, index_of, tokens_of, usage
+from gptkit_serve.routes.parts import CurrentService, check_stream_options, index_of, tokens_of, usage
 from gptkit_serve.schemas.chat import ChatRequest
 from gptkit_serve.service import FINISH_REASONS, Answer, Answers, Job, Service, new_id, sampling_params
 from gptkit_serve.streaming import DONE, EventStream, event, unless_client_leaves
@@ -36,8 +36,7 @@ async def _job(body: ChatRequest, service: Service) -> Job:
     served.check_name(body.model)
     if body.top_logprobs is not None and not body.logprobs:
         raise APIError(400, "top_logprobs needs logprobs=true", param="top_logprobs")
-    if body.stream_options is not None and not body.stream:
-        raise APIError(400, "stream_options needs stream=true", param="stream_options")
+    check_stream_options(body)
     ids = await service.encode_turns([message.turn() for message in body.messages], param="messages")
     served.check_length(ids, new_tokens=1, param="messages")
     limit = body.max_completion_tokens or body.max_tokens

@@ -7,6 +7,8 @@ from typing import Annotated, Any, TypeAlias
 
 from fastapi import Depends, Request
 
+from gptkit_serve.errors import APIError
+from gptkit_serve.schemas.base import ChoicesRequest
 from gptkit_serve.service import Answer, Job, Service
 
 
@@ -16,6 +18,12 @@ def _service_of(request: Request) -> Service:
 
 
 CurrentService: TypeAlias = Annotated[Service, Depends(_service_of)]
+
+
+def check_stream_options(body: ChoicesRequest) -> None:
+    """Raises: APIError: options of a stream are set, and the answer is none."""
+    if body.stream_options is not None and not body.stream:
+        raise APIError(400, "stream_options needs stream=true", param="stream_options")
 
 
 def usage(job: Job, generated: int) -> dict[str, Any]:

@@ -1,0 +1,36 @@
+"""The requests of `/tokenize` and `/detokenize`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from gptkit_serve.schemas.base import Request, neutral
+from gptkit_serve.schemas.chat import Message
+from gptkit_serve.schemas.completions import TokenId
+
+
+class TokenizeRequest(Request):
+    """The body of `/tokenize`: a text, or messages."""
+
+    model: str | None = None
+    prompt: str | None = None
+    messages: Annotated[list[Message], Field(min_length=1)] | None = None
+    add_special_tokens: bool | None = None
+    add_generation_prompt: neutral(True) = None  # type: ignore[valid-type]
+    return_token_strs: bool | None = None
+
+    @model_validator(mode="after")
+    def check_source(self) -> TokenizeRequest:
+        """Raises: ValueError: there is neither a text nor messages, or both."""
+        if (self.prompt is None) == (self.messages is None):
+            raise ValueError("set either prompt or messages")
+        return self
+
+
+class DetokenizeRequest(Request):
+    """The body of `/detokenize`."""
+
+    model: str | None = None
+    tokens: list[TokenId]
