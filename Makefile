@@ -24,6 +24,7 @@ demo: $(READY)
 	$(BIN)/gptkit eval task=win_rate checkpoint=runs/demo/ppo_ptx against=runs/demo/sft reward=lexicon
 	$(BIN)/gptkit eval task=alignment_tax checkpoint=runs/demo/ppo_ptx against=runs/demo/sft data=movie_reviews
 	@echo "Every run has its page; that of the last is runs/demo/ppo_ptx/report.html"
+	@echo "To talk to the model, begin a review, such as Review: The film is:  $(BIN)/gptkit chat checkpoint=runs/demo/ppo_ptx"
 
 test: lint types tests docs
 

@@ -14,14 +14,17 @@ from omegaconf import MISSING
 
 from gptkit.chat_template import ChatTemplateConfig
 from gptkit.command.base import Command
+from gptkit.command.chat_config import ChatCommand
 from gptkit.command.compare_config import CompareCommand
 from gptkit.command.eval_config import EvalCommand
-from gptkit.constraints import CONTEXT, DEVICES, SCORE, SEQUENCES, above, at_least, at_most, not_empty, one_of, texts
+from gptkit.command.sampling_keys import MaxNewTokens, Precision, Seed, Stop, Temperature, TopK, TopP
+from gptkit.constraints import DEVICES, SEQUENCES, at_least, at_most, not_empty, one_of, texts
 from gptkit.hookspecs import hookimpl
 from gptkit.reward import RewardConfig
 from gptkit.run_config import RunConfig
 
 __all__ = [
+    "ChatCommand",
     "Command",
     "CompareCommand",
     "EvalCommand",
@@ -82,13 +85,11 @@ class GenerateCommand(Command):
     chat_template: Annotated[
         ChatTemplateConfig | None, "with chat=true: the chat template; null: the one with which the model was trained"
     ] = None
-    max_new_tokens: Annotated[int, "maximum number of new tokens", at_least(1), at_most(CONTEXT)] = 100
-    temperature: Annotated[float, "sampling temperature; 0 is greedy", at_least(0), at_most(SCORE)] = 1.0
-    top_k: Annotated[int, "sample from the k most probable tokens; 0: from all", at_least(0)] = 0
-    top_p: Annotated[
-        float, "sample from the most probable tokens whose probabilities add up to this value", above(0), at_most(1)
-    ] = 1.0
-    stop: Annotated[list[str], "end a continuation before any of these texts"] = field(default_factory=list)
+    max_new_tokens: MaxNewTokens = 100
+    temperature: Temperature = 1.0
+    top_k: TopK = 0
+    top_p: TopP = 1.0
+    stop: Stop = field(default_factory=list)
     overflow: Annotated[
         str,
         "when prompt and text fill the context: stop, or slide (keep the last half of the context and continue)",
@@ -103,9 +104,9 @@ class GenerateCommand(Command):
     ] = 0
     reward: Annotated[RewardConfig | None, "the reward that scores the texts for best_of; null: none"] = None
     batch: Annotated[int, "sequences decoded at once", at_least(1), at_most(SEQUENCES)] = 16
-    seed: Annotated[int, "the same seed gives the same text on the same machine", at_least(0)] = 0
+    seed: Seed = 0
     stream: Annotated[bool | None, "print tokens as they are generated; default: if one text is printed to a terminal"] = None
-    precision: Annotated[str, "auto, fp32 or bf16", one_of("auto", "fp32", "bf16")] = "auto"
+    precision: Precision = "auto"
     format: Annotated[str, "text or json (one line per continuation)", one_of("text", "json")] = "text"
 
     def __post_init__(self) -> None:
@@ -151,7 +152,7 @@ class PredictCommand(Command):
         not_empty,
     ] = "auto"
     batch: Annotated[int, "examples per batch", at_least(1), at_most(SEQUENCES)] = 32
-    precision: Annotated[str, "auto, fp32 or bf16", one_of("auto", "fp32", "bf16")] = "auto"
+    precision: Precision = "auto"
     format: Annotated[str | None, "csv, tsv or jsonl; default: the extension of output, or csv", one_of("csv", "tsv", "jsonl")] = (
         None
     )
@@ -280,6 +281,7 @@ def gptkit_command() -> list[type[Command]]:
     return [
         TrainCommand,
         GenerateCommand,
+        ChatCommand,
         PredictCommand,
         EvalCommand,
         CompareCommand,

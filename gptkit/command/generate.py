@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from gptkit.command.generate_prompts import read_conversations, read_prompts
 from gptkit.errors import ConfigError
-from gptkit.terminal import print_text, write_result
+from gptkit.terminal import write_result
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from gptkit.chat_template.base import ChatTemplate
     from gptkit.command import GenerateCommand
     from gptkit.generation import Continuation, TextChunk
-    from gptkit.objective import ObjectiveConfig
     from gptkit.records import Turn
     from gptkit.tokenizer.base import Tokenizer
 
@@ -60,21 +59,15 @@ def generate(settings: GenerateCommand) -> list[list[Continuation]]:
     conversations = read_conversations(settings) if settings.chat else None
     prompts = read_prompts(settings) if conversations is None else [""] * len(conversations)
 
+    from gptkit.command.text_model import load_text_model
     from gptkit.generation.engine import stream
-    from gptkit.generation.precision import best_device, decoding_dtype
-    from gptkit.model.packed_weights import pack_weights
-    from gptkit.training.checkpoints.load import build_model, initial_weights, objective_class
 
-    weights = initial_weights(settings.checkpoint)
-    _warn_if_classifier(settings.checkpoint, objective_class(weights.run))
-    model, tokenizer = build_model(weights, settings.checkpoint)
-    device = best_device()
+    loaded = load_text_model(settings.checkpoint)
     chat: ChatArguments = {}
     if conversations is not None:
-        template = _chat_template(settings, weights.run, tokenizer)
+        template = _chat_template(settings, loaded.run, loaded.tokenizer)
         chat = {"prompt_ids": [template.prompt_ids(turns) for turns in conversations], "end": template.end}
-    model.to(device=device, dtype=decoding_dtype(settings.precision, device))
-    pack_weights(model)
+    model, tokenizer, device = loaded.prepare(settings.precision), loaded.tokenizer, loaded.device
     is_single = len(prompts) * settings.samples == 1
     prints_live = (
         not settings.best_of
@@ -111,7 +104,7 @@ def generate(settings: GenerateCommand) -> list[list[Continuation]]:
         continuations[number // settings.samples].append(text)
         if settings.format == "json":
             conversation = None if conversations is None else conversations[number // settings.samples]
-            write_result(_as_json(text, conversation) + "\n")
+            write_result(answer_as_json(text, conversation) + "\n")
         elif not prints_live:
             write_result((f"{SEPARATOR}\n" if number else "") + text.prompt + text.text + "\n")
     cut_lengths = [len(text.tokens) for texts in continuations for text in texts if text.finish_reason == "context"]
@@ -123,23 +116,6 @@ def generate(settings: GenerateCommand) -> list[list[Continuation]]:
             file=sys.stderr,
         )
     return continuations
-
-
-def _warn_if_classifier(checkpoint: str, objective: type[ObjectiveConfig] | None) -> None:
-    """Warn if a model was trained to label or score texts, not to generate them."""
-    from gptkit.objective import AuxLMConfig
-
-    if objective is None or (objective.generates_text and not issubclass(objective, AuxLMConfig)):
-        return
-    alternative = (
-        "label texts with gptkit predict"
-        if issubclass(objective, AuxLMConfig)
-        else "score texts with reward=model reward.checkpoint=<this run>"
-    )
-    print_text(
-        f"gptkit: {checkpoint} was trained with objective={objective.name} to judge texts, not to generate them; {alternative}",
-        sys.stderr,
-    )
 
 
 def _print_live(chunks: Iterator[TextChunk], prompts: list[str]) -> Iterator[Continuation]:
@@ -181,7 +157,8 @@ def _chat_template(settings: GenerateCommand, run: Mapping[str, Any], tokenizer:
     return config.build(tokenizer=tokenizer)
 
 
-def _as_json(text: Continuation, conversation: Sequence[Turn] | None) -> str:
+def answer_as_json(text: Continuation, conversation: Sequence[Turn] | None) -> str:
+    """Return the JSON line of a continuation, with the messages before it if there are any."""
     from gptkit.command.best_of import ScoredContinuation
 
     messages = [{"role": turn.role, "content": turn.text} for turn in conversation or ()]

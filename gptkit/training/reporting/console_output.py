@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 import lightning
 from lightning.pytorch.callbacks import Callback
 
+from gptkit.chat_template import PlainConfig
 from gptkit.data import DataConfig
 from gptkit.model.base import parameter_count
 from gptkit.objective import AuxLMConfig
@@ -185,10 +186,12 @@ def end_message(settings: RunConfig, folder: Path) -> str:
 
 
 def usage_command(settings: RunConfig, folder: Path) -> str:
-    """Return the command that uses a trained model: it classifies, scores or generates text."""
+    """Return the command that uses a trained model: it classifies, scores, generates text, or holds a conversation."""
     run, text = shlex.quote(str(folder)), 'prompt="..."'
     if isinstance(settings.objective, AuxLMConfig):
         return f"gptkit predict checkpoint={run} input=texts.csv"
     if not settings.objective.generates_text:
         return f"gptkit generate checkpoint={shlex.quote(settings.init_from or 'runs/policy')} {text} best_of=4 reward={run}"
+    if settings.chat_template is not None and not isinstance(settings.chat_template, PlainConfig):
+        return f"gptkit chat checkpoint={run}"
     return f"gptkit generate checkpoint={run} {text}"

@@ -58,6 +58,7 @@ def test_start_line_counts_value_network_parameters_separately(
             "gptkit generate checkpoint=runs/policy prompt=\"...\" best_of=4 reward='a run'",
         ),
         (["objective=sft", "data=review_dialogues"], "gptkit generate checkpoint='a run' prompt=\"...\""),
+        (["objective=sft", "data=review_dialogues", "chat_template=chatml"], "gptkit chat checkpoint='a run'"),
     ],
 )
 def test_end_line_names_the_command_for_the_objective(words: list[str], expected: str) -> None:
