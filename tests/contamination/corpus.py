@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import string
 from collections.abc import Iterator, Sequence
+from functools import cache
 
 import numpy as np
 
@@ -25,11 +26,13 @@ def as_parts(documents: Sequence[str], *, size: int = 1 << 30) -> Iterator[Docum
             yield DocumentPart(0, number, (-1, -1), piece, is_last, None)
 
 
+@cache
 def slow_words(text: str) -> list[str]:
     words = ("".join(each for each in word if each not in string.punctuation) for word in text.lower().split())
     return [word for word in words if word]
 
 
+@cache
 def slow_ngrams(text: str, n: int) -> list[tuple[str, ...]]:
     words = slow_words(text)
     return [tuple(words[begin : begin + n]) for begin in range(len(words) - n + 1)]
