@@ -15,7 +15,7 @@ from gptkit.config.key_errors import invalid_value_message, rejected_group_messa
 from gptkit.config.yaml_files import find_config_file
 from gptkit.config_groups import conf_folders, groups, verb_keys
 from gptkit.errors import ConfigError, GptkitError, did_you_mean
-from gptkit.plugin_discovery import install_hint
+from gptkit.plugin_discovery import PLUGIN_OF, install_hint
 from gptkit.plugins import plugin_packages, registry
 
 
@@ -65,6 +65,8 @@ def _find_chosen_files(words: Sequence[str]) -> str:
 
 def _format_error(verb: str, words: Sequence[str], error: Exception) -> str:
     cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
+    if reason := _format_uninstalled_kind(words):
+        return reason
     if isinstance(error, MissingConfigException):
         return _format_missing_option(verb, error, words)
     if isinstance(error, OverrideParseException):
@@ -85,6 +87,19 @@ def _format_error(verb: str, words: Sequence[str], error: Exception) -> str:
         return f"{_display_path(in_file['file'])}: {_format_file_error(verb, words, in_file['file'], in_file['rest'])}"
     key = str(error.full_key or "") if isinstance(error, OmegaConfBaseException) else ""
     return _format_known_message(verb, words, str(error)) or (f"{key}: " if key else "") + _first_line(error)
+
+
+def _format_uninstalled_kind(words: Sequence[str]) -> str:
+    """Explain that a word needs a part of a kind of which none is installed, and which Hydra does not know as a group."""
+    for word in words:
+        key, _, option = word.lstrip("+").partition("=")
+        kind = key.partition(".")[0]
+        if kind in registry().parts and not groups().get(kind):
+            hint = install_hint(kind, option) or f", because no {kind} is installed"
+            packages = [f"{known}={name} (pip install {package})" for (known, name), package in PLUGIN_OF.items() if known == kind]
+            missing = f"there is no {word}{hint}" if key == kind else f"{key} is set, but no {kind} is chosen"
+            return missing + ("" if key == kind or not packages else f"; add {' or '.join(packages)}") + registry().failed()
+    return ""
 
 
 def _find_typed_key(key: str, words: Sequence[str]) -> str:

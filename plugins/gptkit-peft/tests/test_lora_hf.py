@@ -93,7 +93,7 @@ def test_every_objective_trains_an_adapter(train: Train, folder: Path, tmp_path:
 
 
 def test_init_from_hf_and_a_run_that_continues(train: Train, folder: Path, tmp_path: Path) -> None:
-    words = [f"init_from=hf:{folder}", *LORA, "trainer.max_steps=4", "save.every=2", "save.keep=0"]
+    words = [f"init_from=hf:{folder}", *LORA, "trainer.max_steps=4", "save.every=2", "save.keep=0", "model.context=48"]
     train("whole", *words)
     shutil.copytree(tmp_path / "whole/checkpoints/step-00000002", tmp_path / "split/checkpoints/step-00000002")
     train("split", *words)

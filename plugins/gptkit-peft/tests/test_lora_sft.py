@@ -82,6 +82,11 @@ def test_another_rank_is_another_run(train: Train, tmp_path: Path) -> None:
         train("run", "adapter=lora", "adapter.rank=3")
 
 
+def test_keys_of_an_adapter_need_one() -> None:
+    with pytest.raises(ConfigError, match=r"adapter\.rank is set, but no adapter is chosen; add one of adapter=lora"):
+        gptkit.compose("train", ["adapter.rank=4"])
+
+
 def test_base_and_run_can_be_moved_together(train: Train, base: Path, tmp_path: Path) -> None:
     here, there = tmp_path / "here", tmp_path / "there"
     shutil.copytree(base, here / "base")
