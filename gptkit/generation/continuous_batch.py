@@ -71,13 +71,15 @@ class ContinuousBatch:
             length: maximum number of tokens of a sequence, including its prompt.
             prefill_tokens: number of prompt tokens after which a step stops reading prompts, so that long prompts do not delay the
                 tokens of running sequences; 0: a step reads the prompts of all sequences for which there is room.
-            prefixes: states of the beginnings of earlier prompts, if prefill_tokens is set.
+            prefixes: states of the beginnings of earlier prompts, if prefill_tokens is set; not used if the cache of the model
+                cannot be divided.
         """
         self.running: list[TokenSequence] = []
         self.waiting: deque[TokenSequence] = deque()
         self._model, self._vocabulary, self._rows = model, vocabulary, rows
-        self._prefill_tokens, self._prefixes = prefill_tokens, prefixes
+        self._prefill_tokens = prefill_tokens
         self._decoder = Decoder(model, length=length)
+        self._prefixes = prefixes if getattr(self._decoder.cache, "has_prefixes", False) else None
         self._ended: set[int] = set()
         self._reading: tuple[Prefill, list[TokenSequence]] | None = None
         self._sampled: Tensor | None = None

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gptkit.user_files import read_json_file
+from gptkit.user_files import open_user_file, read_json_file
 
 if TYPE_CHECKING:
     from gptkit.chat_template.base import ChatTemplate
@@ -37,6 +37,16 @@ def write_chat_template(folder: Path, template: ChatTemplate | None) -> None:
     if ends[0] != ends[1]:
         path = folder / GENERATION_SETTINGS
         _write_json(path, {**(read_json_file(path) if path.exists() else {}), "eos_token_id": ends})
+
+
+def read_chat_template(folder: Path) -> str:
+    """Return the chat template of a folder in Hugging Face format; empty if it has none."""
+    file, settings = folder / FILE, folder / TOKENIZER_SETTINGS
+    if file.exists():
+        with open_user_file(file) as opened:
+            return opened.read().decode("utf-8", errors="replace")
+    template = read_json_file(settings).get("chat_template") if settings.exists() else None
+    return template if isinstance(template, str) else ""
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

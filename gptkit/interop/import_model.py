@@ -14,6 +14,7 @@ from torch import Tensor
 
 from gptkit.attention import AttentionConfig, DenseAttentionConfig
 from gptkit.errors import CheckpointError, ConfigError
+from gptkit.interop.chat_templates import read_chat_template
 from gptkit.interop.hub_models import resolve_folder
 from gptkit.interop.huggingface import CONFIG, read_config, read_weights
 from gptkit.interop.openai_arrays import has_openai_arrays, read_arrays, read_shapes
@@ -146,6 +147,7 @@ def _read_settings(folder: Path, fallback: TokenizerConfig | None) -> tuple[Impo
             f"{folder} has no tokenizer: put its tokenizer.json, or vocab.json and merges.txt, there; gptkit train "
             "init_from=hf:<folder> accepts one on the command line, such as tokenizer=gpt2"
         )
+    tokenizer.chat_template = read_chat_template(folder)
     lacks_end = isinstance(tokenizer, GPT1Tokenizer) and vocabulary == tokenizer.special["end_of_text"] == tokenizer.size - 1
     if vocabulary not in (tokenizer.size, padded_vocabulary(tokenizer.size)) and not lacks_end:
         kind = CheckpointError if vocabulary < tokenizer.size else UnsupportedModelError  # a plugin may use padded rows

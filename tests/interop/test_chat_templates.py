@@ -62,6 +62,18 @@ def test_transformers_answers_like_the_exported_model(chat_run: Path, tmp_path: 
     assert tokenizer.decode(theirs, skip_special_tokens=True) == ours.text
 
 
+def test_an_exported_model_that_is_read_back_has_its_template(chat_run: Path, train: Callable[..., Path], tmp_path: Path) -> None:
+    gptkit.run(gptkit.compose("export", [f"checkpoint={chat_run}", f"to={tmp_path / 'hf'}"]))
+    ours, theirs = (
+        answer(chat_run, tmp_path, "max_new_tokens=24"),
+        answer(Path(f"hf:{tmp_path / 'hf'}"), tmp_path, "max_new_tokens=24"),
+    )
+    assert theirs == ours
+    tuned = train(f"init_from=hf:{tmp_path / 'hf'}", "trainer.max_steps=1")
+    gptkit.run(gptkit.compose("export", [f"checkpoint={tuned}", f"to={tmp_path / 'again'}"]))
+    assert (tmp_path / "again" / "chat_template.jinja").read_text() == (tmp_path / "hf" / "chat_template.jinja").read_text()
+
+
 def test_an_answer_is_printed_without_its_prompt(chat_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     words = [f"checkpoint={chat_run}", "chat=true", "system=Be brief.", "prompt=Town?", "temperature=0", "precision=fp32"]

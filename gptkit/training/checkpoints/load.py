@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 from torch import Tensor
 
 from gptkit.attention import AttentionConfig
-from gptkit.chat_template import ChatTemplateConfig
+from gptkit.chat_template import ChatTemplateConfig, JinjaConfig
 from gptkit.chat_template.choice import config_of
 from gptkit.errors import CheckpointError, did_you_mean
-from gptkit.model import ModelConfig
+from gptkit.model import GPTConfig, ModelConfig
 from gptkit.model.adapted import merge_adapter
 from gptkit.model.base import Model
 from gptkit.model.fingerprint import state_fingerprint
@@ -166,6 +166,8 @@ def initial_settings(source: str, tokenizer: TokenizerConfig | None = None) -> I
 
         imported = import_settings(source.removeprefix(HUB), tokenizer)
         template = config_of({}, imported.tokenizer)
+        if template is not None and isinstance(imported.model, GPTConfig):  # checkpoints of its tokenizers hold no template
+            template = JinjaConfig(text=imported.tokenizer.chat_template)
         return InitialSettings(
             imported.model, imported.attention, imported.tokenizer_config, imported.model.adjustable, chat_template=template
         )

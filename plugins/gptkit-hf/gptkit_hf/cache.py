@@ -118,6 +118,30 @@ class HFCache:
         self.memory, self.lengths, self.longest = memory, lengths, longest
         self.padded = bool((lengths != longest).any())
 
+    @property
+    def has_prefixes(self) -> bool:
+        """Whether every layer stores the keys and values of all positions, so that `prefix` can take the first ones."""
+        return all(type(layer) is DynamicLayer for layer in self.memory.layers)
+
+    def prefix(self, length: int) -> HFCache:
+        """Return a copy of the first `length` tokens of all rows, which have the same length.
+
+        Raises:
+            ValueError: rows are padded.
+        """
+        if self.padded:
+            raise ValueError("rows of different lengths have no common first columns")
+        result = HFCache(self.config, len(self.lengths), length, self.lengths.device)
+        result.lengths, result.longest = torch.full_like(self.lengths, length), length
+        result.tokens = self.tokens[:, :length].clone()
+        own: Any
+        other: Any
+        for own, other in zip(result.memory.layers, self.memory.layers, strict=True):
+            if other.is_initialized:  # otherwise it shares keys and values with another layer
+                own.lazy_initialization(other.keys, other.values)
+                own.keys, own.values = other.keys[:, :, :length].clone(), other.values[:, :, :length].clone()
+        return result
+
     def select(self, rows: Tensor) -> None:
         self.lengths = self.lengths[rows]
         self.tokens = self.tokens[rows]

@@ -136,6 +136,20 @@ def test_prompts_that_were_read_separately_continue_in_one_batch(kind: str) -> N
                 torch.testing.assert_close(state, model(row[None])[0, -1], **CLOSE)
 
 
+@pytest.mark.parametrize("kind", ["gpt2", "llama"])
+def test_a_prompt_continues_after_the_state_of_its_beginning(kind: str) -> None:
+    with torch.no_grad():
+        model = build_model(kind)
+        prompt = torch.randint(90, (1, 12))
+        cache = model.cache(1, 12)
+        model(prompt, cache=cache)
+        assert cache.has_prefixes
+        shared = model.cache(0, 16)
+        shared.extend(cache.prefix(8))
+        other = torch.cat([prompt[:, :8], torch.randint(90, (1, 4))], dim=1)
+        torch.testing.assert_close(model(other[:, 8:], cache=shared), model(other)[:, 8:], **CLOSE)
+
+
 @pytest.mark.parametrize("kind", ["mamba", "falcon_h1"])
 def test_caches_with_recurrent_states_are_filled_together(kind: str) -> None:
     assert not build_model(kind).cache(1, 8).can_extend
