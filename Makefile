@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PLUGINS := plugins/gptkit-template plugins/gptkit-hf plugins/gptkit-xformers plugins/gptkit-lm-eval plugins/gptkit-peft plugins/gptkit-serve
 
-.PHONY: demo test lint types tests docs setup clean
+.PHONY: demo test lint types tests acceptance docs setup clean
 
 demo: $(READY)
 	@echo "1. pre-training: a GPT learns to write from film reviews"
@@ -39,6 +39,11 @@ types: $(READY)
 tests: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=15
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --durations=5 $(PLUGINS)
+
+# long runs of the server, on a machine that does nothing else: 1,000 requests from 64 clients, then its speed
+acceptance: $(READY)
+	$(BIN)/python plugins/gptkit-serve/benchmarks/acceptance.py
+	$(BIN)/python plugins/gptkit-serve/benchmarks/serve.py
 
 docs: $(READY)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build

@@ -24,7 +24,7 @@ BEGINNINGS = (
 """Prompts with the same beginning share the state of its whole chunks of 64 tokens."""
 
 
-CHATS = 1.0
+CHATS = 0.5
 """The share of requests that are chats."""
 
 

@@ -52,7 +52,7 @@ def load_for_decoding(
         CheckpointError: the checkpoint cannot be read.
     """
     if not source.startswith(HUB):
-        source = str(open_checkpoint(source).folder)  # the best checkpoint of a run may be another one later
+        source = str(open_checkpoint(source).folder.resolve())  # the best checkpoint of a run may be another one later
     weights = initial_weights(source)
     model, tokenizer = build_model(weights, source)
     fingerprint = weights_fingerprint(model)
@@ -71,4 +71,7 @@ def default_receipts(checkpoint: str) -> Path:
         checkpoint: a checkpoint folder, or hf:...
     """
     folder = Path(checkpoint).parent
-    return folder.parent / FILE if not checkpoint.startswith(HUB) and folder.name == FOLDER else Path(FILE)
+    if checkpoint.startswith(HUB) or folder.name != FOLDER:
+        return Path(FILE)
+    path = folder.parent / FILE
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -221,8 +221,10 @@ def test_a_full_disk_does_not_stop_the_server(loaded: LoadedModel, tmp_path: Pat
     assert "receipts are lost: the disk is full" in caplog.text
 
 
-def test_receipts_are_in_the_folder_of_the_run(run: Path, loaded: LoadedModel) -> None:
-    assert default_receipts(loaded.origin.checkpoint) == run / "receipts.jsonl"
+def test_receipts_are_in_the_folder_of_the_run(run: Path, loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert default_receipts(loaded.origin.checkpoint) == run.resolve() / "receipts.jsonl"
+    monkeypatch.chdir(run.parent)
+    assert default_receipts(loaded.origin.checkpoint) == Path("run/receipts.jsonl")
     assert default_receipts("hf:openai-community/gpt2") == Path("receipts.jsonl")
 
 
