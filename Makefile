@@ -55,7 +55,7 @@ $(READY): pyproject.toml constraints.txt $(PLUGINS:%=%/pyproject.toml)
 	@$(PYTHON) -c 'import sys; v = sys.version_info; ok = (3, 11) <= v < (3, 14); sys.exit(0 if ok else f"gptkit needs Python 3.11 to 3.13, not {v[0]}.{v[1]}: make PYTHON=python3.12 ...")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing gptkit, its plugins and their dependencies into $(VENV): two to four minutes the first time"
-	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev,sweeps,docs]' $(PLUGINS:%=-e ./%) ray
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev,sweeps,docs]' $(PLUGINS:%=-e ./%) ray langchain-openai schemathesis
 	$(BIN)/python -m pip install -q -c constraints.txt --no-deps hydra-ray-launcher  # its boto3 serves AWS alone: docs/sweeps.md
 	@touch $(READY)
 

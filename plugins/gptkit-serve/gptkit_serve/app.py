@@ -61,6 +61,7 @@ def make_app(served: ServedModel, settings: ServeCommand, keys: list[str], *, re
         lifespan=lifespan,
         docs_url=None,  # they would be loaded from another server
         redoc_url=None,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # /metrics has the server's own
     )
     for module in (chat, completions, responses, models, tokens, health):
         app.include_router(module.router)
