@@ -14,7 +14,7 @@ from gptkit.contamination.index import NgramIndex
 from gptkit.contamination.lookup import CLEAN, DIRTY, UNDECIDED, Overlap, look_up
 from gptkit.data.ngrams.normalization import normalized_words
 from gptkit.errors import ConfigError, DataError
-from gptkit.evaluation.intervals import Metric, add_intervals
+from gptkit.evaluation.intervals import Metric, add_intervals, no_subsets
 from gptkit.evaluation.runner import Results
 from gptkit.task.base import Columns, Item, Task
 from gptkit.task.requests import LogLikelihood, RollingLogLikelihood
@@ -66,7 +66,12 @@ class ItemOverlaps:
         overlap = self.overlaps[position]
         return {"overlap": {"status": overlap.status, "share": overlap.share, **asdict(overlap)}}
 
-    def subsets(self, columns: Columns, aggregate: Callable[[Columns], dict[str, float]]) -> dict[str, Subset]:
+    def subsets(
+        self,
+        columns: Columns,
+        aggregate: Callable[[Columns], dict[str, float]],
+        subset_scores: Callable[[Columns], Columns] = no_subsets,
+    ) -> dict[str, Subset]:
         """Return the metrics of the clean and the dirty items, and of those that are undecided, if there are any."""
         statuses = np.array([overlap.status for overlap in self.overlaps])
         subsets = {}
@@ -75,7 +80,7 @@ class ItemOverlaps:
             count = int(is_inside.sum())
             if count:
                 part = {name: values[is_inside] for name, values in columns.items()}
-                subsets[status] = Subset(count, add_intervals(Results(aggregate(part), part, 0, 0), aggregate))
+                subsets[status] = Subset(count, add_intervals(Results(aggregate(part), part, 0, 0), aggregate, subset_scores))
             elif status != UNDECIDED:
                 subsets[status] = Subset(0, {})
         return subsets

@@ -132,7 +132,7 @@ def evaluate_draws(
         details = [{"updates": updates} for _ in range(len(draws))]
         for draw, tuned in enumerate(_fine_tuned(draws, _subject(answerer, settings), settings, seed, stores)):
             results.append(evaluate(draws.task, tuned, seed=seed, batch=batch, store=stores[draw], progress=show(draw)))
-    metrics = add_draw_intervals([each.columns for each in results], draws.task.aggregate)
+    metrics = add_draw_intervals([each.columns for each in results], draws.task.aggregate, draws.task.subset_scores)
     mean_columns = {name: np.mean([each.columns[name] for each in results], axis=0) for name in results[0].columns}
     joined = Results(
         {name: metric.value for name, metric in metrics.items()},

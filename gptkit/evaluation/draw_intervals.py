@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gptkit.evaluation.intervals import RESAMPLES, SEED, Metric, metric_from_distribution
+from gptkit.evaluation.intervals import RESAMPLES, SEED, Metric, metric_from_distribution, no_subsets
 from gptkit.task.base import Columns
 
 
@@ -20,7 +20,11 @@ class DrawMetric(Metric):
     """The standard deviation over the draws; None if there is only one."""
 
 
-def add_draw_intervals(columns: Sequence[Columns], aggregate: Callable[[Columns], dict[str, float]]) -> dict[str, DrawMetric]:
+def add_draw_intervals(
+    columns: Sequence[Columns],
+    aggregate: Callable[[Columns], dict[str, float]],
+    subset_scores: Callable[[Columns], Columns] = no_subsets,
+) -> dict[str, DrawMetric]:
     """Return the mean of each metric over the draws, with the percentile bootstrap interval.
 
     Each resample draws items, which are the same for all draws, and draws, both with replacement.
@@ -28,7 +32,9 @@ def add_draw_intervals(columns: Sequence[Columns], aggregate: Callable[[Columns]
     Args:
         columns: the scores of the items for each of D draws; all draws have the same items.
         aggregate: computes the metrics from the scores of items; see `gptkit.task.base.Task.aggregate`.
+        subset_scores: returns the scores of metrics of some items; see `gptkit.task.base.Task.subset_scores`.
     """
+    counts = {name: len(values) for name, values in subset_scores(columns[0]).items()}
     by_draw = [aggregate(each) for each in columns]
     items, draws = len(next(iter(columns[0].values()))), len(columns)
     resampled = _resampled_means(columns, aggregate, items) if items > 1 else []
@@ -40,7 +46,9 @@ def add_draw_intervals(columns: Sequence[Columns], aggregate: Callable[[Columns]
         metric = Metric(value)
         if resampled and math.isfinite(value):
             metric = metric_from_distribution(value, np.array([each[name] for each in resampled]))
-        metrics[name] = DrawMetric(metric.value, metric.low, metric.high, metric.minimum_detectable_difference, deviation)
+        metrics[name] = DrawMetric(
+            metric.value, metric.low, metric.high, metric.minimum_detectable_difference, counts.get(name), deviation
+        )
     return metrics
 
 

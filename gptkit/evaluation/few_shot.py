@@ -96,6 +96,9 @@ class FewShotTask(Task):
     def aggregate(self, scores: Columns) -> dict[str, float]:
         return self._task.aggregate(scores)
 
+    def subset_scores(self, scores: Columns) -> Columns:
+        return self._task.subset_scores(scores)
+
     def chance(self) -> dict[str, float]:
         return self._task.chance()
 

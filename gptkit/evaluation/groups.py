@@ -33,7 +33,7 @@ def add_groups(task: Task, results: Results) -> GroupMetrics:
     An interval of the mean over groups is the percentile bootstrap over items.
     """
     if not task.has_groups:
-        return GroupMetrics(add_intervals(results, task.aggregate), {})
+        return GroupMetrics(add_intervals(results, task.aggregate, task.subset_scores), {})
     names = [item.group for item in task.items()]
     groups = list(dict.fromkeys(names))
     columns = {**results.columns, GROUP: np.array([groups.index(name) for name in names], dtype=np.float64)}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,25 +33,43 @@ class Metric:
     minimum_detectable_difference: float | None = None
     """The smallest difference between two models that a test at 5% finds with a probability of 80%, if both models are evaluated
     on this many items and their scores are independent. Scores on the same items are correlated, so smaller ones are found, too."""
+    items: int | None = None
+    """The number of items of the metric; None: all."""
 
 
-def add_intervals(results: Results, aggregate: Callable[[Columns], dict[str, float]]) -> dict[str, Metric]:
+def no_subsets(scores: Columns) -> Columns:
+    """Say that no metric is the mean over a part of the items; see `gptkit.task.base.Task.subset_scores`."""
+    return {}
+
+
+def add_intervals(
+    results: Results,
+    aggregate: Callable[[Columns], dict[str, float]],
+    subset_scores: Callable[[Columns], Columns] = no_subsets,
+) -> dict[str, Metric]:
     """Return the metrics with intervals.
 
-    A proportion gets Wilson's score interval; any other metric the percentile bootstrap interval over items.
+    A proportion gets Wilson's score interval, and the mean of metrics of separate items an interval that combines theirs; any other
+    metric the percentile bootstrap interval over items.
 
     Args:
         results: the scores of all items and the metrics.
         aggregate: computes the metrics from the scores of items; see `gptkit.task.base.Task.aggregate`.
+        subset_scores: returns the scores of metrics of some items; see `gptkit.task.base.Task.subset_scores`.
     """
     columns = results.columns
+    subsets = {name: _subset_metric(values) for name, values in subset_scores(columns).items()}
     items = len(next(iter(columns.values())))
     metrics: dict[str, Metric] = {}
     others: list[str] = []
     for name, value in results.metrics.items():
         values = columns.get(name)
-        if items < 2 or not math.isfinite(value):
+        if name in subsets:
+            metrics[name] = subsets[name]
+        elif items < 2 or not math.isfinite(value):
             metrics[name] = Metric(value)
+        elif values is None and (mean := _mean_of(value, list(subsets.values()))) is not None:
+            metrics[name] = mean
         elif values is None or value != float(values.mean()):
             metrics[name] = Metric(value)  # replaced below, in this order
             others.append(name)
@@ -71,6 +89,34 @@ def _proportion(value: float, successes: int, items: int) -> Metric:
     interval = binomtest(successes, items).proportion_ci(CONFIDENCE, method="wilson")
     centre = (successes + 2) / (items + 4)  # does not vanish at 0 and 1
     return Metric(value, float(interval.low), float(interval.high), _detectable(math.sqrt(centre * (1 - centre) / items)))
+
+
+def _subset_metric(values: NDArray[np.float64]) -> Metric:
+    value, items = float(values.mean()), len(values)
+    if items < 2:
+        return Metric(value, items=items)
+    is_proportion = np.isin(values, (0.0, 1.0)).all()
+    metric = _proportion(value, int(values.sum()), items) if is_proportion else _mean(value, values)
+    return replace(metric, items=items)
+
+
+def _mean_of(value: float, parts: Sequence[Metric]) -> Metric | None:
+    """Return the mean of metrics of separate items, whose errors are independent; None if the value is not their mean.
+
+    The squares of the distances of the ends from the values are added up, as in "Interval estimation for the difference between
+    independent proportions" (Newcombe, 1998), method 10. Unlike the bootstrap, it has a width where all scores are the same.
+    """
+    if not parts or not math.isclose(value, math.fsum(part.value for part in parts) / len(parts), abs_tol=1e-12):
+        return None
+    below, above, detectable = 0.0, 0.0, 0.0
+    for part in parts:
+        if part.low is None or part.high is None or part.minimum_detectable_difference is None:
+            return None
+        below = math.hypot(below, part.value - part.low)
+        above = math.hypot(above, part.high - part.value)
+        detectable = math.hypot(detectable, part.minimum_detectable_difference)
+    count = len(parts)
+    return Metric(value, value - below / count, value + above / count, detectable / count)
 
 
 def _mean(value: float, values: NDArray[np.float64]) -> Metric:

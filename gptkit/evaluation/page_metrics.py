@@ -86,7 +86,7 @@ def _row(
         "axis": [_number(axis.low), _number(axis.high)] if shows_axis and drawing is not None else [],
         "chance": "" if chance is None or not is_main else _number(chance),
         "detectable": _number(metric.get("minimum_detectable_difference")),
-        "items": f"{items:,}",
+        "items": f"{metric.get('items', items):,}",
     }
 
 

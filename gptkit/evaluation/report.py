@@ -86,6 +86,8 @@ def results_table(
 
 def _row(name: str, metric: Metric | None, items: int, has_draws: bool) -> list[str]:
     deviation = [_deviation(metric)] * has_draws
+    if metric is not None and metric.items is not None:
+        items = metric.items
     if metric is None:
         return [name, "-", "-", *deviation, f"{items:,}"]
     return [name, format_value(metric.value), format_interval(metric), *deviation, f"{items:,}"]
@@ -118,8 +120,11 @@ def align_columns(rows: Sequence[Sequence[str]]) -> str:
 
 
 def plain_metrics(metrics: Mapping[str, Metric]) -> dict[str, Any]:
-    """Return metrics as plain JSON values. Numbers that are not finite become null."""
-    return {name: {key: finite(value) for key, value in asdict(metric).items()} for name, metric in metrics.items()}
+    """Return metrics as plain JSON values, with a number of items only where it differs. Infinite numbers become null."""
+    return {
+        name: {key: finite(value) for key, value in asdict(metric).items() if key != "items" or value is not None}
+        for name, metric in metrics.items()
+    }
 
 
 def finite(value: Any) -> Any:

@@ -122,7 +122,8 @@ def _row_lines(row: TaskRow, models: Sequence[ModelResults], has_paper: bool) ->
     for name in _shown_metrics(row, shown):
         metrics = [None if each is None else each.metrics.get(name) for each in results]
         cells = _cells(metrics, NO_FILE if shown is None else "-")
-        items = "-" if shown is None else f"{shown.content['items']:,}"
+        own = next((metric.items for metric in metrics if metric is not None and metric.items is not None), None)
+        items = "-" if shown is None else f"{own or shown.content['items']:,}"
         yield [title, name, *cells, items, *([_paper_cell(row.paper, name, models[0].parameters)] if has_paper else [])]
         for part, subset in ({} if shown is None else shown.subsets).items():
             subsets = [None if each is None else each.subsets[part].metrics.get(name) for each in results]

@@ -69,6 +69,9 @@ class SampledTask(Task):
             metrics[key] = other[name] if name in other else next(iter(other.values()))
         return metrics
 
+    def subset_scores(self, scores: Columns) -> Columns:
+        return self._task.subset_scores(scores)
+
     def chance(self) -> dict[str, float]:
         return self._task.chance()
 

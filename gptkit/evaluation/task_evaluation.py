@@ -234,7 +234,7 @@ def evaluate_task(
                 calibration([option_probabilities(each) for each in results.option_scores], targets)
             )
         if overlaps is not None:
-            subsets = overlaps.subsets(results.columns, task.aggregate)
+            subsets = overlaps.subsets(results.columns, task.aggregate, task.subset_scores)
             content["contamination"] = contamination_content(overlaps, subsets)
         data_name = settings.data_name()
         head = {

@@ -96,6 +96,13 @@ class Task(ABC):
         """
         return {name: float(values.mean()) for name, values in scores.items()}
 
+    def subset_scores(self, scores: Columns) -> Columns:
+        """Return the scores of each metric that is the mean over a part of the items, such as those of one kind.
+
+        If another metric is the mean of all of these metrics, its interval is computed from theirs.
+        """
+        return {}
+
     def chance(self) -> dict[str, float]:
         """Return the expected metrics of random guessing, where they are known."""
         return {}

@@ -80,11 +80,16 @@ class ExactAnswerTask(Task):
         """Return the mean of the accuracies of the kinds, and each of them."""
         if len(self.kinds) == 1:
             return super().aggregate(scores)
-        accuracies = {}
-        for number, kind in enumerate(self.kinds):
-            values = scores["correct"][scores["kind"] == number]
-            accuracies[kind] = float(values.mean()) if len(values) else math.nan  # a resample may lack a kind
+        accuracies = dict.fromkeys(self.kinds, math.nan)  # a resample may lack a kind
+        accuracies |= {kind: float(values.mean()) for kind, values in self.subset_scores(scores).items()}
         return {"accuracy": float(np.nanmean(list(accuracies.values()))), **accuracies}
+
+    def subset_scores(self, scores: Columns) -> Columns:
+        """Return the scores of the items of each kind."""
+        if len(self.kinds) == 1:
+            return {}
+        by_kind = {kind: scores["correct"][scores["kind"] == number] for number, kind in enumerate(self.kinds)}
+        return {kind: values for kind, values in by_kind.items() if len(values)}
 
     def chance(self) -> dict[str, float]:
         return {"accuracy": 0.0}

@@ -53,6 +53,12 @@ def test_metrics_have_intervals_chance_and_the_detectable_difference(tmp_path: P
     assert "12.3 M parameters" in page
 
 
+def test_metric_of_some_items_has_their_number(tmp_path: Path) -> None:
+    part = {"value": 0.5, "low": 0.4, "high": 0.6, "minimum_detectable_difference": 0.1, "items": 1234}
+    page = text_of(write_page(write_evaluation(tmp_path / "a", choice_items(4), metrics={"accuracy": dict(part), "2D+": part})))
+    assert "1,234" in page
+
+
 @pytest.mark.parametrize(("low", "high", "title"), [(0.6, 0.7, "above"), (0.1, 0.2, "below")])
 def test_position_beside_chance_is_said(tmp_path: Path, low: float, high: float, title: str) -> None:
     metrics = {"accuracy": {"value": (low + high) / 2, "low": low, "high": high, "minimum_detectable_difference": 0.1}}
