@@ -1,5 +1,8 @@
-"""`gptkit plan` with an adapter: trained parameters, memory and operations."""
+"""`gptkit plan` with an adapter: trained parameters, memory and operations. Commands of docs/adapters.md compose."""
 
+import re
+import shlex
+from pathlib import Path
 from typing import Any
 
 import gptkit
@@ -38,3 +41,11 @@ def test_policy_and_reference_cost_one_copy() -> None:
     assert plain["memory_per_device_bytes"]["other models"] == 3 * copies  # reference, reward and value network
     assert adapted["memory_per_device_bytes"]["other models"] == copies
     assert adapted["memory_per_device_bytes"]["gradients"] == 2 * 4 * 8 * LAYERS
+
+
+def test_commands_of_the_documentation_compose() -> None:
+    page = (Path(__file__).parents[3] / "docs/adapters.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^(?:\$ )?gptkit (train|plan) (.*)$", page, re.MULTILINE)
+    assert len(commands) == 5
+    for verb, words in commands:
+        gptkit.compose(verb, [word for word in shlex.split(words) if not word.startswith("init_from=")])
