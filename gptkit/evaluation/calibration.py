@@ -58,19 +58,20 @@ def calibration(probabilities: Sequence[Sequence[float]], targets: Sequence[int]
     """Return the calibration.
 
     Args:
-        probabilities: the probability of each option of each item.
+        probabilities: the probability of each option of each item. If there are several draws of examples, the items are repeated
+            in the same order; an interval resamples an item with all its draws.
         targets: the number of the right option of each item.
     """
-    sizes = [len(each) for each in probabilities]
+    sizes, draws = [len(each) for each in probabilities], len(probabilities) // len(targets)
     flat = np.array([value for each in probabilities for value in each], dtype=np.float64)
     right = np.zeros(len(flat))
-    right[np.cumsum([0, *sizes[:-1]]) + np.array(targets)] = 1.0
-    items = np.repeat(np.arange(len(sizes)), sizes)
+    right[np.cumsum([0, *sizes[:-1]]) + np.tile(np.array(targets), draws)] = 1.0
+    items = np.repeat(np.tile(np.arange(len(targets)), draws), sizes)
     assigned = {EQUAL_WIDTH: equal_width_bins(flat), EQUAL_MASS: equal_mass_bins(flat)}
     metrics = {
         ERROR: _error(assigned[EQUAL_WIDTH], flat, right, items),
         f"{ERROR}_{EQUAL_MASS}": _error(assigned[EQUAL_MASS], flat, right, items),
-        BRIER: _brier(flat, right, items),
+        BRIER: _brier(flat, right, items, draws),
     }
     bins = {
         EQUAL_WIDTH: [_bin(assigned[EQUAL_WIDTH] == n, flat, right, (n / BINS, (n + 1) / BINS)) for n in range(BINS)],
@@ -123,9 +124,9 @@ def _error(
     return add_intervals(Results(error(columns), columns, 0, 0), error)[ERROR]
 
 
-def _brier(probabilities: NDArray[np.float64], right: NDArray[np.float64], items: NDArray[np.int64]) -> Metric:
-    """Return the mean over items of the sum of the squared distances of the probabilities of the options from 0 or 1."""
-    columns: Columns = {BRIER: _sum_by_item(items, (probabilities - right) ** 2, int(items[-1]) + 1)}
+def _brier(probabilities: NDArray[np.float64], right: NDArray[np.float64], items: NDArray[np.int64], draws: int) -> Metric:
+    """Return the mean over items and draws of the sum of the squared distances of the probabilities of the options from 0 or 1."""
+    columns: Columns = {BRIER: _sum_by_item(items, (probabilities - right) ** 2 / draws, int(items[-1]) + 1)}
     means = {BRIER: float(columns[BRIER].mean())}
     return add_intervals(Results(means, columns, 0, 0), lambda parts: {BRIER: float(parts[BRIER].mean())})[BRIER]
 

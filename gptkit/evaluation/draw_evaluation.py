@@ -37,7 +37,8 @@ class DrawResults:
     metrics: dict[str, DrawMetric]
     """The means over the draws, the main one first."""
     results: Results
-    """The means over the draws of the scores of every item; the numbers of requests are those of all draws together."""
+    """The means over the draws of the scores of every item, the number of requests of all draws together, and the scores of options
+    of the first draw, then of the second, and so on."""
     content: dict[str, Any]
     """The section `draws` of results.json."""
     statistics: FewShotStatistics
@@ -139,6 +140,7 @@ def evaluate_draws(
         mean_columns,
         sum(each.truncated for each in results),
         sum(each.requests for each in results),
+        [scores for each in results for scores in each.option_scores],
     )
     each_draw = [{"metrics": result.metrics, **detail} for result, detail in zip(results, details, strict=True)]
     content = {"mode": settings.mode, "k": settings.k, "items_left_out": draws.items_left_out, "each": each_draw}

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from gptkit.errors import ConfigError
-from gptkit.task.base import Columns, Item, Options, Task
-from gptkit.task.requests import Answer
+from gptkit.task.base import Item, Options, Task
+from gptkit.task.wrapper import TaskWrapper
 
 
 class ExampleDraws:
@@ -70,43 +70,15 @@ class ExampleDraws:
         return [item for items in self.by_group[draw].values() for item in items]
 
 
-class RemainingItems(Task):
+class RemainingItems(TaskWrapper):
     """A task with a part of its items."""
 
     def __init__(self, task: Task, items: Sequence[Item]) -> None:
-        self.boundary, self.prefix, self.excluded_words = task.boundary, task.prefix, task.excluded_words
-        self.separator, self.has_groups = task.separator, task.has_groups
-        self._task, self._items = task, items
+        super().__init__(task)
+        self._items = items
 
     def items(self) -> Sequence[Item]:
         return self._items
-
-    def score(self, item: Item, answers: Sequence[Answer]) -> dict[str, float]:
-        return self._task.score(item, answers)
-
-    def aggregate(self, scores: Columns) -> dict[str, float]:
-        return self._task.aggregate(scores)
-
-    def subset_scores(self, scores: Columns) -> Columns:
-        return self._task.subset_scores(scores)
-
-    def chance(self) -> dict[str, float]:
-        return self._task.chance()
-
-    def pool(self) -> Sequence[Item]:
-        return self._task.pool()
-
-    def solution(self, item: Item) -> str | None:
-        return self._task.solution(item)
-
-    def options(self, item: Item) -> Options | None:
-        return self._task.options(item)
-
-    def score_choice(self, item: Item, chosen: int) -> dict[str, float]:
-        return self._task.score_choice(item, chosen)
-
-    def with_examples(self, item: Item, examples: str) -> Item:
-        return self._task.with_examples(item, examples)
 
 
 def options_of(task: Task, items: Sequence[Item], mode: str) -> list[Options]:

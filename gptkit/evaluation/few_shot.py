@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from gptkit.errors import ConfigError
-from gptkit.task.base import Columns, Item, Task
-from gptkit.task.requests import Answer
+from gptkit.task.base import Item, Task
+from gptkit.task.wrapper import TaskWrapper
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class FewShotStatistics:
     """The number of items with fewer than K examples, because the context of the model is too short for all of them."""
 
 
-class FewShotTask(Task):
+class FewShotTask(TaskWrapper):
     """A task whose items begin with solved examples from a pool.
 
     The examples of an item depend on the seed and on the content of the item, and on nothing else. Those for a smaller K are the
@@ -59,15 +59,12 @@ class FewShotTask(Task):
         Raises:
             ConfigError: the pool has fewer examples than K, or the task has no solved examples.
         """
-        self.boundary, self.prefix, self.excluded_words = task.boundary, task.prefix, task.excluded_words
-        self.right_or_wrong = task.right_or_wrong
-        self.scoring = task.scoring
+        super().__init__(task)
         self.separator = task.separator if separator is None else separator
-        self._task, self._k, self._seed, self._fits, self._sampler = task, k, seed, fits, sampler
+        self._k, self._seed, self._fits, self._sampler = k, seed, fits, sampler
         self._counts: list[int] = []
         self._pool = _solutions(task, pool)
         self._items = [self._with_examples(item) for item in task.items()]
-        self.has_groups = task.has_groups
 
     @property
     def statistics(self) -> FewShotStatistics:
@@ -83,24 +80,6 @@ class FewShotTask(Task):
 
     def items(self) -> Sequence[Item]:
         return self._items
-
-    def score(self, item: Item, answers: Sequence[Answer]) -> dict[str, float]:
-        return self._task.score(item, answers)
-
-    def final_answer(self, item: Item, answers: Sequence[Answer]) -> str:
-        return self._task.final_answer(item, answers)
-
-    def option_scores(self, item: Item, answers: Sequence[Answer]) -> Sequence[float]:
-        return self._task.option_scores(item, answers)
-
-    def aggregate(self, scores: Columns) -> dict[str, float]:
-        return self._task.aggregate(scores)
-
-    def subset_scores(self, scores: Columns) -> Columns:
-        return self._task.subset_scores(scores)
-
-    def chance(self) -> dict[str, float]:
-        return self._task.chance()
 
     def _with_examples(self, item: Item) -> Item:
         examples = self._draw(item)

@@ -10,9 +10,10 @@ from dataclasses import replace
 from gptkit.errors import ConfigError
 from gptkit.task.base import Columns, Item, Task
 from gptkit.task.requests import Answer, Generation
+from gptkit.task.wrapper import TaskWrapper
 
 
-class SampledTask(Task):
+class SampledTask(TaskWrapper):
     """A task whose requests are answered N times.
 
     Every score of an item is its mean over the samples. If a score says whether an answer is right (`Task.right_or_wrong`), there
@@ -31,14 +32,14 @@ class SampledTask(Task):
         Raises:
             ConfigError: the task does not sample texts.
         """
-        self.boundary, self.prefix, self.separator = task.boundary, task.prefix, task.separator
-        self._task, self._samples = task, samples
+        super().__init__(task)
+        self.right_or_wrong = None  # the scores are means over the samples
+        self._samples = samples
         self.pass_at = default_pass_at(samples) if pass_at is None else list(dict.fromkeys(pass_at))
         for item in task.items():
             for request in item.requests:
                 _check_sampled(request, samples)
         self._items = [replace(item, requests=item.requests * samples) for item in task.items()]
-        self.has_groups = task.has_groups
 
     def items(self) -> Sequence[Item]:
         return self._items
@@ -69,11 +70,9 @@ class SampledTask(Task):
             metrics[key] = other[name] if name in other else next(iter(other.values()))
         return metrics
 
-    def subset_scores(self, scores: Columns) -> Columns:
-        return self._task.subset_scores(scores)
-
-    def chance(self) -> dict[str, float]:
-        return self._task.chance()
+    def option_scores(self, item: Item, answers: Sequence[Answer]) -> Sequence[float]:
+        """Return nothing: the task generates texts, and does not compare options."""
+        return ()
 
 
 def pass_at_k(samples: int, right: int, k: int) -> float:

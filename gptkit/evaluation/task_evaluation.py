@@ -230,9 +230,8 @@ def evaluate_task(
             content["groups"] = subsets_content(grouped.groups)
         if results.option_scores and all(results.option_scores):
             targets = [item.target for item in task.items()]
-            content["calibration"] = calibration_content(
-                calibration([option_probabilities(each) for each in results.option_scores], targets)
-            )
+            probabilities = [option_probabilities(each) for each in results.option_scores]
+            content["calibration"] = calibration_content(calibration(probabilities, targets))
         if overlaps is not None:
             subsets = overlaps.subsets(results.columns, task.aggregate, task.subset_scores)
             content["contamination"] = contamination_content(overlaps, subsets)

@@ -133,3 +133,14 @@ def test_results_have_the_calibration_also_after_an_interruption(tmp_path: Path)
     (tmp_path / "evals" / "items.jsonl").write_text("".join(lines[:5]))
     evaluate_task(prepared, subject, to=str(tmp_path / "evals"))
     assert (tmp_path / "evals" / "results.json").read_bytes() == results
+
+
+def test_draws_are_averaged_and_an_interval_resamples_items_with_all_their_draws() -> None:
+    probabilities, targets = random_items(100)
+    once, twice = calibration(probabilities, targets), calibration([*probabilities, *probabilities], targets)
+    assert twice.options == 2 * once.options
+    for name in (ERROR, BRIER):
+        one, other = once.metrics[name], twice.metrics[name]
+        assert other.value == pytest.approx(one.value)
+        assert other.low == pytest.approx(one.low)
+        assert other.high == pytest.approx(one.high)

@@ -139,3 +139,17 @@ def test_tasks_without_options_are_refused(evaluate: Evaluate, mode: str) -> Non
 def test_modes_that_learn_need_examples(evaluate: Evaluate) -> None:
     with pytest.raises(ConfigError, match=r"fewshot.mode=linear_probe learns from examples; set their number with fewshot\.k"):
         evaluate("linear_probe", k=0)
+
+
+def test_calibration_is_that_of_the_options_of_all_draws(evaluate: Evaluate, tmp_path: Path) -> None:
+    for mode, has_calibration in (("in_context", True), ("fine_tune", True), ("linear_probe", False)):
+        content = evaluate(mode, to=mode).content
+        assert ("calibration" in content) == has_calibration
+        if has_calibration:
+            assert content["calibration"]["options"] == 2 * 2 * content["items"]  # draws and options
+
+
+def test_protocol_names_what_decides_the_scores(evaluate: Evaluate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gptkit.task.choice.Choice.scoring", {"library": "2.0"}, raising=False)
+    evaluate("in_context", to="a")
+    assert json.loads((tmp_path / "a" / "results.json").read_text())["protocol"]["scoring"] == {"library": "2.0"}
