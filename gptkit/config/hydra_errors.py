@@ -193,14 +193,21 @@ def _format_missing_option(verb: str, error: MissingConfigException, words: Sequ
 
 
 def _format_key_without_part(words: Sequence[str]) -> str:
-    """Explain that a key of an optional part is set although no such part is chosen."""
+    """Explain that a key of an optional part is set although no such part is chosen, or a sweep chooses it for each job."""
     parts = registry().parts
-    typed = [word.lstrip("+").partition("=")[0] for word in words]
-    for key in typed:
-        kind = key.partition(".")[0]
-        if kind != key and kind in parts and kind not in typed:
+    typed = {key: value for key, _, value in (word.lstrip("+").partition("=") for word in words)}
+    of_parts = [(key, key.partition(".")[0]) for key in typed if "." in key and key.partition(".")[0] in parts]
+    for key, kind in of_parts:
+        if kind not in typed:
             return f"{key} is set, but no {kind} is chosen; add one of {', '.join(f'{kind}={name}' for name in parts[kind])}"
-    return "a key is set that belongs to a part that is not chosen"
+    for key, kind in of_parts:
+        if "," in typed[kind] or typed[kind].endswith(")"):  # Hydra applies keys that are not swept before it chooses the parts
+            return (
+                f"{key} belongs to a {kind} that {kind}={typed[kind]} chooses for each job; set it for each job, too: "
+                f"'{key}=choice({typed[key]})'"
+            )
+    keys = ", ".join(key for key, _ in of_parts) or "a key"
+    return f"{keys} belongs to a part that is not chosen"
 
 
 def _format_unknown_group(verb: str, name: str) -> str:

@@ -58,6 +58,11 @@ MISTAKES = [
     (["eval"], "checkpoint is required: add checkpoint=<value>"),
     (["eval", "checkpoint=x"], "task is required: add one of task=acceptability, task=alignment_tax, task=arithmetic"),
     (["eval", "checkpoint=x"], "or several tasks with +eval=gpt1, gpt2 or gpt3"),
+    (
+        ["eval", "-m", "checkpoint=x", "task=arithmetic,novel_words", "task.examples=5"],
+        "task.examples belongs to a task that task=arithmetic,novel_words chooses for each job; set it for each job, too: "
+        "'task.examples=choice(5)'",
+    ),
     (["eval", "checkpoint=x", "task.prompts=3"], "task.prompts is set, but no task is chosen; add one of task=choice"),
     (["eval", "checkpoint=x", "+eval=gpt4"], "there is no eval=gpt4. Did you mean eval=gpt"),
     (["eval", "checkpoint=x", "+gpt2=124m"], "gptkit eval does not accept gpt2=, which configures a whole run"),
