@@ -31,7 +31,7 @@ def evaluate(settings: EvalCommand) -> dict[str, Any]:
         from gptkit.command.eval_decided import evaluate_decided
 
         return evaluate_decided(settings)
-    _check_settings(settings)
+    check_settings(settings)
     if settings.task is not None and settings.task.compares:
         return _compare(settings, settings.task)
     if settings.task is not None and len(checkpoints_of(settings)) == 1:
@@ -57,7 +57,12 @@ def task_evaluation(settings: EvalCommand, task: TaskConfig, data: DataConfig | 
     )
 
 
-def _check_settings(settings: EvalCommand) -> None:
+def check_settings(settings: EvalCommand) -> None:
+    """Check the keys that only have an effect with others.
+
+    Raises:
+        ConfigError: a key has no effect, or contradicts another one.
+    """
     if settings.openai != OpenAIConfig() and SERVER not in settings.checkpoint:
         raise ConfigError(f"openai has settings of a server, such as checkpoint={SERVER}http://localhost:8000/v1; remove them")
     if settings.chat_template is not None and not settings.chat:

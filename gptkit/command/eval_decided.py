@@ -6,6 +6,7 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING
 
+from gptkit.command.eval import check_settings
 from gptkit.errors import ConfigError
 from gptkit.terminal import print_text, write_result
 
@@ -28,23 +29,27 @@ def evaluate_decided(settings: EvalCommand) -> dict[str, float]:
         DataError: the examples cannot be read.
         CheckpointError: a checkpoint cannot be read.
     """
-    checkpoints = settings.checkpoint.split(",")
+    from gptkit.command.eval_models import checkpoints_of, load_answerer
+
+    checkpoints = checkpoints_of(settings)
     if len(checkpoints) != 2:
         raise ConfigError(f"stop=decided compares two models; set checkpoint=<a>,<b> instead of checkpoint={settings.checkpoint}")
     task = settings.task
     if task is None or settings.tasks:
         raise ConfigError("stop=decided evaluates one task; set task=<name>, and remove tasks")
+    if task.compares:
+        raise ConfigError(f"task={task.name} compares two models by itself, with against=<run>; remove stop=decided")
     if settings.fewshot.fixed_draws:
         raise ConfigError("stop=decided takes no fixed draws of examples; remove fewshot.draws and fewshot.mode")
     if settings.require:
         raise ConfigError("stop=decided does not evaluate all items; remove require")
-    for key in ("to", "index", "against"):
+    for key in ("to", "index", "index_n", "against"):
         if getattr(settings, key) is not None:
             raise ConfigError(f"stop=decided prints which of two models is better and keeps no items; remove {key}")
     if settings.samples > 1:
         raise ConfigError(f"stop=decided evaluates one answer per item; remove samples={settings.samples}")
+    check_settings(settings)
 
-    from gptkit.command.eval_models import load_answerer
     from gptkit.data.progress import Progress
     from gptkit.evaluation.model_answerer import as_answerer
     from gptkit.evaluation.sequential import evaluate_until_decided

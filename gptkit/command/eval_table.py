@@ -13,10 +13,10 @@ from gptkit.data.progress import Progress
 from gptkit.errors import ConfigError, DataError
 from gptkit.evaluation.folder import PROTOCOL, write_table
 from gptkit.evaluation.model_answerer import as_answerer
-from gptkit.evaluation.requirements import Requirement, read_requirements
+from gptkit.evaluation.requirements import Requirement, metric_names, read_requirements
 from gptkit.evaluation.result_table import ModelResults, measured_values, paired, table_content
 from gptkit.evaluation.task_evaluation import PreparedTask, evaluate_task
-from gptkit.evaluation.task_groups import read_groups
+from gptkit.evaluation.task_groups import check_units, read_groups
 from gptkit.evaluation.task_rows import TaskRow, read_rows
 from gptkit.generation.precision import best_device
 from gptkit.user_files import expand_path
@@ -42,6 +42,8 @@ def evaluate_table(settings: EvalCommand) -> dict[str, Any]:
     _check_files(settings, rows, requirements)
     prepared = {row.name: row.prepare() for row in rows if row.missing is None}
     check_known_metrics(requirements, prepared, [group.name for group in groups])
+    if groups:
+        check_units(groups, {name: metrics[0] for name, each in prepared.items() if (metrics := metric_names(each.task))})
     models = [
         _evaluate_model(settings, name, checkpoint, prepared, folder if len(names) == 1 or folder is None else folder / name)
         for name, checkpoint in names.items()

@@ -12,9 +12,13 @@ import numpy as np
 from gptkit.errors import ConfigError, did_you_mean
 from gptkit.evaluation.intervals import DETECTION, Metric
 from gptkit.evaluation.paper_results import PaperResult, read_paper
+from gptkit.evaluation.requirements import is_lower_better
 
 QUANTILE = 1.959964
 """Of the normal distribution, for a 95% interval."""
+
+PERCENT = ("bleu",)
+"""Parts of the names of metrics between 0 and 100."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,33 @@ def read_groups(groups: Mapping[str, Any], tasks: Sequence[str]) -> list[TaskGro
         paper = read_paper(content.get("paper"), path=f"groups.{name}.paper") if isinstance(content, Mapping) else None
         result.append(TaskGroup(name, tuple(dict.fromkeys(members)), paper))
     return result
+
+
+def check_units(groups: Sequence[TaskGroup], main_metrics: Mapping[str, str]) -> None:
+    """Check that the main metrics of a group can be averaged.
+
+    Args:
+        groups: the groups.
+        main_metrics: the names of the main metrics by task, where they are known.
+
+    Raises:
+        ConfigError: they have different units.
+    """
+    for group in groups:
+        known = {task: main_metrics[task] for task in group.tasks if task in main_metrics}
+        first = next(iter(known), "")
+        other = next((task for task, metric in known.items() if _unit(metric) != _unit(known[first])), None)
+        if other is not None:
+            raise ConfigError(
+                f"groups.{group.name} averages {known[first]} of {first} and {known[other]} of {other}, which have different "
+                "units; remove one of them"
+            )
+
+
+def _unit(metric: str) -> str:
+    """Return what can be averaged with a metric: itself, or all scores between 0 and 1, such as accuracy and F1."""
+    is_own = is_lower_better(metric) or any(part in metric for part in PERCENT)
+    return metric if is_own else "score between 0 and 1"
 
 
 def average(metrics: Sequence[Metric], items: Sequence[int]) -> dict[str, Metric]:

@@ -66,6 +66,12 @@ def test_better_model_is_found_before_all_items_are_evaluated(decide: Any, model
     assert f"{content['saved']} of 400 items saved" in lines[2]
 
 
+def test_spaces_after_the_comma_are_allowed(decide: Any) -> None:
+    outcome = decide("a, b", "format=json")
+    assert outcome.status == 0, outcome.err
+    assert json.loads(outcome.out)["checkpoints"] == ["a", "b"]
+
+
 def test_equal_models_are_not_decided(decide: Any) -> None:
     assert decide("a,a").out.splitlines()[-1] == "not decided: after all 400 items, neither model is better at a level of 5%"
 
@@ -77,6 +83,15 @@ def test_equal_models_are_not_decided(decide: Any) -> None:
         ("a,b", ("to=out",), "stop=decided prints which of two models is better and keeps no items; remove to"),
         ("a,b", ("fewshot.k=2", "fewshot.mode=linear_probe"), f"stop=decided takes no fixed draws of examples; remove {DRAWS}"),
         ("a,b", ("fewshot.k=2", "fewshot.draws=2"), f"stop=decided takes no fixed draws of examples; remove {DRAWS}"),
+        ("a,", (), "checkpoint=a, has an empty name between two commas, or at an end; remove the comma"),
+        ("a,b", ("index_n=8",), "stop=decided prints which of two models is better and keeps no items; remove index_n"),
+        ("a,b", ("chat_template=chatml",), "chat_template=chatml is only used with chat=true; add it"),
+        (
+            "a,b",
+            ("openai.timeout=5",),
+            "openai has settings of a server, such as checkpoint=openai:http://localhost:8000/v1; remove them",
+        ),
+        ("a,b", ("task=win_rate",), "task=win_rate compares two models by itself, with against=<run>; remove stop=decided"),
         ("a,b", ("samples=3",), "stop=decided evaluates one answer per item; remove samples=3"),
     ],
 )

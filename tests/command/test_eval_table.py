@@ -44,6 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, untrained_run: Callable[...
     (root / "zero_shot").mkdir()
     for file, rows in (("piqa", PIQA), ("lambada_openai", LAMBADA)):
         (root / "zero_shot" / f"{file}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (root / "zero_shot" / "lambada.txt").write_text("He counted sheep.\n")
     return root
 
 
@@ -185,6 +186,11 @@ def test_perplexity_must_not_be_above_the_required_value(evaluate: Any) -> None:
         ((TASKS, "data=choices", "data.path=a.jsonl"), 2, "data=choices is the source of one task; set data.root=<folder>"),
         ((TASKS, "data.root=nowhere"), 1, "tasks.jars: data.path=nowhere/piqa.jsonl: there is no such file or folder"),
         ((TASKS, "groups={all:[jars,summs]}"), 2, "groups.all: there is no task summs. Did you mean sums?"),
+        (
+            (TASKS, "data.root=zero_shot", "+tasks.text={name:perplexity,data:{path:lambada.txt}}", "groups={all:[jars,text]}"),
+            2,
+            "groups.all averages accuracy of jars and word_perplexity of text, which have different units; remove one of them",
+        ),
         ((TASKS, "groups={jars:[sums]}"), 2, "groups.jars has the name of a task"),
         ((TASKS, "groups={all:jars}"), 2, "groups.all=jars must be a list of tasks"),
         (("+eval=gpt2",), 1, "none of the 15 tasks has its file, such as lambada_openai.jsonl; set data.root=<folder>"),

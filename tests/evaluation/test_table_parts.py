@@ -13,7 +13,7 @@ from gptkit.evaluation.intervals import Metric, add_intervals
 from gptkit.evaluation.paper_results import PaperResult, parameters_of, read_paper
 from gptkit.evaluation.requirements import Requirement, is_lower_better, metric_names, read_requirements
 from gptkit.evaluation.runner import Results
-from gptkit.evaluation.task_groups import average
+from gptkit.evaluation.task_groups import TaskGroup, average, check_units
 from gptkit.task import ArithmeticConfig
 from gptkit.task.base import Columns
 
@@ -41,6 +41,16 @@ def test_averages_have_the_interval_of_the_resampled_tasks() -> None:
 def test_average_without_an_interval_of_a_task_has_none() -> None:
     averages = average([Metric(0.5), Metric(1.0, 0.9, 1.0, 0.1)], [1, 3])
     assert (averages["macro"], averages["micro"]) == (Metric(0.75), Metric(0.875))
+
+
+@pytest.mark.parametrize("other", ["word_perplexity", "bleu"])
+def test_metrics_of_different_units_are_not_averaged(other: str) -> None:
+    metrics = {"piqa": "accuracy", "drop": "f1", "x": other, "y": other}
+    check_units([TaskGroup("a", ("piqa", "drop", "unknown")), TaskGroup("b", ("x", "y"))], metrics)
+    with pytest.raises(
+        ConfigError, match=f"^groups.c averages accuracy of piqa and {other} of x, which have different units; remove one"
+    ):
+        check_units([TaskGroup("c", ("piqa", "x"))], metrics)
 
 
 def test_number_of_the_nearest_model_is_chosen() -> None:
