@@ -12,8 +12,8 @@ from gptkit.user_files import expand_path
 
 if TYPE_CHECKING:
     from gptkit.command.compare_config import CompareCommand
-    from gptkit.evaluation.comparison import Comparison, TaskComparison
-    from gptkit.evaluation.explanation import Explanation
+    from gptkit.evaluation.comparison.comparison import Comparison, TaskComparison
+    from gptkit.evaluation.comparison.explanation import Explanation
 
 _log = logging.getLogger("gptkit")
 
@@ -25,8 +25,8 @@ def compare(settings: CompareCommand) -> Comparison:
         ConfigError: a folder does not exist, or holds no result.
         DataError: a result is damaged or not finished, there is nothing in common, or explain=true and the weights differ.
     """
-    from gptkit.evaluation.comparison import compare_results
-    from gptkit.evaluation.comparison_report import (
+    from gptkit.evaluation.comparison.comparison import compare_results
+    from gptkit.evaluation.comparison.report import (
         comparison_content,
         comparison_lines,
         comparison_table,
@@ -34,13 +34,13 @@ def compare(settings: CompareCommand) -> Comparison:
         explanation_content,
         explanation_table,
     )
-    from gptkit.evaluation.stored_results import find_results
+    from gptkit.evaluation.comparison.stored_results import find_results
 
     comparison = compare_results(find_results("a", settings.a), find_results("b", settings.b))
     for warning in comparison_warnings(comparison):
         _log.warning("%s", warning)
     if settings.to is not None:
-        from gptkit.evaluation.comparison_page import write_comparison_page
+        from gptkit.evaluation.comparison.page import write_comparison_page
 
         write_comparison_page(expand_path(settings.to), comparison)
     explanations = {name: _explain(task) for name, task in comparison.tasks.items()} if settings.explain else {}
@@ -62,7 +62,7 @@ def _explain(task: TaskComparison) -> Explanation:
     """Evaluate again with the checkpoint of the results, step by step."""
     from gptkit.command.eval_models import load_subject
     from gptkit.data.progress import Progress
-    from gptkit.evaluation.explanation import explain
+    from gptkit.evaluation.comparison.explanation import explain
     from gptkit.generation.precision import best_device
 
     checkpoints = [str(each.content.get("checkpoint")) for each in (task.a, task.b)]

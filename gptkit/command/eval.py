@@ -121,7 +121,7 @@ def _evaluate_task(settings: EvalCommand, task: TaskConfig) -> dict[str, Any]:
     from gptkit.command.eval_output import print_task
     from gptkit.command.eval_requirements import check_known_metrics, check_measured
     from gptkit.data.progress import Progress
-    from gptkit.evaluation.requirements import read_requirements
+    from gptkit.evaluation.table.requirements import read_requirements
     from gptkit.evaluation.task_evaluation import evaluate_task, prepare_task
     from gptkit.generation.precision import best_device
 
@@ -145,8 +145,8 @@ def _compare(settings: EvalCommand, task: TaskConfig) -> dict[str, Any]:
     from gptkit.command.eval_output import print_comparison
     from gptkit.command.eval_requirements import check_measured
     from gptkit.evaluation.intervals import Metric
-    from gptkit.evaluation.requirements import read_requirements
     from gptkit.evaluation.runner import evaluate as run_task
+    from gptkit.evaluation.table.requirements import read_requirements
     from gptkit.generation.precision import best_device
 
     assert settings.against is not None

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from gptkit.command.eval_config import EvalCommand
     from gptkit.evaluation.answerer import Answerer
-    from gptkit.evaluation.sequential import SequentialResult
+    from gptkit.evaluation.comparison.sequential import SequentialResult
     from gptkit.evaluation.task_evaluation import PreparedTask
     from gptkit.task.base import Task
 
@@ -51,8 +51,8 @@ def evaluate_decided(settings: EvalCommand) -> dict[str, float]:
     check_settings(settings)
 
     from gptkit.data.progress import Progress
+    from gptkit.evaluation.comparison.sequential import evaluate_until_decided
     from gptkit.evaluation.model_answerer import as_answerer
-    from gptkit.evaluation.sequential import evaluate_until_decided
     from gptkit.evaluation.task_evaluation import TaskEvaluation, prepare_task
     from gptkit.generation.precision import best_device
 
@@ -77,7 +77,7 @@ def evaluate_decided(settings: EvalCommand) -> dict[str, float]:
 
 def _task(prepared: PreparedTask, answerer: Answerer) -> Task:
     """Return the task with its examples in context for a model."""
-    from gptkit.evaluation.few_shot_pool import with_examples
+    from gptkit.evaluation.few_shot.pool import with_examples
 
     if not prepared.settings.fewshot.k:
         return prepared.task

@@ -103,8 +103,8 @@ def load_server(source: str, settings: OpenAIConfig, *, chat: bool = False) -> A
         GptkitError: the server does not answer.
     """
     try:
-        from gptkit.evaluation.openai_answerer import OpenAIAnswerer
-        from gptkit.evaluation.openai_server import connect
+        from gptkit.evaluation.openai.answerer import OpenAIAnswerer
+        from gptkit.evaluation.openai.server import connect
     except ImportError:
         raise ConfigError(f"checkpoint={source} needs the package openai: pip install gptkit[openai]") from None
 

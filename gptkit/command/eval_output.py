@@ -9,7 +9,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from gptkit.evaluation.report import overlap_line, results_table
-from gptkit.evaluation.result_table import differences_text, shown_metrics, table_text
+from gptkit.evaluation.table.result_table import differences_text, shown_metrics, table_text
 from gptkit.terminal import print_text, write_result
 from gptkit.user_files import expand_path
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gptkit.command.eval_config import EvalCommand
+    from gptkit.evaluation.comparison.paired import PairedDifference
     from gptkit.evaluation.intervals import Metric
-    from gptkit.evaluation.paired import PairedDifference
-    from gptkit.evaluation.result_table import ModelResults
+    from gptkit.evaluation.table.result_table import ModelResults
+    from gptkit.evaluation.table.task_groups import TaskGroup
+    from gptkit.evaluation.table.task_rows import TaskRow
     from gptkit.evaluation.task_evaluation import PreparedTask, TaskResult
-    from gptkit.evaluation.task_groups import TaskGroup
-    from gptkit.evaluation.task_rows import TaskRow
     from gptkit.task import TaskConfig
 
 _log = logging.getLogger("gptkit")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from gptkit.errors import GptkitError
-from gptkit.evaluation.requirements import Requirement, check_requirements, metric_names
+from gptkit.evaluation.table.requirements import Requirement, check_requirements, metric_names
 
 if TYPE_CHECKING:
     from gptkit.evaluation.task_evaluation import PreparedTask

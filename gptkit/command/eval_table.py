@@ -13,11 +13,11 @@ from gptkit.data.progress import Progress
 from gptkit.errors import ConfigError, DataError
 from gptkit.evaluation.folder import PROTOCOL, write_table
 from gptkit.evaluation.model_answerer import as_answerer
-from gptkit.evaluation.requirements import Requirement, metric_names, read_requirements
-from gptkit.evaluation.result_table import ModelResults, measured_values, paired, table_content
+from gptkit.evaluation.table.requirements import Requirement, metric_names, read_requirements
+from gptkit.evaluation.table.result_table import ModelResults, measured_values, paired, table_content
+from gptkit.evaluation.table.task_groups import check_units, read_groups
+from gptkit.evaluation.table.task_rows import TaskRow, read_rows
 from gptkit.evaluation.task_evaluation import PreparedTask, evaluate_task
-from gptkit.evaluation.task_groups import check_units, read_groups
-from gptkit.evaluation.task_rows import TaskRow, read_rows
 from gptkit.generation.precision import best_device
 from gptkit.user_files import expand_path
 

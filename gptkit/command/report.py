@@ -14,7 +14,7 @@ from gptkit.terminal import print_text
 from gptkit.user_files import expand_path
 
 if TYPE_CHECKING:
-    from gptkit.evaluation.page_comparison import Result
+    from gptkit.evaluation.page.several_results import Result
     from gptkit.training.reporting.comparison import ComparedRun
 
 
@@ -50,7 +50,7 @@ def report(settings: ReportCommand) -> list[ComparedRun] | list[Result]:
 
 def find_result_folders(path: Path) -> list[Path]:
     """Return the folders of results of `gptkit eval` at a path; empty for a run and for a folder of runs."""
-    from gptkit.evaluation.page_content import find_results
+    from gptkit.evaluation.page.content import find_results
 
     return find_results(path) if path.is_dir() and not is_run(path) else []
 
@@ -65,7 +65,7 @@ def _report_results(results: Mapping[Path, Sequence[Path]], page: Path) -> list[
             )
         if not found:
             print_text(f"gptkit: {path} is no folder; it is skipped", sys.stderr)
-    from gptkit.evaluation.page_comparison import read_all, results_as_text, write_comparison
+    from gptkit.evaluation.page.several_results import read_all, results_as_text, write_comparison
 
     folders = list(dict.fromkeys(folder for found in results.values() for folder in found))
     compared = read_all(folders)

@@ -124,7 +124,7 @@ class EvaluationFolder:
 
     def write_results(self, results: Mapping[str, Any]) -> None:
         """Write results.json, which ends with the protocol, and the page report.html."""
-        from gptkit.evaluation.page import write_page
+        from gptkit.evaluation.page.report_page import write_page
 
         self.flush()
         write_file(self.path / RESULTS, json.dumps({**results, "protocol": self.protocol}, indent=2, ensure_ascii=False) + "\n")

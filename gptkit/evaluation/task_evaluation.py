@@ -13,10 +13,10 @@ from gptkit.errors import ConfigError
 from gptkit.evaluation.calibration import calibration, option_probabilities
 from gptkit.evaluation.config import FewShotConfig
 from gptkit.evaluation.contamination import ItemOverlaps, Subset
-from gptkit.evaluation.draw_evaluation import draws_note, draws_protocol, evaluate_draws
-from gptkit.evaluation.example_draws import ExampleDraws
-from gptkit.evaluation.few_shot import FewShotStatistics
-from gptkit.evaluation.few_shot_pool import example_pool, with_examples
+from gptkit.evaluation.few_shot.draw_evaluation import draws_note, draws_protocol, evaluate_draws
+from gptkit.evaluation.few_shot.draws import ExampleDraws
+from gptkit.evaluation.few_shot.pool import example_pool, with_examples
+from gptkit.evaluation.few_shot.task import FewShotStatistics
 from gptkit.evaluation.folder import EvaluationFolder
 from gptkit.evaluation.groups import add_groups
 from gptkit.evaluation.intervals import Metric

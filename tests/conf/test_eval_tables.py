@@ -10,10 +10,10 @@ import pytest
 
 from gptkit.config_groups import groups
 from gptkit.evaluation.config import FewShotConfig
-from gptkit.evaluation.requirements import metric_names
+from gptkit.evaluation.table.requirements import metric_names
+from gptkit.evaluation.table.task_groups import TaskGroup, read_groups
+from gptkit.evaluation.table.task_rows import TaskRow, read_rows
 from gptkit.evaluation.task_evaluation import TaskEvaluation
-from gptkit.evaluation.task_groups import TaskGroup, read_groups
-from gptkit.evaluation.task_rows import TaskRow, read_rows
 from tests.command_line import compose_settings
 
 TABLES = groups()["eval"]

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from gptkit.evaluation.draw_intervals import add_draw_intervals
+from gptkit.evaluation.few_shot.draw_intervals import add_draw_intervals
 from gptkit.evaluation.intervals import Metric, add_intervals
 from gptkit.evaluation.report import plain_metrics, results_table
 from gptkit.evaluation.runner import Results

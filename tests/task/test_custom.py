@@ -15,7 +15,7 @@ import pyarrow.parquet
 import pytest
 
 from gptkit.errors import ConfigError, DataError
-from gptkit.evaluation.few_shot import FewShotTask
+from gptkit.evaluation.few_shot.task import FewShotTask
 from gptkit.evaluation.runner import evaluate
 from gptkit.task import CustomConfig
 from gptkit.task.base import Task

@@ -14,7 +14,7 @@ import pytest
 
 from gptkit.data import TextConfig
 from gptkit.errors import ConfigError, DataError
-from gptkit.evaluation.few_shot import FewShotTask
+from gptkit.evaluation.few_shot.task import FewShotTask
 from gptkit.task import ArithmeticConfig, NovelWordsConfig, WordScrambleConfig
 from gptkit.task.base import Item, Task
 from gptkit.task.generated_config import ARITHMETIC, SCRAMBLES

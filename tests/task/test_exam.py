@@ -13,7 +13,7 @@ import pytest
 
 from gptkit.data import MMLUConfig
 from gptkit.errors import ConfigError, DataError
-from gptkit.evaluation.few_shot import FewShotTask
+from gptkit.evaluation.few_shot.task import FewShotTask
 from gptkit.evaluation.groups import add_groups
 from gptkit.evaluation.runner import Results
 from gptkit.records import Example

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from gptkit.errors import ConfigError, DataError
-from gptkit.evaluation.few_shot import FewShotTask
+from gptkit.evaluation.few_shot.task import FewShotTask
 from gptkit.task import FreeFormConfig
 from gptkit.task.base import Task
 from gptkit.task.requests import Generation, GenerationAnswer

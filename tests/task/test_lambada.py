@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from gptkit.evaluation.few_shot import FewShotTask
+from gptkit.evaluation.few_shot.task import FewShotTask
 from gptkit.evaluation.runner import evaluate
 from gptkit.model.base import Model
 from gptkit.task import LambadaConfig

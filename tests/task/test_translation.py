@@ -10,7 +10,7 @@ import pytest
 
 from gptkit.data import ParallelConfig
 from gptkit.errors import DataError
-from gptkit.evaluation.few_shot import FewShotTask
+from gptkit.evaluation.few_shot.task import FewShotTask
 from gptkit.records import Example
 from gptkit.task import FreeFormConfig
 from gptkit.task.base import Task

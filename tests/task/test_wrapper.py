@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from gptkit.evaluation.example_draws import RemainingItems
-from gptkit.evaluation.few_shot import FewShotTask
+from gptkit.evaluation.few_shot.draws import RemainingItems
+from gptkit.evaluation.few_shot.task import FewShotTask
 from gptkit.evaluation.samples import SampledTask
 from gptkit.task import ArithmeticConfig
 from gptkit.task.base import Task

@@ -1,0 +1,1 @@
+"""The comparison of two results, item by item."""

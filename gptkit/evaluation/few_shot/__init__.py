@@ -1,0 +1,1 @@
+"""Evaluation with a few solved examples: in context, by a linear probe, or by fine-tuning."""

@@ -1,0 +1,1 @@
+"""An OpenAI-compatible server answers the requests of a task."""

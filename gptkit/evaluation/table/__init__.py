@@ -1,0 +1,1 @@
+"""Several tasks in one table, such as those of the papers."""
