@@ -31,7 +31,7 @@ class DecontaminatedConfig(DataConfig):
         dict[str, Any], "the evaluation sets: keys of your choice with the settings of each source, such as name: choices"
     ] = field(default_factory=dict)
     n: Annotated[int, "words of an N-gram", at_least(2), at_most(64)] = 13
-    window: Annotated[int, "characters to remove on each side of an N-gram", at_least(0)] = 200
+    window: Annotated[int, "characters to remove on each side of an N-gram", at_least(0), at_most(1_000_000)] = 200
     shortest_piece: Annotated[int, "characters of the shortest piece that is kept", at_least(1)] = 200
     most_pieces: Annotated[int, "a document that is split into more pieces, short ones included, is removed", at_least(0)] = 10
     most_documents: Annotated[

@@ -8,6 +8,7 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -47,7 +48,7 @@ class PseudoTerminal:
 def pseudo_terminal(words: Sequence[str], environment: Mapping[str, str]) -> Iterator[PseudoTerminal]:
     """Starts a program in a terminal of its own, and ends it after the test."""
     keyboard, screen = pty.openpty()
-    process = subprocess.Popen(words, env={**os.environ, **environment}, preexec_fn=functools.partial(os.login_tty, screen))
+    process = subprocess.Popen(words, env={**os.environ, **environment}, preexec_fn=functools.partial(_log_in, screen))
     os.close(screen)
     try:
         yield PseudoTerminal(process, keyboard)
@@ -55,3 +56,9 @@ def pseudo_terminal(words: Sequence[str], environment: Mapping[str, str]) -> Ite
         process.kill()
         process.wait()
         os.close(keyboard)
+
+
+def _log_in(screen: int) -> None:
+    """Makes the terminal that of this process. A background job of a shell inherits ignored interrupts, unlike a terminal."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.login_tty(screen)

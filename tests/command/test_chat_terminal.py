@@ -106,17 +106,17 @@ def test_a_conversation_in_a_terminal(untrained_run: Callable[..., Path], tmp_pa
         printed = terminal.read_until("Ctrl-D ends the conversation\n\n>")
         assert f"gptkit: {run}, chat_template=chatml, context of 8,192 tokens" in printed
         terminal.type("Hello\r")
-        terminal.read_until("gptkit: answers end at max_new_tokens=8; /set max_new_tokens=16 allows longer ones")
+        terminal.read_until(r"gptkit: answers end at max_new_tokens=8; /set max_new_tokens=16 allows longer ones[\s\S]*\n>")
         terminal.type("/set temperature=hot\r")
-        terminal.read_until("gptkit: temperature=hot must be a number")
+        terminal.read_until(r"gptkit: temperature=hot must be a number[\s\S]*\n>")
         terminal.type("/set max_new_tokens=8000\r")
-        terminal.read_until("gptkit: max_new_tokens=8000")
+        terminal.read_until(r"gptkit: max_new_tokens=8000[\s\S]*\n>")
         terminal.type("Go on\r")
-        terminal.read_until(r"Go on\n\s*\S")  # the answer has begun
+        terminal.read_until(r"Go on\n[\s\S]{100}")  # the answer has begun, and the terminal no longer waits for keys
         terminal.type(CTRL_C)
-        terminal.read_until("gptkit: stopped")
+        terminal.read_until(r"gptkit: stopped[\s\S]*\n>")
         terminal.type(f"/save {tmp_path / 'talk.jsonl'}\r")
-        terminal.read_until("gptkit: the conversation is line 1 of")
+        terminal.read_until(r"gptkit: the conversation is line 1 of[\s\S]*\n>")
         terminal.type(CTRL_D)
         assert terminal.process.wait(60) == 0
     saved = json.loads((tmp_path / "talk.jsonl").read_text())["messages"]

@@ -149,7 +149,7 @@ def test_only_a_training_command_that_chooses_no_parts_continues_a_run(run_copy:
 def test_a_mistyped_folder_is_reported_before_a_new_run_starts(
     gptkit_command: GptkitCommand, in_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(TrainCommand, "run", lambda self, folder: None)
+    monkeypatch.setattr(TrainCommand, "execute", lambda self, folder: None)
     note = "no run exists in runs/boks: starting a new run there with the default configuration"
     outcome = gptkit_command("train", "hydra.run.dir=runs/boks")
     assert (outcome.status, outcome.error_line) == (0, note)

@@ -34,7 +34,7 @@ def test_a_file_of_ten_lines_is_a_task_and_data_path_goes_to_its_source(gptkit_c
 def test_a_key_that_the_task_does_not_have_is_refused(gptkit_command: GptkitCommand, in_folder: Path) -> None:
     Path("task").mkdir()
     Path("task/quiz.yaml").write_text(QUIZ + "promt: x\n")
-    outcome = gptkit_command("eval", "task=quiz", "--config-dir", ".", "checkpoint=x", "--cfg", "job")
+    outcome = gptkit_command("eval", "task=quiz", "--config-dir", ".", "checkpoint=x")
     assert outcome.status == 2
     assert "promt" in outcome.err
     assert len(outcome.err.splitlines()) == 1

@@ -69,7 +69,11 @@ def test_a_run_may_use_both(gptkit_command: GptkitCommand, in_folder: Path) -> N
             "# @package _global_\nmodel: {layrs: 2}\n",
             "experiment/mine.yaml: there is no key model.layrs. Did you mean model.layers?",
         ),
-        ("# @package _global_\nlr: 2\n", "experiment/mine.yaml: there is no key lr. Did you mean optimizer.lr?"),
+        (
+            "# @package _global_\nlr: 2\n",
+            "experiment/mine.yaml: there is no key lr. "
+            "Did you mean optimizer.lr or callback.<name>.fewshot.lr (of callback=evaluation)?",
+        ),
         ("# @package _global_\nmodel: {layers: many}\n", "experiment/mine.yaml: model.layers=many must be a whole number"),
         ("model: {layers: 2}\n", "experiment/mine.yaml: its first line must be # @package _global_"),
         ("# @package _global_\nmodel:\n\tlayers: 2\n", "experiment/mine.yaml: line 3 is not valid YAML"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,8 +14,9 @@ from tests.logger.wandb_files import read_config, read_history, wait_until_writt
 
 
 def test_a_continued_run_has_the_same_id_and_continues_its_curves(
-    log: Callable[..., Path], capfd: pytest.CaptureFixture[str]
+    log: Callable[..., Path], capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delitem(sys.modules, "openai", raising=False)  # of other tests: wandb would advertise a product for its users
     words = ("logger=wandb", "logger.wandb.offline=true", "logger.wandb.project=it's")
     folder = log(*words, steps=4)
     log(*words, steps=6)
