@@ -47,7 +47,7 @@ def test_hostile_text_and_file_names_are_escaped(tmp_path: Path, name: str) -> N
     assert "{% raw %}" in page
 
 
-@pytest.mark.parametrize("package", ["page", "evaluation", "training.reporting"])
+@pytest.mark.parametrize("package", ["page", "evaluation.page", "training.reporting"])
 def test_templates_are_package_data(package: str) -> None:
     patterns = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
     folder = ROOT / "gptkit" / package.replace(".", "/")

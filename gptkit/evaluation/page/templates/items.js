@@ -69,6 +69,7 @@
     }
 
     update() {
+      clearTimeout(this.waiting);  // a later update would close what was opened in the meantime
       const words = this.search.value.toLowerCase().split(/\s+/).filter(Boolean), matches = this.matching(words);
       const test = this.tests[Number(this.filter.value)][1], order = this.rules[Number(this.order.value)][1];
       this.shown = this.data.items.filter(item => test(item) && (!matches || matches(item)));
@@ -102,8 +103,7 @@
       this.search = element("input", { type: "search", placeholder: "words of an item" });
       this.status = element("span", { className: "remark" });
       this.status.setAttribute("role", "status");
-      let waiting = 0;
-      this.search.addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(() => this.update(), 120); });
+      this.search.addEventListener("input", () => { clearTimeout(this.waiting); this.waiting = setTimeout(() => this.update(), 120); });
       Object.assign(this, { order, filter });
       const bar = element("div", { className: "item-bar" }, element("label", {}, "Search ", this.search), orderLabel, filterLabel, this.status);
       if (this.data.items.some(item => item.requests.some(request => request.tokens))) bar.append(gptkitTokens.legend());
