@@ -1,7 +1,6 @@
 """`checkpoint=hf:` and `init_from=hf:` load any causal language model, from a folder or from a revision on the Hub."""
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 import transformers as hf
+from huggingface_hub.constants import HF_HUB_CACHE
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 import gptkit
@@ -154,7 +154,7 @@ def test_a_run_chooses_its_context(llama: Path) -> None:
 
 def test_a_revision_on_the_hub_is_loaded_and_recorded(tokenizer_folder: Path, text_file: Path, tmp_path: Path) -> None:
     """Two revisions in the layout of the Hub's cache, as an earlier download leaves it."""
-    repository = Path(os.environ["HF_HOME"]) / "hub" / "models--me--tiny"
+    repository = Path(HF_HUB_CACHE) / "models--me--tiny"
     newest, tagged = "a" * 40, "b" * 40
     (repository / "refs").mkdir(parents=True)
     for seed, commit, reference in ((1, newest, "main"), (2, tagged, "v1.0")):
@@ -175,7 +175,7 @@ def test_a_revision_on_the_hub_is_loaded_and_recorded(tokenizer_folder: Path, te
 
 
 def test_a_revision_with_pickled_weights_is_loaded(tokenizer_folder: Path, tmp_path: Path) -> None:
-    repository, commit = Path(os.environ["HF_HOME"]) / "hub" / "models--me--pickled", "c" * 40
+    repository, commit = Path(HF_HUB_CACHE) / "models--me--pickled", "c" * 40
     folder = save_model(repository / "snapshots" / commit, "llama", tokenizer_folder)
     (repository / "refs").mkdir()
     (repository / "refs" / "v1").write_text(commit)
