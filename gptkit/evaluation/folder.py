@@ -18,6 +18,7 @@ from typing import IO, Any
 
 from gptkit.atomic_io import DISK_FULL_ERRORS, try_lock, wrap_os_errors, write_file
 from gptkit.errors import ConfigError, DataError, GptkitError
+from gptkit.evaluation.protocol import differing_values, short_value
 from gptkit.evaluation.runner import ScoredItem
 from gptkit.kit_files import MIB, DamagedFile, read_json
 from gptkit.task.base import Item
@@ -174,20 +175,12 @@ def _drop_torn_line(path: Path) -> None:
         file.truncate(end)
 
 
-def protocol_differences(written: Any, current: Any, key: str = "") -> list[str]:
+def protocol_differences(written: Any, current: Any) -> list[str]:
     """Describe the values that differ between two protocols, each in a few words."""
-    if isinstance(written, dict) and isinstance(current, dict):
-        return [
-            difference
-            for name in dict.fromkeys([*current, *written])
-            for difference in protocol_differences(written.get(name), current.get(name), f"{key}.{name}".lstrip("."))
-        ]
-    return [] if written == current else [f"{key} is {_short(written)} there and {_short(current)} here"]
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 40 else f"{text[:18]}...{text[-12:]}"
+    return [
+        f"{key} is {short_value(there)} there and {short_value(here)} here"
+        for key, here, there in differing_values(current, written)
+    ]
 
 
 def _plain_request(request: Request) -> dict[str, Any]:

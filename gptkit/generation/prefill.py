@@ -39,8 +39,9 @@ class PrefixCache:
         At least one token of the prompt remains to be read, since its hidden state is needed.
         """
         best, length = None, 0
+        begin = tuple(prompt[:-1])
         for ids in self._entries:
-            shared = common_length(ids, prompt[:-1]) // CHUNK * CHUNK
+            shared = common_chunks(ids, begin)
             if shared > length:
                 best, length = ids, shared
         if best is None:
@@ -63,10 +64,10 @@ class PrefixCache:
             self._tokens -= len(forgotten)
 
 
-def common_length(one: Sequence[int], other: Sequence[int]) -> int:
-    """Return the number of equal tokens at the beginning of two sequences."""
-    limit = min(len(one), len(other))
-    return next((place for place in range(limit) if one[place] != other[place]), limit)
+def common_chunks(one: tuple[int, ...], other: tuple[int, ...]) -> int:
+    """Return the number of tokens in the whole chunks that are equal at the beginning of two sequences."""
+    limit = min(len(one), len(other)) // CHUNK * CHUNK
+    return next((place for place in range(0, limit, CHUNK) if one[place : place + CHUNK] != other[place : place + CHUNK]), limit)
 
 
 class Prefill:

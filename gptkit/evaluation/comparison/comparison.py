@@ -13,6 +13,7 @@ import numpy as np
 from gptkit.errors import DataError, GptkitError
 from gptkit.evaluation.comparison.paired import Aggregate, PairedDifference, adjust_over_tasks, paired_differences
 from gptkit.evaluation.comparison.stored_results import StoredResult
+from gptkit.evaluation.protocol import differing_values
 from gptkit.evaluation.task_evaluation import settings_from_plain
 from gptkit.task.base import Columns
 
@@ -104,7 +105,7 @@ def pair_items(a: StoredResult, b: StoredResult) -> Pairing:
 
 def protocol_differences(a: StoredResult, b: StoredResult) -> list[tuple[str, Any, Any]]:
     """Return the keys of the protocols that differ apart from the model and the items, with their values."""
-    found = list(_differing(dict(a.protocol), dict(b.protocol)))
+    found = differing_values(dict(a.protocol), dict(b.protocol))
     names = {name for name, *_ in found}
     return [
         each
@@ -183,13 +184,6 @@ def _have_same_targets(a: StoredResult, b: StoredResult) -> bool:
         and len(a.items) == len(b.items)
         and all(one.target == other.target for one, other in zip(a.items, b.items, strict=True))
     )
-
-
-def _differing(a: Any, b: Any, key: str = "") -> list[tuple[str, Any, Any]]:
-    if isinstance(a, dict) and isinstance(b, dict):
-        names = dict.fromkeys([*a, *b])
-        return [each for name in names for each in _differing(a.get(name), b.get(name), f"{key}.{name}".lstrip("."))]
-    return [] if a == b else [(key, a, b)]
 
 
 def _names(results: Mapping[str, StoredResult]) -> str:

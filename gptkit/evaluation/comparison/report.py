@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import Any
 
 from gptkit.evaluation.comparison.comparison import Comparison, TaskComparison
 from gptkit.evaluation.comparison.explanation import Explanation
 from gptkit.evaluation.comparison.paired import PairedDifference
+from gptkit.evaluation.protocol import short_value
 from gptkit.evaluation.report import align_columns, format_value
 
 TESTS = {"mcnemar": "McNemar", "permutation": "permutation"}
 HEAD = ("metric", "a", "b", "b - a", "95% interval", "test", "p", "higher in b", "lower", "equal")
+HEAD_OF_TASKS = ("task", *HEAD[:7], "p (Holm)", *HEAD[7:])
 
 
 def comparison_table(comparison: Comparison) -> str:
     """Return a line per task and metric."""
     several = len(comparison.tasks) > 1
-    head = ["task", *HEAD[:7], "p (Holm)", *HEAD[7:]] if several else list(HEAD)
-    rows = [head]
+    rows = [list(HEAD_OF_TASKS if several else HEAD)]
     for name, task in comparison.tasks.items():
         for metric, each in task.differences.items():
-            cells = [metric, *difference_cells(each), f"{each.higher:,}", f"{each.lower:,}", f"{each.equal:,}"]
-            rows.append([name, *cells[:7], format_p(each.adjusted_p_value), *cells[7:]] if several else cells)
+            line = difference_line(name, metric, each)
+            rows.append(line if several else [*line[1:8], *line[9:]])  # of one task: no name and no adjusted p-value
     return align_columns(rows)
+
+
+def difference_line(task: str, metric: str, each: PairedDifference) -> list[str]:
+    """Return the cells below `HEAD_OF_TASKS`."""
+    counts = [f"{count:,}" for count in (each.higher, each.lower, each.equal)]
+    return [task, metric, *difference_cells(each), format_p(each.adjusted_p_value), *counts]
 
 
 def difference_cells(each: PairedDifference) -> list[str]:
@@ -59,7 +65,9 @@ def comparison_warnings(comparison: Comparison) -> list[str]:
     warnings = []
     for name, task in comparison.tasks.items():
         if task.protocol:
-            described = ", ".join(f"{key} ({_short(one)} in a, {_short(other)} in b)" for key, one, other in task.protocol)
+            described = ", ".join(
+                f"{key} ({short_value(one)} in a, {short_value(other)} in b)" for key, one, other in task.protocol
+            )
             warnings.append(f"{name}: the protocols differ, so the difference is not one of the models alone: {described}")
         warnings += [f"{name}: {note}" for note in task.notes]
     return warnings
@@ -93,9 +101,9 @@ def explanation_table(explanation: Explanation) -> str:
     names = list(explanation.a)
     rows = [["step", *names, "change"], ["a", *(format_value(value) for value in explanation.a.values()), ""]]
     for step in explanation.steps:
-        changes = ", ".join(f"{key}: {_short(one)} -> {_short(other)}" for key, one, other in step.changes)
+        changes = ", ".join(f"{key}: {short_value(one)} -> {short_value(other)}" for key, one, other in step.changes)
         rows.append([step.name, *(_signed(step.effects[name]) for name in names), changes])
-    others = ", ".join(f"{key}: {_short(one)} in a, {_short(other)} in b" for key, one, other in explanation.unexplained)
+    others = ", ".join(f"{key}: {short_value(one)} in a, {short_value(other)} in b" for key, one, other in explanation.unexplained)
     rows.append(["remainder", *(_signed(explanation.remainder[name]) for name in names), others])
     rows.append(["b", *(format_value(value) for value in explanation.b.values()), ""])
     return align_columns(rows)
@@ -116,8 +124,3 @@ def format_p(value: float | None) -> str:
 def _signed(value: float | None) -> str:
     assert value is not None
     return f"{value:+,.1f}" if abs(value) >= 1000 else f"{value:+.4f}"
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 40 else f"{text[:18]}...{text[-12:]}"

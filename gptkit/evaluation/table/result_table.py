@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from gptkit.evaluation.comparison.paired import PairedDifference, adjust_over_tasks, paired_differences
-from gptkit.evaluation.comparison.report import HEAD, difference_cells, format_p
+from gptkit.evaluation.comparison.report import HEAD_OF_TASKS, difference_line
 from gptkit.evaluation.intervals import Metric
 from gptkit.evaluation.report import align_columns, finite, format_interval, format_value, plain_metrics
 from gptkit.evaluation.table.paper_results import PaperResult
@@ -175,13 +175,12 @@ def differences_text(differences: Mapping[str, Mapping[str, PairedDifference]], 
         differences: the differences by task and metric.
         shown: the metrics to show, by task.
     """
-    lines = [["task", "metric", *HEAD[1:7], "p (Holm)", *HEAD[7:]]]
+    lines = [list(HEAD_OF_TASKS)]
     for task, of_task in differences.items():
         title = task
         for name, each in of_task.items():
             if name in shown.get(task, ()):
-                counts = [f"{count:,}" for count in (each.higher, each.lower, each.equal)]
-                lines.append([title, name, *difference_cells(each), format_p(each.adjusted_p_value), *counts])
+                lines.append(difference_line(title, name, each))
                 title = ""
     return align_columns(lines)
 
