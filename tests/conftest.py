@@ -9,11 +9,17 @@ import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.command_line import CommandResult, GptkitCommand
 from tests.processes import ProcessServer
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+    from tests.opened_page import Opened
 
 os.environ["GPTKIT_PLUGINS"] = ""
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers with two threads each slow each other down on two cores
@@ -73,6 +79,36 @@ def process_server(tmp_path_factory: pytest.TempPathFactory, _own_cache: None) -
     server = ProcessServer(tmp_path_factory.mktemp("processes"))
     yield server
     server.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium. Of one module, because the event loop of Playwright runs in the thread of the tests."""
+    from playwright.sync_api import sync_playwright
+
+    from tests.opened_page import CHROMIUM
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_file(browser: Browser) -> Iterator[Callable[..., Opened]]:
+    """Opens a page from a file, with settings of the browser such as `color_scheme`."""
+    from tests.opened_page import DESKTOP, Opened
+
+    contexts = []
+
+    def open_page(path: Path, **settings: Any) -> Opened:
+        context = browser.new_context(**{"viewport": DESKTOP, **settings})
+        contexts.append(context)
+        return Opened(context.new_page(), path)
+
+    yield open_page
+    for context in contexts:
+        context.close()
 
 
 @pytest.fixture

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
 
 from gptkit.errors import ConfigError
 from gptkit.evaluation.comparison.comparison import compare_results
@@ -17,14 +17,6 @@ from tests.evaluation.sample_evaluations import HOSTILE, choice_item, choice_ite
 from tests.opened_page import CHROMIUM, DESKTOP, PHONE, Opened
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -59,17 +51,8 @@ def page_file(folder: Path) -> Path:
 
 
 @pytest.fixture
-def opened(browser: Browser, page_file: Path) -> Iterator[Any]:
-    contexts = []
-
-    def open_page(**settings: Any) -> Opened:
-        context = browser.new_context(**{"viewport": DESKTOP, **settings})
-        contexts.append(context)
-        return Opened(context.new_page(), page_file)
-
-    yield open_page
-    for context in contexts:
-        context.close()
+def opened(open_file: Callable[..., Opened], page_file: Path) -> Callable[..., Opened]:
+    return functools.partial(open_file, page_file)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

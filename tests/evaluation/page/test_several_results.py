@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from gptkit.evaluation.page.content import find_results
 from gptkit.evaluation.page.report_page import write_page
@@ -149,14 +148,6 @@ def test_runs_and_results_are_reported_apart(gptkit_command: GptkitCommand, swee
     damaged = gptkit_command("report", "evals")
     assert damaged.status == 1
     assert "evals/small/0/results.json is damaged" in damaged.error_line
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.mark.browser

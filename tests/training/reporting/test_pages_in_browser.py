@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from gptkit.training.reporting.comparison import read_run, write_comparison
 from gptkit.training.reporting.report import write_report
@@ -16,14 +16,6 @@ from tests.training.reporting.sample_runs import write_run
 from tests.training.reporting.test_html_page import write_hostile_run
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -40,17 +32,8 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture
-def opened(browser: Browser, pages: dict[str, Path]) -> Iterator[Any]:
-    contexts = []
-
-    def open_page(name: str, **settings: Any) -> Opened:
-        context = browser.new_context(**{"viewport": DESKTOP, **settings})
-        contexts.append(context)
-        return Opened(context.new_page(), pages[name])
-
-    yield open_page
-    for context in contexts:
-        context.close()
+def opened(open_file: Callable[..., Opened], pages: dict[str, Path]) -> Callable[..., Opened]:
+    return lambda name, **settings: open_file(pages[name], **settings)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
