@@ -26,6 +26,15 @@ def test_parts_are_instances_of_their_own_classes() -> None:
     assert run.folder == Path("runs/here")
 
 
+def test_a_change_of_composed_settings_does_not_reach_the_next() -> None:
+    first = compose_settings("train", ["attention=banded"])
+    assert isinstance(first, TrainCommand)
+    first.attention.window = 3  # type: ignore[attr-defined]
+    first.optimizer.schedule.shape = "linear"
+    again = compose_settings("train", ["attention=banded"])
+    assert (again.attention, again.optimizer.schedule.shape) == (BandedAttentionConfig(), "cosine")
+
+
 def test_callbacks_may_have_any_name() -> None:
     chosen = compose_settings("train", ["+callback@callback.stop=early_stopping", "callback.stop.patience=7"])
     written = compose_settings("train", ["+callback.stop.name=early_stopping", "+callback.stop.patience=7"])
