@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from omegaconf import MISSING
 
 from gptkit import hookimpl
-from gptkit.attention import AttentionConfig
+from gptkit.attention import AttentionConfig, DenseAttentionConfig
 from gptkit.chat_template import OwnTemplateConfig
 from gptkit.constraints import at_least, may_be_infinite, not_empty, one_of, texts
 from gptkit.data import LABEL_MEANS, DataConfig
@@ -65,7 +65,7 @@ class HFModelConfig(ModelConfig):
         return cls(path=source, context=min(default, model_source.limit(config) or default))
 
     def companions(self) -> Mapping[str, Part]:
-        """Return these settings with the sizes of the model, and the folder's tokenizer and chat template if it has them.
+        """Return these settings with the sizes of the model, dense attention, and the folder's tokenizer and chat template.
 
         Raises:
             ConfigError: the model does not exist, or is not supported. The message names `model.path`.
@@ -75,7 +75,7 @@ class HFModelConfig(ModelConfig):
         config = source.read_config(self.path)
         source.check_context(config, self)
         sizes: dict[str, Any] = {"config": source.as_plain(config), **source.sizes(config)}
-        companions: dict[str, Part] = {"model": dataclasses.replace(self, **sizes)}
+        companions: dict[str, Part] = {"model": dataclasses.replace(self, **sizes), "attention": DenseAttentionConfig()}
         if self.pretrained or source.has_tokenizer(self.path):  # pretrained weights require their own tokenizer
             companions["tokenizer"] = HFTokenizerConfig(path=self.path)
             if source.has_chat_template(self.path):

@@ -71,6 +71,16 @@ def test_a_model_is_trained_loaded_sampled_and_exported(
     assert str(again.decode(ids[0])).removesuffix("<|endoftext|>").removeprefix("Ann and") == text[0][0].text
 
 
+def test_a_recipe_with_another_attention_uses_that_of_the_model(model_folder: Path, text_file: Path) -> None:
+    words = ["+gpt3=125m", "model=hf", f"model.path={model_folder}", "model.context=32", "data=text", f"data.path={text_file}"]
+    assert compose_settings(words).attention.name == "dense"
+    assert compose_settings([*words, "attention=alternating"]).attention.name == "alternating"  # refused when the model is built
+    with pytest.raises(
+        ConfigError, match=r"attention\.window is a key of attention=alternating, but model=hf uses attention=dense"
+    ):
+        compose_settings([*words, "attention.window=8"])
+
+
 @pytest.mark.parametrize(
     "config",
     [

@@ -71,6 +71,8 @@ def add_lora(settings: LoRAConfig, model: nn.Module, *, seed: int) -> LoRA:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="fan_in_fan_out is set to")  # a model with both kinds of layers; peft corrects it
         inject_adapter_in_model(config, model)
+    for layer in lora_layers(model):  # peft casts inputs to the dtype of A and B, which autocast would cast back
+        layer.cast_input_dtype_enabled = False
     return LoRA()
 
 

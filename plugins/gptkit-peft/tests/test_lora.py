@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 from gptkit_peft import LoRAConfig
+from gptkit_peft.lora import lora_layers
 from peft import inject_adapter_in_model
 
 from gptkit.attention import DenseAttentionConfig
@@ -141,6 +142,23 @@ def test_a_checkpoint_holds_the_tensors_of_the_adapter_alone() -> None:
     again = adapted_model(rank=2, seed=9)
     again.load_state_dict(with_base(again, saved))
     assert torch.equal(outputs(again), outputs(model))
+
+
+def test_mixed_precision_casts_an_input_once_and_changes_no_bit() -> None:
+    """peft's own cast to float32, which autocast reverts, is turned off. The result is that with the cast, also its gradient."""
+
+    def gradients(*, cast: bool) -> list[torch.Tensor]:
+        model = adapted_model(rank=2)
+        for layer in lora_layers(model):
+            assert not layer.cast_input_dtype_enabled
+            layer.cast_input_dtype_enabled = cast
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            model.logits(model(TOKENS)).float().square().sum().backward()
+        return [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+
+    pairs = list(zip(gradients(cast=False), gradients(cast=True), strict=True))
+    assert pairs
+    assert all(torch.equal(mine, theirs) for mine, theirs in pairs)
 
 
 def test_peft_itself_computes_the_same() -> None:
