@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gptkit.data.padding import pad_sequences, sequence_lengths
-from gptkit.generation.scoring import TOKENS_PER_PASS, group_by_size
+from gptkit.generation.scoring_batches import TOKENS_PER_PASS, group_by_size
 from gptkit.model.base import Model
 from gptkit.model.evaluation_mode import decoding_mode
 

@@ -1,32 +1,22 @@
 """Log-probabilities of given continuations under a model.
 
-A context that several continuations share is read once, and the head is applied only where a token of a continuation is predicted.
+A context that several continuations share is read once, with the tokens with which all of them begin; and the head is applied only
+where a token of a continuation is predicted.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from gptkit.data.padding import pad_sequences, sequence_lengths
+from gptkit.generation.predictions import Predictions, PredictionScores, score_predictions
+from gptkit.generation.scoring_batches import TOKENS_PER_PASS, Options, group_by_size, group_options, split_options
 from gptkit.model.base import Model
 from gptkit.model.evaluation_mode import decoding_mode
-
-TOKENS_PER_PASS = 4096
-"""Maximum number of tokens of a forward pass, including padding."""
-CACHED_TOKENS = 8192
-"""Maximum number of tokens in the cache of a forward pass over continuations that share contexts."""
-SHARED_TOKENS = {"cpu": 1024}
-"""Maximum number of tokens that are read for the contexts and continuations of a batch, padding included, by type of device; by
-default CACHED_TOKENS. On a CPU, larger batches have more padding and are not faster."""
-CACHED_LOGITS = 1 << 18
-"""The number of logits that a CPU normalises at a time: 1 MiB in float32, which is three times as fast as all of them."""
-LOGITS_PER_SLICE = 1 << 24
-"""The number of logits that are computed at a time: 64 MiB in float32."""
 
 
 @dataclass(frozen=True)
@@ -79,150 +69,87 @@ def score_continuations(
     for index, sequence in enumerate(fitted):
         by_context.setdefault(tuple(sequence.context), []).append(index)
     single = [indices[0] for indices in by_context.values() if len(indices) == 1]
-    shared = [part for indices in by_context.values() if len(indices) > 1 for part in _split_options(fitted, indices)]
+    shared = [
+        indices[part]
+        for indices in by_context.values()
+        if len(indices) > 1
+        for part in split_options([len(fitted[index]) for index in indices])
+    ]
     scores: dict[int, ContinuationScore] = {}
     with decoding_mode(model):
         for batch in group_by_size([len(fitted[index]) - 1 for index in single], rows, TOKENS_PER_PASS):
             part = [single[place] for place in batch]
             scores.update(zip(part, _score_whole(model, [fitted[index] for index in part], excluded), strict=True))
-        all_groups = [[fitted[index] for index in indices] for indices in shared]
-        budget = SHARED_TOKENS.get(next(model.parameters()).device.type, CACHED_TOKENS)
-        for batch in _shared_batches(all_groups, rows, budget):
-            groups = [all_groups[place] for place in batch]
+        all_options = [
+            Options.of(fitted[indices[0]].context, [fitted[index].continuation for index in indices]) for indices in shared
+        ]
+        for batch in group_options(all_options, rows, next(model.parameters()).device.type):
             part = [index for place in batch for index in shared[place]]
-            scores.update(zip(part, _score_shared(model, groups, excluded), strict=True))
+            scores.update(zip(part, _score_options(model, [all_options[place] for place in batch], excluded), strict=True))
     return [scores[index] for index in range(len(sequences))]
-
-
-def _split_options(sequences: Sequence[TokenSequence], indices: list[int]) -> Iterator[list[int]]:
-    """Split continuations of one context into groups whose cache has at most CACHED_TOKENS tokens."""
-    size = max(2, CACHED_TOKENS // max(len(sequences[index]) for index in indices))
-    for first in range(0, len(indices), size):
-        yield indices[first : first + size]
-
-
-def group_by_size(sizes: Sequence[int], rows: int, budget: int) -> list[list[int]]:
-    """Group indices by size, largest first, into batches of at most `rows` indices and `budget` tokens, padding included."""
-    batches: list[list[int]] = []
-    room = 0
-    for index in sorted(range(len(sizes)), key=lambda index: -sizes[index]):
-        if room == 0:
-            batches.append([])
-            room = max(1, budget // max(1, sizes[index]))
-            room = min(room, rows) if rows else room
-        batches[-1].append(index)
-        room -= 1
-    return batches
-
-
-def _shared_batches(groups: Sequence[Sequence[TokenSequence]], rows: int, budget: int) -> list[list[int]]:
-    """Batch the indices of groups with one context each, such that continuations and contexts of a batch have similar lengths.
-
-    Args:
-        groups: the continuations of each context.
-        rows: maximum number of contexts of a batch; 0: any.
-        budget: maximum number of tokens to read, padding included.
-    """
-    contexts = [len(group[0].context) for group in groups]
-    longest = [max(len(sequence.continuation) for sequence in group) for group in groups]
-    order = sorted(range(len(groups)), key=lambda index: (-round(2 * math.log2(longest[index])), -contexts[index]))
-    batches: list[list[int]] = []
-    context = continuation = options = 0
-    for index in order:
-        context, continuation = max(context, contexts[index]), max(continuation, longest[index])
-        options += len(groups[index])
-        count = len(batches[-1]) + 1 if batches else 1
-        is_full = count * context + options * continuation > budget or options * (context + continuation) > CACHED_TOKENS
-        if not batches or is_full or (rows and count > rows):
-            batches.append([])
-            context, continuation, options = contexts[index], longest[index], len(groups[index])
-        batches[-1].append(index)
-    return batches
 
 
 def _score_whole(model: Model, sequences: Sequence[TokenSequence], excluded: Sequence[int]) -> list[ContinuationScore]:
     """Score sequences in one forward pass, padded on the right."""
     device = next(model.parameters()).device
-    rows = [sequence.context + sequence.continuation for sequence in sequences]
-    tokens = pad_sequences(row[:-1] for row in rows)  # (B, T)
+    tokens = pad_sequences((sequence.context + sequence.continuation)[:-1] for sequence in sequences)  # (B, T)
     mask = torch.zeros(tokens.shape, dtype=torch.bool)
-    for number, sequence in enumerate(sequences):
-        mask[number, len(sequence.context) - 1 : len(sequence) - 1] = True
+    predictions = Predictions()
+    places: list[Sequence[int]] = []
+    for row, sequence in enumerate(sequences):
+        mask[row, len(sequence.context) - 1 : len(sequence) - 1] = True
+        places.append(predictions.add(len(predictions.tokens), sequence.continuation, start=True))
     hidden = model(tokens.to(device))[mask.to(device)]  # (sum of lengths of continuations, D)
-    return _scores(model, hidden, [sequence.continuation for sequence in sequences], excluded)
+    return _scores(score_predictions(model, hidden, predictions, excluded), places)
 
 
-def _score_shared(model: Model, groups: Sequence[Sequence[TokenSequence]], excluded: Sequence[int]) -> list[ContinuationScore]:
-    """Score several continuations of each of B contexts: one pass over the contexts, and one over the continuations.
+def _score_options(model: Model, groups: Sequence[Options], excluded: Sequence[int]) -> list[ContinuationScore]:
+    """Score the options of each of B contexts: one pass over contexts and common tokens, and one over the rests of the options.
 
-    The first token of a continuation is predicted at the last token of its context.
+    The first token of a rest is predicted at the last common token.
     """
     device = next(model.parameters()).device
-    contexts = [group[0].context for group in groups]
-    sequences = [sequence for group in groups for sequence in group]  # R
-    rows = torch.tensor([row for row, group in enumerate(groups) for _ in group], device=device)  # (R,)
-    padded = max(map(len, contexts)) + max(len(sequence.continuation) for sequence in sequences) - 1
-    cache = model.cache(len(contexts), min(padded, model.context))
-    counts = sequence_lengths(contexts)  # (B,)
-    cache.receive(counts)
-    hidden = model(pad_sequences(contexts).to(device), cache=cache)  # (B, T, D)
-    last = hidden[torch.arange(len(contexts), device=device), counts.to(device) - 1]  # (B, D)
-    first = _scores(model, last[rows], [sequence.continuation[:1] for sequence in sequences], excluded)
-    longer = [index for index, sequence in enumerate(sequences) if len(sequence.continuation) > 1]
-    if not longer:
-        return first
-    cache.select(rows[torch.tensor(longer, device=device)])
-    inputs = [sequences[index].continuation[:-1] for index in longer]
-    counts = sequence_lengths(inputs)
-    if padded > model.context:  # else padding is read like tokens: nothing follows it, and some caches are faster
-        cache.receive(counts)
-    hidden = model(pad_sequences(inputs).to(device), cache=cache)
-    mask = torch.arange(hidden.shape[1]) < counts[:, None]
-    rest = _scores(model, hidden[mask.to(device)], [sequences[index].continuation[1:] for index in longer])
-    for index, score in zip(longer, rest, strict=True):
-        log_probs = torch.cat([first[index].log_probs, score.log_probs])
-        first[index] = ContinuationScore(
-            log_probs, first[index].is_greedy and score.is_greedy, first[index].is_greedy_filtered and score.is_greedy
-        )
-    return first
+    prefixes = [group.prefix for group in groups]
+    padded = max(map(len, prefixes)) + max(group.longest_rest for group in groups) - 1
+    cache = model.cache(len(groups), min(padded, model.context))
+    cache.receive(sequence_lengths(prefixes))
+    hidden = model(pad_sequences(prefixes).to(device), cache=cache)  # (B, T, D)
+    mask = torch.zeros(hidden.shape[:2], dtype=torch.bool)
+    predictions = Predictions()
+    places: list[list[int]] = []
+    states = 0
+    for row, group in enumerate(groups):
+        mask[row, len(group.context) - 1 : len(group.prefix)] = True
+        common = predictions.add(states, group.common, start=True)
+        states += len(common) + 1
+        firsts = [predictions.add(states - 1, rest[:1], start=not group.common) for rest in group.rests]
+        places += [[*common, *first] for first in firsts]
+    scores = score_predictions(model, hidden[mask.to(device)], predictions, excluded)
+
+    rows = [row for row, group in enumerate(groups) for rest in group.rests if len(rest) > 1]
+    rests = [rest for group in groups for rest in group.rests]
+    longer = [index for index, rest in enumerate(rests) if len(rest) > 1]
+    if longer:
+        cache.select(torch.tensor(rows, device=device))
+        inputs = [rests[index][:-1] for index in longer]
+        counts = sequence_lengths(inputs)
+        if padded > model.context:  # else padding is read like tokens: nothing follows it, and some caches are faster
+            cache.receive(counts)
+        hidden = model(pad_sequences(inputs).to(device), cache=cache)
+        mask = torch.arange(hidden.shape[1]) < counts[:, None]
+        predictions, offset = Predictions(), len(scores.log_probs)
+        for index in longer:
+            added = predictions.add(len(predictions.tokens), rests[index][1:], start=False)
+            places[index] += [offset + place for place in added]
+        scores = scores.joined(score_predictions(model, hidden[mask.to(device)], predictions))
+    return _scores(scores, places)
 
 
-def _scores(
-    model: Model, hidden: Tensor, continuations: Sequence[list[int]], excluded: Sequence[int] = ()
-) -> list[ContinuationScore]:
-    """Score continuations, given the hidden states (N, D) at which their N tokens are predicted."""
-    targets = torch.tensor([token for ids in continuations for token in ids], device=hidden.device)  # (N,)
-    size = max(1, LOGITS_PER_SLICE // model.vocabulary)
-    lengths = [len(ids) for ids in continuations]
-    is_first = torch.zeros(len(targets), dtype=torch.bool, device=hidden.device)
-    is_first[torch.tensor([0, *lengths[:-1]], device=hidden.device).cumsum(0)] = True
-    log_probs, is_greedy, is_greedy_filtered = [], [], []
-    for states, ids, starts in zip(torch.split(hidden, size), torch.split(targets, size), torch.split(is_first, size), strict=True):
-        logits = model.logits(states).float()  # (n, V)
-        log_probs.append(_log_probs(logits, ids).cpu())
-        is_best = _is_best(logits, ids)
-        is_greedy.append(is_best.cpu())
-        if excluded:
-            allowed = logits[starts].index_fill(-1, torch.tensor(excluded, device=logits.device), -torch.inf)
-            is_best = is_best.index_put((starts,), allowed.argmax(-1) == ids[starts])
-        is_greedy_filtered.append(is_best.cpu())
-    parts = (torch.split(torch.cat(values), lengths) for values in (log_probs, is_greedy, is_greedy_filtered))
+def _scores(scores: PredictionScores, places: Sequence[Sequence[int]]) -> list[ContinuationScore]:
+    """Return the scores of continuations, given the indices of the predictions of each."""
+    order = torch.tensor([place for part in places for place in part])
+    values = (values[order].split([len(part) for part in places]) for values in vars(scores).values())
     return [
-        ContinuationScore(values, bool(greedy.all()), bool(filtered.all())) for values, greedy, filtered in zip(*parts, strict=True)
+        ContinuationScore(log_probs, bool(best.all()), bool(filtered.all()))
+        for log_probs, best, filtered in zip(*values, strict=True)
     ]
-
-
-def _log_probs(logits: Tensor, ids: Tensor) -> Tensor:
-    """Return the log-probabilities of tokens: (N, V), (N,) -> (N,). On a CPU, a few rows at a time, which stay in its cache."""
-    size = max(1, CACHED_LOGITS // logits.shape[-1]) if logits.device.type == "cpu" else len(logits)
-    parts = zip(torch.split(logits, size), torch.split(ids, size), strict=True)
-    return torch.cat([part.log_softmax(-1).gather(-1, tokens[:, None]).squeeze(-1) for part, tokens in parts])
-
-
-def _is_best(logits: Tensor, ids: Tensor) -> Tensor:
-    """Return whether each token is the most probable one, the first of equally probable ones: (N, V), (N,) -> (N,) bool.
-
-    The maximum takes a tenth of the time of its position, which only rows whose token reaches it need.
-    """
-    is_best = logits.gather(-1, ids[:, None]).squeeze(-1) == logits.amax(-1)
-    return is_best.index_put((is_best.clone(),), logits[is_best].argmax(-1) == ids[is_best])

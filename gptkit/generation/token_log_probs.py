@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from gptkit.generation.scoring import LOGITS_PER_SLICE
+from gptkit.generation.predictions import LOGITS_PER_SLICE
 from gptkit.generation.text_sequence import TokenLogProbs
 from gptkit.model.base import Model
 from gptkit.model.evaluation_mode import decoding_mode

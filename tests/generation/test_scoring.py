@@ -7,7 +7,7 @@ import random
 import pytest
 import torch
 
-from gptkit.generation import scoring
+from gptkit.generation import predictions, scoring, scoring_batches
 from gptkit.generation.scoring import TokenSequence, score_continuations
 from tests.small_models import END, random_model, slow_log_probs
 
@@ -15,12 +15,14 @@ MODELS = {kind: random_model(kind) for kind in ("gpt", "banded", "lstm")}
 
 
 def questions(count: int, options: int) -> list[TokenSequence]:
-    """Contexts of different lengths, each with several continuations of different lengths."""
+    """Contexts of different lengths, each with several continuations of different lengths, some of which begin alike."""
     draw = random.Random(count)
     sequences = []
-    for _ in range(count):
+    for number in range(count):
         context = [END, *(draw.randrange(256) for _ in range(draw.randrange(12)))]
-        sequences += [TokenSequence(context, [draw.randrange(256) for _ in range(draw.randrange(1, 8))]) for _ in range(options)]
+        common = [draw.randrange(256) for _ in range(number % 3)]
+        rests = [[draw.randrange(256) for _ in range(draw.randrange(0 if common else 1, 6))] for _ in range(options)]
+        sequences += [TokenSequence(context, common + rest) for rest in rests]
     return sequences
 
 
@@ -37,14 +39,14 @@ def test_log_probabilities_do_not_depend_on_batch_size_and_order(kind: str, monk
     model, sequences = MODELS[kind], questions(20, 3) + questions(10, 1)
     expected = score_continuations(model, sequences)
     order = random.Random(0).sample(range(len(sequences)), len(sequences))
-    monkeypatch.setattr(scoring, "LOGITS_PER_SLICE", 600)
+    monkeypatch.setattr(predictions, "LOGITS_PER_SLICE", 600)
     for rows in (1, 7, 64):
         shuffled = score_continuations(model, [sequences[index] for index in order], rows=rows)
         for index, score in zip(order, shuffled, strict=True):
             torch.testing.assert_close(score.log_probs, expected[index].log_probs, rtol=0, atol=1e-5)
             assert score.is_greedy == expected[index].is_greedy
     monkeypatch.setattr(scoring, "TOKENS_PER_PASS", 20)
-    monkeypatch.setattr(scoring, "CACHED_TOKENS", 40)
+    monkeypatch.setattr(scoring_batches, "CACHED_TOKENS", 40)
     for score, other in zip(score_continuations(model, sequences), expected, strict=True):
         torch.testing.assert_close(score.log_probs, other.log_probs, rtol=0, atol=1e-5)
 
@@ -61,13 +63,29 @@ def test_shared_contexts_may_fill_the_context_of_the_model(kind: str) -> None:
         assert score.log_probs.tolist() == pytest.approx(slow_log_probs(model, sequence.context, sequence.continuation), abs=1e-5)
 
 
-def test_a_shared_context_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_continuations_share_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     model, context = random_model(), [END, *range(10)]
     sizes: list[int] = []
     handle = model.register_forward_pre_hook(lambda module, inputs: sizes.append(inputs[0].numel()))
     score_continuations(model, [TokenSequence(context, [1, 2]), TokenSequence(context, [3, 4]), TokenSequence(context, [5])])
-    handle.remove()
     assert sizes == [11, 2]
+    sizes.clear()
+    score_continuations(
+        model, [TokenSequence(context, [1, 2, 3, 4]), TokenSequence(context, [1, 2, 5]), TokenSequence(context, [1, 2])]
+    )
+    assert sizes == [12, 4]
+    sizes.clear()
+    score_continuations(model, [TokenSequence(context, [1, 2])] * 3)
+    assert sizes == [12]
+    handle.remove()
+
+
+def test_the_same_continuations_may_fill_the_context_of_the_model() -> None:
+    model, sequence = random_model(), TokenSequence([END, *range(20)], [7, 8, 9, 10])
+    alone, *others = (score.log_probs for count in (1, 2) for score in score_continuations(model, [sequence] * count))
+    assert len(sequence) == model.context + 1
+    for other in others:
+        torch.testing.assert_close(other, alone, rtol=0, atol=1e-5)
 
 
 def test_greedy_continuations_are_recognised() -> None:
@@ -92,7 +110,7 @@ def test_excluded_tokens_cannot_begin_a_continuation(options: int, monkeypatch: 
         with torch.no_grad():
             then = int(model.logits(model(torch.tensor([[*context, best]])))[0, -1].argmax())
         for size in (600, 1 << 24):
-            monkeypatch.setattr(scoring, "LOGITS_PER_SLICE", size)
+            monkeypatch.setattr(predictions, "LOGITS_PER_SLICE", size)
             sequences = [TokenSequence(context, ids) for ids in ([best, then], [best, (then + 1) % 256], [best])[:options]]
             scores = score_continuations(model, sequences, excluded=excluded)
             assert [score.is_greedy_filtered for score in scores] == [True, False, True][:options]
