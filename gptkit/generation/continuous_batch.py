@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from time import perf_counter
 
 import numpy as np
 import torch
@@ -60,7 +61,7 @@ class ContinuousBatch:
         vocabulary: int,
         rows: int,
         length: int,
-        prefill_tokens: int = 0,
+        chunked_prefill: bool = False,
         prefixes: PrefixCache | None = None,
     ) -> None:
         """
@@ -69,15 +70,15 @@ class ContinuousBatch:
             vocabulary: only ids below it are sampled. Ids that an objective adds after those of the tokenizer have no text.
             rows: maximum number of sequences that are decoded together.
             length: maximum number of tokens of a sequence, including its prompt.
-            prefill_tokens: number of prompt tokens after which a step stops reading prompts, so that long prompts do not delay the
-                tokens of running sequences; 0: a step reads the prompts of all sequences for which there is room.
-            prefixes: states of the beginnings of earlier prompts, if prefill_tokens is set; not used if the cache of the model
-                cannot be divided.
+            chunked_prefill: read prompts in parts between the tokens of running sequences, so that a long prompt delays them
+                little; otherwise, a step reads the prompts of all sequences for which there is room.
+            prefixes: states of the beginnings of earlier prompts, for chunked_prefill; not used if the cache of the model cannot
+                be divided.
         """
         self.running: list[TokenSequence] = []
         self.waiting: deque[TokenSequence] = deque()
         self._model, self._vocabulary, self._rows = model, vocabulary, rows
-        self._prefill_tokens = prefill_tokens
+        self._chunked_prefill = chunked_prefill
         self._decoder = Decoder(model, length=length)
         self._prefixes = prefixes if getattr(self._decoder.cache, "has_prefixes", False) else None
         self._ended: set[int] = set()
@@ -109,13 +110,14 @@ class ContinuousBatch:
     def step(self) -> list[TokenSequence]:
         """Sample one token of every running sequence, and append it to its `tokens`. Returns the running sequences.
 
-        With `prefill_tokens`, sequences whose prompts are still being read are not among them.
+        With `chunked_prefill`, sequences whose prompts are still being read are not among them.
         """
         self._remove_ended()
+        begin = self._time()
         if self._sampled is not None:
             self._decoder.feed(self._sampled)
-        if self._prefill_tokens:
-            for prefill, sequences in self._read_chunks():
+        if self._chunked_prefill:
+            for prefill, sequences in self._read_parts(self._time() - begin):
                 self._decoder.add(prefill, [len(sequences)])
                 self.running += sequences
         else:
@@ -162,15 +164,18 @@ class ContinuousBatch:
             self._decoder.read([group[0].prompt for group in groups], [len(group) for group in groups])
             self.running += [sequence for group in groups for sequence in group]
 
-    def _read_chunks(self) -> list[tuple[Prefill, list[TokenSequence]]]:
-        """Read up to `prefill_tokens` tokens, but at least one prompt if no sequence is running.
+    def _read_parts(self, seconds: float) -> list[tuple[Prefill, list[TokenSequence]]]:
+        """Read prompts for a time, but at least one part, and at least one prompt if no sequence is running.
+
+        Args:
+            seconds: as long as decoding took, so that running sequences keep at least half of their speed.
 
         Returns:
             The prompts that are now done, and their sequences.
         """
         done: list[tuple[Prefill, list[TokenSequence]]] = []
-        read, taken = 0, len(self.running)
-        while read < self._prefill_tokens or not taken:
+        begin, parts, taken = self._time(), 0, len(self.running)
+        while not (taken and parts) or (self._time() - begin) * (parts + 1) / parts <= seconds:
             if self._reading is None:
                 room = self._room(taken)
                 if not self.waiting or not room:
@@ -178,12 +183,21 @@ class ContinuousBatch:
                 sequences = self._next_with_one_prompt(room)
                 self._reading = Prefill(self._model, [sequences[0].prompt], prefixes=self._prefixes), sequences
             prefill, sequences = self._reading
-            read += prefill.step()
+            prefill.step_part()
+            parts += 1
             if prefill.is_done:
                 done.append(self._reading)
                 taken += len(sequences)
                 self._reading = None
         return done
+
+    def _time(self) -> float:
+        """Return the time after all operations that were started, if it is needed: while there are prompts to read."""
+        if not self._chunked_prefill or not (self._reading or self.waiting):
+            return 0.0
+        if self._decoder.device.type != "cpu":
+            torch.accelerator.synchronize()
+        return perf_counter()
 
     def _room(self, taken: int) -> int:
         """Return the number of sequences that can join, given the number of taken rows."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from gptkit.chat_template.base import ChatTemplate
 from gptkit.errors import DataError
 from gptkit.generation.engine import Engine
-from gptkit.generation.prefill import CHUNK, PREFIX_TOKENS, PrefixCache
+from gptkit.generation.prefill import PREFIX_TOKENS, PrefixCache
 from gptkit.generation.sampling import SamplingParams
 from gptkit.generation.text_sequence import TextChunk, TextSequence
 from gptkit.model.base import Model
@@ -55,7 +55,7 @@ class Conversation:
             model,
             template.tokenizer,
             batch=1,
-            prefill_tokens=CHUNK if shares_prefixes else 0,
+            chunked_prefill=shares_prefixes,
             prefixes=PrefixCache(max(PREFIX_TOKENS, 2 * model.context)) if shares_prefixes else None,
         )
         self._samples: dict[int, int] = {}

@@ -30,7 +30,7 @@ class Engine:
         *,
         batch: int,
         length: int | None = None,
-        prefill_tokens: int = 0,
+        chunked_prefill: bool = False,
         prefixes: PrefixCache | None = None,
     ) -> None:
         """
@@ -39,7 +39,7 @@ class Engine:
             tokenizer: only its ids are sampled. End-of-text ends a text.
             batch: maximum number of texts that are decoded together.
             length: maximum number of tokens of a prompt and its text; None: the context of the model.
-            prefill_tokens, prefixes: see `ContinuousBatch`.
+            chunked_prefill, prefixes: see `ContinuousBatch`.
         """
         self._end_of_text = tokenizer.special["end_of_text"]
         self._batch = ContinuousBatch(
@@ -47,7 +47,7 @@ class Engine:
             vocabulary=tokenizer.size,
             rows=batch,
             length=model.context if length is None else length,
-            prefill_tokens=prefill_tokens,
+            chunked_prefill=chunked_prefill,
             prefixes=prefixes,
         )
         self._texts: dict[TokenSequence, TextSequence] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import torch
@@ -89,6 +89,7 @@ class Prefill:
         self._device = next(model.parameters()).device
         self.read = 0
         """The number of tokens of each prompt that were read."""
+        self._parts: Generator[None, None, Tensor] | None = None
         with decoding_mode(model):
             found = self._prefixes.find(prompts[0]) if self._prefixes is not None else None
             self.cache = model.cache(0 if found else len(prompts), self._length)
@@ -101,16 +102,31 @@ class Prefill:
         """Whether all tokens were read."""
         return self.read == self._length
 
-    def step(self) -> int:
-        """Read the next chunk, and return its number of tokens."""
-        end = min(self.read + CHUNK, self._length)
+    def step(self) -> None:
+        """Read the next chunk."""
         with decoding_mode(self._model):
-            tokens = torch.tensor([prompt[self.read : end] for prompt in self._prompts], device=self._device)
-            self.hidden = forward(self._model, tokens, self.cache)[:, -1]
-            if end == self._length and self._prefixes is not None:
-                self._prefixes.add(self._prompts[0], self.cache)
-        count, self.read = (end - self.read) * len(self._prompts), end
-        return count
+            self._end_chunk(forward(self._model, self._next_chunk(), self.cache))
+
+    def step_part(self) -> None:
+        """Compute the next part of a chunk: one of its layers, if the model supports that."""
+        with decoding_mode(self._model):
+            if self._parts is None:
+                self._parts = self._model.forward_in_parts(self._next_chunk(), cache=self.cache)
+            try:
+                next(self._parts)
+            except StopIteration as end:
+                self._parts = None
+                self._end_chunk(end.value)
+
+    def _next_chunk(self) -> Tensor:
+        tokens = [prompt[self.read : self.read + CHUNK] for prompt in self._prompts]
+        return torch.tensor(tokens, device=self._device)  # (P, T)
+
+    def _end_chunk(self, hidden: Tensor) -> None:
+        self.hidden = hidden[:, -1]
+        self.read += hidden.shape[1]
+        if self.is_done and self._prefixes is not None:
+            self._prefixes.add(self._prompts[0], self.cache)
 
 
 def groups_of_equal_length(prompts: Sequence[Sequence[int]], *, is_batch_invariant: bool) -> list[list[int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -56,6 +57,15 @@ class Model(nn.Module, ABC):
         Raises:
             ValueError: a position is beyond `context`.
         """
+
+    def forward_in_parts(self, tokens: Tensor, *, cache: Cache) -> Generator[None, None, Tensor]:
+        """Compute `forward` in parts, without compilation; other calls of the model may come between two parts.
+
+        A server decodes between the parts of a long prompt. The default is a single part. Models with layers should yield between
+        them, and compute the same numbers as in `forward`.
+        """
+        yield from ()
+        return self._call_impl(tokens, cache=cache)  # type: ignore[no-untyped-call, no-any-return]
 
     @abstractmethod
     def logits(self, hidden: Tensor) -> Tensor:

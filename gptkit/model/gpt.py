@@ -6,6 +6,7 @@ Shapes: B batch, T time, D width, V vocabulary.
 from __future__ import annotations
 
 import math
+from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -119,11 +120,26 @@ class GPT(Model):
                 module.reset_parameters()
 
     def forward(self, tokens: Tensor, *, cache: Cache | None = None, segments: Tensor | None = None) -> Tensor:
+        x, layers = self._embed(tokens, cache)
+        for block, layer in zip(self.blocks, layers, strict=True):
+            x = block(x, cache=layer, segments=segments)  # (B, T, D)
+        return x if self.norm is None else self.norm(x)
+
+    def forward_in_parts(self, tokens: Tensor, *, cache: Cache) -> Generator[None, None, Tensor]:
+        x, layers = self._embed(tokens, cache)
+        for number, (block, layer) in enumerate(zip(self.blocks, layers, strict=True)):
+            if number:
+                yield
+            x = block(x, cache=layer)  # (B, T, D)
+        return x if self.norm is None else self.norm(x)
+
+    def _embed(self, tokens: Tensor, cache: Cache | None) -> tuple[Tensor, Sequence[Any]]:
+        """Return the input of the first block (B, T, D), and the cache of each block."""
         if cache is None:
             if tokens.shape[1] > self.context:
                 raise ValueError(f"a sequence of {tokens.shape[1]} tokens is longer than the model's context of {self.context}")
             positions = torch.arange(tokens.shape[1], device=tokens.device)  # (T,)
-            layers: Any = [None] * len(self.blocks)
+            layers: Sequence[Any] = [None] * len(self.blocks)
         else:
             assert isinstance(cache, DecodingCache)
             positions = cache.advance(tokens).position_ids  # (1 or B, T)
@@ -131,9 +147,7 @@ class GPT(Model):
         x = self.wte(tokens) + self.wpe(positions)  # (B, T, D)
         if self.settings.dropout:
             x = F.dropout(x, self.settings.dropout, self.training)
-        for block, layer in zip(self.blocks, layers, strict=True):
-            x = block(x, cache=layer, segments=segments)  # (B, T, D)
-        return x if self.norm is None else self.norm(x)  # type: ignore[no-any-return]
+        return x, layers
 
     def logits(self, hidden: Tensor) -> Tensor:
         if self.head is not None and not isinstance(self.head, nn.Linear):

@@ -12,7 +12,7 @@ import torch
 from gptkit.attention import DenseAttentionConfig
 from gptkit.generation.async_engine import AsyncEngine, EngineStoppedError
 from gptkit.generation.engine import Engine, generate
-from gptkit.generation.prefill import CHUNK, PrefixCache
+from gptkit.generation.prefill import PrefixCache
 from gptkit.generation.sampling import SamplingParams
 from gptkit.generation.text_sequence import TextSequence
 from gptkit.model import GPTConfig
@@ -35,7 +35,7 @@ def run(task: Coroutine[Any, Any, Any]) -> Any:
 
 
 def engine_of(model: Any) -> Engine:
-    return Engine(model, TOKENIZER, batch=6, prefill_tokens=CHUNK, prefixes=PrefixCache())
+    return Engine(model, TOKENIZER, batch=6, chunked_prefill=True, prefixes=PrefixCache())
 
 
 def text(number: int, tokens: int = 20) -> TextSequence:
@@ -65,7 +65,7 @@ def test_every_client_gets_its_own_text(model: Any) -> None:
 
 def test_a_client_that_leaves_makes_room_for_others(model: Any) -> None:
     async def clients() -> str:
-        engine = AsyncEngine(Engine(model, TOKENIZER, batch=1, prefill_tokens=CHUNK))
+        engine = AsyncEngine(Engine(model, TOKENIZER, batch=1, chunked_prefill=True))
         leaving = engine.generate(text(0, tokens=100))
         await anext(leaving)
         await leaving.aclose()  # type: ignore[attr-defined]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from typing import Any
 
@@ -80,7 +81,7 @@ def alone(model: Any) -> dict[int, Any]:
 def test_a_text_does_not_depend_on_when_others_join_and_leave(model: Any) -> None:
     expected = alone(model)
     assert run(Engine(model, TOKENIZER, batch=8), requests()) == expected
-    chunked = Engine(model, TOKENIZER, batch=5, prefill_tokens=CHUNK)
+    chunked = Engine(model, TOKENIZER, batch=5, chunked_prefill=True)
     assert run(chunked, requests(), arrive=random.Random(1)) == expected
 
 
@@ -88,7 +89,7 @@ def test_texts_whose_prompts_begin_alike_share_the_state_of_the_beginning(model:
     if not model.cache(1, 1).has_prefixes:
         pytest.skip("the state of an LSTM cannot be divided")
     prefixes = PrefixCache(tokens=8 * CHUNK)
-    engine = Engine(model, TOKENIZER, batch=6, prefill_tokens=CHUNK, prefixes=prefixes)
+    engine = Engine(model, TOKENIZER, batch=6, chunked_prefill=True, prefixes=prefixes)
     assert run(engine, requests(), arrive=random.Random(2)) == alone(model)
 
 
@@ -114,22 +115,33 @@ def test_only_the_rest_of_a_prompt_is_read_after_a_known_beginning() -> None:
     assert read([*beginning, *[1] * (CHUNK + 5)]) == 0, "the oldest states are forgotten"
 
 
-def test_a_step_reads_no_more_of_a_prompt_than_allowed() -> None:
-    """A running text gets a token in every step while a long prompt is read."""
+def test_a_long_prompt_is_read_a_part_at_a_time_between_the_tokens_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step reads for as long as it decodes. With a clock that advances by one second per call, that is one layer of a chunk."""
     torch.manual_seed(0)
     settings, attention = MODELS["dense"]
     small = settings.build(attention=attention, vocabulary=TOKENIZER.size).eval()
-    engine = Engine(small, TOKENIZER, batch=4, prefill_tokens=CHUNK)
+    monkeypatch.setattr("gptkit.generation.continuous_batch.perf_counter", itertools.count().__next__)
+    engine = Engine(small, TOKENIZER, batch=4, chunked_prefill=True)
     short = TextSequence(TOKENIZER, [1], SamplingParams(50, seed=0), context=CONTEXT, key=(0, 0), live=True)
     engine.add(short)
     engine.step()
     long = TextSequence(TOKENIZER, [2] * 4 * CHUNK, SamplingParams(5, seed=0), context=CONTEXT, key=(1, 0))
     engine.add(long)
-    for step in range(4):
+    for step in range(4 * settings.layers):
         assert len(long.ids) == 0
         engine.step()
         assert len(short.ids) == step + 2
     assert len(long.ids) == 1
+
+
+def test_parts_of_a_forward_pass_compute_the_same_numbers(model: Any) -> None:
+    prompt = TOKENIZER.encode("a prompt of more than one chunk " * 5)
+    at_once, in_parts = Prefill(model, [prompt]), Prefill(model, [prompt])
+    while not at_once.is_done:
+        at_once.step()
+    while not in_parts.is_done:
+        in_parts.step_part()
+    assert torch.equal(at_once.hidden, in_parts.hidden)
 
 
 def test_a_cancelled_text_leaves_and_the_others_are_as_before() -> None:
@@ -138,7 +150,7 @@ def test_a_cancelled_text_leaves_and_the_others_are_as_before() -> None:
     small = settings.build(attention=attention, vocabulary=TOKENIZER.size).eval()
     expected = alone(small)
     texts = requests()
-    engine = Engine(small, TOKENIZER, batch=6, prefill_tokens=CHUNK)
+    engine = Engine(small, TOKENIZER, batch=6, chunked_prefill=True)
     for text in texts:
         engine.add(text)
     finished: dict[int, Any] = {}

@@ -12,7 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from gptkit.generation.async_engine import AsyncEngine
 from gptkit.generation.engine import Engine
-from gptkit.generation.prefill import CHUNK, PrefixCache
+from gptkit.generation.prefill import PrefixCache
 from gptkit_serve import ServeCommand
 from gptkit_serve.access import Access
 from gptkit_serve.errors import install_handlers
@@ -44,7 +44,7 @@ def make_app(served: ServedModel, settings: ServeCommand, keys: list[str], *, re
                 served.model,
                 served.tokenizer,
                 batch=settings.batch,
-                prefill_tokens=CHUNK,
+                chunked_prefill=True,
                 prefixes=PrefixCache(),
             )
         )

@@ -19,7 +19,7 @@ from gptkit_serve.receipts import CANCELLED, read_receipts
 from gptkit.config.main import run_command_line
 from gptkit.errors import ConfigError, DataError
 from gptkit.generation.engine import Engine
-from gptkit.generation.prefill import CHUNK, PrefixCache
+from gptkit.generation.prefill import PrefixCache
 from gptkit.generation.sampling import SamplingParams
 from gptkit.generation.text_sequence import TextSequence
 
@@ -73,7 +73,7 @@ def texts_of(loaded: LoadedModel, *, temperature: float = 1.0) -> list[TextSeque
 
 def answer_together(loaded: LoadedModel, texts: list[TextSequence]) -> Iterator[tuple[TextSequence, str]]:
     """Yield the texts, decoded as a server does, and their finish reasons."""
-    engine = Engine(loaded.model, loaded.tokenizer, batch=5, prefill_tokens=CHUNK, prefixes=PrefixCache())
+    engine = Engine(loaded.model, loaded.tokenizer, batch=5, chunked_prefill=True, prefixes=PrefixCache())
     for text in texts:
         engine.add(text)
     while not engine.is_idle:
