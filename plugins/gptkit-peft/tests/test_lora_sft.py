@@ -122,6 +122,7 @@ def test_a_missing_or_changed_base_is_one_line(train: Train, base: Path, tmp_pat
     [
         (("model=gpt",), "adapter=lora is trained on top of a trained model, and there is none; set init_from="),
         (("trainer.strategy=fsdp2",), "adapter=lora needs the whole model on every device; use trainer.strategy=ddp, not fsdp2"),
+        (("trainer.strategy=tp",), "adapter=lora needs the whole model on every device; use trainer.strategy=ddp, not tp"),
     ],
 )
 def test_a_run_that_cannot_train_an_adapter_says_so(train: Train, words: tuple[str, ...], message: str) -> None:
