@@ -71,7 +71,7 @@ def test_merged_weights_give_the_outputs_of_the_adapter_and_have_the_names_of_th
     assert model.adapter is None
     assert list(model.state_dict()) == list(small_model().state_dict())
     assert all(parameter.requires_grad for parameter in model.parameters())
-    assert (outputs(model) - before).abs().max() <= 3e-7 * before.abs().max().clamp(min=1)
+    assert (outputs(model) - before).abs().max() <= 1e-6 * before.abs().max()
     pack_weights(model, min_entries=1)
     torch.testing.assert_close(outputs(model), before)
 

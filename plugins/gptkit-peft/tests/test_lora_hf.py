@@ -67,7 +67,7 @@ def test_off_is_bit_equal_and_merged_is_nearly_equal(kind: str, tmp_path: Path) 
         assert not torch.equal(changed, before)
         merge_adapter(model)
         assert list(model.state_dict()) == names
-        assert float((model.logits(model(tokens)) - changed).abs().max()) <= 3e-7
+        assert float((model.logits(model(tokens)) - changed).abs().max()) <= 1e-6 * float(changed.abs().max())
 
 
 @pytest.mark.parametrize("objective", ["sft", "reward", "dpo", "ppo", "grpo"])
