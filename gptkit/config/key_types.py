@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import types
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
@@ -45,7 +46,12 @@ def key_types(verb: str, key: str) -> list[Any]:
 def _field_type(owner: Any, word: str) -> Any:
     if not dataclasses.is_dataclass(owner):
         return None
-    return get_type_hints(owner, include_extras=True).get(word)
+    return _type_hints(owner).get(word)  # type: ignore[arg-type]  # classes are hashable
+
+
+@functools.cache
+def _type_hints(owner: type[Any]) -> dict[str, Any]:
+    return get_type_hints(owner, include_extras=True)
 
 
 def key_choices(verb: str, key: str) -> list[str]:

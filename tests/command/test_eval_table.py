@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +15,7 @@ import torch
 from gptkit.attention import DenseAttentionConfig
 from gptkit.model import GPTConfig
 from tests.command_line import GptkitCommand
+from tests.processes import ProcessServer
 
 ROOT = Path(__file__).parents[2]
 PIQA = [
@@ -248,17 +246,14 @@ def test_folder_of_one_task_is_not_used_for_several(evaluate: Any, tmp_path: Pat
     assert "has the results of one task with one model; choose another folder" in outcome.error_line
 
 
-def test_process_that_is_killed_continues_with_the_same_bytes(evaluate: Any, folder: Path, tmp_path: Path) -> None:
+@pytest.mark.process
+def test_process_that_is_killed_continues_with_the_same_bytes(
+    evaluate: Any, folder: Path, process_server: ProcessServer, tmp_path: Path
+) -> None:
     words = ("checkpoint=runs/x,runs/y", TASKS.replace("examples:12", "examples:400"), "data.root=zero_shot")
     killed = 0
     for after in ("x/jars/results.json", "x/sums/protocol.json", "y/jars/items.jsonl", "y/sums/protocol.json"):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "gptkit", "eval", *words, f"to={tmp_path / 'parts'}"],
-            cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        process = process_server.start_gptkit("eval", *words, f"to={tmp_path / 'parts'}", cwd=folder)
         while process.poll() is None and not (tmp_path / "parts" / after).exists():
             time.sleep(0.01)
         process.kill()

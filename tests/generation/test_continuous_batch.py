@@ -78,19 +78,24 @@ def alone(model: Any) -> dict[int, Any]:
     return {key: value for text in requests() for key, value in run(Engine(model, TOKENIZER, batch=1), [text]).items()}
 
 
-def test_a_text_does_not_depend_on_when_others_join_and_leave(model: Any) -> None:
-    expected = alone(model)
+@pytest.fixture(scope="module")
+def expected(model: Any) -> dict[int, Any]:
+    """The texts that `model` writes alone."""
+    return alone(model)
+
+
+def test_a_text_does_not_depend_on_when_others_join_and_leave(model: Any, expected: dict[int, Any]) -> None:
     assert run(Engine(model, TOKENIZER, batch=8), requests()) == expected
     chunked = Engine(model, TOKENIZER, batch=5, chunked_prefill=True)
     assert run(chunked, requests(), arrive=random.Random(1)) == expected
 
 
-def test_texts_whose_prompts_begin_alike_share_the_state_of_the_beginning(model: Any) -> None:
+def test_texts_whose_prompts_begin_alike_share_the_state_of_the_beginning(model: Any, expected: dict[int, Any]) -> None:
     if not model.cache(1, 1).has_prefixes:
         pytest.skip("the state of an LSTM cannot be divided")
     prefixes = PrefixCache(tokens=8 * CHUNK)
     engine = Engine(model, TOKENIZER, batch=6, chunked_prefill=True, prefixes=prefixes)
-    assert run(engine, requests(), arrive=random.Random(2)) == alone(model)
+    assert run(engine, requests(), arrive=random.Random(2)) == expected
 
 
 def test_only_the_rest_of_a_prompt_is_read_after_a_known_beginning() -> None:

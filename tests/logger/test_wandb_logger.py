@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,15 @@ import wandb
 
 from gptkit.training.reporting.metrics_csv import read_metrics
 from tests.logger.wandb_files import read_config, read_history, wait_until_written
+
+
+@pytest.fixture(autouse=True)
+def _removed_folders() -> Iterator[None]:
+    """Removes the temporary folders of logged tables, which wandb leaves until the process ends."""
+    yield
+    for artifact in [each for each in gc.get_objects() if isinstance(each, wandb.Artifact)]:
+        if artifact._tmp_dir is not None:
+            artifact._tmp_dir.cleanup()
 
 
 def test_a_continued_run_has_the_same_id_and_continues_its_curves(

@@ -146,13 +146,9 @@ def test_a_third_party_package_is_installed_used_and_uninstalled(
     environment.pip("install", "--no-deps", "--no-index", str(third_party))
     monkeypatch.setitem(environment.variables, "GPTKIT_PLUGINS", "gptkit-thirdparty")  # and no other plugin of this machine
 
-    done = environment.run("gptkit", "train", "+tapered=small", *TRAIN, "attention.window=16", "hydra.run.dir=runs/life")
-    assert done.returncode == 0, done.stderr
-    manifest = json.loads(next((environment.workdir / "runs/life/checkpoints").glob("*/manifest.json")).read_text())
-    assert manifest["parts"]["attention"] == {"name": "tapering", "distribution": "gptkit-thirdparty==1.2.3"}
-
     generate = ["generate", "checkpoint=runs/life", "prompt=To be", "max_new_tokens=5", "temperature=0"]
-    overview, page, listed, shown, verb, wrong, unknown, options, keys, result = several(
+    trained, overview, page, listed, shown, verb, wrong, unknown, options, keys, result = several(
+        ["train", "+tapered=small", *TRAIN, "attention.window=16", "hydra.run.dir=runs/life"],
         ["--help"],
         ["train", "--help"],
         ["plugins", "kind=attention", "format=json"],
@@ -164,6 +160,9 @@ def test_a_third_party_package_is_installed_used_and_uninstalled(
         ["-sc", "query=bash", "gptkit train attention=tapering attention.na"],
         generate,
     )
+    assert trained[0] == 0, trained[2]
+    manifest = json.loads(next((environment.workdir / "runs/life/checkpoints").glob("*/manifest.json")).read_text())
+    assert manifest["parts"]["attention"] == {"name": "tapering", "distribution": "gptkit-thirdparty==1.2.3"}
     assert overview[0] == 0
     assert "  bands " in overview[1]
     assert "+tapered=" in overview[1]

@@ -21,19 +21,19 @@ WORDS = (
     "data.path=x.txt",
     "tokenizer=char",
     "+shrink=tiny",
-    "tokens=64000",
+    "tokens=25600",
     "hydra.sweep.dir=out",
     "seed=0,1",
 )
-RARELY = ("save.every=100", "val.every=0", "hydra.launcher.n_jobs=2")
-STEPS = 500
+RARELY = ("save.every=20", "val.every=0", "hydra.launcher.n_jobs=2")
+STEPS = 200
 
 
 def wait_for(seen: Callable[[], object]) -> None:
-    for _ in range(1200):
+    for _ in range(6000):
         if seen():
             return
-        time.sleep(0.05)
+        time.sleep(0.01)
     raise AssertionError("nothing happened for a minute")
 
 

@@ -31,10 +31,10 @@ SHORT, LONG = 20 * 4 * 32, 400 * 4 * 32
 
 
 def wait_for(seen: Callable[[], object]) -> None:
-    for _ in range(1200):
+    for _ in range(6000):
         if seen():
             return
-        time.sleep(0.05)
+        time.sleep(0.01)
     raise AssertionError("nothing happened for a minute")
 
 
@@ -60,21 +60,21 @@ def test_job_can_train_on_several_devices(gptkit_command: GptkitCommand, in_fold
 def test_killed_sweep_ends_its_jobs_and_the_same_command_finishes_it(
     gptkit_command: GptkitCommand, process_server: ProcessServer, in_folder: Path
 ) -> None:
-    """When the first job has finished, the second one trains, and the third one has not started, or has just started."""
+    """When the first job has finished, the second one trains."""
     Path("x.txt").write_text(TEXT, encoding="utf-8")
-    words = (*WORDS, f"tokens={SHORT},{LONG},{LONG + 128}", "hydra.launcher.n_jobs=2", "hydra.sweep.dir=out")
+    words = (*WORDS, f"tokens={SHORT},{LONG}", "hydra.launcher.n_jobs=2", "hydra.sweep.dir=out")
     sweep = process_server.start_gptkit(*words)
     wait_for(finished)
     sweep.send_signal(signal.SIGKILL)
     sweep.wait()
-    wait_for(lambda: not any(is_locked(Path(f"out/{number}")) for number in range(3)))
+    wait_for(lambda: not any(is_locked(Path(f"out/{number}")) for number in range(2)))
     before = finished()
-    assert 0 < len(before) < 3
+    assert len(before) == 1
     logs = {folder: (folder / "log.txt").read_text() for folder in before}
 
     done = gptkit_command(*words)
     assert done.status == 0, done.err
-    assert len(finished()) == 3
+    assert len(finished()) == 2
     assert {folder: (folder / "log.txt").read_text() for folder in before} == logs
     tokens = [json.loads((folder / "summary.json").read_text())["tokens"] for folder in sorted(finished())]
-    assert tokens == [SHORT, LONG, LONG + 128]
+    assert tokens == [SHORT, LONG]

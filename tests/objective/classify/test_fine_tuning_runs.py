@@ -83,20 +83,28 @@ def tuned(run: Run, labelled: list[str], pretrained: Path, root: Path) -> Path:
     return root / "tuned"
 
 
+STILL = ("optimizer.lr=0", "trainer.max_steps=1")
+
+
+@pytest.fixture(scope="module")
+def scratch(run: Run, labelled: list[str], root: Path) -> Path:
+    """A run whose weights are its initial ones."""
+    run("scratch", *labelled, *STILL)
+    return root / "scratch"
+
+
 @pytest.mark.parametrize("layers", [-1, 0, 2, 3, None])
 def test_transfer_layers_loads_embeddings_and_the_first_blocks(
-    layers: int | None, run: Run, labelled: list[str], pretrained: Path, root: Path
+    layers: int | None, run: Run, labelled: list[str], pretrained: Path, scratch: Path, root: Path
 ) -> None:
-    still = ["optimizer.lr=0", "trainer.max_steps=1"]
-    run("scratch", *labelled, *still)
     run(
         f"taken-{layers}",
         *labelled,
-        *still,
+        *STILL,
         f"init_from={pretrained}",
         f"objective.transfer_layers={'null' if layers is None else layers}",
     )
-    pretrained_weights, random, actual = newest(pretrained), newest(root / "scratch"), newest(root / f"taken-{layers}")
+    pretrained_weights, random, actual = newest(pretrained), newest(scratch), newest(root / f"taken-{layers}")
     whole = layers in (3, None)
     for name, tensor in actual.items():
         block = int(name.split(".")[1]) if name.startswith("blocks.") else None

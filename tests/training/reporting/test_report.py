@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from gptkit.attention import DenseAttentionConfig
 from gptkit.command import TrainCommand
@@ -21,6 +22,8 @@ from gptkit.training.reporting.metrics_csv import MetricsFile
 from gptkit.training.reporting.report import write_curves, write_report
 from gptkit.training.reporting.summary import read_summary, write_summary
 from tests.training.reporting.sample_environment import CPU
+
+pytestmark = pytest.mark.charts
 
 
 def test_smoothing_averages_around_each_point() -> None:
