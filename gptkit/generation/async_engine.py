@@ -71,8 +71,9 @@ class AsyncEngine:
         """
         generation = self.start([text])
         try:
-            async for _, chunk in generation:
-                yield chunk
+            async for chunks in generation:
+                for _, chunk in chunks:
+                    yield chunk
         finally:
             generation.close()
 
@@ -162,26 +163,33 @@ class AsyncEngine:
 
 
 class Generation:
-    """Texts that are being generated: an asynchronous iterator over their chunks, each with its text."""
+    """Texts that are being generated: an asynchronous iterator over their chunks, each with its text.
+
+    All chunks that have come since the last ones are returned together, so that a reader that is slow, or that reads many texts,
+    takes one turn for all of them.
+    """
 
     def __init__(self, engine: AsyncEngine, texts: Sequence[TextSequence]) -> None:
         self._engine, self._texts, self._remaining = engine, texts, len(texts)
-        self._chunks: asyncio.Queue[tuple[TextSequence, TextChunk] | BaseException] = asyncio.Queue()
+        self._chunks: list[tuple[TextSequence, TextChunk]] = []
+        self._failure: BaseException | None = None
+        self._has_news = asyncio.Event()
 
     def __aiter__(self) -> Generation:
         return self
 
-    async def __anext__(self) -> tuple[TextSequence, TextChunk]:
+    async def __anext__(self) -> list[tuple[TextSequence, TextChunk]]:
         """Raises: EngineStoppedError: an error has ended the engine."""
         if not self._remaining:
             raise StopAsyncIteration
-        item = await self._chunks.get()
-        if isinstance(item, BaseException):
-            self._chunks.put_nowait(item)  # for the next call
-            raise EngineStoppedError(f"the engine failed: {item}") from item
-        if item[1].finished is not None:
-            self._remaining -= 1
-        return item
+        await self._has_news.wait()
+        if not self._chunks:
+            raise EngineStoppedError(f"the engine failed: {self._failure}") from self._failure
+        chunks, self._chunks = self._chunks, []
+        if self._failure is None:
+            self._has_news.clear()
+        self._remaining -= sum(chunk.finished is not None for _, chunk in chunks)
+        return chunks
 
     def close(self) -> None:
         """Cancel the texts that are not complete. Must be called unless all chunks were read."""
@@ -189,11 +197,13 @@ class Generation:
 
     def put(self, text: TextSequence, chunk: TextChunk) -> None:
         """Append a chunk."""
-        self._chunks.put_nowait((text, chunk))
+        self._chunks.append((text, chunk))
+        self._has_news.set()
 
     def fail(self, error: BaseException) -> None:
-        """End with an error."""
-        self._chunks.put_nowait(error)
+        """End with an error, after the chunks that have come."""
+        self._failure = error
+        self._has_news.set()
 
 
 def _set_unless_done(future: asyncio.Future[Any], value: Any, error: BaseException | None) -> None:

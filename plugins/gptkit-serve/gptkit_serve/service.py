@@ -134,8 +134,8 @@ class Service:
         """Generate the texts of a job, and return them by prompt and sample. Raises as `start`."""
         answers = self.start(job)
         try:
-            async with aclosing(answers.chunks()) as chunks:
-                return [Answer(text, chunk.finished) async for text, chunk in chunks if chunk.finished is not None]
+            async with aclosing(answers.chunks()) as steps:
+                return [Answer(text, chunk.finished) async for step in steps for text, chunk in step if chunk.finished is not None]
         finally:
             answers.close()
 
@@ -163,21 +163,22 @@ class Answers:
         self._has_begun = False
         self._running = dict.fromkeys(texts)
 
-    async def chunks(self) -> AsyncGenerator[tuple[TextSequence, TextChunk]]:
-        """Yield the chunks of all texts, as they are generated.
+    async def chunks(self) -> AsyncGenerator[list[tuple[TextSequence, TextChunk]]]:
+        """Yield the chunks of all texts, as they are generated: those that have come since the last ones.
 
         Raises:
             EngineStoppedError: an error has ended the engine.
         """
         metrics = self._service.metrics
-        async for text, chunk in self._generation:
+        async for chunks in self._generation:
             if not self._has_begun:
                 metrics.time_to_first_chunk.observe(time.perf_counter() - self._start)
                 self._has_begun = True
-            if chunk.finished is not None:
-                metrics.generated_tokens.inc(len(chunk.finished.tokens))
-                self._end(text, chunk.finished.finish_reason)
-            yield text, chunk
+            for text, chunk in chunks:
+                if chunk.finished is not None:
+                    metrics.generated_tokens.inc(len(chunk.finished.tokens))
+                    self._end(text, chunk.finished.finish_reason)
+            yield chunks
 
     def close(self) -> None:
         """Cancel the texts that are not complete."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from typing import Any, TypeVar
 
 from fastapi.responses import StreamingResponse
@@ -18,14 +18,34 @@ Result = TypeVar("Result")
 DONE = b"data: [DONE]\n\n"
 
 
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
 class ClientLeftError(Exception):
     """The client has closed the connection, so nobody reads the answer."""
 
 
 def event(content: Any, name: str | None = None) -> bytes:
     """Return a server-sent event with a value as JSON."""
-    data = f"data: {json.dumps(content, ensure_ascii=False, separators=(',', ':'))}\n\n"
+    data = f"data: {_encode(content)}\n\n"
     return (data if name is None else f"event: {name}\n{data}").encode()
+
+
+class ChoiceEvents:
+    """Server-sent events of a stream that differ in `choices` alone. The rest of their JSON is built once."""
+
+    def __init__(self, head: Mapping[str, Any], tail: Mapping[str, Any]) -> None:
+        """
+        Args:
+            head: the fields before `choices`, at least one.
+            tail: the fields after `choices`.
+        """
+        self._head = f'data: {_encode(head)[:-1]},"choices":['
+        self._tail = f"],{_encode(tail)[1:]}\n\n" if tail else "]}\n\n"
+
+    def event(self, choice: Mapping[str, Any]) -> bytes:
+        """Return the event of a choice."""
+        return f"{self._head}{_encode(choice)}{self._tail}".encode()
 
 
 async def unless_client_leaves(receive: Receive, work: Coroutine[Any, Any, Result]) -> Result:

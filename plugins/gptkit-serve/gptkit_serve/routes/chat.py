@@ -14,7 +14,7 @@ from gptkit_serve.log_probs import AnswerTokens, chat_content
 from gptkit_serve.routes.parts import CurrentService, check_stream_options, index_of, tokens_of, usage
 from gptkit_serve.schemas.chat import ChatRequest
 from gptkit_serve.service import FINISH_REASONS, Answer, Answers, Job, Service, new_id, sampling_params
-from gptkit_serve.streaming import DONE, EventStream, event, unless_client_leaves
+from gptkit_serve.streaming import DONE, ChoiceEvents, EventStream, event, unless_client_leaves
 
 router = APIRouter()
 
@@ -72,28 +72,31 @@ def _choice(service: Service, job: Job, answer: Answer) -> dict[str, Any]:
 async def _events(body: ChatRequest, service: Service, answers: Answers) -> AsyncIterator[bytes]:
     job, tokenizer = answers.job, service.served.tokenizer
     head = _head(service, job, "chat.completion.chunk")
-    extra: dict[str, Any] = {"usage": None} if body.includes_usage else {}
+    events = ChoiceEvents(head, {"usage": None} if body.includes_usage else {})
     tokens = {text: AnswerTokens(tokenizer, text) for text in answers.texts}
     generated = 0
 
     def chunk_event(index: int, delta: dict[str, Any], log_probs: Any = None, finish_reason: str | None = None) -> bytes:
-        choice = {"index": index, "delta": delta, "logprobs": log_probs, "finish_reason": finish_reason}
-        return event({**head, "choices": [choice], **extra})
+        return events.event({"index": index, "delta": delta, "logprobs": log_probs, "finish_reason": finish_reason})
 
     for text in answers.texts:
         yield chunk_event(index_of(job, text.key), {"role": "assistant", "content": "", "refusal": None})
-    async with aclosing(answers.chunks()) as chunks:
-        async for text, chunk in chunks:
-            index, finished = index_of(job, text.key), chunk.finished
-            log_probs = None
-            if job.log_probs is not None:
-                entries = tokens[text].read(chunk.text, None if finished is None else finished.finish_reason)
-                log_probs = {"content": chat_content(tokenizer, entries), "refusal": None}
-            if chunk.text or (log_probs is not None and log_probs["content"]):
-                yield chunk_event(index, {"content": chunk.text}, log_probs)
-            if finished is not None:
-                generated += len(finished.tokens)
-                yield chunk_event(index, {}, None, FINISH_REASONS[finished.finish_reason])
+    async with aclosing(answers.chunks()) as steps:
+        async for step in steps:
+            written = []
+            for text, chunk in step:
+                index, finished = index_of(job, text.key), chunk.finished
+                log_probs = None
+                if job.log_probs is not None:
+                    entries = tokens[text].read(chunk.text, None if finished is None else finished.finish_reason)
+                    log_probs = {"content": chat_content(tokenizer, entries), "refusal": None}
+                if chunk.text or (log_probs is not None and log_probs["content"]):
+                    written.append(chunk_event(index, {"content": chunk.text}, log_probs))
+                if finished is not None:
+                    generated += len(finished.tokens)
+                    written.append(chunk_event(index, {}, None, FINISH_REASONS[finished.finish_reason]))
+            if written:
+                yield b"".join(written)
     if body.includes_usage:
         yield event({**head, "choices": [], "usage": usage(job, generated)})
     yield DONE

@@ -15,7 +15,7 @@ from gptkit_serve.log_probs import AnswerTokens, TokenEntry, TokenReader, comple
 from gptkit_serve.routes.parts import CurrentService, check_stream_options, index_of, tokens_of, usage
 from gptkit_serve.schemas.completions import CompletionRequest
 from gptkit_serve.service import FINISH_REASONS, Answer, Answers, Job, Service, new_id, sampling_params
-from gptkit_serve.streaming import DONE, EventStream, event, unless_client_leaves
+from gptkit_serve.streaming import DONE, ChoiceEvents, EventStream, event, unless_client_leaves
 
 router = APIRouter()
 
@@ -109,24 +109,28 @@ def _content(
 
 async def _events(body: CompletionRequest, service: Service, job: Job, answers: Answers | None) -> AsyncIterator[bytes]:
     head, tokenizer = _head(service, job), service.served.tokenizer
-    extra: dict[str, Any] = {"usage": None} if body.includes_usage else {}
+    events = ChoiceEvents(head, {"usage": None} if body.includes_usage else {})
     echoes = await _echoes(body, service, job)
     generated = 0
 
     def choice_event(index: int, text: str, entries: Any, finish_reason: str | None) -> bytes:
-        return event({**head, "choices": [_content(body, service, index, text, entries, finish_reason)], **extra})
+        return events.event(_content(body, service, index, text, entries, finish_reason))
 
     if body.echo:
         for index, echo in enumerate(each for each in echoes for _ in range(job.samples)):
             yield choice_event(index, echo.text, echo.entries, None if body.new_tokens else "length")
     if answers is not None:
         tokens = {text: AnswerTokens(tokenizer, text, offset=len(echoes[text.key[0]].text)) for text in answers.texts}
-        async with aclosing(answers.chunks()) as chunks:
-            async for text, chunk in chunks:
-                reason = None if chunk.finished is None else chunk.finished.finish_reason
-                entries = [] if body.logprobs is None else tokens[text].read(chunk.text, reason)
-                generated += 0 if chunk.finished is None else len(chunk.finished.tokens)
-                yield choice_event(index_of(job, text.key), chunk.text, entries, FINISH_REASONS[reason] if reason else None)
+        async with aclosing(answers.chunks()) as steps:
+            async for step in steps:
+                written = []
+                for text, chunk in step:
+                    reason = None if chunk.finished is None else chunk.finished.finish_reason
+                    entries = [] if body.logprobs is None else tokens[text].read(chunk.text, reason)
+                    generated += 0 if chunk.finished is None else len(chunk.finished.tokens)
+                    finish_reason = None if reason is None else FINISH_REASONS[reason]
+                    written.append(choice_event(index_of(job, text.key), chunk.text, entries, finish_reason))
+                yield b"".join(written)
     if body.includes_usage:
         yield event({**head, "choices": [], "usage": usage(job, generated)})
     yield DONE

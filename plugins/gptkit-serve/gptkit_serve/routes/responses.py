@@ -139,13 +139,14 @@ async def _events(builder: _ResponseBuilder, answers: Answers) -> AsyncIterator[
     tokens = AnswerTokens(answers.tokenizer, text)
     all_log_probs: list[dict[str, Any]] = []
     finished: Continuation | None = None
-    async with aclosing(answers.chunks()) as chunks:
-        async for _, chunk in chunks:
-            finished = chunk.finished
-            log_probs = builder.log_probs(tokens, chunk.text, None if finished is None else finished.finish_reason)
-            all_log_probs += log_probs
-            if chunk.text or log_probs:
-                yield typed("response.output_text.delta", **place, delta=chunk.text, logprobs=log_probs)
+    async with aclosing(answers.chunks()) as steps:
+        async for step in steps:
+            for _, chunk in step:
+                finished = chunk.finished
+                log_probs = builder.log_probs(tokens, chunk.text, None if finished is None else finished.finish_reason)
+                all_log_probs += log_probs
+                if chunk.text or log_probs:
+                    yield typed("response.output_text.delta", **place, delta=chunk.text, logprobs=log_probs)
     assert finished is not None
     yield typed("response.output_text.done", **place, text=finished.text, logprobs=all_log_probs)
     yield typed("response.content_part.done", **place, part=builder.part(finished.text, all_log_probs))
