@@ -35,6 +35,8 @@ class TokenSequence:
     top_p: float = 1.0
     tokens: list[int] = field(default_factory=list)
     """The tokens that were sampled so far."""
+    shared: int = 0
+    """The number of tokens of the prompt whose state was that of an earlier prompt, see `PrefixCache`."""
 
     @property
     def limit(self) -> int:
@@ -181,7 +183,10 @@ class ContinuousBatch:
                 if not self.waiting or not room:
                     break
                 sequences = self._next_with_one_prompt(room)
-                self._reading = Prefill(self._model, [sequences[0].prompt], prefixes=self._prefixes), sequences
+                prefill = Prefill(self._model, [sequences[0].prompt], prefixes=self._prefixes)
+                for sequence in sequences:
+                    sequence.shared = prefill.read
+                self._reading = prefill, sequences
             prefill, sequences = self._reading
             prefill.step_part()
             parts += 1

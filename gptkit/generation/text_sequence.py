@@ -75,6 +75,7 @@ class TextSequence:
         self.ids: list[int] = []
         """The generated ids, without end-of-text."""
         self.top_log_probs = log_probs
+        self._sequence: TokenSequence | None = None
         self.log_probs: list[TokenLogProbs] = []
         """One entry per generated token, including end-of-text, if they are recorded."""
         self._context = context
@@ -99,7 +100,14 @@ class TextSequence:
         """Return the window as a sequence to decode."""
         done, params = len(self.ids), self.params
         uniforms = self._uniforms[done : done + self._steps()]
-        return TokenSequence(self.window(), uniforms, params.temperature, params.top_k, params.top_p)
+        sequence = TokenSequence(self.window(), uniforms, params.temperature, params.top_k, params.top_p)
+        self._sequence = self._sequence or sequence
+        return sequence
+
+    @property
+    def shared_prompt_tokens(self) -> int:
+        """The number of tokens of the prompt that were not read again, because an earlier prompt began with them."""
+        return 0 if self._sequence is None else self._sequence.shared
 
     def full(self) -> TextChunk | None:
         """Return the last chunk if there is no room for another token, else None."""

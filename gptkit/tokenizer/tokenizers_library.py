@@ -25,6 +25,11 @@ class LibraryTokenizer(Tokenizer):
         return self.library.decode(list(ids), skip_special_tokens=False)
 
     def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.uint32]]:
-        encodings = self.library.encode_batch_fast(list(texts), add_special_tokens=False)
+        try:
+            encodings = self.library.encode_batch_fast(list(texts), add_special_tokens=False)
+        except TypeError:
+            for text in texts:
+                utf8(text)  # raises a clear error for half of a surrogate pair
+            raise
         # going through an array is the fastest conversion of the lists of the library to numpy
         return [np.frombuffer(array("I", encoding.ids), dtype=np.uint32) for encoding in encodings]

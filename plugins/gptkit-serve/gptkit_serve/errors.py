@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,8 +22,8 @@ _log = logging.getLogger("gptkit")
 TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
 """The type of an error by its status; other client errors are `invalid_request_error`, and errors of the server `server_error`."""
 
-UNION_TAGS = ("str", "list[", "function-", "nullable", "constrained-", "float", "int", "bool", "tagged-", "literal")
-"""Beginnings of the names by which pydantic distinguishes the members of a union in the location of an error."""
+UNION_TAG = re.compile(r"(str|float|int|bool)$|(list|literal)\[|(function|nullable|constrained|tagged)-")
+"""The names by which pydantic distinguishes the members of a union in the location of an error."""
 
 
 class APIError(Exception):
@@ -91,7 +92,9 @@ def invalid_request(errors: Sequence[Any]) -> APIError:
     kind, message = error["type"], str(error["msg"]).removeprefix("Value error, ")
     if kind == "json_invalid":
         return APIError(400, f"the body is not valid JSON: {error.get('ctx', {}).get('error', message)}", code="invalid_json")
-    param = ".".join(part for part in location if not part.startswith(UNION_TAGS)) or None
+    param = ".".join(part for part in location if not UNION_TAG.match(part)) or None
+    if param is None and kind == "value_error":
+        return APIError(400, message, code="invalid_value")
     if param is None:
         return APIError(400, "the body must be a JSON object")
     if kind == "extra_forbidden":

@@ -62,16 +62,17 @@ class ReceiptWriter:
             while not self._queue.empty():
                 receipts.append(self._queue.get())
             is_open = None not in receipts
-            lines = [f"{receipt.model_dump_json()}\n".encode() for receipt in receipts if receipt is not None]
-            if not lines:
+            written = [receipt for receipt in receipts if receipt is not None]
+            if not written:
                 continue
             try:
-                self._append(b"".join(lines))
+                self._append(b"".join(f"{receipt.model_dump_json()}\n".encode() for receipt in written))
                 self._has_failed = False
-            except OSError as error:
-                self.failures += len(lines)
+            except (OSError, ValueError) as error:  # ValueError: a path that is no text, in a folder with such a name
+                self.failures += len(written)
+                reason = describe_write_error(error).partition(";")[0] if isinstance(error, OSError) else error
                 if not self._has_failed:  # once, not for every answer
-                    _log.warning("warning: %s: receipts are lost: %s", self.path, describe_write_error(error).partition(";")[0])
+                    _log.warning("warning: %s: receipts are lost: %s", self.path, reason)
                 self._has_failed = True
 
     def _append(self, lines: bytes) -> None:

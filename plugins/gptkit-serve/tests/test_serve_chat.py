@@ -111,3 +111,25 @@ def test_models_are_listed(client: openai.OpenAI) -> None:
     assert client.models.retrieve("small").id == "small"
     with pytest.raises(openai.NotFoundError, match="there is no model 'large'; this server has 'small'"):
         client.models.retrieve("large")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_usage_says_how_much_of_a_prompt_was_not_read_again(client: openai.OpenAI, stream: bool) -> None:
+    create: Any = client.chat.completions.create
+    content = f"{stream} " * 24
+    cached = []
+    for _ in range(2):
+        options = {"stream": True, "stream_options": {"include_usage": True}} if stream else {}
+        messages = [{"role": "user", "content": content}]
+        response = create(model="small", messages=messages, max_tokens=2, n=2, temperature=0, **options)
+        usage = list(response)[-1].usage if stream else response.usage
+        assert usage.prompt_tokens > 128
+        cached.append(usage.prompt_tokens_details.cached_tokens)
+    assert cached[0] < 64  # at most what an earlier test has sent
+    assert cached[1] == usage.prompt_tokens // 64 * 64  # whole chunks
+
+
+def test_a_response_says_how_much_of_its_prompt_was_not_read_again(client: openai.OpenAI) -> None:
+    text = "response " * 12
+    usages = [client.responses.create(model="small", input=text, max_output_tokens=16).usage for _ in range(2)]
+    assert [usage and usage.input_tokens_details.cached_tokens for usage in usages] == [0, 128]

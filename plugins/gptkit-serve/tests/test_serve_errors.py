@@ -59,10 +59,17 @@ def error_of(response: httpx2.Response) -> dict[str, Any]:
         ({"response_format": {"type": "json_object"}}, "response_format", "is not supported"),
         ({"logit_bias": {"5": 1}}, "logit_bias", "is not supported"),
         ({"magic": 1}, "magic", "unknown field magic"),
+        ({"stream": "yes"}, "stream", "stream: Input should be a valid boolean"),
+        ({"messages": [{"role": "user", "content": "\ud800"}]}, "messages", "half of a surrogate pair"),
+        ({"model": "\udfff"}, "model", "half of a surrogate pair"),
+        ({"stop": ["a", "\ud800"]}, "stop", "half of a surrogate pair"),
+        ({"metadata": {"a": ["\ud800"]}}, "metadata", "half of a surrogate pair"),
+        ({"messages": CHAT["messages"] * 2049}, "messages", "at most 2048 items"),
     ],
 )
 def test_a_field_that_is_wrong_is_named(http: httpx2.Client, changes: Any, param: str, message: str) -> None:
-    response = http.post("/v1/chat/completions", json={**CHAT, **changes})
+    content = json.dumps({**CHAT, **changes})  # with escapes, as surrogates need
+    response = http.post("/v1/chat/completions", content=content, headers=JSON)
     error = error_of(response)
     assert response.status_code == 400
     assert error["type"] == "invalid_request_error"
@@ -225,3 +232,23 @@ def test_the_tokenizer(server: TestServer, http: httpx2.Client) -> None:
     assert counted == http.post("/v1/chat/completions", json=CHAT).json()["usage"]["prompt_tokens"]
     assert http.post("/detokenize", json={"tokens": [999]}).status_code == 400
     assert http.post("/tokenize", json={}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "param"),
+    [
+        ("/v1/completions", {**TEXT, "prompt": "\ud800"}, "prompt"),
+        ("/v1/responses", {"model": "small", "input": "a", "instructions": "\ud800"}, "instructions"),
+        ("/v1/responses", {"model": "small", "input": "a", "metadata": {"a": "\ud800"}}, "metadata"),
+        ("/tokenize", {"prompt": "\ud800"}, "prompt"),
+        ("/tokenize", {"prompt": "a", "messages": CHAT["messages"]}, None),
+    ],
+)
+def test_errors_of_other_endpoints_name_what_is_wrong(
+    http: httpx2.Client, path: str, body: dict[str, Any], param: str | None
+) -> None:
+    response = http.post(path, content=json.dumps(body), headers=JSON)
+    error = error_of(response)
+    assert response.status_code == 400
+    assert error["param"] == param
+    assert ("half of a surrogate pair" if param else "set either prompt or messages") in error["message"]

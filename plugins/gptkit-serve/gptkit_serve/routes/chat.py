@@ -28,7 +28,9 @@ async def create_chat_completion(body: ChatRequest, request: Request, service: C
         return EventStream(answers, _events(body, service, answers))
     completed = await unless_client_leaves(request.receive, service.complete(job))
     choices = sorted((_choice(service, job, answer) for answer in completed), key=lambda choice: choice["index"])
-    return JSONResponse({**_head(service, job, "chat.completion"), "choices": choices, "usage": usage(job, tokens_of(completed))})
+    texts = [answer.text for answer in completed]
+    head = _head(service, job, "chat.completion")
+    return JSONResponse({**head, "choices": choices, "usage": usage(job, tokens_of(completed), texts)})
 
 
 async def _job(body: ChatRequest, service: Service) -> Job:
@@ -98,5 +100,5 @@ async def _events(body: ChatRequest, service: Service, answers: Answers) -> Asyn
             if written:
                 yield b"".join(written)
     if body.includes_usage:
-        yield event({**head, "choices": [], "usage": usage(job, generated)})
+        yield event({**head, "choices": [], "usage": usage(job, generated, answers.texts)})
     yield DONE

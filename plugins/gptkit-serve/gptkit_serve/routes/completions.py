@@ -85,7 +85,13 @@ async def _complete(body: CompletionRequest, service: Service, job: Job) -> Resp
             for sample in range(job.samples)
         ]
     choices.sort(key=lambda choice: choice["index"])
-    return JSONResponse({**_head(service, job), "choices": choices, "usage": usage(job, tokens_of(completed))})
+    return JSONResponse(
+        {
+            **_head(service, job),
+            "choices": choices,
+            "usage": usage(job, tokens_of(completed), [answer.text for answer in completed]),
+        }
+    )
 
 
 def _head(service: Service, job: Job) -> dict[str, Any]:
@@ -132,5 +138,5 @@ async def _events(body: CompletionRequest, service: Service, job: Job, answers: 
                     written.append(choice_event(index_of(job, text.key), chunk.text, entries, finish_reason))
                 yield b"".join(written)
     if body.includes_usage:
-        yield event({**head, "choices": [], "usage": usage(job, generated)})
+        yield event({**head, "choices": [], "usage": usage(job, generated, [] if answers is None else answers.texts)})
     yield DONE

@@ -10,10 +10,10 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
-from gptkit.generation.text_sequence import Continuation
+from gptkit.generation.text_sequence import Continuation, TextSequence
 from gptkit_serve.errors import APIError
 from gptkit_serve.log_probs import AnswerTokens, chat_content
-from gptkit_serve.routes.parts import CurrentService
+from gptkit_serve.routes.parts import CurrentService, cached_tokens
 from gptkit_serve.schemas.responses import ResponseRequest
 from gptkit_serve.service import FINISH_REASONS, Answers, Job, Service, new_id, sampling_params
 from gptkit_serve.streaming import EventStream, event, unless_client_leaves
@@ -30,9 +30,9 @@ async def create_response(body: ResponseRequest, request: Request, service: Curr
         answers = service.start(job)
         return EventStream(answers, _events(builder, answers))
     (answer,) = await unless_client_leaves(request.receive, service.complete(job))
-    text, reason = answer.continuation.text, answer.continuation.finish_reason
-    log_probs = builder.log_probs(AnswerTokens(service.served.tokenizer, answer.text), text, reason)
-    return JSONResponse(builder.response(answer.continuation, log_probs))
+    content, reason = answer.continuation.text, answer.continuation.finish_reason
+    log_probs = builder.log_probs(AnswerTokens(service.served.tokenizer, answer.text), content, reason)
+    return JSONResponse(builder.response(answer.continuation, log_probs, text=answer.text))
 
 
 async def _job(body: ResponseRequest, service: Service) -> Job:
@@ -59,7 +59,13 @@ class _ResponseBuilder:
         self._body, self._service, self._job = body, service, job
         self.item_id = new_id("msg_")
 
-    def response(self, finished: Continuation | None = None, log_probs: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+    def response(
+        self,
+        finished: Continuation | None = None,
+        log_probs: list[dict[str, Any]] | None = None,
+        *,
+        text: TextSequence | None = None,
+    ) -> dict[str, Any]:
         """Return the response: unfinished, or with the answer."""
         body, job = self._body, self._job
         status = "in_progress" if finished is None else self.status(finished)
@@ -86,7 +92,7 @@ class _ResponseBuilder:
             "top_logprobs": body.top_logprobs or 0,
             "top_p": job.params.top_p,
             "truncation": "disabled",
-            "usage": None if finished is None else self._usage(len(finished.tokens)),
+            "usage": None if finished is None or text is None else self._usage(text, len(finished.tokens)),
             "user": body.user,
         }
 
@@ -113,11 +119,11 @@ class _ResponseBuilder:
             token["bytes"] = token["bytes"] or []
         return content
 
-    def _usage(self, generated: int) -> dict[str, Any]:
+    def _usage(self, text: TextSequence, generated: int) -> dict[str, Any]:
         prompt = sum(map(len, self._job.prompts))
         return {
             "input_tokens": prompt,
-            "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+            "input_tokens_details": {"cached_tokens": cached_tokens([text]), "cache_write_tokens": 0},
             "output_tokens": generated,
             "output_tokens_details": {"reasoning_tokens": 0},
             "total_tokens": prompt + generated,
@@ -151,4 +157,4 @@ async def _events(builder: _ResponseBuilder, answers: Answers) -> AsyncIterator[
     yield typed("response.output_text.done", **place, text=finished.text, logprobs=all_log_probs)
     yield typed("response.content_part.done", **place, part=builder.part(finished.text, all_log_probs))
     yield typed("response.output_item.done", output_index=0, item=builder.item(finished, all_log_probs))
-    yield typed(f"response.{builder.status(finished)}", response=builder.response(finished, all_log_probs))
+    yield typed(f"response.{builder.status(finished)}", response=builder.response(finished, all_log_probs, text=text))

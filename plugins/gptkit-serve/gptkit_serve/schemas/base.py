@@ -6,17 +6,33 @@ import json
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator
 
 MAX_SAMPLES = 128
 MAX_TOP_LOG_PROBS = 20
 MAX_STOP_TEXTS = 16
+MAX_MESSAGES = 2048
+"""As in OpenAI's API. The time to render a conversation grows with the square of its number of messages."""
 
 
 class Request(BaseModel):
     """The body of a request. Types are strict: "1" is no number."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Body(Request):
+    """The body of a request as a whole."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def check_text(cls, value: Any) -> Any:
+        """Raises: ValueError: a text contains half of a surrogate pair, which JSON can write, but no encoding of text."""
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise ValueError("contains half of a surrogate pair (\\ud800 to \\udfff), which is no character") from None
+        return value
 
 
 def neutral(*values: Any) -> Any:
@@ -54,7 +70,7 @@ class StreamOptions(Request):
     include_obfuscation: neutral(False) = None  # type: ignore[valid-type]
 
 
-class SamplingRequest(Request):
+class SamplingRequest(Body):
     """The settings of sampling. `top_k` is not in OpenAI's API; `min_p` and `repetition_penalty` are those of other servers."""
 
     model: str

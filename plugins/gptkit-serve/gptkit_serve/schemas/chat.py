@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from gptkit.records import Turn
-from gptkit_serve.schemas.base import MAX_TOP_LOG_PROBS, ChoicesRequest, Ignored, Request, neutral
+from gptkit_serve.schemas.base import MAX_MESSAGES, MAX_TOP_LOG_PROBS, ChoicesRequest, Ignored, Request, neutral
 
 ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 
@@ -37,10 +37,13 @@ class Message(Request):
         return Turn(ROLES[self.role], text)
 
 
+Messages = Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)]
+
+
 class ChatRequest(ChoicesRequest):
     """The body of `/v1/chat/completions`."""
 
-    messages: Annotated[list[Message], Field(min_length=1)]
+    messages: Messages
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
     logprobs: bool | None = None

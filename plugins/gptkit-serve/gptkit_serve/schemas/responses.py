@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from gptkit.records import Turn
-from gptkit_serve.schemas.base import MAX_TOP_LOG_PROBS, Ignored, Request, SamplingRequest, neutral
+from gptkit_serve.schemas.base import MAX_MESSAGES, MAX_TOP_LOG_PROBS, Ignored, Request, SamplingRequest, neutral
 from gptkit_serve.schemas.chat import ROLES
 
 LOG_PROBS = "message.output_text.logprobs"
@@ -41,7 +41,7 @@ class InputItem(Request):
 class ResponseRequest(SamplingRequest):
     """The body of `/v1/responses`. Responses are not stored, so a conversation is sent as a whole."""
 
-    input: str | Annotated[list[InputItem], Field(min_length=1)]
+    input: str | Annotated[list[InputItem], Field(min_length=1, max_length=MAX_MESSAGES)]
     instructions: str | None = None
     max_output_tokens: Annotated[int, Field(ge=1)] | None = None
     include: list[Literal["message.output_text.logprobs"]] | None = None

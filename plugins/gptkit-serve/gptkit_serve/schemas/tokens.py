@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pydantic import model_validator
 
-from pydantic import Field, model_validator
-
-from gptkit_serve.schemas.base import Request, neutral
-from gptkit_serve.schemas.chat import Message
+from gptkit_serve.schemas.base import Body, neutral
+from gptkit_serve.schemas.chat import Messages
 from gptkit_serve.schemas.completions import TokenId
 
 
-class TokenizeRequest(Request):
+class TokenizeRequest(Body):
     """The body of `/tokenize`: a text, or messages."""
 
     model: str | None = None
     prompt: str | None = None
-    messages: Annotated[list[Message], Field(min_length=1)] | None = None
+    messages: Messages | None = None
     add_special_tokens: bool | None = None
     add_generation_prompt: neutral(True) = None  # type: ignore[valid-type]
     return_token_strs: bool | None = None
@@ -29,7 +27,7 @@ class TokenizeRequest(Request):
         return self
 
 
-class DetokenizeRequest(Request):
+class DetokenizeRequest(Body):
     """The body of `/detokenize`."""
 
     model: str | None = None
