@@ -99,6 +99,14 @@ class ChatTemplate(ABC):
         last = max(index for index, span in enumerate(spans) if span.is_answer)
         return spans[: last + 1]
 
+    def supports_dialogues(self) -> bool:
+        """Whether a prompt may contain earlier messages and answers."""
+        try:
+            self.prompt((Turn("user", "a"), Turn("assistant", "b"), Turn("user", "c")))
+        except DataError:
+            return False
+        return True
+
     def check_dialogue(self, turns: Sequence[Turn]) -> None:  # noqa: B027  # most templates support all dialogues
         """Raise a DataError if the template does not support a dialogue, including turns after its last answer."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from gptkit.chat_template.base import ChatTemplate
@@ -10,7 +10,7 @@ from gptkit.data.parsing.messages import with_system
 from gptkit.errors import ConfigError, DataError
 from gptkit.generation.scoring import TokenSequence
 from gptkit.records import Turn
-from gptkit.task.base import Item, Task
+from gptkit.task.base import Item, SolvedExample, Task
 from gptkit.task.requests import ChatGeneration, Generation, LogLikelihood, Request, RollingLogLikelihood
 from gptkit.tokenizer.base import Tokenizer
 
@@ -41,6 +41,7 @@ class RequestEncoder:
                 one text.
         """
         self._chat = chat
+        self._has_turns = chat is not None and chat.supports_dialogues()
         self._joint = task.boundary == "joint"
         self._always = task.prefix == "always"
         self._tokenizer, self._context = tokenizer, context
@@ -58,7 +59,7 @@ class RequestEncoder:
         """
         self._ids.clear()  # contexts are shared within an item
         if self._chat is not None:
-            return [self._encode_chat(self._chat, request, item.where) for request in item.requests]
+            return [self._encode_chat(self._chat, request, item) for request in item.requests]
         return [self._encode_request(request, item.where) for request in item.requests]
 
     def encode_continuation(self, request: LogLikelihood) -> EncodedRequest:
@@ -90,20 +91,22 @@ class RequestEncoder:
         sequence = TokenSequence(context, continuation)
         return EncodedRequest((sequence.fit(self._context),), max(0, len(sequence) - self._context - 1))
 
-    def _encode_chat(self, template: ChatTemplate, request: Request, where: str) -> EncodedRequest:
-        """Encode a request of a chat. White space around the message and before the answer is removed, except in `plain`."""
+    def _encode_chat(self, template: ChatTemplate, request: Request, item: Item) -> EncodedRequest:
+        """Encode a request of a chat. White space around messages and before the answer is removed, except in `plain`."""
         if isinstance(request, RollingLogLikelihood):
             raise ConfigError("chat=true: this task scores whole texts, which are no answers to messages; remove chat")
         message, answer = (request.prompt, "") if isinstance(request, Generation) else (request.context, request.continuation)
+        turns = chat_turns(message, item.solved if self._has_turns else ())
         if template.marks_answers:
-            message, answer = message.strip(), answer.lstrip()
+            turns = [Turn(turn.role, turn.text.strip()) for turn in turns]
+            answer = answer.lstrip()
         system = request.system if isinstance(request, ChatGeneration) else ""
-        turns = with_system((Turn("user", message),), system)
+        turns = with_system(tuple(turns), system)
         prompt = template.prompt_ids(turns)
         if isinstance(request, Generation):
             return self._fit_prompt(prompt, request)
         if not answer:
-            raise DataError(f"{where or 'an item'}: the answer to {message[-40:]!r} is empty; there is nothing to score")
+            raise DataError(f"{item.where or 'an item'}: the answer to {message[-40:]!r} is empty; there is nothing to score")
         sequence = TokenSequence(prompt, template.answer_ids(turns, answer)[:-1])
         return EncodedRequest((sequence.fit(self._context),), max(0, len(sequence) - self._context - 1))
 
@@ -133,6 +136,20 @@ class RequestEncoder:
         if text not in self._ids:
             self._ids[text] = self._tokenizer.encode(text)
         return self._ids[text]
+
+
+def chat_turns(message: str, solved: Sequence[SolvedExample]) -> list[Turn]:
+    """Return a message as turns: the examples in it become messages and answers before it.
+
+    Args:
+        message: a context or a prompt, with the examples.
+        solved: the examples; empty if they remain in the message.
+    """
+    before, found, question = message.partition("".join(example.text for example in solved)) if solved else (message, "", "")
+    if not found or not question.strip():
+        return [Turn("user", message)]
+    turns = [turn for example in solved for turn in (Turn("user", example.question), Turn("assistant", example.answer))]
+    return [Turn("user", before + turns[0].text), *turns[1:], Turn("user", question)]
 
 
 def rolling_windows(ids: list[int], prefix: int, context: int, stride: int = 0) -> Iterator[TokenSequence]:

@@ -94,7 +94,7 @@ def _chat_protocol(template: ChatTemplate) -> dict[str, Any]:
     return {
         "template": hashlib.sha256(template.jinja.encode()).hexdigest(),
         "end": template.end,
-        "fewshot": "in the message of the user",
+        "fewshot": "turns" if template.supports_dialogues() else "in the message of the user",
     }
 
 

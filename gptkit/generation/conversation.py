@@ -49,7 +49,7 @@ class Conversation:
         """All turns, including those that the model no longer reads."""
         self.system = ""
         self.set_system(system)
-        self.has_memory = self._supports_dialogues()
+        self.has_memory = template.supports_dialogues()
         """Whether the template supports dialogues. Otherwise the model reads only the last message."""
         self._engine = Engine(
             model,
@@ -182,10 +182,3 @@ class Conversation:
 
     def _ids(self, turns: tuple[Turn, ...]) -> list[int]:
         return self.template.prompt_ids(self._with_system(turns))
-
-    def _supports_dialogues(self) -> bool:
-        try:
-            self.template.prompt((Turn("user", "a"), Turn("assistant", "b"), Turn("user", "c")))
-        except DataError:
-            return False
-        return True

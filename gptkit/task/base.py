@@ -20,6 +20,16 @@ Columns = Mapping[str, NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
+class SolvedExample:
+    """An example in context."""
+
+    text: str
+    """The example as it stands before an item, with the separator after it."""
+    question: str
+    answer: str
+
+
+@dataclass(frozen=True)
 class Item:
     """One example of a task: what to ask, and what is needed to score the answers."""
 
@@ -32,6 +42,8 @@ class Item:
     """Examples in context come from items of the same group."""
     examples: int = 0
     """The number of characters of solved examples at the beginning of its contexts and prompts."""
+    solved: tuple[SolvedExample, ...] = ()
+    """These examples, of which a chat makes messages and answers; empty if they have no questions of their own."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +142,19 @@ class Task(ABC):
     def with_examples(self, item: Item, examples: str) -> Item:
         """Return the item with the text of solved examples before its contexts and prompts."""
         return replace(item, requests=tuple(_prepend(examples, request) for request in item.requests))
+
+    def question_and_answer(self, item: Item) -> tuple[str, str] | None:
+        """Return the two parts of `solution`; None if no request of the item ends with the first part."""
+        solution = self.solution(item)
+        for request in self.with_examples(item, _MARK).requests if solution is not None else ():
+            question = (request.prompt if isinstance(request, Generation) else getattr(request, "context", "")).partition(_MARK)[2]
+            if solution is not None and question and solution.startswith(question) and len(solution) > len(question):
+                return question, solution[len(question) :]
+        return None
+
+
+_MARK = "\0"
+"""Stands where the examples would."""
 
 
 def _prepend(text: str, request: Request) -> Request:

@@ -53,5 +53,8 @@ class TaskWrapper(Task):
     def score_choice(self, item: Item, chosen: int) -> dict[str, float]:
         return self._task.score_choice(item, chosen)
 
+    def question_and_answer(self, item: Item) -> tuple[str, str] | None:
+        return self._task.question_and_answer(item)
+
     def with_examples(self, item: Item, examples: str) -> Item:
         return self._task.with_examples(item, examples)

@@ -12,7 +12,8 @@ from gptkit.evaluation.encoding import RequestEncoder
 from gptkit.evaluation.model_answerer import ModelAnswerer
 from gptkit.evaluation.runner import evaluate
 from gptkit.generation import generate
-from gptkit.task.base import Item, Task
+from gptkit.records import Turn
+from gptkit.task.base import Item, SolvedExample, Task
 from gptkit.task.comparison import Subject
 from gptkit.task.requests import (
     Answer,
@@ -27,6 +28,9 @@ from tests.small_models import END, TOKENIZER, random_model, slow_log_probs
 
 MODEL = random_model(context=96)
 TRANSCRIPT = TranscriptConfig().build(tokenizer=TOKENIZER)
+
+
+SOLVED = (SolvedExample("Q: a\nA: b\n\n", "Q: a\nA:", " b"), SolvedExample("Q: c\nA: d\n\n", "Q: c\nA:", " d"))
 
 
 class One(Task):
@@ -83,3 +87,29 @@ def test_the_protocol_names_the_template() -> None:
 def test_whole_texts_are_no_answers() -> None:
     with pytest.raises(ConfigError, match="chat=true: this task scores whole texts"):
         encoded(TRANSCRIPT, RollingLogLikelihood("abc"))
+
+
+def test_examples_are_earlier_messages_and_answers() -> None:
+    text = "".join(example.text for example in SOLVED)
+    item = Item(
+        (LogLikelihood(f"Exam.\n{text}Q: e\nA:", " f"), Generation(f"{text}Q: e\nA:", 4)), examples=len(text), solved=SOLVED
+    )
+    encoder = RequestEncoder(One(), TOKENIZER, context=400, chat=TRANSCRIPT)
+    scored, generated = (encoded.sequences[0] for encoded in encoder.encode_item(item))
+    turns = [("Q: a\nA:", "b"), ("Q: c\nA:", "d")]
+    messages = tuple(Turn(role, text) for pair in turns for role, text in zip(("user", "assistant"), pair, strict=True))
+    question = Turn("user", "Q: e\nA:")
+    assert generated.context == TRANSCRIPT.prompt_ids((*messages, question))
+    first = Turn("user", "Exam.\nQ: a\nA:")
+    assert scored.context == TRANSCRIPT.prompt_ids((first, *messages[1:], question))
+    assert scored.continuation == TOKENIZER.encode(" f")
+    plain = PlainConfig().build(tokenizer=TOKENIZER)  # it has one exchange, so the examples remain in the message
+    (_, in_one) = RequestEncoder(One(), TOKENIZER, context=400, chat=plain).encode_item(item)
+    assert in_one.sequences[0].context == TOKENIZER.encode(f"{text}Q: e\nA:")
+
+
+def test_the_protocol_says_where_examples_are() -> None:
+    subject = Subject(MODEL, TOKENIZER)
+    plain = PlainConfig().build(tokenizer=TOKENIZER)
+    fewshot = [ModelAnswerer(subject, chat=chat).protocol(One())["chat"]["fewshot"] for chat in (TRANSCRIPT, plain)]
+    assert fewshot == ["turns", "in the message of the user"]

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from gptkit.errors import ConfigError
-from gptkit.task.base import Item, Task
+from gptkit.task.base import Item, SolvedExample, Task
 from gptkit.task.wrapper import TaskWrapper
 
 
@@ -64,6 +64,7 @@ class FewShotTask(TaskWrapper):
         self._k, self._seed, self._fits, self._sampler = k, seed, fits, sampler
         self._counts: list[int] = []
         self._pool = _solutions(task, pool)
+        self._exchanges = {task.solution(item): task.question_and_answer(item) for item in pool}
         self._items = [self._with_examples(item) for item in task.items()]
 
     @property
@@ -90,8 +91,12 @@ class FewShotTask(TaskWrapper):
     def _extend(self, item: Item, examples: Sequence[str]) -> Item:
         if not examples:
             return item
-        text = "".join(example + self.separator for example in examples)
-        return replace(self._task.with_examples(item, text), examples=len(text))
+        texts = [example + self.separator for example in examples]
+        exchanges = [self._exchanges.get(example) for example in examples]
+        solved = tuple(SolvedExample(text, *pair) for text, pair in zip(texts, exchanges, strict=True) if pair is not None)
+        text = "".join(texts)
+        complete = len(solved) == len(examples)
+        return replace(self._task.with_examples(item, text), examples=len(text), solved=solved if complete else ())
 
     def _draw(self, item: Item) -> list[str]:
         pool = self._pool.get(item.group, [])

@@ -18,10 +18,11 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from gptkit.errors import ConfigError, DataError, GptkitError
 from gptkit.evaluation.answerer import AnsweredItem, Answerer
-from gptkit.evaluation.encoding import RequestEncoder
+from gptkit.evaluation.encoding import RequestEncoder, chat_turns
 from gptkit.evaluation.openai.echo import plain_token
 from gptkit.evaluation.openai.requests import Requests, Window, cut_at_stop, request_seed
 from gptkit.evaluation.openai.server import Server
+from gptkit.records import Turn
 from gptkit.task.base import Item, Task
 from gptkit.task.requests import Answer, ChatGeneration, Generation, GenerationAnswer, LogLikelihood, LogLikelihoodAnswer, Request
 from gptkit.tokenizer.base import Tokenizer
@@ -43,6 +44,8 @@ class _Call:
     windows: tuple[Window, ...]
     truncated: int
     seed: int | None = None
+    turns: tuple[Turn, ...] = ()
+    """The messages of a chat, which has no windows."""
 
 
 class OpenAIAnswerer(Answerer):
@@ -69,6 +72,7 @@ class OpenAIAnswerer(Answerer):
             "model": self.server.model,
             "described": self.server.described,
             "prompts": "messages" if self.chat else "token ids" if by_ids else "texts",
+            **({"fewshot": "turns"} if self.chat else {}),
             "boundary": task.boundary if by_ids else "joint",
             "prefix": task.prefix if by_ids else "server",
             "context": self.context,
@@ -128,6 +132,11 @@ class OpenAIAnswerer(Answerer):
             request_seed(seed, position, number) if isinstance(request, Generation) and request.temperature > 0 else None
             for number, request in enumerate(item.requests)
         ]
+        if self.chat:
+            return [
+                _Call(request, (), 0, each, tuple(_turns(request, item)))
+                for request, each in zip(item.requests, seeds, strict=True)
+            ]
         if encoder is None:
             return [_Call(request, (_window(request, item),), 0, each) for request, each in zip(item.requests, seeds, strict=True)]
         return [
@@ -162,8 +171,10 @@ class OpenAIAnswerer(Answerer):
         request = call.request
         if isinstance(request, Generation):
             async with limiter:
-                send: Any = requests.chat if self.chat else requests.complete
-                text = await send(call.windows[0].prompt, request, call.seed, where)
+                if self.chat:
+                    text = await requests.chat(call.turns, request, call.seed, where)
+                else:
+                    text = await requests.complete(call.windows[0].prompt, request, call.seed, where)
             return GenerationAnswer(cut_at_stop(text, request), call.truncated)
         parts: list[LogLikelihoodAnswer] = []
         for window in call.windows:
@@ -207,6 +218,12 @@ def _first(pending: deque[tuple[int, list[Future[Answer]]]]) -> Iterator[list[An
         complete = [(other, each) for other, each in pending if all(future.done() and not future.exception() for future in each)]
         yield [(other, [future.result() for future in each]) for other, each in complete]
         raise
+
+
+def _turns(request: Request, item: Item) -> list[Turn]:
+    assert isinstance(request, Generation)
+    turns = chat_turns(request.prompt, item.solved)
+    return [*(Turn(turn.role, turn.text.strip()) for turn in turns[:-1]), turns[-1]]
 
 
 def _window(request: Request, item: Item) -> Window:

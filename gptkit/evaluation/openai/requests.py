@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ import openai
 from gptkit.errors import GptkitError
 from gptkit.evaluation.openai.echo import Echo, read_echo
 from gptkit.evaluation.openai.server import Server, server_message
+from gptkit.records import Turn
 from gptkit.task.requests import ChatGeneration, Generation
 
 Prompt = str | list[int]
@@ -85,12 +86,12 @@ class Requests:
             )
         return first_choice(response, self._server.source).text or ""
 
-    async def chat(self, prompt: str, request: Generation, seed: int | None, where: str) -> str:
-        """Return the reply to a user's message; see `complete`."""
+    async def chat(self, prompt: Sequence[Turn], request: Generation, seed: int | None, where: str) -> str:
+        """Return the reply to messages, the last one a user's; see `complete`."""
         create: Any = self._client.chat.completions.create
         system = request.system if isinstance(request, ChatGeneration) else ""
         messages = [{"role": "system", "content": system}] if system else []
-        messages.append({"role": "user", "content": prompt})
+        messages += [{"role": turn.role, "content": turn.text} for turn in prompt]
         settings = {"model": self._server.model, "messages": messages, **sampling(request, seed)}
         with self._server.explain_errors(where):
             limit = self._chat_limit

@@ -13,6 +13,7 @@ from gptkit.errors import ConfigError
 from gptkit.evaluation.encoding import RequestEncoder
 from gptkit.evaluation.few_shot.task import FewShotTask, permutation
 from gptkit.evaluation.runner import evaluate
+from gptkit.plugins import registry
 from gptkit.task import AcceptabilityConfig, ChoiceConfig
 from gptkit.task.base import Item, Task
 from gptkit.task.comparison import Subject
@@ -136,3 +137,31 @@ def test_protocol_names_the_pool(choice: Callable[..., Task]) -> None:
     whole, half = FewShotTask(task, task.pool(), k=2), FewShotTask(task, task.pool()[:15], k=2)
     assert whole.protocol["k"] == 2
     assert whole.protocol["pool"] != half.protocol["pool"]
+
+
+def test_examples_are_split_into_questions_and_answers(choice: Callable[..., Task]) -> None:
+    task = choice()
+    for item in FewShotTask(task, task.pool(), k=3).items():
+        (request, *_) = item.requests
+        assert isinstance(request, LogLikelihood)
+        assert "".join(example.text for example in item.solved) == request.context[: item.examples]
+        for example in item.solved:
+            assert example.text == f"{example.question}{example.answer}\n\n"
+            assert example.question.startswith("What is ") and example.answer in (" even", " odd")
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"name": "arithmetic", "kinds": ["2D+"], "examples": 4},
+        {"name": "novel_words", "examples": 4},
+        {"name": "word_scramble", "kinds": ["CL"], "examples": 4},
+    ],
+)
+def test_examples_of_generated_problems_are_questions_and_answers(config: dict[str, Any]) -> None:
+    task: Task = registry().resolve("task", config).build()
+    for item in task.items():
+        pair = task.question_and_answer(item)
+        assert pair is not None
+        assert all(part.strip() for part in pair)
+        assert "".join(pair) == task.solution(item)
