@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
 
 from gptkit.errors import DataError
 from gptkit.user_files import expand_path
@@ -31,10 +31,10 @@ class Environment(Section):
 
     device: str
     """cpu, or the name of the accelerator."""
-    dtype: str
+    dtype: Literal["float64", "float32", "bfloat16", "float16"]
     packed_weights: bool
     """Whether matrices are stored in the layout of oneDNN's kernels."""
-    threads: int
+    threads: PositiveInt
     mkl_mode: str
     """The value of MKL_CBWR, see `gptkit.mkl_mode`."""
     processor: str
@@ -62,12 +62,12 @@ class Origin(Section):
 class Sampling(Section):
     """The fields of `SamplingParams`."""
 
-    max_new_tokens: int
-    temperature: float
-    top_k: int
-    top_p: float
-    stop: tuple[str, ...]
-    seed: int
+    max_new_tokens: PositiveInt
+    temperature: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    top_k: NonNegativeInt
+    top_p: Annotated[float, Field(gt=0, le=1)]
+    stop: tuple[Annotated[str, Field(min_length=1)], ...]
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)]
     slides: bool
 
 
@@ -77,16 +77,16 @@ class Receipt(Section):
     id: str
     time: float
     """When the answer ended, in seconds since 1970. It does not determine the answer."""
-    prompt_number: int
+    prompt_number: NonNegativeInt
     """The number of the prompt in its request."""
-    sample: int
+    sample: NonNegativeInt
     """The number of the answer to this prompt."""
-    prompt: tuple[int, ...]
+    prompt: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)]
     """The token ids of the prompt."""
     sampling: Sampling
     end: int | None
     """A token that ends the answer, in addition to end-of-text."""
-    tokens: tuple[int, ...]
+    tokens: tuple[NonNegativeInt, ...]
     """The token ids of the answer, without the one that ends it."""
     finish_reason: str
     """As in `Continuation`, or cancelled."""
@@ -120,25 +120,31 @@ class Receipt(Section):
 
 
 def read_receipts(path: Path, id: str) -> list[Receipt]:
-    """Return the receipts of an id, by prompt and sample. Lines that a crash has left incomplete are skipped.
+    """Return the receipts of an id, by prompt and sample. Damaged lines of other ids are skipped.
 
     Raises:
-        DataError: the file cannot be read, or has no receipt of this id.
+        DataError: the file cannot be read, or has no receipt of this id, or a receipt of this id is damaged.
     """
-    found: dict[tuple[int, int], Receipt] = {}
+    receipts: dict[tuple[int, int], Receipt] = {}
     total = 0
-    for line in _read_lines(path):
-        total += 1
+    for total, line in enumerate(_read_lines(path), 1):
         if id.encode() in line:
             try:
                 receipt = Receipt.model_validate_json(line)
-            except ValidationError:
-                continue
+            except ValidationError as error:
+                raise DataError(f"{path}:{total}: the receipt is damaged: {_first_problem(error)}") from None
             if receipt.id == id:
-                found[receipt.prompt_number, receipt.sample] = receipt
-    if not found:
+                receipts[receipt.prompt_number, receipt.sample] = receipt
+    if not receipts:
         raise DataError(f"{path}: none of its {total:,} receipts has the id {id}; check the id and receipts=")
-    return [found[key] for key in sorted(found)]
+    return [receipts[key] for key in sorted(receipts)]
+
+
+def _first_problem(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    if first["type"] == "json_invalid":
+        return "the line is not complete"
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
 
 
 def _read_lines(path: Path) -> Iterator[bytes]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gptkit.errors import CheckpointError, GptkitError
+from gptkit.errors import CheckpointError, DataError, GptkitError
 from gptkit.mkl_mode import restore_mode
 from gptkit.terminal import print_text, write_result
 from gptkit_serve.receipts import CANCELLED, Receipt, read_receipts
@@ -49,13 +49,15 @@ def replay(settings: ReplayCommand) -> list[Comparison]:
     """Generate the answers with an id again, and print and return the comparisons.
 
     Raises:
-        DataError: there is no such receipt.
+        DataError: there is no such receipt, or it is damaged.
         CheckpointError: the checkpoint cannot be read, or holds other weights.
         GptkitError: an answer differs.
     """
     receipts = read_receipts(Path(settings.receipts), settings.id)
     restore_mode(receipts[0].origin.environment.mkl_mode)  # before the first matrix product
     loaded = _load(receipts[0], settings.checkpoint)
+    for receipt in receipts:
+        _check_tokens(receipt, loaded)
     comparisons = [compare(loaded.model, loaded.tokenizer, receipt) for receipt in receipts]
     for comparison in comparisons:
         if settings.format == "json":
@@ -100,6 +102,14 @@ def _load(receipt: Receipt, checkpoint: str | None) -> LoadedModel:
     for sentence in differences(before.environment, loaded.origin.environment):
         print_text(f"gptkit: warning: the environment differs, and so may the tokens: {sentence}", sys.stderr)
     return loaded
+
+
+def _check_tokens(receipt: Receipt, loaded: LoadedModel) -> None:
+    """Raises: DataError: the receipt has tokens that the model does not, or more than its context."""
+    if max((*receipt.prompt, *receipt.tokens)) >= loaded.tokenizer.size:
+        raise DataError(f"the receipt of {receipt.id} is damaged: it has token ids that the tokenizer does not have")
+    if len(receipt.prompt) > loaded.model.context:
+        raise DataError(f"the receipt of {receipt.id} is damaged: its prompt is longer than the context of the model")
 
 
 def compare(model: Model, tokenizer: Tokenizer, receipt: Receipt) -> Comparison:

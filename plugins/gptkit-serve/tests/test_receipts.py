@@ -235,3 +235,36 @@ def test_the_same_environment_has_no_differences(loaded: LoadedModel, monkeypatc
     (sentence,) = differences(environment, environment.model_copy(update={"flags": flags}))
     assert sentence == f"instruction sets of the processor: now without {environment.flags[0]} and with amx_new"
     assert os.environ.get("MKL_CBWR") == environment.mkl_mode
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda row: row.update(prompt=[-5]), "prompt.0: Input should be greater than or equal to 0"),
+        (lambda row: row.update(prompt=[]), "prompt: "),
+        (lambda row: row.update(prompt=[1] * 400), "longer than the context"),
+        (lambda row: row.update(tokens=[10**6]), "token ids that the tokenizer does not have"),
+        (lambda row: row.update(sample=-1), "sample: "),
+        (lambda row: row["sampling"].update(temperature=-1), "sampling.temperature: "),
+        (lambda row: row["origin"]["environment"].update(dtype="load"), "origin.environment.dtype: "),
+        (lambda row: row["origin"]["environment"].update(threads=0), "origin.environment.threads: "),
+    ],
+)
+def test_a_damaged_receipt_is_one_line(
+    receipts: Path, command: Command, change: Callable[[dict[str, Any]], None], reason: str
+) -> None:
+    change_receipt(receipts, "cmpl-4", change)
+    status, out, err = command("replay", "id=cmpl-4", f"receipts={receipts}")
+    assert (status, out) == (1, "")
+    assert "is damaged: " in err and reason in err
+    assert len(err.splitlines()) == 1
+
+
+def test_a_receipt_that_a_crash_cut_off_is_not_a_silent_success(receipts: Path, command: Command) -> None:
+    lines = receipts.read_bytes().splitlines(keepends=True)
+    number = next(index for index, line in enumerate(lines) if b"cmpl-many" in line)
+    lines[number] = lines[number][:-40] + b"\n"
+    receipts.write_bytes(b"".join(lines))
+    status, out, err = command("replay", "id=cmpl-many", f"receipts={receipts}")
+    assert (status, out) == (1, "")
+    assert f"receipts.jsonl:{number + 1}: the receipt is damaged: the line is not complete" in err
