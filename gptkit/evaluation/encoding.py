@@ -96,12 +96,12 @@ class RequestEncoder:
         if isinstance(request, RollingLogLikelihood):
             raise ConfigError("chat=true: this task scores whole texts, which are no answers to messages; remove chat")
         message, answer = (request.prompt, "") if isinstance(request, Generation) else (request.context, request.continuation)
-        turns = chat_turns(message, item.solved if self._has_turns else ())
+        messages = chat_turns(message, item.solved if self._has_turns else ())
         if template.marks_answers:
-            turns = [Turn(turn.role, turn.text.strip()) for turn in turns]
+            messages = [Turn(turn.role, turn.text.strip()) for turn in messages]
             answer = answer.lstrip()
         system = request.system if isinstance(request, ChatGeneration) else ""
-        turns = with_system(tuple(turns), system)
+        turns = with_system(tuple(messages), system)
         prompt = template.prompt_ids(turns)
         if isinstance(request, Generation):
             return self._fit_prompt(prompt, request)

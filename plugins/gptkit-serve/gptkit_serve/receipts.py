@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
 
@@ -31,7 +31,7 @@ class Environment(Section):
 
     device: str
     """cpu, or the name of the accelerator."""
-    dtype: Literal["float64", "float32", "bfloat16", "float16"]
+    dtype: Annotated[str, Field(pattern="^(float64|float32|bfloat16|float16)$")]
     packed_weights: bool
     """Whether matrices are stored in the layout of oneDNN's kernels."""
     threads: PositiveInt
