@@ -123,7 +123,7 @@ class JinjaConfig(ChatTemplateConfig):
     def build(self, *, tokenizer: Tokenizer) -> ChatTemplate:
         from gptkit.chat_template.jinja import JinjaTemplate
 
-        key = "chat_template.text" if self.path is None else f"chat_template.path={self.path}"
+        key = "chat_template=jinja" if self.path is None else f"chat_template.path={self.path}"
         return JinjaTemplate(self.text or self._read(), tokenizer, key=key, date=self.date)
 
     def _read(self) -> str:

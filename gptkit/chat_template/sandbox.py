@@ -1,7 +1,7 @@
 """The sandbox in which Jinja2 templates are rendered, with the functions that transformers provides.
 
 A template can compute only with the values that it is given: it cannot import, read files, change its arguments or reach Python's
-internals. The block `{% generation %}` surrounds answers with two marks.
+internals, and it must end soon (`gptkit.jinja_sandbox`). The block `{% generation %}` surrounds answers with two marks.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import Any, NoReturn
 from jinja2 import Template, TemplateError, nodes
 from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from gptkit.jinja_sandbox import BoundedSandbox, check_size
 
 GENERATION_BEGINS, GENERATION_ENDS = "\ue0f0", "\ue0f1"
 """Private characters that surround the content of `{% generation %}`."""
@@ -52,13 +53,13 @@ def compile_template(text: str, date: str | None = None) -> Template:
     Raises:
         TemplateError: the template is not valid Jinja2.
     """
-    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols])
+    environment = BoundedSandbox(trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols])
     environment.filters["tojson"] = _to_json
     environment.globals["raise_exception"] = _refuse
     if date is not None:
         day = datetime.datetime.fromisoformat(date)
         environment.globals["strftime_now"] = day.strftime
-    return environment.from_string(text)
+    return environment.from_string(environment.bound(environment.parse(text)))
 
 
 def render(template: Template, variables: Mapping[str, Any]) -> str:
@@ -68,6 +69,8 @@ def render(template: Template, variables: Mapping[str, Any]) -> str:
         TemplateRefusal: the template does not support the messages. The text is the template's.
         TemplateError: the template fails.
     """
+    assert isinstance(template.environment, BoundedSandbox)
+    template.environment.start()
     try:
         return template.render(**variables)
     except (TemplateRefusal, TemplateError):
@@ -87,4 +90,5 @@ def _to_json(
     separators: tuple[str, str] | None = None,
     sort_keys: bool = False,
 ) -> str:
+    check_size(indent or 0)
     return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)

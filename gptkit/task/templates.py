@@ -1,39 +1,30 @@
 """Templates and expressions over the fields of a row, in the language of Jinja2. They compute nothing but texts and values.
 
-The sandbox of Jinja2 refuses access to Python. What remains could still run for ever or fill the memory, so only conditions, loops,
-operators and a list of filters and methods are allowed, and each of them is bounded.
+Beyond the bounds of `gptkit.jinja_sandbox`, only conditions, loops, operators and a list of filters and methods are allowed.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, cast
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from jinja2 import StrictUndefined, TemplateError, Undefined, nodes
 from jinja2.exceptions import SecurityError, TemplateSyntaxError
 from jinja2.filters import FILTERS
 from jinja2.parser import Parser
 from jinja2.runtime import Context
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from gptkit.errors import ConfigError, DataError
+from gptkit.jinja_sandbox import BoundedSandbox, join_texts, replace_text
 
 MAX_SOURCE = 20_000
 """Maximum length of a template."""
-MAX_CHARACTERS = 10_000_000
-"""Maximum length of a text that a template computes."""
 MAX_STEPS = 10_000
 """Maximum number of steps of all loops for one row."""
-MAX_SECONDS = 10.0
-"""Maximum time of all loops for one row."""
 MAX_DEPTH = 3
 """Maximum number of loops within one another."""
 MAX_ELEMENTS = 100
 """Maximum number of elements of all lists in a template. Together with `MAX_DEPTH`, it bounds values that contain one another."""
-MAX_BITS = 4096
-"""Maximum size of a whole number."""
-
 STATEMENTS = (nodes.Template, nodes.Output, nodes.TemplateData, nodes.If, nodes.For)
 LITERALS = (nodes.List, nodes.Tuple, nodes.Dict)
 TEXT_METHODS = frozenset(
@@ -101,15 +92,7 @@ class RowTemplate:
             DataError: it cannot be computed. The message begins with `where`, the location of the row.
         """
 
-        def join() -> str:
-            pieces, size = [], 0
-            for piece in self._template.generate(dict(row)):
-                size += len(piece)
-                _check_size(size)
-                pieces.append(piece)
-            return "".join(pieces)
-
-        return str(_evaluate(self._environment, join, row, where=where, key=self._key))
+        return str(_evaluate(self._environment, lambda: self._template.render(dict(row)), row, where=where, key=self._key))
 
 
 class RowExpression:
@@ -150,33 +133,20 @@ class RowExpression:
         return _evaluate(self._environment, value, row, where=where, key=self._key)
 
 
-class _Environment(ImmutableSandboxedEnvironment):
-    """The sandbox, with bounds."""
+class _Environment(BoundedSandbox):
+    """The sandbox, with only a few statements, filters, methods and types of operands."""
 
-    intercepted_binops = frozenset(("+", "-", "*", "/", "//", "%", "**"))
+    max_steps = MAX_STEPS
 
     def __init__(self) -> None:
         super().__init__(undefined=StrictUndefined, keep_trailing_newline=True, finalize=_scalar)
         self.globals.clear()
         self.globals["range"] = _bounded_range
+        steps = self.filters["_steps"]
         self.filters.clear()
         self.filters.update({name: FILTERS[name] for name in LIBRARY_FILTERS})
         self.filters.update(TEXT_FILTERS)
-        self.filters["_steps"] = self._count_steps
-        self.start()
-
-    def start(self) -> None:
-        """Begin with a row: no loop has made a step."""
-        self._steps, self._deadline = 0, time.monotonic() + MAX_SECONDS
-
-    def _count_steps(self, values: Iterable[Any]) -> Iterator[Any]:
-        for value in values:
-            self._steps += 1
-            if self._steps > MAX_STEPS:
-                raise SecurityError(f"the loops make more than {MAX_STEPS:,} steps")
-            if time.monotonic() > self._deadline:
-                raise SecurityError(f"the loops take longer than {MAX_SECONDS:.0f} seconds")
-            yield value
+        self.filters["_steps"] = steps
 
     def checked(self, template: nodes.Template) -> nodes.Template:
         """Return the parsed template with counted loops and bounded concatenations.
@@ -188,7 +158,7 @@ class _Environment(ImmutableSandboxedEnvironment):
         if elements > MAX_ELEMENTS:
             raise SecurityError(f"the lists have {elements:,} elements; at most {MAX_ELEMENTS} are allowed")
         self._check_node(template, depth=0)
-        return template
+        return self.bound(template)
 
     def _check_node(self, node: nodes.Node, *, depth: int) -> None:
         if isinstance(node, nodes.For):
@@ -201,13 +171,6 @@ class _Environment(ImmutableSandboxedEnvironment):
             )
         for child in node.iter_child_nodes():
             self._check_node(child, depth=depth)
-        for name, value in list(node.iter_fields()):
-            if isinstance(value, list):
-                value[:] = [_bounded(each) for each in value]
-            else:
-                setattr(node, name, _bounded(value))
-        if isinstance(node, nodes.For):
-            node.iter = _filter("_steps", node.iter)
 
     def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # the names of the base class
         owner = getattr(__obj, "__self__", None)
@@ -220,26 +183,10 @@ class _Environment(ImmutableSandboxedEnvironment):
         for value in (left, right):
             if isinstance(value, Undefined):
                 str(value)  # raises the error of what is undefined
-        if operator == "+" and isinstance(left, str) and isinstance(right, str):
-            return _concatenate([left, right])
-        if not isinstance(left, int | float) or not isinstance(right, int | float):
+        are_texts = operator == "+" and isinstance(left, str) and isinstance(right, str)
+        if not are_texts and (not isinstance(left, int | float) or not isinstance(right, int | float)):
             raise SecurityError(f"{operator} takes numbers, and + also texts; join values to a text with ~")
-        if isinstance(left, int) and isinstance(right, int):
-            bits = {"*": left.bit_length() + right.bit_length(), "**": left.bit_length() * max(1, abs(right))}
-            if bits.get(operator, 0) > MAX_BITS:
-                raise SecurityError(f"the result of {operator} has too many digits")
         return super().call_binop(context, operator, left, right)
-
-
-def _filter(name: str, value: nodes.Node) -> nodes.Filter:
-    return nodes.Filter(cast(nodes.Expr, value), name, [], [], None, None, lineno=value.lineno)
-
-
-def _bounded(node: Any) -> Any:
-    """Return a node that checks the size of the text before it concatenates; any other value as it is."""
-    if isinstance(node, nodes.Concat):
-        return _filter("_concatenate", nodes.List(node.nodes, lineno=node.lineno))
-    return node
 
 
 def _bounded_range(*bounds: int) -> range:
@@ -262,41 +209,21 @@ def _text(value: Any) -> str:
     return str(_scalar(value))
 
 
-def _check_size(size: int) -> None:
-    if size > MAX_CHARACTERS:
-        raise SecurityError(f"the text has more than {MAX_CHARACTERS:,} characters")
-
-
-def _concatenate(values: Iterable[Any]) -> str:
-    return _join(values)
-
-
-def _join(values: Iterable[Any], separator: str = "") -> str:
-    texts, size = [], 0
-    for value in values:
-        texts.append(_text(value))
-        size += len(texts[-1]) + len(separator)
-        _check_size(size)
-    return separator.join(texts)
-
-
-def _replace(value: Any, old: str, new: str) -> str:
-    text = _text(value)
-    _check_size(len(text) + text.count(old) * len(new))
-    return text.replace(old, new)
+def _join(values: Any, separator: str = "") -> str:
+    return join_texts(values, separator, as_text=_text)
 
 
 TEXT_FILTERS: dict[str, Callable[..., Any]] = {
     "capitalize": lambda value: _text(value).capitalize(),
     "join": _join,
     "lower": lambda value: _text(value).lower(),
-    "replace": _replace,
+    "replace": lambda value, old, new: replace_text(_text(value), old, new),
     "reverse": lambda value: value[::-1],
     "string": _text,
     "title": lambda value: _text(value).title(),
     "trim": lambda value: _text(value).strip(),
     "upper": lambda value: _text(value).upper(),
-    "_concatenate": _concatenate,
+    "_concatenate": _join,
 }
 """Filters of texts. Those of the library convert lists to texts, whose size cannot be bounded."""
 

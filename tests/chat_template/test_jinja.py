@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from gptkit.chat_template import ChatMLConfig, ChatTemplateConfig, JinjaConfig, OwnTemplateConfig, PlainConfig, TranscriptConfig
 from gptkit.chat_template.base import ChatTemplate, encode_spans
+from gptkit.chat_template.sandbox import compile_template, render
 from gptkit.errors import ConfigError, DataError
+from gptkit.jinja_sandbox import BoundedSandbox
 from gptkit.records import Turn
 from gptkit.tokenizer.bytes import BytesTokenizer
 
@@ -213,7 +216,7 @@ def test_a_template_reaches_nothing_outside_its_sandbox(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{% for %}", r"chat_template.text: is not a Jinja2 template: .* \(line 1\)"),
+        ("{% for %}", r"chat_template=jinja: is not a Jinja2 template: .* \(line 1\)"),
         (
             "{{ messages[0].content }}",
             r"no special token of the tokenizer after an answer.* write \{\{ eos_token \}\} there",
@@ -226,6 +229,38 @@ def test_a_template_reaches_nothing_outside_its_sandbox(tmp_path: Path) -> None:
 def test_a_template_that_cannot_be_used_is_an_error(text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         JinjaConfig(text=text).build(tokenizer=MarkedTokenizer())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ 'a' * 10000000000 }}",
+        "{{ messages * 10000000000 }}",
+        "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+        "{{ '%1000000000d' % 1 }}",
+        "{{ '%*d' % (1000000000, 1) }}",
+        "{{ '%1000000000d'|format(1) }}",
+        "{{ '{:1000000000}'.format(1) }}",
+        "{{ '{:{w}}'.format(1, w=1000000000) }}",
+        "{{ 'a'.ljust(1000000000) }}",
+        "{{ 'a'|indent(1000000000) }}",
+        "{{ 10 ** (10 ** 10) }}",
+        "{{ messages|tojson(indent=1000000000) }}",
+        "{{ ('a' * 9999999).replace('a', 'bb') }}",
+        "{{ ('a' * 9999999)|replace('a', 'bb') }}",
+        "{{ ','.join(['a' * 9999999, 'a' * 9999999]) }}",
+        "{{ ['a' * 9999999, 'a' * 9999999]|join }}",
+        "{% set n = namespace(x='a') %}{% for i in range(99) %}{% set n.x = n.x + n.x %}{% endfor %}",
+        "{% set n = namespace(x='a') %}{% for i in range(99) %}{% set n.x = n.x ~ n.x %}{% endfor %}",
+        "{% set n = namespace(x='a') %}{% for i in range(99) %}{% set n.x %}{{ n.x }}{{ n.x }}{% endset %}{% endfor %}",
+        "{% for i in range(99) %}{{ 'a' * 9999999 }}{% endfor %}",
+        "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
+    ],
+)
+def test_a_template_that_would_never_end_or_fill_the_memory_is_an_error(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BoundedSandbox, "max_steps", 10_000)
+    with pytest.raises(ConfigError, match=r"^chat_template=jinja: the template fails: "):
+        JinjaConfig(text=text + "{{ eos_token }}").build(tokenizer=MarkedTokenizer())
 
 
 def test_a_template_that_rewrites_earlier_turns_is_an_error_that_names_the_fix() -> None:
@@ -267,3 +302,19 @@ def test_the_template_of_the_tokenizer() -> None:
     assert template.jinja == INSTRUCTIONS
     with pytest.raises(ConfigError, match="the tokenizer has no chat template"):
         OwnTemplateConfig().build(tokenizer=MarkedTokenizer())
+
+
+def test_the_bounds_of_templates_leave_texts_as_they_are() -> None:
+    text = (
+        "{% for m in messages recursive %}{{ loop.index }}{{ loop.length }}{{ loop.last }}"
+        "{{ m.role[:1] ~ ':' ~ m.content }}{{ eos_token }}"
+        "{% endfor %}{{ messages|map(attribute='role')|join('-') }}{{ messages|join('+', attribute='role') }}{{ 'a\nb'|indent(2) }}"
+        "{{ '%2d' % 3 }}{{ '%s|%s'|format(1, 2) }}{{ '{:>3}'.format('x') }}{{ 'ab'.replace('a', 'c')|replace('b', 'd', 1) }}"
+        "{{ 'a' * 3 }}"
+        "{{ (messages + messages)|length }}{{ ','.join(['a', 'b']) }}{{ 'a'.center(3) }}{{ 2 ** 10 }}"
+    )
+    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+    messages = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    assert render(compile_template(text), {"messages": messages, "eos_token": "."}) == environment.from_string(text).render(
+        messages=messages, eos_token="."
+    )
