@@ -45,10 +45,11 @@ class KeyValueCache(AttentionCache):
         if not self.rows:
             return
         self.rows = len(rows)
-        if rows.device.type == "cpu":  # elsewhere, copying all rows is faster than reading their numbers
-            moves = [(new, old) for new, old in enumerate(rows.tolist()) if new != old]
-            if all(old >= self.rows for _, old in moves):  # rows from the end take the places of removed ones
-                for new, old in moves:
+        # elsewhere, copying all rows is faster than reading their numbers
+        if rows.device.type == "cpu" and self.rows <= self._capacity:
+            moves = {new: old for new, old in enumerate(rows.tolist()) if new != old}
+            if moves.keys().isdisjoint(moves.values()):  # no row is needed after another one has taken its place
+                for new, old in moves.items():
                     self.memory[:, new] = self.memory[:, old]
                 return
         self.memory, self._capacity = self.memory.index_select(1, rows), len(rows)
