@@ -26,6 +26,9 @@ FINISH_REASONS = {"end_of_text": "stop", "stop": "stop", "length": "length", "co
 LONG_TEXT = 20_000
 """Texts of more characters are encoded in a thread, so that other requests do not wait."""
 
+MESSAGE_COST = 100
+"""The number of characters that take as long to encode as the template around a message."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -87,7 +90,7 @@ class Service:
 
     async def encode_turns(self, turns: Sequence[Turn], *, param: str) -> list[int]:
         """Return the token ids before the answer to a conversation. Raises as `ServedModel.encode_turns`."""
-        if sum(len(turn.text) for turn in turns) < LONG_TEXT:
+        if sum(len(turn.text) + MESSAGE_COST for turn in turns) < LONG_TEXT:
             return self.served.encode_turns(turns, param=param)
         return await asyncio.to_thread(self.served.encode_turns, turns, param=param)
 

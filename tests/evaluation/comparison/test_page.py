@@ -81,6 +81,7 @@ def test_items_that_changed_are_listed_in_both_directions(opened: Any) -> None:
     assert section.locator(".flip .change").all_inner_texts() == ["accuracy 1 → 0"]
     section.locator(".flip > summary").click()
     sides = section.locator(".sides").first.locator(".side")
+    sides.nth(1).wait_for()  # items are drawn when they are opened
     assert [side.locator(".remark").inner_text().partition(":")[0] for side in sides.all()] == ["a", "b"]
     assert sides.nth(0).locator(".token").count() == sides.nth(1).locator(".token").count() > 0
     assert "right answer" in section.locator(".sides.right").inner_text()

@@ -111,7 +111,9 @@ def test_items_are_searched_and_filtered(opened: Any) -> None:
 def test_item_shows_the_options_and_the_choice(opened: Any) -> None:
     page = opened("choice")
     page.page.locator(".item > summary").first.press("Enter")
-    first, second = page.page.locator(".item .option").all()
+    options = page.page.locator(".item .option")
+    options.nth(1).wait_for()  # items are drawn when they are opened
+    first, second = options.all()
     assert "right answer" in first.inner_text()
     assert "chosen by the model" in second.inner_text()
     assert "log-probability -1.5" in second.inner_text()
