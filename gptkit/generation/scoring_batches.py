@@ -11,7 +11,7 @@ TOKENS_PER_PASS = 4096
 """Maximum number of tokens of a forward pass, including padding."""
 CACHED_TOKENS = 8192
 """Maximum number of tokens in the cache of a forward pass over continuations that share contexts."""
-SHARED_TOKENS = {"cpu": 1024}
+SHARED_TOKENS = {"cpu": 512}
 """Maximum number of tokens that are read for the contexts and continuations of a batch, padding included, by type of device; by
 default CACHED_TOKENS. On a CPU, larger batches have more padding and are not faster."""
 
@@ -81,7 +81,7 @@ def group_options(groups: Sequence[Options], rows: int, device: str) -> list[lis
     budget = SHARED_TOKENS.get(device, CACHED_TOKENS)
     prefixes = [len(group.prefix) for group in groups]
     rests = [group.longest_rest for group in groups]
-    order = sorted(range(len(groups)), key=lambda index: (-round(2 * math.log2(rests[index])), -prefixes[index]))
+    order = sorted(range(len(groups)), key=lambda index: _order(rests[index], prefixes[index]))
     batches: list[list[int]] = []
     prefix = rest = options = 0
     for index in order:
@@ -94,3 +94,12 @@ def group_options(groups: Sequence[Options], rows: int, device: str) -> list[lis
             prefix, rest, options = prefixes[index], rests[index], len(groups[index].rests)
         batches[-1].append(index)
     return batches
+
+
+def _order(rest: int, prefix: int) -> tuple[int, int]:
+    """Return the sort key of options: the order of magnitude of their rests, longest first, and then the length of the prefix.
+
+    Prefixes grow and shrink by turns, so that a batch that spans two orders of magnitude has similar prefixes.
+    """
+    magnitude = round(2 * math.log2(rest))
+    return -magnitude, prefix if magnitude % 2 else -prefix
