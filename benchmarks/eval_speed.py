@@ -33,11 +33,11 @@ from lm_eval.models.huggingface import HFLM
 from gptkit.command.eval_models import load_subject
 from gptkit.evaluation.runner import ScoredItem, evaluate
 from gptkit.interop.tokenizer_files import write_tokenizer
+from gptkit.model.freed_memory import keep_freed_memory
 from gptkit.plugins import registry
 from gptkit.task.base import Item, Task
 from gptkit.task.comparison import Subject
 from gptkit.task.requests import Answer, LogLikelihoodAnswer
-from gptkit.training.device_memory import keep_freed_memory
 
 TASK = """\
 task: questions

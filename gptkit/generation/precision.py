@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from gptkit.model.freed_memory import keep_freed_memory
+
 
 def native_dtype(device: torch.device) -> torch.dtype:
     """Return bfloat16 if the hardware multiplies it natively, else float32. Depends on the hardware only, for reproducibility."""
@@ -20,7 +22,13 @@ def decoding_dtype(precision: str, device: torch.device) -> torch.dtype:
     return {"auto": native_dtype(device), "fp32": torch.float32, "bf16": torch.bfloat16}[precision]
 
 
-def best_device() -> torch.device:
-    """Return the accelerator of this machine, or else the CPU."""
+def decoding_device() -> torch.device:
+    """Return the accelerator of this machine, or else the CPU, for which the process then keeps freed memory.
+
+    Commands call it before they load a model.
+    """
     accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-    return torch.device("cpu") if accelerator is None else accelerator
+    if accelerator is None:
+        keep_freed_memory()
+        return torch.device("cpu")
+    return accelerator

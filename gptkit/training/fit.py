@@ -17,6 +17,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from gptkit.atomic_io import continue_command
 from gptkit.errors import ConfigError
 from gptkit.mkl_mode import restore_mode
+from gptkit.model.freed_memory import keep_freed_memory
 from gptkit.optimizer.schedule import warmup_and_decay_end, warmup_warning
 from gptkit.plugins import registry
 from gptkit.run_config import RunConfig
@@ -24,7 +25,7 @@ from gptkit.training.checkpoints import config_file
 from gptkit.training.checkpoints.checkpoint import Checkpoint, latest_checkpoint, read_checkpoint, recover_unfinished
 from gptkit.training.checkpoints.manifest import FILE as MANIFEST
 from gptkit.training.checkpoints.save import read_training_state
-from gptkit.training.device_memory import check_training_fits, keep_freed_memory
+from gptkit.training.device_memory import check_training_fits
 from gptkit.training.duration import run_length
 from gptkit.training.interruptions import report_rank_failures
 from gptkit.training.lightning_progress import set_progress

@@ -24,7 +24,7 @@ import time
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from gptkit.training.device_memory import keep_freed_memory
+from gptkit.model.freed_memory import keep_freed_memory
 from gptkit.training.precision import choose_precision
 
 VOCABULARY = {"gpt2": 50257, "bytes": 257}

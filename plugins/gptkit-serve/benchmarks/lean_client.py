@@ -117,6 +117,8 @@ class LeanClient(asyncio.Protocol):
 
     async def _send(self, body: dict[str, Any]) -> None:
         """Send a request, and wait for the whole response."""
+        if self._transport.is_closing():
+            raise ConnectionError("the server has closed the connection")
         self._begin_response()
         self._complete = asyncio.get_running_loop().create_future()
         content = json.dumps({"model": self._model, **body}).encode()

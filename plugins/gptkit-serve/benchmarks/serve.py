@@ -14,6 +14,7 @@ import asyncio
 import json
 import random
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -80,7 +81,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="gptkit-serve-") as folder:
         run = server_process.train(Path(folder), layers=sizes.layers, width=sizes.width, context=sizes.context)
         for name in arguments.only or MEASUREMENTS:
-            metrics += MEASUREMENTS[name](run, sizes)
+            begin = time.perf_counter()
+            measured = MEASUREMENTS[name](run, sizes)
+            print(
+                f"{name}: {time.perf_counter() - begin:.0f} s",
+                *(f"  {one.name}: {one.value:.3g}" for one in measured),
+                sep="\n",
+                file=sys.stderr,
+            )
+            metrics += measured
     print(json.dumps([metric.__dict__ for metric in metrics], indent=None if arguments.json else 2))
     if not arguments.json:
         _print_table(metrics)
@@ -172,16 +181,15 @@ def waiting(run: Path, sizes: Sizes) -> list[Metric]:
 
 
 async def _send_at_random(server: ServerProcess, prompts: Prompts, *, rate: float, tokens: int) -> list[Streamed]:
-    """Send prompts at the times of a Poisson process."""
+    """Send prompts at the times of a Poisson process, each on a new connection, because the server closes idle ones."""
     draw = random.Random(0)
     begin = due = time.perf_counter()
-    idle: list[LeanClient] = []
 
     async def ask(number: int, prompt: list[int], due: float) -> Streamed:
         await asyncio.sleep(max(0.0, due - time.perf_counter()))
-        client = idle.pop() if idle else await LeanClient.connect(server.url, server.model)
+        client = await LeanClient.connect(server.url, server.model)
         answer = await client.stream(prompt, sent=due, max_tokens=tokens, seed=number)
-        idle.append(client)
+        client.close()
         return answer
 
     tasks = []
@@ -189,10 +197,7 @@ async def _send_at_random(server: ServerProcess, prompts: Prompts, *, rate: floa
         due += draw.expovariate(rate)
         tasks.append(asyncio.create_task(ask(number, prompt, due)))
     assert due > begin
-    answers = await asyncio.gather(*tasks)
-    for client in idle:
-        client.close()
-    return answers
+    return await asyncio.gather(*tasks)
 
 
 def gaps(run: Path, sizes: Sizes) -> list[Metric]:

@@ -6,6 +6,7 @@ import asyncio
 import signal
 import socket
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -35,7 +36,10 @@ def serve(settings: ServeCommand) -> None:
         from gptkit_serve.receipt_writer import open_receipts
         from gptkit_serve.served_model import load_model
 
-        served = load_model(settings)
+        # OpenMP keeps workers for every thread that has computed: if the main thread had any, those of the engine's thread would no
+        # longer wait for work by spinning, and decoding would take up to twice as long
+        with ThreadPoolExecutor(max_workers=1) as ended_before_decoding:
+            served = ended_before_decoding.submit(load_model, settings).result()
         receipts = open_receipts(settings.receipts, served.origin)
         config = uvicorn.Config(
             make_app(served, settings, keys, receipts=receipts),

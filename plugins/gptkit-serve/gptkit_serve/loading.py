@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from gptkit.evaluation.model_answerer import weights_fingerprint
-from gptkit.generation.precision import best_device, decoding_dtype
+from gptkit.generation.precision import decoding_device, decoding_dtype
 from gptkit.model.base import Model
 from gptkit.model.packed_weights import pack_weights
 from gptkit.tokenizer.base import Tokenizer
@@ -51,12 +51,12 @@ def load_for_decoding(
     Raises:
         CheckpointError: the checkpoint cannot be read.
     """
+    device = device or decoding_device()
     if not source.startswith(HUB):
         source = str(open_checkpoint(source).folder.resolve())  # the best checkpoint of a run may be another one later
     weights = initial_weights(source)
     model, tokenizer = build_model(weights, source)
     fingerprint = weights_fingerprint(model)
-    device = device or best_device()
     model.to(device=device, dtype=decoding_dtype(precision, device) if dtype is None else dtype)
     if packed:
         pack_weights(model)

@@ -35,7 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         generated = [generation_item(0, f"{HOSTILE}\nA:", f"{HOSTILE} {right}", "x"), hostile]
         generated[0]["scores"] = {"exact_match": 0.0, "f1": 0.25 + right / 2}
         write_evaluation(root / name / "generated", generated, checkpoint=HOSTILE)
-        documents = [rolling_item(number, ["a", "\n", "", "é", " long\u2028"] * (1 + 500 * number)) for number in range(2)]
+        documents = [rolling_item(number, ["a", "\n", "", "é", " long\u2028"] * (1 + 40 * number)) for number in range(2)]
         for document in documents:
             document["scores"] = document["scores"] | {"log_prob": document["scores"]["log_prob"] + right}
         write_evaluation(root / name / "documents", documents, chance={})

@@ -23,6 +23,9 @@ from tests.opened_page import CHROMIUM, DESKTOP, PHONE, Opened
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")]
 
 
+WORDS = ["a", "\n", "", "é", " long\u2028"]
+
+
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("evaluations")
@@ -31,12 +34,14 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     hostile = choice_item(0, HOSTILE, [HOSTILE, "b"], [-1.0, -2.0], examples=f"{HOSTILE}\n\n{HOSTILE}\n\n")
     hostile |= {"overlap": overlap("dirty", 2), HOSTILE: HOSTILE}
     metrics = {"word_perplexity": {"value": 1234.5, "low": 1000.0, "high": 1500.0, "minimum_detectable_difference": 300.0}}
-    documents = [rolling_item(number, ["a", "\n", "", "é", " long\u2028"] * (1 + 900 * number)) for number in range(2)]
+    short = [rolling_item(number, WORDS * (1 + 40 * number)) for number in range(2)]
+    long = [rolling_item(number, WORDS * (1 + 900 * number)) for number in range(2)]
     generated = [generation_item(number, f"Q: {number}?\nA:", f" {number % 3}", " 1") for number in range(5)]
     return {
         "choice": write_page(write_evaluation(folder / "choice", many)),
         "hostile": write_page(write_evaluation(folder / "hostile", [hostile], checkpoint=HOSTILE, task=HOSTILE)),
-        "documents": write_page(write_evaluation(folder / "documents", documents, metrics=metrics, chance={})),
+        "documents": write_page(write_evaluation(folder / "documents", short, metrics=metrics, chance={})),
+        "long documents": write_page(write_evaluation(folder / "long", long, metrics=metrics, chance={})),
         "generated": write_page(write_evaluation(folder / "generated", generated)),
     }
 
@@ -134,7 +139,7 @@ def test_tokens_are_read_by_pointer_and_keyboard(opened: Any) -> None:
 
 
 def test_long_documents_are_shown_in_parts_and_invisible_tokens_have_marks(opened: Any) -> None:
-    page = opened("documents")
+    page = opened("long documents")
     page.page.get_by_label("Sort").select_option(label="order of the task")
     for summary in page.page.locator(".item > summary").all():
         summary.click()
