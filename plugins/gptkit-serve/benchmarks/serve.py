@@ -145,7 +145,7 @@ def throughput(run: Path, sizes: Sizes) -> list[Metric]:
     metrics = []
     with server_process.serve(run) as server:
         for clients, least in ((16, 0.8), (1, 0.9)):
-            count = sizes.requests if clients > 1 else max(1, sizes.requests // 16)
+            count = sizes.requests if clients > 1 else max(1, sizes.requests // 8)
             rates: dict[str, list[float]] = {"streamed": [], "whole": [], "generate": []}
             for number in range(-1, sizes.rounds):
                 prompts = make_prompts(count, seed=100 * clients + number)
