@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from gptkit.attention import DenseAttentionConfig
 from gptkit.generation import generate
-from gptkit.generation.precision import decoding_device
+from gptkit.generation.precision import prepare_device
 from gptkit.interop.huggingface import to_huggingface
 from gptkit.interop.weight_names import GPT2_NAMES
 from gptkit.model import GPTConfig
@@ -116,7 +116,7 @@ def main() -> None:
 
     transformers.utils.logging.set_verbosity_error()
     torch.manual_seed(0)
-    device = decoding_device()
+    device = prepare_device()
     settings = GPTConfig(layers=arguments.layers, heads=arguments.heads, width=arguments.width, context=CONTEXT)
     plain = settings.build(attention=DenseAttentionConfig(), vocabulary=VOCABULARY).eval()
     config = transformers.GPT2Config(n_layer=arguments.layers, n_head=arguments.heads, n_embd=arguments.width, eos_token_id=None)

@@ -1,12 +1,13 @@
 """The sandbox in which templates in Jinja2 are rendered: those of chats, and those over the fields of rows.
 
 The sandbox of Jinja2 refuses access to Python. What remains could still run for ever or fill the memory, so the steps and the time
-of loops, and the size of texts, lists and numbers are bounded here.
+of loops and calls, and the size of texts, lists and numbers are bounded here.
 """
 
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, cast
@@ -20,7 +21,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 MAX_CHARACTERS = 10_000_000
 """Maximum length of a text or a list that a template computes."""
 MAX_SECONDS = 10.0
-"""Maximum time of all loops of one rendering."""
+"""Maximum time of all loops and calls of one rendering."""
 MAX_BITS = 4096
 """Maximum size of a whole number."""
 MAX_WIDTH = 10_000
@@ -38,25 +39,26 @@ class BoundedSandbox(ImmutableSandboxedEnvironment):
 
     intercepted_binops = frozenset(("+", "-", "*", "/", "//", "%", "**"))
     max_steps = 10_000_000
-    """Maximum number of steps of all loops of one rendering."""
+    """Maximum number of steps of all loops, and of calls, of one rendering."""
 
     def __init__(self, **options: Any) -> None:
         """
         Args:
             options: see `jinja2.Environment`.
         """
-        super().__init__(**{"finalize": _checked, **options})
+        super().__init__(**{"finalize": checked, **options})
         self.concat = join_texts  # type: ignore[method-assign]  # joins what templates, macros and blocks write
         self.globals.pop("lipsum", None)
         for name in UNBOUNDED_FILTERS:
             self.filters.pop(name, None)
         self.filters.update(BOUNDED_FILTERS)
         self.filters["_steps"] = self._count_steps
+        self._rendering = threading.local()
         self.start()
 
     def start(self) -> None:
-        """Begin a rendering: no loop has made a step."""
-        self._steps, self._deadline = 0, time.monotonic() + MAX_SECONDS
+        """Begin a rendering in this thread: no loop has made a step."""
+        self._rendering.steps, self._rendering.deadline = 0, time.monotonic() + MAX_SECONDS
 
     def bound(self, node: nodes.Template) -> nodes.Template:
         """Return a parsed template with counted loops and bounded concatenations."""
@@ -76,20 +78,28 @@ class BoundedSandbox(ImmutableSandboxedEnvironment):
 
     def _count_steps(self, values: Iterable[Any]) -> Iterator[Any]:
         for value in values:
-            self._steps += 1
-            if self._steps > self.max_steps:
-                raise SecurityError(f"the loops make more than {self.max_steps:,} steps")
-            if time.monotonic() > self._deadline:
-                raise SecurityError(f"the loops take longer than {MAX_SECONDS:.0f} seconds")
+            self._count_step()
             yield value
+
+    def _count_step(self) -> None:
+        self._rendering.steps += 1
+        if self._rendering.steps > self.max_steps:
+            raise SecurityError(f"loops and calls make more than {self.max_steps:,} steps")
+        if time.monotonic() > self._rendering.deadline:
+            raise SecurityError(f"loops and calls take longer than {MAX_SECONDS:.0f} seconds")
 
     def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
         if getattr(value, "__name__", "") in ("format", "format_map") and isinstance(getattr(value, "__self__", None), str):
             _check_fields(WIDE_BRACE_FIELD, value.__self__)
+            wrapped = super().wrap_str_format(value)
+            return None if wrapped is None else _bounded_format(value.__self__, wrapped)
         return super().wrap_str_format(value)
 
     def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # the names of the base class
+        __self._count_step()  # macros and recursive loops are calls
         owner = getattr(__obj, "__self__", None)
+        if isinstance(owner, int | bytes) or (isinstance(owner, str) and __obj.__name__ == "encode"):
+            raise SecurityError(f"{__obj.__name__}() cannot be called in a template")
         if isinstance(owner, str):
             args = _check_method(owner, __obj.__name__, args, kwargs)
         return super().call(__context, __obj, *args, **kwargs)
@@ -107,6 +117,7 @@ class BoundedSandbox(ImmutableSandboxedEnvironment):
             check_size(len(left) + len(right))
         elif operator == "%" and isinstance(left, str):
             _check_fields(WIDE_PERCENT_FIELD, left)
+            _check_filled(left, right.values() if isinstance(right, dict) else right if isinstance(right, tuple) else (right,))
         return super().call_binop(context, operator, left, right)
 
 
@@ -140,11 +151,40 @@ def replace_text(text: str, old: str, new: str) -> str:
     return text.replace(old, new)
 
 
-def _checked(value: Any) -> Any:
+def checked(value: Any) -> Any:
     """Return a value that a template writes."""
     if isinstance(value, str):
         check_size(len(value))
+    elif isinstance(value, list | tuple | dict | set):
+        check_size(_size(value))
     return value
+
+
+def _size(value: Any) -> int:
+    """Return a lower bound of the number of characters of a value as text, which is exact up to MAX_CHARACTERS if it is smaller."""
+    size, waiting = 0, [value]
+    while waiting and size <= MAX_CHARACTERS:
+        each = waiting.pop()
+        size += len(each) if isinstance(each, str) else 2 if isinstance(each, list | tuple | dict | set) else 1
+        if isinstance(each, dict):
+            waiting += (*each.keys(), *each.values())
+        elif isinstance(each, list | tuple | set):
+            waiting += each
+    return size
+
+
+def _check_filled(text: str, values: Iterable[Any]) -> None:
+    """Check the size of a format whose fields may all hold the longest value. Raises: SecurityError: it could be too long."""
+    longest = max((_size(value) for value in values), default=0)
+    check_size(len(text) + (text.count("%") + text.count("{")) * longest)
+
+
+def _bounded_format(text: str, function: Callable[..., str]) -> Callable[..., str]:
+    def call(*args: Any, **kwargs: Any) -> str:
+        _check_filled(text, (*args, *kwargs.values()))
+        return function(*args, **kwargs)
+
+    return call
 
 
 def _check_fields(pattern: re.Pattern[str], text: str) -> None:
@@ -185,6 +225,7 @@ def _bounded_concatenation(node: Any) -> Any:
 
 def _format(text: str, *args: Any, **kwargs: Any) -> Any:
     _check_fields(WIDE_PERCENT_FIELD, str(text))
+    _check_filled(str(text), (*args, *kwargs.values()))
     return FILTERS["format"](text, *args, **kwargs)
 
 
@@ -200,7 +241,7 @@ def _join(environment: Environment, values: Iterable[Any], d: str = "", attribut
 
 def _replace(value: Any, old: str, new: str, count: int | None = None) -> str:
     text = str(value)
-    if count is not None:
+    if count is not None and count >= 0:
         check_size(len(text) + count * len(new))
         return text.replace(old, new, count)
     return replace_text(text, old, new)

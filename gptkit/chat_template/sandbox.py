@@ -16,10 +16,12 @@ from jinja2 import Template, TemplateError, nodes
 from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 
-from gptkit.jinja_sandbox import BoundedSandbox, check_size
+from gptkit.jinja_sandbox import BoundedSandbox, checked
 
 GENERATION_BEGINS, GENERATION_ENDS = "\ue0f0", "\ue0f1"
 """Private characters that surround the content of `{% generation %}`."""
+MAX_INDENT = 100
+"""Maximum number of spaces of each level of `tojson`."""
 
 
 class TemplateRefusal(Exception):
@@ -90,5 +92,7 @@ def _to_json(
     separators: tuple[str, str] | None = None,
     sort_keys: bool = False,
 ) -> str:
-    check_size(indent or 0)
+    if isinstance(indent, int) and indent > MAX_INDENT:
+        raise TemplateError(f"tojson: indent={indent} is more than {MAX_INDENT}")
+    checked(value)
     return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)

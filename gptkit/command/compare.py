@@ -63,14 +63,14 @@ def _explain(task: TaskComparison) -> Explanation:
     from gptkit.command.eval_models import load_subject
     from gptkit.data.progress import Progress
     from gptkit.evaluation.comparison.explanation import explain
-    from gptkit.generation.precision import decoding_device
+    from gptkit.generation.precision import prepare_device
 
     checkpoints = [str(each.content.get("checkpoint")) for each in (task.a, task.b)]
     if task.a.protocol.get("precision") == task.b.protocol.get("precision"):
         weights = [each.protocol.get("weights") for each in (task.a, task.b)]
         if weights[0] != weights[1]:
             raise DataError(f"explain=true needs two results of the same weights, and those of {' and '.join(checkpoints)} differ")
-    device = decoding_device()
+    device = prepare_device()
     with Progress("evaluating again") as progress:
         return explain(
             task.a,

@@ -123,12 +123,12 @@ def _evaluate_task(settings: EvalCommand, task: TaskConfig) -> dict[str, Any]:
     from gptkit.data.progress import Progress
     from gptkit.evaluation.table.requirements import read_requirements
     from gptkit.evaluation.task_evaluation import evaluate_task, prepare_task
-    from gptkit.generation.precision import decoding_device
+    from gptkit.generation.precision import prepare_device
 
     requirements = read_requirements(settings.require)
     prepared = prepare_task(task_evaluation(settings, task, settings.data, settings.fewshot))
     check_known_metrics(requirements, {task.name: prepared})
-    subject = load_answerer(settings, settings.checkpoint, decoding_device())
+    subject = load_answerer(settings, settings.checkpoint, prepare_device())
     if prepared.overlaps is not None:
         prepared.overlaps.warn_about_other_run(subject.settings, settings.checkpoint)
     with Progress("evaluating") as progress:
@@ -147,12 +147,12 @@ def _compare(settings: EvalCommand, task: TaskConfig) -> dict[str, Any]:
     from gptkit.evaluation.intervals import Metric
     from gptkit.evaluation.runner import evaluate as run_task
     from gptkit.evaluation.table.requirements import read_requirements
-    from gptkit.generation.precision import decoding_device
+    from gptkit.generation.precision import prepare_device
 
     assert settings.against is not None
     requirements = read_requirements(settings.require)
     comparison: Any = task.build(data=settings.data)
-    device = decoding_device()
+    device = prepare_device()
     subject = load_subject(settings.checkpoint, device, precision=settings.precision)
     scores: dict[str, float] = comparison(
         subject,

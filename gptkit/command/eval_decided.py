@@ -54,10 +54,10 @@ def evaluate_decided(settings: EvalCommand) -> dict[str, float]:
     from gptkit.evaluation.comparison.sequential import evaluate_until_decided
     from gptkit.evaluation.model_answerer import as_answerer
     from gptkit.evaluation.task_evaluation import TaskEvaluation, prepare_task
-    from gptkit.generation.precision import decoding_device
+    from gptkit.generation.precision import prepare_device
 
     prepared = prepare_task(TaskEvaluation(task, settings.data, settings.fewshot, seed=settings.seed))
-    device = decoding_device()
+    device = prepare_device()
     a, b = (as_answerer(load_answerer(settings, checkpoint, device)) for checkpoint in checkpoints)
     with Progress("evaluating") as progress:
         result = evaluate_until_decided(

@@ -18,7 +18,7 @@ from gptkit.evaluation.table.result_table import ModelResults, measured_values, 
 from gptkit.evaluation.table.task_groups import check_units, read_groups
 from gptkit.evaluation.table.task_rows import TaskRow, read_rows
 from gptkit.evaluation.task_evaluation import PreparedTask, evaluate_task
-from gptkit.generation.precision import decoding_device
+from gptkit.generation.precision import prepare_device
 from gptkit.user_files import expand_path
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def _evaluate_model(
     settings: EvalCommand, name: str, checkpoint: str, prepared: dict[str, PreparedTask], folder: Path | None
 ) -> ModelResults:
     """Evaluate all tasks with one model, which is released afterwards."""
-    subject = load_answerer(settings, checkpoint, decoding_device())
+    subject = load_answerer(settings, checkpoint, prepare_device())
     model = ModelResults(name, checkpoint, as_answerer(subject).parameters)
     for row, each in prepared.items():
         if each.overlaps is not None:

@@ -45,12 +45,13 @@ def predict(settings: PredictCommand) -> dict[str, float]:
         raise ConfigError(f"output={settings.output} is also the input; choose another file")
 
     from gptkit.data.progress import Progress
-    from gptkit.generation.precision import decoding_device, decoding_dtype
+    from gptkit.generation.precision import decoding_dtype, prepare_device
     from gptkit.objective.classify.aux_lm import AuxLM
     from gptkit.objective.classify.classification_dataset import warn_about_truncation
     from gptkit.objective.classify.prediction import predict as predictions_of
     from gptkit.training.checkpoints.load import load_objective
 
+    device = prepare_device()
     trained = load_objective(settings.checkpoint)
     objective = trained.objective
     if not isinstance(objective, AuxLM):
@@ -59,7 +60,6 @@ def predict(settings: PredictCommand) -> dict[str, float]:
             "train a classifier from it with gptkit train +gpt1=finetune init_from=<this run> data=labelled data.path=..."
         )
     predict_input, columns = _open_input(settings, objective.task, trained.data, files)
-    device = decoding_device()
     trained.model.to(device=device, dtype=decoding_dtype(settings.precision, device))
     objective.to(device=device)  # the head stays in full precision: probabilities of eight bits would often be equal
     predictions = predictions_of(trained.model, objective, _read_examples(predict_input, columns), batch=settings.batch)

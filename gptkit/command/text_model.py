@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from gptkit.generation.precision import decoding_device, decoding_dtype
+from gptkit.generation.precision import decoding_dtype, prepare_device
 from gptkit.model.base import Model
 from gptkit.model.packed_weights import pack_weights
 from gptkit.objective import AuxLMConfig, ObjectiveConfig
@@ -40,7 +40,7 @@ def load_text_model(checkpoint: str) -> TextModel:
     Raises:
         CheckpointError: the checkpoint cannot be read.
     """
-    device = decoding_device()
+    device = prepare_device()
     weights = initial_weights(checkpoint)
     _warn_if_classifier(checkpoint, objective_class(weights.run))
     model, tokenizer = build_model(weights, checkpoint)

@@ -73,15 +73,16 @@ class ContinuousBatch:
             rows: maximum number of sequences that are decoded together.
             length: maximum number of tokens of a sequence, including its prompt.
             chunked_prefill: read prompts in parts between the tokens of running sequences, so that a long prompt delays them
-                little; otherwise, a step reads the prompts of all sequences for which there is room.
+                little; otherwise, and if the cache of the model does not support rows that join a batch, a step reads the prompts
+                of all sequences for which there is room.
             prefixes: states of the beginnings of earlier prompts, for chunked_prefill; not used if the cache of the model cannot
                 be divided.
         """
         self.running: list[TokenSequence] = []
         self.waiting: deque[TokenSequence] = deque()
         self._model, self._vocabulary, self._rows = model, vocabulary, rows
-        self._chunked_prefill = chunked_prefill
         self._decoder = Decoder(model, length=length)
+        self._chunked_prefill = chunked_prefill and self._decoder.can_extend
         self._prefixes = prefixes if getattr(self._decoder.cache, "has_prefixes", False) else None
         self._ended: set[int] = set()
         self._reading: tuple[Prefill, list[TokenSequence]] | None = None
@@ -177,10 +178,12 @@ class ContinuousBatch:
         """
         done: list[tuple[Prefill, list[TokenSequence]]] = []
         begin, parts, taken = self._time(), 0, len(self.running)
-        while not (taken and parts) or (self._time() - begin) * (parts + 1) / parts <= seconds:
+        while self._reading or self.waiting:
+            if taken and parts and (self._time() - begin) * (parts + 1) / parts > seconds:
+                break
             if self._reading is None:
                 room = self._room(taken)
-                if not self.waiting or not room:
+                if not room:
                     break
                 sequences = self._next_with_one_prompt(room)
                 prefill = Prefill(self._model, [sequences[0].prompt], prefixes=self._prefixes)

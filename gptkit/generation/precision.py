@@ -22,7 +22,7 @@ def decoding_dtype(precision: str, device: torch.device) -> torch.dtype:
     return {"auto": native_dtype(device), "fp32": torch.float32, "bf16": torch.bfloat16}[precision]
 
 
-def decoding_device() -> torch.device:
+def prepare_device() -> torch.device:
     """Return the accelerator of this machine, or else the CPU, for which the process then keeps freed memory.
 
     Commands call it before they load a model.

@@ -73,7 +73,7 @@ def score_predictions(model: Model, hidden: Tensor, predictions: Predictions, ex
     states = torch.tensor(predictions.states, dtype=torch.int64)
     tokens = torch.tensor(predictions.tokens, dtype=torch.int64)
     starts = torch.tensor(predictions.starts, dtype=torch.bool)
-    barred = torch.tensor(list(excluded), dtype=torch.int64, device=device)
+    excluded_ids = torch.tensor(list(excluded), dtype=torch.int64, device=device)
     size = max(1, LOGITS_PER_SLICE // model.vocabulary)
     parts: list[tuple[Tensor, Tensor, Tensor]] = []
     for first in range(0, len(hidden), size):
@@ -83,7 +83,7 @@ def score_predictions(model: Model, hidden: Tensor, predictions: Predictions, ex
         is_best = _is_best(logits, rows, ids)
         filtered = is_best
         if excluded:
-            allowed = logits[rows[begins]].index_fill(-1, barred, -torch.inf)
+            allowed = logits[rows[begins]].index_fill(-1, excluded_ids, -torch.inf)
             filtered = is_best.index_put((begins,), allowed.argmax(-1) == ids[begins])
         parts.append((_log_probs(logits, rows, ids).cpu(), is_best.cpu(), filtered.cpu()))
     return PredictionScores(*(torch.cat(values) for values in zip(*parts, strict=True)))
@@ -109,4 +109,4 @@ def _is_best(logits: Tensor, rows: Tensor, ids: Tensor) -> Tensor:
     The maximum takes a tenth of the time of its position, which only rows whose token reaches it need.
     """
     is_best = logits[rows, ids] == logits.amax(-1)[rows]
-    return is_best.index_put((is_best.clone(),), logits[rows[is_best]].argmax(-1) == ids[is_best])
+    return is_best.index_put((is_best,), logits[rows[is_best]].argmax(-1) == ids[is_best])

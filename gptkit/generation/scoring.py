@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gptkit.data.padding import pad_sequences, sequence_lengths
 from gptkit.generation.predictions import Predictions, PredictionScores, score_predictions
-from gptkit.generation.scoring_batches import TOKENS_PER_PASS, Options, group_by_size, group_options, split_options
+from gptkit.generation.scoring_batches import TOKENS_PER_PASS, SharedContext, group_by_size, group_contexts, split_continuations
 from gptkit.model.base import Model
 from gptkit.model.evaluation_mode import decoding_mode
 
@@ -73,19 +73,19 @@ def score_continuations(
         indices[part]
         for indices in by_context.values()
         if len(indices) > 1
-        for part in split_options([len(fitted[index]) for index in indices])
+        for part in split_continuations([len(fitted[index]) for index in indices])
     ]
     scores: dict[int, ContinuationScore] = {}
     with decoding_mode(model):
         for batch in group_by_size([len(fitted[index]) - 1 for index in single], rows, TOKENS_PER_PASS):
             part = [single[place] for place in batch]
             scores.update(zip(part, _score_whole(model, [fitted[index] for index in part], excluded), strict=True))
-        all_options = [
-            Options.of(fitted[indices[0]].context, [fitted[index].continuation for index in indices]) for indices in shared
+        contexts = [
+            SharedContext.of(fitted[indices[0]].context, [fitted[index].continuation for index in indices]) for indices in shared
         ]
-        for batch in group_options(all_options, rows, next(model.parameters()).device.type):
+        for batch in group_contexts(contexts, rows, next(model.parameters()).device.type):
             part = [index for place in batch for index in shared[place]]
-            scores.update(zip(part, _score_options(model, [all_options[place] for place in batch], excluded), strict=True))
+            scores.update(zip(part, _score_shared(model, [contexts[place] for place in batch], excluded), strict=True))
     return [scores[index] for index in range(len(sequences))]
 
 
@@ -95,15 +95,15 @@ def _score_whole(model: Model, sequences: Sequence[TokenSequence], excluded: Seq
     tokens = pad_sequences((sequence.context + sequence.continuation)[:-1] for sequence in sequences)  # (B, T)
     mask = torch.zeros(tokens.shape, dtype=torch.bool)
     predictions = Predictions()
-    places: list[Sequence[int]] = []
+    indices: list[Sequence[int]] = []
     for row, sequence in enumerate(sequences):
         mask[row, len(sequence.context) - 1 : len(sequence) - 1] = True
-        places.append(predictions.add(len(predictions.tokens), sequence.continuation, start=True))
+        indices.append(predictions.add(len(predictions.tokens), sequence.continuation, start=True))
     hidden = model(tokens.to(device))[mask.to(device)]  # (sum of lengths of continuations, D)
-    return _scores(score_predictions(model, hidden, predictions, excluded), places)
+    return _scores(score_predictions(model, hidden, predictions, excluded), indices)
 
 
-def _score_options(model: Model, groups: Sequence[Options], excluded: Sequence[int]) -> list[ContinuationScore]:
+def _score_shared(model: Model, groups: Sequence[SharedContext], excluded: Sequence[int]) -> list[ContinuationScore]:
     """Score the options of each of B contexts: one pass over contexts and common tokens, and one over the rests of the options.
 
     The first token of a rest is predicted at the last common token.
@@ -116,14 +116,14 @@ def _score_options(model: Model, groups: Sequence[Options], excluded: Sequence[i
     hidden = model(pad_sequences(prefixes).to(device), cache=cache)  # (B, T, D)
     mask = torch.zeros(hidden.shape[:2], dtype=torch.bool)
     predictions = Predictions()
-    places: list[list[int]] = []
+    indices: list[list[int]] = []
     states = 0
     for row, group in enumerate(groups):
         mask[row, len(group.context) - 1 : len(group.prefix)] = True
         common = predictions.add(states, group.common, start=True)
         states += len(common) + 1
         firsts = [predictions.add(states - 1, rest[:1], start=not group.common) for rest in group.rests]
-        places += [[*common, *first] for first in firsts]
+        indices += [[*common, *first] for first in firsts]
     scores = score_predictions(model, hidden[mask.to(device)], predictions, excluded)
 
     rows = [row for row, group in enumerate(groups) for rest in group.rests if len(rest) > 1]
@@ -140,15 +140,15 @@ def _score_options(model: Model, groups: Sequence[Options], excluded: Sequence[i
         predictions, offset = Predictions(), len(scores.log_probs)
         for index in longer:
             added = predictions.add(len(predictions.tokens), rests[index][1:], start=False)
-            places[index] += [offset + place for place in added]
+            indices[index] += [offset + prediction for prediction in added]
         scores = scores.joined(score_predictions(model, hidden[mask.to(device)], predictions))
-    return _scores(scores, places)
+    return _scores(scores, indices)
 
 
-def _scores(scores: PredictionScores, places: Sequence[Sequence[int]]) -> list[ContinuationScore]:
+def _scores(scores: PredictionScores, indices: Sequence[Sequence[int]]) -> list[ContinuationScore]:
     """Return the scores of continuations, given the indices of the predictions of each."""
-    order = torch.tensor([place for part in places for place in part])
-    values = (values[order].split([len(part) for part in places]) for values in vars(scores).values())
+    order = torch.tensor([index for part in indices for index in part])
+    values = (values[order].split([len(part) for part in indices]) for values in vars(scores).values())
     return [
         ContinuationScore(log_probs, bool(best.all()), bool(filtered.all()))
         for log_probs, best, filtered in zip(*values, strict=True)

@@ -17,7 +17,7 @@ default CACHED_TOKENS. On a CPU, larger batches have more padding and are not fa
 
 
 @dataclass(frozen=True)
-class Options:
+class SharedContext:
     """Several continuations of one context. What they have in common at their beginning is read once, like the context."""
 
     context: list[int]
@@ -27,7 +27,7 @@ class Options:
     """The other tokens of each continuation, at least one."""
 
     @classmethod
-    def of(cls, context: list[int], continuations: Sequence[list[int]]) -> Options:
+    def of(cls, context: list[int], continuations: Sequence[list[int]]) -> SharedContext:
         """Return the options of a context."""
         inputs = (continuation[:-1] for continuation in continuations)
         alike = takewhile(lambda tokens: len(set(tokens)) == 1, zip(*inputs, strict=False))
@@ -45,7 +45,7 @@ class Options:
         return max(map(len, self.rests))
 
 
-def split_options(lengths: Sequence[int]) -> Iterator[slice]:
+def split_continuations(lengths: Sequence[int]) -> Iterator[slice]:
     """Split the continuations of one context into parts whose cache has at most CACHED_TOKENS tokens.
 
     Args:
@@ -70,7 +70,7 @@ def group_by_size(sizes: Sequence[int], rows: int, budget: int) -> list[list[int
     return batches
 
 
-def group_options(groups: Sequence[Options], rows: int, device: str) -> list[list[int]]:
+def group_contexts(groups: Sequence[SharedContext], rows: int, device: str) -> list[list[int]]:
     """Batch the indices of groups, such that rests and prefixes of a batch have similar lengths.
 
     Args:

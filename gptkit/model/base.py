@@ -62,7 +62,8 @@ class Model(nn.Module, ABC):
         """Compute `forward` in parts, without compilation; other calls of the model may come between two parts.
 
         A server decodes between the parts of a long prompt. The default is a single part. Models with layers should yield between
-        them, and compute the same numbers as in `forward`.
+        them, and compute the same numbers as in `forward`. A subclass that overrides `forward` must override this method, too.
+        Hooks of the model itself are not called, but those of its modules are.
         """
         yield from ()
         return self._call_impl(tokens, cache=cache)  # type: ignore[no-untyped-call, no-any-return]

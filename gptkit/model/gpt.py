@@ -123,7 +123,7 @@ class GPT(Model):
         x, layers = self._embed(tokens, cache)
         for block, layer in zip(self.blocks, layers, strict=True):
             x = block(x, cache=layer, segments=segments)  # (B, T, D)
-        return x if self.norm is None else self.norm(x)
+        return self._normalise(x)
 
     def forward_in_parts(self, tokens: Tensor, *, cache: Cache) -> Generator[None, None, Tensor]:
         x, layers = self._embed(tokens, cache)
@@ -131,6 +131,10 @@ class GPT(Model):
             if number:
                 yield
             x = block(x, cache=layer)  # (B, T, D)
+        return self._normalise(x)
+
+    def _normalise(self, x: Tensor) -> Tensor:
+        """Return the hidden states after the last block."""
         return x if self.norm is None else self.norm(x)
 
     def _embed(self, tokens: Tensor, cache: Cache | None) -> tuple[Tensor, Sequence[Any]]:

@@ -255,6 +255,16 @@ def test_a_template_that_cannot_be_used_is_an_error(text: str, message: str) -> 
         "{% set n = namespace(x='a') %}{% for i in range(99) %}{% set n.x %}{{ n.x }}{{ n.x }}{% endset %}{% endfor %}",
         "{% for i in range(99) %}{{ 'a' * 9999999 }}{% endfor %}",
         "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
+        "{% macro f(n) %}{% if n %}{{ f(n - 1) }}{{ f(n - 1) }}{% endif %}{% endmacro %}{{ f(60) }}",
+        "{% for x in [0] recursive %}{% if loop.depth < 40 %}{{ loop([0, 0]) }}{% endif %}{% endfor %}",
+        "{{ ('a' * 9999999)|replace('a', 'b' * 9999999, -1) }}",
+        "{{ ('{0}' * 1000).format('x' * 9000000) }}",
+        "{{ ('%s' * 2) % ('x' * 9000000, 'x' * 9000000) }}",
+        "{{ ('%(a)s' * 1000)|format(a='x' * 9000000) }}",
+        "{{ 'a'.encode() * 10 ** 10 }}",
+        "{{ (1).to_bytes(10 ** 10, 'big') }}",
+        "{% set n = namespace(x=[]) %}{% for i in range(99) %}{% set n.x = [n.x, n.x] %}{% endfor %}{{ n.x }}",
+        "{% set n = namespace(x=[]) %}{% for i in range(99) %}{% set n.x = [n.x, n.x] %}{% endfor %}{{ n.x|tojson }}",
     ],
 )
 def test_a_template_that_would_never_end_or_fill_the_memory_is_an_error(text: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ def test_lookup_agrees_with_the_slow_version(tmp_path: Path, n: int, bits: int) 
     index = index_of(tmp_path / "index", documents, [n], bits=bits, run_entries=64, merged_entries=50)
     ngrams = [set(slow_ngrams(document, n)) for document in documents]
     dirty = 0
-    for text in [*random_documents(100, documents=30 if bits == 1 else 60, longest=14), *documents[:10]]:
+    for text in [*random_documents(100, documents=60, longest=14), *documents[:10]]:
         overlap = look_up(index, text, n, max_documents=1000)
         own = slow_ngrams(text, n)
         assert overlap.words == len(slow_words(text))

@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from gptkit.attention import BandedAttentionConfig, DenseAttentionConfig
+from gptkit.attention.base import AttentionCache
+from gptkit.attention.key_value_cache import KeyValueCache
 from gptkit.generation.engine import Engine
 from gptkit.generation.prefill import CHUNK, Prefill, PrefixCache
 from gptkit.generation.sampling import SamplingParams
@@ -96,6 +98,17 @@ def test_texts_whose_prompts_begin_alike_share_the_state_of_the_beginning(model:
     prefixes = PrefixCache(tokens=8 * CHUNK)
     engine = Engine(model, TOKENIZER, batch=6, chunked_prefill=True, prefixes=prefixes)
     assert run(engine, requests(), arrive=random.Random(2)) == expected
+
+
+def test_prompts_are_read_whole_if_rows_cannot_join_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    settings, attention = MODELS["dense"]
+    small = settings.build(attention=attention, vocabulary=TOKENIZER.size).eval()
+    expected = run(Engine(small, TOKENIZER, batch=4), requests()[:4])
+    monkeypatch.setattr(KeyValueCache, "extend", AttentionCache.extend)
+    engine = Engine(small, TOKENIZER, batch=2, chunked_prefill=True, prefixes=PrefixCache())
+    texts = {key: finished.text for key, (finished, _) in run(engine, requests()[:4]).items()}
+    assert texts == {key: finished.text for key, (finished, _) in expected.items()}
 
 
 def test_only_the_rest_of_a_prompt_is_read_after_a_known_beginning() -> None:

@@ -14,7 +14,7 @@ from gptkit.command.eval_models import load_subject
 from gptkit.data.progress import Progress
 from gptkit.errors import ConfigError, did_you_mean
 from gptkit.evaluation.runner import evaluate
-from gptkit.generation.precision import decoding_device
+from gptkit.generation.precision import prepare_device
 from gptkit.task.base import Item, Task
 from gptkit.task.requests import Answer, LogLikelihood
 from gptkit_lm_eval.instances import to_request, to_response
@@ -66,7 +66,7 @@ class GptkitLM(LM):  # type: ignore[misc]
         if precision not in PRECISIONS:
             raise ConfigError(f"--model_args: precision={precision} must be one of {', '.join(PRECISIONS)}")
         if device is None or (device.startswith("cuda") and not torch.cuda.is_available()):
-            self._device = decoding_device()
+            self._device = prepare_device()
         else:
             self._device = torch.device(device)
         self.subject: Subject = load_subject(str(checkpoint), self._device, precision=precision)

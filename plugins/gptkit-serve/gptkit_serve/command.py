@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import signal
 import socket
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -15,6 +15,8 @@ from gptkit.errors import ConfigError
 from gptkit.terminal import print_text
 from gptkit_serve import KEY_VARIABLE
 from gptkit_serve.access import check_address, read_keys
+from gptkit_serve.http_protocol import BoundedHeadProtocol
+from gptkit_serve.thread_call import call_in_thread
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -38,11 +40,11 @@ def serve(settings: ServeCommand) -> None:
 
         # OpenMP keeps workers for every thread that has computed: if the main thread had any, those of the engine's thread would no
         # longer wait for work by spinning, and decoding would take up to twice as long
-        with ThreadPoolExecutor(max_workers=1) as ended_before_decoding:
-            served = ended_before_decoding.submit(load_model, settings).result()
+        served = call_in_thread(functools.partial(load_model, settings))
         receipts = open_receipts(settings.receipts, served.origin)
         config = uvicorn.Config(
             make_app(served, settings, keys, receipts=receipts),
+            http=BoundedHeadProtocol,
             log_level="info" if settings.access_log else "warning",
             access_log=settings.access_log,
             server_header=False,

@@ -22,7 +22,7 @@ _log = logging.getLogger("gptkit")
 TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
 """The type of an error by its status; other client errors are `invalid_request_error`, and errors of the server `server_error`."""
 
-UNION_TAG = re.compile(r"(str|float|int|bool)$|(list|literal)\[|(function|nullable|constrained|tagged)-")
+UNION_TAG = re.compile(r"(str|float|int|bool)$|(list|literal|nullable)\[|(function|constrained|tagged)-")
 """The names by which pydantic distinguishes the members of a union in the location of an error."""
 
 

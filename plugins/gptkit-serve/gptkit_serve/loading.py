@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from gptkit.evaluation.model_answerer import weights_fingerprint
-from gptkit.generation.precision import decoding_device, decoding_dtype
+from gptkit.generation.precision import decoding_dtype, prepare_device
 from gptkit.model.base import Model
 from gptkit.model.packed_weights import pack_weights
 from gptkit.tokenizer.base import Tokenizer
@@ -51,7 +51,7 @@ def load_for_decoding(
     Raises:
         CheckpointError: the checkpoint cannot be read.
     """
-    device = device or decoding_device()
+    device = device or prepare_device()
     if not source.startswith(HUB):
         source = str(open_checkpoint(source).folder.resolve())  # the best checkpoint of a run may be another one later
     weights = initial_weights(source)

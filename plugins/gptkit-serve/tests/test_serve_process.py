@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -93,7 +94,19 @@ def test_a_process_answers_as_generate_and_finishes_when_it_is_stopped(
 
 
 @pytest.mark.process
-def test_ctrl_c_stops_an_idle_server(process: Process) -> None:
+def test_a_client_that_never_ends_its_headers_is_refused_and_an_idle_server_stops_at_ctrl_c(process: Process) -> None:
+    address = ("127.0.0.1", int(process.url.rpartition(":")[2]))
+    with socket.create_connection(address, timeout=60) as connection, contextlib.suppress(ConnectionError):
+        connection.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n")
+        for number in range(100):
+            connection.sendall(f"X-{number}: {'x' * 10_000}\r\n".encode())
+        received = connection.recv(1000)
+        assert received.startswith(b"HTTP/1.1 400 ")
+        assert b"The head of the request has more than 65,536 bytes." in received
+    with socket.create_connection(address, timeout=60) as connection:
+        for _ in range(2):  # the limit is per request
+            connection.sendall(f"GET /health HTTP/1.1\r\nHost: localhost\r\nX: {'x' * 40_000}\r\n\r\n".encode())
+            assert connection.recv(1000).startswith(b"HTTP/1.1 200 ")
     assert process.stop(signal.SIGINT) == (0, "")
 
 
