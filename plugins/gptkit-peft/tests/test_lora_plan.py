@@ -45,7 +45,7 @@ def test_policy_and_reference_cost_one_copy() -> None:
 
 def test_commands_of_the_documentation_compose() -> None:
     page = (Path(__file__).parents[3] / "docs/adapters.md").read_text(encoding="utf-8")
-    commands = re.findall(r"^(?:\$ )?gptkit (train|plan) (.*)$", page, re.MULTILINE)
-    assert len(commands) == 5
+    commands = re.findall(r"^(?:\$ )?gptkit (train|plan) (.*)$", page.replace("\\\n", " "), re.MULTILINE)
+    assert len(commands) == 6
     for verb, words in commands:
         gptkit.compose(verb, [word for word in shlex.split(words) if not word.startswith("init_from=")])
