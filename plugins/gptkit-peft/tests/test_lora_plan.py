@@ -5,6 +5,9 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import pytest
+from transformers import LlamaConfig
+
 import gptkit
 from gptkit.command.plan import make_plan
 from gptkit.command.plan_table import print_plan
@@ -43,7 +46,9 @@ def test_policy_and_reference_cost_one_copy() -> None:
     assert adapted["memory_per_device_bytes"]["gradients"] == 2 * 4 * 8 * LAYERS
 
 
-def test_commands_of_the_documentation_compose() -> None:
+def test_commands_of_the_documentation_compose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    LlamaConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2).save_pretrained(tmp_path / "SmolLM2-135M-Instruct")
+    monkeypatch.chdir(tmp_path)
     page = (Path(__file__).parents[3] / "docs/adapters.md").read_text(encoding="utf-8")
     commands = re.findall(r"^(?:\$ )?gptkit (train|plan) (.*)$", page.replace("\\\n", " "), re.MULTILINE)
     assert len(commands) == 6
