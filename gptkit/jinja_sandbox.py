@@ -90,7 +90,6 @@ class BoundedSandbox(ImmutableSandboxedEnvironment):
 
     def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
         if getattr(value, "__name__", "") in ("format", "format_map") and isinstance(getattr(value, "__self__", None), str):
-            _check_fields(WIDE_BRACE_FIELD, value.__self__)
             wrapped = super().wrap_str_format(value)
             return None if wrapped is None else _bounded_format(value.__self__, wrapped)
         return super().wrap_str_format(value)
@@ -116,8 +115,8 @@ class BoundedSandbox(ImmutableSandboxedEnvironment):
         elif operator == "+" and isinstance(left, str | list | tuple) and isinstance(right, str | list | tuple):
             check_size(len(left) + len(right))
         elif operator == "%" and isinstance(left, str):
-            _check_fields(WIDE_PERCENT_FIELD, left)
-            _check_filled(left, right.values() if isinstance(right, dict) else right if isinstance(right, tuple) else (right,))
+            values = right.values() if isinstance(right, dict) else right if isinstance(right, tuple) else (right,)
+            _check_format(WIDE_PERCENT_FIELD, left, values)
         return super().call_binop(context, operator, left, right)
 
 
@@ -147,16 +146,17 @@ def join_texts(values: Iterable[Any], separator: str = "", *, as_text: Callable[
 
 def replace_text(text: str, old: str, new: str) -> str:
     """Replace all occurrences. Raises: SecurityError: the text is too long."""
-    check_size(len(text) + text.count(old) * len(new))
+    _check_replacement(text, old, new)
     return text.replace(old, new)
+
+
+def _check_replacement(text: str, old: str, new: str) -> None:
+    check_size(len(text) + text.count(old) * len(new))
 
 
 def checked(value: Any) -> Any:
     """Return a value that a template writes."""
-    if isinstance(value, str):
-        check_size(len(value))
-    elif isinstance(value, list | tuple | dict | set):
-        check_size(_size(value))
+    check_size(_size(value))
     return value
 
 
@@ -173,23 +173,24 @@ def _size(value: Any) -> int:
     return size
 
 
-def _check_filled(text: str, values: Iterable[Any]) -> None:
-    """Check the size of a format whose fields may all hold the longest value. Raises: SecurityError: it could be too long."""
+def _check_format(wide_field: re.Pattern[str], text: str, values: Iterable[Any]) -> None:
+    """Check the widths of the fields of a format, and its size if all of them held the longest value.
+
+    Raises:
+        SecurityError: it could be too long.
+    """
+    if wide_field.search(text):
+        raise SecurityError(f"a field of a format is wider than {MAX_WIDTH:,} characters, or as wide as a value says")
     longest = max((_size(value) for value in values), default=0)
     check_size(len(text) + (text.count("%") + text.count("{")) * longest)
 
 
 def _bounded_format(text: str, function: Callable[..., str]) -> Callable[..., str]:
     def call(*args: Any, **kwargs: Any) -> str:
-        _check_filled(text, (*args, *kwargs.values()))
+        _check_format(WIDE_BRACE_FIELD, text, (*args, *kwargs.values()))
         return function(*args, **kwargs)
 
     return call
-
-
-def _check_fields(pattern: re.Pattern[str], text: str) -> None:
-    if pattern.search(text):
-        raise SecurityError(f"a field of a format is wider than {MAX_WIDTH:,} characters, or as wide as a value says")
 
 
 def _check_width(*widths: Any) -> None:
@@ -206,7 +207,7 @@ def _check_method(text: str, name: str, args: tuple[Any, ...], kwargs: dict[str,
         check_size(sum(len(value) + len(text) for value in values if isinstance(value, str)))
         return (values, *args[1:])
     elif name == "replace" and len(args) > 1 and all(isinstance(value, str) for value in args[:2]):
-        check_size(len(text) + text.count(args[0]) * len(args[1]))
+        _check_replacement(text, args[0], args[1])
     elif name == "translate":
         raise SecurityError("translate() cannot be called in a template")
     return args
@@ -224,8 +225,7 @@ def _bounded_concatenation(node: Any) -> Any:
 
 
 def _format(text: str, *args: Any, **kwargs: Any) -> Any:
-    _check_fields(WIDE_PERCENT_FIELD, str(text))
-    _check_filled(str(text), (*args, *kwargs.values()))
+    _check_format(WIDE_PERCENT_FIELD, str(text), (*args, *kwargs.values()))
     return FILTERS["format"](text, *args, **kwargs)
 
 
